@@ -1,0 +1,141 @@
+"""A child process with limits that speaks JSON lines. Standard library only.
+
+The child gets one JSON line on its standard input (the request) and answers with JSON lines.
+Its standard input stays open while the parent lives; when it closes, the child ends itself, so
+a parent that was killed leaves no orphan. Whatever else the child or its libraries print goes to
+standard error, whose end becomes part of the reason when it crashes.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a child ended.
+
+    Attributes:
+        kind: "ok", "crashed" or "timeout".
+        reason: one line; empty for "ok".
+    """
+
+    kind: str
+    reason: str
+
+
+def run_child(
+    command: list[str],
+    request: Message,
+    environment: Mapping[str, str],
+    on_message: Callable[[Message], float | None],
+    time_limit: float,
+) -> Exit:
+    """Run a child in a process group of its own and hand over each message as it arrives.
+
+    Args:
+        command: program and arguments.
+        request: sent to the child as one JSON line.
+        environment: the child's whole environment.
+        on_message: called with each message; a number that it returns is the time limit in
+            seconds for the next one, None keeps the present limit.
+        time_limit: seconds for the first message. When a limit passes, the group is killed.
+    """
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=dict(environment),
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+        assert child.stdin is not None and child.stdout is not None
+        lines: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=_pump, args=(child.stdout, lines), daemon=True).start()
+        try:
+            with contextlib.suppress(BrokenPipeError):  # it died at once; wait() says how
+                child.stdin.write(json.dumps(request) + "\n")
+                child.stdin.flush()
+            limit = time_limit
+            while True:
+                deadline = time.monotonic() + limit
+                try:
+                    line = lines.get(timeout=max(0.0, deadline - time.monotonic()))
+                except queue.Empty:
+                    return Exit("timeout", f"no result within {limit:.0f} s; killed")
+                if line is None:
+                    break
+                limit = on_message(json.loads(line)) or limit
+            return _ended(child.wait(), errors)
+        finally:
+            _kill_group(child)
+            with contextlib.suppress(BrokenPipeError):
+                child.stdin.close()
+            child.wait()
+            child.stdout.close()
+
+
+def serve(answer: Callable[[Message, Callable[[Message], None]], None]) -> None:
+    """The child's side: read the request, call `answer(request, send)`, end with the parent."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # a library that prints must not break the stream of messages
+    request = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    def send(message: Message) -> None:
+        out.write(json.dumps(message, allow_nan=False) + "\n")
+        out.flush()
+
+    answer(request, send)
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
+
+
+def _pump(stream: IO[str], lines: "queue.Queue[str | None]") -> None:
+    try:
+        for line in stream:
+            lines.put(line)
+    except ValueError:  # closed by the parent after a kill
+        pass
+    lines.put(None)
+
+
+def _ended(code: int, errors: IO[str]) -> Exit:
+    if code == 0:
+        return Exit("ok", "")
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return Exit("crashed", f"killed by {signal.Signals(-code).name}")
+    errors.seek(0, os.SEEK_END)
+    errors.seek(max(0, errors.tell() - 4000))
+    printed = [line.strip() for line in errors.read().splitlines() if line.strip()]
+    last = f": {printed[-1][:300]}" if printed else ""
+    return Exit("crashed", f"exit status {code}{last}")
+
+
+def _kill_group(child: "subprocess.Popen[str]") -> None:
+    if hasattr(os, "killpg"):
+        # The group may outlive its leader, so it is killed even when the child has ended.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+    elif child.poll() is None:
+        child.kill()

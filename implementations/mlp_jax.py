@@ -1,0 +1,144 @@
+"""The network in JAX: pure functions, jax.jit and jax.value_and_grad.
+
+XLA compiles each function once per spec and shape and runs it as a whole. Neither flax nor
+optax is used, so that the equations stay visible.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from implementations.initial import check_batch, check_params
+from implementations.interface import (
+    Array,
+    MLPSpec,
+    Params,
+    Tree,
+    map_tree,
+    refuse_device,
+    refuse_dtype,
+    refuse_masks,
+)
+from implementations.parts_jax import ACTIVATIONS, LOSSES, OPTIMIZERS
+
+DTYPES: tuple[str, ...] = ("float32", "float64")
+# Without it JAX turns every float64 into float32 and says nothing.
+jax.config.update("jax_enable_x64", True)
+# "float32" means IEEE float32: recent GPUs would otherwise multiply in TF32.
+jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def devices() -> tuple[str, ...]:
+    """The CPU, and "cuda" if this JAX has a CUDA plugin and finds a GPU."""
+    found = []
+    for platform in ("cpu", "cuda"):
+        try:
+            found += [platform] if jax.devices(platform) else []
+        except RuntimeError:  # JAX's way of saying that the platform is not there
+            continue
+    return tuple(found)
+
+
+def params_from_numpy(spec: MLPSpec, params: Params, device: str) -> Params:
+    """Arrays on the device; `train_step` donates them."""
+    refuse_device("jax", device, devices())
+    return map_tree(lambda p: _placed(p, device), check_params(spec, params))
+
+
+def batch_from_numpy(spec: MLPSpec, X: Array, y: Array, device: str) -> tuple[Array, Array]:
+    """Arrays on the device; class indices as int64."""
+    refuse_device("jax", device, devices())
+    refuse_dtype("jax", spec.dtype, DTYPES)
+    X, y = check_batch(spec, X, y)
+    return _placed(X, device), _placed(y, device)
+
+
+def to_numpy(tree: Tree) -> Tree:
+    """Arrays in the CPU's memory."""
+    return map_tree(np.array, tree)
+
+
+def synchronize(tree: Tree) -> None:
+    """Wait for every array of the tree."""
+    jax.block_until_ready(tree)
+
+
+@partial(jax.jit, static_argnums=0)
+def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None) -> Array:
+    """Outputs (batch, outputs)."""
+    refuse_masks(masks)
+    a = X
+    for (W, b), name in zip(params, spec.activations, strict=True):
+        g = ACTIVATIONS[name]
+        z = a @ W if b is None else a @ W + b  # F1
+        a = g(z)  # F2
+    return a
+
+
+@partial(jax.jit, static_argnums=0)
+def loss(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) -> Array:
+    """The loss as an array without dimensions."""
+    outputs = forward(spec, params, X, masks)
+    return LOSSES[spec.loss](outputs, y) + penalty(spec, params)  # L1, L2
+
+
+# B1-B4: jax.value_and_grad derives these from forward
+
+
+@partial(jax.jit, static_argnums=0)
+def loss_and_grad(
+    spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None
+) -> tuple[Array, Params]:
+    """Loss, and grads nested like params."""
+    value: tuple[Array, Params] = jax.value_and_grad(loss, argnums=1)(spec, params, X, y, masks)
+    return value
+
+
+def init_state(spec: MLPSpec, params: Params) -> Tree:
+    """The optimiser's state before the first step."""
+    return OPTIMIZERS[spec.optimizer][0](params)
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=(1, 2))
+def train_step(
+    spec: MLPSpec,
+    params: Params,
+    state: Tree,
+    X: Array,
+    y: Array,
+    learning_rate: float,
+    masks: Tree = None,
+) -> tuple[Params, Tree, Array]:
+    """Params and state after one update, and the loss before it."""
+    value, grads = loss_and_grad(spec, params, X, y, masks)
+    params, state = OPTIMIZERS[spec.optimizer][1](params, grads, state, learning_rate)
+    return params, state, value
+
+
+def penalty(spec: MLPSpec, params: Params) -> Array:
+    """weight_decay/2 times the sum of W^2."""
+    if spec.weight_decay == 0:
+        return 0
+    return spec.weight_decay / 2 * sum((W * W).sum() for W, _ in params)
+
+
+def describe(device: str) -> dict[str, str]:
+    """What JAX says of itself."""
+    return {
+        "jax": jax.__version__,
+        "device": str(jax.devices(device)[0].device_kind),
+        "float32 products": "IEEE float32",
+    }
+
+
+def _placed(array: Any, device: str) -> Array:
+    # A copy first: on the CPU device_put may share memory, and a donated array is overwritten.
+    placed = jax.device_put(np.array(array), jax.devices(device)[0])
+    if placed.dtype != array.dtype:
+        raise ValueError(
+            f"dtype {array.dtype} is not honoured by jax (gave {placed.dtype}); "
+            "jax_enable_x64 was switched off after this module was imported"
+        )
+    return placed

@@ -1,0 +1,127 @@
+"""The network in vectorised NumPy, with backpropagation derived by hand.
+
+BLAS does the matrix products, NumPy's loops the rest, one array operation at a time. No
+automatic differentiation: `backward` is the derivation B1 to B4 of the interface.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from implementations.initial import check_batch, check_params
+from implementations.interface import (
+    Array,
+    MLPSpec,
+    Params,
+    Tree,
+    map_tree,
+    refuse_device,
+    refuse_dtype,
+    refuse_masks,
+)
+from implementations.parts_numpy import ACTIVATIONS, LOSSES, OPTIMIZERS
+
+DTYPES: tuple[str, ...] = ("float32", "float64")
+
+
+def devices() -> tuple[str, ...]:
+    """NumPy's arrays live in the CPU's memory."""
+    return ("cpu",)
+
+
+def params_from_numpy(spec: MLPSpec, params: Params, device: str) -> Params:
+    """Copies of the arrays."""
+    refuse_device("numpy", device, devices())
+    refuse_dtype("numpy", spec.dtype, DTYPES)
+    return map_tree(np.array, check_params(spec, params))
+
+
+def batch_from_numpy(spec: MLPSpec, X: Array, y: Array, device: str) -> tuple[Array, Array]:
+    """Copies of the arrays."""
+    refuse_device("numpy", device, devices())
+    refuse_dtype("numpy", spec.dtype, DTYPES)
+    X, y = check_batch(spec, X, y)
+    return np.array(X), np.array(y)
+
+
+def to_numpy(tree: Tree) -> Tree:
+    """The arrays themselves, as independent copies."""
+    return map_tree(np.array, tree)
+
+
+def synchronize(tree: Tree) -> None:
+    """Nothing to wait for: a NumPy call returns when its result is there."""
+
+
+def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None, trace: Any = None) -> Any:
+    """Outputs (batch, outputs); `trace` collects (a_{l-1}, z_l, a_l) per layer."""
+    refuse_masks(masks)
+    a = X
+    for (W, b), name in zip(params, spec.activations, strict=True):
+        g, _ = ACTIVATIONS[name]
+        z = a @ W if b is None else a @ W + b  # F1
+        a_in, a = a, g(z)  # F2
+        if trace is not None:
+            trace.append((a_in, z, a))
+    return a
+
+
+def loss(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) -> Array:
+    """The loss as a scalar of the spec's dtype."""
+    outputs = forward(spec, params, X, masks)
+    return LOSSES[spec.loss][0](outputs, y) + penalty(spec, params)  # L1, L2
+
+
+def backward(spec: MLPSpec, params: Params, trace: Any, y: Array) -> Params:
+    """Grads nested like params, from the trace of a forward pass."""
+    delta = LOSSES[spec.loss][1](trace[-1][2], y)
+    grads: Params = []
+    for layer in reversed(range(len(params))):
+        W, b = params[layer]
+        a_in, z, a = trace[layer]
+        _, dg = ACTIVATIONS[spec.activations[layer]]
+        delta = delta * dg(z, a)  # B1, B4
+        dW = a_in.T @ delta  # B2
+        if spec.weight_decay:
+            dW += spec.weight_decay * W  # B2
+        grads.insert(0, (dW, b if b is None else delta.sum(axis=0)))  # B3
+        if layer > 0:
+            delta = delta @ W.T  # B4
+    return grads
+
+
+def loss_and_grad(
+    spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None
+) -> tuple[Array, Params]:
+    """Loss, and grads nested like params."""
+    trace: list[Any] = []
+    outputs = forward(spec, params, X, masks, trace)
+    value = LOSSES[spec.loss][0](outputs, y) + penalty(spec, params)  # L1, L2
+    return value, backward(spec, params, trace, y)
+
+
+def init_state(spec: MLPSpec, params: Params) -> Tree:
+    """The optimiser's state before the first step."""
+    return OPTIMIZERS[spec.optimizer][0](params)
+
+
+def train_step(
+    spec: MLPSpec,
+    params: Params,
+    state: Tree,
+    X: Array,
+    y: Array,
+    learning_rate: float,
+    masks: Tree = None,
+) -> tuple[Params, Tree, Array]:
+    """Params and state after one update in place, and the loss before it."""
+    value, grads = loss_and_grad(spec, params, X, y, masks)
+    params, state = OPTIMIZERS[spec.optimizer][1](params, grads, state, learning_rate)
+    return params, state, value
+
+
+def penalty(spec: MLPSpec, params: Params) -> Array:
+    """weight_decay/2 times the sum of W^2."""
+    if spec.weight_decay == 0:
+        return 0
+    return spec.weight_decay / 2 * sum(np.square(W).sum() for W, _ in params)

@@ -1,0 +1,160 @@
+"""The network in looped scalar Python: lists, floats and math.
+
+Python does all the work, one multiplication at a time. NumPy appears only where arrays come
+in and go out; the model does not use it, so that every loop of F1 to B4 can be read.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from implementations.initial import check_batch, check_params
+from implementations.interface import (
+    Array,
+    MLPSpec,
+    Params,
+    Tree,
+    refuse_device,
+    refuse_dtype,
+    refuse_masks,
+)
+from implementations.parts_scalar import ACTIVATIONS, LOSSES, OPTIMIZERS
+
+DTYPES: tuple[str, ...] = ("float64",)  # a Python float is a double
+
+
+def devices() -> tuple[str, ...]:
+    """The Python interpreter runs on the CPU."""
+    return ("cpu",)
+
+
+def params_from_numpy(spec: MLPSpec, params: Params, device: str) -> Params:
+    """Lists of floats."""
+    refuse_device("scalar", device, devices())
+    refuse_dtype("scalar", spec.dtype, DTYPES)
+    return [(W.tolist(), b if b is None else b.tolist()) for W, b in check_params(spec, params)]
+
+
+def batch_from_numpy(spec: MLPSpec, X: Array, y: Array, device: str) -> tuple[Array, Array]:
+    """Lists of floats, and of whole numbers for class indices."""
+    refuse_device("scalar", device, devices())
+    refuse_dtype("scalar", spec.dtype, DTYPES)
+    X, y = check_batch(spec, X, y)
+    return X.tolist(), y.tolist()
+
+
+def to_numpy(tree: Tree) -> Tree:
+    """Arrays for rows of floats; tuples and lists of tuples keep their nesting."""
+    if isinstance(tree, tuple) or (isinstance(tree, list) and isinstance(tree[0], tuple)):
+        return type(tree)(to_numpy(branch) for branch in tree)
+    return None if tree is None else np.array(tree)
+
+
+def synchronize(tree: Tree) -> None:
+    """Nothing to wait for: a statement that has run has its result."""
+
+
+def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None, trace: Any = None) -> Any:
+    """Outputs (batch, outputs); `trace` collects (a_{l-1}, z_l, a_l) per layer."""
+    refuse_masks(masks)
+    a = X
+    for (W, b), name in zip(params, spec.activations, strict=True):
+        g, _ = ACTIVATIONS[name]
+        columns = list(zip(*W, strict=True))
+        z = []
+        for a_n in a:
+            z_n = []
+            for W_j, z_nj in zip(columns, b or [0.0] * len(columns), strict=True):
+                for a_ni, W_ij in zip(a_n, W_j, strict=True):
+                    z_nj += a_ni * W_ij  # F1
+                z_n.append(z_nj)
+            z.append(z_n)
+        a_in, a = a, [[g(z_nj) for z_nj in z_n] for z_n in z]  # F2
+        if trace is not None:
+            trace.append((a_in, z, a))
+    return a
+
+
+def loss(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) -> float:
+    """The loss as a float."""
+    outputs = forward(spec, params, X, masks)
+    return LOSSES[spec.loss][0](outputs, y) + penalty(spec, params)  # L1, L2
+
+
+def backward(spec: MLPSpec, params: Params, trace: Any, y: Array) -> Params:
+    """Grads nested like params, from the trace of a forward pass."""
+    delta = LOSSES[spec.loss][1](trace[-1][2], y)
+    grads: Params = []
+    for layer in reversed(range(len(params))):
+        W, b = params[layer]
+        a_in, z, a = trace[layer]
+        _, dg = ACTIVATIONS[spec.activations[layer]]
+        # a_nj = g(z_nj)
+        for delta_n, z_n, a_n in zip(delta, z, a, strict=True):
+            for j, (z_nj, a_nj) in enumerate(zip(z_n, a_n, strict=True)):
+                delta_n[j] *= dg(z_nj, a_nj)  # B1, B4
+        # z_nj += a_ni * W_ij
+        rows, columns = list(zip(*a_in, strict=True)), list(zip(*delta, strict=True))
+        dW = [[weighted(spec, W_ij) for W_ij in W_i] for W_i in W]
+        for dW_i, a_i in zip(dW, rows, strict=True):
+            for j, delta_j in enumerate(columns):
+                dW_ij = dW_i[j]
+                for a_ni, delta_nj in zip(a_i, delta_j, strict=True):
+                    dW_ij += a_ni * delta_nj  # B2
+                dW_i[j] = dW_ij
+        # z_nj = b_j
+        grads.insert(0, (dW, b if b is None else [sum(delta_j) for delta_j in columns]))  # B3
+        # z_nj += a_ni * W_ij
+        if layer > 0:
+            delta = [[dot(delta_n, W_i) for W_i in W] for delta_n in delta]  # B4
+    return grads
+
+
+def loss_and_grad(
+    spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None
+) -> tuple[float, Params]:
+    """Loss, and grads nested like params."""
+    trace: list[Any] = []
+    outputs = forward(spec, params, X, masks, trace)
+    value = LOSSES[spec.loss][0](outputs, y) + penalty(spec, params)  # L1, L2
+    return value, backward(spec, params, trace, y)
+
+
+def init_state(spec: MLPSpec, params: Params) -> Tree:
+    """The optimiser's state before the first step."""
+    return OPTIMIZERS[spec.optimizer][0](params)
+
+
+def train_step(
+    spec: MLPSpec,
+    params: Params,
+    state: Tree,
+    X: Array,
+    y: Array,
+    learning_rate: float,
+    masks: Tree = None,
+) -> tuple[Params, Tree, float]:
+    """Params and state after one update in place, and the loss before it."""
+    value, grads = loss_and_grad(spec, params, X, y, masks)
+    params, state = OPTIMIZERS[spec.optimizer][1](params, grads, state, learning_rate)
+    return params, state, value
+
+
+def penalty(spec: MLPSpec, params: Params) -> float:
+    """weight_decay/2 times the sum of W^2."""
+    if spec.weight_decay == 0:
+        return 0.0
+    return spec.weight_decay / 2 * sum(W_ij**2 for W, _ in params for W_i in W for W_ij in W_i)
+
+
+def weighted(spec: MLPSpec, W_ij: float) -> float:
+    """The derivative of the penalty by W_ij."""
+    return spec.weight_decay * W_ij if spec.weight_decay else 0.0
+
+
+def dot(u: list[float], v: list[float]) -> float:
+    """Sum of products."""
+    total = 0.0
+    for u_i, v_i in zip(u, v, strict=True):
+        total += u_i * v_i
+    return total

@@ -1,0 +1,151 @@
+"""The network in torch: tensor operations and autograd.
+
+torch's kernels do the work, one operation at a time, and record what autograd needs. Neither
+nn.Module nor torch.optim is used, so that the equations stay visible.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from implementations.initial import check_batch, check_params
+from implementations.interface import (
+    Array,
+    MLPSpec,
+    Params,
+    Tree,
+    map_tree,
+    refuse_device,
+    refuse_dtype,
+    refuse_masks,
+)
+from implementations.parts_torch import ACTIVATIONS, LOSSES, OPTIMIZERS
+
+DTYPES: tuple[str, ...] = ("float32", "float64")
+# "float32" means IEEE float32: TF32 is a precision of its own, never a default.
+torch.backends.cuda.matmul.fp32_precision = "ieee"
+
+
+def devices() -> tuple[str, ...]:
+    """The CPU, and the accelerator if torch finds one; others than "cuda" are untested."""
+    if not torch.accelerator.is_available():
+        return ("cpu",)
+    accelerator = torch.accelerator.current_accelerator()
+    return ("cpu",) if accelerator is None else ("cpu", accelerator.type)
+
+
+def params_from_numpy(spec: MLPSpec, params: Params, device: str) -> Params:
+    """Tensors that do not require grad: a forward pass on them records nothing."""
+    refuse_device("torch", device, devices())
+    return map_tree(lambda p: torch.tensor(p, device=device), check_params(spec, params))
+
+
+def batch_from_numpy(spec: MLPSpec, X: Array, y: Array, device: str) -> tuple[Array, Array]:
+    """Tensors; class indices as int64."""
+    refuse_device("torch", device, devices())
+    refuse_dtype("torch", spec.dtype, DTYPES)
+    X, y = check_batch(spec, X, y)
+    return torch.tensor(X, device=device), torch.tensor(y, device=device)
+
+
+def to_numpy(tree: Tree) -> Tree:
+    """Arrays in the CPU's memory."""
+    return map_tree(lambda t: t.detach().cpu().numpy().copy(), tree)
+
+
+def synchronize(tree: Tree) -> None:
+    """Wait for the queue of every device that holds a tensor of the tree."""
+    found: set[torch.device] = set()
+    map_tree(lambda t: found.add(t.device), tree)
+    for device in found:
+        if device.type != "cpu":
+            torch.accelerator.synchronize(device)
+
+
+def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None) -> Array:
+    """Outputs (batch, outputs)."""
+    refuse_masks(masks)
+    a = X
+    for (W, b), name in zip(params, spec.activations, strict=True):
+        g = ACTIVATIONS[name]
+        z = a @ W if b is None else torch.addmm(b, a, W)  # F1
+        a = g(z)  # F2
+    return a
+
+
+def loss(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) -> Array:
+    """The loss as a tensor without dimensions."""
+    outputs = forward(spec, params, X, masks)
+    return LOSSES[spec.loss](outputs, y) + penalty(spec, params)  # L1, L2
+
+
+# B1-B4: torch.autograd derives these from forward
+
+
+def loss_and_grad(
+    spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None
+) -> tuple[Array, Params]:
+    """Loss, and grads nested like params."""
+    leaves = map_tree(lambda p: p.detach().requires_grad_(), params)
+    value = loss(spec, leaves, X, y, masks)
+    flat = [p for layer in leaves for p in layer if p is not None]
+    found = iter(torch.autograd.grad(value, flat))
+    return value.detach(), map_tree(lambda _: next(found), params)
+
+
+def init_state(spec: MLPSpec, params: Params) -> Tree:
+    """The optimiser's state before the first step."""
+    return OPTIMIZERS[spec.optimizer][0](params)
+
+
+def train_step(
+    spec: MLPSpec,
+    params: Params,
+    state: Tree,
+    X: Array,
+    y: Array,
+    learning_rate: float,
+    masks: Tree = None,
+) -> tuple[Params, Tree, Array]:
+    """Params and state after one update in place, and the loss before it."""
+    value, grads = loss_and_grad(spec, params, X, y, masks)
+    params, state = OPTIMIZERS[spec.optimizer][1](params, grads, state, learning_rate)
+    return params, state, value
+
+
+def penalty(spec: MLPSpec, params: Params) -> Array:
+    """weight_decay/2 times the sum of W^2."""
+    if spec.weight_decay == 0:
+        return 0
+    return spec.weight_decay / 2 * sum(W.square().sum() for W, _ in params)
+
+
+def describe(device: str) -> dict[str, str]:
+    """What torch says of itself."""
+    facts = {
+        "torch": torch.__version__,
+        "threads": str(torch.get_num_threads()),
+        "float32 products": "IEEE float32",
+        "blas": "MKL" if torch.backends.mkl.is_available() else "other",
+    }
+    if device == "cuda":
+        facts |= {"gpu": torch.cuda.get_device_name(), "cuda": str(torch.version.cuda)}
+    return facts
+
+
+def events(device: str) -> tuple[Callable[[], None], Callable[[], Callable[[], int]]] | None:
+    """CUDA events round device work: start(), then stop() which gives a reader of nanoseconds."""
+    if device != "cuda":
+        return None
+    first = torch.cuda.Event(enable_timing=True)
+    last = torch.cuda.Event(enable_timing=True)
+
+    def stop() -> Callable[[], int]:
+        last.record()
+        return lambda: round(first.elapsed_time(last) * 1e6)  # elapsed_time is in milliseconds
+
+    def start() -> Any:
+        first.record()
+
+    return start, stop

@@ -1,0 +1,154 @@
+"""Which implementations there are, and how one is loaded.
+
+A name of the table, the path of a Python file, or a dotted module name: all three give a
+module that satisfies `Implementation`. Nothing is imported before it is asked for.
+"""
+
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from implementations.interface import Implementation
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One implementation of the table.
+
+    Attributes:
+        module: dotted name of the module.
+        idiom: how the network is written, in a few words, for tables and reports.
+        requires: import name of the framework that it needs, or None.
+        distribution: name under which that framework is installed, or None.
+        extra: the extra of this project that installs it, or None.
+        gpu: whether the framework can use a CUDA device.
+    """
+
+    module: str
+    idiom: str
+    requires: str | None = None
+    distribution: str | None = None
+    extra: str | None = None
+    gpu: bool = False
+
+
+TABLE = {
+    "scalar": Entry("implementations.mlp_scalar", "looped scalar Python"),
+    "numpy": Entry("implementations.mlp_numpy", "vectorised NumPy, backpropagation by hand"),
+    "torch": Entry(
+        "implementations.mlp_torch", "torch operations, autograd", "torch", "torch", "torch", True
+    ),
+    "jax": Entry(
+        "implementations.mlp_jax", "jax.jit, jax.value_and_grad", "jax", "jax", "jax", True
+    ),
+}
+
+# A contract function that is missing would surface deep inside a run, so it is looked for at load.
+REQUIRED = (
+    "DTYPES devices params_from_numpy batch_from_numpy to_numpy synchronize "
+    "forward loss loss_and_grad init_state train_step"
+).split()
+
+
+class UnknownImplementationError(ValueError):
+    """The name is neither in the table nor a file nor a module."""
+
+
+class NotInstalledError(ImportError):
+    """The framework that the implementation needs is not installed."""
+
+
+class BrokenImplementationError(ImportError):
+    """The module is there but does not import, or lacks a part of the contract."""
+
+
+def names() -> tuple[str, ...]:
+    """The exact implementations, in the order in which reports show them."""
+    return tuple(TABLE)
+
+
+def label(name: str) -> str:
+    """The name that tables and records show: the file's stem for a path."""
+    return Path(name).stem if is_path(name) else name
+
+
+def is_path(name: str) -> bool:
+    """Whether the name means a Python file."""
+    return name.endswith(".py")
+
+
+def check_name(name: str) -> None:
+    """Raise UnknownImplementationError unless the name can mean something, importing nothing."""
+    if name in TABLE or (is_path(name) and Path(name).is_file()):
+        return
+    if is_path(name):
+        raise UnknownImplementationError(f"implementation {name!r}: no such file")
+    if "." in name and all(part.isidentifier() for part in name.split(".")):
+        return  # a dotted module; whether it imports is known when it is loaded
+    raise UnknownImplementationError(
+        f"implementation {name!r} is not known; accepted: {', '.join(TABLE)}, "
+        "a path such as ./my_mlp.py, or a module such as package.module"
+    )
+
+
+def why_not_installed(name: str) -> str | None:
+    """The reason why the implementation cannot be loaded here, or None if nothing is missing."""
+    entry = TABLE.get(name)
+    if entry is None or entry.requires is None:
+        return None
+    if importlib.util.find_spec(entry.requires) is not None:
+        return None
+    return (
+        f"{entry.requires} is not installed in {sys.prefix}; "
+        f'install it with: pip install "samegrad[{entry.extra}]" (in a checkout: ".[{entry.extra}]")'
+    )
+
+
+def load(name: str) -> Implementation:
+    """The module of an implementation.
+
+    Raises:
+        UnknownImplementationError: no such name, file or module.
+        NotInstalledError: its framework is not installed; the message has the command.
+        BrokenImplementationError: it is there and fails to import, or lacks a function.
+    """
+    check_name(name)
+    missing = why_not_installed(name)
+    if missing is not None:
+        raise NotInstalledError(f"implementation {name!r}: {missing}")
+    try:
+        if is_path(name):
+            module = _module_from_path(Path(name))
+        else:
+            module = importlib.import_module(TABLE[name].module if name in TABLE else name)
+    except ModuleNotFoundError as error:
+        if name not in TABLE and error.name and f"{name}.".startswith(f"{error.name}."):
+            raise UnknownImplementationError(
+                f"implementation {name!r}: no module named {error.name!r}"
+            ) from None
+        raise _broken(name, error) from error
+    except Exception as error:  # whatever the framework's import raised is the message
+        raise _broken(name, error) from error
+    lacking = [function for function in REQUIRED if not hasattr(module, function)]
+    if lacking:
+        raise BrokenImplementationError(f"implementation {name!r} lacks {', '.join(lacking)}")
+    return cast(Implementation, module)
+
+
+def _broken(name: str, error: Exception) -> BrokenImplementationError:
+    reason = " ".join(str(error).split()) or "no message"
+    return BrokenImplementationError(
+        f"implementation {name!r} is there but does not import: {type(error).__name__}: {reason}"
+    )
+
+
+def _module_from_path(path: Path) -> object:
+    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    if spec is None or spec.loader is None:
+        raise BrokenImplementationError(f"implementation {str(path)!r} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

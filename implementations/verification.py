@@ -1,0 +1,259 @@
+"""Comparison with the reference: what agrees, what does not, and by how much.
+
+A tensor agrees when nesting, shape and dtype are as expected, everything is finite on both
+sides, and max|a - ref| / max(max|ref|, floor) is within the bound of its dtype. In float64
+every entry is held, besides, to the size of the terms that it sums, so that a small entry with
+a wrong sign does not hide behind a large one. Nothing agrees by default: no tensor, an
+exception or a missing result is a disagreement.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from implementations.interface import Implementation, MLPSpec, Params, Tree
+from implementations.reference import Expected, expected
+
+BOUNDS = {"float32": 1e-5, "float64": 1e-12}
+# An error in a preactivation reaches its gradient entry through softmax and g', which the sum of
+# |terms| does not count; ten times the tensor's bound leaves room for it.
+ELEMENTWISE_BOUND = 1e-11
+
+
+@dataclass(frozen=True)
+class TensorCheck:
+    """One tensor's verdict.
+
+    Attributes:
+        name: "outputs", "loss", "dW1", "db1", "W1 after a step", ...
+        error: max|a - ref| / max(max|ref|, floor), or None where it cannot be formed.
+        bound: what the error may be.
+        reason: why it disagrees, or None if it agrees.
+    """
+
+    name: str
+    error: float | None
+    bound: float
+    reason: str | None
+
+    @property
+    def percent_of_bound(self) -> float | None:
+        """100 is just within the bound."""
+        return None if self.error is None else 100 * self.error / self.bound
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The verdicts of all tensors of one comparison."""
+
+    tensors: tuple[TensorCheck, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """True only if something was compared and all of it agrees."""
+        return bool(self.tensors) and all(tensor.reason is None for tensor in self.tensors)
+
+    @property
+    def worst(self) -> TensorCheck | None:
+        """The tensor that disagrees first, or else the one with the largest share of its bound."""
+        for tensor in self.tensors:
+            if tensor.reason is not None:
+                return tensor
+        return max(self.tensors, key=lambda t: t.percent_of_bound or 0.0, default=None)
+
+    @property
+    def reason(self) -> str:
+        """One line for a table: why this is no agreement; empty if it is one."""
+        if self.agrees:
+            return ""
+        return "nothing was compared" if self.worst is None else f"{self.worst.reason}"
+
+
+def floor(dtype: str) -> float:
+    """Smallest normal number over eps: below it, rounding is no longer relative to the value."""
+    info = np.finfo(dtype)
+    return float(info.smallest_normal) / float(info.eps)
+
+
+def bound(dtype: str, accuracy: Mapping[str, float] | None = None) -> float:
+    """The accepted error: the declared accuracy of an inexact implementation, or the standard."""
+    return (accuracy or BOUNDS).get(dtype, BOUNDS[dtype])
+
+
+def compare(
+    reference: Tree,
+    actual: Tree,
+    dtype: str,
+    *,
+    name: str = "",
+    magnitudes: Tree = None,
+    accuracy: Mapping[str, float] | None = None,
+) -> Comparison:
+    """Compare a tree of arrays with the float64 reference, tensor by tensor.
+
+    Args:
+        reference: an array, or params or grads as a list of pairs (W, b).
+        actual: what an implementation found, as NumPy arrays in the same nesting.
+        dtype: what `actual` must be made of.
+        name: of the tensor, or a pattern with {} for the "W1" of each of several.
+        magnitudes: like `reference`; the sum of |terms| behind each entry (used in float64).
+        accuracy: an inexact implementation's declared bound per dtype.
+    """
+    limit = bound(dtype, accuracy)
+    checks = []
+    for path, ref, found, terms in _walk(reference, actual, magnitudes):
+        label = name.format(path) if path else name
+        if isinstance(found, str):
+            checks.append(TensorCheck(label, None, limit, f"{label}: {found}"))
+        else:
+            exact = terms if dtype == "float64" and accuracy is None else None
+            checks.append(_check(label, ref, found, dtype, limit, exact))
+    return Comparison(tuple(checks))
+
+
+def judge(
+    spec: MLPSpec,
+    reference: Expected,
+    results: Mapping[str, Tree],
+    accuracy: Mapping[str, float] | None = None,
+) -> Comparison:
+    """Compare what an implementation found on a batch: outputs, losses, gradient, one step.
+
+    Args:
+        spec: the network; its dtype is required of every result.
+        reference: what should have been found.
+        results: NumPy trees by name, any of "outputs", "loss", "loss with the gradient",
+            "grads", "loss of the step" and "updated".
+        accuracy: an inexact implementation's declared bound per dtype.
+    """
+    wanted: dict[str, tuple[Tree, str, Tree]] = {
+        "outputs": (reference.outputs, "outputs", None),
+        "loss": (reference.loss, "loss", None),
+        "loss with the gradient": (reference.loss, "loss with the gradient", None),
+        "loss of the step": (reference.loss, "loss of the step", None),
+        "grads": (reference.grads, "d{}", reference.magnitudes),
+        "updated": (reference.updated, "{} after a step", None),
+    }
+    checks: tuple[TensorCheck, ...] = ()
+    for key, found in results.items():
+        ref, name, magnitudes = wanted[key]
+        checks += compare(
+            ref, found, spec.dtype, name=name, magnitudes=magnitudes, accuracy=accuracy
+        ).tensors
+    return Comparison(checks)
+
+
+def run(
+    implementation: Implementation,
+    spec: MLPSpec,
+    params: Params,
+    X: Any,
+    y: Any,
+    device: str,
+    learning_rate: float,
+) -> dict[str, Tree]:
+    """Everything `judge` compares, computed through the contract's functions."""
+    batch = implementation.batch_from_numpy(spec, X, y, device)
+    placed = implementation.params_from_numpy(spec, params, device)
+    outputs = implementation.forward(spec, placed, batch[0])
+    value = implementation.loss(spec, placed, *batch)
+    value_too, grads = implementation.loss_and_grad(spec, placed, *batch)
+    state = implementation.init_state(spec, placed)
+    copy = implementation.params_from_numpy(spec, params, device)
+    new, _, before = implementation.train_step(spec, copy, state, *batch, learning_rate)
+    found = {
+        "outputs": outputs,
+        "loss": value,
+        "loss with the gradient": value_too,
+        "grads": grads,
+        "loss of the step": before,
+        "updated": new,
+    }
+    implementation.synchronize(list(found.values()))
+    return {name: implementation.to_numpy(tree) for name, tree in found.items()}
+
+
+def check(
+    implementation: Implementation, spec: MLPSpec, params: Params, X: Any, y: Any, device: str
+) -> Comparison:
+    """Run an implementation on one batch and compare everything with the reference.
+
+    An exception is a verdict, never an agreement.
+    """
+    reference = expected(spec, params, X, y)
+    try:
+        results = run(implementation, spec, params, X, y, device, reference.learning_rate)
+    except Exception as error:
+        reason = f"raised {type(error).__name__}: {' '.join(str(error).split())}"
+        return Comparison((TensorCheck("call", None, bound(spec.dtype), reason),))
+    return judge(spec, reference, results, getattr(implementation, "ACCURACY", None))
+
+
+def _walk(ref: Tree, found: Tree, terms: Tree, path: str = "") -> Iterator[tuple[Any, ...]]:
+    """(path, ref, found, terms) per tensor; where nesting differs, found is the reason."""
+    if isinstance(ref, list):  # params or grads: a list of pairs
+        if not isinstance(found, list | tuple):
+            yield path, ref, f"expected a list of {len(ref)} pairs, got {_kind(found)}", None
+        elif len(found) != len(ref):
+            yield path, ref, f"expected {len(ref)} layers, got {len(found)}", None
+        else:
+            for layer, pair in enumerate(ref, start=1):
+                below = terms[layer - 1] if terms is not None else (None, None)
+                yield from _walk(pair, found[layer - 1], below, str(layer))
+    elif isinstance(ref, tuple):
+        if not isinstance(found, list | tuple) or len(found) != 2:
+            yield f"layer {path}", ref, f"expected a pair (W, b), got {_kind(found)}", None
+        else:
+            for letter, r, f, t in zip("Wb", ref, found, terms, strict=True):
+                yield from _walk(r, f, t, letter + path)
+    elif (ref is None) != (found is None):
+        yield path, ref, f"expected {_kind(ref)}, got {_kind(found)}", None
+    elif ref is not None:
+        yield path, ref, found, terms
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"a {type(value).__name__} of {len(value)}"
+    return "None" if value is None else type(value).__name__
+
+
+def _check(
+    name: str, ref: Any, found: Any, dtype: str, limit: float, terms: Any | None
+) -> TensorCheck:
+    ref, found = np.asarray(ref, np.float64), np.asarray(found)
+
+    def no(reason: str, error: float | None = None) -> TensorCheck:
+        return TensorCheck(name, error, limit, f"{name}: {reason}")
+
+    if found.shape != ref.shape:
+        return no(f"shape {found.shape}, expected {ref.shape}")
+    if found.dtype != np.dtype(dtype):
+        return no(f"dtype {found.dtype}, expected {dtype}")
+    if not np.isfinite(ref).all():
+        return no("the reference is not finite here; nothing can be said")
+    if not np.isfinite(found).all():
+        return no(f"{np.count_nonzero(~np.isfinite(found))} of {found.size} values not finite")
+    difference = np.abs(found.astype(np.float64) - ref)
+    scale = max(float(np.max(np.abs(ref), initial=0.0)), floor(dtype))
+    error = float(np.max(difference, initial=0.0)) / scale
+    if not error <= limit:
+        where = tuple(int(i) for i in np.unravel_index(np.argmax(difference), ref.shape))
+        at = f" at {where}" if where else ""
+        return no(
+            f"error {error:.2g} is {100 * error / limit:.0f} % of its bound {limit:g}{at} "
+            f"(got {found[where]:.6g}, expected {ref[where]:.6g})",
+            error,
+        )
+    if terms is not None:
+        share = difference / np.maximum(np.asarray(terms), floor(dtype))
+        if not np.max(share, initial=0.0) <= ELEMENTWISE_BOUND:
+            where = tuple(int(i) for i in np.unravel_index(np.argmax(share), ref.shape))
+            return no(
+                f"entry {where} is {found[where]:.6g}, expected {ref[where]:.6g}: off by "
+                f"{np.max(share):.2g} of the terms that it sums (bound {ELEMENTWISE_BOUND:g})",
+                error,
+            )
+    return TensorCheck(name, error, limit, None)

@@ -1,0 +1,175 @@
+"""The reference is right: mpmath for small networks, central differences at every shape."""
+
+from itertools import product
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+
+from benchmarks.cases import every_shape
+from implementations import MLPSpec, reference
+from tests.networks import problem
+
+SMALL = [
+    MLPSpec(sizes, activation, output, loss, bias, decay, dtype="float64")
+    for sizes, activation, output, loss, (bias, decay) in product(
+        ((3, 2), (3, 4, 2)),
+        ("relu", "sigmoid", "tanh"),
+        ("identity", "sigmoid"),
+        ("cross_entropy", "mse"),
+        ((True, 0.1), (False, 0.0)),
+    )
+]
+
+
+def mp_loss(spec: MLPSpec, params: Any, X: Any, y: Any) -> Any:
+    """The loss at 50 digits, one number at a time."""
+    functions = {
+        "identity": lambda z: z,
+        "relu": lambda z: max(z, mpmath.mpf(0)),
+        "sigmoid": lambda z: 1 / (1 + mpmath.exp(-z)),
+        "tanh": mpmath.tanh,
+    }
+    total = mpmath.mpf(0)
+    for x, target in zip(X, y, strict=True):
+        a = [mpmath.mpf(float(v)) for v in x]
+        for (W, b), name in zip(params, spec.activations, strict=True):
+            z = [
+                mpmath.fsum(a_i * W[i][j] for i, a_i in enumerate(a)) + (b[j] if b else 0)
+                for j in range(len(W[0]))
+            ]
+            a = [functions[name](z_j) for z_j in z]
+        if spec.loss == "cross_entropy":
+            total += mpmath.log(mpmath.fsum(mpmath.exp(v) for v in a)) - a[target]
+        else:
+            total += mpmath.fsum((v - float(t)) ** 2 for v, t in zip(a, target, strict=True)) / 2
+    squares = mpmath.fsum(w**2 for W, _ in params for row in W for w in row)
+    return total / len(X) + mpmath.mpf(spec.weight_decay) / 2 * squares
+
+
+def mp_error(spec: MLPSpec) -> float:
+    """Largest error of the reference's loss and gradient, relative to the largest entry."""
+    params, X, y = problem(spec, 3)
+    with mpmath.workdps(50):
+        exact = [
+            (
+                [[mpmath.mpf(float(w)) for w in row] for row in W],
+                None if b is None else [mpmath.mpf(float(v)) for v in b],
+            )
+            for W, b in params
+        ]
+        found = reference.expected(spec, params, X, y)
+        worst = abs(mp_loss(spec, exact, X, y) / found.loss - 1)
+        h = mpmath.mpf(10) ** -18  # h^2 = 1e-36 is far below what float64 resolves
+        for (W, b), (dW, db) in zip(exact, found.grads, strict=True):
+            for row, drow in [*zip(W, dW, strict=True), *([(b, db)] if b else [])]:
+                scale = float(np.max(np.abs(dW)))
+                for j in range(len(row)):
+                    kept = row[j]
+                    row[j] = kept + h
+                    above = mp_loss(spec, exact, X, y)
+                    row[j] = kept - h
+                    below = mp_loss(spec, exact, X, y)
+                    row[j] = kept
+                    worst = max(worst, abs((above - below) / (2 * h) - drow[j]) / scale)
+        return float(worst)
+
+
+def directional_error(spec: MLPSpec, batch_size: int, directions: int = 8) -> float:
+    """Largest relative difference between grads . v and central differences of the loss."""
+    params, X, y = problem(spec, batch_size)
+    grads = reference.expected(spec, params, X, y).grads
+    rng = np.random.default_rng(1)
+    worst = 0.0
+    for _ in range(directions):
+        # Along the gradient plus noise of the same length, so that the slope is never tiny.
+        v = [
+            tuple(None if g is None else g + np.std(g) * rng.normal(size=g.shape) for g in layer)
+            for layer in grads
+        ]
+        length = np.sqrt(sum(np.sum(part**2) for layer in v for part in layer if part is not None))
+        h = 1e-5 / length  # eps^(1/3): truncation and rounding errors are alike
+
+        def loss(step: float, v: Any = v) -> float:
+            moved = [
+                tuple(
+                    None if p is None else p.astype(np.float64) + step * part
+                    for p, part in zip(layer, parts, strict=True)
+                )
+                for layer, parts in zip(params, v, strict=True)
+            ]
+            return reference.loss(spec, moved, X, y)
+
+        slope = sum(
+            np.sum(g * part)
+            for layer, parts in zip(grads, v, strict=True)
+            for g, part in zip(layer, parts, strict=True)
+            if g is not None
+        )
+        worst = max(worst, abs((loss(h) - loss(-h)) / (2 * h) / slope - 1))
+    return float(worst)
+
+
+@pytest.mark.parametrize("spec", SMALL, ids=lambda s: repr(s)[8:-1].replace(" ", ""))
+def test_reference_agrees_with_mpmath(spec: MLPSpec) -> None:
+    """Loss and every gradient entry are right to 15 digits."""
+    assert mp_error(spec) < 1e-14
+
+
+@pytest.mark.parametrize(
+    ("spec", "batch_size"), every_shape(), ids=lambda v: "-".join(map(str, v.layer_sizes)) if isinstance(v, MLPSpec) else f"batch{v}"
+)
+def test_reference_agrees_with_central_differences(spec: MLPSpec, batch_size: int) -> None:
+    """At every benchmarked shape the gradient gives the loss's slope along 8 directions.
+
+    1e-6: the differences' own error is about eps^(2/3) = 4e-11 of the loss over the slope; with
+    relu a kink between the two points adds up to h, hence the room.
+    """
+    assert directional_error(spec, batch_size) < 1e-6
+
+
+@pytest.mark.parametrize("fault", ["derivative", "loss slope"])
+def test_both_checks_fail_when_the_reference_has_a_fault(
+    fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A derivative wrong by 0.1 % in the reference is seen by mpmath and by differences."""
+    spec = MLPSpec((3, 4, 2), "tanh", dtype="float64")
+    assert mp_error(spec) < 1e-14 and directional_error(spec, 3) < 1e-6
+
+    if fault == "derivative":
+        right = reference._derivative
+        monkeypatch.setattr(reference, "_derivative", lambda n, z: right(n, z) * 1.001)
+    else:
+        slope = reference._loss_slope
+        monkeypatch.setattr(
+            reference, "_loss_slope", lambda *a: tuple(s * 1.001 for s in slope(*a))
+        )
+
+    assert mp_error(spec) > 1e-5
+    assert directional_error(spec, 3) > 1e-5
+
+
+def test_rate_of_the_gate_makes_every_update_larger_than_its_tensor() -> None:
+    """So that a wrong gradient cannot hide behind a large weight."""
+    spec = MLPSpec((20, 30, 10), dtype="float64")
+    params, X, y = problem(spec, 8)
+
+    found = reference.expected(spec, params, X, y)
+
+    for layer, dlayer in zip(params, found.grads, strict=True):
+        for p, dp in zip(layer, dlayer, strict=True):
+            assert found.learning_rate * np.max(np.abs(dp)) >= 3.99 * np.max(np.abs(p))
+
+
+def test_examples_near_a_kink_are_left_out() -> None:
+    """A preactivation within rounding of zero disqualifies its example, in that dtype only."""
+    X = np.array([[1.0, 1.0], [1.0, 1.0 + 1e-8], [1.0, 2.0]])
+    params = [(np.array([[1.0], [-1.0]]), np.array([0.0])), (np.ones((1, 2)), np.zeros(2))]
+
+    found = {
+        dtype: reference.clear_of_kinks(MLPSpec((2, 1, 2), dtype=dtype), params, X).tolist()
+        for dtype in ("float32", "float64")
+    }
+
+    assert {"float32": [False, False, True], "float64": [False, True, True]} == found
