@@ -1,0 +1,75 @@
+"""Measure one case from Python."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import plan, results, runner
+from benchmarks.cases import OPERATIONS, Case, Problem
+from implementations import registry
+from implementations.interface import MLPSpec
+
+
+def measure(
+    implementation: str,
+    spec: MLPSpec,
+    *,
+    batch_size: int,
+    operation: str = "train_step",
+    device: str = "cpu",
+    processes: int = 1,
+    block_seconds: float = 0.3,
+) -> results.Row:
+    """Check and time one operation in fresh processes, as `pytest --benchmark` does.
+
+    Args:
+        implementation: a name of `names()`, the path of a file, or a module.
+        spec: the network; its dtype must be one that the implementation has.
+        batch_size: examples per call.
+        operation: "forward", "loss_and_grad", "train_step" or "epoch" (16 batches).
+        device: "cpu", or another one that the implementation has here.
+        processes: fresh processes; at least 5 for an interval.
+        block_seconds: time for the timed blocks in each process.
+
+    Returns:
+        The row: `status` is "ok" or says why there is no number, and `median_seconds` is per call.
+
+    Raises:
+        ValueError: an argument is not accepted, or the device or dtype is not there.
+        ImportError: the implementation cannot be loaded.
+    """
+    if operation not in OPERATIONS:
+        raise ValueError(f"operation {operation!r} is not known; accepted: {', '.join(OPERATIONS)}")
+    for name, value in (("batch_size", batch_size), ("processes", processes)):
+        if type(value) is not int or value < 1:
+            raise ValueError(f"{name} {value!r} is not accepted; give a whole number >= 1")
+    probed = next(iter(runner.probe([implementation], [device], {}).values()))
+    if probed.reason:
+        raise ImportError(probed.reason)
+    for what, wanted, there in (
+        ("device", device, probed.devices),
+        ("dtype", spec.dtype, probed.dtypes),
+    ):
+        if wanted not in there:
+            raise ValueError(
+                f"{what} {wanted!r} is not available to {implementation} (has: {', '.join(there)})"
+            )
+    problem = Problem("measured", spec, batch_size, 16 * batch_size)
+    case = Case(problem, operation, registry.label(implementation), device)
+    pilots = {(case.implementation, device): probed.pilots[device]}
+    made = plan.make([case], pilots, {}, processes, float("inf"), block_seconds)
+    with tempfile.TemporaryDirectory(prefix="samegrad-") as directory:
+        run = runner.Run(
+            made,
+            {probed.label: probed},
+            Path(directory) / "run",
+            seconds=float("inf"),
+            block_seconds=block_seconds,
+            interpreters={implementation: sys.executable},
+            progress=runner.Progress(),
+            about={"preset": "measure", "command": "measure"},
+        )
+        run.execute()
+    return results.rows(run.journal)[0]
+
+

@@ -1,0 +1,185 @@
+"""The machine, the commit and a worker's environment: captured by code, never typed.
+
+What cannot be read is "unknown". A fingerprint is a hash of what makes two machines different
+machines for a benchmark; it is part of every row's key when journals are merged.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+UNKNOWN = "unknown"
+ROOT = Path(__file__).resolve().parent.parent
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
+DISTRIBUTIONS = ("numpy", "torch", "jax", "jaxlib", "pytest-benchmark", "pandas", "matplotlib")
+HARDWARE = ("cpu", "cores", "memory_gib", "architecture", "gpu", "system")
+
+
+def machine() -> dict[str, str]:
+    """Facts about this machine, all as strings."""
+    return {
+        "cpu": cpu_model(),
+        "cores": str(cores()),
+        "cores_in_machine": str(os.cpu_count() or UNKNOWN),
+        "cpu_quota": cpu_quota(),
+        "cpu_flags": cpu_flags(),
+        "governor": _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "load": _load(),
+        "memory_gib": _memory_gib(),
+        "gpu": gpus() or "none",
+        "system": f"{platform.system()} {platform.release()}",
+        "architecture": platform.machine() or UNKNOWN,
+        "python": platform.python_version(),
+        "versions": json.dumps(versions()),
+        "commit": commit(),
+    }
+
+
+def fingerprint(facts: dict[str, str]) -> str:
+    """Twelve hex digits that stay the same on the same hardware and system."""
+    kept = {key: facts.get(key, UNKNOWN) for key in HARDWARE}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cpu_model() -> str:
+    """The processor's name."""
+    for line in _text("/proc/cpuinfo").splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    if sys.platform == "darwin":
+        return _output("sysctl", "-n", "machdep.cpu.brand_string") or UNKNOWN
+    return platform.processor() or UNKNOWN
+
+
+def cpu_flags() -> str:
+    """The vector instructions that matter to a matrix product."""
+    for line in _text("/proc/cpuinfo").splitlines():
+        if line.startswith(("flags", "Features")):
+            wanted = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
+            have = set(line.split(":", 1)[1].split())
+            return " ".join(flag for flag in wanted if flag in have) or "none of interest"
+    return UNKNOWN
+
+
+def cpu_quota() -> str:
+    """Cores' worth of time that the control group allows."""
+    quota = _text("/sys/fs/cgroup/cpu.max").split()
+    if len(quota) == 2 and quota[0].isdigit() and quota[1].isdigit():
+        return f"{int(quota[0]) / int(quota[1]):g}"
+    return "none" if quota[:1] == ["max"] else UNKNOWN
+
+
+def gpus() -> str:
+    """NVIDIA GPUs that the driver reports, with driver, power limit and clock; "" if none."""
+    query = "name,driver_version,memory.total,power.limit,clocks.max.sm"
+    return _output("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader")
+
+
+def commit() -> str:
+    """The checkout's commit, "+changes" if files differ; SAMEGRAD_COMMIT where git cannot say."""
+    given = os.environ.get("SAMEGRAD_COMMIT")
+    if given:
+        return given
+    if not (ROOT / ".git").exists():
+        return UNKNOWN
+    found = _output("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD")
+    if not found:
+        return UNKNOWN
+    changed = _output("git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no")
+    return found + ("+changes" if changed else "")
+
+
+def versions() -> dict[str, str]:
+    """Installed versions, without importing anything."""
+    found = {}
+    for name in DISTRIBUTIONS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def worker_environment(device: str | None, scratch: Path) -> dict[str, str]:
+    """The environment of a worker: set before it imports anything, since later has no effect.
+
+    What the user has set stays. All libraries get the cores that this process may use; XLA on
+    the CPU heeds NPROC only.
+
+    Args:
+        device: "cpu" keeps JAX off the GPU's memory; None (a probe) leaves everything visible.
+        scratch: directory of the run, for JAX's compilation cache: the first process of a run
+            compiles, the others load.
+    """
+    environment = dict(os.environ)
+    for variable in THREAD_VARIABLES:
+        environment.setdefault(variable, str(cores()))
+    if device is not None:
+        environment.setdefault("JAX_PLATFORMS", "cpu" if device == "cpu" else f"{device},cpu")
+    environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(scratch / "jax-cache"))
+    environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    return environment
+
+
+def blas() -> str:
+    """BLAS libraries of this process with kernel and thread count; call it in a worker."""
+    from threadpoolctl import threadpool_info
+
+    found = [
+        f"{info['internal_api']} {info['version']} "
+        f"({info.get('architecture', 'kernel unknown')} kernel, {info['num_threads']} threads)"
+        for info in threadpool_info()
+        if info["user_api"] == "blas"
+    ]
+    return "; ".join(found) or UNKNOWN
+
+
+def available_memory() -> int | None:
+    """Bytes that a new process can have, or None where that cannot be read."""
+    for line in _text("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _memory_gib() -> str:
+    try:
+        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return UNKNOWN
+    return f"{pages * size / 2**30:.0f}"
+
+
+def _load() -> str:
+    try:
+        return " ".join(f"{value:.2f}" for value in os.getloadavg())
+    except (AttributeError, OSError):
+        return UNKNOWN
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return UNKNOWN
+
+
+def _output(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return "; ".join(done.stdout.strip().splitlines()) if done.returncode == 0 else ""

@@ -1,0 +1,145 @@
+"""What the user asks for on the command line, checked before anything runs.
+
+Every mistake is a ValueError of one line: what was given, what is accepted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import environment
+from benchmarks.cases import PRESETS, Line, Preset, own_network
+from implementations import registry
+from implementations.interface import MLPSpec
+
+DTYPES = ("float32", "float64")
+MOST_BATCH = 1_000_000
+# Bytes per parameter while the reference is made: weights, gradient, magnitudes and updated in
+# float64, each with a temporary; and per preactivation: z, a, delta and theirs.
+BYTES_PER_PARAMETER, BYTES_PER_UNIT = 80, 80
+
+
+@dataclass(frozen=True)
+class Options:
+    """A checked command line.
+
+    Attributes:
+        devices: those asked for by name, or None for all that are there.
+        dtypes: those asked for, or None for the lines' own.
+        interpreters: implementation -> path of its Python.
+    """
+
+    preset_name: str
+    preset: Preset
+    lines: tuple[Line, ...]
+    implementations: tuple[str, ...]
+    named: bool
+    devices: tuple[str, ...] | None
+    dtypes: tuple[str, ...] | None
+    interpreters: dict[str, str]
+    output: Path | None
+
+
+def parse(
+    *,
+    preset: str = "standard",
+    layers: str | None = None,
+    batch_size: str | None = None,
+    implementation: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    python: str | None = None,
+    output: str | None = None,
+) -> Options:
+    """Check every option as it was typed.
+
+    Raises:
+        ValueError: one line that says what is accepted.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"--preset {preset!r} is not known; accepted: {', '.join(PRESETS)}")
+    lines = PRESETS[preset].lines
+    if layers is not None:
+        sizes = parse_layers(layers)
+        batches = parse_batch_sizes("32" if batch_size is None else batch_size)
+        check_memory(sizes, max(batches))
+        lines = own_network(sizes, batches)
+    elif batch_size is not None:
+        raise ValueError("--batch-size goes with --layers, for example --layers 784-128-10")
+    names = registry.names() if implementation is None else _split("--implementation", implementation)
+    for name in names:
+        registry.check_name(name)
+    dtypes = None if dtype is None else _split("--dtype", dtype)
+    for name in dtypes or ():
+        if name not in DTYPES:
+            raise ValueError(f"--dtype {name!r} is not known; accepted: {', '.join(DTYPES)}")
+    return Options(
+        preset_name=preset if layers is None else f"own network, as {preset}",
+        preset=PRESETS[preset],
+        lines=lines,
+        implementations=tuple(names),
+        named=implementation is not None,
+        devices=None if device is None else _split("--device", device),
+        dtypes=dtypes,
+        interpreters=parse_interpreters(python, names),
+        output=None if output is None else Path(output),
+    )
+
+
+def parse_layers(text: str) -> tuple[int, ...]:
+    """(784, 128, 10) from "784-128-10"."""
+    try:
+        return MLPSpec(tuple(int(part) for part in text.split("-"))).layer_sizes
+    except ValueError:
+        raise ValueError(
+            f"--layers {text!r} is not accepted; give features, hidden widths and outputs as "
+            "whole numbers >= 1 joined by '-', for example 784-128-10"
+        ) from None
+
+
+def parse_batch_sizes(text: str) -> tuple[int, ...]:
+    """(1, 32, 256) from "1,32,256"."""
+    parts = _split("--batch-size", text)
+    sizes = [int(part) if part.isascii() and part.isdigit() else 0 for part in parts]
+    if not all(1 <= size <= MOST_BATCH for size in sizes):
+        raise ValueError(
+            f"--batch-size {text!r} is not accepted; give whole numbers from 1 to "
+            f"{MOST_BATCH:,} joined by ',', for example 1,32,256"
+        )
+    return tuple(sizes)
+
+
+def parse_interpreters(text: str | None, names: Sequence[str]) -> dict[str, str]:
+    """{"torch": "PATH"} from "torch=PATH,jax=PATH"."""
+    found: dict[str, str] = {}
+    for part in _split("--python", text) if text is not None else ():
+        name, _, path = part.partition("=")
+        if name not in names or not path:
+            raise ValueError(
+                f"--python {part!r} is not accepted; give IMPLEMENTATION=PATH with one of: "
+                f"{', '.join(names)}"
+            )
+        if not Path(path).expanduser().is_file():
+            raise ValueError(f"--python {part!r}: no such interpreter: {path}")
+        found[name] = str(Path(path).expanduser())
+    return found
+
+
+def check_memory(sizes: tuple[int, ...], batch_size: int) -> None:
+    """Raise ValueError if checking such a network cannot fit into this machine's memory."""
+    needed = MLPSpec(sizes).parameters * BYTES_PER_PARAMETER
+    needed += batch_size * (sum(sizes) + 4 * sizes[0]) * BYTES_PER_UNIT
+    available = environment.available_memory()
+    if available is not None and needed > available:
+        raise ValueError(
+            f"--layers {'-'.join(map(str, sizes))} at batch size {batch_size} needs about "
+            f"{needed / 2**30:,.1f} GiB of memory to be checked; {available / 2**30:.1f} GiB are "
+            "free here"
+        )
+
+
+def _split(option: str, text: str) -> tuple[str, ...]:
+    parts = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    if not all(parts):
+        raise ValueError(f"{option} {text!r} is not accepted; give names joined by ','")
+    return parts

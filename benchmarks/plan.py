@@ -1,0 +1,161 @@
+"""What a run will cost, and how it is fitted into its time: blocks first, then processes.
+
+Rows are never dropped to save time. A case that is predicted above the limit per process is a
+row of its own kind, "skipped: predicted N s", decided before anything runs.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks import timer
+from benchmarks.cases import Case, flops
+
+PROCESS_LIMIT_SECONDS = 10.0  # of one case in one process: beyond it a case is skipped
+GATED = ("forward", "loss_and_grad", "train_step")
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """How fast one implementation is on one device, from a few small networks.
+
+    Attributes:
+        call_seconds: of the smallest network: what a call costs before any arithmetic.
+        first_seconds: what a first call costs more than a second (compilation).
+        flops_per_second: on the largest network that was tried.
+        start_seconds: of a process, until its first message.
+    """
+
+    call_seconds: float
+    first_seconds: float
+    flops_per_second: float
+    start_seconds: float
+
+    @classmethod
+    def of(cls, measured: Sequence[Mapping[str, float]], start_seconds: float) -> "Pilot":
+        """From the messages of a probe: flops, first_ns and warm_ns of growing networks."""
+        smallest, largest = measured[0], measured[-1]
+        return cls(
+            call_seconds=smallest["warm_ns"] / 1e9,
+            first_seconds=max(0.0, largest["first_ns"] - largest["warm_ns"]) / 1e9,
+            flops_per_second=largest["flops"] / (largest["warm_ns"] / 1e9),
+            start_seconds=start_seconds,
+        )
+
+    def call(self, case: Case, operation: str | None = None) -> float:
+        """Predicted seconds of one call of a case, or of another operation on its batch."""
+        spec, steps = case.problem.spec, case.calls_per_epoch if operation is None else 1
+        examples = case.examples if operation is None else case.problem.batch_size
+        work = flops(spec, operation or case.operation, examples)
+        return steps * self.call_seconds + work / self.flops_per_second
+
+    def gate(self, case: Case) -> float:
+        """Predicted seconds of the gate: first calls of two operations, or of three."""
+        operations = GATED if case.operation == "forward" else GATED[1:]
+        return sum(self.call(case, operation) + self.first_seconds for operation in operations)
+
+    def case(self, case: Case, block_seconds: float) -> float:
+        """Predicted seconds of a case in one process, gate included, run on its own."""
+        return self.gate(case) + timing(self.call(case), block_seconds)
+
+
+def timing(call_seconds: float, block_seconds: float) -> float:
+    """Seconds for calibration and blocks."""
+    block = max(timer.CPU_BLOCK_NS / 1e9, call_seconds)
+    if call_seconds > 10 * timer.CPU_BLOCK_NS / 1e9:
+        return max(block, block_seconds)
+    return 3 * block + max(3 * block, block_seconds)
+
+
+@dataclass
+class Plan:
+    """What runs, and how long it is expected to take.
+
+    Attributes:
+        cases: all rows, in the order of the report.
+        excluded: case id -> (status, reason) of the rows that do not run.
+        processes: fresh processes per implementation and device.
+        block_seconds: time for the blocks of a case in a process.
+        seconds: predicted for everything that runs.
+    """
+
+    cases: list[Case]
+    excluded: dict[str, tuple[str, str]] = field(default_factory=dict)
+    processes: int = 1
+    block_seconds: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def running(self) -> list[Case]:
+        """The cases that are not excluded."""
+        return [case for case in self.cases if case.id not in self.excluded]
+
+
+def round_seconds(
+    cases: Iterable[Case], pilots: Mapping[tuple[str, str], Pilot], block_seconds: float
+) -> float:
+    """Predicted seconds of one process of each implementation and device."""
+    total, gated, started = 0.0, set(), set()
+    for case in cases:
+        key = (case.implementation, case.device)
+        pilot = pilots[key]
+        if key not in started:
+            started.add(key)
+            total += pilot.start_seconds
+        total += timing(pilot.call(case), block_seconds)
+        operations = GATED if case.operation == "forward" else GATED[1:]
+        for operation in operations:  # a problem is gated once per process
+            if (key, case.problem, operation) not in gated:
+                gated.add((key, case.problem, operation))
+                total += pilot.call(case, operation) + pilot.first_seconds
+    return total
+
+
+def fit(
+    per_round: Any, rounds: int, seconds: float, most_block_seconds: float
+) -> tuple[int, float]:
+    """(rounds, block_seconds) that fit into the time: blocks give way first, then rounds.
+
+    Args:
+        per_round: block_seconds -> predicted seconds of one round, not decreasing.
+        rounds: wanted.
+        seconds: time left for them.
+        most_block_seconds: wanted.
+    """
+    if rounds * per_round(most_block_seconds) <= seconds:
+        return rounds, most_block_seconds
+    if rounds * per_round(0.0) > seconds:
+        return max(1, min(rounds, int(seconds / per_round(0.0)))), 0.0
+    low, high = 0.0, most_block_seconds
+    for _ in range(30):
+        middle = (low + high) / 2
+        fits = rounds * per_round(middle) <= seconds
+        low, high = (middle, high) if fits else (low, middle)
+    return rounds, low
+
+
+def make(
+    cases: Sequence[Case],
+    pilots: Mapping[tuple[str, str], Pilot],
+    excluded: Mapping[str, tuple[str, str]],
+    processes: int,
+    seconds: float,
+    block_seconds: float,
+) -> Plan:
+    """The plan for some cases; those predicted above the limit are excluded as skipped."""
+    plan = Plan(list(cases), dict(excluded))
+    for case in plan.running:
+        predicted = pilots[case.implementation, case.device].case(case, 0.0)
+        if predicted > PROCESS_LIMIT_SECONDS:
+            plan.excluded[case.id] = (
+                "skipped",
+                f"predicted {predicted:.0f} s a process (limit {PROCESS_LIMIT_SECONDS:.0f} s)",
+            )
+    running = plan.running
+
+    def per_round(blocks: float) -> float:
+        return round_seconds(running, pilots, blocks)
+
+    plan.processes, plan.block_seconds = fit(per_round, processes, seconds, block_seconds)
+    plan.seconds = plan.processes * per_round(plan.block_seconds)
+    return plan

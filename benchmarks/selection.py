@@ -1,0 +1,110 @@
+"""From options and probes to rows: which cases there are here, and which cannot run and why."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from benchmarks import environment
+from benchmarks.cases import Case, expand
+from benchmarks.options import Options
+from benchmarks.runner import Probe, probe
+from implementations import registry
+
+NO_GPU = "no GPU on this machine"
+
+
+@dataclass
+class Selection:
+    """The rows of a run before it is planned.
+
+    Attributes:
+        cases: every row.
+        excluded: case id -> (status, reason).
+        notes: what the user should know first, a line each.
+    """
+
+    probes: dict[str, Probe]
+    cases: list[Case] = field(default_factory=list)
+    excluded: dict[str, tuple[str, str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def select(options: Options) -> Selection:
+    """Probe the implementations and list the rows.
+
+    Raises:
+        ValueError: something that was asked for by name is not there.
+    """
+    gpu = environment.gpus()
+    wanted = options.devices or ("cpu", "cuda")
+    found = Selection(probe(options.implementations, wanted, options.interpreters))
+    if options.named:
+        for probed in found.probes.values():
+            if probed.reason:
+                raise ValueError(f"--implementation {probed.name}: {probed.reason}")
+    _check_devices(options, found.probes, gpu)
+    for label, probed in found.probes.items():
+        if probed.reason:
+            entry = registry.TABLE.get(label)
+            dtypes = ("float64",) if label == "scalar" else ("float32", "float64")
+            if entry is not None or probed.dtypes:
+                cases = expand(
+                    options.lines, label, "cpu", probed.dtypes or dtypes, options.dtypes
+                )
+                found.cases += cases
+                found.excluded |= {c.id: ("unavailable", probed.reason) for c in cases}
+            found.notes.append(f"{label}: {probed.reason}")
+            continue
+        for device in wanted:
+            unseen = _unseen(label, probed, device, gpu)
+            if device not in probed.devices and not unseen:
+                continue  # not made for that device; said above if it was named
+            cases = expand(options.lines, label, device, probed.dtypes, options.dtypes)
+            found.cases += cases
+            if unseen:
+                found.excluded |= {case.id: ("unavailable", unseen) for case in cases}
+                found.notes.append(f"{label}: {unseen}")
+    order = {label: position for position, label in enumerate(found.probes)}
+    devices = {device: position for position, device in enumerate(wanted)}
+    keys = list(dict.fromkeys(_what(case) for case in found.cases))
+    found.cases.sort(
+        key=lambda c: (keys.index(_what(c)), order[c.implementation], devices[c.device])
+    )
+    if not found.cases:
+        raise ValueError(
+            f"nothing to run: {', '.join(found.probes)} have none of the dtypes asked for"
+        )
+    return found
+
+
+def _what(case: Case) -> tuple[str, int, str, str]:
+    problem = case.problem
+    return problem.workload, problem.batch_size, case.operation, problem.spec.dtype
+
+
+def _check_devices(options: Options, probes: Mapping[str, Probe], gpu: str) -> None:
+    """A device that was asked for by name must be there: no silent fall-back to the CPU."""
+    for device in options.devices or ():
+        usable = {label for label, probed in probes.items() if device in probed.devices}
+        if usable:
+            continue
+        there = sorted({d for probed in probes.values() for d in probed.devices})
+        why = f"; this machine has {gpu}, see the install notes" if device == "cuda" and gpu else ""
+        raise ValueError(
+            f"--device {device!r} is not available to {', '.join(probes)} "
+            f"(has: {', '.join(there) or 'none'}){why or _no_gpu(device)}"
+        )
+
+
+def _no_gpu(device: str) -> str:
+    return f"; {NO_GPU}" if device == "cuda" else ""
+
+
+def _unseen(label: str, probed: Probe, device: str, gpu: str) -> str:
+    """The reason where the machine has a GPU that this framework could use and does not see."""
+    entry = registry.TABLE.get(label)
+    if device != "cuda" or not gpu or "cuda" in probed.devices or not (entry and entry.gpu):
+        return ""
+    return (
+        f"this machine has {gpu}, but {label} does not see it; a CUDA build mends that: "
+        f"tox -e benchmark-cuda, or --python {label}=PATH of an interpreter that has one"
+    )

@@ -1,0 +1,32 @@
+"""One item per case: `pytest --benchmark` measures all of them and replays them here."""
+
+from typing import Any
+
+import pytest
+
+from benchmarks.cases import Case
+from benchmarks.plugin import Replay
+from benchmarks.results import NO_NUMBER, OK, Row
+
+
+def test_speed(case: Case, row: Row, replay: Replay, benchmark: Any) -> None:
+    """The gradients agree, and the process medians are handed to pytest-benchmark."""
+    if row.status in NO_NUMBER:
+        pytest.skip(f"{row.status}: {row.reason}")
+    if row.status != OK:
+        pytest.fail(f"{row.status}: {row.reason}", pytrace=False)
+
+    assert row.gate is not None
+    replay.samples = list(row.process_medians)
+    benchmark.extra_info.update(
+        operation=case.operation,
+        layers="-".join(map(str, case.problem.spec.layer_sizes)),
+        batch_size=case.problem.batch_size,
+        dtype=case.problem.spec.dtype,
+        implementation=case.implementation,
+        device=case.device,
+        transfer=case.transfer,
+        gradient_error=row.gate["error"],
+        gradient_bound=row.gate["bound"],
+    )
+    benchmark.pedantic(lambda: None, rounds=len(replay.samples), iterations=1)

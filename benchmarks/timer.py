@@ -1,0 +1,158 @@
+"""The clock: warm-up, calibration, synchronised blocks. The only place where durations arise.
+
+A block is `calls` calls of the work and the wait until every result is there, with garbage
+collection off. After the clock has stopped, a second wait is timed: if it takes any time, the
+first one did not wait for everything, and the block proves nothing.
+"""
+
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+Clock = Callable[[], int]
+Tree = Any
+Events = tuple[Callable[[], None], Callable[[], Callable[[], int]]]
+
+CPU_BLOCK_NS = 5_000_000  # 5 ms: perf_counter's own cost, below 100 ns, is then below 0.002 %
+GPU_BLOCK_NS = 20_000_000  # 20 ms: also against the cost of one synchronisation, about 10 us
+STEADY = 0.05  # two successive blocks that differ by less are warm
+RESIDUAL_SHARE, RESIDUAL_NS = 0.05, 20_000  # what the second wait may take
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is timed.
+
+    Attributes:
+        start: makes what a block starts from, outside the clock (fresh params).
+        run: (calls, start) -> everything that must have been computed when the clock stops.
+        synchronize: returns once all of that is computed.
+        events: start and stop of the device's own clock, if it has one.
+    """
+
+    start: Callable[[], Tree]
+    run: Callable[[int, Tree], Tree]
+    synchronize: Callable[[Tree], None]
+    events: Events | None = None
+
+
+@dataclass
+class Blocks:
+    """The blocks of one case in one process; all durations of whole blocks, in nanoseconds."""
+
+    calls: int = 1
+    elapsed_ns: list[int] = field(default_factory=list)
+    residual_ns: list[int] = field(default_factory=list)
+    event_ns: list[int] = field(default_factory=list)
+    last_result: Tree = None
+
+    def refusal(self) -> str | None:
+        """Why these blocks are no measurement, or None."""
+        for elapsed, residual in zip(self.elapsed_ns, self.residual_ns, strict=True):
+            if residual > max(RESIDUAL_SHARE * elapsed, RESIDUAL_NS):
+                return (
+                    f"not synchronised: after the clock stopped at {elapsed / 1e6:.3g} ms, "
+                    f"waiting again took {residual / 1e6:.3g} ms"
+                )
+        return None
+
+
+def timed(call: Callable[[], Tree], synchronize: Callable[[Tree], None], clock: Clock) -> Any:
+    """(result, nanoseconds) of one call, synchronised: for a first, cold call."""
+    start = clock()
+    result = call()
+    synchronize(result)
+    return result, clock() - start
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block: what it computed, and its durations in nanoseconds (event: 0 without a GPU)."""
+
+    result: Tree
+    elapsed_ns: int
+    residual_ns: int
+    event_ns: int
+
+
+def block(work: Work, calls: int, clock: Clock = time.perf_counter_ns) -> Block:
+    """Time one block of `calls` calls."""
+    start = work.start()
+    work.synchronize(start)
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        began = clock()
+        if work.events is not None:
+            work.events[0]()
+        result = work.run(calls, start)
+        read = work.events[1]() if work.events is not None else None
+        work.synchronize(result)
+        ended = clock()
+        work.synchronize(result)
+        residual = clock() - ended
+    finally:
+        if was_enabled:
+            gc.enable()
+    return Block(result, ended - began, residual, 0 if read is None else read())
+
+
+def calibrate(
+    work: Work, target_ns: int, call_ns: int, clock: Clock = time.perf_counter_ns
+) -> tuple[int, int]:
+    """(calls, block_ns): how many calls make a block of at least `target_ns`, once warm.
+
+    Args:
+        call_ns: what one call took before; a call that fills a block needs no calibration.
+    """
+    calls = 1
+    if call_ns >= 10 * target_ns:  # long calls: one warm call has been made, it is enough
+        return calls, call_ns
+    previous = block(work, calls, clock).elapsed_ns
+    for _ in range(40):  # 2^40 calls: a bound, never reached
+        elapsed = block(work, calls, clock).elapsed_ns
+        steady = abs(elapsed - previous) < STEADY * elapsed
+        if elapsed >= target_ns and (steady or elapsed >= 4 * target_ns):
+            return calls, elapsed
+        if elapsed < target_ns:
+            # Past the target by a tenth, at most tenfold at once: early blocks are cold and long.
+            calls = min(10 * calls, max(calls + 1, round(1.1 * calls * target_ns / elapsed)))
+        previous = elapsed
+    return calls, previous
+
+
+def measure(
+    work: Work,
+    target_ns: int,
+    budget_ns: float,
+    call_ns: int,
+    clock: Clock = time.perf_counter_ns,
+) -> Blocks:
+    """Calibrate, then time as many blocks as the budget allows: at least 3, or 1 if they are long.
+
+    Args:
+        target_ns: shortest block.
+        budget_ns: time for the timed blocks.
+        call_ns: what one call took before, warm or not.
+    """
+    calls, block_ns = calibrate(work, target_ns, call_ns, clock)
+    least = 1 if block_ns > 10 * target_ns else 3
+    found = Blocks(calls)
+    for _ in range(max(least, min(200, int(budget_ns / max(block_ns, 1))))):
+        found.last_result = None  # one block's results at a time, as in a training loop
+        timed_block = block(work, calls, clock)
+        found.last_result = timed_block.result
+        found.elapsed_ns.append(timed_block.elapsed_ns)
+        found.residual_ns.append(timed_block.residual_ns)
+        if work.events is not None:
+            found.event_ns.append(timed_block.event_ns)
+    return found
+
+
+def warm_up(work: Work, seconds: float, clock: Clock = time.perf_counter_ns) -> None:
+    """Run the work for a while, so that clocks and caches are up before the first case."""
+    deadline = clock() + seconds * 1e9
+    while clock() < deadline:
+        block(work, 1, clock)

@@ -1,0 +1,348 @@
+"""The child's side: probe an implementation, prepare inputs, or measure cases.
+
+One fresh process per implementation and device, its environment set before it started. It gets
+one request and sends messages (see `implementations.isolation`).
+"""
+
+import hashlib
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import cases, environment, inputs, timer
+from benchmarks.cases import Case, Problem
+from implementations import isolation, registry, verification
+from implementations.interface import Implementation, MLPSpec, Tree
+
+Message = dict[str, Any]
+Send = Callable[[Message], None]
+
+# Run by `python -P -c BOOTSTRAP ROOT`: the packages come from ROOT whatever the current folder
+# holds, and nothing else of ROOT gets onto the path of an interpreter that is not ours.
+BOOTSTRAP = """
+import importlib.util, sys
+root = sys.argv[1]
+for name in ("implementations", "benchmarks"):
+    spec = importlib.util.spec_from_file_location(
+        name, f"{root}/{name}/__init__.py", submodule_search_locations=[f"{root}/{name}"])
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+from benchmarks.worker import main
+main()
+"""
+LEARNING_RATE = 0.01  # of the timed steps: too small to leave the neighbourhood of the start
+PILOTS = (((64, 32, 10), 32), ((256, 256, 10), 64), ((784, 512, 512, 10), 128))
+PILOT_ENOUGH_NS = 20_000_000  # a call this long is arithmetic, not overhead
+
+
+def command(interpreter: str) -> list[str]:
+    """The command line of a worker."""
+    return [interpreter, "-P", "-c", BOOTSTRAP, str(environment.ROOT)]
+
+
+def main() -> None:
+    """Answer one request."""
+    sys.path.append(os.getcwd())  # for package.module of the user, after everything else
+    isolation.serve(
+        lambda request, send: {"probe": probe, "prepare": prepare, "measure": measure}[
+            request["role"]
+        ](request, send)
+    )
+
+
+def probe(request: Message, send: Send) -> None:
+    """Say what an implementation can do here, and how fast it is on a few small networks."""
+    name = request["implementation"]
+    try:
+        implementation = registry.load(name)
+    except ImportError as error:
+        send({"status": "unavailable", "reason": str(error)})
+        return
+    devices = implementation.devices()
+    send(
+        {
+            "status": "ok",
+            "devices": list(devices),
+            "dtypes": list(implementation.DTYPES),
+            "source_sha256": source_hash(implementation),
+            "versions": environment.versions(),
+            "python": sys.version.split()[0],
+        }
+    )
+    for device in devices:
+        if device in request["devices"]:
+            facts = getattr(implementation, "describe", lambda device: {})(device)
+            send(
+                {
+                    "device": device,
+                    "facts": {**facts, "numpy_blas": environment.blas()},
+                    "pilot": list(pilot(implementation, device)),
+                }
+            )
+
+
+def pilot(implementation: Implementation, device: str) -> Any:
+    """Time the first and the third call of loss_and_grad on growing networks, until they tell."""
+    for sizes, batch_size in PILOTS:
+        spec = MLPSpec(sizes, dtype=implementation.DTYPES[0])  # type: ignore[arg-type] # a DType
+        problem = Problem("pilot", spec, batch_size, batch_size)
+        rng = np.random.default_rng(0)
+        X, y = inputs.synthetic(problem, rng, batch_size)
+        params = implementation.params_from_numpy(spec, inputs.init_params(spec), device)
+        batch = implementation.batch_from_numpy(spec, X.astype(spec.dtype), y, device)
+        found = []
+        for _ in range(3):
+            _, elapsed = timer.timed(
+                lambda s=spec, p=params, b=batch: implementation.loss_and_grad(s, p, *b),
+                implementation.synchronize,
+                time.perf_counter_ns,
+            )
+            found.append(elapsed)
+        flops = cases.flops(spec, "loss_and_grad", batch_size)
+        yield {"flops": flops, "first_ns": found[0], "warm_ns": min(found[1:])}
+        if found[-1] > PILOT_ENOUGH_NS:
+            return
+
+
+def prepare(request: Message, send: Send) -> None:
+    """Write the inputs and the reference's results of each problem."""
+    directory = Path(request["directory"])
+    for data in request["problems"]:
+        problem = Problem(**{**data, "spec": cases.spec_from_json(data["spec"])})
+        send({"begin": problem.id})
+        try:
+            digest = inputs.save(directory, problem, inputs.make(problem, request["seed"]))
+            send({"problem": problem.id, "sha256": digest})
+        except (ValueError, MemoryError, ImportError, OSError) as error:
+            send({"problem": problem.id, "reason": _said(error)})
+
+
+def measure(request: Message, send: Send) -> None:
+    """Gate and time each case of the request, in its order."""
+    implementation = registry.load(request["implementation"])
+    bench = Bench(implementation, request)
+    for data in request["cases"]:
+        case = cases.from_json(data)
+        send({"begin": case.id})
+        began = time.process_time_ns(), time.perf_counter_ns()
+        try:
+            outcome = bench.measure(case)
+        except NotImplementedError as error:
+            outcome = {"status": "unavailable", "reason": _said(error)}
+        except Exception as error:
+            memory = _is_out_of_memory(error)
+            outcome = {"status": "out_of_memory" if memory else "crashed", "reason": _said(error)}
+        outcome["spent_ns"] = time.perf_counter_ns() - began[1]
+        send({"outcome": outcome, "case": case.id})
+
+
+class Bench:
+    """What one process keeps between cases: the present problem, placed, and its gate."""
+
+    def __init__(self, implementation: Implementation, request: Message) -> None:
+        self.implementation = implementation
+        self.device: str = request["device"]
+        self.directory = Path(request["directory"])
+        self.budget_ns: float = request["block_seconds"] * 1e9
+        self.warm_up_seconds: float = request["warm_up_seconds"]
+        self.target_ns = timer.CPU_BLOCK_NS if self.device == "cpu" else timer.GPU_BLOCK_NS
+        self.problem: Problem | None = None
+
+    def measure(self, case: Case) -> Message:
+        """One case's outcome; no number without an agreement in every tensor."""
+        if case.problem != self.problem:
+            self._take(case.problem)
+        call_ns = self._gate("forward" if case.operation == "forward" else "train_step")
+        gate_ns = self._gate("loss_and_grad")
+        if case.operation == "loss_and_grad":
+            call_ns = gate_ns
+        checked = verification.Comparison(sum((c.tensors for c in self.gates.values()), ()))
+        if not checked.agrees:
+            return {"status": "wrong", "reason": checked.reason}
+        work = self._work(case)
+        if self.warm_up_seconds:
+            timer.warm_up(work, self.warm_up_seconds)
+            self.warm_up_seconds = 0.0
+        cpu_began = time.process_time_ns()
+        blocks = timer.measure(
+            work, self.target_ns, self.budget_ns, call_ns * case.calls_per_epoch
+        )
+        cpu_ns = time.process_time_ns() - cpu_began
+        refusal = blocks.refusal()
+        if refusal is None and not math.isfinite(self._number(case, blocks.last_result)):
+            refusal = "the timed calls gave results that are not finite"
+        if refusal is not None:
+            return {"status": "rejected", "reason": refusal}
+        worst = checked.worst
+        assert worst is not None
+        return {
+            "status": "ok",
+            "reason": "",
+            "calls": blocks.calls,
+            "elapsed_ns": blocks.elapsed_ns,
+            "residual_ns": blocks.residual_ns,
+            "event_ns": blocks.event_ns,
+            "cpu_ns": cpu_ns,
+            "first_call_ns": self.first_ns.get(case.operation),
+            "gate": {"name": worst.name, "error": worst.error or 0.0, "bound": worst.bound},
+        }
+
+    def _take(self, problem: Problem) -> None:
+        """Read a problem's inputs and place them on the device."""
+        self.problem = None  # should placing fail, the next case tries again
+        given = inputs.load(self.directory, problem)
+        size, spec = problem.batch_size, problem.spec
+        whole = len(given.X) // size
+        self.host = [
+            (given.X[i * size : (i + 1) * size], given.y[i * size : (i + 1) * size])
+            for i in range(whole)
+        ]
+        self.placed = [self._place(spec, *batch) for batch in self.host]
+        rest = problem.examples % size
+        start = whole * size if len(given.X) == problem.examples else 0
+        self.host_rest = (given.X[start : start + rest], given.y[start : start + rest])
+        self.given, self.spec = given, spec
+        self.gates: dict[str, verification.Comparison] = {}
+        self.first_ns: dict[str, int] = {}
+        self.warm_ns: dict[str, int] = {}
+        self.problem = problem
+
+    def _place(self, spec: MLPSpec, X: Any, y: Any) -> Any:
+        return self.implementation.batch_from_numpy(spec, X, y, self.device)
+
+    def _fresh(self) -> tuple[Tree, Tree]:
+        params = self.implementation.params_from_numpy(self.spec, self.given.params, self.device)
+        return params, self.implementation.init_state(self.spec, params)
+
+    def _gate(self, operation: str) -> int:
+        """Call an operation on the gate's batch and judge it, once; the warm call's duration."""
+        if operation in self.gates:
+            return self.warm_ns[operation]
+        implementation, spec, reference = self.implementation, self.spec, self.given.expected
+        X, y = self.placed[0]
+
+        def call() -> Tree:
+            params, state = self._fresh()
+            if operation == "forward":
+                return implementation.forward(spec, params, X)
+            if operation == "loss_and_grad":
+                return implementation.loss_and_grad(spec, params, X, y)
+            return implementation.train_step(spec, params, state, X, y, reference.learning_rate)
+
+        found, first_ns = timer.timed(call, implementation.synchronize, time.perf_counter_ns)
+        results = implementation.to_numpy(found)
+        named = {
+            "forward": lambda: {"outputs": results},
+            "loss_and_grad": lambda: {"loss with the gradient": results[0], "grads": results[1]},
+            "train_step": lambda: {"loss of the step": results[2], "updated": results[0]},
+        }[operation]()
+        accuracy = getattr(implementation, "ACCURACY", None)
+        self.gates[operation] = verification.judge(spec, reference, named, accuracy)
+        self.first_ns[operation] = self.warm_ns[operation] = first_ns
+        if first_ns < timer.CPU_BLOCK_NS * 100:  # once more, now compiled; too long is long enough
+            _, self.warm_ns[operation] = timer.timed(
+                call, implementation.synchronize, time.perf_counter_ns
+            )
+        return self.warm_ns[operation]
+
+    def _work(self, case: Case) -> timer.Work:
+        """The timed callables: loops over calls, with batches that rotate."""
+        implementation, spec, device = self.implementation, self.spec, self.device
+        end_to_end = case.transfer == "end_to_end"
+        batches = self.host if end_to_end else self.placed
+        place = implementation.batch_from_numpy
+        if case.operation == "epoch":
+            steps = case.problem.examples // case.problem.batch_size
+            batches = [batches[i % len(batches)] for i in range(steps)]
+            if len(self.host_rest[1]):
+                rest = self._place(spec, *self.host_rest)
+                params, state = self._fresh()  # the smaller batch's first call compiles
+                implementation.train_step(spec, params, state, *rest, LEARNING_RATE)
+                batches.append(self.host_rest if end_to_end else rest)
+
+        def forward(calls: int, start: Tree) -> Tree:
+            for i in range(calls):
+                X, y = batches[i % len(batches)]
+                if end_to_end:
+                    X, y = place(spec, X, y, device)
+                outputs = implementation.forward(spec, start[0], X)
+                implementation.synchronize(outputs)
+                if end_to_end:
+                    implementation.to_numpy(outputs)
+            return outputs
+
+        def loss_and_grad(calls: int, start: Tree) -> Tree:
+            for i in range(calls):
+                X, y = batches[i % len(batches)]
+                if end_to_end:
+                    X, y = place(spec, X, y, device)
+                found = implementation.loss_and_grad(spec, start[0], X, y)
+                implementation.synchronize(found)
+                if end_to_end:
+                    implementation.to_numpy(found[0])
+            return found
+
+        def train(calls: int, start: Tree) -> Tree:
+            params, state = start
+            for i in range(calls):
+                X, y = batches[i % len(batches)]
+                if end_to_end:
+                    X, y = place(spec, X, y, device)
+                params, state, loss = implementation.train_step(
+                    spec, params, state, X, y, LEARNING_RATE
+                )
+                if end_to_end:
+                    implementation.to_numpy(loss)
+            return params, state, loss
+
+        def epoch(calls: int, start: Tree) -> Tree:
+            return train(calls * len(batches), start)
+
+        run = {
+            "forward": forward,
+            "loss_and_grad": loss_and_grad,
+            "train_step": train,
+            "epoch": epoch,
+        }[case.operation]
+        kept = self._fresh()
+        consumes = case.operation in ("train_step", "epoch")
+        events = getattr(implementation, "events", lambda device: None)(device)
+        return timer.Work(
+            start=self._fresh if consumes else lambda: kept,
+            run=run,
+            synchronize=implementation.synchronize,
+            events=events,
+        )
+
+    def _number(self, case: Case, result: Tree) -> float:
+        """A number that is finite only if what was timed computed something finite."""
+        if case.operation == "forward":
+            return float(np.sum(self.implementation.to_numpy(result)))
+        loss = result[0] if case.operation == "loss_and_grad" else result[2]
+        return float(self.implementation.to_numpy(loss))
+
+
+def source_hash(implementation: Implementation) -> str:
+    """Twelve hex digits of the implementation's source file."""
+    path = getattr(implementation, "__file__", None)
+    if path is None:
+        return environment.UNKNOWN
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # Every framework has its own class for it; what they share is what they say.
+    text = f"{type(error).__name__} {error}".lower()
+    return isinstance(error, MemoryError) or any(
+        words in text for words in ("out of memory", "outofmemory", "resource_exhausted")
+    )
