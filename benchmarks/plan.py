@@ -4,15 +4,13 @@ Rows are never dropped to save time. A case that is predicted above the limit pe
 row of its own kind, "skipped: predicted N s", decided before anything runs.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from benchmarks import timer
 from benchmarks.cases import Case, flops
 
 PROCESS_LIMIT_SECONDS = 10.0  # of one case in one process: beyond it a case is skipped
-GATED = ("forward", "loss_and_grad", "train_step")
 
 
 @dataclass(frozen=True)
@@ -20,7 +18,7 @@ class Pilot:
     """How fast one implementation is on one device, from a few small networks.
 
     Attributes:
-        call_seconds: of the smallest network: what a call costs before any arithmetic.
+        call_seconds: what a call costs before any arithmetic.
         first_seconds: what a first call costs more than a second (compilation).
         flops_per_second: on the largest network that was tried.
         start_seconds: of a process, until its first message.
@@ -35,10 +33,11 @@ class Pilot:
     def of(cls, measured: Sequence[Mapping[str, float]], start_seconds: float) -> "Pilot":
         """From the messages of a probe: flops, first_ns and warm_ns of growing networks."""
         smallest, largest = measured[0], measured[-1]
+        rate = largest["flops"] / largest["warm_ns"]
         return cls(
-            call_seconds=smallest["warm_ns"] / 1e9,
+            call_seconds=max(0.0, smallest["warm_ns"] - smallest["flops"] / rate) / 1e9,
             first_seconds=max(0.0, largest["first_ns"] - largest["warm_ns"]) / 1e9,
-            flops_per_second=largest["flops"] / (largest["warm_ns"] / 1e9),
+            flops_per_second=rate * 1e9,
             start_seconds=start_seconds,
         )
 
@@ -50,9 +49,8 @@ class Pilot:
         return steps * self.call_seconds + work / self.flops_per_second
 
     def gate(self, case: Case) -> float:
-        """Predicted seconds of the gate: first calls of two operations, or of three."""
-        operations = GATED if case.operation == "forward" else GATED[1:]
-        return sum(self.call(case, operation) + self.first_seconds for operation in operations)
+        """Predicted seconds of the gate's first calls."""
+        return sum(self.call(case, operation) + self.first_seconds for operation in case.gated)
 
     def case(self, case: Case, block_seconds: float) -> float:
         """Predicted seconds of a case in one process, gate included, run on its own."""
@@ -103,35 +101,27 @@ def round_seconds(
             started.add(key)
             total += pilot.start_seconds
         total += timing(pilot.call(case), block_seconds)
-        operations = GATED if case.operation == "forward" else GATED[1:]
-        for operation in operations:  # a problem is gated once per process
+        for operation in case.gated:  # a problem is gated once per process
             if (key, case.problem, operation) not in gated:
                 gated.add((key, case.problem, operation))
                 total += pilot.call(case, operation) + pilot.first_seconds
     return total
 
 
-def fit(
-    per_round: Any, rounds: int, seconds: float, most_block_seconds: float
-) -> tuple[int, float]:
-    """(rounds, block_seconds) that fit into the time: blocks give way first, then rounds.
+def fit(per_round: Callable[[float], float], rounds: int, seconds: float, most: float) -> float:
+    """The block_seconds with which so many rounds fit into the time: 0 (the minimum) to `most`.
 
     Args:
         per_round: block_seconds -> predicted seconds of one round, not decreasing.
-        rounds: wanted.
-        seconds: time left for them.
-        most_block_seconds: wanted.
     """
-    if rounds * per_round(most_block_seconds) <= seconds:
-        return rounds, most_block_seconds
-    if rounds * per_round(0.0) > seconds:
-        return max(1, min(rounds, int(seconds / per_round(0.0)))), 0.0
-    low, high = 0.0, most_block_seconds
+    if rounds * per_round(most) <= seconds:
+        return most
+    low, high = 0.0, most
     for _ in range(30):
         middle = (low + high) / 2
         fits = rounds * per_round(middle) <= seconds
         low, high = (middle, high) if fits else (low, middle)
-    return rounds, low
+    return low
 
 
 def make(
@@ -156,6 +146,7 @@ def make(
     def per_round(blocks: float) -> float:
         return round_seconds(running, pilots, blocks)
 
-    plan.processes, plan.block_seconds = fit(per_round, processes, seconds, block_seconds)
-    plan.seconds = plan.processes * per_round(plan.block_seconds)
+    plan.processes = processes  # kept until real rounds show that they do not fit
+    plan.block_seconds = fit(per_round, processes, seconds, block_seconds)
+    plan.seconds = processes * per_round(plan.block_seconds)
     return plan

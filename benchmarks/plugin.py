@@ -247,8 +247,6 @@ def _measure(
         f"per implementation, predicted {made.seconds:.0f} s of {seconds:.0f} s, "
         f"blocks of {made.block_seconds:.2f} s per case and process"
     )
-    if made.processes < preset.processes:
-        _say(f"samegrad: {preset.processes} processes were wanted; the time does not allow them")
     arguments = [str(argument) for argument in config.invocation_params.args]
     progress = Bar()
     try:
@@ -258,6 +256,7 @@ def _measure(
             directory,
             seconds=seconds,
             block_seconds=preset.block_seconds,
+            warm_up_seconds=preset.warm_up_seconds,
             interpreters=state.options.interpreters,
             progress=progress,
             about={
@@ -283,11 +282,11 @@ class Bar(runner.Progress):
         self.terminal = sys.stderr.isatty()
         self.bar: Any = tqdm(
             total=0,
-            unit="case",
             disable=not self.terminal,
-            bar_format="{n_fmt}/{total_fmt} |{bar:24}| {elapsed}<{remaining} {desc}",
+            bar_format="{percentage:3.0f}% |{bar:24}| {elapsed}<{remaining} {desc}",
         )
-        self.count = self.total = 0
+        self.count = self.units = 0
+        self.weight = self.total = 0.0
         self.began = self.spoke = time.monotonic()
         self.what = ""
 
@@ -296,25 +295,27 @@ class Bar(runner.Progress):
         self.bar.clear()
         _say(f"samegrad: {line}")
 
-    def expect(self, units: int) -> None:
-        """The bar's length."""
-        self.total = self.bar.total = units
+    def expect(self, units: int, seconds: float) -> None:
+        """The bar's length is predicted time, so that long cases count as such."""
+        self.units, self.total = units, seconds
+        self.bar.total = seconds
         self.bar.refresh()
 
     def now(self, what: str) -> None:
         """The bar's text."""
         self.what = what
-        self.bar.set_description_str(what)
+        self.bar.set_description_str(f"{self.count}/{self.units} {what}")
 
-    def done(self) -> None:
+    def done(self, seconds: float) -> None:
         """One step; and a line now and then where there is no terminal."""
         self.count += 1
-        self.bar.update()
+        self.weight += seconds
+        self.bar.update(min(seconds, max(0.0, self.bar.total - self.bar.n)) if self.terminal else 0)
         elapsed = time.monotonic() - self.began
         if not self.terminal and time.monotonic() - self.spoke > 15:
             self.spoke = time.monotonic()
-            left = elapsed / self.count * (self.total - self.count)
-            _say(f"  {self.count}/{self.total}, about {left:.0f} s left; now {self.what}")
+            left = elapsed / self.weight * max(0.0, self.total - self.weight)
+            _say(f"  {self.count}/{self.units}, about {left:.0f} s left; now {self.what}")
 
     def close(self) -> None:
         """Leave the line."""

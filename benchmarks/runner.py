@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,59 +57,74 @@ class Progress:
     def say(self, line: str) -> None:
         """One line of text."""
 
-    def expect(self, units: int) -> None:
-        """How many units of work there will be (a unit is one case in one process)."""
+    def expect(self, units: int, seconds: float) -> None:
+        """How many units of work there will be (one case in one process), and their prediction."""
 
     def now(self, what: str) -> None:
         """What runs at this moment."""
 
-    def done(self) -> None:
-        """One unit is done."""
+    def done(self, seconds: float) -> None:
+        """One unit is done, which had been predicted to take so long."""
 
 
 def probe(
     names: Sequence[str], devices: Sequence[str], interpreters: Mapping[str, str]
 ) -> dict[str, Probe]:
     """Ask each implementation, in a process of its own, what it can do here. Keys are labels."""
-    found: dict[str, Probe] = {}
+    labels: dict[str, str] = {}
     for name in names:
         registry.check_name(name)
         label = registry.label(name)
-        if label in found:
+        if label in labels:
             raise ValueError(
                 f"implementation {name!r}: another one is called {label!r} too; rename the file"
             )
-        found[label] = _probe_one(name, label, devices, interpreters.get(name, sys.executable))
-    return found
+        labels[label] = name
+
+    with tempfile.TemporaryDirectory(prefix="samegrad-") as scratch, ThreadPoolExecutor() as pool:
+
+        def ask(label: str) -> Probe:
+            name = labels[label]
+            interpreter = interpreters.get(name, sys.executable)
+            return _probe_one(name, label, devices, interpreter, Path(scratch))
+
+        # Frameworks take seconds to import: side by side. Their pilots take turns (worker._turn).
+        return dict(zip(labels, pool.map(ask, labels), strict=True))
 
 
-def _probe_one(name: str, label: str, devices: Sequence[str], interpreter: str) -> Probe:
+def _probe_one(
+    name: str, label: str, devices: Sequence[str], interpreter: str, scratch: Path
+) -> Probe:
     probed = Probe(name, label)
     began = time.monotonic()
     started = 0.0
-    request = {"role": "probe", "implementation": absolute(name), "devices": list(devices)}
-    with tempfile.TemporaryDirectory(prefix="samegrad-") as scratch:
+    request = {
+        "role": "probe",
+        "implementation": absolute(name),
+        "devices": list(devices),
+        "turn": str(scratch / "turn"),
+    }
 
-        def on_message(message: dict[str, Any]) -> None:
-            nonlocal started
-            started = started or time.monotonic() - began
-            if message.get("status") == "unavailable":
-                probed.reason = message["reason"]
-            elif "device" in message:
-                probed.pilots[message["device"]] = Pilot.of(message["pilot"], started)
-                probed.record["facts"][message["device"]] = message["facts"]
-            else:
-                probed.devices = tuple(message["devices"])
-                probed.dtypes = tuple(message["dtypes"])
-                probed.record = {**message, "facts": {}}
+    def on_message(message: dict[str, Any]) -> None:
+        nonlocal started
+        started = started or time.monotonic() - began
+        if message.get("status") == "unavailable":
+            probed.reason = message["reason"]
+        elif "device" in message:
+            probed.pilots[message["device"]] = Pilot.of(message["pilot"], started)
+            probed.record["facts"][message["device"]] = message["facts"]
+        else:
+            probed.devices = tuple(message["devices"])
+            probed.dtypes = tuple(message["dtypes"])
+            probed.record = {**message, "facts": {}}
 
-        ended = isolation.run_child(
-            worker.command(interpreter),
-            request,
-            environment.worker_environment(None, Path(scratch)),
-            on_message,
-            PROBE_SECONDS,
-        )
+    ended = isolation.run_child(
+        worker.command(interpreter),
+        request,
+        environment.worker_environment(None, scratch),
+        on_message,
+        PROBE_SECONDS,
+    )
     if ended.kind != "ok":
         probed.reason = f"its probe {ended.kind}: {ended.reason}"
     return probed
@@ -130,6 +146,7 @@ class Run:
         *,
         seconds: float,
         block_seconds: float,
+        warm_up_seconds: float = 0.5,
         interpreters: Mapping[str, str],
         progress: Progress,
         about: Mapping[str, Any],
@@ -139,10 +156,12 @@ class Run:
         Args:
             seconds: time limit of the whole run.
             block_seconds: time for the blocks of a case in a process, at most.
+            warm_up_seconds: at the start of each process; twice that on a GPU.
             about: what else the journal's first record says (preset, command, ...).
         """
         self.plan, self.probes, self.directory = the_plan, probes, directory
         self.seconds, self.block_seconds = seconds, block_seconds
+        self.warm_up_seconds = warm_up_seconds
         self.interpreters, self.progress = interpreters, progress
         self.began = time.monotonic()
         self.spent: dict[tuple[str, str], float] = {}
@@ -207,9 +226,16 @@ class Run:
     def _running(self) -> list[Case]:
         return [case for case in self.plan.running if case.id not in self.failed]
 
+    def _predicted(self, case: Case) -> float:
+        pilot = self.probes[case.implementation].pilots[case.device]
+        return pilot.case(case, self.plan.block_seconds)
+
     def _prepare(self, scratch: Path) -> None:
         problems = {case.problem.id: case.problem for case in self._running}
-        self.progress.expect(len(self._running) * self.plan.processes)
+        self.progress.expect(
+            len(self._running) * self.plan.processes,
+            sum(self._predicted(case) for case in self._running) * self.plan.processes,
+        )
         self.progress.now("inputs and reference results")
         waiting = dict.fromkeys(problems)
         reasons: dict[str, str] = {}
@@ -252,7 +278,6 @@ class Run:
     def _process(self, label: str, device: str, process: int, scratch: Path) -> None:
         """One process of one implementation; what it leaves behind goes on in another."""
         waiting = self._shuffled(label, device)
-        pilot = self.probes[label].pilots[device]
         while waiting:
             current: Case | None = None
             by_id = {case.id: case for case in waiting}
@@ -265,7 +290,7 @@ class Run:
                     current = by_id[message["begin"]]
                     self.progress.now(f"{process + 1}/{self.plan.processes} {current.id}")
                     # Ten times what it should take: slow machines are no reason to kill.
-                    return 60.0 + 10 * pilot.case(current, self.plan.block_seconds)
+                    return 60.0 + 10 * self._predicted(current)
                 finished = by_id[message["case"]]
                 current = None
                 waiting.remove(finished)
@@ -279,7 +304,7 @@ class Run:
                 "cases": [cases_module.to_json(case) for case in waiting],
                 "directory": str(scratch),
                 "block_seconds": self.plan.block_seconds,
-                "warm_up_seconds": 0.5 if device == "cpu" else 1.0,
+                "warm_up_seconds": self.warm_up_seconds * (1 if device == "cpu" else 2),
             }
             ended = isolation.run_child(
                 worker.command(self.interpreters.get(self.probes[label].name, sys.executable)),
@@ -309,7 +334,7 @@ class Run:
         self._outcome(case, {**outcome, "process": process})
         if outcome["status"] != results.OK:
             self.failed.add(case.id)  # later processes need not fail again
-        self.progress.done()
+        self.progress.done(self._predicted(case))
 
     def _replan(self, done: int) -> None:
         """After a round, fit what is left into what time is left, from what it really cost."""
@@ -322,17 +347,15 @@ class Run:
         def per_round(block_seconds: float) -> float:
             return measured - timed + len(self._running) * block_seconds
 
-        rounds, self.plan.block_seconds = plan.fit(
+        self.plan.block_seconds = plan.fit(
             per_round, self.plan.processes - done, left, self.block_seconds
         )
         if left < per_round(0.0):
-            rounds = 0
-        if done + rounds < self.plan.processes:
             self.progress.say(
-                f"time: {done + rounds} of {self.plan.processes} processes fit into "
+                f"time: {done} of {self.plan.processes} processes fit into "
                 f"{self.seconds:.0f} s on this machine"
             )
-            self.plan.processes = done + rounds
+            self.plan.processes = done
 
     def _outcome(self, case: Case, outcome: dict[str, Any]) -> None:
         self._write({"record": "outcome", "case": cases_module.to_json(case), **outcome})

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from benchmarks import environment
-from benchmarks.cases import Case, expand
+from benchmarks.cases import OPERATIONS, Case, expand
 from benchmarks.options import Options
 from benchmarks.runner import Probe, probe
 from implementations import registry
@@ -63,22 +63,26 @@ def select(options: Options) -> Selection:
             if unseen:
                 found.excluded |= {case.id: ("unavailable", unseen) for case in cases}
                 found.notes.append(f"{label}: {unseen}")
-    order = {label: position for position, label in enumerate(found.probes)}
-    devices = {device: position for position, device in enumerate(wanted)}
-    keys = list(dict.fromkeys(_what(case) for case in found.cases))
-    found.cases.sort(
-        key=lambda c: (keys.index(_what(c)), order[c.implementation], devices[c.device])
-    )
+    workloads = list(dict.fromkeys(line.workload.name for line in options.lines))
+    labels = list(found.probes)
+
+    def position(case: Case) -> tuple[int, int, int, str, int, int]:
+        problem = case.problem
+        return (
+            workloads.index(problem.workload),
+            OPERATIONS.index(case.operation),
+            problem.batch_size,
+            problem.spec.dtype,
+            labels.index(case.implementation),
+            wanted.index(case.device),
+        )
+
+    found.cases.sort(key=position)
     if not found.cases:
         raise ValueError(
             f"nothing to run: {', '.join(found.probes)} have none of the dtypes asked for"
         )
     return found
-
-
-def _what(case: Case) -> tuple[str, int, str, str]:
-    problem = case.problem
-    return problem.workload, problem.batch_size, case.operation, problem.spec.dtype
 
 
 def _check_devices(options: Options, probes: Mapping[str, Probe], gpu: str) -> None:

@@ -4,12 +4,13 @@ One fresh process per implementation and device, its environment set before it s
 one request and sends messages (see `implementations.isolation`).
 """
 
+import contextlib
 import hashlib
 import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,12 @@ from benchmarks.worker import main
 main()
 """
 LEARNING_RATE = 0.01  # of the timed steps: too small to leave the neighbourhood of the start
-PILOTS = (((64, 32, 10), 32), ((256, 256, 10), 64), ((784, 512, 512, 10), 128))
-PILOT_ENOUGH_NS = 20_000_000  # a call this long is arithmetic, not overhead
+SMALL_PILOT = ((64, 32, 10), 32)
+LARGE_PILOTS = (((784, 512, 512, 10), 128), ((256, 256, 10), 64), ((128, 128, 10), 16))
+PILOT_SECONDS = 1.0  # the first large network that is predicted to take less is tried
+# Results of independent calls that may wait for the synchronisation together: enough to hide the
+# wait itself, which takes longer than a small call, and too few to fill the cache.
+MOST_PENDING, MOST_PENDING_BYTES = 32, 16 * 2**20
 
 
 def command(interpreter: str) -> list[str]:
@@ -78,36 +83,58 @@ def probe(request: Message, send: Send) -> None:
     for device in devices:
         if device in request["devices"]:
             facts = getattr(implementation, "describe", lambda device: {})(device)
+            with _turn(request["turn"]):
+                measured = pilot(implementation, device)
             send(
                 {
                     "device": device,
                     "facts": {**facts, "numpy_blas": environment.blas()},
-                    "pilot": list(pilot(implementation, device)),
+                    "pilot": measured,
                 }
             )
 
 
-def pilot(implementation: Implementation, device: str) -> Any:
-    """Time the first and the third call of loss_and_grad on growing networks, until they tell."""
-    for sizes, batch_size in PILOTS:
-        spec = MLPSpec(sizes, dtype=implementation.DTYPES[0])  # type: ignore[arg-type] # a DType
-        problem = Problem("pilot", spec, batch_size, batch_size)
-        rng = np.random.default_rng(0)
-        X, y = inputs.synthetic(problem, rng, batch_size)
-        params = implementation.params_from_numpy(spec, inputs.init_params(spec), device)
-        batch = implementation.batch_from_numpy(spec, X.astype(spec.dtype), y, device)
-        found = []
-        for _ in range(3):
-            _, elapsed = timer.timed(
-                lambda s=spec, p=params, b=batch: implementation.loss_and_grad(s, p, *b),
-                implementation.synchronize,
-                time.perf_counter_ns,
-            )
-            found.append(elapsed)
-        flops = cases.flops(spec, "loss_and_grad", batch_size)
-        yield {"flops": flops, "first_ns": found[0], "warm_ns": min(found[1:])}
-        if found[-1] > PILOT_ENOUGH_NS:
+def pilot(implementation: Implementation, device: str) -> list[Message]:
+    """Time loss_and_grad on a small network, and on the largest one that takes about a second."""
+    small = _pilot_one(implementation, device, *SMALL_PILOT)
+    for sizes, batch_size in LARGE_PILOTS:
+        flops = cases.flops(MLPSpec(sizes), "loss_and_grad", batch_size)
+        if small["warm_ns"] / small["flops"] * flops < PILOT_SECONDS * 1e9:
+            return [small, _pilot_one(implementation, device, sizes, batch_size)]
+    return [small]
+
+
+def _pilot_one(
+    implementation: Implementation, device: str, sizes: tuple[int, ...], batch_size: int
+) -> Message:
+    spec = MLPSpec(sizes, dtype=implementation.DTYPES[0])  # type: ignore[arg-type] # a DType
+    problem = Problem("pilot", spec, batch_size, batch_size)
+    X, y = inputs.synthetic(problem, np.random.default_rng(0), batch_size)
+    params = implementation.params_from_numpy(spec, inputs.init_params(spec), device)
+    batch = implementation.batch_from_numpy(spec, X.astype(spec.dtype), y, device)
+    found: list[int] = []
+    while len(found) < 3 or (len(found) < 50 and sum(found[1:]) < PILOT_SECONDS * 1e8):
+        _, elapsed = timer.timed(
+            lambda: implementation.loss_and_grad(spec, params, *batch),
+            implementation.synchronize,
+            time.perf_counter_ns,
+        )
+        found.append(elapsed)
+    flops = cases.flops(spec, "loss_and_grad", batch_size)
+    return {"flops": flops, "first_ns": found[0], "warm_ns": min(found[1:])}
+
+
+@contextlib.contextmanager
+def _turn(path: str) -> Iterator[None]:
+    """One pilot at a time: threads of two frameworks make each other ten times slower."""
+    with open(path, "w") as lock:
+        try:
+            import fcntl
+        except ImportError:  # Windows: no turns, and pilots that may be pessimistic
+            yield
             return
+        fcntl.flock(lock, fcntl.LOCK_EX)  # given up when the process ends, however it ends
+        yield
 
 
 def prepare(request: Message, send: Send) -> None:
@@ -158,11 +185,9 @@ class Bench:
         """One case's outcome; no number without an agreement in every tensor."""
         if case.problem != self.problem:
             self._take(case.problem)
-        call_ns = self._gate("forward" if case.operation == "forward" else "train_step")
-        gate_ns = self._gate("loss_and_grad")
-        if case.operation == "loss_and_grad":
-            call_ns = gate_ns
-        checked = verification.Comparison(sum((c.tensors for c in self.gates.values()), ()))
+        gated = case.gated
+        call_ns = [self._gate(operation) for operation in gated][-1]
+        checked = verification.Comparison(sum((self.gates[op].tensors for op in gated), ()))
         if not checked.agrees:
             return {"status": "wrong", "reason": checked.reason}
         work = self._work(case)
@@ -266,27 +291,42 @@ class Bench:
                 implementation.train_step(spec, params, state, *rest, LEARNING_RATE)
                 batches.append(self.host_rest if end_to_end else rest)
 
+        itemsize = np.dtype(spec.dtype).itemsize
+        if case.operation == "forward":
+            result_bytes = case.problem.batch_size * spec.layer_sizes[-1] * itemsize
+        else:
+            result_bytes = spec.parameters * itemsize
+        most = max(1, min(MOST_PENDING, MOST_PENDING_BYTES // result_bytes))
+
         def forward(calls: int, start: Tree) -> Tree:
+            pending = []
             for i in range(calls):
                 X, y = batches[i % len(batches)]
                 if end_to_end:
                     X, y = place(spec, X, y, device)
                 outputs = implementation.forward(spec, start[0], X)
-                implementation.synchronize(outputs)
                 if end_to_end:
                     implementation.to_numpy(outputs)
-            return outputs
+                if len(pending) == most:
+                    implementation.synchronize(pending)
+                    pending = []
+                pending.append(outputs)
+            return pending
 
         def loss_and_grad(calls: int, start: Tree) -> Tree:
+            pending = []
             for i in range(calls):
                 X, y = batches[i % len(batches)]
                 if end_to_end:
                     X, y = place(spec, X, y, device)
                 found = implementation.loss_and_grad(spec, start[0], X, y)
-                implementation.synchronize(found)
                 if end_to_end:
                     implementation.to_numpy(found[0])
-            return found
+                if len(pending) == most:
+                    implementation.synchronize(pending)
+                    pending = []
+                pending.append(found)
+            return pending
 
         def train(calls: int, start: Tree) -> Tree:
             params, state = start
@@ -323,8 +363,8 @@ class Bench:
     def _number(self, case: Case, result: Tree) -> float:
         """A number that is finite only if what was timed computed something finite."""
         if case.operation == "forward":
-            return float(np.sum(self.implementation.to_numpy(result)))
-        loss = result[0] if case.operation == "loss_and_grad" else result[2]
+            return float(np.sum(self.implementation.to_numpy(result[-1])))
+        loss = result[-1][0] if case.operation == "loss_and_grad" else result[2]
         return float(self.implementation.to_numpy(loss))
 
 

@@ -1,0 +1,324 @@
+"""The figures: one style, colours that colour-blind readers can tell apart, units on every axis."""
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from benchmarks import results
+from reports import tables
+
+# Okabe and Ito's palette: distinguishable with every common colour deficiency.
+PALETTE = ["#E69F00", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000", "#F0E442"]
+STYLE = {
+    "figure.facecolor": "white",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "samegrad",
+}
+LINES = ["-", "--", ":", "-."]
+
+
+def colours(rows: pd.DataFrame) -> dict[str, str]:
+    """The same colour for an implementation in every figure."""
+    known = ["scalar", "numpy", "torch", "jax"]
+    names = known + [n for n in rows.implementation.unique() if n not in known]
+    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
+
+
+def all_figures(rows: pd.DataFrame) -> dict[str, tuple[Figure, str]]:
+    """name -> (figure, caption) for whatever the rows have something to show."""
+    with plt.rc_context(STYLE):  # type: ignore[arg-type] # keys are rc names
+        drawn = {
+            "time_per_step": time_per_step(rows),
+            "batch_size": sweep(rows, "batch_size"),
+            "width": sweep(rows, "width"),
+            "over_looped_python": speed_up(rows),
+            "gpu_over_cpu": gpu(rows),
+            "gflops": gflops(rows),
+            "gradient_error": gradient_error(rows),
+        }
+    return {name: found for name, found in drawn.items() if found is not None}
+
+
+def save(figure: Figure, directory: Path, name: str) -> None:
+    """PNG and SVG."""
+    for suffix in ("png", "svg"):
+        figure.savefig(
+            directory / f"{name}.{suffix}",
+            dpi=150,
+            bbox_inches="tight",
+            metadata={"Date": None} if suffix == "svg" else None,
+        )
+
+
+def png(figure: Figure) -> bytes:
+    """The figure for the page."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=140, bbox_inches="tight")
+    return buffer.getvalue()
+
+
+def _ok(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows.status == results.OK]
+
+
+def _series(rows: pd.DataFrame) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
+    """The rows of each (source, implementation, device, transfer), in the order of the rows."""
+    keys = ["source", "implementation", "device", "transfer"]
+    return [(key, part) for key, part in rows.groupby(keys, sort=False)]  # type: ignore[misc] # str
+
+
+def _label(key: tuple[str, ...], rows: pd.DataFrame, dtype: str = "") -> str:
+    source, implementation, device, transfer = key
+    text = f"{implementation} {device}" + (" end to end" if transfer == "end_to_end" else "")
+    if dtype:
+        text += f" ({dtype})"
+    return text + (f", {source}" if rows.source.nunique() > 1 else "")
+
+
+def _marker(key: tuple[str, ...]) -> str:
+    return "o" if key[2] == "cpu" else ("^" if key[3] == "resident" else "v")
+
+
+def _errors(part: pd.DataFrame) -> Any:
+    low = (part.seconds - part.seconds_low).fillna(0).clip(lower=0)
+    high = (part.seconds_high - part.seconds).fillna(0).clip(lower=0)
+    return [low, high]
+
+
+def _seconds_axis(axis: Any) -> None:
+    axis.set_major_formatter(FuncFormatter(lambda value, _: tables.duration(value)))
+
+
+def _legend(axes: Any, columns: int = 1) -> None:
+    axes.legend(
+        loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, ncols=columns, borderaxespad=0
+    )
+
+
+def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
+    """float32 rows, and those of implementations that have no float32 at all."""
+    have = rows[rows.dtype == "float32"].implementation.unique()
+    return rows[(rows.dtype == "float32") | ~rows.implementation.isin(have)]
+
+
+def time_per_step(rows: pd.DataFrame) -> tuple[Figure, str] | None:
+    """Time of one training step: a line per case, a mark per implementation and device."""
+    part = _comparable(_ok(rows[rows.operation == "train_step"]))
+    if part.empty:
+        return None
+    cases = part[["workload", "layers", "batch_size"]].drop_duplicates()
+    weight = cases.layers.map(lambda text: sum(map(int, text.split("-"))))
+    cases = cases.assign(weight=weight * 1.0).sort_values(["weight", "workload", "batch_size"])
+    names = [f"{c.workload}  {c.layers}  batch {c.batch_size}" for c in cases.itertuples()]
+    place = {(c.workload, c.layers, c.batch_size): i for i, c in enumerate(cases.itertuples())}
+    figure, axes = plt.subplots(figsize=(9, 1.2 + 0.36 * len(names)))
+    palette = colours(rows)
+    for number, (key, series) in enumerate(_series(part)):
+        y = [place[w, s, b] for w, s, b in zip(series.workload, series.layers, series.batch_size, strict=True)]
+        dtype = "float64" if (series.dtype == "float64").all() else ""
+        axes.errorbar(
+            series.seconds,
+            [value + 0.06 * (number % 5 - 2) for value in y],
+            xerr=_errors(series),
+            fmt=_marker(key),
+            color=palette[key[1]],
+            label=_label(key, rows, dtype),
+            markersize=6,
+        )
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel("time per training step (log scale; left is faster)")
+    axes.set_title("One training step: the same network in each idiom")
+    _seconds_axis(axes.xaxis)
+    _legend(axes)
+    caption = (
+        "Time of one step (loss, gradient, update). float32; looped Python computes in float64. "
+        "Bars are 95 % intervals over processes, often smaller than the mark."
+    )
+    return figure, caption
+
+
+def sweep(rows: pd.DataFrame, against: str) -> tuple[Figure, str] | None:
+    """Time of a training step against batch size or width, on log-log axes with intervals."""
+    part = _comparable(_ok(rows[rows.operation == "train_step"]))
+    if against == "width":
+        part = part[part.workload.str.fullmatch(r"width\d+")]
+        part = part.assign(x=part.workload.str.removeprefix("width").astype(float))
+        what = "width of the two hidden layers (784-w-w-10, batch 128)"
+    else:
+        counts = part.groupby("layers").batch_size.nunique()
+        if counts.empty or counts.max() < 3:
+            return None
+        layers = str(counts.idxmax())
+        part = part[part.layers == layers]
+        part = part.assign(x=part.batch_size.astype(float))
+        what = f"batch size ({layers})"
+    if part.empty or part.x.nunique() < 3:
+        return None
+    figure, axes = plt.subplots(figsize=(8, 4.6))
+    palette, styles = colours(rows), list(dict.fromkeys(rows.source))
+    for key, series in _series(part):
+        ordered = series.sort_values("x")
+        dtype = "float64" if (ordered.dtype == "float64").all() else ""
+        axes.errorbar(
+            ordered.x,
+            ordered.seconds,
+            yerr=_errors(ordered),
+            marker=_marker(key),
+            linestyle=LINES[styles.index(key[0]) % len(LINES)],
+            color=palette[key[1]],
+            capsize=2.5,
+            label=_label(key, rows, dtype),
+        )
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xticks(sorted(part.x.unique()), [f"{int(x):,}" for x in sorted(part.x.unique())])
+    axes.set_xlabel(what)
+    axes.set_ylabel("time per training step")
+    axes.set_title(f"Time of a training step against {'width' if against == 'width' else 'batch size'}")
+    _seconds_axis(axes.yaxis)
+    _legend(axes)
+    return figure, "Both axes are logarithmic; bars are 95 % intervals over processes."
+
+
+def _dots(
+    part: pd.DataFrame, rows: pd.DataFrame, column: str, title: str, xlabel: str
+) -> tuple[Figure, Any]:
+    """A line per case, a mark per implementation and device, for a positive quantity."""
+    case = part.workload + "  " + part.operation + "  batch " + part.batch_size.astype(str)
+    case += "  " + part.dtype
+    names = list(dict.fromkeys(case))
+    figure, axes = plt.subplots(figsize=(8, 1.2 + 0.28 * len(names)))
+    palette = colours(rows)
+    for key, series in _series(part.assign(case=case)):
+        axes.plot(
+            series[column],
+            [names.index(name) for name in series.case],
+            _marker(key),
+            color=palette[key[1]],
+            label=_label(key, rows),
+            markersize=6,
+        )
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel(xlabel)
+    axes.set_title(title)
+    _legend(axes)
+    return figure, axes
+
+
+def _plain(axis: Any) -> None:
+    axis.set_major_formatter(FuncFormatter(lambda value, _: tables.digits(value)))
+
+
+def speed_up(rows: pd.DataFrame) -> tuple[Figure, str] | None:
+    """How many times faster than looped Python."""
+    part = tables.over_scalar(rows)
+    if part.empty:
+        return None
+    figure, axes = _dots(
+        part,
+        rows,
+        "speed_up",
+        "Speed-up over looped Python (float64 on both sides)",
+        "times faster than looped Python (log scale)",
+    )
+    _plain(axes.xaxis)
+    return figure, "Only where both computed the same in float64 on the same machine."
+
+
+def gpu(rows: pd.DataFrame) -> tuple[Figure, str] | None:
+    """How many times faster a GPU is than the CPU, end to end and resident."""
+    found = tables.gpu_over_cpu(rows)
+    if found.empty:
+        return None
+    found = found[found.operation == "train_step"]
+    parts = []
+    for transfer in ("end_to_end", "resident"):
+        part = found.assign(
+            source=found.gpu + " over CPU of " + found.cpu,
+            device="cuda",
+            transfer=transfer,
+            speed_up=found[f"{transfer}_speed_up"],
+        )
+        parts.append(part.dropna(subset=["speed_up"]))
+    part = pd.concat(parts)
+    if part.empty:
+        return None
+    figure, axes = _dots(
+        part, part, "speed_up", "GPU against CPU, training step", "times faster than the CPU"
+    )
+    axes.axvline(1, color="black", linewidth=0.8)
+    _plain(axes.xaxis)
+    return figure, "Right of 1 the GPU is faster. End to end counts the batch's way to the GPU."
+
+
+def gflops(rows: pd.DataFrame) -> tuple[Figure, str] | None:
+    """Floating-point operations per second of the matrix products."""
+    part = _comparable(_ok(rows[rows.operation == "train_step"]))
+    if part.empty:
+        return None
+    figure, axes = _dots(
+        part,
+        rows,
+        "gflops_per_second",
+        "Arithmetic rate of a training step",
+        "GFLOP/s, matrix products only (log scale; right is faster)",
+    )
+    _plain(axes.xaxis)
+    return figure, "Counted from the layer sizes; elementwise work is not counted."
+
+
+def gradient_error(rows: pd.DataFrame) -> tuple[Figure, str] | None:
+    """The error of the tensor nearest to its bound, against the float64 reference."""
+    part = _ok(rows[(rows.operation == "train_step") & (rows.gradient_error > 0)])
+    if part.empty:
+        return None
+    figure, axes = _dots(
+        part,
+        rows,
+        "gradient_error",
+        "Largest error against the float64 reference",
+        "max|a - ref| / max|ref| of the tensor nearest to its bound (log scale)",
+    )
+    for dtype, bound in sorted({(r.dtype, r.gradient_bound) for r in part.itertuples()}):
+        axes.axvline(bound, color="black", linewidth=0.9)
+        axes.annotate(
+            f"{dtype} bound {bound:g}",
+            (bound, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(-3, -4),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            rotation=90,
+            fontsize=8,
+        )
+    return figure, "Every row that has a time is left of its bound; that is what the gate asks for."
+
+
+def close(figures: Iterable[Figure]) -> None:
+    """Free their memory."""
+    for figure in figures:
+        plt.close(figure)

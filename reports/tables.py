@@ -1,0 +1,207 @@
+"""Journals as data frames: every row, its interval, and the ratios between rows.
+
+A journal is one source; rows of different sources never overwrite each other, and a ratio
+across sources says so.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from benchmarks import results
+from benchmarks.results import Journal
+
+CONFIDENCE = 0.95
+LEAST_PROCESSES = 5  # fewer give no interval that deserves the name
+CASE = ["workload", "layers", "operation", "batch_size", "dtype"]
+
+
+def machine_label(run: results.Record) -> str:
+    """A machine in a few words: processor, cores, GPU, and the start of its fingerprint."""
+    machine = run["machine"]
+    gpu = str(machine.get("gpu", "none"))
+    parts = [str(machine.get("cpu", "unknown CPU")), f"{machine.get('cores', '?')} cores"]
+    if gpu not in ("none", "unknown"):
+        parts.append(gpu.split(",")[0])
+    return ", ".join(parts) + f" [{str(run['fingerprint'])[:4]}]"
+
+
+def source_labels(journals: Sequence[Journal]) -> list[str]:
+    """One label per journal: the machine, and the run where a machine has several."""
+    machines = [machine_label(journal.run) for journal in journals]
+    return [
+        f"{machine}, run {journal.run['run']}" if machines.count(machine) > 1 else machine
+        for machine, journal in zip(machines, journals, strict=True)
+    ]
+
+
+def all_rows(journals: Sequence[Journal]) -> pd.DataFrame:
+    """One line per case and source, tidy: `results.csv`.
+
+    seconds is the mean of the processes' log medians, taken back; seconds_low and seconds_high
+    are its 95 % Student t interval, empty below 5 processes.
+    """
+    records: list[dict[str, Any]] = []
+    for journal, source in zip(journals, source_labels(journals), strict=True):
+        with_intervals = bool(journal.run.get("intervals", True))
+        for row in results.rows(journal):
+            problem, case = row.case.problem, row.case
+            low, high = interval(row.process_medians) if with_intervals else (math.nan, math.nan)
+            gate = row.gate or {"name": "", "error": math.nan, "bound": math.nan}
+            records.append(
+                {
+                    "source": source,
+                    "run": journal.run["run"],
+                    "fingerprint": journal.run["fingerprint"],
+                    "workload": problem.workload,
+                    "layers": "-".join(map(str, problem.spec.layer_sizes)),
+                    "operation": case.operation,
+                    "batch_size": problem.batch_size,
+                    "dtype": problem.spec.dtype,
+                    "implementation": case.implementation,
+                    "device": case.device,
+                    "transfer": case.transfer,
+                    "status": row.status,
+                    "reason": row.reason,
+                    "seconds": row.median_seconds,
+                    "seconds_low": low,
+                    "seconds_high": high,
+                    "processes": len(row.process_medians),
+                    "blocks": row.blocks,
+                    "examples_per_second": row.examples_per_second,
+                    "gflops_per_second": row.gflops,
+                    "first_call_seconds": row.first_call_seconds,
+                    "worst_tensor": gate["name"],
+                    "gradient_error": gate["error"],
+                    "gradient_bound": gate["bound"],
+                    "process_medians": json.dumps([float(f"{s:.6g}") for s in row.process_medians]),
+                }
+            )
+    frame = pd.DataFrame.from_records(records)
+    numbers = ["seconds", "examples_per_second", "gflops_per_second", "first_call_seconds"]
+    if len(frame):
+        frame[numbers] = frame[numbers].astype(float)
+    return frame
+
+
+def interval(process_medians: Sequence[float]) -> tuple[float, float]:
+    """95 % Student t interval of the mean log median, taken back; NaN below 5 processes."""
+    if len(process_medians) < LEAST_PROCESSES:
+        return math.nan, math.nan
+    logs = np.log(process_medians)
+    half = stats.t.ppf(0.5 + CONFIDENCE / 2, len(logs) - 1) * stats.sem(logs)
+    return float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half))
+
+
+def ratio(slow: Sequence[float], fast: Sequence[float]) -> tuple[float, float, float]:
+    """(ratio, low, high) of two sets of process medians, by Welch's t interval on their logs."""
+    a, b = np.log(slow), np.log(fast)
+    value = float(np.exp(a.mean() - b.mean()))
+    if min(len(a), len(b)) < LEAST_PROCESSES:
+        return value, math.nan, math.nan
+    low, high = stats.ttest_ind(a, b, equal_var=False).confidence_interval(CONFIDENCE)
+    return value, float(np.exp(low)), float(np.exp(high))
+
+
+def _medians(row: Any) -> list[float]:
+    return [float(value) for value in json.loads(row.process_medians)]
+
+
+def over_scalar(rows: pd.DataFrame) -> pd.DataFrame:
+    """How many times faster than looped Python: float64 on both sides, on one machine."""
+    ok = rows[(rows.status == results.OK) & (rows.dtype == "float64")]
+    base = {
+        (r.source, *(getattr(r, key) for key in CASE)): r
+        for r in ok[ok.implementation == "scalar"].itertuples()
+    }
+    records = []
+    for row in ok[ok.implementation != "scalar"].itertuples():
+        slow = base.get((row.source, *(getattr(row, key) for key in CASE)))
+        if slow is None:
+            continue
+        value, low, high = ratio(_medians(slow), _medians(row))
+        records.append(
+            {key: getattr(row, key) for key in ["source", *CASE, "implementation", "device"]}
+            | {"transfer": row.transfer, "speed_up": value, "low": low, "high": high}
+        )
+    return pd.DataFrame.from_records(records)
+
+
+def gpu_over_cpu(rows: pd.DataFrame) -> pd.DataFrame:
+    """How many times faster a GPU is than a CPU with the same implementation.
+
+    End to end first: the batch comes from the host's memory and the loss goes back, against the
+    CPU with its batch in memory. Rows name both machines, which may differ.
+    """
+    ok = rows[rows.status == results.OK]
+    key = [*CASE, "implementation"]
+    found = {
+        (row.source, row.transfer, *(getattr(row, k) for k in key)): row
+        for row in ok[ok.device != "cpu"].itertuples()
+    }
+    records = []
+    for cpu in ok[ok.device == "cpu"].itertuples():
+        case = tuple(getattr(cpu, k) for k in key)
+        for gpu_source in dict.fromkeys(source for source, *_ in found):
+            gpus = {t: found.get((gpu_source, t, *case)) for t in ("end_to_end", "resident")}
+            if not any(gpus.values()):
+                continue
+            record = {k: getattr(cpu, k) for k in key}
+            record |= {"cpu": cpu.source, "gpu": gpu_source}
+            for transfer, gpu in gpus.items():
+                value = ratio(_medians(cpu), _medians(gpu))[0] if gpu is not None else math.nan
+                record[f"{transfer}_speed_up"] = value
+            records.append(record)
+    return pd.DataFrame.from_records(records)
+
+
+def without_number(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have no number, with status and reason."""
+    kept = ["source", *CASE, "implementation", "device", "transfer", "status", "reason"]
+    return rows.loc[rows.status != results.OK, kept]
+
+
+def overview(rows: pd.DataFrame) -> pd.DataFrame:
+    """Time per call as text: a line per case, a column per implementation and device.
+
+    Looped Python has only float64: its time stands in the float64 line.
+    """
+    resident = rows[rows.transfer == "resident"]
+    many = rows.source.nunique() > 1
+    lines: dict[tuple[Any, ...], dict[str, str]] = {}
+    for row in resident.itertuples():
+        case = (*((row.source,) if many else ()), *(getattr(row, key) for key in CASE))
+        text = duration(row.seconds) if row.status == results.OK else row.status
+        lines.setdefault(case, {})[f"{row.implementation} {row.device}"] = text
+    columns = list(dict.fromkeys(column for line in lines.values() for column in line))
+    records = [
+        dict(zip([*(("machine",) if many else ()), *CASE], case, strict=True))
+        | {column: line.get(column, "") for column in columns}
+        for case, line in lines.items()
+    ]
+    return pd.DataFrame.from_records(records)
+
+
+def duration(seconds: float) -> str:
+    """Three digits with a unit: 97.4 us."""
+    if not math.isfinite(seconds):
+        return ""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= size:
+            return f"{digits(seconds / size)} {unit}"
+    return f"{digits(seconds / 1e-9)} ns"
+
+
+def digits(value: float) -> str:
+    """Three significant digits without an exponent; thousands apart."""
+    if not math.isfinite(value):
+        return ""
+    if value == 0:
+        return "0"
+    places = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{round(value, 2 - math.floor(math.log10(abs(value)))):,.{places}f}"
