@@ -1,8 +1,48 @@
 """The console command, and the one place where measuring and reporting meet."""
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+USAGE = """usage: samegrad benchmark [OPTIONS]     measure speed; options as of pytest --benchmark
+       samegrad render JOURNAL... [--output DIR]   write the report of journals"""
 
 
 def pytest_samegrad_report(journal: Path, directory: Path) -> list[str]:
     """pytest's hook: write the report of a run and return what to print last."""
-    return [str(journal)]
+    from reports import render
+
+    return render([journal], directory)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status of the command that was asked for; 4 for usage, as pytest's."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["benchmark"]:
+        return _benchmark(given[1:])
+    if given[:1] == ["render"]:
+        from reports.__main__ import main as reports_main
+
+        return reports_main(given)
+    wanted = given[:1] in (["-h"], ["--help"])
+    print(USAGE, file=sys.stdout if wanted else sys.stderr)
+    return 0 if wanted else 4
+
+
+def _benchmark(arguments: list[str]) -> int:
+    """pytest on the installed cases, whatever the current folder holds."""
+    import pytest
+
+    import benchmarks
+
+    here = Path(benchmarks.__file__).resolve().parent
+    options = [
+        *("-c", str(here / "pytest.ini"), "--rootdir", str(here.parent)),
+        *("--noconftest", "--import-mode", "importlib", "-p", "no:cacheprovider"),
+        *("-p", "benchmarks.plugin", "-p", "samegrad", "--benchmark"),
+    ]
+    return int(pytest.main([*options, *arguments]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -357,15 +357,21 @@ class Bench:
             start=self._fresh if consumes else lambda: kept,
             run=run,
             synchronize=implementation.synchronize,
+            fetch=lambda result: implementation.to_numpy(_loss(case, result)),
             events=events,
         )
 
     def _number(self, case: Case, result: Tree) -> float:
         """A number that is finite only if what was timed computed something finite."""
-        if case.operation == "forward":
-            return float(np.sum(self.implementation.to_numpy(result[-1])))
-        loss = result[-1][0] if case.operation == "loss_and_grad" else result[2]
-        return float(self.implementation.to_numpy(loss))
+        found = result[-1] if case.operation == "forward" else _loss(case, result)
+        return float(np.sum(self.implementation.to_numpy(found)))
+
+
+def _loss(case: Case, result: Tree) -> Tree:
+    """The last loss of a block; a block of forward passes has none."""
+    if case.operation == "forward":
+        return None
+    return result[-1][0] if case.operation == "loss_and_grad" else result[2]
 
 
 def source_hash(implementation: Implementation) -> str:

@@ -25,7 +25,8 @@ class Expected:
         loss: a float.
         grads: nested and shaped like params.
         magnitudes: like grads; the sum of |terms| behind each entry, which bounds what
-            rounding can do to it even where the terms cancel.
+            rounding can do to it even where the terms cancel. None for a float32 network, where
+            no entry is held to it.
         learning_rate: chosen so that every update is at least four times what it updates.
         updated: params after one step at that rate.
     """
@@ -33,7 +34,7 @@ class Expected:
     outputs: Array
     loss: float
     grads: Params
-    magnitudes: Params
+    magnitudes: Params | None
     learning_rate: float
     updated: Params
 
@@ -43,31 +44,22 @@ def expected(spec: MLPSpec, params: Params, X: Array, y: Array) -> Expected:
     matrices = [_joined(W, b) for W, b in params]
     inputs, zs = _propagate(spec, matrices, X)
     outputs = _value(spec.activations[-1], zs[-1])
-    slope, slope_magnitude = _loss_slope(spec, outputs, y)
+    slope, _ = _loss_slope(spec, outputs, y)
     grads: Params = []
-    magnitudes: Params = []
     for layer in reversed(range(len(matrices))):
-        derivative = _derivative(spec.activations[layer], zs[layer])
-        delta, delta_magnitude = slope * derivative, slope_magnitude * np.abs(derivative)
+        delta = slope * _derivative(spec.activations[layer], zs[layer])
         gradient = inputs[layer].T @ delta
-        magnitude = np.abs(inputs[layer]).T @ delta_magnitude
-        if spec.weight_decay:
-            rows = len(params[layer][0])  # the row of b is not decayed
-            decay = spec.weight_decay * matrices[layer][:rows]
-            gradient[:rows] += decay
-            magnitude[:rows] += np.abs(decay)
+        rows = len(params[layer][0])  # the row of b is not decayed, and leads nowhere
+        gradient[:rows] += spec.weight_decay * matrices[layer][:rows]
         grads.insert(0, _split(spec, gradient))
-        magnitudes.insert(0, _split(spec, magnitude))
         if layer > 0:
-            rows = len(params[layer][0])
             slope = delta @ matrices[layer][:rows].T
-            slope_magnitude = delta_magnitude @ np.abs(matrices[layer][:rows]).T
     rate = _telling_rate(params, grads)
     return Expected(
         outputs=outputs,
         loss=_loss(spec, matrices, outputs, y),
         grads=grads,
-        magnitudes=magnitudes,
+        magnitudes=_magnitudes(spec, matrices, inputs, zs, y) if spec.dtype == "float64" else None,
         learning_rate=rate,
         updated=updated(spec, params, grads, rate),
     )
@@ -110,6 +102,24 @@ def clear_of_kinks(spec: MLPSpec, params: Params, X: Array) -> Array:
     for a, z, M in zip(inputs[:-1], zs[:-1], matrices[:-1], strict=True):
         clear &= (np.abs(z) > 4 * eps * (np.abs(a) @ np.abs(M))).all(axis=1)
     return clear
+
+
+def _magnitudes(
+    spec: MLPSpec, matrices: list[Array], inputs: list[Array], zs: list[Array], y: Array
+) -> Params:
+    """The gradient's sums with |term| for each term."""
+    outputs = _value(spec.activations[-1], zs[-1])
+    _, slope = _loss_slope(spec, outputs, y)
+    found: Params = []
+    for layer in reversed(range(len(matrices))):
+        delta = slope * np.abs(_derivative(spec.activations[layer], zs[layer]))
+        terms = np.abs(inputs[layer]).T @ delta
+        rows = spec.layer_sizes[layer]
+        terms[:rows] += spec.weight_decay * np.abs(matrices[layer][:rows])
+        found.insert(0, _split(spec, terms))
+        if layer > 0:
+            slope = delta @ np.abs(matrices[layer][:rows]).T
+    return found
 
 
 def _joined(W: Array, b: Array) -> Array:

@@ -169,22 +169,33 @@ def without_number(rows: pd.DataFrame) -> pd.DataFrame:
 def overview(rows: pd.DataFrame) -> pd.DataFrame:
     """Time per call as text: a line per case, a column per implementation and device.
 
-    Looped Python has only float64: its time stands in the float64 line.
+    An implementation without float32 (looped Python) stands in the float32 line, marked, where
+    no other one has computed the case in float64.
     """
     resident = rows[rows.transfer == "resident"]
     many = rows.source.nunique() > 1
+    no_float32 = set(rows.implementation) - set(rows[rows.dtype == "float32"].implementation)
+    shared = {_case(row, many) for row in resident.itertuples() if row.implementation not in no_float32}
     lines: dict[tuple[Any, ...], dict[str, str]] = {}
     for row in resident.itertuples():
-        case = (*((row.source,) if many else ()), *(getattr(row, key) for key in CASE))
-        text = duration(row.seconds) if row.status == results.OK else row.status
+        case, mark = _case(row, many), ""
+        if case not in shared and (*case[:-1], "float32") in shared:
+            case, mark = (*case[:-1], "float32"), " (float64)"
+        text = duration(row.seconds) + mark if row.status == results.OK else row.status
         lines.setdefault(case, {})[f"{row.implementation} {row.device}"] = text
-    columns = list(dict.fromkeys(column for line in lines.values() for column in line))
+    columns = list(dict.fromkeys(f"{r.implementation} {r.device}" for r in resident.itertuples()))
+    order = list(dict.fromkeys(rows.implementation))
+    columns.sort(key=lambda column: order.index(column.rsplit(" ", 1)[0]))
     records = [
-        dict(zip([*(("machine",) if many else ()), *CASE], case, strict=True))
+        dict(zip([*(("source",) if many else ()), *CASE], case, strict=True))
         | {column: line.get(column, "") for column in columns}
         for case, line in lines.items()
     ]
     return pd.DataFrame.from_records(records)
+
+
+def _case(row: Any, with_source: bool) -> tuple[Any, ...]:
+    return (*((row.source,) if with_source else ()), *(getattr(row, key) for key in CASE))
 
 
 def duration(seconds: float) -> str:

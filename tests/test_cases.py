@@ -1,0 +1,110 @@
+"""The presets have the rows that the README promises."""
+
+from collections import Counter
+
+import pytest
+
+from benchmarks import cases
+from benchmarks.cases import PRESETS, Case, Problem, expand, flops
+from implementations import MLPSpec
+
+BOTH = ("float32", "float64")
+
+
+def rows(preset: str, device: str = "cpu") -> dict[str, list[Case]]:
+    """The rows of each implementation, those that use a device only on it."""
+    lines = PRESETS[preset].lines
+    found = {name: expand(lines, name, device, BOTH) for name in ("numpy", "torch", "jax")}
+    return found | {"scalar": expand(lines, "scalar", device, ("float64",))}
+
+
+@pytest.mark.parametrize(
+    ("preset", "each", "scalar"), [("hello", 5, 3), ("standard", 42, 32), ("full", 71, 59)]
+)
+def test_preset_has_its_rows(preset: str, each: int, scalar: int) -> None:
+    """Looped Python has one row where the others have float32 and float64."""
+    counts = {name: len(found) for name, found in rows(preset).items()}
+
+    assert {"numpy": each, "torch": each, "jax": each, "scalar": scalar} == counts
+
+
+def test_standard_has_the_promised_cases() -> None:
+    """Each workload at its batch sizes with its operations, in float32 unless said."""
+    numpy_rows = rows("standard")["numpy"]
+    found = Counter(
+        (c.problem.workload, c.problem.batch_size, c.problem.spec.dtype, c.operation)
+        for c in numpy_rows
+    )
+
+    wanted = {
+        *(("digits", b, d, op) for b in (32, 256) for d in BOTH for op in cases.OPERATIONS),
+        *(("line_length", 32, d, op) for d in BOTH for op in cases.STEP),
+        *(("mnist", b, "float32", op) for b in (32, 128) for op in cases.OPERATIONS),
+        *(("newsgroups", 512, "float32", op) for op in cases.STEP),
+        *(("cifar", 128, "float32", op) for op in cases.STEP),
+        *(("wide", 1024, "float32", op) for op in cases.STEP),
+        *(("mnist", b, "float32", "train_step") for b in (1, 8, 64, 512)),
+        *((f"width{w}", 128, "float32", "train_step") for w in (16, 64, 256, 1024)),
+    }
+    assert Counter(wanted) == found
+
+
+def test_presets_ask_for_enough_processes() -> None:
+    """5 for an interval, 10 for full; hello has one and promises no interval."""
+    assert {"hello": 1, "standard": 5, "full": 10} == {k: p.processes for k, p in PRESETS.items()}
+    assert {"hello": False, "standard": True, "full": True} == {
+        name: preset.intervals for name, preset in PRESETS.items()
+    }
+
+
+def test_gpu_rows_are_resident_and_end_to_end() -> None:
+    """Two quantities per row on a GPU, one on the CPU."""
+    on_gpu = expand(PRESETS["hello"].lines, "torch", "cuda", BOTH)
+
+    assert Counter({"resident": 5, "end_to_end": 5}) == Counter(c.transfer for c in on_gpu)
+    assert len(on_gpu) == len({case.id for case in on_gpu})
+
+
+def test_flops_are_counted_by_the_formula() -> None:
+    """Forward 2 B sum(W); the gradient adds 4 B sum(W) - 2 B W_1."""
+    spec, batch = MLPSpec((784, 128, 64, 10)), 32
+    weights = (784 * 128, 128 * 64, 64 * 10)
+
+    forward = 2 * batch * sum(weights)
+
+    assert forward == flops(spec, "forward", batch)
+    gradient = 4 * batch * sum(weights) - 2 * batch * weights[0]
+    assert forward + gradient == flops(spec, "train_step", batch)
+
+
+def test_epoch_counts_its_smaller_last_batch() -> None:
+    """1,437 digits in batches of 32: 45 steps, 1,437 examples."""
+    case = next(c for c in rows("standard")["numpy"] if c.operation == "epoch")
+
+    assert (45, 1437) == (case.calls_per_epoch, case.examples)
+
+
+def test_case_survives_its_journal() -> None:
+    """to_json and from_json are inverse."""
+    for case in rows("full", "cuda")["jax"]:
+        assert case == cases.from_json(cases.to_json(case))
+
+
+def test_dtype_that_was_asked_for_is_all_there_is() -> None:
+    """--dtype float32 leaves looped Python without a row rather than with another dtype."""
+    lines = PRESETS["hello"].lines
+
+    assert [] == expand(lines, "scalar", "cpu", ("float64",), ("float32",))
+    assert {"float32"} == {
+        c.problem.spec.dtype for c in expand(lines, "numpy", "cpu", BOTH, ("float32",))
+    }
+
+
+def test_what_is_gated_covers_every_gradient() -> None:
+    """A forward pass needs the gradient's proof too; the timed operation comes last."""
+    problem = Problem("x", MLPSpec((3, 2)), 4, 16)
+    gated = {op: Case(problem, op, "numpy").gated for op in cases.OPERATIONS}
+
+    assert gated["forward"] == ("loss_and_grad", "forward")
+    assert gated["loss_and_grad"] == ("loss_and_grad",)
+    assert gated["train_step"] == gated["epoch"] == ("train_step",)

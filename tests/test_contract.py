@@ -1,0 +1,232 @@
+"""Every implementation keeps the contract, and bad input is refused alike by all."""
+
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import numpy as np
+import pytest
+
+from implementations import MLPSpec, init_params, load, names, registry
+from implementations.interface import Implementation
+from tests.networks import every_implementation, loaded, problem
+
+SPEC = MLPSpec((4, 5, 3), dtype="float64")
+
+
+def typed() -> list[Implementation]:
+    """mypy holds each module against the protocol here; nothing calls this."""
+    from implementations import mlp_jax, mlp_numpy, mlp_scalar, mlp_torch
+
+    modules: list[Implementation] = [mlp_scalar, mlp_numpy, mlp_torch, mlp_jax]
+    return modules
+
+
+def bad_batches() -> dict[str, tuple[Any, Any, str]]:
+    """name: X, y, what the message says."""
+    X, y = np.zeros((2, 4)), np.array([0, 1])
+    nan, huge = X.copy(), X.copy()
+    nan[1, 2], huge[0, 0] = np.nan, np.inf
+    return {
+        "label too large": (X, np.array([0, 3]), "labels from 0 to 3, accepted 0 to 2"),
+        "label negative": (X, np.array([-1, 0]), "labels from -1 to 0"),
+        "label ignored by torch": (X, np.array([-100, 0]), "labels from -100"),
+        "labels not whole": (X, np.array([0.0, 1.0]), "class indices as integers"),
+        "too few labels": (X, np.array([0]), "shape (1,), expected (2,)"),
+        "one-hot labels": (X, np.eye(3, dtype=int)[:2], "shape (2, 3), expected (2,)"),
+        "too few features": (X[:, :3], y, "shape (2, 3), expected (batch, 4)"),
+        "one example flat": (X[0], y[:1], "shape (4,), expected (batch, 4)"),
+        "no example": (X[:0], y[:0], "the batch is empty"),
+        "NaN": (nan, y, "1 of 8 values are NaN or infinite in float64, the first at index (1, 2)"),
+        "infinite": (huge, y, "NaN or infinite"),
+        "text": (np.full((2, 4), "a"), y, "expected real numbers"),
+        "complex": (X + 1j, y, "expected real numbers"),
+        "ragged": ([[1.0] * 4, [1.0] * 3], y, "not a rectangular array"),
+    }
+
+
+@pytest.mark.parametrize("fault", bad_batches())
+@pytest.mark.parametrize(("name", "device"), every_implementation())
+def test_bad_batch_is_refused_with_the_same_message_by_all(
+    name: str, device: str, fault: str
+) -> None:
+    """One shared check, before placement."""
+    X, y, message = bad_batches()[fault]
+    implementation = loaded(name, device)
+
+    with pytest.raises(ValueError) as caught:
+        implementation.batch_from_numpy(SPEC, X, y, device)
+
+    assert message in str(caught.value)
+
+
+def test_value_that_overflows_in_float32_is_refused() -> None:
+    """1e300 is finite as given and infinite as float32."""
+    spec = MLPSpec((1, 2))
+
+    with pytest.raises(ValueError, match="NaN or infinite in float32"):
+        load("numpy").batch_from_numpy(spec, np.array([[1e300]]), np.array([0]), "cpu")
+
+
+@pytest.mark.parametrize(("name", "device"), every_implementation())
+def test_bad_params_are_refused(name: str, device: str) -> None:
+    """Wrong nesting, shapes, a missing bias, NaN."""
+    implementation = loaded(name, device)
+    params = init_params(SPEC)
+    (W, b), last = params
+    for wrong, message in (
+        (params[:1], "expected a list of 2 pairs"),
+        ([(W.T, b), last], "W1: shape (5, 4), expected (4, 5)"),
+        ([(W, None), last], "b must be an array, given None"),
+        ([(W, b * np.nan), last], "b1: 5 of 5 values are NaN"),
+        ([W, last], "expected a pair (W, b)"),
+    ):
+        with pytest.raises(ValueError) as caught:
+            implementation.params_from_numpy(SPEC, wrong, device)
+        assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "device"), every_implementation())
+def test_device_that_is_not_there_is_refused(name: str, device: str) -> None:
+    """Never a silent fall-back to the CPU."""
+    implementation = loaded(name, device)
+
+    with pytest.raises(ValueError, match=f"device 'quantum' is not available to {name}"):
+        implementation.params_from_numpy(SPEC, init_params(SPEC), "quantum")
+    with pytest.raises(ValueError, match="device 'quantum' is not available"):
+        implementation.batch_from_numpy(SPEC, np.zeros((1, 4)), np.array([0]), "quantum")
+
+
+def test_scalar_refuses_float32() -> None:
+    """A Python float is a double; a float32 table with doubles in it would be a lie."""
+    spec = MLPSpec((4, 3))
+
+    with pytest.raises(ValueError, match="dtype 'float32' is not available to scalar"):
+        load("scalar").params_from_numpy(spec, init_params(spec), "cpu")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "device"), every_implementation())
+def test_placing_and_fetching_gives_back_copies(name: str, device: str, dtype: Any) -> None:
+    """Same values and dtype, and the caller's arrays are never written to."""
+    spec = MLPSpec((4, 5, 3), bias=False, dtype=dtype)
+    implementation = loaded(name, device, spec)
+    params, X, y = problem(spec, 4)
+    kept = [(W.copy(), b) for W, b in params]
+
+    placed = implementation.params_from_numpy(spec, params, device)
+    back = implementation.to_numpy(placed)
+    batch = implementation.batch_from_numpy(spec, X, y, device)
+    new, _, loss = implementation.train_step(spec, placed, (), *batch, 0.5)
+    implementation.synchronize((new, loss))
+
+    for (W, b), (W_back, b_back), (W_kept, _) in zip(params, back, kept, strict=True):
+        assert b is None and b_back is None
+        assert W_back.dtype == np.dtype(dtype)
+        np.testing.assert_array_equal(W, W_kept)
+        np.testing.assert_array_equal(W_back, W_kept)
+    assert not np.array_equal(implementation.to_numpy(new)[0][0], kept[0][0])
+
+
+@pytest.mark.parametrize(("name", "device"), every_implementation())
+def test_step_depends_on_its_arguments_only(name: str, device: str) -> None:
+    """The same params and batch give the same step twice, with other calls in between."""
+    implementation = loaded(name, device)
+    params, X, y = problem(SPEC, 4)
+    batch = implementation.batch_from_numpy(SPEC, X, y, device)
+    found = []
+    for _ in range(2):
+        placed = implementation.params_from_numpy(SPEC, params, device)
+        new, state, _ = implementation.train_step(SPEC, placed, (), *batch, 0.5)
+        found.append(implementation.to_numpy(new))
+        implementation.train_step(SPEC, new, state, *batch, 0.1)
+
+    for first, second in zip(*found, strict=True):
+        for a, b in zip(first, second, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(("name", "device"), every_implementation())
+def test_masks_are_refused_until_a_spec_has_dropout(name: str, device: str) -> None:
+    """Ignoring them would give a wrong number."""
+    implementation = loaded(name, device)
+    params, X, y = problem(SPEC, 4)
+    placed = implementation.params_from_numpy(SPEC, params, device)
+    batch = implementation.batch_from_numpy(SPEC, X, y, device)
+
+    with pytest.raises(NotImplementedError, match="masks"):
+        implementation.loss_and_grad(SPEC, placed, *batch, [np.ones(5)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layer_sizes": (4,)}, "layer_sizes (4,) is not accepted"),
+        ({"layer_sizes": (4, 0)}, "whole numbers >= 1"),
+        ({"layer_sizes": (4, 2.0)}, "whole numbers >= 1"),
+        ({"layer_sizes": "4-2"}, "layer_sizes '4-2' is not accepted"),
+        ({"activation": "rellu"}, "activation 'rellu' is not known; accepted: identity, relu"),
+        ({"output_activation": "relu"}, "accepted: identity, sigmoid"),
+        ({"loss": "mae"}, "loss 'mae' is not known; accepted: cross_entropy, mse"),
+        ({"optimizer": "adam"}, "optimizer 'adam' is not known"),
+        ({"dtype": "float16"}, "dtype 'float16' is not known"),
+        ({"bias": 1}, "bias 1 is not accepted"),
+        ({"weight_decay": -0.1}, "weight_decay -0.1 is not accepted"),
+        ({"weight_decay": float("nan")}, "weight_decay nan"),
+    ],
+)
+def test_spec_refuses_what_no_implementation_has(changes: Any, message: str) -> None:
+    """With what is accepted."""
+    with pytest.raises(ValueError) as caught:
+        MLPSpec(**({"layer_sizes": (4, 2)} | changes))
+
+    assert message in str(caught.value)
+
+
+def test_spec_is_frozen_and_hashable() -> None:
+    """So that it can be a static argument under jit; a list of sizes becomes a tuple."""
+    spec = MLPSpec([4, 2])  # type: ignore[arg-type] # accepted, since people type lists
+
+    assert hash(spec) == hash(MLPSpec((4, 2)))
+    with pytest.raises(FrozenInstanceError):
+        spec.bias = False  # type: ignore[misc] # the point
+
+
+def test_names_lists_what_loads() -> None:
+    """Four implementations, in the order of the report."""
+    assert ("scalar", "numpy", "torch", "jax") == names()
+    assert load("numpy") is load("numpy")
+
+
+def test_unknown_implementation_is_told_apart_from_broken_and_not_installed(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three errors with three remedies."""
+    with pytest.raises(registry.UnknownImplementationError, match="accepted: scalar, numpy"):
+        load("nunpy")
+    with pytest.raises(registry.UnknownImplementationError, match="no module named 'no_such'"):
+        load("no_such.module")
+    broken, partial = tmp_path / "broken.py", tmp_path / "partial.py"
+    broken.write_text("import no_such_framework_at_all")
+    partial.write_text("DTYPES = ('float64',)")
+    with pytest.raises(registry.BrokenImplementationError, match="does not import: ModuleNotFound"):
+        load(str(broken))
+    with pytest.raises(registry.BrokenImplementationError, match="lacks devices, params_from"):
+        load(str(partial))
+    monkeypatch.setitem(
+        registry.TABLE,
+        "ghost",
+        registry.Entry("implementations.ghost", "x", "no_such_framework", "ghost", "ghost"),
+    )
+    with pytest.raises(registry.NotInstalledError, match=r"no_such_framework is not installed"):
+        load("ghost")
+
+
+def test_file_outside_the_repository_is_an_implementation(tmp_path: Any) -> None:
+    """Named by its path."""
+    mine = tmp_path / "my_mlp.py"
+    mine.write_text("from implementations.mlp_numpy import *\n")
+
+    implementation = load(str(mine))
+
+    assert ("cpu",) == implementation.devices()
+    assert "my_mlp" == registry.label(str(mine))

@@ -1,0 +1,71 @@
+"""The plan skips what is too long, says so, and gives up blocks before anything else."""
+
+import pytest
+
+from benchmarks import plan
+from benchmarks.cases import PRESETS, Case, expand
+from benchmarks.plan import Pilot
+
+FAST = Pilot(call_seconds=1e-4, first_seconds=0.0, flops_per_second=1e11, start_seconds=0.3)
+SLOW = Pilot(call_seconds=1e-4, first_seconds=0.0, flops_per_second=5e7, start_seconds=0.1)
+PILOTS = {("numpy", "cpu"): FAST, ("scalar", "cpu"): SLOW}
+
+
+def standard() -> list[Case]:
+    """The rows of a fast and of a slow implementation."""
+    lines = PRESETS["standard"].lines
+    return expand(lines, "numpy", "cpu", ("float32", "float64")) + expand(
+        lines, "scalar", "cpu", ("float64",)
+    )
+
+
+def test_pilot_separates_overhead_from_arithmetic() -> None:
+    """Two networks that take 1 ms + flops / 1 GFLOP/s give just these two numbers."""
+    measured = [
+        {"flops": 1e6, "first_ns": 9e6, "warm_ns": 2e6},
+        {"flops": 1e8, "first_ns": 301e6, "warm_ns": 101e6},
+    ]
+
+    pilot = Pilot.of(measured, 0.5)
+
+    assert pilot.first_seconds == pytest.approx(0.2)
+    assert pilot.flops_per_second == pytest.approx(1e9, rel=0.02)
+    assert pilot.call_seconds == pytest.approx(1e-3, rel=0.02)
+
+
+def test_case_above_the_limit_is_a_row_that_says_what_was_predicted() -> None:
+    """Looped Python on the wide network is skipped, and runs a case of 100,000 parameters."""
+    made = plan.make(standard(), PILOTS, {}, 5, 300, 0.3)
+
+    skipped = {case_id: reason for case_id, (status, reason) in made.excluded.items()}
+    assert all(reason.startswith("predicted ") for reason in skipped.values())
+    assert any("wide" in case_id for case_id in skipped)
+    assert not any("numpy" in case_id for case_id in skipped)
+    large = [
+        c for c in made.running
+        if c.implementation == "scalar" and c.problem.spec.parameters > 100_000
+    ]
+    assert large
+    assert len(made.cases) == len(standard())
+
+
+def test_blocks_give_way_and_rows_and_processes_stay() -> None:
+    """With less time the blocks get shorter, down to the minimum."""
+    plans = [plan.make(standard(), PILOTS, {}, 5, seconds, 0.3) for seconds in (1e6, 300, 1)]
+
+    blocks = [made.block_seconds for made in plans]
+    assert blocks[0] == 0.3 and blocks[0] >= blocks[1] > blocks[2]
+    assert {5} == {made.processes for made in plans}
+    assert 1 == len({len(made.running) for made in plans})
+    assert plans[1].seconds <= 300
+
+
+def test_row_that_cannot_run_is_not_predicted() -> None:
+    """An unavailable implementation has no pilot and needs none."""
+    cases = expand(PRESETS["hello"].lines, "jax", "cpu", ("float32",))
+    excluded = {case.id: ("unavailable", "not installed") for case in cases}
+
+    made = plan.make(cases, {}, excluded, 1, 20, 0.1)
+
+    assert ([], 0.0) == (made.running, made.seconds)
+    assert excluded == made.excluded

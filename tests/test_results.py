@@ -1,0 +1,195 @@
+"""Nothing that was measured is lost, and nothing that is no journal is read as one."""
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import cases, results
+from benchmarks.cases import Case, Problem
+from benchmarks.environment import ROOT
+from implementations import MLPSpec
+
+PROBLEM = Problem("digits", MLPSpec((64, 32, 10)), 32, 1437)
+CASE = Case(PROBLEM, "train_step", "numpy")
+
+
+def run_record(**changes: Any) -> dict[str, Any]:
+    """A journal's first line."""
+    machine = {"cpu": "Test CPU", "cores": "2", "gpu": "none", "commit": "abc"}
+    record = {"record": "run", "schema": 1, "run": "r1", "machine": machine, "fingerprint": "f00d"}
+    return record | {"intervals": True, "preset": "standard", "command": "pytest"} | changes
+
+
+def ok(process: int, elapsed_ns: int = 1000, case: Case = CASE, **changes: Any) -> dict[str, Any]:
+    """An outcome with a number."""
+    return {
+        "record": "outcome",
+        "case": cases.to_json(case),
+        "process": process,
+        "status": "ok",
+        "reason": "",
+        "calls": 10,
+        "elapsed_ns": [elapsed_ns * 10] * 3,
+        "residual_ns": [0] * 3,
+        "event_ns": [],
+        "cpu_ns": 1,
+        "first_call_ns": 5000,
+        "gate": {"name": "dW1", "error": 1e-7, "bound": 1e-5},
+        **changes,
+    }
+
+
+def plan_record(*planned: Case) -> dict[str, Any]:
+    """The list of cases."""
+    return {"record": "plan", "cases": [cases.to_json(c) for c in planned], "processes": 2}
+
+
+def write(path: Path, *records: dict[str, Any], tail: str = "") -> Path:
+    """A journal with these records, and perhaps half a line."""
+    path.write_text("".join(json.dumps(record) + "\n" for record in records) + tail)
+    return path
+
+
+def test_journal_gives_back_what_was_written(tmp_path: Path) -> None:
+    """Two processes of one case become one row with two medians."""
+    with results.JournalWriter(tmp_path / "run" / "journal.jsonl") as writer:
+        for record in (run_record(), plan_record(CASE), ok(0), ok(1, 3000)):
+            writer.append(record)
+        writer.append({"record": "run_complete"})
+
+    journal = results.read(tmp_path / "run" / "journal.jsonl")
+
+    assert journal.complete and [] == journal.warnings
+    (row,) = results.rows(journal)
+    assert (CASE, "ok", (1e-6, 3e-6), 6) == (row.case, row.status, row.process_medians, row.blocks)
+    assert row.median_seconds == pytest.approx(3**0.5 * 1e-6)
+    assert row.first_call_seconds == 5e-6
+
+
+def test_line_that_was_cut_off_costs_itself_only(tmp_path: Path) -> None:
+    """A warning, and every other row is kept."""
+    path = write(
+        tmp_path / "j", run_record(), plan_record(CASE), ok(0), tail=json.dumps(ok(1))[:100]
+    )
+
+    journal = results.read(path)
+
+    assert ["ok"] == [row.status for row in results.rows(journal)]
+    (warning,) = journal.warnings
+    assert "line 4 is cut off in the middle; it was left out" in warning
+    assert not journal.complete
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[1, 2]",
+        '"text"',
+        "{}",
+        '{"record": "outcome"}',
+        '{"record": "surprise"}',
+        json.dumps(ok(0, elapsed_ns=-5)),
+        json.dumps(ok(0, elapsed_ns=[])),
+        json.dumps(ok(0, calls=0)),
+        json.dumps(ok(0, status="excellent")),
+        json.dumps(ok(0) | {"case": {"problem": {}}}),
+        "\x00\x00",
+    ],
+)
+def test_line_that_is_no_record_is_left_out_with_a_warning(tmp_path: Path, line: str) -> None:
+    """Whatever stands in a foreign line, the other rows are read."""
+    path = write(tmp_path / "j", run_record(), plan_record(CASE), tail=line + "\n")
+    with path.open("a") as file:
+        file.write(json.dumps(ok(1)) + "\n")
+
+    journal = results.read(path)
+
+    assert 1 == len(journal.warnings)
+    assert ["ok"] == [row.status for row in results.rows(journal)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        ("name,time\nnumpy,1\n", "not a samegrad journal"),
+        ('{"benchmarks": []}\n', "not a samegrad journal"),
+        ("[]\n", "not a samegrad journal"),
+        (json.dumps(run_record(schema=99)) + "\n", "written in schema 99, this version reads up to 1"),
+    ],
+)
+def test_file_that_is_no_journal_is_refused_in_one_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    """So is one of a newer schema."""
+    (tmp_path / "j").write_text(text)
+
+    with pytest.raises(results.NotAJournalError, match=message) as caught:
+        results.read(tmp_path / "j")
+
+    assert "\n" not in str(caught.value)
+
+
+def test_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """With the system's word for it."""
+    with pytest.raises(results.NotAJournalError, match="No such file"):
+        results.read(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("status", results.FAILED)
+def test_one_failed_process_fails_its_row(tmp_path: Path, status: str) -> None:
+    """The number of the other process is not shown."""
+    bad = {"record": "outcome", "case": cases.to_json(CASE), "process": 1, "status": status}
+    path = write(tmp_path / "j", run_record(), plan_record(CASE), ok(0), bad | {"reason": "why"})
+
+    (row,) = results.rows(results.read(path))
+
+    assert (status, "process 2: why", None) == (row.status, row.reason, row.median_seconds)
+    assert [row] == results.failures([row])
+
+
+def test_planned_case_without_an_outcome_is_a_row(tmp_path: Path) -> None:
+    """A run that ended early says what it did not come to."""
+    later = replace(CASE, implementation="jax")
+    path = write(tmp_path / "j", run_record(), plan_record(CASE, later), ok(0))
+
+    statuses = [row.status for row in results.rows(results.read(path))]
+
+    assert ["ok", "not_run"] == statuses
+
+
+def test_killed_writer_leaves_every_record_that_it_had_appended(tmp_path: Path) -> None:
+    """SIGKILL right after append: the record is on the disk."""
+    code = textwrap.dedent(
+        """
+        import os, signal, sys
+        from pathlib import Path
+        from benchmarks.results import JournalWriter
+        writer = JournalWriter(Path(sys.argv[1]))
+        writer.append({"record": "run", "schema": 1, "run": "r", "machine": {}, "fingerprint": "f"})
+        writer.append({"record": "run_complete"})
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    path = tmp_path / "journal.jsonl"
+
+    done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, check=False)
+
+    assert -signal.SIGKILL == done.returncode
+    assert results.read(path).complete
+
+
+def test_two_runs_never_share_a_journal(tmp_path: Path) -> None:
+    """The second writer is refused."""
+    with (
+        results.JournalWriter(tmp_path / "journal.jsonl"),
+        pytest.raises(FileExistsError),
+    ):
+        results.JournalWriter(tmp_path / "journal.jsonl")

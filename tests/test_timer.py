@@ -1,0 +1,185 @@
+"""The clock's logic, on a fake clock and a fake asynchronous backend: no test waits or races."""
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from benchmarks import timer
+from benchmarks.timer import Blocks, Work, block, calibrate, measure
+
+MS = 1_000_000
+
+
+class FakeDevice:
+    """A clock and a queue: dispatch takes no time, work takes its time when it is waited for."""
+
+    def __init__(self, call_ns: int, first_ns: int = 0, waits: bool = True) -> None:
+        self.now = 0
+        self.queued = 0
+        self.call_ns, self.first_ns, self.waits = call_ns, first_ns, waits
+        self.calls: list[int] = []
+
+    def clock(self) -> int:
+        """Nanoseconds."""
+        return self.now
+
+    def run(self, calls: int, start: Any) -> Any:
+        """Queue so many calls; the very first one takes longer."""
+        self.calls.append(calls)
+        self.queued += calls * self.call_ns + (self.first_ns if len(self.calls) == 1 else 0)
+        return start
+
+    def synchronize(self, tree: Any) -> None:
+        """Wait for the queue, or pretend to."""
+        if self.waits:
+            self.now += self.queued
+            self.queued = 0
+
+    def fetch(self, tree: Any) -> None:
+        """A value cannot come back before it is computed."""
+        self.now += self.queued
+        self.queued = 0
+
+    def work(self) -> Work:
+        """What the timer is given."""
+        return Work(lambda: None, self.run, self.synchronize, self.fetch)
+
+
+@pytest.mark.parametrize("call_ns", [20_000, MS, 20 * MS])
+def test_block_reads_a_known_delay_exactly(call_ns: int) -> None:
+    """Whatever the calls take is what the clock says, and nothing is left to wait for."""
+    device = FakeDevice(call_ns)
+
+    found = block(device.work(), 7, device.clock)
+
+    assert (7 * call_ns, 0) == (found.elapsed_ns, found.residual_ns)
+
+
+def test_blocks_are_linear_in_their_calls() -> None:
+    """k, 2k and 4k calls take k, 2k and 4k times as long."""
+    device = FakeDevice(MS)
+
+    found = [block(device.work(), calls, device.clock).elapsed_ns for calls in (1, 2, 4)]
+
+    assert [MS, 2 * MS, 4 * MS] == found
+
+
+def test_work_that_was_not_waited_for_is_refused() -> None:
+    """A synchronize that returns at once leaves the work to the fetch after the clock stopped."""
+    device = FakeDevice(MS, waits=False)
+
+    found = measure(device.work(), 5 * MS, 20 * MS, MS, device.clock)
+
+    assert "not synchronised" in str(found.refusal())
+
+
+def test_work_that_was_waited_for_is_accepted() -> None:
+    """The same device with a synchronize that waits."""
+    device = FakeDevice(MS)
+
+    found = measure(device.work(), 5 * MS, 20 * MS, MS, device.clock)
+
+    assert found.refusal() is None
+    assert {MS} == {elapsed // found.calls for elapsed in found.elapsed_ns}
+
+
+def test_residual_is_judged_by_share_and_by_size() -> None:
+    """5 % of the block or 20 us, whichever is more."""
+    assert Blocks(1, [100 * MS], [4 * MS]).refusal() is None
+    assert Blocks(1, [100 * MS], [6 * MS]).refusal() is not None
+    assert Blocks(1, [10_000], [19_000]).refusal() is None
+
+
+@pytest.mark.parametrize("first_ns", [0, 300 * MS])
+def test_slow_first_call_changes_neither_calls_nor_times(first_ns: int) -> None:
+    """0.3 s of compilation in the first call are gone before calibration counts."""
+    device = FakeDevice(20_000, first_ns)
+
+    found = measure(device.work(), 5 * MS, 50 * MS, 20_000, device.clock)
+
+    assert 250 <= found.calls <= 400
+    assert {found.calls * 20_000} == set(found.elapsed_ns)
+
+
+def test_calibration_fills_a_block_and_leaves_long_calls_alone() -> None:
+    """Short calls are repeated; a call of ten blocks is timed once, without another warm-up."""
+    short, long = FakeDevice(1000), FakeDevice(80 * MS)
+
+    calls, block_ns = calibrate(short.work(), 5 * MS, 1000, short.clock)
+
+    assert block_ns >= 5 * MS and calls >= 5000
+    assert (1, 80 * MS) == calibrate(long.work(), 5 * MS, 80 * MS, long.clock)
+    assert [] == long.calls
+    assert 1 == len(measure(long.work(), 5 * MS, 0, 80 * MS, long.clock).elapsed_ns)
+
+
+def test_budget_decides_how_many_blocks_but_never_fewer_than_three() -> None:
+    """Of short blocks at least three; more if there is time."""
+    few, many = FakeDevice(MS), FakeDevice(MS)
+
+    assert 3 == len(measure(few.work(), 5 * MS, 0, MS, few.clock).elapsed_ns)
+    assert 10 <= len(measure(many.work(), 5 * MS, 100 * MS, MS, many.clock).elapsed_ns) <= 20
+
+
+def test_garbage_collection_is_off_inside_and_on_again_after_a_failure() -> None:
+    """Also when the timed work raises."""
+    seen: list[bool] = []
+
+    def run(calls: int, start: Any) -> Any:
+        seen.append(gc.isenabled())
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        block(Work(lambda: None, run, lambda tree: None), 1)
+
+    assert [False] == seen
+    assert gc.isenabled()
+
+
+def test_event_clock_is_read_after_the_wait() -> None:
+    """Start, stop, synchronise, read: events have no time before the device has passed them."""
+    device, order = FakeDevice(MS), []
+    real = device.synchronize
+
+    def stop() -> Callable[[], int]:
+        order.append("stop")
+
+        def read() -> int:
+            order.append("read")
+            return 3 * MS
+
+        return read
+
+    def synchronize(tree: Any) -> None:
+        order.append("wait")
+        real(tree)
+
+    work = Work(
+        lambda: None, device.run, synchronize, events=(lambda: order.append("start"), stop)
+    )
+
+    assert 3 * MS == block(work, 3, device.clock).event_ns
+    assert ["wait", "start", "stop", "wait", "wait", "read"] == order
+
+
+def test_start_is_made_outside_the_clock() -> None:
+    """Fresh params cost nothing of the block."""
+    device = FakeDevice(MS)
+
+    def start() -> Any:
+        device.now += 500 * MS
+
+    found = block(Work(start, device.run, device.synchronize), 2, device.clock)
+
+    assert 2 * MS == found.elapsed_ns
+
+
+def test_warm_up_runs_for_its_time() -> None:
+    """Half a second of calls of 10 ms are 50."""
+    device = FakeDevice(10 * MS)
+
+    timer.warm_up(device.work(), 0.5, device.clock)
+
+    assert 50 == len(device.calls)
