@@ -26,6 +26,7 @@ from implementations import isolation, registry
 
 PROBE_SECONDS = 120.0  # importing torch or jax from a cold disk can take a minute
 PREPARE_SECONDS = 300.0  # for one problem
+CASE_SECONDS = 60.0  # for one case, besides ten times what it should take
 SEED = 0
 
 
@@ -289,8 +290,8 @@ class Run:
                 if "begin" in message:
                     current = by_id[message["begin"]]
                     self.progress.now(f"{process + 1}/{self.plan.processes} {current.id}")
-                    # Ten times what it should take: slow machines are no reason to kill.
-                    return 60.0 + 10 * self._predicted(current)
+                    # Generous: a slow machine is no reason to kill.
+                    return CASE_SECONDS + 10 * self._predicted(current)
                 finished = by_id[message["case"]]
                 current = None
                 waiting.remove(finished)

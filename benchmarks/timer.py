@@ -17,6 +17,9 @@ Events = tuple[Callable[[], None], Callable[[], Callable[[], int]]]
 
 CPU_BLOCK_NS = 5_000_000  # 5 ms: perf_counter's own cost, below 100 ns, is then below 0.002 %
 GPU_BLOCK_NS = 20_000_000  # 20 ms: also against the cost of one synchronisation, about 10 us
+LONG = 10  # a call as long as so many blocks needs no repetition and no calibration
+CERTAINLY_LONG = 100  # half a second on a CPU: no accident of the system
+MOST_BLOCKS = 200
 STEADY = 0.05  # two successive blocks that differ by less are warm
 MOST_UNSTEADY = 3  # full blocks that are waited for to become steady; on a noisy machine none is
 RESIDUAL_SHARE, RESIDUAL_NS = 0.05, 20_000  # what the second wait may take
@@ -50,6 +53,13 @@ class Blocks:
     residual_ns: list[int] = field(default_factory=list)
     event_ns: list[int] = field(default_factory=list)
     last_result: Tree = None
+
+    def add(self, timed_block: "Block") -> None:
+        """Take in one block."""
+        self.last_result = timed_block.result
+        self.elapsed_ns.append(timed_block.elapsed_ns)
+        self.residual_ns.append(timed_block.residual_ns)
+        self.event_ns.append(timed_block.event_ns)
 
     def refusal(self) -> str | None:
         """Why these blocks are no measurement, or None."""
@@ -103,56 +113,53 @@ def block(work: Work, calls: int, clock: Clock = time.perf_counter_ns) -> Block:
     return Block(result, ended - began, residual, 0 if read is None else read())
 
 
-def calibrate(
-    work: Work, target_ns: int, call_ns: int, clock: Clock = time.perf_counter_ns
-) -> tuple[int, int]:
-    """(calls, block_ns): how many calls make a block of at least `target_ns`, once warm.
-
-    Args:
-        call_ns: what one call took before; a call that fills a block needs no calibration.
-    """
+def calibrate(work: Work, target_ns: int, clock: Clock = time.perf_counter_ns) -> int:
+    """How many calls make a block of at least `target_ns`, once two such blocks are alike."""
     calls = 1
-    if call_ns >= 10 * target_ns:  # long calls: one warm call has been made, it is enough
-        return calls, call_ns
     previous = block(work, calls, clock).elapsed_ns
     full = 0
     for _ in range(40):  # a bound that growth by a tenth at least never reaches
         elapsed = block(work, calls, clock).elapsed_ns
         full += elapsed >= target_ns
         if full and (abs(elapsed - previous) < STEADY * elapsed or full == MOST_UNSTEADY):
-            return calls, elapsed
+            break
         if elapsed < target_ns:
             # Past the target by a tenth, at most tenfold at once: early blocks are cold and long.
-            calls = min(10 * calls, max(calls + 1, round(1.1 * calls * target_ns / max(elapsed, 1))))
+            growth = round(1.1 * calls * target_ns / max(elapsed, 1))
+            calls = min(10 * calls, max(calls + 1, growth))
         previous = elapsed
-    return calls, previous
+    return calls
 
 
 def measure(
-    work: Work,
-    target_ns: int,
-    budget_ns: float,
-    call_ns: int,
-    clock: Clock = time.perf_counter_ns,
+    work: Work, target_ns: int, budget_ns: float, clock: Clock = time.perf_counter_ns
 ) -> Blocks:
-    """Calibrate, then time as many blocks as the budget allows: at least 3, or 1 if they are long.
+    """Calibrate, then time as many blocks as the budget allows: at least 3, or 1 if a call is long.
+
+    The work has been called before (by the gate). A call that is as long as ten blocks is not
+    called again to be warmed up: its first block counts.
 
     Args:
         target_ns: shortest block.
         budget_ns: time for the timed blocks.
-        call_ns: what one call took before, warm or not.
     """
-    calls, block_ns = calibrate(work, target_ns, call_ns, clock)
-    least = 1 if block_ns > 10 * target_ns else 3
-    found = Blocks(calls)
-    for _ in range(max(least, min(200, int(budget_ns / max(block_ns, 1))))):
+    found = Blocks()
+    least = 1
+    for _ in range(2):
+        found.add(block(work, 1, clock))
+        if found.elapsed_ns[-1] < LONG * target_ns:  # short, or long once by accident
+            least, found = 3, Blocks(calibrate(work, target_ns, clock))
+            break
+        if found.elapsed_ns[-1] > CERTAINLY_LONG * target_ns:
+            break
+    spent = sum(found.elapsed_ns)
+    while len(found.elapsed_ns) < least or (
+        spent + spent / max(1, len(found.elapsed_ns)) <= budget_ns
+        and len(found.elapsed_ns) < MOST_BLOCKS
+    ):
         found.last_result = None  # one block's results at a time, as in a training loop
-        timed_block = block(work, calls, clock)
-        found.last_result = timed_block.result
-        found.elapsed_ns.append(timed_block.elapsed_ns)
-        found.residual_ns.append(timed_block.residual_ns)
-        if work.events is not None:
-            found.event_ns.append(timed_block.event_ns)
+        found.add(block(work, found.calls, clock))
+        spent += found.elapsed_ns[-1]
     return found
 
 

@@ -186,18 +186,17 @@ class Bench:
         if case.problem != self.problem:
             self._take(case.problem)
         gated = case.gated
-        call_ns = [self._gate(operation) for operation in gated][-1]
+        for operation in gated:
+            self._gate(operation)
         checked = verification.Comparison(sum((self.gates[op].tensors for op in gated), ()))
         if not checked.agrees:
             return {"status": "wrong", "reason": checked.reason}
         work = self._work(case)
-        if self.warm_up_seconds:
+        if self.first_ns[gated[-1]] < self.warm_up_seconds * 1e9:  # a longer call waits its turn
             timer.warm_up(work, self.warm_up_seconds)
             self.warm_up_seconds = 0.0
         cpu_began = time.process_time_ns()
-        blocks = timer.measure(
-            work, self.target_ns, self.budget_ns, call_ns * case.calls_per_epoch
-        )
+        blocks = timer.measure(work, self.target_ns, self.budget_ns)
         cpu_ns = time.process_time_ns() - cpu_began
         refusal = blocks.refusal()
         if refusal is None and not math.isfinite(self._number(case, blocks.last_result)):
@@ -212,7 +211,7 @@ class Bench:
             "calls": blocks.calls,
             "elapsed_ns": blocks.elapsed_ns,
             "residual_ns": blocks.residual_ns,
-            "event_ns": blocks.event_ns,
+            "event_ns": blocks.event_ns if work.events is not None else [],
             "cpu_ns": cpu_ns,
             "first_call_ns": self.first_ns.get(case.operation),
             "gate": {"name": worst.name, "error": worst.error or 0.0, "bound": worst.bound},
@@ -235,7 +234,6 @@ class Bench:
         self.given, self.spec = given, spec
         self.gates: dict[str, verification.Comparison] = {}
         self.first_ns: dict[str, int] = {}
-        self.warm_ns: dict[str, int] = {}
         self.problem = problem
 
     def _place(self, spec: MLPSpec, X: Any, y: Any) -> Any:
@@ -245,10 +243,10 @@ class Bench:
         params = self.implementation.params_from_numpy(self.spec, self.given.params, self.device)
         return params, self.implementation.init_state(self.spec, params)
 
-    def _gate(self, operation: str) -> int:
-        """Call an operation on the gate's batch and judge it, once; the warm call's duration."""
+    def _gate(self, operation: str) -> None:
+        """Call an operation on the gate's batch and judge it, once per problem."""
         if operation in self.gates:
-            return self.warm_ns[operation]
+            return
         implementation, spec, reference = self.implementation, self.spec, self.given.expected
         X, y = self.placed[0]
 
@@ -269,12 +267,7 @@ class Bench:
         }[operation]()
         accuracy = getattr(implementation, "ACCURACY", None)
         self.gates[operation] = verification.judge(spec, reference, named, accuracy)
-        self.first_ns[operation] = self.warm_ns[operation] = first_ns
-        if first_ns < timer.CPU_BLOCK_NS * 100:  # once more, now compiled; too long is long enough
-            _, self.warm_ns[operation] = timer.timed(
-                call, implementation.synchronize, time.perf_counter_ns
-            )
-        return self.warm_ns[operation]
+        self.first_ns[operation] = first_ns
 
     def _work(self, case: Case) -> timer.Work:
         """The timed callables: loops over calls, with batches that rotate."""

@@ -75,8 +75,7 @@ def content(
     journals: Sequence[Journal], rows: pd.DataFrame, drawn: Mapping[str, tuple[Figure, str]]
 ) -> Content:
     """Everything that a report says, computed from the journals."""
-    ok = rows[rows.status == results.OK] if len(rows) else rows
-    missing = rows[rows.status != results.OK] if len(rows) else rows
+    ok, missing = rows[rows.status == results.OK], rows[rows.status != results.OK]
     said = ", ".join(f"{n} {status}" for status, n in missing.status.value_counts().items())
     made = Content(
         title="samegrad: speed of one network in several idioms",
@@ -230,7 +229,7 @@ def _range(show: Any, low: float, high: float) -> str:
 
 def markdown(made: Content) -> str:
     """The report for a Git host or a pull request."""
-    parts = [f"# {made.title}", *made.notes, made.counts]
+    parts = [f"# {made.title}", *map(_cell, made.notes), made.counts]
     parts += ["## Time per call", _markdown_table(made.overview)]
     parts += [
         f"![{_cell(caption)}](figures/{name}.png)\n\n{caption}"

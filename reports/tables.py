@@ -82,11 +82,10 @@ def all_rows(journals: Sequence[Journal]) -> pd.DataFrame:
                     "process_medians": json.dumps([float(f"{s:.6g}") for s in row.process_medians]),
                 }
             )
-    frame = pd.DataFrame.from_records(records)
+    if not records:
+        return pd.DataFrame(columns=["source", *CASE, "implementation", "device", "status"])
     numbers = ["seconds", "examples_per_second", "gflops_per_second", "first_call_seconds"]
-    if len(frame):
-        frame[numbers] = frame[numbers].astype(float)
-    return frame
+    return pd.DataFrame.from_records(records).astype(dict.fromkeys(numbers, float))
 
 
 def interval(process_medians: Sequence[float]) -> tuple[float, float]:

@@ -70,7 +70,7 @@ def test_work_that_was_not_waited_for_is_refused() -> None:
     """A synchronize that returns at once leaves the work to the fetch after the clock stopped."""
     device = FakeDevice(MS, waits=False)
 
-    found = measure(device.work(), 5 * MS, 20 * MS, MS, device.clock)
+    found = measure(device.work(), 5 * MS, 20 * MS, device.clock)
 
     assert "not synchronised" in str(found.refusal())
 
@@ -79,7 +79,7 @@ def test_work_that_was_waited_for_is_accepted() -> None:
     """The same device with a synchronize that waits."""
     device = FakeDevice(MS)
 
-    found = measure(device.work(), 5 * MS, 20 * MS, MS, device.clock)
+    found = measure(device.work(), 5 * MS, 20 * MS, device.clock)
 
     assert found.refusal() is None
     assert {MS} == {elapsed // found.calls for elapsed in found.elapsed_ns}
@@ -92,35 +92,42 @@ def test_residual_is_judged_by_share_and_by_size() -> None:
     assert Blocks(1, [10_000], [19_000]).refusal() is None
 
 
-@pytest.mark.parametrize("first_ns", [0, 300 * MS])
+@pytest.mark.parametrize("first_ns", [0, 40 * MS, 300 * MS])
 def test_slow_first_call_changes_neither_calls_nor_times(first_ns: int) -> None:
     """0.3 s of compilation in the first call are gone before calibration counts."""
     device = FakeDevice(20_000, first_ns)
 
-    found = measure(device.work(), 5 * MS, 50 * MS, 20_000, device.clock)
+    found = measure(device.work(), 5 * MS, 50 * MS, device.clock)
 
     assert 250 <= found.calls <= 400
     assert {found.calls * 20_000} == set(found.elapsed_ns)
 
 
-def test_calibration_fills_a_block_and_leaves_long_calls_alone() -> None:
-    """Short calls are repeated; a call of ten blocks is timed once, without another warm-up."""
-    short, long = FakeDevice(1000), FakeDevice(80 * MS)
+def test_calibration_fills_a_block() -> None:
+    """Short calls are repeated until a block is long enough."""
+    device = FakeDevice(1000)
 
-    calls, block_ns = calibrate(short.work(), 5 * MS, 1000, short.clock)
+    calls = calibrate(device.work(), 5 * MS, device.clock)
 
-    assert block_ns >= 5 * MS and calls >= 5000
-    assert (1, 80 * MS) == calibrate(long.work(), 5 * MS, 80 * MS, long.clock)
-    assert [] == long.calls
-    assert 1 == len(measure(long.work(), 5 * MS, 0, 80 * MS, long.clock).elapsed_ns)
+    assert 5000 <= calls <= 6000
+
+
+def test_long_call_is_neither_warmed_up_nor_calibrated_again() -> None:
+    """Its first block counts; below half a second a second one confirms that it was no accident."""
+    once, twice, often = FakeDevice(800 * MS), FakeDevice(80 * MS), FakeDevice(80 * MS)
+
+    assert [800 * MS] == measure(once.work(), 5 * MS, 0, once.clock).elapsed_ns
+    assert [1] == once.calls
+    assert [80 * MS] * 2 == measure(twice.work(), 5 * MS, 0, twice.clock).elapsed_ns
+    assert [80 * MS] * 3 == measure(often.work(), 5 * MS, 300 * MS, often.clock).elapsed_ns
 
 
 def test_budget_decides_how_many_blocks_but_never_fewer_than_three() -> None:
     """Of short blocks at least three; more if there is time."""
     few, many = FakeDevice(MS), FakeDevice(MS)
 
-    assert 3 == len(measure(few.work(), 5 * MS, 0, MS, few.clock).elapsed_ns)
-    assert 10 <= len(measure(many.work(), 5 * MS, 100 * MS, MS, many.clock).elapsed_ns) <= 20
+    assert 3 == len(measure(few.work(), 5 * MS, 0, few.clock).elapsed_ns)
+    assert 10 <= len(measure(many.work(), 5 * MS, 100 * MS, many.clock).elapsed_ns) <= 20
 
 
 def test_garbage_collection_is_off_inside_and_on_again_after_a_failure() -> None:

@@ -1,0 +1,110 @@
+"""The structure: who may import what, how large a file may be, what the networks share."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks.environment import ROOT
+from implementations import names
+
+STDLIB_ONLY = {"implementations/isolation.py"}
+CORE = {"interface", "initial", "registry", "reference", "verification", "isolation"}
+SOURCES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for folder in ("implementations", "benchmarks", "reports")
+    for path in (ROOT / folder).glob("*.py")
+)
+
+
+def imported(source: str) -> set[str]:
+    """Dotted names of all imports of a file, also those inside functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / source).read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def tops(source: str) -> set[str]:
+    """Top-level packages that a file imports."""
+    return {name.split(".")[0] for name in imported(source)}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_imports_keep_to_the_house(source: str) -> None:
+    """Frameworks in their own file only; benchmarks and reports never meet there."""
+    package, stem = source.split("/")[0], Path(source).stem
+    used, whole = tops(source), imported(source)
+    own = re.match(r"(mlp|parts)_(\w+)", stem)
+    frameworks = used & {"torch", "jax"}
+    assert frameworks <= ({own.group(2)} if own else set())
+    networks = {name.split(".")[1] for name in whole if re.match(r"implementations\.(mlp|parts)_", name)}
+    if own:
+        assert networks <= {f"mlp_{own.group(2)}", f"parts_{own.group(2)}"}
+        assert not used & {"benchmarks", "reports", "time"}
+    else:
+        assert not networks
+    if package == "implementations":
+        assert not used & {"benchmarks", "reports", "pytest"}
+    if package == "benchmarks":
+        assert "reports" not in used
+    if package == "reports":
+        ours = {n for n in whole if n.startswith("benchmarks.")}
+        assert all(n.split(".")[1] in ("results", "environment") for n in ours), ours
+        assert "implementations" not in used
+    if source in STDLIB_ONLY:
+        assert not used & {"numpy", "implementations"}
+
+
+def test_reference_shares_no_code_with_an_implementation() -> None:
+    """Of this project it knows the contract only."""
+    ours = {name for name in imported("implementations/reference.py") if name.startswith("impl")}
+
+    assert {"implementations.interface"} == {".".join(name.split(".")[:2]) for name in ours}
+
+
+def test_only_the_timer_reads_a_precise_clock() -> None:
+    """Deadlines may read time.monotonic; a duration that is reported comes from timer.py."""
+    for source in SOURCES:
+        text = (ROOT / source).read_text()
+        if source not in ("benchmarks/timer.py", "benchmarks/worker.py"):
+            assert "perf_counter" not in text, source
+
+
+def test_files_stay_readable() -> None:
+    """About 150 lines for a network, nothing above 400."""
+    lines = {source: len((ROOT / source).read_text().splitlines()) for source in SOURCES}
+
+    assert {} == {source: n for source, n in lines.items() if n > 400}
+    assert {} == {s: n for s, n in lines.items() if "/mlp_" in s and n > 165}
+
+
+def test_networks_define_the_same_functions_in_the_same_order() -> None:
+    """So that they read side by side."""
+    wanted = (
+        "devices params_from_numpy batch_from_numpy to_numpy synchronize "
+        "forward loss loss_and_grad init_state train_step"
+    ).split()
+    for name in names():
+        tree = ast.parse((ROOT / "implementations" / f"mlp_{name}.py").read_text())
+        found = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+        assert wanted == [function for function in found if function in wanted]
+
+
+def test_every_equation_has_its_tag_in_every_network() -> None:
+    """F1, F2, L1, L2 and U1 in all; B1 to B4 where they are derived by hand, or said who does."""
+    for name in names():
+        text = "".join(
+            (ROOT / "implementations" / f"{kind}_{name}.py").read_text() for kind in ("mlp", "parts")
+        )
+        for tag in ("F1", "F2", "L1", "L2", "U1"):
+            assert re.search(rf"# .*{tag}", text), (name, tag)
+        if name in ("scalar", "numpy"):
+            for tag in ("B1", "B2", "B3", "B4"):
+                assert re.search(rf"# .*{tag}", text), (name, tag)
+        else:
+            assert "# B1-B4: " in text
