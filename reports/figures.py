@@ -91,7 +91,8 @@ def _label(key: tuple[str, ...], rows: pd.DataFrame, dtype: str = "") -> str:
     text = f"{implementation} {device}" + (" end to end" if transfer == "end_to_end" else "")
     if dtype:
         text += f" ({dtype})"
-    return text + (f", {source}" if rows.source.nunique() > 1 else "")
+    text += f", {source}" if rows.source.nunique() > 1 else ""
+    return text.replace("$", r"\$")  # a name is no mathematics
 
 
 def _marker(key: tuple[str, ...]) -> str:

@@ -244,7 +244,7 @@ def markdown(made: Content) -> str:
 def _markdown_table(table: pd.DataFrame) -> str:
     if table.empty:
         return ""
-    return table.map(_cell).to_markdown(index=False, disable_numparse=True)
+    return table.rename(columns=_cell).map(_cell).to_markdown(index=False, disable_numparse=True)
 
 
 def _cell(value: Any) -> str:

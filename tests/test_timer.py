@@ -85,11 +85,25 @@ def test_work_that_was_waited_for_is_accepted() -> None:
     assert {MS} == {elapsed // found.calls for elapsed in found.elapsed_ns}
 
 
+def test_cost_of_waiting_for_nothing_is_no_residual() -> None:
+    """A wait that takes 1 ms by itself, and a fetch: what is left is work that was not done."""
+    device = FakeDevice(MS)
+
+    def synchronize(tree: Any) -> None:
+        device.synchronize(tree)
+        device.now += MS
+
+    found = block(Work(lambda: None, device.run, synchronize, device.fetch), 5, device.clock)
+
+    assert (6 * MS, 0) == (found.elapsed_ns, found.residual_ns)
+
+
 def test_residual_is_judged_by_share_and_by_size() -> None:
     """5 % of the block or 20 us, whichever is more."""
     assert Blocks(1, [100 * MS], [4 * MS]).refusal() is None
     assert Blocks(1, [100 * MS], [6 * MS]).refusal() is not None
     assert Blocks(1, [10_000], [19_000]).refusal() is None
+    assert Blocks(1, [100 * MS] * 3, [0, 9 * MS, 0]).refusal() is None  # one interruption
 
 
 @pytest.mark.parametrize("first_ns", [0, 40 * MS, 300 * MS])
@@ -168,7 +182,7 @@ def test_event_clock_is_read_after_the_wait() -> None:
     )
 
     assert 3 * MS == block(work, 3, device.clock).event_ns
-    assert ["wait", "start", "stop", "wait", "wait", "read"] == order
+    assert ["wait", "start", "stop", "wait", "wait", "wait", "read"] == order
 
 
 def test_start_is_made_outside_the_clock() -> None:

@@ -1,0 +1,93 @@
+"""An installed samegrad works from a folder that has its own benchmarks/ and reports/."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.environment import ROOT
+
+KEPT = ("benchmarks", "implementations", "reports", "tests", "samegrad.py", "pyproject.toml")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds what the wheel installs; built without the network."""
+    if importlib.util.find_spec("setuptools") is None:
+        pytest.skip("setuptools is not installed, so no wheel can be built without the network")
+    source, site = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
+    for name in (*KEPT, "README.md", "LICENSE"):
+        if (ROOT / name).is_dir():
+            shutil.copytree(
+                ROOT / name, source / name, ignore=shutil.ignore_patterns("output", "results", "__pycache__")
+            )
+        else:
+            shutil.copy(ROOT / name, source / name)
+    # The build system's own entry point: pip would ask for the network or for itself.
+    code = f"from setuptools import build_meta; print(build_meta.build_wheel({str(site)!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=source, capture_output=True, text=True, check=False
+    )
+    assert 0 == done.returncode, done.stderr
+    with zipfile.ZipFile(site / done.stdout.split()[-1]) as wheel:
+        wheel.extractall(site)
+    return site
+
+
+def test_wheel_has_the_packages_and_never_the_tests(installed: Path) -> None:
+    """The page's template and the ini file are in it too."""
+    found = {path.name for path in installed.iterdir()}
+
+    assert {"benchmarks", "implementations", "reports", "samegrad.py"} <= found
+    assert "tests" not in found and "conftest.py" not in found
+    assert (installed / "reports" / "page.html").exists()
+    assert (installed / "benchmarks" / "pytest.ini").exists()
+    (info,) = installed.glob("*.dist-info")
+    assert "samegrad = samegrad:main" in (info / "entry_points.txt").read_text()
+
+
+def samegrad(installed: Path, folder: Path, *arguments: str) -> Any:
+    """The console command, as its script calls it."""
+    code = f"import sys; sys.path.insert(0, {str(installed)!r}); import samegrad; sys.exit(samegrad.main())"
+    return subprocess.run(
+        [sys.executable, "-P", "-c", code, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_command_works_beside_folders_of_the_same_names(installed: Path, tmp_path: Path) -> None:
+    """Neither the folder's own packages nor its pytest configuration get in the way."""
+    for name in ("benchmarks", "reports", "implementations", "tests"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('the wrong package')")
+    (tmp_path / "conftest.py").write_text("raise RuntimeError('the wrong conftest')")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+
+    done = samegrad(
+        installed, tmp_path, "benchmark", "--preset", "hello", "--implementation", "numpy"
+    )
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    (page,) = (tmp_path / "reports" / "output").glob("*/index.html")
+    assert f"report: {page}" == done.stdout.splitlines()[-1]
+    again = samegrad(installed, tmp_path, "render", str(page.parent), "--output", "again")
+    assert 0 == again.returncode, again.stderr
+    assert (tmp_path / "again" / "index.html").exists()
+
+
+def test_command_says_how_it_is_used(installed: Path, tmp_path: Path) -> None:
+    """Without a command, with a wrong one, and when asked."""
+    for arguments, status in (((), 4), (("mesure",), 4), (("--help",), 0)):
+        done = samegrad(installed, tmp_path, *arguments)
+        assert status == done.returncode
+        assert "usage: samegrad benchmark" in done.stdout + done.stderr

@@ -1,0 +1,128 @@
+"""What the README says can be typed, and what it shows is real."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import results
+from benchmarks.environment import ROOT
+from reports import tables
+
+README = (ROOT / "README.md").read_text()
+EXAMPLE = ROOT / "reports" / "results" / "example"
+
+
+def between(name: str) -> str:
+    """The part of the README between two marks."""
+    return README.split(f"<!-- {name}:begin -->")[1].split(f"<!-- {name}:end -->")[0]
+
+
+def commands() -> list[str]:
+    """Every line of a console block."""
+    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def test_two_commands_need_only_python_and_name_environments_that_exist() -> None:
+    """A virtual environment first, since some systems refuse a bare pip install."""
+    tox = (ROOT / "tox.ini").read_text()
+    for line in commands():
+        environment = re.search(r"tox -e ([\w-]+)", line)
+        assert environment is not None, line
+        assert f"[testenv:{environment.group(1)}]" in tox
+    for line in commands()[:2]:
+        assert line.startswith("python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox -e")
+
+
+@pytest.mark.parametrize("line", [line for line in commands() if " -- " in line])
+def test_options_of_the_readme_are_accepted(line: str, tmp_path: Path) -> None:
+    """Each command collects at least one case."""
+    arguments = shlex.split(line.split(" -- ")[1])
+    if "--output" not in arguments:
+        arguments += ["--output", str(tmp_path / "run")]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--benchmark", "--collect-only", "-q", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert "test_speed[" in done.stdout
+
+
+def test_python_example_prints_the_same_loss_four_times() -> None:
+    """The block that loads every implementation."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    pytest.importorskip("jax", reason="jax is not installed")
+    (code,) = [b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "load(name)" in b]
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    losses = [float(line.split()[1]) for line in done.stdout.splitlines()]
+    assert 4 == len(losses) and max(losses) - min(losses) < 1e-12
+
+
+def test_notebook_cell_shows_the_report(tmp_path: Path) -> None:
+    """As it stands, in a folder that holds the checkout; IPython is pretended."""
+    (tmp_path / "IPython").mkdir()
+    (tmp_path / "IPython" / "__init__.py").write_text("")
+    (tmp_path / "IPython" / "display.py").write_text(
+        "HTML = str\ndef display(page): print('SHOWN', len(page), 'Time per call' in page)\n"
+    )
+    checkout = tmp_path / "samegrad"
+    checkout.mkdir()
+    for name in ("benchmarks", "implementations", "reports", "conftest.py", "samegrad.py", "pyproject.toml"):
+        (checkout / name).symlink_to(ROOT / name)
+    code = re.findall(r"```python\n(.*?)```", between("notebook"), re.DOTALL)[0]
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert re.search(r"SHOWN \d{5,} True", done.stdout), done.stdout + done.stderr
+
+
+def test_links_lead_somewhere() -> None:
+    """Every relative link and picture."""
+    for document in [ROOT / "README.md", *EXAMPLE.glob("report.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+            if not target.startswith("http"):
+                assert (document.parent / target).exists(), (document, target)
+
+
+def test_figure_is_of_a_committed_run_whose_machine_and_date_are_named() -> None:
+    """Rendered from a journal that is complete."""
+    journal = results.read(EXAMPLE / "journal.jsonl")
+
+    assert journal.complete and [] == journal.warnings
+    text = between("example")
+    assert tables.machine_label(journal.run).split(" [")[0] in text
+    assert journal.run["started"][:10] in text
+    assert not results.failures(results.rows(journal))
+
+
+def test_sections_stand_in_the_house_order() -> None:
+    """What it is, figure, commands, code, numbers, proof, cases, adding, layout, limits."""
+    found = [README.index(mark) for mark in (
+        "# samegrad", "![One training step", "## Two commands", "## The same forward pass",
+        "## What a number includes", "## How we know", "## Cases, GPU, options",
+        "## Add an implementation", "## Layout", "## Limits", "BSD 3-Clause",
+    )]  # fmt: skip
+
+    assert sorted(found) == found
