@@ -71,5 +71,3 @@ def measure(
         )
         run.execute()
     return results.rows(run.journal)[0]
-
-

@@ -234,7 +234,7 @@ def expand(
             usable = [dtypes[0]]
         for batch_size in line.batch_sizes:
             for dtype in usable:
-                spec = replace(line.workload.spec, dtype=dtype)
+                spec = replace(line.workload.spec, dtype=dtype)  # type: ignore[arg-type] # a DType
                 problem = Problem(line.workload.name, spec, batch_size, line.workload.examples)
                 for operation in line.operations:
                     for transfer in TRANSFERS if device != "cpu" else TRANSFERS[:1]:

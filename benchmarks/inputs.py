@@ -79,15 +79,14 @@ def save(directory: Path, problem: Problem, inputs: Inputs) -> str:
     """Write a problem's inputs; returns the hash of weights and examples."""
     arrays = {"X": inputs.X, "y": inputs.y, "outputs": inputs.expected.outputs}
     arrays["scalars"] = np.array([inputs.expected.loss, inputs.expected.learning_rate])
-    trees = {
+    trees: dict[str, Params | None] = {
         "params": inputs.params,
         "grads": inputs.expected.grads,
+        "magnitudes": inputs.expected.magnitudes,
         "updated": inputs.expected.updated,
     }
-    if problem.spec.dtype == "float64":  # what the comparison needs them for
-        trees["magnitudes"] = inputs.expected.magnitudes
     for name, tree in trees.items():
-        for layer, (W, b) in enumerate(tree):
+        for layer, (W, b) in enumerate(tree or []):
             arrays[f"{name}.W{layer}"] = W
             if b is not None:
                 arrays[f"{name}.b{layer}"] = b

@@ -66,7 +66,9 @@ def parse(
         lines = own_network(sizes, batches)
     elif batch_size is not None:
         raise ValueError("--batch-size goes with --layers, for example --layers 784-128-10")
-    names = registry.names() if implementation is None else _split("--implementation", implementation)
+    names = (
+        registry.names() if implementation is None else _split("--implementation", implementation)
+    )
     for name in names:
         registry.check_name(name)
     dtypes = None if dtype is None else _split("--dtype", dtype)

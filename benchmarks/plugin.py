@@ -127,7 +127,7 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         config.args[:] = [str(HERE / "test_speed.py")]
     try:
-        config.stash[STATE] = State(parse(**given))  # type: ignore[arg-type] # all str
+        config.stash[STATE] = State(parse(**given))
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -226,9 +226,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     state.rows = {found.case.id: found for found in results.rows(state.run.journal)}
 
 
-def _measure(
-    state: State, chosen: list[Case], directory: Path, config: pytest.Config
-) -> None:
+def _measure(state: State, chosen: list[Case], directory: Path, config: pytest.Config) -> None:
     selected, preset = state.selection, state.options.preset
     assert selected is not None
     pilots = {
@@ -239,9 +237,7 @@ def _measure(
     limit = preset.seconds[any(case.device == "cuda" for case in chosen)]
     seconds = limit - (time.monotonic() - state.began) - min(REPORT_SECONDS, limit / 4)
     excluded = {c.id: selected.excluded[c.id] for c in chosen if c.id in selected.excluded}
-    made = plan.make(
-        chosen, pilots, excluded, preset.processes, seconds, preset.block_seconds
-    )
+    made = plan.make(chosen, pilots, excluded, preset.processes, seconds, preset.block_seconds)
     _say(
         f"samegrad: {len(made.running)} of {len(made.cases)} rows run, {made.processes} processes "
         f"per implementation, predicted {made.seconds:.0f} s of {seconds:.0f} s, "
@@ -330,9 +326,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     run = config.stash[STATE].run
     assert run is not None
-    lines = config.hook.pytest_samegrad_report(
-        journal=run.writer.path, directory=run.directory
-    )
+    lines = config.hook.pytest_samegrad_report(journal=run.writer.path, directory=run.directory)
     config.stash[STATE].summary = lines or [f"journal: {run.writer.path}"]
 
 

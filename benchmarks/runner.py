@@ -263,9 +263,7 @@ class Run:
         reasons |= dict.fromkeys(waiting, f"the reference {ended.kind}: {ended.reason}")
         for case in self._running:
             if case.problem.id in reasons:
-                self._outcome(
-                    case, {"status": "unavailable", "reason": reasons[case.problem.id]}
-                )
+                self._outcome(case, {"status": "unavailable", "reason": reasons[case.problem.id]})
                 self.failed.add(case.id)
 
     def _round(self, process: int, scratch: Path) -> None:

@@ -47,9 +47,7 @@ def select(options: Options) -> Selection:
             entry = registry.TABLE.get(label)
             dtypes = ("float64",) if label == "scalar" else ("float32", "float64")
             if entry is not None or probed.dtypes:
-                cases = expand(
-                    options.lines, label, "cpu", probed.dtypes or dtypes, options.dtypes
-                )
+                cases = expand(options.lines, label, "cpu", probed.dtypes or dtypes, options.dtypes)
                 found.cases += cases
                 found.excluded |= {c.id: ("unavailable", probed.reason) for c in cases}
             found.notes.append(f"{label}: {probed.reason}")

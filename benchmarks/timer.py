@@ -42,7 +42,7 @@ class Work:
     start: Callable[[], Tree]
     run: Callable[[int, Tree], Tree]
     synchronize: Callable[[Tree], None]
-    fetch: Callable[[Tree], object] = lambda result: None
+    fetch: Callable[[Tree], object] = lambda _: None
     events: Events | None = None
 
 
@@ -66,7 +66,8 @@ class Blocks:
     def refusal(self) -> str | None:
         """Why these blocks are no measurement, or None."""
         # Of a missing wait every block suffers; of an interruption by the system, one.
-        elapsed, residual = map(statistics.median, (self.elapsed_ns, self.residual_ns))
+        elapsed = statistics.median(self.elapsed_ns)
+        residual = statistics.median(self.residual_ns)
         if residual > max(RESIDUAL_SHARE * elapsed, RESIDUAL_NS):
             return (
                 f"not synchronised: after the clock stopped at {elapsed / 1e6:.3g} ms, "

@@ -7,7 +7,6 @@ one request and sends messages (see `implementations.isolation`).
 import contextlib
 import hashlib
 import math
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ import numpy as np
 from benchmarks import cases, environment, inputs, timer
 from benchmarks.cases import Case, Problem
 from implementations import isolation, registry, verification
+from implementations.initial import init_params
 from implementations.interface import Implementation, MLPSpec, Tree
 
 Message = dict[str, Any]
@@ -53,7 +53,7 @@ def command(interpreter: str) -> list[str]:
 
 def main() -> None:
     """Answer one request."""
-    sys.path.append(os.getcwd())  # for package.module of the user, after everything else
+    sys.path.append(str(Path.cwd()))  # for package.module of the user, after everything else
     isolation.serve(
         lambda request, send: {"probe": probe, "prepare": prepare, "measure": measure}[
             request["role"]
@@ -82,7 +82,7 @@ def probe(request: Message, send: Send) -> None:
     )
     for device in devices:
         if device in request["devices"]:
-            facts = getattr(implementation, "describe", lambda device: {})(device)
+            facts: dict[str, str] = getattr(implementation, "describe", lambda _: {})(device)
             with _turn(request["turn"]):
                 measured = pilot(implementation, device)
             send(
@@ -110,7 +110,7 @@ def _pilot_one(
     spec = MLPSpec(sizes, dtype=implementation.DTYPES[0])  # type: ignore[arg-type] # a DType
     problem = Problem("pilot", spec, batch_size, batch_size)
     X, y = inputs.synthetic(problem, np.random.default_rng(0), batch_size)
-    params = implementation.params_from_numpy(spec, inputs.init_params(spec), device)
+    params = implementation.params_from_numpy(spec, init_params(spec), device)
     batch = implementation.batch_from_numpy(spec, X.astype(spec.dtype), y, device)
     found: list[int] = []
     while len(found) < 3 or (len(found) < 50 and sum(found[1:]) < PILOT_SECONDS * 1e8):
@@ -127,7 +127,7 @@ def _pilot_one(
 @contextlib.contextmanager
 def _turn(path: str) -> Iterator[None]:
     """One pilot at a time: threads of two frameworks make each other ten times slower."""
-    with open(path, "w") as lock:
+    with Path(path).open("w") as lock:
         try:
             import fcntl
         except ImportError:  # Windows: no turns, and pilots that may be pessimistic
@@ -281,7 +281,7 @@ class Bench:
             if len(self.host_rest[1]):
                 rest = self._place(spec, *self.host_rest)
                 params, state = self._fresh()  # the smaller batch's first call compiles
-                implementation.train_step(spec, params, state, *rest, LEARNING_RATE)
+                implementation.train_step(spec, params, state, rest[0], rest[1], LEARNING_RATE)
                 batches.append(self.host_rest if end_to_end else rest)
 
         itemsize = np.dtype(spec.dtype).itemsize
@@ -292,7 +292,7 @@ class Bench:
         most = max(1, min(MOST_PENDING, MOST_PENDING_BYTES // result_bytes))
 
         def forward(calls: int, start: Tree) -> Tree:
-            pending = []
+            pending: list[Tree] = []
             for i in range(calls):
                 X, y = batches[i % len(batches)]
                 if end_to_end:
@@ -307,7 +307,7 @@ class Bench:
             return pending
 
         def loss_and_grad(calls: int, start: Tree) -> Tree:
-            pending = []
+            pending: list[Tree] = []
             for i in range(calls):
                 X, y = batches[i % len(batches)]
                 if end_to_end:
@@ -345,7 +345,7 @@ class Bench:
         }[case.operation]
         kept = self._fresh()
         consumes = case.operation in ("train_step", "epoch")
-        events = getattr(implementation, "events", lambda device: None)(device)
+        events = getattr(implementation, "events", lambda _: None)(device)
         return timer.Work(
             start=self._fresh if consumes else lambda: kept,
             run=run,

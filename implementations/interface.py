@@ -75,10 +75,9 @@ class MLPSpec:
             ("optimizer", get_args(Optimizer)),
             ("dtype", get_args(DType)),
         ):
-            if getattr(self, field) not in accepted:
-                raise ValueError(
-                    f"{field} {getattr(self, field)!r} is not known; accepted: {', '.join(accepted)}"
-                )
+            given = getattr(self, field)
+            if given not in accepted:
+                raise ValueError(f"{field} {given!r} is not known; accepted: {', '.join(accepted)}")
         if not isinstance(self.bias, bool):
             raise ValueError(f"bias {self.bias!r} is not accepted; give True or False")
         decay = self.weight_decay

@@ -81,8 +81,7 @@ def updated(spec: MLPSpec, params: Params, grads: Params, learning_rate: float) 
         return None if p is None else np.asarray(p, np.float64) - learning_rate * dp
 
     return [
-        (descended(W, dW), descended(b, db))
-        for (W, b), (dW, db) in zip(params, grads, strict=True)
+        (descended(W, dW), descended(b, db)) for (W, b), (dW, db) in zip(params, grads, strict=True)
     ]
 
 

@@ -103,7 +103,7 @@ def why_not_installed(name: str) -> str | None:
         return None
     return (
         f"{entry.requires} is not installed in {sys.prefix}; "
-        f'install it with: pip install "samegrad[{entry.extra}]" (in a checkout: ".[{entry.extra}]")'
+        f'install it with: pip install "samegrad[{entry.extra}]" (a checkout: ".[{entry.extra}]")'
     )
 
 

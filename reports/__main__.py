@@ -1,4 +1,4 @@
-"""`python -m reports render JOURNAL... [--output DIR]`"""
+"""The command `python -m reports render JOURNAL... [--output DIR]`."""
 
 import argparse
 import sys

@@ -83,7 +83,7 @@ def _ok(rows: pd.DataFrame) -> pd.DataFrame:
 def _series(rows: pd.DataFrame) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
     """The rows of each (source, implementation, device, transfer), in the order of the rows."""
     keys = ["source", "implementation", "device", "transfer"]
-    return [(key, part) for key, part in rows.groupby(keys, sort=False)]  # type: ignore[misc] # str
+    return [(key, part) for key, part in rows.groupby(keys, sort=False)]
 
 
 def _label(key: tuple[str, ...], rows: pd.DataFrame, dtype: str = "") -> str:
@@ -134,7 +134,10 @@ def time_per_step(rows: pd.DataFrame) -> tuple[Figure, str] | None:
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.36 * len(names)))
     palette = colours(rows)
     for number, (key, series) in enumerate(_series(part)):
-        y = [place[w, s, b] for w, s, b in zip(series.workload, series.layers, series.batch_size, strict=True)]
+        y = [
+            place[w, s, b]
+            for w, s, b in zip(series.workload, series.layers, series.batch_size, strict=True)
+        ]
         dtype = "float64" if (series.dtype == "float64").all() else ""
         axes.errorbar(
             series.seconds,
@@ -196,7 +199,9 @@ def sweep(rows: pd.DataFrame, against: str) -> tuple[Figure, str] | None:
     axes.set_xticks(sorted(part.x.unique()), [f"{int(x):,}" for x in sorted(part.x.unique())])
     axes.set_xlabel(what)
     axes.set_ylabel("time per training step")
-    axes.set_title(f"Time of a training step against {'width' if against == 'width' else 'batch size'}")
+    axes.set_title(
+        f"Time of a training step against {'width' if against == 'width' else 'batch size'}"
+    )
     _seconds_axis(axes.yaxis)
     _legend(axes)
     return figure, "Both axes are logarithmic; bars are 95 % intervals over processes."

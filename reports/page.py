@@ -91,7 +91,7 @@ def content(
         ("GPU against CPU", _gpu_text(journals, rows), _gpu(rows)),
         (
             "Speed-up over looped Python",
-            "float64 on both sides, on the same machine; 95 % interval where there are 5 processes.",
+            "float64 on both sides, on the same machine; 95 % interval from 5 processes up.",
             _over_scalar(rows, many),
         ),
         ("Every row with a number", "", _every(ok, many)),
@@ -189,9 +189,12 @@ def _every(ok: pd.DataFrame, many: bool) -> pd.DataFrame:
         rate_text=ok.examples_per_second.map(tables.digits),
         gflops_text=ok.gflops_per_second.map(tables.digits),
         first_text=ok.first_call_seconds.map(tables.duration),
-        error_text=[f"{e:.1e} ({t})" for e, t in zip(ok.gradient_error, ok.worst_tensor, strict=True)],
+        error_text=[
+            f"{e:.1e} ({t})" for e, t in zip(ok.gradient_error, ok.worst_tensor, strict=True)
+        ],
         percent_text=[
-            tables.digits(100 * e / b) for e, b in zip(ok.gradient_error, ok.gradient_bound, strict=True)
+            tables.digits(100 * e / b)
+            for e, b in zip(ok.gradient_error, ok.gradient_bound, strict=True)
         ],
     )
     kept = [*(["source"] if many else []), *tables.CASE, "implementation", "device", "transfer"]
@@ -259,4 +262,5 @@ def html(made: Content) -> str:
         (name, caption, base64.b64encode(figures.png(figure)).decode())
         for name, (figure, caption) in made.drawn.items()
     ]
-    return environment.from_string(source).render(made=made, drawn=drawn, includes=INCLUDES)
+    page: str = environment.from_string(source).render(made=made, drawn=drawn, includes=INCLUDES)
+    return page

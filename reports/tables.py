@@ -174,7 +174,9 @@ def overview(rows: pd.DataFrame) -> pd.DataFrame:
     resident = rows[rows.transfer == "resident"]
     many = rows.source.nunique() > 1
     no_float32 = set(rows.implementation) - set(rows[rows.dtype == "float32"].implementation)
-    shared = {_case(row, many) for row in resident.itertuples() if row.implementation not in no_float32}
+    shared = {
+        _case(row, many) for row in resident.itertuples() if row.implementation not in no_float32
+    }
     lines: dict[tuple[Any, ...], dict[str, str]] = {}
     for row in resident.itertuples():
         case, mark = _case(row, many), ""

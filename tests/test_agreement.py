@@ -63,9 +63,7 @@ def test_every_option_agrees_with_the_reference(
 
 @pytest.mark.parametrize("spec", COMPILED, ids=lambda s: repr(s)[8:-1].replace(" ", ""))
 @pytest.mark.parametrize(("name", "device"), every_implementation())
-def test_compiled_functions_agree_with_the_reference(
-    name: str, device: str, spec: MLPSpec
-) -> None:
+def test_compiled_functions_agree_with_the_reference(name: str, device: str, spec: MLPSpec) -> None:
     """As they are timed: JAX's functions under jit, for a dozen specs that cover each option."""
     implementation = loaded(name, device, spec)
 
@@ -118,7 +116,7 @@ def test_relu_has_derivative_zero_at_zero(name: str, device: str) -> None:
 def test_huge_logits_stay_finite(name: str, device: str) -> None:
     """Logits of +-1e4 give a finite loss and gradient that agree."""
     for loss, output in (("cross_entropy", "identity"), ("mse", "sigmoid")):
-        spec = MLPSpec((2, 2), output_activation=output, loss=loss, dtype="float64")  # type: ignore[arg-type] # literals
+        spec = MLPSpec((2, 2), output_activation=output, loss=loss, dtype="float64")
         implementation = loaded(name, device)
         params = [(np.array([[1e4, -1e4], [-1e4, 1e4]]), np.array([1.0, 2.0]))]
         X = np.array([[1.0, 0.0], [0.0, 1.0]])

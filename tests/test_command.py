@@ -19,9 +19,7 @@ from benchmarks.environment import ROOT
 QUICK = ["--preset", "hello", "--implementation", "numpy", "-k", "digits and train_step"]
 
 
-def pytest_run(
-    *arguments: str, cwd: Path = ROOT, environment: dict[str, str] | None = None
-) -> Any:
+def pytest_run(*arguments: str, cwd: Path = ROOT, environment: dict[str, str] | None = None) -> Any:
     """`python -m pytest ARGUMENTS`."""
     return subprocess.run(
         [sys.executable, "-m", "pytest", *arguments],
@@ -118,7 +116,9 @@ def test_gpu_that_no_framework_sees_is_said_first(tmp_path: Path) -> None:
     seen = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": ""}
     arguments = ["--benchmark", "--preset", "hello", "--implementation", "torch"]
 
-    done = pytest_run(*arguments, "-k", "cuda", "-rs", "--output", str(tmp_path / "r"), environment=seen)
+    done = pytest_run(
+        *arguments, "-k", "cuda", "-rs", "--output", str(tmp_path / "r"), environment=seen
+    )
 
     assert 0 == done.returncode, done.stdout + done.stderr
     assert "this machine has NVIDIA Test 9000" in done.stdout
@@ -150,8 +150,14 @@ def test_pretended_gpu_has_resident_and_end_to_end_rows(tmp_path: Path) -> None:
     [
         (["--benchmark", "--implementation", "nunpy"], "implementation 'nunpy' is not known"),
         (["--benchmark", "--layers", "a-b"], "--layers 'a-b' is not accepted"),
-        (["--benchmark", "--layers", "8-2", "--batch-size", "0"], "--batch-size '0' is not accepted"),
-        (["--benchmark", "--implementation", "numpy", "--device", "cuda"], "--device 'cuda' is not"),
+        (
+            ["--benchmark", "--layers", "8-2", "--batch-size", "0"],
+            "--batch-size '0' is not accepted",
+        ),
+        (
+            ["--benchmark", "--implementation", "numpy", "--device", "cuda"],
+            "--device 'cuda' is not",
+        ),
         (["--benchmark", "--device", "tpu", "--implementation", "numpy"], "--device 'tpu' is not"),
         (["--benchmark", "--implementation", "scalar", "--dtype", "float32"], "nothing to run"),
         (["--benchmark", "tests"], "--benchmark collects benchmarks/ only"),
@@ -159,7 +165,10 @@ def test_pretended_gpu_has_resident_and_end_to_end_rows(tmp_path: Path) -> None:
         (["--benchmark", "--benchmark-disable"], "leave out --benchmark"),
         (["--benchmark", "--benchmark-warmup=on"], "every case is warmed up"),
         (["--preset", "hello"], "--preset goes with --benchmark"),
-        (["--benchmark", "--implementation", "numpy", "--output", "README.md"], "there is something"),
+        (
+            ["--benchmark", "--implementation", "numpy", "--output", "README.md"],
+            "there is something",
+        ),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_status_4(arguments: list[str], message: str) -> None:
@@ -204,9 +213,9 @@ def test_benchmark_collects_from_any_subdirectory() -> None:
 def test_interrupted_run_keeps_its_journal_and_writes_a_partial_report(tmp_path: Path) -> None:
     """Ctrl-C: exit status 2, no orphan worker, what was measured is in the report."""
     out = tmp_path / "run"
+    chosen = ("--implementation", "numpy", "--output", str(out))
     child = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "--benchmark", "--preset", "full", "--output", str(out)]
-        + ["--implementation", "numpy"],
+        [*(sys.executable, "-m", "pytest", "--benchmark", "--preset", "full"), *chosen],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -235,9 +244,9 @@ def test_interrupted_run_keeps_its_journal_and_writes_a_partial_report(tmp_path:
 def test_killed_run_keeps_what_was_measured_and_leaves_no_worker(tmp_path: Path) -> None:
     """kill -9 of the parent: its journal is readable, its worker ends by itself."""
     out = tmp_path / "run"
+    chosen = ("--implementation", "numpy", "--output", str(out))
     child = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "--benchmark", "--preset", "full", "--output", str(out)]
-        + ["--implementation", "numpy"],
+        [*(sys.executable, "-m", "pytest", "--benchmark", "--preset", "full"), *chosen],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

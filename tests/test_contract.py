@@ -184,11 +184,11 @@ def test_spec_refuses_what_no_implementation_has(changes: Any, message: str) -> 
 
 def test_spec_is_frozen_and_hashable() -> None:
     """So that it can be a static argument under jit; a list of sizes becomes a tuple."""
-    spec = MLPSpec([4, 2])  # type: ignore[arg-type] # accepted, since people type lists
+    spec = MLPSpec([4, 2])
 
     assert hash(spec) == hash(MLPSpec((4, 2)))
     with pytest.raises(FrozenInstanceError):
-        spec.bias = False  # type: ignore[misc] # the point
+        spec.bias = False
 
 
 def test_names_lists_what_loads() -> None:

@@ -42,7 +42,9 @@ def test_imports_keep_to_the_house(source: str) -> None:
     own = re.match(r"(mlp|parts)_(\w+)", stem)
     frameworks = used & {"torch", "jax"}
     assert frameworks <= ({own.group(2)} if own else set())
-    networks = {name.split(".")[1] for name in whole if re.match(r"implementations\.(mlp|parts)_", name)}
+    networks = {
+        name.split(".")[1] for name in whole if re.match(r"implementations\.(mlp|parts)_", name)
+    }
     if own:
         assert networks <= {f"mlp_{own.group(2)}", f"parts_{own.group(2)}"}
         assert not used & {"benchmarks", "reports", "time"}
@@ -99,7 +101,8 @@ def test_every_equation_has_its_tag_in_every_network() -> None:
     """F1, F2, L1, L2 and U1 in all; B1 to B4 where they are derived by hand, or said who does."""
     for name in names():
         text = "".join(
-            (ROOT / "implementations" / f"{kind}_{name}.py").read_text() for kind in ("mlp", "parts")
+            (ROOT / "implementations" / f"{kind}_{name}.py").read_text()
+            for kind in ("mlp", "parts")
         )
         for tag in ("F1", "F2", "L1", "L2", "U1"):
             assert re.search(rf"# .*{tag}", text), (name, tag)

@@ -25,7 +25,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in (*KEPT, "README.md", "LICENSE"):
         if (ROOT / name).is_dir():
             shutil.copytree(
-                ROOT / name, source / name, ignore=shutil.ignore_patterns("output", "results", "__pycache__")
+                ROOT / name,
+                source / name,
+                ignore=shutil.ignore_patterns("output", "results", "__pycache__"),
             )
         else:
             shutil.copy(ROOT / name, source / name)
@@ -54,7 +56,10 @@ def test_wheel_has_the_packages_and_never_the_tests(installed: Path) -> None:
 
 def samegrad(installed: Path, folder: Path, *arguments: str) -> Any:
     """The console command, as its script calls it."""
-    code = f"import sys; sys.path.insert(0, {str(installed)!r}); import samegrad; sys.exit(samegrad.main())"
+    code = (
+        f"import sys; sys.path.insert(0, {str(installed)!r}); "
+        "import samegrad; sys.exit(samegrad.main())"
+    )
     return subprocess.run(
         [sys.executable, "-P", "-c", code, *arguments],
         cwd=folder,

@@ -82,8 +82,7 @@ FAULTS = {
         "dW",
     ),
     "step that does nothing": (
-        "def train_step(spec, p, s, X, y, rate):\n"
-        "    return p, s, mlp_numpy.loss(spec, p, X, y)\n",
+        "def train_step(spec, p, s, X, y, rate):\n    return p, s, mlp_numpy.loss(spec, p, X, y)\n",
         "train_step",
         "wrong",
         "after a step",

@@ -24,7 +24,10 @@ from benchmarks.options import parse
         ({"layers": "784-10", "batch_size": "1,,2"}, "--batch-size '1,,2' is not accepted"),
         ({"layers": "784-10", "batch_size": "1.5"}, "is not accepted"),
         ({"batch_size": "32"}, "--batch-size goes with --layers"),
-        ({"implementation": "nunpy"}, "implementation 'nunpy' is not known; accepted: scalar, numpy"),
+        (
+            {"implementation": "nunpy"},
+            "implementation 'nunpy' is not known; accepted: scalar, numpy",
+        ),
         ({"implementation": "./nothing.py"}, "no such file"),
         ({"implementation": ""}, "--implementation '' is not accepted"),
         ({"dtype": "float16"}, "--dtype 'float16' is not known; accepted: float32, float64"),

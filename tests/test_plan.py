@@ -42,7 +42,8 @@ def test_case_above_the_limit_is_a_row_that_says_what_was_predicted() -> None:
     assert any("wide" in case_id for case_id in skipped)
     assert not any("numpy" in case_id for case_id in skipped)
     large = [
-        c for c in made.running
+        c
+        for c in made.running
         if c.implementation == "scalar" and c.problem.spec.parameters > 100_000
     ]
     assert large

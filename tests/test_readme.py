@@ -36,7 +36,9 @@ def test_two_commands_need_only_python_and_name_environments_that_exist() -> Non
         assert environment is not None, line
         assert f"[testenv:{environment.group(1)}]" in tox
     for line in commands()[:2]:
-        assert line.startswith("python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox -e")
+        assert line.startswith(
+            "python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox -e"
+        )
 
 
 @pytest.mark.parametrize("line", [line for line in commands() if " -- " in line])
@@ -62,7 +64,9 @@ def test_python_example_prints_the_same_loss_four_times() -> None:
     """The block that loads every implementation."""
     pytest.importorskip("torch", reason="torch is not installed")
     pytest.importorskip("jax", reason="jax is not installed")
-    (code,) = [b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "load(name)" in b]
+    (code,) = [
+        b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "load(name)" in b
+    ]
 
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
@@ -81,7 +85,14 @@ def test_notebook_cell_shows_the_report(tmp_path: Path) -> None:
     )
     checkout = tmp_path / "samegrad"
     checkout.mkdir()
-    for name in ("benchmarks", "implementations", "reports", "conftest.py", "samegrad.py", "pyproject.toml"):
+    for name in (
+        "benchmarks",
+        "implementations",
+        "reports",
+        "conftest.py",
+        "samegrad.py",
+        "pyproject.toml",
+    ):
         (checkout / name).symlink_to(ROOT / name)
     code = re.findall(r"```python\n(.*?)```", between("notebook"), re.DOTALL)[0]
 

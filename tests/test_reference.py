@@ -119,7 +119,9 @@ def test_reference_agrees_with_mpmath(spec: MLPSpec) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "batch_size"), every_shape(), ids=lambda v: "-".join(map(str, v.layer_sizes)) if isinstance(v, MLPSpec) else f"batch{v}"
+    ("spec", "batch_size"),
+    every_shape(),
+    ids=lambda v: "-".join(map(str, v.layer_sizes)) if isinstance(v, MLPSpec) else f"batch{v}",
 )
 def test_reference_agrees_with_central_differences(spec: MLPSpec, batch_size: int) -> None:
     """At every benchmarked shape the gradient gives the loss's slope along 8 directions.

@@ -151,9 +151,7 @@ def test_machines_merge_and_stay_apart(tmp_path: Path) -> None:
 def test_two_runs_of_one_machine_do_not_overwrite_each_other(tmp_path: Path) -> None:
     """Each row keeps its run."""
     first = laptop(tmp_path / "a")
-    second = write(
-        tmp_path / "b", run_record(run="r9"), plan_record(NUMPY), *several(NUMPY, 50)
-    )
+    second = write(tmp_path / "b", run_record(run="r9"), plan_record(NUMPY), *several(NUMPY, 50))
 
     rows = tables.all_rows([results.read(first), results.read(second)])
 
@@ -254,7 +252,13 @@ def test_empty_plan_renders(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(1234.5, "1,230 s"), (1.0, "1.00 s"), (0.0974, "97.4 ms"), (9.7e-5, "97.0 us"), (5e-9, "5.00 ns")],
+    [
+        (1234.5, "1,230 s"),
+        (1.0, "1.00 s"),
+        (0.0974, "97.4 ms"),
+        (9.7e-5, "97.0 us"),
+        (5e-9, "5.00 ns"),
+    ],
 )
 def test_duration_has_three_digits_and_a_unit(seconds: float, text: str) -> None:
     """Nothing where there is nothing."""

@@ -122,7 +122,10 @@ def test_line_that_is_no_record_is_left_out_with_a_warning(tmp_path: Path, line:
         ("name,time\nnumpy,1\n", "not a samegrad journal"),
         ('{"benchmarks": []}\n', "not a samegrad journal"),
         ("[]\n", "not a samegrad journal"),
-        (json.dumps(run_record(schema=99)) + "\n", "written in schema 99, this version reads up to 1"),
+        (
+            json.dumps(run_record(schema=99)) + "\n",
+            "written in schema 99, this version reads up to 1",
+        ),
     ],
 )
 def test_file_that_is_no_journal_is_refused_in_one_line(

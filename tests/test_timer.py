@@ -177,9 +177,7 @@ def test_event_clock_is_read_after_the_wait() -> None:
         order.append("wait")
         real(tree)
 
-    work = Work(
-        lambda: None, device.run, synchronize, events=(lambda: order.append("start"), stop)
-    )
+    work = Work(lambda: None, device.run, synchronize, events=(lambda: order.append("start"), stop))
 
     assert 3 * MS == block(work, 3, device.clock).event_ns
     assert ["wait", "start", "stop", "wait", "wait", "wait", "read"] == order
