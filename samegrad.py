@@ -37,7 +37,7 @@ def _benchmark(arguments: list[str]) -> int:
 
     here = Path(benchmarks.__file__).resolve().parent
     options = [
-        *("-c", str(here / "pytest.ini"), "--rootdir", str(here.parent)),
+        *("-c", str(here / "installed.ini"), "--rootdir", str(here.parent)),
         *("--noconftest", "--import-mode", "importlib", "-p", "no:cacheprovider"),
         *("-p", "benchmarks.plugin", "-p", "samegrad", "--benchmark"),
     ]

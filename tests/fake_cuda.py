@@ -55,7 +55,7 @@ def devices():
 
 def params_from_numpy(spec, params, device):
     refuse_device("fake_cuda", device, devices())
-    if FAULT == "out_of_memory" and device == "cuda" and len(spec.layer_sizes) > 3:
+    if FAULT == "out_of_memory" and device == "cuda" and len(spec.layer_sizes) > 4:
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
     return submit(lambda: mlp_numpy.params_from_numpy(spec, params, "cpu"))
 

@@ -49,7 +49,7 @@ def test_wheel_has_the_packages_and_never_the_tests(installed: Path) -> None:
     assert {"benchmarks", "implementations", "reports", "samegrad.py"} <= found
     assert "tests" not in found and "conftest.py" not in found
     assert (installed / "reports" / "page.html").exists()
-    assert (installed / "benchmarks" / "pytest.ini").exists()
+    assert (installed / "benchmarks" / "installed.ini").exists()
     (info,) = installed.glob("*.dist-info")
     assert "samegrad = samegrad:main" in (info / "entry_points.txt").read_text()
 

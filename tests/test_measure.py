@@ -13,7 +13,7 @@ from benchmarks.environment import ROOT
 from implementations import MLPSpec
 
 SPEC = MLPSpec((6, 5, 3))
-DEEP = MLPSpec((6, 5, 4, 3))
+DEEP = MLPSpec((6, 5, 4, 4, 3))
 FAKE_CUDA = str(ROOT / "tests" / "fake_cuda.py")
 HEAD = "from implementations import mlp_numpy\nfrom implementations.mlp_numpy import *\nimport os\n"
 
@@ -208,7 +208,7 @@ def test_pretended_gpu_is_timed_to_the_end_of_its_queue(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("fault", "spec", "status", "reason"),
     [
-        ("unsynchronised", MLPSpec((256, 512, 10)), "rejected", "not synchronised"),
+        ("unsynchronised", MLPSpec((64, 32, 10)), "rejected", "not synchronised"),
         ("nan_later", SPEC, "rejected", "not finite"),
         ("out_of_memory", DEEP, "out_of_memory", "CUDA out of memory"),
     ],
