@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from benchmarks import plan, results, runner
-from benchmarks.cases import PRESETS, Case
+from benchmarks.cases import OPERATIONS, PRESETS, Case
 from benchmarks.options import Options, parse
 from benchmarks.selection import Selection, select
 
@@ -113,8 +113,6 @@ def _given(config: pytest.Config) -> dict[str, str | None]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check the command line, and collect benchmarks/ and nothing else."""
-    for mark in ("cpu", "cuda", "forward", "loss_and_grad", "train_step", "epoch"):
-        config.addinivalue_line("markers", f"{mark}: benchmark cases of that device or operation")
     given = {name: value for name, value in _given(config).items() if value is not None}
     if not config.getoption("benchmark"):
         if given:
@@ -127,9 +125,11 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         config.args[:] = [str(HERE / "test_speed.py")]
     try:
-        config.stash[STATE] = State(parse(**given))
+        state = config.stash[STATE] = State(parse(**given))
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
+    for mark in {"cpu", "cuda", *OPERATIONS, *(state.options.devices or ())}:
+        config.addinivalue_line("markers", f"{mark}: benchmark cases of that device or operation")
 
 
 def _refuse_foreign_options(config: pytest.Config) -> None:
@@ -239,8 +239,8 @@ def _measure(state: State, chosen: list[Case], directory: Path, config: pytest.C
     excluded = {c.id: selected.excluded[c.id] for c in chosen if c.id in selected.excluded}
     made = plan.make(chosen, pilots, excluded, preset.processes, seconds, preset.block_seconds)
     _say(
-        f"samegrad: {len(made.running)} of {len(made.cases)} rows run, {made.processes} processes "
-        f"per implementation, predicted {made.seconds:.0f} s of {seconds:.0f} s, "
+        f"samegrad: {len(made.running)} of {len(made.cases)} rows run, processes per "
+        f"implementation: {made.processes}, predicted {made.seconds:.0f} s of {seconds:.0f} s, "
         f"blocks of {made.block_seconds:.2f} s per case and process"
     )
     arguments = [str(argument) for argument in config.invocation_params.args]

@@ -42,6 +42,9 @@ def select(options: Options) -> Selection:
             if probed.reason:
                 raise ValueError(f"--implementation {probed.name}: {probed.reason}")
     _check_devices(options, found.probes, gpu)
+    for device in wanted:
+        if device not in ("cpu", "cuda"):
+            found.notes.append(f"device {device!r} is untested; it is passed on by its name")
     for label, probed in found.probes.items():
         if probed.reason:
             entry = registry.TABLE.get(label)

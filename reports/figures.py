@@ -1,6 +1,5 @@
 """The figures: one style, colours that colour-blind readers can tell apart, units on every axis."""
 
-import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -38,8 +37,7 @@ LINES = ["-", "--", ":", "-."]
 
 def colours(rows: pd.DataFrame) -> dict[str, str]:
     """The same colour for an implementation in every figure."""
-    known = ["scalar", "numpy", "torch", "jax"]
-    names = known + [n for n in rows.implementation.unique() if n not in known]
+    names = dict.fromkeys([*tables.IDIOMS, *rows.implementation])
     return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
 
 
@@ -69,21 +67,16 @@ def save(figure: Figure, directory: Path, name: str) -> None:
         )
 
 
-def png(figure: Figure) -> bytes:
-    """The figure for the page."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=140, bbox_inches="tight")
-    return buffer.getvalue()
-
-
 def _ok(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows.status == results.OK]
 
 
 def _series(rows: pd.DataFrame) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
-    """The rows of each (source, implementation, device, transfer), in the order of the rows."""
+    """The rows of each (source, implementation, device, transfer), by idiom."""
+    order = tables.by_idiom(rows.implementation)
     keys = ["source", "implementation", "device", "transfer"]
-    return [(key, part) for key, part in rows.groupby(keys, sort=False)]
+    groups = [(key, part) for key, part in rows.groupby(keys, sort=False)]
+    return sorted(groups, key=lambda group: order.index(group[0][1]))
 
 
 def _label(key: tuple[str, ...], rows: pd.DataFrame, dtype: str = "") -> str:
@@ -106,7 +99,11 @@ def _errors(part: pd.DataFrame) -> Any:
 
 
 def _seconds_axis(axis: Any) -> None:
-    axis.set_major_formatter(FuncFormatter(lambda value, _: tables.duration(value)))
+    def shown(value: float, _position: int) -> str:
+        number, _, unit = tables.duration(value).partition(" ")
+        return f"{float(number.replace(',', '')):g} {unit}" if number else ""
+
+    axis.set_major_formatter(FuncFormatter(shown))
 
 
 def _legend(axes: Any, columns: int = 1) -> None:
@@ -235,7 +232,7 @@ def _dots(
 
 
 def _plain(axis: Any) -> None:
-    axis.set_major_formatter(FuncFormatter(lambda value, _: tables.digits(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def speed_up(rows: pd.DataFrame) -> tuple[Figure, str] | None:

@@ -5,6 +5,7 @@ import importlib.resources
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 
 from benchmarks import results
 from benchmarks.results import Journal
-from reports import figures, tables
+from reports import tables
 
 INCLUDES = (
     "A time is one call: forward, loss and gradient, training step (loss, gradient, update), or "
@@ -254,13 +255,13 @@ def _cell(value: Any) -> str:
     return str(value).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
-def html(made: Content) -> str:
-    """One self-contained page: no request leaves it."""
+def html(made: Content, directory: Path) -> str:
+    """One self-contained page, with the PNG figures of a directory: no request leaves it."""
     source = importlib.resources.files("reports").joinpath("page.html").read_text("utf-8")
     environment = Environment(autoescape=select_autoescape(default=True, default_for_string=True))
     drawn = [
-        (name, caption, base64.b64encode(figures.png(figure)).decode())
-        for name, (figure, caption) in made.drawn.items()
+        (name, caption, base64.b64encode((directory / f"{name}.png").read_bytes()).decode())
+        for name, (_, caption) in made.drawn.items()
     ]
     page: str = environment.from_string(source).render(made=made, drawn=drawn, includes=INCLUDES)
     return page

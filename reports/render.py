@@ -29,7 +29,9 @@ def render(journals: Sequence[Path], directory: Path) -> list[str]:
     rows.to_csv(directory / "results.csv", index=False)
     content = page.content(read, rows, drawn)
     (directory / "report.md").write_text(page.markdown(content), encoding="utf-8")
-    (directory / "index.html").write_text(page.html(content), encoding="utf-8")
+    (directory / "index.html").write_text(
+        page.html(content, directory / "figures"), encoding="utf-8"
+    )
     figures.close(figure for figure, _ in drawn.values())
     warnings = [f"warning: {line}" for journal in read for line in journal.warnings]
     return [*warnings, *summary(read, content), f"report: {directory / 'index.html'}"]
@@ -42,7 +44,7 @@ def summary(journals: Sequence[Journal], content: page.Content) -> list[str]:
     text = table.to_string(index=False) if len(table) else "no rows"
     if max(map(len, text.splitlines())) > max(width, 80):
         text = table.drop(columns=["layers"], errors="ignore").to_string(index=False)
-    lines = ["", "Time per call (median over processes):", text, "", content.counts]
+    lines = ["", "Time per call:", text, "", content.counts]
     lines += [note for note in content.notes if note]
     if not all(journal.complete for journal in journals):
         lines.append("PARTIAL: a run did not come to its end; what was measured is in the report.")

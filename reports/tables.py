@@ -6,7 +6,7 @@ across sources says so.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from benchmarks.results import Journal
 
 CONFIDENCE = 0.95
 LEAST_PROCESSES = 5  # fewer give no interval that deserves the name
+IDIOMS = ["scalar", "numpy", "torch", "jax"]
 CASE = ["workload", "layers", "operation", "batch_size", "dtype"]
 
 
@@ -185,7 +186,7 @@ def overview(rows: pd.DataFrame) -> pd.DataFrame:
         text = duration(row.seconds) + mark if row.status == results.OK else row.status
         lines.setdefault(case, {})[f"{row.implementation} {row.device}"] = text
     columns = list(dict.fromkeys(f"{r.implementation} {r.device}" for r in resident.itertuples()))
-    order = list(dict.fromkeys(rows.implementation))
+    order = by_idiom(rows.implementation)
     columns.sort(key=lambda column: order.index(column.rsplit(" ", 1)[0]))
     records = [
         dict(zip([*(("source",) if many else ()), *CASE], case, strict=True))
@@ -193,6 +194,12 @@ def overview(rows: pd.DataFrame) -> pd.DataFrame:
         for case, line in lines.items()
     ]
     return pd.DataFrame.from_records(records)
+
+
+def by_idiom(names: Iterable[str]) -> list[str]:
+    """Distinct names, from loops to compilers; others after them as they come."""
+    found = list(dict.fromkeys(names))
+    return [n for n in IDIOMS if n in found] + [n for n in found if n not in IDIOMS]
 
 
 def _case(row: Any, with_source: bool) -> tuple[Any, ...]:

@@ -109,6 +109,17 @@ def test_notebook_cell_shows_the_report(tmp_path: Path) -> None:
     assert re.search(r"SHOWN \d{5,} True", done.stdout), done.stdout + done.stderr
 
 
+def test_forward_passes_are_those_of_the_files() -> None:
+    """Line by line."""
+    (block,) = [b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "# numpy" in b]
+    name = ""
+    for line in block.splitlines():
+        if line.startswith("# "):
+            name = line[2:].split(":")[0].split(",")[0]
+        elif line:
+            assert f"    {line}\n" in (ROOT / "implementations" / f"mlp_{name}.py").read_text()
+
+
 def test_links_lead_somewhere() -> None:
     """Every relative link and picture."""
     for document in [ROOT / "README.md", *EXAMPLE.glob("report.md")]:
@@ -123,7 +134,7 @@ def test_figure_is_of_a_committed_run_whose_machine_and_date_are_named() -> None
 
     assert journal.complete and [] == journal.warnings
     text = between("example")
-    assert tables.machine_label(journal.run).split(" [")[0] in text
+    assert tables.machine_label(journal.run).split(" [")[0] in text  # "CPU, N cores"
     assert journal.run["started"][:10] in text
     assert not results.failures(results.rows(journal))
 
