@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -83,17 +84,11 @@ def test_notebook_cell_shows_the_report(tmp_path: Path) -> None:
     (tmp_path / "IPython" / "display.py").write_text(
         "HTML = str\ndef display(page): print('SHOWN', len(page), 'Time per call' in page)\n"
     )
-    checkout = tmp_path / "samegrad"
-    checkout.mkdir()
-    for name in (
-        "benchmarks",
-        "implementations",
-        "reports",
-        "conftest.py",
-        "samegrad.py",
-        "pyproject.toml",
-    ):
-        (checkout / name).symlink_to(ROOT / name)
+    shutil.copytree(
+        ROOT,
+        tmp_path / "samegrad",
+        ignore=shutil.ignore_patterns(".*", "output", "__pycache__", "*.egg-info", "build"),
+    )
     code = re.findall(r"```python\n(.*?)```", between("notebook"), re.DOTALL)[0]
 
     done = subprocess.run(
