@@ -5,6 +5,7 @@ its process medians to pytest-benchmark through a timer that replays them. Writi
 left to whoever implements the hook `pytest_samegrad_report`.
 """
 
+import contextlib
 import os
 import re
 import shlex
@@ -66,6 +67,7 @@ class State:
 
 
 STATE = pytest.StashKey[State]()
+DIRECTORY = pytest.StashKey[Path]()
 
 
 class Hooks:
@@ -177,9 +179,6 @@ def pytest_collection(session: pytest.Session) -> None:
         raise pytest.UsageError(str(error)) from None
 
 
-DIRECTORY = pytest.StashKey[Path]()
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One item per case, with its group, its clock and its marks."""
     if not _on(metafunc.config) or metafunc.module.__name__.split(".")[-1] != "test_speed":
@@ -243,7 +242,6 @@ def _measure(state: State, chosen: list[Case], directory: Path, config: pytest.C
         f"implementation: {made.processes}, predicted {made.seconds:.0f} s of {seconds:.0f} s, "
         f"blocks of {made.block_seconds:.2f} s per case and process"
     )
-    arguments = [str(argument) for argument in config.invocation_params.args]
     progress = Bar()
     try:
         state.run = runner.Run(
@@ -258,7 +256,7 @@ def _measure(state: State, chosen: list[Case], directory: Path, config: pytest.C
             about={
                 "preset": state.options.preset_name,
                 "intervals": preset.intervals,
-                "command": shlex.join(["pytest", *arguments]),
+                "command": _command(config),
             },
         )
         state.run.execute()
@@ -266,6 +264,16 @@ def _measure(state: State, chosen: list[Case], directory: Path, config: pytest.C
         raise pytest.UsageError(f"{directory}: cannot be written: {error}") from None
     finally:
         progress.close()
+
+
+def _command(config: pytest.Config) -> str:
+    """What the user typed; `samegrad benchmark` puts options of its own before --benchmark."""
+    arguments = [str(argument) for argument in config.invocation_params.args]
+    if config.pluginmanager.has_plugin("samegrad"):
+        return shlex.join(
+            ["samegrad", "benchmark", *arguments[arguments.index("--benchmark") + 1 :]]
+        )
+    return shlex.join(["pytest", *arguments])
 
 
 class Bar(runner.Progress):
@@ -279,6 +287,7 @@ class Bar(runner.Progress):
         self.bar: Any = tqdm(
             total=0,
             disable=not self.terminal,
+            dynamic_ncols=True,
             bar_format="{percentage:3.0f}% |{bar:24}| {elapsed}<{remaining} {desc}",
         )
         self.count = self.units = 0
@@ -333,9 +342,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The summary and the report's path are the last things that are printed."""
-    if _on(config):
-        for line in config.stash[STATE].summary:
-            print(line)
+    if not _on(config):
+        return
+    state = config.stash[STATE]
+    for line in state.summary:
+        print(line)
+    if state.run is None and DIRECTORY in config.stash:
+        with contextlib.suppress(OSError):  # nothing was measured: leave no empty directory
+            config.stash[DIRECTORY].rmdir()
 
 
 def _say(line: str) -> None:

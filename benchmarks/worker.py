@@ -249,9 +249,10 @@ class Bench:
             return
         implementation, spec, reference = self.implementation, self.spec, self.given.expected
         X, y = self.placed[0]
+        params, state = self._fresh()
+        implementation.synchronize((params, state, X, y))
 
         def call() -> Tree:
-            params, state = self._fresh()
             if operation == "forward":
                 return implementation.forward(spec, params, X)
             if operation == "loss_and_grad":

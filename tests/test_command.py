@@ -182,6 +182,16 @@ def test_wrong_input_is_one_line_and_exit_status_4(arguments: list[str], message
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_refused_run_leaves_no_directory(tmp_path: Path) -> None:
+    """Neither for a device that is not there nor for a selection of nothing."""
+    out = tmp_path / "run"
+    quick = ["--benchmark", "--implementation", "numpy", "--output", str(out)]
+
+    assert 4 == pytest_run(*quick, "--device", "cuda").returncode
+    assert 5 == pytest_run(*quick, "-k", "no_such_case").returncode
+    assert not out.exists()
+
+
 def test_unwritable_output_is_said_before_anything_runs(tmp_path: Path) -> None:
     """A file stands where the directory should be made."""
     (tmp_path / "file").write_text("")
