@@ -4,7 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import plan, results, runner
+from benchmarks import plan, probes, results, runner
 from benchmarks.cases import OPERATIONS, Case, Problem
 from implementations import registry
 from implementations.interface import MLPSpec
@@ -43,7 +43,7 @@ def measure(
     for name, value in (("batch_size", batch_size), ("processes", processes)):
         if type(value) is not int or value < 1:
             raise ValueError(f"{name} {value!r} is not accepted; give a whole number >= 1")
-    probed = next(iter(runner.probe([implementation], [device], {}).values()))
+    probed = next(iter(probes.probe([implementation], [device], {}).values()))
     if probed.reason:
         raise ImportError(probed.reason)
     for what, wanted, there in (

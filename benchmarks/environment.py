@@ -126,7 +126,9 @@ def worker_environment(device: str | None, scratch: Path) -> dict[str, str]:
     environment = dict(os.environ)
     for variable in THREAD_VARIABLES:
         environment.setdefault(variable, str(cores()))
-    if device is not None:
+    if device is None:  # probes run side by side: JAX must not take the whole GPU
+        environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    else:
         environment.setdefault("JAX_PLATFORMS", "cpu" if device == "cpu" else f"{device},cpu")
     environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(scratch / "jax-cache"))
     environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")

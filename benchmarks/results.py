@@ -5,6 +5,7 @@ kills a run costs at most the record being written:
 
     run             first line: schema, run, time, command, preset, machine, fingerprint, commit
     implementation  what the probe of one implementation found, per device
+    inputs          hash of the weights and examples of one problem
     plan            every case of the run, and how many processes were planned
     outcome         one case in one process: status, reason, and what was measured
     run_complete    last line; without it the run is partial
@@ -73,6 +74,7 @@ class Journal:
         implementations: records of the probes.
         cases: every planned case.
         processes: how many processes per implementation were planned.
+        inputs: problem -> hash of its weights and examples.
         outcomes: (case, record) in the order of the file.
         complete: whether the run came to its end.
         warnings: one line for each line of the file that could not be used.
@@ -82,6 +84,7 @@ class Journal:
     implementations: list[Record] = field(default_factory=list)
     cases: list[Case] = field(default_factory=list)
     processes: int = 0
+    inputs: dict[str, str] = field(default_factory=dict)
     outcomes: list[tuple[Case, Record]] = field(default_factory=list)
     complete: bool = False
     warnings: list[str] = field(default_factory=list)
@@ -100,6 +103,8 @@ class Journal:
         elif kind == "plan":
             self.cases = [from_json(case) for case in record["cases"]]
             self.processes = int(record["processes"])
+        elif kind == "inputs":
+            self.inputs[str(record["problem"])] = str(record["sha256"])
         elif kind == "outcome":
             if record["status"] not in STATUSES or not isinstance(record["reason"], str):
                 raise ValueError(f"status {record['status']!r} or reason is not known")

@@ -1,4 +1,4 @@
-"""The parent: probes implementations, runs a plan in fresh processes, writes the journal.
+"""The parent: runs a plan in fresh processes and writes the journal.
 
 It imports no framework. Each round runs one process per implementation and device, in an order
 that is drawn anew; a process that dies or hangs costs the case it was at, and the others go on
@@ -11,9 +11,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,35 +20,13 @@ from typing import Any
 from benchmarks import cases as cases_module
 from benchmarks import environment, plan, results, worker
 from benchmarks.cases import Case
-from benchmarks.plan import Pilot, Plan
-from implementations import isolation, registry
+from benchmarks.plan import Plan
+from benchmarks.probes import PROBE_SECONDS, Probe, absolute
+from implementations import isolation
 
-PROBE_SECONDS = 120.0  # importing torch or jax from a cold disk can take a minute
 PREPARE_SECONDS = 300.0  # for one problem
 CASE_SECONDS = 60.0  # for one case, besides ten times what it should take
 SEED = 0
-
-
-@dataclass
-class Probe:
-    """What a probe found out about one implementation.
-
-    Attributes:
-        name: as given: of the table, a path, or a module.
-        label: as shown.
-        reason: why it cannot be used, or "".
-        devices, dtypes: what it has.
-        pilots: device -> how fast it is.
-        record: facts for the journal, per device.
-    """
-
-    name: str
-    label: str
-    reason: str = ""
-    devices: tuple[str, ...] = ()
-    dtypes: tuple[str, ...] = ()
-    pilots: dict[str, Pilot] = field(default_factory=dict)
-    record: dict[str, Any] = field(default_factory=dict)
 
 
 class Progress:
@@ -66,74 +43,6 @@ class Progress:
 
     def done(self, seconds: float) -> None:
         """One unit is done, which had been predicted to take so long."""
-
-
-def probe(
-    names: Sequence[str], devices: Sequence[str], interpreters: Mapping[str, str]
-) -> dict[str, Probe]:
-    """Ask each implementation, in a process of its own, what it can do here. Keys are labels."""
-    labels: dict[str, str] = {}
-    for name in names:
-        registry.check_name(name)
-        label = registry.label(name)
-        if label in labels:
-            raise ValueError(
-                f"implementation {name!r}: another one is called {label!r} too; rename the file"
-            )
-        labels[label] = name
-
-    with tempfile.TemporaryDirectory(prefix="samegrad-") as scratch, ThreadPoolExecutor() as pool:
-
-        def ask(label: str) -> Probe:
-            name = labels[label]
-            interpreter = interpreters.get(name, sys.executable)
-            return _probe_one(name, label, devices, interpreter, Path(scratch))
-
-        # Frameworks take seconds to import: side by side. Their pilots take turns (worker._turn).
-        return dict(zip(labels, pool.map(ask, labels), strict=True))
-
-
-def _probe_one(
-    name: str, label: str, devices: Sequence[str], interpreter: str, scratch: Path
-) -> Probe:
-    probed = Probe(name, label)
-    began = time.monotonic()
-    started = 0.0
-    request = {
-        "role": "probe",
-        "implementation": absolute(name),
-        "devices": list(devices),
-        "turn": str(scratch / "turn"),
-    }
-
-    def on_message(message: dict[str, Any]) -> None:
-        nonlocal started
-        started = started or time.monotonic() - began
-        if message.get("status") == "unavailable":
-            probed.reason = message["reason"]
-        elif "device" in message:
-            probed.pilots[message["device"]] = Pilot.of(message["pilot"], started)
-            probed.record["facts"][message["device"]] = message["facts"]
-        else:
-            probed.devices = tuple(message["devices"])
-            probed.dtypes = tuple(message["dtypes"])
-            probed.record = {**message, "facts": {}}
-
-    ended = isolation.run_child(
-        worker.command(interpreter),
-        request,
-        environment.worker_environment(None, scratch),
-        on_message,
-        PROBE_SECONDS,
-    )
-    if ended.kind != "ok":
-        probed.reason = f"its probe {ended.kind}: {ended.reason}"
-    return probed
-
-
-def absolute(name: str) -> str:
-    """A name that means the same from any folder."""
-    return str(Path(name).resolve()) if registry.is_path(name) else name
 
 
 class Run:
@@ -237,38 +146,48 @@ class Run:
             len(self._running) * self.plan.processes,
             sum(self._predicted(case) for case in self._running) * self.plan.processes,
         )
-        self.progress.now("inputs and reference results")
-        waiting = dict.fromkeys(problems)
         reasons: dict[str, str] = {}
+        while problems:
+            current = ""
 
-        def on_message(message: dict[str, Any]) -> None:
-            if "problem" in message:
-                del waiting[message["problem"]]
+            def on_message(message: dict[str, Any]) -> None:
+                nonlocal current
+                if "begin" in message:
+                    current = message["begin"]
+                    self.progress.now(f"inputs and reference results of {current}")
+                    return
+                del problems[message["problem"]]
                 if "reason" in message:
                     reasons[message["problem"]] = message["reason"]
+                else:
+                    self._write({"record": "inputs", **message})
 
-        request = {
-            "role": "prepare",
-            "problems": [asdict(problem) for problem in problems.values()],
-            "directory": str(scratch),
-            "seed": SEED,
-        }
-        ended = isolation.run_child(
-            worker.command(sys.executable),
-            request,
-            environment.worker_environment("cpu", scratch),
-            on_message,
-            PREPARE_SECONDS,
-        )
-        reasons |= dict.fromkeys(waiting, f"the reference {ended.kind}: {ended.reason}")
+            request = {
+                "role": "prepare",
+                "problems": [asdict(problem) for problem in problems.values()],
+                "directory": str(scratch),
+                "seed": SEED,
+            }
+            ended = isolation.run_child(
+                worker.command(sys.executable),
+                request,
+                environment.worker_environment("cpu", scratch),
+                on_message,
+                PREPARE_SECONDS,
+            )
+            for problem_id in [current] if current in problems else list(problems):
+                del problems[problem_id]
+                reasons[problem_id] = f"its reference {ended.kind}: {ended.reason}"
         for case in self._running:
             if case.problem.id in reasons:
-                self._outcome(case, {"status": "unavailable", "reason": reasons[case.problem.id]})
+                reason = reasons[case.problem.id]
+                self._outcome(case, {"status": "unavailable", "reason": reason})
                 self.failed.add(case.id)
 
     def _round(self, process: int, scratch: Path) -> None:
         workers = sorted({(case.implementation, case.device) for case in self._running})
         self.random.shuffle(workers)
+        self.spent.clear()
         for implementation, device in workers:
             began = time.monotonic()
             self._process(implementation, device, process, scratch)

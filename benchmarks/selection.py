@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from benchmarks import environment
 from benchmarks.cases import OPERATIONS, Case, expand
 from benchmarks.options import Options
-from benchmarks.runner import Probe, probe
+from benchmarks.probes import Probe, probe
 from implementations import registry
 
 NO_GPU = "no GPU on this machine"

@@ -47,6 +47,7 @@ def test_run_writes_journal_report_and_json(tmp_path: Path) -> None:
     assert 0 == done.returncode, done.stdout + done.stderr
     journal = journal_of(out)
     assert journal.complete
+    assert {"digits-batch32-float32", "digits-batch32-float64"} == set(journal.inputs)
     rows = {f"test_speed[{row.case.id}]": row for row in results.rows(journal)}
     assert 2 == len(rows)
     data = json.loads(saved.read_text())

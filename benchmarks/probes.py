@@ -1,0 +1,106 @@
+"""Asking each implementation, in a process of its own, what it can do here and how fast it is."""
+
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks import environment, worker
+from benchmarks.plan import Pilot
+from implementations import isolation, registry
+
+PROBE_SECONDS = 120.0  # importing torch or jax from a cold disk can take a minute
+
+
+@dataclass
+class Probe:
+    """What a probe found out about one implementation.
+
+    Attributes:
+        name: as given: of the table, a path, or a module.
+        label: as shown.
+        reason: why it cannot be used, or "".
+        devices, dtypes: what it has.
+        pilots: device -> how fast it is.
+        record: facts for the journal, per device.
+    """
+
+    name: str
+    label: str
+    reason: str = ""
+    devices: tuple[str, ...] = ()
+    dtypes: tuple[str, ...] = ()
+    pilots: dict[str, Pilot] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+def probe(
+    names: Sequence[str], devices: Sequence[str], interpreters: Mapping[str, str]
+) -> dict[str, Probe]:
+    """Ask each implementation, in a process of its own, what it can do here. Keys are labels."""
+    labels: dict[str, str] = {}
+    for name in names:
+        registry.check_name(name)
+        label = registry.label(name)
+        if label in labels:
+            raise ValueError(
+                f"implementation {name!r}: another one is called {label!r} too; rename the file"
+            )
+        labels[label] = name
+
+    with tempfile.TemporaryDirectory(prefix="samegrad-") as scratch, ThreadPoolExecutor() as pool:
+
+        def ask(label: str) -> Probe:
+            name = labels[label]
+            interpreter = interpreters.get(name, sys.executable)
+            return _probe_one(name, label, devices, interpreter, Path(scratch))
+
+        # Frameworks take seconds to import: side by side. Their pilots take turns (worker._turn).
+        return dict(zip(labels, pool.map(ask, labels), strict=True))
+
+
+def _probe_one(
+    name: str, label: str, devices: Sequence[str], interpreter: str, scratch: Path
+) -> Probe:
+    probed = Probe(name, label)
+    began = time.monotonic()
+    started = 0.0
+    request = {
+        "role": "probe",
+        "implementation": absolute(name),
+        "devices": list(devices),
+        "turn": str(scratch / "turn"),
+    }
+
+    def on_message(message: dict[str, Any]) -> None:
+        nonlocal started
+        started = started or time.monotonic() - began
+        if message.get("status") == "unavailable":
+            probed.reason = message["reason"]
+        elif "device" in message:
+            probed.pilots[message["device"]] = Pilot.of(message["pilot"], started)
+            probed.record["facts"][message["device"]] = message["facts"]
+        else:
+            probed.devices = tuple(message["devices"])
+            probed.dtypes = tuple(message["dtypes"])
+            probed.record = {**message, "facts": {}}
+
+    ended = isolation.run_child(
+        worker.command(interpreter),
+        request,
+        environment.worker_environment(None, scratch),
+        on_message,
+        PROBE_SECONDS,
+    )
+    if ended.kind != "ok":
+        probed.reason = f"its probe {ended.kind}: {ended.reason}"
+    return probed
+
+
+def absolute(name: str) -> str:
+    """A name that means the same from any folder."""
+    return str(Path(name).resolve()) if registry.is_path(name) else name
