@@ -286,36 +286,24 @@ class Bench:
                 batches.append(self.host_rest if end_to_end else rest)
 
         itemsize = np.dtype(spec.dtype).itemsize
+        call: Callable[..., Tree]
         if case.operation == "forward":
+            call, given = implementation.forward, 1  # X
             result_bytes = case.problem.batch_size * spec.layer_sizes[-1] * itemsize
         else:
+            call, given = implementation.loss_and_grad, 2  # X, y
             result_bytes = spec.parameters * itemsize
         most = max(1, min(MOST_PENDING, MOST_PENDING_BYTES // result_bytes))
 
-        def forward(calls: int, start: Tree) -> Tree:
+        def independent(calls: int, start: Tree) -> Tree:
             pending: list[Tree] = []
             for i in range(calls):
-                X, y = batches[i % len(batches)]
+                batch = batches[i % len(batches)]
                 if end_to_end:
-                    X, y = place(spec, X, y, device)
-                outputs = implementation.forward(spec, start[0], X)
-                if end_to_end:
-                    implementation.to_numpy(outputs)
-                if len(pending) == most:
-                    implementation.synchronize(pending)
-                    pending = []
-                pending.append(outputs)
-            return pending
-
-        def loss_and_grad(calls: int, start: Tree) -> Tree:
-            pending: list[Tree] = []
-            for i in range(calls):
-                X, y = batches[i % len(batches)]
-                if end_to_end:
-                    X, y = place(spec, X, y, device)
-                found = implementation.loss_and_grad(spec, start[0], X, y)
-                if end_to_end:
-                    implementation.to_numpy(found[0])
+                    batch = place(spec, *batch, device)
+                found = call(spec, start[0], *batch[:given])
+                if end_to_end:  # outputs, or the loss
+                    implementation.to_numpy(found if given == 1 else found[0])
                 if len(pending) == most:
                     implementation.synchronize(pending)
                     pending = []
@@ -339,8 +327,8 @@ class Bench:
             return train(calls * len(batches), start)
 
         run = {
-            "forward": forward,
-            "loss_and_grad": loss_and_grad,
+            "forward": independent,
+            "loss_and_grad": independent,
             "train_step": train,
             "epoch": epoch,
         }[case.operation]

@@ -221,9 +221,8 @@ def test_benchmark_collects_from_any_subdirectory() -> None:
     assert 2 == len([line for line in done.stdout.splitlines() if "loss_and_grad" in line])
 
 
-def test_interrupted_run_keeps_its_journal_and_writes_a_partial_report(tmp_path: Path) -> None:
-    """Ctrl-C: exit status 2, no orphan worker, what was measured is in the report."""
-    out = tmp_path / "run"
+def long_run(out: Path) -> "subprocess.Popen[str]":
+    """A run of minutes, once it has measured a few cases."""
     chosen = ("--implementation", "numpy", "-k", "digits", "--output", str(out))
     child = subprocess.Popen(
         [*(sys.executable, "-m", "pytest", "--benchmark", "--preset", "full"), *chosen],
@@ -231,14 +230,22 @@ def test_interrupted_run_keeps_its_journal_and_writes_a_partial_report(tmp_path:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,
     )
     journal = out / "journal.jsonl"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if journal.exists() and journal.read_text().count('"status": "ok"') >= 4:
-            break
+            return child
         time.sleep(0.1)
+    child.kill()
+    raise AssertionError(f"no case was measured within 120 s: {child.communicate()[0]}")
+
+
+def test_interrupted_run_keeps_its_journal_and_writes_a_partial_report(tmp_path: Path) -> None:
+    """Ctrl-C: exit status 2, what was measured is in the report."""
+    out = tmp_path / "run"
+    child = long_run(out)
+
     child.send_signal(signal.SIGINT)
     printed, _ = child.communicate(timeout=120)
 
@@ -248,31 +255,22 @@ def test_interrupted_run_keeps_its_journal_and_writes_a_partial_report(tmp_path:
     assert "PARTIAL" in printed
     assert "PARTIAL" in (out / "index.html").read_text()
     report = (out / "report.md").read_text()
-    assert "not_run" in report and re.search(r"\d+(\.\d+)? [mu]s", report)
+    assert "not_run" in report
+    assert re.search(r"\d+(\.\d+)? [mu]s", report)
     assert "Traceback" not in printed
 
 
 def test_killed_run_keeps_what_was_measured_and_leaves_no_worker(tmp_path: Path) -> None:
     """kill -9 of the parent: its journal is readable, its worker ends by itself."""
     out = tmp_path / "run"
-    chosen = ("--implementation", "numpy", "-k", "digits", "--output", str(out))
-    child = subprocess.Popen(
-        [*(sys.executable, "-m", "pytest", "--benchmark", "--preset", "full"), *chosen],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    journal = out / "journal.jsonl"
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if journal.exists() and journal.read_text().count('"status": "ok"') >= 4:
-            break
-        time.sleep(0.1)
+    child = long_run(out)
+
     workers = _children(child.pid)
     child.kill()
-    child.wait()
+    child.communicate()
 
     assert len(journal_of(out).outcomes) >= 3
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and any(Path(f"/proc/{pid}").exists() for pid in workers):
         time.sleep(0.1)
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
