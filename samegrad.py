@@ -39,9 +39,9 @@ def _benchmark(arguments: list[str]) -> int:
     options = [
         *("-c", str(here / "installed.ini"), "--rootdir", str(here.parent)),
         *("--noconftest", "--import-mode", "importlib", "-p", "no:cacheprovider"),
-        *("-p", "benchmarks.plugin", "-p", "samegrad", "--benchmark"),
+        *("-p", "benchmarks.plugin", "--benchmark"),
     ]
-    return int(pytest.main([*options, *arguments]))
+    return int(pytest.main([*options, *arguments], plugins=[sys.modules[__name__]]))
 
 
 if __name__ == "__main__":

@@ -269,7 +269,7 @@ def _measure(state: State, chosen: list[Case], directory: Path, config: pytest.C
 def _command(config: pytest.Config) -> str:
     """What the user typed; `samegrad benchmark` puts options of its own before --benchmark."""
     arguments = [str(argument) for argument in config.invocation_params.args]
-    if config.pluginmanager.has_plugin("samegrad"):
+    if config.inipath is not None and config.inipath.name == "installed.ini":
         return shlex.join(
             ["samegrad", "benchmark", *arguments[arguments.index("--benchmark") + 1 :]]
         )

@@ -275,7 +275,7 @@ class Bench:
         implementation, spec, device = self.implementation, self.spec, self.device
         end_to_end = case.transfer == "end_to_end"
         batches = self.host if end_to_end else self.placed
-        place = implementation.batch_from_numpy
+        place: Callable[..., Tree] = implementation.batch_from_numpy
         if case.operation == "epoch":
             steps = case.problem.examples // case.problem.batch_size
             batches = [batches[i % len(batches)] for i in range(steps)]
