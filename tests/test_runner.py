@@ -1,0 +1,91 @@
+"""The parent keeps to its time, and a dead worker costs the case that it was at."""
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks import plan, probes, results, runner
+from benchmarks.cases import Case, Problem
+from implementations import MLPSpec, registry
+
+SPEC = MLPSpec((6, 5, 3))
+
+
+class Heard(runner.Progress):
+    """Keeps what was said and counts what was done."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.units = self.finished = 0
+
+    def say(self, line: str) -> None:
+        """A line of text."""
+        self.lines.append(line)
+
+    def expect(self, units: int, seconds: float) -> None:
+        """How many units there will be."""
+        self.units = units
+
+    def done(self, seconds: float) -> None:
+        """One of them."""
+        self.finished += 1
+
+
+def run(
+    tmp_path: Path, name: str, operations: tuple[str, ...], processes: int, seconds: float
+) -> tuple[results.Journal, Heard]:
+    """Measure some operations on one small problem."""
+    found = probes.probe([name], ["cpu"], {})
+    label = registry.label(name)
+    problem = Problem("measured", SPEC, 8, 128)
+    cases = [Case(problem, operation, label) for operation in operations]
+    pilots = {(label, "cpu"): found[label].pilots["cpu"]}
+    made = plan.make(cases, pilots, {}, processes, seconds, 0.01)
+    heard = Heard()
+    started = runner.Run(
+        made,
+        found,
+        tmp_path / "run",
+        seconds=seconds,
+        block_seconds=0.01,
+        interpreters={},
+        progress=heard,
+        about={},
+    )
+    started.execute()
+    return results.read(tmp_path / "run" / "journal.jsonl"), heard
+
+
+def test_processes_that_do_not_fit_into_the_time_are_given_up_and_said(tmp_path: Path) -> None:
+    """The first round runs in any case; every row has its number."""
+    journal, heard = run(tmp_path, "numpy", ("forward", "train_step"), 5, seconds=0.5)
+
+    assert journal.complete
+    assert [1, 1] == [len(row.process_medians) for row in results.rows(journal)]
+    assert ["time: 1 of 5 processes fit into 0 s on this machine"] == heard.lines
+
+
+def test_processes_that_fit_are_all_run(tmp_path: Path) -> None:
+    """And every unit is counted."""
+    journal, heard = run(tmp_path, "numpy", ("forward", "train_step"), 3, seconds=60)
+
+    assert [3, 3] == [len(row.process_medians) for row in results.rows(journal)]
+    assert [] == heard.lines and 6 == heard.units == heard.finished
+    assert {0, 1, 2} == {record["process"] for _, record in journal.outcomes}
+
+
+def test_worker_that_dies_costs_the_case_it_was_at(tmp_path: Path) -> None:
+    """The others go on in a new process, and the dead one is not tried again."""
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "import os, signal\nfrom implementations.mlp_numpy import *\n"
+        "def train_step(*a):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+
+    journal, _ = run(tmp_path, str(mine), ("forward", "loss_and_grad", "train_step"), 2, 60)
+
+    found: dict[str, Any] = {row.case.operation: row for row in results.rows(journal)}
+    statuses = {operation: row.status for operation, row in found.items()}
+    assert {"forward": "ok", "loss_and_grad": "ok", "train_step": "crashed"} == statuses
+    assert "killed by SIGKILL" in found["train_step"].reason
+    assert 2 == len(found["forward"].process_medians)
+    assert 1 == sum(record["status"] == "crashed" for _, record in journal.outcomes)
