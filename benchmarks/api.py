@@ -44,8 +44,8 @@ def measure(
         if type(value) is not int or value < 1:
             raise ValueError(f"{name} {value!r} is not accepted; give a whole number >= 1")
     probed = next(iter(probes.probe([implementation], [device], {}).values()))
-    if probed.reason:
-        raise ImportError(probed.reason)
+    if probed.reason or probed.failed:
+        raise ImportError(probed.reason or probed.failed[device])
     for what, wanted, there in (
         ("device", device, probed.devices),
         ("dtype", spec.dtype, probed.dtypes),

@@ -25,6 +25,7 @@ class Probe:
         label: as shown.
         reason: why it cannot be used, or "".
         devices, dtypes: what it has.
+        failed: device -> why it cannot be used although it is there.
         pilots: device -> how fast it is.
         record: facts for the journal, per device.
     """
@@ -34,6 +35,7 @@ class Probe:
     reason: str = ""
     devices: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
+    failed: dict[str, str] = field(default_factory=dict)
     pilots: dict[str, Pilot] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
 
@@ -97,7 +99,12 @@ def _probe_one(
         PROBE_SECONDS,
     )
     if ended.kind != "ok":
-        probed.reason = f"its probe {ended.kind}: {ended.reason}"
+        reason = f"its probe {ended.kind}: {ended.reason}"
+        if probed.pilots:  # what it found before it died stands: a bad GPU costs no CPU row
+            lost = [d for d in devices if d in probed.devices and d not in probed.pilots]
+            probed.failed = dict.fromkeys(lost, reason)
+        else:
+            probed.reason = reason
     return probed
 
 

@@ -46,17 +46,15 @@ def select(options: Options) -> Selection:
         if device not in ("cpu", "cuda"):
             found.notes.append(f"device {device!r} is untested; it is passed on by its name")
     for label, probed in found.probes.items():
-        if probed.reason:
-            entry = registry.TABLE.get(label)
-            dtypes = ("float64",) if label == "scalar" else ("float32", "float64")
-            if entry is not None or probed.dtypes:
-                cases = expand(options.lines, label, "cpu", probed.dtypes or dtypes, options.dtypes)
-                found.cases += cases
-                found.excluded |= {c.id: ("unavailable", probed.reason) for c in cases}
+        if probed.reason:  # of the table: one that was named is refused above
+            dtypes = probed.dtypes or registry.TABLE[label].dtypes
+            cases = expand(options.lines, label, wanted[0], dtypes, options.dtypes)
+            found.cases += cases
+            found.excluded |= {case.id: ("unavailable", probed.reason) for case in cases}
             found.notes.append(f"{label}: {probed.reason}")
             continue
         for device in wanted:
-            unseen = _unseen(label, probed, device, gpu)
+            unseen = probed.failed.get(device) or _unseen(label, probed, device, gpu)
             if device not in probed.devices and not unseen:
                 continue  # not made for that device; said above if it was named
             cases = expand(options.lines, label, device, probed.dtypes, options.dtypes)

@@ -25,6 +25,7 @@ class Entry:
         distribution: name under which that framework is installed, or None.
         extra: the extra of this project that installs it, or None.
         gpu: whether the framework can use a CUDA device.
+        dtypes: the module's DTYPES, for its rows where it cannot be loaded.
     """
 
     module: str
@@ -33,10 +34,11 @@ class Entry:
     distribution: str | None = None
     extra: str | None = None
     gpu: bool = False
+    dtypes: tuple[str, ...] = ("float32", "float64")
 
 
 TABLE = {
-    "scalar": Entry("implementations.mlp_scalar", "looped scalar Python"),
+    "scalar": Entry("implementations.mlp_scalar", "looped scalar Python", dtypes=("float64",)),
     "numpy": Entry("implementations.mlp_numpy", "vectorised NumPy, backpropagation by hand"),
     "torch": Entry(
         "implementations.mlp_torch", "torch operations, autograd", "torch", "torch", "torch", True

@@ -2,8 +2,8 @@
 
 Every code path of the benchmark that only a GPU takes runs on it: placement, transfer, waiting,
 events, running out of memory. SAMEGRAD_FAKE_FAULT plants a fault: "unsynchronised" (waiting
-does not wait), "out_of_memory" (placing params fails), "nan_later" (the loss of every later
-step is NaN).
+does not wait), "out_of_memory" (placing params fails), "dead_gpu" (touching it ends the
+process), "nan_later" (the loss of every later step is NaN).
 """
 
 import os
@@ -55,6 +55,8 @@ def devices():
 
 def params_from_numpy(spec, params, device):
     refuse_device("fake_cuda", device, devices())
+    if FAULT == "dead_gpu" and device == "cuda":
+        os._exit(7)
     if FAULT == "out_of_memory" and device == "cuda" and len(spec.layer_sizes) > 4:
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
     return submit(lambda: mlp_numpy.params_from_numpy(spec, params, "cpu"))

@@ -146,6 +146,23 @@ def test_pretended_gpu_has_resident_and_end_to_end_rows(tmp_path: Path) -> None:
     assert (tmp_path / "r" / "figures" / "gpu_over_cpu.png").exists()
 
 
+def test_gpu_that_kills_its_probe_costs_no_cpu_row(tmp_path: Path) -> None:
+    """The CUDA rows say why they have no number; those of the CPU are measured."""
+    fake = ROOT / "tests" / "fake_cuda.py"
+    arguments = ["--preset", "hello", "--implementation", str(fake), "--device", "cpu,cuda"]
+
+    done = pytest_run(
+        *("--benchmark", *arguments, "-k", "train_step and float32", "-rs"),
+        *("--output", str(tmp_path / "r")),
+        environment={"SAMEGRAD_FAKE_FAULT": "dead_gpu"},
+    )
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    found = {(r.case.device, r.status) for r in results.rows(journal_of(tmp_path / "r"))}
+    assert {("cpu", "ok"), ("cuda", "unavailable")} == found
+    assert "its probe crashed: exit status 7" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

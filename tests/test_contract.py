@@ -197,6 +197,12 @@ def test_names_lists_what_loads() -> None:
     assert load("numpy") is load("numpy")
 
 
+@pytest.mark.parametrize(("name", "device"), every_implementation())
+def test_table_has_the_dtypes_of_the_module(name: str, device: str) -> None:
+    """They are needed where the module cannot be loaded."""
+    assert registry.TABLE[name].dtypes == loaded(name, device).DTYPES
+
+
 def test_unknown_implementation_is_told_apart_from_broken_and_not_installed(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
