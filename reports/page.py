@@ -20,8 +20,9 @@ INCLUDES = (
     "A time is one call: forward, loss and gradient, training step (loss, gradient, update), or "
     "an epoch (all steps of one pass over the examples, the loop included).",
     "Every case was checked first, in the same process and on the timed functions, against a "
-    "float64 reference: outputs, loss, every gradient, one updated step. A case that disagrees "
-    "has no time.",
+    "float64 reference: loss and every gradient (and the outputs of a forward pass), or loss and "
+    "one updated step, at a learning rate at which it shows every gradient. A case that "
+    "disagrees has no time.",
     "Included: dispatch, the Python call, and waiting until every result is computed. Chained "
     "steps wait once per block; independent calls wait for up to 32 results at once.",
     "Not included: start of the process, imports, the first call (compilation; a column of its "
