@@ -10,18 +10,21 @@ from typing import Any
 import jax
 import numpy as np
 
-from implementations.initial import check_batch, check_params
+from implementations.initial import check_batch, check_masks, check_params
 from implementations.interface import (
     Array,
     MLPSpec,
     Params,
     Tree,
+    layer_masks,
     map_tree,
     refuse_device,
     refuse_dtype,
-    refuse_masks,
+    refuse_forward_only,
+    require_masks,
 )
-from implementations.parts_jax import ACTIVATIONS, LOSSES, OPTIMIZERS
+from implementations.parts_jax import ACTIVATIONS, LOSSES, update
+from implementations.parts_jax import init_state as init_state  # a part of the contract
 
 DTYPES: tuple[str, ...] = ("float32", "float64")
 # Without it JAX turns every float64 into float32 and says nothing.
@@ -55,6 +58,12 @@ def batch_from_numpy(spec: MLPSpec, X: Array, y: Array, device: str) -> tuple[Ar
     return _placed(X, device), _placed(y, device)
 
 
+def masks_from_numpy(spec: MLPSpec, masks: Tree, device: str) -> Tree:
+    """Arrays on the device."""
+    refuse_device("jax", device, devices())
+    return map_tree(lambda m: _placed(m, device), check_masks(spec, masks))
+
+
 def to_numpy(tree: Tree) -> Tree:
     """Arrays in the CPU's memory."""
     return map_tree(np.array, tree)
@@ -68,12 +77,14 @@ def synchronize(tree: Tree) -> None:
 @partial(jax.jit, static_argnums=0)
 def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None) -> Array:
     """Outputs (batch, outputs)."""
-    refuse_masks(masks)
     a = X
-    for (W, b), name in zip(params, spec.activations, strict=True):
+    layers = zip(params, spec.activations, layer_masks(spec, masks, len(X)), strict=True)
+    for (W, b), name, m in layers:
         g = ACTIVATIONS[name]
         z = a @ W if b is None else a @ W + b  # F1
         a = g(z)  # F2
+        if m is not None:
+            a = m * a  # F3
     return a
 
 
@@ -92,13 +103,9 @@ def loss_and_grad(
     spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None
 ) -> tuple[Array, Params]:
     """Loss, and grads nested like params."""
+    refuse_forward_only(spec)
     value: tuple[Array, Params] = jax.value_and_grad(loss, argnums=1)(spec, params, X, y, masks)
     return value
-
-
-def init_state(spec: MLPSpec, params: Params) -> Tree:
-    """The optimiser's state before the first step."""
-    return OPTIMIZERS[spec.optimizer][0](params)
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=(1, 2))
@@ -112,16 +119,17 @@ def train_step(
     masks: Tree = None,
 ) -> tuple[Params, Tree, Array]:
     """Params and state after one update, and the loss before it."""
+    require_masks(spec, masks)
     value, grads = loss_and_grad(spec, params, X, y, masks)
-    params, state = OPTIMIZERS[spec.optimizer][1](params, grads, state, learning_rate)
+    params, state = update(spec, params, grads, state, learning_rate)
     return params, state, value
 
 
 def penalty(spec: MLPSpec, params: Params) -> Array:
-    """weight_decay/2 times the sum of W^2."""
-    if spec.weight_decay == 0:
+    """l2/2 times the sum of W^2."""
+    if spec.l2 == 0:
         return 0
-    return spec.weight_decay / 2 * sum((W * W).sum() for W, _ in params)
+    return spec.l2 / 2 * sum((W * W).sum() for W, _ in params)
 
 
 def describe(device: str) -> dict[str, str]:

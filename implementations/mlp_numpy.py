@@ -8,18 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from implementations.initial import check_batch, check_params
+from implementations.initial import check_batch, check_masks, check_params
 from implementations.interface import (
     Array,
     MLPSpec,
     Params,
     Tree,
+    layer_masks,
     map_tree,
     refuse_device,
     refuse_dtype,
-    refuse_masks,
+    refuse_forward_only,
+    require_masks,
 )
-from implementations.parts_numpy import ACTIVATIONS, LOSSES, OPTIMIZERS
+from implementations.parts_numpy import ACTIVATIONS, LOSSES, update
+from implementations.parts_numpy import init_state as init_state  # a part of the contract
 
 DTYPES: tuple[str, ...] = ("float32", "float64")
 
@@ -44,6 +47,12 @@ def batch_from_numpy(spec: MLPSpec, X: Array, y: Array, device: str) -> tuple[Ar
     return np.array(X), np.array(y)
 
 
+def masks_from_numpy(spec: MLPSpec, masks: Tree, device: str) -> Tree:
+    """Copies of the arrays."""
+    refuse_device("numpy", device, devices())
+    return map_tree(np.array, check_masks(spec, masks))
+
+
 def to_numpy(tree: Tree) -> Tree:
     """The arrays themselves, as independent copies."""
     return map_tree(np.array, tree)
@@ -54,15 +63,17 @@ def synchronize(tree: Tree) -> None:
 
 
 def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None, trace: Any = None) -> Any:
-    """Outputs (batch, outputs); `trace` collects (a_{l-1}, z_l, a_l) per layer."""
-    refuse_masks(masks)
+    """Outputs (batch, outputs); `trace` collects (a_{l-1}, z_l, g(z_l), m_l) per layer."""
     a = X
-    for (W, b), name in zip(params, spec.activations, strict=True):
+    layers = zip(params, spec.activations, layer_masks(spec, masks, len(X)), strict=True)
+    for (W, b), name, m in layers:
         g, _ = ACTIVATIONS[name]
         z = a @ W if b is None else a @ W + b  # F1
         a_in, a = a, g(z)  # F2
         if trace is not None:
-            trace.append((a_in, z, a))
+            trace.append((a_in, z, a, m))
+        if m is not None:
+            a = m * a  # F3
     return a
 
 
@@ -78,12 +89,14 @@ def backward(spec: MLPSpec, params: Params, trace: Any, y: Array) -> Params:
     grads: Params = []
     for layer in reversed(range(len(params))):
         W, b = params[layer]
-        a_in, z, a = trace[layer]
+        a_in, z, a, m = trace[layer]
         _, dg = ACTIVATIONS[spec.activations[layer]]
+        if m is not None:
+            delta = m * delta  # B4
         delta = delta * dg(z, a)  # B1, B4
         dW = a_in.T @ delta  # B2
-        if spec.weight_decay:
-            dW += spec.weight_decay * W  # B2
+        if spec.l2:
+            dW += spec.l2 * W  # B2
         grads.insert(0, (dW, b if b is None else delta.sum(axis=0)))  # B3
         if layer > 0:
             delta = delta @ W.T  # B4
@@ -94,15 +107,11 @@ def loss_and_grad(
     spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None
 ) -> tuple[Array, Params]:
     """Loss, and grads nested like params."""
+    refuse_forward_only(spec)
     trace: list[Any] = []
     outputs = forward(spec, params, X, masks, trace)
     value = LOSSES[spec.loss][0](outputs, y) + penalty(spec, params)  # L1, L2
     return value, backward(spec, params, trace, y)
-
-
-def init_state(spec: MLPSpec, params: Params) -> Tree:
-    """The optimiser's state before the first step."""
-    return OPTIMIZERS[spec.optimizer][0](params)
 
 
 def train_step(
@@ -115,13 +124,14 @@ def train_step(
     masks: Tree = None,
 ) -> tuple[Params, Tree, Array]:
     """Params and state after one update in place, and the loss before it."""
+    require_masks(spec, masks)
     value, grads = loss_and_grad(spec, params, X, y, masks)
-    params, state = OPTIMIZERS[spec.optimizer][1](params, grads, state, learning_rate)
+    params, state = update(spec, params, grads, state, learning_rate)
     return params, state, value
 
 
 def penalty(spec: MLPSpec, params: Params) -> Array:
-    """weight_decay/2 times the sum of W^2."""
-    if spec.weight_decay == 0:
+    """l2/2 times the sum of W^2."""
+    if spec.l2 == 0:
         return 0
-    return spec.weight_decay / 2 * sum(np.square(W).sum() for W, _ in params)
+    return spec.l2 / 2 * sum(np.square(W).sum() for W, _ in params)

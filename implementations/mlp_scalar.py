@@ -10,17 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from implementations.initial import check_batch, check_params
+from implementations.initial import check_batch, check_masks, check_params
 from implementations.interface import (
     Array,
     MLPSpec,
     Params,
     Tree,
+    layer_masks,
+    map_tree,
     refuse_device,
     refuse_dtype,
-    refuse_masks,
+    refuse_forward_only,
+    require_masks,
 )
-from implementations.parts_scalar import ACTIVATIONS, LOSSES, OPTIMIZERS
+from implementations.parts_scalar import ACTIVATIONS, LOSSES, update
+from implementations.parts_scalar import init_state as init_state  # a part of the contract
 
 DTYPES: tuple[str, ...] = ("float64",)  # a Python float is a double
 
@@ -45,6 +49,12 @@ def batch_from_numpy(spec: MLPSpec, X: Array, y: Array, device: str) -> tuple[Ar
     return X.tolist(), y.tolist()
 
 
+def masks_from_numpy(spec: MLPSpec, masks: Tree, device: str) -> Tree:
+    """Lists of floats."""
+    refuse_device("scalar", device, devices())
+    return map_tree(lambda mask: mask.tolist(), check_masks(spec, masks))
+
+
 def to_numpy(tree: Tree) -> Tree:
     """Arrays for rows of floats; tuples and lists of tuples keep their nesting."""
     if isinstance(tree, tuple) or (isinstance(tree, list) and isinstance(tree[0], tuple)):
@@ -57,10 +67,10 @@ def synchronize(tree: Tree) -> None:
 
 
 def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None, trace: Any = None) -> Any:
-    """Outputs (batch, outputs); `trace` collects (a_{l-1}, z_l, a_l) per layer."""
-    refuse_masks(masks)
+    """Outputs (batch, outputs); `trace` collects (a_{l-1}, z_l, g(z_l), m_l) per layer."""
     a = X
-    for (W, b), name in zip(params, spec.activations, strict=True):
+    layers = zip(params, spec.activations, layer_masks(spec, masks, len(X)), strict=True)
+    for (W, b), name, m in layers:
         g, _ = ACTIVATIONS[name]
         columns = list(zip(*W, strict=True))
         z = []
@@ -71,7 +81,9 @@ def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None, trace: 
             z.append(z_n)
         a_in, a = a, [[g(z_nj) for z_nj in z_n] for z_n in z]  # F2
         if trace is not None:
-            trace.append((a_in, z, a))
+            trace.append((a_in, z, a, m))
+        if m is not None:
+            a = times(m, a)  # F3
     return a
 
 
@@ -87,19 +99,19 @@ def backward(spec: MLPSpec, params: Params, trace: Any, y: Array) -> Params:
     grads: Params = []
     for layer in reversed(range(len(params))):
         W, b = params[layer]
-        a_in, z, a = trace[layer]
+        a_in, z, a, m = trace[layer]
         _, dg = ACTIVATIONS[spec.activations[layer]]
-        # a_nj = g(z_nj)
-        for delta_n, z_n, a_n in zip(delta, z, a, strict=True):
-            for j, (z_nj, a_nj) in enumerate(zip(z_n, a_n, strict=True)):
-                delta_n[j] *= dg(z_nj, a_nj)  # B1, B4
+        # a_nj = m_nj * g(z_nj)
+        if m is not None:
+            delta = times(m, delta)  # B4
+        delta = times(delta, [list(map(dg, *rows)) for rows in zip(z, a, strict=True)])  # B1, B4
         # z_nj = sum over i of a_ni * W_ij
         rows, columns = list(zip(*a_in, strict=True)), list(zip(*delta, strict=True))
         dW = [[dot(a_i, delta_j) for delta_j in columns] for a_i in rows]  # B2
-        if spec.weight_decay:
+        if spec.l2:
             for dW_i, W_i in zip(dW, W, strict=True):
                 for j, W_ij in enumerate(W_i):
-                    dW_i[j] += spec.weight_decay * W_ij  # B2
+                    dW_i[j] += spec.l2 * W_ij  # B2
         # z_nj = ... + b_j
         grads.insert(0, (dW, b if b is None else [sum(delta_j) for delta_j in columns]))  # B3
         # z_nj = sum over i of a_ni * W_ij
@@ -112,15 +124,11 @@ def loss_and_grad(
     spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None
 ) -> tuple[float, Params]:
     """Loss, and grads nested like params."""
+    refuse_forward_only(spec)
     trace: list[Any] = []
     outputs = forward(spec, params, X, masks, trace)
     value = LOSSES[spec.loss][0](outputs, y) + penalty(spec, params)  # L1, L2
     return value, backward(spec, params, trace, y)
-
-
-def init_state(spec: MLPSpec, params: Params) -> Tree:
-    """The optimiser's state before the first step."""
-    return OPTIMIZERS[spec.optimizer][0](params)
 
 
 def train_step(
@@ -133,18 +141,24 @@ def train_step(
     masks: Tree = None,
 ) -> tuple[Params, Tree, float]:
     """Params and state after one update in place, and the loss before it."""
+    require_masks(spec, masks)
     value, grads = loss_and_grad(spec, params, X, y, masks)
-    params, state = OPTIMIZERS[spec.optimizer][1](params, grads, state, learning_rate)
+    params, state = update(spec, params, grads, state, learning_rate)
     return params, state, value
 
 
 def penalty(spec: MLPSpec, params: Params) -> float:
-    """weight_decay/2 times the sum of W^2."""
-    if spec.weight_decay == 0:
+    """l2/2 times the sum of W^2."""
+    if spec.l2 == 0:
         return 0.0
-    return spec.weight_decay / 2 * sum(W_ij**2 for W, _ in params for W_i in W for W_ij in W_i)
+    return spec.l2 / 2 * sum(W_ij**2 for W, _ in params for W_i in W for W_ij in W_i)
 
 
 def dot(u: Sequence[float], v: Sequence[float]) -> float:
     """Sum of products: the innermost loop, in the form that CPython runs fastest."""
     return sum(map(mul, u, v))
+
+
+def times(A: Array, B: Array) -> Array:
+    """Elementwise product of two lists of rows."""
+    return [list(map(mul, A_n, B_n)) for A_n, B_n in zip(A, B, strict=True)]

@@ -9,18 +9,21 @@ from typing import Any
 
 import torch
 
-from implementations.initial import check_batch, check_params
+from implementations.initial import check_batch, check_masks, check_params
 from implementations.interface import (
     Array,
     MLPSpec,
     Params,
     Tree,
+    layer_masks,
     map_tree,
     refuse_device,
     refuse_dtype,
-    refuse_masks,
+    refuse_forward_only,
+    require_masks,
 )
-from implementations.parts_torch import ACTIVATIONS, LOSSES, OPTIMIZERS
+from implementations.parts_torch import ACTIVATIONS, LOSSES, update
+from implementations.parts_torch import init_state as init_state  # a part of the contract
 
 DTYPES: tuple[str, ...] = ("float32", "float64")
 # "float32" means IEEE float32: TF32 is a precision of its own, never a default.
@@ -49,6 +52,12 @@ def batch_from_numpy(spec: MLPSpec, X: Array, y: Array, device: str) -> tuple[Ar
     return torch.tensor(X, device=device), torch.tensor(y, device=device)
 
 
+def masks_from_numpy(spec: MLPSpec, masks: Tree, device: str) -> Tree:
+    """Tensors."""
+    refuse_device("torch", device, devices())
+    return map_tree(lambda m: torch.tensor(m, device=device), check_masks(spec, masks))
+
+
 def to_numpy(tree: Tree) -> Tree:
     """Arrays in the CPU's memory."""
     return map_tree(lambda t: t.detach().cpu().numpy().copy(), tree)
@@ -65,12 +74,14 @@ def synchronize(tree: Tree) -> None:
 
 def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None) -> Array:
     """Outputs (batch, outputs)."""
-    refuse_masks(masks)
     a = X
-    for (W, b), name in zip(params, spec.activations, strict=True):
+    layers = zip(params, spec.activations, layer_masks(spec, masks, len(X)), strict=True)
+    for (W, b), name, m in layers:
         g = ACTIVATIONS[name]
         z = a @ W if b is None else torch.addmm(b, a, W)  # F1
         a = g(z)  # F2
+        if m is not None:
+            a = m * a  # F3
     return a
 
 
@@ -87,16 +98,12 @@ def loss_and_grad(
     spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None
 ) -> tuple[Array, Params]:
     """Loss, and grads nested like params."""
+    refuse_forward_only(spec)
     leaves = map_tree(lambda p: p.detach().requires_grad_(), params)
     value = loss(spec, leaves, X, y, masks)
     flat = [p for layer in leaves for p in layer if p is not None]
     found = iter(torch.autograd.grad(value, flat))
     return value.detach(), map_tree(lambda _: next(found), params)
-
-
-def init_state(spec: MLPSpec, params: Params) -> Tree:
-    """The optimiser's state before the first step."""
-    return OPTIMIZERS[spec.optimizer][0](params)
 
 
 def train_step(
@@ -109,16 +116,17 @@ def train_step(
     masks: Tree = None,
 ) -> tuple[Params, Tree, Array]:
     """Params and state after one update in place, and the loss before it."""
+    require_masks(spec, masks)
     value, grads = loss_and_grad(spec, params, X, y, masks)
-    params, state = OPTIMIZERS[spec.optimizer][1](params, grads, state, learning_rate)
+    params, state = update(spec, params, grads, state, learning_rate)
     return params, state, value
 
 
 def penalty(spec: MLPSpec, params: Params) -> Array:
-    """weight_decay/2 times the sum of W^2."""
-    if spec.weight_decay == 0:
+    """l2/2 times the sum of W^2."""
+    if spec.l2 == 0:
         return 0
-    return spec.weight_decay / 2 * sum(W.square().sum() for W, _ in params)
+    return spec.l2 / 2 * sum(W.square().sum() for W, _ in params)
 
 
 def describe(device: str) -> dict[str, str]:

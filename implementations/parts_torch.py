@@ -1,21 +1,74 @@
 """Tables of the torch network: activations, losses and optimisers on tensors.
 
-No derivative stands here: autograd has one for each of these operations.
+No derivative stands here: autograd has one for each of these operations. sgd is one line and
+written out; every other rule is torch.optim's.
 """
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
+
+from implementations.interface import (
+    ADADELTA_EPS,
+    ADAGRAD_EPS,
+    ADAM_EPS,
+    BETA1,
+    BETA2,
+    LEAKY_SLOPE,
+    LIF_WIDTH,
+    MOMENTUM,
+    RHO,
+    T_REF,
+    TAU,
+    MLPSpec,
+)
+
+# torch's own softplus is z above 20, which is off by 1e-10; beyond 40 it is exact in float64.
+softplus = partial(functional.softplus, threshold=40)
+
+
+def lif_rate(v: Tensor) -> Tensor:
+    """1 / (T_REF + TAU log(1 + 1/j)), where log(1 + 1/j) = log(1 + j) - log(j) for any j > 0."""
+    u = (v - 1) / LIF_WIDTH
+    log_softplus = torch.where(u < -40, u, softplus(u.clamp(min=-40)).log())
+    j = LIF_WIDTH * softplus(u)
+    return 1 / (T_REF + TAU * (j.log1p() - math.log(LIF_WIDTH) - log_softplus))
+
+
+def unit_step(z: Tensor) -> Tensor:
+    """1 for z > 0, else 0."""
+    return (z > 0).to(z.dtype)
+
 
 # name: g(z)
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda z: z,
     "relu": torch.relu,
+    "leaky_relu": partial(functional.leaky_relu, negative_slope=LEAKY_SLOPE),
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
+    "gelu": partial(functional.gelu, approximate="tanh"),
+    "silu": functional.silu,
+    "softplus": softplus,
+    "lif_rate": lif_rate,
+    "unit_step": unit_step,
 }
+
+
+def one_hot(outputs: Tensor) -> Tensor:
+    """1 at each row's largest output (the first of equals), 0 elsewhere."""
+    return functional.one_hot(outputs.argmax(dim=1), outputs.shape[1]).to(outputs.dtype)
+
+
+def binary_cross_entropy(outputs: Tensor, y: Tensor) -> Tensor:
+    """1/batch of the sum of -y log p - (1 - y) log(1 - p); torch's mean is over all entries."""
+    total = functional.binary_cross_entropy_with_logits(outputs, y, reduction="sum")
+    return total / len(y)
 
 
 def mse(outputs: Tensor, y: Tensor) -> Tensor:
@@ -25,26 +78,58 @@ def mse(outputs: Tensor, y: Tensor) -> Tensor:
 
 # name: loss; torch's cross_entropy is the mean of -log softmax(outputs)[y]
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "cross_entropy": torch.nn.functional.cross_entropy,
+    "cross_entropy": functional.cross_entropy,
+    "binary_cross_entropy": binary_cross_entropy,
     "mse": mse,
 }
 
-
-def sgd_init(params: Any) -> tuple[()]:
-    """Plain gradient descent has no state."""
-    return ()
-
-
-def sgd_update(params: Any, grads: Any, state: Any, learning_rate: float) -> Any:
-    """p - learning_rate * dp in place: params, state."""
-    for (W, b), (dW, db) in zip(params, grads, strict=True):
-        W.sub_(dW, alpha=learning_rate)  # U1
-        if b is not None:
-            b.sub_(db, alpha=learning_rate)  # U1
-    return params, state
-
-
-# name: (state before the first step, one update)
-OPTIMIZERS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    "sgd": (sgd_init, sgd_update)
+# name: torch's rule with our constants; U7 comes before it, in `update`
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "momentum": partial(torch.optim.SGD, momentum=MOMENTUM),  # U2
+    "nesterov": partial(torch.optim.SGD, momentum=MOMENTUM, nesterov=True),  # U3
+    "adagrad": partial(torch.optim.Adagrad, eps=ADAGRAD_EPS),  # U4
+    "adadelta": partial(torch.optim.Adadelta, rho=RHO, eps=ADADELTA_EPS),  # U5
+    "adam": partial(torch.optim.Adam, betas=(BETA1, BETA2), eps=ADAM_EPS),  # U6
+    "adamw": partial(torch.optim.AdamW, betas=(BETA1, BETA2), eps=ADAM_EPS, weight_decay=0.0),  # U6
 }
+
+
+def init_state(spec: MLPSpec, params: Any) -> Any:
+    """torch's optimiser object over the params; () for sgd, which has no state."""
+    return () if spec.optimizer == "sgd" else OPTIMIZERS[spec.optimizer](flat(params), lr=1.0)
+
+
+def update(spec: MLPSpec, params: Any, grads: Any, state: Any, learning_rate: float) -> Any:
+    """Params and state after one step of the spec's rule, in place."""
+    if spec.decay:
+        for W, _ in params:
+            W.mul_(1 - learning_rate * spec.decay)  # U7
+    if spec.optimizer == "sgd":
+        for p, dp in zip(flat(params), flat(grads), strict=True):
+            p.sub_(dp, alpha=learning_rate)  # U1
+        return params, state
+    optimizer = owning(state, flat(params))
+    for p, dp in zip(flat(params), flat(grads), strict=True):
+        p.grad = dp
+    optimizer.param_groups[0]["lr"] = learning_rate
+    optimizer.step()  # U2-U6
+    optimizer.zero_grad()
+    return params, optimizer
+
+
+def flat(tree: Any) -> list[Tensor]:
+    """The tensors of params or grads in one list."""
+    return [p for layer in tree for p in layer if p is not None]
+
+
+def owning(optimizer: Any, tensors: list[Tensor]) -> Any:
+    """The optimiser itself, or one of the same state over these tensors if it holds others.
+
+    torch.optim updates the tensors it was made with; a step must update those it is given.
+    """
+    group = optimizer.param_groups[0]
+    if all(p is q for p, q in zip(group["params"], tensors, strict=True)):
+        return optimizer
+    moved = type(optimizer)(tensors, lr=1.0)
+    moved.load_state_dict(optimizer.state_dict())  # the rule's constants come with it
+    return moved
