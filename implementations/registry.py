@@ -26,6 +26,9 @@ class Entry:
         extra: the extra of this project that installs it, or None.
         gpu: whether the framework can use a CUDA device.
         dtypes: the module's DTYPES, for its rows where it cannot be loaded.
+        kind: "idiom" (the four that are compared everywhere), "differentiation" (another way to
+            get the gradient) or "high_level" (a framework's own layers and optimisers).
+        base: the idiom whose arrays and tables it uses, or None.
     """
 
     module: str
@@ -35,8 +38,11 @@ class Entry:
     extra: str | None = None
     gpu: bool = False
     dtypes: tuple[str, ...] = ("float32", "float64")
+    kind: str = "idiom"
+    base: str | None = None
 
 
+KINDS = ("idiom", "differentiation", "high_level")
 TABLE = {
     "scalar": Entry("implementations.mlp_scalar", "looped scalar Python", dtypes=("float64",)),
     "numpy": Entry("implementations.mlp_numpy", "vectorised NumPy, backpropagation by hand"),
@@ -45,6 +51,46 @@ TABLE = {
     ),
     "jax": Entry(
         "implementations.mlp_jax", "jax.jit, jax.value_and_grad", "jax", "jax", "jax", True
+    ),
+    "graph": Entry(
+        "implementations.mlp_graph",
+        "expression graph over NumPy, reverse mode",
+        kind="differentiation",
+        base="numpy",
+    ),
+    "dual": Entry(
+        "implementations.mlp_dual",
+        "dual numbers in plain Python, forward mode",
+        dtypes=("float64",),
+        kind="differentiation",
+        base="scalar",
+    ),
+    "numerical": Entry(
+        "implementations.mlp_numerical",
+        "NumPy, complex step or central differences",
+        dtypes=("float64",),
+        kind="differentiation",
+        base="numpy",
+    ),
+    "torch_nn": Entry(
+        "implementations.mlp_torch_nn",
+        "nn.Sequential, nn.Linear, torch.optim",
+        "torch",
+        "torch",
+        "torch",
+        True,
+        kind="high_level",
+        base="torch",
+    ),
+    "flax": Entry(
+        "implementations.mlp_flax",
+        "flax.linen, optax, jax.jit",
+        "flax",
+        "flax",
+        "peers",
+        True,
+        kind="high_level",
+        base="jax",
     ),
 }
 
@@ -67,9 +113,15 @@ class BrokenImplementationError(ImportError):
     """The module is there but does not import, or lacks a part of the contract."""
 
 
-def names() -> tuple[str, ...]:
-    """The exact implementations, in the order in which reports show them."""
-    return tuple(TABLE)
+def names(kind: str = "idiom") -> tuple[str, ...]:
+    """The implementations of a kind, or of "all", in the order in which reports show them.
+
+    Raises:
+        ValueError: no such kind.
+    """
+    if kind not in (*KINDS, "all"):
+        raise ValueError(f"kind {kind!r} is not known; accepted: {', '.join(KINDS)}, all")
+    return tuple(name for name, entry in TABLE.items() if kind in (entry.kind, "all"))
 
 
 def label(name: str) -> str:
