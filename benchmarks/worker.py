@@ -266,7 +266,7 @@ class Bench:
             "loss_and_grad": lambda: {"loss with the gradient": results[0], "grads": results[1]},
             "train_step": lambda: {"loss of the step": results[2], "updated": results[0]},
         }[operation]()
-        accuracy = getattr(implementation, "ACCURACY", None)
+        accuracy = verification.declared(implementation, spec)
         self.gates[operation] = verification.judge(spec, reference, named, accuracy)
         self.first_ns[operation] = first_ns
 

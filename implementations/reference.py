@@ -64,11 +64,13 @@ def expected(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = No
     matrices = [_joined(W, b) for W, b in params]
     drops = layer_masks(spec, masks, len(X))
     inputs, zs = _propagate(spec, matrices, X, drops)
-    outputs = _value(spec.activations[-1], zs[-1])
-    slope, _ = _loss_slope(spec, outputs, y)
+    outputs = activation_value(spec.activations[-1], zs[-1])
+    slope, _ = loss_slope(spec, outputs, y)
     grads: Params = []
     for layer in reversed(range(len(matrices))):
-        delta = slope * _kept(drops[layer]) * _derivative(spec.activations[layer], zs[layer])
+        delta = (
+            slope * _kept(drops[layer]) * activation_derivative(spec.activations[layer], zs[layer])
+        )
         gradient = inputs[layer].T @ delta
         rows = len(params[layer][0])  # the row of b is not decayed, and leads nowhere
         gradient[:rows] += spec.l2 * matrices[layer][:rows]
@@ -91,7 +93,7 @@ def loss(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) 
     """The loss alone, for central differences."""
     matrices = [_joined(W, b) for W, b in params]
     _, zs = _propagate(spec, matrices, X, layer_masks(spec, masks, len(X)))
-    return _loss(spec, matrices, _value(spec.activations[-1], zs[-1]), y)
+    return _loss(spec, matrices, activation_value(spec.activations[-1], zs[-1]), y)
 
 
 def updated(spec: MLPSpec, params: Params, history: list[Params], learning_rate: float) -> Params:
@@ -169,8 +171,8 @@ def _magnitudes(
     drops: Sequence[Array | None],
 ) -> Params:
     """The gradient's sums with |term| for each term, those of g' included."""
-    outputs = _value(spec.activations[-1], zs[-1])
-    _, slope = _loss_slope(spec, outputs, y)
+    outputs = activation_value(spec.activations[-1], zs[-1])
+    _, slope = loss_slope(spec, outputs, y)
     found: Params = []
     for layer in reversed(range(len(matrices))):
         delta = slope * _kept(drops[layer]) * _derivative_terms(spec.activations[layer], zs[layer])
@@ -205,7 +207,7 @@ def _propagate(
         extended = np.hstack([a, np.ones((len(a), 1))]) if spec.bias else a
         inputs.append(extended)
         zs.append(extended @ M)
-        a = _value(name, zs[-1]) * _kept(mask)
+        a = activation_value(name, zs[-1]) * _kept(mask)
     return inputs, zs
 
 
@@ -229,7 +231,8 @@ def _soft_threshold(v: Array) -> tuple[Array, Array, Array]:
     return LIF_WIDTH * soft, np.log(LIF_WIDTH) + log_soft, steepness / LIF_WIDTH
 
 
-def _value(name: str, z: Array) -> Array:
+def activation_value(name: str, z: Array) -> Array:
+    """g(z)."""
     if name == "identity":
         return z
     if name == "relu":
@@ -254,7 +257,8 @@ def _value(name: str, z: Array) -> Array:
     raise ValueError(f"the reference does not know the activation {name!r}")
 
 
-def _derivative(name: str, z: Array) -> Array:
+def activation_derivative(name: str, z: Array) -> Array:
+    """g'(z); at a kink that of the left side."""
     if name == "identity":
         return np.ones_like(z)
     if name == "relu":
@@ -275,7 +279,7 @@ def _derivative(name: str, z: Array) -> Array:
         return _logistic(z)
     if name == "lif_rate":
         j, _, steepness = _soft_threshold(z)
-        return _value(name, z) ** 2 * TAU * steepness / (1 + j)
+        return activation_value(name, z) ** 2 * TAU * steepness / (1 + j)
     raise ValueError(f"the reference does not know a derivative of the activation {name!r}")
 
 
@@ -287,10 +291,12 @@ def _derivative_terms(name: str, z: Array) -> Array:
         return 1 + np.tanh(z) ** 2
     if name == "gelu":
         u = GELU * z * (1 + 0.044715 * z**2)
-        return 0.5 + np.abs(np.tanh(u / 2)) / 2 + np.abs(_derivative(name, z) - _logistic(u))
+        return (
+            0.5 + np.abs(np.tanh(u / 2)) / 2 + np.abs(activation_derivative(name, z) - _logistic(u))
+        )
     if name == "silu":
         return _logistic(z) + np.abs(z * _bell(z))
-    return np.abs(_derivative(name, z))
+    return np.abs(activation_derivative(name, z))
 
 
 def _loss(spec: MLPSpec, matrices: list[Array], outputs: Array, y: Array) -> float:
@@ -308,7 +314,8 @@ def _loss(spec: MLPSpec, matrices: list[Array], outputs: Array, y: Array) -> flo
     return float(value)
 
 
-def _loss_slope(spec: MLPSpec, outputs: Array, y: Array) -> tuple[Array, Array]:
+def loss_slope(spec: MLPSpec, outputs: Array, y: Array) -> tuple[Array, Array]:
+    """dloss/doutputs, and the same sum with |term| for each term."""
     batch = len(outputs)
     if spec.loss == "mse":
         return (outputs - y) / batch, (np.abs(outputs) + np.abs(y)) / batch

@@ -9,8 +9,10 @@ import importlib.util
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import cast
 
+from implementations.adapter import adapted
 from implementations.interface import Implementation
 
 
@@ -94,12 +96,6 @@ TABLE = {
     ),
 }
 
-# A contract function that is missing would surface deep inside a run, so it is looked for at load.
-REQUIRED = (
-    "DTYPES devices params_from_numpy batch_from_numpy to_numpy synchronize "
-    "forward loss loss_and_grad init_state train_step"
-).split()
-
 
 class UnknownImplementationError(ValueError):
     """The name is neither in the table nor a file nor a module."""
@@ -110,7 +106,7 @@ class NotInstalledError(ImportError):
 
 
 class BrokenImplementationError(ImportError):
-    """The module is there but does not import, or lacks a part of the contract."""
+    """The module is there but does not import, or defines nothing that could be called."""
 
 
 def names(kind: str = "idiom") -> tuple[str, ...]:
@@ -162,12 +158,12 @@ def why_not_installed(name: str) -> str | None:
 
 
 def load(name: str) -> Implementation:
-    """The module of an implementation.
+    """The module of an implementation, completed to the contract if it defines a part of it.
 
     Raises:
         UnknownImplementationError: no such name, file or module.
         NotInstalledError: its framework is not installed; the message has the command.
-        BrokenImplementationError: it is there and fails to import, or lacks a function.
+        BrokenImplementationError: it is there and fails to import, or has nothing to call.
     """
     check_name(name)
     missing = why_not_installed(name)
@@ -184,25 +180,28 @@ def load(name: str) -> Implementation:
                 f"implementation {name!r}: no module named {error.name!r}"
             ) from None
         raise _broken(name, error) from error
-    except Exception as error:  # whatever the framework's import raised is the message
+    except (Exception, SystemExit) as error:  # whatever the import raised is the message
         raise _broken(name, error) from error
-    lacking = [function for function in REQUIRED if not hasattr(module, function)]
-    if lacking:
-        raise BrokenImplementationError(f"implementation {name!r} lacks {', '.join(lacking)}")
-    return cast(Implementation, module)
+    try:
+        return cast(Implementation, adapted(module, label(name)))
+    except ValueError as error:
+        raise BrokenImplementationError(f"implementation {name!r}: {error}") from None
 
 
-def _broken(name: str, error: Exception) -> BrokenImplementationError:
+def _broken(name: str, error: BaseException) -> BrokenImplementationError:
     reason = " ".join(str(error).split()) or "no message"
     return BrokenImplementationError(
         f"implementation {name!r} is there but does not import: {type(error).__name__}: {reason}"
     )
 
 
-def _module_from_path(path: Path) -> object:
+def _module_from_path(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
     if spec is None or spec.loader is None:
         raise BrokenImplementationError(f"implementation {str(path)!r} is not a Python file")
     module = importlib.util.module_from_spec(spec)
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)  # for what lies beside the file; after everything else
     spec.loader.exec_module(module)
     return module

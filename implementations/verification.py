@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from implementations.interface import Implementation, MLPSpec, Params, Tree
-from implementations.reference import Expected, expected
+from implementations.interface import Implementation, MLPSpec, Params, Tree, map_tree
+from implementations.reference import Expected, expected, slack
 
 BOUNDS = {"float32": 1e-5, "float64": 1e-12}
 # An error in a preactivation reaches its gradient entry through softmax and g', which the sum of
@@ -31,12 +31,14 @@ class TensorCheck:
         error: max|a - ref| / max(max|ref|, floor), or None where it cannot be formed.
         bound: what the error may be.
         reason: why it disagrees, or None if it agrees.
+        ulps: max|a - ref| in units in the last place of the tensor's largest entry, in its dtype.
     """
 
     name: str
     error: float | None
     bound: float
     reason: str | None
+    ulps: float | None = None
 
     @property
     def percent_of_bound(self) -> float | None:
@@ -90,26 +92,31 @@ def compare(
     name: str = "",
     magnitudes: Tree = None,
     accuracy: Mapping[str, float] | None = None,
+    tolerance: Tree = None,
 ) -> Comparison:
-    """Compare a tree of arrays with the float64 reference, tensor by tensor.
+    """Compare a tree of arrays with the reference, tensor by tensor.
 
     Args:
-        reference: an array, or params or grads as a list of pairs (W, b).
+        reference: an array, or params or grads as a list of pairs (W, b); of float64, or of
+            exact numbers (objects, see `oracle`).
         actual: what an implementation found, as NumPy arrays in the same nesting.
         dtype: what `actual` must be made of.
         name: of the tensor, or a pattern with {} for the "W1" of each of several.
         magnitudes: like `reference`; the sum of |terms| behind each entry (used in float64).
         accuracy: an inexact implementation's declared bound per dtype.
+        tolerance: like `reference`; by how much each entry may differ before it counts.
     """
     limit = bound(dtype, accuracy)
     checks = []
+    extra = iter(_leaves(tolerance))
     for path, ref, found, terms in _walk(reference, actual, magnitudes):
+        allowed = next(extra, None)
         label = name.format(path) if path else name
         if isinstance(found, str):
             checks.append(TensorCheck(label, None, limit, f"{label}: {found}"))
         else:
             exact = terms if dtype == "float64" and accuracy is None else None
-            checks.append(_check(label, ref, found, dtype, limit, exact))
+            checks.append(_check(label, ref, found, dtype, limit, exact, allowed))
     return Comparison(tuple(checks))
 
 
@@ -118,6 +125,7 @@ def judge(
     reference: Expected,
     results: Mapping[str, Tree],
     accuracy: Mapping[str, float] | None = None,
+    bounds: Mapping[str, float] | None = None,
 ) -> Comparison:
     """Compare what an implementation found on a batch: outputs, losses, gradient, one step.
 
@@ -126,7 +134,8 @@ def judge(
         reference: what should have been found.
         results: NumPy trees by name, any of "outputs", "loss", "loss with the gradient",
             "grads", "loss of the step" and "updated".
-        accuracy: an inexact implementation's declared bound per dtype.
+        accuracy: an inexact implementation's declared bound per dtype, of its gradient and step.
+        bounds: other bounds than the standard ones, of everything.
     """
     wanted: dict[str, tuple[Tree, str, Tree]] = {
         "outputs": (reference.outputs, "outputs", None),
@@ -139,10 +148,32 @@ def judge(
     checks: tuple[TensorCheck, ...] = ()
     for key, found in results.items():
         ref, name, magnitudes = wanted[key]
+        turned = None
+        if key == "updated":
+            limit = bound(spec.dtype, accuracy or bounds)
+            turned = slack(spec, as_float64(reference.grads), reference.learning_rate, limit)
         checks += compare(
-            ref, found, spec.dtype, name=name, magnitudes=magnitudes, accuracy=accuracy
+            ref,
+            found,
+            spec.dtype,
+            name=name,
+            magnitudes=magnitudes,
+            accuracy=(accuracy if key in ("grads", "updated") else None) or bounds,
+            tolerance=turned,
         ).tensors
     return Comparison(checks)
+
+
+def declared(implementation: Implementation, spec: MLPSpec) -> Mapping[str, float] | None:
+    """The accuracy that an inexact implementation declares for a spec; None if it is exact."""
+    if hasattr(implementation, "accuracy"):
+        return implementation.accuracy(spec)
+    return getattr(implementation, "ACCURACY", None)
+
+
+def as_float64(tree: Tree) -> Tree:
+    """The tree with exact numbers rounded to float64."""
+    return map_tree(lambda array: np.asarray(array).astype(np.float64), tree)
 
 
 def run(
@@ -153,16 +184,18 @@ def run(
     y: Any,
     device: str,
     learning_rate: float,
+    masks: Tree = None,
 ) -> dict[str, Tree]:
     """Everything `judge` compares, computed through the contract's functions."""
     batch = implementation.batch_from_numpy(spec, X, y, device)
     placed = implementation.params_from_numpy(spec, params, device)
-    outputs = implementation.forward(spec, placed, batch[0])
-    value = implementation.loss(spec, placed, *batch)
-    value_too, grads = implementation.loss_and_grad(spec, placed, *batch)
+    given = () if masks is None else (implementation.masks_from_numpy(spec, masks, device),)
+    outputs = implementation.forward(spec, placed, batch[0], *given)
+    value = implementation.loss(spec, placed, *batch, *given)
+    value_too, grads = implementation.loss_and_grad(spec, placed, *batch, *given)
     state = implementation.init_state(spec, placed)
     copy = implementation.params_from_numpy(spec, params, device)
-    new, _, before = implementation.train_step(spec, copy, state, *batch, learning_rate)
+    new, _, before = implementation.train_step(spec, copy, state, *batch, learning_rate, *given)
     found = {
         "outputs": outputs,
         "loss": value,
@@ -176,19 +209,33 @@ def run(
 
 
 def check(
-    implementation: Implementation, spec: MLPSpec, params: Params, X: Any, y: Any, device: str
+    implementation: Implementation,
+    spec: MLPSpec,
+    params: Params,
+    X: Any,
+    y: Any,
+    device: str,
+    masks: Tree = None,
 ) -> Comparison:
     """Run an implementation on one batch and compare everything with the reference.
 
     An exception is a verdict, never an agreement.
     """
-    reference = expected(spec, params, X, y)
+    reference = expected(spec, params, X, y, masks)
     try:
-        results = run(implementation, spec, params, X, y, device, reference.learning_rate)
+        results = run(implementation, spec, params, X, y, device, reference.learning_rate, masks)
     except Exception as error:
         reason = f"raised {type(error).__name__}: {' '.join(str(error).split())}"
         return Comparison((TensorCheck("call", None, bound(spec.dtype), reason),))
-    return judge(spec, reference, results, getattr(implementation, "ACCURACY", None))
+    return judge(spec, reference, results, declared(implementation, spec))
+
+
+def _leaves(tree: Tree) -> Iterator[Any]:
+    if isinstance(tree, list | tuple):
+        for branch in tree:
+            yield from _leaves(branch)
+    elif tree is not None:
+        yield tree
 
 
 def _walk(ref: Tree, found: Tree, terms: Tree, path: str = "") -> Iterator[tuple[Any, ...]]:
@@ -210,23 +257,41 @@ def _walk(ref: Tree, found: Tree, terms: Tree, path: str = "") -> Iterator[tuple
                 yield from _walk(r, f, t, letter + path)
     elif (ref is None) != (found is None):
         yield path, ref, f"expected {_kind(ref)}, got {_kind(found)}", None
+    elif isinstance(found, Strange | list | tuple | dict):
+        yield path, ref, f"expected an array, got {_kind(found)}", None
     elif ref is not None:
         yield path, ref, found, terms
 
 
+class Strange:
+    """A result that is no array, of which only the type is known."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+
 def _kind(value: Any) -> str:
+    if isinstance(value, Strange):
+        return value.kind
     if isinstance(value, list | tuple):
         return f"a {type(value).__name__} of {len(value)}"
     return "None" if value is None else type(value).__name__
 
 
 def _check(
-    name: str, ref: Any, found: Any, dtype: str, limit: float, terms: Any | None
+    name: str,
+    ref: Any,
+    found: Any,
+    dtype: str,
+    limit: float,
+    terms: Any | None,
+    allowed: Any | None = None,
 ) -> TensorCheck:
-    ref, found = np.asarray(ref, np.float64), np.asarray(found)
+    exact, found = np.asarray(ref), np.asarray(found)
+    ref = exact.astype(np.float64)  # exact numbers are rounded only where they are shown
 
-    def no(reason: str, error: float | None = None) -> TensorCheck:
-        return TensorCheck(name, error, limit, f"{name}: {reason}")
+    def no(reason: str, error: float | None = None, ulps: float | None = None) -> TensorCheck:
+        return TensorCheck(name, error, limit, f"{name}: {reason}", ulps)
 
     if found.shape != ref.shape:
         return no(f"shape {found.shape}, expected {ref.shape}")
@@ -236,16 +301,26 @@ def _check(
         return no("the reference is not finite here; nothing can be said")
     if not np.isfinite(found).all():
         return no(f"{np.count_nonzero(~np.isfinite(found))} of {found.size} values not finite")
-    difference = np.abs(found.astype(np.float64) - ref)
-    scale = max(float(np.max(np.abs(ref), initial=0.0)), floor(dtype))
-    error = float(np.max(difference, initial=0.0)) / scale
+    if exact.dtype == object:  # a float minus an exact number is exact but for its own rounding
+        difference = np.asarray(np.abs(found.astype(object) - exact), np.float64)
+    else:
+        difference = np.abs(found.astype(np.float64) - ref)
+    if allowed is not None:
+        difference = np.maximum(difference - allowed, 0)
+    largest = float(np.max(np.abs(ref), initial=0.0))
+    farthest = float(np.max(difference, initial=0.0))
+    error = farthest / max(largest, floor(dtype))
+    ulps = farthest / float(np.spacing(np.asarray(max(largest, floor(dtype)), dtype)))
     if not error <= limit:
         where = tuple(int(i) for i in np.unravel_index(np.argmax(difference), ref.shape))
         at = f" at {where}" if where else ""
+        if largest < floor(dtype):
+            return no(f"got {found[where]:.6g}{at}, expected zeros", error, ulps)
         return no(
-            f"error {error:.2g} is {100 * error / limit:.0f} % of its bound {limit:g}{at} "
+            f"error {error:.2g} is {_digits(100 * error / limit)} % of its bound {limit:g}{at} "
             f"(got {found[where]:.6g}, expected {ref[where]:.6g})",
             error,
+            ulps,
         )
     if terms is not None:
         share = difference / np.maximum(np.asarray(terms), floor(dtype))
@@ -255,5 +330,10 @@ def _check(
                 f"entry {where} is {found[where]:.6g}, expected {ref[where]:.6g}: off by "
                 f"{np.max(share):.2g} of the terms that it sums (bound {ELEMENTWISE_BOUND:g})",
                 error,
+                ulps,
             )
-    return TensorCheck(name, error, limit, None)
+    return TensorCheck(name, error, limit, None, ulps)
+
+
+def _digits(percent: float) -> str:
+    return f"{percent:.0f}" if percent < 1e6 else f"{percent:.1e}"

@@ -142,13 +142,11 @@ def test_both_checks_fail_when_the_reference_has_a_fault(
     assert mp_error(spec) < 1e-14 and directional_error(spec, 3) < 1e-6
 
     if fault == "derivative":
-        right = reference._derivative
-        monkeypatch.setattr(reference, "_derivative", lambda n, z: right(n, z) * 1.001)
+        right = reference.activation_derivative
+        monkeypatch.setattr(reference, "activation_derivative", lambda n, z: right(n, z) * 1.001)
     else:
-        slope = reference._loss_slope
-        monkeypatch.setattr(
-            reference, "_loss_slope", lambda *a: tuple(s * 1.001 for s in slope(*a))
-        )
+        slope = reference.loss_slope
+        monkeypatch.setattr(reference, "loss_slope", lambda *a: tuple(s * 1.001 for s in slope(*a)))
 
     assert mp_error(spec) > 1e-5
     assert directional_error(spec, 3) > 1e-5
