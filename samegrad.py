@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 USAGE = """usage: samegrad benchmark [OPTIONS]     measure speed; options as of pytest --benchmark
+       samegrad verify [IMPLEMENTATION...] [OPTIONS]   is a gradient right? --help says more
        samegrad render JOURNAL... [--output DIR]   write the report of journals"""
 
 
@@ -20,6 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["benchmark"]:
         return _benchmark(given[1:])
+    if given[:1] == ["verify"]:
+        from implementations.__main__ import main as implementations_main
+
+        return implementations_main(given, "samegrad")
     if given[:1] == ["render"]:
         from reports.__main__ import main as reports_main
 

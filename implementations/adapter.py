@@ -69,8 +69,9 @@ class Adapted:
         return map_tree(np.array, check_masks(spec, masks))
 
     def to_numpy(self, tree: Tree) -> Tree:
-        """Copies; a loss that is a plain number gets its place in an array."""
-        return map_tree(np.array, tree)
+        """Copies of arrays and numbers; whatever else stands there stays for the comparison."""
+        arrays = (np.ndarray, np.generic, float, int)
+        return map_tree(lambda leaf: np.array(leaf) if isinstance(leaf, arrays) else leaf, tree)
 
     def synchronize(self, tree: Tree) -> None:
         """Nothing to wait for: a NumPy call returns when its result is there."""

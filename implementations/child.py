@@ -65,11 +65,14 @@ def answer(request: Message, send: Send) -> None:
     if request["device"] not in devices:
         send({"complete": True})
         return
-    with precision(implementation, request["precision"]):
-        for task in request["tasks"]:
-            problem = decode_problem(task["problem"])
-            if problem.spec.dtype in implementation.DTYPES:
-                run(implementation, task, problem, request["device"], send)
+    try:
+        with precision(implementation, request["precision"]):
+            for task in request["tasks"]:
+                problem = decode_problem(task["problem"])
+                if problem.spec.dtype in implementation.DTYPES:
+                    run(implementation, task, problem, request["device"], send)
+    except NotImplementedError as error:  # of `precision`: `run` sends what the calls raise
+        send({"unavailable": str(error)})
     send({"complete": True})
 
 
@@ -77,7 +80,9 @@ def precision(implementation: Implementation, name: str) -> Any:
     """The implementation's own way to compute products in fewer digits; nothing for IEEE."""
     if name == "ieee":
         return contextlib.nullcontext()
-    return implementation.precision(name)  # type: ignore[attr-defined] # asked for by name
+    if not hasattr(implementation, "precision"):
+        raise NotImplementedError(f"it has no precision {name}")
+    return implementation.precision(name)
 
 
 def run(

@@ -37,6 +37,9 @@ from implementations.mlp_jax import (
     params_from_numpy as placed_params,
 )
 from implementations.mlp_jax import (
+    precision as precision,
+)
+from implementations.mlp_jax import (
     synchronize as synchronize,
 )
 from implementations.mlp_jax import (

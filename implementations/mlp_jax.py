@@ -4,6 +4,8 @@ XLA compiles each function once per spec and shape and runs it as a whole. Neith
 optax is used, so that the equations stay visible.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -139,6 +141,15 @@ def describe(device: str) -> dict[str, str]:
         "device": str(jax.devices(device)[0].device_kind),
         "float32 products": "IEEE float32",
     }
+
+
+@contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Products of float32 networks in fewer digits, which a GPU has: "tf32" or "bfloat16"."""
+    if "cuda" not in devices():
+        raise NotImplementedError(f"jax has no precision {name} on this machine")
+    with jax.default_matmul_precision({"tf32": "tensorfloat32"}.get(name, name)):
+        yield
 
 
 def _placed(array: Any, device: str) -> Array:

@@ -4,9 +4,6 @@ torch's kernels do the work, one operation at a time, and record what autograd n
 nn.Module nor torch.optim is used, so that the equations stay visible.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 
 from implementations.initial import check_batch, check_masks, check_params
@@ -22,8 +19,11 @@ from implementations.interface import (
     refuse_forward_only,
     require_masks,
 )
-from implementations.parts_torch import ACTIVATIONS, LOSSES, update
+from implementations.parts_torch import ACTIVATIONS, LOSSES, update, widened
+from implementations.parts_torch import describe as describe
+from implementations.parts_torch import events as events
 from implementations.parts_torch import init_state as init_state  # a part of the contract
+from implementations.parts_torch import precision as precision
 
 DTYPES: tuple[str, ...] = ("float32", "float64")
 # "float32" means IEEE float32: TF32 is a precision of its own, never a default.
@@ -60,7 +60,7 @@ def masks_from_numpy(spec: MLPSpec, masks: Tree, device: str) -> Tree:
 
 def to_numpy(tree: Tree) -> Tree:
     """Arrays in the CPU's memory."""
-    return map_tree(lambda t: t.detach().cpu().numpy().copy(), tree)
+    return map_tree(lambda t: widened(t.detach()).cpu().numpy().copy(), tree)
 
 
 def synchronize(tree: Tree) -> None:
@@ -127,33 +127,3 @@ def penalty(spec: MLPSpec, params: Params) -> Array:
     if spec.l2 == 0:
         return 0
     return spec.l2 / 2 * sum(W.square().sum() for W, _ in params)
-
-
-def describe(device: str) -> dict[str, str]:
-    """What torch says of itself."""
-    facts = {
-        "torch": torch.__version__,
-        "threads": str(torch.get_num_threads()),
-        "float32 products": "IEEE float32",
-        "blas": "MKL" if torch.backends.mkl.is_available() else "other",
-    }
-    if device == "cuda":
-        facts |= {"gpu": torch.cuda.get_device_name(), "cuda": str(torch.version.cuda)}
-    return facts
-
-
-def events(device: str) -> tuple[Callable[[], None], Callable[[], Callable[[], int]]] | None:
-    """CUDA events round device work: start(), then stop() which gives a reader of nanoseconds."""
-    if device != "cuda":
-        return None
-    first = torch.cuda.Event(enable_timing=True)
-    last = torch.cuda.Event(enable_timing=True)
-
-    def stop() -> Callable[[], int]:
-        last.record()
-        return lambda: round(first.elapsed_time(last) * 1e6)  # elapsed_time is in milliseconds
-
-    def start() -> Any:
-        first.record()
-
-    return start, stop

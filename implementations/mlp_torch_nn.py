@@ -36,6 +36,9 @@ from implementations.mlp_torch import (
 from implementations.mlp_torch import (
     events as events,
 )
+from implementations.mlp_torch import (
+    precision as precision,
+)
 from implementations.mlp_torch import synchronize as synchronize_tensors
 from implementations.mlp_torch import (
     to_numpy as arrays_to_numpy,

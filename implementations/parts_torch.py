@@ -1,11 +1,12 @@
-"""Tables of the torch network: activations, losses and optimisers on tensors.
+"""Tables of the torch network: activations, losses and optimisers on tensors; torch's devices.
 
 No derivative stands here: autograd has one for each of these operations. sgd is one line and
 written out; every other rule is torch.optim's.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -133,3 +134,55 @@ def owning(optimizer: Any, tensors: list[Tensor]) -> Any:
     moved = type(optimizer)(tensors, lr=1.0)
     moved.load_state_dict(optimizer.state_dict())  # the rule's constants come with it
     return moved
+
+
+def describe(device: str) -> dict[str, str]:
+    """What torch says of itself."""
+    facts = {
+        "torch": torch.__version__,
+        "threads": str(torch.get_num_threads()),
+        "float32 products": "IEEE float32",
+        "blas": "MKL" if torch.backends.mkl.is_available() else "other",
+    }
+    if device == "cuda":
+        facts |= {"gpu": torch.cuda.get_device_name(), "cuda": str(torch.version.cuda)}
+    return facts
+
+
+def events(device: str) -> tuple[Callable[[], None], Callable[[], Callable[[], int]]] | None:
+    """CUDA events round device work: start(), then stop() which gives a reader of nanoseconds."""
+    if device != "cuda":
+        return None
+    first = torch.cuda.Event(enable_timing=True)
+    last = torch.cuda.Event(enable_timing=True)
+
+    def stop() -> Callable[[], int]:
+        last.record()
+        return lambda: round(first.elapsed_time(last) * 1e6)  # elapsed_time is in milliseconds
+
+    def start() -> Any:
+        first.record()
+
+    return start, stop
+
+
+@contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Products of float32 networks in fewer digits: "tf32" (on a GPU), "bfloat16" by autocast."""
+    cuda = torch.cuda.is_available()
+    if name == "bfloat16":
+        with torch.autocast("cuda" if cuda else "cpu", torch.bfloat16):
+            yield
+    elif name == "tf32" and cuda:
+        torch.backends.cuda.matmul.fp32_precision = "tf32"
+        try:
+            yield
+        finally:
+            torch.backends.cuda.matmul.fp32_precision = "ieee"
+    else:
+        raise NotImplementedError(f"torch has no precision {name} on this machine")
+
+
+def widened(tensor: Tensor) -> Tensor:
+    """The tensor, from bfloat16 to float32: NumPy has no bfloat16."""
+    return tensor.float() if tensor.dtype == torch.bfloat16 else tensor

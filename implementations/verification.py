@@ -1,5 +1,8 @@
 """Comparison with the reference: what agrees, what does not, and by how much.
 
+For people's own tests: `assert_gradients_agree` for a network behind the contract or a part of
+it, and `check_gradient` (see `gradient_check`) for any gradient of any loss.
+
 A tensor agrees when nesting, shape and dtype are as expected, everything is finite on both
 sides, and max|a - ref| / max(max|ref|, floor) is within the bound of its dtype. In float64
 every entry is held, besides, to the size of the terms that it sums, so that a small entry with
@@ -7,7 +10,7 @@ a wrong sign does not hide behind a large one. Nothing agrees by default: no ten
 exception or a missing result is a disagreement.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,7 +114,7 @@ def compare(
     extra = iter(_leaves(tolerance))
     for path, ref, found, terms in _walk(reference, actual, magnitudes):
         allowed = next(extra, None)
-        label = name.format(path) if path else name
+        label = name.format(path or "params")
         if isinstance(found, str):
             checks.append(TensorCheck(label, None, limit, f"{label}: {found}"))
         else:
@@ -162,6 +165,37 @@ def judge(
             tolerance=turned,
         ).tensors
     return Comparison(checks)
+
+
+def assert_gradients_agree(
+    implementation: Any,
+    *,
+    specs: Sequence[MLPSpec] | None = None,
+    batch_size: int = 6,
+    device: str = "cpu",
+    seed: int = 0,
+) -> None:
+    """For your own test suite: pass if a gradient is right, else say what is wrong and where.
+
+    Runs in this process, unlike `verify`: a file that hangs or exits takes the test with it.
+
+    Args:
+        implementation: a name of the table, a path, a dotted module name, or a module (or any
+            object) with `loss_and_grad(spec, params, X, y)` and what else of the contract there is.
+        specs: the networks to try; by default those of `verify`, in every dtype that it has.
+        batch_size: of the batches for `specs`.
+        device: where it runs.
+        seed: of weights and batches.
+
+    Raises:
+        AssertionError: something disagrees, or nothing could be checked; the message is the
+            verdict with the place of the fault.
+    """
+    from implementations import in_process  # it needs this module
+
+    problem = in_process.complaint(implementation, specs, batch_size, device, seed)
+    if problem:
+        raise AssertionError(problem)
 
 
 def declared(implementation: Implementation, spec: MLPSpec) -> Mapping[str, float] | None:
@@ -337,3 +371,11 @@ def _check(
 
 def _digits(percent: float) -> str:
     return f"{percent:.0f}" if percent < 1e6 else f"{percent:.1e}"
+
+
+def __getattr__(name: str) -> Any:
+    if name == "check_gradient":  # it compares with what this module defines, so it comes last
+        from implementations.gradient_check import check_gradient
+
+        return check_gradient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
