@@ -43,6 +43,8 @@ def measure(
     for name, value in (("batch_size", batch_size), ("processes", processes)):
         if type(value) is not int or value < 1:
             raise ValueError(f"{name} {value!r} is not accepted; give a whole number >= 1")
+    if spec.dropout:
+        raise ValueError("a network with dropout is not timed: its masks are no part of a batch")
     probed = next(iter(probes.probe([implementation], [device], {}).values()))
     if probed.reason or probed.failed:
         raise ImportError(probed.reason or probed.failed[device])

@@ -28,6 +28,7 @@ class Workload:
     source: str = "standard normal inputs, random labels, in the shape of the task"
 
 
+COST = "cost"  # of differentiation: these workloads' names go on with the number of parameters
 DIGITS = Workload("digits", MLPSpec((64, 32, 10)), 1437, "scikit-learn's packaged real digits")
 LINE_LENGTH = Workload(
     "line_length",
@@ -39,6 +40,15 @@ MNIST = Workload("mnist", MLPSpec((784, 128, 64, 10)), 60_000)
 NEWSGROUPS = Workload("newsgroups", MLPSpec((300, 2048, 256, 20)), 11_314)
 CIFAR = Workload("cifar", MLPSpec((3072, 512, 10)), 50_000)
 WIDE = Workload("wide", MLPSpec((1024, 2048, 2048, 10)), 8_192)
+
+
+COST_OUTPUTS = 4
+
+
+def cost(units: int) -> Workload:
+    """A small smooth network, one of a series, for the cost of differentiation."""
+    spec = MLPSpec((8, units, COST_OUTPUTS), "tanh")
+    return Workload(f"{COST}{spec.parameters}", spec, 8)
 
 
 def width(units: int) -> Workload:
@@ -108,6 +118,15 @@ class Case:
         return ("loss_and_grad", "train_step")
 
     @property
+    def group(self) -> str:
+        """Which rows are shown beside it."""
+        problem = self.problem
+        if problem.workload.startswith(COST):
+            return f"cost of differentiation, {problem.spec.parameters} parameters"
+        parts = [problem.workload, self.operation, f"batch {problem.batch_size}"]
+        return " ".join([*parts, problem.spec.dtype])
+
+    @property
     def calls_per_epoch(self) -> int:
         """Steps that one call of the operation makes: 1, or those of an epoch."""
         if self.operation != "epoch":
@@ -135,7 +154,7 @@ def flops(spec: MLPSpec, operation: str, examples: int) -> int:
     forward = 2 * examples * sum(weights)
     if operation == "forward":
         return forward
-    return forward + 2 * examples * sum(weights) + 2 * examples * sum(weights[1:])
+    return 2 * forward + 2 * examples * sum(weights[1:])
 
 
 @dataclass(frozen=True)
@@ -146,12 +165,17 @@ class Line:
     batch_sizes: tuple[int, ...]
     operations: tuple[str, ...]
     dtypes: tuple[str, ...] = ("float32",)
+    kind: str = "idiom"  # which implementations have it unless some are named; "all"
 
 
 BOTH = ("float32", "float64")
 HELLO = (
     Line(DIGITS, (32,), STEP, BOTH),
     Line(MNIST, (32,), ("train_step",)),
+)
+DIFFERENTIATION = tuple(
+    Line(cost(units), (8,), ("forward", "loss_and_grad"), ("float64",), "all")
+    for units in (2, 8, 32, 128, 512, 2048, 8192)
 )
 STANDARD = (
     Line(DIGITS, (32, 256), OPERATIONS, BOTH),
@@ -174,6 +198,7 @@ FULL = (
     Line(WIDE, (256,), STEP),
     Line(MNIST, (2, 4, 16, 256, 1024, 2048), ("train_step",)),
     *(Line(width(units), (128,), ("train_step",)) for units in (32, 128, 512, 2048)),
+    *DIFFERENTIATION,
 )
 
 
@@ -200,6 +225,7 @@ class Preset:
 
 PRESETS = {
     "hello": Preset(HELLO, 1, (20, 30), 0.05, 0.1, intervals=False),
+    "differentiation": Preset(DIFFERENTIATION, 5, (240, 300), 0.1, 0.2),
     "standard": Preset(STANDARD, 5, (300, 480), 0.3),
     "full": Preset(FULL, 10, (3600, 5400), 0.5),
 }

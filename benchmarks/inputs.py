@@ -14,6 +14,7 @@ import numpy as np
 from benchmarks.cases import Problem
 from implementations.initial import init_params
 from implementations.interface import Params
+from implementations.problems import targets
 from implementations.reference import Expected, clear_of_kinks, expected
 
 BATCHES = 4  # distinct batches that steps rotate through, where inputs are synthetic
@@ -70,9 +71,9 @@ def line_length(rng: np.random.Generator, each: int = 2000) -> tuple[Array, Arra
 
 
 def synthetic(problem: Problem, rng: np.random.Generator, count: int) -> tuple[Array, Array]:
-    """Standard normal inputs and uniform labels: the time of a step does not depend on values."""
+    """Standard normal inputs and random targets: the time of a step does not depend on values."""
     X = rng.standard_normal((count, problem.spec.layer_sizes[0]))
-    return X, rng.integers(0, problem.spec.layer_sizes[-1], count)
+    return X, targets(problem.spec, count, rng)
 
 
 def save(directory: Path, problem: Problem, inputs: Inputs) -> str:

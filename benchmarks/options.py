@@ -66,8 +66,11 @@ def parse(
         lines = own_network(sizes, batches)
     elif batch_size is not None:
         raise ValueError("--batch-size goes with --layers, for example --layers 784-128-10")
+    kind = "all" if any(line.kind == "all" for line in lines) else "idiom"
     names = (
-        registry.names() if implementation is None else _split("--implementation", implementation)
+        registry.names(kind)
+        if implementation is None
+        else _split("--implementation", implementation)
     )
     for name in names:
         registry.check_name(name)

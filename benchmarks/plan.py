@@ -6,6 +6,7 @@ row of its own kind, "skipped: predicted N s", decided before anything runs.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from benchmarks import timer
 from benchmarks.cases import Case, flops
@@ -22,16 +23,20 @@ class Pilot:
         first_seconds: what a first call costs more than a second (compilation).
         flops_per_second: on the largest network that was tried.
         start_seconds: of a process, until its first message.
+        passes: forward passes that a gradient takes for each parameter, 0 if their number does
+            not depend on it. Then the other figures are those of forward passes.
     """
 
     call_seconds: float
     first_seconds: float
     flops_per_second: float
     start_seconds: float
+    passes: float = 0.0
 
     @classmethod
-    def of(cls, measured: Sequence[Mapping[str, float]], start_seconds: float) -> "Pilot":
-        """From the messages of a probe: flops, first_ns and warm_ns of growing networks."""
+    def of(cls, probed: Mapping[str, Any], start_seconds: float) -> "Pilot":
+        """From a probe: flops, first_ns and warm_ns of growing networks, and passes."""
+        measured = probed["networks"]
         smallest, largest = measured[0], measured[-1]
         rate = largest["flops"] / largest["warm_ns"]
         return cls(
@@ -39,13 +44,21 @@ class Pilot:
             first_seconds=max(0.0, largest["first_ns"] - largest["warm_ns"]) / 1e9,
             flops_per_second=rate * 1e9,
             start_seconds=start_seconds,
+            passes=probed["passes"],
         )
 
     def call(self, case: Case, operation: str | None = None) -> float:
         """Predicted seconds of one call of a case, or of another operation on its batch."""
         spec, steps = case.problem.spec, case.calls_per_epoch if operation is None else 1
         examples = case.examples if operation is None else case.problem.batch_size
-        work = flops(spec, operation or case.operation, examples)
+        operation = operation or case.operation
+        if self.passes:
+            one = (
+                self.call_seconds + flops(spec, "forward", examples) / steps / self.flops_per_second
+            )
+            passes = 1 if operation == "forward" else 1 + self.passes * spec.parameters
+            return steps * passes * one
+        work = flops(spec, operation, examples)
         return steps * self.call_seconds + work / self.flops_per_second
 
     def gate(self, case: Case) -> float:

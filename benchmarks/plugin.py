@@ -188,10 +188,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     parameters = []
     for case in state.selection.cases:
         replay = state.replays[case.id] = Replay()
-        problem = case.problem
-        group = f"{problem.workload} {case.operation} batch {problem.batch_size} "
         marks = [
-            pytest.mark.benchmark(group=group + problem.spec.dtype, timer=replay),
+            pytest.mark.benchmark(group=case.group, timer=replay),
             getattr(pytest.mark, case.device),
             getattr(pytest.mark, case.operation),
         ]

@@ -46,9 +46,12 @@ def select(options: Options) -> Selection:
         if device not in ("cpu", "cuda"):
             found.notes.append(f"device {device!r} is untested; it is passed on by its name")
     for label, probed in found.probes.items():
+        # What is named runs everything; of the table each runs the lines of its kind.
+        kinds = ("all", "idiom" if options.named else registry.TABLE[label].kind)
+        lines = [line for line in options.lines if line.kind in kinds]
         if probed.reason:  # of the table: one that was named is refused above
             dtypes = probed.dtypes or registry.TABLE[label].dtypes
-            cases = expand(options.lines, label, wanted[0], dtypes, options.dtypes)
+            cases = expand(lines, label, wanted[0], dtypes, options.dtypes)
             found.cases += cases
             found.excluded |= {case.id: ("unavailable", probed.reason) for case in cases}
             found.notes.append(f"{label}: {probed.reason}")
@@ -57,7 +60,7 @@ def select(options: Options) -> Selection:
             unseen = probed.failed.get(device) or _unseen(label, probed, device, gpu)
             if device not in probed.devices and not unseen:
                 continue  # not made for that device; said above if it was named
-            cases = expand(options.lines, label, device, probed.dtypes, options.dtypes)
+            cases = expand(lines, label, device, probed.dtypes, options.dtypes)
             found.cases += cases
             if unseen:
                 found.excluded |= {case.id: ("unavailable", unseen) for case in cases}

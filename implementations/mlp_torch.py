@@ -65,10 +65,10 @@ def to_numpy(tree: Tree) -> Tree:
 
 def synchronize(tree: Tree) -> None:
     """Wait for the queue of every device that holds a tensor of the tree."""
-    found: set[torch.device] = set()
-    map_tree(lambda t: found.add(t.device), tree)
+    found: set[torch.device | None] = set()
+    map_tree(lambda leaf: found.add(getattr(leaf, "device", None)), tree)
     for device in found:
-        if device.type != "cpu":
+        if device is not None and device.type != "cpu":
             torch.accelerator.synchronize(device)
 
 

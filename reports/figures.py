@@ -1,5 +1,6 @@
 """The figures: one style, colours that colour-blind readers can tell apart, units on every axis."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from matplotlib.ticker import FuncFormatter
 from benchmarks import results
 from reports import tables
 
-# Okabe and Ito's palette: distinguishable with every common colour deficiency.
-PALETTE = ["#E69F00", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000", "#F0E442"]
+# Okabe and Ito's palette, its yellow (hard to read as text) replaced: distinguishable with every
+# common colour deficiency.
+PALETTE = ["#E69F00", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000", "#882255"]
+PALETTE.append("#999999")  # a ninth, for as many ways to differentiate
 STYLE = {
     "figure.facecolor": "white",
     "axes.spines.top": False,
@@ -50,6 +53,7 @@ def all_figures(rows: pd.DataFrame) -> dict[str, tuple[Figure, str]]:
             "width": sweep(rows, "width"),
             "over_looped_python": speed_up(rows),
             "gpu_over_cpu": gpu(rows),
+            "cost_of_differentiation": cost_of_differentiation(rows),
             "gflops": gflops(rows),
             "gradient_error": gradient_error(rows),
         }
@@ -319,6 +323,70 @@ def gradient_error(rows: pd.DataFrame) -> tuple[Figure, str] | None:
             fontsize=8,
         )
     return figure, "Every row that has a time is left of its bound; that is what the gate asks for."
+
+
+def cost_of_differentiation(rows: pd.DataFrame) -> tuple[Figure, str] | None:
+    """Gradient time over forward time against the number of parameters."""
+    found = tables.differentiation(rows)
+    if found.empty or found.ratio.notna().sum() < 2:
+        return None
+    figure, axes = plt.subplots(figsize=(9, 5.4))
+    palette = colours(rows)
+    sources = list(dict.fromkeys(found.source))
+    ends: list[tuple[float, str, str]] = []
+    for (source, name, device), part in found.groupby(["source", "implementation", "device"]):
+        ok, missing = part[part.ratio.notna()], part[part.ratio.isna()]
+        if ok.empty:
+            continue
+        colour = palette[name]
+        axes.errorbar(
+            ok.parameters,
+            ok.ratio,
+            yerr=[(ok.ratio - ok.low).fillna(0), (ok.high - ok.ratio).fillna(0)],
+            color=colour,
+            marker="o" if device == "cpu" else "^",
+            markersize=5,
+            linestyle=LINES[sources.index(source) % len(LINES)],
+            capsize=2,
+        )
+        label, last = _label((source, name, device, "resident"), found), ok.iloc[-1]
+        if missing.empty:
+            ends.append((last.ratio, label, colour))
+            continue
+        here = (last.parameters * 1.1, last.ratio)
+        axes.annotate(label, here, color=colour, va="center")
+        # What was skipped: at the upper edge, a line for each implementation.
+        y = 0.97 - 0.03 * (list(palette).index(name) % 4)
+        at_edge = axes.get_xaxis_transform()
+        axes.plot(missing.parameters, [y] * len(missing), "x", color=colour, transform=at_edge)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_ylim(top=found.ratio.max() * 6)
+    axes.set_xlabel("number of parameters (8-w-4, tanh, batch 8, float64)")
+    axes.set_ylabel("gradient time / forward time")
+    axes.set_title("Cost of differentiation: how many forward passes one gradient takes")
+    axes.grid(visible=True, which="major")
+    _plain(axes.yaxis)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    _stacked(axes, found.parameters.max() * 1.25, ends)
+    caption = (
+        "Reverse mode costs a few forward passes however many parameters there are; dual numbers "
+        "and differences of the loss take passes in proportion to them. Bars are 95 % intervals "
+        "over processes."
+    )
+    if found.ratio.isna().any():
+        caption += " A cross marks what has no number; the table says why."
+    return figure, caption
+
+
+def _stacked(axes: Any, x: float, ends: list[tuple[float, str, str]]) -> None:
+    """Labels at the ends of lines, moved apart so that none covers another."""
+    low, high = axes.get_ylim()
+    height = (math.log(high) - math.log(low)) / 26
+    place = -math.inf
+    for value, label, colour in sorted(ends):
+        place = max(math.log(value), place + height)
+        axes.annotate(label, (x, math.exp(place)), color=colour, va="center", annotation_clip=False)
 
 
 def close(figures: Iterable[Figure]) -> None:

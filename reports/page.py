@@ -96,6 +96,7 @@ def content(
             "float64 on both sides, on the same machine; 95 % interval from 5 processes up.",
             _over_scalar(rows, many),
         ),
+        *_differentiation(rows, many),
         ("Every row with a number", "", _every(ok, many)),
         (
             "Rows without a number",
@@ -179,6 +180,34 @@ def _over_scalar(rows: pd.DataFrame, many: bool) -> pd.DataFrame:
     table["speed_up"] = table.speed_up.map(tables.digits)
     drop = ["low", "high", "transfer", *([] if many else ["source"])]
     return table.drop(columns=drop).rename(columns=HEADERS)
+
+
+def _differentiation(rows: pd.DataFrame, many: bool) -> list[tuple[str, str, pd.DataFrame]]:
+    table = tables.differentiation(rows)
+    if table.empty:
+        return []
+    shown = pd.DataFrame(
+        {
+            "implementation": table.implementation,
+            "device": table.device,
+            "parameters": [f"{n:,}" for n in table.parameters],
+            "forward": table.forward_seconds.map(tables.duration),
+            "gradient": table.gradient_seconds.map(tables.duration),
+            "gradient / forward": table.ratio.map(tables.digits),
+            "95 % interval": [
+                _range(tables.digits, low, high)
+                for low, high in zip(table.low, table.high, strict=True)
+            ],
+            "reason": table.reason,
+        }
+    )
+    if many:
+        shown.insert(0, "source", table.source)
+    text = (
+        "How many forward passes of the same implementation one gradient takes. Each gradient was "
+        "checked first, as every row."
+    )
+    return [("Cost of differentiation", text, shown)]
 
 
 def _every(ok: pd.DataFrame, many: bool) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from benchmarks.results import Journal
 CONFIDENCE = 0.95
 LEAST_PROCESSES = 5  # fewer give no interval that deserves the name
 IDIOMS = ["scalar", "numpy", "torch", "jax"]
+COST = "cost"  # what the names of these workloads begin with (benchmarks.cases)
 CASE = ["workload", "layers", "operation", "batch_size", "dtype"]
 
 
@@ -157,6 +158,37 @@ def gpu_over_cpu(rows: pd.DataFrame) -> pd.DataFrame:
                 value = ratio(_medians(cpu), _medians(gpu))[0] if gpu is not None else math.nan
                 record[f"{transfer}_speed_up"] = value
             records.append(record)
+    return pd.DataFrame.from_records(records)
+
+
+def differentiation(rows: pd.DataFrame) -> pd.DataFrame:
+    """The cost of a gradient in forward passes, by implementation and number of parameters.
+
+    One line per implementation, device and network of the series `cost...`, in float64; without
+    a ratio where either of its two times is missing, with the reason.
+    """
+    part = rows[rows.workload.str.fullmatch(rf"{COST}\d+") & (rows.transfer == "resident")]
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in part.itertuples():
+        parameters = int(row.workload.removeprefix(COST))
+        key = (row.source, row.dtype, row.implementation, row.device, parameters, row.layers)
+        found.setdefault(key, {})[row.operation] = row
+    records = []
+    for key, pair in found.items():
+        forward, gradient = pair.get("forward"), pair.get("loss_and_grad")
+        if forward is None or gradient is None:
+            continue
+        names = ["source", "dtype", "implementation", "device", "parameters", "layers"]
+        record = dict(zip(names, key, strict=True))
+        record |= {"forward_seconds": forward.seconds, "gradient_seconds": gradient.seconds}
+        values = (math.nan, math.nan, math.nan)
+        reasons = [f"{r.status}: {r.reason}" for r in (gradient, forward) if r.status != results.OK]
+        if not reasons:
+            values = ratio(_medians(gradient), _medians(forward))
+        record |= dict(zip(("ratio", "low", "high"), values, strict=True))
+        records.append({**record, "reason": reasons[0] if reasons else ""})
+    order = by_idiom(part.implementation)
+    records.sort(key=lambda r: (order.index(r["implementation"]), r["device"], r["parameters"]))
     return pd.DataFrame.from_records(records)
 
 

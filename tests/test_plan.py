@@ -26,7 +26,7 @@ def test_pilot_separates_overhead_from_arithmetic() -> None:
         {"flops": 1e8, "first_ns": 301e6, "warm_ns": 101e6},
     ]
 
-    pilot = Pilot.of(measured, 0.5)
+    pilot = Pilot.of({"networks": measured, "passes": 0.0}, 0.5)
 
     assert pilot.first_seconds == pytest.approx(0.2)
     assert pilot.flops_per_second == pytest.approx(1e9, rel=0.02)
