@@ -139,7 +139,7 @@ def loss_and_grad(
     """Loss, and grads as [(dW, db), ...]."""
     refuse_forward_only(spec)
     params.zero_grad()
-    value = loss(spec, params, X, y, masks)
+    value = _loss(spec, params, X, y, masks)
     value.backward()
     return value.detach(), [
         (layer.weight.grad.T, layer.bias.grad if spec.bias else None) for layer in params[::2]
@@ -171,6 +171,16 @@ def train_step(
                 layer.weight.mul_(1 - learning_rate * spec.decay)  # U7
     optimizer.step()  # U1-U6
     return params, optimizer, value
+
+
+def _loss(spec: MLPSpec, params: Any, X: Array, y: Array, masks: Tree) -> Tensor:
+    _refuse_dropout(spec, masks)
+    criterion, divisor = LOSSES[spec.loss]
+    value = criterion(params(X), y) / (divisor * len(y))  # L1
+    if spec.l2:
+        squares = sum(layer.weight.square().sum() for layer in params[::2])
+        value = value + spec.l2 / 2 * squares  # L2
+    return value
 
 
 def _refuse_dropout(spec: MLPSpec, masks: Tree = None) -> None:

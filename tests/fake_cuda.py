@@ -92,7 +92,7 @@ def loss_and_grad(spec, params, X, y, masks=None):
 
 
 def init_state(spec, params):
-    return ()
+    return submit(lambda: mlp_numpy.init_state(spec, params.value))
 
 
 def train_step(spec, params, state, X, y, learning_rate, masks=None):
@@ -101,11 +101,12 @@ def train_step(spec, params, state, X, y, learning_rate, masks=None):
     bad = FAULT == "nan_later" and steps > 2  # after the gate's calls
 
     def compute():
-        return mlp_numpy.train_step(spec, params.value, state, X.value, y.value, learning_rate)
+        given = params.value, state.value, X.value, y.value
+        return mlp_numpy.train_step(spec, *given, learning_rate)
 
     all_three = submit(compute)
     before = submit(lambda: all_three.value[2] * (float("nan") if bad else 1))
-    return submit(lambda: all_three.value[0]), state, before
+    return submit(lambda: all_three.value[0]), submit(lambda: all_three.value[1]), before
 
 
 def describe(device):

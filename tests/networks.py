@@ -2,29 +2,21 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
 
-from implementations import MLPSpec, init_params, load, names, registry
-from implementations.reference import clear_of_kinks
+from implementations import MLPSpec, load, names, problems, registry
 
 
 def problem(spec: MLPSpec, batch_size: int, seed: int = 0) -> tuple[Any, Any, Any]:
     """Params and a batch clear of kinks: (params, X, y)."""
-    rng = np.random.default_rng(seed)
-    params = init_params(spec, seed)
-    X = rng.normal(size=(4 * batch_size, spec.layer_sizes[0])).astype(spec.dtype)
-    X = X[clear_of_kinks(spec, params, X)][:batch_size]
-    assert len(X) == batch_size
-    if spec.loss == "cross_entropy":
-        return params, X, rng.integers(0, spec.layer_sizes[-1], batch_size)
-    return params, X, rng.normal(size=(batch_size, spec.layer_sizes[-1])).astype(spec.dtype)
+    drawn = problems.draw(spec, batch_size, seed)
+    return drawn.params, drawn.X, drawn.y
 
 
-def every_implementation() -> list[Any]:
+def every_implementation(kind: str = "all") -> list[Any]:
     """pytest parameters (name, device); one that is not installed is skipped with its reason."""
     parameters = []
-    for name in names():
+    for name in names(kind):
         missing = registry.why_not_installed(name)
         marks = [pytest.mark.skip(reason=missing)] if missing else []
         parameters.append(pytest.param(name, "cpu", marks=marks, id=name))

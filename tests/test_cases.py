@@ -13,7 +13,7 @@ BOTH = ("float32", "float64")
 
 def rows(preset: str, device: str = "cpu") -> dict[str, list[Case]]:
     """The rows of each implementation, those that use a device only on it."""
-    lines = PRESETS[preset].lines
+    lines = [line for line in PRESETS[preset].lines if line.kind == "idiom"]
     found = {name: expand(lines, name, device, BOTH) for name in ("numpy", "torch", "jax")}
     return found | {"scalar": expand(lines, "scalar", device, ("float64",))}
 
@@ -51,10 +51,22 @@ def test_standard_has_the_promised_cases() -> None:
 
 def test_presets_ask_for_enough_processes() -> None:
     """5 for an interval, 10 for full; hello has one and promises no interval."""
-    assert {"hello": 1, "standard": 5, "full": 10} == {k: p.processes for k, p in PRESETS.items()}
-    assert {"hello": False, "standard": True, "full": True} == {
-        name: preset.intervals for name, preset in PRESETS.items()
-    }
+    wanted = {"hello": 1, "differentiation": 5, "standard": 5, "full": 10}
+    assert wanted == {name: preset.processes for name, preset in PRESETS.items()}
+    assert {"hello"} == {name for name, preset in PRESETS.items() if not preset.intervals}
+
+
+def test_differentiation_has_a_series_of_networks_for_every_way() -> None:
+    """Forward and gradient from 30 to 100,000 parameters, smooth, in float64; full has it too."""
+    lines = PRESETS["differentiation"].lines
+    found = expand(lines, "dual", "cpu", ("float64",))
+    sizes = sorted({case.problem.spec.parameters for case in found})
+
+    assert {"all"} == {line.kind for line in lines}
+    assert (30, 106_500, 7) == (sizes[0], sizes[-1], len(sizes))
+    assert {"forward", "loss_and_grad"} == {case.operation for case in found}
+    assert {f"cost of differentiation, {n} parameters" for n in sizes} == {c.group for c in found}
+    assert set(lines) <= set(PRESETS["full"].lines)
 
 
 def test_gpu_rows_are_resident_and_end_to_end() -> None:

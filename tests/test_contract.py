@@ -1,13 +1,14 @@
 """Every implementation keeps the contract, and bad input is refused alike by all."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from implementations import MLPSpec, init_params, load, names, registry
+from implementations import MLPSpec, init_params, load, names, problems, registry
 from implementations.interface import Implementation
+from tests import planted
 from tests.networks import every_implementation, loaded, problem
 
 SPEC = MLPSpec((4, 5, 3), dtype="float64")
@@ -15,9 +16,20 @@ SPEC = MLPSpec((4, 5, 3), dtype="float64")
 
 def typed() -> list[Implementation]:
     """mypy holds each module against the protocol here; nothing calls this."""
-    from implementations import mlp_jax, mlp_numpy, mlp_scalar, mlp_torch
+    from implementations import (
+        mlp_dual,
+        mlp_flax,
+        mlp_graph,
+        mlp_jax,
+        mlp_numerical,
+        mlp_numpy,
+        mlp_scalar,
+        mlp_torch,
+        mlp_torch_nn,
+    )
 
     modules: list[Implementation] = [mlp_scalar, mlp_numpy, mlp_torch, mlp_jax]
+    modules += [mlp_graph, mlp_dual, mlp_numerical, mlp_torch_nn, mlp_flax]
     return modules
 
 
@@ -90,7 +102,8 @@ def test_device_that_is_not_there_is_refused(name: str, device: str) -> None:
     """Never a silent fall-back to the CPU."""
     implementation = loaded(name, device)
 
-    with pytest.raises(ValueError, match=f"device 'quantum' is not available to {name}"):
+    arrays = registry.TABLE[name].base or name  # of whom the arrays are
+    with pytest.raises(ValueError, match=f"'quantum' is not available to ({name}|{arrays})"):
         implementation.params_from_numpy(SPEC, init_params(SPEC), "quantum")
     with pytest.raises(ValueError, match="device 'quantum' is not available"):
         implementation.batch_from_numpy(SPEC, np.zeros((1, 4)), np.array([0]), "quantum")
@@ -116,7 +129,8 @@ def test_placing_and_fetching_gives_back_copies(name: str, device: str, dtype: A
     placed = implementation.params_from_numpy(spec, params, device)
     back = implementation.to_numpy(placed)
     batch = implementation.batch_from_numpy(spec, X, y, device)
-    new, _, loss = implementation.train_step(spec, placed, (), *batch, 0.5)
+    state = implementation.init_state(spec, placed)
+    new, _, loss = implementation.train_step(spec, placed, state, *batch, 0.5)
     implementation.synchronize((new, loss))
 
     for (W, b), (W_back, b_back), (W_kept, _) in zip(params, back, kept, strict=True):
@@ -127,34 +141,84 @@ def test_placing_and_fetching_gives_back_copies(name: str, device: str, dtype: A
     assert not np.array_equal(implementation.to_numpy(new)[0][0], kept[0][0])
 
 
+def masked(dtype: str = "float64") -> Any:
+    """A problem with dropout."""
+    return problems.draw(MLPSpec((4, 5, 6, 3), dtype=dtype, dropout=0.5), 4)
+
+
+@pytest.mark.parametrize("name", ["scalar", "numpy", "torch", "jax", "graph", "dual", "numerical"])
+def test_training_and_evaluation_are_told_apart(name: str) -> None:
+    """With masks units are dropped, without them none is; a step without masks is refused."""
+    p = masked()
+    implementation = loaded(name, "cpu")
+    placed = implementation.params_from_numpy(p.spec, p.params, "cpu")
+    X, y = implementation.batch_from_numpy(p.spec, p.X, p.y, "cpu")
+    masks = implementation.masks_from_numpy(p.spec, p.masks, "cpu")
+    evaluated, trained = (
+        implementation.to_numpy(implementation.forward(p.spec, placed, X, m)) for m in (None, masks)
+    )
+    plain = replace(p.spec, dropout=0.0)
+
+    assert not np.array_equal(evaluated, trained)
+    without = implementation.to_numpy(implementation.forward(plain, placed, X))
+    np.testing.assert_array_equal(evaluated, without)
+    state = implementation.init_state(p.spec, placed)
+    with pytest.raises(ValueError, match="train_step needs masks"):
+        implementation.train_step(p.spec, placed, state, X, y, 0.1)
+    with pytest.raises(ValueError, match="the spec has dropout 0; pass masks=None"):
+        implementation.loss_and_grad(plain, placed, X, y, masks)
+    with pytest.raises(ValueError, match="given 1, expected 2: one per hidden layer"):
+        implementation.loss_and_grad(p.spec, placed, X, y, masks[:1])
+    one_row = implementation.masks_from_numpy(p.spec, [mask[:1] for mask in p.masks], "cpu")
+    with pytest.raises(ValueError, match=r"masks: of \[1, 1\] examples, the batch has 4"):
+        implementation.forward(p.spec, placed, X, one_row)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m[:1], "given 1, expected 2"),
+        (lambda m: [m[0], m[1][:, :2]], "mask 2: shape (4, 2), expected (batch, 6)"),
+        (lambda m: [m[0] / 2, m[1]], "values other than 0 and 1/(1 - dropout) = 2"),
+    ],
+)
+def test_bad_masks_are_refused(change: Any, message: str) -> None:
+    """Before they are placed."""
+    p = masked()
+
+    with pytest.raises(ValueError) as caught:
+        load("numpy").masks_from_numpy(p.spec, change(p.masks), "cpu")
+
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["torch_nn", "flax"])
+def test_high_level_ways_say_why_they_have_no_dropout(name: str) -> None:
+    """Their layers draw their own masks."""
+    p = masked()
+    implementation = loaded(name, "cpu")
+
+    with pytest.raises(NotImplementedError, match="draws its own masks"):
+        implementation.params_from_numpy(p.spec, p.params, "cpu")
+    with pytest.raises(NotImplementedError, match="draws its own masks"):
+        implementation.masks_from_numpy(p.spec, p.masks, "cpu")
+
+
 @pytest.mark.parametrize(("name", "device"), every_implementation())
-def test_step_depends_on_its_arguments_only(name: str, device: str) -> None:
-    """The same params and batch give the same step twice, with other calls in between."""
+def test_gradient_of_the_unit_step_is_refused(name: str, device: str) -> None:
+    """Its outputs and loss are there; autodiff would call the gradient zero."""
+    spec = MLPSpec((4, 5, 3), "unit_step", dtype="float64")
     implementation = loaded(name, device)
     params, X, y = problem(SPEC, 4)
-    batch = implementation.batch_from_numpy(SPEC, X, y, device)
-    found = []
-    for _ in range(2):
-        placed = implementation.params_from_numpy(SPEC, params, device)
-        new, state, _ = implementation.train_step(SPEC, placed, (), *batch, 0.5)
-        found.append(implementation.to_numpy(new))
-        implementation.train_step(SPEC, new, state, *batch, 0.1)
+    placed = implementation.params_from_numpy(spec, params, device)
+    batch = implementation.batch_from_numpy(spec, X, y, device)
 
-    for first, second in zip(*found, strict=True):
-        for a, b in zip(first, second, strict=True):
-            np.testing.assert_array_equal(a, b)
-
-
-@pytest.mark.parametrize(("name", "device"), every_implementation())
-def test_masks_are_refused_until_a_spec_has_dropout(name: str, device: str) -> None:
-    """Ignoring them would give a wrong number."""
-    implementation = loaded(name, device)
-    params, X, y = problem(SPEC, 4)
-    placed = implementation.params_from_numpy(SPEC, params, device)
-    batch = implementation.batch_from_numpy(SPEC, X, y, device)
-
-    with pytest.raises(NotImplementedError, match="masks"):
-        implementation.loss_and_grad(SPEC, placed, *batch, [np.ones(5)])
+    hidden = (X @ params[0][0] + params[0][1] > 0) * 1.0
+    outputs = implementation.to_numpy(implementation.forward(spec, placed, batch[0]))
+    np.testing.assert_allclose(outputs, hidden @ params[1][0] + params[1][1], rtol=1e-13)
+    assert np.isfinite(float(implementation.loss(spec, placed, *batch)))
+    with pytest.raises(ValueError, match="'unit_step' has outputs but no useful derivative"):
+        implementation.loss_and_grad(spec, placed, *batch)
 
 
 @pytest.mark.parametrize(
@@ -165,9 +229,12 @@ def test_masks_are_refused_until_a_spec_has_dropout(name: str, device: str) -> N
         ({"layer_sizes": (4, 2.0)}, "whole numbers >= 1"),
         ({"layer_sizes": "4-2"}, "layer_sizes '4-2' is not accepted"),
         ({"activation": "rellu"}, "activation 'rellu' is not known; accepted: identity, relu"),
-        ({"output_activation": "relu"}, "accepted: identity, sigmoid"),
-        ({"loss": "mae"}, "loss 'mae' is not known; accepted: cross_entropy, mse"),
-        ({"optimizer": "adam"}, "optimizer 'adam' is not known"),
+        ({"output_activation": "relu"}, "accepted: identity, sigmoid, unit_step"),
+        ({"loss": "mae"}, "loss 'mae' is not known; accepted: cross_entropy, binary"),
+        ({"optimizer": "lamb"}, "optimizer 'lamb' is not known; accepted: sgd, momentum"),
+        ({"dropout": 1.0}, "dropout 1.0 is not accepted; give a number from 0 to below 1"),
+        ({"dropout": -0.1}, "dropout -0.1 is not accepted"),
+        ({"decoupled": "yes"}, "decoupled 'yes' is not accepted; give True or False"),
         ({"dtype": "float16"}, "dtype 'float16' is not known"),
         ({"bias": 1}, "bias 1 is not accepted"),
         ({"weight_decay": -0.1}, "weight_decay -0.1 is not accepted"),
@@ -194,6 +261,11 @@ def test_spec_is_frozen_and_hashable() -> None:
 def test_names_lists_what_loads() -> None:
     """Four implementations, in the order of the report."""
     assert ("scalar", "numpy", "torch", "jax") == names()
+    ways = ("graph", "dual", "numerical", "torch_nn", "flax")
+    assert (*names(), *ways) == names("all")
+    assert (ways[:3], ways[3:]) == (names("differentiation"), names("high_level"))
+    with pytest.raises(ValueError, match="kind 'fast' is not known; accepted: idiom"):
+        names("fast")
     assert load("numpy") is load("numpy")
 
 
@@ -216,7 +288,7 @@ def test_unknown_implementation_is_told_apart_from_broken_and_not_installed(
     partial.write_text("DTYPES = ('float64',)")
     with pytest.raises(registry.BrokenImplementationError, match="does not import: ModuleNotFound"):
         load(str(broken))
-    with pytest.raises(registry.BrokenImplementationError, match="lacks devices, params_from"):
+    with pytest.raises(registry.BrokenImplementationError, match="defines neither forward"):
         load(str(partial))
     monkeypatch.setitem(
         registry.TABLE,
@@ -225,6 +297,32 @@ def test_unknown_implementation_is_told_apart_from_broken_and_not_installed(
     )
     with pytest.raises(registry.NotInstalledError, match=r"no_such_framework is not installed"):
         load("ghost")
+
+
+def test_file_with_two_functions_is_completed(tmp_path: Any) -> None:
+    """Conversions are copies; what it lacks says so when it is asked for."""
+    mine = tmp_path / "two.py"
+    mine.write_text(planted.RIGHT)
+    params, X, y = problem(SPEC, 4)
+
+    implementation: Any = load(str(mine))
+
+    assert ("loss", "init_state", "train_step") == implementation.lacks
+    placed = implementation.params_from_numpy(SPEC, params, "cpu")
+    assert placed[0][0] is not params[0][0]
+    assert check_gradient_of(implementation, params, X, y)
+    with pytest.raises(NotImplementedError, match="two has no train_step"):
+        implementation.train_step(SPEC, placed, (), X, y, 0.1)
+
+
+def check_gradient_of(implementation: Any, params: Any, X: Any, y: Any) -> bool:
+    """Whether the gradient alone agrees with the reference."""
+    from implementations import reference
+    from implementations.verification import compare
+
+    _, grads = implementation.loss_and_grad(SPEC, params, X, y)
+    expected = reference.expected(SPEC, params, X, y)
+    return compare(expected.grads, grads, "float64", name="d{}").agrees
 
 
 def test_file_outside_the_repository_is_an_implementation(tmp_path: Any) -> None:

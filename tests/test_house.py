@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.environment import ROOT
-from implementations import names
+from implementations import names, registry
 
 STDLIB_ONLY = {"implementations/isolation.py"}
-CORE = {"interface", "initial", "registry", "reference", "verification", "isolation"}
+# Who differentiates whose loss has to import the framework of that loss, when it is asked to.
+USERS_FRAMEWORK = {"implementations/gradient_check.py"}
+LIBRARIES = {"torch": {"torch"}, "jax": {"jax", "optax"}, "flax": {"jax", "optax", "flax"}}
 SOURCES = sorted(
     path.relative_to(ROOT).as_posix()
     for folder in ("implementations", "benchmarks", "reports")
@@ -40,16 +42,19 @@ def test_imports_keep_to_the_house(source: str) -> None:
     package, stem = source.split("/")[0], Path(source).stem
     used, whole = tops(source), imported(source)
     own = re.match(r"(mlp|parts)_(\w+)", stem)
-    frameworks = used & {"torch", "jax"}
-    assert frameworks <= ({own.group(2)} if own else set())
+    frameworks = used & {"torch", "jax", "optax", "flax"}
     networks = {
         name.split(".")[1] for name in whole if re.match(r"implementations\.(mlp|parts)_", name)
     }
     if own:
-        assert networks <= {f"mlp_{own.group(2)}", f"parts_{own.group(2)}"}
+        base = registry.TABLE[own.group(2)].base
+        family = {own.group(2), base}
+        assert frameworks <= set().union(*(LIBRARIES.get(str(name), set()) for name in family))
+        assert networks <= {f"{kind}_{name}" for kind in ("mlp", "parts") for name in family}
         assert not used & {"benchmarks", "reports", "time"}
     else:
         assert not networks
+        assert not frameworks or source in USERS_FRAMEWORK
     if package == "implementations":
         assert not used & {"benchmarks", "reports", "pytest"}
     if package == "benchmarks":
@@ -73,7 +78,7 @@ def test_only_the_timer_reads_a_precise_clock() -> None:
     """Deadlines may read time.monotonic; a duration that is reported comes from timer.py."""
     for source in SOURCES:
         text = (ROOT / source).read_text()
-        if source not in ("benchmarks/timer.py", "benchmarks/worker.py"):
+        if source not in ("benchmarks/timer.py", "benchmarks/worker.py", "benchmarks/pilot.py"):
             assert "perf_counter" not in text, source
 
 
@@ -82,32 +87,38 @@ def test_files_stay_readable() -> None:
     lines = {source: len((ROOT / source).read_text().splitlines()) for source in SOURCES}
 
     assert {} == {source: n for source, n in lines.items() if n > 400}
-    assert {} == {s: n for s, n in lines.items() if "/mlp_" in s and n > 165}
+    idioms = {f"implementations/mlp_{name}.py" for name in names()}
+    assert {} == {s: n for s, n in lines.items() if s in idioms and n > 165}
+    assert {} == {s: n for s, n in lines.items() if "/mlp_" in s and n > 200}
 
 
 def test_networks_define_the_same_functions_in_the_same_order() -> None:
     """So that they read side by side."""
     wanted = (
-        "devices params_from_numpy batch_from_numpy to_numpy synchronize "
-        "forward loss loss_and_grad init_state train_step"
+        "devices params_from_numpy batch_from_numpy masks_from_numpy to_numpy synchronize "
+        "forward loss loss_and_grad train_step"
     ).split()
-    for name in names():
+    for name in names("all"):
         tree = ast.parse((ROOT / "implementations" / f"mlp_{name}.py").read_text())
         found = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-        assert wanted == [function for function in found if function in wanted]
+        own = [function for function in wanted if function in found or name in names()]
+        assert own == [function for function in found if function in wanted], name
 
 
 def test_every_equation_has_its_tag_in_every_network() -> None:
-    """F1, F2, L1, L2 and U1 in all; B1 to B4 where they are derived by hand, or said who does."""
-    for name in names():
+    """F1 to F3, L1, L2 and U1 in all; B1 to B4 where derived by hand, or said who does."""
+    for name in names("all"):
+        base = registry.TABLE[name].base
         text = "".join(
-            (ROOT / "implementations" / f"{kind}_{name}.py").read_text()
+            path.read_text()
+            for who in (name, base)
             for kind in ("mlp", "parts")
+            if (path := ROOT / "implementations" / f"{kind}_{who}.py").is_file()
         )
-        for tag in ("F1", "F2", "L1", "L2", "U1"):
+        for tag in ("F1", "F2", "F3", "L1", "L2", "U1"):
             assert re.search(rf"# .*{tag}", text), (name, tag)
         if name in ("scalar", "numpy"):
-            for tag in ("B1", "B2", "B3", "B4"):
+            for tag in ("B1", "B2", "B3", "B4", "U2", "U3", "U4", "U5", "U6", "U7"):
                 assert re.search(rf"# .*{tag}", text), (name, tag)
         else:
             assert "# B1-B4: " in text

@@ -11,7 +11,10 @@ from benchmarks.options import parse
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"preset": "fast"}, "--preset 'fast' is not known; accepted: hello, standard, full"),
+        (
+            {"preset": "fast"},
+            "--preset 'fast' is not known; accepted: hello, differentiation, standard, full",
+        ),
         ({"layers": "784"}, "--layers '784' is not accepted"),
         ({"layers": "784-0-10"}, "whole numbers >= 1 joined by '-'"),
         ({"layers": "784--10"}, "for example 784-128-10"),

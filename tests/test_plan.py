@@ -33,6 +33,23 @@ def test_pilot_separates_overhead_from_arithmetic() -> None:
     assert pilot.call_seconds == pytest.approx(1e-3, rel=0.02)
 
 
+def test_pilot_counts_the_passes_of_a_gradient_that_needs_one_per_parameter() -> None:
+    """1 ms a pass and 2 passes a parameter: the gradient of 30 parameters takes 61 ms."""
+    forward = [{"flops": 1e6, "first_ns": 1e6, "warm_ns": 1e6}]
+    pilot = Pilot.of({"networks": forward, "passes": 2.0}, 0.5)
+    slow, fast = (
+        next(
+            c
+            for c in expand(PRESETS["differentiation"].lines, "dual", "cpu", ("float64",))
+            if c.operation == operation
+        )
+        for operation in ("loss_and_grad", "forward")
+    )
+
+    assert pilot.call(fast) == pytest.approx(fast.flops / 1e9)
+    assert pilot.call(slow) == pytest.approx(61 * fast.flops / 1e9)
+
+
 def test_case_above_the_limit_is_a_row_that_says_what_was_predicted() -> None:
     """Looped Python on the wide network is skipped, and runs a case of 100,000 parameters."""
     made = plan.make(standard(), PILOTS, {}, 5, 300, 0.3)

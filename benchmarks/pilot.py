@@ -1,0 +1,66 @@
+"""The worker's side of a prediction: how fast an implementation is on a few small networks."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks import cases, inputs, timer
+from benchmarks.cases import OPERATIONS, Problem
+from implementations.initial import init_params
+from implementations.interface import Implementation, MLPSpec, Tree
+
+Message = dict[str, Any]
+# Of the cases that are predicted from it: the numerical gradient's cost depends on it.
+PILOT_ACTIVATION: dict[str, Any] = {"loss_and_grad": "relu", "forward": "tanh"}
+TINY_PILOT = ((8, 8, 4), 8)
+SMALL_PILOT = ((64, 32, 10), 32)
+LARGE_PILOTS = (((784, 512, 512, 10), 128), ((256, 256, 10), 64), ((128, 128, 10), 16))
+PILOT_SECONDS = 1.0  # the first large network that is predicted to take less is tried
+
+
+def of(implementation: Implementation, device: str) -> Message:
+    """Time loss_and_grad on a small network, and on the largest one that takes about a second.
+
+    Where a gradient takes passes in proportion to the number of parameters, forward passes are
+    timed instead, and a small gradient says how many of them it is worth.
+    """
+    passes = 0.0
+    operation = "loss_and_grad"
+    if getattr(implementation, "PASSES_PER_PARAMETER", 0):
+        operation = "forward"
+        one, whole = (_one(implementation, device, *TINY_PILOT, o) for o in OPERATIONS[:2])
+        passes = whole["warm_ns"] / one["warm_ns"] / MLPSpec(TINY_PILOT[0]).parameters
+    small = _one(implementation, device, *SMALL_PILOT, operation)
+    for sizes, batch_size in LARGE_PILOTS:
+        flops = cases.flops(MLPSpec(sizes), operation, batch_size)
+        if small["warm_ns"] / small["flops"] * flops < PILOT_SECONDS * 1e9:
+            large = _one(implementation, device, sizes, batch_size, operation)
+            return {"networks": [small, large], "passes": passes}
+    return {"networks": [small], "passes": passes}
+
+
+def _one(
+    implementation: Implementation,
+    device: str,
+    sizes: tuple[int, ...],
+    batch_size: int,
+    operation: str,
+) -> Message:
+    dtype: Any = implementation.DTYPES[0]
+    spec = MLPSpec(sizes, PILOT_ACTIVATION[operation], dtype=dtype)
+    problem = Problem("pilot", spec, batch_size, batch_size)
+    X, y = inputs.synthetic(problem, np.random.default_rng(0), batch_size)
+    params = implementation.params_from_numpy(spec, init_params(spec), device)
+    batch = implementation.batch_from_numpy(spec, X.astype(spec.dtype), y, device)
+    given = batch[:1] if operation == "forward" else batch
+    call: Callable[..., Tree] = getattr(implementation, operation)
+    found: list[int] = []
+    while len(found) < 3 or (len(found) < 50 and sum(found[1:]) < PILOT_SECONDS * 1e8):
+        _, elapsed = timer.timed(
+            lambda: call(spec, params, *given), implementation.synchronize, time.perf_counter_ns
+        )
+        found.append(elapsed)
+    flops = cases.flops(spec, operation, batch_size)
+    return {"flops": flops, "first_ns": found[0], "warm_ns": min(found[1:])}
