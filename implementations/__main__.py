@@ -68,7 +68,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m imple
         for options in runs:
             for name in dict.fromkeys(named):
                 found = verify(name, options)
-                if found.verdict == "unavailable" and given.precision is None and runs[1:]:
+                extra = options.precision != "ieee" and given.precision is None
+                if extra and found.verdict == "unavailable":
                     continue  # of a precision that only some have, and nobody asked for by name
                 reports.append((options, found))
                 if not given.json:
@@ -140,14 +141,14 @@ def _runs(given: argparse.Namespace) -> list[Options]:
 
 
 def _own(given: argparse.Namespace, dtype: Any, activations: Any, losses: Any) -> list[Problem]:
-    try:
-        sizes = tuple(int(part) for part in given.layers.split("-"))
-        decay: Any = {"dtype": dtype, "weight_decay": given.weight_decay or 0.0}
-        MLPSpec(sizes, **decay)
-    except ValueError as error:
+    parts = given.layers.split("-")
+    if not all(part.isascii() and part.isdigit() for part in parts):
         raise ValueError(
-            f"--layers {given.layers!r}, --weight-decay {given.weight_decay}: {error}"
-        ) from None
+            f"--layers {given.layers!r} is not accepted; give features, hidden widths and outputs "
+            "as whole numbers >= 1 joined by '-', for example 5-7-3"
+        )
+    sizes = tuple(map(int, parts))
+    decay: Any = {"dtype": dtype, "weight_decay": given.weight_decay or 0.0}
     choices: list[dict[str, Any]] = [
         {"activation": activation, "loss": loss, **decay}
         for activation in activations or ("relu",)

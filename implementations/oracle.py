@@ -116,7 +116,7 @@ def _softplus(z: Any) -> Any:
 
 def _gelu(z: Any) -> Any:
     u = mpmath.sqrt(2 / mpmath.pi) * (z + mpmath.mpf(0.044715) * z**3)
-    return z / 2 * (1 + mpmath.tanh(u))
+    return z * _sigmoid(2 * u)  # z/2 (1 + tanh(u)), whose sum would cancel at any precision
 
 
 def _lif_rate(v: Any) -> Any:

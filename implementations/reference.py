@@ -364,11 +364,12 @@ _RULES: dict[str, Callable[[list[Array]], Array]] = {
 def _telling_rate(params: Params, steps: Params) -> float:
     # With a small rate a wrong gradient hides behind a large weight. At this one every tensor's
     # update is at least four times the tensor: it dominates the result and cannot cancel it.
-    ratios = [
-        4 * np.max(np.abs(p)) / np.max(np.abs(dp))
-        for layer, moves in zip(params, steps, strict=True)
-        for p, dp in zip(layer, moves, strict=True)
-        if p is not None and np.any(p) and np.any(dp)
-    ]
+    with np.errstate(over="ignore"):  # a gradient that all but vanishes: clipped below
+        ratios = [
+            4 * np.max(np.abs(p)) / np.max(np.abs(dp))
+            for layer, moves in zip(params, steps, strict=True)
+            for p, dp in zip(layer, moves, strict=True)
+            if p is not None and np.any(p) and np.any(dp)
+        ]
     # The same number in float32 and float64, and no overflow where a gradient all but vanishes.
     return float(np.float32(np.clip(max(ratios, default=1.0), 1.0, 1e6)))

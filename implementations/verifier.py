@@ -67,7 +67,8 @@ class Outcome:
         """One of STATES."""
         if self.faults or any(tensor.reason for tensor in self.comparison.tensors):
             return "disagree"
-        return "agree" if self.comparison.tensors else "not supported"
+        # Outputs alone are no agreement: it is gradients that are verified.
+        return "agree" if "grads" in self.results else "not supported"
 
     def judge(self, expected: Expected, options: Options) -> None:
         """Compare what was found; results of two inexact sides may differ by both errors."""
@@ -134,9 +135,18 @@ def verify(name: str, options: Options) -> Report:
         report.diagnosis = _diagnose(name, options, outcomes)
     elif not any("grads" in outcome.results for outcome in outcomes):
         report.reason = "nothing could be checked: no problem gave a gradient"
+    elif options.precision != "ieee" and not _rounds_like_it(outcomes):
+        report.verdict = "unavailable"
+        report.reason = f"precision {options.precision} has no effect: products are IEEE float32"
     else:
         report.verdict = "agrees"
     return report
+
+
+def _rounds_like_it(outcomes: Sequence[Outcome]) -> bool:
+    """Whether some error is far above IEEE float32's: the precision was really used."""
+    errors = [tensor.error or 0.0 for o in outcomes for tensor in o.comparison.tensors]
+    return max(errors, default=0.0) > BOUNDS["float32"]
 
 
 def run(
