@@ -1,6 +1,12 @@
 """The same multi-layer perceptron in several idioms, behind one interface."""
 
-from implementations.initial import check_batch, check_params, init_params
+from implementations.initial import (
+    check_batch,
+    check_masks,
+    check_params,
+    draw_masks,
+    init_params,
+)
 from implementations.interface import Implementation, MLPSpec, Params
 from implementations.registry import load, names
 
@@ -9,7 +15,9 @@ __all__ = [
     "MLPSpec",
     "Params",
     "check_batch",
+    "check_masks",
     "check_params",
+    "draw_masks",
     "init_params",
     "load",
     "names",

@@ -15,6 +15,8 @@ import pytest
 
 from benchmarks import results
 from benchmarks.environment import ROOT
+from implementations import names
+from tests import planted
 
 QUICK = ["--preset", "hello", "--implementation", "numpy", "-k", "digits and train_step"]
 
@@ -89,6 +91,39 @@ def test_failing_implementation_fails_the_run_and_no_other_row(tmp_path: Path) -
     names = {bench["name"] for bench in json.loads(saved.read_text())["benchmarks"]}
     assert 2 == len(names) and all("numpy" in name for name in names)
     assert "wrong" in (tmp_path / "run" / "report.md").read_text()
+
+
+def test_file_with_two_functions_is_timed_after_its_check(tmp_path: Path) -> None:
+    """What it lacks is a row that says so; a wrong one has no time."""
+    right, wrong = tmp_path / "right.py", tmp_path / "wrong.py"
+    right.write_text(planted.RIGHT)
+    wrong.write_text(planted.RIGHT.replace("        delta = delta / n\n", ""))
+    selected = ["--preset", "hello", "--implementation", f"{right},{wrong}", "-k", "digits"]
+
+    done = pytest_run("--benchmark", *selected, "--output", str(tmp_path / "run"), "-rs")
+
+    assert 1 == done.returncode, done.stdout + done.stderr
+    rows = {row.case.id: row for row in results.rows(journal_of(tmp_path / "run"))}
+    found = {row.case.id: (row.status, row.reason) for row in rows.values()}
+    assert ("ok", "") == found["digits-loss_and_grad-batch32-float64-right-cpu"]
+    status, reason = found["digits-train_step-batch32-float64-right-cpu"]
+    assert "unavailable" == status and "right has no init_state" in reason
+    status, reason = found["digits-loss_and_grad-batch32-float64-wrong-cpu"]
+    assert "wrong" == status and "dW1: error 31" in reason
+
+
+def test_differentiation_has_every_implementation_and_standard_the_four_idioms() -> None:
+    """Unless some are named: then these run what the preset has."""
+
+    def collected(*arguments: str) -> set[str]:
+        done = pytest_run("--benchmark", "--collect-only", "-q", *arguments)
+        assert 0 == done.returncode, done.stdout + done.stderr
+        ids = re.findall(r"test_speed\[(.*)\]", done.stdout)
+        return {part.split("-")[-2] for part in ids}
+
+    assert set(names("all")) == collected("--preset", "differentiation")
+    assert set(names()) == collected("--preset", "hello")
+    assert {"graph"} == collected("--preset", "hello", "--implementation", "graph")
 
 
 def test_broken_framework_is_skipped_with_its_reason(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks.environment import ROOT
+from tests import planted
 
 KEPT = ("benchmarks", "implementations", "reports", "tests", "samegrad.py", "pyproject.toml")
 
@@ -89,6 +90,22 @@ def test_command_works_beside_folders_of_the_same_names(installed: Path, tmp_pat
     again = samegrad(installed, tmp_path, "render", str(page.parent), "--output", "again")
     assert 0 == again.returncode, again.stderr
     assert (tmp_path / "again" / "index.html").exists()
+
+
+def test_installed_verifier_works_from_any_folder(installed: Path, tmp_path: Path) -> None:
+    """On a file of the folder, by a path and as a module."""
+    (tmp_path / "implementations").mkdir()
+    (tmp_path / "mine.py").write_text(planted.RIGHT)
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "wrong.py").write_text(
+        planted.RIGHT.replace("        delta = delta / n\n", "")
+    )
+
+    right = samegrad(installed, tmp_path, "verify", "mine.py", "--activation", "relu")
+    wrong = samegrad(installed, tmp_path, "verify", "package.wrong", "--activation", "relu")
+
+    assert 0 == right.returncode and "mine: AGREES" in right.stdout, right.stdout + right.stderr
+    assert 1 == wrong.returncode and "sum for mean" in wrong.stdout, wrong.stdout + wrong.stderr
 
 
 def test_command_says_how_it_is_used(installed: Path, tmp_path: Path) -> None:

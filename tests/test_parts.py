@@ -170,3 +170,20 @@ def test_binary_targets_must_be_probabilities() -> None:
 
     with pytest.raises(ValueError, match="values from 0 to 2; binary_cross_entropy takes prob"):
         load("numpy").batch_from_numpy(spec, np.zeros((2, 2)), np.array([[0.0], [2.0]]), "cpu")
+
+
+def test_libraries_differ_where_their_own_function_is_not_used() -> None:
+    """torch's softplus gives up its tail at 20, JAX's leaky_relu takes the right side at 0."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    jax = pytest.importorskip("jax", reason="jax is not installed")
+    load("jax")  # float64
+    z = torch.tensor(21.0, dtype=torch.float64)
+    exact = float(activation_value("softplus", np.array([21.0]))[0])
+
+    theirs = float(torch.nn.functional.softplus(z))
+    from implementations import parts_jax, parts_torch
+
+    assert abs(theirs / exact - 1) > 1e-11
+    assert abs(float(parts_torch.softplus(z)) / exact - 1) < 1e-15
+    assert 1.0 == float(jax.grad(jax.nn.leaky_relu)(0.0))
+    assert 0.01 == float(jax.grad(parts_jax.ACTIVATIONS["leaky_relu"])(0.0))

@@ -16,6 +16,7 @@ from reports import tables
 
 README = (ROOT / "README.md").read_text()
 EXAMPLE = ROOT / "reports" / "results" / "example"
+DIFFERENTIATION = ROOT / "reports" / "results" / "differentiation"
 
 
 def between(name: str) -> str:
@@ -42,7 +43,9 @@ def test_two_commands_need_only_python_and_name_environments_that_exist() -> Non
         )
 
 
-@pytest.mark.parametrize("line", [line for line in commands() if " -- " in line])
+@pytest.mark.parametrize(
+    "line", [line for line in commands() if " -- " in line and "tox -e benchmark" in line]
+)
 def test_options_of_the_readme_are_accepted(line: str, tmp_path: Path) -> None:
     """Each command collects at least one case."""
     arguments = shlex.split(line.split(" -- ")[1])
@@ -115,20 +118,44 @@ def test_forward_passes_are_those_of_the_files() -> None:
             assert f"    {line}\n" in (ROOT / "implementations" / f"mlp_{name}.py").read_text()
 
 
+def test_verdict_on_a_fault_is_what_the_verifier_prints(tmp_path: Path) -> None:
+    """The block of the README, but for the digits that another machine may round otherwise."""
+    from tests.planted import plant
+
+    shown = re.findall(r"```text\n(.*?)```", between("verify"), re.DOTALL)[0]
+    path = plant(tmp_path, "forgotten derivative of the activation")
+    command = [sys.executable, "-m", "implementations", "verify", path, "--dtype", "float64"]
+
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    def without_digits(text: str) -> list[str]:
+        return [re.sub(r"[\d.e+-]+", "#", line.strip()) for line in text.strip().splitlines()]
+
+    assert 1 == done.returncode
+    assert set(without_digits(shown)) <= {*without_digits(done.stdout), "..."}
+
+
 def test_links_lead_somewhere() -> None:
     """Every relative link and picture."""
-    for document in [ROOT / "README.md", *EXAMPLE.glob("report.md")]:
-        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+    documents = [ROOT / "README.md", ROOT / "implementations" / "README.md"]
+    documents += [folder / "report.md" for folder in (EXAMPLE, DIFFERENTIATION)]
+    for document in documents:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[\w-]+)?\)", document.read_text()):
             if not target.startswith("http"):
                 assert (document.parent / target).exists(), (document, target)
 
 
-def test_figure_is_of_a_committed_run_whose_machine_and_date_are_named() -> None:
+@pytest.mark.parametrize(
+    ("folder", "mark"), [(EXAMPLE, "example"), (DIFFERENTIATION, "differentiation")]
+)
+def test_figure_is_of_a_committed_run_whose_machine_and_date_are_named(
+    folder: Path, mark: str
+) -> None:
     """Rendered from a journal that is complete."""
-    journal = results.read(EXAMPLE / "journal.jsonl")
+    journal = results.read(folder / "journal.jsonl")
 
     assert journal.complete and [] == journal.warnings
-    text = between("example")
+    text = between(mark)
     assert tables.machine_label(journal.run).split(" [")[0] in text  # "CPU, N cores"
     assert journal.run["started"][:10] in text
     assert not results.failures(results.rows(journal))

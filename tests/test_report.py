@@ -71,6 +71,53 @@ def _without(case: Case, status: str, reason: str) -> dict[str, Any]:
     return record | {"status": status, "reason": reason}
 
 
+def series(path: Path) -> Path:
+    """Two ways to differentiate, one of which has no number for the larger network."""
+    found: list[dict[str, Any]] = []
+    planned = []
+    for units, slow in ((2, 300), (8, 1080)):
+        workload = cases.cost(units)
+        problem = Problem(workload.name, replace(workload.spec, dtype="float64"), 8, 8)
+        for name, microseconds in (("numpy", 40), ("dual", slow * 10)):
+            forward = Case(problem, "forward", name)
+            gradient = replace(forward, operation="loss_and_grad")
+            planned += [forward, gradient]
+            found += several(forward, 10)
+            if name == "dual" and units == 8:
+                found.append(_without(gradient, "skipped", "predicted 42 s a process"))
+            else:
+                found += several(gradient, microseconds)
+    complete = {"record": "run_complete"}
+    return write(path, run_record(), plan_record(*planned), *found, complete)
+
+
+def test_cost_of_differentiation_is_gradient_over_forward_time(tmp_path: Path) -> None:
+    """4 passes by reverse mode, 300 by forward mode; what was skipped says so."""
+    found = tables.differentiation(tables.all_rows([results.read(series(tmp_path / "j"))]))
+
+    by_case = {(r.implementation, r.parameters): r for r in found.itertuples()}
+    assert {("numpy", 30), ("numpy", 108), ("dual", 30), ("dual", 108)} == set(by_case)
+    assert by_case["numpy", 108].ratio == pytest.approx(4, rel=1e-3)
+    assert by_case["dual", 30].ratio == pytest.approx(300, rel=1e-3)
+    low, high = by_case["dual", 30].low, by_case["dual", 30].high
+    assert low < 300 < high
+    assert math.isnan(by_case["dual", 108].ratio)
+    assert "skipped: predicted 42 s a process" == by_case["dual", 108].reason
+
+
+def test_report_shows_the_cost_of_differentiation(tmp_path: Path) -> None:
+    """As a figure and as a table; a report without such rows has neither."""
+    render([series(tmp_path / "j")], tmp_path / "with")
+    render([laptop(tmp_path / "k")], tmp_path / "without")
+
+    for text in ((tmp_path / "with" / name).read_text() for name in ("index.html", "report.md")):
+        assert "Cost of differentiation" in text
+        assert "gradient / forward" in text and "skipped: predicted 42 s" in text
+    assert (tmp_path / "with" / "figures" / "cost_of_differentiation.png").stat().st_size > 5000
+    assert "Cost of differentiation" not in (tmp_path / "without" / "report.md").read_text()
+    assert not (tmp_path / "without" / "figures" / "cost_of_differentiation.png").exists()
+
+
 def test_report_has_every_part(tmp_path: Path) -> None:
     """Page, Markdown, CSV, figures as PNG and SVG; the page needs nothing from outside."""
     lines = render([laptop(tmp_path / "j")], tmp_path / "out")
