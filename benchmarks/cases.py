@@ -225,7 +225,7 @@ class Preset:
 
 PRESETS = {
     "hello": Preset(HELLO, 1, (20, 30), 0.05, 0.1, intervals=False),
-    "differentiation": Preset(DIFFERENTIATION, 5, (240, 300), 0.1, 0.2),
+    "differentiation": Preset(DIFFERENTIATION, 5, (360, 420), 0.1, 0.2),
     "standard": Preset(STANDARD, 5, (300, 480), 0.3),
     "full": Preset(FULL, 10, (3600, 5400), 0.5),
 }

@@ -67,6 +67,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m imple
         reports = []
         for options in runs:
             for name in dict.fromkeys(named):
+                if sys.stderr.isatty():  # compilers take most of a minute
+                    print(f"verifying {name} ...", end="\r", file=sys.stderr, flush=True)
                 found = verify(name, options)
                 extra = options.precision != "ieee" and given.precision is None
                 if extra and found.verdict == "unavailable":

@@ -120,14 +120,8 @@ def forward(spec: MLPSpec, params: Any, X: Array, masks: Tree = None) -> Array:
 
 def loss(spec: MLPSpec, params: Any, X: Array, y: Array, masks: Tree = None) -> Array:
     """The loss as a tensor without dimensions."""
-    _refuse_dropout(spec, masks)
-    criterion, divisor = LOSSES[spec.loss]
-    value = criterion(params(X), y) / (divisor * len(y))  # L1
-    if spec.l2:
-        value = value + spec.l2 / 2 * sum(
-            layer.weight.square().sum() for layer in params[::2]
-        )  # L2
-    return value
+    with torch.no_grad():
+        return _loss(spec, params, X, y, masks)
 
 
 # B1-B4: torch.autograd derives these from forward

@@ -25,7 +25,7 @@ AT_THE_KINK = "at the kink"
 RATE_SCALE = 0.01  # of weights behind lif_rate: rates of 100 Hz then give preactivations near 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one and the same or not: arrays have no ==
 class Problem:
     """A network with its weights and one batch.
 

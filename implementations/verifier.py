@@ -8,6 +8,7 @@ nothing that a file does can change a verdict or end the verifier.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,7 @@ def _of_another(
     return found
 
 
+@lru_cache(maxsize=1000)
 def _exact(problem: Problem) -> Expected:
     """Exact results where mpmath is there and the network is small, else the reference's."""
     p = problem

@@ -132,6 +132,9 @@ def test_verdict_on_a_fault_is_what_the_verifier_prints(tmp_path: Path) -> None:
         return [re.sub(r"[\d.e+-]+", "#", line.strip()) for line in text.strip().splitlines()]
 
     assert 1 == done.returncode
+    from implementations import problems
+
+    assert f"on {len(problems.standard('float64'))} small networks in two precisions" in README
     assert set(without_digits(shown)) <= {*without_digits(done.stdout), "..."}
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,15 @@ from tests.planted import FAULTS, RIGHT, plant
 DTYPES: tuple[Any, ...] = ("float64", "float32")
 
 
+@cache
+def every_problem() -> list[Any]:
+    """Made once, so that their exact results are computed once."""
+    return [p for dtype in DTYPES for p in problems.standard(dtype)]
+
+
 def options(**changes: Any) -> Options:
     """Every problem, in both dtypes."""
-    tried = [p for dtype in DTYPES for p in problems.standard(dtype)]
+    tried = every_problem()
     return Options(**({"problems": tried, "time_limit": 60.0} | changes))
 
 
