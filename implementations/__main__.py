@@ -13,6 +13,7 @@ from implementations.problems import Problem
 from implementations.verification import TensorCheck
 from implementations.verifier import PRECISIONS, STATES, Options, Outcome, Report, verify, worst
 
+MOST = 1_000_000_000  # multiplications of a forward pass; the gradient's are checked one by one
 EPILOG = """
 exit status: 0 all agree, 1 one disagrees or could not be checked, 2 wrong usage
 
@@ -150,6 +151,8 @@ def _own(given: argparse.Namespace, dtype: Any, activations: Any, losses: Any) -
             "as whole numbers >= 1 joined by '-', for example 5-7-3"
         )
     sizes = tuple(map(int, parts))
+    if MLPSpec(sizes).parameters * given.batch_size > MOST:
+        raise ValueError(f"--layers {given.layers} at batch size {given.batch_size} is too large")
     decay: Any = {"dtype": dtype, "weight_decay": given.weight_decay or 0.0}
     choices: list[dict[str, Any]] = [
         {"activation": activation, "loss": loss, **decay}

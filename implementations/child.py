@@ -21,7 +21,7 @@ from implementations.verification import Strange
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]
-LARGEST = 100_000  # entries of an array that is sent; results of the problems are far smaller
+LARGEST = 20_000_000  # entries of an array that is sent; what a network has is far smaller
 
 # Run by `python -P -c BOOTSTRAP ROOT`: the package comes from ROOT whatever the current folder
 # holds, and nothing else of ROOT gets onto the path.

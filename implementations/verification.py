@@ -349,7 +349,7 @@ def _check(
         where = tuple(int(i) for i in np.unravel_index(np.argmax(difference), ref.shape))
         at = f" at {where}" if where else ""
         if largest < floor(dtype):
-            return no(f"got {found[where]:.6g}{at}, expected zeros", error, ulps)
+            return no(f"got {found[where]:.6g}{at}, expected zeros")
         return no(
             f"error {error:.2g} is {_digits(100 * error / limit)} % of its bound {limit:g}{at} "
             f"(got {found[where]:.6g}, expected {ref[where]:.6g})",

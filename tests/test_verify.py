@@ -275,6 +275,7 @@ def test_command_takes_choices_and_gives_json(capsys: pytest.CaptureFixture[str]
         (["numpy", "--dtype", "float16"], "--dtype 'float16' is not known"),
         (["numpy", "--layers", "5-x"], "--layers '5-x' is not accepted"),
         (["numpy", "--layers", "5-0-2"], "whole numbers >= 1"),
+        (["numpy", "--layers", "50000-50000-10"], "is too large"),
         (["numpy", "--batch-size", "0"], "--batch-size takes a number >= 1"),
         (["numpy", "--weight-decay", "0.7"], "no problem has weight_decay 0.7; give --layers"),
         (["numpy", "--weight-decay", "-1", "--layers", "2-2"], "weight_decay -1.0 is not accepted"),
