@@ -59,6 +59,7 @@ network with it has outputs and a loss, and its gradient is refused.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Protocol, get_args
 
 Activation = Literal[
@@ -166,10 +167,15 @@ class MLPSpec:
         """Coefficient of decoupled weight decay (U7); 0 if it is a term of the loss."""
         return self.weight_decay if self.decoupled else 0.0
 
-    @property
+    @cached_property  # every call of every implementation asks for it
     def activations(self) -> tuple[Activation, ...]:
         """g_1 ... g_L: one name per layer, the output activation last."""
         return (self.activation,) * (len(self.layer_sizes) - 2) + (self.output_activation,)
+
+    @cached_property
+    def differentiable(self) -> bool:
+        """Whether every activation has a useful derivative."""
+        return not set(self.activations) & set(FORWARD_ONLY)
 
     @property
     def weights(self) -> tuple[int, ...]:
@@ -320,12 +326,12 @@ def layer_masks(spec: MLPSpec, masks: Tree, batch_size: int) -> tuple[Array | No
 
 def refuse_forward_only(spec: MLPSpec) -> None:
     """Raise ValueError if an activation has no derivative: autodiff would say 0 everywhere."""
-    for name in spec.activations:
-        if name in FORWARD_ONLY:
-            raise ValueError(
-                f"activation {name!r} has outputs but no useful derivative (0 everywhere, none "
-                "at 0), so there is no gradient; use forward or loss, or another activation"
-            )
+    if not spec.differentiable:
+        name = next(name for name in spec.activations if name in FORWARD_ONLY)
+        raise ValueError(
+            f"activation {name!r} has outputs but no useful derivative (0 everywhere, none "
+            "at 0), so there is no gradient; use forward or loss, or another activation"
+        )
 
 
 def require_masks(spec: MLPSpec, masks: Tree) -> None:
