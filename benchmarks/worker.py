@@ -210,9 +210,10 @@ class Bench:
     def _place(self, spec: MLPSpec, X: Any, y: Any) -> Any:
         return self.implementation.batch_from_numpy(spec, X, y, self.device)
 
-    def _fresh(self) -> tuple[Tree, Tree]:
+    def _fresh(self, with_state: bool = True) -> tuple[Tree, Tree]:
+        """Params and state; a file without an update rule has no state, and needs none."""
         params = self.implementation.params_from_numpy(self.spec, self.given.params, self.device)
-        return params, self.implementation.init_state(self.spec, params)
+        return params, self.implementation.init_state(self.spec, params) if with_state else None
 
     def _gate(self, operation: str) -> None:
         """Call an operation on the gate's batch and judge it, once per problem."""
@@ -220,7 +221,7 @@ class Bench:
             return
         implementation, spec, reference = self.implementation, self.spec, self.given.expected
         X, y = self.placed[0]
-        params, state = self._fresh()
+        params, state = self._fresh(operation == "train_step")
         implementation.synchronize((params, state, X, y))
 
         def call() -> Tree:
@@ -305,8 +306,8 @@ class Bench:
             "train_step": train,
             "epoch": epoch,
         }[case.operation]
-        kept = self._fresh()
         consumes = case.operation in ("train_step", "epoch")
+        kept = self._fresh(consumes)
         events = getattr(implementation, "events", lambda _: None)(device)
         return timer.Work(
             start=self._fresh if consumes else lambda: kept,

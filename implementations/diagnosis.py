@@ -116,7 +116,9 @@ def _pattern(failed: Sequence[Attempt], passed: Sequence[Attempt]) -> list[str]:
             "biases" if spec.bias else "no biases",
             "a batch of 1" if len(problem.X) == 1 else "a batch of more than 1",
             "hidden layers" if len(spec.layer_sizes) > 2 else "no hidden layer",
-            "more than one hidden layer" if len(spec.layer_sizes) > 3 else "at most one",
+            "more than one hidden layer"
+            if len(spec.layer_sizes) > 3
+            else "at most one hidden layer",
             f"output activation {spec.output_activation}",
             "dropout" if problem.masks is not None else "no dropout",
             *({problem.name} if problem.name else ()),
@@ -137,7 +139,7 @@ def _loss(failed: Sequence[Attempt], main: Attempt) -> list[str]:
     key = "loss with the gradient" if not _agrees(main, "loss with the gradient") else "loss"
     wrong = [a for a in failed if key in a.results and _agrees(a, "outputs")]
     value = np.asarray(main.results[key])
-    if value.shape != ():
+    if value.shape != () or value.dtype.kind != "f":
         return [f"the loss is no scalar (L1): {_reason(main, key)}"]
     if not np.isfinite(value):
         return [
@@ -172,7 +174,7 @@ def _forward(failed: Sequence[Attempt]) -> list[str]:
     wrong = [a for a in failed if "outputs" in a.results and not _agrees(a, "outputs")][:8]
     if "dtype" in _reason(wrong[0], "outputs"):
         return [f"{_reason(wrong[0], 'outputs')}: arrays are made without the spec's dtype"]
-    if any(np.shape(a.results["outputs"]) != np.shape(a.reference.outputs) for a in wrong):
+    if not all(_is_array(a.results["outputs"], a.reference.outputs) for a in wrong):
         return []
     said = []
     for text, variant in of_outputs():
@@ -199,7 +201,7 @@ def _shapes(main: Attempt) -> list[str]:
         return [_reason(main, "d", "expected", "layer")]
     if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in grads):
         return [_reason(main, "d", "expected", "layer")]
-    if any(isinstance(p, list | tuple) for pair in grads for p in pair):
+    if not all(isinstance(p, np.ndarray | None) for pair in grads for p in pair):
         return [_reason(main, "d", "expected", "layer")]
     found = [tuple(() if p is None else np.shape(p) for p in layer) for layer in grads]
     if found == wanted:
@@ -314,6 +316,10 @@ def _ratio(attempts: Sequence[Attempt], found: Sequence[Array], right: Sequence[
     if np.allclose(ratios, ratios[0], rtol=1e-3) and not np.isclose(ratios[0], 1, rtol=1e-6):
         return f"{ratios[0]:.6g} times the right one, everywhere"
     return ""
+
+
+def _is_array(found: Any, right: Any) -> bool:
+    return isinstance(found, np.ndarray) and found.shape == np.shape(right)
 
 
 def _matches(attempt: Attempt, found: Tree, variant: Callable[[Problem], Tree]) -> bool:

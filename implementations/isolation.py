@@ -81,7 +81,10 @@ def run_child(
                 if line is None:
                     break
                 limit = on_message(json.loads(line)) or limit
-            return _ended(child.wait(), errors)
+            try:
+                return _ended(child.wait(limit), errors)
+            except subprocess.TimeoutExpired:  # a thread of its own keeps it alive
+                return Exit("timeout", f"not ended {limit:.0f} s after its last message; killed")
         finally:
             _kill_group(child)
             with contextlib.suppress(BrokenPipeError):

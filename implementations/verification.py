@@ -309,7 +309,9 @@ def _kind(value: Any) -> str:
         return value.kind
     if isinstance(value, list | tuple):
         return f"a {type(value).__name__} of {len(value)}"
-    return "None" if value is None else type(value).__name__
+    if value is None or isinstance(value, np.ndarray):
+        return "None" if value is None else "ndarray"
+    return "a number"
 
 
 def _check(

@@ -209,7 +209,7 @@ def run(
             f"device {options.device!r} is not available to {name} "
             f"(has: {', '.join(said['devices'])})"
         )
-    elif ended.kind != "ok" or said.get("complete") is None:
+    elif "complete" not in said:
         how = "hangs: " if ended.kind == "timeout" else "ends the process: "
         text = f"{function}: it {how}{ended.reason or 'exit status 0'}"
         if current is None:

@@ -265,6 +265,17 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "    while True: pass\n",
         "it hangs: no result within 2 s",
     ),
+    "no number for a loss": ("return loss, grads", "return str(loss), grads", "got a str"),
+    "an exception of its own kind": (
+        "    n = len(X)\n",
+        "    raise BaseException('mine')\n",
+        "it ends the process: exit status 1: BaseException: mine",
+    ),
+    "crashes the interpreter": (
+        "    n = len(X)\n",
+        "    import ctypes\n    ctypes.string_at(0)\n",
+        "it ends the process: killed by SIGSEGV",
+    ),
     "only the loss": ("return loss, grads", "return loss", "expected a pair (loss, grads)"),
     "a dictionary": (
         "return loss, grads",

@@ -166,6 +166,17 @@ def test_stopped_file_says_what_was_not_tried(tmp_path: Path) -> None:
     assert any("not tried after that" in note for note in report.notes)
 
 
+def test_thread_that_outlives_the_work_holds_nothing_up(tmp_path: Path) -> None:
+    """The results are there; the process is killed after the time limit."""
+    text = RIGHT.replace("import numpy as np\n", "import numpy as np\nimport threading, time\n", 1)
+    text += "\nthreading.Thread(target=time.sleep, args=(1000,)).start()\n"
+    few = problems.standard("float64")[:2]
+
+    report = verify(written(tmp_path, text), options(problems=few, time_limit=3.0))
+
+    assert ("agrees", "") == (report.verdict, report.reason)
+
+
 def test_memory_of_the_verifier_is_out_of_reach(tmp_path: Path) -> None:
     """A file that replaces the comparison in its own process changes no verdict."""
     text = RIGHT.replace("        delta = delta / n\n", "") + (
