@@ -309,9 +309,10 @@ def _kind(value: Any) -> str:
         return value.kind
     if isinstance(value, list | tuple):
         return f"a {type(value).__name__} of {len(value)}"
-    if value is None or isinstance(value, np.ndarray):
-        return "None" if value is None else "ndarray"
-    return "a number"
+    if value is None:
+        return "None"
+    kind = type(value).__name__
+    return {"mpf": "a number", "float": "a number"}.get(kind, kind)
 
 
 def _check(
