@@ -10,7 +10,7 @@ import pytest
 
 from implementations import MLPSpec, problems
 from implementations.reference import expected, updated
-from implementations.verification import check, compare, judge
+from implementations.verification import check, compare, declared, judge
 from tests.networks import every_implementation, loaded, problem
 from tests.pairwise import pairs, pairwise
 
@@ -68,6 +68,8 @@ def complaint(implementation: Any, name: str, device: str, spec: MLPSpec, batch_
             implementation.params_from_numpy(spec, drawn.params, device)
         return ""
     p = drawn
+    if declared(implementation, spec) and faint(p):
+        return ""
     if name not in COMPILERS:
         found = check(implementation, spec, p.params, p.X, p.y, device, p.masks)
         return "" if found.agrees else found.reason
@@ -87,6 +89,16 @@ def complaint(implementation: Any, name: str, device: str, spec: MLPSpec, batch_
     results["loss of the step"] = implementation.to_numpy(loss)
     found = judge(spec, reference, results)
     return "" if found.agrees else found.reason
+
+
+def faint(p: problems.Problem) -> bool:
+    """Whether a tensor of the gradient is below 1e-4 of the loss.
+
+    A central difference is off by 1e-10 of the loss, whatever the gradient: see mlp_numerical.
+    """
+    right = expected(p.spec, p.params, p.X, p.y, p.masks)
+    tensors = [g for pair in right.grads for g in pair if g is not None]
+    return min(float(np.max(np.abs(g))) for g in tensors) < 1e-4 * right.loss
 
 
 def test_pairwise_has_every_pair_and_is_small() -> None:
