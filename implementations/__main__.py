@@ -119,11 +119,7 @@ def _runs(given: argparse.Namespace) -> list[Options]:
             found = _own(given, dtype, activations, losses)
         found = problems.chosen(found, activations, losses, given.weight_decay)
         if given.optimizer != "sgd":
-            found = [
-                replace(p, spec=replace(p.spec, optimizer=given.optimizer, decoupled=False))
-                for p in found
-                if given.optimizer != "adamw" or not p.spec.weight_decay
-            ]
+            found = [replace(p, spec=replace(p.spec, optimizer=given.optimizer)) for p in found]
         tried += found
     if not tried:
         raise ValueError(

@@ -9,6 +9,7 @@ import base64
 import contextlib
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ def answer(request: Message, send: Send) -> None:
         send({"unavailable": str(error)})
         return
     except (Exception, SystemExit) as error:
-        send({"broken": str(error)})
+        loading = isinstance(error, registry.BrokenImplementationError)
+        send({"broken": str(error) if loading else _said(error)})
         return
     lacks = getattr(implementation, "lacks", ())
     send({"devices": devices, "dtypes": list(implementation.DTYPES), "lacks": list(lacks)})
@@ -196,13 +198,13 @@ def decode(data: Any) -> Any:
 
 def encode_problem(problem: Problem) -> Message:
     """A problem as plain data."""
-    spec = {name: getattr(problem.spec, name) for name in MLPSpec.__dataclass_fields__}
+    spec = asdict(problem.spec)
     arrays = {name: encode(getattr(problem, name)) for name in ("params", "X", "y", "masks")}
     return {"name": problem.name, "spec": spec, **arrays}
 
 
 def decode_problem(data: Message) -> Problem:
     """What `encode_problem` wrote."""
-    spec = MLPSpec(**{**data["spec"], "layer_sizes": tuple(data["spec"]["layer_sizes"])})
+    spec = MLPSpec(**data["spec"])
     arrays = {name: decode(data[name]) for name in ("params", "X", "y", "masks")}
     return Problem(data["name"], spec, **arrays)

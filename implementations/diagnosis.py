@@ -148,7 +148,9 @@ def _loss(failed: Sequence[Attempt], main: Attempt) -> list[str]:
         ]
 
     def parts(attempt: Attempt) -> tuple[float, float, float]:
-        squares = sum(float(np.sum(np.square(W, dtype=np.float64))) for W, _ in _params(attempt))
+        squares = sum(
+            float(np.sum(np.square(W, dtype=np.float64))) for W, _ in attempt.problem.params
+        )
         penalty = attempt.problem.spec.l2 / 2 * squares
         return float(attempt.results[key]), float(attempt.reference.loss) - penalty, penalty
 
@@ -346,10 +348,6 @@ def _arrays(tree: Tree) -> list[Array]:
 def _flat(grads: Params, letters: str) -> Array:
     parts = [p for pair in grads for p, k in zip(pair, "Wb", strict=True) if k in letters]
     return np.concatenate([array.ravel() for array in _arrays(parts)] or [np.zeros(0)])
-
-
-def _params(attempt: Attempt) -> Params:
-    return attempt.problem.params
 
 
 def _near(a: float, b: float, attempt: Attempt) -> bool:

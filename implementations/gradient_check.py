@@ -6,7 +6,7 @@ of the loss. Nothing is assumed about the loss but that it maps nested arrays to
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ class GradientCheck(Comparison):
 
 
 def check_gradient(
-    loss: Callable[[Tree], Any],
+    loss: Callable[[Tree], Any] | None,
     grad: Callable[[Tree], Tree] | Tree,
     params: Tree,
     *,
@@ -58,7 +58,8 @@ def check_gradient(
     """Compare a gradient with the slopes of its loss, array by array.
 
     Args:
-        loss: params -> a number. Not needed with torch_loss or jax_loss, but checked if given.
+        loss: params -> a number. May be None with torch_loss or jax_loss; else its value must be
+            theirs.
         grad: params -> the gradient, nested and shaped like params; or the gradient itself.
         params: nested dicts, lists and tuples of NumPy arrays or floats.
         method: "complex" (the loss must be analytic), "central", or "auto": complex where it
@@ -89,10 +90,13 @@ def check_gradient(
     if wrong:
         return GradientCheck((TensorCheck("params", None, BOUNDS["float64"], wrong),), "nesting")
     grads = {name: np.asarray(value) for name, value in _leaves(found)}
-    if torch_loss is not None:
-        return _against(grads, named, _torch(torch_loss, params), "torch")
-    if jax_loss is not None:
-        return _against(grads, named, _jax(jax_loss, params), "jax")
+    if torch_loss is not None or jax_loss is not None:
+        theirs, slopes = _torch(torch_loss, params) if torch_loss else _jax(jax_loss, params)
+        values = () if loss is None else (_value(_number(loss, work), theirs, named),)
+        checked = _against(grads, named, slopes, "torch" if torch_loss else "jax")
+        return replace(checked, tensors=values + checked.tensors)
+    if loss is None:
+        raise ValueError("give a loss, or torch_loss or jax_loss")
     value = _number(loss, work)
     if not np.isfinite(value):
         raise ValueError(f"the loss is {value}; nothing can be compared")
@@ -215,6 +219,13 @@ def _against(
     return GradientCheck(tuple(checks), method)
 
 
+def _value(mine: float, theirs: float, named: dict[str, Any]) -> TensorCheck:
+    limit = max(_limit("exact", np.asarray(p).dtype) for p in named.values())
+    error = abs(mine - theirs) / max(abs(theirs), 1e-30)
+    wrong = None if error <= limit else f"loss: {mine:.6g}, the other version gives {theirs:.6g}"
+    return TensorCheck("loss", error, limit, wrong)
+
+
 def _limit(method: str, dtype: Any) -> float:
     """1e-12 or 1e-5 by dtype; a central difference is good to 1e-6 (see mlp_numerical)."""
     exact = BOUNDS["float32"] if dtype == np.float32 else BOUNDS["float64"]
@@ -239,7 +250,7 @@ def _number(loss: Callable[[Tree], Any], params: Tree) -> float:
     return float(value)
 
 
-def _torch(loss: Callable[[Tree], Any], params: Tree) -> dict[str, Array]:
+def _torch(loss: Callable[[Tree], Any], params: Tree) -> tuple[float, dict[str, Array]]:
     import torch  # only for who passes a torch loss
 
     leaves: list[Any] = []
@@ -248,19 +259,22 @@ def _torch(loss: Callable[[Tree], Any], params: Tree) -> dict[str, Array]:
         leaves.append(torch.tensor(np.asarray(p, np.float64), requires_grad=True))
         return leaves[-1]
 
-    found = torch.autograd.grad(loss(_map(leaf, params)), leaves, allow_unused=True)
-    return {
+    value = loss(_map(leaf, params))
+    found = torch.autograd.grad(value, leaves, allow_unused=True)
+    return float(value.detach()), {
         name: np.zeros(np.shape(p)) if g is None else g.numpy()
         for (name, p), g in zip(_leaves(params), found, strict=True)
     }
 
 
-def _jax(loss: Callable[[Tree], Any], params: Tree) -> dict[str, Array]:
+def _jax(loss: Any, params: Tree) -> tuple[float, dict[str, Array]]:
     import jax  # only for who passes a JAX loss
 
     jax.config.update("jax_enable_x64", True)
-    found = jax.grad(loss)(_map(lambda p: jax.numpy.asarray(p, np.float64), params))
-    return {name: np.asarray(g) for name, g in _leaves(found)}
+    value, found = jax.value_and_grad(loss)(
+        _map(lambda p: jax.numpy.asarray(p, np.float64), params)
+    )
+    return float(value), {name: np.asarray(g) for name, g in _leaves(found)}
 
 
 def _leaves(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:

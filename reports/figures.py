@@ -19,8 +19,8 @@ from reports import tables
 
 # Okabe and Ito's palette, its yellow (hard to read as text) replaced: distinguishable with every
 # common colour deficiency.
-PALETTE = ["#E69F00", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000", "#882255"]
-PALETTE.append("#999999")  # a ninth, for as many ways to differentiate
+OKABE_ITO = ["#E69F00", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000"]
+PALETTE = [*OKABE_ITO, "#882255", "#999999"]
 STYLE = {
     "figure.facecolor": "white",
     "axes.spines.top": False,

@@ -59,7 +59,21 @@ def test_right_gradient_agrees_with_torch_and_jax() -> None:
 
     assert by_torch.agrees and by_jax.agrees
     assert ("torch", "jax") == (by_torch.method, by_jax.method)
-    assert not wrong.agrees
+    assert not wrong.agrees and ["loss", "['W']", "['layers'][0]"] == [
+        t.name for t in wrong.tensors if t.reason is not None
+    ]
+
+
+def test_another_version_of_the_loss_may_be_all_that_there_is() -> None:
+    """loss=None with jax_loss; without either there is nothing to compare with."""
+    jnp = pytest.importorskip("jax.numpy", reason="jax is not installed")
+
+    def other(p: Any) -> Any:
+        return (jnp.tanh(A @ p["W"] + p["layers"][0]) ** 2).sum()
+
+    assert check_gradient(None, grad, params(), jax_loss=other).agrees
+    with pytest.raises(ValueError, match="give a loss, or torch_loss or jax_loss"):
+        check_gradient(None, grad, params())
 
 
 @pytest.mark.parametrize(
