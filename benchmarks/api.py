@@ -6,6 +6,8 @@ from pathlib import Path
 
 from benchmarks import plan, probes, results, runner
 from benchmarks.cases import OPERATIONS, Case, Problem
+from benchmarks.options import parse_threads
+from benchmarks.progress import Progress
 from implementations import registry
 from implementations.interface import MLPSpec
 
@@ -17,6 +19,7 @@ def measure(
     batch_size: int,
     operation: str = "train_step",
     device: str = "cpu",
+    threads: str = "all",
     processes: int = 1,
     block_seconds: float = 0.3,
 ) -> results.Row:
@@ -28,6 +31,7 @@ def measure(
         batch_size: examples per call.
         operation: "forward", "loss_and_grad", "train_step" or "epoch" (16 batches).
         device: "cpu", or another one that the implementation has here.
+        threads: "all", or a number of threads as text.
         processes: fresh processes; at least 5 for an interval.
         block_seconds: time for the timed blocks in each process.
 
@@ -43,6 +47,7 @@ def measure(
     for name, value in (("batch_size", batch_size), ("processes", processes)):
         if type(value) is not int or value < 1:
             raise ValueError(f"{name} {value!r} is not accepted; give a whole number >= 1")
+    parse_threads(threads)
     if spec.dropout:
         raise ValueError("a network with dropout is not timed: its masks are no part of a batch")
     probed = next(iter(probes.probe([implementation], [device], {}).values()))
@@ -57,7 +62,7 @@ def measure(
                 f"{what} {wanted!r} is not available to {implementation} (has: {', '.join(there)})"
             )
     problem = Problem("measured", spec, batch_size, 16 * batch_size)
-    case = Case(problem, operation, registry.label(implementation), device)
+    case = Case(problem, operation, registry.label(implementation), device, threads=threads)
     pilots = {(case.implementation, device): probed.pilots[device]}
     made = plan.make([case], pilots, {}, processes, float("inf"), block_seconds)
     with tempfile.TemporaryDirectory(prefix="samegrad-") as directory:
@@ -65,10 +70,9 @@ def measure(
             made,
             {probed.label: probed},
             Path(directory) / "run",
-            seconds=float("inf"),
-            block_seconds=block_seconds,
+            plan.Settings(None, block_seconds),
             interpreters={implementation: sys.executable},
-            progress=runner.Progress(),
+            progress=Progress(),
             about={"preset": "measure", "command": "measure"},
         )
         run.execute()

@@ -1,59 +1,19 @@
-"""What is timed: networks, batches and operations, and the presets that list them."""
+"""What is timed: a network with its inputs, an operation, and the process that runs it."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from implementations.interface import MLPSpec
 
+Shape = tuple[int, int]
 OPERATIONS = ("forward", "loss_and_grad", "train_step", "epoch")
-STEP = ("loss_and_grad", "train_step")
 TRANSFERS = ("resident", "end_to_end")
-
-
-@dataclass(frozen=True)
-class Workload:
-    """A network and the data that it is fed.
-
-    Attributes:
-        name: short, for tables and for `-k`.
-        spec: the network, in float32.
-        examples: how many examples one epoch visits.
-        source: where the inputs come from; "standard normal" ones have only the task's shape.
-    """
-
-    name: str
-    spec: MLPSpec
-    examples: int
-    source: str = "standard normal inputs, random labels, in the shape of the task"
-
-
+# Contracts of arithmetic: the last two are float32 networks with products of fewer digits. Rows of
+# different contracts are never compared.
+ARITHMETIC = ("float64", "float32", "tf32", "bfloat16")
+ALL_THREADS = "all"
 COST = "cost"  # of differentiation: these workloads' names go on with the number of parameters
-DIGITS = Workload("digits", MLPSpec((64, 32, 10)), 1437, "scikit-learn's packaged real digits")
-LINE_LENGTH = Workload(
-    "line_length",
-    MLPSpec((10, 16, 16, 5)),
-    10_000,
-    "simulated: images of 10 x 1 pixels with a line of length 1 to 5, 2,000 of each",
-)
-MNIST = Workload("mnist", MLPSpec((784, 128, 64, 10)), 60_000)
-NEWSGROUPS = Workload("newsgroups", MLPSpec((300, 2048, 256, 20)), 11_314)
-CIFAR = Workload("cifar", MLPSpec((3072, 512, 10)), 50_000)
-WIDE = Workload("wide", MLPSpec((1024, 2048, 2048, 10)), 8_192)
-
-
-COST_OUTPUTS = 4
-
-
-def cost(units: int) -> Workload:
-    """A small smooth network, one of a series, for the cost of differentiation."""
-    spec = MLPSpec((8, units, COST_OUTPUTS), "tanh")
-    return Workload(f"{COST}{spec.parameters}", spec, 8)
-
-
-def width(units: int) -> Workload:
-    """MNIST's inputs and outputs with two hidden layers of `units`."""
-    return Workload(f"width{units}", MLPSpec((784, units, units, 10)), 60_000)
 
 
 @dataclass(frozen=True)
@@ -78,6 +38,22 @@ class Problem:
         return f"{self.workload}-batch{self.batch_size}-{self.spec.dtype}"
 
 
+class Worker(NamedTuple):
+    """What one process is set up for before it starts: the cases that it can time.
+
+    Attributes:
+        threads: "all" cores, or a number of threads.
+        precision: "ieee", or "tf32" or "bfloat16" for the products of float32 networks.
+        kernel: the core type that OpenBLAS is told to use; "" leaves it its own choice.
+    """
+
+    implementation: str
+    device: str = "cpu"
+    threads: str = ALL_THREADS
+    precision: str = "ieee"
+    kernel: str = ""
+
+
 @dataclass(frozen=True)
 class Case:
     """One row of the report: an operation on a problem by an implementation on a device.
@@ -85,6 +61,7 @@ class Case:
     Attributes:
         transfer: "resident" (the batch is on the device) or "end_to_end" (each batch comes
             from the host's memory and each loss goes back).
+        threads, precision, kernel: see `Worker`.
     """
 
     problem: Problem
@@ -92,14 +69,34 @@ class Case:
     implementation: str
     device: str = "cpu"
     transfer: str = "resident"
+    threads: str = ALL_THREADS
+    precision: str = "ieee"
+    kernel: str = ""
 
     @property
     def id(self) -> str:
         """Unique within a run; the name of the pytest item."""
         p = self.problem
-        parts = [p.workload, self.operation, f"batch{p.batch_size}", p.spec.dtype]
-        parts += [self.implementation, self.device]
+        parts = [p.workload, self.operation, f"batch{p.batch_size}", self.arithmetic]
+        parts += [self.label, self.device]
+        if self.threads != ALL_THREADS:
+            parts.append(f"{self.threads}_threads" if self.threads != "1" else "1_thread")
         return "-".join(parts + (["end_to_end"] if self.transfer == "end_to_end" else []))
+
+    @property
+    def worker(self) -> Worker:
+        """The process that can time it."""
+        return Worker(self.implementation, self.device, self.threads, self.precision, self.kernel)
+
+    @property
+    def label(self) -> str:
+        """The implementation as reports show it: with the kernel that it was told to use."""
+        return f"{self.implementation}+{self.kernel}" if self.kernel else self.implementation
+
+    @property
+    def arithmetic(self) -> str:
+        """One of ARITHMETIC."""
+        return self.problem.spec.dtype if self.precision == "ieee" else self.precision
 
     @property
     def gated(self) -> tuple[str, ...]:
@@ -124,7 +121,9 @@ class Case:
         if problem.workload.startswith(COST):
             return f"cost of differentiation, {problem.spec.parameters} parameters"
         parts = [problem.workload, self.operation, f"batch {problem.batch_size}"]
-        return " ".join([*parts, problem.spec.dtype])
+        if self.threads != ALL_THREADS:
+            parts.append(f"threads {self.threads}")
+        return " ".join([*parts, self.arithmetic])
 
     @property
     def calls_per_epoch(self) -> int:
@@ -143,6 +142,29 @@ class Case:
         """Floating-point operations of the matrix products of one call."""
         return flops(self.problem.spec, self.operation, self.examples)
 
+    @property
+    def bytes(self) -> int:
+        """Bytes that one call must move between memory and processor at least."""
+        steps = self.calls_per_epoch
+        return steps * traffic(self.problem.spec, self.operation, self.problem.batch_size)
+
+    def larger_than(self, other: "Case") -> bool:
+        """Whether it is the same thing in a larger size: batch size, or width of a series."""
+        if (self.operation, self.worker, self.transfer, self.problem.spec.dtype) != (
+            other.operation,
+            other.worker,
+            other.transfer,
+            other.problem.spec.dtype,
+        ):
+            return False
+        series = [case.problem.workload.rstrip("0123456789") for case in (self, other)]
+        return (
+            series[0] == series[1]
+            and self.problem.batch_size >= other.problem.batch_size
+            and self.problem.spec.parameters >= other.problem.spec.parameters
+            and self.flops > other.flops
+        )
+
 
 def flops(spec: MLPSpec, operation: str, examples: int) -> int:
     """Operations of the matrix products, counting a multiplication and an addition as two.
@@ -157,126 +179,35 @@ def flops(spec: MLPSpec, operation: str, examples: int) -> int:
     return 2 * forward + 2 * examples * sum(weights[1:])
 
 
-@dataclass(frozen=True)
-class Line:
-    """Several cases: a workload at some batch sizes, by some operations, in some dtypes."""
+def products(spec: MLPSpec, operation: str, batch_size: int) -> list[tuple[str, Shape, Shape]]:
+    """The matrix products of one call: (kind, shape of A, shape of B), F1, then B2 and B4.
 
-    workload: Workload
-    batch_sizes: tuple[int, ...]
-    operations: tuple[str, ...]
-    dtypes: tuple[str, ...] = ("float32",)
-    kind: str = "idiom"  # which implementations have it unless some are named; "all"
-
-
-BOTH = ("float32", "float64")
-HELLO = (
-    Line(DIGITS, (32,), STEP, BOTH),
-    Line(MNIST, (32,), ("train_step",)),
-)
-DIFFERENTIATION = tuple(
-    Line(cost(units), (8,), ("forward", "loss_and_grad"), ("float64",), "all")
-    for units in (2, 8, 32, 128, 512, 2048, 8192)
-)
-STANDARD = (
-    Line(DIGITS, (32, 256), OPERATIONS, BOTH),
-    Line(LINE_LENGTH, (32,), STEP, BOTH),
-    Line(MNIST, (32, 128), OPERATIONS),
-    Line(NEWSGROUPS, (512,), STEP),
-    Line(CIFAR, (128,), STEP),
-    Line(WIDE, (1024,), STEP),
-    Line(MNIST, (1, 8, 64, 512), ("train_step",)),
-    *(Line(width(units), (128,), ("train_step",)) for units in (16, 64, 256, 1024)),
-)
-FULL = (
-    *STANDARD,
-    Line(LINE_LENGTH, (32,), ("forward", "epoch"), BOTH),
-    Line(NEWSGROUPS, (32, 128), STEP),
-    Line(NEWSGROUPS, (512,), ("forward", "epoch")),
-    Line(CIFAR, (32, 512), STEP),
-    Line(CIFAR, (128,), ("forward", "epoch")),
-    Line(WIDE, (1024,), ("forward",)),
-    Line(WIDE, (256,), STEP),
-    Line(MNIST, (2, 4, 16, 256, 1024, 2048), ("train_step",)),
-    *(Line(width(units), (128,), ("train_step",)) for units in (32, 128, 512, 2048)),
-    *DIFFERENTIATION,
-)
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A list of cases and what a run of it may cost.
-
-    Attributes:
-        lines: the cases.
-        processes: fresh processes per implementation and device.
-        seconds: time limit of the whole run without a GPU, and with one.
-        block_seconds: time for the blocks of one case in one process, at most.
-        warm_up_seconds: at the start of each process, twice that on a GPU.
-        intervals: whether there are enough processes for an interval.
+    Kinds are "nn" (A B), "tn" (A^T B) and "nt" (A B^T).
     """
-
-    lines: tuple[Line, ...]
-    processes: int
-    seconds: tuple[float, float]
-    block_seconds: float
-    warm_up_seconds: float = 0.5
-    intervals: bool = True
-
-
-PRESETS = {
-    "hello": Preset(HELLO, 1, (20, 30), 0.05, 0.1, intervals=False),
-    "differentiation": Preset(DIFFERENTIATION, 5, (360, 420), 0.1, 0.2),
-    "standard": Preset(STANDARD, 5, (300, 480), 0.3),
-    "full": Preset(FULL, 10, (3600, 5400), 0.5),
-}
+    n, sizes = batch_size, spec.layer_sizes
+    layers = list(pairwise(sizes))
+    found: list[tuple[str, Shape, Shape]] = [("nn", (n, i), (i, o)) for i, o in layers]  # F1
+    if operation == "forward":
+        return found
+    found += [("tn", (n, i), (n, o)) for i, o in layers]  # B2
+    return found + [("nt", (n, o), (i, o)) for i, o in layers[1:]]  # B4
 
 
-def own_network(layer_sizes: tuple[int, ...], batch_sizes: tuple[int, ...]) -> tuple[Line, ...]:
-    """The user's own network: one step and a forward pass at each batch size."""
-    name = "own-" + "x".join(str(size) for size in layer_sizes)
-    workload = Workload(name, MLPSpec(layer_sizes), 16 * max(batch_sizes))
-    return (Line(workload, batch_sizes, ("forward", *STEP)),)
+def traffic(spec: MLPSpec, operation: str, batch_size: int) -> int:
+    """Bytes of all arrays of one call, each moved once: X, params, activations, gradients.
 
-
-def expand(
-    lines: Iterable[Line],
-    implementation: str,
-    device: str,
-    dtypes: Sequence[str],
-    only_dtypes: Sequence[str] | None = None,
-) -> list[Case]:
-    """The cases of some lines for one implementation and device.
-
-    Args:
-        dtypes: what the implementation can do. A line of which it can do none runs in the
-            first of these, so that looped Python (float64 only) has a row everywhere.
-        only_dtypes: what the user asked for, instead of the lines' own choice.
+    A forward pass reads X and the params and writes each layer's outputs. A gradient reads those
+    outputs and the params again, and writes a delta per layer and the gradient; a step reads the
+    gradient and writes the params. Caches may save some of it, temporaries may add to it.
     """
-    cases: dict[str, Case] = {}
-    for line in lines:
-        wanted = only_dtypes or line.dtypes
-        usable = [dtype for dtype in wanted if dtype in dtypes]
-        if not usable and only_dtypes is None:
-            usable = [dtypes[0]]
-        for batch_size in line.batch_sizes:
-            for dtype in usable:
-                spec = replace(line.workload.spec, dtype=dtype)  # type: ignore[arg-type] # a DType
-                problem = Problem(line.workload.name, spec, batch_size, line.workload.examples)
-                for operation in line.operations:
-                    for transfer in TRANSFERS if device != "cpu" else TRANSFERS[:1]:
-                        case = Case(problem, operation, implementation, device, transfer)
-                        cases.setdefault(case.id, case)
-    return list(cases.values())
-
-
-def every_shape() -> list[tuple[MLPSpec, int]]:
-    """Each (spec, batch size) of any preset once, as float64: what the reference must master."""
-    shapes = {
-        (replace(line.workload.spec, dtype="float64"), batch_size)
-        for line in FULL
-        for batch_size in line.batch_sizes
-    }
-    return sorted(shapes, key=lambda shape: (shape[0].layer_sizes, shape[1]))
+    itemsize = 8 if spec.dtype == "float64" else 4
+    sizes = spec.layer_sizes
+    entries = batch_size * sum(sizes) + spec.parameters
+    if operation != "forward":
+        entries += batch_size * (sizes[0] + 3 * sum(sizes[1:])) + 2 * spec.parameters
+    if operation in ("train_step", "epoch"):
+        entries += 2 * spec.parameters
+    return itemsize * entries
 
 
 def to_json(case: Case) -> dict[str, Any]:

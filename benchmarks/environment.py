@@ -11,6 +11,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 UNKNOWN = "unknown"
@@ -73,6 +74,17 @@ def cpu_flags() -> str:
     return UNKNOWN
 
 
+def gpu_throttling() -> str:
+    """Why an NVIDIA GPU runs slower than it can at this moment, for heat or power; "" if not."""
+    query = "clocks_event_reasons.hw_thermal_slowdown,clocks_event_reasons.sw_thermal_slowdown"
+    said = _output("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader")
+    return (
+        f"GPU thermal slowdown ({said})"
+        if " Active" in f" {said.replace('Not Active', '')}"
+        else ""
+    )
+
+
 def cpu_quota() -> str:
     """Cores' worth of time that the control group allows."""
     quota = _text("/sys/fs/cgroup/cpu.max").split()
@@ -112,20 +124,44 @@ def versions() -> dict[str, str]:
     return found
 
 
-def worker_environment(device: str | None, scratch: Path) -> dict[str, str]:
+def thread_count(threads: str) -> int:
+    """The number of threads of a regime: "all" is every core that this process may use."""
+    return cores() if threads == "all" else min(int(threads), cores())
+
+
+def affinity(threads: str) -> list[int] | None:
+    """The cores that a worker is bound to before it imports anything; None: all, or no such call.
+
+    The last ones: a system's interrupts go to the first.
+    """
+    if threads == "all" or not hasattr(os, "sched_getaffinity"):
+        return None
+    return sorted(os.sched_getaffinity(0))[-thread_count(threads) :]
+
+
+def worker_environment(
+    device: str | None, scratch: Path, threads: str = "all", kernel: str = ""
+) -> dict[str, str]:
     """The environment of a worker: set before it imports anything, since later has no effect.
 
-    What the user has set stays. All libraries get the cores that this process may use; XLA on
-    the CPU heeds NPROC only.
+    With "all" threads, what the user has set stays; all libraries get the cores that this process
+    may use. XLA on the CPU heeds NPROC and the affinity only.
 
     Args:
         device: "cpu" keeps JAX off the GPU's memory; None (a probe) leaves everything visible.
         scratch: directory of the run, for JAX's compilation cache: the first process of a run
             compiles, the others load.
+        threads: "all", or a number of threads, which is then set whatever the user has set.
+        kernel: the core type for OpenBLAS, or "".
     """
     environment = dict(os.environ)
     for variable in THREAD_VARIABLES:
-        environment.setdefault(variable, str(cores()))
+        if threads == "all":
+            environment.setdefault(variable, str(cores()))
+        else:
+            environment[variable] = str(thread_count(threads))
+    if kernel:
+        environment["OPENBLAS_CORETYPE"] = kernel
     if device is None:  # probes run side by side: JAX must not take the whole GPU
         environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     else:
@@ -134,6 +170,79 @@ def worker_environment(device: str | None, scratch: Path) -> dict[str, str]:
     environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     return environment
+
+
+def stolen() -> tuple[float, float] | None:
+    """(seconds that the hypervisor took from this machine's cores, all their seconds) so far."""
+    fields = _text("/proc/stat").partition("\n")[0].split()
+    if len(fields) < 9 or fields[0] != "cpu":
+        return None
+    ticks = os.sysconf("SC_CLK_TCK")
+    return int(fields[8]) / ticks, sum(map(int, fields[1:9])) / ticks
+
+
+def busy() -> float | None:
+    """Seconds that this machine's cores have worked so far, for whomever."""
+    fields = _text("/proc/stat").partition("\n")[0].split()
+    if len(fields) < 8 or fields[0] != "cpu":
+        return None
+    user, nice, system, _idle, _io, irq, softirq = map(int, fields[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+def waiting() -> float | None:
+    """Seconds during which some process of this machine has waited for a core so far."""
+    for line in _text("/proc/pressure/cpu").splitlines():
+        if line.startswith("some"):
+            return int(line.rpartition("total=")[2]) / 1e6
+    return None
+
+
+Moment = tuple[tuple[float, float] | None, float | None, float]
+
+
+def moment() -> Moment:
+    """What the system has counted so far, for `interference`."""
+    return stolen(), waiting(), time.monotonic()
+
+
+def interference(before: Moment, after: Moment) -> dict[str, float]:
+    """Shares of the time between two moments that were lost to others.
+
+    "steal": taken by the hypervisor; "pressure": some process waited for a core. Without what
+    cannot be read here.
+    """
+    found = {}
+    if before[0] is not None and after[0] is not None:
+        whole = after[0][1] - before[0][1]
+        found["steal"] = (after[0][0] - before[0][0]) / whole if whole > 0 else 0.0
+    if before[1] is not None and after[1] is not None:
+        found["pressure"] = min(1.0, (after[1] - before[1]) / max(after[2] - before[2], 1e-3))
+    return found
+
+
+def reset_peak_memory() -> int | None:
+    """Forget this process's peak memory; the resident bytes now, None where there is no such way.
+
+    Not ru_maxrss: a child inherits its parent's.
+    """
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return None
+    return _status_bytes("VmRSS")
+
+
+def peak_memory() -> int | None:
+    """The most bytes of this process that were resident since then."""
+    return _status_bytes("VmHWM")
+
+
+def _status_bytes(name: str) -> int | None:
+    for line in _text("/proc/self/status").splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    return None
 
 
 def blas() -> str:

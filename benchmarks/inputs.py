@@ -13,9 +13,9 @@ import numpy as np
 
 from benchmarks.cases import Problem
 from implementations.initial import init_params
-from implementations.interface import Params
+from implementations.interface import Params, map_tree
 from implementations.problems import targets
-from implementations.reference import Expected, clear_of_kinks, expected
+from implementations.reference import Expected, clear_of_kinks, expected, loss, outputs
 
 BATCHES = 4  # distinct batches that steps rotate through, where inputs are synthetic
 Array = Any
@@ -29,12 +29,16 @@ class Inputs:
         params: initial weights, NumPy, in the spec's dtype.
         X, y: examples; the first batch is the gate's, and clear of kinks.
         expected: the reference's results on the first batch.
+        other: loss and outputs of the reference on the second batch with the params negated, by
+            which constants are found that were folded into what is timed; None where there is
+            one batch only.
     """
 
     params: Params
     X: Array
     y: Array
     expected: Expected
+    other: tuple[float, Array] | None = None
 
 
 def make(problem: Problem, seed: int) -> Inputs:
@@ -49,8 +53,13 @@ def make(problem: Problem, seed: int) -> Inputs:
         X, y = synthetic(problem, rng, BATCHES * problem.batch_size)
     X = X.astype(problem.spec.dtype)
     X, y = _clear_batch_first(problem, params, X, y, rng)
-    first = slice(0, problem.batch_size)
-    return Inputs(params, X, y, expected(problem.spec, params, X[first], y[first]))
+    size, spec = problem.batch_size, problem.spec
+    results = expected(spec, params, X[:size], y[:size])
+    if len(X) < 2 * size:
+        return Inputs(params, X, y, results)
+    X2, y2, negated = X[size : 2 * size], y[size : 2 * size], map_tree(np.negative, params)
+    other = loss(spec, negated, X2, y2), outputs(spec, negated, X2)
+    return Inputs(params, X, y, results, other)
 
 
 def digits() -> tuple[Array, Array]:
@@ -80,6 +89,8 @@ def save(directory: Path, problem: Problem, inputs: Inputs) -> str:
     """Write a problem's inputs; returns the hash of weights and examples."""
     arrays = {"X": inputs.X, "y": inputs.y, "outputs": inputs.expected.outputs}
     arrays["scalars"] = np.array([inputs.expected.loss, inputs.expected.learning_rate])
+    if inputs.other is not None:
+        arrays["other_loss"], arrays["other_outputs"] = np.array(inputs.other[0]), inputs.other[1]
     trees: dict[str, Params | None] = {
         "params": inputs.params,
         "grads": inputs.expected.grads,
@@ -114,7 +125,10 @@ def load(directory: Path, problem: Problem) -> Inputs:
     loss, rate = arrays["scalars"].tolist()
     magnitudes = tree("magnitudes") if "magnitudes.W0" in arrays else None
     results = Expected(arrays["outputs"], loss, tree("grads"), magnitudes, rate, tree("updated"))
-    return Inputs(tree("params"), arrays["X"], arrays["y"], results)
+    other = None
+    if "other_loss" in arrays:
+        other = float(arrays["other_loss"]), arrays["other_outputs"]
+    return Inputs(tree("params"), arrays["X"], arrays["y"], results, other)
 
 
 def _clear_batch_first(

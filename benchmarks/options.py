@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import environment
-from benchmarks.cases import PRESETS, Line, Preset, own_network
+from benchmarks.cases import ALL_THREADS, ARITHMETIC
+from benchmarks.presets import PRESETS, Line, Preset, own_network
 from implementations import registry
 from implementations.interface import MLPSpec
 
-DTYPES = ("float32", "float64")
 MOST_BATCH = 1_000_000
 # Bytes per parameter while the reference is made: weights, gradient, magnitudes and updated in
 # float64, each with a temporary; and per preactivation: z, a, delta and theirs.
@@ -25,8 +25,10 @@ class Options:
 
     Attributes:
         devices: those asked for by name, or None for all that are there.
-        dtypes: those asked for, or None for the lines' own.
+        dtypes: of ARITHMETIC those asked for, or None for the lines' own.
+        threads: regimes: "all", or numbers.
         interpreters: implementation -> path of its Python.
+        given: what was given, in words that mean the same from any folder.
     """
 
     preset_name: str
@@ -36,8 +38,10 @@ class Options:
     named: bool
     devices: tuple[str, ...] | None
     dtypes: tuple[str, ...] | None
+    threads: tuple[str, ...]
     interpreters: dict[str, str]
     output: Path | None
+    given: dict[str, str]
 
 
 def parse(
@@ -48,6 +52,7 @@ def parse(
     implementation: str | None = None,
     device: str | None = None,
     dtype: str | None = None,
+    threads: str | None = None,
     python: str | None = None,
     output: str | None = None,
 ) -> Options:
@@ -76,8 +81,20 @@ def parse(
         registry.check_name(name)
     dtypes = None if dtype is None else _split("--dtype", dtype)
     for name in dtypes or ():
-        if name not in DTYPES:
-            raise ValueError(f"--dtype {name!r} is not known; accepted: {', '.join(DTYPES)}")
+        if name not in ARITHMETIC:
+            raise ValueError(f"--dtype {name!r} is not known; accepted: {', '.join(ARITHMETIC)}")
+    absolute = [registry.absolute(name) for name in names]
+    interpreters = parse_interpreters(python, names)
+    given = {
+        "preset": preset,
+        "layers": layers,
+        "batch_size": batch_size,
+        "implementation": None if implementation is None else ",".join(absolute),
+        "device": device,
+        "dtype": dtype,
+        "threads": threads,
+        "python": ",".join(f"{name}={Path(path).resolve()}" for name, path in interpreters.items()),
+    }
     return Options(
         preset_name=preset if layers is None else f"own network, as {preset}",
         preset=PRESETS[preset],
@@ -86,8 +103,10 @@ def parse(
         named=implementation is not None,
         devices=None if device is None else _split("--device", device),
         dtypes=dtypes,
-        interpreters=parse_interpreters(python, names),
+        threads=PRESETS[preset].threads if threads is None else parse_threads(threads),
+        interpreters=interpreters,
         output=None if output is None else Path(output),
+        given={name: value for name, value in given.items() if value},
     )
 
 
@@ -112,6 +131,23 @@ def parse_batch_sizes(text: str) -> tuple[int, ...]:
             f"{MOST_BATCH:,} joined by ',', for example 1,32,256"
         )
     return tuple(sizes)
+
+
+def parse_threads(text: str) -> tuple[str, ...]:
+    """("1", "all") from "1,all"; no more threads than there are cores."""
+    parts = _split("--threads", text)
+    cores = environment.cores()
+    for part in parts:
+        if part != ALL_THREADS and not (part.isascii() and part.isdigit() and int(part) >= 1):
+            raise ValueError(
+                f"--threads {text!r} is not accepted; give whole numbers >= 1 or 'all' joined by "
+                "',', for example 1,all"
+            )
+        if part != ALL_THREADS and int(part) > cores:
+            raise ValueError(
+                f"--threads {part}: there are {cores} cores here; give at most as many, or 'all'"
+            )
+    return tuple(dict.fromkeys(part if part == ALL_THREADS else str(int(part)) for part in parts))
 
 
 def parse_interpreters(text: str | None, names: Sequence[str]) -> dict[str, str]:

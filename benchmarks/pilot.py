@@ -1,6 +1,5 @@
 """The worker's side of a prediction: how fast an implementation is on a few small networks."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -58,9 +57,7 @@ def _one(
     call: Callable[..., Tree] = getattr(implementation, operation)
     found: list[int] = []
     while len(found) < 3 or (len(found) < 50 and sum(found[1:]) < PILOT_SECONDS * 1e8):
-        _, elapsed = timer.timed(
-            lambda: call(spec, params, *given), implementation.synchronize, time.perf_counter_ns
-        )
+        _, elapsed = timer.timed(lambda: call(spec, params, *given), implementation.synchronize)
         found.append(elapsed)
     flops = cases.flops(spec, operation, batch_size)
     return {"flops": flops, "first_ns": found[0], "warm_ns": min(found[1:])}

@@ -82,6 +82,25 @@ def timing(call_seconds: float, block_seconds: float) -> float:
     return 3 * block + max(3 * block, block_seconds)
 
 
+@dataclass(frozen=True)
+class Settings:
+    """How a plan is carried out.
+
+    Attributes:
+        seconds: time limit of the whole run; None for none.
+        block_seconds: time for the blocks of a case in a process, at most.
+        warm_up_seconds: at the start of each process; twice that on a GPU.
+        memory: whether the peak memory of training steps is measured, too.
+        ceilings: whether what the machine can do is measured, too.
+    """
+
+    seconds: float | None
+    block_seconds: float
+    warm_up_seconds: float = 0.5
+    memory: bool = False
+    ceilings: bool = True
+
+
 @dataclass
 class Plan:
     """What runs, and how long it is expected to take.
@@ -109,11 +128,11 @@ class Plan:
 def round_seconds(
     cases: Iterable[Case], pilots: Mapping[tuple[str, str], Pilot], block_seconds: float
 ) -> float:
-    """Predicted seconds of one process of each implementation and device."""
+    """Predicted seconds of one process of each worker."""
     total, gated, started = 0.0, set(), set()
     for case in cases:
-        key = (case.implementation, case.device)
-        pilot = pilots[key]
+        key = case.worker
+        pilot = pilots[case.implementation, case.device]
         if key not in started:
             started.add(key)
             total += pilot.start_seconds

@@ -9,7 +9,6 @@ import contextlib
 import os
 import re
 import shlex
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +16,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks import plan, results, runner
-from benchmarks.cases import OPERATIONS, PRESETS, Case
+from benchmarks import output, plan, results, resume, runner
+from benchmarks.cases import ARITHMETIC, OPERATIONS, Case
 from benchmarks.options import Options, parse
+from benchmarks.presets import PRESETS
+from benchmarks.progress import Bar
 from benchmarks.selection import Selection, select
 
 HERE = Path(__file__).resolve().parent
@@ -58,6 +59,8 @@ class State:
     """What one pytest session knows of its benchmark."""
 
     options: Options
+    resumed: resume.Resumed | None = None
+    retry: bool = False
     selection: Selection | None = None
     replays: dict[str, Replay] = field(default_factory=dict)
     run: runner.Run | None = None
@@ -102,32 +105,44 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="for example numpy,jax,./my_mlp.py (default: all)",
     )
     add("--device", metavar="NAMES", help="for example cpu,cuda (default: all that are there)")
-    add("--dtype", metavar="NAMES", help="float32, float64 or both (default: per case)")
+    add("--dtype", metavar="NAMES", help=f"of {', '.join(ARITHMETIC)} (default: per case)")
+    add("--threads", metavar="NUMBERS", help="for example 1,all (default: all; full: both)")
     add("--python", metavar="NAME=PATH,...", help="the interpreter of an implementation's workers")
     add("--output", metavar="DIR", help="directory of the run (default: reports/output/RUN)")
+    add("--resume", metavar="RUN", help="go on with an interrupted run: its directory or name")
+    add("--retry-failed", action="store_true", help="with --resume: repeat what failed, too")
 
 
-def _given(config: pytest.Config) -> dict[str, str | None]:
-    names = "preset layers batch_size implementation device dtype python output".split()
-    return {name: config.getoption(name) for name in names}
+def _given(config: pytest.Config) -> dict[str, str]:
+    names = "preset layers batch_size implementation device dtype threads python output".split()
+    values = {name: config.getoption(name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check the command line, and collect benchmarks/ and nothing else."""
-    given = {name: value for name, value in _given(config).items() if value is not None}
+    given, run = _given(config), config.getoption("resume")
+    retry = config.getoption("retry_failed")
     if not config.getoption("benchmark"):
-        if given:
-            option = next(iter(given)).replace("_", "-")
-            raise pytest.UsageError(f"--{option} goes with --benchmark")
+        extra = ["resume"] * (run is not None) + ["retry_failed"] * retry
+        for name in (*given, *extra):
+            raise pytest.UsageError(f"--{name.replace('_', '-')} goes with --benchmark")
         return
+    if retry and run is None:
+        raise pytest.UsageError("--retry-failed goes with --resume RUN")
+    if run is not None and given:
+        option = next(iter(given)).replace("_", "-")
+        raise pytest.UsageError(f"--{option}: a resumed run keeps the options that it began with")
     _refuse_foreign_options(config)
     if config.args_source is pytest.Config.ArgsSource.ARGS:
         _refuse_foreign_paths(config)
     else:
         config.args[:] = [str(HERE / "test_speed.py")]
     try:
-        state = config.stash[STATE] = State(parse(**given))
+        resumed = None if run is None else resume.load(run, retry)
+        options = parse(**given) if resumed is None else resumed.options
+        state = config.stash[STATE] = State(options, resumed, retry)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
     for mark in {"cpu", "cuda", *OPERATIONS, *(state.options.devices or ())}:
@@ -167,12 +182,18 @@ def pytest_collection(session: pytest.Session) -> None:
     state = session.config.stash[STATE]
     try:
         if not session.config.option.collectonly:
-            directory = runner.run_directory(state.options.output)
-            runner.check_writable(directory)
+            directory = (
+                output.run_directory(state.options.output)
+                if state.resumed is None
+                else state.resumed.directory
+            )
             session.config.stash[DIRECTORY] = directory
+            output.check_writable(directory)
         with _uncaptured(session.config):
             _say(f"samegrad: probing {', '.join(state.options.implementations)} ...")
-            state.selection = select(state.options)
+            state.selection = (
+                select(state.options) if state.resumed is None else state.resumed.select()
+            )
             for note in state.selection.notes:
                 _say(f"samegrad: {note}")
     except ValueError as error:
@@ -226,6 +247,9 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 def _measure(state: State, chosen: list[Case], directory: Path, config: pytest.Config) -> None:
     selected, preset = state.selection, state.options.preset
     assert selected is not None
+    if state.resumed is not None:
+        _go_on(state, state.resumed, selected)
+        return
     pilots = {
         (label, device): pilot
         for label, probed in selected.probes.items()
@@ -240,26 +264,54 @@ def _measure(state: State, chosen: list[Case], directory: Path, config: pytest.C
         f"implementation: {made.processes}, predicted {made.seconds:.0f} s of {seconds:.0f} s, "
         f"blocks of {made.block_seconds:.2f} s per case and process"
     )
+    settings = plan.Settings(seconds, preset.block_seconds, preset.warm_up_seconds, preset.memory)
+    about = {
+        "preset": state.options.preset_name,
+        "intervals": preset.intervals,
+        "command": _command(config),
+        "options": state.options.given,
+    }
+    _execute(state, made, selected, directory, settings, {"about": about})
+
+
+def _go_on(state: State, resumed: resume.Resumed, selected: Selection) -> None:
+    """The rest of a run, with the settings that it began with."""
+    retry = resumed.failed() if state.retry else []
+    done = {(case.id, record.get("process")) for case, record in resumed.journal.outcomes}
+    _say(
+        f"samegrad: going on with {resumed.directory}: {len(done)} outcomes are there"
+        + (f", {len(retry)} cases are tried again" if state.retry else "")
+    )
+    settings = plan.Settings(**resumed.journal.run["settings"])
+    options = {"about": {}, "resume": resumed.journal, "retry": retry}
+    _execute(state, resumed.plan, selected, resumed.directory, settings, options)
+
+
+def _execute(
+    state: State,
+    made: plan.Plan,
+    selected: Selection,
+    directory: Path,
+    settings: plan.Settings,
+    options: dict[str, Any],
+) -> None:
     progress = Bar()
     try:
         state.run = runner.Run(
             made,
             selected.probes,
             directory,
-            seconds=seconds,
-            block_seconds=preset.block_seconds,
-            warm_up_seconds=preset.warm_up_seconds,
+            settings,
             interpreters=state.options.interpreters,
             progress=progress,
-            about={
-                "preset": state.options.preset_name,
-                "intervals": preset.intervals,
-                "command": _command(config),
-            },
+            **options,
         )
         state.run.execute()
+    except ValueError as error:  # another process writes this run
+        raise pytest.UsageError(str(error)) from None
     except OSError as error:
-        raise pytest.UsageError(f"{directory}: cannot be written: {error}") from None
+        what = f"{error.filename or directory}: cannot be written: {error.strerror}"
+        raise pytest.UsageError(what) from None
     finally:
         progress.close()
 
@@ -274,57 +326,6 @@ def _command(config: pytest.Config) -> str:
     return shlex.join(["pytest", *arguments])
 
 
-class Bar(runner.Progress):
-    """tqdm's bar on a terminal; a line every 15 seconds elsewhere."""
-
-    def __init__(self) -> None:
-        from tqdm import tqdm
-
-        # The original stream: pytest has replaced sys.stderr where output is captured.
-        self.terminal = sys.stderr.isatty()
-        self.bar: Any = tqdm(
-            total=0,
-            disable=not self.terminal,
-            dynamic_ncols=True,
-            bar_format="{percentage:3.0f}% |{bar:24}| {elapsed}<{remaining} {desc}",
-        )
-        self.count = self.units = 0
-        self.weight = self.total = 0.0
-        self.began = self.spoke = time.monotonic()
-        self.what = ""
-
-    def say(self, line: str) -> None:
-        """Above the bar."""
-        self.bar.clear()
-        _say(f"samegrad: {line}")
-
-    def expect(self, units: int, seconds: float) -> None:
-        """The bar's length is predicted time, so that long cases count as such."""
-        self.units, self.total = units, seconds
-        self.bar.total = seconds
-        self.bar.refresh()
-
-    def now(self, what: str) -> None:
-        """The bar's text."""
-        self.what = what
-        self.bar.set_description_str(f"{self.count}/{self.units} {what}")
-
-    def done(self, seconds: float) -> None:
-        """One step; and a line now and then where there is no terminal."""
-        self.count += 1
-        self.weight += seconds
-        self.bar.update(min(seconds, max(0.0, self.bar.total - self.bar.n)) if self.terminal else 0)
-        elapsed = time.monotonic() - self.began
-        if not self.terminal and time.monotonic() - self.spoke > 15:
-            self.spoke = time.monotonic()
-            left = elapsed / self.weight * max(0.0, self.total - self.weight)
-            _say(f"  {self.count}/{self.units}, about {left:.0f} s left; now {self.what}")
-
-    def close(self) -> None:
-        """Leave the line."""
-        self.bar.close()
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the report, also of a run that was interrupted."""
@@ -333,8 +334,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     run = config.stash[STATE].run
     assert run is not None
-    lines = config.hook.pytest_samegrad_report(journal=run.writer.path, directory=run.directory)
-    config.stash[STATE].summary = lines or [f"journal: {run.writer.path}"]
+    path = run.writer.path
+    try:
+        lines = config.hook.pytest_samegrad_report(journal=path, directory=run.directory)
+    except OSError as error:
+        where = error.filename or run.directory
+        lines = [f"no report: {where}: cannot be written: {error.strerror}; journal: {path}"]
+    config.stash[STATE].summary = lines or [f"journal: {path}"]
 
 
 @pytest.hookimpl(trylast=True)

@@ -3,13 +3,14 @@
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks import environment, worker
+from benchmarks.cases import Case, Worker
 from benchmarks.plan import Pilot
 from implementations import isolation, registry
 
@@ -25,6 +26,9 @@ class Probe:
         label: as shown.
         reason: why it cannot be used, or "".
         devices, dtypes: what it has.
+        precisions: of "tf32" and "bfloat16" those that it has for products.
+        products: whether its matrix products can be measured on their own.
+        sources: path -> text of its files.
         failed: device -> why it cannot be used although it is there.
         pilots: device -> how fast it is.
         record: facts for the journal, per device.
@@ -35,6 +39,9 @@ class Probe:
     reason: str = ""
     devices: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+    products: bool = False
+    sources: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     pilots: dict[str, Pilot] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
@@ -73,7 +80,7 @@ def _probe_one(
     started = 0.0
     request = {
         "role": "probe",
-        "implementation": absolute(name),
+        "implementation": registry.absolute(name),
         "devices": list(devices),
         "turn": str(scratch / "turn"),
     }
@@ -89,6 +96,9 @@ def _probe_one(
         else:
             probed.devices = tuple(message["devices"])
             probed.dtypes = tuple(message["dtypes"])
+            probed.precisions = tuple(message["precisions"])
+            probed.products = message["products"]
+            probed.sources = message.pop("sources")
             probed.record = {**message, "facts": {}}
 
     ended = isolation.run_child(
@@ -108,6 +118,35 @@ def _probe_one(
     return probed
 
 
-def absolute(name: str) -> str:
-    """A name that means the same from any folder."""
-    return str(Path(name).resolve()) if registry.is_path(name) else name
+def records(probes: Mapping[str, Probe]) -> Iterator[dict[str, Any]]:
+    """What a journal says of the implementations, each of their source files once."""
+    seen = set()
+    for label, probed in probes.items():
+        for path, text in probed.sources.items():
+            sha256 = worker.digest(text)
+            if sha256 not in seen:
+                seen.add(sha256)
+                yield {"record": "source", "path": path, "sha256": sha256, "text": text}
+        for device in probed.pilots or ("cpu",):
+            yield {
+                "record": "implementation",
+                "name": label,
+                "device": device,
+                "status": "unavailable" if probed.reason else "ok",
+                "reason": probed.reason,
+                **{k: v for k, v in probed.record.items() if k not in ("facts", "status")},
+                "facts": probed.record.get("facts", {}).get(device, {}),
+            }
+
+
+def unasked(cases: Iterable[Case], probes: Mapping[str, Probe]) -> set[Worker]:
+    """Workers without cases: what other installed libraries reach is a ceiling, too."""
+    found = set()
+    for setup in {case.worker for case in cases}:
+        if setup.precision == "ieee" and not setup.kernel:
+            for name, entry in registry.TABLE.items():
+                wanted = entry.kind == "idiom" and name != "scalar" and name not in probes
+                there = setup.device == "cpu" or entry.gpu
+                if wanted and there and registry.why_not_installed(name) is None:
+                    found.add(setup._replace(implementation=name))
+    return found

@@ -1,176 +1,22 @@
-"""The journal and its rows.
+"""Rows: what a journal says of each case, with a number or with the reason why there is none.
 
-A journal is a file of JSON lines, appended to and fsync'd one record at a time, so that whatever
-kills a run costs at most the record being written:
-
-    run             first line: schema, run, time, command, preset, machine, fingerprint, commit
-    implementation  what the probe of one implementation found, per device
-    inputs          hash of the weights and examples of one problem
-    plan            every case of the run, and how many processes were planned
-    outcome         one case in one process: status, reason, and what was measured
-    run_complete    last line; without it the run is partial
-
-An outcome of status "ok" has `calls` (per block), `elapsed_ns`, `residual_ns`, `event_ns` (per
-block, nanoseconds), `cpu_ns`, `first_call_ns` and `gate` (the tensor nearest to its bound).
+Computed from the journal and from nothing else.
 """
 
-import json
-import os
 import statistics
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import TracebackType
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from benchmarks.cases import Case, from_json
+from benchmarks.cases import Case
+from benchmarks.journal import Journal
+from benchmarks.schema import FAILED, OK, Record
 
-SCHEMA = 1
-OK = "ok"
-NO_NUMBER = ("skipped", "unavailable")  # said with a reason; not a failure
-FAILED = ("wrong", "rejected", "crashed", "timeout", "out_of_memory")
 NOT_RUN = "not_run"  # planned, and the run ended before its turn
-STATUSES = (OK, *NO_NUMBER, *FAILED)
 
-Record = dict[str, Any]
-
-
-class NotAJournalError(ValueError):
-    """The file is no journal, or one that this version cannot read."""
-
-
-class JournalWriter:
-    """Appends records to a new journal; each is on the disk when `append` returns."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("x", encoding="utf-8")  # a run never writes into another's journal
-
-    def append(self, record: Record) -> None:
-        """Write one record and wait until the disk has it."""
-        self._file.write(json.dumps(record, allow_nan=False) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def __enter__(self) -> "JournalWriter":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.close()
-
-
-@dataclass
-class Journal:
-    """What one journal holds.
-
-    Attributes:
-        run: its first record.
-        implementations: records of the probes.
-        cases: every planned case.
-        processes: how many processes per implementation were planned.
-        inputs: problem -> hash of its weights and examples.
-        outcomes: (case, record) in the order of the file.
-        complete: whether the run came to its end.
-        warnings: one line for each line of the file that could not be used.
-    """
-
-    run: Record
-    implementations: list[Record] = field(default_factory=list)
-    cases: list[Case] = field(default_factory=list)
-    processes: int = 0
-    inputs: dict[str, str] = field(default_factory=dict)
-    outcomes: list[tuple[Case, Record]] = field(default_factory=list)
-    complete: bool = False
-    warnings: list[str] = field(default_factory=list)
-
-    def add(self, record: Record) -> None:
-        """Take in one record.
-
-        Raises:
-            ValueError, KeyError, TypeError: it does not have the form that the schema says.
-        """
-        kind = record["record"]
-        if kind == "implementation":
-            if not isinstance(record["name"], str) or not isinstance(record["device"], str):
-                raise ValueError("an implementation has a name and a device")
-            self.implementations.append(record)
-        elif kind == "plan":
-            self.cases = [from_json(case) for case in record["cases"]]
-            self.processes = int(record["processes"])
-        elif kind == "inputs":
-            self.inputs[str(record["problem"])] = str(record["sha256"])
-        elif kind == "outcome":
-            if record["status"] not in STATUSES or not isinstance(record["reason"], str):
-                raise ValueError(f"status {record['status']!r} or reason is not known")
-            if record["status"] == OK:
-                _check_measurement(record)
-            self.outcomes.append((from_json(record["case"]), record))
-        elif kind == "run_complete":
-            self.complete = True
-        else:
-            raise ValueError(f"record {kind!r} is not known")
-
-
-def read(path: Path) -> Journal:
-    """Read a journal; lines that cannot be used are left out, each with a warning.
-
-    Raises:
-        NotAJournalError: the file cannot be read, does not begin like a journal, or is of a
-            newer schema.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise NotAJournalError(f"{path}: cannot be read: {error.strerror}") from None
-    journal: Journal | None = None
-    for number, line in enumerate(lines, start=1):
-        if journal is None:
-            journal = Journal(_first(path, line))
-            continue
-        try:
-            journal.add(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            last = number == len(lines)
-            what = "cut off in the middle" if last else f"not usable ({error!r:.80})"
-            journal.warnings.append(f"{path}: line {number} is {what}; it was left out")
-    if journal is None:
-        raise NotAJournalError(f"{path}: the file is empty, not a journal")
-    return journal
-
-
-def _first(path: Path, line: str) -> Record:
-    try:
-        run = json.loads(line)
-        is_run = run["record"] == "run"
-        schema = int(run["schema"])
-        str(run["run"]), dict(run["machine"]), str(run["fingerprint"])
-    except (ValueError, KeyError, TypeError):
-        is_run, schema = False, 0
-    if not is_run:
-        raise NotAJournalError(
-            f"{path}: not a samegrad journal; give a journal.jsonl that `pytest --benchmark` wrote"
-        )
-    if schema > SCHEMA:
-        raise NotAJournalError(
-            f"{path}: written in schema {schema}, this version reads up to {SCHEMA}; "
-            "update samegrad"
-        )
-    return dict(run)
-
-
-def _check_measurement(record: Record) -> None:
-    elapsed = record["elapsed_ns"]
-    if not elapsed or not all(type(ns) is int and ns > 0 for ns in elapsed):
-        raise ValueError("elapsed_ns must be positive whole numbers")
-    if type(record["calls"]) is not int or record["calls"] < 1:
-        raise ValueError("calls must be a positive whole number")
-    float(record["gate"]["error"]), float(record["gate"]["bound"])
+# When a number is marked: interquartile range of the blocks, difference between processes, between
+# the halves of a process, time lost to others, and the GPU's clock against the wall's.
+SPREAD, BETWEEN, HALVES, INTERFERENCE, EVENTS = 0.10, 0.05, 0.02, 0.01, 0.10
+TOO_FAST = 1.2  # times the best matrix product that the machine has shown: nothing is that fast
 
 
 @dataclass(frozen=True)
@@ -185,7 +31,17 @@ class Row:
         blocks: how many blocks, over all processes.
         first_call_seconds: the first call in the first process that measured it (compilation
             included), or None.
+        compile_seconds: trace, lower and compile within that call, where the framework says it.
+        transfer_in_seconds, transfer_out_seconds: a batch to the device; the result from it.
+        products_seconds: the matrix products of a call by the same library in the same setting.
+        empty_seconds: the same call with nothing to compute: dispatch and Python.
+        ceiling: FLOP/s of the best matrix product of any library on this device, with as many
+            threads and in the same arithmetic.
+        host_bytes, device_bytes: peak memory of a call, where it was measured.
+        flags: why the number is to be taken with care, one line each.
         gate: name, error and bound of the tensor nearest to its bound, or None.
+        code: hash of the implementation's sources, or "unknown".
+        inputs: hash of weights and examples, or "unknown".
     """
 
     case: Case
@@ -194,7 +50,18 @@ class Row:
     process_medians: tuple[float, ...] = ()
     blocks: int = 0
     first_call_seconds: float | None = None
+    compile_seconds: float | None = None
+    transfer_in_seconds: float | None = None
+    transfer_out_seconds: float | None = None
+    products_seconds: float | None = None
+    empty_seconds: float | None = None
+    ceiling: float | None = None
+    host_bytes: int | None = None
+    device_bytes: int | None = None
+    flags: tuple[str, ...] = ()
     gate: Record | None = None
+    code: str = "unknown"
+    inputs: str = "unknown"
 
     @property
     def median_seconds(self) -> float | None:
@@ -213,6 +80,28 @@ class Row:
         """10^9 floating-point operations of the matrix products per second."""
         return None if self.median_seconds is None else self.case.flops / self.median_seconds / 1e9
 
+    @property
+    def share(self) -> float | None:
+        """Of the ceiling, from 0 to about 1."""
+        if self.gflops is None or not self.ceiling:
+            return None
+        return 1e9 * self.gflops / self.ceiling
+
+    @property
+    def split(self) -> tuple[float, float, float] | None:
+        """Seconds of a call: (matrix products, dispatch and Python, the rest), or None.
+
+        The products are timed on their own, less what calling the library for products of
+        nothing costs; dispatch and Python are the same call on a network of width 1. The rest is
+        elementwise work, memory traffic, and what the parts cost each other. Measured apart, the
+        first two may exceed the call on a noisy machine: the rest is then 0.
+        """
+        if self.median_seconds is None or self.products_seconds is None:
+            return None
+        empty = self.empty_seconds or 0.0
+        rest = self.median_seconds - self.products_seconds - empty
+        return self.products_seconds, empty, max(0.0, rest)
+
 
 def rows(journal: Journal) -> list[Row]:
     """Each planned case once, in the order of the plan; one failed process fails its row."""
@@ -220,10 +109,21 @@ def rows(journal: Journal) -> list[Row]:
     for case, record in journal.outcomes:
         found.setdefault(case.id, []).append(record)
     cases = journal.cases or list({case.id: case for case, _ in journal.outcomes}.values())
-    return [_row(case, found.get(case.id, ())) for case in cases]
+    ceilings = journal.gemm()
+    return [
+        _row(
+            case,
+            found.get(case.id, ()),
+            ceilings.get((case.device, case.threads, case.arithmetic)),
+            journal.memory.get(case.id, {}),
+        )
+        for case in cases
+    ]
 
 
-def _row(case: Case, records: Sequence[Record]) -> Row:
+def _row(
+    case: Case, records: Sequence[Record], ceiling: float | None, memory: Mapping[str, object]
+) -> Row:
     for record in records:
         if record["status"] != OK:
             process = record.get("process")
@@ -231,15 +131,80 @@ def _row(case: Case, records: Sequence[Record]) -> Row:
             return Row(case, record["status"], where + record["reason"])
     if not records:
         return Row(case, NOT_RUN, "the run ended before its turn")
+    medians = tuple(process_median(record) for record in records)
+    rate = case.flops / statistics.geometric_mean(medians)
+    if ceiling and rate > TOO_FAST * ceiling:
+        return Row(
+            case,
+            "rejected",
+            f"faster than possible: {rate / 1e9:.3g} GFLOP/s, and the best matrix product here "
+            f"reaches {ceiling / 1e9:.3g}, measured again afterwards",
+        )
+
+    def least(name: str) -> float | None:
+        values = [record[name] / 1e9 for record in records if record.get(name) is not None]
+        return min(values, default=None)
+
+    first = next((r for r in records if r.get("first_call_ns")), {})
+    host, device = memory.get("host_bytes"), memory.get("device_bytes")
     return Row(
         case,
         OK,
         "",
-        tuple(process_median(record) for record in records),
-        sum(len(record["elapsed_ns"]) for record in records),
-        next((r["first_call_ns"] / 1e9 for r in records if r.get("first_call_ns")), None),
-        max((r["gate"] for r in records), key=lambda g: g["error"] / g["bound"]),
+        process_medians=medians,
+        blocks=sum(len(record["elapsed_ns"]) for record in records),
+        first_call_seconds=first["first_call_ns"] / 1e9 if first else None,
+        compile_seconds=first["compile_ns"] / 1e9 if first.get("compile_ns") else None,
+        transfer_in_seconds=least("transfer_in_ns"),
+        transfer_out_seconds=least("transfer_out_ns"),
+        products_seconds=least("products_ns"),
+        empty_seconds=least("empty_ns"),
+        ceiling=ceiling,
+        host_bytes=host if isinstance(host, int) else None,
+        device_bytes=device if isinstance(device, int) else None,
+        flags=tuple(flags(records, medians)),
+        gate=max((r["gate"] for r in records), key=lambda g: g["error"] / g["bound"]),
+        code=records[0].get("source_sha256", "unknown"),
+        inputs=records[0].get("inputs_sha256", "unknown"),
     )
+
+
+def flags(records: Sequence[Record], medians: Sequence[float]) -> Iterable[str]:
+    """Why a number is to be taken with care, one line each."""
+    spread = statistics.median(_spread(record["elapsed_ns"]) for record in records)
+    if spread > SPREAD:
+        yield f"blocks differ: IQR is {100 * spread:.0f} % of the median"
+    between = max(medians) / min(medians) - 1
+    if between > BETWEEN:
+        yield f"processes differ by {100 * between:.0f} %"
+    halves = statistics.median(_drift(record["elapsed_ns"]) for record in records)
+    if halves > HALVES:
+        yield f"first and second half of the blocks differ by {100 * halves:.0f} %"
+    for name, what in (("steal", "taken by the hypervisor"), ("pressure", "waited for a core")):
+        shares = [record[name] for record in records if record.get(name) is not None]
+        share = statistics.fmean(shares) if shares else 0.0
+        if share > INTERFERENCE:
+            yield f"{100 * share:.0f} % of the time {what}"
+    events = sum(sum(record.get("event_ns") or ()) for record in records)
+    wall = sum(sum(record["elapsed_ns"]) for record in records)
+    if events and abs(wall / events - 1) > EVENTS:
+        yield f"host-bound: the GPU's own clock counts {100 * events / wall:.0f} % of the time"
+
+
+def _spread(elapsed: Sequence[int]) -> float:
+    """Interquartile range over median; 0 for less than three blocks."""
+    if len(elapsed) < 3:
+        return 0.0
+    low, middle, high = statistics.quantiles(elapsed, n=4)
+    return (high - low) / middle
+
+
+def _drift(elapsed: Sequence[int]) -> float:
+    """By how much the second half of the blocks differs from the first; 0 for less than four."""
+    if len(elapsed) < 4:
+        return 0.0
+    half = len(elapsed) // 2
+    return abs(statistics.median(elapsed[half:]) / statistics.median(elapsed[:half]) - 1)
 
 
 def process_median(record: Record) -> float:
@@ -250,3 +215,20 @@ def process_median(record: Record) -> float:
 def failures(found: Iterable[Row]) -> list[Row]:
     """The rows that make a run fail."""
     return [row for row in found if row.status in FAILED]
+
+
+def incomparable(old: Row, new: Row, old_run: Record, new_run: Record) -> str:
+    """Why a difference between rows of two runs is no difference of speed; "" if it is one.
+
+    Rows are never compared across precisions or thread counts: those are different cases.
+    """
+    for what, a, b in (
+        ("machine", old_run["fingerprint"], new_run["fingerprint"]),
+        ("code", old.code, new.code),
+        ("inputs", old.inputs, new.inputs),
+    ):
+        if "unknown" in (a, b):
+            return f"its {what} is not known"
+        if a != b:
+            return f"its {what} differs ({a}, {b})"
+    return ""

@@ -1,11 +1,14 @@
 """From options and probes to rows: which cases there are here, and which cannot run and why."""
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from benchmarks import environment
-from benchmarks.cases import OPERATIONS, Case, expand
+from benchmarks import coretypes, environment
+from benchmarks.cases import OPERATIONS, Case, Worker
 from benchmarks.options import Options
+from benchmarks.presets import expand
 from benchmarks.probes import Probe, probe
 from implementations import registry
 
@@ -51,7 +54,11 @@ def select(options: Options) -> Selection:
         lines = [line for line in options.lines if line.kind in kinds]
         if probed.reason:  # of the table: one that was named is refused above
             dtypes = probed.dtypes or registry.TABLE[label].dtypes
-            cases = expand(lines, label, wanted[0], dtypes, options.dtypes)
+            cases = [
+                case
+                for threads in options.threads
+                for case in expand(lines, Worker(label, wanted[0], threads), dtypes, options.dtypes)
+            ]
             found.cases += cases
             found.excluded |= {case.id: ("unavailable", probed.reason) for case in cases}
             found.notes.append(f"{label}: {probed.reason}")
@@ -60,22 +67,34 @@ def select(options: Options) -> Selection:
             unseen = probed.failed.get(device) or _unseen(label, probed, device, gpu)
             if device not in probed.devices and not unseen:
                 continue  # not made for that device; said above if it was named
-            cases = expand(lines, label, device, probed.dtypes, options.dtypes)
+            contracts = (*probed.dtypes, *probed.precisions)
+            cases = [
+                case
+                # A GPU does not mind how many threads wait for it.
+                for threads in (options.threads if device == "cpu" else options.threads[-1:])
+                for case in expand(lines, Worker(label, device, threads), contracts, options.dtypes)
+            ]
             found.cases += cases
             if unseen:
                 found.excluded |= {case.id: ("unavailable", unseen) for case in cases}
                 found.notes.append(f"{label}: {unseen}")
+            entry = registry.TABLE.get(label)
+            if device == "cpu" and entry is not None and entry.openblas:
+                found.cases += _tuned(cases, options, found.notes)
     workloads = list(dict.fromkeys(line.workload.name for line in options.lines))
     labels = list(found.probes)
 
-    def position(case: Case) -> tuple[int, int, int, str, int, int]:
+    def position(case: Case) -> tuple[Any, ...]:
         problem = case.problem
         return (
             workloads.index(problem.workload),
             OPERATIONS.index(case.operation),
             problem.batch_size,
             problem.spec.dtype,
+            case.precision,
+            options.threads.index(case.threads),
             labels.index(case.implementation),
+            case.kernel,
             wanted.index(case.device),
         )
 
@@ -85,6 +104,23 @@ def select(options: Options) -> Selection:
             f"nothing to run: {', '.join(found.probes)} have none of the dtypes asked for"
         )
     return found
+
+
+def _tuned(cases: list[Case], options: Options, notes: list[str]) -> list[Case]:
+    """NumPy's cases once more, told which OpenBLAS kernels to use, where that is faster."""
+    operations = options.preset.tuned
+    if not operations or os.environ.get("OPENBLAS_CORETYPE"):
+        return []
+    own = coretypes.trials((), rounds=1)[0].kernel
+    names = coretypes.candidates(environment.cpu_flags(), own) if own else []
+    kernel, times = coretypes.best(coretypes.trials(names, rounds=1) if names else [])
+    if not kernel:
+        return []
+    notes.append(
+        f"NumPy's OpenBLAS chose {own} kernels; {kernel} is {times:.2f} times as fast here and "
+        f"has rows of its own (OPENBLAS_CORETYPE={kernel})"
+    )
+    return [replace(case, kernel=kernel) for case in cases if case.operation in operations]
 
 
 def _check_devices(options: Options, probes: Mapping[str, Probe], gpu: str) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks.cases import Case
 from benchmarks.plugin import Replay
-from benchmarks.results import NO_NUMBER, OK, Row
+from benchmarks.results import Row
+from benchmarks.schema import NO_NUMBER, OK
 
 
 def test_speed(case: Case, row: Row, replay: Replay, benchmark: Any) -> None:

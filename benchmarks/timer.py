@@ -25,6 +25,9 @@ MOST_BLOCKS = 200
 STEADY = 0.05  # two successive blocks that differ by less are warm
 MOST_UNSTEADY = 3  # full blocks that are waited for to become steady; on a noisy machine none is
 RESIDUAL_SHARE, RESIDUAL_NS = 0.05, 20_000  # what the second wait may take
+BUSY_SLACK = 0.1  # cores beyond the threads that were asked for: the interpreter's own
+TICK_NS = 10_000_000  # the CPU time of threads on other cores is known up to a tick of the system
+TREND_BLOCKS, TREND = 6, 1.5  # so many blocks in a row, each longer than the last, to this factor
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Work:
         synchronize: returns once all of that is computed.
         fetch: brings something small of it to the host; it cannot arrive before it is computed.
         events: start and stop of the device's own clock, if it has one.
+        compilations: how many functions have been compiled so far.
     """
 
     start: Callable[[], Tree]
@@ -44,6 +48,7 @@ class Work:
     synchronize: Callable[[Tree], None]
     fetch: Callable[[Tree], object] = lambda _: None
     events: Events | None = None
+    compilations: Callable[[], int] = lambda: 0
 
 
 @dataclass
@@ -54,6 +59,8 @@ class Blocks:
     elapsed_ns: list[int] = field(default_factory=list)
     residual_ns: list[int] = field(default_factory=list)
     event_ns: list[int] = field(default_factory=list)
+    busy_ns: list[int] = field(default_factory=list)
+    compiled: int = 0
     last_result: Tree = None
 
     def add(self, timed_block: "Block") -> None:
@@ -62,21 +69,58 @@ class Blocks:
         self.elapsed_ns.append(timed_block.elapsed_ns)
         self.residual_ns.append(timed_block.residual_ns)
         self.event_ns.append(timed_block.event_ns)
+        self.busy_ns.append(timed_block.busy_ns)
+        self.compiled += timed_block.compiled
 
-    def refusal(self) -> str | None:
-        """Why these blocks are no measurement, or None."""
+    @property
+    def per_call_ns(self) -> float:
+        """The median block, per call."""
+        return statistics.median(self.elapsed_ns) / self.calls
+
+    @property
+    def cores(self) -> float:
+        """Cores that were busy: CPU time of the whole process over wall time."""
+        return sum(self.busy_ns) / max(1, sum(self.elapsed_ns))
+
+    def refusal(self, threads: int | None = None) -> tuple[str, str] | None:
+        """(status, reason) why these blocks are no measurement, or None.
+
+        Args:
+            threads: how many threads the process may use; None where its CPU time says nothing.
+        """
         # Of a missing wait every block suffers; of an interruption by the system, one.
         elapsed = statistics.median(self.elapsed_ns)
         residual = statistics.median(self.residual_ns)
         if residual > max(RESIDUAL_SHARE * elapsed, RESIDUAL_NS):
-            return (
+            return "rejected", (
                 f"not synchronised: after the clock stopped at {elapsed / 1e6:.3g} ms, "
                 f"waiting again took {residual / 1e6:.3g} ms"
+            )
+        if self.compiled:
+            blocks = len(self.elapsed_ns)
+            return "rejected", f"recompiled while timing: {self.compiled} times in {blocks} blocks"
+        excess = sum(self.busy_ns) - (threads or 0) * sum(self.elapsed_ns)
+        allowed = BUSY_SLACK * sum(self.elapsed_ns) + TICK_NS
+        if threads is not None and excess > allowed:
+            return "rejected", (
+                f"{self.cores:.2f} cores were busy with {threads} thread"
+                f"{'s' * (threads != 1)}: other threads compute, too"
+            )
+        last = self.elapsed_ns[-TREND_BLOCKS:]
+        growth = last[-1] / last[0]
+        if len(last) == TREND_BLOCKS and last == sorted(last) and growth > TREND:
+            return "not_converged", (
+                f"each of the last {TREND_BLOCKS} blocks took longer than the one before, "
+                f"{growth:.1f} times in all: there is no time per call"
             )
         return None
 
 
-def timed(call: Callable[[], Tree], synchronize: Callable[[Tree], None], clock: Clock) -> Any:
+def timed(
+    call: Callable[[], Tree],
+    synchronize: Callable[[Tree], None],
+    clock: Clock = time.perf_counter_ns,
+) -> Any:
     """(result, nanoseconds) of one call, synchronised: for a first, cold call."""
     start = clock()
     result = call()
@@ -86,12 +130,23 @@ def timed(call: Callable[[], Tree], synchronize: Callable[[Tree], None], clock: 
 
 @dataclass(frozen=True)
 class Block:
-    """One block: what it computed, and its durations in nanoseconds (event: 0 without a GPU)."""
+    """One block.
+
+    Attributes:
+        result: what it computed.
+        elapsed_ns: wall time until the result was there.
+        residual_ns: work that was still going on after that.
+        event_ns: by the GPU's own clock, 0 without one.
+        busy_ns: CPU time of all threads of the process.
+        compiled: how many functions it compiled.
+    """
 
     result: Tree
     elapsed_ns: int
     residual_ns: int
     event_ns: int
+    busy_ns: int = 0
+    compiled: int = 0
 
 
 def block(work: Work, calls: int, clock: Clock = time.perf_counter_ns) -> Block:
@@ -100,6 +155,7 @@ def block(work: Work, calls: int, clock: Clock = time.perf_counter_ns) -> Block:
     work.synchronize(start)
     was_enabled = gc.isenabled()
     gc.disable()
+    compiled, busy = work.compilations(), time.process_time_ns()
     try:
         began = clock()
         if work.events is not None:
@@ -108,16 +164,19 @@ def block(work: Work, calls: int, clock: Clock = time.perf_counter_ns) -> Block:
         read = work.events[1]() if work.events is not None else None
         work.synchronize(result)
         ended = clock()
+        busy, compiled = time.process_time_ns() - busy, work.compilations() - compiled
+        waited = clock()
         work.synchronize(result)
         work.fetch(result)
         again = clock()
         work.synchronize(result)
         work.fetch(result)
-        residual = max(0, 2 * again - ended - clock())  # less what waiting for nothing takes
+        residual = max(0, 2 * again - waited - clock())  # less what waiting for nothing takes
     finally:
         if was_enabled:
             gc.enable()
-    return Block(result, ended - began, residual, 0 if read is None else read())
+    event = 0 if read is None else read()
+    return Block(result, ended - began, residual, event, busy, compiled)
 
 
 def calibrate(work: Work, target_ns: int, clock: Clock = time.perf_counter_ns) -> int:

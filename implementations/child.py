@@ -7,10 +7,8 @@ nothing of the implementation runs.
 
 import base64
 import contextlib
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,29 +22,14 @@ Message = dict[str, Any]
 Send = Callable[[Message], None]
 LARGEST = 20_000_000  # entries of an array that is sent; what a network has is far smaller
 
-# Run by `python -P -c BOOTSTRAP ROOT`: the package comes from ROOT whatever the current folder
-# holds, and nothing else of ROOT gets onto the path.
-BOOTSTRAP = """
-import importlib.util, sys
-root = sys.argv[1]
-spec = importlib.util.spec_from_file_location(
-    "implementations", root + "/implementations/__init__.py",
-    submodule_search_locations=[root + "/implementations"])
-module = sys.modules["implementations"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
-from implementations.child import main
-main()
-"""
-
 
 def command() -> list[str]:
     """The command line of a child."""
-    return [sys.executable, "-P", "-c", BOOTSTRAP, str(Path(__file__).resolve().parents[1])]
+    return isolation.python_child("implementations.child")
 
 
 def main() -> None:
     """Answer one request."""
-    sys.path.append(str(Path.cwd()))  # for package.module of the user, after everything else
     isolation.serve(answer)
 
 

@@ -216,9 +216,12 @@ class Implementation(Protocol):
     `PASSES_PER_PARAMETER`, how many forward passes a gradient takes for each parameter, if it
     does (a run predicts its cost from it); `describe(device)`, what the framework says of
     itself as a dict of strings; `precision(name)`, a context manager under which products are
-    computed in "tf32" or "bfloat16"; and `events(device)`, a pair of functions (start, stop)
+    computed in "tf32" or "bfloat16"; `events(device)`, a pair of functions (start, stop)
     around device work, where stop() returns a function that gives the nanoseconds between them
-    once the device is synchronised.
+    once the device is synchronised; `products(kinds, pairs)`, the framework's matrix products
+    alone ("nn" A B, "tn" A^T B, "nt" A B^T), by which a run measures what they could take;
+    `compilations()`, how many functions have been compiled so far and in how many nanoseconds;
+    and `peak_memory(device)`, the most bytes that were taken on a GPU.
     """
 
     DTYPES: tuple[str, ...]

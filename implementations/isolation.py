@@ -7,6 +7,7 @@ standard error, whose end becomes part of the reason when it crashes.
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import queue
@@ -16,11 +17,46 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 Message = dict[str, Any]
+
+# Run by `python -P -c BOOTSTRAP ROOT MODULE PACKAGES CORES`: the packages come from ROOT whatever
+# the current folder holds, and nothing else of ROOT gets onto the path of an interpreter that is
+# not ours. The cores are chosen first: what is imported starts its threads by them.
+BOOTSTRAP = """
+import importlib, importlib.util, os, sys
+root, module, packages, cores = sys.argv[1:5]
+if cores:
+    os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
+for name in packages.split(","):
+    spec = importlib.util.spec_from_file_location(
+        name, f"{root}/{name}/__init__.py", submodule_search_locations=[f"{root}/{name}"])
+    package = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(package)
+sys.path.append(os.getcwd())  # for package.module of the user, after everything else
+importlib.import_module(module).main()
+"""
+
+
+def python_child(
+    module: str,
+    packages: Sequence[str] = ("implementations",),
+    interpreter: str = sys.executable,
+    cores: Sequence[int] | None = None,
+) -> list[str]:
+    """The command line of a child that runs `main()` of a module of ours.
+
+    Args:
+        packages: of ours, which the module needs.
+        cores: to which the child is bound before it imports anything.
+    """
+    root = str(Path(__file__).resolve().parents[1])
+    bound = ",".join(map(str, cores or ()))
+    return [interpreter, "-P", "-c", BOOTSTRAP, root, module, ",".join(packages), bound]
 
 
 @dataclass(frozen=True)
@@ -98,6 +134,7 @@ def serve(answer: Callable[[Message, Callable[[Message], None]], None]) -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # a library that prints must not break the stream of messages
     request = json.loads(sys.stdin.readline())
+    _die_with_parent()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def send(message: Message) -> None:
@@ -110,7 +147,17 @@ def serve(answer: Callable[[Message, Callable[[Message], None]], None]) -> None:
 def _end_with_parent() -> None:
     while os.read(0, 4096):
         pass
+    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+        os.killpg(os.getpgrp(), signal.SIGKILL)  # what it has started goes, too
     os._exit(1)
+
+
+def _die_with_parent() -> None:
+    """On Linux the kernel sees to it, even while a call into a library holds the interpreter."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG, see prctl(2)
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGKILL))
 
 
 def _pump(stream: IO[str], lines: "queue.Queue[str | None]") -> None:

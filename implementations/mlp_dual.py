@@ -41,6 +41,7 @@ from implementations.mlp_scalar import (
 )
 from implementations.parts_dual import ACTIVATIONS, LOSSES, Dual, slope
 from implementations.parts_scalar import init_state as init_state
+from implementations.parts_scalar import products as products
 from implementations.parts_scalar import update
 
 PASSES_PER_PARAMETER = 1

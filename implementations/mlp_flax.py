@@ -46,6 +46,9 @@ from implementations.mlp_jax import (
     to_numpy as arrays_to_numpy,
 )
 from implementations.parts_jax import ACTIVATIONS, rule
+from implementations.parts_jax import compilations as compilations
+from implementations.parts_jax import peak_memory as peak_memory
+from implementations.parts_jax import products as products
 
 
 class MLP(nn.Module):

@@ -40,6 +40,7 @@ from implementations.mlp_numpy import (
 )
 from implementations.parts_graph import ACTIVATIONS, LOSSES, Constant, Expression, Sum, Variable
 from implementations.parts_numpy import init_state as init_state
+from implementations.parts_numpy import products as products
 from implementations.parts_numpy import update
 
 

@@ -4,8 +4,6 @@ XLA compiles each function once per spec and shape and runs it as a whole. Neith
 optax is used, so that the equations stay visible.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -26,7 +24,12 @@ from implementations.interface import (
     require_masks,
 )
 from implementations.parts_jax import ACTIVATIONS, LOSSES, update
+from implementations.parts_jax import compilations as compilations
+from implementations.parts_jax import describe as describe
 from implementations.parts_jax import init_state as init_state  # a part of the contract
+from implementations.parts_jax import peak_memory as peak_memory
+from implementations.parts_jax import precision as precision
+from implementations.parts_jax import products as products
 
 DTYPES: tuple[str, ...] = ("float32", "float64")
 # Without it JAX turns every float64 into float32 and says nothing.
@@ -132,24 +135,6 @@ def penalty(spec: MLPSpec, params: Params) -> Array:
     if spec.l2 == 0:
         return 0
     return spec.l2 / 2 * sum((W * W).sum() for W, _ in params)
-
-
-def describe(device: str) -> dict[str, str]:
-    """What JAX says of itself."""
-    return {
-        "jax": jax.__version__,
-        "device": str(jax.devices(device)[0].device_kind),
-        "float32 products": "IEEE float32",
-    }
-
-
-@contextmanager
-def precision(name: str) -> Iterator[None]:
-    """Products of float32 networks in fewer digits, which a GPU has: "tf32" or "bfloat16"."""
-    if "cuda" not in devices():
-        raise NotImplementedError(f"jax has no precision {name} on this machine")
-    with jax.default_matmul_precision({"tf32": "tensorfloat32"}.get(name, name)):
-        yield
 
 
 def _placed(array: Any, device: str) -> Array:

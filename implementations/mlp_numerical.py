@@ -41,6 +41,7 @@ from implementations.mlp_numpy import (
 )
 from implementations.parts_numerical import ACTIVATIONS, ANALYTIC, LOSSES
 from implementations.parts_numpy import init_state as init_state
+from implementations.parts_numpy import products as products
 from implementations.parts_numpy import update
 
 DTYPES: tuple[str, ...] = ("float64",)  # in float32 a central difference has 2 digits left

@@ -23,6 +23,7 @@ from implementations.interface import (
 )
 from implementations.parts_numpy import ACTIVATIONS, LOSSES, update
 from implementations.parts_numpy import init_state as init_state  # a part of the contract
+from implementations.parts_numpy import products as products
 
 DTYPES: tuple[str, ...] = ("float32", "float64")
 

@@ -20,10 +20,13 @@ from implementations.interface import (
     require_masks,
 )
 from implementations.parts_torch import ACTIVATIONS, LOSSES, update, widened
+from implementations.parts_torch import compilations as compilations
 from implementations.parts_torch import describe as describe
 from implementations.parts_torch import events as events
 from implementations.parts_torch import init_state as init_state  # a part of the contract
+from implementations.parts_torch import peak_memory as peak_memory
 from implementations.parts_torch import precision as precision
+from implementations.parts_torch import products as products
 
 DTYPES: tuple[str, ...] = ("float32", "float64")
 # "float32" means IEEE float32: TF32 is a precision of its own, never a default.

@@ -44,6 +44,9 @@ from implementations.mlp_torch import (
     to_numpy as arrays_to_numpy,
 )
 from implementations.parts_torch import OPTIMIZERS, lif_rate, owning, unit_step
+from implementations.parts_torch import compilations as compilations
+from implementations.parts_torch import peak_memory as peak_memory
+from implementations.parts_torch import products as products
 
 
 class Function(nn.Module):

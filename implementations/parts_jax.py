@@ -5,7 +5,9 @@ written out; every other rule is made of optax's pieces.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import jax
@@ -119,3 +121,51 @@ def update(spec: MLPSpec, params: Any, grads: Any, state: Any, learning_rate: fl
     if spec.optimizer != "sgd":
         grads, state = rule(spec.optimizer).update(grads, state)  # U2-U6
     return jax.tree.map(lambda p, dp: p - learning_rate * dp, params, grads), state  # U1
+
+
+@partial(jax.jit, static_argnums=0)
+def products(kinds: tuple[str, ...], pairs: list[tuple[Array, Array]]) -> list[Array]:
+    """Matrix products and nothing else, for measuring them: "nn" A B, "tn" A^T B, "nt" A B^T."""
+    done = {"nn": lambda A, B: A @ B, "tn": lambda A, B: A.T @ B, "nt": lambda A, B: A @ B.T}
+    return [done[kind](A, B) for kind, (A, B) in zip(kinds, pairs, strict=True)]
+
+
+COMPILED = {"count": 0, "ns": 0}
+
+
+def _count(event: str, duration_secs: float, **_: Any) -> None:
+    if event.startswith("/jax/core/compile/"):  # tracing, lowering, XLA
+        COMPILED["ns"] += round(duration_secs * 1e9)
+        COMPILED["count"] += event.endswith("backend_compile_duration")
+
+
+jax.monitoring.register_event_duration_secs_listener(_count)
+
+
+def compilations() -> tuple[int, int]:
+    """(how many functions were compiled in this process, nanoseconds of trace, lower, compile)."""
+    return COMPILED["count"], COMPILED["ns"]
+
+
+def peak_memory(device: str) -> int | None:
+    """The most bytes that arrays have taken on a GPU, in this process; None on a CPU."""
+    stats = jax.devices(device)[0].memory_stats() or {}
+    return stats.get("peak_bytes_in_use")
+
+
+def describe(device: str) -> dict[str, str]:
+    """What JAX says of itself."""
+    return {
+        "jax": jax.__version__,
+        "device": str(jax.devices(device)[0].device_kind),
+        "float32 products": "IEEE float32",
+    }
+
+
+@contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Products of float32 networks in fewer digits, which a GPU has: "tf32" or "bfloat16"."""
+    if jax.default_backend() == "cpu":
+        raise NotImplementedError(f"jax has no precision {name} on this machine")
+    with jax.default_matmul_precision({"tf32": "tensorfloat32"}.get(name, name)):
+        yield

@@ -205,6 +205,12 @@ OPTIMIZERS: dict[str, tuple[Callable[..., None], int]] = {
 }
 
 
+def products(kinds: tuple[str, ...], pairs: list[tuple[Array, Array]]) -> list[Array]:
+    """Matrix products and nothing else, for measuring them: "nn" A B, "tn" A^T B, "nt" A B^T."""
+    done = {"nn": lambda A, B: A @ B, "tn": lambda A, B: A.T @ B, "nt": lambda A, B: A @ B.T}
+    return [done[kind](A, B) for kind, (A, B) in zip(kinds, pairs, strict=True)]
+
+
 def init_state(spec: MLPSpec, params: Any) -> tuple[int, Any]:
     """(0 steps done, for each W and b as many arrays of zeros as the rule keeps)."""
     _, kept = OPTIMIZERS[spec.optimizer]

@@ -5,6 +5,7 @@ Each derivative is derived by hand, and takes both z and a = g(z), whichever is 
 
 import math
 from collections.abc import Callable
+from operator import mul
 from typing import Any
 
 from implementations.interface import (
@@ -229,6 +230,16 @@ OPTIMIZERS: dict[str, tuple[Callable[..., None], int]] = {
     "adam": (adam, 2),
     "adamw": (adam, 2),  # U7 comes first, in `update`
 }
+
+
+def products(kinds: tuple[str, ...], pairs: list[tuple[Any, Any]]) -> list[Any]:
+    """Matrix products and nothing else, for measuring them: "nn" A B, "tn" A^T B, "nt" A B^T."""
+    found = []
+    for kind, (A, B) in zip(kinds, pairs, strict=True):
+        rows = list(zip(*A, strict=True)) if kind == "tn" else A
+        columns = B if kind == "nt" else list(zip(*B, strict=True))
+        found.append([[sum(map(mul, row, column)) for column in columns] for row in rows])
+    return found
 
 
 def init_state(spec: MLPSpec, params: Any) -> tuple[int, Any]:

@@ -5,6 +5,7 @@ written out; every other rule is torch.optim's.
 """
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -134,6 +135,23 @@ def owning(optimizer: Any, tensors: list[Tensor]) -> Any:
     moved = type(optimizer)(tensors, lr=1.0)
     moved.load_state_dict(optimizer.state_dict())  # the rule's constants come with it
     return moved
+
+
+def products(kinds: tuple[str, ...], pairs: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    """Matrix products and nothing else, for measuring them: "nn" A B, "tn" A^T B, "nt" A B^T."""
+    done = {"nn": lambda A, B: A @ B, "tn": lambda A, B: A.T @ B, "nt": lambda A, B: A @ B.T}
+    return [done[kind](A, B) for kind, (A, B) in zip(kinds, pairs, strict=True)]
+
+
+def compilations() -> tuple[int, int]:
+    """How many graphs torch.compile has compiled in this process; their nanoseconds are unknown."""
+    dynamo = sys.modules.get("torch._dynamo.utils")
+    return (0, 0) if dynamo is None else (int(dynamo.counters["stats"]["unique_graphs"]), 0)
+
+
+def peak_memory(device: str) -> int | None:
+    """The most bytes that tensors have taken on a GPU, in this process; None on a CPU."""
+    return torch.cuda.max_memory_allocated() if device == "cuda" else None
 
 
 def describe(device: str) -> dict[str, str]:

@@ -89,11 +89,17 @@ def expected(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = No
     )
 
 
+def outputs(spec: MLPSpec, params: Params, X: Array, masks: Tree = None) -> Array:
+    """The outputs alone."""
+    matrices = [_joined(W, b) for W, b in params]
+    _, zs = _propagate(spec, matrices, X, layer_masks(spec, masks, len(X)))
+    return activation_value(spec.activations[-1], zs[-1])
+
+
 def loss(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) -> float:
     """The loss alone, for central differences."""
     matrices = [_joined(W, b) for W, b in params]
-    _, zs = _propagate(spec, matrices, X, layer_masks(spec, masks, len(X)))
-    return _loss(spec, matrices, activation_value(spec.activations[-1], zs[-1]), y)
+    return _loss(spec, matrices, outputs(spec, params, X, masks), y)
 
 
 def updated(spec: MLPSpec, params: Params, history: list[Params], learning_rate: float) -> Params:

@@ -31,6 +31,7 @@ class Entry:
         kind: "idiom" (the four that are compared everywhere), "differentiation" (another way to
             get the gradient) or "high_level" (a framework's own layers and optimisers).
         base: the idiom whose arrays and tables it uses, or None.
+        openblas: whether its matrix products are those of NumPy's OpenBLAS.
     """
 
     module: str
@@ -42,12 +43,15 @@ class Entry:
     dtypes: tuple[str, ...] = ("float32", "float64")
     kind: str = "idiom"
     base: str | None = None
+    openblas: bool = False
 
 
 KINDS = ("idiom", "differentiation", "high_level")
 TABLE = {
     "scalar": Entry("implementations.mlp_scalar", "looped scalar Python", dtypes=("float64",)),
-    "numpy": Entry("implementations.mlp_numpy", "vectorised NumPy, backpropagation by hand"),
+    "numpy": Entry(
+        "implementations.mlp_numpy", "vectorised NumPy, backpropagation by hand", openblas=True
+    ),
     "torch": Entry(
         "implementations.mlp_torch", "torch operations, autograd", "torch", "torch", "torch", True
     ),
@@ -128,6 +132,11 @@ def label(name: str) -> str:
 def is_path(name: str) -> bool:
     """Whether the name means a Python file."""
     return name.endswith(".py")
+
+
+def absolute(name: str) -> str:
+    """A name that means the same from any folder."""
+    return str(Path(name).resolve()) if is_path(name) else name
 
 
 def check_name(name: str) -> None:

@@ -20,6 +20,12 @@ from implementations.interface import Implementation, MLPSpec, Params, Tree, map
 from implementations.reference import Expected, expected, slack
 
 BOUNDS = {"float32": 1e-5, "float64": 1e-12}
+# 25 times the rounding of a product in TF32 (2^-11) and in bfloat16 (2^-9), as 1e-5 is about a
+# hundred times that of float32: sums of such products, through a few layers.
+PRECISIONS = {"ieee": BOUNDS["float32"], "tf32": 1.2e-2, "bfloat16": 5e-2}
+# Float32 sums round many times: of their results about half are the correctly rounded ones. Where
+# nearly all of many are, the sums were formed in more digits.
+TOO_GOOD, TOO_GOOD_FROM = 0.98, 200
 # An error in a preactivation reaches its gradient entry through softmax and g', which the sum of
 # |terms| does not count; ten times the tensor's bound leaves room for it.
 ELEMENTWISE_BOUND = 1e-11
@@ -165,6 +171,24 @@ def judge(
             tolerance=turned,
         ).tensors
     return Comparison(checks)
+
+
+def in_more_digits(reference: Tree, actual: Tree, before: Tree = None) -> float | None:
+    """The share of float32 entries that are correctly rounded if it betrays float64 inside.
+
+    Args:
+        before: entries that equal these (a step that changed nothing) say nothing.
+    """
+    right = counted = 0
+    for ref, found, old in zip(_leaves(reference), _leaves(actual), _leaves(before), strict=True):
+        exact, found = np.asarray(ref, np.float64), np.asarray(found)
+        if found.dtype != np.float32 or found.shape != exact.shape:
+            return None
+        telling = exact.astype(np.float32) != np.asarray(old, np.float32)
+        counted += int(np.count_nonzero(telling))
+        right += int(np.count_nonzero(telling & (exact.astype(np.float32) == found)))
+    share = right / max(1, counted)
+    return share if counted >= TOO_GOOD_FROM and share > TOO_GOOD else None
 
 
 def assert_gradients_agree(

@@ -9,7 +9,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from implementations import child, diagnosis, isolation, problems, reference, registry
@@ -19,6 +18,7 @@ from implementations.problems import AT_THE_KINK, Problem
 from implementations.reference import Expected
 from implementations.verification import (
     BOUNDS,
+    PRECISIONS,
     Comparison,
     TensorCheck,
     as_float64,
@@ -26,9 +26,6 @@ from implementations.verification import (
     judge,
 )
 
-# 25 times the rounding of a product in TF32 (2^-11) and in bfloat16 (2^-9), as 1e-5 is about a
-# hundred times that of float32: sums of such products, through a few layers.
-PRECISIONS = {"ieee": BOUNDS["float32"], "tf32": 1.2e-2, "bfloat16": 5e-2}
 STATES = ("agree", "disagree", "not supported")
 
 
@@ -185,7 +182,7 @@ def run(
         return None
 
     request = {
-        "implementation": str(Path(name).resolve()) if registry.is_path(name) else name,
+        "implementation": registry.absolute(name),
         "device": options.device,
         "precision": options.precision,
         "tasks": [

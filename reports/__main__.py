@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.results import NotAJournalError
+from benchmarks.journal import NotAJournalError
 from reports.render import render
 
 

@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from benchmarks import results
+from benchmarks.schema import OK
 from reports import tables
 
 # Okabe and Ito's palette, its yellow (hard to read as text) replaced: distinguishable with every
@@ -72,7 +72,7 @@ def save(figure: Figure, directory: Path, name: str) -> None:
 
 
 def _ok(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[rows.status == results.OK]
+    return rows[rows.status == OK]
 
 
 def _series(rows: pd.DataFrame) -> list[tuple[tuple[str, ...], pd.DataFrame]]:

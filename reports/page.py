@@ -12,8 +12,8 @@ import pandas as pd
 from jinja2 import Environment, select_autoescape
 from matplotlib.figure import Figure
 
-from benchmarks import results
-from benchmarks.results import Journal
+from benchmarks.journal import Journal
+from benchmarks.schema import OK
 from reports import tables
 
 INCLUDES = (
@@ -77,7 +77,7 @@ def content(
     journals: Sequence[Journal], rows: pd.DataFrame, drawn: Mapping[str, tuple[Figure, str]]
 ) -> Content:
     """Everything that a report says, computed from the journals."""
-    ok, missing = rows[rows.status == results.OK], rows[rows.status != results.OK]
+    ok, missing = rows[rows.status == OK], rows[rows.status != OK]
     said = ", ".join(f"{n} {status}" for status, n in missing.status.value_counts().items())
     made = Content(
         title="samegrad: speed of one network in several idioms",
@@ -129,7 +129,7 @@ def _notes(journals: Sequence[Journal], rows: pd.DataFrame) -> list[str]:
 
 def _spread(rows: pd.DataFrame) -> str:
     """How far processes differ, in one sentence: what small differences are worth."""
-    ok = rows[(rows.status == results.OK) & rows.seconds_low.notna()]
+    ok = rows[(rows.status == OK) & rows.seconds_low.notna()]
     if ok.empty:
         return ""
     half = ((ok.seconds_high / ok.seconds_low) ** 0.5 - 1).median()

@@ -4,8 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import results
-from benchmarks.results import Journal
+from benchmarks.journal import Journal, read
 from reports import figures, page, tables
 
 
@@ -19,22 +18,22 @@ def render(journals: Sequence[Path], directory: Path) -> list[str]:
         NotAJournalError: a file is not a journal.
         OSError: the directory cannot be written.
     """
-    read = [results.read(path) for path in journals]
-    rows = tables.all_rows(read)
+    loaded = [read(path) for path in journals]
+    rows = tables.all_rows(loaded)
     directory.mkdir(parents=True, exist_ok=True)
     drawn = figures.all_figures(rows) if len(rows) else {}
     (directory / "figures").mkdir(exist_ok=True)
     for name, (figure, _) in drawn.items():
         figures.save(figure, directory / "figures", name)
     rows.to_csv(directory / "results.csv", index=False)
-    content = page.content(read, rows, drawn)
+    content = page.content(loaded, rows, drawn)
     (directory / "report.md").write_text(page.markdown(content), encoding="utf-8")
     (directory / "index.html").write_text(
         page.html(content, directory / "figures"), encoding="utf-8"
     )
     figures.close(figure for figure, _ in drawn.values())
-    warnings = [f"warning: {line}" for journal in read for line in journal.warnings]
-    return [*warnings, *summary(read, content), f"report: {directory / 'index.html'}"]
+    warnings = [f"warning: {line}" for journal in loaded for line in journal.warnings]
+    return [*warnings, *summary(loaded, content), f"report: {directory / 'index.html'}"]
 
 
 def summary(journals: Sequence[Journal], content: page.Content) -> list[str]:

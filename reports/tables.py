@@ -14,7 +14,8 @@ import pandas as pd
 from scipy import stats
 
 from benchmarks import results
-from benchmarks.results import Journal
+from benchmarks.journal import Journal
+from benchmarks.schema import OK, Record
 
 CONFIDENCE = 0.95
 LEAST_PROCESSES = 5  # fewer give no interval that deserves the name
@@ -23,7 +24,7 @@ COST = "cost"  # what the names of these workloads begin with (benchmarks.cases)
 CASE = ["workload", "layers", "operation", "batch_size", "dtype"]
 
 
-def machine_label(run: results.Record) -> str:
+def machine_label(run: Record) -> str:
     """A machine in a few words: processor, cores, GPU, and the start of its fingerprint."""
     machine = run["machine"]
     gpu = str(machine.get("gpu", "none"))
@@ -115,7 +116,7 @@ def _medians(row: Any) -> list[float]:
 
 def over_scalar(rows: pd.DataFrame) -> pd.DataFrame:
     """How many times faster than looped Python: float64 on both sides, on one machine."""
-    ok = rows[(rows.status == results.OK) & (rows.dtype == "float64")]
+    ok = rows[(rows.status == OK) & (rows.dtype == "float64")]
     base = {
         (r.source, *(getattr(r, key) for key in CASE)): r
         for r in ok[ok.implementation == "scalar"].itertuples()
@@ -139,7 +140,7 @@ def gpu_over_cpu(rows: pd.DataFrame) -> pd.DataFrame:
     End to end first: the batch comes from the host's memory and the loss goes back, against the
     CPU with its batch in memory. Rows name both machines, which may differ.
     """
-    ok = rows[rows.status == results.OK]
+    ok = rows[rows.status == OK]
     key = [*CASE, "implementation"]
     found = {
         (row.source, row.transfer, *(getattr(row, k) for k in key)): row
@@ -182,7 +183,7 @@ def differentiation(rows: pd.DataFrame) -> pd.DataFrame:
         record = dict(zip(names, key, strict=True))
         record |= {"forward_seconds": forward.seconds, "gradient_seconds": gradient.seconds}
         values = (math.nan, math.nan, math.nan)
-        reasons = [f"{r.status}: {r.reason}" for r in (gradient, forward) if r.status != results.OK]
+        reasons = [f"{r.status}: {r.reason}" for r in (gradient, forward) if r.status != OK]
         if not reasons:
             values = ratio(_medians(gradient), _medians(forward))
         record |= dict(zip(("ratio", "low", "high"), values, strict=True))
@@ -195,7 +196,7 @@ def differentiation(rows: pd.DataFrame) -> pd.DataFrame:
 def without_number(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows that have no number, with status and reason."""
     kept = ["source", *CASE, "implementation", "device", "transfer", "status", "reason"]
-    return rows.loc[rows.status != results.OK, kept]
+    return rows.loc[rows.status != OK, kept]
 
 
 def overview(rows: pd.DataFrame) -> pd.DataFrame:
@@ -215,7 +216,7 @@ def overview(rows: pd.DataFrame) -> pd.DataFrame:
         case, mark = _case(row, many), ""
         if case not in shared and (*case[:-1], "float32") in shared:
             case, mark = (*case[:-1], "float32"), " (float64)"
-        text = duration(row.seconds) + mark if row.status == results.OK else row.status
+        text = duration(row.seconds) + mark if row.status == OK else row.status
         lines.setdefault(case, {})[f"{row.implementation} {row.device}"] = text
     columns = list(dict.fromkeys(f"{r.implementation} {r.device}" for r in resident.itertuples()))
     order = by_idiom(rows.implementation)

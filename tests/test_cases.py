@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 
 from benchmarks import cases
-from benchmarks.cases import PRESETS, Case, Problem, expand, flops
+from benchmarks.cases import Case, Problem, Worker, flops
+from benchmarks.presets import PRESETS, STEP, expand
 from implementations import MLPSpec
 
 BOTH = ("float32", "float64")
@@ -38,11 +39,11 @@ def test_standard_has_the_promised_cases() -> None:
 
     wanted = {
         *(("digits", b, d, op) for b in (32, 256) for d in BOTH for op in cases.OPERATIONS),
-        *(("line_length", 32, d, op) for d in BOTH for op in cases.STEP),
+        *(("line_length", 32, d, op) for d in BOTH for op in STEP),
         *(("mnist", b, "float32", op) for b in (32, 128) for op in cases.OPERATIONS),
-        *(("newsgroups", 512, "float32", op) for op in cases.STEP),
-        *(("cifar", 128, "float32", op) for op in cases.STEP),
-        *(("wide", 1024, "float32", op) for op in cases.STEP),
+        *(("newsgroups", 512, "float32", op) for op in STEP),
+        *(("cifar", 128, "float32", op) for op in STEP),
+        *(("wide", 1024, "float32", op) for op in STEP),
         *(("mnist", b, "float32", "train_step") for b in (1, 8, 64, 512)),
         *((f"width{w}", 128, "float32", "train_step") for w in (16, 64, 256, 1024)),
     }
@@ -106,9 +107,9 @@ def test_dtype_that_was_asked_for_is_all_there_is() -> None:
     """--dtype float32 leaves looped Python without a row rather than with another dtype."""
     lines = PRESETS["hello"].lines
 
-    assert [] == expand(lines, "scalar", "cpu", ("float64",), ("float32",))
+    assert [] == expand(lines, Worker("scalar"), ("float64",), ("float32",))
     assert {"float32"} == {
-        c.problem.spec.dtype for c in expand(lines, "numpy", "cpu", BOTH, ("float32",))
+        c.problem.spec.dtype for c in expand(lines, Worker("numpy"), BOTH, ("float32",))
     }
 
 

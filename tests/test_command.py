@@ -15,6 +15,8 @@ import pytest
 
 from benchmarks import results
 from benchmarks.environment import ROOT
+from benchmarks.journal import Journal
+from benchmarks.journal import read as read_journal
 from implementations import names
 from tests import planted
 
@@ -34,9 +36,9 @@ def pytest_run(*arguments: str, cwd: Path = ROOT, environment: dict[str, str] | 
     )
 
 
-def journal_of(directory: Path) -> results.Journal:
+def journal_of(directory: Path) -> Journal:
     """The journal of a run."""
-    return results.read(directory / "journal.jsonl")
+    return read_journal(directory / "journal.jsonl")
 
 
 def test_run_writes_journal_report_and_json(tmp_path: Path) -> None:

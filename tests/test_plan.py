@@ -3,8 +3,9 @@
 import pytest
 
 from benchmarks import plan
-from benchmarks.cases import PRESETS, Case, expand
+from benchmarks.cases import Case
 from benchmarks.plan import Pilot
+from benchmarks.presets import PRESETS, expand
 
 FAST = Pilot(call_seconds=1e-4, first_seconds=0.0, flops_per_second=1e11, start_seconds=0.3)
 SLOW = Pilot(call_seconds=1e-4, first_seconds=0.0, flops_per_second=5e7, start_seconds=0.1)

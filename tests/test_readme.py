@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import results
 from benchmarks.environment import ROOT
+from benchmarks.journal import read as read_journal
 from reports import tables
 
 README = (ROOT / "README.md").read_text()
@@ -156,7 +157,7 @@ def test_figure_is_of_a_committed_run_whose_machine_and_date_are_named(
     folder: Path, mark: str
 ) -> None:
     """Rendered from a journal that is complete."""
-    journal = results.read(folder / "journal.jsonl")
+    journal = read_journal(folder / "journal.jsonl")
 
     assert journal.complete and [] == journal.warnings
     text = between(mark)

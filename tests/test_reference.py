@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.cases import every_shape
+from benchmarks.presets import every_shape
 from implementations import MLPSpec, oracle, problems, reference
 from tests.networks import problem
 

@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import cases, results
+from benchmarks import cases, presets
 from benchmarks.cases import Case, Problem
 from benchmarks.environment import ROOT
+from benchmarks.journal import read as read_journal
 from implementations import MLPSpec
 from reports import render, tables
 from reports.__main__ import main
@@ -76,7 +77,7 @@ def series(path: Path) -> Path:
     found: list[dict[str, Any]] = []
     planned = []
     for units, slow in ((2, 300), (8, 1080)):
-        workload = cases.cost(units)
+        workload = presets.cost(units)
         problem = Problem(workload.name, replace(workload.spec, dtype="float64"), 8, 8)
         for name, microseconds in (("numpy", 40), ("dual", slow * 10)):
             forward = Case(problem, "forward", name)
@@ -93,7 +94,7 @@ def series(path: Path) -> Path:
 
 def test_cost_of_differentiation_is_gradient_over_forward_time(tmp_path: Path) -> None:
     """4 passes by reverse mode, 300 by forward mode; what was skipped says so."""
-    found = tables.differentiation(tables.all_rows([results.read(series(tmp_path / "j"))]))
+    found = tables.differentiation(tables.all_rows([read_journal(series(tmp_path / "j"))]))
 
     by_case = {(r.implementation, r.parameters): r for r in found.itertuples()}
     assert {("numpy", 30), ("numpy", 108), ("dual", 30), ("dual", 108)} == set(by_case)
@@ -168,7 +169,7 @@ def test_every_number_is_that_of_the_journal(tmp_path: Path) -> None:
 
 def test_speed_up_over_looped_python_is_formed_in_float64_on_one_machine(tmp_path: Path) -> None:
     """60 times for NumPy; the server has no looped Python, so it has no such ratio."""
-    journals = [results.read(laptop(tmp_path / "a")), results.read(server(tmp_path / "b"))]
+    journals = [read_journal(laptop(tmp_path / "a")), read_journal(server(tmp_path / "b"))]
 
     found = tables.over_scalar(tables.all_rows(journals))
 
@@ -183,7 +184,7 @@ def test_machines_merge_and_stay_apart(tmp_path: Path) -> None:
     journals = [laptop(tmp_path / "a"), server(tmp_path / "b")]
     render(journals, tmp_path / "out")
 
-    rows = tables.all_rows([results.read(path) for path in journals])
+    rows = tables.all_rows([read_journal(path) for path in journals])
     (ratio,) = tables.gpu_over_cpu(rows).itertuples()
 
     assert ratio.end_to_end_speed_up == pytest.approx(5, rel=1e-3)
@@ -200,7 +201,7 @@ def test_two_runs_of_one_machine_do_not_overwrite_each_other(tmp_path: Path) -> 
     first = laptop(tmp_path / "a")
     second = write(tmp_path / "b", run_record(run="r9"), plan_record(NUMPY), *several(NUMPY, 50))
 
-    rows = tables.all_rows([results.read(first), results.read(second)])
+    rows = tables.all_rows([read_journal(first), read_journal(second)])
 
     numpy_rows = rows[(rows.implementation == "numpy") & (rows.operation == "train_step")]
     assert 2 == numpy_rows.source.nunique()
@@ -247,7 +248,7 @@ def test_fewer_than_five_processes_have_no_interval(tmp_path: Path) -> None:
     )
 
     for path in (few, hello):
-        (row,) = tables.all_rows([results.read(path)]).itertuples()
+        (row,) = tables.all_rows([read_journal(path)]).itertuples()
         assert row.seconds > 0 and math.isnan(row.seconds_low) and math.isnan(row.seconds_high)
 
 
@@ -324,7 +325,7 @@ def test_overview_puts_looped_python_beside_the_others(tmp_path: Path) -> None:
         *several(numpy32, 100),
     )
 
-    table = tables.overview(tables.all_rows([results.read(path)]))
+    table = tables.overview(tables.all_rows([read_journal(path)]))
 
     assert isinstance(table, pd.DataFrame)
     (line,) = table.to_dict("records")

@@ -14,6 +14,9 @@ import pytest
 from benchmarks import cases, results
 from benchmarks.cases import Case, Problem
 from benchmarks.environment import ROOT
+from benchmarks.journal import JournalWriter, NotAJournalError
+from benchmarks.journal import read as read_journal
+from benchmarks.schema import FAILED
 from implementations import MLPSpec
 
 PROBLEM = Problem("digits", MLPSpec((64, 32, 10)), 32, 1437)
@@ -59,12 +62,12 @@ def write(path: Path, *records: dict[str, Any], tail: str = "") -> Path:
 
 def test_journal_gives_back_what_was_written(tmp_path: Path) -> None:
     """Two processes of one case become one row with two medians."""
-    with results.JournalWriter(tmp_path / "run" / "journal.jsonl") as writer:
+    with JournalWriter(tmp_path / "run" / "journal.jsonl") as writer:
         for record in (run_record(), plan_record(CASE), ok(0), ok(1, 3000)):
             writer.append(record)
         writer.append({"record": "run_complete"})
 
-    journal = results.read(tmp_path / "run" / "journal.jsonl")
+    journal = read_journal(tmp_path / "run" / "journal.jsonl")
 
     assert journal.complete and [] == journal.warnings
     (row,) = results.rows(journal)
@@ -79,7 +82,7 @@ def test_line_that_was_cut_off_costs_itself_only(tmp_path: Path) -> None:
         tmp_path / "j", run_record(), plan_record(CASE), ok(0), tail=json.dumps(ok(1))[:100]
     )
 
-    journal = results.read(path)
+    journal = read_journal(path)
 
     assert ["ok"] == [row.status for row in results.rows(journal)]
     (warning,) = journal.warnings
@@ -109,7 +112,7 @@ def test_line_that_is_no_record_is_left_out_with_a_warning(tmp_path: Path, line:
     with path.open("a") as file:
         file.write(json.dumps(ok(1)) + "\n")
 
-    journal = results.read(path)
+    journal = read_journal(path)
 
     assert 1 == len(journal.warnings)
     assert ["ok"] == [row.status for row in results.rows(journal)]
@@ -134,25 +137,25 @@ def test_file_that_is_no_journal_is_refused_in_one_line(
     """So is one of a newer schema."""
     (tmp_path / "j").write_text(text)
 
-    with pytest.raises(results.NotAJournalError, match=message) as caught:
-        results.read(tmp_path / "j")
+    with pytest.raises(NotAJournalError, match=message) as caught:
+        read_journal(tmp_path / "j")
 
     assert "\n" not in str(caught.value)
 
 
 def test_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """With the system's word for it."""
-    with pytest.raises(results.NotAJournalError, match="No such file"):
-        results.read(tmp_path / "nothing")
+    with pytest.raises(NotAJournalError, match="No such file"):
+        read_journal(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("status", results.FAILED)
+@pytest.mark.parametrize("status", FAILED)
 def test_one_failed_process_fails_its_row(tmp_path: Path, status: str) -> None:
     """The number of the other process is not shown."""
     bad = {"record": "outcome", "case": cases.to_json(CASE), "process": 1, "status": status}
     path = write(tmp_path / "j", run_record(), plan_record(CASE), ok(0), bad | {"reason": "why"})
 
-    (row,) = results.rows(results.read(path))
+    (row,) = results.rows(read_journal(path))
 
     assert (status, "process 2: why", None) == (row.status, row.reason, row.median_seconds)
     assert [row] == results.failures([row])
@@ -163,7 +166,7 @@ def test_planned_case_without_an_outcome_is_a_row(tmp_path: Path) -> None:
     later = replace(CASE, implementation="jax")
     path = write(tmp_path / "j", run_record(), plan_record(CASE, later), ok(0))
 
-    statuses = [row.status for row in results.rows(results.read(path))]
+    statuses = [row.status for row in results.rows(read_journal(path))]
 
     assert ["ok", "not_run"] == statuses
 
@@ -174,7 +177,6 @@ def test_killed_writer_leaves_every_record_that_it_had_appended(tmp_path: Path) 
         """
         import os, signal, sys
         from pathlib import Path
-        from benchmarks.results import JournalWriter
         writer = JournalWriter(Path(sys.argv[1]))
         writer.append({"record": "run", "schema": 1, "run": "r", "machine": {}, "fingerprint": "f"})
         writer.append({"record": "run_complete"})
@@ -186,13 +188,13 @@ def test_killed_writer_leaves_every_record_that_it_had_appended(tmp_path: Path) 
     done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, check=False)
 
     assert -signal.SIGKILL == done.returncode
-    assert results.read(path).complete
+    assert read_journal(path).complete
 
 
 def test_two_runs_never_share_a_journal(tmp_path: Path) -> None:
     """The second writer is refused."""
     with (
-        results.JournalWriter(tmp_path / "journal.jsonl"),
+        JournalWriter(tmp_path / "journal.jsonl"),
         pytest.raises(FileExistsError),
     ):
-        results.JournalWriter(tmp_path / "journal.jsonl")
+        JournalWriter(tmp_path / "journal.jsonl")

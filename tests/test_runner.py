@@ -5,12 +5,15 @@ from typing import Any
 
 from benchmarks import plan, probes, results, runner
 from benchmarks.cases import Case, Problem
+from benchmarks.journal import Journal
+from benchmarks.journal import read as read_journal
+from benchmarks.progress import Progress
 from implementations import MLPSpec, registry
 
 SPEC = MLPSpec((6, 5, 3))
 
 
-class Heard(runner.Progress):
+class Heard(Progress):
     """Keeps what was said and counts what was done."""
 
     def __init__(self) -> None:
@@ -32,7 +35,7 @@ class Heard(runner.Progress):
 
 def run(
     tmp_path: Path, name: str, operations: tuple[str, ...], processes: int, seconds: float
-) -> tuple[results.Journal, Heard]:
+) -> tuple[Journal, Heard]:
     """Measure some operations on one small problem."""
     found = probes.probe([name], ["cpu"], {})
     label = registry.label(name)
@@ -45,14 +48,13 @@ def run(
         made,
         found,
         tmp_path / "run",
-        seconds=seconds,
-        block_seconds=0.01,
+        plan.Settings(seconds, 0.01, ceilings=False),
         interpreters={},
         progress=heard,
         about={},
     )
     started.execute()
-    return results.read(tmp_path / "run" / "journal.jsonl"), heard
+    return read_journal(tmp_path / "run" / "journal.jsonl"), heard
 
 
 def test_processes_that_do_not_fit_into_the_time_are_given_up_and_said(tmp_path: Path) -> None:

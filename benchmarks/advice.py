@@ -1,0 +1,206 @@
+"""From facts about a machine to findings in plain words: what misleads, what is slow, what to do.
+
+Pure functions of recorded facts (`doctor.gather` records them), so that machines that nobody has
+at hand can be tested.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Facts = Mapping[str, Any]
+WORTH_IT = 1.10  # times as fast: less is not worth a finding
+BUSY, LOST = 0.10, 0.01  # cores that others keep busy; share of the time that the hypervisor takes
+FAR_BELOW = 0.75  # of the best library's products
+SLOW_GOVERNORS = ("powersave", "conservative", "ondemand")
+DENORMAL_TIMES = 2.0
+PROBLEM, NOTE = "problem", "note"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that makes numbers misleading or slow.
+
+    Attributes:
+        level: "problem", or "note" for what is so and cannot be mended.
+        title: what is the matter.
+        effect: what was measured.
+        remedy: what to do.
+    """
+
+    level: str
+    title: str
+    effect: str
+    remedy: str
+
+
+def findings(facts: Facts) -> list[Finding]:
+    """Everything that is worth saying, problems first."""
+    found = [finding for check in CHECKS for finding in check(facts)]
+    return sorted(found, key=lambda finding: finding.level != PROBLEM)
+
+
+def openblas(facts: Facts) -> Iterator[Finding]:
+    """Kernels below what the CPU can do."""
+    tried = facts.get("openblas", [])
+    own = next((t for t in tried if not t["name"] and t.get("gemm")), None)
+    if own is None:
+        return
+    better = [
+        (t["gemm"]["float32"] / own["gemm"]["float32"], t)
+        for t in tried
+        if t["name"] and t.get("gemm") and t.get("kernel") != own.get("kernel")
+    ]
+    times, best = max(better, key=lambda pair: pair[0], default=(1.0, own))
+    if times > WORTH_IT:
+        yield Finding(
+            PROBLEM,
+            f"NumPy's OpenBLAS uses its {own['kernel']} kernels on a {facts['cpu']}",
+            f"with {best['name']} a float32 product is {times:.2f} times as fast "
+            f"({_rate(own)} and {_rate(best)} GFLOP/s)",
+            f"export OPENBLAS_CORETYPE={best['name']} before Python starts; samegrad shows NumPy "
+            "both ways",
+        )
+
+
+def libraries(facts: Facts) -> Iterator[Finding]:
+    """A library whose products are far below another's; MKL on a CPU that it serves badly."""
+    rates = {
+        name: library["gemm"]["float32"]
+        for name, library in facts.get("libraries", {}).items()
+        if library.get("gemm", {}).get("float32")
+    }
+    if len(rates) < 2:
+        return
+    leader = max(rates, key=lambda name: rates[name])
+    for name, rate in rates.items():
+        share = rate / rates[leader]
+        if share >= FAR_BELOW:
+            continue
+        mkl = facts["libraries"][name].get("facts", {}).get("blas") == "MKL"
+        vendor = "" if "Intel" in facts["cpu"] else f" on a {facts['cpu']}"
+        title = f"{name}'s MKL is slow{vendor}" if mkl else f"{name}'s matrix products are slow"
+        remedy = f"for large layers use {leader} here"
+        if mkl and vendor:
+            remedy += f", or a build of {name} with another BLAS: MKL is tuned for Intel's CPUs"
+        yield Finding(
+            PROBLEM,
+            title,
+            f"{rate / 1e9:.0f} GFLOP/s in float32, {100 * share:.0f} % of {leader}'s "
+            f"{rates[leader] / 1e9:.0f}",
+            remedy,
+        )
+
+
+def threads(facts: Facts) -> Iterator[Finding]:
+    """More threads than cores."""
+    for name, value in facts.get("thread_variables", {}).items():
+        if not value.isdigit() or int(value) <= facts["cores"]:
+            continue
+        measured = [
+            f"{library}: a step takes {1e6 * pair['as_set']:.0f} us, with one thread a core "
+            f"{1e6 * pair['one_per_core']:.0f} us ({pair['as_set'] / pair['one_per_core']:.1f} "
+            "times)"
+            for library, pair in facts.get("oversubscription", {}).items()
+        ]
+        yield Finding(
+            PROBLEM,
+            f"{name}={value} asks for more threads than the {facts['cores']} cores here",
+            "; ".join(measured) or "not measured",
+            f"unset {name}, or set it to {facts['cores']}",
+        )
+
+
+def quota(facts: Facts) -> Iterator[Finding]:
+    """A control group that lends less time than the cores promise."""
+    try:
+        lent = float(facts.get("cpu_quota", "none"))
+    except ValueError:
+        return
+    if lent < facts["cores"]:
+        whole = max(1, int(lent))
+        busy = facts.get("busy_cores")
+        effect = f"{busy:.2f} cores were busy at most" if busy else "not measured"
+        yield Finding(
+            PROBLEM,
+            f"the container sees {facts['cores']} cores and may use {lent:g} cores' worth of time",
+            f"{effect}: threads are stopped in the middle of their work, and blocks differ",
+            f"pytest --benchmark --threads {whole}, or raise the quota",
+        )
+
+
+def governor(facts: Facts) -> Iterator[Finding]:
+    """A clock that follows the load."""
+    if facts.get("governor") in SLOW_GOVERNORS:
+        yield Finding(
+            PROBLEM,
+            f"the CPU's frequency governor is {facts['governor']}",
+            "the clock rises only after a while of work: short calls look slower than they are",
+            "cpupower frequency-set -g performance",
+        )
+
+
+def interference(facts: Facts) -> Iterator[Finding]:
+    """Other programs, and other machines on the same host."""
+    busy = facts.get("other_load")
+    if busy is not None and busy > BUSY:
+        yield Finding(
+            PROBLEM,
+            "other programs are running",
+            f"{busy:.2f} of {facts['cores']} cores were busy while nothing was measured",
+            "end them, or measure at another time",
+        )
+    steal = facts.get("steal")
+    if steal is not None and steal > LOST:
+        yield Finding(
+            PROBLEM,
+            "other machines on the same host take this one's time",
+            f"{100 * steal:.1f} % of the time was taken (steal)",
+            "measure at another time or on a machine of your own; more processes narrow intervals",
+        )
+
+
+def gpu(facts: Facts) -> Iterator[Finding]:
+    """A GPU that a framework does not see, and what float32 means on it."""
+    if facts.get("gpu", "none") == "none":
+        return
+    for name, library in facts.get("libraries", {}).items():
+        if library.get("gpu") and "cuda" not in library.get("devices", ()):
+            yield Finding(
+                PROBLEM,
+                f"{name} does not see the GPU ({facts['gpu']})",
+                f"its devices are {', '.join(library.get('devices', ())) or 'none'}",
+                f"install a CUDA build of {name}: tox -e benchmark-cuda, or --python {name}=PATH",
+            )
+    defaults = {
+        name: library["default_float32"]
+        for name, library in facts.get("libraries", {}).items()
+        if library.get("default_float32")
+    }
+    if len(set(defaults.values())) > 1:
+        yield Finding(
+            NOTE,
+            "float32 products mean different things by default",
+            ", ".join(f"{name}: {meaning}" for name, meaning in defaults.items()),
+            "samegrad sets IEEE float32 on both; --dtype tf32 measures TF32 on both",
+        )
+
+
+def denormals(facts: Facts) -> Iterator[Finding]:
+    """Numbers below the smallest normal one, which some CPUs compute slowly."""
+    slow = {n: t for n, t in facts.get("denormals", {}).items() if t > DENORMAL_TIMES}
+    if slow:
+        yield Finding(
+            NOTE,
+            "arithmetic on denormal numbers is slow here",
+            ", ".join(f"{name}: {times:.1f} times as long" for name, times in slow.items()),
+            "weights that decay to nothing slow training down; samegrad's steps start anew each "
+            "block, so its numbers are free of it",
+        )
+
+
+CHECKS = (openblas, libraries, threads, quota, governor, interference, gpu, denormals)
+
+
+def _rate(trial: Mapping[str, Any]) -> str:
+    return f"{trial['gemm']['float32'] / 1e9:.0f}"

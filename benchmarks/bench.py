@@ -1,0 +1,312 @@
+"""The worker's side of a row: place the inputs, gate, time.
+
+No number without an agreement: what is timed must first agree with the reference, on the callable
+that is timed, in the process in which it is timed.
+"""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import environment, inputs, timer
+from benchmarks.cases import Case, Problem
+from benchmarks.ceilings import Parts, repeated
+from implementations import verification
+from implementations.interface import Implementation, MLPSpec, Tree, map_tree
+from implementations.verification import PRECISIONS, Comparison, TensorCheck
+
+Message = dict[str, Any]
+LEARNING_RATE = 0.01  # of the timed steps: too small to leave the neighbourhood of the start
+# A call that takes longer is not made once more to see whether it heeds its arguments.
+OTHER_BATCH_NS = 250_000_000
+TRANSFER_NS = 100_000_000  # likewise a transfer, to see its minimum
+
+
+class Bench:
+    """What one process keeps between cases: the present problem, placed, and its gate."""
+
+    def __init__(self, implementation: Implementation, request: Message) -> None:
+        self.implementation = implementation
+        self.device: str = request["device"]
+        self.precision: str = request["precision"]
+        self.threads: str = request["threads"]
+        self.directory = Path(request["directory"])
+        self.budget_ns: float = request["block_seconds"] * 1e9
+        self.warm_up_seconds: float = request["warm_up_seconds"]
+        self.target_ns = timer.CPU_BLOCK_NS if self.device == "cpu" else timer.GPU_BLOCK_NS
+        self.problem: Problem | None = None
+        self.parts: Parts | None = None  # where this process measures them, too
+
+    def measure(self, case: Case) -> Message:
+        """One case's outcome."""
+        if case.problem != self.problem:
+            self._take(case.problem)
+        checked = self._gated(case)
+        if not checked.agrees:
+            return {"status": "wrong", "reason": checked.reason}
+        if self.precision != "ieee" and not self._rounds(checked):
+            reason = f"precision {self.precision} has no effect: products are IEEE float32"
+            return {"status": "unavailable", "reason": reason}
+        work = self._work(case)
+        if self.first_ns[case.gated[-1]] < self.warm_up_seconds * 1e9:  # longer: waits its turn
+            timer.warm_up(work, self.warm_up_seconds)
+            self.warm_up_seconds = 0.0
+        before = environment.moment()
+        blocks = timer.measure(work, self.target_ns, self.budget_ns)
+        after = environment.moment()
+        threads = environment.thread_count(self.threads) if self.device == "cpu" else None
+        refusal = blocks.refusal(threads)
+        if refusal is None and self.device == "cuda" and environment.gpu_throttling():
+            refusal = "rejected", environment.gpu_throttling()
+        if refusal is None and not math.isfinite(self._number(case, blocks.last_result)):
+            refusal = "rejected", "the timed calls gave results that are not finite"
+        if refusal is not None:
+            return dict(zip(("status", "reason"), refusal, strict=True))
+        worst = checked.worst
+        assert worst is not None
+        return {
+            "status": "ok",
+            "reason": "",
+            "calls": blocks.calls,
+            "elapsed_ns": blocks.elapsed_ns,
+            "residual_ns": blocks.residual_ns,
+            "event_ns": blocks.event_ns if work.events is not None else [],
+            "busy_ns": blocks.busy_ns,
+            "first_call_ns": self.first_ns.get(case.operation),
+            "compile_ns": self.compile_ns.get(case.operation) or None,
+            **environment.interference(before, after),
+            "gate": {"name": worst.name, "error": worst.error or 0.0, "bound": worst.bound},
+            **self._parts(case, blocks.last_result),
+        }
+
+    def _parts(self, case: Case, result: Tree) -> Message:
+        """Beside the time of a call what it consists of, in the processes that look at it."""
+        if self.parts is None:
+            return {}
+
+        def measured() -> Message:
+            assert self.parts is not None
+            return {**self.parts.of(case), **self._transfers(case, result)}
+
+        found, spent_ns = timer.timed(measured, lambda _: None)
+        return {**found, "parts_spent_ns": spent_ns}
+
+    def call(self, case: Case, times: int) -> None:
+        """Calls of the case without a clock, for who looks at something else (its memory)."""
+        if case.problem != self.problem:
+            self._take(case.problem)
+        work = self._work(case)
+        self.implementation.synchronize(work.run(times, work.start()))
+
+    def _take(self, problem: Problem) -> None:
+        """Read a problem's inputs and place them on the device."""
+        self.problem = None  # should placing fail, the next case tries again
+        given = inputs.load(self.directory, problem)
+        size, spec = problem.batch_size, problem.spec
+        whole = len(given.X) // size
+        self.host = [
+            (given.X[i * size : (i + 1) * size], given.y[i * size : (i + 1) * size])
+            for i in range(whole)
+        ]
+        self.placed = [self._place(spec, *batch) for batch in self.host]
+        rest = problem.examples % size
+        start = whole * size if len(given.X) == problem.examples else 0
+        self.host_rest = (given.X[start : start + rest], given.y[start : start + rest])
+        self.given, self.spec = given, spec
+        self.gates: dict[str, Comparison] = {}
+        self.first_ns: dict[str, int] = {}
+        self.compile_ns: dict[str, int] = {}
+        self.problem = problem
+
+    def _place(self, spec: MLPSpec, X: Any, y: Any) -> Any:
+        return self.implementation.batch_from_numpy(spec, X, y, self.device)
+
+    def _fresh(self, with_state: bool = True) -> tuple[Tree, Tree]:
+        """Params and state; a file without an update rule has no state, and needs none."""
+        params = self.implementation.params_from_numpy(self.spec, self.given.params, self.device)
+        return params, self.implementation.init_state(self.spec, params) if with_state else None
+
+    def _gated(self, case: Case) -> Comparison:
+        """The verdict on everything that must agree before the case is timed."""
+        for operation in case.gated:
+            if operation not in self.gates:
+                self.gates[operation] = self._gate(operation)
+        return Comparison(sum((self.gates[operation].tensors for operation in case.gated), ()))
+
+    def _gate(self, operation: str) -> Comparison:
+        """Call an operation on the gate's batch, and on another one, and judge it."""
+        implementation, spec, reference = self.implementation, self.spec, self.given.expected
+        params, state = self._fresh(operation == "train_step")
+        implementation.synchronize((params, state, self.placed[0]))
+        compiled = self._compilations()[1]
+        found, first_ns = timer.timed(
+            lambda: self._call(operation, params, state, self.placed[0], reference.learning_rate),
+            implementation.synchronize,
+        )
+        self.first_ns[operation] = first_ns
+        self.compile_ns[operation] = self._compilations()[1] - compiled
+        named = self._named(operation, found)
+        accuracy = verification.declared(implementation, spec)
+        bounds: dict[str, float] | None = None
+        if self.precision != "ieee":
+            bounds = {spec.dtype: PRECISIONS[self.precision]}
+        verdict = verification.judge(spec, reference, named, accuracy, bounds)
+        if verdict.agrees and self.given.other is not None and first_ns < OTHER_BATCH_NS:
+            verdict = Comparison(verdict.tensors + self._other(operation, bounds))
+        share = None
+        if self.precision == "ieee" and verdict.agrees:
+            ref = {"grads": reference.grads, "updated": reference.updated}
+            name = next((key for key in ref if key in named), None)
+            if name is not None:
+                before = self.given.params if name == "updated" else _zeros(reference.grads)
+                share = verification.in_more_digits(ref[name], named[name], before)
+        if share is not None:
+            reason = f"computed in more digits than {spec.dtype}: {100 * share:.0f} % of its "
+            reason += "entries are correctly rounded"
+            fault = TensorCheck(operation, None, verification.bound(spec.dtype), reason)
+            verdict = Comparison((*verdict.tensors, fault))
+        return verdict
+
+    def _other(self, operation: str, bounds: Any) -> tuple[TensorCheck, ...]:
+        """The operation with other arguments: what is folded into the timed code shows."""
+        implementation, spec = self.implementation, self.spec
+        loss, outputs = self.given.other or (0.0, None)
+        negated = map_tree(np.negative, self.given.params)
+        params = implementation.params_from_numpy(spec, negated, self.device)
+        state = implementation.init_state(spec, params) if operation == "train_step" else None
+        found = self._call(operation, params, state, self.placed[1], LEARNING_RATE)
+        named = self._named(operation, found)
+        key = next(iter(named))
+        name = f"{'outputs' if key == 'outputs' else 'loss'} of another batch and other weights"
+        reference = outputs if key == "outputs" else loss
+        return verification.compare(
+            reference, named[key], spec.dtype, name=name, accuracy=bounds
+        ).tensors
+
+    def _call(
+        self, operation: str, params: Tree, state: Tree, batch: Any, learning_rate: float
+    ) -> Tree:
+        implementation, spec, (X, y) = self.implementation, self.spec, batch
+        if operation == "forward":
+            return implementation.forward(spec, params, X)
+        if operation == "loss_and_grad":
+            return implementation.loss_and_grad(spec, params, X, y)
+        params, _, loss = implementation.train_step(spec, params, state, X, y, learning_rate)
+        return loss, params  # the state is the implementation's own affair
+
+    def _named(self, operation: str, found: Tree) -> dict[str, Tree]:
+        """Results as `verification.judge` names them."""
+        results = self.implementation.to_numpy(found)
+        if operation == "forward":
+            return {"outputs": results}
+        if operation == "loss_and_grad":
+            return {"loss with the gradient": results[0], "grads": results[1]}
+        return {"loss of the step": results[0], "updated": results[1]}
+
+    def _rounds(self, checked: Comparison) -> bool:
+        """Whether some error is far above IEEE float32's: the precision was really used."""
+        errors = [tensor.error or 0.0 for tensor in checked.tensors]
+        return max(errors) > verification.BOUNDS["float32"]
+
+    def _compilations(self) -> tuple[int, int]:
+        hook = getattr(self.implementation, "compilations", None)
+        return (0, 0) if hook is None else hook()
+
+    def _work(self, case: Case) -> timer.Work:
+        """The timed callables: loops over calls, with batches that rotate."""
+        implementation, spec, device = self.implementation, self.spec, self.device
+        end_to_end = case.transfer == "end_to_end"
+        batches = self.host if end_to_end else self.placed
+        place: Callable[..., Tree] = implementation.batch_from_numpy
+        if case.operation == "epoch":
+            steps = case.problem.examples // case.problem.batch_size
+            batches = [batches[i % len(batches)] for i in range(steps)]
+            if len(self.host_rest[1]):
+                rest = self._place(spec, *self.host_rest)
+                params, state = self._fresh()  # the smaller batch's first call compiles
+                implementation.train_step(spec, params, state, rest[0], rest[1], LEARNING_RATE)
+                batches.append(self.host_rest if end_to_end else rest)
+
+        itemsize = np.dtype(spec.dtype).itemsize
+        function: Callable[..., Tree]
+        if case.operation == "forward":
+            function, given = implementation.forward, 1  # X
+            result_bytes = case.problem.batch_size * spec.layer_sizes[-1] * itemsize
+        else:
+            function, given = implementation.loss_and_grad, 2  # X, y
+            result_bytes = spec.parameters * itemsize
+        consumes = case.operation in ("train_step", "epoch")
+        kept = self._fresh(consumes)
+
+        def independent(i: int) -> Tree:
+            batch = batches[i % len(batches)]
+            if end_to_end:
+                batch = place(spec, *batch, device)
+            found = function(spec, kept[0], *batch[:given])
+            if end_to_end:  # outputs, or the loss
+                implementation.to_numpy(found if given == 1 else found[0])
+            return found
+
+        def train(calls: int, start: Tree) -> Tree:
+            params, state = start
+            for i in range(calls):
+                X, y = batches[i % len(batches)]
+                if end_to_end:
+                    X, y = place(spec, X, y, device)
+                params, state, loss = implementation.train_step(
+                    spec, params, state, X, y, LEARNING_RATE
+                )
+                if end_to_end:
+                    implementation.to_numpy(loss)
+            return params, state, loss
+
+        def epoch(calls: int, start: Tree) -> Tree:
+            return train(calls * len(batches), start)
+
+        run: Callable[[int, Tree], Tree]
+        if consumes:
+            run = train if case.operation == "train_step" else epoch
+        else:
+            run = repeated(independent, implementation.synchronize, result_bytes)
+        return timer.Work(
+            start=self._fresh if consumes else lambda: kept,
+            run=run,
+            synchronize=implementation.synchronize,
+            fetch=lambda result: implementation.to_numpy(_loss(case, result)),
+            events=getattr(implementation, "events", lambda _: None)(device),
+            compilations=lambda: self._compilations()[0],
+        )
+
+    def _transfers(self, case: Case, result: Tree) -> Message:
+        """A batch to the device, and what the operation gives to the host's memory."""
+        implementation, least = self.implementation, {}
+        what: Tree = result[0] if case.operation in ("train_step", "epoch") else result[-1]
+        for name, call in (
+            ("transfer_in_ns", lambda: self._place(self.spec, *self.host[0])),
+            ("transfer_out_ns", lambda: implementation.to_numpy(what)),
+        ):
+            found: list[int] = []
+            while len(found) < 3 and sum(found) < TRANSFER_NS:
+                wait = implementation.synchronize if name == "transfer_in_ns" else lambda _: None
+                found.append(timer.timed(call, wait)[1])
+            least[name] = min(found)
+        return least
+
+    def _number(self, case: Case, result: Tree) -> float:
+        """A number that is finite only if what was timed computed something finite."""
+        found = result[-1] if case.operation == "forward" else _loss(case, result)
+        return float(np.sum(self.implementation.to_numpy(found)))
+
+
+def _loss(case: Case, result: Tree) -> Tree:
+    """The last loss of a block; a block of forward passes has none."""
+    if case.operation == "forward":
+        return None
+    return result[-1][0] if case.operation == "loss_and_grad" else result[2]
+
+
+def _zeros(tree: Tree) -> Tree:
+    return map_tree(np.zeros_like, tree)

@@ -1,0 +1,230 @@
+"""The journal of a run, written and read.
+
+JSON lines (their form: `schema`, JOURNAL.md), appended to and fsync'd one record at a time, so
+that whatever kills a run costs at most the record being written.
+"""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from benchmarks import schema
+from benchmarks.cases import Case, from_json
+from benchmarks.schema import OK, SCHEMA, Record
+
+
+class NotAJournalError(ValueError):
+    """The file is no journal, or one that this version cannot read."""
+
+
+class CannotWriteError(OSError):
+    """A record could not be written; the message says what was saved before it."""
+
+
+class JournalWriter:
+    """Appends records to a journal; each is on the disk when `append` returns."""
+
+    def __init__(self, path: Path, *, resume: bool = False) -> None:
+        """Create the journal, or open it again and cut off a last line that was not finished.
+
+        Raises:
+            FileExistsError: it is there already (without `resume`).
+            ValueError: another process is writing it.
+        """
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Unbuffered: what could not be written must not be tried again when the file closes.
+        self._file = path.open("r+b" if resume else "xb", buffering=0)
+        self._lock()
+        self.saved = 0
+        if resume:
+            text = path.read_bytes()
+            self.saved = text.count(b'"record": "outcome"')
+            self._file.truncate(text.rfind(b"\n") + 1)
+            self._file.seek(0, os.SEEK_END)
+
+    def append(self, record: Record) -> None:
+        """Write one record and wait until the disk has it.
+
+        Raises:
+            CannotWriteError: the disk is full, or the like; the file holds whole records still.
+        """
+        data = memoryview((json.dumps(schema.check(record), allow_nan=False) + "\n").encode())
+        began = self._file.tell()
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._file.truncate(began)
+            raise CannotWriteError(
+                error.errno,
+                f"{error.strerror}; {self.saved} outcomes are saved: make room, then "
+                f"pytest --benchmark --resume {self.path.parent}",
+                str(self.path),
+            ) from None
+        self.saved += record["record"] == "outcome"
+
+    def close(self) -> None:
+        """Leave the journal; the lock goes with it."""
+        self._file.close()
+
+    def _lock(self) -> None:
+        try:
+            import fcntl
+        except ImportError:  # Windows: `--resume` of a run that still runs is not noticed
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise ValueError(f"{self.path}: another process is writing this run") from None
+
+    def __enter__(self) -> "JournalWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@dataclass
+class Journal:
+    """What one journal holds.
+
+    Attributes:
+        run: its first record.
+        implementations: records of the probes.
+        sources: SHA-256 -> (path, text).
+        cases: every planned case.
+        processes: how many processes per case there are to be.
+        block_seconds: time for the blocks of a case in a process, as last planned.
+        inputs: problem -> hash of its weights and examples.
+        ceilings: what machine and libraries can do at most.
+        outcomes: (case, record) in the order of the file, less what was tried again.
+        memory: case id -> its record.
+        complete: whether the run came to its end.
+        warnings: one line for each line of the file that could not be used.
+    """
+
+    run: Record
+    implementations: list[Record] = field(default_factory=list)
+    sources: dict[str, tuple[str, str]] = field(default_factory=dict)
+    cases: list[Case] = field(default_factory=list)
+    processes: int = 0
+    block_seconds: float = 0.0
+    inputs: dict[str, str] = field(default_factory=dict)
+    ceilings: list[Record] = field(default_factory=list)
+    outcomes: list[tuple[Case, Record]] = field(default_factory=list)
+    memory: dict[str, Record] = field(default_factory=dict)
+    complete: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+    def add(self, record: Record) -> None:
+        """Take in one record.
+
+        Raises:
+            ValueError, KeyError, TypeError: it does not have the form that the schema says.
+        """
+        schema.check(record, self.run["schema"])
+        kind = record["record"]
+        if kind == "implementation":
+            self.implementations.append(record)
+        elif kind == "source":
+            self.sources[record["sha256"]] = (record["path"], record["text"])
+        elif kind == "plan":
+            self.cases = [from_json(case) for case in record["cases"]]
+            self.processes = record["processes"]
+            self.block_seconds = record.get("block_seconds", 0.0)
+        elif kind == "replan":
+            self.processes, self.block_seconds = record["processes"], record["block_seconds"]
+        elif kind == "inputs":
+            self.inputs[record["problem"]] = record["sha256"]
+        elif kind == "ceiling":
+            self.ceilings.append(record)
+        elif kind == "outcome":
+            self.outcomes.append((from_json(record["case"]), record))
+        elif kind == "memory":
+            self.memory[from_json(record["case"]).id] = record
+        elif kind == "retry":
+            again = set(record["cases"])
+            self.outcomes = [
+                (case, outcome)
+                for case, outcome in self.outcomes
+                if case.id not in again or outcome["status"] == OK
+            ]
+            self.complete = False
+        elif kind == "run_complete":
+            self.complete = True
+
+    def gemm(self) -> dict[tuple[str, str, str], float]:
+        """(device, threads, arithmetic) -> FLOP/s of the best matrix product of any library."""
+        best: dict[tuple[str, str, str], float] = {}
+        for record in self.ceilings:
+            if record["quantity"] == "gemm":
+                key = (record["device"], record["threads"], record["arithmetic"])
+                best[key] = max(best.get(key, 0.0), record["value"])
+        return best
+
+    def best(self, quantity: str, device: str, threads: str) -> float | None:
+        """The maximum of a quantity over all libraries and moments; the minimum of a latency."""
+        found = [
+            record["value"]
+            for record in self.ceilings
+            if (record["quantity"], record["device"], record["threads"])
+            == (quantity, device, threads)
+        ]
+        if not found:
+            return None
+        return float(min(found) if quantity == "launch" else max(found))
+
+
+def read(path: Path) -> Journal:
+    """Read a journal; lines that cannot be used are left out, each with a warning.
+
+    Raises:
+        NotAJournalError: the file cannot be read, does not begin like a journal, or is of a
+            newer schema.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise NotAJournalError(f"{path}: cannot be read: {error.strerror}") from None
+    journal: Journal | None = None
+    for number, line in enumerate(lines, start=1):
+        if journal is None:
+            journal = Journal(_first(path, line))
+            continue
+        try:
+            journal.add(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            last = number == len(lines)
+            what = "cut off in the middle" if last else f"not usable ({error!r:.80})"
+            journal.warnings.append(f"{path}: line {number} is {what}; it was left out")
+    if journal is None:
+        raise NotAJournalError(f"{path}: the file is empty, not a journal")
+    return journal
+
+
+def _first(path: Path, line: str) -> Record:
+    try:
+        run = json.loads(line)
+        newer = run["record"] == "run" and run["schema"] > SCHEMA
+        if not newer and schema.check(run)["record"] != "run":
+            raise ValueError
+    except (ValueError, KeyError, TypeError):
+        raise NotAJournalError(
+            f"{path}: not a samegrad journal; give a journal.jsonl that `pytest --benchmark` wrote"
+        ) from None
+    if newer:
+        raise NotAJournalError(
+            f"{path}: written in schema {run['schema']}, this version reads up to {SCHEMA}; "
+            "update samegrad"
+        )
+    return dict(run)

@@ -1,0 +1,193 @@
+"""The lists of cases: workloads, lines that combine them, presets with their budgets."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from benchmarks.cases import ALL_THREADS, COST, OPERATIONS, TRANSFERS, Case, Problem, Worker
+from implementations.interface import MLPSpec
+
+STEP = ("loss_and_grad", "train_step")
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A network and the data that it is fed.
+
+    Attributes:
+        name: short, for tables and for `-k`.
+        spec: the network, in float32.
+        examples: how many examples one epoch visits.
+        source: where the inputs come from; "standard normal" ones have only the task's shape.
+    """
+
+    name: str
+    spec: MLPSpec
+    examples: int
+    source: str = "standard normal inputs, random labels, in the shape of the task"
+
+
+DIGITS = Workload("digits", MLPSpec((64, 32, 10)), 1437, "scikit-learn's packaged real digits")
+LINE_LENGTH = Workload(
+    "line_length",
+    MLPSpec((10, 16, 16, 5)),
+    10_000,
+    "simulated: images of 10 x 1 pixels with a line of length 1 to 5, 2,000 of each",
+)
+MNIST = Workload("mnist", MLPSpec((784, 128, 64, 10)), 60_000)
+NEWSGROUPS = Workload("newsgroups", MLPSpec((300, 2048, 256, 20)), 11_314)
+CIFAR = Workload("cifar", MLPSpec((3072, 512, 10)), 50_000)
+WIDE = Workload("wide", MLPSpec((1024, 2048, 2048, 10)), 8_192)
+
+
+COST_OUTPUTS = 4
+
+
+def cost(units: int) -> Workload:
+    """A small smooth network, one of a series, for the cost of differentiation."""
+    spec = MLPSpec((8, units, COST_OUTPUTS), "tanh")
+    return Workload(f"{COST}{spec.parameters}", spec, 8)
+
+
+def width(units: int) -> Workload:
+    """MNIST's inputs and outputs with two hidden layers of `units`."""
+    return Workload(f"width{units}", MLPSpec((784, units, units, 10)), 60_000)
+
+
+@dataclass(frozen=True)
+class Line:
+    """Several cases: a workload at some batch sizes, by some operations, in some dtypes."""
+
+    workload: Workload
+    batch_sizes: tuple[int, ...]
+    operations: tuple[str, ...]
+    dtypes: tuple[str, ...] = ("float32",)
+    kind: str = "idiom"  # which implementations have it unless some are named; "all"
+
+
+BOTH = ("float32", "float64")
+HELLO = (
+    Line(DIGITS, (32,), STEP, BOTH),
+    Line(MNIST, (32,), ("train_step",)),
+)
+DIFFERENTIATION = tuple(
+    Line(cost(units), (8,), ("forward", "loss_and_grad"), ("float64",), "all")
+    for units in (2, 8, 32, 128, 512, 2048, 8192)
+)
+STANDARD = (
+    Line(DIGITS, (32, 256), OPERATIONS, BOTH),
+    Line(LINE_LENGTH, (32,), STEP, BOTH),
+    Line(MNIST, (32, 128), OPERATIONS),
+    Line(NEWSGROUPS, (512,), STEP),
+    Line(CIFAR, (128,), STEP),
+    Line(WIDE, (1024,), STEP),
+    Line(MNIST, (1, 8, 64, 512), ("train_step",)),
+    *(Line(width(units), (128,), ("train_step",)) for units in (16, 64, 256, 1024)),
+)
+FULL = (
+    *STANDARD,
+    Line(LINE_LENGTH, (32,), ("forward", "epoch"), BOTH),
+    Line(NEWSGROUPS, (32, 128), STEP),
+    Line(NEWSGROUPS, (512,), ("forward", "epoch")),
+    Line(CIFAR, (32, 512), STEP),
+    Line(CIFAR, (128,), ("forward", "epoch")),
+    Line(WIDE, (1024,), ("forward",)),
+    Line(WIDE, (256,), STEP),
+    Line(MNIST, (2, 4, 16, 256, 1024, 2048), ("train_step",)),
+    *(Line(width(units), (128,), ("train_step",)) for units in (32, 128, 512, 2048)),
+    *DIFFERENTIATION,
+)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A list of cases and what a run of it may cost.
+
+    Attributes:
+        lines: the cases.
+        processes: fresh processes per implementation and device.
+        seconds: time limit of the whole run without a GPU, and with one.
+        block_seconds: time for the blocks of one case in one process, at most.
+        warm_up_seconds: at the start of each process, twice that on a GPU.
+        intervals: whether there are enough processes for an interval.
+        threads: thread regimes, "all" or numbers.
+        memory: whether the peak memory of training steps is measured, in processes of its own.
+        tuned: operations that NumPy has rows for with the best OpenBLAS kernels, too.
+    """
+
+    lines: tuple[Line, ...]
+    processes: int
+    seconds: tuple[float, float]
+    block_seconds: float
+    warm_up_seconds: float = 0.5
+    intervals: bool = True
+    threads: tuple[str, ...] = (ALL_THREADS,)
+    memory: bool = False
+    tuned: tuple[str, ...] = ("train_step",)
+
+
+PRESETS = {
+    "hello": Preset(HELLO, 1, (20, 30), 0.05, 0.1, intervals=False, tuned=()),
+    "differentiation": Preset(DIFFERENTIATION, 5, (360, 420), 0.1, 0.2, tuned=()),
+    "standard": Preset(STANDARD, 5, (300, 480), 0.3),
+    "full": Preset(
+        FULL, 10, (3600, 5400), 0.5, threads=("1", "all"), memory=True, tuned=OPERATIONS
+    ),
+}
+
+
+def own_network(layer_sizes: tuple[int, ...], batch_sizes: tuple[int, ...]) -> tuple[Line, ...]:
+    """The user's own network: one step and a forward pass at each batch size."""
+    name = "own-" + "x".join(str(size) for size in layer_sizes)
+    workload = Workload(name, MLPSpec(layer_sizes), 16 * max(batch_sizes))
+    return (Line(workload, batch_sizes, ("forward", *STEP)),)
+
+
+def expand(
+    lines: Iterable[Line],
+    worker: Worker,
+    contracts: Sequence[str],
+    only: Sequence[str] | None = None,
+) -> list[Case]:
+    """The cases of some lines for one implementation, device and thread count.
+
+    Args:
+        worker: its precision does not count: `contracts` say it.
+        contracts: the ARITHMETIC that the implementation has. A line of which it can do none runs
+            in the first of these, so that looped Python (float64 only) has a row everywhere.
+        only: what the user asked for, instead of the lines' own choice.
+    """
+    cases: dict[str, Case] = {}
+    for line in lines:
+        usable = [name for name in only or line.dtypes if name in contracts]
+        if not usable and only is None:
+            usable = [contracts[0]]
+        for batch_size in line.batch_sizes:
+            for name in usable:
+                ieee = name in ("float64", "float32")
+                dtype: Any = name if ieee else "float32"
+                spec = replace(line.workload.spec, dtype=dtype)
+                problem = Problem(line.workload.name, spec, batch_size, line.workload.examples)
+                setup = worker._replace(precision="ieee" if ieee else name)
+                for operation in line.operations:
+                    for transfer in TRANSFERS if worker.device != "cpu" else TRANSFERS[:1]:
+                        case = Case(
+                            problem,
+                            operation,
+                            setup.implementation,
+                            setup.device,
+                            transfer,
+                            *setup[2:],
+                        )
+                        cases.setdefault(case.id, case)
+    return list(cases.values())
+
+
+def every_shape() -> list[tuple[MLPSpec, int]]:
+    """Each (spec, batch size) of any preset once, as float64: what the reference must master."""
+    shapes = {
+        (replace(line.workload.spec, dtype="float64"), batch_size)
+        for line in FULL
+        for batch_size in line.batch_sizes
+    }
+    return sorted(shapes, key=lambda shape: (shape[0].layer_sizes, shape[1]))

@@ -1,0 +1,247 @@
+"""The form of a journal's records: one table, by which they are checked and documented.
+
+`python -m benchmarks schema` prints the table as Markdown; JOURNAL.md is its output.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+SCHEMA = 2
+OK = "ok"
+NO_NUMBER = ("skipped", "unavailable")  # said with a reason; not a failure
+FAILED = ("wrong", "rejected", "not_converged", "timeout", "out_of_memory", "crashed")
+STATUSES = (OK, *NO_NUMBER, *FAILED)
+
+Record = dict[str, Any]
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _positive(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def _durations(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_positive, value))
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_count, value))
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_text, value))
+
+
+def _object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _objects(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_object, value))
+
+
+def _gate(value: Any) -> bool:
+    return _object(value) and _number(value.get("error")) and _number(value.get("bound"))
+
+
+def _status(value: Any) -> bool:
+    return value in STATUSES
+
+
+FORMS: dict[Callable[[Any], bool], str] = {
+    _text: "text",
+    _number: "number",
+    _count: "whole number",
+    _positive: "positive whole number",
+    _durations: "list of positive whole numbers",
+    _counts: "list of whole numbers",
+    _texts: "list of texts",
+    _object: "object",
+    _objects: "list of objects",
+    _gate: "object with error and bound",
+    _status: "one of the statuses",
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a record.
+
+    Attributes:
+        form: what its value must satisfy.
+        meaning: in words, with its unit.
+        since: the schema that introduced it; older journals lack it.
+        optional: whether a record may lack it.
+    """
+
+    form: Callable[[Any], bool]
+    meaning: str
+    since: int = 1
+    optional: bool = False
+
+
+def _maybe(form: Callable[[Any], bool], meaning: str, since: int = 1) -> Field:
+    return Field(form, meaning, since, optional=True)
+
+
+MEANING = {
+    "run": "the first line: what ran where",
+    "implementation": "what the probe of one implementation found, per device",
+    "source": "one source file, once per journal",
+    "plan": "every case of the run, and how often it is measured",
+    "replan": "fewer processes or shorter blocks than planned: the time would not have sufficed",
+    "inputs": "the weights and examples of one problem",
+    "ceiling": "what the machine or a library can do at most; the maximum of all counts",
+    "outcome": "one case in one process",
+    "memory": "the peak memory of one case, in a process of its own",
+    "retry": "cases whose failures before this line no longer count",
+    "resumed": "the run went on in another session",
+    "run_complete": "the last line; without it the run is partial",
+}
+RECORDS: dict[str, dict[str, Field]] = {
+    "run": {
+        "schema": Field(_positive, "version of this table"),
+        "run": Field(_text, "name of the run's directory"),
+        "started": _maybe(_text, "ISO 8601, UTC"),
+        "machine": Field(_object, 'facts about machine, system and commit; "unknown" where so'),
+        "fingerprint": Field(_text, "hash of the facts that make two machines different ones"),
+        "preset": _maybe(_text, "the list of cases"),
+        "intervals": _maybe(lambda v: isinstance(v, bool), "whether there are enough processes"),
+        "command": _maybe(_text, "what the user typed"),
+        "options": _maybe(_object, "the options as given, for --resume", 2),
+        "settings": _maybe(_object, "limits and seed of the run, for --resume", 2),
+    },
+    "implementation": {
+        "name": Field(_text, "as shown"),
+        "device": Field(_text, "cpu, cuda, ..."),
+        "status": Field(_status, "ok or unavailable"),
+        "reason": Field(_text, "why it is unavailable"),
+        "facts": _maybe(_object, "what it says of itself"),
+        "files": _maybe(_object, "path -> SHA-256 (12 digits) of its sources", 2),
+        "source_sha256": _maybe(_text, "hash of all of these"),
+    },
+    "source": {
+        "path": Field(_text, "relative to the project, or a file's name", 2),
+        "sha256": Field(_text, "12 hexadecimal digits", 2),
+        "text": Field(_text, "the file", 2),
+    },
+    "plan": {
+        "cases": Field(
+            _objects, "implementation, device, threads, precision, kernel, problem, ..."
+        ),
+        "processes": Field(_count, "per case"),
+        "block_seconds": _maybe(_number, "time for the blocks of a case in a process"),
+        "predicted_seconds": _maybe(_number, "of the whole run"),
+    },
+    "replan": {
+        "processes": Field(_count, "per case, from here on", 2),
+        "block_seconds": Field(_number, "time for the blocks of a case in a process", 2),
+    },
+    "inputs": {
+        "problem": Field(_text, "workload, layers, batch size, dtype"),
+        "sha256": Field(_text, "of weights and examples, 12 hexadecimal digits"),
+    },
+    "ceiling": {
+        "quantity": Field(_text, "gemm, bandwidth, launch, transfer_in or transfer_out", 2),
+        "implementation": Field(_text, "whose library it is", 2),
+        "device": Field(_text, "cpu, cuda, ...", 2),
+        "threads": Field(_text, "all, or a number", 2),
+        "kernel": Field(_text, "OpenBLAS core type, or empty", 2),
+        "arithmetic": Field(_text, "float64, float32, tf32, bfloat16, or empty", 2),
+        "value": Field(_number, "FLOP/s, byte/s, or seconds for launch", 2),
+        "process": Field(_count, "in which round it was measured", 2),
+    },
+    "outcome": {
+        "case": Field(_object, "as in the plan"),
+        "status": Field(_status, "one of the statuses below"),
+        "reason": Field(_text, "why there is no number; empty for ok"),
+        "process": _maybe(_count, "number of the round"),
+        "source_sha256": _maybe(_text, "of the implementation's sources", 2),
+        "inputs_sha256": _maybe(_text, "of weights and examples", 2),
+        "calls": _maybe(_positive, "per block"),
+        "elapsed_ns": _maybe(_durations, "of each block"),
+        "residual_ns": _maybe(_counts, "what waiting again after each block took"),
+        "event_ns": _maybe(_counts, "of each block by the GPU's own clock"),
+        "busy_ns": _maybe(_counts, "CPU time of each block, all threads", 2),
+        "cpu_ns": _maybe(_number, "schema 1: CPU time of all blocks and their calibration"),
+        "first_call_ns": _maybe(_number, "the first call of this shape in this process"),
+        "compile_ns": _maybe(_number, "trace, lower and compile within the first call", 2),
+        "transfer_in_ns": _maybe(_number, "a batch from the host's memory to the device", 2),
+        "transfer_out_ns": _maybe(_number, "the operation's result to the host's memory", 2),
+        "products_ns": _maybe(_number, "the matrix products of a call, by the same library", 2),
+        "empty_ns": _maybe(_number, "the same call with every layer of width 1, batch 1", 2),
+        "parts_spent_ns": _maybe(_number, "what measuring the four above took", 2),
+        "steal": _maybe(_number, "share of the machine's time that the hypervisor took", 2),
+        "pressure": _maybe(_number, "share of the time in which some process waited for a core", 2),
+        "gate": _maybe(_gate, "the tensor nearest to its bound: name, error, bound"),
+        "spent_ns": _maybe(_number, "everything that was done for the case in this process"),
+    },
+    "memory": {
+        "case": Field(_object, "as in the plan", 2),
+        "status": Field(_status, "ok, or why there is no number", 2),
+        "reason": Field(_text, "in words", 2),
+        "host_bytes": _maybe(_count, "peak resident memory above that before the call", 2),
+        "device_bytes": _maybe(_count, "peak of the GPU's memory", 2),
+    },
+    "retry": {"cases": Field(_texts, "ids of cases", 2)},
+    "resumed": {"at": Field(_text, "ISO 8601, UTC", 2)},
+    "run_complete": {"seconds": _maybe(_number, "of the whole run")},
+}
+
+
+def check(record: Any, schema: int = SCHEMA) -> Record:
+    """The record, if it has the form that its schema says.
+
+    Raises:
+        ValueError: it does not; the message says what and where.
+    """
+    if not isinstance(record, dict) or record.get("record") not in RECORDS:
+        kind = record.get("record") if isinstance(record, dict) else type(record).__name__
+        raise ValueError(f"record {kind!r} is not known")
+    kind = record["record"]
+    for name, field in RECORDS[kind].items():
+        if name not in record or record[name] is None:
+            if not field.optional and field.since <= schema:
+                raise ValueError(f"{kind} without {name}")
+        elif not field.form(record[name]):
+            form = FORMS.get(field.form, "true or false")
+            raise ValueError(f"{kind}: {name} must be a {form}, not {record[name]!r:.60}")
+    if kind == "outcome" and record["status"] == OK:
+        for name in ("calls", "elapsed_ns", "gate"):
+            if record.get(name) is None:
+                raise ValueError(f"outcome ok without {name}")
+    return record
+
+
+def markdown() -> str:
+    """The table as a document."""
+    lines = [
+        "# The journal",
+        "",
+        "A run's `journal.jsonl` is a file of JSON lines, appended to and fsync'd one record at a",
+        "time, so that whatever kills a run costs at most the record being written. Records are",
+        f"plain data; nothing is ever unpickled. This is schema {SCHEMA}; journals of older",
+        "schemas are read, those of newer ones refused. Made by `python -m benchmarks schema`.",
+        "",
+        f"Statuses: {', '.join(STATUSES)}.",
+    ]
+    for kind, fields in RECORDS.items():
+        lines += ["", f"## {kind}", "", f"{MEANING[kind][0].upper()}{MEANING[kind][1:]}.", ""]
+        lines += ["| field | form | meaning |", "|---|---|---|"]
+        for name, field in fields.items():
+            form = FORMS.get(field.form, "true or false") + (", optional" * field.optional)
+            since = f" (since schema {field.since})" if field.since > 1 else ""
+            lines.append(f"| {name} | {form} | {field.meaning}{since} |")
+    return "\n".join(lines) + "\n"
