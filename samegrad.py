@@ -6,7 +6,10 @@ from pathlib import Path
 
 USAGE = """usage: samegrad benchmark [OPTIONS]     measure speed; options as of pytest --benchmark
        samegrad verify [IMPLEMENTATION...] [OPTIONS]   is a gradient right? --help says more
-       samegrad render JOURNAL... [--output DIR]   write the report of journals"""
+       samegrad render JOURNAL... [--output DIR]   write the report of journals
+       samegrad compare OLD NEW    what has become faster or slower between two runs
+       samegrad doctor [--json]    what makes this machine's numbers misleading or slow
+       samegrad selftest [--json]  each claim about the clock, measured on this machine"""
 
 
 def pytest_samegrad_report(journal: Path, directory: Path) -> list[str]:
@@ -25,7 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from implementations.__main__ import main as implementations_main
 
         return implementations_main(given, "samegrad")
-    if given[:1] == ["render"]:
+    if given[:1] in (["doctor"], ["selftest"]):
+        from benchmarks.__main__ import main as benchmarks_main
+
+        return benchmarks_main(given, "samegrad")
+    if given[:1] in (["render"], ["compare"]):
         from reports.__main__ import main as reports_main
 
         return reports_main(given)

@@ -73,9 +73,10 @@ def libraries(facts: Facts) -> Iterator[Finding]:
     if len(rates) < 2:
         return
     leader = max(rates, key=lambda name: rates[name])
+    explained = {"numpy"} if any(openblas(facts)) else set()
     for name, rate in rates.items():
         share = rate / rates[leader]
-        if share >= FAR_BELOW:
+        if share >= FAR_BELOW or name in explained:
             continue
         mkl = facts["libraries"][name].get("facts", {}).get("blas") == "MKL"
         vendor = "" if "Intel" in facts["cpu"] else f" on a {facts['cpu']}"

@@ -37,6 +37,7 @@ def measure(
 
     Returns:
         The row: `status` is "ok" or says why there is no number, and `median_seconds` is per call.
+        What explains the number (ceilings, parts of a call) is measured by runs only.
 
     Raises:
         ValueError: an argument is not accepted, or the device or dtype is not there.
@@ -70,7 +71,7 @@ def measure(
             made,
             {probed.label: probed},
             Path(directory) / "run",
-            plan.Settings(None, block_seconds),
+            plan.Settings(None, block_seconds, ceilings=False),
             interpreters={implementation: sys.executable},
             progress=Progress(),
             about={"preset": "measure", "command": "measure"},

@@ -14,9 +14,9 @@ import numpy as np
 from benchmarks import environment, inputs, timer
 from benchmarks.cases import Case, Problem
 from benchmarks.ceilings import Parts, repeated
-from implementations import verification
+from implementations import comparison
+from implementations.comparison import PRECISIONS, Comparison, TensorCheck
 from implementations.interface import Implementation, MLPSpec, Tree, map_tree
-from implementations.verification import PRECISIONS, Comparison, TensorCheck
 
 Message = dict[str, Any]
 LEARNING_RATE = 0.01  # of the timed steps: too small to leave the neighbourhood of the start
@@ -149,11 +149,11 @@ class Bench:
         self.first_ns[operation] = first_ns
         self.compile_ns[operation] = self._compilations()[1] - compiled
         named = self._named(operation, found)
-        accuracy = verification.declared(implementation, spec)
+        accuracy = comparison.declared(implementation, spec)
         bounds: dict[str, float] | None = None
         if self.precision != "ieee":
             bounds = {spec.dtype: PRECISIONS[self.precision]}
-        verdict = verification.judge(spec, reference, named, accuracy, bounds)
+        verdict = comparison.judge(spec, reference, named, accuracy, bounds)
         if verdict.agrees and self.given.other is not None and first_ns < OTHER_BATCH_NS:
             verdict = Comparison(verdict.tensors + self._other(operation, bounds))
         share = None
@@ -162,11 +162,11 @@ class Bench:
             name = next((key for key in ref if key in named), None)
             if name is not None:
                 before = self.given.params if name == "updated" else _zeros(reference.grads)
-                share = verification.in_more_digits(ref[name], named[name], before)
+                share = comparison.in_more_digits(ref[name], named[name], before)
         if share is not None:
             reason = f"computed in more digits than {spec.dtype}: {100 * share:.0f} % of its "
             reason += "entries are correctly rounded"
-            fault = TensorCheck(operation, None, verification.bound(spec.dtype), reason)
+            fault = TensorCheck(operation, None, comparison.bound(spec.dtype), reason)
             verdict = Comparison((*verdict.tensors, fault))
         return verdict
 
@@ -182,7 +182,7 @@ class Bench:
         key = next(iter(named))
         name = f"{'outputs' if key == 'outputs' else 'loss'} of another batch and other weights"
         reference = outputs if key == "outputs" else loss
-        return verification.compare(
+        return comparison.compare(
             reference, named[key], spec.dtype, name=name, accuracy=bounds
         ).tensors
 
@@ -198,7 +198,7 @@ class Bench:
         return loss, params  # the state is the implementation's own affair
 
     def _named(self, operation: str, found: Tree) -> dict[str, Tree]:
-        """Results as `verification.judge` names them."""
+        """Results as `comparison.judge` names them."""
         results = self.implementation.to_numpy(found)
         if operation == "forward":
             return {"outputs": results}
@@ -209,7 +209,7 @@ class Bench:
     def _rounds(self, checked: Comparison) -> bool:
         """Whether some error is far above IEEE float32's: the precision was really used."""
         errors = [tensor.error or 0.0 for tensor in checked.tensors]
-        return max(errors) > verification.BOUNDS["float32"]
+        return max(errors) > comparison.BOUNDS["float32"]
 
     def _compilations(self) -> tuple[int, int]:
         hook = getattr(self.implementation, "compilations", None)

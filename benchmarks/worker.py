@@ -148,9 +148,12 @@ def measure(request: Message, send: Send) -> None:
                     found["float32" if wish else ceiling["arithmetic"]] = ceiling["value"]
             return found
 
-        if request["ceilings"] == "before":
+        if request["parts"]:
             bench.parts = ceilings.Parts(implementation, setup.device)
-            bench.parts.rates = show_ceilings()
+        if request["ceilings"] == "before":
+            rates = show_ceilings()
+            if bench.parts is not None:
+                bench.parts.rates = rates
         for data in request["cases"]:
             _one(bench, data, send)
         if request["ceilings"] == "after":

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from implementations import problems, registry
+from implementations.comparison import PRECISIONS, TensorCheck
 from implementations.interface import MLPSpec, Optimizer
 from implementations.problems import Problem
-from implementations.verification import PRECISIONS, TensorCheck
 from implementations.verifier import STATES, Options, Outcome, Report, verify, worst
 
 MOST = 1_000_000_000  # multiplications of a forward pass; the gradient's are checked one by one

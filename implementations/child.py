@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from implementations import isolation, registry, verification
+from implementations import comparison, isolation, registry
+from implementations.comparison import Strange
 from implementations.interface import Implementation, MLPSpec, Tree
 from implementations.problems import Problem
-from implementations.verification import Strange
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]
@@ -117,7 +117,7 @@ def run(
                 send({"task": task["id"], "function": current, "mutated": name})
         return found
 
-    inexact = verification.declared(implementation, spec)
+    inexact = comparison.declared(implementation, spec)
     if inexact:
         send({"task": task["id"], "function": "accuracy", "accuracy": dict(inexact)})
     for function in (loss_and_grad, forward, loss, train_step):

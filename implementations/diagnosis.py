@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from implementations.comparison import Comparison
 from implementations.interface import Params, Tree
 from implementations.mistakes import of_gradient, of_outputs
 from implementations.problems import Problem
 from implementations.reference import Expected
-from implementations.verification import Comparison
 
 Array = Any
 SAME = {"float64": 1e-9, "float32": 1e-4}  # relative: far above rounding, far below any mistake

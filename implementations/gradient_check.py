@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from implementations.verification import BOUNDS, Comparison, TensorCheck
+from implementations.comparison import BOUNDS, Comparison, TensorCheck
 
 Array = Any
 Tree = Any  # dicts, lists and tuples of float arrays or floats; None stands for nothing

@@ -5,11 +5,11 @@ from typing import Any
 
 from implementations import diagnosis, problems, registry
 from implementations.adapter import adapted
+from implementations.comparison import Comparison, declared, judge
 from implementations.diagnosis import Attempt
 from implementations.interface import MLPSpec
 from implementations.problems import AT_THE_KINK, Problem
 from implementations.reference import expected
-from implementations.verification import Comparison, declared, judge
 
 
 def complaint(

@@ -12,11 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from implementations import child, diagnosis, isolation, problems, reference, registry
-from implementations.diagnosis import Attempt
-from implementations.interface import Tree
-from implementations.problems import AT_THE_KINK, Problem
-from implementations.reference import Expected
-from implementations.verification import (
+from implementations.comparison import (
     BOUNDS,
     PRECISIONS,
     Comparison,
@@ -25,6 +21,10 @@ from implementations.verification import (
     bound,
     judge,
 )
+from implementations.diagnosis import Attempt
+from implementations.interface import Tree
+from implementations.problems import AT_THE_KINK, Problem
+from implementations.reference import Expected
 
 STATES = ("agree", "disagree", "not supported")
 

@@ -1,50 +1,34 @@
-"""The figures: one style, colours that colour-blind readers can tell apart, units on every axis."""
+"""The figures: what each shows, and its caption."""
 
-import math
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
-
-import matplotlib
-
-matplotlib.use("Agg")
 
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from benchmarks.journal import Journal
 from benchmarks.schema import OK
-from reports import tables
-
-# Okabe and Ito's palette, its yellow (hard to read as text) replaced: distinguishable with every
-# common colour deficiency.
-OKABE_ITO = ["#E69F00", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000"]
-PALETTE = [*OKABE_ITO, "#882255", "#999999"]
-STYLE = {
-    "figure.facecolor": "white",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "svg.fonttype": "none",
-    "svg.hashsalt": "samegrad",
-}
-LINES = ["-", "--", ":", "-."]
+from reports import explanation, tables
+from reports.style import (
+    LINES,
+    STYLE,
+    colours,
+    comparable,
+    errors,
+    label,
+    legend,
+    marker,
+    plain,
+    seconds_axis,
+    series,
+    stacked,
+    with_number,
+)
 
 
-def colours(rows: pd.DataFrame) -> dict[str, str]:
-    """The same colour for an implementation in every figure."""
-    names = dict.fromkeys([*tables.IDIOMS, *rows.implementation])
-    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
-
-
-def all_figures(rows: pd.DataFrame) -> dict[str, tuple[Figure, str]]:
+def all_figures(rows: pd.DataFrame, journals: Sequence[Journal]) -> dict[str, tuple[Figure, str]]:
     """name -> (figure, caption) for whatever the rows have something to show."""
     with plt.rc_context(STYLE):  # type: ignore[arg-type] # keys are rc names
         drawn = {
@@ -54,118 +38,68 @@ def all_figures(rows: pd.DataFrame) -> dict[str, tuple[Figure, str]]:
             "over_looped_python": speed_up(rows),
             "gpu_over_cpu": gpu(rows),
             "cost_of_differentiation": cost_of_differentiation(rows),
+            "roofline": explanation.roofline(rows, journals),
+            "split": explanation.split(rows),
             "gflops": gflops(rows),
             "gradient_error": gradient_error(rows),
         }
     return {name: found for name, found in drawn.items() if found is not None}
 
 
-def save(figure: Figure, directory: Path, name: str) -> None:
-    """PNG and SVG."""
-    for suffix in ("png", "svg"):
-        figure.savefig(
-            directory / f"{name}.{suffix}",
-            dpi=150,
-            bbox_inches="tight",
-            metadata={"Date": None} if suffix == "svg" else None,
-        )
-
-
-def _ok(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[rows.status == OK]
-
-
-def _series(rows: pd.DataFrame) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
-    """The rows of each (source, implementation, device, transfer), by idiom."""
-    order = tables.by_idiom(rows.implementation)
-    keys = ["source", "implementation", "device", "transfer"]
-    groups = [(key, part) for key, part in rows.groupby(keys, sort=False)]
-    return sorted(groups, key=lambda group: order.index(group[0][1]))
-
-
-def _label(key: tuple[str, ...], rows: pd.DataFrame, dtype: str = "") -> str:
-    source, implementation, device, transfer = key
-    text = f"{implementation} {device}" + (" end to end" if transfer == "end_to_end" else "")
-    if dtype:
-        text += f" ({dtype})"
-    text += f", {source}" if rows.source.nunique() > 1 else ""
-    return text.replace("$", r"\$")  # a name is no mathematics
-
-
-def _marker(key: tuple[str, ...]) -> str:
-    return "o" if key[2] == "cpu" else ("^" if key[3] == "resident" else "v")
-
-
-def _errors(part: pd.DataFrame) -> Any:
-    low = (part.seconds - part.seconds_low).fillna(0).clip(lower=0)
-    high = (part.seconds_high - part.seconds).fillna(0).clip(lower=0)
-    return [low, high]
-
-
-def _seconds_axis(axis: Any) -> None:
-    def shown(value: float, _position: int) -> str:
-        number, _, unit = tables.duration(value).partition(" ")
-        return f"{float(number.replace(',', '')):g} {unit}" if number else ""
-
-    axis.set_major_formatter(FuncFormatter(shown))
-
-
-def _legend(axes: Any, columns: int = 1) -> None:
-    axes.legend(
-        loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, ncols=columns, borderaxespad=0
-    )
-
-
-def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
-    """float32 rows, and those of implementations that have no float32 at all."""
-    have = rows[rows.dtype == "float32"].implementation.unique()
-    return rows[(rows.dtype == "float32") | ~rows.implementation.isin(have)]
-
-
 def time_per_step(rows: pd.DataFrame) -> tuple[Figure, str] | None:
     """Time of one training step: a line per case, a mark per implementation and device."""
-    part = _comparable(_ok(rows[rows.operation == "train_step"]))
+    planned = comparable(rows[rows.operation == "train_step"])
+    part = with_number(planned)
     if part.empty:
         return None
-    cases = part[["workload", "layers", "batch_size"]].drop_duplicates()
+    cases = planned[["workload", "layers", "batch_size"]].drop_duplicates()
     weight = cases.layers.map(lambda text: sum(map(int, text.split("-"))))
     cases = cases.assign(weight=weight * 1.0).sort_values(["weight", "workload", "batch_size"])
     names = [f"{c.workload}  {c.layers}  batch {c.batch_size}" for c in cases.itertuples()]
     place = {(c.workload, c.layers, c.batch_size): i for i, c in enumerate(cases.itertuples())}
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.36 * len(names)))
     palette = colours(rows)
-    for number, (key, series) in enumerate(_series(part)):
+    for number, (key, one) in enumerate(series(part)):
         y = [
-            place[w, s, b]
-            for w, s, b in zip(series.workload, series.layers, series.batch_size, strict=True)
+            place[w, s, b] for w, s, b in zip(one.workload, one.layers, one.batch_size, strict=True)
         ]
-        dtype = "float64" if (series.dtype == "float64").all() else ""
+        dtype = "float64" if (one.dtype == "float64").all() else ""
         axes.errorbar(
-            series.seconds,
+            one.seconds,
             [value + 0.06 * (number % 5 - 2) for value in y],
-            xerr=_errors(series),
-            fmt=_marker(key),
+            xerr=errors(one),
+            fmt=marker(key),
             color=palette[key[1]],
-            label=_label(key, rows, dtype),
+            label=label(key, rows, dtype),
             markersize=6,
         )
+    missing = planned[planned.status != OK]
+    for number, (key, one) in enumerate(series(missing)):
+        at_edge = axes.get_yaxis_transform()
+        edge = [
+            float(place[w, s, b] + 0.06 * (number % 5 - 2))
+            for w, s, b in zip(one.workload, one.layers, one.batch_size, strict=True)
+        ]
+        axes.plot([0.99] * len(edge), edge, "x", color=palette[key[1]], transform=at_edge, zorder=3)
     axes.set_xscale("log")
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set_xlabel("time per training step (log scale; left is faster)")
     axes.set_title("One training step: the same network in each idiom")
-    _seconds_axis(axes.xaxis)
-    _legend(axes)
+    seconds_axis(axes.xaxis)
+    legend(axes)
     caption = (
         "Time of one step (loss, gradient, update). float32; looped Python computes in float64. "
         "Bars are 95 % intervals over processes, often smaller than the mark."
     )
+    if len(missing):
+        caption += " A cross at the right edge has no number; the last table says why."
     return figure, caption
 
 
 def sweep(rows: pd.DataFrame, against: str) -> tuple[Figure, str] | None:
     """Time of a training step against batch size or width, on log-log axes with intervals."""
-    part = _comparable(_ok(rows[rows.operation == "train_step"]))
+    part = comparable(with_number(rows[rows.operation == "train_step"]))
     if against == "width":
         part = part[part.workload.str.fullmatch(r"width\d+")]
         part = part.assign(x=part.workload.str.removeprefix("width").astype(float))
@@ -182,18 +116,18 @@ def sweep(rows: pd.DataFrame, against: str) -> tuple[Figure, str] | None:
         return None
     figure, axes = plt.subplots(figsize=(8, 4.6))
     palette, styles = colours(rows), list(dict.fromkeys(rows.source))
-    for key, series in _series(part):
-        ordered = series.sort_values("x")
+    for key, one in series(part):
+        ordered = one.sort_values("x")
         dtype = "float64" if (ordered.dtype == "float64").all() else ""
         axes.errorbar(
             ordered.x,
             ordered.seconds,
-            yerr=_errors(ordered),
-            marker=_marker(key),
+            yerr=errors(ordered),
+            marker=marker(key),
             linestyle=LINES[styles.index(key[0]) % len(LINES)],
             color=palette[key[1]],
             capsize=2.5,
-            label=_label(key, rows, dtype),
+            label=label(key, rows, dtype),
         )
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
@@ -203,8 +137,8 @@ def sweep(rows: pd.DataFrame, against: str) -> tuple[Figure, str] | None:
     axes.set_title(
         f"Time of a training step against {'width' if against == 'width' else 'batch size'}"
     )
-    _seconds_axis(axes.yaxis)
-    _legend(axes)
+    seconds_axis(axes.yaxis)
+    legend(axes)
     return figure, "Both axes are logarithmic; bars are 95 % intervals over processes."
 
 
@@ -217,13 +151,13 @@ def _dots(
     names = list(dict.fromkeys(case))
     figure, axes = plt.subplots(figsize=(8, 1.2 + 0.28 * len(names)))
     palette = colours(rows)
-    for key, series in _series(part.assign(case=case)):
+    for key, one in series(part.assign(case=case)):
         axes.plot(
-            series[column],
-            [names.index(name) for name in series.case],
-            _marker(key),
+            one[column],
+            [names.index(name) for name in one.case],
+            marker(key),
             color=palette[key[1]],
-            label=_label(key, rows),
+            label=label(key, rows),
             markersize=6,
         )
     axes.set_xscale("log")
@@ -231,12 +165,8 @@ def _dots(
     axes.invert_yaxis()
     axes.set_xlabel(xlabel)
     axes.set_title(title)
-    _legend(axes)
+    legend(axes)
     return figure, axes
-
-
-def _plain(axis: Any) -> None:
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def speed_up(rows: pd.DataFrame) -> tuple[Figure, str] | None:
@@ -251,7 +181,7 @@ def speed_up(rows: pd.DataFrame) -> tuple[Figure, str] | None:
         "Speed-up over looped Python (float64 on both sides)",
         "times faster than looped Python (log scale)",
     )
-    _plain(axes.xaxis)
+    plain(axes.xaxis)
     return figure, "Only where both computed the same in float64 on the same machine."
 
 
@@ -277,13 +207,13 @@ def gpu(rows: pd.DataFrame) -> tuple[Figure, str] | None:
         part, part, "speed_up", "GPU against CPU, training step", "times faster than the CPU"
     )
     axes.axvline(1, color="black", linewidth=0.8)
-    _plain(axes.xaxis)
+    plain(axes.xaxis)
     return figure, "Right of 1 the GPU is faster. End to end counts the batch's way to the GPU."
 
 
 def gflops(rows: pd.DataFrame) -> tuple[Figure, str] | None:
     """Floating-point operations per second of the matrix products."""
-    part = _comparable(_ok(rows[rows.operation == "train_step"]))
+    part = comparable(with_number(rows[rows.operation == "train_step"]))
     if part.empty:
         return None
     figure, axes = _dots(
@@ -293,13 +223,13 @@ def gflops(rows: pd.DataFrame) -> tuple[Figure, str] | None:
         "Arithmetic rate of a training step",
         "GFLOP/s, matrix products only (log scale; right is faster)",
     )
-    _plain(axes.xaxis)
+    plain(axes.xaxis)
     return figure, "Counted from the layer sizes; elementwise work is not counted."
 
 
 def gradient_error(rows: pd.DataFrame) -> tuple[Figure, str] | None:
     """The error of the tensor nearest to its bound, against the float64 reference."""
-    part = _ok(rows[(rows.operation == "train_step") & (rows.gradient_error > 0)])
+    part = with_number(rows[(rows.operation == "train_step") & (rows.gradient_error > 0)])
     if part.empty:
         return None
     figure, axes = _dots(
@@ -349,12 +279,12 @@ def cost_of_differentiation(rows: pd.DataFrame) -> tuple[Figure, str] | None:
             linestyle=LINES[sources.index(source) % len(LINES)],
             capsize=2,
         )
-        label, last = _label((source, name, device, "resident"), found), ok.iloc[-1]
+        text, last = label((source, name, device, "resident", "all"), found), ok.iloc[-1]
         if missing.empty:
-            ends.append((last.ratio, label, colour))
+            ends.append((last.ratio, text, colour))
             continue
         here = (last.parameters * 1.1, last.ratio)
-        axes.annotate(label, here, color=colour, va="center")
+        axes.annotate(text, here, color=colour, va="center")
         # What was skipped: at the upper edge, a line for each implementation.
         y = 0.97 - 0.03 * (list(palette).index(name) % 4)
         at_edge = axes.get_xaxis_transform()
@@ -366,9 +296,9 @@ def cost_of_differentiation(rows: pd.DataFrame) -> tuple[Figure, str] | None:
     axes.set_ylabel("gradient time / forward time")
     axes.set_title("Cost of differentiation: how many forward passes one gradient takes")
     axes.grid(visible=True, which="major")
-    _plain(axes.yaxis)
+    plain(axes.yaxis)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    _stacked(axes, found.parameters.max() * 1.25, ends)
+    stacked(axes, found.parameters.max() * 1.25, ends)
     caption = (
         "Reverse mode costs a few forward passes however many parameters there are; dual numbers "
         "and differences of the loss take passes in proportion to them. Bars are 95 % intervals "
@@ -377,19 +307,3 @@ def cost_of_differentiation(rows: pd.DataFrame) -> tuple[Figure, str] | None:
     if found.ratio.isna().any():
         caption += " A cross marks what has no number; the table says why."
     return figure, caption
-
-
-def _stacked(axes: Any, x: float, ends: list[tuple[float, str, str]]) -> None:
-    """Labels at the ends of lines, moved apart so that none covers another."""
-    low, high = axes.get_ylim()
-    height = (math.log(high) - math.log(low)) / 26
-    place = -math.inf
-    for value, label, colour in sorted(ends):
-        place = max(math.log(value), place + height)
-        axes.annotate(label, (x, math.exp(place)), color=colour, va="center", annotation_clip=False)
-
-
-def close(figures: Iterable[Figure]) -> None:
-    """Free their memory."""
-    for figure in figures:
-        plt.close(figure)

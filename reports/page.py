@@ -2,7 +2,6 @@
 
 import base64
 import importlib.resources
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,8 @@ from matplotlib.figure import Figure
 
 from benchmarks.journal import Journal
 from benchmarks.schema import OK
-from reports import tables
+from reports import sections, tables
+from reports.sections import HEADERS, NO_GPU
 
 INCLUDES = (
     "A time is one call: forward, loss and gradient, training step (loss, gradient, update), or "
@@ -31,25 +31,18 @@ INCLUDES = (
     "the value is the median block of a process, averaged over processes on a log scale, with "
     "a 95 % Student t interval from 5 processes up.",
     "GFLOP/s count matrix products only: 2 operations per weight and example forward, twice "
-    "that backward, less the first layer's input gradient.",
-    "float32 is IEEE float32 everywhere (no TF32). Looped Python computes in float64; a "
-    "speed-up over it is formed with float64 rows only.",
-    "First call: the first process compiles, later ones load from the run's own cache.",
+    "that backward, less the first layer's input gradient. The ceiling is the best matrix product "
+    "of any library on the device, with as many threads and in the same arithmetic, measured "
+    "before, between and after the cases.",
+    "Split: matrix products of a call alone, by the same library in the same process, less what "
+    "calling it costs; dispatch and Python, the same call with every layer of width 1; the rest.",
+    "Verdicts: FASTER or SLOWER if the interval of the ratio clears 1.05, SAME if it lies within "
+    "1.05, else CAN'T TELL; never across precisions, thread counts or machines.",
+    "float32 is IEEE float32 everywhere; tf32 and bfloat16 are rows of their own. Looped Python "
+    "computes in float64; a speed-up over it is formed with float64 rows only.",
+    "First call: the first process compiles, later ones load from the run's own cache. Transfers "
+    "are a batch to the device and the result back, through the interface and its checks.",
 )
-HEADERS = {
-    "batch_size": "batch",
-    "seconds_text": "time per call",
-    "interval_text": "95 % interval",
-    "rate_text": "examples/s",
-    "gflops_text": "GFLOP/s",
-    "first_text": "first call",
-    "error_text": "largest error",
-    "percent_text": "% of bound",
-    "end_to_end_speed_up": "end to end",
-    "resident_speed_up": "resident",
-    "speed_up": "times faster",
-}
-NO_GPU = "no GPU on this machine"
 
 
 @dataclass
@@ -90,20 +83,53 @@ def content(
         return made
     many = rows.source.nunique() > 1
     made.sections = [
-        ("GPU against CPU", _gpu_text(journals, rows), _gpu(rows)),
+        ("GPU against CPU", sections.gpu_text(journals, rows), sections.gpu(rows)),
         (
             "Speed-up over looped Python",
             "float64 on both sides, on the same machine; 95 % interval from 5 processes up.",
-            _over_scalar(rows, many),
+            sections.over_scalar(rows, many),
         ),
-        *_differentiation(rows, many),
-        ("Every row with a number", "", _every(ok, many)),
+        (
+            "Against NumPy",
+            sections.verdict_text(rows),
+            sections.verdicts(rows, many),
+        ),
+        *sections.differentiation(rows, many),
+        (
+            "What a call consists of",
+            "Seconds of one call, and the share of the machine's best matrix product.",
+            sections.split(ok, many),
+        ),
+        (
+            "What the machine can do",
+            "The maximum of all measurements.",
+            sections.ceilings(journals),
+        ),
+        (
+            "First call, compilation, transfer, memory",
+            "Quantities of their own, in no mean. Memory: the peak of a few steps above what was "
+            "resident before, in a process of its own (preset full).",
+            sections.apart(ok, many),
+        ),
+        (
+            "When a compilation has paid for itself",
+            "Training steps after which the compiled implementation is ahead, first calls "
+            "included.",
+            sections.break_even(rows, many),
+        ),
+        (
+            "Where one overtakes another",
+            "Training step; between the last size at which the one is faster beyond doubt and the "
+            "first at which the other is.",
+            sections.crossovers(rows),
+        ),
+        ("Every row with a number", sections.marks(ok), sections.every(ok, many)),
         (
             "Rows without a number",
             "" if len(missing) else "Every row has a number.",
-            _without(rows, many),
+            sections.without(rows, many),
         ),
-        ("Machines and versions", "", _machines(journals)),
+        ("Machines and versions", "", sections.machines(journals)),
     ]
     return made
 
@@ -142,123 +168,8 @@ def _spread(rows: pd.DataFrame) -> str:
 def _overview(journals: Sequence[Journal], rows: pd.DataFrame) -> pd.DataFrame:
     table = tables.overview(rows)
     if not (rows.device == "cuda").any():
-        table["cuda"] = NO_GPU if _no_gpu(journals) else "not measured"
+        table["cuda"] = NO_GPU if sections.no_gpu(journals) else "not measured"
     return table.rename(columns=HEADERS)
-
-
-def _no_gpu(journals: Sequence[Journal]) -> bool:
-    return all(str(journal.run["machine"].get("gpu", "none")) == "none" for journal in journals)
-
-
-def _gpu_text(journals: Sequence[Journal], rows: pd.DataFrame) -> str:
-    if (rows.device == "cuda").any():
-        return (
-            "Times faster than the CPU with the same implementation. End to end: the batch comes "
-            "from the host's memory (through the interface's checks) and the loss goes back. "
-            "Machines are named where they differ."
-        )
-    if _no_gpu(journals):
-        return f"There are no CUDA rows: {NO_GPU}."
-    return "There are no CUDA rows: the GPU was not asked for, or no framework sees it."
-
-
-def _gpu(rows: pd.DataFrame) -> pd.DataFrame:
-    table = tables.gpu_over_cpu(rows)
-    for column in ("end_to_end_speed_up", "resident_speed_up"):
-        if column in table:
-            table[column] = table[column].map(tables.digits)
-    return table.rename(columns=HEADERS)
-
-
-def _over_scalar(rows: pd.DataFrame, many: bool) -> pd.DataFrame:
-    table = tables.over_scalar(rows)
-    if table.empty:
-        return table
-    table["95 % interval"] = [
-        _range(tables.digits, low, high) for low, high in zip(table.low, table.high, strict=True)
-    ]
-    table["speed_up"] = table.speed_up.map(tables.digits)
-    drop = ["low", "high", "transfer", *([] if many else ["source"])]
-    return table.drop(columns=drop).rename(columns=HEADERS)
-
-
-def _differentiation(rows: pd.DataFrame, many: bool) -> list[tuple[str, str, pd.DataFrame]]:
-    table = tables.differentiation(rows)
-    if table.empty:
-        return []
-    shown = pd.DataFrame(
-        {
-            "implementation": table.implementation,
-            "device": table.device,
-            "parameters": [f"{n:,}" for n in table.parameters],
-            "forward": table.forward_seconds.map(tables.duration),
-            "gradient": table.gradient_seconds.map(tables.duration),
-            "gradient / forward": table.ratio.map(tables.digits),
-            "95 % interval": [
-                _range(tables.digits, low, high)
-                for low, high in zip(table.low, table.high, strict=True)
-            ],
-            "reason": table.reason,
-        }
-    )
-    if many:
-        shown.insert(0, "source", table.source)
-    text = (
-        "How many forward passes of the same implementation one gradient takes. Each gradient was "
-        "checked first, as every row."
-    )
-    return [("Cost of differentiation", text, shown)]
-
-
-def _every(ok: pd.DataFrame, many: bool) -> pd.DataFrame:
-    table = ok.assign(
-        seconds_text=ok.seconds.map(tables.duration),
-        interval_text=[
-            _range(tables.duration, low, high)
-            for low, high in zip(ok.seconds_low, ok.seconds_high, strict=True)
-        ],
-        rate_text=ok.examples_per_second.map(tables.digits),
-        gflops_text=ok.gflops_per_second.map(tables.digits),
-        first_text=ok.first_call_seconds.map(tables.duration),
-        error_text=[
-            f"{e:.1e} ({t})" for e, t in zip(ok.gradient_error, ok.worst_tensor, strict=True)
-        ],
-        percent_text=[
-            tables.digits(100 * e / b)
-            for e, b in zip(ok.gradient_error, ok.gradient_bound, strict=True)
-        ],
-    )
-    kept = [*(["source"] if many else []), *tables.CASE, "implementation", "device", "transfer"]
-    if (ok.transfer == "resident").all():
-        kept.remove("transfer")
-    kept += [column for column in HEADERS if column.endswith("_text")] + ["processes", "blocks"]
-    return table[kept].rename(columns=HEADERS)
-
-
-def _without(rows: pd.DataFrame, many: bool) -> pd.DataFrame:
-    table = tables.without_number(rows)
-    return table.drop(columns=["transfer", *([] if many else ["source"])]).rename(columns=HEADERS)
-
-
-def _machines(journals: Sequence[Journal]) -> pd.DataFrame:
-    columns: dict[str, dict[str, str]] = {}
-    for journal, source in zip(journals, tables.source_labels(journals), strict=True):
-        facts = {key: str(value) for key, value in journal.run["machine"].items()}
-        facts["fingerprint"] = str(journal.run["fingerprint"])
-        for record in journal.implementations:
-            who = f"{record['name']} on {record['device']}"
-            if record.get("reason"):
-                facts[who] = f"unavailable: {record['reason']}"
-                continue
-            said = "; ".join(f"{k}: {v}" for k, v in dict(record.get("facts", {})).items())
-            facts[who] = f"{said}; source {record.get('source_sha256', 'unknown')}"
-        columns[source] = facts
-    table = pd.DataFrame(columns).fillna("")
-    return table.rename_axis("fact").reset_index()
-
-
-def _range(show: Any, low: float, high: float) -> str:
-    return f"{show(low)} to {show(high)}" if math.isfinite(low) else ""
 
 
 def markdown(made: Content) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.journal import Journal, read
-from reports import figures, page, tables
+from reports import figures, page, style, tables
 
 
 def render(journals: Sequence[Path], directory: Path) -> list[str]:
@@ -21,17 +21,17 @@ def render(journals: Sequence[Path], directory: Path) -> list[str]:
     loaded = [read(path) for path in journals]
     rows = tables.all_rows(loaded)
     directory.mkdir(parents=True, exist_ok=True)
-    drawn = figures.all_figures(rows) if len(rows) else {}
+    drawn = figures.all_figures(rows, loaded) if len(rows) else {}
     (directory / "figures").mkdir(exist_ok=True)
     for name, (figure, _) in drawn.items():
-        figures.save(figure, directory / "figures", name)
+        style.save(figure, directory / "figures", name)
     rows.to_csv(directory / "results.csv", index=False)
     content = page.content(loaded, rows, drawn)
     (directory / "report.md").write_text(page.markdown(content), encoding="utf-8")
     (directory / "index.html").write_text(
         page.html(content, directory / "figures"), encoding="utf-8"
     )
-    figures.close(figure for figure, _ in drawn.values())
+    style.close(figure for figure, _ in drawn.values())
     warnings = [f"warning: {line}" for journal in loaded for line in journal.warnings]
     return [*warnings, *summary(loaded, content), f"report: {directory / 'index.html'}"]
 

@@ -9,19 +9,18 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
 from benchmarks import results
+from benchmarks.intervals import interval, ratio
 from benchmarks.journal import Journal
+from benchmarks.results import Row
 from benchmarks.schema import OK, Record
 
-CONFIDENCE = 0.95
-LEAST_PROCESSES = 5  # fewer give no interval that deserves the name
+WIDE = 0.03  # half an interval; a wider one is marked
 IDIOMS = ["scalar", "numpy", "torch", "jax"]
 COST = "cost"  # what the names of these workloads begin with (benchmarks.cases)
-CASE = ["workload", "layers", "operation", "batch_size", "dtype"]
+CASE = ["workload", "layers", "operation", "batch_size", "dtype", "threads"]
 
 
 def machine_label(run: Record) -> str:
@@ -47,70 +46,84 @@ def all_rows(journals: Sequence[Journal]) -> pd.DataFrame:
     """One line per case and source, tidy: `results.csv`.
 
     seconds is the mean of the processes' log medians, taken back; seconds_low and seconds_high
-    are its 95 % Student t interval, empty below 5 processes.
+    are its 95 % Student t interval, empty below 5 processes. dtype is the contract of arithmetic
+    (tf32 and bfloat16 are float32 networks). products, dispatch and rest are parts of seconds.
     """
-    records: list[dict[str, Any]] = []
-    for journal, source in zip(journals, source_labels(journals), strict=True):
-        with_intervals = bool(journal.run.get("intervals", True))
-        for row in results.rows(journal):
-            problem, case = row.case.problem, row.case
-            low, high = interval(row.process_medians) if with_intervals else (math.nan, math.nan)
-            gate = row.gate or {"name": "", "error": math.nan, "bound": math.nan}
-            records.append(
-                {
-                    "source": source,
-                    "run": journal.run["run"],
-                    "fingerprint": journal.run["fingerprint"],
-                    "workload": problem.workload,
-                    "layers": "-".join(map(str, problem.spec.layer_sizes)),
-                    "operation": case.operation,
-                    "batch_size": problem.batch_size,
-                    "dtype": problem.spec.dtype,
-                    "implementation": case.implementation,
-                    "device": case.device,
-                    "transfer": case.transfer,
-                    "status": row.status,
-                    "reason": row.reason,
-                    "seconds": row.median_seconds,
-                    "seconds_low": low,
-                    "seconds_high": high,
-                    "processes": len(row.process_medians),
-                    "blocks": row.blocks,
-                    "examples_per_second": row.examples_per_second,
-                    "gflops_per_second": row.gflops,
-                    "first_call_seconds": row.first_call_seconds,
-                    "worst_tensor": gate["name"],
-                    "gradient_error": gate["error"],
-                    "gradient_bound": gate["bound"],
-                    "process_medians": json.dumps([float(f"{s:.6g}") for s in row.process_medians]),
-                }
-            )
+    records = [
+        _record(journal, source, row)
+        for journal, source in zip(journals, source_labels(journals), strict=True)
+        for row in results.rows(journal)
+    ]
     if not records:
         return pd.DataFrame(columns=["source", *CASE, "implementation", "device", "status"])
-    numbers = ["seconds", "examples_per_second", "gflops_per_second", "first_call_seconds"]
-    return pd.DataFrame.from_records(records).astype(dict.fromkeys(numbers, float))
+    frame = pd.DataFrame.from_records(records)
+    return frame.astype(dict.fromkeys([c for c in NUMBERS if c in frame], float))
 
 
-def interval(process_medians: Sequence[float]) -> tuple[float, float]:
-    """95 % Student t interval of the mean log median, taken back; NaN below 5 processes."""
-    if len(process_medians) < LEAST_PROCESSES:
-        return math.nan, math.nan
-    logs = np.log(process_medians)
-    half = stats.t.ppf(0.5 + CONFIDENCE / 2, len(logs) - 1) * stats.sem(logs)
-    return float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half))
+NUMBERS = (
+    "seconds examples_per_second gflops_per_second ceiling_gflops_per_second first_call_seconds "
+    "compile_seconds transfer_in_seconds transfer_out_seconds products_seconds dispatch_seconds "
+    "rest_seconds host_bytes device_bytes"
+).split()
 
 
-def ratio(slow: Sequence[float], fast: Sequence[float]) -> tuple[float, float, float]:
-    """(ratio, low, high) of two sets of process medians, by Welch's t interval on their logs."""
-    a, b = np.log(slow), np.log(fast)
-    value = float(np.exp(a.mean() - b.mean()))
-    if min(len(a), len(b)) < LEAST_PROCESSES:
-        return value, math.nan, math.nan
-    low, high = stats.ttest_ind(a, b, equal_var=False).confidence_interval(CONFIDENCE)
-    return value, float(np.exp(low)), float(np.exp(high))
+def _record(journal: Journal, source: str, row: Row) -> dict[str, Any]:
+    problem, case = row.case.problem, row.case
+    low, high = math.nan, math.nan
+    if journal.run.get("intervals", True) and row.process_medians:
+        low, high = interval(row.process_medians)
+    flags = list(row.flags)
+    half = (high / low) ** 0.5 - 1 if math.isfinite(low) else math.nan
+    if half > WIDE:
+        flags.insert(0, f"interval +-{100 * half:.0f} %")
+    gate = row.gate or {"name": "", "error": math.nan, "bound": math.nan}
+    products, dispatch, rest = row.split or (math.nan,) * 3
+    return {
+        "source": source,
+        "run": journal.run["run"],
+        "fingerprint": journal.run["fingerprint"],
+        "workload": problem.workload,
+        "layers": "-".join(map(str, problem.spec.layer_sizes)),
+        "operation": case.operation,
+        "batch_size": problem.batch_size,
+        "dtype": case.arithmetic,
+        "threads": case.threads,
+        "implementation": case.label,
+        "device": case.device,
+        "transfer": case.transfer,
+        "status": row.status,
+        "reason": row.reason,
+        "seconds": row.median_seconds,
+        "seconds_low": low,
+        "seconds_high": high,
+        "processes": len(row.process_medians),
+        "blocks": row.blocks,
+        "flags": "; ".join(flags),
+        "examples_per_second": row.examples_per_second,
+        "flops": case.flops,
+        "bytes": case.bytes,
+        "gflops_per_second": row.gflops,
+        "ceiling_gflops_per_second": None if row.ceiling is None else row.ceiling / 1e9,
+        "products_seconds": products,
+        "dispatch_seconds": dispatch,
+        "rest_seconds": rest,
+        "first_call_seconds": row.first_call_seconds,
+        "compile_seconds": row.compile_seconds,
+        "transfer_in_seconds": row.transfer_in_seconds,
+        "transfer_out_seconds": row.transfer_out_seconds,
+        "host_bytes": row.host_bytes,
+        "device_bytes": row.device_bytes,
+        "worst_tensor": gate["name"],
+        "gradient_error": gate["error"],
+        "gradient_bound": gate["bound"],
+        "code": row.code,
+        "inputs": row.inputs,
+        "process_medians": json.dumps([float(f"{s:.6g}") for s in row.process_medians]),
+    }
 
 
-def _medians(row: Any) -> list[float]:
+def medians(row: Any) -> list[float]:
+    """Seconds per call, the median of each process."""
     return [float(value) for value in json.loads(row.process_medians)]
 
 
@@ -126,10 +139,11 @@ def over_scalar(rows: pd.DataFrame) -> pd.DataFrame:
         slow = base.get((row.source, *(getattr(row, key) for key in CASE)))
         if slow is None:
             continue
-        value, low, high = ratio(_medians(slow), _medians(row))
+        found = ratio(medians(slow), medians(row))
         records.append(
             {key: getattr(row, key) for key in ["source", *CASE, "implementation", "device"]}
-            | {"transfer": row.transfer, "speed_up": value, "low": low, "high": high}
+            | {"transfer": row.transfer, "speed_up": found.value}
+            | {"low": found.low, "high": found.high}
         )
     return pd.DataFrame.from_records(records)
 
@@ -156,7 +170,7 @@ def gpu_over_cpu(rows: pd.DataFrame) -> pd.DataFrame:
             record = {k: getattr(cpu, k) for k in key}
             record |= {"cpu": cpu.source, "gpu": gpu_source}
             for transfer, gpu in gpus.items():
-                value = ratio(_medians(cpu), _medians(gpu))[0] if gpu is not None else math.nan
+                value = ratio(medians(cpu), medians(gpu)).value if gpu is not None else math.nan
                 record[f"{transfer}_speed_up"] = value
             records.append(record)
     return pd.DataFrame.from_records(records)
@@ -185,7 +199,8 @@ def differentiation(rows: pd.DataFrame) -> pd.DataFrame:
         values = (math.nan, math.nan, math.nan)
         reasons = [f"{r.status}: {r.reason}" for r in (gradient, forward) if r.status != OK]
         if not reasons:
-            values = ratio(_medians(gradient), _medians(forward))
+            found_ratio = ratio(medians(gradient), medians(forward))
+            values = found_ratio.value, found_ratio.low, found_ratio.high
         record |= dict(zip(("ratio", "low", "high"), values, strict=True))
         records.append({**record, "reason": reasons[0] if reasons else ""})
     order = by_idiom(part.implementation)
@@ -214,8 +229,9 @@ def overview(rows: pd.DataFrame) -> pd.DataFrame:
     lines: dict[tuple[Any, ...], dict[str, str]] = {}
     for row in resident.itertuples():
         case, mark = _case(row, many), ""
-        if case not in shared and (*case[:-1], "float32") in shared:
-            case, mark = (*case[:-1], "float32"), " (float64)"
+        alike = (*case[:-2], "float32", case[-1])
+        if case not in shared and alike in shared:
+            case, mark = alike, " (float64)"
         text = duration(row.seconds) + mark if row.status == OK else row.status
         lines.setdefault(case, {})[f"{row.implementation} {row.device}"] = text
     columns = list(dict.fromkeys(f"{r.implementation} {r.device}" for r in resident.itertuples()))
@@ -226,13 +242,25 @@ def overview(rows: pd.DataFrame) -> pd.DataFrame:
         | {column: line.get(column, "") for column in columns}
         for case, line in lines.items()
     ]
-    return pd.DataFrame.from_records(records)
+    return narrow(pd.DataFrame.from_records(records))
+
+
+def narrow(table: pd.DataFrame) -> pd.DataFrame:
+    """Without the column of threads where all rows have as many as there are cores."""
+    if "threads" in table and (table.threads == "all").all():
+        return table.drop(columns="threads")
+    return table
 
 
 def by_idiom(names: Iterable[str]) -> list[str]:
     """Distinct names, from loops to compilers; others after them as they come."""
     found = list(dict.fromkeys(names))
-    return [n for n in IDIOMS if n in found] + [n for n in found if n not in IDIOMS]
+
+    def place(name: str) -> int:
+        base = name.split("+")[0]  # a variant stands beside what it varies
+        return IDIOMS.index(base) if base in IDIOMS else len(IDIOMS)
+
+    return sorted(found, key=place)
 
 
 def _case(row: Any, with_source: bool) -> tuple[Any, ...]:

@@ -15,8 +15,8 @@ BOTH = ("float32", "float64")
 def rows(preset: str, device: str = "cpu") -> dict[str, list[Case]]:
     """The rows of each implementation, those that use a device only on it."""
     lines = [line for line in PRESETS[preset].lines if line.kind == "idiom"]
-    found = {name: expand(lines, name, device, BOTH) for name in ("numpy", "torch", "jax")}
-    return found | {"scalar": expand(lines, "scalar", device, ("float64",))}
+    found = {name: expand(lines, Worker(name, device), BOTH) for name in ("numpy", "torch", "jax")}
+    return found | {"scalar": expand(lines, Worker("scalar", device), ("float64",))}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_presets_ask_for_enough_processes() -> None:
 def test_differentiation_has_a_series_of_networks_for_every_way() -> None:
     """Forward and gradient from 30 to 100,000 parameters, smooth, in float64; full has it too."""
     lines = PRESETS["differentiation"].lines
-    found = expand(lines, "dual", "cpu", ("float64",))
+    found = expand(lines, Worker("dual"), ("float64",))
     sizes = sorted({case.problem.spec.parameters for case in found})
 
     assert {"all"} == {line.kind for line in lines}
@@ -72,7 +72,7 @@ def test_differentiation_has_a_series_of_networks_for_every_way() -> None:
 
 def test_gpu_rows_are_resident_and_end_to_end() -> None:
     """Two quantities per row on a GPU, one on the CPU."""
-    on_gpu = expand(PRESETS["hello"].lines, "torch", "cuda", BOTH)
+    on_gpu = expand(PRESETS["hello"].lines, Worker("torch", "cuda"), BOTH)
 
     assert Counter({"resident": 5, "end_to_end": 5}) == Counter(c.transfer for c in on_gpu)
     assert len(on_gpu) == len({case.id for case in on_gpu})

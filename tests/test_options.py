@@ -33,7 +33,10 @@ from benchmarks.options import parse
         ),
         ({"implementation": "./nothing.py"}, "no such file"),
         ({"implementation": ""}, "--implementation '' is not accepted"),
-        ({"dtype": "float16"}, "--dtype 'float16' is not known; accepted: float32, float64"),
+        (
+            {"dtype": "float16"},
+            "--dtype 'float16' is not known; accepted: float64, float32, tf32, bfloat16",
+        ),
         ({"python": "torch"}, "give IMPLEMENTATION=PATH"),
         ({"python": "torch=/does/not/exist"}, "no such interpreter"),
         ({"python": "mxnet=/usr/bin/python3"}, "with one of: scalar, numpy, torch, jax"),

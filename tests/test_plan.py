@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks import plan
-from benchmarks.cases import Case
+from benchmarks.cases import Case, Worker
 from benchmarks.plan import Pilot
 from benchmarks.presets import PRESETS, expand
 
@@ -15,8 +15,8 @@ PILOTS = {("numpy", "cpu"): FAST, ("scalar", "cpu"): SLOW}
 def standard() -> list[Case]:
     """The rows of a fast and of a slow implementation."""
     lines = PRESETS["standard"].lines
-    return expand(lines, "numpy", "cpu", ("float32", "float64")) + expand(
-        lines, "scalar", "cpu", ("float64",)
+    return expand(lines, Worker("numpy"), ("float32", "float64")) + expand(
+        lines, Worker("scalar"), ("float64",)
     )
 
 
@@ -41,7 +41,7 @@ def test_pilot_counts_the_passes_of_a_gradient_that_needs_one_per_parameter() ->
     slow, fast = (
         next(
             c
-            for c in expand(PRESETS["differentiation"].lines, "dual", "cpu", ("float64",))
+            for c in expand(PRESETS["differentiation"].lines, Worker("dual"), ("float64",))
             if c.operation == operation
         )
         for operation in ("loss_and_grad", "forward")
@@ -81,7 +81,7 @@ def test_blocks_give_way_and_rows_and_processes_stay() -> None:
 
 def test_row_that_cannot_run_is_not_predicted() -> None:
     """An unavailable implementation has no pilot and needs none."""
-    cases = expand(PRESETS["hello"].lines, "jax", "cpu", ("float32",))
+    cases = expand(PRESETS["hello"].lines, Worker("jax"), ("float32",))
     excluded = {case.id: ("unavailable", "not installed") for case in cases}
 
     made = plan.make(cases, {}, excluded, 1, 20, 0.1)

@@ -18,6 +18,7 @@ import pytest
 from benchmarks import cases, presets
 from benchmarks.cases import Case, Problem
 from benchmarks.environment import ROOT
+from benchmarks.intervals import interval
 from benchmarks.journal import read as read_journal
 from implementations import MLPSpec
 from reports import render, tables
@@ -257,7 +258,7 @@ def test_interval_covers_the_truth_as_often_as_it_claims() -> None:
     rng = np.random.default_rng(0)
     samples = np.exp(rng.normal(0, 0.05, (4000, 5)))
 
-    hits = sum(low < 1 < high for low, high in map(tables.interval, samples.tolist()))
+    hits = sum(low < 1 < high for low, high in map(interval, samples.tolist()))
 
     assert 0.93 < hits / 4000 < 0.97
 

@@ -127,7 +127,7 @@ def test_line_that_is_no_record_is_left_out_with_a_warning(tmp_path: Path, line:
         ("[]\n", "not a samegrad journal"),
         (
             json.dumps(run_record(schema=99)) + "\n",
-            "written in schema 99, this version reads up to 1",
+            "written in schema 99, this version reads up to 2",
         ),
     ],
 )
@@ -177,6 +177,7 @@ def test_killed_writer_leaves_every_record_that_it_had_appended(tmp_path: Path) 
         """
         import os, signal, sys
         from pathlib import Path
+        from benchmarks.journal import JournalWriter
         writer = JournalWriter(Path(sys.argv[1]))
         writer.append({"record": "run", "schema": 1, "run": "r", "machine": {}, "fingerprint": "f"})
         writer.append({"record": "run_complete"})

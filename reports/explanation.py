@@ -1,0 +1,143 @@
+"""The figures that explain a time: the roofline, and what a training step consists of."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from benchmarks.journal import Journal
+from benchmarks.schema import OK
+from reports import tables
+from reports.style import colours, comparable, label, legend, marker, plain, seconds_axis, series
+
+PARTS = {
+    "products_seconds": ("matrix products", "#0072B2"),
+    "dispatch_seconds": ("dispatch and Python", "#E69F00"),
+    "rest_seconds": ("elementwise and the rest", "#bbbbbb"),
+}
+
+
+def roofline(rows: pd.DataFrame, journals: Sequence[Journal]) -> tuple[Figure, str] | None:
+    """Every row under the machine's ceilings: GFLOP/s against operations per byte."""
+    part = rows[(rows.status == OK) & (rows.transfer == "resident") & (rows.flops > 0)]
+    roofs = {
+        (source, *key): rate / 1e9
+        for journal, source in zip(journals, tables.source_labels(journals), strict=True)
+        for key, rate in journal.gemm().items()
+    }
+    if part.empty or not roofs:
+        return None
+    part = part.assign(intensity=part.flops / part.bytes)
+    figure, axes = plt.subplots(figsize=(9, 5.4))
+    palette = colours(rows)
+    for key, group in series(part):
+        axes.plot(
+            group.intensity,
+            group.gflops_per_second,
+            marker(key),
+            color=palette[key[1]],
+            markersize=4.5,
+            alpha=0.75,
+            label=label(key, rows),
+        )
+    low, high = part.intensity.min() / 1.6, part.intensity.max() * 2.5
+    x = np.geomspace(low, high, 200)
+    many = len({source for source, *_ in roofs}) > 1
+    styles = ["-", "--", ":", "-."]
+    shown = [key for key in roofs if _has(part, key)]
+    for place, key in enumerate(shown):
+        source, device, threads, arithmetic = key
+        journal = journals[tables.source_labels(journals).index(source)]
+        bandwidth = journal.best("bandwidth", device, threads)
+        roof = np.full_like(x, roofs[key])
+        if bandwidth:
+            roof = np.minimum(roof, bandwidth / 1e9 * x)
+        name = f"{arithmetic} {device}" + ("" if threads == "all" else f", {threads} threads")
+        name += f", {source}" if many else ""
+        axes.plot(x, roof, styles[place % 4], color="black", linewidth=1)
+        axes.annotate(
+            f"{name}: {tables.digits(roofs[key])} GFLOP/s",
+            (high, roofs[key]),
+            ha="right",
+            va="bottom",
+            fontsize=8,
+        )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(low, high)
+    axes.set_xlabel("floating-point operations per byte that must be moved (log scale)")
+    axes.set_ylabel("GFLOP/s of the matrix products (log scale)")
+    axes.set_title("Roofline: how far each row is from what the machine can do")
+    plain(axes.xaxis)
+    plain(axes.yaxis)
+    legend(axes)
+    caption = (
+        "Black: the best matrix product of any library here, and what the memory's bandwidth "
+        "allows (its slope). Bytes: every array of a call moved once; small networks stay in "
+        "caches and may lie above the slope. What keeps rows below is dispatch and elementwise "
+        "work: see the split."
+    )
+    return figure, caption
+
+
+def _has(part: pd.DataFrame, key: tuple[str, str, str, str]) -> bool:
+    source, device, threads, arithmetic = key
+    same = (part.source == source) & (part.device == device) & (part.threads == threads)
+    return bool((same & (part.dtype == arithmetic)).any())
+
+
+def split(rows: pd.DataFrame) -> tuple[Figure, str] | None:
+    """What one training step of each implementation consists of, for a few networks."""
+    part = comparable(rows[(rows.status == OK) & (rows.operation == "train_step")])
+    part = part[(part.transfer == "resident") & part.products_seconds.notna()]
+    cases = list(dict.fromkeys(zip(part.workload, part.layers, part.batch_size, strict=True)))
+    cases = [c for c in cases if not c[0].startswith(("width", tables.COST))]
+    sizes = {c: math.prod(map(int, c[1].split("-")[:2])) * c[2] for c in cases}
+    chosen = sorted(cases, key=lambda c: sizes[c])
+    if len(chosen) > 4:  # from the smallest to the largest
+        chosen = [chosen[round(i * (len(chosen) - 1) / 3)] for i in range(4)]
+    if not chosen:
+        return None
+    figure, all_axes = plt.subplots(
+        len(chosen), 1, figsize=(9, 1.0 + 1.55 * len(chosen)), squeeze=False
+    )
+    order = tables.by_idiom(part.implementation)
+    for axes, (workload, layers, batch) in zip(all_axes[:, 0], chosen, strict=True):
+        mine = part[
+            (part.workload == workload) & (part.layers == layers) & (part.batch_size == batch)
+        ]
+        mine = mine.sort_values("implementation", key=lambda s: s.map(order.index))
+        # Looped Python takes hundreds of times as long: it would hide the others.
+        mine = mine[mine.implementation != "scalar"] if len(mine) > 1 else mine
+        names = [
+            f"{r.implementation} {r.device}" + ("" if r.threads == "all" else f" {r.threads} thr.")
+            for r in mine.itertuples()
+        ]
+        left = np.zeros(len(mine))
+        for column, (name, colour) in PARTS.items():
+            # Parts that were measured apart may exceed the whole: they are drawn to its length.
+            share = mine[column] / mine[list(PARTS)].sum(axis=1)
+            width = (share * mine.seconds).to_numpy()
+            axes.barh(names, width, left=left, color=colour, label=name, height=0.7)
+            left = left + width
+        for y, seconds in enumerate(mine.seconds):
+            axes.annotate(f" {tables.duration(seconds)}", (seconds, y), va="center", fontsize=8)
+        axes.invert_yaxis()
+        axes.set_title(f"{workload}  {layers}, batch {batch}", fontsize=10)
+        axes.set_xlim(0, mine.seconds.max() * 1.14)
+        axes.grid(axis="y", visible=False)
+        seconds_axis(axes.xaxis)
+    all_axes[0, 0].legend(
+        loc="lower right", bbox_to_anchor=(1.0, 1.16), ncols=3, frameon=False, borderaxespad=0
+    )
+    figure.suptitle("What a training step consists of", x=0.01, ha="left", fontsize=11)
+    figure.tight_layout()
+    caption = (
+        "Matrix products: those of the step alone, by the same library in the same process. "
+        "Dispatch and Python: the same step with every layer of width 1. The rest: activations, "
+        "loss, update, memory traffic."
+    )
+    return figure, caption

@@ -1,0 +1,138 @@
+"""The style of the figures: colours that colour-blind readers tell apart, units on every axis."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from benchmarks.schema import OK
+from reports import tables
+
+# Okabe and Ito's palette, its yellow (hard to read as text) replaced: distinguishable with every
+# common colour deficiency.
+OKABE_ITO = ["#E69F00", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000"]
+PALETTE = [*OKABE_ITO, "#882255", "#999999"]
+STYLE = {
+    "figure.facecolor": "white",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "samegrad",
+}
+LINES = ["-", "--", ":", "-."]
+
+
+def colours(rows: pd.DataFrame) -> dict[str, str]:
+    """The same colour for an implementation in every figure."""
+    names = dict.fromkeys([*tables.IDIOMS, *rows.implementation])
+    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
+
+
+def save(figure: Figure, directory: Path, name: str) -> None:
+    """PNG and SVG."""
+    for suffix in ("png", "svg"):
+        figure.savefig(
+            directory / f"{name}.{suffix}",
+            dpi=150,
+            bbox_inches="tight",
+            metadata={"Date": None} if suffix == "svg" else None,
+        )
+
+
+def with_number(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have one."""
+    return rows[rows.status == OK]
+
+
+def series(rows: pd.DataFrame) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
+    """The rows of each (source, implementation, device, transfer, threads), by idiom."""
+    order = tables.by_idiom(rows.implementation)
+    keys = ["source", "implementation", "device", "transfer", "threads"]
+    groups = [(key, part) for key, part in rows.groupby(keys, sort=False)]
+    return sorted(groups, key=lambda group: order.index(group[0][1]))
+
+
+def label(key: tuple[str, ...], rows: pd.DataFrame, dtype: str = "") -> str:
+    """A series as its legend names it."""
+    source, implementation, device, transfer, threads = key
+    text = f"{implementation} {device}" + (" end to end" if transfer == "end_to_end" else "")
+    if threads != "all":
+        text += f" {threads} thread{'s' * (threads != '1')}"
+    if dtype:
+        text += f" ({dtype})"
+    text += f", {source}" if rows.source.nunique() > 1 else ""
+    return text.replace("$", r"\$")  # a name is no mathematics
+
+
+def marker(key: tuple[str, ...]) -> str:
+    """Round for a CPU, square for fewer threads, triangles for a GPU."""
+    if key[2] == "cpu":
+        return "o" if key[4] == "all" else "s"
+    return "^" if key[3] == "resident" else "v"
+
+
+def errors(part: pd.DataFrame) -> Any:
+    """Distances to both ends of the intervals, 0 where there is none."""
+    low = (part.seconds - part.seconds_low).fillna(0).clip(lower=0)
+    high = (part.seconds_high - part.seconds).fillna(0).clip(lower=0)
+    return [low, high]
+
+
+def seconds_axis(axis: Any) -> None:
+    """Durations with their unit as labels."""
+
+    def shown(value: float, _position: int) -> str:
+        number, _, unit = tables.duration(value).partition(" ")
+        return f"{float(number.replace(',', '')):g} {unit}" if number else ""
+
+    axis.set_major_formatter(FuncFormatter(shown))
+
+
+def legend(axes: Any, columns: int = 1) -> None:
+    """Right of the axes, so that it covers nothing."""
+    axes.legend(
+        loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, ncols=columns, borderaxespad=0
+    )
+
+
+def comparable(rows: pd.DataFrame) -> pd.DataFrame:
+    """float32 rows, and those of implementations that have no float32 at all."""
+    have = rows[rows.dtype == "float32"].implementation.unique()
+    return rows[(rows.dtype == "float32") | ~rows.implementation.isin(have)]
+
+
+def plain(axis: Any) -> None:
+    """Numbers without exponents as labels."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def stacked(axes: Any, x: float, ends: list[tuple[float, str, str]]) -> None:
+    """Labels at the ends of lines, moved apart so that none covers another."""
+    low, high = axes.get_ylim()
+    height = (math.log(high) - math.log(low)) / 26
+    place = -math.inf
+    for value, label, colour in sorted(ends):
+        place = max(math.log(value), place + height)
+        axes.annotate(label, (x, math.exp(place)), color=colour, va="center", annotation_clip=False)
+
+
+def close(figures: Iterable[Figure]) -> None:
+    """Free their memory."""
+    for figure in figures:
+        plt.close(figure)
