@@ -6,6 +6,7 @@ that is timed, in the process in which it is timed.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,38 @@ from implementations.comparison import PRECISIONS, Comparison, TensorCheck
 from implementations.interface import Implementation, MLPSpec, Tree, map_tree
 
 Message = dict[str, Any]
+# How often each case is visited, so that a burst of others' work is seen by one visit only; calls
+# that are long themselves are not.
+VISITS, SHORT_NS = 3, 100_000_000
 LEARNING_RATE = 0.01  # of the timed steps: too small to leave the neighbourhood of the start
 # A call that takes longer is not made once more to see whether it heeds its arguments.
 OTHER_BATCH_NS = 250_000_000
 TRANSFER_NS = 100_000_000  # likewise a transfer, to see its minimum
 
 
+@dataclass
+class Placed:
+    """One problem in this process: its inputs on the device, and what its gates have found.
+
+    Attributes:
+        given: as read; without the reference's results once other problems have begun.
+        host, batches: batches in the host's memory, and on the device.
+        rest: the smaller last batch of an epoch, in the host's memory.
+        gates: operation -> verdict.
+        first_ns, compile_ns: operation -> of its first call.
+    """
+
+    given: inputs.Inputs
+    host: list[Any]
+    batches: list[Any]
+    rest: Any
+    gates: dict[str, Comparison] = field(default_factory=dict)
+    first_ns: dict[str, int] = field(default_factory=dict)
+    compile_ns: dict[str, int] = field(default_factory=dict)
+
+
 class Bench:
-    """What one process keeps between cases: the present problem, placed, and its gate."""
+    """What one process keeps between cases: its problems, placed, and how its cases are timed."""
 
     def __init__(self, implementation: Implementation, request: Message) -> None:
         self.implementation = implementation
@@ -38,12 +63,13 @@ class Bench:
         self.warm_up_seconds: float = request["warm_up_seconds"]
         self.target_ns = timer.CPU_BLOCK_NS if self.device == "cpu" else timer.GPU_BLOCK_NS
         self.problem: Problem | None = None
+        self.known: dict[Problem, Placed] = {}
+        self.calls: dict[str, int] = {}  # case -> per block, of those that are visited again
         self.parts: Parts | None = None  # where this process measures them, too
 
     def measure(self, case: Case) -> Message:
-        """One case's outcome."""
-        if case.problem != self.problem:
-            self._take(case.problem)
+        """One case's outcome, at the first visit."""
+        self._take(case.problem)
         checked = self._gated(case)
         if not checked.agrees:
             return {"status": "wrong", "reason": checked.reason}
@@ -51,11 +77,36 @@ class Bench:
             reason = f"precision {self.precision} has no effect: products are IEEE float32"
             return {"status": "unavailable", "reason": reason}
         work = self._work(case)
-        if self.first_ns[case.gated[-1]] < self.warm_up_seconds * 1e9:  # longer: waits its turn
+        if (
+            self.here.first_ns[case.gated[-1]] < self.warm_up_seconds * 1e9
+        ):  # longer: waits its turn
             timer.warm_up(work, self.warm_up_seconds)
             self.warm_up_seconds = 0.0
         before = environment.moment()
-        blocks = timer.measure(work, self.target_ns, self.budget_ns)
+        blocks = timer.measure(work, self.target_ns, self.budget_ns / VISITS, least=1)
+        found = self._judged(case, work, blocks, before)
+        if found["status"] != "ok":
+            return found
+        if blocks.per_call_ns < SHORT_NS:
+            self.calls[case.id] = blocks.calls
+        return {
+            **found,
+            "first_call_ns": self.here.first_ns.get(case.operation),
+            "compile_ns": self.here.compile_ns.get(case.operation) or None,
+            **self._parts(case, blocks.last_result),
+        }
+
+    def again(self, case: Case) -> Message:
+        """More blocks of a case, at a later visit."""
+        self._take(case.problem)
+        work, before = self._work(case), environment.moment()
+        blocks = timer.again(work, self.calls[case.id], self.budget_ns / VISITS)
+        return self._judged(case, work, blocks, before)
+
+    def _judged(
+        self, case: Case, work: timer.Work, blocks: timer.Blocks, before: environment.Moment
+    ) -> Message:
+        """What the blocks are worth: a refusal, or their times."""
         after = environment.moment()
         threads = environment.thread_count(self.threads) if self.device == "cpu" else None
         refusal = blocks.refusal(threads)
@@ -65,7 +116,7 @@ class Bench:
             refusal = "rejected", "the timed calls gave results that are not finite"
         if refusal is not None:
             return dict(zip(("status", "reason"), refusal, strict=True))
-        worst = checked.worst
+        worst = self._gated(case).worst
         assert worst is not None
         return {
             "status": "ok",
@@ -75,11 +126,8 @@ class Bench:
             "residual_ns": blocks.residual_ns,
             "event_ns": blocks.event_ns if work.events is not None else [],
             "busy_ns": blocks.busy_ns,
-            "first_call_ns": self.first_ns.get(case.operation),
-            "compile_ns": self.compile_ns.get(case.operation) or None,
             **environment.interference(before, after),
             "gate": {"name": worst.name, "error": worst.error or 0.0, "bound": worst.bound},
-            **self._parts(case, blocks.last_result),
         }
 
     def _parts(self, case: Case, result: Tree) -> Message:
@@ -96,72 +144,86 @@ class Bench:
 
     def call(self, case: Case, times: int) -> None:
         """Calls of the case without a clock, for who looks at something else (its memory)."""
-        if case.problem != self.problem:
-            self._take(case.problem)
+        self._take(case.problem)
         work = self._work(case)
         self.implementation.synchronize(work.run(times, work.start()))
 
+    @property
+    def here(self) -> Placed:
+        """The present problem."""
+        assert self.problem is not None
+        return self.known[self.problem]
+
     def _take(self, problem: Problem) -> None:
-        """Read a problem's inputs and place them on the device."""
+        """Make a problem the present one; at first, read its inputs and place them."""
+        if problem == self.problem:
+            return
+        if self.problem is not None:  # its gates are done: the largest part of it can go
+            self.here.given = replace(self.here.given, expected=None)
         self.problem = None  # should placing fail, the next case tries again
+        if problem not in self.known:
+            self.known[problem] = self._placed(problem)
+        self.problem, self.spec = problem, problem.spec
+
+    def _placed(self, problem: Problem) -> Placed:
         given = inputs.load(self.directory, problem)
         size, spec = problem.batch_size, problem.spec
         whole = len(given.X) // size
-        self.host = [
+        host = [
             (given.X[i * size : (i + 1) * size], given.y[i * size : (i + 1) * size])
             for i in range(whole)
         ]
-        self.placed = [self._place(spec, *batch) for batch in self.host]
         rest = problem.examples % size
         start = whole * size if len(given.X) == problem.examples else 0
-        self.host_rest = (given.X[start : start + rest], given.y[start : start + rest])
-        self.given, self.spec = given, spec
-        self.gates: dict[str, Comparison] = {}
-        self.first_ns: dict[str, int] = {}
-        self.compile_ns: dict[str, int] = {}
-        self.problem = problem
+        host_rest = (given.X[start : start + rest], given.y[start : start + rest])
+        return Placed(given, host, [self._place(spec, *batch) for batch in host], host_rest)
 
     def _place(self, spec: MLPSpec, X: Any, y: Any) -> Any:
         return self.implementation.batch_from_numpy(spec, X, y, self.device)
 
     def _fresh(self, with_state: bool = True) -> tuple[Tree, Tree]:
         """Params and state; a file without an update rule has no state, and needs none."""
-        params = self.implementation.params_from_numpy(self.spec, self.given.params, self.device)
+        params = self.implementation.params_from_numpy(
+            self.spec, self.here.given.params, self.device
+        )
         return params, self.implementation.init_state(self.spec, params) if with_state else None
 
     def _gated(self, case: Case) -> Comparison:
         """The verdict on everything that must agree before the case is timed."""
         for operation in case.gated:
-            if operation not in self.gates:
-                self.gates[operation] = self._gate(operation)
-        return Comparison(sum((self.gates[operation].tensors for operation in case.gated), ()))
+            if operation not in self.here.gates:
+                self.here.gates[operation] = self._gate(operation)
+        return Comparison(sum((self.here.gates[operation].tensors for operation in case.gated), ()))
 
     def _gate(self, operation: str) -> Comparison:
         """Call an operation on the gate's batch, and on another one, and judge it."""
-        implementation, spec, reference = self.implementation, self.spec, self.given.expected
+        implementation, spec, reference = self.implementation, self.spec, self.here.given.expected
+        assert reference is not None  # gates are of first visits
         params, state = self._fresh(operation == "train_step")
-        implementation.synchronize((params, state, self.placed[0]))
+        implementation.synchronize((params, state, self.here.batches[0]))
         compiled = self._compilations()[1]
         found, first_ns = timer.timed(
-            lambda: self._call(operation, params, state, self.placed[0], reference.learning_rate),
+            lambda: self._call(
+                operation, params, state, self.here.batches[0], reference.learning_rate
+            ),
             implementation.synchronize,
         )
-        self.first_ns[operation] = first_ns
-        self.compile_ns[operation] = self._compilations()[1] - compiled
+        self.here.first_ns[operation] = first_ns
+        self.here.compile_ns[operation] = self._compilations()[1] - compiled
         named = self._named(operation, found)
         accuracy = comparison.declared(implementation, spec)
         bounds: dict[str, float] | None = None
         if self.precision != "ieee":
             bounds = {spec.dtype: PRECISIONS[self.precision]}
         verdict = comparison.judge(spec, reference, named, accuracy, bounds)
-        if verdict.agrees and self.given.other is not None and first_ns < OTHER_BATCH_NS:
+        if verdict.agrees and self.here.given.other is not None and first_ns < OTHER_BATCH_NS:
             verdict = Comparison(verdict.tensors + self._other(operation, bounds))
         share = None
         if self.precision == "ieee" and verdict.agrees:
             ref = {"grads": reference.grads, "updated": reference.updated}
             name = next((key for key in ref if key in named), None)
             if name is not None:
-                before = self.given.params if name == "updated" else _zeros(reference.grads)
+                before = self.here.given.params if name == "updated" else _zeros(reference.grads)
                 share = comparison.in_more_digits(ref[name], named[name], before)
         if share is not None:
             reason = f"computed in more digits than {spec.dtype}: {100 * share:.0f} % of its "
@@ -173,11 +235,11 @@ class Bench:
     def _other(self, operation: str, bounds: Any) -> tuple[TensorCheck, ...]:
         """The operation with other arguments: what is folded into the timed code shows."""
         implementation, spec = self.implementation, self.spec
-        loss, outputs = self.given.other or (0.0, None)
-        negated = map_tree(np.negative, self.given.params)
+        loss, outputs = self.here.given.other or (0.0, None)
+        negated = map_tree(np.negative, self.here.given.params)
         params = implementation.params_from_numpy(spec, negated, self.device)
         state = implementation.init_state(spec, params) if operation == "train_step" else None
-        found = self._call(operation, params, state, self.placed[1], LEARNING_RATE)
+        found = self._call(operation, params, state, self.here.batches[1], LEARNING_RATE)
         named = self._named(operation, found)
         key = next(iter(named))
         name = f"{'outputs' if key == 'outputs' else 'loss'} of another batch and other weights"
@@ -219,16 +281,16 @@ class Bench:
         """The timed callables: loops over calls, with batches that rotate."""
         implementation, spec, device = self.implementation, self.spec, self.device
         end_to_end = case.transfer == "end_to_end"
-        batches = self.host if end_to_end else self.placed
+        batches = self.here.host if end_to_end else self.here.batches
         place: Callable[..., Tree] = implementation.batch_from_numpy
         if case.operation == "epoch":
             steps = case.problem.examples // case.problem.batch_size
             batches = [batches[i % len(batches)] for i in range(steps)]
-            if len(self.host_rest[1]):
-                rest = self._place(spec, *self.host_rest)
+            if len(self.here.rest[1]):
+                rest = self._place(spec, *self.here.rest)
                 params, state = self._fresh()  # the smaller batch's first call compiles
                 implementation.train_step(spec, params, state, rest[0], rest[1], LEARNING_RATE)
-                batches.append(self.host_rest if end_to_end else rest)
+                batches.append(self.here.rest if end_to_end else rest)
 
         itemsize = np.dtype(spec.dtype).itemsize
         function: Callable[..., Tree]
@@ -285,7 +347,7 @@ class Bench:
         implementation, least = self.implementation, {}
         what: Tree = result[0] if case.operation in ("train_step", "epoch") else result[-1]
         for name, call in (
-            ("transfer_in_ns", lambda: self._place(self.spec, *self.host[0])),
+            ("transfer_in_ns", lambda: self._place(self.spec, *self.here.host[0])),
             ("transfer_out_ns", lambda: implementation.to_numpy(what)),
         ):
             found: list[int] = []

@@ -28,7 +28,7 @@ class Inputs:
     Attributes:
         params: initial weights, NumPy, in the spec's dtype.
         X, y: examples; the first batch is the gate's, and clear of kinks.
-        expected: the reference's results on the first batch.
+        expected: the reference's results on the first batch; None where they are not needed.
         other: loss and outputs of the reference on the second batch with the params negated, by
             which constants are found that were folded into what is timed; None where there is
             one batch only.
@@ -37,7 +37,7 @@ class Inputs:
     params: Params
     X: Array
     y: Array
-    expected: Expected
+    expected: Expected | None
     other: tuple[float, Array] | None = None
 
 
@@ -87,6 +87,7 @@ def synthetic(problem: Problem, rng: np.random.Generator, count: int) -> tuple[A
 
 def save(directory: Path, problem: Problem, inputs: Inputs) -> str:
     """Write a problem's inputs; returns the hash of weights and examples."""
+    assert inputs.expected is not None
     arrays = {"X": inputs.X, "y": inputs.y, "outputs": inputs.expected.outputs}
     arrays["scalars"] = np.array([inputs.expected.loss, inputs.expected.learning_rate])
     if inputs.other is not None:

@@ -79,7 +79,7 @@ def timing(call_seconds: float, block_seconds: float) -> float:
     block = max(timer.CPU_BLOCK_NS / 1e9, call_seconds)
     if call_seconds > timer.LONG * timer.CPU_BLOCK_NS / 1e9:
         return max(block, block_seconds)
-    return 3 * block + max(3 * block, block_seconds)
+    return 5 * block + max(3 * block, block_seconds)  # calibration, and two visits' first blocks
 
 
 @dataclass(frozen=True)

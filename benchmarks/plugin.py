@@ -264,7 +264,13 @@ def _measure(state: State, chosen: list[Case], directory: Path, config: pytest.C
         f"implementation: {made.processes}, predicted {made.seconds:.0f} s of {seconds:.0f} s, "
         f"blocks of {made.block_seconds:.2f} s per case and process"
     )
-    settings = plan.Settings(seconds, preset.block_seconds, preset.warm_up_seconds, preset.memory)
+    settings = plan.Settings(
+        seconds,
+        preset.block_seconds,
+        preset.warm_up_seconds,
+        preset.memory,
+        preset.ceilings,
+    )
     about = {
         "preset": state.options.preset_name,
         "intervals": preset.intervals,

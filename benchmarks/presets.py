@@ -111,6 +111,7 @@ class Preset:
         warm_up_seconds: at the start of each process, twice that on a GPU.
         intervals: whether there are enough processes for an interval.
         threads: thread regimes, "all" or numbers.
+        ceilings: whether what explains the times is measured, too.
         memory: whether the peak memory of training steps is measured, in processes of its own.
         tuned: operations that NumPy has rows for with the best OpenBLAS kernels, too.
     """
@@ -122,12 +123,13 @@ class Preset:
     warm_up_seconds: float = 0.5
     intervals: bool = True
     threads: tuple[str, ...] = (ALL_THREADS,)
+    ceilings: bool = True
     memory: bool = False
     tuned: tuple[str, ...] = ("train_step",)
 
 
 PRESETS = {
-    "hello": Preset(HELLO, 1, (20, 30), 0.05, 0.1, intervals=False, tuned=()),
+    "hello": Preset(HELLO, 1, (20, 30), 0.05, 0.1, intervals=False, ceilings=False, tuned=()),
     "differentiation": Preset(DIFFERENTIATION, 5, (360, 420), 0.1, 0.2, tuned=()),
     "standard": Preset(STANDARD, 5, (300, 480), 0.3),
     "full": Preset(

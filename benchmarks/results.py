@@ -131,7 +131,8 @@ def _row(
             return Row(case, record["status"], where + record["reason"])
     if not records:
         return Row(case, NOT_RUN, "the run ended before its turn")
-    medians = tuple(process_median(record) for record in records)
+    processes = by_process(records)
+    medians = tuple(process_median(visits) for visits in processes)
     rate = case.flops / statistics.geometric_mean(medians)
     if ceiling and rate > TOO_FAST * ceiling:
         return Row(
@@ -162,22 +163,32 @@ def _row(
         ceiling=ceiling,
         host_bytes=host if isinstance(host, int) else None,
         device_bytes=device if isinstance(device, int) else None,
-        flags=tuple(flags(records, medians)),
+        flags=tuple(flags(processes, medians)),
         gate=max((r["gate"] for r in records), key=lambda g: g["error"] / g["bound"]),
         code=records[0].get("source_sha256", "unknown"),
         inputs=records[0].get("inputs_sha256", "unknown"),
     )
 
 
-def flags(records: Sequence[Record], medians: Sequence[float]) -> Iterable[str]:
+def by_process(records: Sequence[Record]) -> list[list[Record]]:
+    """The visits of each process, in their order."""
+    found: dict[int, list[Record]] = {}
+    for number, record in enumerate(records):
+        found.setdefault(record.get("process", number), []).append(record)
+    return list(found.values())
+
+
+def flags(processes: Sequence[Sequence[Record]], medians: Sequence[float]) -> Iterable[str]:
     """Why a number is to be taken with care, one line each."""
-    spread = statistics.median(_spread(record["elapsed_ns"]) for record in records)
+    records = [record for visits in processes for record in visits]
+    blocks = [[ns for record in visits for ns in record["elapsed_ns"]] for visits in processes]
+    spread = statistics.median(map(_spread, blocks))
     if spread > SPREAD:
         yield f"blocks differ: IQR is {100 * spread:.0f} % of the median"
     between = max(medians) / min(medians) - 1
     if between > BETWEEN:
         yield f"processes differ by {100 * between:.0f} %"
-    halves = statistics.median(_drift(record["elapsed_ns"]) for record in records)
+    halves = statistics.median(map(_drift, blocks))
     if halves > HALVES:
         yield f"first and second half of the blocks differ by {100 * halves:.0f} %"
     for name, what in (("steal", "taken by the hypervisor"), ("pressure", "waited for a core")):
@@ -207,9 +218,14 @@ def _drift(elapsed: Sequence[int]) -> float:
     return abs(statistics.median(elapsed[half:]) / statistics.median(elapsed[:half]) - 1)
 
 
-def process_median(record: Record) -> float:
-    """Seconds per call: the median block of one process."""
-    return statistics.median(record["elapsed_ns"]) / record["calls"] / 1e9
+def process_median(visits: Sequence[Record]) -> float:
+    """Seconds per call in one process: the median of its visits' median blocks.
+
+    A burst of others' work disturbs a visit as a whole, and one visit of three does not count.
+    """
+    return statistics.median(
+        statistics.median(record["elapsed_ns"]) / record["calls"] / 1e9 for record in visits
+    )
 
 
 def failures(found: Iterable[Row]) -> list[Row]:

@@ -226,13 +226,13 @@ class Run:
                     return CASE_SECONDS + 10 * self._predicted(current)
                 finished = by_id[message["case"]]
                 current = None
-                waiting.remove(finished)
+                waiting[:] = [case for case in waiting if case != finished]
                 self._finish(finished, process, message["outcome"])
                 return None
 
             ended = self._child(setup, waiting, process, look, scratch, on_message)
             looked_first, look = look == "before", ""
-            if not waiting:
+            if not waiting and current is None:
                 return
             if at_ceilings and looked_first:  # they are lost, and the cases go on without them
                 continue
@@ -240,7 +240,7 @@ class Run:
             status = "crashed" if ended.kind == "ok" else ended.kind
             reason = ended.reason or "it ended before its work was done"
             for case in [current] if current is not None else list(waiting):
-                waiting.remove(case)
+                waiting[:] = [other for other in waiting if other != case]
                 self._finish(case, process, {"status": status, "reason": reason})
             waiting[:] = [case for case in waiting if case.id not in self.failed]
 
@@ -338,13 +338,13 @@ class Run:
         if process == 0:
             extra += (1 - LOADED) * (outcome.get("compile_ns") or 0)
         self.extra += extra / 1e9
-        probed = self.probes[case.implementation]
         about = {
             "process": process,
-            "source_sha256": probed.record.get("source_sha256"),
+            "source_sha256": self.probes[case.implementation].record.get("source_sha256"),
             "inputs_sha256": self.journal.inputs.get(case.problem.id),
         }
-        self.progress.done(self._predicted(case))
+        if not outcome.get("visit"):
+            self.progress.done(self._predicted(case))
         if outcome["status"] == schema.OK:
             self._outcome(case, {**outcome, **about})
             self.measured.add((case.id, process))

@@ -198,9 +198,13 @@ def calibrate(work: Work, target_ns: int, clock: Clock = time.perf_counter_ns) -
 
 
 def measure(
-    work: Work, target_ns: int, budget_ns: float, clock: Clock = time.perf_counter_ns
+    work: Work,
+    target_ns: int,
+    budget_ns: float,
+    clock: Clock = time.perf_counter_ns,
+    least: int = 3,
 ) -> Blocks:
-    """Calibrate, then time as many blocks as the budget allows: at least 3, or 1 if a call is long.
+    """Calibrate, then time as many blocks as the budget allows, but a long call once only.
 
     The work has been called before (by the gate). A call that is as long as ten blocks is not
     called again to be warmed up: its first block counts.
@@ -208,16 +212,29 @@ def measure(
     Args:
         target_ns: shortest block.
         budget_ns: time for the timed blocks.
+        least: so many blocks of a call that is not long, whatever the budget.
     """
     found = Blocks()
-    least = 1
+    wanted = 1
     for _ in range(2):
         found.add(block(work, 1, clock))
         if found.elapsed_ns[-1] < LONG * target_ns:  # short, or long once by accident
-            least, found = 3, Blocks(calibrate(work, target_ns, clock))
+            wanted, found = least, Blocks(calibrate(work, target_ns, clock))
             break
         if found.elapsed_ns[-1] > CERTAINLY_LONG * target_ns:
             break
+    return _fill(work, found, wanted, budget_ns, clock)
+
+
+def again(
+    work: Work, calls: int, budget_ns: float, clock: Clock = time.perf_counter_ns, least: int = 1
+) -> Blocks:
+    """More blocks of as many calls, after one that is not counted: a later visit to a case."""
+    block(work, calls, clock)
+    return _fill(work, Blocks(calls), least, budget_ns, clock)
+
+
+def _fill(work: Work, found: Blocks, least: int, budget_ns: float, clock: Clock) -> Blocks:
     spent = sum(found.elapsed_ns)
     while len(found.elapsed_ns) < least or (
         spent + spent / max(1, len(found.elapsed_ns)) <= budget_ns
