@@ -82,19 +82,26 @@ class Blocks:
         """Cores that were busy: CPU time of the whole process over wall time."""
         return sum(self.busy_ns) / max(1, sum(self.elapsed_ns))
 
+    @property
+    def unsynchronised(self) -> bool:
+        """Whether the clock stopped before the work had ended.
+
+        Of a missing wait every block suffers; of an interruption by the system, one.
+        """
+        limit = max(RESIDUAL_SHARE * statistics.median(self.elapsed_ns), RESIDUAL_NS)
+        return statistics.median(self.residual_ns) > limit
+
     def refusal(self, threads: int | None = None) -> tuple[str, str] | None:
         """(status, reason) why these blocks are no measurement, or None.
 
         Args:
             threads: how many threads the process may use; None where its CPU time says nothing.
         """
-        # Of a missing wait every block suffers; of an interruption by the system, one.
-        elapsed = statistics.median(self.elapsed_ns)
-        residual = statistics.median(self.residual_ns)
-        if residual > max(RESIDUAL_SHARE * elapsed, RESIDUAL_NS):
+        if self.unsynchronised:
             return "rejected", (
-                f"not synchronised: after the clock stopped at {elapsed / 1e6:.3g} ms, "
-                f"waiting again took {residual / 1e6:.3g} ms"
+                "not synchronised: after the clock stopped at "
+                f"{statistics.median(self.elapsed_ns) / 1e6:.3g} ms, waiting again took "
+                f"{statistics.median(self.residual_ns) / 1e6:.3g} ms"
             )
         if self.compiled:
             blocks = len(self.elapsed_ns)
@@ -236,9 +243,14 @@ def again(
 
 def _fill(work: Work, found: Blocks, least: int, budget_ns: float, clock: Clock) -> Blocks:
     spent = sum(found.elapsed_ns)
-    while len(found.elapsed_ns) < least or (
-        spent + spent / max(1, len(found.elapsed_ns)) <= budget_ns
-        and len(found.elapsed_ns) < MOST_BLOCKS
+    # What looks like a missing wait is looked at three times before it is called one.
+    while (
+        (len(found.elapsed_ns) < 3 and found.elapsed_ns and found.unsynchronised)
+        or (len(found.elapsed_ns) < least)
+        or (
+            spent + spent / max(1, len(found.elapsed_ns)) <= budget_ns
+            and len(found.elapsed_ns) < MOST_BLOCKS
+        )
     ):
         found.last_result = None  # one block's results at a time, as in a training loop
         found.add(block(work, found.calls, clock))

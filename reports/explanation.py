@@ -64,6 +64,7 @@ def roofline(rows: pd.DataFrame, journals: Sequence[Journal]) -> tuple[Figure, s
             ha="right",
             va="bottom",
             fontsize=8,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -131,7 +132,7 @@ def split(rows: pd.DataFrame) -> tuple[Figure, str] | None:
         axes.grid(axis="y", visible=False)
         seconds_axis(axes.xaxis)
     all_axes[0, 0].legend(
-        loc="lower right", bbox_to_anchor=(1.0, 1.16), ncols=3, frameon=False, borderaxespad=0
+        loc="lower right", bbox_to_anchor=(1.0, 1.24), ncols=3, frameon=False, borderaxespad=0
     )
     figure.suptitle("What a training step consists of", x=0.01, ha="left", fontsize=11)
     figure.tight_layout()

@@ -1,10 +1,13 @@
 """The parent keeps to its time, and a dead worker costs the case that it was at."""
 
+import os
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from benchmarks import plan, probes, results, runner
-from benchmarks.cases import Case, Problem
+from benchmarks.cases import Case, Problem, Worker
 from benchmarks.journal import Journal
 from benchmarks.journal import read as read_journal
 from benchmarks.progress import Progress
@@ -91,3 +94,76 @@ def test_worker_that_dies_costs_the_case_it_was_at(tmp_path: Path) -> None:
     assert "killed by SIGKILL" in found["train_step"].reason
     assert 2 == len(found["forward"].process_medians)
     assert 1 == sum(record["status"] == "crashed" for _, record in journal.outcomes)
+
+
+def planned(
+    tmp_path: Path, body: str, setup: Worker, settings: plan.Settings, operation: str = "train_step"
+) -> runner.Run:
+    """A run of one case of a file, whose speed is not looked at first."""
+    mine = tmp_path / "mine.py"
+    mine.write_text("import os\nfrom implementations.mlp_numpy import *\n" + body)
+    case = Case(Problem("own", SPEC, 8, 128), operation, "mine", "cpu", "resident", *setup[2:])
+    probe = probes.Probe(str(mine), "mine", pilots={"cpu": plan.Pilot(1e-4, 0.0, 1e9, 1.0)})
+    return runner.Run(
+        plan.Plan([case], processes=1, block_seconds=0.01),
+        {"mine": probe},
+        tmp_path / "run",
+        settings,
+        interpreters={},
+        progress=Progress(),
+        about={},
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no affinity")
+def test_worker_is_bound_before_it_imports_anything(tmp_path: Path) -> None:
+    """One thread: one core, and every library told so."""
+    body = (
+        "assert 1 == len(os.sched_getaffinity(0))\n"
+        "assert {'1'} == {os.environ[v] for v in "
+        "('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'NPROC')}\n"
+        "assert 'Haswell' == os.environ['OPENBLAS_CORETYPE']\n"
+    )
+    setup = Worker("mine", threads="1", kernel="Haswell")
+
+    run = planned(tmp_path, body, setup, plan.Settings(None, 0.01, 0.0, ceilings=False))
+    run.execute()
+
+    (row,) = results.rows(run.journal)
+    assert ("ok", "") == (row.status, row.reason)
+
+
+def test_peak_memory_is_that_of_the_call_alone(tmp_path: Path) -> None:
+    """64 MiB that a step takes and gives back; not those of imports and inputs."""
+    body = (
+        "from implementations import mlp_numpy\nimport numpy as np\n"
+        "kept = np.ones(2**24)\n"  # 128 MiB
+        "def train_step(*a):\n    np.ones(2**23)\n    return mlp_numpy.train_step(*a)\n"
+    )
+    settings = plan.Settings(None, 0.01, 0.0, memory=True, ceilings=False)
+
+    run = planned(tmp_path, body, Worker("mine"), settings)
+    run.execute()
+
+    (row,) = results.rows(run.journal)
+    if row.host_bytes is None:
+        pytest.skip("this system does not tell a process's peak memory")
+    assert 60 * 2**20 < row.host_bytes < 80 * 2**20
+
+
+def test_ceilings_are_measured_before_between_and_after(tmp_path: Path) -> None:
+    """By our own idioms, whatever is timed: a file that does not wait must not raise them."""
+    body = "def products(kinds, pairs):\n    return pairs\n"
+    run = planned(tmp_path, body, Worker("mine"), plan.Settings(None, 0.01, 0.0))
+    run.plan.processes = 3
+    run.execute()
+
+    moments: dict[str, set[int]] = {}
+    for record in run.journal.ceilings:
+        if record["quantity"] == "gemm":
+            moments.setdefault(record["implementation"], set()).add(record["process"])
+    assert {"numpy"} <= set(moments) and "mine" not in moments
+    assert {0, 1, 2} == moments["numpy"]
+    (row,) = results.rows(run.journal)
+    assert row.ceiling is not None and row.ceiling > 1e8
+    assert row.split is not None

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -202,3 +203,88 @@ def test_warm_up_runs_for_its_time() -> None:
     timer.warm_up(device.work(), 0.5, device.clock)
 
     assert 50 == len(device.calls)
+
+
+def test_later_visit_counts_neither_calibration_nor_its_first_block() -> None:
+    """As many calls a block as at the first visit; at least one block."""
+    device = FakeDevice(MS)
+
+    found = timer.again(device.work(), 7, 0, device.clock)
+
+    assert [7, 7] == device.calls
+    assert (7, [7 * MS]) == (found.calls, found.elapsed_ns)
+
+
+def test_interruption_in_an_only_block_is_no_missing_wait() -> None:
+    """It is looked at again; work that is never waited for is refused all the same."""
+    once = FakeDevice(MS)
+    interrupted = [True]
+
+    def fetch(_: Any) -> None:
+        once.now += 9 * MS if interrupted else 0
+        interrupted.clear()
+
+    found = timer.measure(replace(once.work(), fetch=fetch), 5 * MS, 0, once.clock, least=1)
+    never = FakeDevice(MS, waits=False)
+    other = timer.measure(never.work(), 5 * MS, 0, never.clock, least=1)
+
+    assert found.refusal() is None
+    assert other.refusal() is not None and 3 <= len(other.elapsed_ns)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "threads", "expected"),
+    [
+        (Blocks(1, [MS] * 3, [0] * 3, compiled=2), None, ("rejected", "recompiled while timing")),
+        (
+            Blocks(1, [100 * MS] * 3, [0] * 3, busy_ns=[150 * MS] * 3),
+            1,
+            ("rejected", "1.50 cores were busy with 1 thread: other threads"),
+        ),
+        (
+            Blocks(1, [MS * n for n in (10, 11, 12, 13, 14, 16)], [0] * 6),
+            None,
+            ("not_converged", "each of the last 6 blocks took longer"),
+        ),
+    ],
+)
+def test_blocks_that_measure_something_else_are_refused(
+    blocks: Blocks, threads: int | None, expected: tuple[str, str]
+) -> None:
+    """A compiler, other threads, a call that becomes longer and longer."""
+    refusal = blocks.refusal(threads)
+
+    assert refusal is not None
+    assert expected[0] == refusal[0] and expected[1] in refusal[1]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "threads"),
+    [
+        (Blocks(1, [100 * MS] * 3, [0] * 3, busy_ns=[109 * MS] * 3), 1),
+        (Blocks(1, [100 * MS] * 3, [0] * 3, busy_ns=[190 * MS] * 3), 2),
+        # Of three short blocks a tick of the system's accounting is a tenth.
+        (Blocks(1, [5 * MS] * 3, [0] * 3, busy_ns=[7 * MS] * 3), 1),
+        (Blocks(1, [100 * MS] * 3, [0] * 3, busy_ns=[300 * MS] * 3), None),
+        (Blocks(1, [MS * n for n in (10, 11, 12, 13, 14, 14)], [0] * 6), None),
+        (Blocks(1, [MS * n for n in (10, 9, 12, 13, 14, 16)], [0] * 6), None),
+    ],
+)
+def test_blocks_within_the_rules_are_accepted(blocks: Blocks, threads: int | None) -> None:
+    """As many threads as asked for; blocks that vary without a trend."""
+    assert blocks.refusal(threads) is None
+
+
+def test_compilations_inside_the_clock_are_counted() -> None:
+    """And those before it, in the start of a block, are not."""
+    compiled = [0]
+
+    def start() -> None:
+        compiled[0] += 1
+
+    def run(calls: int, _: Any) -> None:
+        compiled[0] += 10
+
+    work = Work(start, run, lambda _: None, compilations=lambda: compiled[0])
+
+    assert 10 == block(work, 1).compiled
