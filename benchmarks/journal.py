@@ -62,7 +62,7 @@ class JournalWriter:
             raise CannotWriteError(
                 error.errno,
                 f"{error.strerror}; {self.saved} outcomes are saved: make room, then "
-                f"pytest --benchmark --resume {self.path.parent}",
+                f"pytest --benchmark --resume={self.path.parent}",
                 str(self.path),
             ) from None
         self.saved += record["record"] == "outcome"

@@ -95,7 +95,7 @@ def load(run: str, retry_failed: bool) -> Resumed:
     resumed = Resumed(path.parent, journal, parse(**journal.run["options"]))
     if journal.complete and not (retry_failed and resumed.failed()):
         left = "no case failed" if retry_failed else "it came to its end; --retry-failed repeats"
-        left += "" if retry_failed else " what failed"
+        left += "" if retry_failed else f" what failed, `python -m reports render {run}` its report"
         raise ValueError(f"--resume {run}: nothing is left to measure: {left}")
     return resumed
 

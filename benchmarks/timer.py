@@ -27,7 +27,9 @@ MOST_UNSTEADY = 3  # full blocks that are waited for to become steady; on a nois
 RESIDUAL_SHARE, RESIDUAL_NS = 0.05, 20_000  # what the second wait may take
 BUSY_SLACK = 0.1  # cores beyond the threads that were asked for: the interpreter's own
 TICK_NS = 10_000_000  # the CPU time of threads on other cores is known up to a tick of the system
-TREND_BLOCKS, TREND = 6, 1.5  # so many blocks in a row, each longer than the last, to this factor
+# A call that grows and grows has no time: of so many parts of the blocks each takes longer than the
+# one before, to this factor in all. Noise does that to a few blocks in a row, not to ten.
+TREND_PARTS, TREND = 5, 2.0
 
 
 @dataclass(frozen=True)
@@ -113,13 +115,17 @@ class Blocks:
                 f"{self.cores:.2f} cores were busy with {threads} thread"
                 f"{'s' * (threads != 1)}: other threads compute, too"
             )
-        last = self.elapsed_ns[-TREND_BLOCKS:]
-        growth = last[-1] / last[0]
-        if len(last) == TREND_BLOCKS and last == sorted(last) and growth > TREND:
-            return "not_converged", (
-                f"each of the last {TREND_BLOCKS} blocks took longer than the one before, "
-                f"{growth:.1f} times in all: there is no time per call"
-            )
+        size = len(self.elapsed_ns) // TREND_PARTS
+        if size >= 2:
+            parts = [
+                statistics.median(self.elapsed_ns[i * size : (i + 1) * size])
+                for i in range(TREND_PARTS)
+            ]
+            if parts == sorted(parts) and parts[-1] > TREND * parts[0]:
+                return "not_converged", (
+                    "the blocks take longer and longer, "
+                    f"{parts[-1] / parts[0]:.1f} times in all: there is no time per call"
+                )
         return None
 
 

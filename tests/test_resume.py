@@ -13,11 +13,17 @@ from typing import Any
 import pytest
 
 from benchmarks import output, results, runner
+from benchmarks.cases import Case, Problem
 from benchmarks.environment import ROOT
 from benchmarks.journal import CannotWriteError, JournalWriter, read
+from benchmarks.plan import Pilot, Plan, Settings
+from benchmarks.probes import Probe
+from benchmarks.progress import Progress
+from implementations import MLPSpec
+from reports.render import render
 from tests.test_command import pytest_run
 
-OPTIONS = ["--layers", "6-4-3", "--batch-size", "4,8", "--implementation", "numpy,scalar"]
+OPTIONS = "--preset hello --layers 6-4-3 --batch-size 4,8 --implementation numpy,scalar".split()
 
 
 def start(*arguments: str) -> "subprocess.Popen[bytes]":
@@ -52,22 +58,27 @@ def test_run_that_is_killed_at_random_goes_on_and_loses_no_completed_row(tmp_pat
     for _ in range(3):
         run = start(*arguments)
         _until_something_is_there(killed / "journal.jsonl", len(kept))
-        time.sleep(rng.uniform(0.0, 2.0))
+        time.sleep(rng.uniform(0.0, 1.0))
         os.kill(run.pid, signal.SIGKILL)
         run.wait(20)
         lines = (killed / "journal.jsonl").read_text().splitlines()
         done = [line for line in lines if '"record": "outcome"' in line and line.endswith("}")]
         assert kept == done[: len(kept)]
         kept = done
-        arguments = ["--resume", str(killed)]
+        arguments = [f"--resume={killed}"]
         if read(killed / "journal.jsonl").complete:
             break
 
     if not read(killed / "journal.jsonl").complete:
-        assert 0 == start("--resume", str(killed)).wait(180)
+        assert 0 == start(f"--resume={killed}").wait(180)
+
+    if not (killed / "report.md").exists():  # it died between its last record and its report
+        render([killed / "journal.jsonl"], killed)
 
     assert shape(whole) == shape(killed)
-    outcomes = [(c.id, o["process"]) for c, o in read(killed / "journal.jsonl").outcomes]
+    outcomes = [
+        (c.id, o["process"], o["visit"]) for c, o in read(killed / "journal.jsonl").outcomes
+    ]
     assert len(set(outcomes)) == len(outcomes)  # nothing was measured twice
     reports = [_without_samples((d / "report.md").read_text()) for d in (whole, killed)]
     assert reports[0] == reports[1]
@@ -103,13 +114,13 @@ def test_what_failed_is_tried_again_on_demand(tmp_path: Path) -> None:
         "    return mlp_numpy.forward(*a, **k)\n"
     )
     run = tmp_path / "run"
-    options = ["--layers", "6-4-3", "--batch-size", "4", "--implementation", str(mine)]
+    options = [*OPTIONS[:4], "--batch-size=4", f"--implementation={mine}"]
 
     first = pytest_run("--benchmark", *options, "--output", str(run))
     before = read(run / "journal.jsonl")
-    nothing = pytest_run("--benchmark", "--resume", str(run))
+    nothing = pytest_run("--benchmark", f"--resume={run}")
     switch.write_text("")
-    second = pytest_run("--benchmark", "--resume", str(run), "--retry-failed")
+    second = pytest_run("--benchmark", f"--resume={run}", "--retry-failed")
     after = read(run / "journal.jsonl")
 
     assert 1 == first.returncode and "out_of_memory: MemoryError: no room" in first.stdout
@@ -124,26 +135,27 @@ def test_what_failed_is_tried_again_on_demand(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--resume", "nowhere"], "--resume nowhere: no such run; give its directory"),
-        (["--resume", "RUN", "--preset", "hello"], "--preset: a resumed run keeps the options"),
+        (["--resume=nowhere"], "--resume nowhere: no such run; give its directory"),
+        (["--resume=RUN", "--preset", "hello"], "--preset: a resumed run keeps the options"),
         (["--retry-failed"], "--retry-failed goes with --resume RUN"),
-        (["--resume", "RUN"], "it is of another machine (fingerprint"),
-        (["--resume", "OLD"], "the journal does not say how to go on"),
-        (["--resume", "TEXT"], "not a samegrad journal"),
+        (["--resume=RUN"], "it is of another machine (fingerprint"),
+        (["--resume=OLD"], "the journal does not say how to go on"),
+        (["--resume=TEXT"], "not a samegrad journal"),
     ],
 )
 def test_run_that_cannot_go_on_says_why(arguments: list[str], message: str, tmp_path: Path) -> None:
     """In one line, before anything is measured."""
     example = ROOT / "reports" / "results" / "differentiation" / "journal.jsonl"
     lines = example.read_text().splitlines()
-    for name in ("RUN", "OLD", "TEXT"):
+    made = ("RUN", "OLD", "TEXT")
+    for name in made:
         (tmp_path / name).mkdir()
     other = '"settings": {"seconds": 9, "block_seconds": 0.1}, "options": {}, "fingerprint": "x", '
     run = lines[0].replace('"fingerprint":', other + '"was":')
     (tmp_path / "RUN" / "journal.jsonl").write_text("\n".join([run, *lines[1:]]))
     (tmp_path / "OLD" / "journal.jsonl").write_text("\n".join(_schema_1(lines)))
     (tmp_path / "TEXT" / "journal.jsonl").write_text("hello\n")
-    given = [str(tmp_path / a) if a in ("RUN", "OLD", "TEXT") else a for a in arguments]
+    given = [a.replace("=", f"={tmp_path}/") if a[9:] in made else a for a in arguments]
 
     done = pytest_run("--benchmark", *given)
 
@@ -161,18 +173,68 @@ def _schema_1(lines: list[str]) -> list[str]:
     return [json.dumps(run | {"schema": 1}), *lines[1:]]
 
 
+class Interrupts(Progress):
+    """Ctrl-C after so many steps."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def done(self, seconds: float) -> None:
+        """One of them."""
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def test_processes_and_ceilings_of_an_interrupted_run_are_made_up_for(tmp_path: Path) -> None:
+    """Three processes, interrupted in the second: each case has three samples in the end."""
+    cases = [
+        Case(Problem("own", MLPSpec((6, 4, 3)), 4, 64), operation, "numpy")
+        for operation in ("forward", "loss_and_grad", "train_step")
+    ]
+    probe = Probe("numpy", "numpy", products=True, pilots={"cpu": Pilot(1e-4, 0.0, 1e9, 1.0)})
+
+    def run(progress: Progress, resume: Any = None) -> runner.Run:
+        planned = Plan(cases, processes=3, block_seconds=0.01)
+        settings = Settings(None, 0.01, 0.0)
+        return runner.Run(
+            planned,
+            {"numpy": probe},
+            tmp_path / "run",
+            settings,
+            interpreters={},
+            progress=progress,
+            about={},
+            resume=resume,
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Interrupts(5)).execute()
+    partial = read(tmp_path / "run" / "journal.jsonl")
+    run(Progress(), partial).execute()
+
+    whole = read(tmp_path / "run" / "journal.jsonl")
+    assert not partial.complete or not [r for r in results.rows(partial) if r.status != "ok"]
+    assert whole.complete
+    assert [3, 3, 3] == [len(row.process_medians) for row in results.rows(whole)]
+    first = [(c.id, o["process"]) for c, o in whole.outcomes if o["visit"] == 0]
+    assert 9 == len(first) == len(set(first))
+    looked = {r["process"] for r in whole.ceilings if r["implementation"] == "numpy"}
+    assert {0, 1, 2} == looked
+
+
 def test_other_code_is_not_resumed(tmp_path: Path) -> None:
     """The samples would be of two programs."""
     mine = tmp_path / "mine.py"
     mine.write_text("from implementations.mlp_numpy import *\n")
-    options = ["--layers", "6-4-3", "--batch-size", "4", "--implementation", str(mine)]
+    options = [*OPTIONS[:4], "--batch-size=4", f"--implementation={mine}"]
     assert 0 == pytest_run("--benchmark", *options, "--output", str(tmp_path / "run")).returncode
     path = tmp_path / "run" / "journal.jsonl"
     lines = path.read_text().splitlines()
     path.write_text("\n".join(line for line in lines if "run_complete" not in line) + "\n")
     mine.write_text("from implementations.mlp_numpy import *\n# faster\n")
 
-    done = pytest_run("--benchmark", "--resume", str(tmp_path / "run"))
+    done = pytest_run("--benchmark", f"--resume={tmp_path / 'run'}")
 
     assert 4 == done.returncode
     assert "the code of mine has changed since the run began" in done.stderr
@@ -226,7 +288,7 @@ def test_record_that_does_not_fit_on_the_disk_is_said_and_leaves_whole_lines(
         [sys.executable, "-c", code, str(path)], cwd=ROOT, capture_output=True, text=True
     )
 
-    assert "File too large; 0 outcomes are saved: make room, then pytest --benchmark --resume" in (
+    assert "File too large; 0 outcomes are saved: make room, then pytest --benchmark --resume=" in (
         done.stdout
     )
     assert [] == read(path).warnings
@@ -273,12 +335,6 @@ def test_larger_sizes_of_what_timed_out_are_skipped(
         "    if len(X) >= 8:\n        time.sleep(600)\n"
         "    return mlp_numpy.train_step(spec, params, state, X, *rest)\n"
     )
-    from benchmarks.cases import Case, Problem
-    from benchmarks.plan import Pilot, Plan, Settings
-    from benchmarks.probes import Probe
-    from benchmarks.progress import Progress
-    from implementations import MLPSpec
-
     cases = [
         Case(Problem("own", MLPSpec((6, 4, 3)), batch, 128), operation, "mine")
         for batch in (4, 8, 16)
