@@ -121,3 +121,48 @@ def test_what_is_gated_covers_every_gradient() -> None:
     assert gated["forward"] == ("loss_and_grad", "forward")
     assert gated["loss_and_grad"] == ("loss_and_grad",)
     assert gated["train_step"] == gated["epoch"] == ("train_step",)
+
+
+def test_contracts_of_arithmetic_are_rows_of_their_own() -> None:
+    """tf32 and bfloat16 are float32 networks, in processes of their own."""
+    lines = PRESETS["hello"].lines
+
+    found = expand(lines, Worker("torch", "cuda"), (*BOTH, "tf32"), ("float32", "tf32"))
+
+    assert {("float32", "ieee"), ("float32", "tf32")} == {
+        (c.problem.spec.dtype, c.precision) for c in found
+    }
+    assert {"float32", "tf32"} == {c.arithmetic for c in found}
+    assert len({c.id for c in found}) == len(found)
+    assert len({c.worker for c in found}) == 2
+
+
+def test_thread_counts_and_kernels_are_rows_of_their_own() -> None:
+    """Each with a name of its own, a process of its own, and a group per thread count."""
+    problem = Problem("x", MLPSpec((3, 2)), 4, 16)
+    found = [
+        Case(problem, "forward", "numpy"),
+        Case(problem, "forward", "numpy", threads="1"),
+        Case(problem, "forward", "numpy", kernel="SkylakeX"),
+    ]
+
+    assert [
+        "x-forward-batch4-float32-numpy-cpu",
+        "x-forward-batch4-float32-numpy-cpu-1_thread",
+        "x-forward-batch4-float32-numpy+SkylakeX-cpu",
+    ] == [case.id for case in found]
+    assert 3 == len({case.worker for case in found})
+    assert found[0].group == found[2].group != found[1].group
+
+
+def test_larger_size_of_a_series() -> None:
+    """A larger batch or a larger width, all else equal; nothing else."""
+    small = Case(Problem("width16", MLPSpec((784, 16, 16, 10)), 128, 60), "train_step", "numpy")
+    wide = Problem("width64", MLPSpec((784, 64, 64, 10)), 128, 60)
+    other = Problem("mnist", MLPSpec((784, 128, 64, 10)), 128, 60)
+
+    assert Case(wide, "train_step", "numpy").larger_than(small)
+    assert not small.larger_than(Case(wide, "train_step", "numpy"))
+    assert not Case(wide, "forward", "numpy").larger_than(small)
+    assert not Case(wide, "train_step", "jax").larger_than(small)
+    assert not Case(other, "train_step", "numpy").larger_than(small)

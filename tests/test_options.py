@@ -34,6 +34,12 @@ from benchmarks.options import parse
         ({"implementation": "./nothing.py"}, "no such file"),
         ({"implementation": ""}, "--implementation '' is not accepted"),
         (
+            {"threads": "0"},
+            "--threads '0' is not accepted; give whole numbers >= 1 or 'all' joined by ','",
+        ),
+        ({"threads": "100000"}, "--threads 100000: there are "),
+        ({"threads": "1,,all"}, "--threads '1,,all' is not accepted; give names joined by ','"),
+        (
             {"dtype": "float16"},
             "--dtype 'float16' is not known; accepted: float64, float32, tf32, bfloat16",
         ),
@@ -77,3 +83,21 @@ def test_lists_are_split_and_doubles_dropped(tmp_path: Path) -> None:
 
     assert ("numpy", str(mine)) == options.implementations
     assert ("cpu", "cuda") == options.devices
+
+
+def test_threads_are_each_taken_once() -> None:
+    """One, written twice, is one; without the option those of the preset."""
+    assert ("1", "all") == parse(threads="1,01,all").threads
+    assert ("all",) == parse().threads
+    assert ("1", "all") == parse(preset="full").threads
+
+
+def test_options_are_kept_as_they_mean_the_same_from_any_folder(tmp_path: Path) -> None:
+    """For --resume."""
+    mine = tmp_path / "mine.py"
+    mine.write_text("")
+
+    given = parse(implementation=f"numpy,{mine}", threads="1", output="x").given
+
+    assert {"preset": "standard", "implementation": f"numpy,{mine}", "threads": "1"} == given
+    assert parse(**given).implementations == ("numpy", str(mine))
