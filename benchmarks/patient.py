@@ -37,9 +37,21 @@ def answer(request: dict[str, Any], send: Any) -> None:
             "denormals": _denormals(implementation),
             "devices": list(devices),
             "facts": facts,
-            "default_float32": facts.get("float32 products by default"),
+            "tf32_times": _tf32_times(implementation),
         }
     )
+
+
+def _tf32_times(implementation: Any) -> float | None:
+    """How many times as fast products in TF32 are on a GPU that has them."""
+    if "cuda" not in implementation.devices() or not hasattr(implementation, "precision"):
+        return None
+    ieee = ceilings.gemm(implementation, "cuda", "float32")
+    try:
+        with implementation.precision("tf32"):
+            return ceilings.gemm(implementation, "cuda", "float32") / ieee
+    except NotImplementedError:
+        return None
 
 
 def _step(implementation: Any) -> float:
@@ -54,7 +66,7 @@ def _step(implementation: Any) -> float:
     return timer.measure(work, timer.CPU_BLOCK_NS, 2e8).per_call_ns / 1e9
 
 
-def _denormals(implementation: Any) -> float | None:
+def _denormals(implementation: Any) -> float:
     """How many times as long a forward pass takes whose numbers are all denormal."""
     spec = MLPSpec((256, 256), "identity", bias=False)
     times = []

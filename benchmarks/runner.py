@@ -33,6 +33,7 @@ from implementations import isolation, registry
 CASE_SECONDS = 60.0  # for one case, besides ten times what it should take
 CEILING_SECONDS = 120.0
 CEILINGS_COST = 2.0  # seconds per worker, parts of calls included, once all is compiled
+MEMORY_OF = ("train_step", "resident", "ieee")  # what peak memory is measured of
 LOADED = 0.2  # of a compilation's time is spent again where its result is found on the disk
 
 
@@ -200,15 +201,14 @@ class Run:
         look = look or self._looks_at_ceilings(process)
         while waiting or (look and _is_idiom(setup.implementation)):
             current: Case | None = None
-            at_ceilings, answered = False, False
+            at_ceilings = False
             by_id = {case.id: case for case in waiting}
             paused = time.monotonic()
 
             def on_message(
                 message: dict[str, Any], by_id: Mapping[str, Case] = by_id
             ) -> float | None:
-                nonlocal current, at_ceilings, answered, paused
-                answered = True
+                nonlocal current, at_ceilings, paused
                 if at_ceilings and "ceiling" not in message:
                     self.extra += time.monotonic() - paused
                     at_ceilings = False
@@ -298,17 +298,16 @@ class Run:
         for setup in sorted(workers):
             if (*setup[:3], setup.kernel) not in measured and _is_idiom(setup.implementation):
                 self._process(setup, [], last, scratch, "before")
-        for row in results.rows(self.journal):
-            if row.status == "rejected" and row.case.id not in self.failed:
-                for setup in sorted(workers):
-                    if setup[1:4] == row.case.worker[1:4] and _is_idiom(setup.implementation):
-                        self._process(setup, [], last, scratch, "before")
-                return
+        found = {row.case.id: row.status for row in results.rows(self.journal)}
+        too_fast = {c.worker[1:4] for c in self._running if found[c.id] == "rejected"}
+        for setup in sorted(workers):
+            if setup[1:4] in too_fast and _is_idiom(setup.implementation):
+                self._process(setup, [], last, scratch, "before")
 
     def _memory(self, scratch: Path) -> None:
         """The peak memory of each training step, in a process that does nothing else."""
         for case in self._running if self.settings.memory else ():
-            if case.operation != "train_step" or case.transfer != "resident":
+            if (case.operation, case.transfer, case.precision) != MEMORY_OF:
                 continue
             if case.id in self.journal.memory:
                 continue

@@ -216,6 +216,7 @@ def measure(
     budget_ns: float,
     clock: Clock = time.perf_counter_ns,
     least: int = 3,
+    seen_ns: int = 0,
 ) -> Blocks:
     """Calibrate, then time as many blocks as the budget allows, but a long call once only.
 
@@ -226,6 +227,7 @@ def measure(
         target_ns: shortest block.
         budget_ns: time for the timed blocks.
         least: so many blocks of a call that is not long, whatever the budget.
+        seen_ns: what an earlier call took, if one was seen: a call that is long twice is long.
     """
     found = Blocks()
     wanted = 1
@@ -234,7 +236,7 @@ def measure(
         if found.elapsed_ns[-1] < LONG * target_ns:  # short, or long once by accident
             wanted, found = least, Blocks(calibrate(work, target_ns, clock))
             break
-        if found.elapsed_ns[-1] > CERTAINLY_LONG * target_ns:
+        if found.elapsed_ns[-1] > CERTAINLY_LONG * target_ns or seen_ns >= LONG * target_ns:
             break
     return _fill(work, found, wanted, budget_ns, clock)
 
@@ -242,8 +244,8 @@ def measure(
 def again(
     work: Work, calls: int, budget_ns: float, clock: Clock = time.perf_counter_ns, least: int = 1
 ) -> Blocks:
-    """More blocks of as many calls, after one that is not counted: a later visit to a case."""
-    block(work, calls, clock)
+    """More blocks of as many calls, after a short one that is not counted: a later visit."""
+    block(work, max(1, calls // 5), clock)  # fills the caches
     return _fill(work, Blocks(calls), least, budget_ns, clock)
 
 

@@ -7,7 +7,7 @@ a wrong sign does not hide behind a large one. Nothing agrees by default: no ten
 exception or a missing result is a disagreement.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -168,6 +168,11 @@ def judge(
             tolerance=turned,
         ).tensors
     return Comparison(checks)
+
+
+def rounds(tensors: Iterable[TensorCheck]) -> bool:
+    """Whether some error is far above IEEE float32's: fewer digits were really used."""
+    return max((t.error or 0.0 for t in tensors), default=0.0) > BOUNDS["float32"]
 
 
 def in_more_digits(reference: Tree, actual: Tree, before: Tree = None) -> float | None:

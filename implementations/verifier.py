@@ -13,13 +13,13 @@ from typing import Any
 
 from implementations import child, diagnosis, isolation, problems, reference, registry
 from implementations.comparison import (
-    BOUNDS,
     PRECISIONS,
     Comparison,
     TensorCheck,
     as_float64,
     bound,
     judge,
+    rounds,
 )
 from implementations.diagnosis import Attempt
 from implementations.interface import Tree
@@ -133,18 +133,14 @@ def verify(name: str, options: Options) -> Report:
         report.diagnosis = _diagnose(name, options, outcomes)
     elif not any("grads" in outcome.results for outcome in outcomes):
         report.reason = "nothing could be checked: no problem gave a gradient"
-    elif options.precision != "ieee" and not _rounds_like_it(outcomes):
+    elif options.precision != "ieee" and not rounds(
+        tensor for outcome in outcomes for tensor in outcome.comparison.tensors
+    ):
         report.verdict = "unavailable"
         report.reason = f"precision {options.precision} has no effect: products are IEEE float32"
     else:
         report.verdict = "agrees"
     return report
-
-
-def _rounds_like_it(outcomes: Sequence[Outcome]) -> bool:
-    """Whether some error is far above IEEE float32's: the precision was really used."""
-    errors = [tensor.error or 0.0 for o in outcomes for tensor in o.comparison.tensors]
-    return max(errors, default=0.0) > BOUNDS["float32"]
 
 
 def run(

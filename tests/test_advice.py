@@ -77,17 +77,18 @@ def test_gpu_that_a_framework_does_not_see_is_found() -> None:
     assert [f"{name} does not see the GPU (NVIDIA X)" for name in ("torch", "jax")] == titles
 
 
-def test_different_defaults_of_float32_and_slow_denormals_are_notes() -> None:
+def test_tf32_and_slow_denormals_are_notes() -> None:
     """They are so, and cannot be mended: no problem, no exit status."""
     found = facts("nothing_wrong") | {"gpu": "NVIDIA X", "denormals": {"numpy": 30.0}}
-    for name, default in (("torch", "IEEE float32"), ("jax", "TF32")):
+    for name, times in (("torch", 6.0), ("jax", 5.5)):
         found["libraries"][name]["devices"] = ["cpu", "cuda"]
-        found["libraries"][name]["default_float32"] = default
+        found["libraries"][name]["tf32_times"] = times
 
     notes = advice.findings(found)
 
     assert ["note", "note"] == [finding.level for finding in notes]
-    assert "jax: TF32" in notes[0].effect and "30.0 times as long" in notes[1].effect
+    assert "6.0 times as fast in torch" in notes[0].effect
+    assert "30.0 times as long" in notes[1].effect
 
 
 def test_unknown_facts_are_no_findings() -> None:
