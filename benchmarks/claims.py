@@ -102,11 +102,12 @@ def injected_delay(
 
 def linearity(work: Work, clock: Clock) -> Claim:
     """k, 2k and 4k chained steps lie on a line through zero."""
-    calls = timer.calibrate(work, 4 * timer.CPU_BLOCK_NS, clock)
+    calls = timer.calibrate(work, timer.CPU_BLOCK_NS, clock)
     counts = [calls, 2 * calls, 4 * calls]
     # The least of some blocks: what a neighbour adds is no property of the clock.
     times = [
-        min(timer.block(work, count, clock).elapsed_ns for _ in range(BLOCKS)) for count in counts
+        min(timer.block(work, count, clock).elapsed_ns for _ in range(2 * BLOCKS))
+        for count in counts
     ]
     slope = sum(n * t for n, t in zip(counts, times, strict=True)) / sum(n * n for n in counts)
     mean = statistics.fmean(times)

@@ -181,13 +181,16 @@ def by_process(records: Sequence[Record]) -> list[list[Record]]:
 def flags(processes: Sequence[Sequence[Record]], medians: Sequence[float]) -> Iterable[str]:
     """Why a number is to be taken with care, one line each."""
     records = [record for visits in processes for record in visits]
-    blocks = [[ns for record in visits for ns in record["elapsed_ns"]] for visits in processes]
+    blocks = [min(visits, key=_visit)["elapsed_ns"] for visits in processes]
     spread = statistics.median(map(_spread, blocks))
     if spread > SPREAD:
         yield f"blocks differ: IQR is {100 * spread:.0f} % of the median"
     between = max(medians) / min(medians) - 1
     if between > BETWEEN:
         yield f"processes differ by {100 * between:.0f} %"
+    visits = statistics.median(max(map(_visit, p)) / min(map(_visit, p)) - 1 for p in processes)
+    if visits > BETWEEN:
+        yield f"visits of a process differ by {100 * visits:.0f} %, the least disturbed counts"
     halves = statistics.median(map(_drift, blocks))
     if halves > HALVES:
         yield f"first and second half of the blocks differ by {100 * halves:.0f} %"
@@ -219,13 +222,15 @@ def _drift(elapsed: Sequence[int]) -> float:
 
 
 def process_median(visits: Sequence[Record]) -> float:
-    """Seconds per call in one process: the median of its visits' median blocks.
+    """Seconds per call in one process: the median block of its least disturbed visit.
 
-    A burst of others' work disturbs a visit as a whole, and one visit of three does not count.
+    Others' work comes in bursts that are longer than a visit, and it only ever adds time.
     """
-    return statistics.median(
-        statistics.median(record["elapsed_ns"]) / record["calls"] / 1e9 for record in visits
-    )
+    return min(_visit(record) for record in visits)
+
+
+def _visit(record: Record) -> float:
+    return statistics.median(record["elapsed_ns"]) / record["calls"] / 1e9
 
 
 def failures(found: Iterable[Row]) -> list[Row]:
@@ -241,7 +246,7 @@ def incomparable(old: Row, new: Row, old_run: Record, new_run: Record) -> str:
     for what, a, b in (
         ("machine", old_run["fingerprint"], new_run["fingerprint"]),
         ("code", old.code, new.code),
-        ("inputs", old.inputs, new.inputs),
+        ("input data", old.inputs, new.inputs),
     ):
         if "unknown" in (a, b):
             return f"its {what} is not known"

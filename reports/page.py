@@ -28,7 +28,8 @@ INCLUDES = (
     "Not included: start of the process, imports, the first call (compilation; a column of its "
     "own), warm-up, placing data on the device (resident rows; end-to-end rows include it).",
     "Each implementation runs in fresh processes of its own, in an order drawn anew each round; "
-    "the value is the median block of a process, averaged over processes on a log scale, with "
+    "each case is visited three times in a process. The value of a process is the median block of "
+    "its least disturbed visit, averaged over processes on a log scale, with "
     "a 95 % Student t interval from 5 processes up.",
     "GFLOP/s count matrix products only: 2 operations per weight and example forward, twice "
     "that backward, less the first layer's input gradient. The ceiling is the best matrix product "

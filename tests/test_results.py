@@ -14,7 +14,7 @@ import pytest
 from benchmarks import cases, results
 from benchmarks.cases import Case, Problem
 from benchmarks.environment import ROOT
-from benchmarks.journal import JournalWriter, NotAJournalError
+from benchmarks.journal import Journal, JournalWriter, NotAJournalError
 from benchmarks.journal import read as read_journal
 from benchmarks.schema import FAILED
 from implementations import MLPSpec
@@ -199,3 +199,54 @@ def test_two_runs_never_share_a_journal(tmp_path: Path) -> None:
         pytest.raises(FileExistsError),
     ):
         JournalWriter(tmp_path / "journal.jsonl")
+
+
+def test_least_disturbed_visit_of_a_process_counts() -> None:
+    """Its median block; what the others took longer is a mark."""
+    journal = Journal(run_record())
+    for record in (plan_record(CASE), ok(0, 1500), ok(0, 1000, visit=1), ok(0, 2000, visit=2)):
+        journal.add(record)
+
+    (row,) = results.rows(journal)
+
+    assert ((1e-6,), 9) == (row.process_medians, row.blocks)
+    assert any("visits of a process differ by 100 %" in flag for flag in row.flags)
+
+
+@pytest.mark.parametrize(
+    ("records", "mark"),
+    [
+        ([ok(p, elapsed_ns=1000 + 60 * p) for p in range(2)], "processes differ by 6 %"),
+        ([ok(0, elapsed_ns=1, calls=1) | {"elapsed_ns": [10, 10, 13, 14]}], "IQR is 3"),
+        ([ok(0) | {"elapsed_ns": [100, 100, 103, 103]}], "first and second half"),
+        ([ok(0, steal=0.03)], "3 % of the time taken by the hypervisor"),
+        ([ok(0, pressure=0.2)], "20 % of the time waited for a core"),
+        ([ok(0, event_ns=[5000] * 3)], "the GPU's own clock counts 50 % of the time"),
+        ([ok(p) for p in range(5)], ""),
+    ],
+)
+def test_number_is_marked_with_what_disturbed_it(records: list[Any], mark: str) -> None:
+    """And a clean one is not."""
+    journal = Journal(run_record())
+    for record in (plan_record(CASE), *records):
+        journal.add(record)
+
+    (row,) = results.rows(journal)
+
+    assert "ok" == row.status
+    assert any(mark in flag for flag in row.flags) if mark else () == row.flags
+
+
+def test_rows_of_different_code_machine_or_inputs_are_never_compared() -> None:
+    """With the reason; unknown is not equal."""
+    row = results.Row(CASE, "ok", "", (1e-6,), code="aa", inputs="ii")
+    run = {"fingerprint": "f"}
+
+    assert "" == results.incomparable(row, row, run, run)
+    assert "its code differs (aa, bb)" == results.incomparable(
+        row, replace(row, code="bb"), run, run
+    )
+    assert "its machine differs (f, g)" == results.incomparable(row, row, run, {"fingerprint": "g"})
+    assert "its input data is not known" == results.incomparable(
+        row, replace(row, inputs="unknown"), run, run
+    )
