@@ -19,7 +19,7 @@ SLOW_FIRST_NS, SLOW_FIRST_SHARE = 300_000_000, 0.02
 LEAST_R2 = 0.999
 OTHER_CLOCK_SHARE = 0.05
 QUIET = 0.03  # processes of the same program that differ by more are disturbed
-BLOCKS = 9
+TURNS = 21  # of what is measured in turns
 
 
 @dataclass(frozen=True)
@@ -81,17 +81,18 @@ def injected_delay(
     step: Callable[[], Any], wait: Callable[[int], None], delay: int, clock: Clock
 ) -> Claim:
     """A delay put into a step raises its median by itself."""
-    plain, longer = [], []
     calls = timer.calibrate(work_of(step), timer.CPU_BLOCK_NS, clock)
 
     def lengthened() -> Any:
         wait(delay)
         return step()
 
-    for _ in range(BLOCKS):  # in turns, so that both see the same machine
+    plain, grown_by = [], []
+    for _ in range(TURNS):  # in turns, so that both see the same machine
         plain.append(timer.block(work_of(step), calls, clock).elapsed_ns / calls)
-        longer.append(timer.block(work_of(lengthened), calls, clock).elapsed_ns / calls)
-    grown = statistics.median(longer) - statistics.median(plain)
+        longer = timer.block(work_of(lengthened), calls, clock).elapsed_ns / calls
+        grown_by.append(longer - plain[-1])
+    grown = statistics.median(grown_by)
     return Claim(
         f"a delay of {_ns(delay)} inside a step of {_ns(statistics.median(plain))} shows",
         f"{100 * INJECTED_SHARE:.0f} % off",
@@ -104,11 +105,9 @@ def linearity(work: Work, clock: Clock) -> Claim:
     """k, 2k and 4k chained steps lie on a line through zero."""
     calls = timer.calibrate(work, timer.CPU_BLOCK_NS, clock)
     counts = [calls, 2 * calls, 4 * calls]
-    # The least of some blocks: what a neighbour adds is no property of the clock.
-    times = [
-        min(timer.block(work, count, clock).elapsed_ns for _ in range(2 * BLOCKS))
-        for count in counts
-    ]
+    # In turns, and the least of each: what a neighbour adds is no property of the clock.
+    turns = [[timer.block(work, count, clock).elapsed_ns for count in counts] for _ in range(TURNS)]
+    times = [min(column) for column in zip(*turns, strict=True)]
     slope = sum(n * t for n, t in zip(counts, times, strict=True)) / sum(n * n for n in counts)
     mean = statistics.fmean(times)
     off = sum((t - slope * n) ** 2 for n, t in zip(counts, times, strict=True))

@@ -29,7 +29,7 @@ BUSY_SLACK = 0.1  # cores beyond the threads that were asked for: the interprete
 TICK_NS = 10_000_000  # the CPU time of threads on other cores is known up to a tick of the system
 # A call that grows and grows has no time: of so many parts of the blocks each takes longer than the
 # one before, to this factor in all. Noise does that to a few blocks in a row, not to ten.
-TREND_PARTS, TREND = 5, 2.0
+TREND_PARTS, TREND = 5, 4.0
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Blocks:
                 statistics.median(self.elapsed_ns[i * size : (i + 1) * size])
                 for i in range(TREND_PARTS)
             ]
-            if parts == sorted(parts) and parts[-1] > TREND * parts[0]:
+            if parts == sorted(set(parts)) and parts[-1] > TREND * parts[0]:
                 return "not_converged", (
                     "the blocks take longer and longer, "
                     f"{parts[-1] / parts[0]:.1f} times in all: there is no time per call"

@@ -51,6 +51,7 @@ def test_wheel_has_the_packages_and_never_the_tests(installed: Path) -> None:
     assert "tests" not in found and "conftest.py" not in found
     assert (installed / "reports" / "page.html").exists()
     assert (installed / "benchmarks" / "installed.ini").exists()
+    assert (installed / "benchmarks" / "saboteurs" / "no_op.py").exists()  # selftest runs them
     (info,) = installed.glob("*.dist-info")
     assert "samegrad = samegrad:main" in (info / "entry_points.txt").read_text()
 
@@ -69,6 +70,15 @@ def samegrad(installed: Path, folder: Path, *arguments: str) -> Any:
         text=True,
         check=False,
     )
+
+
+@pytest.mark.parametrize("command", ["doctor", "selftest"])
+def test_other_commands_are_reached(installed: Path, tmp_path: Path, command: str) -> None:
+    """With the name under which they were called."""
+    done = samegrad(installed, tmp_path, command, "--loud")
+
+    assert 2 == done.returncode
+    assert f"usage: samegrad {command}" in done.stderr
 
 
 def test_command_works_beside_folders_of_the_same_names(installed: Path, tmp_path: Path) -> None:

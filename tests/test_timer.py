@@ -242,9 +242,9 @@ def test_interruption_in_an_only_block_is_no_missing_wait() -> None:
             ("rejected", "1.50 cores were busy with 1 thread: other threads"),
         ),
         (
-            Blocks(1, [MS * n for n in (10, 11, 13, 14, 16, 17, 18, 19, 22, 23)], [0] * 10),
+            Blocks(1, [MS * n for n in (10, 11, 13, 14, 20, 22, 30, 31, 43, 44)], [0] * 10),
             None,
-            ("not_converged", "the blocks take longer and longer, 2.1 times in all"),
+            ("not_converged", "the blocks take longer and longer, 4.1 times in all"),
         ),
     ],
 )
@@ -267,7 +267,7 @@ def test_blocks_that_measure_something_else_are_refused(
         (Blocks(1, [5 * MS] * 3, [0] * 3, busy_ns=[7 * MS] * 3), 1),
         (Blocks(1, [100 * MS] * 3, [0] * 3, busy_ns=[300 * MS] * 3), None),
         (Blocks(1, [MS * n for n in (10, 12, 14, 16, 18, 30)], [0] * 6), None),
-        (Blocks(1, [MS * n for n in (10, 10, 13, 14, 12, 12, 18, 19, 30, 30)], [0] * 10), None),
+        (Blocks(1, [MS * n for n in (10, 10, 13, 14, 12, 12, 18, 19, 80, 80)], [0] * 10), None),
         (Blocks(1, [MS * n for n in (10, 11, 12, 13, 14, 15, 16, 17, 18, 19)], [0] * 10), None),
     ],
 )
