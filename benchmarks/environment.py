@@ -4,6 +4,9 @@ What cannot be read is "unknown". A fingerprint is a hash of what makes two mach
 machines for a benchmark; it is part of every row's key when journals are merged.
 """
 
+import contextlib
+import ctypes
+import gc
 import hashlib
 import importlib.metadata
 import json
@@ -224,8 +227,12 @@ def interference(before: Moment, after: Moment) -> dict[str, float]:
 def reset_peak_memory() -> int | None:
     """Forget this process's peak memory; the resident bytes now, None where there is no such way.
 
-    Not ru_maxrss: a child inherits its parent's.
+    Not ru_maxrss: a child inherits its parent's. What was freed goes back to the system first, or
+    the next call would take it without being seen to.
     """
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

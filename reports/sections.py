@@ -204,8 +204,12 @@ def apart(ok: pd.DataFrame, many: bool) -> pd.DataFrame:
 
 
 def bytes_text(value: float) -> str:
-    """In MiB; empty for none."""
-    return f"{tables.digits(value / 2**20)} MiB" if math.isfinite(value) else ""
+    """In KiB or MiB; empty for none."""
+    if not math.isfinite(value):
+        return ""
+    if value < 2**20:
+        return f"{value / 2**10:.0f} KiB"
+    return f"{tables.digits(value / 2**20)} MiB"
 
 
 def break_even(rows: pd.DataFrame, many: bool) -> pd.DataFrame:
