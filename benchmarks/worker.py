@@ -16,6 +16,7 @@ from benchmarks import cases, ceilings, environment, inputs, pilot
 from benchmarks.bench import VISITS, Bench
 from benchmarks.cases import Case, Problem, Worker
 from implementations import isolation, registry
+from implementations.child import precision
 from implementations.interface import Implementation
 
 Message = dict[str, Any]
@@ -88,11 +89,9 @@ def probe(request: Message, send: Send) -> None:
             )
 
 
-def _has(implementation: Any, precision: str) -> bool:
-    if not hasattr(implementation, "precision"):
-        return False
+def _has(implementation: Implementation, name: str) -> bool:
     try:
-        with implementation.precision(precision):
+        with precision(implementation, name):
             return True
     except NotImplementedError:
         return False
@@ -133,9 +132,7 @@ def measure(request: Message, send: Send) -> None:
     implementation = registry.load(request["implementation"])
     setup = Worker(*(request[name] for name in Worker._fields))
     wish = "" if setup.precision == "ieee" else setup.precision
-    with contextlib.ExitStack() as stack:
-        if wish:
-            stack.enter_context(_precision(implementation, wish))
+    with precision(implementation, setup.precision):
         bench = Bench(implementation, request)
 
         def show_ceilings() -> dict[str, float]:
@@ -163,12 +160,6 @@ def measure(request: Message, send: Send) -> None:
                     del bench.calls[case.id]
         if request["ceilings"] == "after":
             show_ceilings()
-
-
-def _precision(implementation: Any, name: str) -> Any:
-    if not hasattr(implementation, "precision"):
-        raise NotImplementedError(f"it has no precision {name}")
-    return implementation.precision(name)
 
 
 def _one(case: Case, visit: int, look: Callable[[Case], Message], send: Send) -> bool:
