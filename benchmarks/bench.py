@@ -219,18 +219,32 @@ class Bench:
         bounds: dict[str, float] | None = None
         if self.precision != "ieee":
             bounds = {spec.dtype: PRECISIONS[self.precision]}
-        verdict = comparison.judge(spec, reference, named, accuracy, bounds)
+        before = self.here.given.params if "updated" in named else _zeros(reference.grads)
+        tree = next((key for key in ("grads", "updated") if key in named), None)
+        if self.precision == "ieee":
+            verdict = comparison.judge(spec, reference, named, accuracy)
+        else:
+            held = {key: found for key, found in named.items() if key != tree}
+            verdict = comparison.judge(spec, reference, held, accuracy, bounds)
+            if tree is not None:
+                verdict = Comparison(
+                    verdict.tensors
+                    + comparison.in_norm(
+                        getattr(reference, tree),
+                        named[tree],
+                        before,
+                        spec.dtype,
+                        self.precision,
+                        "d{}" if tree == "grads" else "{} after a step",
+                    ).tensors
+                )
         if not self.thorough or not verdict.agrees:
             return verdict
         if self.here.given.other is not None and first_ns < OTHER_BATCH_NS:
             verdict = Comparison(verdict.tensors + self._other(operation, bounds))
         share = None
-        if self.precision == "ieee":
-            ref = {"grads": reference.grads, "updated": reference.updated}
-            name = next((key for key in ref if key in named), None)
-            if name is not None:
-                before = self.here.given.params if name == "updated" else _zeros(reference.grads)
-                share = comparison.in_more_digits(ref[name], named[name], before)
+        if self.precision == "ieee" and tree is not None:
+            share = comparison.in_more_digits(getattr(reference, tree), named[tree], before)
         if share is not None:
             reason = f"computed in more digits than {spec.dtype}: {100 * share:.0f} % of its "
             reason += "entries are correctly rounded"

@@ -20,6 +20,10 @@ BOUNDS = {"float32": 1e-5, "float64": 1e-12}
 # 25 times the rounding of a product in TF32 (2^-11) and in bfloat16 (2^-9), as 1e-5 is about a
 # hundred times that of float32: sums of such products, through a few layers.
 PRECISIONS = {"ieee": BOUNDS["float32"], "tf32": 1.2e-2, "bfloat16": 5e-2}
+# In fewer digits a preactivation within rounding of a kink falls on either side, and takes its
+# example's share of the gradient with it. The share of such preactivations grows with rounding, the
+# norm of what they change with its root: three times sqrt(4 * 2^-11) and sqrt(4 * 2^-9).
+IN_NORM = {"tf32": 0.13, "bfloat16": 0.27}
 # Float32 sums round many times: of their results about half are the correctly rounded ones. Where
 # nearly all of many are, the sums were formed in more digits.
 TOO_GOOD, TOO_GOOD_FROM = 0.98, 200
@@ -168,6 +172,34 @@ def judge(
             tolerance=turned,
         ).tensors
     return Comparison(checks)
+
+
+def in_norm(
+    reference: Tree, actual: Tree, before: Tree, dtype: str, precision: str, name: str
+) -> Comparison:
+    """Compare what fewer digits changed `before` into, tensor by tensor, in the Euclidean norm.
+
+    Args:
+        before: subtracted from both sides: zeros for a gradient, the params for a step.
+        precision: "tf32" or "bfloat16".
+        name: as for `compare`.
+    """
+    limit = IN_NORM[precision]
+    form = compare(reference, actual, dtype, name=name, accuracy={dtype: float("inf")})
+    if not form.agrees:
+        return form
+    checks = []
+    leaves = zip(_leaves(reference), _leaves(actual), _leaves(before), strict=True)
+    for tensor, (ref, found, old) in zip(form.tensors, leaves, strict=True):
+        start = np.asarray(old, np.float64)
+        wanted, got = (np.asarray(side, np.float64) - start for side in (ref, found))
+        size = max(float(np.linalg.norm(wanted)), floor(dtype))
+        error = float(np.linalg.norm(got - wanted)) / size
+        reason = None
+        if not error <= limit:
+            reason = f"{tensor.name}: error {error:.2g} in the norm, {precision} allows {limit:g}"
+        checks.append(TensorCheck(tensor.name, error, limit, reason))
+    return Comparison(tuple(checks))
 
 
 def rounds(tensors: Iterable[TensorCheck]) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from implementations import MLPSpec, load, verification
+from implementations.comparison import in_norm
 from implementations.reference import expected
 from implementations.verification import Comparison, check, compare
 from tests.networks import problem
@@ -190,3 +191,44 @@ def test_floor_keeps_rounding_of_subnormal_numbers_from_failing() -> None:
 
     assert compare(tiny, tiny * 2, "float64", name="x").agrees
     assert verification.floor("float64") < 1e-290
+
+
+@pytest.mark.parametrize(
+    ("scale", "noise", "agrees"),
+    [
+        (1.0, 0.05, True),
+        (1.0, 0.5, False),
+        (-1.0, 0.0, False),
+        (0.0, 0.0, False),
+        (2.0, 0.0, False),
+    ],
+)
+def test_fewer_digits_are_compared_in_the_norm(scale: float, noise: float, agrees: bool) -> None:
+    """Rounding at kinks passes; a wrong sign, zeros, twice the gradient and noise do not."""
+    rng = np.random.default_rng(0)
+    reference = [(rng.normal(size=(5, 4)), rng.normal(size=4))]
+    before = [(np.ones((5, 4)), np.ones(4))]
+    found = [
+        tuple(
+            (b + scale * (r - b) + noise * np.linalg.norm(r - b) / r.size**0.5).astype(np.float32)
+            for r, b in zip(pair, old, strict=True)
+        )
+        for pair, old in zip(reference, before, strict=True)
+    ]
+
+    verdict = in_norm(reference, found, before, "float32", "bfloat16", "{} after a step")
+
+    assert agrees == verdict.agrees
+    assert ["W1 after a step", "b1 after a step"] == [t.name for t in verdict.tensors]
+
+
+def test_norm_forgives_neither_shape_nor_nan() -> None:
+    """Nor another dtype."""
+    reference = [(np.ones((2, 3)), None)]
+    for wrong in (
+        np.ones((3, 2), np.float32),
+        np.full((2, 3), np.nan, np.float32),
+        np.ones((2, 3)),
+    ):
+        zeros = [(np.zeros((2, 3)), None)]
+        assert not in_norm(reference, [(wrong, None)], zeros, "float32", "tf32", "d{}").agrees
