@@ -9,7 +9,9 @@ USAGE = """usage: samegrad benchmark [OPTIONS]     measure speed; options as of 
        samegrad render JOURNAL... [--output DIR]   write the report of journals
        samegrad compare OLD NEW    what has become faster or slower between two runs
        samegrad doctor [--json]    what makes this machine's numbers misleading or slow
-       samegrad selftest [--json]  each claim about the clock, measured on this machine"""
+       samegrad selftest [--json]  each claim about the clock, measured on this machine
+       samegrad workloads          the tasks that networks are trained for
+       samegrad train TASK [OPTIONS]   train one of them; --help says more"""
 
 
 def pytest_samegrad_report(journal: Path, directory: Path) -> list[str]:
@@ -28,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from implementations.__main__ import main as implementations_main
 
         return implementations_main(given, "samegrad")
-    if given[:1] in (["doctor"], ["selftest"]):
+    if given[:1] in (["doctor"], ["selftest"], ["workloads"], ["train"]):
         from benchmarks.__main__ import main as benchmarks_main
 
         return benchmarks_main(given, "samegrad")

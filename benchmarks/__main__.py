@@ -1,10 +1,12 @@
-"""The commands `python -m benchmarks doctor | selftest | schema`; speed: `pytest --benchmark`."""
+"""The commands `python -m benchmarks ...`; speed is measured by `pytest --benchmark`."""
 
 import sys
 from collections.abc import Sequence
 
 USAGE = """usage: {0} doctor [--json]     what makes this machine's numbers misleading or slow
        {0} selftest [--device cpu|cuda] [--json]     each claim about the clock, measured here
+       {0} workloads     the tasks that networks are trained for
+       {0} train TASK [OPTIONS]     train one of them; --help says more
        {0} schema     the form of the journal, as Markdown
 speed is measured by pytest --benchmark"""
 
@@ -21,6 +23,11 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m bench
             from benchmarks import selftest
 
             return selftest.main(given[1:], program)
+        if given[:1] in (["train"], ["workloads"]):
+            from benchmarks.training import command
+
+            run = command.main if given[0] == "train" else command.workloads
+            return run(given[1:], program)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -8,6 +8,7 @@ from implementations.interface import MLPSpec
 
 Shape = tuple[int, int]
 OPERATIONS = ("forward", "loss_and_grad", "train_step", "epoch")
+TRAINING = "training"  # an epoch of a training for real; never beside the others in a run
 TRANSFERS = ("resident", "end_to_end")
 # Contracts of arithmetic: the last two are float32 networks with products of fewer digits. Rows of
 # different contracts are never compared.
@@ -110,7 +111,7 @@ class Case:
             return ("loss_and_grad", "forward")
         if self.operation == "loss_and_grad":
             return ("loss_and_grad",)
-        if self.problem.spec.optimizer == "sgd":
+        if self.problem.spec.optimizer == "sgd" and self.operation != TRAINING:
             return ("train_step",)
         return ("loss_and_grad", "train_step")
 
@@ -128,14 +129,15 @@ class Case:
     @property
     def calls_per_epoch(self) -> int:
         """Steps that one call of the operation makes: 1, or those of an epoch."""
-        if self.operation != "epoch":
+        if self.operation not in ("epoch", TRAINING):
             return 1
         return -(-self.problem.examples // self.problem.batch_size)
 
     @property
     def examples(self) -> int:
         """Examples that one call of the operation visits."""
-        return self.problem.examples if self.operation == "epoch" else self.problem.batch_size
+        whole = self.operation in ("epoch", TRAINING)
+        return self.problem.examples if whole else self.problem.batch_size
 
     @property
     def flops(self) -> int:
@@ -205,7 +207,7 @@ def traffic(spec: MLPSpec, operation: str, batch_size: int) -> int:
     entries = batch_size * sum(sizes) + spec.parameters
     if operation != "forward":
         entries += batch_size * (sizes[0] + 3 * sum(sizes[1:])) + 2 * spec.parameters
-    if operation in ("train_step", "epoch"):
+    if operation in ("train_step", "epoch", TRAINING):
         entries += 2 * spec.parameters
     return itemsize * entries
 

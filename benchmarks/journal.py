@@ -109,6 +109,7 @@ class Journal:
         ceilings: what machine and libraries can do at most.
         outcomes: (case, record) in the order of the file, less what was tried again.
         memory: case id -> its record.
+        parity, pictures: of a training run, its records of these kinds.
         complete: whether the run came to its end.
         warnings: one line for each line of the file that could not be used.
     """
@@ -123,6 +124,8 @@ class Journal:
     ceilings: list[Record] = field(default_factory=list)
     outcomes: list[tuple[Case, Record]] = field(default_factory=list)
     memory: dict[str, Record] = field(default_factory=dict)
+    parity: list[Record] = field(default_factory=list)
+    pictures: list[Record] = field(default_factory=list)
     complete: bool = False
     warnings: list[str] = field(default_factory=list)
 
@@ -152,6 +155,10 @@ class Journal:
             self.outcomes.append((from_json(record["case"]), record))
         elif kind == "memory":
             self.memory[from_json(record["case"]).id] = record
+        elif kind == "parity":
+            self.parity.append(record)
+        elif kind == "picture":
+            self.pictures.append(record)
         elif kind == "retry":
             again = set(record["cases"])
             self.outcomes = [

@@ -3,9 +3,10 @@
 Every mistake is a ValueError of one line: what was given, what is accepted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks import environment
 from benchmarks.cases import ALL_THREADS, ARITHMETIC
@@ -29,6 +30,7 @@ class Options:
         threads: regimes: "all", or numbers.
         interpreters: implementation -> path of its Python.
         given: what was given, in words that mean the same from any folder.
+        training: what is to be trained, or None for a run of speed alone.
     """
 
     preset_name: str
@@ -42,11 +44,12 @@ class Options:
     interpreters: dict[str, str]
     output: Path | None
     given: dict[str, str]
+    training: Any = None  # training.wish.Wish, which is imported only where it is asked for
 
 
 def parse(
     *,
-    preset: str = "standard",
+    preset: str | None = None,
     layers: str | None = None,
     batch_size: str | None = None,
     implementation: str | None = None,
@@ -55,12 +58,30 @@ def parse(
     threads: str | None = None,
     python: str | None = None,
     output: str | None = None,
+    training: str | None = None,
+    workload: str | None = None,
+    seeds: str | None = None,
+    limit: str | None = None,
+    data_dir: str | None = None,
 ) -> Options:
     """Check every option as it was typed.
+
+    Args:
+        training: anything but None: tasks are to be trained.
 
     Raises:
         ValueError: one line that says what is accepted.
     """
+    wish = None
+    if training is not None:
+        wish = _training(
+            workload, seeds, limit, data_dir,
+            {"preset": preset, "layers": layers, "batch-size": batch_size, "threads": threads},
+        )  # fmt: skip
+    for name, value in {"seeds": seeds, "limit": limit, "data-dir": data_dir}.items():
+        if wish is None and value is not None:
+            raise ValueError(f"--{name} goes with training: pytest --benchmark -m training")
+    preset = preset or "standard"
     if preset not in PRESETS:
         raise ValueError(f"--preset {preset!r} is not known; accepted: {', '.join(PRESETS)}")
     lines = PRESETS[preset].lines
@@ -71,6 +92,8 @@ def parse(
         lines = own_network(sizes, batches)
     elif batch_size is not None:
         raise ValueError("--batch-size goes with --layers, for example --layers 784-128-10")
+    if workload is not None and wish is None:
+        lines = _of_workloads(lines, workload)
     kind = "all" if any(line.kind == "all" for line in lines) else "idiom"
     names = (
         registry.names(kind)
@@ -94,9 +117,17 @@ def parse(
         "dtype": dtype,
         "threads": threads,
         "python": ",".join(f"{name}={Path(path).resolve()}" for name, path in interpreters.items()),
+        "workload": workload,
+        "seeds": seeds,
+        "limit": limit,
+        "training": training,
+        "data_dir": str(wish.data_dir) if wish and wish.data_dir else None,
     }
+    if wish is not None:
+        del given["preset"]
+    named = preset if layers is None else f"own network, as {preset}"
     return Options(
-        preset_name=preset if layers is None else f"own network, as {preset}",
+        preset_name=named if wish is None else "training",
         preset=PRESETS[preset],
         lines=lines,
         implementations=tuple(names),
@@ -107,7 +138,37 @@ def parse(
         interpreters=interpreters,
         output=None if output is None else Path(output),
         given={name: value for name, value in given.items() if value},
+        training=wish,
     )
+
+
+def _training(
+    workload: str | None,
+    seeds: str | None,
+    limit: str | None,
+    data_dir: str | None,
+    others: Mapping[str, str | None],
+) -> Any:
+    from benchmarks.training import wish
+
+    for name, value in others.items():
+        if value is not None:
+            raise ValueError(
+                f"--{name} does not go with training: tasks have networks of their own"
+            )
+    return wish.parse(workload, seeds, limit, data_dir)
+
+
+def _of_workloads(lines: Sequence[Line], workload: str) -> tuple[Line, ...]:
+    names = _split("--workload", workload)
+    there = dict.fromkeys(line.workload.name for line in lines)
+    for name in names:
+        if name not in there:
+            raise ValueError(
+                f"--workload {name!r} is not timed here; accepted: {', '.join(there)} "
+                "(tasks are trained by: pytest --benchmark -m training --workload NAME)"
+            )
+    return tuple(line for line in lines if line.workload.name in names)
 
 
 def parse_layers(text: str) -> tuple[int, ...]:

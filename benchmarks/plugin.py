@@ -9,23 +9,19 @@ import contextlib
 import os
 import re
 import shlex
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import output, plan, results, resume, runner
-from benchmarks.cases import ARITHMETIC, OPERATIONS, Case
-from benchmarks.options import Options, parse
+from benchmarks import output, results, resume
+from benchmarks import session as session_module
+from benchmarks.cases import ARITHMETIC, OPERATIONS, TRAINING, Case
+from benchmarks.options import parse
 from benchmarks.presets import PRESETS
-from benchmarks.progress import Bar
-from benchmarks.selection import Selection, select
+from benchmarks.session import Replay, State, say
 
 HERE = Path(__file__).resolve().parent
-REPORT_SECONDS = 20.0  # kept back for pytest's table and the report
-
 REFUSED = {
     r"--benchmark-timer": "the clock is ours (benchmarks/timer.py)",
     r"--benchmark-(min-rounds|min-time|max-time|precision|confidence)": "use --preset",
@@ -37,36 +33,6 @@ REFUSED = {
     r"-n(\d+|auto|logical)?|--numprocesses|--dist": "side by side, processes disturb each other",
     r"--looponfail|-f": "a benchmark is run once",
 }
-
-
-class Replay:
-    """A clock that goes from 0 to the next sample: what pytest-benchmark reads as its timer."""
-
-    __name__ = "replay_of_process_medians"
-
-    def __init__(self) -> None:
-        self.samples: list[float] = []
-        self._running = False
-
-    def __call__(self) -> float:
-        """0.0 when a round starts, the next sample when it ends."""
-        self._running = not self._running
-        return 0.0 if self._running else self.samples.pop(0)
-
-
-@dataclass
-class State:
-    """What one pytest session knows of its benchmark."""
-
-    options: Options
-    resumed: resume.Resumed | None = None
-    retry: bool = False
-    selection: Selection | None = None
-    replays: dict[str, Replay] = field(default_factory=dict)
-    run: runner.Run | None = None
-    rows: dict[str, results.Row] = field(default_factory=dict)
-    summary: list[str] = field(default_factory=list)
-    began: float = field(default_factory=time.monotonic)
 
 
 STATE = pytest.StashKey[State]()
@@ -108,6 +74,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--dtype", metavar="NAMES", help=f"of {', '.join(ARITHMETIC)} (default: per case)")
     add("--threads", metavar="NUMBERS", help="for example 1,all (default: all; full: both)")
     add("--python", metavar="NAME=PATH,...", help="the interpreter of an implementation's workers")
+    add("--workload", metavar="NAMES", help="for example mnist,digits (default: all)")
+    add("--seeds", metavar="NUMBER", help="with -m training: trainings per row (default: 5)")
+    add("--limit", metavar="SECONDS", help="with -m training: of one training (default: 60)")
+    add("--data-dir", metavar="DIR", help="with -m training: original files (or SAMEGRAD_DATA)")
     add("--output", metavar="DIR", help="directory of the run (default: reports/output/RUN)")
     add("--resume", metavar="RUN", help="go on with an interrupted run: its directory or name")
     add("--retry-failed", action="store_true", help="with --resume: repeat what failed, too")
@@ -115,8 +85,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def _given(config: pytest.Config) -> dict[str, str]:
     names = "preset layers batch_size implementation device dtype threads python output".split()
+    names += "workload seeds limit data_dir".split()
     values = {name: config.getoption(name) for name in names}
-    return {name: value for name, value in values.items() if value is not None}
+    given = {name: value for name, value in values.items() if value is not None}
+    if config.getoption("benchmark") and _trains(config.getoption("markexpr")):
+        given["training"] = "yes"
+    return given
+
+
+def _trains(marks: str) -> bool:
+    """Whether -m asks for training; nothing else is then measured."""
+    return re.search(rf"\b{TRAINING}\b", re.sub(rf"\bnot\s+{TRAINING}\b", "", marks)) is not None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -131,7 +110,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     if retry and run is None:
         raise pytest.UsageError("--retry-failed goes with --resume RUN")
-    if run is not None and given:
+    if run is not None and given.keys() - {"training"}:
         option = next(iter(given)).replace("_", "-")
         raise pytest.UsageError(f"--{option}: a resumed run keeps the options that it began with")
     _refuse_foreign_options(config)
@@ -145,7 +124,7 @@ def pytest_configure(config: pytest.Config) -> None:
         state = config.stash[STATE] = State(options, resumed, retry)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
-    for mark in {"cpu", "cuda", *OPERATIONS, *(state.options.devices or ())}:
+    for mark in {"cpu", "cuda", TRAINING, *OPERATIONS, *(state.options.devices or ())}:
         config.addinivalue_line("markers", f"{mark}: benchmark cases of that device or operation")
 
 
@@ -190,12 +169,10 @@ def pytest_collection(session: pytest.Session) -> None:
             session.config.stash[DIRECTORY] = directory
             output.check_writable(directory)
         with _uncaptured(session.config):
-            _say(f"samegrad: probing {', '.join(state.options.implementations)} ...")
-            state.selection = (
-                select(state.options) if state.resumed is None else state.resumed.select()
-            )
+            say(f"samegrad: probing {', '.join(state.options.implementations)} ...")
+            state.selection = session_module.selection(state)
             for note in state.selection.notes:
-                _say(f"samegrad: {note}")
+                say(f"samegrad: {note}")
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -238,88 +215,17 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         return
     state = config.stash[STATE]
     chosen = [item.callspec.params["case"] for item in session.items if hasattr(item, "callspec")]
-    with _uncaptured(config):
-        _measure(state, chosen, config.stash[DIRECTORY], config)
-    assert state.run is not None
-    state.rows = {found.case.id: found for found in results.rows(state.run.journal)}
-
-
-def _measure(state: State, chosen: list[Case], directory: Path, config: pytest.Config) -> None:
-    selected, preset = state.selection, state.options.preset
-    assert selected is not None
-    if state.resumed is not None:
-        _go_on(state, state.resumed, selected)
-        return
-    pilots = {
-        (label, device): pilot
-        for label, probed in selected.probes.items()
-        for device, pilot in probed.pilots.items()
-    }
-    limit = preset.seconds[any(case.device == "cuda" for case in chosen)]
-    seconds = limit - (time.monotonic() - state.began) - min(REPORT_SECONDS, limit / 4)
-    excluded = {c.id: selected.excluded[c.id] for c in chosen if c.id in selected.excluded}
-    made = plan.make(chosen, pilots, excluded, preset.processes, seconds, preset.block_seconds)
-    _say(
-        f"samegrad: {len(made.running)} of {len(made.cases)} rows run, processes per "
-        f"implementation: {made.processes}, predicted {made.seconds:.0f} s of {seconds:.0f} s, "
-        f"blocks of {made.block_seconds:.2f} s per case and process"
-    )
-    settings = plan.Settings(
-        seconds,
-        preset.block_seconds,
-        preset.warm_up_seconds,
-        preset.memory,
-        preset.ceilings,
-    )
-    about = {
-        "preset": state.options.preset_name,
-        "intervals": preset.intervals,
-        "command": _command(config),
-        "options": state.options.given,
-    }
-    _execute(state, made, selected, directory, settings, {"about": about})
-
-
-def _go_on(state: State, resumed: resume.Resumed, selected: Selection) -> None:
-    """The rest of a run, with the settings that it began with."""
-    retry = resumed.failed() if state.retry else []
-    done = {(case.id, record.get("process")) for case, record in resumed.journal.outcomes}
-    _say(
-        f"samegrad: going on with {resumed.directory}: {len(done)} outcomes are there"
-        + (f", {len(retry)} cases are tried again" if state.retry else "")
-    )
-    settings = plan.Settings(**resumed.journal.run["settings"])
-    options = {"about": {}, "resume": resumed.journal, "retry": retry}
-    _execute(state, resumed.plan, selected, resumed.directory, settings, options)
-
-
-def _execute(
-    state: State,
-    made: plan.Plan,
-    selected: Selection,
-    directory: Path,
-    settings: plan.Settings,
-    options: dict[str, Any],
-) -> None:
-    progress = Bar()
+    directory = config.stash[DIRECTORY]
     try:
-        state.run = runner.Run(
-            made,
-            selected.probes,
-            directory,
-            settings,
-            interpreters=state.options.interpreters,
-            progress=progress,
-            **options,
-        )
-        state.run.execute()
+        with _uncaptured(config):
+            session_module.measure(state, chosen, directory, _command(config))
     except ValueError as error:  # another process writes this run
         raise pytest.UsageError(str(error)) from None
     except OSError as error:
         what = f"{error.filename or directory}: cannot be written: {error.strerror}"
         raise pytest.UsageError(what) from None
-    finally:
-        progress.close()
+    assert state.run is not None
+    state.rows = {found.case.id: found for found in results.rows(state.run.journal)}
 
 
 def _command(config: pytest.Config) -> str:
@@ -360,10 +266,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if state.run is None and DIRECTORY in config.stash:
         with contextlib.suppress(OSError):  # nothing was measured: leave no empty directory
             config.stash[DIRECTORY].rmdir()
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 def _uncaptured(config: pytest.Config) -> Any:

@@ -42,6 +42,7 @@ class Row:
         gate: name, error and bound of the tensor nearest to its bound, or None.
         code: hash of the implementation's sources, or "unknown".
         inputs: hash of weights and examples, or "unknown".
+        training: of a training, what each seed gave.
     """
 
     case: Case
@@ -62,6 +63,7 @@ class Row:
     gate: Record | None = None
     code: str = "unknown"
     inputs: str = "unknown"
+    training: tuple[Record, ...] = ()
 
     @property
     def median_seconds(self) -> float | None:
@@ -167,6 +169,7 @@ def _row(
         gate=max((r["gate"] for r in records), key=lambda g: g["error"] / g["bound"]),
         code=records[0].get("source_sha256", "unknown"),
         inputs=records[0].get("inputs_sha256", "unknown"),
+        training=tuple(record["training"] for record in records if "training" in record),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-SCHEMA = 2
+SCHEMA = 3
 OK = "ok"
 NO_NUMBER = ("skipped", "unavailable")  # said with a reason; not a failure
 FAILED = ("wrong", "rejected", "not_converged", "timeout", "out_of_memory", "crashed")
@@ -40,6 +40,10 @@ def _counts(value: Any) -> bool:
     return isinstance(value, list) and all(map(_count, value))
 
 
+def _numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_number, value))
+
+
 def _texts(value: Any) -> bool:
     return isinstance(value, list) and all(map(_text, value))
 
@@ -67,6 +71,7 @@ FORMS: dict[Callable[[Any], bool], str] = {
     _positive: "positive whole number",
     _durations: "list of positive whole numbers",
     _counts: "list of whole numbers",
+    _numbers: "list of numbers",
     _texts: "list of texts",
     _object: "object",
     _objects: "list of objects",
@@ -106,6 +111,8 @@ MEANING = {
     "ceiling": "what the machine or a library can do at most; the maximum of all counts",
     "outcome": "one case in one process",
     "memory": "the peak memory of one case, in a process of its own",
+    "parity": "the losses of the first steps of a task, in float64, by one rule",
+    "picture": "what is drawn of one trained network",
     "retry": "cases whose failures before this line no longer count",
     "resumed": "the run went on in another session",
     "run_complete": "the last line; without it the run is partial",
@@ -151,7 +158,8 @@ RECORDS: dict[str, dict[str, Field]] = {
     },
     "inputs": {
         "problem": Field(_text, "workload, layers, batch size, dtype"),
-        "sha256": Field(_text, "of weights and examples, 12 hexadecimal digits"),
+        "sha256": Field(_text, "of weights and examples (of a task: its raw records), 12 digits"),
+        "seconds": _maybe(_number, "to load a task's data and make its features", 3),
     },
     "ceiling": {
         "quantity": Field(_text, "gemm, bandwidth, launch, transfer_in or transfer_out", 2),
@@ -188,6 +196,7 @@ RECORDS: dict[str, dict[str, Field]] = {
         "pressure": _maybe(_number, "share of the time in which some process waited for a core", 2),
         "gate": _maybe(_gate, "the tensor nearest to its bound: name, error, bound"),
         "spent_ns": _maybe(_number, "everything that was done for the case in this process"),
+        "training": _maybe(_object, "metric on test data, time to target, curves", 3),
     },
     "memory": {
         "case": Field(_object, "as in the plan", 2),
@@ -195,6 +204,17 @@ RECORDS: dict[str, dict[str, Field]] = {
         "reason": Field(_text, "in words", 2),
         "host_bytes": _maybe(_count, "peak resident memory above that before the call", 2),
         "device_bytes": _maybe(_count, "peak of the GPU's memory", 2),
+    },
+    "parity": {
+        "task": Field(_text, "whose data and network it is", 3),
+        "implementation": Field(_text, "as shown", 3),
+        "optimizer": Field(_text, "the update rule", 3),
+        "losses": Field(_numbers, "before each step", 3),
+    },
+    "picture": {
+        "task": Field(_text, "name of the task", 3),
+        "name": Field(_text, "what it shows", 3),
+        "arrays": Field(_object, "name -> nested lists of numbers, or of texts", 3),
     },
     "retry": {"cases": Field(_texts, "ids of cases", 2)},
     "resumed": {"at": Field(_text, "ISO 8601, UTC", 2)},

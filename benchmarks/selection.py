@@ -40,11 +40,8 @@ def select(options: Options) -> Selection:
     gpu = environment.gpus()
     wanted = options.devices or ("cpu", "cuda")
     found = Selection(probe(options.implementations, wanted, options.interpreters))
-    if options.named:
-        for probed in found.probes.values():
-            if probed.reason:
-                raise ValueError(f"--implementation {probed.name}: {probed.reason}")
-    _check_devices(options, found.probes, gpu)
+    refuse_missing(options, found.probes)
+    check_devices(options, found.probes, gpu)
     for device in wanted:
         if device not in ("cpu", "cuda"):
             found.notes.append(f"device {device!r} is untested; it is passed on by its name")
@@ -64,8 +61,8 @@ def select(options: Options) -> Selection:
             found.notes.append(f"{label}: {probed.reason}")
             continue
         for device in wanted:
-            unseen = probed.failed.get(device) or _unseen(label, probed, device, gpu)
-            if device not in probed.devices and not unseen:
+            lacking = probed.failed.get(device) or unseen(label, probed, device, gpu)
+            if device not in probed.devices and not lacking:
                 continue  # not made for that device; said above if it was named
             contracts = (*probed.dtypes, *probed.precisions)
             cases = [
@@ -75,9 +72,9 @@ def select(options: Options) -> Selection:
                 for case in expand(lines, Worker(label, device, threads), contracts, options.dtypes)
             ]
             found.cases += cases
-            if unseen:
-                found.excluded |= {case.id: ("unavailable", unseen) for case in cases}
-                found.notes.append(f"{label}: {unseen}")
+            if lacking:
+                found.excluded |= {case.id: ("unavailable", lacking) for case in cases}
+                found.notes.append(f"{label}: {lacking}")
             entry = registry.TABLE.get(label)
             if device == "cpu" and entry is not None and entry.openblas:
                 found.cases += _tuned(cases, options, found.notes)
@@ -123,7 +120,14 @@ def _tuned(cases: list[Case], options: Options, notes: list[str]) -> list[Case]:
     return [replace(case, kernel=kernel) for case in cases if case.operation in operations]
 
 
-def _check_devices(options: Options, probes: Mapping[str, Probe], gpu: str) -> None:
+def refuse_missing(options: Options, probes: Mapping[str, Probe]) -> None:
+    """An implementation that was asked for by name must be there."""
+    for probed in probes.values() if options.named else ():
+        if probed.reason:
+            raise ValueError(f"--implementation {probed.name}: {probed.reason}")
+
+
+def check_devices(options: Options, probes: Mapping[str, Probe], gpu: str) -> None:
     """A device that was asked for by name must be there: no silent fall-back to the CPU."""
     for device in options.devices or ():
         usable = {label for label, probed in probes.items() if device in probed.devices}
@@ -141,7 +145,7 @@ def _no_gpu(device: str) -> str:
     return f"; {NO_GPU}" if device == "cuda" else ""
 
 
-def _unseen(label: str, probed: Probe, device: str, gpu: str) -> str:
+def unseen(label: str, probed: Probe, device: str, gpu: str) -> str:
     """The reason where the machine has a GPU that this framework could use and does not see."""
     entry = registry.TABLE.get(label)
     if device != "cuda" or not gpu or "cuda" in probed.devices or not (entry and entry.gpu):

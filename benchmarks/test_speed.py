@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from benchmarks.cases import Case
-from benchmarks.plugin import Replay
 from benchmarks.results import Row
 from benchmarks.schema import NO_NUMBER, OK
+from benchmarks.session import Replay
 
 
 def test_speed(case: Case, row: Row, replay: Replay, benchmark: Any) -> None:

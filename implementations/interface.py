@@ -35,6 +35,10 @@ One update of a parameter p with gradient dp at step t = 1, 2, ...; v, s, e, m s
         p <- p - learning_rate m / (1 - BETA1^t) / (sqrt(v / (1 - BETA2^t)) + ADAM_EPS)
     U7  W <- W - learning_rate decay W before any of these   (adamw is U7 and U6; never b)
 
+Without a gradient, one example at a time, the perceptron's rule (Rosenblatt 1958, several classes):
+
+    P1  W <- W + x^T (onehot(y) - onehot(argmax z)),   b likewise;  nothing where argmax z = y
+
 A spec's `weight_decay` is `l2` (a term of the loss) or, decoupled, `decay` (a part of the
 update): the same thing under sgd, and two things under every other rule.
 
@@ -221,7 +225,9 @@ class Implementation(Protocol):
     once the device is synchronised; `products(kinds, pairs)`, the framework's matrix products
     alone ("nn" A B, "tn" A^T B, "nt" A B^T), by which a run measures what they could take;
     `compilations()`, how many functions have been compiled so far and in how many nanoseconds;
-    and `peak_memory(device)`, the most bytes that were taken on a GPU.
+    `peak_memory(device)`, the most bytes that were taken on a GPU; `take(X, y, chosen)`, a
+    batch of some examples of a placed one, by an int64 NumPy array of their indices; and
+    `perceptron(params, X, y)`, one pass of P1: params and the number of mistakes.
     """
 
     DTYPES: tuple[str, ...]

@@ -30,6 +30,7 @@ from implementations.parts_jax import init_state as init_state  # a part of the 
 from implementations.parts_jax import peak_memory as peak_memory
 from implementations.parts_jax import precision as precision
 from implementations.parts_jax import products as products
+from implementations.parts_jax import take as take
 
 DTYPES: tuple[str, ...] = ("float32", "float64")
 # Without it JAX turns every float64 into float32 and says nothing.

@@ -23,7 +23,9 @@ from implementations.interface import (
 )
 from implementations.parts_numpy import ACTIVATIONS, LOSSES, update
 from implementations.parts_numpy import init_state as init_state  # a part of the contract
+from implementations.parts_numpy import perceptron as perceptron
 from implementations.parts_numpy import products as products
+from implementations.parts_numpy import take as take
 
 DTYPES: tuple[str, ...] = ("float32", "float64")
 

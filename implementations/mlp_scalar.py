@@ -25,6 +25,7 @@ from implementations.interface import (
 )
 from implementations.parts_scalar import ACTIVATIONS, LOSSES, update
 from implementations.parts_scalar import init_state as init_state  # a part of the contract
+from implementations.parts_scalar import perceptron as perceptron
 from implementations.parts_scalar import products as products
 
 DTYPES: tuple[str, ...] = ("float64",)  # a Python float is a double

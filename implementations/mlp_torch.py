@@ -27,6 +27,7 @@ from implementations.parts_torch import init_state as init_state  # a part of th
 from implementations.parts_torch import peak_memory as peak_memory
 from implementations.parts_torch import precision as precision
 from implementations.parts_torch import products as products
+from implementations.parts_torch import take as take
 
 DTYPES: tuple[str, ...] = ("float32", "float64")
 # "float32" means IEEE float32: TF32 is a precision of its own, never a default.

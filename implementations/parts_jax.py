@@ -169,3 +169,9 @@ def precision(name: str) -> Iterator[None]:
         raise NotImplementedError(f"jax has no precision {name} on this machine")
     with jax.default_matmul_precision({"tf32": "tensorfloat32"}.get(name, name)):
         yield
+
+
+@jax.jit
+def take(X: Array, y: Array, chosen: Any) -> tuple[Array, Array]:
+    """Examples of a placed batch by their indices, on its device."""
+    return X[chosen], y[chosen]

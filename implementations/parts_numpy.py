@@ -228,3 +228,22 @@ def update(spec: MLPSpec, params: Any, grads: Any, state: Any, learning_rate: fl
         if b is not None:
             rule(b, db, kept_b, t, learning_rate)
     return params, (t, kept)
+
+
+def take(X: Array, y: Array, chosen: Array) -> tuple[Array, Array]:
+    """Examples of a placed batch by their indices."""
+    return np.take(X, chosen, axis=0), np.take(y, chosen, axis=0)
+
+
+def perceptron(params: Any, X: Array, y: Array) -> tuple[Any, int]:
+    """Params after one pass of the perceptron rule in place, and how many mistakes it made."""
+    (W, b), mistakes = params[0], 0
+    onehot = np.eye(len(b), dtype=W.dtype)
+    for x, label in zip(X, y, strict=True):
+        guess = (x @ W + b).argmax()  # F1
+        if guess != label:
+            mistakes += 1
+            error = onehot[label] - onehot[guess]
+            W += np.outer(x, error)  # P1
+            b += error  # P1
+    return params, mistakes

@@ -265,3 +265,19 @@ def update(spec: MLPSpec, params: Any, grads: Any, state: Any, learning_rate: fl
         if b is not None:
             rule(b, db, kept_b, t, learning_rate)
     return params, (t, kept)
+
+
+def perceptron(params: Any, X: list[Row], y: list[int]) -> tuple[Any, int]:
+    """Params after one pass of the perceptron rule in place, and how many mistakes it made."""
+    (W, b), mistakes = params[0], 0
+    for x, label in zip(X, y, strict=True):
+        columns = zip(*W, strict=True)
+        z = [sum(map(mul, x, W_j)) + b_j for W_j, b_j in zip(columns, b, strict=True)]  # F1
+        guess = z.index(max(z))
+        if guess != label:
+            mistakes += 1
+            for j, error in ((label, 1.0), (guess, -1.0)):  # onehot(y) - onehot(argmax z)
+                for i, x_i in enumerate(x):
+                    W[i][j] += x_i * error  # P1
+                b[j] += error  # P1
+    return params, mistakes

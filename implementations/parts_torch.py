@@ -204,3 +204,9 @@ def precision(name: str) -> Iterator[None]:
 def widened(tensor: Tensor) -> Tensor:
     """The tensor, from bfloat16 to float32: NumPy has no bfloat16."""
     return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+
+
+def take(X: Tensor, y: Tensor, chosen: Any) -> tuple[Tensor, Tensor]:
+    """Examples of a placed batch by their indices, on its device."""
+    indices = torch.from_numpy(chosen).to(X.device)
+    return X.index_select(0, indices), y.index_select(0, indices)

@@ -94,7 +94,7 @@ def test_files_stay_readable() -> None:
 
     assert {} == {source: n for source, n in lines.items() if n > 400}
     idioms = {f"implementations/mlp_{name}.py" for name in names()}
-    assert {} == {s: n for s, n in lines.items() if s in idioms and n > 165}
+    assert {} == {s: n for s, n in lines.items() if s in idioms and n > 170}
     assert {} == {s: n for s, n in lines.items() if "/mlp_" in s and n > 200}
 
 

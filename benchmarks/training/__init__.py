@@ -1,0 +1,1 @@
+"""Training for real: tasks, their data, the loop, and a run of all implementations."""

@@ -1,0 +1,269 @@
+"""The training loop, the same for every implementation.
+
+From the same weights, the same batches in the same order, the same dropout masks and the same
+learning rates: all of them are drawn here, in NumPy, from one seed. An implementation does the
+steps and the forward passes, and nothing else.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from benchmarks import timer
+from benchmarks.training.metrics import METRICS
+from benchmarks.training.schedules import SCHEDULES
+from implementations.initial import draw_masks, init_params
+from implementations.interface import Implementation, MLPSpec, Params, Tree
+
+Array = Any
+EVALUATION_BATCH = 1000  # examples of a forward pass in evaluation
+TRAIN_EVALUATED = 10_000  # training examples, at most, whose metric is looked at after an epoch
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Attributes:
+        spec: the network, its loss, its update rule and its dropout.
+        epochs: passes over the training examples.
+        batch_size: examples per step; 0 for all of them.
+        learning_rate: the largest one of the schedule.
+        schedule: one of SCHEDULES.
+        initializer: of `implementations.initial`.
+        metric: one of METRICS.
+        target: value of the metric on the validation data to which time is taken, or None.
+        rule: "gradient" (`train_step`) or "perceptron" (P1, until a pass makes no mistake).
+    """
+
+    spec: MLPSpec
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    schedule: str = "constant"
+    initializer: str = "torch"
+    metric: str = "accuracy"
+    target: float | None = None
+    rule: str = "gradient"
+
+    def steps(self, examples: int) -> int:
+        """Steps per epoch, the last, smaller batch included."""
+        return -(-examples // (self.batch_size or examples))
+
+
+@dataclass
+class Part:
+    """Examples in the host's memory: X (examples, features) and y as the spec's loss wants it."""
+
+    X: Array
+    y: Array
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass
+class Epoch:
+    """What one epoch gave.
+
+    Attributes:
+        losses: of each step, before its update, with dropout where there is some.
+        rate: learning rate of the last step.
+        training, validation: the metric afterwards; None where there is nothing to look at.
+        validation_loss: the loss of the validation data, without dropout.
+        elapsed_ns: the steps, until all is computed.
+        validation_ns: the forward passes over the validation data, and the metric.
+    """
+
+    losses: Array
+    rate: float
+    training: float | None
+    validation: float | None
+    validation_loss: float | None
+    elapsed_ns: int
+    validation_ns: int
+
+
+@dataclass
+class Trained:
+    """The outcome of a training.
+
+    Attributes:
+        params: NumPy, after the last epoch.
+        placing_ns: examples and weights to the device, with the interface's checks.
+        diverged: the step (counted from 1 over all epochs) whose loss was not finite, or None.
+    """
+
+    params: Params
+    epochs: list[Epoch] = field(default_factory=list)
+    placing_ns: int = 0
+    diverged: int | None = None
+
+    def to_target_ns(self, recipe: Recipe) -> int | None:
+        """Placing, training and validation until the metric reached its target; None if never."""
+        spent = self.placing_ns
+        for epoch in self.epochs:
+            spent += epoch.elapsed_ns + epoch.validation_ns
+            if recipe.target is None or epoch.validation is None:
+                continue
+            if METRICS[recipe.metric].reached(epoch.validation, recipe.target):
+                return spent
+        return None
+
+
+def train(
+    implementation: Implementation,
+    recipe: Recipe,
+    training: Part,
+    validation: Part | None,
+    seed: int,
+    device: str = "cpu",
+    seen: Callable[[int, Epoch, Callable[[], Params]], None] = lambda number, epoch, params: None,
+) -> Trained:
+    """Train from weights of this seed.
+
+    Args:
+        seen: told after each epoch: its number from 1, what it gave, and how to get the weights.
+
+    Raises:
+        NotImplementedError: the implementation does not have the recipe's rule.
+    """
+    spec, examples = recipe.spec, len(training)
+    if recipe.rule == "perceptron" and not hasattr(implementation, "perceptron"):
+        raise NotImplementedError("it has no perceptron rule; scalar and numpy have one")
+    start = init_params(spec, seed, recipe.initializer)
+    rng = np.random.default_rng([seed, 1])  # of the order of the examples
+
+    def placed() -> tuple[Tree, Tree, Feed, Evaluation | None]:
+        params = implementation.params_from_numpy(spec, start, device)
+        state = implementation.init_state(spec, params)
+        held_out = None
+        if validation is not None:
+            held_out = Evaluation(implementation, spec, validation, device)
+        return params, state, Feed(implementation, spec, training, device), held_out
+
+    (params, state, feed, held_out), placing_ns = timer.timed(
+        placed, lambda made: implementation.synchronize((made[0], made[2].placed))
+    )
+    sample = Part(training.X[:TRAIN_EVALUATED], training.y[:TRAIN_EVALUATED])
+    seen_again = Evaluation(implementation, spec, sample, device)
+    made = Trained(start, placing_ns=placing_ns)
+    steps = recipe.steps(examples)
+    for number in range(1, recipe.epochs + 1):
+        order = rng.permutation(examples) if steps > 1 else np.arange(examples)
+        first = (number - 1) * steps
+
+        def run(
+            params: Tree, state: Tree, order: Array = order, first: int = first
+        ) -> tuple[Tree, Tree, list[Any], float]:
+            losses, rate = [], 0.0
+            if recipe.rule == "perceptron":
+                one_pass = implementation.perceptron  # type: ignore[attr-defined] # seen above
+                params, mistakes = one_pass(params, *feed.take(order))
+                return params, state, [mistakes / examples], 1.0
+            for step, chosen in enumerate(batches(order, recipe.batch_size), start=first):
+                rate = SCHEDULES[recipe.schedule](recipe.learning_rate, recipe.epochs * steps, step)
+                X, y = feed.take(chosen)
+                masks = None
+                if spec.dropout:
+                    masks = implementation.masks_from_numpy(
+                        spec, draw_masks(spec, len(chosen), [seed, 2, step]), device
+                    )
+                params, state, loss = implementation.train_step(
+                    spec, params, state, X, y, rate, masks
+                )
+                losses.append(loss)
+            return params, state, losses, rate
+
+        (params, state, losses, rate), elapsed_ns = timer.timed(
+            partial(run, params, state), implementation.synchronize
+        )
+        values = np.array([float(implementation.to_numpy(loss)) for loss in losses])
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            made.diverged = int(first + bad[0] + 1)
+
+        def look(at: Evaluation | None, params: Tree = params) -> tuple[float | None, float | None]:
+            if at is None or made.diverged:
+                return None, None
+            found, y = at.outputs(params), at.part.y
+            return METRICS[recipe.metric].of(spec, found, y), mean_loss(spec, found, y)
+
+        (metric, loss), validation_ns = timer.timed(lambda: look(held_out), lambda _: None)
+        again = look(seen_again)[0]
+        epoch = Epoch(values, rate, again, metric, loss, elapsed_ns, validation_ns)
+        made.epochs.append(epoch)
+        made.params = implementation.to_numpy(params)
+        seen(number, epoch, lambda: made.params)
+        if made.diverged or (recipe.rule == "perceptron" and values[-1] == 0):
+            break
+    return made
+
+
+def batches(order: Array, batch_size: int) -> Iterator[Array]:
+    """Indices of one batch after another; the last one may be smaller."""
+    size = batch_size or len(order)
+    for begin in range(0, len(order), size):
+        yield order[begin : begin + size]
+
+
+class Feed:
+    """Batches of placed examples by the implementation's `take`, or one by one from the host."""
+
+    def __init__(
+        self, implementation: Implementation, spec: MLPSpec, part: Part, device: str
+    ) -> None:
+        self.implementation, self.spec, self.device = implementation, spec, device
+        self.part = part
+        self.own = getattr(implementation, "take", None)
+        self.placed: Any = None
+        if self.own is not None:
+            self.placed = implementation.batch_from_numpy(spec, part.X, part.y, device)
+
+    def take(self, chosen: Array) -> tuple[Any, Any]:
+        """The chosen examples on the device."""
+        if self.own is not None:
+            X, y = self.own(*self.placed, chosen)
+            return X, y
+        X, y = self.part.X[chosen], self.part.y[chosen]
+        return self.implementation.batch_from_numpy(self.spec, X, y, self.device)
+
+
+class Evaluation:
+    """Forward passes over a part that is placed once, in batches of one size: compiled once."""
+
+    def __init__(
+        self, implementation: Implementation, spec: MLPSpec, part: Part, device: str
+    ) -> None:
+        self.implementation, self.spec, self.part = implementation, spec, part
+        X, y, size = part.X, part.y, min(EVALUATION_BATCH, len(part))
+        short = -len(X) % size
+        X = np.concatenate([X, np.repeat(X[:1], short, axis=0)])
+        y = np.concatenate([y, np.repeat(y[:1], short, axis=0)])
+        self.placed = [
+            implementation.batch_from_numpy(spec, X[i : i + size], y[i : i + size], device)[0]
+            for i in range(0, len(X), size)
+        ]
+
+    def outputs(self, params: Tree) -> Array:
+        """a_L of all examples, NumPy (examples, outputs)."""
+        found = [self.implementation.forward(self.spec, params, X) for X in self.placed]
+        return np.concatenate(self.implementation.to_numpy(found))[: len(self.part)]
+
+
+def mean_loss(spec: MLPSpec, outputs: Array, y: Array) -> float:
+    """L1 of the interface, of outputs that are there already; without the L2 term."""
+    a = np.asarray(outputs, np.float64)
+    if spec.loss == "mse":
+        return float(np.sum((a - y) ** 2) / (2 * len(a)))
+    if spec.loss == "binary_cross_entropy":
+        return float(np.sum(np.logaddexp(0, a) - y * a) / len(a))
+    return float(np.mean(np.logaddexp.reduce(a, axis=1) - a[np.arange(len(a)), y]))
+
+
+def in_dtype(recipe: Recipe, dtype: Any) -> Recipe:
+    """The same recipe in another dtype."""
+    return replace(recipe, spec=replace(recipe.spec, dtype=dtype))

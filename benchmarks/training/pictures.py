@@ -1,0 +1,151 @@
+"""What is drawn of a trained network: small arrays, computed where its weights are."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from benchmarks.training.constructions import steps
+from benchmarks.training.datasets import Fold
+from benchmarks.training.loop import Evaluation, Part, Recipe, Trained
+from benchmarks.training.metrics import predicted
+from benchmarks.training.simulated import curve
+from benchmarks.training.tasks import Task
+from implementations import reference
+from implementations.initial import init_params
+from implementations.interface import Implementation, MLPSpec, Params
+
+Array = Any
+GRID = 60  # points per side of a decision region
+WORST = 12  # digits that are shown
+
+
+def of(
+    implementation: Implementation,
+    task: Task,
+    recipe: Recipe,
+    fold: Fold,
+    made: Trained,
+    kept: Mapping[str, Params],
+    seed: int = 0,
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(name, arrays) of what a task has to show; outputs come from the implementation itself.
+
+    Args:
+        kept: weights "during" the training.
+    """
+
+    def outputs(X: Array, params: Params = made.params, spec: MLPSpec = recipe.spec) -> Array:
+        y: Array = np.zeros(len(X), np.int64)
+        if spec.loss != "cross_entropy":
+            y = np.zeros((len(X), spec.layer_sizes[-1]))
+        placed = implementation.params_from_numpy(spec, params, "cpu")
+        return Evaluation(implementation, spec, Part(X, y), "cpu").outputs(placed)
+
+    test = fold.part(fold.test, recipe.spec.dtype)
+    if task.name == "line_length":
+        start = init_params(recipe.spec, seed, recipe.initializer)
+        moments = {"before": start, "during": kept.get("first", start), "after": made.params}
+        yield (
+            "activations",
+            {
+                moment: _rounded(_by_class(recipe.spec, params, test))
+                for moment, params in moments.items()
+            },
+        )
+    elif task.name == "xor":
+        side = np.linspace(-0.5, 1.5, GRID)
+        X = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+        z = outputs(X).reshape(GRID, GRID)
+        yield (
+            "regions",
+            {
+                "x": _rounded(side),
+                "y": _rounded(side),
+                "value": _rounded(1 / (1 + np.exp(-z))),
+                "points": _rounded(test.X),
+                "labels": test.y[:, 0].astype(int).tolist(),
+            },
+        )
+    elif task.name == "discrete_mapping":
+        yield "regions", _projected(recipe.spec, outputs, fold.part(fold.training, "float64"), test)
+    elif task.name == "sine":
+        x = np.linspace(-np.pi, np.pi, 121)
+        fitted = outputs(np.stack([x, x**2, x**3], axis=1))[:, 0]
+        yield "curve", {"x": _rounded(x), "true": _rounded(np.sin(x)), "fitted": _rounded(fitted)}
+    elif task.family == "approximation":
+        width = recipe.spec.layer_sizes[1]
+        x = np.linspace(-1, 1, 201)[:, None]
+        spec, params = steps(curve, -1.0, 1.0, width, recipe.spec.dtype)
+        staircase = outputs(x, params, spec)
+        yield (
+            "curve",
+            {
+                "width": width,
+                "x": _rounded(x[:, 0]),
+                "true": _rounded(curve(x)[:, 0]),
+                "fitted": _rounded(outputs(x)[:, 0]),
+                "staircase": _rounded(staircase[:, 0]),
+                "staircase_rmse": float(np.sqrt(np.mean((staircase - curve(x)) ** 2))),
+            },
+        )
+    elif task.family == "overfit":
+        x = np.linspace(-1, 1, 121)[:, None]
+        part = fold.part(fold.training, "float64")
+        yield (
+            "curve",
+            {
+                "x": _rounded(x[:, 0]),
+                "fitted": _rounded(outputs(x)[:, 0]),
+                "points": _rounded(np.hstack([part.X, part.y])),
+            },
+        )
+    elif task.family == "mnist":
+        yield "confusion", _confusion(recipe.spec, outputs(test.X), test.y, fold)
+
+
+def _by_class(spec: MLPSpec, params: Params, test: Part) -> Array:
+    """Mean activation of every hidden unit per class: (classes, units of all hidden layers)."""
+    found, a = [], test.X.astype(np.float64)
+    for (W, b), name in zip(params[:-1], spec.activations[:-1], strict=True):
+        a = reference.activation_value(name, a @ W + b)
+        found.append(a)
+    hidden = np.hstack(found)
+    return np.stack([hidden[test.y == label].mean(axis=0) for label in np.unique(test.y)])
+
+
+def _projected(spec: MLPSpec, outputs: Any, training: Part, test: Part) -> dict[str, Any]:
+    """Classes on the plane of the first two principal components of the training data."""
+    centre = training.X.mean(axis=0)
+    plane = np.linalg.svd(training.X - centre, full_matrices=False)[2][:2]
+    points = (test.X - centre) @ plane.T
+    low, high = points.min(axis=0) - 0.3, points.max(axis=0) + 0.3
+    x, y = np.linspace(low[0], high[0], GRID), np.linspace(low[1], high[1], GRID)
+    grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2) @ plane + centre
+    return {
+        "x": _rounded(x),
+        "y": _rounded(y),
+        "value": predicted(spec, outputs(grid)).reshape(GRID, GRID).tolist(),
+        "points": _rounded(points),
+        "labels": test.y.tolist(),
+    }
+
+
+def _confusion(spec: MLPSpec, outputs: Array, y: Array, fold: Fold) -> dict[str, Any]:
+    """Counts (true, predicted), and the images whose wrong class had the largest lead."""
+    guess = predicted(spec, outputs)
+    counts = np.zeros((10, 10), int)
+    np.add.at(counts, (y, guess), 1)
+    lead = outputs[np.arange(len(y)), guess] - outputs[np.arange(len(y)), y]
+    worst = np.argsort(lead)[::-1][:WORST]
+    worst = worst[lead[worst] > 0]
+    return {
+        "counts": counts.tolist(),
+        "images": fold.X[fold.test[worst]].astype(int).tolist(),
+        "true": y[worst].tolist(),
+        "read": guess[worst].tolist(),
+    }
+
+
+def _rounded(array: Array) -> Any:
+    return np.vectorize(lambda value: float(f"{value:.4g}"))(array).tolist()

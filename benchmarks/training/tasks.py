@@ -1,0 +1,313 @@
+"""The tasks: each a network, its data, how it is trained, and how well it should do.
+
+Rates, epochs, dropout and the like were chosen on validation data (a held-out part of the training
+data; folds inside the folds in a cross-validation), never on test data. `goal` is a figure of the
+test data that others, or we, have set; nothing in the code depends on it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from benchmarks.training.datasets import Data
+from benchmarks.training.loop import Recipe
+from implementations.interface import MLPSpec
+
+
+@dataclass(frozen=True)
+class Task:
+    """One named task.
+
+    Attributes:
+        name: for the command line; unique.
+        family: several tasks of one data set share it; it names all of them.
+        data: where the records come from, and how they are split.
+        recipe: the network and its training. Its target is one of the validation data.
+        examples: how many are trained on; in a cross-validation, in its first fold.
+        goal: of the metric on test data; "" if there is none.
+        source: where the task comes from.
+        candidates: other values of weight_decay, of which the best on the validation data of each
+            fold is taken; then the network is trained on all of the fold's training data.
+    """
+
+    name: str
+    family: str
+    data: Data
+    recipe: Recipe
+    examples: int
+    goal: str
+    source: str
+    candidates: tuple[float, ...] = ()
+
+
+REGRESSION = {"loss": "mse", "metric": "rmse"}
+LECTURE = "course: neural networks from scratch"
+
+
+def _mlp(sizes: Sequence[int], **options: object) -> MLPSpec:
+    return MLPSpec(tuple(sizes), **options)  # type: ignore[arg-type] # MLPSpec checks them
+
+
+# The last fifth of the training digits was written by other people than the rest, like the test
+# digits: that is what a choice must hold for.
+DIGITS = Data("digits", scaling="image", validation=0.2, last=True, refit=True)
+MNIST = Data("mnist", scaling="image", validation=1 / 12)
+CIFAR = Data("cifar10", scaling="planes", validation=0.1, refit=True)
+NEWS = Data("newsgroups", "tfidf", "columns", validation=0.1, refit=True)
+OVERFIT = Recipe(
+    _mlp((1, 250, 250, 1), loss="mse", optimizer="adam"), 1500, 0, 0.003, metric="rmse"
+)
+
+_TASKS = (
+    Task(
+        "digits",
+        "digits",
+        DIGITS,
+        Recipe(
+            _mlp((64, 32, 10), optimizer="adamw", weight_decay=0.1, dropout=0.3),
+            40, 32, 0.005, "one_cycle", target=0.95,
+        ),
+        1_150,
+        "97 %",
+        "scikit-learn's packaged digits (Alpaydin and Kaynak 1998)",
+    ),
+    Task(
+        "digits_shifted",
+        "digits",
+        replace(DIGITS, shifts=True),
+        Recipe(
+            _mlp((64, 256, 10), optimizer="adam", dropout=0.4),
+            20, 32, 0.005, "one_cycle", target=0.97,
+        ),
+        5_750,
+        "97 %",
+        "the same, with copies shifted by a pixel",
+    ),
+    Task(
+        "line_length",
+        "line_length",
+        Data("line_length", validation=0.1),
+        Recipe(_mlp((10, 16, 16, 5)), 20, 32, 0.3, initializer="uniform", target=1.0),
+        9_000,
+        "100 %",
+        f"{LECTURE}: length of a line in an image of 10 x 1 pixels",
+    ),
+    Task(
+        "xor",
+        "xor",
+        Data("xor"),
+        Recipe(
+            _mlp((2, 4, 1), activation="tanh", loss="binary_cross_entropy", optimizer="momentum"),
+            300, 0, 0.5, initializer="glorot_uniform",
+        ),
+        4,
+        "100 %",
+        "Minsky and Papert 1969; the solution by unit steps is exact",
+    ),
+    Task(
+        "perceptron",
+        "perceptron",
+        Data("separable"),
+        Recipe(_mlp((2, 3)), 50, 1, 1.0, rule="perceptron"),
+        150,
+        "100 %",
+        "Rosenblatt 1958: mistakes only, until a pass makes none",
+    ),
+    Task(
+        "softmax_regression",
+        "softmax_regression",
+        Data("tokens", validation=0.1),
+        Recipe(_mlp((8, 8)), 5, 1, 0.3, "cosine"),
+        3_600,
+        "the best possible: that of the chain itself",
+        "the next token of a known Markov chain, one token at a time",
+    ),
+    Task(
+        "sine",
+        "sine",
+        Data("sine"),
+        Recipe(_mlp((3, 1), loss="mse"), 2000, 0, 0.004, metric="rmse"),
+        2_000,
+        "",
+        "a cubic polynomial fitted to sin x by gradient descent (torch's first example)",
+    ),
+    *(
+        Task(
+            f"approximation_{width}",
+            "approximation",
+            Data("approximation"),
+            Recipe(
+                _mlp((1, width, 1), activation="tanh", loss="mse", optimizer="adam"),
+                1000, 0, 0.02, "cosine", metric="rmse",
+            ),
+            512,
+            "",
+            "universal approximation (Cybenko 1989; Hornik 1991): error against width",
+        )
+        for width in (2, 4, 8, 16, 32, 64)
+    ),
+    Task(
+        "discrete_mapping",
+        "discrete_mapping",
+        Data("discrete_mapping"),
+        Recipe(
+            _mlp((6, 10, 5, 3), activation="sigmoid"), 200, 0, 1.0, initializer="glorot_uniform"
+        ),
+        90,
+        "",
+        f"{LECTURE}: noisy copies of three prototypes, sigmoid layers, full batches at rate 1",
+    ),
+    Task(
+        "overfit",
+        "overfit",
+        Data("overfit"),
+        OVERFIT,
+        6,
+        "",
+        f"{LECTURE}: 6 points, 63,501 weights",
+    ),
+    Task(
+        "overfit_decay",
+        "overfit",
+        Data("overfit"),
+        replace(OVERFIT, spec=replace(OVERFIT.spec, weight_decay=0.01)),
+        6,
+        "",
+        "the same with L2 weight decay",
+    ),
+    Task(
+        "overfit_dropout",
+        "overfit",
+        Data("overfit"),
+        replace(OVERFIT, spec=replace(OVERFIT.spec, dropout=0.3)),
+        6,
+        "",
+        "the same with dropout",
+    ),
+    Task(
+        "mnist",
+        "mnist",
+        MNIST,
+        Recipe(
+            _mlp((784, 128, 64, 10), optimizer="adamw", weight_decay=0.1, dropout=0.1),
+            20, 64, 0.003, "one_cycle", target=0.97,
+        ),
+        55_000,
+        "98.4 %",
+        "LeCun and Cortes 1998",
+    ),
+    Task(
+        "mnist_fast",
+        "mnist",
+        MNIST,
+        Recipe(
+            _mlp((784, 128, 64, 10), optimizer="adam"), 2, 128, 0.008, "one_cycle", target=0.97
+        ),
+        55_000,
+        "97 % in less than 2 s",
+        "the same network, trained to 97 % in the shortest time",
+    ),
+    Task(
+        "mnist_512",
+        "mnist",
+        MNIST,
+        Recipe(
+            _mlp((784, 512, 512, 10), optimizer="adam", dropout=0.3),
+            20, 128, 0.003, "one_cycle", target=0.97,
+        ),
+        55_000,
+        "98.7 %",
+        "LeCun and Cortes 1998",
+    ),
+    Task(
+        "cifar10",
+        "cifar10",
+        CIFAR,
+        Recipe(
+            _mlp((3072, 512, 10), optimizer="adam", dropout=0.3),
+            20, 128, 0.001, "one_cycle", target=0.5,
+        ),
+        45_000,
+        "",
+        "Krizhevsky 2009",
+    ),
+    Task(
+        "cifar10_batch1",
+        "cifar10",
+        replace(CIFAR, records="cifar10_batch1"),
+        Recipe(
+            _mlp((3072, 512, 10), optimizer="adam", dropout=0.3),
+            20, 128, 0.001, "one_cycle", target=0.4,
+        ),
+        9_000,
+        "48 %",
+        "Krizhevsky 2009, the first of five training batches",
+    ),
+    *(
+        Task(
+            f"newsgroups{suffix}",
+            "newsgroups",
+            replace(NEWS, stripped=suffix == "_stripped"),
+            Recipe(
+                _mlp((300, 2048, 256, 20), optimizer="adam", dropout=dropout),
+                10, 512, 0.001, target=target,
+            ),
+            10_183,
+            goal,
+            f"{LECTURE}: 20 newsgroups split by date{what}",
+        )
+        for suffix, dropout, target, goal, what in (
+            ("", 0.0, 0.9, "82 %", ""),
+            ("_dropout", 0.4, 0.9, "82 %", ", dropout"),
+            ("_stripped", 0.4, 0.75, "", ", dropout, without headers, footers and quotes"),
+        )
+    ),
+    Task(
+        "titanic",
+        "titanic",
+        Data("titanic", "passengers", "columns", validation=0.2, cross_validation=True),
+        Recipe(
+            _mlp((27, 8, 1), loss="binary_cross_entropy", optimizer="adam"), 40, 32, 0.005, "cosine"
+        ),
+        641,
+        "82 %, 10-fold cross-validation",
+        "passengers of the Titanic (Kaggle's 891 labelled rows)",
+        candidates=(0.003, 0.01, 0.03),
+    ),
+    Task(
+        "automobile",
+        "automobile",
+        Data("automobile", "cars", "columns", validation=0.2, cross_validation=True),
+        Recipe(
+            _mlp((75, 32, 1), activation="tanh", loss="mse", optimizer="adam"),
+            100, 16, 0.01, "cosine", metric="r2",
+        ),
+        144,
+        "R² 0.90, 10-fold cross-validation",
+        "UCI's imports-85 (Schlimmer 1987), log price",
+        candidates=(0.0003, 0.001, 0.003),
+    ),
+)  # fmt: skip
+TASKS = {task.name: task for task in _TASKS}
+FAMILIES = tuple(dict.fromkeys(task.family for task in _TASKS))
+
+
+def select(names: Sequence[str]) -> list[Task]:
+    """Tasks by their names, or all of a family.
+
+    Raises:
+        ValueError: a name is neither.
+    """
+    found: dict[str, Task] = {}
+    for name in names:
+        if name in FAMILIES:
+            some = [task for task in _TASKS if task.family == name]
+        elif name in TASKS:
+            some = [TASKS[name]]
+        else:
+            raise ValueError(f"task {name!r} is not known; accepted: {', '.join(TASKS)}")
+        found |= {task.name: task for task in some}
+    return list(found.values())
+
+
+# On these, all implementations must follow one loss curve in float64.
+PARITY = ("digits", "line_length", "xor", "titanic")
