@@ -22,6 +22,7 @@ from benchmarks.training.loop import (
     batches,
     in_dtype,
     mean_loss,
+    points,
     train,
 )
 from benchmarks.training.metrics import METRICS
@@ -36,7 +37,6 @@ Message = dict[str, Any]
 Send = Callable[[Message], None]
 GATE_EXAMPLES = 2048  # among which a batch that is clear of kinks is looked for
 BLOCKS = 100  # into which the epochs of a training are gathered, at most
-POINTS = 100  # of a curve, at most
 PARITY_STEPS = 200
 PARITY_RATES = {"sgd": 0.05, "momentum": 0.01, "nesterov": 0.01, "adadelta": 1.0}
 PARITY_RATE = 0.003  # of the rules that scale by the gradient's size
@@ -123,7 +123,7 @@ def _outcome(request: Message, send: Send) -> Message:
             "placing_ns": made.placing_ns,
             "validation_ns": sum(epoch.validation_ns for epoch in made.epochs),
             "to_target_ns": made.to_target_ns(recipe),
-            **_curves(made),
+            **_curves(made, recipe.epochs),
         },
     }
 
@@ -290,10 +290,10 @@ def _blocks(epochs: list[list[Epoch]]) -> tuple[int, list[int]]:
     return calls, [max(1, sum(elapsed[i : i + calls])) for i in range(0, whole, calls)]
 
 
-def _curves(made: Trained) -> Message:
+def _curves(made: Trained, epochs: int) -> Message:
     """What is drawn, at no more than POINTS epochs."""
     count = len(made.epochs)
-    at = np.unique(np.round(np.linspace(1, count, min(count, POINTS))).astype(int))
+    at = [number for number in points(epochs) if number <= count]
     some = [made.epochs[i - 1] for i in at]
 
     def values(name: str) -> list[float] | None:
@@ -302,7 +302,7 @@ def _curves(made: Trained) -> Message:
 
     spent = np.cumsum([epoch.elapsed_ns for epoch in made.epochs])
     return {
-        "at": at.tolist(),
+        "at": at,
         "loss": [float(f"{epoch.losses.mean():.7g}") for epoch in some],
         "train": values("training"),
         "validation": values("validation"),

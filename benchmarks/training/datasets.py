@@ -72,6 +72,8 @@ class Data:
         shifts: whether each training image comes in five copies, four of them shifted by a pixel.
         refit: whether the network of the test figure is trained once more, on all training records
             with the held-out ones among them; curves and times are those of the first training.
+        watched: whether the test data take the place of validation data: nothing is chosen by
+            them, the task is to see how the network does on them while it learns.
         stripped: whether headers, footers and quotes of the documents are removed.
     """
 
@@ -83,6 +85,7 @@ class Data:
     last: bool = False
     shifts: bool = False
     refit: bool = False
+    watched: bool = False
     stripped: bool = False
 
 
@@ -159,6 +162,8 @@ def _fold(data: Data, records: Records, rows: Array, test: Array, rng: Any) -> F
     mixed = rows[::-1] if data.last else rng.permutation(rows)
     validation, training = np.sort(mixed[:count]), np.sort(mixed[count:])
     seen = rows if data.cross_validation or data.refit else training
+    if data.watched:
+        validation = test
     X, y = FEATURES[data.features](records, seen)
     shift, width = scale(X, seen, data.scaling)
     if data.shifts:

@@ -20,6 +20,7 @@ from implementations.interface import Implementation, MLPSpec, Params, Tree
 
 Array = Any
 EVALUATION_BATCH = 1000  # examples of a forward pass in evaluation
+POINTS = 100  # of a curve, at most
 TRAIN_EVALUATED = 10_000  # training examples, at most, whose metric is looked at after an epoch
 
 
@@ -152,6 +153,7 @@ def train(
     seen_again = Evaluation(implementation, spec, sample, device)
     made = Trained(start, placing_ns=placing_ns)
     steps = recipe.steps(examples)
+    looks = set(points(recipe.epochs))
     for number in range(1, recipe.epochs + 1):
         order = rng.permutation(examples) if steps > 1 else np.arange(examples)
         first = (number - 1) * steps
@@ -192,15 +194,23 @@ def train(
             found, y = at.outputs(params), at.part.y
             return METRICS[recipe.metric].of(spec, found, y), mean_loss(spec, found, y)
 
-        (metric, loss), validation_ns = timer.timed(lambda: look(held_out), lambda _: None)
-        again = look(seen_again)[0]
+        looked = number in looks
+        (metric, loss), validation_ns = timer.timed(
+            partial(look, held_out if looked else None), lambda _: None
+        )
+        again = look(seen_again if looked else None)[0]
         epoch = Epoch(values, rate, again, metric, loss, elapsed_ns, validation_ns)
         made.epochs.append(epoch)
-        made.params = implementation.to_numpy(params)
-        seen(number, epoch, lambda: made.params)
+        seen(number, epoch, partial(implementation.to_numpy, params))
         if made.diverged or (recipe.rule == "perceptron" and values[-1] == 0):
             break
+    made.params = implementation.to_numpy(params)
     return made
+
+
+def points(epochs: int) -> list[int]:
+    """The epochs after which metrics are looked at: all of them, or POINTS if there are more."""
+    return sorted({round(i) for i in np.linspace(1, epochs, min(epochs, POINTS))})
 
 
 def batches(order: Array, batch_size: int) -> Iterator[Array]:

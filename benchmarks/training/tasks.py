@@ -54,7 +54,7 @@ MNIST = Data("mnist", scaling="image", validation=1 / 12)
 CIFAR = Data("cifar10", scaling="planes", validation=0.1, refit=True)
 NEWS = Data("newsgroups", "tfidf", "columns", validation=0.1, refit=True)
 OVERFIT = Recipe(
-    _mlp((1, 250, 250, 1), loss="mse", optimizer="adam"), 1500, 0, 0.003, metric="rmse"
+    _mlp((1, 250, 250, 1), loss="mse", optimizer="adam"), 1000, 0, 0.003, metric="rmse"
 )
 
 _TASKS = (
@@ -159,7 +159,7 @@ _TASKS = (
     Task(
         "overfit",
         "overfit",
-        Data("overfit"),
+        Data("overfit", watched=True),
         OVERFIT,
         6,
         "",
@@ -168,7 +168,7 @@ _TASKS = (
     Task(
         "overfit_decay",
         "overfit",
-        Data("overfit"),
+        Data("overfit", watched=True),
         replace(OVERFIT, spec=replace(OVERFIT.spec, weight_decay=0.01)),
         6,
         "",
@@ -177,7 +177,7 @@ _TASKS = (
     Task(
         "overfit_dropout",
         "overfit",
-        Data("overfit"),
+        Data("overfit", watched=True),
         replace(OVERFIT, spec=replace(OVERFIT.spec, dropout=0.3)),
         6,
         "",
@@ -211,8 +211,8 @@ _TASKS = (
         "mnist",
         MNIST,
         Recipe(
-            _mlp((784, 512, 512, 10), optimizer="adam", dropout=0.3),
-            20, 128, 0.003, "one_cycle", target=0.97,
+            _mlp((784, 512, 512, 10), optimizer="adamw", weight_decay=0.1, dropout=0.3),
+            20, 128, 0.002, "one_cycle", target=0.97,
         ),
         55_000,
         "98.7 %",
@@ -223,7 +223,7 @@ _TASKS = (
         "cifar10",
         CIFAR,
         Recipe(
-            _mlp((3072, 512, 10), optimizer="adam", dropout=0.3),
+            _mlp((3072, 512, 10), optimizer="adam", dropout=0.5),
             20, 128, 0.001, "one_cycle", target=0.5,
         ),
         45_000,
@@ -235,7 +235,7 @@ _TASKS = (
         "cifar10",
         replace(CIFAR, records="cifar10_batch1"),
         Recipe(
-            _mlp((3072, 512, 10), optimizer="adam", dropout=0.3),
+            _mlp((3072, 512, 10), optimizer="adam", dropout=0.5),
             20, 128, 0.001, "one_cycle", target=0.4,
         ),
         9_000,
