@@ -7,6 +7,7 @@ test data that others, or we, have set; nothing in the code depends on it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 from benchmarks.training.datasets import Data
 from benchmarks.training.loop import Recipe
@@ -19,7 +20,7 @@ class Task:
 
     Attributes:
         name: for the command line; unique.
-        family: several tasks of one data set share it; it names all of them.
+        family: several tasks of one data set share it; where no task is called so, it names all.
         data: where the records come from, and how they are split.
         recipe: the network and its training. Its target is one of the validation data.
         examples: how many are trained on; in a cross-validation, in its first fold.
@@ -288,22 +289,21 @@ _TASKS = (
     ),
 )  # fmt: skip
 TASKS = {task.name: task for task in _TASKS}
-FAMILIES = tuple(dict.fromkeys(task.family for task in _TASKS))
 
 
 def select(names: Sequence[str]) -> list[Task]:
-    """Tasks by their names, or all of a family.
+    """Tasks by their names, by patterns such as "mnist*", or all of a family.
 
     Raises:
-        ValueError: a name is neither.
+        ValueError: a name is none of these.
     """
     found: dict[str, Task] = {}
     for name in names:
-        if name in FAMILIES:
-            some = [task for task in _TASKS if task.family == name]
-        elif name in TASKS:
+        if name in TASKS:
             some = [TASKS[name]]
         else:
+            some = [t for t in _TASKS if t.family == name or fnmatchcase(t.name, name)]
+        if not some:
             raise ValueError(f"task {name!r} is not known; accepted: {', '.join(TASKS)}")
         found |= {task.name: task for task in some}
     return list(found.values())
