@@ -109,7 +109,7 @@ class Journal:
         ceilings: what machine and libraries can do at most.
         outcomes: (case, record) in the order of the file, less what was tried again.
         memory: case id -> its record.
-        parity, pictures: of a training run, its records of these kinds.
+        loaded, parity, pictures: of a training run, its records of inputs and of these kinds.
         complete: whether the run came to its end.
         warnings: one line for each line of the file that could not be used.
     """
@@ -124,6 +124,7 @@ class Journal:
     ceilings: list[Record] = field(default_factory=list)
     outcomes: list[tuple[Case, Record]] = field(default_factory=list)
     memory: dict[str, Record] = field(default_factory=dict)
+    loaded: list[Record] = field(default_factory=list)
     parity: list[Record] = field(default_factory=list)
     pictures: list[Record] = field(default_factory=list)
     complete: bool = False
@@ -149,6 +150,8 @@ class Journal:
             self.processes, self.block_seconds = record["processes"], record["block_seconds"]
         elif kind == "inputs":
             self.inputs[record["problem"]] = record["sha256"]
+            if "seconds" in record:
+                self.loaded.append(record)
         elif kind == "ceiling":
             self.ceilings.append(record)
         elif kind == "outcome":

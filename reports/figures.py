@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter
 
 from benchmarks.journal import Journal
 from benchmarks.schema import OK
-from reports import explanation, tables
+from reports import explanation, learning, tables
 from reports.style import (
     LINES,
     STYLE,
@@ -42,6 +42,7 @@ def all_figures(rows: pd.DataFrame, journals: Sequence[Journal]) -> dict[str, tu
             "split": explanation.split(rows),
             "gflops": gflops(rows),
             "gradient_error": gradient_error(rows),
+            **learning.figures(journals),
         }
     return {name: found for name, found in drawn.items() if found is not None}
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.journal import Journal
 from benchmarks.schema import OK
-from reports import sections, tables
+from reports import learning, sections, tables
 from reports.sections import HEADERS, NO_GPU
 
 INCLUDES = (
@@ -84,6 +84,7 @@ def content(
         return made
     many = rows.source.nunique() > 1
     made.sections = [
+        *learning.sections(journals),
         ("GPU against CPU", sections.gpu_text(journals, rows), sections.gpu(rows)),
         (
             "Speed-up over looped Python",

@@ -35,7 +35,8 @@ from implementations.reference import clear_of_kinks, expected
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]
-GATE_EXAMPLES = 2048  # among which a batch that is clear of kinks is looked for
+# A gate's batch, and the examples among which as many that are clear of kinks are looked for.
+GATE_BATCH, GATE_EXAMPLES = 128, 512
 BLOCKS = 100  # into which the epochs of a training are gathered, at most
 PARITY_STEPS = 200
 PARITY_RATES = {"sgd": 0.05, "momentum": 0.01, "nesterov": 0.01, "adadelta": 1.0}
@@ -196,7 +197,7 @@ def gate(
     spec = recipe.spec
     params = init_params(spec, seed, recipe.initializer)
     part = fold.part(fold.training[:GATE_EXAMPLES], spec.dtype)
-    size = min(recipe.batch_size or len(part), len(part), 512)
+    size = min(recipe.batch_size or len(part), len(part), GATE_BATCH)
     if recipe.rule == "perceptron":
         return _perceptron_gate(implementation, recipe, params, part, device)
     clear = np.flatnonzero(clear_of_kinks(spec, params, part.X))[:size]

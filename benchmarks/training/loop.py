@@ -21,7 +21,7 @@ from implementations.interface import Implementation, MLPSpec, Params, Tree
 Array = Any
 EVALUATION_BATCH = 1000  # examples of a forward pass in evaluation
 POINTS = 100  # of a curve, at most
-TRAIN_EVALUATED = 10_000  # training examples, at most, whose metric is looked at after an epoch
+TRAIN_EVALUATED = 2_000  # training examples, at most, whose metric is looked at after an epoch
 
 
 @dataclass(frozen=True)

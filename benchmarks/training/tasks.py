@@ -170,7 +170,7 @@ _TASKS = (
         "overfit_decay",
         "overfit",
         Data("overfit", watched=True),
-        replace(OVERFIT, spec=replace(OVERFIT.spec, weight_decay=0.01)),
+        replace(OVERFIT, spec=replace(OVERFIT.spec, weight_decay=0.001)),
         6,
         "",
         "the same with L2 weight decay",
