@@ -66,7 +66,11 @@ def _openml(name: str, as_frame: bool) -> Any:
     known, version = OPENML[name]
     column = "default-target" if not as_frame else None
     return fetch_openml(
-        known, version=version, as_frame=as_frame, target_column=column, parser="liac-arff"
+        known,
+        version=version,
+        as_frame=as_frame,
+        target_column=column,
+        parser="liac-arff" if as_frame else "auto",  # small tables: every quoted text as it stands
     )
 
 

@@ -70,10 +70,10 @@ def curve(x: Array) -> Array:
 
 
 def approximation() -> Records:
-    """512 points of `curve` from -1 to 1, and 511 between them for the test."""
-    x = np.linspace(-1, 1, 512)
+    """128 points of `curve` from -1 to 1, and 127 between them for the test."""
+    x = np.linspace(-1, 1, 128)
     x = np.concatenate([x, x[:-1] + (x[1] - x[0]) / 2])[:, None]
-    return Records(x, curve(x), 512)
+    return Records(x, curve(x), 128)
 
 
 def discrete_mapping() -> Records:

@@ -140,7 +140,7 @@ _TASKS = (
                 _mlp((1, width, 1), activation="tanh", loss="mse", optimizer="adam"),
                 1000, 0, 0.02, "cosine", metric="rmse",
             ),
-            512,
+            128,
             "",
             "universal approximation (Cybenko 1989; Hornik 1991): error against width",
         )
