@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -72,11 +73,11 @@ def table(journals: Sequence[Journal]) -> pd.DataFrame:
             "task": row.case.problem.workload,
             "implementation": row.case.label,
             "device": row.case.device,
-            "test": median_range(tests, lambda value, metric=metric: shown(metric, value)),
+            "test": median_range(tests, partial(shown, metric)),
             "standard error": standard_error(tests, metric),
             "metric": metric,
             "goal": first.get("goal", ""),
-            "time per epoch": tables.duration(row.median_seconds),
+            "time per epoch": tables.duration(row.median_seconds or 0.0),
             "validation target": "" if target is None else shown(metric, target),
             "time to target": to_target,
             "compilation": tables.duration(row.compile_seconds) if row.compile_seconds else "",
@@ -121,7 +122,7 @@ def parity(journals: Sequence[Journal]) -> list[tuple[str, str, dict[str, list[f
 
 
 def differences(curves: dict[str, list[float]]) -> Any:
-    """Per step, how far the implementations are apart: relative to the loss where that exceeds 1."""
+    """Per step, how far the implementations are apart; relative to losses above 1."""
     steps = min(map(len, curves.values()))
     losses = np.array([curve[:steps] for curve in curves.values()])
     return (losses.max(axis=0) - losses.min(axis=0)) / np.maximum(1.0, losses.max(axis=0))
@@ -207,7 +208,9 @@ def time_to_target(found: Sequence[tuple[str, Row]], colours: dict[str, str]) ->
             else:
                 both[1].annotate(" not reached", (0, y), va="center", color="#777777")
             both[0].annotate(
-                f" {tables.duration(row.median_seconds)}", (row.median_seconds, y), va="center"
+                f" {tables.duration(row.median_seconds or 0.0)}",
+                (row.median_seconds, y),
+                va="center",
             )
     both[0].set_yticks(places, names)
     both[1].set_yticks(places, [""] * len(places))
@@ -319,7 +322,7 @@ def one_curve(journals: Sequence[Journal]) -> Drawn | None:
         axes.set_xlabel("step")
     grid[0][0].set_ylabel("largest difference of losses")
     legend(grid[0][-1])
-    names = ", ".join(max((c for _, _, c in sets), key=len))
+    names = ", ".join(dict.fromkeys(name for _, _, curves in sets for name in curves))
     return figure, (
         f"float64: losses of {names} on the same batches from the same weights, for every update "
         "rule; the dashed line is what is allowed."

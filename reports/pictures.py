@@ -206,7 +206,8 @@ def misread(task: str, arrays: Record) -> Drawn:
     counts = np.array(arrays["counts"])
     images = [np.array(image, dtype=float).reshape(28, 28) for image in arrays["images"]]
     figure = plt.figure(figsize=(11, 4.4))
-    left, right = figure.subfigures(1, 2, width_ratios=[1.1, 1])
+    halves: Any = figure.subfigures(1, 2, width_ratios=[1.1, 1])
+    left, right = halves
     axes = left.subplots()
     wrong = counts - np.diag(np.diag(counts))
     axes.imshow(wrong, cmap="Blues", vmin=0, vmax=max(1, wrong.max()))

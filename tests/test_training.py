@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, get_args
 
 import numpy as np
@@ -24,6 +23,7 @@ from benchmarks.training.loop import Part, Recipe, in_dtype, train
 from benchmarks.training.records import Records
 from benchmarks.training.tasks import PARITY, TASKS, Task, select
 from implementations import load, names
+from implementations.initial import init_params
 from implementations.interface import MLPSpec, Optimizer
 from tests.shared_data import DATA, data_dir
 
@@ -53,7 +53,9 @@ class Recorder:
             raise AttributeError(name)
         return self.changes.get(name) or getattr(self.numpy, name)
 
-    def train_step(self, spec, params, state, X, y, rate, masks=None) -> Any:
+    def train_step(self, *arguments: Any) -> Any:
+        """Note batch, rate and masks, and take the step."""
+        spec, params, state, X, y, rate, masks = arguments
         self.batches.append(np.array(X))
         self.rates.append(rate)
         self.masks.append(masks)
@@ -197,7 +199,7 @@ def test_loss_from_outputs_is_the_loss_of_the_network(loss: Any) -> None:
     X, y = rng.normal(size=(7, 3)), rng.integers(0, 2, 7)
     targets = y if loss == "cross_entropy" else np.eye(2)[y]
     numpy = load("numpy")
-    params = numpy.params_from_numpy(spec, loop.init_params(spec, 0), "cpu")
+    params = numpy.params_from_numpy(spec, init_params(spec, 0), "cpu")
     batch = numpy.batch_from_numpy(spec, X, targets, "cpu")
 
     outputs = numpy.forward(spec, params, batch[0])
@@ -213,7 +215,7 @@ def test_evaluation_pads_the_last_batch_and_gives_every_output_once(
     """Seven examples in batches of three."""
     monkeypatch.setattr(loop, "EVALUATION_BATCH", 3)
     numpy, data = load("numpy"), part(7)
-    params = numpy.params_from_numpy(SPEC, loop.init_params(SPEC, 0), "cpu")
+    params = numpy.params_from_numpy(SPEC, init_params(SPEC, 0), "cpu")
 
     found = loop.Evaluation(numpy, SPEC, data, "cpu").outputs(params)
 
@@ -255,11 +257,14 @@ def test_parity_notices_a_rate_that_differs_by_a_millionth() -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(numpy, name)
 
-        def train_step(self, spec, params, state, X, y, rate, masks=None) -> Any:
-            return numpy.train_step(spec, params, state, X, y, rate * (1 + 1e-6), masks)
+        def train_step(
+            self, spec: Any, params: Any, state: Any, X: Any, y: Any, rate: float
+        ) -> Any:
+            return numpy.train_step(spec, params, state, X, y, rate * (1 + 1e-6))
 
     right = np.array(parity_losses(numpy, "digits", fold, "sgd"))
-    wrong = np.array(parity_losses(Other(), "digits", fold, "sgd"))
+    other: Any = Other()
+    wrong = np.array(parity_losses(other, "digits", fold, "sgd"))
 
     assert np.abs(right - wrong).max() > 1e-8
 
@@ -325,11 +330,10 @@ def test_perceptron_converges_on_separable_data_within_novikoffs_bound(name: str
     params = implementation.params_from_numpy(spec, zeros, "cpu")
     batch = implementation.batch_from_numpy(spec, X, y, "cpu")
     total, passes = 0, 0
-    for passes in range(1, 1000):
+    mistakes = 1
+    while mistakes and passes < 1000:
         params, mistakes = implementation.perceptron(params, *batch)  # type: ignore[attr-defined]
-        total += mistakes
-        if mistakes == 0:
-            break
+        total, passes = total + mistakes, passes + 1
 
     W, b = simulated.TEACHER
     scores = np.sort(X @ W + b, axis=1)
@@ -348,7 +352,7 @@ def test_perceptron_of_both_idioms_makes_the_same_mistakes() -> None:
     for name in ("scalar", "numpy"):
         implementation = load(name)
         spec = MLPSpec((2, 3), dtype="float64")
-        start = loop.init_params(spec, 0)
+        start = init_params(spec, 0)
         params = implementation.params_from_numpy(spec, start, "cpu")
         batch = implementation.batch_from_numpy(spec, data.X, data.y, "cpu")
         found.append(implementation.perceptron(params, *batch))  # type: ignore[attr-defined]
@@ -490,7 +494,7 @@ def test_shifted_copies_move_by_a_pixel_and_stay_out_of_the_held_out_part() -> N
 
 
 def test_table_of_tasks_tells_the_truth() -> None:
-    """Examples and features are those of the data; a target has validation data to be reached on."""
+    """Examples and features are those of the data; a target has data to be reached on."""
     for task in TASKS.values():
         if task.data.records not in simulated.SIMULATED and not (
             task.data.records in ("titanic", "automobile") and DATA.is_dir()
@@ -527,7 +531,7 @@ def test_best_candidate_is_chosen_without_the_test_part(monkeypatch: pytest.Monk
     spec = MLPSpec((3, 1), loss="binary_cross_entropy", dtype="float64")
     task = Task("t", "t", data, replace(RECIPE, spec=spec), 1, "", "", candidates=(0.0, 100.0))
     given: list[tuple[int, int, float]] = []
-    right = child.train
+    right = train
 
     def watched(implementation: Any, recipe: Recipe, training: Part, held: Any, *rest: Any) -> Any:
         given.append((len(training), len(held or ()), recipe.spec.weight_decay))
@@ -535,15 +539,7 @@ def test_best_candidate_is_chosen_without_the_test_part(monkeypatch: pytest.Monk
         return right(implementation, recipe, training, held, *rest)
 
     monkeypatch.setattr(child, "train", watched)
-    report: Any = SimpleNamespace(__call__=lambda *_: None)
-    child._one_fold(
-        load("numpy"),
-        task,
-        task.recipe,
-        fold,
-        0,
-        "cpu",
-        lambda *_: report,  # type: ignore[arg-type]
-    )
+    report = child.Report(task.recipe, lambda message: None)
+    child._one_fold(load("numpy"), task, task.recipe, fold, 0, "cpu", report)
 
     assert [(34, 11, 0.0), (34, 11, 100.0), (45, 0, 0.0)] == given

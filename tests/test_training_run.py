@@ -18,7 +18,10 @@ from implementations import registry
 from reports.render import render
 from tests.shared_data import data_dir
 
-OWN = "import numpy as np\nfrom implementations import mlp_numpy\nfrom implementations.mlp_numpy import *\n"
+OWN = """import numpy as np
+from implementations import mlp_numpy
+from implementations.mlp_numpy import *
+"""
 
 
 def trained(output: Path, *arguments: str, cwd: Path = ROOT) -> Any:
@@ -46,7 +49,11 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small run of both idioms that start fast, two seeds."""
     output = tmp_path_factory.mktemp("training") / "run"
     tasks = "xor,perceptron,discrete_mapping,line_length"
-    done = trained(output, "--workload", tasks, "--seeds", "2", "--implementation", "numpy,scalar")
+    done = trained(
+        output,
+        *("--workload", tasks, "--seeds", "2", "--implementation", "numpy,scalar"),
+        *("-k", "not (line_length and scalar)"),
+    )
     assert 0 == done.returncode, done.stdout + done.stderr
     assert f"report: {output / 'index.html'}" == done.stdout.splitlines()[-1]
     return output
@@ -56,7 +63,7 @@ def test_every_seed_of_every_task_is_in_the_journal(small: Path) -> None:
     """Epochs are the blocks; what was learned is beside them."""
     rows = rows_of(small)
 
-    assert 8 == len(rows)
+    assert 7 == len(rows)
     for (task, _), row in rows.items():
         assert "ok" == row.status, row.reason
         assert [0, 1] == [seed["seed"] for seed in row.training]
@@ -78,6 +85,7 @@ def test_parity_and_pictures_of_a_run_are_in_its_report(small: Path) -> None:
 
     assert {"scalar", "numpy"} == {record["implementation"] for record in journal.parity}
     assert {"xor", "line_length"} == {record["task"] for record in journal.parity}
+    assert len(journal.parity) == 2 * 2 * 7
     assert {"xor", "line_length", "discrete_mapping"} == {r["task"] for r in journal.pictures}
     for heading in ("## Learning", "## Loading the data", "## One loss curve"):
         assert heading in text
@@ -119,7 +127,7 @@ def test_interrupted_training_goes_on_where_it_stopped(small: Path, tmp_path: Pa
     kept = (output / "journal.jsonl").read_text().splitlines(keepends=True)[:cut]
     assert lines[:cut] == kept
     seen = [(case.id, record["process"]) for case, record in journal.outcomes]
-    assert 16 == len(seen) == len(set(seen))
+    assert 14 == len(seen) == len(set(seen))
     rows, whole = rows_of(output), rows_of(small)
     for key, row in rows.items():
         assert [s["test"] for s in whole[key].training] == [s["test"] for s in row.training]
@@ -213,8 +221,8 @@ def test_too_slow_a_training_is_skipped_with_its_prediction(tmp_path: Path) -> N
 )
 def test_wrong_option_is_one_line(given: dict[str, str], message: str) -> None:
     """What was given, what is accepted."""
-    with pytest.raises(ValueError, match="(?s)^[^\n]*$") as caught:
-        parse(**given)  # type: ignore[arg-type] # options by name
+    with pytest.raises(ValueError, match=r"(?s)^[^\n]*$") as caught:
+        parse(**given)
     assert str(caught.value).startswith(message)
 
 

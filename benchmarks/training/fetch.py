@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,15 @@ def fetch(name: str, say: Callable[[str], None] = lambda line: None) -> Records:
 
     folder = Path(get_data_home())
     try:
-        with _told(f"fetching {name} into {folder}", folder, say):
+        with (
+            _told(f"fetching {name} into {folder}", folder, say),
+            warnings.catch_warnings(),  # of retries: what matters is whether it comes in the end
+        ):
+            warnings.simplefilter("ignore")
             return readers[name]()
     except DataError:
         raise
-    except (OSError, ValueError, KeyError, EOFError) as error:  # URLError is an OSError
+    except Exception as error:  # the network's, the disk's, or the fetcher's own about what came
         said = " ".join(str(error).split())[:200] or type(error).__name__
         raise NoDataError(
             f"{name} cannot be fetched: {said}; give --data-dir (or SAMEGRAD_DATA) a directory "

@@ -85,13 +85,13 @@ def idx(path: Path, magic: int) -> Array:
     data = unpacked(path, 100_000_000)
     dimensions = magic & 0xFF
     header = 4 + 4 * dimensions
-    if len(data) < header:
-        raise DataError(f"{path}: {len(data)} bytes, shorter than the header of an IDX file")
     found = int.from_bytes(data[:4], "big")
-    if found != magic:
+    if len(data) >= 4 and found != magic:
         other = {IMAGES: "images", LABELS: "labels"}.get(found)
         hint = f", which is that of {other}: are two files swapped?" if other else ""
         raise DataError(f"{path}: magic number {found:#010x}, expected {magic:#010x}{hint}")
+    if len(data) < header:
+        raise DataError(f"{path}: {len(data)} bytes, shorter than the header of an IDX file")
     shape = tuple(int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(dimensions))
     if magic == IMAGES and shape[1:] != (28, 28):
         raise DataError(f"{path}: images of {shape[1:]} pixels, expected (28, 28)")
