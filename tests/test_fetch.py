@@ -52,6 +52,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str
 def serve_table(answers: dict[str, bytes], name: str, table: pd.DataFrame) -> None:
     """A table as OpenML hands it out: descriptions as JSON, the data as ARFF."""
     known, version = fetch.OPENML[name]
+    number_of_set = str(list(fetch.OPENML).index(name))
     lines, features = [f"@RELATION {known}"], []
     for number, column in enumerate(table.columns):
         numeric = table[column].dtype.kind == "f"
@@ -74,9 +75,9 @@ def serve_table(answers: dict[str, bytes], name: str, table: pd.DataFrame) -> No
     arff = "\n".join(lines).encode()
     base = answers["base"].decode()
     api = "/api/v1/json/data"
-    data_set = {"did": "7", "name": known, "version": str(version), "status": "active"}
+    data_set = {"did": number_of_set, "name": known, "version": str(version), "status": "active"}
     description = data_set | {
-        "id": "7",
+        "id": number_of_set,
         "description": "a table of a test",
         "format": "ARFF",
         "url": f"{base}/{known}.arff",
@@ -87,9 +88,9 @@ def serve_table(answers: dict[str, bytes], name: str, table: pd.DataFrame) -> No
         f"{api}/list/data_name/{known}/limit/2/data_version/{version}": _json(
             {"data": {"dataset": [data_set]}}
         ),
-        f"{api}/7": _json({"data_set_description": description}),
-        f"{api}/features/7": _json({"data_features": {"feature": features}}),
-        f"{api}/qualities/7": _json({"data_qualities": {"quality": quality}}),
+        f"{api}/{number_of_set}": _json({"data_set_description": description}),
+        f"{api}/features/{number_of_set}": _json({"data_features": {"feature": features}}),
+        f"{api}/qualities/{number_of_set}": _json({"data_qualities": {"quality": quality}}),
         f"/{known}.arff": arff,
     }
 

@@ -19,7 +19,8 @@ LIBRARIES = {"torch": {"torch"}, "jax": {"jax", "optax"}, "flax": {"jax", "optax
 SOURCES = sorted(
     path.relative_to(ROOT).as_posix()
     for folder in ("implementations", "benchmarks", "reports")
-    for path in (ROOT / folder).glob("*.py")
+    for path in (ROOT / folder).rglob("*.py")
+    if path.parent.name != "saboteurs"
 )
 
 
