@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from benchmarks import results
 from benchmarks.journal import Journal
@@ -20,6 +21,7 @@ from reports.style import PALETTE, legend, plain, seconds_axis
 
 TRAINING = "training"  # the operation of such rows (benchmarks.cases)
 HEADLINE = ("mnist", "cifar10")  # what the names of the tasks of the main figure begin with
+WIDTHS = (7.0, 4.6, 2.6, 1.0)  # of lines that lie on each other
 PARITY = 1e-8  # by how much losses in float64 may differ in the first steps
 Drawn = tuple[Figure, str]
 
@@ -185,14 +187,16 @@ def time_to_target(found: Sequence[tuple[str, Row]], colours: dict[str, str]) ->
     if not chosen:
         return None
     tasks = list(dict.fromkeys(row.case.problem.workload for _, row in chosen))
-    count = max(sum(r.case.problem.workload == task for _, r in chosen) for task in tasks)
-    figure, both = plt.subplots(1, 2, figsize=(10, 0.9 + len(tasks) * (0.3 + 0.2 * count)))
+    figure, both = plt.subplots(1, 2, figsize=(10, 0.9 + 0.25 * len(tasks) + 0.22 * len(chosen)))
     many = len({source for source, _ in chosen}) > 1
     places, names = [], []
-    for number, task in enumerate(tasks):
-        rows = [(s, r) for s, r in chosen if r.case.problem.workload == task]
-        for place, (source, row) in enumerate(rows):
-            y = number * (count + 1) + place
+    y = -1.0
+    for task in tasks:
+        y += 0.6
+        for source, row in chosen:
+            if row.case.problem.workload != task:
+                continue
+            y += 1
             places.append(y)
             label = f"{task}  {row.case.label} {row.case.device}" + (f", {source}" if many else "")
             names.append(label.replace("$", r"\$"))
@@ -245,12 +249,13 @@ def curves(found: Sequence[tuple[str, Row]], colours: dict[str, str]) -> Drawn |
             seeds = row.training
             at = min((seed["at"] for seed in seeds), key=len)
             loss = np.median([seed["loss"][: len(at)] for seed in seeds], axis=0)
-            style = {"color": colours[row.case.label], "linewidth": 3.4 - 0.8 * (number % 4)}
+            style = {"color": colours[row.case.label], "linewidth": WIDTHS[number % 4]}
             (used[row.case.label],) = axes.plot(at, np.maximum(loss, 1e-9), **style)
         axes.set_yscale("log")
         axes.set_title(task)
         first = of_task[0].training[0]
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         if first.get("validation") and first["metric"] == "accuracy":
             twin = axes.twinx()
             twin.grid(visible=False)
@@ -260,11 +265,15 @@ def curves(found: Sequence[tuple[str, Row]], colours: dict[str, str]) -> Drawn |
                 median = 100 * np.median(values, axis=0)
                 twin.plot(at, median, color=colours[row.case.label], linestyle=":", linewidth=1.2)
             twin.set_ylabel("%", rotation=0, labelpad=6)
+            low, high = twin.get_ylim()
+            if high > 100.5:  # there is nothing above 100 %
+                twin.set_ylim(min(low, 95), 100.5)
             twin.spines["right"].set_visible(True)
     for axes in grid[:, 0]:
         axes.set_ylabel("training loss")
+    names = tables.by_idiom(used)
     figure.legend(
-        used.values(), used.keys(), loc="upper center", ncols=len(used), frameon=False,
+        [used[name] for name in names], names, loc="upper center", ncols=len(names), frameon=False,
         bbox_to_anchor=(0.5, 1.0),
     )  # fmt: skip
     figure.tight_layout(rect=(0, 0, 1, 0.97 if rows > 2 else 0.93))
@@ -289,9 +298,15 @@ def spread(found: Sequence[tuple[str, Row]], colours: dict[str, str]) -> Drawn |
         for place, row in enumerate(of_task):
             tests = [seed["test"] * (100 if percent else 1) for seed in row.training]
             axes.plot([place] * len(tests), tests, "o", color=colours[row.case.label], alpha=0.6)
-        axes.set_xticks(range(len(of_task)), [row.case.label for row in of_task], rotation=30)
+        labels = [row.case.label for row in of_task]
+        axes.set_xticks(range(len(of_task)), labels, rotation=30, fontsize=8)
         axes.set_title(task)
-        axes.margins(x=0.3, y=0.25)
+        axes.margins(x=0.3)
+        low, high = axes.dataLim.y0, axes.dataLim.y1
+        least = 0.5 if percent else 0.02 * abs(high)  # what differs by less is the same
+        room = max(0.3 * (high - low), (least - (high - low)) / 2)
+        axes.set_ylim(low - room, high + room)
+        axes.yaxis.set_major_locator(MaxNLocator(4))
         plain(axes.yaxis)
         metric = of_task[0].training[0]["metric"]
         axes.set_ylabel("accuracy, %" if percent else {"r2": "R²", "rmse": "RMSE"}[metric])

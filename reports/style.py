@@ -98,6 +98,8 @@ def seconds_axis(axis: Any) -> None:
     """Durations with their unit as labels."""
 
     def shown(value: float, _position: int) -> str:
+        if value == 0:
+            return "0"
         number, _, unit = tables.duration(value).partition(" ")
         return f"{float(number.replace(',', '')):g} {unit}" if number else ""
 

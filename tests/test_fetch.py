@@ -65,6 +65,7 @@ def serve_table(answers: dict[str, bytes], name: str, table: pd.DataFrame) -> No
             "data_type": "numeric" if numeric else "nominal",
             "is_target": str(name == "mnist" and column == table.columns[-1]).lower(),
             "is_ignore": "false",
+            "number_of_missing_values": str(int(table[column].isna().sum())),
             "is_row_identifier": "false",
         }
         features.append(feature | ({"nominal_value": values} if values else {}))
@@ -198,4 +199,30 @@ def test_server_that_does_not_answer_is_said_with_the_way_out(
 ) -> None:
     """One line, no traceback."""
     with pytest.raises(NoDataError, match=r"automobile cannot be fetched: .*give --data-dir"):
+        datasets.load("automobile", None)
+
+
+def test_whole_of_cifar_is_held_to_its_known_batches(tmp_path: Path) -> None:
+    """Its first batch and its test data have known hashes; others in their places are refused."""
+    import numpy as np
+
+    known = datasets.load("cifar10_batch1", data_dir("cifar-10"))
+    more = np.zeros((40_000, 3072), np.uint8)
+    X = np.vstack([known.X[:10_000], more, known.X[10_000:]])
+    y = np.concatenate([known.y[:10_000], np.zeros(40_000, np.int64), known.y[10_000:]])
+
+    assert known.sha256 == datasets._ends(Records(X, y, 50_000), 10_000).sha256
+    X[3, 5] += 1
+    assert known.sha256 != datasets._ends(Records(X, y, 50_000), 10_000).sha256
+
+
+def test_records_of_another_order_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same cars, shuffled: batches and splits would not be the same."""
+    right = originals.automobile(data_dir("automobile"))
+    shuffled = Records(right.X.iloc[::-1].reset_index(drop=True), right.y, right.training)
+    monkeypatch.setattr(fetch, "fetch", lambda name, say: shuffled)
+
+    with pytest.raises(DataError, match="the records are not those of the original files"):
         datasets.load("automobile", None)

@@ -17,6 +17,7 @@ from reports import tables
 
 README = (ROOT / "README.md").read_text()
 EXAMPLE = ROOT / "reports" / "results" / "example"
+TRAINING = ROOT / "reports" / "results" / "training"
 DIFFERENTIATION = ROOT / "reports" / "results" / "differentiation"
 
 
@@ -143,7 +144,7 @@ def test_verdict_on_a_fault_is_what_the_verifier_prints(tmp_path: Path) -> None:
 def test_links_lead_somewhere() -> None:
     """Every relative link and picture."""
     documents = [ROOT / "README.md", ROOT / "implementations" / "README.md"]
-    documents += [folder / "report.md" for folder in (EXAMPLE, DIFFERENTIATION)]
+    documents += [folder / "report.md" for folder in (EXAMPLE, DIFFERENTIATION, TRAINING)]
     for document in documents:
         for target in re.findall(r"\]\(([^)#]+)(?:#[\w-]+)?\)", document.read_text()):
             if not target.startswith("http"):
@@ -151,7 +152,8 @@ def test_links_lead_somewhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "mark"), [(EXAMPLE, "example"), (DIFFERENTIATION, "differentiation")]
+    ("folder", "mark"),
+    [(EXAMPLE, "example"), (DIFFERENTIATION, "differentiation"), (TRAINING, "training")],
 )
 def test_figure_is_of_a_committed_run_whose_machine_and_date_are_named(
     folder: Path, mark: str

@@ -543,3 +543,13 @@ def test_best_candidate_is_chosen_without_the_test_part(monkeypatch: pytest.Monk
     child._one_fold(load("numpy"), task, task.recipe, fold, 0, "cpu", report)
 
     assert [(34, 11, 0.0), (34, 11, 100.0), (45, 0, 0.0)] == given
+
+
+def test_goal_of_softmax_regression_is_what_the_chain_itself_reaches() -> None:
+    """No predictor does better in the long run."""
+    records, P = simulated.tokens(), simulated.chain()
+    X, y = records.X[records.training :], records.y[records.training :]
+
+    best = (P.argmax(axis=1)[X.argmax(axis=1)] == y).mean()
+
+    assert TASKS["softmax_regression"].goal.startswith(f"{100 * best:.2f} %")

@@ -131,6 +131,8 @@ def _train(given: argparse.Namespace, program: str) -> int:
     params = implementation.params_from_numpy(recipe.spec, made.params, given.device)
     _result(recipe, found.outputs(params), test, name)
     seconds = sum(epoch.elapsed_ns for epoch in made.epochs) / 1e9
+    if task.data.refit:
+        print("(trained without the validation examples; reports train once more, with them)")
     print(f"training took {seconds:.2f} s, {seconds / len(made.epochs):.3g} s per epoch")
     to_target = made.to_target_ns(recipe)
     if recipe.target is not None:

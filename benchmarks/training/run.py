@@ -7,9 +7,10 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from benchmarks import environment, worker
 from benchmarks.cases import TRAINING, Case, Problem, to_json
@@ -23,6 +24,7 @@ from benchmarks.training.loop import in_dtype
 from benchmarks.training.tasks import PARITY, TASKS, Task
 from benchmarks.training.wish import Wish
 from implementations import isolation, registry
+from implementations.interface import Optimizer
 
 DATA_SECONDS = 1800.0  # for the data of one task: a download, or a decomposition
 EPOCH_SECONDS = 60.0  # for one epoch, besides ten times what it should take
@@ -131,7 +133,9 @@ class TrainingRun(Run):
                 ]
                 cost = {case.id: self._cost(case) for case, _ in left}
                 self.progress.expect(len(left), sum(cost[case.id] for case, _ in left))
-                self._data({case.problem.workload for case, _ in left}, scratch)
+                self._data(
+                    {case.problem.workload for case, _ in left} | self._unfollowed(), scratch
+                )
                 for seed in range(self.plan.processes):
                     mine = self._left(seed)
                     self.random.shuffle(mine)
@@ -148,6 +152,14 @@ class TrainingRun(Run):
     def _cost(self, case: Case) -> float:
         probed = self.probes[case.implementation]
         return predicted(case, probed.pilots[case.device]) + 2
+
+    def _unfollowed(self) -> set[str]:
+        """Tasks whose data the parity curves that are still to be drawn need."""
+        tasks = set(PARITY) & set(self.wish.tasks)
+        rules = len(get_args(Optimizer))
+        counts = Counter(record["implementation"] for record in self.journal.parity)
+        names = {case.implementation for case in self._running}
+        return tasks if any(counts[name] < rules * len(tasks) for name in names) else set()
 
     def _data(self, tasks: set[str], scratch: Path) -> None:
         waiting = [name for name in self.wish.tasks if name in tasks]
@@ -277,9 +289,14 @@ class TrainingRun(Run):
     def _parity(self, scratch: Path) -> None:
         """The loss curves that must be one, by each implementation that has float64."""
         tasks = [name for name in PARITY if (scratch / f"{name}.npz").is_file()]
-        done = {(r["task"], r["implementation"], r["optimizer"]) for r in self.journal.parity}
+        wanted = {(task, rule) for task in tasks for rule in get_args(Optimizer)}
         for label in dict.fromkeys(case.implementation for case in self._running):
-            if not tasks or any(name == label for _, name, _ in done):
+            done = {
+                (record["task"], record["optimizer"])
+                for record in self.journal.parity
+                if record["implementation"] == label
+            }
+            if wanted <= done:
                 continue
             if (
                 "float64" not in self.probes[label].dtypes
@@ -288,10 +305,14 @@ class TrainingRun(Run):
                 continue
             case = next(c for c in self._running if c.implementation == label)
 
-            def on_message(message: dict[str, Any], label: str = label) -> None:
+            def on_message(
+                message: dict[str, Any], label: str = label, done: Any = frozenset(done)
+            ) -> None:
                 if "parity" in message:
-                    about = {"record": "parity", "implementation": label}
-                    self._write({**about, **message["parity"]})
+                    found = message["parity"]
+                    if (found["task"], found["optimizer"]) not in done:
+                        about = {"record": "parity", "implementation": label}
+                        self._write({**about, **found})
                 else:
                     self.progress.now(f"parity of {label}: {message['begin']}")
 

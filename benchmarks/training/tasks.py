@@ -119,7 +119,7 @@ _TASKS = (
         Data("tokens", validation=0.1),
         Recipe(_mlp((8, 8)), 5, 1, 0.3, "cosine"),
         3_600,
-        "the best possible: that of the chain itself",
+        "44.45 %, that of the chain's own probabilities",
         "the next token of a known Markov chain, one token at a time",
     ),
     Task(
