@@ -191,7 +191,7 @@ def overfitting(
         below.set_ylim(-1.1, 1.1)
         below.set_xlabel("x")
     grid[0][0].set_ylabel("loss")
-    grid[0][0].legend(frameon=False, loc="lower left")
+    grid[0][-1].legend(frameon=False, loc="lower left")
     grid[1][0].legend(frameon=False, loc="upper left")
     figure.tight_layout()
     return figure, (

@@ -53,6 +53,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         output,
         *("--workload", tasks, "--seeds", "2", "--implementation", "numpy,scalar"),
         *("-k", "not (line_length and scalar)"),
+        *("--limit", "100000"),  # the pilot may see a bad moment
     )
     assert 0 == done.returncode, done.stdout + done.stderr
     assert f"report: {output / 'index.html'}" == done.stdout.splitlines()[-1]
@@ -159,7 +160,9 @@ def test_wrong_diverging_and_crashing_implementations_have_no_number(tmp_path: P
     output = tmp_path / "run"
 
     done = trained(
-        output, "--workload", "xor", "--seeds", "1", f"--implementation={','.join(names)}"
+        output,
+        *("--workload", "xor", "--seeds", "1", "--limit", "100000"),
+        f"--implementation={','.join(names)}",
     )
 
     assert 1 == done.returncode, done.stdout + done.stderr
@@ -179,6 +182,7 @@ def test_task_without_its_data_is_a_row_with_the_reason_and_no_failure(tmp_path:
     done = trained(
         output,
         *("--workload", "xor,titanic", "--seeds", "1", "--implementation", "numpy"),
+        *("--limit", "100000"),
         f"--data-dir={tmp_path / 'data'}",
     )
 
@@ -315,6 +319,7 @@ def test_cross_validation_of_a_real_task_is_measured(tmp_path: Path) -> None:
     done = trained(
         output,
         *("--workload", "titanic", "--seeds", "1", "--implementation", "numpy"),
+        *("--limit", "100000"),
         f"--data-dir={data}",
     )
 

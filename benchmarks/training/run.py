@@ -93,6 +93,8 @@ def _cases(
 def predicted(case: Case, pilot: Pilot) -> float:
     """Seconds of one training, validation included, all folds and candidates."""
     task = TASKS[case.problem.workload]
+    if task.recipe.rule == "perceptron":
+        return 1e-4 * task.examples * task.recipe.epochs  # no steps: a product per example
     updates = case.problem.spec.parameters * UPDATE_SECONDS * case.calls_per_epoch
     if case.implementation == "scalar":
         updates *= 100
