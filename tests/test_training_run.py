@@ -13,9 +13,12 @@ from benchmarks import results
 from benchmarks.environment import ROOT
 from benchmarks.journal import Journal, read
 from benchmarks.options import parse
+from benchmarks.plan import Pilot
+from benchmarks.probes import Probe
+from benchmarks.training import run as training_run
 from benchmarks.training.tasks import TASKS
 from implementations import registry
-from reports.render import render
+from reports import learning
 from tests.shared_data import data_dir
 
 OWN = """import numpy as np
@@ -104,11 +107,12 @@ def test_parity_and_pictures_of_a_run_are_in_its_report(small: Path) -> None:
     assert "Learning" in page and "line_length" in page
 
 
-def test_run_of_speed_has_no_section_of_learning(tmp_path: Path) -> None:
+def test_run_of_speed_has_no_section_of_learning() -> None:
     """The example's report is what it was."""
-    render([ROOT / "reports/results/example/journal.jsonl"], tmp_path)
+    journals = [read(ROOT / "reports/results/example/journal.jsonl")]
 
-    assert "## Learning" not in (tmp_path / "report.md").read_text()
+    assert [] == learning.sections(journals)
+    assert {} == learning.figures(journals)
 
 
 def test_interrupted_training_goes_on_where_it_stopped(small: Path, tmp_path: Path) -> None:
@@ -193,19 +197,23 @@ def test_task_without_its_data_is_a_row_with_the_reason_and_no_failure(tmp_path:
     assert "train.csv: no such file; give --data-dir" in rows["titanic", "numpy"].reason
 
 
-def test_too_slow_a_training_is_skipped_with_its_prediction(tmp_path: Path) -> None:
-    """Before anything runs."""
-    output = tmp_path / "run"
+def test_too_slow_a_training_is_skipped_with_its_prediction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before anything runs; a perceptron's pass is no sequence of steps."""
+    slow = Probe("numpy", "numpy", devices=("cpu",), dtypes=("float32",))
+    slow.pilots = {"cpu": Pilot(0.05, 0.1, 1e9, 1.0)}
+    monkeypatch.setattr(training_run, "probe", lambda names, *_: {"numpy": slow})
+    options = parse(training="yes", workload="digits,xor,perceptron", implementation="numpy")
 
-    done = trained(
-        output,
-        *("--workload", "xor,digits_shifted", "--seeds", "1", "--implementation", "scalar"),
-    )
+    found = training_run.select(options)
 
-    assert 0 == done.returncode, done.stdout + done.stderr
-    row = rows_of(output)["digits_shifted", "scalar"]
-    assert "skipped" == row.status
-    assert row.reason.startswith("predicted ") and row.reason.endswith("per training, limit 60 s")
+    assert 3 == len(found.cases)
+    (case,) = [case for case in found.cases if case.id in found.excluded]
+    assert "digits" == case.problem.workload
+    status, reason = found.excluded[case.id]
+    assert "skipped" == status
+    assert reason.startswith("predicted ") and reason.endswith("s per training, limit 60 s")
 
 
 @pytest.mark.parametrize(
