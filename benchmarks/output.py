@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks import environment
 
+NOT_ALONE = "another run is measuring on this machine: the numbers of both suffer"
 LEAST_FREE_BYTES = 64 * 2**20  # of the disk; the journal of a full run is a few megabytes
 
 

@@ -23,7 +23,7 @@ from benchmarks import environment, plan, results, schema, worker
 from benchmarks import probes as probes_module
 from benchmarks.cases import Case, Worker
 from benchmarks.journal import Journal, JournalWriter
-from benchmarks.output import noticed
+from benchmarks.output import NOT_ALONE, noticed
 from benchmarks.plan import Plan, Settings
 from benchmarks.prepare import prepare
 from benchmarks.probes import PROBE_SECONDS, Probe, unasked
@@ -122,21 +122,22 @@ class Run:
         try:
             with noticed() as alone:
                 if not alone:
-                    self.progress.say(
-                        "another run is measuring on this machine: the numbers of both suffer"
-                    )
-                self._prepare(scratch)
-                process = 0
-                while process < self.plan.processes:
-                    if self._round(process, scratch):
-                        self._replan(process + 1)
-                    process += 1
-                self._last_ceilings(scratch)
-                self._memory(scratch)
+                    self.progress.say(NOT_ALONE)
+                self._work(scratch)
                 self._write({"record": "run_complete", "seconds": time.monotonic() - self.began})
         finally:
             self.writer.close()
             shutil.rmtree(scratch, ignore_errors=True)
+
+    def _work(self, scratch: Path) -> None:
+        self._prepare(scratch)
+        process = 0
+        while process < self.plan.processes:
+            if self._round(process, scratch):
+                self._replan(process + 1)
+            process += 1
+        self._last_ceilings(scratch)
+        self._memory(scratch)
 
     @property
     def _running(self) -> list[Case]:

@@ -1,4 +1,4 @@
-"""The training loop, its schedules, metrics, constructions and weights."""
+"""The training loop, its schedules, metrics, parity, gate and weights."""
 
 import math
 from dataclasses import replace
@@ -9,23 +9,18 @@ import numpy as np
 import pytest
 
 from benchmarks.training import (
-    constructions,
-    datasets,
-    features,
     loop,
     metrics,
     schedules,
-    simulated,
     weights,
 )
 from benchmarks.training.child import gate, parity_losses
 from benchmarks.training.loop import Part, Recipe, in_dtype, train
-from benchmarks.training.records import Records
-from benchmarks.training.tasks import PARITY, TASKS, Task, select
+from benchmarks.training.tasks import PARITY, TASKS
 from implementations import load, names
 from implementations.initial import init_params
 from implementations.interface import MLPSpec, Optimizer
-from tests.shared_data import DATA, data_dir
+from tests.shared_data import fold_of
 
 SPEC = MLPSpec((3, 4, 2), optimizer="adam", dtype="float64")
 RECIPE = Recipe(SPEC, 3, 4, 0.01)
@@ -123,7 +118,7 @@ def test_schedules_begin_and_end_where_they_should() -> None:
     assert cycle[0] == pytest.approx(2.0 / 25)
     assert 29 == int(np.argmax(cycle)) and max(cycle) == pytest.approx(2.0)
     assert cycle[-1] == pytest.approx(2.0 / 25e4)
-    assert [0.5] == [schedules.one_cycle(0.5, 1, 0)] or schedules.one_cycle(0.5, 1, 0) > 0
+    assert schedules.one_cycle(0.5, 1, 0) == pytest.approx(0.5 / 25)
 
 
 def test_one_cycle_is_that_of_torch() -> None:
@@ -155,7 +150,7 @@ def test_divergence_is_reported_with_its_step_and_ends_the_training() -> None:
 
     made = train(Recorder(), RECIPE, part(), None, 0)
     assert made.diverged is None
-    seen.train_step = train_step  # type: ignore[method-assign]
+    seen.train_step = train_step  # type: ignore[method-assign] # a fault
     made = train(seen, RECIPE, part(), part(5, 1), 0)
 
     assert 5 == made.diverged
@@ -220,14 +215,6 @@ def test_evaluation_pads_the_last_batch_and_gives_every_output_once(
     found = loop.Evaluation(numpy, SPEC, data, "cpu").outputs(params)
 
     assert np.allclose(numpy.forward(SPEC, params, data.X), found, rtol=1e-14)
-
-
-def fold_of(name: str) -> datasets.Fold:
-    """The first fold of a task; a skip where its files are not there."""
-    data = TASKS[name].data
-    if data.records not in simulated.SIMULATED:
-        data_dir(data.records)
-    return datasets.make(data, DATA if DATA.is_dir() else None).folds[0]
 
 
 @pytest.mark.parametrize("optimizer", get_args(Optimizer))
@@ -319,81 +306,7 @@ def test_gate_passes_what_is_right_and_refuses_a_gradient_wrong_by_a_thousandth(
     assert "dW1: error" in gate(Wrong(), recipe, fold, 0, "cpu").reason
 
 
-@pytest.mark.parametrize("name", ["scalar", "numpy"])
-def test_perceptron_converges_on_separable_data_within_novikoffs_bound(name: str) -> None:
-    """Mistakes are at most 2 (R / margin)^2, in the several-class form of Crammer and Singer."""
-    data = simulated.separable()
-    X, y = data.X[: data.training], data.y[: data.training]
-    implementation = load(name)
-    spec = MLPSpec((2, 3), dtype="float64")
-    zeros = [(np.zeros((2, 3)), np.zeros(3))]
-    params = implementation.params_from_numpy(spec, zeros, "cpu")
-    batch = implementation.batch_from_numpy(spec, X, y, "cpu")
-    total, passes = 0, 0
-    mistakes = 1
-    while mistakes and passes < 1000:
-        params, mistakes = implementation.perceptron(params, *batch)  # type: ignore[attr-defined]
-        total, passes = total + mistakes, passes + 1
-
-    W, b = simulated.TEACHER
-    scores = np.sort(X @ W + b, axis=1)
-    margin = (scores[:, -1] - scores[:, -2]).min() / np.sqrt((W**2).sum() + (b**2).sum())
-    radius = np.sqrt((X**2).sum(axis=1) + 1).max()
-    assert 0 < total <= 2 * (radius / margin) ** 2
-    assert passes > 2
-    right = implementation.to_numpy(implementation.forward(spec, params, batch[0])).argmax(axis=1)
-    assert np.array_equal(y, right)
-
-
-def test_perceptron_of_both_idioms_makes_the_same_mistakes() -> None:
-    """Step by step the same weights."""
-    data = simulated.separable()
-    found = []
-    for name in ("scalar", "numpy"):
-        implementation = load(name)
-        spec = MLPSpec((2, 3), dtype="float64")
-        start = init_params(spec, 0)
-        params = implementation.params_from_numpy(spec, start, "cpu")
-        batch = implementation.batch_from_numpy(spec, data.X, data.y, "cpu")
-        found.append(implementation.perceptron(params, *batch))  # type: ignore[attr-defined]
-
-    assert found[0][1] == found[1][1] > 0
-    assert np.allclose(np.array(found[0][0][0][0]), found[1][0][0][0], rtol=1e-13)
-
-
-@pytest.mark.parametrize("name", names())
-def test_written_down_xor_is_exact(name: str) -> None:
-    """Unit steps: every implementation gives 0, 1, 1, 0 without any error."""
-    try:
-        implementation = load(name)
-    except ImportError as error:
-        pytest.skip(str(error))
-    spec, params = constructions.xor()
-    X = simulated.xor().X[:4]
-    placed = implementation.params_from_numpy(spec, params, "cpu")
-    batch = implementation.batch_from_numpy(spec, X, np.zeros((4, 1)), "cpu")
-
-    outputs = implementation.to_numpy(implementation.forward(spec, placed, batch[0]))
-
-    assert [[0.0], [1.0], [1.0], [0.0]] == np.asarray(outputs).tolist()
-
-
-@pytest.mark.parametrize("width", [4, 32, 256])
-def test_staircase_keeps_its_bound(width: int) -> None:
-    """Error at most L (high - low) / (2 width); the bound is not idle: half of it is exceeded."""
-    spec, params = constructions.steps(simulated.curve, -1.0, 1.0, width)
-    x = np.linspace(-1, 1, 5001)[:, None]
-    lipschitz = np.abs(np.diff(simulated.curve(x), axis=0)).max() / (x[1, 0] - x[0, 0])
-    numpy = load("numpy")
-
-    placed = numpy.params_from_numpy(spec, params, "cpu")
-    error = np.abs(numpy.forward(spec, placed, x) - simulated.curve(x)).max()
-
-    bound = lipschitz * 2 / (2 * width)
-    assert bound / 2 < error <= bound * (1 + 1e-9)
-
-
-@pytest.mark.parametrize("name", ["numpy", "jax"])
+@pytest.mark.parametrize("name", ["scalar", "jax"])
 def test_weights_of_one_implementation_are_evaluated_by_another(name: str, tmp_path: Path) -> None:
     """The file holds plain arrays, and is read without unpickling anything."""
     task = TASKS["xor"]
@@ -404,7 +317,13 @@ def test_weights_of_one_implementation_are_evaluated_by_another(name: str, tmp_p
     weights.save(path, task.recipe.spec, made.params, {"task": "xor"})
 
     spec, params, about = weights.load(path)
+    other = load(name)
+    in_its_dtype = replace(spec, dtype=other.DTYPES[-1])
+    placed = other.params_from_numpy(in_its_dtype, params, "cpu")
+    data = fold_of("xor").part(np.arange(4), in_its_dtype.dtype)
+    outputs = loop.Evaluation(other, in_its_dtype, data, "cpu").outputs(placed)
 
+    assert metrics.accuracy(spec, outputs, data.y) == 1.0
     assert task.recipe.spec == spec and "xor" == about["task"]
     assert all(
         np.array_equal(a, b)
@@ -431,125 +350,3 @@ def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
     np.savez(path, W1=objects, description=np.array("{}"))
     with pytest.raises(weights.WeightsError, match="Object arrays cannot be loaded"):
         weights.load(path)
-
-
-def test_folds_of_a_cross_validation_are_disjoint_and_cover_everything() -> None:
-    """Every labelled record is test data once, and never of the network that it tests."""
-    records = Records(np.arange(47.0)[:, None], np.arange(47.0)[:, None], 47)
-    data = datasets.Data("x", validation=0.2, cross_validation=True)
-
-    folds = list(datasets._folds(data, records))
-
-    assert list(range(47)) == sorted(np.concatenate([fold.test for fold in folds]).tolist())
-    for fold in folds:
-        parts = np.concatenate([fold.training, fold.validation, fold.test])
-        assert list(range(47)) == sorted(parts.tolist())
-        assert sorted(datasets.refitted(fold).training) == sorted(
-            np.concatenate([fold.training, fold.validation])
-        )
-
-
-def test_what_is_fitted_to_data_does_not_know_the_test_part() -> None:
-    """Changing every test passenger changes no feature of a training passenger, and no scale."""
-    records = datasets.load("titanic", data_dir("titanic"))
-    rows, test = np.arange(600), np.arange(600, 891)
-    changed = records.X.copy()
-    changed.loc[test, "Age"] = 99.0
-    changed.loc[test, "Fare"] = 1e4
-    changed.loc[test, "Embarked"] = "X"
-    other = Records(changed, records.y, records.training)
-
-    (a, _), (b, _) = (features.passengers(one, rows) for one in (records, other))
-
-    kept = [j for j in range(b.shape[1]) if b[rows, j].any()]
-    assert np.array_equal(a[rows][:, a[rows].any(axis=0)], b[rows][:, kept])
-    ages = records.X.Age.iloc[rows]
-    imputed = a[rows, 0][ages.isna().to_numpy()]
-    titles = records.X.Name.str.extract(r",\s*([A-Za-z ]+)\.", expand=False).iloc[rows]
-    mister = ages[titles == "Mr"].median()
-    assert mister in imputed
-
-
-def test_category_that_training_has_not_seen_has_no_effect() -> None:
-    """It is all zeros, like a missing one."""
-    import pandas as pd
-
-    column = pd.Series(["a", "b", None, "c"])
-
-    found = features._one_hot({"x": column}, np.array([0, 1]))[0]
-
-    assert [[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0]] == found.tolist()
-
-
-def test_shifted_copies_move_by_a_pixel_and_stay_out_of_the_held_out_part() -> None:
-    """A digit's five copies are all in training, or none is."""
-    image = np.zeros((1, 16))
-    image[0, 5] = 1.0
-    moved = features.shifted(image)
-    assert [6, 4, 9, 1] == moved.argmax(axis=1).tolist()
-
-    fold = fold_of("digits_shifted")
-    assert not set(fold.training % fold.records) & set(fold.validation % fold.records)
-    assert 5 * 1437 == len(datasets.refitted(fold).training)
-
-
-def test_table_of_tasks_tells_the_truth() -> None:
-    """Examples and features are those of the data; a target has data to be reached on."""
-    for task in TASKS.values():
-        if task.data.records not in simulated.SIMULATED and not (
-            task.data.records in ("titanic", "automobile") and DATA.is_dir()
-        ):
-            continue
-        fold = datasets.make(task.data, DATA if DATA.is_dir() else None).folds[0]
-        assert task.examples == len(fold.training), task.name
-        assert task.recipe.spec.layer_sizes[0] == fold.X.shape[1], task.name
-        assert task.recipe.target is None or len(fold.validation), task.name
-        assert len(fold.test), task.name
-
-
-def test_tasks_are_selected_by_name_pattern_and_family() -> None:
-    """And an unknown one is refused with what there is."""
-
-    def found(*given: str) -> list[str]:
-        return [task.name for task in select(given)]
-
-    assert ["mnist"] == found("mnist")
-    assert ["mnist", "mnist_fast", "mnist_512"] == found("mnist*")
-    assert all(name.startswith("approximation_") for name in found("approximation"))
-    with pytest.raises(ValueError, match="task 'mnits' is not known; accepted: digits, "):
-        select(["mnits"])
-
-
-def test_best_candidate_is_chosen_without_the_test_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test part is never handed to a training, and the network is trained again on the rest."""
-    from benchmarks.training import child
-
-    records = Records(np.random.default_rng(0).normal(size=(50, 3)), np.zeros(0), 50)
-    y = (records.X[:, :1] > 0).astype(float)
-    data = datasets.Data("x", validation=0.25, cross_validation=True)
-    fold = next(iter(datasets._folds(data, replace(records, y=y))))
-    spec = MLPSpec((3, 1), loss="binary_cross_entropy", dtype="float64")
-    task = Task("t", "t", data, replace(RECIPE, spec=spec), 1, "", "", candidates=(0.0, 100.0))
-    given: list[tuple[int, int, float]] = []
-    right = train
-
-    def watched(implementation: Any, recipe: Recipe, training: Part, held: Any, *rest: Any) -> Any:
-        given.append((len(training), len(held or ()), recipe.spec.weight_decay))
-        assert not set(map(tuple, training.X)) & set(map(tuple, fold.X[fold.test]))
-        return right(implementation, recipe, training, held, *rest)
-
-    monkeypatch.setattr(child, "train", watched)
-    report = child.Report(task.recipe, lambda message: None)
-    child._one_fold(load("numpy"), task, task.recipe, fold, 0, "cpu", report)
-
-    assert [(34, 11, 0.0), (34, 11, 100.0), (45, 0, 0.0)] == given
-
-
-def test_goal_of_softmax_regression_is_what_the_chain_itself_reaches() -> None:
-    """No predictor does better in the long run."""
-    records, P = simulated.tokens(), simulated.chain()
-    X, y = records.X[records.training :], records.y[records.training :]
-
-    best = (P.argmax(axis=1)[X.argmax(axis=1)] == y).mean()
-
-    assert TASKS["softmax_regression"].goal.startswith(f"{100 * best:.2f} %")

@@ -22,6 +22,7 @@ from benchmarks.training.loop import (
     batches,
     in_dtype,
     mean_loss,
+    perceptron,
     points,
     train,
 )
@@ -230,17 +231,14 @@ def _perceptron_gate(
     implementation: Implementation, recipe: Recipe, params: Params, part: Part, device: str
 ) -> comparison.Comparison:
     """One pass of P1 against the rule written out in float64; 50 examples, as errors add up."""
-    if not hasattr(implementation, "perceptron"):
-        raise NotImplementedError("it has no perceptron rule; scalar and numpy have one")
+    one_pass = perceptron(implementation)
     spec, X, y = recipe.spec, part.X[:50], part.y[:50]
     W, b = (np.array(p, np.float64) for p in params[0])
     for x, label in zip(X.astype(np.float64), y, strict=True):
         error = np.eye(len(b))[label] - np.eye(len(b))[np.argmax(x @ W + b)]
         W, b = W + x[:, None] * error, b + error
     placed = implementation.params_from_numpy(spec, params, device)
-    found, _ = implementation.perceptron(
-        placed, *implementation.batch_from_numpy(spec, X, y, device)
-    )
+    found, _ = one_pass(placed, *implementation.batch_from_numpy(spec, X, y, device))
     return comparison.compare([(W, b)], implementation.to_numpy(found), spec.dtype, name="W, b")
 
 

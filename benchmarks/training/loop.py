@@ -133,8 +133,8 @@ def train(
         NotImplementedError: the implementation does not have the recipe's rule.
     """
     spec, examples = recipe.spec, len(training)
-    if recipe.rule == "perceptron" and not hasattr(implementation, "perceptron"):
-        raise NotImplementedError("it has no perceptron rule; scalar and numpy have one")
+    if recipe.rule == "perceptron":
+        perceptron(implementation)
     start = init_params(spec, seed, recipe.initializer)
     rng = np.random.default_rng([seed, 1])  # of the order of the examples
 
@@ -163,8 +163,7 @@ def train(
         ) -> tuple[Tree, Tree, list[Any], float]:
             losses, rate = [], 0.0
             if recipe.rule == "perceptron":
-                one_pass = implementation.perceptron  # type: ignore[attr-defined] # seen above
-                params, mistakes = one_pass(params, *feed.take(order))
+                params, mistakes = perceptron(implementation)(params, *feed.take(order))
                 return params, state, [mistakes / examples], 1.0
             for step, chosen in enumerate(batches(order, recipe.batch_size), start=first):
                 rate = SCHEDULES[recipe.schedule](recipe.learning_rate, recipe.epochs * steps, step)
@@ -206,6 +205,18 @@ def train(
             break
     made.params = implementation.to_numpy(params)
     return made
+
+
+def perceptron(implementation: Implementation) -> Callable[..., Any]:
+    """The implementation's pass of P1, which is optional.
+
+    Raises:
+        NotImplementedError: it has none.
+    """
+    one_pass: Callable[..., Any] | None = getattr(implementation, "perceptron", None)
+    if one_pass is None:
+        raise NotImplementedError("it has no perceptron rule; scalar and numpy have one")
+    return one_pass
 
 
 def points(epochs: int) -> list[int]:

@@ -3,10 +3,7 @@
 It is a run like any other (journal, resume, limits); what differs is what one process does.
 """
 
-import shutil
 import sys
-import tempfile
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +12,6 @@ from typing import Any, get_args
 from benchmarks import environment, worker
 from benchmarks.cases import TRAINING, Case, Problem, to_json
 from benchmarks.options import Options
-from benchmarks.output import noticed
 from benchmarks.plan import Pilot
 from benchmarks.probes import Probe, probe
 from benchmarks.runner import Run
@@ -121,35 +117,20 @@ class TrainingRun(Run):
         super().__init__(*arguments, **options)
         self.wish = wish
 
-    def execute(self) -> None:
-        """Train everything; the journal is complete only if this returns."""
-        scratch = Path(tempfile.mkdtemp(prefix="samegrad-"))
-        try:
-            with noticed() as alone:
-                if not alone:
-                    self.progress.say(
-                        "another run is measuring on this machine: the numbers of both suffer"
-                    )
-                left = [
-                    (case, seed) for seed in range(self.plan.processes) for case in self._left(seed)
-                ]
-                cost = {case.id: self._cost(case) for case, _ in left}
-                self.progress.expect(len(left), sum(cost[case.id] for case, _ in left))
-                self._data(
-                    {case.problem.workload for case, _ in left} | self._unfollowed(), scratch
-                )
-                for seed in range(self.plan.processes):
-                    mine = self._left(seed)
-                    self.random.shuffle(mine)
-                    for case in mine:
-                        if case.id not in self.failed:
-                            self._train(case, seed, scratch)
-                            self.progress.done(cost[case.id])
-                self._parity(scratch)
-                self._write({"record": "run_complete", "seconds": time.monotonic() - self.began})
-        finally:
-            self.writer.close()
-            shutil.rmtree(scratch, ignore_errors=True)
+    def _work(self, scratch: Path) -> None:
+        seeds = range(self.plan.processes)
+        left = [(case, seed) for seed in seeds for case in self._left(seed)]
+        cost = {case.id: self._cost(case) for case, _ in left}
+        self.progress.expect(len(left), sum(cost[case.id] for case, _ in left))
+        self._data({case.problem.workload for case, _ in left} | self._unfollowed(), scratch)
+        for seed in seeds:
+            mine = self._left(seed)
+            self.random.shuffle(mine)
+            for case in mine:
+                if case.id not in self.failed:
+                    self._train(case, seed, scratch)
+                    self.progress.done(cost[case.id])
+        self._parity(scratch)
 
     def _cost(self, case: Case) -> float:
         probed = self.probes[case.implementation]
