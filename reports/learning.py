@@ -237,11 +237,7 @@ def time_to_target(found: Sequence[tuple[str, Row]], colours: dict[str, str]) ->
 def curves(found: Sequence[tuple[str, Row]], colours: dict[str, str]) -> Drawn | None:
     """Loss and metric against the epoch, all implementations on one axis, a panel per task."""
     tasks = [t for t in _tasks(found) if not t.startswith("approximation")]
-    columns = 4
-    rows = -(-len(tasks) // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(13, 2.7 * rows), squeeze=False)
-    for axes in grid.flat[len(tasks) :]:
-        axes.set_visible(False)
+    figure, grid = _panels(len(tasks), 4, 2.7)
     used: dict[str, Any] = {}
     for axes, task in zip(grid.flat, tasks, strict=False):
         of_task = [row for _, row in found if row.case.problem.workload == task]
@@ -276,7 +272,7 @@ def curves(found: Sequence[tuple[str, Row]], colours: dict[str, str]) -> Drawn |
         [used[name] for name in names], names, loc="upper center", ncols=len(names), frameon=False,
         bbox_to_anchor=(0.5, 1.0),
     )  # fmt: skip
-    figure.tight_layout(rect=(0, 0, 1, 0.97 if rows > 2 else 0.93))
+    figure.tight_layout(rect=(0, 0, 1, 0.97 if len(grid) > 2 else 0.93))
     return figure, (
         "Solid: mean training loss of an epoch (left axis). Dotted: accuracy on validation data "
         "(right axis). Median over seeds. Lines that lie on each other are drawn in different "
@@ -287,11 +283,7 @@ def curves(found: Sequence[tuple[str, Row]], colours: dict[str, str]) -> Drawn |
 def spread(found: Sequence[tuple[str, Row]], colours: dict[str, str]) -> Drawn | None:
     """The final test metric of every seed, per implementation."""
     tasks = [t for t in _tasks(found) if not t.startswith("approximation")]
-    columns = 5
-    rows = -(-len(tasks) // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(13, 2.0 * rows), squeeze=False)
-    for axes in grid.flat[len(tasks) :]:
-        axes.set_visible(False)
+    figure, grid = _panels(len(tasks), 5, 2.0)
     for axes, task in zip(grid.flat, tasks, strict=False):
         of_task = [row for _, row in found if row.case.problem.workload == task]
         percent = of_task[0].training[0]["metric"] == "accuracy"
@@ -342,6 +334,15 @@ def one_curve(journals: Sequence[Journal]) -> Drawn | None:
         f"float64: losses of {names} on the same batches from the same weights, for every update "
         "rule; the dashed line is what is allowed."
     )
+
+
+def _panels(count: int, columns: int, height: float) -> tuple[Figure, Any]:
+    """A grid of at least so many axes, inches high each; those beyond are hidden."""
+    rows = -(-count // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(13, height * rows), squeeze=False)
+    for axes in grid.flat[count:]:
+        axes.set_visible(False)
+    return figure, grid
 
 
 def _tasks(found: Iterable[tuple[str, Row]]) -> list[str]:
