@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 USAGE = """usage: {0} doctor [--json]     what makes this machine's numbers misleading or slow
-       {0} selftest [--device cpu|cuda] [--json]     each claim about the clock, measured here
+       {0} selftest [--device cpu|cuda] [--only NAME,...] [--json]     each claim about the clock
        {0} workloads     the tasks that networks are trained for
        {0} train TASK [OPTIONS]     train one of them; --help says more
        {0} schema     the form of the journal, as Markdown

@@ -1,6 +1,7 @@
 """What is timed: a network with its inputs, an operation, and the process that runs it."""
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ TRANSFERS = ("resident", "end_to_end")
 # different contracts are never compared.
 ARITHMETIC = ("float64", "float32", "tf32", "bfloat16")
 ALL_THREADS = "all"
+TEXTS = ("operation", "implementation", "device", "transfer", "threads", "precision", "kernel")
+MOST_EXAMPLES = 10**15  # with more, a number of operations is no number of anything
 COST = "cost"  # of differentiation: these workloads' names go on with the number of parameters
 
 
@@ -33,7 +36,7 @@ class Problem:
     batch_size: int
     examples: int
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Unique among problems, and usable as a file name."""
         return f"{self.workload}-batch{self.batch_size}-{self.spec.dtype}"
@@ -74,7 +77,7 @@ class Case:
     precision: str = "ieee"
     kernel: str = ""
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Unique within a run; the name of the pytest item."""
         p = self.problem
@@ -225,7 +228,16 @@ def from_json(data: dict[str, Any]) -> Case:
     """
     problem = dict(data["problem"])
     problem["spec"] = spec_from_json(problem["spec"])
-    return Case(**{**data, "problem": Problem(**problem)})
+    case = Case(**{**data, "problem": Problem(**problem)})
+    texts = [case.problem.workload, *(getattr(case, name) for name in TEXTS)]
+    counts = (case.problem.batch_size, case.problem.examples)
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("a case's names must be texts")
+    if not all(type(count) is int and 1 <= count < MOST_EXAMPLES for count in counts):
+        raise ValueError(f"a case's batch size and examples must be from 1 to {MOST_EXAMPLES:g}")
+    if case.operation not in (*OPERATIONS, TRAINING) or case.arithmetic not in ARITHMETIC:
+        raise ValueError(f"operation {case.operation!r} in {case.arithmetic!r} is not known")
+    return case
 
 
 def spec_from_json(data: dict[str, Any]) -> MLPSpec:

@@ -6,13 +6,19 @@ that whatever kills a run costs at most the record being written.
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import IO, Any
 
 from benchmarks import schema
 from benchmarks.cases import Case, from_json
 from benchmarks.schema import OK, SCHEMA, Record
+
+LONGEST_LINE = 64 * 2**20  # bytes; a picture takes some hundred thousand
+# What reading a line may raise when it is not what the schema says, or not JSON at all.
+UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
 
 
 class NotAJournalError(ValueError):
@@ -129,6 +135,7 @@ class Journal:
     pictures: list[Record] = field(default_factory=list)
     complete: bool = False
     warnings: list[str] = field(default_factory=list)
+    _known: dict[str, Case] = field(default_factory=dict, repr=False)
 
     def add(self, record: Record) -> None:
         """Take in one record.
@@ -143,7 +150,7 @@ class Journal:
         elif kind == "source":
             self.sources[record["sha256"]] = (record["path"], record["text"])
         elif kind == "plan":
-            self.cases = [from_json(case) for case in record["cases"]]
+            self.cases = [self._case(case) for case in record["cases"]]
             self.processes = record["processes"]
             self.block_seconds = record.get("block_seconds", 0.0)
         elif kind == "replan":
@@ -155,9 +162,9 @@ class Journal:
         elif kind == "ceiling":
             self.ceilings.append(record)
         elif kind == "outcome":
-            self.outcomes.append((from_json(record["case"]), record))
+            self.outcomes.append((self._case(record["case"]), record))
         elif kind == "memory":
-            self.memory[from_json(record["case"]).id] = record
+            self.memory[self._case(record["case"]).id] = record
         elif kind == "parity":
             self.parity.append(record)
         elif kind == "picture":
@@ -172,6 +179,13 @@ class Journal:
             self.complete = False
         elif kind == "run_complete":
             self.complete = True
+
+    def _case(self, data: Record) -> Case:
+        """The same object for the same case: a journal names each of its cases many times."""
+        key = repr(data)
+        if key not in self._known:
+            self._known[key] = from_json(data)
+        return self._known[key]
 
     def gemm(self) -> dict[tuple[str, str, str], float]:
         """(device, threads, arithmetic) -> FLOP/s of the best matrix product of any library."""
@@ -202,33 +216,59 @@ def read(path: Path) -> Journal:
         NotAJournalError: the file cannot be read, does not begin like a journal, or is of a
             newer schema.
     """
+    journal: Journal | None = None
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        with path.open("rb") as file:
+            for number, line in enumerate(_lines(file), start=1):
+                if journal is None:
+                    journal = Journal(_first(path, line))
+                    continue
+                try:
+                    if len(line) > LONGEST_LINE:
+                        raise ValueError(f"longer than {LONGEST_LINE:,} bytes")
+                    journal.add(_decoded(line))
+                except UNUSABLE as error:
+                    cut = not line.endswith(b"\n") and len(line) <= LONGEST_LINE
+                    what = "cut off in the middle" if cut else f"not usable ({error!r:.80})"
+                    journal.warnings.append(f"{path}: line {number} is {what}; it was left out")
     except OSError as error:
         raise NotAJournalError(f"{path}: cannot be read: {error.strerror}") from None
-    journal: Journal | None = None
-    for number, line in enumerate(lines, start=1):
-        if journal is None:
-            journal = Journal(_first(path, line))
-            continue
-        try:
-            journal.add(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            last = number == len(lines)
-            what = "cut off in the middle" if last else f"not usable ({error!r:.80})"
-            journal.warnings.append(f"{path}: line {number} is {what}; it was left out")
     if journal is None:
         raise NotAJournalError(f"{path}: the file is empty, not a journal")
     return journal
 
 
-def _first(path: Path, line: str) -> Record:
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """The lines of a file; of one that is too long, its beginning."""
+    while line := file.readline(LONGEST_LINE + 1):
+        rest = line
+        while len(rest) > LONGEST_LINE and not rest.endswith(b"\n"):
+            rest = file.readline(LONGEST_LINE + 1)
+        yield line
+
+
+def _decoded(line: bytes) -> Any:
+    """JSON without the NaN and Infinity that Python adds to it."""
+    return DECODER.decode(line.decode("utf-8", errors="replace"))
+
+
+def _refused(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+# Made once: making it takes longer than to decode a line.
+DECODER = json.JSONDecoder(parse_constant=_refused)
+
+
+def _first(path: Path, line: bytes) -> Record:
     try:
-        run = json.loads(line)
+        if len(line) > LONGEST_LINE:
+            raise ValueError
+        run = _decoded(line)
         newer = run["record"] == "run" and run["schema"] > SCHEMA
         if not newer and schema.check(run)["record"] != "run":
             raise ValueError
-    except (ValueError, KeyError, TypeError):
+    except UNUSABLE:
         raise NotAJournalError(
             f"{path}: not a samegrad journal; give a journal.jsonl that `pytest --benchmark` wrote"
         ) from None

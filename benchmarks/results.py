@@ -241,18 +241,20 @@ def failures(found: Iterable[Row]) -> list[Row]:
     return [row for row in found if row.status in FAILED]
 
 
-def incomparable(old: Row, new: Row, old_run: Record, new_run: Record) -> str:
-    """Why a difference between rows of two runs is no difference of speed; "" if it is one.
+def differences(old: Row, new: Row, old_run: Record, new_run: Record) -> dict[str, str]:
+    """What but speed differs between rows of two runs: "machine", "code", "inputs" -> in words.
 
     Rows are never compared across precisions or thread counts: those are different cases.
     """
+    found = {}
     for what, a, b in (
         ("machine", old_run["fingerprint"], new_run["fingerprint"]),
         ("code", old.code, new.code),
-        ("input data", old.inputs, new.inputs),
+        ("inputs", old.inputs, new.inputs),
     ):
+        verb = "are" if what == "inputs" else "is"
         if "unknown" in (a, b):
-            return f"its {what} is not known"
-        if a != b:
-            return f"its {what} differs ({a}, {b})"
-    return ""
+            found[what] = f"its {what} {verb} not known"
+        elif a != b:
+            found[what] = f"its {what} {'differ' if what == 'inputs' else 'differs'} ({a}, {b})"
+    return found

@@ -13,6 +13,8 @@ NO_NUMBER = ("skipped", "unavailable")  # said with a reason; not a failure
 FAILED = ("wrong", "rejected", "not_converged", "timeout", "out_of_memory", "crashed")
 STATUSES = (OK, *NO_NUMBER, *FAILED)
 
+MOST = 2.0**63  # a number from there on, infinity or NaN is no measurement
+
 Record = dict[str, Any]
 
 
@@ -21,15 +23,15 @@ def _text(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MOST
 
 
 def _count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value < MOST
 
 
 def _positive(value: Any) -> bool:
-    return type(value) is int and value > 0
+    return type(value) is int and 0 < value < MOST
 
 
 def _durations(value: Any) -> bool:
@@ -57,7 +59,9 @@ def _objects(value: Any) -> bool:
 
 
 def _gate(value: Any) -> bool:
-    return _object(value) and _number(value.get("error")) and _number(value.get("bound"))
+    if not _object(value) or not _text(value.get("name")):
+        return False
+    return _number(value.get("error")) and _number(value.get("bound")) and value["bound"] > 0
 
 
 def _status(value: Any) -> bool:

@@ -9,7 +9,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -93,9 +93,15 @@ SABOTEURS: dict[str, tuple[str, Problem, str, str, str | None, tuple[str, str]]]
 }  # fmt: skip
 
 
-def run(say: Callable[[str], None], device: str = "cpu") -> list[Claim]:
-    """Measure every claim, telling each as it is found."""
+GROUPS = ("clock", "steps", "saboteurs", "twins")  # what --only takes, and names of saboteurs
+
+
+def run(
+    say: Callable[[str], None], device: str = "cpu", only: Collection[str] = GROUPS
+) -> list[Claim]:
+    """Measure every claim, or those of some groups and saboteurs, telling each as it is found."""
     found: list[Claim] = []
+    chosen = [name for name in SABOTEURS if name in only or "saboteurs" in only]
 
     def tell(title: str, some: Iterator[Claim]) -> None:
         say(f"\n{title}")
@@ -104,12 +110,17 @@ def run(say: Callable[[str], None], device: str = "cpu") -> list[Claim]:
             say(f"  {claim}")
 
     before = environment.moment()
-    tell("The clock", _clock())
-    tell("Real steps, and other clocks", _steps(device))
-    tell("Saboteurs: none of them gets a number", _saboteurs(device))
     medians: dict[str, tuple[float, ...]] = {}
-    tell("Verdicts", _twins(medians))
-    tell("The machine meanwhile", _quiet(before, medians))
+    if "clock" in only:
+        tell("The clock", _clock())
+    if "steps" in only:
+        tell("Real steps, and other clocks", _steps(device))
+    if chosen:
+        tell("Saboteurs: none of them gets a number", _saboteurs(device, chosen))
+    if "twins" in only:
+        tell("Verdicts", _twins(medians))
+    if set(only) & {"clock", "steps", "twins"}:  # what hangs on a quiet machine
+        tell("The machine meanwhile", _quiet(before, medians))
     return found
 
 
@@ -164,9 +175,10 @@ def _child(name: str, label: str, device: str, wanted: list[str]) -> Iterator[Cl
         yield Claim(f"{label}: {wish}", "an answer", f"{ended.kind}: {ended.reason}", False)
 
 
-def _saboteurs(device: str) -> Iterator[Claim]:
+def _saboteurs(device: str, chosen: Collection[str]) -> Iterator[Claim]:
     cases: dict[str, Case] = {}
-    for name, (what, problem, operation, threads, framework, expected) in SABOTEURS.items():
+    for name in chosen:
+        what, problem, operation, threads, framework, expected = SABOTEURS[name]
         missing = registry.why_not_installed(framework) if framework else None
         if name == "unsynchronised_cuda" and device != "cuda":
             missing = "device cpu"
@@ -254,16 +266,29 @@ def main(arguments: list[str], program: str) -> int:
     """Exit status: 0 if every claim holds that could be tried, else 1; 2 for wrong usage."""
     as_json = "--json" in arguments
     rest = [argument for argument in arguments if argument != "--json"]
-    device = "cpu"
-    if rest[:1] == ["--device"] and len(rest) == 2:
-        device, rest = rest[1], []
+    given = {"--device": "cpu", "--only": ",".join(GROUPS)}
+    while len(rest) >= 2 and rest[0] in given:
+        given[rest[0]], rest = rest[1], rest[2:]
+    device, only = given["--device"], [name.strip() for name in given["--only"].split(",")]
     if rest or device not in ("cpu", "cuda"):
-        print(f"usage: {program} selftest [--device cpu|cuda] [--json]", file=sys.stderr)
+        print(
+            f"usage: {program} selftest [--device cpu|cuda] [--only NAME,...] [--json]",
+            file=sys.stderr,
+        )
+        return 2
+    unknown = [name for name in only if name not in (*GROUPS, *SABOTEURS)]
+    if unknown:
+        print(
+            f"{program} selftest: error: --only {unknown[0]!r} is not known; accepted: "
+            f"{', '.join([*GROUPS, *SABOTEURS])}",
+            file=sys.stderr,
+        )
         return 2
     if device == "cuda" and not environment.gpus():
         print(f"{program} selftest: error: no GPU on this machine", file=sys.stderr)
         return 2
-    found = run((lambda _: None) if as_json else lambda line: print(line, flush=True), device)
+    say = (lambda _: None) if as_json else lambda line: print(line, flush=True)
+    found = run(say, device, only)
     failed = [claim for claim in found if claim.holds is False]
     clock = [claim for claim in failed if not claim.what.startswith("interference")]
     if as_json:

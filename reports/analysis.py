@@ -10,9 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks import results
 from benchmarks.intervals import LEAST_PROCESSES, ratio
-from benchmarks.journal import Journal
 from benchmarks.schema import OK
 from reports import tables
 from reports.tables import CASE, medians
@@ -158,29 +156,3 @@ def _short(a: Any, b: Any) -> tuple[str, str]:
 
 def _network(against: str, fixed: Any) -> str:
     return str(fixed) if against == "batch size" else f"784-w-w-10, batch {fixed}"
-
-
-def compare(old: Journal, new: Journal) -> pd.DataFrame:
-    """Case by case how much longer the new run takes than the old one, with a verdict.
-
-    Rows whose machine, code or inputs differ have a reason instead: what differs there is not
-    speed. Thread count and precision are part of a case, so they are never mixed.
-    """
-    before = {row.case.id: row for row in results.rows(old)}
-    records = []
-    for row in results.rows(new):
-        other = before.get(row.case.id)
-        record: dict[str, Any] = {"case": row.case.id, "ratio": math.nan}
-        record |= {"low": math.nan, "high": math.nan, "verdict": "", "reason": ""}
-        if other is None:
-            record["reason"] = "not in the old run"
-        elif row.status != OK or other.status != OK:
-            record["reason"] = f"{other.status} in the old run, {row.status} in the new one"
-        else:
-            record["reason"] = results.incomparable(other, row, old.run, new.run)
-            if not record["reason"]:
-                found = ratio(row.process_medians, other.process_medians)
-                record |= {"ratio": found.value, "low": found.low, "high": found.high}
-                record["verdict"] = found.verdict
-        records.append(record)
-    return pd.DataFrame.from_records(records)

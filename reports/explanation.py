@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from benchmarks.journal import Journal
 from benchmarks.schema import OK
 from reports import tables
-from reports.style import colours, comparable, label, legend, marker, plain, seconds_axis, series
+from reports.style import colours, label, legend, marker, plain, seconds_axis, series, text
 
 PARTS = {
     "products_seconds": ("matrix products", "#0072B2"),
@@ -59,7 +59,7 @@ def roofline(rows: pd.DataFrame, journals: Sequence[Journal]) -> tuple[Figure, s
         name += f", {source}" if many else ""
         axes.plot(x, roof, styles[place % 4], color="black", linewidth=1)
         axes.annotate(
-            f"{name}: {tables.digits(roofs[key])} GFLOP/s",
+            text(f"{name}: {tables.digits(roofs[key])} GFLOP/s"),
             (high, roofs[key]),
             ha="right",
             va="bottom",
@@ -92,7 +92,7 @@ def _has(part: pd.DataFrame, key: tuple[str, str, str, str]) -> bool:
 
 def split(rows: pd.DataFrame) -> tuple[Figure, str] | None:
     """What one training step of each implementation consists of, for a few networks."""
-    part = comparable(rows[(rows.status == OK) & (rows.operation == "train_step")])
+    part = tables.comparable(rows[(rows.status == OK) & (rows.operation == "train_step")])
     part = part[(part.transfer == "resident") & part.products_seconds.notna()]
     cases = list(dict.fromkeys(zip(part.workload, part.layers, part.batch_size, strict=True)))
     cases = [c for c in cases if not c[0].startswith(("width", tables.COST))]
@@ -114,7 +114,8 @@ def split(rows: pd.DataFrame) -> tuple[Figure, str] | None:
         # Looped Python takes hundreds of times as long: it would hide the others.
         mine = mine[mine.implementation != "scalar"] if len(mine) > 1 else mine
         names = [
-            f"{r.implementation} {r.device}" + ("" if r.threads == "all" else f" {r.threads} thr.")
+            text(f"{r.implementation} {r.device}")
+            + ("" if r.threads == "all" else f" {r.threads} thr.")
             for r in mine.itertuples()
         ]
         left = np.zeros(len(mine))

@@ -10,12 +10,11 @@ from matplotlib.ticker import FuncFormatter
 
 from benchmarks.journal import Journal
 from benchmarks.schema import OK
-from reports import explanation, learning, tables
+from reports import explanation, learning, listing, tables
 from reports.style import (
     LINES,
     STYLE,
     colours,
-    comparable,
     errors,
     label,
     legend,
@@ -24,12 +23,14 @@ from reports.style import (
     seconds_axis,
     series,
     stacked,
+    text,
     with_number,
 )
 
 
 def all_figures(rows: pd.DataFrame, journals: Sequence[Journal]) -> dict[str, tuple[Figure, str]]:
     """name -> (figure, caption) for whatever the rows have something to show."""
+    rows = rows.assign(workload=rows.workload.map(text))
     with plt.rc_context(STYLE):  # type: ignore[arg-type] # keys are rc names
         drawn = {
             "time_per_step": time_per_step(rows),
@@ -42,6 +43,7 @@ def all_figures(rows: pd.DataFrame, journals: Sequence[Journal]) -> dict[str, tu
             "split": explanation.split(rows),
             "gflops": gflops(rows),
             "gradient_error": gradient_error(rows),
+            "lines_and_speed": listing.figure(rows, journals),
             **learning.figures(journals),
         }
     return {name: found for name, found in drawn.items() if found is not None}
@@ -49,7 +51,7 @@ def all_figures(rows: pd.DataFrame, journals: Sequence[Journal]) -> dict[str, tu
 
 def time_per_step(rows: pd.DataFrame) -> tuple[Figure, str] | None:
     """Time of one training step: a line per case, a mark per implementation and device."""
-    planned = comparable(rows[rows.operation == "train_step"])
+    planned = tables.comparable(rows[rows.operation == "train_step"])
     part = with_number(planned)
     if part.empty:
         return None
@@ -100,23 +102,25 @@ def time_per_step(rows: pd.DataFrame) -> tuple[Figure, str] | None:
 
 def sweep(rows: pd.DataFrame, against: str) -> tuple[Figure, str] | None:
     """Time of a training step against batch size or width, on log-log axes with intervals."""
-    part = comparable(with_number(rows[rows.operation == "train_step"]))
+    planned = tables.comparable(rows[rows.operation == "train_step"])
     if against == "width":
-        part = part[part.workload.str.fullmatch(r"width\d+")]
-        part = part.assign(x=part.workload.str.removeprefix("width").astype(float))
+        planned = planned[planned.workload.str.fullmatch(r"width\d+")]
+        planned = planned.assign(x=planned.workload.str.removeprefix("width").astype(float))
         what = "width of the two hidden layers (784-w-w-10, batch 128)"
     else:
-        counts = part.groupby("layers").batch_size.nunique()
+        counts = with_number(planned).groupby("layers").batch_size.nunique()
         if counts.empty or counts.max() < 3:
             return None
         layers = str(counts.idxmax())
-        part = part[part.layers == layers]
-        part = part.assign(x=part.batch_size.astype(float))
+        planned = planned[planned.layers == layers]
+        planned = planned.assign(x=planned.batch_size.astype(float))
         what = f"batch size ({layers})"
+    part = with_number(planned)
     if part.empty or part.x.nunique() < 3:
         return None
-    figure, axes = plt.subplots(figsize=(8, 4.6))
+    figure, axes = plt.subplots(figsize=(8.5, 4.8))
     palette, styles = colours(rows), list(dict.fromkeys(rows.source))
+    ends: list[tuple[float, str, str]] = []
     for key, one in series(part):
         ordered = one.sort_values("x")
         dtype = "float64" if (ordered.dtype == "float64").all() else ""
@@ -125,11 +129,13 @@ def sweep(rows: pd.DataFrame, against: str) -> tuple[Figure, str] | None:
             ordered.seconds,
             yerr=errors(ordered),
             marker=marker(key),
+            markersize=5,
             linestyle=LINES[styles.index(key[0]) % len(LINES)],
             color=palette[key[1]],
             capsize=2.5,
             label=label(key, rows, dtype),
         )
+        ends.append((ordered.seconds.iloc[-1], label(key, rows, dtype), palette[key[1]]))
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xticks(sorted(part.x.unique()), [f"{int(x):,}" for x in sorted(part.x.unique())])
@@ -138,9 +144,19 @@ def sweep(rows: pd.DataFrame, against: str) -> tuple[Figure, str] | None:
     axes.set_title(
         f"Time of a training step against {'width' if against == 'width' else 'batch size'}"
     )
+    axes.margins(y=0.1)
+    missing = planned[planned.status != OK]
+    for place, (key, one) in enumerate(series(missing)):
+        # At the upper edge, a line for each series, so that none covers another.
+        y = [0.985 - 0.03 * place] * len(one)
+        at_edge = axes.get_xaxis_transform()
+        axes.plot(one.x, y, "x", color=palette[key[1]], transform=at_edge, clip_on=False)
     seconds_axis(axes.yaxis)
-    legend(axes)
-    return figure, "Both axes are logarithmic; bars are 95 % intervals over processes."
+    stacked(axes, part.x.max() * 1.18, ends)
+    caption = "Both axes are logarithmic; bars are 95 % intervals over processes."
+    if len(missing):
+        caption += " A cross at the upper edge has no number; the last tables say why."
+    return figure, caption
 
 
 def _dots(
@@ -214,7 +230,7 @@ def gpu(rows: pd.DataFrame) -> tuple[Figure, str] | None:
 
 def gflops(rows: pd.DataFrame) -> tuple[Figure, str] | None:
     """Floating-point operations per second of the matrix products."""
-    part = comparable(with_number(rows[rows.operation == "train_step"]))
+    part = tables.comparable(with_number(rows[rows.operation == "train_step"]))
     if part.empty:
         return None
     figure, axes = _dots(
@@ -229,31 +245,42 @@ def gflops(rows: pd.DataFrame) -> tuple[Figure, str] | None:
 
 
 def gradient_error(rows: pd.DataFrame) -> tuple[Figure, str] | None:
-    """The error of the tensor nearest to its bound, against the float64 reference."""
-    part = with_number(rows[(rows.operation == "train_step") & (rows.gradient_error > 0)])
+    """The error of the tensor nearest to its bound against the speed that it was had at."""
+    part = with_number(rows[rows.operation == "train_step"])
+    part = part[(part.gradient_error > 0) & (part.gradient_bound > 0)]
+    part = part[part.gflops_per_second > 0]
     if part.empty:
         return None
-    figure, axes = _dots(
-        part,
-        rows,
-        "gradient_error",
-        "Largest error against the float64 reference",
-        "max|a - ref| / max|ref| of the tensor nearest to its bound (log scale)",
-    )
-    for dtype, bound in sorted({(r.dtype, r.gradient_bound) for r in part.itertuples()}):
-        axes.axvline(bound, color="black", linewidth=0.9)
-        axes.annotate(
-            f"{dtype} bound {bound:g}",
-            (bound, 1.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(-3, -4),
-            textcoords="offset points",
-            ha="right",
-            va="top",
-            rotation=90,
-            fontsize=8,
+    figure, axes = plt.subplots(figsize=(9, 4.8))
+    palette = colours(rows)
+    marks = dict(zip(dict.fromkeys(part.dtype), "osD^v", strict=False))
+    for (name, dtype), one in part.groupby(["implementation", "dtype"], sort=False):
+        axes.plot(
+            one.gflops_per_second,
+            one.gradient_error,
+            marks.get(dtype, "o"),
+            color=palette[name],
+            label=text(f"{name} {dtype}"),
+            markersize=5.5,
+            alpha=0.8,
         )
-    return figure, "Every row that has a time is left of its bound; that is what the gate asks for."
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    plain(axes.xaxis)
+    axes.set_xlabel("GFLOP/s of a training step (log scale; right is faster)")
+    axes.set_ylabel("max|a - ref| / max|ref|")
+    axes.set_title("Error against the float64 reference, and speed")
+    for dtype, bound in sorted({(r.dtype, r.gradient_bound) for r in part.itertuples()}):
+        axes.axhline(bound, color="black", linewidth=0.9)
+        axes.annotate(
+            f"{dtype} bound {bound:g}", (0.995, bound), xycoords=("axes fraction", "data"),
+            xytext=(0, 3), textcoords="offset points", ha="right", fontsize=8,
+        )  # fmt: skip
+    legend(axes)
+    return figure, (
+        "Of each row the tensor nearest to its bound. Every row that has a time is below its "
+        "bound; that is what the gate asks for."
+    )
 
 
 def cost_of_differentiation(rows: pd.DataFrame) -> tuple[Figure, str] | None:

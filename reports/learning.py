@@ -17,7 +17,7 @@ from benchmarks.results import Row
 from benchmarks.schema import OK
 from reports import tables
 from reports.pictures import pictures
-from reports.style import PALETTE, legend, plain, seconds_axis
+from reports.style import PALETTE, legend, plain, seconds_axis, text
 
 TRAINING = "training"  # the operation of such rows (benchmarks.cases)
 HEADLINE = ("mnist", "cifar10")  # what the names of the tasks of the main figure begin with
@@ -199,7 +199,7 @@ def time_to_target(found: Sequence[tuple[str, Row]], colours: dict[str, str]) ->
             y += 1
             places.append(y)
             label = f"{task}  {row.case.label} {row.case.device}" + (f", {source}" if many else "")
-            names.append(label.replace("$", r"\$"))
+            names.append(text(label))
             colour = colours[row.case.label]
             style = {"color": colour, "hatch": "//" if row.case.device != "cpu" else None}
             both[0].barh(y, row.median_seconds, **style, edgecolor="white")
@@ -246,9 +246,10 @@ def curves(found: Sequence[tuple[str, Row]], colours: dict[str, str]) -> Drawn |
             at = min((seed["at"] for seed in seeds), key=len)
             loss = np.median([seed["loss"][: len(at)] for seed in seeds], axis=0)
             style = {"color": colours[row.case.label], "linewidth": WIDTHS[number % 4]}
+            style["label"] = f"{row.case.label}, training loss"
             (used[row.case.label],) = axes.plot(at, np.maximum(loss, 1e-9), **style)
         axes.set_yscale("log")
-        axes.set_title(task)
+        axes.set_title(text(task))
         first = of_task[0].training[0]
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -259,7 +260,8 @@ def curves(found: Sequence[tuple[str, Row]], colours: dict[str, str]) -> Drawn |
                 at = min((seed["at"] for seed in row.training), key=len)
                 values = [seed["validation"][: len(at)] for seed in row.training]
                 median = 100 * np.median(values, axis=0)
-                twin.plot(at, median, color=colours[row.case.label], linestyle=":", linewidth=1.2)
+                style = {"color": colours[row.case.label], "linestyle": ":", "linewidth": 1.2}
+                twin.plot(at, median, **style, label=f"{row.case.label}, validation accuracy, %")
             twin.set_ylabel("%", rotation=0, labelpad=6)
             low, high = twin.get_ylim()
             if high > 100.5:  # there is nothing above 100 %
@@ -269,8 +271,8 @@ def curves(found: Sequence[tuple[str, Row]], colours: dict[str, str]) -> Drawn |
         axes.set_ylabel("training loss")
     names = tables.by_idiom(used)
     figure.legend(
-        [used[name] for name in names], names, loc="upper center", ncols=len(names), frameon=False,
-        bbox_to_anchor=(0.5, 1.0),
+        [used[name] for name in names], list(map(text, names)), loc="upper center",
+        ncols=len(names), frameon=False, bbox_to_anchor=(0.5, 1.0),
     )  # fmt: skip
     figure.tight_layout(rect=(0, 0, 1, 0.97 if len(grid) > 2 else 0.93))
     return figure, (
@@ -290,9 +292,9 @@ def spread(found: Sequence[tuple[str, Row]], colours: dict[str, str]) -> Drawn |
         for place, row in enumerate(of_task):
             tests = [seed["test"] * (100 if percent else 1) for seed in row.training]
             axes.plot([place] * len(tests), tests, "o", color=colours[row.case.label], alpha=0.6)
-        labels = [row.case.label for row in of_task]
+        labels = [text(row.case.label) for row in of_task]
         axes.set_xticks(range(len(of_task)), labels, rotation=30, fontsize=8)
-        axes.set_title(task)
+        axes.set_title(text(task))
         axes.margins(x=0.3)
         low, high = axes.dataLim.y0, axes.dataLim.y1
         least = 0.5 if percent else 0.02 * abs(high)  # what differs by less is the same
@@ -325,7 +327,7 @@ def one_curve(journals: Sequence[Journal]) -> Drawn | None:
         axes.axhline(PARITY, color="black", linestyle="--", linewidth=1)
         axes.set_yscale("log")
         axes.set_ylim(1e-17, 1e-6)
-        axes.set_title(task)
+        axes.set_title(text(task))
         axes.set_xlabel("step")
     grid[0][0].set_ylabel("largest difference of losses")
     legend(grid[0][-1])

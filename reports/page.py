@@ -1,210 +1,227 @@
-"""The page and its Markdown twin: the same content in two forms."""
+"""The content of a report as a page and as Markdown."""
 
 import base64
+import gzip
 import importlib.resources
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, select_autoescape
-from matplotlib.figure import Figure
 
-from benchmarks.journal import Journal
-from benchmarks.schema import OK
-from reports import learning, sections, tables
-from reports.sections import HEADERS, NO_GPU
+from reports import saving
+from reports.content import Chapter, Content, Table
 
-INCLUDES = (
-    "A time is one call: forward, loss and gradient, training step (loss, gradient, update), or "
-    "an epoch (all steps of one pass over the examples, the loop included).",
-    "Every case was checked first, in the same process and on the timed functions, against a "
-    "float64 reference: loss and every gradient (and the outputs of a forward pass), or loss and "
-    "one updated step, at a learning rate at which it shows every gradient. A case that "
-    "disagrees has no time.",
-    "Included: dispatch, the Python call, and waiting until every result is computed. Chained "
-    "steps wait once per block; independent calls wait for up to 32 results at once.",
-    "Not included: start of the process, imports, the first call (compilation; a column of its "
-    "own), warm-up, placing data on the device (resident rows; end-to-end rows include it).",
-    "Each implementation runs in fresh processes of its own, in an order drawn anew each round; "
-    "each case is visited three times in a process. The value of a process is the median block of "
-    "its least disturbed visit, averaged over processes on a log scale, with "
-    "a 95 % Student t interval from 5 processes up.",
-    "GFLOP/s count matrix products only: 2 operations per weight and example forward, twice "
-    "that backward, less the first layer's input gradient. The ceiling is the best matrix product "
-    "of any library on the device, with as many threads and in the same arithmetic, measured "
-    "before, between and after the cases.",
-    "Split: matrix products of a call alone, by the same library in the same process, less what "
-    "calling it costs; dispatch and Python, the same call with every layer of width 1; the rest.",
-    "Verdicts: FASTER or SLOWER if the interval of the ratio clears 1.05, SAME if it lies within "
-    "1.05, else CAN'T TELL; never across precisions, thread counts or machines.",
-    "float32 is IEEE float32 everywhere; tf32 and bfloat16 are rows of their own. Looped Python "
-    "computes in float64; a speed-up over it is formed with float64 rows only.",
-    "First call: the first process compiles, later ones load from the run's own cache. Transfers "
-    "are a batch to the device and the result back, through the interface and its checks.",
+LONG = 20  # rows; a longer table is folded in Markdown
+WIDE = 48  # characters; a longer cell may break
+SCREEN_DPI = 100  # a point of the figures' letters is that much larger than the page's
+MOST = 400  # characters of a cell or a line; what a journal says may be longer
+UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "KiB": 2.0**10, "MiB": 2.0**20}
+NUMBER = re.compile(
+    r"([+-]?[\d,]*\.?\d+(?:e[+-]?\d+)?)(?: (ns|us|ms|s|KiB|MiB|%|GFLOP/s|GB/s))?(?=$| |%|\()"
 )
 
 
-@dataclass
-class Content:
-    """What a report says.
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table: its text, its class, and what it is sorted by (None: its text)."""
+
+    text: str
+    kind: str
+    order: str | None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a table, and the number of its samples, if it has any."""
+
+    cells: list[Cell]
+    samples: int | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A table as the page shows it."""
+
+    key: str
+    title: str
+    text: str
+    titles: list[str]
+    cells: list[Line]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure as the page holds it: PNG as base64, SVG and data packed, then as base64.
 
     Attributes:
-        title: one line.
-        counts: how many rows have a number, and why others have none.
-        notes: one line each.
-        overview: time per call, a line per case.
-        sections: (heading, text, table) in order.
-        drawn: name -> (figure, caption).
+        width: of the picture on the page, so that letters are as large in every figure.
     """
 
-    title: str
-    counts: str
-    notes: list[str]
-    overview: pd.DataFrame
-    sections: list[tuple[str, str, pd.DataFrame]] = field(default_factory=list)
-    drawn: Mapping[str, tuple[Figure, str]] = field(default_factory=dict)
-
-
-def content(
-    journals: Sequence[Journal], rows: pd.DataFrame, drawn: Mapping[str, tuple[Figure, str]]
-) -> Content:
-    """Everything that a report says, computed from the journals."""
-    ok, missing = rows[rows.status == OK], rows[rows.status != OK]
-    said = ", ".join(f"{n} {status}" for status, n in missing.status.value_counts().items())
-    made = Content(
-        title="samegrad: speed of one network in several idioms",
-        counts=f"{len(ok)} of {len(rows)} rows have a number" + (f"; {said}" if said else "") + ".",
-        notes=_notes(journals, rows),
-        overview=_overview(journals, rows) if len(rows) else pd.DataFrame(),
-        drawn=drawn,
-    )
-    if not len(rows):
-        return made
-    many = rows.source.nunique() > 1
-    made.sections = [
-        *learning.sections(journals),
-        ("GPU against CPU", sections.gpu_text(journals, rows), sections.gpu(rows)),
-        (
-            "Speed-up over looped Python",
-            "float64 on both sides, on the same machine; 95 % interval from 5 processes up.",
-            sections.over_scalar(rows, many),
-        ),
-        (
-            "Against NumPy",
-            sections.verdict_text(rows),
-            sections.verdicts(rows, many),
-        ),
-        *sections.differentiation(rows, many),
-        (
-            "What a call consists of",
-            "Seconds of one call, and the share of the machine's best matrix product.",
-            sections.split(ok, many),
-        ),
-        (
-            "What the machine can do",
-            "The maximum of all measurements.",
-            sections.ceilings(journals),
-        ),
-        (
-            "First call, compilation, transfer, memory",
-            "Quantities of their own, in no mean. Memory: the peak of a few steps above what was "
-            "resident before, in a process of its own (preset full).",
-            sections.apart(ok, many),
-        ),
-        (
-            "When a compilation has paid for itself",
-            "Training steps after which the compiled implementation is ahead, first calls "
-            "included.",
-            sections.break_even(rows, many),
-        ),
-        (
-            "Where one overtakes another",
-            "Training step; between the last size at which the one is faster beyond doubt and the "
-            "first at which the other is.",
-            sections.crossovers(rows),
-        ),
-        ("Every row with a number", sections.marks(ok), sections.every(ok, many)),
-        (
-            "Rows without a number",
-            "" if len(missing) else "Every row has a number.",
-            sections.without(rows, many),
-        ),
-        ("Machines and versions", "", sections.machines(journals)),
-    ]
-    return made
-
-
-def _notes(journals: Sequence[Journal], rows: pd.DataFrame) -> list[str]:
-    notes = []
-    for journal, source in zip(journals, tables.source_labels(journals), strict=True):
-        run = journal.run
-        state = "" if journal.complete else " PARTIAL: the run did not come to its end."
-        notes.append(
-            f"{source}: run {run['run']}, {run.get('started', 'unknown time')}, preset "
-            f"{run.get('preset', 'unknown')}, commit {run['machine'].get('commit', 'unknown')}, "
-            f"command `{run.get('command', 'unknown')}`.{state}"
-        )
-        if not run.get("intervals", True):
-            notes.append("One process per implementation: no intervals, no verdicts.")
-    if len(rows):
-        differ = _spread(rows)
-        if differ:
-            notes.append(differ)
-    return notes
-
-
-def _spread(rows: pd.DataFrame) -> str:
-    """How far processes differ, in one sentence: what small differences are worth."""
-    ok = rows[(rows.status == OK) & rows.seconds_low.notna()]
-    if ok.empty:
-        return ""
-    half = ((ok.seconds_high / ok.seconds_low) ** 0.5 - 1).median()
-    return (
-        f"Half of the rows have a 95 % interval within +-{100 * half:.0f} %; "
-        "a difference smaller than the intervals is no difference."
-    )
-
-
-def _overview(journals: Sequence[Journal], rows: pd.DataFrame) -> pd.DataFrame:
-    table = tables.overview(rows)
-    if not (rows.device == "cuda").any():
-        table["cuda"] = NO_GPU if sections.no_gpu(journals) else "not measured"
-    return table.rename(columns=HEADERS)
-
-
-def markdown(made: Content) -> str:
-    """The report for a Git host or a pull request."""
-    parts = [f"# {made.title}", *map(_cell, made.notes), made.counts]
-    parts += ["## Time per call", _markdown_table(made.overview)]
-    parts += [
-        f"![{_cell(caption)}](figures/{name}.png)\n\n{caption}"
-        for name, (_, caption) in made.drawn.items()
-    ]
-    for heading, text, table in made.sections:
-        parts += [f"## {heading}", text, _markdown_table(table)]
-    parts += ["## What a number includes", "\n".join(f"- {line}" for line in INCLUDES)]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _markdown_table(table: pd.DataFrame) -> str:
-    if table.empty:
-        return ""
-    return table.rename(columns=_cell).map(_cell).to_markdown(index=False, disable_numparse=True)
-
-
-def _cell(value: Any) -> str:
-    return str(value).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    name: str
+    caption: str
+    width: int
+    png: str
+    svg: str
+    csv: str
 
 
 def html(made: Content, directory: Path) -> str:
-    """One self-contained page, with the PNG figures of a directory: no request leaves it."""
-    source = importlib.resources.files("reports").joinpath("page.html").read_text("utf-8")
+    """One self-contained page, with the figures of a directory: no request leaves it."""
     environment = Environment(autoescape=select_autoescape(default=True, default_for_string=True))
-    drawn = [
-        (name, caption, base64.b64encode((directory / f"{name}.png").read_bytes()).decode())
-        for name, (_, caption) in made.drawn.items()
+    chapters = [
+        {
+            **vars(chapter),
+            "text": [brief(line) for line in chapter.text],
+            "commands": [brief(command) for command in chapter.commands],
+            "key": key(chapter.heading),
+            "figures": [_figure(made, name, directory) for name in chapter.figures],
+            "tables": [_shown(table) for table in chapter.tables],
+        }
+        for chapter in made.chapters
     ]
-    page: str = environment.from_string(source).render(made=made, drawn=drawn, includes=INCLUDES)
+    library = _file("vendor/datatables.min.js")
+    page: str = environment.from_string(_file("page.html")).render(
+        made=made,
+        chapters=chapters,
+        main=[_figure(made, name, directory) for name in made.main],
+        samples=packed(json.dumps(made.samples, separators=(",", ":"))),
+        css=_file("page.css"),
+        script=library,
+        enhance=_file("page.js"),
+        library=library.partition("DataTables ")[2].split()[0],
+    )
     return page
+
+
+def _file(name: str) -> str:
+    return importlib.resources.files("reports").joinpath(name).read_text("utf-8")
+
+
+def packed(text: str) -> str:
+    """Compressed, as base64; the same bytes for the same text."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def key(title: str) -> str:
+    """A title as an anchor."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def brief(value: Any) -> str:
+    """A text, cut where it is longer than anyone reads."""
+    text = str(value)
+    return text if len(text) <= MOST else text[:MOST] + f" ... ({len(text):,} characters)"
+
+
+def _figure(made: Content, name: str, directory: Path) -> Figure:
+    picture = (directory / f"{name}.png").read_bytes()
+    width = int.from_bytes(picture[16:20], "big")  # of a PNG's header
+    return Figure(
+        name,
+        made.drawn[name][1],
+        round(width * SCREEN_DPI / saving.DPI),
+        base64.b64encode(picture).decode(),
+        packed((directory / f"{name}.svg").read_text("utf-8")),
+        packed((directory / f"{name}.csv").read_text("utf-8")),
+    )
+
+
+def _shown(table: Table) -> Shown:
+    frame = table.frame
+    columns = [list(_cells(frame[name])) for name in frame.columns]
+    samples = table.samples or [None] * len(frame)
+    lines = [
+        Line(list(cells), s) for cells, s in zip(zip(*columns, strict=True), samples, strict=True)
+    ]
+    return Shown(
+        key(table.title), table.title, brief(table.text), [brief(c) for c in frame.columns], lines
+    )
+
+
+def _cells(column: pd.Series) -> Iterator[Cell]:
+    """Cells that sort by their number where most of them are numbers."""
+    texts = [brief(value) for value in column]
+    orders = [order(text) for text in texts]
+    filled = sum(text != "" for text in texts)
+    numeric = sum(value is not None for value in orders) * 2 > filled
+    for text, value in zip(texts, orders, strict=True):
+        kind = "number" if numeric and value is not None else "wide" if len(text) > WIDE else ""
+        yield Cell(text, kind, None if not numeric else "" if value is None else repr(value))
+
+
+def order(text: str) -> float | None:
+    """The number that a cell begins with, in the unit's base: 97.4 us before 1.2 ms."""
+    match = NUMBER.match(text)
+    if match is None:
+        return None
+    value = float(match.group(1).replace(",", "")) * UNITS.get(match.group(2) or "", 1.0)
+    return value if math.isfinite(value) else None
+
+
+def markdown(made: Content) -> str:
+    """The report for a Git host or a pull request: the summary first, long tables folded."""
+    parts = [f"# {cell(made.title)}", *(f"> {cell(line)}" for line in made.warnings)]
+    parts += ["\n".join(f"- {cell(line)}" for line in made.summary), f"**{cell(made.counts)}**"]
+    parts += ["\n\n".join(cell(line) for line in made.notes)]
+    parts += [_image(made, name) for name in made.main]
+    for chapter in made.chapters:
+        parts += _chapter(made, chapter)
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _chapter(made: Content, chapter: Chapter) -> Iterator[str]:
+    yield f"## {chapter.heading}"
+    yield from map(cell, chapter.text)
+    yield "\n".join(f"- {cell(line)}" for line in chapter.points)
+    for command in chapter.commands:
+        yield _fenced(brief(command), "console")
+    yield from (_image(made, name) for name in chapter.figures)
+    for table in chapter.tables:
+        shown = markdown_table(table.frame)
+        title = f"{table.title}: {len(table.frame)} rows"
+        if len(table.frame) > LONG:
+            shown = f"<details><summary>{cell(title)}</summary>\n\n{shown}\n\n</details>"
+        yield f"### {cell(table.title)}"
+        yield cell(table.text)
+        yield shown
+    for listing in chapter.listings:
+        for place, name in enumerate(listing.names):
+            text = "\n".join(line.texts[place] for line in listing.lines if line.texts[place])
+            title = f"{listing.title}: {name}"
+            yield (
+                f"<details><summary>{cell(title)}</summary>\n\n{_fenced(text, 'python')}\n\n"
+                "</details>"
+            )
+
+
+def _fenced(text: str, language: str) -> str:
+    """A block of code, whatever it holds."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _image(made: Content, name: str) -> str:
+    caption = cell(made.drawn[name][1])
+    return f"![{caption}](figures/{name}.png)\n\n{caption}"
+
+
+def markdown_table(table: pd.DataFrame) -> str:
+    """A table of texts."""
+    if table.empty:
+        return ""
+    return table.rename(columns=cell).map(cell).to_markdown(index=False, disable_numparse=True)
+
+
+def cell(value: Any) -> str:
+    """A text that means itself in Markdown."""
+    text = brief(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    text = re.sub(r"([\[\]])", r"\\\1", text)
+    return re.sub(r"\s*[\r\n]+\s*", " ", text)

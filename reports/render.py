@@ -1,50 +1,75 @@
 """Journals in, report out: index.html, report.md, results.csv, figures."""
 
 import shutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.journal import Journal, read
-from reports import figures, page, style, tables
+import pandas as pd
+
+from benchmarks.journal import Journal
+from reports import content, figures, history, page, saving
+from reports.loading import NoParquetError, load
 
 
-def render(journals: Sequence[Path], directory: Path) -> list[str]:
+def render(journals: Sequence[Path], directory: Path, *, parquet: bool = False) -> list[str]:
     """Write the report of some journals into a directory.
 
     Returns:
         What to print last: warnings, a summary table, the path of the page.
 
     Raises:
-        NotAJournalError: a file is not a journal.
+        NotAJournalError: none of the files is a journal that can be read.
+        NoParquetError: what writes Parquet is not installed.
         OSError: the directory cannot be written.
     """
-    loaded = [read(path) for path in journals]
-    rows = tables.all_rows(loaded)
+    found = load(journals)
+    if parquet:
+        _parquet_library()
     directory.mkdir(parents=True, exist_ok=True)
-    drawn = figures.all_figures(rows, loaded) if len(rows) else {}
     (directory / "figures").mkdir(exist_ok=True)
-    for name, (figure, _) in drawn.items():
-        style.save(figure, directory / "figures", name)
-    rows.to_csv(directory / "results.csv", index=False)
-    content = page.content(loaded, rows, drawn)
-    (directory / "report.md").write_text(page.markdown(content), encoding="utf-8")
-    (directory / "index.html").write_text(
-        page.html(content, directory / "figures"), encoding="utf-8"
-    )
-    style.close(figure for figure, _ in drawn.values())
-    warnings = [f"warning: {line}" for journal in loaded for line in journal.warnings]
-    return [*warnings, *summary(loaded, content), f"report: {directory / 'index.html'}"]
+    found.rows.to_csv(directory / "results.csv", index=False)
+    if parquet:
+        found.rows.to_parquet(directory / "results.parquet", index=False)
+    shown, rows = found.shown, found.rows_shown
+    course = history.course(found.rows) if len(found.runs) > len(shown) else None
+    with warnings.catch_warnings():
+        # A name in letters that the figures' font lacks is drawn as boxes, and costs no report.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        drawn = figures.all_figures(rows, shown) if len(rows) else {}
+        drawn |= history.figures(course) if course is not None else {}
+        for name, (figure, _) in drawn.items():
+            saving.save(figure, directory / "figures", name)
+    part = [] if course is None else [content.Table(*history.steps_table(course))]
+    made = content.content(shown, rows, drawn, found.said, part)
+    (directory / "report.md").write_text(page.markdown(made), encoding="utf-8")
+    (directory / "index.html").write_text(page.html(made, directory / "figures"), encoding="utf-8")
+    saving.close(figure for figure, _ in drawn.values())
+    lines = [f"warning: {line}" for line in found.warnings]
+    return [*lines, *summary(shown, made), f"report: {directory / 'index.html'}"]
 
 
-def summary(journals: Sequence[Journal], content: page.Content) -> list[str]:
+def _parquet_library() -> None:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise NoParquetError(
+            'Parquet needs pyarrow, which is not installed: pip install "samegrad[parquet]"'
+        ) from None
+
+
+def summary(journals: Sequence[Journal], made: content.Content) -> list[str]:
     """The table that a terminal shows, and how many rows have no number."""
-    table = content.overview
-    width = shutil.get_terminal_size((200, 40)).columns
-    text = table.to_string(index=False) if len(table) else "no rows"
-    if max(map(len, text.splitlines())) > max(width, 80):
-        text = table.drop(columns=["layers"], errors="ignore").to_string(index=False)
-    lines = ["", "Time per call:", text, "", content.counts]
-    lines += [note for note in content.notes if note]
+    lines = ["", "Time per call:", terminal(made.overview), "", made.counts, *made.summary]
     if not all(journal.complete for journal in journals):
         lines.append("PARTIAL: a run did not come to its end; what was measured is in the report.")
     return lines
+
+
+def terminal(table: pd.DataFrame) -> str:
+    """A table in the terminal's width, if it can be had."""
+    width = shutil.get_terminal_size((200, 40)).columns
+    text = str(table.to_string(index=False)) if len(table) else "no rows"
+    if max(map(len, text.splitlines())) > max(width, 80):
+        text = str(table.drop(columns=["layers"], errors="ignore").to_string(index=False))
+    return text

@@ -1,6 +1,8 @@
 """The sections of a report: each a table, ready to be shown, and what to say of it."""
 
 import math
+import re
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +26,7 @@ HEADERS = {
     "resident_speed_up": "resident",
     "speed_up": "times faster",
 }
+MOST_RUNS = 12  # that a report shows side by side
 NO_GPU = "no GPU on this machine"
 
 
@@ -191,9 +194,22 @@ def apart(ok: pd.DataFrame, many: bool) -> pd.DataFrame:
         "compilation": ok.compile_seconds.map(tables.duration),
         "transfer in": ok.transfer_in_seconds.map(tables.duration),
         "transfer out": ok.transfer_out_seconds.map(tables.duration),
-        "peak memory": ok.host_bytes.map(bytes_text),
-        "peak GPU memory": ok.device_bytes.map(bytes_text),
     }
+    return _filled(ok, many, shown)
+
+
+def memory(ok: pd.DataFrame, many: bool) -> pd.DataFrame:
+    """Peak memory of a call, where it was measured."""
+    part = ok[ok.host_bytes.notna() | ok.device_bytes.notna()]
+    shown = {
+        "peak memory": part.host_bytes.map(bytes_text),
+        "peak GPU memory": part.device_bytes.map(bytes_text),
+    }
+    return _filled(part, many, shown)
+
+
+def _filled(ok: pd.DataFrame, many: bool, shown: dict[str, Any]) -> pd.DataFrame:
+    """The rows with those columns that hold anything."""
     some = {name: column for name, column in shown.items() if column.astype(bool).any()}
     if not some:
         return pd.DataFrame()
@@ -210,6 +226,40 @@ def bytes_text(value: float) -> str:
     if value < 2**20:
         return f"{value / 2**10:.0f} KiB"
     return f"{tables.digits(value / 2**20)} MiB"
+
+
+def agreement(ok: pd.DataFrame, many: bool) -> pd.DataFrame:
+    """The largest error against the reference, as a share of its bound, per implementation."""
+    part = ok[ok.gradient_bound > 0]
+    if part.empty:
+        return pd.DataFrame()
+    part = part.assign(percent=100 * part.gradient_error / part.gradient_bound)
+    names = [*(["source"] if many else []), "implementation", "device", "dtype"]
+    worst = part.loc[part.groupby(names, sort=False).percent.idxmax()]
+    counts = part.groupby(names, sort=False).size()
+    table = worst[names].assign(
+        rows=counts.to_numpy(),
+        error=[f"{e:.1e}" for e in worst.gradient_error],
+        bound=[f"{b:.0e}" for b in worst.gradient_bound],
+        percent=worst.percent.map(tables.digits),
+        where=worst.worst_tensor + " of " + worst.workload + " " + worst.operation
+        + " batch " + worst.batch_size.astype(str),
+    )  # fmt: skip
+    return table.rename(columns={"error": "largest error", "percent": "% of bound"})
+
+
+def reproduce(journals: Sequence[Journal]) -> list[str]:
+    """What to type to have these runs and this report again."""
+    said = []
+    for journal in journals:
+        run = journal.run
+        commit = str(run["machine"].get("commit", "unknown"))
+        known = re.fullmatch(r"[0-9a-f]{7,40}", commit)
+        lines = [f"git checkout {commit}"] if known else []
+        lines.append(str(run.get("command", "unknown")))
+        said.append("\n".join(lines))
+    names = [shlex.quote(f"{journal.run['run']}/journal.jsonl") for journal in journals]
+    return [*said[:MOST_RUNS], f"python -m reports render {' '.join(names[:MOST_RUNS])}"]
 
 
 def break_even(rows: pd.DataFrame, many: bool) -> pd.DataFrame:

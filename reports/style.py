@@ -1,8 +1,6 @@
 """The style of the figures: colours that colour-blind readers tell apart, units on every axis."""
 
 import math
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -10,8 +8,6 @@ import matplotlib
 matplotlib.use("Agg")
 
 import pandas as pd
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from benchmarks.schema import OK
@@ -35,6 +31,7 @@ STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "samegrad",
 }
+LONGEST = 90  # characters of a name in a figure
 LINES = ["-", "--", ":", "-."]
 
 
@@ -44,15 +41,11 @@ def colours(rows: pd.DataFrame) -> dict[str, str]:
     return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
 
 
-def save(figure: Figure, directory: Path, name: str) -> None:
-    """PNG and SVG."""
-    for suffix in ("png", "svg"):
-        figure.savefig(
-            directory / f"{name}.{suffix}",
-            dpi=150,
-            bbox_inches="tight",
-            metadata={"Date": None} if suffix == "svg" else None,
-        )
+def text(value: Any) -> str:
+    """What a journal says, as a figure may show it: no mathematics, no more than a line."""
+    shown = " ".join(str(value).split())
+    shown = shown if len(shown) <= LONGEST else shown[: LONGEST - 3] + "..."
+    return shown.replace("$", r"\$")
 
 
 def with_number(rows: pd.DataFrame) -> pd.DataFrame:
@@ -71,13 +64,13 @@ def series(rows: pd.DataFrame) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
 def label(key: tuple[str, ...], rows: pd.DataFrame, dtype: str = "") -> str:
     """A series as its legend names it."""
     source, implementation, device, transfer, threads = key
-    text = f"{implementation} {device}" + (" end to end" if transfer == "end_to_end" else "")
+    said = f"{implementation} {device}" + (" end to end" if transfer == "end_to_end" else "")
     if threads != "all":
-        text += f" {threads} thread{'s' * (threads != '1')}"
+        said += f" {threads} thread{'s' * (threads != '1')}"
     if dtype:
-        text += f" ({dtype})"
-    text += f", {source}" if rows.source.nunique() > 1 else ""
-    return text.replace("$", r"\$")  # a name is no mathematics
+        said += f" ({dtype})"
+    said += f", {source}" if rows.source.nunique() > 1 else ""
+    return text(said)
 
 
 def marker(key: tuple[str, ...]) -> str:
@@ -113,12 +106,6 @@ def legend(axes: Any, columns: int = 1) -> None:
     )
 
 
-def comparable(rows: pd.DataFrame) -> pd.DataFrame:
-    """float32 rows, and those of implementations that have no float32 at all."""
-    have = rows[rows.dtype == "float32"].implementation.unique()
-    return rows[(rows.dtype == "float32") | ~rows.implementation.isin(have)]
-
-
 def plain(axis: Any) -> None:
     """Numbers without exponents as labels."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -132,9 +119,3 @@ def stacked(axes: Any, x: float, ends: list[tuple[float, str, str]]) -> None:
     for value, label, colour in sorted(ends):
         place = max(math.log(value), place + height)
         axes.annotate(label, (x, math.exp(place)), color=colour, va="center", annotation_clip=False)
-
-
-def close(figures: Iterable[Figure]) -> None:
-    """Free their memory."""
-    for figure in figures:
-        plt.close(figure)

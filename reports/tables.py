@@ -6,6 +6,7 @@ across sources says so.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -35,11 +36,23 @@ def machine_label(run: Record) -> str:
 
 def source_labels(journals: Sequence[Journal]) -> list[str]:
     """One label per journal: the machine, and the run where a machine has several."""
-    machines = [machine_label(journal.run) for journal in journals]
-    return [
-        f"{machine}, run {journal.run['run']}" if machines.count(machine) > 1 else machine
-        for machine, journal in zip(machines, journals, strict=True)
+    return labels([journal.run for journal in journals])
+
+
+def labels(runs: Sequence[Record]) -> list[str]:
+    """The same from the first records alone; no two of them are alike."""
+    machines = [machine_label(run) for run in runs]
+    counts = Counter(machines)
+    found = [
+        f"{machine}, run {run['run']}" if counts[machine] > 1 else machine
+        for machine, run in zip(machines, runs, strict=True)
     ]
+    seen: Counter[str] = Counter()
+    for place, label in enumerate(found):
+        seen[label] += 1
+        if seen[label] > 1:
+            found[place] = f"{label} ({seen[label]})"
+    return found
 
 
 def all_rows(journals: Sequence[Journal]) -> pd.DataFrame:
@@ -81,6 +94,8 @@ def _record(journal: Journal, source: str, row: Row) -> dict[str, Any]:
     return {
         "source": source,
         "run": journal.run["run"],
+        "started": str(journal.run.get("started", "")),
+        "commit": str(journal.run["machine"].get("commit", "unknown")),
         "fingerprint": journal.run["fingerprint"],
         "workload": problem.workload,
         "layers": "-".join(map(str, problem.spec.layer_sizes)),
@@ -125,6 +140,18 @@ def _record(journal: Journal, source: str, row: Row) -> dict[str, Any]:
 def medians(row: Any) -> list[float]:
     """Seconds per call, the median of each process."""
     return [float(value) for value in json.loads(row.process_medians)]
+
+
+def comparable(rows: pd.DataFrame) -> pd.DataFrame:
+    """float32 rows, and those of implementations that have no float32 at all."""
+    have = rows[rows.dtype == "float32"].implementation.unique()
+    return rows[(rows.dtype == "float32") | ~rows.implementation.isin(have)]
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    """Of positive numbers."""
+    logs = [math.log(value) for value in values]
+    return math.exp(math.fsum(logs) / len(logs))
 
 
 def over_scalar(rows: pd.DataFrame) -> pd.DataFrame:
@@ -234,9 +261,10 @@ def overview(rows: pd.DataFrame) -> pd.DataFrame:
             case, mark = alike, " (float64)"
         text = duration(row.seconds) + mark if row.status == OK else row.status
         lines.setdefault(case, {})[f"{row.implementation} {row.device}"] = text
-    columns = list(dict.fromkeys(f"{r.implementation} {r.device}" for r in resident.itertuples()))
     order = by_idiom(rows.implementation)
-    columns.sort(key=lambda column: order.index(column.rsplit(" ", 1)[0]))
+    pairs = list(dict.fromkeys((r.implementation, r.device) for r in resident.itertuples()))
+    pairs.sort(key=lambda pair: order.index(pair[0]))
+    columns = list(dict.fromkeys(f"{name} {device}" for name, device in pairs))
     records = [
         dict(zip([*(("source",) if many else ()), *CASE], case, strict=True))
         | {column: line.get(column, "") for column in columns}

@@ -237,16 +237,16 @@ def test_number_is_marked_with_what_disturbed_it(records: list[Any], mark: str) 
     assert any(mark in flag for flag in row.flags) if mark else () == row.flags
 
 
-def test_rows_of_different_code_machine_or_inputs_are_never_compared() -> None:
-    """With the reason; unknown is not equal."""
+def test_rows_of_different_code_machine_or_inputs_say_what_differs() -> None:
+    """By its name and in words; unknown is not equal."""
     row = results.Row(CASE, "ok", "", (1e-6,), code="aa", inputs="ii")
-    run = {"fingerprint": "f"}
+    run, other = {"fingerprint": "f"}, {"fingerprint": "g"}
 
-    assert "" == results.incomparable(row, row, run, run)
-    assert "its code differs (aa, bb)" == results.incomparable(
+    assert {} == results.differences(row, row, run, run)
+    assert {"code": "its code differs (aa, bb)"} == results.differences(
         row, replace(row, code="bb"), run, run
     )
-    assert "its machine differs (f, g)" == results.incomparable(row, row, run, {"fingerprint": "g"})
-    assert "its input data is not known" == results.incomparable(
+    assert {"machine": "its machine differs (f, g)"} == results.differences(row, row, run, other)
+    assert {"inputs": "its inputs are not known"} == results.differences(
         row, replace(row, inputs="unknown"), run, run
     )

@@ -47,7 +47,7 @@ def test_selftest_counts_its_claims(
         claims.Claim("a", "5 %", "1 %", True),
         claims.Claim("b", "5 %", "no GPU", None),
     ]
-    monkeypatch.setattr(selftest, "run", lambda say, device: found)
+    monkeypatch.setattr(selftest, "run", lambda say, device, only: found)
 
     assert 0 == command.main(["selftest"])
     assert "1 of 1 claims hold; 1 not here." in capsys.readouterr().out
@@ -62,7 +62,14 @@ def test_selftest_counts_its_claims(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["selftest", "--quick"], ["doctor", "now"], ["selftest", "--device", "tpu"], ["operate"], []],
+    [
+        ["selftest", "--quick"],
+        ["selftest", "--only", "speed"],
+        ["doctor", "now"],
+        ["selftest", "--device", "tpu"],
+        ["operate"],
+        [],
+    ],
 )
 def test_wrong_usage_is_one_line_of_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]

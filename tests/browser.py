@@ -1,0 +1,72 @@
+"""A page in a real browser: headless Chromium, with a script that uses it as a reader would."""
+
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+# What the page offers to download is kept instead of saved: (name, text or number of bytes).
+HARNESS = """
+<script>
+(async () => {
+  const saved = [];
+  let blob = null;
+  URL.createObjectURL = (given) => { blob = given; return "blob:test"; };
+  HTMLAnchorElement.prototype.click = function () { saved.push([this.download, blob]); };
+  const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+  const result = {};
+  try { await (async () => { %s })(); } catch (error) { result.error = String(error.stack); }
+  result.saved = [];
+  for (const [name, data] of saved) {
+    const bytes = new Uint8Array(await data.arrayBuffer());
+    const text = new TextDecoder().decode(bytes.slice(0, 4000));
+    result.saved.push([name, data.type, bytes.length, text]);
+  }
+  const box = document.createElement("pre");
+  box.id = "result";
+  box.textContent = JSON.stringify(result);
+  document.body.append(box);
+})();
+</script>
+"""
+
+
+def chromium() -> str:
+    """The browser; the test skips where there is none."""
+    found = next((path for name in NAMES if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
+    return found
+
+
+def _run(folder: Path, *options: str) -> str:
+    command = [chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+    command += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=600000", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return done.stdout + done.stderr
+
+
+def used(page: Path, script: str, folder: Path) -> dict[str, Any]:
+    """What a script (the body of an async function) has put into `result`."""
+    text = page.read_text(encoding="utf-8")
+    assert 1 == text.count("</body>")
+    copy = folder / "used.html"
+    copy.write_text(text.replace("</body>", HARNESS % script + "</body>"), encoding="utf-8")
+    printed = _run(folder, "--dump-dom", copy.as_uri())
+    match = re.search(r'<pre id="result">(.*?)</pre>', printed, re.DOTALL)
+    assert match is not None, printed[-2000:]
+    result: dict[str, Any] = json.loads(unescape(match.group(1)))
+    assert "error" not in result, result["error"]
+    return result
+
+
+def picture(page: Path, target: Path, width: int, height: int, *options: str) -> None:
+    """A screenshot."""
+    size = f"--window-size={width},{height}"
+    _run(target.parent, f"--screenshot={target}", size, *options, page.as_uri())

@@ -1,0 +1,209 @@
+"""Two runs compared, and many: what differs is found, and what does not is not."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.journal import read as read_journal
+from reports import comparison, history, history_page, tables
+from reports.__main__ import main, parse_percent
+from tests.test_report import F64, NUMPY, TORCH
+from tests.test_results import ok, plan_record, run_record, write
+
+COMPLETE = {"record": "run_complete"}
+SIZES = [replace(NUMPY, problem=replace(F64, batch_size=2**i)) for i in range(8)]
+
+
+def run(path: Path, times: float = 1.0, seed: int = 0, code: str = "aa", **about: Any) -> Path:
+    """Eight cases in five processes that differ by 1 %; `times` as slow."""
+    rng = np.random.default_rng(seed)
+    records = [
+        ok(p, round(50_000 * times * (i + 1) * math.exp(rng.normal(0, 0.01))), case,
+           source_sha256=code, inputs_sha256="ii")
+        for i, case in enumerate(SIZES)
+        for p in range(5)
+    ]  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write(path, run_record(run=path.stem, **about), plan_record(*SIZES), *records, COMPLETE)
+
+
+def test_planted_slowdown_is_a_regression_and_a_twin_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """15 % slower: every row, exit 1. The same program again: none, exit 0."""
+    old = str(run(tmp_path / "old"))
+    twin, slow = str(run(tmp_path / "twin", seed=1)), str(run(tmp_path / "slow", 1.15, seed=2))
+
+    assert 0 == main(["compare", old, twin, "--fail-above", "5%"])
+    printed = capsys.readouterr()
+    assert "8 of 8 rows can be compared: 8 SAME." in printed.out
+    assert 1 == main(["compare", old, slow, "--fail-above", "5%"])
+    printed = capsys.readouterr()
+    assert "8 SLOWER" in printed.out and "8 rows are slower by more than 5 %" in printed.err
+    assert "1.15" in printed.out.split("Geometric mean")[1][:60]
+    assert 0 == main(["compare", old, slow, "--fail-above", "30"])
+    assert 0 == main(["compare", old, slow])
+    assert 0 == main(["compare", slow, old, "--fail-above", "5%"])  # faster is no regression
+
+
+def test_comparison_shows_regressions_first_in_text_and_markdown(tmp_path: Path) -> None:
+    """The slowest first; in Markdown the others are folded."""
+    old = read_journal(run(tmp_path / "old"))
+    new = read_journal(run(tmp_path / "new", seed=3))
+    for _, record in new.outcomes[25:30]:  # the sixth case
+        record["elapsed_ns"] = [3 * ns for ns in record["elapsed_ns"]]
+
+    found = comparison.compare(old, new, fail_above=0.05)
+
+    assert [SIZES[5].id] == found.beyond
+    assert SIZES[5].id == found.rows.case.iloc[0]
+    text, page = comparison.text(found), comparison.markdown(found)
+    assert "SLOWER" in text.splitlines()[3]
+    assert page.index("### Slower: 1") < page.index(SIZES[5].id) < page.index("<details>")
+    profile = comparison.profile(found).set_index("run")
+    assert "100 %" == profile.loc["old", "1.05"] and "88 %" == profile.loc["new", "2"]
+
+
+def test_rows_that_must_not_be_compared_say_why_and_may_be_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other code, another machine; --across names what may differ, and marks the rows."""
+    old = str(run(tmp_path / "old"))
+    other = str(run(tmp_path / "other", 1.2, seed=1, code="bb"))
+    elsewhere = str(run(tmp_path / "elsewhere", seed=1, fingerprint="beef"))
+
+    assert 2 == main(["compare", old, other, "--fail-above", "5"])
+    printed = capsys.readouterr()
+    assert "0 of 8 rows can be compared" in printed.out
+    assert "8 rows: its code differs (aa, bb) (--across code compares them)" in printed.out
+    assert "nothing was checked" in printed.err
+    assert 1 == main(["compare", old, other, "--fail-above", "5", "--across", "code"])
+    assert "[its code differs (aa, bb)]" in capsys.readouterr().out
+    assert 0 == main(["compare", old, elsewhere])
+    assert "its machine differs (f00d, beef)" in capsys.readouterr().out
+    assert 2 == main(["compare", old, other, "--across", "speed"])
+    assert "accepted: machine, code, inputs" in capsys.readouterr().err
+
+
+def test_a_case_with_other_threads_says_so(tmp_path: Path) -> None:
+    """It is another case; neither run's row is silently left out."""
+    single = [replace(case, threads="1") for case in SIZES]
+    records = [ok(p, 1000, case) for case in single for p in range(5)]
+    new = write(tmp_path / "n", run_record(), plan_record(*single), *records, COMPLETE)
+
+    found = comparison.compare(read_journal(run(tmp_path / "o")), read_journal(new))
+
+    assert 16 == len(found.rows) and found.compared.empty
+    reasons = set(found.rows.reason)
+    assert {
+        "not in the old run",
+        "not in the new run, which has it with other threads or in another precision",
+    } == reasons
+
+
+@pytest.mark.parametrize("text", ["", "a lot", "-5%", "nan", "inf", "5%%"])
+def test_threshold_that_is_no_percentage_is_refused(text: str) -> None:
+    """With what is accepted."""
+    with pytest.raises(ValueError, match="give a percentage"):
+        parse_percent(text)
+
+
+def test_few_processes_give_no_certainty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Said, and a check that checked nothing fails."""
+    paths = [
+        write(tmp_path / name, run_record(run=name), plan_record(NUMPY),
+              ok(0, 1000, NUMPY, source_sha256="a", inputs_sha256="i"), COMPLETE)
+        for name in ("a", "b")
+    ]  # fmt: skip
+
+    assert 2 == main(["compare", *map(str, paths), "--fail-above", "5"])
+    assert "no intervals, so nothing is certain" in capsys.readouterr().out
+
+
+def course_of(values: Any, noise: float = 0.01, seed: int = 0) -> Any:
+    """Log times around levels."""
+    return np.log(values) + np.random.default_rng(seed).normal(0, noise, len(values))
+
+
+def test_steps_are_found_where_they_are() -> None:
+    """One up, one down, at their runs; not a single bad run, and not the last one alone."""
+    level = np.r_[np.ones(20), 1.2 * np.ones(15), 0.9 * np.ones(10)]
+
+    assert [20, 35] == history.steps(course_of(level))
+    spike = np.ones(40)
+    spike[17] = 1.5
+    assert [] == history.steps(course_of(spike, 0.02))
+    assert [] == history.steps(course_of(np.r_[np.ones(10), 1.5]))
+    assert [] == history.steps(course_of(np.r_[np.ones(20), 1.03 * np.ones(20)], 0.002))
+    assert [] == history.steps(np.zeros(3))
+
+
+def test_steps_are_not_found_where_there_are_none() -> None:
+    """500 courses of 30 runs with 3 % noise: fewer than 1 % have a step."""
+    found = sum(bool(history.steps(course_of(np.ones(30), 0.03, seed))) for seed in range(500))
+
+    assert found < 5
+
+
+def test_steps_of_a_tenth_are_found_in_noise_of_a_thirtieth() -> None:
+    """At least 95 of 100, within a run of where they are."""
+    level = np.r_[np.ones(15), 1.1 * np.ones(15)]
+    found = [history.steps(course_of(level, 0.03, seed)) for seed in range(100)]
+
+    assert 95 <= sum(any(abs(at - 15) <= 1 for at in steps) for steps in found)
+
+
+def runs(folder: Path, count: int = 12, step: int = 8) -> Path:
+    """Runs of one machine; from `step` on they are a fifth slower."""
+    for number in range(count):
+        run(
+            folder / f"r{number:02}" / "journal.jsonl",
+            1.2 if number >= step else 1.0,
+            seed=number,
+            started=f"2026-01-{number + 1:02}T00:00:00+00:00",
+        )
+    return folder
+
+
+def test_history_marks_the_step_in_every_case(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In table, page and figure; each case is drawn."""
+    assert 0 == main(["history", str(runs(tmp_path / "runs")), "--by", "commit"])
+    out = tmp_path / "runs" / "history"
+    table = pd.read_csv(out / "steps.csv")
+
+    assert 8 == len(table) and table.times.between(1.17, 1.23).all()
+    assert {"2026-01-09T00:00"} == set(table.started)
+    assert "8 cases over 12 runs, 8 steps" in capsys.readouterr().out
+    drawn = pd.read_csv(out / "figures" / "history.csv")
+    assert 8 * 12 <= len(drawn) and 8 == drawn.panel.nunique()
+    assert "2026-01-09" in (out / "index.html").read_text()
+
+
+def test_history_of_one_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A course has two runs at least."""
+    run(tmp_path / "a" / "journal.jsonl")
+
+    assert 2 == main(["history", str(tmp_path)])
+    assert "in two runs of one machine" in capsys.readouterr().err
+
+
+def test_history_page_of_no_steps(tmp_path: Path) -> None:
+    """It says so."""
+    rows = tables.all_rows(
+        [read_journal(run(tmp_path / n, seed=i, started=n)) for i, n in enumerate("abcd")]
+    )
+    course = history.course(rows)
+
+    assert course is not None
+    lines = history_page.write(course, tmp_path / "out", "date")
+    assert "No case has a step." in lines[0]
+    assert TORCH.id not in (tmp_path / "out" / "history.md").read_text()
