@@ -16,7 +16,7 @@ from implementations.interface import MLPSpec, Tree
 Message = dict[str, Any]
 SPEC, BATCH = MLPSpec((784, 128, 64, 10)), 32
 INJECTED_NS = 200_000
-TURNS = 7
+TURNS = 15
 
 
 def main() -> None:

@@ -17,6 +17,8 @@ from benchmarks.cases import Case, from_json
 from benchmarks.schema import OK, SCHEMA, Record
 
 LONGEST_LINE = 64 * 2**20  # bytes; a picture takes some hundred thousand
+KNOWN: dict[str, Case] = {}  # cases that were read before, by their text
+MOST_KNOWN = 20_000
 # What reading a line may raise when it is not what the schema says, or not JSON at all.
 UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
 
@@ -135,7 +137,6 @@ class Journal:
     pictures: list[Record] = field(default_factory=list)
     complete: bool = False
     warnings: list[str] = field(default_factory=list)
-    _known: dict[str, Case] = field(default_factory=dict, repr=False)
 
     def add(self, record: Record) -> None:
         """Take in one record.
@@ -150,7 +151,7 @@ class Journal:
         elif kind == "source":
             self.sources[record["sha256"]] = (record["path"], record["text"])
         elif kind == "plan":
-            self.cases = [self._case(case) for case in record["cases"]]
+            self.cases = [_case(case) for case in record["cases"]]
             self.processes = record["processes"]
             self.block_seconds = record.get("block_seconds", 0.0)
         elif kind == "replan":
@@ -162,9 +163,9 @@ class Journal:
         elif kind == "ceiling":
             self.ceilings.append(record)
         elif kind == "outcome":
-            self.outcomes.append((self._case(record["case"]), record))
+            self.outcomes.append((_case(record["case"]), record))
         elif kind == "memory":
-            self.memory[self._case(record["case"]).id] = record
+            self.memory[_case(record["case"]).id] = record
         elif kind == "parity":
             self.parity.append(record)
         elif kind == "picture":
@@ -179,13 +180,6 @@ class Journal:
             self.complete = False
         elif kind == "run_complete":
             self.complete = True
-
-    def _case(self, data: Record) -> Case:
-        """The same object for the same case: a journal names each of its cases many times."""
-        key = repr(data)
-        if key not in self._known:
-            self._known[key] = from_json(data)
-        return self._known[key]
 
     def gemm(self) -> dict[tuple[str, str, str], float]:
         """(device, threads, arithmetic) -> FLOP/s of the best matrix product of any library."""
@@ -207,6 +201,16 @@ class Journal:
         if not found:
             return None
         return float(min(found) if quantity == "launch" else max(found))
+
+
+def _case(data: Record) -> Case:
+    """The same object for the same case: journals name each of their cases many times."""
+    key = repr(data)
+    if key not in KNOWN:
+        if len(KNOWN) >= MOST_KNOWN:
+            KNOWN.clear()
+        KNOWN[key] = from_json(data)
+    return KNOWN[key]
 
 
 def read(path: Path) -> Journal:
@@ -236,6 +240,22 @@ def read(path: Path) -> Journal:
     if journal is None:
         raise NotAJournalError(f"{path}: the file is empty, not a journal")
     return journal
+
+
+def first(path: Path) -> Record:
+    """The first record of a journal: what ran where.
+
+    Raises:
+        NotAJournalError: as `read`.
+    """
+    try:
+        with path.open("rb") as file:
+            line = file.readline(LONGEST_LINE + 1)
+    except OSError as error:
+        raise NotAJournalError(f"{path}: cannot be read: {error.strerror}") from None
+    if not line:
+        raise NotAJournalError(f"{path}: the file is empty, not a journal")
+    return _first(path, line)
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:

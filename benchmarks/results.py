@@ -134,7 +134,10 @@ def _row(
     if not records:
         return Row(case, NOT_RUN, "the run ended before its turn")
     processes = by_process(records)
-    medians = tuple(process_median(visits) for visits in processes)
+    times = [[_visit(record) for record in visits] for visits in processes]
+    # The least disturbed visit counts: others' work comes in bursts that are longer than a visit,
+    # and it only ever adds time.
+    medians = tuple(map(min, times))
     rate = case.flops / statistics.geometric_mean(medians)
     if ceiling and rate > TOO_FAST * ceiling:
         return Row(
@@ -165,7 +168,7 @@ def _row(
         ceiling=ceiling,
         host_bytes=host if isinstance(host, int) else None,
         device_bytes=device if isinstance(device, int) else None,
-        flags=tuple(flags(processes, medians)),
+        flags=tuple(flags(processes, times)),
         gate=max((r["gate"] for r in records), key=lambda g: g["error"] / g["bound"]),
         code=records[0].get("source_sha256", "unknown"),
         inputs=records[0].get("inputs_sha256", "unknown"),
@@ -181,17 +184,26 @@ def by_process(records: Sequence[Record]) -> list[list[Record]]:
     return list(found.values())
 
 
-def flags(processes: Sequence[Sequence[Record]], medians: Sequence[float]) -> Iterable[str]:
-    """Why a number is to be taken with care, one line each."""
+def flags(processes: Sequence[Sequence[Record]], times: Sequence[Sequence[float]]) -> Iterable[str]:
+    """Why a number is to be taken with care, one line each.
+
+    Args:
+        processes: the visits of each process.
+        times: the median block of each of them, in seconds per call.
+    """
     records = [record for visits in processes for record in visits]
-    blocks = [min(visits, key=_visit)["elapsed_ns"] for visits in processes]
+    medians = list(map(min, times))
+    blocks = [
+        visits[mine.index(median)]["elapsed_ns"]
+        for visits, mine, median in zip(processes, times, medians, strict=True)
+    ]
     spread = statistics.median(map(_spread, blocks))
     if spread > SPREAD:
         yield f"blocks differ: IQR is {100 * spread:.0f} % of the median"
     between = max(medians) / min(medians) - 1
     if between > BETWEEN:
         yield f"processes differ by {100 * between:.0f} %"
-    visits = statistics.median(max(map(_visit, p)) / min(map(_visit, p)) - 1 for p in processes)
+    visits = statistics.median(max(mine) / min(mine) - 1 for mine in times)
     if visits > BETWEEN:
         yield f"visits of a process differ by {100 * visits:.0f} %, the least disturbed counts"
     halves = statistics.median(map(_drift, blocks))
@@ -224,15 +236,8 @@ def _drift(elapsed: Sequence[int]) -> float:
     return abs(statistics.median(elapsed[half:]) / statistics.median(elapsed[:half]) - 1)
 
 
-def process_median(visits: Sequence[Record]) -> float:
-    """Seconds per call in one process: the median block of its least disturbed visit.
-
-    Others' work comes in bursts that are longer than a visit, and it only ever adds time.
-    """
-    return min(_visit(record) for record in visits)
-
-
 def _visit(record: Record) -> float:
+    """Seconds per call, the median block of one visit."""
     return statistics.median(record["elapsed_ns"]) / record["calls"] / 1e9
 
 

@@ -207,7 +207,7 @@ def _saboteurs(device: str, chosen: Collection[str]) -> Iterator[Claim]:
 def _twins(medians: dict[str, tuple[float, ...]]) -> Iterator[Claim]:
     names = ("twin_a", "twin_b", "slower")
     rows = _measure(
-        [Case(TWINS, "train_step", name, threads="1") for name in names], TWIN_PROCESSES
+        [Case(TWINS, "train_step", name, threads="1") for name in names], TWIN_PROCESSES, 0.2
     )
     for name in names:
         if rows[name].status != "ok":
@@ -239,7 +239,7 @@ def _quiet(before: environment.Moment, medians: Mapping[str, tuple[float, ...]])
         )
 
 
-def _measure(cases: list[Case], processes: int) -> dict[str, Row]:
+def _measure(cases: list[Case], processes: int, block_seconds: float = 0.05) -> dict[str, Row]:
     """Rows by implementation, measured as any run measures."""
     probes, pilot = {}, Pilot(1e-4, 1.0, 1e9, 1.0)
     for case in cases:
@@ -250,10 +250,10 @@ def _measure(cases: list[Case], processes: int) -> dict[str, Row]:
         probes[name] = probed
     with tempfile.TemporaryDirectory(prefix="samegrad-") as directory:
         measured = Run(
-            Plan(cases, processes=processes, block_seconds=0.05),
+            Plan(cases, processes=processes, block_seconds=block_seconds),
             probes,
             Path(directory) / "run",
-            Settings(None, block_seconds=0.05, warm_up_seconds=0.2, ceilings=False),
+            Settings(None, block_seconds=block_seconds, warm_up_seconds=0.2, ceilings=False),
             interpreters={},
             progress=Progress(),
             about={"preset": "selftest"},
@@ -279,7 +279,7 @@ def main(arguments: list[str], program: str) -> int:
     unknown = [name for name in only if name not in (*GROUPS, *SABOTEURS)]
     if unknown:
         print(
-            f"{program} selftest: error: --only {unknown[0]!r} is not known; accepted: "
+            f"usage: {program} selftest --only NAME,...: {unknown[0]!r} is not known; accepted: "
             f"{', '.join([*GROUPS, *SABOTEURS])}",
             file=sys.stderr,
         )

@@ -168,16 +168,15 @@ def _history(given: argparse.Namespace) -> int:
 
 
 def _advise(given: argparse.Namespace) -> int:
-    from benchmarks import environment, options
+    from benchmarks import cases, environment, options
     from benchmarks.output import output_base
-    from implementations.interface import MLPSpec
     from reports import choice
 
     sizes = options.parse_layers(given.layers)
     batches = options.parse_batch_sizes(given.batch_size)
     if len(batches) > 1:
         raise ValueError(f"--batch-size {given.batch_size!r}: give one; the answer is for one")
-    spec = MLPSpec(sizes, dtype=given.dtype)
+    spec = cases.spec_from_json({"layer_sizes": sizes, "dtype": given.dtype})
     places = given.runs or [str(output_base())]
     known = [path for path in paths(places) if path.is_file()]
     if given.runs and not known:

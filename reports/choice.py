@@ -18,7 +18,6 @@ import pandas as pd
 from benchmarks import cases
 from benchmarks.intervals import ratio
 from benchmarks.schema import OK
-from implementations.interface import MLPSpec
 from reports import analysis, tables
 from reports.tables import digits, duration
 
@@ -48,7 +47,7 @@ class Answer:
     row: Any = None
 
 
-def answers(rows: pd.DataFrame, spec: MLPSpec, batch_size: int, device: str) -> list[Answer]:
+def answers(rows: pd.DataFrame, spec: Any, batch_size: int, device: str) -> list[Answer]:
     """Every implementation that something is known of, the fastest first."""
     arithmetic = spec.dtype
     part = rows[(rows.status == OK) & (rows.operation == "train_step") & (rows.device == device)]
@@ -73,7 +72,7 @@ def answers(rows: pd.DataFrame, spec: MLPSpec, batch_size: int, device: str) -> 
     return sorted(found, key=lambda answer: answer.seconds)
 
 
-def between(rows: pd.DataFrame, spec: MLPSpec, batch_size: int) -> tuple[float, float, int] | None:
+def between(rows: pd.DataFrame, spec: Any, batch_size: int) -> tuple[float, float, int] | None:
     """(seconds, by what factor it may be off, networks), or None where it would be a guess."""
     newest = rows.sort_values("started").drop_duplicates(["layers", "batch_size"], keep="last")
     if len(newest) < LEAST_NETWORKS:
@@ -117,7 +116,7 @@ def _fit(known: Any, seconds: Any) -> Any:
 
 
 def text(
-    found: Sequence[Answer], rows: pd.DataFrame, spec: MLPSpec, batch_size: int, device: str
+    found: Sequence[Answer], rows: pd.DataFrame, spec: Any, batch_size: int, device: str
 ) -> list[str]:
     """The answer in lines: a table, the advice with its reason, and what to measure."""
     layers = "-".join(map(str, spec.layer_sizes))
@@ -206,7 +205,7 @@ def _break_even(found: Sequence[Answer], rows: pd.DataFrame) -> list[str]:
     ]
 
 
-def command(spec: MLPSpec, batch_size: int, device: str) -> str:
+def command(spec: Any, batch_size: int, device: str) -> str:
     """What measures it."""
     layers = "-".join(map(str, spec.layer_sizes))
     size = ["--layers", layers, "--batch-size", str(batch_size)]

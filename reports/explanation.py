@@ -13,6 +13,7 @@ from benchmarks.schema import OK
 from reports import tables
 from reports.style import colours, label, legend, marker, plain, seconds_axis, series, text
 
+LEAST_CASES = 5  # of a profile
 PARTS = {
     "products_seconds": ("matrix products", "#0072B2"),
     "dispatch_seconds": ("dispatch and Python", "#E69F00"),
@@ -143,3 +144,40 @@ def split(rows: pd.DataFrame) -> tuple[Figure, str] | None:
         "loss, update, memory traffic."
     )
     return figure, caption
+
+
+def profile(rows: pd.DataFrame) -> tuple[Figure, str] | None:
+    """Share of the cases in which each is within a factor of the fastest (Dolan and More 2002).
+
+    A case without a number is within no factor.
+    """
+    planned = tables.comparable(rows[rows.transfer == "resident"])
+    keys = ["source", "workload", "layers", "operation", "batch_size", "threads", "name"]
+    named = planned.assign(name=planned.implementation + " " + planned.device)
+    wide = named.drop_duplicates(keys).set_index(keys).seconds.unstack("name")
+    wide = wide[wide.notna().sum(axis=1) > 1]  # one alone is the fastest of nothing
+    if len(wide) < LEAST_CASES or len(wide.columns) < 2:
+        return None
+    factor = wide.div(wide.min(axis=1), axis=0).fillna(math.inf)
+    most = min(1000.0, factor.replace(math.inf, 1).to_numpy().max() * 1.1)
+    x = np.geomspace(1, max(most, 2), 400)
+    figure, axes = plt.subplots(figsize=(8, 4.2))
+    palette = colours(rows)
+    names = tables.by_idiom(planned.implementation)
+    order = sorted(factor.columns, key=lambda name: names.index(name.rsplit(" ", 1)[0]))
+    for name in order:
+        share = 100 * (factor[name].to_numpy()[:, None] <= x * (1 + 1e-9)).mean(axis=0)
+        style = "-" if name.endswith(" cpu") else "--"
+        colour = palette[name.rsplit(" ", 1)[0]]
+        axes.step(x, share, where="post", color=colour, linestyle=style, label=text(name))
+    axes.set_xscale("log")
+    plain(axes.xaxis)
+    axes.set_ylim(0, 102)
+    axes.set_xlabel("times the fastest one's time, at most (log scale)")
+    axes.set_ylabel("% of the cases")
+    axes.set_title("How often each is near the fastest")
+    legend(axes)
+    return figure, (
+        f"Of {len(wide)} cases (float32; looped Python float64): at 1, how often it is the "
+        "fastest; a line that rises early is a safe choice. What has no number never counts."
+    )

@@ -36,6 +36,7 @@ def all_figures(rows: pd.DataFrame, journals: Sequence[Journal]) -> dict[str, tu
             "time_per_step": time_per_step(rows),
             "batch_size": sweep(rows, "batch_size"),
             "width": sweep(rows, "width"),
+            "profile": explanation.profile(rows),
             "over_looped_python": speed_up(rows),
             "gpu_over_cpu": gpu(rows),
             "cost_of_differentiation": cost_of_differentiation(rows),

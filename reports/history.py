@@ -28,7 +28,7 @@ LEAST = 2  # runs that make a level
 PANELS, COLUMNS = 12, 3  # of one figure
 CASE = [*tables.CASE, "implementation", "device", "transfer"]
 PANEL = ["workload", "layers", "operation", "batch_size", "dtype"]
-KEY = ["machine", *CASE]
+KEY = ["machine", "fingerprint", *CASE]
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,10 @@ def course(rows: pd.DataFrame) -> Course | None:
     ok = rows[rows.status == OK]
     if ok.empty:
         return None
-    machine = ok.source.astype(str).str.split(", run ").str[0] + "|" + ok.fingerprint.astype(str)
-    ok = ok.assign(machine=machine)
     runs = ok[["started", "commit", "run", "source"]].drop_duplicates("source")
     runs = runs.sort_values(["started", "run"], kind="stable").reset_index(drop=True)
     place = pd.Series(runs.index, index=runs.source)
-    groups = ok.groupby(KEY, sort=False, observed=True)
+    groups = ok.groupby(KEY, sort=False)
     number = groups.ngroup().to_numpy()
     cases = ok.drop_duplicates(KEY)[KEY].reset_index(drop=True)
     seconds = np.full((len(cases), len(runs)), math.nan)
@@ -68,7 +66,6 @@ def course(rows: pd.DataFrame) -> Course | None:
     if not kept.any():
         return None
     cases, seconds = cases[kept].reset_index(drop=True), seconds[kept]
-    cases["machine"] = cases.machine.str.split("|").str[0]
     return Course(cases, runs, seconds, [_steps_of(line) for line in seconds])
 
 
@@ -172,7 +169,7 @@ def figures(found: Course, by: str = "date", most: int | None = 1) -> dict[str, 
     """name -> (figure, caption): a panel per network and operation, largest steps first."""
     groups = [
         (key, list(part.index))
-        for key, part in found.cases.groupby(["machine", *PANEL], sort=False, observed=True)
+        for key, part in found.cases.groupby(["machine", *PANEL], sort=False)
     ]
     groups.sort(key=lambda group: -max(_largest(found, i) for i in group[1]))
     pages = [groups[i : i + PANELS] for i in range(0, len(groups), PANELS)][:most]

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports import history, page, saving
-from reports.content import Chapter, Content, Table
+from reports import history, page, saving, tables
+from reports.chapters import Chapter, Table
+from reports.content import Content
 from reports.history import Course
 
 
@@ -20,7 +21,7 @@ def write(course: Course, directory: Path, by: str) -> list[str]:
             saving.save(figure, directory / "figures", name)
             saving.close([figure])
     title, text, table = history.steps_table(course)
-    table.to_csv(directory / "steps.csv", index=False)
+    tables.to_csv(table, directory / "steps.csv")
     runs = course.runs[["started", "run", "commit", "source"]]
     made = Content(
         title="samegrad: the course of every case",

@@ -217,12 +217,8 @@ def lines_and_speed(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataF
     steps = steps[(steps.threads == "all") & steps.implementation.isin(list(found))]
     if steps.empty:
         return pd.DataFrame()
-    wide = steps.pivot_table(
-        index=["source", "workload", "layers", "batch_size"],
-        columns="implementation",
-        values="seconds",
-        aggfunc="first",
-    ).dropna()
+    keys = ["source", "workload", "layers", "batch_size", "implementation"]
+    wide = steps.drop_duplicates(keys).set_index(keys).seconds.unstack("implementation").dropna()
     if wide.empty:
         return pd.DataFrame()
     factor = wide.div(wide.min(axis=1), axis=0)

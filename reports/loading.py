@@ -3,13 +3,13 @@
 import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from benchmarks.environment import cores
-from benchmarks.journal import Journal, NotAJournalError, read
+from benchmarks.journal import Journal, NotAJournalError, first, read
 from benchmarks.schema import Record
 from reports import tables
 from reports.sections import MOST_RUNS
@@ -33,6 +33,7 @@ class Loaded:
         rows_shown: their rows.
         said: what a reader must know of the choice and of what could not be read.
         warnings: one line for each thing that could not be read.
+        parts: of many journals, the rows of each as CSV, written where they were read.
     """
 
     runs: list[Record]
@@ -41,6 +42,16 @@ class Loaded:
     rows_shown: pd.DataFrame
     said: list[str]
     warnings: list[str]
+    parts: list[str] = field(default_factory=list)
+
+    def write_csv(self, path: Path) -> None:
+        """All rows as `results.csv`."""
+        if not self.parts:
+            tables.to_csv(self.rows, path)
+            return
+        with path.open("w", encoding="utf-8", newline="") as file:
+            tables.to_csv(self.rows.head(0), file)
+            file.writelines(self.parts)
 
 
 def load(journals: Sequence[Path]) -> Loaded:
@@ -66,49 +77,98 @@ def _all(journals: Sequence[Path]) -> Loaded:
     warnings += [line for journal in found for line in journal.warnings]
     if not found:
         raise NotAJournalError("; ".join(warnings))
+    found = joined(found)
     rows = tables.all_rows(found)
     runs = [journal.run for journal in found]
     return Loaded(runs, rows, found, rows, _said(warnings), brief(warnings))
 
 
+def joined(journals: Iterable[Journal]) -> list[Journal]:
+    """Journals that are parts of one measurement as one: same machine, same commit, other cases.
+
+    So a slow implementation can be measured apart, and shown beside the others.
+    """
+    found: list[Journal] = []
+    for journal in journals:
+        whole = next((other for other in found if _parts_of_one(other, journal)), None)
+        if whole is None:
+            found.append(journal)
+        else:
+            _join(whole, journal)
+    return found
+
+
+def _parts_of_one(one: Journal, other: Journal) -> bool:
+    facts = [
+        (j.run["fingerprint"], j.run["machine"].get("commit"), j.run.get("intervals", True))
+        for j in (one, other)
+    ]
+    if facts[0] != facts[1] or facts[0][1] in (None, "unknown"):
+        return False
+    cases = [{case.id for case in j.cases} for j in (one, other)]
+    return bool(cases[0] and cases[1]) and cases[0].isdisjoint(cases[1])
+
+
+def _join(whole: Journal, part: Journal) -> None:
+    """Add the records of a part; names and commands of both are kept."""
+    run = dict(whole.run)
+    run["run"] = f"{run['run']} and {part.run['run']}"
+    commands = [str(r.get("command", "unknown")) for r in (run, part.run)]
+    whole.run = run | {"command": "\n".join(commands)}
+    there = {(record["name"], record["device"]) for record in whole.implementations}
+    whole.implementations += [
+        record for record in part.implementations if (record["name"], record["device"]) not in there
+    ]
+    whole.sources |= part.sources
+    whole.inputs |= part.inputs
+    whole.memory |= part.memory
+    for name in ("cases", "ceilings", "outcomes", "loaded", "parity", "pictures"):
+        getattr(whole, name).extend(getattr(part, name))
+    whole.complete = whole.complete and part.complete
+
+
 def _many(journals: Sequence[Path]) -> Loaded:
     """In as many processes as there are cores, one journal at a time in each."""
-    frames, runs, warnings, kept = [], [], [], []
+    heads = [_head(path) for path in journals]
+    warnings = [f"{head}; it was left out" for head in heads if isinstance(head, str)]
+    runs = [head for head in heads if not isinstance(head, str)]
+    if not runs:
+        raise NotAJournalError(warnings[0])
+    kept = [path for path, head in zip(journals, heads, strict=True) if not isinstance(head, str)]
+    frames, parts = [], []
     # Not forked: the libraries of this process have threads.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(cores(), mp_context=context) as pool:
-        for path, result in zip(journals, pool.map(_one, journals, chunksize=8), strict=True):
-            if isinstance(result, str):
-                warnings.append(f"{result}; it was left out")
-                continue
-            run, frame, lines = result
-            runs.append(run)
+        for frame, part, lines in pool.map(_one, kept, tables.labels(runs), chunksize=8):
             frames.append(frame)
-            kept.append(path)
+            parts.append(part)
             warnings += lines
-    if not runs:
-        raise NotAJournalError(warnings[0])
-    for frame, label in zip(frames, tables.labels(runs), strict=True):
-        frame["source"] = label
-    rows = pd.concat(frames, ignore_index=True)
-    chosen = sorted(newest(runs))
-    shown = [read(kept[i]) for i in chosen]
+    rows = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+    shown = [read(kept[i]) for i in sorted(newest(runs))]
     said = (
         f"{len(runs)} runs; the newest of each machine is shown here ({len(shown)}), all rows are "
         "in results.csv, and their course has a chapter of its own."
     )
-    return Loaded(
-        runs, rows, shown, tables.all_rows(shown), [said, *_said(warnings)], brief(warnings)
-    )
+    rows_shown = tables.all_rows(shown)
+    said_all = [said, *_said(warnings)]
+    return Loaded(runs, rows, shown, rows_shown, said_all, brief(warnings), parts)
 
 
-def _one(path: Path) -> tuple[Record, pd.DataFrame, list[str]] | str:
-    """The rows of one journal, or why it has none."""
+def _head(path: Path) -> Record | str:
+    """The first record of a journal, or why there is none."""
     try:
-        journal = read(path)
+        return first(path)
     except NotAJournalError as error:
         return str(error)
-    return journal.run, tables.all_rows([journal]), journal.warnings
+
+
+def _one(path: Path, label: str) -> tuple[pd.DataFrame, str, list[str]]:
+    """The rows of one journal, the same as CSV without titles, and what could not be read."""
+    journal = read(path)
+    frame = tables.all_rows([journal])
+    frame["source"] = label
+    text = tables.to_csv(frame, header=False) if len(frame) else ""
+    return frame, text, journal.warnings
 
 
 def newest(runs: Sequence[Record]) -> list[int]:

@@ -97,7 +97,7 @@ for (const tools of document.querySelectorAll(".tools[data-table]")) {
   button.textContent = "CSV";
   button.title = "download what the table shows";
   button.addEventListener("click", () =>
-    download(table.id + ".csv", new Blob([csv(table)], { type: "text/csv" })));
+    download(table.id.replace("table-", "") + ".csv", new Blob([csv(table)], { type: "text/csv" })));
   tools.append(button);
   table.addEventListener("click", (event) => {
     const row = event.target.closest("tr.opens");

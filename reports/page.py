@@ -15,7 +15,8 @@ import pandas as pd
 from jinja2 import Environment, select_autoescape
 
 from reports import saving
-from reports.content import Chapter, Content, Table
+from reports.chapters import Chapter, Table
+from reports.content import Content
 
 LONG = 20  # rows; a longer table is folded in Markdown
 WIDE = 48  # characters; a longer cell may break
@@ -139,9 +140,8 @@ def _shown(table: Table) -> Shown:
     lines = [
         Line(list(cells), s) for cells, s in zip(zip(*columns, strict=True), samples, strict=True)
     ]
-    return Shown(
-        key(table.title), table.title, brief(table.text), [brief(c) for c in frame.columns], lines
-    )
+    anchor, titles = f"table-{key(table.title)}", [brief(name) for name in frame.columns]
+    return Shown(anchor, table.title, brief(table.text), titles, lines)
 
 
 def _cells(column: pd.Series) -> Iterator[Cell]:

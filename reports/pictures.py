@@ -69,11 +69,13 @@ def regions(made: dict[tuple[str, str], Record]) -> Drawn | None:
         value, labels = np.array(arrays["value"]), np.array(arrays["labels"])
         points, count = np.array(arrays["points"]), int(labels.max()) + 1
         if task == "xor":
-            shown = axes.contourf(x, y, value, levels=np.linspace(0, 1, 11), cmap="cividis")
+            mesh = {"cmap": "cividis", "vmin": 0, "vmax": 1, "rasterized": True}
+            shown = axes.pcolormesh(x, y, value, **mesh)
             figure.colorbar(shown, ax=axes, label="output: probability of 1")
             axes.contour(x, y, value, levels=[0.5], colors="white", linewidths=1.5)
         else:
-            axes.pcolormesh(x, y, value, cmap=ListedColormap(TINTS[:count]), vmin=0, vmax=count - 1)
+            mesh = {"cmap": ListedColormap(TINTS[:count]), "vmin": 0, "vmax": count - 1}
+            axes.pcolormesh(x, y, value, **mesh, rasterized=True)
         for label in range(count):
             mine = points[labels == label]
             name = f"class {label}" if task == "xor" else f"prototype {'ABC'[label]}"

@@ -9,6 +9,7 @@ import pandas as pd
 
 from benchmarks.journal import Journal
 from reports import content, figures, history, page, saving
+from reports.chapters import Table
 from reports.loading import NoParquetError, load
 
 
@@ -28,7 +29,7 @@ def render(journals: Sequence[Path], directory: Path, *, parquet: bool = False) 
         _parquet_library()
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "figures").mkdir(exist_ok=True)
-    found.rows.to_csv(directory / "results.csv", index=False)
+    found.write_csv(directory / "results.csv")
     if parquet:
         found.rows.to_parquet(directory / "results.parquet", index=False)
     shown, rows = found.shown, found.rows_shown
@@ -40,7 +41,7 @@ def render(journals: Sequence[Path], directory: Path, *, parquet: bool = False) 
         drawn |= history.figures(course) if course is not None else {}
         for name, (figure, _) in drawn.items():
             saving.save(figure, directory / "figures", name)
-    part = [] if course is None else [content.Table(*history.steps_table(course))]
+    part = [] if course is None else [Table(*history.steps_table(course))]
     made = content.content(shown, rows, drawn, found.said, part)
     (directory / "report.md").write_text(page.markdown(made), encoding="utf-8")
     (directory / "index.html").write_text(page.html(made, directory / "figures"), encoding="utf-8")

@@ -8,11 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
+from matplotlib.category import StrCategoryLocator
+from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
+from reports import tables
+
 DPI = 150
+
 COLUMNS = ["panel", "series", "x", "y", "low", "high", "value"]
 
 
@@ -25,7 +30,7 @@ def save(figure: Figure, directory: Path, name: str) -> None:
             bbox_inches="tight",
             metadata={"Date": None} if suffix == "svg" else None,
         )
-    data(figure).to_csv(directory / f"{name}.csv", index=False)
+    tables.to_csv(data(figure), directory / f"{name}.csv")
 
 
 def close(figures: Iterable[Figure]) -> None:
@@ -41,7 +46,8 @@ def data(figure: Figure) -> pd.DataFrame:
     the name; of an image, x and y are column and row, and value is what is there.
     """
     lines = []
-    for number, axes in enumerate(figure.axes):
+    drawn = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    for number, axes in enumerate(drawn):
         panel = axes.get_title(loc="left") or axes.get_title() or axes.get_ylabel() or str(number)
         points = list(_points(axes))
         names_x = _names(axes.xaxis, [x for _, x, _, _ in points])
@@ -67,7 +73,7 @@ def _points(axes: Any) -> Iterator[tuple[str, float, float, dict[str, float]]]:
             points: Any = line.get_xydata()
             for place, (x, y) in enumerate(points):
                 span = ends[place] if len(ends) == len(points) else (math.nan, math.nan)
-                yield label, x, y, {"low": span[0], "high": span[1]}
+                yield label, x, y, {"low": _short(span[0]), "high": _short(span[1])}
         elif isinstance(container, BarContainer):
             for bar in container.patches:
                 if container.orientation == "horizontal":
@@ -80,6 +86,16 @@ def _points(axes: Any) -> Iterator[tuple[str, float, float, dict[str, float]]]:
             drawn: Any = line.get_xydata()
             for x, y in drawn:
                 yield str(line.get_label()), x, y, {}
+    for collection in axes.collections:
+        if isinstance(collection, QuadMesh):
+            corners = np.asarray(collection.get_coordinates())
+            places = (corners[:-1, :-1] + corners[1:, :-1] + corners[:-1, 1:] + corners[1:, 1:]) / 4
+            values = np.asarray(collection.get_array()).reshape(places.shape[:2])
+            for (row, column), value in np.ndenumerate(values):
+                yield "image", *places[row, column], {"value": float(value)}
+        elif isinstance(collection, PathCollection):
+            for x, y in np.asarray(collection.get_offsets()):
+                yield str(collection.get_label()), x, y, {}
     for image in axes.images:
         values = np.asarray(image.get_array())
         if values.ndim == 2:
@@ -89,9 +105,10 @@ def _points(axes: Any) -> Iterator[tuple[str, float, float, dict[str, float]]]:
 
 def _names(axis: Any, places: Iterable[float]) -> dict[float, str]:
     """Place -> name, on an axis on which every place has one; else nothing."""
-    if axis.get_scale() != "linear" or not isinstance(axis.get_major_locator(), FixedLocator):
+    locator = axis.get_major_locator()
+    if axis.get_scale() != "linear" or not isinstance(locator, FixedLocator | StrCategoryLocator):
         return {}
-    ticks = [float(tick) for tick in axis.get_major_locator()()]
+    ticks = [float(tick) for tick in locator()]
     labels = dict(zip(ticks, axis.get_major_formatter().format_ticks(ticks), strict=True))
     names = {}
     for place in places:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks import cases
 from benchmarks.intervals import NO_DIFFERENCE, ratio
 from benchmarks.journal import Journal
 from benchmarks.schema import OK
@@ -224,7 +223,7 @@ def learned(journals: Sequence[Journal]) -> Iterable[str]:
 
 def spread(rows: pd.DataFrame) -> Iterable[str]:
     """What small differences are worth."""
-    ok = rows[(rows.status == OK) & (rows.operation != cases.TRAINING)]
+    ok = rows[(rows.status == OK) & (rows.operation != learning.TRAINING)]
     known = ok[ok.seconds_low.notna()]
     if len(ok) and known.empty:
         yield "Fewer than 5 processes: no intervals, so a small difference may be none."

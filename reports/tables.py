@@ -93,6 +93,7 @@ def _record(journal: Journal, source: str, row: Row) -> dict[str, Any]:
     products, dispatch, rest = row.split or (math.nan,) * 3
     return {
         "source": source,
+        "machine": machine_label(journal.run),
         "run": journal.run["run"],
         "started": str(journal.run.get("started", "")),
         "commit": str(journal.run["machine"].get("commit", "unknown")),
@@ -135,6 +136,20 @@ def _record(journal: Journal, source: str, row: Row) -> dict[str, Any]:
         "inputs": row.inputs,
         "process_medians": json.dumps([float(f"{s:.6g}") for s in row.process_medians]),
     }
+
+
+def to_csv(frame: pd.DataFrame, file: Any = None, header: bool = True) -> str:
+    """A table as CSV; a text that a spreadsheet would take for a formula becomes a text to it."""
+    texts = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
+    shown = frame.assign(**{name: [_inert(value) for value in frame[name]] for name in texts})
+    return shown.to_csv(file, index=False, header=header) or ""
+
+
+def _inert(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in FORMULA else value
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what begins one
 
 
 def medians(row: Any) -> list[float]:

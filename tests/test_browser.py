@@ -11,9 +11,9 @@ from tests.browser import chromium, used
 from tests.test_report import NUMPY, laptop, several
 from tests.test_results import plan_record, run_record, write
 
-ROWS = 'document.querySelector("#every-row-with-a-number tbody").rows'
+ROWS = 'document.querySelector("#table-every-row-with-a-number tbody").rows'
 COLUMN = """
-  const table = document.querySelector("#every-row-with-a-number");
+  const table = document.querySelector("#table-every-row-with-a-number");
   const titles = [...table.querySelectorAll("thead th")].map((th) => th.dataset.title);
   const column = (name) => [...table.tBodies[0].rows].filter((row) => row.cells.length > 2)
     .map((row) => row.cells[titles.indexOf(name)].textContent);
@@ -79,7 +79,7 @@ def test_filter_is_offered_and_heard(tmp_path: Path) -> None:
         tmp_path / "out" / "index.html",
         COLUMN
         + """
-        const tools = document.querySelector('.tools[data-table="every-row-with-a-number"]');
+        const tools = document.querySelector('.tools[data-table="table-every-row-with-a-number"]');
         const input = tools.querySelector("input.filter");
         input.value = "128"; input.dispatchEvent(new Event("input")); await wait(50);
         result.batches = column("batch");

@@ -1,6 +1,8 @@
 """What a report says: its sentences, its code, its figures' data; and what hostile journals do."""
 
+import csv
 import gzip
+import io
 import json
 import random
 import re
@@ -99,6 +101,61 @@ def test_summary_says_from_which_batch_a_gpu_pays(tmp_path: Path) -> None:
     assert "A GPU pays for 64-32-10, the batch's way to it included" in said
     assert "torch: from batch 128, up to 7.27 times" in said
     assert "NVIDIA Test 9000 [beef] against the CPU of Test CPU" in said
+
+
+def test_crossover_figure_shows_both_machines(tmp_path: Path) -> None:
+    """A laptop's CPU rows and a server's GPU rows, each named, in the figure and in its data."""
+    end_to_end = replace(CUDA, transfer="end_to_end")
+    machine = run_record()["machine"] | {"cpu": "Server CPU", "gpu": "NVIDIA Test 9000, 580"}
+    about: Any = run_record(machine=machine, fingerprint="beef", run="r2")
+    cpu, gpu = [sized(TORCH, 2**i) for i in (5, 7, 9)], [sized(end_to_end, 2**i) for i in (5, 7, 9)]
+    one = [o for case, us in zip(cpu, (100, 400, 1600), strict=True) for o in several(case, us)]
+    two = [o for case, us in zip(gpu, (200, 210, 220), strict=True) for o in several(case, us)]
+    paths = [
+        write(tmp_path / "a", run_record(), plan_record(*cpu), *one, COMPLETE),
+        write(tmp_path / "b", about, plan_record(*gpu), *two, COMPLETE),
+    ]
+    render(paths, tmp_path / "out")
+
+    drawn = pd.read_csv(tmp_path / "out" / "figures" / "batch_size.csv")
+    assert {
+        "torch cpu (float64), Test CPU, 2 cores [f00d]",
+        "torch cuda end to end (float64), Server CPU, 2 cores, NVIDIA Test 9000 [beef]",
+    } == set(drawn.series)
+    assert {32, 128, 512} == set(drawn.x)
+    page_text = (tmp_path / "out" / "report.md").read_text()
+    assert "overtakes between 32 and 128" in page_text
+
+
+def test_profile_counts_how_often_each_is_near_the_fastest(tmp_path: Path) -> None:
+    """jax is the fastest in 2 of 4 cases and within 2.5 times in 4; what crashed never counts."""
+    path = swept(tmp_path / "j")
+    crashed = [sized(TORCH, batch) for batch in (8, 32)]
+    lines = path.read_text().splitlines()
+    lines[1] = json.dumps(
+        plan_record(*[sized(c, b) for b in (8, 32, 128, 512) for c in (NUMPY, JAX)], *crashed)
+    )
+    for case in crashed:
+        outcome = {"record": "outcome", "case": cases.to_json(case), "status": "crashed"}
+        lines.append(json.dumps(outcome | {"reason": "SIGSEGV"}))
+    extra = replace(sized(NUMPY, 8), operation="forward")
+    other = replace(extra, implementation="jax")
+    plan = json.loads(lines[1])
+    plan["cases"] += [cases.to_json(extra), cases.to_json(other)]
+    lines[1] = json.dumps(plan)
+    lines += [json.dumps(o) for o in [*several(extra, 10), *several(other, 30)]]
+    path.write_text("\n".join(lines) + "\n")
+    render([path], tmp_path / "out")
+
+    found = pd.read_csv(tmp_path / "out" / "figures" / "profile.csv")
+
+    def share(name: str, factor: float) -> float:
+        part = found[(found.series == name) & (found.x <= factor * (1 + 1e-6))]
+        return float(part.y.iloc[-1])
+
+    assert 40 == pytest.approx(share("jax cpu", 1))  # batch 8, 32 of train_step; of five cases
+    assert 100 == pytest.approx(share("jax cpu", 3.01))
+    assert 0 == share("torch cpu", 100)
 
 
 def test_summary_of_one_process_claims_no_certainty(tmp_path: Path) -> None:
@@ -221,6 +278,37 @@ def test_figure_data_is_what_is_drawn() -> None:
     assert [1, 2, 3, 4] == found[found.series == "image"].value.tolist()
 
 
+def test_figure_data_of_regions_and_points() -> None:
+    """The cells of a mesh by their centres, the points of a cloud; not the colour bar."""
+    figure, axes = plt.subplots()
+    mesh = axes.pcolormesh([0, 1], [0, 1], [[1, 2], [3, 4]])
+    figure.colorbar(mesh)
+    axes.scatter([0.5], [0.25], label="class 1")
+
+    found = saving.data(figure)
+    plt.close(figure)
+
+    cells = found[found.series == "image"][["x", "y", "value"]]
+    assert [[0, 0, 1], [1, 0, 2], [0, 1, 3], [1, 1, 4]] == cells.to_numpy().tolist()
+    assert [0.5, 0.25] == found[found.series == "class 1"][["x", "y"]].to_numpy()[0].tolist()
+    assert 5 == len(found)
+
+
+def test_figure_data_of_dates_at_some_places_are_numbers() -> None:
+    """A place without a name of its own is not given its neighbour's; a log axis has numbers."""
+    figure, (a, b) = plt.subplots(1, 2)
+    a.plot([0, 1, 2, 3], [1, 2, 3, 4])
+    a.set_xticks([0, 3], ["Monday", "Thursday"])
+    b.bar(["p", "q"], [10, 100])
+    b.set_yscale("log")
+
+    found = saving.data(figure)
+    plt.close(figure)
+
+    assert [0, 1, 2, 3, "p", "q"] == found.x.tolist()
+    assert [10, 100] == found.y.tolist()[4:]
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -295,6 +383,9 @@ def test_no_text_of_a_journal_does_anything(tmp_path: Path, evil: str) -> None:
     assert 0 == len(re.findall(r"<script>alert|<img src=x|onload='x'", html))
     figures = html.count("<figure")
     assert 3 + 2 * figures == len(re.findall(r"<script", html))  # library, ours, samples; data
+    for path in (tmp_path / "out").rglob("*.csv"):
+        for line in csv.reader(io.StringIO(path.read_text(), newline="")):
+            assert not any(cell.startswith(("=", "@")) for cell in line), path
     markdown = (tmp_path / "out" / "report.md").read_text()
     outside = re.sub(r"^(`{3,}).*?^\1$", "", markdown, flags=re.DOTALL | re.MULTILINE)
     assert "<script" not in outside and "<img" not in outside
@@ -401,6 +492,27 @@ def test_many_journals_are_merged_and_the_newest_of_each_machine_shown(tmp_path:
     assert "14 runs; the newest of each machine is shown here (2)" in markdown
     assert "Course of the runs" in markdown and "run r13" in markdown and "run r12" in markdown
     assert (tmp_path / "out" / "figures" / "history.png").exists()
+
+
+def test_parts_of_one_measurement_are_shown_as_one(tmp_path: Path) -> None:
+    """Same machine and commit, other cases; not where a case is in both, or the commit differs."""
+    one = write(tmp_path / "a", run_record(run="fast"), plan_record(NUMPY), *several(NUMPY, 100),
+                COMPLETE)  # fmt: skip
+    slow = write(tmp_path / "b", run_record(run="slow", command="pytest -k scalar"),
+                 plan_record(SCALAR), *several(SCALAR, 6000), COMPLETE)  # fmt: skip
+    later = write(tmp_path / "c", run_record(run="later"), plan_record(NUMPY), *several(NUMPY, 90),
+                  COMPLETE)  # fmt: skip
+    machine = run_record()["machine"] | {"commit": "def"}
+    about: Any = run_record(run="other", machine=machine)
+    other = write(tmp_path / "d", about, plan_record(SCALAR), *several(SCALAR, 5000), COMPLETE)
+
+    found = loading.load([one, slow])
+    assert 1 == found.rows.source.nunique() and 2 == len(found.rows)
+    assert "fast and slow" == found.runs[0]["run"]
+    assert "pytest\npytest -k scalar" == found.runs[0]["command"]
+    assert 60 == pytest.approx(tables.over_scalar(found.rows).speed_up.iloc[0], rel=1e-3)
+    for pair in ([one, later], [one, other]):
+        assert 2 == loading.load(pair).rows.source.nunique()
 
 
 def test_runs_of_one_name_stay_apart() -> None:

@@ -49,7 +49,9 @@ def test_wheel_has_the_packages_and_never_the_tests(installed: Path) -> None:
 
     assert {"benchmarks", "implementations", "reports", "samegrad.py"} <= found
     assert "tests" not in found and "conftest.py" not in found
-    assert (installed / "reports" / "page.html").exists()
+    for name in ("page.html", "page.css", "page.js", "vendor/datatables.min.js"):
+        assert (installed / "reports" / name).exists()
+    assert (installed / "reports" / "vendor" / "datatables.LICENSE.txt").exists()
     assert (installed / "benchmarks" / "installed.ini").exists()
     assert (installed / "benchmarks" / "saboteurs" / "no_op.py").exists()  # selftest runs them
     (info,) = installed.glob("*.dist-info")

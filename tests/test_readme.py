@@ -144,6 +144,7 @@ def test_verdict_on_a_fault_is_what_the_verifier_prints(tmp_path: Path) -> None:
 def test_links_lead_somewhere() -> None:
     """Every relative link and picture."""
     documents = [ROOT / "README.md", ROOT / "implementations" / "README.md"]
+    documents += (ROOT / "docs").glob("*.md")
     documents += [folder / "report.md" for folder in (EXAMPLE, DIFFERENTIATION, TRAINING)]
     for document in documents:
         for target in re.findall(r"\]\(([^)#]+)(?:#[\w-]+)?\)", document.read_text()):
@@ -166,6 +167,27 @@ def test_figure_is_of_a_committed_run_whose_machine_and_date_are_named(
     assert tables.machine_label(journal.run).split(" [")[0] in text  # "CPU, N cores"
     assert journal.run["started"][:10] in text
     assert not results.failures(results.rows(journal))
+
+
+def test_main_figure_comes_from_the_committed_journal_by_the_command_of_the_page(
+    tmp_path: Path,
+) -> None:
+    """The command renders it; the page is one file below 5 MB, and its numbers are committed."""
+    (line,) = [line for line in commands() if "report -- render" in line]
+    given = shlex.split(line.split(" -- ")[1])
+    assert EXAMPLE == ROOT / given[1]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "reports", *given, "--output", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert 0 == done.returncode, done.stderr
+    assert (tmp_path / "results.csv").read_text() == (EXAMPLE / "results.csv").read_text()
+    assert (tmp_path / "report.md").read_text() == (EXAMPLE / "report.md").read_text()
+    figure = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)[0]
+    assert (tmp_path / Path(figure).relative_to("reports/results/example")).exists()
+    assert (tmp_path / "index.html").stat().st_size < 5_000_000
 
 
 def test_sections_stand_in_the_house_order() -> None:
