@@ -172,6 +172,7 @@ def profile(rows: pd.DataFrame) -> tuple[Figure, str] | None:
         axes.step(x, share, where="post", color=colour, linestyle=style, label=text(name))
     axes.set_xscale("log")
     plain(axes.xaxis)
+    axes.set_xlim(0.97, x[-1])
     axes.set_ylim(0, 102)
     axes.set_xlabel("times the fastest one's time, at most (log scale)")
     axes.set_ylabel("% of the cases")

@@ -117,7 +117,17 @@ def test_pairwise_has_every_pair_and_is_small() -> None:
     assert len(PAIRWISE) < 100
 
 
-@pytest.mark.parametrize(("name", "device"), every_implementation())
+# flax computes with the loss, the initialisers and the updates of JAX: half a minute among the
+# `full` tests.
+SLOW_PAIRS = [
+    pytest.param(
+        *one.values, id=one.id, marks=[*one.marks, *[pytest.mark.full] * (one.values[0] == "flax")]
+    )
+    for one in every_implementation()
+]
+
+
+@pytest.mark.parametrize(("name", "device"), SLOW_PAIRS)
 def test_every_pair_of_options_agrees_with_the_reference(name: str, device: str) -> None:
     """Activation, loss, optimiser, dropout, decay, depth, batch, dtype: each two together."""
     implementation = loaded(name, device)

@@ -56,8 +56,10 @@ def test_run_writes_journal_report_and_json(tmp_path: Path) -> None:
     assert 2 == len(rows)
     data = json.loads(saved.read_text())
     assert set(rows) == {bench["name"] for bench in data["benchmarks"]}
+    again = tmp_path / "again.json"
+    again.write_text(saved.read_text())
     compared = subprocess.run(
-        [sys.executable, "-m", "pytest_benchmark", "compare", str(saved), str(saved)],
+        [sys.executable, "-m", "pytest_benchmark", "compare", str(saved), str(again)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert 0 == compared.returncode and all(name in compared.stdout for name in rows)

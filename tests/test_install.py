@@ -98,7 +98,7 @@ def test_command_works_beside_folders_of_the_same_names(installed: Path, tmp_pat
     assert 0 == done.returncode, done.stdout + done.stderr
     (page,) = (tmp_path / "reports" / "output").glob("*/index.html")
     assert f"report: {page}" == done.stdout.splitlines()[-1]
-    assert "command `samegrad benchmark --preset hello" in (page.parent / "report.md").read_text()
+    assert "\nsamegrad benchmark --preset hello" in (page.parent / "report.md").read_text()
     again = samegrad(installed, tmp_path, "render", str(page.parent), "--output", "again")
     assert 0 == again.returncode, again.stderr
     assert (tmp_path / "again" / "index.html").exists()

@@ -98,7 +98,7 @@ def _without_samples(text: str) -> list[str]:
     kept = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split("|")]
-        kept.append(" | ".join(cells[:5]) if line.startswith("|") else line[:12])
+        kept.append(" | ".join(cells[:4]) if line.startswith("|") else line[:12])
     return [line for line in kept if not line.startswith((" | ---", " | load"))]
 
 
