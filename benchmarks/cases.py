@@ -142,12 +142,12 @@ class Case:
         whole = self.operation in ("epoch", TRAINING)
         return self.problem.examples if whole else self.problem.batch_size
 
-    @property
+    @cached_property
     def flops(self) -> int:
         """Floating-point operations of the matrix products of one call."""
         return flops(self.problem.spec, self.operation, self.examples)
 
-    @property
+    @cached_property
     def bytes(self) -> int:
         """Bytes that one call must move between memory and processor at least."""
         steps = self.calls_per_epoch

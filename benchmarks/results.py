@@ -6,6 +6,7 @@ Computed from the journal and from nothing else.
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from benchmarks.cases import Case
 from benchmarks.journal import Journal
@@ -65,7 +66,7 @@ class Row:
     inputs: str = "unknown"
     training: tuple[Record, ...] = ()
 
-    @property
+    @cached_property
     def median_seconds(self) -> float | None:
         """Per call: the mean of the log of the processes' medians, taken back."""
         if not self.process_medians:

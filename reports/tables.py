@@ -141,12 +141,21 @@ def _record(journal: Journal, source: str, row: Row) -> dict[str, Any]:
 def to_csv(frame: pd.DataFrame, file: Any = None, header: bool = True) -> str:
     """A table as CSV; a text that a spreadsheet would take for a formula becomes a text to it."""
     texts = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
-    shown = frame.assign(**{name: [_inert(value) for value in frame[name]] for name in texts})
-    return shown.to_csv(file, index=False, header=header) or ""
+    columns = {name: frame[name].tolist() for name in texts}
+    changed = {
+        name: list(map(_inert, values))
+        for name, values in columns.items()
+        if any(map(_begins_a_formula, set(values)))
+    }
+    return frame.assign(**changed).to_csv(file, index=False, header=header) or ""
 
 
 def _inert(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in FORMULA else value
+    return f"'{value}" if _begins_a_formula(value) else value
+
+
+def _begins_a_formula(value: Any) -> bool:
+    return isinstance(value, str) and value[:1] in FORMULA
 
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what begins one
