@@ -141,11 +141,15 @@ def _many(journals: Sequence[Path]) -> Loaded:
     context = multiprocessing.get_context("spawn")
     # Without the garbage collector, which would look through millions of small objects: none of
     # them is part of a cycle.
-    with ProcessPoolExecutor(cores(), mp_context=context, initializer=gc.disable) as pool:
-        for frame, part, lines in pool.map(_one, kept, tables.labels(runs), chunksize=8):
-            frames.append(frame)
-            parts.append(part)
-            warnings += lines
+    gc.disable()
+    try:
+        with ProcessPoolExecutor(cores(), mp_context=context, initializer=gc.disable) as pool:
+            for frame, part, lines in pool.map(_one, kept, tables.labels(runs), chunksize=8):
+                frames.append(frame)
+                parts.append(part)
+                warnings += lines
+    finally:
+        gc.enable()
     rows = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
     shown = [read(kept[i]) for i in sorted(newest(runs))]
     said = (

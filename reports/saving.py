@@ -17,17 +17,20 @@ from matplotlib.ticker import FixedLocator
 from reports import tables
 
 DPI = 150
+PADDING = 0.1  # inches around what is drawn
 
 COLUMNS = ["panel", "series", "x", "y", "low", "high", "value"]
 
 
 def save(figure: Figure, directory: Path, name: str) -> None:
     """Three files of the figure's name."""
+    figure.draw_without_rendering()  # once for both: "tight" would do it for each
+    box = figure.get_tightbbox().padded(PADDING)
     for suffix in ("png", "svg"):
         figure.savefig(
             directory / f"{name}.{suffix}",
             dpi=DPI,
-            bbox_inches="tight",
+            bbox_inches=box,
             metadata={"Date": None} if suffix == "svg" else None,
         )
     tables.to_csv(data(figure), directory / f"{name}.csv")
