@@ -98,7 +98,7 @@ def _samples(journals: Sequence[Journal]) -> list[list[list[list[float]]]]:
 def _block(record: dict[str, object]) -> list[float]:
     """Nanoseconds per call of each block, in four digits."""
     calls, elapsed = record["calls"], record["elapsed_ns"]
-    return [float(f"{ns / calls:.4g}") for ns in elapsed]  # type: ignore[attr-defined]
+    return [float(f"{ns / calls:.4g}") for ns in elapsed]  # type: ignore[attr-defined] # a list
 
 
 def _partial(journals: Sequence[Journal]) -> list[str]:

@@ -52,7 +52,7 @@ def render(journals: Sequence[Path], directory: Path, *, parquet: bool = False) 
 
 def _parquet_library() -> None:
     try:
-        import pyarrow  # noqa: F401
+        import pyarrow  # noqa: F401 # only whether it is there
     except ImportError:
         raise NoParquetError(
             'Parquet needs pyarrow, which is not installed: pip install "samegrad[parquet]"'

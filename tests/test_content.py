@@ -1,11 +1,7 @@
-"""What a report says: its sentences, its code, its figures' data; and what hostile journals do."""
+"""What a report says: its summary, its figures, the runs that it joins and chooses."""
 
-import csv
 import gzip
-import io
 import json
-import random
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,28 +9,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
 
 from benchmarks import cases
-from benchmarks.environment import ROOT
-from benchmarks.journal import LONGEST_LINE, NotAJournalError
 from benchmarks.journal import read as read_journal
-from implementations import MLPSpec
-from reports import content, listing, loading, page, render, saving, summary, tables
+from reports import content, loading, page, render, summary, tables
 from tests.test_report import (
     CUDA,
-    F64,
     NUMPY,
     SCALAR,
     TORCH,
     laptop,
-    server,
     several,
-    without_scripts,
 )
 from tests.test_results import ok, plan_record, run_record, write
 
 COMPLETE = {"record": "run_complete"}
+
+
 JAX = replace(NUMPY, implementation="jax")
 
 
@@ -186,129 +177,6 @@ def test_summary_says_how_near_the_machines_limit_and_why(tmp_path: Path) -> Non
     assert "and 12 % (64-32-10, batch 8; 90 % of the time is dispatch and Python)" in said
 
 
-def sourced(path: Path, texts: dict[str, str]) -> Path:
-    """A journal that holds the sources of its implementations."""
-    records: list[dict[str, Any]] = []
-    for number, (name, text) in enumerate(texts.items()):
-        sha = f"{number:012x}"
-        file = f"implementations/mlp_{name}.py"
-        records.append({"record": "source", "path": file, "sha256": sha, "text": text})
-        records.append(
-            {"record": "implementation", "name": name, "device": "cpu", "status": "ok",
-             "reason": "", "files": {file: sha}}
-        )  # fmt: skip
-    planned = [replace(NUMPY, implementation=name) for name in texts]
-    outcomes = [o for i, c in enumerate(planned) for o in several(c, 100.0 * (i + 1))]
-    return write(path, run_record(schema=2), *records, plan_record(*planned), *outcomes, COMPLETE)
-
-
-def ours(*names: str) -> dict[str, str]:
-    """The sources of this checkout."""
-    return {n: (ROOT / "implementations" / f"mlp_{n}.py").read_text() for n in names}
-
-
-def test_idioms_stand_side_by_side_with_their_equations_in_line(tmp_path: Path) -> None:
-    """Every line of both functions once and in order; F1 beside F1, B2 beside B2."""
-    texts = ours("scalar", "numpy", "torch", "jax")
-    journals = [read_journal(sourced(tmp_path / "j", texts))]
-
-    forward, gradient = listing.listings(journals)
-
-    assert ("scalar", "numpy", "torch", "jax") == forward.names == gradient.names
-    for place, text in enumerate(texts.values()):
-        shown = "\n".join(line.texts[place] for line in forward.lines if line.texts[place])
-        signature, body = listing.split(text, "forward")
-        assert f"{signature}\n{body}" == shown
-    tags = [line.tag for line in forward.lines]
-    assert tags.index("F1") < tags.index("F2") < tags.index("F3")
-    for tag in ("F1", "F2", "F3"):
-        (line,) = [line for line in forward.lines if line.tag == tag]
-        assert all(tag in text for text in line.texts), line
-    b2 = [line for line in gradient.lines if line.tag == "B2"]
-    assert any(line.texts[0] and line.texts[1] and not line.texts[3] for line in b2)
-
-
-def test_lines_of_code_are_counted_without_comments_and_docstrings() -> None:
-    """And a statement on three lines is three."""
-    text = '"""Doc."""\n\n# no\nx = 1  # yes\n\n\ndef f(\n    a,\n):\n'
-    text += '    """Doc\n    more."""\n    return a\n'
-
-    assert 5 == listing.count(text)
-    assert 0 == listing.count("def broken(")
-
-
-def test_source_of_another_checkout_is_noted(tmp_path: Path) -> None:
-    """Changed, missing, or the same."""
-    texts = ours("numpy", "jax")
-    same = [read_journal(sourced(tmp_path / "a", texts))]
-    other = [read_journal(sourced(tmp_path / "b", {**texts, "numpy": "x = 1", "mine": "y = 1"}))]
-
-    assert 1 == len(listing.notes(same))
-    said = listing.notes(other)
-    assert "This checkout has another implementations/mlp_numpy.py." in said
-    assert "This checkout does not have implementations/mlp_mine.py." in said
-
-
-def test_lines_against_speed(tmp_path: Path) -> None:
-    """The fastest has factor 1; the other twice its time."""
-    journals = [read_journal(sourced(tmp_path / "j", ours("numpy", "torch")))]
-    found = listing.lines_and_speed(tables.all_rows(journals), journals).set_index("implementation")
-
-    assert 1 == pytest.approx(found.factor["numpy"]) and 2 == pytest.approx(found.factor["torch"])
-    assert 60 < found.lines["numpy"] < 200
-
-
-def test_figure_data_is_what_is_drawn() -> None:
-    """Lines, error bars, bars on an axis of names, an image; not the lines at the edge."""
-    figure, (a, b, c) = plt.subplots(1, 3)
-    a.errorbar([1, 2], [3, 4], yerr=[[1, 1], [2, 2]], label="one")
-    a.plot([1.5], [0.9], "x", transform=a.get_xaxis_transform())
-    b.barh([0, 1], [5, 6], label="two")
-    b.set_yticks([0, 1], ["first", "second"])
-    c.imshow([[1, 2], [3, 4]])
-    a.set_title("A")
-
-    found = saving.data(figure)
-    plt.close(figure)
-
-    one = found[found.panel == "A"]
-    assert [[1, 3, 2, 5], [2, 4, 3, 6]] == one[["x", "y", "low", "high"]].to_numpy().tolist()
-    two = found[found.series == "two"]
-    assert [("first", 5), ("second", 6)] == list(zip(two.y, two.x, strict=True))
-    assert [1, 2, 3, 4] == found[found.series == "image"].value.tolist()
-
-
-def test_figure_data_of_regions_and_points() -> None:
-    """The cells of a mesh by their centres, the points of a cloud; not the colour bar."""
-    figure, axes = plt.subplots()
-    mesh = axes.pcolormesh([0, 1], [0, 1], [[1, 2], [3, 4]])
-    figure.colorbar(mesh)
-    axes.scatter([0.5], [0.25], label="class 1")
-
-    found = saving.data(figure)
-    plt.close(figure)
-
-    cells = found[found.series == "image"][["x", "y", "value"]]
-    assert [[0, 0, 1], [1, 0, 2], [0, 1, 3], [1, 1, 4]] == cells.to_numpy().tolist()
-    assert [0.5, 0.25] == found[found.series == "class 1"][["x", "y"]].to_numpy()[0].tolist()
-    assert 5 == len(found)
-
-
-def test_figure_data_of_dates_at_some_places_are_numbers() -> None:
-    """A place without a name of its own is not given its neighbour's; a log axis has numbers."""
-    figure, (a, b) = plt.subplots(1, 2)
-    a.plot([0, 1, 2, 3], [1, 2, 3, 4])
-    a.set_xticks([0, 3], ["Monday", "Thursday"])
-    b.bar(["p", "q"], [10, 100])
-    b.set_yscale("log")
-
-    found = saving.data(figure)
-    plt.close(figure)
-
-    assert [0, 1, 2, 3, "p", "q"] == found.x.tolist()
-    assert [10, 100] == found.y.tolist()[4:]
-
-
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -328,148 +196,6 @@ def test_figure_data_of_dates_at_some_places_are_numbers() -> None:
 def test_cells_sort_by_their_number(text: str, value: float | None) -> None:
     """In the unit's base; layers are no number."""
     assert value == pytest.approx(page.order(text)) if value else page.order(text) is None
-
-
-def test_long_texts_are_cut(tmp_path: Path) -> None:
-    """A reason of a million characters costs a line, not a page."""
-    case = replace(NUMPY, implementation="n" * 10_000)
-    record = {"record": "outcome", "case": cases.to_json(TORCH), "status": "crashed"}
-    path = write(
-        tmp_path / "j", run_record(), plan_record(case, TORCH), *several(case, 50),
-        record | {"reason": "x" * 1_000_000},
-    )  # fmt: skip
-    render([path], tmp_path / "out")
-
-    assert (tmp_path / "out" / "index.html").stat().st_size < 2_000_000
-    assert "(1,000,000 characters)" in (tmp_path / "out" / "report.md").read_text()
-
-
-HOSTILE = (
-    "</script><script>alert(1)</script>\"' onload='x' <img src=x onerror=alert(1)>"
-    "[link](javascript:alert(1)) ../../../etc/passwd",
-    "| a | b |\n## heading\n```\n$\\frac{1}{0$ {{ made }} {% raw %}",
-    "=cmd|' /C calc'!A0 \u540d\u524d \u202e\x00\x07 \U0001f600",
-)
-
-
-@pytest.mark.parametrize("evil", HOSTILE)
-def test_no_text_of_a_journal_does_anything(tmp_path: Path, evil: str) -> None:
-    """In names, reasons, facts, sources, paths, commits, commands: it is shown and inert."""
-    problem = replace(F64, workload=evil)
-    case = replace(NUMPY, implementation=evil, problem=problem)
-    other = replace(case, device=evil, implementation="numpy")
-    machine = dict.fromkeys(("cpu", "cores", "gpu", "commit", evil), evil)
-    about = run_record(machine=machine, run=evil, preset=evil, command=evil, fingerprint=evil,
-                       started=evil, schema=2)  # fmt: skip
-    path = write(
-        tmp_path / "j",
-        about,
-        {"record": "source", "path": evil, "sha256": "aa", "text": evil},
-        {"record": "implementation", "name": evil, "device": "cpu", "status": "ok",
-         "reason": evil, "facts": {evil: evil}, "files": {evil: "aa"}},
-        plan_record(case, other, TORCH),
-        *several(case, 50),
-        *[dict(o, gate={"name": evil, "error": 1e-7, "bound": 1e-5}) for o in several(other, 70)],
-        {"record": "outcome", "case": cases.to_json(TORCH), "status": "crashed", "reason": evil},
-    )  # fmt: skip
-
-    render([path], tmp_path / "out")
-
-    html = without_scripts(tmp_path / "out" / "index.html")
-    assert 0 == len(re.findall(r"<script>alert|<img src=x|onload='x'", html))
-    figures = html.count("<figure")
-    assert 3 + 2 * figures == len(re.findall(r"<script", html))  # library, ours, samples; data
-    for path in (tmp_path / "out").rglob("*.csv"):
-        for line in csv.reader(io.StringIO(path.read_text(), newline="")):
-            assert not any(cell.startswith(("=", "@")) for cell in line), path
-    markdown = (tmp_path / "out" / "report.md").read_text()
-    outside = re.sub(r"^(`{3,}).*?^\1$", "", markdown, flags=re.DOTALL | re.MULTILINE)
-    assert "<script" not in outside and "<img" not in outside
-    assert "\n## heading" not in outside and not re.search(r"(?<!\\)\]\(javascript", outside)
-
-
-def mutated(value: Any, chance: random.Random) -> Any:
-    """The same with something wrong in it, somewhere."""
-    wrong: list[Any] = [None, -1, 0, 10**400, 1.5, True, "x", [], {}, [[]], {"a": 1}, "9" * 50]
-    if isinstance(value, dict) and value and chance.random() < 0.85:
-        key = chance.choice(list(value))
-        return {**value, key: mutated(value[key], chance)}
-    if isinstance(value, list) and value and chance.random() < 0.7:
-        place = chance.randrange(len(value))
-        return [*value[:place], mutated(value[place], chance), *value[place + 1 :]]
-    return chance.choice(wrong)
-
-
-@pytest.mark.parametrize("seed", range(60))
-def test_whatever_is_wrong_in_a_journal_the_rest_is_read(tmp_path: Path, seed: int) -> None:
-    """Random damage to the lines of a good journal: a report all the same, or one clear error."""
-    chance = random.Random(seed)
-    texts = ours("numpy")
-    lines = sourced(tmp_path / "s", texts).read_text().splitlines()
-    lines += laptop(tmp_path / "l").read_text().splitlines()[1:]
-    for _ in range(6):
-        place = chance.randrange(len(lines))
-        lines[place] = json.dumps(mutated(json.loads(lines[place]), chance))
-    (tmp_path / "j").write_text("\n".join(lines) + "\n")
-
-    try:
-        journal = read_journal(tmp_path / "j")
-    except NotAJournalError:
-        return
-    rows = tables.all_rows([journal])
-    made = content.content([journal], rows, {})
-    (tmp_path / "figures").mkdir()
-
-    assert page.markdown(made) and page.html(made, tmp_path / "figures")
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"[" * 200_000,
-        b'{"record": "outcome", "a": NaN}',
-        b'{"record": "ceiling", "value": 1e999}',
-        b"\xff\xfe\x00garbage",
-        b'{"record": "parity", "losses": [Infinity]}',
-    ],
-)
-def test_line_that_no_parser_likes_is_left_out(tmp_path: Path, line: bytes) -> None:
-    """Nesting without end, numbers that are none, bytes that are no text."""
-    path = laptop(tmp_path / "j")
-    path.write_bytes(path.read_bytes() + line + b"\n")
-
-    journal = read_journal(path)
-
-    (warning,) = journal.warnings
-    assert "is not usable" in warning and len(warning) < 400
-
-
-def test_line_without_end_does_not_fill_the_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is left out, and what comes after it is read."""
-    monkeypatch.setattr("benchmarks.journal.LONGEST_LINE", 10_000)
-    path = laptop(tmp_path / "j")
-    first, *rest = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(first + b"x" * 35_000 + b"\n" + b"".join(rest))
-
-    journal = read_journal(path)
-
-    assert journal.complete
-    assert "longer than 10,000 bytes" in journal.warnings[0]
-    assert LONGEST_LINE >= 2**20
-
-
-def test_one_bad_journal_among_good_ones_is_named(tmp_path: Path) -> None:
-    """The others are in the report, and the report says that one is not."""
-    (tmp_path / "bad").write_text("no journal")
-    lines = render(
-        [laptop(tmp_path / "a"), tmp_path / "bad", server(tmp_path / "b")], tmp_path / "o"
-    )
-
-    assert any("bad" in line and line.startswith("warning:") for line in lines)
-    html = (tmp_path / "o" / "index.html").read_text()
-    assert "Test CPU" in html and "Server CPU" in html and "not a samegrad journal" in html
 
 
 def test_many_journals_are_merged_and_the_newest_of_each_machine_shown(tmp_path: Path) -> None:
@@ -555,19 +281,3 @@ def test_samples_are_the_blocks_of_the_rows(tmp_path: Path) -> None:
 
     packed = page.packed(json.dumps(made.samples))
     assert made.samples == json.loads(gzip.decompress(base64.b64decode(packed)))
-
-
-def test_spec_of_every_case_is_checked_when_read() -> None:
-    """Names that are no texts and sizes that are no sizes."""
-    data = cases.to_json(SCALAR)
-    for wrong in (
-        {**data, "device": 3},
-        {**data, "operation": "guess"},
-        {**data, "precision": "half"},
-        {**data, "problem": {**data["problem"], "batch_size": -1}},
-        {**data, "problem": {**data["problem"], "examples": 10**30}},
-        {**data, "problem": {**data["problem"], "workload": ["a"]}},
-    ):
-        with pytest.raises(ValueError, match=r"case|operation"):
-            cases.from_json(wrong)
-    assert MLPSpec((64, 32, 10), dtype="float64") == cases.from_json(data).problem.spec
