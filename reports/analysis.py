@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.intervals import LEAST_PROCESSES, ratio
+from benchmarks.intervals import LEAST_PROCESSES, NO_DIFFERENCE, ratio
 from benchmarks.schema import OK
 from reports import tables
 from reports.tables import CASE, medians
@@ -39,6 +39,12 @@ def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
             | {"verdict": found.verdict}
         )
     return pd.DataFrame.from_records(records)
+
+
+def slower(row: Any, best: Any) -> bool:
+    """Whether it is slower than the fastest beyond doubt; without intervals, by more than 5 %."""
+    found = ratio(medians(row), medians(best))
+    return found.low > 1 if math.isfinite(found.low) else found.value > NO_DIFFERENCE
 
 
 def break_even(rows: pd.DataFrame) -> pd.DataFrame:

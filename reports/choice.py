@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import cases
-from benchmarks.intervals import ratio
 from benchmarks.schema import OK
 from reports import analysis, tables
 from reports.tables import digits, duration
@@ -164,10 +163,7 @@ def _advice(found: Sequence[Answer]) -> str:
 def _slower(other: Answer, best: Answer) -> bool:
     """Whether it is slower than the fastest beyond doubt."""
     if other.row is not None and best.row is not None:
-        found = ratio(tables.medians(other.row), tables.medians(best.row))
-        if math.isfinite(found.low):
-            return found.low > 1
-        return found.value > 1.05
+        return analysis.slower(other.row, best.row)
     low, high = (a if math.isfinite(a) else b for a, b in (
         (other.low, other.seconds), (best.high, best.seconds)))  # fmt: skip
     return low > high
@@ -175,16 +171,9 @@ def _slower(other: Answer, best: Answer) -> bool:
 
 def _reason(best: Answer) -> str:
     """Where its time goes, if that was measured."""
-    row = best.row
-    if row is None or not math.isfinite(row.products_seconds):
-        return ""
-    parts = {"matrix products": row.products_seconds, "dispatch and Python": row.dispatch_seconds,
-             "elementwise work and memory traffic": row.rest_seconds}  # fmt: skip
-    whole = sum(value for value in parts.values() if math.isfinite(value))
-    if not whole:
-        return ""
-    shares = ", ".join(f"{100 * value / whole:.0f} % {name}" for name, value in parts.items())
-    return f" Its time: {shares}."
+    shares = {} if best.row is None else tables.shares(best.row)
+    said = ", ".join(f"{100 * share:.0f} % {name}" for name, share in shares.items())
+    return f" Its time: {said}." if said else ""
 
 
 def _break_even(found: Sequence[Answer], rows: pd.DataFrame) -> list[str]:
@@ -192,7 +181,7 @@ def _break_even(found: Sequence[Answer], rows: pd.DataFrame) -> list[str]:
     best = found[0]
     if best.row is None:
         return []
-    table = analysis.break_even(rows[rows.run == best.row.run])
+    table = analysis.break_even(rows[rows.source == best.row.source])
     if table.empty:
         return []
     mine = table[(table.compiled == best.implementation) & (table.layers == best.row.layers)]

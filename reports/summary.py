@@ -8,18 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.intervals import NO_DIFFERENCE, ratio
+from benchmarks.intervals import NO_DIFFERENCE
 from benchmarks.journal import Journal
 from benchmarks.schema import OK
 from reports import analysis, learning, tables
 from reports.tables import digits, duration
 
 LEAST_SIZES = 3  # batch sizes that make a series
-PARTS = {
-    "products_seconds": "matrix products",
-    "dispatch_seconds": "dispatch and Python",
-    "rest_seconds": "elementwise work and memory traffic",
-}
 
 
 def sentences(rows: pd.DataFrame, journals: Sequence[Journal]) -> list[str]:
@@ -61,12 +56,11 @@ def contenders(part: pd.DataFrame) -> tuple[str, ...]:
     """The fastest, and those of which it is not certain that they are slower."""
     order = part.sort_values("seconds")
     best = next(order.itertuples())
-    names = []
-    for row in order.itertuples():
-        found = ratio(tables.medians(row), tables.medians(best))
-        low = found.value / NO_DIFFERENCE if math.isnan(found.low) else found.low
-        if row is best or row.Index == best.Index or low <= 1:
-            names.append(row.implementation + ("" if row.device == "cpu" else " on the GPU"))
+    names = [
+        row.implementation + ("" if row.device == "cpu" else " on the GPU")
+        for row in order.itertuples()
+        if not analysis.slower(row, best)
+    ]
     return tuple(tables.by_idiom(names))
 
 
@@ -101,12 +95,11 @@ def _case(row: Any) -> str:
 
 def _why(row: Any) -> str:
     """What most of its time goes to."""
-    parts = {name: getattr(row, column) for column, name in PARTS.items()}
-    whole = sum(value for value in parts.values() if math.isfinite(value))
-    if not whole:
+    shares = tables.shares(row)
+    if not shares:
         return "its parts were not measured"
-    name = max(parts, key=lambda part: parts[part] if math.isfinite(parts[part]) else -1)
-    return f"{_percent(parts[name] / whole)} of the time is {name}"
+    name = max(shares, key=lambda part: shares[part])
+    return f"{_percent(shares[name])} of the time is {name}"
 
 
 def _percent(share: float) -> str:

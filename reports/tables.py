@@ -20,6 +20,11 @@ from benchmarks.schema import OK, Record
 
 WIDE = 0.03  # half an interval; a wider one is marked
 IDIOMS = ["scalar", "numpy", "torch", "jax"]
+PARTS = {  # of a call's time
+    "products_seconds": "matrix products",
+    "dispatch_seconds": "dispatch and Python",
+    "rest_seconds": "elementwise work and memory traffic",
+}
 COST = "cost"  # what the names of these workloads begin with (benchmarks.cases)
 CASE = ["workload", "layers", "operation", "batch_size", "dtype", "threads"]
 
@@ -164,6 +169,14 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what begins one
 def medians(row: Any) -> list[float]:
     """Seconds per call, the median of each process."""
     return [float(value) for value in json.loads(row.process_medians)]
+
+
+def shares(row: Any) -> dict[str, float]:
+    """Part of a call -> its share of the time; empty where the parts were not measured."""
+    parts = {name: getattr(row, column) for column, name in PARTS.items()}
+    known = {name: value for name, value in parts.items() if math.isfinite(value)}
+    whole = math.fsum(known.values())
+    return {name: value / whole for name, value in known.items()} if whole else {}
 
 
 def comparable(rows: pd.DataFrame) -> pd.DataFrame:
