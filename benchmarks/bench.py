@@ -5,16 +5,17 @@ that is timed, in the process in which it is timed.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks import environment, inputs, timer
-from benchmarks.cases import Case, Problem
-from benchmarks.ceilings import Parts, repeated
+from benchmarks import environment, gates, inputs, timer, work
+from benchmarks.cases import PRODUCTS, Case, Problem
+from benchmarks.ceilings import Parts
+from benchmarks.gates import Products
+from benchmarks.work import LEARNING_RATE, Placed
 from implementations import comparison
 from implementations.comparison import PRECISIONS, Comparison, TensorCheck
 from implementations.interface import Implementation, MLPSpec, Tree, map_tree
@@ -23,33 +24,9 @@ Message = dict[str, Any]
 # How often each case is visited, so that a burst of others' work is seen by one visit only; calls
 # that are long themselves are not.
 VISITS, SHORT_NS = 3, 50_000_000
-LEARNING_RATE = 0.01  # of the timed steps: too small to leave the neighbourhood of the start
 # A call that takes longer is not made once more to see whether it heeds its arguments.
 OTHER_BATCH_NS = 250_000_000
 TRANSFER_NS = 100_000_000  # likewise a transfer, to see its minimum
-
-
-@dataclass
-class Placed:
-    """One problem in this process: its inputs on the device, and what its gates have found.
-
-    Attributes:
-        given: as read; without the reference's results once other problems have begun.
-        host, batches: batches in the host's memory, and on the device.
-        rest: the smaller last batch of an epoch, in the host's memory.
-        gates: operation -> verdict.
-        heedless: operation -> how it ignores its arguments, or "".
-        first_ns, compile_ns: operation -> of its first call.
-    """
-
-    given: inputs.Inputs
-    host: list[Any]
-    batches: list[Any]
-    rest: Any
-    gates: dict[str, Comparison] = field(default_factory=dict)
-    heedless: dict[str, str] = field(default_factory=dict)
-    first_ns: dict[str, int] = field(default_factory=dict)
-    compile_ns: dict[str, int] = field(default_factory=dict)
 
 
 class Bench:
@@ -80,17 +57,17 @@ class Bench:
         if self.precision != "ieee" and not comparison.rounds(checked.tensors):
             reason = f"precision {self.precision} has no effect: products are IEEE float32"
             return {"status": "unavailable", "reason": reason}
-        work = self._work(case)
+        timed = self._work(case)
         if self.here.first_ns[case.gated[-1]] < self.warm_up_seconds * 1e9:  # or another one does
-            timer.warm_up(work, self.warm_up_seconds)
+            timer.warm_up(timed, self.warm_up_seconds)
             self.warm_up_seconds = 0.0
         before = environment.moment()
         operation = case.gated[-1]
         seen_ns = self.here.first_ns[operation] - self.here.compile_ns[operation]
         blocks = timer.measure(
-            work, self.target_ns, self.budget_ns / VISITS, least=1, seen_ns=seen_ns
+            timed, self.target_ns, self.budget_ns / VISITS, least=1, seen_ns=seen_ns
         )
-        found = self._judged(case, work, blocks, before)
+        found = self._judged(case, timed, blocks, before)
         if found["status"] != "ok":
             return found
         fault = self._heedless(case, blocks.per_call_ns)
@@ -108,12 +85,12 @@ class Bench:
     def again(self, case: Case) -> Message:
         """More blocks of a case, at a later visit."""
         self._take(case.problem)
-        work, before = self._work(case), environment.moment()
-        blocks = timer.again(work, self.calls[case.id], self.budget_ns / VISITS)
-        return self._judged(case, work, blocks, before)
+        timed, before = self._work(case), environment.moment()
+        blocks = timer.again(timed, self.calls[case.id], self.budget_ns / VISITS)
+        return self._judged(case, timed, blocks, before)
 
     def _judged(
-        self, case: Case, work: timer.Work, blocks: timer.Blocks, before: environment.Moment
+        self, case: Case, timed: timer.Work, blocks: timer.Blocks, before: environment.Moment
     ) -> Message:
         """What the blocks are worth: a refusal, or their times."""
         after = environment.moment()
@@ -121,7 +98,9 @@ class Bench:
         refusal = blocks.refusal(threads)
         if refusal is None and self.device == "cuda" and environment.gpu_throttling():
             refusal = "rejected", environment.gpu_throttling()
-        if refusal is None and not math.isfinite(self._number(case, blocks.last_result)):
+        if refusal is None and not math.isfinite(
+            work.number(self.implementation, case, blocks.last_result)
+        ):
             refusal = "rejected", "the timed calls gave results that are not finite"
         if refusal is not None:
             return dict(zip(("status", "reason"), refusal, strict=True))
@@ -133,7 +112,7 @@ class Bench:
             "calls": blocks.calls,
             "elapsed_ns": blocks.elapsed_ns,
             "residual_ns": blocks.residual_ns,
-            "event_ns": blocks.event_ns if work.events is not None else [],
+            "event_ns": blocks.event_ns if timed.events is not None else [],
             "busy_ns": blocks.busy_ns,
             **environment.interference(before, after),
             "gate": {"name": worst.name, "error": worst.error or 0.0, "bound": worst.bound},
@@ -141,7 +120,7 @@ class Bench:
 
     def _parts(self, case: Case, result: Tree) -> Message:
         """Beside the time of a call what it consists of, in the processes that look at it."""
-        if self.parts is None:
+        if self.parts is None or case.operation == PRODUCTS:
             return {}
 
         def measured() -> Message:
@@ -154,14 +133,18 @@ class Bench:
     def call(self, case: Case, times: int) -> None:
         """Calls of the case without a clock, for who looks at something else (its memory)."""
         self._take(case.problem)
-        work = self._work(case)
-        self.implementation.synchronize(work.run(times, work.start()))
+        timed = self._work(case)
+        self.implementation.synchronize(timed.run(times, timed.start()))
+
+    @property
+    def _problem(self) -> Problem:
+        assert self.problem is not None
+        return self.problem
 
     @property
     def here(self) -> Placed:
         """The present problem."""
-        assert self.problem is not None
-        return self.known[self.problem]
+        return self.known[self._problem]
 
     def _take(self, problem: Problem) -> None:
         """Make a problem the present one; at first, read its inputs and place them."""
@@ -199,10 +182,35 @@ class Bench:
 
     def _gated(self, case: Case) -> Comparison:
         """The verdict on everything that must agree before the case is timed."""
-        for operation in case.gated:
+        gated = case.gated
+        if case.operation == "epoch" and hasattr(self.implementation, "epoch"):
+            gated = (*gated, "epoch")
+        for operation in gated:
             if operation not in self.here.gates:
-                self.here.gates[operation] = self._gate(operation)
-        return Comparison(sum((self.here.gates[operation].tensors for operation in case.gated), ()))
+                looked = {PRODUCTS: self._gate_of_products, "epoch": self._gate_of_epoch}
+                gate = looked.get(operation, lambda operation=operation: self._gate(operation))
+                self.here.gates[operation] = gate()
+        return Comparison(sum((self.here.gates[operation].tensors for operation in gated), ()))
+
+    def _gate_of_products(self) -> Comparison:
+        products = Products.of(self.implementation, self._problem, self.device)
+        found, first_ns = timer.timed(
+            lambda: products.call(self.implementation), self.implementation.synchronize
+        )
+        self.here.products = products
+        self.here.first_ns[PRODUCTS], self.here.compile_ns[PRODUCTS] = first_ns, 0
+        results = [self.implementation.to_numpy(product) for product in found]
+        return products.judged(results, self.spec.dtype, self._bounds(self.spec))
+
+    def _gate_of_epoch(self) -> Comparison:
+        return gates.epoch(
+            self.implementation,
+            self.spec,
+            self._fresh,
+            self.here.batches,
+            LEARNING_RATE,
+            self._bounds(self.spec),
+        )
 
     def _gate(self, operation: str) -> Comparison:
         """Call an operation on the gate's batch, and judge it."""
@@ -251,7 +259,8 @@ class Bench:
         operation, other, known = case.gated[-1], self.here.given.other, self.here.heedless
         if case.operation == "epoch":
             per_call_ns /= -(-case.problem.examples // case.problem.batch_size)
-        if self.thorough and operation not in known and other and per_call_ns < OTHER_BATCH_NS:
+        quick = per_call_ns < OTHER_BATCH_NS and operation != PRODUCTS
+        if self.thorough and operation not in known and other and quick:
             known[operation] = self._other(operation, *other).reason
         return known.get(operation, "")
 
@@ -299,68 +308,9 @@ class Bench:
         return (0, 0) if hook is None else hook()
 
     def _work(self, case: Case) -> timer.Work:
-        """The timed callables: loops over calls, with batches that rotate."""
-        implementation, spec, device = self.implementation, self.spec, self.device
-        end_to_end = case.transfer == "end_to_end"
-        batches = self.here.host if end_to_end else self.here.batches
-        place: Callable[..., Tree] = implementation.batch_from_numpy
-        if case.operation == "epoch":
-            steps = case.problem.examples // case.problem.batch_size
-            batches = [batches[i % len(batches)] for i in range(steps)]
-            if len(self.here.rest[1]):
-                rest = self._place(spec, *self.here.rest)
-                params, state = self._fresh()  # the smaller batch's first call compiles
-                implementation.train_step(spec, params, state, rest[0], rest[1], LEARNING_RATE)
-                batches.append(self.here.rest if end_to_end else rest)
-
-        itemsize = np.dtype(spec.dtype).itemsize
-        function: Callable[..., Tree]
-        if case.operation == "forward":
-            function, given = implementation.forward, 1  # X
-            result_bytes = case.problem.batch_size * spec.layer_sizes[-1] * itemsize
-        else:
-            function, given = implementation.loss_and_grad, 2  # X, y
-            result_bytes = spec.parameters * itemsize
-        consumes = case.operation in ("train_step", "epoch")
-        kept = self._fresh(consumes)
-
-        def independent(i: int) -> Tree:
-            batch = batches[i % len(batches)]
-            if end_to_end:
-                batch = place(spec, *batch, device)
-            found = function(spec, kept[0], *batch[:given])
-            if end_to_end:  # outputs, or the loss
-                implementation.to_numpy(found if given == 1 else found[0])
-            return found
-
-        def train(calls: int, start: Tree) -> Tree:
-            params, state = start
-            for i in range(calls):
-                X, y = batches[i % len(batches)]
-                if end_to_end:
-                    X, y = place(spec, X, y, device)
-                params, state, loss = implementation.train_step(
-                    spec, params, state, X, y, LEARNING_RATE
-                )
-                if end_to_end:
-                    implementation.to_numpy(loss)
-            return params, state, loss
-
-        def epoch(calls: int, start: Tree) -> Tree:
-            return train(calls * len(batches), start)
-
-        run: Callable[[int, Tree], Tree]
-        if consumes:
-            run = train if case.operation == "train_step" else epoch
-        else:
-            run = repeated(independent, implementation.synchronize, result_bytes)
-        return timer.Work(
-            start=self._fresh if consumes else lambda: kept,
-            run=run,
-            synchronize=implementation.synchronize,
-            fetch=lambda result: implementation.to_numpy(_loss(case, result)),
-            events=getattr(implementation, "events", lambda _: None)(device),
-            compilations=lambda: self._compilations()[0],
+        """The timed callables."""
+        return work.of(
+            case, self.implementation, self.here, self._fresh, lambda: self._compilations()[0]
         )
 
     def _transfers(self, case: Case, result: Tree) -> Message:
@@ -377,18 +327,6 @@ class Bench:
                 found.append(timer.timed(call, wait)[1])
             least[name] = min(found)
         return least
-
-    def _number(self, case: Case, result: Tree) -> float:
-        """A number that is finite only if what was timed computed something finite."""
-        found = result[-1] if case.operation == "forward" else _loss(case, result)
-        return float(np.sum(self.implementation.to_numpy(found)))
-
-
-def _loss(case: Case, result: Tree) -> Tree:
-    """The last loss of a block; a block of forward passes has none."""
-    if case.operation == "forward":
-        return None
-    return result[-1][0] if case.operation == "loss_and_grad" else result[2]
 
 
 def _zeros(tree: Tree) -> Tree:

@@ -9,6 +9,7 @@ from implementations.interface import MLPSpec
 
 Shape = tuple[int, int]
 OPERATIONS = ("forward", "loss_and_grad", "train_step", "epoch")
+PRODUCTS = "products"  # the matrix products of a training step alone: the least it could take
 TRAINING = "training"  # an epoch of a training for real; never beside the others in a run
 TRANSFERS = ("resident", "end_to_end")
 # Contracts of arithmetic: the last two are float32 networks with products of fewer digits. Rows of
@@ -110,6 +111,8 @@ class Case:
         four times its tensor, so a wrong gradient is a wrong step. A rule that rescales the
         gradient (Adam's first step is its sign) would hide one, and needs the gradient too.
         """
+        if self.operation == PRODUCTS:
+            return (PRODUCTS,)
         if self.operation == "forward":
             return ("loss_and_grad", "forward")
         if self.operation == "loss_and_grad":
@@ -235,7 +238,7 @@ def from_json(data: dict[str, Any]) -> Case:
         raise ValueError("a case's names must be texts")
     if not all(type(count) is int and 1 <= count < MOST_EXAMPLES for count in counts):
         raise ValueError(f"a case's batch size and examples must be from 1 to {MOST_EXAMPLES:g}")
-    if case.operation not in (*OPERATIONS, TRAINING) or case.arithmetic not in ARITHMETIC:
+    if case.operation not in (*OPERATIONS, PRODUCTS, TRAINING) or case.arithmetic not in ARITHMETIC:
         raise ValueError(f"operation {case.operation!r} in {case.arithmetic!r} is not known")
     return case
 

@@ -152,8 +152,8 @@ def worker_environment(
 
     Args:
         device: "cpu" keeps JAX off the GPU's memory; None (a probe) leaves everything visible.
-        scratch: directory of the run, for JAX's compilation cache: the first process of a run
-            compiles, the others load.
+        scratch: directory of the run, for what JAX and torch have compiled: the first process of
+            a run compiles, the others load.
         threads: "all", or a number of threads, which is then set whatever the user has set.
         kernel: the core type for OpenBLAS, or "".
     """
@@ -171,6 +171,7 @@ def worker_environment(
         environment.setdefault("JAX_PLATFORMS", "cpu" if device == "cpu" else f"{device},cpu")
     environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(scratch / "jax-cache"))
     environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    environment.setdefault("TORCHINDUCTOR_CACHE_DIR", str(scratch / "torch-cache"))
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     return environment
 

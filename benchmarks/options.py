@@ -94,9 +94,9 @@ def parse(
         raise ValueError("--batch-size goes with --layers, for example --layers 784-128-10")
     if workload is not None and wish is None:
         lines = _of_workloads(lines, workload)
-    kind = "all" if any(line.kind == "all" for line in lines) else "idiom"
+    wanted = {who for line in lines for who in line.runs}
     names = (
-        registry.names(kind)
+        tuple(name for name, entry in registry.TABLE.items() if wanted & {name, entry.kind})
         if implementation is None
         else _split("--implementation", implementation)
     )

@@ -12,7 +12,12 @@ from implementations.interface import Implementation, MLPSpec, Tree
 
 Message = dict[str, Any]
 # Of the cases that are predicted from it: the numerical gradient's cost depends on it.
-PILOT_ACTIVATION: dict[str, Any] = {"loss_and_grad": "relu", "forward": "tanh"}
+PILOT_ACTIVATION: dict[str, Any] = {
+    "loss_and_grad": "relu",
+    "train_step": "relu",
+    "forward": "tanh",
+}
+RATE = 0.01
 TINY_PILOT = ((8, 8, 4), 8)
 SMALL_PILOT = ((64, 32, 10), 32)
 LARGE_PILOTS = (((784, 512, 512, 10), 128), ((256, 256, 10), 64), ((128, 128, 10), 16))
@@ -23,10 +28,15 @@ def of(implementation: Implementation, device: str) -> Message:
     """Time loss_and_grad on a small network, and on the largest one that takes about a second.
 
     Where a gradient takes passes in proportion to the number of parameters, forward passes are
-    timed instead, and a small gradient says how many of them it is worth.
+    timed instead, and a small gradient says how many of them it is worth. Where there is no
+    gradient to be had, training steps are timed.
     """
     passes = 0.0
     operation = "loss_and_grad"
+    try:
+        _one(implementation, device, *TINY_PILOT, operation)
+    except NotImplementedError:
+        operation = "train_step"
     if getattr(implementation, "PASSES_PER_PARAMETER", 0):
         operation = "forward"
         one, whole = (_one(implementation, device, *TINY_PILOT, o) for o in OPERATIONS[:2])
@@ -55,6 +65,14 @@ def _one(
     batch = implementation.batch_from_numpy(spec, X.astype(spec.dtype), y, device)
     given = batch[:1] if operation == "forward" else batch
     call: Callable[..., Tree] = getattr(implementation, operation)
+    if operation == "train_step":
+        state = implementation.init_state(spec, params)
+
+        def call(spec: MLPSpec, _: Tree, X: Tree, y: Tree) -> Tree:
+            nonlocal params, state
+            params, state, loss = implementation.train_step(spec, params, state, X, y, RATE)
+            return params, loss
+
     found: list[int] = []
     while len(found) < 3 or (len(found) < 50 and sum(found[1:]) < PILOT_SECONDS * 1e8):
         _, elapsed = timer.timed(lambda: call(spec, params, *given), implementation.synchronize)

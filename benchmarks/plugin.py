@@ -16,9 +16,9 @@ import pytest
 
 from benchmarks import output, results, resume
 from benchmarks import session as session_module
-from benchmarks.cases import ARITHMETIC, OPERATIONS, TRAINING, Case
+from benchmarks.cases import ARITHMETIC, OPERATIONS, PRODUCTS, TRAINING, Case
 from benchmarks.options import parse
-from benchmarks.presets import PRESETS
+from benchmarks.presets import GROUPS, PRESETS
 from benchmarks.session import Replay, State, say
 
 HERE = Path(__file__).resolve().parent
@@ -88,14 +88,22 @@ def _given(config: pytest.Config) -> dict[str, str]:
     names += "workload seeds limit data_dir".split()
     values = {name: config.getoption(name) for name in names}
     given = {name: value for name, value in values.items() if value is not None}
-    if config.getoption("benchmark") and _trains(config.getoption("markexpr")):
+    if not config.getoption("benchmark"):
+        return given
+    marks = config.getoption("markexpr")
+    if _asks_for(TRAINING, marks):
         given["training"] = "yes"
+    for name in GROUPS:
+        if _asks_for(name, marks):
+            if given.get("preset", name) != name:
+                raise pytest.UsageError(f"-m {name} is a preset itself; leave out --preset")
+            given["preset"] = name
     return given
 
 
-def _trains(marks: str) -> bool:
-    """Whether -m asks for training; nothing else is then measured."""
-    return re.search(rf"\b{TRAINING}\b", re.sub(rf"\bnot\s+{TRAINING}\b", "", marks)) is not None
+def _asks_for(name: str, marks: str) -> bool:
+    """Whether -m asks for a group; nothing else is then measured."""
+    return re.search(rf"\b{name}\b", re.sub(rf"\bnot\s+{name}\b", "", marks)) is not None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -124,7 +132,15 @@ def pytest_configure(config: pytest.Config) -> None:
         state = config.stash[STATE] = State(options, resumed, retry)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
-    for mark in {"cpu", "cuda", TRAINING, *OPERATIONS, *(state.options.devices or ())}:
+    for mark in {
+        "cpu",
+        "cuda",
+        TRAINING,
+        *GROUPS,
+        *OPERATIONS,
+        PRODUCTS,
+        *(state.options.devices or ()),
+    }:
         config.addinivalue_line("markers", f"{mark}: benchmark cases of that device or operation")
 
 
@@ -191,6 +207,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             getattr(pytest.mark, case.device),
             getattr(pytest.mark, case.operation),
         ]
+        if state.options.preset_name in GROUPS:
+            marks.append(getattr(pytest.mark, state.options.preset_name))
         parameters.append(pytest.param(case, id=case.id, marks=marks))
     metafunc.parametrize("case", parameters)
 

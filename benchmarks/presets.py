@@ -4,7 +4,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.cases import ALL_THREADS, COST, OPERATIONS, TRANSFERS, Case, Problem, Worker
+from benchmarks.cases import (
+    ALL_THREADS,
+    COST,
+    OPERATIONS,
+    PRODUCTS,
+    TRANSFERS,
+    Case,
+    Problem,
+    Worker,
+)
 from implementations.interface import MLPSpec
 
 STEP = ("loss_and_grad", "train_step")
@@ -54,6 +63,11 @@ def width(units: int) -> Workload:
     return Workload(f"width{units}", MLPSpec((784, units, units, 10)), 60_000)
 
 
+def depth(layers: int) -> Workload:
+    """MNIST's inputs and outputs with so many hidden layers of 128."""
+    return Workload(f"depth{layers}", MLPSpec((784, *(128,) * layers, 10)), 60_000)
+
+
 @dataclass(frozen=True)
 class Line:
     """Several cases: a workload at some batch sizes, by some operations, in some dtypes."""
@@ -62,17 +76,39 @@ class Line:
     batch_sizes: tuple[int, ...]
     operations: tuple[str, ...]
     dtypes: tuple[str, ...] = ("float32",)
-    kind: str = "idiom"  # which implementations have it unless some are named; "all"
+    runs: tuple[str, ...] = ("idiom",)  # kinds or names of who has it, unless some are named
 
 
 BOTH = ("float32", "float64")
+WAYS = ("idiom", "differentiation", "peer")  # to get a gradient
+BEST = ("idiom", "variant", "peer")  # each idiom, its faster forms, and what stands against it
 HELLO = (
     Line(DIGITS, (32,), STEP, BOTH),
     Line(MNIST, (32,), ("train_step",)),
 )
 DIFFERENTIATION = tuple(
-    Line(cost(units), (8,), ("forward", "loss_and_grad"), ("float64",), "all")
+    Line(cost(units), (8,), ("forward", "loss_and_grad"), ("float64",), WAYS)
     for units in (2, 8, 32, 128, 512, 2048, 8192)
+)
+# Each idiom at its best, beside its matrix products alone and what people would use instead.
+PEERS = (
+    Line(DIGITS, (32,), ("train_step", PRODUCTS, "epoch"), runs=BEST),
+    Line(DIGITS, (8,), ("train_step",), ("float64",), ("scalar", "numba", "micrograd")),
+    *(
+        Line(workload, (batch_size,), ("train_step", PRODUCTS), runs=BEST)
+        for workload, batch_size in (
+            (MNIST, 128),
+            (width(512), 128),
+            (NEWSGROUPS, 512),
+            (WIDE, 1024),
+        )
+    ),
+)
+CURVES = ("idiom", "numpy_inplace")  # of whom the cost against the size is shown
+SCALING = (
+    Line(MNIST, tuple(4**i for i in range(9)), ("train_step",), runs=CURVES),
+    *(Line(width(2**i), (128,), ("train_step",), runs=CURVES) for i in range(4, 14)),
+    *(Line(depth(2**i), (128,), ("train_step",), runs=CURVES) for i in range(7)),
 )
 STANDARD = (
     Line(DIGITS, (32, 256), OPERATIONS, BOTH),
@@ -128,10 +164,13 @@ class Preset:
     tuned: tuple[str, ...] = ("train_step",)
 
 
+GROUPS = ("peers", "scaling")  # presets that `-m` asks for, too
 PRESETS = {
     "hello": Preset(HELLO, 1, (20, 30), 0.05, 0.1, intervals=False, ceilings=False, tuned=()),
     "differentiation": Preset(DIFFERENTIATION, 5, (360, 420), 0.1, 0.2, tuned=()),
     "standard": Preset(STANDARD, 5, (300, 480), 0.3),
+    "scaling": Preset(SCALING, 5, (900, 1200), 0.2, threads=("1", "all"), tuned=()),
+    "peers": Preset(PEERS, 5, (480, 600), 0.5, tuned=("train_step", PRODUCTS, "epoch")),
     "full": Preset(
         FULL, 10, (3600, 5400), 0.5, threads=("1", "all"), memory=True, tuned=OPERATIONS
     ),
@@ -172,7 +211,8 @@ def expand(
                 problem = Problem(line.workload.name, spec, batch_size, line.workload.examples)
                 setup = worker._replace(precision="ieee" if ieee else name)
                 for operation in line.operations:
-                    for transfer in TRANSFERS if worker.device != "cpu" else TRANSFERS[:1]:
+                    there = operation == PRODUCTS or worker.device == "cpu"
+                    for transfer in TRANSFERS[:1] if there else TRANSFERS:
                         case = Case(
                             problem,
                             operation,

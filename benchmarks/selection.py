@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmarks import coretypes, environment
-from benchmarks.cases import OPERATIONS, Case, Worker
+from benchmarks.cases import OPERATIONS, PRODUCTS, Case, Worker
 from benchmarks.options import Options
-from benchmarks.presets import expand
+from benchmarks.presets import Line, expand
 from benchmarks.probes import Probe, probe
 from implementations import registry
 
@@ -46,15 +46,18 @@ def select(options: Options) -> Selection:
         if device not in ("cpu", "cuda"):
             found.notes.append(f"device {device!r} is untested; it is passed on by its name")
     for label, probed in found.probes.items():
-        # What is named runs everything; of the table each runs the lines of its kind.
-        kinds = ("all", "idiom" if options.named else registry.TABLE[label].kind)
-        lines = [line for line in options.lines if line.kind in kinds]
+        lines = _lines(options, label)
+        entry = registry.TABLE.get(label)
+        at_home = wanted[0] if entry is None or entry.cpu else "cuda"
+        if at_home not in wanted or (at_home == "cuda" and not gpu and not options.named):
+            found.notes.append(f"{label}: {NO_GPU}")
+            continue
         if probed.reason:  # of the table: one that was named is refused above
             dtypes = probed.dtypes or registry.TABLE[label].dtypes
             cases = [
                 case
                 for threads in options.threads
-                for case in expand(lines, Worker(label, wanted[0], threads), dtypes, options.dtypes)
+                for case in expand(lines, Worker(label, at_home, threads), dtypes, options.dtypes)
             ]
             found.cases += cases
             found.excluded |= {case.id: ("unavailable", probed.reason) for case in cases}
@@ -75,7 +78,6 @@ def select(options: Options) -> Selection:
             if lacking:
                 found.excluded |= {case.id: ("unavailable", lacking) for case in cases}
                 found.notes.append(f"{label}: {lacking}")
-            entry = registry.TABLE.get(label)
             if device == "cpu" and entry is not None and entry.openblas:
                 found.cases += _tuned(cases, options, found.notes)
     workloads = list(dict.fromkeys(line.workload.name for line in options.lines))
@@ -85,7 +87,7 @@ def select(options: Options) -> Selection:
         problem = case.problem
         return (
             workloads.index(problem.workload),
-            OPERATIONS.index(case.operation),
+            (*OPERATIONS, PRODUCTS).index(case.operation),
             problem.batch_size,
             problem.spec.dtype,
             case.precision,
@@ -101,6 +103,19 @@ def select(options: Options) -> Selection:
             f"nothing to run: {', '.join(found.probes)} have none of the dtypes asked for"
         )
     return found
+
+
+def _lines(options: Options, label: str) -> list[Line]:
+    """What is named runs everything; of the table each runs its lines, as far as it can."""
+    entry = registry.TABLE.get(label)
+    if entry is None:
+        return list(options.lines)
+    lines = [
+        line for line in options.lines if options.named or {label, entry.kind} & set(line.runs)
+    ]
+    if entry.whole:
+        return lines
+    return [line for line in lines if not {"forward", "loss_and_grad"} & set(line.operations)]
 
 
 def _tuned(cases: list[Case], options: Options, notes: list[str]) -> list[Case]:

@@ -26,7 +26,7 @@ from implementations.interface import (
 CONVERSIONS = "DTYPES devices params_from_numpy batch_from_numpy to_numpy synchronize".split()
 OPTIONAL = (
     "ACCURACY accuracy PASSES_PER_PARAMETER compilations describe events peak_memory precision "
-    "products"
+    "products epoch"
 ).split()
 MODEL = "forward loss loss_and_grad init_state train_step".split()
 

@@ -222,8 +222,10 @@ class Implementation(Protocol):
     itself as a dict of strings; `precision(name)`, a context manager under which products are
     computed in "tf32" or "bfloat16"; `events(device)`, a pair of functions (start, stop)
     around device work, where stop() returns a function that gives the nanoseconds between them
-    once the device is synchronised; `products(kinds, pairs)`, the framework's matrix products
-    alone ("nn" A B, "tn" A^T B, "nt" A B^T), by which a run measures what they could take;
+    once the device is synchronised; `products(kinds, pairs, out=None)`, the framework's matrix
+    products alone ("nn" A B, "tn" A^T B, "nt" A B^T), into the arrays `out` where it can, by which
+    a run measures the least that a step could take; `epoch(spec, params, state, batches,
+    learning_rate)`, a step on each of some placed batches (params, state and the last loss);
     `compilations()`, how many functions have been compiled so far and in how many nanoseconds;
     `peak_memory(device)`, the most bytes that were taken on a GPU; `take(X, y, chosen)`, a
     batch of some examples of a placed one, by an int64 NumPy array of their indices; and

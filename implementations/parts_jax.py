@@ -124,10 +124,19 @@ def update(spec: MLPSpec, params: Any, grads: Any, state: Any, learning_rate: fl
 
 
 @partial(jax.jit, static_argnums=0)
-def products(kinds: tuple[str, ...], pairs: list[tuple[Array, Array]]) -> list[Array]:
-    """Matrix products and nothing else, for measuring them: "nn" A B, "tn" A^T B, "nt" A B^T."""
+def _products(kinds: tuple[str, ...], pairs: list[tuple[Array, Array]]) -> list[Array]:
     done = {"nn": lambda A, B: A @ B, "tn": lambda A, B: A.T @ B, "nt": lambda A, B: A @ B.T}
     return [done[kind](A, B) for kind, (A, B) in zip(kinds, pairs, strict=True)]
+
+
+def products(
+    kinds: tuple[str, ...], pairs: list[tuple[Array, Array]], out: Any = None
+) -> list[Array]:
+    """Matrix products and nothing else, for measuring them: "nn" A B, "tn" A^T B, "nt" A B^T.
+
+    `out` says nothing here: where a result goes is XLA's affair.
+    """
+    return _products(kinds, pairs)
 
 
 COMPILED = {"count": 0, "ns": 0}

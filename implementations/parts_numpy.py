@@ -205,10 +205,15 @@ OPTIMIZERS: dict[str, tuple[Callable[..., None], int]] = {
 }
 
 
-def products(kinds: tuple[str, ...], pairs: list[tuple[Array, Array]]) -> list[Array]:
+def products(
+    kinds: tuple[str, ...], pairs: list[tuple[Array, Array]], out: list[Array] | None = None
+) -> list[Array]:
     """Matrix products and nothing else, for measuring them: "nn" A B, "tn" A^T B, "nt" A B^T."""
-    done = {"nn": lambda A, B: A @ B, "tn": lambda A, B: A.T @ B, "nt": lambda A, B: A @ B.T}
-    return [done[kind](A, B) for kind, (A, B) in zip(kinds, pairs, strict=True)]
+    places = out or [None] * len(pairs)
+    return [
+        np.matmul(A.T if kind == "tn" else A, B.T if kind == "nt" else B, out=C)
+        for kind, (A, B), C in zip(kinds, pairs, places, strict=True)
+    ]
 
 
 def init_state(spec: MLPSpec, params: Any) -> tuple[int, Any]:

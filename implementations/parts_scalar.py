@@ -232,7 +232,7 @@ OPTIMIZERS: dict[str, tuple[Callable[..., None], int]] = {
 }
 
 
-def products(kinds: tuple[str, ...], pairs: list[tuple[Any, Any]]) -> list[Any]:
+def products(kinds: tuple[str, ...], pairs: list[tuple[Any, Any]], out: Any = None) -> list[Any]:
     """Matrix products and nothing else, for measuring them: "nn" A B, "tn" A^T B, "nt" A B^T."""
     found = []
     for kind, (A, B) in zip(kinds, pairs, strict=True):

@@ -137,10 +137,15 @@ def owning(optimizer: Any, tensors: list[Tensor]) -> Any:
     return moved
 
 
-def products(kinds: tuple[str, ...], pairs: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
+def products(
+    kinds: tuple[str, ...], pairs: list[tuple[Tensor, Tensor]], out: list[Tensor] | None = None
+) -> list[Tensor]:
     """Matrix products and nothing else, for measuring them: "nn" A B, "tn" A^T B, "nt" A B^T."""
-    done = {"nn": lambda A, B: A @ B, "tn": lambda A, B: A.T @ B, "nt": lambda A, B: A @ B.T}
-    return [done[kind](A, B) for kind, (A, B) in zip(kinds, pairs, strict=True)]
+    places: Any = out or [None] * len(pairs)
+    return [
+        torch.mm(A.T if kind == "tn" else A, B.T if kind == "nt" else B, out=C)
+        for kind, (A, B), C in zip(kinds, pairs, places, strict=True)
+    ]
 
 
 def compilations() -> tuple[int, int]:

@@ -28,10 +28,14 @@ class Entry:
         extra: the extra of this project that installs it, or None.
         gpu: whether the framework can use a CUDA device.
         dtypes: the module's DTYPES, for its rows where it cannot be loaded.
-        kind: "idiom" (the four that are compared everywhere), "differentiation" (another way to
-            get the gradient) or "high_level" (a framework's own layers and optimisers).
-        base: the idiom whose arrays and tables it uses, or None.
-        openblas: whether its matrix products are those of NumPy's OpenBLAS.
+        kind: "idiom" (the four that are compared everywhere), "variant" (an idiom in a faster
+            form, or in another place), "differentiation" (another way to get the gradient) or
+            "peer" (what people would use instead of an idiom).
+        base: the idiom of which it is a variant or a peer, or whose arrays it uses; or None.
+        openblas: whether its matrix products are those of OpenBLAS.
+        cpu: whether it runs on a CPU.
+        whole: whether it keeps the whole contract; if not, it has a training step and no gradient.
+        compiles: whether a function's first call compiles, so that many of them take minutes.
     """
 
     module: str
@@ -44,9 +48,12 @@ class Entry:
     kind: str = "idiom"
     base: str | None = None
     openblas: bool = False
+    cpu: bool = True
+    whole: bool = True
+    compiles: bool = False
 
 
-KINDS = ("idiom", "differentiation", "high_level")
+KINDS = ("idiom", "variant", "differentiation", "peer")
 TABLE = {
     "scalar": Entry("implementations.mlp_scalar", "looped scalar Python", dtypes=("float64",)),
     "numpy": Entry(
@@ -56,7 +63,53 @@ TABLE = {
         "implementations.mlp_torch", "torch operations, autograd", "torch", "torch", "torch", True
     ),
     "jax": Entry(
-        "implementations.mlp_jax", "jax.jit, jax.value_and_grad", "jax", "jax", "jax", True
+        "implementations.mlp_jax",
+        "jax.jit, jax.value_and_grad",
+        "jax",
+        "jax",
+        "jax",
+        True,
+        compiles=True,
+    ),
+    "numpy_inplace": Entry(
+        "implementations.mlp_numpy_inplace",
+        "NumPy and BLAS in place, backpropagation by hand",
+        kind="variant",
+        base="numpy",
+        openblas=True,
+    ),
+    "torch_compile": Entry(
+        "implementations.mlp_torch_compile",
+        "torch.compile of the whole step",
+        "torch",
+        "torch",
+        "torch",
+        True,
+        kind="variant",
+        base="torch",
+        compiles=True,
+    ),
+    "numba": Entry(
+        "implementations.mlp_numba",
+        "looped Python, compiled by Numba",
+        "numba",
+        "numba",
+        "numba",
+        dtypes=("float64",),
+        kind="variant",
+        base="scalar",
+        compiles=True,
+    ),
+    "cupy": Entry(
+        "implementations.mlp_cupy",
+        "the NumPy source on a GPU by CuPy",
+        "cupy",
+        "cupy-cuda13x",
+        "cupy",
+        True,
+        kind="variant",
+        base="numpy",
+        cpu=False,
     ),
     "graph": Entry(
         "implementations.mlp_graph",
@@ -78,6 +131,23 @@ TABLE = {
         kind="differentiation",
         base="numpy",
     ),
+    "micrograd": Entry(
+        "implementations.mlp_micrograd",
+        "scalar autograd objects, micrograd's way",
+        dtypes=("float64",),
+        kind="peer",
+        base="scalar",
+    ),
+    "sklearn": Entry(
+        "implementations.mlp_sklearn",
+        "scikit-learn's MLP, partial_fit",
+        "sklearn",
+        "scikit-learn",
+        None,
+        kind="peer",
+        base="numpy",
+        whole=False,
+    ),
     "torch_nn": Entry(
         "implementations.mlp_torch_nn",
         "nn.Sequential, nn.Linear, torch.optim",
@@ -85,7 +155,7 @@ TABLE = {
         "torch",
         "torch",
         True,
-        kind="high_level",
+        kind="peer",
         base="torch",
     ),
     "flax": Entry(
@@ -95,8 +165,9 @@ TABLE = {
         "flax",
         "peers",
         True,
-        kind="high_level",
+        kind="peer",
         base="jax",
+        compiles=True,
     ),
 }
 

@@ -14,7 +14,7 @@ BOTH = ("float32", "float64")
 
 def rows(preset: str, device: str = "cpu") -> dict[str, list[Case]]:
     """The rows of each implementation, those that use a device only on it."""
-    lines = [line for line in PRESETS[preset].lines if line.kind == "idiom"]
+    lines = [line for line in PRESETS[preset].lines if line.runs == ("idiom",)]
     found = {name: expand(lines, Worker(name, device), BOTH) for name in ("numpy", "torch", "jax")}
     return found | {"scalar": expand(lines, Worker("scalar", device), ("float64",))}
 
@@ -63,7 +63,7 @@ def test_differentiation_has_a_series_of_networks_for_every_way() -> None:
     found = expand(lines, Worker("dual"), ("float64",))
     sizes = sorted({case.problem.spec.parameters for case in found})
 
-    assert {"all"} == {line.kind for line in lines}
+    assert {("idiom", "differentiation", "peer")} == {line.runs for line in lines}
     assert (30, 106_500, 7) == (sizes[0], sizes[-1], len(sizes))
     assert {"forward", "loss_and_grad"} == {case.operation for case in found}
     assert {f"cost of differentiation, {n} parameters" for n in sizes} == {c.group for c in found}
