@@ -32,6 +32,7 @@ def machine() -> dict[str, str]:
         "cores_in_machine": str(os.cpu_count() or UNKNOWN),
         "cpu_quota": cpu_quota(),
         "cpu_flags": cpu_flags(),
+        "cpu_caches": cpu_caches(),
         "governor": _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "load": _load(),
         "memory_gib": _memory_gib(),
@@ -75,6 +76,16 @@ def cpu_flags() -> str:
             have = set(line.split(":", 1)[1].split())
             return " ".join(flag for flag in wanted if flag in have) or "none of interest"
     return UNKNOWN
+
+
+def cpu_caches() -> str:
+    """Size of each data cache as one core sees it, for example "L1 32K, L2 512K, L3 32768K"."""
+    found = {}
+    for entry in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        kind, level, size = (_text(str(entry / name)) for name in ("type", "level", "size"))
+        if kind in ("Data", "Unified") and level.isdigit() and size[:-1].isdigit():
+            found[f"L{level}"] = size
+    return ", ".join(f"{level} {size}" for level, size in found.items()) or UNKNOWN
 
 
 def gpu_throttling() -> str:

@@ -60,6 +60,18 @@ def ratio(first: Sequence[float], second: Sequence[float]) -> Ratio:
     return Ratio(value, math.exp(a - b - half), math.exp(a - b + half))
 
 
+def paired(first: Sequence[float], second: Sequence[float]) -> Ratio:
+    """The same where both were measured in the same processes: Student's t over their ratios.
+
+    What a process has of its own (addresses, neighbours) is in both, and cancels.
+    """
+    if len(first) != len(second):
+        return ratio(first, second)
+    quotients = [a / b for a, b in zip(first, second, strict=True)]
+    value = math.exp(_log_mean(quotients)[0])
+    return Ratio(value, *interval(quotients))
+
+
 def _log_mean(medians: Sequence[float]) -> tuple[float, float]:
     """Mean of the logs and its standard error (0 for a single one)."""
     logs = [math.log(median) for median in medians]

@@ -167,15 +167,16 @@ def make(
     processes: int,
     seconds: float,
     block_seconds: float,
+    case_seconds: float = PROCESS_LIMIT_SECONDS,
 ) -> Plan:
-    """The plan for some cases; those predicted above the limit are excluded as skipped."""
+    """The plan for some cases; those predicted above `case_seconds` are excluded as skipped."""
     plan = Plan(list(cases), dict(excluded))
     for case in plan.running:
         predicted = pilots[case.implementation, case.device].wanted(case)
-        if predicted > PROCESS_LIMIT_SECONDS:
+        if predicted > case_seconds:
             plan.excluded[case.id] = (
                 "skipped",
-                f"predicted {predicted:.0f} s a process (limit {PROCESS_LIMIT_SECONDS:.0f} s)",
+                f"predicted {predicted:.0f} s a process (limit {case_seconds:.0f} s)",
             )
     running = plan.running
 

@@ -61,7 +61,12 @@ def probe(
             )
         labels[label] = name
 
-    with tempfile.TemporaryDirectory(prefix="samegrad-") as scratch, ThreadPoolExecutor() as pool:
+    # More than there are cores would make each other's pilots tell nothing.
+    workers = max(2, environment.cores())
+    with (
+        tempfile.TemporaryDirectory(prefix="samegrad-") as scratch,
+        ThreadPoolExecutor(workers) as pool,
+    ):
 
         def ask(label: str) -> Probe:
             name = labels[label]
@@ -134,9 +139,18 @@ def records(probes: Mapping[str, Probe]) -> Iterator[dict[str, Any]]:
                 "device": device,
                 "status": "unavailable" if probed.reason else "ok",
                 "reason": probed.reason,
+                **family(probed.name),
                 **{k: v for k, v in probed.record.items() if k not in ("facts", "status")},
                 "facts": probed.record.get("facts", {}).get(device, {}),
             }
+
+
+def family(name: str) -> dict[str, str]:
+    """What kind of implementation it is, and of which idiom; nothing of somebody's file."""
+    entry = registry.TABLE.get(name)
+    if entry is None:
+        return {}
+    return {"kind": entry.kind, **({"base": entry.base} if entry.base else {})}
 
 
 def unasked(cases: Iterable[Case], probes: Mapping[str, Probe]) -> set[Worker]:

@@ -142,6 +142,8 @@ RECORDS: dict[str, dict[str, Field]] = {
         "facts": _maybe(_object, "what it says of itself"),
         "files": _maybe(_object, "path -> SHA-256 (12 digits) of its sources", 2),
         "source_sha256": _maybe(_text, "hash of all of these"),
+        "kind": _maybe(_text, "idiom, variant, peer or differentiation"),
+        "base": _maybe(_text, "of which idiom it is a variant or a peer"),
     },
     "source": {
         "path": Field(_text, "relative to the project, or a file's name", 2),

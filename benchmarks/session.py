@@ -82,7 +82,15 @@ def measure(state: State, chosen: list[Case], directory: Path, command: str) -> 
     limit = preset.seconds[any(case.device == "cuda" for case in chosen)]
     seconds = limit - (time.monotonic() - state.began) - min(REPORT_SECONDS, limit / 4)
     excluded = {c.id: selected.excluded[c.id] for c in chosen if c.id in selected.excluded}
-    made = plan.make(chosen, pilots, excluded, preset.processes, seconds, preset.block_seconds)
+    made = plan.make(
+        chosen,
+        pilots,
+        excluded,
+        preset.processes,
+        seconds,
+        preset.block_seconds,
+        preset.case_seconds,
+    )
     say(
         f"samegrad: {len(made.running)} of {len(made.cases)} rows run, processes per "
         f"implementation: {made.processes}, predicted {made.seconds:.0f} s of {seconds:.0f} s, "

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from implementations.initial import check_batch, check_masks, check_params
@@ -24,7 +23,7 @@ from implementations.interface import (
     refuse_forward_only,
     require_masks,
 )
-from implementations.parts_jax import ACTIVATIONS, LOSSES, update
+from implementations.parts_jax import ACTIVATIONS, LARGE_STEP, LOSSES, scan, update
 from implementations.parts_jax import compilations as compilations
 from implementations.parts_jax import describe as describe
 from implementations.parts_jax import init_state as init_state  # a part of the contract
@@ -34,10 +33,6 @@ from implementations.parts_jax import products as products
 from implementations.parts_jax import take as take
 
 DTYPES: tuple[str, ...] = ("float32", "float64")
-# Parameters times examples from which a step is no longer a part of a loop. On 2 cores the loop
-# takes 0.52 of the calls at 77,000 (64-32-10, batch 32), 0.86 at 3.5 million (784-128-64-10, batch
-# 32) and 1.12 at 14 million (batch 128).
-LARGE_STEP = 5_000_000
 # Without it JAX turns every float64 into float32 and says nothing.
 jax.config.update("jax_enable_x64", True)
 # "float32" means IEEE float32: recent GPUs would otherwise multiply in TF32.
@@ -148,25 +143,10 @@ def epoch(
     if len(batches[0][0]) * spec.parameters > LARGE_STEP:
         alike = []
     if alike:
-        params, state, value = scan(spec, params, state, alike, learning_rate)
+        params, state, value = scan(train_step, spec, params, state, alike, learning_rate)
     for X, y in batches[len(alike) :]:
         params, state, value = train_step(spec, params, state, X, y, learning_rate)
     return params, state, value
-
-
-@partial(jax.jit, static_argnums=0, donate_argnums=(1, 2))
-def scan(
-    spec: MLPSpec, params: Params, state: Tree, batches: Any, learning_rate: float
-) -> tuple[Params, Tree, Array]:
-    """The same for batches of one size, as one program."""
-
-    def step(carried: Any, batch: Any) -> Any:
-        params, state, value = train_step(spec, *carried, *batch, learning_rate)
-        return (params, state), value
-
-    stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *batches)
-    (params, state), values = jax.lax.scan(step, (params, state), stacked)
-    return params, state, values[-1]
 
 
 def penalty(spec: MLPSpec, params: Params) -> Array:

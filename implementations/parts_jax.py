@@ -139,6 +139,27 @@ def products(
     return _products(kinds, pairs)
 
 
+# Parameters times examples from which a step is no longer a part of a loop. On 2 cores the loop
+# takes 0.52 of the calls at 77,000 (64-32-10, batch 32), 0.86 at 3.5 million (784-128-64-10, batch
+# 32) and 1.12 at 14 million (batch 128).
+LARGE_STEP = 5_000_000
+
+
+@partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
+def scan(
+    train_step: Any, spec: MLPSpec, params: Any, state: Any, batches: Any, learning_rate: float
+) -> Any:
+    """Params, state and last loss after a step on each of some batches of one size: one program."""
+
+    def step(carried: Any, batch: Any) -> Any:
+        params, state, value = train_step(spec, *carried, *batch, learning_rate)
+        return (params, state), value
+
+    stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *batches)
+    (params, state), values = jax.lax.scan(step, (params, state), stacked)
+    return params, state, values[-1]
+
+
 COMPILED = {"count": 0, "ns": 0}
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from benchmarks.journal import Journal
 from benchmarks.schema import OK
-from reports import learning, listing, sections
+from reports import learning, listing, peers, scaling, sections
 from reports.listing import Listing
 
 INCLUDES = (
@@ -38,8 +38,11 @@ INCLUDES = (
     "First call: the first process compiles, later ones load from the run's own cache. Transfers "
     "are a batch to the device and the result back, through the interface and its checks.",
 )
+PEERS = "Each idiom at its best"
 FIGURES = {  # chapter -> its figures
     "Speed": ("time_per_step", "batch_size", "width", "profile", "over_looped_python", "gflops"),
+    PEERS: ("peers",),
+    "How the cost grows": ("scaling",),
     "GPU against CPU": ("gpu_over_cpu",),
     "Cost of differentiation": ("cost_of_differentiation",),
     "Learning": ("time_to_target", "learning_curves", "spread_over_seeds", "one_loss_curve"),
@@ -120,6 +123,8 @@ def chapters(
 
     found = [
         chapter("Speed", _speed(rows, ok, overview, many)),
+        _best(rows, journals, chapter(PEERS)),
+        _growth(rows, journals, chapter("How the cost grows")),
         chapter(
             "GPU against CPU",
             [Table("Times faster than the CPU", "", sections.gpu(rows))],
@@ -180,6 +185,32 @@ def _speed(rows: pd.DataFrame, ok: pd.DataFrame, overview: pd.DataFrame, many: b
             tuple(range(len(ok))),
         ),
     ]
+
+
+def _best(rows: pd.DataFrame, journals: Sequence[Journal], empty: Chapter) -> Chapter:
+    found = [
+        Table("Floors and peers", peers.TEXT, peers.table(rows, journals)),
+        Table(
+            "What a variant gains and costs",
+            "Lines of code, those of its idiom in brackets; times over all networks of this run.",
+            peers.variants(rows, journals),
+        ),
+    ]
+    return replace(empty, tables=tuple(table for table in found if len(table.frame)))
+
+
+def _growth(rows: pd.DataFrame, journals: Sequence[Journal], empty: Chapter) -> Chapter:
+    if "scaling" not in empty.figures:
+        return empty
+    found = [
+        Table("Exponents and bends", scaling.TEXT, scaling.table(rows, journals)),
+        Table(
+            "All cores over one thread",
+            "How many times faster, and at which size.",
+            scaling.threads_table(rows),
+        ),
+    ]
+    return replace(empty, tables=tuple(table for table in found if len(table.frame)))
 
 
 def _limit(journals: Sequence[Journal], ok: pd.DataFrame, many: bool) -> list[Table]:

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter
 
 from benchmarks.journal import Journal
 from benchmarks.schema import OK
-from reports import explanation, learning, listing, tables
+from reports import explanation, learning, listing, peers, scaling, tables
 from reports.style import (
     LINES,
     STYLE,
@@ -38,6 +38,8 @@ def all_figures(rows: pd.DataFrame, journals: Sequence[Journal]) -> dict[str, tu
             "width": sweep(rows, "width"),
             "profile": explanation.profile(rows),
             "over_looped_python": speed_up(rows),
+            "peers": peers.figure(rows, journals),
+            "scaling": scaling.figure(rows, journals),
             "gpu_over_cpu": gpu(rows),
             "cost_of_differentiation": cost_of_differentiation(rows),
             "roofline": explanation.roofline(rows, journals),

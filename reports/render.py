@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmarks.journal import Journal
 from reports import content, figures, history, page, saving
-from reports.chapters import Table
+from reports.chapters import PEERS, Table
 from reports.loading import NoParquetError, load
 
 
@@ -61,7 +61,11 @@ def _parquet_library() -> None:
 
 def summary(journals: Sequence[Journal], made: content.Content) -> list[str]:
     """The table that a terminal shows, and how many rows have no number."""
-    lines = ["", "Time per call:", terminal(made.overview), "", made.counts, *made.summary]
+    lines = ["", "Time per call:", terminal(made.overview), ""]
+    for chapter in made.chapters:
+        if chapter.heading == PEERS and chapter.tables:
+            lines += [f"{chapter.tables[0].title}:", terminal(chapter.tables[0].frame), ""]
+    lines += [made.counts, *made.summary]
     if not all(journal.complete for journal in journals):
         lines.append("PARTIAL: a run did not come to its end; what was measured is in the report.")
     return lines

@@ -17,6 +17,22 @@ from reports import tables
 # common colour deficiency.
 OKABE_ITO = ["#E69F00", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000"]
 PALETTE = [*OKABE_ITO, "#882255", "#999999"]
+OTHERS = ["#CC79A7", "#000000", "#882255", "#999999", "#117733"]  # no idiom's family
+# An idiom, its variants and its peers share a hue of the palette and differ in lightness.
+KNOWN = {
+    "scalar": "#E69F00",
+    "numba": "#8A6100",
+    "micrograd": "#C9B458",
+    "numpy": "#0072B2",
+    "numpy_inplace": "#00365C",
+    "cupy": "#332288",
+    "sklearn": "#56B4E9",
+    "torch": "#D55E00",
+    "torch_compile": "#7A2E00",
+    "torch_nn": "#F2946B",
+    "jax": "#009E73",
+    "flax": "#66C2A5",
+}
 STYLE = {
     "figure.facecolor": "white",
     "axes.spines.top": False,
@@ -37,8 +53,8 @@ LINES = ["-", "--", ":", "-."]
 
 def colours(rows: pd.DataFrame) -> dict[str, str]:
     """The same colour for an implementation in every figure."""
-    names = dict.fromkeys([*tables.IDIOMS, *rows.implementation])
-    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
+    others = [name for name in dict.fromkeys(rows.implementation) if name not in KNOWN]
+    return KNOWN | {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(others)}
 
 
 def text(value: Any) -> str:

@@ -20,6 +20,9 @@ from benchmarks.schema import OK, Record
 
 WIDE = 0.03  # half an interval; a wider one is marked
 IDIOMS = ["scalar", "numpy", "torch", "jax"]
+ORDER = (  # an idiom, its variants, its peers
+    "scalar numba micrograd numpy numpy_inplace cupy sklearn torch torch_compile torch_nn jax flax"
+).split()
 PARTS = {  # of a call's time
     "products_seconds": "matrix products",
     "dispatch_seconds": "dispatch and Python",
@@ -322,8 +325,8 @@ def by_idiom(names: Iterable[str]) -> list[str]:
     found = list(dict.fromkeys(names))
 
     def place(name: str) -> int:
-        base = name.split("+")[0]  # a variant stands beside what it varies
-        return IDIOMS.index(base) if base in IDIOMS else len(IDIOMS)
+        base = name.split("+")[0]  # told which kernel to use, it stands beside itself
+        return ORDER.index(base) if base in ORDER else len(ORDER)
 
     return sorted(found, key=place)
 

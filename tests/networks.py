@@ -14,21 +14,36 @@ def problem(spec: MLPSpec, batch_size: int, seed: int = 0) -> tuple[Any, Any, An
 
 
 def every_implementation(kind: str = "all") -> list[Any]:
-    """pytest parameters (name, device); one that is not installed is skipped with its reason."""
+    """pytest parameters (name, device); one that is not installed is skipped with its reason.
+
+    What has no more than a training step is left out: tests/test_peers.py looks at it.
+    """
     parameters = []
     for name in names(kind):
+        entry = registry.TABLE[name]
+        if not entry.whole:
+            continue
         missing = registry.why_not_installed(name)
         marks = [pytest.mark.skip(reason=missing)] if missing else []
-        parameters.append(pytest.param(name, "cpu", marks=marks, id=name))
-        if registry.TABLE[name].gpu:
+        if entry.cpu:
+            parameters.append(pytest.param(name, "cpu", marks=marks, id=name))
+        if entry.gpu:
             marks = [*marks, pytest.mark.gpu]
             parameters.append(pytest.param(name, "cuda", marks=marks, id=f"{name}-cuda"))
     return parameters
 
 
 def loaded(name: str, device: str, spec: MLPSpec | None = None) -> Any:
-    """The implementation, or a skip with the reason why it cannot do this here."""
+    """The implementation, or a skip with the reason why it cannot do this here.
+
+    torch.compile takes seconds for each function: its functions run as they are written, except
+    in tests/test_compiled.py.
+    """
     implementation = load(name)
+    if name == "torch_compile":
+        import torch
+
+        torch.compiler.set_stance("force_eager")
     if device not in implementation.devices():
         pytest.skip(f"{name} has no device {device!r} on this machine")
     if spec is not None and spec.dtype not in implementation.DTYPES:

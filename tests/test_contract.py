@@ -17,19 +17,26 @@ SPEC = MLPSpec((4, 5, 3), dtype="float64")
 def typed() -> list[Implementation]:
     """mypy holds each module against the protocol here; nothing calls this."""
     from implementations import (
+        mlp_cupy,
         mlp_dual,
         mlp_flax,
         mlp_graph,
         mlp_jax,
+        mlp_micrograd,
+        mlp_numba,
         mlp_numerical,
         mlp_numpy,
+        mlp_numpy_inplace,
         mlp_scalar,
+        mlp_sklearn,
         mlp_torch,
+        mlp_torch_compile,
         mlp_torch_nn,
     )
 
     modules: list[Implementation] = [mlp_scalar, mlp_numpy, mlp_torch, mlp_jax]
-    modules += [mlp_graph, mlp_dual, mlp_numerical, mlp_torch_nn, mlp_flax]
+    modules += [mlp_graph, mlp_dual, mlp_numerical, mlp_torch_nn, mlp_flax, mlp_micrograd]
+    modules += [mlp_numpy_inplace, mlp_torch_compile, mlp_numba, mlp_cupy, mlp_sklearn]
     return modules
 
 
@@ -146,10 +153,18 @@ def masked(dtype: str = "float64") -> Any:
     return problems.draw(MLPSpec((4, 5, 6, 3), dtype=dtype, dropout=0.5), 4)
 
 
-@pytest.mark.parametrize("name", ["scalar", "numpy", "torch", "jax", "graph", "dual", "numerical"])
+@pytest.mark.parametrize(
+    "name",
+    (
+        "scalar numpy torch jax graph dual numerical numpy_inplace torch_compile numba micrograd"
+    ).split(),
+)
 def test_training_and_evaluation_are_told_apart(name: str) -> None:
     """With masks units are dropped, without them none is; a step without masks is refused."""
     p = masked()
+    missing = registry.why_not_installed(name)
+    if missing:
+        pytest.skip(missing)
     implementation = loaded(name, "cpu")
     placed = implementation.params_from_numpy(p.spec, p.params, "cpu")
     X, y = implementation.batch_from_numpy(p.spec, p.X, p.y, "cpu")
@@ -259,11 +274,13 @@ def test_spec_is_frozen_and_hashable() -> None:
 
 
 def test_names_lists_what_loads() -> None:
-    """Four implementations, in the order of the report."""
+    """Four idioms and what varies them, differentiates them or competes with them."""
     assert ("scalar", "numpy", "torch", "jax") == names()
-    ways = ("graph", "dual", "numerical", "torch_nn", "flax")
-    assert (*names(), *ways) == names("all")
-    assert (ways[:3], ways[3:]) == (names("differentiation"), names("high_level"))
+    assert ("numpy_inplace", "torch_compile", "numba", "cupy") == names("variant")
+    assert ("graph", "dual", "numerical") == names("differentiation")
+    assert ("micrograd", "sklearn", "torch_nn", "flax") == names("peer")
+    kinds = ("idiom", "variant", "differentiation", "peer")
+    assert sum(map(names, kinds), ()) == names("all")
     with pytest.raises(ValueError, match="kind 'fast' is not known; accepted: idiom"):
         names("fast")
     assert load("numpy") is load("numpy")

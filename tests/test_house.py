@@ -15,7 +15,13 @@ CLOCKS = {f"benchmarks/{name}.py" for name in ("timer", "worker", "selftest", "c
 STDLIB_ONLY = {"implementations/isolation.py"}
 # Who differentiates whose loss has to import the framework of that loss, when it is asked to.
 USERS_FRAMEWORK = {"implementations/gradient_check.py"}
-LIBRARIES = {"torch": {"torch"}, "jax": {"jax", "optax"}, "flax": {"jax", "optax", "flax"}}
+LIBRARIES = {
+    "torch": {"torch"},
+    "jax": {"jax", "optax"},
+    "flax": {"jax", "optax", "flax"},
+    "numba": {"numba"},
+    "cupy": {"cupy"},
+}
 SOURCES = sorted(
     path.relative_to(ROOT).as_posix()
     for folder in ("implementations", "benchmarks", "reports")
@@ -46,7 +52,7 @@ def test_imports_keep_to_the_house(source: str) -> None:
     package, stem = source.split("/")[0], Path(source).stem
     used, whole = tops(source), imported(source)
     own = re.match(r"(mlp|parts)_(\w+)", stem)
-    frameworks = used & {"torch", "jax", "optax", "flax"}
+    frameworks = used & set().union(*LIBRARIES.values())
     networks = {
         name.split(".")[1] for name in whole if re.match(r"implementations\.(mlp|parts)_", name)
     }
@@ -127,7 +133,7 @@ def test_every_equation_has_its_tag_in_every_network() -> None:
         )
         for tag in ("F1", "F2", "F3", "L1", "L2", "U1"):
             assert re.search(rf"# .*{tag}", text), (name, tag)
-        if name in ("scalar", "numpy"):
+        if name in ("scalar", "numpy", "numpy_inplace", "numba"):
             for tag in ("B1", "B2", "B3", "B4", "U2", "U3", "U4", "U5", "U6", "U7"):
                 assert re.search(rf"# .*{tag}", text), (name, tag)
         else:

@@ -46,7 +46,10 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.parametrize("name", [n for n in registry.names("all") if n not in ("jax", "flax")])
+@pytest.mark.parametrize(
+    "name",
+    [n for n, entry in registry.TABLE.items() if entry.whole and entry.cpu and not entry.compiles],
+)
 def test_own_implementation_agrees_with_exact_results(name: str) -> None:
     """Every tensor of every problem, with its error in ulp."""
     missing = registry.why_not_installed(name)
@@ -62,7 +65,7 @@ def test_own_implementation_agrees_with_exact_results(name: str) -> None:
     assert exact and 0 < max(t.ulps or 0 for t in exact) < 100
 
 
-@pytest.mark.parametrize("name", ["jax", "flax"])
+@pytest.mark.parametrize("name", ["jax", "flax", "numba"])
 def test_compiled_implementation_agrees_with_exact_results(name: str) -> None:
     """A few of the problems: each is compiled anew."""
     missing = registry.why_not_installed(name)

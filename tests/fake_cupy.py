@@ -1,0 +1,80 @@
+"""A stand-in for CuPy: NumPy's functions on arrays that refuse to meet NumPy's own.
+
+What a GPU computes it cannot show; that every array of the network is placed, stays there and is
+fetched, it can.
+"""
+
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+
+class DeviceArray(np.ndarray):
+    """An array that pretends to live on a GPU: it computes with its like and with numbers only."""
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """The ufunc on the arrays inside, if all of them are on the device."""
+        for given in inputs:
+            if type(given) is np.ndarray:
+                raise TypeError("Unsupported type <class 'numpy.ndarray'>")
+        compute = getattr(ufunc, method)
+        out = options.pop("out", None)
+        if out is not None:
+            compute(*map(_inside, inputs), out=tuple(map(_inside, out)), **options)
+            return out[0]
+        return _outside(compute(*map(_inside, inputs), **options))
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        """As CuPy: NumPy does not get at it by itself."""
+        raise TypeError("Implicit conversion to a NumPy array is not allowed; use .get()")
+
+
+def _inside(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return type(value)(map(_inside, value))
+    return np.ndarray.view(value, np.ndarray) if isinstance(value, DeviceArray) else value
+
+
+def _outside(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return np.ndarray.view(np.array(value), DeviceArray)
+    return value
+
+
+class Library(ModuleType):
+    """The module: its functions are NumPy's, and give arrays of the device."""
+
+    def __getattr__(self, name: str) -> Any:
+        """A function of NumPy."""
+        found = getattr(np, name)
+        if not callable(found) or isinstance(found, type):
+            return found
+
+        def function(*given: Any, **options: Any) -> Any:
+            if any(type(value) is np.ndarray for value in given):
+                raise TypeError("Unsupported type <class 'numpy.ndarray'>")
+            options = {key: _inside(value) for key, value in options.items()}
+            return _outside(found(*map(_inside, given), **options))
+
+        return function
+
+
+def install(monkeypatch: pytest.MonkeyPatch, gpus: int = 1) -> Any:
+    """Put the stand-in where CuPy would be."""
+    library: Any = Library("cupy")
+    library.array = lambda given: _outside(np.array(_inside(given)))
+    library.asarray = library.array
+    library.asnumpy = lambda given: np.array(_inside(given))
+    library.waited = 0
+
+    def wait() -> None:
+        library.waited += 1
+
+    runtime = SimpleNamespace(getDeviceCount=lambda: gpus, CUDARuntimeError=RuntimeError)
+    stream = SimpleNamespace(synchronize=wait)
+    library.cuda = SimpleNamespace(runtime=runtime, get_current_stream=lambda: stream)
+    monkeypatch.setitem(sys.modules, "cupy", library)
+    return library
