@@ -241,7 +241,8 @@ def every_shape() -> list[tuple[MLPSpec, int]]:
     """Each (spec, batch size) of any preset once, as float64: what the reference must master."""
     shapes = {
         (replace(line.workload.spec, dtype="float64"), batch_size)
-        for line in FULL
+        for preset in PRESETS.values()
+        for line in preset.lines
         for batch_size in line.batch_sizes
     }
     return sorted(shapes, key=lambda shape: (shape[0].layer_sizes, shape[1]))

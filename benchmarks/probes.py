@@ -2,8 +2,9 @@
 
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from benchmarks.cases import Case, Worker
 from benchmarks.plan import Pilot
 from implementations import isolation, registry
 
-PROBE_SECONDS = 120.0  # importing torch or jax from a cold disk can take a minute
+PROBE_SECONDS = 240.0  # importing torch or jax from a cold disk, and the pilots of the others
 
 
 @dataclass
@@ -61,24 +62,45 @@ def probe(
             )
         labels[label] = name
 
-    # More than there are cores would make each other's pilots tell nothing.
-    workers = max(2, environment.cores())
     with (
         tempfile.TemporaryDirectory(prefix="samegrad-") as scratch,
-        ThreadPoolExecutor(workers) as pool,
+        ThreadPoolExecutor(max(1, len(labels))) as pool,
+        isolation.turn(Path(scratch) / "turn") as give_up,
     ):
+        importing = Countdown(len(labels), give_up)
 
         def ask(label: str) -> Probe:
             name = labels[label]
             interpreter = interpreters.get(name, sys.executable)
-            return _probe_one(name, label, devices, interpreter, Path(scratch))
+            return _probe_one(name, label, devices, interpreter, Path(scratch), importing)
 
-        # Frameworks take seconds to import: side by side. Their pilots take turns (worker._turn).
+        # Frameworks take seconds to import: side by side. Their pilots take turns, and the first
+        # one waits until nobody imports any more: that would slow it down several times.
         return dict(zip(labels, pool.map(ask, labels), strict=True))
 
 
+class Countdown:
+    """Calls something once when so many have said that they are done; each may say it twice."""
+
+    def __init__(self, count: int, then: Callable[[], None]) -> None:
+        self._left, self._then, self._lock = count, then, threading.Lock()
+        self._said: set[str] = set()
+
+    def done(self, who: str) -> None:
+        """One of them is done."""
+        with self._lock:
+            self._said.add(who)
+            if len(self._said) == self._left:
+                self._then()
+
+
 def _probe_one(
-    name: str, label: str, devices: Sequence[str], interpreter: str, scratch: Path
+    name: str,
+    label: str,
+    devices: Sequence[str],
+    interpreter: str,
+    scratch: Path,
+    importing: Countdown,
 ) -> Probe:
     probed = Probe(name, label)
     began = time.monotonic()
@@ -93,6 +115,7 @@ def _probe_one(
     def on_message(message: dict[str, Any]) -> None:
         nonlocal started
         started = started or time.monotonic() - began
+        importing.done(label)
         if message.get("status") == "unavailable":
             probed.reason = message["reason"]
         elif "device" in message:
@@ -113,6 +136,7 @@ def _probe_one(
         on_message,
         PROBE_SECONDS,
     )
+    importing.done(label)
     if ended.kind != "ok":
         reason = f"its probe {ended.kind}: {ended.reason}"
         if probed.pilots:  # what it found before it died stands: a bad GPU costs no CPU row

@@ -4,11 +4,10 @@ One fresh process per implementation, device and thread count, its environment a
 before it started. It gets one request and sends messages (see `implementations.isolation`).
 """
 
-import contextlib
 import hashlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,7 @@ def probe(request: Message, send: Send) -> None:
         if device in request["devices"]:
             facts: dict[str, str] = getattr(implementation, "describe", lambda _: {})(device)
             try:
-                with _turn(request["turn"]):
+                with isolation.turn(Path(request["turn"])):
                     measured = pilot.of(implementation, device)
             except NotImplementedError as error:
                 reason = f"it does not support the network that predicts its cost: {error}"
@@ -105,19 +104,6 @@ def _has(implementation: Implementation, name: str) -> bool:
             return True
     except NotImplementedError:
         return False
-
-
-@contextlib.contextmanager
-def _turn(path: str) -> Iterator[None]:
-    """One pilot at a time: threads of two frameworks make each other ten times slower."""
-    with Path(path).open("w") as lock:
-        try:
-            import fcntl
-        except ImportError:  # Windows: no turns, and pilots that may be pessimistic
-            yield
-            return
-        fcntl.flock(lock, fcntl.LOCK_EX)  # given up when the process ends, however it ends
-        yield
 
 
 def prepare(request: Message, send: Send) -> None:

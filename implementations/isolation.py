@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -40,6 +40,22 @@ for name in packages.split(","):
 sys.path.append(os.getcwd())  # for package.module of the user, after everything else
 importlib.import_module(module).main()
 """
+
+
+@contextlib.contextmanager
+def turn(path: Path) -> Iterator[Callable[[], None]]:
+    """One process at a time holds the turn of a file; what is yielded gives it up early.
+
+    It is given up when the process ends, however it ends. On Windows there are no turns.
+    """
+    with path.open("w") as lock:
+        try:
+            import fcntl
+        except ImportError:
+            yield lambda: None
+            return
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lambda: fcntl.flock(lock, fcntl.LOCK_UN)
 
 
 def python_child(

@@ -140,7 +140,8 @@ def epoch(
     nothing then, and whose products XLA spreads over more threads than it does inside a loop.
     """
     alike = [batch for batch in batches if batch[0].shape == batches[0][0].shape]
-    if len(batches[0][0]) * spec.parameters > LARGE_STEP:
+    X, _ = batches[0]
+    if len(X) * spec.parameters > LARGE_STEP and next(iter(X.devices())).platform == "cpu":
         alike = []
     if alike:
         params, state, value = scan(train_step, spec, params, state, alike, learning_rate)

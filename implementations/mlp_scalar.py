@@ -4,7 +4,6 @@ Python does all the work, one multiplication at a time. NumPy appears only where
 in and go out; the model does not use it, so that every loop of F1 to B4 can be read.
 """
 
-from collections.abc import Sequence
 from operator import mul
 from typing import Any
 
@@ -23,7 +22,7 @@ from implementations.interface import (
     refuse_forward_only,
     require_masks,
 )
-from implementations.parts_scalar import ACTIVATIONS, LOSSES, update
+from implementations.parts_scalar import ACTIVATIONS, LOSSES, dot, update
 from implementations.parts_scalar import init_state as init_state  # a part of the contract
 from implementations.parts_scalar import perceptron as perceptron
 from implementations.parts_scalar import products as products
@@ -154,11 +153,6 @@ def penalty(spec: MLPSpec, params: Params) -> float:
     if spec.l2 == 0:
         return 0.0
     return spec.l2 / 2 * sum(W_ij**2 for W, _ in params for W_i in W for W_ij in W_i)
-
-
-def dot(u: Sequence[float], v: Sequence[float]) -> float:
-    """Sum of products: the innermost loop, in the form that CPython runs fastest."""
-    return sum(map(mul, u, v))
 
 
 def times(A: Array, B: Array) -> Array:

@@ -4,7 +4,7 @@ Each derivative is derived by hand, and takes both z and a = g(z), whichever is 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import mul
 from typing import Any
 
@@ -24,6 +24,14 @@ from implementations.interface import (
 )
 
 Row = list[float]
+
+
+def _dot(u: Sequence[float], v: Sequence[float]) -> float:
+    """Sum of products: the innermost loop, in the form that CPython 3.11 runs fastest."""
+    return sum(map(mul, u, v))
+
+
+dot: Callable[[Sequence[float], Sequence[float]], float] = getattr(math, "sumprod", _dot)  # 3.12
 
 
 def sigmoid(z: float) -> float:
@@ -238,7 +246,7 @@ def products(kinds: tuple[str, ...], pairs: list[tuple[Any, Any]], out: Any = No
     for kind, (A, B) in zip(kinds, pairs, strict=True):
         rows = list(zip(*A, strict=True)) if kind == "tn" else A
         columns = B if kind == "nt" else list(zip(*B, strict=True))
-        found.append([[sum(map(mul, row, column)) for column in columns] for row in rows])
+        found.append([[dot(row, column) for column in columns] for row in rows])
     return found
 
 

@@ -6,8 +6,10 @@ import pytest
 
 from benchmarks import cases
 from benchmarks.cases import Case, Problem, Worker, flops
+from benchmarks.options import parse
 from benchmarks.presets import PRESETS, STEP, expand
-from implementations import MLPSpec
+from benchmarks.selection import _lines
+from implementations import MLPSpec, names
 
 BOTH = ("float32", "float64")
 
@@ -68,6 +70,16 @@ def test_differentiation_has_a_series_of_networks_for_every_way() -> None:
     assert {"forward", "loss_and_grad"} == {case.operation for case in found}
     assert {f"cost of differentiation, {n} parameters" for n in sizes} == {c.group for c in found}
     assert set(lines) <= set(PRESETS["full"].lines)
+
+
+def test_implementations_of_a_preset_are_those_that_its_lines_name() -> None:
+    """By kind or by name; scikit-learn has no gradient, and no line that asks for one."""
+    ways = {*names("idiom"), *names("differentiation"), *names("peer")}
+    assert ways == set(parse(preset="differentiation").implementations)
+    assert set(names()) == set(parse(preset="hello").implementations)
+    assert {*names(), "numpy_inplace"} == set(parse(preset="scaling").implementations)
+    assert [] == _lines(parse(preset="differentiation"), "sklearn")
+    assert _lines(parse(preset="peers"), "sklearn")
 
 
 def test_gpu_rows_are_resident_and_end_to_end() -> None:

@@ -17,7 +17,6 @@ from benchmarks import results
 from benchmarks.environment import ROOT
 from benchmarks.journal import Journal
 from benchmarks.journal import read as read_journal
-from implementations import names
 from tests import planted
 
 QUICK = ["--preset", "hello", "--implementation", "numpy", "-k", "digits and train_step"]
@@ -126,19 +125,23 @@ def test_file_with_two_functions_is_timed_after_its_check(tmp_path: Path) -> Non
     assert "wrong" == status and "dW1: error 31" in reason
 
 
-def test_differentiation_has_every_implementation_and_standard_the_four_idioms() -> None:
-    """Unless some are named: then these run what the preset has."""
+def test_named_implementation_runs_what_the_preset_has() -> None:
+    """Also one that the preset does not ask for by itself."""
+    done = pytest_run(
+        *("--benchmark", "--collect-only", "-q", "--preset", "hello", "--implementation", "graph")
+    )
 
-    def collected(*arguments: str) -> set[str]:
-        done = pytest_run("--benchmark", "--collect-only", "-q", *arguments)
-        assert 0 == done.returncode, done.stdout + done.stderr
-        ids = re.findall(r"test_speed\[(.*)\]", done.stdout)
-        return {part.split("-")[-2] for part in ids}
+    assert 0 == done.returncode, done.stdout + done.stderr
+    ids = re.findall(r"test_speed\[(.*)\]", done.stdout)
+    assert {"graph"} == {part.split("-")[-2] for part in ids}
 
-    ways = {*names("idiom"), *names("differentiation"), *names("peer")} - {"sklearn"}
-    assert ways == collected("--preset", "differentiation")
-    assert set(names()) == collected("--preset", "hello")
-    assert {"graph"} == collected("--preset", "hello", "--implementation", "graph")
+
+def test_group_that_is_a_preset_does_not_go_with_another_one() -> None:
+    """One line, exit status 4."""
+    done = pytest_run("--benchmark", "--preset", "hello", "-m", "peers")
+
+    assert 4 == done.returncode
+    assert "-m peers is a preset itself; leave out --preset" in done.stderr
 
 
 def test_broken_framework_is_skipped_with_its_reason(tmp_path: Path) -> None:
@@ -279,7 +282,7 @@ def test_plain_pytest_runs_no_benchmark_from_anywhere() -> None:
 
 def test_benchmark_collects_from_any_subdirectory() -> None:
     """Only the cases, selected with -k and -m."""
-    for cwd in (ROOT, ROOT / "tests", ROOT / "benchmarks"):
+    for cwd in (ROOT, ROOT / "benchmarks"):
         done = pytest_run("--benchmark", *QUICK, "--collect-only", "-q", cwd=cwd)
         items = [line for line in done.stdout.splitlines() if "::" in line]
         assert 0 == done.returncode, done.stderr

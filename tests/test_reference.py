@@ -80,9 +80,17 @@ def test_reference_agrees_with_exact_results(small: Any) -> None:
     assert oracle_error(small) < 1e-14
 
 
+# The largest, of which each takes seconds to minutes, are among the `full` tests.
+LARGE = 1_000_000_000  # parameters times examples
+SHAPES = [
+    pytest.param(*shape, marks=[pytest.mark.full] if shape[0].parameters * shape[1] > LARGE else [])
+    for shape in every_shape()
+]
+
+
 @pytest.mark.parametrize(
     ("spec", "batch_size"),
-    every_shape(),
+    SHAPES,
     ids=lambda v: "-".join(map(str, v.layer_sizes)) if isinstance(v, MLPSpec) else f"batch{v}",
 )
 def test_reference_agrees_with_central_differences(spec: MLPSpec, batch_size: int) -> None:

@@ -186,6 +186,7 @@ class Interrupts(Progress):
             raise KeyboardInterrupt
 
 
+@pytest.mark.full  # half a minute; kills at random moments, below, go the same ways
 def test_processes_and_ceilings_of_an_interrupted_run_are_made_up_for(tmp_path: Path) -> None:
     """Three processes, interrupted in the second: each case has three samples in the end."""
     cases = [

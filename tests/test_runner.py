@@ -153,7 +153,7 @@ def test_peak_memory_is_that_of_the_call_alone(tmp_path: Path) -> None:
 
 def test_ceilings_are_measured_before_between_and_after(tmp_path: Path) -> None:
     """By our own idioms, whatever is timed: a file that does not wait must not raise them."""
-    body = "def products(kinds, pairs):\n    return pairs\n"
+    body = "def products(kinds, pairs, out=None):\n    return pairs\n"
     run = planned(tmp_path, body, Worker("mine"), plan.Settings(None, 0.01, 0.0))
     run.plan.processes = 3
     run.execute()
