@@ -183,6 +183,8 @@ def worker_environment(
     environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(scratch / "jax-cache"))
     environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     environment.setdefault("TORCHINDUCTOR_CACHE_DIR", str(scratch / "torch-cache"))
+    # Otherwise torch.compile starts processes of its own, which disturb whatever is timed next.
+    environment.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     return environment
 

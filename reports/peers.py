@@ -24,7 +24,8 @@ TEXT = (
     "Each idiom in its fastest form, its variants included. Over its products: its time over that "
     "of the step's matrix products alone, by the same library in the same processes, into arrays "
     "that are there already; no way of writing the step can go below. Peer over best: the time of "
-    "what people would use instead over that of the idiom's best."
+    "what people would use instead over that of the idiom's best; and over the idiom as it is "
+    "written first, without its variants."
 )
 
 
@@ -44,7 +45,8 @@ def contests(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:
     """One line per case and idiom: its best form, its floor, and each of its peers.
 
     Columns: CASE, operation, dtype, idiom, best, seconds; over_products with low and high; peer,
-    peer_seconds; over_best with low and high (NaN where there is no such row).
+    peer_seconds; over_best (the peer over the best form) and over_idiom (over the idiom as it is
+    written first) with low and high; NaN where there is no such row.
     """
     known = families(journals)
     kinds = {kind for kind, _ in known.values()}
@@ -76,11 +78,13 @@ def contests(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:
             record |= _ratio("over_products", None, None)
         else:
             record |= _ratio("over_products", best, floor, paired)
+        itself = next(group[group.implementation == record["idiom"]].itertuples(), None)
         peers = list(group[group.kind == "peer"].itertuples())
         for peer in peers or [None]:
             said = {"peer": peer.implementation if peer else ""}
             said["peer_seconds"] = peer.seconds if peer else math.nan
-            records.append({**record, **said, **_ratio("over_best", peer, best)})
+            over = _ratio("over_best", peer, best) | _ratio("over_idiom", peer, itself)
+            records.append({**record, **said, **over})
     found = pd.DataFrame.from_records(records)
     if found.empty:
         return found
@@ -105,6 +109,7 @@ def table(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:
         peer=found.peer,
         peer_time=found.peer_seconds.map(tables.duration),
         over_best=[_shown(row, "over_best") for row in found.itertuples()],
+        over_idiom=[tables.digits(value) for value in found.over_idiom],
     )
     drop = [name for name in ("source", "device") if shown[name].nunique() == 1]
     names = {
@@ -113,6 +118,7 @@ def table(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:
         "over_products": "over its products",
         "peer_time": "peer's time",
         "over_best": "peer over best",
+        "over_idiom": "over the idiom itself",
     }
     return tables.narrow(shown.drop(columns=[*drop, "workload"])).rename(columns=names)
 
@@ -200,15 +206,12 @@ def figure(rows: pd.DataFrame, journals: Sequence[Journal]) -> tuple[Figure, str
                 color=palette[row.implementation], markersize=11, markeredgewidth=1.6,
             )  # fmt: skip
         axes.axvline(1, color="black", linewidth=0.9)
-        axes.set_xscale("log")
-        ends = axes.get_xlim()
-        axes.set_xlim(0.8, max(ends[1], 3))
-        style.plain(axes.xaxis)
+        _scale(axes)
         axes.set_title(f"{key[1]}\nbatch {key[2]:,}", fontsize=9)
-        axes.tick_params(axis="x", labelsize=8)
     all_axes[0, 0].set_yticks(range(len(names)), [style.text(name) for name in names])
     all_axes[0, 0].invert_yaxis()
-    drawn.supxlabel("times the fastest library's matrix products of the step (log scale)")
+    what = "times the fastest library's matrix products of the step (log scale)"
+    drawn.supxlabel(what, fontsize=10)
     drawn.suptitle("Each idiom, its variants and its peers", x=0.01, ha="left", fontsize=11)
     drawn.tight_layout()
     return drawn, (
@@ -216,6 +219,17 @@ def figure(rows: pd.DataFrame, journals: Sequence[Journal]) -> tuple[Figure, str
         "variant of it, triangle: what people use instead. Stroke: the matrix products of the "
         "step alone, by that implementation's own library. Black line: the fastest of these."
     )
+
+
+def _scale(axes: Any) -> None:
+    """Few ticks, as plain numbers; a panel that spans little has finer ones."""
+    axes.set_xscale("log")
+    high = max(axes.get_xlim()[1], 3.2)
+    axes.set_xlim(0.85, high)
+    ticks = [1, 1.5, 2, 3, 5, 8] if high < 12 else [1, 3, 10, 30, 100, 300, 1000]
+    ticks = [tick for tick in ticks if tick < high]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8)
+    axes.minorticks_off()
 
 
 def _of(part: pd.DataFrame, key: Any) -> pd.DataFrame:
