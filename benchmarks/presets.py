@@ -180,7 +180,7 @@ PRESETS = {
         5,
         (900, 900),
         0.3,
-        case_seconds=30.0,
+        case_seconds=60.0,
         tuned=("train_step", PRODUCTS, "epoch"),
     ),
     "full": Preset(

@@ -4,6 +4,7 @@ One fresh process per implementation, device and thread count, its environment a
 before it started. It gets one request and sends messages (see `implementations.isolation`).
 """
 
+import contextlib
 import hashlib
 import sys
 import time
@@ -21,6 +22,8 @@ from implementations.interface import Implementation
 Message = dict[str, Any]
 Send = Callable[[Message], None]
 MEMORY_CALLS = 3
+# What a probe holds until its process has ended: its threads come to rest during that.
+UNTIL_THE_END = contextlib.ExitStack()
 
 
 def command(interpreter: str = sys.executable, threads: str = "all") -> list[str]:
@@ -79,12 +82,12 @@ def probe(request: Message, send: Send) -> None:
             "python": sys.version.split()[0],
         }
     )
+    UNTIL_THE_END.enter_context(isolation.turn(Path(request["turn"])))
     for device in devices:
         if device in request["devices"]:
             facts: dict[str, str] = getattr(implementation, "describe", lambda _: {})(device)
             try:
-                with isolation.turn(Path(request["turn"])):
-                    measured = pilot.of(implementation, device)
+                measured = pilot.of(implementation, device)
             except NotImplementedError as error:
                 reason = f"it does not support the network that predicts its cost: {error}"
                 send({"status": "unavailable", "reason": reason})
