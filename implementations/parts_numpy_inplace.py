@@ -156,7 +156,7 @@ def cross_entropy(a: Array, y: Array) -> Array:
 
 def binary_cross_entropy(a: Array, y: Array) -> Array:
     """1/batch of the sum of log(1 + exp(a)) - y a; a becomes (sigmoid(a) - y) / batch."""
-    loss = (np.logaddexp(0, a).sum() - np.vdot(y, a)) / len(y)  # L1
+    loss = (np.logaddexp(0, a) - y * a).sum() / len(y)  # L1; large logits cancel one by one
     expit(a, out=a)
     a -= y
     a /= len(y)  # B1
