@@ -10,6 +10,7 @@ from implementations import MLPSpec, load, problems
 from implementations.parts_micrograd import Value
 from implementations.reference import expected
 from implementations.verification import judge
+from implementations.verifier import Options, verify
 
 SKLEARN = [
     MLPSpec(sizes, activation, loss=loss, dtype=dtype, weight_decay=decay)
@@ -55,6 +56,16 @@ def test_wrong_step_of_scikit_learn_is_seen() -> None:
     assert "" == complaint(spec, 6)
     assert complaint(spec, 6, MLPSpec((5, 7, 3), weight_decay=0.2, dtype="float64"))
     assert complaint(spec, 6, MLPSpec((5, 7, 3), "tanh", weight_decay=0.1, dtype="float64"))
+
+
+def test_verifier_takes_the_step_for_the_gradient_that_is_not_shown() -> None:
+    """A step of sgd is made of every gradient; what scikit-learn does not have is named."""
+    report = verify("sklearn", Options(problems.standard("float64")))
+
+    assert "agrees" == report.verdict, report.reason
+    checked = [o for o in report.outcomes if o.status == "agree"]
+    assert 5 <= len(checked) and all("updated" in o.results for o in checked)
+    assert any("no interface to a gradient" in note for note in report.notes)
 
 
 def test_steps_of_scikit_learn_go_on_with_another_rate() -> None:

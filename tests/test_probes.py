@@ -1,0 +1,82 @@
+"""Pilots: one at a time, and none while somebody still imports."""
+
+import fcntl
+from pathlib import Path
+
+import pytest
+
+from benchmarks import environment, probes
+from benchmarks.plan import Pilot
+from benchmarks.probes import Countdown, family
+from implementations import isolation
+
+
+def free(path: Path) -> bool:
+    """Whether nobody holds the turn."""
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def test_turn_is_held_until_it_is_given_up(tmp_path: Path) -> None:
+    """Early, or at the end."""
+    path = tmp_path / "turn"
+    with isolation.turn(path) as give_up:
+        assert not free(path)
+        give_up()
+        assert free(path)
+    with isolation.turn(path):
+        assert not free(path)
+    assert free(path)
+
+
+def test_countdown_ends_once_when_all_have_said_it() -> None:
+    """Who says it twice counts once: a probe that ends says it again."""
+    calls: list[str] = []
+    countdown = Countdown(2, lambda: calls.append("now"))
+
+    countdown.done("numpy")
+    countdown.done("numpy")
+    assert [] == calls
+    countdown.done("torch")
+    assert ["now"] == calls
+
+
+def test_probes_of_several_end_with_a_pilot_each() -> None:
+    """Also where one of them cannot be loaded: nobody waits for it."""
+    found = probes.probe(("numpy", "graph", "no_such.module"), ("cpu",), {})
+
+    assert "no_such" in found["no_such.module"].reason
+    assert found["numpy"].pilots["cpu"].flops_per_second > 1e8
+    assert found["graph"].pilots["cpu"].flops_per_second > 1e8
+
+
+def test_fixed_cost_of_a_call_is_not_taken_for_its_rate() -> None:
+    """2 ms a call and 20 GFLOP/s: a small and a larger network tell them apart."""
+    measured = [
+        {"flops": flops, "first_ns": 1e7, "warm_ns": 2e6 + flops / 20} for flops in (3e5, 2e7)
+    ]
+
+    pilot = Pilot.of({"networks": measured, "passes": 0.0}, 0.5)
+
+    assert pilot.flops_per_second == pytest.approx(20e9, rel=0.01)
+    assert pilot.call_seconds == pytest.approx(2e-3, rel=0.01)
+
+
+def test_journal_says_of_which_idiom_an_implementation_is() -> None:
+    """Nothing of a file that is named on the command line."""
+    assert {"kind": "idiom"} == family("numpy")
+    assert {"kind": "variant", "base": "numpy"} == family("numpy_inplace")
+    assert {"kind": "peer", "base": "jax"} == family("flax")
+    assert {} == family("./mine.py")
+
+
+def test_compilers_write_into_the_run_and_start_no_processes(tmp_path: Path) -> None:
+    """Each run compiles anew, and nothing runs beside what is timed."""
+    found = environment.worker_environment("cpu", tmp_path)
+
+    assert str(tmp_path / "torch-cache") == found["TORCHINDUCTOR_CACHE_DIR"]
+    assert "1" == found["TORCHINDUCTOR_COMPILE_THREADS"]
