@@ -13,7 +13,8 @@ from benchmarks.options import parse
     [
         (
             {"preset": "fast"},
-            "--preset 'fast' is not known; accepted: hello, differentiation, standard, full",
+            "--preset 'fast' is not known; accepted: hello, differentiation, standard, scaling, "
+            "peers, full",
         ),
         ({"layers": "784"}, "--layers '784' is not accepted"),
         ({"layers": "784-0-10"}, "whole numbers >= 1 joined by '-'"),
