@@ -14,6 +14,7 @@ from reports import tables
 from reports.style import colours, label, legend, marker, plain, seconds_axis, series, text
 
 LEAST_CASES = 5  # of a profile
+HIDES = 20  # times as long as the fastest: a bar that leaves nothing to see of the others
 PARTS = {
     "products_seconds": ("matrix products", "#0072B2"),
     "dispatch_seconds": ("dispatch and Python", "#E69F00"),
@@ -103,17 +104,24 @@ def split(rows: pd.DataFrame) -> tuple[Figure, str] | None:
         chosen = [chosen[round(i * (len(chosen) - 1) / 3)] for i in range(4)]
     if not chosen:
         return None
-    figure, all_axes = plt.subplots(
-        len(chosen), 1, figsize=(9, 1.0 + 1.55 * len(chosen)), squeeze=False
-    )
     order = tables.by_idiom(part.implementation)
-    for axes, (workload, layers, batch) in zip(all_axes[:, 0], chosen, strict=True):
+    panels = []
+    for workload, layers, batch in chosen:
         mine = part[
             (part.workload == workload) & (part.layers == layers) & (part.batch_size == batch)
         ]
         mine = mine.sort_values("implementation", key=lambda s: s.map(order.index))
         # Looped Python takes hundreds of times as long: it would hide the others.
-        mine = mine[mine.implementation != "scalar"] if len(mine) > 1 else mine
+        panels.append(mine[mine.seconds <= HIDES * mine.seconds.min()])
+    bars = [max(3, len(mine)) for mine in panels]
+    figure, all_axes = plt.subplots(
+        len(chosen),
+        1,
+        figsize=(9, 1.0 + 0.75 * len(chosen) + 0.24 * sum(bars)),
+        height_ratios=bars,
+        squeeze=False,
+    )
+    for axes, mine, (workload, layers, batch) in zip(all_axes[:, 0], panels, chosen, strict=True):
         names = [
             text(f"{r.implementation} {r.device}")
             + ("" if r.threads == "all" else f" {r.threads} thr.")
@@ -133,15 +141,15 @@ def split(rows: pd.DataFrame) -> tuple[Figure, str] | None:
         axes.set_xlim(0, mine.seconds.max() * 1.14)
         axes.grid(axis="y", visible=False)
         seconds_axis(axes.xaxis)
-    all_axes[0, 0].legend(
-        loc="lower right", bbox_to_anchor=(1.0, 1.24), ncols=3, frameon=False, borderaxespad=0
-    )
+    handles = all_axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="upper right", ncols=3, frameon=False)
     figure.suptitle("What a training step consists of", x=0.01, ha="left", fontsize=11)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0, 1, 0.97))
     caption = (
         "Matrix products: those of the step alone, by the same library in the same process. "
         "Dispatch and Python: the same step with every layer of width 1. The rest: activations, "
-        "loss, update, memory traffic."
+        f"loss, update, memory traffic. What takes more than {HIDES} times as long as the fastest "
+        "is left out."
     )
     return figure, caption
 
