@@ -187,9 +187,7 @@ class Bench:
             gated = (*gated, "epoch")
         for operation in gated:
             if operation not in self.here.gates:
-                looked = {PRODUCTS: self._gate_of_products, "epoch": self._gate_of_epoch}
-                gate = looked.get(operation, lambda operation=operation: self._gate(operation))
-                self.here.gates[operation] = gate()
+                self.here.gates[operation] = self._gate(operation)
         return Comparison(sum((self.here.gates[operation].tensors for operation in gated), ()))
 
     def _gate_of_products(self) -> Comparison:
@@ -214,6 +212,10 @@ class Bench:
 
     def _gate(self, operation: str) -> Comparison:
         """Call an operation on the gate's batch, and judge it."""
+        if operation == PRODUCTS:
+            return self._gate_of_products()
+        if operation == "epoch":
+            return self._gate_of_epoch()
         implementation, spec, reference = self.implementation, self.spec, self.here.given.expected
         assert reference is not None  # gates are of first visits
         params, state = self._fresh(operation == "train_step")

@@ -33,15 +33,15 @@ def of(implementation: Implementation, device: str) -> Message:
     """
     passes = 0.0
     operation = "loss_and_grad"
-    try:
-        _one(implementation, device, *TINY_PILOT, operation)
-    except NotImplementedError:
-        operation = "train_step"
     if getattr(implementation, "PASSES_PER_PARAMETER", 0):
         operation = "forward"
         one, whole = (_one(implementation, device, *TINY_PILOT, o) for o in OPERATIONS[:2])
         passes = whole["warm_ns"] / one["warm_ns"] / MLPSpec(TINY_PILOT[0]).parameters
-    small = _one(implementation, device, *SMALL_PILOT, operation)
+    try:
+        small = _one(implementation, device, *SMALL_PILOT, operation)
+    except NotImplementedError:  # scikit-learn shows no gradient
+        operation = "train_step"
+        small = _one(implementation, device, *SMALL_PILOT, operation)
     for sizes, batch_size in LARGE_PILOTS:
         flops = cases.flops(MLPSpec(sizes), operation, batch_size)
         if small["warm_ns"] / small["flops"] * flops < PILOT_SECONDS * 1e9:

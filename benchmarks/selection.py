@@ -49,8 +49,12 @@ def select(options: Options) -> Selection:
         lines = _lines(options, label)
         entry = registry.TABLE.get(label)
         at_home = wanted[0] if entry is None or entry.cpu else "cuda"
-        if at_home not in wanted or (at_home == "cuda" and not gpu and not options.named):
-            found.notes.append(f"{label}: {NO_GPU}")
+        if entry is not None and not entry.cpu and ("cuda" not in wanted or not gpu):
+            if options.named:
+                asked = "it runs on a GPU only" if gpu else NO_GPU
+                raise ValueError(f"--implementation {label}: {asked}")
+            if not gpu:
+                found.notes.append(f"{label}: {NO_GPU}")
             continue
         if probed.reason:  # of the table: one that was named is refused above
             dtypes = probed.dtypes or registry.TABLE[label].dtypes

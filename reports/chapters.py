@@ -123,8 +123,8 @@ def chapters(
 
     found = [
         chapter("Speed", _speed(rows, ok, overview, many)),
-        _best(rows, journals, chapter(PEERS)),
-        _growth(rows, journals, chapter("How the cost grows")),
+        chapter(PEERS, _best(rows, journals)),
+        chapter("How the cost grows", _growth(rows, journals) if "scaling" in figures else ()),
         chapter(
             "GPU against CPU",
             [Table("Times faster than the CPU", "", sections.gpu(rows))],
@@ -187,8 +187,8 @@ def _speed(rows: pd.DataFrame, ok: pd.DataFrame, overview: pd.DataFrame, many: b
     ]
 
 
-def _best(rows: pd.DataFrame, journals: Sequence[Journal], empty: Chapter) -> Chapter:
-    found = [
+def _best(rows: pd.DataFrame, journals: Sequence[Journal]) -> list[Table]:
+    return [
         Table("Floors and peers", peers.TEXT, peers.table(rows, journals)),
         Table(
             "What a variant gains and costs",
@@ -196,13 +196,10 @@ def _best(rows: pd.DataFrame, journals: Sequence[Journal], empty: Chapter) -> Ch
             peers.variants(rows, journals),
         ),
     ]
-    return replace(empty, tables=tuple(table for table in found if len(table.frame)))
 
 
-def _growth(rows: pd.DataFrame, journals: Sequence[Journal], empty: Chapter) -> Chapter:
-    if "scaling" not in empty.figures:
-        return empty
-    found = [
+def _growth(rows: pd.DataFrame, journals: Sequence[Journal]) -> list[Table]:
+    return [
         Table("Exponents and bends", scaling.TEXT, scaling.table(rows, journals)),
         Table(
             "All cores over one thread",
@@ -210,7 +207,6 @@ def _growth(rows: pd.DataFrame, journals: Sequence[Journal], empty: Chapter) -> 
             scaling.threads_table(rows),
         ),
     ]
-    return replace(empty, tables=tuple(table for table in found if len(table.frame)))
 
 
 def _limit(journals: Sequence[Journal], ok: pd.DataFrame, many: bool) -> list[Table]:

@@ -211,7 +211,6 @@ def figure(rows: pd.DataFrame, journals: Sequence[Journal]) -> tuple[Figure, str
     against = [name for name in SERIES if not every.empty and (every.against == name).any()]
     if len(against) < len(SERIES):
         return None  # a run of other cases: its batch sizes have a figure of their own
-    gains = threads(rows)
     drawn, all_axes = plt.subplots(2, 2, figsize=(11, 8.2))
     palette = style.colours(rows)
     labels = tables.source_labels(journals)
@@ -238,36 +237,7 @@ def figure(rows: pd.DataFrame, journals: Sequence[Journal]) -> tuple[Figure, str
         axes.set_ylabel("time per step")
         axes.set_title(f"Time against {name}")
         _mark_caches(axes, part, journals, labels)
-    last = all_axes[1, 1]
-    if gains.empty:
-        last.set_visible(False)
-    for (source, who, device), one in (
-        gains[gains.against == "batch size"].groupby(
-            ["source", "implementation", "device"], sort=False
-        )
-        if len(gains)
-        else ()
-    ):
-        ordered = one.sort_values("x")
-        last.errorbar(
-            ordered.x,
-            ordered.times,
-            yerr=[
-                (ordered.times - ordered.low).fillna(0).clip(lower=0),
-                (ordered.high - ordered.times).fillna(0).clip(lower=0),
-            ],
-            marker=style.marker((source, who, device, "resident", "all")),
-            markersize=3.5,
-            linewidth=1.2,
-            color=palette[who],
-            capsize=2,
-        )
-    if len(gains):
-        last.axhline(1, color="black", linewidth=0.9)
-        _scale(last, sorted(gains[gains.against == "batch size"].x.unique()))
-        last.set_xlabel(f"batch size ({SERIES['batch size'][1]})")
-        last.set_ylabel("times faster")
-        last.set_title("All cores over one thread")
+    _draw_gains(all_axes[1, 1], threads(rows), palette)
     handles: dict[str, Any] = {}
     for axes in all_axes.flat:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -281,6 +251,36 @@ def figure(rows: pd.DataFrame, journals: Sequence[Journal]) -> tuple[Figure, str
         "Solid: all cores, dashed: one thread. float32; looped Python float64. Grey: where the "
         "working set of a step equals a cache. What bends, and why, is in the table."
     )
+
+
+def _draw_gains(axes: Any, gains: pd.DataFrame, palette: dict[str, str]) -> None:
+    """What all cores gain over one thread at each batch size."""
+    axes.set_visible(len(gains) > 0)
+    if gains.empty:
+        return
+    part = gains[gains.against == "batch size"]
+    for (source, who, device), one in part.groupby(
+        ["source", "implementation", "device"], sort=False
+    ):
+        ordered = one.sort_values("x")
+        axes.errorbar(
+            ordered.x,
+            ordered.times,
+            yerr=[
+                (ordered.times - ordered.low).fillna(0).clip(lower=0),
+                (ordered.high - ordered.times).fillna(0).clip(lower=0),
+            ],
+            marker=style.marker((source, who, device, "resident", "all")),
+            markersize=3.5,
+            linewidth=1.2,
+            color=palette[who],
+            capsize=2,
+        )
+    axes.axhline(1, color="black", linewidth=0.9)
+    _scale(axes, sorted(part.x.unique()))
+    axes.set_xlabel(f"batch size ({SERIES['batch size'][1]})")
+    axes.set_ylabel("times faster")
+    axes.set_title("All cores over one thread")
 
 
 def _scale(axes: Any, x: Sequence[float]) -> None:

@@ -4,10 +4,11 @@ from collections import Counter
 
 import pytest
 
-from benchmarks import cases
+from benchmarks import cases, environment, selection
 from benchmarks.cases import Case, Problem, Worker, flops
 from benchmarks.options import parse
 from benchmarks.presets import PRESETS, STEP, expand
+from benchmarks.probes import Probe
 from benchmarks.selection import _lines
 from implementations import MLPSpec, names
 
@@ -178,3 +179,25 @@ def test_larger_size_of_a_series() -> None:
     assert not Case(wide, "forward", "numpy").larger_than(small)
     assert not Case(wide, "train_step", "jax").larger_than(small)
     assert not Case(other, "train_step", "numpy").larger_than(small)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "message"),
+    [("", "cupy: no GPU on this machine"), ("NVIDIA Test 9000", "cupy: it runs on a GPU only")],
+)
+def test_what_runs_on_a_gpu_only_is_not_asked_of_a_cpu(
+    gpu: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By name an error of one line; of the table it is left out, with a note."""
+    found = {
+        name: Probe(name, name, devices=(device,), dtypes=("float32",))
+        for name, device in (("numpy", "cpu"), ("cupy", "cuda"))
+    }
+    monkeypatch.setattr(selection, "probe", lambda *_: dict(found))
+    monkeypatch.setattr(environment, "gpus", lambda: gpu)
+
+    with pytest.raises(ValueError, match=f"--implementation {message}"):
+        selection.select(parse(preset="peers", implementation="numpy,cupy", device="cpu"))
+    selected = selection.select(parse(preset="peers", device="cpu"))
+    assert {"numpy"} == {case.implementation for case in selected.cases}
+    assert (f"cupy: {selection.NO_GPU}" in selected.notes) == (gpu == "")
