@@ -22,7 +22,7 @@ TOO_FEW = f"not determined: fewer than {LEAST_PROCESSES} processes"
 
 def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
     """Each implementation against NumPy as shipped, on the same source, case and device."""
-    ok = rows[(rows.status == OK) & (rows.transfer == "resident")]
+    ok = tables.contested(rows[(rows.status == OK) & (rows.transfer == "resident")])
     base = {
         (r.source, r.device, *(getattr(r, key) for key in CASE)): r
         for r in ok[ok.implementation == BASE].itertuples()

@@ -159,7 +159,7 @@ def profile(rows: pd.DataFrame) -> tuple[Figure, str] | None:
 
     A case without a number is within no factor.
     """
-    planned = tables.comparable(rows[rows.transfer == "resident"])
+    planned = tables.contested(tables.comparable(rows[rows.transfer == "resident"]))
     keys = ["source", "workload", "layers", "operation", "batch_size", "threads", "name"]
     named = planned.assign(name=planned.implementation + " " + planned.device)
     wide = named.drop_duplicates(keys).set_index(keys).seconds.unstack("name")

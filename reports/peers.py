@@ -17,7 +17,6 @@ from benchmarks.journal import Journal
 from benchmarks.schema import OK
 from reports import listing, style, tables
 
-PRODUCTS = "products"  # the operation (benchmarks.cases)
 STEPS = ("train_step", "epoch")
 CASE = ["source", "workload", "layers", "batch_size", "threads", "device"]
 TEXT = (
@@ -61,7 +60,7 @@ def contests(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:
     ok = ok[ok.kind.isin(["idiom", "variant", "peer"])]
     floors = {
         (*(getattr(row, key) for key in CASE), row.dtype, row.implementation): row
-        for row in ok[ok.operation == PRODUCTS].itertuples()
+        for row in ok[ok.operation == tables.PRODUCTS].itertuples()
     }
     records = []
     for key, group in ok[ok.operation.isin(STEPS)].groupby(
@@ -175,7 +174,7 @@ def figure(rows: pd.DataFrame, journals: Sequence[Journal]) -> tuple[Figure, str
         return None
     part = rows[(rows.status == OK) & (rows.transfer == "resident") & (rows.dtype == "float32")]
     part = part[(part.threads == "all") & (part.device == "cpu")]
-    floors = part[part.operation == PRODUCTS].groupby(["source", "layers", "batch_size"])
+    floors = part[part.operation == tables.PRODUCTS].groupby(["source", "layers", "batch_size"])
     fastest = floors.seconds.min()
     steps = part[(part.operation == "train_step") & part.implementation.isin(list(known))]
     cases = [key for key in fastest.index if len(_of(steps, key)) > 1]
@@ -199,7 +198,7 @@ def figure(rows: pd.DataFrame, journals: Sequence[Journal]) -> tuple[Figure, str
                 color=palette[row.implementation],
                 markersize=7,
             )
-        mine = part[(part.operation == PRODUCTS) & part.implementation.isin(names)]
+        mine = part[(part.operation == tables.PRODUCTS) & part.implementation.isin(names)]
         for row in _of(mine, key).itertuples():
             axes.plot(
                 [row.seconds / fastest[key]], [names.index(row.implementation)], "|",

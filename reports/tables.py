@@ -28,6 +28,7 @@ PARTS = {  # of a call's time
     "dispatch_seconds": "dispatch and Python",
     "rest_seconds": "elementwise work and memory traffic",
 }
+PRODUCTS = "products"  # an operation that is a floor of others, and no way to write a network
 COST = "cost"  # what the names of these workloads begin with (benchmarks.cases)
 CASE = ["workload", "layers", "operation", "batch_size", "dtype", "threads"]
 
@@ -182,6 +183,11 @@ def shares(row: Any) -> dict[str, float]:
     return {name: value / whole for name, value in known.items()} if whole else {}
 
 
+def contested(rows: pd.DataFrame) -> pd.DataFrame:
+    """Without the floors: what implementations are compared by."""
+    return rows[rows.operation != PRODUCTS]
+
+
 def comparable(rows: pd.DataFrame) -> pd.DataFrame:
     """float32 rows, and those of implementations that have no float32 at all."""
     have = rows[rows.dtype == "float32"].implementation.unique()
@@ -196,7 +202,7 @@ def geometric_mean(values: Iterable[float]) -> float:
 
 def over_scalar(rows: pd.DataFrame) -> pd.DataFrame:
     """How many times faster than looped Python: float64 on both sides, on one machine."""
-    ok = rows[(rows.status == OK) & (rows.dtype == "float64")]
+    ok = contested(rows[(rows.status == OK) & (rows.dtype == "float64")])
     base = {
         (r.source, *(getattr(r, key) for key in CASE)): r
         for r in ok[ok.implementation == "scalar"].itertuples()

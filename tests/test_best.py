@@ -13,7 +13,7 @@ from benchmarks.journal import read as read_journal
 from benchmarks.options import parse
 from benchmarks.presets import PRESETS
 from implementations import MLPSpec, names
-from reports import peers, render, tables
+from reports import analysis, peers, render, tables
 from reports.figures import all_figures
 from tests.test_results import ok, plan_record, run_record, write
 
@@ -118,6 +118,15 @@ def test_journal_that_says_no_kinds_has_no_contests(tmp_path: Path) -> None:
     assert {} == peers.families([old])
     assert peers.table(tables.all_rows([old]), [old]).empty
     assert "peers" not in all_figures(tables.all_rows([old]), [old])
+
+
+def test_floors_are_no_contestants(tmp_path: Path) -> None:
+    """Matrix products alone are in no verdict, no profile and no speed-up."""
+    rows = tables.all_rows([journal(tmp_path)])
+
+    assert "products" in set(rows.operation)
+    assert {"train_step"} == set(analysis.verdicts(rows).operation)
+    assert {"train_step"} == set(tables.contested(rows).operation)
 
 
 def test_variant_is_shown_with_what_it_gains_and_costs(tmp_path: Path) -> None:
