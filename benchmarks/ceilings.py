@@ -227,7 +227,8 @@ class Parts:
         run: Callable[[int, Tree], Tree] = train
         if operation != "train_step":
             run = repeated(lambda _: function(spec, kept, *batch), implementation.synchronize, 8)
-        work = timer.Work(start, run, implementation.synchronize)
+        collects = getattr(implementation, "LEAVES_CYCLES", False)
+        work = timer.Work(start, run, implementation.synchronize, collects=collects)
         timer.block(work, 1)
         return timer.measure(work, int(self.target_ns), 0).per_call_ns
 

@@ -42,12 +42,23 @@ def of(implementation: Implementation, device: str) -> Message:
     except NotImplementedError:  # scikit-learn shows no gradient
         operation = "train_step"
         small = _one(implementation, device, *SMALL_PILOT, operation)
+    large = small
     for sizes, batch_size in LARGE_PILOTS:
-        flops = cases.flops(MLPSpec(sizes), operation, batch_size)
-        if small["warm_ns"] / small["flops"] * flops < PILOT_SECONDS * 1e9:
+        if _affordable(large, sizes, batch_size, operation):
             large = _one(implementation, device, sizes, batch_size, operation)
-            return {"networks": [small, large], "passes": passes}
-    return {"networks": [small], "passes": passes}
+            break
+    # What the small network's fixed cost has ruled out may be affordable at the rate of this one.
+    sizes, batch_size = LARGE_PILOTS[0]
+    if _affordable(large, sizes, batch_size, operation):
+        large = _one(implementation, device, sizes, batch_size, operation)
+    return {"networks": [small] if large is small else [small, large], "passes": passes}
+
+
+def _affordable(known: Message, sizes: tuple[int, ...], batch_size: int, operation: str) -> bool:
+    """Whether a larger network takes about a second at most, at the rate of a known one."""
+    flops = cases.flops(MLPSpec(sizes), operation, batch_size)
+    rate = known["warm_ns"] / known["flops"]
+    return bool(flops > known["flops"] and rate * flops < PILOT_SECONDS * 1e9)
 
 
 def _one(

@@ -48,6 +48,7 @@ MNIST = Workload("mnist", MLPSpec((784, 128, 64, 10)), 60_000)
 NEWSGROUPS = Workload("newsgroups", MLPSpec((300, 2048, 256, 20)), 11_314)
 CIFAR = Workload("cifar", MLPSpec((3072, 512, 10)), 50_000)
 WIDE = Workload("wide", MLPSpec((1024, 2048, 2048, 10)), 8_192)
+SQUARE = Workload("square", MLPSpec((2048, 2048)), 2_048, "square products, nothing else")
 
 
 COST_OUTPUTS = 4
@@ -94,19 +95,27 @@ DIFFERENTIATION = tuple(
     Line(cost(units), (8,), ("forward", "loss_and_grad"), ("float64",), WAYS)
     for units in (2, 8, 32, 128, 512, 2048, 8192)
 )
+OURS = ("numpy", "numpy_inplace", "cupy", "torch", "torch_compile", "jax")  # VECTORISED, no peer
 # Each idiom at its best, beside its matrix products alone and what people would use instead.
 PEERS = (
-    Line(DIGITS, (32,), ("train_step", PRODUCTS, "epoch"), runs=BEST),
+    Line(DIGITS, (32,), ("train_step",), runs=BEST),
+    Line(DIGITS, (32,), (PRODUCTS,), runs=("idiom", "variant")),
+    Line(DIGITS, (32,), ("epoch",), runs=tuple(VECTORISED)),
     Line(DIGITS, (8,), ("train_step",), ("float64",), ("scalar", "numba", "micrograd")),
     *(
-        Line(workload, (batch_size,), ("train_step", PRODUCTS), runs=tuple(VECTORISED))
+        line
         for workload, batch_size in (
             (MNIST, 128),
             (width(512), 128),
             (NEWSGROUPS, 512),
             (WIDE, 1024),
         )
+        for line in (
+            Line(workload, (batch_size,), ("train_step",), runs=tuple(VECTORISED)),
+            Line(workload, (batch_size,), (PRODUCTS,), runs=OURS),
+        )
     ),
+    Line(SQUARE, (2048,), (PRODUCTS,), runs=("numpy_inplace", "torch", "jax")),
 )
 CURVES = ("idiom", "numpy_inplace")  # of whom the cost against the size is shown
 SCALING = (
@@ -180,8 +189,8 @@ PRESETS = {
     ),
     "peers": Preset(
         PEERS,
-        5,
-        (900, 900),
+        8,
+        (1200, 1200),
         0.3,
         case_seconds=120.0,
         tuned=("train_step", PRODUCTS, "epoch"),
@@ -241,11 +250,12 @@ def expand(
 
 
 def every_shape() -> list[tuple[MLPSpec, int]]:
-    """Each (spec, batch size) of any preset once, as float64: what the reference must master."""
+    """Each (spec, batch size) of a gradient in a preset, as float64: the reference's duty."""
     shapes = {
         (replace(line.workload.spec, dtype="float64"), batch_size)
         for preset in PRESETS.values()
         for line in preset.lines
+        if line.operations != (PRODUCTS,)
         for batch_size in line.batch_sizes
     }
     return sorted(shapes, key=lambda shape: (shape[0].layer_sizes, shape[1]))

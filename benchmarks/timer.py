@@ -43,6 +43,7 @@ class Work:
         fetch: brings something small of it to the host; it cannot arrive before it is computed.
         events: start and stop of the device's own clock, if it has one.
         compilations: how many functions have been compiled so far.
+        collects: whether the garbage collector runs: where nothing else frees what calls leave.
     """
 
     start: Callable[[], Tree]
@@ -51,6 +52,7 @@ class Work:
     fetch: Callable[[Tree], object] = lambda _: None
     events: Events | None = None
     compilations: Callable[[], int] = lambda: 0
+    collects: bool = False
 
 
 @dataclass
@@ -167,7 +169,8 @@ def block(work: Work, calls: int, clock: Clock = time.perf_counter_ns) -> Block:
     start = work.start()
     work.synchronize(start)
     was_enabled = gc.isenabled()
-    gc.disable()
+    if not work.collects:
+        gc.disable()
     compiled, busy = work.compilations(), time.process_time_ns()
     try:
         began = clock()

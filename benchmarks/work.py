@@ -128,6 +128,7 @@ def of(
         fetch=lambda result: implementation.to_numpy(_loss(case, result)),
         events=getattr(implementation, "events", lambda _: None)(device),
         compilations=compilations,
+        collects=getattr(implementation, "LEAVES_CYCLES", False),
     )
 
 

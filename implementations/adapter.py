@@ -25,8 +25,8 @@ from implementations.interface import (
 # Without these a module has no arrays of its own, and is a file over NumPy's.
 CONVERSIONS = "DTYPES devices params_from_numpy batch_from_numpy to_numpy synchronize".split()
 OPTIONAL = (
-    "ACCURACY accuracy PASSES_PER_PARAMETER compilations describe events peak_memory precision "
-    "products epoch"
+    "ACCURACY accuracy PASSES_PER_PARAMETER LEAVES_CYCLES compilations describe events peak_memory "
+    "precision products epoch"
 ).split()
 MODEL = "forward loss loss_and_grad init_state train_step".split()
 

@@ -215,21 +215,22 @@ class Implementation(Protocol):
     is one array (batch, width) per hidden layer (`initial.draw_masks`) in training, and None
     in evaluation.
 
-    A module may also define `ACCURACY`, a bound per dtype wider than the standard one, with
-    its derivation beside it, or `accuracy(spec)` where that depends on the spec;
-    `PASSES_PER_PARAMETER`, how many forward passes a gradient takes for each parameter, if it
-    does (a run predicts its cost from it); `describe(device)`, what the framework says of
-    itself as a dict of strings; `precision(name)`, a context manager under which products are
-    computed in "tf32" or "bfloat16"; `events(device)`, a pair of functions (start, stop)
-    around device work, where stop() returns a function that gives the nanoseconds between them
-    once the device is synchronised; `products(kinds, pairs, out=None)`, the framework's matrix
+    A module may also define `ACCURACY`, a bound per dtype wider than the standard one, with its
+    derivation beside it, or `accuracy(spec)` where that depends on the spec;
+    `PASSES_PER_PARAMETER`, how many forward passes a gradient takes for each parameter, if it does
+    (a run predicts its cost from it); `LEAVES_CYCLES`, true where only Python's garbage collector
+    frees what a step leaves (it then runs while steps are timed); `describe(device)`, what the
+    framework says of itself as a dict of strings; `precision(name)`, a context manager under which
+    products are computed in "tf32" or "bfloat16"; `events(device)`, a pair of functions (start,
+    stop) around device work, where stop() returns a function that gives the nanoseconds between
+    them once the device is synchronised; `products(kinds, pairs, out=None)`, the framework's matrix
     products alone ("nn" A B, "tn" A^T B, "nt" A B^T), into the arrays `out` where it can, by which
     a run measures the least that a step could take; `epoch(spec, params, state, batches,
     learning_rate)`, a step on each of some placed batches (params, state and the last loss);
     `compilations()`, how many functions have been compiled so far and in how many nanoseconds;
-    `peak_memory(device)`, the most bytes that were taken on a GPU; `take(X, y, chosen)`, a
-    batch of some examples of a placed one, by an int64 NumPy array of their indices; and
-    `perceptron(params, X, y)`, one pass of P1: params and the number of mistakes.
+    `peak_memory(device)`, the most bytes that were taken on a GPU; `take(X, y, chosen)`, a batch of
+    some examples of a placed one, by an int64 NumPy array of their indices; and `perceptron(params,
+    X, y)`, one pass of P1: params and the number of mistakes.
     """
 
     DTYPES: tuple[str, ...]

@@ -1,15 +1,15 @@
-"""The network the usual way on JAX: flax.linen modules and optax.
+"""The network the usual way on JAX: a flax.nnx module and optax.
 
-flax holds the layers, optax the losses and the update rules; jax.jit compiles the step. Arrays,
-precision and activation functions are those of the JAX network. A W of ours is a Dense's kernel.
+flax holds the layers, optax the losses and the update rules; nnx.jit compiles the step. Arrays,
+precision and activation functions are those of the JAX network. A W of ours is a Linear's kernel.
 """
 
-from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import jax
 import optax
-from flax import linen as nn
+from flax import nnx
 
 from implementations.initial import check_params
 from implementations.interface import (
@@ -51,24 +51,22 @@ from implementations.parts_jax import peak_memory as peak_memory
 from implementations.parts_jax import products as products
 
 
-class MLP(nn.Module):
-    """Dense layers with activations between them."""
+class MLP(nnx.Module):
+    """Linear layers with activations between them."""
 
-    spec: MLPSpec
+    def __init__(self, spec: MLPSpec, rngs: nnx.Rngs) -> None:
+        """Layers of the spec's widths."""
+        given: Any = {"use_bias": spec.bias, "dtype": spec.dtype, "param_dtype": spec.dtype}
+        self.layers: Any = nnx.List(
+            [nnx.Linear(*widths, **given, rngs=rngs) for widths in pairwise(spec.layer_sizes)]
+        )
+        self.activations = spec.activations
 
-    @nn.compact
     def __call__(self, X: Array) -> Array:
         """Outputs (batch, outputs)."""
-        spec, a = self.spec, X
-        for layer, name in enumerate(spec.activations, start=1):
-            dense = nn.Dense(
-                spec.layer_sizes[layer],
-                use_bias=spec.bias,
-                dtype=spec.dtype,
-                param_dtype=spec.dtype,
-                name=f"layer{layer}",
-            )
-            a = ACTIVATIONS[name](dense(a))  # F1, F2
+        a = X
+        for layer, name in zip(self.layers, self.activations, strict=True):
+            a = ACTIVATIONS[name](layer(a))  # F1, F2
         return a
 
 
@@ -81,13 +79,17 @@ LOSSES: dict[str, Any] = {
 
 
 def params_from_numpy(spec: MLPSpec, params: Params, device: str) -> Any:
-    """The variables of an `MLP`: {"params": {"layer1": {"kernel": W, "bias": b}, ...}}."""
+    """A module with these weights."""
     refuse_device("flax", device, devices())
     _refuse_dropout(spec)
-    layers = {}
-    for layer, (W, b) in enumerate(placed_params(spec, check_params(spec, params), device), 1):
-        layers[f"layer{layer}"] = {"kernel": W} if b is None else {"kernel": W, "bias": b}
-    return {"params": layers}
+    placed = placed_params(spec, check_params(spec, params), device)
+    with jax.default_device(jax.devices(device)[0]):
+        model = MLP(spec, nnx.Rngs(0))
+    for layer, (W, b) in zip(model.layers, placed, strict=True):
+        layer.kernel.set_value(W)
+        if b is not None:
+            layer.bias.set_value(b)
+    return model
 
 
 def masks_from_numpy(spec: MLPSpec, masks: Tree, device: str) -> Tree:
@@ -96,46 +98,48 @@ def masks_from_numpy(spec: MLPSpec, masks: Tree, device: str) -> Tree:
 
 
 def to_numpy(tree: Tree) -> Tree:
-    """Arrays in the CPU's memory; variables as [(W, b), ...]."""
+    """Arrays in the CPU's memory; modules, and their gradients, as [(W, b), ...]."""
     return arrays_to_numpy(map_tree(_pairs, tree))
 
 
-@partial(jax.jit, static_argnums=0)
+@nnx.jit(static_argnums=0)
 def forward(spec: MLPSpec, params: Any, X: Array, masks: Tree = None) -> Array:
     """Outputs (batch, outputs)."""
     _refuse_dropout(spec, masks)
-    return MLP(spec).apply(params, X)  # F1, F2
+    return params(X)  # F1, F2
 
 
-@partial(jax.jit, static_argnums=0)
+@nnx.jit(static_argnums=0)
 def loss(spec: MLPSpec, params: Any, X: Array, y: Array, masks: Tree = None) -> Array:
     """The loss as an array without dimensions."""
-    value = LOSSES[spec.loss](forward(spec, params, X, masks), y).sum() / len(y)  # L1
+    _refuse_dropout(spec, masks)
+    value = LOSSES[spec.loss](params(X), y).sum() / len(y)  # L1
     if spec.l2:
-        kernels = [layer["kernel"] for layer in params["params"].values()]
-        value += spec.l2 * sum(optax.l2_loss(W).sum() for W in kernels)  # L2
+        value += spec.l2 * sum(optax.l2_loss(layer.kernel).sum() for layer in params.layers)  # L2
     return value
 
 
-# B1-B4: jax.value_and_grad derives these from forward
+# B1-B4: nnx.value_and_grad derives these from forward
 
 
-@partial(jax.jit, static_argnums=0)
+@nnx.jit(static_argnums=0)
 def loss_and_grad(
     spec: MLPSpec, params: Any, X: Array, y: Array, masks: Tree = None
 ) -> tuple[Array, Any]:
-    """Loss, and grads nested like the variables."""
+    """Loss, and grads as the module's state."""
     refuse_forward_only(spec)
-    found: tuple[Array, Any] = jax.value_and_grad(loss, argnums=1)(spec, params, X, y, masks)
+    found: tuple[Array, Any] = nnx.value_and_grad(lambda model: loss(spec, model, X, y, masks))(
+        params
+    )
     return found
 
 
 def init_state(spec: MLPSpec, params: Any) -> Any:
-    """optax's state."""
-    return _rule(spec).init(params)
+    """flax's optimiser: optax's rule and its state."""
+    steps = optax.identity() if spec.optimizer == "sgd" else rule(spec.optimizer)
+    return nnx.Optimizer(params, optax.chain(steps, _descent()), wrt=nnx.Param)
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=(1, 2))
 def train_step(
     spec: MLPSpec,
     params: Any,
@@ -145,35 +149,50 @@ def train_step(
     learning_rate: float,
     masks: Tree = None,
 ) -> tuple[Any, Any, Array]:
-    """Variables and state after one update, and the loss before it."""
+    """The module and the optimiser after one update in place, and the loss before it."""
+    return params, state, _step(spec, params, state, X, y, learning_rate, masks)
+
+
+@nnx.jit(static_argnums=0, donate_argnums=(1, 2))
+def _step(
+    spec: MLPSpec,
+    params: Any,
+    state: Any,
+    X: Array,
+    y: Array,
+    learning_rate: float,
+    masks: Tree,
+) -> Array:
     value, grads = loss_and_grad(spec, params, X, y, masks)
     if spec.decay:
-        kept = 1 - learning_rate * spec.decay
-        params = jax.tree.map_with_path(
-            lambda path, p: p * kept if path[-1].key == "kernel" else p, params
-        )  # U7
-    steps, state = _rule(spec).update(grads, state, params)  # U1-U6
-    steps = jax.tree.map(lambda step: -learning_rate * step, steps)
-    return optax.apply_updates(params, steps), state, value
+        for layer in params.layers:
+            layer.kernel.set_value(layer.kernel * (1 - learning_rate * spec.decay))  # U7
+    state.update(params, grads, learning_rate=learning_rate)  # U1-U6
+    return value
 
 
-def _rule(spec: MLPSpec) -> Any:
-    return optax.identity() if spec.optimizer == "sgd" else rule(spec.optimizer)
+def _descent() -> optax.GradientTransformation:
+    """-learning_rate times the steps: optax's own takes its rate once, ours is of each step."""
+
+    def update(steps: Any, state: Any, _: Any = None, *, learning_rate: Any) -> tuple[Any, Any]:
+        return jax.tree.map(lambda step: -learning_rate * step, steps), state
+
+    return optax.GradientTransformationExtraArgs(lambda _: optax.EmptyState(), update)
 
 
 def _refuse_dropout(spec: MLPSpec, masks: Tree = None) -> None:
     if spec.dropout or masks is not None:
         raise NotImplementedError(
-            "flax has no dropout here: nn.Dropout draws its own masks, so two implementations "
+            "flax has no dropout here: nnx.Dropout draws its own masks, so two implementations "
             "could not be given the same ones"
         )
 
 
 def _pairs(leaf: Any) -> Any:
-    if not isinstance(leaf, dict):
+    """A module, or the gradient of one, as [(W, b), ...]; nothing of an optimiser."""
+    if isinstance(leaf, nnx.Optimizer):
+        return []
+    if not isinstance(leaf, MLP | nnx.State):
         return leaf
-    layers = leaf["params"]
-    return [
-        (layers[f"layer{i}"]["kernel"], layers[f"layer{i}"].get("bias"))
-        for i in range(1, len(layers) + 1)
-    ]
+    layers = nnx.to_pure_dict(leaf if isinstance(leaf, nnx.State) else nnx.state(leaf))["layers"]
+    return [(layers[i]["kernel"], layers[i].get("bias")) for i in sorted(layers)]

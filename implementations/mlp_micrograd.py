@@ -28,6 +28,8 @@ from implementations.parts_scalar import init_state as init_state
 from implementations.parts_scalar import products as products
 from implementations.parts_scalar import update
 
+LEAVES_CYCLES = True  # a step's objects are freed by Python's collector and by nothing else
+
 
 def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None) -> Array:
     """Outputs (batch, outputs)."""

@@ -1,7 +1,7 @@
 """A number that remembers how it was computed, in the style of Karpathy's micrograd (2020).
 
-Each operation makes an object; `backward` walks through all of them from the last to the first and
-multiplies derivatives. Activations and their derivatives are those of the looped network.
+Each operation makes an object and, as micrograd does, a closure that hands its derivative on;
+`backward` calls these from the last to the first. Activations are those of the looped network.
 """
 
 import math
@@ -16,32 +16,42 @@ from implementations.parts_scalar import sigmoid, softplus
 class Value:
     """A number in a computation: its value, and the derivative of the result with respect to it.
 
+    Each result and its closure know one another, a cycle that only the garbage collector frees.
+
     Attributes:
         data: the value.
         grad: d result / d value, after `backward`.
     """
 
-    __slots__ = ("_local", "_operands", "data", "grad")
-
-    def __init__(
-        self,
-        data: float,
-        operands: tuple["Value", ...] = (),
-        local: tuple[float, ...] = (),
-    ) -> None:
-        """A value with what it was computed from, and its derivative with respect to each."""
+    def __init__(self, data: float, operands: tuple["Value", ...] = ()) -> None:
+        """A value with what it was computed from."""
         self.data, self.grad = data, 0.0
-        self._operands, self._local = operands, local
+        self._operands = operands
+        self._backward: Callable[[], None] = _nothing
 
     def __add__(self, other: Any) -> "Value":
         """d(x + y) = dx + dy."""
         other = other if isinstance(other, Value) else Value(other)
-        return Value(self.data + other.data, (self, other), (1.0, 1.0))
+        result = Value(self.data + other.data, (self, other))
+
+        def backward() -> None:
+            self.grad += result.grad
+            other.grad += result.grad
+
+        result._backward = backward
+        return result
 
     def __mul__(self, other: Any) -> "Value":
         """d(x y) = y dx + x dy."""
         other = other if isinstance(other, Value) else Value(other)
-        return Value(self.data * other.data, (self, other), (other.data, self.data))
+        result = Value(self.data * other.data, (self, other))
+
+        def backward() -> None:
+            self.grad += other.data * result.grad
+            other.grad += self.data * result.grad
+
+        result._backward = backward
+        return result
 
     def __sub__(self, other: Any) -> "Value":
         """d(x - y) = dx - dy."""
@@ -51,8 +61,13 @@ class Value:
 
     def apply(self, g: Callable[[float], float], dg: Callable[[float, float], float]) -> "Value":
         """d g(x) = g'(x) dx."""
-        data = g(self.data)
-        return Value(data, (self,), (dg(self.data, data),))
+        result = Value(g(self.data), (self,))
+
+        def backward() -> None:
+            self.grad += dg(self.data, result.data) * result.grad
+
+        result._backward = backward
+        return result
 
     def exp(self) -> "Value":
         """Exponential: its derivative is itself."""
@@ -66,8 +81,7 @@ class Value:
         """The chain rule, from this value back to all that it was computed from."""
         self.grad = 1.0
         for value in reversed(self._in_order()):
-            for operand, local in zip(value._operands, value._local, strict=True):
-                operand.grad += local * value.grad
+            value._backward()
 
     def _in_order(self) -> list["Value"]:
         """Everything this was computed from, operands first; a stack, since graphs are deep."""
@@ -83,6 +97,10 @@ class Value:
                 waiting.append((value, True))
                 waiting += [(operand, False) for operand in value._operands]
         return order
+
+
+def _nothing() -> None:
+    """Of a number that was not computed."""
 
 
 Row = list[Value]

@@ -160,7 +160,7 @@ TABLE = {
     ),
     "flax": Entry(
         "implementations.mlp_flax",
-        "flax.linen, optax, jax.jit",
+        "flax.nnx, optax, nnx.jit",
         "flax",
         "flax",
         "peers",

@@ -22,8 +22,10 @@ CASE = ["source", "workload", "layers", "batch_size", "threads", "device"]
 TEXT = (
     "Each idiom in its fastest form, its variants included. Over its products: its time over that "
     "of the step's matrix products alone, by the same library in the same processes, into arrays "
-    "that are there already; no way of writing the step can go below. Peer over best: the time of "
-    "what people would use instead over that of the idiom's best; and over the idiom as it is "
+    "that are there already; no way of writing the step can go below. Of the best product: its "
+    "rate of arithmetic over that of large square products by the library that is best at them, in "
+    "the same run; where that is its own library, in the same processes. Peer over best: the time "
+    "of what people would use instead over that of the idiom's best; and over the idiom as it is "
     "written first, without its variants."
 )
 
@@ -43,7 +45,8 @@ def families(journals: Sequence[Journal]) -> dict[str, tuple[str, str]]:
 def contests(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:
     """One line per case and idiom: its best form, its floor, and each of its peers.
 
-    Columns: CASE, operation, dtype, idiom, best, seconds; over_products with low and high; peer,
+    Columns: CASE, operation, dtype, idiom, best, seconds; over_products and of_square (the share of
+    the best rate of square products), both with low and high; peer,
     peer_seconds; over_best (the peer over the best form) and over_idiom (over the idiom as it is
     written first) with low and high; NaN where there is no such row.
     """
@@ -62,6 +65,8 @@ def contests(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:
         (*(getattr(row, key) for key in CASE), row.dtype, row.implementation): row
         for row in ok[ok.operation == tables.PRODUCTS].itertuples()
     }
+    squares = ok[(ok.operation == tables.PRODUCTS) & (ok.workload == tables.SQUARE)]
+    squares = squares.sort_values("seconds")
     records = []
     for key, group in ok[ok.operation.isin(STEPS)].groupby(
         [*CASE, "operation", "dtype", "idiom"], sort=False
@@ -77,6 +82,12 @@ def contests(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:
             record |= _ratio("over_products", None, None)
         else:
             record |= _ratio("over_products", best, floor, paired)
+        alike = ["source", "threads", "device", "dtype"]
+        there = squares[(squares[alike] == [getattr(best, name) for name in alike]).all(axis=1)]
+        square: Any = next(there.itertuples(), None)
+        same = square is not None and square.implementation == best.implementation
+        work = 1.0 if square is None else best.flops / square.flops
+        record |= _ratio("of_square", square, best, paired if same else ratio, work)
         itself = next(group[group.implementation == record["idiom"]].itertuples(), None)
         peers = list(group[group.kind == "peer"].itertuples())
         for peer in peers or [None]:
@@ -90,11 +101,18 @@ def contests(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:
     return found[found.over_products.notna() | found.over_best.notna()].reset_index(drop=True)
 
 
-def _ratio(name: str, first: Any, second: Any, how: Any = ratio) -> dict[str, float]:
+def _ratio(
+    name: str, first: Any, second: Any, how: Any = ratio, work: float = 1.0
+) -> dict[str, float]:
+    """The first time over the second, times `work`."""
     if first is None or second is None:
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), math.nan)
     found = how(tables.medians(first), tables.medians(second))
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+    return {
+        name: work * found.value,
+        f"{name}_low": work * found.low,
+        f"{name}_high": work * found.high,
+    }
 
 
 def table(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:
@@ -105,6 +123,7 @@ def table(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:
     shown = found[[*CASE, "operation", "dtype", "best"]].assign(
         time=found.seconds.map(tables.duration),
         over_products=[_shown(row, "over_products") for row in found.itertuples()],
+        of_square=[_shown(row, "of_square", 100, " %") for row in found.itertuples()],
         peer=found.peer,
         peer_time=found.peer_seconds.map(tables.duration),
         over_best=[_shown(row, "over_best") for row in found.itertuples()],
@@ -115,6 +134,7 @@ def table(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:
         "batch_size": "batch",
         "best": "best of the idiom",
         "over_products": "over its products",
+        "of_square": "of the best product",
         "peer_time": "peer's time",
         "over_best": "peer over best",
         "over_idiom": "over the idiom itself",
@@ -122,13 +142,13 @@ def table(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:
     return tables.narrow(shown.drop(columns=[*drop, "workload"])).rename(columns=names)
 
 
-def _shown(row: Any, name: str) -> str:
-    value, low, high = (getattr(row, name + end) for end in ("", "_low", "_high"))
+def _shown(row: Any, name: str, unit: float = 1, sign: str = "") -> str:
+    value, low, high = (unit * getattr(row, name + end) for end in ("", "_low", "_high"))
     if not math.isfinite(value):
         return ""
     if not math.isfinite(low):
-        return tables.digits(value)
-    return f"{tables.digits(value)} ({tables.digits(low)} to {tables.digits(high)})"
+        return tables.digits(value) + sign
+    return f"{tables.digits(value)}{sign} ({tables.digits(low)} to {tables.digits(high)})"
 
 
 def variants(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:

@@ -28,6 +28,7 @@ PARTS = {  # of a call's time
     "dispatch_seconds": "dispatch and Python",
     "rest_seconds": "elementwise work and memory traffic",
 }
+SQUARE = "square"  # a workload of large products: the best rate of a library
 PRODUCTS = "products"  # an operation that is a floor of others, and no way to write a network
 COST = "cost"  # what the names of these workloads begin with (benchmarks.cases)
 CASE = ["workload", "layers", "operation", "batch_size", "dtype", "threads"]

@@ -44,7 +44,15 @@ def records(kinds: bool = True) -> list[dict[str, Any]]:
     return made
 
 
-def journal(tmp_path: Path, kinds: bool = True, noise: tuple[float, ...] = WAVE) -> Journal:
+SQUARE = Problem("square", MLPSpec((2048, 2048)), 2048, 2048)
+
+
+def journal(
+    tmp_path: Path,
+    kinds: bool = True,
+    noise: tuple[float, ...] = WAVE,
+    **squares: tuple[float, tuple[float, ...]],
+) -> Journal:
     """Five processes; NumPy in place takes 1.1 of its products, whatever a process is like."""
     microseconds = {
         ("numpy", "train_step"): 150,
@@ -57,16 +65,21 @@ def journal(tmp_path: Path, kinds: bool = True, noise: tuple[float, ...] = WAVE)
         ("flax", "train_step"): 210,
     }
     cases = {key: Case(PROBLEM, key[1], key[0]) for key in microseconds}
+    alone = {name: Case(SQUARE, "products", name) for name in squares}
     outcomes = [
         ok(process, round(1000 * microseconds[key] * factor), case)
         for key, case in cases.items()
         for process, factor in enumerate(noise)
+    ] + [
+        ok(process, round(1e6 * squares[name][0] * factor), case)
+        for name, case in alone.items()
+        for process, factor in enumerate(squares[name][1])
     ]
     path = write(
         tmp_path / "journal.jsonl",
         run_record(schema=3),
         *records(kinds),
-        plan_record(*cases.values()),
+        plan_record(*cases.values(), *alone.values()),
         *outcomes,
         {"record": "run_complete"},
     )
@@ -100,6 +113,21 @@ def test_what_a_process_has_of_its_own_cancels_over_the_products(tmp_path: Path)
 
     assert line.over_products_high / line.over_products_low < 1.001
     assert line.over_best_high / line.over_best_low > 1.5  # of different processes: in doubt
+
+
+def test_rate_is_a_share_of_the_best_square_products_rate(tmp_path: Path) -> None:
+    """Of whichever library is best at them; in the same process where it is the row's own."""
+    noisy = (1.0, 1.4, 0.8, 1.2, 0.9)
+    step = Case(PROBLEM, "train_step", "numpy_inplace").flops / 110e-6
+    square = Case(SQUARE, "products", "numpy").flops / 0.2
+
+    own = contests(journal(tmp_path, noise=noisy, numpy_inplace=(200, noisy), jax=(300, noisy)))
+    other = contests(journal(tmp_path, noise=noisy, numpy_inplace=(300, noisy), jax=(200, noisy)))
+
+    mine, others = own["numpy", "sklearn"], other["numpy", "sklearn"]
+    assert mine.of_square == others.of_square == pytest.approx(step / square, rel=1e-3)
+    assert mine.of_square_high / mine.of_square_low < 1.001
+    assert others.of_square_high / others.of_square_low > 1.5
 
 
 def test_paired_ratio_is_that_of_the_same_processes() -> None:
@@ -170,7 +198,12 @@ def test_preset_peers_has_every_idiom_variant_and_peer() -> None:
 
     wanted = {*names("idiom"), *names("variant"), *names("peer")}
     assert wanted == set(options.implementations)
-    shapes = {(line.workload.spec.layer_sizes, size) for line in lines for size in line.batch_sizes}
+    networks = {
+        (line.workload.spec.layer_sizes, size)
+        for line in lines
+        for size in line.batch_sizes
+        if "train_step" in line.operations
+    }
     assert {
         ((64, 32, 10), 8),
         ((64, 32, 10), 32),
@@ -178,5 +211,12 @@ def test_preset_peers_has_every_idiom_variant_and_peer() -> None:
         ((784, 512, 512, 10), 128),
         ((300, 2048, 256, 20), 512),
         ((1024, 2048, 2048, 10), 1024),
-    } == shapes
-    assert all("products" in line.operations for line in lines if line.batch_sizes != (8,))
+    } == set(networks)
+    floors = {
+        (line.workload.spec.layer_sizes, size): line.workload.name
+        for line in lines
+        for size in line.batch_sizes
+        if line.operations == ("products",)
+    }
+    assert set(floors) == {*networks, ((2048, 2048), 2048)} - {((64, 32, 10), 8)}
+    assert tables.SQUARE == floors[(2048, 2048), 2048]

@@ -160,6 +160,18 @@ def test_garbage_collection_is_off_inside_and_on_again_after_a_failure() -> None
     assert gc.isenabled()
 
 
+def test_garbage_collection_stays_on_where_nothing_else_frees_what_is_left() -> None:
+    """Its time is a part of such a step's."""
+    seen: list[bool] = []
+
+    block(
+        Work(lambda: None, lambda c, s: seen.append(gc.isenabled()), lambda _: None, collects=True),
+        1,
+    )
+
+    assert [True] == seen
+
+
 def test_event_clock_is_read_after_the_wait() -> None:
     """Start, stop, synchronise, read: events have no time before the device has passed them."""
     device, order = FakeDevice(MS), []
