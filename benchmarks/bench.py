@@ -5,6 +5,7 @@ that is timed, in the process in which it is timed.
 """
 
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ Message = dict[str, Any]
 VISITS, SHORT_NS = 3, 50_000_000
 # A call that takes longer is not made once more to see whether it heeds its arguments.
 OTHER_BATCH_NS = 250_000_000
+# After products in NumPy: OpenBLAS's threads look for more work before they sleep, and share the
+# cores with another library's: 72 ms of SciPy's products took 120 ms right after one of NumPy's.
+REST_SECONDS = 0.1
 TRANSFER_NS = 100_000_000  # likewise a transfer, to see its minimum
 
 
@@ -198,7 +202,9 @@ class Bench:
         self.here.products = products
         self.here.first_ns[PRODUCTS], self.here.compile_ns[PRODUCTS] = first_ns, 0
         results = [self.implementation.to_numpy(product) for product in found]
-        return products.judged(results, self.spec.dtype, self._bounds(self.spec))
+        verdict = products.judged(results, self.spec.dtype, self._bounds(self.spec))
+        time.sleep(REST_SECONDS)
+        return verdict
 
     def _gate_of_epoch(self) -> Comparison:
         return gates.epoch(

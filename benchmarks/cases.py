@@ -188,7 +188,7 @@ def flops(spec: MLPSpec, operation: str, examples: int) -> int:
 
 
 def products(spec: MLPSpec, operation: str, batch_size: int) -> list[tuple[str, Shape, Shape]]:
-    """The matrix products of one call: (kind, shape of A, shape of B), F1, then B2 and B4.
+    """The matrix products of one call: (kind, shape of A, shape of B), in the order of a step.
 
     Kinds are "nn" (A B), "tn" (A^T B) and "nt" (A B^T).
     """
@@ -197,8 +197,11 @@ def products(spec: MLPSpec, operation: str, batch_size: int) -> list[tuple[str, 
     found: list[tuple[str, Shape, Shape]] = [("nn", (n, i), (i, o)) for i, o in layers]  # F1
     if operation == "forward":
         return found
-    found += [("tn", (n, i), (n, o)) for i, o in layers]  # B2
-    return found + [("nt", (n, o), (i, o)) for i, o in layers[1:]]  # B4
+    for layer, (i, o) in reversed(list(enumerate(layers))):
+        if layer > 0:
+            found.append(("nt", (n, o), (i, o)))  # B4
+        found.append(("tn", (n, i), (n, o)))  # B2
+    return found
 
 
 def traffic(spec: MLPSpec, operation: str, batch_size: int) -> int:

@@ -23,6 +23,7 @@ from implementations.interface import Implementation, MLPSpec, Tree
 Message = dict[str, Any]
 Array = Any
 SMALLEST, LARGEST = 64, 8192  # of the square products; doubled until one takes a block
+ROLES = {"nn": "aW", "tn": "ad", "nt": "dW"}  # of A and B: activation, W, delta
 BLOCKS = 5  # of a ceiling: the best one counts
 COPY_BYTES = 2**28  # far more than a cache holds
 TRANSFER_BYTES = 2**26
@@ -243,17 +244,20 @@ def placed(implementation: Implementation, array: Array, device: str, dtype: Any
 def factors(
     shapes: list[tuple[str, Shape, Shape]],
 ) -> tuple[tuple[str, ...], list[tuple[Array, Array]]]:
-    """(kinds, pairs of random factors) of the products of `cases.products`; alike ones are one."""
+    """(kinds, pairs of random factors) of the products of `cases.products`.
+
+    An activation, a delta or a W is one array in all its products, as in a step; those of layers
+    that are alike are one: no step reads less.
+    """
     rng = np.random.default_rng(0)
     drawn: dict[Any, Array] = {}
-    pairs = []
-    for kind, a, b in shapes:
-        pair = []
-        for shape, which in ((a, kind + "A"), (b, kind + "B")):
-            if (shape, which) not in drawn:
-                drawn[shape, which] = rng.standard_normal(shape)
-            pair.append(drawn[shape, which])
-        pairs.append((pair[0], pair[1]))
+
+    def factor(role: str, shape: Shape) -> Array:
+        if (role, shape) not in drawn:
+            drawn[role, shape] = rng.standard_normal(shape)
+        return drawn[role, shape]
+
+    pairs = [(factor(ROLES[kind][0], a), factor(ROLES[kind][1], b)) for kind, a, b in shapes]
     return tuple(kind for kind, _, _ in shapes), pairs
 
 
@@ -284,9 +288,12 @@ def on_device(
 def product_work(
     implementation: Any, kinds: tuple[str, ...], pairs: list[tuple[Array, Array]], out: list[Array]
 ) -> timer.Work:
-    """A loop over the products, to be timed."""
-    entries = [len(C) * len(C[0]) for C in out]
-    return _products(implementation, kinds, pairs, out, 8 * max(entries, default=1) * len(out))
+    """A loop over the products, to be timed; results of one shape overwrite one another."""
+    shapes = [(len(C), len(C[0])) for C in out]
+    place = dict(zip(shapes, out, strict=True))
+    entries = max((rows * columns for rows, columns in shapes), default=1)
+    shared = [place[shape] for shape in shapes]
+    return _products(implementation, kinds, pairs, shared, 8 * entries * len(out))
 
 
 def _products(

@@ -4,6 +4,7 @@ flax holds the layers, optax the losses and the update rules; nnx.jit compiles t
 precision and activation functions are those of the JAX network. A W of ours is a Linear's kernel.
 """
 
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -21,30 +22,14 @@ from implementations.interface import (
     refuse_device,
     refuse_forward_only,
 )
-from implementations.mlp_jax import (
-    DTYPES as DTYPES,
-)
-from implementations.mlp_jax import (
-    batch_from_numpy as batch_from_numpy,
-)
-from implementations.mlp_jax import (
-    describe as describe,
-)
-from implementations.mlp_jax import (
-    devices as devices,
-)
-from implementations.mlp_jax import (
-    params_from_numpy as placed_params,
-)
-from implementations.mlp_jax import (
-    precision as precision,
-)
-from implementations.mlp_jax import (
-    synchronize as synchronize,
-)
-from implementations.mlp_jax import (
-    to_numpy as arrays_to_numpy,
-)
+from implementations.mlp_jax import DTYPES as DTYPES
+from implementations.mlp_jax import batch_from_numpy as batch_from_numpy
+from implementations.mlp_jax import describe as describe
+from implementations.mlp_jax import devices as devices
+from implementations.mlp_jax import params_from_numpy as placed_params
+from implementations.mlp_jax import precision as precision
+from implementations.mlp_jax import synchronize as synchronize
+from implementations.mlp_jax import to_numpy as arrays_to_numpy
 from implementations.parts_jax import ACTIVATIONS, rule
 from implementations.parts_jax import compilations as compilations
 from implementations.parts_jax import peak_memory as peak_memory
@@ -136,8 +121,10 @@ def loss_and_grad(
 
 def init_state(spec: MLPSpec, params: Any) -> Any:
     """flax's optimiser: optax's rule and its state."""
-    steps = optax.identity() if spec.optimizer == "sgd" else rule(spec.optimizer)
-    return nnx.Optimizer(params, optax.chain(steps, _descent()), wrt=nnx.Param)
+    state = nnx.Optimizer(params, _updates(spec.optimizer), wrt=nnx.Param)
+    # Its counter, too, stands where the params stand: elsewhere it costs a second compilation.
+    nnx.update(state, jax.device_put(nnx.state(state), params.layers[0].kernel.device))
+    return state
 
 
 def train_step(
@@ -171,13 +158,15 @@ def _step(
     return value
 
 
-def _descent() -> optax.GradientTransformation:
-    """-learning_rate times the steps: optax's own takes its rate once, ours is of each step."""
+@cache  # a compiled step is one for this object: another, alike, would be compiled again
+def _updates(optimizer: str) -> optax.GradientTransformationExtraArgs:
+    """A rule, then -learning_rate times its steps, with a rate that each step is given anew."""
 
-    def update(steps: Any, state: Any, _: Any = None, *, learning_rate: Any) -> tuple[Any, Any]:
+    def descend(steps: Any, state: Any, _: Any = None, *, learning_rate: Any) -> tuple[Any, Any]:
         return jax.tree.map(lambda step: -learning_rate * step, steps), state
 
-    return optax.GradientTransformationExtraArgs(lambda _: optax.EmptyState(), update)
+    last = optax.GradientTransformationExtraArgs(lambda _: optax.EmptyState(), descend)
+    return optax.chain(optax.identity() if optimizer == "sgd" else rule(optimizer), last)
 
 
 def _refuse_dropout(spec: MLPSpec, masks: Tree = None) -> None:

@@ -143,14 +143,16 @@ class Places:
 
 def cross_entropy(a: Array, y: Array) -> Array:
     """Mean of -log softmax(a)[y]; a becomes (softmax(a) - onehot(y)) / batch."""
-    rows, batch_size = np.arange(len(y)), len(y)
+    batch_size, outputs = a.shape
+    flat, right = a.reshape(-1), np.arange(0, a.size, outputs) + y  # a[n, y_n], found faster
     a -= np.maximum.reduce(a, axis=1, keepdims=True)
-    right = a[rows, y].sum()
+    shifted = flat.take(right).sum()
     np.exp(a, out=a)
     total = np.add.reduce(a, axis=1, keepdims=True)
-    loss = (np.log(total).sum() - right) / batch_size  # L1
-    a /= total * batch_size  # B1
-    a[rows, y] -= a.dtype.type(1 / batch_size)  # B1
+    loss = (np.log(total).sum() - shifted) / batch_size  # L1
+    total *= batch_size
+    a /= total  # B1
+    flat[right] -= a.dtype.type(1 / batch_size)  # B1
     return loss
 
 

@@ -55,7 +55,7 @@ def test_standard_has_the_promised_cases() -> None:
 
 def test_presets_ask_for_enough_processes() -> None:
     """5 for an interval, 10 for full; hello has one and promises no interval."""
-    wanted = {"hello": 1, "differentiation": 5, "standard": 5, "scaling": 5, "peers": 5, "full": 10}
+    wanted = {"hello": 1, "differentiation": 5, "standard": 5, "scaling": 5, "peers": 8, "full": 10}
     assert wanted == {name: preset.processes for name, preset in PRESETS.items()}
     assert {"hello"} == {name for name, preset in PRESETS.items() if not preset.intervals}
 

@@ -141,3 +141,26 @@ def test_row_faster_than_any_product_is_rejected(rate: float, status: str) -> No
 
     assert status == row.status
     assert ("faster than possible" in row.reason) == (status == "rejected")
+
+
+def test_products_alone_touch_no_more_arrays_than_a_step() -> None:
+    """Each activation, delta and W is one array in all its products; results share places."""
+    kinds, pairs = ceilings.factors(products(MLPSpec((3, 4, 2)), "train_step", 5))
+
+    assert ("nn", "nn", "nt", "tn", "tn") == kinds
+    (X, W1), (a, W2), (delta, W2_again), (a_again, delta_again), (X_again, delta_1) = pairs
+    assert X is X_again and a is a_again and W2 is W2_again and delta is delta_again
+    assert W1 is not W2 and delta_1 is not delta
+    assert [(5, 4), (5, 2), (5, 4), (4, 2), (3, 4)] == [
+        shape_of_product(kind, A, B) for kind, (A, B) in zip(kinds, pairs, strict=True)
+    ]
+
+    placed, out = ceilings.on_device(load("numpy"), kinds, pairs, "cpu", "float64")
+    timed = ceilings.product_work(load("numpy"), kinds, placed, out).run(1, None)[-1]
+    assert timed[0] is timed[2] and timed[0] is not timed[1]
+    assert len({id(one) for one in out}) == len(out)  # the gate sees each result
+
+
+def shape_of_product(kind: str, A: np.ndarray, B: np.ndarray) -> tuple[int, int]:
+    """Of the product."""
+    return (A.T if kind == "tn" else A).shape[0], (B.T if kind == "nt" else B).shape[1]

@@ -2,13 +2,14 @@
 
 import fcntl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchmarks import environment, probes
+from benchmarks import cases, environment, pilot, probes
 from benchmarks.plan import Pilot
 from benchmarks.probes import Countdown, family
-from implementations import isolation
+from implementations import MLPSpec, isolation
 
 
 def free(path: Path) -> bool:
@@ -84,3 +85,34 @@ def test_compilers_write_into_the_run_and_start_no_processes(
 
     assert str(tmp_path / "torch-cache") == found["TORCHINDUCTOR_CACHE_DIR"]
     assert "1" == found["TORCHINDUCTOR_COMPILE_THREADS"]
+
+
+@pytest.mark.parametrize(
+    ("fixed_seconds", "flops_per_second", "largest"),
+    [
+        (0.0, 50e9, (784, 512, 512, 10)),
+        (5e-3, 50e9, (784, 512, 512, 10)),  # ruled out by the small network, not by the next
+        (5e-3, 40e6, (256, 256, 10)),
+        (0.0, 1e6, (64, 32, 10)),
+    ],
+)
+def test_pilot_tries_the_largest_network_of_about_a_second(
+    fixed_seconds: float,
+    flops_per_second: float,
+    largest: tuple[int, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also for a slow call with fast arithmetic."""
+
+    def one(_: Any, device: str, sizes: tuple[int, ...], batch_size: int, operation: str) -> Any:
+        flops = cases.flops(MLPSpec(sizes), operation, batch_size)
+        warm = fixed_seconds + flops / flops_per_second
+        return {"sizes": sizes, "flops": flops, "first_ns": 1, "warm_ns": round(1e9 * warm)}
+
+    monkeypatch.setattr(pilot, "_one", one)
+    implementation: Any = object()
+
+    found = pilot.of(implementation, "cpu")["networks"]
+
+    assert largest == found[-1]["sizes"]
+    assert len(found) <= 2
