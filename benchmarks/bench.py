@@ -27,9 +27,11 @@ Message = dict[str, Any]
 VISITS, SHORT_NS = 3, 50_000_000
 # A call that takes longer is not made once more to see whether it heeds its arguments.
 OTHER_BATCH_NS = 250_000_000
-# After products in NumPy: OpenBLAS's threads look for more work before they sleep, and share the
-# cores with another library's: 72 ms of SciPy's products took 120 ms right after one of NumPy's.
-REST_SECONDS = 0.1
+# A gate computes in NumPy, and OpenBLAS's threads look for more work for a while before they sleep,
+# on cores that are another library's by then: 60 ms of SciPy's products took 112 ms right after a
+# norm of 4 million numbers, 90 ms after a rest of 0.05 s, 61 ms after 0.1 s. Fewer numbers than
+# these wake no thread.
+REST_SECONDS, WAKING = 0.15, 10_000
 TRANSFER_NS = 100_000_000  # likewise a transfer, to see its minimum
 
 
@@ -189,9 +191,11 @@ class Bench:
         gated = case.gated
         if case.operation == "epoch" and hasattr(self.implementation, "epoch"):
             gated = (*gated, "epoch")
-        for operation in gated:
-            if operation not in self.here.gates:
-                self.here.gates[operation] = self._gate(operation)
+        unseen = [operation for operation in gated if operation not in self.here.gates]
+        for operation in unseen:
+            self.here.gates[operation] = self._gate(operation)
+        if unseen and (PRODUCTS in unseen or self.spec.parameters > WAKING):
+            time.sleep(REST_SECONDS)
         return Comparison(sum((self.here.gates[operation].tensors for operation in gated), ()))
 
     def _gate_of_products(self) -> Comparison:
@@ -202,9 +206,7 @@ class Bench:
         self.here.products = products
         self.here.first_ns[PRODUCTS], self.here.compile_ns[PRODUCTS] = first_ns, 0
         results = [self.implementation.to_numpy(product) for product in found]
-        verdict = products.judged(results, self.spec.dtype, self._bounds(self.spec))
-        time.sleep(REST_SECONDS)
-        return verdict
+        return products.judged(results, self.spec.dtype, self._bounds(self.spec))
 
     def _gate_of_epoch(self) -> Comparison:
         return gates.epoch(

@@ -22,11 +22,11 @@ CASE = ["source", "workload", "layers", "batch_size", "threads", "device"]
 TEXT = (
     "Each idiom in its fastest form, its variants included. Over its products: its time over that "
     "of the step's matrix products alone, by the same library in the same processes, into arrays "
-    "that are there already; no way of writing the step can go below. Of the best product: its "
-    "rate of arithmetic over that of large square products by the library that is best at them, in "
-    "the same run; where that is its own library, in the same processes. Peer over best: the time "
-    "of what people would use instead over that of the idiom's best; and over the idiom as it is "
-    "written first, without its variants."
+    "that are there already; no way of writing the step over that library can go below. Of the "
+    "best product: its rate of arithmetic over that of large square products by the library that "
+    "is best at them, in the same run; where that is its own library, in the same processes. Peer "
+    "over best: the time of what people would use instead over that of the idiom's best; and over "
+    "the idiom as it is written first, without its variants."
 )
 
 
