@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import gates
+from benchmarks import bench, gates
 from benchmarks.cases import Case, Problem
 from benchmarks.gates import Products
+from benchmarks.work import Placed
 from implementations import MLPSpec, load, mlp_numpy
+from implementations.comparison import Comparison
 from tests.networks import problem
 
 SPEC = MLPSpec((7, 5, 4, 3))
@@ -108,3 +110,27 @@ def test_products_are_gated_by_themselves_and_resident() -> None:
 
     assert ("products",) == case.gated
     assert case.flops == Case(PROBLEM, "train_step", "numpy").flops
+
+
+@pytest.mark.parametrize(
+    ("sizes", "operation", "rests"),
+    [((7, 5, 3), "train_step", 0), ((784, 128, 10), "train_step", 1), ((7, 5, 3), "products", 1)],
+)
+def test_threads_of_a_gate_are_at_rest_before_the_clock_starts(
+    sizes: tuple[int, ...], operation: str, rests: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, after a gate that has woken them; not for what another case has gated already."""
+    slept: list[float] = []
+    monkeypatch.setattr("benchmarks.bench.time.sleep", slept.append)
+    case = Case(Problem("mnist", MLPSpec(sizes), 6, 32), operation, "numpy")
+    given: Any = None
+    bare = bench.Bench.__new__(bench.Bench)
+    bare.implementation, bare.spec, bare.problem = mlp_numpy, case.problem.spec, case.problem
+    bare.known = {case.problem: Placed(given, [], [], None)}
+    monkeypatch.setattr(bare, "_gate", lambda operation: Comparison(()), raising=False)
+
+    bare._gated(case)
+    bare._gated(case)
+
+    assert rests == len(slept)
+    assert all(seconds >= 0.1 for seconds in slept)
