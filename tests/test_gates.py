@@ -113,16 +113,25 @@ def test_products_are_gated_by_themselves_and_resident() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "operation", "rests"),
-    [((7, 5, 3), "train_step", 0), ((784, 128, 10), "train_step", 1), ((7, 5, 3), "products", 1)],
+    ("sizes", "batch_size", "operation", "rests"),
+    [
+        ((7, 5, 3), 6, "train_step", 0),
+        ((784, 128, 10), 6, "train_step", 1),
+        ((7, 5, 3), 6, "products", 1),
+        ((7, 5, 3), 5_000, "forward", 1),  # of outputs, too, a norm is taken
+    ],
 )
 def test_threads_of_a_gate_are_at_rest_before_the_clock_starts(
-    sizes: tuple[int, ...], operation: str, rests: int, monkeypatch: pytest.MonkeyPatch
+    sizes: tuple[int, ...],
+    batch_size: int,
+    operation: str,
+    rests: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Once, after a gate that has woken them; not for what another case has gated already."""
     slept: list[float] = []
     monkeypatch.setattr("benchmarks.bench.time.sleep", slept.append)
-    case = Case(Problem("mnist", MLPSpec(sizes), 6, 32), operation, "numpy")
+    case = Case(Problem("mnist", MLPSpec(sizes), batch_size, batch_size), operation, "numpy")
     given: Any = None
     bare = bench.Bench.__new__(bench.Bench)
     bare.implementation, bare.spec, bare.problem = mlp_numpy, case.problem.spec, case.problem
