@@ -23,8 +23,8 @@ from implementations.interface import Implementation, MLPSpec, Tree, map_tree
 
 Message = dict[str, Any]
 # How often each case is visited, so that a burst of others' work is seen by one visit only; calls
-# that are long themselves are not.
-VISITS, SHORT_NS = 3, 50_000_000
+# that take longer than a preset's visited_seconds are visited once.
+VISITS = 3
 # A call that takes longer is not made once more to see whether it heeds its arguments.
 OTHER_BATCH_NS = 250_000_000
 # A gate computes in NumPy, and OpenBLAS's threads look for more work for a while before they sleep,
@@ -46,6 +46,7 @@ class Bench:
         self.threads: str = request["threads"]
         self.directory = Path(request["directory"])
         self.budget_ns: float = request["block_seconds"] * 1e9
+        self.visited_ns: float = request["visited_seconds"] * 1e9
         self.warm_up_seconds: float = request["warm_up_seconds"]
         self.target_ns = timer.CPU_BLOCK_NS if self.device == "cpu" else timer.GPU_BLOCK_NS
         # What a program does with other arguments, and in how many digits, is looked at once a run.
@@ -80,7 +81,7 @@ class Bench:
         fault = self._heedless(case, blocks.per_call_ns)
         if fault:
             return {"status": "wrong", "reason": fault}
-        if blocks.per_call_ns < SHORT_NS:
+        if blocks.per_call_ns < self.visited_ns:
             self.calls[case.id] = blocks.calls
         return {
             **found,

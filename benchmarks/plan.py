@@ -93,6 +93,7 @@ class Settings:
         seconds: time limit of the whole run; None for none.
         block_seconds: time for the blocks of a case in a process, at most.
         warm_up_seconds: at the start of each process; twice that on a GPU.
+        visited_seconds: a case whose call takes longer is visited once per process, not thrice.
         memory: whether the peak memory of training steps is measured, too.
         ceilings: whether what the machine can do is measured, too.
     """
@@ -102,6 +103,7 @@ class Settings:
     warm_up_seconds: float = 0.5
     memory: bool = False
     ceilings: bool = True
+    visited_seconds: float = 0.05
 
 
 @dataclass

@@ -163,6 +163,7 @@ class Preset:
         ceilings: whether what explains the times is measured, too.
         memory: whether the peak memory of training steps is measured, in processes of its own.
         case_seconds: a case that is predicted to take longer in one process is skipped.
+        visited_seconds: a case whose call takes longer is visited once per process, not thrice.
         tuned: operations that NumPy has rows for with the best OpenBLAS kernels, too.
     """
 
@@ -176,6 +177,7 @@ class Preset:
     ceilings: bool = True
     memory: bool = False
     case_seconds: float = PROCESS_LIMIT_SECONDS
+    visited_seconds: float = 0.05
     tuned: tuple[str, ...] = ("train_step",)
 
 
@@ -185,7 +187,7 @@ PRESETS = {
     "differentiation": Preset(DIFFERENTIATION, 5, (360, 420), 0.1, 0.2, tuned=()),
     "standard": Preset(STANDARD, 5, (300, 480), 0.3),
     "scaling": Preset(
-        SCALING, 5, (1500, 1800), 0.2, threads=("1", "all"), case_seconds=60.0, tuned=()
+        SCALING, 5, (1500, 1800), 0.2, threads=("1", "all"), case_seconds=120.0, tuned=()
     ),
     "peers": Preset(
         PEERS,
@@ -193,6 +195,7 @@ PRESETS = {
         (1200, 1200),
         0.3,
         case_seconds=120.0,
+        visited_seconds=1.0,
         tuned=("train_step", PRODUCTS, "epoch"),
     ),
     "full": Preset(

@@ -255,8 +255,7 @@ class Run:
         on_message: Any,
         role: str = "measure",
     ) -> isolation.Exit:
-        probed = self.probes.get(setup.implementation)
-        name = setup.implementation if probed is None else probed.name
+        name = getattr(self.probes.get(setup.implementation), "name", setup.implementation)
         request = {
             "role": role,
             **setup._asdict(),
@@ -270,6 +269,7 @@ class Run:
             "with_memory": setup.device == "cpu",
             "directory": str(scratch),
             "block_seconds": self.plan.block_seconds,
+            "visited_seconds": self.settings.visited_seconds,
             "warm_up_seconds": self.settings.warm_up_seconds * (1 if setup.device == "cpu" else 2),
         }
         return isolation.run_child(

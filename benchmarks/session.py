@@ -102,6 +102,7 @@ def measure(state: State, chosen: list[Case], directory: Path, command: str) -> 
         preset.warm_up_seconds,
         preset.memory,
         preset.ceilings,
+        preset.visited_seconds,
     )
     about = {
         "preset": state.options.preset_name,

@@ -141,8 +141,10 @@ def adapted(module: ModuleType, name: str) -> Any:
     """The module itself if it defines the whole contract, else completed.
 
     Raises:
-        ValueError: it defines neither forward nor loss_and_grad, so that there is nothing to do.
+        ValueError: it defines neither forward nor loss_and_grad, so that there is nothing to do, or
+            its products cannot be called as a run calls them.
     """
+    refuse_products(getattr(module, "products", None))
     if all(hasattr(module, function) for function in (*CONVERSIONS, *MODEL)):
         return module
     if not any(hasattr(module, function) for function in ("forward", "loss_and_grad")):
@@ -150,3 +152,18 @@ def adapted(module: ModuleType, name: str) -> Any:
             "it defines neither forward(spec, params, X) nor loss_and_grad(spec, params, X, y)"
         )
     return Adapted(module, name)
+
+
+def refuse_products(function: Any) -> None:
+    """ValueError if it is there and does not take (kinds, pairs, out)."""
+    if function is None:
+        return
+    try:
+        inspect.signature(function).bind((), [], [])
+    except TypeError as error:  # not called like this, or not a function
+        raise ValueError(
+            f"its products does not take three arguments ({error}); accepted: products(kinds, "
+            "pairs, out=None), results in the arrays of out where it can; or leave it out"
+        ) from None
+    except ValueError:  # of a builtin nobody knows
+        return

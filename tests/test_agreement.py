@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from implementations import MLPSpec, problems
+from implementations.initial import init_params
 from implementations.reference import expected, updated
 from implementations.verification import check, compare, declared, judge
 from tests.networks import every_implementation, loaded, problem
@@ -37,6 +40,7 @@ OPTIONS: list[tuple[Any, ...]] = [
 ]
 PAIRWISE = pairwise(OPTIONS)
 COMPILERS = ("jax", "flax")
+LOOPED = ("scalar", "micrograd", "numerical", "dual", "graph")
 
 
 def to_spec(options: tuple[Any, ...]) -> tuple[MLPSpec, int]:
@@ -292,6 +296,34 @@ def test_logits_of_ten_thousand_give_finite_results_that_agree(
 
         assert comparison.agrees, comparison.reason
     assert 3 == len(huge)
+
+
+@pytest.mark.parametrize(("name", "device"), every_implementation())
+def test_sums_over_a_large_batch_keep_their_digits(name: str, device: str) -> None:
+    """65,536 numbers added one after another lose most of what the bound leaves, or more."""
+    if name in LOOPED:
+        pytest.skip(f"{name} goes example by example in Python: minutes")
+    spec, batch_size = MLPSpec((4, 32, 3)), 65_536
+    rng = np.random.default_rng(4)
+    X = rng.random((batch_size, 4), dtype=np.float32)
+    y = rng.integers(0, 3, batch_size)
+    params = init_params(spec, 4)
+    reference = expected(spec, params, X, y)
+    module = loaded(name, device, spec)
+
+    def worst(network: Any) -> float:
+        mine = module.params_from_numpy(spec, params, device)
+        _, grads = network.loss_and_grad(spec, mine, *module.batch_from_numpy(spec, X, y, device))
+        found = judge(spec, reference, {"grads": module.to_numpy(grads)})
+        return max(t.percent_of_bound or 0.0 for t in found.tensors if "b" in t.name)
+
+    share = worst(module)
+    assert share < 50
+    if name == "numpy":  # the planted fault: what B3 reads like in most networks
+        source = Path(str(module.__file__)).read_text()
+        added = ModuleType("added")
+        exec(source.replace("ones @ delta", "delta.sum(axis=0)"), added.__dict__)
+        assert worst(added) > 2 * share
 
 
 def test_torch_gradcheck_passes() -> None:

@@ -316,6 +316,30 @@ def test_unknown_implementation_is_told_apart_from_broken_and_not_installed(
         load("ghost")
 
 
+@pytest.mark.parametrize(
+    ("products", "message"),
+    [
+        ("def products(kinds, pairs): ...", "too many positional arguments"),
+        ("products = 3", "3 is not a callable"),
+        ("def products(kinds, pairs, out=None): ...", None),
+        ("def products(*given): ...", None),
+    ],
+)
+def test_products_that_a_run_cannot_call_are_refused_before_anything_is_timed(
+    products: str, message: str | None, tmp_path: Any
+) -> None:
+    """In a whole contract, too: the timing of its other rows would be lost."""
+    file = tmp_path / "mine.py"
+    for source in ("def forward(spec, params, X): ...", "from implementations.mlp_numpy import *"):
+        file.write_text(f"{source}\n{products}\n")
+        if message is None:
+            load(str(file))
+            continue
+        with pytest.raises(registry.BrokenImplementationError, match=message) as refused:
+            load(str(file))
+        assert "products(kinds, pairs, out=None)" in str(refused.value)
+
+
 def test_file_with_two_functions_is_completed(tmp_path: Any) -> None:
     """Conversions are copies; what it lacks says so when it is asked for."""
     mine = tmp_path / "two.py"
