@@ -117,11 +117,16 @@ PEERS = (
     ),
     Line(SQUARE, (2048,), (PRODUCTS,), runs=("numpy_inplace", "torch", "jax")),
 )
-CURVES = ("idiom", "numpy_inplace")  # of whom the cost against the size is shown
+# The cost against the size. Looped Python's is in proportion to the work from the start: its curves
+# end where a step takes seconds.
+CURVES, LOOPED = ("numpy", "numpy_inplace", "torch", "jax"), ("scalar",)
 SCALING = (
     Line(MNIST, tuple(4**i for i in range(9)), ("train_step",), runs=CURVES),
     *(Line(width(2**i), (128,), ("train_step",), runs=CURVES) for i in range(4, 14)),
     *(Line(depth(2**i), (128,), ("train_step",), runs=CURVES) for i in range(7)),
+    Line(MNIST, tuple(4**i for i in range(5)), ("train_step",), runs=LOOPED),
+    *(Line(width(2**i), (128,), ("train_step",), runs=LOOPED) for i in range(4, 9)),
+    *(Line(depth(2**i), (128,), ("train_step",), runs=LOOPED) for i in range(5)),
 )
 STANDARD = (
     Line(DIGITS, (32, 256), OPERATIONS, BOTH),
@@ -187,7 +192,14 @@ PRESETS = {
     "differentiation": Preset(DIFFERENTIATION, 5, (360, 420), 0.1, 0.2, tuned=()),
     "standard": Preset(STANDARD, 5, (300, 480), 0.3),
     "scaling": Preset(
-        SCALING, 5, (1500, 1800), 0.2, threads=("1", "all"), case_seconds=120.0, tuned=()
+        SCALING,
+        5,
+        (1800, 1800),
+        0.1,
+        threads=("1", "all"),
+        case_seconds=120.0,
+        visited_seconds=0.5,
+        tuned=(),
     ),
     "peers": Preset(
         PEERS,

@@ -60,7 +60,7 @@ def select(options: Options) -> Selection:
             dtypes = probed.dtypes or registry.TABLE[label].dtypes
             cases = [
                 case
-                for threads in options.threads
+                for threads in _regimes(label, at_home, options)
                 for case in expand(lines, Worker(label, at_home, threads), dtypes, options.dtypes)
             ]
             found.cases += cases
@@ -74,8 +74,7 @@ def select(options: Options) -> Selection:
             contracts = (*probed.dtypes, *probed.precisions)
             cases = [
                 case
-                # A GPU does not mind how many threads wait for it.
-                for threads in (options.threads if device == "cpu" else options.threads[-1:])
+                for threads in _regimes(label, device, options)
                 for case in expand(lines, Worker(label, device, threads), contracts, options.dtypes)
             ]
             found.cases += cases
@@ -107,6 +106,13 @@ def select(options: Options) -> Selection:
             f"nothing to run: {', '.join(found.probes)} have none of the dtypes asked for"
         )
     return found
+
+
+def _regimes(label: str, device: str, options: Options) -> tuple[str, ...]:
+    """Numbers of threads: a GPU does not mind how many wait for it, and loops have only one."""
+    entry = registry.TABLE.get(label)
+    looped = entry is not None and "scalar" in (label, entry.base)
+    return options.threads[-1:] if looped or device != "cpu" else options.threads
 
 
 def _lines(options: Options, label: str) -> list[Line]:

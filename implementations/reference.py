@@ -117,16 +117,13 @@ def updated(spec: MLPSpec, params: Params, history: list[Params], learning_rate:
     ]
 
 
-def slack(spec: MLPSpec, grads: Params, learning_rate: float, error: float) -> Params | None:
+def slack(spec: MLPSpec, grads: Params, learning_rate: float, error: float) -> Params:
     """By how much a right first step may differ where the rule divides the gradient by itself.
 
     An error of `error` max|dW| in the gradient is accepted; through such a rule an entry that is
     no larger may turn round. The rules are monotonic in the gradient, so the steps of dW plus and
-    minus that error enclose all that are accepted. None for the rules that are linear in it.
+    minus that error enclose all that are accepted. (The rules of LINEAR divide by nothing.)
     """
-    if spec.optimizer in ("sgd", "momentum", "nesterov"):
-        return None
-
     rule = _RULES[spec.optimizer]
 
     def wide(dp: Array) -> Array:
@@ -356,6 +353,7 @@ def _adam(history: list[Array]) -> Array:
     return _average(history, BETA1, 1) / (np.sqrt(_average(history, BETA2, 2)) + ADAM_EPS)
 
 
+LINEAR = ("sgd", "momentum", "nesterov")  # rules that divide the gradient by nothing
 _RULES: dict[str, Callable[[list[Array]], Array]] = {
     "sgd": lambda history: history[-1],
     "momentum": _velocity,

@@ -137,7 +137,7 @@ def split(rows: pd.DataFrame) -> tuple[Figure, str] | None:
         for y, seconds in enumerate(mine.seconds):
             axes.annotate(f" {tables.duration(seconds)}", (seconds, y), va="center", fontsize=8)
         axes.invert_yaxis()
-        axes.set_title(f"{workload}  {layers}, batch {batch}", fontsize=10)
+        axes.set_title(f"{workload}  {tables.folded(layers)}, batch {batch}", fontsize=10)
         axes.set_xlim(0, mine.seconds.max() * 1.14)
         axes.grid(axis="y", visible=False)
         seconds_axis(axes.xaxis)

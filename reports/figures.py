@@ -61,7 +61,9 @@ def time_per_step(rows: pd.DataFrame) -> tuple[Figure, str] | None:
     cases = planned[["workload", "layers", "batch_size"]].drop_duplicates()
     weight = cases.layers.map(lambda text: sum(map(int, text.split("-"))))
     cases = cases.assign(weight=weight * 1.0).sort_values(["weight", "workload", "batch_size"])
-    names = [f"{c.workload}  {c.layers}  batch {c.batch_size}" for c in cases.itertuples()]
+    names = [
+        tables.folded(f"{c.workload}  {c.layers}  batch {c.batch_size}") for c in cases.itertuples()
+    ]
     place = {(c.workload, c.layers, c.batch_size): i for i, c in enumerate(cases.itertuples())}
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.36 * len(names)))
     palette = colours(rows)

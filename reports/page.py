@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, select_autoescape
 
-from reports import saving
+from reports import saving, tables
 from reports.chapters import Chapter, Table
 from reports.content import Content
 
@@ -116,7 +116,7 @@ def key(title: str) -> str:
 
 def brief(value: Any) -> str:
     """A text, cut where it is longer than anyone reads."""
-    text = str(value)
+    text = tables.folded(str(value))
     return text if len(text) <= MOST else text[:MOST] + f" ... ({len(text):,} characters)"
 
 

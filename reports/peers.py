@@ -25,8 +25,9 @@ TEXT = (
     "that are there already; no way of writing the step over that library can go below. Of the "
     "best product: its rate of arithmetic over that of large square products by the library that "
     "is best at them, in the same run; where that is its own library, in the same processes. Peer "
-    "over best: the time of what people would use instead over that of the idiom's best; and over "
-    "the idiom as it is written first, without its variants."
+    "over best: the time of what people would use instead over that of the idiom's best; over its "
+    "products, which is the most that any way of writing the idiom could gain; and over the idiom "
+    "as it is written first, without its variants."
 )
 
 
@@ -47,8 +48,9 @@ def contests(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:
 
     Columns: CASE, operation, dtype, idiom, best, seconds; over_products and of_square (the share of
     the best rate of square products), both with low and high; peer,
-    peer_seconds; over_best (the peer over the best form) and over_idiom (over the idiom as it is
-    written first) with low and high; NaN where there is no such row.
+    peer_seconds; over_best (the peer over the best form), over_floor (over the fastest products of
+    the idiom's libraries) and over_idiom (over the idiom as it is written first) with low and high;
+    NaN where there is no such row.
     """
     known = families(journals)
     kinds = {kind for kind, _ in known.values()}
@@ -77,11 +79,15 @@ def contests(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:
         best: Any = next(ours.loc[[ours.seconds.idxmin()]].itertuples())
         record = dict(zip([*CASE, "operation", "dtype", "idiom"], key, strict=True))
         record |= {"best": best.implementation, "seconds": best.seconds}
-        floor = floors.get((*(getattr(best, name) for name in CASE), best.dtype, record["best"]))
-        if floor is None or best.operation == "epoch":
-            record |= _ratio("over_products", None, None)
-        else:
-            record |= _ratio("over_products", best, floor, paired)
+        least: Any = None
+        floor: Any = None
+        if best.operation != "epoch":
+            here = (*(getattr(best, name) for name in CASE), best.dtype)
+            own = {name: floors.get((*here, name)) for name in ours.implementation}
+            floor = own[best.implementation]
+            known_floors = [row for row in own.values() if row is not None]
+            least = min(known_floors, key=lambda row: row.seconds, default=None)
+        record |= _ratio("over_products", best, floor, paired)
         alike = ["source", "threads", "device", "dtype"]
         there = squares[(squares[alike] == [getattr(best, name) for name in alike]).all(axis=1)]
         square: Any = next(there.itertuples(), None)
@@ -94,7 +100,7 @@ def contests(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:
             said = {"peer": peer.implementation if peer else ""}
             said["peer_seconds"] = peer.seconds if peer else math.nan
             over = _ratio("over_best", peer, best) | _ratio("over_idiom", peer, itself)
-            records.append({**record, **said, **over})
+            records.append({**record, **said, **over, **_ratio("over_floor", peer, least)})
     found = pd.DataFrame.from_records(records)
     if found.empty:
         return found
@@ -127,6 +133,7 @@ def table(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:
         peer=found.peer,
         peer_time=found.peer_seconds.map(tables.duration),
         over_best=[_shown(row, "over_best") for row in found.itertuples()],
+        over_floor=[_shown(row, "over_floor") for row in found.itertuples()],
         over_idiom=[tables.digits(value) for value in found.over_idiom],
     )
     drop = [name for name in ("source", "device") if shown[name].nunique() == 1]
@@ -137,6 +144,7 @@ def table(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:
         "of_square": "of the best product",
         "peer_time": "peer's time",
         "over_best": "peer over best",
+        "over_floor": "over its products alone",
         "over_idiom": "over the idiom itself",
     }
     return tables.narrow(shown.drop(columns=[*drop, "workload"])).rename(columns=names)

@@ -11,6 +11,7 @@ from benchmarks.journal import Journal
 from reports import content, figures, history, page, saving
 from reports.chapters import PEERS, Table
 from reports.loading import NoParquetError, load
+from reports.tables import folded
 
 
 def render(journals: Sequence[Path], directory: Path, *, parquet: bool = False) -> list[str]:
@@ -74,6 +75,7 @@ def summary(journals: Sequence[Journal], made: content.Content) -> list[str]:
 def terminal(table: pd.DataFrame) -> str:
     """A table in the terminal's width, if it can be had."""
     width = shutil.get_terminal_size((200, 40)).columns
+    table = table.map(lambda value: folded(value) if isinstance(value, str) else value)
     text = str(table.to_string(index=False)) if len(table) else "no rows"
     if max(map(len, text.splitlines())) > max(width, 80):
         text = str(table.drop(columns=["layers"], errors="ignore").to_string(index=False))

@@ -98,7 +98,7 @@ def reaches(steps: pd.DataFrame) -> str:
 
 
 def _case(row: Any) -> str:
-    return f"{row.layers}, batch {row.batch_size}"
+    return f"{tables.folded(row.layers)}, batch {row.batch_size}"
 
 
 def _why(row: Any) -> str:

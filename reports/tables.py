@@ -6,6 +6,7 @@ across sources says so.
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -318,6 +319,13 @@ def overview(rows: pd.DataFrame) -> pd.DataFrame:
         for case, line in lines.items()
     ]
     return narrow(pd.DataFrame.from_records(records))
+
+
+def folded(text: str) -> str:
+    """Layer sizes as a reader wants them: 784-(64 x 128)-10 where 128 stands 64 times."""
+    return re.sub(
+        r"(?<=-)(\d+)(?:-\1){3,}(?=-)", lambda m: f"({m[0].count('-') + 1} x {m[1]})", text
+    )
 
 
 def narrow(table: pd.DataFrame) -> pd.DataFrame:

@@ -101,6 +101,7 @@ def test_idiom_stands_with_its_best_form_against_floor_and_peer(tmp_path: Path) 
     assert "numpy_inplace" == numpy.best
     assert numpy.over_products == pytest.approx(1.1, rel=1e-3)
     assert numpy.over_best == pytest.approx(4.0, rel=1e-3)
+    assert numpy.over_floor == pytest.approx(4.4, rel=1e-3)  # no way of writing it can be beyond
     assert numpy.over_idiom == pytest.approx(440 / 150, rel=1e-3)
     jax = found["jax", "flax"]
     assert ("jax", pytest.approx(1.25, rel=1e-3)) == (jax.best, jax.over_products)

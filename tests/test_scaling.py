@@ -1,12 +1,14 @@
 """How the cost grows: exponents, bends and falls that were planted are found."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks import options, selection
 from benchmarks.cases import Case, Problem
 from benchmarks.environment import cpu_caches
 from benchmarks.journal import Journal
@@ -143,10 +145,36 @@ def test_report_has_the_chapter_and_its_figure(tmp_path: Path) -> None:
     assert scaling.figure(few, [read_journal(tmp_path / "journal.jsonl")]) is None
 
 
+@pytest.mark.parametrize(
+    ("layers", "shown"),
+    [
+        ("784-" + "128-" * 64 + "10", "784-(64 x 128)-10"),
+        ("784-128-128-128-10", "784-128-128-128-10"),
+        ("mnist  8-4-4-4-4-2  batch 1", "mnist  8-(4 x 4)-2  batch 1"),
+        ("4-14-14-14-14-4", "4-(4 x 14)-4"),
+        ("4-4-4-4", "4-4-4-4"),
+    ],
+)
+def test_many_layers_of_one_size_are_counted(layers: str, shown: str) -> None:
+    """A table that names 64 of them is unreadable."""
+    assert shown == tables.folded(layers)
+
+
+def test_looped_python_has_one_thread_regime() -> None:
+    """With two it would have each row twice, at half a minute a row."""
+    chosen = replace(options.parse(), threads=("1", "all"))
+    regimes = {
+        name: selection._regimes(name, "cpu", chosen) for name in ("scalar", "numba", "numpy")
+    }
+
+    assert {"scalar": ("all",), "numba": ("all",), "numpy": ("1", "all")} == regimes
+    assert ("all",) == selection._regimes("numpy", "cuda", chosen)
+
+
 def test_preset_scaling_has_the_promised_sizes() -> None:
     """Batch 1 to 65,536, width 16 to 8,192, depth 1 to 64, one thread and all."""
     preset = PRESETS["scaling"]
-    batches = [size for line in preset.lines for size in line.batch_sizes if size != 128]
+    batches = {size for line in preset.lines for size in line.batch_sizes if size != 128}
     named = {line.workload.name: line.workload.spec.layer_sizes for line in preset.lines}
 
     assert [4**i for i in range(9)] == sorted(batches)
