@@ -32,8 +32,9 @@ SERIES = {  # against: (workloads whose number it is, what is fixed)
 TEXT = (
     "Time of a training step fitted by a + c x^p: p is the exponent with its standard error, the "
     "bend is where the fixed cost a equals the work. Beyond it, where the rate of arithmetic falls "
-    f"below {100 * FALLS:.0f} % of its best, and which cache the working set (inputs, params, "
-    "gradients, activations and deltas) outgrows there."
+    f"below {100 * FALLS:.0f} % of its best, which cache the working set (inputs, params, "
+    "gradients, activations and deltas) outgrows there, and the part of a step that grew most for "
+    "each operation, with its share of the time before and there."
 )
 
 
@@ -71,6 +72,13 @@ def working_set(layers: str, batch_size: int, dtype: str) -> int:
     sizes = [int(size) for size in layers.split("-")]
     weights = sum((a + 1) * b for a, b in pairwise(sizes))
     entries = batch_size * (sizes[0] + 2 * sum(sizes[1:])) + 2 * weights
+    return entries * (8 if dtype == "float64" else 4)
+
+
+def largest(layers: str, batch_size: int, dtype: str) -> int:
+    """Bytes of the largest array that elementwise operations write: a W, or a layer's z."""
+    sizes = [int(size) for size in layers.split("-")]
+    entries = max(batch_size * max(sizes[1:]), *(a * b for a, b in pairwise(sizes)))
     return entries * (8 if dtype == "float64" else 4)
 
 
@@ -147,17 +155,47 @@ def _falls(ordered: pd.DataFrame, bend: float, sizes: dict[str, int]) -> str:
     best, before = 0.0, None
     for row in ordered[ordered.x >= bend].itertuples():
         if row.gflops_per_second < FALLS * best and before is not None:
-            outgrown = [
-                name for name, size in sizes.items() if before.working_set < size <= row.working_set
-            ]
-            why = f"outgrows {', '.join(outgrown)}" if outgrown else "outgrows no cache there"
             return (
                 f"{100 * row.gflops_per_second / best:.0f} % of its best rate at {row.x:,.0f}: "
                 f"the working set, {before.working_set / 2**20:.3g} to "
-                f"{row.working_set / 2**20:.3g} MiB, {why}"
+                f"{row.working_set / 2**20:.3g} MiB, "
+                + _against(sizes, before, row)
+                + _slowed(before, row)
             )
         best, before = max(best, row.gflops_per_second), row
     return "no fall"
+
+
+def _against(sizes: dict[str, int], before: Any, row: Any) -> str:
+    """What a working set that grows has to do with the caches, or the largest of its arrays."""
+    if not sizes:
+        return "may outgrow a cache: their sizes are unknown"
+
+    def outgrown(first: int, second: int) -> str:
+        return ", ".join(name for name, size in sizes.items() if first < size <= second)
+
+    if whole := outgrown(before.working_set, row.working_set):
+        return f"outgrows {whole}"
+    last = max(sizes, key=lambda name: sizes[name])
+    said = "outgrows no cache there"
+    if before.working_set >= sizes[last]:
+        said = f"is beyond {last} already"
+    first, second = (largest(one.layers, one.batch_size, one.dtype) for one in (before, row))
+    if array := outgrown(first, second):
+        said += f", but its largest array, {first / 2**20:.3g} to {second / 2**20:.3g} MiB, "
+        said += f"outgrows {array}"
+    return said
+
+
+def _slowed(before: Any, row: Any) -> str:
+    """Which part of a step grew most for each operation of arithmetic, if its parts are known."""
+    parts, earlier = tables.shares(row), tables.shares(before)
+    if not parts or parts.keys() != earlier.keys():
+        return ""
+    now, then = row.seconds / row.flops, before.seconds / before.flops
+    grown = {name: parts[name] * now - earlier[name] * then for name in parts}
+    name = max(grown, key=lambda part: grown[part])
+    return f"; {name}: {100 * earlier[name]:.0f} to {100 * parts[name]:.0f} % of the time"
 
 
 def threads(rows: pd.DataFrame) -> pd.DataFrame:

@@ -19,6 +19,8 @@ README = (ROOT / "README.md").read_text()
 EXAMPLE = ROOT / "reports" / "results" / "example"
 TRAINING = ROOT / "reports" / "results" / "training"
 DIFFERENTIATION = ROOT / "reports" / "results" / "differentiation"
+PEERS = ROOT / "reports" / "results" / "peers"
+SCALING = ROOT / "reports" / "results" / "scaling"
 
 
 def between(name: str) -> str:
@@ -147,7 +149,8 @@ def test_links_lead_somewhere() -> None:
     """Every relative link and picture."""
     documents = [ROOT / "README.md", ROOT / "implementations" / "README.md"]
     documents += (ROOT / "docs").glob("*.md")
-    documents += [folder / "report.md" for folder in (EXAMPLE, DIFFERENTIATION, TRAINING)]
+    folders = (EXAMPLE, DIFFERENTIATION, PEERS, SCALING, TRAINING)
+    documents += [folder / "report.md" for folder in folders]
     for document in documents:
         prose = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
         for target in re.findall(r"\]\(([^)#]+)(?:#[\w-]+)?\)", prose):
@@ -157,7 +160,13 @@ def test_links_lead_somewhere() -> None:
 
 @pytest.mark.parametrize(
     ("folder", "mark"),
-    [(EXAMPLE, "example"), (DIFFERENTIATION, "differentiation"), (TRAINING, "training")],
+    [
+        (EXAMPLE, "example"),
+        (DIFFERENTIATION, "differentiation"),
+        (PEERS, "peers"),
+        (SCALING, "scaling"),
+        (TRAINING, "training"),
+    ],
 )
 def test_figure_is_of_a_committed_run_whose_machine_and_date_are_named(
     folder: Path, mark: str

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,56 @@ def test_fall_beyond_a_cache_is_said_with_the_cache(tmp_path: Path) -> None:
     assert "no fall" == found["batch size", "jax", "all"]["beyond"]
     unknown = lines(journal(tmp_path, fall=2.0, caches="unknown"))
     said = unknown["batch size", "numpy", "all"]["beyond"]
-    assert said.endswith("outgrows no cache there")
+    assert said.endswith("may outgrow a cache: their sizes are unknown")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        (1_024, 16_384, "outgrows L3"),  # 6 to 75 MiB
+        (1, 16_384, "outgrows L2, L3"),
+        (1, 128, "outgrows L2"),
+        (2_048, 4_096, "outgrows no cache there"),
+        (8_192, 16_384, "is beyond L3 already"),
+        (
+            16_384,
+            65_536,
+            "is beyond L3 already, but its largest array, 8 to 32 MiB, outgrows L3",
+        ),
+    ],
+)
+def test_working_set_is_set_against_the_caches(before: int, now: int, said: str) -> None:
+    """Only what it, or an array of it, outgrows between the two points explains a fall there."""
+    sizes, layers = {"L1": 2**15, "L2": 2**20, "L3": 2**25}, "784-128-64-10"
+    points = [
+        SimpleNamespace(
+            working_set=scaling.working_set(layers, batch_size, "float32"),
+            layers=layers,
+            batch_size=batch_size,
+            dtype="float32",
+        )
+        for batch_size in (before, now)
+    ]
+    assert said == scaling._against(sizes, *points)
+
+
+def test_part_that_slowed_down_is_named() -> None:
+    """Not the largest part, but the one that takes longer for each operation than before."""
+
+    def row(seconds: float, **parts: float) -> Any:
+        return SimpleNamespace(seconds=seconds, flops=seconds * 1e9, **parts)
+
+    names = ("products_seconds", "dispatch_seconds", "rest_seconds")
+    before = row(1.0, **dict(zip(names, (0.8, 0.1, 0.1), strict=True)))
+    after = SimpleNamespace(
+        seconds=6.0, flops=4e9, **dict(zip(names, (3.4, 0.1, 2.5), strict=True))
+    )
+
+    said = scaling._slowed(before, after)
+
+    assert "; elementwise work and memory traffic: 10 to 42 % of the time" == said
+    unknown = row(1.0, **dict.fromkeys(names, math.nan))
+    assert "" == scaling._slowed(unknown, after)
 
 
 def test_threads_gain_what_was_planted(tmp_path: Path) -> None:
