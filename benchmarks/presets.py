@@ -204,7 +204,7 @@ PRESETS = {
     "peers": Preset(
         PEERS,
         8,
-        (1200, 1200),
+        (1800, 1800),
         0.3,
         case_seconds=120.0,
         visited_seconds=1.0,
