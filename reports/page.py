@@ -21,7 +21,7 @@ from reports.content import Content
 LONG = 20  # rows; a longer table is folded in Markdown
 WIDE = 48  # characters; a longer cell may break
 SCREEN_DPI = 100  # a point of the figures' letters is that much larger than the page's
-MOST = 400  # characters of a cell or a line; what a journal says may be longer
+MOST = 1_000  # characters of a cell or a line; what a journal says may be longer
 UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "KiB": 2.0**10, "MiB": 2.0**20}
 NUMBER = re.compile(
     r"([+-]?[\d,]*\.?\d+(?:e[+-]?\d+)?)(?: (ns|us|ms|s|KiB|MiB|%|GFLOP/s|GB/s))?(?=$| |%|\()"
@@ -150,6 +150,9 @@ def _cells(column: pd.Series) -> Iterator[Cell]:
     orders = [order(text) for text in texts]
     filled = sum(text != "" for text in texts)
     numeric = sum(value is not None for value in orders) * 2 > filled
+    numeric = (
+        numeric and max(map(len, texts), default=0) <= WIDE
+    )  # sentences that begin with a number
     for text, value in zip(texts, orders, strict=True):
         kind = "number" if numeric and value is not None else "wide" if len(text) > WIDE else ""
         yield Cell(text, kind, None if not numeric else "" if value is None else repr(value))

@@ -179,6 +179,7 @@ def test_report_and_terminal_show_the_contests(tmp_path: Path) -> None:
     assert "numpy_inplace" in printed and "1.10 (1.10 to 1.10)" in printed
     page = (tmp_path / "report" / "report.md").read_text()
     assert "## Each idiom at its best" in page and "figures/peers.png" in page
+    assert " characters)" not in page  # no sentence of ours is cut
     assert (tmp_path / "report" / "figures" / "peers.png").is_file()
 
 

@@ -1,6 +1,7 @@
 """How the cost grows: exponents, bends and falls that were planted are found."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -184,12 +185,15 @@ def test_threads_gain_what_was_planted(tmp_path: Path) -> None:
 
 def test_report_has_the_chapter_and_its_figure(tmp_path: Path) -> None:
     """And a run of a few sizes has neither."""
-    journal(tmp_path)
+    journal(tmp_path, fall=2.0)
 
     render([tmp_path / "journal.jsonl"], tmp_path / "report")
 
     page = (tmp_path / "report" / "report.md").read_text()
     assert "## How the cost grows" in page and "figures/scaling.png" in page
+    assert " characters)" not in page  # no sentence of ours is cut
+    html = (tmp_path / "report" / "index.html").read_text()
+    assert re.search(r'<td class="wide"[^>]*>5\d % of its best rate', html)  # it may break
     rows = tables.all_rows([read_journal(tmp_path / "journal.jsonl")])
     few = rows[rows.workload == "mnist"]
     assert scaling.figure(few, [read_journal(tmp_path / "journal.jsonl")]) is None
