@@ -21,7 +21,7 @@ RATE = 0.01
 TINY_PILOT = ((8, 8, 4), 8)
 SMALL_PILOT = ((64, 32, 10), 32)
 LARGE_PILOTS = (((784, 512, 512, 10), 128), ((256, 256, 10), 64), ((128, 128, 10), 16))
-PILOT_SECONDS = 1.0  # the first large network that is predicted to take less is tried
+PILOT_SECONDS = 1.0  # the largest network that is predicted to take less is tried
 
 
 def of(implementation: Implementation, device: str) -> Message:
@@ -43,14 +43,9 @@ def of(implementation: Implementation, device: str) -> Message:
         operation = "train_step"
         small = _one(implementation, device, *SMALL_PILOT, operation)
     large = small
-    for sizes, batch_size in LARGE_PILOTS:
-        if _affordable(large, sizes, batch_size, operation):
-            large = _one(implementation, device, sizes, batch_size, operation)
-            break
-    # What the small network's fixed cost has ruled out may be affordable at the rate of this one.
-    sizes, batch_size = LARGE_PILOTS[0]
-    if _affordable(large, sizes, batch_size, operation):
-        large = _one(implementation, device, sizes, batch_size, operation)
+    # What a small network's fixed cost rules out may be affordable at the rate of the next.
+    while larger := [one for one in LARGE_PILOTS if _affordable(large, *one, operation)]:
+        large = _one(implementation, device, *larger[0], operation)
     return {"networks": [small] if large is small else [small, large], "passes": passes}
 
 
