@@ -20,7 +20,11 @@ PILOT_ACTIVATION: dict[str, Any] = {
 RATE = 0.01
 TINY_PILOT = ((8, 8, 4), 8)
 SMALL_PILOT = ((64, 32, 10), 32)
-LARGE_PILOTS = (((784, 512, 512, 10), 128), ((256, 256, 10), 64), ((128, 128, 10), 16))
+LARGE_PILOTS: tuple[tuple[tuple[int, ...], int], ...] = (
+    ((784, 512, 512, 10), 128),
+    ((256, 256, 10), 64),
+    ((128, 128, 10), 16),
+)
 PILOT_SECONDS = 1.0  # the largest network that is predicted to take less is tried
 
 
