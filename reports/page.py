@@ -150,9 +150,8 @@ def _cells(column: pd.Series) -> Iterator[Cell]:
     orders = [order(text) for text in texts]
     filled = sum(text != "" for text in texts)
     numeric = sum(value is not None for value in orders) * 2 > filled
-    numeric = (
-        numeric and max(map(len, texts), default=0) <= WIDE
-    )  # sentences that begin with a number
+    # Sentences may begin with a number, too.
+    numeric = numeric and max(map(len, texts), default=0) <= WIDE
     for text, value in zip(texts, orders, strict=True):
         kind = "number" if numeric and value is not None else "wide" if len(text) > WIDE else ""
         yield Cell(text, kind, None if not numeric else "" if value is None else repr(value))
