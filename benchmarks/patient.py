@@ -50,7 +50,7 @@ def _tf32_times(implementation: Any) -> float | None:
     try:
         with implementation.precision("tf32"):
             return ceilings.gemm(implementation, "cuda", "float32") / ieee
-    except NotImplementedError:
+    except NotImplementedError:  # this GPU has no TF32, so there is nothing to compare
         return None
 
 

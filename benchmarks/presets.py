@@ -15,6 +15,7 @@ from benchmarks.cases import (
     Worker,
 )
 from benchmarks.plan import PROCESS_LIMIT_SECONDS
+from implementations import registry
 from implementations.interface import MLPSpec
 
 STEP = ("loss_and_grad", "train_step")
@@ -84,9 +85,11 @@ class Line:
 BOTH = ("float32", "float64")
 WAYS = ("idiom", "differentiation", "peer")  # to get a gradient
 BEST = ("idiom", "variant", "peer")  # each idiom, its faster forms, and what stands against it
-VECTORISED = (  # of these, those that do not take one number at a time
-    "numpy numpy_inplace cupy sklearn torch torch_compile torch_nn jax flax"
-).split()
+VECTORISED = tuple(  # of these, those that do not take one number at a time
+    name
+    for name, entry in registry.TABLE.items()
+    if entry.kind in BEST and not registry.looped(name)
+)
 HELLO = (
     Line(DIGITS, (32,), STEP, BOTH),
     Line(MNIST, (32,), ("train_step",)),
@@ -95,12 +98,12 @@ DIFFERENTIATION = tuple(
     Line(cost(units), (8,), ("forward", "loss_and_grad"), ("float64",), WAYS)
     for units in (2, 8, 32, 128, 512, 2048, 8192)
 )
-OURS = ("numpy", "numpy_inplace", "cupy", "torch", "torch_compile", "jax")  # VECTORISED, no peer
+OURS = tuple(name for name in VECTORISED if registry.TABLE[name].kind != "peer")
 # Each idiom at its best, beside its matrix products alone and what people would use instead.
 PEERS = (
     Line(DIGITS, (32,), ("train_step",), runs=BEST),
     Line(DIGITS, (32,), (PRODUCTS,), runs=("idiom", "variant")),
-    Line(DIGITS, (32,), ("epoch",), runs=tuple(VECTORISED)),
+    Line(DIGITS, (32,), ("epoch",), runs=VECTORISED),
     Line(DIGITS, (8,), ("train_step",), ("float64",), ("scalar", "numba", "micrograd")),
     *(
         line
@@ -111,7 +114,7 @@ PEERS = (
             (WIDE, 1024),
         )
         for line in (
-            Line(workload, (batch_size,), ("train_step",), runs=tuple(VECTORISED)),
+            Line(workload, (batch_size,), ("train_step",), runs=VECTORISED),
             Line(workload, (batch_size,), (PRODUCTS,), runs=OURS),
         )
     ),

@@ -110,9 +110,7 @@ def select(options: Options) -> Selection:
 
 def _regimes(label: str, device: str, options: Options) -> tuple[str, ...]:
     """Numbers of threads: a GPU does not mind how many wait for it, and loops have only one."""
-    entry = registry.TABLE.get(label)
-    looped = entry is not None and "scalar" in (label, entry.base)
-    return options.threads[-1:] if looped or device != "cpu" else options.threads
+    return options.threads[-1:] if registry.looped(label) or device != "cpu" else options.threads
 
 
 def _lines(options: Options, label: str) -> list[Line]:

@@ -302,6 +302,7 @@ def _as_shaped(grad: Array, value: Array) -> Array:
     """The gradient of an operand that was broadcast: summed over the axes it was spread along."""
     shape = np.shape(value)
     grad = np.asarray(grad)
-    grad = grad.sum(axis=tuple(range(grad.ndim - len(shape))))
+    while grad.ndim > len(shape):  # as a product: sum(axis=0) adds row after row, BLAS in blocks
+        grad = np.tensordot(np.ones(len(grad), grad.dtype), grad, 1)
     spread = tuple(i for i, size in enumerate(shape) if size == 1 and grad.shape[i] > 1)
     return grad.sum(axis=spread, keepdims=True) if spread else grad

@@ -237,6 +237,11 @@ def why_not_installed(name: str) -> str | None:
     )
 
 
+def looped(name: str) -> bool:
+    """Whether it takes one number at a time: looped Python, its variants and its peers."""
+    return name in TABLE and "scalar" in (name, TABLE[name].base)
+
+
 def load(name: str) -> Implementation:
     """The module of an implementation, completed to the contract if it defines a part of it.
 
