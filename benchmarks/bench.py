@@ -22,17 +22,13 @@ from implementations.comparison import PRECISIONS, Comparison, TensorCheck
 from implementations.interface import Implementation, MLPSpec, Tree, map_tree
 
 Message = dict[str, Any]
-# How often each case is visited, so that a burst of others' work is seen by one visit only; calls
-# that take longer than a preset's visited_seconds are visited once.
-VISITS = 3
 # A call that takes longer is not made once more to see whether it heeds its arguments.
 OTHER_BATCH_NS = 250_000_000
-# A gate computes in NumPy, and OpenBLAS's threads look for more work for a while before they sleep,
-# on cores that are another library's by then: 60 ms of SciPy's products took 112 ms right after a
-# norm of 4 million numbers, 90 ms after a rest of 0.05 s, 61 ms after 0.1 s; torch's and JAX's took
-# 1.3 to 1.4 times as long, NumPy's own no longer. After a norm of 9,000 numbers nothing of it is
-# seen, after one of 11,000 all.
-REST_SECONDS, WAKING = 0.15, 10_000
+# Before a turn's first block. OpenBLAS's threads look for more work for a while before they sleep,
+# on cores that are another library's by then, be they of another process or of the gate, which
+# computes in NumPy: 60 ms of SciPy's products took 112 ms right after a norm of 4 million numbers,
+# 90 ms after a rest of 0.05 s, 61 ms after 0.1 s; torch's and JAX's took 1.3 to 1.4 times as long.
+SETTLE_SECONDS = 0.15
 TRANSFER_NS = 100_000_000  # likewise a transfer, to see its minimum
 
 
@@ -45,19 +41,17 @@ class Bench:
         self.precision: str = request["precision"]
         self.threads: str = request["threads"]
         self.directory = Path(request["directory"])
-        self.budget_ns: float = request["block_seconds"] * 1e9
-        self.visited_ns: float = request["visited_seconds"] * 1e9
-        self.warm_up_seconds: float = request["warm_up_seconds"]
+        self.settle_seconds: float = max(request["warm_up_seconds"], SETTLE_SECONDS)
         self.target_ns = timer.CPU_BLOCK_NS if self.device == "cpu" else timer.GPU_BLOCK_NS
         # What a program does with other arguments, and in how many digits, is looked at once a run.
         self.thorough: bool = request["process"] == 0
         self.problem: Problem | None = None
         self.known: dict[Problem, Placed] = {}
-        self.calls: dict[str, int] = {}  # case -> per block, of those that are visited again
+        self.seen: dict[str, tuple[int, float]] = {}  # case -> calls per block, ns per call
         self.parts: Parts | None = None  # where this process measures them, too
 
-    def measure(self, case: Case) -> Message:
-        """One case's outcome, at the first visit."""
+    def gate(self, case: Case) -> Message | None:
+        """Why a case must not be timed; None where it agrees."""
         self._take(case.problem)
         checked = self._gated(case)
         if not checked.agrees:
@@ -65,24 +59,33 @@ class Bench:
         if self.precision != "ieee" and not comparison.rounds(checked.tensors):
             reason = f"precision {self.precision} has no effect: products are IEEE float32"
             return {"status": "unavailable", "reason": reason}
-        timed = self._work(case)
-        if self.here.first_ns[case.gated[-1]] < self.warm_up_seconds * 1e9:  # or another one does
-            timer.warm_up(timed, self.warm_up_seconds)
-            self.warm_up_seconds = 0.0
+        return None
+
+    def begin_turn(self) -> None:
+        """Others may have had the machine: the next blocks are preceded by some that settle it."""
+        self.settle_seconds = max(self.settle_seconds, SETTLE_SECONDS)
+
+    def visit(self, case: Case) -> Message:
+        """Blocks of a case that has passed its gate: its outcome at this visit."""
+        self._take(case.problem)
+        timed, operation = self._work(case), case.gated[-1]
+        self._settle(timed, self.here.first_ns[operation])
         before = environment.moment()
-        operation = case.gated[-1]
+        budget_ns = timer.VISIT_BLOCKS * self.target_ns
+        if case.id in self.seen:
+            calls, per_call_ns = self.seen[case.id]
+            warm = per_call_ns < timer.LONG * self.target_ns
+            blocks = timer.again(timed, calls, budget_ns, warm=warm)
+            return self._judged(case, timed, blocks, before)
         seen_ns = self.here.first_ns[operation] - self.here.compile_ns[operation]
-        blocks = timer.measure(
-            timed, self.target_ns, self.budget_ns / VISITS, least=1, seen_ns=seen_ns
-        )
+        blocks = timer.measure(timed, self.target_ns, budget_ns, least=1, seen_ns=seen_ns)
         found = self._judged(case, timed, blocks, before)
         if found["status"] != "ok":
             return found
         fault = self._heedless(case, blocks.per_call_ns)
         if fault:
             return {"status": "wrong", "reason": fault}
-        if blocks.per_call_ns < self.visited_ns:
-            self.calls[case.id] = blocks.calls
+        self.seen[case.id] = blocks.calls, blocks.per_call_ns
         return {
             **found,
             "first_call_ns": self.here.first_ns.get(case.operation),
@@ -90,12 +93,13 @@ class Bench:
             **self._parts(case, blocks.last_result),
         }
 
-    def again(self, case: Case) -> Message:
-        """More blocks of a case, at a later visit."""
-        self._take(case.problem)
-        timed, before = self._work(case), environment.moment()
-        blocks = timer.again(timed, self.calls[case.id], self.budget_ns / VISITS)
-        return self._judged(case, timed, blocks, before)
+    def _settle(self, timed: timer.Work, call_ns: float) -> None:
+        """Once a turn: clocks up, caches filled, and threads of others asleep by the end of it."""
+        if call_ns < self.settle_seconds * 1e9:
+            timer.warm_up(timed, self.settle_seconds)
+        elif self.settle_seconds:
+            time.sleep(SETTLE_SECONDS)
+        self.settle_seconds = 0.0
 
     def _judged(
         self, case: Case, timed: timer.Work, blocks: timer.Blocks, before: environment.Moment
@@ -196,9 +200,6 @@ class Bench:
         unseen = [operation for operation in gated if operation not in self.here.gates]
         for operation in unseen:
             self.here.gates[operation] = self._gate(operation)
-        most = max(self.spec.parameters, case.problem.batch_size * self.spec.layer_sizes[-1])
-        if unseen and (PRODUCTS in unseen or most > WAKING):
-            time.sleep(REST_SECONDS)
         return Comparison(sum((self.here.gates[operation].tensors for operation in gated), ()))
 
     def _gate_of_products(self) -> Comparison:

@@ -259,8 +259,13 @@ def peak_memory() -> int | None:
     return _status_bytes("VmHWM")
 
 
-def _status_bytes(name: str) -> int | None:
-    for line in _text("/proc/self/status").splitlines():
+def resident_memory(process: int) -> int | None:
+    """Bytes of another process that are resident."""
+    return _status_bytes("VmRSS", process)
+
+
+def _status_bytes(name: str, process: int | str = "self") -> int | None:
+    for line in _text(f"/proc/{process}/status").splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
     return None

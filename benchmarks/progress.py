@@ -1,5 +1,6 @@
 """What a run tells while it runs."""
 
+import math
 import sys
 import time
 from typing import Any
@@ -19,6 +20,9 @@ class Progress:
 
     def done(self, seconds: float) -> None:
         """One unit is done, which had been predicted to take so long."""
+
+    def turn(self, seconds: float) -> None:
+        """All units are done, and are repeated for so many seconds at most."""
 
 
 class Bar(Progress):
@@ -66,6 +70,13 @@ class Bar(Progress):
             self.spoke = time.monotonic()
             left = elapsed / self.weight * max(0.0, self.total - self.weight)
             _print(f"  {self.count}/{self.units}, about {left:.0f} s left; now {self.what}")
+
+    def turn(self, seconds: float) -> None:
+        """The same, once every unit has been done."""
+        if not self.terminal and time.monotonic() - self.spoke > 15:
+            self.spoke = time.monotonic()
+            most = f", for {seconds:.0f} s at most" if math.isfinite(seconds) else ""
+            _print(f"  all are visited again in turns{most}; now {self.what}")
 
     def close(self) -> None:
         """Leave the line."""

@@ -19,6 +19,7 @@ Events = tuple[Callable[[], None], Callable[[], Callable[[], int]]]
 
 CPU_BLOCK_NS = 5_000_000  # 5 ms: perf_counter's own cost, below 100 ns, is then below 0.002 %
 GPU_BLOCK_NS = 20_000_000  # 20 ms: also against the cost of one synchronisation, about 10 us
+VISIT_BLOCKS = 3  # a visit to a case lasts about as long as so many blocks, or as one call
 LONG = 10  # a call as long as so many blocks needs no repetition and no calibration
 CERTAINLY_LONG = 100  # half a second on a CPU: no accident of the system
 MOST_BLOCKS = 200
@@ -245,10 +246,20 @@ def measure(
 
 
 def again(
-    work: Work, calls: int, budget_ns: float, clock: Clock = time.perf_counter_ns, least: int = 1
+    work: Work,
+    calls: int,
+    budget_ns: float,
+    clock: Clock = time.perf_counter_ns,
+    least: int = 1,
+    warm: bool = True,
 ) -> Blocks:
-    """More blocks of as many calls, after a short one that is not counted: a later visit."""
-    block(work, max(1, calls // 5), clock)  # fills the caches
+    """More blocks of as many calls: a later visit.
+
+    Args:
+        warm: whether a short one that is not counted fills the caches; a long call needs none.
+    """
+    if warm:
+        block(work, max(1, calls // 5), clock)
     return _fill(work, Blocks(calls), least, budget_ns, clock)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import cases, ceilings, environment, inputs, pilot
-from benchmarks.bench import VISITS, Bench
+from benchmarks.bench import Bench
 from benchmarks.cases import Case, Problem, Worker
 from implementations import isolation, registry
 from implementations.child import precision
@@ -125,10 +125,12 @@ def prepare(request: Message, send: Send) -> None:
 
 
 def measure(request: Message, send: Send) -> None:
-    """Gate and time each case of the request, in its order; with ceilings before or after.
+    """Gate each case of the request, and visit those that agree; then again, turn by turn.
 
-    A request's "ceilings" is "before", "after" or "". In a process that measures them before its
-    cases, the parts of each call are measured, too.
+    After a turn this process rests until the parent names the cases of the next one. Between its
+    turns other processes have theirs: what disturbs the machine for a while disturbs one visit of
+    each and not all visits of one. Where the request, or a later word, says "ceilings", what the
+    library can do is measured before the visits; with "parts", those of each call, too.
     """
     implementation = registry.load(request["implementation"])
     setup = Worker(*(request[name] for name in Worker._fields))
@@ -136,35 +138,40 @@ def measure(request: Message, send: Send) -> None:
     with precision(implementation, setup.precision):
         bench = Bench(implementation, request)
 
-        def show_ceilings() -> dict[str, float]:
+        def show_ceilings(process: int) -> dict[str, float]:
             send({"begin": "ceilings"})
             found = {}
             memory = request["with_memory"]
             for ceiling in ceilings.measure(implementation, setup.device, wish, memory):
-                send({"ceiling": {**ceiling, "process": request["process"]}})
+                send({"ceiling": {**ceiling, "process": process}})
                 if ceiling["quantity"] == "gemm":
                     found["float32" if wish else ceiling["arithmetic"]] = ceiling["value"]
             return found
 
         if request["parts"]:
             bench.parts = ceilings.Parts(implementation, setup.device)
-        if request["ceilings"] == "before":
-            rates = show_ceilings()
+        if request["ceilings"]:
+            rates = show_ceilings(request["process"])
             if bench.parts is not None:
                 bench.parts.rates = rates
         planned = [cases.from_json(data) for data in request["cases"]]
-        for case in planned:
-            _one(case, 0, bench.measure, send)
-        for visit in range(1, VISITS):
-            for case in planned:
-                if case.id in bench.calls and not _one(case, visit, bench.again, send):
-                    del bench.calls[case.id]
-        if request["ceilings"] == "after":
-            show_ceilings()
+        by_id = {case.id: case for case in planned}
+        spent: dict[str, int] = {}
+        turn = [case for case in planned if _one(case, bench.gate, spent, send)]
+        while turn:
+            for case in turn:
+                _one(case, bench.visit, spent, send)
+            word = isolation.rest(send)
+            if "ceilings" in word:
+                show_ceilings(word["ceilings"])
+            bench.begin_turn()
+            turn = [by_id[name] for name in word["cases"]]
 
 
-def _one(case: Case, visit: int, look: Callable[[Case], Message], send: Send) -> bool:
-    """One visit to a case; whether it gave a number."""
+def _one(
+    case: Case, look: Callable[[Case], Message | None], spent: dict[str, int], send: Send
+) -> bool:
+    """One look at a case, and its outcome, if that is known now; whether it may be visited."""
     send({"begin": case.id})
     began = time.perf_counter_ns()
     try:
@@ -175,7 +182,10 @@ def _one(case: Case, visit: int, look: Callable[[Case], Message], send: Send) ->
         out_of_memory = _is_out_of_memory(error)
         status = "out_of_memory" if out_of_memory else "crashed"
         outcome = {"status": status, "reason": _said(error)}
-    outcome |= {"visit": visit, "spent_ns": time.perf_counter_ns() - began}
+    spent[case.id] = spent.get(case.id, 0) + time.perf_counter_ns() - began
+    if outcome is None:
+        return True
+    outcome["spent_ns"] = spent.pop(case.id)
     send({"outcome": outcome, "case": case.id})
     return bool(outcome["status"] == "ok")
 

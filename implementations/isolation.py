@@ -1,9 +1,9 @@
 """A child process with limits that speaks JSON lines. Standard library only.
 
-The child gets one JSON line on its standard input (the request) and answers with JSON lines.
-Its standard input stays open while the parent lives; when it closes, the child ends itself, so
-a parent that was killed leaves no orphan. Whatever else the child or its libraries print goes to
-standard error, whose end becomes part of the reason when it crashes.
+The child gets a JSON line on its standard input (the request) and answers with JSON lines. It may
+then rest until it gets another. Its standard input stays open while the parent lives; when it
+closes, the child ends itself, so a parent that was killed leaves no orphan. Whatever else the child
+or its libraries print goes to standard error, whose end becomes part of the reason when it crashes.
 """
 
 import contextlib
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 Message = dict[str, Any]
+RESTS = {"rests": True}  # what a child says at the end of a turn that is not its last
 
 # Run by `python -P -c BOOTSTRAP ROOT MODULE PACKAGES CORES`: the packages come from ROOT whatever
 # the current folder holds, and nothing else of ROOT gets onto the path of an interpreter that is
@@ -88,6 +89,91 @@ class Exit:
     reason: str
 
 
+class Child:
+    """A child in a process group of its own, spoken to in turns; it ends with its `with` block.
+
+    In a turn the parent says a word (the first is the request) and hears messages until the child
+    rests or ends.
+    """
+
+    def __init__(self, command: list[str], environment: Mapping[str, str]) -> None:
+        """Start it.
+
+        Args:
+            command: program and arguments.
+            environment: the child's whole environment.
+        """
+        with contextlib.ExitStack() as stack:
+            self.errors = stack.enter_context(
+                tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+            )
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.errors,
+                env=dict(environment),
+                text=True,
+                encoding="utf-8",
+                start_new_session=True,
+            )
+            self._files = stack.pop_all()
+        self.lines: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=_pump, args=(self.process.stdout, self.lines), daemon=True).start()
+
+    def __enter__(self) -> "Child":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def turn(
+        self, word: Message, on_message: Callable[[Message], float | None], time_limit: float
+    ) -> Exit | None:
+        """Say a word, and hear what comes of it.
+
+        Args:
+            word: sent to the child as one JSON line.
+            on_message: called with each message; a number that it returns is the time limit in
+                seconds for the next one, None keeps the present limit.
+            time_limit: seconds for the first message. When a limit passes, the group is killed.
+
+        Returns:
+            None when the child rests, otherwise how it ended.
+        """
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has died; wait() says how
+            self.process.stdin.write(json.dumps(word) + "\n")
+            self.process.stdin.flush()
+        limit = time_limit
+        while True:
+            deadline = time.monotonic() + limit
+            try:
+                line = self.lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                return Exit("timeout", f"no result within {limit:.0f} s; killed")
+            if line is None:
+                break
+            message = json.loads(line)
+            if message == RESTS:
+                return None
+            limit = on_message(message) or limit
+        try:
+            return _ended(self.process.wait(limit), self.errors)
+        except subprocess.TimeoutExpired:  # a thread of its own keeps it alive
+            return Exit("timeout", f"not ended {limit:.0f} s after its last message; killed")
+
+    def close(self) -> None:
+        """End it, and everything that it has started."""
+        _kill_group(self.process)
+        assert self.process.stdin is not None and self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+        self._files.close()
+
+
 def run_child(
     command: list[str],
     request: Message,
@@ -95,74 +181,42 @@ def run_child(
     on_message: Callable[[Message], float | None],
     time_limit: float,
 ) -> Exit:
-    """Run a child in a process group of its own and hand over each message as it arrives.
-
-    Args:
-        command: program and arguments.
-        request: sent to the child as one JSON line.
-        environment: the child's whole environment.
-        on_message: called with each message; a number that it returns is the time limit in
-            seconds for the next one, None keeps the present limit.
-        time_limit: seconds for the first message. When a limit passes, the group is killed.
-    """
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env=dict(environment),
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,
-        )
-        assert child.stdin is not None and child.stdout is not None
-        lines: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=_pump, args=(child.stdout, lines), daemon=True).start()
-        try:
-            with contextlib.suppress(BrokenPipeError):  # it died at once; wait() says how
-                child.stdin.write(json.dumps(request) + "\n")
-                child.stdin.flush()
-            limit = time_limit
-            while True:
-                deadline = time.monotonic() + limit
-                try:
-                    line = lines.get(timeout=max(0.0, deadline - time.monotonic()))
-                except queue.Empty:
-                    return Exit("timeout", f"no result within {limit:.0f} s; killed")
-                if line is None:
-                    break
-                limit = on_message(json.loads(line)) or limit
-            try:
-                return _ended(child.wait(limit), errors)
-            except subprocess.TimeoutExpired:  # a thread of its own keeps it alive
-                return Exit("timeout", f"not ended {limit:.0f} s after its last message; killed")
-        finally:
-            _kill_group(child)
-            with contextlib.suppress(BrokenPipeError):
-                child.stdin.close()
-            child.wait()
-            child.stdout.close()
+    """Run a child that has one turn: its arguments are those of `Child` and `Child.turn`."""
+    with Child(command, environment) as child:
+        ended = child.turn(request, on_message, time_limit)
+    return ended or Exit("crashed", "it rests, and nobody will speak to it again")
 
 
 def serve(answer: Callable[[Message, Callable[[Message], None]], None]) -> None:
     """The child's side: read the request, call `answer(request, send)`, end with the parent."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # a library that prints must not break the stream of messages
-    request = json.loads(sys.stdin.readline())
     _die_with_parent()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_hear_parent, daemon=True).start()
 
     def send(message: Message) -> None:
         out.write(json.dumps(message, allow_nan=False) + "\n")
         out.flush()
 
-    answer(request, send)
+    answer(_words.get(), send)
 
 
-def _end_with_parent() -> None:
-    while os.read(0, 4096):
-        pass
+def rest(send: Callable[[Message], None]) -> Message:
+    """The child's side: its turn is over; what the parent says next."""
+    send(RESTS)
+    return _words.get()
+
+
+_words: "queue.Queue[Message]" = queue.Queue()
+
+
+def _hear_parent() -> None:
+    """Keep what the parent says; when it is gone, end."""
+    heard = b""
+    while some := os.read(0, 65536):
+        *lines, heard = (heard + some).split(b"\n")
+        for line in lines:
+            _words.put(json.loads(line))
     if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
         os.killpg(os.getpgrp(), signal.SIGKILL)  # what it has started goes, too
     os._exit(1)

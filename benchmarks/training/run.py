@@ -3,6 +3,7 @@
 It is a run like any other (journal, resume, limits); what differs is what one process does.
 """
 
+import random
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -119,18 +120,22 @@ class TrainingRun(Run):
 
     def _work(self, scratch: Path) -> None:
         seeds = range(self.plan.processes)
-        left = [(case, seed) for seed in seeds for case in self._left(seed)]
+        left = [(case, seed) for seed in seeds for case in self.left(seed)]
         cost = {case.id: self._cost(case) for case, _ in left}
         self.progress.expect(len(left), sum(cost[case.id] for case, _ in left))
         self._data({case.problem.workload for case, _ in left} | self._unfollowed(), scratch)
         for seed in seeds:
-            mine = self._left(seed)
-            self.random.shuffle(mine)
+            mine = self.left(seed)
+            random.shuffle(mine)
             for case in mine:
                 if case.id not in self.failed:
                     self._train(case, seed, scratch)
                     self.progress.done(cost[case.id])
         self._parity(scratch)
+
+    def left(self, process: int) -> list[Case]:
+        """A training is one visit."""
+        return [case for case in self.running if not self.visits.number(case, process)]
 
     def _cost(self, case: Case) -> float:
         probed = self.probes[case.implementation]
@@ -141,7 +146,7 @@ class TrainingRun(Run):
         tasks = set(PARITY) & set(self.wish.tasks)
         rules = len(get_args(Optimizer))
         counts = Counter(record["implementation"] for record in self.journal.parity)
-        names = {case.implementation for case in self._running}
+        names = {case.implementation for case in self.running}
         return tasks if any(counts[name] < rules * len(tasks) for name in names) else set()
 
     def _data(self, tasks: set[str], scratch: Path) -> None:
@@ -180,14 +185,14 @@ class TrainingRun(Run):
             if current in waiting:
                 waiting.remove(current)
                 reasons[current] = f"loading its data {ended.kind}: {ended.reason}"
-        for case in self._running:
+        for case in self.running:
             if case.problem.workload in reasons:
-                self._fail(case, "unavailable", reasons[case.problem.workload])
+                self.fail(case, "unavailable", reasons[case.problem.workload])
 
     def _made(self, message: Mapping[str, Any], reasons: dict[str, str]) -> None:
         name, known = message["task"], self.journal.inputs.get(message["task"])
         if known is None:
-            self._write(
+            self.write(
                 {
                     "record": "inputs",
                     "problem": name,
@@ -228,7 +233,7 @@ class TrainingRun(Run):
             if "outcome" in message:
                 outcome.update(message["outcome"])
             elif "picture" in message:
-                self._write({"record": "picture", "task": task.name, **message["picture"]})
+                self.write({"record": "picture", "task": task.name, **message["picture"]})
             else:
                 epoch = f" epoch {message['epoch']}" if "epoch" in message else ""
                 seeds = self.plan.processes
@@ -257,10 +262,10 @@ class TrainingRun(Run):
             "inputs_sha256": self.journal.inputs.get(task.name),
         }
         if outcome["status"] == "ok":
-            self._write({"record": "outcome", "case": to_json(case), **outcome, **about})
-            self.measured.add((case.id, seed))
+            self.write({"record": "outcome", "case": to_json(case), **outcome, **about})
+            self.visits.add(case, {**outcome, **about})
         else:
-            self._fail(case, outcome["status"], outcome["reason"], **about)
+            self.fail(case, outcome["status"], outcome["reason"], **about)
 
     def _draws(self, case: Case) -> bool:
         """Whether this row is the one whose network is drawn: the last of the list, often jax."""
@@ -273,7 +278,7 @@ class TrainingRun(Run):
         """The loss curves that must be one, by each implementation that has float64."""
         tasks = [name for name in PARITY if (scratch / f"{name}.npz").is_file()]
         wanted = {(task, rule) for task in tasks for rule in get_args(Optimizer)}
-        for label in dict.fromkeys(case.implementation for case in self._running):
+        for label in dict.fromkeys(case.implementation for case in self.running):
             done = {
                 (record["task"], record["optimizer"])
                 for record in self.journal.parity
@@ -286,7 +291,7 @@ class TrainingRun(Run):
                 or self.probes[label].pilots["cpu"].passes
             ):
                 continue
-            case = next(c for c in self._running if c.implementation == label)
+            case = next(c for c in self.running if c.implementation == label)
 
             def on_message(
                 message: dict[str, Any], label: str = label, done: Any = frozenset(done)
@@ -295,7 +300,7 @@ class TrainingRun(Run):
                     found = message["parity"]
                     if (found["task"], found["optimizer"]) not in done:
                         about = {"record": "parity", "implementation": label}
-                        self._write({**about, **found})
+                        self.write({**about, **found})
                 else:
                     self.progress.now(f"parity of {label}: {message['begin']}")
 

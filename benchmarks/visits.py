@@ -1,0 +1,66 @@
+"""How often each case is visited in each process: until its interval is narrow.
+
+The disturbances of a shared machine last from milliseconds to minutes. A process that is alive for
+seconds may see nothing else, and then differs from another one by whatever disturbed it. So all
+processes stay, and are visited in turns over the whole run: then each of them finds quiet moments.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from benchmarks import intervals, results, timer
+from benchmarks.cases import Case
+from benchmarks.plan import Settings
+
+LEAST_VISITS = 3  # per process; of two, the less disturbed one says little
+# A row is visited no more once its interval is that narrow: half of what is asked for, because
+# stopping at a narrow interval favours those that are narrow by chance (tests/test_visits.py).
+NARROW = 0.015
+
+
+class Visits:
+    """The visits of a run, as its journal has them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.times: dict[str, dict[int, list[float]]] = {}  # case -> process -> s per call
+
+    def add(self, case: Case, outcome: dict[str, Any]) -> None:
+        """Take in an outcome with a number."""
+        if "elapsed_ns" in outcome:
+            mine = self.times.setdefault(case.id, {}).setdefault(outcome["process"], [])
+            mine.append(results.visited(outcome))
+
+    def number(self, case: Case, process: int) -> int:
+        """How many there have been."""
+        return len(self.times.get(case.id, {}).get(process, ()))
+
+    def unfinished(self, case: Case, process: int) -> bool:
+        """Whether there have been fewer than there must be."""
+        count = self.number(case, process)
+        return count < min(LEAST_VISITS, self._most(case, process)) if count else True
+
+    def wanted(self, cases: Iterable[Case], process: int, processes: int) -> list[Case]:
+        """Those that one more visit in a process would do some good."""
+        return [
+            case
+            for case in cases
+            if self.number(case, process) < self._most(case, process)
+            and not self._narrow(case, processes)
+        ]
+
+    def _most(self, case: Case, process: int) -> int:
+        """As many as block_seconds are enough for; a long call is visited once."""
+        call = results.undisturbed(self.times[case.id][process])
+        shortest = timer.CPU_BLOCK_NS if case.device == "cpu" else timer.GPU_BLOCK_NS
+        visit = max(call, timer.VISIT_BLOCKS * shortest / 1e9)
+        least = LEAST_VISITS if call <= self.settings.visited_seconds else 1
+        return max(least, math.floor(self.settings.block_seconds / visit))
+
+    def _narrow(self, case: Case, processes: int) -> bool:
+        found = self.times[case.id]
+        if len(found) < processes or min(map(len, found.values())) < LEAST_VISITS:
+            return False
+        low, high = intervals.interval([results.undisturbed(mine) for mine in found.values()])
+        return math.log(high / low) / 2 <= NARROW  # False of NaN: too few processes
