@@ -7,7 +7,7 @@ their own, and the same call on a network of width 1, in which nothing is left t
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -148,10 +148,16 @@ def transfer(implementation: Implementation, device: str) -> Iterator[tuple[str,
 class Parts:
     """Parts of the calls of one worker, each measured once."""
 
-    def __init__(self, implementation: Implementation, device: str) -> None:
-        self.implementation, self.device = implementation, device
+    def __init__(
+        self, implementation: Implementation, device: str, rates: Mapping[str, float]
+    ) -> None:
+        """Nothing is measured yet.
+
+        Args:
+            rates: dtype -> FLOP/s, from the ceilings.
+        """
+        self.implementation, self.device, self.rates = implementation, device, rates
         self.target_ns = (timer.CPU_BLOCK_NS if device == "cpu" else timer.GPU_BLOCK_NS) / 2
-        self.rates: dict[str, float] = {}  # dtype -> FLOP/s, from the ceilings
         self._found: dict[Any, float] = {}
 
     def of(self, case: Case) -> Message:

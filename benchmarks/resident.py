@@ -18,7 +18,6 @@ class Resident:
         child: the process itself.
         waiting: cases of the present turn that are not done.
         current: at which of them it is.
-        at_ceilings: whether it is at ceilings instead.
     """
 
     setup: Worker
@@ -27,18 +26,7 @@ class Resident:
     child: Child
     waiting: list[Case] = field(default_factory=list)
     current: Case | None = None
-    at_ceilings: bool = False
-
-    def __enter__(self) -> "Resident":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def memory(self) -> int | None:
         """Bytes of the machine's memory that it takes; None where the system does not say."""
         return environment.resident_memory(self.child.process.pid)
-
-    def close(self) -> None:
-        """End it."""
-        self.child.close()

@@ -9,8 +9,7 @@ it was at, and the others go on in a new one.
 import random
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ CASE_SECONDS = 60.0  # for one case, besides ten times what it should take
 CEILING_SECONDS = 120.0
 CEILINGS_COST = 2.0  # seconds per worker, parts of calls included, once all is compiled
 MEMORY_OF = ("train_step", "resident", "ieee")  # what peak memory is measured of
+MOST_AT_ONCE = 4  # processes that gate at the same time; each holds the inputs of all its cases
 ROOM = 0.5  # of the memory that is left may be taken by the next round's processes
 LOADED = 0.2  # of a compilation's time is spent again where its result is found on the disk
 
@@ -45,8 +45,9 @@ class Rounds:
         self.run, self.scratch = run, scratch
         self.plan, self.settings, self.probes = run.plan, run.settings, run.probes
         self.progress, self.journal, self.visits = run.progress, run.journal, run.visits
-        self.spent: dict[Worker, float] = {}
-        self.extra = 0.0  # of this round, what is not spent in every one
+        self.residents: list[Resident] = []  # all that live
+        self.spent = 0.0  # seconds of this round, without turns
+        self.extra = 0.0  # of these, what is not spent in every one
         self.random = random.Random()
         pilots = {
             (case.implementation, case.device): self.probes[case.implementation].pilots[case.device]
@@ -65,37 +66,128 @@ class Rounds:
                 if process == self.plan.processes or not self._room(there, process - 1):
                     rounds = 1 + self.plan.processes - process
                     self._turns(there, self._spare(process) / rounds)
-                    while there:
-                        self._leave(there.pop())
+                    self._leave(there)
+                    there = []
+            self._last_ceilings()
+            self._memory()
         finally:
-            for resident in there:
-                resident.close()
-        self._last_ceilings()
-        self._memory()
+            for resident in list(self.residents):
+                self._end(resident)
 
     def _round(self, process: int) -> list[Resident]:
-        """Open one process of each worker; those that stay."""
-        left, found = self.run.left(process), list[Resident]()
+        """One process of each worker, gated and visited once; those that stay."""
+        left = self.run.left(process)
         workers = {case.worker for case in left}
-        if left and self._looks_at_ceilings(process):
+        look = self._looks_at_ceilings(process)
+        if left and look:
             workers |= unasked(self.run.running, self.probes)
         order = sorted(workers)
         self.random.shuffle(order)
-        self.spent.clear()
-        self.extra = 0.0
-        for number, setup in enumerate(order):
-            began = time.monotonic()
-            mine = self._shuffled([case for case in left if case.worker == setup])
-            opened = self._open(setup, mine, process, self._looks_at_ceilings(process))
-            self.spent[setup] = time.monotonic() - began
-            some = [opened] if opened is not None else []
-            if setup.device != "cpu":  # a GPU's memory is not shared
+        self.spent, self.extra = 0.0, 0.0
+        began = time.monotonic()
+        asked = [(setup, [case for case in left if case.worker == setup]) for setup in order]
+        found = list[Resident]()
+        for number, resident in enumerate(self._gated(process, asked)):
+            some = self._first(resident, look)
+            if resident.setup.device != "cpu":  # a GPU's memory is not shared
+                turning = time.monotonic()
                 turns = len(order) * (self.plan.processes - process) - number
                 self._turns(some, self._spare(process + 1) / turns)
-                while some:
-                    self._leave(some.pop())
+                began += time.monotonic() - turning
+                self._leave(some)
+                some = []
             found += some
+        self.spent = time.monotonic() - began
         return found
+
+    def _gated(
+        self, process: int, asked: Sequence[tuple[Worker, list[Case]]]
+    ) -> Iterator[Resident]:
+        """A process for each worker, with its cases gated.
+
+        Nothing is timed while they gate but first calls and compilations, which the first process
+        tells: from the second on, several gate at a time where they share no GPU.
+        """
+        alone = process == 0 or any(setup.device != "cpu" for setup, _ in asked)
+        going: list[Resident] = []
+        gated: list[Resident] = []
+        for setup, cases in asked:
+            going.append(self._start(setup, process, self._shuffled(cases)))
+            if alone:
+                yield from self._pass(going.pop())
+            elif len(going) == min(MOST_AT_ONCE, environment.cores()):
+                gated += self._pass(going.pop(0))
+        for resident in going:
+            gated += self._pass(resident)
+        yield from gated
+
+    def _start(self, setup: Worker, process: int, cases: list[Case]) -> Resident:
+        resident = self._resident(setup, cases, process)
+        resident.child.say(self._request(resident))
+        return resident
+
+    def _pass(self, resident: Resident) -> list[Resident]:
+        """Hear how a process gates; it, or one for what it leaves behind, or none."""
+        while True:
+            ended = self._hear(resident, resident.cases)
+            if ended is None:
+                return [resident]
+            self._end(resident)
+            # It stopped short: at a case, or before its first one, when none of them can run.
+            self._stopped(resident, ended, resident.waiting)
+            left = [case for case in resident.waiting if case.id not in self.run.failed]
+            if not left:
+                return []
+            resident = self._start(resident.setup, resident.process, left)
+
+    def _first(self, resident: Resident, look: str) -> list[Resident]:
+        """The first visits of a process, with ceilings and the parts of calls before them."""
+        word: dict[str, Any] = {}
+        if look == "before":
+            word = {"parts": True}
+            # Ceilings are believed, so they come from our own idioms: a file that does not wait
+            # would raise them for all.
+            if _is_idiom(resident.setup.implementation):
+                word["ceilings"] = resident.process
+        return self._visited(resident, resident.cases, word)
+
+    def _visited(
+        self, resident: Resident, cases: Sequence[Case], word: Mapping[str, Any]
+    ) -> list[Resident]:
+        """A turn of a process; it, or the one that takes its place, or none."""
+        again = False
+        while True:
+            wanted = [case for case in cases if case.id not in self.run.failed]
+            resident.child.say({**word, "cases": [case.id for case in wanted]})
+            ended = self._hear(resident, wanted)
+            if ended is None:
+                return [resident]
+            self._end(resident)
+            # Once it may have died between two turns, by no case's fault.
+            self._stopped(resident, ended, wanted if again else [])
+            left = [case for case in resident.cases if case.id not in self.run.failed]
+            some = self._pass(self._start(resident.setup, resident.process, left)) if left else []
+            cases = [case for case in left if not self.visits.number(case, resident.process)]
+            if not some or not cases:
+                return some
+            (resident,), word, again = some, {}, True
+
+    def _turns(self, residents: list[Resident], seconds: float) -> None:
+        """Visits in turns, for so many seconds or until none does any good."""
+        deadline = time.monotonic() + seconds
+        some = True
+        while some:
+            some = False
+            for resident in self.random.sample(residents, len(residents)):
+                mine = [case for case in resident.cases if case.id not in self.run.failed]
+                wanted = self.visits.wanted(mine, resident.process, self.plan.processes)
+                if time.monotonic() >= deadline:
+                    return
+                if wanted:
+                    some = True
+                    self.progress.turn(deadline - time.monotonic())
+                    residents.remove(resident)
+                    residents += self._visited(resident, self._shuffled(wanted), {})
 
     def _looks_at_ceilings(self, process: int) -> str:
         """Before, between and after the cases, since the machine is not always the same."""
@@ -103,74 +195,25 @@ class Rounds:
             return "before" * self.settings.ceilings
         return "after" * (self.settings.ceilings and process == self.plan.processes - 1)
 
-    def _open(
-        self, setup: Worker, waiting: list[Case], process: int, look: str = ""
-    ) -> Resident | None:
-        """A process of a worker that has gated its cases and visited each of them once.
-
-        What a process leaves behind that stops short goes on in another one.
-
-        Args:
-            look: "before" measures ceilings and the parts of calls, too.
-        """
-        while waiting or (look == "before" and _is_idiom(setup.implementation)):
-            resident = self._resident(setup, waiting, process)
-            ended = self._turn(resident, self._request(resident, look), waiting)
-            if ended is None:
-                return resident
-            resident.close()
-            looked, look = look == "before", ""
-            if resident.at_ceilings and looked:  # lost, and the cases go on without them
-                continue
-            # It stopped short: at a case, or before its first one, when none of them can run.
-            self._stopped(resident, ended, resident.waiting)
-            waiting = [case for case in resident.waiting if case.id not in self.run.failed]
-        return None
-
-    def _turns(self, residents: list[Resident], seconds: float) -> None:
-        """Visits in turns, for so many seconds or until none does any good."""
-        deadline = time.monotonic() + seconds
-        some = True
-        while some:
-            self.random.shuffle(residents)
-            some = False
-            for i, resident in enumerate(residents):
-                process = resident.process
-                mine = [case for case in resident.cases if case.id not in self.run.failed]
-                wanted = self.visits.wanted(mine, process, self.plan.processes)
-                if time.monotonic() >= deadline:
-                    return
-                if wanted:
-                    some = True
-                    self.progress.turn(deadline - time.monotonic())
-                    residents[i] = self._again(resident, self._shuffled(wanted))
-
-    def _again(self, resident: Resident, wanted: list[Case]) -> Resident:
-        """One turn of a process; or of the one that takes its place, should it die."""
-        ended = self._turn(resident, {"cases": [case.id for case in wanted]}, wanted)
-        if ended is None:
-            return resident
-        resident.close()
-        self._stopped(resident, ended, [])
-        left = [case for case in resident.cases if case.id not in self.run.failed]
-        return self._open(resident.setup, left, resident.process) or replace(resident, cases=[])
-
-    def _turn(
-        self, resident: Resident, word: dict[str, Any], turn: Sequence[Case]
-    ) -> isolation.Exit | None:
-        """Say a word to a process, and write down what comes of it."""
+    def _hear(self, resident: Resident, turn: Sequence[Case]) -> isolation.Exit | None:
+        """Write down what comes of a turn."""
         by_id = {case.id: case for case in turn}
         where = f"{resident.process + 1}/{self.plan.processes}"
         resident.waiting, resident.current = list(turn), None
-        paused = time.monotonic()
+        paused: float | None = None
+
+        def go_on() -> None:
+            nonlocal paused
+            if paused is not None:
+                self.extra += time.monotonic() - paused
+                paused = None
 
         def on_message(message: dict[str, Any]) -> float | None:
             nonlocal paused
-            if resident.at_ceilings and "ceiling" not in message:
-                self.extra += time.monotonic() - paused
-                resident.at_ceilings = False
+            if "ceiling" not in message:
+                go_on()
             if message.get("begin") == "ceilings":
-                resident.at_ceilings, paused = True, time.monotonic()
+                paused = time.monotonic()
                 self.progress.now(f"{where} ceilings of {resident.setup.implementation}")
                 return CEILING_SECONDS
             if "ceiling" in message:
@@ -189,7 +232,9 @@ class Rounds:
             self.run.finish(finished, resident.process, outcome)
             return None
 
-        return resident.child.turn(word, on_message, PROBE_SECONDS)
+        ended = resident.child.hear(on_message, PROBE_SECONDS)
+        go_on()
+        return ended
 
     def _stopped(self, resident: Resident, ended: isolation.Exit, others: Sequence[Case]) -> None:
         """The case at which a process stopped short has no number; without one, these others."""
@@ -198,12 +243,18 @@ class Rounds:
         for case in [resident.current] if resident.current is not None else list(others):
             self.run.finish(case, resident.process, {"status": status, "reason": reason})
 
-    def _leave(self, resident: Resident) -> None:
-        """A process may end; one of the last round says first what its library can do."""
-        after = self._looks_at_ceilings(resident.process) == "after"
-        if after and resident.cases and _is_idiom(resident.setup.implementation):
-            self._turn(resident, {"cases": [], "ceilings": resident.process}, [])
-        resident.close()
+    def _leave(self, residents: Sequence[Resident]) -> None:
+        """Processes may end; those of the last round say first what their library can do."""
+        for resident in residents:
+            after = self._looks_at_ceilings(resident.process) == "after"
+            if after and _is_idiom(resident.setup.implementation):
+                resident.child.say({"cases": [], "ceilings": resident.process})
+                self._hear(resident, [])
+            self._end(resident)
+
+    def _end(self, resident: Resident) -> None:
+        self.residents.remove(resident)
+        resident.child.close()
 
     def _room(self, there: Sequence[Resident], last: int) -> bool:
         """Whether the next round's processes find memory beside those that are there."""
@@ -220,12 +271,14 @@ class Rounds:
         env = environment.worker_environment(
             setup.device, self.scratch, setup.threads, setup.kernel
         )
-        return Resident(setup, process, list(cases), isolation.Child(command, env))
+        resident = Resident(setup, process, list(cases), isolation.Child(command, env))
+        self.residents.append(resident)
+        return resident
 
     def _name(self, setup: Worker) -> str:
         return getattr(self.probes.get(setup.implementation), "name", setup.implementation)
 
-    def _request(self, resident: Resident, look: str = "") -> dict[str, Any]:
+    def _request(self, resident: Resident) -> dict[str, Any]:
         setup, name = resident.setup, self._name(resident.setup)
         return {
             "role": "measure",
@@ -233,10 +286,6 @@ class Rounds:
             "implementation": registry.absolute(name),
             "cases": [cases_module.to_json(case) for case in resident.cases],
             "process": resident.process,
-            # Ceilings are believed, so they come from our own idioms: a file that does not wait
-            # would raise them for all. Parts are measured only for what has passed every check.
-            "ceilings": look == "before" and _is_idiom(name),
-            "parts": look == "before",
             "with_memory": setup.device == "cpu",
             "directory": str(self.scratch),
             "warm_up_seconds": self.settings.warm_up_seconds * (1 if setup.device == "cpu" else 2),
@@ -262,12 +311,18 @@ class Rounds:
         }
         for setup in sorted(workers):
             if (*setup[:3], setup.kernel) not in measured and _is_idiom(setup.implementation):
-                self._open(setup, [], last, "before")
+                self._look(setup, last)
         found = {row.case.id: row.status for row in results.rows(self.journal)}
         too_fast = {c.worker[1:4] for c in self.run.running if found[c.id] == "rejected"}
         for setup in sorted(workers):
             if setup[1:4] in too_fast and _is_idiom(setup.implementation):
-                self._open(setup, [], last, "before")
+                self._look(setup, last)
+
+    def _look(self, setup: Worker, process: int) -> None:
+        """Ceilings alone, in a process of their own."""
+        for resident in self._pass(self._start(setup, process, [])):
+            for other in self._first(resident, "before"):
+                self._end(other)
 
     def _memory(self) -> None:
         """The peak memory of each training step, in a process that does nothing else."""
@@ -282,10 +337,10 @@ class Rounds:
                 found.update(message)
 
             self.progress.now(f"peak memory of {case.id}")
-            with self._resident(case.worker, [case], 0) as resident:
-                request = self._request(resident) | {"role": "memory"}
-                turn = resident.child.turn(request, on_message, PROBE_SECONDS)
-            ended = turn or isolation.Exit("ok", "")
+            resident = self._resident(case.worker, [case], 0)
+            resident.child.say(self._request(resident) | {"role": "memory"})
+            ended = resident.child.hear(on_message, PROBE_SECONDS) or isolation.Exit("ok", "")
+            self._end(resident)
             outcome = {"status": "ok", "reason": "", **found.get("memory", {})}
             if "memory" not in found:
                 reason = ended.reason or "it ended before its work was done"
@@ -304,7 +359,7 @@ class Rounds:
         """After a round: do the others fit into what time is left, by what it really cost?"""
         if done == self.plan.processes or not self.run.running or not self.spent:
             return
-        self.a_round = sum(self.spent.values()) - self.extra
+        self.a_round = self.spent - self.extra
         processes = self.plan.processes
         if self.run.left_seconds < self.a_round:
             self.progress.say(

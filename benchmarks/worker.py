@@ -125,53 +125,44 @@ def prepare(request: Message, send: Send) -> None:
 
 
 def measure(request: Message, send: Send) -> None:
-    """Gate each case of the request, and visit those that agree; then again, turn by turn.
+    """Gate each case of the request; then visit those that the parent names, turn by turn.
 
-    After a turn this process rests until the parent names the cases of the next one. Between its
-    turns other processes have theirs: what disturbs the machine for a while disturbs one visit of
-    each and not all visits of one. Where the request, or a later word, says "ceilings", what the
-    library can do is measured before the visits; with "parts", those of each call, too.
+    After a turn this process rests until the parent says the next one. Meanwhile other processes
+    have theirs: what disturbs the machine for a while disturbs one visit of each, and not all
+    visits of one. A word names "cases", and may say "ceilings" (what the library can do, for the
+    process of that number) or "parts" (of each call that is visited for the first time).
     """
     implementation = registry.load(request["implementation"])
     setup = Worker(*(request[name] for name in Worker._fields))
     wish = "" if setup.precision == "ieee" else setup.precision
     with precision(implementation, setup.precision):
         bench = Bench(implementation, request)
-
-        def show_ceilings(process: int) -> dict[str, float]:
-            send({"begin": "ceilings"})
-            found = {}
-            memory = request["with_memory"]
-            for ceiling in ceilings.measure(implementation, setup.device, wish, memory):
-                send({"ceiling": {**ceiling, "process": process}})
-                if ceiling["quantity"] == "gemm":
-                    found["float32" if wish else ceiling["arithmetic"]] = ceiling["value"]
-            return found
-
-        if request["parts"]:
-            bench.parts = ceilings.Parts(implementation, setup.device)
-        if request["ceilings"]:
-            rates = show_ceilings(request["process"])
-            if bench.parts is not None:
-                bench.parts.rates = rates
-        planned = [cases.from_json(data) for data in request["cases"]]
-        by_id = {case.id: case for case in planned}
+        by_id = {case.id: case for case in map(cases.from_json, request["cases"])}
         spent: dict[str, int] = {}
-        turn = [case for case in planned if _one(case, bench.gate, spent, send)]
-        while turn:
-            for case in turn:
-                _one(case, bench.visit, spent, send)
+        for case in by_id.values():
+            _one(case, bench.gate, spent, send)
+        while True:
             word = isolation.rest(send)
-            if "ceilings" in word:
-                show_ceilings(word["ceilings"])
             bench.begin_turn()
-            turn = [by_id[name] for name in word["cases"]]
+            rates = {}
+            if "ceilings" in word:
+                send({"begin": "ceilings"})
+                for found in ceilings.measure(
+                    implementation, setup.device, wish, request["with_memory"]
+                ):
+                    send({"ceiling": {**found, "process": word["ceilings"]}})
+                    if found["quantity"] == "gemm":
+                        rates["float32" if wish else found["arithmetic"]] = found["value"]
+            if word.get("parts"):
+                bench.parts = ceilings.Parts(implementation, setup.device, rates)
+            for name in word["cases"]:
+                _one(by_id[name], bench.visit, spent, send)
 
 
 def _one(
     case: Case, look: Callable[[Case], Message | None], spent: dict[str, int], send: Send
-) -> bool:
-    """One look at a case, and its outcome, if that is known now; whether it may be visited."""
+) -> None:
+    """One look at a case, and its outcome, if that is known now."""
     send({"begin": case.id})
     began = time.perf_counter_ns()
     try:
@@ -183,11 +174,8 @@ def _one(
         status = "out_of_memory" if out_of_memory else "crashed"
         outcome = {"status": status, "reason": _said(error)}
     spent[case.id] = spent.get(case.id, 0) + time.perf_counter_ns() - began
-    if outcome is None:
-        return True
-    outcome["spent_ns"] = spent.pop(case.id)
-    send({"outcome": outcome, "case": case.id})
-    return bool(outcome["status"] == "ok")
+    if outcome is not None:
+        send({"outcome": {**outcome, "spent_ns": spent.pop(case.id)}, "case": case.id})
 
 
 def memory(request: Message, send: Send) -> None:

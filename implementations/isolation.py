@@ -127,13 +127,17 @@ class Child:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def turn(
-        self, word: Message, on_message: Callable[[Message], float | None], time_limit: float
-    ) -> Exit | None:
-        """Say a word, and hear what comes of it.
+    def say(self, word: Message) -> None:
+        """Send a word to the child, as one JSON line."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has died; hear() says how
+            self.process.stdin.write(json.dumps(word) + "\n")
+            self.process.stdin.flush()
+
+    def hear(self, on_message: Callable[[Message], float | None], time_limit: float) -> Exit | None:
+        """Wait for what comes of it.
 
         Args:
-            word: sent to the child as one JSON line.
             on_message: called with each message; a number that it returns is the time limit in
                 seconds for the next one, None keeps the present limit.
             time_limit: seconds for the first message. When a limit passes, the group is killed.
@@ -141,10 +145,6 @@ class Child:
         Returns:
             None when the child rests, otherwise how it ended.
         """
-        assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has died; wait() says how
-            self.process.stdin.write(json.dumps(word) + "\n")
-            self.process.stdin.flush()
         limit = time_limit
         while True:
             deadline = time.monotonic() + limit
@@ -181,9 +181,10 @@ def run_child(
     on_message: Callable[[Message], float | None],
     time_limit: float,
 ) -> Exit:
-    """Run a child that has one turn: its arguments are those of `Child` and `Child.turn`."""
+    """Run a child that has one turn: arguments as of `Child`, `Child.say` and `Child.hear`."""
     with Child(command, environment) as child:
-        ended = child.turn(request, on_message, time_limit)
+        child.say(request)
+        ended = child.hear(on_message, time_limit)
     return ended or Exit("crashed", "it rests, and nobody will speak to it again")
 
 

@@ -79,7 +79,7 @@ def test_gemm_rate_is_operations_over_time(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_parts_of_a_call_are_below_the_call() -> None:
     """Nothing negative, and an epoch is its steps."""
-    parts = ceilings.Parts(load("numpy"), "cpu")
+    parts = ceilings.Parts(load("numpy"), "cpu", {})
     step = parts.of(Case(PROBLEM, "train_step", "numpy"))
     epoch = parts.of(Case(PROBLEM, "epoch", "numpy"))
 
@@ -90,8 +90,7 @@ def test_parts_of_a_call_are_below_the_call() -> None:
 
 def test_long_products_are_computed_from_the_rate() -> None:
     """Looped Python does not multiply for seconds to explain seconds."""
-    parts = ceilings.Parts(load("scalar"), "cpu")
-    parts.rates = {"float64": 1e6}
+    parts = ceilings.Parts(load("scalar"), "cpu", {"float64": 1e6})
     spec = MLPSpec((64, 32, 10), dtype="float64")
 
     found = parts.of(Case(Problem("x", spec, 256, 256), "loss_and_grad", "scalar"))

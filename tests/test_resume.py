@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import output, results, runner
+from benchmarks import output, results, rounds, runner
 from benchmarks.cases import Case, Problem
 from benchmarks.environment import ROOT
 from benchmarks.journal import CannotWriteError, JournalWriter, read
@@ -327,7 +327,7 @@ def test_larger_sizes_of_what_timed_out_are_skipped(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """With the reason; other operations and smaller sizes run."""
-    monkeypatch.setattr(runner, "CASE_SECONDS", 1.0)
+    monkeypatch.setattr(rounds, "CASE_SECONDS", 1.0)
     mine = tmp_path / "mine.py"
     mine.write_text(
         "import time\nfrom implementations import mlp_numpy\n"
