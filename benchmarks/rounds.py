@@ -158,7 +158,7 @@ class Rounds:
         again = False
         while True:
             wanted = [case for case in cases if case.id not in self.run.failed]
-            resident.child.say({**word, "cases": [case.id for case in wanted]})
+            self._say(resident, wanted, word)
             ended = self._hear(resident, wanted)
             if ended is None:
                 return [resident]
@@ -194,6 +194,11 @@ class Rounds:
         if process in (0, self.plan.processes // 2):
             return "before" * self.settings.ceilings
         return "after" * (self.settings.ceilings and process == self.plan.processes - 1)
+
+    def _say(self, resident: Resident, cases: Sequence[Case], word: Mapping[str, Any]) -> None:
+        """Begin a turn of a process (see `worker.measure`)."""
+        blocks = self.visits.blocks(cases)
+        resident.child.say({**word, "cases": [case.id for case in cases], "blocks": blocks})
 
     def _hear(self, resident: Resident, turn: Sequence[Case]) -> isolation.Exit | None:
         """Write down what comes of a turn."""
@@ -248,7 +253,7 @@ class Rounds:
         for resident in residents:
             after = self._looks_at_ceilings(resident.process) == "after"
             if after and _is_idiom(resident.setup.implementation):
-                resident.child.say({"cases": [], "ceilings": resident.process})
+                self._say(resident, [], {"ceilings": resident.process})
                 self._hear(resident, [])
             self._end(resident)
 

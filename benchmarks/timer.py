@@ -9,7 +9,7 @@ block with any proves nothing.
 import gc
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,6 @@ Events = tuple[Callable[[], None], Callable[[], Callable[[], int]]]
 
 CPU_BLOCK_NS = 5_000_000  # 5 ms: perf_counter's own cost, below 100 ns, is then below 0.002 %
 GPU_BLOCK_NS = 20_000_000  # 20 ms: also against the cost of one synchronisation, about 10 us
-VISIT_BLOCKS = 3  # a visit to a case lasts about as long as so many blocks, or as one call
 LONG = 10  # a call as long as so many blocks needs no repetition and no calibration
 CERTAINLY_LONG = 100  # half a second on a CPU: no accident of the system
 MOST_BLOCKS = 200
@@ -96,11 +95,14 @@ class Blocks:
         limit = max(RESIDUAL_SHARE * statistics.median(self.elapsed_ns), RESIDUAL_NS)
         return statistics.median(self.residual_ns) > limit
 
-    def refusal(self, threads: int | None = None) -> tuple[str, str] | None:
+    def refusal(
+        self, threads: int | None = None, earlier: Sequence[float] = ()
+    ) -> tuple[str, str] | None:
         """(status, reason) why these blocks are no measurement, or None.
 
         Args:
             threads: how many threads the process may use; None where its CPU time says nothing.
+            earlier: nanoseconds per call of the blocks of earlier visits.
         """
         if self.unsynchronised:
             return "rejected", (
@@ -118,11 +120,11 @@ class Blocks:
                 f"{self.cores:.2f} cores were busy with {threads} thread"
                 f"{'s' * (threads != 1)}: other threads compute, too"
             )
-        size = len(self.elapsed_ns) // TREND_PARTS
+        times = [*earlier, *(elapsed / self.calls for elapsed in self.elapsed_ns)]
+        size = len(times) // TREND_PARTS
         if size >= 2:
             parts = [
-                statistics.median(self.elapsed_ns[i * size : (i + 1) * size])
-                for i in range(TREND_PARTS)
+                statistics.median(times[i * size : (i + 1) * size]) for i in range(TREND_PARTS)
             ]
             if parts == sorted(set(parts)) and parts[-1] > TREND * parts[0]:
                 return "not_converged", (
@@ -245,22 +247,15 @@ def measure(
     return _fill(work, found, wanted, budget_ns, clock)
 
 
-def again(
-    work: Work,
-    calls: int,
-    budget_ns: float,
-    clock: Clock = time.perf_counter_ns,
-    least: int = 1,
-    warm: bool = True,
-) -> Blocks:
-    """More blocks of as many calls: a later visit.
+def again(work: Work, calls: int, clock: Clock = time.perf_counter_ns, warm: bool = True) -> Blocks:
+    """One more block of as many calls: a later visit.
 
     Args:
         warm: whether a short one that is not counted fills the caches; a long call needs none.
     """
     if warm:
         block(work, max(1, calls // 5), clock)
-    return _fill(work, Blocks(calls), least, budget_ns, clock)
+    return _fill(work, Blocks(calls), 1, 0, clock)
 
 
 def _fill(work: Work, found: Blocks, least: int, budget_ns: float, clock: Clock) -> Blocks:

@@ -25,12 +25,22 @@ class Visits:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.times: dict[str, dict[int, list[float]]] = {}  # case -> process -> s per call
+        self.calls: dict[str, int] = {}  # case -> calls in a block
 
     def add(self, case: Case, outcome: dict[str, Any]) -> None:
         """Take in an outcome with a number."""
         if "elapsed_ns" in outcome:
             mine = self.times.setdefault(case.id, {}).setdefault(outcome["process"], [])
             mine.append(results.visited(outcome))
+            self.calls[case.id] = outcome["calls"]
+
+    def blocks(self, cases: Iterable[Case]) -> dict[str, list[float]]:
+        """Calls in a block and seconds per call, of those that some process has visited."""
+        return {
+            case.id: [self.calls[case.id], min(map(min, self.times[case.id].values()))]
+            for case in cases
+            if case.id in self.times
+        }
 
     def number(self, case: Case, process: int) -> int:
         """How many there have been."""
@@ -54,7 +64,7 @@ class Visits:
         """As many as block_seconds are enough for; a long call is visited once."""
         call = results.undisturbed(self.times[case.id][process])
         shortest = timer.CPU_BLOCK_NS if case.device == "cpu" else timer.GPU_BLOCK_NS
-        visit = max(call, timer.VISIT_BLOCKS * shortest / 1e9)
+        visit = max(call, 2 * shortest / 1e9)  # a block, and what precedes it
         least = LEAST_VISITS if call <= self.settings.visited_seconds else 1
         return max(least, math.floor(self.settings.block_seconds / visit))
 

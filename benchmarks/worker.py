@@ -143,7 +143,7 @@ def measure(request: Message, send: Send) -> None:
             _one(case, bench.gate, spent, send)
         while True:
             word = isolation.rest(send)
-            bench.begin_turn()
+            bench.begin_turn(word["blocks"])
             rates = {}
             if "ceilings" in word:
                 send({"begin": "ceilings"})
