@@ -1,9 +1,12 @@
 """A worker process as the parent sees it."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from benchmarks import environment
+from benchmarks import cases, environment
 from benchmarks.cases import Case, Worker
+from implementations import registry
 from implementations.isolation import Child
 
 
@@ -18,6 +21,7 @@ class Resident:
         child: the process itself.
         waiting: cases of the present turn that are not done.
         current: at which of them it is.
+        word: what its next turn begins with, besides visits.
     """
 
     setup: Worker
@@ -26,6 +30,26 @@ class Resident:
     child: Child
     waiting: list[Case] = field(default_factory=list)
     current: Case | None = None
+    word: dict[str, Any] = field(default_factory=dict)
+
+    def request(self, name: str, scratch: Path, warm_up_seconds: float) -> dict[str, Any]:
+        """What it is asked first (see `worker.measure`).
+
+        Args:
+            name: of its implementation, or the file.
+            scratch: where the inputs are.
+            warm_up_seconds: on a CPU; twice that on a GPU.
+        """
+        return {
+            "role": "measure",
+            **self.setup._asdict(),
+            "implementation": registry.absolute(name),
+            "cases": [cases.to_json(case) for case in self.cases],
+            "process": self.process,
+            "with_memory": self.setup.device == "cpu",
+            "directory": str(scratch),
+            "warm_up_seconds": warm_up_seconds * (1 if self.setup.device == "cpu" else 2),
+        }
 
     def memory(self) -> int | None:
         """Bytes of the machine's memory that it takes; None where the system does not say."""

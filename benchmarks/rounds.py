@@ -1,9 +1,10 @@
 """The processes of a run: started in rounds, visited in turns.
 
 Each round starts one process per implementation, device and thread count, in an order that is drawn
-anew; it gates its cases and visits each once. The processes of all rounds stay, and are visited in
-turns until every interval is narrow or the time is up. A process that dies or hangs costs the case
-it was at, and the others go on in a new one.
+anew; it gates its cases. The first round also visits each case once, which tells what a round
+costs. The processes of all rounds stay, and are visited in turns until every interval is narrow or
+the time is up. A process that dies or hangs costs the case it was at, and the others go on in a new
+one.
 """
 
 import random
@@ -46,14 +47,15 @@ class Rounds:
         self.plan, self.settings, self.probes = run.plan, run.settings, run.probes
         self.progress, self.journal, self.visits = run.progress, run.journal, run.visits
         self.residents: list[Resident] = []  # all that live
-        self.spent = 0.0  # seconds of this round, without turns
-        self.extra = 0.0  # of these, what is not spent in every one
+        # Seconds of the present round that are not spent in every one.
+        self.compiling, self.looking = 0.0, 0.0
         self.random = random.Random()
         pilots = {
             (case.implementation, case.device): self.probes[case.implementation].pilots[case.device]
             for case in run.running
         }
-        self.a_round = plan.round_seconds(run.running, pilots, 0.0)
+        # Seconds of a round: its gates, as last measured; its visits, as those of the first.
+        self.gating, self.visiting = 0.0, plan.round_seconds(run.running, pilots, 0.0)
 
     def execute(self) -> None:
         """Rounds and turns, ceilings around them, and peak memory at last."""
@@ -75,7 +77,7 @@ class Rounds:
                 self._end(resident)
 
     def _round(self, process: int) -> list[Resident]:
-        """One process of each worker, gated and visited once; those that stay."""
+        """One process of each worker, its cases gated; those that stay."""
         left = self.run.left(process)
         workers = {case.worker for case in left}
         look = self._looks_at_ceilings(process)
@@ -83,21 +85,26 @@ class Rounds:
             workers |= unasked(self.run.running, self.probes)
         order = sorted(workers)
         self.random.shuffle(order)
-        self.spent, self.extra = 0.0, 0.0
+        self.compiling = self.looking = visiting = 0.0
         began = time.monotonic()
         asked = [(setup, [case for case in left if case.worker == setup]) for setup in order]
         found = list[Resident]()
         for number, resident in enumerate(self._gated(process, asked)):
-            some = self._first(resident, look)
+            gated = time.monotonic()
+            some = [resident]
+            resident.word = self._first_word(resident) if look == "before" else {}
             if resident.setup.device != "cpu":  # a GPU's memory is not shared
-                turning = time.monotonic()
                 turns = len(order) * (self.plan.processes - process) - number
                 self._turns(some, self._spare(process + 1) / turns)
-                began += time.monotonic() - turning
                 self._leave(some)
                 some = []
+            elif process == 0:
+                some = self._visited(resident, resident.cases)
+            visiting += time.monotonic() - gated
             found += some
-        self.spent = time.monotonic() - began
+        if order:
+            self.gating = time.monotonic() - began - visiting - self.compiling
+            self.visiting = visiting - self.looking if process == 0 else self.visiting
         return found
 
     def _gated(
@@ -140,25 +147,21 @@ class Rounds:
                 return []
             resident = self._start(resident.setup, resident.process, left)
 
-    def _first(self, resident: Resident, look: str) -> list[Resident]:
-        """The first visits of a process, with ceilings and the parts of calls before them."""
-        word: dict[str, Any] = {}
-        if look == "before":
-            word = {"parts": True}
-            # Ceilings are believed, so they come from our own idioms: a file that does not wait
-            # would raise them for all.
-            if _is_idiom(resident.setup.implementation):
-                word["ceilings"] = resident.process
-        return self._visited(resident, resident.cases, word)
+    def _first_word(self, resident: Resident) -> dict[str, Any]:
+        """Ceilings before the first visits of a process, and the parts of calls beside them.
 
-    def _visited(
-        self, resident: Resident, cases: Sequence[Case], word: Mapping[str, Any]
-    ) -> list[Resident]:
+        Ceilings are believed, so they come from our own idioms: a file that does not wait would
+        raise them for all.
+        """
+        idiom = _is_idiom(resident.setup.implementation)
+        return {"parts": True, **({"ceilings": resident.process} if idiom else {})}
+
+    def _visited(self, resident: Resident, cases: Sequence[Case]) -> list[Resident]:
         """A turn of a process; it, or the one that takes its place, or none."""
         again = False
         while True:
             wanted = [case for case in cases if case.id not in self.run.failed]
-            self._say(resident, wanted, word)
+            self._say(resident, wanted)
             ended = self._hear(resident, wanted)
             if ended is None:
                 return [resident]
@@ -170,24 +173,37 @@ class Rounds:
             cases = [case for case in left if not self.visits.number(case, resident.process)]
             if not some or not cases:
                 return some
-            (resident,), word, again = some, {}, True
+            (resident,), again = some, True
 
     def _turns(self, residents: list[Resident], seconds: float) -> None:
-        """Visits in turns, for so many seconds or until none does any good."""
+        """Visits in turns, for so many seconds or until none does any good.
+
+        Every case is visited once by every process, and the time for that is kept free.
+        """
         deadline = time.monotonic() + seconds
         some = True
         while some:
             some = False
             for resident in self.random.sample(residents, len(residents)):
                 mine = [case for case in resident.cases if case.id not in self.run.failed]
-                wanted = self.visits.wanted(mine, resident.process, self.plan.processes)
-                if time.monotonic() >= deadline:
-                    return
-                if wanted:
+                wanted = self.visits.unseen(mine, resident.process)
+                if time.monotonic() + self._owed(residents) < deadline:
+                    wanted = self.visits.wanted(mine, resident.process, self.plan.processes)
+                    wanted = self.visits.share(self._shuffled(wanted))
+                if wanted or resident.word:
                     some = True
                     self.progress.turn(deadline - time.monotonic())
                     residents.remove(resident)
-                    residents += self._visited(resident, self._shuffled(wanted), {})
+                    residents += self._visited(resident, self._shuffled(wanted))
+
+    def _owed(self, residents: Sequence[Resident]) -> float:
+        """Predicted seconds of the first visits that have not been made."""
+        return sum(
+            self.visits.seconds(case) or self.run.predicted(case)
+            for resident in residents
+            for case in self.visits.unseen(resident.cases, resident.process)
+            if case.id not in self.run.failed
+        )
 
     def _looks_at_ceilings(self, process: int) -> str:
         """Before, between and after the cases, since the machine is not always the same."""
@@ -195,8 +211,9 @@ class Rounds:
             return "before" * self.settings.ceilings
         return "after" * (self.settings.ceilings and process == self.plan.processes - 1)
 
-    def _say(self, resident: Resident, cases: Sequence[Case], word: Mapping[str, Any]) -> None:
+    def _say(self, resident: Resident, cases: Sequence[Case]) -> None:
         """Begin a turn of a process (see `worker.measure`)."""
+        word, resident.word = resident.word, {}
         blocks = self.visits.blocks(cases)
         resident.child.say({**word, "cases": [case.id for case in cases], "blocks": blocks})
 
@@ -210,7 +227,7 @@ class Rounds:
         def go_on() -> None:
             nonlocal paused
             if paused is not None:
-                self.extra += time.monotonic() - paused
+                self.looking += time.monotonic() - paused
                 paused = None
 
         def on_message(message: dict[str, Any]) -> float | None:
@@ -230,8 +247,9 @@ class Rounds:
                 # Generous: a slow machine is no reason to kill.
                 return CASE_SECONDS + 10 * self.run.predicted(resident.current)
             outcome, finished = message["outcome"], by_id[message["case"]]
-            compiling = (1 - LOADED) * (outcome.get("compile_ns") or 0) * (not resident.process)
-            self.extra += ((outcome.get("parts_spent_ns") or 0) + compiling) / 1e9
+            self.looking += (outcome.get("parts_spent_ns") or 0) / 1e9
+            if resident.process == 0:
+                self.compiling += (1 - LOADED) * (outcome.get("compile_ns") or 0) / 1e9
             resident.current = None
             resident.waiting = [case for case in resident.waiting if case != finished]
             self.run.finish(finished, resident.process, outcome)
@@ -253,7 +271,8 @@ class Rounds:
         for resident in residents:
             after = self._looks_at_ceilings(resident.process) == "after"
             if after and _is_idiom(resident.setup.implementation):
-                self._say(resident, [], {"ceilings": resident.process})
+                resident.word = {"ceilings": resident.process}
+                self._say(resident, [])
                 self._hear(resident, [])
             self._end(resident)
 
@@ -284,17 +303,8 @@ class Rounds:
         return getattr(self.probes.get(setup.implementation), "name", setup.implementation)
 
     def _request(self, resident: Resident) -> dict[str, Any]:
-        setup, name = resident.setup, self._name(resident.setup)
-        return {
-            "role": "measure",
-            **setup._asdict(),
-            "implementation": registry.absolute(name),
-            "cases": [cases_module.to_json(case) for case in resident.cases],
-            "process": resident.process,
-            "with_memory": setup.device == "cpu",
-            "directory": str(self.scratch),
-            "warm_up_seconds": self.settings.warm_up_seconds * (1 if setup.device == "cpu" else 2),
-        }
+        warm_up = self.settings.warm_up_seconds
+        return resident.request(self._name(resident.setup), self.scratch, warm_up)
 
     def _ceiling(self, setup: Worker, found: Mapping[str, Any]) -> None:
         where = {name: getattr(setup, name) for name in ("device", "threads", "kernel")}
@@ -326,7 +336,8 @@ class Rounds:
     def _look(self, setup: Worker, process: int) -> None:
         """Ceilings alone, in a process of their own."""
         for resident in self._pass(self._start(setup, process, [])):
-            for other in self._first(resident, "before"):
+            resident.word = self._first_word(resident)
+            for other in self._visited(resident, []):
                 self._end(other)
 
     def _memory(self) -> None:
@@ -362,11 +373,11 @@ class Rounds:
 
     def _replan(self, done: int) -> None:
         """After a round: do the others fit into what time is left, by what it really cost?"""
-        if done == self.plan.processes or not self.run.running or not self.spent:
+        if done == self.plan.processes or not self.run.running or not self.residents:
             return
-        self.a_round = self.spent - self.extra
         processes = self.plan.processes
-        if self.run.left_seconds < self.a_round:
+        owed = (done - 1) * self.visiting
+        if self.run.left_seconds - owed < self.gating + self.visiting:
             self.progress.say(
                 f"time: {done} of {processes} processes fit into "
                 f"{self.run.seconds:.0f} s on this machine"
@@ -382,7 +393,7 @@ class Rounds:
         looks = sum(bool(self._looks_at_ceilings(p)) for p in range(done, self.plan.processes))
         looks += self._looks_at_ceilings(self.plan.processes - 1) == "after"
         ceilings = CEILINGS_COST * len({case.worker for case in self.run.running})
-        rounds = (self.plan.processes - done) * self.a_round
+        rounds = (self.plan.processes - done) * (self.gating + self.visiting)
         return self.run.left_seconds - rounds - looks * ceilings
 
 

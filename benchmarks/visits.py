@@ -6,7 +6,7 @@ processes stay, and are visited in turns over the whole run: then each of them f
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks import intervals, results, timer
@@ -14,6 +14,7 @@ from benchmarks.cases import Case
 from benchmarks.plan import Settings
 
 LEAST_VISITS = 3  # per process; of two, the less disturbed one says little
+LONG_SECONDS, LEAST_SHARE_SECONDS = 0.02, 0.25  # of a call; for those that are longer, in a turn
 # A row is visited no more once its interval is that narrow: half of what is asked for, because
 # stopping at a narrow interval favours those that are narrow by chance (tests/test_visits.py).
 NARROW = 0.015
@@ -34,13 +35,15 @@ class Visits:
             mine.append(results.visited(outcome))
             self.calls[case.id] = outcome["calls"]
 
-    def blocks(self, cases: Iterable[Case]) -> dict[str, list[float]]:
+    def seconds(self, case: Case) -> float | None:
+        """The least that a call took in any process; None before the first."""
+        found = self.times.get(case.id)
+        return min(map(min, found.values())) if found else None
+
+    def blocks(self, cases: Iterable[Case]) -> dict[str, tuple[int, float]]:
         """Calls in a block and seconds per call, of those that some process has visited."""
-        return {
-            case.id: [self.calls[case.id], min(map(min, self.times[case.id].values()))]
-            for case in cases
-            if case.id in self.times
-        }
+        found = {case.id: self.seconds(case) for case in cases}
+        return {name: (self.calls[name], least) for name, least in found.items() if least}
 
     def number(self, case: Case, process: int) -> int:
         """How many there have been."""
@@ -51,14 +54,36 @@ class Visits:
         count = self.number(case, process)
         return count < min(LEAST_VISITS, self._most(case, process)) if count else True
 
+    def unseen(self, cases: Iterable[Case], process: int) -> list[Case]:
+        """Those that a process has not visited."""
+        return [case for case in cases if not self.number(case, process)]
+
     def wanted(self, cases: Iterable[Case], process: int, processes: int) -> list[Case]:
         """Those that one more visit in a process would do some good."""
         return [
             case
             for case in cases
-            if self.number(case, process) < self._most(case, process)
-            and not self._narrow(case, processes)
+            if not (count := self.number(case, process))
+            or (count < self._most(case, process) and not self._narrow(case, processes))
         ]
+
+    def share(self, wanted: Sequence[Case]) -> list[Case]:
+        """What is visited in a turn: all short calls, and the first of the long ones.
+
+        These take as long as all short ones do. The others come later: else the short ones would
+        be visited less often.
+        """
+        seconds = {case.id: self.seconds(case) or 0.0 for case in wanted}
+        left = sum(spent for spent in seconds.values() if spent <= LONG_SECONDS)
+        left = max(left, LEAST_SHARE_SECONDS)
+        some = []
+        for case in wanted:
+            if seconds[case.id] <= LONG_SECONDS:
+                some.append(case)
+            elif left > 0:
+                some.append(case)
+                left -= seconds[case.id]
+        return some
 
     def _most(self, case: Case, process: int) -> int:
         """As many as block_seconds are enough for; a long call is visited once."""

@@ -18,12 +18,13 @@ INCLUDES = (
     "one updated step, at a learning rate at which it shows every gradient. A case that "
     "disagrees has no time.",
     "Included: dispatch, the Python call, and waiting until every result is computed. Chained "
-    "steps wait once per block; independent calls wait for up to 32 results at once.",
+    "steps wait once per block; independent calls wait for up to 16 results at once.",
     "Not included: start of the process, imports, the first call (compilation; a column of its "
     "own), warm-up, placing data on the device (resident rows; end-to-end rows include it).",
     "Each implementation runs in fresh processes of its own, in an order drawn anew each round; "
-    "each case is visited three times in a process. The value of a process is the median block of "
-    "its least disturbed visit, averaged over processes on a log scale, with "
+    "on a CPU they all stay and are visited in turns, a block of each case at a time, until its "
+    "interval is within 1.5 % or the time is up. The value of a process is the longest of the "
+    "least disturbed tenth of its visits, averaged over processes on a log scale, with "
     "a 95 % Student t interval from 5 processes up.",
     "GFLOP/s count matrix products only: 2 operations per weight and example forward, twice "
     "that backward, less the first layer's input gradient. The ceiling is the best matrix product "

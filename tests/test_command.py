@@ -73,7 +73,7 @@ def test_run_writes_journal_report_and_json(tmp_path: Path) -> None:
         if record["record"] == "outcome":
             median = statistics.median(record["elapsed_ns"]) / record["calls"] / 1e9
             visits.setdefault(json.dumps(record["case"]), []).append(median)
-    assert {3} == set(map(len, visits.values()))
+    assert {3, 4, 5} >= set(map(len, visits.values()))
     assert sorted(map(min, visits.values())) == sorted(
         bench["stats"]["data"][0] for bench in data["benchmarks"]
     )

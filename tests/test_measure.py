@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import measure, runner
+from benchmarks import measure, rounds
 from benchmarks.environment import ROOT
 from implementations import MLPSpec
 
@@ -163,7 +163,7 @@ def test_hanging_step_is_killed_with_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The time limit ends the whole process group; no orphan is left."""
-    monkeypatch.setattr(runner, "CASE_SECONDS", 1.5)
+    monkeypatch.setattr(rounds, "CASE_SECONDS", 1.5)
     pid_file = tmp_path / "pid"
     body = (
         "import subprocess, sys, time\n"

@@ -1,16 +1,18 @@
 """The parent keeps to its time, and a dead worker costs the case that it was at."""
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import plan, probes, results, runner
+from benchmarks import environment, plan, probes, results, rounds, runner
 from benchmarks.cases import Case, Problem, Worker
 from benchmarks.journal import Journal
 from benchmarks.journal import read as read_journal
 from benchmarks.progress import Progress
+from benchmarks.resident import Resident
 from implementations import MLPSpec, registry
 
 SPEC = MLPSpec((6, 5, 3))
@@ -94,6 +96,51 @@ def test_worker_that_dies_costs_the_case_it_was_at(tmp_path: Path) -> None:
     assert "killed by SIGKILL" in found["train_step"].reason
     assert 2 == len(found["forward"].process_medians)
     assert 1 == sum(record["status"] == "crashed" for _, record in journal.outcomes)
+
+
+def test_processes_stay_and_are_visited_in_turns(tmp_path: Path) -> None:
+    """On a CPU each of them is visited before any is visited for the third time."""
+    journal, _ = run(tmp_path, "numpy", ("forward", "train_step"), 3, seconds=60)
+
+    order = [(record["visit"], record["process"]) for _, record in journal.outcomes]
+    firsts = [i for i, (visit, _) in enumerate(order) if visit == 0]
+    thirds = [i for i, (visit, _) in enumerate(order) if visit == 2]
+    assert 6 == len(firsts) == len(thirds) and max(firsts) < min(thirds)
+
+
+def test_rounds_follow_one_another_where_memory_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process has all of its visits before the next one begins; nothing else changes."""
+    monkeypatch.setattr(environment, "available_memory", lambda: 2**20)
+
+    journal, _ = run(tmp_path, "numpy", ("forward", "train_step"), 3, seconds=60)
+
+    processes = [record["process"] for _, record in journal.outcomes]
+    assert processes == sorted(processes) and {0, 1, 2} == set(processes)
+    assert [3, 3] == [len(row.process_medians) for row in results.rows(journal)]
+
+
+def test_worker_that_is_killed_between_its_turns_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No case is at fault: none loses its number, and the visits go on."""
+    killed: list[int] = []
+    turns = rounds.Rounds._turns
+
+    def kill_first(self: rounds.Rounds, residents: list[Resident], seconds: float) -> None:
+        for resident in residents:
+            killed.append(resident.child.process.pid)
+            os.kill(killed[-1], signal.SIGKILL)
+        turns(self, residents, seconds)
+
+    monkeypatch.setattr(rounds.Rounds, "_turns", kill_first)
+    journal, _ = run(tmp_path, "numpy", ("forward", "train_step"), 2, seconds=60)
+
+    assert 2 == len(killed) and journal.complete
+    assert {"ok"} == {record["status"] for _, record in journal.outcomes}
+    visits = {(c.id, r["process"], r["visit"]) for c, r in journal.outcomes}
+    assert 2 * 2 * 3 == len(visits) == len(journal.outcomes)
 
 
 def planned(

@@ -218,13 +218,26 @@ def test_warm_up_runs_for_its_time() -> None:
 
 
 def test_later_visit_counts_neither_calibration_nor_its_first_block() -> None:
-    """As many calls a block as at the first visit; at least one block."""
-    device = FakeDevice(MS)
+    """One block of as many calls as at the first visit; before a long call there is none."""
+    device, long = FakeDevice(MS), FakeDevice(900 * MS)
 
-    found = timer.again(device.work(), 7, 0, device.clock)
+    found = timer.again(device.work(), 7, device.clock)
+    timer.again(long.work(), 1, long.clock, warm=False)
 
     assert [1, 7] == device.calls
     assert (7, [7 * MS]) == (found.calls, found.elapsed_ns)
+    assert [1] == long.calls
+
+
+def test_calls_that_take_longer_from_visit_to_visit_have_no_time() -> None:
+    """A visit is one block: the trend is that of all visits so far."""
+    earlier = [n * MS for n in (10, 11, 13, 14, 20, 22, 30, 31, 43)]
+    growing = Blocks(10, [440 * MS], [0]).refusal(None, earlier)
+    alone = Blocks(10, [440 * MS], [0]).refusal(None)
+    back = Blocks(10, [100 * MS], [0]).refusal(None, earlier)
+
+    assert growing is not None and "not_converged" == growing[0]
+    assert alone is None and back is None
 
 
 def test_interruption_in_an_only_block_is_no_missing_wait() -> None:
