@@ -22,7 +22,7 @@ class Progress:
         """One unit is done, which had been predicted to take so long."""
 
     def turn(self, seconds: float) -> None:
-        """All units are done, and are repeated for so many seconds at most."""
+        """Units are done and repeated in turns, for so many seconds at most."""
 
 
 class Bar(Progress):
@@ -72,11 +72,11 @@ class Bar(Progress):
             _print(f"  {self.count}/{self.units}, about {left:.0f} s left; now {self.what}")
 
     def turn(self, seconds: float) -> None:
-        """The same, once every unit has been done."""
+        """The same, while units are repeated."""
         if not self.terminal and time.monotonic() - self.spoke > 15:
             self.spoke = time.monotonic()
             most = f", for {seconds:.0f} s at most" if math.isfinite(seconds) else ""
-            _print(f"  all are visited again in turns{most}; now {self.what}")
+            _print(f"  {self.count}/{self.units}, visits in turns{most}; now {self.what}")
 
     def close(self) -> None:
         """Leave the line."""

@@ -182,7 +182,9 @@ RECORDS: dict[str, dict[str, Field]] = {
         "status": Field(_status, "one of the statuses below"),
         "reason": Field(_text, "why there is no number; empty for ok"),
         "process": _maybe(_count, "number of the round"),
-        "visit": _maybe(_count, "number of the visit to the case within the process", 2),
+        "visit": _maybe(
+            _count, "number of the visit in this round (after --resume, by another process)", 2
+        ),
         "source_sha256": _maybe(_text, "of the implementation's sources", 2),
         "inputs_sha256": _maybe(_text, "of weights and examples", 2),
         "calls": _maybe(_positive, "per block"),
