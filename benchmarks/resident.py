@@ -10,7 +10,7 @@ from implementations import registry
 from implementations.isolation import Child
 
 
-@dataclass
+@dataclass(eq=False)
 class Resident:
     """A process that stays between its turns.
 

@@ -85,26 +85,28 @@ class Rounds:
             workers |= unasked(self.run.running, self.probes)
         order = sorted(workers)
         self.random.shuffle(order)
-        self.compiling = self.looking = visiting = 0.0
+        self.compiling = self.looking = visiting = turning = 0.0
         began = time.monotonic()
         asked = [(setup, [case for case in left if case.worker == setup]) for setup in order]
         found = list[Resident]()
         for number, resident in enumerate(self._gated(process, asked)):
-            gated = time.monotonic()
-            some = [resident]
+            gated, some = time.monotonic(), [resident]
             resident.word = self._first_word(resident) if look == "before" else {}
             if resident.setup.device != "cpu":  # a GPU's memory is not shared
+                others = self._owed([other for other in self.residents if other != resident])
                 turns = len(order) * (self.plan.processes - process) - number
-                self._turns(some, self._spare(process + 1) / turns)
+                self._turns(some, (self._spare(process + 1) - others) / turns)
                 self._leave(some)
-                some = []
-            elif process == 0:
+                turning += time.monotonic() - gated
+                continue
+            if process == 0:
                 some = self._visited(resident, resident.cases)
-            visiting += time.monotonic() - gated
+                visiting += time.monotonic() - gated
             found += some
         if order:
-            self.gating = time.monotonic() - began - visiting - self.compiling
-            self.visiting = visiting - self.looking if process == 0 else self.visiting
+            self.gating = time.monotonic() - began - visiting - turning - self.compiling
+        if visiting:
+            self.visiting = visiting - self.looking
         return found
 
     def _gated(
@@ -116,8 +118,7 @@ class Rounds:
         tells: from the second on, several gate at a time where they share no GPU.
         """
         alone = process == 0 or any(setup.device != "cpu" for setup, _ in asked)
-        going: list[Resident] = []
-        gated: list[Resident] = []
+        going, gated = list[Resident](), list[Resident]()
         for setup, cases in asked:
             going.append(self._start(setup, process, self._shuffled(cases)))
             if alone:
@@ -284,10 +285,8 @@ class Rounds:
         """Whether the next round's processes find memory beside those that are there."""
         needed = [r.memory() for r in there if r.process == last]
         available = environment.available_memory()
-        known = [size for size in needed if size is not None]
-        if available is None or len(known) < len(needed):
-            return False
-        return sum(known) < ROOM * available
+        known = available is not None and None not in needed
+        return known and sum(size or 0 for size in needed) < ROOM * (available or 0)
 
     def _resident(self, setup: Worker, cases: Sequence[Case], process: int) -> Resident:
         name = self._name(setup)
@@ -373,11 +372,11 @@ class Rounds:
 
     def _replan(self, done: int) -> None:
         """After a round: do the others fit into what time is left, by what it really cost?"""
-        if done == self.plan.processes or not self.run.running or not self.residents:
+        if done == self.plan.processes or not self.run.running:
             return
         processes = self.plan.processes
-        owed = (done - 1) * self.visiting
-        if self.run.left_seconds - owed < self.gating + self.visiting:
+        left = self.run.left_seconds - self._owed(self.residents)
+        if left < self.gating + self.visiting:
             self.progress.say(
                 f"time: {done} of {processes} processes fit into "
                 f"{self.run.seconds:.0f} s on this machine"
