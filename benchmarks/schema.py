@@ -113,7 +113,7 @@ MEANING = {
     "replan": "fewer processes or shorter blocks than planned: the time would not have sufficed",
     "inputs": "the weights and examples of one problem",
     "ceiling": "what the machine or a library can do at most; the maximum of all counts",
-    "outcome": "one case in one process",
+    "outcome": "one visit to a case in one process",
     "memory": "the peak memory of one case, in a process of its own",
     "parity": "the losses of the first steps of a task, in float64, by one rule",
     "picture": "what is drawn of one trained network",

@@ -82,11 +82,6 @@ class Blocks:
         return statistics.median(self.elapsed_ns) / self.calls
 
     @property
-    def cores(self) -> float:
-        """Cores that were busy: CPU time of the whole process over wall time."""
-        return sum(self.busy_ns) / max(1, sum(self.elapsed_ns))
-
-    @property
     def unsynchronised(self) -> bool:
         """Whether the clock stopped before the work had ended.
 
@@ -96,13 +91,14 @@ class Blocks:
         return statistics.median(self.residual_ns) > limit
 
     def refusal(
-        self, threads: int | None = None, earlier: Sequence[float] = ()
+        self, threads: int | None = None, earlier: Sequence["Blocks"] = ()
     ) -> tuple[str, str] | None:
         """(status, reason) why these blocks are no measurement, or None.
 
         Args:
             threads: how many threads the process may use; None where its CPU time says nothing.
-            earlier: nanoseconds per call of the blocks of earlier visits.
+            earlier: blocks of earlier visits. One visit is too short to show a second thread (CPU
+                time comes in ticks), or that calls take longer and longer.
         """
         if self.unsynchronised:
             return "rejected", (
@@ -113,14 +109,15 @@ class Blocks:
         if self.compiled:
             blocks = len(self.elapsed_ns)
             return "rejected", f"recompiled while timing: {self.compiled} times in {blocks} blocks"
-        excess = sum(self.busy_ns) - (threads or 0) * sum(self.elapsed_ns)
-        allowed = BUSY_SLACK * sum(self.elapsed_ns) + TICK_NS
-        if threads is not None and excess > allowed:
+        visits = [*earlier, self]
+        elapsed = sum(sum(blocks.elapsed_ns) for blocks in visits)
+        busy = sum(sum(blocks.busy_ns) for blocks in visits)
+        if threads is not None and busy - threads * elapsed > BUSY_SLACK * elapsed + TICK_NS:
             return "rejected", (
-                f"{self.cores:.2f} cores were busy with {threads} thread"
+                f"{busy / max(1, elapsed):.2f} cores were busy with {threads} thread"
                 f"{'s' * (threads != 1)}: other threads compute, too"
             )
-        times = [*earlier, *(elapsed / self.calls for elapsed in self.elapsed_ns)]
+        times = [elapsed / blocks.calls for blocks in visits for elapsed in blocks.elapsed_ns]
         size = len(times) // TREND_PARTS
         if size >= 2:
             parts = [

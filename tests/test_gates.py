@@ -6,12 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import bench, gates
+from benchmarks import bench, gates, timer
 from benchmarks.cases import Case, Problem
 from benchmarks.gates import Products
-from benchmarks.work import Placed
 from implementations import MLPSpec, load, mlp_numpy
-from implementations.comparison import Comparison
 from tests.networks import problem
 
 SPEC = MLPSpec((7, 5, 4, 3))
@@ -113,33 +111,23 @@ def test_products_are_gated_by_themselves_and_resident() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "batch_size", "operation", "rests"),
-    [
-        ((7, 5, 3), 6, "train_step", 0),
-        ((784, 128, 10), 6, "train_step", 1),
-        ((7, 5, 3), 6, "products", 1),
-        ((7, 5, 3), 5_000, "forward", 1),  # of outputs, too, a norm is taken
-    ],
+    ("call_ns", "expected"), [(1e6, ["warmed up for 0.3 s"]), (5e8, ["slept 0.1 s"])]
 )
-def test_threads_of_a_gate_are_at_rest_before_the_clock_starts(
-    sizes: tuple[int, ...],
-    batch_size: int,
-    operation: str,
-    rests: int,
-    monkeypatch: pytest.MonkeyPatch,
+def test_others_are_at_rest_before_the_first_block_of_a_turn(
+    call_ns: float, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once, after a gate that has woken them; not for what another case has gated already."""
-    slept: list[float] = []
-    monkeypatch.setattr("benchmarks.bench.time.sleep", slept.append)
-    case = Case(Problem("mnist", MLPSpec(sizes), batch_size, batch_size), operation, "numpy")
-    given: Any = None
-    bare = bench.Bench.__new__(bench.Bench)
-    bare.implementation, bare.spec, bare.problem = mlp_numpy, case.problem.spec, case.problem
-    bare.known = {case.problem: Placed(given, [], [], None)}
-    monkeypatch.setattr(bare, "_gate", lambda operation: Comparison(()), raising=False)
+    """Once a turn, by calls that are not counted, or by a pause before a long call."""
+    done: list[str] = []
+    monkeypatch.setattr("benchmarks.bench.time.sleep", lambda s: done.append(f"slept {s} s"))
+    monkeypatch.setattr(timer, "warm_up", lambda _, s: done.append(f"warmed up for {s} s"))
+    bare, work = bench.Bench.__new__(bench.Bench), timer.Work(lambda: None, lambda *_: None, print)
+    bare.settle_seconds, bare.seen = 0.3, {}
 
-    bare._gated(case)
-    bare._gated(case)
+    for _ in range(2):
+        bare._settle(work, call_ns)
+    assert expected == done
+    bare.begin_turn({"case": (7, 1e-3)})
+    bare._settle(work, 1e6)
 
-    assert rests == len(slept)
-    assert all(seconds >= 0.1 for seconds in slept)
+    assert [*expected, "warmed up for 0.1 s"] == done
+    assert {"case": (7, 1e6)} == bare.seen

@@ -351,7 +351,7 @@ def test_larger_sizes_of_what_timed_out_are_skipped(
         progress=Progress(),
         about={},
     )
-    monkeypatch.setattr(run, "_shuffled", lambda mine: mine)
+    monkeypatch.setattr(rounds.Rounds, "_shuffled", lambda _, mine: list(mine))
     run.execute()
 
     found = {(r.case.problem.batch_size, r.case.operation): r for r in results.rows(run.journal)}

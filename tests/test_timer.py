@@ -231,13 +231,24 @@ def test_later_visit_counts_neither_calibration_nor_its_first_block() -> None:
 
 def test_calls_that_take_longer_from_visit_to_visit_have_no_time() -> None:
     """A visit is one block: the trend is that of all visits so far."""
-    earlier = [n * MS for n in (10, 11, 13, 14, 20, 22, 30, 31, 43)]
+    earlier = [Blocks(1, [n * MS], [0]) for n in (10, 11, 13, 14, 20, 22, 30, 31, 43)]
     growing = Blocks(10, [440 * MS], [0]).refusal(None, earlier)
     alone = Blocks(10, [440 * MS], [0]).refusal(None)
     back = Blocks(10, [100 * MS], [0]).refusal(None, earlier)
 
     assert growing is not None and "not_converged" == growing[0]
     assert alone is None and back is None
+
+
+def test_second_thread_shows_over_several_visits() -> None:
+    """CPU time comes in ticks of 10 ms: a block of 5 ms alone says nothing."""
+    visits = [Blocks(1, [5 * MS], [0], busy_ns=[10 * MS]) for _ in range(3)]
+    honest = [Blocks(1, [5 * MS], [0], busy_ns=[n * MS]) for n in (10, 0, 5, 10, 0)]
+
+    assert visits[0].refusal(1) is None
+    found = visits[0].refusal(1, visits[1:])
+    assert found is not None and "2.00 cores were busy with 1 thread" in found[1]
+    assert honest[0].refusal(1, honest[1:]) is None
 
 
 def test_interruption_in_an_only_block_is_no_missing_wait() -> None:
