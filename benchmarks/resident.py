@@ -22,6 +22,7 @@ class Resident:
         waiting: cases of the present turn that are not done.
         current: at which of them it is.
         word: what its next turn begins with, besides visits.
+        replaces: how many that have died it takes the place of.
     """
 
     setup: Worker
@@ -31,6 +32,7 @@ class Resident:
     waiting: list[Case] = field(default_factory=list)
     current: Case | None = None
     word: dict[str, Any] = field(default_factory=dict)
+    replaces: int = 0
 
     def request(self, name: str, scratch: Path, warm_up_seconds: float) -> dict[str, Any]:
         """What it is asked first (see `worker.measure`).

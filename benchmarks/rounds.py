@@ -10,7 +10,7 @@ one.
 import random
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ CEILING_SECONDS = 120.0
 CEILINGS_COST = 2.0  # seconds per worker, parts of calls included, once all is compiled
 MEMORY_OF = ("train_step", "resident", "ieee")  # what peak memory is measured of
 MOST_AT_ONCE = 4  # processes that gate at the same time; each holds the inputs of all its cases
+MOST_REPLACED = 3  # times that a process is which dies, and be it between its turns
 ROOM = 0.5  # of the memory that is left may be taken by the next round's processes
 LOADED = 0.2  # of a compilation's time is spent again where its result is found on the disk
 
@@ -129,8 +130,9 @@ class Rounds:
             gated += self._pass(resident)
         yield from gated
 
-    def _start(self, setup: Worker, process: int, cases: list[Case]) -> Resident:
+    def _start(self, setup: Worker, process: int, cases: list[Case], replaces: int = 0) -> Resident:
         resident = self._resident(setup, cases, process)
+        resident.replaces = replaces
         resident.child.say(self._request(resident))
         return resident
 
@@ -146,7 +148,7 @@ class Rounds:
             left = [case for case in resident.waiting if case.id not in self.run.failed]
             if not left:
                 return []
-            resident = self._start(resident.setup, resident.process, left)
+            resident = self._start(resident.setup, resident.process, left, resident.replaces)
 
     def _first_word(self, resident: Resident) -> dict[str, Any]:
         """Ceilings before the first visits of a process, and the parts of calls beside them.
@@ -170,8 +172,11 @@ class Rounds:
             # Once it may have died between two turns, by no case's fault.
             self._stopped(resident, ended, wanted if again else [])
             left = [case for case in resident.cases if case.id not in self.run.failed]
-            some = self._pass(self._start(resident.setup, resident.process, left)) if left else []
-            cases = [case for case in left if not self.visits.number(case, resident.process)]
+            cases = self.visits.unseen(left, resident.process)
+            if not left or (resident.replaces == MOST_REPLACED and not cases):
+                return []
+            deaths = resident.replaces + 1
+            some = self._pass(self._start(resident.setup, resident.process, left, deaths))
             if not some or not cases:
                 return some
             (resident,), again = some, True
@@ -240,7 +245,9 @@ class Rounds:
                 self.progress.now(f"{where} ceilings of {resident.setup.implementation}")
                 return CEILING_SECONDS
             if "ceiling" in message:
-                self._ceiling(resident.setup, message["ceiling"])
+                about = resident.setup._asdict()
+                del about["precision"]  # the arithmetic says it
+                self.run.write({"record": "ceiling", **about, **message["ceiling"]})
                 return None
             if "begin" in message:
                 resident.current = by_id[message["begin"]]
@@ -304,11 +311,6 @@ class Rounds:
     def _request(self, resident: Resident) -> dict[str, Any]:
         warm_up = self.settings.warm_up_seconds
         return resident.request(self._name(resident.setup), self.scratch, warm_up)
-
-    def _ceiling(self, setup: Worker, found: Mapping[str, Any]) -> None:
-        where = {name: getattr(setup, name) for name in ("device", "threads", "kernel")}
-        name = setup.implementation
-        self.run.write({"record": "ceiling", "implementation": name, **where, **found})
 
     def _last_ceilings(self) -> None:
         """After the cases, where the last round did not; and again where a row is too fast."""
@@ -382,10 +384,8 @@ class Rounds:
                 f"{self.run.seconds:.0f} s on this machine"
             )
             self.plan.processes = done
-        seconds = self.plan.block_seconds
-        self.run.write(
-            {"record": "replan", "processes": self.plan.processes, "block_seconds": seconds}
-        )
+        made = {"processes": self.plan.processes, "block_seconds": self.plan.block_seconds}
+        self.run.write({"record": "replan", **made})
 
     def _spare(self, done: int) -> float:
         """Seconds for turns, when so many rounds are done."""

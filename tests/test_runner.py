@@ -143,6 +143,31 @@ def test_worker_that_is_killed_between_its_turns_is_replaced(
     assert 2 * 2 * 3 == len(visits) == len(journal.outcomes)
 
 
+def test_process_that_dies_again_and_again_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its turns, without a case at fault: it is replaced a few times; numbers stay."""
+    say, started = rounds.Rounds._say, rounds.Rounds._resident
+    count: list[Resident] = []
+
+    def die_first(self: rounds.Rounds, resident: Resident, cases: Any) -> None:
+        if cases and not self.visits.unseen(cases, resident.process):
+            os.kill(resident.child.process.pid, signal.SIGKILL)
+            resident.child.process.wait(30)
+        say(self, resident, cases)
+
+    def counted(self: rounds.Rounds, *arguments: Any) -> Resident:
+        count.append(started(self, *arguments))
+        return count[-1]
+
+    monkeypatch.setattr(rounds.Rounds, "_say", die_first)
+    monkeypatch.setattr(rounds.Rounds, "_resident", counted)
+    journal, _ = run(tmp_path, "numpy", ("forward",), 1, seconds=60)
+
+    assert journal.complete and 1 + rounds.MOST_REPLACED == len(count)
+    assert ["ok"] == [record["status"] for _, record in journal.outcomes]
+
+
 def planned(
     tmp_path: Path, body: str, setup: Worker, settings: plan.Settings, operation: str = "train_step"
 ) -> runner.Run:
