@@ -93,7 +93,8 @@ class Settings:
         seconds: time limit of the whole run; None for none.
         block_seconds: time for the blocks of a case in a process, at most.
         warm_up_seconds: at the start of each process; twice that on a GPU.
-        visited_seconds: a case whose call takes longer is visited once per process, not thrice.
+        visited_seconds: a case whose call takes longer may be visited only once per process, others
+            three times at least, as far as the time allows.
         memory: whether the peak memory of training steps is measured, too.
         ceilings: whether what the machine can do is measured, too.
     """

@@ -171,7 +171,8 @@ class Preset:
         ceilings: whether what explains the times is measured, too.
         memory: whether the peak memory of training steps is measured, in processes of its own.
         case_seconds: a case that is predicted to take longer in one process is skipped.
-        visited_seconds: a case whose call takes longer is visited once per process, not thrice.
+        visited_seconds: a case whose call takes longer may be visited only once per process, others
+            three times at least, as far as the time allows.
         tuned: operations that NumPy has rows for with the best OpenBLAS kernels, too.
     """
 
