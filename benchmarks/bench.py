@@ -29,7 +29,8 @@ OTHER_BATCH_NS = 250_000_000
 # on cores that are another library's by then, be they of another process or of the gate, which
 # computes in NumPy: 60 ms of SciPy's products took 112 ms right after a norm of 4 million numbers,
 # 90 ms after a rest of 0.05 s, 61 ms after 0.1 s; torch's and JAX's took 1.3 to 1.4 times as long.
-SETTLE_SECONDS = 0.1
+# Half of that is enough for later turns: which cases come first in them is left to chance.
+SETTLE_SECONDS, SETTLE_AGAIN_SECONDS = 0.1, 0.05
 TRANSFER_NS = 100_000_000  # likewise a transfer, to see its minimum
 
 
@@ -71,7 +72,7 @@ class Bench:
         Args:
             blocks: case -> calls in a block and seconds per call, where other processes know them.
         """
-        self.settle_seconds = max(self.settle_seconds, SETTLE_SECONDS)
+        self.settle_seconds = max(self.settle_seconds, SETTLE_AGAIN_SECONDS)
         for name, (calls, seconds) in blocks.items():
             self.seen.setdefault(name, (int(calls), 1e9 * seconds))
 
@@ -107,7 +108,7 @@ class Bench:
         if call_ns < self.settle_seconds * 1e9:
             timer.warm_up(timed, self.settle_seconds)
         elif self.settle_seconds:
-            time.sleep(SETTLE_SECONDS)
+            time.sleep(min(self.settle_seconds, SETTLE_SECONDS))
         self.settle_seconds = 0.0
 
     def _judged(

@@ -1,5 +1,6 @@
 """What is timed: a network with its inputs, an operation, and the process that runs it."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -172,6 +173,23 @@ class Case:
             and self.problem.spec.parameters >= other.problem.spec.parameters
             and self.flops > other.flops
         )
+
+
+def largest_first(cases: Iterable[Case]) -> list[Case]:
+    """The order of gates: the same in each process, the cases of a problem together.
+
+    What is freed leaves gaps, into which what comes later is put. In random orders processes of
+    looped Python differed by 8 % for as long as they lived, and 5 of 23 intervals were within 3 %;
+    smallest first 15 were, largest first 19. Visits come in random orders.
+    """
+    return sorted(
+        cases,
+        key=lambda case: (
+            -case.problem.spec.parameters * case.problem.batch_size,
+            case.problem.id,
+            case.id,
+        ),
+    )
 
 
 def flops(spec: MLPSpec, operation: str, examples: int) -> int:

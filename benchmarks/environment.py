@@ -21,6 +21,16 @@ UNKNOWN = "unknown"
 ROOT = Path(__file__).resolve().parent.parent
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
 DISTRIBUTIONS = ("numpy", "torch", "jax", "jaxlib", "pytest-benchmark", "pandas", "matplotlib")
+# Directory, limit, usage, and what of that is files that the system can drop: versions 2 and 1.
+CONTROL_GROUP_MEMORY = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    (
+        "/sys/fs/cgroup/memory",
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file",
+    ),
+)
 HARDWARE = ("cpu", "cores", "memory_gib", "architecture", "gpu", "system")
 
 
@@ -285,11 +295,22 @@ def blas() -> str:
 
 
 def available_memory() -> int | None:
-    """Bytes that a new process can have, or None where that cannot be read."""
-    for line in _text("/proc/meminfo").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
+    """Bytes that a new process can have, or None where that cannot be read.
+
+    In a container what its control group allows, if that is less: who takes more is killed.
+    """
+    found = [
+        int(line.split()[1]) * 1024
+        for line in _text("/proc/meminfo").splitlines()
+        if line.startswith("MemAvailable:")
+    ]
+    for directory, limit, usage, cached in CONTROL_GROUP_MEMORY:
+        most, used = _text(f"{directory}/{limit}"), _text(f"{directory}/{usage}")
+        if most.isdigit() and used.isdigit():  # without a limit it is "max"
+            lines = [line.split() for line in _text(f"{directory}/memory.stat").splitlines()]
+            kept = sum(int(words[1]) for words in lines if words[:1] == [cached])
+            found.append(max(0, int(most) - int(used) + kept))
+    return min(found, default=None)
 
 
 def _memory_gib() -> str:

@@ -112,9 +112,9 @@ class Journal:
         sources: SHA-256 -> (path, text).
         cases: every planned case.
         processes: how many processes per case there are to be.
-        block_seconds: time for the blocks of a case in a process, as last planned.
         inputs: problem -> hash of its weights and examples.
         ceilings: what machine and libraries can do at most.
+        paces: how fast the machine itself was, from turn to turn.
         outcomes: (case, record) in the order of the file, less what was tried again.
         memory: case id -> its record.
         loaded, parity, pictures: of a training run, its records of inputs and of these kinds.
@@ -127,9 +127,9 @@ class Journal:
     sources: dict[str, tuple[str, str]] = field(default_factory=dict)
     cases: list[Case] = field(default_factory=list)
     processes: int = 0
-    block_seconds: float = 0.0
     inputs: dict[str, str] = field(default_factory=dict)
     ceilings: list[Record] = field(default_factory=list)
+    paces: list[Record] = field(default_factory=list)
     outcomes: list[tuple[Case, Record]] = field(default_factory=list)
     memory: dict[str, Record] = field(default_factory=dict)
     loaded: list[Record] = field(default_factory=list)
@@ -153,15 +153,16 @@ class Journal:
         elif kind == "plan":
             self.cases = [_case(case) for case in record["cases"]]
             self.processes = record["processes"]
-            self.block_seconds = record.get("block_seconds", 0.0)
         elif kind == "replan":
-            self.processes, self.block_seconds = record["processes"], record["block_seconds"]
+            self.processes = record["processes"]
         elif kind == "inputs":
             self.inputs[record["problem"]] = record["sha256"]
             if "seconds" in record:
                 self.loaded.append(record)
         elif kind == "ceiling":
             self.ceilings.append(record)
+        elif kind == "pace":
+            self.paces.append(record)
         elif kind == "outcome":
             self.outcomes.append((_case(record["case"]), record))
         elif kind == "memory":

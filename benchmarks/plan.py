@@ -1,10 +1,10 @@
-"""What a run will cost, and how it is fitted into its time: blocks first, then processes.
+"""What a run will cost. Where time is short there are fewer visits, then fewer processes.
 
 Rows are never dropped to save time. A case that is predicted above the limit per process is a
 row of its own kind, "skipped: predicted N s", decided before anything runs.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,14 +115,12 @@ class Plan:
         cases: all rows, in the order of the report.
         excluded: case id -> (status, reason) of the rows that do not run.
         processes: fresh processes per implementation and device.
-        block_seconds: time for the blocks of a case in a process.
         seconds: predicted for everything that runs.
     """
 
     cases: list[Case]
     excluded: dict[str, tuple[str, str]] = field(default_factory=dict)
     processes: int = 1
-    block_seconds: float = 0.0
     seconds: float = 0.0
 
     @property
@@ -150,22 +148,6 @@ def round_seconds(
     return total
 
 
-def fit(per_round: Callable[[float], float], rounds: int, seconds: float, most: float) -> float:
-    """The block_seconds with which so many rounds fit into the time: 0 (the minimum) to `most`.
-
-    Args:
-        per_round: block_seconds -> predicted seconds of one round, not decreasing.
-    """
-    if rounds * per_round(most) <= seconds:
-        return most
-    low, high = 0.0, most
-    for _ in range(30):
-        middle = (low + high) / 2
-        fits = rounds * per_round(middle) <= seconds
-        low, high = (middle, high) if fits else (low, middle)
-    return low
-
-
 def make(
     cases: Sequence[Case],
     pilots: Mapping[tuple[str, str], Pilot],
@@ -184,12 +166,10 @@ def make(
                 "skipped",
                 f"predicted {predicted:.0f} s a process (limit {case_seconds:.0f} s)",
             )
-    running = plan.running
-
-    def per_round(blocks: float) -> float:
-        return round_seconds(running, pilots, blocks)
-
-    plan.processes = processes  # kept until real rounds show that they do not fit
-    plan.block_seconds = fit(per_round, processes, seconds, block_seconds)
-    plan.seconds = processes * per_round(plan.block_seconds)
+    # The processes are kept until real rounds show that they do not fit.
+    plan.processes = processes
+    least, most = (
+        processes * round_seconds(plan.running, pilots, blocks) for blocks in (0.0, block_seconds)
+    )
+    plan.seconds = max(least, min(most, seconds))  # what is left of the time is for more visits
     return plan

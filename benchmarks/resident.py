@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks import cases, environment
 from benchmarks.cases import Case, Worker
 from implementations import registry
-from implementations.isolation import Child
+from implementations.isolation import Child, Exit
 
 
 @dataclass(eq=False)
@@ -56,3 +56,9 @@ class Resident:
     def memory(self) -> int | None:
         """Bytes of the machine's memory that it takes; None where the system does not say."""
         return environment.resident_memory(self.child.process.pid)
+
+
+def stopped_short(ended: Exit) -> dict[str, Any]:
+    """What is written of a case whose process ended before it was done."""
+    status = "crashed" if ended.kind == "ok" else ended.kind
+    return {"status": status, "reason": ended.reason or "it ended before its work was done"}

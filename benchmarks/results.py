@@ -17,6 +17,7 @@ NOT_RUN = "not_run"  # planned, and the run ended before its turn
 # When a number is marked: interquartile range of the blocks, difference between processes, between
 # the halves of a process, time lost to others, and the GPU's clock against the wall's.
 SPREAD, BETWEEN, HALVES, INTERFERENCE, EVENTS = 0.10, 0.05, 0.02, 0.01, 0.10
+LEAST_PACES = 10  # turns that say how fast a machine was in a run
 TOO_FAST = 1.2  # times the best matrix product that the machine has shown: nothing is that fast
 
 
@@ -245,6 +246,20 @@ def undisturbed(times: Sequence[float]) -> float:
     there are.
     """
     return sorted(times)[(len(times) - 1) // 10]
+
+
+def pace_change(old: Journal, new: Journal) -> float | None:
+    """How many times as long the new run's machine took for a fixed piece of work, or None.
+
+    Of each run's turns the least disturbed tenth counts, as of the visits to a case.
+    """
+    kinds = {record["work"] for record in (*old.paces, *new.paces)}
+    if len(kinds) != 1 or min(len(old.paces), len(new.paces)) < LEAST_PACES:
+        return None
+    before, after = (
+        undisturbed([record["elapsed_ns"] for record in journal.paces]) for journal in (old, new)
+    )
+    return after / before
 
 
 def failures(found: Iterable[Row]) -> list[Row]:

@@ -35,7 +35,6 @@ class Resumed:
         return Plan(
             list(self.journal.cases),
             processes=self.journal.processes,
-            block_seconds=self.journal.block_seconds,
         )
 
     def failed(self) -> list[str]:

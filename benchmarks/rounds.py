@@ -18,7 +18,7 @@ from benchmarks import cases as cases_module
 from benchmarks import environment, plan, results, worker
 from benchmarks.cases import Case, Worker
 from benchmarks.probes import PROBE_SECONDS, unasked
-from benchmarks.resident import Resident
+from benchmarks.resident import Resident, stopped_short
 from implementations import isolation, registry
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Rounds:
         alone = process == 0 or any(setup.device != "cpu" for setup, _ in asked)
         going, gated = list[Resident](), list[Resident]()
         for setup, cases in asked:
-            going.append(self._start(setup, process, self._shuffled(cases)))
+            going.append(self._start(setup, process, cases_module.largest_first(cases)))
             if alone:
                 yield from self._pass(going.pop())
             elif len(going) == min(MOST_AT_ONCE, environment.cores()):
@@ -249,6 +249,9 @@ class Rounds:
                 del about["precision"]  # the arithmetic says it
                 self.run.write({"record": "ceiling", **about, **message["ceiling"]})
                 return None
+            if "pace" in message:
+                self.run.write({"record": "pace", "process": resident.process, **message["pace"]})
+                return None
             if "begin" in message:
                 resident.current = by_id[message["begin"]]
                 self.progress.now(f"{where} {resident.current.id}")
@@ -269,10 +272,8 @@ class Rounds:
 
     def _stopped(self, resident: Resident, ended: isolation.Exit, others: Sequence[Case]) -> None:
         """The case at which a process stopped short has no number; without one, these others."""
-        status = "crashed" if ended.kind == "ok" else ended.kind
-        reason = ended.reason or "it ended before its work was done"
         for case in [resident.current] if resident.current is not None else list(others):
-            self.run.finish(case, resident.process, {"status": status, "reason": reason})
+            self.run.finish(case, resident.process, stopped_short(ended))
 
     def _leave(self, residents: Sequence[Resident]) -> None:
         """Processes may end; those of the last round say first what their library can do."""
@@ -298,9 +299,8 @@ class Rounds:
     def _resident(self, setup: Worker, cases: Sequence[Case], process: int) -> Resident:
         name = self._name(setup)
         command = worker.command(self.run.interpreters.get(name, sys.executable), setup.threads)
-        env = environment.worker_environment(
-            setup.device, self.scratch, setup.threads, setup.kernel
-        )
+        device, threads, kernel = setup.device, setup.threads, setup.kernel
+        env = environment.worker_environment(device, self.scratch, threads, kernel)
         resident = Resident(setup, process, list(cases), isolation.Child(command, env))
         self.residents.append(resident)
         return resident
@@ -317,9 +317,8 @@ class Rounds:
         last = self.plan.processes - 1
         if not self.settings.ceilings:
             return
-        workers = {case.worker for case in self.run.running} | unasked(
-            self.run.running, self.probes
-        )
+        running = self.run.running
+        workers = {case.worker for case in running} | unasked(running, self.probes)
         measured = {
             (record["implementation"], record["device"], record["threads"], record["kernel"])
             for record in self.journal.ceilings
@@ -329,7 +328,7 @@ class Rounds:
             if (*setup[:3], setup.kernel) not in measured and _is_idiom(setup.implementation):
                 self._look(setup, last)
         found = {row.case.id: row.status for row in results.rows(self.journal)}
-        too_fast = {c.worker[1:4] for c in self.run.running if found[c.id] == "rejected"}
+        too_fast = {c.worker[1:4] for c in running if found[c.id] == "rejected"}
         for setup in sorted(workers):
             if setup[1:4] in too_fast and _is_idiom(setup.implementation):
                 self._look(setup, last)
@@ -360,9 +359,7 @@ class Rounds:
             self._end(resident)
             outcome = {"status": "ok", "reason": "", **found.get("memory", {})}
             if "memory" not in found:
-                reason = ended.reason or "it ended before its work was done"
-                status = "crashed" if ended.kind == "ok" else ended.kind
-                outcome = found.get("failed", {"status": status, "reason": reason})
+                outcome = found.get("failed", stopped_short(ended))
             self.run.write({"record": "memory", "case": cases_module.to_json(case), **outcome})
 
     def _shuffled(self, mine: list[Case]) -> list[Case]:
@@ -376,16 +373,14 @@ class Rounds:
         """After a round: do the others fit into what time is left, by what it really cost?"""
         if done == self.plan.processes or not self.run.running:
             return
-        processes = self.plan.processes
         left = self.run.left_seconds - self._owed(self.residents)
         if left < self.gating + self.visiting:
             self.progress.say(
-                f"time: {done} of {processes} processes fit into "
+                f"time: {done} of {self.plan.processes} processes fit into "
                 f"{self.run.seconds:.0f} s on this machine"
             )
             self.plan.processes = done
-        made = {"processes": self.plan.processes, "block_seconds": self.plan.block_seconds}
-        self.run.write({"record": "replan", **made})
+        self.run.write({"record": "replan", "processes": self.plan.processes})
 
     def _spare(self, done: int) -> float:
         """Seconds for turns, when so many rounds are done."""

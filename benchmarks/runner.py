@@ -82,7 +82,6 @@ class Run:
                 "record": "plan",
                 "cases": [cases_module.to_json(case) for case in the_plan.cases],
                 "processes": the_plan.processes,
-                "block_seconds": the_plan.block_seconds,
                 "predicted_seconds": the_plan.seconds if the_plan.seconds < 1e9 else None,
             }
         )

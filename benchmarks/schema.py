@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-SCHEMA = 3
+SCHEMA = 4
 OK = "ok"
 NO_NUMBER = ("skipped", "unavailable")  # said with a reason; not a failure
 FAILED = ("wrong", "rejected", "not_converged", "timeout", "out_of_memory", "crashed")
@@ -110,9 +110,10 @@ MEANING = {
     "implementation": "what the probe of one implementation found, per device",
     "source": "one source file, once per journal",
     "plan": "every case of the run, and how often it is measured",
-    "replan": "fewer processes or shorter blocks than planned: the time would not have sufficed",
+    "replan": "how many processes the time suffices for, after each round",
     "inputs": "the weights and examples of one problem",
     "ceiling": "what the machine or a library can do at most; the maximum of all counts",
+    "pace": "how fast the machine itself was at the end of a process's turn",
     "outcome": "one visit to a case in one process",
     "memory": "the peak memory of one case, in a process of its own",
     "parity": "the losses of the first steps of a task, in float64, by one rule",
@@ -155,12 +156,12 @@ RECORDS: dict[str, dict[str, Field]] = {
             _objects, "implementation, device, threads, precision, kernel, problem, ..."
         ),
         "processes": Field(_count, "per case"),
-        "block_seconds": _maybe(_number, "time for the blocks of a case in a process"),
+        "block_seconds": _maybe(_number, "until schema 3: time for the blocks of a case"),
         "predicted_seconds": _maybe(_number, "of the whole run"),
     },
     "replan": {
         "processes": Field(_count, "per case, from here on", 2),
-        "block_seconds": Field(_number, "time for the blocks of a case in a process", 2),
+        "block_seconds": _maybe(_number, "until schema 3: time for the blocks of a case", 2),
     },
     "inputs": {
         "problem": Field(_text, "workload, layers, batch size, dtype"),
@@ -176,6 +177,11 @@ RECORDS: dict[str, dict[str, Field]] = {
         "arithmetic": Field(_text, "float64, float32, tf32, bfloat16, or empty", 2),
         "value": Field(_number, "FLOP/s, byte/s, or seconds for launch", 2),
         "process": Field(_count, "in which round it was measured", 2),
+    },
+    "pace": {
+        "process": Field(_count, "whose turn it was", 4),
+        "work": Field(_text, "a fixed piece of work", 4),
+        "elapsed_ns": Field(_positive, "that it took", 4),
     },
     "outcome": {
         "case": Field(_object, "as in the plan"),

@@ -250,7 +250,7 @@ def _measure(cases: list[Case], processes: int, block_seconds: float = 0.05) -> 
         probes[name] = probed
     with tempfile.TemporaryDirectory(prefix="samegrad-") as directory:
         measured = Run(
-            Plan(cases, processes=processes, block_seconds=block_seconds),
+            Plan(cases, processes=processes),
             probes,
             Path(directory) / "run",
             Settings(None, block_seconds=block_seconds, warm_up_seconds=0.2, ceilings=False),

@@ -93,8 +93,7 @@ def measure(state: State, chosen: list[Case], directory: Path, command: str) -> 
     )
     say(
         f"samegrad: {len(made.running)} of {len(made.cases)} rows run, processes per "
-        f"implementation: {made.processes}, predicted {made.seconds:.0f} s of {seconds:.0f} s, "
-        f"blocks of {made.block_seconds:.2f} s per case and process"
+        f"implementation: {made.processes}, predicted {made.seconds:.0f} s of {seconds:.0f} s"
     )
     settings = plan.Settings(
         seconds,

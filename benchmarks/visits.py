@@ -14,6 +14,7 @@ from benchmarks.cases import Case
 from benchmarks.plan import Settings
 
 LEAST_VISITS = 3  # per process; of two, the less disturbed one says little
+LEAST_LONG_VISITS = 2  # of a call that is longer than a block, and so is disturbed for a part of it
 LONG_SECONDS, LEAST_SHARE_SECONDS = 0.02, 0.25  # of a call; for those that are longer, in a turn
 # A row is visited no more once its interval is that narrow: half of what is asked for, because
 # stopping at a narrow interval favours those that are narrow by chance (tests/test_visits.py).
@@ -30,7 +31,7 @@ class Visits:
 
     def add(self, case: Case, outcome: dict[str, Any]) -> None:
         """Take in an outcome with a number."""
-        if "elapsed_ns" in outcome:
+        if "elapsed_ns" in outcome and "process" in outcome:
             mine = self.times.setdefault(case.id, {}).setdefault(outcome["process"], [])
             mine.append(results.visited(outcome))
             self.calls[case.id] = outcome["calls"]
@@ -95,7 +96,8 @@ class Visits:
 
     def _narrow(self, case: Case, processes: int) -> bool:
         found = self.times[case.id]
-        if len(found) < processes or min(map(len, found.values())) < LEAST_VISITS:
+        least = LEAST_LONG_VISITS if (self.seconds(case) or 0) > LONG_SECONDS else LEAST_VISITS
+        if len(found) < processes or min(map(len, found.values())) < least:
             return False
         low, high = intervals.interval([results.undisturbed(mine) for mine in found.values()])
         return math.log(high / low) / 2 <= NARROW  # False of NaN: too few processes

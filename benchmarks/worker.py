@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cases, ceilings, environment, inputs, pilot
+from benchmarks import cases, ceilings, environment, inputs, pace, pilot
 from benchmarks.bench import Bench
 from benchmarks.cases import Case, Problem, Worker
 from implementations import isolation, registry
@@ -135,18 +135,22 @@ def measure(request: Message, send: Send) -> None:
     implementation = registry.load(request["implementation"])
     setup = Worker(*(request[name] for name in Worker._fields))
     wish = "" if setup.precision == "ieee" else setup.precision
+
+    def ask(message: Message) -> None:
+        isolation.ask(message, send)
+
     with precision(implementation, setup.precision):
         bench = Bench(implementation, request)
         by_id = {case.id: case for case in map(cases.from_json, request["cases"])}
         spent: dict[str, int] = {}
         for case in by_id.values():
-            _one(case, bench.gate, spent, send)
+            _one(case, bench.gate, spent, send, send)
         while True:
             word = isolation.rest(send)
             bench.begin_turn(word["blocks"])
             rates = {}
             if "ceilings" in word:
-                send({"begin": "ceilings"})
+                ask({"begin": "ceilings"})
                 for found in ceilings.measure(
                     implementation, setup.device, wish, request["with_memory"]
                 ):
@@ -156,14 +160,20 @@ def measure(request: Message, send: Send) -> None:
             if word.get("parts"):
                 bench.parts = ceilings.Parts(implementation, setup.device, rates)
             for name in word["cases"]:
-                _one(by_id[name], bench.visit, spent, send)
+                _one(by_id[name], bench.visit, spent, ask, send)
+            if word["cases"]:
+                send({"pace": pace.measure()})
 
 
 def _one(
-    case: Case, look: Callable[[Case], Message | None], spent: dict[str, int], send: Send
+    case: Case,
+    look: Callable[[Case], Message | None],
+    spent: dict[str, int],
+    begin: Send,
+    send: Send,
 ) -> None:
     """One look at a case, and its outcome, if that is known now."""
-    send({"begin": case.id})
+    begin({"begin": case.id})
     began = time.perf_counter_ns()
     try:
         outcome = look(case)

@@ -24,6 +24,7 @@ from typing import IO, Any
 
 Message = dict[str, Any]
 RESTS = {"rests": True}  # what a child says at the end of a turn that is not its last
+ASKS = "asks"  # key of a message that the child waits with until it has been dealt with
 
 # Run by `python -P -c BOOTSTRAP ROOT MODULE PACKAGES CORES`: the packages come from ROOT whatever
 # the current folder holds, and nothing else of ROOT gets onto the path of an interpreter that is
@@ -157,7 +158,10 @@ class Child:
             message = json.loads(line)
             if message == RESTS:
                 return None
+            asks = message.pop(ASKS, False)
             limit = on_message(message) or limit
+            if asks:
+                self.say({})
         try:
             return _ended(self.process.wait(limit), self.errors)
         except subprocess.TimeoutExpired:  # a thread of its own keeps it alive
@@ -206,6 +210,15 @@ def rest(send: Callable[[Message], None]) -> Message:
     """The child's side: its turn is over; what the parent says next."""
     send(RESTS)
     return _words.get()
+
+
+def ask(message: Message, send: Callable[[Message], None]) -> None:
+    """The child's side: say something, and go on once the parent has dealt with all that was said.
+
+    The parent sleeps then. What it does meanwhile would disturb what the child is about to time.
+    """
+    send({**message, ASKS: True})
+    _words.get()
 
 
 _words: "queue.Queue[Message]" = queue.Queue()

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks import results
-from benchmarks.intervals import SLOWER, ratio
+from benchmarks.intervals import SLOWER, Ratio, ratio
 from benchmarks.journal import Journal
 from benchmarks.results import Row
 from benchmarks.schema import OK, Record
@@ -16,6 +16,8 @@ from reports import tables
 from reports.page import cell, markdown_table
 
 ACROSS = ("machine", "code", "inputs")  # what may be allowed to differ, each by name
+# A machine whose own pace changed by more may be what makes a row faster or slower.
+SAME_PACE = 1.02
 FACTORS = (1.0, 1.05, 1.1, 1.25, 1.5, 2.0)  # of the performance profile
 
 
@@ -28,12 +30,15 @@ class Comparison:
         rows: case, old and new seconds, ratio, low, high, verdict, mark, reason; the slowest
             first. reason says why a row was not compared, mark what differs although it was.
         beyond: the cases that are slower by more than the threshold, beyond doubt.
+        pace: how many times as long the new run's machine takes for a fixed piece of work; None
+            where the runs do not say it.
     """
 
     old: Record
     new: Record
     rows: pd.DataFrame
     beyond: list[str]
+    pace: float | None = None
 
     @property
     def compared(self) -> pd.DataFrame:
@@ -53,6 +58,9 @@ def compare(
     then they have a mark. Thread count and precision are part of a case, so they never mix; a
     case that one run has with other threads or in another precision only says so.
 
+    Where the machine's own pace changed, an interval reaches from the ratio as it is to the ratio
+    less that change: how much of it a row follows is not known.
+
     Args:
         old, new: the journals.
         across: names of ACROSS.
@@ -60,9 +68,10 @@ def compare(
     """
     before, rows = {row.case.id: row for row in results.rows(old)}, results.rows(new)
     records = []
+    changed = results.pace_change(old, new)
     for row in rows:
         other = before.pop(row.case.id, None)
-        records.append(_compared(other, row, old, new, across))
+        records.append(_compared(other, row, old, new, across, changed))
     alike = {_contract(row.case) for row in rows}
     for case_id, row in before.items():
         reason = "not in the new run"
@@ -72,7 +81,7 @@ def compare(
     frame = pd.DataFrame.from_records(records, columns=list(_empty("")))
     frame = frame.sort_values(["low", "ratio"], ascending=False, na_position="last")
     beyond = frame[frame.low > 1 + fail_above].case.tolist()
-    return Comparison(old.run, new.run, frame.reset_index(drop=True), beyond)
+    return Comparison(old.run, new.run, frame.reset_index(drop=True), beyond, changed)
 
 
 def _empty(case: str) -> dict[str, Any]:
@@ -88,7 +97,12 @@ def _contract(case: Any) -> tuple[Any, ...]:
 
 
 def _compared(
-    other: Row | None, row: Row, old: Journal, new: Journal, across: Collection[str]
+    other: Row | None,
+    row: Row,
+    old: Journal,
+    new: Journal,
+    across: Collection[str],
+    changed: float | None,
 ) -> dict[str, Any]:
     record = _empty(row.case.id)
     if other is None:
@@ -99,12 +113,20 @@ def _compared(
     for what, said in differ.items():
         if what not in across:
             return record | {"reason": f"{said} (--across {what} compares them)"}
-    found = ratio(row.process_medians, other.process_medians)
+    found = _with_pace(ratio(row.process_medians, other.process_medians), changed)
     return record | {
         "old": other.median_seconds, "new": row.median_seconds, "ratio": found.value,
         "low": found.low, "high": found.high, "verdict": found.verdict,
         "mark": "; ".join(differ.values()),
     }  # fmt: skip
+
+
+def _with_pace(found: Ratio, changed: float | None) -> Ratio:
+    """The ratio with an interval that holds it with the machine's change and without."""
+    if changed is None or 1 / SAME_PACE <= changed <= SAME_PACE:
+        return found
+    low, high = (min(1.0, 1 / changed), max(1.0, 1 / changed))
+    return Ratio(found.value, found.low * low, found.high * high)
 
 
 def profile(found: Comparison) -> pd.DataFrame:
@@ -130,6 +152,12 @@ def said(found: Comparison) -> list[str]:
     if len(rows):
         mean = tables.geometric_mean(rows.ratio)
         lines.append(f"Geometric mean of the ratios, new over old (below 1 is faster): {mean:.3f}.")
+        if found.pace is not None and not 1 / SAME_PACE <= found.pace <= SAME_PACE:
+            lines.append(
+                f"The machine itself was {100 * abs(1 / found.pace - 1):.0f} % "
+                f"{'faster' if found.pace < 1 else 'slower'} in the new run (a fixed piece of "
+                "work, timed in every turn): intervals and verdicts allow for it."
+            )
         if rows.low.isna().all():
             lines.append("Fewer than 5 processes in a run: no intervals, so nothing is certain.")
     return lines

@@ -77,31 +77,45 @@ def test_without_a_compiler_it_says_what_it_needs(monkeypatch: pytest.MonkeyPatc
         implementation.params_from_numpy(spec, problem(spec, 4)[0], "cpu")
 
 
-def test_epoch_of_jax_is_its_steps_as_a_loop_and_as_calls() -> None:
+@pytest.mark.parametrize(
+    ("sizes", "batch_size", "limit"),
+    [
+        ((5, 8, 3), 6, {}),
+        ((5, 8, 3), 6, {"LOOP_BATCHES": 2}),
+        ((5, 8, 3), 6, {"LOOP_BYTES": 1}),
+        ((2000, 400, 3), 30, {}),
+    ],
+    ids=["one loop", "loops of two", "loops of one", "calls"],
+)
+def test_epoch_of_jax_is_its_steps_as_loops_and_as_calls(
+    sizes: tuple[int, ...],
+    batch_size: int,
+    limit: dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Small steps are scanned, large ones called; a smaller last batch comes after them."""
     pytest.importorskip("jax", reason="jax is not installed")
     implementation: Any = load("jax")
     from implementations import parts_jax
 
-    for spec, batch_size in ((MLPSpec((5, 8, 3)), 6), (MLPSpec((2000, 100, 3)), 30)):
-        small = batch_size * spec.parameters <= parts_jax.LARGE_STEP
-        params, X, y = problem(spec, 3 * batch_size + 2)
-        batches = [
-            implementation.batch_from_numpy(
-                spec, X[i : i + batch_size], y[i : i + batch_size], "cpu"
-            )
-            for i in range(0, len(X), batch_size)
-        ]
-        placed = implementation.params_from_numpy(spec, params, "cpu")
-        at_once, _, last = implementation.epoch(spec, placed, (), batches, 0.05)
-        stepped = implementation.params_from_numpy(spec, params, "cpu")
-        for X_n, y_n in batches:
-            stepped, _, loss = implementation.train_step(spec, stepped, (), X_n, y_n, 0.05)
+    for name, value in limit.items():
+        monkeypatch.setattr(parts_jax, name, value)
+    spec = MLPSpec(sizes)
+    params, X, y = problem(spec, 5 * batch_size + 2)
+    batches = [
+        implementation.batch_from_numpy(spec, X[i : i + batch_size], y[i : i + batch_size], "cpu")
+        for i in range(0, len(X), batch_size)
+    ]
+    placed = implementation.params_from_numpy(spec, params, "cpu")
+    at_once, _, last = implementation.epoch(spec, placed, (), batches, 0.05)
+    stepped = implementation.params_from_numpy(spec, params, "cpu")
+    for X_n, y_n in batches:
+        stepped, _, loss = implementation.train_step(spec, stepped, (), X_n, y_n, 0.05)
 
-        assert (batch_size == 6) == small
-        assert float(last) == pytest.approx(float(loss), rel=1e-5)
-        for (W, _), (W_right, _) in zip(at_once, stepped, strict=True):
-            np.testing.assert_allclose(W, W_right, rtol=1e-4, atol=1e-6)
+    assert (batch_size == 6) == (batch_size * spec.parameters <= parts_jax.LARGE_STEP)
+    assert float(last) == pytest.approx(float(loss), rel=1e-5)
+    for (W, _), (W_right, _) in zip(at_once, stepped, strict=True):
+        np.testing.assert_allclose(W, W_right, rtol=1e-4, atol=1e-6)
 
 
 def test_numba_compiles_the_looped_networks_own_functions() -> None:

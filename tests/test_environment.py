@@ -53,6 +53,59 @@ def test_gpu_is_described_by_the_driver(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert "NVIDIA A, 580, 1 MiB, 2 W, 3 MHz; NVIDIA B, 580" == environment.gpus()
 
 
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, 8000 * 1024),
+        ({"memory.max": "max", "memory.current": "5", "memory.stat": ""}, 8000 * 1024),
+        (
+            {"memory.max": "3000000", "memory.current": "900000", "memory.stat": "anon 8\nfile 7"},
+            2100000,
+        ),
+        (
+            {
+                "memory.max": "3000000",
+                "memory.current": "2900000",
+                "memory.stat": "file 9\ninactive_file 400000\n",
+            },
+            500000,
+        ),
+        ({"memory.max": "10", "memory.current": "20", "memory.stat": "unknown"}, 0),
+        (
+            {
+                "memory/memory.limit_in_bytes": "4000000",
+                "memory/memory.usage_in_bytes": "1000000",
+                "memory/memory.stat": "inactive_file 1\ntotal_inactive_file 500",
+            },
+            3000500,
+        ),
+        (
+            {
+                "memory/memory.limit_in_bytes": "9223372036854771712",
+                "memory/memory.usage_in_bytes": "1000000",
+            },
+            8000 * 1024,
+        ),
+    ],
+)
+def test_memory_is_what_machine_and_control_group_leave(
+    files: dict[str, str], expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The less of both; files that the system may drop count as free, no limit as none."""
+    there = {f"/sys/fs/cgroup/{name}": text for name, text in files.items()}
+    there["/proc/meminfo"] = "MemTotal: 9000 kB\nMemAvailable: 8000 kB"
+    monkeypatch.setattr(environment, "_text", lambda path: there.get(path, environment.UNKNOWN))
+
+    assert expected == environment.available_memory()
+
+
+def test_memory_is_unknown_where_nothing_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another system has no such files."""
+    monkeypatch.setattr(environment, "_text", lambda _: environment.UNKNOWN)
+
+    assert environment.available_memory() is None
+
+
 def test_worker_gets_all_cores_unless_the_user_said_otherwise(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

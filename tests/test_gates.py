@@ -129,5 +129,5 @@ def test_others_are_at_rest_before_the_first_block_of_a_turn(
     bare.begin_turn({"case": (7, 1e-3)})
     bare._settle(work, 1e6)
 
-    assert [*expected, "warmed up for 0.1 s"] == done
+    assert [*expected, "warmed up for 0.05 s"] == done
     assert {"case": (7, 1e6)} == bare.seen

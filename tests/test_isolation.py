@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from implementations import isolation
 
 def answer(word, send):
     while True:
-        send({"heard": word})
+        isolation.ask({"heard": word}, send) if "ask" in word else send({"heard": word})
         if word.get("exit") is not None:
             os._exit(word["exit"])
         time.sleep(word.get("sleep", 0))
@@ -71,6 +72,27 @@ def test_two_children_work_at_the_same_time(tmp_path: Path) -> None:
 
         assert first.hear(lambda _: None, 30.0) is None
         assert second.hear(lambda _: None, 30.0) is None
+
+
+def test_child_that_asks_goes_on_once_it_has_been_heard(child: Child, tmp_path: Path) -> None:
+    """What it does next begins when the parent has dealt with what it said, not before."""
+    made, wait = tmp_path / "made", tmp_path / "wait"
+    wait.touch()
+    for asks, expected in ((True, False), (False, True)):
+        made.unlink(missing_ok=True)
+        there: list[bool] = []
+
+        def on_message(_: dict[str, Any], there: list[bool] = there, asks: bool = asks) -> None:
+            deadline = time.monotonic() + (0.2 if asks else 30)
+            while not made.exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            there.append(made.exists())
+
+        child.say({"make": str(made), "wait": str(wait), **({"ask": True} if asks else {})})
+
+        assert child.hear(on_message, 30.0) is None
+        assert [expected] == there
+        assert made.exists()
 
 
 def test_child_that_dies_while_it_rests_is_noticed_when_it_is_spoken_to(child: Child) -> None:

@@ -127,7 +127,7 @@ def test_line_that_is_no_record_is_left_out_with_a_warning(tmp_path: Path, line:
         ("[]\n", "not a samegrad journal"),
         (
             json.dumps(run_record(schema=99)) + "\n",
-            "written in schema 99, this version reads up to 3",
+            "written in schema 99, this version reads up to 4",
         ),
     ],
 )

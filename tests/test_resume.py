@@ -196,7 +196,7 @@ def test_processes_and_ceilings_of_an_interrupted_run_are_made_up_for(tmp_path: 
     probe = Probe("numpy", "numpy", products=True, pilots={"cpu": Pilot(1e-4, 0.0, 1e9, 1.0)})
 
     def run(progress: Progress, resume: Any = None) -> runner.Run:
-        planned = Plan(cases, processes=3, block_seconds=0.01)
+        planned = Plan(cases, processes=3)
         settings = Settings(None, 0.01, 0.0)
         return runner.Run(
             planned,
@@ -343,7 +343,7 @@ def test_larger_sizes_of_what_timed_out_are_skipped(
     ]
     probe = Probe(str(mine), "mine", pilots={"cpu": Pilot(1e-4, 0.0, 1e9, 1.0)})
     run = runner.Run(
-        Plan(cases, processes=1, block_seconds=0.01),
+        Plan(cases, processes=1),
         {"mine": probe},
         tmp_path / "run",
         Settings(None, 0.01, 0.0, ceilings=False),

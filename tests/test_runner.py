@@ -78,6 +78,8 @@ def test_processes_that_fit_are_all_run(tmp_path: Path) -> None:
     assert [3, 3] == [len(row.process_medians) for row in results.rows(journal)]
     assert [] == heard.lines and 6 == heard.units == heard.finished
     assert {0, 1, 2} == {record["process"] for _, record in journal.outcomes}
+    assert {0, 1, 2} == {record["process"] for record in journal.paces}  # one for each turn
+    assert 1 == len({record["work"] for record in journal.paces})
 
 
 def test_worker_that_dies_costs_the_case_it_was_at(tmp_path: Path) -> None:
@@ -177,7 +179,7 @@ def planned(
     case = Case(Problem("own", SPEC, 8, 128), operation, "mine", "cpu", "resident", *setup[2:])
     probe = probes.Probe(str(mine), "mine", pilots={"cpu": plan.Pilot(1e-4, 0.0, 1e9, 1.0)})
     return runner.Run(
-        plan.Plan([case], processes=1, block_seconds=0.01),
+        plan.Plan([case], processes=1),
         {"mine": probe},
         tmp_path / "run",
         settings,

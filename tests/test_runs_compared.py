@@ -1,5 +1,6 @@
 """Two runs compared, and many: what differs is found, and what does not is not."""
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks import pace, schema
 from benchmarks.journal import read as read_journal
 from reports import comparison, history, history_page, tables
 from reports.__main__ import main, parse_percent
@@ -49,6 +51,68 @@ def test_planted_slowdown_is_a_regression_and_a_twin_is_none(
     assert 0 == main(["compare", old, slow, "--fail-above", "30"])
     assert 0 == main(["compare", old, slow])
     assert 0 == main(["compare", slow, old, "--fail-above", "5%"])  # faster is no regression
+
+
+def at_pace(path: Path, elapsed_ns: int, work: str = "SHA-256", turns: int = 12) -> str:
+    """The run, on a machine of that pace; the first turn is one in which nothing else was."""
+    turn = {"record": "pace", "work": work}
+    paces = [{**turn, "process": i % 5, "elapsed_ns": elapsed_ns + i} for i in range(turns)]
+    path.write_text(path.read_text() + "".join(json.dumps(pace) + "\n" for pace in paces))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("times", "elapsed_ns", "verdict"),
+    [
+        (1.00, 300_000, "SAME"),
+        (1.00, 305_000, "SAME"),  # less than 2 %: nothing is made of it
+        (0.92, 300_000, "FASTER"),
+        (0.92, 276_000, "CAN'T TELL"),  # all of it may be the machine's
+        (0.80, 276_000, "FASTER"),  # not all of it
+        (1.15, 312_000, "SLOWER"),
+        (1.08, 324_000, "CAN'T TELL"),
+        (1.00, 276_000, "CAN'T TELL"),  # the program may have become slower, the machine faster
+        (1.15, 276_000, "SLOWER"),  # the machine cannot be the cause
+    ],
+)
+def test_verdict_allows_for_the_machines_own_pace(
+    times: float,
+    elapsed_ns: int,
+    verdict: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Only what it cannot explain is called faster or slower; and a sentence says so."""
+    old = at_pace(run(tmp_path / "old", schema=4), 300_000)
+    new = at_pace(run(tmp_path / "new", times, seed=1, schema=4), elapsed_ns)
+
+    main(["compare", old, new])
+    printed = capsys.readouterr().out
+
+    assert f"8 of 8 rows can be compared: 8 {verdict}." in printed
+    said = {276_000: "9 % faster", 312_000: "4 % slower", 324_000: "7 % slower"}
+    assert (f"itself was {said.get(elapsed_ns)}" in printed) == (elapsed_ns in said)
+
+
+@pytest.mark.parametrize("other", [{"work": "another Python's SHA-256"}, {"turns": 9}])
+def test_pace_that_cannot_be_compared_changes_nothing(other: Any, tmp_path: Path) -> None:
+    """Other work, or too few turns of it; or none, as in older journals."""
+    old = read_journal(Path(at_pace(run(tmp_path / "old", schema=4), 300_000)))
+    new = read_journal(Path(at_pace(run(tmp_path / "new", schema=4), 200_000, **other)))
+    older = read_journal(run(tmp_path / "older"))
+
+    assert comparison.compare(old, new).pace is None
+    assert comparison.compare(older, new).pace is None
+    assert {"SAME"} == set(comparison.compare(old, new).rows.verdict)
+
+
+def test_pace_is_measured_in_work_that_stays_the_same() -> None:
+    """The same words each time, a positive time, and a form that the journal takes."""
+    found = [pace.measure() for _ in range(2)]
+
+    assert found[0]["work"] == found[1]["work"]
+    for record in found:
+        schema.check({"record": "pace", "process": 0, **record})
 
 
 def test_comparison_shows_regressions_first_in_text_and_markdown(tmp_path: Path) -> None:

@@ -49,6 +49,26 @@ def test_row_whose_interval_is_narrow_is_visited_no_more() -> None:
     assert [False, True, True, True] == [wanted(t) for t in (narrow, wide, few, some)]
 
 
+def test_two_visits_of_a_long_call_may_be_enough() -> None:
+    """Of a short one they are not."""
+    long, short = (
+        {p: [(1 + 0.001 * p) * seconds] * 2 for p in range(PROCESSES)} for seconds in (0.04, 1e-3)
+    )
+
+    assert not visited(long).wanted(CASES[:1], 0, PROCESSES)
+    assert visited(short).wanted(CASES[:1], 0, PROCESSES)
+    one = {p: mine[p == 1 :] for p, mine in long.items()}
+    assert visited(one).wanted(CASES[:1], 0, PROCESSES)
+
+
+def test_outcome_without_a_process_is_no_visit() -> None:
+    """Journals of older schemas have such; a run that goes on with one measures again."""
+    found = Visits(SETTINGS)
+    found.add(CASES[0], {"calls": 10, "elapsed_ns": [1000]})
+
+    assert CASES[:1] == found.unseen(CASES[:1], 0)
+
+
 @pytest.mark.parametrize(
     ("seconds", "most"),
     [(1e-5, 30), (5e-3, 30), (0.03, 10), (0.049, 6), (0.2, 1), (3.0, 1)],
