@@ -98,20 +98,22 @@ def test_blocks_of_a_known_case_are_told_to_other_processes() -> None:
     assert {CASES[0].id: (10, 2e-3)} == visited({0: [4e-3, 2e-3], 1: [3e-3]}).blocks(CASES)
 
 
+@pytest.mark.parametrize("seconds", [1e-3, 0.2])
 @pytest.mark.parametrize("between", [0.005, 0.02])
 @pytest.mark.parametrize("disturbed", [0.0, 0.5])
 def test_interval_covers_the_truth_though_it_ends_when_it_is_narrow(
-    between: float, disturbed: float
+    between: float, disturbed: float, seconds: float
 ) -> None:
-    """Simulated processes, visits, bursts: 90 to 98 of 100 intervals hold the true time.
+    """Simulated processes, visits, bursts: 92 to 98 of 100 intervals hold the true time.
 
     Somewhat below 95, since rows that are narrow by chance end first; the interval of all visits
-    at once would not show it.
+    at once would not show it. Long calls have three visits at most: disturbances remain, and make
+    intervals wide. They are disturbed for a part of their time.
     """
     rng = np.random.default_rng(7)
     trials, held, ended = 600, 0, 0
     for _ in range(trials):
-        found, turns = Visits(SETTINGS), 0
+        found, turns = Visits(Settings(None, 0.3, visited_seconds=0.6)), 0
         effects = rng.normal(0.0, between, PROCESSES)
         while turns < 15:
             turns += 1
@@ -122,13 +124,14 @@ def test_interval_covers_the_truth_though_it_ends_when_it_is_narrow(
                 some = True
                 noise = rng.normal(0.0, 0.001)
                 noise += rng.uniform(0.05, 0.5) if rng.random() < disturbed else 0.0
-                found.add(CASES[0], outcome(process, 1e-3 * math.exp(effects[process] + noise)))
+                found.add(CASES[0], outcome(process, seconds * math.exp(effects[process] + noise)))
             ended += not some
             if not some:
                 break
         values = [undisturbed(mine) for mine in found.times[CASES[0].id].values()]
         low, high = interval(values)
-        held += low <= 1e-3 <= high
+        held += low <= seconds <= high
 
-    assert 0.90 <= held / trials <= 0.98
-    assert ended > 0.1 * trials if between < 0.01 else ended < trials
+    assert 0.92 <= held / trials <= 0.98
+    always = between < 0.01 or seconds > 0.1  # narrow in the end, or visited as often as may be
+    assert ended == trials if always else 0.05 < ended / trials < 0.5
