@@ -58,8 +58,8 @@ def compare(
     then they have a mark. Thread count and precision are part of a case, so they never mix; a
     case that one run has with other threads or in another precision only says so.
 
-    Where the machine's own pace changed, an interval reaches from the ratio as it is to the ratio
-    less that change: how much of it a row follows is not known.
+    Where the machine's own pace changed, the interval of a row on the CPU reaches from the ratio as
+    it is to the ratio less that change: how much of it the row follows is not known.
 
     Args:
         old, new: the journals.
@@ -113,7 +113,9 @@ def _compared(
     for what, said in differ.items():
         if what not in across:
             return record | {"reason": f"{said} (--across {what} compares them)"}
-    found = _with_pace(ratio(row.process_medians, other.process_medians), changed)
+    found = ratio(row.process_medians, other.process_medians)
+    if row.case.device == "cpu":  # a GPU has a clock of its own
+        found = _with_pace(found, changed)
     return record | {
         "old": other.median_seconds, "new": row.median_seconds, "ratio": found.value,
         "low": found.low, "high": found.high, "verdict": found.verdict,
@@ -156,7 +158,7 @@ def said(found: Comparison) -> list[str]:
             lines.append(
                 f"The machine itself was {100 * abs(1 / found.pace - 1):.0f} % "
                 f"{'faster' if found.pace < 1 else 'slower'} in the new run (a fixed piece of "
-                "work, timed in every turn): intervals and verdicts allow for it."
+                "work, timed in every turn): intervals and verdicts of CPU rows allow for it."
             )
         if rows.low.isna().all():
             lines.append("Fewer than 5 processes in a run: no intervals, so nothing is certain.")

@@ -94,6 +94,24 @@ def test_verdict_allows_for_the_machines_own_pace(
     assert (f"itself was {said.get(elapsed_ns)}" in printed) == (elapsed_ns in said)
 
 
+def test_pace_of_the_processor_says_nothing_of_a_gpu(tmp_path: Path) -> None:
+    """Rows on the CPU become uncertain, those on a GPU do not."""
+    found = {}
+    for device in ("cpu", "cuda"):
+        case = replace(SIZES[0], device=device)
+        journals = []
+        for name, pace_ns in (("old", 300_000), ("new", 276_000)):
+            records = [
+                ok(p, 1000 + p, case, source_sha256="a", inputs_sha256="i") for p in range(5)
+            ]
+            records = [run_record(schema=4), plan_record(case), *records, COMPLETE]
+            path = write(tmp_path / f"{name}-{device}", *records)
+            journals.append(read_journal(Path(at_pace(path, pace_ns))))
+        found[device] = comparison.compare(*journals).rows.verdict.tolist()
+
+    assert {"cpu": ["CAN'T TELL"], "cuda": ["SAME"]} == found
+
+
 @pytest.mark.parametrize("other", [{"work": "another Python's SHA-256"}, {"turns": 9}])
 def test_pace_that_cannot_be_compared_changes_nothing(other: Any, tmp_path: Path) -> None:
     """Other work, or too few turns of it; or none, as in older journals."""
