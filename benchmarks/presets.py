@@ -194,7 +194,7 @@ GROUPS = ("peers", "scaling")  # presets that `-m` asks for, too
 PRESETS = {
     "hello": Preset(HELLO, 1, (20, 30), 0.05, 0.1, intervals=False, ceilings=False, tuned=()),
     "differentiation": Preset(DIFFERENTIATION, 5, (360, 420), 0.1, 0.2, tuned=()),
-    "standard": Preset(STANDARD, 5, (300, 480), 0.3, case_seconds=5.0, visited_seconds=0.6),
+    "standard": Preset(STANDARD, 5, (300, 480), 0.3, case_seconds=4.0, visited_seconds=0.6),
     "scaling": Preset(
         SCALING,
         5,
