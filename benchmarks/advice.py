@@ -52,7 +52,18 @@ def openblas(facts: Facts) -> Iterator[Finding]:
         if t["name"] and t.get("gemm") and t.get("kernel") != own.get("kernel")
     ]
     times, best = max(better, key=lambda pair: pair[0], default=(1.0, own))
-    if times > WORTH_IT:
+    given = facts.get("openblas_coretype")
+    unset = next((pair for pair in better if pair[1]["name"] == "unset"), None)
+    if given and unset is not None and unset[0] > max(WORTH_IT, times / WORTH_IT):
+        yield Finding(
+            PROBLEM,
+            f"OPENBLAS_CORETYPE={given} makes NumPy's OpenBLAS use its {own['kernel']} kernels on "
+            f"a {facts['cpu']}",
+            f"without it it chooses {unset[1]['kernel']}, and a float32 product is {unset[0]:.2f} "
+            f"times as fast ({_rate(own)} and {_rate(unset[1])} GFLOP/s)",
+            "unset OPENBLAS_CORETYPE before Python starts; samegrad shows NumPy both ways",
+        )
+    elif times > WORTH_IT:
         yield Finding(
             PROBLEM,
             f"NumPy's OpenBLAS uses its {own['kernel']} kernels on a {facts['cpu']}",

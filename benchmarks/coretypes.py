@@ -2,9 +2,11 @@
 
 OpenBLAS chooses its kernels by the processor that it thinks it runs on. A processor that is newer
 than the library, or hidden by a hypervisor, gets kernels of an older one. OPENBLAS_CORETYPE, set
-before NumPy is imported, overrides the choice; each core type is tried in a fresh process.
+before NumPy is imported, overrides the choice; each core type is tried in a fresh process. Where
+the user has set it, that is what NumPy's rows have, and not what OpenBLAS would choose.
 """
 
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +17,8 @@ from benchmarks import environment, worker
 from implementations import isolation
 
 TRIAL_SECONDS = 60.0
+VARIABLE = "OPENBLAS_CORETYPE"
+UNSET = "unset"  # name of the trial without what the user has set
 WORTH_IT = 1.05  # times as fast; less is no difference
 # core type -> the CPU flag without which its kernels cannot run
 CORE_TYPES = {
@@ -33,7 +37,8 @@ class Trial:
     """What one core type reached.
 
     Attributes:
-        name: the core type that was asked for; "" is the library's own choice.
+        name: the core type that was asked for; "" is how it is here: what the user has set, else
+            the library's own choice, which is UNSET where the user has set something.
         kernel: what the library then said that it uses.
         gemm: dtype -> FLOP/s of a large matrix product.
         reason: why there are no figures, or "".
@@ -45,6 +50,11 @@ class Trial:
     reason: str = ""
 
 
+def chosen() -> str:
+    """The core type that the user has set, or ""."""
+    return os.environ.get(VARIABLE, "")
+
+
 def candidates(flags: str, own: str) -> list[str]:
     """The core types that this processor can run, other than those with the kernels in use."""
     have, used = flags.split(), CORE_TYPES.get(own)
@@ -52,7 +62,7 @@ def candidates(flags: str, own: str) -> list[str]:
 
 
 def trials(names: Sequence[str], rounds: int = 2) -> list[Trial]:
-    """The library's own choice and some core types, each the best of its rounds, in turns."""
+    """How it is here and some core types, each the best of its rounds, in turns."""
     found: dict[str, Trial] = {}
     for _ in range(rounds):
         for name in ("", *names):
@@ -66,7 +76,7 @@ def trials(names: Sequence[str], rounds: int = 2) -> list[Trial]:
 
 
 def best(found: Sequence[Trial]) -> tuple[str, float]:
-    """(core type, times as fast as the library's own choice in float32); "" if none is worth it."""
+    """(core type, times as fast in float32 as it is here); "" if none is worth it."""
     own = next((t for t in found if t.name == "" and not t.reason), None)
     if own is None or not own.gemm.get("float32"):
         return "", 1.0
@@ -86,10 +96,14 @@ def _trial(name: str) -> Trial:
         found.update(message)
 
     with tempfile.TemporaryDirectory(prefix="samegrad-") as scratch:
+        kernel = "" if name == UNSET else name
+        surroundings = environment.worker_environment("cpu", Path(scratch), kernel=kernel)
+        if name == UNSET:
+            surroundings.pop(VARIABLE, None)
         ended = isolation.run_child(
             worker.command(),
             {"role": "kernel"},
-            environment.worker_environment("cpu", Path(scratch), kernel=name),
+            surroundings,
             on_message,
             TRIAL_SECONDS,
         )

@@ -32,6 +32,9 @@ def gather() -> dict[str, Any]:
     facts |= _others()
     own = coretypes.trials(())[0]
     names = coretypes.candidates(facts["cpu_flags"], own.kernel)
+    facts["openblas_coretype"] = coretypes.chosen()
+    if coretypes.chosen():
+        names = [coretypes.UNSET, *names]
     facts["openblas"] = [asdict(trial) for trial in coretypes.trials(names)]
     if own.reason:
         facts["openblas"] = []
@@ -117,8 +120,13 @@ def main(arguments: list[str], program: str) -> int:
 def text(facts: dict[str, Any]) -> str:
     """Facts and findings in plain words."""
     lines = [f"{facts['cpu']}, {facts['cores']} cores, {facts['cpu_flags']}; GPU: {facts['gpu']}"]
+    given = facts.get("openblas_coretype")
+    names = {
+        "": f"{coretypes.VARIABLE}={given}, as it is set here" if given else "its own choice",
+        coretypes.UNSET: "its own choice, with that unset",
+    }
     for trial in facts["openblas"]:
-        name = trial["name"] or "its own choice"
+        name = names.get(trial["name"], trial["name"])
         if trial["reason"]:
             lines.append(f"  OpenBLAS, {name}: no figures ({trial['reason']})")
             continue

@@ -43,6 +43,7 @@ def machine() -> dict[str, str]:
         "cpu_quota": cpu_quota(),
         "cpu_flags": cpu_flags(),
         "cpu_caches": cpu_caches(),
+        "openblas_coretype": os.environ.get("OPENBLAS_CORETYPE", "not set"),
         "governor": _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "load": _load(),
         "memory_gib": _memory_gib(),

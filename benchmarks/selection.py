@@ -1,6 +1,5 @@
 """From options and probes to rows: which cases there are here, and which cannot run and why."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -129,16 +128,18 @@ def _lines(options: Options, label: str) -> list[Line]:
 def _tuned(cases: list[Case], options: Options, notes: list[str]) -> list[Case]:
     """NumPy's cases once more, told which OpenBLAS kernels to use, where that is faster."""
     operations = options.preset.tuned
-    if not operations or os.environ.get("OPENBLAS_CORETYPE"):
+    if not operations:
         return []
     own = coretypes.trials((), rounds=1)[0].kernel
     names = coretypes.candidates(environment.cpu_flags(), own) if own else []
     kernel, times = coretypes.best(coretypes.trials(names, rounds=1) if names else [])
     if not kernel:
         return []
+    given = coretypes.chosen()
     notes.append(
-        f"NumPy's OpenBLAS chose {own} kernels; {kernel} is {times:.2f} times as fast here and "
-        f"has rows of its own (OPENBLAS_CORETYPE={kernel})"
+        f"NumPy's OpenBLAS {'was told to use' if given else 'chose'} {own} kernels"
+        f"{f' ({coretypes.VARIABLE}={given} is set)' if given else ''}; {kernel} is {times:.2f} "
+        f"times as fast here and has rows of its own ({coretypes.VARIABLE}={kernel})"
     )
     return [replace(case, kernel=kernel) for case in cases if case.operation in operations]
 

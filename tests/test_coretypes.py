@@ -8,7 +8,7 @@ from benchmarks import coretypes, environment, selection
 from benchmarks.cases import Case, Problem
 from benchmarks.coretypes import Trial, best, candidates
 from benchmarks.options import parse
-from implementations import MLPSpec
+from implementations import MLPSpec, isolation
 
 HASWELL = Trial("", "Haswell", {"float32": 2.0e11})
 
@@ -57,8 +57,9 @@ def test_numpy_has_rows_with_faster_kernels_too(monkeypatch: pytest.MonkeyPatch)
         tuned.label,
     )
     assert "NumPy's OpenBLAS chose Haswell kernels; SkylakeX is 1.70 times as fast" in notes[0]
-    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")  # the user has chosen
-    assert [] == selection._tuned(cases, parse(preset="standard"), notes)
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")  # the user has chosen: that is said
+    assert [tuned] == selection._tuned(cases, parse(preset="standard"), notes)
+    assert "was told to use Haswell kernels (OPENBLAS_CORETYPE=Haswell is set)" in notes[1]
 
 
 def test_own_choice_is_told_by_a_fresh_process() -> None:
@@ -66,3 +67,21 @@ def test_own_choice_is_told_by_a_fresh_process() -> None:
     (found,) = coretypes.trials((), rounds=1)
 
     assert found.reason or (found.kernel and found.gemm["float32"] > 1e8)
+
+
+def test_what_the_user_has_set_is_not_taken_for_the_librarys_choice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each trial's process has the variable as it should: as set, without it, or another."""
+    seen = []
+
+    def run_child(command: Any, request: Any, surroundings: Any, *_: Any) -> isolation.Exit:
+        seen.append(surroundings.get("OPENBLAS_CORETYPE"))
+        return isolation.Exit("ok", "")
+
+    monkeypatch.setattr(isolation, "run_child", run_child)
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+
+    coretypes.trials(("unset", "SkylakeX"), rounds=1)
+
+    assert ["Haswell", None, "SkylakeX"] == seen and "Haswell" == coretypes.chosen()
