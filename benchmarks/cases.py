@@ -175,17 +175,18 @@ class Case:
         )
 
 
-def largest_first(cases: Iterable[Case]) -> list[Case]:
+def smallest_first(cases: Iterable[Case]) -> list[Case]:
     """The order of gates: the same in each process, the cases of a problem together.
 
     What is freed leaves gaps, into which what comes later is put. In random orders processes of
     looped Python differed by 8 % for as long as they lived, and 5 of 23 intervals were within 3 %;
-    smallest first 15 were, largest first 19. Visits come in random orders.
+    smallest first 15 were, largest first 19. Smallest first, because a size that takes too long
+    spares the larger ones. Visits come in random orders.
     """
     return sorted(
         cases,
         key=lambda case: (
-            -case.problem.spec.parameters * case.problem.batch_size,
+            case.problem.spec.parameters * case.problem.batch_size,
             case.problem.id,
             case.id,
         ),

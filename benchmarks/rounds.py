@@ -121,7 +121,7 @@ class Rounds:
         alone = process == 0 or any(setup.device != "cpu" for setup, _ in asked)
         going, gated = list[Resident](), list[Resident]()
         for setup, cases in asked:
-            going.append(self._start(setup, process, cases_module.largest_first(cases)))
+            going.append(self._start(setup, process, cases_module.smallest_first(cases)))
             if alone:
                 yield from self._pass(going.pop())
             elif len(going) == min(MOST_AT_ONCE, environment.cores()):

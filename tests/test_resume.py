@@ -338,7 +338,7 @@ def test_larger_sizes_of_what_timed_out_are_skipped(
     )
     cases = [
         Case(Problem("own", MLPSpec((6, 4, 3)), batch, 128), operation, "mine")
-        for batch in (4, 8, 16)
+        for batch in (16, 8, 4)  # the order of the plan says nothing
         for operation in ("forward", "train_step")
     ]
     probe = Probe(str(mine), "mine", pilots={"cpu": Pilot(1e-4, 0.0, 1e9, 1.0)})
@@ -351,7 +351,6 @@ def test_larger_sizes_of_what_timed_out_are_skipped(
         progress=Progress(),
         about={},
     )
-    monkeypatch.setattr(rounds.Rounds, "_shuffled", lambda _, mine: list(mine))
     run.execute()
 
     found = {(r.case.problem.batch_size, r.case.operation): r for r in results.rows(run.journal)}
