@@ -193,7 +193,7 @@ def block(work: Work, calls: int, clock: Clock = time.perf_counter_ns) -> Block:
     was_enabled = gc.isenabled()
     if not work.collects:
         gc.disable()
-    compiled, busy = work.compilations(), cpu_time()
+    compiled, opened, busy = work.compilations(), clock(), cpu_time()
     try:
         began = clock()
         if work.events is not None:
@@ -210,6 +210,8 @@ def block(work: Work, calls: int, clock: Clock = time.perf_counter_ns) -> Block:
         work.synchronize(result)
         work.fetch(result)
         residual = max(0, 2 * again - waited - clock())  # less what waiting for nothing takes
+        # Between two clocks this thread may be stopped while others go on: their share counts.
+        busy = round(busy * (ended - began) / max(1, waited - opened))
     finally:
         if was_enabled:
             gc.enable()

@@ -297,6 +297,24 @@ def test_cpu_time_counts_a_thread_that_is_running_on_another_core() -> None:
     assert last - first < MS / 2
 
 
+@pytest.mark.parametrize("stopped", [1, 2])
+def test_stop_between_two_clocks_adds_no_thread(
+    stopped: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before or after the block: one thread works all the time, and one is what is counted."""
+    device, count = FakeDevice(MS), [0]
+
+    def cpu_time() -> int:
+        count[0] += 1
+        device.now += 10 * MS if count[0] == stopped else 0
+        return device.now if stopped == 2 else device.now - 10 * MS * (count[0] == 1)
+
+    monkeypatch.setattr(timer, "cpu_time", cpu_time)
+    found = block(device.work(), 5, device.clock)
+
+    assert 5 * MS == found.elapsed_ns == found.busy_ns
+
+
 def test_interruption_in_an_only_block_is_no_missing_wait() -> None:
     """It is looked at again; work that is never waited for is refused all the same."""
     once = FakeDevice(MS)
