@@ -10,7 +10,7 @@ from benchmarks.cases import Case, Problem
 from benchmarks.intervals import interval
 from benchmarks.plan import Settings
 from benchmarks.results import undisturbed
-from benchmarks.visits import LEAST_VISITS, Visits
+from benchmarks.visits import NARROW_VISITS, Visits
 from implementations import MLPSpec
 
 PROCESSES = 5
@@ -38,8 +38,8 @@ def visited(times: dict[int, list[float]]) -> Visits:
 def test_row_whose_interval_is_narrow_is_visited_no_more() -> None:
     """One that is wide is; so is one without enough visits, or without all of its processes."""
     close = [1.0e-3, 1.001e-3, 0.999e-3, 1.002e-3, 0.998e-3]
-    narrow = {p: [close[p]] * LEAST_VISITS for p in range(PROCESSES)}
-    wide = {p: [(1 + 0.05 * p) * 1e-3] * LEAST_VISITS for p in range(PROCESSES)}
+    narrow = {p: [close[p]] * NARROW_VISITS for p in range(PROCESSES)}
+    wide = {p: [(1 + 0.05 * p) * 1e-3] * NARROW_VISITS for p in range(PROCESSES)}
     few = {p: mine[1:] for p, mine in narrow.items()}
     some = {p: mine for p, mine in narrow.items() if p}
 
