@@ -8,7 +8,6 @@ USAGE = """usage: samegrad benchmark [OPTIONS]     measure speed; options as of 
        samegrad verify [IMPLEMENTATION...] [OPTIONS]   is a gradient right? --help says more
        samegrad render JOURNAL... [--output DIR]   write the report of journals
        samegrad compare OLD NEW [--fail-above 5%]   what has become faster or slower
-       samegrad history DIR        how each case has changed from run to run
        samegrad advise --layers 784-256-10 [--batch-size 64]   which implementation, and why
        samegrad doctor [--json]    what makes this machine's numbers misleading or slow
        samegrad selftest [--json]  each claim about the clock, measured on this machine
@@ -36,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from benchmarks.__main__ import main as benchmarks_main
 
         return benchmarks_main(given, "samegrad")
-    if given[:1] in (["render"], ["compare"], ["history"], ["advise"]):
+    if given[:1] in (["render"], ["compare"], ["advise"]):
         from reports.__main__ import main as reports_main
 
         return reports_main(given, "samegrad")

@@ -1,4 +1,4 @@
-"""The commands `python -m reports ...`: reports of runs, comparisons, courses, and advice."""
+"""The commands `python -m reports ...`: reports of runs, comparisons, and advice."""
 
 import argparse
 import math
@@ -57,12 +57,6 @@ def _parser(program: str) -> argparse.ArgumentParser:
     )  # fmt: skip
     add.add_argument("--markdown", action="store_true", help="for a pull request")
     add.set_defaults(run=_compare)
-
-    add = commands.add_parser("history", help="how each case has changed from run to run")
-    add.add_argument("journals", nargs="+", metavar="DIR", help="folders of runs, or journals")
-    add.add_argument("--by", choices=("date", "commit"), default="date", help="default: date")
-    add.add_argument("--output", metavar="DIR", help="default: history in the first folder")
-    add.set_defaults(run=_history)
 
     add = commands.add_parser("advise", help="which implementation for a network, and why")
     add.add_argument("--layers", required=True, metavar="SIZES", help="for example 784-256-10")
@@ -146,25 +140,6 @@ def parse_across(text: str) -> tuple[str, ...]:
         if name not in ACROSS:
             raise ValueError(f"--across {name!r} is not known; accepted: {', '.join(ACROSS)}")
     return names
-
-
-def _history(given: argparse.Namespace) -> int:
-    from reports import history, history_page
-
-    found = load(paths(given.journals))
-    for line in found.warnings:
-        print(f"warning: {line}", file=sys.stderr)
-    course = history.course(found.rows)
-    if course is None:
-        raise ValueError(
-            f"{', '.join(given.journals)}: no case has a number in two runs of one machine"
-        )
-    first = Path(given.journals[0])
-    output = Path(given.output) if given.output else (
-        first if first.is_dir() else first.parent) / "history"  # fmt: skip
-    for line in history_page.write(course, output, given.by):
-        print(line)
-    return 0
 
 
 def _advise(given: argparse.Namespace) -> int:

@@ -50,7 +50,6 @@ FIGURES = {  # chapter -> its figures
     "Agreement": ("gradient_error",),
     "How near the machine's limit": ("roofline", "split"),
     "Code": ("lines_and_speed",),
-    "Course of the runs": ("history",),
 }
 
 
@@ -100,14 +99,12 @@ def chapters(
     rows: pd.DataFrame,
     overview: pd.DataFrame,
     figures: Sequence[str],
-    course: Sequence[Table],
 ) -> list[Chapter]:
     """All that have something to say.
 
     Args:
         overview: time per call, a line per case.
         figures: the names of those that are drawn and stand in no other place.
-        course: the tables of the course of many runs.
     """
     ok = rows[rows.status == OK]
     many = rows.source.nunique() > 1
@@ -146,7 +143,6 @@ def chapters(
         chapter("Compilation and break-even", _compilation(rows, ok, many)),
         _memory(rows, ok, many, chapter("Memory")),
         _code(journals, rows, chapter("Code")),
-        chapter("Course of the runs", course),
         chapter(
             "What has no number, and why",
             [Table("Rows without a number", "", sections.without(rows, many))],

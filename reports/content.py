@@ -10,7 +10,7 @@ from benchmarks import results
 from benchmarks.journal import Journal
 from benchmarks.schema import OK
 from reports import chapters, learning, sections, summary, tables
-from reports.chapters import Chapter, Table
+from reports.chapters import Chapter
 from reports.sections import HEADERS, NO_GPU
 
 MAIN = ("time_per_step", "time_to_target", "cost_of_differentiation")  # the first there is leads
@@ -51,13 +51,11 @@ def content(
     rows: pd.DataFrame,
     drawn: Drawn,
     warnings: Sequence[str] = (),
-    course: Sequence[Table] = (),
 ) -> Content:
     """Everything that a report says, computed from the journals.
 
     Args:
         warnings: what could not be read, or is not shown.
-        course: the tables of the course of many runs.
     """
     ok, missing = rows[rows.status == OK], rows[rows.status != OK]
     said = ", ".join(f"{n} {status}" for status, n in missing.status.value_counts().items())
@@ -77,7 +75,7 @@ def content(
     )
     if len(rows):
         others = [name for name in drawn if name not in made.main]
-        made.chapters = chapters.chapters(journals, rows, made.overview, others, course)
+        made.chapters = chapters.chapters(journals, rows, made.overview, others)
     return made
 
 

@@ -27,7 +27,6 @@ class Loaded:
     """What was found.
 
     Attributes:
-        runs: the first record of every journal, in the order given.
         rows: all rows of all journals.
         shown: the journals that a report shows in full: all of up to MOST_RUNS, else the newest
             of each machine.
@@ -37,7 +36,6 @@ class Loaded:
         parts: of many journals, the rows of each as CSV, written where they were read.
     """
 
-    runs: list[Record]
     rows: pd.DataFrame
     shown: list[Journal]
     rows_shown: pd.DataFrame
@@ -80,8 +78,7 @@ def _all(journals: Sequence[Path]) -> Loaded:
         raise NotAJournalError("; ".join(warnings))
     found = joined(found)
     rows = tables.all_rows(found)
-    runs = [journal.run for journal in found]
-    return Loaded(runs, rows, found, rows, _said(warnings), brief(warnings))
+    return Loaded(rows, found, rows, _said(warnings), brief(warnings))
 
 
 def joined(journals: Iterable[Journal]) -> list[Journal]:
@@ -154,11 +151,11 @@ def _many(journals: Sequence[Path]) -> Loaded:
     shown = [read(kept[i]) for i in sorted(newest(runs))]
     said = (
         f"{len(runs)} runs; the newest of each machine is shown here ({len(shown)}), all rows are "
-        "in results.csv, and their course has a chapter of its own."
+        "in results.csv."
     )
     rows_shown = tables.all_rows(shown)
     said_all = [said, *_said(warnings)]
-    return Loaded(runs, rows, shown, rows_shown, said_all, brief(warnings), parts)
+    return Loaded(rows, shown, rows_shown, said_all, brief(warnings), parts)
 
 
 def _head(path: Path) -> Record | str:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.journal import Journal
-from reports import content, figures, history, page, saving
-from reports.chapters import PEERS, Table
+from reports import content, figures, page, saving
+from reports.chapters import PEERS
 from reports.loading import NoParquetError, load
 from reports.tables import folded
 
@@ -34,16 +34,13 @@ def render(journals: Sequence[Path], directory: Path, *, parquet: bool = False) 
     if parquet:
         found.rows.to_parquet(directory / "results.parquet", index=False)
     shown, rows = found.shown, found.rows_shown
-    course = history.course(found.rows) if len(found.runs) > len(shown) else None
     with warnings.catch_warnings():
         # A name in letters that the figures' font lacks is drawn as boxes, and costs no report.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         drawn = figures.all_figures(rows, shown) if len(rows) else {}
-        drawn |= history.figures(course) if course is not None else {}
         for name, (figure, _) in drawn.items():
             saving.save(figure, directory / "figures", name)
-    part = [] if course is None else [Table(*history.steps_table(course))]
-    made = content.content(shown, rows, drawn, found.said, part)
+    made = content.content(shown, rows, drawn, found.said)
     (directory / "report.md").write_text(page.markdown(made), encoding="utf-8")
     (directory / "index.html").write_text(page.html(made, directory / "figures"), encoding="utf-8")
     saving.close(figure for figure, _ in drawn.values())

@@ -31,7 +31,7 @@ def planned(rows: int) -> list[Case]:
 
 
 def write(folder: Path, number: int, rows: int, processes: int, blocks: int = 9) -> Path:
-    """One run of a course: noise of 2 %; from the middle on, every tenth case is 20 % slower."""
+    """One run of many: noise of 2 %; from the middle on, every tenth case is 20 % slower."""
     chance = random.Random(number)
     path = folder / f"run{number:04}" / "journal.jsonl"
     path.parent.mkdir(parents=True)

@@ -199,7 +199,7 @@ def test_cells_sort_by_their_number(text: str, value: float | None) -> None:
 
 
 def test_many_journals_are_merged_and_the_newest_of_each_machine_shown(tmp_path: Path) -> None:
-    """All rows in results.csv; the page names its choice, and has the course of the runs."""
+    """All rows in results.csv; the page names its choice."""
     for number in range(14):
         about = run_record(
             run=f"r{number}", started=f"2026-01-{number + 1:02}", fingerprint=f"f{number % 2}"
@@ -212,8 +212,7 @@ def test_many_journals_are_merged_and_the_newest_of_each_machine_shown(tmp_path:
     assert 14 == len(table) == table.source.nunique()
     markdown = (tmp_path / "out" / "report.md").read_text()
     assert "14 runs; the newest of each machine is shown here (2)" in markdown
-    assert "Course of the runs" in markdown and "run r13" in markdown and "run r12" in markdown
-    assert (tmp_path / "out" / "figures" / "history.png").exists()
+    assert "run r13" in markdown and "run r12" in markdown
 
 
 def test_parts_of_one_measurement_are_shown_as_one(tmp_path: Path) -> None:
@@ -230,8 +229,8 @@ def test_parts_of_one_measurement_are_shown_as_one(tmp_path: Path) -> None:
 
     found = loading.load([one, slow])
     assert 1 == found.rows.source.nunique() and 2 == len(found.rows)
-    assert "fast and slow" == found.runs[0]["run"]
-    assert "pytest\npytest -k scalar" == found.runs[0]["command"]
+    assert "fast and slow" == found.shown[0].run["run"]
+    assert "pytest\npytest -k scalar" == found.shown[0].run["command"]
     assert 60 == pytest.approx(tables.over_scalar(found.rows).speed_up.iloc[0], rel=1e-3)
     for pair in ([one, later], [one, other]):
         assert 2 == loading.load(pair).rows.source.nunique()

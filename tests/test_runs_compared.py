@@ -1,4 +1,4 @@
-"""Two runs compared, and many: what differs is found, and what does not is not."""
+"""Two runs compared: what differs is found, and what does not is not."""
 
 import json
 import math
@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from benchmarks import pace, schema
 from benchmarks.journal import read as read_journal
-from reports import comparison, history, history_page, tables
+from reports import comparison
 from reports.__main__ import main, parse_percent
-from tests.test_report import F64, NUMPY, TORCH
+from tests.test_report import F64, NUMPY
 from tests.test_results import ok, plan_record, run_record, write
 
 COMPLETE = {"record": "run_complete"}
@@ -207,85 +206,3 @@ def test_few_processes_give_no_certainty(
 
     assert 2 == main(["compare", *map(str, paths), "--fail-above", "5"])
     assert "no intervals, so nothing is certain" in capsys.readouterr().out
-
-
-def course_of(values: Any, noise: float = 0.01, seed: int = 0) -> Any:
-    """Log times around levels."""
-    return np.log(values) + np.random.default_rng(seed).normal(0, noise, len(values))
-
-
-def test_steps_are_found_where_they_are() -> None:
-    """One up, one down, at their runs; not a single bad run, and not the last one alone."""
-    level = np.r_[np.ones(20), 1.2 * np.ones(15), 0.9 * np.ones(10)]
-
-    assert [20, 35] == history.steps(course_of(level))
-    spike = np.ones(40)
-    spike[17] = 1.5
-    assert [] == history.steps(course_of(spike, 0.02))
-    assert [] == history.steps(course_of(np.r_[np.ones(10), 1.5]))
-    assert [] == history.steps(course_of(np.r_[np.ones(20), 1.03 * np.ones(20)], 0.002))
-    assert [] == history.steps(np.zeros(3))
-
-
-def test_steps_are_not_found_where_there_are_none() -> None:
-    """500 courses of 30 runs with 3 % noise: fewer than 1 % have a step."""
-    found = sum(bool(history.steps(course_of(np.ones(30), 0.03, seed))) for seed in range(500))
-
-    assert found < 5
-
-
-def test_steps_of_a_tenth_are_found_in_noise_of_a_thirtieth() -> None:
-    """At least 95 of 100, within a run of where they are."""
-    level = np.r_[np.ones(15), 1.1 * np.ones(15)]
-    found = [history.steps(course_of(level, 0.03, seed)) for seed in range(100)]
-
-    assert 95 <= sum(any(abs(at - 15) <= 1 for at in steps) for steps in found)
-
-
-def runs(folder: Path, count: int = 12, step: int = 8) -> Path:
-    """Runs of one machine; from `step` on they are a fifth slower."""
-    for number in range(count):
-        run(
-            folder / f"r{number:02}" / "journal.jsonl",
-            1.2 if number >= step else 1.0,
-            seed=number,
-            started=f"2026-01-{number + 1:02}T00:00:00+00:00",
-        )
-    return folder
-
-
-def test_history_marks_the_step_in_every_case(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """In table, page and figure; each case is drawn."""
-    assert 0 == main(["history", str(runs(tmp_path / "runs")), "--by", "commit"])
-    out = tmp_path / "runs" / "history"
-    table = pd.read_csv(out / "steps.csv")
-
-    assert 8 == len(table) and table.times.between(1.17, 1.23).all()
-    assert {"2026-01-09T00:00"} == set(table.started)
-    assert "8 cases over 12 runs, 8 steps" in capsys.readouterr().out
-    drawn = pd.read_csv(out / "figures" / "history.csv")
-    assert 8 * 12 <= len(drawn) and 8 == drawn.panel.nunique()
-    assert "2026-01-09" in (out / "index.html").read_text()
-
-
-def test_history_of_one_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A course has two runs at least."""
-    run(tmp_path / "a" / "journal.jsonl")
-
-    assert 2 == main(["history", str(tmp_path)])
-    assert "in two runs of one machine" in capsys.readouterr().err
-
-
-def test_history_page_of_no_steps(tmp_path: Path) -> None:
-    """It says so."""
-    rows = tables.all_rows(
-        [read_journal(run(tmp_path / n, seed=i, started=n)) for i, n in enumerate("abcd")]
-    )
-    course = history.course(rows)
-
-    assert course is not None
-    lines = history_page.write(course, tmp_path / "out", "date")
-    assert "No case has a step." in lines[0]
-    assert TORCH.id not in (tmp_path / "out" / "history.md").read_text()
