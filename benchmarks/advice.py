@@ -61,7 +61,7 @@ def openblas(facts: Facts) -> Iterator[Finding]:
             f"a {facts['cpu']}",
             f"without it it chooses {unset[1]['kernel']}, and a float32 product is {unset[0]:.2f} "
             f"times as fast ({_rate(own)} and {_rate(unset[1])} GFLOP/s)",
-            "unset OPENBLAS_CORETYPE before Python starts; samegrad shows NumPy both ways",
+            "unset OPENBLAS_CORETYPE before Python starts",
         )
     elif times > WORTH_IT:
         yield Finding(
@@ -69,8 +69,7 @@ def openblas(facts: Facts) -> Iterator[Finding]:
             f"NumPy's OpenBLAS uses its {own['kernel']} kernels on a {facts['cpu']}",
             f"with {best['name']} a float32 product is {times:.2f} times as fast "
             f"({_rate(own)} and {_rate(best)} GFLOP/s)",
-            f"export OPENBLAS_CORETYPE={best['name']} before Python starts; samegrad shows NumPy "
-            "both ways",
+            f"export OPENBLAS_CORETYPE={best['name']} before Python starts",
         )
 
 

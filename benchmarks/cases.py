@@ -17,7 +17,7 @@ TRANSFERS = ("resident", "end_to_end")
 # different contracts are never compared.
 ARITHMETIC = ("float64", "float32", "tf32", "bfloat16")
 ALL_THREADS = "all"
-TEXTS = ("operation", "implementation", "device", "transfer", "threads", "precision", "kernel")
+TEXTS = ("operation", "implementation", "device", "transfer", "threads", "precision")
 MOST_EXAMPLES = 10**15  # with more, a number of operations is no number of anything
 COST = "cost"  # of differentiation: these workloads' names go on with the number of parameters
 
@@ -50,14 +50,12 @@ class Worker(NamedTuple):
     Attributes:
         threads: "all" cores, or a number of threads.
         precision: "ieee", or "tf32" or "bfloat16" for the products of float32 networks.
-        kernel: the core type that OpenBLAS is told to use; "" leaves it its own choice.
     """
 
     implementation: str
     device: str = "cpu"
     threads: str = ALL_THREADS
     precision: str = "ieee"
-    kernel: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class Case:
     Attributes:
         transfer: "resident" (the batch is on the device) or "end_to_end" (each batch comes
             from the host's memory and each loss goes back).
-        threads, precision, kernel: see `Worker`.
+        threads, precision: see `Worker`.
     """
 
     problem: Problem
@@ -77,14 +75,13 @@ class Case:
     transfer: str = "resident"
     threads: str = ALL_THREADS
     precision: str = "ieee"
-    kernel: str = ""
 
     @cached_property
     def id(self) -> str:
         """Unique within a run; the name of the pytest item."""
         p = self.problem
         parts = [p.workload, self.operation, f"batch{p.batch_size}", self.arithmetic]
-        parts += [self.label, self.device]
+        parts += [self.implementation, self.device]
         if self.threads != ALL_THREADS:
             parts.append(f"{self.threads}_threads" if self.threads != "1" else "1_thread")
         return "-".join(parts + (["end_to_end"] if self.transfer == "end_to_end" else []))
@@ -92,12 +89,7 @@ class Case:
     @property
     def worker(self) -> Worker:
         """The process that can time it."""
-        return Worker(self.implementation, self.device, self.threads, self.precision, self.kernel)
-
-    @property
-    def label(self) -> str:
-        """The implementation as reports show it: with the kernel that it was told to use."""
-        return f"{self.implementation}+{self.kernel}" if self.kernel else self.implementation
+        return Worker(self.implementation, self.device, self.threads, self.precision)
 
     @property
     def arithmetic(self) -> str:

@@ -19,7 +19,6 @@ from implementations import isolation
 TRIAL_SECONDS = 60.0
 VARIABLE = "OPENBLAS_CORETYPE"
 UNSET = "unset"  # name of the trial without what the user has set
-WORTH_IT = 1.05  # times as fast; less is no difference
 # core type -> the CPU flag without which its kernels cannot run
 CORE_TYPES = {
     "Haswell": "avx2",
@@ -75,20 +74,6 @@ def trials(names: Sequence[str], rounds: int = 2) -> list[Trial]:
     return list(found.values())
 
 
-def best(found: Sequence[Trial]) -> tuple[str, float]:
-    """(core type, times as fast in float32 as it is here); "" if none is worth it."""
-    own = next((t for t in found if t.name == "" and not t.reason), None)
-    if own is None or not own.gemm.get("float32"):
-        return "", 1.0
-    ratios = {
-        t.name: t.gemm["float32"] / own.gemm["float32"]
-        for t in found
-        if t.name and not t.reason and t.kernel != own.kernel and "float32" in t.gemm
-    }
-    name = max(ratios, key=lambda n: ratios[n], default="")
-    return (name, ratios[name]) if name and ratios[name] > WORTH_IT else ("", 1.0)
-
-
 def _trial(name: str) -> Trial:
     found: dict[str, Any] = {}
 
@@ -96,10 +81,11 @@ def _trial(name: str) -> Trial:
         found.update(message)
 
     with tempfile.TemporaryDirectory(prefix="samegrad-") as scratch:
-        kernel = "" if name == UNSET else name
-        surroundings = environment.worker_environment("cpu", Path(scratch), kernel=kernel)
+        surroundings = environment.worker_environment("cpu", Path(scratch))
         if name == UNSET:
             surroundings.pop(VARIABLE, None)
+        elif name:
+            surroundings[VARIABLE] = name
         ended = isolation.run_child(
             worker.command(),
             {"role": "kernel"},

@@ -164,9 +164,7 @@ def affinity(threads: str) -> list[int] | None:
     return sorted(os.sched_getaffinity(0))[-thread_count(threads) :]
 
 
-def worker_environment(
-    device: str | None, scratch: Path, threads: str = "all", kernel: str = ""
-) -> dict[str, str]:
+def worker_environment(device: str | None, scratch: Path, threads: str = "all") -> dict[str, str]:
     """The environment of a worker: set before it imports anything, since later has no effect.
 
     With "all" threads, what the user has set stays; all libraries get the cores that this process
@@ -177,7 +175,6 @@ def worker_environment(
         scratch: directory of the run, for what JAX and torch have compiled: the first process of
             a run compiles, the others load.
         threads: "all", or a number of threads, which is then set whatever the user has set.
-        kernel: the core type for OpenBLAS, or "".
     """
     environment = dict(os.environ)
     for variable in THREAD_VARIABLES:
@@ -185,8 +182,6 @@ def worker_environment(
             environment.setdefault(variable, str(cores()))
         else:
             environment[variable] = str(thread_count(threads))
-    if kernel:
-        environment["OPENBLAS_CORETYPE"] = kernel
     if device is None:  # probes run side by side: JAX must not take the whole GPU
         environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     else:

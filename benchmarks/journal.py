@@ -119,7 +119,9 @@ class Journal:
         memory: case id -> its record.
         loaded, parity, pictures: of a training run, its records of inputs and of these kinds.
         complete: whether the run came to its end.
-        warnings: one line for each line of the file that could not be used.
+        other_kernels: the rows of NumPy with other OpenBLAS kernels that schemas 2 to 4 had, as
+            (case id, core type); they are left out.
+        warnings: one line for each line of the file that could not be used, and one for those rows.
     """
 
     run: Record
@@ -136,6 +138,7 @@ class Journal:
     parity: list[Record] = field(default_factory=list)
     pictures: list[Record] = field(default_factory=list)
     complete: bool = False
+    other_kernels: set[tuple[str, str]] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
 
     def add(self, record: Record) -> None:
@@ -151,7 +154,8 @@ class Journal:
         elif kind == "source":
             self.sources[record["sha256"]] = (record["path"], record["text"])
         elif kind == "plan":
-            self.cases = [_case(case) for case in record["cases"]]
+            planned = map(self._own, record["cases"])
+            self.cases = [case for case in planned if case is not None]
             self.processes = record["processes"]
         elif kind == "replan":
             self.processes = record["processes"]
@@ -160,13 +164,16 @@ class Journal:
             if "seconds" in record:
                 self.loaded.append(record)
         elif kind == "ceiling":
-            self.ceilings.append(record)
+            if not record.get("kernel"):
+                self.ceilings.append(record)
         elif kind == "pace":
             self.paces.append(record)
         elif kind == "outcome":
-            self.outcomes.append((_case(record["case"]), record))
+            if (case := self._own(record["case"])) is not None:
+                self.outcomes.append((case, record))
         elif kind == "memory":
-            self.memory[_case(record["case"]).id] = record
+            if (case := self._own(record["case"])) is not None:
+                self.memory[case.id] = record
         elif kind == "parity":
             self.parity.append(record)
         elif kind == "picture":
@@ -181,6 +188,14 @@ class Journal:
             self.complete = False
         elif kind == "run_complete":
             self.complete = True
+
+    def _own(self, data: Record) -> Case | None:
+        """A case, or None for one of `other_kernels`."""
+        case = _case(data)
+        if not data.get("kernel"):
+            return case
+        self.other_kernels.add((case.id, data["kernel"]))
+        return None
 
     def gemm(self) -> dict[tuple[str, str, str], float]:
         """(device, threads, arithmetic) -> FLOP/s of the best matrix product of any library."""
@@ -210,7 +225,9 @@ def _case(data: Record) -> Case:
     if key not in KNOWN:
         if len(KNOWN) >= MOST_KNOWN:
             KNOWN.clear()
-        KNOWN[key] = from_json(data)
+        if not isinstance(data.get("kernel", ""), str):
+            raise ValueError("a case's names must be texts")
+        KNOWN[key] = from_json({name: data[name] for name in data if name != "kernel"})
     return KNOWN[key]
 
 
@@ -240,6 +257,11 @@ def read(path: Path) -> Journal:
         raise NotAJournalError(f"{path}: cannot be read: {error.strerror}") from None
     if journal is None:
         raise NotAJournalError(f"{path}: the file is empty, not a journal")
+    if journal.other_kernels:
+        journal.warnings.append(
+            f"{path}: {len(journal.other_kernels)} rows with other OpenBLAS kernels, from an older "
+            "version, were left out"
+        )
     return journal
 
 

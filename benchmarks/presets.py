@@ -173,7 +173,6 @@ class Preset:
         case_seconds: a case that is predicted to take longer in one process is skipped.
         visited_seconds: a case whose call takes longer may be visited only once per process, others
             three times at least, as far as the time allows.
-        tuned: operations that NumPy has rows for with the best OpenBLAS kernels, too.
     """
 
     lines: tuple[Line, ...]
@@ -187,13 +186,12 @@ class Preset:
     memory: bool = False
     case_seconds: float = PROCESS_LIMIT_SECONDS
     visited_seconds: float = 0.05
-    tuned: tuple[str, ...] = ("train_step",)
 
 
 GROUPS = ("peers", "scaling")  # presets that `-m` asks for, too
 PRESETS = {
-    "hello": Preset(HELLO, 1, (20, 30), 0.05, 0.1, intervals=False, ceilings=False, tuned=()),
-    "differentiation": Preset(DIFFERENTIATION, 5, (360, 420), 0.1, 0.2, tuned=()),
+    "hello": Preset(HELLO, 1, (20, 30), 0.05, 0.1, intervals=False, ceilings=False),
+    "differentiation": Preset(DIFFERENTIATION, 5, (360, 420), 0.1, 0.2),
     "standard": Preset(STANDARD, 5, (300, 480), 0.3, case_seconds=4.0, visited_seconds=0.6),
     "scaling": Preset(
         SCALING,
@@ -203,7 +201,6 @@ PRESETS = {
         threads=("1", "all"),
         case_seconds=120.0,
         visited_seconds=0.5,
-        tuned=(),
     ),
     "peers": Preset(
         PEERS,
@@ -212,11 +209,8 @@ PRESETS = {
         0.3,
         case_seconds=120.0,
         visited_seconds=1.0,
-        tuned=("train_step", PRODUCTS, "epoch"),
     ),
-    "full": Preset(
-        FULL, 10, (3600, 5400), 0.5, threads=("1", "all"), memory=True, tuned=OPERATIONS
-    ),
+    "full": Preset(FULL, 10, (3600, 5400), 0.5, threads=("1", "all"), memory=True),
 }
 
 

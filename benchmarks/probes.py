@@ -181,7 +181,7 @@ def unasked(cases: Iterable[Case], probes: Mapping[str, Probe]) -> set[Worker]:
     """Workers without cases: what other installed libraries reach is a ceiling, too."""
     found = set()
     for setup in {case.worker for case in cases}:
-        if setup.precision == "ieee" and not setup.kernel:
+        if setup.precision == "ieee":
             for name, entry in registry.TABLE.items():
                 wanted = entry.kind == "idiom" and name != "scalar" and name not in probes
                 there = setup.device == "cpu" or entry.gpu

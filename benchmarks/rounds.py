@@ -299,8 +299,7 @@ class Rounds:
     def _resident(self, setup: Worker, cases: Sequence[Case], process: int) -> Resident:
         name = self._name(setup)
         command = worker.command(self.run.interpreters.get(name, sys.executable), setup.threads)
-        device, threads, kernel = setup.device, setup.threads, setup.kernel
-        env = environment.worker_environment(device, self.scratch, threads, kernel)
+        env = environment.worker_environment(setup.device, self.scratch, setup.threads)
         resident = Resident(setup, process, list(cases), isolation.Child(command, env))
         self.residents.append(resident)
         return resident
@@ -320,12 +319,12 @@ class Rounds:
         running = self.run.running
         workers = {case.worker for case in running} | unasked(running, self.probes)
         measured = {
-            (record["implementation"], record["device"], record["threads"], record["kernel"])
+            (record["implementation"], record["device"], record["threads"])
             for record in self.journal.ceilings
             if record["process"] == last
         }
         for setup in sorted(workers):
-            if (*setup[:3], setup.kernel) not in measured and _is_idiom(setup.implementation):
+            if setup[:3] not in measured and _is_idiom(setup.implementation):
                 self._look(setup, last)
         found = {row.case.id: row.status for row in results.rows(self.journal)}
         too_fast = {c.worker[1:4] for c in running if found[c.id] == "rejected"}

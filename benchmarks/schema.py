@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-SCHEMA = 4
+SCHEMA = 5
 OK = "ok"
 NO_NUMBER = ("skipped", "unavailable")  # said with a reason; not a failure
 FAILED = ("wrong", "rejected", "not_converged", "timeout", "out_of_memory", "crashed")
@@ -152,9 +152,7 @@ RECORDS: dict[str, dict[str, Field]] = {
         "text": Field(_text, "the file", 2),
     },
     "plan": {
-        "cases": Field(
-            _objects, "implementation, device, threads, precision, kernel, problem, ..."
-        ),
+        "cases": Field(_objects, "implementation, device, threads, precision, problem, ..."),
         "processes": Field(_count, "per case"),
         "block_seconds": _maybe(_number, "until schema 3: time for the blocks of a case"),
         "predicted_seconds": _maybe(_number, "of the whole run"),
@@ -173,7 +171,7 @@ RECORDS: dict[str, dict[str, Field]] = {
         "implementation": Field(_text, "whose library it is", 2),
         "device": Field(_text, "cpu, cuda, ...", 2),
         "threads": Field(_text, "all, or a number", 2),
-        "kernel": Field(_text, "OpenBLAS core type, or empty", 2),
+        "kernel": _maybe(_text, "until schema 4: OpenBLAS core type, or empty", 2),
         "arithmetic": Field(_text, "float64, float32, tf32, bfloat16, or empty", 2),
         "value": Field(_number, "FLOP/s, byte/s, or seconds for launch", 2),
         "process": Field(_count, "in which round it was measured", 2),

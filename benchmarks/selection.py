@@ -1,10 +1,10 @@
 """From options and probes to rows: which cases there are here, and which cannot run and why."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks import coretypes, environment
+from benchmarks import environment
 from benchmarks.cases import OPERATIONS, PRODUCTS, Case, Worker
 from benchmarks.options import Options
 from benchmarks.presets import Line, expand
@@ -80,8 +80,6 @@ def select(options: Options) -> Selection:
             if lacking:
                 found.excluded |= {case.id: ("unavailable", lacking) for case in cases}
                 found.notes.append(f"{label}: {lacking}")
-            if device == "cpu" and entry is not None and entry.openblas:
-                found.cases += _tuned(cases, options, found.notes)
     workloads = list(dict.fromkeys(line.workload.name for line in options.lines))
     labels = list(found.probes)
 
@@ -95,7 +93,6 @@ def select(options: Options) -> Selection:
             case.precision,
             options.threads.index(case.threads),
             labels.index(case.implementation),
-            case.kernel,
             wanted.index(case.device),
         )
 
@@ -123,25 +120,6 @@ def _lines(options: Options, label: str) -> list[Line]:
     if entry.whole:
         return lines
     return [line for line in lines if not {"forward", "loss_and_grad"} & set(line.operations)]
-
-
-def _tuned(cases: list[Case], options: Options, notes: list[str]) -> list[Case]:
-    """NumPy's cases once more, told which OpenBLAS kernels to use, where that is faster."""
-    operations = options.preset.tuned
-    if not operations:
-        return []
-    own = coretypes.trials((), rounds=1)[0].kernel
-    names = coretypes.candidates(environment.cpu_flags(), own) if own else []
-    kernel, times = coretypes.best(coretypes.trials(names, rounds=1) if names else [])
-    if not kernel:
-        return []
-    given = coretypes.chosen()
-    notes.append(
-        f"NumPy's OpenBLAS {'was told to use' if given else 'chose'} {own} kernels"
-        f"{f' ({coretypes.VARIABLE}={given} is set)' if given else ''}; {kernel} is {times:.2f} "
-        f"times as fast here and has rows of its own ({coretypes.VARIABLE}={kernel})"
-    )
-    return [replace(case, kernel=kernel) for case in cases if case.operation in operations]
 
 
 def refuse_missing(options: Options, probes: Mapping[str, Probe]) -> None:

@@ -32,7 +32,6 @@ class Entry:
             form, or in another place), "differentiation" (another way to get the gradient) or
             "peer" (what people would use instead of an idiom).
         base: the idiom of which it is a variant or a peer, or whose arrays it uses; or None.
-        openblas: whether its matrix products are those of OpenBLAS.
         cpu: whether it runs on a CPU.
         whole: whether it keeps the whole contract; if not, it has a training step and no gradient.
         compiles: whether a function's first call compiles, so that many of them take minutes.
@@ -47,7 +46,6 @@ class Entry:
     dtypes: tuple[str, ...] = ("float32", "float64")
     kind: str = "idiom"
     base: str | None = None
-    openblas: bool = False
     cpu: bool = True
     whole: bool = True
     compiles: bool = False
@@ -56,9 +54,7 @@ class Entry:
 KINDS = ("idiom", "variant", "differentiation", "peer")
 TABLE = {
     "scalar": Entry("implementations.mlp_scalar", "looped scalar Python", dtypes=("float64",)),
-    "numpy": Entry(
-        "implementations.mlp_numpy", "vectorised NumPy, backpropagation by hand", openblas=True
-    ),
+    "numpy": Entry("implementations.mlp_numpy", "vectorised NumPy, backpropagation by hand"),
     "torch": Entry(
         "implementations.mlp_torch", "torch operations, autograd", "torch", "torch", "torch", True
     ),
@@ -76,7 +72,6 @@ TABLE = {
         "NumPy and BLAS in place, backpropagation by hand",
         kind="variant",
         base="numpy",
-        openblas=True,
     ),
     "torch_compile": Entry(
         "implementations.mlp_torch_compile",

@@ -92,7 +92,7 @@ def _empty(case: str) -> dict[str, Any]:
 def _contract(case: Any) -> tuple[Any, ...]:
     """A case without its threads and precision."""
     problem = case.problem
-    return (problem.workload, problem.batch_size, case.operation, case.label, case.device,
+    return (problem.workload, problem.batch_size, case.operation, case.implementation, case.device,
             case.transfer)  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def table(journals: Sequence[Journal]) -> pd.DataFrame:
             to_target += f" in {len(reached)} of {len(seeds)}" if reached else "not reached"
         line = {
             "task": row.case.problem.workload,
-            "implementation": row.case.label,
+            "implementation": row.case.implementation,
             "device": row.case.device,
             "test": median_range(tests, partial(shown, metric)),
             "standard error": standard_error(tests, metric),
@@ -198,9 +198,11 @@ def time_to_target(found: Sequence[tuple[str, Row]], colours: dict[str, str]) ->
                 continue
             y += 1
             places.append(y)
-            label = f"{task}  {row.case.label} {row.case.device}" + (f", {source}" if many else "")
+            label = f"{task}  {row.case.implementation} {row.case.device}" + (
+                f", {source}" if many else ""
+            )
             names.append(text(label))
-            colour = colours[row.case.label]
+            colour = colours[row.case.implementation]
             style = {"color": colour, "hatch": "//" if row.case.device != "cpu" else None}
             both[0].barh(y, row.median_seconds, **style, edgecolor="white")
             reached = [t["to_target_ns"] / 1e9 for t in row.training if t.get("to_target_ns")]
@@ -245,9 +247,9 @@ def curves(found: Sequence[tuple[str, Row]], colours: dict[str, str]) -> Drawn |
             seeds = row.training
             at = min((seed["at"] for seed in seeds), key=len)
             loss = np.median([seed["loss"][: len(at)] for seed in seeds], axis=0)
-            style = {"color": colours[row.case.label], "linewidth": WIDTHS[number % 4]}
-            style["label"] = f"{row.case.label}, training loss"
-            (used[row.case.label],) = axes.plot(at, np.maximum(loss, 1e-9), **style)
+            style = {"color": colours[row.case.implementation], "linewidth": WIDTHS[number % 4]}
+            style["label"] = f"{row.case.implementation}, training loss"
+            (used[row.case.implementation],) = axes.plot(at, np.maximum(loss, 1e-9), **style)
         axes.set_yscale("log")
         axes.set_title(text(task))
         first = of_task[0].training[0]
@@ -260,8 +262,14 @@ def curves(found: Sequence[tuple[str, Row]], colours: dict[str, str]) -> Drawn |
                 at = min((seed["at"] for seed in row.training), key=len)
                 values = [seed["validation"][: len(at)] for seed in row.training]
                 median = 100 * np.median(values, axis=0)
-                style = {"color": colours[row.case.label], "linestyle": ":", "linewidth": 1.2}
-                twin.plot(at, median, **style, label=f"{row.case.label}, validation accuracy, %")
+                style = {
+                    "color": colours[row.case.implementation],
+                    "linestyle": ":",
+                    "linewidth": 1.2,
+                }
+                twin.plot(
+                    at, median, **style, label=f"{row.case.implementation}, validation accuracy, %"
+                )
             twin.set_ylabel("%", rotation=0, labelpad=6)
             low, high = twin.get_ylim()
             if high > 100.5:  # there is nothing above 100 %
@@ -291,8 +299,10 @@ def spread(found: Sequence[tuple[str, Row]], colours: dict[str, str]) -> Drawn |
         percent = of_task[0].training[0]["metric"] == "accuracy"
         for place, row in enumerate(of_task):
             tests = [seed["test"] * (100 if percent else 1) for seed in row.training]
-            axes.plot([place] * len(tests), tests, "o", color=colours[row.case.label], alpha=0.6)
-        labels = [text(row.case.label) for row in of_task]
+            axes.plot(
+                [place] * len(tests), tests, "o", color=colours[row.case.implementation], alpha=0.6
+            )
+        labels = [text(row.case.implementation) for row in of_task]
         axes.set_xticks(range(len(of_task)), labels, rotation=30, fontsize=8)
         axes.set_title(text(task))
         axes.margins(x=0.3)
@@ -352,5 +362,5 @@ def _tasks(found: Iterable[tuple[str, Row]]) -> list[str]:
 
 
 def _colours(rows: Iterable[Row]) -> dict[str, str]:
-    names = dict.fromkeys([*tables.IDIOMS, *(row.case.label for row in rows)])
+    names = dict.fromkeys([*tables.IDIOMS, *(row.case.implementation for row in rows)])
     return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}

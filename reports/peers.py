@@ -57,10 +57,9 @@ def contests(rows: pd.DataFrame, journals: Sequence[Journal]) -> pd.DataFrame:
     ok = rows[(rows.status == OK) & (rows.transfer == "resident")]
     if ok.empty or not kinds & {"variant", "peer"}:
         return pd.DataFrame()
-    names = ok.implementation.str.split("+").str[0]
     ok = ok.assign(
-        kind=names.map(lambda name: known.get(name, ("", ""))[0]),
-        idiom=names.map(lambda name: known.get(name, ("", ""))[1]),
+        kind=ok.implementation.map(lambda name: known.get(name, ("", ""))[0]),
+        idiom=ok.implementation.map(lambda name: known.get(name, ("", ""))[1]),
     )
     ok = ok[ok.kind.isin(["idiom", "variant", "peer"])]
     floors = {

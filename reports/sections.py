@@ -155,21 +155,20 @@ def ceilings(journals: Sequence[Journal]) -> pd.DataFrame:
     found: dict[tuple[str, ...], float] = {}
     for journal, source in zip(journals, tables.source_labels(journals), strict=True):
         for record in journal.ceilings:
-            names = ("quantity", "implementation", "device", "threads", "kernel", "arithmetic")
+            names = ("quantity", "implementation", "device", "threads", "arithmetic")
             key = (source, *(record[name] for name in names))
             if record["quantity"] == "bandwidth" and record["device"] == "cpu":
                 key = (source, "bandwidth", "", *key[3:])  # of the memory, whoever measured it
             best = min if record["quantity"] == "launch" else max
             found[key] = best(found.get(key, record["value"]), record["value"])
     records = []
-    for (source, quantity, name, device, threads, kernel, arithmetic), value in found.items():
-        who = f"{name}+{kernel}" if kernel else name
+    for (source, quantity, name, device, threads, arithmetic), value in found.items():
         shown = tables.duration(value)
         if quantity != "launch":
             unit = "GFLOP/s" if quantity == "gemm" else "GB/s"
             shown = f"{tables.digits(value / 1e9)} {unit}"
         records.append(
-            {"source": source, "quantity": CEILINGS[quantity], "library": who, "device": device}
+            {"source": source, "quantity": CEILINGS[quantity], "library": name, "device": device}
             | {"threads": threads, "dtype": arithmetic, "at best": shown}
         )
     table = pd.DataFrame.from_records(records)

@@ -80,9 +80,7 @@ def reaches(steps: pd.DataFrame) -> str:
     part = part.assign(share=part.gflops_per_second / part.ceiling_gflops_per_second)
     counts = part.implementation.value_counts()
     part = part[part.implementation.map(counts) > 1]
-    part = part[
-        (part.implementation != "scalar") & ~part.implementation.str.contains("+", regex=False)
-    ]
+    part = part[part.implementation != "scalar"]
     highest = part.groupby("implementation").share.max().nlargest(MOST_SHARES).index
     said = []
     for name in tables.by_idiom(part.implementation):
@@ -149,8 +147,7 @@ def looped(rows: pd.DataFrame) -> Iterable[str]:
     said = []
     for name in tables.by_idiom(found.implementation):
         times = found[found.implementation == name].speed_up
-        if "+" not in name:
-            said.append(f"{name} {_range(times)}")
+        said.append(f"{name} {_range(times)}")
     if said:
         yield f"Times faster than looped Python (training step, float64): {', '.join(said)}."
 
@@ -209,7 +206,7 @@ def learned(journals: Sequence[Journal]) -> Iterable[str]:
         line = f"{task}: {names.get(metric, metric)} {said} (medians over seeds)"
         target = of_task[0].training[0].get("target")
         reached = {
-            f"{row.case.label} {row.case.device}": statistics.median(
+            f"{row.case.implementation} {row.case.device}": statistics.median(
                 s["to_target_ns"] for s in row.training
             )
             for row in of_task

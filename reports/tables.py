@@ -115,7 +115,7 @@ def _record(journal: Journal, source: str, row: Row) -> dict[str, Any]:
         "batch_size": problem.batch_size,
         "dtype": case.arithmetic,
         "threads": case.threads,
-        "implementation": case.label,
+        "implementation": case.implementation,
         "device": case.device,
         "transfer": case.transfer,
         "status": row.status,
@@ -340,8 +340,7 @@ def by_idiom(names: Iterable[str]) -> list[str]:
     found = list(dict.fromkeys(names))
 
     def place(name: str) -> int:
-        base = name.split("+")[0]  # told which kernel to use, it stands beside itself
-        return ORDER.index(base) if base in ORDER else len(ORDER)
+        return ORDER.index(name) if name in ORDER else len(ORDER)
 
     return sorted(found, key=place)
 

@@ -109,7 +109,7 @@ def journal(rate: float, **parts: float) -> Journal:
             | {"process": process, "calls": 10, "elapsed_ns": [10_000_000] * 4, **parts}
             | {"gate": {"name": "dW1", "error": 1e-7, "bound": 1e-5}}
         )
-    where = {"device": "cpu", "threads": "all", "kernel": "", "arithmetic": "float32"}
+    where = {"device": "cpu", "threads": "all", "arithmetic": "float32"}
     for value in (rate, rate / 2):
         found.add(
             {"record": "ceiling", "quantity": "gemm", "implementation": "jax", "process": 0}

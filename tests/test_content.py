@@ -161,7 +161,7 @@ def test_summary_says_how_near_the_machines_limit_and_why(tmp_path: Path) -> Non
     rate = NUMPY.flops / 100e-6
     ceiling = {
         "record": "ceiling", "quantity": "gemm", "implementation": "numpy", "device": "cpu",
-        "threads": "all", "kernel": "", "arithmetic": "float64", "value": 2 * rate, "process": 0,
+        "threads": "all", "arithmetic": "float64", "value": 2 * rate, "process": 0,
     }  # fmt: skip
     small, large = sized(NUMPY, 8), sized(NUMPY, 32)
     parts = {"products_ns": 70_000, "empty_ns": 10_000}

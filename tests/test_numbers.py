@@ -27,14 +27,13 @@ def lines() -> list[dict[str, Any]]:
 def key(case: dict[str, Any]) -> tuple[str, ...]:
     """A case as its line in the table names it."""
     problem = case["problem"]
-    kernel = case.get("kernel", "")
     return (
         problem["workload"],
         "-".join(map(str, problem["spec"]["layer_sizes"])),
         case["operation"],
         str(problem["batch_size"]),
         problem["spec"]["dtype"],
-        case["implementation"] + (f"+{kernel}" if kernel else ""),
+        case["implementation"],
     )
 
 

@@ -118,6 +118,41 @@ def test_line_that_is_no_record_is_left_out_with_a_warning(tmp_path: Path, line:
     assert ["ok"] == [row.status for row in results.rows(journal)]
 
 
+def test_rows_with_other_kernels_of_an_older_version_are_left_out(tmp_path: Path) -> None:
+    """Cases, outcomes, memory, ceilings; one warning counts the rows. An empty kernel is none."""
+    plain = cases.to_json(CASE) | {"kernel": ""}
+    tuned = cases.to_json(CASE) | {"kernel": "SkylakeX"}
+    ceiling = {
+        "record": "ceiling", "quantity": "gemm", "implementation": "numpy", "device": "cpu",
+        "threads": "all", "arithmetic": "float32", "process": 0,
+    }  # fmt: skip
+    memory = {"record": "memory", "status": "ok", "reason": "", "host_bytes": 1}
+    path = write(
+        tmp_path / "j",
+        run_record(schema=4),
+        {"record": "plan", "cases": [plain, tuned], "processes": 2},
+        ceiling | {"kernel": "", "value": 1e11},
+        ceiling | {"kernel": "SkylakeX", "value": 2e11},
+        *(ok(p, 100_000) | {"case": plain} for p in range(2)),
+        *(ok(p, 50_000) | {"case": tuned} for p in range(2)),
+        memory | {"case": plain},
+        memory | {"case": tuned, "host_bytes": 2},
+        {"record": "run_complete"},
+    )
+
+    journal = read_journal(path)
+
+    (row,) = results.rows(journal)
+    assert (CASE, "ok", 1) == (row.case, row.status, row.host_bytes)
+    assert row.median_seconds == pytest.approx(1e-4) and row.ceiling == 1e11
+    (warning,) = journal.warnings
+    assert warning.endswith(
+        "j: 1 rows with other OpenBLAS kernels, from an older version, were left out"
+    )
+    path.write_text(path.read_text() + json.dumps(ok(2) | {"case": plain | {"kernel": 3}}) + "\n")
+    assert "a case's names must be texts" in read_journal(path).warnings[0]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -127,7 +162,7 @@ def test_line_that_is_no_record_is_left_out_with_a_warning(tmp_path: Path, line:
         ("[]\n", "not a samegrad journal"),
         (
             json.dumps(run_record(schema=99)) + "\n",
-            "written in schema 99, this version reads up to 4",
+            "written in schema 99, this version reads up to 5",
         ),
     ],
 )
