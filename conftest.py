@@ -3,4 +3,4 @@
 from samegrad import pytest_samegrad_report
 
 __all__ = ["pytest_samegrad_report"]
-pytest_plugins = ["benchmarks.plugin"]
+pytest_plugins = ["samegrad.benchmarks.plugin"]

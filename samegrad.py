@@ -17,7 +17,7 @@ USAGE = """usage: samegrad benchmark [OPTIONS]     measure speed; options as of 
 
 def pytest_samegrad_report(journal: Path, directory: Path) -> list[str]:
     """pytest's hook: write the report of a run and return what to print last."""
-    from reports import render
+    from samegrad.reports.render import render
 
     return render([journal], directory)
 
@@ -28,15 +28,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] == ["benchmark"]:
         return _benchmark(given[1:])
     if given[:1] == ["verify"]:
-        from implementations.__main__ import main as implementations_main
+        from samegrad.cli.verify import main as implementations_main
 
         return implementations_main(given, "samegrad")
     if given[:1] in (["doctor"], ["selftest"], ["workloads"], ["train"]):
-        from benchmarks.__main__ import main as benchmarks_main
+        from samegrad.cli.measuring import main as benchmarks_main
 
         return benchmarks_main(given, "samegrad")
     if given[:1] in (["render"], ["compare"], ["advise"]):
-        from reports.__main__ import main as reports_main
+        from samegrad.cli.reporting import main as reports_main
 
         return reports_main(given, "samegrad")
     wanted = given[:1] in (["-h"], ["--help"])
@@ -54,7 +54,7 @@ def _benchmark(arguments: list[str]) -> int:
     options = [
         *("-c", str(here / "installed.ini"), "--rootdir", str(here.parent)),
         *("--noconftest", "--import-mode", "importlib", "-p", "no:cacheprovider"),
-        *("-p", "benchmarks.plugin", "--benchmark"),
+        *("-p", "samegrad.benchmarks.plugin", "--benchmark"),
     ]
     return int(pytest.main([*options, *arguments], plugins=[sys.modules[__name__]]))
 

@@ -1,5 +1,5 @@
 """What is timed, how, and what came out."""
 
-from benchmarks.api import measure
+from samegrad.benchmarks.api import measure
 
 __all__ = ["measure"]

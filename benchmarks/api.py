@@ -4,12 +4,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import plan, probes, results, runner
-from benchmarks.cases import OPERATIONS, Case, Problem
-from benchmarks.options import parse_threads
-from benchmarks.progress import Progress
-from implementations import registry
-from implementations.interface import MLPSpec
+from samegrad.benchmarks.cases.case import OPERATIONS, Case, Problem
+from samegrad.benchmarks.records import rows
+from samegrad.benchmarks.runs import budget, capabilities, runner
+from samegrad.benchmarks.runs.options import parse_threads
+from samegrad.benchmarks.runs.progress import Progress
+from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.interface import MLPSpec
 
 
 def measure(
@@ -22,7 +23,7 @@ def measure(
     threads: str = "all",
     processes: int = 1,
     block_seconds: float = 0.3,
-) -> results.Row:
+) -> rows.Row:
     """Check and time one operation in fresh processes, as `pytest --benchmark` does.
 
     Args:
@@ -51,7 +52,7 @@ def measure(
     parse_threads(threads)
     if spec.dropout:
         raise ValueError("a network with dropout is not timed: its masks are no part of a batch")
-    probed = next(iter(probes.probe([implementation], [device], {}).values()))
+    probed = next(iter(capabilities.probe([implementation], [device], {}).values()))
     if probed.reason or probed.failed:
         raise ImportError(probed.reason or probed.failed[device])
     for what, wanted, there in (
@@ -65,16 +66,16 @@ def measure(
     problem = Problem("measured", spec, batch_size, 16 * batch_size)
     case = Case(problem, operation, registry.label(implementation), device, threads=threads)
     pilots = {(case.implementation, device): probed.pilots[device]}
-    made = plan.make([case], pilots, {}, processes, float("inf"), block_seconds)
+    made = budget.make([case], pilots, {}, processes, float("inf"), block_seconds)
     with tempfile.TemporaryDirectory(prefix="samegrad-") as directory:
         run = runner.Run(
             made,
             {probed.label: probed},
             Path(directory) / "run",
-            plan.Settings(None, block_seconds, ceilings=False),
+            budget.Settings(None, block_seconds, ceilings=False),
             interpreters={implementation: sys.executable},
             progress=Progress(),
             about={"preset": "measure", "command": "measure"},
         )
         run.execute()
-    return results.rows(run.journal)[0]
+    return rows.rows(run.journal)[0]

@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from benchmarks import output, results, resume
-from benchmarks import session as session_module
-from benchmarks.cases import ARITHMETIC, OPERATIONS, PRODUCTS, TRAINING, Case
-from benchmarks.options import parse
-from benchmarks.presets import GROUPS, PRESETS
-from benchmarks.session import Replay, State, say
+from samegrad.benchmarks.cases.case import ARITHMETIC, OPERATIONS, PRODUCTS, TRAINING, Case
+from samegrad.benchmarks.cases.presets import GROUPS, PRESETS
+from samegrad.benchmarks.records import rows
+from samegrad.benchmarks.runs import directories, resume
+from samegrad.benchmarks.runs import session as session_module
+from samegrad.benchmarks.runs.options import parse
+from samegrad.benchmarks.runs.session import Replay, State, say
 
 HERE = Path(__file__).resolve().parent
 REFUSED = {
-    r"--benchmark-timer": "the clock is ours (benchmarks/timer.py)",
+    r"--benchmark-timer": "the clock is ours (benchmarks/clock/timer.py)",
     r"--benchmark-(min-rounds|min-time|max-time|precision|confidence)": "use --preset",
-    r"--benchmark-calibration-precision": "blocks are calibrated by benchmarks/timer.py",
+    r"--benchmark-calibration-precision": "blocks are calibrated by benchmarks/clock/timer.py",
     r"--benchmark-warmup(-iterations)?": "every case is warmed up",
     r"--benchmark-disable-gc": "garbage collection is off inside every block",
     r"--benchmark-(skip|disable)": "leave out --benchmark to measure nothing",
@@ -178,12 +178,12 @@ def pytest_collection(session: pytest.Session) -> None:
     try:
         if not session.config.option.collectonly:
             directory = (
-                output.run_directory(state.options.output)
+                directories.run_directory(state.options.output)
                 if state.resumed is None
                 else state.resumed.directory
             )
             session.config.stash[DIRECTORY] = directory
-            output.check_writable(directory)
+            directories.check_writable(directory)
         with _uncaptured(session.config):
             say(f"samegrad: probing {', '.join(state.options.implementations)} ...")
             state.selection = session_module.selection(state)
@@ -214,7 +214,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def row(case: Case, request: pytest.FixtureRequest) -> results.Row:
+def row(case: Case, request: pytest.FixtureRequest) -> rows.Row:
     """What the run found out about the item's case."""
     return request.config.stash[STATE].rows[case.id]
 
@@ -243,7 +243,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         what = f"{error.filename or directory}: cannot be written: {error.strerror}"
         raise pytest.UsageError(what) from None
     assert state.run is not None
-    state.rows = {found.case.id: found for found in results.rows(state.run.journal)}
+    state.rows = {found.case.id: found for found in rows.rows(state.run.journal)}
 
 
 def _command(config: pytest.Config) -> str:

@@ -3,11 +3,10 @@
 from typing import Any
 
 import pytest
-
-from benchmarks.cases import Case
-from benchmarks.results import Row
-from benchmarks.schema import NO_NUMBER, OK
-from benchmarks.session import Replay
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.records.rows import Row
+from samegrad.benchmarks.records.schema import NO_NUMBER, OK
+from samegrad.benchmarks.runs.session import Replay
 
 
 def test_speed(case: Case, row: Row, replay: Replay, benchmark: Any) -> None:

@@ -1,14 +1,14 @@
 """The same multi-layer perceptron in several idioms, behind one interface."""
 
-from implementations.initial import (
+from samegrad.implementations.contract.initializers import (
     check_batch,
     check_masks,
     check_params,
     draw_masks,
     init_params,
 )
-from implementations.interface import Implementation, MLPSpec, Params
-from implementations.registry import load, names
+from samegrad.implementations.contract.interface import Implementation, MLPSpec, Params
+from samegrad.implementations.contract.registry import load, names
 
 __all__ = [
     "Implementation",

@@ -9,9 +9,8 @@ from typing import Any
 
 import jax
 import numpy as np
-
-from implementations.initial import check_batch, check_masks, check_params
-from implementations.interface import (
+from samegrad.implementations.contract.initializers import check_batch, check_masks, check_params
+from samegrad.implementations.contract.interface import (
     Array,
     MLPSpec,
     Params,
@@ -23,14 +22,16 @@ from implementations.interface import (
     refuse_forward_only,
     require_masks,
 )
-from implementations.parts_jax import ACTIVATIONS, LARGE_STEP, LOSSES, scan, update
-from implementations.parts_jax import compilations as compilations
-from implementations.parts_jax import describe as describe
-from implementations.parts_jax import init_state as init_state  # a part of the contract
-from implementations.parts_jax import peak_memory as peak_memory
-from implementations.parts_jax import precision as precision
-from implementations.parts_jax import products as products
-from implementations.parts_jax import take as take
+from samegrad.implementations.functions_jax import ACTIVATIONS, LARGE_STEP, LOSSES, scan, update
+from samegrad.implementations.functions_jax import compilations as compilations
+from samegrad.implementations.functions_jax import describe as describe
+from samegrad.implementations.functions_jax import (
+    init_state as init_state,  # a part of the contract
+)
+from samegrad.implementations.functions_jax import peak_memory as peak_memory
+from samegrad.implementations.functions_jax import precision as precision
+from samegrad.implementations.functions_jax import products as products
+from samegrad.implementations.functions_jax import take as take
 
 DTYPES: tuple[str, ...] = ("float32", "float64")
 # Without it JAX turns every float64 into float32 and says nothing.

@@ -7,9 +7,8 @@ automatic differentiation: `backward` is the derivation B1 to B4 of the interfac
 from typing import Any
 
 import numpy as np
-
-from implementations.initial import check_batch, check_masks, check_params
-from implementations.interface import (
+from samegrad.implementations.contract.initializers import check_batch, check_masks, check_params
+from samegrad.implementations.contract.interface import (
     Array,
     MLPSpec,
     Params,
@@ -21,11 +20,13 @@ from implementations.interface import (
     refuse_forward_only,
     require_masks,
 )
-from implementations.parts_numpy import ACTIVATIONS, LOSSES, update
-from implementations.parts_numpy import init_state as init_state  # a part of the contract
-from implementations.parts_numpy import perceptron as perceptron
-from implementations.parts_numpy import products as products
-from implementations.parts_numpy import take as take
+from samegrad.implementations.functions_numpy import ACTIVATIONS, LOSSES, update
+from samegrad.implementations.functions_numpy import (
+    init_state as init_state,  # a part of the contract
+)
+from samegrad.implementations.functions_numpy import perceptron as perceptron
+from samegrad.implementations.functions_numpy import products as products
+from samegrad.implementations.functions_numpy import take as take
 
 DTYPES: tuple[str, ...] = ("float32", "float64")
 

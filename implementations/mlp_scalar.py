@@ -8,9 +8,8 @@ from operator import mul
 from typing import Any
 
 import numpy as np
-
-from implementations.initial import check_batch, check_masks, check_params
-from implementations.interface import (
+from samegrad.implementations.contract.initializers import check_batch, check_masks, check_params
+from samegrad.implementations.contract.interface import (
     Array,
     MLPSpec,
     Params,
@@ -22,10 +21,12 @@ from implementations.interface import (
     refuse_forward_only,
     require_masks,
 )
-from implementations.parts_scalar import ACTIVATIONS, LOSSES, dot, update
-from implementations.parts_scalar import init_state as init_state  # a part of the contract
-from implementations.parts_scalar import perceptron as perceptron
-from implementations.parts_scalar import products as products
+from samegrad.implementations.functions_scalar import ACTIVATIONS, LOSSES, dot, update
+from samegrad.implementations.functions_scalar import (
+    init_state as init_state,  # a part of the contract
+)
+from samegrad.implementations.functions_scalar import perceptron as perceptron
+from samegrad.implementations.functions_scalar import products as products
 
 DTYPES: tuple[str, ...] = ("float64",)  # a Python float is a double
 

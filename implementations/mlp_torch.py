@@ -5,9 +5,8 @@ nn.Module nor torch.optim is used, so that the equations stay visible.
 """
 
 import torch
-
-from implementations.initial import check_batch, check_masks, check_params
-from implementations.interface import (
+from samegrad.implementations.contract.initializers import check_batch, check_masks, check_params
+from samegrad.implementations.contract.interface import (
     Array,
     MLPSpec,
     Params,
@@ -19,15 +18,17 @@ from implementations.interface import (
     refuse_forward_only,
     require_masks,
 )
-from implementations.parts_torch import ACTIVATIONS, LOSSES, update, widened
-from implementations.parts_torch import compilations as compilations
-from implementations.parts_torch import describe as describe
-from implementations.parts_torch import events as events
-from implementations.parts_torch import init_state as init_state  # a part of the contract
-from implementations.parts_torch import peak_memory as peak_memory
-from implementations.parts_torch import precision as precision
-from implementations.parts_torch import products as products
-from implementations.parts_torch import take as take
+from samegrad.implementations.functions_torch import ACTIVATIONS, LOSSES, update, widened
+from samegrad.implementations.functions_torch import compilations as compilations
+from samegrad.implementations.functions_torch import describe as describe
+from samegrad.implementations.functions_torch import events as events
+from samegrad.implementations.functions_torch import (
+    init_state as init_state,  # a part of the contract
+)
+from samegrad.implementations.functions_torch import peak_memory as peak_memory
+from samegrad.implementations.functions_torch import precision as precision
+from samegrad.implementations.functions_torch import products as products
+from samegrad.implementations.functions_torch import take as take
 
 DTYPES: tuple[str, ...] = ("float32", "float64")
 # "float32" means IEEE float32: TF32 is a precision of its own, never a default.

@@ -1,5 +1,5 @@
 """From journals to tables, figures and a page. Reads results; measures and runs nothing."""
 
-from reports.render import render
+from samegrad.reports.render import render
 
 __all__ = ["render"]

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-
-from benchmarks.journal import Journal
-from reports import content, figures, page, saving
-from reports.chapters import PEERS
-from reports.loading import NoParquetError, load
-from reports.tables import folded
+from samegrad.benchmarks.records.journal import Journal
+from samegrad.reports.charts import figures, saving
+from samegrad.reports.data.loading import NoParquetError, load
+from samegrad.reports.data.tables import folded
+from samegrad.reports.document import content, page
+from samegrad.reports.document.chapters import PEERS
 
 
 def render(journals: Sequence[Path], directory: Path, *, parquet: bool = False) -> list[str]:

@@ -5,16 +5,16 @@ import re
 from pathlib import Path
 
 import pytest
-
-from benchmarks.environment import ROOT
-from implementations import names, registry
+from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.registry import names
 
 # The timer; the worker, for what everything takes that is done for a case; and selftest, whose
 # known delays need a clock of their own.
 CLOCKS = {f"benchmarks/{name}.py" for name in ("timer", "worker", "selftest", "clockwork")}
-STDLIB_ONLY = {"implementations/isolation.py"}
+STDLIB_ONLY = {"implementations/checking/processes.py"}
 # Who differentiates whose loss has to import the framework of that loss, when it is asked to.
-USERS_FRAMEWORK = {"implementations/gradient_check.py"}
+USERS_FRAMEWORK = {"implementations/checking/gradient_check.py"}
 LIBRARIES = {
     "torch": {"torch"},
     "jax": {"jax", "optax"},
@@ -85,9 +85,15 @@ def test_imports_keep_to_the_house(source: str) -> None:
 
 def test_reference_shares_no_code_with_an_implementation() -> None:
     """Of this project it knows the contract only."""
-    ours = {name for name in imported("implementations/reference.py") if name.startswith("impl")}
+    ours = {
+        name
+        for name in imported("implementations/checking/reference.py")
+        if name.startswith("impl")
+    }
 
-    assert {"implementations.interface"} == {".".join(name.split(".")[:2]) for name in ours}
+    assert {"samegrad.implementations.contract.interface"} == {
+        ".".join(name.split(".")[:2]) for name in ours
+    }
 
 
 def test_only_the_timer_reads_a_precise_clock() -> None:

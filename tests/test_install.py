@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from samegrad.benchmarks.machine.environment import ROOT
 
-from benchmarks.environment import ROOT
-from tests import planted
+from tests.helpers import planted
 
 KEPT = ("benchmarks", "implementations", "reports", "tests", "samegrad.py", "pyproject.toml")
 

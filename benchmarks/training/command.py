@@ -1,4 +1,4 @@
-"""`python -m benchmarks train TASK` and `python -m benchmarks workloads`."""
+"""`python -m samegrad train TASK` and `python -m samegrad workloads`."""
 
 import argparse
 import os
@@ -7,13 +7,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.training import datasets, weights
-from benchmarks.training.loop import Epoch, Evaluation, Part, Recipe, in_dtype, mean_loss, train
-from benchmarks.training.metrics import METRICS, shown
-from benchmarks.training.records import DataError
-from benchmarks.training.tasks import TASKS, Task, select
-from implementations import registry
-from implementations.interface import Implementation
+from samegrad.benchmarks.training import weights
+from samegrad.benchmarks.training.data import datasets
+from samegrad.benchmarks.training.data.records import DataError
+from samegrad.benchmarks.training.loop import (
+    Epoch,
+    Evaluation,
+    Part,
+    Recipe,
+    in_dtype,
+    mean_loss,
+    train,
+)
+from samegrad.benchmarks.training.metrics import METRICS, shown
+from samegrad.benchmarks.training.tasks import TASKS, Task, select
+from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.interface import Implementation
 
 DATA_DIR = "SAMEGRAD_DATA"
 

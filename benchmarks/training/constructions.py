@@ -4,8 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
-from implementations.interface import MLPSpec, Params
+from samegrad.implementations.contract.interface import MLPSpec, Params
 
 Array = Any
 

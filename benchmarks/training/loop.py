@@ -11,12 +11,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-
-from benchmarks import timer
-from benchmarks.training.metrics import METRICS
-from benchmarks.training.schedules import SCHEDULES
-from implementations.initial import draw_masks, init_params
-from implementations.interface import Implementation, MLPSpec, Params, Tree
+from samegrad.benchmarks.clock import timer
+from samegrad.benchmarks.training.metrics import METRICS
+from samegrad.benchmarks.training.schedules import SCHEDULES
+from samegrad.implementations.contract.initializers import draw_masks, init_params
+from samegrad.implementations.contract.interface import Implementation, MLPSpec, Params, Tree
 
 Array = Any
 EVALUATION_BATCH = 1000  # examples of a forward pass in evaluation
@@ -34,7 +33,7 @@ class Recipe:
         batch_size: examples per step; 0 for all of them.
         learning_rate: the largest one of the schedule.
         schedule: one of SCHEDULES.
-        initializer: of `implementations.initial`.
+        initializer: of `samegrad.implementations.contract.initializers`.
         metric: one of METRICS.
         target: value of the metric on the validation data to which time is taken, or None.
         rule: "gradient" (`train_step`) or "perceptron" (P1, until a pass makes no mistake).

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-from implementations.interface import MLPSpec
+from samegrad.implementations.contract.interface import MLPSpec
 
 Array = Any
 

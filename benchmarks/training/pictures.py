@@ -4,16 +4,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-
-from benchmarks.training.constructions import steps
-from benchmarks.training.datasets import Fold
-from benchmarks.training.loop import Evaluation, Part, Recipe, Trained
-from benchmarks.training.metrics import predicted
-from benchmarks.training.simulated import curve
-from benchmarks.training.tasks import Task
-from implementations import reference
-from implementations.initial import init_params
-from implementations.interface import Implementation, MLPSpec, Params
+from samegrad.benchmarks.training.constructions import steps
+from samegrad.benchmarks.training.data.datasets import Fold
+from samegrad.benchmarks.training.data.simulated import curve
+from samegrad.benchmarks.training.loop import Evaluation, Part, Recipe, Trained
+from samegrad.benchmarks.training.metrics import predicted
+from samegrad.benchmarks.training.tasks import Task
+from samegrad.implementations.checking import reference
+from samegrad.implementations.contract.initializers import init_params
+from samegrad.implementations.contract.interface import Implementation, MLPSpec, Params
 
 Array = Any
 GRID = 60  # points per side of a decision region

@@ -10,18 +10,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from benchmarks import environment, worker
-from benchmarks.cases import TRAINING, Case, Problem, to_json
-from benchmarks.options import Options
-from benchmarks.plan import Pilot
-from benchmarks.probes import Probe, probe
-from benchmarks.runner import Run
-from benchmarks.selection import Selection, check_devices, refuse_missing, unseen
-from benchmarks.training.loop import in_dtype
-from benchmarks.training.tasks import PARITY, TASKS, Task
-from benchmarks.training.wish import Wish
-from implementations import isolation, registry
-from implementations.interface import Optimizer
+from samegrad.benchmarks.cases.case import TRAINING, Case, Problem, to_json
+from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.runs.budget import Pilot
+from samegrad.benchmarks.runs.capabilities import Probe, probe
+from samegrad.benchmarks.runs.options import Options
+from samegrad.benchmarks.runs.runner import Run
+from samegrad.benchmarks.runs.selection import Selection, check_devices, refuse_missing, unseen
+from samegrad.benchmarks.training.loop import in_dtype
+from samegrad.benchmarks.training.request import Wish
+from samegrad.benchmarks.training.tasks import PARITY, TASKS, Task
+from samegrad.benchmarks.worker import main
+from samegrad.implementations.checking import processes
+from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.interface import Optimizer
 
 DATA_SECONDS = 1800.0  # for the data of one task: a download, or a decomposition
 EPOCH_SECONDS = 60.0  # for one epoch, besides ten times what it should take
@@ -175,8 +177,8 @@ class TrainingRun(Run):
                 "directory": str(scratch),
                 "data_dir": str(self.wish.data_dir) if self.wish.data_dir else "",
             }
-            ended = isolation.run_child(
-                worker.command(),
+            ended = processes.run_child(
+                main.command(),
                 request,
                 environment.worker_environment("cpu", scratch),
                 on_message,
@@ -213,11 +215,11 @@ class TrainingRun(Run):
 
     def _run(
         self, case: Case, request: dict[str, Any], on_message: Any, scratch: Path
-    ) -> isolation.Exit:
+    ) -> processes.Exit:
         name = self.probes[case.implementation].name
         setup = case.worker
-        return isolation.run_child(
-            worker.command(self.interpreters.get(name, sys.executable), setup.threads),
+        return processes.run_child(
+            main.command(self.interpreters.get(name, sys.executable), setup.threads),
             request,
             environment.worker_environment(setup.device, scratch, setup.threads),
             on_message,

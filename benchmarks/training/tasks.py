@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from benchmarks.training.datasets import Data
-from benchmarks.training.loop import Recipe
-from implementations.interface import MLPSpec
+from samegrad.benchmarks.training.data.datasets import Data
+from samegrad.benchmarks.training.loop import Recipe
+from samegrad.implementations.contract.interface import MLPSpec
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from benchmarks.cases import spec_from_json
-from implementations.initial import check_params
-from implementations.interface import MLPSpec, Params
+from samegrad.benchmarks.cases.case import spec_from_json
+from samegrad.implementations.contract.initializers import check_params
+from samegrad.implementations.contract.interface import MLPSpec, Params
 
 FORM = 1
 

@@ -1,0 +1,274 @@
+"""The lists of cases: workloads, lines that combine them, presets with their budgets."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from samegrad.benchmarks.cases.case import (
+    ALL_THREADS,
+    COST,
+    OPERATIONS,
+    PRODUCTS,
+    TRANSFERS,
+    Case,
+    Problem,
+    Worker,
+)
+from samegrad.benchmarks.runs.budget import PROCESS_LIMIT_SECONDS
+from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.interface import MLPSpec
+
+STEP = ("loss_and_grad", "train_step")
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A network and the data that it is fed.
+
+    Attributes:
+        name: short, for tables and for `-k`.
+        spec: the network, in float32.
+        examples: how many examples one epoch visits.
+        source: where the inputs come from; "standard normal" ones have only the task's shape.
+    """
+
+    name: str
+    spec: MLPSpec
+    examples: int
+    source: str = "standard normal inputs, random labels, in the shape of the task"
+
+
+DIGITS = Workload("digits", MLPSpec((64, 32, 10)), 1437, "scikit-learn's packaged real digits")
+LINE_LENGTH = Workload(
+    "line_length",
+    MLPSpec((10, 16, 16, 5)),
+    10_000,
+    "simulated: images of 10 x 1 pixels with a line of length 1 to 5, 2,000 of each",
+)
+MNIST = Workload("mnist", MLPSpec((784, 128, 64, 10)), 60_000)
+NEWSGROUPS = Workload("newsgroups", MLPSpec((300, 2048, 256, 20)), 11_314)
+CIFAR = Workload("cifar", MLPSpec((3072, 512, 10)), 50_000)
+WIDE = Workload("wide", MLPSpec((1024, 2048, 2048, 10)), 8_192)
+SQUARE = Workload("square", MLPSpec((2048, 2048)), 2_048, "square products, nothing else")
+
+
+COST_OUTPUTS = 4
+
+
+def cost(units: int) -> Workload:
+    """A small smooth network, one of a series, for the cost of differentiation."""
+    spec = MLPSpec((8, units, COST_OUTPUTS), "tanh")
+    return Workload(f"{COST}{spec.parameters}", spec, 8)
+
+
+def width(units: int) -> Workload:
+    """MNIST's inputs and outputs with two hidden layers of `units`."""
+    return Workload(f"width{units}", MLPSpec((784, units, units, 10)), 60_000)
+
+
+def depth(layers: int) -> Workload:
+    """MNIST's inputs and outputs with so many hidden layers of 128."""
+    return Workload(f"depth{layers}", MLPSpec((784, *(128,) * layers, 10)), 60_000)
+
+
+@dataclass(frozen=True)
+class Line:
+    """Several cases: a workload at some batch sizes, by some operations, in some dtypes."""
+
+    workload: Workload
+    batch_sizes: tuple[int, ...]
+    operations: tuple[str, ...]
+    dtypes: tuple[str, ...] = ("float32",)
+    runs: tuple[str, ...] = ("idiom",)  # kinds or names of who has it, unless some are named
+
+
+BOTH = ("float32", "float64")
+WAYS = ("idiom", "differentiation", "peer")  # to get a gradient
+BEST = ("idiom", "variant", "peer")  # each idiom, its faster forms, and what stands against it
+VECTORISED = tuple(  # of these, those that do not take one number at a time
+    name
+    for name, entry in registry.TABLE.items()
+    if entry.kind in BEST and not registry.looped(name)
+)
+HELLO = (
+    Line(DIGITS, (32,), STEP, BOTH),
+    Line(MNIST, (32,), ("train_step",)),
+)
+DIFFERENTIATION = tuple(
+    Line(cost(units), (8,), ("forward", "loss_and_grad"), ("float64",), WAYS)
+    for units in (2, 8, 32, 128, 512, 2048, 8192)
+)
+OURS = tuple(name for name in VECTORISED if registry.TABLE[name].kind != "peer")
+# Each idiom at its best, beside its matrix products alone and what people would use instead.
+PEERS = (
+    Line(DIGITS, (32,), ("train_step",), runs=BEST),
+    Line(DIGITS, (32,), (PRODUCTS,), runs=("idiom", "variant")),
+    Line(DIGITS, (32,), ("epoch",), runs=VECTORISED),
+    Line(DIGITS, (8,), ("train_step",), ("float64",), ("scalar", "numba", "micrograd")),
+    *(
+        line
+        for workload, batch_size in (
+            (MNIST, 128),
+            (width(512), 128),
+            (NEWSGROUPS, 512),
+            (WIDE, 1024),
+        )
+        for line in (
+            Line(workload, (batch_size,), ("train_step",), runs=VECTORISED),
+            Line(workload, (batch_size,), (PRODUCTS,), runs=OURS),
+        )
+    ),
+    Line(SQUARE, (2048,), (PRODUCTS,), runs=("numpy_inplace", "torch", "jax")),
+)
+# The cost against the size. Looped Python's is in proportion to the work from the start: its curves
+# end where a step takes seconds.
+CURVES, LOOPED = ("numpy", "numpy_inplace", "torch", "jax"), ("scalar",)
+SCALING = (
+    Line(MNIST, tuple(4**i for i in range(9)), ("train_step",), runs=CURVES),
+    *(Line(width(2**i), (128,), ("train_step",), runs=CURVES) for i in range(4, 14)),
+    *(Line(depth(2**i), (128,), ("train_step",), runs=CURVES) for i in range(7)),
+    Line(MNIST, tuple(4**i for i in range(5)), ("train_step",), runs=LOOPED),
+    *(Line(width(2**i), (128,), ("train_step",), runs=LOOPED) for i in range(4, 9)),
+    *(Line(depth(2**i), (128,), ("train_step",), runs=LOOPED) for i in range(5)),
+)
+STANDARD = (
+    Line(DIGITS, (32, 256), OPERATIONS, BOTH),
+    Line(LINE_LENGTH, (32,), STEP, BOTH),
+    Line(MNIST, (32, 128), OPERATIONS),
+    Line(NEWSGROUPS, (512,), STEP),
+    Line(CIFAR, (128,), STEP),
+    Line(WIDE, (1024,), STEP),
+    Line(MNIST, (1, 8, 64, 512), ("train_step",)),
+    *(Line(width(units), (128,), ("train_step",)) for units in (16, 64, 256, 1024)),
+)
+FULL = (
+    *STANDARD,
+    Line(LINE_LENGTH, (32,), ("forward", "epoch"), BOTH),
+    Line(NEWSGROUPS, (32, 128), STEP),
+    Line(NEWSGROUPS, (512,), ("forward", "epoch")),
+    Line(CIFAR, (32, 512), STEP),
+    Line(CIFAR, (128,), ("forward", "epoch")),
+    Line(WIDE, (1024,), ("forward",)),
+    Line(WIDE, (256,), STEP),
+    Line(MNIST, (2, 4, 16, 256, 1024, 2048), ("train_step",)),
+    *(Line(width(units), (128,), ("train_step",)) for units in (32, 128, 512, 2048)),
+    *DIFFERENTIATION,
+)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A list of cases and what a run of it may cost.
+
+    Attributes:
+        lines: the cases.
+        processes: fresh processes per implementation and device.
+        seconds: time limit of the whole run without a GPU, and with one.
+        block_seconds: time for the blocks of one case in one process, at most.
+        warm_up_seconds: at the start of each process, twice that on a GPU.
+        intervals: whether there are enough processes for an interval.
+        threads: thread regimes, "all" or numbers.
+        ceilings: whether what explains the times is measured, too.
+        memory: whether the peak memory of training steps is measured, in processes of its own.
+        case_seconds: a case that is predicted to take longer in one process is skipped.
+        visited_seconds: a case whose call takes longer may be visited only once per process, others
+            three times at least, as far as the time allows.
+    """
+
+    lines: tuple[Line, ...]
+    processes: int
+    seconds: tuple[float, float]
+    block_seconds: float
+    warm_up_seconds: float = 0.5
+    intervals: bool = True
+    threads: tuple[str, ...] = (ALL_THREADS,)
+    ceilings: bool = True
+    memory: bool = False
+    case_seconds: float = PROCESS_LIMIT_SECONDS
+    visited_seconds: float = 0.05
+
+
+GROUPS = ("peers", "scaling")  # presets that `-m` asks for, too
+PRESETS = {
+    "hello": Preset(HELLO, 1, (20, 30), 0.05, 0.1, intervals=False, ceilings=False),
+    "differentiation": Preset(DIFFERENTIATION, 5, (360, 420), 0.1, 0.2),
+    "standard": Preset(STANDARD, 5, (300, 480), 0.3, case_seconds=4.0, visited_seconds=0.6),
+    "scaling": Preset(
+        SCALING,
+        5,
+        (1800, 1800),
+        0.1,
+        threads=("1", "all"),
+        case_seconds=120.0,
+        visited_seconds=0.5,
+    ),
+    "peers": Preset(
+        PEERS,
+        8,
+        (1800, 1800),
+        0.3,
+        case_seconds=120.0,
+        visited_seconds=1.0,
+    ),
+    "full": Preset(FULL, 10, (3600, 5400), 0.5, threads=("1", "all"), memory=True),
+}
+
+
+def own_network(layer_sizes: tuple[int, ...], batch_sizes: tuple[int, ...]) -> tuple[Line, ...]:
+    """The user's own network: one step and a forward pass at each batch size."""
+    name = "own-" + "x".join(str(size) for size in layer_sizes)
+    workload = Workload(name, MLPSpec(layer_sizes), 16 * max(batch_sizes))
+    return (Line(workload, batch_sizes, ("forward", *STEP)),)
+
+
+def expand(
+    lines: Iterable[Line],
+    worker: Worker,
+    contracts: Sequence[str],
+    only: Sequence[str] | None = None,
+) -> list[Case]:
+    """The cases of some lines for one implementation, device and thread count.
+
+    Args:
+        worker: its precision does not count: `contracts` say it.
+        contracts: the ARITHMETIC that the implementation has. A line of which it can do none runs
+            in the first of these, so that looped Python (float64 only) has a row everywhere.
+        only: what the user asked for, instead of the lines' own choice.
+    """
+    cases: dict[str, Case] = {}
+    for line in lines:
+        usable = [name for name in only or line.dtypes if name in contracts]
+        if not usable and only is None:
+            usable = [contracts[0]]
+        for batch_size in line.batch_sizes:
+            for name in usable:
+                ieee = name in ("float64", "float32")
+                dtype: Any = name if ieee else "float32"
+                spec = replace(line.workload.spec, dtype=dtype)
+                problem = Problem(line.workload.name, spec, batch_size, line.workload.examples)
+                setup = worker._replace(precision="ieee" if ieee else name)
+                for operation in line.operations:
+                    there = operation == PRODUCTS or worker.device == "cpu"
+                    for transfer in TRANSFERS[:1] if there else TRANSFERS:
+                        case = Case(
+                            problem,
+                            operation,
+                            setup.implementation,
+                            setup.device,
+                            transfer,
+                            *setup[2:],
+                        )
+                        cases.setdefault(case.id, case)
+    return list(cases.values())
+
+
+def every_shape() -> list[tuple[MLPSpec, int]]:
+    """Each (spec, batch size) of a gradient in a preset, as float64: the reference's duty."""
+    shapes = {
+        (replace(line.workload.spec, dtype="float64"), batch_size)
+        for preset in PRESETS.values()
+        for line in preset.lines
+        if line.operations != (PRODUCTS,)
+        for batch_size in line.batch_sizes
+    }
+    return sorted(shapes, key=lambda shape: (shape[0].layer_sizes, shape[1]))

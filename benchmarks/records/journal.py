@@ -1,0 +1,323 @@
+"""The journal of a run, written and read.
+
+JSON lines (their form: `schema`, JOURNAL.md), appended to and fsync'd one record at a time, so
+that whatever kills a run costs at most the record being written.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from samegrad.benchmarks.cases.case import Case, from_json
+from samegrad.benchmarks.records import schema
+from samegrad.benchmarks.records.schema import OK, SCHEMA, Record
+
+LONGEST_LINE = 64 * 2**20  # bytes; a picture takes some hundred thousand
+KNOWN: dict[str, Case] = {}  # cases that were read before, by their text
+MOST_KNOWN = 20_000
+# What reading a line may raise when it is not what the schema says, or not JSON at all.
+UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
+
+
+class NotAJournalError(ValueError):
+    """The file is no journal, or one that this version cannot read."""
+
+
+class CannotWriteError(OSError):
+    """A record could not be written; the message says what was saved before it."""
+
+
+class JournalWriter:
+    """Appends records to a journal; each is on the disk when `append` returns."""
+
+    def __init__(self, path: Path, *, resume: bool = False) -> None:
+        """Create the journal, or open it again and cut off a last line that was not finished.
+
+        Raises:
+            FileExistsError: it is there already (without `resume`).
+            ValueError: another process is writing it.
+        """
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Unbuffered: what could not be written must not be tried again when the file closes.
+        self._file = path.open("r+b" if resume else "xb", buffering=0)
+        self._lock()
+        self.saved = 0
+        if resume:
+            text = path.read_bytes()
+            self.saved = text.count(b'"record": "outcome"')
+            self._file.truncate(text.rfind(b"\n") + 1)
+            self._file.seek(0, os.SEEK_END)
+
+    def append(self, record: Record) -> None:
+        """Write one record and wait until the disk has it.
+
+        Raises:
+            CannotWriteError: the disk is full, or the like; the file holds whole records still.
+        """
+        data = memoryview((json.dumps(schema.check(record), allow_nan=False) + "\n").encode())
+        began = self._file.tell()
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._file.truncate(began)
+            raise CannotWriteError(
+                error.errno,
+                f"{error.strerror}; {self.saved} outcomes are saved: make room, then "
+                f"pytest --benchmark --resume={self.path.parent}",
+                str(self.path),
+            ) from None
+        self.saved += record["record"] == "outcome"
+
+    def close(self) -> None:
+        """Leave the journal; the lock goes with it."""
+        self._file.close()
+
+    def _lock(self) -> None:
+        try:
+            import fcntl
+        except ImportError:  # Windows: `--resume` of a run that still runs is not noticed
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise ValueError(f"{self.path}: another process is writing this run") from None
+
+    def __enter__(self) -> "JournalWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@dataclass
+class Journal:
+    """What one journal holds.
+
+    Attributes:
+        run: its first record.
+        implementations: records of the probes.
+        sources: SHA-256 -> (path, text).
+        cases: every planned case.
+        processes: how many processes per case there are to be.
+        inputs: problem -> hash of its weights and examples.
+        ceilings: what machine and libraries can do at most.
+        paces: how fast the machine itself was, from turn to turn.
+        outcomes: (case, record) in the order of the file, less what was tried again.
+        memory: case id -> its record.
+        loaded, parity, pictures: of a training run, its records of inputs and of these kinds.
+        complete: whether the run came to its end.
+        other_kernels: the rows of NumPy with other OpenBLAS kernels that schemas 2 to 4 had, as
+            (case id, core type); they are left out.
+        warnings: one line for each line of the file that could not be used, and one for those rows.
+    """
+
+    run: Record
+    implementations: list[Record] = field(default_factory=list)
+    sources: dict[str, tuple[str, str]] = field(default_factory=dict)
+    cases: list[Case] = field(default_factory=list)
+    processes: int = 0
+    inputs: dict[str, str] = field(default_factory=dict)
+    ceilings: list[Record] = field(default_factory=list)
+    paces: list[Record] = field(default_factory=list)
+    outcomes: list[tuple[Case, Record]] = field(default_factory=list)
+    memory: dict[str, Record] = field(default_factory=dict)
+    loaded: list[Record] = field(default_factory=list)
+    parity: list[Record] = field(default_factory=list)
+    pictures: list[Record] = field(default_factory=list)
+    complete: bool = False
+    other_kernels: set[tuple[str, str]] = field(default_factory=set)
+    warnings: list[str] = field(default_factory=list)
+
+    def add(self, record: Record) -> None:
+        """Take in one record.
+
+        Raises:
+            ValueError, KeyError, TypeError: it does not have the form that the schema says.
+        """
+        schema.check(record, self.run["schema"])
+        kind = record["record"]
+        if kind == "implementation":
+            self.implementations.append(record)
+        elif kind == "source":
+            self.sources[record["sha256"]] = (record["path"], record["text"])
+        elif kind == "plan":
+            planned = map(self._own, record["cases"])
+            self.cases = [case for case in planned if case is not None]
+            self.processes = record["processes"]
+        elif kind == "replan":
+            self.processes = record["processes"]
+        elif kind == "inputs":
+            self.inputs[record["problem"]] = record["sha256"]
+            if "seconds" in record:
+                self.loaded.append(record)
+        elif kind == "ceiling":
+            if not record.get("kernel"):
+                self.ceilings.append(record)
+        elif kind == "pace":
+            self.paces.append(record)
+        elif kind == "outcome":
+            if (case := self._own(record["case"])) is not None:
+                self.outcomes.append((case, record))
+        elif kind == "memory":
+            if (case := self._own(record["case"])) is not None:
+                self.memory[case.id] = record
+        elif kind == "parity":
+            self.parity.append(record)
+        elif kind == "picture":
+            self.pictures.append(record)
+        elif kind == "retry":
+            again = set(record["cases"])
+            self.outcomes = [
+                (case, outcome)
+                for case, outcome in self.outcomes
+                if case.id not in again or outcome["status"] == OK
+            ]
+            self.complete = False
+        elif kind == "run_complete":
+            self.complete = True
+
+    def _own(self, data: Record) -> Case | None:
+        """A case, or None for one of `other_kernels`."""
+        case = _case(data)
+        if not data.get("kernel"):
+            return case
+        self.other_kernels.add((case.id, data["kernel"]))
+        return None
+
+    def gemm(self) -> dict[tuple[str, str, str], float]:
+        """(device, threads, arithmetic) -> FLOP/s of the best matrix product of any library."""
+        best: dict[tuple[str, str, str], float] = {}
+        for record in self.ceilings:
+            if record["quantity"] == "gemm":
+                key = (record["device"], record["threads"], record["arithmetic"])
+                best[key] = max(best.get(key, 0.0), record["value"])
+        return best
+
+    def best(self, quantity: str, device: str, threads: str) -> float | None:
+        """The maximum of a quantity over all libraries and moments; the minimum of a latency."""
+        found = [
+            record["value"]
+            for record in self.ceilings
+            if (record["quantity"], record["device"], record["threads"])
+            == (quantity, device, threads)
+        ]
+        if not found:
+            return None
+        return float(min(found) if quantity == "launch" else max(found))
+
+
+def _case(data: Record) -> Case:
+    """The same object for the same case: journals name each of their cases many times."""
+    key = repr(data)
+    if key not in KNOWN:
+        if len(KNOWN) >= MOST_KNOWN:
+            KNOWN.clear()
+        if not isinstance(data.get("kernel", ""), str):
+            raise ValueError("a case's names must be texts")
+        KNOWN[key] = from_json({name: data[name] for name in data if name != "kernel"})
+    return KNOWN[key]
+
+
+def read(path: Path) -> Journal:
+    """Read a journal; lines that cannot be used are left out, each with a warning.
+
+    Raises:
+        NotAJournalError: the file cannot be read, does not begin like a journal, or is of a
+            newer schema.
+    """
+    journal: Journal | None = None
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(_lines(file), start=1):
+                if journal is None:
+                    journal = Journal(_first(path, line))
+                    continue
+                try:
+                    if len(line) > LONGEST_LINE:
+                        raise ValueError(f"longer than {LONGEST_LINE:,} bytes")
+                    journal.add(_decoded(line))
+                except UNUSABLE as error:
+                    cut = not line.endswith(b"\n") and len(line) <= LONGEST_LINE
+                    what = "cut off in the middle" if cut else f"not usable ({error!r:.80})"
+                    journal.warnings.append(f"{path}: line {number} is {what}; it was left out")
+    except OSError as error:
+        raise NotAJournalError(f"{path}: cannot be read: {error.strerror}") from None
+    if journal is None:
+        raise NotAJournalError(f"{path}: the file is empty, not a journal")
+    if journal.other_kernels:
+        journal.warnings.append(
+            f"{path}: {len(journal.other_kernels)} rows with other OpenBLAS kernels, from an older "
+            "version, were left out"
+        )
+    return journal
+
+
+def first(path: Path) -> Record:
+    """The first record of a journal: what ran where.
+
+    Raises:
+        NotAJournalError: as `read`.
+    """
+    try:
+        with path.open("rb") as file:
+            line = file.readline(LONGEST_LINE + 1)
+    except OSError as error:
+        raise NotAJournalError(f"{path}: cannot be read: {error.strerror}") from None
+    if not line:
+        raise NotAJournalError(f"{path}: the file is empty, not a journal")
+    return _first(path, line)
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """The lines of a file; of one that is too long, its beginning."""
+    while line := file.readline(LONGEST_LINE + 1):
+        rest = line
+        while len(rest) > LONGEST_LINE and not rest.endswith(b"\n"):
+            rest = file.readline(LONGEST_LINE + 1)
+        yield line
+
+
+def _decoded(line: bytes) -> Any:
+    """JSON without the NaN and Infinity that Python adds to it."""
+    return DECODER.decode(line.decode("utf-8", errors="replace"))
+
+
+def _refused(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+# Made once: making it takes longer than to decode a line.
+DECODER = json.JSONDecoder(parse_constant=_refused)
+
+
+def _first(path: Path, line: bytes) -> Record:
+    try:
+        if len(line) > LONGEST_LINE:
+            raise ValueError
+        run = _decoded(line)
+        newer = run["record"] == "run" and run["schema"] > SCHEMA
+        if not newer and schema.check(run)["record"] != "run":
+            raise ValueError
+    except UNUSABLE:
+        raise NotAJournalError(
+            f"{path}: not a samegrad journal; give a journal.jsonl that `pytest --benchmark` wrote"
+        ) from None
+    if newer:
+        raise NotAJournalError(
+            f"{path}: written in schema {run['schema']}, this version reads up to {SCHEMA}; "
+            "update samegrad"
+        )
+    return dict(run)

@@ -1,0 +1,286 @@
+"""Rows: what a journal says of each case, with a number or with the reason why there is none.
+
+Computed from the journal and from nothing else.
+"""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.records.journal import Journal
+from samegrad.benchmarks.records.schema import FAILED, OK, Record
+
+NOT_RUN = "not_run"  # planned, and the run ended before its turn
+
+# When a number is marked: interquartile range of the blocks, difference between processes, between
+# the halves of a process, time lost to others, and the GPU's clock against the wall's.
+SPREAD, BETWEEN, HALVES, INTERFERENCE, EVENTS = 0.10, 0.05, 0.02, 0.01, 0.10
+LEAST_PACES = 10  # turns that say how fast a machine was in a run
+TOO_FAST = 1.2  # times the best matrix product that the machine has shown: nothing is that fast
+
+
+@dataclass(frozen=True)
+class Row:
+    """One case of one run, over all of its processes.
+
+    Attributes:
+        case: what was timed.
+        status: "ok", or why there is no number.
+        reason: in words; empty for "ok".
+        process_medians: seconds per call, the median of each process.
+        blocks: how many blocks, over all processes.
+        first_call_seconds: the first call in the first process that measured it (compilation
+            included), or None.
+        compile_seconds: trace, lower and compile within that call, where the framework says it.
+        transfer_in_seconds, transfer_out_seconds: a batch to the device; the result from it.
+        products_seconds: the matrix products of a call by the same library in the same setting.
+        empty_seconds: the same call with nothing to compute: dispatch and Python.
+        ceiling: FLOP/s of the best matrix product of any library on this device, with as many
+            threads and in the same arithmetic.
+        host_bytes, device_bytes: peak memory of a call, where it was measured.
+        flags: why the number is to be taken with care, one line each.
+        gate: name, error and bound of the tensor nearest to its bound, or None.
+        code: hash of the implementation's sources, or "unknown".
+        inputs: hash of weights and examples, or "unknown".
+        training: of a training, what each seed gave.
+    """
+
+    case: Case
+    status: str
+    reason: str
+    process_medians: tuple[float, ...] = ()
+    blocks: int = 0
+    first_call_seconds: float | None = None
+    compile_seconds: float | None = None
+    transfer_in_seconds: float | None = None
+    transfer_out_seconds: float | None = None
+    products_seconds: float | None = None
+    empty_seconds: float | None = None
+    ceiling: float | None = None
+    host_bytes: int | None = None
+    device_bytes: int | None = None
+    flags: tuple[str, ...] = ()
+    gate: Record | None = None
+    code: str = "unknown"
+    inputs: str = "unknown"
+    training: tuple[Record, ...] = ()
+
+    @cached_property
+    def median_seconds(self) -> float | None:
+        """Per call: the mean of the log of the processes' medians, taken back."""
+        if not self.process_medians:
+            return None
+        return statistics.geometric_mean(self.process_medians)
+
+    @property
+    def examples_per_second(self) -> float | None:
+        """Examples that pass in a second."""
+        return None if self.median_seconds is None else self.case.examples / self.median_seconds
+
+    @property
+    def gflops(self) -> float | None:
+        """10^9 floating-point operations of the matrix products per second."""
+        return None if self.median_seconds is None else self.case.flops / self.median_seconds / 1e9
+
+    @property
+    def share(self) -> float | None:
+        """Of the ceiling, from 0 to about 1."""
+        if self.gflops is None or not self.ceiling:
+            return None
+        return 1e9 * self.gflops / self.ceiling
+
+    @property
+    def split(self) -> tuple[float, float, float] | None:
+        """Seconds of a call: (matrix products, dispatch and Python, the rest), or None.
+
+        The products are timed on their own, less what calling the library for products of
+        nothing costs; dispatch and Python are the same call on a network of width 1. The rest is
+        elementwise work, memory traffic, and what the parts cost each other. Measured apart, the
+        first two may exceed the call on a noisy machine: the rest is then 0.
+        """
+        if self.median_seconds is None or self.products_seconds is None:
+            return None
+        empty = self.empty_seconds or 0.0
+        rest = self.median_seconds - self.products_seconds - empty
+        return self.products_seconds, empty, max(0.0, rest)
+
+
+def rows(journal: Journal) -> list[Row]:
+    """Each planned case once, in the order of the plan; one failed process fails its row."""
+    found: dict[str, list[Record]] = {}
+    for case, record in journal.outcomes:
+        found.setdefault(case.id, []).append(record)
+    cases = journal.cases or list({case.id: case for case, _ in journal.outcomes}.values())
+    ceilings = journal.gemm()
+    return [
+        _row(
+            case,
+            found.get(case.id, ()),
+            ceilings.get((case.device, case.threads, case.arithmetic)),
+            journal.memory.get(case.id, {}),
+        )
+        for case in cases
+    ]
+
+
+def _row(
+    case: Case, records: Sequence[Record], ceiling: float | None, memory: Mapping[str, object]
+) -> Row:
+    for record in records:
+        if record["status"] != OK:
+            process = record.get("process")
+            where = f"process {process + 1}: " if isinstance(process, int) and process else ""
+            return Row(case, record["status"], where + record["reason"])
+    if not records:
+        return Row(case, NOT_RUN, "the run ended before its turn")
+    processes = by_process(records)
+    times = [[visited(record) for record in visits] for visits in processes]
+    medians = tuple(map(undisturbed, times))
+    rate = case.flops / statistics.geometric_mean(medians)
+    if ceiling and rate > TOO_FAST * ceiling:
+        return Row(
+            case,
+            "rejected",
+            f"faster than possible: {rate / 1e9:.3g} GFLOP/s, and the best matrix product here "
+            f"reaches {ceiling / 1e9:.3g}, measured again afterwards",
+        )
+
+    def least(name: str) -> float | None:
+        values = [record[name] / 1e9 for record in records if record.get(name) is not None]
+        return min(values, default=None)
+
+    first = next((r for r in records if r.get("first_call_ns")), {})
+    host, device = memory.get("host_bytes"), memory.get("device_bytes")
+    return Row(
+        case,
+        OK,
+        "",
+        process_medians=medians,
+        blocks=sum(len(record["elapsed_ns"]) for record in records),
+        first_call_seconds=first["first_call_ns"] / 1e9 if first else None,
+        compile_seconds=first["compile_ns"] / 1e9 if first.get("compile_ns") else None,
+        transfer_in_seconds=least("transfer_in_ns"),
+        transfer_out_seconds=least("transfer_out_ns"),
+        products_seconds=least("products_ns"),
+        empty_seconds=least("empty_ns"),
+        ceiling=ceiling,
+        host_bytes=host if isinstance(host, int) else None,
+        device_bytes=device if isinstance(device, int) else None,
+        flags=tuple(flags(processes, times)),
+        gate=max((r["gate"] for r in records), key=lambda g: g["error"] / g["bound"]),
+        code=records[0].get("source_sha256", "unknown"),
+        inputs=records[0].get("inputs_sha256", "unknown"),
+        training=tuple(record["training"] for record in records if "training" in record),
+    )
+
+
+def by_process(records: Sequence[Record]) -> list[list[Record]]:
+    """The visits of each process, in their order."""
+    found: dict[int, list[Record]] = {}
+    for number, record in enumerate(records):
+        found.setdefault(record.get("process", number), []).append(record)
+    return list(found.values())
+
+
+def flags(processes: Sequence[Sequence[Record]], times: Sequence[Sequence[float]]) -> Iterable[str]:
+    """Why a number is to be taken with care, one line each.
+
+    Args:
+        processes: the visits of each process.
+        times: the median block of each of them, in seconds per call.
+    """
+    records = [record for visits in processes for record in visits]
+    medians = list(map(undisturbed, times))
+    spread = statistics.median(map(_spread, processes))
+    if spread > SPREAD:
+        yield f"blocks differ: IQR is {100 * spread:.0f} % of the median"
+    between = max(medians) / min(medians) - 1
+    if between > BETWEEN:
+        yield f"processes differ by {100 * between:.0f} %"
+    usual = statistics.median(map(statistics.median, times)) / statistics.median(medians) - 1
+    if usual > BETWEEN:
+        yield f"half of the visits are disturbed by {100 * usual:.0f} % or more"
+    halves = statistics.median(map(_drift, times))
+    if halves > HALVES:
+        yield f"first and second half of the visits differ by {100 * halves:.0f} %"
+    for name, what in (("steal", "taken by the hypervisor"), ("pressure", "waited for a core")):
+        shares = [record[name] for record in records if record.get(name) is not None]
+        share = statistics.fmean(shares) if shares else 0.0
+        if share > INTERFERENCE:
+            yield f"{100 * share:.0f} % of the time {what}"
+    events = sum(sum(record.get("event_ns") or ()) for record in records)
+    wall = sum(sum(record["elapsed_ns"]) for record in records)
+    if events and abs(wall / events - 1) > EVENTS:
+        yield f"host-bound: the GPU's own clock counts {100 * events / wall:.0f} % of the time"
+
+
+def _spread(visits: Sequence[Record]) -> float:
+    """Interquartile range over median of a process's blocks; 0 for less than three."""
+    blocks = [elapsed / record["calls"] for record in visits for elapsed in record["elapsed_ns"]]
+    if len(blocks) < 3:
+        return 0.0
+    low, middle, high = statistics.quantiles(blocks, n=4)
+    return (high - low) / middle
+
+
+def _drift(times: Sequence[float]) -> float:
+    """By how much the second half of the visits differs from the first; 0 for less than four."""
+    if len(times) < 4:
+        return 0.0
+    half = len(times) // 2
+    return abs(undisturbed(times[half:]) / undisturbed(times[:half]) - 1)
+
+
+def visited(record: Record) -> float:
+    """Seconds per call, the median block of one visit."""
+    return statistics.median(record["elapsed_ns"]) / record["calls"] / 1e9
+
+
+def undisturbed(times: Sequence[float]) -> float:
+    """What the visits of a process say: the longest of their least disturbed tenth.
+
+    Others' work comes in bursts that are longer than a visit, and it only ever adds time. Of up to
+    ten visits this is the least; of more, the least would be the more of an accident the more
+    there are.
+    """
+    return sorted(times)[(len(times) - 1) // 10]
+
+
+def pace_change(old: Journal, new: Journal) -> float | None:
+    """How many times as long the new run's machine took for a fixed piece of work, or None.
+
+    Of each run's turns the least disturbed tenth counts, as of the visits to a case.
+    """
+    kinds = {record["work"] for record in (*old.paces, *new.paces)}
+    if len(kinds) != 1 or min(len(old.paces), len(new.paces)) < LEAST_PACES:
+        return None
+    before, after = (
+        undisturbed([record["elapsed_ns"] for record in journal.paces]) for journal in (old, new)
+    )
+    return after / before
+
+
+def failures(found: Iterable[Row]) -> list[Row]:
+    """The rows that make a run fail."""
+    return [row for row in found if row.status in FAILED]
+
+
+def differences(old: Row, new: Row, old_run: Record, new_run: Record) -> dict[str, str]:
+    """What but speed differs between rows of two runs: "machine", "code", "inputs" -> in words.
+
+    Rows are never compared across precisions or thread counts: those are different cases.
+    """
+    found = {}
+    for what, a, b in (
+        ("machine", old_run["fingerprint"], new_run["fingerprint"]),
+        ("code", old.code, new.code),
+        ("inputs", old.inputs, new.inputs),
+    ):
+        verb = "are" if what == "inputs" else "is"
+        if "unknown" in (a, b):
+            found[what] = f"its {what} {verb} not known"
+        elif a != b:
+            found[what] = f"its {what} {'differ' if what == 'inputs' else 'differs'} ({a}, {b})"
+    return found

@@ -1,0 +1,175 @@
+"""What a run will cost. Where time is short there are fewer visits, then fewer processes.
+
+Rows are never dropped to save time. A case that is predicted above the limit per process is a
+row of its own kind, "skipped: predicted N s", decided before anything runs.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from samegrad.benchmarks.cases.case import Case, flops
+from samegrad.benchmarks.clock import timer
+
+PROCESS_LIMIT_SECONDS = 10.0  # of one case in one process, for its gate and three blocks
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """How fast one implementation is on one device, from a few small networks.
+
+    Attributes:
+        call_seconds: what a call costs before any arithmetic.
+        first_seconds: what a first call costs more than a second (compilation).
+        flops_per_second: on the largest network that was tried.
+        start_seconds: of a process, until its first message.
+        passes: forward passes that a gradient takes for each parameter, 0 if their number does
+            not depend on it. Then the other figures are those of forward passes.
+    """
+
+    call_seconds: float
+    first_seconds: float
+    flops_per_second: float
+    start_seconds: float
+    passes: float = 0.0
+
+    @classmethod
+    def of(cls, probed: Mapping[str, Any], start_seconds: float) -> "Pilot":
+        """From a probe: flops, first_ns and warm_ns of growing networks, and passes."""
+        measured = probed["networks"]
+        smallest, largest = measured[0], measured[-1]
+        rate = largest["flops"] / largest["warm_ns"]
+        longer = largest["warm_ns"] - smallest["warm_ns"]
+        if longer > smallest["warm_ns"] / 4:  # else what a call costs by itself hides the rate
+            rate = max(rate, (largest["flops"] - smallest["flops"]) / longer)
+        return cls(
+            call_seconds=max(0.0, smallest["warm_ns"] - smallest["flops"] / rate) / 1e9,
+            first_seconds=max(0.0, largest["first_ns"] - largest["warm_ns"]) / 1e9,
+            flops_per_second=rate * 1e9,
+            start_seconds=start_seconds,
+            passes=probed["passes"],
+        )
+
+    def call(self, case: Case, operation: str | None = None) -> float:
+        """Predicted seconds of one call of a case, or of another operation on its batch."""
+        spec, steps = case.problem.spec, case.calls_per_epoch if operation is None else 1
+        examples = case.examples if operation is None else case.problem.batch_size
+        operation = operation or case.operation
+        if self.passes:
+            one = (
+                self.call_seconds + flops(spec, "forward", examples) / steps / self.flops_per_second
+            )
+            passes = 1 if operation == "forward" else 1 + self.passes * spec.parameters
+            return steps * passes * one
+        work = flops(spec, operation, examples)
+        return steps * self.call_seconds + work / self.flops_per_second
+
+    def gate(self, case: Case) -> float:
+        """Predicted seconds of the gate's first calls."""
+        return sum(self.call(case, operation) + self.first_seconds for operation in case.gated)
+
+    def wanted(self, case: Case) -> float:
+        """Predicted seconds of a case in one process with its gate and three blocks."""
+        return self.gate(case) + 3 * max(self.call(case), timer.CPU_BLOCK_NS / 1e9)
+
+    def case(self, case: Case, block_seconds: float) -> float:
+        """Predicted seconds of a case in one process, gate included, run on its own."""
+        return self.gate(case) + timing(self.call(case), block_seconds)
+
+
+def timing(call_seconds: float, block_seconds: float) -> float:
+    """Seconds for calibration and blocks."""
+    block = max(timer.CPU_BLOCK_NS / 1e9, call_seconds)
+    if call_seconds > timer.LONG * timer.CPU_BLOCK_NS / 1e9:
+        return max(block, block_seconds)
+    return 5 * block + max(3 * block, block_seconds)  # calibration, and two visits' first blocks
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a plan is carried out.
+
+    Attributes:
+        seconds: time limit of the whole run; None for none.
+        block_seconds: time for the blocks of a case in a process, at most.
+        warm_up_seconds: at the start of each process; twice that on a GPU.
+        visited_seconds: a case whose call takes longer may be visited only once per process, others
+            three times at least, as far as the time allows.
+        memory: whether the peak memory of training steps is measured, too.
+        ceilings: whether what the machine can do is measured, too.
+    """
+
+    seconds: float | None
+    block_seconds: float
+    warm_up_seconds: float = 0.5
+    memory: bool = False
+    ceilings: bool = True
+    visited_seconds: float = 0.05
+
+
+@dataclass
+class Plan:
+    """What runs, and how long it is expected to take.
+
+    Attributes:
+        cases: all rows, in the order of the report.
+        excluded: case id -> (status, reason) of the rows that do not run.
+        processes: fresh processes per implementation and device.
+        seconds: predicted for everything that runs.
+    """
+
+    cases: list[Case]
+    excluded: dict[str, tuple[str, str]] = field(default_factory=dict)
+    processes: int = 1
+    seconds: float = 0.0
+
+    @property
+    def running(self) -> list[Case]:
+        """The cases that are not excluded."""
+        return [case for case in self.cases if case.id not in self.excluded]
+
+
+def round_seconds(
+    cases: Iterable[Case], pilots: Mapping[tuple[str, str], Pilot], block_seconds: float
+) -> float:
+    """Predicted seconds of one process of each worker."""
+    total, gated, started = 0.0, set(), set()
+    for case in cases:
+        key = case.worker
+        pilot = pilots[case.implementation, case.device]
+        if key not in started:
+            started.add(key)
+            total += pilot.start_seconds
+        total += timing(pilot.call(case), block_seconds)
+        for operation in case.gated:  # a problem is gated once per process
+            if (key, case.problem, operation) not in gated:
+                gated.add((key, case.problem, operation))
+                total += pilot.call(case, operation) + pilot.first_seconds
+    return total
+
+
+def make(
+    cases: Sequence[Case],
+    pilots: Mapping[tuple[str, str], Pilot],
+    excluded: Mapping[str, tuple[str, str]],
+    processes: int,
+    seconds: float,
+    block_seconds: float,
+    case_seconds: float = PROCESS_LIMIT_SECONDS,
+) -> Plan:
+    """The plan for some cases; those predicted above `case_seconds` are excluded as skipped."""
+    plan = Plan(list(cases), dict(excluded))
+    for case in plan.running:
+        predicted = pilots[case.implementation, case.device].wanted(case)
+        if predicted > case_seconds:
+            plan.excluded[case.id] = (
+                "skipped",
+                f"predicted {predicted:.0f} s a process (limit {case_seconds:.0f} s)",
+            )
+    # The processes are kept until real rounds show that they do not fit.
+    plan.processes = processes
+    least, most = (
+        processes * round_seconds(plan.running, pilots, blocks) for blocks in (0.0, block_seconds)
+    )
+    plan.seconds = max(least, min(most, seconds))  # what is left of the time is for more visits
+    return plan

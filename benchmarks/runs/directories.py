@@ -1,0 +1,84 @@
+"""Where a run writes, and whether it can; and whether it is alone on the machine."""
+
+import contextlib
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from samegrad.benchmarks.machine import environment
+
+NOT_ALONE = "another run is measuring on this machine: the numbers of both suffer"
+LEAST_FREE_BYTES = 64 * 2**20  # of the disk; the journal of a full run is a few megabytes
+
+
+def run_directory(output: Path | None) -> Path:
+    """A new directory, named after time and machine, or the empty one that was given.
+
+    Raises:
+        ValueError: there is something in it already, or it cannot be made.
+    """
+    if output is not None:
+        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+            raise ValueError(
+                f"--output {output}: there is something already; give a new or an empty directory"
+            )
+        _make(output, exist_ok=True)
+        return output
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    node = "".join(c if c.isalnum() else "-" for c in platform.node())[:20] or "machine"
+    for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
+        directory = output_base() / f"{stamp}-{node}{suffix}"
+        with contextlib.suppress(FileExistsError):  # another run was faster
+            _make(directory, exist_ok=False)
+            return directory
+    raise ValueError(f"no free name for a run in {output_base()}")
+
+
+def output_base() -> Path:
+    """Where runs go: an installed package writes where its user stands, a checkout into itself."""
+    in_checkout = (environment.ROOT / "pyproject.toml").is_file()
+    return (environment.ROOT if in_checkout else Path.cwd()) / "reports" / "output"
+
+
+def _make(directory: Path, exist_ok: bool) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=exist_ok)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise ValueError(f"{directory}: cannot be written: {error.strerror}") from None
+
+
+def check_writable(directory: Path) -> None:
+    """Raise ValueError now rather than after the measurements if nothing can be written there."""
+    try:
+        probe_file = directory / ".writable"
+        probe_file.write_text("")
+        probe_file.unlink()
+        free = shutil.disk_usage(directory).free
+    except OSError as error:
+        raise ValueError(f"{directory}: cannot be written: {error.strerror}") from None
+    if free < LEAST_FREE_BYTES:
+        raise ValueError(
+            f"{directory}: {free / 2**20:.0f} MiB of disk are free, a run needs "
+            f"{LEAST_FREE_BYTES / 2**20:.0f}; make room, or give --output on another disk"
+        )
+
+
+@contextlib.contextmanager
+def noticed() -> Iterator[bool]:
+    """Whether no other run is measuring on this machine; the next one will notice this one."""
+    with (Path(tempfile.gettempdir()) / "samegrad-measuring.lock").open("a") as lock:
+        alone = True
+        try:
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # Windows
+            pass
+        except OSError:
+            alone = False
+        yield alone

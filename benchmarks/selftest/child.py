@@ -1,0 +1,100 @@
+"""The child's side of `selftest`: claims about the clock on a real network's steps."""
+
+import statistics
+import time
+import timeit
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from samegrad.benchmarks.clock import timer
+from samegrad.benchmarks.selftest import checks
+from samegrad.implementations.checking import processes
+from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.initializers import init_params
+from samegrad.implementations.contract.interface import MLPSpec, Tree
+
+Message = dict[str, Any]
+SPEC, BATCH = MLPSpec((784, 128, 64, 10)), 32
+INJECTED_NS = 200_000
+TURNS = 15
+
+
+def main() -> None:
+    """Answer one request."""
+    processes.serve(answer)
+
+
+def busy_wait(nanoseconds: int) -> None:
+    """Wait without sleeping: a sleep is 3 % too long."""
+    deadline = time.perf_counter_ns() + nanoseconds
+    while time.perf_counter_ns() < deadline:
+        pass
+
+
+def answer(request: Message, send: Any) -> None:
+    """Every claim that can be tried with an implementation on a device."""
+    implementation: Any = registry.load(request["implementation"])
+    device = request["device"]
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((BATCH, 784), np.float32), rng.integers(0, 10, BATCH)
+    batch = implementation.batch_from_numpy(SPEC, X, y, device)
+    given = init_params(SPEC)
+    kept = implementation.params_from_numpy(SPEC, given, device)
+
+    def fresh() -> Tree:
+        params = implementation.params_from_numpy(SPEC, given, device)
+        return params, implementation.init_state(SPEC, params)
+
+    def chain(calls: int, start: Tree) -> Tree:
+        params, state = start
+        for _ in range(calls):
+            params, state, loss = implementation.train_step(SPEC, params, state, *batch, 0.01)
+        return params, state, loss
+
+    def gradient(_: int = 0) -> Tree:
+        return implementation.loss_and_grad(SPEC, kept, *batch)
+
+    def waited() -> None:
+        implementation.synchronize(gradient())
+
+    events = getattr(implementation, "events", lambda _: None)(device)
+    steps = timer.Work(fresh, chain, implementation.synchronize, events=events)
+    timer.warm_up(steps, 0.5)
+    clock = time.perf_counter_ns
+    for wish in request["claims"]:
+        send({"begin": wish})
+        if wish == "injected":
+            claim = checks.injected_delay(waited, busy_wait, INJECTED_NS, clock)
+        elif wish == "linearity":
+            claim = checks.linearity(steps, clock)
+        elif wish == "timeit":
+            claim = _turns("timeit", waited, lambda: _timeit(waited))
+        elif wish == "events":
+            claim = _events(steps)
+        else:
+            claim = _turns(wish, waited, lambda: 1e9 * implementation.other_clock(waited))
+        send({"claim": asdict(claim)})
+
+
+def _turns(name: str, call: Any, other: Any) -> checks.Claim:
+    ours, theirs = [], []
+    for _ in range(TURNS):
+        found = timer.measure(checks.work_of(call), timer.CPU_BLOCK_NS, 5e7)
+        ours.append(found.per_call_ns)
+        theirs.append(other())
+    return checks.side_by_side(name, ours, theirs)
+
+
+def _timeit(call: Any) -> float:
+    clock = timeit.Timer(call)
+    number, _ = clock.autorange()
+    number = max(1, number // 20)
+    return 1e9 * statistics.median(clock.repeat(9, number)) / number
+
+
+def _events(steps: timer.Work) -> checks.Claim:
+    found = timer.measure(steps, timer.GPU_BLOCK_NS, 3e8)
+    ours = [ns / found.calls for ns in found.elapsed_ns]
+    theirs = [ns / found.calls for ns in found.event_ns]
+    return checks.side_by_side("CUDA events", ours, theirs)

@@ -1,0 +1,176 @@
+"""The same data sets from the network, by scikit-learn's fetchers, which keep what they fetched."""
+
+import contextlib
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from samegrad.benchmarks.training.data.originals import (
+    AUTOMOBILE_COLUMNS,
+    AUTOMOBILE_NUMBERS,
+    CIFAR_CLASSES,
+    NEWS_COUNTS,
+)
+from samegrad.benchmarks.training.data.records import DataError, NoDataError, Records
+
+# name -> (name at OpenML, version)
+OPENML = {
+    "mnist": ("mnist_784", 1),
+    "cifar10": ("CIFAR_10", 1),
+    "automobile": ("autos", 1),
+    "titanic_1309": ("titanic", 1),
+}
+
+
+def fetch(name: str, say: Callable[[str], None] = lambda line: None) -> Records:
+    """Raw records from the network, or from scikit-learn's cache of an earlier time.
+
+    Raises:
+        NoDataError: they cannot be fetched, or are not to be had this way.
+        DataError: what came is not in the expected form.
+    """
+    readers: dict[str, Callable[[], Records]] = {
+        "mnist": _mnist,
+        "cifar10": _cifar10,
+        "newsgroups": _newsgroups,
+        "automobile": _automobile,
+        "titanic_1309": _titanic,
+    }
+    if name not in readers:
+        raise NoDataError(
+            f"{name} cannot be fetched; give --data-dir (or SAMEGRAD_DATA) a directory with its "
+            "original files"
+        )
+    from sklearn.datasets import get_data_home
+
+    folder = Path(get_data_home())
+    try:
+        with (
+            _told(f"fetching {name} into {folder}", folder, say),
+            warnings.catch_warnings(),  # of retries: what matters is whether it comes in the end
+        ):
+            warnings.simplefilter("ignore")
+            return readers[name]()
+    except DataError:
+        raise
+    except Exception as error:  # the network's, the disk's, or the fetcher's own about what came
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise NoDataError(
+            f"{name} cannot be fetched: {said}; give --data-dir (or SAMEGRAD_DATA) a directory "
+            "with its original files"
+        ) from None
+
+
+def _openml(name: str, as_frame: bool) -> Any:
+    from sklearn.datasets import fetch_openml
+
+    known, version = OPENML[name]
+    column = "default-target" if not as_frame else None
+    return fetch_openml(
+        known,
+        version=version,
+        as_frame=as_frame,
+        target_column=column,
+        parser="liac-arff" if as_frame else "auto",  # small tables: every quoted text as it stands
+    )
+
+
+def _mnist() -> Records:
+    found = _openml("mnist", as_frame=False)
+    X = np.asarray(found.data)
+    if X.shape != (70_000, 784) or X.min() < 0 or X.max() > 255:
+        raise DataError(f"mnist: {X.shape} values from {X.min()} to {X.max()} were fetched")
+    return Records(X.astype(np.uint8), found.target.astype(np.int64), 60_000, tuple("0123456789"))
+
+
+def _cifar10() -> Records:
+    found = _openml("cifar10", as_frame=False)
+    X = np.asarray(found.data)
+    if X.shape != (60_000, 3072) or X.min() < 0 or X.max() > 255:
+        raise DataError(f"cifar10: {X.shape} values from {X.min()} to {X.max()} were fetched")
+    return Records(X.astype(np.uint8), found.target.astype(np.int64), 50_000, CIFAR_CLASSES)
+
+
+def _newsgroups() -> Records:
+    from sklearn.datasets import fetch_20newsgroups
+
+    X: list[str] = []
+    y, names = [], ()
+    for part in NEWS_COUNTS:
+        found = fetch_20newsgroups(subset=part, shuffle=False)
+        # Sorted as the original files are read: by group, then by the document's number as text.
+        keys = [(Path(f).parent.name, Path(f).name) for f in found.filenames]
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        X += [found.data[i] for i in order]
+        y += [int(found.target[i]) for i in order]
+        names = tuple(found.target_names)
+    return Records(X, np.array(y, np.int64), NEWS_COUNTS["train"], names)
+
+
+def _automobile() -> Records:
+    table = _openml("automobile", as_frame=True).frame
+    lacking = [name for name in AUTOMOBILE_COLUMNS if name not in table.columns]
+    if lacking:
+        raise DataError(f"automobile: what was fetched is without {', '.join(lacking)}")
+    table = table[AUTOMOBILE_COLUMNS].astype(object)
+    for name in AUTOMOBILE_COLUMNS:
+        if name in AUTOMOBILE_NUMBERS:
+            table[name] = table[name].astype(float)
+        else:
+            table[name] = table[name].where(table[name].notna(), np.nan)
+    return Records(table, np.empty(0), len(table))
+
+
+def _titanic() -> Records:
+    """OpenML's 1,309 passengers: other records than Kaggle's 891, hence a task of its own."""
+    table = _openml("titanic_1309", as_frame=True).frame
+    names = {
+        "survived": "Survived",
+        "pclass": "Pclass",
+        "name": "Name",
+        "sex": "Sex",
+        "age": "Age",
+        "sibsp": "SibSp",
+        "parch": "Parch",
+        "fare": "Fare",
+        "cabin": "Cabin",
+        "embarked": "Embarked",
+    }
+    lacking = [name for name in names if name not in table.columns]
+    if lacking:
+        raise DataError(f"titanic: what was fetched is without {', '.join(lacking)}")
+    table = table[list(names)].rename(columns=names).astype(object)
+    for name in ("Survived", "Pclass", "Age", "SibSp", "Parch", "Fare"):
+        table[name] = table[name].astype(float)
+    return Records(table, np.empty(0), len(table), ("died", "survived"))
+
+
+@contextlib.contextmanager
+def _told(what: str, folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Say what is fetched, and every few seconds how much has come."""
+    done = threading.Event()
+    before = _size(folder)
+
+    def watch() -> None:
+        while not done.wait(3):
+            say(f"{what}: {max(0, _size(folder) - before) / 1e6:.0f} MB")
+
+    say(what)
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # a download is renamed when it is complete
+            total += path.stat().st_size if path.is_file() else 0
+    return total

@@ -1,0 +1,118 @@
+"""Data that is drawn or computed here, from a seed."""
+
+from typing import Any
+
+import numpy as np
+from samegrad.benchmarks.judge.inputs import line_length as drawn_lines
+from samegrad.benchmarks.training.data.records import Records
+
+Array = Any
+SEED = 0
+
+TOKENS = 8  # of the alphabet of `tokens`
+PROTOTYPES = np.array(  # of discrete_mapping: three binary patterns that differ in four places each
+    [[1, 1, 0, 0, 1, 0], [0, 1, 1, 1, 0, 0], [1, 0, 0, 1, 1, 1]], float
+)
+
+
+def digits() -> Records:
+    """scikit-learn's 1,797 digits of 8 x 8 pixels, 0 to 16; the first 1,437 are for training."""
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(return_X_y=True)
+    return Records(X.astype(np.uint8), y.astype(np.int64), 1437, tuple("0123456789"))
+
+
+def line_length() -> Records:
+    """Images of 10 x 1 pixels with a line of length 1 to 5: 10,000, and 2,000 for the test."""
+    rng = np.random.default_rng([SEED, 10])
+    X, y = drawn_lines(rng)
+    X_test, y_test = drawn_lines(rng, 400)
+    names = tuple(str(length) for length in range(1, 6))
+    return Records(np.vstack([X, X_test]), np.concatenate([y, y_test]), len(X), names)
+
+
+def xor() -> Records:
+    """The four rows of the truth table, for training and for the test alike."""
+    X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    y = np.array([[0.0], [1.0], [1.0], [0.0]])
+    return Records(np.vstack([X, X]), np.vstack([y, y]), 4, ("false", "true"))
+
+
+def chain() -> Array:
+    """Transition matrix of the chain behind `tokens`: row = this token, column = the next one."""
+    rng = np.random.default_rng([SEED, 20])
+    return rng.dirichlet(np.full(TOKENS, 0.3), size=TOKENS)
+
+
+def tokens() -> Records:
+    """Pairs of a token (one-hot) and the next one, of one long text of a known Markov chain."""
+    rng = np.random.default_rng([SEED, 21])
+    P, training, test = chain().cumsum(axis=1), 4000, 2000
+    text = [0]
+    for draw in rng.random(training + test):
+        text.append(min(int(np.searchsorted(P[text[-1]], draw)), TOKENS - 1))
+    names = tuple("abcdefgh")
+    return Records(np.eye(TOKENS)[text[:-1]], np.array(text[1:], np.int64), training, names)
+
+
+def sine() -> Records:
+    """x, x^2, x^3 for 2,000 x from -pi to pi, and sin x; tested between these points."""
+    x = np.linspace(-np.pi, np.pi, 2000)
+    x = np.concatenate([x, x[:-1] + (x[1] - x[0]) / 2])
+    return Records(np.stack([x, x**2, x**3], axis=1), np.sin(x)[:, None], 2000)
+
+
+def curve(x: Array) -> Array:
+    """The curve that `approximation` fits: smooth, with slopes of different steepness."""
+    return np.sin(3 * x) + 0.3 * np.cos(9 * x)
+
+
+def approximation() -> Records:
+    """128 points of `curve` from -1 to 1, and 127 between them for the test."""
+    x = np.linspace(-1, 1, 128)
+    x = np.concatenate([x, x[:-1] + (x[1] - x[0]) / 2])[:, None]
+    return Records(x, curve(x), 128)
+
+
+def discrete_mapping() -> Records:
+    """Noisy copies of three prototypes of six values: 90 for training, 300 for the test."""
+    rng = np.random.default_rng([SEED, 30])
+    y = np.concatenate([rng.permutation(np.repeat(np.arange(3), n)) for n in (30, 100)])
+    X = PROTOTYPES[y] + rng.normal(0, 0.25, (len(y), 6))
+    return Records(X, y.astype(np.int64), 90, ("A", "B", "C"))
+
+
+def overfit() -> Records:
+    """A noisy cubic at 6 points, and at 300 others that are held out."""
+    rng = np.random.default_rng([SEED, 40])
+    x = np.concatenate([np.linspace(-1, 1, 6), rng.uniform(-1, 1, 300)])[:, None]
+    return Records(x, x**3 - 0.5 * x + rng.normal(0, 0.15, x.shape), 6)
+
+
+# Of `separable`: three directions of the plane and their thresholds, and the gap between regions.
+TEACHER = (np.array([[1.0, -0.3, -0.7], [0.2, 0.9, -1.1]]), np.array([0.1, -0.2, 0.1]))
+GAP = 0.1
+
+
+def separable() -> Records:
+    """Points of a square in three regions with a gap between them: 150, and 300 for the test."""
+    rng = np.random.default_rng([SEED, 50])
+    X = rng.uniform(-1, 1, (2000, 2))
+    z = np.sort(X @ TEACHER[0] + TEACHER[1], axis=1)
+    X = X[z[:, -1] - z[:, -2] > GAP][:450]
+    y = np.argmax(X @ TEACHER[0] + TEACHER[1], axis=1)
+    return Records(X, y.astype(np.int64), 150, ("A", "B", "C"))
+
+
+SIMULATED = {
+    "digits": digits,
+    "line_length": line_length,
+    "xor": xor,
+    "tokens": tokens,
+    "sine": sine,
+    "approximation": approximation,
+    "discrete_mapping": discrete_mapping,
+    "overfit": overfit,
+    "separable": separable,
+}

@@ -1,0 +1,319 @@
+"""The child's side of a training run: load the data of a task, train, or follow the parity curves.
+
+Each training runs in a fresh process. It begins with a gate, as every measured row does.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from samegrad.benchmarks.clock import timer
+from samegrad.benchmarks.training import pictures
+from samegrad.benchmarks.training.data import datasets
+from samegrad.benchmarks.training.data.datasets import Fold
+from samegrad.benchmarks.training.data.records import DataError
+from samegrad.benchmarks.training.loop import (
+    Epoch,
+    Evaluation,
+    Part,
+    Recipe,
+    Trained,
+    batches,
+    in_dtype,
+    mean_loss,
+    perceptron,
+    points,
+    train,
+)
+from samegrad.benchmarks.training.metrics import METRICS
+from samegrad.benchmarks.training.tasks import TASKS, Task
+from samegrad.implementations.checking import comparison
+from samegrad.implementations.checking.reference import clear_of_kinks, expected
+from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.initializers import draw_masks, init_params
+from samegrad.implementations.contract.interface import Implementation, Optimizer, Params
+
+Message = dict[str, Any]
+Send = Callable[[Message], None]
+# A gate's batch, and the examples among which as many that are clear of kinks are looked for.
+GATE_BATCH, GATE_EXAMPLES = 128, 512
+BLOCKS = 100  # into which the epochs of a training are gathered, at most
+PARITY_STEPS = 200
+PARITY_RATES = {"sgd": 0.05, "momentum": 0.01, "nesterov": 0.01, "adadelta": 1.0}
+PARITY_RATE = 0.003  # of the rules that scale by the gradient's size
+
+
+def data(request: Message, send: Send) -> None:
+    """Load the data of each task and leave them as a file for the workers."""
+    directory = Path(request["directory"])
+    data_dir = Path(request["data_dir"]) if request["data_dir"] else None
+    for name in request["tasks"]:
+        send({"begin": name})
+        try:
+            made = datasets.make(TASKS[name].data, data_dir, lambda line: send({"say": line}))
+        except (DataError, MemoryError, OSError) as error:
+            send({"task": name, "reason": str(error)})
+            continue
+        datasets.save(directory / f"{name}.npz", made)
+        send({"task": name, "sha256": made.sha256, "seconds": made.seconds})
+
+
+def training(request: Message, send: Send) -> None:
+    """Train one task from one seed and say how it went."""
+    send({"begin": request["case"]})
+    outcome, spent_ns = timer.timed(lambda: _outcome(request, send), lambda _: None)
+    send({"outcome": {**outcome, "spent_ns": spent_ns}, "case": request["case"]})
+
+
+def _outcome(request: Message, send: Send) -> Message:
+    task: Task = TASKS[request["task"]]
+    implementation = registry.load(request["implementation"])
+    recipe, device, seed = (
+        in_dtype(task.recipe, request["dtype"]),
+        request["device"],
+        request["seed"],
+    )
+    folds = datasets.read(Path(request["directory"]) / f"{task.name}.npz")
+    try:
+        verdict = gate(implementation, recipe, folds[0], seed, device)
+        if not verdict.agrees:
+            return {"status": "wrong", "reason": verdict.reason}
+        compiled = _compile_ns(implementation)
+        report = Report(recipe, send)
+        found = [
+            _one_fold(implementation, task, recipe, fold, seed, device, report) for fold in folds
+        ]
+    except NotImplementedError as error:
+        return {"status": "unavailable", "reason": str(error)}
+    except Exception as error:
+        said = " ".join(str(error).split())[:300]
+        lacking = isinstance(error, MemoryError) or "out of memory" in said.lower()
+        status = "out_of_memory" if lacking else "crashed"
+        return {"status": status, "reason": f"{type(error).__name__}: {said}"}
+    diverged = next((made.diverged for made, *_ in found if made.diverged), None)
+    if diverged:
+        steps = recipe.steps(len(folds[0].training))
+        where = f"step {diverged} (epoch {-(-diverged // steps)})"
+        return {"status": "not_converged", "reason": f"the loss is not finite at {where}"}
+    worst = verdict.worst
+    assert worst is not None
+    outputs = np.concatenate([outputs for _, outputs, _ in found])
+    y = np.concatenate([part.y for _, _, part in found])
+    made = found[0][0]
+    calls, elapsed_ns = _blocks([made.epochs for made, *_ in found])
+    if request["pictures"]:
+        for name, arrays in pictures.of(implementation, task, recipe, folds[0], made, report.kept):
+            send({"picture": {"name": name, "arrays": arrays}})
+    return {
+        "status": "ok",
+        "reason": "",
+        "calls": calls,
+        "elapsed_ns": elapsed_ns,
+        "compile_ns": _compile_ns(implementation) - compiled or None,
+        "gate": {"name": worst.name, "error": worst.error or 0.0, "bound": worst.bound},
+        "training": {
+            "seed": seed,
+            "metric": recipe.metric,
+            "target": recipe.target,
+            "goal": task.goal,
+            "epochs": recipe.epochs,
+            "folds": len(folds),
+            "test": METRICS[recipe.metric].of(recipe.spec, outputs, y),
+            "test_loss": mean_loss(recipe.spec, outputs, y),
+            "test_examples": len(y),
+            "placing_ns": made.placing_ns,
+            "validation_ns": sum(epoch.validation_ns for epoch in made.epochs),
+            "to_target_ns": made.to_target_ns(recipe),
+            **_curves(made, recipe.epochs),
+        },
+    }
+
+
+class Report:
+    """Tells the parent about epochs, so that it knows that the work goes on; keeps some weights."""
+
+    def __init__(self, recipe: Recipe, send: Send) -> None:
+        self.send, self.middle = send, (recipe.epochs + 1) // 2
+        self.kept: dict[str, Params] = {}
+
+    def __call__(self, number: int, epoch: Epoch, params: Callable[[], Params]) -> None:
+        """After each epoch."""
+        self.send({"epoch": number})
+        if number in (1, self.middle):
+            self.kept["during" if number > 1 else "first"] = params()
+
+
+def _one_fold(
+    implementation: Implementation,
+    task: Task,
+    recipe: Recipe,
+    fold: Fold,
+    seed: int,
+    device: str,
+    report: Report,
+) -> tuple[Trained, Any, Part]:
+    """(the training, outputs on the test data, the test data) of one fold.
+
+    With candidates, the best of them on the fold's validation part is trained once more on all of
+    the fold's training data: the test part is seen by the outcome only.
+    """
+    dtype = recipe.spec.dtype
+
+    def run(recipe: Recipe, fold: Fold) -> Trained:
+        held_out = fold.part(fold.validation, dtype) if len(fold.validation) else None
+        part = fold.part(fold.training, dtype)
+        return train(implementation, recipe, part, held_out, seed, device, report)
+
+    if task.candidates:
+        best, metric = None, METRICS[recipe.metric]
+        for value in task.candidates:
+            tried = replace(recipe, spec=replace(recipe.spec, weight_decay=value))
+            found = run(tried, fold)
+            score = found.epochs[-1].validation
+            if found.diverged or score is None:
+                continue
+            score = score if metric.larger else -score
+            if best is None or score > best[0]:
+                best = score, tried
+        if best is not None:
+            recipe = best[1]
+        made = run(recipe, datasets.refitted(fold))
+    else:
+        made = run(recipe, fold)
+    last = made
+    if task.data.refit and not made.diverged:
+        last = run(recipe, datasets.refitted(fold))
+    test = fold.part(fold.test, dtype)
+    if last.diverged:
+        return last, np.zeros((len(test), recipe.spec.layer_sizes[-1])), test
+    params = implementation.params_from_numpy(recipe.spec, last.params, device)
+    return made, Evaluation(implementation, recipe.spec, test, device).outputs(params), test
+
+
+def gate(
+    implementation: Implementation, recipe: Recipe, fold: Fold, seed: int, device: str
+) -> comparison.Comparison:
+    """The verdict on loss, gradient and step for one batch of the task, with its dropout."""
+    spec = recipe.spec
+    params = init_params(spec, seed, recipe.initializer)
+    part = fold.part(fold.training[:GATE_EXAMPLES], spec.dtype)
+    size = min(recipe.batch_size or len(part), len(part), GATE_BATCH)
+    if recipe.rule == "perceptron":
+        return _perceptron_gate(implementation, recipe, params, part, device)
+    clear = np.flatnonzero(clear_of_kinks(spec, params, part.X))[:size]
+    if not len(clear):
+        clear = np.arange(size)
+    X, y = part.X[clear], part.y[clear]
+    masks = draw_masks(spec, len(clear), [seed, 3]) if spec.dropout else None
+    reference = expected(spec, params, X, y, masks)
+
+    def placed() -> tuple[Any, Any]:
+        weights = implementation.params_from_numpy(spec, params, device)
+        return weights, implementation.init_state(spec, weights)
+
+    batch = implementation.batch_from_numpy(spec, X, y, device)
+    dropped = implementation.masks_from_numpy(spec, masks, device) if masks is not None else None
+    loss, grads = implementation.loss_and_grad(spec, placed()[0], *batch, dropped)
+    rate = reference.learning_rate
+    updated, _, before = implementation.train_step(spec, *placed(), *batch, rate, dropped)
+    named = {
+        "loss with the gradient": implementation.to_numpy(loss),
+        "grads": implementation.to_numpy(grads),
+        "loss of the step": implementation.to_numpy(before),
+        "updated": implementation.to_numpy(updated),
+    }
+    accuracy = comparison.declared(implementation, spec)
+    return comparison.judge(spec, reference, named, accuracy)
+
+
+def _perceptron_gate(
+    implementation: Implementation, recipe: Recipe, params: Params, part: Part, device: str
+) -> comparison.Comparison:
+    """One pass of P1 against the rule written out in float64; 50 examples, as errors add up."""
+    one_pass = perceptron(implementation)
+    spec, X, y = recipe.spec, part.X[:50], part.y[:50]
+    W, b = (np.array(p, np.float64) for p in params[0])
+    for x, label in zip(X.astype(np.float64), y, strict=True):
+        error = np.eye(len(b))[label] - np.eye(len(b))[np.argmax(x @ W + b)]
+        W, b = W + x[:, None] * error, b + error
+    placed = implementation.params_from_numpy(spec, params, device)
+    found, _ = one_pass(placed, *implementation.batch_from_numpy(spec, X, y, device))
+    return comparison.compare([(W, b)], implementation.to_numpy(found), spec.dtype, name="W, b")
+
+
+def parity(request: Message, send: Send) -> None:
+    """The losses of the first 200 steps, in float64, of some tasks by every update rule."""
+    implementation = registry.load(request["implementation"])
+    for name in request["tasks"]:
+        fold = datasets.read(Path(request["directory"]) / f"{name}.npz")[0]
+        for optimizer in get_args(Optimizer):
+            send({"begin": f"{name} {optimizer}"})
+            losses = parity_losses(implementation, name, fold, optimizer)
+            send({"parity": {"task": name, "optimizer": optimizer, "losses": losses}})
+
+
+def parity_losses(
+    implementation: Implementation,
+    name: str,
+    fold: Fold,
+    optimizer: Optimizer,
+    steps: int = PARITY_STEPS,
+) -> list[float]:
+    """Losses of the first steps of a task, without dropout, in float64."""
+    task = TASKS[name]
+    spec = replace(task.recipe.spec, dtype="float64", optimizer=optimizer, dropout=0.0)
+    recipe = replace(task.recipe, spec=spec)
+    rate = PARITY_RATES.get(optimizer, PARITY_RATE)
+    part = fold.part(fold.training, "float64")
+    params = implementation.params_from_numpy(spec, init_params(spec, 0, recipe.initializer), "cpu")
+    state = implementation.init_state(spec, params)
+    order = np.random.default_rng(0).permutation(len(part))
+    chosen = list(batches(order, recipe.batch_size))
+    if len(chosen) > 1:
+        chosen = [c for c in chosen if len(c) == recipe.batch_size]  # one shape: compiled once
+    losses = []
+    for step in range(steps):
+        rows = chosen[step % len(chosen)]
+        X, y = implementation.batch_from_numpy(spec, part.X[rows], part.y[rows], "cpu")
+        params, state, loss = implementation.train_step(spec, params, state, X, y, rate)
+        losses.append(float(implementation.to_numpy(loss)))
+    return losses
+
+
+def _blocks(epochs: list[list[Epoch]]) -> tuple[int, list[int]]:
+    """Epochs per block, and the nanoseconds of each block: of equal length, so as to be samples."""
+    elapsed = [epoch.elapsed_ns for one in epochs for epoch in one]
+    calls = -(-len(elapsed) // BLOCKS)
+    whole = len(elapsed) // calls * calls
+    return calls, [max(1, sum(elapsed[i : i + calls])) for i in range(0, whole, calls)]
+
+
+def _curves(made: Trained, epochs: int) -> Message:
+    """What is drawn, at no more than POINTS epochs."""
+    count = len(made.epochs)
+    at = [number for number in points(epochs) if number <= count]
+    some = [made.epochs[i - 1] for i in at]
+
+    def values(name: str) -> list[float] | None:
+        found = [getattr(epoch, name) for epoch in some]
+        return None if None in found else [float(f"{value:.7g}") for value in found]
+
+    spent = np.cumsum([epoch.elapsed_ns for epoch in made.epochs])
+    return {
+        "at": at,
+        "loss": [float(f"{epoch.losses.mean():.7g}") for epoch in some],
+        "train": values("training"),
+        "validation": values("validation"),
+        "validation_loss": values("validation_loss"),
+        "spent_ns": [int(spent[i - 1]) for i in at],
+    }
+
+
+def _compile_ns(implementation: Implementation) -> int:
+    hook = getattr(implementation, "compilations", None)
+    return 0 if hook is None else int(hook()[1])
+
+
+ROLES = {"training_data": data, "training": training, "training_parity": parity}

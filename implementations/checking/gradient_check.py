@@ -1,0 +1,324 @@
+"""`check_gradient`: any hand-written gradient against its own loss, network or not.
+
+Three judges: a complex step (exact where the loss is analytic and runs on complex numbers),
+central differences (with an estimate of their own error), or the user's own torch or JAX version
+of the loss. Nothing is assumed about the loss but that it maps nested arrays to a number.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from samegrad.implementations.checking.comparison import BOUNDS, Comparison, TensorCheck
+
+Array = Any
+Tree = Any  # dicts, lists and tuples of float arrays or floats; None stands for nothing
+METHODS = ("auto", "complex", "central")
+COMPLEX_STEP = 1e-20
+STEP = float(np.finfo(np.float64).eps ** (1 / 3))  # balances truncation and rounding
+MOST_ENTRIES = 500  # of one array; of more a random choice is checked, and directions for all
+DIRECTIONS = 4
+# A complex step through abs, max or .real is silently wrong, so it is compared with a difference.
+PLAUSIBLE = 1e-4
+
+
+@dataclass(frozen=True)
+class GradientCheck(Comparison):
+    """The verdicts of all arrays, and how they were reached.
+
+    Attributes:
+        method: "complex", "central", "torch" or "jax".
+        undecided: why entries were left out, one line each.
+    """
+
+    method: str = ""
+    undecided: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"gradient against {self.method}: {'agrees' if self.agrees else 'DISAGREES'}"]
+        for t in self.tensors:
+            error = "-" if t.error is None else f"{t.error:.1e}"
+            verdict = "agrees" if t.reason is None else t.reason
+            lines.append(f"  {t.name:24}{error:>9}  bound {t.bound:.0e}  {verdict}")
+        return "\n".join([*lines, *(f"  not decided: {text}" for text in self.undecided)])
+
+
+def check_gradient(
+    loss: Callable[[Tree], Any] | None,
+    grad: Callable[[Tree], Tree] | Tree,
+    params: Tree,
+    *,
+    method: str = "auto",
+    torch_loss: Callable[[Tree], Any] | None = None,
+    jax_loss: Callable[[Tree], Any] | None = None,
+    seed: int = 0,
+) -> GradientCheck:
+    """Compare a gradient with the slopes of its loss, array by array.
+
+    Args:
+        loss: params -> a number. May be None with torch_loss or jax_loss; else its value must be
+            theirs.
+        grad: params -> the gradient, nested and shaped like params; or the gradient itself.
+        params: nested dicts, lists and tuples of NumPy arrays or floats.
+        method: "complex" (the loss must be analytic), "central", or "auto": complex where it
+            works, which a central difference must confirm, else central.
+        torch_loss: the same loss of the same nesting of torch tensors, for autograd.
+        jax_loss: the same loss of the same nesting of JAX arrays, for jax.grad.
+        seed: of the entries and directions that are checked of a large array.
+
+    Returns:
+        A GradientCheck: `.agrees`, `.reason`, and a table as its str().
+
+    Raises:
+        ValueError: an argument is not accepted, or the loss gives no finite number.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method {method!r} is not known; accepted: {', '.join(METHODS)}")
+    if torch_loss is not None and jax_loss is not None:
+        raise ValueError("give torch_loss or jax_loss, not both")
+    named = dict(_leaves(params))
+    for name, value in named.items():
+        if np.asarray(value).dtype.kind not in "fiu":
+            raise ValueError(f"{name}: dtype {np.asarray(value).dtype}, expected real numbers")
+    if not named:
+        raise ValueError("params hold no array")
+    work = _map(lambda p: np.array(p, np.float64), params)
+    found = grad(_map(np.copy, params)) if callable(grad) else grad
+    wrong = _nesting(params, found)
+    if wrong:
+        return GradientCheck((TensorCheck("params", None, BOUNDS["float64"], wrong),), "nesting")
+    grads = {name: np.asarray(value) for name, value in _leaves(found)}
+    if torch_loss is not None or jax_loss is not None:
+        theirs, slopes = _torch(torch_loss, params) if torch_loss else _jax(jax_loss, params)
+        values = () if loss is None else (_value(_number(loss, work), theirs, named),)
+        checked = _against(grads, named, slopes, "torch" if torch_loss else "jax")
+        return replace(checked, tensors=values + checked.tensors)
+    if loss is None:
+        raise ValueError("give a loss, or torch_loss or jax_loss")
+    value = _number(loss, work)
+    if not np.isfinite(value):
+        raise ValueError(f"the loss is {value}; nothing can be compared")
+    if method == "auto":
+        method = "complex" if _analytic(loss, work, seed) else "central"
+    return _differences(loss, grads, work, named, method, abs(value), seed)
+
+
+def _differences(
+    loss: Callable[[Tree], Any],
+    grads: dict[str, Array],
+    work: Tree,
+    named: dict[str, Any],
+    method: str,
+    size: float,
+    seed: int,
+) -> GradientCheck:
+    rng = np.random.default_rng(seed)
+    checks, undecided = [], []
+    for name, p in _leaves(work):
+        dtype = np.asarray(named[name]).dtype
+        g = np.asarray(grads[name], np.float64)
+        limit = _limit(method, dtype)
+        wrong = _form(grads[name], p)
+        if wrong:
+            checks.append(TensorCheck(name, None, limit, f"{name}: {wrong}"))
+            continue
+        entries = np.arange(p.size)
+        if p.size > MOST_ENTRIES:
+            entries = np.sort(rng.choice(p.size, MOST_ENTRIES, replace=False))
+        moves = [_unit(p.shape, entry) for entry in entries]
+        moves += [rng.choice([-1.0, 1.0], p.shape) for _ in range(DIRECTIONS if p.size > 1 else 0)]
+        slopes, errors = _slopes(loss, work, p, moves, method, size)
+        mine = np.array([float(np.sum(g * move)) for move in moves])
+        scales = np.array([1.0] * len(entries) + [np.sqrt(p.size)] * (len(moves) - len(entries)))
+        largest = max(float(np.max(np.abs(slopes[: len(entries)]), initial=0)), 1e-30)
+        trusted = errors <= limit * largest * scales
+        off = np.where(trusted, np.abs(mine - slopes) / scales / largest, 0.0)
+        if not trusted.all():
+            undecided.append(
+                f"{name}: {np.count_nonzero(~trusted)} of {len(moves)} slopes cannot be measured "
+                "(a kink, noise, or too large a curvature)"
+            )
+        worst = int(np.argmax(off))
+        error = float(off[worst])
+        reason = None
+        if not trusted.any():
+            reason = f"{name}: no slope could be trusted"
+        elif error > limit:
+            where = np.unravel_index(entries[worst], p.shape) if worst < len(entries) else None
+            at = "along a random direction"
+            if where is not None:
+                at = f"at {tuple(int(i) for i in where)}" if where else ""
+            reason = (
+                f"{name}: error {error:.2g} {at} (got {mine[worst]:.6g}, the loss has slope "
+                f"{slopes[worst]:.6g})"
+            )
+        checks.append(TensorCheck(name, error, limit, reason))
+    return GradientCheck(tuple(checks), method, tuple(undecided))
+
+
+def _slopes(
+    loss: Callable[[Tree], Any], work: Tree, p: Array, moves: list[Array], method: str, size: float
+) -> tuple[Array, Array]:
+    """Slopes of the loss along moves of one array, and estimates of their errors."""
+    if method == "complex":
+        found = []
+        for move in moves:
+            moved = _replaced(work, p, p + 1j * COMPLEX_STEP * move)
+            found.append(complex(loss(moved)).imag / COMPLEX_STEP)
+        return np.array(found), np.zeros(len(found))
+    slopes, errors = [], []
+    here = _number(loss, work)
+    for move in moves:
+        h = STEP * max(1.0, float(np.max(np.abs(p * move), initial=0)))
+        noise = 64 * np.finfo(np.float64).eps * size / h
+        quotients, bends = [], []
+        for step in (h, h / 4):
+            above = _number(loss, _replaced(work, p, p + step * move))
+            below = _number(loss, _replaced(work, p, p - step * move))
+            quotients.append((above - below) / (2 * step))
+            bends.append(abs(above - 2 * here + below) / step)  # right slope less left slope
+        slopes.append(quotients[0])
+        error = max(0.0, abs(quotients[0] - quotients[1]) - noise)
+        kink = bends[1] > bends[0] / 2 + noise  # a curve straightens out with the step
+        errors.append(max(error, bends[1]) if kink else error)
+    return np.array(slopes), np.array(errors)
+
+
+def _analytic(loss: Callable[[Tree], Any], work: Tree, seed: int) -> bool:
+    """Whether a complex step works and a central difference confirms it, in every array."""
+    rng = np.random.default_rng(seed)
+    for _, p in _leaves(work):
+        moves = [rng.choice([-1.0, 1.0], p.shape) * rng.random(p.shape) for _ in range(3)]
+        try:
+            exact, _ = _slopes(loss, work, p, moves, "complex", 1.0)
+        except (TypeError, ValueError, ArithmeticError, AttributeError):
+            return False  # the loss does not run on complex numbers
+        near, _ = _slopes(loss, work, p, moves, "central", 1.0)
+        if not np.allclose(exact, near, rtol=PLAUSIBLE, atol=PLAUSIBLE * np.max(np.abs(near))):
+            return False
+    return True
+
+
+def _against(
+    grads: dict[str, Array], named: dict[str, Any], right: dict[str, Array], method: str
+) -> GradientCheck:
+    checks = []
+    for name, g in grads.items():
+        limit = _limit("exact", np.asarray(named[name]).dtype)
+        wrong = _form(g, right[name])
+        if wrong:
+            checks.append(TensorCheck(name, None, limit, f"{name}: {wrong}"))
+            continue
+        off = np.abs(np.asarray(g, np.float64) - right[name])
+        largest = max(float(np.max(np.abs(right[name]), initial=0)), 1e-30)
+        error = float(np.max(off, initial=0)) / largest
+        reason = None if error <= limit else f"{name}: error {error:.2g}"
+        checks.append(TensorCheck(name, error, limit, reason))
+    return GradientCheck(tuple(checks), method)
+
+
+def _value(mine: float, theirs: float, named: dict[str, Any]) -> TensorCheck:
+    limit = max(_limit("exact", np.asarray(p).dtype) for p in named.values())
+    error = abs(mine - theirs) / max(abs(theirs), 1e-30)
+    wrong = None if error <= limit else f"loss: {mine:.6g}, the other version gives {theirs:.6g}"
+    return TensorCheck("loss", error, limit, wrong)
+
+
+def _limit(method: str, dtype: Any) -> float:
+    """1e-12 or 1e-5 by dtype; a central difference is good to 1e-6 (see mlp_numerical)."""
+    exact = BOUNDS["float32"] if dtype == np.float32 else BOUNDS["float64"]
+    return max(exact, 1e-6) if method == "central" else exact
+
+
+def _form(g: Any, p: Array) -> str:
+    g = np.asarray(g)
+    if g.dtype.kind not in "fiu":
+        return f"dtype {g.dtype}, expected real numbers"
+    if g.shape != p.shape:
+        return f"shape {g.shape}, expected {p.shape}"
+    if not np.isfinite(g).all():
+        return f"{np.count_nonzero(~np.isfinite(g))} of {g.size} values not finite"
+    return ""
+
+
+def _number(loss: Callable[[Tree], Any], params: Tree) -> float:
+    value = np.asarray(loss(params))
+    if value.shape != () or value.dtype.kind not in "fiu":
+        raise ValueError(f"the loss gave {value.dtype} of shape {value.shape}, expected a number")
+    return float(value)
+
+
+def _torch(loss: Callable[[Tree], Any], params: Tree) -> tuple[float, dict[str, Array]]:
+    import torch  # only for who passes a torch loss
+
+    leaves: list[Any] = []
+
+    def leaf(p: Any) -> Any:
+        leaves.append(torch.tensor(np.asarray(p, np.float64), requires_grad=True))
+        return leaves[-1]
+
+    value = loss(_map(leaf, params))
+    found = torch.autograd.grad(value, leaves, allow_unused=True)
+    return float(value.detach()), {
+        name: np.zeros(np.shape(p)) if g is None else g.numpy()
+        for (name, p), g in zip(_leaves(params), found, strict=True)
+    }
+
+
+def _jax(loss: Any, params: Tree) -> tuple[float, dict[str, Array]]:
+    import jax  # only for who passes a JAX loss
+
+    jax.config.update("jax_enable_x64", True)
+    value, found = jax.value_and_grad(loss)(
+        _map(lambda p: jax.numpy.asarray(p, np.float64), params)
+    )
+    return float(value), {name: np.asarray(g) for name, g in _leaves(found)}
+
+
+def _leaves(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, dict):
+        for key, branch in tree.items():
+            yield from _leaves(branch, f"{path}[{key!r}]")
+    elif isinstance(tree, list | tuple):
+        for index, branch in enumerate(tree):
+            yield from _leaves(branch, f"{path}[{index}]")
+    elif tree is not None:
+        yield path or "params", tree
+
+
+def _map(function: Callable[[Any], Any], tree: Tree) -> Tree:
+    if isinstance(tree, dict):
+        return {key: _map(function, branch) for key, branch in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(_map(function, branch) for branch in tree)
+    return None if tree is None else function(tree)
+
+
+def _replaced(tree: Tree, old: Array, new: Array) -> Tree:
+    return _map(lambda p: new if p is old else p, tree)
+
+
+def _unit(shape: tuple[int, ...], entry: int) -> Array:
+    unit = np.zeros(shape)
+    unit.flat[entry] = 1.0
+    return unit
+
+
+def _nesting(params: Tree, grads: Tree, path: str = "params") -> str:
+    """Where the gradient's nesting differs from that of the params; "" if it does not."""
+    if isinstance(params, dict):
+        if not isinstance(grads, dict) or set(grads) != set(params):
+            given = sorted(map(str, grads)) if isinstance(grads, dict) else type(grads).__name__
+            return f"{path}: expected a dict of {sorted(map(str, params))}, got {given}"
+        pairs = [(params[key], grads[key], f"{path}[{key!r}]") for key in params]
+    elif isinstance(params, list | tuple):
+        if not isinstance(grads, list | tuple) or len(grads) != len(params):
+            got = len(grads) if isinstance(grads, list | tuple) else type(grads).__name__
+            return f"{path}: expected {len(params)} entries, got {got}"
+        pairs = [(p, g, f"{path}[{i}]") for i, (p, g) in enumerate(zip(params, grads, strict=True))]
+    elif (params is None) != (grads is None) or isinstance(grads, dict | list | tuple):
+        return f"{path}: expected an array, got {type(grads).__name__}"
+    else:
+        return ""
+    return next((wrong for pair in pairs if (wrong := _nesting(*pair))), "")

@@ -1,0 +1,183 @@
+"""What is verified: small networks with a batch each, that show each kind of fault.
+
+Random ones for every activation, loss, depth and option; and some made by hand, whose numbers are
+exact: kinks and huge logits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, get_args
+
+import numpy as np
+from samegrad.implementations.checking.reference import clear_of_kinks
+from samegrad.implementations.contract.initializers import draw_masks, init_params
+from samegrad.implementations.contract.interface import (
+    FORWARD_ONLY,
+    Activation,
+    Loss,
+    MLPSpec,
+    Params,
+    Tree,
+)
+
+Array = Any
+ACTIVATIONS = tuple(name for name in get_args(Activation) if name not in FORWARD_ONLY)
+LOSSES = get_args(Loss)
+# The examples stay this far (in units of rounding, see clear_of_kinks) from every kink: no
+# rounding of any precision down to bfloat16, and no difference quotient, gets across.
+CLEAR = 2.0**-6
+SMALL = 10_000  # parameters of a network whose examples are looked for one by one
+AT_THE_KINK = "at the kink"
+RATE_SCALE = 0.01  # of weights behind lif_rate: rates of 100 Hz then give preactivations near 1
+
+
+@dataclass(frozen=True, eq=False)  # one and the same or not: arrays have no ==
+class Problem:
+    """A network with its weights and one batch.
+
+    Attributes:
+        name: what is special about it, for tables.
+        spec, params, X, y: as in the contract, NumPy.
+        masks: dropout masks, or None.
+    """
+
+    name: str
+    spec: MLPSpec
+    params: Params
+    X: Array
+    y: Array
+    masks: Tree = None
+
+    @property
+    def label(self) -> str:
+        """Everything that tells it from others, in one line."""
+        spec = self.spec
+        parts = [spec.activation, spec.loss, "-".join(map(str, spec.layer_sizes))]
+        parts += [f"batch {len(self.X)}"]
+        parts += [] if spec.output_activation == "identity" else [f"{spec.output_activation} out"]
+        parts += [] if spec.bias else ["no bias"]
+        parts += [f"weight_decay {spec.weight_decay:g}"] if spec.weight_decay else []
+        parts += [f"dropout {spec.dropout:g}"] if self.masks is not None else []
+        return " ".join(parts) + (f" ({self.name})" if self.name else "")
+
+
+def draw(spec: MLPSpec, batch_size: int = 6, seed: int = 0, name: str = "") -> Problem:
+    """Random weights and a random batch clear of kinks; masks if the spec has dropout."""
+    rng = np.random.default_rng([seed, 1])
+    params = init_params(spec, seed)
+    if spec.activation == "lif_rate":
+        scale = np.asarray(RATE_SCALE, spec.dtype)
+        params[1:] = [(W * scale, b) for W, b in params[1:]]
+    masks = draw_masks(spec, batch_size, seed) if spec.dropout else None
+    rows: list[Array] = []
+    for _ in range(1000 if spec.parameters < SMALL else 0):
+        if len(rows) == batch_size:
+            break
+        x = rng.normal(size=(1, spec.layer_sizes[0])).astype(spec.dtype)
+        mine = None if masks is None else [mask[len(rows) : len(rows) + 1] for mask in masks]
+        if clear_of_kinks(spec, params, x, mine, CLEAR)[0]:
+            rows.append(x[0])
+    if len(rows) < batch_size:  # a wide network: far from all kinks is asking too much
+        X = rng.normal(size=(4 * batch_size, spec.layer_sizes[0])).astype(spec.dtype)
+        rows = list(X[clear_of_kinks(replace(spec, dropout=0.0), params, X)][:batch_size])
+    if len(rows) < batch_size:
+        raise ValueError(f"no {batch_size} examples of {spec} are clear of kinks")
+    return Problem(name, spec, params, np.array(rows), targets(spec, batch_size, rng), masks)
+
+
+def targets(spec: MLPSpec, batch_size: int, rng: np.random.Generator) -> Array:
+    """Random classes, probabilities or values, whichever the loss takes."""
+    outputs = spec.layer_sizes[-1]
+    if spec.loss == "cross_entropy":
+        return rng.integers(0, outputs, batch_size)
+    if spec.loss == "binary_cross_entropy":
+        # Not near the network's own first probabilities: a gradient that cancels has no digits.
+        return rng.choice([0, 0.05, 0.95, 1], (batch_size, outputs)).astype(spec.dtype)
+    return rng.normal(size=(batch_size, outputs)).astype(spec.dtype)
+
+
+def standard(dtype: Any, seed: int = 0) -> list[Problem]:
+    """Every activation and loss, depths, weight decay, bias, dropout, and hard cases."""
+    base = MLPSpec((5, 7, 3), dtype=dtype)
+    tanh = replace(base, activation="tanh")
+    specs = [
+        *((replace(base, activation=activation), 6) for activation in ACTIVATIONS),
+        *(
+            (replace(base, activation=activation, loss=loss, weight_decay=0.1), 6)
+            for activation in ACTIVATIONS
+            for loss in LOSSES[1:]
+        ),
+        *((replace(tanh, loss=loss, output_activation="sigmoid"), 6) for loss in LOSSES),
+        *((replace(tanh, loss=loss, bias=False), 6) for loss in LOSSES),
+        *((replace(tanh, loss=loss), 1) for loss in LOSSES),
+        *(
+            (replace(base, layer_sizes=sizes, weight_decay=0.1), 4)
+            for sizes in ((5, 3), (5, 4, 6, 3), (5, 6, 6, 6, 3), (4, 4, 4))
+        ),
+        (replace(base, layer_sizes=(5, 7, 6, 3), dropout=0.4), 6),
+    ]
+    drawn = [draw(spec, batch_size, seed) for spec, batch_size in dict.fromkeys(specs)]
+    return [*drawn, *by_hand(dtype)]
+
+
+def by_hand(dtype: Any) -> list[Problem]:
+    """Cases whose numbers are exact: kinks at exact zeros, huge and equal logits."""
+
+    def floats(*values: Any) -> list[Array]:
+        return [np.array(value, dtype) for value in values]
+
+    found = []
+    for activation in ("relu", "leaky_relu"):
+        spec = MLPSpec((2, 3, 2), activation, dtype=dtype)
+        W1, b1, W2, b2, X = floats(
+            np.zeros((2, 3)), np.zeros(3), np.ones((3, 2)) * [1, 2], [0, 0], np.ones((4, 2))
+        )
+        found.append(Problem(AT_THE_KINK, spec, [(W1, b1), (W2, b2)], X, np.array([0, 1, 0, 0])))
+    W, b, X = floats([[1e4, -1e4], [-1e4, 1e4]], [0, 0], [[1, 0], [0, 1], [1, 1]])
+    for loss in LOSSES[:2]:
+        y = np.array([1, 1, 0]) if loss == "cross_entropy" else np.array(np.eye(3, 2), dtype)
+        spec = MLPSpec((2, 2), loss=loss, dtype=dtype)
+        found.append(Problem("logits of +-1e4", spec, [(W, b)], X, y))
+    return found
+
+
+def chosen(
+    problems: Sequence[Problem],
+    activations: Sequence[str] | None,
+    losses: Sequence[str] | None,
+    weight_decay: float | None,
+) -> list[Problem]:
+    """Those problems that the user did not exclude."""
+    return [
+        p
+        for p in problems
+        if (activations is None or p.spec.activation in activations)
+        and (losses is None or p.spec.loss in losses)
+        and (weight_decay is None or p.spec.weight_decay == weight_decay)
+    ]
+
+
+def probes(problem: Problem, seed: int = 0) -> dict[str, Problem]:
+    """The same network with one thing made trivial: what agrees then points at that thing."""
+    spec, batch_size = problem.spec, len(problem.X)
+    found = {}
+    if spec.activation != "identity" and len(spec.layer_sizes) > 2:
+        found["identity activation"] = draw(
+            replace(spec, activation="identity", dropout=0.0), batch_size, seed
+        )
+    if batch_size > 1:
+        found["a batch of 1"] = draw(replace(spec, dropout=0.0), 1, seed)
+    if spec.weight_decay:
+        found["weight_decay 0"] = draw(
+            replace(spec, weight_decay=0.0, dropout=0.0), batch_size, seed
+        )
+    if problem.masks is not None:
+        found["no dropout"] = draw(replace(spec, dropout=0.0), batch_size, seed)
+    ones = [
+        (np.full_like(W, 1 / len(W)), None if b is None else np.full_like(b, 0.25))
+        for W, b in problem.params
+    ]
+    found["inputs and weights all equal"] = Problem(
+        "", replace(spec, dropout=0.0), ones, np.ones_like(problem.X), problem.y
+    )
+    return found

@@ -1,0 +1,97 @@
+"""The network on dual numbers: differentiation in forward mode, one pass per parameter.
+
+Python does all the work, as in the scalar network, whose lists and update rules these are; the
+numbers (`parts_dual`) carry a slope along. Exact, and hopeless for many parameters: the lesson
+why networks are differentiated in reverse.
+"""
+
+from operator import mul
+from typing import Any
+
+from samegrad.implementations.contract.interface import (
+    Array,
+    MLPSpec,
+    Params,
+    Tree,
+    layer_masks,
+    map_tree,
+    refuse_forward_only,
+    require_masks,
+)
+from samegrad.implementations.differentiation.engine_dual import ACTIVATIONS, LOSSES, Dual, slope
+from samegrad.implementations.functions_scalar import init_state as init_state
+from samegrad.implementations.functions_scalar import products as products
+from samegrad.implementations.functions_scalar import update
+from samegrad.implementations.mlp_scalar import DTYPES as DTYPES
+from samegrad.implementations.mlp_scalar import batch_from_numpy as batch_from_numpy
+from samegrad.implementations.mlp_scalar import devices as devices
+from samegrad.implementations.mlp_scalar import masks_from_numpy as masks_from_numpy
+from samegrad.implementations.mlp_scalar import params_from_numpy as params_from_numpy
+from samegrad.implementations.mlp_scalar import synchronize as synchronize
+from samegrad.implementations.mlp_scalar import to_numpy as to_numpy
+
+PASSES_PER_PARAMETER = 1
+
+
+def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None) -> Any:
+    """Outputs (batch, outputs), of dual numbers where a parameter is one."""
+    a = X
+    layers = zip(params, spec.activations, layer_masks(spec, masks, len(X)), strict=True)
+    for (W, b), name, m in layers:
+        g = ACTIVATIONS[name]
+        columns = list(zip(*W, strict=True))
+        z = [[sum(map(mul, a_n, W_j)) for W_j in columns] for a_n in a]  # F1
+        if b is not None:
+            z = [[z_nj + b_j for z_nj, b_j in zip(z_n, b, strict=True)] for z_n in z]  # F1
+        a = [[g(z_nj) for z_nj in z_n] for z_n in z]  # F2
+        if m is not None:
+            a = [list(map(mul, m_n, a_n)) for m_n, a_n in zip(m, a, strict=True)]  # F3
+    return a
+
+
+def loss(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) -> Any:
+    """The loss as a float, or as a dual number where a parameter is one."""
+    value = LOSSES[spec.loss](forward(spec, params, X, masks), y)  # L1
+    if spec.l2:
+        value += (
+            spec.l2 / 2 * sum(W_ij * W_ij for W, _ in params for W_i in W for W_ij in W_i)
+        )  # L2
+    return value
+
+
+# B1-B4: Dual carries the slope through forward, for one parameter at a time
+
+
+def loss_and_grad(
+    spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None
+) -> tuple[float, Params]:
+    """Loss, and grads nested like params."""
+    refuse_forward_only(spec)
+    params = map_tree(lambda p: p, params)  # copies of all lists: numbers are exchanged in them
+
+    def slopes(numbers: list[float]) -> list[float]:
+        found = []
+        for j, number in enumerate(numbers):
+            numbers[j] = Dual(number, 1.0)  # type: ignore[call-overload] # a float elsewhere
+            found.append(slope(loss(spec, params, X, y, masks)))
+            numbers[j] = number
+        return found
+
+    grads = [([slopes(W_i) for W_i in W], b if b is None else slopes(b)) for W, b in params]
+    return loss(spec, params, X, y, masks), grads
+
+
+def train_step(
+    spec: MLPSpec,
+    params: Params,
+    state: Tree,
+    X: Array,
+    y: Array,
+    learning_rate: float,
+    masks: Tree = None,
+) -> tuple[Params, Tree, float]:
+    """Params and state after one update in place, and the loss before it."""
+    require_masks(spec, masks)
+    value, grads = loss_and_grad(spec, params, X, y, masks)
+    params, state = update(spec, params, grads, state, learning_rate)
+    return params, state, value

@@ -1,0 +1,216 @@
+"""Tables of the torch network: activations, losses and optimisers on tensors; torch's devices.
+
+No derivative stands here: autograd has one for each of these operations. sgd is one line and
+written out; every other rule is torch.optim's.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from samegrad.implementations.contract.interface import (
+    ADADELTA_EPS,
+    ADAGRAD_EPS,
+    ADAM_EPS,
+    BETA1,
+    BETA2,
+    LEAKY_SLOPE,
+    LIF_WIDTH,
+    MOMENTUM,
+    RHO,
+    T_REF,
+    TAU,
+    MLPSpec,
+)
+from torch import Tensor
+from torch.nn import functional
+
+# torch's own softplus is z above 20, which is off by 1e-10; beyond 40 it is exact in float64.
+softplus = partial(functional.softplus, threshold=40)
+
+
+def lif_rate(v: Tensor) -> Tensor:
+    """1 / (T_REF + TAU log(1 + 1/j)), where log(1 + 1/j) = log(1 + j) - log(j) for any j > 0."""
+    u = (v - 1) / LIF_WIDTH
+    log_softplus = torch.where(u < -40, u, softplus(u.clamp(min=-40)).log())
+    j = LIF_WIDTH * softplus(u)
+    return 1 / (T_REF + TAU * (j.log1p() - math.log(LIF_WIDTH) - log_softplus))
+
+
+def unit_step(z: Tensor) -> Tensor:
+    """1 for z > 0, else 0."""
+    return (z > 0).to(z.dtype)
+
+
+# name: g(z)
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "identity": lambda z: z,
+    "relu": torch.relu,
+    "leaky_relu": partial(functional.leaky_relu, negative_slope=LEAKY_SLOPE),
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "gelu": partial(functional.gelu, approximate="tanh"),
+    "silu": functional.silu,
+    "softplus": softplus,
+    "lif_rate": lif_rate,
+    "unit_step": unit_step,
+}
+
+
+def one_hot(outputs: Tensor) -> Tensor:
+    """1 at each row's largest output (the first of equals), 0 elsewhere."""
+    return functional.one_hot(outputs.argmax(dim=1), outputs.shape[1]).to(outputs.dtype)
+
+
+def binary_cross_entropy(outputs: Tensor, y: Tensor) -> Tensor:
+    """1/batch of the sum of -y log p - (1 - y) log(1 - p); torch's mean is over all entries."""
+    total = functional.binary_cross_entropy_with_logits(outputs, y, reduction="sum")
+    return total / len(y)
+
+
+def mse(outputs: Tensor, y: Tensor) -> Tensor:
+    """1/(2 batch) of the sum of (outputs - y)^2; torch's own mse_loss divides by all entries."""
+    return (outputs - y).square().sum() / (2 * len(y))
+
+
+# name: loss; torch's cross_entropy is the mean of -log softmax(outputs)[y]
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross_entropy": functional.cross_entropy,
+    "binary_cross_entropy": binary_cross_entropy,
+    "mse": mse,
+}
+
+# name: torch's rule with our constants; U7 comes before it, in `update`
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "momentum": partial(torch.optim.SGD, momentum=MOMENTUM),  # U2
+    "nesterov": partial(torch.optim.SGD, momentum=MOMENTUM, nesterov=True),  # U3
+    "adagrad": partial(torch.optim.Adagrad, eps=ADAGRAD_EPS),  # U4
+    "adadelta": partial(torch.optim.Adadelta, rho=RHO, eps=ADADELTA_EPS),  # U5
+    "adam": partial(torch.optim.Adam, betas=(BETA1, BETA2), eps=ADAM_EPS),  # U6
+    "adamw": partial(torch.optim.AdamW, betas=(BETA1, BETA2), eps=ADAM_EPS, weight_decay=0.0),  # U6
+}
+
+
+def init_state(spec: MLPSpec, params: Any) -> Any:
+    """torch's optimiser object over the params; () for sgd, which has no state."""
+    return () if spec.optimizer == "sgd" else OPTIMIZERS[spec.optimizer](flat(params), lr=1.0)
+
+
+def update(spec: MLPSpec, params: Any, grads: Any, state: Any, learning_rate: float) -> Any:
+    """Params and state after one step of the spec's rule, in place."""
+    if spec.decay:
+        for W, _ in params:
+            W.mul_(1 - learning_rate * spec.decay)  # U7
+    if spec.optimizer == "sgd":
+        for p, dp in zip(flat(params), flat(grads), strict=True):
+            p.sub_(dp, alpha=learning_rate)  # U1
+        return params, state
+    optimizer = owning(state, flat(params))
+    for p, dp in zip(flat(params), flat(grads), strict=True):
+        p.grad = dp
+    optimizer.param_groups[0]["lr"] = learning_rate
+    optimizer.step()  # U2-U6
+    optimizer.zero_grad()
+    return params, optimizer
+
+
+def flat(tree: Any) -> list[Tensor]:
+    """The tensors of params or grads in one list."""
+    return [p for layer in tree for p in layer if p is not None]
+
+
+def owning(optimizer: Any, tensors: list[Tensor]) -> Any:
+    """The optimiser itself, or one of the same state over these tensors if it holds others.
+
+    torch.optim updates the tensors it was made with; a step must update those it is given.
+    """
+    group = optimizer.param_groups[0]
+    if all(p is q for p, q in zip(group["params"], tensors, strict=True)):
+        return optimizer
+    moved = type(optimizer)(tensors, lr=1.0)
+    moved.load_state_dict(optimizer.state_dict())  # the rule's constants come with it
+    return moved
+
+
+def products(
+    kinds: tuple[str, ...], pairs: list[tuple[Tensor, Tensor]], out: list[Tensor] | None = None
+) -> list[Tensor]:
+    """Matrix products and nothing else, for measuring them: "nn" A B, "tn" A^T B, "nt" A B^T."""
+    places: Any = out or [None] * len(pairs)
+    return [
+        torch.mm(A.T if kind == "tn" else A, B.T if kind == "nt" else B, out=C)
+        for kind, (A, B), C in zip(kinds, pairs, places, strict=True)
+    ]
+
+
+def compilations() -> tuple[int, int]:
+    """How many graphs torch.compile has compiled in this process; their nanoseconds are unknown."""
+    dynamo = sys.modules.get("torch._dynamo.utils")
+    return (0, 0) if dynamo is None else (int(dynamo.counters["stats"]["unique_graphs"]), 0)
+
+
+def peak_memory(device: str) -> int | None:
+    """The most bytes that tensors have taken on a GPU, in this process; None on a CPU."""
+    return torch.cuda.max_memory_allocated() if device == "cuda" else None
+
+
+def describe(device: str) -> dict[str, str]:
+    """What torch says of itself."""
+    facts = {
+        "torch": torch.__version__,
+        "threads": str(torch.get_num_threads()),
+        "float32 products": "IEEE float32",
+        "blas": "MKL" if torch.backends.mkl.is_available() else "other",
+    }
+    if device == "cuda":
+        facts |= {"gpu": torch.cuda.get_device_name(), "cuda": str(torch.version.cuda)}
+    return facts
+
+
+def events(device: str) -> tuple[Callable[[], None], Callable[[], Callable[[], int]]] | None:
+    """CUDA events round device work: start(), then stop() which gives a reader of nanoseconds."""
+    if device != "cuda":
+        return None
+    first = torch.cuda.Event(enable_timing=True)
+    last = torch.cuda.Event(enable_timing=True)
+
+    def stop() -> Callable[[], int]:
+        last.record()
+        return lambda: round(first.elapsed_time(last) * 1e6)  # elapsed_time is in milliseconds
+
+    def start() -> Any:
+        first.record()
+
+    return start, stop
+
+
+@contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Products of float32 networks in fewer digits: "tf32" (on a GPU), "bfloat16" by autocast."""
+    cuda = torch.cuda.is_available()
+    if name == "bfloat16":
+        with torch.autocast("cuda" if cuda else "cpu", torch.bfloat16):
+            yield
+    elif name == "tf32" and cuda:
+        torch.backends.cuda.matmul.fp32_precision = "tf32"
+        try:
+            yield
+        finally:
+            torch.backends.cuda.matmul.fp32_precision = "ieee"
+    else:
+        raise NotImplementedError(f"torch has no precision {name} on this machine")
+
+
+def widened(tensor: Tensor) -> Tensor:
+    """The tensor, from bfloat16 to float32: NumPy has no bfloat16."""
+    return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+
+
+def take(X: Tensor, y: Tensor, chosen: Any) -> tuple[Tensor, Tensor]:
+    """Examples of a placed batch by their indices, on its device."""
+    indices = torch.from_numpy(chosen).to(X.device)
+    return X.index_select(0, indices), y.index_select(0, indices)

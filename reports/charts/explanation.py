@@ -1,0 +1,200 @@
+"""The figures that explain a time: the roofline, and what a training step consists of."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from samegrad.benchmarks.records.journal import Journal
+from samegrad.benchmarks.records.schema import OK
+from samegrad.reports.charts.style import (
+    colours,
+    label,
+    legend,
+    marker,
+    plain,
+    seconds_axis,
+    series,
+    text,
+)
+from samegrad.reports.data import tables
+
+LEAST_CASES = 5  # of a profile
+HIDES = 20  # times as long as the fastest: a bar that leaves nothing to see of the others
+PARTS = {
+    "products_seconds": ("matrix products", "#0072B2"),
+    "dispatch_seconds": ("dispatch and Python", "#E69F00"),
+    "rest_seconds": ("elementwise and the rest", "#bbbbbb"),
+}
+
+
+def roofline(rows: pd.DataFrame, journals: Sequence[Journal]) -> tuple[Figure, str] | None:
+    """Every row under the machine's ceilings: GFLOP/s against operations per byte."""
+    part = rows[(rows.status == OK) & (rows.transfer == "resident") & (rows.flops > 0)]
+    roofs = {
+        (source, *key): rate / 1e9
+        for journal, source in zip(journals, tables.source_labels(journals), strict=True)
+        for key, rate in journal.gemm().items()
+    }
+    if part.empty or not roofs:
+        return None
+    part = part.assign(intensity=part.flops / part.bytes)
+    figure, axes = plt.subplots(figsize=(9, 5.4))
+    palette = colours(rows)
+    for key, group in series(part):
+        axes.plot(
+            group.intensity,
+            group.gflops_per_second,
+            marker(key),
+            color=palette[key[1]],
+            markersize=4.5,
+            alpha=0.75,
+            label=label(key, rows),
+        )
+    low, high = part.intensity.min() / 1.6, part.intensity.max() * 2.5
+    x = np.geomspace(low, high, 200)
+    many = len({source for source, *_ in roofs}) > 1
+    styles = ["-", "--", ":", "-."]
+    shown = [key for key in roofs if _has(part, key)]
+    for place, key in enumerate(shown):
+        source, device, threads, arithmetic = key
+        journal = journals[tables.source_labels(journals).index(source)]
+        bandwidth = journal.best("bandwidth", device, threads)
+        roof = np.full_like(x, roofs[key])
+        if bandwidth:
+            roof = np.minimum(roof, bandwidth / 1e9 * x)
+        name = f"{arithmetic} {device}" + ("" if threads == "all" else f", {threads} threads")
+        name += f", {source}" if many else ""
+        axes.plot(x, roof, styles[place % 4], color="black", linewidth=1)
+        axes.annotate(
+            text(f"{name}: {tables.digits(roofs[key])} GFLOP/s"),
+            (high, roofs[key]),
+            ha="right",
+            va="bottom",
+            fontsize=8,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+        )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(low, high)
+    axes.set_xlabel("floating-point operations per byte that must be moved (log scale)")
+    axes.set_ylabel("GFLOP/s of the matrix products (log scale)")
+    axes.set_title("Roofline: how far each row is from what the machine can do")
+    plain(axes.xaxis)
+    plain(axes.yaxis)
+    legend(axes)
+    caption = (
+        "Black: the best matrix product of any library here, and what the memory's bandwidth "
+        "allows (its slope). Bytes: every array of a call moved once; small networks stay in "
+        "caches and may lie above the slope. What keeps rows below is dispatch and elementwise "
+        "work: see the split."
+    )
+    return figure, caption
+
+
+def _has(part: pd.DataFrame, key: tuple[str, str, str, str]) -> bool:
+    source, device, threads, arithmetic = key
+    same = (part.source == source) & (part.device == device) & (part.threads == threads)
+    return bool((same & (part.dtype == arithmetic)).any())
+
+
+def split(rows: pd.DataFrame) -> tuple[Figure, str] | None:
+    """What one training step of each implementation consists of, for a few networks."""
+    part = tables.comparable(rows[(rows.status == OK) & (rows.operation == "train_step")])
+    part = part[(part.transfer == "resident") & part.products_seconds.notna()]
+    cases = list(dict.fromkeys(zip(part.workload, part.layers, part.batch_size, strict=True)))
+    cases = [c for c in cases if not c[0].startswith(("width", tables.COST))]
+    sizes = {c: math.prod(map(int, c[1].split("-")[:2])) * c[2] for c in cases}
+    chosen = sorted(cases, key=lambda c: sizes[c])
+    if len(chosen) > 4:  # from the smallest to the largest
+        chosen = [chosen[round(i * (len(chosen) - 1) / 3)] for i in range(4)]
+    if not chosen:
+        return None
+    order = tables.by_idiom(part.implementation)
+    panels = []
+    for workload, layers, batch in chosen:
+        mine = part[
+            (part.workload == workload) & (part.layers == layers) & (part.batch_size == batch)
+        ]
+        mine = mine.sort_values("implementation", key=lambda s: s.map(order.index))
+        # Looped Python takes hundreds of times as long: it would hide the others.
+        panels.append(mine[mine.seconds <= HIDES * mine.seconds.min()])
+    bars = [max(3, len(mine)) for mine in panels]
+    figure, all_axes = plt.subplots(
+        len(chosen),
+        1,
+        figsize=(9, 1.0 + 0.75 * len(chosen) + 0.24 * sum(bars)),
+        height_ratios=bars,
+        squeeze=False,
+    )
+    for axes, mine, (workload, layers, batch) in zip(all_axes[:, 0], panels, chosen, strict=True):
+        names = [
+            text(f"{r.implementation} {r.device}")
+            + ("" if r.threads == "all" else f" {r.threads} thr.")
+            for r in mine.itertuples()
+        ]
+        left = np.zeros(len(mine))
+        for column, (name, colour) in PARTS.items():
+            # Parts that were measured apart may exceed the whole: they are drawn to its length.
+            share = mine[column] / mine[list(PARTS)].sum(axis=1)
+            width = (share * mine.seconds).to_numpy()
+            axes.barh(names, width, left=left, color=colour, label=name, height=0.7)
+            left = left + width
+        for y, seconds in enumerate(mine.seconds):
+            axes.annotate(f" {tables.duration(seconds)}", (seconds, y), va="center", fontsize=8)
+        axes.invert_yaxis()
+        axes.set_title(f"{workload}  {tables.folded(layers)}, batch {batch}", fontsize=10)
+        axes.set_xlim(0, mine.seconds.max() * 1.14)
+        axes.grid(axis="y", visible=False)
+        seconds_axis(axes.xaxis)
+    handles = all_axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="upper right", ncols=3, frameon=False)
+    figure.suptitle("What a training step consists of", x=0.01, ha="left", fontsize=11)
+    figure.tight_layout(rect=(0, 0, 1, 0.97))
+    caption = (
+        "Matrix products: those of the step alone, by the same library in the same process. "
+        "Dispatch and Python: the same step with every layer of width 1. The rest: activations, "
+        f"loss, update, memory traffic. What takes more than {HIDES} times as long as the fastest "
+        "is left out."
+    )
+    return figure, caption
+
+
+def profile(rows: pd.DataFrame) -> tuple[Figure, str] | None:
+    """Share of the cases in which each is within a factor of the fastest (Dolan and More 2002).
+
+    A case without a number is within no factor.
+    """
+    planned = tables.contested(tables.comparable(rows[rows.transfer == "resident"]))
+    keys = ["source", "workload", "layers", "operation", "batch_size", "threads", "name"]
+    named = planned.assign(name=planned.implementation + " " + planned.device)
+    wide = named.drop_duplicates(keys).set_index(keys).seconds.unstack("name")
+    wide = wide[wide.notna().sum(axis=1) > 1]  # one alone is the fastest of nothing
+    if len(wide) < LEAST_CASES or len(wide.columns) < 2:
+        return None
+    factor = wide.div(wide.min(axis=1), axis=0).fillna(math.inf)
+    most = min(1000.0, factor.replace(math.inf, 1).to_numpy().max() * 1.1)
+    x = np.geomspace(1, max(most, 2), 400)
+    figure, axes = plt.subplots(figsize=(8, 4.2))
+    palette = colours(rows)
+    names = tables.by_idiom(planned.implementation)
+    order = sorted(factor.columns, key=lambda name: names.index(name.rsplit(" ", 1)[0]))
+    for name in order:
+        share = 100 * (factor[name].to_numpy()[:, None] <= x * (1 + 1e-9)).mean(axis=0)
+        style = "-" if name.endswith(" cpu") else "--"
+        colour = palette[name.rsplit(" ", 1)[0]]
+        axes.step(x, share, where="post", color=colour, linestyle=style, label=text(name))
+    axes.set_xscale("log")
+    plain(axes.xaxis)
+    axes.set_xlim(0.97, x[-1])
+    axes.set_ylim(0, 102)
+    axes.set_xlabel("times the fastest one's time, at most (log scale)")
+    axes.set_ylabel("% of the cases")
+    axes.set_title("How often each is near the fastest")
+    legend(axes)
+    return figure, (
+        f"Of {len(wide)} cases (float32; looped Python float64): at 1, how often it is the "
+        "fastest; a line that rises early is a safe choice. What has no number never counts."
+    )

@@ -1,0 +1,241 @@
+"""Pictures of trained networks, from the arrays that a training run leaves in its journal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from samegrad.benchmarks.records.journal import Journal
+from samegrad.benchmarks.records.rows import Row
+from samegrad.benchmarks.records.schema import Record
+from samegrad.reports.charts.style import PALETTE, plain
+
+Drawn = tuple[Figure, str]
+TINTS = ["#f6d9a8", "#a8cde4", "#a9dcc9"]  # of PALETTE's orange, blue and green
+POINTS = [PALETTE[0], PALETTE[1], PALETTE[3]]
+
+
+def pictures(
+    journals: Sequence[Journal], found: Sequence[tuple[str, Row]]
+) -> dict[str, Drawn | None]:
+    """name -> (figure, caption) of whatever the journals have arrays for."""
+    made = {(r["task"], r["name"]): r["arrays"] for j in journals for r in j.pictures}
+    return {
+        "line_length_activations": activations(made.get(("line_length", "activations"))),
+        "decision_regions": regions(made),
+        "function_fits": fits(made),
+        "overfitting": overfitting(made, found),
+        **{
+            f"misread_{task}": misread(task, arrays)
+            for (task, name), arrays in made.items()
+            if name == "confusion" and task in ("mnist", "mnist_512")
+        },
+    }
+
+
+def activations(arrays: Record | None) -> Drawn | None:
+    """Mean activation of each hidden unit by class, before, during and after training."""
+    if arrays is None:
+        return None
+    figure, row = plt.subplots(1, 3, figsize=(12, 2.6), sharey=True)
+    for axes, moment in zip(row, ("before", "during", "after"), strict=True):
+        values = np.array(arrays[moment])
+        image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=0)
+        axes.set_title(f"{moment} training" if moment != "during" else "after one epoch")
+        axes.set_xlabel("hidden unit (layer 1, then layer 2)")
+        axes.axvline(values.shape[1] / 2 - 0.5, color="white", linewidth=2)
+        axes.grid(visible=False)
+        figure.colorbar(image, ax=axes, shrink=0.9)
+    row[0].set_yticks(range(5), [f"length {n}" for n in range(1, 6)])
+    figure.tight_layout()
+    return figure, (
+        "line_length: how strongly each of the 2 x 16 hidden units responds, on average, to lines "
+        "of each length."
+    )
+
+
+def regions(made: dict[tuple[str, str], Record]) -> Drawn | None:
+    """Which part of the plane a network takes for which class."""
+    some = [t for t in ("xor", "discrete_mapping") if (t, "regions") in made]
+    if not some:
+        return None
+    figure, row = plt.subplots(1, len(some), figsize=(5.2 * len(some), 4.2), squeeze=False)
+    for axes, task in zip(row[0], some, strict=True):
+        arrays = made[task, "regions"]
+        x, y = np.array(arrays["x"]), np.array(arrays["y"])
+        value, labels = np.array(arrays["value"]), np.array(arrays["labels"])
+        points, count = np.array(arrays["points"]), int(labels.max()) + 1
+        if task == "xor":
+            mesh = {"cmap": "cividis", "vmin": 0, "vmax": 1, "rasterized": True}
+            shown = axes.pcolormesh(x, y, value, **mesh)
+            figure.colorbar(shown, ax=axes, label="output: probability of 1")
+            axes.contour(x, y, value, levels=[0.5], colors="white", linewidths=1.5)
+        else:
+            mesh = {"cmap": ListedColormap(TINTS[:count]), "vmin": 0, "vmax": count - 1}
+            axes.pcolormesh(x, y, value, **mesh, rasterized=True)
+        for label in range(count):
+            mine = points[labels == label]
+            name = f"class {label}" if task == "xor" else f"prototype {'ABC'[label]}"
+            axes.scatter(
+                mine[:, 0], mine[:, 1], s=70 if task == "xor" else 14, label=name,
+                color=POINTS[label], edgecolor="white", linewidth=0.6, zorder=3,
+            )  # fmt: skip
+        axes.legend(loc="upper right", framealpha=0.9)
+        axes.set_title(task)
+        axes.grid(visible=False)
+        projected = task != "xor"
+        axes.set_xlabel("first principal component" if projected else "x1")
+        axes.set_ylabel("second principal component" if projected else "x2")
+    figure.tight_layout()
+    return figure, (
+        "Decision regions. xor: the white line is where the network changes its mind. "
+        "discrete_mapping: regions on the plane of the two principal components of the training "
+        "data, and the test data projected onto it."
+    )
+
+
+def fits(made: dict[tuple[str, str], Record]) -> Drawn | None:
+    """The sine by a cubic; a curve by hidden layers of different widths, and by steps."""
+    sine = made.get(("sine", "curve"))
+    curves = {
+        arrays["width"]: arrays
+        for (task, name), arrays in made.items()
+        if task.startswith("approximation") and name == "curve"
+    }
+    panels = (sine is not None) + 2 * bool(curves)
+    if not panels:
+        return None
+    figure, row = plt.subplots(1, panels, figsize=(4.3 * panels, 3.5), squeeze=False)
+    places = iter(row[0])
+    if sine is not None:
+        axes = next(places)
+        axes.plot(sine["x"], sine["true"], color="black", linewidth=1, label="sin x")
+        axes.plot(sine["x"], sine["fitted"], color=PALETTE[1], label="cubic, 2,000 steps")
+        axes.legend(frameon=False)
+        axes.set_title("sine")
+        axes.set_xlabel("x")
+    if curves:
+        axes = next(places)
+        widths = sorted(curves)
+        narrow = curves[8] if 8 in curves else curves[widths[0]]
+        axes.plot(narrow["x"], narrow["true"], color="black", linewidth=1, label="the curve")
+        axes.plot(
+            narrow["x"],
+            narrow["fitted"],
+            color=PALETTE[1],
+            label=f"trained, {narrow['width']} units",
+        )
+        axes.plot(
+            narrow["x"], narrow["staircase"], color=PALETTE[2], linewidth=1,
+            label=f"constructed, {narrow['width']} steps",
+        )  # fmt: skip
+        axes.legend(frameon=False)
+        axes.set_title("approximation")
+        axes.set_xlabel("x")
+        axes = next(places)
+
+        def rmse(arrays: Record) -> float:
+            apart = np.array(arrays["fitted"]) - np.array(arrays["true"])
+            return float(np.sqrt(np.mean(apart**2)))
+
+        trained = [rmse(curves[width]) for width in widths]
+        stairs = [curves[width]["staircase_rmse"] for width in widths]
+        axes.plot(widths, trained, "o-", color=PALETTE[1], label="trained (tanh)")
+        axes.plot(widths, stairs, "s-", color=PALETTE[2], label="constructed (unit steps)")
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set_xticks(widths, [str(width) for width in widths])
+        axes.set_xlabel("hidden units")
+        axes.set_ylabel("RMSE")
+        axes.set_title("error against width")
+        axes.legend(frameon=False)
+    figure.tight_layout()
+    return figure, (
+        "Left: a cubic polynomial fitted to the sine. Then one hidden layer fitted to a curve, and "
+        "the staircase whose weights are written down, as in the constructive proof of universal "
+        "approximation: its error halves as its width doubles."
+    )
+
+
+def overfitting(
+    made: dict[tuple[str, str], Record], found: Sequence[tuple[str, Row]]
+) -> Drawn | None:
+    """Six points: loss on them and on held-out points, plain, with decay and with dropout."""
+    names = ("overfit", "overfit_decay", "overfit_dropout")
+    some = [name for name in names if (name, "curve") in made]
+    rows = {row.case.problem.workload: row for _, row in found}
+    some = [name for name in some if name in rows]
+    if not some:
+        return None
+    figure, grid = plt.subplots(2, len(some), figsize=(4.2 * len(some), 6), squeeze=False)
+    for number, task in enumerate(some):
+        above, below, arrays = grid[0][number], grid[1][number], made[task, "curve"]
+        seeds = rows[task].training
+        at = seeds[0]["at"]
+        for field, colour, label in (
+            ("loss", PALETTE[1], "6 training points"),
+            ("validation_loss", PALETTE[2], "300 held-out points"),
+        ):
+            median = np.median([seed[field] for seed in seeds], axis=0)
+            above.plot(at, np.maximum(median, 1e-9), color=colour, label=label)
+        above.set_yscale("log")
+        above.set_ylim(1e-7, 1)
+        above.set_title(task)
+        above.set_xlabel("epoch")
+        points = np.array(arrays["points"])
+        x = np.array(arrays["x"])
+        below.plot(x, x**3 - 0.5 * x, color="black", linewidth=1, label="without noise")
+        below.plot(x, arrays["fitted"], color=PALETTE[1], label="network")
+        below.plot(points[:, 0], points[:, 1], "o", color=PALETTE[2], label="training points")
+        below.set_ylim(-1.1, 1.1)
+        below.set_xlabel("x")
+    grid[0][0].set_ylabel("loss")
+    grid[0][-1].legend(frameon=False, loc="lower left")
+    grid[1][0].legend(frameon=False, loc="upper left")
+    figure.tight_layout()
+    return figure, (
+        "A network of 63,501 weights and 6 points. Above: the loss on the points goes to zero, the "
+        "loss on held-out points does not; weight decay and dropout (whose training loss is "
+        "measured with dropout) hold the training loss up. Median over seeds."
+    )
+
+
+def misread(task: str, arrays: Record) -> Drawn:
+    """The confusion matrix, and the digits that were read most wrongly."""
+    counts = np.array(arrays["counts"])
+    images = [np.array(image, dtype=float).reshape(28, 28) for image in arrays["images"]]
+    figure = plt.figure(figsize=(11, 4.4))
+    halves: Any = figure.subfigures(1, 2, width_ratios=[1.1, 1])
+    left, right = halves
+    axes = left.subplots()
+    wrong = counts - np.diag(np.diag(counts))
+    axes.imshow(wrong, cmap="Blues", vmin=0, vmax=max(1, wrong.max()))
+    for true in range(10):
+        for read in range(10):
+            value = counts[true, read]
+            dark = true != read and wrong[true, read] > 0.6 * wrong.max()
+            colour = "white" if dark else "#999999" if true == read else "black"
+            if value:
+                axes.text(read, true, value, ha="center", va="center", color=colour, fontsize=7)
+    axes.set_xticks(range(10))
+    axes.set_yticks(range(10))
+    axes.set_xlabel("read as")
+    axes.set_ylabel("is")
+    axes.set_title(f"{task}: {int(wrong.sum())} of {int(counts.sum()):,} misread")
+    axes.grid(visible=False)
+    tiles: Any = right.subplots(3, 4)
+    for place in tiles.flat:
+        place.axis("off")
+    for place, image, true, read in zip(
+        tiles.flat, images, arrays["true"], arrays["read"], strict=False
+    ):
+        place.imshow(image, cmap="gray_r")
+        place.set_title(f"{true}, read as {read}", fontsize=8, loc="center")
+    plain(axes.xaxis)
+    plain(axes.yaxis)
+    return figure, (
+        f"{task}, test data: how often each digit was read as which (darker: more mistakes), and "
+        "the twelve whose wrong reading the network was surest of."
+    )

@@ -1,0 +1,392 @@
+"""The clock's logic, on a fake clock and a fake asynchronous backend: no test waits or races."""
+
+import gc
+import hashlib
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from samegrad.benchmarks.clock import timer
+from samegrad.benchmarks.clock.timer import Blocks, Work, block, calibrate, measure
+
+MS = 1_000_000
+
+
+class FakeDevice:
+    """A clock and a queue: dispatch takes no time, work takes its time when it is waited for."""
+
+    def __init__(self, call_ns: int, first_ns: int = 0, waits: bool = True) -> None:
+        self.now = 0
+        self.queued = 0
+        self.call_ns, self.first_ns, self.waits = call_ns, first_ns, waits
+        self.calls: list[int] = []
+
+    def clock(self) -> int:
+        """Nanoseconds."""
+        return self.now
+
+    def run(self, calls: int, start: Any) -> Any:
+        """Queue so many calls; the very first one takes longer."""
+        self.calls.append(calls)
+        self.queued += calls * self.call_ns + (self.first_ns if len(self.calls) == 1 else 0)
+        return start
+
+    def synchronize(self, tree: Any) -> None:
+        """Wait for the queue, or pretend to."""
+        if self.waits:
+            self.now += self.queued
+            self.queued = 0
+
+    def fetch(self, tree: Any) -> None:
+        """A value cannot come back before it is computed."""
+        self.now += self.queued
+        self.queued = 0
+
+    def work(self) -> Work:
+        """What the timer is given."""
+        return Work(lambda: None, self.run, self.synchronize, self.fetch)
+
+
+@pytest.mark.parametrize("call_ns", [20_000, MS, 20 * MS])
+def test_block_reads_a_known_delay_exactly(call_ns: int) -> None:
+    """Whatever the calls take is what the clock says, and nothing is left to wait for."""
+    device = FakeDevice(call_ns)
+
+    found = block(device.work(), 7, device.clock)
+
+    assert (7 * call_ns, 0) == (found.elapsed_ns, found.residual_ns)
+
+
+def test_blocks_are_linear_in_their_calls() -> None:
+    """k, 2k and 4k calls take k, 2k and 4k times as long."""
+    device = FakeDevice(MS)
+
+    found = [block(device.work(), calls, device.clock).elapsed_ns for calls in (1, 2, 4)]
+
+    assert [MS, 2 * MS, 4 * MS] == found
+
+
+def test_work_that_was_not_waited_for_is_refused() -> None:
+    """A synchronize that returns at once leaves the work to the fetch after the clock stopped."""
+    device = FakeDevice(MS, waits=False)
+
+    found = measure(device.work(), 5 * MS, 20 * MS, device.clock)
+
+    assert "not synchronised" in str(found.refusal())
+
+
+def test_work_that_was_waited_for_is_accepted() -> None:
+    """The same device with a synchronize that waits."""
+    device = FakeDevice(MS)
+
+    found = measure(device.work(), 5 * MS, 20 * MS, device.clock)
+
+    assert found.refusal() is None
+    assert {MS} == {elapsed // found.calls for elapsed in found.elapsed_ns}
+
+
+def test_cost_of_waiting_for_nothing_is_no_residual() -> None:
+    """A wait that takes 1 ms by itself, and a fetch: what is left is work that was not done."""
+    device = FakeDevice(MS)
+
+    def synchronize(tree: Any) -> None:
+        device.synchronize(tree)
+        device.now += MS
+
+    found = block(Work(lambda: None, device.run, synchronize, device.fetch), 5, device.clock)
+
+    assert (6 * MS, 0) == (found.elapsed_ns, found.residual_ns)
+
+
+def test_residual_is_judged_by_share_and_by_size() -> None:
+    """5 % of the block or 20 us, whichever is more."""
+    assert Blocks(1, [100 * MS], [4 * MS]).refusal() is None
+    assert Blocks(1, [100 * MS], [6 * MS]).refusal() is not None
+    assert Blocks(1, [10_000], [19_000]).refusal() is None
+    assert Blocks(1, [100 * MS] * 3, [0, 9 * MS, 0]).refusal() is None  # one interruption
+
+
+@pytest.mark.parametrize("first_ns", [0, 40 * MS, 300 * MS])
+def test_slow_first_call_changes_neither_calls_nor_times(first_ns: int) -> None:
+    """0.3 s of compilation in the first call are gone before calibration counts."""
+    device = FakeDevice(20_000, first_ns)
+
+    found = measure(device.work(), 5 * MS, 50 * MS, device.clock)
+
+    assert 250 <= found.calls <= 400
+    assert {found.calls * 20_000} == set(found.elapsed_ns)
+
+
+def test_calibration_fills_a_block() -> None:
+    """Short calls are repeated until a block is long enough."""
+    device = FakeDevice(1000)
+
+    calls = calibrate(device.work(), 5 * MS, device.clock)
+
+    assert 5000 <= calls <= 6000
+
+
+def test_long_call_is_neither_warmed_up_nor_calibrated_again() -> None:
+    """Its first block counts; below half a second a second one confirms that it was no accident."""
+    once, twice, often = FakeDevice(800 * MS), FakeDevice(80 * MS), FakeDevice(80 * MS)
+
+    assert [800 * MS] == measure(once.work(), 5 * MS, 0, once.clock).elapsed_ns
+    assert [1] == once.calls
+    assert [80 * MS] * 2 == measure(twice.work(), 5 * MS, 0, twice.clock).elapsed_ns
+    assert [80 * MS] * 3 == measure(often.work(), 5 * MS, 300 * MS, often.clock).elapsed_ns
+
+
+def test_budget_decides_how_many_blocks_but_never_fewer_than_three() -> None:
+    """Of short blocks at least three; more if there is time."""
+    few, many = FakeDevice(MS), FakeDevice(MS)
+
+    assert 3 == len(measure(few.work(), 5 * MS, 0, few.clock).elapsed_ns)
+    assert 10 <= len(measure(many.work(), 5 * MS, 100 * MS, many.clock).elapsed_ns) <= 20
+
+
+def test_garbage_collection_is_off_inside_and_on_again_after_a_failure() -> None:
+    """Also when the timed work raises."""
+    seen: list[bool] = []
+
+    def run(calls: int, start: Any) -> Any:
+        seen.append(gc.isenabled())
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        block(Work(lambda: None, run, lambda tree: None), 1)
+
+    assert [False] == seen
+    assert gc.isenabled()
+
+
+def test_garbage_collection_stays_on_where_nothing_else_frees_what_is_left() -> None:
+    """Its time is a part of such a step's."""
+    seen: list[bool] = []
+
+    block(
+        Work(lambda: None, lambda c, s: seen.append(gc.isenabled()), lambda _: None, collects=True),
+        1,
+    )
+
+    assert [True] == seen
+
+
+def test_event_clock_is_read_after_the_wait() -> None:
+    """Start, stop, synchronise, read: events have no time before the device has passed them."""
+    device, order = FakeDevice(MS), []
+    real = device.synchronize
+
+    def stop() -> Callable[[], int]:
+        order.append("stop")
+
+        def read() -> int:
+            order.append("read")
+            return 3 * MS
+
+        return read
+
+    def synchronize(tree: Any) -> None:
+        order.append("wait")
+        real(tree)
+
+    work = Work(lambda: None, device.run, synchronize, events=(lambda: order.append("start"), stop))
+
+    assert 3 * MS == block(work, 3, device.clock).event_ns
+    assert ["wait", "start", "stop", "wait", "wait", "wait", "read"] == order
+
+
+def test_start_is_made_outside_the_clock() -> None:
+    """Fresh params cost nothing of the block."""
+    device = FakeDevice(MS)
+
+    def start() -> Any:
+        device.now += 500 * MS
+
+    found = block(Work(start, device.run, device.synchronize), 2, device.clock)
+
+    assert 2 * MS == found.elapsed_ns
+
+
+def test_warm_up_runs_for_its_time() -> None:
+    """Half a second of calls of 10 ms are 50."""
+    device = FakeDevice(10 * MS)
+
+    timer.warm_up(device.work(), 0.5, device.clock)
+
+    assert 50 == len(device.calls)
+
+
+def test_later_visit_counts_neither_calibration_nor_its_first_block() -> None:
+    """One block of as many calls as at the first visit; before a long call there is none."""
+    device, long = FakeDevice(MS), FakeDevice(900 * MS)
+
+    found = timer.again(device.work(), 7, device.clock)
+    timer.again(long.work(), 1, long.clock, warm=False)
+
+    assert [1, 7] == device.calls
+    assert (7, [7 * MS]) == (found.calls, found.elapsed_ns)
+    assert [1] == long.calls
+
+
+def test_calls_that_take_longer_from_visit_to_visit_have_no_time() -> None:
+    """A visit is one block: the trend is that of all visits so far."""
+    earlier = [Blocks(1, [n * MS], [0]) for n in (10, 11, 13, 14, 20, 22, 30, 31, 43)]
+    growing = Blocks(10, [440 * MS], [0]).refusal(None, earlier)
+    alone = Blocks(10, [440 * MS], [0]).refusal(None)
+    back = Blocks(10, [100 * MS], [0]).refusal(None, earlier)
+
+    assert growing is not None and "not_converged" == growing[0]
+    assert alone is None and back is None
+
+
+def test_second_thread_shows_over_several_visits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where CPU time comes in ticks of 16 ms a block of 5 ms alone says nothing."""
+    visits = [Blocks(1, [5 * MS], [0], busy_ns=[10 * MS]) for _ in range(15)]
+    honest = [Blocks(1, [5 * MS], [0], busy_ns=[n * MS]) for n in (16, 0, 5, 16, 0, 0, 16, 16, 0)]
+
+    monkeypatch.setattr(timer, "TICK_NS", 16 * MS)
+    assert visits[0].refusal(1) is None
+    found = visits[0].refusal(1, visits[1:])
+    assert found is not None and "2.00 cores were busy with 1 thread" in found[1]
+    assert honest[0].refusal(1, honest[1:]) is None
+    monkeypatch.setattr(timer, "TICK_NS", MS)  # where it does not, it says all
+    assert visits[0].refusal(1) is not None
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_may_be_as_many_as_were_asked_for_however_the_ticks_fall(threads: int) -> None:
+    """1,000 cases of 15 visits whose CPU time is off by a tick at both ends: none is refused."""
+    rng = np.random.default_rng(0)
+    for _ in range(1000):
+        ends = rng.uniform(0, timer.TICK_NS, (15, 2))
+        visits = [
+            Blocks(1, [6 * MS], [0], busy_ns=[max(0, round(threads * 6 * MS + a - b))])
+            for a, b in ends
+        ]
+        assert visits[0].refusal(threads, visits[1:]) is None
+
+
+@pytest.mark.skipif(not timer.TASKS.exists(), reason="only Linux counts threads one by one")
+def test_cpu_time_counts_a_thread_that_is_running_on_another_core() -> None:
+    """By as much as its own clock says; where that is not asked, up to a tick is missing."""
+    stop, data = threading.Event(), bytes(2**16)
+
+    def spin() -> None:
+        while not stop.is_set():
+            hashlib.sha256(data)  # without the interpreter's lock
+
+    thread = threading.Thread(target=spin)
+    thread.start()
+    try:
+        its_clock = time.pthread_getcpuclockid(thread.ident or 0)
+        others = []
+        for _ in range(100):
+            time.sleep(0.001)
+            whole = timer.cpu_time()
+            others.append(whole - time.clock_gettime_ns(its_clock) - time.thread_time_ns())
+    finally:
+        stop.set()
+        thread.join()
+    first, *_, last = statistics.quantiles(others, n=10)
+    assert last - first < MS / 2
+
+
+@pytest.mark.parametrize("stopped", [1, 2])
+def test_stop_between_two_clocks_adds_no_thread(
+    stopped: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before or after the block: one thread works all the time, and one is what is counted."""
+    device, count = FakeDevice(MS), [0]
+
+    def cpu_time() -> int:
+        count[0] += 1
+        device.now += 10 * MS if count[0] == stopped else 0
+        return device.now if stopped == 2 else device.now - 10 * MS * (count[0] == 1)
+
+    monkeypatch.setattr(timer, "cpu_time", cpu_time)
+    found = block(device.work(), 5, device.clock)
+
+    assert 5 * MS == found.elapsed_ns == found.busy_ns
+
+
+def test_interruption_in_an_only_block_is_no_missing_wait() -> None:
+    """It is looked at again; work that is never waited for is refused all the same."""
+    once = FakeDevice(MS)
+    interrupted = [True]
+
+    def fetch(_: Any) -> None:
+        once.now += 9 * MS if interrupted else 0
+        interrupted.clear()
+
+    found = timer.measure(replace(once.work(), fetch=fetch), 5 * MS, 0, once.clock, least=1)
+    never = FakeDevice(MS, waits=False)
+    other = timer.measure(never.work(), 5 * MS, 0, never.clock, least=1)
+
+    assert found.refusal() is None
+    assert other.refusal() is not None and 3 <= len(other.elapsed_ns)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "threads", "expected"),
+    [
+        (Blocks(1, [MS] * 3, [0] * 3, compiled=2), None, ("rejected", "recompiled while timing")),
+        (
+            Blocks(1, [100 * MS] * 3, [0] * 3, busy_ns=[150 * MS] * 3),
+            1,
+            ("rejected", "1.50 cores were busy with 1 thread: other threads"),
+        ),
+        (
+            Blocks(1, [MS * n for n in (10, 11, 13, 14, 20, 22, 30, 31, 43, 44)], [0] * 10),
+            None,
+            ("not_converged", "the blocks take longer and longer, 4.3 times in all"),
+        ),
+    ],
+)
+def test_blocks_that_measure_something_else_are_refused(
+    blocks: Blocks, threads: int | None, expected: tuple[str, str]
+) -> None:
+    """A compiler, other threads, a call that becomes longer and longer."""
+    refusal = blocks.refusal(threads)
+
+    assert refusal is not None
+    assert expected[0] == refusal[0] and expected[1] in refusal[1]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "threads"),
+    [
+        (Blocks(1, [100 * MS] * 3, [0] * 3, busy_ns=[109 * MS] * 3), 1),
+        (Blocks(1, [100 * MS] * 3, [0] * 3, busy_ns=[190 * MS] * 3), 2),
+        # Of three short blocks the time that reading the clocks takes is a tenth.
+        (Blocks(1, [5 * MS] * 3, [0] * 3, busy_ns=[6 * MS] * 3), 1),
+        (Blocks(1, [100 * MS] * 3, [0] * 3, busy_ns=[300 * MS] * 3), None),
+        (Blocks(1, [MS * n for n in (10, 12, 14, 16, 18, 30)], [0] * 6), None),
+        # Ten visits of a run in which the last two were disturbed.
+        (Blocks(1, [MS * n for n in (54, 54, 57, 53, 55, 55, 76, 57, 399, 300)], [0] * 10), None),
+        (Blocks(1, [MS * n for n in (10, 10, 13, 14, 12, 12, 18, 19, 80, 80)], [0] * 10), None),
+        (Blocks(1, [MS * n for n in (10, 11, 12, 13, 14, 15, 16, 17, 18, 19)], [0] * 10), None),
+    ],
+)
+def test_blocks_within_the_rules_are_accepted(blocks: Blocks, threads: int | None) -> None:
+    """As many threads as asked for; blocks that vary without a trend."""
+    assert blocks.refusal(threads) is None
+
+
+def test_compilations_inside_the_clock_are_counted() -> None:
+    """And those before it, in the start of a block, are not."""
+    compiled = [0]
+
+    def start() -> None:
+        compiled[0] += 1
+
+    def run(calls: int, _: Any) -> None:
+        compiled[0] += 10
+
+    work = Work(start, run, lambda _: None, compilations=lambda: compiled[0])
+
+    assert 10 == block(work, 1).compiled

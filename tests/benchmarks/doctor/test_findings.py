@@ -1,0 +1,127 @@
+"""What the doctor says of recorded machines."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samegrad.benchmarks.doctor import doctor, findings
+
+MACHINES = Path(__file__).parent / "machines"
+
+
+def facts(name: str) -> dict[str, Any]:
+    """A recorded machine."""
+    recorded: dict[str, Any] = json.loads((MACHINES / f"{name}.json").read_text())
+    return recorded
+
+
+def problems(found: dict[str, Any]) -> list[str]:
+    """Titles of what is wrong."""
+    return [f.title for f in findings.findings(found) if f.level == findings.PROBLEM]
+
+
+def test_kernels_below_the_cpu_are_found_with_gain_and_remedy() -> None:
+    """A Zen 5 on which OpenBLAS chose Haswell's kernels."""
+    (finding, *others) = findings.findings(facts("kernel_below_the_cpu"))
+
+    assert "NumPy's OpenBLAS uses its Haswell kernels on a AMD EPYC (Zen 5)" == finding.title
+    assert "with SkylakeX a float32 product is 1.70 times as fast" in finding.effect
+    assert "export OPENBLAS_CORETYPE=SkylakeX" in finding.remedy
+    assert ["torch's MKL is slow on a AMD EPYC (Zen 5)"] == [
+        f.title for f in others if f.level == findings.PROBLEM
+    ]
+
+
+def test_core_type_that_the_user_has_set_is_no_choice_of_the_library() -> None:
+    """What is slow is what was set; where it is the better choice, nothing is wrong with it."""
+    found = facts("kernel_below_the_cpu") | {"openblas_coretype": "Haswell"}
+    own, other, _ = found["openblas"]
+    unset = other | {"name": "unset"}
+
+    (finding,) = findings.openblas(found | {"openblas": [own, unset, other]})
+    assert "OPENBLAS_CORETYPE=Haswell makes NumPy's OpenBLAS use its Haswell" in finding.title
+    assert "without it it chooses SkylakeX, and a float32 product is 1.70 times" in finding.effect
+    assert "unset OPENBLAS_CORETYPE" in finding.remedy
+    text = doctor.text(found | {"openblas": [own, unset, other]})
+    assert "OpenBLAS, OPENBLAS_CORETYPE=Haswell, as it is set here: Haswell kernels" in text
+    assert "OpenBLAS, its own choice, with that unset: SkylakeX kernels" in text
+
+    same = own | {"name": "unset"}
+    (finding,) = findings.openblas(found | {"openblas": [own, same, other]})
+    assert "export OPENBLAS_CORETYPE=SkylakeX" in finding.remedy
+    found |= {"openblas_coretype": "SkylakeX"}
+    best = other | {"name": ""}
+    assert [] == list(findings.openblas(found | {"openblas": [best, own | {"name": "unset"}]}))
+
+
+def test_nothing_wrong_is_said() -> None:
+    """And ends with status 0."""
+    text = doctor.text(facts("nothing_wrong"))
+
+    assert [] == problems(facts("nothing_wrong"))
+    assert "Nothing is wrong" in text
+
+
+def test_quota_below_the_cores_is_found() -> None:
+    """A container of 8 cores with the time of 2.5."""
+    (title,) = problems(facts("quota_below_cores"))
+
+    assert "the container sees 8 cores and may use 2.5 cores' worth of time" == title
+    assert "--threads 2" in findings.findings(facts("quota_below_cores"))[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("changes", "title"),
+    [
+        ({"governor": "powersave"}, "the CPU's frequency governor is powersave"),
+        ({"other_load": 0.7}, "other programs are running"),
+        ({"steal": 0.04}, "other machines on the same host take this one's time"),
+        (
+            {"thread_variables": {"OMP_NUM_THREADS": "16"}},
+            "OMP_NUM_THREADS=16 asks for more threads than the 2 cores here",
+        ),
+        ({"cpu_quota": "1"}, "the container sees 2 cores and may use 1 cores' worth of time"),
+    ],
+)
+def test_one_thing_that_is_wrong_is_all_that_is_found(changes: dict[str, Any], title: str) -> None:
+    """On a machine on which nothing else is."""
+    assert [title] == problems(facts("nothing_wrong") | changes)
+
+
+def test_gpu_that_a_framework_does_not_see_is_found() -> None:
+    """Never a silent fall-back to the CPU."""
+    found = facts("nothing_wrong") | {"gpu": "NVIDIA X"}
+
+    titles = problems(found)
+
+    assert [f"{name} does not see the GPU (NVIDIA X)" for name in ("torch", "jax")] == titles
+
+
+def test_tf32_and_slow_denormals_are_notes() -> None:
+    """They are so, and cannot be mended: no problem, no exit status."""
+    found = facts("nothing_wrong") | {"gpu": "NVIDIA X", "denormals": {"numpy": 30.0}}
+    for name, times in (("torch", 6.0), ("jax", 5.5)):
+        found["libraries"][name]["devices"] = ["cpu", "cuda"]
+        found["libraries"][name]["tf32_times"] = times
+
+    notes = findings.findings(found)
+
+    assert ["note", "note"] == [finding.level for finding in notes]
+    assert "6.0 times as fast in torch" in notes[0].effect
+    assert "30.0 times as long" in notes[1].effect
+
+
+def test_unknown_facts_are_no_findings() -> None:
+    """A system that tells nothing."""
+    assert [] == findings.findings({"cpu": "unknown", "cores": 2, "cpu_quota": "unknown"})
+
+
+def test_effect_of_too_many_threads_is_measured() -> None:
+    """A step as the variables have it, and with one thread a core."""
+    found = facts("nothing_wrong") | {
+        "thread_variables": {"OMP_NUM_THREADS": "16"},
+        "oversubscription": {"numpy": {"as_set": 4e-3, "one_per_core": 1e-3}},
+    }
+
+    assert "4.0 times" in findings.findings(found)[0].effect

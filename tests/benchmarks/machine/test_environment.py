@@ -1,0 +1,131 @@
+"""Facts about the machine are read, not typed, and what cannot be read is said to be unknown."""
+
+import json
+from pathlib import Path
+
+import pytest
+from samegrad.benchmarks.machine import environment
+
+
+def test_machine_is_described_in_strings_that_a_journal_can_hold() -> None:
+    """Every fact has a value, "unknown" at worst."""
+    facts = environment.machine()
+
+    assert facts == json.loads(json.dumps(facts))
+    assert all(isinstance(value, str) and value for value in facts.values())
+    assert {"cpu", "cores", "gpu", "versions", "commit", "load", "cpu_quota"} <= set(facts)
+
+
+def test_fingerprint_depends_on_hardware_and_not_on_the_moment() -> None:
+    """Load, commit and versions do not make another machine; a GPU does."""
+    facts = environment.machine()
+    same = facts | {"load": "99 99 99", "commit": "other", "versions": "{}"}
+
+    assert environment.fingerprint(facts) == environment.fingerprint(same)
+    assert environment.fingerprint(facts) != environment.fingerprint(facts | {"gpu": "another"})
+
+
+def test_commit_may_be_given_or_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A copy without history is told by SAMEGRAD_COMMIT, or says unknown; neither fails."""
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.delenv("SAMEGRAD_COMMIT", raising=False)
+
+    assert "unknown" == environment.commit()
+    monkeypatch.setenv("SAMEGRAD_COMMIT", "abc123")
+    assert "abc123" == environment.commit()
+
+
+def test_machine_without_a_driver_has_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No nvidia-smi, no GPU; one that fails, none either."""
+    monkeypatch.setenv("PATH", "")
+
+    assert "" == environment.gpus()
+
+
+def test_gpu_is_described_by_the_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Name, driver, memory, power limit and clock, one part per GPU."""
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\necho 'NVIDIA A, 580, 1 MiB, 2 W, 3 MHz'\necho 'NVIDIA B, 580'\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    assert "NVIDIA A, 580, 1 MiB, 2 W, 3 MHz; NVIDIA B, 580" == environment.gpus()
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, 8000 * 1024),
+        ({"memory.max": "max", "memory.current": "5", "memory.stat": ""}, 8000 * 1024),
+        (
+            {"memory.max": "3000000", "memory.current": "900000", "memory.stat": "anon 8\nfile 7"},
+            2100000,
+        ),
+        (
+            {
+                "memory.max": "3000000",
+                "memory.current": "2900000",
+                "memory.stat": "file 9\ninactive_file 400000\n",
+            },
+            500000,
+        ),
+        ({"memory.max": "10", "memory.current": "20", "memory.stat": "unknown"}, 0),
+        (
+            {
+                "memory/memory.limit_in_bytes": "4000000",
+                "memory/memory.usage_in_bytes": "1000000",
+                "memory/memory.stat": "inactive_file 1\ntotal_inactive_file 500",
+            },
+            3000500,
+        ),
+        (
+            {
+                "memory/memory.limit_in_bytes": "9223372036854771712",
+                "memory/memory.usage_in_bytes": "1000000",
+            },
+            8000 * 1024,
+        ),
+    ],
+)
+def test_memory_is_what_machine_and_control_group_leave(
+    files: dict[str, str], expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The less of both; files that the system may drop count as free, no limit as none."""
+    there = {f"/sys/fs/cgroup/{name}": text for name, text in files.items()}
+    there["/proc/meminfo"] = "MemTotal: 9000 kB\nMemAvailable: 8000 kB"
+    monkeypatch.setattr(environment, "_text", lambda path: there.get(path, environment.UNKNOWN))
+
+    assert expected == environment.available_memory()
+
+
+def test_memory_is_unknown_where_nothing_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another system has no such files."""
+    monkeypatch.setattr(environment, "_text", lambda _: environment.UNKNOWN)
+
+    assert environment.available_memory() is None
+
+
+def test_worker_gets_all_cores_unless_the_user_said_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One thread count for all libraries; what the user has set stays."""
+    for variable in (*environment.THREAD_VARIABLES, "JAX_PLATFORMS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+    found = environment.worker_environment("cpu", tmp_path)
+
+    cores = str(environment.cores())
+    assert ("1", cores, cores) == tuple(
+        found[v] for v in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC")
+    )
+    assert "cpu" == found["JAX_PLATFORMS"]
+    assert "cuda,cpu" == environment.worker_environment("cuda", tmp_path)["JAX_PLATFORMS"]
+    assert "JAX_PLATFORMS" not in environment.worker_environment(None, tmp_path)
+
+
+def test_quota_is_read_in_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """150000 of 100000 microseconds are one and a half cores."""
+    for text, quota in (("150000 100000", "1.5"), ("max 100000", "none"), ("unknown", "unknown")):
+        monkeypatch.setattr(environment, "_text", lambda path, text=text: text)
+        assert quota == environment.cpu_quota()

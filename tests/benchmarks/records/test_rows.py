@@ -1,0 +1,298 @@
+"""Nothing that was measured is lost, and nothing that is no journal is read as one."""
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samegrad.benchmarks.cases import case as cases
+from samegrad.benchmarks.cases.case import Case, Problem
+from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.records import rows
+from samegrad.benchmarks.records.journal import Journal, JournalWriter, NotAJournalError
+from samegrad.benchmarks.records.journal import read as read_journal
+from samegrad.benchmarks.records.schema import FAILED
+from samegrad.implementations.contract.interface import MLPSpec
+
+PROBLEM = Problem("digits", MLPSpec((64, 32, 10)), 32, 1437)
+CASE = Case(PROBLEM, "train_step", "numpy")
+
+
+def run_record(**changes: Any) -> dict[str, Any]:
+    """A journal's first line."""
+    machine = {"cpu": "Test CPU", "cores": "2", "gpu": "none", "commit": "abc"}
+    record = {"record": "run", "schema": 1, "run": "r1", "machine": machine, "fingerprint": "f00d"}
+    return record | {"intervals": True, "preset": "standard", "command": "pytest"} | changes
+
+
+def ok(process: int, elapsed_ns: int = 1000, case: Case = CASE, **changes: Any) -> dict[str, Any]:
+    """An outcome with a number."""
+    return {
+        "record": "outcome",
+        "case": cases.to_json(case),
+        "process": process,
+        "status": "ok",
+        "reason": "",
+        "calls": 10,
+        "elapsed_ns": [elapsed_ns * 10] * 3,
+        "residual_ns": [0] * 3,
+        "event_ns": [],
+        "cpu_ns": 1,
+        "first_call_ns": 5000,
+        "gate": {"name": "dW1", "error": 1e-7, "bound": 1e-5},
+        **changes,
+    }
+
+
+def plan_record(*planned: Case) -> dict[str, Any]:
+    """The list of cases."""
+    return {"record": "plan", "cases": [cases.to_json(c) for c in planned], "processes": 2}
+
+
+def write(path: Path, *records: dict[str, Any], tail: str = "") -> Path:
+    """A journal with these records, and perhaps half a line."""
+    path.write_text("".join(json.dumps(record) + "\n" for record in records) + tail)
+    return path
+
+
+def test_journal_gives_back_what_was_written(tmp_path: Path) -> None:
+    """Two processes of one case become one row with two medians."""
+    with JournalWriter(tmp_path / "run" / "journal.jsonl") as writer:
+        for record in (run_record(), plan_record(CASE), ok(0), ok(1, 3000)):
+            writer.append(record)
+        writer.append({"record": "run_complete"})
+
+    journal = read_journal(tmp_path / "run" / "journal.jsonl")
+
+    assert journal.complete and [] == journal.warnings
+    (row,) = rows.rows(journal)
+    assert (CASE, "ok", (1e-6, 3e-6), 6) == (row.case, row.status, row.process_medians, row.blocks)
+    assert row.median_seconds == pytest.approx(3**0.5 * 1e-6)
+    assert row.first_call_seconds == 5e-6
+
+
+def test_line_that_was_cut_off_costs_itself_only(tmp_path: Path) -> None:
+    """A warning, and every other row is kept."""
+    path = write(
+        tmp_path / "j", run_record(), plan_record(CASE), ok(0), tail=json.dumps(ok(1))[:100]
+    )
+
+    journal = read_journal(path)
+
+    assert ["ok"] == [row.status for row in rows.rows(journal)]
+    (warning,) = journal.warnings
+    assert "line 4 is cut off in the middle; it was left out" in warning
+    assert not journal.complete
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[1, 2]",
+        '"text"',
+        "{}",
+        '{"record": "outcome"}',
+        '{"record": "surprise"}',
+        json.dumps(ok(0, elapsed_ns=-5)),
+        json.dumps(ok(0, elapsed_ns=[])),
+        json.dumps(ok(0, calls=0)),
+        json.dumps(ok(0, status="excellent")),
+        json.dumps(ok(0) | {"case": {"problem": {}}}),
+        "\x00\x00",
+    ],
+)
+def test_line_that_is_no_record_is_left_out_with_a_warning(tmp_path: Path, line: str) -> None:
+    """Whatever stands in a foreign line, the other rows are read."""
+    path = write(tmp_path / "j", run_record(), plan_record(CASE), tail=line + "\n")
+    with path.open("a") as file:
+        file.write(json.dumps(ok(1)) + "\n")
+
+    journal = read_journal(path)
+
+    assert 1 == len(journal.warnings)
+    assert ["ok"] == [row.status for row in rows.rows(journal)]
+
+
+def test_rows_with_other_kernels_of_an_older_version_are_left_out(tmp_path: Path) -> None:
+    """Cases, outcomes, memory, ceilings; one warning counts the rows. An empty kernel is none."""
+    plain = cases.to_json(CASE) | {"kernel": ""}
+    tuned = cases.to_json(CASE) | {"kernel": "SkylakeX"}
+    ceiling = {
+        "record": "ceiling", "quantity": "gemm", "implementation": "numpy", "device": "cpu",
+        "threads": "all", "arithmetic": "float32", "process": 0,
+    }  # fmt: skip
+    memory = {"record": "memory", "status": "ok", "reason": "", "host_bytes": 1}
+    path = write(
+        tmp_path / "j",
+        run_record(schema=4),
+        {"record": "plan", "cases": [plain, tuned], "processes": 2},
+        ceiling | {"kernel": "", "value": 1e11},
+        ceiling | {"kernel": "SkylakeX", "value": 2e11},
+        *(ok(p, 100_000) | {"case": plain} for p in range(2)),
+        *(ok(p, 50_000) | {"case": tuned} for p in range(2)),
+        memory | {"case": plain},
+        memory | {"case": tuned, "host_bytes": 2},
+        {"record": "run_complete"},
+    )
+
+    journal = read_journal(path)
+
+    (row,) = rows.rows(journal)
+    assert (CASE, "ok", 1) == (row.case, row.status, row.host_bytes)
+    assert row.median_seconds == pytest.approx(1e-4) and row.ceiling == 1e11
+    (warning,) = journal.warnings
+    assert warning.endswith(
+        "j: 1 rows with other OpenBLAS kernels, from an older version, were left out"
+    )
+    path.write_text(path.read_text() + json.dumps(ok(2) | {"case": plain | {"kernel": 3}}) + "\n")
+    assert "a case's names must be texts" in read_journal(path).warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        ("name,time\nnumpy,1\n", "not a samegrad journal"),
+        ('{"benchmarks": []}\n', "not a samegrad journal"),
+        ("[]\n", "not a samegrad journal"),
+        (
+            json.dumps(run_record(schema=99)) + "\n",
+            "written in schema 99, this version reads up to 5",
+        ),
+    ],
+)
+def test_file_that_is_no_journal_is_refused_in_one_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    """So is one of a newer schema."""
+    (tmp_path / "j").write_text(text)
+
+    with pytest.raises(NotAJournalError, match=message) as caught:
+        read_journal(tmp_path / "j")
+
+    assert "\n" not in str(caught.value)
+
+
+def test_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """With the system's word for it."""
+    with pytest.raises(NotAJournalError, match="No such file"):
+        read_journal(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("status", FAILED)
+def test_one_failed_process_fails_its_row(tmp_path: Path, status: str) -> None:
+    """The number of the other process is not shown."""
+    bad = {"record": "outcome", "case": cases.to_json(CASE), "process": 1, "status": status}
+    path = write(tmp_path / "j", run_record(), plan_record(CASE), ok(0), bad | {"reason": "why"})
+
+    (row,) = rows.rows(read_journal(path))
+
+    assert (status, "process 2: why", None) == (row.status, row.reason, row.median_seconds)
+    assert [row] == rows.failures([row])
+
+
+def test_planned_case_without_an_outcome_is_a_row(tmp_path: Path) -> None:
+    """A run that ended early says what it did not come to."""
+    later = replace(CASE, implementation="jax")
+    path = write(tmp_path / "j", run_record(), plan_record(CASE, later), ok(0))
+
+    statuses = [row.status for row in rows.rows(read_journal(path))]
+
+    assert ["ok", "not_run"] == statuses
+
+
+def test_killed_writer_leaves_every_record_that_it_had_appended(tmp_path: Path) -> None:
+    """SIGKILL right after append: the record is on the disk."""
+    code = textwrap.dedent(
+        """
+        import os, signal, sys
+        from pathlib import Path
+        from samegrad.benchmarks.records.journal import JournalWriter
+        writer = JournalWriter(Path(sys.argv[1]))
+        writer.append({"record": "run", "schema": 1, "run": "r", "machine": {}, "fingerprint": "f"})
+        writer.append({"record": "run_complete"})
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    path = tmp_path / "journal.jsonl"
+
+    done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, check=False)
+
+    assert -signal.SIGKILL == done.returncode
+    assert read_journal(path).complete
+
+
+def test_two_runs_never_share_a_journal(tmp_path: Path) -> None:
+    """The second writer is refused."""
+    with (
+        JournalWriter(tmp_path / "journal.jsonl"),
+        pytest.raises(FileExistsError),
+    ):
+        JournalWriter(tmp_path / "journal.jsonl")
+
+
+def test_least_disturbed_visit_of_a_process_counts() -> None:
+    """Its median block; what the others took longer is a mark."""
+    journal = Journal(run_record())
+    for record in (plan_record(CASE), ok(0, 1500), ok(0, 1000, visit=1), ok(0, 2000, visit=2)):
+        journal.add(record)
+
+    (row,) = rows.rows(journal)
+
+    assert ((1e-6,), 9) == (row.process_medians, row.blocks)
+    assert any("half of the visits are disturbed by 50 % or more" in flag for flag in row.flags)
+
+
+def test_least_disturbed_tenth_counts() -> None:
+    """Of up to ten visits the least; of more, accidents below it do not."""
+    rising = [float(n) for n in range(1, 31)]
+
+    assert 1.0 == rows.undisturbed(rising[:1]) == rows.undisturbed(rising[:10][::-1])
+    assert [2.0, 2.0, 3.0] == [rows.undisturbed(rising[:n]) for n in (11, 20, 30)]
+
+
+@pytest.mark.parametrize(
+    ("records", "mark"),
+    [
+        ([ok(p, elapsed_ns=1000 + 60 * p) for p in range(2)], "processes differ by 6 %"),
+        ([ok(0, elapsed_ns=1, calls=1) | {"elapsed_ns": [10, 10, 13, 14]}], "IQR is 3"),
+        (
+            [ok(0, 100 if n < 2 else 103, visit=n) for n in range(4)],
+            "first and second half of the visits differ by 3 %",
+        ),
+        ([ok(0, steal=0.03)], "3 % of the time taken by the hypervisor"),
+        ([ok(0, pressure=0.2)], "20 % of the time waited for a core"),
+        ([ok(0, event_ns=[5000] * 3)], "the GPU's own clock counts 50 % of the time"),
+        ([ok(p) for p in range(5)], ""),
+    ],
+)
+def test_number_is_marked_with_what_disturbed_it(records: list[Any], mark: str) -> None:
+    """And a clean one is not."""
+    journal = Journal(run_record())
+    for record in (plan_record(CASE), *records):
+        journal.add(record)
+
+    (row,) = rows.rows(journal)
+
+    assert "ok" == row.status
+    assert any(mark in flag for flag in row.flags) if mark else () == row.flags
+
+
+def test_rows_of_different_code_machine_or_inputs_say_what_differs() -> None:
+    """By its name and in words; unknown is not equal."""
+    row = rows.Row(CASE, "ok", "", (1e-6,), code="aa", inputs="ii")
+    run, other = {"fingerprint": "f"}, {"fingerprint": "g"}
+
+    assert {} == rows.differences(row, row, run, run)
+    assert {"code": "its code differs (aa, bb)"} == rows.differences(
+        row, replace(row, code="bb"), run, run
+    )
+    assert {"machine": "its machine differs (f, g)"} == rows.differences(row, row, run, other)
+    assert {"inputs": "its inputs are not known"} == rows.differences(
+        row, replace(row, inputs="unknown"), run, run
+    )

@@ -1,0 +1,90 @@
+"""The plan skips what is too long, says so, and gives up visits before anything else."""
+
+import pytest
+from samegrad.benchmarks.cases.case import Case, Worker
+from samegrad.benchmarks.cases.presets import PRESETS, expand
+from samegrad.benchmarks.runs import budget
+from samegrad.benchmarks.runs.budget import Pilot
+
+FAST = Pilot(call_seconds=1e-4, first_seconds=0.0, flops_per_second=1e11, start_seconds=0.3)
+SLOW = Pilot(call_seconds=1e-4, first_seconds=0.0, flops_per_second=5e7, start_seconds=0.1)
+PILOTS = {("numpy", "cpu"): FAST, ("scalar", "cpu"): SLOW}
+
+
+def standard() -> list[Case]:
+    """The rows of a fast and of a slow implementation."""
+    lines = PRESETS["standard"].lines
+    return expand(lines, Worker("numpy"), ("float32", "float64")) + expand(
+        lines, Worker("scalar"), ("float64",)
+    )
+
+
+def test_pilot_separates_overhead_from_arithmetic() -> None:
+    """Two networks that take 1 ms + flops / 1 GFLOP/s give just these two numbers."""
+    measured = [
+        {"flops": 1e6, "first_ns": 9e6, "warm_ns": 2e6},
+        {"flops": 1e8, "first_ns": 301e6, "warm_ns": 101e6},
+    ]
+
+    pilot = Pilot.of({"networks": measured, "passes": 0.0}, 0.5)
+
+    assert pilot.first_seconds == pytest.approx(0.2)
+    assert pilot.flops_per_second == pytest.approx(1e9, rel=0.02)
+    assert pilot.call_seconds == pytest.approx(1e-3, rel=0.02)
+
+
+def test_pilot_counts_the_passes_of_a_gradient_that_needs_one_per_parameter() -> None:
+    """1 ms a pass and 2 passes a parameter: the gradient of 30 parameters takes 61 ms."""
+    forward = [{"flops": 1e6, "first_ns": 1e6, "warm_ns": 1e6}]
+    pilot = Pilot.of({"networks": forward, "passes": 2.0}, 0.5)
+    slow, fast = (
+        next(
+            c
+            for c in expand(PRESETS["differentiation"].lines, Worker("dual"), ("float64",))
+            if c.operation == operation
+        )
+        for operation in ("loss_and_grad", "forward")
+    )
+
+    assert pilot.call(fast) == pytest.approx(fast.flops / 1e9)
+    assert pilot.call(slow) == pytest.approx(61 * fast.flops / 1e9)
+
+
+def test_case_above_the_limit_is_a_row_that_says_what_was_predicted() -> None:
+    """Looped Python on the wide network is skipped, and runs a case of 100,000 parameters."""
+    made = budget.make(standard(), PILOTS, {}, 5, 300, 0.3)
+
+    skipped = {case_id: reason for case_id, (status, reason) in made.excluded.items()}
+    assert all(reason.startswith("predicted ") for reason in skipped.values())
+    assert any("wide" in case_id for case_id in skipped)
+    assert not any("numpy" in case_id for case_id in skipped)
+    large = [
+        c
+        for c in made.running
+        if c.implementation == "scalar" and c.problem.spec.parameters > 100_000
+    ]
+    assert large
+    assert len(made.cases) == len(standard())
+
+
+def test_rows_and_processes_stay_however_short_the_time_is() -> None:
+    """The time is used as far as it helps; what must be done may need more, and says so."""
+    limits = (1e6, 140, 1)
+    plans = [budget.make(standard(), PILOTS, {}, 5, seconds, 0.3) for seconds in limits]
+
+    most, limited, least = (made.seconds for made in plans)
+    assert most > limited >= least > 1
+    assert limited == max(140, least)
+    assert {5} == {made.processes for made in plans}
+    assert 1 == len({len(made.running) for made in plans})
+
+
+def test_row_that_cannot_run_is_not_predicted() -> None:
+    """An unavailable implementation has no pilot and needs none."""
+    cases = expand(PRESETS["hello"].lines, Worker("jax"), ("float32",))
+    excluded = {case.id: ("unavailable", "not installed") for case in cases}
+
+    made = budget.make(cases, {}, excluded, 1, 20, 0.1)
+
+    assert ([], 0.0) == (made.running, made.seconds)
+    assert excluded == made.excluded

@@ -1,0 +1,122 @@
+"""Pilots: one at a time, and none while somebody still imports."""
+
+import fcntl
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samegrad.benchmarks.cases import case
+from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.runs import capabilities
+from samegrad.benchmarks.runs.budget import Pilot
+from samegrad.benchmarks.runs.capabilities import Countdown, family
+from samegrad.benchmarks.worker import pilot
+from samegrad.implementations.checking import processes
+from samegrad.implementations.contract.interface import MLPSpec
+
+
+def free(path: Path) -> bool:
+    """Whether nobody holds the turn."""
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def test_turn_is_held_until_it_is_given_up(tmp_path: Path) -> None:
+    """Early, or at the end."""
+    path = tmp_path / "turn"
+    with processes.turn(path) as give_up:
+        assert not free(path)
+        give_up()
+        assert free(path)
+    with processes.turn(path):
+        assert not free(path)
+    assert free(path)
+
+
+def test_countdown_ends_once_when_all_have_said_it() -> None:
+    """Who says it twice counts once: a probe that ends says it again."""
+    calls: list[str] = []
+    countdown = Countdown(2, lambda: calls.append("now"))
+
+    countdown.done("numpy")
+    countdown.done("numpy")
+    assert [] == calls
+    countdown.done("torch")
+    assert ["now"] == calls
+
+
+def test_probes_of_several_end_with_a_pilot_each() -> None:
+    """Also where one of them cannot be loaded: nobody waits for it."""
+    found = capabilities.probe(("numpy", "graph", "no_such.module"), ("cpu",), {})
+
+    assert "no_such" in found["no_such.module"].reason
+    assert found["numpy"].pilots["cpu"].flops_per_second > 1e8
+    assert found["graph"].pilots["cpu"].flops_per_second > 1e8
+
+
+def test_fixed_cost_of_a_call_is_not_taken_for_its_rate() -> None:
+    """2 ms a call and 20 GFLOP/s: a small and a larger network tell them apart."""
+    measured = [
+        {"flops": flops, "first_ns": 1e7, "warm_ns": 2e6 + flops / 20} for flops in (3e5, 2e7)
+    ]
+
+    pilot = Pilot.of({"networks": measured, "passes": 0.0}, 0.5)
+
+    assert pilot.flops_per_second == pytest.approx(20e9, rel=0.01)
+    assert pilot.call_seconds == pytest.approx(2e-3, rel=0.01)
+
+
+def test_journal_says_of_which_idiom_an_implementation_is() -> None:
+    """Nothing of a file that is named on the command line."""
+    assert {"kind": "idiom"} == family("numpy")
+    assert {"kind": "variant", "base": "numpy"} == family("numpy_inplace")
+    assert {"kind": "peer", "base": "jax"} == family("flax")
+    assert {} == family("./mine.py")
+
+
+def test_compilers_write_into_the_run_and_start_no_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each run compiles anew, and nothing runs beside what is timed."""
+    for name in ("TORCHINDUCTOR_CACHE_DIR", "TORCHINDUCTOR_COMPILE_THREADS"):
+        monkeypatch.delenv(name, raising=False)  # torch sets one where it has compiled
+    found = environment.worker_environment("cpu", tmp_path)
+
+    assert str(tmp_path / "torch-cache") == found["TORCHINDUCTOR_CACHE_DIR"]
+    assert "1" == found["TORCHINDUCTOR_COMPILE_THREADS"]
+
+
+@pytest.mark.parametrize(
+    ("fixed_seconds", "flops_per_second", "largest"),
+    [
+        (0.0, 50e9, (784, 512, 512, 10)),
+        (5e-3, 50e9, (784, 512, 512, 10)),  # ruled out by the small network, not by the next
+        (18e-3, 50e9, (784, 512, 512, 10)),  # by way of both of the others
+        (5e-3, 40e6, (256, 256, 10)),
+        (0.0, 1e6, (64, 32, 10)),
+    ],
+)
+def test_pilot_tries_the_largest_network_of_about_a_second(
+    fixed_seconds: float,
+    flops_per_second: float,
+    largest: tuple[int, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also for a slow call with fast arithmetic."""
+
+    def one(_: Any, device: str, sizes: tuple[int, ...], batch_size: int, operation: str) -> Any:
+        flops = case.flops(MLPSpec(sizes), operation, batch_size)
+        warm = fixed_seconds + flops / flops_per_second
+        return {"sizes": sizes, "flops": flops, "first_ns": 1, "warm_ns": round(1e9 * warm)}
+
+    monkeypatch.setattr(pilot, "_one", one)
+    implementation: Any = object()
+
+    found = pilot.of(implementation, "cpu")["networks"]
+
+    assert largest == found[-1]["sizes"]
+    assert len(found) <= 2

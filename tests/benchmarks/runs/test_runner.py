@@ -1,0 +1,248 @@
+"""The parent keeps to its time, and a dead worker costs the case that it was at."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samegrad.benchmarks.cases.case import Case, Problem, Worker
+from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.records import rows
+from samegrad.benchmarks.records.journal import Journal
+from samegrad.benchmarks.records.journal import read as read_journal
+from samegrad.benchmarks.runs import budget, capabilities, runner, scheduler
+from samegrad.benchmarks.runs.progress import Progress
+from samegrad.benchmarks.runs.worker_process import Resident
+from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.interface import MLPSpec
+
+SPEC = MLPSpec((6, 5, 3))
+
+
+class Heard(Progress):
+    """Keeps what was said and counts what was done."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.units = self.finished = 0
+
+    def say(self, line: str) -> None:
+        """A line of text."""
+        self.lines.append(line)
+
+    def expect(self, units: int, seconds: float) -> None:
+        """How many units there will be."""
+        self.units = units
+
+    def done(self, seconds: float) -> None:
+        """One of them."""
+        self.finished += 1
+
+
+def run(
+    tmp_path: Path, name: str, operations: tuple[str, ...], processes: int, seconds: float
+) -> tuple[Journal, Heard]:
+    """Measure some operations on one small problem."""
+    found = capabilities.probe([name], ["cpu"], {})
+    label = registry.label(name)
+    problem = Problem("measured", SPEC, 8, 128)
+    cases = [Case(problem, operation, label) for operation in operations]
+    pilots = {(label, "cpu"): found[label].pilots["cpu"]}
+    made = budget.make(cases, pilots, {}, processes, seconds, 0.01)
+    heard = Heard()
+    started = runner.Run(
+        made,
+        found,
+        tmp_path / "run",
+        budget.Settings(seconds, 0.01, ceilings=False),
+        interpreters={},
+        progress=heard,
+        about={},
+    )
+    started.execute()
+    return read_journal(tmp_path / "run" / "journal.jsonl"), heard
+
+
+def test_processes_that_do_not_fit_into_the_time_are_given_up_and_said(tmp_path: Path) -> None:
+    """The first round runs in any case; every row has its number."""
+    journal, heard = run(tmp_path, "numpy", ("forward", "train_step"), 5, seconds=0.5)
+
+    assert journal.complete
+    assert [1, 1] == [len(row.process_medians) for row in rows.rows(journal)]
+    assert ["time: 1 of 5 processes fit into 0 s on this machine"] == heard.lines
+
+
+def test_processes_that_fit_are_all_run(tmp_path: Path) -> None:
+    """And every unit is counted."""
+    journal, heard = run(tmp_path, "numpy", ("forward", "train_step"), 3, seconds=60)
+
+    assert [3, 3] == [len(row.process_medians) for row in rows.rows(journal)]
+    assert [] == heard.lines and 6 == heard.units == heard.finished
+    assert {0, 1, 2} == {record["process"] for _, record in journal.outcomes}
+    assert {0, 1, 2} == {record["process"] for record in journal.paces}  # one for each turn
+    assert 1 == len({record["work"] for record in journal.paces})
+
+
+def test_worker_that_dies_costs_the_case_it_was_at(tmp_path: Path) -> None:
+    """The others go on in a new process, and the dead one is not tried again."""
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "import os, signal\nfrom samegrad.implementations.mlp_numpy import *\n"
+        "def train_step(*a):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+
+    journal, _ = run(tmp_path, str(mine), ("forward", "loss_and_grad", "train_step"), 2, 60)
+
+    found: dict[str, Any] = {row.case.operation: row for row in rows.rows(journal)}
+    statuses = {operation: row.status for operation, row in found.items()}
+    assert {"forward": "ok", "loss_and_grad": "ok", "train_step": "crashed"} == statuses
+    assert "killed by SIGKILL" in found["train_step"].reason
+    assert 2 == len(found["forward"].process_medians)
+    assert 1 == sum(record["status"] == "crashed" for _, record in journal.outcomes)
+
+
+def test_processes_stay_and_are_visited_in_turns(tmp_path: Path) -> None:
+    """On a CPU each of them is visited before any is visited for the third time."""
+    journal, _ = run(tmp_path, "numpy", ("forward", "train_step"), 3, seconds=60)
+
+    order = [(record["visit"], record["process"]) for _, record in journal.outcomes]
+    firsts = [i for i, (visit, _) in enumerate(order) if visit == 0]
+    thirds = [i for i, (visit, _) in enumerate(order) if visit == 2]
+    assert 6 == len(firsts) == len(thirds) and max(firsts) < min(thirds)
+
+
+def test_rounds_follow_one_another_where_memory_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process has all of its visits before the next one begins; nothing else changes."""
+    monkeypatch.setattr(environment, "available_memory", lambda: 2**20)
+
+    journal, _ = run(tmp_path, "numpy", ("forward", "train_step"), 3, seconds=60)
+
+    processes = [record["process"] for _, record in journal.outcomes]
+    assert processes == sorted(processes) and {0, 1, 2} == set(processes)
+    assert [3, 3] == [len(row.process_medians) for row in rows.rows(journal)]
+
+
+def test_worker_that_is_killed_between_its_turns_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No case is at fault: none loses its number, and the visits go on."""
+    killed: list[int] = []
+    turns = scheduler.Rounds._turns
+
+    def kill_first(self: scheduler.Rounds, residents: list[Resident], seconds: float) -> None:
+        for resident in residents:
+            killed.append(resident.child.process.pid)
+            os.kill(killed[-1], signal.SIGKILL)
+        turns(self, residents, seconds)
+
+    monkeypatch.setattr(scheduler.Rounds, "_turns", kill_first)
+    journal, _ = run(tmp_path, "numpy", ("forward", "train_step"), 2, seconds=60)
+
+    assert 2 == len(killed) and journal.complete
+    assert {"ok"} == {record["status"] for _, record in journal.outcomes}
+    visits = {(c.id, r["process"], r["visit"]) for c, r in journal.outcomes}
+    assert 2 * 2 * 3 == len(visits) == len(journal.outcomes)
+
+
+def test_process_that_dies_again_and_again_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its turns, without a case at fault: it is replaced a few times; numbers stay."""
+    say, started = scheduler.Rounds._say, scheduler.Rounds._resident
+    count: list[Resident] = []
+
+    def die_first(self: scheduler.Rounds, resident: Resident, cases: Any) -> None:
+        if cases and not self.visits.unseen(cases, resident.process):
+            os.kill(resident.child.process.pid, signal.SIGKILL)
+            resident.child.process.wait(30)
+        say(self, resident, cases)
+
+    def counted(self: scheduler.Rounds, *arguments: Any) -> Resident:
+        count.append(started(self, *arguments))
+        return count[-1]
+
+    monkeypatch.setattr(scheduler.Rounds, "_say", die_first)
+    monkeypatch.setattr(scheduler.Rounds, "_resident", counted)
+    journal, _ = run(tmp_path, "numpy", ("forward",), 1, seconds=60)
+
+    assert journal.complete and 1 + scheduler.MOST_REPLACED == len(count)
+    assert ["ok"] == [record["status"] for _, record in journal.outcomes]
+
+
+def planned(
+    tmp_path: Path,
+    body: str,
+    setup: Worker,
+    settings: budget.Settings,
+    operation: str = "train_step",
+) -> runner.Run:
+    """A run of one case of a file, whose speed is not looked at first."""
+    mine = tmp_path / "mine.py"
+    mine.write_text("import os\nfrom samegrad.implementations.mlp_numpy import *\n" + body)
+    case = Case(Problem("own", SPEC, 8, 128), operation, "mine", "cpu", "resident", *setup[2:])
+    probe = capabilities.Probe(str(mine), "mine", pilots={"cpu": budget.Pilot(1e-4, 0.0, 1e9, 1.0)})
+    return runner.Run(
+        budget.Plan([case], processes=1),
+        {"mine": probe},
+        tmp_path / "run",
+        settings,
+        interpreters={},
+        progress=Progress(),
+        about={},
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no affinity")
+def test_worker_is_bound_before_it_imports_anything(tmp_path: Path) -> None:
+    """One thread: one core, and every library told so."""
+    body = (
+        "assert 1 == len(os.sched_getaffinity(0))\n"
+        "assert {'1'} == {os.environ[v] for v in "
+        "('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'NPROC')}\n"
+    )
+    setup = Worker("mine", threads="1")
+
+    run = planned(tmp_path, body, setup, budget.Settings(None, 0.01, 0.0, ceilings=False))
+    run.execute()
+
+    (row,) = rows.rows(run.journal)
+    assert ("ok", "") == (row.status, row.reason)
+
+
+def test_peak_memory_is_that_of_the_call_alone(tmp_path: Path) -> None:
+    """64 MiB that a step takes and gives back; not those of imports and inputs."""
+    body = (
+        "from samegrad.implementations import mlp_numpy\nimport numpy as np\n"
+        "kept = np.ones(2**24)\n"  # 128 MiB
+        "def train_step(*a):\n    np.ones(2**23)\n    return mlp_numpy.train_step(*a)\n"
+    )
+    settings = budget.Settings(None, 0.01, 0.0, memory=True, ceilings=False)
+
+    run = planned(tmp_path, body, Worker("mine"), settings)
+    run.execute()
+
+    (row,) = rows.rows(run.journal)
+    if row.host_bytes is None:
+        pytest.skip("this system does not tell a process's peak memory")
+    assert 60 * 2**20 < row.host_bytes < 80 * 2**20
+
+
+def test_ceilings_are_measured_before_between_and_after(tmp_path: Path) -> None:
+    """By our own idioms, whatever is timed: a file that does not wait must not raise them."""
+    body = "def products(kinds, pairs, out=None):\n    return pairs\n"
+    run = planned(tmp_path, body, Worker("mine"), budget.Settings(None, 0.01, 0.0))
+    run.plan.processes = 3
+    run.execute()
+
+    moments: dict[str, set[int]] = {}
+    for record in run.journal.ceilings:
+        if record["quantity"] == "gemm":
+            moments.setdefault(record["implementation"], set()).add(record["process"])
+    assert {"numpy"} <= set(moments) and "mine" not in moments
+    assert {0, 1, 2} == moments["numpy"]
+    (row,) = rows.rows(run.journal)
+    assert row.ceiling is not None and row.ceiling > 1e8
+    assert row.split is not None

@@ -1,0 +1,100 @@
+"""The saboteurs of `selftest` whose refusal does not depend on timing, and the command itself."""
+
+import json
+from pathlib import Path
+
+import pytest
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.doctor import doctor
+from samegrad.benchmarks.selftest import checks, selftest
+from samegrad.implementations.contract import registry
+
+from samegrad.cli import measuring as command
+
+BY_TIME = ("second_pool", "unsynchronised", "unsynchronised_cuda")
+NAMES = [name for name in selftest.SABOTEURS if name not in BY_TIME]
+
+
+def test_every_saboteur_is_known() -> None:
+    """A file without an entry would never be run."""
+    files = {path.stem for path in selftest.HERE.glob("*.py")}
+
+    assert files == {*selftest.SABOTEURS, "twin_a", "twin_b", "slower", "side_by_side"}
+
+
+def test_saboteurs_have_no_number_and_the_right_reason() -> None:
+    """Each in a process of its own; an honest row among them survives."""
+    there = []
+    for name in NAMES:
+        framework = selftest.SABOTEURS[name][4]
+        if framework is None or registry.why_not_installed(framework) is None:
+            there.append(name)
+    cases = [Case(selftest.SABOTEURS[n][1], selftest.SABOTEURS[n][2], n) for n in there]
+
+    rows = selftest._measure([*cases, Case(selftest.SMALL, "loss_and_grad", "numpy")], 1)
+
+    assert "ok" == rows.pop("numpy").status
+    for name, row in rows.items():
+        claim = checks.refused(name, row.status, row.reason, selftest.SABOTEURS[name][5])
+        assert claim.holds, claim
+        assert row.median_seconds is None
+
+
+def test_selftest_counts_its_claims(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 1 as soon as one does not hold."""
+    found = [
+        checks.Claim("a", "5 %", "1 %", True),
+        checks.Claim("b", "5 %", "no GPU", None),
+    ]
+    monkeypatch.setattr(selftest, "run", lambda say, device, only: found)
+
+    assert 0 == command.main(["selftest"])
+    assert "1 of 1 claims hold; 1 not here." in capsys.readouterr().out
+    found.append(checks.Claim("interference: x", "3 %", "9 %", False))
+    assert 1 == command.main(["selftest"])
+    assert "The machine was not quiet" in capsys.readouterr().out
+    assert 1 == command.main(["selftest", "--json"])
+    assert ["a", "b", "interference: x"] == [
+        claim["what"] for claim in json.loads(capsys.readouterr().out)
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["selftest", "--quick"],
+        ["selftest", "--only", "speed"],
+        ["doctor", "now"],
+        ["selftest", "--device", "tpu"],
+        ["operate"],
+        [],
+    ],
+)
+def test_wrong_usage_is_one_line_of_usage(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 2, nothing measured."""
+    assert 2 == command.main(arguments)
+    assert "usage: python -m samegrad" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "status"), [("nothing_wrong", 0), ("quota_below_cores", 1)])
+def test_doctor_ends_with_1_if_something_is_wrong(
+    name: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In words and as JSON."""
+    facts = json.loads((Path(__file__).parent / "machines" / f"{name}.json").read_text())
+    monkeypatch.setattr(doctor, "gather", lambda: facts)
+
+    assert status == command.main(["doctor"])
+    assert ("PROBLEM" in capsys.readouterr().out) == bool(status)
+    assert status == command.main(["doctor", "--json"])
+    assert facts == json.loads(capsys.readouterr().out)["facts"]
+
+
+def test_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """As Markdown."""
+    assert 0 == command.main(["schema"])
+    assert capsys.readouterr().out.startswith("# The journal")

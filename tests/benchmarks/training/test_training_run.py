@@ -1,0 +1,348 @@
+"""`pytest --benchmark -m training`, `train` and `workloads` as people run them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.records import rows as results
+from samegrad.benchmarks.records import schema
+from samegrad.benchmarks.records.journal import Journal, read
+from samegrad.benchmarks.runs.budget import Pilot
+from samegrad.benchmarks.runs.capabilities import Probe
+from samegrad.benchmarks.runs.options import parse
+from samegrad.benchmarks.training import run as training_run
+from samegrad.benchmarks.training.tasks import TASKS
+from samegrad.implementations.contract import registry
+from samegrad.reports.document import learning
+
+from samegrad.cli import measuring as command
+from tests.helpers.shared_data import data_dir
+
+OWN = """import numpy as np
+from samegrad.implementations import mlp_numpy
+from samegrad.implementations.mlp_numpy import *
+"""
+
+
+def trained(output: Path, *arguments: str, cwd: Path = ROOT) -> Any:
+    """`pytest --benchmark -m training ARGUMENTS`."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "--benchmark", "-m", "training", *arguments]
+        + ([f"--output={output}"] if "--resume" not in " ".join(arguments) else []),
+        cwd=cwd,
+        env={k: v for k, v in os.environ.items() if k != "SAMEGRAD_DATA"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def rows_of(directory: Path) -> dict[tuple[str, str], results.Row]:
+    """(task, implementation) -> row."""
+    journal = read(directory / "journal.jsonl")
+    return {(r.case.problem.workload, r.case.implementation): r for r in results.rows(journal)}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run of both idioms that start fast, two seeds."""
+    output = tmp_path_factory.mktemp("training") / "run"
+    tasks = "xor,perceptron,discrete_mapping,line_length"
+    done = trained(
+        output,
+        *("--workload", tasks, "--seeds", "2", "--implementation", "numpy,scalar"),
+        *("-k", "not (line_length and scalar)"),
+        *("--limit", "100000"),  # the pilot may see a bad moment
+    )
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert f"report: {output / 'index.html'}" == done.stdout.splitlines()[-1]
+    return output
+
+
+def test_every_seed_of_every_task_is_in_the_journal(small: Path) -> None:
+    """Epochs are the blocks; what was learned is beside them."""
+    rows = rows_of(small)
+
+    assert 7 == len(rows)
+    for (task, _), row in rows.items():
+        assert "ok" == row.status, row.reason
+        assert [0, 1] == [seed["seed"] for seed in row.training]
+        assert 2 == len(row.process_medians)
+        first = row.training[0]
+        assert len(first["at"]) == len(first["loss"])
+        if TASKS[task].recipe.target is not None:
+            total = sum(first["spent_ns"][-1:]) + first["placing_ns"] + first["validation_ns"]
+            assert first["placing_ns"] < first["to_target_ns"] <= total
+    assert 1.0 == rows["line_length", "numpy"].training[0]["test"]
+    a, b = (rows["discrete_mapping", name].training[0] for name in ("numpy", "scalar"))
+    assert a["loss"] == pytest.approx(b["loss"], rel=1e-4)  # float32 against float64
+
+
+def test_parity_and_pictures_of_a_run_are_in_its_report(small: Path) -> None:
+    """Tables and figures are there, in the page and in the Markdown."""
+    journal = read(small / "journal.jsonl")
+    text = (small / "report.md").read_text()
+
+    assert {"scalar", "numpy"} == {record["implementation"] for record in journal.parity}
+    assert {"xor", "line_length"} == {record["task"] for record in journal.parity}
+    assert len(journal.parity) == 2 * 2 * 7
+    assert {"xor", "line_length", "discrete_mapping"} == {r["task"] for r in journal.pictures}
+    for heading in ("## Learning", "## Loading the data", "## One loss curve"):
+        assert heading in text
+    for name in (
+        "time_to_target",
+        "learning_curves",
+        "spread_over_seeds",
+        "one_loss_curve",
+        "line_length_activations",
+        "decision_regions",
+    ):
+        assert (small / "figures" / f"{name}.png").stat().st_size > 5_000
+        assert f"figures/{name}.png" in text
+    page = (small / "index.html").read_text()
+    assert "Learning" in page and "line_length" in page
+
+
+def test_run_of_speed_has_no_section_of_learning() -> None:
+    """The example's report is what it was."""
+    journals = [read(ROOT / "reports/results/example/journal.jsonl")]
+
+    assert [] == learning.sections(journals)
+    assert {} == learning.figures(journals)
+
+
+def test_interrupted_training_goes_on_where_it_stopped(small: Path, tmp_path: Path) -> None:
+    """What is in the journal is not trained again; the last lines are lost here."""
+    output = tmp_path / "run"
+    output.mkdir()
+    lines = (small / "journal.jsonl").read_text().splitlines(keepends=True)
+    outcomes = [i for i, line in enumerate(lines) if '"record": "outcome"' in line]
+    cut = outcomes[5]
+    (output / "journal.jsonl").write_text("".join(lines[:cut]) + lines[cut][:50])
+
+    done = trained(output, f"--resume={output}")
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    journal = read(output / "journal.jsonl")
+    assert journal.complete
+    kept = (output / "journal.jsonl").read_text().splitlines(keepends=True)[:cut]
+    assert lines[:cut] == kept
+    seen = [(case.id, record["process"]) for case, record in journal.outcomes]
+    assert 14 == len(seen) == len(set(seen))
+    rows, whole = rows_of(output), rows_of(small)
+    for key, row in rows.items():
+        assert [s["test"] for s in whole[key].training] == [s["test"] for s in row.training]
+
+
+def test_wrong_diverging_and_crashing_implementations_have_no_number(tmp_path: Path) -> None:
+    """Each with its reason; a right one beside them has its row."""
+    (tmp_path / "wrong.py").write_text(
+        OWN + "def loss_and_grad(spec, params, X, y, masks=None):\n"
+        "    loss, grads = mlp_numpy.loss_and_grad(spec, params, X, y, masks)\n"
+        "    return loss, [(1.01 * W, b) for W, b in grads]\n"
+    )
+    (tmp_path / "diverging.py").write_text(
+        OWN + "steps = [0]\n"
+        "def train_step(spec, params, state, X, y, learning_rate, masks=None):\n"
+        "    steps[0] += 1\n"
+        "    found = mlp_numpy.train_step(spec, params, state, X, y, learning_rate, masks)\n"
+        "    return (*found[:2], np.float32('nan') if steps[0] == 8 else found[2])\n"
+    )
+    (tmp_path / "crashing.py").write_text(
+        OWN + "import os\nsteps = [0]\n"
+        "def train_step(spec, params, state, X, y, learning_rate, masks=None):\n"
+        "    steps[0] += 1\n"
+        "    if steps[0] == 20 and spec.layer_sizes == (2, 4, 1):\n"
+        "        os.abort()\n"
+        "    return mlp_numpy.train_step(spec, params, state, X, y, learning_rate, masks)\n"
+    )
+    names = ["numpy", *(str(tmp_path / f"{n}.py") for n in ("wrong", "diverging", "crashing"))]
+    output = tmp_path / "run"
+
+    done = trained(
+        output,
+        *("--workload", "xor", "--seeds", "1", "--limit", "100000"),
+        f"--implementation={','.join(names)}",
+    )
+
+    assert 1 == done.returncode, done.stdout + done.stderr
+    rows = {name: row for (_, name), row in rows_of(output).items()}
+    assert "ok" == rows["numpy"].status
+    assert "wrong" == rows["wrong"].status and "dW1: error" in rows["wrong"].reason
+    assert "not_converged" == rows["diverging"].status
+    assert "the loss is not finite at step 7 (epoch 7)" == rows["diverging"].reason
+    assert "crashed" == rows["crashing"].status and "SIGABRT" in rows["crashing"].reason
+
+
+def test_task_without_its_data_is_a_row_with_the_reason_and_no_failure(tmp_path: Path) -> None:
+    """A directory that holds other files: the others go on."""
+    (tmp_path / "data").mkdir()
+    output = tmp_path / "run"
+
+    done = trained(
+        output,
+        *("--workload", "xor,titanic", "--seeds", "1", "--implementation", "numpy"),
+        *("--limit", "100000"),
+        f"--data-dir={tmp_path / 'data'}",
+    )
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    rows = rows_of(output)
+    assert "ok" == rows["xor", "numpy"].status
+    assert "unavailable" == rows["titanic", "numpy"].status
+    assert "train.csv: no such file; give --data-dir" in rows["titanic", "numpy"].reason
+
+
+def test_too_slow_a_training_is_skipped_with_its_prediction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before anything runs; a perceptron's pass is no sequence of steps."""
+    slow = Probe("numpy", "numpy", devices=("cpu",), dtypes=("float32",))
+    slow.pilots = {"cpu": Pilot(0.05, 0.1, 1e9, 1.0)}
+    monkeypatch.setattr(training_run, "probe", lambda names, *_: {"numpy": slow})
+    options = parse(training="yes", workload="digits,xor,perceptron", implementation="numpy")
+
+    found = training_run.select(options)
+
+    assert 3 == len(found.cases)
+    (case,) = [case for case in found.cases if case.id in found.excluded]
+    assert "digits" == case.problem.workload
+    status, reason = found.excluded[case.id]
+    assert "skipped" == status
+    assert reason.startswith("predicted ") and reason.endswith("s per training, limit 60 s")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"training": "yes", "workload": "mnits"}, "task 'mnits' is not known; accepted: digits"),
+        ({"training": "yes", "seeds": "0"}, "--seeds '0' is not accepted"),
+        ({"training": "yes", "limit": "soon"}, "--limit 'soon' is not accepted"),
+        ({"training": "yes", "limit": "nan"}, "--limit 'nan' is not accepted"),
+        ({"training": "yes", "data_dir": "/nowhere"}, "--data-dir /nowhere: no such directory"),
+        ({"training": "yes", "preset": "full"}, "--preset does not go with training"),
+        ({"training": "yes", "batch_size": "3"}, "--batch-size does not go with training"),
+        ({"seeds": "3"}, "--seeds goes with training: pytest --benchmark -m training"),
+        ({"data_dir": "."}, "--data-dir goes with training"),
+        ({"workload": "titanic"}, "--workload 'titanic' is not timed here; accepted: digits"),
+    ],
+)
+def test_wrong_option_is_one_line(given: dict[str, str], message: str) -> None:
+    """What was given, what is accepted."""
+    with pytest.raises(ValueError, match=r"(?s)^[^\n]*$") as caught:
+        parse(**given)
+    assert str(caught.value).startswith(message)
+
+
+def test_workload_selects_lines_of_speed() -> None:
+    """Without -m training it chooses what is timed."""
+    lines = parse(workload="mnist,digits").lines
+
+    assert {"mnist", "digits"} == {line.workload.name for line in lines}
+
+
+def test_workloads_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each task with its network, training, target and source."""
+    assert 0 == command.main(["workloads"])
+    shown = capsys.readouterr().out
+
+    for task in TASKS.values():
+        assert f"| {task.name} " in shown
+        assert task.source in shown
+    assert 2 == command.main(["workloads", "mnist"])
+
+
+def test_train_saves_weights_that_another_implementation_evaluates(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same accuracy, by the other idiom's forward pass."""
+    path = tmp_path / "w.npz"
+    trains = ["train", "line_length", "--implementation", "numpy", "--epochs", "3"]
+
+    assert 0 == command.main([*trains, "--save", str(path)])
+    first = capsys.readouterr().out
+    other = ["train", "line_length", "--implementation", "scalar", "--evaluate", str(path)]
+    assert 0 == command.main(other)
+    second = capsys.readouterr().out
+
+    assert 3 == first.count("validation accuracy")
+    assert "test accuracy 100.000 %" in first and "(numpy, float32)" in first
+    assert "test accuracy 100.000 %" in second and "(scalar, float64)" in second
+    assert f"weights: {path}" in first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["mnits"], "task 'mnits' is not known; accepted: digits"),
+        (["xor", "--epochs", "0"], "--epochs 0 is not accepted"),
+        (["xor", "--epochs", "many"], "argument --epochs: invalid int value"),
+        (["xor", "--seed", "-1"], "--seed -1 is not accepted"),
+        (["xor", "--implementation", "tensorflow"], "implementation 'tensorflow' is not known"),
+        (["xor", "--device", "cuda"], "device 'cuda' is not available to numpy (has: cpu)"),
+        (["xor", "--implementation", "scalar", "--dtype", "float32"], "dtype 'float32' is not"),
+        (["xor", "--save", "/nowhere/w.npz"], "--save /nowhere/w.npz: cannot be written"),
+        (["xor", "--evaluate", "/nowhere/w.npz"], "/nowhere/w.npz: no such file"),
+        (["titanic", "--data-dir", "/nowhere"], "--data-dir /nowhere: no such directory"),
+        (["perceptron", "--implementation", "graph"], "it has no perceptron rule"),
+        ([], "the following arguments are required: task"),
+    ],
+)
+def test_wrong_training_is_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 2 and no traceback."""
+    try:
+        status = command.main(["train", *arguments])
+    except SystemExit as error:  # argparse's own
+        status = int(str(error.code))
+    said = capsys.readouterr().err
+
+    assert 2 == status
+    assert 1 == len(said.splitlines())
+    assert f"error: {message}" in said
+
+
+def test_weights_of_another_task_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line that names both."""
+    path = tmp_path / "w.npz"
+    assert 0 == command.main(["train", "xor", "--epochs", "2", "--save", str(path)])
+
+    assert 2 == command.main(["train", "discrete_mapping", "--evaluate", str(path)])
+
+    assert "weights of xor (2-4-1), not of discrete_mapping" in capsys.readouterr().err
+
+
+def test_cross_validation_of_a_real_task_is_measured(tmp_path: Path) -> None:
+    """Ten folds, one accuracy over all passengers."""
+    output = tmp_path / "run"
+    data = data_dir("titanic")
+
+    done = trained(
+        output,
+        *("--workload", "titanic", "--seeds", "1", "--implementation", "numpy"),
+        *("--limit", "100000"),
+        f"--data-dir={data}",
+    )
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    found = rows_of(output)["titanic", "numpy"].training[0]
+    assert 10 == found["folds"] and 891 == found["test_examples"]
+    assert 0.78 < found["test"] < 0.87
+
+
+def test_journal_of_a_training_is_of_the_present_schema(small: Path) -> None:
+    """Every line is usable."""
+    journal: Journal = read(small / "journal.jsonl")
+
+    assert [] == journal.warnings
+    assert schema.SCHEMA == journal.run["schema"]
+    assert "training" == journal.run["preset"]
+    assert {"numpy", "scalar"} == {registry.label(r["name"]) for r in journal.implementations}

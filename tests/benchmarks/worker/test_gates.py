@@ -1,0 +1,141 @@
+"""Products alone and epochs of one's own have no time without a proof, either."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from samegrad.benchmarks.cases.case import Case, Problem
+from samegrad.benchmarks.clock import timer
+from samegrad.benchmarks.worker import gates, measurement
+from samegrad.benchmarks.worker.gates import Products
+from samegrad.implementations import mlp_numpy
+from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.registry import load
+
+from tests.helpers.networks import problem
+
+SPEC = MLPSpec((7, 5, 4, 3))
+PROBLEM = Problem("mnist", SPEC, 6, 32)
+
+
+def judged(implementation: Any, dtype: str = "float32") -> Any:
+    """The verdict on an implementation's products."""
+    products = Products.of(implementation, Problem("mnist", SPEC, 6, 32), "cpu")
+    found = [implementation.to_numpy(product) for product in products.call(implementation)]
+    return products.judged(found, dtype, None)
+
+
+@pytest.mark.parametrize("name", ["numpy", "numpy_inplace", "sklearn"])
+def test_right_products_pass(name: str) -> None:
+    """All eight of a network of three layers."""
+    found = judged(load(name))
+
+    assert found.agrees, found.reason
+    assert 8 == len(found.tensors)
+
+
+@pytest.mark.parametrize("fault", ["left out", "transposed", "half precision"])
+def test_wrong_product_has_no_time(fault: str) -> None:
+    """Whatever a library gives instead of a product."""
+
+    def products(kinds: Any, pairs: Any, out: Any = None) -> Any:
+        if fault == "left out":
+            return out
+        found = mlp_numpy.products(kinds, pairs)
+        if fault == "half precision":
+            return [C.astype(np.float16).astype(np.float32) for C in found]
+        return [*found[:-1], found[-1][::-1]]
+
+    names = {name: getattr(mlp_numpy, name) for name in ("batch_from_numpy", "to_numpy", "DTYPES")}
+    found = judged(SimpleNamespace(products=products, **names))
+
+    assert not found.agrees
+    assert "product" in found.reason
+
+
+def test_implementation_without_products_says_so() -> None:
+    """Its row is unavailable."""
+    with pytest.raises(NotImplementedError, match="defines no products"):
+        Products.of(SimpleNamespace(), PROBLEM, "cpu")
+
+
+def verdict(epoch: Any) -> Any:
+    """The verdict on an epoch over NumPy's steps."""
+    params, X, y = problem(SPEC, 12)
+    implementation = load("numpy")
+    names = ("params_from_numpy", "init_state", "train_step", "to_numpy")
+    mine = SimpleNamespace(**{name: getattr(implementation, name) for name in names}, epoch=epoch)
+    batches = [
+        implementation.batch_from_numpy(SPEC, X[i : i + 6], y[i : i + 6], "cpu") for i in (0, 6)
+    ]
+
+    def fresh() -> Any:
+        placed = implementation.params_from_numpy(SPEC, params, "cpu")
+        return placed, implementation.init_state(SPEC, placed)
+
+    return gates.epoch(mine, SPEC, fresh, batches, 0.1, None)
+
+
+def right(spec: Any, params: Any, state: Any, batches: Any, rate: float) -> Any:
+    """A step on each batch."""
+    for X, y in batches:
+        params, state, loss = mlp_numpy.train_step(spec, params, state, X, y, rate)
+    return params, state, loss
+
+
+def test_epoch_that_makes_every_step_passes() -> None:
+    """In their order, at their rate."""
+    found = verdict(right)
+
+    assert found.agrees, found.reason
+
+
+@pytest.mark.parametrize(
+    ("fault", "epoch"),
+    [
+        ("a step less", lambda s, p, t, batches, rate: right(s, p, t, batches[:-1], rate)),
+        ("another order", lambda s, p, t, batches, rate: right(s, p, t, batches[::-1], rate)),
+        ("another rate", lambda s, p, t, batches, rate: right(s, p, t, batches, rate * 1.01)),
+        ("a batch for all", lambda s, p, t, batches, rate: right(s, p, t, [batches[0]] * 3, rate)),
+    ],
+)
+def test_epoch_that_leaves_something_out_has_no_time(fault: str, epoch: Any) -> None:
+    """A shorter epoch is faster; it is not an epoch."""
+    assert not verdict(epoch).agrees, fault
+
+
+def test_products_are_gated_by_themselves_and_resident() -> None:
+    """No network's function has to agree for them, and nothing comes from the host."""
+    case = Case(PROBLEM, "products", "numpy")
+
+    assert ("products",) == case.gated
+    assert case.flops == Case(PROBLEM, "train_step", "numpy").flops
+
+
+@pytest.mark.parametrize(
+    ("call_ns", "expected"), [(1e6, ["warmed up for 0.3 s"]), (5e8, ["slept 0.1 s"])]
+)
+def test_others_are_at_rest_before_the_first_block_of_a_turn(
+    call_ns: float, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a turn, by calls that are not counted, or by a pause before a long call."""
+    done: list[str] = []
+    monkeypatch.setattr(
+        "samegrad.benchmarks.worker.measurement.time.sleep", lambda s: done.append(f"slept {s} s")
+    )
+    monkeypatch.setattr(timer, "warm_up", lambda _, s: done.append(f"warmed up for {s} s"))
+    bare, work = (
+        measurement.Bench.__new__(measurement.Bench),
+        timer.Work(lambda: None, lambda *_: None, print),
+    )
+    bare.settle_seconds, bare.seen = 0.3, {}
+
+    for _ in range(2):
+        bare._settle(work, call_ns)
+    assert expected == done
+    bare.begin_turn({"case": (7, 1e-3)})
+    bare._settle(work, 1e6)
+
+    assert [*expected, "warmed up for 0.05 s"] == done
+    assert {"case": (7, 1e6)} == bare.seen

@@ -1,0 +1,92 @@
+"""The pages of `docs/`, followed literally, and their equations against the contract's."""
+
+import re
+from pathlib import Path
+
+import pytest
+from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.selftest import selftest
+from samegrad.implementations.contract import interface
+
+from tests.helpers.pages import changed, follow
+
+DOCS = ROOT / "docs"
+LOOPS, GRADIENTS, MEASURING = (
+    (DOCS / f"{name}.md").read_text()
+    for name in ("from-loops-to-matrices", "checking-gradients", "measuring")
+)
+
+
+def test_from_loops_to_matrices(tmp_path: Path) -> None:
+    """Three files, all right, all timed."""
+    done, printed = follow(LOOPS, tmp_path)
+
+    assert {"file": 2, "change": 1, "run": 2, "output": 1} == done
+    assert "5 passed" in printed
+    assert (tmp_path / "run" / "journal.jsonl").exists()
+
+
+def test_checking_gradients(tmp_path: Path) -> None:
+    """The wrong file is found out."""
+    pytest.importorskip("torch", reason="torch is not installed")
+
+    done, _ = follow(GRADIENTS, tmp_path)
+
+    assert {"file": 2, "run": 3, "output": 2} == done
+
+
+def test_slopes_are_as_exact_as_the_page_says(tmp_path: Path) -> None:
+    """8, 10 to 11 and 15 digits at best, from the table that the page's script prints."""
+    _, printed = follow(GRADIENTS.partition("Forward differences")[0], tmp_path)
+    rows = [line.split() for line in printed.splitlines()[1:]]
+
+    forward, central, complex_ = (min(float(row[i]) for row in rows) for i in (1, 2, 3))
+
+    assert 1e-9 < forward < 1e-7
+    assert 1e-12 < central < 1e-9
+    assert complex_ < 1e-14
+
+
+def test_measuring(tmp_path: Path) -> None:
+    """No saboteur of the page gets a number."""
+    pytest.importorskip("jax", reason="jax is not installed")
+
+    done, _ = follow(MEASURING, tmp_path)
+
+    assert {"run": 2, "output": 2} == done
+
+
+def test_every_pitfall_has_a_command_that_there_is() -> None:
+    """Each name behind --only is a group or a saboteur, and those of the page are run in CI."""
+    runs = re.findall(r"--only ([\w,]+)", MEASURING)
+    names = [set(text.split(",")) for text in runs]
+
+    assert set().union(*names) <= {*selftest.GROUPS, *selftest.SABOTEURS}
+    demonstrated = set().union(*names[2:]) - set(selftest.GROUPS)
+    assert demonstrated == names[0] | names[1]
+
+
+@pytest.mark.parametrize("page", [LOOPS, GRADIENTS, MEASURING])
+def test_links_lead_somewhere(page: str) -> None:
+    """Every relative link of a page names a file of the project."""
+    for target in re.findall(r"\]\((?!http)([^)#]+)", page):
+        assert (DOCS / target).resolve().exists(), target
+
+
+def test_tags_are_those_of_the_contract() -> None:
+    """A line with a tag computes what the equation of that tag says."""
+    tags = set(re.findall(r"# ([FLB]\d(?:, [FLB]\d)*)", LOOPS))
+    known = set(re.findall(r"^    ([FLB]\d)  ", interface.__doc__ or "", re.MULTILINE))
+
+    assert {part for tag in tags for part in tag.split(", ")} <= known
+    assert {"F1", "F2", "L1", "B1", "B2", "B3", "B4"} <= {
+        part for tag in tags for part in tag.split(", ")
+    }
+
+
+def test_change_that_does_not_fit_is_noticed() -> None:
+    """A table whose old line is not there, or there twice."""
+    with pytest.raises(AssertionError, match="stands 0 times"):
+        changed("a\nb\n", "x -> y", "\n| `c` | `d` |\n")
+    with pytest.raises(AssertionError, match="stands 2 times"):
+        changed("a\na\n", "x -> y", "\n| `a` | |\n")

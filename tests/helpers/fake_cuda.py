@@ -1,0 +1,128 @@
+"""The NumPy network on a pretended CUDA device: work is queued, and done when somebody waits.
+
+Every code path of the benchmark that only a GPU takes runs on it: placement, transfer, waiting,
+events, running out of memory. SAMEGRAD_FAKE_FAULT plants a fault: "unsynchronised" (waiting
+does not wait), "out_of_memory" (placing params fails), "dead_gpu" (touching it ends the
+process), "nan_later" (the loss of every later step is NaN).
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from samegrad.implementations import mlp_numpy
+from samegrad.implementations.contract.interface import map_tree, refuse_device
+
+DTYPES = mlp_numpy.DTYPES
+FAULT = os.environ.get("SAMEGRAD_FAKE_FAULT", "")
+
+
+class Later:
+    """A result that is computed when the queue is worked off."""
+
+    def __init__(self, compute: Callable[[], Any]) -> None:
+        self.compute, self.value = compute, None
+
+
+QUEUE: deque[Later] = deque()
+steps = 0
+
+
+def submit(compute: Callable[[], Any]) -> Later:
+    """Put work on the device's queue."""
+    later = Later(compute)
+    QUEUE.append(later)
+    return later
+
+
+def work_off() -> None:
+    """Do everything that is queued, in order."""
+    while QUEUE:
+        later = QUEUE.popleft()
+        later.value = later.compute()
+
+
+def value(tree: Any) -> Any:
+    """What stands behind results that have been computed."""
+    return map_tree(lambda leaf: leaf.value if isinstance(leaf, Later) else leaf, tree)
+
+
+def devices():
+    return ("cpu", "cuda")
+
+
+def params_from_numpy(spec, params, device):
+    refuse_device("fake_cuda", device, devices())
+    if FAULT == "dead_gpu" and device == "cuda":
+        os._exit(7)
+    if FAULT == "out_of_memory" and device == "cuda" and len(spec.layer_sizes) > 4:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    return submit(lambda: mlp_numpy.params_from_numpy(spec, params, "cpu"))
+
+
+def batch_from_numpy(spec, X, y, device):
+    refuse_device("fake_cuda", device, devices())
+    batch = mlp_numpy.batch_from_numpy(spec, X, y, "cpu")
+    return submit(lambda: batch[0]), submit(lambda: batch[1])
+
+
+def to_numpy(tree):
+    work_off()
+    return mlp_numpy.to_numpy(value(tree))
+
+
+def synchronize(tree):
+    if FAULT != "unsynchronised":
+        work_off()
+
+
+def forward(spec, params, X, masks=None):
+    return submit(lambda: mlp_numpy.forward(spec, params.value, X.value))
+
+
+def loss(spec, params, X, y, masks=None):
+    return submit(lambda: mlp_numpy.loss(spec, params.value, X.value, y.value))
+
+
+def loss_and_grad(spec, params, X, y, masks=None):
+    both = submit(lambda: mlp_numpy.loss_and_grad(spec, params.value, X.value, y.value))
+    return submit(lambda: both.value[0]), submit(lambda: both.value[1])
+
+
+def init_state(spec, params):
+    return submit(lambda: mlp_numpy.init_state(spec, params.value))
+
+
+def train_step(spec, params, state, X, y, learning_rate, masks=None):
+    global steps
+    steps += 1
+    bad = FAULT == "nan_later" and steps > 2  # after the gate's calls
+
+    def compute():
+        given = params.value, state.value, X.value, y.value
+        return mlp_numpy.train_step(spec, *given, learning_rate)
+
+    all_three = submit(compute)
+    before = submit(lambda: all_three.value[2] * (float("nan") if bad else 1))
+    return submit(lambda: all_three.value[0]), submit(lambda: all_three.value[1]), before
+
+
+def describe(device):
+    return {"device": f"pretended {device}"}
+
+
+def events(device):
+    if device != "cuda":
+        return None
+    marks = []
+
+    def mark():
+        marks.append(submit(time.perf_counter_ns))
+
+    def stop():
+        mark()
+        return lambda: marks[-1].value - marks[-2].value
+
+    return mark, stop

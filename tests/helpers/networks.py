@@ -1,0 +1,53 @@
+"""Small networks and batches that the tests share, and every usable (implementation, device)."""
+
+from typing import Any
+
+import pytest
+from samegrad.implementations.checking import problems
+from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.registry import load, names
+
+
+def problem(spec: MLPSpec, batch_size: int, seed: int = 0) -> tuple[Any, Any, Any]:
+    """Params and a batch clear of kinks: (params, X, y)."""
+    drawn = problems.draw(spec, batch_size, seed)
+    return drawn.params, drawn.X, drawn.y
+
+
+def every_implementation(kind: str = "all") -> list[Any]:
+    """pytest parameters (name, device); one that is not installed is skipped with its reason.
+
+    What has no more than a training step is left out: tests/implementations/test_peers.py looks at it.
+    """
+    parameters = []
+    for name in names(kind):
+        entry = registry.TABLE[name]
+        if not entry.whole:
+            continue
+        missing = registry.why_not_installed(name)
+        marks = [pytest.mark.skip(reason=missing)] if missing else []
+        if entry.cpu:
+            parameters.append(pytest.param(name, "cpu", marks=marks, id=name))
+        if entry.gpu:
+            marks = [*marks, pytest.mark.gpu]
+            parameters.append(pytest.param(name, "cuda", marks=marks, id=f"{name}-cuda"))
+    return parameters
+
+
+def loaded(name: str, device: str, spec: MLPSpec | None = None) -> Any:
+    """The implementation, or a skip with the reason why it cannot do this here.
+
+    torch.compile takes seconds for each function: its functions run as they are written, except
+    in tests/implementations/test_compiled.py.
+    """
+    implementation = load(name)
+    if name == "torch_compile":
+        import torch
+
+        torch.compiler.set_stance("force_eager")
+    if device not in implementation.devices():
+        pytest.skip(f"{name} has no device {device!r} on this machine")
+    if spec is not None and spec.dtype not in implementation.DTYPES:
+        pytest.skip(f"{name} has no dtype {spec.dtype}: it has {implementation.DTYPES}")
+    return implementation

@@ -1,0 +1,236 @@
+"""The comparison rejects what it must: a check that cannot fail proves nothing."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from samegrad.implementations.checking import assertions
+from samegrad.implementations.checking.assertions import Comparison, check, compare
+from samegrad.implementations.checking.comparison import in_norm
+from samegrad.implementations.checking.reference import expected
+from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.registry import load
+
+from tests.helpers.networks import problem
+
+SPEC = MLPSpec((5, 7, 3), dtype="float64")
+
+
+def grads() -> Any:
+    """(reference gradient, its magnitudes, an independent copy)."""
+    found = expected(SPEC, *problem(SPEC, 6))
+    return found.grads, found.magnitudes, [(W.copy(), b.copy()) for W, b in found.grads]
+
+
+def verdict(actual: Any, dtype: str = "float64") -> Comparison:
+    """Compare with the reference gradient."""
+    reference, magnitudes, _ = grads()
+    return compare(reference, actual, dtype, name="d{}", magnitudes=magnitudes)
+
+
+def test_comparison_accepts_the_reference_itself() -> None:
+    """With an error of exactly 0 in each of the four tensors."""
+    comparison = verdict(grads()[2])
+
+    assert comparison.agrees
+    assert ["dW1", "db1", "dW2", "db2"] == [t.name for t in comparison.tensors]
+    assert {0.0} == {t.error for t in comparison.tensors}
+
+
+def nan(found: Any) -> Any:
+    found[0][0][0, 0] = np.nan
+    return found
+
+
+def infinite(found: Any) -> Any:
+    found[1][1][0] = np.inf
+    return found
+
+
+def zeros(found: Any) -> Any:
+    return [(W * 0, b * 0) for W, b in found]
+
+
+def wrong_by_a_thousandth(found: Any) -> Any:
+    found[0] = (found[0][0] * 1.001, found[0][1])
+    return found
+
+
+def small_tensor_with_wrong_sign(found: Any) -> Any:
+    found[1] = (found[1][0], -found[1][1])
+    return found
+
+
+def missing_layer(found: Any) -> Any:
+    return found[1:]
+
+
+def missing_bias(found: Any) -> Any:
+    return [(W, None) for W, _ in found]
+
+
+def not_a_pair(found: Any) -> Any:
+    return [W for W, _ in found]
+
+
+def not_a_list(found: Any) -> Any:
+    return "exception swallowed"
+
+
+def nothing(found: Any) -> Any:
+    return None
+
+
+def transposed(found: Any) -> Any:
+    return [(W.T, b) for W, b in found]
+
+
+def float32(found: Any) -> Any:
+    return [(W.astype(np.float32), b.astype(np.float32)) for W, b in found]
+
+
+@pytest.mark.parametrize(
+    ("fault", "names"),
+    [
+        (nan, "dW1: 1 of 35 values not finite"),
+        (infinite, "db2: 1 of 3 values not finite"),
+        (zeros, "dW1: error 1 "),
+        (wrong_by_a_thousandth, "dW1: error 0.001 "),
+        (small_tensor_with_wrong_sign, "db2: error 2 "),
+        (missing_layer, "expected 2 layers, got 1"),
+        (missing_bias, "db1: expected ndarray, got None"),
+        (not_a_pair, "expected a pair"),
+        (not_a_list, "expected a list of 2 pairs"),
+        (nothing, "got None"),
+        (transposed, "dW1: shape (7, 5), expected (5, 7)"),
+        (float32, "dW1: dtype float32, expected float64"),
+    ],
+    ids=lambda v: v.__name__ if callable(v) else "",
+)
+def test_comparison_rejects(fault: Any, names: str) -> None:
+    """Each planted fault is a disagreement, and the reason names it."""
+    comparison = verdict(fault(grads()[2]))
+
+    assert not comparison.agrees
+    assert names in comparison.reason
+
+
+def test_comparison_rejects_when_the_reference_is_not_finite() -> None:
+    """NaN on the other side is no agreement either, even with NaN on both."""
+    for found in (1.0, np.nan):
+        assert not compare(np.array([np.nan]), np.array([found]), "float64", name="x").agrees
+
+
+def test_comparison_rejects_wrong_sign_of_a_small_gradient() -> None:
+    """An entry 1e-14 of the largest, of the wrong sign, is within the tensor's bound alone."""
+    reference = np.array([1.0, 1e-14])
+    wrong = np.array([1.0, -1e-14])
+
+    assert compare(reference, wrong, "float64", name="x").agrees
+    comparison = compare(reference, wrong, "float64", name="x", magnitudes=np.array([1.0, 2e-14]))
+    assert not comparison.agrees
+    assert "of the terms that it sums" in comparison.reason
+
+
+def test_comparison_of_nothing_is_no_agreement() -> None:
+    """An empty comparison does not pass."""
+    assert not Comparison(()).agrees
+    assert "nothing was compared" == Comparison(()).reason
+
+
+def test_check_rejects_an_implementation_that_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception during validation never reads as valid, wherever it comes from."""
+    numpy_mlp: Any = load("numpy")
+    for function in ("forward", "loss", "loss_and_grad", "train_step", "to_numpy"):
+        with monkeypatch.context() as patch:
+            patch.setattr(numpy_mlp, function, lambda *args: 1 / 0)
+            comparison = check(numpy_mlp, SPEC, *problem(SPEC, 4), "cpu")
+        assert not comparison.agrees
+        assert "raised ZeroDivisionError" in comparison.reason
+
+
+def test_check_rejects_a_step_that_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Params that come back unchanged are no step."""
+    numpy_mlp: Any = load("numpy")
+    monkeypatch.setattr(
+        numpy_mlp,
+        "train_step",
+        lambda spec, p, state, X, y, rate: (p, state, numpy_mlp.loss(spec, p, X, y)),
+    )
+
+    comparison = check(numpy_mlp, SPEC, *problem(SPEC, 4), "cpu")
+
+    assert "after a step" in comparison.reason
+
+
+def test_check_rejects_a_step_whose_gradient_is_wrong_by_a_thousandth(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In float32 too, where the weights would hide it at an everyday learning rate."""
+    numpy_mlp: Any = load("numpy")
+    spec = MLPSpec((5, 7, 3))
+    right = numpy_mlp.train_step
+    monkeypatch.setattr(numpy_mlp, "train_step", lambda *a: right(*a[:-1], a[-1] * 1.001))
+
+    comparison = check(numpy_mlp, spec, *problem(spec, 4), "cpu")
+
+    assert "after a step" in comparison.reason
+
+
+def test_declared_accuracy_widens_the_bound_of_that_implementation_only() -> None:
+    """And the check carries the bound that was used."""
+    wrong = np.array([1.0 + 1e-7])
+
+    declared = compare(np.array([1.0]), wrong, "float64", name="x", accuracy={"float64": 1e-6})
+
+    assert declared.agrees and declared.tensors[0].bound == 1e-6
+    assert not compare(np.array([1.0]), wrong, "float64", name="x").agrees
+
+
+def test_floor_keeps_rounding_of_subnormal_numbers_from_failing() -> None:
+    """Below the floor the error counts relative to the floor, which is far below any value."""
+    tiny = np.array([np.finfo(np.float64).smallest_subnormal * 3])
+
+    assert compare(tiny, tiny * 2, "float64", name="x").agrees
+    assert assertions.floor("float64") < 1e-290
+
+
+@pytest.mark.parametrize(
+    ("scale", "noise", "agrees"),
+    [
+        (1.0, 0.05, True),
+        (1.0, 0.5, False),
+        (-1.0, 0.0, False),
+        (0.0, 0.0, False),
+        (2.0, 0.0, False),
+    ],
+)
+def test_fewer_digits_are_compared_in_the_norm(scale: float, noise: float, agrees: bool) -> None:
+    """Rounding at kinks passes; a wrong sign, zeros, twice the gradient and noise do not."""
+    rng = np.random.default_rng(0)
+    reference = [(rng.normal(size=(5, 4)), rng.normal(size=4))]
+    before = [(np.ones((5, 4)), np.ones(4))]
+    found = [
+        tuple(
+            (b + scale * (r - b) + noise * np.linalg.norm(r - b) / r.size**0.5).astype(np.float32)
+            for r, b in zip(pair, old, strict=True)
+        )
+        for pair, old in zip(reference, before, strict=True)
+    ]
+
+    verdict = in_norm(reference, found, before, "float32", "bfloat16", "{} after a step")
+
+    assert agrees == verdict.agrees
+    assert ["W1 after a step", "b1 after a step"] == [t.name for t in verdict.tensors]
+
+
+def test_norm_forgives_neither_shape_nor_nan() -> None:
+    """Nor another dtype."""
+    reference = [(np.ones((2, 3)), None)]
+    for wrong in (
+        np.ones((3, 2), np.float32),
+        np.full((2, 3), np.nan, np.float32),
+        np.ones((2, 3)),
+    ):
+        zeros = [(np.zeros((2, 3)), None)]
+        assert not in_norm(reference, [(wrong, None)], zeros, "float32", "tf32", "d{}").agrees

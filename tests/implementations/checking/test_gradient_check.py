@@ -1,0 +1,170 @@
+"""`check_gradient`: anybody's gradient over nested arrays against its loss."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from samegrad.implementations.checking.assertions import check_gradient
+
+A = np.random.default_rng(0).normal(size=(4, 3))
+
+
+def loss(p: Any) -> Any:
+    """A small smooth function of nested params."""
+    return np.sum(np.tanh(A @ p["W"] + p["layers"][0]) ** 2)
+
+
+def grad(p: Any) -> Any:
+    """Its gradient by hand."""
+    t = np.tanh(A @ p["W"] + p["layers"][0])
+    d = 2 * t * (1 - t * t)
+    return {"W": A.T @ d, "layers": [d.sum(axis=0), None]}
+
+
+def params() -> Any:
+    """A dict with a matrix and a list that holds an array and None."""
+    return {"W": np.full((3, 2), 0.3), "layers": [np.array([0.1, -0.2]), None]}
+
+
+@pytest.mark.parametrize(
+    ("method", "used", "bound"),
+    [("auto", "complex", 1e-12), ("complex", "complex", 1e-12), ("central", "central", 1e-6)],
+)
+def test_right_gradient_agrees(method: str, used: str, bound: float) -> None:
+    """By a complex step to 12 digits, by central differences to 6."""
+    found = check_gradient(loss, grad, params(), method=method)
+
+    assert found.agrees and used == found.method
+    assert {bound} == {tensor.bound for tensor in found.tensors}
+    assert ["['W']", "['layers'][0]"] == [tensor.name for tensor in found.tensors]
+    assert "agrees" in str(found)
+
+
+def test_right_gradient_agrees_with_torch_and_jax() -> None:
+    """The user's own version of the loss."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    jnp = pytest.importorskip("jax.numpy", reason="jax is not installed")
+
+    by_torch = check_gradient(
+        loss,
+        grad,
+        params(),
+        torch_loss=lambda p: (torch.tanh(torch.tensor(A) @ p["W"] + p["layers"][0]) ** 2).sum(),
+    )
+    by_jax = check_gradient(
+        loss, grad, params(), jax_loss=lambda p: (jnp.tanh(A @ p["W"] + p["layers"][0]) ** 2).sum()
+    )
+    wrong = check_gradient(loss, grad, params(), jax_loss=lambda p: (A @ p["W"]).sum())
+
+    assert by_torch.agrees and by_jax.agrees
+    assert ("torch", "jax") == (by_torch.method, by_jax.method)
+    assert not wrong.agrees and ["loss", "['W']", "['layers'][0]"] == [
+        t.name for t in wrong.tensors if t.reason is not None
+    ]
+
+
+def test_another_version_of_the_loss_may_be_all_that_there_is() -> None:
+    """loss=None with jax_loss; without either there is nothing to compare with."""
+    jnp = pytest.importorskip("jax.numpy", reason="jax is not installed")
+
+    def other(p: Any) -> Any:
+        return (jnp.tanh(A @ p["W"] + p["layers"][0]) ** 2).sum()
+
+    assert check_gradient(None, grad, params(), jax_loss=other).agrees
+    with pytest.raises(ValueError, match="give a loss, or torch_loss or jax_loss"):
+        check_gradient(None, grad, params())
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (lambda g: {**g, "W": g["W"] * 1.0001}, "['W']: error 0.0001"),
+        (lambda g: {**g, "W": -g["W"]}, "['W']: error 2"),
+        (lambda g: {**g, "W": g["W"].T}, "shape (2, 3), expected (3, 2)"),
+        (lambda g: {**g, "W": g["W"] * np.nan}, "6 of 6 values not finite"),
+        (lambda g: {**g, "W": g["W"] * 0}, "['W']: error 1"),
+        (lambda g: {"W": g["W"]}, "expected a dict of ['W', 'layers'], got ['W']"),
+        (lambda g: {**g, "layers": g["layers"][:1]}, "expected 2 entries, got 1"),
+        (lambda g: {**g, "layers": [g["layers"][0], 0.0]}, "expected an array, got float"),
+        (lambda g: None, "expected a dict"),
+        (lambda g: {**g, "W": g["W"].astype(str)}, "expected real numbers"),
+    ],
+)
+@pytest.mark.parametrize("method", ["auto", "central"])
+def test_wrong_gradient_is_refused(fault: Any, says: str, method: str) -> None:
+    """Each with its array and what is wrong with it."""
+    found = check_gradient(loss, fault(grad(params())), params(), method=method)
+
+    assert not found.agrees
+    assert says in found.reason
+
+
+def test_loss_that_is_not_analytic_gets_central_differences() -> None:
+    """Through abs a complex step is silently 0; auto finds out and does not use it."""
+    found = check_gradient(
+        lambda p: np.sum(np.abs(A @ p)), lambda p: A.T @ np.sign(A @ p), np.ones(3)
+    )
+
+    assert found.agrees and "central" == found.method
+    assert not check_gradient(
+        lambda p: np.sum(np.abs(A @ p)),
+        lambda p: A.T @ np.sign(A @ p),
+        np.ones(3),
+        method="complex",
+    ).agrees
+
+
+def test_kink_is_left_undecided_and_said() -> None:
+    """At 0 the loss has no slope; the other entries are checked; all undecided does not pass."""
+
+    def relu(x: Any) -> Any:
+        return np.sum(np.maximum(x, 0))
+
+    mixed = check_gradient(relu, lambda x: (x > 0) * 1.0, np.array([1.0, -2.0, 0.0]))
+    only = check_gradient(relu, lambda x: (x > 0) * 1.0, np.array([0.0]))
+
+    assert mixed.agrees and "cannot be measured" in mixed.undecided[0]
+    assert "not decided" in str(mixed)
+    assert not only.agrees and "no slope could be trusted" in only.reason
+
+
+def test_large_array_is_checked_by_samples_and_directions() -> None:
+    """A fault in one entry of 10,000 shows along the random directions."""
+    x = np.random.default_rng(0).normal(size=(100, 100))
+
+    def wrong(x: Any) -> Any:
+        g = 3 * x * x
+        g[17, 3] += 1.0
+        return g
+
+    assert check_gradient(lambda x: np.sum(x**3), lambda x: 3 * x * x, x).agrees
+    assert not check_gradient(lambda x: np.sum(x**3), wrong, x).agrees
+
+
+def test_plain_numbers_and_float32_are_params_too() -> None:
+    """A float, and an array of fewer digits with its wider bound."""
+    assert check_gradient(lambda x: x**2, lambda x: 2 * x, 3.0).agrees
+    single = np.ones(3, np.float32)
+    found = check_gradient(lambda x: np.sum(x**2), lambda x: 2 * x, single)
+    assert found.agrees and 1e-5 == found.tensors[0].bound
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "magic"}, "method 'magic' is not known; accepted: auto, complex, central"),
+        ({"params": {"W": np.array(["a"])}}, "expected real numbers"),
+        ({"params": []}, "params hold no array"),
+        ({"loss": lambda p: np.ones(3)}, "the loss gave float64 of shape (3,), expected a number"),
+        ({"loss": lambda p: float("nan")}, "the loss is nan; nothing can be compared"),
+        ({"torch_loss": loss, "jax_loss": loss}, "give torch_loss or jax_loss, not both"),
+    ],
+)
+def test_wrong_arguments_are_refused(changes: dict[str, Any], message: str) -> None:
+    """Before anything is compared."""
+    given: dict[str, Any] = {"loss": loss, "grad": lambda p: p, "params": params()} | changes
+
+    with pytest.raises(ValueError) as caught:
+        check_gradient(given.pop("loss"), given.pop("grad"), given.pop("params"), **given)
+
+    assert message in str(caught.value)

@@ -1,0 +1,388 @@
+"""`verify`: right gradients agree, planted faults are located, nothing brings it down."""
+
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.implementations.checking import diagnosis, problems
+from samegrad.implementations.checking.assertions import assert_gradients_agree
+from samegrad.implementations.checking.verifier import Options, verify
+from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.interface import MLPSpec
+
+from samegrad.cli.verify import main
+from tests.helpers import planted
+from tests.helpers.planted import FAULTS, RIGHT, plant
+
+DTYPES: tuple[Any, ...] = ("float64", "float32")
+
+
+@cache
+def every_problem() -> list[Any]:
+    """Made once, so that their exact results are computed once."""
+    return [p for dtype in DTYPES for p in problems.standard(dtype)]
+
+
+def options(**changes: Any) -> Options:
+    """Every problem, in both dtypes."""
+    tried = every_problem()
+    return Options(**({"problems": tried, "time_limit": 60.0} | changes))
+
+
+def written(folder: Path, text: str, name: str = "my_mlp.py") -> str:
+    """A user's file."""
+    path = folder / name
+    path.write_text(text)
+    return str(path)
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The command line."""
+    command = [sys.executable, "-m", "samegrad", "verify", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n for n, entry in registry.TABLE.items() if entry.whole and entry.cpu and not entry.compiles],
+)
+def test_own_implementation_agrees_with_exact_results(name: str) -> None:
+    """Every tensor of every problem, with its error in ulp."""
+    missing = registry.why_not_installed(name)
+    if missing:
+        pytest.skip(missing)
+
+    report = verify(name, options())
+
+    assert "agrees" == report.verdict, report.reason
+    checks = [t for outcome in report.outcomes for t in outcome.comparison.tensors]
+    assert all(t.error is not None and t.ulps is not None for t in checks)
+    exact = [t for t in checks if t.name.startswith("d") and t.bound in (1e-12, 1e-5)]
+    assert exact and 0 < max(t.ulps or 0 for t in exact) < 100
+
+
+@pytest.mark.parametrize("name", ["jax", "flax", "numba"])
+def test_compiled_implementation_agrees_with_exact_results(name: str) -> None:
+    """A few of the problems: each is compiled anew."""
+    missing = registry.why_not_installed(name)
+    if missing:
+        pytest.skip(missing)
+    tried = problems.standard("float64")[::12] + problems.standard("float32")[5::20]
+
+    assert "agrees" == verify(name, options(problems=tried)).verdict
+    assert len(tried) <= 12
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_planted_fault_is_refused_and_located(fault: str, tmp_path: Path) -> None:
+    """With the place named, or left open where nothing decides it."""
+    limit = 2.0 if fault == "hangs" else 60.0
+
+    report = verify(plant(tmp_path, fault), options(time_limit=limit))
+
+    assert "disagrees" == report.verdict
+    said = "\n".join([report.reason, *report.diagnosis])
+    assert FAULTS[fault][2] and FAULTS[fault][2] in said, said
+
+
+def test_at_least_twenty_faults_are_planted() -> None:
+    """Each is a fault: the file without it agrees (below)."""
+    assert len(FAULTS) >= 40
+
+
+def test_right_file_with_two_functions_agrees(tmp_path: Path) -> None:
+    """What it does not support and what it lacks is said, and not failed."""
+    report = verify(written(tmp_path, RIGHT), options())
+
+    assert ("agrees", "") == (report.verdict, report.reason)
+    notes = "\n".join(report.notes)
+    assert "not in the file, not checked: loss, train_step" in notes
+    assert "no activation gelu" in notes
+    assert "takes no masks" in notes
+    assert {"agree", "not supported"} == {outcome.status for outcome in report.outcomes}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            "def forward(spec, params, X):\n    raise NotImplementedError('later')\n",
+            "nothing could",
+        ),
+        (
+            "def loss_and_grad(spec, params, X, y):\n    raise NotImplementedError('later')\n",
+            "nothing could be checked",
+        ),
+        ("def forward(spec, params, X):\n    return X\n", "outputs: shape"),
+    ],
+)
+def test_file_for_which_nothing_could_be_checked_does_not_pass(
+    text: str, reason: str, tmp_path: Path
+) -> None:
+    """No gradient, no agreement."""
+    report = verify(written(tmp_path, text), options())
+
+    assert "disagrees" == report.verdict
+    assert reason in report.reason
+
+
+def test_where_probes_do_not_decide_both_places_are_named(tmp_path: Path) -> None:
+    """Without biases dW alone is wrong, and B2 cannot be told from B1."""
+    old = "        dW = inputs[l].T @ delta\n"
+    path = written(tmp_path, RIGHT.replace(old, old + "        dW[0, 0] *= 1.5\n"))
+    tried = [
+        problems.draw(MLPSpec((5, 7, 3), "tanh", bias=False, dtype="float64"), 6),
+        problems.draw(MLPSpec((5, 7, 3), "tanh", bias=False, dtype="float64"), 4, 1),
+    ]
+
+    report = verify(path, options(problems=tried))
+
+    assert any("layer 2: B2 or B1" in line for line in report.diagnosis), report.diagnosis
+
+
+def test_probes_are_run_and_said(tmp_path: Path) -> None:
+    """A fault in g' alone: the network agrees with the identity activation."""
+    old = "return 1 - np.tanh(z) ** 2"
+    path = written(tmp_path, RIGHT.replace(old, "return 1 - np.tanh(z) ** 2 + 0.001 * z"))
+
+    report = verify(path, options())
+
+    said = "\n".join(report.diagnosis)
+    assert "it agrees with identity activation" in said
+    assert "layer 1: B4" in said
+    assert "it fails only, and always, with: activation tanh" in said
+
+
+def test_stopped_file_says_what_was_not_tried(tmp_path: Path) -> None:
+    """It hangs on the third problem."""
+    text = RIGHT.replace(
+        "    n = len(X)\n", "    n = len(X)\n    while spec.activation == 'tanh': pass\n"
+    )
+
+    report = verify(written(tmp_path, text), options(time_limit=2.0))
+
+    assert "loss_and_grad: it hangs: no result within 2 s; killed" in report.reason
+    assert any("not tried after that" in note for note in report.notes)
+
+
+def test_thread_that_outlives_the_work_holds_nothing_up(tmp_path: Path) -> None:
+    """The results are there; the process is killed after the time limit."""
+    text = RIGHT.replace("import numpy as np\n", "import numpy as np\nimport threading, time\n", 1)
+    text += "\nthreading.Thread(target=time.sleep, args=(1000,)).start()\n"
+    few = problems.standard("float64")[:2]
+
+    report = verify(written(tmp_path, text), options(problems=few, time_limit=3.0))
+
+    assert ("agrees", "") == (report.verdict, report.reason)
+
+
+def test_memory_of_the_verifier_is_out_of_reach(tmp_path: Path) -> None:
+    """A file that replaces the comparison in its own process changes no verdict."""
+    text = RIGHT.replace("        delta = delta / n\n", "") + (
+        "\nimport samegrad.implementations.checking.assertions as v\n"
+        "v._check = lambda *a, **k: None\nv.judge = lambda *a, **k: None\n"
+    )
+
+    assert "disagrees" == verify(written(tmp_path, text), options()).verdict
+
+
+def test_file_that_prints_and_reads_does_not_disturb(tmp_path: Path) -> None:
+    """Standard output is not the channel, and standard input gives nothing."""
+    text = RIGHT.replace("    n = len(X)\n", "    n = len(X)\n    print('{\"task\": 0}')\n")
+
+    assert "agrees" == verify(written(tmp_path, text), options()).verdict
+
+
+def test_against_another_implementation(tmp_path: Path) -> None:
+    """Right against right, and a fault against right; what does not work is a usage error."""
+    few = problems.standard("float64")[:3]
+    right = verify("numpy", options(problems=few, against="scalar"))
+    wrong = verify(plant(tmp_path, "sum for mean"), options(problems=few, against="numpy"))
+
+    assert "agrees" == right.verdict and any("bounds doubled" in note for note in right.notes)
+    assert "disagrees" == wrong.verdict
+    broken = written(tmp_path, "import nunpy", "broken.py")
+    with pytest.raises(ValueError, match=r"--against .*broken.py: .* does not import"):
+        verify("numpy", options(problems=few, against=broken))
+
+
+def test_other_precisions_are_contracts_of_their_own() -> None:
+    """bfloat16 products on torch: within their bound, and seen not to be IEEE float32."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    few = problems.standard("float32")[:4]
+
+    found = verify("torch", options(problems=few, precision="bfloat16"))
+    none = verify("numpy", options(problems=few, precision="bfloat16"))
+
+    errors = [t.error for outcome in found.outcomes for t in outcome.comparison.tensors]
+    assert "agrees" == found.verdict and max(e or 0 for e in errors) > 1e-4
+    assert ("unavailable", "it has no precision bfloat16") == (none.verdict, none.reason)
+
+
+def test_precision_that_does_nothing_is_no_precision(tmp_path: Path) -> None:
+    """A file that takes the wish and multiplies as before has no such rows."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    text = (
+        "import contextlib\nfrom samegrad.implementations.mlp_torch import *\n"
+        "@contextlib.contextmanager\ndef precision(name):\n    yield\n"
+    )
+    few = problems.standard("float32")[:4]
+
+    found = verify(written(tmp_path, text), options(problems=few, precision="bfloat16"))
+
+    assert "unavailable" == found.verdict
+    assert "precision bfloat16 has no effect: products are IEEE float32" == found.reason
+
+
+def test_ulps_count_from_the_exact_result() -> None:
+    """Half an ulp for a correctly rounded number, one for its neighbour at worst."""
+    import mpmath
+    from samegrad.implementations.checking.assertions import compare
+
+    with mpmath.workdps(50):
+        third = np.array([mpmath.mpf(1) / 3], dtype=object)
+    nearest = np.array([1 / 3])
+    next_one = np.nextafter(nearest, 1)
+
+    found = [compare(third, x, "float64", name="x").tensors[0] for x in (nearest, next_one)]
+
+    assert 0 < (found[0].ulps or 0) <= 0.5 < (found[1].ulps or 0) <= 1.5
+    assert compare(third, nearest.astype(np.float32), "float32", name="x").agrees
+
+
+# ---- the command line ----
+
+
+def test_command_prints_a_table_and_the_place(tmp_path: Path) -> None:
+    """Exit 1 for a fault, 0 without it."""
+    wrong, right = run(plant(tmp_path, "sum for mean")), run(written(tmp_path, RIGHT, "right.py"))
+
+    assert (1, 0) == (wrong.returncode, right.returncode), wrong.stderr + right.stderr
+    assert "my_mlp: DISAGREES" in wrong.stdout
+    assert "times too large = batch size: sum for mean" in wrong.stdout
+    for heading in ("tensor", "error", "ulp", "bound", "% of bound", "verdict"):
+        assert heading in right.stdout
+    assert "1 verified: 1 agrees" in right.stdout
+
+
+def test_command_takes_choices_and_gives_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """One network of one's own in one dtype."""
+    choices = "--layers 4-6-2 --activation tanh,gelu --loss mse --dtype float64 --batch-size 3"
+    more = "--weight-decay 0.2 --seed 5 --optimizer adam --json"
+    status = main(["verify", "numpy", "scalar", *choices.split(), *more.split()])
+
+    reports = json.loads(capsys.readouterr().out)
+    assert 0 == status
+    assert ["numpy", "scalar"] == [report["implementation"] for report in reports]
+    labels = [problem["problem"] for problem in reports[0]["problems"]]
+    assert [
+        "tanh mse 4-6-2 batch 3 weight_decay 0.2",
+        "gelu mse 4-6-2 batch 3 weight_decay 0.2",
+    ] == (labels)
+    tensor = reports[0]["problems"][0]["tensors"][0]
+    assert {"tensor", "error", "ulps", "bound", "percent_of_bound", "agrees", "reason"} == set(
+        tensor
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nunpy"], "implementation 'nunpy' is not known; accepted: scalar, numpy"),
+        (["./no_such.py"], "no such file"),
+        (
+            ["numpy", "--activation", "rellu"],
+            "--activation 'rellu' is not known; accepted: identity",
+        ),
+        (["numpy", "--loss", "mae"], "--loss 'mae' is not known"),
+        (["numpy", "--dtype", "float16"], "--dtype 'float16' is not known"),
+        (["numpy", "--layers", "5-x"], "--layers '5-x' is not accepted"),
+        (["numpy", "--layers", "5-0-2"], "whole numbers >= 1"),
+        (["numpy", "--layers", "50000-50000-10"], "is too large"),
+        (["numpy", "--batch-size", "0"], "--batch-size takes a number >= 1"),
+        (["numpy", "--weight-decay", "0.7"], "no problem has weight_decay 0.7; give --layers"),
+        (["numpy", "--weight-decay", "-1", "--layers", "2-2"], "weight_decay -1.0 is not accepted"),
+        (["numpy", "--precision", "int8"], "--precision 'int8' is not known; accepted: ieee"),
+        (["numpy", "--optimizer", "lion"], "--optimizer 'lion' is not known"),
+        (["numpy", "--against", "nope"], "implementation 'nope' is not known"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was given, what is accepted."""
+    assert 2 == main(["verify", *arguments])
+
+    said = capsys.readouterr()
+    assert message in said.err and 1 == len(said.err.splitlines())
+    assert "" == said.out
+
+
+def test_unknown_option_is_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
+    """argparse's own."""
+    with pytest.raises(SystemExit) as caught:
+        main(["verify", "--nope"])
+
+    assert 2 == caught.value.code
+    assert "unrecognized arguments: --nope" in capsys.readouterr().err
+
+
+def test_device_that_is_not_there_does_not_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    """Never on the CPU instead."""
+    assert 1 == main(["verify", "numpy", "--device", "cuda"])
+
+    assert "device 'cuda' is not available to numpy (has: cpu)" in capsys.readouterr().out
+
+
+# ---- for people's own tests ----
+
+
+def test_assert_gradients_agree_passes_and_says_where_it_does_not(tmp_path: Path) -> None:
+    """By name, by path, by module; the message has the place."""
+    import types
+
+    assert_gradients_agree("numpy")
+    assert_gradients_agree(written(tmp_path, RIGHT))
+    module = types.ModuleType("mine")
+    exec(RIGHT.replace(" * dg(spec.activations[l - 1], zs[l - 1])", ""), module.__dict__)
+    with pytest.raises(AssertionError) as caught:
+        assert_gradients_agree(module)
+    assert "g'(z) of the hidden layers were left out (B4)" in str(caught.value)
+    only = MLPSpec((3, 2), dtype="float64")
+    assert_gradients_agree(module, specs=[only])  # no hidden layer, no B4
+
+
+def test_assert_gradients_agree_needs_something_to_check(tmp_path: Path) -> None:
+    """A file that supports nothing agrees with nothing."""
+    text = "def loss_and_grad(spec, params, X, y):\n    raise NotImplementedError('later')\n"
+
+    with pytest.raises(AssertionError, match="nothing could be checked"):
+        assert_gradients_agree(written(tmp_path, text))
+
+
+def test_explanation_of_a_wrong_step_names_the_update_rule() -> None:
+    """Outputs, loss and gradient agree, the updated params do not."""
+    from samegrad.implementations.checking import reference
+    from samegrad.implementations.checking.assertions import judge
+    from samegrad.implementations.checking.diagnosis import Attempt
+
+    p = problems.draw(MLPSpec((3, 2), dtype="float64"), 4)
+    right = reference.expected(p.spec, p.params, p.X, p.y)
+    results = {"grads": right.grads, "updated": p.params}
+    comparison = judge(p.spec, right, results)
+
+    said = diagnosis.explain([Attempt(p, right, results, comparison)], [], {})
+
+    assert "the update rule (sgd, U1 to U7)" in said[0]
+
+
+def test_planted_file_without_a_fault_is_what_the_faults_are_planted_in() -> None:
+    """Each fault changes one place of it."""
+    for fault, (old, new, said) in planted.FAULTS.items():
+        assert 1 == RIGHT.count(old) and old != new and said, fault

@@ -1,0 +1,137 @@
+"""Advice: what was measured is told, what lies between is interpolated, the rest is not said."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from samegrad.benchmarks.cases import case as cases
+from samegrad.benchmarks.cases.case import Case, Problem
+from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.records.journal import read as read_journal
+from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.reports.data import advise, tables
+from tests.test_results import ok, plan_record, run_record, write
+
+from samegrad.cli.reporting import main
+
+WIDTHS = (16, 32, 64, 128, 256, 512, 1024)
+
+
+def spec(width: int) -> MLPSpec:
+    """784-w-10."""
+    return MLPSpec((784, width, 10))
+
+
+def seconds(width: int, batch: int, start: float, rate: float) -> float:
+    """A machine that computes exactly as the fit supposes."""
+    return start + cases.flops(spec(width), "train_step", batch) / rate
+
+
+def journal(path: Path, **about: Any) -> Path:
+    """jax starts fast, torch computes fast; five processes, 1 % apart."""
+    planned, records = [], []
+    for name, start, rate in (("jax", 2e-5, 2e10), ("torch", 3e-4, 1e11)):
+        for width in WIDTHS:
+            problem = Problem(f"w{width}", spec(width), 64, 6400)
+            case = Case(problem, "train_step", name)
+            planned.append(case)
+            nanoseconds = seconds(width, 64, start, rate) * 1e9
+            records += [
+                ok(p, round(nanoseconds * (1 + p / 100)), case, first_call_ns=5 * 10**8,
+                   **({"compile_ns": 4 * 10**8} if name == "jax" else {}))
+                for p in range(5)
+            ]  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    run = run_record(schema=2, **about)
+    return write(path, run, plan_record(*planned), *records, {"record": "run_complete"})
+
+
+def rows(tmp_path: Path) -> Any:
+    """As a frame."""
+    return tables.all_rows([read_journal(journal(tmp_path / "j"))])
+
+
+def test_measured_network_is_told_with_its_interval(tmp_path: Path) -> None:
+    """The fastest first; not interpolated."""
+    found = advise.answers(rows(tmp_path), spec(1024), 64, "cpu")
+
+    assert ["torch", "jax"] == [answer.implementation for answer in found]
+    assert {"measured"} == {answer.how for answer in found}
+    assert found[0].low < found[0].seconds < found[0].high
+
+
+def test_network_between_is_interpolated_with_its_uncertainty(tmp_path: Path) -> None:
+    """Within 5 % of the machine's law, and inside what the answer says of itself."""
+    found = {a.implementation: a for a in advise.answers(rows(tmp_path), spec(300), 64, "cpu")}
+
+    for name, start, rate in (("jax", 2e-5, 2e10), ("torch", 3e-4, 1e11)):
+        truth = 1.02 * seconds(300, 64, start, rate)
+        assert found[name].seconds == pytest.approx(truth, rel=0.05)
+        assert found[name].low <= found[name].seconds <= found[name].high
+        assert "between 7 measured networks" == found[name].how
+
+
+def test_noise_widens_the_uncertainty(tmp_path: Path) -> None:
+    """Times that no law explains give an answer that admits it."""
+    table = rows(tmp_path)
+    exact = advise.between(table[table.implementation == "jax"], spec(300), 64)
+    shaken = table.assign(seconds=table.seconds * np.tile([1.0, 2.0], 7))
+    loose = advise.between(shaken[shaken.implementation == "jax"], spec(300), 64)
+
+    assert exact is not None and loose is not None
+    assert exact[1] < 1.05 and loose[1] > 1.3
+
+
+@pytest.mark.parametrize(("width", "batch"), [(4, 64), (8192, 64), (128, 8192), (16, 1)])
+def test_beyond_what_was_measured_nothing_is_said(tmp_path: Path, width: int, batch: int) -> None:
+    """But how to measure it."""
+    found = advise.answers(rows(tmp_path), spec(width), batch, "cpu")
+    said = "\n".join(advise.text(found, rows(tmp_path), spec(width), batch, "cpu"))
+
+    assert [] == found
+    layers = f"784-{width}-10"
+    assert f"pytest --benchmark --layers {layers} --batch-size {batch} --device cpu" in said
+
+
+def test_other_devices_and_precisions_are_not_taken_for_this_one(tmp_path: Path) -> None:
+    """No CPU time answers for a GPU, no float32 for float64."""
+    assert [] == advise.answers(rows(tmp_path), spec(64), 64, "cuda")
+    assert [] == advise.answers(rows(tmp_path), replace(spec(64), dtype="float64"), 64, "cpu")
+
+
+def test_advice_names_the_fastest_or_those_that_are_alike(tmp_path: Path) -> None:
+    """And when a compilation has paid."""
+    table = rows(tmp_path)
+    small = advise.text(advise.answers(table, spec(16), 64, "cpu"), table, spec(16), 64, "cpu")
+    same = advise.answers(table, spec(64), 64, "cpu")
+    alike = [replace(same[0], implementation=name) for name in ("jax", "numpy")]
+
+    assert any(line.startswith("Use jax: torch takes") for line in small)
+    assert (
+        "Use jax or numpy: their times cannot be told apart."
+        in advise.text(alike, table, spec(64), 64, "cpu")[-2]
+    )
+
+
+def test_command_answers_from_this_machine_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """0 with an answer; 1 with a command to measure; 2 for what is no network."""
+    here = environment.fingerprint(environment.machine())
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    journal(mine / "run" / "journal.jsonl", fingerprint=here)
+    journal(other / "run" / "journal.jsonl")
+    asked = ["advise", "--layers", "784-128-10", "--batch-size", "64", "--runs"]
+
+    assert 0 == main([*asked, str(mine)])
+    assert "Use torch" in capsys.readouterr().out
+    assert 1 == main([*asked, str(other)])
+    printed = capsys.readouterr().out
+    assert "1 runs of other machines" in printed and "pytest --benchmark --layers" in printed
+    assert 2 == main([*asked, str(tmp_path / "nowhere")])
+    for wrong in (["--layers", "784"], ["--layers", "a-b"], ["--batch-size", "1,2"]):
+        given = ["advise", "--layers", "784-16-10", *wrong, "--runs", str(mine)]
+        assert 2 == main(given)
+        assert capsys.readouterr().err.startswith("error: ")

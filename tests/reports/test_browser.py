@@ -1,0 +1,170 @@
+"""The page in a real browser: it sorts, filters, opens samples, downloads, and asks for nothing."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samegrad.reports.render import render
+from tests.test_report import NUMPY, laptop, several
+from tests.test_results import plan_record, run_record, write
+
+from tests.helpers.browser import chromium, used
+
+ROWS = 'document.querySelector("#table-every-row-with-a-number tbody").rows'
+COLUMN = """
+  const table = document.querySelector("#table-every-row-with-a-number");
+  const titles = [...table.querySelectorAll("thead th")].map((th) => th.dataset.title);
+  const column = (name) => [...table.tBodies[0].rows].filter((row) => row.cells.length > 2)
+    .map((row) => row.cells[titles.indexOf(name)].textContent);
+  const header = (name) => table.querySelectorAll("thead th")[titles.indexOf(name)];
+  const press = async (name) => { header(name).querySelector(".dt-column-order")
+    ? header(name).dispatchEvent(new MouseEvent("click", {bubbles: true})) : 0; await wait(50); };
+"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of three rows with a number."""
+    chromium()
+    folder = tmp_path_factory.mktemp("page")
+    render([laptop(folder / "j")], folder / "out")
+    return folder / "out" / "index.html"
+
+
+def test_table_sorts_by_value_and_not_by_letters(page: Path, tmp_path: Path) -> None:
+    """97.0 us before 5.94 ms, once up and once down."""
+    found = used(
+        page,
+        COLUMN
+        + 'await press("time per call"); result.up = column("time per call");'
+        + 'await press("time per call"); result.down = column("time per call");',
+        tmp_path,
+    )
+
+    assert ["102 us", "306 us", "6.12 ms"] == found["up"]
+    assert found["up"][::-1] == found["down"]
+
+
+def test_table_filters_by_words(page: Path, tmp_path: Path) -> None:
+    """All words must be there, in any column; an empty filter shows all."""
+    script = (
+        COLUMN
+        + """
+      const input = document.createElement("input");
+      const api = new DataTable.Api(table);
+      for (const words of ["numpy", "train_step 306", "numpy 306", ""]) {
+        api.search(words).draw();
+        result[words] = column("implementation");
+      }
+    """
+    )
+    found = used(page, script, tmp_path)
+
+    assert ["numpy"] == found["numpy"]
+    assert ["torch"] == found["train_step 306"]
+    assert [] == found["numpy 306"]
+    assert 3 == len(found[""])
+
+
+def test_filter_is_offered_and_heard(tmp_path: Path) -> None:
+    """By a field above every table of more than 5 rows."""
+    chromium()
+    cases = [replace(NUMPY, problem=replace(NUMPY.problem, batch_size=2**i)) for i in range(8)]
+    outcomes = [o for i, case in enumerate(cases) for o in several(case, 10.0 * (i + 1))]
+    journal = write(tmp_path / "j", run_record(), plan_record(*cases), *outcomes)
+    render([journal], tmp_path / "out")
+
+    found = used(
+        tmp_path / "out" / "index.html",
+        COLUMN
+        + """
+        const tools = document.querySelector('.tools[data-table="table-every-row-with-a-number"]');
+        const input = tools.querySelector("input.filter");
+        input.value = "128"; input.dispatchEvent(new Event("input")); await wait(50);
+        result.batches = column("batch");
+        tools.querySelector("button").click(); await wait(50);
+        """,
+        tmp_path,
+    )
+
+    assert "128" in found["batches"] and len(found["batches"]) < 8
+    ((name, kind, _, text),) = found["saved"]
+    assert ("every-row-with-a-number.csv", "text/csv") == (name, kind)
+    assert len(found["batches"]) + 1 == len(text.strip().splitlines())  # what is shown
+
+
+def test_row_opens_its_samples(page: Path, tmp_path: Path) -> None:
+    """A dot per block and a stroke per process; a second press closes it."""
+    script = (
+        COLUMN
+        + """
+      const row = table.tBodies[0].rows[0];
+      row.cells[0].click(); await wait(300);
+      result.dots = document.querySelectorAll("svg.samples circle").length;
+      result.strokes = document.querySelectorAll("svg.samples line").length;
+      result.words = document.querySelector("svg.samples").parentNode.textContent;
+      row.cells[0].click(); await wait(300);
+      result.closed = document.querySelectorAll("svg.samples").length;
+    """
+    )
+    found = used(page, script, tmp_path)
+
+    assert (15, 5, 0) == (found["dots"], found["strokes"], found["closed"])
+    assert "15 blocks in 5 processes" in found["words"]
+
+
+def test_figures_and_their_data_can_be_downloaded(page: Path, tmp_path: Path) -> None:
+    """PNG, SVG and CSV of every figure; the CSV holds what is drawn."""
+    script = """
+      for (const figure of document.querySelectorAll("figure[id]"))
+        for (const button of figure.querySelectorAll(".tools button")) {
+          const before = saved.length;
+          button.click();
+          while (saved.length === before) await wait(20);
+        }
+      result.figures = [...document.querySelectorAll("figure[id]")].map((f) => f.id);
+    """
+    found = used(page, script, tmp_path)
+
+    saved = {name: (kind, size, text) for name, kind, size, text in found["saved"]}
+    assert {f"{f}.{kind}" for f in found["figures"] for kind in ("png", "svg", "csv")} == set(saved)
+    for name, (kind, size, text) in saved.items():
+        if name.endswith("png"):
+            assert "image/png" == kind and size > 5000 and "PNG" in text[:8]
+        elif name.endswith("svg"):
+            assert "image/svg+xml" == kind and text.startswith("<?xml")
+    lines = saved["time_per_step.csv"][2].splitlines()
+    assert "panel,series,x,y,low,high" == lines[0]
+    assert any("numpy cpu" in line and "0.000101" in line for line in lines), lines
+
+
+def test_page_asks_for_nothing_and_has_no_error(page: Path, tmp_path: Path) -> None:
+    """Its own policy forbids every request; nothing that it does runs into it."""
+    script = """
+      result.requests = performance.getEntriesByType("resource").map((e) => e.name)
+        .filter((name) => !name.startsWith("data:"));
+      let refused = 0;
+      document.addEventListener("securitypolicyviolation", () => { refused += 1; });
+      await fetch("http://127.0.0.1:9/").catch(() => 0);
+      await wait(100);
+      result.refused = refused;
+      result.tables = [...document.querySelectorAll("table")].filter((t) => t.id)
+        .every((t) => DataTable.isDataTable(t));
+    """
+    found: dict[str, Any] = used(page, script, tmp_path)
+
+    assert [] == found["requests"]
+    assert 1 == found["refused"]
+    assert found["tables"]
+
+
+def test_page_fits_a_phone(page: Path, tmp_path: Path) -> None:
+    """Nothing but the tables' own boxes is wider than the screen."""
+    script = """
+      const frame = document.createElement("iframe");
+      result.width = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+    """
+    found = used(page, script, tmp_path)
+
+    assert found["width"] <= 0

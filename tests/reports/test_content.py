@@ -1,0 +1,283 @@
+"""What a report says: its summary, its figures, the runs that it joins and chooses."""
+
+import gzip
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from samegrad.benchmarks.cases import case as cases
+from samegrad.benchmarks.records.journal import read as read_journal
+from samegrad.reports.data import loading, tables
+from samegrad.reports.document import content, page, summary
+from samegrad.reports.render import render
+from tests.test_report import (
+    CUDA,
+    NUMPY,
+    SCALAR,
+    TORCH,
+    laptop,
+    several,
+)
+from tests.test_results import ok, plan_record, run_record, write
+
+COMPLETE = {"record": "run_complete"}
+
+
+JAX = replace(NUMPY, implementation="jax")
+
+
+def sized(case: Any, batch: int) -> Any:
+    """The case at another batch size."""
+    return replace(case, problem=replace(case.problem, batch_size=batch))
+
+
+def swept(path: Path) -> Path:
+    """jax is fastest up to 32, then numpy; at 128 they are alike."""
+    times = {8: (50, 20), 32: (60, 40), 128: (100, 101), 512: (300, 600)}
+    planned, records = [], []
+    for batch, microseconds in times.items():
+        for case, value in zip((NUMPY, JAX), microseconds, strict=True):
+            planned.append(sized(case, batch))
+            records += several(planned[-1], value)
+    return write(path, run_record(), plan_record(*planned), *records, COMPLETE)
+
+
+def sentences(*paths: Path) -> str:
+    """The summary of journals."""
+    journals = [read_journal(path) for path in paths]
+    return "\n".join(summary.sentences(tables.all_rows(journals), journals))
+
+
+def test_summary_says_which_is_fastest_at_which_batch(tmp_path: Path) -> None:
+    """Neighbouring sizes with the same answer are one; what cannot be told apart is not."""
+    said = sentences(swept(tmp_path / "j"))
+
+    assert (
+        "The fastest training step of 64-32-10: jax (batch 8 to 32), numpy or jax (batch 128), "
+        'numpy (batch 512). "Or": their times cannot be told apart.' in said
+    )
+
+
+def test_summary_says_what_vectorisation_brings_and_what_small_differences_are_worth(
+    tmp_path: Path,
+) -> None:
+    """60 times for numpy, 20 for torch; intervals of 3 %."""
+    said = sentences(laptop(tmp_path / "j"))
+
+    assert (
+        "Times faster than looped Python (training step, float64): numpy 60.0, torch 20.0" in said
+    )
+    assert "half of the rows have a 95 % interval within +-2 %" in said
+
+
+def test_summary_says_from_which_batch_a_gpu_pays(tmp_path: Path) -> None:
+    """End to end, on another machine: not at 32, then from 128 on."""
+    end_to_end = replace(CUDA, transfer="end_to_end")
+    cpu, gpu, planned, placed = [], [], [], []
+    for batch, slow, fast in ((32, 100, 200), (128, 400, 210), (512, 1600, 220)):
+        planned.append(sized(TORCH, batch))
+        placed.append(sized(end_to_end, batch))
+        cpu += several(planned[-1], slow)
+        gpu += several(placed[-1], fast)
+    one = write(tmp_path / "a", run_record(), plan_record(*planned), *cpu, COMPLETE)
+    machine = run_record()["machine"] | {"gpu": "NVIDIA Test 9000, 580"}
+    about: Any = run_record(machine=machine, fingerprint="beef", run="r2")
+    two = write(tmp_path / "b", about, plan_record(*placed), *gpu, COMPLETE)
+
+    said = sentences(one, two)
+
+    assert "A GPU pays for 64-32-10, the batch's way to it included" in said
+    assert "torch: from batch 128, up to 7.27 times" in said
+    assert "NVIDIA Test 9000 [beef] against the CPU of Test CPU" in said
+
+
+def test_crossover_figure_shows_both_machines(tmp_path: Path) -> None:
+    """A laptop's CPU rows and a server's GPU rows, each named, in the figure and in its data."""
+    end_to_end = replace(CUDA, transfer="end_to_end")
+    machine = run_record()["machine"] | {"cpu": "Server CPU", "gpu": "NVIDIA Test 9000, 580"}
+    about: Any = run_record(machine=machine, fingerprint="beef", run="r2")
+    cpu, gpu = [sized(TORCH, 2**i) for i in (5, 7, 9)], [sized(end_to_end, 2**i) for i in (5, 7, 9)]
+    one = [o for case, us in zip(cpu, (100, 400, 1600), strict=True) for o in several(case, us)]
+    two = [o for case, us in zip(gpu, (200, 210, 220), strict=True) for o in several(case, us)]
+    paths = [
+        write(tmp_path / "a", run_record(), plan_record(*cpu), *one, COMPLETE),
+        write(tmp_path / "b", about, plan_record(*gpu), *two, COMPLETE),
+    ]
+    render(paths, tmp_path / "out")
+
+    drawn = pd.read_csv(tmp_path / "out" / "figures" / "batch_size.csv")
+    assert {
+        "torch cpu (float64), Test CPU, 2 cores [f00d]",
+        "torch cuda end to end (float64), Server CPU, 2 cores, NVIDIA Test 9000 [beef]",
+    } == set(drawn.series)
+    assert {32, 128, 512} == set(drawn.x)
+    page_text = (tmp_path / "out" / "report.md").read_text()
+    assert "overtakes between 32 and 128" in page_text
+
+
+def test_profile_counts_how_often_each_is_near_the_fastest(tmp_path: Path) -> None:
+    """jax is the fastest in 2 of 4 cases and within 2.5 times in 4; what crashed never counts."""
+    path = swept(tmp_path / "j")
+    crashed = [sized(TORCH, batch) for batch in (8, 32)]
+    lines = path.read_text().splitlines()
+    lines[1] = json.dumps(
+        plan_record(*[sized(c, b) for b in (8, 32, 128, 512) for c in (NUMPY, JAX)], *crashed)
+    )
+    for case in crashed:
+        outcome = {"record": "outcome", "case": cases.to_json(case), "status": "crashed"}
+        lines.append(json.dumps(outcome | {"reason": "SIGSEGV"}))
+    extra = replace(sized(NUMPY, 8), operation="forward")
+    other = replace(extra, implementation="jax")
+    plan = json.loads(lines[1])
+    plan["cases"] += [cases.to_json(extra), cases.to_json(other)]
+    lines[1] = json.dumps(plan)
+    lines += [json.dumps(o) for o in [*several(extra, 10), *several(other, 30)]]
+    path.write_text("\n".join(lines) + "\n")
+    render([path], tmp_path / "out")
+
+    found = pd.read_csv(tmp_path / "out" / "figures" / "profile.csv")
+
+    def share(name: str, factor: float) -> float:
+        part = found[(found.series == name) & (found.x <= factor * (1 + 1e-6))]
+        return float(part.y.iloc[-1])
+
+    assert 40 == pytest.approx(share("jax cpu", 1))  # batch 8, 32 of train_step; of five cases
+    assert 100 == pytest.approx(share("jax cpu", 3.01))
+    assert 0 == share("torch cpu", 100)
+
+
+def test_summary_of_one_process_claims_no_certainty(tmp_path: Path) -> None:
+    """It says that there are no intervals."""
+    path = write(tmp_path / "j", run_record(), plan_record(NUMPY), *several(NUMPY, 50, 1))
+
+    assert "Fewer than 5 processes: no intervals" in sentences(path)
+
+
+def test_summary_says_how_near_the_machines_limit_and_why(tmp_path: Path) -> None:
+    """Half of the ceiling, and what most of the time goes to."""
+    rate = NUMPY.flops / 100e-6
+    ceiling = {
+        "record": "ceiling", "quantity": "gemm", "implementation": "numpy", "device": "cpu",
+        "threads": "all", "arithmetic": "float64", "value": 2 * rate, "process": 0,
+    }  # fmt: skip
+    small, large = sized(NUMPY, 8), sized(NUMPY, 32)
+    parts = {"products_ns": 70_000, "empty_ns": 10_000}
+    records = [ok(p, 100_000, large, **parts) for p in range(5)]
+    records += [ok(p, 100_000, small, products_ns=1000, empty_ns=90_000) for p in range(5)]
+    path = write(
+        tmp_path / "j", run_record(schema=2), plan_record(small, large), ceiling, *records, COMPLETE
+    )
+
+    said = sentences(path)
+
+    assert "numpy 50 % (64-32-10, batch 32; 70 % of the time is matrix products)" in said
+    assert "and 12 % (64-32-10, batch 8; 90 % of the time is dispatch and Python)" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("97.4 us", 97.4e-6),
+        ("1,230 s", 1230),
+        ("6.12 ms (float64)", 6.12e-3),
+        ("95.0 us to 101 us", 95e-6),
+        ("12 KiB", 12288),
+        ("1.2e-07 (dW1)", 1.2e-7),
+        ("-3 %", -3),
+        ("64-32-10", None),
+        ("skipped", None),
+        ("", None),
+        ("1e999", None),
+    ],
+)
+def test_cells_sort_by_their_number(text: str, value: float | None) -> None:
+    """In the unit's base; layers are no number."""
+    assert value == pytest.approx(page.order(text)) if value else page.order(text) is None
+
+
+def test_many_journals_are_merged_and_the_newest_of_each_machine_shown(tmp_path: Path) -> None:
+    """All rows in results.csv; the page names its choice."""
+    for number in range(14):
+        about = run_record(
+            run=f"r{number}", started=f"2026-01-{number + 1:02}", fingerprint=f"f{number % 2}"
+        )
+        write(tmp_path / f"j{number}", about, plan_record(NUMPY), *several(NUMPY, 50 + number),
+              COMPLETE)  # fmt: skip
+    render([tmp_path / f"j{number}" for number in range(14)], tmp_path / "out")
+
+    table = pd.read_csv(tmp_path / "out" / "results.csv")
+    assert 14 == len(table) == table.source.nunique()
+    markdown = (tmp_path / "out" / "report.md").read_text()
+    assert "14 runs; the newest of each machine is shown here (2)" in markdown
+    assert "run r13" in markdown and "run r12" in markdown
+
+
+def test_parts_of_one_measurement_are_shown_as_one(tmp_path: Path) -> None:
+    """Same machine and commit, other cases; not where a case is in both, or the commit differs."""
+    one = write(tmp_path / "a", run_record(run="fast"), plan_record(NUMPY), *several(NUMPY, 100),
+                COMPLETE)  # fmt: skip
+    slow = write(tmp_path / "b", run_record(run="slow", command="pytest -k scalar"),
+                 plan_record(SCALAR), *several(SCALAR, 6000), COMPLETE)  # fmt: skip
+    later = write(tmp_path / "c", run_record(run="later"), plan_record(NUMPY), *several(NUMPY, 90),
+                  COMPLETE)  # fmt: skip
+    machine = run_record()["machine"] | {"commit": "def"}
+    about: Any = run_record(run="other", machine=machine)
+    other = write(tmp_path / "d", about, plan_record(SCALAR), *several(SCALAR, 5000), COMPLETE)
+
+    found = loading.load([one, slow])
+    assert 1 == found.rows.source.nunique() and 2 == len(found.rows)
+    assert "fast and slow" == found.shown[0].run["run"]
+    assert "pytest\npytest -k scalar" == found.shown[0].run["command"]
+    assert 60 == pytest.approx(tables.over_scalar(found.rows).speed_up.iloc[0], rel=1e-3)
+    for pair in ([one, later], [one, other]):
+        assert 2 == loading.load(pair).rows.source.nunique()
+
+
+def test_runs_of_one_name_stay_apart() -> None:
+    """Two journals called out on one machine are two sources."""
+    labels = tables.labels([run_record(run="out")] * 3)
+
+    assert 3 == len(set(labels))
+
+
+def test_folder_of_runs_is_all_of_its_journals(tmp_path: Path) -> None:
+    """And the folder of one run is that one."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        laptop(tmp_path / name / "journal.jsonl")
+
+    assert 2 == len(loading.paths([str(tmp_path)]))
+    assert [tmp_path / "a" / "journal.jsonl"] == loading.paths([str(tmp_path / "a")])
+
+
+def test_parquet_holds_the_same_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the library; without it, one line that says what to install."""
+    from samegrad.cli.reporting import main
+
+    journal = laptop(tmp_path / "j")
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        assert 2 == main(["render", str(journal), "--parquet"])
+        assert 'pip install "samegrad[parquet]"' in capsys.readouterr().err
+        return
+    assert 0 == main(["render", str(journal), "--parquet"])
+    found = pd.read_parquet(tmp_path / "results.parquet")
+    assert 5 == len(found) and np.isfinite(found.seconds).sum() == 3
+
+
+def test_samples_are_the_blocks_of_the_rows(tmp_path: Path) -> None:
+    """In the order of the table; packed and unpacked again."""
+    journals = [read_journal(laptop(tmp_path / "j"))]
+    made = content.content(journals, tables.all_rows(journals), {})
+
+    assert 3 == len(made.samples)
+    assert [[6_060_000.0] * 3] == made.samples[0][1]  # scalar, the second process, its visit
+    import base64
+
+    packed = page.packed(json.dumps(made.samples))
+    assert made.samples == json.loads(gzip.decompress(base64.b64decode(packed)))

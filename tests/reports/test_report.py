@@ -1,0 +1,346 @@
+"""The report shows what the journals hold, no more and no less."""
+
+import csv
+import json
+import math
+import re
+import statistics
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from samegrad.benchmarks.cases import case as cases
+from samegrad.benchmarks.cases import presets
+from samegrad.benchmarks.cases.case import Case, Problem
+from samegrad.benchmarks.clock.intervals import interval
+from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.records.journal import read as read_journal
+from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.reports.data import tables
+from samegrad.reports.render import render
+from tests.test_results import ok, plan_record, run_record, write
+
+from samegrad.cli.reporting import main
+
+F64 = Problem("digits", MLPSpec((64, 32, 10), dtype="float64"), 32, 1437)
+SCALAR = Case(F64, "train_step", "scalar")
+NUMPY = Case(F64, "train_step", "numpy")
+CUDA = Case(F64, "train_step", "torch", "cuda")
+TORCH = Case(F64, "train_step", "torch")
+
+
+def several(case: Case, microseconds: float, processes: int = 5) -> list[dict[str, Any]]:
+    """Outcomes of some processes that differ by a few percent."""
+    return [ok(p, round(microseconds * 1000 * (1 + p / 100)), case) for p in range(processes)]
+
+
+def laptop(path: Path) -> Path:
+    """CPU rows, with one failure and one skip."""
+    skipped = replace(SCALAR, operation="epoch")
+    wrong = replace(NUMPY, operation="epoch")
+    return write(
+        path,
+        run_record(),
+        plan_record(SCALAR, NUMPY, TORCH, skipped, wrong),
+        *several(SCALAR, 6000),
+        *several(NUMPY, 100),
+        *several(TORCH, 300),
+        _without(skipped, "skipped", "predicted 42 s a process (limit 10 s)"),
+        _without(wrong, "wrong", "dW1: error 0.001"),
+        {"record": "run_complete"},
+    )
+
+
+def server(path: Path) -> Path:
+    """GPU rows of another machine."""
+    machine = run_record()["machine"] | {"cpu": "Server CPU", "gpu": "NVIDIA Test 9000, 580"}
+    end_to_end = replace(CUDA, transfer="end_to_end")
+    return write(
+        path,
+        run_record(machine=machine, fingerprint="beef", run="r2"),
+        plan_record(CUDA, end_to_end),
+        *several(CUDA, 10),
+        *several(end_to_end, 60),
+        {"record": "run_complete"},
+    )
+
+
+def _without(case: Case, status: str, reason: str) -> dict[str, Any]:
+    record = {"record": "outcome", "case": cases.to_json(case)}
+    return record | {"status": status, "reason": reason}
+
+
+def series(path: Path) -> Path:
+    """Two ways to differentiate, one of which has no number for the larger network."""
+    found: list[dict[str, Any]] = []
+    planned = []
+    for units, slow in ((2, 300), (8, 1080)):
+        workload = presets.cost(units)
+        problem = Problem(workload.name, replace(workload.spec, dtype="float64"), 8, 8)
+        for name, microseconds in (("numpy", 40), ("dual", slow * 10)):
+            forward = Case(problem, "forward", name)
+            gradient = replace(forward, operation="loss_and_grad")
+            planned += [forward, gradient]
+            found += several(forward, 10)
+            if name == "dual" and units == 8:
+                found.append(_without(gradient, "skipped", "predicted 42 s a process"))
+            else:
+                found += several(gradient, microseconds)
+    complete = {"record": "run_complete"}
+    return write(path, run_record(), plan_record(*planned), *found, complete)
+
+
+def without_scripts(page: Path) -> str:
+    """A page without the two scripts of ours, in whose text anything may stand."""
+    text = page.read_text()
+    for name in ("vendor/datatables.min.js", "page.js"):
+        script = (ROOT / "reports" / name).read_text()
+        assert 1 == text.count(script)
+        text = text.replace(script, "")
+    return text
+
+
+def test_cost_of_differentiation_is_gradient_over_forward_time(tmp_path: Path) -> None:
+    """4 passes by reverse mode, 300 by forward mode; what was skipped says so."""
+    found = tables.differentiation(tables.all_rows([read_journal(series(tmp_path / "j"))]))
+
+    by_case = {(r.implementation, r.parameters): r for r in found.itertuples()}
+    assert {("numpy", 30), ("numpy", 108), ("dual", 30), ("dual", 108)} == set(by_case)
+    assert by_case["numpy", 108].ratio == pytest.approx(4, rel=1e-3)
+    assert by_case["dual", 30].ratio == pytest.approx(300, rel=1e-3)
+    low, high = by_case["dual", 30].low, by_case["dual", 30].high
+    assert low < 300 < high
+    assert math.isnan(by_case["dual", 108].ratio)
+    assert "skipped: predicted 42 s a process" == by_case["dual", 108].reason
+
+
+def test_report_shows_the_cost_of_differentiation(tmp_path: Path) -> None:
+    """As a figure and as a table; a report without such rows has neither."""
+    render([series(tmp_path / "j")], tmp_path / "with")
+    render([laptop(tmp_path / "k")], tmp_path / "without")
+
+    for text in ((tmp_path / "with" / name).read_text() for name in ("index.html", "report.md")):
+        assert "Cost of differentiation" in text
+        assert "gradient / forward" in text and "skipped: predicted 42 s" in text
+    assert (tmp_path / "with" / "figures" / "cost_of_differentiation.png").stat().st_size > 5000
+    assert "Cost of differentiation" not in (tmp_path / "without" / "report.md").read_text()
+    assert not (tmp_path / "without" / "figures" / "cost_of_differentiation.png").exists()
+
+
+def test_report_has_every_part(tmp_path: Path) -> None:
+    """Page, Markdown, CSV, figures as PNG and SVG; the page needs nothing from outside."""
+    lines = render([laptop(tmp_path / "j")], tmp_path / "out")
+
+    out = tmp_path / "out"
+    assert f"report: {out / 'index.html'}" == lines[-1]
+    page = without_scripts(out / "index.html")
+    assert not re.search(r"(src|href)=\"(?!data:|#)", page)
+    assert "http:" not in page and "https:" not in page
+    for name in ("time_per_step", "over_looped_python", "gflops", "gradient_error"):
+        assert (out / "figures" / f"{name}.png").stat().st_size > 5000
+        assert (out / "figures" / f"{name}.svg").read_text().rstrip().endswith("</svg>")
+    for text in (page, (out / "report.md").read_text()):
+        assert "predicted 42 s a process" in text
+        assert "dW1: error 0.001" in text
+        assert "Test CPU" in text
+        assert "no GPU on this machine" in text
+        assert "3 of 5 rows have a number; 1 skipped, 1 wrong." in text
+
+
+def test_every_number_is_that_of_the_journal(tmp_path: Path) -> None:
+    """Recomputed from the raw lines by a script that shares nothing with the report."""
+    path = laptop(tmp_path / "j")
+    render([path], tmp_path / "out")
+    medians: dict[tuple[str, str], list[float]] = {}
+    for line in path.read_text().splitlines():
+        record = json.loads(line)
+        if record.get("status") == "ok":
+            key = record["case"]["implementation"], record["case"]["operation"]
+            seconds = statistics.median(record["elapsed_ns"]) / record["calls"] / 1e9
+            medians.setdefault(key, []).append(seconds)
+
+    with (tmp_path / "out" / "results.csv").open() as file:
+        found = {(r["implementation"], r["operation"]): r for r in csv.DictReader(file)}
+
+    for key, values in medians.items():
+        mean = math.exp(sum(map(math.log, values)) / len(values))
+        assert float(found[key]["seconds"]) == pytest.approx(mean)
+        assert float(found[key]["examples_per_second"]) == pytest.approx(32 / mean)
+        sem = statistics.stdev(map(math.log, values)) / math.sqrt(len(values))
+        low = mean * math.exp(-2.7764451 * sem)  # Student's t, 4 degrees of freedom, 97.5 %
+        assert float(found[key]["seconds_low"]) == pytest.approx(low)
+        weights = 64 * 32 + 32 * 10
+        flops = 2 * 32 * (3 * weights - 64 * 32)
+        assert float(found[key]["gflops_per_second"]) == pytest.approx(flops / mean / 1e9)
+    assert "" == found["scalar", "epoch"]["seconds"]
+
+
+def test_speed_up_over_looped_python_is_formed_in_float64_on_one_machine(tmp_path: Path) -> None:
+    """60 times for NumPy; the server has no looped Python, so it has no such ratio."""
+    journals = [read_journal(laptop(tmp_path / "a")), read_journal(server(tmp_path / "b"))]
+
+    found = tables.over_scalar(tables.all_rows(journals))
+
+    by_name = {row.implementation: row for row in found.itertuples()}
+    assert {"numpy", "torch"} == set(by_name)
+    assert by_name["numpy"].speed_up == pytest.approx(60, rel=1e-3)
+    assert by_name["numpy"].low < 60 < by_name["numpy"].high
+
+
+def test_machines_merge_and_stay_apart(tmp_path: Path) -> None:
+    """A laptop's CPU rows and a server's GPU rows: ratios name both machines."""
+    journals = [laptop(tmp_path / "a"), server(tmp_path / "b")]
+    render(journals, tmp_path / "out")
+
+    rows = tables.all_rows([read_journal(path) for path in journals])
+    (ratio,) = tables.gpu_over_cpu(rows).itertuples()
+
+    assert ratio.end_to_end_speed_up == pytest.approx(5, rel=1e-3)
+    assert ratio.resident_speed_up == pytest.approx(30, rel=1e-3)
+    assert "Test CPU" in ratio.cpu and "NVIDIA Test 9000" in ratio.gpu
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "Server CPU, 2 cores, NVIDIA Test 9000 [beef]" in page
+    assert "Test CPU, 2 cores [f00d]" in page
+    assert (tmp_path / "out" / "figures" / "gpu_over_cpu.png").exists()
+
+
+def test_two_runs_of_one_machine_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    """Each row keeps its run."""
+    first = laptop(tmp_path / "a")
+    second = write(tmp_path / "b", run_record(run="r9"), plan_record(NUMPY), *several(NUMPY, 50))
+
+    rows = tables.all_rows([read_journal(first), read_journal(second)])
+
+    numpy_rows = rows[(rows.implementation == "numpy") & (rows.operation == "train_step")]
+    assert 2 == numpy_rows.source.nunique()
+    assert {"r1", "r9"} == set(numpy_rows.run)
+
+
+def test_partial_run_is_marked(tmp_path: Path) -> None:
+    """A journal without its last record, and one whose last line was cut."""
+    path = write(tmp_path / "j", run_record(), plan_record(NUMPY, TORCH), *several(NUMPY, 50))
+    with path.open("a") as file:
+        file.write('{"record": "outco')
+
+    lines = render([path], tmp_path / "out")
+
+    assert any("cut off in the middle" in line for line in lines)
+    assert any(line.startswith("PARTIAL") for line in lines)
+    assert "PARTIAL" in (tmp_path / "out" / "report.md").read_text()
+    assert "the run ended before its turn" in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_text_from_a_journal_is_escaped(tmp_path: Path) -> None:
+    """An implementation called <script> and a reason with quotes and pipes break nothing."""
+    evil = '<script>alert("1|2")</script>'
+    case = replace(NUMPY, implementation=evil)
+    path = write(
+        tmp_path / "j",
+        run_record(preset=evil),
+        plan_record(case, TORCH),
+        *several(case, 50),
+        _without(TORCH, "crashed", evil),
+    )
+
+    render([path], tmp_path / "out")
+
+    assert "<script>alert" not in without_scripts(tmp_path / "out" / "index.html")
+    assert "<script" not in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_fewer_than_five_processes_have_no_interval(tmp_path: Path) -> None:
+    """Nor has a preset that promises none."""
+    few = write(tmp_path / "a", run_record(), plan_record(NUMPY), *several(NUMPY, 50, 4))
+    hello = write(
+        tmp_path / "b", run_record(intervals=False), plan_record(NUMPY), *several(NUMPY, 50)
+    )
+
+    for path in (few, hello):
+        (row,) = tables.all_rows([read_journal(path)]).itertuples()
+        assert row.seconds > 0 and math.isnan(row.seconds_low) and math.isnan(row.seconds_high)
+
+
+def test_interval_covers_the_truth_as_often_as_it_claims() -> None:
+    """5 processes that differ by 5 %: 95 % of intervals hold the true time, within 2 %."""
+    rng = np.random.default_rng(0)
+    samples = np.exp(rng.normal(0, 0.05, (4000, 5)))
+
+    hits = sum(low < 1 < high for low, high in map(interval, samples.tolist()))
+
+    assert 0.93 < hits / 4000 < 0.97
+
+
+def test_render_command_refuses_what_is_no_journal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line, exit status 2; so for a directory without a journal."""
+    (tmp_path / "j").write_text("no journal")
+
+    for given in (str(tmp_path / "j"), str(tmp_path)):
+        assert 2 == main(["render", given])
+        printed = capsys.readouterr()
+        assert printed.err.startswith("error: ") and 1 == printed.err.count("\n")
+
+
+def test_render_command_writes_where_it_is_told(tmp_path: Path) -> None:
+    """As a user types it, from another folder."""
+    journal = laptop(tmp_path / "j")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "samegrad", "render", str(journal), "--output", str(tmp_path / "o")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert 0 == done.returncode, done.stderr
+    assert (tmp_path / "o" / "index.html").exists()
+    assert "60" in (tmp_path / "o" / "report.md").read_text()
+
+
+def test_empty_plan_renders(tmp_path: Path) -> None:
+    """A run that was stopped before its first record still has a page."""
+    render([write(tmp_path / "j", run_record())], tmp_path / "out")
+
+    assert "0 of 0 rows" in (tmp_path / "out" / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1234.5, "1,230 s"),
+        (1.0, "1.00 s"),
+        (0.0974, "97.4 ms"),
+        (9.7e-5, "97.0 us"),
+        (5e-9, "5.00 ns"),
+    ],
+)
+def test_duration_has_three_digits_and_a_unit(seconds: float, text: str) -> None:
+    """Nothing where there is nothing."""
+    assert text == tables.duration(seconds)
+    assert "" == tables.duration(math.nan)
+
+
+def test_overview_puts_looped_python_beside_the_others(tmp_path: Path) -> None:
+    """Its float64 time stands, marked, in a float32 line that has no float64 twin."""
+    numpy32 = replace(NUMPY, problem=replace(F64, spec=MLPSpec((64, 32, 10))))
+    path = write(
+        tmp_path / "j",
+        run_record(),
+        plan_record(SCALAR, numpy32),
+        *several(SCALAR, 6000),
+        *several(numpy32, 100),
+    )
+
+    table = tables.overview(tables.all_rows([read_journal(path)]))
+
+    assert isinstance(table, pd.DataFrame)
+    (line,) = table.to_dict("records")
+    assert "6.12 ms (float64)" == line["scalar cpu"]
+    assert "102 us" == line["numpy cpu"]

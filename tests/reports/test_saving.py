@@ -1,0 +1,55 @@
+"""The data of a figure is what it shows."""
+
+from matplotlib import pyplot as plt
+from samegrad.reports.charts import saving
+
+
+def test_figure_data_is_what_is_drawn() -> None:
+    """Lines, error bars, bars on an axis of names, an image; not the lines at the edge."""
+    figure, (a, b, c) = plt.subplots(1, 3)
+    a.errorbar([1, 2], [3, 4], yerr=[[1, 1], [2, 2]], label="one")
+    a.plot([1.5], [0.9], "x", transform=a.get_xaxis_transform())
+    b.barh([0, 1], [5, 6], label="two")
+    b.set_yticks([0, 1], ["first", "second"])
+    c.imshow([[1, 2], [3, 4]])
+    a.set_title("A")
+
+    found = saving.data(figure)
+    plt.close(figure)
+
+    one = found[found.panel == "A"]
+    assert [[1, 3, 2, 5], [2, 4, 3, 6]] == one[["x", "y", "low", "high"]].to_numpy().tolist()
+    two = found[found.series == "two"]
+    assert [("first", 5), ("second", 6)] == list(zip(two.y, two.x, strict=True))
+    assert [1, 2, 3, 4] == found[found.series == "image"].value.tolist()
+
+
+def test_figure_data_of_regions_and_points() -> None:
+    """The cells of a mesh by their centres, the points of a cloud; not the colour bar."""
+    figure, axes = plt.subplots()
+    mesh = axes.pcolormesh([0, 1], [0, 1], [[1, 2], [3, 4]])
+    figure.colorbar(mesh)
+    axes.scatter([0.5], [0.25], label="class 1")
+
+    found = saving.data(figure)
+    plt.close(figure)
+
+    cells = found[found.series == "image"][["x", "y", "value"]]
+    assert [[0, 0, 1], [1, 0, 2], [0, 1, 3], [1, 1, 4]] == cells.to_numpy().tolist()
+    assert [0.5, 0.25] == found[found.series == "class 1"][["x", "y"]].to_numpy()[0].tolist()
+    assert 5 == len(found)
+
+
+def test_figure_data_of_dates_at_some_places_are_numbers() -> None:
+    """A place without a name of its own is not given its neighbour's; a log axis has numbers."""
+    figure, (a, b) = plt.subplots(1, 2)
+    a.plot([0, 1, 2, 3], [1, 2, 3, 4])
+    a.set_xticks([0, 3], ["Monday", "Thursday"])
+    b.bar(["p", "q"], [10, 100])
+    b.set_yscale("log")
+
+    found = saving.data(figure)
+    plt.close(figure)
+
+    assert [0, 1, 2, 3, "p", "q"] == found.x.tolist()
+    assert [10, 100] == found.y.tolist()[4:]
