@@ -1,5 +1,7 @@
 """What is timed, how, and what came out."""
 
-from samegrad.benchmarks.api import measure
-
-__all__ = ["measure"]
+if __name__ != "samegrad.benchmarks":
+    raise ImportError(
+        f"{__name__} is a part of samegrad: write `samegrad.benchmarks` for it, "
+        "or `import samegrad` for what is public"
+    )

@@ -6,6 +6,7 @@ left to whoever implements the hook `pytest_samegrad_report`.
 """
 
 import contextlib
+import importlib
 import os
 import re
 import shlex
@@ -159,6 +160,31 @@ def _refuse_foreign_paths(config: pytest.Config) -> None:
             raise pytest.UsageError(
                 f"{argument}: --benchmark collects benchmarks/ only; select cases with -k or -m"
             )
+
+
+class SpeedModule(pytest.Module):
+    """The module of test_speed.py under the one name that it has: never a second copy of it."""
+
+    def _getobj(self) -> Any:
+        return importlib.import_module("samegrad.benchmarks.test_speed")
+
+
+def pytest_pycollect_makemodule(
+    module_path: Path, parent: pytest.Collector
+) -> pytest.Module | None:
+    """pytest would load the file as `benchmarks.test_speed`, and the package with it."""
+    if module_path != HERE / "test_speed.py":
+        return None
+    module: pytest.Module = SpeedModule.from_parent(parent, path=module_path)
+    return module
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """For the same reason: as a plain folder, not as a package."""
+    if HERE not in (path, *path.parents):
+        return None
+    directory: pytest.Dir = pytest.Dir.from_parent(parent, path=path)
+    return directory
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

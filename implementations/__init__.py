@@ -1,24 +1,7 @@
 """The same multi-layer perceptron in several idioms, behind one interface."""
 
-from samegrad.implementations.contract.initializers import (
-    check_batch,
-    check_masks,
-    check_params,
-    draw_masks,
-    init_params,
-)
-from samegrad.implementations.contract.interface import Implementation, MLPSpec, Params
-from samegrad.implementations.contract.registry import load, names
-
-__all__ = [
-    "Implementation",
-    "MLPSpec",
-    "Params",
-    "check_batch",
-    "check_masks",
-    "check_params",
-    "draw_masks",
-    "init_params",
-    "load",
-    "names",
-]
+if __name__ != "samegrad.implementations":
+    raise ImportError(
+        f"{__name__} is a part of samegrad: write `samegrad.implementations` for it, "
+        "or `import samegrad` for what is public"
+    )

@@ -1,5 +1,7 @@
 """From journals to tables, figures and a page. Reads results; measures and runs nothing."""
 
-from samegrad.reports.render import render
-
-__all__ = ["render"]
+if __name__ != "samegrad.reports":
+    raise ImportError(
+        f"{__name__} is a part of samegrad: write `samegrad.reports` for it, "
+        "or `import samegrad` for what is public"
+    )

@@ -3,7 +3,7 @@
 Blocks within a process agree better than processes do (other memory addresses, other neighbours),
 so a process is one sample: its median block. Over processes the logs of the medians are averaged,
 with Student's t. Bootstrapping a handful of medians would claim 95 % and hold 63 % with two
-processes and 92 % with five; t holds what it claims (tests/benchmarks/clock/test_intervals.py simulates it).
+processes and 92 % with five; t holds what it claims (test_intervals.py simulates it).
 """
 
 import functools

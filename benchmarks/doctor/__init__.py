@@ -1,0 +1,1 @@
+"""What makes a machine's numbers misleading or slow."""

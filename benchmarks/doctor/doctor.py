@@ -14,7 +14,7 @@ from typing import Any
 
 from samegrad.benchmarks.doctor import openblas
 from samegrad.benchmarks.doctor.findings import PROBLEM, findings
-from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.machine import counters, process_environment, system
 from samegrad.implementations.checking import processes
 from samegrad.implementations.contract import registry
 
@@ -25,8 +25,8 @@ TURNS = 2  # of each library: a neighbour who disturbs one of them is no propert
 
 def gather() -> dict[str, Any]:
     """Everything that `advice` judges; takes about half a minute."""
-    machine = environment.machine()
-    cores = environment.cores()
+    machine = system.machine()
+    cores = system.cores()
     facts: dict[str, Any] = {
         key: machine[key] for key in ("cpu", "cpu_flags", "cpu_quota", "governor", "gpu", "system")
     }
@@ -41,7 +41,9 @@ def gather() -> dict[str, Any]:
     if own.reason:
         facts["openblas"] = []
     facts["thread_variables"] = {
-        name: os.environ[name] for name in environment.THREAD_VARIABLES if name in os.environ
+        name: os.environ[name]
+        for name in process_environment.THREAD_VARIABLES
+        if name in os.environ
     }
     # As it would be without the user's variables: those are looked at below.
     facts["libraries"] = libraries = _libraries(str(cores))
@@ -80,10 +82,10 @@ def _libraries(threads: str) -> dict[str, dict[str, Any]]:
 
 def _others() -> dict[str, float | None]:
     """What other programs and other machines take while this one does nothing."""
-    before, busy_before = environment.moment(), environment.busy()
+    before, busy_before = counters.moment(), counters.busy()
     time.sleep(LOOK_SECONDS)
-    shares = environment.interference(before, environment.moment())
-    busy_after = environment.busy()
+    shares = counters.interference(before, counters.moment())
+    busy_after = counters.busy()
     load = None
     if busy_before is not None and busy_after is not None:
         load = (busy_after - busy_before) / LOOK_SECONDS
@@ -95,11 +97,9 @@ def _ask(name: str, threads: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="samegrad-") as scratch:
         processes.run_child(
-            processes.python_child(
-                "samegrad.benchmarks.doctor.probe", ("implementations", "benchmarks")
-            ),
+            processes.python_child("samegrad.benchmarks.doctor.probe"),
             {"implementation": name},
-            environment.worker_environment(None, Path(scratch), threads),
+            process_environment.worker_environment(None, Path(scratch), threads),
             found.update,
             CHILD_SECONDS,
         )

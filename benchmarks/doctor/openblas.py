@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.machine import process_environment
 from samegrad.benchmarks.worker import main
 from samegrad.implementations.checking import processes
 
@@ -82,7 +82,7 @@ def _trial(name: str) -> Trial:
         found.update(message)
 
     with tempfile.TemporaryDirectory(prefix="samegrad-") as scratch:
-        surroundings = environment.worker_environment("cpu", Path(scratch))
+        surroundings = process_environment.worker_environment("cpu", Path(scratch))
         if name == UNSET:
             surroundings.pop(VARIABLE, None)
         elif name:

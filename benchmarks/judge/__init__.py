@@ -1,0 +1,1 @@
+"""What must come out: inputs and the reference's results."""

@@ -1,0 +1,1 @@
+"""A run: from options to cases, a plan, processes and a journal."""

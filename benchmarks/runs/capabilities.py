@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, Worker
-from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.machine import process_environment
 from samegrad.benchmarks.runs.budget import Pilot
 from samegrad.benchmarks.worker import main
 from samegrad.implementations.checking import processes
@@ -134,7 +134,7 @@ def _probe_one(
     ended = processes.run_child(
         main.command(interpreter),
         request,
-        environment.worker_environment(None, scratch),
+        process_environment.worker_environment(None, scratch),
         on_message,
         PROBE_SECONDS,
     )

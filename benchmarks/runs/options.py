@@ -10,7 +10,7 @@ from typing import Any
 
 from samegrad.benchmarks.cases.case import ALL_THREADS, ARITHMETIC
 from samegrad.benchmarks.cases.presets import PRESETS, Line, Preset, own_network
-from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.machine import system
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.interface import MLPSpec
 
@@ -197,7 +197,7 @@ def parse_batch_sizes(text: str) -> tuple[int, ...]:
 def parse_threads(text: str) -> tuple[str, ...]:
     """("1", "all") from "1,all"; no more threads than there are cores."""
     parts = _split("--threads", text)
-    cores = environment.cores()
+    cores = system.cores()
     for part in parts:
         if part != ALL_THREADS and not (part.isascii() and part.isdigit() and int(part) >= 1):
             raise ValueError(
@@ -231,7 +231,7 @@ def check_memory(sizes: tuple[int, ...], batch_size: int) -> None:
     """Raise ValueError if checking such a network cannot fit into this machine's memory."""
     needed = MLPSpec(sizes).parameters * BYTES_PER_PARAMETER
     needed += batch_size * (sum(sizes) + 4 * sizes[0]) * BYTES_PER_UNIT
-    available = environment.available_memory()
+    available = system.available_memory()
     if available is not None and needed > available:
         raise ValueError(
             f"--layers {'-'.join(map(str, sizes))} at batch size {batch_size} needs about "

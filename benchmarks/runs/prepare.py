@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Problem
-from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.machine import process_environment
 from samegrad.benchmarks.worker import main
 from samegrad.implementations.checking import processes
 
@@ -55,7 +55,7 @@ def prepare(
         ended = processes.run_child(
             main.command(),
             request,
-            environment.worker_environment("cpu", scratch),
+            process_environment.worker_environment("cpu", scratch),
             on_message,
             PREPARE_SECONDS,
         )

@@ -21,7 +21,7 @@ NARROW_VISITS = 8
 LEAST_LONG_VISITS = 2  # of a call that is longer than a block, and so is disturbed for a part of it
 LONG_SECONDS, LEAST_SHARE_SECONDS = 0.02, 0.25  # of a call; for those that are longer, in a turn
 # A row is visited no more once its interval is that narrow: half of what is asked for, because
-# stopping at a narrow interval favours those that are narrow by chance (tests/benchmarks/runs/test_repetitions.py).
+# stopping at a narrow interval favours those that are narrow by chance (test_repetitions.py).
 NARROW = 0.015
 
 

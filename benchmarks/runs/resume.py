@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records.journal import Journal, NotAJournalError, read
 from samegrad.benchmarks.records.schema import FAILED
 from samegrad.benchmarks.runs.budget import Plan
@@ -85,7 +85,7 @@ def load(run: str, retry_failed: bool) -> Resumed:
             f"--resume {run}: the journal does not say how to go on (it was written by an older "
             "version, or ended before its plan was made); start a new run"
         )
-    here = environment.fingerprint(environment.machine())
+    here = system.fingerprint(system.machine())
     if journal.run["fingerprint"] != here:
         raise ValueError(
             f"--resume {run}: it is of another machine (fingerprint "

@@ -16,7 +16,7 @@ from typing import Any
 
 from samegrad.benchmarks.cases import case as cases_module
 from samegrad.benchmarks.cases.case import Case
-from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.records.journal import Journal, JournalWriter
 from samegrad.benchmarks.runs import capabilities as probes_module
@@ -62,14 +62,14 @@ class Run:
         if resume is not None:
             self._go_on(resume, retry)
             return
-        machine = environment.machine()
+        machine = system.machine()
         run = {
             "record": "run",
             "schema": schema.SCHEMA,
             "run": directory.name,
             "started": _now(),
             "machine": machine,
-            "fingerprint": environment.fingerprint(machine),
+            "fingerprint": system.fingerprint(machine),
             **about,
             "settings": asdict(settings),
         }

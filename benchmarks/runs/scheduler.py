@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from samegrad.benchmarks.cases import case as cases_module
 from samegrad.benchmarks.cases.case import Case, Worker
-from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.machine import process_environment, system
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.runs import budget
 from samegrad.benchmarks.runs.capabilities import PROBE_SECONDS, unasked
@@ -128,7 +128,7 @@ class Rounds:
             going.append(self._start(setup, process, cases_module.smallest_first(cases)))
             if alone:
                 yield from self._pass(going.pop())
-            elif len(going) == min(MOST_AT_ONCE, environment.cores()):
+            elif len(going) == min(MOST_AT_ONCE, system.cores()):
                 gated += self._pass(going.pop(0))
         for resident in going:
             gated += self._pass(resident)
@@ -296,14 +296,14 @@ class Rounds:
     def _room(self, there: Sequence[Resident], last: int) -> bool:
         """Whether the next round's processes find memory beside those that are there."""
         needed = [r.memory() for r in there if r.process == last]
-        available = environment.available_memory()
+        available = system.available_memory()
         known = available is not None and None not in needed
         return known and sum(size or 0 for size in needed) < ROOM * (available or 0)
 
     def _resident(self, setup: Worker, cases: Sequence[Case], process: int) -> Resident:
         name = self._name(setup)
         command = main.command(self.run.interpreters.get(name, sys.executable), setup.threads)
-        env = environment.worker_environment(setup.device, self.scratch, setup.threads)
+        env = process_environment.worker_environment(setup.device, self.scratch, setup.threads)
         resident = Resident(setup, process, list(cases), processes.Child(command, env))
         self.residents.append(resident)
         return resident

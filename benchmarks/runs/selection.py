@@ -6,7 +6,7 @@ from typing import Any
 
 from samegrad.benchmarks.cases.case import OPERATIONS, PRODUCTS, Case, Worker
 from samegrad.benchmarks.cases.presets import Line, expand
-from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs.capabilities import Probe, probe
 from samegrad.benchmarks.runs.options import Options
 from samegrad.implementations.contract import registry
@@ -36,7 +36,7 @@ def select(options: Options) -> Selection:
     Raises:
         ValueError: something that was asked for by name is not there.
     """
-    gpu = environment.gpus()
+    gpu = system.gpus()
     wanted = options.devices or ("cpu", "cuda")
     found = Selection(probe(options.implementations, wanted, options.interpreters))
     refuse_missing(options, found.probes)

@@ -6,7 +6,7 @@ from typing import Any
 
 from samegrad.benchmarks.cases import case as cases
 from samegrad.benchmarks.cases.case import Case, Worker
-from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.machine import counters
 from samegrad.implementations.checking.processes import Child, Exit
 from samegrad.implementations.contract import registry
 
@@ -56,7 +56,7 @@ class Resident:
 
     def memory(self) -> int | None:
         """Bytes of the machine's memory that it takes; None where the system does not say."""
-        return environment.resident_memory(self.child.process.pid)
+        return counters.resident_memory(self.child.process.pid)
 
 
 def stopped_short(ended: Exit) -> dict[str, Any]:

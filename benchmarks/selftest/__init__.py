@@ -1,0 +1,1 @@
+"""Each claim about the clock, measured."""

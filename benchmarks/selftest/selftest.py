@@ -16,7 +16,7 @@ from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, Problem
 from samegrad.benchmarks.clock import intervals
-from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.machine import counters, process_environment, system
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.runs.budget import Pilot, Plan, Settings
@@ -113,7 +113,7 @@ def run(
             found.append(claim)
             say(f"  {claim}")
 
-    before = environment.moment()
+    before = counters.moment()
     medians: dict[str, tuple[float, ...]] = {}
     if "clock" in only:
         tell("The clock", _clock())
@@ -143,7 +143,7 @@ def _steps(device: str) -> Iterator[Claim]:
     if device == "cuda":
         wishes.append((str(HERE / "side_by_side.py"), "torch", ["events"]))
     else:
-        reason = environment.gpus() or "no GPU on this machine"
+        reason = system.gpus() or "no GPU on this machine"
         yield Claim("side by side with CUDA events", "5 % apart", f"device cpu: {reason}", None)
     for name, framework, wanted in wishes:
         if framework and registry.why_not_installed(framework):
@@ -166,11 +166,10 @@ def _child(name: str, label: str, device: str, wanted: list[str]) -> Iterator[Cl
         ended = isolation.run_child(
             isolation.python_child(
                 "samegrad.benchmarks.selftest.child",
-                ("implementations", "benchmarks"),
-                cores=environment.affinity("1"),  # as little as possible besides the clock
+                cores=process_environment.affinity("1"),  # as little as possible besides the clock
             ),
             {"implementation": name, "device": device, "claims": wanted},
-            environment.worker_environment(device, Path(scratch), "1"),
+            process_environment.worker_environment(device, Path(scratch), "1"),
             on_message,
             CHILD_SECONDS,
         )
@@ -186,7 +185,7 @@ def _saboteurs(device: str, chosen: Collection[str]) -> Iterator[Claim]:
         missing = registry.why_not_installed(framework) if framework else None
         if name == "unsynchronised_cuda" and device != "cuda":
             missing = "device cpu"
-        if name == "second_pool" and environment.cores() < 2:
+        if name == "second_pool" and system.cores() < 2:
             missing = "one core: there is nothing to take beyond it"
         if missing:
             yield Claim(what, f"{expected[0]}: ... {expected[1]} ...", missing, None)
@@ -223,9 +222,9 @@ def _twins(medians: dict[str, tuple[float, ...]]) -> Iterator[Claim]:
     yield checks.slowed(intervals.ratio(medians["slower"], medians["twin_a"]))
 
 
-def _quiet(before: environment.Moment, medians: Mapping[str, tuple[float, ...]]) -> Iterator[Claim]:
+def _quiet(before: counters.Moment, medians: Mapping[str, tuple[float, ...]]) -> Iterator[Claim]:
     """Whether anything interfered: not a property of the clock, but of the moment."""
-    shares = environment.interference(before, environment.moment())
+    shares = counters.interference(before, counters.moment())
     if "steal" in shares:
         yield Claim(
             "interference: time that the hypervisor took",
@@ -288,7 +287,7 @@ def main(arguments: list[str], program: str) -> int:
             file=sys.stderr,
         )
         return 2
-    if device == "cuda" and not environment.gpus():
+    if device == "cuda" and not system.gpus():
         print(f"{program} selftest: error: no GPU on this machine", file=sys.stderr)
         return 2
     say = (lambda _: None) if as_json else lambda line: print(line, flush=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from samegrad.benchmarks.cases.case import TRAINING, Case, Problem, to_json
-from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.machine import process_environment, system
 from samegrad.benchmarks.runs.budget import Pilot
 from samegrad.benchmarks.runs.capabilities import Probe, probe
 from samegrad.benchmarks.runs.options import Options
@@ -38,7 +38,7 @@ def select(options: Options) -> Selection:
     """
     wish = options.training
     assert wish is not None
-    gpu = environment.gpus()
+    gpu = system.gpus()
     wanted = options.devices or ("cpu", "cuda")
     found = Selection(probe(options.implementations, wanted, options.interpreters))
     refuse_missing(options, found.probes)
@@ -180,7 +180,7 @@ class TrainingRun(Run):
             ended = processes.run_child(
                 main.command(),
                 request,
-                environment.worker_environment("cpu", scratch),
+                process_environment.worker_environment("cpu", scratch),
                 on_message,
                 DATA_SECONDS,
             )
@@ -221,7 +221,7 @@ class TrainingRun(Run):
         return processes.run_child(
             main.command(self.interpreters.get(name, sys.executable), setup.threads),
             request,
-            environment.worker_environment(setup.device, scratch, setup.threads),
+            process_environment.worker_environment(setup.device, scratch, setup.threads),
             on_message,
             DATA_SECONDS,
         )

@@ -1,7 +1,8 @@
 """The child's side: probe an implementation, prepare inputs, or measure cases.
 
 One fresh process per implementation, device and thread count, its environment and affinity set
-before it started. It gets one request and sends messages (see `samegrad.implementations.checking.processes`).
+before it started. It gets one request and sends messages (see
+`implementations.checking.processes`).
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from samegrad.benchmarks.cases import case as cases
 from samegrad.benchmarks.cases.case import Case, Problem, Worker
 from samegrad.benchmarks.clock import cpu_speed
 from samegrad.benchmarks.judge import inputs
-from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.machine import counters, process_environment, system
 from samegrad.benchmarks.worker import ceilings, pilot
 from samegrad.benchmarks.worker.measurement import Bench
 from samegrad.implementations.checking import processes
@@ -35,9 +36,8 @@ def command(interpreter: str = sys.executable, threads: str = "all") -> list[str
     """The command line of a worker."""
     return processes.python_child(
         "samegrad.benchmarks.worker.main",
-        ("implementations", "benchmarks"),
         interpreter,
-        environment.affinity(threads),
+        process_environment.affinity(threads),
     )
 
 
@@ -83,7 +83,7 @@ def probe(request: Message, send: Send) -> None:
             "sources": files,
             "files": {path: digest(text) for path, text in files.items()},
             "source_sha256": digest("".join(files[path] for path in sorted(files))),
-            "versions": environment.versions(),
+            "versions": system.versions(),
             "python": sys.version.split()[0],
         }
     )
@@ -102,7 +102,7 @@ def probe(request: Message, send: Send) -> None:
             send(
                 {
                     "device": device,
-                    "facts": {**facts, **collector, "numpy_blas": environment.blas()},
+                    "facts": {**facts, **collector, "numpy_blas": system.blas()},
                     "pilot": measured,
                 }
             )
@@ -202,9 +202,9 @@ def memory(request: Message, send: Send) -> None:
     peak = getattr(implementation, "peak_memory", lambda _: None)
     try:
         bench.call(case, 0 if case.operation in ("forward", "loss_and_grad") else 1)
-        before = environment.reset_peak_memory()
+        before = counters.reset_peak_memory()
         bench.call(case, MEMORY_CALLS)
-        after = environment.peak_memory()
+        after = counters.peak_memory()
         host = max(0, after - before) if before is not None and after is not None else None
         send({"memory": {"host_bytes": host, "device_bytes": peak(case.device)}})
     except Exception as error:
@@ -228,7 +228,7 @@ def kernel(_: Message, send: Send) -> None:
 def sources(implementation: Implementation) -> dict[str, str]:
     """Path -> text of everything of ours, and of the implementation's own, that makes it up."""
     found = {}
-    ours = environment.ROOT / "implementations"
+    ours = system.ROOT / "implementations"
     own = getattr(implementation, "__file__", None)
     files = {Path(own).resolve()} if own else set()
     for name, module in list(sys.modules.items()):
@@ -237,7 +237,7 @@ def sources(implementation: Implementation) -> dict[str, str]:
             files.add(Path(str(module.__file__)).resolve())
     for path in files:
         inside = path.is_relative_to(ours)
-        shown = path.relative_to(environment.ROOT).as_posix() if inside else path.name
+        shown = path.relative_to(system.ROOT).as_posix() if inside else path.name
         found[shown] = path.read_text(encoding="utf-8", errors="replace")
     return found
 

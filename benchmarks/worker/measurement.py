@@ -15,7 +15,7 @@ import numpy as np
 from samegrad.benchmarks.cases.case import PRODUCTS, Case, Problem
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.judge import inputs
-from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.machine import counters, process_environment
 from samegrad.benchmarks.worker import callables, gates
 from samegrad.benchmarks.worker.callables import LEARNING_RATE, Placed
 from samegrad.benchmarks.worker.ceilings import Parts
@@ -85,7 +85,7 @@ class Bench:
         first_ns = self.here.first_ns[operation] - self.here.compile_ns[operation]
         calls, per_call_ns = self.seen.get(case.id, (0, first_ns))
         self._settle(timed, per_call_ns)
-        before = environment.moment()
+        before = counters.moment()
         blocks = None
         if calls:
             blocks = timer.again(timed, calls, warm=per_call_ns < timer.LONG * self.target_ns)
@@ -114,16 +114,16 @@ class Bench:
         self.settle_seconds = 0.0
 
     def _judged(
-        self, case: Case, timed: timer.Work, blocks: timer.Blocks, before: environment.Moment
+        self, case: Case, timed: timer.Work, blocks: timer.Blocks, before: counters.Moment
     ) -> Message:
         """What the blocks are worth: a refusal, or their times."""
-        after = environment.moment()
-        threads = environment.thread_count(self.threads) if self.device == "cpu" else None
+        after = counters.moment()
+        threads = process_environment.thread_count(self.threads) if self.device == "cpu" else None
         earlier = self.visits.setdefault(case.id, [])
         refusal = blocks.refusal(threads, earlier)
         earlier.append(replace(blocks, last_result=None))
-        if refusal is None and self.device == "cuda" and environment.gpu_throttling():
-            refusal = "rejected", environment.gpu_throttling()
+        if refusal is None and self.device == "cuda" and counters.gpu_throttling():
+            refusal = "rejected", counters.gpu_throttling()
         if refusal is None and not math.isfinite(
             callables.number(self.implementation, case, blocks.last_result)
         ):
@@ -140,7 +140,7 @@ class Bench:
             "residual_ns": blocks.residual_ns,
             "event_ns": blocks.event_ns if timed.events is not None else [],
             "busy_ns": blocks.busy_ns,
-            **environment.interference(before, after),
+            **counters.interference(before, after),
             "gate": {"name": worst.name, "error": worst.error or 0.0, "bound": worst.bound},
         }
 

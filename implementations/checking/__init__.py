@@ -1,0 +1,1 @@
+"""Whether outputs, losses, gradients and steps are right."""

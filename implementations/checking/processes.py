@@ -26,19 +26,18 @@ Message = dict[str, Any]
 RESTS = {"rests": True}  # what a child says at the end of a turn that is not its last
 ASKS = "asks"  # key of a message that the child waits with until it has been dealt with
 
-# Run by `python -P -c BOOTSTRAP ROOT MODULE PACKAGES CORES`: the packages come from ROOT whatever
-# the current folder holds, and nothing else of ROOT gets onto the path of an interpreter that is
-# not ours. The cores are chosen first: what is imported starts its threads by them.
+# Run by `python -P -c BOOTSTRAP FOLDER MODULE CORES`: samegrad comes from FOLDER whatever the
+# current folder holds, and nothing beside it gets onto the path of an interpreter that is not ours.
+# The cores are chosen first: what is imported starts its threads by them.
 BOOTSTRAP = """
 import importlib, importlib.util, os, sys
-root, module, packages, cores = sys.argv[1:5]
+folder, module, cores = sys.argv[1:4]
 if cores:
     os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
-for name in packages.split(","):
-    spec = importlib.util.spec_from_file_location(
-        name, f"{root}/{name}/__init__.py", submodule_search_locations=[f"{root}/{name}"])
-    package = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(package)
+spec = importlib.util.spec_from_file_location(
+    "samegrad", f"{folder}/__init__.py", submodule_search_locations=[folder])
+package = sys.modules["samegrad"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(package)
 sys.path.append(os.getcwd())  # for package.module of the user, after everything else
 importlib.import_module(module).main()
 """
@@ -61,20 +60,16 @@ def turn(path: Path) -> Iterator[Callable[[], None]]:
 
 
 def python_child(
-    module: str,
-    packages: Sequence[str] = ("implementations",),
-    interpreter: str = sys.executable,
-    cores: Sequence[int] | None = None,
+    module: str, interpreter: str = sys.executable, cores: Sequence[int] | None = None
 ) -> list[str]:
     """The command line of a child that runs `main()` of a module of ours.
 
     Args:
-        packages: of ours, which the module needs.
         cores: to which the child is bound before it imports anything.
     """
-    root = str(Path(__file__).resolve().parents[1])
+    folder = str(Path(str(sys.modules["samegrad"].__file__)).resolve().parent)
     bound = ",".join(map(str, cores or ()))
-    return [interpreter, "-P", "-c", BOOTSTRAP, root, module, ",".join(packages), bound]
+    return [interpreter, "-P", "-c", BOOTSTRAP, folder, module, bound]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What every implementation offers: the spec, the equations, validation and the registry."""

@@ -199,6 +199,11 @@ def names(kind: str = "idiom") -> tuple[str, ...]:
     return tuple(name for name, entry in TABLE.items() if kind in (entry.kind, "all"))
 
 
+def path(name: str) -> str:
+    """Where the file of an implementation of the table stands in the project."""
+    return TABLE[name].module.removeprefix("samegrad.").replace(".", "/") + ".py"
+
+
 def label(name: str) -> str:
     """The name that tables and records show: the file's stem for a path."""
     return Path(name).stem if is_path(name) else name

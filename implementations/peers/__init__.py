@@ -1,0 +1,1 @@
+"""What people use instead of an idiom."""

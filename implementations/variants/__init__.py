@@ -1,0 +1,1 @@
+"""Faster forms of an idiom, or the same source in another place."""

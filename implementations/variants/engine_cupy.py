@@ -59,8 +59,8 @@ def there() -> bool:
 @cache
 def network() -> Any:
     """The NumPy network, its tables and itself, on CuPy's arrays."""
-    here = Path(__file__).parent
-    tables = with_library(here / "parts_numpy.py", library(), {})
+    here = Path(__file__).parents[1]
+    tables = with_library(here / "functions_numpy.py", library(), {})
     return with_library(
         here / "mlp_numpy.py", library(), {"samegrad.implementations.functions_numpy": tables}
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
-from samegrad.benchmarks.machine.environment import cores
+from samegrad.benchmarks.machine.system import cores
 from samegrad.benchmarks.records.journal import Journal, NotAJournalError, first, read
 from samegrad.benchmarks.records.schema import Record
 from samegrad.reports.data import tables

@@ -1,0 +1,1 @@
+"""The document: chapters, sections, and their form as a page and as Markdown."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
-from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.schema import OK
 from samegrad.reports.charts import style

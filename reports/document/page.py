@@ -2,7 +2,6 @@
 
 import base64
 import gzip
-import importlib.resources
 import json
 import math
 import re
@@ -101,7 +100,7 @@ def html(made: Content, directory: Path) -> str:
 
 
 def _file(name: str) -> str:
-    return importlib.resources.files("reports").joinpath(name).read_text("utf-8")
+    return (Path(__file__).parent / name).read_text("utf-8")
 
 
 def packed(text: str) -> str:

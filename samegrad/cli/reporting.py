@@ -144,7 +144,7 @@ def parse_across(text: str) -> tuple[str, ...]:
 
 def _advise(given: argparse.Namespace) -> int:
     from samegrad.benchmarks.cases import case
-    from samegrad.benchmarks.machine import environment
+    from samegrad.benchmarks.machine import system
     from samegrad.benchmarks.runs import options
     from samegrad.benchmarks.runs.directories import output_base
     from samegrad.reports.data import advise
@@ -161,7 +161,7 @@ def _advise(given: argparse.Namespace) -> int:
     rows = None
     if known:
         found = load(known)
-        rows = found.rows[found.rows.fingerprint == environment.fingerprint(environment.machine())]
+        rows = found.rows[found.rows.fingerprint == system.fingerprint(system.machine())]
     if rows is None or rows.empty:
         others = f" ({len(known)} runs of other machines)" if known else ""
         print(f"No run of this machine in {', '.join(places)}{others}. To measure:\n")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.journal import read as read_journal
@@ -86,7 +86,8 @@ def test_failing_implementation_fails_the_run_and_no_other_row(tmp_path: Path) -
     """Exit status 1; the number of the right one is there, that of the wrong one nowhere."""
     mine = tmp_path / "mine.py"
     mine.write_text(
-        "from samegrad.implementations import mlp_numpy\nfrom samegrad.implementations.mlp_numpy import *\n"
+        "from samegrad.implementations import mlp_numpy\n"
+        "from samegrad.implementations.mlp_numpy import *\n"
         "def train_step(*a):\n"
         "    params, state, loss = mlp_numpy.train_step(*a)\n"
         "    return params, state, loss * 2\n"
@@ -182,7 +183,7 @@ def test_gpu_that_no_framework_sees_is_said_first(tmp_path: Path) -> None:
 
 def test_pretended_gpu_has_resident_and_end_to_end_rows(tmp_path: Path) -> None:
     """Through the whole run: plan, workers, events, journal, report, GPU against CPU."""
-    fake = ROOT / "tests" / "fake_cuda.py"
+    fake = ROOT / "tests" / "helpers" / "fake_cuda.py"
     arguments = ["--preset", "hello", "--implementation", str(fake), "--device", "cpu,cuda"]
 
     done = pytest_run(
@@ -201,7 +202,7 @@ def test_pretended_gpu_has_resident_and_end_to_end_rows(tmp_path: Path) -> None:
 
 def test_gpu_that_kills_its_probe_costs_no_cpu_row(tmp_path: Path) -> None:
     """The CUDA rows say why they have no number; those of the CPU are measured."""
-    fake = ROOT / "tests" / "fake_cuda.py"
+    fake = ROOT / "tests" / "helpers" / "fake_cuda.py"
     arguments = ["--preset", "hello", "--implementation", str(fake), "--device", "cpu,cuda"]
 
     done = pytest_run(
@@ -363,7 +364,8 @@ def _children(pid: int) -> list[int]:
 def test_parent_imports_no_framework() -> None:
     """Collecting, planning and reporting need neither torch nor jax in the parent."""
     code = (
-        "import sys, samegrad, samegrad.benchmarks.plugin, samegrad.benchmarks.runs.selection, reports\n"
+        "import sys, samegrad, samegrad.benchmarks.plugin, samegrad.benchmarks.runs.selection\n"
+        "import samegrad.reports.render\n"
         "print(sorted({'torch', 'jax', 'sklearn'} & set(sys.modules)))"
     )
 

@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 from samegrad.benchmarks.api import measure
-from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.runs import scheduler
 from samegrad.implementations.contract.interface import MLPSpec
 
 SPEC = MLPSpec((6, 5, 3))
 DEEP = MLPSpec((6, 5, 4, 4, 3))
-FAKE_CUDA = str(ROOT / "tests" / "fake_cuda.py")
-HEAD = "from samegrad.implementations import mlp_numpy\nfrom samegrad.implementations.mlp_numpy import *\nimport os\n"
+FAKE_CUDA = str(ROOT / "tests" / "helpers" / "fake_cuda.py")
+HEAD = (
+    "from samegrad.implementations import mlp_numpy\n"
+    "from samegrad.implementations.mlp_numpy import *\nimport os\n"
+)
 
 
 def written(tmp_path: Path, body: str) -> str:
@@ -229,7 +232,8 @@ def test_unsynchronised_jax_twin_is_rejected_and_the_right_one_accepted(tmp_path
     """The same JAX network with a synchronize that does not wait."""
     pytest.importorskip("jax", reason="jax is not installed")
     twin = tmp_path / "twin.py"
-    head = "from samegrad.implementations import mlp_jax\nfrom samegrad.implementations.mlp_jax import *\n"
+    head = "from samegrad.implementations import mlp_jax\n"
+    head += "from samegrad.implementations.mlp_jax import *\n"
     twin.write_text(head + "def synchronize(tree):\n    pass\n")
     spec = MLPSpec((512, 512, 10))
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.machine.system import ROOT
 
 from tests.helpers.pages import follow
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.selftest import selftest
 from samegrad.implementations.contract import interface
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.reports.data import tables

@@ -14,7 +14,8 @@ from pathlib import Path
 from samegrad.benchmarks.cases import case as cases
 from samegrad.benchmarks.cases.case import Case, Problem
 from samegrad.implementations.contract.interface import MLPSpec
-from tests.test_results import run_record
+
+from tests.benchmarks.records.test_rows import run_record
 
 NAMES = ("scalar", "numpy", "torch", "jax")
 OPERATIONS = ("forward", "loss_and_grad", "train_step", "epoch")

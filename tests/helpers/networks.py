@@ -18,7 +18,7 @@ def problem(spec: MLPSpec, batch_size: int, seed: int = 0) -> tuple[Any, Any, An
 def every_implementation(kind: str = "all") -> list[Any]:
     """pytest parameters (name, device); one that is not installed is skipped with its reason.
 
-    What has no more than a training step is left out: tests/implementations/test_peers.py looks at it.
+    What has no more than a training step is left out: test_peers.py looks at it.
     """
     parameters = []
     for name in names(kind):

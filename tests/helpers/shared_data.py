@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.training.data import datasets, simulated
 from samegrad.benchmarks.training.tasks import TASKS
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.implementations.checking import problems
 from samegrad.implementations.checking.assertions import check
 from samegrad.implementations.contract.interface import MLPSpec

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from samegrad.benchmarks.cases import case as cases
 from samegrad.benchmarks.cases.case import Case, Problem
-from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.implementations.contract.interface import MLPSpec
 from samegrad.reports.data import advise, tables
-from tests.test_results import ok, plan_record, run_record, write
 
 from samegrad.cli.reporting import main
+from tests.benchmarks.records.test_rows import ok, plan_record, run_record, write
 
 WIDTHS = (16, 32, 64, 128, 256, 512, 1024)
 
@@ -119,7 +119,7 @@ def test_command_answers_from_this_machine_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """0 with an answer; 1 with a command to measure; 2 for what is no network."""
-    here = environment.fingerprint(environment.machine())
+    here = system.fingerprint(system.machine())
     mine, other = tmp_path / "mine", tmp_path / "other"
     journal(mine / "run" / "journal.jsonl", fingerprint=here)
     journal(other / "run" / "journal.jsonl")

@@ -17,7 +17,8 @@ from samegrad.reports.charts.figures import all_figures
 from samegrad.reports.data import analysis, tables
 from samegrad.reports.document import peers
 from samegrad.reports.render import render
-from tests.test_results import ok, plan_record, run_record, write
+
+from tests.benchmarks.records.test_rows import ok, plan_record, run_record, write
 
 PROBLEM = Problem("mnist", MLPSpec((784, 128, 10)), 32, 512)
 KINDS = {

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from samegrad.reports.render import render
-from tests.test_report import NUMPY, laptop, several
-from tests.test_results import plan_record, run_record, write
 
+from tests.benchmarks.records.test_rows import plan_record, run_record, write
 from tests.helpers.browser import chromium, used
+from tests.reports.test_report import NUMPY, laptop, several
 
 ROWS = 'document.querySelector("#table-every-row-with-a-number tbody").rows'
 COLUMN = """

@@ -14,7 +14,9 @@ from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.reports.data import loading, tables
 from samegrad.reports.document import content, page, summary
 from samegrad.reports.render import render
-from tests.test_report import (
+
+from tests.benchmarks.records.test_rows import ok, plan_record, run_record, write
+from tests.reports.test_report import (
     CUDA,
     NUMPY,
     SCALAR,
@@ -22,7 +24,6 @@ from tests.test_report import (
     laptop,
     several,
 )
-from tests.test_results import ok, plan_record, run_record, write
 
 COMPLETE = {"record": "run_complete"}
 

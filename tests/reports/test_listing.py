@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.reports.data import tables
 from samegrad.reports.document import listing
-from tests.test_report import (
+
+from tests.benchmarks.records.test_rows import plan_record, run_record, write
+from tests.reports.test_report import (
     NUMPY,
     several,
 )
-from tests.test_results import plan_record, run_record, write
 
 COMPLETE = {"record": "run_complete"}
 

@@ -18,14 +18,14 @@ from samegrad.benchmarks.cases import case as cases
 from samegrad.benchmarks.cases import presets
 from samegrad.benchmarks.cases.case import Case, Problem
 from samegrad.benchmarks.clock.intervals import interval
-from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.implementations.contract.interface import MLPSpec
 from samegrad.reports.data import tables
 from samegrad.reports.render import render
-from tests.test_results import ok, plan_record, run_record, write
 
 from samegrad.cli.reporting import main
+from tests.benchmarks.records.test_rows import ok, plan_record, run_record, write
 
 F64 = Problem("digits", MLPSpec((64, 32, 10), dtype="float64"), 32, 1437)
 SCALAR = Case(F64, "train_step", "scalar")

@@ -12,10 +12,10 @@ from samegrad.benchmarks.clock import cpu_speed as pace
 from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.reports.data import comparison
-from tests.test_report import F64, NUMPY
-from tests.test_results import ok, plan_record, run_record, write
 
 from samegrad.cli.reporting import main, parse_percent
+from tests.benchmarks.records.test_rows import ok, plan_record, run_record, write
+from tests.reports.test_report import F64, NUMPY
 
 COMPLETE = {"record": "run_complete"}
 SIZES = [replace(NUMPY, problem=replace(F64, batch_size=2**i)) for i in range(8)]

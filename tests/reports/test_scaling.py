@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from samegrad.benchmarks.cases.case import Case, Problem
 from samegrad.benchmarks.cases.presets import PRESETS, depth, width
-from samegrad.benchmarks.machine.environment import cpu_caches
+from samegrad.benchmarks.machine.system import cpu_caches
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.benchmarks.runs import options, selection
@@ -19,7 +19,8 @@ from samegrad.implementations.contract.interface import MLPSpec
 from samegrad.reports.data import tables
 from samegrad.reports.document import scaling
 from samegrad.reports.render import render
-from tests.test_results import ok, plan_record, run_record, write
+
+from tests.benchmarks.records.test_rows import ok, plan_record, run_record, write
 
 CACHES = "L1 32K, L2 512K, L3 32768K"
 

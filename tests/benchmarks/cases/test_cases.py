@@ -7,7 +7,7 @@ import pytest
 from samegrad.benchmarks.cases import case as cases
 from samegrad.benchmarks.cases.case import Case, Problem, Worker, flops
 from samegrad.benchmarks.cases.presets import PRESETS, STEP, expand
-from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import selection
 from samegrad.benchmarks.runs.capabilities import Probe
 from samegrad.benchmarks.runs.options import parse
@@ -208,7 +208,7 @@ def test_what_runs_on_a_gpu_only_is_not_asked_of_a_cpu(
         for name, device in (("numpy", "cpu"), ("cupy", "cuda"))
     }
     monkeypatch.setattr(selection, "probe", lambda *_: dict(found))
-    monkeypatch.setattr(environment, "gpus", lambda: gpu)
+    monkeypatch.setattr(system, "gpus", lambda: gpu)
 
     with pytest.raises(ValueError, match=f"--implementation {message}"):
         selection.select(parse(preset="peers", implementation="numpy,cupy", device="cpu"))

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.machine import process_environment, system
 
 
 def test_machine_is_described_in_strings_that_a_journal_can_hold() -> None:
     """Every fact has a value, "unknown" at worst."""
-    facts = environment.machine()
+    facts = system.machine()
 
     assert facts == json.loads(json.dumps(facts))
     assert all(isinstance(value, str) and value for value in facts.values())
@@ -18,28 +18,28 @@ def test_machine_is_described_in_strings_that_a_journal_can_hold() -> None:
 
 def test_fingerprint_depends_on_hardware_and_not_on_the_moment() -> None:
     """Load, commit and versions do not make another machine; a GPU does."""
-    facts = environment.machine()
+    facts = system.machine()
     same = facts | {"load": "99 99 99", "commit": "other", "versions": "{}"}
 
-    assert environment.fingerprint(facts) == environment.fingerprint(same)
-    assert environment.fingerprint(facts) != environment.fingerprint(facts | {"gpu": "another"})
+    assert system.fingerprint(facts) == system.fingerprint(same)
+    assert system.fingerprint(facts) != system.fingerprint(facts | {"gpu": "another"})
 
 
 def test_commit_may_be_given_or_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A copy without history is told by SAMEGRAD_COMMIT, or says unknown; neither fails."""
-    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.setattr(system, "ROOT", tmp_path)
     monkeypatch.delenv("SAMEGRAD_COMMIT", raising=False)
 
-    assert "unknown" == environment.commit()
+    assert "unknown" == system.commit()
     monkeypatch.setenv("SAMEGRAD_COMMIT", "abc123")
-    assert "abc123" == environment.commit()
+    assert "abc123" == system.commit()
 
 
 def test_machine_without_a_driver_has_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """No nvidia-smi, no GPU; one that fails, none either."""
     monkeypatch.setenv("PATH", "")
 
-    assert "" == environment.gpus()
+    assert "" == system.gpus()
 
 
 def test_gpu_is_described_by_the_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_gpu_is_described_by_the_driver(monkeypatch: pytest.MonkeyPatch, tmp_pat
     smi.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
-    assert "NVIDIA A, 580, 1 MiB, 2 W, 3 MHz; NVIDIA B, 580" == environment.gpus()
+    assert "NVIDIA A, 580, 1 MiB, 2 W, 3 MHz; NVIDIA B, 580" == system.gpus()
 
 
 @pytest.mark.parametrize(
@@ -93,39 +93,39 @@ def test_memory_is_what_machine_and_control_group_leave(
     """The less of both; files that the system may drop count as free, no limit as none."""
     there = {f"/sys/fs/cgroup/{name}": text for name, text in files.items()}
     there["/proc/meminfo"] = "MemTotal: 9000 kB\nMemAvailable: 8000 kB"
-    monkeypatch.setattr(environment, "_text", lambda path: there.get(path, environment.UNKNOWN))
+    monkeypatch.setattr(system, "text", lambda path: there.get(path, system.UNKNOWN))
 
-    assert expected == environment.available_memory()
+    assert expected == system.available_memory()
 
 
 def test_memory_is_unknown_where_nothing_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another system has no such files."""
-    monkeypatch.setattr(environment, "_text", lambda _: environment.UNKNOWN)
+    monkeypatch.setattr(system, "text", lambda _: system.UNKNOWN)
 
-    assert environment.available_memory() is None
+    assert system.available_memory() is None
 
 
 def test_worker_gets_all_cores_unless_the_user_said_otherwise(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """One thread count for all libraries; what the user has set stays."""
-    for variable in (*environment.THREAD_VARIABLES, "JAX_PLATFORMS"):
+    for variable in (*process_environment.THREAD_VARIABLES, "JAX_PLATFORMS"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
-    found = environment.worker_environment("cpu", tmp_path)
+    found = process_environment.worker_environment("cpu", tmp_path)
 
-    cores = str(environment.cores())
+    cores = str(system.cores())
     assert ("1", cores, cores) == tuple(
         found[v] for v in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC")
     )
     assert "cpu" == found["JAX_PLATFORMS"]
-    assert "cuda,cpu" == environment.worker_environment("cuda", tmp_path)["JAX_PLATFORMS"]
-    assert "JAX_PLATFORMS" not in environment.worker_environment(None, tmp_path)
+    assert "cuda,cpu" == process_environment.worker_environment("cuda", tmp_path)["JAX_PLATFORMS"]
+    assert "JAX_PLATFORMS" not in process_environment.worker_environment(None, tmp_path)
 
 
 def test_quota_is_read_in_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """150000 of 100000 microseconds are one and a half cores."""
     for text, quota in (("150000 100000", "1.5"), ("max 100000", "none"), ("unknown", "unknown")):
-        monkeypatch.setattr(environment, "_text", lambda path, text=text: text)
-        assert quota == environment.cpu_quota()
+        monkeypatch.setattr(system, "text", lambda path, text=text: text)
+        assert quota == system.cpu_quota()

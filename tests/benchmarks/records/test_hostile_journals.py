@@ -17,8 +17,10 @@ from samegrad.implementations.contract.interface import MLPSpec
 from samegrad.reports.data import tables
 from samegrad.reports.document import content, page
 from samegrad.reports.render import render
-from tests.test_listing import ours, sourced
-from tests.test_report import (
+
+from tests.benchmarks.records.test_rows import plan_record, run_record, write
+from tests.reports.test_listing import ours, sourced
+from tests.reports.test_report import (
     F64,
     NUMPY,
     SCALAR,
@@ -28,7 +30,6 @@ from tests.test_report import (
     several,
     without_scripts,
 )
-from tests.test_results import plan_record, run_record, write
 
 
 def test_long_texts_are_cut(tmp_path: Path) -> None:

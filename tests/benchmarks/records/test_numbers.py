@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.machine.system import ROOT
 from scipy import stats
 
 EXAMPLE = ROOT / "reports" / "results" / "example"

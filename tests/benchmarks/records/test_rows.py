@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from samegrad.benchmarks.cases import case as cases
 from samegrad.benchmarks.cases.case import Case, Problem
-from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal, JournalWriter, NotAJournalError
 from samegrad.benchmarks.records.journal import read as read_journal

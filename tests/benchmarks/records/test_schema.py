@@ -4,7 +4,7 @@ import ast
 from typing import Any
 
 import pytest
-from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import schema
 
 OUTCOME: dict[str, Any] = {

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from samegrad.benchmarks.cases.case import Case, Problem
-from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import CannotWriteError, JournalWriter, read
 from samegrad.benchmarks.runs import directories, runner, scheduler
@@ -21,7 +21,8 @@ from samegrad.benchmarks.runs.capabilities import Probe
 from samegrad.benchmarks.runs.progress import Progress
 from samegrad.implementations.contract.interface import MLPSpec
 from samegrad.reports.render import render
-from tests.test_command import pytest_run
+
+from tests.benchmarks.test_command import pytest_run
 
 OPTIONS = "--preset hello --layers 6-4-3 --batch-size 4,8 --implementation numpy,scalar".split()
 

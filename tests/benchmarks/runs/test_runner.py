@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from samegrad.benchmarks.cases.case import Case, Problem, Worker
-from samegrad.benchmarks.machine import environment
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.journal import read as read_journal
@@ -116,7 +116,7 @@ def test_rounds_follow_one_another_where_memory_is_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process has all of its visits before the next one begins; nothing else changes."""
-    monkeypatch.setattr(environment, "available_memory", lambda: 2**20)
+    monkeypatch.setattr(system, "available_memory", lambda: 2**20)
 
     journal, _ = run(tmp_path, "numpy", ("forward", "train_step"), 3, seconds=60)
 

@@ -85,7 +85,9 @@ def test_doctor_ends_with_1_if_something_is_wrong(
     name: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In words and as JSON."""
-    facts = json.loads((Path(__file__).parent / "machines" / f"{name}.json").read_text())
+    facts = json.loads(
+        (Path(__file__).parents[1] / "doctor" / "machines" / f"{name}.json").read_text()
+    )
     monkeypatch.setattr(doctor, "gather", lambda: facts)
 
     assert status == command.main(["doctor"])

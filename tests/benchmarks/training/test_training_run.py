@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.records.journal import Journal, read

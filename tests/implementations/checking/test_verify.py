@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from samegrad.benchmarks.machine.environment import ROOT
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.implementations.checking import diagnosis, problems
 from samegrad.implementations.checking.assertions import assert_gradients_agree
 from samegrad.implementations.checking.verifier import Options, verify

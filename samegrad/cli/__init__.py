@@ -48,9 +48,9 @@ def _benchmark(arguments: list[str]) -> int:
     """pytest on the installed cases, whatever the current folder holds."""
     import pytest
 
-    import benchmarks
+    from samegrad.benchmarks import plugin
 
-    here = Path(benchmarks.__file__).resolve().parent
+    here = plugin.HERE
     options = [
         *("-c", str(here / "installed.ini"), "--rootdir", str(here.parent)),
         *("--noconftest", "--import-mode", "importlib", "-p", "no:cacheprovider"),

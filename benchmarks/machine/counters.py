@@ -1,0 +1,103 @@
+"""What the system counts while something is timed: time lost to others, and memory."""
+
+import contextlib
+import ctypes
+import gc
+import os
+import time
+from pathlib import Path
+
+from samegrad.benchmarks.machine import system
+
+
+def gpu_throttling() -> str:
+    """Why an NVIDIA GPU runs slower than it can at this moment, for heat or power; "" if not."""
+    query = "clocks_event_reasons.hw_thermal_slowdown,clocks_event_reasons.sw_thermal_slowdown"
+    said = system.output("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader")
+    return (
+        f"GPU thermal slowdown ({said})"
+        if " Active" in f" {said.replace('Not Active', '')}"
+        else ""
+    )
+
+
+def stolen() -> tuple[float, float] | None:
+    """(seconds that the hypervisor took from this machine's cores, all their seconds) so far."""
+    fields = system.text("/proc/stat").partition("\n")[0].split()
+    if len(fields) < 9 or fields[0] != "cpu":
+        return None
+    ticks = os.sysconf("SC_CLK_TCK")
+    return int(fields[8]) / ticks, sum(map(int, fields[1:9])) / ticks
+
+
+def busy() -> float | None:
+    """Seconds that this machine's cores have worked so far, for whomever."""
+    fields = system.text("/proc/stat").partition("\n")[0].split()
+    if len(fields) < 8 or fields[0] != "cpu":
+        return None
+    user, nice, kernel, _idle, _io, irq, softirq = map(int, fields[1:8])
+    return (user + nice + kernel + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+def waiting() -> float | None:
+    """Seconds during which some process of this machine has waited for a core so far."""
+    for line in system.text("/proc/pressure/cpu").splitlines():
+        if line.startswith("some"):
+            return int(line.rpartition("total=")[2]) / 1e6
+    return None
+
+
+Moment = tuple[tuple[float, float] | None, float | None, float]
+
+
+def moment() -> Moment:
+    """What the system has counted so far, for `interference`."""
+    return stolen(), waiting(), time.monotonic()
+
+
+def interference(before: Moment, after: Moment) -> dict[str, float]:
+    """Shares of the time between two moments that were lost to others.
+
+    "steal": taken by the hypervisor; "pressure": some process waited for a core. Without what
+    cannot be read here.
+    """
+    found = {}
+    if before[0] is not None and after[0] is not None:
+        whole = after[0][1] - before[0][1]
+        found["steal"] = (after[0][0] - before[0][0]) / whole if whole > 0 else 0.0
+    if before[1] is not None and after[1] is not None:
+        found["pressure"] = min(1.0, (after[1] - before[1]) / max(after[2] - before[2], 1e-3))
+    return found
+
+
+def reset_peak_memory() -> int | None:
+    """Forget this process's peak memory; the resident bytes now, None where there is no such way.
+
+    Not ru_maxrss: a child inherits its parent's. What was freed goes back to the system first, or
+    the next call would take it without being seen to.
+    """
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return None
+    return _status_bytes("VmRSS")
+
+
+def peak_memory() -> int | None:
+    """The most bytes of this process that were resident since then."""
+    return _status_bytes("VmHWM")
+
+
+def resident_memory(process: int) -> int | None:
+    """Bytes of another process that are resident."""
+    return _status_bytes("VmRSS", process)
+
+
+def _status_bytes(name: str, process: int | str = "self") -> int | None:
+    for line in system.text(f"/proc/{process}/status").splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    return None

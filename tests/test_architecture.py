@@ -1,0 +1,286 @@
+"""The structure: who may import what, and what the networks share."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from samegrad.benchmarks.machine.system import ROOT
+from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.registry import names
+
+FOLDERS = ("samegrad", "implementations", "benchmarks", "reports")
+# What a file below a folder may import besides its own folder; the longest entry that fits counts.
+# docs/architecture.md says why. Nothing may be imported that no entry names.
+MAY_IMPORT: dict[str, set[str]] = {
+    "samegrad": {"samegrad", "implementations", "benchmarks", "reports"},
+    "implementations/contract": set(),
+    "implementations/backends": {"implementations/contract"},
+    "implementations/checking": {"implementations/contract"},
+    "implementations": {"implementations/contract", "implementations/backends"},
+    "benchmarks/cases": {"implementations/contract"},
+    "benchmarks/clock": set(),
+    "benchmarks/machine": set(),
+    "benchmarks/records": {"benchmarks/cases"},
+    "benchmarks/judge": {
+        "benchmarks/cases",
+        "implementations/contract",
+        "implementations/checking",
+    },
+    "benchmarks/worker": {
+        "benchmarks/cases",
+        "benchmarks/clock",
+        "benchmarks/machine",
+        "implementations",
+    },
+    "benchmarks/runs": {
+        "benchmarks/cases",
+        "benchmarks/clock",
+        "benchmarks/machine",
+        "benchmarks/records",
+        "implementations/contract",
+        "implementations/checking/processes.py",
+    },
+    "benchmarks/doctor": {
+        "benchmarks/cases",
+        "benchmarks/clock",
+        "benchmarks/machine",
+        "benchmarks/worker",
+        "implementations",
+    },
+    "benchmarks/selftest": {"benchmarks", "implementations"},
+    "benchmarks/training": {
+        "benchmarks/cases",
+        "benchmarks/clock",
+        "benchmarks/machine",
+        "benchmarks/records",
+        "benchmarks/runs",
+        "implementations",
+    },
+    # The plugin, its test file and `measure`: what starts a run.
+    "benchmarks": {
+        "benchmarks/cases",
+        "benchmarks/machine",
+        "benchmarks/records",
+        "benchmarks/runs",
+        "benchmarks/training",
+        "implementations/contract",
+    },
+    "reports/data": {
+        "benchmarks/cases",
+        "benchmarks/clock/intervals.py",
+        "benchmarks/records",
+        "implementations/contract",
+    },
+    "reports/charts": {"reports/data", "benchmarks/records", "implementations/contract"},
+    "reports/document": {
+        "reports/data",
+        "reports/charts",
+        "benchmarks/records",
+        "implementations/contract",
+    },
+    "reports": {"reports", "benchmarks/records"},
+}
+# A framework is imported where its arrays are used, and nowhere else.
+LIBRARIES = {
+    "torch": {"torch"},
+    "jax": {"jax", "optax"},
+    "flax": {"jax", "optax", "flax"},
+    "numba": {"numba"},
+    "cupy": {"cupy"},
+}
+FRAMEWORKS = set().union(*LIBRARIES.values())
+# Who differentiates whose loss has to import the framework of that loss, when it is asked to.
+USERS_FRAMEWORK = {"implementations/checking/gradient_check.py"}
+# What reads a precise clock: the timer; the worker, for what is done for a case; selftest, whose
+# known delays need a clock of their own.
+CLOCKS = ("benchmarks/clock/", "benchmarks/worker/", "benchmarks/selftest/")
+NETWORK = re.compile(r"(?:mlp|functions|engine)_(\w+)\.py")
+SOURCES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for folder in FOLDERS
+    for path in (ROOT / folder).rglob("*.py")
+    if path.parent.name != "saboteurs"
+)
+
+
+def imported(source: str) -> set[str]:
+    """Dotted names of all imports of a file, also those inside functions."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / source).read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def files(source: str) -> set[str]:
+    """Our own files that a file imports, packages' `__init__.py` left out."""
+    paths = {name.replace(".", "/") + ".py" for name in imported(source)}
+    below = {path.removeprefix("samegrad/") for path in paths} | paths
+    return {path for path in below if path in SOURCES}
+
+
+def below(path: str, folder: str) -> bool:
+    """Whether a file is the entry, or lies anywhere below it."""
+    return path == folder or path.startswith(f"{folder}/")
+
+
+def entry(source: str) -> str:
+    """The longest folder of the table that holds a file."""
+    return max((folder for folder in MAY_IMPORT if below(source, folder)), key=len)
+
+
+def name_of(source: str) -> str | None:
+    """The implementation that a file belongs to, or None."""
+    match = NETWORK.fullmatch(Path(source).name)
+    return match.group(1) if match and source.startswith("implementations/") else None
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_imports_go_where_the_table_says(source: str) -> None:
+    """Downwards only: `samegrad` on top, `implementations/contract` at the bottom."""
+    own = entry(source)
+    name = name_of(source)
+
+    strangers = {
+        path
+        for path in files(source)
+        if not any(below(path, allowed) for allowed in {own, *MAY_IMPORT[own]})
+        or (own == "implementations" and not name)
+        or (own != "implementations" and name_of(path))
+    }
+
+    assert set() == strangers
+
+
+@pytest.mark.parametrize("source", [source for source in SOURCES if name_of(source)])
+def test_a_network_knows_its_own_family_only(source: str) -> None:
+    """What a variant or a peer shares, it has from the idiom that it is based on."""
+    name = name_of(source)
+    assert name is not None
+    base = registry.TABLE[name].base
+    family = {name, base}
+
+    networks = {other for path in files(source) if (other := name_of(path))}
+
+    assert networks <= family
+    assert not imported(source) & {"time", "pytest"}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_frameworks_are_imported_where_their_arrays_are(source: str) -> None:
+    """So that nobody pays for a framework that is not asked for."""
+    tops = {name.split(".")[0] for name in imported(source)} & FRAMEWORKS
+    name = name_of(source)
+    accepted: set[str] = set()
+    if name is not None:
+        family = (name, str(registry.TABLE[name].base))
+        accepted = set().union(*(LIBRARIES.get(member, set()) for member in family))
+    elif below(source, "implementations/backends"):
+        accepted = LIBRARIES.get(Path(source).stem, set())
+    elif source in USERS_FRAMEWORK:
+        accepted = FRAMEWORKS
+
+    assert tops <= accepted
+
+
+def test_there_is_no_circle() -> None:
+    """Not between files: each can be understood after those that it imports."""
+    graph = {source: files(source) for source in SOURCES}
+    done: set[str] = set()
+
+    def visit(source: str, path: tuple[str, ...]) -> None:
+        assert source not in path, " -> ".join((*path, source))
+        if source not in done:
+            for other in sorted(graph[source]):
+                visit(other, (*path, source))
+            done.add(source)
+
+    for source in SOURCES:
+        visit(source, ())
+
+
+def test_worker_loads_neither_scheduler_nor_journal_nor_reports() -> None:
+    """What is timed shares its process with what times it, and with nothing else."""
+    code = (
+        "import sys, samegrad.benchmarks.worker.main\n"
+        "print(*(name for name in sys.modules if name.startswith('samegrad.')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = done.stdout.split()
+
+    assert loaded
+    assert [] == [
+        name
+        for name in loaded
+        if name.startswith(
+            ("samegrad.benchmarks.runs", "samegrad.benchmarks.records", "samegrad.reports")
+        )
+    ]
+
+
+def test_reference_shares_no_code_with_an_implementation() -> None:
+    """Of this project it knows the contract only."""
+    ours = files("implementations/checking/reference.py")
+
+    assert ours
+    assert all(below(path, "implementations/contract") for path in ours)
+
+
+def test_processes_uses_the_standard_library_only() -> None:
+    """A child begins with it."""
+    tops = {name.split(".")[0] for name in imported("implementations/checking/processes.py")}
+
+    assert tops <= set(sys.stdlib_module_names)
+
+
+def test_only_the_clock_reads_a_precise_clock() -> None:
+    """Deadlines may read time.monotonic; a duration that is reported comes from the clock."""
+    for source in SOURCES:
+        if not source.startswith(CLOCKS):
+            assert "perf_counter" not in (ROOT / source).read_text(), source
+
+
+def test_files_stay_readable() -> None:
+    """About 150 lines for a network, nothing above 400."""
+    lines = {source: len((ROOT / source).read_text().splitlines()) for source in SOURCES}
+
+    assert {} == {source: n for source, n in lines.items() if n > 400}
+    idioms = {registry.path(name) for name in names()}
+    assert {} == {s: n for s, n in lines.items() if s in idioms and n > 170}
+    assert {} == {s: n for s, n in lines.items() if "/mlp_" in s and n > 200}
+
+
+def test_networks_define_the_same_functions_in_the_same_order() -> None:
+    """So that they read side by side."""
+    expected = (
+        "devices params_from_numpy batch_from_numpy masks_from_numpy to_numpy synchronize "
+        "forward loss loss_and_grad train_step"
+    ).split()
+    for name in names("all"):
+        tree = ast.parse((ROOT / registry.path(name)).read_text())
+        defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+        own = [function for function in expected if function in defined or name in names()]
+        assert own == [function for function in defined if function in expected], name
+
+
+def test_every_equation_has_its_tag_in_every_network() -> None:
+    """F1 to F3, L1, L2 and U1 in all; B1 to B4 where derived by hand, or said who does."""
+    for name in names("all"):
+        family = {name, registry.TABLE[name].base}
+        text = "".join(
+            (ROOT / source).read_text() for source in SOURCES if name_of(source) in family
+        )
+        for tag in ("F1", "F2", "F3", "L1", "L2", "U1"):
+            assert re.search(rf"# .*{tag}", text), (name, tag)
+        if name in ("scalar", "numpy", "numpy_inplace", "numba"):
+            for tag in ("B1", "B2", "B3", "B4", "U2", "U3", "U4", "U5", "U6", "U7"):
+                assert re.search(rf"# .*{tag}", text), (name, tag)
+        else:
+            assert "# B1-B4: " in text
