@@ -11,7 +11,8 @@ from samegrad.benchmarks.machine.system import ROOT
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.registry import names
 
-FOLDERS = ("samegrad", "implementations", "benchmarks", "reports")
+from tests.helpers.imports import SOURCES, below, files, imported, name_of
+
 # What a file below a folder may import besides its own folder; the longest entry that fits counts.
 # docs/architecture.md says why. Nothing may be imported that no entry names.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -97,47 +98,11 @@ USERS_FRAMEWORK = {"implementations/checking/gradient_check.py"}
 # What reads a precise clock: the timer; the worker, for what is done for a case; selftest, whose
 # known delays need a clock of their own.
 CLOCKS = ("benchmarks/clock/", "benchmarks/worker/", "benchmarks/selftest/")
-NETWORK = re.compile(r"(?:mlp|functions|engine)_(\w+)\.py")
-SOURCES = sorted(
-    path.relative_to(ROOT).as_posix()
-    for folder in FOLDERS
-    for path in (ROOT / folder).rglob("*.py")
-    if path.parent.name != "saboteurs"
-)
-
-
-def imported(source: str) -> set[str]:
-    """Dotted names of all imports of a file, also those inside functions."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse((ROOT / source).read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
-
-
-def files(source: str) -> set[str]:
-    """Our own files that a file imports, packages' `__init__.py` left out."""
-    paths = {name.replace(".", "/") + ".py" for name in imported(source)}
-    below = {path.removeprefix("samegrad/") for path in paths} | paths
-    return {path for path in below if path in SOURCES}
-
-
-def below(path: str, folder: str) -> bool:
-    """Whether a file is the entry, or lies anywhere below it."""
-    return path == folder or path.startswith(f"{folder}/")
 
 
 def entry(source: str) -> str:
     """The longest folder of the table that holds a file."""
     return max((folder for folder in MAY_IMPORT if below(source, folder)), key=len)
-
-
-def name_of(source: str) -> str | None:
-    """The implementation that a file belongs to, or None."""
-    match = NETWORK.fullmatch(Path(source).name)
-    return match.group(1) if match and source.startswith("implementations/") else None
 
 
 @pytest.mark.parametrize("source", SOURCES)
