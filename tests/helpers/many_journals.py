@@ -15,7 +15,7 @@ from samegrad.benchmarks.cases import case as cases
 from samegrad.benchmarks.cases.case import Case, Problem
 from samegrad.implementations.contract.interface import MLPSpec
 
-from tests.benchmarks.records.test_rows import run_record
+from tests.helpers.journals import run_record
 
 NAMES = ("scalar", "numpy", "torch", "jax")
 OPERATIONS = ("forward", "loss_and_grad", "train_step", "epoch")

@@ -14,7 +14,7 @@ from samegrad.implementations.contract.interface import MLPSpec
 from samegrad.reports.data import advise, tables
 
 from samegrad.cli.reporting import main
-from tests.benchmarks.records.test_rows import ok, plan_record, run_record, write
+from tests.helpers.journals import ok, plan_record, run_record, write
 
 WIDTHS = (16, 32, 64, 128, 256, 512, 1024)
 

@@ -18,7 +18,7 @@ from samegrad.reports.data import analysis, tables
 from samegrad.reports.document import peers
 from samegrad.reports.render import render
 
-from tests.benchmarks.records.test_rows import ok, plan_record, run_record, write
+from tests.helpers.journals import ok, plan_record, run_record, write
 
 PROBLEM = Problem("mnist", MLPSpec((784, 128, 10)), 32, 512)
 KINDS = {

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from samegrad.reports.render import render
 
-from tests.benchmarks.records.test_rows import plan_record, run_record, write
 from tests.helpers.browser import chromium, used
+from tests.helpers.journals import plan_record, run_record, write
 from tests.reports.test_report import NUMPY, laptop, several
 
 ROWS = 'document.querySelector("#table-every-row-with-a-number tbody").rows'

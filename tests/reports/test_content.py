@@ -15,7 +15,7 @@ from samegrad.reports.data import loading, tables
 from samegrad.reports.document import content, page, summary
 from samegrad.reports.render import render
 
-from tests.benchmarks.records.test_rows import ok, plan_record, run_record, write
+from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.reports.test_report import (
     CUDA,
     NUMPY,

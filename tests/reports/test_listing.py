@@ -10,7 +10,7 @@ from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.reports.data import tables
 from samegrad.reports.document import listing
 
-from tests.benchmarks.records.test_rows import plan_record, run_record, write
+from tests.helpers.journals import plan_record, run_record, write
 from tests.reports.test_report import (
     NUMPY,
     several,

@@ -25,7 +25,7 @@ from samegrad.reports.data import tables
 from samegrad.reports.render import render
 
 from samegrad.cli.reporting import main
-from tests.benchmarks.records.test_rows import ok, plan_record, run_record, write
+from tests.helpers.journals import ok, plan_record, run_record, write
 
 F64 = Problem("digits", MLPSpec((64, 32, 10), dtype="float64"), 32, 1437)
 SCALAR = Case(F64, "train_step", "scalar")

@@ -14,7 +14,7 @@ from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.reports.data import comparison
 
 from samegrad.cli.reporting import main, parse_percent
-from tests.benchmarks.records.test_rows import ok, plan_record, run_record, write
+from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.reports.test_report import F64, NUMPY
 
 COMPLETE = {"record": "run_complete"}

@@ -20,7 +20,7 @@ from samegrad.reports.data import tables
 from samegrad.reports.document import scaling
 from samegrad.reports.render import render
 
-from tests.benchmarks.records.test_rows import ok, plan_record, run_record, write
+from tests.helpers.journals import ok, plan_record, run_record, write
 
 CACHES = "L1 32K, L2 512K, L3 32768K"
 

@@ -18,7 +18,7 @@ from samegrad.reports.data import tables
 from samegrad.reports.document import content, page
 from samegrad.reports.render import render
 
-from tests.benchmarks.records.test_rows import plan_record, run_record, write
+from tests.helpers.journals import plan_record, run_record, write
 from tests.reports.test_listing import ours, sourced
 from tests.reports.test_report import (
     F64,

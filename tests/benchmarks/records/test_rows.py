@@ -11,53 +11,13 @@ from typing import Any
 
 import pytest
 from samegrad.benchmarks.cases import case as cases
-from samegrad.benchmarks.cases.case import Case, Problem
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal, JournalWriter, NotAJournalError
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.benchmarks.records.schema import FAILED
-from samegrad.implementations.contract.interface import MLPSpec
 
-PROBLEM = Problem("digits", MLPSpec((64, 32, 10)), 32, 1437)
-CASE = Case(PROBLEM, "train_step", "numpy")
-
-
-def run_record(**changes: Any) -> dict[str, Any]:
-    """A journal's first line."""
-    machine = {"cpu": "Test CPU", "cores": "2", "gpu": "none", "commit": "abc"}
-    record = {"record": "run", "schema": 1, "run": "r1", "machine": machine, "fingerprint": "f00d"}
-    return record | {"intervals": True, "preset": "standard", "command": "pytest"} | changes
-
-
-def ok(process: int, elapsed_ns: int = 1000, case: Case = CASE, **changes: Any) -> dict[str, Any]:
-    """An outcome with a number."""
-    return {
-        "record": "outcome",
-        "case": cases.to_json(case),
-        "process": process,
-        "status": "ok",
-        "reason": "",
-        "calls": 10,
-        "elapsed_ns": [elapsed_ns * 10] * 3,
-        "residual_ns": [0] * 3,
-        "event_ns": [],
-        "cpu_ns": 1,
-        "first_call_ns": 5000,
-        "gate": {"name": "dW1", "error": 1e-7, "bound": 1e-5},
-        **changes,
-    }
-
-
-def plan_record(*planned: Case) -> dict[str, Any]:
-    """The list of cases."""
-    return {"record": "plan", "cases": [cases.to_json(c) for c in planned], "processes": 2}
-
-
-def write(path: Path, *records: dict[str, Any], tail: str = "") -> Path:
-    """A journal with these records, and perhaps half a line."""
-    path.write_text("".join(json.dumps(record) + "\n" for record in records) + tail)
-    return path
+from tests.helpers.journals import CASE, ok, plan_record, run_record, write
 
 
 def test_journal_gives_back_what_was_written(tmp_path: Path) -> None:

@@ -1,0 +1,49 @@
+"""Records of a journal, and journals made of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from samegrad.benchmarks.cases import case as cases
+from samegrad.benchmarks.cases.case import Case, Problem
+from samegrad.implementations.contract.interface import MLPSpec
+
+PROBLEM = Problem("digits", MLPSpec((64, 32, 10)), 32, 1437)
+CASE = Case(PROBLEM, "train_step", "numpy")
+
+
+def run_record(**changes: Any) -> dict[str, Any]:
+    """A journal's first line."""
+    machine = {"cpu": "Test CPU", "cores": "2", "gpu": "none", "commit": "abc"}
+    record = {"record": "run", "schema": 1, "run": "r1", "machine": machine, "fingerprint": "f00d"}
+    return record | {"intervals": True, "preset": "standard", "command": "pytest"} | changes
+
+
+def ok(process: int, elapsed_ns: int = 1000, case: Case = CASE, **changes: Any) -> dict[str, Any]:
+    """An outcome with a number."""
+    return {
+        "record": "outcome",
+        "case": cases.to_json(case),
+        "process": process,
+        "status": "ok",
+        "reason": "",
+        "calls": 10,
+        "elapsed_ns": [elapsed_ns * 10] * 3,
+        "residual_ns": [0] * 3,
+        "event_ns": [],
+        "cpu_ns": 1,
+        "first_call_ns": 5000,
+        "gate": {"name": "dW1", "error": 1e-7, "bound": 1e-5},
+        **changes,
+    }
+
+
+def plan_record(*planned: Case) -> dict[str, Any]:
+    """The list of cases."""
+    return {"record": "plan", "cases": [cases.to_json(c) for c in planned], "processes": 2}
+
+
+def write(path: Path, *records: dict[str, Any], tail: str = "") -> Path:
+    """A journal with these records, and perhaps half a line."""
+    path.write_text("".join(json.dumps(record) + "\n" for record in records) + tail)
+    return path
