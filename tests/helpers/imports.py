@@ -44,6 +44,12 @@ def below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder}/")
 
 
+def name_of(source: str) -> str | None:
+    """The implementation that a file belongs to, or None."""
+    match = NETWORK.fullmatch(Path(source).name)
+    return match.group(1) if match and source.startswith("implementations/") else None
+
+
 def folder(source: str) -> str:
     """Where a file lies, two levels deep: what the picture shows as one box."""
     return "/".join(Path(source).parent.parts[:2])
