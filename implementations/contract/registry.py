@@ -10,167 +10,222 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import cast
+from typing import Literal, cast, get_args
 
 from samegrad.implementations.contract.adapter import adapted
 from samegrad.implementations.contract.interface import Implementation
 
+Family = Literal["scalar", "numpy", "torch", "jax"]
+Kind = Literal["idiom", "variant", "differentiation", "peer"]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One implementation of the table.
 
     Attributes:
         module: dotted name of the module.
         idiom: how the network is written, in a few words, for tables and reports.
+        family: the idiom that it is or varies, or whose arrays it uses.
+        colour: of its lines and bars in charts. A family shares a hue of Okabe and Ito's palette
+            and differs in lightness: every common colour deficiency tells its members apart.
+        marker: of its points in charts, as matplotlib names it.
         requires: import name of the framework that it needs, or None.
         distribution: name under which that framework is installed, or None.
         extra: the extra of this project that installs it, or None.
         gpu: whether the framework can use a CUDA device.
-        dtypes: the module's DTYPES, for its rows where it cannot be loaded.
+        cpu: whether it runs on a CPU.
+        dtypes: those that its model has, for its rows where it cannot be loaded.
         kind: "idiom" (the four that are compared everywhere), "variant" (an idiom in a faster
             form, or in another place), "differentiation" (another way to get the gradient) or
             "peer" (what people would use instead of an idiom).
-        base: the idiom of which it is a variant or a peer, or whose arrays it uses; or None.
-        cpu: whether it runs on a CPU.
+        looped: whether Python or what compiles it takes one number at a time.
         whole: whether it keeps the whole contract; if not, it has a training step and no gradient.
         compiles: whether a function's first call compiles, so that many of them take minutes.
     """
 
     module: str
     idiom: str
+    family: Family
+    colour: str
+    marker: str = "o"
     requires: str | None = None
     distribution: str | None = None
     extra: str | None = None
     gpu: bool = False
-    dtypes: tuple[str, ...] = ("float32", "float64")
-    kind: str = "idiom"
-    base: str | None = None
     cpu: bool = True
+    dtypes: tuple[str, ...] = ("float32", "float64")
+    kind: Kind = "idiom"
+    looped: bool = False
     whole: bool = True
     compiles: bool = False
 
+    @property
+    def base(self) -> str | None:
+        """The idiom that it varies; None for an idiom itself."""
+        return None if self.kind == "idiom" else self.family
 
-KINDS = ("idiom", "variant", "differentiation", "peer")
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+FAMILIES: tuple[Family, ...] = get_args(Family)  # from loops to compilers
+SPEED_UPS_OVER = "scalar"  # looped Python
+COMPARED_WITH = "numpy"  # every user has it
 TABLE = {
     "scalar": Entry(
-        "samegrad.implementations.mlp_scalar", "looped scalar Python", dtypes=("float64",)
+        module="samegrad.implementations.mlp_scalar",
+        idiom="looped scalar Python",
+        family="scalar",
+        colour="#E69F00",
+        dtypes=("float64",),
+        looped=True,
     ),
     "numpy": Entry(
-        "samegrad.implementations.mlp_numpy", "vectorised NumPy, backpropagation by hand"
+        module="samegrad.implementations.mlp_numpy",
+        idiom="vectorised NumPy, backpropagation by hand",
+        family="numpy",
+        colour="#0072B2",
     ),
     "torch": Entry(
-        "samegrad.implementations.mlp_torch",
-        "torch operations, autograd",
-        "torch",
-        "torch",
-        "torch",
-        True,
+        module="samegrad.implementations.mlp_torch",
+        idiom="torch operations, autograd",
+        family="torch",
+        colour="#D55E00",
+        requires="torch",
+        distribution="torch",
+        extra="torch",
+        gpu=True,
     ),
     "jax": Entry(
-        "samegrad.implementations.mlp_jax",
-        "jax.jit, jax.value_and_grad",
-        "jax",
-        "jax",
-        "jax",
-        True,
+        module="samegrad.implementations.mlp_jax",
+        idiom="jax.jit, jax.value_and_grad",
+        family="jax",
+        colour="#009E73",
+        requires="jax",
+        distribution="jax",
+        extra="jax",
+        gpu=True,
         compiles=True,
     ),
     "numpy_inplace": Entry(
-        "samegrad.implementations.variants.mlp_numpy_inplace",
-        "NumPy and BLAS in place, backpropagation by hand",
+        module="samegrad.implementations.variants.mlp_numpy_inplace",
+        idiom="NumPy and BLAS in place, backpropagation by hand",
         kind="variant",
-        base="numpy",
+        family="numpy",
+        colour="#00365C",
+        marker="D",
     ),
     "torch_compile": Entry(
-        "samegrad.implementations.variants.mlp_torch_compile",
-        "torch.compile of the whole step",
-        "torch",
-        "torch",
-        "torch",
-        True,
+        module="samegrad.implementations.variants.mlp_torch_compile",
+        idiom="torch.compile of the whole step",
         kind="variant",
-        base="torch",
+        family="torch",
+        colour="#7A2E00",
+        marker="D",
+        requires="torch",
+        distribution="torch",
+        extra="torch",
+        gpu=True,
         compiles=True,
     ),
     "numba": Entry(
-        "samegrad.implementations.variants.mlp_numba",
-        "looped Python, compiled by Numba",
-        "numba",
-        "numba",
-        "numba",
-        dtypes=("float64",),
+        module="samegrad.implementations.variants.mlp_numba",
+        idiom="looped Python, compiled by Numba",
         kind="variant",
-        base="scalar",
+        family="scalar",
+        colour="#8A6100",
+        marker="D",
+        requires="numba",
+        distribution="numba",
+        extra="numba",
+        dtypes=("float64",),
+        looped=True,
         compiles=True,
     ),
     "cupy": Entry(
-        "samegrad.implementations.variants.mlp_cupy",
-        "the NumPy source on a GPU by CuPy",
-        "cupy",
-        "cupy-cuda13x",
-        "cupy",
-        True,
+        module="samegrad.implementations.variants.mlp_cupy",
+        idiom="the NumPy source on a GPU by CuPy",
         kind="variant",
-        base="numpy",
+        family="numpy",
+        colour="#332288",
+        marker="D",
+        requires="cupy",
+        distribution="cupy-cuda13x",
+        extra="cupy",
+        gpu=True,
         cpu=False,
     ),
     "graph": Entry(
-        "samegrad.implementations.differentiation.mlp_graph",
-        "expression graph over NumPy, reverse mode",
+        module="samegrad.implementations.differentiation.mlp_graph",
+        idiom="expression graph over NumPy, reverse mode",
         kind="differentiation",
-        base="numpy",
+        family="numpy",
+        colour="#CC79A7",
+        marker="X",
     ),
     "dual": Entry(
-        "samegrad.implementations.differentiation.mlp_dual",
-        "dual numbers in plain Python, forward mode",
-        dtypes=("float64",),
+        module="samegrad.implementations.differentiation.mlp_dual",
+        idiom="dual numbers in plain Python, forward mode",
         kind="differentiation",
-        base="scalar",
+        family="scalar",
+        colour="#000000",
+        marker="X",
+        dtypes=("float64",),
+        looped=True,
     ),
     "numerical": Entry(
-        "samegrad.implementations.differentiation.mlp_numerical",
-        "NumPy, complex step or central differences",
-        dtypes=("float64",),
+        module="samegrad.implementations.differentiation.mlp_numerical",
+        idiom="NumPy, complex step or central differences",
         kind="differentiation",
-        base="numpy",
+        family="numpy",
+        colour="#882255",
+        marker="X",
+        dtypes=("float64",),
     ),
     "micrograd": Entry(
-        "samegrad.implementations.peers.mlp_micrograd",
-        "scalar autograd objects, micrograd's way",
-        dtypes=("float64",),
+        module="samegrad.implementations.peers.mlp_micrograd",
+        idiom="scalar autograd objects, micrograd's way",
         kind="peer",
-        base="scalar",
+        family="scalar",
+        colour="#C9B458",
+        marker="P",
+        dtypes=("float64",),
+        looped=True,
     ),
     "sklearn": Entry(
-        "samegrad.implementations.peers.mlp_sklearn",
-        "scikit-learn's MLP, partial_fit",
-        "sklearn",
-        "scikit-learn",
-        None,
+        module="samegrad.implementations.peers.mlp_sklearn",
+        idiom="scikit-learn's MLP, partial_fit",
         kind="peer",
-        base="numpy",
+        family="numpy",
+        colour="#56B4E9",
+        marker="P",
+        requires="sklearn",
+        distribution="scikit-learn",
+        extra="peers",
         whole=False,
     ),
     "torch_nn": Entry(
-        "samegrad.implementations.peers.mlp_torch_nn",
-        "nn.Sequential, nn.Linear, torch.optim",
-        "torch",
-        "torch",
-        "torch",
-        True,
+        module="samegrad.implementations.peers.mlp_torch_nn",
+        idiom="nn.Sequential, nn.Linear, torch.optim",
         kind="peer",
-        base="torch",
+        family="torch",
+        colour="#F2946B",
+        marker="P",
+        requires="torch",
+        distribution="torch",
+        extra="torch",
+        gpu=True,
     ),
     "flax": Entry(
-        "samegrad.implementations.peers.mlp_flax",
-        "flax.nnx, optax, nnx.jit",
-        "flax",
-        "flax",
-        "peers",
-        True,
+        module="samegrad.implementations.peers.mlp_flax",
+        idiom="flax.nnx, optax, nnx.jit",
         kind="peer",
-        base="jax",
+        family="jax",
+        colour="#66C2A5",
+        marker="P",
+        requires="flax",
+        distribution="flax",
+        extra="peers",
+        gpu=True,
         compiles=True,
     ),
 }
@@ -247,8 +302,13 @@ def why_not_installed(name: str) -> str | None:
 
 
 def looped(name: str) -> bool:
-    """Whether it takes one number at a time: looped Python, its variants and its peers."""
-    return name in TABLE and "scalar" in (name, TABLE[name].base)
+    """Whether it takes one number at a time; a file outside the table is taken not to."""
+    return name in TABLE and TABLE[name].looped
+
+
+def by_family() -> tuple[str, ...]:
+    """The table's names from loops to compilers, each idiom before what varies it."""
+    return tuple(sorted(TABLE, key=lambda name: FAMILIES.index(TABLE[name].family)))
 
 
 def load(name: str) -> Implementation:

@@ -305,7 +305,14 @@ def test_unknown_implementation_is_told_apart_from_broken_and_not_installed(
     monkeypatch.setitem(
         registry.TABLE,
         "ghost",
-        registry.Entry("implementations.ghost", "x", "no_such_framework", "ghost", "ghost"),
+        registry.Entry(
+            module="ghost",
+            idiom="x",
+            family="numpy",
+            colour="#000000",
+            requires="no_such_framework",
+            extra="ghost",
+        ),
     )
     with pytest.raises(registry.NotInstalledError, match=r"no_such_framework is not installed"):
         load("ghost")
