@@ -67,7 +67,7 @@ def probe(
     with (
         tempfile.TemporaryDirectory(prefix="samegrad-") as scratch,
         ThreadPoolExecutor(max(1, len(labels))) as pool,
-        processes.turn(Path(scratch) / "turn") as give_up,
+        processes.exclusive(Path(scratch) / "turn") as give_up,
     ):
         importing = Countdown(len(labels), give_up)
 

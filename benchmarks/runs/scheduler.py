@@ -137,7 +137,7 @@ class Rounds:
     def _start(self, setup: Worker, process: int, cases: list[Case], replaces: int = 0) -> Resident:
         resident = self._resident(setup, cases, process)
         resident.replaces = replaces
-        resident.child.say(self._request(resident))
+        resident.child.send(self._request(resident))
         return resident
 
     def _pass(self, resident: Resident) -> list[Resident]:
@@ -225,7 +225,7 @@ class Rounds:
         """Begin a turn of a process (see `worker.measure`)."""
         word, resident.word = resident.word, {}
         blocks = self.visits.blocks(cases)
-        resident.child.say({**word, "cases": [case.id for case in cases], "blocks": blocks})
+        resident.child.send({**word, "cases": [case.id for case in cases], "blocks": blocks})
 
     def _hear(self, resident: Resident, turn: Sequence[Case]) -> processes.Exit | None:
         """Write down what comes of a turn."""
@@ -270,7 +270,7 @@ class Rounds:
             self.run.finish(finished, resident.process, outcome)
             return None
 
-        ended = resident.child.hear(on_message, PROBE_SECONDS)
+        ended = resident.child.receive(on_message, PROBE_SECONDS)
         go_on()
         return ended
 
@@ -357,8 +357,8 @@ class Rounds:
 
             self.progress.now(f"peak memory of {case.id}")
             resident = self._resident(case.worker, [case], 0)
-            resident.child.say(self._request(resident) | {"role": "memory"})
-            ended = resident.child.hear(on_message, PROBE_SECONDS) or processes.Exit("ok", "")
+            resident.child.send(self._request(resident) | {"role": "memory"})
+            ended = resident.child.receive(on_message, PROBE_SECONDS) or processes.Exit("ok", "")
             self._end(resident)
             outcome = {"status": "ok", "reason": "", **found.get("memory", {})}
             if "memory" not in found:

@@ -87,7 +87,7 @@ def probe(request: Message, send: Send) -> None:
             "python": sys.version.split()[0],
         }
     )
-    UNTIL_THE_END.enter_context(processes.turn(Path(request["turn"])))
+    UNTIL_THE_END.enter_context(processes.exclusive(Path(request["turn"])))
     leaves_cycles = getattr(implementation, "LEAVES_CYCLES", False)
     collector = {"garbage collector": "on while it is timed"} if leaves_cycles else {}
     for device in devices:
@@ -142,7 +142,7 @@ def measure(request: Message, send: Send) -> None:
     wish = "" if setup.precision == "ieee" else setup.precision
 
     def ask(message: Message) -> None:
-        processes.ask(message, send)
+        processes.send_and_wait(message, send)
 
     with precision(implementation, setup.precision):
         bench = Bench(implementation, request)
@@ -151,7 +151,7 @@ def measure(request: Message, send: Send) -> None:
         for case in by_id.values():
             _one(case, bench.gate, spent, send, send)
         while True:
-            word = processes.rest(send)
+            word = processes.next_request(send)
             bench.begin_turn(word["blocks"])
             rates = {}
             if "ceilings" in word:

@@ -1,7 +1,7 @@
 """A child process with limits that speaks JSON lines. Standard library only.
 
 The child gets a JSON line on its standard input (the request) and answers with JSON lines. It may
-then rest until it gets another. Its standard input stays open while the parent lives; when it
+then wait for another. Its standard input stays open while the parent lives; when it
 closes, the child ends itself, so a parent that was killed leaves no orphan. Whatever else the child
 or its libraries print goes to standard error, whose end becomes part of the reason when it crashes.
 """
@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import IO, Any
 
 Message = dict[str, Any]
-RESTS = {"rests": True}  # what a child says at the end of a turn that is not its last
-ASKS = "asks"  # key of a message that the child waits with until it has been dealt with
+IDLE = {"idle": True}  # the last message of a child that waits for another request
+WAITS = "waits"  # key of a message that the child waits with until it has been dealt with
 
 # Run by `python -P -c BOOTSTRAP FOLDER MODULE CORES`: samegrad comes from FOLDER whatever the
 # current folder holds, and nothing beside it gets onto the path of an interpreter that is not ours.
@@ -44,10 +44,10 @@ importlib.import_module(module).main()
 
 
 @contextlib.contextmanager
-def turn(path: Path) -> Iterator[Callable[[], None]]:
-    """One process at a time holds the turn of a file; what is yielded gives it up early.
+def exclusive(path: Path) -> Iterator[Callable[[], None]]:
+    """Hold the lock of a file, as one process at a time; what is yielded releases it early.
 
-    It is given up when the process ends, however it ends. On Windows there are no turns.
+    It is released when the process ends, however it ends. On Windows nothing is locked.
     """
     with path.open("w") as lock:
         try:
@@ -86,10 +86,10 @@ class Exit:
 
 
 class Child:
-    """A child in a process group of its own, spoken to in turns; it ends with its `with` block.
+    """A child in a process group of its own, which ends with its `with` block.
 
-    In a turn the parent says a word (the first is the request) and hears messages until the child
-    rests or ends.
+    The parent sends a request and receives messages until the child waits for another request or
+    ends.
     """
 
     def __init__(self, command: list[str], environment: Mapping[str, str]) -> None:
@@ -123,15 +123,17 @@ class Child:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def say(self, word: Message) -> None:
-        """Send a word to the child, as one JSON line."""
+    def send(self, message: Message) -> None:
+        """Send a request to the child, as one JSON line."""
         assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has died; hear() says how
-            self.process.stdin.write(json.dumps(word) + "\n")
+        with contextlib.suppress(BrokenPipeError):  # it has ended; receive() says how
+            self.process.stdin.write(json.dumps(message) + "\n")
             self.process.stdin.flush()
 
-    def hear(self, on_message: Callable[[Message], float | None], time_limit: float) -> Exit | None:
-        """Wait for what comes of it.
+    def receive(
+        self, on_message: Callable[[Message], float | None], time_limit: float
+    ) -> Exit | None:
+        """Receive messages until the child waits for another request or ends.
 
         Args:
             on_message: called with each message; a number that it returns is the time limit in
@@ -139,7 +141,7 @@ class Child:
             time_limit: seconds for the first message. When a limit passes, the group is killed.
 
         Returns:
-            None when the child rests, otherwise how it ended.
+            None when the child waits for another request, otherwise how it ended.
         """
         limit = time_limit
         while True:
@@ -151,12 +153,12 @@ class Child:
             if line is None:
                 break
             message = json.loads(line)
-            if message == RESTS:
+            if message == IDLE:
                 return None
-            asks = message.pop(ASKS, False)
+            waits = message.pop(WAITS, False)
             limit = on_message(message) or limit
-            if asks:
-                self.say({})
+            if waits:
+                self.send({})
         try:
             return _ended(self.process.wait(limit), self.errors)
         except subprocess.TimeoutExpired:  # a thread of its own keeps it alive
@@ -180,11 +182,11 @@ def run_child(
     on_message: Callable[[Message], float | None],
     time_limit: float,
 ) -> Exit:
-    """Run a child that has one turn: arguments as of `Child`, `Child.say` and `Child.hear`."""
+    """Run a child for one request: arguments as of `Child`, `Child.send`, `Child.receive`."""
     with Child(command, environment) as child:
-        child.say(request)
-        ended = child.hear(on_message, time_limit)
-    return ended or Exit("crashed", "it rests, and nobody will speak to it again")
+        child.send(request)
+        ended = child.receive(on_message, time_limit)
+    return ended or Exit("crashed", "it waits for another request, and there is none")
 
 
 def serve(answer: Callable[[Message, Callable[[Message], None]], None]) -> None:
@@ -192,40 +194,40 @@ def serve(answer: Callable[[Message, Callable[[Message], None]], None]) -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # a library that prints must not break the stream of messages
     _die_with_parent()
-    threading.Thread(target=_hear_parent, daemon=True).start()
+    threading.Thread(target=_read_requests, daemon=True).start()
 
     def send(message: Message) -> None:
         out.write(json.dumps(message, allow_nan=False) + "\n")
         out.flush()
 
-    answer(_words.get(), send)
+    answer(_requests.get(), send)
 
 
-def rest(send: Callable[[Message], None]) -> Message:
-    """The child's side: its turn is over; what the parent says next."""
-    send(RESTS)
-    return _words.get()
+def next_request(send: Callable[[Message], None]) -> Message:
+    """The child's side: this request is answered; wait for the next one."""
+    send(IDLE)
+    return _requests.get()
 
 
-def ask(message: Message, send: Callable[[Message], None]) -> None:
-    """The child's side: say something, and go on once the parent has dealt with all that was said.
+def send_and_wait(message: Message, send: Callable[[Message], None]) -> None:
+    """The child's side: send a message, and go on once the parent has dealt with all before it.
 
-    The parent sleeps then. What it does meanwhile would disturb what the child is about to time.
+    The parent sleeps then. What it did meanwhile would disturb what the child is about to time.
     """
-    send({**message, ASKS: True})
-    _words.get()
+    send({**message, WAITS: True})
+    _requests.get()
 
 
-_words: "queue.Queue[Message]" = queue.Queue()
+_requests: "queue.Queue[Message]" = queue.Queue()
 
 
-def _hear_parent() -> None:
-    """Keep what the parent says; when it is gone, end."""
-    heard = b""
-    while some := os.read(0, 65536):
-        *lines, heard = (heard + some).split(b"\n")
+def _read_requests() -> None:
+    """Keep the requests of the parent; end when it is gone."""
+    rest = b""
+    while received := os.read(0, 65536):
+        *lines, rest = (rest + received).split(b"\n")
         for line in lines:
-            _words.put(json.loads(line))
+            _requests.put(json.loads(line))
     if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
         os.killpg(os.getpgrp(), signal.SIGKILL)  # what it has started goes, too
     os._exit(1)

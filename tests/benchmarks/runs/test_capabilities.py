@@ -28,11 +28,11 @@ def free(path: Path) -> bool:
 def test_turn_is_held_until_it_is_given_up(tmp_path: Path) -> None:
     """Early, or at the end."""
     path = tmp_path / "turn"
-    with processes.turn(path) as give_up:
+    with processes.exclusive(path) as give_up:
         assert not free(path)
         give_up()
         assert free(path)
-    with processes.turn(path):
+    with processes.exclusive(path):
         assert not free(path)
     assert free(path)
 

@@ -1,4 +1,4 @@
-"""A child in turns: it says, rests, hears more, and leaves nothing behind."""
+"""A child process: it answers, waits for more requests, and leaves nothing behind."""
 
 import os
 import signal
@@ -14,21 +14,22 @@ from samegrad.implementations.checking.processes import Child, run_child
 
 ECHO = """
 import os, time
-from samegrad.implementations import isolation
+from samegrad.implementations.checking import processes
 
-def answer(word, send):
+def answer(request, send):
     while True:
-        isolation.ask({"heard": word}, send) if "ask" in word else send({"heard": word})
-        if word.get("exit") is not None:
-            os._exit(word["exit"])
-        time.sleep(word.get("sleep", 0))
-        if "make" in word:
-            open(word["make"], "w").close()
-            while not os.path.exists(word["wait"]):
+        message = {"received": request}
+        processes.send_and_wait(message, send) if "wait_for_parent" in request else send(message)
+        if request.get("exit") is not None:
+            os._exit(request["exit"])
+        time.sleep(request.get("sleep", 0))
+        if "make" in request:
+            open(request["make"], "w").close()
+            while not os.path.exists(request["wait"]):
                 time.sleep(0.01)
-        word = isolation.rest(send)
+        request = processes.next_request(send)
 
-isolation.serve(answer)
+processes.serve(answer)
 """
 COMMAND = [sys.executable, "-c", ECHO]
 SURROUNDINGS = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -36,88 +37,94 @@ SURROUNDINGS = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 @pytest.fixture
 def child() -> Iterator[Child]:
-    """One that repeats what it hears, and rests."""
+    """One that repeats what it receives, and waits."""
     with Child(COMMAND, SURROUNDINGS) as started:
         yield started
 
 
-def turn(child: Child, word: dict[str, Any], limit: float = 30.0) -> tuple[list[Any], Any]:
+def exchange(child: Child, request: dict[str, Any], limit: float = 30.0) -> tuple[list[Any], Any]:
     """What it answers, and how it ended, if it did."""
-    heard: list[Any] = []
-    child.say(word)
+    received: list[Any] = []
+    child.send(request)
 
     def on_message(message: dict[str, Any]) -> None:
-        heard.append(message["heard"])
+        received.append(message["received"])
 
-    return heard, child.hear(on_message, limit)
+    return received, child.receive(on_message, limit)
 
 
-def test_child_rests_between_its_turns(child: Child) -> None:
-    """As often as it is spoken to; then it ends, and says how."""
-    assert ([{"n": 1}], None) == turn(child, {"n": 1})
-    assert ([{"n": 2}], None) == turn(child, {"n": 2})
-    heard, ended = turn(child, {"exit": 3})
+def test_child_waits_between_requests(child: Child) -> None:
+    """For as many requests as there are; then how it ended is known."""
+    assert ([{"n": 1}], None) == exchange(child, {"n": 1})
+    assert ([{"n": 2}], None) == exchange(child, {"n": 2})
+    received, ended = exchange(child, {"exit": 3})
 
-    assert [{"exit": 3}] == heard
+    assert [{"exit": 3}] == received
     assert ("crashed", "exit status 3") == (ended.kind, ended.reason)
 
 
 def test_two_children_work_at_the_same_time(tmp_path: Path) -> None:
-    """Both are spoken to before either is heard: each waits for what the other one makes."""
+    """Both get a request before either answers: each waits for what the other one makes."""
     a, b = str(tmp_path / "a"), str(tmp_path / "b")
     with Child(COMMAND, SURROUNDINGS) as first, Child(COMMAND, SURROUNDINGS) as second:
-        first.say({"make": a, "wait": b})
-        second.say({"make": b, "wait": a})
+        first.send({"make": a, "wait": b})
+        second.send({"make": b, "wait": a})
 
-        assert first.hear(lambda _: None, 30.0) is None
-        assert second.hear(lambda _: None, 30.0) is None
+        assert first.receive(lambda _: None, 30.0) is None
+        assert second.receive(lambda _: None, 30.0) is None
 
 
-def test_child_that_asks_goes_on_once_it_has_been_heard(child: Child, tmp_path: Path) -> None:
-    """What it does next begins when the parent has dealt with what it said, not before."""
+def test_child_that_waits_goes_on_once_its_message_is_dealt_with(
+    child: Child, tmp_path: Path
+) -> None:
+    """What it does next begins when the parent has dealt with its message, not before."""
     made, wait = tmp_path / "made", tmp_path / "wait"
     wait.touch()
-    for asks, expected in ((True, False), (False, True)):
+    for waits, expected in ((True, False), (False, True)):
         made.unlink(missing_ok=True)
-        there: list[bool] = []
+        existed: list[bool] = []
 
-        def on_message(_: dict[str, Any], there: list[bool] = there, asks: bool = asks) -> None:
-            deadline = time.monotonic() + (0.2 if asks else 30)
+        def on_message(
+            _: dict[str, Any], existed: list[bool] = existed, waits: bool = waits
+        ) -> None:
+            deadline = time.monotonic() + (0.2 if waits else 30)
             while not made.exists() and time.monotonic() < deadline:
                 time.sleep(0.01)
-            there.append(made.exists())
+            existed.append(made.exists())
 
-        child.say({"make": str(made), "wait": str(wait), **({"ask": True} if asks else {})})
+        child.send(
+            {"make": str(made), "wait": str(wait), **({"wait_for_parent": True} if waits else {})}
+        )
 
-        assert child.hear(on_message, 30.0) is None
-        assert [expected] == there
+        assert child.receive(on_message, 30.0) is None
+        assert [expected] == existed
         assert made.exists()
 
 
-def test_child_that_dies_while_it_rests_is_noticed_when_it_is_spoken_to(child: Child) -> None:
+def test_child_that_dies_while_it_waits_is_noticed_at_the_next_request(child: Child) -> None:
     """Not before, and without an exception."""
-    turn(child, {})
+    exchange(child, {})
     os.kill(child.process.pid, signal.SIGKILL)
     child.process.wait(30)
 
-    heard, ended = turn(child, {"n": 2})
+    received, ended = exchange(child, {"n": 2})
 
-    assert [] == heard
+    assert [] == received
     assert ("crashed", "killed by SIGKILL") == (ended.kind, ended.reason)
 
 
 def test_child_that_hangs_is_killed_with_its_group(child: Child) -> None:
-    """After the limit of this turn."""
-    turn(child, {})
-    _, ended = turn(child, {"sleep": 60}, limit=0.3)
+    """After the limit of this request."""
+    exchange(child, {})
+    _, ended = exchange(child, {"sleep": 60}, limit=0.3)
     child.close()
 
     assert ("timeout", "no result within 0 s; killed") == (ended.kind, ended.reason)
     assert child.process.returncode is not None
 
 
-def test_child_of_one_turn_must_not_rest() -> None:
-    """Nobody would speak to it again."""
+def test_child_of_one_request_must_not_wait_for_another() -> None:
+    """There would be none."""
     ended = run_child(COMMAND, {}, SURROUNDINGS, lambda _: None, 30.0)
 
-    assert "crashed" == ended.kind and "it rests" in ended.reason
+    assert "crashed" == ended.kind and "it waits" in ended.reason
