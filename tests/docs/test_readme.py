@@ -14,36 +14,68 @@ from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.reports.data import tables
 
+from tests.helpers import planted
+
 README = (ROOT / "README.md").read_text()
+PAGES = {
+    name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("results", "running", "training")
+}
+PAGES["gradients"] = (DOCS / "checking-gradients.md").read_text()
 EXAMPLE = ROOT / "reports" / "results" / "example"
 TRAINING = ROOT / "reports" / "results" / "training"
 DIFFERENTIATION = ROOT / "reports" / "results" / "differentiation"
 PEERS = ROOT / "reports" / "results" / "peers"
 SCALING = ROOT / "reports" / "results" / "scaling"
+FRESH = "python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox -e "
+IN_TOX = ".tox/benchmark/bin/samegrad "
 
 
-def between(name: str) -> str:
-    """The part of the README between two marks."""
-    return README.split(f"<!-- {name}:begin -->")[1].split(f"<!-- {name}:end -->")[0]
+def between(name: str, page: str = README) -> str:
+    """The part of a page between two marks."""
+    return page.split(f"<!-- {name}:begin -->")[1].split(f"<!-- {name}:end -->")[0]
 
 
 def commands() -> list[str]:
-    """Every line of a console block."""
-    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    """Every line of a console block of the README and of the pages that go with it."""
+    blocks = [
+        block
+        for page in (README, *PAGES.values())
+        for block in re.findall(r"```console\n(.*?)```", page, re.DOTALL)
+    ]
     return [line for block in blocks for line in block.splitlines()]
 
 
-def test_two_commands_need_only_python_and_name_environments_that_exist() -> None:
+def test_commands_name_environments_and_commands_that_exist() -> None:
     """A virtual environment first, since some systems refuse a bare pip install."""
     tox = (ROOT / "tox.ini").read_text()
+    fresh = [line for line in commands() if line.startswith(FRESH)]
+    known = subprocess.run(
+        [sys.executable, "-m", "samegrad", "--help"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+
+    assert ["benchmark", "tests"] == [line.removeprefix(FRESH) for line in fresh]
     for line in commands():
         environment = re.search(r"tox -e ([\w-]+)", line)
-        assert environment is not None, line
-        assert f"[testenv:{environment.group(1)}]" in tox
-    for line in commands()[:2]:
-        assert line.startswith(
-            "python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox -e"
-        )
+        if environment is not None:
+            assert f"[testenv:{environment.group(1)}]" in tox, line
+        elif line.startswith(IN_TOX):
+            assert re.search(rf"\b{line.split()[1]}\b", known), line
+
+
+def test_checked_gradient_is_what_the_readme_shows(tmp_path: Path) -> None:
+    """The program of the first section, and its output."""
+    section = between("check")
+    (program,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    (shown,) = re.findall(r"```text\n(.*?)```", section, re.DOTALL)
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert re.sub(r"[\d.e+-]+", "#", shown.strip()) == re.sub(
+        r"[\d.e+-]+", "#", done.stdout.strip()
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,7 +83,9 @@ def test_two_commands_need_only_python_and_name_environments_that_exist() -> Non
 )
 def test_options_of_the_readme_are_accepted(line: str, tmp_path: Path) -> None:
     """Each command collects at least one case."""
-    arguments = shlex.split(line.split(" -- ")[1])
+    mine = tmp_path / "my_mlp.py"
+    mine.write_text(planted.RIGHT)
+    arguments = shlex.split(line.split(" -- ")[1].replace("./my_mlp.py", str(mine)))
     if "--output" not in arguments:
         arguments += ["--output", str(tmp_path / "run")]
     if "--implementation" not in arguments:  # asking all of them what they can do takes long
@@ -97,7 +131,7 @@ def test_notebook_cell_shows_the_report(tmp_path: Path) -> None:
         tmp_path / "samegrad",
         ignore=shutil.ignore_patterns(".*", "output", "__pycache__", "*.egg-info", "build"),
     )
-    code = re.findall(r"```python\n(.*?)```", between("notebook"), re.DOTALL)[0]
+    code = re.findall(r"```python\n(.*?)```", between("notebook", PAGES["running"]), re.DOTALL)[0]
 
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -128,10 +162,8 @@ def test_verdict_on_a_fault_is_what_the_verifier_prints(tmp_path: Path) -> None:
 
     That is the digits, and which problem is the worst where all agree.
     """
-    from tests.helpers.planted import plant
-
-    shown = re.findall(r"```text\n(.*?)```", between("verify"), re.DOTALL)[0]
-    path = plant(tmp_path, "forgotten derivative of the activation")
+    shown = re.findall(r"```text\n(.*?)```", between("verify", PAGES["gradients"]), re.DOTALL)[0]
+    path = planted.plant(tmp_path, "forgotten derivative of the activation")
     command = [sys.executable, "-m", "samegrad", "verify", path, "--dtype", "float64"]
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -144,14 +176,14 @@ def test_verdict_on_a_fault_is_what_the_verifier_prints(tmp_path: Path) -> None:
     assert 1 == done.returncode
     from samegrad.implementations.checking import problems
 
-    assert f"on {len(problems.standard('float64'))} small networks in two precisions" in README
+    assert f"held to {len(problems.standard('float64'))} small networks" in README
     assert set(without_digits(shown)) <= set(without_digits(done.stdout))
 
 
 def test_links_lead_somewhere() -> None:
     """Every relative link and picture."""
     documents = [ROOT / "README.md", ROOT / "implementations" / "README.md"]
-    documents += (ROOT / "docs").glob("*.md")
+    documents += [ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
     folders = (EXAMPLE, DIFFERENTIATION, PEERS, SCALING, TRAINING)
     documents += [folder / "report.md" for folder in folders]
     for document in documents:
@@ -162,23 +194,24 @@ def test_links_lead_somewhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "mark"),
+    ("folder", "mark", "page"),
     [
-        (EXAMPLE, "example"),
-        (DIFFERENTIATION, "differentiation"),
-        (PEERS, "peers"),
-        (SCALING, "scaling"),
-        (TRAINING, "training"),
+        (EXAMPLE, "example", README),
+        (EXAMPLE, "example", PAGES["results"]),
+        (DIFFERENTIATION, "differentiation", PAGES["results"]),
+        (PEERS, "peers", PAGES["results"]),
+        (SCALING, "scaling", PAGES["results"]),
+        (TRAINING, "training", PAGES["training"]),
     ],
 )
 def test_figure_is_of_a_committed_run_whose_machine_and_date_are_named(
-    folder: Path, mark: str
+    folder: Path, mark: str, page: str
 ) -> None:
     """Rendered from a journal that is complete."""
     journal = read_journal(folder / "journal.jsonl")
 
     assert journal.complete and [] == journal.warnings
-    text = between(mark)
+    text = between(mark, page)
     assert tables.machine_label(journal.run).split(" [")[0] in text  # "CPU, N cores"
     assert journal.run["started"][:10] in text
     assert not rows.failures(rows.rows(journal))
@@ -188,8 +221,8 @@ def test_main_figure_comes_from_the_committed_journal_by_the_command_of_the_page
     tmp_path: Path,
 ) -> None:
     """The command renders it; the page is one file below 5 MB, and its numbers are committed."""
-    (line,) = [line for line in commands() if "report -- render" in line]
-    given = shlex.split(line.split(" -- ")[1])
+    (line,) = [line for line in commands() if line.startswith(f"{IN_TOX}render")]
+    given = shlex.split(line.removeprefix(IN_TOX))
     assert EXAMPLE == ROOT / given[1]
 
     done = subprocess.run(
@@ -205,12 +238,12 @@ def test_main_figure_comes_from_the_committed_journal_by_the_command_of_the_page
     assert (tmp_path / "index.html").stat().st_size < 5_000_000
 
 
-def test_sections_stand_in_the_house_order() -> None:
-    """What it is, figure, commands, code, numbers, proof, cases, adding, layout, limits."""
-    found = [README.index(mark) for mark in (
-        "# samegrad", "![One training step", "## Two commands", "## The same forward pass",
-        "## What a number includes", "## How we know", "## Cases, GPU, options",
-        "## Add an implementation", "## Layout", "## Limits", "BSD 3-Clause",
+def test_sections_stand_in_their_order() -> None:
+    """What it is, figure, gradient, code, speed, proof, one's own, commands, limits."""
+    places = [README.index(mark) for mark in (
+        "# samegrad", "![One training step", "## Is my gradient right?", "## The same forward pass",
+        "## How fast is it?", "**What a number includes**", "**How we know",
+        "## Your network, your file", "## Commands", "**Limits.**", "Licence",
     )]  # fmt: skip
 
-    assert sorted(found) == found
+    assert sorted(places) == places
