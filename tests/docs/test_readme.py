@@ -17,9 +17,8 @@ from samegrad.reports.data import tables
 from tests.helpers import planted
 
 README = (ROOT / "README.md").read_text()
-PAGES = {
-    name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("results", "running", "training")
-}
+DOCS = ROOT / "docs"
+PAGES = {name: (DOCS / f"{name}.md").read_text() for name in ("results", "running", "training")}
 PAGES["gradients"] = (DOCS / "checking-gradients.md").read_text()
 EXAMPLE = ROOT / "reports" / "results" / "example"
 TRAINING = ROOT / "reports" / "results" / "training"
