@@ -10,7 +10,7 @@ from samegrad.benchmarks.runs import budget, capabilities, runner
 from samegrad.benchmarks.runs.options import parse_threads
 from samegrad.benchmarks.runs.progress import Progress
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 
 
 def measure(

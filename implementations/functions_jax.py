@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
-from samegrad.implementations.contract.interface import (
+from samegrad.implementations.contract.constants import (
     ADADELTA_EPS,
     ADAGRAD_EPS,
     ADAM_EPS,
@@ -25,8 +25,8 @@ from samegrad.implementations.contract.interface import (
     RHO,
     T_REF,
     TAU,
-    MLPSpec,
 )
+from samegrad.implementations.contract.spec import MLPSpec
 
 
 def lif_rate(v: Array) -> Array:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from samegrad.implementations.contract.interface import (
+from samegrad.implementations.contract.constants import (
     ADADELTA_EPS,
     ADAGRAD_EPS,
     ADAM_EPS,
@@ -20,9 +20,9 @@ from samegrad.implementations.contract.interface import (
     RHO,
     T_REF,
     TAU,
-    MLPSpec,
-    map_tree,
 )
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import map_tree
 
 Array = Any
 

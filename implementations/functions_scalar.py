@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from operator import mul
 from typing import Any
 
-from samegrad.implementations.contract.interface import (
+from samegrad.implementations.contract.constants import (
     ADADELTA_EPS,
     ADAGRAD_EPS,
     ADAM_EPS,
@@ -20,8 +20,8 @@ from samegrad.implementations.contract.interface import (
     RHO,
     T_REF,
     TAU,
-    MLPSpec,
 )
+from samegrad.implementations.contract.spec import MLPSpec
 
 Row = list[float]
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from samegrad.implementations.contract.interface import (
+from samegrad.implementations.contract.constants import (
     ADADELTA_EPS,
     ADAGRAD_EPS,
     ADAM_EPS,
@@ -24,8 +24,8 @@ from samegrad.implementations.contract.interface import (
     RHO,
     T_REF,
     TAU,
-    MLPSpec,
 )
+from samegrad.implementations.contract.spec import MLPSpec
 from torch import Tensor
 from torch.nn import functional
 

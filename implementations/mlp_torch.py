@@ -5,14 +5,13 @@ nn.Module nor torch.optim is used, so that the equations stay visible.
 """
 
 import torch
-from samegrad.implementations.contract.initializers import check_batch, check_masks, check_params
-from samegrad.implementations.contract.interface import (
-    Array,
-    MLPSpec,
-    Params,
-    Tree,
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
+from samegrad.implementations.contract.validation import (
+    check_batch,
+    check_masks,
+    check_params,
     layer_masks,
-    map_tree,
     refuse_device,
     refuse_dtype,
     refuse_forward_only,

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from samegrad.implementations.checking.assertions import check_gradient as check_gradient
     from samegrad.implementations.checking.verifier import verify as verify
     from samegrad.implementations.contract.initializers import init_params as init_params
-    from samegrad.implementations.contract.interface import MLPSpec as MLPSpec
     from samegrad.implementations.contract.registry import load as load
     from samegrad.implementations.contract.registry import names as names
+    from samegrad.implementations.contract.spec import MLPSpec as MLPSpec
     from samegrad.reports.data.comparison import compare as compare
     from samegrad.reports.render import render as render
 
@@ -28,7 +28,7 @@ __version__ = "0.1.0"
 
 # public name -> the module that defines it
 _PUBLIC = {
-    "MLPSpec": "samegrad.implementations.contract.interface",
+    "MLPSpec": "samegrad.implementations.contract.spec",
     "assert_gradients_agree": "samegrad.implementations.checking.assertions",
     "check_gradient": "samegrad.implementations.checking.assertions",
     "compare": "samegrad.reports.data.comparison",

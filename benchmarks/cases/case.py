@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 
 Shape = tuple[int, int]
 OPERATIONS = ("forward", "loss_and_grad", "train_step", "epoch")

@@ -16,7 +16,7 @@ from samegrad.benchmarks.cases.case import (
 )
 from samegrad.benchmarks.runs.budget import PROCESS_LIMIT_SECONDS
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 
 STEP = ("loss_and_grad", "train_step")
 

@@ -11,7 +11,7 @@ from samegrad.benchmarks.worker import ceilings
 from samegrad.implementations.checking import processes
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 
 SPEC, BATCH = MLPSpec((784, 128, 64, 10)), 128
 TINY = 1e-42  # a denormal number in float32

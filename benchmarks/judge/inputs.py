@@ -20,7 +20,7 @@ from samegrad.implementations.checking.reference import (
     outputs,
 )
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.interface import Params, map_tree
+from samegrad.implementations.contract.trees import Params, map_tree
 
 BATCHES = 4  # distinct batches that steps rotate through, where inputs are synthetic
 Array = Any

@@ -12,7 +12,7 @@ from samegrad.benchmarks.cases.case import ALL_THREADS, ARITHMETIC
 from samegrad.benchmarks.cases.presets import PRESETS, Line, Preset, own_network
 from samegrad.benchmarks.machine import system
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 
 MOST_BATCH = 1_000_000
 # Bytes per parameter while the reference is made: weights, gradient, magnitudes and updated in

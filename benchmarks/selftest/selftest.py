@@ -27,7 +27,7 @@ from samegrad.benchmarks.selftest import checks, child
 from samegrad.benchmarks.selftest.checks import Claim
 from samegrad.implementations.checking import processes as isolation
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 
 HERE = Path(__file__).resolve().parent / "saboteurs"
 SMALL = Problem("small", MLPSpec((64, 32, 24, 16, 10)), 32, 512)

@@ -22,7 +22,7 @@ from samegrad.benchmarks.training.loop import (
 from samegrad.benchmarks.training.metrics import METRICS, shown
 from samegrad.benchmarks.training.tasks import TASKS, Task, select
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.interface import Implementation
+from samegrad.implementations.contract.protocol import Implementation
 
 DATA_DIR = "SAMEGRAD_DATA"
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from samegrad.implementations.contract.interface import MLPSpec, Params
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Params
 
 Array = Any
 

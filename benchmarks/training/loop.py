@@ -15,7 +15,9 @@ from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.training.metrics import METRICS
 from samegrad.benchmarks.training.schedules import SCHEDULES
 from samegrad.implementations.contract.initializers import draw_masks, init_params
-from samegrad.implementations.contract.interface import Implementation, MLPSpec, Params, Tree
+from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Params, Tree
 
 Array = Any
 EVALUATION_BATCH = 1000  # examples of a forward pass in evaluation

@@ -12,7 +12,9 @@ from samegrad.benchmarks.training.metrics import predicted
 from samegrad.benchmarks.training.tasks import Task
 from samegrad.implementations.checking import reference
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.interface import Implementation, MLPSpec, Params
+from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Params
 
 Array = Any
 GRID = 60  # points per side of a decision region

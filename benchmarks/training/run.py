@@ -23,7 +23,7 @@ from samegrad.benchmarks.training.tasks import PARITY, TASKS, Task
 from samegrad.benchmarks.worker import main
 from samegrad.implementations.checking import processes
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.interface import Optimizer
+from samegrad.implementations.contract.spec import Optimizer
 
 DATA_SECONDS = 1800.0  # for the data of one task: a download, or a decomposition
 EPOCH_SECONDS = 60.0  # for one epoch, besides ten times what it should take

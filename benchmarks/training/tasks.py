@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 from samegrad.benchmarks.training.data.datasets import Data
 from samegrad.benchmarks.training.loop import Recipe
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from samegrad.benchmarks.cases.case import spec_from_json
-from samegrad.implementations.contract.initializers import check_params
-from samegrad.implementations.contract.interface import MLPSpec, Params
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Params
+from samegrad.implementations.contract.validation import check_params
 
 FORM = 1
 

@@ -33,7 +33,9 @@ from samegrad.implementations.checking import comparison
 from samegrad.implementations.checking.reference import clear_of_kinks, expected
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.initializers import draw_masks, init_params
-from samegrad.implementations.contract.interface import Implementation, Optimizer, Params
+from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.spec import Optimizer
+from samegrad.implementations.contract.trees import Params
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]

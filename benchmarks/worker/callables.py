@@ -12,7 +12,8 @@ from samegrad.benchmarks.worker import ceilings
 from samegrad.benchmarks.worker.ceilings import repeated
 from samegrad.benchmarks.worker.gates import Products
 from samegrad.implementations.checking.comparison import Comparison
-from samegrad.implementations.contract.interface import Implementation, Tree
+from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.trees import Tree
 
 LEARNING_RATE = 0.01  # of the timed steps: too small to leave the neighbourhood of the start
 

@@ -17,7 +17,9 @@ import numpy as np
 from samegrad.benchmarks.cases.case import Case, Shape, flops, products
 from samegrad.benchmarks.clock import timer
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.interface import Implementation, MLPSpec, Tree
+from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Tree
 
 Message = dict[str, Any]
 Array = Any

@@ -12,7 +12,9 @@ from samegrad.benchmarks.cases.case import Problem, products
 from samegrad.benchmarks.worker import ceilings
 from samegrad.implementations.checking import comparison
 from samegrad.implementations.checking.comparison import Comparison, TensorCheck
-from samegrad.implementations.contract.interface import Implementation, MLPSpec, Tree, map_tree
+from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Tree, map_tree
 
 EPOCH_BATCHES = 4  # of the epoch that is compared with its steps: two, twice, in their order
 

@@ -23,7 +23,7 @@ from samegrad.benchmarks.worker.measurement import Bench
 from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.verify_process import precision
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.interface import Implementation
+from samegrad.implementations.contract.protocol import Implementation
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]

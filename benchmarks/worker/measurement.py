@@ -22,7 +22,9 @@ from samegrad.benchmarks.worker.ceilings import Parts
 from samegrad.benchmarks.worker.gates import Products
 from samegrad.implementations.checking import comparison
 from samegrad.implementations.checking.comparison import PRECISIONS, Comparison, TensorCheck
-from samegrad.implementations.contract.interface import Implementation, MLPSpec, Tree, map_tree
+from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Tree, map_tree
 
 Message = dict[str, Any]
 # A call that takes longer is not made once more to see whether it heeds its arguments.

@@ -9,7 +9,9 @@ from samegrad.benchmarks.cases.case import OPERATIONS, Problem
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.judge import inputs
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.interface import Implementation, MLPSpec, Tree
+from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Tree
 
 Message = dict[str, Any]
 # Of the cases that are predicted from it: the numerical gradient's cost depends on it.

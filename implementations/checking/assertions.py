@@ -21,7 +21,9 @@ from samegrad.implementations.checking.comparison import (
 from samegrad.implementations.checking.gradient_check import GradientCheck, check_gradient
 from samegrad.implementations.checking.in_process import complaint
 from samegrad.implementations.checking.reference import expected
-from samegrad.implementations.contract.interface import Implementation, MLPSpec, Params, Tree
+from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Params, Tree
 
 __all__ = [
     "BOUNDS",

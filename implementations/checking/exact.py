@@ -14,18 +14,10 @@ import mpmath
 import numpy as np
 from samegrad.implementations.checking import reference
 from samegrad.implementations.checking.reference import Expected
-from samegrad.implementations.contract.interface import (
-    LEAKY_SLOPE,
-    LIF_WIDTH,
-    T_REF,
-    TAU,
-    MLPSpec,
-    Params,
-    Tree,
-    layer_masks,
-    map_tree,
-    refuse_forward_only,
-)
+from samegrad.implementations.contract.constants import LEAKY_SLOPE, LIF_WIDTH, T_REF, TAU
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Params, Tree, map_tree
+from samegrad.implementations.contract.validation import layer_masks, refuse_forward_only
 
 Array = Any  # of mpf, where nothing else is said
 DIGITS = 50

@@ -10,7 +10,7 @@ from samegrad.implementations.checking.problems import AT_THE_KINK, Problem
 from samegrad.implementations.checking.reference import expected
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import adapted
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 
 
 def complaint(

@@ -10,15 +10,10 @@ from typing import Any, get_args
 
 import numpy as np
 from samegrad.implementations.checking.reference import clear_of_kinks
+from samegrad.implementations.contract.constants import FORWARD_ONLY
 from samegrad.implementations.contract.initializers import draw_masks, init_params
-from samegrad.implementations.contract.interface import (
-    FORWARD_ONLY,
-    Activation,
-    Loss,
-    MLPSpec,
-    Params,
-    Tree,
-)
+from samegrad.implementations.contract.spec import Activation, Loss, MLPSpec
+from samegrad.implementations.contract.trees import Params, Tree
 
 Array = Any
 ACTIVATIONS = tuple(name for name in get_args(Activation) if name not in FORWARD_ONLY)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from samegrad.implementations.contract.interface import (
+from samegrad.implementations.contract.constants import (
     ADADELTA_EPS,
     ADAGRAD_EPS,
     ADAM_EPS,
@@ -24,11 +24,10 @@ from samegrad.implementations.contract.interface import (
     RHO,
     T_REF,
     TAU,
-    MLPSpec,
-    Params,
-    Tree,
-    layer_masks,
 )
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Params, Tree
+from samegrad.implementations.contract.validation import layer_masks
 
 Array = Any
 KINKED = ("relu", "leaky_relu", "unit_step")

@@ -31,7 +31,7 @@ from samegrad.implementations.checking.diagnosis import Attempt
 from samegrad.implementations.checking.problems import AT_THE_KINK, Problem
 from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.interface import Tree
+from samegrad.implementations.contract.trees import Tree
 
 STATES = ("agree", "disagree", "not supported")
 

@@ -16,7 +16,9 @@ from samegrad.implementations.checking import comparison, processes
 from samegrad.implementations.checking.comparison import Strange
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.interface import Implementation, MLPSpec, Tree
+from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Tree
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]

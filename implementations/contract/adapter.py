@@ -10,13 +10,12 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from samegrad.implementations.contract.initializers import check_batch, check_masks, check_params
-from samegrad.implementations.contract.interface import (
-    Array,
-    MLPSpec,
-    Params,
-    Tree,
-    map_tree,
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
+from samegrad.implementations.contract.validation import (
+    check_batch,
+    check_masks,
+    check_params,
     refuse_device,
     refuse_dtype,
 )

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Literal, cast, get_args
 
 from samegrad.implementations.contract.adapter import adapted
-from samegrad.implementations.contract.interface import Implementation
+from samegrad.implementations.contract.protocol import Implementation
 
 Family = Literal["scalar", "numpy", "torch", "jax"]
 Kind = Literal["idiom", "variant", "differentiation", "peer"]

@@ -8,13 +8,10 @@ why networks are differentiated in reverse.
 from operator import mul
 from typing import Any
 
-from samegrad.implementations.contract.interface import (
-    Array,
-    MLPSpec,
-    Params,
-    Tree,
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
+from samegrad.implementations.contract.validation import (
     layer_masks,
-    map_tree,
     refuse_forward_only,
     require_masks,
 )

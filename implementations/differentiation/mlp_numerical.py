@@ -10,13 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from samegrad.implementations.contract.interface import (
-    Array,
-    MLPSpec,
-    Params,
-    Tree,
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
+from samegrad.implementations.contract.validation import (
     layer_masks,
-    map_tree,
     refuse_forward_only,
     require_masks,
 )

@@ -11,13 +11,10 @@ from typing import Any
 import jax
 import optax
 from flax import nnx
-from samegrad.implementations.contract.initializers import check_params
-from samegrad.implementations.contract.interface import (
-    Array,
-    MLPSpec,
-    Params,
-    Tree,
-    map_tree,
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
+from samegrad.implementations.contract.validation import (
+    check_params,
     refuse_device,
     refuse_forward_only,
 )

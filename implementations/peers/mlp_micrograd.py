@@ -7,11 +7,9 @@ network.
 
 from typing import Any
 
-from samegrad.implementations.contract.interface import (
-    Array,
-    MLPSpec,
-    Params,
-    Tree,
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Array, Params, Tree
+from samegrad.implementations.contract.validation import (
     layer_masks,
     refuse_forward_only,
     require_masks,

@@ -9,13 +9,10 @@ there), binary cross entropy (only for labels 0 and 1 there). Arrays are those o
 from typing import Any
 
 import numpy as np
-from samegrad.implementations.contract.initializers import check_params
-from samegrad.implementations.contract.interface import (
-    Array,
-    MLPSpec,
-    Params,
-    Tree,
-    map_tree,
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
+from samegrad.implementations.contract.validation import (
+    check_params,
     refuse_device,
     refuse_dtype,
     refuse_forward_only,

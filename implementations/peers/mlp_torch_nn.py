@@ -8,14 +8,11 @@ transpose of nn.Linear's weight.
 from typing import Any
 
 import torch
-from samegrad.implementations.contract.initializers import check_params
-from samegrad.implementations.contract.interface import (
-    LEAKY_SLOPE,
-    Array,
-    MLPSpec,
-    Params,
-    Tree,
-    map_tree,
+from samegrad.implementations.contract.constants import LEAKY_SLOPE
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
+from samegrad.implementations.contract.validation import (
+    check_params,
     refuse_device,
     refuse_forward_only,
 )

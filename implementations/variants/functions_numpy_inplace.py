@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from samegrad.implementations.contract.interface import (
+from samegrad.implementations.contract.constants import (
     ADADELTA_EPS,
     ADAGRAD_EPS,
     ADAM_EPS,
@@ -19,8 +19,8 @@ from samegrad.implementations.contract.interface import (
     LEAKY_SLOPE,
     MOMENTUM,
     RHO,
-    MLPSpec,
 )
+from samegrad.implementations.contract.spec import MLPSpec
 from scipy.linalg import blas
 from scipy.special import expit
 

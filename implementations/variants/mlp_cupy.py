@@ -8,13 +8,12 @@ fetching and waiting.
 
 from typing import Any
 
-from samegrad.implementations.contract.initializers import check_batch, check_masks, check_params
-from samegrad.implementations.contract.interface import (
-    Array,
-    MLPSpec,
-    Params,
-    Tree,
-    map_tree,
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
+from samegrad.implementations.contract.validation import (
+    check_batch,
+    check_masks,
+    check_params,
     refuse_device,
     refuse_dtype,
 )

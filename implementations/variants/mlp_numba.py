@@ -8,14 +8,13 @@ interface. Arrays are NumPy's, so that there is something to compile for.
 from typing import Any
 
 import numpy as np
-from samegrad.implementations.contract.initializers import check_batch, check_masks, check_params
-from samegrad.implementations.contract.interface import (
-    Array,
-    MLPSpec,
-    Params,
-    Tree,
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
+from samegrad.implementations.contract.validation import (
+    check_batch,
+    check_masks,
+    check_params,
     layer_masks,
-    map_tree,
     refuse_device,
     refuse_dtype,
     refuse_forward_only,

@@ -14,15 +14,9 @@ from typing import Any
 
 import torch
 from samegrad.implementations import mlp_torch
-from samegrad.implementations.contract.interface import (
-    Array,
-    MLPSpec,
-    Params,
-    Tree,
-    map_tree,
-    refuse_forward_only,
-    require_masks,
-)
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
+from samegrad.implementations.contract.validation import refuse_forward_only, require_masks
 from samegrad.implementations.functions_torch import OPTIMIZERS, flat, update
 from samegrad.implementations.functions_torch import compilations as compilations
 from samegrad.implementations.functions_torch import describe as describe

@@ -19,7 +19,7 @@ from samegrad.implementations.checking.verifier import (
     worst,
 )
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.interface import MLPSpec, Optimizer
+from samegrad.implementations.contract.spec import MLPSpec, Optimizer
 
 MOST = 1_000_000_000  # multiplications of a forward pass; the gradient's are checked one by one
 EPILOG = """

@@ -10,7 +10,7 @@ import pytest
 from samegrad.benchmarks.api import measure
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.runs import scheduler
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 
 SPEC = MLPSpec((6, 5, 3))
 DEEP = MLPSpec((6, 5, 4, 4, 3))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.selftest import selftest
-from samegrad.implementations.contract import interface
+from samegrad.implementations.contract import equations
 
 from tests.helpers.pages import changed, follow
 
@@ -76,7 +76,7 @@ def test_links_lead_somewhere(page: str) -> None:
 def test_tags_are_those_of_the_contract() -> None:
     """A line with a tag computes what the equation of that tag says."""
     tags = set(re.findall(r"# ([FLB]\d(?:, [FLB]\d)*)", LOOPS))
-    known = set(re.findall(r"^    ([FLB]\d)  ", interface.__doc__ or "", re.MULTILINE))
+    known = set(re.findall(r"^    ([FLB]\d)  ", equations.__doc__ or "", re.MULTILINE))
 
     assert {part for tag in tags for part in tag.split(", ")} <= known
     assert {"F1", "F2", "L1", "B1", "B2", "B3", "B4"} <= {

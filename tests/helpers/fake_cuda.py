@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from samegrad.implementations import mlp_numpy
-from samegrad.implementations.contract.interface import map_tree, refuse_device
+from samegrad.implementations.contract.trees import map_tree
+from samegrad.implementations.contract.validation import refuse_device
 
 DTYPES = mlp_numpy.DTYPES
 FAULT = os.environ.get("SAMEGRAD_FAKE_FAULT", "")

@@ -6,7 +6,7 @@ from typing import Any
 
 from samegrad.benchmarks.cases import case as cases
 from samegrad.benchmarks.cases.case import Case, Problem
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 
 PROBLEM = Problem("digits", MLPSpec((64, 32, 10)), 32, 1437)
 CASE = Case(PROBLEM, "train_step", "numpy")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from samegrad.benchmarks.cases import case as cases
 from samegrad.benchmarks.cases.case import Case, Problem
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 
 from tests.helpers.journals import run_record
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from samegrad.implementations.checking import problems
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.interface import MLPSpec
 from samegrad.implementations.contract.registry import load, names
+from samegrad.implementations.contract.spec import MLPSpec
 
 
 def problem(spec: MLPSpec, batch_size: int, seed: int = 0) -> tuple[Any, Any, Any]:

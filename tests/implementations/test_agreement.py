@@ -13,7 +13,7 @@ from samegrad.implementations.checking import problems
 from samegrad.implementations.checking.assertions import check, compare, declared, judge
 from samegrad.implementations.checking.reference import expected, updated
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 
 from tests.helpers.networks import every_implementation, loaded, problem
 from tests.helpers.pairwise import pairs, pairwise

@@ -10,8 +10,8 @@ import pytest
 from samegrad.implementations.checking import problems
 from samegrad.implementations.checking.assertions import check
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.interface import MLPSpec
 from samegrad.implementations.contract.registry import load
+from samegrad.implementations.contract.spec import MLPSpec
 
 from tests.helpers.networks import problem
 

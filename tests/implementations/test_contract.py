@@ -8,8 +8,9 @@ import pytest
 from samegrad.implementations.checking import problems
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.interface import Implementation, MLPSpec
+from samegrad.implementations.contract.protocol import Implementation
 from samegrad.implementations.contract.registry import load, names
+from samegrad.implementations.contract.spec import MLPSpec
 
 from tests.helpers import planted
 from tests.helpers.networks import every_implementation, loaded, problem

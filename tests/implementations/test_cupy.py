@@ -8,7 +8,7 @@ import pytest
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.implementations.checking import problems
 from samegrad.implementations.checking.assertions import check
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.variants import engine_cupy, mlp_cupy
 
 from tests.helpers import fake_cupy

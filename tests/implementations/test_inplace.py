@@ -9,8 +9,8 @@ import pytest
 from samegrad.implementations.checking import problems
 from samegrad.implementations.checking.assertions import judge
 from samegrad.implementations.checking.reference import expected
-from samegrad.implementations.contract.interface import MLPSpec
 from samegrad.implementations.contract.registry import load
+from samegrad.implementations.contract.spec import MLPSpec
 
 SPEC = MLPSpec((64, 256, 128, 10))
 BATCH = 1024

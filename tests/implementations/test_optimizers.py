@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from samegrad.implementations.checking import reference
 from samegrad.implementations.checking.assertions import check, judge
-from samegrad.implementations.contract.interface import MOMENTUM, MLPSpec, Optimizer
+from samegrad.implementations.contract.constants import MOMENTUM
 from samegrad.implementations.contract.registry import load
+from samegrad.implementations.contract.spec import MLPSpec, Optimizer
 
 from tests.helpers.networks import every_implementation, loaded, problem
 

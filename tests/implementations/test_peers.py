@@ -9,8 +9,8 @@ from samegrad.implementations.checking import problems
 from samegrad.implementations.checking.assertions import judge
 from samegrad.implementations.checking.reference import expected
 from samegrad.implementations.checking.verifier import Options, verify
-from samegrad.implementations.contract.interface import MLPSpec
 from samegrad.implementations.contract.registry import load
+from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.peers.engine_micrograd import Value
 
 SKLEARN = [

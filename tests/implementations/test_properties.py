@@ -10,8 +10,8 @@ from samegrad.implementations.checking import problems
 from samegrad.implementations.checking.assertions import floor
 from samegrad.implementations.checking.reference import clear_of_kinks, expected
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.interface import MLPSpec
 from samegrad.implementations.contract.registry import load, why_not_installed
+from samegrad.implementations.contract.spec import MLPSpec
 
 # The compilers would compile each draw.
 NAMES = [n for n in ("scalar", "numpy", "torch", "graph") if why_not_installed(n) is None]

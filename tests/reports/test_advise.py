@@ -10,7 +10,7 @@ from samegrad.benchmarks.cases import case as cases
 from samegrad.benchmarks.cases.case import Case, Problem
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records.journal import read as read_journal
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.data import advise, tables
 
 from samegrad.cli.reporting import main

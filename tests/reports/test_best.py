@@ -11,8 +11,8 @@ from samegrad.benchmarks.clock.intervals import paired, ratio
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.benchmarks.runs.options import parse
-from samegrad.implementations.contract.interface import MLPSpec
 from samegrad.implementations.contract.registry import names
+from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.charts.figures import all_figures
 from samegrad.reports.data import analysis, tables
 from samegrad.reports.document import peers

@@ -20,7 +20,7 @@ from samegrad.benchmarks.cases.case import Case, Problem
 from samegrad.benchmarks.clock.intervals import interval
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records.journal import read as read_journal
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.data import tables
 from samegrad.reports.render import render
 

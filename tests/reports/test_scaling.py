@@ -15,7 +15,7 @@ from samegrad.benchmarks.machine.system import cpu_caches
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.benchmarks.runs import options, selection
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.data import tables
 from samegrad.reports.document import scaling
 from samegrad.reports.render import render

@@ -12,8 +12,8 @@ from samegrad.benchmarks.runs import selection
 from samegrad.benchmarks.runs.capabilities import Probe
 from samegrad.benchmarks.runs.options import parse
 from samegrad.benchmarks.runs.selection import _lines
-from samegrad.implementations.contract.interface import MLPSpec
 from samegrad.implementations.contract.registry import names
+from samegrad.implementations.contract.spec import MLPSpec
 
 BOTH = ("float32", "float64")
 

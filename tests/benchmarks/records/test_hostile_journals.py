@@ -13,7 +13,7 @@ import pytest
 from samegrad.benchmarks.cases import case as cases
 from samegrad.benchmarks.records.journal import LONGEST_LINE, NotAJournalError
 from samegrad.benchmarks.records.journal import read as read_journal
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.data import tables
 from samegrad.reports.document import content, page
 from samegrad.reports.render import render

@@ -12,7 +12,7 @@ from samegrad.benchmarks.runs.budget import Pilot
 from samegrad.benchmarks.runs.capabilities import Countdown, family
 from samegrad.benchmarks.worker import pilot
 from samegrad.implementations.checking import processes
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 
 
 def free(path: Path) -> bool:

@@ -10,7 +10,7 @@ from samegrad.benchmarks.clock.intervals import interval
 from samegrad.benchmarks.records.rows import undisturbed
 from samegrad.benchmarks.runs.budget import Settings
 from samegrad.benchmarks.runs.repetitions import NARROW_VISITS, Visits
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 
 PROCESSES = 5
 CASES = [

@@ -19,7 +19,7 @@ from samegrad.benchmarks.runs import directories, runner, scheduler
 from samegrad.benchmarks.runs.budget import Pilot, Plan, Settings
 from samegrad.benchmarks.runs.capabilities import Probe
 from samegrad.benchmarks.runs.progress import Progress
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.render import render
 
 from tests.benchmarks.test_command import pytest_run

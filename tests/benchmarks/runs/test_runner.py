@@ -15,7 +15,7 @@ from samegrad.benchmarks.runs import budget, capabilities, runner, scheduler
 from samegrad.benchmarks.runs.progress import Progress
 from samegrad.benchmarks.runs.worker_process import Resident
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 
 SPEC = MLPSpec((6, 5, 3))
 

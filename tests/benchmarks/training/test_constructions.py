@@ -5,8 +5,8 @@ import pytest
 from samegrad.benchmarks.training import constructions
 from samegrad.benchmarks.training.data import simulated
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.interface import MLPSpec
 from samegrad.implementations.contract.registry import load, names
+from samegrad.implementations.contract.spec import MLPSpec
 
 
 @pytest.mark.parametrize("name", ["scalar", "numpy"])

@@ -9,8 +9,8 @@ from samegrad.benchmarks.training.data import datasets, features, simulated
 from samegrad.benchmarks.training.data.records import Records
 from samegrad.benchmarks.training.loop import Part, Recipe, train
 from samegrad.benchmarks.training.tasks import TASKS, Task, select
-from samegrad.implementations.contract.interface import MLPSpec
 from samegrad.implementations.contract.registry import load
+from samegrad.implementations.contract.spec import MLPSpec
 
 from tests.helpers.shared_data import DATA, data_dir, fold_of
 

@@ -10,8 +10,8 @@ from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.worker import ceilings
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.interface import MLPSpec
 from samegrad.implementations.contract.registry import load
+from samegrad.implementations.contract.spec import MLPSpec
 
 SPEC = MLPSpec((7, 5, 4, 3))
 PROBLEM = Problem("mnist", SPEC, 6, 96)

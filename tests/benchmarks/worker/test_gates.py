@@ -10,8 +10,8 @@ from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.worker import gates, measurement
 from samegrad.benchmarks.worker.gates import Products
 from samegrad.implementations import mlp_numpy
-from samegrad.implementations.contract.interface import MLPSpec
 from samegrad.implementations.contract.registry import load
+from samegrad.implementations.contract.spec import MLPSpec
 
 from tests.helpers.networks import problem
 

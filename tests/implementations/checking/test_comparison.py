@@ -8,8 +8,8 @@ from samegrad.implementations.checking import assertions
 from samegrad.implementations.checking.assertions import Comparison, check, compare
 from samegrad.implementations.checking.comparison import in_norm
 from samegrad.implementations.checking.reference import expected
-from samegrad.implementations.contract.interface import MLPSpec
 from samegrad.implementations.contract.registry import load
+from samegrad.implementations.contract.spec import MLPSpec
 
 from tests.helpers.networks import problem
 

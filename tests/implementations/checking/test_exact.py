@@ -8,7 +8,7 @@ import pytest
 from samegrad.implementations.checking import exact as oracle
 from samegrad.implementations.checking import problems
 from samegrad.implementations.checking.problems import Problem
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 
 SMOOTH = [p for p in problems.standard("float64") if not p.name]
 

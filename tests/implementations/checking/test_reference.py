@@ -8,7 +8,7 @@ import pytest
 from samegrad.benchmarks.cases.presets import every_shape
 from samegrad.implementations.checking import exact as oracle
 from samegrad.implementations.checking import problems, reference
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 
 from tests.helpers.networks import problem
 

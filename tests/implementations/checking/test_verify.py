@@ -14,7 +14,7 @@ from samegrad.implementations.checking import diagnosis, problems
 from samegrad.implementations.checking.assertions import assert_gradients_agree
 from samegrad.implementations.checking.verifier import Options, verify
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.interface import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec
 
 from samegrad.cli.verify import main
 from tests.helpers import planted

@@ -1,0 +1,132 @@
+"""What a network is: its layers, activations, loss and update rule."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+from samegrad.implementations.contract.constants import FORWARD_ONLY
+
+Activation = Literal[
+    "identity",
+    "relu",
+    "leaky_relu",
+    "sigmoid",
+    "tanh",
+    "gelu",
+    "silu",
+    "softplus",
+    "lif_rate",
+    "unit_step",
+]
+OutputActivation = Literal["identity", "sigmoid", "unit_step"]
+Loss = Literal["cross_entropy", "binary_cross_entropy", "mse"]
+Optimizer = Literal["sgd", "momentum", "nesterov", "adagrad", "adadelta", "adam", "adamw"]
+DType = Literal["float32", "float64"]
+
+
+@dataclass(frozen=True)  # hashable, so that it can be a static argument under jit
+class MLPSpec:
+    """A multi-layer perceptron, its loss and its update rule.
+
+    Attributes:
+        layer_sizes: number of features, widths of the hidden layers, number of outputs.
+        activation: g of the hidden layers.
+        output_activation: g of the last layer, "identity", "sigmoid" or "unit_step". The two
+            cross entropies apply softmax or sigmoid to whatever the last layer gives, so
+            "identity" is the usual choice there and "sigmoid" goes with mse.
+        loss: "cross_entropy" (y holds class indices), "binary_cross_entropy" (y holds
+            probabilities, one per output) or "mse" (y holds values).
+        bias: whether the layers have a b; if not, b is None in params and grads.
+        weight_decay: coefficient of L2, or of U7 if decoupled; left out when it is 0.
+        optimizer: the update rule of `train_step`.
+        dtype: of weights, inputs and results.
+        dropout: probability with which a hidden activation is dropped in training.
+        decoupled: whether weight_decay acts in the update (U7) instead of the loss (L2, B2).
+            "adamw" is "adam" with this; it is set with it.
+
+    Raises:
+        ValueError: a value is not among the accepted ones.
+    """
+
+    layer_sizes: tuple[int, ...]
+    activation: Activation = "relu"
+    output_activation: Activation = "identity"
+    loss: Loss = "cross_entropy"
+    bias: bool = True
+    weight_decay: float = 0.0
+    optimizer: Optimizer = "sgd"
+    dtype: DType = "float32"
+    dropout: float = 0.0
+    decoupled: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layer_sizes", _layer_sizes(self.layer_sizes))
+        for field, accepted in (
+            ("activation", get_args(Activation)),
+            ("output_activation", get_args(OutputActivation)),
+            ("loss", get_args(Loss)),
+            ("optimizer", get_args(Optimizer)),
+            ("dtype", get_args(DType)),
+        ):
+            given = getattr(self, field)
+            if given not in accepted:
+                raise ValueError(f"{field} {given!r} is not known; accepted: {', '.join(accepted)}")
+        for field in ("bias", "decoupled"):
+            if not isinstance(getattr(self, field), bool):
+                raise ValueError(
+                    f"{field} {getattr(self, field)!r} is not accepted; give True or False"
+                )
+        decay, dropout = self.weight_decay, self.dropout
+        if not isinstance(decay, int | float) or not math.isfinite(decay) or decay < 0:
+            raise ValueError(f"weight_decay {decay!r} is not accepted; give a finite number >= 0")
+        if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+            raise ValueError(
+                f"dropout {dropout!r} is not accepted; give a number from 0 to below 1"
+            )
+        if self.optimizer == "adamw":
+            object.__setattr__(self, "decoupled", True)
+
+    @property
+    def l2(self) -> float:
+        """Coefficient of the L2 term in the loss; 0 if weight decay is decoupled."""
+        return 0.0 if self.decoupled else self.weight_decay
+
+    @property
+    def decay(self) -> float:
+        """Coefficient of decoupled weight decay (U7); 0 if it is a term of the loss."""
+        return self.weight_decay if self.decoupled else 0.0
+
+    @cached_property  # every call of every implementation asks for it
+    def activations(self) -> tuple[Activation, ...]:
+        """g_1 ... g_L: one name per layer, the output activation last."""
+        return (self.activation,) * (len(self.layer_sizes) - 2) + (self.output_activation,)
+
+    @cached_property
+    def differentiable(self) -> bool:
+        """Whether every activation has a useful derivative."""
+        return not set(self.activations) & set(FORWARD_ONLY)
+
+    @property
+    def weights(self) -> tuple[int, ...]:
+        """Number of entries of W_1 ... W_L."""
+        return tuple(
+            fan_in * fan_out
+            for fan_in, fan_out in zip(self.layer_sizes, self.layer_sizes[1:], strict=False)
+        )
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained numbers: all entries of all W and b."""
+        return sum(self.weights) + (sum(self.layer_sizes[1:]) if self.bias else 0)
+
+
+def _layer_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+    ok = not isinstance(sizes, str) and len(sizes) >= 2
+    if not ok or not all(type(size) is int and size >= 1 for size in sizes):
+        raise ValueError(
+            f"layer_sizes {sizes!r} is not accepted; give features, hidden widths and outputs "
+            "as whole numbers >= 1, for example (784, 128, 10)"
+        )
+    return tuple(sizes)
