@@ -122,7 +122,7 @@ def test_epoch_of_jax_is_its_steps_as_loops_and_as_calls(
 
 
 def test_numba_compiles_the_looped_networks_own_functions() -> None:
-    """Every activation and its derivative are parts_scalar's, with what they call."""
+    """Every activation and its derivative are functions_scalar's, with what they call."""
     pytest.importorskip("numba", reason="numba is not installed")
     from samegrad.implementations import functions_scalar
     from samegrad.implementations.variants import functions_numba

@@ -82,11 +82,11 @@ def test_without_a_gpu_there_is_no_device(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_network_is_the_file_that_a_reader_sees(cupy: Any) -> None:
-    """Made from mlp_numpy.py and parts_numpy.py, and from no other text."""
+    """Made from mlp_numpy.py and functions_numpy.py, and from no other text."""
     network = engine_cupy.network()
 
     assert str(ROOT / "implementations" / "mlp_numpy.py") == network.__file__
     assert network.forward.__code__.co_filename == network.__file__
     tables = network.ACTIVATIONS["gelu"][0].__code__.co_filename
-    assert str(ROOT / "implementations" / "parts_numpy.py") == tables
+    assert str(ROOT / "implementations" / "functions_numpy.py") == tables
     assert network.np is cupy

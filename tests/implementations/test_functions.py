@@ -82,7 +82,7 @@ def test_activation_and_its_derivative_by_hand_are_right_from_minus_to_plus_ten_
     name: str, activation: str
 ) -> None:
     """Against 50 digits, and within a few roundings of the terms that each sums."""
-    parts: Any = __import__(f"implementations.parts_{name}", fromlist=["ACTIVATIONS"])
+    parts: Any = __import__(f"samegrad.implementations.functions_{name}", fromlist=["ACTIVATIONS"])
     g, dg = parts.ACTIVATIONS[activation]
     for z in GRID:
         with mpmath.workdps(60):
@@ -136,7 +136,7 @@ def test_soft_rate_tends_to_the_hard_one_away_from_the_threshold() -> None:
 def test_one_hot_marks_the_first_of_the_largest(name: str) -> None:
     """Forward only, in each idiom."""
     loaded(name, "cpu")
-    parts: Any = __import__(f"implementations.parts_{name}", fromlist=["one_hot"])
+    parts: Any = __import__(f"samegrad.implementations.functions_{name}", fromlist=["one_hot"])
     rows = [[0.1, 3.0, -2.0], [5.0, 5.0, 1.0]]
     given: Any = rows
     if name == "numpy":
