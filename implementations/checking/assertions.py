@@ -1,44 +1,29 @@
-"""For people's own tests: is this gradient right?
+"""For tests: does a network behind the contract, or a part of it, have the right gradient?
 
-`assert_gradients_agree` for a network behind the contract or a part of it, `check` for everything
-of one batch, and `check_gradient` (see `gradient_check`) for any gradient of any loss. How things
-are compared is said in `comparison`.
+`comparison` says how things are compared; `gradient_check` is for any gradient of any loss.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
+from samegrad.implementations.checking import problems
+from samegrad.implementations.checking.calls import FUNCTIONS, call
 from samegrad.implementations.checking.comparison import (
-    BOUNDS,
     Comparison,
     TensorCheck,
     bound,
-    compare,
     declared,
-    floor,
     judge,
 )
-from samegrad.implementations.checking.gradient_check import GradientCheck, check_gradient
-from samegrad.implementations.checking.in_process import complaint
+from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.checking.reference import expected
+from samegrad.implementations.checking.report import VerifyOptions
+from samegrad.implementations.checking.verifier import verify_here
+from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.adapter import adapted
 from samegrad.implementations.contract.protocol import Implementation
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Params, Tree
-
-__all__ = [
-    "BOUNDS",
-    "Comparison",
-    "GradientCheck",
-    "TensorCheck",
-    "assert_gradients_agree",
-    "check",
-    "check_gradient",
-    "compare",
-    "declared",
-    "floor",
-    "judge",
-    "run",
-]
 
 
 def assert_gradients_agree(
@@ -65,41 +50,27 @@ def assert_gradients_agree(
         AssertionError: something disagrees, or nothing could be checked; the message is the
             verdict with the place of the fault.
     """
-    problem = complaint(implementation, specs, batch_size, device, seed)
-    if problem:
-        raise AssertionError(problem)
-
-
-def run(
-    implementation: Implementation,
-    spec: MLPSpec,
-    params: Params,
-    X: Any,
-    y: Any,
-    device: str,
-    learning_rate: float,
-    masks: Tree = None,
-) -> dict[str, Tree]:
-    """Everything `judge` compares, computed through the contract's functions."""
-    batch = implementation.batch_from_numpy(spec, X, y, device)
-    placed = implementation.params_from_numpy(spec, params, device)
-    given = () if masks is None else (implementation.masks_from_numpy(spec, masks, device),)
-    outputs = implementation.forward(spec, placed, batch[0], *given)
-    value = implementation.loss(spec, placed, *batch, *given)
-    value_too, grads = implementation.loss_and_grad(spec, placed, *batch, *given)
-    state = implementation.init_state(spec, placed)
-    copy = implementation.params_from_numpy(spec, params, device)
-    new, _, before = implementation.train_step(spec, copy, state, *batch, learning_rate, *given)
-    found = {
-        "outputs": outputs,
-        "loss": value,
-        "loss with the gradient": value_too,
-        "grads": grads,
-        "loss of the step": before,
-        "updated": new,
-    }
-    implementation.synchronize(list(found.values()))
-    return {name: implementation.to_numpy(tree) for name, tree in found.items()}
+    if isinstance(implementation, str):
+        name, module = registry.label(implementation), registry.load(implementation)
+    else:
+        name = getattr(implementation, "__name__", type(implementation).__name__)
+        module = adapted(implementation, name)
+    if specs is None:
+        chosen = [p for dtype in module.DTYPES for p in problems.standard(dtype, seed)]
+    else:
+        chosen = [problems.draw(spec, batch_size, seed) for spec in specs]
+    options = VerifyOptions(chosen, device, seed=seed)
+    report = verify_here(name, module, ("loss_and_grad", "forward"), options)
+    if report.agrees:
+        return
+    statuses = [outcome.status for outcome in report.outcomes]
+    tried = len(statuses) - statuses.count("not supported")
+    lines = [f"{name}: {report.reason}"]
+    lines += [f"  likely: {sentence}" for sentence in report.diagnosis]
+    lines += [f"  note: {note}" for note in report.notes]
+    lines += [f"  {statuses.count('disagree')} of {tried} problems disagree"] if tried else []
+    error = next((outcome.error for outcome in report.outcomes if outcome.error), None)
+    raise AssertionError("\n".join(lines)) from error
 
 
 def check(
@@ -111,14 +82,18 @@ def check(
     device: str,
     masks: Tree = None,
 ) -> Comparison:
-    """Run an implementation on one batch and compare everything with the reference.
+    """Call everything on one batch and compare it with the reference, tensor by tensor.
 
-    An exception is a verdict, never an agreement.
+    An exception is a disagreement.
     """
     reference = expected(spec, params, X, y, masks)
-    try:
-        results = run(implementation, spec, params, X, y, device, reference.learning_rate, masks)
-    except Exception as error:
-        reason = f"raised {type(error).__name__}: {' '.join(str(error).split())}"
-        return Comparison((TensorCheck("call", None, bound(spec.dtype), reason),))
+    problem = Problem("", spec, params, X, y, masks)
+    results: dict[str, Tree] = {}
+    for function in FUNCTIONS:
+        result = call(function, implementation, problem, device, reference.learning_rate)
+        wrong = result.failure or result.not_supported
+        if wrong:
+            reason = f"{function}: {wrong}"
+            return Comparison((TensorCheck("call", None, bound(spec.dtype), reason),))
+        results |= result.results
     return judge(spec, reference, results, declared(implementation, spec))

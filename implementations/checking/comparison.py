@@ -109,8 +109,8 @@ def compare(
 
     Args:
         reference: an array, or params or grads as a list of pairs (W, b); of float64, or of
-            exact numbers (objects, see `oracle`).
-        actual: what an implementation found, as NumPy arrays in the same nesting.
+            exact numbers (objects, see `exact`).
+        actual: an implementation's results, as NumPy arrays in the same nesting.
         dtype: what `actual` must be made of.
         name: of the tensor, or a pattern with {} for the "W1" of each of several.
         magnitudes: like `reference`; the sum of |terms| behind each entry (used in float64).
@@ -120,14 +120,14 @@ def compare(
     limit = bound(dtype, accuracy)
     checks = []
     extra = iter(_leaves(tolerance))
-    for path, ref, found, terms in _walk(reference, actual, magnitudes):
+    for path, ref, result, terms in _walk(reference, actual, magnitudes):
         allowed = next(extra, None)
         label = name.format(path or "params")
-        if isinstance(found, str):
-            checks.append(TensorCheck(label, None, limit, f"{label}: {found}"))
+        if isinstance(result, str):
+            checks.append(TensorCheck(label, None, limit, f"{label}: {result}"))
         else:
             exact = terms if dtype == "float64" and accuracy is None else None
-            checks.append(_check(label, ref, found, dtype, limit, exact, allowed))
+            checks.append(_check(label, ref, result, dtype, limit, exact, allowed))
     return Comparison(tuple(checks))
 
 
@@ -138,17 +138,17 @@ def judge(
     accuracy: Mapping[str, float] | None = None,
     bounds: Mapping[str, float] | None = None,
 ) -> Comparison:
-    """Compare what an implementation found on a batch: outputs, losses, gradient, one step.
+    """Compare an implementation's results on a batch: outputs, losses, gradient, one step.
 
     Args:
         spec: the network; its dtype is required of every result.
-        reference: what should have been found.
+        reference: what they should be.
         results: NumPy trees by name, any of "outputs", "loss", "loss with the gradient",
             "grads", "loss of the step" and "updated".
         accuracy: an inexact implementation's declared bound per dtype, of its gradient and step.
         bounds: other bounds than the standard ones, of everything.
     """
-    wanted: dict[str, tuple[Tree, str, Tree]] = {
+    expected: dict[str, tuple[Tree, str, Tree]] = {
         "outputs": (reference.outputs, "outputs", None),
         "loss": (reference.loss, "loss", None),
         "loss with the gradient": (reference.loss, "loss with the gradient", None),
@@ -157,20 +157,20 @@ def judge(
         "updated": (reference.updated, "{} after a step", None),
     }
     checks: tuple[TensorCheck, ...] = ()
-    for key, found in results.items():
-        ref, name, magnitudes = wanted[key]
-        turned = None
+    for key, result in results.items():
+        ref, name, magnitudes = expected[key]
+        tolerance = None
         if key == "updated" and spec.optimizer not in LINEAR:
             limit = bound(spec.dtype, accuracy or bounds)
-            turned = slack(spec, as_float64(reference.grads), reference.learning_rate, limit)
+            tolerance = slack(spec, as_float64(reference.grads), reference.learning_rate, limit)
         checks += compare(
             ref,
-            found,
+            result,
             spec.dtype,
             name=name,
             magnitudes=magnitudes,
             accuracy=(accuracy if key in ("grads", "updated") else None) or bounds,
-            tolerance=turned,
+            tolerance=tolerance,
         ).tensors
     return Comparison(checks)
 
@@ -191,11 +191,11 @@ def in_norm(
         return form
     checks = []
     leaves = zip(_leaves(reference), _leaves(actual), _leaves(before), strict=True)
-    for tensor, (ref, found, old) in zip(form.tensors, leaves, strict=True):
+    for tensor, (ref, result, old) in zip(form.tensors, leaves, strict=True):
         start = np.asarray(old, np.float64)
-        wanted, got = (np.asarray(side, np.float64) - start for side in (ref, found))
-        size = max(float(np.linalg.norm(wanted)), floor(dtype))
-        error = float(np.linalg.norm(got - wanted)) / size
+        right, change = (np.asarray(side, np.float64) - start for side in (ref, result))
+        size = max(float(np.linalg.norm(right)), floor(dtype))
+        error = float(np.linalg.norm(change - right)) / size
         reason = None
         if not error <= limit:
             reason = f"{tensor.name}: error {error:.2g} in the norm, {precision} allows {limit:g}"
@@ -215,13 +215,13 @@ def in_more_digits(reference: Tree, actual: Tree, before: Tree = None) -> float 
         before: entries that equal these (a step that changed nothing) say nothing.
     """
     right = counted = 0
-    for ref, found, old in zip(_leaves(reference), _leaves(actual), _leaves(before), strict=True):
-        exact, found = np.asarray(ref, np.float64), np.asarray(found)
-        if found.dtype != np.float32 or found.shape != exact.shape:
+    for ref, leaf, old in zip(_leaves(reference), _leaves(actual), _leaves(before), strict=True):
+        exact, result = np.asarray(ref, np.float64), np.asarray(leaf)
+        if result.dtype != np.float32 or result.shape != exact.shape:
             return None
         telling = exact.astype(np.float32) != np.asarray(old, np.float32)
         counted += int(np.count_nonzero(telling))
-        right += int(np.count_nonzero(telling & (exact.astype(np.float32) == found)))
+        right += int(np.count_nonzero(telling & (exact.astype(np.float32) == result)))
     share = right / max(1, counted)
     return share if counted >= TOO_GOOD_FROM and share > TOO_GOOD else None
 
@@ -246,29 +246,29 @@ def _leaves(tree: Tree) -> Iterator[Any]:
         yield tree
 
 
-def _walk(ref: Tree, found: Tree, terms: Tree, path: str = "") -> Iterator[tuple[Any, ...]]:
-    """(path, ref, found, terms) per tensor; where nesting differs, found is the reason."""
+def _walk(ref: Tree, result: Tree, terms: Tree, path: str = "") -> Iterator[tuple[Any, ...]]:
+    """(path, ref, result, terms) per tensor; where nesting differs, result is the reason."""
     if isinstance(ref, list):  # params or grads: a list of pairs
-        if not isinstance(found, list | tuple):
-            yield path, ref, f"expected a list of {len(ref)} pairs, got {_kind(found)}", None
-        elif len(found) != len(ref):
-            yield path, ref, f"expected {len(ref)} layers, got {len(found)}", None
+        if not isinstance(result, list | tuple):
+            yield path, ref, f"expected a list of {len(ref)} pairs, got {_kind(result)}", None
+        elif len(result) != len(ref):
+            yield path, ref, f"expected {len(ref)} layers, got {len(result)}", None
         else:
             for layer, pair in enumerate(ref, start=1):
                 below = terms[layer - 1] if terms is not None else (None, None)
-                yield from _walk(pair, found[layer - 1], below, str(layer))
+                yield from _walk(pair, result[layer - 1], below, str(layer))
     elif isinstance(ref, tuple):
-        if not isinstance(found, list | tuple) or len(found) != 2:
-            yield f"layer {path}", ref, f"expected a pair (W, b), got {_kind(found)}", None
+        if not isinstance(result, list | tuple) or len(result) != 2:
+            yield f"layer {path}", ref, f"expected a pair (W, b), got {_kind(result)}", None
         else:
-            for letter, r, f, t in zip("Wb", ref, found, terms, strict=True):
+            for letter, r, f, t in zip("Wb", ref, result, terms, strict=True):
                 yield from _walk(r, f, t, letter + path)
-    elif (ref is None) != (found is None):
-        yield path, ref, f"expected {_kind(ref)}, got {_kind(found)}", None
-    elif isinstance(found, Strange | list | tuple | dict):
-        yield path, ref, f"expected an array, got {_kind(found)}", None
+    elif (ref is None) != (result is None):
+        yield path, ref, f"expected {_kind(ref)}, got {_kind(result)}", None
+    elif isinstance(result, Strange | list | tuple | dict):
+        yield path, ref, f"expected an array, got {_kind(result)}", None
     elif ref is not None:
-        yield path, ref, found, terms
+        yield path, ref, result, terms
 
 
 class Strange:
@@ -292,30 +292,30 @@ def _kind(value: Any) -> str:
 def _check(
     name: str,
     ref: Any,
-    found: Any,
+    result: Any,
     dtype: str,
     limit: float,
     terms: Any | None,
     allowed: Any | None = None,
 ) -> TensorCheck:
-    exact, found = np.asarray(ref), np.asarray(found)
+    exact, result = np.asarray(ref), np.asarray(result)
     ref = exact.astype(np.float64)  # exact numbers are rounded only where they are shown
 
     def no(reason: str, error: float | None = None, ulps: float | None = None) -> TensorCheck:
         return TensorCheck(name, error, limit, f"{name}: {reason}", ulps)
 
-    if found.shape != ref.shape:
-        return no(f"shape {found.shape}, expected {ref.shape}")
-    if found.dtype != np.dtype(dtype):
-        return no(f"dtype {found.dtype}, expected {dtype}")
+    if result.shape != ref.shape:
+        return no(f"shape {result.shape}, expected {ref.shape}")
+    if result.dtype != np.dtype(dtype):
+        return no(f"dtype {result.dtype}, expected {dtype}")
     if not np.isfinite(ref).all():
         return no("the reference is not finite here; nothing can be said")
-    if not np.isfinite(found).all():
-        return no(f"{np.count_nonzero(~np.isfinite(found))} of {found.size} values not finite")
+    if not np.isfinite(result).all():
+        return no(f"{np.count_nonzero(~np.isfinite(result))} of {result.size} values not finite")
     if exact.dtype == object:  # a float minus an exact number is exact but for its own rounding
-        difference = np.asarray(np.abs(found.astype(object) - exact), np.float64)
+        difference = np.asarray(np.abs(result.astype(object) - exact), np.float64)
     else:
-        difference = np.abs(found.astype(np.float64) - ref)
+        difference = np.abs(result.astype(np.float64) - ref)
     if allowed is not None:
         difference = np.maximum(difference - allowed, 0)
     largest = float(np.max(np.abs(ref), initial=0.0))
@@ -326,10 +326,10 @@ def _check(
         where = tuple(int(i) for i in np.unravel_index(np.argmax(difference), ref.shape))
         at = f" at {where}" if where else ""
         if largest < floor(dtype):
-            return no(f"got {found[where]:.6g}{at}, expected zeros")
+            return no(f"got {result[where]:.6g}{at}, expected zeros")
         return no(
             f"error {error:.2g} is {_digits(100 * error / limit)} % of its bound {limit:g}{at} "
-            f"(got {found[where]:.6g}, expected {ref[where]:.6g})",
+            f"(got {result[where]:.6g}, expected {ref[where]:.6g})",
             error,
             ulps,
         )
@@ -338,7 +338,7 @@ def _check(
         if not np.max(share, initial=0.0) <= ELEMENTWISE_BOUND:
             where = tuple(int(i) for i in np.unravel_index(np.argmax(share), ref.shape))
             return no(
-                f"entry {where} is {found[where]:.6g}, expected {ref[where]:.6g}: off by "
+                f"entry {where} is {result[where]:.6g}, expected {ref[where]:.6g}: off by "
                 f"{np.max(share):.2g} of the terms that it sums (bound {ELEMENTWISE_BOUND:g})",
                 error,
                 ulps,

@@ -1,20 +1,18 @@
 """Where a wrong gradient goes wrong: inferred from what agrees, never certain.
 
 Three ways, the surest first. Known mistakes are made on purpose in a backpropagation of our own,
-and the result that equals what was found names the mistake. Then the pattern: the deepest wrong
+and the one that gives the same result is named. Then the pattern: the deepest wrong
 tensor (backpropagation starts at the output layer), db against dW, a constant ratio, and which
 problems fail. Then probes: the same network with one thing made trivial.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from samegrad.implementations.checking.comparison import Comparison
 from samegrad.implementations.checking.known_mistakes import of_gradient, of_outputs
 from samegrad.implementations.checking.problems import Problem
-from samegrad.implementations.checking.reference import Expected
+from samegrad.implementations.checking.report import Outcome
 from samegrad.implementations.contract.trees import Params, Tree
 
 Array = Any
@@ -22,18 +20,8 @@ SAME = {"float64": 1e-9, "float32": 1e-4}  # relative: far above rounding, far b
 FLOAT32_ERROR = 2e-6
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """What an implementation found on a problem, and what it should have found."""
-
-    problem: Problem
-    reference: Expected
-    results: Mapping[str, Tree]
-    comparison: Comparison
-
-
 def explain(
-    failed: Sequence[Attempt], passed: Sequence[Attempt], probes: Mapping[str, bool | None]
+    failed: Sequence[Outcome], passed: Sequence[Outcome], probes: Mapping[str, bool | None]
 ) -> list[str]:
     """Sentences on where the fault is likely to be, the most telling first.
 
@@ -43,32 +31,31 @@ def explain(
         probes: the names of the probes of `simplest(failed)`, and whether each agrees.
     """
     main = simplest(failed)
-    found = main.results
-    said = _digits(failed)
+    sentences = _digits(failed)
     if not _agrees(main, "outputs"):
-        said += _forward(failed) or [f"F1 or F2: {_reason(main, 'outputs')}"]
-        said.append("what follows from the outputs is wrong with them")
+        sentences += _forward(failed) or [f"F1 or F2: {_reason(main, 'outputs')}"]
+        sentences.append("what follows from the outputs is wrong with them")
     elif not (_agrees(main, "loss") and _agrees(main, "loss with the gradient")):
-        said += _loss(failed, main)
-    wrong_grads = "grads" in found and not _agrees(main, "d")
+        sentences += _loss(failed, main)
+    wrong_grads = "grads" in main.results and not _agrees(main, "d")
     if wrong_grads and _agrees(main, "outputs"):
         shape = _shapes(main)
         known = [] if shape else _known_mistakes([a for a in failed if not _agrees(a, "d")])
-        said += shape or known or _location(main, probes)
-    if not wrong_grads and not said and not _agrees(main, "step"):
-        said.append(
+        sentences += shape or known or _location(main, probes)
+    if not wrong_grads and not sentences and not _agrees(main, "step"):
+        sentences.append(
             f"outputs, loss and gradient agree and the step does not: the update rule "
             f"({main.problem.spec.optimizer}, U1 to U7), or its order"
         )
-    said += _pattern(failed, passed)
-    return said
+    sentences += _pattern(failed, passed)
+    return sentences
 
 
-def _digits(failed: Sequence[Attempt]) -> list[str]:
+def _digits(failed: Sequence[Outcome]) -> list[str]:
     """Errors of the size of float32's rounding in float64 results."""
     wrong = [t for a in failed for t in a.comparison.tensors if t.reason is not None]
     if all(t.error is not None and t.bound < t.error < FLOAT32_ERROR for t in wrong) and all(
-        attempt.problem.spec.dtype == "float64" for attempt in failed
+        outcome.problem.spec.dtype == "float64" for outcome in failed
     ):
         return [
             f"all errors are below {FLOAT32_ERROR:g}, the size of float32's rounding: something "
@@ -77,16 +64,16 @@ def _digits(failed: Sequence[Attempt]) -> list[str]:
     return []
 
 
-def simplest(failed: Sequence[Attempt]) -> Attempt:
-    """The failed attempt that has the least to do with anything but the fault."""
+def simplest(failed: Sequence[Outcome]) -> Outcome:
+    """The failed one that has the least to do with anything but the fault."""
 
-    def hardness(attempt: Attempt) -> tuple[Any, ...]:
-        spec = attempt.problem.spec
+    def hardness(outcome: Outcome) -> tuple[Any, ...]:
+        spec = outcome.problem.spec
         return (
-            bool(attempt.problem.name),
-            attempt.problem.masks is not None,
+            bool(outcome.problem.name),
+            outcome.problem.masks is not None,
             spec.weight_decay,
-            len(attempt.problem.X) == 1,
+            len(outcome.problem.X) == 1,
             spec.dtype == "float32",
             not spec.bias,
             spec.output_activation != "identity",
@@ -100,13 +87,13 @@ def simplest(failed: Sequence[Attempt]) -> Attempt:
 # ---- patterns over problems ----
 
 
-def _pattern(failed: Sequence[Attempt], passed: Sequence[Attempt]) -> list[str]:
+def _pattern(failed: Sequence[Outcome], passed: Sequence[Outcome]) -> list[str]:
     """The properties that all failures have and no success has."""
     if not passed:
         return []
 
-    def properties(attempt: Attempt) -> set[str]:
-        problem, spec = attempt.problem, attempt.problem.spec
+    def properties(outcome: Outcome) -> set[str]:
+        problem, spec = outcome.problem, outcome.problem.spec
         return {
             f"activation {spec.activation}",
             f"loss {spec.loss}",
@@ -124,7 +111,7 @@ def _pattern(failed: Sequence[Attempt], passed: Sequence[Attempt]) -> list[str]:
         }
 
     shared = set.intersection(*map(properties, failed))
-    only = sorted(shared - {name for attempt in passed for name in properties(attempt)})
+    only = sorted(shared - {name for outcome in passed for name in properties(outcome)})
     if not only:
         return []
     count = f"{len(failed)} of {len(failed) + len(passed)} problems"
@@ -134,132 +121,132 @@ def _pattern(failed: Sequence[Attempt], passed: Sequence[Attempt]) -> list[str]:
 # ---- the loss and the outputs ----
 
 
-def _loss(failed: Sequence[Attempt], main: Attempt) -> list[str]:
+def _loss(failed: Sequence[Outcome], main: Outcome) -> list[str]:
     key = "loss with the gradient" if not _agrees(main, "loss with the gradient") else "loss"
-    wrong = [a for a in failed if key in a.results and _agrees(a, "outputs")]
-    value = np.asarray(main.results[key])
-    if value.shape != () or value.dtype.kind != "f":
+    if not _is_number(main.results[key]):
         return [f"the loss is no scalar (L1): {_reason(main, key)}"]
-    if not np.isfinite(value):
+    if not np.isfinite(main.results[key]):
         return [
             "the loss is not finite (L1): exp overflows or log gets 0; take the largest logit out "
             "first"
         ]
 
-    def parts(attempt: Attempt) -> tuple[float, float, float]:
-        squares = sum(
-            float(np.sum(np.square(W, dtype=np.float64))) for W, _ in attempt.problem.params
-        )
-        penalty = attempt.problem.spec.l2 / 2 * squares
-        return float(attempt.results[key]), float(attempt.reference.loss) - penalty, penalty
+    wrong = [a for a in failed if _is_number(a.results.get(key)) and _agrees(a, "outputs")]
 
-    tests: dict[str, Callable[[Attempt], float]] = {
+    def parts(outcome: Outcome) -> tuple[float, float, float]:
+        squares = sum(
+            float(np.sum(np.square(W, dtype=np.float64))) for W, _ in outcome.problem.params
+        )
+        penalty = outcome.problem.spec.l2 / 2 * squares
+        return float(outcome.results[key]), float(outcome.reference.loss) - penalty, penalty
+
+    tests: dict[str, Callable[[Outcome], float]] = {
         "the weight decay term is missing from the loss (L2)": lambda a: parts(a)[1],
         "the weight decay term lacks its 1/2 (L2)": lambda a: parts(a)[1] + 2 * parts(a)[2],
     }
-    said = []
+    sentences = []
     if any(a.problem.spec.l2 for a in wrong):
         for text, expected in tests.items():
             if all(_near(parts(a)[0], expected(a), a) for a in wrong):
-                said.append(f"the loss disagrees first: {text}")
+                sentences.append(f"the loss disagrees first: {text}")
     plain = [a for a in wrong if not a.problem.spec.l2]
-    found = [np.array([parts(a)[0]]) for a in plain]
+    losses = [np.array([parts(a)[0]]) for a in plain]
     right = [np.array([parts(a)[1]]) for a in plain]
-    named = _ratio(plain, found, right) if plain else ""
+    named = _ratio(plain, losses, right) if plain else ""
     if named:
-        said.append(f"the loss disagrees first: it is {named} (L1)")
-    return said or [f"the loss disagrees first (L1 or L2): {_reason(main, key)}"]
+        sentences.append(f"the loss disagrees first: it is {named} (L1)")
+    return sentences or [f"the loss disagrees first (L1 or L2): {_reason(main, key)}"]
 
 
-def _forward(failed: Sequence[Attempt]) -> list[str]:
+def _forward(failed: Sequence[Outcome]) -> list[str]:
     wrong = [a for a in failed if "outputs" in a.results and not _agrees(a, "outputs")][:8]
     if "dtype" in _reason(wrong[0], "outputs"):
         return [f"{_reason(wrong[0], 'outputs')}: arrays are made without the spec's dtype"]
     if not all(_is_array(a.results["outputs"], a.reference.outputs) for a in wrong):
         return []
-    said = []
+    sentences = []
     for text, variant in of_outputs():
         if all(_matches(a, a.results["outputs"], variant) for a in wrong):
-            said.append(f"the outputs are as if {text}")
-    if said and "whatever the spec says" in said[-1]:
-        said.append(
+            sentences.append(f"the outputs are as if {text}")
+    if sentences and "whatever the spec says" in sentences[-1]:
+        sentences.append(
             "a file for one activation: let it raise NotImplementedError for others, or verify "
             "with --activation"
         )
-    return said
+    return sentences
 
 
 # ---- the gradient ----
 
 
-def _shapes(main: Attempt) -> list[str]:
+def _shapes(main: Outcome) -> list[str]:
     """What wrong nesting and shapes say, before any number is looked at."""
     grads = main.results["grads"]
-    wanted = [
+    expected = [
         tuple(() if p is None else np.shape(p) for p in layer) for layer in main.reference.grads
     ]
-    if not isinstance(grads, list | tuple) or len(grads) != len(wanted):
+    if not isinstance(grads, list | tuple) or len(grads) != len(expected):
         return [_reason(main, "d", "expected", "layer")]
     if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in grads):
         return [_reason(main, "d", "expected", "layer")]
     if not all(isinstance(p, np.ndarray | None) for pair in grads for p in pair):
         return [_reason(main, "d", "expected", "layer")]
-    found = [tuple(() if p is None else np.shape(p) for p in layer) for layer in grads]
-    if found == wanted:
+    shapes = [tuple(() if p is None else np.shape(p) for p in layer) for layer in grads]
+    if shapes == expected:
         wrong = [t.reason for t in main.comparison.tensors if t.reason and "dtype" in t.reason]
         return [f"{wrong[0]}: arrays are made without the spec's dtype"] if wrong else []
-    if found == wanted[::-1]:
+    if shapes == expected[::-1]:
         return ["the layers are in reverse order: the first pair must be that of layer 1"]
-    said = []
-    for layer in reversed(range(len(wanted))):
-        for letter, shape, right in zip("Wb", found[layer], wanted[layer], strict=True):
+    sentences = []
+    for layer in reversed(range(len(expected))):
+        for letter, shape, right in zip("Wb", shapes[layer], expected[layer], strict=True):
             if shape == right:
                 continue
             name = f"d{letter}{layer + 1}"
             if letter == "W" and shape == right[::-1]:
-                said.append(f"{name} is transposed: {shape} for {right} (B2: a^T delta)")
+                sentences.append(f"{name} is transposed: {shape} for {right} (B2: a^T delta)")
             elif letter == "b" and shape == (len(main.problem.X),):
-                said.append(f"{name} is summed over the wrong axis: {shape} for {right} (B3)")
+                sentences.append(f"{name} is summed over the wrong axis: {shape} for {right} (B3)")
             else:
-                said.append(f"{name} has shape {shape}, expected {right}")
-    return said
+                sentences.append(f"{name} has shape {shape}, expected {right}")
+    return sentences
 
 
-def _known_mistakes(failed: Sequence[Attempt]) -> list[str]:
-    """The mistakes that give exactly what was found, on every problem that fails."""
-    said = []
+def _known_mistakes(failed: Sequence[Outcome]) -> list[str]:
+    """The mistakes that give exactly the same gradient, on every problem that fails."""
+    sentences = []
     plain = [a for a in failed if not a.problem.spec.l2 and not a.problem.name]
     for letters, which in (("Wb", "the whole gradient"), ("W", "every dW"), ("b", "every db")):
-        found = [_flat(a.results["grads"], letters) for a in plain]
+        grads = [_flat(a.results["grads"], letters) for a in plain]
         right = [_flat(a.reference.grads, letters) for a in plain]
-        named = _ratio(plain, found, right)
+        named = _ratio(plain, grads, right)
         if named:
-            said.append(f"{which} is {named}")
+            sentences.append(f"{which} is {named}")
             break
     # Of problems that look alike one is enough; every kind of them must fit.
-    kinds = {(a.problem.spec.loss, a.problem.spec.activation, a.problem.name): a for a in failed}
+    by_kind = {(a.problem.spec.loss, a.problem.spec.activation, a.problem.name): a for a in failed}
     by_mistake = [
         {
             key: text
-            for key, text, grads in of_gradient(attempt.problem)
-            if _matches(attempt, attempt.results["grads"], grads)
+            for key, text, mistaken in of_gradient(outcome.problem)
+            if _matches(outcome, outcome.results["grads"], mistaken)
         }
-        for attempt in list(kinds.values())[:12]
+        for outcome in list(by_kind.values())[:12]
     ]
     shared = set.intersection(*map(set, by_mistake))
     kinks = {key for key in shared if key.startswith("kink")}
     shared = kinks or shared  # at a kink g' of a smooth activation may have the same value
-    said += [f"the gradient is as if {by_mistake[0][key]}" for key in sorted(shared)]
-    if len(said) > 1:
-        said = [f"either {said[0]}", *(f"or {text}" for text in said[1:])]
-    return said
+    sentences += [f"the gradient is as if {by_mistake[0][key]}" for key in sorted(shared)]
+    if len(sentences) > 1:
+        sentences = [f"either {sentences[0]}", *(f"or {text}" for text in sentences[1:])]
+    return sentences
 
 
-def _location(main: Attempt, probes: Mapping[str, bool | None]) -> list[str]:
+def _location(main: Outcome, probes: Mapping[str, bool | None]) -> list[str]:
     """The deepest wrong tensor, and what the probes add."""
     wrong = {t.name for t in main.comparison.tensors if t.reason is not None}
     layers = len(main.reference.grads)
-    said = []
+    sentences = []
     for layer in range(layers, 0, -1):
         W, b = f"dW{layer}" in wrong, f"db{layer}" in wrong
         if not (W or b):
@@ -272,34 +259,34 @@ def _location(main: Attempt, probes: Mapping[str, bool | None]) -> list[str]:
         else:
             where = "B2 (db is right, dW is not)" if W else "B3 (dW is right, db is not)"
         above = "" if layer == layers else "; all layers above agree"
-        said.append(f"layer {layer}: {where}{above}")
+        sentences.append(f"layer {layer}: {where}{above}")
         break
     agrees = [name for name, agreed in probes.items() if agreed]
     fails = [name for name, agreed in probes.items() if agreed is False]
     if agrees:
-        said.append(f"it agrees with {', '.join(agrees)}: look at what that makes trivial")
+        sentences.append(f"it agrees with {', '.join(agrees)}: look at what that makes trivial")
     if fails:
-        said.append(f"it still disagrees with {', '.join(fails)}")
-    return said
+        sentences.append(f"it still disagrees with {', '.join(fails)}")
+    return sentences
 
 
 # ---- small parts ----
 
 
-def _ratio(attempts: Sequence[Attempt], found: Sequence[Array], right: Sequence[Array]) -> str:
-    """The name of the constant ratio between what was found and what is right, or ""."""
+def _ratio(outcomes: Sequence[Outcome], results: Sequence[Array], right: Sequence[Array]) -> str:
+    """The name of the constant ratio between results and what is right, or ""."""
     ratios = []
-    for attempt, f, r in zip(attempts, found, right, strict=True):
+    for outcome, f, r in zip(outcomes, results, right, strict=True):
         if f.shape != r.shape or not np.any(r) or not np.isfinite(f).all():
             return ""
         ratio = float(f @ r / (r @ r))
         off = np.max(np.abs(f - ratio * r))
-        if off > SAME[attempt.problem.spec.dtype] * np.max(np.abs(r)) * max(abs(ratio), 1e-3):
+        if off > SAME[outcome.problem.spec.dtype] * np.max(np.abs(r)) * max(abs(ratio), 1e-3):
             return ""
         ratios.append(ratio)
     if not ratios:
         return ""
-    sizes = [(len(a.problem.X), a.problem.spec.layer_sizes[-1]) for a in attempts]
+    sizes = [(len(a.problem.X), a.problem.spec.layer_sizes[-1]) for a in outcomes]
     named: list[tuple[str, list[float]]] = [
         ("{} times too large = batch size: sum for mean", [n for n, _ in sizes]),
         ("{} times too small = batch size: divided by it twice", [1 / n for n, _ in sizes]),
@@ -310,8 +297,8 @@ def _ratio(attempts: Sequence[Attempt], found: Sequence[Array], right: Sequence[
         ("of the wrong sign", [-1] * len(sizes)),
         ("zero", [0] * len(sizes)),
     ]
-    for text, wanted in named:
-        if set(wanted) != {1} and np.allclose(ratios, wanted, rtol=1e-3, atol=1e-6):
+    for text, expected in named:
+        if set(expected) != {1} and np.allclose(ratios, expected, rtol=1e-3, atol=1e-6):
             size = max(map(abs, ratios), key=lambda r: abs(np.log(r)) if r else 0.0)
             return text.format(f"{size if size >= 1 else 1 / size if size else 0:.6g}")
     if np.allclose(ratios, ratios[0], rtol=1e-3) and not np.isclose(ratios[0], 1, rtol=1e-6):
@@ -319,18 +306,23 @@ def _ratio(attempts: Sequence[Attempt], found: Sequence[Array], right: Sequence[
     return ""
 
 
-def _is_array(found: Any, right: Any) -> bool:
-    return isinstance(found, np.ndarray) and found.shape == np.shape(right)
+def _is_number(result: Any) -> bool:
+    if not isinstance(result, np.ndarray | np.generic | float):
+        return False
+    return np.shape(result) == () and np.asarray(result).dtype.kind == "f"
 
 
-def _matches(attempt: Attempt, found: Tree, variant: Callable[[Problem], Tree]) -> bool:
-    """Whether a mistake gives what was found; one that does not fit the shapes does not."""
+def _is_array(result: Any, right: Any) -> bool:
+    return isinstance(result, np.ndarray) and result.shape == np.shape(right)
+
+
+def _matches(outcome: Outcome, result: Tree, mistake: Callable[[Problem], Tree]) -> bool:
+    """Whether a mistake gives the result; one that does not fit the shapes does not."""
     try:
-        wanted = variant(attempt.problem)
-        pairs = list(zip(_arrays(found), _arrays(wanted), strict=True))
+        pairs = list(zip(_arrays(result), _arrays(mistake(outcome.problem)), strict=True))
     except ValueError:
         return False
-    tolerance = SAME[attempt.problem.spec.dtype]
+    tolerance = SAME[outcome.problem.spec.dtype]
     return all(
         f.shape == w.shape
         and np.max(np.abs(f - w), initial=0) <= tolerance * max(np.max(np.abs(w)), 1e-30)
@@ -349,13 +341,13 @@ def _flat(grads: Params, letters: str) -> Array:
     return np.concatenate([array.ravel() for array in _arrays(parts)] or [np.zeros(0)])
 
 
-def _near(a: float, b: float, attempt: Attempt) -> bool:
-    return abs(a - b) <= SAME[attempt.problem.spec.dtype] * max(abs(b), 1e-30)
+def _near(a: float, b: float, outcome: Outcome) -> bool:
+    return abs(a - b) <= SAME[outcome.problem.spec.dtype] * max(abs(b), 1e-30)
 
 
-def _agrees(attempt: Attempt, what: str) -> bool:
+def _agrees(outcome: Outcome, what: str) -> bool:
     """Whether all tensors of a kind agree: a name, "d" for the gradient, "step" for the step."""
-    return all(t.reason is None for t in attempt.comparison.tensors if _is(t.name, what))
+    return all(t.reason is None for t in outcome.comparison.tensors if _is(t.name, what))
 
 
 def _is(name: str, what: str) -> bool:
@@ -366,8 +358,8 @@ def _is(name: str, what: str) -> bool:
     return name == what
 
 
-def _reason(attempt: Attempt, *kinds: str) -> str:
-    for tensor in attempt.comparison.tensors:
+def _reason(outcome: Outcome, *kinds: str) -> str:
+    for tensor in outcome.comparison.tensors:
         if tensor.reason is not None and any(_is(tensor.name, kind) for kind in kinds):
             return tensor.reason
-    return attempt.comparison.reason
+    return outcome.comparison.reason

@@ -4,8 +4,6 @@ Against these an implementation's true error shows, and that of the float64 refe
 definitions of the interface stand here: the derivatives of the activations are taken numerically,
 at a precision at which that costs no digit. The tests check it against sympy's symbolic
 derivatives and against finite differences of its own loss.
-
-Needs mpmath (`pip install "samegrad[verify]"`; torch brings it too).
 """
 
 from typing import Any
@@ -19,13 +17,13 @@ from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Params, Tree, map_tree
 from samegrad.implementations.contract.validation import layer_masks, refuse_forward_only
 
-Array = Any  # of mpf, where nothing else is said
+Array = Any  # of mpf, unless a docstring says otherwise
 DIGITS = 50
 MOST_PARAMETERS = 2000  # above it a gradient takes seconds
 
 
 def expected(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) -> Expected:
-    """What an implementation has to find, with outputs, loss and grads as exact numbers (mpf).
+    """What an implementation has to give, with outputs, loss and grads as exact numbers (mpf).
 
     The updated params, to which no more digits are needed, are the reference's.
 
@@ -91,10 +89,10 @@ def exactly(values: Any) -> Array:
 
 def _each(function: Any, values: Any) -> Array:
     values = np.asarray(values, dtype=object)
-    found = np.empty(values.shape, dtype=object)
+    results = np.empty(values.shape, dtype=object)
     for index in np.ndindex(values.shape):
-        found[index] = function(values[index])
-    return found
+        results[index] = function(values[index])
+    return results
 
 
 def _sigmoid(z: Any) -> Any:

@@ -84,11 +84,11 @@ def check_gradient(
     if not named:
         raise ValueError("params hold no array")
     work = _map(lambda p: np.array(p, np.float64), params)
-    found = grad(_map(np.copy, params)) if callable(grad) else grad
-    wrong = _nesting(params, found)
+    gradient = grad(_map(np.copy, params)) if callable(grad) else grad
+    wrong = _nesting(params, gradient)
     if wrong:
         return GradientCheck((TensorCheck("params", None, BOUNDS["float64"], wrong),), "nesting")
-    grads = {name: np.asarray(value) for name, value in _leaves(found)}
+    grads = {name: np.asarray(value) for name, value in _leaves(gradient)}
     if torch_loss is not None or jax_loss is not None:
         theirs, slopes = _torch(torch_loss, params) if torch_loss else _jax(jax_loss, params)
         values = () if loss is None else (_value(_number(loss, work), theirs, named),)
@@ -129,11 +129,11 @@ def _differences(
         moves = [_unit(p.shape, entry) for entry in entries]
         moves += [rng.choice([-1.0, 1.0], p.shape) for _ in range(DIRECTIONS if p.size > 1 else 0)]
         slopes, errors = _slopes(loss, work, p, moves, method, size)
-        mine = np.array([float(np.sum(g * move)) for move in moves])
+        claimed = np.array([float(np.sum(g * move)) for move in moves])
         scales = np.array([1.0] * len(entries) + [np.sqrt(p.size)] * (len(moves) - len(entries)))
         largest = max(float(np.max(np.abs(slopes[: len(entries)]), initial=0)), 1e-30)
         trusted = errors <= limit * largest * scales
-        off = np.where(trusted, np.abs(mine - slopes) / scales / largest, 0.0)
+        off = np.where(trusted, np.abs(claimed - slopes) / scales / largest, 0.0)
         if not trusted.all():
             undecided.append(
                 f"{name}: {np.count_nonzero(~trusted)} of {len(moves)} slopes cannot be measured "
@@ -150,7 +150,7 @@ def _differences(
             if where is not None:
                 at = f"at {tuple(int(i) for i in where)}" if where else ""
             reason = (
-                f"{name}: error {error:.2g} {at} (got {mine[worst]:.6g}, the loss has slope "
+                f"{name}: error {error:.2g} {at} (got {claimed[worst]:.6g}, the loss has slope "
                 f"{slopes[worst]:.6g})"
             )
         checks.append(TensorCheck(name, error, limit, reason))
@@ -162,11 +162,11 @@ def _slopes(
 ) -> tuple[Array, Array]:
     """Slopes of the loss along moves of one array, and estimates of their errors."""
     if method == "complex":
-        found = []
+        exact = []
         for move in moves:
             moved = _replaced(work, p, p + 1j * COMPLEX_STEP * move)
-            found.append(complex(loss(moved)).imag / COMPLEX_STEP)
-        return np.array(found), np.zeros(len(found))
+            exact.append(complex(loss(moved)).imag / COMPLEX_STEP)
+        return np.array(exact), np.zeros(len(exact))
     slopes, errors = [], []
     here = _number(loss, work)
     for move in moves:
@@ -218,10 +218,10 @@ def _against(
     return GradientCheck(tuple(checks), method)
 
 
-def _value(mine: float, theirs: float, named: dict[str, Any]) -> TensorCheck:
+def _value(value: float, theirs: float, named: dict[str, Any]) -> TensorCheck:
     limit = max(_limit("exact", np.asarray(p).dtype) for p in named.values())
-    error = abs(mine - theirs) / max(abs(theirs), 1e-30)
-    wrong = None if error <= limit else f"loss: {mine:.6g}, the other version gives {theirs:.6g}"
+    error = abs(value - theirs) / max(abs(theirs), 1e-30)
+    wrong = None if error <= limit else f"loss: {value:.6g}, the other version gives {theirs:.6g}"
     return TensorCheck("loss", error, limit, wrong)
 
 
@@ -259,10 +259,10 @@ def _torch(loss: Callable[[Tree], Any], params: Tree) -> tuple[float, dict[str, 
         return leaves[-1]
 
     value = loss(_map(leaf, params))
-    found = torch.autograd.grad(value, leaves, allow_unused=True)
+    slopes = torch.autograd.grad(value, leaves, allow_unused=True)
     return float(value.detach()), {
         name: np.zeros(np.shape(p)) if g is None else g.numpy()
-        for (name, p), g in zip(_leaves(params), found, strict=True)
+        for (name, p), g in zip(_leaves(params), slopes, strict=True)
     }
 
 
@@ -270,10 +270,10 @@ def _jax(loss: Any, params: Tree) -> tuple[float, dict[str, Array]]:
     import jax  # only for who passes a JAX loss
 
     jax.config.update("jax_enable_x64", True)
-    value, found = jax.value_and_grad(loss)(
+    value, slopes = jax.value_and_grad(loss)(
         _map(lambda p: jax.numpy.asarray(p, np.float64), params)
     )
-    return float(value), {name: np.asarray(g) for name, g in _leaves(found)}
+    return float(value), {name: np.asarray(g) for name, g in _leaves(slopes)}
 
 
 def _leaves(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -309,8 +309,8 @@ def _nesting(params: Tree, grads: Tree, path: str = "params") -> str:
     """Where the gradient's nesting differs from that of the params; "" if it does not."""
     if isinstance(params, dict):
         if not isinstance(grads, dict) or set(grads) != set(params):
-            given = sorted(map(str, grads)) if isinstance(grads, dict) else type(grads).__name__
-            return f"{path}: expected a dict of {sorted(map(str, params))}, got {given}"
+            keys = sorted(map(str, grads)) if isinstance(grads, dict) else type(grads).__name__
+            return f"{path}: expected a dict of {sorted(map(str, params))}, got {keys}"
         pairs = [(params[key], grads[key], f"{path}[{key!r}]") for key in params]
     elif isinstance(params, list | tuple):
         if not isinstance(grads, list | tuple) or len(grads) != len(params):

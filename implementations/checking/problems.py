@@ -6,13 +6,14 @@ exact: kinks and huge logits.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, get_args
 
 import numpy as np
 from samegrad.implementations.checking.reference import clear_of_kinks
 from samegrad.implementations.contract.constants import FORWARD_ONLY
 from samegrad.implementations.contract.initializers import draw_masks, init_params
-from samegrad.implementations.contract.spec import Activation, Loss, MLPSpec
+from samegrad.implementations.contract.spec import Activation, DType, Loss, MLPSpec, Optimizer
 from samegrad.implementations.contract.trees import Params, Tree
 
 Array = Any
@@ -22,6 +23,7 @@ LOSSES = get_args(Loss)
 # rounding of any precision down to bfloat16, and no difference quotient, gets across.
 CLEAR = 2.0**-6
 SMALL = 10_000  # parameters of a network whose examples are looked for one by one
+MOST = 1_000_000_000  # multiplications of a forward pass; those of a gradient are checked singly
 AT_THE_KINK = "at the kink"
 RATE_SCALE = 0.01  # of weights behind lif_rate: rates of 100 Hz then give preactivations near 1
 
@@ -69,8 +71,8 @@ def draw(spec: MLPSpec, batch_size: int = 6, seed: int = 0, name: str = "") -> P
         if len(rows) == batch_size:
             break
         x = rng.normal(size=(1, spec.layer_sizes[0])).astype(spec.dtype)
-        mine = None if masks is None else [mask[len(rows) : len(rows) + 1] for mask in masks]
-        if clear_of_kinks(spec, params, x, mine, CLEAR)[0]:
+        mask = None if masks is None else [m[len(rows) : len(rows) + 1] for m in masks]
+        if clear_of_kinks(spec, params, x, mask, CLEAR)[0]:
             rows.append(x[0])
     if len(rows) < batch_size:  # a wide network: far from all kinks is asking too much
         X = rng.normal(size=(4 * batch_size, spec.layer_sizes[0])).astype(spec.dtype)
@@ -121,58 +123,109 @@ def by_hand(dtype: Any) -> list[Problem]:
     def floats(*values: Any) -> list[Array]:
         return [np.array(value, dtype) for value in values]
 
-    found = []
+    made = []
     for activation in ("relu", "leaky_relu"):
         spec = MLPSpec((2, 3, 2), activation, dtype=dtype)
         W1, b1, W2, b2, X = floats(
             np.zeros((2, 3)), np.zeros(3), np.ones((3, 2)) * [1, 2], [0, 0], np.ones((4, 2))
         )
-        found.append(Problem(AT_THE_KINK, spec, [(W1, b1), (W2, b2)], X, np.array([0, 1, 0, 0])))
+        made.append(Problem(AT_THE_KINK, spec, [(W1, b1), (W2, b2)], X, np.array([0, 1, 0, 0])))
     W, b, X = floats([[1e4, -1e4], [-1e4, 1e4]], [0, 0], [[1, 0], [0, 1], [1, 1]])
     for loss in LOSSES[:2]:
         y = np.array([1, 1, 0]) if loss == "cross_entropy" else np.array(np.eye(3, 2), dtype)
         spec = MLPSpec((2, 2), loss=loss, dtype=dtype)
-        found.append(Problem("logits of +-1e4", spec, [(W, b)], X, y))
-    return found
+        made.append(Problem("logits of +-1e4", spec, [(W, b)], X, y))
+    return made
 
 
-def chosen(
-    problems: Sequence[Problem],
-    activations: Sequence[str] | None,
-    losses: Sequence[str] | None,
-    weight_decay: float | None,
-) -> list[Problem]:
-    """Those problems that the user did not exclude."""
-    return [
-        p
-        for p in problems
-        if (activations is None or p.spec.activation in activations)
-        and (losses is None or p.spec.loss in losses)
-        and (weight_decay is None or p.spec.weight_decay == weight_decay)
-    ]
+def select(
+    layers: tuple[int, ...] | None = None,
+    batch_size: int = 6,
+    activations: Sequence[str] | None = None,
+    losses: Sequence[str] | None = None,
+    dtypes: Sequence[str] | None = None,
+    weight_decay: float | None = None,
+    optimizer: str = "sgd",
+    seed: int = 0,
+) -> tuple[Problem, ...]:
+    """The standard problems that are left by a selection, or those of one network.
+
+    Args:
+        layers: features, hidden widths and outputs of the network, or None for the standard ones.
+        batch_size: examples of its batch.
+        activations, losses, dtypes: only these; None for all (of `layers`: relu, cross_entropy).
+        weight_decay: only this L2 coefficient, or None for any (of `layers`: 0).
+        optimizer: the update rule of all of them.
+        seed: of weights and batches, >= 0.
+
+    Raises:
+        ValueError: a value is not accepted, or no problem is left.
+    """
+    for kind, names, accepted in (
+        ("activation", activations, ACTIVATIONS),
+        ("loss", losses, LOSSES),
+        ("dtype", dtypes, get_args(DType)),
+        ("optimizer", (optimizer,), get_args(Optimizer)),
+    ):
+        for name in names or ():
+            if name not in accepted:
+                raise ValueError(f"{kind} {name!r} is not known; accepted: {', '.join(accepted)}")
+    if batch_size < 1 or seed < 0:
+        raise ValueError(
+            f"batch_size {batch_size}, seed {seed}: the first must be >= 1, the other >= 0"
+        )
+    selected: list[Problem] = []
+    for dtype in dtypes or ("float64", "float32"):
+        if layers is None:
+            problems = [
+                p
+                for p in standard(dtype, seed)
+                if (activations is None or p.spec.activation in activations)
+                and (losses is None or p.spec.loss in losses)
+                and (weight_decay is None or p.spec.weight_decay == weight_decay)
+            ]
+        else:
+            if MLPSpec(layers).parameters * batch_size > MOST:
+                sizes = "-".join(map(str, layers))
+                raise ValueError(f"layers {sizes} at batch size {batch_size} are too large")
+            problems = []
+            for activation, loss in product(activations or ("relu",), losses or LOSSES[:1]):
+                options: Any = {"activation": activation, "loss": loss, "dtype": dtype}
+                spec = MLPSpec(layers, weight_decay=weight_decay or 0.0, **options)
+                problems.append(draw(spec, batch_size, seed))
+        if optimizer != "sgd":
+            rule: Any = optimizer
+            problems = [replace(p, spec=replace(p.spec, optimizer=rule)) for p in problems]
+        selected += problems
+    if not selected:
+        raise ValueError(
+            f"no problem has weight_decay {weight_decay} with these activations and losses; "
+            "give layers too for a network of your own, or 0 or 0.1"
+        )
+    return tuple(selected)
 
 
 def probes(problem: Problem, seed: int = 0) -> dict[str, Problem]:
     """The same network with one thing made trivial: what agrees then points at that thing."""
     spec, batch_size = problem.spec, len(problem.X)
-    found = {}
+    simpler = {}
     if spec.activation != "identity" and len(spec.layer_sizes) > 2:
-        found["identity activation"] = draw(
+        simpler["identity activation"] = draw(
             replace(spec, activation="identity", dropout=0.0), batch_size, seed
         )
     if batch_size > 1:
-        found["a batch of 1"] = draw(replace(spec, dropout=0.0), 1, seed)
+        simpler["a batch of 1"] = draw(replace(spec, dropout=0.0), 1, seed)
     if spec.weight_decay:
-        found["weight_decay 0"] = draw(
+        simpler["weight_decay 0"] = draw(
             replace(spec, weight_decay=0.0, dropout=0.0), batch_size, seed
         )
     if problem.masks is not None:
-        found["no dropout"] = draw(replace(spec, dropout=0.0), batch_size, seed)
+        simpler["no dropout"] = draw(replace(spec, dropout=0.0), batch_size, seed)
     ones = [
         (np.full_like(W, 1 / len(W)), None if b is None else np.full_like(b, 0.25))
         for W, b in problem.params
     ]
-    found["inputs and weights all equal"] = Problem(
+    simpler["inputs and weights all equal"] = Problem(
         "", replace(spec, dropout=0.0), ones, np.ones_like(problem.X), problem.y
     )
-    return found
+    return simpler

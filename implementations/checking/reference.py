@@ -36,7 +36,7 @@ GELU = 2 * np.sqrt(2 / np.pi)
 
 @dataclass(frozen=True)
 class Expected:
-    """What an implementation has to find on one batch, in float64.
+    """What an implementation has to give on one batch, in float64.
 
     Attributes:
         outputs: (batch, outputs).
@@ -174,16 +174,16 @@ def _magnitudes(
     """The gradient's sums with |term| for each term, those of g' included."""
     outputs = activation_value(spec.activations[-1], zs[-1])
     _, slope = loss_slope(spec, outputs, y)
-    found: Params = []
+    magnitudes: Params = []
     for layer in reversed(range(len(matrices))):
         delta = slope * _kept(drops[layer]) * _derivative_terms(spec.activations[layer], zs[layer])
         terms = np.abs(inputs[layer]).T @ delta
         rows = spec.layer_sizes[layer]
         terms[:rows] += spec.l2 * np.abs(matrices[layer][:rows])
-        found.insert(0, _split(spec, terms))
+        magnitudes.insert(0, _split(spec, terms))
         if layer > 0:
             slope = delta @ np.abs(matrices[layer][:rows]).T
-    return found
+    return magnitudes
 
 
 def _kept(mask: Array | None) -> Array:

@@ -1,296 +1,346 @@
-"""`python -m samegrad verify`: is this gradient right, and if not, where is it wrong?
+"""`verify`: is this gradient right, and if not, where is it wrong?
 
-Each implementation runs in a child process (`child`) on small problems (`problems`); what it
-found is compared here with exact results (`oracle`) or with what another implementation found, so
-nothing that a file does can change a verdict or end the verifier.
+An implementation runs in a child process (`verify_process`) on small problems (`problems`); what
+it gave is compared here with exact results (`exact`) or with what another implementation gave, so
+nothing that a file does can change a verdict or end the verifier. People's own tests call the
+same functions in their own process (`verify_here`).
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from samegrad.implementations.checking import (
     diagnosis,
+    exact,
     problems,
     processes,
     reference,
     verify_process,
 )
+from samegrad.implementations.checking.calls import call, functions_of
 from samegrad.implementations.checking.comparison import (
     PRECISIONS,
-    Comparison,
-    TensorCheck,
     as_float64,
-    bound,
-    judge,
+    declared,
     rounds,
 )
-from samegrad.implementations.checking.diagnosis import Attempt
-from samegrad.implementations.checking.problems import AT_THE_KINK, Problem
+from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.checking.reference import Expected
+from samegrad.implementations.checking.report import Outcome, VerifyOptions, VerifyReport
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.trees import Tree
-
-STATES = ("agree", "disagree", "not supported")
 
 
-@dataclass(frozen=True)
-class Options:
-    """What is verified, and how.
+@dataclass
+class Execution:
+    """What came of calling an implementation on problems.
 
     Attributes:
-        problems: in every dtype asked for.
-        against: an implementation to compare with instead of the exact results, or None.
-        precision: "ieee", or "tf32" or "bfloat16" for the products of a float32 network.
+        outcomes: one per problem, judged.
+        dtypes: those that the implementation has; empty if it was not loaded.
+        lacks: the functions that it does not define.
+        fault: why nothing could be called, or nothing more after it; "" if everything was.
+        stopped: whether the fault is that of a call, after which nothing was tried.
+        unavailable: why it cannot run here, or "".
+    """
+
+    outcomes: list[Outcome]
+    dtypes: Sequence[str] = ()
+    lacks: Sequence[str] = ()
+    fault: str = ""
+    stopped: bool = False
+    unavailable: str = ""
+
+
+def verify(
+    implementation: str | Path,
+    *,
+    layers: Sequence[int] | None = None,
+    batch_size: int = 6,
+    activations: Sequence[str] | None = None,
+    losses: Sequence[str] | None = None,
+    weight_decay: float | None = None,
+    optimizer: str = "sgd",
+    dtypes: Sequence[str] | None = None,
+    device: str = "cpu",
+    precision: str = "ieee",
+    against: str | Path | None = None,
+    seed: int = 0,
+    time_limit: float = 60.0,
+) -> VerifyReport:
+    """Run an implementation on small networks in a process of its own and judge what it gives.
+
+    Args:
+        implementation: a name of the table (`samegrad.names("all")`), the path of a Python file,
+            or a dotted module name. A file needs `loss_and_grad(spec, params, X, y)`.
+        layers: features, hidden widths and outputs of one network; by default many small ones.
+        batch_size: examples of the batch for `layers`.
+        activations: only networks with these hidden activations.
+        losses: only networks with these losses.
+        weight_decay: only networks with this L2 coefficient.
+        optimizer: the update rule of the step.
+        dtypes: "float64", "float32"; by default both.
+        device: where it runs, "cpu" or "cuda".
+        precision: of float32 products: "ieee", "tf32" or "bfloat16".
+        against: an implementation to compare with; by default exact results of 50 digits
+            (float64 above 2,000 parameters).
+        seed: of weights and batches, >= 0.
         time_limit: seconds for loading and for each call.
+
+    Returns:
+        A VerifyReport: `.verdict`, `.agrees`, `.reason`, `.to_dict()`, and as its str() a table
+        with the error of each tensor, max|a - exact| / max|exact|, and its bound: 1e-12 in
+        float64, 1e-5 in float32, or what an inexact implementation declares.
+
+    Raises:
+        ValueError: an argument is not accepted, or what it is compared against does not work.
     """
-
-    problems: Sequence[Problem]
-    device: str = "cpu"
-    against: str | None = None
-    precision: str = "ieee"
-    time_limit: float = 60.0
-    seed: int = 0
-
-
-@dataclass
-class Outcome:
-    """What came of one problem: verdicts by function, or why there are none."""
-
-    problem: Problem
-    results: dict[str, Tree] = field(default_factory=dict)
-    comparison: Comparison = field(default_factory=lambda: Comparison(()))
-    refused: dict[str, str] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
-    accuracy: Mapping[str, float] | None = None
-    expected: Expected | None = None
-
-    @property
-    def status(self) -> str:
-        """One of STATES."""
-        if self.faults or any(tensor.reason for tensor in self.comparison.tensors):
-            return "disagree"
-        # Outputs alone are no agreement: it is gradients that are verified.
-        return "agree" if self.shows_gradient else "not supported"
-
-    @property
-    def shows_gradient(self) -> bool:
-        """Whether every gradient was seen: as such, or in a step of sgd, which is made of it.
-
-        At the reference's learning rate each update is at least four times its tensor.
-        """
-        step = "updated" in self.results and self.problem.spec.optimizer == "sgd"
-        return "grads" in self.results or step
-
-    def judge(self, expected: Expected, options: Options) -> None:
-        """Compare what was found; results of two inexact sides may differ by both errors."""
-        dtype = self.problem.spec.dtype
-        everywhere: dict[str, float] | None = None
-        if options.precision != "ieee":
-            everywhere = {dtype: PRECISIONS[options.precision]}
-        if options.against is not None:
-            everywhere = {dtype: 2 * bound(dtype, everywhere)}
-        self.expected = expected
-        if self.accuracy and self.problem.name == AT_THE_KINK:
-            self.results.pop("grads", None)
-            self.results.pop("updated", None)
-            self.refused["loss_and_grad"] = "differences of the loss have no answer at a kink"
-        self.comparison = judge(
-            self.problem.spec, expected, self.results, self.accuracy, everywhere
-        )
+    name, other = str(implementation), None if against is None else str(against)
+    for named in (name, other):
+        if named is not None:
+            registry.check_name(named)
+    if precision not in PRECISIONS:
+        accepted = ", ".join(PRECISIONS)
+        raise ValueError(f"precision {precision!r} is not known; accepted: {accepted}")
+    if time_limit <= 0:
+        raise ValueError(f"time_limit {time_limit:g} is not accepted; give seconds above 0")
+    selected = _selected(
+        None if layers is None else tuple(layers),
+        batch_size,
+        *(None if some is None else tuple(some) for some in (activations, losses, dtypes)),
+        weight_decay,
+        optimizer,
+        seed,
+    )
+    if precision != "ieee":
+        selected = tuple(p for p in selected if p.spec.dtype == "float32")
+    return verify_problems(
+        name, VerifyOptions(selected, device, other, precision, time_limit, seed)
+    )
 
 
-@dataclass
-class Report:
-    """The verdict on one implementation.
-
-    Attributes:
-        verdict: "agrees", "disagrees", or "unavailable" if its framework is not installed.
-        reason: one line, empty where it agrees.
-        outcomes: one per problem that was tried.
-        notes: what was not checked, and why.
-        diagnosis: where the fault is likely to be.
-    """
-
-    name: str
-    verdict: str
-    reason: str = ""
-    outcomes: list[Outcome] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    diagnosis: list[str] = field(default_factory=list)
+# The problems are the same objects for every implementation, so their exact results are, too.
+_selected = lru_cache(maxsize=20)(problems.select)
 
 
-def verify(name: str, options: Options) -> Report:
-    """Run one implementation on the problems and judge what it found.
+def verify_problems(name: str, options: VerifyOptions) -> VerifyReport:
+    """The verdict on an implementation from chosen problems, run in a child process.
 
     Raises:
         ValueError: `name` can mean nothing, or what is to be compared against does not work.
     """
     registry.check_name(name)
-    tried = list(options.problems)
-    expected: list[Expected | None] = [_exact(problem) for problem in tried]
+
+    def execute(chosen: Sequence[Problem], expected: Sequence[Expected | None]) -> Execution:
+        return in_child(name, chosen, expected, options)
+
+    expected: list[Expected | None] = [_exact(problem) for problem in options.problems]
     if options.against is not None:
-        expected = _of_another(options.against, tried, expected, options)
-    outcomes, said = run(name, tried, expected, options)
-    report = Report(registry.label(name), "disagrees", outcomes=outcomes)
-    if "unavailable" in said:
-        report.verdict, report.reason = "unavailable", said["unavailable"]
-        return report
-    report.notes = _notes(said, outcomes, options)
-    failed = [outcome for outcome in outcomes if outcome.status == "disagree"]
-    if "fault" in said:
-        report.reason = said["fault"]
-    elif failed:
-        first = next((outcome for outcome in failed if outcome.faults), failed[0])
-        what = first.faults[0] if first.faults else first.comparison.reason
-        report.reason = f"{what} [{first.problem.spec.dtype} {first.problem.label}]"
-        report.diagnosis = _diagnose(name, options, outcomes)
-    elif not any(outcome.shows_gradient for outcome in outcomes):
-        report.reason = "nothing could be checked: no problem gave a gradient"
-    elif options.precision != "ieee" and not rounds(
-        tensor for outcome in outcomes for tensor in outcome.comparison.tensors
-    ):
-        report.verdict = "unavailable"
-        report.reason = f"precision {options.precision} has no effect: products are IEEE float32"
-    else:
-        report.verdict = "agrees"
-    return report
+        expected = _of_another(options.against, expected, options)
+    return _concluded(registry.label(name), options, expected, execute, _exact)
 
 
-def run(
-    name: str, tried: Sequence[Problem], expected: Sequence[Expected | None], options: Options
-) -> tuple[list[Outcome], dict[str, Any]]:
-    """The outcome of each problem in a child process, and what was said of the whole.
+def verify_here(
+    name: str, implementation: Any, functions: Sequence[str], options: VerifyOptions
+) -> VerifyReport:
+    """The verdict on some functions of a loaded implementation, called in this process.
 
-    Returns:
-        outcomes, and a dict with "dtypes", "devices", "lacks", and with "fault", "stopped" or
-        "unavailable" if there is something to say that concerns no single problem.
+    What is right is the float64 reference's, which takes milliseconds.
     """
-    outcomes = [Outcome(problem) for problem in tried]
-    said: dict[str, Any] = {}
+
+    def execute(chosen: Sequence[Problem], expected: Sequence[Expected | None]) -> Execution:
+        return in_this_process(name, implementation, functions, chosen, expected, options)
+
+    right = [_reference(problem) for problem in options.problems]
+    return _concluded(name, options, right, execute, _reference)
+
+
+def in_child(
+    name: str,
+    chosen: Sequence[Problem],
+    expected: Sequence[Expected | None],
+    options: VerifyOptions,
+) -> Execution:
+    """Call an implementation on problems in a child process; those without a result are left."""
+    outcomes = [Outcome(problem) for problem in chosen]
+    execution = Execution(outcomes)
+    devices: list[str] | None = None
+    complete = False
     function, current = "loading", None  # what is in flight
 
-    def on_message(message: dict[str, Any]) -> float | None:
-        nonlocal function, current
+    def on_message(message: dict[str, Any]) -> None:
+        nonlocal complete, devices, function, current
         if "task" not in message:
-            said.update(message)
+            devices = message.get("devices", devices)
+            execution.dtypes = message.get("dtypes", execution.dtypes)
+            execution.lacks = message.get("lacks", execution.lacks)
+            execution.fault = message.get("not_loaded", execution.fault)
+            execution.unavailable = message.get("unavailable", execution.unavailable)
+            complete = "complete" in message
             function, current = "between calls", None
-            return None
-        outcome, called = outcomes[message["task"]], message["function"]
-        if "begin" in message:
-            function, current = called, outcome
+            return
+        outcome = outcomes[message["task"]]
+        if "begins" in message:
+            function, current = message["begins"], outcome
         if "accuracy" in message:
             outcome.accuracy = message["accuracy"]
-        if "refused" in message:
-            outcome.refused[called] = message["refused"]
-        if "raised" in message:
-            outcome.faults.append(f"{called}: {message['raised']}")
-        if "mutated" in message:
-            outcome.faults.append(f"{called}: it changes its argument {message['mutated']}")
-        for key, value in message.get("results", {}).items():
-            outcome.results[key] = verify_process.decode(value)
-        return None
+        if "result" in message:
+            outcome.add(verify_process.decode_result(message["result"]))
 
-    request = {
-        "implementation": registry.absolute(name),
-        "device": options.device,
-        "precision": options.precision,
-        "tasks": [
-            {
-                "id": i,
-                "problem": verify_process.encode_problem(problem),
-                "learning_rate": answer.learning_rate,
-            }
-            for i, (problem, answer) in enumerate(zip(tried, expected, strict=True))
-            if answer is not None
-        ],
-    }
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    tasks = [
+        (number, problem, answer.learning_rate)
+        for number, (problem, answer) in enumerate(zip(chosen, expected, strict=True))
+        if answer is not None
+    ]
     ended = processes.run_child(
-        verify_process.command(), request, environment, on_message, options.time_limit
+        verify_process.command(),
+        verify_process.request(name, options.device, options.precision, tasks),
+        {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+        on_message,
+        options.time_limit,
     )
-    if "broken" in said:
-        said["fault"] = said["broken"]
-    elif "devices" in said and options.device not in said["devices"]:
-        said["unavailable"] = (
-            f"device {options.device!r} is not available to {name} "
-            f"(has: {', '.join(said['devices'])})"
+    if devices is not None and options.device not in devices:
+        execution.unavailable = (
+            f"device {options.device!r} is not available to {name} (has: {', '.join(devices)})"
         )
-    elif "complete" not in said:
+    elif not (complete or execution.fault or execution.unavailable):
         how = "hangs: " if ended.kind == "timeout" else "ends the process: "
-        text = f"{function}: it {how}{ended.reason or 'exit status 0'}"
-        if current is None:
-            said["fault"] = text
-        else:
-            current.faults.append(text)
-            said["stopped"] = text
+        execution.fault = f"{function}: it {how}{ended.reason or 'exit status 0'}"
+        execution.stopped = current is not None
+        if current is not None:
+            current.failures.append(execution.fault)
     for outcome, answer in zip(outcomes, expected, strict=True):
         if answer is not None:
             outcome.judge(answer, options)
-    return outcomes, said
+    return execution
+
+
+def in_this_process(
+    name: str,
+    implementation: Any,
+    functions: Sequence[str],
+    chosen: Sequence[Problem],
+    expected: Sequence[Expected | None],
+    options: VerifyOptions,
+) -> Execution:
+    """Call some functions of a loaded implementation on problems, here and now."""
+    available = implementation.devices()
+    dtypes = tuple(implementation.DTYPES)
+    outcomes = [Outcome(problem) for problem in chosen]
+    if options.device not in available:
+        reason = f"device {options.device!r} is not available to {name} (has: "
+        return Execution(outcomes, dtypes, unavailable=f"{reason}{', '.join(available)})")
+    for outcome, right in zip(outcomes, expected, strict=True):
+        problem = outcome.problem
+        if right is None or problem.spec.dtype not in dtypes:
+            continue
+        outcome.accuracy = declared(implementation, problem.spec)
+        for function in functions_of(implementation):
+            if function in functions:
+                rate = right.learning_rate
+                outcome.add(call(function, implementation, problem, options.device, rate))
+        outcome.judge(right, options)
+    return Execution(outcomes, dtypes, getattr(implementation, "lacks", ()))
+
+
+def _concluded(
+    name: str,
+    options: VerifyOptions,
+    expected: Sequence[Expected | None],
+    execute: Callable[[Sequence[Problem], Sequence[Expected | None]], Execution],
+    right: Callable[[Problem], Expected],
+) -> VerifyReport:
+    """Call the implementation and say what that shows: see VerifyReport's verdicts."""
+    execution = execute(options.problems, expected)
+    outcomes = execution.outcomes
+    if execution.unavailable:
+        return VerifyReport(name, "unavailable", execution.unavailable, options, outcomes)
+    notes = _notes(execution, options)
+    wrong = [outcome for outcome in outcomes if outcome.status == "disagree"]
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    verdict, reason, sentences = "agrees", "", []
+    if wrong:
+        verdict = "disagrees"
+        reason = next((o for o in wrong if o.mutations), wrong[0]).reason
+        sentences = _diagnosis(options, outcomes, execute, right)
+    elif failed or execution.fault:
+        verdict = "not checked"
+        reason = failed[0].reason if failed else execution.fault
+    elif not any(outcome.shows_gradient for outcome in outcomes):
+        verdict = "not checked"
+        reason = "nothing could be checked: no problem gave a gradient"
+    elif options.precision != "ieee" and not rounds(
+        tensor for outcome in outcomes for tensor in outcome.comparison.tensors
+    ):
+        verdict = "unavailable"
+        reason = f"precision {options.precision} has no effect: products are IEEE float32"
+    return VerifyReport(name, verdict, reason, options, outcomes, notes, sentences)
 
 
 def _of_another(
-    name: str, tried: Sequence[Problem], exact: Sequence[Expected | None], options: Options
+    name: str, exact_results: Sequence[Expected | None], options: VerifyOptions
 ) -> list[Expected | None]:
-    """What another implementation found, as what is expected; None where it has no gradient."""
-    outcomes, said = run(name, tried, exact, replace(options, against=None))
-    wrong = said.get("fault") or said.get("stopped") or said.get("unavailable")
+    """What another implementation gave, as what is right; None where it gave no gradient."""
+    execution = in_child(name, options.problems, exact_results, replace(options, against=None))
+    wrong = execution.fault or execution.unavailable
     if wrong:
-        raise ValueError(f"--against {name}: {wrong}")
-    found: list[Expected | None] = []
-    for outcome, answer in zip(outcomes, exact, strict=True):
-        got = outcome.results
-        if answer is None or "grads" not in got or outcome.faults:
-            found.append(None)
+        raise ValueError(f"against {name}: {wrong}")
+    right: list[Expected | None] = []
+    for outcome, answer in zip(execution.outcomes, exact_results, strict=True):
+        results = outcome.results
+        if answer is None or "grads" not in results or outcome.mutations or outcome.failures:
+            right.append(None)
             continue
-        found.append(
+        right.append(
             Expected(
-                got.get("outputs", as_float64(answer.outputs)),
-                got["loss with the gradient"],
-                got["grads"],
+                results.get("outputs", as_float64(answer.outputs)),
+                results["loss with the gradient"],
+                results["grads"],
                 None,
                 answer.learning_rate,
-                got.get("updated", answer.updated),
+                results.get("updated", answer.updated),
             )
         )
-    if not any(answer is not None for answer in found):
-        raise ValueError(f"--against {name}: it gives no gradient on any of these problems")
-    return found
+    if not any(answer is not None for answer in right):
+        raise ValueError(f"against {name}: it gives no gradient on any of these problems")
+    return right
 
 
 @lru_cache(maxsize=1000)
 def _exact(problem: Problem) -> Expected:
-    """Exact results where mpmath is there and the network is small, else the reference's."""
+    """Exact results where the network is small, else the reference's."""
     p = problem
-    try:
-        from samegrad.implementations.checking import exact as oracle
-    except ImportError:
-        return reference.expected(p.spec, p.params, p.X, p.y, p.masks)
-    if p.spec.parameters > oracle.MOST_PARAMETERS:
-        return reference.expected(p.spec, p.params, p.X, p.y, p.masks)
-    return oracle.expected(p.spec, p.params, p.X, p.y, p.masks)
+    if p.spec.parameters > exact.MOST_PARAMETERS:
+        return _reference(problem)
+    return exact.expected(p.spec, p.params, p.X, p.y, p.masks)
 
 
-def _notes(said: Mapping[str, Any], outcomes: Sequence[Outcome], options: Options) -> list[str]:
-    """What was not checked, and why: said, and not failed."""
+def _reference(problem: Problem) -> Expected:
+    p = problem
+    return reference.expected(p.spec, p.params, p.X, p.y, p.masks)
+
+
+def _notes(execution: Execution, options: VerifyOptions) -> list[str]:
+    """What was not checked, and why."""
     notes = []
-    lacks = [name for name in said.get("lacks", ()) if name != "init_state"]
+    outcomes = execution.outcomes
+    lacks = [name for name in execution.lacks if name != "init_state"]
     if lacks:
         notes.append(f"not in the file, not checked: {', '.join(lacks)}")
     for dtype in dict.fromkeys(outcome.problem.spec.dtype for outcome in outcomes):
-        if dtype not in said.get("dtypes", (dtype,)):
-            notes += [f"{dtype}: not offered (has: {', '.join(said['dtypes'])})"]
-    refused: dict[str, list[str]] = {}
+        if execution.dtypes and dtype not in execution.dtypes:
+            notes += [f"{dtype}: not offered (has: {', '.join(execution.dtypes)})"]
+    labels: dict[str, list[str]] = {}
     for outcome in outcomes:
-        for reason in dict.fromkeys(outcome.refused.values()):
-            refused.setdefault(reason, []).append(outcome.problem.label)
-    for reason, where in refused.items():
+        for reason in dict.fromkeys(outcome.not_supported.values()):
+            labels.setdefault(reason, []).append(outcome.problem.label)
+    for reason, where in labels.items():
         more = f" and {len(where) - 1} more" if len(where) > 1 else ""
         notes.append(f"not supported: {reason} ({where[0]}{more})")
-    if said.get("stopped"):
+    if execution.stopped:
         left = sum(1 for outcome in outcomes if outcome.status == "not supported")
         notes.append(f"not tried after that: {left} problems")
     if any(outcome.accuracy for outcome in outcomes):
@@ -300,62 +350,32 @@ def _notes(said: Mapping[str, Any], outcomes: Sequence[Outcome], options: Option
     return notes
 
 
-def _diagnose(name: str, options: Options, outcomes: Sequence[Outcome]) -> list[str]:
-    """Where the fault is likely to be; probes are run for it."""
+def _diagnosis(
+    options: VerifyOptions,
+    outcomes: Sequence[Outcome],
+    execute: Callable[[Sequence[Problem], Sequence[Expected | None]], Execution],
+    right: Callable[[Problem], Expected],
+) -> list[str]:
+    """Where the fault is likely to be; the implementation is called on simpler problems for it."""
 
-    def attempts(wanted: str) -> list[Attempt]:
-        return [
-            Attempt(o.problem, _rounded(o.expected), o.results, o.comparison)
-            for o in outcomes
-            if o.status == wanted and o.expected is not None and not o.faults
-        ]
+    def of_status(status: str) -> list[Outcome]:
+        return [o for o in outcomes if o.status == status and o.expected and not o.mutations]
 
-    failed = attempts("disagree")
+    failed = of_status("disagree")
     if not failed:
         return []
-    exact = [attempt for attempt in failed if attempt.problem.spec.dtype == "float64"]
-    failed = exact or failed  # the same fault shows clearer with more digits
+    float64 = [outcome for outcome in failed if outcome.problem.spec.dtype == "float64"]
+    failed = float64 or failed  # the same fault shows clearer with more digits
     dtype = failed[0].problem.spec.dtype
-    passed = [a for a in attempts("agree") if a.problem.spec.dtype == dtype or not exact]
-    main = diagnosis.simplest(failed)
-    tried = problems.probes(main.problem, options.seed)
-    probed: dict[str, bool | None] = {}
+    passed = [o for o in of_status("agree") if o.problem.spec.dtype == dtype or not float64]
+    simpler = problems.probes(diagnosis.simplest(failed).problem, options.seed)
+    agreement: dict[str, bool | None] = {}
     if options.against is None:
-        answers = [_exact(problem) for problem in tried.values()]
-        found, _ = run(name, list(tried.values()), answers, options)
-        probed = {
-            probe: None if outcome.status == "not supported" else outcome.status == "agree"
-            for probe, outcome in zip(tried, found, strict=True)
+        chosen = list(simpler.values())
+        executed = execute(chosen, [right(problem) for problem in chosen])
+        known = {"agree": True, "disagree": False}
+        agreement = {
+            probe: known.get(outcome.status)
+            for probe, outcome in zip(simpler, executed.outcomes, strict=True)
         }
-    return diagnosis.explain(failed, passed, probed)
-
-
-def _rounded(expected: Expected) -> Expected:
-    return replace(
-        expected,
-        outputs=as_float64(expected.outputs),
-        loss=float(expected.loss),
-        grads=as_float64(expected.grads),
-    )
-
-
-def worst(outcomes: Sequence[Outcome], dtype: str) -> list[tuple[TensorCheck, Outcome]]:
-    """Per tensor name the check that disagrees, or else the one nearest to its bound."""
-    found: dict[str, tuple[TensorCheck, Outcome]] = {}
-
-    def key(pair: tuple[TensorCheck, Outcome]) -> tuple[bool, float]:
-        return pair[0].reason is not None, pair[0].percent_of_bound or 0.0
-
-    for outcome in outcomes:
-        if outcome.problem.spec.dtype == dtype:
-            for tensor in outcome.comparison.tensors:
-                pair = (tensor, outcome)
-                found[tensor.name] = max(found.get(tensor.name, pair), pair, key=key)
-    first = ["outputs", "loss", "loss with the gradient", "loss of the step"]
-
-    def position(name: str) -> tuple[Any, ...]:
-        place = first.index(name) if name in first else len(first)
-        layer = "".join(c for c in name if c.isdigit())
-        return place, "step" in name, layer.rjust(3), name
-
-    return [found[name] for name in sorted(found, key=position)]
+    return diagnosis.explain(failed, passed, agreement)

@@ -1,24 +1,24 @@
 """The verifier's side that runs somebody's code: a process of its own.
 
-It gets one request: an implementation and problems. For each problem it calls what the
-implementation has, and sends back what came out, whatever that is: the judging is done where
+It gets one request: an implementation and problems. It calls each function that the implementation
+has on each problem and sends back what came out, whatever that is: the judging is done where
 nothing of the implementation runs.
 """
 
 import base64
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from samegrad.implementations.checking import comparison, processes
+from samegrad.implementations.checking.calls import CallResult, call, described, functions_of
 from samegrad.implementations.checking.comparison import Strange
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.protocol import Implementation
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]
@@ -30,25 +30,44 @@ def command() -> list[str]:
     return processes.python_child("samegrad.implementations.checking.verify_process")
 
 
+def request(
+    implementation: str,
+    device: str,
+    precision: str,
+    tasks: Sequence[tuple[int, Problem, float]],
+) -> Message:
+    """What a child is asked: (number, problem, learning rate) of each task."""
+    return {
+        "implementation": registry.absolute(implementation),
+        "device": device,
+        "precision": precision,
+        "tasks": [
+            {"task": number, "problem": encode_problem(problem), "learning_rate": rate}
+            for number, problem, rate in tasks
+        ],
+    }
+
+
 def main() -> None:
     """Answer one request."""
     processes.serve(answer)
 
 
 def answer(request: Message, send: Send) -> None:
-    """Load the implementation and run each problem of the request."""
+    """Load the implementation and call it on each problem of the request."""
     try:
         implementation = registry.load(request["implementation"])
         devices = list(implementation.devices())
+        dtypes = list(implementation.DTYPES)
     except registry.NotInstalledError as error:
         send({"unavailable": str(error)})
         return
     except (Exception, SystemExit) as error:
         loading = isinstance(error, registry.BrokenImplementationError)
-        send({"broken": str(error) if loading else _said(error)})
+        send({"not_loaded": str(error) if loading else described(error)})
         return
-    lacks = getattr(implementation, "lacks", ())
-    send({"devices": devices, "dtypes": list(implementation.DTYPES), "lacks": list(lacks)})
+    lacks = list(getattr(implementation, "lacks", ()))
+    send({"devices": devices, "dtypes": dtypes, "lacks": lacks})
     if request["device"] not in devices:
         send({"complete": True})
         return
@@ -56,9 +75,10 @@ def answer(request: Message, send: Send) -> None:
         with precision(implementation, request["precision"]):
             for task in request["tasks"]:
                 problem = decode_problem(task["problem"])
-                if problem.spec.dtype in implementation.DTYPES:
-                    run(implementation, task, problem, request["device"], send)
-    except NotImplementedError as error:  # of `precision`: `run` sends what the calls raise
+                if problem.spec.dtype in dtypes:
+                    number, learning_rate = task["task"], task["learning_rate"]
+                    run(implementation, number, problem, request["device"], learning_rate, send)
+    except NotImplementedError as error:  # of `precision`: a call's is a result of it
         send({"unavailable": str(error)})
     send({"complete": True})
 
@@ -73,84 +93,43 @@ def precision(implementation: Implementation, name: str) -> Any:
 
 
 def run(
-    implementation: Implementation, task: Message, problem: Problem, device: str, send: Send
+    implementation: Implementation,
+    number: int,
+    problem: Problem,
+    device: str,
+    learning_rate: float,
+    send: Send,
 ) -> None:
-    """Call each function on the problem and send what it gave, or why it gave nothing."""
-    spec = problem.spec
-
-    def params() -> Tree:
-        return implementation.params_from_numpy(spec, problem.params, device)
-
-    def batch() -> Any:
-        return implementation.batch_from_numpy(spec, problem.X, problem.y, device)
-
-    def masks() -> Any:
-        if problem.masks is None:
-            return ()
-        return (implementation.masks_from_numpy(spec, problem.masks, device),)
-
-    def forward() -> Tree:
-        return {"outputs": watched(implementation.forward, params(), batch()[0])}
-
-    def loss() -> Tree:
-        return {"loss": watched(implementation.loss, params(), *batch())}
-
-    def loss_and_grad() -> Tree:
-        found = watched(implementation.loss_and_grad, params(), *batch())
-        return {"loss with the gradient": found[0], "grads": found[1]}
-
-    def train_step() -> Tree:
-        given = params()
-        state = implementation.init_state(spec, given)
-        X, y = batch()
-        new, _, value = implementation.train_step(
-            spec, given, state, X, y, task["learning_rate"], *masks()
-        )
-        return {"loss of the step": value, "updated": new}
-
-    def watched(function: Callable[..., Tree], *given: Any) -> Tree:
-        """The function's result; says so if it changed what it was given."""
-        before = [implementation.to_numpy(argument) for argument in given]
-        found = function(spec, *given, *masks())
-        after = [implementation.to_numpy(argument) for argument in given]
-        names = ("params", "X", "y")
-        for name, old, new in zip(names, before, after, strict=False):
-            if not _same(old, new):
-                send({"task": task["id"], "function": current, "mutated": name})
-        return found
-
-    inexact = comparison.declared(implementation, spec)
+    """Send the declared accuracy, and for each function that it begins and what came out."""
+    inexact = comparison.declared(implementation, problem.spec)
     if inexact:
-        send({"task": task["id"], "function": "accuracy", "accuracy": dict(inexact)})
-    for function in (loss_and_grad, forward, loss, train_step):
-        current = function.__name__
-        if current in getattr(implementation, "lacks", ()):
-            continue
-        said = {"task": task["id"], "function": current}
-        send({**said, "begin": True})
-        try:
-            results = function()
-            implementation.synchronize([r for r in results.values() if r is not None])
-            encoded = {name: encode(implementation.to_numpy(r)) for name, r in results.items()}
-        except NotImplementedError as error:
-            send({**said, "refused": _said(error)})
-        except SystemExit as error:
-            send({**said, "raised": f"it exits (SystemExit {error.code})"})
-        except Exception as error:
-            send({**said, "raised": f"it raises {_said(error)}"})
-        else:
-            send({**said, "results": encoded})
+        send({"task": number, "accuracy": dict(inexact)})
+    for function in functions_of(implementation):
+        send({"task": number, "begins": function})
+        result = call(function, implementation, problem, device, learning_rate)
+        send({"task": number, "result": encode_result(result)})
 
 
-def _same(old: Any, new: Any) -> bool:
-    if isinstance(old, list | tuple):
-        return len(old) == len(new) and all(map(_same, old, new))
-    return old is None or np.array_equal(old, new, equal_nan=True)
+def encode_result(result: CallResult) -> Message:
+    """What a call gave as plain data, without the exception."""
+    return {
+        "function": result.function,
+        "results": {name: encode(tree) for name, tree in result.results.items()},
+        "mutated": list(result.mutated),
+        "not_supported": result.not_supported,
+        "failure": result.failure,
+    }
 
 
-def _said(error: BaseException) -> str:
-    text = " ".join(str(error).split())[:300]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+def decode_result(data: Message) -> CallResult:
+    """What `encode_result` wrote."""
+    return CallResult(
+        data["function"],
+        {name: decode(tree) for name, tree in data["results"].items()},
+        tuple(data["mutated"]),
+        data["not_supported"],
+        data["failure"],
+    )
 
 
 def encode(tree: Any) -> Any:

@@ -302,6 +302,25 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "nothing in it": (RIGHT, "x = 1", "defines neither forward"),
 }
 
+# With these nothing differs: there is no gradient to compare.
+NOT_CHECKED = (
+    "raises",
+    "exits",
+    "ends the process",
+    "hangs",
+    "an exception of its own kind",
+    "crashes the interpreter",
+    "only the loss",
+    "does not import",
+    "exits when imported",
+    "nothing in it",
+)
+
+
+def verdict(fault: str) -> str:
+    """What `verify` has to say of a file with the fault."""
+    return "not checked" if fault in NOT_CHECKED else "disagrees"
+
 
 def plant(folder: Path, fault: str) -> str:
     """Write the file with the fault; returns its path."""

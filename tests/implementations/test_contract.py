@@ -365,7 +365,7 @@ def test_file_with_two_functions_is_completed(tmp_path: Any) -> None:
 def check_gradient_of(implementation: Any, params: Any, X: Any, y: Any) -> bool:
     """Whether the gradient alone agrees with the reference."""
     from samegrad.implementations.checking import reference
-    from samegrad.implementations.checking.assertions import compare
+    from samegrad.implementations.checking.comparison import compare
 
     _, grads = implementation.loss_and_grad(SPEC, params, X, y)
     expected = reference.expected(SPEC, params, X, y)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from samegrad.implementations.checking import problems
-from samegrad.implementations.checking.assertions import judge
+from samegrad.implementations.checking.comparison import judge
 from samegrad.implementations.checking.reference import expected
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec

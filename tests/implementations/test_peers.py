@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 from samegrad.implementations.checking import problems
-from samegrad.implementations.checking.assertions import judge
+from samegrad.implementations.checking.comparison import judge
 from samegrad.implementations.checking.reference import expected
-from samegrad.implementations.checking.verifier import Options, verify
+from samegrad.implementations.checking.report import VerifyOptions
+from samegrad.implementations.checking.verifier import verify_problems
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.peers.engine_micrograd import Value
@@ -61,7 +62,7 @@ def test_wrong_step_of_scikit_learn_is_seen() -> None:
 
 def test_verifier_takes_the_step_for_the_gradient_that_is_not_shown() -> None:
     """A step of sgd is made of every gradient; what scikit-learn does not have is named."""
-    report = verify("sklearn", Options(problems.standard("float64")))
+    report = verify_problems("sklearn", VerifyOptions(problems.standard("float64")))
 
     assert "agrees" == report.verdict, report.reason
     checked = [o for o in report.outcomes if o.status == "agree"]

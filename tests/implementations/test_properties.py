@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samegrad.implementations.checking import problems
-from samegrad.implementations.checking.assertions import floor
+from samegrad.implementations.checking.comparison import floor
 from samegrad.implementations.checking.reference import clear_of_kinks, expected
 from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.registry import load, why_not_installed

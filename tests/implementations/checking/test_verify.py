@@ -12,7 +12,8 @@ import pytest
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.implementations.checking import diagnosis, problems
 from samegrad.implementations.checking.assertions import assert_gradients_agree
-from samegrad.implementations.checking.verifier import Options, verify
+from samegrad.implementations.checking.report import VerifyOptions
+from samegrad.implementations.checking.verifier import verify_problems
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.spec import MLPSpec
 
@@ -29,10 +30,10 @@ def every_problem() -> list[Any]:
     return [p for dtype in DTYPES for p in problems.standard(dtype)]
 
 
-def options(**changes: Any) -> Options:
+def options(**changes: Any) -> VerifyOptions:
     """Every problem, in both dtypes."""
     tried = every_problem()
-    return Options(**({"problems": tried, "time_limit": 60.0} | changes))
+    return VerifyOptions(**({"problems": tried, "time_limit": 60.0} | changes))
 
 
 def written(folder: Path, text: str, name: str = "my_mlp.py") -> str:
@@ -58,7 +59,7 @@ def test_own_implementation_agrees_with_exact_results(name: str) -> None:
     if missing:
         pytest.skip(missing)
 
-    report = verify(name, options())
+    report = verify_problems(name, options())
 
     assert "agrees" == report.verdict, report.reason
     checks = [t for outcome in report.outcomes for t in outcome.comparison.tensors]
@@ -75,7 +76,7 @@ def test_compiled_implementation_agrees_with_exact_results(name: str) -> None:
         pytest.skip(missing)
     tried = problems.standard("float64")[::12] + problems.standard("float32")[5::20]
 
-    assert "agrees" == verify(name, options(problems=tried)).verdict
+    assert "agrees" == verify_problems(name, options(problems=tried)).verdict
     assert len(tried) <= 12
 
 
@@ -84,11 +85,11 @@ def test_planted_fault_is_refused_and_located(fault: str, tmp_path: Path) -> Non
     """With the place named, or left open where nothing decides it."""
     limit = 2.0 if fault == "hangs" else 60.0
 
-    report = verify(plant(tmp_path, fault), options(time_limit=limit))
+    report = verify_problems(plant(tmp_path, fault), options(time_limit=limit))
 
-    assert "disagrees" == report.verdict
-    said = "\n".join([report.reason, *report.diagnosis])
-    assert FAULTS[fault][2] and FAULTS[fault][2] in said, said
+    assert planted.verdict(fault) == report.verdict
+    text = "\n".join([report.reason, *report.diagnosis])
+    assert FAULTS[fault][2] and FAULTS[fault][2] in text, text
 
 
 def test_at_least_twenty_faults_are_planted() -> None:
@@ -98,7 +99,7 @@ def test_at_least_twenty_faults_are_planted() -> None:
 
 def test_right_file_with_two_functions_agrees(tmp_path: Path) -> None:
     """What it does not support and what it lacks is said, and not failed."""
-    report = verify(written(tmp_path, RIGHT), options())
+    report = verify_problems(written(tmp_path, RIGHT), options())
 
     assert ("agrees", "") == (report.verdict, report.reason)
     notes = "\n".join(report.notes)
@@ -109,26 +110,28 @@ def test_right_file_with_two_functions_agrees(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("text", "verdict", "reason"),
     [
         (
             "def forward(spec, params, X):\n    raise NotImplementedError('later')\n",
+            "not checked",
             "nothing could",
         ),
         (
             "def loss_and_grad(spec, params, X, y):\n    raise NotImplementedError('later')\n",
+            "not checked",
             "nothing could be checked",
         ),
-        ("def forward(spec, params, X):\n    return X\n", "outputs: shape"),
+        ("def forward(spec, params, X):\n    return X\n", "disagrees", "outputs: shape"),
     ],
 )
 def test_file_for_which_nothing_could_be_checked_does_not_pass(
-    text: str, reason: str, tmp_path: Path
+    text: str, verdict: str, reason: str, tmp_path: Path
 ) -> None:
     """No gradient, no agreement."""
-    report = verify(written(tmp_path, text), options())
+    report = verify_problems(written(tmp_path, text), options())
 
-    assert "disagrees" == report.verdict
+    assert verdict == report.verdict
     assert reason in report.reason
 
 
@@ -141,7 +144,7 @@ def test_where_probes_do_not_decide_both_places_are_named(tmp_path: Path) -> Non
         problems.draw(MLPSpec((5, 7, 3), "tanh", bias=False, dtype="float64"), 4, 1),
     ]
 
-    report = verify(path, options(problems=tried))
+    report = verify_problems(path, options(problems=tried))
 
     assert any("layer 2: B2 or B1" in line for line in report.diagnosis), report.diagnosis
 
@@ -151,7 +154,7 @@ def test_probes_are_run_and_said(tmp_path: Path) -> None:
     old = "return 1 - np.tanh(z) ** 2"
     path = written(tmp_path, RIGHT.replace(old, "return 1 - np.tanh(z) ** 2 + 0.001 * z"))
 
-    report = verify(path, options())
+    report = verify_problems(path, options())
 
     said = "\n".join(report.diagnosis)
     assert "it agrees with identity activation" in said
@@ -165,7 +168,7 @@ def test_stopped_file_says_what_was_not_tried(tmp_path: Path) -> None:
         "    n = len(X)\n", "    n = len(X)\n    while spec.activation == 'tanh': pass\n"
     )
 
-    report = verify(written(tmp_path, text), options(time_limit=2.0))
+    report = verify_problems(written(tmp_path, text), options(time_limit=2.0))
 
     assert "loss_and_grad: it hangs: no result within 2 s; killed" in report.reason
     assert any("not tried after that" in note for note in report.notes)
@@ -177,7 +180,7 @@ def test_thread_that_outlives_the_work_holds_nothing_up(tmp_path: Path) -> None:
     text += "\nthreading.Thread(target=time.sleep, args=(1000,)).start()\n"
     few = problems.standard("float64")[:2]
 
-    report = verify(written(tmp_path, text), options(problems=few, time_limit=3.0))
+    report = verify_problems(written(tmp_path, text), options(problems=few, time_limit=3.0))
 
     assert ("agrees", "") == (report.verdict, report.reason)
 
@@ -189,27 +192,27 @@ def test_memory_of_the_verifier_is_out_of_reach(tmp_path: Path) -> None:
         "v._check = lambda *a, **k: None\nv.judge = lambda *a, **k: None\n"
     )
 
-    assert "disagrees" == verify(written(tmp_path, text), options()).verdict
+    assert "disagrees" == verify_problems(written(tmp_path, text), options()).verdict
 
 
 def test_file_that_prints_and_reads_does_not_disturb(tmp_path: Path) -> None:
     """Standard output is not the channel, and standard input gives nothing."""
     text = RIGHT.replace("    n = len(X)\n", "    n = len(X)\n    print('{\"task\": 0}')\n")
 
-    assert "agrees" == verify(written(tmp_path, text), options()).verdict
+    assert "agrees" == verify_problems(written(tmp_path, text), options()).verdict
 
 
 def test_against_another_implementation(tmp_path: Path) -> None:
     """Right against right, and a fault against right; what does not work is a usage error."""
     few = problems.standard("float64")[:3]
-    right = verify("numpy", options(problems=few, against="scalar"))
-    wrong = verify(plant(tmp_path, "sum for mean"), options(problems=few, against="numpy"))
+    right = verify_problems("numpy", options(problems=few, against="scalar"))
+    wrong = verify_problems(plant(tmp_path, "sum for mean"), options(problems=few, against="numpy"))
 
     assert "agrees" == right.verdict and any("bounds doubled" in note for note in right.notes)
     assert "disagrees" == wrong.verdict
     broken = written(tmp_path, "import nunpy", "broken.py")
-    with pytest.raises(ValueError, match=r"--against .*broken.py: .* does not import"):
-        verify("numpy", options(problems=few, against=broken))
+    with pytest.raises(ValueError, match=r"against .*broken.py: .* does not import"):
+        verify_problems("numpy", options(problems=few, against=broken))
 
 
 def test_other_precisions_are_contracts_of_their_own() -> None:
@@ -217,8 +220,8 @@ def test_other_precisions_are_contracts_of_their_own() -> None:
     pytest.importorskip("torch", reason="torch is not installed")
     few = problems.standard("float32")[:4]
 
-    found = verify("torch", options(problems=few, precision="bfloat16"))
-    none = verify("numpy", options(problems=few, precision="bfloat16"))
+    found = verify_problems("torch", options(problems=few, precision="bfloat16"))
+    none = verify_problems("numpy", options(problems=few, precision="bfloat16"))
 
     errors = [t.error for outcome in found.outcomes for t in outcome.comparison.tensors]
     assert "agrees" == found.verdict and max(e or 0 for e in errors) > 1e-4
@@ -234,7 +237,7 @@ def test_precision_that_does_nothing_is_no_precision(tmp_path: Path) -> None:
     )
     few = problems.standard("float32")[:4]
 
-    found = verify(written(tmp_path, text), options(problems=few, precision="bfloat16"))
+    found = verify_problems(written(tmp_path, text), options(problems=few, precision="bfloat16"))
 
     assert "unavailable" == found.verdict
     assert "precision bfloat16 has no effect: products are IEEE float32" == found.reason
@@ -243,7 +246,7 @@ def test_precision_that_does_nothing_is_no_precision(tmp_path: Path) -> None:
 def test_ulps_count_from_the_exact_result() -> None:
     """Half an ulp for a correctly rounded number, one for its neighbour at worst."""
     import mpmath
-    from samegrad.implementations.checking.assertions import compare
+    from samegrad.implementations.checking.comparison import compare
 
     with mpmath.workdps(50):
         third = np.array([mpmath.mpf(1) / 3], dtype=object)
@@ -298,18 +301,21 @@ def test_command_takes_choices_and_gives_json(capsys: pytest.CaptureFixture[str]
         (["./no_such.py"], "no such file"),
         (
             ["numpy", "--activation", "rellu"],
-            "--activation 'rellu' is not known; accepted: identity",
+            "activation 'rellu' is not known; accepted: identity",
         ),
-        (["numpy", "--loss", "mae"], "--loss 'mae' is not known"),
-        (["numpy", "--dtype", "float16"], "--dtype 'float16' is not known"),
-        (["numpy", "--layers", "5-x"], "--layers '5-x' is not accepted"),
+        (["numpy", "--loss", "mae"], "loss 'mae' is not known"),
+        (["numpy", "--dtype", "float16"], "dtype 'float16' is not known"),
+        (["numpy", "--layers", "5-x"], "layers '5-x' is not accepted"),
         (["numpy", "--layers", "5-0-2"], "whole numbers >= 1"),
-        (["numpy", "--layers", "50000-50000-10"], "is too large"),
-        (["numpy", "--batch-size", "0"], "--batch-size takes a number >= 1"),
-        (["numpy", "--weight-decay", "0.7"], "no problem has weight_decay 0.7; give --layers"),
+        (["numpy", "--layers", "50000-50000-10"], "are too large"),
+        (["numpy", "--batch-size", "0"], "batch_size 0, seed 0: the first must be >= 1"),
+        (
+            ["numpy", "--weight-decay", "0.7"],
+            "no problem has weight_decay 0.7 with these activations",
+        ),
         (["numpy", "--weight-decay", "-1", "--layers", "2-2"], "weight_decay -1.0 is not accepted"),
-        (["numpy", "--precision", "int8"], "--precision 'int8' is not known; accepted: ieee"),
-        (["numpy", "--optimizer", "lion"], "--optimizer 'lion' is not known"),
+        (["numpy", "--precision", "int8"], "precision 'int8' is not known; accepted: ieee"),
+        (["numpy", "--optimizer", "lion"], "optimizer 'lion' is not known"),
         (["numpy", "--against", "nope"], "implementation 'nope' is not known"),
     ],
 )
@@ -369,15 +375,15 @@ def test_assert_gradients_agree_needs_something_to_check(tmp_path: Path) -> None
 def test_explanation_of_a_wrong_step_names_the_update_rule() -> None:
     """Outputs, loss and gradient agree, the updated params do not."""
     from samegrad.implementations.checking import reference
-    from samegrad.implementations.checking.assertions import judge
-    from samegrad.implementations.checking.diagnosis import Attempt
+    from samegrad.implementations.checking.comparison import judge
+    from samegrad.implementations.checking.report import Outcome
 
     p = problems.draw(MLPSpec((3, 2), dtype="float64"), 4)
     right = reference.expected(p.spec, p.params, p.X, p.y)
     results = {"grads": right.grads, "updated": p.params}
     comparison = judge(p.spec, right, results)
 
-    said = diagnosis.explain([Attempt(p, right, results, comparison)], [], {})
+    said = diagnosis.explain([Outcome(p, results, comparison, expected=right)], [], {})
 
     assert "the update rule (sgd, U1 to U7)" in said[0]
 

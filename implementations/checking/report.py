@@ -1,0 +1,292 @@
+"""What verification says of an implementation: a verdict, the evidence for it, and both as text.
+
+Wrong and not checked are two things. DISAGREES says that a number, a shape or an argument differs
+from what it has to be; NOT CHECKED, that there was no number to compare, and why.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from samegrad.implementations.checking.calls import CallResult
+from samegrad.implementations.checking.comparison import (
+    PRECISIONS,
+    Comparison,
+    TensorCheck,
+    as_float64,
+    bound,
+    judge,
+)
+from samegrad.implementations.checking.problems import AT_THE_KINK, Problem
+from samegrad.implementations.checking.reference import Expected
+from samegrad.implementations.contract.trees import Tree
+
+VERDICTS = ("agrees", "disagrees", "not checked", "unavailable")
+STATES = ("agree", "disagree", "failed", "not supported")
+_HEADING = (
+    f"{'tensor':22}{'error':>9}{'ulp':>8}{'bound':>9}{'% of bound':>12}  verdict    worst problem"
+)
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """What is verified, and how.
+
+    Attributes:
+        problems: in every dtype asked for.
+        device: where the implementation runs.
+        against: an implementation to compare with instead of the exact results, or None.
+        precision: "ieee", or "tf32" or "bfloat16" for the products of a float32 network.
+        time_limit: seconds for loading and for each call.
+        seed: of the problems that a diagnosis draws.
+    """
+
+    problems: Sequence[Problem]
+    device: str = "cpu"
+    against: str | None = None
+    precision: str = "ieee"
+    time_limit: float = 60.0
+    seed: int = 0
+
+
+@dataclass(eq=False)  # one and the same or not: arrays have no ==
+class Outcome:
+    """What an implementation gave on one problem, and how that compares with what is right.
+
+    Attributes:
+        problem: the network and its batch.
+        results: NumPy trees by the names that `comparison.judge` knows.
+        comparison: their verdicts, tensor by tensor.
+        not_supported: by function, why it does not support the problem.
+        failures: "function: it raises ...", of calls that gave nothing.
+        mutations: "function: it changes its argument ...".
+        error: the first exception behind a failure, if it was raised in this process.
+        accuracy: the bounds per dtype that an inexact implementation declares, or None.
+        expected: what is right: exact numbers, float64, or what another implementation gave.
+    """
+
+    problem: Problem
+    results: dict[str, Tree] = field(default_factory=dict)
+    comparison: Comparison = field(default_factory=lambda: Comparison(()))
+    not_supported: dict[str, str] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    mutations: list[str] = field(default_factory=list)
+    error: BaseException | None = None
+    accuracy: Mapping[str, float] | None = None
+    expected: Expected | None = None
+
+    @property
+    def status(self) -> str:
+        """One of STATES."""
+        if self.mutations or any(tensor.reason for tensor in self.comparison.tensors):
+            return "disagree"
+        if self.failures:
+            return "failed"
+        # Outputs alone are no agreement: it is gradients that are verified.
+        return "agree" if self.shows_gradient else "not supported"
+
+    @property
+    def shows_gradient(self) -> bool:
+        """Whether every gradient was seen: as such, or in a step of sgd, which is made of it.
+
+        At the reference's learning rate each update is at least four times its tensor.
+        """
+        step = "updated" in self.results and self.problem.spec.optimizer == "sgd"
+        return "grads" in self.results or step
+
+    @property
+    def reason(self) -> str:
+        """What is wrong with it, in one line that names the problem; empty if nothing is."""
+        what = next(iter([*self.mutations, *self.failures]), self.comparison.reason)
+        return f"{what} [{self.problem.spec.dtype} {self.problem.label}]" if what else ""
+
+    @cached_property
+    def reference(self) -> Expected:
+        """What is right, in float64."""
+        assert self.expected is not None
+        return replace(
+            self.expected,
+            outputs=as_float64(self.expected.outputs),
+            loss=float(self.expected.loss),
+            grads=as_float64(self.expected.grads),
+        )
+
+    def add(self, result: CallResult) -> None:
+        """Take what one call gave."""
+        function = result.function
+        self.results |= result.results
+        self.mutations += [f"{function}: it changes its argument {n}" for n in result.mutated]
+        if result.not_supported:
+            self.not_supported[function] = result.not_supported
+        if result.failure:
+            self.failures.append(f"{function}: {result.failure}")
+            self.error = self.error or result.error
+
+    def judge(self, expected: Expected, options: VerifyOptions) -> None:
+        """Compare the results; those of two inexact sides may differ by both errors."""
+        dtype = self.problem.spec.dtype
+        everywhere: dict[str, float] | None = None
+        if options.precision != "ieee":
+            everywhere = {dtype: PRECISIONS[options.precision]}
+        if options.against is not None:
+            everywhere = {dtype: 2 * bound(dtype, everywhere)}
+        self.expected = expected
+        if self.accuracy and self.problem.name == AT_THE_KINK:
+            self.results.pop("grads", None)
+            self.results.pop("updated", None)
+            self.not_supported["loss_and_grad"] = "differences of the loss have no answer at a kink"
+        self.comparison = judge(
+            self.problem.spec, expected, self.results, self.accuracy, everywhere
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The outcome as plain data, errors as fractions of the largest exact entry."""
+        return {
+            "problem": self.problem.label,
+            "dtype": self.problem.spec.dtype,
+            "status": self.status,
+            "faults": [*self.mutations, *self.failures],
+            "not_supported": self.not_supported,
+            "tensors": [
+                {
+                    "tensor": tensor.name,
+                    "error": tensor.error,
+                    "ulps": tensor.ulps,
+                    "bound": tensor.bound,
+                    "percent_of_bound": tensor.percent_of_bound,
+                    "agrees": tensor.reason is None,
+                    "reason": tensor.reason,
+                }
+                for tensor in self.comparison.tensors
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """The verdict on one implementation; its str() is what the command prints.
+
+    Attributes:
+        name: of the implementation, as tables show it.
+        verdict: "agrees"; "disagrees" if something differs; "not checked" if it could not be
+            loaded, failed, or gave no gradient; "unavailable" if its framework, the device or the
+            precision is not available here.
+        reason: one line, empty where it agrees.
+        options: what was asked for.
+        outcomes: one per problem that was tried.
+        notes: what was not checked, and why.
+        diagnosis: where the fault is likely to be, the most telling sentence first.
+    """
+
+    name: str
+    verdict: str
+    reason: str
+    options: VerifyOptions
+    outcomes: Sequence[Outcome] = ()
+    notes: Sequence[str] = ()
+    diagnosis: Sequence[str] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether gradients were compared and everything that was compared agrees."""
+        return self.verdict == "agrees"
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self, verbose: bool = False) -> str:
+        """The verdict, a table per dtype of each tensor's largest error, and what to make of it.
+
+        Args:
+            verbose: with the tables of every single problem.
+        """
+        precision = self.options.precision
+        title = self.name if precision == "ieee" else f"{self.name} ({precision})"
+        reason = f": {self.reason}" if self.reason else ""
+        lines = [f"{title}: {self.verdict.upper()}{reason}"]
+        for dtype in dict.fromkeys(o.problem.spec.dtype for o in self.outcomes):
+            outcomes = [o for o in self.outcomes if o.problem.spec.dtype == dtype]
+            rows = worst(outcomes)
+            if not rows:
+                continue
+            counts = [f"{n} {s}" for s in STATES if (n := sum(o.status == s for o in outcomes))]
+            lines.append(f"  {dtype}, {len(outcomes)} problems: {', '.join(counts)}")
+            lines.append(f"    {_HEADING}")
+            lines += [f"    {_row(t)}  {o.problem.label}" for t, o in _step_in_one_row(rows)]
+            if verbose:
+                for outcome in outcomes:
+                    lines.append(f"    {outcome.problem.label}: {outcome.status}")
+                    lines += [f"      {fault}" for fault in outcome.mutations + outcome.failures]
+                    lines += [f"      {_row(tensor)}" for tensor in outcome.comparison.tensors]
+        lines += [f"  likely: {sentence}" for sentence in self.diagnosis]
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data for JSON."""
+        return {
+            "implementation": self.name,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "device": self.options.device,
+            "precision": self.options.precision,
+            "against": self.options.against or "exact results",
+            "seed": self.options.seed,
+            "diagnosis": list(self.diagnosis),
+            "notes": list(self.notes),
+            "problems": [outcome.to_dict() for outcome in self.outcomes],
+        }
+
+
+def summary(reports: Sequence[VerifyReport]) -> str:
+    """How many reports there are of each verdict, in one line."""
+    verdicts = [report.verdict for report in reports]
+    counts = [f"{n} {verdict}" for verdict in VERDICTS if (n := verdicts.count(verdict))]
+    return f"{len(reports)} verified: {', '.join(counts)}"
+
+
+def worst(outcomes: Sequence[Outcome]) -> list[tuple[TensorCheck, Outcome]]:
+    """Per tensor name the check that disagrees, or else the one nearest to its bound."""
+    rows: dict[str, tuple[TensorCheck, Outcome]] = {}
+
+    def severity(row: tuple[TensorCheck, Outcome]) -> tuple[bool, float]:
+        return row[0].reason is not None, row[0].percent_of_bound or 0.0
+
+    for outcome in outcomes:
+        for tensor in outcome.comparison.tensors:
+            row = (tensor, outcome)
+            rows[tensor.name] = max(rows.get(tensor.name, row), row, key=severity)
+    first = ["outputs", "loss", "loss with the gradient", "loss of the step"]
+
+    def position(name: str) -> tuple[Any, ...]:
+        place = first.index(name) if name in first else len(first)
+        layer = "".join(c for c in name if c.isdigit())
+        return place, "step" in name, layer.rjust(3), name
+
+    return [rows[name] for name in sorted(rows, key=position)]
+
+
+def _step_in_one_row(
+    rows: list[tuple[TensorCheck, Outcome]],
+) -> list[tuple[TensorCheck, Outcome]]:
+    """With one row for the params after a step where all of them agree."""
+    step = [row for row in rows if row[0].name.endswith("after a step")]
+    if not step or any(tensor.reason for tensor, _ in step):
+        return rows
+    tensor, outcome = max(step, key=lambda row: row[0].percent_of_bound or 0.0)
+    rest = [row for row in rows if row not in step]
+    return [*rest, (replace(tensor, name="params after a step"), outcome)]
+
+
+def _row(tensor: TensorCheck) -> str:
+    def number(value: float | None, form: str) -> str:
+        return "-" if value is None else format(value, form)
+
+    ulps = tensor.ulps
+    shown = "-" if ulps is None else f"{ulps:.2g}" if ulps < 100 else f"{ulps:.1e}"
+    return (
+        f"{tensor.name:22}{number(tensor.error, '.1e'):>9}{shown:>8}{tensor.bound:>9.0e}"
+        f"{number(tensor.percent_of_bound, '.3g'):>12}  "
+        f"{'agrees' if tensor.reason is None else 'DIFFERS':9}"
+    )
