@@ -240,7 +240,7 @@ class NotInstalledError(ImportError):
 
 
 class BrokenImplementationError(ImportError):
-    """The module is there but does not import, or defines nothing that could be called."""
+    """The module exists but could not be imported, or defines nothing that could be called."""
 
 
 def names(kind: str = "idiom") -> tuple[str, ...]:
@@ -317,7 +317,7 @@ def load(name: str) -> Implementation:
     Raises:
         UnknownImplementationError: no such name, file or module.
         NotInstalledError: its framework is not installed; the message has the command.
-        BrokenImplementationError: it is there and fails to import, or has nothing to call.
+        BrokenImplementationError: it exists and fails to import, or has nothing to call.
     """
     check_name(name)
     missing = why_not_installed(name)
@@ -344,8 +344,15 @@ def load(name: str) -> Implementation:
 
 def _broken(name: str, error: BaseException) -> BrokenImplementationError:
     reason = " ".join(str(error).split()) or "no message"
+    top = (getattr(error, "name", None) or "").split(".")[0]
+    if isinstance(error, ModuleNotFoundError) and top in ("implementations", "benchmarks"):
+        # In a checkout these folders say the same themselves.
+        reason += (
+            f"; {top} is a part of samegrad: write `samegrad.{top}` for it, "
+            "or `import samegrad` for what is public"
+        )
     return BrokenImplementationError(
-        f"implementation {name!r} is there but does not import: {type(error).__name__}: {reason}"
+        f"implementation {name!r} could not be loaded: {type(error).__name__}: {reason}"
     )
 
 

@@ -293,11 +293,11 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "loss = -log_p[np.arange(n), y] / n",
         "loss with the gradient: shape (6,), expected ()",
     ),
-    "does not import": ("import numpy as np", "import nunpy as np", "does not import"),
+    "does not import": ("import numpy as np", "import nunpy as np", "could not be loaded"),
     "exits when imported": (
         "import numpy as np",
         "import numpy as np\nraise SystemExit",
-        "does not import",
+        "could not be loaded",
     ),
     "nothing in it": (RIGHT, "x = 1", "defines neither forward"),
 }

@@ -12,8 +12,8 @@ import pytest
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.implementations.checking import diagnosis, problems
 from samegrad.implementations.checking.assertions import assert_gradients_agree
-from samegrad.implementations.checking.report import VerifyOptions
-from samegrad.implementations.checking.verifier import verify_problems
+from samegrad.implementations.checking.report import VerifyOptions, summary
+from samegrad.implementations.checking.verifier import verify, verify_problems
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.spec import MLPSpec
 
@@ -135,6 +135,77 @@ def test_file_for_which_nothing_could_be_checked_does_not_pass(
     assert reason in report.reason
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import numpy as np\ndef f(:\n", "could not be loaded: SyntaxError: invalid syntax"),
+        ("def f():\nreturn 1\n", "could not be loaded: IndentationError"),
+        ("import no_such_library\n", "ModuleNotFoundError: No module named 'no_such_library'"),
+        ("import sys\nsys.exit(0)\n", "could not be loaded: SystemExit: 0"),
+        ("raise ValueError('no data')\n", "could not be loaded: ValueError: no data"),
+        ("raise KeyboardInterrupt\n", "loading: it ends the process: "),
+        ("import os\nos._exit(0)\n", "loading: it ends the process: exit status 0"),
+        ("while True: pass\n", "loading: it hangs: no result within 2 s"),
+        ("x = 1\n", "defines neither forward(spec, params, X) nor loss_and_grad"),
+        ("\0", "could not be loaded: SyntaxError"),
+        ("def devices():\n    return 1 / 0\n" + RIGHT, "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_file_that_cannot_be_loaded_is_not_checked(text: str, reason: str, tmp_path: Path) -> None:
+    """Nothing was compared, so nothing disagrees; the reason is one line."""
+    few = problems.standard("float64")[:1]
+
+    report = verify_problems(written(tmp_path, text), options(problems=few, time_limit=2.0))
+
+    assert "not checked" == report.verdict
+    assert reason in report.reason and "\n" not in report.reason
+    assert f"my_mlp: NOT CHECKED: {report.reason}" == str(report)
+    assert not report.agrees and [] == report.diagnosis
+
+
+@pytest.mark.parametrize("here", [True, False], ids=["checkout", "elsewhere"])
+@pytest.mark.parametrize("package", ["implementations", "benchmarks"])
+def test_file_that_imports_by_an_old_name_is_told_the_new_one(
+    here: bool, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a checkout, where the folders are on the path, and where they are not."""
+    path = written(tmp_path, f"from {package}.contract import spec\n" + RIGHT)
+    monkeypatch.chdir(ROOT if here else tmp_path)
+
+    report = verify(path, layers=(2, 2))
+
+    assert "not checked" == report.verdict
+    assert "could not be loaded" in report.reason
+    assert f"write `samegrad.{package}` for it, or `import samegrad` for what" in report.reason
+
+
+def test_result_that_is_no_number_is_said_and_not_raised(tmp_path: Path) -> None:
+    """(grads, loss) for (loss, grads): nested lists where a number belongs."""
+    text = RIGHT.replace("return loss, grads", "return grads, loss")
+    few = problems.standard("float64")[:2]
+
+    report = verify_problems(written(tmp_path, text), options(problems=few))
+
+    assert "disagrees" == report.verdict
+    assert "the loss is no scalar (L1)" in report.diagnosis[0]
+
+
+def test_call_that_fails_is_not_checked_and_what_agrees_is_shown(tmp_path: Path) -> None:
+    """It raises with one activation: no number differs, and the others are in the table."""
+    text = RIGHT.replace(
+        "    n = len(X)\n", "    n = len(X)\n    if spec.activation == 'tanh': n = 1 / 0\n"
+    )
+
+    report = verify(
+        written(tmp_path, text), activations=["tanh", "relu"], losses=["mse"], dtypes=["float64"]
+    )
+
+    assert "not checked" == report.verdict
+    assert "loss_and_grad: it raises ZeroDivisionError: division by zero [float64 " in report.reason
+    assert {"agree", "failed"} == {outcome.status for outcome in report.outcomes}
+    assert "1 agree, 4 failed" in str(report)
+
+
 def test_where_probes_do_not_decide_both_places_are_named(tmp_path: Path) -> None:
     """Without biases dW alone is wrong, and B2 cannot be told from B1."""
     old = "        dW = inputs[l].T @ delta\n"
@@ -211,7 +282,7 @@ def test_against_another_implementation(tmp_path: Path) -> None:
     assert "agrees" == right.verdict and any("bounds doubled" in note for note in right.notes)
     assert "disagrees" == wrong.verdict
     broken = written(tmp_path, "import nunpy", "broken.py")
-    with pytest.raises(ValueError, match=r"against .*broken.py: .* does not import"):
+    with pytest.raises(ValueError, match=r"against .*broken.py: .* could not be loaded"):
         verify_problems("numpy", options(problems=few, against=broken))
 
 
@@ -257,6 +328,52 @@ def test_ulps_count_from_the_exact_result() -> None:
 
     assert 0 < (found[0].ulps or 0) <= 0.5 < (found[1].ulps or 0) <= 1.5
     assert compare(third, nearest.astype(np.float32), "float32", name="x").agrees
+
+
+def test_verify_takes_plain_arguments_and_gives_one_report(tmp_path: Path) -> None:
+    """A path and one network; the same report as an object, as text and as plain data."""
+    path = Path(written(tmp_path, RIGHT))
+
+    report = verify(path, layers=[4, 3, 2], batch_size=3, losses=["mse"], dtypes=["float64"])
+
+    assert report.agrees and "agrees" == report.verdict
+    assert ["relu mse 4-3-2 batch 3"] == [outcome.problem.label for outcome in report.outcomes]
+    assert str(report).startswith("my_mlp: AGREES\n  float64, 1 problems: 1 agree\n    tensor ")
+    assert "relu mse 4-3-2 batch 3: agree" in report.text(verbose=True)
+    plain = json.loads(json.dumps(report.to_dict()))
+    assert ("my_mlp", "agrees", "exact results") == tuple(
+        plain[key] for key in ("implementation", "verdict", "against")
+    )
+    assert 6 == len(plain["problems"][0]["tensors"])
+    assert "1 verified: 1 agrees" == summary([report])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"implementation": "nunpy"}, "implementation 'nunpy' is not known"),
+        ({"against": "nope"}, "implementation 'nope' is not known"),
+        ({"layers": (5, 0, 2)}, "layer_sizes (5, 0, 2) is not accepted"),
+        ({"layers": (50000, 50000, 10)}, "layers 50000-50000-10 at batch size 6 are too large"),
+        ({"batch_size": 0}, "batch_size 0"),
+        ({"activations": ["rellu"]}, "activation 'rellu' is not known; accepted: identity"),
+        ({"losses": ["mae"]}, "loss 'mae' is not known"),
+        ({"dtypes": ["float16"]}, "dtype 'float16' is not known"),
+        ({"optimizer": "lion"}, "optimizer 'lion' is not known"),
+        ({"precision": "int8"}, "precision 'int8' is not known"),
+        ({"weight_decay": 0.7}, "no problem has weight_decay 0.7"),
+        ({"seed": -1}, "seed -1"),
+        ({"time_limit": 0}, "time_limit 0 is not accepted"),
+    ],
+)
+def test_verify_refuses_arguments_that_mean_nothing(
+    arguments: dict[str, Any], message: str
+) -> None:
+    """Before anything is run."""
+    with pytest.raises(ValueError) as caught:
+        verify(**({"implementation": "numpy"} | arguments))
+
+    assert message in str(caught.value)
 
 
 # ---- the command line ----
