@@ -4,7 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from samegrad.benchmarks.cases.case import OPERATIONS, Case, Problem
+from samegrad.benchmarks.cases.case import OPERATIONS, Case, MLPWorkload
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.runs import budget, capabilities, runner
 from samegrad.benchmarks.runs.options import parse_threads
@@ -63,7 +63,7 @@ def measure(
             raise ValueError(
                 f"{what} {wanted!r} is not available to {implementation} (has: {', '.join(there)})"
             )
-    problem = Problem("measured", spec, batch_size, 16 * batch_size)
+    problem = MLPWorkload("measured", spec, batch_size, 16 * batch_size)
     case = Case(problem, operation, registry.label(implementation), device, threads=threads)
     pilots = {(case.implementation, device): probed.pilots[device]}
     made = budget.make([case], pilots, {}, processes, float("inf"), block_seconds)

@@ -21,9 +21,9 @@ def test_speed(case: Case, row: Row, replay: Replay, benchmark: Any) -> None:
     replay.samples = list(row.process_medians)
     benchmark.extra_info.update(
         operation=case.operation,
-        layers="-".join(map(str, case.problem.spec.layer_sizes)),
-        batch_size=case.problem.batch_size,
-        dtype=case.problem.spec.dtype,
+        layers="-".join(map(str, case.spec.layer_sizes)),
+        batch_size=case.workload.batch_size,
+        dtype=case.spec.dtype,
         implementation=case.implementation,
         device=case.device,
         transfer=case.transfer,

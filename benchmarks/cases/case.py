@@ -1,14 +1,19 @@
-"""What is timed: a network with its inputs, an operation, and the process that runs it."""
+"""What is timed: an operation on a workload by an implementation, and the process that runs it.
 
-from collections.abc import Iterable
+A kind of workload is a subclass of `Workload`; `MLPWorkload` is a network with its batches. A
+record holds a case as `Case.to_dict` gives it, which is the only form that a case has outside of a
+process.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+from samegrad.benchmarks.cases import costs
 from samegrad.implementations.contract.spec import MLPSpec
 
-Shape = tuple[int, int]
 OPERATIONS = ("forward", "loss_and_grad", "train_step", "epoch")
 PRODUCTS = "products"  # the matrix products of a training step alone: the least it could take
 TRAINING = "training"  # an epoch of a training for real; never beside the others in a run
@@ -18,245 +23,332 @@ TRANSFERS = ("resident", "end_to_end")
 ARITHMETIC = ("float64", "float32", "tf32", "bfloat16")
 ALL_THREADS = "all"
 TEXTS = ("operation", "implementation", "device", "transfer", "threads", "precision")
-MOST_EXAMPLES = 10**15  # with more, a number of operations is no number of anything
-COST = "cost"  # of differentiation: these workloads' names go on with the number of parameters
+MOST = 10**15  # examples, processes; with more, a number of operations is no number of anything
+COST = "cost"  # series of networks, by their number of parameters, for the cost of differentiation
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A network with its inputs: what all implementations are given alike.
+class Series(NamedTuple):
+    """The place of a workload among those that differ from it in one number.
 
     Attributes:
-        workload: name of the workload.
-        spec: the network, dtype included.
-        batch_size: examples per step.
-        examples: examples per epoch.
+        name: what is varied, "width" for example.
+        value: of this workload.
     """
 
-    workload: str
-    spec: MLPSpec
+    name: str
+    value: int
+
+
+class Workload(ABC):
+    """What all implementations are given alike: the base of each kind, a frozen dataclass.
+
+    A kind is named where it is defined, `class Sort(Workload, kind="sort")`; records of it are read
+    from then on. Its fields are plain data, or it has its own `from_fields`.
+
+    Attributes:
+        kind: name of the kind.
+        operations: what can be timed.
+        name: of the workload, for tables and `-k`.
+        batch_size: examples per call.
+        examples: examples per epoch.
+        series: the series that it belongs to, or None.
+    """
+
+    kinds: ClassVar[dict[str, type["Workload"]]] = {}
+    kind: ClassVar[str]
+    operations: ClassVar[tuple[str, ...]]
+    name: str
     batch_size: int
     examples: int
+    series: Series | None
+
+    def __init_subclass__(cls, kind: str) -> None:
+        cls.kind = kind
+        Workload.kinds[kind] = cls
+
+    @property
+    @abstractmethod
+    def dtype(self) -> str:
+        """Of its arrays."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Numbers that are kept from call to call, such as a network's parameters."""
+
+    @abstractmethod
+    def flops(self, operation: str) -> int:
+        """Floating-point operations of one call."""
+
+    @abstractmethod
+    def bytes(self, operation: str) -> int:
+        """Bytes that one call must move between memory and processor at least."""
+
+    def gated(self, operation: str) -> tuple[str, ...]:
+        """The operations that must agree with the reference before one is timed; it comes last."""
+        return (operation,)
+
+    def calls(self, operation: str) -> int:  # noqa: ARG002  # a kind may need it
+        """Steps that one call of the operation makes: 1, unless it goes through all examples."""
+        return 1
 
     @cached_property
     def id(self) -> str:
-        """Unique among problems, and usable as a file name."""
-        return f"{self.workload}-batch{self.batch_size}-{self.spec.dtype}"
+        """Unique among the workloads of a run."""
+        return f"{self.name}-batch{self.batch_size}-{self.dtype}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The workload as plain data."""
+        fields = asdict(self)  # type: ignore[call-overload]  # every kind is a dataclass
+        if self.series is None:
+            del fields["series"]
+        else:
+            fields["series"] = self.series._asdict()
+        return {"kind": self.kind, **fields}
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> "Workload":
+        """The workload that `to_dict` wrote.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is no workload of a known kind.
+        """
+        fields = dict(data)
+        kind = Workload.kinds[fields.pop("kind")]
+        if fields.get("series") is not None:
+            fields["series"] = Series(**fields["series"])
+        workload = kind.from_fields(fields)
+        names = [workload.name, *(workload.series[:1] if workload.series else ())]
+        numbers = (workload.batch_size, workload.examples, *(workload.series or (0, 1))[1:])
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError("a case's names must be texts")
+        if not all(type(number) is int and 1 <= number < MOST for number in numbers):
+            raise ValueError(f"a case's batch size and examples must be from 1 to {MOST:g}")
+        return workload
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> "Workload":
+        """A workload of this kind from its fields as plain data."""
+        return cls(**fields)
 
 
-class Worker(NamedTuple):
+@dataclass(frozen=True)
+class MLPWorkload(Workload, kind="mlp"):
+    """A network with its batches.
+
+    Attributes:
+        spec: the network, dtype included.
+    """
+
+    operations: ClassVar[tuple[str, ...]] = (*OPERATIONS, PRODUCTS, TRAINING)
+    name: str
+    spec: MLPSpec
+    batch_size: int
+    examples: int
+    series: Series | None = None
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> "MLPWorkload":
+        """A workload of this kind from its fields as plain data."""
+        return cls(**{**fields, "spec": MLPSpec.from_dict(fields["spec"])})
+
+    @property
+    def dtype(self) -> str:
+        """Of weights, inputs and results."""
+        return self.spec.dtype
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return self.spec.parameters
+
+    def flops(self, operation: str) -> int:
+        """Floating-point operations of the matrix products of one call."""
+        whole = operation in ("epoch", TRAINING)
+        return costs.flops(self.spec, operation, self.examples if whole else self.batch_size)
+
+    def bytes(self, operation: str) -> int:
+        """Bytes of all arrays of one call, each moved once."""
+        return self.calls(operation) * costs.traffic(self.spec, operation, self.batch_size)
+
+    def gated(self, operation: str) -> tuple[str, ...]:
+        """The operations that must agree with the reference before one is timed; it comes last.
+
+        A step of sgd holds every gradient: at the gate's learning rate each update is at least
+        four times its tensor, so a wrong gradient is a wrong step. A rule that rescales the
+        gradient (Adam's first step is its sign) would hide one, and needs the gradient too.
+        """
+        if operation == PRODUCTS:
+            return (PRODUCTS,)
+        if operation == "forward":
+            return ("loss_and_grad", "forward")
+        if operation == "loss_and_grad":
+            return ("loss_and_grad",)
+        if self.spec.optimizer == "sgd" and operation != TRAINING:
+            return ("train_step",)
+        return ("loss_and_grad", "train_step")
+
+    def calls(self, operation: str) -> int:
+        """Steps that one call of the operation makes: 1, or those of an epoch."""
+        return -(-self.examples // self.batch_size) if operation in ("epoch", TRAINING) else 1
+
+
+class WorkerSpec(NamedTuple):
     """What one process is set up for before it starts: the cases that it can time.
 
     Attributes:
         threads: "all" cores, or a number of threads.
         precision: "ieee", or "tf32" or "bfloat16" for the products of float32 networks.
+        ranks: processes that compute one case together.
     """
 
     implementation: str
     device: str = "cpu"
     threads: str = ALL_THREADS
     precision: str = "ieee"
+    ranks: int = 1
 
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the report: an operation on a problem by an implementation on a device.
+    """One row of the report: an operation on a workload by an implementation on a device.
 
     Attributes:
         transfer: "resident" (the batch is on the device) or "end_to_end" (each batch comes
             from the host's memory and each loss goes back).
-        threads, precision: see `Worker`.
+        threads, precision, ranks: see `WorkerSpec`.
     """
 
-    problem: Problem
+    workload: Workload
     operation: str
     implementation: str
     device: str = "cpu"
     transfer: str = "resident"
     threads: str = ALL_THREADS
     precision: str = "ieee"
+    ranks: int = 1
 
     @cached_property
     def id(self) -> str:
         """Unique within a run; the name of the pytest item."""
-        p = self.problem
-        parts = [p.workload, self.operation, f"batch{p.batch_size}", self.arithmetic]
-        parts += [self.implementation, self.device]
+        workload = self.workload
+        names = [workload.name, self.operation, f"batch{workload.batch_size}", self.arithmetic]
+        names += [self.implementation, self.device]
         if self.threads != ALL_THREADS:
-            parts.append(f"{self.threads}_threads" if self.threads != "1" else "1_thread")
-        return "-".join(parts + (["end_to_end"] if self.transfer == "end_to_end" else []))
+            names.append(f"{self.threads}_threads" if self.threads != "1" else "1_thread")
+        names += [f"{self.ranks}_ranks"] * (self.ranks > 1)
+        return "-".join(names + ["end_to_end"] * (self.transfer == "end_to_end"))
 
     @property
-    def worker(self) -> Worker:
+    def worker(self) -> WorkerSpec:
         """The process that can time it."""
-        return Worker(self.implementation, self.device, self.threads, self.precision)
+        return WorkerSpec(
+            self.implementation, self.device, self.threads, self.precision, self.ranks
+        )
+
+    @property
+    def spec(self) -> MLPSpec:
+        """The network of a case whose workload has one."""
+        assert isinstance(self.workload, MLPWorkload)
+        return self.workload.spec
 
     @property
     def arithmetic(self) -> str:
         """One of ARITHMETIC."""
-        return self.problem.spec.dtype if self.precision == "ieee" else self.precision
+        return self.workload.dtype if self.precision == "ieee" else self.precision
 
     @property
     def gated(self) -> tuple[str, ...]:
-        """What must agree with the reference before this is timed; the last one is what is timed.
-
-        A step of sgd holds every gradient: at the gate's learning rate each update is at least
-        four times its tensor, so a wrong gradient is a wrong step. A rule that rescales the
-        gradient (Adam's first step is its sign) would hide one, and needs the gradient too.
-        """
-        if self.operation == PRODUCTS:
-            return (PRODUCTS,)
-        if self.operation == "forward":
-            return ("loss_and_grad", "forward")
-        if self.operation == "loss_and_grad":
-            return ("loss_and_grad",)
-        if self.problem.spec.optimizer == "sgd" and self.operation != TRAINING:
-            return ("train_step",)
-        return ("loss_and_grad", "train_step")
+        """What must agree with the reference before this is timed, the timed operation last."""
+        return self.workload.gated(self.operation)
 
     @property
     def group(self) -> str:
         """Which rows are shown beside it."""
-        problem = self.problem
-        if problem.workload.startswith(COST):
-            return f"cost of differentiation, {problem.spec.parameters} parameters"
-        parts = [problem.workload, self.operation, f"batch {problem.batch_size}"]
-        if self.threads != ALL_THREADS:
-            parts.append(f"threads {self.threads}")
-        return " ".join([*parts, self.arithmetic])
+        workload = self.workload
+        if workload.series is not None and workload.series.name == COST:
+            return f"cost of differentiation, {workload.series.value} parameters"
+        names = [workload.name, self.operation, f"batch {workload.batch_size}"]
+        names += [f"threads {self.threads}"] * (self.threads != ALL_THREADS)
+        names += [f"ranks {self.ranks}"] * (self.ranks > 1)
+        return " ".join([*names, self.arithmetic])
 
     @property
     def calls_per_epoch(self) -> int:
         """Steps that one call of the operation makes: 1, or those of an epoch."""
-        if self.operation not in ("epoch", TRAINING):
-            return 1
-        return -(-self.problem.examples // self.problem.batch_size)
+        return self.workload.calls(self.operation)
 
     @property
     def examples(self) -> int:
-        """Examples that one call of the operation visits."""
+        """Examples that one call of the operation takes."""
         whole = self.operation in ("epoch", TRAINING)
-        return self.problem.examples if whole else self.problem.batch_size
+        return self.workload.examples if whole else self.workload.batch_size
 
     @cached_property
     def flops(self) -> int:
-        """Floating-point operations of the matrix products of one call."""
-        return flops(self.problem.spec, self.operation, self.examples)
+        """Floating-point operations of one call; of a network, those of its matrix products."""
+        return self.workload.flops(self.operation)
 
     @cached_property
     def bytes(self) -> int:
         """Bytes that one call must move between memory and processor at least."""
-        steps = self.calls_per_epoch
-        return steps * traffic(self.problem.spec, self.operation, self.problem.batch_size)
+        return self.workload.bytes(self.operation)
 
     def larger_than(self, other: "Case") -> bool:
-        """Whether it is the same thing in a larger size: batch size, or width of a series."""
-        if (self.operation, self.worker, self.transfer, self.problem.spec.dtype) != (
+        """Whether it is the same thing in a larger size: batch size, or place in a series."""
+        mine, others = self.workload, other.workload
+        alike = (self.operation, self.worker, self.transfer, mine.dtype) == (
             other.operation,
             other.worker,
             other.transfer,
-            other.problem.spec.dtype,
-        ):
-            return False
-        series = [case.problem.workload.rstrip("0123456789") for case in (self, other)]
+            others.dtype,
+        )
+        same_series = mine.series and others.series and mine.series.name == others.series.name
         return (
-            series[0] == series[1]
-            and self.problem.batch_size >= other.problem.batch_size
-            and self.problem.spec.parameters >= other.problem.spec.parameters
+            alike
+            and bool(mine.name == others.name or same_series)
+            and mine.batch_size >= others.batch_size
+            and mine.size >= others.size
             and self.flops > other.flops
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """The case as plain data: in every record and request the same."""
+        fields = {name: getattr(self, name) for name in TEXTS}
+        ranks = {"ranks": self.ranks} if self.ranks != 1 else {}
+        return {"workload": self.workload.to_dict(), **fields, **ranks}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Case":
+        """The case that `to_dict` wrote.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is no case.
+        """
+        case = cls(**{**data, "workload": Workload.from_dict(data["workload"])})
+        if not all(isinstance(getattr(case, name), str) for name in TEXTS):
+            raise ValueError("a case's names must be texts")
+        if type(case.ranks) is not int or not 1 <= case.ranks < MOST:
+            raise ValueError(f"a case's ranks must be from 1 to {MOST:g}")
+        known = case.operation in case.workload.operations
+        if not known or case.arithmetic not in ARITHMETIC:
+            raise ValueError(f"operation {case.operation!r} in {case.arithmetic!r} is not known")
+        return case
+
 
 def smallest_first(cases: Iterable[Case]) -> list[Case]:
-    """The order of gates: the same in each process, the cases of a problem together.
+    """The order of gates: the same in each process, the cases of a workload together.
 
     What is freed leaves gaps, into which what comes later is put. In random orders processes of
     looped Python differed by 8 % for as long as they lived, and 5 of 23 intervals were within 3 %;
     smallest first 15 were, largest first 19. Smallest first, because a size that takes too long
-    spares the larger ones. Visits come in random orders.
+    spares the larger ones. Repetitions come in random orders.
     """
     return sorted(
         cases,
         key=lambda case: (
-            case.problem.spec.parameters * case.problem.batch_size,
-            case.problem.id,
+            case.workload.size * case.workload.batch_size,
+            case.workload.id,
             case.id,
         ),
     )
-
-
-def flops(spec: MLPSpec, operation: str, examples: int) -> int:
-    """Operations of the matrix products, counting a multiplication and an addition as two.
-
-    F1 takes 2 W per example and layer, B2 as many, B4 as many except in the first layer, whose
-    inputs need no gradient. Elementwise work is not counted.
-    """
-    weights = spec.weights
-    forward = 2 * examples * sum(weights)
-    if operation == "forward":
-        return forward
-    return 2 * forward + 2 * examples * sum(weights[1:])
-
-
-def products(spec: MLPSpec, operation: str, batch_size: int) -> list[tuple[str, Shape, Shape]]:
-    """The matrix products of one call: (kind, shape of A, shape of B), in the order of a step.
-
-    Kinds are "nn" (A B), "tn" (A^T B) and "nt" (A B^T).
-    """
-    n, sizes = batch_size, spec.layer_sizes
-    layers = list(pairwise(sizes))
-    found: list[tuple[str, Shape, Shape]] = [("nn", (n, i), (i, o)) for i, o in layers]  # F1
-    if operation == "forward":
-        return found
-    for layer, (i, o) in reversed(list(enumerate(layers))):
-        if layer > 0:
-            found.append(("nt", (n, o), (i, o)))  # B4
-        found.append(("tn", (n, i), (n, o)))  # B2
-    return found
-
-
-def traffic(spec: MLPSpec, operation: str, batch_size: int) -> int:
-    """Bytes of all arrays of one call, each moved once: X, params, activations, gradients.
-
-    A forward pass reads X and the params and writes each layer's outputs. A gradient reads those
-    outputs and the params again, and writes a delta per layer and the gradient; a step reads the
-    gradient and writes the params. Caches may save some of it, temporaries may add to it.
-    """
-    itemsize = 8 if spec.dtype == "float64" else 4
-    sizes = spec.layer_sizes
-    entries = batch_size * sum(sizes) + spec.parameters
-    if operation != "forward":
-        entries += batch_size * (sizes[0] + 3 * sum(sizes[1:])) + 2 * spec.parameters
-    if operation in ("train_step", "epoch", TRAINING):
-        entries += 2 * spec.parameters
-    return itemsize * entries
-
-
-def to_json(case: Case) -> dict[str, Any]:
-    """A case as plain data."""
-    return asdict(case)
-
-
-def from_json(data: dict[str, Any]) -> Case:
-    """The case that `to_json` wrote.
-
-    Raises:
-        ValueError, KeyError, TypeError: it is no case.
-    """
-    problem = dict(data["problem"])
-    problem["spec"] = spec_from_json(problem["spec"])
-    case = Case(**{**data, "problem": Problem(**problem)})
-    texts = [case.problem.workload, *(getattr(case, name) for name in TEXTS)]
-    counts = (case.problem.batch_size, case.problem.examples)
-    if not all(isinstance(text, str) for text in texts):
-        raise ValueError("a case's names must be texts")
-    if not all(type(count) is int and 1 <= count < MOST_EXAMPLES for count in counts):
-        raise ValueError(f"a case's batch size and examples must be from 1 to {MOST_EXAMPLES:g}")
-    if case.operation not in (*OPERATIONS, PRODUCTS, TRAINING) or case.arithmetic not in ARITHMETIC:
-        raise ValueError(f"operation {case.operation!r} in {case.arithmetic!r} is not known")
-    return case
-
-
-def spec_from_json(data: dict[str, Any]) -> MLPSpec:
-    """A spec from plain data."""
-    return MLPSpec(**{**data, "layer_sizes": tuple(data["layer_sizes"])})

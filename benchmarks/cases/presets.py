@@ -11,71 +11,77 @@ from samegrad.benchmarks.cases.case import (
     PRODUCTS,
     TRANSFERS,
     Case,
-    Problem,
-    Worker,
+    MLPWorkload,
+    Series,
+    WorkerSpec,
 )
-from samegrad.benchmarks.runs.budget import PROCESS_LIMIT_SECONDS
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.spec import MLPSpec
 
 STEP = ("loss_and_grad", "train_step")
+PROCESS_LIMIT_SECONDS = 10.0  # of one case in one process, for its gate and three blocks
 
 
 @dataclass(frozen=True)
-class Workload:
-    """A network and the data that it is fed.
+class Network:
+    """A network and the data that it is fed, at any batch size.
 
     Attributes:
         name: short, for tables and for `-k`.
         spec: the network, in float32.
-        examples: how many examples one epoch visits.
+        examples: how many examples one epoch takes.
         source: where the inputs come from; "standard normal" ones have only the task's shape.
+        series: the series of networks that it belongs to, or None.
     """
 
     name: str
     spec: MLPSpec
     examples: int
     source: str = "standard normal inputs, random labels, in the shape of the task"
+    series: Series | None = None
 
 
-DIGITS = Workload("digits", MLPSpec((64, 32, 10)), 1437, "scikit-learn's packaged real digits")
-LINE_LENGTH = Workload(
+DIGITS = Network("digits", MLPSpec((64, 32, 10)), 1437, "scikit-learn's packaged real digits")
+LINE_LENGTH = Network(
     "line_length",
     MLPSpec((10, 16, 16, 5)),
     10_000,
     "simulated: images of 10 x 1 pixels with a line of length 1 to 5, 2,000 of each",
 )
-MNIST = Workload("mnist", MLPSpec((784, 128, 64, 10)), 60_000)
-NEWSGROUPS = Workload("newsgroups", MLPSpec((300, 2048, 256, 20)), 11_314)
-CIFAR = Workload("cifar", MLPSpec((3072, 512, 10)), 50_000)
-WIDE = Workload("wide", MLPSpec((1024, 2048, 2048, 10)), 8_192)
-SQUARE = Workload("square", MLPSpec((2048, 2048)), 2_048, "square products, nothing else")
+MNIST = Network("mnist", MLPSpec((784, 128, 64, 10)), 60_000)
+NEWSGROUPS = Network("newsgroups", MLPSpec((300, 2048, 256, 20)), 11_314)
+CIFAR = Network("cifar", MLPSpec((3072, 512, 10)), 50_000)
+WIDE = Network("wide", MLPSpec((1024, 2048, 2048, 10)), 8_192)
+SQUARE = Network("square", MLPSpec((2048, 2048)), 2_048, "square products, nothing else")
 
 
 COST_OUTPUTS = 4
 
 
-def cost(units: int) -> Workload:
+def cost(units: int) -> Network:
     """A small smooth network, one of a series, for the cost of differentiation."""
     spec = MLPSpec((8, units, COST_OUTPUTS), "tanh")
-    return Workload(f"{COST}{spec.parameters}", spec, 8)
+    series = Series(COST, spec.parameters)
+    return Network(f"{COST}{spec.parameters}", spec, 8, series=series)
 
 
-def width(units: int) -> Workload:
+def width(units: int) -> Network:
     """MNIST's inputs and outputs with two hidden layers of `units`."""
-    return Workload(f"width{units}", MLPSpec((784, units, units, 10)), 60_000)
+    spec, series = MLPSpec((784, units, units, 10)), Series("width", units)
+    return Network(f"width{units}", spec, 60_000, series=series)
 
 
-def depth(layers: int) -> Workload:
+def depth(layers: int) -> Network:
     """MNIST's inputs and outputs with so many hidden layers of 128."""
-    return Workload(f"depth{layers}", MLPSpec((784, *(128,) * layers, 10)), 60_000)
+    spec, series = MLPSpec((784, *(128,) * layers, 10)), Series("depth", layers)
+    return Network(f"depth{layers}", spec, 60_000, series=series)
 
 
 @dataclass(frozen=True)
-class Line:
-    """Several cases: a workload at some batch sizes, by some operations, in some dtypes."""
+class Grid:
+    """Several cases: a network at some batch sizes, by some operations, in some dtypes."""
 
-    workload: Workload
+    network: Network
     batch_sizes: tuple[int, ...]
     operations: tuple[str, ...]
     dtypes: tuple[str, ...] = ("float32",)
@@ -91,67 +97,67 @@ VECTORISED = tuple(  # of these, those that do not take one number at a time
     if entry.kind in BEST and not registry.looped(name)
 )
 HELLO = (
-    Line(DIGITS, (32,), STEP, BOTH),
-    Line(MNIST, (32,), ("train_step",)),
+    Grid(DIGITS, (32,), STEP, BOTH),
+    Grid(MNIST, (32,), ("train_step",)),
 )
 DIFFERENTIATION = tuple(
-    Line(cost(units), (8,), ("forward", "loss_and_grad"), ("float64",), WAYS)
+    Grid(cost(units), (8,), ("forward", "loss_and_grad"), ("float64",), WAYS)
     for units in (2, 8, 32, 128, 512, 2048, 8192)
 )
 OURS = tuple(name for name in VECTORISED if registry.TABLE[name].kind != "peer")
 # Each idiom at its best, beside its matrix products alone and what people would use instead.
 PEERS = (
-    Line(DIGITS, (32,), ("train_step",), runs=BEST),
-    Line(DIGITS, (32,), (PRODUCTS,), runs=("idiom", "variant")),
-    Line(DIGITS, (32,), ("epoch",), runs=VECTORISED),
-    Line(DIGITS, (8,), ("train_step",), ("float64",), ("scalar", "numba", "micrograd")),
+    Grid(DIGITS, (32,), ("train_step",), runs=BEST),
+    Grid(DIGITS, (32,), (PRODUCTS,), runs=("idiom", "variant")),
+    Grid(DIGITS, (32,), ("epoch",), runs=VECTORISED),
+    Grid(DIGITS, (8,), ("train_step",), ("float64",), ("scalar", "numba", "micrograd")),
     *(
         line
-        for workload, batch_size in (
+        for network, batch_size in (
             (MNIST, 128),
             (width(512), 128),
             (NEWSGROUPS, 512),
             (WIDE, 1024),
         )
         for line in (
-            Line(workload, (batch_size,), ("train_step",), runs=VECTORISED),
-            Line(workload, (batch_size,), (PRODUCTS,), runs=OURS),
+            Grid(network, (batch_size,), ("train_step",), runs=VECTORISED),
+            Grid(network, (batch_size,), (PRODUCTS,), runs=OURS),
         )
     ),
-    Line(SQUARE, (2048,), (PRODUCTS,), runs=("numpy_inplace", "torch", "jax")),
+    Grid(SQUARE, (2048,), (PRODUCTS,), runs=("numpy_inplace", "torch", "jax")),
 )
 # The cost against the size. Looped Python's is in proportion to the work from the start: its curves
 # end where a step takes seconds.
 CURVES, LOOPED = ("numpy", "numpy_inplace", "torch", "jax"), ("scalar",)
 SCALING = (
-    Line(MNIST, tuple(4**i for i in range(9)), ("train_step",), runs=CURVES),
-    *(Line(width(2**i), (128,), ("train_step",), runs=CURVES) for i in range(4, 14)),
-    *(Line(depth(2**i), (128,), ("train_step",), runs=CURVES) for i in range(7)),
-    Line(MNIST, tuple(4**i for i in range(5)), ("train_step",), runs=LOOPED),
-    *(Line(width(2**i), (128,), ("train_step",), runs=LOOPED) for i in range(4, 9)),
-    *(Line(depth(2**i), (128,), ("train_step",), runs=LOOPED) for i in range(5)),
+    Grid(MNIST, tuple(4**i for i in range(9)), ("train_step",), runs=CURVES),
+    *(Grid(width(2**i), (128,), ("train_step",), runs=CURVES) for i in range(4, 14)),
+    *(Grid(depth(2**i), (128,), ("train_step",), runs=CURVES) for i in range(7)),
+    Grid(MNIST, tuple(4**i for i in range(5)), ("train_step",), runs=LOOPED),
+    *(Grid(width(2**i), (128,), ("train_step",), runs=LOOPED) for i in range(4, 9)),
+    *(Grid(depth(2**i), (128,), ("train_step",), runs=LOOPED) for i in range(5)),
 )
 STANDARD = (
-    Line(DIGITS, (32, 256), OPERATIONS, BOTH),
-    Line(LINE_LENGTH, (32,), STEP, BOTH),
-    Line(MNIST, (32, 128), OPERATIONS),
-    Line(NEWSGROUPS, (512,), STEP),
-    Line(CIFAR, (128,), STEP),
-    Line(WIDE, (1024,), STEP),
-    Line(MNIST, (1, 8, 64, 512), ("train_step",)),
-    *(Line(width(units), (128,), ("train_step",)) for units in (16, 64, 256, 1024)),
+    Grid(DIGITS, (32, 256), OPERATIONS, BOTH),
+    Grid(LINE_LENGTH, (32,), STEP, BOTH),
+    Grid(MNIST, (32, 128), OPERATIONS),
+    Grid(NEWSGROUPS, (512,), STEP),
+    Grid(CIFAR, (128,), STEP),
+    Grid(WIDE, (1024,), STEP),
+    Grid(MNIST, (1, 8, 64, 512), ("train_step",)),
+    *(Grid(width(units), (128,), ("train_step",)) for units in (16, 64, 256, 1024)),
 )
 FULL = (
     *STANDARD,
-    Line(LINE_LENGTH, (32,), ("forward", "epoch"), BOTH),
-    Line(NEWSGROUPS, (32, 128), STEP),
-    Line(NEWSGROUPS, (512,), ("forward", "epoch")),
-    Line(CIFAR, (32, 512), STEP),
-    Line(CIFAR, (128,), ("forward", "epoch")),
-    Line(WIDE, (1024,), ("forward",)),
-    Line(WIDE, (256,), STEP),
-    Line(MNIST, (2, 4, 16, 256, 1024, 2048), ("train_step",)),
-    *(Line(width(units), (128,), ("train_step",)) for units in (32, 128, 512, 2048)),
+    Grid(LINE_LENGTH, (32,), ("forward", "epoch"), BOTH),
+    Grid(NEWSGROUPS, (32, 128), STEP),
+    Grid(NEWSGROUPS, (512,), ("forward", "epoch")),
+    Grid(CIFAR, (32, 512), STEP),
+    Grid(CIFAR, (128,), ("forward", "epoch")),
+    Grid(WIDE, (1024,), ("forward",)),
+    Grid(WIDE, (256,), STEP),
+    Grid(MNIST, (2, 4, 16, 256, 1024, 2048), ("train_step",)),
+    *(Grid(width(units), (128,), ("train_step",)) for units in (32, 128, 512, 2048)),
     *DIFFERENTIATION,
 )
 
@@ -175,7 +181,7 @@ class Preset:
             three times at least, as far as the time allows.
     """
 
-    lines: tuple[Line, ...]
+    lines: tuple[Grid, ...]
     processes: int
     seconds: tuple[float, float]
     block_seconds: float
@@ -214,16 +220,16 @@ PRESETS = {
 }
 
 
-def own_network(layer_sizes: tuple[int, ...], batch_sizes: tuple[int, ...]) -> tuple[Line, ...]:
+def own_network(layer_sizes: tuple[int, ...], batch_sizes: tuple[int, ...]) -> tuple[Grid, ...]:
     """The user's own network: one step and a forward pass at each batch size."""
     name = "own-" + "x".join(str(size) for size in layer_sizes)
-    workload = Workload(name, MLPSpec(layer_sizes), 16 * max(batch_sizes))
-    return (Line(workload, batch_sizes, ("forward", *STEP)),)
+    network = Network(name, MLPSpec(layer_sizes), 16 * max(batch_sizes))
+    return (Grid(network, batch_sizes, ("forward", *STEP)),)
 
 
 def expand(
-    lines: Iterable[Line],
-    worker: Worker,
+    lines: Iterable[Grid],
+    worker: WorkerSpec,
     contracts: Sequence[str],
     only: Sequence[str] | None = None,
 ) -> list[Case]:
@@ -244,14 +250,17 @@ def expand(
             for name in usable:
                 ieee = name in ("float64", "float32")
                 dtype: Any = name if ieee else "float32"
-                spec = replace(line.workload.spec, dtype=dtype)
-                problem = Problem(line.workload.name, spec, batch_size, line.workload.examples)
+                spec = replace(line.network.spec, dtype=dtype)
+                network = line.network
+                workload = MLPWorkload(
+                    network.name, spec, batch_size, network.examples, network.series
+                )
                 setup = worker._replace(precision="ieee" if ieee else name)
                 for operation in line.operations:
-                    there = operation == PRODUCTS or worker.device == "cpu"
-                    for transfer in TRANSFERS[:1] if there else TRANSFERS:
+                    one = operation == PRODUCTS or worker.device == "cpu"
+                    for transfer in TRANSFERS[:1] if one else TRANSFERS:
                         case = Case(
-                            problem,
+                            workload,
                             operation,
                             setup.implementation,
                             setup.device,
@@ -265,7 +274,7 @@ def expand(
 def every_shape() -> list[tuple[MLPSpec, int]]:
     """Each (spec, batch size) of a gradient in a preset, as float64: the reference's duty."""
     shapes = {
-        (replace(line.workload.spec, dtype="float64"), batch_size)
+        (replace(line.network.spec, dtype="float64"), batch_size)
         for preset in PRESETS.values()
         for line in preset.lines
         if line.operations != (PRODUCTS,)

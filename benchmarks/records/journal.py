@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from samegrad.benchmarks.cases.case import Case, from_json
-from samegrad.benchmarks.records import schema
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.records import schema, upgrade
 from samegrad.benchmarks.records.schema import OK, SCHEMA, Record
 
 LONGEST_LINE = 64 * 2**20  # bytes; a picture takes some hundred thousand
@@ -227,7 +227,7 @@ def _case(data: Record) -> Case:
             KNOWN.clear()
         if not isinstance(data.get("kernel", ""), str):
             raise ValueError("a case's names must be texts")
-        KNOWN[key] = from_json({name: data[name] for name in data if name != "kernel"})
+        KNOWN[key] = Case.from_dict(upgrade.case(data) if "problem" in data else data)
     return KNOWN[key]
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from samegrad.benchmarks.cases.case import Case, flops
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.costs import flops
+from samegrad.benchmarks.cases.presets import PROCESS_LIMIT_SECONDS
 from samegrad.benchmarks.clock import timer
-
-PROCESS_LIMIT_SECONDS = 10.0  # of one case in one process, for its gate and three blocks
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Pilot:
 
     def call(self, case: Case, operation: str | None = None) -> float:
         """Predicted seconds of one call of a case, or of another operation on its batch."""
-        spec, steps = case.problem.spec, case.calls_per_epoch if operation is None else 1
-        examples = case.examples if operation is None else case.problem.batch_size
+        spec, steps = case.spec, case.calls_per_epoch if operation is None else 1
+        examples = case.examples if operation is None else case.workload.batch_size
         operation = operation or case.operation
         if self.passes:
             one = (
@@ -142,8 +142,8 @@ def round_seconds(
             total += pilot.start_seconds
         total += timing(pilot.call(case), block_seconds)
         for operation in case.gated:  # a problem is gated once per process
-            if (key, case.problem, operation) not in gated:
-                gated.add((key, case.problem, operation))
+            if (key, case.workload, operation) not in gated:
+                gated.add((key, case.workload, operation))
                 total += pilot.call(case, operation) + pilot.first_seconds
     return total
 

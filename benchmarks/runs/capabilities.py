@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases.case import Case, Worker
+from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.machine import process_environment
 from samegrad.benchmarks.runs.budget import Pilot
 from samegrad.benchmarks.worker import main
@@ -179,7 +179,7 @@ def family(name: str) -> dict[str, str]:
     return {"kind": entry.kind, **({"base": entry.base} if entry.base else {})}
 
 
-def unasked(cases: Iterable[Case], probes: Mapping[str, Probe]) -> set[Worker]:
+def unasked(cases: Iterable[Case], probes: Mapping[str, Probe]) -> set[WorkerSpec]:
     """Workers without cases: what other installed libraries reach is a ceiling, too."""
     found = set()
     for setup in {case.worker for case in cases}:

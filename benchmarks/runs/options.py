@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import ALL_THREADS, ARITHMETIC
-from samegrad.benchmarks.cases.presets import PRESETS, Line, Preset, own_network
+from samegrad.benchmarks.cases.presets import PRESETS, Grid, Preset, own_network
 from samegrad.benchmarks.machine import system
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.spec import MLPSpec
@@ -35,7 +35,7 @@ class Options:
 
     preset_name: str
     preset: Preset
-    lines: tuple[Line, ...]
+    lines: tuple[Grid, ...]
     implementations: tuple[str, ...]
     named: bool
     devices: tuple[str, ...] | None
@@ -159,16 +159,16 @@ def _training(
     return wish.parse(workload, seeds, limit, data_dir)
 
 
-def _of_workloads(lines: Sequence[Line], workload: str) -> tuple[Line, ...]:
+def _of_workloads(lines: Sequence[Grid], workload: str) -> tuple[Grid, ...]:
     names = _split("--workload", workload)
-    there = dict.fromkeys(line.workload.name for line in lines)
+    there = dict.fromkeys(line.network.name for line in lines)
     for name in names:
         if name not in there:
             raise ValueError(
                 f"--workload {name!r} is not timed here; accepted: {', '.join(there)} "
                 "(tasks are trained by: pytest --benchmark -m training --workload NAME)"
             )
-    return tuple(line for line in lines if line.workload.name in names)
+    return tuple(line for line in lines if line.network.name in names)
 
 
 def parse_layers(text: str) -> tuple[int, ...]:

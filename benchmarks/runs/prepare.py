@@ -1,13 +1,11 @@
 """The parent's side of the inputs: a process makes them once per run, for all workers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases.case import Problem
+from samegrad.benchmarks.cases.case import Workload
 from samegrad.benchmarks.machine import process_environment
-from samegrad.benchmarks.worker import main
 from samegrad.implementations.checking import processes
 
 PREPARE_SECONDS = 300.0  # for one problem
@@ -15,7 +13,7 @@ SEED = 0
 
 
 def prepare(
-    problems: Sequence[Problem],
+    problems: Sequence[Workload],
     scratch: Path,
     made: Callable[[str, str], str],
     now: Callable[[str], None],
@@ -41,19 +39,18 @@ def prepare(
                 current = message["begin"]
                 now(f"inputs and reference results of {current}")
                 return
-            del left[message["problem"]]
-            reason = message.get("reason") or made(message["problem"], message["sha256"])
+            del left[message["workload"]]
+            reason = message.get("reason") or made(message["workload"], message["sha256"])
             if reason:
-                reasons[message["problem"]] = reason
+                reasons[message["workload"]] = reason
 
         request = {
-            "role": "prepare",
-            "problems": [asdict(problem) for problem in left.values()],
+            "workloads": [problem.to_dict() for problem in left.values()],
             "directory": str(scratch),
             "seed": SEED,
         }
         ended = processes.run_child(
-            main.command(),
+            processes.python_child("samegrad.benchmarks.judge.main"),
             request,
             process_environment.worker_environment("cpu", scratch),
             on_message,

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases import case as cases_module
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import schema
@@ -81,7 +80,7 @@ class Run:
         self.write(
             {
                 "record": "plan",
-                "cases": [cases_module.to_json(case) for case in the_plan.cases],
+                "cases": [case.to_dict() for case in the_plan.cases],
                 "processes": the_plan.processes,
                 "predicted_seconds": the_plan.seconds if the_plan.seconds < 1e9 else None,
             }
@@ -143,7 +142,7 @@ class Run:
         left = [case for process in range(self.plan.processes) for case in self.left(process)]
         if self.settings.memory:
             left += [case for case in self.running if case.id not in self.journal.memory]
-        problems = {case.problem.id: case.problem for case in left}
+        problems = {case.workload.id: case.workload for case in left}
         self.progress.expect(len(left), sum(self.predicted(case) for case in left))
 
         def made(problem: str, sha256: str) -> str:
@@ -156,15 +155,15 @@ class Run:
 
         reasons = prepare(list(problems.values()), scratch, made, self.progress.now)
         for case in self.running:
-            if case.problem.id in reasons:
-                self.fail(case, "unavailable", reasons[case.problem.id])
+            if case.workload.id in reasons:
+                self.fail(case, "unavailable", reasons[case.workload.id])
 
     def finish(self, case: Case, process: int, outcome: dict[str, Any]) -> None:
         """One visit to a case is over, with a number or without."""
         about = {
             "process": process,
             "source_sha256": self.probes[case.implementation].record.get("source_sha256"),
-            "inputs_sha256": self.journal.inputs.get(case.problem.id),
+            "inputs_sha256": self.journal.inputs.get(case.workload.id),
         }
         visit = self.visits.number(case, process)
         if not visit:
@@ -186,7 +185,7 @@ class Run:
         self.failed.add(case.id)
 
     def _outcome(self, case: Case, outcome: dict[str, Any]) -> None:
-        self.write({"record": "outcome", "case": cases_module.to_json(case), **outcome})
+        self.write({"record": "outcome", "case": case.to_dict(), **outcome})
 
     def write(self, record: dict[str, Any]) -> None:
         """To the journal, at once."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samegrad.benchmarks.cases import case as cases_module
-from samegrad.benchmarks.cases.case import Case, Worker
+from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.machine import process_environment, system
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.runs import budget
@@ -115,7 +115,7 @@ class Rounds:
         return found
 
     def _gated(
-        self, process: int, asked: Sequence[tuple[Worker, list[Case]]]
+        self, process: int, asked: Sequence[tuple[WorkerSpec, list[Case]]]
     ) -> Iterator[Resident]:
         """A process for each worker, with its cases gated.
 
@@ -134,7 +134,9 @@ class Rounds:
             gated += self._pass(resident)
         yield from gated
 
-    def _start(self, setup: Worker, process: int, cases: list[Case], replaces: int = 0) -> Resident:
+    def _start(
+        self, setup: WorkerSpec, process: int, cases: list[Case], replaces: int = 0
+    ) -> Resident:
         resident = self._resident(setup, cases, process)
         resident.replaces = replaces
         resident.child.send(self._request(resident))
@@ -300,7 +302,7 @@ class Rounds:
         known = available is not None and None not in needed
         return known and sum(size or 0 for size in needed) < ROOM * (available or 0)
 
-    def _resident(self, setup: Worker, cases: Sequence[Case], process: int) -> Resident:
+    def _resident(self, setup: WorkerSpec, cases: Sequence[Case], process: int) -> Resident:
         name = self._name(setup)
         command = main.command(self.run.interpreters.get(name, sys.executable), setup.threads)
         env = process_environment.worker_environment(setup.device, self.scratch, setup.threads)
@@ -308,7 +310,7 @@ class Rounds:
         self.residents.append(resident)
         return resident
 
-    def _name(self, setup: Worker) -> str:
+    def _name(self, setup: WorkerSpec) -> str:
         return getattr(self.probes.get(setup.implementation), "name", setup.implementation)
 
     def _request(self, resident: Resident) -> dict[str, Any]:
@@ -336,7 +338,7 @@ class Rounds:
             if setup[1:4] in too_fast and _is_idiom(setup.implementation):
                 self._look(setup, last)
 
-    def _look(self, setup: Worker, process: int) -> None:
+    def _look(self, setup: WorkerSpec, process: int) -> None:
         """Ceilings alone, in a process of their own."""
         for resident in self._pass(self._start(setup, process, [])):
             resident.word = self._first_word(resident)
@@ -363,14 +365,14 @@ class Rounds:
             outcome = {"status": "ok", "reason": "", **found.get("memory", {})}
             if "memory" not in found:
                 outcome = found.get("failed", stopped_short(ended))
-            self.run.write({"record": "memory", "case": cases_module.to_json(case), **outcome})
+            self.run.write({"record": "memory", "case": case.to_dict(), **outcome})
 
     def _shuffled(self, mine: list[Case]) -> list[Case]:
         """The cases of one process: problems in random order, their cases together."""
-        problems = list(dict.fromkeys(case.problem for case in mine))
+        problems = list(dict.fromkeys(case.workload for case in mine))
         self.random.shuffle(problems)
         self.random.shuffle(mine)
-        return sorted(mine, key=lambda case: problems.index(case.problem))
+        return sorted(mine, key=lambda case: problems.index(case.workload))
 
     def _replan(self, done: int) -> None:
         """After a round: do the others fit into what time is left, by what it really cost?"""

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from samegrad.benchmarks.cases.case import OPERATIONS, PRODUCTS, Case, Worker
-from samegrad.benchmarks.cases.presets import Line, expand
+from samegrad.benchmarks.cases.case import OPERATIONS, PRODUCTS, Case, WorkerSpec
+from samegrad.benchmarks.cases.presets import Grid, expand
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs.capabilities import Probe, probe
 from samegrad.benchmarks.runs.options import Options
@@ -60,7 +60,9 @@ def select(options: Options) -> Selection:
             cases = [
                 case
                 for threads in _regimes(label, at_home, options)
-                for case in expand(lines, Worker(label, at_home, threads), dtypes, options.dtypes)
+                for case in expand(
+                    lines, WorkerSpec(label, at_home, threads), dtypes, options.dtypes
+                )
             ]
             found.cases += cases
             found.excluded |= {case.id: ("unavailable", probed.reason) for case in cases}
@@ -74,19 +76,21 @@ def select(options: Options) -> Selection:
             cases = [
                 case
                 for threads in _regimes(label, device, options)
-                for case in expand(lines, Worker(label, device, threads), contracts, options.dtypes)
+                for case in expand(
+                    lines, WorkerSpec(label, device, threads), contracts, options.dtypes
+                )
             ]
             found.cases += cases
             if lacking:
                 found.excluded |= {case.id: ("unavailable", lacking) for case in cases}
                 found.notes.append(f"{label}: {lacking}")
-    workloads = list(dict.fromkeys(line.workload.name for line in options.lines))
+    workloads = list(dict.fromkeys(line.network.name for line in options.lines))
     labels = list(found.probes)
 
     def position(case: Case) -> tuple[Any, ...]:
-        problem = case.problem
+        problem = case.workload
         return (
-            workloads.index(problem.workload),
+            workloads.index(problem.name),
             (*OPERATIONS, PRODUCTS).index(case.operation),
             problem.batch_size,
             problem.spec.dtype,
@@ -109,7 +113,7 @@ def _regimes(label: str, device: str, options: Options) -> tuple[str, ...]:
     return options.threads[-1:] if registry.looped(label) or device != "cpu" else options.threads
 
 
-def _lines(options: Options, label: str) -> list[Line]:
+def _lines(options: Options, label: str) -> list[Grid]:
     """What is named runs everything; of the table each runs its lines, as far as it can."""
     entry = registry.TABLE.get(label)
     if entry is None:

@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases import case as cases
-from samegrad.benchmarks.cases.case import Case, Worker
+from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.machine import counters
 from samegrad.implementations.checking.processes import Child, Exit
 from samegrad.implementations.contract import registry
@@ -26,7 +25,7 @@ class Resident:
         replaces: how many that have died it takes the place of.
     """
 
-    setup: Worker
+    setup: WorkerSpec
     process: int
     cases: list[Case]
     child: Child
@@ -47,7 +46,7 @@ class Resident:
             "role": "measure",
             **self.setup._asdict(),
             "implementation": registry.absolute(name),
-            "cases": [cases.to_json(case) for case in self.cases],
+            "cases": [case.to_dict() for case in self.cases],
             "process": self.process,
             "with_memory": self.setup.device == "cpu",
             "directory": str(scratch),

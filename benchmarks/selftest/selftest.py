@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases.case import Case, Problem
+from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.clock import intervals
 from samegrad.benchmarks.machine import counters, process_environment, system
 from samegrad.benchmarks.records import rows as results
@@ -30,14 +30,14 @@ from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.spec import MLPSpec
 
 HERE = Path(__file__).resolve().parent / "saboteurs"
-SMALL = Problem("small", MLPSpec((64, 32, 24, 16, 10)), 32, 512)
-LARGE = Problem("large", MLPSpec((784, 512, 512, 10)), 128, 512)
-TWINS = Problem("twins", MLPSpec((784, 128, 64, 10)), 32, 512)
+SMALL = MLPWorkload("small", MLPSpec((64, 32, 24, 16, 10)), 32, 512)
+LARGE = MLPWorkload("large", MLPSpec((784, 512, 512, 10)), 128, 512)
+TWINS = MLPWorkload("twins", MLPSpec((784, 128, 64, 10)), 32, 512)
 TWIN_PROCESSES = 9
 CHILD_SECONDS = 180.0
 
 # saboteur -> (what it does, problem, operation, threads, framework, (status, part of the reason))
-SABOTEURS: dict[str, tuple[str, Problem, str, str, str | None, tuple[str, str]]] = {
+SABOTEURS: dict[str, tuple[str, MLPWorkload, str, str, str | None, tuple[str, str]]] = {
     "no_op": (
         "a step that changes nothing",
         SMALL, "train_step", "all", None, ("wrong", "after a step"),

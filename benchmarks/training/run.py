@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from samegrad.benchmarks.cases.case import TRAINING, Case, Problem, to_json
+from samegrad.benchmarks.cases.case import TRAINING, Case, MLPWorkload
 from samegrad.benchmarks.machine import process_environment, system
 from samegrad.benchmarks.runs.budget import Pilot
 from samegrad.benchmarks.runs.capabilities import Probe, probe
@@ -62,8 +62,8 @@ def select(options: Options) -> Selection:
     labels, names = list(found.probes), list(TASKS)
     found.cases.sort(
         key=lambda c: (
-            names.index(c.problem.workload),
-            c.problem.spec.dtype,
+            names.index(c.workload.name),
+            c.spec.dtype,
             labels.index(c.implementation),
             wanted.index(c.device),
         )
@@ -84,17 +84,17 @@ def _cases(
     for dtype in usable:
         recipe = in_dtype(task.recipe, dtype)
         batch_size = recipe.batch_size or task.examples
-        problem = Problem(task.name, recipe.spec, batch_size, task.examples)
+        problem = MLPWorkload(task.name, recipe.spec, batch_size, task.examples)
         found.append(Case(problem, TRAINING, label, device))
     return found
 
 
 def predicted(case: Case, pilot: Pilot) -> float:
     """Seconds of one training, validation included, all folds and candidates."""
-    task = TASKS[case.problem.workload]
+    task = TASKS[case.workload.name]
     if task.recipe.rule == "perceptron":
         return 1e-4 * task.examples * task.recipe.epochs  # no steps: a product per example
-    updates = case.problem.spec.parameters * UPDATE_SECONDS * case.calls_per_epoch
+    updates = case.spec.parameters * UPDATE_SECONDS * case.calls_per_epoch
     if case.implementation == "scalar":
         updates *= 100
     epoch = pilot.call(case) + updates
@@ -125,7 +125,7 @@ class TrainingRun(Run):
         left = [(case, seed) for seed in seeds for case in self.left(seed)]
         cost = {case.id: self._cost(case) for case, _ in left}
         self.progress.expect(len(left), sum(cost[case.id] for case, _ in left))
-        self._data({case.problem.workload for case, _ in left} | self._unfollowed(), scratch)
+        self._data({case.workload.name for case, _ in left} | self._unfollowed(), scratch)
         for seed in seeds:
             mine = self.left(seed)
             random.shuffle(mine)
@@ -188,8 +188,8 @@ class TrainingRun(Run):
                 waiting.remove(current)
                 reasons[current] = f"loading its data {ended.kind}: {ended.reason}"
         for case in self.running:
-            if case.problem.workload in reasons:
-                self.fail(case, "unavailable", reasons[case.problem.workload])
+            if case.workload.name in reasons:
+                self.fail(case, "unavailable", reasons[case.workload.name])
 
     def _made(self, message: Mapping[str, Any], reasons: dict[str, str]) -> None:
         name, known = message["task"], self.journal.inputs.get(message["task"])
@@ -227,7 +227,7 @@ class TrainingRun(Run):
         )
 
     def _train(self, case: Case, seed: int, scratch: Path) -> None:
-        task = TASKS[case.problem.workload]
+        task = TASKS[case.workload.name]
         limit = EPOCH_SECONDS + 10 * self._cost(case) / task.recipe.epochs
         outcome: dict[str, Any] = {}
 
@@ -247,7 +247,7 @@ class TrainingRun(Run):
         request = self._request(case, "training", scratch) | {
             "case": case.id,
             "task": task.name,
-            "dtype": case.problem.spec.dtype,
+            "dtype": case.spec.dtype,
             "seed": seed,
             "pictures": seed == 0 and self._draws(case),
         }
@@ -264,16 +264,16 @@ class TrainingRun(Run):
             "inputs_sha256": self.journal.inputs.get(task.name),
         }
         if outcome["status"] == "ok":
-            self.write({"record": "outcome", "case": to_json(case), **outcome, **about})
+            self.write({"record": "outcome", "case": case.to_dict(), **outcome, **about})
             self.visits.add(case, {**outcome, **about})
         else:
             self.fail(case, outcome["status"], outcome["reason"], **about)
 
     def _draws(self, case: Case) -> bool:
         """Whether this row is the one whose network is drawn: the last of the list, often jax."""
-        rows = [c for c in self.plan.running if c.problem.workload == case.problem.workload]
+        rows = [c for c in self.plan.running if c.workload.name == case.workload.name]
         return case.id == rows[-1].id and not any(
-            record["task"] == case.problem.workload for record in self.journal.pictures
+            record["task"] == case.workload.name for record in self.journal.pictures
         )
 
     def _parity(self, scratch: Path) -> None:

@@ -2,12 +2,10 @@
 
 import json
 import zipfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from samegrad.benchmarks.cases.case import spec_from_json
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Params
 from samegrad.implementations.contract.validation import check_params
@@ -30,7 +28,7 @@ def save(path: Path, spec: MLPSpec, params: Params, about: dict[str, Any]) -> No
         arrays[f"W{layer}"] = W
         if b is not None:
             arrays[f"b{layer}"] = b
-    description = {"form": FORM, "spec": asdict(spec), **about}
+    description = {"form": FORM, "spec": spec.to_dict(), **about}
     with path.open("wb") as file:  # a name of its own: NumPy would add .npz to a path
         np.savez(file, description=np.array(json.dumps(description)), **arrays)
 
@@ -47,7 +45,7 @@ def load(path: Path) -> tuple[MLPSpec, Params, dict[str, Any]]:
         about = json.loads(str(arrays["description"]))
         if about["form"] != FORM:
             raise WeightsError(f"{path}: weights of form {about['form']}, this reads form {FORM}")
-        spec = spec_from_json(about["spec"])
+        spec = MLPSpec.from_dict(about["spec"])
         layers = range(1, len(spec.layer_sizes))
         params = check_params(
             spec, [(arrays[f"W{layer}"], arrays.get(f"b{layer}")) for layer in layers]

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from samegrad.benchmarks.cases.case import PRODUCTS, Case
+from samegrad.benchmarks.cases.inputs import Inputs
 from samegrad.benchmarks.clock import timer
-from samegrad.benchmarks.judge import inputs
 from samegrad.benchmarks.worker import ceilings
 from samegrad.benchmarks.worker.ceilings import repeated
 from samegrad.benchmarks.worker.gates import Products
@@ -32,7 +32,7 @@ class Placed:
         products: the matrix products of a step, where they are timed alone.
     """
 
-    given: inputs.Inputs
+    given: Inputs
     host: list[Any]
     batches: list[Any]
     rest: Any
@@ -56,7 +56,7 @@ def of(
         fresh: gives params and state (no state where it is told so).
         compilations: how many functions have been compiled so far.
     """
-    spec, device = case.problem.spec, case.device
+    spec, device = case.spec, case.device
     if case.operation == PRODUCTS:
         assert here.products is not None  # its gate has made them
         return ceilings.product_work(implementation, *here.products.given)
@@ -66,7 +66,7 @@ def of(
     # An epoch of its own is one call, or a few; its batches are on the device.
     at_once = None if end_to_end else getattr(implementation, "epoch", None)
     if case.operation == "epoch":
-        steps = case.problem.examples // case.problem.batch_size
+        steps = case.workload.examples // case.workload.batch_size
         batches = [batches[i % len(batches)] for i in range(steps)]
         if len(here.rest[1]):
             rest = place(spec, *here.rest, device)
@@ -81,7 +81,7 @@ def of(
     function: Callable[..., Tree]
     if case.operation == "forward":
         function, given = implementation.forward, 1  # X
-        result_bytes = case.problem.batch_size * spec.layer_sizes[-1] * itemsize
+        result_bytes = case.workload.batch_size * spec.layer_sizes[-1] * itemsize
     else:
         function, given = implementation.loss_and_grad, 2  # X, y
         result_bytes = spec.parameters * itemsize

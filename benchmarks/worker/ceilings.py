@@ -14,7 +14,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from samegrad.benchmarks.cases.case import Case, Shape, flops, products
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.costs import Shape, flops, products
 from samegrad.benchmarks.clock import timer
 from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.protocol import Implementation
@@ -164,10 +165,10 @@ class Parts:
 
     def of(self, case: Case) -> Message:
         """products_ns and empty_ns of one call of the case, as far as they can be measured."""
-        spec, steps = case.problem.spec, case.calls_per_epoch
+        spec, steps = case.spec, case.calls_per_epoch
         found: Message = {}
         if hasattr(self.implementation, "products"):
-            one = self._products_ns(spec, case.operation, case.problem.batch_size)
+            one = self._products_ns(spec, case.operation, case.workload.batch_size)
             found["products_ns"] = steps * one
         operation = "train_step" if case.operation == "epoch" else case.operation
         with contextlib.suppress(NotImplementedError):  # somebody's network may refuse width 1

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from samegrad.benchmarks.cases.case import Problem, products
+from samegrad.benchmarks.cases.case import MLPWorkload
+from samegrad.benchmarks.cases.costs import products
 from samegrad.benchmarks.worker import ceilings
 from samegrad.implementations.checking import comparison
 from samegrad.implementations.checking.comparison import Comparison, TensorCheck
@@ -36,7 +37,7 @@ class Products:
     out: list[Any]
 
     @classmethod
-    def of(cls, implementation: Implementation, problem: Problem, device: str) -> "Products":
+    def of(cls, implementation: Implementation, problem: MLPWorkload, device: str) -> "Products":
         """Those of a problem.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The child's side: probe an implementation, prepare inputs, or measure cases.
+"""The child's side: probe an implementation, or measure cases.
 
 One fresh process per implementation, device and thread count, its environment and affinity set
 before it started. It gets one request and sends messages (see
@@ -13,10 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases import case as cases
-from samegrad.benchmarks.cases.case import Case, Problem, Worker
+from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.clock import cpu_speed
-from samegrad.benchmarks.judge import inputs
 from samegrad.benchmarks.machine import counters, process_environment, system
 from samegrad.benchmarks.worker import ceilings, pilot
 from samegrad.benchmarks.worker.measurement import Bench
@@ -45,7 +43,6 @@ def main() -> None:
     """Answer one request."""
     roles = {
         "probe": probe,
-        "prepare": prepare,
         "measure": measure,
         "memory": memory,
         "kernel": kernel,
@@ -116,19 +113,6 @@ def _has(implementation: Implementation, name: str) -> bool:
         return False
 
 
-def prepare(request: Message, send: Send) -> None:
-    """Write the inputs and the reference's results of each problem."""
-    directory = Path(request["directory"])
-    for data in request["problems"]:
-        problem = Problem(**{**data, "spec": cases.spec_from_json(data["spec"])})
-        send({"begin": problem.id})
-        try:
-            digest = inputs.save(directory, problem, inputs.make(problem, request["seed"]))
-            send({"problem": problem.id, "sha256": digest})
-        except (ValueError, MemoryError, ImportError, OSError) as error:
-            send({"problem": problem.id, "reason": _said(error)})
-
-
 def measure(request: Message, send: Send) -> None:
     """Gate each case of the request; then visit those that the parent names, turn by turn.
 
@@ -138,7 +122,7 @@ def measure(request: Message, send: Send) -> None:
     process of that number) or "parts" (of each call that is visited for the first time).
     """
     implementation = registry.load(request["implementation"])
-    setup = Worker(*(request[name] for name in Worker._fields))
+    setup = WorkerSpec(*(request[name] for name in WorkerSpec._fields))
     wish = "" if setup.precision == "ieee" else setup.precision
 
     def ask(message: Message) -> None:
@@ -146,7 +130,7 @@ def measure(request: Message, send: Send) -> None:
 
     with precision(implementation, setup.precision):
         bench = Bench(implementation, request)
-        by_id = {case.id: case for case in map(cases.from_json, request["cases"])}
+        by_id = {case.id: case for case in map(Case.from_dict, request["cases"])}
         spent: dict[str, int] = {}
         for case in by_id.values():
             _one(case, bench.gate, spent, send, send)
@@ -196,7 +180,7 @@ def _one(
 def memory(request: Message, send: Send) -> None:
     """The peak memory of one case: this process runs it and nothing else."""
     implementation = registry.load(request["implementation"])
-    case = cases.from_json(request["cases"][0])
+    case = Case.from_dict(request["cases"][0])
     send({"begin": case.id})
     bench = Bench(implementation, request)
     peak = getattr(implementation, "peak_memory", lambda _: None)

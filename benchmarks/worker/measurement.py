@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from samegrad.benchmarks.cases.case import PRODUCTS, Case, Problem
+from samegrad.benchmarks.cases import inputs
+from samegrad.benchmarks.cases.case import PRODUCTS, Case, MLPWorkload
 from samegrad.benchmarks.clock import timer
-from samegrad.benchmarks.judge import inputs
 from samegrad.benchmarks.machine import counters, process_environment
 from samegrad.benchmarks.worker import callables, gates
 from samegrad.benchmarks.worker.callables import LEARNING_RATE, Placed
@@ -22,6 +22,7 @@ from samegrad.benchmarks.worker.ceilings import Parts
 from samegrad.benchmarks.worker.gates import Products
 from samegrad.implementations.checking import comparison
 from samegrad.implementations.checking.comparison import PRECISIONS, Comparison, TensorCheck
+from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.contract.protocol import Implementation
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Tree, map_tree
@@ -51,8 +52,8 @@ class Bench:
         self.target_ns = timer.CPU_BLOCK_NS if self.device == "cpu" else timer.GPU_BLOCK_NS
         # What a program does with other arguments, and in how many digits, is looked at once a run.
         self.thorough: bool = request["process"] == 0
-        self.problem: Problem | None = None
-        self.known: dict[Problem, Placed] = {}
+        self.problem: MLPWorkload | None = None
+        self.known: dict[MLPWorkload, Placed] = {}
         self.seen: dict[str, tuple[int, float]] = {}  # case -> calls per block, ns per call
         self.visits: dict[str, list[timer.Blocks]] = {}  # case -> its blocks
         self.works: dict[str, timer.Work] = {}  # case -> what is timed, once it has been gated
@@ -60,7 +61,7 @@ class Bench:
 
     def gate(self, case: Case) -> Message | None:
         """Why a case must not be timed; None where it agrees."""
-        self._take(case.problem)
+        self._take(case.workload)
         checked = self._gated(case)
         if not checked.agrees:
             return {"status": "wrong", "reason": checked.reason}
@@ -82,7 +83,7 @@ class Bench:
 
     def visit(self, case: Case) -> Message:
         """A block of a case that has passed its gate: its outcome at this visit."""
-        self._take(case.problem)
+        self._take(case.workload)
         timed, operation = self.works[case.id], case.gated[-1]
         first_ns = self.here.first_ns[operation] - self.here.compile_ns[operation]
         calls, per_call_ns = self.seen.get(case.id, (0, first_ns))
@@ -160,12 +161,12 @@ class Bench:
 
     def call(self, case: Case, times: int) -> None:
         """Calls of the case without a clock, for who looks at something else (its memory)."""
-        self._take(case.problem)
+        self._take(case.workload)
         timed = self._work(case)
         self.implementation.synchronize(timed.run(times, timed.start()))
 
     @property
-    def _problem(self) -> Problem:
+    def _problem(self) -> MLPWorkload:
         assert self.problem is not None
         return self.problem
 
@@ -174,7 +175,7 @@ class Bench:
         """The present problem."""
         return self.known[self._problem]
 
-    def _take(self, problem: Problem) -> None:
+    def _take(self, problem: MLPWorkload) -> None:
         """Make a problem the present one; at first, read its inputs and place them."""
         if problem == self.problem:
             return
@@ -185,7 +186,7 @@ class Bench:
             self.known[problem] = self._placed(problem)
         self.problem, self.spec = problem, problem.spec
 
-    def _placed(self, problem: Problem) -> Placed:
+    def _placed(self, problem: MLPWorkload) -> Placed:
         given = inputs.load(self.directory, problem)
         size, spec = problem.batch_size, problem.spec
         whole = len(given.X) // size
@@ -244,8 +245,9 @@ class Bench:
             return self._gate_of_products()
         if operation == "epoch":
             return self._gate_of_epoch()
-        implementation, spec, reference = self.implementation, self.spec, self.here.given.expected
-        assert reference is not None  # gates are of first visits
+        implementation, spec, stored = self.implementation, self.spec, self.here.given.expected
+        assert stored is not None  # gates are of first visits
+        reference = Expected(**stored)
         params, state = self._fresh(operation == "train_step")
         implementation.synchronize((params, state, self.here.batches[0]))
         compiled = self._compilations()[1]
@@ -288,7 +290,7 @@ class Bench:
         """
         operation, other, known = case.gated[-1], self.here.given.other, self.here.heedless
         if case.operation == "epoch":
-            per_call_ns /= -(-case.problem.examples // case.problem.batch_size)
+            per_call_ns /= -(-case.workload.examples // case.workload.batch_size)
         quick = per_call_ns < OTHER_BATCH_NS and operation != PRODUCTS
         if self.thorough and operation not in known and other and quick:
             known[operation] = self._other(operation, *other).reason

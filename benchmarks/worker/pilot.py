@@ -4,10 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from samegrad.benchmarks.cases import case
-from samegrad.benchmarks.cases.case import OPERATIONS, Problem
+from samegrad.benchmarks.cases import costs
+from samegrad.benchmarks.cases.case import OPERATIONS
 from samegrad.benchmarks.clock import timer
-from samegrad.benchmarks.judge import inputs
 from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.protocol import Implementation
 from samegrad.implementations.contract.spec import MLPSpec
@@ -58,7 +57,7 @@ def of(implementation: Implementation, device: str) -> Message:
 
 def _affordable(known: Message, sizes: tuple[int, ...], batch_size: int, operation: str) -> bool:
     """Whether a larger network takes about a second at most, at the rate of a known one."""
-    flops = case.flops(MLPSpec(sizes), operation, batch_size)
+    flops = costs.flops(MLPSpec(sizes), operation, batch_size)
     rate = known["warm_ns"] / known["flops"]
     return bool(flops > known["flops"] and rate * flops < PILOT_SECONDS * 1e9)
 
@@ -72,8 +71,8 @@ def _one(
 ) -> Message:
     dtype: Any = implementation.DTYPES[0]
     spec = MLPSpec(sizes, PILOT_ACTIVATION[operation], dtype=dtype)
-    problem = Problem("pilot", spec, batch_size, batch_size)
-    X, y = inputs.synthetic(problem, np.random.default_rng(0), batch_size)
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((batch_size, sizes[0])), rng.integers(0, sizes[-1], batch_size)
     params = implementation.params_from_numpy(spec, init_params(spec), device)
     batch = implementation.batch_from_numpy(spec, X.astype(spec.dtype), y, device)
     given = batch[:1] if operation == "forward" else batch
@@ -90,5 +89,5 @@ def _one(
     while len(found) < 3 or (len(found) < 50 and sum(found[1:]) < PILOT_SECONDS * 1e8):
         _, elapsed = timer.timed(lambda: call(spec, params, *given), implementation.synchronize)
         found.append(elapsed)
-    flops = case.flops(spec, operation, batch_size)
+    flops = costs.flops(spec, operation, batch_size)
     return {"flops": flops, "first_ns": found[0], "warm_ns": min(found[1:])}

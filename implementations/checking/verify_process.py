@@ -8,7 +8,6 @@ nothing of the implementation runs.
 import base64
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -162,13 +161,12 @@ def decode(data: Any) -> Any:
 
 def encode_problem(problem: Problem) -> Message:
     """A problem as plain data."""
-    spec = asdict(problem.spec)
     arrays = {name: encode(getattr(problem, name)) for name in ("params", "X", "y", "masks")}
-    return {"name": problem.name, "spec": spec, **arrays}
+    return {"name": problem.name, "spec": problem.spec.to_dict(), **arrays}
 
 
 def decode_problem(data: Message) -> Problem:
     """What `encode_problem` wrote."""
-    spec = MLPSpec(**data["spec"])
+    spec = MLPSpec.from_dict(data["spec"])
     arrays = {name: decode(data[name]) for name in ("params", "X", "y", "masks")}
     return Problem(data["name"], spec, **arrays)

@@ -1,10 +1,10 @@
 """What a network is: its layers, activations, loss and update rule."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from samegrad.implementations.contract.constants import FORWARD_ONLY
 
@@ -60,6 +60,19 @@ class MLPSpec:
     dtype: DType = "float32"
     dropout: float = 0.0
     decoupled: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The spec as plain data: in every record, request and file the same."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "MLPSpec":
+        """The spec that `to_dict` wrote; fields that are missing have their defaults.
+
+        Raises:
+            ValueError, TypeError: it is no spec.
+        """
+        return cls(**data)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layer_sizes", _layer_sizes(self.layer_sizes))

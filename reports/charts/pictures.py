@@ -165,7 +165,7 @@ def overfitting(
     """Six points: loss on them and on held-out points, plain, with decay and with dropout."""
     names = ("overfit", "overfit_decay", "overfit_dropout")
     some = [name for name in names if (name, "curve") in made]
-    rows = {row.case.problem.workload: row for _, row in found}
+    rows = {row.case.workload.name: row for _, row in found}
     some = [name for name in some if name in rows]
     if not some:
         return None

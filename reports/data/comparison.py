@@ -90,8 +90,8 @@ def _empty(case: str) -> dict[str, Any]:
 
 def _contract(case: Any) -> tuple[Any, ...]:
     """A case without its threads and precision."""
-    problem = case.problem
-    return (problem.workload, problem.batch_size, case.operation, case.implementation, case.device,
+    problem = case.workload
+    return (problem.name, problem.batch_size, case.operation, case.implementation, case.device,
             case.transfer)  # fmt: skip
 
 

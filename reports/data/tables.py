@@ -91,7 +91,7 @@ NUMBERS = (
 
 
 def _record(journal: Journal, source: str, row: Row) -> dict[str, Any]:
-    problem, case = row.case.problem, row.case
+    problem, case = row.case.workload, row.case
     low, high = math.nan, math.nan
     if journal.run.get("intervals", True) and row.process_medians:
         low, high = interval(row.process_medians)
@@ -108,7 +108,7 @@ def _record(journal: Journal, source: str, row: Row) -> dict[str, Any]:
         "started": str(journal.run.get("started", "")),
         "commit": str(journal.run["machine"].get("commit", "unknown")),
         "fingerprint": journal.run["fingerprint"],
-        "workload": problem.workload,
+        "workload": problem.name,
         "layers": "-".join(map(str, problem.spec.layer_sizes)),
         "operation": case.operation,
         "batch_size": problem.batch_size,

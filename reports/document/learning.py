@@ -71,7 +71,7 @@ def table(journals: Sequence[Journal]) -> pd.DataFrame:
         if target is not None and len(reached) < len(seeds):
             to_target += f" in {len(reached)} of {len(seeds)}" if reached else "not reached"
         line = {
-            "task": row.case.problem.workload,
+            "task": row.case.workload.name,
             "implementation": row.case.implementation,
             "device": row.case.device,
             "test": median_range(tests, partial(shown, metric)),
@@ -181,11 +181,11 @@ def figures(journals: Sequence[Journal]) -> dict[str, Drawn]:
 def time_to_target(found: Sequence[tuple[str, Row]], colours: dict[str, str]) -> Drawn | None:
     """Time per epoch and to the target, on CPU and GPU, of the headline tasks; all, if none."""
     with_target = [(s, r) for s, r in found if r.training[0].get("target") is not None]
-    main = [(s, r) for s, r in with_target if r.case.problem.workload.startswith(HEADLINE)]
+    main = [(s, r) for s, r in with_target if r.case.workload.name.startswith(HEADLINE)]
     chosen = main or with_target
     if not chosen:
         return None
-    tasks = list(dict.fromkeys(row.case.problem.workload for _, row in chosen))
+    tasks = list(dict.fromkeys(row.case.workload.name for _, row in chosen))
     figure, both = plt.subplots(1, 2, figsize=(10, 0.9 + 0.25 * len(tasks) + 0.22 * len(chosen)))
     many = len({source for source, _ in chosen}) > 1
     places, names = [], []
@@ -193,7 +193,7 @@ def time_to_target(found: Sequence[tuple[str, Row]], colours: dict[str, str]) ->
     for task in tasks:
         y += 0.6
         for source, row in chosen:
-            if row.case.problem.workload != task:
+            if row.case.workload.name != task:
                 continue
             y += 1
             places.append(y)
@@ -225,7 +225,7 @@ def time_to_target(found: Sequence[tuple[str, Row]], colours: dict[str, str]) ->
         axes.grid(axis="y", visible=False)
         axes.margins(x=0.18)
         seconds_axis(axes.xaxis)
-    targets = {r.case.problem.workload: r.training[0]["target"] for _, r in chosen}
+    targets = {r.case.workload.name: r.training[0]["target"] for _, r in chosen}
     said = ", ".join(f"{task} {100 * value:g} %" for task, value in targets.items())
     devices = {row.case.device for _, row in chosen}
     no_gpu = "" if devices - {"cpu"} else " There are no GPU rows here."
@@ -241,7 +241,7 @@ def curves(found: Sequence[tuple[str, Row]], colours: dict[str, str]) -> Drawn |
     figure, grid = _panels(len(tasks), 4, 2.7)
     used: dict[str, Any] = {}
     for axes, task in zip(grid.flat, tasks, strict=False):
-        of_task = [row for _, row in found if row.case.problem.workload == task]
+        of_task = [row for _, row in found if row.case.workload.name == task]
         for number, row in enumerate(of_task):
             seeds = row.training
             at = min((seed["at"] for seed in seeds), key=len)
@@ -294,7 +294,7 @@ def spread(found: Sequence[tuple[str, Row]], colours: dict[str, str]) -> Drawn |
     tasks = [t for t in _tasks(found) if not t.startswith("approximation")]
     figure, grid = _panels(len(tasks), 5, 2.0)
     for axes, task in zip(grid.flat, tasks, strict=False):
-        of_task = [row for _, row in found if row.case.problem.workload == task]
+        of_task = [row for _, row in found if row.case.workload.name == task]
         percent = of_task[0].training[0]["metric"] == "accuracy"
         for place, row in enumerate(of_task):
             tests = [seed["test"] * (100 if percent else 1) for seed in row.training]
@@ -357,7 +357,7 @@ def _panels(count: int, columns: int, height: float) -> tuple[Figure, Any]:
 
 
 def _tasks(found: Iterable[tuple[str, Row]]) -> list[str]:
-    return list(dict.fromkeys(row.case.problem.workload for _, row in found))
+    return list(dict.fromkeys(row.case.workload.name for _, row in found))
 
 
 def _colours(rows: Iterable[Row]) -> dict[str, str]:

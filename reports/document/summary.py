@@ -194,10 +194,10 @@ def differentiation(rows: pd.DataFrame) -> Iterable[str]:
 def learned(journals: Sequence[Journal]) -> Iterable[str]:
     """What the networks of the headline tasks have learned, and the time it took."""
     found = learning.trained(journals)
-    tasks = dict.fromkeys(row.case.problem.workload for _, row in found)
+    tasks = dict.fromkeys(row.case.workload.name for _, row in found)
     main = [task for task in tasks if task.startswith(learning.HEADLINE)] or list(tasks)[:3]
     for task in main:
-        of_task = [row for _, row in found if row.case.problem.workload == task]
+        of_task = [row for _, row in found if row.case.workload.name == task]
         metric = of_task[0].training[0]["metric"]
         tests = [statistics.median(s["test"] for s in row.training) for row in of_task]
         names = {"accuracy": "test accuracy", "r2": "test R²", "rmse": "test error (RMSE)"}

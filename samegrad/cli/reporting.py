@@ -143,17 +143,17 @@ def parse_across(text: str) -> tuple[str, ...]:
 
 
 def _advise(given: argparse.Namespace) -> int:
-    from samegrad.benchmarks.cases import case
     from samegrad.benchmarks.machine import system
     from samegrad.benchmarks.runs import options
     from samegrad.benchmarks.runs.directories import output_base
+    from samegrad.implementations.contract.spec import MLPSpec
     from samegrad.reports.data import advise
 
     sizes = options.parse_layers(given.layers)
     batches = options.parse_batch_sizes(given.batch_size)
     if len(batches) > 1:
         raise ValueError(f"--batch-size {given.batch_size!r}: give one; the answer is for one")
-    spec = case.spec_from_json({"layer_sizes": sizes, "dtype": given.dtype})
+    spec = MLPSpec.from_dict({"layer_sizes": sizes, "dtype": given.dtype})
     places = given.runs or [str(output_base())]
     known = [path for path in paths(places) if path.is_file()]
     if given.runs and not known:

@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases import case as cases
-from samegrad.benchmarks.cases.case import Case, Problem
+from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.implementations.contract.spec import MLPSpec
 
-PROBLEM = Problem("digits", MLPSpec((64, 32, 10)), 32, 1437)
+PROBLEM = MLPWorkload("digits", MLPSpec((64, 32, 10)), 32, 1437)
 CASE = Case(PROBLEM, "train_step", "numpy")
 
 
@@ -23,7 +22,7 @@ def ok(process: int, elapsed_ns: int = 1000, case: Case = CASE, **changes: Any) 
     """An outcome with a number."""
     return {
         "record": "outcome",
-        "case": cases.to_json(case),
+        "case": case.to_dict(),
         "process": process,
         "status": "ok",
         "reason": "",
@@ -40,10 +39,19 @@ def ok(process: int, elapsed_ns: int = 1000, case: Case = CASE, **changes: Any) 
 
 def plan_record(*planned: Case) -> dict[str, Any]:
     """The list of cases."""
-    return {"record": "plan", "cases": [cases.to_json(c) for c in planned], "processes": 2}
+    return {"record": "plan", "cases": [c.to_dict() for c in planned], "processes": 2}
 
 
 def write(path: Path, *records: dict[str, Any], tail: str = "") -> Path:
     """A journal with these records, and perhaps half a line."""
     path.write_text("".join(json.dumps(record) + "\n" for record in records) + tail)
     return path
+
+
+def old_case(case: Case, **changes: Any) -> dict[str, Any]:
+    """A case as schemas 1 to 4 have it."""
+    fields = case.to_dict()
+    workload = fields.pop("workload")
+    names = ("spec", "batch_size", "examples")
+    problem = {"workload": workload["name"], **{name: workload[name] for name in names}}
+    return {"problem": problem, **fields, **changes}

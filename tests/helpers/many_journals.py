@@ -11,8 +11,7 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
-from samegrad.benchmarks.cases import case as cases
-from samegrad.benchmarks.cases.case import Case, Problem
+from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.implementations.contract.spec import MLPSpec
 
 from tests.helpers.journals import run_record
@@ -26,7 +25,7 @@ def planned(rows: int) -> list[Case]:
     found = []
     for number in range(rows):
         name, operation = NAMES[number % 4], OPERATIONS[number // 4 % 4]
-        problem = Problem("digits", MLPSpec((64, 32, 10)), 1 + number // 16, 1437)
+        problem = MLPWorkload("digits", MLPSpec((64, 32, 10)), 1 + number // 16, 1437)
         found.append(Case(problem, operation, name))
     return found
 
@@ -41,10 +40,10 @@ def write(folder: Path, number: int, rows: int, processes: int, blocks: int = 9)
     about = run_record(schema=2, run=path.parent.name, started=day)
     about["machine"] |= {"commit": f"{number:040x}"}
     lines = [json.dumps(about)]
-    plan = {"record": "plan", "cases": [cases.to_json(case) for case in some]}
+    plan = {"record": "plan", "cases": [case.to_dict() for case in some]}
     lines.append(json.dumps(plan | {"processes": processes}))
     for place, case in enumerate(some):
-        text = json.dumps(cases.to_json(replace(case)))
+        text = json.dumps(replace(case).to_dict())
         level = 5e4 * (1 + place % 97) * (1.2 if place % 10 == 0 and number % 1000 >= 500 else 1)
         for process in range(processes):
             base = level * math.exp(chance.gauss(0, 0.02))

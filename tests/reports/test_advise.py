@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from samegrad.benchmarks.cases import case as cases
-from samegrad.benchmarks.cases.case import Case, Problem
+from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.implementations.contract.spec import MLPSpec
@@ -34,7 +34,7 @@ def journal(path: Path, **about: Any) -> Path:
     planned, records = [], []
     for name, start, rate in (("jax", 2e-5, 2e10), ("torch", 3e-4, 1e11)):
         for width in WIDTHS:
-            problem = Problem(f"w{width}", spec(width), 64, 6400)
+            problem = MLPWorkload(f"w{width}", spec(width), 64, 6400)
             case = Case(problem, "train_step", name)
             planned.append(case)
             nanoseconds = seconds(width, 64, start, rate) * 1e9

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from samegrad.benchmarks import plugin
-from samegrad.benchmarks.cases.case import Case, Problem
+from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.cases.presets import PRESETS
 from samegrad.benchmarks.clock.intervals import paired, ratio
 from samegrad.benchmarks.records.journal import Journal
@@ -20,7 +20,7 @@ from samegrad.reports.render import render
 
 from tests.helpers.journals import ok, plan_record, run_record, write
 
-PROBLEM = Problem("mnist", MLPSpec((784, 128, 10)), 32, 512)
+PROBLEM = MLPWorkload("mnist", MLPSpec((784, 128, 10)), 32, 512)
 KINDS = {
     "numpy": ("idiom", None),
     "numpy_inplace": ("variant", "numpy"),
@@ -47,7 +47,7 @@ def records(kinds: bool = True) -> list[dict[str, Any]]:
     return made
 
 
-SQUARE = Problem("square", MLPSpec((2048, 2048)), 2048, 2048)
+SQUARE = MLPWorkload("square", MLPSpec((2048, 2048)), 2048, 2048)
 
 
 def journal(
@@ -204,7 +204,7 @@ def test_preset_peers_has_every_idiom_variant_and_peer() -> None:
     wanted = {*names("idiom"), *names("variant"), *names("peer")}
     assert wanted == set(options.implementations)
     networks = {
-        (line.workload.spec.layer_sizes, size)
+        (line.network.spec.layer_sizes, size)
         for line in lines
         for size in line.batch_sizes
         if "train_step" in line.operations
@@ -218,7 +218,7 @@ def test_preset_peers_has_every_idiom_variant_and_peer() -> None:
         ((1024, 2048, 2048, 10), 1024),
     } == set(networks)
     floors = {
-        (line.workload.spec.layer_sizes, size): line.workload.name
+        (line.network.spec.layer_sizes, size): line.network.name
         for line in lines
         for size in line.batch_sizes
         if line.operations == ("products",)

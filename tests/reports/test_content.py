@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from samegrad.benchmarks.cases import case as cases
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.reports.data import loading, tables
 from samegrad.reports.document import content, page, summary
@@ -33,7 +32,7 @@ JAX = replace(NUMPY, implementation="jax")
 
 def sized(case: Any, batch: int) -> Any:
     """The case at another batch size."""
-    return replace(case, problem=replace(case.problem, batch_size=batch))
+    return replace(case, workload=replace(case.workload, batch_size=batch))
 
 
 def swept(path: Path) -> Path:
@@ -129,12 +128,12 @@ def test_profile_counts_how_often_each_is_near_the_fastest(tmp_path: Path) -> No
         plan_record(*[sized(c, b) for b in (8, 32, 128, 512) for c in (NUMPY, JAX)], *crashed)
     )
     for case in crashed:
-        outcome = {"record": "outcome", "case": cases.to_json(case), "status": "crashed"}
+        outcome = {"record": "outcome", "case": case.to_dict(), "status": "crashed"}
         lines.append(json.dumps(outcome | {"reason": "SIGSEGV"}))
     extra = replace(sized(NUMPY, 8), operation="forward")
     other = replace(extra, implementation="jax")
     plan = json.loads(lines[1])
-    plan["cases"] += [cases.to_json(extra), cases.to_json(other)]
+    plan["cases"] += [extra.to_dict(), other.to_dict()]
     lines[1] = json.dumps(plan)
     lines += [json.dumps(o) for o in [*several(extra, 10), *several(other, 30)]]
     path.write_text("\n".join(lines) + "\n")

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from samegrad.benchmarks.cases import case as cases
 from samegrad.benchmarks.cases import presets
-from samegrad.benchmarks.cases.case import Case, Problem
+from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.clock.intervals import interval
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records.journal import read as read_journal
@@ -27,7 +26,7 @@ from samegrad.reports.render import render
 from samegrad.cli.reporting import main
 from tests.helpers.journals import ok, plan_record, run_record, write
 
-F64 = Problem("digits", MLPSpec((64, 32, 10), dtype="float64"), 32, 1437)
+F64 = MLPWorkload("digits", MLPSpec((64, 32, 10), dtype="float64"), 32, 1437)
 SCALAR = Case(F64, "train_step", "scalar")
 NUMPY = Case(F64, "train_step", "numpy")
 CUDA = Case(F64, "train_step", "torch", "cuda")
@@ -71,7 +70,7 @@ def server(path: Path) -> Path:
 
 
 def _without(case: Case, status: str, reason: str) -> dict[str, Any]:
-    record = {"record": "outcome", "case": cases.to_json(case)}
+    record = {"record": "outcome", "case": case.to_dict()}
     return record | {"status": status, "reason": reason}
 
 
@@ -81,7 +80,7 @@ def series(path: Path) -> Path:
     planned = []
     for units, slow in ((2, 300), (8, 1080)):
         workload = presets.cost(units)
-        problem = Problem(workload.name, replace(workload.spec, dtype="float64"), 8, 8)
+        problem = MLPWorkload(workload.name, replace(workload.spec, dtype="float64"), 8, 8)
         for name, microseconds in (("numpy", 40), ("dual", slow * 10)):
             forward = Case(problem, "forward", name)
             gradient = replace(forward, operation="loss_and_grad")
@@ -329,7 +328,7 @@ def test_duration_has_three_digits_and_a_unit(seconds: float, text: str) -> None
 
 def test_overview_puts_looped_python_beside_the_others(tmp_path: Path) -> None:
     """Its float64 time stands, marked, in a float32 line that has no float64 twin."""
-    numpy32 = replace(NUMPY, problem=replace(F64, spec=MLPSpec((64, 32, 10))))
+    numpy32 = replace(NUMPY, workload=replace(F64, spec=MLPSpec((64, 32, 10))))
     path = write(
         tmp_path / "j",
         run_record(),

@@ -18,7 +18,7 @@ from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.reports.test_report import F64, NUMPY
 
 COMPLETE = {"record": "run_complete"}
-SIZES = [replace(NUMPY, problem=replace(F64, batch_size=2**i)) for i in range(8)]
+SIZES = [replace(NUMPY, workload=replace(F64, batch_size=2**i)) for i in range(8)]
 
 
 def run(path: Path, times: float = 1.0, seed: int = 0, code: str = "aa", **about: Any) -> Path:

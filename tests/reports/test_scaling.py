@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from samegrad.benchmarks.cases.case import Case, Problem
+from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.cases.presets import PRESETS, depth, width
 from samegrad.benchmarks.machine.system import cpu_caches
 from samegrad.benchmarks.records.journal import Journal
@@ -66,9 +66,9 @@ def journal(tmp_path: Path, fall: float = 1.0, caches: str = CACHES) -> Journal:
     Beyond L3 NumPy takes `fall` times as long.
     """
     problems = [
-        *(Problem("mnist", MLPSpec((784, 128, 64, 10)), 4**i, 60_000) for i in range(9)),
-        *(Problem(width(2**i).name, width(2**i).spec, 128, 60_000) for i in range(4, 10)),
-        *(Problem(depth(2**i).name, depth(2**i).spec, 128, 60_000) for i in range(7)),
+        *(MLPWorkload("mnist", MLPSpec((784, 128, 64, 10)), 4**i, 60_000) for i in range(9)),
+        *(MLPWorkload(width(2**i).name, width(2**i).spec, 128, 60_000) for i in range(4, 10)),
+        *(MLPWorkload(depth(2**i).name, depth(2**i).spec, 128, 60_000) for i in range(7)),
     ]
     cases, outcomes = [], []
     for problem in problems:
@@ -231,7 +231,7 @@ def test_preset_scaling_has_the_promised_sizes() -> None:
     """Batch 1 to 65,536, width 16 to 8,192, depth 1 to 64, one thread and all."""
     preset = PRESETS["scaling"]
     batches = {size for line in preset.lines for size in line.batch_sizes if size != 128}
-    named = {line.workload.name: line.workload.spec.layer_sizes for line in preset.lines}
+    named = {line.network.name: line.network.spec.layer_sizes for line in preset.lines}
 
     assert [4**i for i in range(9)] == sorted(batches)
     assert {f"width{2**i}" for i in range(4, 14)} <= set(named)

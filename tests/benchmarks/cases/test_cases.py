@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import pytest
 from samegrad.benchmarks.cases import case as cases
-from samegrad.benchmarks.cases.case import Case, Problem, Worker, flops
+from samegrad.benchmarks.cases.case import Case, MLPWorkload, Series, WorkerSpec
+from samegrad.benchmarks.cases.costs import flops
 from samegrad.benchmarks.cases.presets import PRESETS, STEP, expand
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import selection
@@ -21,8 +22,10 @@ BOTH = ("float32", "float64")
 def rows(preset: str, device: str = "cpu") -> dict[str, list[Case]]:
     """The rows of each implementation, those that use a device only on it."""
     lines = [line for line in PRESETS[preset].lines if line.runs == ("idiom",)]
-    found = {name: expand(lines, Worker(name, device), BOTH) for name in ("numpy", "torch", "jax")}
-    return found | {"scalar": expand(lines, Worker("scalar", device), ("float64",))}
+    found = {
+        name: expand(lines, WorkerSpec(name, device), BOTH) for name in ("numpy", "torch", "jax")
+    }
+    return found | {"scalar": expand(lines, WorkerSpec("scalar", device), ("float64",))}
 
 
 @pytest.mark.parametrize(
@@ -41,9 +44,9 @@ def test_gates_begin_with_the_smallest_network_in_every_process() -> None:
     ordered = cases.smallest_first(planned)
 
     assert ordered == cases.smallest_first(planned[::-1]) and set(planned) == set(ordered)
-    sizes = [c.problem.spec.parameters * c.problem.batch_size for c in ordered]
+    sizes = [c.spec.parameters * c.workload.batch_size for c in ordered]
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
-    problems = [c.problem for c in ordered]
+    problems = [c.workload for c in ordered]
     changes = sum(a != b for a, b in pairwise(problems))
     assert changes == len(set(problems)) - 1
 
@@ -52,8 +55,7 @@ def test_standard_has_the_promised_cases() -> None:
     """Each workload at its batch sizes with its operations, in float32 unless said."""
     numpy_rows = rows("standard")["numpy"]
     found = Counter(
-        (c.problem.workload, c.problem.batch_size, c.problem.spec.dtype, c.operation)
-        for c in numpy_rows
+        (c.workload.name, c.workload.batch_size, c.spec.dtype, c.operation) for c in numpy_rows
     )
 
     wanted = {
@@ -79,8 +81,8 @@ def test_presets_ask_for_enough_processes() -> None:
 def test_differentiation_has_a_series_of_networks_for_every_way() -> None:
     """Forward and gradient from 30 to 100,000 parameters, smooth, in float64; full has it too."""
     lines = PRESETS["differentiation"].lines
-    found = expand(lines, Worker("dual"), ("float64",))
-    sizes = sorted({case.problem.spec.parameters for case in found})
+    found = expand(lines, WorkerSpec("dual"), ("float64",))
+    sizes = sorted({case.spec.parameters for case in found})
 
     assert {("idiom", "differentiation", "peer")} == {line.runs for line in lines}
     assert (30, 106_500, 7) == (sizes[0], sizes[-1], len(sizes))
@@ -101,7 +103,7 @@ def test_implementations_of_a_preset_are_those_that_its_lines_name() -> None:
 
 def test_gpu_rows_are_resident_and_end_to_end() -> None:
     """Two quantities per row on a GPU, one on the CPU."""
-    on_gpu = expand(PRESETS["hello"].lines, Worker("torch", "cuda"), BOTH)
+    on_gpu = expand(PRESETS["hello"].lines, WorkerSpec("torch", "cuda"), BOTH)
 
     assert Counter({"resident": 5, "end_to_end": 5}) == Counter(c.transfer for c in on_gpu)
     assert len(on_gpu) == len({case.id for case in on_gpu})
@@ -127,24 +129,24 @@ def test_epoch_counts_its_smaller_last_batch() -> None:
 
 
 def test_case_survives_its_journal() -> None:
-    """to_json and from_json are inverse."""
+    """to_dict and from_dict are inverse."""
     for case in rows("full", "cuda")["jax"]:
-        assert case == cases.from_json(cases.to_json(case))
+        assert case == Case.from_dict(case.to_dict())
 
 
 def test_dtype_that_was_asked_for_is_all_there_is() -> None:
     """--dtype float32 leaves looped Python without a row rather than with another dtype."""
     lines = PRESETS["hello"].lines
 
-    assert [] == expand(lines, Worker("scalar"), ("float64",), ("float32",))
+    assert [] == expand(lines, WorkerSpec("scalar"), ("float64",), ("float32",))
     assert {"float32"} == {
-        c.problem.spec.dtype for c in expand(lines, Worker("numpy"), BOTH, ("float32",))
+        c.spec.dtype for c in expand(lines, WorkerSpec("numpy"), BOTH, ("float32",))
     }
 
 
 def test_what_is_gated_covers_every_gradient() -> None:
     """A forward pass needs the gradient's proof too; the timed operation comes last."""
-    problem = Problem("x", MLPSpec((3, 2)), 4, 16)
+    problem = MLPWorkload("x", MLPSpec((3, 2)), 4, 16)
     gated = {op: Case(problem, op, "numpy").gated for op in cases.OPERATIONS}
 
     assert gated["forward"] == ("loss_and_grad", "forward")
@@ -156,10 +158,10 @@ def test_contracts_of_arithmetic_are_rows_of_their_own() -> None:
     """tf32 and bfloat16 are float32 networks, in processes of their own."""
     lines = PRESETS["hello"].lines
 
-    found = expand(lines, Worker("torch", "cuda"), (*BOTH, "tf32"), ("float32", "tf32"))
+    found = expand(lines, WorkerSpec("torch", "cuda"), (*BOTH, "tf32"), ("float32", "tf32"))
 
     assert {("float32", "ieee"), ("float32", "tf32")} == {
-        (c.problem.spec.dtype, c.precision) for c in found
+        (c.spec.dtype, c.precision) for c in found
     }
     assert {"float32", "tf32"} == {c.arithmetic for c in found}
     assert len({c.id for c in found}) == len(found)
@@ -168,7 +170,7 @@ def test_contracts_of_arithmetic_are_rows_of_their_own() -> None:
 
 def test_thread_counts_are_rows_of_their_own() -> None:
     """Each with a name of its own, a process of its own, and a group per thread count."""
-    problem = Problem("x", MLPSpec((3, 2)), 4, 16)
+    problem = MLPWorkload("x", MLPSpec((3, 2)), 4, 16)
     found = [
         Case(problem, "forward", "numpy"),
         Case(problem, "forward", "numpy", threads="1"),
@@ -184,9 +186,13 @@ def test_thread_counts_are_rows_of_their_own() -> None:
 
 def test_larger_size_of_a_series() -> None:
     """A larger batch or a larger width, all else equal; nothing else."""
-    small = Case(Problem("width16", MLPSpec((784, 16, 16, 10)), 128, 60), "train_step", "numpy")
-    wide = Problem("width64", MLPSpec((784, 64, 64, 10)), 128, 60)
-    other = Problem("mnist", MLPSpec((784, 128, 64, 10)), 128, 60)
+    small = Case(
+        MLPWorkload("width16", MLPSpec((784, 16, 16, 10)), 128, 60, Series("width", 16)),
+        "train_step",
+        "numpy",
+    )
+    wide = MLPWorkload("width64", MLPSpec((784, 64, 64, 10)), 128, 60, Series("width", 64))
+    other = MLPWorkload("mnist", MLPSpec((784, 128, 64, 10)), 128, 60)
 
     assert Case(wide, "train_step", "numpy").larger_than(small)
     assert not small.larger_than(Case(wide, "train_step", "numpy"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samegrad.benchmarks.cases import case as cases
+from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.records.journal import LONGEST_LINE, NotAJournalError
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.implementations.contract.spec import MLPSpec
@@ -35,7 +35,7 @@ from tests.reports.test_report import (
 def test_long_texts_are_cut(tmp_path: Path) -> None:
     """A reason of a million characters costs a line, not a page."""
     case = replace(NUMPY, implementation="n" * 10_000)
-    record = {"record": "outcome", "case": cases.to_json(TORCH), "status": "crashed"}
+    record = {"record": "outcome", "case": TORCH.to_dict(), "status": "crashed"}
     path = write(
         tmp_path / "j", run_record(), plan_record(case, TORCH), *several(case, 50),
         record | {"reason": "x" * 1_000_000},
@@ -57,8 +57,8 @@ HOSTILE = (
 @pytest.mark.parametrize("evil", HOSTILE)
 def test_no_text_of_a_journal_does_anything(tmp_path: Path, evil: str) -> None:
     """In names, reasons, facts, sources, paths, commits, commands: it is shown and inert."""
-    problem = replace(F64, workload=evil)
-    case = replace(NUMPY, implementation=evil, problem=problem)
+    problem = replace(F64, name=evil)
+    case = replace(NUMPY, implementation=evil, workload=problem)
     other = replace(case, device=evil, implementation="numpy")
     machine = dict.fromkeys(("cpu", "cores", "gpu", "commit", evil), evil)
     about = run_record(machine=machine, run=evil, preset=evil, command=evil, fingerprint=evil,
@@ -72,7 +72,7 @@ def test_no_text_of_a_journal_does_anything(tmp_path: Path, evil: str) -> None:
         plan_record(case, other, TORCH),
         *several(case, 50),
         *[dict(o, gate={"name": evil, "error": 1e-7, "bound": 1e-5}) for o in several(other, 70)],
-        {"record": "outcome", "case": cases.to_json(TORCH), "status": "crashed", "reason": evil},
+        {"record": "outcome", "case": TORCH.to_dict(), "status": "crashed", "reason": evil},
     )  # fmt: skip
 
     render([path], tmp_path / "out")
@@ -176,15 +176,15 @@ def test_one_bad_journal_among_good_ones_is_named(tmp_path: Path) -> None:
 
 def test_spec_of_every_case_is_checked_when_read() -> None:
     """Names that are no texts and sizes that are no sizes."""
-    data = cases.to_json(SCALAR)
+    data = SCALAR.to_dict()
     for wrong in (
         {**data, "device": 3},
         {**data, "operation": "guess"},
         {**data, "precision": "half"},
-        {**data, "problem": {**data["problem"], "batch_size": -1}},
-        {**data, "problem": {**data["problem"], "examples": 10**30}},
-        {**data, "problem": {**data["problem"], "workload": ["a"]}},
+        {**data, "workload": {**data["workload"], "batch_size": -1}},
+        {**data, "workload": {**data["workload"], "examples": 10**30}},
+        {**data, "workload": {**data["workload"], "name": ["a"]}},
     ):
         with pytest.raises(ValueError, match=r"case|operation"):
-            cases.from_json(wrong)
-    assert MLPSpec((64, 32, 10), dtype="float64") == cases.from_json(data).problem.spec
+            Case.from_dict(wrong)
+    assert MLPSpec((64, 32, 10), dtype="float64") == Case.from_dict(data).spec

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samegrad.benchmarks.cases import case as cases
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal, JournalWriter, NotAJournalError
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.benchmarks.records.schema import FAILED
 
-from tests.helpers.journals import CASE, ok, plan_record, run_record, write
+from tests.helpers.journals import CASE, ok, old_case, plan_record, run_record, write
 
 
 def test_journal_gives_back_what_was_written(tmp_path: Path) -> None:
@@ -80,8 +79,7 @@ def test_line_that_is_no_record_is_left_out_with_a_warning(tmp_path: Path, line:
 
 def test_rows_with_other_kernels_of_an_older_version_are_left_out(tmp_path: Path) -> None:
     """Cases, outcomes, memory, ceilings; one warning counts the rows. An empty kernel is none."""
-    plain = cases.to_json(CASE) | {"kernel": ""}
-    tuned = cases.to_json(CASE) | {"kernel": "SkylakeX"}
+    plain, tuned = old_case(CASE, kernel=""), old_case(CASE, kernel="SkylakeX")
     ceiling = {
         "record": "ceiling", "quantity": "gemm", "implementation": "numpy", "device": "cpu",
         "threads": "all", "arithmetic": "float32", "process": 0,
@@ -147,7 +145,7 @@ def test_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", FAILED)
 def test_one_failed_process_fails_its_row(tmp_path: Path, status: str) -> None:
     """The number of the other process is not shown."""
-    bad = {"record": "outcome", "case": cases.to_json(CASE), "process": 1, "status": status}
+    bad = {"record": "outcome", "case": CASE.to_dict(), "process": 1, "status": status}
     path = write(tmp_path / "j", run_record(), plan_record(CASE), ok(0), bad | {"reason": "why"})
 
     (row,) = rows.rows(read_journal(path))

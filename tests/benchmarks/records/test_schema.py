@@ -20,7 +20,7 @@ OUTCOME: dict[str, Any] = {
 
 def test_document_is_the_table() -> None:
     """JOURNAL.md is what `python -m samegrad schema` prints."""
-    assert schema.markdown() == (ROOT / "benchmarks" / "JOURNAL.md").read_text()
+    assert schema.markdown() == (ROOT / "benchmarks" / "records" / "JOURNAL.md").read_text()
 
 
 def test_every_kind_and_field_has_a_meaning() -> None:

@@ -1,7 +1,7 @@
 """The plan skips what is too long, says so, and gives up visits before anything else."""
 
 import pytest
-from samegrad.benchmarks.cases.case import Case, Worker
+from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.cases.presets import PRESETS, expand
 from samegrad.benchmarks.runs import budget
 from samegrad.benchmarks.runs.budget import Pilot
@@ -14,8 +14,8 @@ PILOTS = {("numpy", "cpu"): FAST, ("scalar", "cpu"): SLOW}
 def standard() -> list[Case]:
     """The rows of a fast and of a slow implementation."""
     lines = PRESETS["standard"].lines
-    return expand(lines, Worker("numpy"), ("float32", "float64")) + expand(
-        lines, Worker("scalar"), ("float64",)
+    return expand(lines, WorkerSpec("numpy"), ("float32", "float64")) + expand(
+        lines, WorkerSpec("scalar"), ("float64",)
     )
 
 
@@ -40,7 +40,7 @@ def test_pilot_counts_the_passes_of_a_gradient_that_needs_one_per_parameter() ->
     slow, fast = (
         next(
             c
-            for c in expand(PRESETS["differentiation"].lines, Worker("dual"), ("float64",))
+            for c in expand(PRESETS["differentiation"].lines, WorkerSpec("dual"), ("float64",))
             if c.operation == operation
         )
         for operation in ("loss_and_grad", "forward")
@@ -59,9 +59,7 @@ def test_case_above_the_limit_is_a_row_that_says_what_was_predicted() -> None:
     assert any("wide" in case_id for case_id in skipped)
     assert not any("numpy" in case_id for case_id in skipped)
     large = [
-        c
-        for c in made.running
-        if c.implementation == "scalar" and c.problem.spec.parameters > 100_000
+        c for c in made.running if c.implementation == "scalar" and c.spec.parameters > 100_000
     ]
     assert large
     assert len(made.cases) == len(standard())
@@ -81,7 +79,7 @@ def test_rows_and_processes_stay_however_short_the_time_is() -> None:
 
 def test_row_that_cannot_run_is_not_predicted() -> None:
     """An unavailable implementation has no pilot and needs none."""
-    cases = expand(PRESETS["hello"].lines, Worker("jax"), ("float32",))
+    cases = expand(PRESETS["hello"].lines, WorkerSpec("jax"), ("float32",))
     excluded = {case.id: ("unavailable", "not installed") for case in cases}
 
     made = budget.make(cases, {}, excluded, 1, 20, 0.1)

@@ -70,7 +70,7 @@ def test_own_network_replaces_the_preset() -> None:
     options = parse(layers="784-128-10", batch_size="1,32,256")
     (line,) = options.lines
 
-    assert ((784, 128, 10), (1, 32, 256)) == (line.workload.spec.layer_sizes, line.batch_sizes)
+    assert ((784, 128, 10), (1, 32, 256)) == (line.network.spec.layer_sizes, line.batch_sizes)
     assert (32,) == parse(layers="8-2").lines[0].batch_sizes
 
 

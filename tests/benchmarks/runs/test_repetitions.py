@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from samegrad.benchmarks.cases.case import Case, Problem
+from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.clock.intervals import interval
 from samegrad.benchmarks.records.rows import undisturbed
 from samegrad.benchmarks.runs.budget import Settings
@@ -14,7 +14,7 @@ from samegrad.implementations.contract.spec import MLPSpec
 
 PROCESSES = 5
 CASES = [
-    Case(Problem("own", MLPSpec((6, 4, 3)), 4, 64), operation, "numpy")
+    Case(MLPWorkload("own", MLPSpec((6, 4, 3)), 4, 64), operation, "numpy")
     for operation in ("forward", "loss_and_grad", "train_step")
 ]
 SETTINGS = Settings(None, 0.3, visited_seconds=0.05)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samegrad.benchmarks.cases.case import Case, Problem
+from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import CannotWriteError, JournalWriter, read
@@ -191,7 +191,7 @@ class Interrupts(Progress):
 def test_processes_and_ceilings_of_an_interrupted_run_are_made_up_for(tmp_path: Path) -> None:
     """Three processes, interrupted in the second: each case has three samples in the end."""
     cases = [
-        Case(Problem("own", MLPSpec((6, 4, 3)), 4, 64), operation, "numpy")
+        Case(MLPWorkload("own", MLPSpec((6, 4, 3)), 4, 64), operation, "numpy")
         for operation in ("forward", "loss_and_grad", "train_step")
     ]
     probe = Probe("numpy", "numpy", products=True, pilots={"cpu": Pilot(1e-4, 0.0, 1e9, 1.0)})
@@ -338,7 +338,7 @@ def test_larger_sizes_of_what_timed_out_are_skipped(
         "    return mlp_numpy.train_step(spec, params, state, X, *rest)\n"
     )
     cases = [
-        Case(Problem("own", MLPSpec((6, 4, 3)), batch, 128), operation, "mine")
+        Case(MLPWorkload("own", MLPSpec((6, 4, 3)), batch, 128), operation, "mine")
         for batch in (16, 8, 4)  # the order of the plan says nothing
         for operation in ("forward", "train_step")
     ]
@@ -354,7 +354,7 @@ def test_larger_sizes_of_what_timed_out_are_skipped(
     )
     run.execute()
 
-    found = {(r.case.problem.batch_size, r.case.operation): r for r in rows.rows(run.journal)}
+    found = {(r.case.workload.batch_size, r.case.operation): r for r in rows.rows(run.journal)}
     assert {"ok"} == {found[b, "forward"].status for b in (4, 8, 16)}
     assert ["ok", "timeout", "skipped"] == [found[b, "train_step"].status for b in (4, 8, 16)]
     assert found[16, "train_step"].reason.startswith("a smaller size timed out: own-train_step")

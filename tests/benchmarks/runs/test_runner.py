@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samegrad.benchmarks.cases.case import Case, Problem, Worker
+from samegrad.benchmarks.cases.case import Case, MLPWorkload, WorkerSpec
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal
@@ -46,7 +46,7 @@ def run(
     """Measure some operations on one small problem."""
     found = capabilities.probe([name], ["cpu"], {})
     label = registry.label(name)
-    problem = Problem("measured", SPEC, 8, 128)
+    problem = MLPWorkload("measured", SPEC, 8, 128)
     cases = [Case(problem, operation, label) for operation in operations]
     pilots = {(label, "cpu"): found[label].pilots["cpu"]}
     made = budget.make(cases, pilots, {}, processes, seconds, 0.01)
@@ -175,14 +175,14 @@ def test_process_that_dies_again_and_again_is_given_up(
 def planned(
     tmp_path: Path,
     body: str,
-    setup: Worker,
+    setup: WorkerSpec,
     settings: budget.Settings,
     operation: str = "train_step",
 ) -> runner.Run:
     """A run of one case of a file, whose speed is not looked at first."""
     mine = tmp_path / "mine.py"
     mine.write_text("import os\nfrom samegrad.implementations.mlp_numpy import *\n" + body)
-    case = Case(Problem("own", SPEC, 8, 128), operation, "mine", "cpu", "resident", *setup[2:])
+    case = Case(MLPWorkload("own", SPEC, 8, 128), operation, "mine", "cpu", "resident", *setup[2:])
     probe = capabilities.Probe(str(mine), "mine", pilots={"cpu": budget.Pilot(1e-4, 0.0, 1e9, 1.0)})
     return runner.Run(
         budget.Plan([case], processes=1),
@@ -203,7 +203,7 @@ def test_worker_is_bound_before_it_imports_anything(tmp_path: Path) -> None:
         "assert {'1'} == {os.environ[v] for v in "
         "('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'NPROC')}\n"
     )
-    setup = Worker("mine", threads="1")
+    setup = WorkerSpec("mine", threads="1")
 
     run = planned(tmp_path, body, setup, budget.Settings(None, 0.01, 0.0, ceilings=False))
     run.execute()
@@ -221,7 +221,7 @@ def test_peak_memory_is_that_of_the_call_alone(tmp_path: Path) -> None:
     )
     settings = budget.Settings(None, 0.01, 0.0, memory=True, ceilings=False)
 
-    run = planned(tmp_path, body, Worker("mine"), settings)
+    run = planned(tmp_path, body, WorkerSpec("mine"), settings)
     run.execute()
 
     (row,) = rows.rows(run.journal)
@@ -233,7 +233,7 @@ def test_peak_memory_is_that_of_the_call_alone(tmp_path: Path) -> None:
 def test_ceilings_are_measured_before_between_and_after(tmp_path: Path) -> None:
     """By our own idioms, whatever is timed: a file that does not wait must not raise them."""
     body = "def products(kinds, pairs, out=None):\n    return pairs\n"
-    run = planned(tmp_path, body, Worker("mine"), budget.Settings(None, 0.01, 0.0))
+    run = planned(tmp_path, body, WorkerSpec("mine"), budget.Settings(None, 0.01, 0.0))
     run.plan.processes = 3
     run.execute()
 

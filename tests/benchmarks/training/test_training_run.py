@@ -45,7 +45,7 @@ def trained(output: Path, *arguments: str, cwd: Path = ROOT) -> Any:
 def rows_of(directory: Path) -> dict[tuple[str, str], results.Row]:
     """(task, implementation) -> row."""
     journal = read(directory / "journal.jsonl")
-    return {(r.case.problem.workload, r.case.implementation): r for r in results.rows(journal)}
+    return {(r.case.workload.name, r.case.implementation): r for r in results.rows(journal)}
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +211,7 @@ def test_too_slow_a_training_is_skipped_with_its_prediction(
 
     assert 3 == len(found.cases)
     (case,) = [case for case in found.cases if case.id in found.excluded]
-    assert "digits" == case.problem.workload
+    assert "digits" == case.workload.name
     status, reason = found.excluded[case.id]
     assert "skipped" == status
     assert reason.startswith("predicted ") and reason.endswith("s per training, limit 60 s")
@@ -243,7 +243,7 @@ def test_workload_selects_lines_of_speed() -> None:
     """Without -m training it chooses what is timed."""
     lines = parse(workload="mnist,digits").lines
 
-    assert {"mnist", "digits"} == {line.workload.name for line in lines}
+    assert {"mnist", "digits"} == {line.network.name for line in lines}
 
 
 def test_workloads_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

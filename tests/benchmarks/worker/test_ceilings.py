@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from samegrad.benchmarks.cases.case import Case, Problem, flops, products, to_json, traffic
+from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.cases.costs import flops, products, traffic
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal
@@ -14,7 +15,7 @@ from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec
 
 SPEC = MLPSpec((7, 5, 4, 3))
-PROBLEM = Problem("mnist", SPEC, 6, 96)
+PROBLEM = MLPWorkload("mnist", SPEC, 6, 96)
 
 
 @pytest.mark.parametrize("operation", ["forward", "loss_and_grad", "train_step"])
@@ -95,19 +96,19 @@ def test_long_products_are_computed_from_the_rate() -> None:
     parts = ceilings.Parts(load("scalar"), "cpu", {"float64": 1e6})
     spec = MLPSpec((64, 32, 10), dtype="float64")
 
-    found = parts.of(Case(Problem("x", spec, 256, 256), "loss_and_grad", "scalar"))
+    found = parts.of(Case(MLPWorkload("x", spec, 256, 256), "loss_and_grad", "scalar"))
 
     assert 1e3 * flops(spec, "loss_and_grad", 256) == pytest.approx(found["products_ns"])
 
 
 def journal(rate: float, **parts: float) -> Journal:
     """One row of 1 ms over five processes, and a ceiling of so many FLOP/s."""
-    case = Case(Problem("mnist", MLPSpec((784, 128, 10)), 32, 512), "train_step", "numpy")
+    case = Case(MLPWorkload("mnist", MLPSpec((784, 128, 10)), 32, 512), "train_step", "numpy")
     found = Journal({"record": "run", "schema": 2, "run": "r", "machine": {}, "fingerprint": "f"})
-    found.add({"record": "plan", "cases": [to_json(case)], "processes": 5})
+    found.add({"record": "plan", "cases": [case.to_dict()], "processes": 5})
     for process in range(5):
         found.add(
-            {"record": "outcome", "case": to_json(case), "status": "ok", "reason": ""}
+            {"record": "outcome", "case": case.to_dict(), "status": "ok", "reason": ""}
             | {"process": process, "calls": 10, "elapsed_ns": [10_000_000] * 4, **parts}
             | {"gate": {"name": "dW1", "error": 1e-7, "bound": 1e-5}}
         )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from samegrad.benchmarks.cases.case import Case, Problem
+from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.worker import gates, measurement
 from samegrad.benchmarks.worker.gates import Products
@@ -16,12 +16,12 @@ from samegrad.implementations.contract.spec import MLPSpec
 from tests.helpers.networks import problem
 
 SPEC = MLPSpec((7, 5, 4, 3))
-PROBLEM = Problem("mnist", SPEC, 6, 32)
+PROBLEM = MLPWorkload("mnist", SPEC, 6, 32)
 
 
 def judged(implementation: Any, dtype: str = "float32") -> Any:
     """The verdict on an implementation's products."""
-    products = Products.of(implementation, Problem("mnist", SPEC, 6, 32), "cpu")
+    products = Products.of(implementation, MLPWorkload("mnist", SPEC, 6, 32), "cpu")
     found = [implementation.to_numpy(product) for product in products.call(implementation)]
     return products.judged(found, dtype, None)
 

@@ -1,0 +1,93 @@
+"""The inputs of a workload as a file: what the judge writes and worker processes read.
+
+They are made once per run and handed over as files, so that no worker process needs the reference
+(whose BLAS threads would disturb it), and all get the same bits.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from samegrad.benchmarks.cases.case import Workload
+from samegrad.implementations.contract.trees import Params, Tree
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One workload's inputs, and what must come out.
+
+    Attributes:
+        params: initial weights, NumPy, in the spec's dtype.
+        X, y: examples; the first batch is the gate's, and clear of kinks.
+        expected: the reference's results on the first batch, the fields of `reference.Expected`;
+            None where they are not needed.
+        other: loss and outputs of the reference on the second batch with the params negated, by
+            which constants are found that were folded into what is timed; None where there is
+            one batch only.
+    """
+
+    params: Params
+    X: Array
+    y: Array
+    expected: Mapping[str, Tree] | None
+    other: tuple[float, Array] | None = None
+
+
+def save(directory: Path, workload: Workload, inputs: Inputs) -> str:
+    """Write a workload's inputs; returns the hash of weights and examples."""
+    directory.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, Array] = {}
+    structure = json.dumps(_flattened(vars(inputs), arrays))
+    np.savez(_path(directory, workload), structure=np.array(structure), **arrays)
+    hashed = {"X": inputs.X, "y": inputs.y}
+    for layer, (W, b) in enumerate(inputs.params):
+        hashed[f"params.W{layer}"] = W
+        if b is not None:
+            hashed[f"params.b{layer}"] = b
+    digest = hashlib.sha256()
+    for name in sorted(hashed):
+        digest.update(np.ascontiguousarray(hashed[name]).tobytes())
+    return digest.hexdigest()[:12]
+
+
+def load(directory: Path, workload: Workload) -> Inputs:
+    """Read what `save` wrote."""
+    with np.load(_path(directory, workload), allow_pickle=False) as stored:
+        arrays = dict(stored)
+    return Inputs(**_rebuilt(json.loads(str(arrays["structure"])), arrays))
+
+
+def _path(directory: Path, workload: Workload) -> Path:
+    # A name may come from somebody's journal, so it is no part of a path.
+    return directory / f"{hashlib.sha256(workload.id.encode()).hexdigest()[:16]}.npz"
+
+
+def _flattened(tree: Any, arrays: dict[str, Array]) -> Any:
+    """The nesting of a tree as plain data; its arrays go to `arrays`, by the name that it has."""
+    if tree is None or isinstance(tree, float):
+        return tree
+    if isinstance(tree, Mapping):
+        return {name: _flattened(branch, arrays) for name, branch in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [type(tree).__name__, *(_flattened(branch, arrays) for branch in tree)]
+    name = f"array{len(arrays)}"
+    arrays[name] = np.asarray(tree)
+    return name
+
+
+def _rebuilt(structure: Any, arrays: Mapping[str, Array]) -> Any:
+    """What `_flattened` took apart."""
+    if isinstance(structure, str):
+        return arrays[structure]
+    if isinstance(structure, dict):
+        return {name: _rebuilt(branch, arrays) for name, branch in structure.items()}
+    if isinstance(structure, list):
+        kind = tuple if structure[0] == "tuple" else list
+        return kind(_rebuilt(branch, arrays) for branch in structure[1:])
+    return structure
