@@ -93,7 +93,7 @@ def select(options: Options) -> Selection:
             workloads.index(problem.name),
             (*OPERATIONS, PRODUCTS).index(case.operation),
             problem.batch_size,
-            problem.spec.dtype,
+            problem.dtype,
             case.precision,
             options.threads.index(case.threads),
             labels.index(case.implementation),

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from samegrad.benchmarks.cases import inputs
-from samegrad.benchmarks.cases.case import PRODUCTS, Case, MLPWorkload
+from samegrad.benchmarks.cases.case import PRODUCTS, Case, MLPWorkload, Workload
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.machine import counters, process_environment
 from samegrad.benchmarks.worker import callables, gates
@@ -175,8 +175,9 @@ class Bench:
         """The present problem."""
         return self.known[self._problem]
 
-    def _take(self, problem: MLPWorkload) -> None:
+    def _take(self, problem: Workload) -> None:
         """Make a problem the present one; at first, read its inputs and place them."""
+        assert isinstance(problem, MLPWorkload)
         if problem == self.problem:
             return
         if self.problem is not None:  # its gates are done: the largest part of it can go

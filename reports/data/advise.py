@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from samegrad.benchmarks.cases import case
+from samegrad.benchmarks.cases import costs
 from samegrad.benchmarks.records.schema import OK
 from samegrad.reports.data import analysis, tables
 from samegrad.reports.data.tables import digits, duration
@@ -80,8 +80,8 @@ def between(rows: pd.DataFrame, spec: Any, batch_size: int) -> tuple[float, floa
     )
     wanted = _work(
         len(spec.layer_sizes) - 1,
-        case.flops(spec, "train_step", batch_size),
-        case.traffic(spec, "train_step", batch_size),
+        costs.flops(spec, "train_step", batch_size),
+        costs.traffic(spec, "train_step", batch_size),
     )
     for column in (2, 3):  # operations and bytes; depth is hardly ever varied
         low, high = known[:, column].min(), known[:, column].max()

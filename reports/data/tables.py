@@ -91,7 +91,7 @@ NUMBERS = (
 
 
 def _record(journal: Journal, source: str, row: Row) -> dict[str, Any]:
-    problem, case = row.case.workload, row.case
+    case = row.case
     low, high = math.nan, math.nan
     if journal.run.get("intervals", True) and row.process_medians:
         low, high = interval(row.process_medians)
@@ -108,10 +108,10 @@ def _record(journal: Journal, source: str, row: Row) -> dict[str, Any]:
         "started": str(journal.run.get("started", "")),
         "commit": str(journal.run["machine"].get("commit", "unknown")),
         "fingerprint": journal.run["fingerprint"],
-        "workload": problem.name,
-        "layers": "-".join(map(str, problem.spec.layer_sizes)),
+        "workload": case.workload.name,
+        "layers": "-".join(map(str, case.spec.layer_sizes)),
         "operation": case.operation,
-        "batch_size": problem.batch_size,
+        "batch_size": case.workload.batch_size,
         "dtype": case.arithmetic,
         "threads": case.threads,
         "implementation": case.implementation,

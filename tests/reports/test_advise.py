@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from samegrad.benchmarks.cases import case as cases
+from samegrad.benchmarks.cases import costs
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records.journal import read as read_journal
@@ -26,7 +26,7 @@ def spec(width: int) -> MLPSpec:
 
 def seconds(width: int, batch: int, start: float, rate: float) -> float:
     """A machine that computes exactly as the fit supposes."""
-    return start + cases.flops(spec(width), "train_step", batch) / rate
+    return start + costs.flops(spec(width), "train_step", batch) / rate
 
 
 def journal(path: Path, **about: Any) -> Path:

@@ -9,7 +9,7 @@ from samegrad.reports.render import render
 
 from tests.helpers.browser import chromium, used
 from tests.helpers.journals import plan_record, run_record, write
-from tests.reports.test_report import NUMPY, laptop, several
+from tests.reports.test_report import F64, NUMPY, laptop, several
 
 ROWS = 'document.querySelector("#table-every-row-with-a-number tbody").rows'
 COLUMN = """
@@ -70,7 +70,7 @@ def test_table_filters_by_words(page: Path, tmp_path: Path) -> None:
 def test_filter_is_offered_and_heard(tmp_path: Path) -> None:
     """By a field above every table of more than 5 rows."""
     chromium()
-    cases = [replace(NUMPY, workload=replace(NUMPY.workload, batch_size=2**i)) for i in range(8)]
+    cases = [replace(NUMPY, workload=replace(F64, batch_size=2**i)) for i in range(8)]
     outcomes = [o for i, case in enumerate(cases) for o in several(case, 10.0 * (i + 1))]
     journal = write(tmp_path / "j", run_record(), plan_record(*cases), *outcomes)
     render([journal], tmp_path / "out")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samegrad.benchmarks.cases import case
+from samegrad.benchmarks.cases import costs
 from samegrad.benchmarks.machine import process_environment
 from samegrad.benchmarks.runs import capabilities
 from samegrad.benchmarks.runs.budget import Pilot
@@ -109,7 +109,7 @@ def test_pilot_tries_the_largest_network_of_about_a_second(
     """Also for a slow call with fast arithmetic."""
 
     def one(_: Any, device: str, sizes: tuple[int, ...], batch_size: int, operation: str) -> Any:
-        flops = case.flops(MLPSpec(sizes), operation, batch_size)
+        flops = costs.flops(MLPSpec(sizes), operation, batch_size)
         warm = fixed_seconds + flops / flops_per_second
         return {"sizes": sizes, "flops": flops, "first_ns": 1, "warm_ns": round(1e9 * warm)}
 
