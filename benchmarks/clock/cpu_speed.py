@@ -3,11 +3,11 @@
 A processor's clock follows its heat and what its other cores do, on a shared machine for others: in
 three minutes everything becomes 7 % faster, and slower again. The work is a SHA-256: it stays in
 the registers of one core, so its time is that clock's. Over such minutes NumPy's gradient varied by
-1.6 % (standard deviation), divided by the pace by 0.6 %, scalar Python's by 1.8 and 0.9 %
+1.6 % (standard deviation), divided by this time by 0.6 %, scalar Python's by 1.8 and 0.9 %
 (correlations 0.93 and 0.88; of a loop in Python 0.76 and 0.80).
 
 The times of a run are not corrected by it: what waits for memory does not follow the clock. It
-says how much of a difference between two runs may be the machine's (`results.pace_change`).
+says how much of a difference between two runs may be the machine's (`rows.cpu_speed_change`).
 """
 
 import hashlib

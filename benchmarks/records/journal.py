@@ -54,9 +54,10 @@ class JournalWriter:
             self._file.seek(0, os.SEEK_END)
 
     def append(self, record: Record) -> None:
-        """Write one record and wait until the disk has it.
+        """Check one record, write it and wait until the disk has it.
 
         Raises:
+            ValueError: it has not the form that the schema says; nothing is written.
             CannotWriteError: the disk is full, or the like; the file holds whole records still.
         """
         data = memoryview((json.dumps(schema.check(record), allow_nan=False) + "\n").encode())
@@ -108,13 +109,13 @@ class Journal:
 
     Attributes:
         run: its first record.
-        implementations: records of the probes.
+        implementations: what each of them can do.
         sources: SHA-256 -> (path, text).
-        cases: every planned case.
+        cases: every case of the run.
         processes: how many processes per case there are to be.
-        inputs: problem -> hash of its weights and examples.
+        inputs: workload -> hash of its weights and examples.
         ceilings: what machine and libraries can do at most.
-        paces: how fast the machine itself was, from turn to turn.
+        cpu_speeds: how fast the machine itself was, from request to request.
         outcomes: (case, record) in the order of the file, less what was tried again.
         memory: case id -> its record.
         loaded, parity, pictures: of a training run, its records of inputs and of these kinds.
@@ -131,7 +132,7 @@ class Journal:
     processes: int = 0
     inputs: dict[str, str] = field(default_factory=dict)
     ceilings: list[Record] = field(default_factory=list)
-    paces: list[Record] = field(default_factory=list)
+    cpu_speeds: list[Record] = field(default_factory=list)
     outcomes: list[tuple[Case, Record]] = field(default_factory=list)
     memory: dict[str, Record] = field(default_factory=dict)
     loaded: list[Record] = field(default_factory=list)
@@ -142,38 +143,33 @@ class Journal:
     warnings: list[str] = field(default_factory=list)
 
     def add(self, record: Record) -> None:
-        """Take in one record.
+        """Take in one record, which has been checked.
 
         Raises:
-            ValueError, KeyError, TypeError: it does not have the form that the schema says.
+            ValueError, KeyError, TypeError: a case in it is none.
         """
-        schema.check(record, self.run["schema"])
         kind = record["record"]
         if kind == "implementation":
             self.implementations.append(record)
         elif kind == "source":
             self.sources[record["sha256"]] = (record["path"], record["text"])
-        elif kind == "plan":
-            planned = map(self._own, record["cases"])
-            self.cases = [case for case in planned if case is not None]
+        elif kind == "cases":
+            self.cases = [_case(data) for data in record["cases"]]
             self.processes = record["processes"]
-        elif kind == "replan":
+        elif kind == "processes":
             self.processes = record["processes"]
         elif kind == "inputs":
-            self.inputs[record["problem"]] = record["sha256"]
+            self.inputs[record["workload"]] = record["sha256"]
             if "seconds" in record:
                 self.loaded.append(record)
         elif kind == "ceiling":
-            if not record.get("kernel"):
-                self.ceilings.append(record)
-        elif kind == "pace":
-            self.paces.append(record)
+            self.ceilings.append(record)
+        elif kind == "cpu_speed":
+            self.cpu_speeds.append(record)
         elif kind == "outcome":
-            if (case := self._own(record["case"])) is not None:
-                self.outcomes.append((case, record))
+            self.outcomes.append((_case(record["case"]), record))
         elif kind == "memory":
-            if (case := self._own(record["case"])) is not None:
-                self.memory[case.id] = record
+            self.memory[_case(record["case"]).id] = record
         elif kind == "parity":
             self.parity.append(record)
         elif kind == "picture":
@@ -189,14 +185,6 @@ class Journal:
         elif kind == "run_complete":
             self.complete = True
 
-    def _own(self, data: Record) -> Case | None:
-        """A case, or None for one of `other_kernels`."""
-        case = _case(data)
-        if not data.get("kernel"):
-            return case
-        self.other_kernels.add((case.id, data["kernel"]))
-        return None
-
     def gemm(self) -> dict[tuple[str, str, str], float]:
         """(device, threads, arithmetic) -> FLOP/s of the best matrix product of any library."""
         best: dict[tuple[str, str, str], float] = {}
@@ -208,15 +196,15 @@ class Journal:
 
     def best(self, quantity: str, device: str, threads: str) -> float | None:
         """The maximum of a quantity over all libraries and moments; the minimum of a latency."""
-        found = [
+        values = [
             record["value"]
             for record in self.ceilings
             if (record["quantity"], record["device"], record["threads"])
             == (quantity, device, threads)
         ]
-        if not found:
+        if not values:
             return None
-        return float(min(found) if quantity == "launch" else max(found))
+        return float(min(values) if quantity == "launch" else max(values))
 
 
 def _case(data: Record) -> Case:
@@ -225,9 +213,7 @@ def _case(data: Record) -> Case:
     if key not in KNOWN:
         if len(KNOWN) >= MOST_KNOWN:
             KNOWN.clear()
-        if not isinstance(data.get("kernel", ""), str):
-            raise ValueError("a case's names must be texts")
-        KNOWN[key] = Case.from_dict(upgrade.case(data) if "problem" in data else data)
+        KNOWN[key] = Case.from_dict(upgrade.case(data))
     return KNOWN[key]
 
 
@@ -248,7 +234,9 @@ def read(path: Path) -> Journal:
                 try:
                     if len(line) > LONGEST_LINE:
                         raise ValueError(f"longer than {LONGEST_LINE:,} bytes")
-                    journal.add(_decoded(line))
+                    record = _record(line, journal)
+                    if record is not None:
+                        journal.add(record)
                 except UNUSABLE as error:
                     cut = not line.endswith(b"\n") and len(line) <= LONGEST_LINE
                     what = "cut off in the middle" if cut else f"not usable ({error!r:.80})"
@@ -263,6 +251,14 @@ def read(path: Path) -> Journal:
             "version, were left out"
         )
     return journal
+
+
+def _record(line: bytes, journal: Journal) -> Record | None:
+    """What a line holds, checked and in the present words; None where it is left out."""
+    if journal.run["schema"] >= upgrade.PRESENT_WORDS:
+        return schema.check(_decoded(line))
+    record = schema.check(upgrade.record(_decoded(line)))
+    return upgrade.without_other_kernels(record, journal.other_kernels)
 
 
 def first(path: Path) -> Record:
@@ -309,8 +305,10 @@ def _first(path: Path, line: bytes) -> Record:
             raise ValueError
         run = _decoded(line)
         newer = run["record"] == "run" and run["schema"] > SCHEMA
-        if not newer and schema.check(run)["record"] != "run":
-            raise ValueError
+        if not newer:
+            schema.check(upgrade.record(run) if run["schema"] < upgrade.PRESENT_WORDS else run)
+            if run["record"] != "run":
+                raise ValueError
     except UNUSABLE:
         raise NotAJournalError(
             f"{path}: not a samegrad journal; give a journal.jsonl that `pytest --benchmark` wrote"

@@ -5,19 +5,19 @@ Computed from the journal and from nothing else.
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.schema import FAILED, OK, Record
 
-NOT_RUN = "not_run"  # planned, and the run ended before its turn
+NOT_RUN = "not_run"  # in the list of cases, and the run ended before it was measured
 
 # When a number is marked: interquartile range of the blocks, difference between processes, between
 # the halves of a process, time lost to others, and the GPU's clock against the wall's.
 SPREAD, BETWEEN, HALVES, INTERFERENCE, EVENTS = 0.10, 0.05, 0.02, 0.01, 0.10
-LEAST_PACES = 10  # turns that say how fast a machine was in a run
+LEAST_CPU_SPEEDS = 10  # measurements that say how fast a machine was in a run
 TOO_FAST = 1.2  # times the best matrix product that the machine has shown: nothing is that fast
 
 
@@ -45,6 +45,8 @@ class Row:
         code: hash of the implementation's sources, or "unknown".
         inputs: hash of weights and examples, or "unknown".
         training: of a training, what each seed gave.
+        predicted_seconds: of a call, by the cost model, before it was timed; or None.
+        quality: what the result is worth beside its time, by name; of the first process.
     """
 
     case: Case
@@ -66,6 +68,8 @@ class Row:
     code: str = "unknown"
     inputs: str = "unknown"
     training: tuple[Record, ...] = ()
+    predicted_seconds: float | None = None
+    quality: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def median_seconds(self) -> float | None:
@@ -108,16 +112,16 @@ class Row:
 
 
 def rows(journal: Journal) -> list[Row]:
-    """Each planned case once, in the order of the plan; one failed process fails its row."""
-    found: dict[str, list[Record]] = {}
+    """Each case of the run once, in their order; one failed process fails its row."""
+    outcomes: dict[str, list[Record]] = {}
     for case, record in journal.outcomes:
-        found.setdefault(case.id, []).append(record)
+        outcomes.setdefault(case.id, []).append(record)
     cases = journal.cases or list({case.id: case for case, _ in journal.outcomes}.values())
     ceilings = journal.gemm()
     return [
         _row(
             case,
-            found.get(case.id, ()),
+            outcomes.get(case.id, ()),
             ceilings.get((case.device, case.threads, case.arithmetic)),
             journal.memory.get(case.id, {}),
         )
@@ -134,9 +138,9 @@ def _row(
             where = f"process {process + 1}: " if isinstance(process, int) and process else ""
             return Row(case, record["status"], where + record["reason"])
     if not records:
-        return Row(case, NOT_RUN, "the run ended before its turn")
+        return Row(case, NOT_RUN, "the run ended before it was measured")
     processes = by_process(records)
-    times = [[visited(record) for record in visits] for visits in processes]
+    times = [[call_seconds(record) for record in repetitions] for repetitions in processes]
     medians = tuple(map(undisturbed, times))
     rate = case.flops / statistics.geometric_mean(medians)
     if ceiling and rate > TOO_FAST * ceiling:
@@ -173,25 +177,27 @@ def _row(
         code=records[0].get("source_sha256", "unknown"),
         inputs=records[0].get("inputs_sha256", "unknown"),
         training=tuple(record["training"] for record in records if "training" in record),
+        predicted_seconds=least("predicted_ns"),
+        quality=next((r["quality"] for r in records if r.get("quality")), {}),
     )
 
 
 def by_process(records: Sequence[Record]) -> list[list[Record]]:
-    """The visits of each process, in their order."""
-    found: dict[int, list[Record]] = {}
+    """The repetitions of each process, in their order."""
+    processes: dict[int, list[Record]] = {}
     for number, record in enumerate(records):
-        found.setdefault(record.get("process", number), []).append(record)
-    return list(found.values())
+        processes.setdefault(record.get("process", number), []).append(record)
+    return list(processes.values())
 
 
 def flags(processes: Sequence[Sequence[Record]], times: Sequence[Sequence[float]]) -> Iterable[str]:
     """Why a number is to be taken with care, one line each.
 
     Args:
-        processes: the visits of each process.
+        processes: the repetitions of each process.
         times: the median block of each of them, in seconds per call.
     """
-    records = [record for visits in processes for record in visits]
+    records = [record for repetitions in processes for record in repetitions]
     medians = list(map(undisturbed, times))
     spread = statistics.median(map(_spread, processes))
     if spread > SPREAD:
@@ -201,10 +207,10 @@ def flags(processes: Sequence[Sequence[Record]], times: Sequence[Sequence[float]
         yield f"processes differ by {100 * between:.0f} %"
     usual = statistics.median(map(statistics.median, times)) / statistics.median(medians) - 1
     if usual > BETWEEN:
-        yield f"half of the visits are disturbed by {100 * usual:.0f} % or more"
+        yield f"half of the repetitions are disturbed by {100 * usual:.0f} % or more"
     halves = statistics.median(map(_drift, times))
     if halves > HALVES:
-        yield f"first and second half of the visits differ by {100 * halves:.0f} %"
+        yield f"first and second half of the repetitions differ by {100 * halves:.0f} %"
     for name, what in (("steal", "taken by the hypervisor"), ("pressure", "waited for a core")):
         shares = [record[name] for record in records if record.get(name) is not None]
         share = statistics.fmean(shares) if shares else 0.0
@@ -216,9 +222,11 @@ def flags(processes: Sequence[Sequence[Record]], times: Sequence[Sequence[float]
         yield f"host-bound: the GPU's own clock counts {100 * events / wall:.0f} % of the time"
 
 
-def _spread(visits: Sequence[Record]) -> float:
+def _spread(repetitions: Sequence[Record]) -> float:
     """Interquartile range over median of a process's blocks; 0 for less than three."""
-    blocks = [elapsed / record["calls"] for record in visits for elapsed in record["elapsed_ns"]]
+    blocks = [
+        elapsed / record["calls"] for record in repetitions for elapsed in record["elapsed_ns"]
+    ]
     if len(blocks) < 3:
         return 0.0
     low, middle, high = statistics.quantiles(blocks, n=4)
@@ -226,45 +234,46 @@ def _spread(visits: Sequence[Record]) -> float:
 
 
 def _drift(times: Sequence[float]) -> float:
-    """By how much the second half of the visits differs from the first; 0 for less than four."""
+    """How much the second half of the repetitions differs from the first; 0 for less than four."""
     if len(times) < 4:
         return 0.0
     half = len(times) // 2
     return abs(undisturbed(times[half:]) / undisturbed(times[:half]) - 1)
 
 
-def visited(record: Record) -> float:
-    """Seconds per call, the median block of one visit."""
+def call_seconds(record: Record) -> float:
+    """Seconds per call, the median block of one repetition."""
     return statistics.median(record["elapsed_ns"]) / record["calls"] / 1e9
 
 
 def undisturbed(times: Sequence[float]) -> float:
-    """What the visits of a process say: the longest of their least disturbed tenth.
+    """What the repetitions of a process say: the longest of their least disturbed tenth.
 
-    Others' work comes in bursts that are longer than a visit, and it only ever adds time. Of up to
-    ten visits this is the least; of more, the least would be the more of an accident the more
+    Others' work comes in bursts that are longer than a repetition, and it only ever adds time. Of
+    up to ten this is the least; of more, the least would be the more of an accident the more
     there are.
     """
     return sorted(times)[(len(times) - 1) // 10]
 
 
-def pace_change(old: Journal, new: Journal) -> float | None:
+def cpu_speed_change(old: Journal, new: Journal) -> float | None:
     """How many times as long the new run's machine took for a fixed piece of work, or None.
 
-    Of each run's turns the least disturbed tenth counts, as of the visits to a case.
+    Of each run's measurements the least disturbed tenth counts, as of a case's repetitions.
     """
-    kinds = {record["work"] for record in (*old.paces, *new.paces)}
-    if len(kinds) != 1 or min(len(old.paces), len(new.paces)) < LEAST_PACES:
+    kinds = {record["work"] for record in (*old.cpu_speeds, *new.cpu_speeds)}
+    if len(kinds) != 1 or min(len(old.cpu_speeds), len(new.cpu_speeds)) < LEAST_CPU_SPEEDS:
         return None
     before, after = (
-        undisturbed([record["elapsed_ns"] for record in journal.paces]) for journal in (old, new)
+        undisturbed([record["elapsed_ns"] for record in journal.cpu_speeds])
+        for journal in (old, new)
     )
     return after / before
 
 
-def failures(found: Iterable[Row]) -> list[Row]:
+def failures(rows: Iterable[Row]) -> list[Row]:
     """The rows that make a run fail."""
-    return [row for row in found if row.status in FAILED]
+    return [row for row in rows if row.status in FAILED]
 
 
 def differences(old: Row, new: Row, old_run: Record, new_run: Record) -> dict[str, str]:
@@ -272,7 +281,7 @@ def differences(old: Row, new: Row, old_run: Record, new_run: Record) -> dict[st
 
     Rows are never compared across precisions or thread counts: those are different cases.
     """
-    found = {}
+    reasons = {}
     for what, a, b in (
         ("machine", old_run["fingerprint"], new_run["fingerprint"]),
         ("code", old.code, new.code),
@@ -280,7 +289,7 @@ def differences(old: Row, new: Row, old_run: Record, new_run: Record) -> dict[st
     ):
         verb = "are" if what == "inputs" else "is"
         if "unknown" in (a, b):
-            found[what] = f"its {what} {verb} not known"
+            reasons[what] = f"its {what} {verb} not known"
         elif a != b:
-            found[what] = f"its {what} {'differ' if what == 'inputs' else 'differs'} ({a}, {b})"
-    return found
+            reasons[what] = f"its {what} {'differ' if what == 'inputs' else 'differs'} ({a}, {b})"
+    return reasons

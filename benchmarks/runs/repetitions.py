@@ -37,7 +37,7 @@ class Visits:
         """Take in an outcome with a number."""
         if "elapsed_ns" in outcome and "process" in outcome:
             mine = self.times.setdefault(case.id, {}).setdefault(outcome["process"], [])
-            mine.append(rows.visited(outcome))
+            mine.append(rows.call_seconds(outcome))
             self.calls[case.id] = outcome["calls"]
 
     def seconds(self, case: Case) -> float | None:

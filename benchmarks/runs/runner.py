@@ -79,7 +79,7 @@ class Run:
             self.write(record)
         self.write(
             {
-                "record": "plan",
+                "record": "cases",
                 "cases": [case.to_dict() for case in the_plan.cases],
                 "processes": the_plan.processes,
                 "predicted_seconds": the_plan.seconds if the_plan.seconds < 1e9 else None,
@@ -148,7 +148,7 @@ class Run:
         def made(problem: str, sha256: str) -> str:
             known = self.journal.inputs.get(problem)
             if known is None:
-                self.write({"record": "inputs", "problem": problem, "sha256": sha256})
+                self.write({"record": "inputs", "workload": problem, "sha256": sha256})
             elif known != sha256:
                 return "its inputs differ from those of the run that is resumed"
             return ""
@@ -169,7 +169,7 @@ class Run:
         if not visit:
             self.progress.done(self.predicted(case))
         if outcome["status"] == schema.OK:
-            found = {**outcome, **about, "visit": visit}
+            found = {**outcome, **about, "repetition": visit}
             self._outcome(case, found)
             self.visits.add(case, found)
             return

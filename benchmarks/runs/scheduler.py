@@ -256,7 +256,9 @@ class Rounds:
                 self.run.write({"record": "ceiling", **about, **message["ceiling"]})
                 return None
             if "pace" in message:
-                self.run.write({"record": "pace", "process": resident.process, **message["pace"]})
+                self.run.write(
+                    {"record": "cpu_speed", "process": resident.process, **message["pace"]}
+                )
                 return None
             if "begin" in message:
                 resident.current = by_id[message["begin"]]
@@ -264,7 +266,7 @@ class Rounds:
                 # Generous: a slow machine is no reason to kill.
                 return CASE_SECONDS + 10 * self.run.predicted(resident.current)
             outcome, finished = message["outcome"], by_id[message["case"]]
-            self.looking += (outcome.get("parts_spent_ns") or 0) / 1e9
+            self.looking += (outcome.get("breakdown_spent_ns") or 0) / 1e9
             if resident.process == 0:
                 self.compiling += (1 - LOADED) * (outcome.get("compile_ns") or 0) / 1e9
             resident.current = None
@@ -385,7 +387,7 @@ class Rounds:
                 f"{self.run.seconds:.0f} s on this machine"
             )
             self.plan.processes = done
-        self.run.write({"record": "replan", "processes": self.plan.processes})
+        self.run.write({"record": "processes", "processes": self.plan.processes})
 
     def _spare(self, done: int) -> float:
         """Seconds for turns, when so many rounds are done."""

@@ -197,7 +197,7 @@ class TrainingRun(Run):
             self.write(
                 {
                     "record": "inputs",
-                    "problem": name,
+                    "workload": name,
                     "sha256": message["sha256"],
                     "seconds": message["seconds"],
                 }

@@ -157,7 +157,7 @@ class Bench:
             return {**self.parts.of(case), **self._transfers(case, result)}
 
         found, spent_ns = timer.timed(measured, lambda _: None)
-        return {**found, "parts_spent_ns": spent_ns}
+        return {**found, "breakdown_spent_ns": spent_ns}
 
     def call(self, case: Case, times: int) -> None:
         """Calls of the case without a clock, for who looks at something else (its memory)."""

@@ -67,7 +67,7 @@ def compare(
     """
     before, rows = {row.case.id: row for row in results.rows(old)}, results.rows(new)
     records = []
-    changed = results.pace_change(old, new)
+    changed = results.cpu_speed_change(old, new)
     for row in rows:
         other = before.pop(row.case.id, None)
         records.append(_compared(other, row, old, new, across, changed))

@@ -92,7 +92,7 @@ def data_table(journals: Sequence[Journal]) -> pd.DataFrame:
     """How long the data of each task took, which is in no other time."""
     lines = [
         {
-            "task": record["problem"],
+            "task": record["workload"],
             "seconds to load and prepare": f"{record['seconds']:.2f}",
             "hash of the records": record["sha256"],
         }

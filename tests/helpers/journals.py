@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.records.schema import SCHEMA
 from samegrad.implementations.contract.spec import MLPSpec
 
 PROBLEM = MLPWorkload("digits", MLPSpec((64, 32, 10)), 32, 1437)
@@ -14,7 +15,13 @@ CASE = Case(PROBLEM, "train_step", "numpy")
 def run_record(**changes: Any) -> dict[str, Any]:
     """A journal's first line."""
     machine = {"cpu": "Test CPU", "cores": "2", "gpu": "none", "commit": "abc"}
-    record = {"record": "run", "schema": 1, "run": "r1", "machine": machine, "fingerprint": "f00d"}
+    record = {
+        "record": "run",
+        "schema": SCHEMA,
+        "run": "r1",
+        "machine": machine,
+        "fingerprint": "f00d",
+    }
     return record | {"intervals": True, "preset": "standard", "command": "pytest"} | changes
 
 
@@ -30,7 +37,6 @@ def ok(process: int, elapsed_ns: int = 1000, case: Case = CASE, **changes: Any) 
         "elapsed_ns": [elapsed_ns * 10] * 3,
         "residual_ns": [0] * 3,
         "event_ns": [],
-        "cpu_ns": 1,
         "first_call_ns": 5000,
         "gate": {"name": "dW1", "error": 1e-7, "bound": 1e-5},
         **changes,
@@ -39,7 +45,7 @@ def ok(process: int, elapsed_ns: int = 1000, case: Case = CASE, **changes: Any) 
 
 def plan_record(*planned: Case) -> dict[str, Any]:
     """The list of cases."""
-    return {"record": "plan", "cases": [c.to_dict() for c in planned], "processes": 2}
+    return {"record": "cases", "cases": [c.to_dict() for c in planned], "processes": 2}
 
 
 def write(path: Path, *records: dict[str, Any], tail: str = "") -> Path:
@@ -55,3 +61,23 @@ def old_case(case: Case, **changes: Any) -> dict[str, Any]:
     names = ("spec", "batch_size", "examples")
     problem = {"workload": workload["name"], **{name: workload[name] for name in names}}
     return {"problem": problem, **fields, **changes}
+
+
+def old_record(record: dict[str, Any]) -> dict[str, Any]:
+    """A record as schema 4 has it, in the words of that time."""
+    words = {"cases": "plan", "processes": "replan", "cpu_speed": "pace"}
+    fields = {
+        "inputs": {"workload": "problem"},
+        "outcome": {"repetition": "visit", "breakdown_spent_ns": "parts_spent_ns"},
+    }
+    kind = record["record"]
+    renamed = fields.get(kind, {})
+    old = {renamed.get(name, name): value for name, value in record.items()}
+    old["record"] = words.get(kind, kind)
+    if kind == "run":
+        old["schema"] = 4
+    if kind == "cases":
+        old["cases"] = [old_case(Case.from_dict(case)) for case in record["cases"]]
+    if kind in ("outcome", "memory"):
+        old["case"] = old_case(Case.from_dict(record["case"]))
+    return old

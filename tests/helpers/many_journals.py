@@ -37,10 +37,10 @@ def write(folder: Path, number: int, rows: int, processes: int, blocks: int = 9)
     path.parent.mkdir(parents=True)
     some = planned(rows)
     day = f"2026-{1 + number // 28 % 12:02}-{1 + number % 28:02}T{number // 336:02}:00:00+00:00"
-    about = run_record(schema=2, run=path.parent.name, started=day)
+    about = run_record(run=path.parent.name, started=day)
     about["machine"] |= {"commit": f"{number:040x}"}
     lines = [json.dumps(about)]
-    plan = {"record": "plan", "cases": [case.to_dict() for case in some]}
+    plan = {"record": "cases", "cases": [case.to_dict() for case in some]}
     lines.append(json.dumps(plan | {"processes": processes}))
     for place, case in enumerate(some):
         text = json.dumps(replace(case).to_dict())
@@ -50,7 +50,7 @@ def write(folder: Path, number: int, rows: int, processes: int, blocks: int = 9)
             elapsed = [round(base * (1 + 0.01 * chance.random())) for _ in range(blocks)]
             lines.append(
                 f'{{"record": "outcome", "case": {text}, "status": "ok", "reason": "", '
-                f'"calls": 1, "elapsed_ns": {elapsed}, "process": {process}, "visit": 0, '
+                f'"calls": 1, "elapsed_ns": {elapsed}, "process": {process}, "repetition": 0, '
                 '"source_sha256": "aa", "inputs_sha256": "ii", "first_call_ns": 5000, '
                 '"gate": {"name": "dW1", "error": 1e-7, "bound": 1e-5}}'
             )

@@ -44,7 +44,7 @@ def journal(path: Path, **about: Any) -> Path:
                 for p in range(5)
             ]  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
-    run = run_record(schema=2, **about)
+    run = run_record(**about)
     return write(path, run, plan_record(*planned), *records, {"record": "run_complete"})
 
 

@@ -80,7 +80,7 @@ def journal(
     ]
     path = write(
         tmp_path / "journal.jsonl",
-        run_record(schema=3),
+        run_record(),
         *records(kinds),
         plan_record(*cases.values(), *alone.values()),
         *outcomes,

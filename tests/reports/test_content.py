@@ -169,7 +169,7 @@ def test_summary_says_how_near_the_machines_limit_and_why(tmp_path: Path) -> Non
     records = [ok(p, 100_000, large, **parts) for p in range(5)]
     records += [ok(p, 100_000, small, products_ns=1000, empty_ns=90_000) for p in range(5)]
     path = write(
-        tmp_path / "j", run_record(schema=2), plan_record(small, large), ceiling, *records, COMPLETE
+        tmp_path / "j", run_record(), plan_record(small, large), ceiling, *records, COMPLETE
     )
 
     said = sentences(path)

@@ -32,7 +32,7 @@ def sourced(path: Path, texts: dict[str, str]) -> Path:
         )  # fmt: skip
     planned = [replace(NUMPY, implementation=name) for name in texts]
     outcomes = [o for i, c in enumerate(planned) for o in several(c, 100.0 * (i + 1))]
-    return write(path, run_record(schema=2), *records, plan_record(*planned), *outcomes, COMPLETE)
+    return write(path, run_record(), *records, plan_record(*planned), *outcomes, COMPLETE)
 
 
 def ours(*names: str) -> dict[str, str]:

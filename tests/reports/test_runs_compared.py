@@ -53,11 +53,11 @@ def test_planted_slowdown_is_a_regression_and_a_twin_is_none(
     assert 0 == main(["compare", slow, old, "--fail-above", "5%"])  # faster is no regression
 
 
-def at_pace(path: Path, elapsed_ns: int, work: str = "SHA-256", turns: int = 12) -> str:
-    """The run, on a machine of that pace; the first turn is one in which nothing else was."""
-    turn = {"record": "pace", "work": work}
-    paces = [{**turn, "process": i % 5, "elapsed_ns": elapsed_ns + i} for i in range(turns)]
-    path.write_text(path.read_text() + "".join(json.dumps(pace) + "\n" for pace in paces))
+def at_cpu_speed(path: Path, elapsed_ns: int, work: str = "SHA-256", times: int = 12) -> str:
+    """The run, on a machine of that speed; in the first measurement nothing else was going on."""
+    fixed = {"record": "cpu_speed", "work": work}
+    speeds = [{**fixed, "process": i % 5, "elapsed_ns": elapsed_ns + i} for i in range(times)]
+    path.write_text(path.read_text() + "".join(json.dumps(speed) + "\n" for speed in speeds))
     return str(path)
 
 
@@ -75,7 +75,7 @@ def at_pace(path: Path, elapsed_ns: int, work: str = "SHA-256", turns: int = 12)
         (1.15, 276_000, "SLOWER"),  # the machine cannot be the cause
     ],
 )
-def test_verdict_allows_for_the_machines_own_pace(
+def test_verdict_allows_for_the_machines_own_speed(
     times: float,
     elapsed_ns: int,
     verdict: str,
@@ -83,8 +83,8 @@ def test_verdict_allows_for_the_machines_own_pace(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Only what it cannot explain is called faster or slower; and a sentence says so."""
-    old = at_pace(run(tmp_path / "old", schema=4), 300_000)
-    new = at_pace(run(tmp_path / "new", times, seed=1, schema=4), elapsed_ns)
+    old = at_cpu_speed(run(tmp_path / "old"), 300_000)
+    new = at_cpu_speed(run(tmp_path / "new", times, seed=1), elapsed_ns)
 
     main(["compare", old, new])
     printed = capsys.readouterr().out
@@ -94,29 +94,29 @@ def test_verdict_allows_for_the_machines_own_pace(
     assert (f"itself was {said.get(elapsed_ns)}" in printed) == (elapsed_ns in said)
 
 
-def test_pace_of_the_processor_says_nothing_of_a_gpu(tmp_path: Path) -> None:
+def test_speed_of_the_processor_says_nothing_of_a_gpu(tmp_path: Path) -> None:
     """Rows on the CPU become uncertain, those on a GPU do not."""
     found = {}
     for device in ("cpu", "cuda"):
         case = replace(SIZES[0], device=device)
         journals = []
-        for name, pace_ns in (("old", 300_000), ("new", 276_000)):
+        for name, elapsed in (("old", 300_000), ("new", 276_000)):
             records = [
                 ok(p, 1000 + p, case, source_sha256="a", inputs_sha256="i") for p in range(5)
             ]
-            records = [run_record(schema=4), plan_record(case), *records, COMPLETE]
+            records = [run_record(), plan_record(case), *records, COMPLETE]
             path = write(tmp_path / f"{name}-{device}", *records)
-            journals.append(read_journal(Path(at_pace(path, pace_ns))))
+            journals.append(read_journal(Path(at_cpu_speed(path, elapsed))))
         found[device] = comparison.compare(*journals).rows.verdict.tolist()
 
     assert {"cpu": ["CAN'T TELL"], "cuda": ["SAME"]} == found
 
 
-@pytest.mark.parametrize("other", [{"work": "another Python's SHA-256"}, {"turns": 9}])
-def test_pace_that_cannot_be_compared_changes_nothing(other: Any, tmp_path: Path) -> None:
-    """Other work, or too few turns of it; or none, as in older journals."""
-    old = read_journal(Path(at_pace(run(tmp_path / "old", schema=4), 300_000)))
-    new = read_journal(Path(at_pace(run(tmp_path / "new", schema=4), 200_000, **other)))
+@pytest.mark.parametrize("other", [{"work": "another Python's SHA-256"}, {"times": 9}])
+def test_speed_that_cannot_be_compared_changes_nothing(other: Any, tmp_path: Path) -> None:
+    """Other work, or too few measurements of it; or none, as in older journals."""
+    old = read_journal(Path(at_cpu_speed(run(tmp_path / "old"), 300_000)))
+    new = read_journal(Path(at_cpu_speed(run(tmp_path / "new"), 200_000, **other)))
     older = read_journal(run(tmp_path / "older"))
 
     assert comparison.compare(old, new).pace is None
@@ -124,13 +124,13 @@ def test_pace_that_cannot_be_compared_changes_nothing(other: Any, tmp_path: Path
     assert {"SAME"} == set(comparison.compare(old, new).rows.verdict)
 
 
-def test_pace_is_measured_in_work_that_stays_the_same() -> None:
+def test_cpu_speed_is_measured_in_work_that_stays_the_same() -> None:
     """The same words each time, a positive time, and a form that the journal takes."""
     found = [pace.measure() for _ in range(2)]
 
     assert found[0]["work"] == found[1]["work"]
     for record in found:
-        schema.check({"record": "pace", "process": 0, **record})
+        schema.check({"record": "cpu_speed", "process": 0, **record})
 
 
 def test_comparison_shows_regressions_first_in_text_and_markdown(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_no_text_of_a_journal_does_anything(tmp_path: Path, evil: str) -> None:
     other = replace(case, device=evil, implementation="numpy")
     machine = dict.fromkeys(("cpu", "cores", "gpu", "commit", evil), evil)
     about = run_record(machine=machine, run=evil, preset=evil, command=evil, fingerprint=evil,
-                       started=evil, schema=2)  # fmt: skip
+                       started=evil)  # fmt: skip
     path = write(
         tmp_path / "j",
         about,

@@ -61,7 +61,7 @@ def test_line_that_was_cut_off_costs_itself_only(tmp_path: Path) -> None:
         json.dumps(ok(0, elapsed_ns=[])),
         json.dumps(ok(0, calls=0)),
         json.dumps(ok(0, status="excellent")),
-        json.dumps(ok(0) | {"case": {"problem": {}}}),
+        json.dumps(ok(0) | {"case": {"workload": {}}}),
         "\x00\x00",
     ],
 )
@@ -194,16 +194,23 @@ def test_two_runs_never_share_a_journal(tmp_path: Path) -> None:
         JournalWriter(tmp_path / "journal.jsonl")
 
 
-def test_least_disturbed_visit_of_a_process_counts() -> None:
+def test_least_disturbed_repetition_of_a_process_counts() -> None:
     """Its median block; what the others took longer is a mark."""
     journal = Journal(run_record())
-    for record in (plan_record(CASE), ok(0, 1500), ok(0, 1000, visit=1), ok(0, 2000, visit=2)):
+    for record in (
+        plan_record(CASE),
+        ok(0, 1500),
+        ok(0, 1000, repetition=1),
+        ok(0, 2000, repetition=2),
+    ):
         journal.add(record)
 
     (row,) = rows.rows(journal)
 
     assert ((1e-6,), 9) == (row.process_medians, row.blocks)
-    assert any("half of the visits are disturbed by 50 % or more" in flag for flag in row.flags)
+    assert any(
+        "half of the repetitions are disturbed by 50 % or more" in flag for flag in row.flags
+    )
 
 
 def test_least_disturbed_tenth_counts() -> None:
@@ -220,8 +227,8 @@ def test_least_disturbed_tenth_counts() -> None:
         ([ok(p, elapsed_ns=1000 + 60 * p) for p in range(2)], "processes differ by 6 %"),
         ([ok(0, elapsed_ns=1, calls=1) | {"elapsed_ns": [10, 10, 13, 14]}], "IQR is 3"),
         (
-            [ok(0, 100 if n < 2 else 103, visit=n) for n in range(4)],
-            "first and second half of the visits differ by 3 %",
+            [ok(0, 100 if n < 2 else 103, repetition=n) for n in range(4)],
+            "first and second half of the repetitions differ by 3 %",
         ),
         ([ok(0, steal=0.03)], "3 % of the time taken by the hypervisor"),
         ([ok(0, pressure=0.2)], "20 % of the time waited for a core"),

@@ -78,7 +78,7 @@ def test_run_that_is_killed_at_random_goes_on_and_loses_no_completed_row(tmp_pat
 
     assert shape(whole) == shape(killed)
     outcomes = [
-        (c.id, o["process"], o["visit"]) for c, o in read(killed / "journal.jsonl").outcomes
+        (c.id, o["process"], o["repetition"]) for c, o in read(killed / "journal.jsonl").outcomes
     ]
     assert len(set(outcomes)) == len(outcomes)  # nothing was measured twice
     reports = [_without_samples((d / "report.md").read_text()) for d in (whole, killed)]
@@ -219,7 +219,7 @@ def test_processes_and_ceilings_of_an_interrupted_run_are_made_up_for(tmp_path: 
     assert not partial.complete or not [r for r in rows.rows(partial) if r.status != "ok"]
     assert whole.complete
     assert [3, 3, 3] == [len(row.process_medians) for row in rows.rows(whole)]
-    first = [(c.id, o["process"]) for c, o in whole.outcomes if o["visit"] == 0]
+    first = [(c.id, o["process"]) for c, o in whole.outcomes if o["repetition"] == 0]
     assert 9 == len(first) == len(set(first))
     looked = {r["process"] for r in whole.ceilings if r["implementation"] == "numpy"}
     assert {0, 1, 2} == looked

@@ -80,8 +80,8 @@ def test_processes_that_fit_are_all_run(tmp_path: Path) -> None:
     assert [3, 3] == [len(row.process_medians) for row in rows.rows(journal)]
     assert [] == heard.lines and 6 == heard.units == heard.finished
     assert {0, 1, 2} == {record["process"] for _, record in journal.outcomes}
-    assert {0, 1, 2} == {record["process"] for record in journal.paces}  # one for each turn
-    assert 1 == len({record["work"] for record in journal.paces})
+    assert {0, 1, 2} == {record["process"] for record in journal.cpu_speeds}  # one for each turn
+    assert 1 == len({record["work"] for record in journal.cpu_speeds})
 
 
 def test_worker_that_dies_costs_the_case_it_was_at(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_processes_stay_and_are_visited_in_turns(tmp_path: Path) -> None:
     """On a CPU each of them is visited before any is visited for the third time."""
     journal, _ = run(tmp_path, "numpy", ("forward", "train_step"), 3, seconds=60)
 
-    order = [(record["visit"], record["process"]) for _, record in journal.outcomes]
+    order = [(record["repetition"], record["process"]) for _, record in journal.outcomes]
     firsts = [i for i, (visit, _) in enumerate(order) if visit == 0]
     thirds = [i for i, (visit, _) in enumerate(order) if visit == 2]
     assert 6 == len(firsts) == len(thirds) and max(firsts) < min(thirds)
@@ -143,7 +143,7 @@ def test_worker_that_is_killed_between_its_turns_is_replaced(
 
     assert 2 == len(killed) and journal.complete
     assert {"ok"} == {record["status"] for _, record in journal.outcomes}
-    visits = {(c.id, r["process"], r["visit"]) for c, r in journal.outcomes}
+    visits = {(c.id, r["process"], r["repetition"]) for c, r in journal.outcomes}
     assert 2 * 2 * 3 == len(visits) == len(journal.outcomes)
 
 

@@ -104,8 +104,8 @@ def test_long_products_are_computed_from_the_rate() -> None:
 def journal(rate: float, **parts: float) -> Journal:
     """One row of 1 ms over five processes, and a ceiling of so many FLOP/s."""
     case = Case(MLPWorkload("mnist", MLPSpec((784, 128, 10)), 32, 512), "train_step", "numpy")
-    found = Journal({"record": "run", "schema": 2, "run": "r", "machine": {}, "fingerprint": "f"})
-    found.add({"record": "plan", "cases": [case.to_dict()], "processes": 5})
+    found = Journal({"record": "run", "schema": 5, "run": "r", "machine": {}, "fingerprint": "f"})
+    found.add({"record": "cases", "cases": [case.to_dict()], "processes": 5})
     for process in range(5):
         found.add(
             {"record": "outcome", "case": case.to_dict(), "status": "ok", "reason": ""}
