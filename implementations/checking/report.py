@@ -98,7 +98,8 @@ class Outcome:
     @property
     def reason(self) -> str:
         """What is wrong with it, in one line that names the problem; empty if nothing is."""
-        what = next(iter([*self.mutations, *self.failures]), self.comparison.reason)
+        differs = [self.comparison.reason] if self.comparison.tensors else []
+        what = next(filter(None, [*self.mutations, *differs, *self.failures]), "")
         return f"{what} [{self.problem.spec.dtype} {self.problem.label}]" if what else ""
 
     @cached_property

@@ -6,8 +6,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from samegrad.implementations.checking import exact as oracle
-from samegrad.implementations.checking import problems
+from samegrad.implementations.checking import exact, problems
 from samegrad.implementations.checking.reference import activation_derivative, activation_value
 from samegrad.implementations.contract import validation
 from samegrad.implementations.contract.constants import LIF_WIDTH, T_REF, TAU
@@ -86,8 +85,8 @@ def test_activation_and_its_derivative_by_hand_are_right_from_minus_to_plus_ten_
     g, dg = parts.ACTIVATIONS[activation]
     for z in GRID:
         with mpmath.workdps(60):
-            value = oracle.ACTIVATIONS[activation](mpmath.mpf(z))
-            slope = oracle.derivative(activation, mpmath.mpf(z))
+            value = exact.ACTIVATIONS[activation](mpmath.mpf(z))
+            slope = exact.derivative(activation, mpmath.mpf(z))
         given = float(z) if name == "scalar" else np.array([z])
         a = g(given)
         found = [float(np.ravel(x)[0]) for x in (a, np.ones(1) * dg(given, a))]

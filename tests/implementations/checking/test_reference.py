@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from samegrad.benchmarks.cases.presets import every_shape
-from samegrad.implementations.checking import exact as oracle
-from samegrad.implementations.checking import problems, reference
+from samegrad.implementations.checking import exact, problems, reference
 from samegrad.implementations.contract.spec import MLPSpec
 
 from tests.helpers.networks import problem
@@ -27,13 +26,13 @@ SMALL = [
 ]
 
 
-def oracle_error(problem: Any) -> float:
+def true_error(problem: Any) -> float:
     """Largest error of the reference's loss and gradient, relative to the largest entry."""
-    given = problem.spec, problem.params, problem.X, problem.y, problem.masks
-    exact, found = oracle.expected(*given), reference.expected(*given)
-    worst = abs(float(found.loss - exact.loss) / float(exact.loss))
-    for layer, right in zip(found.grads, exact.grads, strict=True):
-        for g, r in zip(layer, right, strict=True):
+    batch = problem.spec, problem.params, problem.X, problem.y, problem.masks
+    right, near = exact.expected(*batch), reference.expected(*batch)
+    worst = abs(float(near.loss - right.loss) / float(right.loss))
+    for layer, exact_layer in zip(near.grads, right.grads, strict=True):
+        for g, r in zip(layer, exact_layer, strict=True):
             if g is not None:
                 off = np.max(np.abs((g - r).astype(np.float64)))
                 worst = max(worst, off / np.max(np.abs(r.astype(np.float64))))
@@ -79,7 +78,7 @@ def directional_error(spec: MLPSpec, batch_size: int, directions: int = 8) -> fl
 @pytest.mark.parametrize("small", SMALL, ids=lambda p: p.label.replace(" ", "-"))
 def test_reference_agrees_with_exact_results(small: Any) -> None:
     """Loss and every gradient entry are right to 14 digits."""
-    assert oracle_error(small) < 1e-14
+    assert true_error(small) < 1e-14
 
 
 # The largest, of which each takes seconds to minutes, are among the `full` tests.
@@ -111,7 +110,7 @@ def test_both_checks_fail_when_the_reference_has_a_fault(
 ) -> None:
     """A derivative wrong by 0.1 % in the reference is seen by mpmath and by differences."""
     spec = MLPSpec((3, 4, 2), "tanh", dtype="float64")
-    assert oracle_error(problems.draw(spec, 3)) < 1e-14 and directional_error(spec, 3) < 1e-6
+    assert true_error(problems.draw(spec, 3)) < 1e-14 and directional_error(spec, 3) < 1e-6
 
     if fault == "derivative":
         right = reference.activation_derivative
@@ -120,7 +119,7 @@ def test_both_checks_fail_when_the_reference_has_a_fault(
         slope = reference.loss_slope
         monkeypatch.setattr(reference, "loss_slope", lambda *a: tuple(s * 1.001 for s in slope(*a)))
 
-    assert oracle_error(problems.draw(spec, 3)) > 1e-5
+    assert true_error(problems.draw(spec, 3)) > 1e-5
     assert directional_error(spec, 3) > 1e-5
 
 
