@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.records.schema import NUMBER, TEXT
 
 Record = dict[str, Any]
 PRESENT_WORDS = 5  # the schema that began to use them
@@ -19,6 +20,12 @@ FIELDS = {
     "outcome": {"visit": "repetition", "parts_spent_ns": "breakdown_spent_ns"},
 }
 SETTINGS: dict[str, str] = {}  # of a run
+GONE = {  # fields that nothing reads any more; what is wrong in them still spoils their record
+    "plan": {"block_seconds": NUMBER},
+    "replan": {"block_seconds": NUMBER},
+    "outcome": {"cpu_ns": NUMBER},
+    "ceiling": {"kernel": TEXT},
+}
 
 
 def case(data: Record) -> Record:
@@ -41,13 +48,17 @@ def record(data: Any) -> Any:
         data: what a line of the journal holds; it is changed.
 
     Raises:
-        ValueError: its kind came later.
+        ValueError: its kind came later, or a field that is gone is wrong.
     """
     kind = data.get("record") if isinstance(data, dict) else None
     if not isinstance(kind, str):
         return data
     if kind in KINDS.values():
         raise ValueError(f"record {kind!r} is not known")
+    for name, form in GONE.get(kind, {}).items():
+        value = data.pop(name, None) if name != "kernel" else data.get(name)
+        if value is not None and not form.holds(value):
+            raise ValueError(f"{kind}: {name} must be a {form.name}, not {value!r:.60}")
     data["record"] = KINDS.get(kind, kind)
     for old, new in FIELDS.get(kind, {}).items():
         if old in data:
@@ -77,9 +88,10 @@ def without_other_kernels(data: Record, left_out: set[tuple[str, str]]) -> Recor
 
 
 def _tuned(data: Record, left_out: set[tuple[str, str]]) -> bool:
-    if not data.get("kernel"):
-        return False
-    if not isinstance(data["kernel"], str):
+    kernel = data.get("kernel", "")
+    if not isinstance(kernel, str):
         raise ValueError("a case's names must be texts")
-    left_out.add((Case.from_dict(case(data)).id, data["kernel"]))
+    if not kernel:
+        return False
+    left_out.add((Case.from_dict(case(data)).id, kernel))
     return True

@@ -18,7 +18,7 @@ from samegrad.reports.data import tables
 from samegrad.reports.document import content, page
 from samegrad.reports.render import render
 
-from tests.helpers.journals import plan_record, run_record, write
+from tests.helpers.journals import old_record, plan_record, run_record, write
 from tests.reports.test_listing import ours, sourced
 from tests.reports.test_report import (
     F64,
@@ -104,11 +104,16 @@ def mutated(value: Any, chance: random.Random) -> Any:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_whatever_is_wrong_in_a_journal_the_rest_is_read(tmp_path: Path, seed: int) -> None:
-    """Random damage to the lines of a good journal: a report all the same, or one clear error."""
+    """Random damage to the lines of a good journal: a report all the same, or one clear error.
+
+    Every second journal is of an older schema.
+    """
     chance = random.Random(seed)
     texts = ours("numpy")
     lines = sourced(tmp_path / "s", texts).read_text().splitlines()
     lines += laptop(tmp_path / "l").read_text().splitlines()[1:]
+    if seed % 2:
+        lines = [json.dumps(old_record(json.loads(line))) for line in lines]
     for _ in range(6):
         place = chance.randrange(len(lines))
         lines[place] = json.dumps(mutated(json.loads(lines[place]), chance))
