@@ -6,11 +6,14 @@ gives everything that is public. Names are imported when they are first used, so
 takes milliseconds and loads no framework.
 """
 
-import importlib
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import os.path
+import sys
+from importlib import import_module
 
+TYPE_CHECKING = False  # type checkers take it for true; `typing` itself would cost milliseconds
 if TYPE_CHECKING:
+    from samegrad.api import compare as compare
+    from samegrad.api import render as render
     from samegrad.benchmarks.api import measure as measure
     from samegrad.implementations.checking.assertions import (
         assert_gradients_agree as assert_gradients_agree,
@@ -20,9 +23,6 @@ if TYPE_CHECKING:
     from samegrad.implementations.contract.initializers import init_params as init_params
     from samegrad.implementations.contract.registry import load as load
     from samegrad.implementations.contract.registry import names as names
-    from samegrad.implementations.contract.spec import MLPSpec as MLPSpec
-    from samegrad.reports.data.comparison import compare as compare
-    from samegrad.reports.render import render as render
 
 __version__ = "0.1.0"
 
@@ -31,38 +31,74 @@ _PUBLIC = {
     "MLPSpec": "samegrad.implementations.contract.spec",
     "assert_gradients_agree": "samegrad.implementations.checking.assertions",
     "check_gradient": "samegrad.implementations.checking.gradient_check",
-    "compare": "samegrad.reports.data.comparison",
+    "compare": "samegrad.api",
     "init_params": "samegrad.implementations.contract.initializers",
     "load": "samegrad.implementations.contract.registry",
     "measure": "samegrad.benchmarks.api",
     "names": "samegrad.implementations.contract.registry",
-    "render": "samegrad.reports.render",
+    "render": "samegrad.api",
     "verify": "samegrad.implementations.checking.verifier",
 }
 
-__all__ = [*_PUBLIC, "__version__"]  # all of them are texts
+__all__ = [
+    "MLPSpec",
+    "__version__",
+    "assert_gradients_agree",
+    "check_gradient",
+    "compare",
+    "init_params",
+    "load",
+    "measure",
+    "names",
+    "render",
+    "verify",
+]
+
+if __name__ != "samegrad":
+    raise ImportError(f"{__name__} is samegrad itself: write `import samegrad`")
 
 
-def _in_checkout(root: Path) -> bool:
+def _in_checkout(root: str) -> bool:
     """Whether a folder is this project's own: a wheel's parent is site-packages, which is not."""
     try:
-        return '\nname = "samegrad"\n' in (root / "pyproject.toml").read_text(encoding="utf-8")
+        with open(os.path.join(root, "pyproject.toml"), encoding="utf-8") as file:  # noqa: PTH118, PTH123 # pathlib is half of the import's time
+            return '\nname = "samegrad"\n' in file.read()
     except OSError:
         return False
 
 
 # In a checkout benchmarks/, implementations/ and reports/ lie beside this folder; installed, in it.
-_root = Path(__file__).resolve().parent.parent
+_root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 # the same
 if _in_checkout(_root):
-    __path__.append(str(_root))
+    __path__.append(_root)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'samegrad' has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(_PUBLIC[name]), name)
-    return value
+def __getattr__(name: str) -> object:
+    if name in _PUBLIC:
+        value = globals()[name] = getattr(_imported(_PUBLIC[name]), name)
+        return value
+    program = os.path.basename(sys.argv[0] if sys.argv else "")  # noqa: PTH119 # the same
+    if name == "main" and program.startswith("samegrad"):
+        # The script of an install from before samegrad was one package.
+        raise SystemExit(f"{sys.argv[0]} is of an older samegrad: install it again")
+    from samegrad.implementations.contract.commands import did_you_mean
+
+    raise AttributeError(
+        f"module 'samegrad' has no attribute {name!r}{did_you_mean(name, __all__)}"
+    )
+
+
+def _imported(module: str) -> object:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        from samegrad.implementations.contract.commands import MissingExtraError, missing_extra
+
+        line = missing_extra(error)
+        if line is None:
+            raise
+        raise MissingExtraError(line) from None
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC})
+    return sorted(__all__)

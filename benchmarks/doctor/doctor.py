@@ -1,11 +1,9 @@
-"""`python -m samegrad doctor`: what makes this machine's numbers misleading or slow.
+"""`samegrad doctor`: what makes this machine's numbers misleading or slow.
 
 Facts are measured in fresh processes (`gather`) and judged elsewhere (`advice`).
 """
 
-import json
 import os
-import sys
 import tempfile
 import time
 from dataclasses import asdict
@@ -104,21 +102,6 @@ def _ask(name: str, threads: str) -> dict[str, Any]:
             CHILD_SECONDS,
         )
     return found
-
-
-def main(arguments: list[str], program: str) -> int:
-    """Exit status: 0 if nothing is wrong, 1 if something is; 2 for wrong usage."""
-    if arguments not in ([], ["--json"]):
-        print(f"usage: {program} doctor [--json]", file=sys.stderr)
-        return 2
-    facts = gather()
-    found = findings(facts)
-    problems = [finding for finding in found if finding.level == PROBLEM]
-    if arguments:
-        print(json.dumps({"facts": facts, "findings": [asdict(f) for f in found]}, indent=1))
-    else:
-        print(text(facts))
-    return 1 if problems else 0
 
 
 def text(facts: dict[str, Any]) -> str:

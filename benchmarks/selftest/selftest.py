@@ -1,12 +1,10 @@
-"""`python -m samegrad selftest`: may this machine's numbers be believed?
+"""`samegrad selftest`: may this machine's numbers be believed?
 
 Each claim about the clock is measured here and now: delays of known length, chains of growing
 length, other clocks beside ours, a slow first call, implementations that are wrong or cheat, and
 the same program under two names. The last section says whether the machine was quiet meanwhile.
 """
 
-import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -27,6 +25,7 @@ from samegrad.benchmarks.selftest import checks, child
 from samegrad.benchmarks.selftest.checks import Claim
 from samegrad.implementations.checking import processes as isolation
 from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.commands import command
 from samegrad.implementations.contract.spec import MLPSpec
 
 HERE = Path(__file__).resolve().parent / "saboteurs"
@@ -265,43 +264,18 @@ def _measure(cases: list[Case], processes: int, block_seconds: float = 0.05) -> 
     return {row.case.implementation: row for row in results.rows(measured.journal)}
 
 
-def main(arguments: list[str], program: str) -> int:
-    """Exit status: 0 if every claim holds that could be tried, else 1; 2 for wrong usage."""
-    as_json = "--json" in arguments
-    rest = [argument for argument in arguments if argument != "--json"]
-    given = {"--device": "cpu", "--only": ",".join(GROUPS)}
-    while len(rest) >= 2 and rest[0] in given:
-        given[rest[0]], rest = rest[1], rest[2:]
-    device, only = given["--device"], [name.strip() for name in given["--only"].split(",")]
-    if rest or device not in ("cpu", "cuda"):
-        print(
-            f"usage: {program} selftest [--device cpu|cuda] [--only NAME,...] [--json]",
-            file=sys.stderr,
-        )
-        return 2
-    unknown = [name for name in only if name not in (*GROUPS, *SABOTEURS)]
-    if unknown:
-        print(
-            f"usage: {program} selftest --only NAME,...: {unknown[0]!r} is not known; accepted: "
-            f"{', '.join([*GROUPS, *SABOTEURS])}",
-            file=sys.stderr,
-        )
-        return 2
-    if device == "cuda" and not system.gpus():
-        print(f"{program} selftest: error: no GPU on this machine", file=sys.stderr)
-        return 2
-    say = (lambda _: None) if as_json else lambda line: print(line, flush=True)
-    found = run(say, device, only)
-    failed = [claim for claim in found if claim.holds is False]
+def summary(claims: Collection[Claim]) -> str:
+    """How many claims hold, and what to do where the machine was not quiet."""
+    failed = [claim for claim in claims if claim.holds is False]
     clock = [claim for claim in failed if not claim.what.startswith("interference")]
-    if as_json:
-        print(json.dumps([asdict(claim) for claim in found], indent=1))
-    else:
-        tried = sum(claim.holds is not None for claim in found)
-        print(f"\n{tried - len(failed)} of {tried} claims hold; {len(found) - tried} not here.")
-        if len(failed) > len(clock):
-            print(
-                "The machine was not quiet: intervals are wider than need be, and what is marked "
-                "NOT MET above may be the machine's doing. `doctor` looks for the cause."
-            )
-    return 1 if failed else 0
+    tried = sum(claim.holds is not None for claim in claims)
+    lines = [
+        "",
+        f"{tried - len(failed)} of {tried} claims hold; {len(claims) - tried} not here.",
+    ]
+    if len(failed) > len(clock):
+        lines.append(
+            "The machine was not quiet: intervals are wider than need be, and what is marked "
+            f"NOT MET above may be the machine's doing. `{command('doctor')}` looks for the cause."
+        )
+    return "\n".join(lines)

@@ -1,9 +1,8 @@
-"""`python -m samegrad train TASK` and `python -m samegrad workloads`."""
+"""What `samegrad train` and `samegrad workloads` do."""
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,27 +21,17 @@ from samegrad.benchmarks.training.loop import (
 from samegrad.benchmarks.training.metrics import METRICS, shown
 from samegrad.benchmarks.training.tasks import TASKS, Task, select
 from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.protocol import Implementation
 
 DATA_DIR = "SAMEGRAD_DATA"
 
 
-class _Parser(argparse.ArgumentParser):
-    """Errors are one line, without the usage."""
-
-    def error(self, message: str) -> None:  # type: ignore[override] # it does not return
-        self.exit(2, f"{self.prog}: error: {message}\n")
-
-
-def workloads(arguments: Sequence[str], program: str) -> int:
-    """Print the table of tasks; exit status 0, or 2 for wrong usage."""
-    if arguments:
-        print(f"{program} workloads: error: it takes no arguments", file=sys.stderr)
-        return 2
+def workloads() -> str:
+    """The table of tasks, as Markdown."""
     import pandas as pd
 
-    print(pd.DataFrame([_described(task) for task in TASKS.values()]).to_markdown(index=False))
-    return 0
+    return str(pd.DataFrame([_described(task) for task in TASKS.values()]).to_markdown(index=False))
 
 
 def _described(task: Task) -> dict[str, str]:
@@ -68,30 +57,20 @@ def _described(task: Task) -> dict[str, str]:
     }
 
 
-def main(arguments: Sequence[str], program: str) -> int:
-    """Train one task with one implementation; exit status 0, 1 (it failed), 2 (wrong usage)."""
-    parser = _Parser(prog=f"{program} train", description="Train one task.")
-    parser.add_argument("task", help="a name of `workloads`")
-    parser.add_argument("--implementation", default="numpy", metavar="NAME")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--epochs", type=int, metavar="N")
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
-    parser.add_argument("--dtype", choices=("float32", "float64"))
-    parser.add_argument("--data-dir", metavar="DIR", help=f"original files (or {DATA_DIR})")
-    parser.add_argument("--save", metavar="FILE", help="write the weights, as npz")
-    parser.add_argument("--evaluate", metavar="FILE", help="do not train: weights of --save")
-    given = parser.parse_args(list(arguments))
-    try:
-        return _train(given, program)
-    except (ValueError, ImportError, NotImplementedError, OSError) as error:
-        print(f"{program} train: error: {error}", file=sys.stderr)
-        return 2
+def train_task(given: argparse.Namespace) -> int:
+    """Train or evaluate one task as the command line says; 0, or 1 if the training diverges.
 
-
-def _train(given: argparse.Namespace, program: str) -> int:
+    Raises:
+        ValueError: an option is not accepted, or data or weights are not what they must be.
+        ImportError: the implementation cannot be loaded.
+        NotImplementedError: it cannot do what the task needs.
+    """
     task = select([given.task])[0] if given.task in TASKS else None
     if task is None:
-        raise ValueError(f"task {given.task!r} is not known; accepted: {', '.join(TASKS)}")
+        raise ValueError(
+            f"task {given.task!r} is not known; accepted: {', '.join(TASKS)}"
+            f"{did_you_mean(given.task, TASKS)}"
+        )
     if given.epochs is not None and given.epochs < 1:
         raise ValueError(f"--epochs {given.epochs} is not accepted; give a whole number >= 1")
     if given.seed < 0:

@@ -1,63 +1,106 @@
-"""The console command, and the one place where measuring and reporting meet."""
+"""The command `samegrad`: one tree, a file per command.
 
+Each file has `add(commands)`, which declares the command, and `run(arguments)`, which returns the
+exit status and imports what it needs, so that `samegrad --help` loads nothing.
+"""
+
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-USAGE = """usage: samegrad benchmark [OPTIONS]     measure speed; options as of pytest --benchmark
-       samegrad verify [IMPLEMENTATION...] [OPTIONS]   is a gradient right? --help says more
-       samegrad render JOURNAL... [--output DIR]   write the report of journals
-       samegrad compare OLD NEW [--fail-above 5%]   what has become faster or slower
-       samegrad advise --layers 784-256-10 [--batch-size 64]   which implementation, and why
-       samegrad doctor [--json]    what makes this machine's numbers misleading or slow
-       samegrad selftest [--json]  each claim about the clock, measured on this machine
-       samegrad workloads          the tasks that networks are trained for
-       samegrad train TASK [OPTIONS]   train one of them; --help says more"""
+from samegrad import __version__
+from samegrad.benchmarks import command_line
+from samegrad.cli import (
+    advise,
+    benchmark,
+    compare,
+    completion,
+    doctor,
+    render,
+    runs,
+    schema,
+    selftest,
+    train,
+    verify,
+    workloads,
+)
+from samegrad.cli.parser import FAILED, INTERRUPTED, USAGE, Parser
+from samegrad.implementations.contract import commands
+
+SHOWN = (
+    benchmark, verify, train, render, compare, advise, doctor, selftest, workloads, runs, completion
+)  # fmt: skip
+HIDDEN = (schema,)
 
 
-def pytest_samegrad_report(journal: Path, directory: Path) -> list[str]:
-    """pytest's hook: write the report of a run and return what to print last."""
-    from samegrad.reports.render import render
-
-    return render([journal], directory)
+def tree() -> Parser:
+    """All commands with their options."""
+    parser = Parser(
+        prog=commands.command(),
+        description="The same network in several idioms: verified, timed, compared.",
+    )
+    parser.commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for module in (*SHOWN, *HIDDEN):
+        module.add(parser.commands)
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status of the command that was asked for; 4 for usage, as pytest's."""
+    """Run a command; returns its exit status, which `--help` explains."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["benchmark"]:
-        return _benchmark(given[1:])
-    if given[:1] == ["verify"]:
-        from samegrad.cli.verify import main as implementations_main
-
-        return implementations_main(given, "samegrad")
-    if given[:1] in (["doctor"], ["selftest"], ["workloads"], ["train"]):
-        from samegrad.cli.measuring import main as benchmarks_main
-
-        return benchmarks_main(given, "samegrad")
-    if given[:1] in (["render"], ["compare"], ["advise"]):
-        from samegrad.cli.reporting import main as reports_main
-
-        return reports_main(given, "samegrad")
-    wanted = given[:1] in (["-h"], ["--help"])
-    print(USAGE, file=sys.stdout if wanted else sys.stderr)
-    return 0 if wanted else 4
+    try:
+        status = _main(given)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return status
 
 
-def _benchmark(arguments: list[str]) -> int:
-    """pytest on the installed cases, whatever the current folder holds."""
-    import pytest
+def _main(given: list[str]) -> int:
+    parser = tree()
+    names = tuple(parser.named())
+    if given[:1] and not given[0].startswith("-") and given[0] not in names:
+        shown = [module.__name__.rpartition(".")[2] for module in SHOWN]
+        parser.error(
+            f"there is no command {given[0]!r}{commands.did_you_mean(given[0], shown)} "
+            f"(commands: {', '.join(shown)})"
+        )
+    if not given:
+        parser.print_help(sys.stderr)
+        return USAGE
+    chosen = parser.named().get(given[0])
+    if chosen is not None and given[0] != "benchmark":  # its plugin reads them
+        try:
+            table = command_line.read_settings(Path.cwd(), names)
+            chosen.preset(command_line.settings_of(given[0], table, chosen.settable()))
+        except ValueError as error:
+            chosen.error(str(error))
+    found, rest = parser.parse_known_args(given)
+    command: Parser = found.parser
+    if given[0] == "benchmark":
+        command.refuse_misspelt(rest)
+        found.rest = given[1:]
+    elif rest:
+        command.refuse(rest)
+    try:
+        return int(found.run(found))
+    except ModuleNotFoundError as error:
+        line = commands.missing_extra(error)
+        if line is None:
+            raise
+        command.error(line)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        command.error(f"{where}{error.strerror or error}")
+    except (ValueError, ImportError, NotImplementedError) as error:
+        command.error(str(error))
 
-    from samegrad.benchmarks import plugin
 
-    here = plugin.HERE
-    options = [
-        *("-c", str(here / "installed.ini"), "--rootdir", str(here.parent)),
-        *("--noconftest", "--import-mode", "importlib", "-p", "no:cacheprovider"),
-        *("-p", "samegrad.benchmarks.plugin", "--benchmark"),
-    ]
-    return int(pytest.main([*options, *arguments], plugins=[sys.modules[__name__]]))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+__all__ = ["__version__", "main", "tree"]

@@ -13,7 +13,7 @@ from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.data import advise, tables
 
-from samegrad.cli.reporting import main
+from samegrad.cli import main
 from tests.helpers.journals import ok, plan_record, run_record, write
 
 WIDTHS = (16, 32, 64, 128, 256, 512, 1024)

@@ -256,7 +256,7 @@ def test_folder_of_runs_is_all_of_its_journals(tmp_path: Path) -> None:
 
 def test_parquet_holds_the_same_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With the library; without it, one line that says what to install."""
-    from samegrad.cli.reporting import main
+    from samegrad.cli import main
 
     journal = laptop(tmp_path / "j")
     try:

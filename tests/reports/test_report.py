@@ -23,7 +23,7 @@ from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.data import tables
 from samegrad.reports.render import render
 
-from samegrad.cli.reporting import main
+from samegrad.cli import main
 from tests.helpers.journals import ok, plan_record, run_record, write
 
 F64 = MLPWorkload("digits", MLPSpec((64, 32, 10), dtype="float64"), 32, 1437)

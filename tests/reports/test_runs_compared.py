@@ -13,7 +13,8 @@ from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.reports.data import comparison
 
-from samegrad.cli.reporting import main, parse_percent
+from samegrad.cli import main
+from samegrad.cli.compare import parse_percent
 from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.reports.test_report import F64, NUMPY
 

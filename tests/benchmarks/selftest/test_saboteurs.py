@@ -9,7 +9,7 @@ from samegrad.benchmarks.doctor import doctor
 from samegrad.benchmarks.selftest import checks, selftest
 from samegrad.implementations.contract import registry
 
-from samegrad.cli import measuring as command
+from samegrad import cli as command
 
 BY_TIME = ("second_pool", "unsynchronised", "unsynchronised_cuda")
 NAMES = [name for name in selftest.SABOTEURS if name not in BY_TIME]

@@ -19,7 +19,7 @@ from samegrad.benchmarks.training.tasks import TASKS
 from samegrad.implementations.contract import registry
 from samegrad.reports.document import learning
 
-from samegrad.cli import measuring as command
+from samegrad import cli as command
 from tests.helpers.shared_data import data_dir
 
 OWN = """import numpy as np

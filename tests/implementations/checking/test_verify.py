@@ -17,7 +17,7 @@ from samegrad.implementations.checking.verifier import verify, verify_problems
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.spec import MLPSpec
 
-from samegrad.cli.verify import main
+from samegrad.cli import main
 from tests.helpers import planted
 from tests.helpers.planted import FAULTS, RIGHT, plant
 

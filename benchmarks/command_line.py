@@ -1,0 +1,133 @@
+"""The options of `samegrad benchmark` and of pytest's --benchmark, and those of pyproject.toml."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from samegrad.implementations.contract.commands import did_you_mean
+
+
+class Option(NamedTuple):
+    """One option.
+
+    Attributes:
+        name: without dashes, words joined by "_".
+        help: one line.
+        metavar: what stands for its value, or None for a flag.
+        values: the names that are accepted, or empty.
+    """
+
+    name: str
+    help: str
+    metavar: str | None = None
+    values: tuple[str, ...] = ()
+
+    @property
+    def flag(self) -> str:
+        """As it is typed."""
+        return "--" + self.name.replace("_", "-")
+
+
+# Names stand here once more so that help and completion import nothing; a test compares them.
+PRESETS = ("hello", "differentiation", "standard", "scaling", "peers", "full")
+ARITHMETIC = ("float64", "float32", "tf32", "bfloat16")
+OPTIONS = (
+    Option("preset", f"{', '.join(PRESETS)} (default: standard)", "NAME", PRESETS),
+    Option("layers", "your own network, for example 784-128-10", "SIZES"),
+    Option("batch_size", "with --layers, for example 1,32,256 (default: 32)", "SIZES"),
+    Option("implementation", "for example numpy,jax,./my_mlp.py (default: all)", "NAMES"),
+    Option(
+        "device", "for example cpu,cuda (default: all that are there)", "NAMES", ("cpu", "cuda")
+    ),
+    Option("dtype", f"of {', '.join(ARITHMETIC)} (default: per case)", "NAMES", ARITHMETIC),
+    Option("threads", "for example 1,all (default: all; full: both)", "NUMBERS"),
+    Option("processes", "fresh processes per implementation (default: the preset's)", "N"),
+    Option("time", "limit of the whole run (default: the preset's)", "SECONDS"),
+    Option("python", "the interpreter of an implementation's workers", "NAME=PATH,..."),
+    Option("workload", "for example mnist,digits (default: all)", "NAMES"),
+    Option("seeds", "with -m training: trainings per row (default: 5)", "NUMBER"),
+    Option("limit", "with -m training: of one training (default: 60)", "SECONDS"),
+    Option("data_dir", "with -m training: original files (or SAMEGRAD_DATA)", "DIR"),
+    Option("output", "directory of the run (default: reports/output/RUN)", "DIR"),
+    Option("resume", "go on with an interrupted run: its directory or name", "RUN"),
+    Option("retry_failed", "with --resume: repeat what failed, too"),
+)
+
+
+def read_settings(folder: Path, commands: tuple[str, ...]) -> dict[str, Any]:
+    """The table [tool.samegrad] of a folder's pyproject.toml; empty if there is none.
+
+    Args:
+        folder: where the command runs.
+        commands: the names that tables in the table may have.
+
+    Raises:
+        ValueError: it cannot be read, or names a command that does not exist.
+    """
+    path = folder / "pyproject.toml"
+    if not path.exists():
+        return {}
+    import tomllib
+
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("samegrad", {})
+    except (OSError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(table, dict):
+        raise ValueError(f"{path}: tool.samegrad is no table")
+    for name, value in table.items():
+        if isinstance(value, dict) and name not in commands:
+            raise ValueError(
+                f"{path}: [tool.samegrad.{name}]: there is no such command; accepted: "
+                f"{', '.join(commands)}{did_you_mean(name, commands)}"
+            )
+    return table
+
+
+def settings_of(
+    command: str, table: Mapping[str, Any], options: Mapping[str, bool]
+) -> dict[str, str | bool]:
+    """What a table [tool.samegrad] sets for a command, with values as they would be typed.
+
+    Options stand in [tool.samegrad.COMMAND]; those of `benchmark` also in [tool.samegrad] itself.
+
+    Args:
+        command: its name.
+        table: of `read_settings`.
+        options: names without dashes, words joined by "_", and whether each is a flag.
+
+    Raises:
+        ValueError: an option that the command does not have, or a value of the wrong type.
+    """
+    found: dict[str, str | bool] = {}
+    for where, given in (
+        ("tool.samegrad", table),
+        (f"tool.samegrad.{command}", table.get(command)),
+    ):
+        if given is None or (given is table and command != "benchmark"):
+            continue
+        for key, value in given.items():
+            if given is table and isinstance(value, dict):
+                continue
+            name = key.replace("-", "_")
+            if name not in options:
+                accepted = [option.replace("_", "-") for option in options]
+                raise ValueError(
+                    f"pyproject.toml: [{where}] {key}: there is no such option; accepted: "
+                    f"{', '.join(accepted)}{did_you_mean(key, accepted)}"
+                )
+            found[name] = _value(f"pyproject.toml: [{where}] {key}", value, options[name])
+    return found
+
+
+def _value(where: str, value: object, flag: bool) -> str | bool:
+    if flag:
+        if not isinstance(value, bool):
+            raise ValueError(f"{where} = {value!r} is not accepted; give true or false")
+        return value
+    parts = value if isinstance(value, list) else [value]
+    if not parts or not all(type(part) in (str, int, float) for part in parts):
+        raise ValueError(
+            f"{where} = {value!r} is not accepted; give a text, a number, or a list of these"
+        )
+    return ",".join(map(str, parts))

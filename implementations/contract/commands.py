@@ -1,0 +1,123 @@
+"""What to type here: how a command of samegrad is started, and how an extra is installed.
+
+A checkout, an editable install and a wheel differ in both, so every message that tells somebody
+what to type takes it from this module.
+"""
+
+import importlib.util
+import os
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+HOME = Path(__file__).resolve().parents[2]  # a checkout; installed, samegrad's own folder
+IN_CHECKOUT = (HOME / "pyproject.toml").is_file()
+# The form for documents that are read on other machines: it works wherever samegrad is there.
+PORTABLE = "python -m samegrad"
+
+# extra -> what it installs that is imported without a fallback: import name -> distribution
+EXTRAS = {
+    "benchmark": {
+        "pytest": "pytest",
+        "pytest_benchmark": "pytest-benchmark",
+        "sklearn": "scikit-learn",
+        "scipy": "scipy",
+        "threadpoolctl": "threadpoolctl",
+    },
+    "report": {
+        "pandas": "pandas",
+        "matplotlib": "matplotlib",
+        "jinja2": "jinja2",
+        "tabulate": "tabulate",
+        "scipy": "scipy",
+    },
+    "train": {"sklearn": "scikit-learn", "pandas": "pandas", "tabulate": "tabulate"},
+    "torch": {"torch": "torch"},
+    "jax": {"jax": "jax", "optax": "optax"},
+    "peers": {"flax": "flax", "optax": "optax", "numba": "numba", "sklearn": "scikit-learn"},
+    "numba": {"numba": "numba"},
+    "cupy": {"cupy": "cupy-cuda13x"},
+    "parquet": {"pyarrow": "pyarrow"},
+}
+
+
+class MissingExtraError(ImportError):
+    """What an extra of samegrad installs is needed and not installed."""
+
+
+def command(*arguments: str) -> str:
+    """What starts `samegrad ARGUMENTS` with the interpreter that is running."""
+    return " ".join([_program(), *map(shlex.quote, arguments)])
+
+
+def _program() -> str:
+    python = Path(sys.executable)
+    script = python.with_name("samegrad" + python.suffix)
+    if script.is_file():
+        return "samegrad" if _on_path("samegrad", script) else _shown(script)
+    return f"{'python' if _on_path('python', python) else _shown(python)} -m samegrad"
+
+
+def _on_path(name: str, program: Path) -> bool:
+    """Whether a bare name starts the program of this environment."""
+    import shutil  # with five archive formats in tow
+
+    there = shutil.which(name)
+    return there is not None and Path(there).parent == program.parent
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be typed from the current folder."""
+    here = Path.cwd()
+    return shlex.quote(os.fspath(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
+def install(extra: str) -> str:
+    """The command that adds an extra to this installation."""
+    if not IN_CHECKOUT:
+        return f'pip install "samegrad[{extra}]"'
+    folder = "." if Path.cwd() == HOME else os.fspath(HOME)
+    return f'pip install -e "{folder}[{extra}]"'
+
+
+def require(extra: str, user: str) -> None:
+    """Raise MissingExtraError unless everything of an extra is installed.
+
+    Args:
+        extra: a key of EXTRAS.
+        user: who needs it, for the message.
+    """
+    missing = [name for module, name in EXTRAS[extra].items() if not _installed(module)]
+    if missing:
+        raise MissingExtraError(
+            f"{user} needs {', '.join(missing)} (extra {extra!r}); "
+            f"install it with: {install(extra)}"
+        )
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # something stands in its way
+        return False
+
+
+def missing_extra(error: ImportError) -> str | None:
+    """The line for a failed import of something that an extra installs, or None."""
+    module = (error.name or "").split(".")[0]
+    for extra, modules in EXTRAS.items():
+        if module in modules and not _installed(module):
+            return (
+                f"{modules[module]} (extra {extra!r}) is not installed; "
+                f"install it with: {install(extra)}"
+            )
+    return None
+
+
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The end of a message, "; did you mean 'numpy'?", for a name near a known one, or ""."""
+    import difflib  # needed after mistakes only
+
+    near = difflib.get_close_matches(name, list(known), 1, cutoff)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,53 @@
+"""`samegrad advise`: which implementation for a network, and why."""
+
+from argparse import Namespace
+from typing import Any
+
+from samegrad.cli.parser import DONE, FAILED
+from samegrad.implementations.contract import commands
+
+
+def add(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser("advise", help="which implementation for a network, and why")
+    parser.add_argument("--layers", required=True, metavar="SIZES", help="for example 784-256-10")
+    parser.add_argument("--batch-size", default="32", metavar="N", help="default: 32")
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="default: cpu")
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    parser.add_argument(
+        "--runs", nargs="+", metavar="DIR", help="default: the runs of this checkout or folder"
+    )
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Print the answer; 1 if nothing is known."""
+    commands.require("report", "advise")
+    from samegrad.benchmarks.machine import system
+    from samegrad.benchmarks.runs import options
+    from samegrad.benchmarks.runs.directories import output_base
+    from samegrad.implementations.contract.spec import MLPSpec
+    from samegrad.reports.data import advise
+    from samegrad.reports.data.loading import load, paths
+
+    sizes = options.parse_layers(arguments.layers)
+    batches = options.parse_batch_sizes(arguments.batch_size)
+    if len(batches) > 1:
+        raise ValueError(f"--batch-size {arguments.batch_size!r}: give one; the answer is for one")
+    spec = MLPSpec.from_dict({"layer_sizes": sizes, "dtype": arguments.dtype})
+    places = arguments.runs or [str(output_base())]
+    known = [path for path in paths(places) if path.is_file()]
+    if arguments.runs and not known:
+        raise ValueError(f"{', '.join(arguments.runs)}: no journal there")
+    rows = None
+    if known:
+        loaded = load(known)
+        rows = loaded.rows[loaded.rows.fingerprint == system.fingerprint(system.machine())]
+    if rows is None or rows.empty:
+        others = f" ({len(known)} runs of other machines)" if known else ""
+        print(f"No run of this machine in {', '.join(places)}{others}. To measure:\n")
+        print("  " + advise.command(spec, batches[0], arguments.device))
+        return FAILED
+    answers = advise.answers(rows, spec, batches[0], arguments.device)
+    print("\n".join(advise.text(answers, rows, spec, batches[0], arguments.device)))
+    return DONE if answers else FAILED

@@ -1,0 +1,48 @@
+"""`samegrad benchmark`: measure speed and write the report, from whatever folder."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from samegrad.benchmarks.command_line import OPTIONS
+from samegrad.cli.parser import DONE, FAILED, INTERRUPTED, USAGE
+from samegrad.implementations.contract import commands
+
+EPILOG = """
+Other options are pytest's: -k "mnist and train_step" and -m training, peers or scaling select
+cases, --collect-only lists them, --benchmark-json=FILE and --benchmark-histogram save them.
+Options may also stand in [tool.samegrad] of the current folder's pyproject.toml.
+"""
+# pytest's codes: passed, failed, interrupted, internal error, usage, nothing selected
+STATUS = {0: DONE, 1: FAILED, 2: INTERRUPTED, 3: FAILED, 4: USAGE, 5: USAGE}
+
+
+def add(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "benchmark", help="measure speed and write the report", epilog=EPILOG
+    )
+    for option in OPTIONS:
+        if option.metavar is None:
+            parser.add_argument(option.flag, action="store_true", help=option.help)
+        else:
+            parser.add_argument(option.flag, metavar=option.metavar, help=option.help)
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Run pytest on the cases alone, with neither configuration nor conftest of the folder."""
+    commands.require("benchmark", "benchmark")
+    import pytest
+
+    from samegrad import benchmarks
+
+    here = Path(benchmarks.__file__).resolve().parent
+    # Where the folder and the configuration are not said, pytest takes them from whatever
+    # argument names a folder that exists, such as that of --output.
+    options = [
+        *("-c", str(here / "installed.ini"), "--rootdir", str(here.parent)),
+        *("--noconftest", "--import-mode", "importlib", "-p", "no:cacheprovider"),
+        *("-p", "samegrad.benchmarks.plugin", "-p", "samegrad.pytest_plugin", "--benchmark"),
+    ]
+    return STATUS[int(pytest.main([*options, *arguments.rest]))]

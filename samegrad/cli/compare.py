@@ -1,0 +1,87 @@
+"""`samegrad compare`: what has become faster or slower between two runs."""
+
+import math
+import sys
+from argparse import Namespace
+from typing import Any
+
+from samegrad.cli.parser import DONE, FAILED
+from samegrad.implementations.contract import commands
+
+
+def add(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "compare", help="what has become faster or slower between two runs"
+    )
+    parser.add_argument("old", metavar="OLD", help="a run's folder or journal")
+    parser.add_argument("new", metavar="NEW", help="the later one's")
+    parser.add_argument(
+        "--fail-above",
+        metavar="PERCENT",
+        help="exit with 1 if a row is slower by more, beyond doubt; for example 5%%",
+    )
+    parser.add_argument(
+        "--across",
+        metavar="WHAT",
+        default="",
+        help="compare rows although these differ: machine, code, inputs, joined by ','",
+    )
+    parser.add_argument("--markdown", action="store_true", help="for a pull request")
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Print the comparison; 1 if a row is slower by more than --fail-above."""
+    threshold = parse_percent(arguments.fail_above)
+    commands.require("report", "compare")
+    from samegrad.api import journal
+    from samegrad.benchmarks.records.journal import read
+    from samegrad.reports.data import comparison
+
+    across = parse_across(arguments.across, comparison.ACROSS)
+    old, new = read(journal(arguments.old)), read(journal(arguments.new))
+    for line in [*old.warnings, *new.warnings]:
+        print(f"warning: {line}", file=sys.stderr)
+    compared = comparison.compare(old, new, across=across, fail_above=threshold)
+    print(comparison.markdown(compared) if arguments.markdown else comparison.text(compared))
+    if math.isinf(threshold):
+        return DONE
+    if compared.compared.low.isna().all():
+        raise ValueError(
+            "--fail-above: no row can be compared with certainty, so nothing was checked"
+        )
+    if compared.beyond:
+        print(
+            f"{len(compared.beyond)} rows are slower by more than {100 * threshold:g} %, "
+            "beyond doubt",
+            file=sys.stderr,
+        )
+    return FAILED if compared.beyond else DONE
+
+
+def parse_percent(text: str | None) -> float:
+    """0.05 from "5%" or "5"; infinity from nothing."""
+    if text is None:
+        return math.inf
+    try:
+        value = float(text.strip().removesuffix("%"))
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise ValueError(
+            f"--fail-above {text!r} is not accepted; give a percentage from 0 on, for example 5%"
+        )
+    return value / 100
+
+
+def parse_across(text: str, accepted: tuple[str, ...]) -> tuple[str, ...]:
+    """("code", "inputs") from "code,inputs"."""
+    names = tuple(part.strip() for part in text.split(",")) if text else ()
+    for name in names:
+        if name not in accepted:
+            raise ValueError(
+                f"--across {name!r} is not known; accepted: {', '.join(accepted)}"
+                f"{commands.did_you_mean(name, accepted)}"
+            )
+    return names

@@ -1,0 +1,93 @@
+"""The parser of every command: one-line errors, suggestions, and what they have in common."""
+
+import argparse
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+
+from samegrad import __version__
+from samegrad.implementations.contract.commands import did_you_mean
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+STATUS = (
+    "exit status: 0 done, 1 a check failed, 2 wrong usage or something is missing, 130 interrupted"
+)
+NEAR = 0.85  # how alike an unknown option of `benchmark`, which may be pytest's, must be to ours
+
+
+class Parser(argparse.ArgumentParser):
+    """Options in full only; an error is one line on stderr, and the exit status 2."""
+
+    commands: Any = None  # what add_subparsers returned
+
+    def __init__(self, **options: Any) -> None:
+        epilog = options.pop("epilog", "")
+        super().__init__(
+            **options,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog=f"{epilog}\n{STATUS}".lstrip(),
+        )
+        self.add_argument("--version", action="version", version=f"samegrad {__version__}")
+
+    def error(self, message: str) -> NoReturn:
+        """End with one line."""
+        self.exit(USAGE, f"{self.prog}: error: {' '.join(message.split())}\n")
+
+    def named(self) -> Mapping[str, "Parser"]:
+        """The commands of this one, the hidden ones too."""
+        found: Mapping[str, Parser] = {} if self.commands is None else self.commands.choices
+        return found
+
+    def options(self) -> dict[str, argparse.Action]:
+        """Its options in their long form."""
+        return {
+            text: action
+            for action in self._actions
+            for text in action.option_strings
+            if text.startswith("--")
+        }
+
+    def positional_values(self) -> tuple[str, ...]:
+        """What its arguments without dashes are known to accept."""
+        return tuple(
+            str(choice)
+            for action in self._actions
+            if not action.option_strings and isinstance(action.choices, list | tuple)
+            for choice in action.choices
+        )
+
+    def settable(self) -> dict[str, bool]:
+        """The options that pyproject.toml may set, and whether each is a flag."""
+        return {
+            action.dest: action.nargs == 0
+            for action in self.options().values()
+            if action.dest not in ("help", "version")
+        }
+
+    def preset(self, values: Mapping[str, str | bool]) -> None:
+        """Take values of pyproject.toml where the command line has none."""
+        for action in self.options().values():
+            if action.dest not in values:
+                continue
+            value = values[action.dest]
+            if action.choices is not None and value not in action.choices:
+                raise ValueError(
+                    f"pyproject.toml: {action.dest} = {value!r} is not accepted; accepted: "
+                    f"{', '.join(action.choices)}"
+                )
+            action.required = False
+            self.set_defaults(**{action.dest: value})
+
+    def refuse(self, arguments: Iterable[str]) -> NoReturn:
+        """End because of arguments that nobody takes."""
+        first = next(iter(arguments))
+        known = self.options() if first.startswith("-") else ()
+        self.error(f"{first}: there is no such option or argument{did_you_mean(first, known)}")
+
+    def refuse_misspelt(self, arguments: Iterable[str]) -> None:
+        """End because of an option that is nearly one of ours; others are pytest's."""
+        for argument in arguments:
+            name = argument.split("=")[0]
+            near = did_you_mean(name, self.options(), NEAR)
+            if name.startswith("--") and not name.startswith("--benchmark") and near:
+                self.error(f"{name}: there is no such option{near}")

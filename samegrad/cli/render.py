@@ -1,0 +1,40 @@
+"""`samegrad render`: write the report of runs."""
+
+import sys
+from argparse import Namespace
+from typing import Any
+
+from samegrad.cli.parser import DONE
+from samegrad.implementations.contract import commands
+
+
+def add(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "render", help="write the report of runs; those of machines merge"
+    )
+    parser.add_argument(
+        "journals",
+        nargs="+",
+        metavar="RUN",
+        help="a journal.jsonl, its folder, or a folder of runs",
+    )
+    parser.add_argument("--output", metavar="DIR", help="default: the first journal's folder")
+    parser.add_argument(
+        "--parquet", action="store_true", help="results.parquet too; needs samegrad[parquet]"
+    )
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Write the report; prints its summary and its path."""
+    commands.require("report", "render")
+    from samegrad.api import render
+
+    try:
+        lines = render(arguments.journals, arguments.output, parquet=arguments.parquet)
+    except OSError as error:
+        raise ValueError(f"{error.filename}: cannot be written: {error.strerror}") from None
+    for line in lines:
+        print(line, file=sys.stderr if line.startswith("warning:") else sys.stdout)
+    return DONE
