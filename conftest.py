@@ -1,6 +1,17 @@
-"""Joins benchmarks (which measures) and reports (which shows); nobody else does."""
+"""What pytest needs in a checkout: --benchmark, and the report that goes with it."""
 
-from samegrad.cli import pytest_samegrad_report
+from pathlib import Path
 
-__all__ = ["pytest_samegrad_report"]
-pytest_plugins = ["samegrad.benchmarks.plugin"]
+import pytest
+
+import samegrad
+
+HERE = Path(__file__).resolve().parent
+if Path(samegrad.__file__).resolve().parents[1] != HERE:
+    raise pytest.UsageError(
+        f"two versions of samegrad: {samegrad.__file__} is imported, this checkout is {HERE}; "
+        "uninstall that one, or write `python -m pytest`"
+    )
+
+# The second is also an entry point, of the same name: whichever comes first is the only one.
+pytest_plugins = ["samegrad.benchmarks.plugin", "samegrad.pytest_plugin"]

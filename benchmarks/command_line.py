@@ -31,6 +31,10 @@ class Option(NamedTuple):
 # Names stand here once more so that help and completion import nothing; a test compares them.
 PRESETS = ("hello", "differentiation", "standard", "scaling", "peers", "full")
 ARITHMETIC = ("float64", "float32", "tf32", "bfloat16")
+COMMANDS = (
+    "benchmark", "verify", "train", "render", "compare", "advise", "doctor", "selftest",
+    "workloads", "runs", "completion", "schema",
+)  # fmt: skip
 OPTIONS = (
     Option("preset", f"{', '.join(PRESETS)} (default: standard)", "NAME", PRESETS),
     Option("layers", "your own network, for example 784-128-10", "SIZES"),

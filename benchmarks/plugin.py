@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samegrad.benchmarks.cases.case import ARITHMETIC, OPERATIONS, PRODUCTS, TRAINING, Case
-from samegrad.benchmarks.cases.presets import GROUPS, PRESETS
+from samegrad.benchmarks.cases.case import OPERATIONS, PRODUCTS, TRAINING, Case
+from samegrad.benchmarks.cases.presets import GROUPS
+from samegrad.benchmarks.command_line import COMMANDS, OPTIONS, read_settings, settings_of
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.runs import directories, resume
 from samegrad.benchmarks.runs import session as session_module
 from samegrad.benchmarks.runs.options import parse
 from samegrad.benchmarks.runs.session import Replay, State, say
+from samegrad.implementations.contract.commands import require
 
 HERE = Path(__file__).resolve().parent
 REFUSED = {
@@ -57,49 +59,56 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """--benchmark and what goes with it."""
     group = parser.getgroup("samegrad", "samegrad: speed of the implementations")
     add = group.addoption
-    add("--benchmark", action="store_true", help="measure speed and write the report")
-    add(
-        "--preset",
-        default=None,
-        metavar="NAME",
-        help=f"{', '.join(PRESETS)} (default: standard)",
-    )
-    add("--layers", metavar="SIZES", help="your own network, for example 784-128-10")
-    add("--batch-size", metavar="SIZES", help="with --layers, for example 1,32,256 (default: 32)")
-    add(
-        "--implementation",
-        metavar="NAMES",
-        help="for example numpy,jax,./my_mlp.py (default: all)",
-    )
-    add("--device", metavar="NAMES", help="for example cpu,cuda (default: all that are there)")
-    add("--dtype", metavar="NAMES", help=f"of {', '.join(ARITHMETIC)} (default: per case)")
-    add("--threads", metavar="NUMBERS", help="for example 1,all (default: all; full: both)")
-    add("--python", metavar="NAME=PATH,...", help="the interpreter of an implementation's workers")
-    add("--workload", metavar="NAMES", help="for example mnist,digits (default: all)")
-    add("--seeds", metavar="NUMBER", help="with -m training: trainings per row (default: 5)")
-    add("--limit", metavar="SECONDS", help="with -m training: of one training (default: 60)")
-    add("--data-dir", metavar="DIR", help="with -m training: original files (or SAMEGRAD_DATA)")
-    add("--output", metavar="DIR", help="directory of the run (default: reports/output/RUN)")
-    add("--resume", metavar="RUN", help="go on with an interrupted run: its directory or name")
-    add("--retry-failed", action="store_true", help="with --resume: repeat what failed, too")
+    # Destinations of their own: a conftest may have a --device, too.
+    add("--benchmark", action="store_true", dest="samegrad_benchmark",
+        help="measure speed and write the report")  # fmt: skip
+    for option in OPTIONS:
+        kind: dict[str, Any] = {"metavar": option.metavar}
+        if option.metavar is None:
+            kind = {"action": "store_true"}
+        add(option.flag, dest=f"samegrad_{option.name}", help=option.help, **kind)
+
+
+def _option(config: pytest.Config, name: str) -> Any:
+    return config.getoption(f"samegrad_{name}")
 
 
 def _given(config: pytest.Config) -> dict[str, str]:
-    names = "preset layers batch_size implementation device dtype threads python output".split()
-    names += "workload seeds limit data_dir".split()
-    values = {name: config.getoption(name) for name in names}
-    given = {name: value for name, value in values.items() if value is not None}
-    if not config.getoption("benchmark"):
+    """The options of a new run, as they were typed or stand in pyproject.toml."""
+    values = {option.name: _option(config, option.name) for option in OPTIONS}
+    given: dict[str, str] = {name: value for name, value in values.items() if value}
+    if not _option(config, "benchmark"):
         return given
     marks = config.getoption("markexpr")
-    if _asks_for(TRAINING, marks):
+    training = _asks_for(TRAINING, marks)
+    group = next((name for name in GROUPS if _asks_for(name, marks)), None)
+    if group is not None and given.get("preset", group) != group:
+        raise pytest.UsageError(f"-m {group} is a preset itself; leave out --preset")
+    if "resume" not in given:  # which keeps the options that it began with
+        given = _settings(config, training, group) | given
+    if training:
         given["training"] = "yes"
-    for name in GROUPS:
-        if _asks_for(name, marks):
-            if given.get("preset", name) != name:
-                raise pytest.UsageError(f"-m {name} is a preset itself; leave out --preset")
-            given["preset"] = name
+    if group is not None:
+        given["preset"] = group
     return given
+
+
+def _settings(config: pytest.Config, training: bool, group: str | None) -> dict[str, Any]:
+    """Options of the current folder's pyproject.toml, without those that -m makes meaningless."""
+    accepted = {
+        option.name: option.metavar is None
+        for option in OPTIONS
+        if option.name not in ("resume", "retry_failed")
+    }
+    try:
+        table = read_settings(config.invocation_params.dir, COMMANDS)
+        found: dict[str, Any] = settings_of("benchmark", table, accepted)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+    dropped: tuple[str, ...] = ("preset",) if group else ()
+    if training:
+        dropped = ("preset", "layers", "batch_size", "threads", "processes", "time")
+    return {name: value for name, value in found.items() if name not in dropped}
 
 
 def _asks_for(name: str, marks: str) -> bool:
@@ -110,13 +119,16 @@ def _asks_for(name: str, marks: str) -> bool:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check the command line, and collect benchmarks/ and nothing else."""
-    given, run = _given(config), config.getoption("resume")
-    retry = config.getoption("retry_failed")
-    if not config.getoption("benchmark"):
+    given = _given(config)
+    run, retry = given.pop("resume", None), bool(given.pop("retry_failed", False))
+    if not _option(config, "benchmark"):
         extra = ["resume"] * (run is not None) + ["retry_failed"] * retry
         for name in (*given, *extra):
             raise pytest.UsageError(f"--{name.replace('_', '-')} goes with --benchmark")
         return
+    if not config.pluginmanager.hasplugin("benchmark"):
+        require("benchmark", "--benchmark")
+        raise pytest.UsageError("--benchmark needs pytest-benchmark's plugin, which is not loaded")
     if retry and run is None:
         raise pytest.UsageError("--retry-failed goes with --resume RUN")
     if run is not None and given.keys() - {"training"}:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 from samegrad.benchmarks.records.journal import Journal
+from samegrad.implementations.contract.commands import install
 from samegrad.reports.charts import figures, saving
 from samegrad.reports.data.loading import NoParquetError, load
 from samegrad.reports.data.tables import folded
@@ -53,7 +54,7 @@ def _parquet_library() -> None:
         import pyarrow  # noqa: F401 # only whether it is there
     except ImportError:
         raise NoParquetError(
-            'Parquet needs pyarrow, which is not installed: pip install "samegrad[parquet]"'
+            f"Parquet needs pyarrow, which is not installed: {install('parquet')}"
         ) from None
 
 

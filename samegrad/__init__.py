@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from samegrad.implementations.contract.initializers import init_params as init_params
     from samegrad.implementations.contract.registry import load as load
     from samegrad.implementations.contract.registry import names as names
+    from samegrad.implementations.contract.spec import MLPSpec as MLPSpec
 
 __version__ = "0.1.0"
 

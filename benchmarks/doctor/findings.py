@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from samegrad.implementations.contract.commands import command, install
+
 Facts = Mapping[str, Any]
 WORTH_IT = 1.10  # times as fast: less is not worth a finding
 BUSY, LOST = 0.10, 0.01  # cores that others keep busy; share of the time that the hypervisor takes
@@ -136,7 +138,7 @@ def quota(facts: Facts) -> Iterator[Finding]:
             PROBLEM,
             f"the container sees {facts['cores']} cores and may use {lent:g} cores' worth of time",
             f"{effect}: threads are stopped in the middle of their work, and blocks differ",
-            f"pytest --benchmark --threads {whole}, or raise the quota",
+            f"{command('benchmark', '--threads', str(whole))}, or raise the quota",
         )
 
 
@@ -181,7 +183,7 @@ def gpu(facts: Facts) -> Iterator[Finding]:
                 PROBLEM,
                 f"{name} does not see the GPU ({facts['gpu']})",
                 f"its devices are {', '.join(library.get('devices', ())) or 'none'}",
-                f"install a CUDA build of {name}: tox -e benchmark-cuda, or --python {name}=PATH",
+                f"install a CUDA build of {name}: {install('cuda')}, or --python {name}=PATH",
             )
     times = {
         name: library["tf32_times"]

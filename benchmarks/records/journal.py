@@ -15,6 +15,7 @@ from typing import IO, Any
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.records import schema, upgrade
 from samegrad.benchmarks.records.schema import OK, SCHEMA, Record
+from samegrad.implementations.contract.commands import command
 
 LONGEST_LINE = 64 * 2**20  # bytes; a picture takes some hundred thousand
 KNOWN: dict[str, Case] = {}  # cases that were read before, by their text
@@ -71,7 +72,7 @@ class JournalWriter:
             raise CannotWriteError(
                 error.errno,
                 f"{error.strerror}; {self.saved} outcomes are saved: make room, then "
-                f"pytest --benchmark --resume={self.path.parent}",
+                f"{command('benchmark', f'--resume={self.path.parent}')}",
                 str(self.path),
             ) from None
         self.saved += record["record"] == "outcome"
@@ -311,7 +312,7 @@ def _first(path: Path, line: bytes) -> Record:
                 raise ValueError
     except UNUSABLE:
         raise NotAJournalError(
-            f"{path}: not a samegrad journal; give a journal.jsonl that `pytest --benchmark` wrote"
+            f"{path}: not a samegrad journal; give a journal.jsonl that `samegrad benchmark` wrote"
         ) from None
     if newer:
         raise NotAJournalError(

@@ -3,18 +3,22 @@
 Every mistake is a ValueError of one line: what was given, what is accepted.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import ALL_THREADS, ARITHMETIC
 from samegrad.benchmarks.cases.presets import PRESETS, Grid, Preset, own_network
+from samegrad.benchmarks.clock import intervals
 from samegrad.benchmarks.machine import system
 from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.commands import command, did_you_mean
 from samegrad.implementations.contract.spec import MLPSpec
 
 MOST_BATCH = 1_000_000
+MOST_PROCESSES = 1000
 # Bytes per parameter while the reference is made: weights, gradient, magnitudes and updated in
 # float64, each with a temporary; and per preactivation: z, a, delta and theirs.
 BYTES_PER_PARAMETER, BYTES_PER_UNIT = 80, 80
@@ -56,6 +60,8 @@ def parse(
     device: str | None = None,
     dtype: str | None = None,
     threads: str | None = None,
+    processes: str | None = None,
+    time: str | None = None,
     python: str | None = None,
     output: str | None = None,
     training: str | None = None,
@@ -76,14 +82,20 @@ def parse(
     if training is not None:
         wish = _training(
             workload, seeds, limit, data_dir,
-            {"preset": preset, "layers": layers, "batch-size": batch_size, "threads": threads},
+            {"preset": preset, "layers": layers, "batch-size": batch_size, "threads": threads,
+             "processes": processes, "time": time},
         )  # fmt: skip
     for name, value in {"seeds": seeds, "limit": limit, "data-dir": data_dir}.items():
         if wish is None and value is not None:
-            raise ValueError(f"--{name} goes with training: pytest --benchmark -m training")
+            raise ValueError(
+                f"--{name} goes with training: {command('benchmark', '-m', 'training')}"
+            )
     preset = preset or "standard"
     if preset not in PRESETS:
-        raise ValueError(f"--preset {preset!r} is not known; accepted: {', '.join(PRESETS)}")
+        raise ValueError(
+            f"--preset {preset!r} is not known; accepted: {', '.join(PRESETS)}"
+            f"{did_you_mean(preset, PRESETS)}"
+        )
     lines = PRESETS[preset].lines
     if layers is not None:
         sizes = parse_layers(layers)
@@ -105,7 +117,10 @@ def parse(
     dtypes = None if dtype is None else _split("--dtype", dtype)
     for name in dtypes or ():
         if name not in ARITHMETIC:
-            raise ValueError(f"--dtype {name!r} is not known; accepted: {', '.join(ARITHMETIC)}")
+            raise ValueError(
+                f"--dtype {name!r} is not known; accepted: {', '.join(ARITHMETIC)}"
+                f"{did_you_mean(name, ARITHMETIC)}"
+            )
     absolute = [registry.absolute(name) for name in names]
     interpreters = parse_interpreters(python, names)
     given = {
@@ -116,6 +131,8 @@ def parse(
         "device": device,
         "dtype": dtype,
         "threads": threads,
+        "processes": processes,
+        "time": time,
         "python": ",".join(f"{name}={Path(path).resolve()}" for name, path in interpreters.items()),
         "workload": workload,
         "seeds": seeds,
@@ -128,7 +145,7 @@ def parse(
     named = preset if layers is None else f"own network, as {preset}"
     return Options(
         preset_name=named if wish is None else "training",
-        preset=PRESETS[preset],
+        preset=_limited(PRESETS[preset], processes, time),
         lines=lines,
         implementations=tuple(names),
         named=implementation is not None,
@@ -140,6 +157,28 @@ def parse(
         given={name: value for name, value in given.items() if value},
         training=wish,
     )
+
+
+def _limited(preset: Preset, processes: str | None, time: str | None) -> Preset:
+    """The preset with another number of processes and another limit of time, where asked for."""
+    if processes is not None:
+        count = int(processes) if processes.isascii() and processes.isdigit() else 0
+        if not 1 <= count <= MOST_PROCESSES:
+            raise ValueError(
+                f"--processes {processes!r} is not accepted; give a whole number from 1 to "
+                f"{MOST_PROCESSES}"
+            )
+        enough = count >= intervals.LEAST_PROCESSES
+        preset = replace(preset, processes=count, intervals=enough)
+    if time is not None:
+        try:
+            seconds = float(time)
+        except ValueError:
+            seconds = math.nan
+        if not 0 < seconds < math.inf:
+            raise ValueError(f"--time {time!r} is not accepted; give seconds, for example 120")
+        preset = replace(preset, seconds=(seconds, seconds))
+    return preset
 
 
 def _training(
@@ -166,7 +205,7 @@ def _of_workloads(lines: Sequence[Grid], workload: str) -> tuple[Grid, ...]:
         if name not in there:
             raise ValueError(
                 f"--workload {name!r} is not timed here; accepted: {', '.join(there)} "
-                "(tasks are trained by: pytest --benchmark -m training --workload NAME)"
+                f"(tasks are trained by: {command('benchmark', '-m', 'training')} --workload NAME)"
             )
     return tuple(line for line in lines if line.network.name in names)
 

@@ -11,6 +11,7 @@ from samegrad.benchmarks.runs.capabilities import Probe, probe
 from samegrad.benchmarks.runs.directories import output_base
 from samegrad.benchmarks.runs.options import Options, parse
 from samegrad.benchmarks.runs.selection import Selection
+from samegrad.implementations.contract.commands import command
 
 SMALLER = "a smaller size timed out"  # what a case is skipped for that may run after all
 
@@ -94,9 +95,7 @@ def load(run: str, retry_failed: bool) -> Resumed:
     resumed = Resumed(path.parent, journal, parse(**journal.run["options"]))
     if journal.complete and not (retry_failed and resumed.failed()):
         left = "no case failed" if retry_failed else "it came to its end; --retry-failed repeats"
-        left += (
-            "" if retry_failed else f" what failed, `python -m samegrad render {run}` its report"
-        )
+        left += "" if retry_failed else f" what failed, `{command('render', run)}` its report"
         raise ValueError(f"--resume {run}: nothing is left to measure: {left}")
     return resumed
 

@@ -10,6 +10,7 @@ from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs.capabilities import Probe, probe
 from samegrad.benchmarks.runs.options import Options
 from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.commands import install
 
 NO_GPU = "no GPU on this machine"
 
@@ -158,5 +159,5 @@ def unseen(label: str, probed: Probe, device: str, gpu: str) -> str:
         return ""
     return (
         f"this machine has {gpu}, but {label} does not see it; a CUDA build mends that: "
-        f"tox -e benchmark-cuda, or --python {label}=PATH of an interpreter that has one"
+        f"{install('cuda')}, or --python {label}=PATH of an interpreter that has one"
     )

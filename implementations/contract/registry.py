@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal, cast, get_args
 
+from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.adapter import adapted
 from samegrad.implementations.contract.protocol import Implementation
 
@@ -109,6 +110,9 @@ TABLE = {
     "numpy_inplace": Entry(
         module="samegrad.implementations.variants.mlp_numpy_inplace",
         idiom="NumPy and BLAS in place, backpropagation by hand",
+        requires="scipy",
+        distribution="scipy",
+        extra="benchmark",
         kind="variant",
         family="numpy",
         colour="#00365C",
@@ -285,6 +289,7 @@ def check_name(name: str) -> None:
     raise UnknownImplementationError(
         f"implementation {name!r} is not known; accepted: {', '.join(TABLE)}, "
         "a path such as ./my_mlp.py, or a module such as package.module"
+        f"{commands.did_you_mean(name, TABLE)}"
     )
 
 
@@ -297,7 +302,7 @@ def why_not_installed(name: str) -> str | None:
         return None
     return (
         f"{entry.requires} is not installed in {sys.prefix}; "
-        f'install it with: pip install "samegrad[{entry.extra}]" (a checkout: ".[{entry.extra}]")'
+        f"install it with: {commands.install(str(entry.extra))}"
     )
 
 

@@ -7,7 +7,6 @@ network after the other and predicting it. Nothing is said of sizes outside thos
 """
 
 import math
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import pandas as pd
 from samegrad.benchmarks.cases import costs
 from samegrad.benchmarks.records.schema import OK
+from samegrad.implementations.contract import commands
 from samegrad.reports.data import analysis, tables
 from samegrad.reports.data.tables import digits, duration
 
@@ -197,4 +197,4 @@ def command(spec: Any, batch_size: int, device: str) -> str:
     """What measures it."""
     layers = "-".join(map(str, spec.layer_sizes))
     size = ["--layers", layers, "--batch-size", str(batch_size)]
-    return shlex.join(["pytest", "--benchmark", *size, "--device", device, "--dtype", spec.dtype])
+    return commands.command("benchmark", *size, "--device", device, "--dtype", spec.dtype)

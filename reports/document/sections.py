@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 from samegrad.benchmarks.records.journal import Journal
+from samegrad.implementations.contract.commands import PORTABLE
 from samegrad.reports.data import analysis, tables
 from samegrad.reports.data.tables import narrow
 
@@ -257,7 +258,7 @@ def reproduce(journals: Sequence[Journal]) -> list[str]:
         lines.append(str(run.get("command", "unknown")))
         said.append("\n".join(lines))
     names = [shlex.quote(f"{journal.run['run']}/journal.jsonl") for journal in journals]
-    return [*said[:MOST_RUNS], f"python -m samegrad render {' '.join(names[:MOST_RUNS])}"]
+    return [*said[:MOST_RUNS], f"{PORTABLE} render {' '.join(names[:MOST_RUNS])}"]
 
 
 def break_even(rows: pd.DataFrame, many: bool) -> pd.DataFrame:

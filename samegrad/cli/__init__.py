@@ -25,7 +25,7 @@ from samegrad.cli import (
     verify,
     workloads,
 )
-from samegrad.cli.parser import FAILED, INTERRUPTED, USAGE, Parser
+from samegrad.cli.parser import DONE, FAILED, INTERRUPTED, USAGE, Parser
 from samegrad.implementations.contract import commands
 
 SHOWN = (
@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = _main(given)
         sys.stdout.flush()
+    except SystemExit as end:  # of the parsers: --help, --version, an error
+        return int(end.code or DONE)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -76,7 +78,7 @@ def _main(given: list[str]) -> int:
     chosen = parser.named().get(given[0])
     if chosen is not None and given[0] != "benchmark":  # its plugin reads them
         try:
-            table = command_line.read_settings(Path.cwd(), names)
+            table = command_line.read_settings(Path.cwd(), command_line.COMMANDS)
             chosen.preset(command_line.settings_of(given[0], table, chosen.settable()))
         except ValueError as error:
             chosen.error(str(error))

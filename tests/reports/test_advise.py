@@ -129,9 +129,10 @@ def test_command_answers_from_this_machine_only(
     assert "Use torch" in capsys.readouterr().out
     assert 1 == main([*asked, str(other)])
     printed = capsys.readouterr().out
-    assert "1 runs of other machines" in printed and "pytest --benchmark --layers" in printed
+    assert "1 runs of other machines" in printed and "samegrad benchmark --layers" in printed
     assert 2 == main([*asked, str(tmp_path / "nowhere")])
     for wrong in (["--layers", "784"], ["--layers", "a-b"], ["--batch-size", "1,2"]):
         given = ["advise", "--layers", "784-16-10", *wrong, "--runs", str(mine)]
         assert 2 == main(given)
-        assert capsys.readouterr().err.startswith("error: ")
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "samegrad advise: error: " in line

@@ -283,7 +283,7 @@ def test_render_command_refuses_what_is_no_journal(
     for given in (str(tmp_path / "j"), str(tmp_path)):
         assert 2 == main(["render", given])
         printed = capsys.readouterr()
-        assert printed.err.startswith("error: ") and 1 == printed.err.count("\n")
+        assert "samegrad render: error: " in printed.err and 1 == printed.err.count("\n")
 
 
 def test_render_command_writes_where_it_is_told(tmp_path: Path) -> None:
