@@ -177,7 +177,7 @@ def test_gpu_that_no_framework_sees_is_said_first(tmp_path: Path) -> None:
 
     assert 0 == done.returncode, done.stdout + done.stderr
     assert "this machine has NVIDIA Test 9000" in done.stdout
-    assert "pip install -e \".[cuda]\"" in done.stdout
+    assert 'pip install -e ".[cuda]"' in done.stdout
     assert "NVIDIA Test 9000" in (tmp_path / "r" / "report.md").read_text()
 
 

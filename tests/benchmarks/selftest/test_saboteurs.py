@@ -71,9 +71,7 @@ def test_selftest_counts_its_claims(
         ["operate"],
     ],
 )
-def test_wrong_usage_is_one_line(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_usage_is_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Exit status 2, nothing measured."""
     assert 2 == command.main(arguments)
     (line,) = capsys.readouterr().err.splitlines()

@@ -227,7 +227,7 @@ def test_too_slow_a_training_is_skipped_with_its_prediction(
         ({"training": "yes", "data_dir": "/nowhere"}, "--data-dir /nowhere: no such directory"),
         ({"training": "yes", "preset": "full"}, "--preset does not go with training"),
         ({"training": "yes", "batch_size": "3"}, "--batch-size does not go with training"),
-        ({"seeds": "3"}, "samegrad benchmark -m training"),
+        ({"seeds": "3"}, "--seeds goes with training: "),
         ({"data_dir": "."}, "--data-dir goes with training"),
         ({"workload": "titanic"}, "--workload 'titanic' is not timed here; accepted: digits"),
     ],
