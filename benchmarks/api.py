@@ -1,4 +1,4 @@
-"""Measure one case from Python."""
+"""`samegrad.measure`: one case, checked and timed from Python."""
 
 import sys
 import tempfile
@@ -6,11 +6,15 @@ from pathlib import Path
 
 from samegrad.benchmarks.cases.case import OPERATIONS, Case, MLPWorkload
 from samegrad.benchmarks.records import rows
-from samegrad.benchmarks.runs import budget, capabilities, runner
+from samegrad.benchmarks.records.rows import Row
+from samegrad.benchmarks.runs import budget, capabilities, speed
 from samegrad.benchmarks.runs.options import parse_threads
 from samegrad.benchmarks.runs.progress import Progress
+from samegrad.benchmarks.runs.run import Run
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.spec import MLPSpec
+
+EPOCH_BATCHES = 16  # of the operation "epoch"
 
 
 def measure(
@@ -20,28 +24,34 @@ def measure(
     batch_size: int,
     operation: str = "train_step",
     device: str = "cpu",
-    threads: str = "all",
+    threads: int | str = "all",
     processes: int = 1,
     block_seconds: float = 0.3,
-) -> rows.Row:
+) -> Row:
     """Check and time one operation in fresh processes, as `pytest --benchmark` does.
 
+    Nothing is timed before its results agree with the reference, in the process in which it is
+    timed. It takes a few seconds, most of which the processes need to start.
+
     Args:
-        implementation: a name of `names()`, the path of a file, or a module.
+        implementation: a name of `samegrad.names("all")`, the path of a file, or a module.
         spec: the network; its dtype must be one that the implementation has.
         batch_size: examples per call.
         operation: "forward", "loss_and_grad", "train_step" or "epoch" (16 batches).
         device: "cpu", or another one that the implementation has here.
-        threads: "all", or a number of threads as text.
-        processes: fresh processes; at least 5 for an interval.
-        block_seconds: time for the timed blocks in each process.
+        threads: a number of threads, at most one per core, or "all" cores.
+        processes: fresh processes, one after another; at least 5 for an interval.
+        block_seconds: time in seconds for the timed blocks in each process.
 
     Returns:
-        The row: `status` is "ok" or says why there is no number, and `median_seconds` is per call.
-        What explains the number (ceilings, parts of a call) is measured by runs only.
+        The row. `status` is "ok", or says why there is no number (`reason` has the words);
+        `median_seconds` is per call, over the processes; `examples_per_second`, `gflops` (10^9
+        floating-point operations of the matrix products per second); `gate` names the tensor that
+        was nearest to its bound. What explains the number (ceilings, parts of a call) is measured
+        by `pytest --benchmark` only.
 
     Raises:
-        ValueError: an argument is not accepted, or the device or dtype is not there.
+        ValueError: an argument is not accepted, or the device or dtype is not available.
         ImportError: the implementation cannot be loaded.
     """
     if operation not in OPERATIONS:
@@ -49,33 +59,39 @@ def measure(
     for name, value in (("batch_size", batch_size), ("processes", processes)):
         if type(value) is not int or value < 1:
             raise ValueError(f"{name} {value!r} is not accepted; give a whole number >= 1")
-    parse_threads(threads)
+    if not isinstance(block_seconds, int | float) or not 0 < block_seconds < 1e9:
+        raise ValueError(f"block_seconds {block_seconds!r} is not accepted; give seconds > 0")
+    regimes = parse_threads(str(threads))
+    if len(regimes) != 1:
+        raise ValueError(f"threads {threads!r} is not accepted; give one number, or 'all'")
     if spec.dropout:
         raise ValueError("a network with dropout is not timed: its masks are no part of a batch")
-    probed = next(iter(capabilities.probe([implementation], [device], {}).values()))
-    if probed.reason or probed.failed:
-        raise ImportError(probed.reason or probed.failed[device])
-    for what, wanted, there in (
-        ("device", device, probed.devices),
-        ("dtype", spec.dtype, probed.dtypes),
+    (found,) = capabilities.find([implementation], [device], {}).values()
+    if found.reason or found.failed:
+        raise ImportError(found.reason or found.failed[device])
+    for name, asked, available in (
+        ("device", device, found.devices),
+        ("dtype", spec.dtype, found.dtypes),
     ):
-        if wanted not in there:
+        if asked not in available:
             raise ValueError(
-                f"{what} {wanted!r} is not available to {implementation} (has: {', '.join(there)})"
+                f"{name} {asked!r} is not available to {implementation} "
+                f"(has: {', '.join(available)})"
             )
-    problem = MLPWorkload("measured", spec, batch_size, 16 * batch_size)
-    case = Case(problem, operation, registry.label(implementation), device, threads=threads)
-    pilots = {(case.implementation, device): probed.pilots[device]}
-    made = budget.make([case], pilots, {}, processes, float("inf"), block_seconds)
+    workload = MLPWorkload("measured", spec, batch_size, EPOCH_BATCHES * batch_size)
+    label = registry.label(implementation)
+    case = Case(workload, operation, label, device, threads=regimes[0])
+    models = capabilities.cost_models({label: found})
     with tempfile.TemporaryDirectory(prefix="samegrad-") as directory:
-        run = runner.Run(
-            made,
-            {probed.label: probed},
+        run = Run(
+            budget.make([case], models, {}, processes, float("inf"), block_seconds),
+            {label: found},
             Path(directory) / "run",
-            budget.Settings(None, block_seconds, ceilings=False),
+            budget.RunSettings(None, block_seconds, ceilings=False),
             interpreters={implementation: sys.executable},
             progress=Progress(),
             about={"preset": "measure", "command": "measure"},
         )
-        run.execute()
-    return rows.rows(run.journal)[0]
+        speed.execute(run)
+    (row,) = rows.rows(run.journal)
+    return row

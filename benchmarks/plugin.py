@@ -87,7 +87,7 @@ def _given(config: pytest.Config) -> dict[str, str]:
     if "resume" not in given:  # which keeps the options that it began with
         given = _settings(config, training, group) | given
     if training:
-        given["training"] = "yes"
+        given["kind"] = TRAINING
     if group is not None:
         given["preset"] = group
     return given
@@ -131,7 +131,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--benchmark needs pytest-benchmark's plugin, which is not loaded")
     if retry and run is None:
         raise pytest.UsageError("--retry-failed goes with --resume RUN")
-    if run is not None and given.keys() - {"training"}:
+    if run is not None and given.keys() - {"kind"}:
         option = next(iter(given)).replace("_", "-")
         raise pytest.UsageError(f"--{option}: a resumed run keeps the options that it began with")
     _refuse_foreign_options(config)

@@ -177,8 +177,8 @@ class Preset:
         ceilings: whether what explains the times is measured, too.
         memory: whether the peak memory of training steps is measured, in processes of its own.
         case_seconds: a case that is predicted to take longer in one process is skipped.
-        visited_seconds: a case whose call takes longer may be visited only once per process, others
-            three times at least, as far as the time allows.
+        short_call_seconds: a case whose call takes longer may be repeated only once per process,
+            others three times at least, as far as the time allows.
     """
 
     lines: tuple[Grid, ...]
@@ -191,14 +191,14 @@ class Preset:
     ceilings: bool = True
     memory: bool = False
     case_seconds: float = PROCESS_LIMIT_SECONDS
-    visited_seconds: float = 0.05
+    short_call_seconds: float = 0.05
 
 
 GROUPS = ("peers", "scaling")  # presets that `-m` asks for, too
 PRESETS = {
     "hello": Preset(HELLO, 1, (20, 30), 0.05, 0.1, intervals=False, ceilings=False),
     "differentiation": Preset(DIFFERENTIATION, 5, (360, 420), 0.1, 0.2),
-    "standard": Preset(STANDARD, 5, (300, 480), 0.3, case_seconds=4.0, visited_seconds=0.6),
+    "standard": Preset(STANDARD, 5, (300, 480), 0.3, case_seconds=4.0, short_call_seconds=0.6),
     "scaling": Preset(
         SCALING,
         5,
@@ -206,7 +206,7 @@ PRESETS = {
         0.1,
         threads=("1", "all"),
         case_seconds=120.0,
-        visited_seconds=0.5,
+        short_call_seconds=0.5,
     ),
     "peers": Preset(
         PEERS,
@@ -214,7 +214,7 @@ PRESETS = {
         (1800, 1800),
         0.3,
         case_seconds=120.0,
-        visited_seconds=1.0,
+        short_call_seconds=1.0,
     ),
     "full": Preset(FULL, 10, (3600, 5400), 0.5, threads=("1", "all"), memory=True),
 }

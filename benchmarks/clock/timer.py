@@ -62,6 +62,18 @@ class Work:
     collects: bool = False
 
 
+def work_of(call: Callable[[], Tree], synchronize: Callable[[Tree], None] = lambda _: None) -> Work:
+    """Independent calls of one function as work, for what is no case."""
+
+    def run(calls: int, _: Tree) -> Tree:
+        result = None
+        for _i in range(calls):
+            result = call()
+        return result
+
+    return Work(lambda: None, run, synchronize)
+
+
 @dataclass
 class Blocks:
     """The blocks of one case in one process; all durations of whole blocks, in nanoseconds."""

@@ -1,7 +1,6 @@
-"""From facts about a machine to findings in plain words: what misleads, what is slow, what to do.
+"""From facts about a machine to findings: what misleads, what is slow, what to do about it.
 
-Pure functions of recorded facts (`doctor.gather` records them), so that machines that nobody has
-at hand can be tested.
+Pure functions of the facts that `doctor.gather` records, so that recorded machines can be tested.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from typing import Any
 from samegrad.implementations.contract.commands import command, install
 
 Facts = Mapping[str, Any]
-WORTH_IT = 1.10  # times as fast: less is not worth a finding
+LEAST_GAIN = 1.10  # times as fast: less is not worth a finding
 BUSY, LOST = 0.10, 0.01  # cores that others keep busy; share of the time that the hypervisor takes
 FAR_BELOW = 0.75  # of the best library's products
 SLOW_GOVERNORS = ("powersave", "conservative", "ondemand")
@@ -25,7 +24,7 @@ class Finding:
 
     Attributes:
         level: "problem", or "note" for what is so and cannot be mended.
-        title: what is the matter.
+        title: what it is.
         effect: what was measured.
         remedy: what to do.
     """
@@ -37,35 +36,35 @@ class Finding:
 
 
 def findings(facts: Facts) -> list[Finding]:
-    """Everything that is worth saying, problems first."""
-    found = [finding for check in CHECKS for finding in check(facts)]
-    return sorted(found, key=lambda finding: finding.level != PROBLEM)
+    """The findings of all checks, problems first."""
+    made = [finding for check in CHECKS for finding in check(facts)]
+    return sorted(made, key=lambda finding: finding.level != PROBLEM)
 
 
 def openblas(facts: Facts) -> Iterator[Finding]:
     """Kernels below what the CPU can do."""
-    tried = facts.get("openblas", [])
-    own = next((t for t in tried if not t["name"] and t.get("gemm")), None)
+    trials = facts.get("openblas", [])
+    own = next((t for t in trials if not t["name"] and t.get("gemm")), None)
     if own is None:
         return
     better = [
         (t["gemm"]["float32"] / own["gemm"]["float32"], t)
-        for t in tried
+        for t in trials
         if t["name"] and t.get("gemm") and t.get("kernel") != own.get("kernel")
     ]
     times, best = max(better, key=lambda pair: pair[0], default=(1.0, own))
-    given = facts.get("openblas_coretype")
+    core_type = facts.get("openblas_coretype")
     unset = next((pair for pair in better if pair[1]["name"] == "unset"), None)
-    if given and unset is not None and unset[0] > max(WORTH_IT, times / WORTH_IT):
+    if core_type and unset is not None and unset[0] > max(LEAST_GAIN, times / LEAST_GAIN):
         yield Finding(
             PROBLEM,
-            f"OPENBLAS_CORETYPE={given} makes NumPy's OpenBLAS use its {own['kernel']} kernels on "
-            f"a {facts['cpu']}",
-            f"without it it chooses {unset[1]['kernel']}, and a float32 product is {unset[0]:.2f} "
+            f"OPENBLAS_CORETYPE={core_type} makes NumPy's OpenBLAS use its {own['kernel']} kernels "
+            f"on a {facts['cpu']}",
+            f"without it it uses {unset[1]['kernel']}, and a float32 product is {unset[0]:.2f} "
             f"times as fast ({_rate(own)} and {_rate(unset[1])} GFLOP/s)",
             "unset OPENBLAS_CORETYPE before Python starts",
         )
-    elif times > WORTH_IT:
+    elif times > LEAST_GAIN:
         yield Finding(
             PROBLEM,
             f"NumPy's OpenBLAS uses its {own['kernel']} kernels on a {facts['cpu']}",
@@ -125,18 +124,19 @@ def threads(facts: Facts) -> Iterator[Finding]:
 
 
 def quota(facts: Facts) -> Iterator[Finding]:
-    """A control group that lends less time than the cores promise."""
+    """A control group that allows less time than the cores have."""
     try:
-        lent = float(facts.get("cpu_quota", "none"))
+        allowed = float(facts.get("cpu_quota", "none"))
     except ValueError:
         return
-    if lent < facts["cores"]:
-        whole = max(1, int(lent))
+    if allowed < facts["cores"]:
+        whole = max(1, int(allowed))
         busy = facts.get("busy_cores")
         effect = f"{busy:.2f} cores were busy at most" if busy else "not measured"
         yield Finding(
             PROBLEM,
-            f"the container sees {facts['cores']} cores and may use {lent:g} cores' worth of time",
+            f"the container sees {facts['cores']} cores and may use {allowed:g} cores' worth of "
+            "time",
             f"{effect}: threads are stopped in the middle of their work, and blocks differ",
             f"{command('benchmark', '--threads', str(whole))}, or raise the quota",
         )

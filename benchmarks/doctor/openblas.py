@@ -1,22 +1,22 @@
 """OpenBLAS core types: which kernels NumPy's products use here, and whether others are faster.
 
-OpenBLAS chooses its kernels by the processor that it thinks it runs on. A processor that is newer
-than the library, or hidden by a hypervisor, gets kernels of an older one. OPENBLAS_CORETYPE, set
-before NumPy is imported, overrides the choice; each core type is tried in a fresh process. Where
-the user has set it, that is what NumPy's rows have, and not what OpenBLAS would choose.
+OpenBLAS takes its kernels by the processor that it recognises. A processor that is newer than the
+library, or hidden by a hypervisor, gets kernels of an older one. OPENBLAS_CORETYPE, set before
+NumPy is imported, names another core type; each is tried in a fresh process. Where the user has set
+it, NumPy's rows are measured with that.
 """
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.machine import process_environment
-from samegrad.benchmarks.worker import main
 from samegrad.implementations.checking import processes
 
+PROBE = "samegrad.benchmarks.doctor.probe"  # the module of doctor's child processes
 TRIAL_SECONDS = 60.0
 VARIABLE = "OPENBLAS_CORETYPE"
 UNSET = "unset"  # name of the trial without what the user has set
@@ -37,9 +37,9 @@ class Trial:
     """What one core type reached.
 
     Attributes:
-        name: the core type that was asked for; "" is how it is here: what the user has set, else
-            the library's own choice, which is UNSET where the user has set something.
-        kernel: what the library then said that it uses.
+        name: the core type that was set; "" is how it is here: what the user has set, else what
+            the library takes by itself, which is UNSET where the user has set something.
+        kernel: which kernels the library reported then.
         gemm: dtype -> FLOP/s of a large matrix product.
         reason: why there are no figures, or "".
     """
@@ -50,50 +50,46 @@ class Trial:
     reason: str = ""
 
 
-def chosen() -> str:
+def core_type() -> str:
     """The core type that the user has set, or ""."""
     return os.environ.get(VARIABLE, "")
 
 
 def candidates(flags: str, own: str) -> list[str]:
     """The core types that this processor can run, other than those with the kernels in use."""
-    have, used = flags.split(), CORE_TYPES.get(own)
-    return [name for name, flag in CORE_TYPES.items() if flag in have and flag != used]
+    instructions, used = flags.split(), CORE_TYPES.get(own)
+    return [name for name, flag in CORE_TYPES.items() if flag in instructions and flag != used]
 
 
-def trials(names: Sequence[str], rounds: int = 2) -> list[Trial]:
-    """How it is here and some core types, each the best of its rounds, in turns."""
-    found: dict[str, Trial] = {}
-    for _ in range(rounds):
+def trials(names: Sequence[str], repetitions: int = 2) -> list[Trial]:
+    """As it is here and with some core types, each the best of several trials, alternating."""
+    best: dict[str, Trial] = {}
+    for _ in range(repetitions):
         for name in ("", *names):
-            before, now = found.get(name), _trial(name)
+            before, now = best.get(name), _trial(name)
             if before is None or before.reason:
-                found[name] = now
+                best[name] = now
             elif not now.reason:
-                best = {k: max(v, before.gemm.get(k, 0.0)) for k, v in now.gemm.items()}
-                found[name] = Trial(name, now.kernel, best)
-    return list(found.values())
+                rates = {k: max(v, before.gemm.get(k, 0.0)) for k, v in now.gemm.items()}
+                best[name] = Trial(name, now.kernel, rates)
+    return list(best.values())
 
 
 def _trial(name: str) -> Trial:
-    found: dict[str, Any] = {}
-
-    def on_message(message: Mapping[str, Any]) -> None:
-        found.update(message)
-
+    answer: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="samegrad-") as scratch:
-        surroundings = process_environment.worker_environment("cpu", Path(scratch))
+        environment = process_environment.worker_environment("cpu", Path(scratch))
         if name == UNSET:
-            surroundings.pop(VARIABLE, None)
+            environment.pop(VARIABLE, None)
         elif name:
-            surroundings[VARIABLE] = name
+            environment[VARIABLE] = name
         ended = processes.run_child(
-            main.command(),
-            {"role": "kernel"},
-            surroundings,
-            on_message,
+            processes.python_child(PROBE),
+            {"about": "openblas"},
+            environment,
+            answer.update,
             TRIAL_SECONDS,
         )
-    if ended.kind != "ok" or "gemm" not in found:
-        return Trial(name, reason=found.get("reason") or ended.reason or "it said nothing")
-    return Trial(name, found["kernel"], found["gemm"])
+    if ended.kind != "ok" or "gemm" not in answer:
+        return Trial(name, reason=answer.get("reason") or ended.reason or "no answer")
+    return Trial(name, answer["kernel"], answer["gemm"])

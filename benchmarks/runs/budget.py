@@ -1,7 +1,8 @@
-"""What a run will cost. Where time is short there are fewer visits, then fewer processes.
+"""What a run will cost, and which cases are too long for it.
 
-Rows are never dropped to save time. A case that is predicted above the limit per process is a
-row of its own kind, "skipped: predicted N s", decided before anything runs.
+Where time is short there are fewer repetitions, then fewer processes. Rows are never dropped to
+save time: a case that is predicted above the limit per process is a row with the status "skipped"
+and the prediction as its reason, decided before anything runs.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,9 +14,11 @@ from samegrad.benchmarks.cases.costs import flops
 from samegrad.benchmarks.cases.presets import PROCESS_LIMIT_SECONDS
 from samegrad.benchmarks.clock import timer
 
+CostModels = Mapping[tuple[str, str], "CostModel"]  # (implementation, device) -> its cost model
+
 
 @dataclass(frozen=True)
-class Pilot:
+class CostModel:
     """How fast one implementation is on one device, from a few small networks.
 
     Attributes:
@@ -34,10 +37,14 @@ class Pilot:
     passes: float = 0.0
 
     @classmethod
-    def of(cls, probed: Mapping[str, Any], start_seconds: float) -> "Pilot":
-        """From a probe: flops, first_ns and warm_ns of growing networks, and passes."""
-        measured = probed["networks"]
-        smallest, largest = measured[0], measured[-1]
+    def fit(cls, measured: Mapping[str, Any], start_seconds: float) -> "CostModel":
+        """The model of what a worker process has measured.
+
+        Args:
+            measured: "networks" (flops, first_ns and warm_ns of growing networks) and "passes".
+            start_seconds: of that process.
+        """
+        smallest, largest = measured["networks"][0], measured["networks"][-1]
         rate = largest["flops"] / largest["warm_ns"]
         longer = largest["warm_ns"] - smallest["warm_ns"]
         if longer > smallest["warm_ns"] / 4:  # else what a call costs by itself hides the rate
@@ -47,7 +54,7 @@ class Pilot:
             first_seconds=max(0.0, largest["first_ns"] - largest["warm_ns"]) / 1e9,
             flops_per_second=rate * 1e9,
             start_seconds=start_seconds,
-            passes=probed["passes"],
+            passes=measured["passes"],
         )
 
     def call(self, case: Case, operation: str | None = None) -> float:
@@ -68,35 +75,35 @@ class Pilot:
         """Predicted seconds of the gate's first calls."""
         return sum(self.call(case, operation) + self.first_seconds for operation in case.gated)
 
-    def wanted(self, case: Case) -> float:
+    def gate_and_blocks(self, case: Case) -> float:
         """Predicted seconds of a case in one process with its gate and three blocks."""
         return self.gate(case) + 3 * max(self.call(case), timer.CPU_BLOCK_NS / 1e9)
 
     def case(self, case: Case, block_seconds: float) -> float:
-        """Predicted seconds of a case in one process, gate included, run on its own."""
-        return self.gate(case) + timing(self.call(case), block_seconds)
+        """Predicted seconds of a case in a process that measures nothing else."""
+        return self.gate(case) + timing_seconds(self.call(case), block_seconds)
 
 
-def timing(call_seconds: float, block_seconds: float) -> float:
-    """Seconds for calibration and blocks."""
+def timing_seconds(call_seconds: float, block_seconds: float) -> float:
+    """Predicted seconds of calibration and blocks of a case in one process."""
     block = max(timer.CPU_BLOCK_NS / 1e9, call_seconds)
     if call_seconds > timer.LONG * timer.CPU_BLOCK_NS / 1e9:
         return max(block, block_seconds)
-    return 5 * block + max(3 * block, block_seconds)  # calibration, and two visits' first blocks
+    return 5 * block + max(3 * block, block_seconds)  # calibration, and two first repetitions
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How a plan is carried out.
+class RunSettings:
+    """How a run is carried out.
 
     Attributes:
         seconds: time limit of the whole run; None for none.
         block_seconds: time for the blocks of a case in a process, at most.
         warm_up_seconds: at the start of each process; twice that on a GPU.
-        visited_seconds: a case whose call takes longer may be visited only once per process, others
-            three times at least, as far as the time allows.
         memory: whether the peak memory of training steps is measured, too.
         ceilings: whether what the machine can do is measured, too.
+        short_call_seconds: a case whose call takes longer may be repeated only once per process,
+            others three times at least, as far as the time allows.
     """
 
     seconds: float | None
@@ -104,11 +111,17 @@ class Settings:
     warm_up_seconds: float = 0.5
     memory: bool = False
     ceilings: bool = True
-    visited_seconds: float = 0.05
+    short_call_seconds: float = 0.05
+
+    @classmethod
+    def from_record(cls, settings: Mapping[str, Any]) -> "RunSettings":
+        """The settings of a journal's first record, also of an older version."""
+        renamed = {"visited_seconds": "short_call_seconds"}
+        return cls(**{renamed.get(name, name): value for name, value in settings.items()})
 
 
 @dataclass
-class Plan:
+class Budget:
     """What runs, and how long it is expected to take.
 
     Attributes:
@@ -116,12 +129,14 @@ class Plan:
         excluded: case id -> (status, reason) of the rows that do not run.
         processes: fresh processes per implementation and device.
         seconds: predicted for everything that runs.
+        intervals: whether there are enough processes for the interval of a row.
     """
 
     cases: list[Case]
     excluded: dict[str, tuple[str, str]] = field(default_factory=dict)
     processes: int = 1
     seconds: float = 0.0
+    intervals: bool = True
 
     @property
     def running(self) -> list[Case]:
@@ -129,47 +144,45 @@ class Plan:
         return [case for case in self.cases if case.id not in self.excluded]
 
 
-def round_seconds(
-    cases: Iterable[Case], pilots: Mapping[tuple[str, str], Pilot], block_seconds: float
-) -> float:
-    """Predicted seconds of one process of each worker."""
+def process_seconds(cases: Iterable[Case], models: CostModels, block_seconds: float) -> float:
+    """Predicted seconds of one process of each worker, one after another."""
     total, gated, started = 0.0, set(), set()
     for case in cases:
-        key = case.worker
-        pilot = pilots[case.implementation, case.device]
-        if key not in started:
-            started.add(key)
-            total += pilot.start_seconds
-        total += timing(pilot.call(case), block_seconds)
-        for operation in case.gated:  # a problem is gated once per process
-            if (key, case.workload, operation) not in gated:
-                gated.add((key, case.workload, operation))
-                total += pilot.call(case, operation) + pilot.first_seconds
+        worker = case.worker
+        model = models[case.implementation, case.device]
+        if worker not in started:
+            started.add(worker)
+            total += model.start_seconds
+        total += timing_seconds(model.call(case), block_seconds)
+        for operation in case.gated:  # a workload is gated once per process
+            if (worker, case.workload, operation) not in gated:
+                gated.add((worker, case.workload, operation))
+                total += model.call(case, operation) + model.first_seconds
     return total
 
 
 def make(
     cases: Sequence[Case],
-    pilots: Mapping[tuple[str, str], Pilot],
+    models: CostModels,
     excluded: Mapping[str, tuple[str, str]],
     processes: int,
     seconds: float,
     block_seconds: float,
     case_seconds: float = PROCESS_LIMIT_SECONDS,
-) -> Plan:
-    """The plan for some cases; those predicted above `case_seconds` are excluded as skipped."""
-    plan = Plan(list(cases), dict(excluded))
-    for case in plan.running:
-        predicted = pilots[case.implementation, case.device].wanted(case)
+) -> Budget:
+    """The budget of some cases; those predicted above `case_seconds` are excluded as skipped."""
+    made = Budget(list(cases), dict(excluded))
+    for case in made.running:
+        predicted = models[case.implementation, case.device].gate_and_blocks(case)
         if predicted > case_seconds:
-            plan.excluded[case.id] = (
+            made.excluded[case.id] = (
                 "skipped",
                 f"predicted {predicted:.0f} s a process (limit {case_seconds:.0f} s)",
             )
-    # The processes are kept until real rounds show that they do not fit.
-    plan.processes = processes
+    # The number of processes is kept until the first of them show that the others do not fit.
+    made.processes = processes
     least, most = (
-        processes * round_seconds(plan.running, pilots, blocks) for blocks in (0.0, block_seconds)
+        processes * process_seconds(made.running, models, blocks) for blocks in (0.0, block_seconds)
     )
-    plan.seconds = max(least, min(most, seconds))  # what is left of the time is for more visits
-    return plan
+    made.seconds = max(least, min(most, seconds))  # what is left of it is for more repetitions
+    return made

@@ -1,4 +1,4 @@
-"""Asking each implementation, in a process of its own, what it can do here and how fast it is."""
+"""What each implementation can do here and how fast it is, found out in a process of its own."""
 
 import sys
 import tempfile
@@ -12,28 +12,29 @@ from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.machine import process_environment
-from samegrad.benchmarks.runs.budget import Pilot
-from samegrad.benchmarks.worker import main
+from samegrad.benchmarks.runs import worker_process
+from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.implementations.checking import processes
 from samegrad.implementations.contract import registry
 
-PROBE_SECONDS = 240.0  # importing torch or jax from a cold disk, and the pilots of the others
+# Importing torch or jax from a cold disk, and the small networks of the others.
+CAPABILITIES_SECONDS = 240.0
 
 
 @dataclass
-class Probe:
-    """What a probe found out about one implementation.
+class Capabilities:
+    """What one implementation can do here.
 
     Attributes:
-        name: as given: of the table, a path, or a module.
+        name: as on the command line: of the registry, a path, or a module.
         label: as shown.
         reason: why it cannot be used, or "".
         devices, dtypes: what it has.
         precisions: of "tf32" and "bfloat16" those that it has for products.
         products: whether its matrix products can be measured on their own.
         sources: path -> text of its files.
-        failed: device -> why it cannot be used although it is there.
-        pilots: device -> how fast it is.
+        failed: device -> why it cannot be used although the machine has it.
+        cost_models: device -> how fast it is.
         record: facts for the journal, per device.
     """
 
@@ -46,14 +47,18 @@ class Probe:
     products: bool = False
     sources: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
-    pilots: dict[str, Pilot] = field(default_factory=dict)
+    cost_models: dict[str, CostModel] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
 
 
-def probe(
+def find(
     names: Sequence[str], devices: Sequence[str], interpreters: Mapping[str, str]
-) -> dict[str, Probe]:
-    """Ask each implementation, in a process of its own, what it can do here. Keys are labels."""
+) -> dict[str, Capabilities]:
+    """The capabilities of each implementation by its label.
+
+    Raises:
+        ValueError: a name is not known, or two have the same label.
+    """
     labels: dict[str, str] = {}
     for name in names:
         registry.check_name(name)
@@ -71,14 +76,14 @@ def probe(
     ):
         importing = Countdown(len(labels), give_up)
 
-        def ask(label: str) -> Probe:
+        def find_one(label: str) -> Capabilities:
             name = labels[label]
             interpreter = interpreters.get(name, sys.executable)
-            return _probe_one(name, label, devices, interpreter, Path(scratch), importing)
+            return _find_one(name, label, devices, interpreter, Path(scratch), importing)
 
-        # Frameworks take seconds to import: side by side. Their pilots take turns, and the first
-        # one waits until nobody imports any more: that would slow it down several times.
-        return dict(zip(labels, pool.map(ask, labels), strict=True))
+        # Frameworks take seconds to import: side by side. Their small networks run one at a time,
+        # and the first one waits until nobody imports: that would slow it down several times.
+        return dict(zip(labels, pool.map(find_one, labels), strict=True))
 
 
 class Countdown:
@@ -86,25 +91,25 @@ class Countdown:
 
     def __init__(self, count: int, then: Callable[[], None]) -> None:
         self._left, self._then, self._lock = count, then, threading.Lock()
-        self._said: set[str] = set()
+        self._done: set[str] = set()
 
     def done(self, who: str) -> None:
         """One of them is done."""
         with self._lock:
-            self._said.add(who)
-            if len(self._said) == self._left:
+            self._done.add(who)
+            if len(self._done) == self._left:
                 self._then()
 
 
-def _probe_one(
+def _find_one(
     name: str,
     label: str,
     devices: Sequence[str],
     interpreter: str,
     scratch: Path,
     importing: Countdown,
-) -> Probe:
-    probed = Probe(name, label)
+) -> Capabilities:
+    found = Capabilities(name, label)
     began = time.monotonic()
     started = 0.0
     request = {
@@ -119,55 +124,64 @@ def _probe_one(
         started = started or time.monotonic() - began
         importing.done(label)
         if message.get("status") == "unavailable":
-            probed.reason = message["reason"]
+            found.reason = message["reason"]
         elif "device" in message:
-            probed.pilots[message["device"]] = Pilot.of(message["pilot"], started)
-            probed.record["facts"][message["device"]] = message["facts"]
+            found.cost_models[message["device"]] = CostModel.fit(message["pilot"], started)
+            found.record["facts"][message["device"]] = message["facts"]
         else:
-            probed.devices = tuple(message["devices"])
-            probed.dtypes = tuple(message["dtypes"])
-            probed.precisions = tuple(message["precisions"])
-            probed.products = message["products"]
-            probed.sources = message.pop("sources")
-            probed.record = {**message, "facts": {}}
+            found.devices = tuple(message["devices"])
+            found.dtypes = tuple(message["dtypes"])
+            found.precisions = tuple(message["precisions"])
+            found.products = message["products"]
+            found.sources = message.pop("sources")
+            found.record = {**message, "facts": {}}
 
     ended = processes.run_child(
-        main.command(interpreter),
+        worker_process.command(worker_process.WORKER, interpreter),
         request,
         process_environment.worker_environment(None, scratch),
         on_message,
-        PROBE_SECONDS,
+        CAPABILITIES_SECONDS,
     )
     importing.done(label)
     if ended.kind != "ok":
-        reason = f"its probe {ended.kind}: {ended.reason}"
-        if probed.pilots:  # what it found before it died stands: a bad GPU costs no CPU row
-            lost = [d for d in devices if d in probed.devices and d not in probed.pilots]
-            probed.failed = dict.fromkeys(lost, reason)
+        reason = f"finding its capabilities {ended.kind}: {ended.reason}"
+        if found.cost_models:  # a GPU that ends the process costs no row of the CPU
+            lost = [d for d in devices if d in found.devices and d not in found.cost_models]
+            found.failed = dict.fromkeys(lost, reason)
         else:
-            probed.reason = reason
-    return probed
+            found.reason = reason
+    return found
 
 
-def records(probes: Mapping[str, Probe]) -> Iterator[dict[str, Any]]:
+def cost_models(capabilities: Mapping[str, Capabilities]) -> dict[tuple[str, str], CostModel]:
+    """(label, device) -> cost model, of all implementations."""
+    return {
+        (label, device): model
+        for label, one in capabilities.items()
+        for device, model in one.cost_models.items()
+    }
+
+
+def records(capabilities: Mapping[str, Capabilities]) -> Iterator[dict[str, Any]]:
     """What a journal says of the implementations, each of their source files once."""
-    seen = set()
-    for label, probed in probes.items():
-        for path, text in probed.sources.items():
-            sha256 = main.digest(text)
-            if sha256 not in seen:
-                seen.add(sha256)
+    written = set()
+    for label, one in capabilities.items():
+        for path, text in one.sources.items():
+            sha256 = one.record["files"][path]
+            if sha256 not in written:
+                written.add(sha256)
                 yield {"record": "source", "path": path, "sha256": sha256, "text": text}
-        for device in probed.pilots or ("cpu",):
+        for device in one.cost_models or ("cpu",):
             yield {
                 "record": "implementation",
                 "name": label,
                 "device": device,
-                "status": "unavailable" if probed.reason else "ok",
-                "reason": probed.reason,
-                **family(probed.name),
-                **{k: v for k, v in probed.record.items() if k not in ("facts", "status")},
-                "facts": probed.record.get("facts", {}).get(device, {}),
+                "status": "unavailable" if one.reason else "ok",
+                "reason": one.reason,
+                **family(one.name),
+                **{k: v for k, v in one.record.items() if k not in ("facts", "status")},
+                "facts": one.record.get("facts", {}).get(device, {}),
             }
 
 
@@ -179,14 +193,19 @@ def family(name: str) -> dict[str, str]:
     return {"kind": entry.kind, **({"base": entry.base} if entry.base else {})}
 
 
-def unasked(cases: Iterable[Case], probes: Mapping[str, Probe]) -> set[WorkerSpec]:
-    """Workers without cases: what other installed libraries reach is a ceiling, too."""
-    found = set()
-    for setup in {case.worker for case in cases}:
-        if setup.precision == "ieee":
-            for name, entry in registry.TABLE.items():
-                wanted = entry.kind == "idiom" and name != "scalar" and name not in probes
-                there = setup.device == "cpu" or entry.gpu
-                if wanted and there and registry.why_not_installed(name) is None:
-                    found.add(setup._replace(implementation=name))
-    return found
+def other_libraries(
+    cases: Iterable[Case], capabilities: Mapping[str, Capabilities]
+) -> set[WorkerSpec]:
+    """Workers without cases, whose libraries may reach more: what they reach is a ceiling, too."""
+    others = set()
+    for worker in {case.worker for case in cases}:
+        if worker.precision != "ieee":
+            continue
+        for name, entry in registry.TABLE.items():
+            vectorised = entry.kind == "idiom" and not registry.looped(name)
+            on_device = worker.device == "cpu" or entry.gpu
+            if not vectorised or name in capabilities or not on_device:
+                continue
+            if registry.why_not_installed(name) is None:
+                others.add(worker._replace(implementation=name))
+    return others

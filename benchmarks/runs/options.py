@@ -3,16 +3,15 @@
 Every mistake is a ValueError of one line: what was given, what is accepted.
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import ALL_THREADS, ARITHMETIC
 from samegrad.benchmarks.cases.presets import PRESETS, Grid, Preset, own_network
-from samegrad.benchmarks.clock import intervals
 from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.runs import kinds
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.commands import command, did_you_mean
 from samegrad.implementations.contract.spec import MLPSpec
@@ -25,18 +24,23 @@ BYTES_PER_PARAMETER, BYTES_PER_UNIT = 80, 80
 
 
 @dataclass(frozen=True)
-class Options:
+class BenchmarkOptions:
     """A checked command line.
 
     Attributes:
-        devices: those asked for by name, or None for all that are there.
+        kind: the kind of run, one of `kinds.KINDS`.
+        named: whether implementations were asked for by name.
+        devices: those asked for by name, or None for all that are available.
         dtypes: of ARITHMETIC those asked for, or None for the lines' own.
-        threads: regimes: "all", or numbers.
+        threads: "all", or numbers as text.
         interpreters: implementation -> path of its Python.
-        given: what was given, in words that mean the same from any folder.
-        training: what is to be trained, or None for a run of speed alone.
+        processes: fresh processes per row, or None for the preset's number.
+        seconds: time limit of the run, or None for the preset's.
+        arguments: the options as text, for the journal: they mean the same from any folder.
+        request: the options of the kind of run, checked; None for speed, which has these here.
     """
 
+    kind: str
     preset_name: str
     preset: Preset
     lines: tuple[Grid, ...]
@@ -46,13 +50,16 @@ class Options:
     dtypes: tuple[str, ...] | None
     threads: tuple[str, ...]
     interpreters: dict[str, str]
+    processes: int | None
+    seconds: float | None
     output: Path | None
-    given: dict[str, str]
-    training: Any = None  # training.wish.Wish, which is imported only where it is asked for
+    arguments: dict[str, str]
+    request: Any = None
 
 
 def parse(
     *,
+    kind: str = kinds.SPEED,
     preset: str | None = None,
     layers: str | None = None,
     batch_size: str | None = None,
@@ -64,32 +71,31 @@ def parse(
     time: str | None = None,
     python: str | None = None,
     output: str | None = None,
-    training: str | None = None,
     workload: str | None = None,
     seeds: str | None = None,
     limit: str | None = None,
     data_dir: str | None = None,
-) -> Options:
+) -> BenchmarkOptions:
     """Check every option as it was typed.
-
-    Args:
-        training: anything but None: tasks are to be trained.
 
     Raises:
         ValueError: one line that says what is accepted.
     """
-    wish = None
-    if training is not None:
-        wish = _training(
-            workload, seeds, limit, data_dir,
-            {"preset": preset, "layers": layers, "batch-size": batch_size, "threads": threads,
-             "processes": processes, "time": time},
-        )  # fmt: skip
-    for name, value in {"seeds": seeds, "limit": limit, "data-dir": data_dir}.items():
-        if wish is None and value is not None:
-            raise ValueError(
-                f"--{name} goes with training: {command('benchmark', '-m', 'training')}"
-            )
+    of_speed = {
+        "preset": preset,
+        "layers": layers,
+        "batch-size": batch_size,
+        "threads": threads,
+        "processes": processes,
+        "time": time,
+    }
+    of_training = {"seeds": seeds, "limit": limit, "data-dir": data_dir}
+    request = None
+    if kind == kinds.SPEED:
+        _refuse(of_training, f"goes with training: {command('benchmark', '-m', 'training')}")
+    else:
+        _refuse(of_speed, f"does not go with {kind}: tasks have networks of their own")
+        request = kinds.load(kind).parse(workload, seeds, limit, data_dir)
     preset = preset or "standard"
     if preset not in PRESETS:
         raise ValueError(
@@ -104,11 +110,11 @@ def parse(
         lines = own_network(sizes, batches)
     elif batch_size is not None:
         raise ValueError("--batch-size goes with --layers, for example --layers 784-128-10")
-    if workload is not None and wish is None:
+    if workload is not None and request is None:
         lines = _of_workloads(lines, workload)
-    wanted = {who for line in lines for who in line.runs}
+    runs = {who for line in lines for who in line.runs}
     names = (
-        tuple(name for name, entry in registry.TABLE.items() if wanted & {name, entry.kind})
+        tuple(name for name, entry in registry.TABLE.items() if runs & {name, entry.kind})
         if implementation is None
         else _split("--implementation", implementation)
     )
@@ -121,31 +127,29 @@ def parse(
                 f"--dtype {name!r} is not known; accepted: {', '.join(ARITHMETIC)}"
                 f"{did_you_mean(name, ARITHMETIC)}"
             )
-    absolute = [registry.absolute(name) for name in names]
+    absolute = {name: registry.absolute(name) for name in names}
     interpreters = parse_interpreters(python, names)
-    given = {
-        "preset": preset,
+    pythons = [f"{absolute[name]}={Path(path).resolve()}" for name, path in interpreters.items()]
+    arguments = {
+        "kind": None if kind == kinds.SPEED else kind,
+        "preset": preset if kind == kinds.SPEED else None,
         "layers": layers,
         "batch_size": batch_size,
-        "implementation": None if implementation is None else ",".join(absolute),
+        "implementation": None if implementation is None else ",".join(absolute.values()),
         "device": device,
         "dtype": dtype,
         "threads": threads,
         "processes": processes,
         "time": time,
-        "python": ",".join(f"{name}={Path(path).resolve()}" for name, path in interpreters.items()),
+        "python": ",".join(pythons),
         "workload": workload,
-        "seeds": seeds,
-        "limit": limit,
-        "training": training,
-        "data_dir": str(wish.data_dir) if wish and wish.data_dir else None,
+        **({} if request is None else request.arguments),
     }
-    if wish is not None:
-        del given["preset"]
-    named = preset if layers is None else f"own network, as {preset}"
-    return Options(
-        preset_name=named if wish is None else "training",
-        preset=_limited(PRESETS[preset], processes, time),
+    shown = preset if layers is None else f"own network, as {preset}"
+    return BenchmarkOptions(
+        kind=kind,
+        preset_name=shown if kind == kinds.SPEED else kind,
+        preset=PRESETS[preset],
         lines=lines,
         implementations=tuple(names),
         named=implementation is not None,
@@ -153,58 +157,27 @@ def parse(
         dtypes=dtypes,
         threads=PRESETS[preset].threads if threads is None else parse_threads(threads),
         interpreters=interpreters,
+        processes=None if processes is None else parse_processes(processes),
+        seconds=None if time is None else parse_seconds("--time", time),
         output=None if output is None else Path(output),
-        given={name: value for name, value in given.items() if value},
-        training=wish,
+        arguments={name: value for name, value in arguments.items() if value},
+        request=request,
     )
 
 
-def _limited(preset: Preset, processes: str | None, time: str | None) -> Preset:
-    """The preset with another number of processes and another limit of time, where asked for."""
-    if processes is not None:
-        count = int(processes) if processes.isascii() and processes.isdigit() else 0
-        if not 1 <= count <= MOST_PROCESSES:
-            raise ValueError(
-                f"--processes {processes!r} is not accepted; give a whole number from 1 to "
-                f"{MOST_PROCESSES}"
-            )
-        enough = count >= intervals.LEAST_PROCESSES
-        preset = replace(preset, processes=count, intervals=enough)
-    if time is not None:
-        try:
-            seconds = float(time)
-        except ValueError:
-            seconds = math.nan
-        if not 0 < seconds < math.inf:
-            raise ValueError(f"--time {time!r} is not accepted; give seconds, for example 120")
-        preset = replace(preset, seconds=(seconds, seconds))
-    return preset
-
-
-def _training(
-    workload: str | None,
-    seeds: str | None,
-    limit: str | None,
-    data_dir: str | None,
-    others: Mapping[str, str | None],
-) -> Any:
-    from samegrad.benchmarks.training import request as wish
-
-    for name, value in others.items():
+def _refuse(options: Mapping[str, str | None], reason: str) -> None:
+    for name, value in options.items():
         if value is not None:
-            raise ValueError(
-                f"--{name} does not go with training: tasks have networks of their own"
-            )
-    return wish.parse(workload, seeds, limit, data_dir)
+            raise ValueError(f"--{name} {reason}")
 
 
 def _of_workloads(lines: Sequence[Grid], workload: str) -> tuple[Grid, ...]:
     names = _split("--workload", workload)
-    there = dict.fromkeys(line.network.name for line in lines)
+    timed = dict.fromkeys(line.network.name for line in lines)
     for name in names:
-        if name not in there:
+        if name not in timed:
             raise ValueError(
-                f"--workload {name!r} is not timed here; accepted: {', '.join(there)} "
+                f"--workload {name!r} is not timed here; accepted: {', '.join(timed)} "
                 f"(tasks are trained by: {command('benchmark', '-m', 'training')} --workload NAME)"
             )
     return tuple(line for line in lines if line.network.name in names)
@@ -250,20 +223,44 @@ def parse_threads(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part if part == ALL_THREADS else str(int(part)) for part in parts))
 
 
+def parse_processes(text: str) -> int:
+    """5 from "5"."""
+    count = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
+    if not 1 <= count <= MOST_PROCESSES:
+        raise ValueError(
+            f"--processes {text!r} is not accepted; give a whole number from 1 to "
+            f"{MOST_PROCESSES}; at least 5 for intervals"
+        )
+    return count
+
+
+def parse_seconds(option: str, text: str) -> float:
+    """300.0 from "300"."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e9:
+        raise ValueError(f"{option} {text!r} is not accepted; give seconds, for example 120")
+    return seconds
+
+
 def parse_interpreters(text: str | None, names: Sequence[str]) -> dict[str, str]:
     """{"torch": "PATH"} from "torch=PATH,jax=PATH"."""
-    found: dict[str, str] = {}
+    interpreters: dict[str, str] = {}
     for part in _split("--python", text) if text is not None else ():
-        name, _, path = part.partition("=")
-        if name not in names or not path:
+        # A name may be a path, and a path may hold a "=".
+        name = next((name for name in names if part.startswith(f"{name}=")), "")
+        path = part.removeprefix(f"{name}=")
+        if not name or not path:
             raise ValueError(
                 f"--python {part!r} is not accepted; give IMPLEMENTATION=PATH with one of: "
                 f"{', '.join(names)}"
             )
         if not Path(path).expanduser().is_file():
             raise ValueError(f"--python {part!r}: no such interpreter: {path}")
-        found[name] = str(Path(path).expanduser())
-    return found
+        interpreters[name] = str(Path(path).expanduser())
+    return interpreters
 
 
 def check_memory(sizes: tuple[int, ...], batch_size: int) -> None:

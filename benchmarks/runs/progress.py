@@ -1,4 +1,4 @@
-"""What a run tells while it runs."""
+"""What a run tells its user while it runs."""
 
 import math
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Progress:
-    """What a run tells while it runs; this one is silent."""
+    """What a run tells its user while it runs; this one is silent."""
 
     def say(self, line: str) -> None:
         """One line of text."""
@@ -21,8 +21,8 @@ class Progress:
     def done(self, seconds: float) -> None:
         """One unit is done, which had been predicted to take so long."""
 
-    def turn(self, seconds: float) -> None:
-        """Units are done and repeated in turns, for so many seconds at most."""
+    def repeating(self, seconds: float) -> None:
+        """All units are done, and are repeated for so many seconds at most."""
 
 
 class Bar(Progress):
@@ -41,7 +41,7 @@ class Bar(Progress):
         )
         self.count = self.units = 0
         self.weight = self.total = 0.0
-        self.began = self.spoke = time.monotonic()
+        self.began = self.last_line = time.monotonic()
         self.what = ""
 
     def say(self, line: str) -> None:
@@ -66,17 +66,17 @@ class Bar(Progress):
         self.weight += seconds
         self.bar.update(min(seconds, max(0.0, self.bar.total - self.bar.n)) if self.terminal else 0)
         elapsed = time.monotonic() - self.began
-        if not self.terminal and time.monotonic() - self.spoke > 15:
-            self.spoke = time.monotonic()
+        if not self.terminal and time.monotonic() - self.last_line > 15:
+            self.last_line = time.monotonic()
             left = elapsed / self.weight * max(0.0, self.total - self.weight)
             _print(f"  {self.count}/{self.units}, about {left:.0f} s left; now {self.what}")
 
-    def turn(self, seconds: float) -> None:
+    def repeating(self, seconds: float) -> None:
         """The same, while units are repeated."""
-        if not self.terminal and time.monotonic() - self.spoke > 15:
-            self.spoke = time.monotonic()
+        if not self.terminal and time.monotonic() - self.last_line > 15:
+            self.last_line = time.monotonic()
             most = f", for {seconds:.0f} s at most" if math.isfinite(seconds) else ""
-            _print(f"  {self.count}/{self.units}, visits in turns{most}; now {self.what}")
+            _print(f"  {self.count}/{self.units}, repeating{most}; now {self.what}")
 
     def close(self) -> None:
         """Leave the line."""

@@ -1,8 +1,12 @@
-"""How often each case is visited in each process: until its interval is narrow.
+"""How often each case is repeated in each process: until its interval is narrow.
+
+At least 3 times (8 before the width counts), until the 95 % interval is within 1.5 %, and as often
+as the time for the blocks of a case allows.
 
 The disturbances of a shared machine last from milliseconds to minutes. A process that is alive for
 seconds may see nothing else, and then differs from another one by whatever disturbed it. So all
-processes stay, and are visited in turns over the whole run: then each of them finds quiet moments.
+processes stay alive, and the repetitions of a case are spread over the whole run: then each
+process has quiet moments.
 """
 
 import math
@@ -12,23 +16,25 @@ from typing import Any
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.clock import intervals, timer
 from samegrad.benchmarks.records import rows
-from samegrad.benchmarks.runs.budget import Settings
+from samegrad.benchmarks.runs.budget import RunSettings
 
-LEAST_VISITS = 3  # per process; of two, the less disturbed one says little
-# Before a narrow interval ends the visits: fewer may all be of one of the machine's moods. Rows
-# that ended after three differed by 4 % from the next run's, which had been visited 20 times.
-NARROW_VISITS = 8
-LEAST_LONG_VISITS = 2  # of a call that is longer than a block, and so is disturbed for a part of it
-LONG_SECONDS, LEAST_SHARE_SECONDS = 0.02, 0.25  # of a call; for those that are longer, in a turn
-# A row is visited no more once its interval is that narrow: half of what is asked for, because
+LEAST_REPETITIONS = 3  # per process; of two, the less disturbed one says little
+# Before a narrow interval ends the repetitions: fewer may all be of one of the machine's moods.
+# Rows that ended after three differed by 4 % from the next run's, which had been repeated 20 times.
+NARROW_REPETITIONS = 8
+# Of a call that is longer than a block, and so is disturbed for a part of its time.
+LEAST_LONG_REPETITIONS = 2
+LONG_SECONDS = 0.02  # of a call
+LEAST_LONG_SHARE_SECONDS = 0.25  # for long calls, each time that a process is asked to repeat
+# A row is repeated no more once its interval is that narrow: half of what is asked for, because
 # stopping at a narrow interval favours those that are narrow by chance (test_repetitions.py).
 NARROW = 0.015
 
 
-class Visits:
-    """The visits of a run, as its journal has them."""
+class Repetitions:
+    """The repetitions that a run has made, as its journal has them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: RunSettings) -> None:
         self.settings = settings
         self.times: dict[str, dict[int, list[float]]] = {}  # case -> process -> s per call
         self.calls: dict[str, int] = {}  # case -> calls in a block
@@ -36,72 +42,73 @@ class Visits:
     def add(self, case: Case, outcome: dict[str, Any]) -> None:
         """Take in an outcome with a number."""
         if "elapsed_ns" in outcome and "process" in outcome:
-            mine = self.times.setdefault(case.id, {}).setdefault(outcome["process"], [])
-            mine.append(rows.call_seconds(outcome))
+            times = self.times.setdefault(case.id, {}).setdefault(outcome["process"], [])
+            times.append(rows.call_seconds(outcome))
             self.calls[case.id] = outcome["calls"]
 
     def seconds(self, case: Case) -> float | None:
-        """The least that a call took in any process; None before the first."""
-        found = self.times.get(case.id)
-        return min(map(min, found.values())) if found else None
+        """The least that a call took in any process; None before the first repetition."""
+        times = self.times.get(case.id)
+        return min(map(min, times.values())) if times else None
 
     def blocks(self, cases: Iterable[Case]) -> dict[str, tuple[int, float]]:
-        """Calls in a block and seconds per call, of those that some process has visited."""
-        found = {case.id: self.seconds(case) for case in cases}
-        return {name: (self.calls[name], least) for name, least in found.items() if least}
+        """Case id -> (calls in a block, seconds per call), of those that have been repeated."""
+        seconds = {case.id: self.seconds(case) for case in cases}
+        return {name: (self.calls[name], least) for name, least in seconds.items() if least}
 
-    def number(self, case: Case, process: int) -> int:
-        """How many there have been."""
+    def count(self, case: Case, process: int) -> int:
+        """How many repetitions of a case a process has made."""
         return len(self.times.get(case.id, {}).get(process, ()))
 
     def unfinished(self, case: Case, process: int) -> bool:
-        """Whether there have been fewer than there must be."""
-        count = self.number(case, process)
-        return count < min(LEAST_VISITS, self._most(case, process)) if count else True
+        """Whether a process has made fewer repetitions of a case than it must."""
+        count = self.count(case, process)
+        return count < min(LEAST_REPETITIONS, self._most(case, process)) if count else True
 
-    def unseen(self, cases: Iterable[Case], process: int) -> list[Case]:
-        """Those that a process has not visited."""
-        return [case for case in cases if not self.number(case, process)]
+    def not_begun(self, cases: Iterable[Case], process: int) -> list[Case]:
+        """The cases of which a process has made no repetition."""
+        return [case for case in cases if not self.count(case, process)]
 
-    def wanted(self, cases: Iterable[Case], process: int, processes: int) -> list[Case]:
-        """Those that one more visit in a process would do some good."""
+    def worth_repeating(self, cases: Iterable[Case], process: int, processes: int) -> list[Case]:
+        """The cases whose rows one more repetition in a process would improve."""
         return [
             case
             for case in cases
-            if not (count := self.number(case, process))
+            if not (count := self.count(case, process))
             or (count < self._most(case, process) and not self._narrow(case, processes))
         ]
 
-    def share(self, wanted: Sequence[Case]) -> list[Case]:
-        """What is visited in a turn: all short calls, and the first of the long ones.
+    def share(self, cases: Sequence[Case]) -> list[Case]:
+        """The cases to repeat in one request: all short calls, and the first of the long ones.
 
-        These take as long as all short ones do. The others come later: else the short ones would
-        be visited less often.
+        The long ones take as long as all short ones do, and the rest of them come with later
+        requests: otherwise the short ones would be repeated less often.
         """
-        seconds = {case.id: self.seconds(case) or 0.0 for case in wanted}
+        seconds = {case.id: self.seconds(case) or 0.0 for case in cases}
         left = sum(spent for spent in seconds.values() if spent <= LONG_SECONDS)
-        left = max(left, LEAST_SHARE_SECONDS)
-        some = []
-        for case in wanted:
+        left = max(left, LEAST_LONG_SHARE_SECONDS)
+        chosen = []
+        for case in cases:
             if seconds[case.id] <= LONG_SECONDS:
-                some.append(case)
+                chosen.append(case)
             elif left > 0:
-                some.append(case)
+                chosen.append(case)
                 left -= seconds[case.id]
-        return some
+        return chosen
 
     def _most(self, case: Case, process: int) -> int:
-        """As many as block_seconds are enough for; a long call is visited once."""
+        """As many as block_seconds are enough for; a long call is repeated once."""
         call = rows.undisturbed(self.times[case.id][process])
         shortest = timer.CPU_BLOCK_NS if case.device == "cpu" else timer.GPU_BLOCK_NS
-        visit = max(call, 2 * shortest / 1e9)  # a block, and what precedes it
-        least = LEAST_VISITS if call <= self.settings.visited_seconds else 1
-        return max(least, math.floor(self.settings.block_seconds / visit))
+        repetition = max(call, 2 * shortest / 1e9)  # a block, and what precedes it
+        least = LEAST_REPETITIONS if call <= self.settings.short_call_seconds else 1
+        return max(least, math.floor(self.settings.block_seconds / repetition))
 
     def _narrow(self, case: Case, processes: int) -> bool:
-        found = self.times[case.id]
-        least = LEAST_LONG_VISITS if (self.seconds(case) or 0) > LONG_SECONDS else NARROW_VISITS
-        if len(found) < processes or min(map(len, found.values())) < least:
+        times = self.times[case.id]
+        long = (self.seconds(case) or 0) > LONG_SECONDS
+        least = LEAST_LONG_REPETITIONS if long else NARROW_REPETITIONS
+        if len(times) < processes or min(map(len, times.values())) < least:
             return False
-        low, high = intervals.interval([rows.undisturbed(mine) for mine in found.values()])
+        low, high = intervals.interval([rows.undisturbed(own) for own in times.values()])
         return math.log(high / low) / 2 <= NARROW  # False of NaN: too few processes

@@ -6,10 +6,11 @@ from pathlib import Path
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records.journal import Journal, NotAJournalError, read
 from samegrad.benchmarks.records.schema import FAILED
-from samegrad.benchmarks.runs.budget import Plan
-from samegrad.benchmarks.runs.capabilities import Probe, probe
+from samegrad.benchmarks.runs import capabilities
+from samegrad.benchmarks.runs.budget import Budget
+from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.directories import output_base
-from samegrad.benchmarks.runs.options import Options, parse
+from samegrad.benchmarks.runs.options import BenchmarkOptions, parse
 from samegrad.benchmarks.runs.selection import Selection
 from samegrad.implementations.contract.commands import command
 
@@ -22,21 +23,18 @@ class Resumed:
 
     Attributes:
         directory: where it writes.
-        journal: what it has found out.
-        options: as given when it began.
+        journal: what it has measured.
+        options: those that it began with.
     """
 
     directory: Path
     journal: Journal
-    options: Options
+    options: BenchmarkOptions
 
     @property
-    def plan(self) -> Plan:
+    def budget(self) -> Budget:
         """As it was made, and changed since; what was excluded has its outcome already."""
-        return Plan(
-            list(self.journal.cases),
-            processes=self.journal.processes,
-        )
+        return Budget(list(self.journal.cases), processes=self.journal.processes)
 
     def failed(self) -> list[str]:
         """The cases that --retry-failed tries again."""
@@ -49,18 +47,18 @@ class Resumed:
         )
 
     def select(self) -> Selection:
-        """Probe the implementations again and see whether they are still the same.
+        """The rows of the run, once it is sure that the implementations are still the same.
 
         Raises:
             ValueError: machine, code or devices differ: these are no samples of the same thing.
         """
-        wanted = list(dict.fromkeys(case.device for case in self.journal.cases))
+        devices = list(dict.fromkeys(case.device for case in self.journal.cases))
         names = self.options.implementations
-        found = probe(names, wanted, self.options.interpreters)
-        there = {r["name"]: r for r in self.journal.implementations if r["status"] == "ok"}
-        for label, record in there.items():
-            _check(record, found[label])
-        return Selection(found, list(self.journal.cases))
+        now = capabilities.find(names, devices, self.options.interpreters)
+        for record in self.journal.implementations:
+            if record["status"] == "ok":
+                _check(record, now[record["name"]])
+        return Selection(now, list(self.journal.cases))
 
 
 def load(run: str, retry_failed: bool) -> Resumed:
@@ -84,7 +82,7 @@ def load(run: str, retry_failed: bool) -> Resumed:
     if "options" not in journal.run or "settings" not in journal.run or not journal.cases:
         raise ValueError(
             f"--resume {run}: the journal does not say how to go on (it was written by an older "
-            "version, or ended before its plan was made); start a new run"
+            "version, or ended before its cases were listed); start a new run"
         )
     here = system.fingerprint(system.machine())
     if journal.run["fingerprint"] != here:
@@ -92,7 +90,7 @@ def load(run: str, retry_failed: bool) -> Resumed:
             f"--resume {run}: it is of another machine (fingerprint "
             f"{journal.run['fingerprint']}, here {here}); start a new run, `render` shows both"
         )
-    resumed = Resumed(path.parent, journal, parse(**journal.run["options"]))
+    resumed = Resumed(path.parent, journal, parse(**_arguments(journal.run["options"])))
     if journal.complete and not (retry_failed and resumed.failed()):
         left = "no case failed" if retry_failed else "it came to its end; --retry-failed repeats"
         left += "" if retry_failed else f" what failed, `{command('render', run)}` its report"
@@ -100,12 +98,20 @@ def load(run: str, retry_failed: bool) -> Resumed:
     return resumed
 
 
-def _check(record: dict[str, object], probed: Probe) -> None:
+def _arguments(options: dict[str, str]) -> dict[str, str]:
+    """The options in a journal; older versions knew one kind of run by an option of its own."""
+    if "training" not in options:
+        return options
+    return {**{k: v for k, v in options.items() if k != "training"}, "kind": "training"}
+
+
+def _check(record: dict[str, object], now: Capabilities) -> None:
+    """Raise ValueError if an implementation is not what it was when its record was written."""
     name = record["name"]
-    if probed.reason or probed.failed:
-        reason = probed.reason or next(iter(probed.failed.values()))
+    if now.reason or now.failed:
+        reason = now.reason or next(iter(now.failed.values()))
         raise ValueError(f"--resume: {name} worked when the run began, and now: {reason}")
-    if record.get("source_sha256") != probed.record.get("source_sha256"):
+    if record.get("source_sha256") != now.record.get("source_sha256"):
         raise ValueError(
             f"--resume: the code of {name} has changed since the run began; its samples would "
             "be of two programs: start a new run"

@@ -1,401 +1,399 @@
-"""The processes of a run: started in rounds, visited in turns.
+"""Which process does which repetition of which case, and when.
 
-Each round starts one process per implementation, device and thread count, in an order that is drawn
-anew; it gates its cases. The first round also visits each case once, which tells what a round
-costs. The processes of all rounds stay, and are visited in turns until every interval is narrow or
-the time is up. A process that dies or hangs costs the case it was at, and the others go on in a new
-one.
+The processes of a run are started one per worker (implementation, device, number of threads) at a
+time, in an order that is drawn anew, and gate their cases. The first process of each worker also
+repeats each case once, which tells what a process costs. All processes stay alive, and are asked
+for repetitions in an order that is drawn anew until every interval is narrow or the time is up. A
+process that dies or hangs costs the case it was at, and its other cases go on in a new process.
 """
 
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from samegrad.benchmarks.cases import case as cases_module
-from samegrad.benchmarks.cases.case import Case, WorkerSpec
-from samegrad.benchmarks.machine import process_environment, system
+from samegrad.benchmarks.cases.case import Case, WorkerSpec, smallest_first
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.runs import budget
-from samegrad.benchmarks.runs.capabilities import PROBE_SECONDS, unasked
-from samegrad.benchmarks.runs.worker_process import Resident, stopped_short
-from samegrad.benchmarks.worker import main
-from samegrad.implementations.checking import processes
+from samegrad.benchmarks.runs.capabilities import (
+    CAPABILITIES_SECONDS,
+    cost_models,
+    other_libraries,
+)
+from samegrad.benchmarks.runs.prepare import prepare
+from samegrad.benchmarks.runs.run import Run
+from samegrad.benchmarks.runs.worker_process import WorkerProcess, stopped_short
+from samegrad.implementations.checking.processes import Exit
 from samegrad.implementations.contract import registry
-
-if TYPE_CHECKING:
-    from samegrad.benchmarks.runs.runner import Run
 
 CASE_SECONDS = 60.0  # for one case, besides ten times what it should take
 CEILING_SECONDS = 120.0
 CEILINGS_COST = 2.0  # seconds per worker, parts of calls included, once all is compiled
 MEMORY_OF = ("train_step", "resident", "ieee")  # what peak memory is measured of
 MOST_AT_ONCE = 4  # processes that gate at the same time; each holds the inputs of all its cases
-MOST_REPLACED = 3  # times that a process is which dies, and be it between its turns
-ROOM = 0.5  # of the memory that is left may be taken by the next round's processes
+MOST_REPLACED = 3  # times that a process is which dies, be it between its requests
+ROOM = 0.5  # of the memory that is left may be taken by the next processes
 LOADED = 0.2  # of a compilation's time is spent again where its result is found on the disk
 
 
-class Rounds:
+class Scheduler:
     """All processes of a run that measure."""
 
-    def __init__(self, run: "Run", scratch: Path) -> None:
-        """Prepare to carry out a run's plan.
+    def __init__(self, run: Run, scratch: Path) -> None:
+        """Nothing is started yet.
 
         Args:
-            run: whose cases are measured, and who writes down what comes of it.
-            scratch: where the inputs are.
+            run: whose cases are measured, and which writes down what comes of it.
+            scratch: where the inputs go.
         """
         self.run, self.scratch = run, scratch
-        self.plan, self.settings, self.probes = run.plan, run.settings, run.probes
-        self.progress, self.journal, self.visits = run.progress, run.journal, run.visits
-        self.residents: list[Resident] = []  # all that live
-        # Seconds of the present round that are not spent in every one.
-        self.compiling, self.looking = 0.0, 0.0
+        self.budget, self.settings = run.budget, run.settings
+        self.capabilities, self.repetitions = run.capabilities, run.repetitions
+        self.progress, self.journal = run.progress, run.journal
+        self.alive: list[WorkerProcess] = []
         self.random = random.Random()
-        pilots = {
-            (case.implementation, case.device): self.probes[case.implementation].pilots[case.device]
-            for case in run.running
-        }
-        # Seconds of a round: its gates, as last measured; its visits, as those of the first.
-        self.gating, self.visiting = 0.0, budget.round_seconds(run.running, pilots, 0.0)
+        # Seconds that the present processes spend and the next ones will not: the first ones
+        # compile, and some measure ceilings and the parts of calls.
+        self.compiling, self.explaining = 0.0, 0.0
+        self.ceilings_began: float | None = None
+        # Seconds that one process of each worker takes: its gates, as last measured, and its first
+        # repetitions, as those of the first processes.
+        self.gating = 0.0
+        models = cost_models(self.capabilities)
+        self.repeating = budget.process_seconds(run.running, models, 0.0)
 
     def execute(self) -> None:
-        """Rounds and turns, ceilings around them, and peak memory at last."""
-        process, there = 0, list[Resident]()
+        """Inputs, processes with their repetitions, ceilings around them, peak memory at last."""
+        prepare(self.run, self.scratch)
+        process, waiting = 0, list[WorkerProcess]()
         try:
-            while process < self.plan.processes:
-                there += self._round(process)
+            while process < self.budget.processes:
+                waiting += self._start_all(process)
                 process += 1
-                self._replan(process)
-                if process == self.plan.processes or not self._room(there, process - 1):
-                    rounds = 1 + self.plan.processes - process
-                    self._turns(there, self._spare(process) / rounds)
-                    self._leave(there)
-                    there = []
-            self._last_ceilings()
-            self._memory()
+                self._reconsider(process)
+                if process == self.budget.processes or not self._fits(waiting, process - 1):
+                    groups = 1 + self.budget.processes - process
+                    self._repeat_in_turn(waiting, self._seconds_to_repeat(process) / groups)
+                    self._close_all(waiting)
+                    waiting = []
+            self._measure_last_ceilings()
+            self._measure_memory()
         finally:
-            for resident in list(self.residents):
-                self._end(resident)
+            for one in list(self.alive):
+                self._close(one)
 
-    def _round(self, process: int) -> list[Resident]:
-        """One process of each worker, its cases gated; those that stay."""
+    def _start_all(self, process: int) -> list[WorkerProcess]:
+        """One process of each worker, its cases gated; those that stay alive."""
         left = self.run.left(process)
         workers = {case.worker for case in left}
-        look = self._looks_at_ceilings(process)
-        if left and look:
-            workers |= unasked(self.run.running, self.probes)
+        when = self._when_ceilings(process)
+        if left and when:
+            workers |= other_libraries(self.run.running, self.capabilities)
         order = sorted(workers)
         self.random.shuffle(order)
-        self.compiling = self.looking = visiting = turning = 0.0
+        self.compiling = self.explaining = repeating = on_gpu = 0.0
         began = time.monotonic()
-        asked = [(setup, [case for case in left if case.worker == setup]) for setup in order]
-        found = list[Resident]()
-        for number, resident in enumerate(self._gated(process, asked)):
-            gated, some = time.monotonic(), [resident]
-            resident.word = self._first_word(resident) if look == "before" else {}
-            if resident.setup.device != "cpu":  # a GPU's memory is not shared
-                others = self._owed([other for other in self.residents if other != resident])
-                turns = len(order) * (self.plan.processes - process) - number
-                self._turns(some, (self._spare(process + 1) - others) / turns)
-                self._leave(some)
-                turning += time.monotonic() - gated
+        asked = [(worker, [case for case in left if case.worker == worker]) for worker in order]
+        staying = list[WorkerProcess]()
+        for number, one in enumerate(self._gate_all(process, asked)):
+            gated, same = time.monotonic(), [one]
+            one.extra = self._explanation(one) if when == "before" else {}
+            if one.worker.device != "cpu":  # a GPU's memory is not shared
+                others = self._first_seconds([other for other in self.alive if other != one])
+                left_over = len(order) * (self.budget.processes - process) - number
+                seconds = self._seconds_to_repeat(process + 1) - others
+                self._repeat_in_turn(same, seconds / left_over)
+                self._close_all(same)
+                on_gpu += time.monotonic() - gated
                 continue
             if process == 0:
-                some = self._visited(resident, resident.cases)
-                visiting += time.monotonic() - gated
-            found += some
+                same = self._repeat(one, one.cases)
+                repeating += time.monotonic() - gated
+            staying += same
         if order:
-            self.gating = time.monotonic() - began - visiting - turning - self.compiling
-        if visiting:
-            self.visiting = visiting - self.looking
-        return found
+            self.gating = time.monotonic() - began - repeating - on_gpu - self.compiling
+        if repeating:
+            self.repeating = repeating - self.explaining
+        return staying
 
-    def _gated(
+    def _gate_all(
         self, process: int, asked: Sequence[tuple[WorkerSpec, list[Case]]]
-    ) -> Iterator[Resident]:
+    ) -> Iterator[WorkerProcess]:
         """A process for each worker, with its cases gated.
 
         Nothing is timed while they gate but first calls and compilations, which the first process
         tells: from the second on, several gate at a time where they share no GPU.
         """
-        alone = process == 0 or any(setup.device != "cpu" for setup, _ in asked)
-        going, gated = list[Resident](), list[Resident]()
-        for setup, cases in asked:
-            going.append(self._start(setup, process, cases_module.smallest_first(cases)))
+        alone = process == 0 or any(worker.device != "cpu" for worker, _ in asked)
+        gating, gated = list[WorkerProcess](), list[WorkerProcess]()
+        for worker, cases in asked:
+            gating.append(self._start(worker, process, smallest_first(cases)))
             if alone:
-                yield from self._pass(going.pop())
-            elif len(going) == min(MOST_AT_ONCE, system.cores()):
-                gated += self._pass(going.pop(0))
-        for resident in going:
-            gated += self._pass(resident)
+                yield from self._gated(gating.pop())
+            elif len(gating) == min(MOST_AT_ONCE, system.cores()):
+                gated += self._gated(gating.pop(0))
+        for one in gating:
+            gated += self._gated(one)
         yield from gated
 
     def _start(
-        self, setup: WorkerSpec, process: int, cases: list[Case], replaces: int = 0
-    ) -> Resident:
-        resident = self._resident(setup, cases, process)
-        resident.replaces = replaces
-        resident.child.send(self._request(resident))
-        return resident
+        self, worker: WorkerSpec, process: int, cases: Sequence[Case], replaces: int = 0
+    ) -> WorkerProcess:
+        """A process that gates some cases."""
+        one = self._new(worker, cases, process)
+        one.replaces = replaces
+        one.begin("measure", self.settings.warm_up_seconds)
+        return one
 
-    def _pass(self, resident: Resident) -> list[Resident]:
-        """Hear how a process gates; it, or one for what it leaves behind, or none."""
+    def _gated(self, one: WorkerProcess) -> list[WorkerProcess]:
+        """A process once it has gated its cases; or one for what it leaves behind, or none."""
         while True:
-            ended = self._hear(resident, resident.cases)
+            ended = self._receive(one, one.cases)
             if ended is None:
-                return [resident]
-            self._end(resident)
+                return [one]
+            self._close(one)
             # It stopped short: at a case, or before its first one, when none of them can run.
-            self._stopped(resident, ended, resident.waiting)
-            left = [case for case in resident.waiting if case.id not in self.run.failed]
+            self._fail_stopped(one, ended, one.waiting)
+            left = [case for case in one.waiting if case.id not in self.run.failed]
             if not left:
                 return []
-            resident = self._start(resident.setup, resident.process, left, resident.replaces)
+            one = self._start(one.worker, one.process, left, one.replaces)
 
-    def _first_word(self, resident: Resident) -> dict[str, Any]:
-        """Ceilings before the first visits of a process, and the parts of calls beside them.
+    def _explanation(self, one: WorkerProcess) -> dict[str, Any]:
+        """What is measured before the first repetitions: ceilings, and the parts of calls.
 
         Ceilings are believed, so they come from our own idioms: a file that does not wait would
         raise them for all.
         """
-        idiom = _is_idiom(resident.setup.implementation)
-        return {"parts": True, **({"ceilings": resident.process} if idiom else {})}
+        idiom = _is_idiom(one.worker.implementation)
+        return {"parts": True, **({"ceilings": one.process} if idiom else {})}
 
-    def _visited(self, resident: Resident, cases: Sequence[Case]) -> list[Resident]:
-        """A turn of a process; it, or the one that takes its place, or none."""
-        again = False
+    def _repeat(self, one: WorkerProcess, cases: Sequence[Case]) -> list[WorkerProcess]:
+        """One repetition of some cases; the process, or the one that takes its place, or none."""
+        replaced = False
         while True:
-            wanted = [case for case in cases if case.id not in self.run.failed]
-            self._say(resident, wanted)
-            ended = self._hear(resident, wanted)
+            asked = [case for case in cases if case.id not in self.run.failed]
+            ended = self._ask(one, asked)
             if ended is None:
-                return [resident]
-            self._end(resident)
-            # Once it may have died between two turns, by no case's fault.
-            self._stopped(resident, ended, wanted if again else [])
-            left = [case for case in resident.cases if case.id not in self.run.failed]
-            cases = self.visits.unseen(left, resident.process)
-            if not left or (resident.replaces == MOST_REPLACED and not cases):
+                return [one]
+            self._close(one)
+            # Once it may have died between two requests, by no case's fault.
+            self._fail_stopped(one, ended, asked if replaced else [])
+            left = [case for case in one.cases if case.id not in self.run.failed]
+            cases = self.repetitions.not_begun(left, one.process)
+            if not left or (one.replaces == MOST_REPLACED and not cases):
                 return []
-            deaths = resident.replaces + 1
-            some = self._pass(self._start(resident.setup, resident.process, left, deaths))
-            if not some or not cases:
-                return some
-            (resident,), again = some, True
+            gated = self._gated(self._start(one.worker, one.process, left, one.replaces + 1))
+            if not gated or not cases:
+                return gated
+            (one,), replaced = gated, True
 
-    def _turns(self, residents: list[Resident], seconds: float) -> None:
-        """Visits in turns, for so many seconds or until none does any good.
+    def _repeat_in_turn(self, waiting: list[WorkerProcess], seconds: float) -> None:
+        """Repetitions by one process after another, until no row improves or the time is up.
 
-        Every case is visited once by every process, and the time for that is kept free.
+        Every case is repeated once by every process, and the time for that is kept free.
         """
         deadline = time.monotonic() + seconds
-        some = True
-        while some:
-            some = False
-            for resident in self.random.sample(residents, len(residents)):
-                mine = [case for case in resident.cases if case.id not in self.run.failed]
-                wanted = self.visits.unseen(mine, resident.process)
-                if time.monotonic() + self._owed(residents) < deadline:
-                    wanted = self.visits.wanted(mine, resident.process, self.plan.processes)
-                    wanted = self.visits.share(self._shuffled(wanted))
-                if wanted or resident.word:
-                    some = True
-                    self.progress.turn(deadline - time.monotonic())
-                    residents.remove(resident)
-                    residents += self._visited(resident, self._shuffled(wanted))
+        asked = True
+        while asked:
+            asked = False
+            for one in self.random.sample(waiting, len(waiting)):
+                own = [case for case in one.cases if case.id not in self.run.failed]
+                cases = self.repetitions.not_begun(own, one.process)
+                if time.monotonic() + self._first_seconds(waiting) < deadline:
+                    processes = self.budget.processes
+                    cases = self.repetitions.worth_repeating(own, one.process, processes)
+                    cases = self.repetitions.share(self._shuffled(cases))
+                if cases or one.extra:
+                    asked = True
+                    self.progress.repeating(deadline - time.monotonic())
+                    waiting.remove(one)
+                    waiting += self._repeat(one, self._shuffled(cases))
 
-    def _owed(self, residents: Sequence[Resident]) -> float:
-        """Predicted seconds of the first visits that have not been made."""
+    def _first_seconds(self, processes: Sequence[WorkerProcess]) -> float:
+        """Predicted seconds of the first repetitions that have not been made."""
         return sum(
-            self.visits.seconds(case) or self.run.predicted(case)
-            for resident in residents
-            for case in self.visits.unseen(resident.cases, resident.process)
+            self.repetitions.seconds(case) or self.run.predicted(case)
+            for one in processes
+            for case in self.repetitions.not_begun(one.cases, one.process)
             if case.id not in self.run.failed
         )
 
-    def _looks_at_ceilings(self, process: int) -> str:
-        """Before, between and after the cases, since the machine is not always the same."""
-        if process in (0, self.plan.processes // 2):
+    def _when_ceilings(self, process: int) -> str:
+        """When a process measures ceilings: "before" or "after" its repetitions, or "" (never).
+
+        In the first, the middle and the last one, since the machine is not always the same.
+        """
+        if process in (0, self.budget.processes // 2):
             return "before" * self.settings.ceilings
-        return "after" * (self.settings.ceilings and process == self.plan.processes - 1)
+        return "after" * (self.settings.ceilings and process == self.budget.processes - 1)
 
-    def _say(self, resident: Resident, cases: Sequence[Case]) -> None:
-        """Begin a turn of a process (see `worker.measure`)."""
-        word, resident.word = resident.word, {}
-        blocks = self.visits.blocks(cases)
-        resident.child.send({**word, "cases": [case.id for case in cases], "blocks": blocks})
+    def _ask(self, one: WorkerProcess, cases: Sequence[Case]) -> Exit | None:
+        """Request repetitions of a process; how it ended, None if it waits for the next request."""
+        one.repeat(cases, self.repetitions.blocks(cases))
+        return self._receive(one, cases)
 
-    def _hear(self, resident: Resident, turn: Sequence[Case]) -> processes.Exit | None:
-        """Write down what comes of a turn."""
-        by_id = {case.id: case for case in turn}
-        where = f"{resident.process + 1}/{self.plan.processes}"
-        resident.waiting, resident.current = list(turn), None
-        paused: float | None = None
-
-        def go_on() -> None:
-            nonlocal paused
-            if paused is not None:
-                self.looking += time.monotonic() - paused
-                paused = None
-
-        def on_message(message: dict[str, Any]) -> float | None:
-            nonlocal paused
-            if "ceiling" not in message:
-                go_on()
-            if message.get("begin") == "ceilings":
-                paused = time.monotonic()
-                self.progress.now(f"{where} ceilings of {resident.setup.implementation}")
-                return CEILING_SECONDS
-            if "ceiling" in message:
-                about = resident.setup._asdict()
-                del about["precision"]  # the arithmetic says it
-                self.run.write({"record": "ceiling", **about, **message["ceiling"]})
-                return None
-            if "pace" in message:
-                self.run.write(
-                    {"record": "cpu_speed", "process": resident.process, **message["pace"]}
-                )
-                return None
-            if "begin" in message:
-                resident.current = by_id[message["begin"]]
-                self.progress.now(f"{where} {resident.current.id}")
-                # Generous: a slow machine is no reason to kill.
-                return CASE_SECONDS + 10 * self.run.predicted(resident.current)
-            outcome, finished = message["outcome"], by_id[message["case"]]
-            self.looking += (outcome.get("breakdown_spent_ns") or 0) / 1e9
-            if resident.process == 0:
-                self.compiling += (1 - LOADED) * (outcome.get("compile_ns") or 0) / 1e9
-            resident.current = None
-            resident.waiting = [case for case in resident.waiting if case != finished]
-            self.run.finish(finished, resident.process, outcome)
-            return None
-
-        ended = resident.child.receive(on_message, PROBE_SECONDS)
-        go_on()
+    def _receive(self, one: WorkerProcess, asked: Sequence[Case]) -> Exit | None:
+        """Write down what a process answers to a request; how it ended, None if it waits."""
+        by_id = {case.id: case for case in asked}
+        ended = one.receive(
+            asked, lambda message: self._on_message(one, by_id, message), CAPABILITIES_SECONDS
+        )
+        self._end_ceilings()
         return ended
 
-    def _stopped(self, resident: Resident, ended: processes.Exit, others: Sequence[Case]) -> None:
+    def _on_message(
+        self, one: WorkerProcess, by_id: Mapping[str, Case], message: dict[str, Any]
+    ) -> float | None:
+        """Write down a message; the time limit in seconds for the next one, None to keep it."""
+        where = f"{one.process + 1}/{self.budget.processes}"
+        if "ceiling" in message:
+            about = one.worker._asdict()
+            del about["precision"]  # the arithmetic says it
+            self.run.write({"record": "ceiling", **about, **message["ceiling"]})
+            return None
+        self._end_ceilings()
+        if message.get("begin") == "ceilings":
+            self.ceilings_began = time.monotonic()
+            self.progress.now(f"{where} ceilings of {one.worker.implementation}")
+            return CEILING_SECONDS
+        if "pace" in message:
+            self.run.write({"record": "cpu_speed", "process": one.process, **message["pace"]})
+            return None
+        if "begin" in message:
+            one.current = by_id[message["begin"]]
+            self.progress.now(f"{where} {one.current.id}")
+            # Generous: a slow machine is no reason to kill.
+            return CASE_SECONDS + 10 * self.run.predicted(one.current)
+        outcome, finished = message["outcome"], by_id[message["case"]]
+        self.explaining += (outcome.get("breakdown_spent_ns") or 0) / 1e9
+        if one.process == 0:
+            self.compiling += (1 - LOADED) * (outcome.get("compile_ns") or 0) / 1e9
+        one.current = None
+        one.waiting = [case for case in one.waiting if case != finished]
+        self.run.finish(finished, one.process, outcome)
+        return None
+
+    def _end_ceilings(self) -> None:
+        if self.ceilings_began is not None:
+            self.explaining += time.monotonic() - self.ceilings_began
+            self.ceilings_began = None
+
+    def _fail_stopped(self, one: WorkerProcess, ended: Exit, others: Sequence[Case]) -> None:
         """The case at which a process stopped short has no number; without one, these others."""
-        for case in [resident.current] if resident.current is not None else list(others):
-            self.run.finish(case, resident.process, stopped_short(ended))
+        for case in [one.current] if one.current is not None else list(others):
+            self.run.finish(case, one.process, stopped_short(ended))
 
-    def _leave(self, residents: Sequence[Resident]) -> None:
-        """Processes may end; those of the last round say first what their library can do."""
-        for resident in residents:
-            after = self._looks_at_ceilings(resident.process) == "after"
-            if after and _is_idiom(resident.setup.implementation):
-                resident.word = {"ceilings": resident.process}
-                self._say(resident, [])
-                self._hear(resident, [])
-            self._end(resident)
+    def _close_all(self, processes: Sequence[WorkerProcess]) -> None:
+        """End processes; the last one of a worker first measures ceilings once more."""
+        for one in processes:
+            after = self._when_ceilings(one.process) == "after"
+            if after and _is_idiom(one.worker.implementation):
+                one.extra = {"ceilings": one.process}
+                self._ask(one, [])
+            self._close(one)
 
-    def _end(self, resident: Resident) -> None:
-        self.residents.remove(resident)
-        resident.child.close()
+    def _close(self, one: WorkerProcess) -> None:
+        self.alive.remove(one)
+        one.child.close()
 
-    def _room(self, there: Sequence[Resident], last: int) -> bool:
-        """Whether the next round's processes find memory beside those that are there."""
-        needed = [r.memory() for r in there if r.process == last]
+    def _fits(self, waiting: Sequence[WorkerProcess], last: int) -> bool:
+        """Whether the next processes find memory beside those that wait, by what the last took."""
+        needed = [one.memory() for one in waiting if one.process == last]
         available = system.available_memory()
         known = available is not None and None not in needed
         return known and sum(size or 0 for size in needed) < ROOM * (available or 0)
 
-    def _resident(self, setup: WorkerSpec, cases: Sequence[Case], process: int) -> Resident:
-        name = self._name(setup)
-        command = main.command(self.run.interpreters.get(name, sys.executable), setup.threads)
-        env = process_environment.worker_environment(setup.device, self.scratch, setup.threads)
-        resident = Resident(setup, process, list(cases), processes.Child(command, env))
-        self.residents.append(resident)
-        return resident
+    def _new(self, worker: WorkerSpec, cases: Sequence[Case], process: int) -> WorkerProcess:
+        """A process that has not been asked anything."""
+        found = self.capabilities.get(worker.implementation)
+        name = worker.implementation if found is None else found.name
+        interpreter = self.run.interpreters.get(name, sys.executable)
+        one = WorkerProcess.start(worker, process, cases, name, interpreter, self.scratch)
+        self.alive.append(one)
+        return one
 
-    def _name(self, setup: WorkerSpec) -> str:
-        return getattr(self.probes.get(setup.implementation), "name", setup.implementation)
-
-    def _request(self, resident: Resident) -> dict[str, Any]:
-        warm_up = self.settings.warm_up_seconds
-        return resident.request(self._name(resident.setup), self.scratch, warm_up)
-
-    def _last_ceilings(self) -> None:
-        """After the cases, where the last round did not; and again where a row is too fast."""
-        last = self.plan.processes - 1
+    def _measure_last_ceilings(self) -> None:
+        """Ceilings after the cases, where no last process did; again if a row is too fast."""
+        last = self.budget.processes - 1
         if not self.settings.ceilings:
             return
         running = self.run.running
-        workers = {case.worker for case in running} | unasked(running, self.probes)
+        workers = {case.worker for case in running} | other_libraries(running, self.capabilities)
         measured = {
             (record["implementation"], record["device"], record["threads"])
             for record in self.journal.ceilings
             if record["process"] == last
         }
-        for setup in sorted(workers):
-            if setup[:3] not in measured and _is_idiom(setup.implementation):
-                self._look(setup, last)
-        found = {row.case.id: row.status for row in rows.rows(self.journal)}
-        too_fast = {c.worker[1:4] for c in running if found[c.id] == "rejected"}
-        for setup in sorted(workers):
-            if setup[1:4] in too_fast and _is_idiom(setup.implementation):
-                self._look(setup, last)
+        for worker in sorted(workers):
+            if worker[:3] not in measured and _is_idiom(worker.implementation):
+                self._measure_ceilings(worker, last)
+        statuses = {row.case.id: row.status for row in rows.rows(self.journal)}
+        too_fast = {c.worker[1:4] for c in running if statuses[c.id] == "rejected"}
+        for worker in sorted(workers):
+            if worker[1:4] in too_fast and _is_idiom(worker.implementation):
+                self._measure_ceilings(worker, last)
 
-    def _look(self, setup: WorkerSpec, process: int) -> None:
+    def _measure_ceilings(self, worker: WorkerSpec, process: int) -> None:
         """Ceilings alone, in a process of their own."""
-        for resident in self._pass(self._start(setup, process, [])):
-            resident.word = self._first_word(resident)
-            for other in self._visited(resident, []):
-                self._end(other)
+        for one in self._gated(self._start(worker, process, [])):
+            one.extra = self._explanation(one)
+            for other in self._repeat(one, []):
+                self._close(other)
 
-    def _memory(self) -> None:
+    def _measure_memory(self) -> None:
         """The peak memory of each training step, in a process that does nothing else."""
         for case in self.run.running if self.settings.memory else ():
             if (case.operation, case.transfer, case.precision) != MEMORY_OF:
                 continue
             if case.id in self.journal.memory:
                 continue
-            found: dict[str, Any] = {}
+            answer: dict[str, Any] = {}
 
-            def on_message(message: dict[str, Any], found: dict[str, Any] = found) -> None:
-                found.update(message)
+            def on_message(message: dict[str, Any], answer: dict[str, Any] = answer) -> None:
+                answer.update(message)
 
             self.progress.now(f"peak memory of {case.id}")
-            resident = self._resident(case.worker, [case], 0)
-            resident.child.send(self._request(resident) | {"role": "memory"})
-            ended = resident.child.receive(on_message, PROBE_SECONDS) or processes.Exit("ok", "")
-            self._end(resident)
-            outcome = {"status": "ok", "reason": "", **found.get("memory", {})}
-            if "memory" not in found:
-                outcome = found.get("failed", stopped_short(ended))
+            one = self._new(case.worker, [case], 0)
+            one.begin("memory", self.settings.warm_up_seconds)
+            ended = one.receive([case], on_message, CAPABILITIES_SECONDS) or Exit("ok", "")
+            self._close(one)
+            outcome = {"status": "ok", "reason": "", **answer.get("memory", {})}
+            if "memory" not in answer:
+                outcome = answer.get("failed", stopped_short(ended))
             self.run.write({"record": "memory", "case": case.to_dict(), **outcome})
 
-    def _shuffled(self, mine: list[Case]) -> list[Case]:
+    def _shuffled(self, cases: list[Case]) -> list[Case]:
         """The cases of one process: problems in random order, their cases together."""
-        problems = list(dict.fromkeys(case.workload for case in mine))
+        problems = list(dict.fromkeys(case.workload for case in cases))
         self.random.shuffle(problems)
-        self.random.shuffle(mine)
-        return sorted(mine, key=lambda case: problems.index(case.workload))
+        self.random.shuffle(cases)
+        return sorted(cases, key=lambda case: problems.index(case.workload))
 
-    def _replan(self, done: int) -> None:
-        """After a round: do the others fit into what time is left, by what it really cost?"""
-        if done == self.plan.processes or not self.run.running:
+    def _reconsider(self, done: int) -> None:
+        """After a process of each worker: do the others fit into the time, by what it cost?"""
+        if done == self.budget.processes or not self.run.running:
             return
-        left = self.run.left_seconds - self._owed(self.residents)
-        if left < self.gating + self.visiting:
+        left = self.run.left_seconds - self._first_seconds(self.alive)
+        if left < self.gating + self.repeating:
             self.progress.say(
-                f"time: {done} of {self.plan.processes} processes fit into "
+                f"time: {done} of {self.budget.processes} processes fit into "
                 f"{self.run.seconds:.0f} s on this machine"
             )
-            self.plan.processes = done
-        self.run.write({"record": "processes", "processes": self.plan.processes})
+            self.budget.processes = done
+        self.run.write({"record": "processes", "processes": self.budget.processes})
 
-    def _spare(self, done: int) -> float:
-        """Seconds for turns, when so many rounds are done."""
-        looks = sum(bool(self._looks_at_ceilings(p)) for p in range(done, self.plan.processes))
-        looks += self._looks_at_ceilings(self.plan.processes - 1) == "after"
-        ceilings = CEILINGS_COST * len({case.worker for case in self.run.running})
-        rounds = (self.plan.processes - done) * (self.gating + self.visiting)
-        return self.run.left_seconds - rounds - looks * ceilings
+    def _seconds_to_repeat(self, done: int) -> float:
+        """Seconds for repetitions, when so many processes of each worker have gated."""
+        last = self.budget.processes
+        ceilings = sum(bool(self._when_ceilings(process)) for process in range(done, last))
+        ceilings += self._when_ceilings(last - 1) == "after"
+        workers = len({case.worker for case in self.run.running})
+        processes = (last - done) * (self.gating + self.repeating)
+        return self.run.left_seconds - processes - ceilings * CEILINGS_COST * workers
 
 
 def _is_idiom(name: str) -> bool:

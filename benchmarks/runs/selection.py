@@ -1,4 +1,4 @@
-"""From options and probes to rows: which cases there are here, and which cannot run and why."""
+"""From options and capabilities to rows: which cases run here, and which do not and why."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,8 +7,9 @@ from typing import Any
 from samegrad.benchmarks.cases.case import OPERATIONS, PRODUCTS, Case, WorkerSpec
 from samegrad.benchmarks.cases.presets import Grid, expand
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.runs.capabilities import Probe, probe
-from samegrad.benchmarks.runs.options import Options
+from samegrad.benchmarks.runs import capabilities
+from samegrad.benchmarks.runs.capabilities import Capabilities
+from samegrad.benchmarks.runs.options import BenchmarkOptions
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.commands import install
 
@@ -17,105 +18,136 @@ NO_GPU = "no GPU on this machine"
 
 @dataclass
 class Selection:
-    """The rows of a run before it is planned.
+    """The rows of a run before it has a budget.
 
     Attributes:
+        capabilities: label of each implementation -> what it can do here.
         cases: every row.
         excluded: case id -> (status, reason).
         notes: what the user should know first, a line each.
     """
 
-    probes: dict[str, Probe]
+    capabilities: dict[str, Capabilities]
     cases: list[Case] = field(default_factory=list)
     excluded: dict[str, tuple[str, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    def exclude(self, cases: list[Case], reason: str) -> None:
+        """Rows that cannot run, and a note why."""
+        self.excluded |= {case.id: ("unavailable", reason) for case in cases}
 
-def select(options: Options) -> Selection:
-    """Probe the implementations and list the rows.
+    def excluded_of(self, cases: list[Case]) -> dict[str, tuple[str, str]]:
+        """What is excluded of some of the rows."""
+        return {case.id: self.excluded[case.id] for case in cases if case.id in self.excluded}
+
+
+def devices(options: BenchmarkOptions) -> tuple[str, ...]:
+    """Those asked for by name, or the two that are known."""
+    return options.devices or ("cpu", "cuda")
+
+
+def begin(options: BenchmarkOptions, gpu: str) -> Selection:
+    """A selection without rows: what the implementations can do here.
 
     Raises:
-        ValueError: something that was asked for by name is not there.
+        ValueError: an implementation or a device that was asked for by name is not available.
+    """
+    made = Selection(
+        capabilities.find(options.implementations, devices(options), options.interpreters)
+    )
+    _refuse_missing(options, made.capabilities)
+    _check_devices(options, made.capabilities, gpu)
+    return made
+
+
+def select(options: BenchmarkOptions) -> Selection:
+    """The rows of a run of speed.
+
+    Raises:
+        ValueError: something that was asked for by name is not available.
     """
     gpu = system.gpus()
-    wanted = options.devices or ("cpu", "cuda")
-    found = Selection(probe(options.implementations, wanted, options.interpreters))
-    refuse_missing(options, found.probes)
-    check_devices(options, found.probes, gpu)
-    for device in wanted:
+    asked = devices(options)
+    made = begin(options, gpu)
+    for device in asked:
         if device not in ("cpu", "cuda"):
-            found.notes.append(f"device {device!r} is untested; it is passed on by its name")
-    for label, probed in found.probes.items():
+            made.notes.append(f"device {device!r} is untested; it is passed on by its name")
+    for label, found in made.capabilities.items():
         lines = _lines(options, label)
         entry = registry.TABLE.get(label)
-        at_home = wanted[0] if entry is None or entry.cpu else "cuda"
-        if entry is not None and not entry.cpu and ("cuda" not in wanted or not gpu):
+        if entry is not None and not entry.cpu and ("cuda" not in asked or not gpu):
             if options.named:
-                asked = "it runs on a GPU only" if gpu else NO_GPU
-                raise ValueError(f"--implementation {label}: {asked}")
+                reason = "it runs on a GPU only" if gpu else NO_GPU
+                raise ValueError(f"--implementation {label}: {reason}")
             if not gpu:
-                found.notes.append(f"{label}: {NO_GPU}")
+                made.notes.append(f"{label}: {NO_GPU}")
             continue
-        if probed.reason:  # of the table: one that was named is refused above
-            dtypes = probed.dtypes or registry.TABLE[label].dtypes
-            cases = [
+
+        def rows(
+            device: str,
+            contracts: tuple[str, ...],
+            label: str = label,
+            lines: list[Grid] = lines,
+        ) -> list[Case]:
+            return [
                 case
-                for threads in _regimes(label, at_home, options)
-                for case in expand(
-                    lines, WorkerSpec(label, at_home, threads), dtypes, options.dtypes
-                )
-            ]
-            found.cases += cases
-            found.excluded |= {case.id: ("unavailable", probed.reason) for case in cases}
-            found.notes.append(f"{label}: {probed.reason}")
-            continue
-        for device in wanted:
-            lacking = probed.failed.get(device) or unseen(label, probed, device, gpu)
-            if device not in probed.devices and not lacking:
-                continue  # not made for that device; said above if it was named
-            contracts = (*probed.dtypes, *probed.precisions)
-            cases = [
-                case
-                for threads in _regimes(label, device, options)
+                for threads in _threads(label, device, options)
                 for case in expand(
                     lines, WorkerSpec(label, device, threads), contracts, options.dtypes
                 )
             ]
-            found.cases += cases
-            if lacking:
-                found.excluded |= {case.id: ("unavailable", lacking) for case in cases}
-                found.notes.append(f"{label}: {lacking}")
-    workloads = list(dict.fromkeys(line.network.name for line in options.lines))
-    labels = list(found.probes)
+
+        if found.reason:  # of the registry: one that was named is refused above
+            device = asked[0] if entry is None or entry.cpu else "cuda"
+            cases = rows(device, found.dtypes or registry.TABLE[label].dtypes)
+            made.cases += cases
+            made.exclude(cases, found.reason)
+            made.notes.append(f"{label}: {found.reason}")
+            continue
+        for device in asked:
+            reason = found.failed.get(device) or why_no_gpu(label, found, device, gpu)
+            if device not in found.devices and not reason:
+                continue  # not made for that device; said above if it was named
+            cases = rows(device, (*found.dtypes, *found.precisions))
+            made.cases += cases
+            if reason:
+                made.exclude(cases, reason)
+                made.notes.append(f"{label}: {reason}")
+    names = list(dict.fromkeys(line.network.name for line in options.lines))
+    labels = list(made.capabilities)
 
     def position(case: Case) -> tuple[Any, ...]:
-        problem = case.workload
+        workload = case.workload
         return (
-            workloads.index(problem.name),
+            names.index(workload.name),
             (*OPERATIONS, PRODUCTS).index(case.operation),
-            problem.batch_size,
-            problem.dtype,
+            workload.batch_size,
+            workload.dtype,
             case.precision,
             options.threads.index(case.threads),
             labels.index(case.implementation),
-            wanted.index(case.device),
+            asked.index(case.device),
         )
 
-    found.cases.sort(key=position)
-    if not found.cases:
-        raise ValueError(
-            f"nothing to run: {', '.join(found.probes)} have none of the dtypes asked for"
-        )
-    return found
+    made.cases.sort(key=position)
+    refuse_nothing(made)
+    return made
 
 
-def _regimes(label: str, device: str, options: Options) -> tuple[str, ...]:
+def refuse_nothing(made: Selection) -> None:
+    """Raise ValueError if there is no row."""
+    if not made.cases:
+        names = ", ".join(made.capabilities)
+        raise ValueError(f"nothing to run: {names} have none of the dtypes asked for")
+
+
+def _threads(label: str, device: str, options: BenchmarkOptions) -> tuple[str, ...]:
     """Numbers of threads: a GPU does not mind how many wait for it, and loops have only one."""
     return options.threads[-1:] if registry.looped(label) or device != "cpu" else options.threads
 
 
-def _lines(options: Options, label: str) -> list[Grid]:
-    """What is named runs everything; of the table each runs its lines, as far as it can."""
+def _lines(options: BenchmarkOptions, label: str) -> list[Grid]:
+    """What is named runs everything; of the registry each runs its lines, as far as it can."""
     entry = registry.TABLE.get(label)
     if entry is None:
         return list(options.lines)
@@ -127,35 +159,34 @@ def _lines(options: Options, label: str) -> list[Grid]:
     return [line for line in lines if not {"forward", "loss_and_grad"} & set(line.operations)]
 
 
-def refuse_missing(options: Options, probes: Mapping[str, Probe]) -> None:
-    """An implementation that was asked for by name must be there."""
-    for probed in probes.values() if options.named else ():
-        if probed.reason:
-            raise ValueError(f"--implementation {probed.name}: {probed.reason}")
+def _refuse_missing(options: BenchmarkOptions, available: Mapping[str, Capabilities]) -> None:
+    """An implementation that was asked for by name must be usable."""
+    for found in available.values() if options.named else ():
+        if found.reason:
+            raise ValueError(f"--implementation {found.name}: {found.reason}")
 
 
-def check_devices(options: Options, probes: Mapping[str, Probe], gpu: str) -> None:
-    """A device that was asked for by name must be there: no silent fall-back to the CPU."""
+def _check_devices(
+    options: BenchmarkOptions, available: Mapping[str, Capabilities], gpu: str
+) -> None:
+    """A device that was asked for by name must be usable: no silent fall-back to the CPU."""
     for device in options.devices or ():
-        usable = {label for label, probed in probes.items() if device in probed.devices}
-        if usable:
+        if any(device in found.devices for found in available.values()):
             continue
-        there = sorted({d for probed in probes.values() for d in probed.devices})
-        why = f"; this machine has {gpu}, see the install notes" if device == "cuda" and gpu else ""
+        usable = sorted({name for found in available.values() for name in found.devices})
+        why = f"; {NO_GPU}" if device == "cuda" else ""
+        if device == "cuda" and gpu:
+            why = f"; this machine has {gpu}, see the install notes"
         raise ValueError(
-            f"--device {device!r} is not available to {', '.join(probes)} "
-            f"(has: {', '.join(there) or 'none'}){why or _no_gpu(device)}"
+            f"--device {device!r} is not available to {', '.join(available)} "
+            f"(has: {', '.join(usable) or 'none'}){why}"
         )
 
 
-def _no_gpu(device: str) -> str:
-    return f"; {NO_GPU}" if device == "cuda" else ""
-
-
-def unseen(label: str, probed: Probe, device: str, gpu: str) -> str:
+def why_no_gpu(label: str, found: Capabilities, device: str, gpu: str) -> str:
     """The reason where the machine has a GPU that this framework could use and does not see."""
     entry = registry.TABLE.get(label)
-    if device != "cuda" or not gpu or "cuda" in probed.devices or not (entry and entry.gpu):
+    if device != "cuda" or not gpu or "cuda" in found.devices or not (entry and entry.gpu):
         return ""
     return (
         f"this machine has {gpu}, but {label} does not see it; a CUDA build mends that: "

@@ -1,18 +1,47 @@
-"""What one `pytest --benchmark` measures: from its selection to a run, or the rest of one."""
+"""What one `pytest --benchmark` does: from its options to a run, or to the rest of one."""
 
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from samegrad.benchmarks.cases.case import Case
-from samegrad.benchmarks.records import rows as results
-from samegrad.benchmarks.runs import budget, resume, runner
-from samegrad.benchmarks.runs.options import Options
+from samegrad.benchmarks.records.rows import Row
+from samegrad.benchmarks.runs import kinds
+from samegrad.benchmarks.runs.budget import Budget, RunSettings
+from samegrad.benchmarks.runs.options import BenchmarkOptions
 from samegrad.benchmarks.runs.progress import Bar
-from samegrad.benchmarks.runs.selection import Selection, select
+from samegrad.benchmarks.runs.resume import Resumed
+from samegrad.benchmarks.runs.run import Run
+from samegrad.benchmarks.runs.selection import Selection
 
-REPORT_SECONDS = 12.0  # kept back for pytest's table and the report, which take six here
+
+class Kind(Protocol):
+    """What the module of a kind of runs defines; `options` asks it for `parse`, if it has one."""
+
+    def select(self, options: BenchmarkOptions) -> Selection:
+        """The rows of a run.
+
+        Raises:
+            ValueError: something that was asked for by name is not available.
+        """
+
+    def prepare(
+        self,
+        options: BenchmarkOptions,
+        selection: Selection,
+        chosen: list[Case],
+        spent_seconds: float,
+    ) -> tuple[Budget, RunSettings, str]:
+        """The budget and settings of the chosen cases, and a line that says what it comes to."""
+
+    def execute(self, run: Run, request: Any, /) -> None:
+        """Measure the cases of a run and complete its journal.
+
+        Args:
+            run: with its budget.
+            request: `BenchmarkOptions.request`.
+        """
 
 
 class Replay:
@@ -25,7 +54,7 @@ class Replay:
         self._running = False
 
     def __call__(self) -> float:
-        """0.0 when a round starts, the next sample when it ends."""
+        """0.0 when a round of pytest-benchmark starts, the next sample when it ends."""
         self._running = not self._running
         return 0.0 if self._running else self.samples.pop(0)
 
@@ -34,151 +63,95 @@ class Replay:
 class State:
     """What one pytest session knows of its benchmark."""
 
-    options: Options
-    resumed: resume.Resumed | None = None
+    options: BenchmarkOptions
+    resumed: Resumed | None = None
     retry: bool = False
     selection: Selection | None = None
     replays: dict[str, Replay] = field(default_factory=dict)
-    run: runner.Run | None = None
-    rows: dict[str, results.Row] = field(default_factory=dict)
+    run: Run | None = None
+    rows: dict[str, Row] = field(default_factory=dict)
     summary: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
+    @property
+    def kind(self) -> Kind:
+        """What is done with the rows."""
+        kind: Kind = kinds.load(self.options.kind)
+        return kind
+
 
 def selection(state: State) -> Selection:
-    """The rows of a run: probe the implementations, see what is there.
+    """The rows of the session's run.
 
     Raises:
-        ValueError: something that was asked for by name is not there.
+        ValueError: something that was asked for by name is not available.
     """
     if state.resumed is not None:
         return state.resumed.select()
-    if state.options.training is not None:
-        from samegrad.benchmarks.training import run as training_run
-
-        return training_run.select(state.options)
-    return select(state.options)
+    return state.kind.select(state.options)
 
 
 def measure(state: State, chosen: list[Case], directory: Path, command: str) -> None:
-    """Measure the chosen cases as one plan.
+    """Measure the chosen cases as one run, or the rest of the run that is resumed.
+
+    Args:
+        directory: of the run.
+        command: what the user typed.
 
     Raises:
         ValueError: another process writes this run.
         OSError: its journal cannot be written.
     """
-    selected, preset = state.selection, state.options.preset
+    options, selected = state.options, state.selection
     assert selected is not None
     if state.resumed is not None:
-        _go_on(state, state.resumed, selected)
+        journal = state.resumed.journal
+        retry = state.resumed.failed() if state.retry else []
+        done = {(case.id, record.get("process")) for case, record in journal.outcomes}
+        say(
+            f"samegrad: going on with {directory}: {len(done)} outcomes are in its journal"
+            + (f", {len(retry)} cases are tried again" if state.retry else "")
+        )
+        settings = RunSettings.from_record(journal.run["settings"])
+        arguments = {"about": {}, "resume": journal, "retry": retry}
+        _execute(state, state.resumed.budget, settings, directory, arguments)
         return
-    pilots = {
-        (label, device): pilot
-        for label, probed in selected.probes.items()
-        for device, pilot in probed.pilots.items()
-    }
-    if state.options.training is not None:
-        _train(state, selected, chosen, directory, command)
-        return
-    limit = preset.seconds[any(case.device == "cuda" for case in chosen)]
-    seconds = limit - (time.monotonic() - state.began) - min(REPORT_SECONDS, limit / 4)
-    excluded = {c.id: selected.excluded[c.id] for c in chosen if c.id in selected.excluded}
-    made = budget.make(
-        chosen,
-        pilots,
-        excluded,
-        preset.processes,
-        seconds,
-        preset.block_seconds,
-        preset.case_seconds,
-    )
-    say(
-        f"samegrad: {len(made.running)} of {len(made.cases)} rows run, processes per "
-        f"implementation: {made.processes}, predicted {made.seconds:.0f} s of {seconds:.0f} s"
-    )
-    settings = budget.Settings(
-        seconds,
-        preset.block_seconds,
-        preset.warm_up_seconds,
-        preset.memory,
-        preset.ceilings,
-        preset.visited_seconds,
-    )
+    spent = time.monotonic() - state.began
+    made, settings, line = state.kind.prepare(options, selected, chosen, spent)
+    say(f"samegrad: {line}")
     about = {
-        "preset": state.options.preset_name,
-        "intervals": preset.intervals,
+        "preset": options.preset_name,
+        "intervals": made.intervals,
         "command": command,
-        "options": state.options.given,
+        "options": options.arguments,
     }
-    _execute(state, made, selected, directory, settings, {"about": about})
-
-
-def _train(
-    state: State,
-    selected: Selection,
-    chosen: list[Case],
-    directory: Path,
-    command: str,
-) -> None:
-    wish = state.options.training
-    excluded = {c.id: selected.excluded[c.id] for c in chosen if c.id in selected.excluded}
-    made = budget.Plan(chosen, excluded, wish.seeds)
-    about = {
-        "preset": state.options.preset_name,
-        "intervals": True,
-        "command": command,
-        "options": state.options.given,
-    }
-    say(
-        f"samegrad: {len(made.running)} of {len(made.cases)} rows are trained, "
-        f"{wish.seeds} seed{'s' * (wish.seeds > 1)} each"
-    )
-    settings = budget.Settings(None, 0.0, ceilings=False)
-    _execute(state, made, selected, directory, settings, {"about": about})
-
-
-def _go_on(state: State, resumed: resume.Resumed, selected: Selection) -> None:
-    """The rest of a run, with the settings that it began with."""
-    retry = resumed.failed() if state.retry else []
-    done = {(case.id, record.get("process")) for case, record in resumed.journal.outcomes}
-    say(
-        f"samegrad: going on with {resumed.directory}: {len(done)} outcomes are there"
-        + (f", {len(retry)} cases are tried again" if state.retry else "")
-    )
-    settings = budget.Settings(**resumed.journal.run["settings"])
-    options = {"about": {}, "resume": resumed.journal, "retry": retry}
-    _execute(state, resumed.plan, selected, resumed.directory, settings, options)
+    _execute(state, made, settings, directory, {"about": about})
 
 
 def _execute(
     state: State,
-    made: budget.Plan,
-    selected: Selection,
+    made: Budget,
+    settings: RunSettings,
     directory: Path,
-    settings: budget.Settings,
-    options: dict[str, Any],
+    arguments: dict[str, Any],
 ) -> None:
-    kind: type[runner.Run] = runner.Run
+    assert state.selection is not None
     progress = Bar()
-    if state.options.training is not None:
-        from samegrad.benchmarks.training.run import TrainingRun
-
-        kind, options = TrainingRun, {**options, "wish": state.options.training}
     try:
-        state.run = kind(
+        state.run = Run(
             made,
-            selected.probes,
+            state.selection.capabilities,
             directory,
             settings,
             interpreters=state.options.interpreters,
             progress=progress,
-            **options,
+            **arguments,
         )
-        state.run.execute()
+        state.kind.execute(state.run, state.options.request)
     finally:
         progress.close()
 
 
 def say(line: str) -> None:
-    """One line, at once."""
+    """Print one line, at once."""
     print(line, flush=True)

@@ -1,57 +1,122 @@
-"""A worker process as the parent sees it."""
+"""A worker process as the parent sees it: its command line, environment and messages."""
 
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
-from samegrad.benchmarks.machine import counters
-from samegrad.implementations.checking.processes import Child, Exit
+from samegrad.benchmarks.machine import counters, process_environment
+from samegrad.implementations.checking.processes import Child, Exit, python_child
 from samegrad.implementations.contract import registry
+
+# Modules whose main() a child runs; by name, since the parent imports neither of them.
+WORKER = "samegrad.benchmarks.worker.main"
+JUDGE = "samegrad.benchmarks.judge.main"
+
+
+def command(module: str, interpreter: str = sys.executable, threads: str = "all") -> list[str]:
+    """The command line of a child that runs a module's main(), bound to its cores.
+
+    Args:
+        module: WORKER, or another one that answers requests.
+        interpreter: path of its Python.
+        threads: "all", or a number of threads: then it is bound to as many cores.
+    """
+    return python_child(module, interpreter, process_environment.affinity(threads))
 
 
 @dataclass(eq=False)
-class Resident:
-    """A process that stays between its turns.
+class WorkerProcess:
+    """A process that measures the cases of one worker, and stays alive between its requests.
 
     Attributes:
-        setup: what it is a process of.
-        process: its number among these.
-        cases: what it has gated.
+        worker: what it is set up for.
+        process: its number among the processes of that worker.
+        cases: those that it gates first.
         child: the process itself.
-        waiting: cases of the present turn that are not done.
+        name: of its implementation, as on the command line.
+        scratch: where the inputs are.
+        waiting: cases of the present request that are not done.
         current: at which of them it is.
-        word: what its next turn begins with, besides visits.
-        replaces: how many that have died it takes the place of.
+        extra: what its next request asks for, besides repetitions.
+        replaces: how many processes that have died it takes the place of.
     """
 
-    setup: WorkerSpec
+    worker: WorkerSpec
     process: int
     cases: list[Case]
     child: Child
+    name: str
+    scratch: Path
     waiting: list[Case] = field(default_factory=list)
     current: Case | None = None
-    word: dict[str, Any] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
     replaces: int = 0
 
-    def request(self, name: str, scratch: Path, warm_up_seconds: float) -> dict[str, Any]:
-        """What it is asked first (see `worker.measure`).
+    @classmethod
+    def start(
+        cls,
+        worker: WorkerSpec,
+        process: int,
+        cases: Sequence[Case],
+        name: str,
+        interpreter: str,
+        scratch: Path,
+    ) -> "WorkerProcess":
+        """A new process, which has not been asked anything."""
+        child = Child(
+            command(WORKER, interpreter, worker.threads),
+            process_environment.worker_environment(worker.device, scratch, worker.threads),
+        )
+        return cls(worker, process, list(cases), child, name, scratch)
+
+    def begin(self, role: str, warm_up_seconds: float) -> None:
+        """Send the first request: which implementation and cases, and what is to be done.
 
         Args:
-            name: of its implementation, or the file.
-            scratch: where the inputs are.
+            role: "measure" (gate the cases, then wait for requests to repeat some) or "memory".
             warm_up_seconds: on a CPU; twice that on a GPU.
         """
-        return {
-            "role": "measure",
-            **self.setup._asdict(),
-            "implementation": registry.absolute(name),
-            "cases": [case.to_dict() for case in self.cases],
-            "process": self.process,
-            "with_memory": self.setup.device == "cpu",
-            "directory": str(scratch),
-            "warm_up_seconds": warm_up_seconds * (1 if self.setup.device == "cpu" else 2),
-        }
+        on_cpu = self.worker.device == "cpu"
+        self.child.send(
+            {
+                "role": role,
+                **self.worker._asdict(),
+                "implementation": registry.absolute(self.name),
+                "cases": [case.to_dict() for case in self.cases],
+                "process": self.process,
+                "with_memory": on_cpu,
+                "directory": str(self.scratch),
+                "warm_up_seconds": warm_up_seconds * (1 if on_cpu else 2),
+            }
+        )
+
+    def repeat(self, cases: Sequence[Case], blocks: dict[str, tuple[int, float]]) -> None:
+        """Send a request to repeat some of its cases, and for what is `extra`.
+
+        Args:
+            blocks: case id -> (calls in a block, seconds per call), where they are known.
+        """
+        extra, self.extra = self.extra, {}
+        self.child.send({**extra, "cases": [case.id for case in cases], "blocks": blocks})
+
+    def receive(
+        self,
+        asked: Sequence[Case],
+        on_message: Callable[[dict[str, Any]], float | None],
+        time_limit: float,
+    ) -> Exit | None:
+        """Receive the messages that answer a request; how the process ended, None if it waits.
+
+        Args:
+            asked: the cases that the request named.
+            on_message: see `Child.receive`.
+            time_limit: seconds for the first message.
+        """
+        self.waiting, self.current = list(asked), None
+        return self.child.receive(on_message, time_limit)
 
     def memory(self) -> int | None:
         """Bytes of the machine's memory that it takes; None where the system does not say."""

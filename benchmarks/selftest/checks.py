@@ -1,4 +1,4 @@
-"""What the clock claims of itself: each claim measured, and judged by a rule that can fail.
+"""Checks of what the clock promises, each measured and judged by a rule that can fail.
 
 Nothing here reads a precise clock of its own: a clock is handed in, so that tests can hand in one
 that lies, and work that pretends to be done.
@@ -19,80 +19,68 @@ SLOW_FIRST_NS, SLOW_FIRST_SHARE = 300_000_000, 0.02
 LEAST_R2 = 0.999
 OTHER_CLOCK_SHARE = 0.05
 QUIET = 0.03  # processes of the same program that differ by more are disturbed
-TURNS = 41  # of what is measured in turns; on a shared machine few of them are undisturbed
+REPETITIONS = 41  # that alternate; on a shared machine few of them are undisturbed
 
 
 @dataclass(frozen=True)
-class Claim:
-    """One claim and what became of it.
+class Check:
+    """The result of one check.
 
     Attributes:
-        what: the claim.
-        allowed: what it takes to hold, in words.
-        measured: what was found, in words.
-        holds: None where it could not be tried; `measured` then says why.
+        what: what is checked.
+        allowed: what it takes to pass, in words.
+        measured: what was measured, in words.
+        passed: None where it could not be tried; `measured` then says why.
     """
 
     what: str
     allowed: str
     measured: str
-    holds: bool | None
+    passed: bool | None
 
     def __str__(self) -> str:
-        state = {True: "holds   ", False: "NOT MET ", None: "not here"}[self.holds]
-        return f"{state}  {self.what}: {self.measured} (allowed: {self.allowed})"
+        state = {True: "passed", False: "FAILED", None: "not tried"}[self.passed]
+        return f"{state:9}  {self.what}: {self.measured} (allowed: {self.allowed})"
 
 
-def work_of(call: Callable[[], Any], synchronize: Callable[[Any], None] = lambda _: None) -> Work:
-    """Independent calls of something as timed work."""
-
-    def run(calls: int, _: Any) -> Any:
-        result = None
-        for _i in range(calls):
-            result = call()
-        return result
-
-    return Work(lambda: None, run, synchronize)
-
-
-def known_delay(wait: Callable[[int], None], clock: Clock) -> list[Claim]:
+def known_delay(wait: Callable[[int], None], clock: Clock) -> list[Check]:
     """A busy wait of known length reads as that length."""
-    found = []
+    done = []
     for delay in DELAYS_NS:
 
         def call(delay: int = delay) -> None:
             wait(delay)
 
-        blocks = timer.measure(work_of(call), timer.CPU_BLOCK_NS, 5e7, clock)
+        blocks = timer.measure(timer.work_of(call), timer.CPU_BLOCK_NS, 5e7, clock)
         read = blocks.per_call_ns
         allowed = max(DELAY_SHARE * delay, DELAY_NS)
-        found.append(
-            Claim(
+        done.append(
+            Check(
                 f"a delay of {_ns(delay)} reads as that",
                 f"{_ns(allowed)} off",
                 f"{_ns(read)}, {_ns(read - delay)} off",
                 abs(read - delay) <= allowed,
             )
         )
-    return found
+    return done
 
 
 def injected_delay(
     step: Callable[[], Any], wait: Callable[[int], None], delay: int, clock: Clock
-) -> Claim:
+) -> Check:
     """A delay put into a step raises its median by itself."""
-    calls = timer.calibrate(work_of(step), timer.CPU_BLOCK_NS, clock)
+    calls = timer.calibrate(timer.work_of(step), timer.CPU_BLOCK_NS, clock)
 
     def lengthened() -> Any:
         wait(delay)
         return step()
 
     plain, longer = [], []
-    for _ in range(TURNS):  # in turns, so that both see the same machine, and the least of each
-        plain.append(timer.block(work_of(step), calls, clock).elapsed_ns / calls)
-        longer.append(timer.block(work_of(lengthened), calls, clock).elapsed_ns / calls)
+    for _ in range(REPETITIONS):  # alternating: both see the same machine; the least of each
+        plain.append(timer.block(timer.work_of(step), calls, clock).elapsed_ns / calls)
+        longer.append(timer.block(timer.work_of(lengthened), calls, clock).elapsed_ns / calls)
     grown = min(longer) - min(plain)
-    return Claim(
+    return Check(
         f"a delay of {_ns(delay)} inside a step of {_ns(min(plain))} shows",
         f"{100 * INJECTED_SHARE:.0f} % off",
         f"+{_ns(grown)}, {100 * (grown / delay - 1):+.1f} %",
@@ -100,18 +88,20 @@ def injected_delay(
     )
 
 
-def linearity(work: Work, clock: Clock) -> Claim:
+def linearity(work: Work, clock: Clock) -> Check:
     """k, 2k and 4k chained steps lie on a line through zero."""
     calls = timer.calibrate(work, timer.CPU_BLOCK_NS, clock)
     counts = [calls, 2 * calls, 4 * calls]
-    # In turns, and the least of each: what a neighbour adds is no property of the clock.
-    turns = [[timer.block(work, count, clock).elapsed_ns for count in counts] for _ in range(TURNS)]
-    times = [min(column) for column in zip(*turns, strict=True)]
+    # Alternating, and the least of each: what a neighbour adds is no property of the clock.
+    repeated = [
+        [timer.block(work, count, clock).elapsed_ns for count in counts] for _ in range(REPETITIONS)
+    ]
+    times = [min(column) for column in zip(*repeated, strict=True)]
     slope = sum(n * t for n, t in zip(counts, times, strict=True)) / sum(n * n for n in counts)
     mean = statistics.fmean(times)
     off = sum((t - slope * n) ** 2 for n, t in zip(counts, times, strict=True))
     r2 = 1 - off / sum((t - mean) ** 2 for t in times)
-    return Claim(
+    return Check(
         f"{calls}, {2 * calls} and {4 * calls} chained steps lie on a line through zero",
         f"R^2 > {LEAST_R2}",
         f"R^2 = {r2:.6f}",
@@ -119,7 +109,7 @@ def linearity(work: Work, clock: Clock) -> Claim:
     )
 
 
-def slow_first_call(wait: Callable[[int], None], clock: Clock) -> Claim:
+def slow_first_call(wait: Callable[[int], None], clock: Clock) -> Check:
     """A first call of 0.3 s changes neither the number of calls nor the median, and is seen."""
     delay = 200_000
 
@@ -131,13 +121,13 @@ def slow_first_call(wait: Callable[[int], None], clock: Clock) -> Claim:
             called.append(1)
 
         _, first = timer.timed(call, lambda _: None, clock)  # as the gate does
-        blocks = timer.measure(work_of(call), timer.CPU_BLOCK_NS, 3e7, clock)
+        blocks = timer.measure(timer.work_of(call), timer.CPU_BLOCK_NS, 3e7, clock)
         return first, blocks.calls, blocks.per_call_ns
 
     first, calls, slow = measured(SLOW_FIRST_NS)
     _, usual_calls, usual = measured(delay)
     same_calls = abs(calls / usual_calls - 1) <= SLOW_FIRST_SHARE + 1 / usual_calls
-    return Claim(
+    return Check(
         "a slow first call is kept out of the median, and reported as such",
         f"{100 * SLOW_FIRST_SHARE:.0f} % off, the same number of calls",
         f"first call {_ns(first)}, median {100 * (slow / usual - 1):+.2f} %, "
@@ -146,10 +136,10 @@ def slow_first_call(wait: Callable[[int], None], clock: Clock) -> Claim:
     )
 
 
-def side_by_side(name: str, ours_ns: Sequence[float], theirs_ns: Sequence[float]) -> Claim:
-    """Another clock agrees with ours; both took turns, and the least disturbed turn counts."""
+def side_by_side(name: str, ours_ns: Sequence[float], theirs_ns: Sequence[float]) -> Check:
+    """Another clock agrees with ours; they alternated, and the least of each counts."""
     ours, theirs = min(ours_ns), min(theirs_ns)
-    return Claim(
+    return Check(
         f"side by side with {name}",
         f"{100 * OTHER_CLOCK_SHARE:.0f} % apart",
         f"ours {_ns(ours)}, theirs {_ns(theirs)}, {100 * (ours / theirs - 1):+.1f} %",
@@ -157,19 +147,24 @@ def side_by_side(name: str, ours_ns: Sequence[float], theirs_ns: Sequence[float]
     )
 
 
-def refused(what: str, status: str, reason: str, expected: tuple[str, str]) -> Claim:
+def refusal(status: str, reason: str) -> str:
+    """The refusal that is expected, in words."""
+    return f"{status}: ... {reason} ..."
+
+
+def refused(what: str, status: str, reason: str, expected: tuple[str, str]) -> Check:
     """A saboteur has no number, and the reason is the right one."""
-    return Claim(
+    return Check(
         what,
-        f"{expected[0]}: ... {expected[1]} ...",
+        refusal(*expected),
         f"{status}: {reason[:110]}" if status != "ok" else "it got a number",
         status == expected[0] and expected[1] in reason,
     )
 
 
-def twins(ratio: intervals.Ratio) -> Claim:
+def twins(ratio: intervals.Ratio) -> Check:
     """The same program under two names is neither faster nor slower."""
-    return Claim(
+    return Check(
         "A/A: the same program under two names is never called FASTER or SLOWER",
         "SAME or CAN'T TELL",
         _ratio(ratio),
@@ -177,9 +172,9 @@ def twins(ratio: intervals.Ratio) -> Claim:
     )
 
 
-def slowed(ratio: intervals.Ratio) -> Claim:
+def slowed(ratio: intervals.Ratio) -> Check:
     """The same program with a tenth added to each step is slower."""
-    return Claim(
+    return Check(
         "A/A: with 10 % added to each step it is called SLOWER",
         "SLOWER",
         _ratio(ratio),

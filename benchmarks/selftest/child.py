@@ -1,4 +1,4 @@
-"""The child's side of `selftest`: claims about the clock on a real network's steps."""
+"""The child process of `selftest`: checks of the clock on a real network's steps."""
 
 import statistics
 import time
@@ -18,7 +18,7 @@ from samegrad.implementations.contract.trees import Tree
 Message = dict[str, Any]
 SPEC, BATCH = MLPSpec((784, 128, 64, 10)), 32
 INJECTED_NS = 200_000
-TURNS = 15
+REPETITIONS = 15
 
 
 def main() -> None:
@@ -34,17 +34,17 @@ def busy_wait(nanoseconds: int) -> None:
 
 
 def answer(request: Message, send: Any) -> None:
-    """Every claim that can be tried with an implementation on a device."""
+    """The checks that were asked for, with an implementation on a device."""
     implementation: Any = registry.load(request["implementation"])
     device = request["device"]
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((BATCH, 784), np.float32), rng.integers(0, 10, BATCH)
     batch = implementation.batch_from_numpy(SPEC, X, y, device)
-    given = init_params(SPEC)
-    kept = implementation.params_from_numpy(SPEC, given, device)
+    start_params = init_params(SPEC)
+    kept = implementation.params_from_numpy(SPEC, start_params, device)
 
     def fresh() -> Tree:
-        params = implementation.params_from_numpy(SPEC, given, device)
+        params = implementation.params_from_numpy(SPEC, start_params, device)
         return params, implementation.init_state(SPEC, params)
 
     def chain(calls: int, start: Tree) -> Tree:
@@ -63,26 +63,27 @@ def answer(request: Message, send: Any) -> None:
     steps = timer.Work(fresh, chain, implementation.synchronize, events=events)
     timer.warm_up(steps, 0.5)
     clock = time.perf_counter_ns
-    for wish in request["claims"]:
-        send({"begin": wish})
-        if wish == "injected":
-            claim = checks.injected_delay(waited, busy_wait, INJECTED_NS, clock)
-        elif wish == "linearity":
-            claim = checks.linearity(steps, clock)
-        elif wish == "timeit":
-            claim = _turns("timeit", waited, lambda: _timeit(waited))
-        elif wish == "events":
-            claim = _events(steps)
+    for name in request["checks"]:
+        send({"begin": name})
+        if name == "injected":
+            check = checks.injected_delay(waited, busy_wait, INJECTED_NS, clock)
+        elif name == "linearity":
+            check = checks.linearity(steps, clock)
+        elif name == "timeit":
+            check = _side_by_side("timeit", waited, lambda: _timeit(waited))
+        elif name == "events":
+            check = _events(steps)
         else:
-            claim = _turns(wish, waited, lambda: 1e9 * implementation.other_clock(waited))
-        send({"claim": asdict(claim)})
+            check = _side_by_side(name, waited, lambda: 1e9 * implementation.other_clock(waited))
+        send({"check": asdict(check)})
 
 
-def _turns(name: str, call: Any, other: Any) -> checks.Claim:
+def _side_by_side(name: str, call: Any, other: Any) -> checks.Check:
+    """Our clock and another one, alternating."""
     ours, theirs = [], []
-    for _ in range(TURNS):
-        found = timer.measure(checks.work_of(call), timer.CPU_BLOCK_NS, 5e7)
-        ours.append(found.per_call_ns)
+    for _ in range(REPETITIONS):
+        blocks = timer.measure(timer.work_of(call), timer.CPU_BLOCK_NS, 5e7)
+        ours.append(blocks.per_call_ns)
         theirs.append(other())
     return checks.side_by_side(name, ours, theirs)
 
@@ -94,8 +95,8 @@ def _timeit(call: Any) -> float:
     return 1e9 * statistics.median(clock.repeat(9, number)) / number
 
 
-def _events(steps: timer.Work) -> checks.Claim:
-    found = timer.measure(steps, timer.GPU_BLOCK_NS, 3e8)
-    ours = [ns / found.calls for ns in found.elapsed_ns]
-    theirs = [ns / found.calls for ns in found.event_ns]
+def _events(steps: timer.Work) -> checks.Check:
+    blocks = timer.measure(steps, timer.GPU_BLOCK_NS, 3e8)
+    ours = [ns / blocks.calls for ns in blocks.elapsed_ns]
+    theirs = [ns / blocks.calls for ns in blocks.event_ns]
     return checks.side_by_side("CUDA events", ours, theirs)

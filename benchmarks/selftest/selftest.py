@@ -1,14 +1,14 @@
 """`samegrad selftest`: may this machine's numbers be believed?
 
-Each claim about the clock is measured here and now: delays of known length, chains of growing
-length, other clocks beside ours, a slow first call, implementations that are wrong or cheat, and
-the same program under two names. The last section says whether the machine was quiet meanwhile.
+What the clock promises is checked here and now: delays of known length, chains of growing length,
+other clocks beside ours, a slow first call, implementations that are wrong or cheat, and the same
+program under two names. The last section says whether the machine was quiet meanwhile.
 """
 
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,16 @@ from samegrad.benchmarks.clock import intervals
 from samegrad.benchmarks.machine import counters, process_environment, system
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records.rows import Row
-from samegrad.benchmarks.runs.budget import Pilot, Plan, Settings
-from samegrad.benchmarks.runs.capabilities import Probe
+from samegrad.benchmarks.runs import speed
+from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
+from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.progress import Progress
-from samegrad.benchmarks.runs.runner import Run
+from samegrad.benchmarks.runs.run import Run
 from samegrad.benchmarks.selftest import checks, child
-from samegrad.benchmarks.selftest.checks import Claim
+from samegrad.benchmarks.selftest.checks import Check
 from samegrad.implementations.checking import processes as isolation
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.commands import command
+from samegrad.implementations.contract.commands import command, did_you_mean
 from samegrad.implementations.contract.spec import MLPSpec
 
 HERE = Path(__file__).resolve().parent / "saboteurs"
@@ -35,82 +36,107 @@ TWINS = MLPWorkload("twins", MLPSpec((784, 128, 64, 10)), 32, 512)
 TWIN_PROCESSES = 9
 CHILD_SECONDS = 180.0
 
-# saboteur -> (what it does, problem, operation, threads, framework, (status, part of the reason))
-SABOTEURS: dict[str, tuple[str, MLPWorkload, str, str, str | None, tuple[str, str]]] = {
-    "no_op": (
-        "a step that changes nothing",
-        SMALL, "train_step", "all", None, ("wrong", "after a step"),
+
+@dataclass(frozen=True)
+class Saboteur:
+    """An implementation that must not get a number.
+
+    Attributes:
+        what: what it does.
+        status, reason: of its row; the reason is a part of it.
+        operation, workload, threads: what it is run with.
+        framework: what must be installed for it, or None.
+    """
+
+    what: str
+    status: str
+    reason: str
+    operation: str = "loss_and_grad"
+    workload: MLPWorkload = SMALL
+    threads: str = "all"
+    framework: str | None = None
+
+
+SABOTEURS = {
+    "no_op": Saboteur("a step that changes nothing", "wrong", "after a step", "train_step"),
+    "loss_only": Saboteur(
+        "a jit that returns the loss only", "wrong", "after a step", "train_step", framework="jax"
     ),
-    "loss_only": (
-        "a jit that returns the loss only",
-        SMALL, "train_step", "all", "jax", ("wrong", "after a step"),
+    "constants": Saboteur(
+        "a jit closed over its inputs", "wrong", "another batch", framework="jax"
     ),
-    "constants": (
-        "a jit closed over its inputs",
-        SMALL, "loss_and_grad", "all", "jax", ("wrong", "another batch"),
+    "wrong_sign": Saboteur("a gradient of the wrong sign", "wrong", "db4: error 2"),
+    "off_by_a_thousandth": Saboteur("a gradient wrong by 0.1 %", "wrong", "dW1: error 0.001"),
+    "float64_out": Saboteur(
+        "float64 in a float32 table", "wrong", "dtype float64, expected float32"
     ),
-    "wrong_sign": (
-        "a gradient of the wrong sign",
-        SMALL, "loss_and_grad", "all", None, ("wrong", "db4: error 2"),
+    "float64_inside": Saboteur(
+        "float64 inside, rounded at the end", "wrong", "more digits than float32"
     ),
-    "off_by_a_thousandth": (
-        "a gradient wrong by 0.1 %",
-        SMALL, "loss_and_grad", "all", None, ("wrong", "dW1: error 0.001"),
+    "nan_params": Saboteur("params that are not numbers", "wrong", "not finite", "train_step"),
+    "recompiles": Saboteur(
+        "a compilation in every call", "rejected", "recompiled while timing", framework="jax"
     ),
-    "float64_out": (
-        "float64 in a float32 table",
-        SMALL, "loss_and_grad", "all", None, ("wrong", "dtype float64, expected float32"),
-    ),
-    "float64_inside": (
-        "float64 inside, rounded at the end",
-        SMALL, "loss_and_grad", "all", None, ("wrong", "more digits than float32"),
-    ),
-    "nan_params": (
-        "params that are not numbers",
-        SMALL, "train_step", "all", None, ("wrong", "not finite"),
-    ),
-    "recompiles": (
-        "a compilation in every call",
-        SMALL, "loss_and_grad", "all", "jax", ("rejected", "recompiled while timing"),
-    ),
-    "second_pool": (
+    "second_pool": Saboteur(
         "threads beyond the one that was asked for",
-        SMALL, "loss_and_grad", "1", None, ("rejected", "cores were busy with 1 thread"),
+        "rejected",
+        "cores were busy with 1 thread",
+        threads="1",
     ),
-    "unsynchronised": (
+    "unsynchronised": Saboteur(
         "a clock that stops before jax is done",
-        LARGE, "train_step", "all", "jax", ("rejected", "not synchronised"),
+        "rejected",
+        "not synchronised",
+        "train_step",
+        LARGE,
+        framework="jax",
     ),
-    "unsynchronised_cuda": (
+    "unsynchronised_cuda": Saboteur(
         "a clock that stops before the GPU is done",
-        LARGE, "train_step", "all", "torch", ("rejected", "not synchronised"),
+        "rejected",
+        "not synchronised",
+        "train_step",
+        LARGE,
+        framework="torch",
     ),
-    "killed": (
-        "a process that dies by SIGKILL",
-        SMALL, "loss_and_grad", "all", None, ("crashed", "SIGKILL"),
-    ),
-    "segfault": (
-        "a process that dies by SIGSEGV",
-        SMALL, "loss_and_grad", "all", None, ("crashed", "SIGSEGV"),
-    ),
-}  # fmt: skip
-
-
+    "killed": Saboteur("a process that dies by SIGKILL", "crashed", "SIGKILL"),
+    "segfault": Saboteur("a process that dies by SIGSEGV", "crashed", "SIGSEGV"),
+}
 GROUPS = ("clock", "steps", "saboteurs", "twins")  # what --only takes, and names of saboteurs
 
 
 def run(
     say: Callable[[str], None], device: str = "cpu", only: Collection[str] = GROUPS
-) -> list[Claim]:
-    """Measure every claim, or those of some groups and saboteurs, telling each as it is found."""
-    found: list[Claim] = []
+) -> list[Check]:
+    """The results of all checks, or of those of some groups and saboteurs.
+
+    Args:
+        say: told each result as it comes.
+        device: "cpu" or "cuda".
+        only: of GROUPS and SABOTEURS.
+
+    Raises:
+        ValueError: a name or the device is not accepted, or not available.
+    """
+    unknown = [name for name in only if name not in (*GROUPS, *SABOTEURS)]
+    if unknown:
+        accepted = (*GROUPS, *SABOTEURS)
+        raise ValueError(
+            f"--only {unknown[0]!r} is not known; accepted: {', '.join(accepted)}"
+            f"{did_you_mean(unknown[0], accepted)}"
+        )
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"--device {device!r} is not accepted; give cpu or cuda")
+    if device == "cuda" and not system.gpus():
+        raise ValueError("no GPU on this machine")
+    done: list[Check] = []
     chosen = [name for name in SABOTEURS if name in only or "saboteurs" in only]
 
-    def tell(title: str, some: Iterator[Claim]) -> None:
+    def tell(title: str, checked: Iterator[Check]) -> None:
         say(f"\n{title}")
-        for claim in some:
-            found.append(claim)
-            say(f"  {claim}")
+        for check in checked:
+            done.append(check)
+            say(f"  {check}")
 
     before = counters.moment()
     medians: dict[str, tuple[float, ...]] = {}
@@ -122,44 +148,45 @@ def run(
         tell("Saboteurs: none of them gets a number", _saboteurs(device, chosen))
     if "twins" in only:
         tell("Verdicts", _twins(medians))
-    if set(only) & {"clock", "steps", "twins"}:  # what hangs on a quiet machine
+    if set(only) & {"clock", "steps", "twins"}:  # what needs a quiet machine
         tell("The machine meanwhile", _quiet(before, medians))
-    return found
+    return done
 
 
-def _clock() -> Iterator[Claim]:
+def _clock() -> Iterator[Check]:
     wait, clock = child.busy_wait, time.perf_counter_ns
     yield from checks.known_delay(wait, clock)
     yield checks.slow_first_call(wait, clock)
 
 
-def _steps(device: str) -> Iterator[Claim]:
-    wishes: list[tuple[str, str | None, list[str]]] = [
+def _steps(device: str) -> Iterator[Check]:
+    requests: list[tuple[str, str | None, list[str]]] = [
         ("numpy", None, ["injected", "linearity", "timeit"]),
         (str(HERE / "side_by_side.py"), "torch", ["linearity", "torch's Timer"]),
         ("jax", "jax", ["linearity", "timeit"]),
     ]
     if device == "cuda":
-        wishes.append((str(HERE / "side_by_side.py"), "torch", ["events"]))
+        requests.append((str(HERE / "side_by_side.py"), "torch", ["events"]))
     else:
         reason = system.gpus() or "no GPU on this machine"
-        yield Claim("side by side with CUDA events", "5 % apart", f"device cpu: {reason}", None)
-    for name, framework, wanted in wishes:
+        yield Check("side by side with CUDA events", "5 % apart", f"device cpu: {reason}", None)
+    for name, framework, names in requests:
         if framework and registry.why_not_installed(framework):
             reason = str(registry.why_not_installed(framework))
-            yield Claim(f"{framework}: {', '.join(wanted)}", "", reason, None)
+            yield Check(f"{framework}: {', '.join(names)}", "", reason, None)
             continue
         where = "cpu" if framework is None else device
-        yield from _child(name, framework or name, where, wanted)
+        yield from _in_child(name, framework or name, where, names)
 
 
-def _child(name: str, label: str, device: str, wanted: list[str]) -> Iterator[Claim]:
-    found: list[Claim] = []
+def _in_child(name: str, label: str, device: str, names: list[str]) -> Iterator[Check]:
+    """Checks on an implementation's steps, in a process that is bound to one core."""
+    done: list[Check] = []
 
     def on_message(message: dict[str, Any]) -> None:
-        if "claim" in message:
-            claim = Claim(**message["claim"])
-            found.append(Claim(f"{label}: {claim.what}", *list(asdict(claim).values())[1:]))
+        if "check" in message:
+            check = Check(**message["check"])
+            done.append(replace(check, what=f"{label}: {check.what}"))
 
     with tempfile.TemporaryDirectory(prefix="samegrad-") as scratch:
         ended = isolation.run_child(
@@ -167,38 +194,42 @@ def _child(name: str, label: str, device: str, wanted: list[str]) -> Iterator[Cl
                 "samegrad.benchmarks.selftest.child",
                 cores=process_environment.affinity("1"),  # as little as possible besides the clock
             ),
-            {"implementation": name, "device": device, "claims": wanted},
+            {"implementation": name, "device": device, "checks": names},
             process_environment.worker_environment(device, Path(scratch), "1"),
             on_message,
             CHILD_SECONDS,
         )
-    yield from found
-    for wish in wanted[len(found) :]:
-        yield Claim(f"{label}: {wish}", "an answer", f"{ended.kind}: {ended.reason}", False)
+    yield from done
+    for missing in names[len(done) :]:
+        yield Check(f"{label}: {missing}", "an answer", f"{ended.kind}: {ended.reason}", False)
 
 
-def _saboteurs(device: str, chosen: Collection[str]) -> Iterator[Claim]:
+def _saboteurs(device: str, chosen: Collection[str]) -> Iterator[Check]:
     cases: dict[str, Case] = {}
     for name in chosen:
-        what, problem, operation, threads, framework, expected = SABOTEURS[name]
+        saboteur = SABOTEURS[name]
+        framework = saboteur.framework
         missing = registry.why_not_installed(framework) if framework else None
         if name == "unsynchronised_cuda" and device != "cuda":
             missing = "device cpu"
         if name == "second_pool" and system.cores() < 2:
             missing = "one core: there is nothing to take beyond it"
         if missing:
-            yield Claim(what, f"{expected[0]}: ... {expected[1]} ...", missing, None)
+            allowed = checks.refusal(saboteur.status, saboteur.reason)
+            yield Check(saboteur.what, allowed, missing, None)
             continue
         where = device if name == "unsynchronised_cuda" else "cpu"
-        cases[name] = Case(problem, operation, name, where, threads=threads)
+        cases[name] = Case(
+            saboteur.workload, saboteur.operation, name, where, threads=saboteur.threads
+        )
     honest = Case(SMALL, "loss_and_grad", "numpy")
-    rows = _measure([*cases.values(), honest], processes=1)
+    rows = measure([*cases.values(), honest], processes=1)
     for name in cases:
-        what, *_, expected = SABOTEURS[name]
-        row = rows[name]
-        yield checks.refused(what, row.status, row.reason, expected)
+        saboteur, row = SABOTEURS[name], rows[name]
+        expected = (saboteur.status, saboteur.reason)
+        yield checks.refused(saboteur.what, row.status, row.reason, expected)
     survivor = rows["numpy"]
-    yield Claim(
+    yield Check(
         "an honest row among them survives",
         "ok",
         f"{survivor.status} {survivor.reason}".strip(),
@@ -206,76 +237,83 @@ def _saboteurs(device: str, chosen: Collection[str]) -> Iterator[Claim]:
     )
 
 
-def _twins(medians: dict[str, tuple[float, ...]]) -> Iterator[Claim]:
+def _twins(medians: dict[str, tuple[float, ...]]) -> Iterator[Check]:
     names = ("twin_a", "twin_b", "slower")
-    rows = _measure(
+    rows = measure(
         [Case(TWINS, "train_step", name, threads="1") for name in names], TWIN_PROCESSES, 0.2
     )
     for name in names:
         if rows[name].status != "ok":
             reason = f"{name} is {rows[name].status}: {rows[name].reason}"
-            yield Claim("A/A", "two rows with a number", reason, False)
+            yield Check("A/A", "two rows with a number", reason, False)
             return
         medians[name] = rows[name].process_medians
     yield checks.twins(intervals.ratio(medians["twin_a"], medians["twin_b"]))
     yield checks.slowed(intervals.ratio(medians["slower"], medians["twin_a"]))
 
 
-def _quiet(before: counters.Moment, medians: Mapping[str, tuple[float, ...]]) -> Iterator[Claim]:
+def _quiet(before: counters.Moment, medians: Mapping[str, tuple[float, ...]]) -> Iterator[Check]:
     """Whether anything interfered: not a property of the clock, but of the moment."""
     shares = counters.interference(before, counters.moment())
     if "steal" in shares:
-        yield Claim(
-            "interference: time that the hypervisor took",
+        yield Check(
+            f"{INTERFERENCE}: time that the hypervisor took",
             f"{100 * results.INTERFERENCE:.0f} %",
             f"{100 * shares['steal']:.1f} %",
             shares["steal"] <= results.INTERFERENCE,
         )
     if "twin_a" in medians:
         spread = max(max(medians[n]) / min(medians[n]) - 1 for n in ("twin_a", "twin_b"))
-        yield Claim(
-            "interference: processes of the same program differ by",
+        yield Check(
+            f"{INTERFERENCE}: processes of the same program differ by",
             f"{100 * checks.QUIET:.0f} %",
             f"{100 * spread:.1f} %",
             spread <= checks.QUIET,
         )
 
 
-def _measure(cases: list[Case], processes: int, block_seconds: float = 0.05) -> dict[str, Row]:
+INTERFERENCE = "interference"  # with which the checks of the moment begin
+
+
+def measure(cases: list[Case], processes: int, block_seconds: float = 0.05) -> dict[str, Row]:
     """Rows by implementation, measured as any run measures."""
-    probes, pilot = {}, Pilot(1e-4, 1.0, 1e9, 1.0)
+    capabilities, model = {}, CostModel(1e-4, 1.0, 1e9, 1.0)
     for case in cases:
         name, path = case.implementation, HERE / f"{case.implementation}.py"
-        probed = Probe(str(path) if path.is_file() else name, name)
-        probed.pilots = {case.device: pilot}
-        probed.sources = {}
-        probes[name] = probed
+        capabilities[name] = Capabilities(
+            str(path) if path.is_file() else name, name, cost_models={case.device: model}
+        )
     with tempfile.TemporaryDirectory(prefix="samegrad-") as directory:
         measured = Run(
-            Plan(cases, processes=processes),
-            probes,
+            Budget(cases, processes=processes),
+            capabilities,
             Path(directory) / "run",
-            Settings(None, block_seconds=block_seconds, warm_up_seconds=0.2, ceilings=False),
+            RunSettings(None, block_seconds=block_seconds, warm_up_seconds=0.2, ceilings=False),
             interpreters={},
             progress=Progress(),
             about={"preset": "selftest"},
         )
-        measured.execute()
+        speed.execute(measured)
     return {row.case.implementation: row for row in results.rows(measured.journal)}
 
 
-def summary(claims: Collection[Claim]) -> str:
-    """How many claims hold, and what to do where the machine was not quiet."""
-    failed = [claim for claim in claims if claim.holds is False]
-    clock = [claim for claim in failed if not claim.what.startswith("interference")]
-    tried = sum(claim.holds is not None for claim in claims)
+def failed(done: Sequence[Check]) -> list[Check]:
+    """The checks that make the command end with 1."""
+    return [check for check in done if check.passed is False]
+
+
+def summary(done: Sequence[Check]) -> str:
+    """How many checks passed, and what to do where the machine was not quiet."""
+    failures = failed(done)
+    tried = sum(check.passed is not None for check in done)
     lines = [
         "",
-        f"{tried - len(failed)} of {tried} claims hold; {len(claims) - tried} not here.",
+        f"{tried - len(failures)} of {tried} checks passed; "
+        f"{len(done) - tried} could not be tried here.",
     ]
-    if len(failed) > len(clock):
+    if any(check.what.startswith(INTERFERENCE) for check in failures):
         lines.append(
             "The machine was not quiet: intervals are wider than need be, and what is marked "
-            f"NOT MET above may be the machine's doing. `{command('doctor')}` looks for the cause."
+            f"FAILED above may be the machine's doing. `{command('doctor')}` looks for the cause."
         )
     return "\n".join(lines)

@@ -57,7 +57,7 @@ class Recipe:
 
 
 @dataclass
-class Part:
+class Examples:
     """Examples in the host's memory: X (examples, features) and y as the spec's loss wants it."""
 
     X: Array
@@ -119,8 +119,8 @@ class Trained:
 def train(
     implementation: Implementation,
     recipe: Recipe,
-    training: Part,
-    validation: Part | None,
+    training: Examples,
+    validation: Examples | None,
     seed: int,
     device: str = "cpu",
     seen: Callable[[int, Epoch, Callable[[], Params]], None] = lambda number, epoch, params: None,
@@ -150,7 +150,7 @@ def train(
     (params, state, feed, held_out), placing_ns = timer.timed(
         placed, lambda made: implementation.synchronize((made[0], made[2].placed))
     )
-    sample = Part(training.X[:TRAIN_EVALUATED], training.y[:TRAIN_EVALUATED])
+    sample = Examples(training.X[:TRAIN_EVALUATED], training.y[:TRAIN_EVALUATED])
     seen_again = Evaluation(implementation, spec, sample, device)
     made = Trained(start, placing_ns=placing_ns)
     steps = recipe.steps(examples)
@@ -191,7 +191,7 @@ def train(
         def look(at: Evaluation | None, params: Tree = params) -> tuple[float | None, float | None]:
             if at is None or made.diverged:
                 return None, None
-            found, y = at.outputs(params), at.part.y
+            found, y = at.outputs(params), at.examples.y
             return METRICS[recipe.metric].of(spec, found, y), mean_loss(spec, found, y)
 
         looked = number in looks
@@ -236,10 +236,10 @@ class Feed:
     """Batches of placed examples by the implementation's `take`, or one by one from the host."""
 
     def __init__(
-        self, implementation: Implementation, spec: MLPSpec, part: Part, device: str
+        self, implementation: Implementation, spec: MLPSpec, part: Examples, device: str
     ) -> None:
         self.implementation, self.spec, self.device = implementation, spec, device
-        self.part = part
+        self.examples = part
         self.own = getattr(implementation, "take", None)
         self.placed: Any = None
         if self.own is not None:
@@ -250,7 +250,7 @@ class Feed:
         if self.own is not None:
             X, y = self.own(*self.placed, chosen)
             return X, y
-        X, y = self.part.X[chosen], self.part.y[chosen]
+        X, y = self.examples.X[chosen], self.examples.y[chosen]
         return self.implementation.batch_from_numpy(self.spec, X, y, self.device)
 
 
@@ -258,9 +258,9 @@ class Evaluation:
     """Forward passes over a part that is placed once, in batches of one size: compiled once."""
 
     def __init__(
-        self, implementation: Implementation, spec: MLPSpec, part: Part, device: str
+        self, implementation: Implementation, spec: MLPSpec, part: Examples, device: str
     ) -> None:
-        self.implementation, self.spec, self.part = implementation, spec, part
+        self.implementation, self.spec, self.examples = implementation, spec, part
         X, y, size = part.X, part.y, min(EVALUATION_BATCH, len(part))
         short = -len(X) % size
         X = np.concatenate([X, np.repeat(X[:1], short, axis=0)])
@@ -273,7 +273,7 @@ class Evaluation:
     def outputs(self, params: Tree) -> Array:
         """a_L of all examples, NumPy (examples, outputs)."""
         found = [self.implementation.forward(self.spec, params, X) for X in self.placed]
-        return np.concatenate(self.implementation.to_numpy(found))[: len(self.part)]
+        return np.concatenate(self.implementation.to_numpy(found))[: len(self.examples)]
 
 
 def mean_loss(spec: MLPSpec, outputs: Array, y: Array) -> float:

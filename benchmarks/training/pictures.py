@@ -7,7 +7,7 @@ import numpy as np
 from samegrad.benchmarks.training.constructions import steps
 from samegrad.benchmarks.training.data.datasets import Fold
 from samegrad.benchmarks.training.data.simulated import curve
-from samegrad.benchmarks.training.loop import Evaluation, Part, Recipe, Trained
+from samegrad.benchmarks.training.loop import Evaluation, Examples, Recipe, Trained
 from samegrad.benchmarks.training.metrics import predicted
 from samegrad.benchmarks.training.tasks import Task
 from samegrad.implementations.checking import reference
@@ -41,9 +41,9 @@ def of(
         if spec.loss != "cross_entropy":
             y = np.zeros((len(X), spec.layer_sizes[-1]))
         placed = implementation.params_from_numpy(spec, params, "cpu")
-        return Evaluation(implementation, spec, Part(X, y), "cpu").outputs(placed)
+        return Evaluation(implementation, spec, Examples(X, y), "cpu").outputs(placed)
 
-    test = fold.part(fold.test, recipe.spec.dtype)
+    test = fold.examples(fold.test, recipe.spec.dtype)
     if task.name == "line_length":
         start = init_params(recipe.spec, seed, recipe.initializer)
         moments = {"before": start, "during": kept.get("first", start), "after": made.params}
@@ -69,7 +69,10 @@ def of(
             },
         )
     elif task.name == "discrete_mapping":
-        yield "regions", _projected(recipe.spec, outputs, fold.part(fold.training, "float64"), test)
+        yield (
+            "regions",
+            _projected(recipe.spec, outputs, fold.examples(fold.training, "float64"), test),
+        )
     elif task.name == "sine":
         x = np.linspace(-np.pi, np.pi, 121)
         fitted = outputs(np.stack([x, x**2, x**3], axis=1))[:, 0]
@@ -92,7 +95,7 @@ def of(
         )
     elif task.family == "overfit":
         x = np.linspace(-1, 1, 121)[:, None]
-        part = fold.part(fold.training, "float64")
+        part = fold.examples(fold.training, "float64")
         yield (
             "curve",
             {
@@ -105,7 +108,7 @@ def of(
         yield "confusion", _confusion(recipe.spec, outputs(test.X), test.y, fold)
 
 
-def _by_class(spec: MLPSpec, params: Params, test: Part) -> Array:
+def _by_class(spec: MLPSpec, params: Params, test: Examples) -> Array:
     """Mean activation of every hidden unit per class: (classes, units of all hidden layers)."""
     found, a = [], test.X.astype(np.float64)
     for (W, b), name in zip(params[:-1], spec.activations[:-1], strict=True):
@@ -115,7 +118,7 @@ def _by_class(spec: MLPSpec, params: Params, test: Part) -> Array:
     return np.stack([hidden[test.y == label].mean(axis=0) for label in np.unique(test.y)])
 
 
-def _projected(spec: MLPSpec, outputs: Any, training: Part, test: Part) -> dict[str, Any]:
+def _projected(spec: MLPSpec, outputs: Any, training: Examples, test: Examples) -> dict[str, Any]:
     """Classes on the plane of the first two principal components of the training data."""
     centre = training.X.mean(axis=0)
     plane = np.linalg.svd(training.X - centre, full_matrices=False)[2][:2]

@@ -1,33 +1,38 @@
-"""What a training run was asked for on the command line."""
+"""What a training run is asked for on the command line."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from samegrad.benchmarks.training.command import data_directory
+from samegrad.benchmarks.runs.options import parse_seconds
+from samegrad.benchmarks.training.data.datasets import data_directory
 from samegrad.benchmarks.training.tasks import TASKS, select
 
-SEEDS, LIMIT = 5, 60.0
+SEEDS, LIMIT_SECONDS = 5, 60.0
 MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What a training run was asked for.
+class TrainingRequest:
+    """What a training run is asked for.
 
     Attributes:
         tasks: names of tasks.
         seeds: how many seeds, from 0.
         limit: seconds that one training may be predicted to take.
         data_dir: the original files, or None to fetch them.
+        arguments: the options as text, for the journal.
     """
 
     tasks: tuple[str, ...]
     seeds: int
     limit: float
     data_dir: Path | None
+    arguments: dict[str, str | None]
 
 
-def parse(workload: str | None, seeds: str | None, limit: str | None, data_dir: str | None) -> Wish:
+def parse(
+    workload: str | None, seeds: str | None, limit: str | None, data_dir: str | None
+) -> TrainingRequest:
     """Check the options of a training run as they were typed.
 
     Raises:
@@ -41,13 +46,8 @@ def parse(workload: str | None, seeds: str | None, limit: str | None, data_dir: 
             raise ValueError(
                 f"--seeds {seeds!r} is not accepted; give a whole number from 1 to {MOST_SEEDS}"
             )
-    most = LIMIT
-    if limit is not None:
-        try:
-            most = float(limit)
-        except ValueError:
-            most = 0.0
-        if not 0 < most < 1e9:
-            raise ValueError(f"--limit {limit!r} is not accepted; give seconds, for example 300")
-    found = tuple(task.name for task in select(names))
-    return Wish(found, count, most, data_directory(data_dir))
+    seconds = LIMIT_SECONDS if limit is None else parse_seconds("--limit", limit)
+    tasks = tuple(task.name for task in select(names))
+    directory = data_directory(data_dir)
+    arguments = {"seeds": seeds, "limit": limit, "data_dir": str(directory) if directory else None}
+    return TrainingRequest(tasks, count, seconds, directory, arguments)

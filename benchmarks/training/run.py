@@ -1,158 +1,186 @@
-"""The parent of a training run: every task, implementation, device and seed in a fresh process.
+"""A run of trainings: one of the kinds of runs.
 
-It is a run like any other (journal, resume, limits); what differs is what one process does.
+Every task, implementation, device and seed in a fresh process. It is a run like any other (journal,
+resume, limits); what differs is what one process does.
 """
 
 import random
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from samegrad.benchmarks.cases.case import TRAINING, Case, MLPWorkload
 from samegrad.benchmarks.machine import process_environment, system
-from samegrad.benchmarks.runs.budget import Pilot
-from samegrad.benchmarks.runs.capabilities import Probe, probe
-from samegrad.benchmarks.runs.options import Options
-from samegrad.benchmarks.runs.runner import Run
-from samegrad.benchmarks.runs.selection import Selection, check_devices, refuse_missing, unseen
+from samegrad.benchmarks.runs import selection, worker_process
+from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
+from samegrad.benchmarks.runs.capabilities import Capabilities
+from samegrad.benchmarks.runs.options import BenchmarkOptions
+from samegrad.benchmarks.runs.run import Run
+from samegrad.benchmarks.runs.selection import Selection, why_no_gpu
 from samegrad.benchmarks.training.loop import in_dtype
-from samegrad.benchmarks.training.request import Wish
+from samegrad.benchmarks.training.request import TrainingRequest
+from samegrad.benchmarks.training.request import parse as parse  # a part of the kind
 from samegrad.benchmarks.training.tasks import PARITY, TASKS, Task
-from samegrad.benchmarks.worker import main
 from samegrad.implementations.checking import processes
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.spec import Optimizer
 
+WORKER = "samegrad.benchmarks.training.worker"
 DATA_SECONDS = 1800.0  # for the data of one task: a download, or a decomposition
 EPOCH_SECONDS = 60.0  # for one epoch, besides ten times what it should take
+START_SECONDS = 2.0  # of a training's process
 UPDATE_SECONDS = 2.0e-9  # per parameter and step, of rules that keep two more numbers for each
 
 
-def select(options: Options) -> Selection:
-    """Probe the implementations and list the rows: tasks times implementations and devices.
+def select(options: BenchmarkOptions) -> Selection:
+    """The rows of a run: tasks times implementations and devices.
 
     Raises:
-        ValueError: something that was asked for by name is not there.
+        ValueError: something that was asked for by name is not available.
     """
-    wish = options.training
-    assert wish is not None
+    request: TrainingRequest = options.request
     gpu = system.gpus()
-    wanted = options.devices or ("cpu", "cuda")
-    found = Selection(probe(options.implementations, wanted, options.interpreters))
-    refuse_missing(options, found.probes)
-    check_devices(options, found.probes, gpu)
-    for label, probed in found.probes.items():
-        if probed.reason:
-            found.notes.append(f"{label}: {probed.reason}")
-        for device in wanted:
-            lacking = probed.reason or probed.failed.get(device)
-            lacking = lacking or unseen(label, probed, device, gpu)
-            if device not in probed.devices and not (lacking and device == wanted[0]):
+    devices = selection.devices(options)
+    made = selection.begin(options, gpu)
+    for label, found in made.capabilities.items():
+        if found.reason:
+            made.notes.append(f"{label}: {found.reason}")
+        for device in devices:
+            unusable = found.reason or found.failed.get(device)
+            unusable = unusable or why_no_gpu(label, found, device, gpu)
+            if device not in found.devices and not (unusable and device == devices[0]):
                 continue
-            for name in wish.tasks:
-                for case in _cases(TASKS[name], label, probed, device, options.dtypes):
-                    found.cases.append(case)
-                    reason = _excluded(case, probed, device, wish.limit)
-                    if lacking:
-                        found.excluded[case.id] = ("unavailable", lacking)
-                    elif reason:
-                        found.excluded[case.id] = ("skipped", reason)
-    labels, names = list(found.probes), list(TASKS)
-    found.cases.sort(
+            for name in request.tasks:
+                for case in _cases(TASKS[name], label, found, device, options.dtypes):
+                    made.cases.append(case)
+                    too_slow = _too_slow(case, found, device, request.limit)
+                    if unusable:
+                        made.excluded[case.id] = ("unavailable", unusable)
+                    elif too_slow:
+                        made.excluded[case.id] = ("skipped", too_slow)
+    labels, names = list(made.capabilities), list(TASKS)
+    made.cases.sort(
         key=lambda c: (
             names.index(c.workload.name),
             c.spec.dtype,
             labels.index(c.implementation),
-            wanted.index(c.device),
+            devices.index(c.device),
         )
     )
-    if not found.cases:
-        raise ValueError(f"nothing to run: {', '.join(labels)} have none of the dtypes asked for")
-    return found
+    selection.refuse_nothing(made)
+    return made
+
+
+def prepare(
+    options: BenchmarkOptions, selected: Selection, chosen: list[Case], spent_seconds: float
+) -> tuple[Budget, RunSettings, str]:
+    """A process per row and seed, without a time limit of the run, and a line that says it."""
+    seeds = options.request.seeds
+    made = Budget(chosen, selected.excluded_of(chosen), seeds)
+    line = (
+        f"{len(made.running)} of {len(made.cases)} rows are trained, "
+        f"{seeds} seed{'s' * (seeds > 1)} each"
+    )
+    return made, RunSettings(None, 0.0, ceilings=False), line
+
+
+def execute(run: Run, request: TrainingRequest) -> None:
+    """Train the cases of a run and complete its journal."""
+    run.execute(lambda scratch: Trainings(run, request, scratch).execute())
 
 
 def _cases(
-    task: Task, label: str, probed: Probe, device: str, dtypes: Sequence[str] | None
+    task: Task, label: str, found: Capabilities, device: str, dtypes: Sequence[str] | None
 ) -> list[Case]:
-    there = probed.dtypes or (registry.TABLE[label].dtypes if label in registry.TABLE else ())
-    usable = [d for d in dtypes or ("float32",) if d in there]
+    available = found.dtypes or (registry.TABLE[label].dtypes if label in registry.TABLE else ())
+    usable = [dtype for dtype in dtypes or ("float32",) if dtype in available]
     if not usable and dtypes is None:
-        usable = [there[0]]
-    found = []
+        usable = [available[0]]
+    cases = []
     for dtype in usable:
         recipe = in_dtype(task.recipe, dtype)
         batch_size = recipe.batch_size or task.examples
-        problem = MLPWorkload(task.name, recipe.spec, batch_size, task.examples)
-        found.append(Case(problem, TRAINING, label, device))
-    return found
+        workload = MLPWorkload(task.name, recipe.spec, batch_size, task.examples)
+        cases.append(Case(workload, TRAINING, label, device))
+    return cases
 
 
-def predicted(case: Case, pilot: Pilot) -> float:
-    """Seconds of one training, validation included, all folds and candidates."""
+def predicted_seconds(case: Case, model: CostModel) -> float:
+    """Predicted seconds of one training, validation included, all folds and candidates."""
     task = TASKS[case.workload.name]
     if task.recipe.rule == "perceptron":
         return 1e-4 * task.examples * task.recipe.epochs  # no steps: a product per example
     updates = case.spec.parameters * UPDATE_SECONDS * case.calls_per_epoch
-    if case.implementation == "scalar":
+    if registry.looped(case.implementation):
         updates *= 100
-    epoch = pilot.call(case) + updates
+    epoch = model.call(case) + updates
     trainings = (len(task.candidates) + 1) * 10 if task.data.cross_validation else 1
     trainings += task.data.refit
     return 1.2 * epoch * task.recipe.epochs * trainings
 
 
-def _excluded(case: Case, probed: Probe, device: str, limit: float) -> str:
-    pilot = probed.pilots.get(device)
-    if pilot is None:
+def _too_slow(case: Case, found: Capabilities, device: str, limit: float) -> str:
+    """Why a training is skipped, or ""."""
+    model = found.cost_models.get(device)
+    if model is None:
         return ""
-    seconds = predicted(case, pilot)
-    if pilot.passes:
+    if model.passes:
         return "it takes a pass per parameter: too slow for a training"
+    seconds = predicted_seconds(case, model)
     return f"predicted {seconds:,.0f} s per training, limit {limit:g} s" if seconds > limit else ""
 
 
-class TrainingRun(Run):
-    """One execution of a training plan, or the rest of one."""
+class Trainings:
+    """The trainings of a run, one process after another."""
 
-    def __init__(self, *arguments: Any, wish: Wish, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.wish = wish
+    def __init__(self, run: Run, request: TrainingRequest, scratch: Path) -> None:
+        """Nothing is trained yet.
 
-    def _work(self, scratch: Path) -> None:
-        seeds = range(self.plan.processes)
-        left = [(case, seed) for seed in seeds for case in self.left(seed)]
+        Args:
+            run: whose cases are trained, and which writes down what comes of it.
+            request: which tasks, from which data.
+            scratch: where the data go.
+        """
+        self.run, self.request, self.scratch = run, request, scratch
+        self.progress, self.journal = run.progress, run.journal
+
+    def execute(self) -> None:
+        """The data, then the trainings seed by seed, then the loss curves that must be one."""
+        run, seeds = self.run, range(self.run.budget.processes)
+        left = [(case, seed) for seed in seeds for case in self._left(seed)]
         cost = {case.id: self._cost(case) for case, _ in left}
         self.progress.expect(len(left), sum(cost[case.id] for case, _ in left))
-        self._data({case.workload.name for case, _ in left} | self._unfollowed(), scratch)
+        self._load_data({case.workload.name for case, _ in left} | self._parity_left())
         for seed in seeds:
-            mine = self.left(seed)
-            random.shuffle(mine)
-            for case in mine:
-                if case.id not in self.failed:
-                    self._train(case, seed, scratch)
+            cases = self._left(seed)
+            random.shuffle(cases)
+            for case in cases:
+                if case.id not in run.failed:
+                    self._train(case, seed)
                     self.progress.done(cost[case.id])
-        self._parity(scratch)
+        self._parity()
 
-    def left(self, process: int) -> list[Case]:
-        """A training is one visit."""
-        return [case for case in self.running if not self.visits.number(case, process)]
+    def _left(self, seed: int) -> list[Case]:
+        """The cases that are not trained from a seed."""
+        return self.run.repetitions.not_begun(self.run.running, seed)
 
     def _cost(self, case: Case) -> float:
-        probed = self.probes[case.implementation]
-        return predicted(case, probed.pilots[case.device]) + 2
+        models = self.run.capabilities[case.implementation].cost_models
+        return predicted_seconds(case, models[case.device]) + START_SECONDS
 
-    def _unfollowed(self) -> set[str]:
-        """Tasks whose data the parity curves that are still to be drawn need."""
-        tasks = set(PARITY) & set(self.wish.tasks)
+    def _parity_left(self) -> set[str]:
+        """Tasks whose data the parity curves need that are not in the journal."""
+        tasks = set(PARITY) & set(self.request.tasks)
         rules = len(get_args(Optimizer))
         counts = Counter(record["implementation"] for record in self.journal.parity)
-        names = {case.implementation for case in self.running}
-        return tasks if any(counts[name] < rules * len(tasks) for name in names) else set()
+        labels = {case.implementation for case in self.run.running}
+        return tasks if any(counts[label] < rules * len(tasks) for label in labels) else set()
 
-    def _data(self, tasks: set[str], scratch: Path) -> None:
-        waiting = [name for name in self.wish.tasks if name in tasks]
+    def _load_data(self, tasks: set[str]) -> None:
+        """A file for each task; the rows of one without are unavailable."""
+        waiting = [name for name in self.request.tasks if name in tasks]
         reasons: dict[str, str] = {}
         while waiting:
             current = waiting[0]
@@ -164,149 +192,138 @@ class TrainingRun(Run):
                     self.progress.now(f"data of {current}")
                 elif "say" in message:
                     self.progress.say(message["say"])
-                elif "reason" in message:
-                    waiting.remove(message["task"])
-                    reasons[message["task"]] = message["reason"]
                 else:
                     waiting.remove(message["task"])
-                    self._made(message, reasons)
+                    reason = message.get("reason") or self.run.check_inputs(
+                        message["task"], message["sha256"], seconds=message["seconds"]
+                    )
+                    if reason:
+                        reasons[message["task"]] = reason
 
-            request = {
-                "role": "training_data",
-                "tasks": list(waiting),
-                "directory": str(scratch),
-                "data_dir": str(self.wish.data_dir) if self.wish.data_dir else "",
-            }
+            data_dir = self.request.data_dir
             ended = processes.run_child(
-                main.command(),
-                request,
-                process_environment.worker_environment("cpu", scratch),
+                worker_process.command(WORKER),
+                {
+                    "role": "data",
+                    "tasks": list(waiting),
+                    "directory": str(self.scratch),
+                    "data_dir": str(data_dir) if data_dir else "",
+                },
+                process_environment.worker_environment("cpu", self.scratch),
                 on_message,
                 DATA_SECONDS,
             )
             if current in waiting:
                 waiting.remove(current)
                 reasons[current] = f"loading its data {ended.kind}: {ended.reason}"
-        for case in self.running:
+        for case in self.run.running:
             if case.workload.name in reasons:
-                self.fail(case, "unavailable", reasons[case.workload.name])
+                self.run.fail(case, "unavailable", reasons[case.workload.name])
 
-    def _made(self, message: Mapping[str, Any], reasons: dict[str, str]) -> None:
-        name, known = message["task"], self.journal.inputs.get(message["task"])
-        if known is None:
-            self.write(
-                {
-                    "record": "inputs",
-                    "workload": name,
-                    "sha256": message["sha256"],
-                    "seconds": message["seconds"],
-                }
-            )
-        elif known != message["sha256"]:
-            reasons[name] = "its data differ from those of the run that is resumed"
-
-    def _request(self, case: Case, role: str, scratch: Path) -> dict[str, Any]:
+    def _request(self, trained: Case, role: str, **more: Any) -> dict[str, Any]:
+        name = self.run.capabilities[trained.implementation].name
         return {
             "role": role,
-            "implementation": registry.absolute(self.probes[case.implementation].name),
-            "device": case.device,
-            "directory": str(scratch),
+            "implementation": registry.absolute(name),
+            "device": trained.device,
+            "directory": str(self.scratch),
+            **more,
         }
 
-    def _run(
-        self, case: Case, request: dict[str, Any], on_message: Any, scratch: Path
+    def _run_child(
+        self,
+        case: Case,
+        request: dict[str, Any],
+        on_message: Callable[[dict[str, Any]], float | None],
     ) -> processes.Exit:
-        name = self.probes[case.implementation].name
-        setup = case.worker
+        """A process of the case's implementation that answers one request."""
+        name, worker = self.run.capabilities[case.implementation].name, case.worker
+        interpreter = self.run.interpreters.get(name, sys.executable)
         return processes.run_child(
-            main.command(self.interpreters.get(name, sys.executable), setup.threads),
+            worker_process.command(WORKER, interpreter, worker.threads),
             request,
-            process_environment.worker_environment(setup.device, scratch, setup.threads),
+            process_environment.worker_environment(worker.device, self.scratch, worker.threads),
             on_message,
             DATA_SECONDS,
         )
 
-    def _train(self, case: Case, seed: int, scratch: Path) -> None:
+    def _train(self, case: Case, seed: int) -> None:
+        """One training in a process of its own."""
         task = TASKS[case.workload.name]
         limit = EPOCH_SECONDS + 10 * self._cost(case) / task.recipe.epochs
         outcome: dict[str, Any] = {}
 
-        def on_message(message: dict[str, Any]) -> float | None:
+        def on_message(message: dict[str, Any]) -> float:
             if "outcome" in message:
                 outcome.update(message["outcome"])
             elif "picture" in message:
-                self.write({"record": "picture", "task": task.name, **message["picture"]})
+                self.run.write({"record": "picture", "task": task.name, **message["picture"]})
             else:
                 epoch = f" epoch {message['epoch']}" if "epoch" in message else ""
-                seeds = self.plan.processes
-                self.progress.now(
-                    f"seed {seed + 1}/{seeds} {task.name} {case.implementation}{epoch}"
-                )
+                where = f"seed {seed + 1}/{self.run.budget.processes}"
+                self.progress.now(f"{where} {task.name} {case.implementation}{epoch}")
             return limit
 
-        request = self._request(case, "training", scratch) | {
-            "case": case.id,
-            "task": task.name,
-            "dtype": case.spec.dtype,
-            "seed": seed,
-            "pictures": seed == 0 and self._draws(case),
-        }
-        ended = self._run(case, request, on_message, scratch)
+        request = self._request(
+            case,
+            "train",
+            case=case.id,
+            task=task.name,
+            dtype=case.spec.dtype,
+            seed=seed,
+            pictures=seed == 0 and self._is_drawn(case),
+        )
+        ended = self._run_child(case, request, on_message)
         if not outcome:
-            status = "crashed" if ended.kind == "ok" else ended.kind
-            outcome = {
-                "status": status,
-                "reason": ended.reason or "it ended before its work was done",
-            }
+            outcome = worker_process.stopped_short(ended)
         about = {
             "process": seed,
-            "source_sha256": self.probes[case.implementation].record.get("source_sha256"),
+            "source_sha256": self.run.capabilities[case.implementation].record.get("source_sha256"),
             "inputs_sha256": self.journal.inputs.get(task.name),
         }
         if outcome["status"] == "ok":
-            self.write({"record": "outcome", "case": case.to_dict(), **outcome, **about})
-            self.visits.add(case, {**outcome, **about})
+            self.run.write({"record": "outcome", "case": case.to_dict(), **outcome, **about})
+            self.run.repetitions.add(case, {**outcome, **about})
         else:
-            self.fail(case, outcome["status"], outcome["reason"], **about)
+            self.run.fail(case, outcome["status"], outcome["reason"], **about)
 
-    def _draws(self, case: Case) -> bool:
-        """Whether this row is the one whose network is drawn: the last of the list, often jax."""
-        rows = [c for c in self.plan.running if c.workload.name == case.workload.name]
-        return case.id == rows[-1].id and not any(
-            record["task"] == case.workload.name for record in self.journal.pictures
-        )
+    def _is_drawn(self, case: Case) -> bool:
+        """Whether this row is the one whose network is drawn: the last of its task, often jax."""
+        workload = case.workload.name
+        cases = [c for c in self.run.budget.running if c.workload.name == workload]
+        drawn = any(record["task"] == workload for record in self.journal.pictures)
+        return case.id == cases[-1].id and not drawn
 
-    def _parity(self, scratch: Path) -> None:
+    def _parity(self) -> None:
         """The loss curves that must be one, by each implementation that has float64."""
-        tasks = [name for name in PARITY if (scratch / f"{name}.npz").is_file()]
-        wanted = {(task, rule) for task in tasks for rule in get_args(Optimizer)}
-        for label in dict.fromkeys(case.implementation for case in self.running):
+        tasks = [name for name in PARITY if (self.scratch / f"{name}.npz").is_file()]
+        asked = {(task, rule) for task in tasks for rule in get_args(Optimizer)}
+        for label in dict.fromkeys(case.implementation for case in self.run.running):
             done = {
                 (record["task"], record["optimizer"])
                 for record in self.journal.parity
                 if record["implementation"] == label
             }
-            if wanted <= done:
+            found = self.run.capabilities[label]
+            if asked <= done or "float64" not in found.dtypes or found.cost_models["cpu"].passes:
                 continue
-            if (
-                "float64" not in self.probes[label].dtypes
-                or self.probes[label].pilots["cpu"].passes
-            ):
-                continue
-            case = next(c for c in self.running if c.implementation == label)
-
-            def on_message(
-                message: dict[str, Any], label: str = label, done: Any = frozenset(done)
-            ) -> None:
-                if "parity" in message:
-                    found = message["parity"]
-                    if (found["task"], found["optimizer"]) not in done:
-                        about = {"record": "parity", "implementation": label}
-                        self.write({**about, **found})
-                else:
-                    self.progress.now(f"parity of {label}: {message['begin']}")
-
-            request = self._request(case, "training_parity", scratch) | {"tasks": tasks}
-            ended = self._run(case, request, on_message, scratch)
+            case = next(c for c in self.run.running if c.implementation == label)
+            request = self._request(case, "parity", tasks=tasks)
+            ended = self._run_child(case, request, self._on_parity(label, done))
             if ended.kind != "ok":
                 self.progress.say(f"no parity of {label}: it {ended.kind}: {ended.reason}")
+
+    def _on_parity(
+        self, label: str, done: set[tuple[str, str]]
+    ) -> Callable[[Mapping[str, Any]], None]:
+        """Writes down the curves of an implementation that are not in the journal."""
+
+        def on_message(message: Mapping[str, Any]) -> None:
+            if "parity" not in message:
+                self.progress.now(f"parity of {label}: {message['begin']}")
+                return
+            curve = message["parity"]
+            if (curve["task"], curve["optimizer"]) not in done:
+                self.run.write({"record": "parity", "implementation": label, **curve})
+
+        return on_message

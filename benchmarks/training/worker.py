@@ -1,4 +1,4 @@
-"""The child's side of a training run: load the data of a task, train, or follow the parity curves.
+"""The worker process of a training run: it loads data, trains, or follows the parity curves.
 
 Each training runs in a fresh process. It begins with a gate, as every measured row does.
 """
@@ -17,7 +17,7 @@ from samegrad.benchmarks.training.data.records import DataError
 from samegrad.benchmarks.training.loop import (
     Epoch,
     Evaluation,
-    Part,
+    Examples,
     Recipe,
     Trained,
     batches,
@@ -29,7 +29,7 @@ from samegrad.benchmarks.training.loop import (
 )
 from samegrad.benchmarks.training.metrics import METRICS
 from samegrad.benchmarks.training.tasks import TASKS, Task
-from samegrad.implementations.checking import comparison
+from samegrad.implementations.checking import comparison, processes
 from samegrad.implementations.checking.reference import clear_of_kinks, expected
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.initializers import draw_masks, init_params
@@ -47,7 +47,16 @@ PARITY_RATES = {"sgd": 0.05, "momentum": 0.01, "nesterov": 0.01, "adadelta": 1.0
 PARITY_RATE = 0.003  # of the rules that scale by the gradient's size
 
 
-def data(request: Message, send: Send) -> None:
+def main() -> None:
+    """Answer one request."""
+
+    def answer(request: Message, send: Send) -> None:
+        ROLES[request["role"]](request, send)
+
+    processes.serve(answer)
+
+
+def load_data(request: Message, send: Send) -> None:
     """Load the data of each task and leave them as a file for the workers."""
     directory = Path(request["directory"])
     data_dir = Path(request["data_dir"]) if request["data_dir"] else None
@@ -62,8 +71,8 @@ def data(request: Message, send: Send) -> None:
         send({"task": name, "sha256": made.sha256, "seconds": made.seconds})
 
 
-def training(request: Message, send: Send) -> None:
-    """Train one task from one seed and say how it went."""
+def train_task(request: Message, send: Send) -> None:
+    """Train one task from one seed and send how it went."""
     send({"begin": request["case"]})
     outcome, spent_ns = timer.timed(lambda: _outcome(request, send), lambda _: None)
     send({"outcome": {**outcome, "spent_ns": spent_ns}, "case": request["case"]})
@@ -83,30 +92,30 @@ def _outcome(request: Message, send: Send) -> Message:
         if not verdict.agrees:
             return {"status": "wrong", "reason": verdict.reason}
         compiled = _compile_ns(implementation)
-        report = Report(recipe, send)
-        found = [
-            _one_fold(implementation, task, recipe, fold, seed, device, report) for fold in folds
+        told = EpochMessages(recipe, send)
+        trained = [
+            _one_fold(implementation, task, recipe, fold, seed, device, told) for fold in folds
         ]
     except NotImplementedError as error:
         return {"status": "unavailable", "reason": str(error)}
     except Exception as error:
-        said = " ".join(str(error).split())[:300]
-        lacking = isinstance(error, MemoryError) or "out of memory" in said.lower()
-        status = "out_of_memory" if lacking else "crashed"
-        return {"status": status, "reason": f"{type(error).__name__}: {said}"}
-    diverged = next((made.diverged for made, *_ in found if made.diverged), None)
+        text = " ".join(str(error).split())[:300]
+        no_memory = isinstance(error, MemoryError) or "out of memory" in text.lower()
+        status = "out_of_memory" if no_memory else "crashed"
+        return {"status": status, "reason": f"{type(error).__name__}: {text}"}
+    diverged = next((made.diverged for made, *_ in trained if made.diverged), None)
     if diverged:
         steps = recipe.steps(len(folds[0].training))
         where = f"step {diverged} (epoch {-(-diverged // steps)})"
         return {"status": "not_converged", "reason": f"the loss is not finite at {where}"}
     worst = verdict.worst
     assert worst is not None
-    outputs = np.concatenate([outputs for _, outputs, _ in found])
-    y = np.concatenate([part.y for _, _, part in found])
-    made = found[0][0]
-    calls, elapsed_ns = _blocks([made.epochs for made, *_ in found])
+    outputs = np.concatenate([outputs for _, outputs, _ in trained])
+    y = np.concatenate([part.y for _, _, part in trained])
+    made = trained[0][0]
+    calls, elapsed_ns = _blocks([made.epochs for made, *_ in trained])
     if request["pictures"]:
-        for name, arrays in pictures.of(implementation, task, recipe, folds[0], made, report.kept):
+        for name, arrays in pictures.of(implementation, task, recipe, folds[0], made, told.kept):
             send({"picture": {"name": name, "arrays": arrays}})
     return {
         "status": "ok",
@@ -133,8 +142,8 @@ def _outcome(request: Message, send: Send) -> Message:
     }
 
 
-class Report:
-    """Tells the parent about epochs, so that it knows that the work goes on; keeps some weights."""
+class EpochMessages:
+    """Sends a message after each epoch, as a sign of life, and keeps some weights."""
 
     def __init__(self, recipe: Recipe, send: Send) -> None:
         self.send, self.middle = send, (recipe.epochs + 1) // 2
@@ -154,8 +163,8 @@ def _one_fold(
     fold: Fold,
     seed: int,
     device: str,
-    report: Report,
-) -> tuple[Trained, Any, Part]:
+    told: EpochMessages,
+) -> tuple[Trained, Any, Examples]:
     """(the training, outputs on the test data, the test data) of one fold.
 
     With candidates, the best of them on the fold's validation part is trained once more on all of
@@ -164,17 +173,17 @@ def _one_fold(
     dtype = recipe.spec.dtype
 
     def run(recipe: Recipe, fold: Fold) -> Trained:
-        held_out = fold.part(fold.validation, dtype) if len(fold.validation) else None
-        part = fold.part(fold.training, dtype)
-        return train(implementation, recipe, part, held_out, seed, device, report)
+        held_out = fold.examples(fold.validation, dtype) if len(fold.validation) else None
+        part = fold.examples(fold.training, dtype)
+        return train(implementation, recipe, part, held_out, seed, device, told)
 
     if task.candidates:
         best, metric = None, METRICS[recipe.metric]
         for value in task.candidates:
             tried = replace(recipe, spec=replace(recipe.spec, weight_decay=value))
-            found = run(tried, fold)
-            score = found.epochs[-1].validation
-            if found.diverged or score is None:
+            made = run(tried, fold)
+            score = made.epochs[-1].validation
+            if made.diverged or score is None:
                 continue
             score = score if metric.larger else -score
             if best is None or score > best[0]:
@@ -187,7 +196,7 @@ def _one_fold(
     last = made
     if task.data.refit and not made.diverged:
         last = run(recipe, datasets.refitted(fold))
-    test = fold.part(fold.test, dtype)
+    test = fold.examples(fold.test, dtype)
     if last.diverged:
         return last, np.zeros((len(test), recipe.spec.layer_sizes[-1])), test
     params = implementation.params_from_numpy(recipe.spec, last.params, device)
@@ -200,7 +209,7 @@ def gate(
     """The verdict on loss, gradient and step for one batch of the task, with its dropout."""
     spec = recipe.spec
     params = init_params(spec, seed, recipe.initializer)
-    part = fold.part(fold.training[:GATE_EXAMPLES], spec.dtype)
+    part = fold.examples(fold.training[:GATE_EXAMPLES], spec.dtype)
     size = min(recipe.batch_size or len(part), len(part), GATE_BATCH)
     if recipe.rule == "perceptron":
         return _perceptron_gate(implementation, recipe, params, part, device)
@@ -231,7 +240,7 @@ def gate(
 
 
 def _perceptron_gate(
-    implementation: Implementation, recipe: Recipe, params: Params, part: Part, device: str
+    implementation: Implementation, recipe: Recipe, params: Params, part: Examples, device: str
 ) -> comparison.Comparison:
     """One pass of P1 against the rule written out in float64; 50 examples, as errors add up."""
     one_pass = perceptron(implementation)
@@ -241,8 +250,8 @@ def _perceptron_gate(
         error = np.eye(len(b))[label] - np.eye(len(b))[np.argmax(x @ W + b)]
         W, b = W + x[:, None] * error, b + error
     placed = implementation.params_from_numpy(spec, params, device)
-    found, _ = one_pass(placed, *implementation.batch_from_numpy(spec, X, y, device))
-    return comparison.compare([(W, b)], implementation.to_numpy(found), spec.dtype, name="W, b")
+    after, _ = one_pass(placed, *implementation.batch_from_numpy(spec, X, y, device))
+    return comparison.compare([(W, b)], implementation.to_numpy(after), spec.dtype, name="W, b")
 
 
 def parity(request: Message, send: Send) -> None:
@@ -268,7 +277,7 @@ def parity_losses(
     spec = replace(task.recipe.spec, dtype="float64", optimizer=optimizer, dropout=0.0)
     recipe = replace(task.recipe, spec=spec)
     rate = PARITY_RATES.get(optimizer, PARITY_RATE)
-    part = fold.part(fold.training, "float64")
+    part = fold.examples(fold.training, "float64")
     params = implementation.params_from_numpy(spec, init_params(spec, 0, recipe.initializer), "cpu")
     state = implementation.init_state(spec, params)
     order = np.random.default_rng(0).permutation(len(part))
@@ -296,16 +305,16 @@ def _curves(made: Trained, epochs: int) -> Message:
     """What is drawn, at no more than POINTS epochs."""
     count = len(made.epochs)
     at = [number for number in points(epochs) if number <= count]
-    some = [made.epochs[i - 1] for i in at]
+    shown = [made.epochs[i - 1] for i in at]
 
     def values(name: str) -> list[float] | None:
-        found = [getattr(epoch, name) for epoch in some]
-        return None if None in found else [float(f"{value:.7g}") for value in found]
+        metrics = [getattr(epoch, name) for epoch in shown]
+        return None if None in metrics else [float(f"{value:.7g}") for value in metrics]
 
     spent = np.cumsum([epoch.elapsed_ns for epoch in made.epochs])
     return {
         "at": at,
-        "loss": [float(f"{epoch.losses.mean():.7g}") for epoch in some],
+        "loss": [float(f"{epoch.losses.mean():.7g}") for epoch in shown],
         "train": values("training"),
         "validation": values("validation"),
         "validation_loss": values("validation_loss"),
@@ -318,4 +327,4 @@ def _compile_ns(implementation: Implementation) -> int:
     return 0 if hook is None else int(hook()[1])
 
 
-ROLES = {"training_data": data, "training": training, "training_parity": parity}
+ROLES = {"data": load_data, "train": train_task, "parity": parity}

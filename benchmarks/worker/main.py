@@ -15,7 +15,7 @@ from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.clock import cpu_speed
-from samegrad.benchmarks.machine import counters, process_environment, system
+from samegrad.benchmarks.machine import counters, system
 from samegrad.benchmarks.worker import ceilings, pilot
 from samegrad.benchmarks.worker.measurement import Bench
 from samegrad.implementations.checking import processes
@@ -30,32 +30,16 @@ MEMORY_CALLS = 3
 UNTIL_THE_END = contextlib.ExitStack()
 
 
-def command(interpreter: str = sys.executable, threads: str = "all") -> list[str]:
-    """The command line of a worker."""
-    return processes.python_child(
-        "samegrad.benchmarks.worker.main",
-        interpreter,
-        process_environment.affinity(threads),
-    )
-
-
 def main() -> None:
     """Answer one request."""
     roles = {
         "probe": probe,
         "measure": measure,
         "memory": memory,
-        "kernel": kernel,
     }
 
     def answer(request: Message, send: Send) -> None:
-        role = request["role"]
-        if role.startswith("training"):
-            from samegrad.benchmarks.training import worker  # and what only it needs
-
-            worker.ROLES[role](request, send)
-        else:
-            roles[role](request, send)
+        roles[request["role"]](request, send)
 
     processes.serve(answer)
 
@@ -194,19 +178,6 @@ def memory(request: Message, send: Send) -> None:
     except Exception as error:
         status = "out_of_memory" if _is_out_of_memory(error) else "crashed"
         send({"failed": {"status": status, "reason": _said(error)}})
-
-
-def kernel(_: Message, send: Send) -> None:
-    """Which kernels NumPy's OpenBLAS uses in this process, and how fast they are."""
-    from threadpoolctl import threadpool_info
-
-    numpy = registry.load("numpy")
-    used = [i for i in threadpool_info() if i["internal_api"] == "openblas"]
-    if not used:
-        send({"reason": "NumPy's products are not OpenBLAS's here"})
-        return
-    rates = {dtype: ceilings.gemm(numpy, "cpu", dtype) for dtype in numpy.DTYPES}
-    send({"kernel": str(used[0].get("architecture", "unknown")), "gemm": rates})
 
 
 def sources(implementation: Implementation) -> dict[str, str]:

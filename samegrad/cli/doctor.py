@@ -28,13 +28,11 @@ def run(arguments: Namespace) -> int:
     from dataclasses import asdict
 
     from samegrad.benchmarks.doctor import doctor
-    from samegrad.benchmarks.doctor.findings import PROBLEM, findings
 
-    facts = doctor.gather()
-    judged = findings(facts)
+    facts, findings = doctor.diagnose()
     if arguments.json:
-        plain = [asdict(finding) for finding in judged]
+        plain = [asdict(finding) for finding in findings]
         print(json.dumps({"installation": wrong, "facts": facts, "findings": plain}, indent=1))
     else:
-        print(doctor.text(facts))
-    return FAILED if wrong or any(finding.level == PROBLEM for finding in judged) else DONE
+        print(doctor.text(facts, findings))
+    return FAILED if wrong or doctor.problems(findings) else DONE

@@ -1,8 +1,10 @@
 """`samegrad train`: train one task with one implementation."""
 
+import sys
 from argparse import Namespace
 from typing import Any
 
+from samegrad.cli.parser import DONE, FAILED
 from samegrad.implementations.contract import commands
 
 
@@ -24,6 +26,16 @@ def add(subparsers: Any) -> None:
 def run(arguments: Namespace) -> int:
     """Train; 1 if the training diverges."""
     commands.require("train", "train")
-    from samegrad.benchmarks.training.command import train_task
+    from samegrad.benchmarks.training import one_task
 
-    return train_task(arguments)
+    where = {name: getattr(arguments, name) for name in ("device", "dtype", "data_dir")}
+    if arguments.evaluate is not None:
+        one_task.evaluate(arguments.task, arguments.evaluate, arguments.implementation, **where)
+        return DONE
+    more = {name: getattr(arguments, name) for name in ("epochs", "seed", "save")}
+    try:
+        one_task.train(arguments.task, arguments.implementation, **where, **more)
+    except one_task.DivergedError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    return DONE

@@ -16,7 +16,9 @@ def add(subparsers: Any) -> None:
 def run(_: Namespace) -> int:
     """Print the table."""
     commands.require("train", "workloads")
-    from samegrad.benchmarks.training.command import workloads
+    import pandas as pd
 
-    print(workloads())
+    from samegrad.benchmarks.training import one_task
+
+    print(pd.DataFrame(one_task.described()).to_markdown(index=False))
     return DONE

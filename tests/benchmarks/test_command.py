@@ -214,7 +214,7 @@ def test_gpu_that_kills_its_probe_costs_no_cpu_row(tmp_path: Path) -> None:
     assert 0 == done.returncode, done.stdout + done.stderr
     found = {(r.case.device, r.status) for r in results.rows(journal_of(tmp_path / "r"))}
     assert {("cpu", "ok"), ("cuda", "unavailable")} == found
-    assert "its probe crashed: exit status 7" in done.stdout
+    assert "finding its capabilities crashed: exit status 7" in done.stdout
 
 
 @pytest.mark.parametrize(

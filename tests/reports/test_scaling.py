@@ -220,11 +220,11 @@ def test_looped_python_has_one_thread_regime() -> None:
     """With two it would have each row twice, at half a minute a row."""
     chosen = replace(options.parse(), threads=("1", "all"))
     regimes = {
-        name: selection._regimes(name, "cpu", chosen) for name in ("scalar", "numba", "numpy")
+        name: selection._threads(name, "cpu", chosen) for name in ("scalar", "numba", "numpy")
     }
 
     assert {"scalar": ("all",), "numba": ("all",), "numpy": ("1", "all")} == regimes
-    assert ("all",) == selection._regimes("numpy", "cuda", chosen)
+    assert ("all",) == selection._threads("numpy", "cuda", chosen)
 
 
 def test_preset_scaling_has_the_promised_sizes() -> None:

@@ -1,5 +1,6 @@
 """A task's data, ready for training: parts for training, validation and test, in folds."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +12,11 @@ from samegrad.benchmarks.training.data import fetch, originals
 from samegrad.benchmarks.training.data.features import FEATURES, scale, shifted, stripped
 from samegrad.benchmarks.training.data.records import SHA256, DataError, Records
 from samegrad.benchmarks.training.data.simulated import SIMULATED
-from samegrad.benchmarks.training.loop import Part
+from samegrad.benchmarks.training.loop import Examples
 
 Array = Any
 FOLDS = 10
+DATA_DIR = "SAMEGRAD_DATA"  # the variable that names the directory of original files
 SPLIT_SEED = 12345  # of the validation split and of the folds: the same for all seeds of weights
 
 
@@ -38,13 +40,13 @@ class Fold:
     scale: Array
     records: int
 
-    def part(self, rows: Array, dtype: str) -> Part:
+    def examples(self, rows: Array, dtype: str) -> Examples:
         """Some rows as the network is fed them."""
         X = self.X[rows].astype(dtype)
         X -= self.shift.astype(dtype)
         X /= self.scale.astype(dtype)
         y = self.y[rows]
-        return Part(X, y if y.dtype.kind == "i" else y.astype(dtype))
+        return Examples(X, y if y.dtype.kind == "i" else y.astype(dtype))
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,21 @@ class Data:
     refit: bool = False
     watched: bool = False
     stripped: bool = False
+
+
+def data_directory(option: str | None) -> Path | None:
+    """The directory of --data-dir, or of SAMEGRAD_DATA, or None: then data are fetched.
+
+    Raises:
+        DataError: it does not exist.
+    """
+    text = option or os.environ.get(DATA_DIR)
+    if not text:
+        return None
+    path = Path(text).expanduser()
+    if not path.is_dir():
+        raise DataError(f"{'--data-dir' if option else DATA_DIR} {text}: no such directory")
+    return path.resolve()
 
 
 def load(name: str, data_dir: Path | None, say: Any = lambda line: None) -> Records:

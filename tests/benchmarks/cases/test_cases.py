@@ -9,8 +9,8 @@ from samegrad.benchmarks.cases.case import Case, MLPWorkload, Series, WorkerSpec
 from samegrad.benchmarks.cases.costs import flops
 from samegrad.benchmarks.cases.presets import PRESETS, STEP, expand
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.runs import selection
-from samegrad.benchmarks.runs.capabilities import Probe
+from samegrad.benchmarks.runs import capabilities, selection
+from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.options import parse
 from samegrad.benchmarks.runs.selection import _lines
 from samegrad.implementations.contract.registry import names
@@ -210,10 +210,10 @@ def test_what_runs_on_a_gpu_only_is_not_asked_of_a_cpu(
 ) -> None:
     """By name an error of one line; of the table it is left out, with a note."""
     found = {
-        name: Probe(name, name, devices=(device,), dtypes=("float32",))
+        name: Capabilities(name, name, devices=(device,), dtypes=("float32",))
         for name, device in (("numpy", "cpu"), ("cupy", "cuda"))
     }
-    monkeypatch.setattr(selection, "probe", lambda *_: dict(found))
+    monkeypatch.setattr(capabilities, "find", lambda *_: dict(found))
     monkeypatch.setattr(system, "gpus", lambda: gpu)
 
     with pytest.raises(ValueError, match=f"--implementation {message}"):

@@ -16,9 +16,9 @@ def facts(name: str) -> dict[str, Any]:
     return recorded
 
 
-def problems(found: dict[str, Any]) -> list[str]:
+def problems(recorded: dict[str, Any]) -> list[str]:
     """Titles of what is wrong."""
-    return [f.title for f in findings.findings(found) if f.level == findings.PROBLEM]
+    return [f.title for f in findings.findings(recorded) if f.level == findings.PROBLEM]
 
 
 def test_kernels_below_the_cpu_are_found_with_gain_and_remedy() -> None:
@@ -33,31 +33,31 @@ def test_kernels_below_the_cpu_are_found_with_gain_and_remedy() -> None:
     ]
 
 
-def test_core_type_that_the_user_has_set_is_no_choice_of_the_library() -> None:
-    """What is slow is what was set; where it is the better choice, nothing is wrong with it."""
-    found = facts("kernel_below_the_cpu") | {"openblas_coretype": "Haswell"}
-    own, other, _ = found["openblas"]
+def test_core_type_that_the_user_has_set_is_not_the_librarys_own() -> None:
+    """What is slow is what was set; where that is the faster one, nothing is wrong with it."""
+    machine = facts("kernel_below_the_cpu") | {"openblas_coretype": "Haswell"}
+    own, other, _ = machine["openblas"]
     unset = other | {"name": "unset"}
 
-    (finding,) = findings.openblas(found | {"openblas": [own, unset, other]})
+    (finding,) = findings.openblas(machine | {"openblas": [own, unset, other]})
     assert "OPENBLAS_CORETYPE=Haswell makes NumPy's OpenBLAS use its Haswell" in finding.title
-    assert "without it it chooses SkylakeX, and a float32 product is 1.70 times" in finding.effect
+    assert "without it it uses SkylakeX, and a float32 product is 1.70 times" in finding.effect
     assert "unset OPENBLAS_CORETYPE" in finding.remedy
-    text = doctor.text(found | {"openblas": [own, unset, other]})
-    assert "OpenBLAS, OPENBLAS_CORETYPE=Haswell, as it is set here: Haswell kernels" in text
-    assert "OpenBLAS, its own choice, with that unset: SkylakeX kernels" in text
+    text = doctor.text(machine | {"openblas": [own, unset, other]}, [finding])
+    assert "OpenBLAS, OPENBLAS_CORETYPE=Haswell, as it is set: Haswell kernels" in text
+    assert "OpenBLAS, by itself, with OPENBLAS_CORETYPE unset: SkylakeX kernels" in text
 
     same = own | {"name": "unset"}
-    (finding,) = findings.openblas(found | {"openblas": [own, same, other]})
+    (finding,) = findings.openblas(machine | {"openblas": [own, same, other]})
     assert "export OPENBLAS_CORETYPE=SkylakeX" in finding.remedy
-    found |= {"openblas_coretype": "SkylakeX"}
+    machine |= {"openblas_coretype": "SkylakeX"}
     best = other | {"name": ""}
-    assert [] == list(findings.openblas(found | {"openblas": [best, own | {"name": "unset"}]}))
+    assert [] == list(findings.openblas(machine | {"openblas": [best, own | {"name": "unset"}]}))
 
 
 def test_nothing_wrong_is_said() -> None:
     """And ends with status 0."""
-    text = doctor.text(facts("nothing_wrong"))
+    text = doctor.text(facts("nothing_wrong"), findings.findings(facts("nothing_wrong")))
 
     assert [] == problems(facts("nothing_wrong"))
     assert "Nothing is wrong" in text
@@ -91,21 +91,21 @@ def test_one_thing_that_is_wrong_is_all_that_is_found(changes: dict[str, Any], t
 
 def test_gpu_that_a_framework_does_not_see_is_found() -> None:
     """Never a silent fall-back to the CPU."""
-    found = facts("nothing_wrong") | {"gpu": "NVIDIA X"}
+    machine = facts("nothing_wrong") | {"gpu": "NVIDIA X"}
 
-    titles = problems(found)
+    titles = problems(machine)
 
     assert [f"{name} does not see the GPU (NVIDIA X)" for name in ("torch", "jax")] == titles
 
 
 def test_tf32_and_slow_denormals_are_notes() -> None:
     """They are so, and cannot be mended: no problem, no exit status."""
-    found = facts("nothing_wrong") | {"gpu": "NVIDIA X", "denormals": {"numpy": 30.0}}
+    machine = facts("nothing_wrong") | {"gpu": "NVIDIA X", "denormals": {"numpy": 30.0}}
     for name, times in (("torch", 6.0), ("jax", 5.5)):
-        found["libraries"][name]["devices"] = ["cpu", "cuda"]
-        found["libraries"][name]["tf32_times"] = times
+        machine["libraries"][name]["devices"] = ["cpu", "cuda"]
+        machine["libraries"][name]["tf32_times"] = times
 
-    notes = findings.findings(found)
+    notes = findings.findings(machine)
 
     assert ["note", "note"] == [finding.level for finding in notes]
     assert "6.0 times as fast in torch" in notes[0].effect
@@ -119,9 +119,9 @@ def test_unknown_facts_are_no_findings() -> None:
 
 def test_effect_of_too_many_threads_is_measured() -> None:
     """A step as the variables have it, and with one thread a core."""
-    found = facts("nothing_wrong") | {
+    machine = facts("nothing_wrong") | {
         "thread_variables": {"OMP_NUM_THREADS": "16"},
         "oversubscription": {"numpy": {"as_set": 4e-3, "one_per_core": 1e-3}},
     }
 
-    assert "4.0 times" in findings.findings(found)[0].effect
+    assert "4.0 times" in findings.findings(machine)[0].effect

@@ -1,4 +1,4 @@
-"""OpenBLAS core types: which are tried, and in what surroundings."""
+"""OpenBLAS core types: which are tried, and in what environment."""
 
 from typing import Any
 
@@ -16,26 +16,26 @@ def test_core_types_that_this_cpu_can_run_are_tried() -> None:
     assert [] == candidates("unknown", "")
 
 
-def test_own_choice_is_told_by_a_fresh_process() -> None:
+def test_kernels_in_use_are_reported_by_a_fresh_process() -> None:
     """The kernels in use and their rate, or why there are none."""
-    (found,) = openblas.trials((), rounds=1)
+    (trial,) = openblas.trials((), repetitions=1)
 
-    assert found.reason or (found.kernel and found.gemm["float32"] > 1e8)
+    assert trial.reason or (trial.kernel and trial.gemm["float32"] > 1e8)
 
 
 def test_what_the_user_has_set_is_not_taken_for_the_librarys_choice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each trial's process has the variable as it should: as set, without it, or another."""
-    seen = []
+    core_types = []
 
-    def run_child(command: Any, request: Any, surroundings: Any, *_: Any) -> processes.Exit:
-        seen.append(surroundings.get("OPENBLAS_CORETYPE"))
+    def run_child(command: Any, request: Any, environment: Any, *_: Any) -> processes.Exit:
+        core_types.append(environment.get("OPENBLAS_CORETYPE"))
         return processes.Exit("ok", "")
 
     monkeypatch.setattr(processes, "run_child", run_child)
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
 
-    openblas.trials(("unset", "SkylakeX"), rounds=1)
+    openblas.trials(("unset", "SkylakeX"), repetitions=1)
 
-    assert ["Haswell", None, "SkylakeX"] == seen and "Haswell" == openblas.chosen()
+    assert ["Haswell", None, "SkylakeX"] == core_types and "Haswell" == openblas.core_type()

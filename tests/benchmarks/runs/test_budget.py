@@ -4,10 +4,10 @@ import pytest
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.cases.presets import PRESETS, expand
 from samegrad.benchmarks.runs import budget
-from samegrad.benchmarks.runs.budget import Pilot
+from samegrad.benchmarks.runs.budget import CostModel
 
-FAST = Pilot(call_seconds=1e-4, first_seconds=0.0, flops_per_second=1e11, start_seconds=0.3)
-SLOW = Pilot(call_seconds=1e-4, first_seconds=0.0, flops_per_second=5e7, start_seconds=0.1)
+FAST = CostModel(call_seconds=1e-4, first_seconds=0.0, flops_per_second=1e11, start_seconds=0.3)
+SLOW = CostModel(call_seconds=1e-4, first_seconds=0.0, flops_per_second=5e7, start_seconds=0.1)
 PILOTS = {("numpy", "cpu"): FAST, ("scalar", "cpu"): SLOW}
 
 
@@ -26,7 +26,7 @@ def test_pilot_separates_overhead_from_arithmetic() -> None:
         {"flops": 1e8, "first_ns": 301e6, "warm_ns": 101e6},
     ]
 
-    pilot = Pilot.of({"networks": measured, "passes": 0.0}, 0.5)
+    pilot = CostModel.fit({"networks": measured, "passes": 0.0}, 0.5)
 
     assert pilot.first_seconds == pytest.approx(0.2)
     assert pilot.flops_per_second == pytest.approx(1e9, rel=0.02)
@@ -36,7 +36,7 @@ def test_pilot_separates_overhead_from_arithmetic() -> None:
 def test_pilot_counts_the_passes_of_a_gradient_that_needs_one_per_parameter() -> None:
     """1 ms a pass and 2 passes a parameter: the gradient of 30 parameters takes 61 ms."""
     forward = [{"flops": 1e6, "first_ns": 1e6, "warm_ns": 1e6}]
-    pilot = Pilot.of({"networks": forward, "passes": 2.0}, 0.5)
+    pilot = CostModel.fit({"networks": forward, "passes": 2.0}, 0.5)
     slow, fast = (
         next(
             c

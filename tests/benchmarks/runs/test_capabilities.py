@@ -8,7 +8,7 @@ import pytest
 from samegrad.benchmarks.cases import costs
 from samegrad.benchmarks.machine import process_environment
 from samegrad.benchmarks.runs import capabilities
-from samegrad.benchmarks.runs.budget import Pilot
+from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.benchmarks.runs.capabilities import Countdown, family
 from samegrad.benchmarks.worker import pilot
 from samegrad.implementations.checking import processes
@@ -51,11 +51,11 @@ def test_countdown_ends_once_when_all_have_said_it() -> None:
 
 def test_probes_of_several_end_with_a_pilot_each() -> None:
     """Also where one of them cannot be loaded: nobody waits for it."""
-    found = capabilities.probe(("numpy", "graph", "no_such.module"), ("cpu",), {})
+    found = capabilities.find(("numpy", "graph", "no_such.module"), ("cpu",), {})
 
     assert "no_such" in found["no_such.module"].reason
-    assert found["numpy"].pilots["cpu"].flops_per_second > 1e8
-    assert found["graph"].pilots["cpu"].flops_per_second > 1e8
+    assert found["numpy"].cost_models["cpu"].flops_per_second > 1e8
+    assert found["graph"].cost_models["cpu"].flops_per_second > 1e8
 
 
 def test_fixed_cost_of_a_call_is_not_taken_for_its_rate() -> None:
@@ -64,7 +64,7 @@ def test_fixed_cost_of_a_call_is_not_taken_for_its_rate() -> None:
         {"flops": flops, "first_ns": 1e7, "warm_ns": 2e6 + flops / 20} for flops in (3e5, 2e7)
     ]
 
-    pilot = Pilot.of({"networks": measured, "passes": 0.0}, 0.5)
+    pilot = CostModel.fit({"networks": measured, "passes": 0.0}, 0.5)
 
     assert pilot.flops_per_second == pytest.approx(20e9, rel=0.01)
     assert pilot.call_seconds == pytest.approx(2e-3, rel=0.01)

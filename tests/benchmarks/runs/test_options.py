@@ -97,7 +97,7 @@ def test_options_are_kept_as_they_mean_the_same_from_any_folder(tmp_path: Path) 
     mine = tmp_path / "mine.py"
     mine.write_text("")
 
-    given = parse(implementation=f"numpy,{mine}", threads="1", output="x").given
+    arguments = parse(implementation=f"numpy,{mine}", threads="1", output="x").arguments
 
-    assert {"preset": "standard", "implementation": f"numpy,{mine}", "threads": "1"} == given
-    assert parse(**given).implementations == ("numpy", str(mine))
+    assert {"preset": "standard", "implementation": f"numpy,{mine}", "threads": "1"} == arguments
+    assert parse(**arguments).implementations == ("numpy", str(mine))

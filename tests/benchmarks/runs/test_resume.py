@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import CannotWriteError, JournalWriter, read
-from samegrad.benchmarks.runs import directories, runner, scheduler
-from samegrad.benchmarks.runs.budget import Pilot, Plan, Settings
-from samegrad.benchmarks.runs.capabilities import Probe
+from samegrad.benchmarks.runs import directories, scheduler, speed
+from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
+from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.progress import Progress
+from samegrad.benchmarks.runs.run import Run
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.render import render
 
@@ -194,26 +196,29 @@ def test_processes_and_ceilings_of_an_interrupted_run_are_made_up_for(tmp_path: 
         Case(MLPWorkload("own", MLPSpec((6, 4, 3)), 4, 64), operation, "numpy")
         for operation in ("forward", "loss_and_grad", "train_step")
     ]
-    probe = Probe("numpy", "numpy", products=True, pilots={"cpu": Pilot(1e-4, 0.0, 1e9, 1.0)})
+    model = CostModel(1e-4, 0.0, 1e9, 1.0)
+    found = Capabilities("numpy", "numpy", products=True, cost_models={"cpu": model})
 
-    def run(progress: Progress, resume: Any = None) -> runner.Run:
-        planned = Plan(cases, processes=3)
-        settings = Settings(None, 0.01, 0.0)
-        return runner.Run(
-            planned,
-            {"numpy": probe},
-            tmp_path / "run",
-            settings,
-            interpreters={},
-            progress=progress,
-            about={},
-            resume=resume,
+    def run(progress: Progress, resume: Any = None) -> None:
+        planned = Budget(cases, processes=3)
+        settings = RunSettings(None, 0.01, 0.0)
+        speed.execute(
+            Run(
+                planned,
+                {"numpy": found},
+                tmp_path / "run",
+                settings,
+                interpreters={},
+                progress=progress,
+                about={},
+                resume=resume,
+            )
         )
 
     with pytest.raises(KeyboardInterrupt):
-        run(Interrupts(5)).execute()
+        run(Interrupts(5))
     partial = read(tmp_path / "run" / "journal.jsonl")
-    run(Progress(), partial).execute()
+    run(Progress(), partial)
 
     whole = read(tmp_path / "run" / "journal.jsonl")
     assert not partial.complete or not [r for r in rows.rows(partial) if r.status != "ok"]
@@ -318,8 +323,12 @@ def test_two_runs_that_begin_at_once_get_directories_of_their_own(
     assert 3 == len(names)
 
 
-def test_second_run_on_a_machine_is_noticed() -> None:
+def test_second_run_on_a_machine_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Both go on; both numbers suffer."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # nobody else's runs
+
     with directories.noticed() as first, directories.noticed() as second:
         assert (True, False) == (first, second)
 
@@ -342,19 +351,26 @@ def test_larger_sizes_of_what_timed_out_are_skipped(
         for batch in (16, 8, 4)  # the order of the plan says nothing
         for operation in ("forward", "train_step")
     ]
-    probe = Probe(str(mine), "mine", pilots={"cpu": Pilot(1e-4, 0.0, 1e9, 1.0)})
-    run = runner.Run(
-        Plan(cases, processes=1),
-        {"mine": probe},
+    model = CostModel(1e-4, 0.0, 1e9, 1.0)
+    found = Capabilities(str(mine), "mine", cost_models={"cpu": model})
+    run = Run(
+        Budget(cases, processes=1),
+        {"mine": found},
         tmp_path / "run",
-        Settings(None, 0.01, 0.0, ceilings=False),
+        RunSettings(None, 0.01, 0.0, ceilings=False),
         interpreters={},
         progress=Progress(),
         about={},
     )
-    run.execute()
+    speed.execute(run)
 
-    found = {(r.case.workload.batch_size, r.case.operation): r for r in rows.rows(run.journal)}
-    assert {"ok"} == {found[b, "forward"].status for b in (4, 8, 16)}
-    assert ["ok", "timeout", "skipped"] == [found[b, "train_step"].status for b in (4, 8, 16)]
-    assert found[16, "train_step"].reason.startswith("a smaller size timed out: own-train_step")
+    rows_by_size = {
+        (r.case.workload.batch_size, r.case.operation): r for r in rows.rows(run.journal)
+    }
+    assert {"ok"} == {rows_by_size[b, "forward"].status for b in (4, 8, 16)}
+    assert ["ok", "timeout", "skipped"] == [
+        rows_by_size[b, "train_step"].status for b in (4, 8, 16)
+    ]
+    assert rows_by_size[16, "train_step"].reason.startswith(
+        "a smaller size timed out: own-train_step"
+    )

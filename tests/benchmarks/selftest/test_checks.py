@@ -1,4 +1,4 @@
-"""The rules of `selftest`, with clocks that lie and work that only pretends to be done."""
+"""The rules of `selftest`, with clocks that are wrong and work that only pretends to be done."""
 
 from collections.abc import Callable
 from typing import Any
@@ -55,37 +55,37 @@ def test_known_delays_read_as_they_are() -> None:
     """With an honest clock."""
     clock = Clock()
 
-    found = checks.known_delay(clock.wait, clock)
+    done = checks.known_delay(clock.wait, clock)
 
-    assert [True] * 3 == [claim.holds for claim in found]
+    assert [True] * 3 == [check.passed for check in done]
 
 
 @pytest.mark.parametrize(
-    ("shown", "holds"),
+    ("shown", "passed"),
     [
         (lambda ns: ns * 1.05, [True, False, False]),  # 5 % of 20 us are 1 us
         (lambda ns: ns * 0.9, [False, False, False]),
     ],
 )
-def test_clock_that_is_wrong_is_caught(shown: Callable[[int], float], holds: list[bool]) -> None:
+def test_clock_that_is_wrong_is_caught(shown: Callable[[int], float], passed: list[bool]) -> None:
     """Too fast, too slow."""
     clock = Clock(shown)
 
-    found = [claim.holds for claim in checks.known_delay(clock.wait, clock)]
+    done = [check.passed for check in checks.known_delay(clock.wait, clock)]
 
-    assert not all(found)
-    assert found[1:] == holds[1:]
+    assert not all(done)
+    assert passed[1:] == done[1:]
 
 
 def test_injected_delay_shows_by_itself() -> None:
-    """And a clock that shows half of it does not hold."""
+    """And a clock that shows half of it does not pass."""
     clock = Clock()
     slow = Clock(lambda ns: ns / 2)
 
     right = checks.injected_delay(lambda: clock.wait(300_000), clock.wait, 200_000, clock)
     wrong = checks.injected_delay(lambda: slow.wait(300_000), slow.wait, 200_000, slow)
 
-    assert right.holds and not wrong.holds
+    assert right.passed and not wrong.passed
 
 
 def test_chains_lie_on_a_line_through_zero() -> None:
@@ -97,8 +97,8 @@ def test_chains_lie_on_a_line_through_zero() -> None:
     def with_offset(calls: int, _: Any) -> None:
         offset.wait(10_000_000 + calls * 200_000)
 
-    assert checks.linearity(queue.work(queue.wait), clock).holds
-    assert not checks.linearity(Work(lambda: None, with_offset, lambda _: None), offset).holds
+    assert checks.linearity(queue.work(queue.wait), clock).passed
+    assert not checks.linearity(Work(lambda: None, with_offset, lambda _: None), offset).passed
 
 
 def test_unsynchronised_twin_is_caught_and_the_other_one_not() -> None:
@@ -118,9 +118,9 @@ def test_slow_first_call_is_kept_out() -> None:
     """It is reported, and changes neither the calls of a block nor the median."""
     clock = Clock()
 
-    claim = checks.slow_first_call(clock.wait, clock)
+    check = checks.slow_first_call(clock.wait, clock)
 
-    assert claim.holds and "first call 300 ms" in claim.measured
+    assert check.passed and "first call 300 ms" in check.measured
 
 
 def test_slow_first_call_that_gets_in_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,27 +128,27 @@ def test_slow_first_call_that_gets_in_is_caught(monkeypatch: pytest.MonkeyPatch)
     clock = Clock()
     monkeypatch.setattr(timer, "timed", lambda call, sync, clock: (None, 0))
 
-    assert not checks.slow_first_call(clock.wait, clock).holds
+    assert not checks.slow_first_call(clock.wait, clock).passed
 
 
 def test_other_clocks_must_agree() -> None:
     """Within 5 %."""
-    assert checks.side_by_side("x", [100, 101, 99], [103, 104, 102]).holds
-    assert not checks.side_by_side("x", [100, 101, 99], [107, 108, 106]).holds
+    assert checks.side_by_side("x", [100, 101, 99], [103, 104, 102]).passed
+    assert not checks.side_by_side("x", [100, 101, 99], [107, 108, 106]).passed
 
 
 def test_saboteur_needs_the_right_reason() -> None:
     """Not only some reason."""
-    wanted = ("rejected", "not synchronised")
+    expected = ("rejected", "not synchronised")
 
-    assert checks.refused("x", "rejected", "not synchronised: ...", wanted).holds
-    assert not checks.refused("x", "rejected", "recompiled while timing", wanted).holds
-    assert not checks.refused("x", "crashed", "not synchronised", wanted).holds
-    assert "it got a number" == checks.refused("x", "ok", "", wanted).measured
+    assert checks.refused("x", "rejected", "not synchronised: ...", expected).passed
+    assert not checks.refused("x", "rejected", "recompiled while timing", expected).passed
+    assert not checks.refused("x", "crashed", "not synchronised", expected).passed
+    assert "it got a number" == checks.refused("x", "ok", "", expected).measured
 
 
 @pytest.mark.parametrize(
-    ("found", "twins", "slowed"),
+    ("ratio", "twins", "slowed"),
     [
         (Ratio(1.0, 0.98, 1.02), True, False),
         (Ratio(1.0, 0.8, 1.2), True, False),
@@ -156,15 +156,15 @@ def test_saboteur_needs_the_right_reason() -> None:
         (Ratio(0.9, 0.87, 0.93), False, False),
     ],
 )
-def test_verdicts_of_twins(found: Ratio, twins: bool, slowed: bool) -> None:
+def test_verdicts_of_twins(ratio: Ratio, twins: bool, slowed: bool) -> None:
     """Never faster or slower than itself; slower with a tenth added."""
-    assert twins == checks.twins(found).holds
-    assert slowed == checks.slowed(found).holds
+    assert twins == checks.twins(ratio).passed
+    assert slowed == checks.slowed(ratio).passed
 
 
-def test_claim_says_what_it_found() -> None:
+def test_check_says_what_was_measured() -> None:
     """In one line."""
-    text = str(checks.Claim("x", "5 %", "7 %", False))
+    text = str(checks.Check("x", "5 %", "7 %", False))
 
-    assert "NOT MET   x: 7 % (allowed: 5 %)" == text
-    assert str(checks.Claim("x", "", "no GPU", None)).startswith("not here")
+    assert "FAILED     x: 7 % (allowed: 5 %)" == text
+    assert str(checks.Check("x", "", "no GPU", None)).startswith("not tried  x")

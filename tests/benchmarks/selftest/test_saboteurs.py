@@ -24,40 +24,40 @@ def test_every_saboteur_is_known() -> None:
 
 def test_saboteurs_have_no_number_and_the_right_reason() -> None:
     """Each in a process of its own; an honest row among them survives."""
-    there = []
+    cases = []
     for name in NAMES:
-        framework = selftest.SABOTEURS[name][4]
-        if framework is None or registry.why_not_installed(framework) is None:
-            there.append(name)
-    cases = [Case(selftest.SABOTEURS[n][1], selftest.SABOTEURS[n][2], n) for n in there]
+        saboteur = selftest.SABOTEURS[name]
+        if saboteur.framework is None or not registry.why_not_installed(saboteur.framework):
+            cases.append(Case(saboteur.workload, saboteur.operation, name))
 
-    rows = selftest._measure([*cases, Case(selftest.SMALL, "loss_and_grad", "numpy")], 1)
+    rows = selftest.measure([*cases, Case(selftest.SMALL, "loss_and_grad", "numpy")], 1)
 
     assert "ok" == rows.pop("numpy").status
     for name, row in rows.items():
-        claim = checks.refused(name, row.status, row.reason, selftest.SABOTEURS[name][5])
-        assert claim.holds, claim
+        saboteur = selftest.SABOTEURS[name]
+        check = checks.refused(name, row.status, row.reason, (saboteur.status, saboteur.reason))
+        assert check.passed, check
         assert row.median_seconds is None
 
 
-def test_selftest_counts_its_claims(
+def test_selftest_counts_its_checks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit status 1 as soon as one does not hold."""
-    found = [
-        checks.Claim("a", "5 %", "1 %", True),
-        checks.Claim("b", "5 %", "no GPU", None),
+    """Exit status 1 as soon as one fails."""
+    done = [
+        checks.Check("a", "5 %", "1 %", True),
+        checks.Check("b", "5 %", "no GPU", None),
     ]
-    monkeypatch.setattr(selftest, "run", lambda say, device, only: found)
+    monkeypatch.setattr(selftest, "run", lambda say, device, only: done)
 
     assert 0 == command.main(["selftest"])
-    assert "1 of 1 claims hold; 1 not here." in capsys.readouterr().out
-    found.append(checks.Claim("interference: x", "3 %", "9 %", False))
+    assert "1 of 1 checks passed; 1 could not be tried here." in capsys.readouterr().out
+    done.append(checks.Check("interference: x", "3 %", "9 %", False))
     assert 1 == command.main(["selftest"])
     assert "The machine was not quiet" in capsys.readouterr().out
     assert 1 == command.main(["selftest", "--json"])
     assert ["a", "b", "interference: x"] == [
-        claim["what"] for claim in json.loads(capsys.readouterr().out)
+        check["what"] for check in json.loads(capsys.readouterr().out)
     ]
 
 

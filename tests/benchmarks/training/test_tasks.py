@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from samegrad.benchmarks.training.data import datasets, features, simulated
 from samegrad.benchmarks.training.data.records import Records
-from samegrad.benchmarks.training.loop import Part, Recipe, train
+from samegrad.benchmarks.training.loop import Examples, Recipe, train
 from samegrad.benchmarks.training.tasks import TASKS, Task, select
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec
@@ -117,13 +117,15 @@ def test_best_candidate_is_chosen_without_the_test_part(monkeypatch: pytest.Monk
     given: list[tuple[int, int, float]] = []
     right = train
 
-    def watched(implementation: Any, recipe: Recipe, training: Part, held: Any, *rest: Any) -> Any:
+    def watched(
+        implementation: Any, recipe: Recipe, training: Examples, held: Any, *rest: Any
+    ) -> Any:
         given.append((len(training), len(held or ()), recipe.spec.weight_decay))
         assert not set(map(tuple, training.X)) & set(map(tuple, fold.X[fold.test]))
         return right(implementation, recipe, training, held, *rest)
 
     monkeypatch.setattr(worker, "train", watched)
-    report = worker.Report(task.recipe, lambda message: None)
+    report = worker.EpochMessages(task.recipe, lambda message: None)
     worker._one_fold(load("numpy"), task, task.recipe, fold, 0, "cpu", report)
 
     assert [(34, 11, 0.0), (34, 11, 100.0), (45, 0, 0.0)] == given

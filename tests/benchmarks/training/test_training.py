@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 from samegrad.benchmarks.training import loop, metrics, schedules, weights
-from samegrad.benchmarks.training.loop import Part, Recipe, in_dtype, train
+from samegrad.benchmarks.training.loop import Examples, Recipe, in_dtype, train
 from samegrad.benchmarks.training.tasks import PARITY, TASKS
 from samegrad.benchmarks.training.worker import gate, parity_losses
 from samegrad.implementations.contract.initializers import init_params
@@ -21,11 +21,11 @@ SPEC = MLPSpec((3, 4, 2), optimizer="adam", dtype="float64")
 RECIPE = Recipe(SPEC, 3, 4, 0.01)
 
 
-def part(count: int = 10, seed: int = 0) -> Part:
+def part(count: int = 10, seed: int = 0) -> Examples:
     """Some examples of three features and two classes."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(count, 3))
-    return Part(X, (X[:, 0] > 0).astype(np.int64))
+    return Examples(X, (X[:, 0] > 0).astype(np.int64))
 
 
 class Recorder:
@@ -267,7 +267,7 @@ def test_final_accuracies_agree_within_the_spread_over_seeds() -> None:
     """float32, digits: the same weights and batches end at the same accuracy, or almost."""
     task = TASKS["digits"]
     fold = fold_of("digits")
-    training, test = (fold.part(rows, "float32") for rows in (fold.training, fold.test))
+    training, test = (fold.examples(rows, "float32") for rows in (fold.training, fold.test))
     found: dict[str, list[float]] = {}
     for name in ("numpy", "torch", "jax"):
         try:
@@ -318,7 +318,7 @@ def test_weights_of_one_implementation_are_evaluated_by_another(name: str, tmp_p
     """The file holds plain arrays, and is read without unpickling anything."""
     task = TASKS["xor"]
     made = train(
-        load("numpy"), task.recipe, *(fold_of("xor").part(np.arange(4), "float32"), None), 0
+        load("numpy"), task.recipe, *(fold_of("xor").examples(np.arange(4), "float32"), None), 0
     )
     path = tmp_path / "xor.weights"
     weights.save(path, task.recipe.spec, made.params, {"task": "xor"})
@@ -327,7 +327,7 @@ def test_weights_of_one_implementation_are_evaluated_by_another(name: str, tmp_p
     other = load(name)
     in_its_dtype = replace(spec, dtype=other.DTYPES[-1])
     placed = other.params_from_numpy(in_its_dtype, params, "cpu")
-    data = fold_of("xor").part(np.arange(4), in_its_dtype.dtype)
+    data = fold_of("xor").examples(np.arange(4), in_its_dtype.dtype)
     outputs = loop.Evaluation(other, in_its_dtype, data, "cpu").outputs(placed)
 
     assert metrics.accuracy(spec, outputs, data.y) == 1.0

@@ -11,8 +11,9 @@ from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.records.journal import Journal, read
-from samegrad.benchmarks.runs.budget import Pilot
-from samegrad.benchmarks.runs.capabilities import Probe
+from samegrad.benchmarks.runs import capabilities
+from samegrad.benchmarks.runs.budget import CostModel
+from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.options import parse
 from samegrad.benchmarks.training import run as training_run
 from samegrad.benchmarks.training.tasks import TASKS
@@ -202,10 +203,10 @@ def test_too_slow_a_training_is_skipped_with_its_prediction(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Before anything runs; a perceptron's pass is no sequence of steps."""
-    slow = Probe("numpy", "numpy", devices=("cpu",), dtypes=("float32",))
-    slow.pilots = {"cpu": Pilot(0.05, 0.1, 1e9, 1.0)}
-    monkeypatch.setattr(training_run, "probe", lambda names, *_: {"numpy": slow})
-    options = parse(training="yes", workload="digits,xor,perceptron", implementation="numpy")
+    slow = Capabilities("numpy", "numpy", devices=("cpu",), dtypes=("float32",))
+    slow.cost_models = {"cpu": CostModel(0.05, 0.1, 1e9, 1.0)}
+    monkeypatch.setattr(capabilities, "find", lambda *_: {"numpy": slow})
+    options = parse(kind="training", workload="digits,xor,perceptron", implementation="numpy")
 
     found = training_run.select(options)
 
@@ -220,13 +221,13 @@ def test_too_slow_a_training_is_skipped_with_its_prediction(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"training": "yes", "workload": "mnits"}, "task 'mnits' is not known; accepted: digits"),
-        ({"training": "yes", "seeds": "0"}, "--seeds '0' is not accepted"),
-        ({"training": "yes", "limit": "soon"}, "--limit 'soon' is not accepted"),
-        ({"training": "yes", "limit": "nan"}, "--limit 'nan' is not accepted"),
-        ({"training": "yes", "data_dir": "/nowhere"}, "--data-dir /nowhere: no such directory"),
-        ({"training": "yes", "preset": "full"}, "--preset does not go with training"),
-        ({"training": "yes", "batch_size": "3"}, "--batch-size does not go with training"),
+        ({"kind": "training", "workload": "mnits"}, "task 'mnits' is not known; accepted: digits"),
+        ({"kind": "training", "seeds": "0"}, "--seeds '0' is not accepted"),
+        ({"kind": "training", "limit": "soon"}, "--limit 'soon' is not accepted"),
+        ({"kind": "training", "limit": "nan"}, "--limit 'nan' is not accepted"),
+        ({"kind": "training", "data_dir": "/nowhere"}, "--data-dir /nowhere: no such directory"),
+        ({"kind": "training", "preset": "full"}, "--preset does not go with training"),
+        ({"kind": "training", "batch_size": "3"}, "--batch-size does not go with training"),
         ({"seeds": "3"}, "--seeds goes with training: "),
         ({"data_dir": "."}, "--data-dir goes with training"),
         ({"workload": "titanic"}, "--workload 'titanic' is not timed here; accepted: digits"),

@@ -1,7 +1,8 @@
-"""The parent keeps to its time, and a dead worker costs the case that it was at."""
+"""The scheduler keeps to the time, and a dead worker costs the case that it was at."""
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,18 @@ from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.journal import read as read_journal
-from samegrad.benchmarks.runs import budget, capabilities, runner, scheduler
+from samegrad.benchmarks.runs import budget, capabilities, scheduler, speed
 from samegrad.benchmarks.runs.progress import Progress
-from samegrad.benchmarks.runs.worker_process import Resident
+from samegrad.benchmarks.runs.run import Run
+from samegrad.benchmarks.runs.worker_process import WorkerProcess
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.spec import MLPSpec
 
 SPEC = MLPSpec((6, 5, 3))
 
 
-class Heard(Progress):
-    """Keeps what was said and counts what was done."""
+class Kept(Progress):
+    """Keeps the lines and counts what was done."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -42,43 +44,44 @@ class Heard(Progress):
 
 def run(
     tmp_path: Path, name: str, operations: tuple[str, ...], processes: int, seconds: float
-) -> tuple[Journal, Heard]:
+) -> tuple[Journal, Kept]:
     """Measure some operations on one small problem."""
-    found = capabilities.probe([name], ["cpu"], {})
+    found = capabilities.find([name], ["cpu"], {})
     label = registry.label(name)
     problem = MLPWorkload("measured", SPEC, 8, 128)
     cases = [Case(problem, operation, label) for operation in operations]
-    pilots = {(label, "cpu"): found[label].pilots["cpu"]}
-    made = budget.make(cases, pilots, {}, processes, seconds, 0.01)
-    heard = Heard()
-    started = runner.Run(
+    models = capabilities.cost_models(found)
+    made = budget.make(cases, models, {}, processes, seconds, 0.01)
+    kept = Kept()
+    started = Run(
         made,
         found,
         tmp_path / "run",
-        budget.Settings(seconds, 0.01, ceilings=False),
+        budget.RunSettings(seconds, 0.01, ceilings=False),
         interpreters={},
-        progress=heard,
+        progress=kept,
         about={},
     )
-    started.execute()
-    return read_journal(tmp_path / "run" / "journal.jsonl"), heard
+    speed.execute(started)
+    return read_journal(tmp_path / "run" / "journal.jsonl"), kept
 
 
 def test_processes_that_do_not_fit_into_the_time_are_given_up_and_said(tmp_path: Path) -> None:
-    """The first round runs in any case; every row has its number."""
-    journal, heard = run(tmp_path, "numpy", ("forward", "train_step"), 5, seconds=0.5)
+    """The first process runs in any case; every row has its number."""
+    journal, kept = run(tmp_path, "numpy", ("forward", "train_step"), 5, seconds=0.5)
 
     assert journal.complete
     assert [1, 1] == [len(row.process_medians) for row in rows.rows(journal)]
-    assert ["time: 1 of 5 processes fit into 0 s on this machine"] == heard.lines
+    assert ["time: 1 of 5 processes fit into 0 s on this machine"] == kept.lines
 
 
-def test_processes_that_fit_are_all_run(tmp_path: Path) -> None:
+def test_processes_that_fit_are_all_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And every unit is counted."""
-    journal, heard = run(tmp_path, "numpy", ("forward", "train_step"), 3, seconds=60)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # nobody else's runs are noticed
+    journal, kept = run(tmp_path, "numpy", ("forward", "train_step"), 3, seconds=60)
 
     assert [3, 3] == [len(row.process_medians) for row in rows.rows(journal)]
-    assert [] == heard.lines and 6 == heard.units == heard.finished
+    assert [] == kept.lines and 6 == kept.units == kept.finished
     assert {0, 1, 2} == {record["process"] for _, record in journal.outcomes}
     assert {0, 1, 2} == {record["process"] for record in journal.cpu_speeds}  # one for each turn
     assert 1 == len({record["work"] for record in journal.cpu_speeds})
@@ -102,8 +105,8 @@ def test_worker_that_dies_costs_the_case_it_was_at(tmp_path: Path) -> None:
     assert 1 == sum(record["status"] == "crashed" for _, record in journal.outcomes)
 
 
-def test_processes_stay_and_are_visited_in_turns(tmp_path: Path) -> None:
-    """On a CPU each of them is visited before any is visited for the third time."""
+def test_processes_stay_alive_and_repeat_in_turn(tmp_path: Path) -> None:
+    """On a CPU each of them has repeated a case once before any does so for the third time."""
     journal, _ = run(tmp_path, "numpy", ("forward", "train_step"), 3, seconds=60)
 
     order = [(record["repetition"], record["process"]) for _, record in journal.outcomes]
@@ -112,10 +115,10 @@ def test_processes_stay_and_are_visited_in_turns(tmp_path: Path) -> None:
     assert 6 == len(firsts) == len(thirds) and max(firsts) < min(thirds)
 
 
-def test_rounds_follow_one_another_where_memory_is_short(
+def test_processes_follow_one_another_where_memory_is_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process has all of its visits before the next one begins; nothing else changes."""
+    """A process makes all of its repetitions before the next one begins."""
     monkeypatch.setattr(system, "available_memory", lambda: 2**20)
 
     journal, _ = run(tmp_path, "numpy", ("forward", "train_step"), 3, seconds=60)
@@ -125,20 +128,20 @@ def test_rounds_follow_one_another_where_memory_is_short(
     assert [3, 3] == [len(row.process_medians) for row in rows.rows(journal)]
 
 
-def test_worker_that_is_killed_between_its_turns_is_replaced(
+def test_worker_that_is_killed_between_its_requests_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No case is at fault: none loses its number, and the visits go on."""
+    """No case is at fault: none loses its number, and the repetitions go on."""
     killed: list[int] = []
-    turns = scheduler.Rounds._turns
+    repeat = scheduler.Scheduler._repeat_in_turn
 
-    def kill_first(self: scheduler.Rounds, residents: list[Resident], seconds: float) -> None:
-        for resident in residents:
-            killed.append(resident.child.process.pid)
+    def kill_first(self: scheduler.Scheduler, waiting: list[WorkerProcess], seconds: float) -> None:
+        for one in waiting:
+            killed.append(one.child.process.pid)
             os.kill(killed[-1], signal.SIGKILL)
-        turns(self, residents, seconds)
+        repeat(self, waiting, seconds)
 
-    monkeypatch.setattr(scheduler.Rounds, "_turns", kill_first)
+    monkeypatch.setattr(scheduler.Scheduler, "_repeat_in_turn", kill_first)
     journal, _ = run(tmp_path, "numpy", ("forward", "train_step"), 2, seconds=60)
 
     assert 2 == len(killed) and journal.complete
@@ -150,25 +153,25 @@ def test_worker_that_is_killed_between_its_turns_is_replaced(
 def test_process_that_dies_again_and_again_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between its turns, without a case at fault: it is replaced a few times; numbers stay."""
-    say, started = scheduler.Rounds._say, scheduler.Rounds._resident
-    count: list[Resident] = []
+    """Between its requests, without a case at fault: it is replaced a few times; numbers stay."""
+    ask, new = scheduler.Scheduler._ask, scheduler.Scheduler._new
+    started: list[WorkerProcess] = []
 
-    def die_first(self: scheduler.Rounds, resident: Resident, cases: Any) -> None:
-        if cases and not self.visits.unseen(cases, resident.process):
-            os.kill(resident.child.process.pid, signal.SIGKILL)
-            resident.child.process.wait(30)
-        say(self, resident, cases)
+    def die_first(self: scheduler.Scheduler, one: WorkerProcess, cases: Any) -> Any:
+        if cases and not self.repetitions.not_begun(cases, one.process):
+            os.kill(one.child.process.pid, signal.SIGKILL)
+            one.child.process.wait(30)
+        return ask(self, one, cases)
 
-    def counted(self: scheduler.Rounds, *arguments: Any) -> Resident:
-        count.append(started(self, *arguments))
-        return count[-1]
+    def counted(self: scheduler.Scheduler, *arguments: Any) -> WorkerProcess:
+        started.append(new(self, *arguments))
+        return started[-1]
 
-    monkeypatch.setattr(scheduler.Rounds, "_say", die_first)
-    monkeypatch.setattr(scheduler.Rounds, "_resident", counted)
+    monkeypatch.setattr(scheduler.Scheduler, "_ask", die_first)
+    monkeypatch.setattr(scheduler.Scheduler, "_new", counted)
     journal, _ = run(tmp_path, "numpy", ("forward",), 1, seconds=60)
 
-    assert journal.complete and 1 + scheduler.MOST_REPLACED == len(count)
+    assert journal.complete and 1 + scheduler.MOST_REPLACED == len(started)
     assert ["ok"] == [record["status"] for _, record in journal.outcomes]
 
 
@@ -176,17 +179,18 @@ def planned(
     tmp_path: Path,
     body: str,
     setup: WorkerSpec,
-    settings: budget.Settings,
+    settings: budget.RunSettings,
     operation: str = "train_step",
-) -> runner.Run:
+) -> Run:
     """A run of one case of a file, whose speed is not looked at first."""
     mine = tmp_path / "mine.py"
     mine.write_text("import os\nfrom samegrad.implementations.mlp_numpy import *\n" + body)
     case = Case(MLPWorkload("own", SPEC, 8, 128), operation, "mine", "cpu", "resident", *setup[2:])
-    probe = capabilities.Probe(str(mine), "mine", pilots={"cpu": budget.Pilot(1e-4, 0.0, 1e9, 1.0)})
-    return runner.Run(
-        budget.Plan([case], processes=1),
-        {"mine": probe},
+    model = budget.CostModel(1e-4, 0.0, 1e9, 1.0)
+    found = capabilities.Capabilities(str(mine), "mine", cost_models={"cpu": model})
+    return Run(
+        budget.Budget([case], processes=1),
+        {"mine": found},
         tmp_path / "run",
         settings,
         interpreters={},
@@ -205,8 +209,8 @@ def test_worker_is_bound_before_it_imports_anything(tmp_path: Path) -> None:
     )
     setup = WorkerSpec("mine", threads="1")
 
-    run = planned(tmp_path, body, setup, budget.Settings(None, 0.01, 0.0, ceilings=False))
-    run.execute()
+    run = planned(tmp_path, body, setup, budget.RunSettings(None, 0.01, 0.0, ceilings=False))
+    speed.execute(run)
 
     (row,) = rows.rows(run.journal)
     assert ("ok", "") == (row.status, row.reason)
@@ -219,10 +223,10 @@ def test_peak_memory_is_that_of_the_call_alone(tmp_path: Path) -> None:
         "kept = np.ones(2**24)\n"  # 128 MiB
         "def train_step(*a):\n    np.ones(2**23)\n    return mlp_numpy.train_step(*a)\n"
     )
-    settings = budget.Settings(None, 0.01, 0.0, memory=True, ceilings=False)
+    settings = budget.RunSettings(None, 0.01, 0.0, memory=True, ceilings=False)
 
     run = planned(tmp_path, body, WorkerSpec("mine"), settings)
-    run.execute()
+    speed.execute(run)
 
     (row,) = rows.rows(run.journal)
     if row.host_bytes is None:
@@ -233,9 +237,9 @@ def test_peak_memory_is_that_of_the_call_alone(tmp_path: Path) -> None:
 def test_ceilings_are_measured_before_between_and_after(tmp_path: Path) -> None:
     """By our own idioms, whatever is timed: a file that does not wait must not raise them."""
     body = "def products(kinds, pairs, out=None):\n    return pairs\n"
-    run = planned(tmp_path, body, WorkerSpec("mine"), budget.Settings(None, 0.01, 0.0))
-    run.plan.processes = 3
-    run.execute()
+    run = planned(tmp_path, body, WorkerSpec("mine"), budget.RunSettings(None, 0.01, 0.0))
+    run.budget.processes = 3
+    speed.execute(run)
 
     moments: dict[str, set[int]] = {}
     for record in run.journal.ceilings:

@@ -1,14 +1,15 @@
-"""The parent: runs a plan in fresh processes and writes the journal.
+"""A run: its cases, its journal, and what has come of each case so far.
 
-It imports no framework. Every result is in the journal before the next one begins, and what is
-there is not measured again: a run that was killed goes on from there.
+Every result is in the journal before the next one begins, and what is in it is not measured again:
+a run that was killed goes on from there. What is measured when is decided by who executes the run
+(`scheduler`, or `samegrad.benchmarks.training.run`).
 """
 
 import math
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,25 +19,23 @@ from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.records.journal import Journal, JournalWriter
-from samegrad.benchmarks.runs import capabilities as probes_module
-from samegrad.benchmarks.runs.budget import Plan, Settings
-from samegrad.benchmarks.runs.capabilities import Probe
+from samegrad.benchmarks.runs import capabilities as capabilities_module
+from samegrad.benchmarks.runs.budget import Budget, RunSettings
+from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.directories import NOT_ALONE, noticed
-from samegrad.benchmarks.runs.prepare import prepare
 from samegrad.benchmarks.runs.progress import Progress
-from samegrad.benchmarks.runs.repetitions import Visits
-from samegrad.benchmarks.runs.scheduler import Rounds
+from samegrad.benchmarks.runs.repetitions import Repetitions
 
 
 class Run:
-    """One execution of a plan, with its journal; or the rest of one that was interrupted."""
+    """One run with its journal; or the rest of one that was interrupted."""
 
     def __init__(
         self,
-        the_plan: Plan,
-        probes: Mapping[str, Probe],
+        budget: Budget,
+        capabilities: Mapping[str, Capabilities],
         directory: Path,
-        settings: Settings,
+        settings: RunSettings,
         *,
         interpreters: Mapping[str, str],
         progress: Progress,
@@ -48,16 +47,20 @@ class Run:
 
         Args:
             about: what else the journal's first record says (preset, command, ...).
-            resume: what the journal in the directory holds; `the_plan` is then its plan.
+            resume: what the journal in the directory holds; `budget` is then that of its run.
             retry: ids of cases whose failures no longer count.
+
+        Raises:
+            ValueError: another process writes this run.
+            OSError: its journal cannot be written.
         """
-        self.plan, self.probes, self.directory = the_plan, probes, directory
+        self.budget, self.capabilities, self.directory = budget, capabilities, directory
         self.settings = settings
         self.seconds = math.inf if settings.seconds is None else settings.seconds
         self.interpreters, self.progress = interpreters, progress
         self.began = time.monotonic()
         self.failed: set[str] = set()
-        self.visits = Visits(settings)
+        self.repetitions = Repetitions(settings)
         if resume is not None:
             self._go_on(resume, retry)
             return
@@ -75,19 +78,19 @@ class Run:
         self.writer = JournalWriter(directory / "journal.jsonl")
         self.journal = Journal(run)
         self.writer.append(run)
-        for record in probes_module.records(probes):
+        for record in capabilities_module.records(capabilities):
             self.write(record)
         self.write(
             {
                 "record": "cases",
-                "cases": [case.to_dict() for case in the_plan.cases],
-                "processes": the_plan.processes,
-                "predicted_seconds": the_plan.seconds if the_plan.seconds < 1e9 else None,
+                "cases": [case.to_dict() for case in budget.cases],
+                "processes": budget.processes,
+                "predicted_seconds": budget.seconds if budget.seconds < 1e9 else None,
             }
         )
-        for case in the_plan.cases:
-            if case.id in the_plan.excluded:
-                status, reason = the_plan.excluded[case.id]
+        for case in budget.cases:
+            if case.id in budget.excluded:
+                status, reason = budget.excluded[case.id]
                 self._outcome(case, {"status": status, "reason": reason})
 
     def _go_on(self, journal: Journal, retry: Sequence[str]) -> None:
@@ -101,77 +104,67 @@ class Run:
             if outcome["status"] != schema.OK:
                 self.failed.add(case.id)
             else:
-                self.visits.add(case, outcome)
+                self.repetitions.add(case, outcome)
 
-    def execute(self) -> None:
-        """Run every process of the plan; the journal is complete only if this returns."""
+    def execute(self, work: Callable[[Path], None]) -> None:
+        """Do the work of the run; the journal is complete only if this returns.
+
+        Args:
+            work: measures the cases, given a scratch directory that is removed afterwards.
+        """
         scratch = Path(tempfile.mkdtemp(prefix="samegrad-"))
         try:
             with noticed() as alone:
                 if not alone:
                     self.progress.say(NOT_ALONE)
-                self._work(scratch)
+                work(scratch)
                 self.write({"record": "run_complete", "seconds": time.monotonic() - self.began})
         finally:
             self.writer.close()
             shutil.rmtree(scratch, ignore_errors=True)
 
-    def _work(self, scratch: Path) -> None:
-        self._prepare(scratch)
-        Rounds(self, scratch).execute()
-
     @property
     def running(self) -> list[Case]:
         """The cases that may still get a number."""
-        return [case for case in self.plan.running if case.id not in self.failed]
+        return [case for case in self.budget.running if case.id not in self.failed]
 
     def left(self, process: int) -> list[Case]:
-        """Those of them that a process has not measured yet."""
-        return [case for case in self.running if self.visits.unfinished(case, process)]
+        """The running cases that a process has not repeated as often as it must."""
+        return [case for case in self.running if self.repetitions.unfinished(case, process)]
 
     @property
     def left_seconds(self) -> float:
-        """Of the run's limit."""
+        """What is left of the run's time limit."""
         return self.seconds - (time.monotonic() - self.began)
 
     def predicted(self, case: Case) -> float:
-        """Seconds of a case in one process, with one visit."""
-        return self.probes[case.implementation].pilots[case.device].case(case, 0.0)
+        """Predicted seconds of a case in one process, with one repetition."""
+        return self.capabilities[case.implementation].cost_models[case.device].case(case, 0.0)
 
-    def _prepare(self, scratch: Path) -> None:
-        left = [case for process in range(self.plan.processes) for case in self.left(process)]
-        if self.settings.memory:
-            left += [case for case in self.running if case.id not in self.journal.memory]
-        problems = {case.workload.id: case.workload for case in left}
-        self.progress.expect(len(left), sum(self.predicted(case) for case in left))
-
-        def made(problem: str, sha256: str) -> str:
-            known = self.journal.inputs.get(problem)
-            if known is None:
-                self.write({"record": "inputs", "workload": problem, "sha256": sha256})
-            elif known != sha256:
-                return "its inputs differ from those of the run that is resumed"
-            return ""
-
-        reasons = prepare(list(problems.values()), scratch, made, self.progress.now)
-        for case in self.running:
-            if case.workload.id in reasons:
-                self.fail(case, "unavailable", reasons[case.workload.id])
+    def check_inputs(self, name: str, sha256: str, **about: Any) -> str:
+        """Write down the hash of some inputs; why they cannot be used, or ""."""
+        known = self.journal.inputs.get(name)
+        if known is None:
+            self.write({"record": "inputs", "workload": name, "sha256": sha256, **about})
+        elif known != sha256:
+            return "its inputs differ from those of the run that is resumed"
+        return ""
 
     def finish(self, case: Case, process: int, outcome: dict[str, Any]) -> None:
-        """One visit to a case is over, with a number or without."""
+        """Write down one repetition of a case, with a number or without."""
+        sources = self.capabilities[case.implementation].record
         about = {
             "process": process,
-            "source_sha256": self.probes[case.implementation].record.get("source_sha256"),
+            "source_sha256": sources.get("source_sha256"),
             "inputs_sha256": self.journal.inputs.get(case.workload.id),
         }
-        visit = self.visits.number(case, process)
-        if not visit:
+        repetition = self.repetitions.count(case, process)
+        if not repetition:
             self.progress.done(self.predicted(case))
         if outcome["status"] == schema.OK:
-            found = {**outcome, **about, "repetition": visit}
-            self._outcome(case, found)
-            self.visits.add(case, found)
+            record = {**outcome, **about, "repetition": repetition}
+            self._outcome(case, record)
+            self.repetitions.add(case, record)
             return
         self.fail(case, outcome["status"], outcome["reason"], **about)  # once is enough
         if outcome["status"] == "timeout":
@@ -180,7 +173,7 @@ class Run:
                     self.fail(larger, "skipped", f"a smaller size timed out: {case.id}")
 
     def fail(self, case: Case, status: str, reason: str, **about: Any) -> None:
-        """A case has no number, and is not tried again."""
+        """Write down that a case has no number; it is not tried again."""
         self._outcome(case, {"status": status, "reason": reason, **about})
         self.failed.add(case.id)
 
@@ -188,7 +181,7 @@ class Run:
         self.write({"record": "outcome", "case": case.to_dict(), **outcome})
 
     def write(self, record: dict[str, Any]) -> None:
-        """To the journal, at once."""
+        """Add a record to the journal, at once; fields that are None are left out."""
         record = {key: value for key, value in record.items() if value is not None}
         self.writer.append(record)
         self.journal.add(record)

@@ -1,0 +1,253 @@
+"""One task trained or evaluated here and now, in this process, with lines about its progress."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from samegrad.benchmarks.training import loop, weights
+from samegrad.benchmarks.training.data import datasets
+from samegrad.benchmarks.training.loop import Epoch, Evaluation, Recipe, Trained
+from samegrad.benchmarks.training.metrics import METRICS, shown
+from samegrad.benchmarks.training.tasks import TASKS, Task
+from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.commands import did_you_mean
+from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Params
+
+LINES = 40  # about epochs, at most
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+def described() -> list[dict[str, str]]:
+    """The table of tasks: a row for each, by column."""
+    return [_described(task) for task in TASKS.values()]
+
+
+def _described(task: Task) -> dict[str, str]:
+    recipe, spec = task.recipe, task.recipe.spec
+    rule = spec.optimizer if recipe.rule == "gradient" else recipe.rule
+    extra = [rule, f"rate {recipe.learning_rate:g} {recipe.schedule.replace('_', '-')}"]
+    extra += [f"dropout {spec.dropout:g}"] * bool(spec.dropout)
+    extra += [f"decay {spec.weight_decay:g}"] * bool(spec.weight_decay)
+    extra += ["decay of " + ", ".join(f"{c:g}" for c in task.candidates)] * bool(task.candidates)
+    target = "" if recipe.target is None else shown(recipe.metric, recipe.target)
+    return {
+        "task": task.name,
+        "layers": "-".join(map(str, spec.layer_sizes)),
+        "activation, loss": f"{spec.activation}, {spec.loss}",
+        "training": ", ".join(extra),
+        "epochs": str(recipe.epochs),
+        "batch": str(recipe.batch_size or "all"),
+        "metric": METRICS[recipe.metric].name,
+        "validation target": target,
+        "test goal": task.goal,
+        "data": task.data.records,
+        "source": task.source,
+    }
+
+
+class DivergedError(RuntimeError):
+    """The loss of a training is not finite."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A task with the implementation, device and data that it is trained or evaluated with.
+
+    Attributes:
+        name: label of the implementation.
+        recipe: the task's, in the dtype.
+        fold: the data; the first fold of a cross-validation.
+        say: told lines about data and progress.
+    """
+
+    task: Task
+    implementation: Implementation
+    name: str
+    device: str
+    recipe: Recipe
+    fold: datasets.Fold
+    say: Callable[[str], None]
+
+    @classmethod
+    def of(
+        cls,
+        task: str,
+        implementation: str,
+        device: str,
+        dtype: Any,
+        data_dir: str | None,
+        say: Callable[[str], None],
+    ) -> "Setting":
+        """Check everything that was asked for, and load the data.
+
+        Raises:
+            ValueError: not known or not available; one line that says what is accepted.
+            ImportError: the implementation cannot be loaded.
+        """
+        if task not in TASKS:
+            raise ValueError(
+                f"task {task!r} is not known; accepted: {', '.join(TASKS)}"
+                f"{did_you_mean(task, TASKS)}"
+            )
+        module, name = registry.load(implementation), registry.label(implementation)
+        dtypes, devices = module.DTYPES, module.devices()
+        dtype = dtype or ("float32" if "float32" in dtypes else "float64")
+        for what, asked, has in (("dtype", dtype, dtypes), ("device", device, devices)):
+            if asked not in has:
+                raise ValueError(
+                    f"{what} {asked!r} is not available to {name} (has: {', '.join(has)})"
+                )
+        chosen = TASKS[task]
+        dataset = datasets.make(chosen.data, datasets.data_directory(data_dir), say)
+        fold = dataset.folds[0]
+        folds = f", fold 1 of {len(dataset.folds)}" if len(dataset.folds) > 1 else ""
+        say(f"{chosen.name}: {chosen.source}")
+        say(
+            f"{len(fold.training)} training, {len(fold.validation)} validation and "
+            f"{len(fold.test)} test examples{folds}; data in {dataset.seconds:.1f} s"
+        )
+        recipe = loop.in_dtype(chosen.recipe, dtype)
+        return cls(chosen, module, name, device, recipe, fold, say)
+
+    def tell_test(self, spec: MLPSpec, params: Params) -> None:
+        """Say metric and loss of some weights on the test data."""
+        metric = METRICS[self.recipe.metric]
+        test = self.fold.examples(self.fold.test, spec.dtype)
+        placed = self.implementation.params_from_numpy(spec, params, self.device)
+        outputs = Evaluation(self.implementation, spec, test, self.device).outputs(placed)
+        value = shown(self.recipe.metric, metric.of(spec, outputs, test.y), 3)
+        loss = loop.mean_loss(spec, outputs, test.y)
+        self.say(f"test {metric.name} {value}, loss {loss:.6g} ({self.name}, {spec.dtype})")
+
+
+def train(
+    task: str,
+    implementation: str = "numpy",
+    *,
+    device: str = "cpu",
+    epochs: int | None = None,
+    seed: int = 0,
+    dtype: str | None = None,
+    data_dir: str | None = None,
+    save: str | None = None,
+    say: Callable[[str], None] = _print,
+) -> Trained:
+    """Train one task and say how it goes.
+
+    Args:
+        task: a name of TASKS.
+        implementation: a name of the registry, the path of a file, or a module.
+        epochs: instead of the task's.
+        seed: of weights, order of examples and dropout masks.
+        dtype: "float32" or "float64"; None: the first of these that the implementation has.
+        data_dir: directory of the original files; None: SAMEGRAD_DATA, else they are fetched.
+        save: a file for the weights, as npz.
+        say: told lines about the progress.
+
+    Raises:
+        ValueError: an argument is not accepted, or not available.
+        ImportError: the implementation cannot be loaded.
+        NotImplementedError: it does not have the task's rule.
+        DivergedError: the loss is not finite.
+        OSError: the weights cannot be written.
+    """
+    if epochs is not None and epochs < 1:
+        raise ValueError(f"--epochs {epochs} is not accepted; give a whole number >= 1")
+    if seed < 0:
+        raise ValueError(f"--seed {seed} is not accepted; give a whole number >= 0")
+    if save is not None:
+        _check_writable(Path(save))
+    setting = Setting.of(task, implementation, device, dtype, data_dir, say)
+    recipe, fold = setting.recipe, setting.fold
+    if epochs is not None:
+        recipe = replace(recipe, epochs=epochs)
+    dtype = recipe.spec.dtype
+    step = max(1, recipe.epochs // LINES)
+
+    def seen(number: int, epoch: Epoch, _: object) -> None:
+        if number % step == 0 or number in (1, recipe.epochs):
+            say(_line(recipe, number, epoch))
+
+    made = loop.train(
+        setting.implementation,
+        recipe,
+        fold.examples(fold.training, dtype),
+        fold.examples(fold.validation, dtype) if len(fold.validation) else None,
+        seed,
+        device,
+        seen,
+    )
+    if made.diverged:
+        raise DivergedError(
+            f"the loss is not finite at step {made.diverged}: the training diverged"
+        )
+    setting.tell_test(recipe.spec, made.params)
+    seconds = sum(epoch.elapsed_ns for epoch in made.epochs) / 1e9
+    if setting.task.data.refit:
+        say("(trained without the validation examples; reports train once more, with them)")
+    say(f"training took {seconds:.2f} s, {seconds / len(made.epochs):.3g} s per epoch")
+    to_target = made.to_target_ns(recipe)
+    if recipe.target is not None:
+        what = f"validation {shown(recipe.metric, recipe.target)}"
+        say(f"{what}: " + (f"{to_target / 1e9:.2f} s" if to_target else "not reached"))
+    if save is not None:
+        about = {"task": task, "implementation": setting.name, "seed": seed}
+        weights.save(Path(save), recipe.spec, made.params, about | {"epochs": recipe.epochs})
+        say(f"weights: {save}")
+    return made
+
+
+def evaluate(
+    task: str,
+    saved: str,
+    implementation: str = "numpy",
+    *,
+    device: str = "cpu",
+    dtype: str | None = None,
+    data_dir: str | None = None,
+    say: Callable[[str], None] = _print,
+) -> None:
+    """Say how well weights that `train` has saved do on the test data of their task.
+
+    Args:
+        saved: the file of the weights.
+
+    Raises:
+        ValueError, ImportError: as of `train`; or the weights are of another task.
+    """
+    setting = Setting.of(task, implementation, device, dtype, data_dir, say)
+    spec, params, about = weights.load(Path(saved))
+    if about.get("task") != task or spec.layer_sizes != setting.recipe.spec.layer_sizes:
+        sizes = "-".join(map(str, spec.layer_sizes))
+        raise ValueError(f"{saved}: weights of {about.get('task')} ({sizes}), not of {task}")
+    if spec.dtype not in setting.implementation.DTYPES:
+        dtypes: Any = setting.implementation.DTYPES
+        spec = replace(spec, dtype=dtypes[0])
+    setting.tell_test(spec, params)
+
+
+def _line(recipe: Recipe, number: int, epoch: Epoch) -> str:
+    name, text = METRICS[recipe.metric].name, f"epoch {number:4}: loss {epoch.losses.mean():.6f}"
+    if epoch.training is not None:
+        text += f", training {name} {shown(recipe.metric, epoch.training)}"
+    if epoch.validation is not None:
+        text += f", validation {name} {shown(recipe.metric, epoch.validation)}"
+    return f"{text}, {epoch.elapsed_ns / 1e9:.3g} s"
+
+
+def _check_writable(path: Path) -> None:
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f"--save {path}: cannot be written; give a file in a folder that exists")
+    try:
+        with path.open("ab"):
+            pass
+        if path.stat().st_size == 0:
+            path.unlink()
+    except OSError as error:
+        raise ValueError(f"--save {path}: cannot be written: {error.strerror}") from None
