@@ -18,8 +18,8 @@ SPEC = MLPSpec((5, 7, 3), dtype="float64")
 
 def grads() -> Any:
     """(reference gradient, its magnitudes, an independent copy)."""
-    found = expected(SPEC, *problem(SPEC, 6))
-    return found.grads, found.magnitudes, [(W.copy(), b.copy()) for W, b in found.grads]
+    right = expected(SPEC, *problem(SPEC, 6))
+    return right.grads, right.magnitudes, [(W.copy(), b.copy()) for W, b in right.grads]
 
 
 def verdict(actual: Any, dtype: str = "float64") -> Comparison:
@@ -37,56 +37,56 @@ def test_comparison_accepts_the_reference_itself() -> None:
     assert {0.0} == {t.error for t in comparison.tensors}
 
 
-def nan(found: Any) -> Any:
-    found[0][0][0, 0] = np.nan
-    return found
+def nan(grads: Any) -> Any:
+    grads[0][0][0, 0] = np.nan
+    return grads
 
 
-def infinite(found: Any) -> Any:
-    found[1][1][0] = np.inf
-    return found
+def infinite(grads: Any) -> Any:
+    grads[1][1][0] = np.inf
+    return grads
 
 
-def zeros(found: Any) -> Any:
-    return [(W * 0, b * 0) for W, b in found]
+def zeros(grads: Any) -> Any:
+    return [(W * 0, b * 0) for W, b in grads]
 
 
-def wrong_by_a_thousandth(found: Any) -> Any:
-    found[0] = (found[0][0] * 1.001, found[0][1])
-    return found
+def wrong_by_a_thousandth(grads: Any) -> Any:
+    grads[0] = (grads[0][0] * 1.001, grads[0][1])
+    return grads
 
 
-def small_tensor_with_wrong_sign(found: Any) -> Any:
-    found[1] = (found[1][0], -found[1][1])
-    return found
+def small_tensor_with_wrong_sign(grads: Any) -> Any:
+    grads[1] = (grads[1][0], -grads[1][1])
+    return grads
 
 
-def missing_layer(found: Any) -> Any:
-    return found[1:]
+def missing_layer(grads: Any) -> Any:
+    return grads[1:]
 
 
-def missing_bias(found: Any) -> Any:
-    return [(W, None) for W, _ in found]
+def missing_bias(grads: Any) -> Any:
+    return [(W, None) for W, _ in grads]
 
 
-def not_a_pair(found: Any) -> Any:
-    return [W for W, _ in found]
+def not_a_pair(grads: Any) -> Any:
+    return [W for W, _ in grads]
 
 
-def not_a_list(found: Any) -> Any:
+def not_a_list(grads: Any) -> Any:
     return "exception swallowed"
 
 
-def nothing(found: Any) -> Any:
+def nothing(grads: Any) -> Any:
     return None
 
 
-def transposed(found: Any) -> Any:
-    return [(W.T, b) for W, b in found]
+def transposed(grads: Any) -> Any:
+    return [(W.T, b) for W, b in grads]
 
 
-def float32(found: Any) -> Any:
-    return [(W.astype(np.float32), b.astype(np.float32)) for W, b in found]
+def float32(grads: Any) -> Any:
+    return [(W.astype(np.float32), b.astype(np.float32)) for W, b in grads]
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,8 @@ def test_comparison_rejects(fault: Any, names: str) -> None:
 
 def test_comparison_rejects_when_the_reference_is_not_finite() -> None:
     """NaN on the other side is no agreement either, even with NaN on both."""
-    for found in (1.0, np.nan):
-        assert not compare(np.array([np.nan]), np.array([found]), "float64", name="x").agrees
+    for value in (1.0, np.nan):
+        assert not compare(np.array([np.nan]), np.array([value]), "float64", name="x").agrees
 
 
 def test_comparison_rejects_wrong_sign_of_a_small_gradient() -> None:
@@ -210,7 +210,7 @@ def test_fewer_digits_are_compared_in_the_norm(scale: float, noise: float, agree
     rng = np.random.default_rng(0)
     reference = [(rng.normal(size=(5, 4)), rng.normal(size=4))]
     before = [(np.ones((5, 4)), np.ones(4))]
-    found = [
+    results = [
         tuple(
             (b + scale * (r - b) + noise * np.linalg.norm(r - b) / r.size**0.5).astype(np.float32)
             for r, b in zip(pair, old, strict=True)
@@ -218,7 +218,7 @@ def test_fewer_digits_are_compared_in_the_norm(scale: float, noise: float, agree
         for pair, old in zip(reference, before, strict=True)
     ]
 
-    verdict = in_norm(reference, found, before, "float32", "bfloat16", "{} after a step")
+    verdict = in_norm(reference, results, before, "float32", "bfloat16", "{} after a step")
 
     assert agrees == verdict.agrees
     assert ["W1 after a step", "b1 after a step"] == [t.name for t in verdict.tensors]

@@ -32,12 +32,12 @@ def params() -> Any:
 )
 def test_right_gradient_agrees(method: str, used: str, bound: float) -> None:
     """By a complex step to 12 digits, by central differences to 6."""
-    found = check_gradient(loss, grad, params(), method=method)
+    report = check_gradient(loss, grad, params(), method=method)
 
-    assert found.agrees and used == found.method
-    assert {bound} == {tensor.bound for tensor in found.tensors}
-    assert ["['W']", "['layers'][0]"] == [tensor.name for tensor in found.tensors]
-    assert "agrees" in str(found)
+    assert report.agrees and used == report.method
+    assert {bound} == {tensor.bound for tensor in report.tensors}
+    assert ["['W']", "['layers'][0]"] == [tensor.name for tensor in report.tensors]
+    assert "agrees" in str(report)
 
 
 def test_right_gradient_agrees_with_torch_and_jax() -> None:
@@ -93,19 +93,19 @@ def test_another_version_of_the_loss_may_be_all_that_there_is() -> None:
 @pytest.mark.parametrize("method", ["auto", "central"])
 def test_wrong_gradient_is_refused(fault: Any, says: str, method: str) -> None:
     """Each with its array and what is wrong with it."""
-    found = check_gradient(loss, fault(grad(params())), params(), method=method)
+    report = check_gradient(loss, fault(grad(params())), params(), method=method)
 
-    assert not found.agrees
-    assert says in found.reason
+    assert not report.agrees
+    assert says in report.reason
 
 
 def test_loss_that_is_not_analytic_gets_central_differences() -> None:
     """Through abs a complex step is silently 0; auto finds out and does not use it."""
-    found = check_gradient(
+    report = check_gradient(
         lambda p: np.sum(np.abs(A @ p)), lambda p: A.T @ np.sign(A @ p), np.ones(3)
     )
 
-    assert found.agrees and "central" == found.method
+    assert report.agrees and "central" == report.method
     assert not check_gradient(
         lambda p: np.sum(np.abs(A @ p)),
         lambda p: A.T @ np.sign(A @ p),
@@ -145,8 +145,8 @@ def test_plain_numbers_and_float32_are_params_too() -> None:
     """A float, and an array of fewer digits with its wider bound."""
     assert check_gradient(lambda x: x**2, lambda x: 2 * x, 3.0).agrees
     single = np.ones(3, np.float32)
-    found = check_gradient(lambda x: np.sum(x**2), lambda x: 2 * x, single)
-    assert found.agrees and 1e-5 == found.tensors[0].bound
+    report = check_gradient(lambda x: np.sum(x**2), lambda x: 2 * x, single)
+    assert report.agrees and 1e-5 == report.tensors[0].bound
 
 
 @pytest.mark.parametrize(
@@ -162,9 +162,11 @@ def test_plain_numbers_and_float32_are_params_too() -> None:
 )
 def test_wrong_arguments_are_refused(changes: dict[str, Any], message: str) -> None:
     """Before anything is compared."""
-    given: dict[str, Any] = {"loss": loss, "grad": lambda p: p, "params": params()} | changes
+    arguments: dict[str, Any] = {"loss": loss, "grad": lambda p: p, "params": params()} | changes
 
     with pytest.raises(ValueError) as caught:
-        check_gradient(given.pop("loss"), given.pop("grad"), given.pop("params"), **given)
+        check_gradient(
+            arguments.pop("loss"), arguments.pop("grad"), arguments.pop("params"), **arguments
+        )
 
     assert message in str(caught.value)
