@@ -66,12 +66,12 @@ def measure(
         raise ValueError(f"threads {threads!r} is not accepted; give one number, or 'all'")
     if spec.dropout:
         raise ValueError("a network with dropout is not timed: its masks are no part of a batch")
-    (found,) = capabilities.find([implementation], [device], {}).values()
-    if found.reason or found.failed:
-        raise ImportError(found.reason or found.failed[device])
+    (capability,) = capabilities.find([implementation], [device], {}).values()
+    if capability.reason or capability.failed:
+        raise ImportError(capability.reason or capability.failed[device])
     for name, asked, available in (
-        ("device", device, found.devices),
-        ("dtype", spec.dtype, found.dtypes),
+        ("device", device, capability.devices),
+        ("dtype", spec.dtype, capability.dtypes),
     ):
         if asked not in available:
             raise ValueError(
@@ -81,11 +81,11 @@ def measure(
     workload = MLPWorkload("measured", spec, batch_size, EPOCH_BATCHES * batch_size)
     label = registry.label(implementation)
     case = Case(workload, operation, label, device, threads=regimes[0])
-    models = capabilities.cost_models({label: found})
+    models = capabilities.cost_models({label: capability})
     with tempfile.TemporaryDirectory(prefix="samegrad-") as directory:
         run = Run(
             budget.make([case], models, {}, processes, float("inf"), block_seconds),
-            {label: found},
+            {label: capability},
             Path(directory) / "run",
             budget.RunSettings(None, block_seconds, ceilings=False),
             interpreters={implementation: sys.executable},

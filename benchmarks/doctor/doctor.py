@@ -3,7 +3,6 @@
 Facts are measured in fresh processes (`gather`) and judged by `findings`.
 """
 
-import json
 import os
 import tempfile
 import time
@@ -117,17 +116,12 @@ def _measured(name: str, threads: str) -> dict[str, Any]:
     return answer
 
 
-def problems(found: Sequence[Finding]) -> list[Finding]:
+def problems(judged: Sequence[Finding]) -> list[Finding]:
     """The findings that make the command end with 1."""
-    return [finding for finding in found if finding.level == PROBLEM]
+    return [finding for finding in judged if finding.level == PROBLEM]
 
 
-def as_json(facts: dict[str, Any], found: Sequence[Finding]) -> str:
-    """Facts and findings as JSON."""
-    return json.dumps({"facts": facts, "findings": [asdict(f) for f in found]}, indent=1)
-
-
-def text(facts: dict[str, Any], found: Sequence[Finding]) -> str:
+def text(facts: dict[str, Any], judged: Sequence[Finding]) -> str:
     """Facts and findings in plain words."""
     lines = [f"{facts['cpu']}, {facts['cores']} cores, {facts['cpu_flags']}; GPU: {facts['gpu']}"]
     core_type = facts.get("openblas_coretype")
@@ -148,14 +142,14 @@ def text(facts: dict[str, Any], found: Sequence[Finding]) -> str:
     for name, library in facts["libraries"].items():
         devices = ", ".join(library["devices"])
         lines.append(f"  {name}: GFLOP/s: {_rates(library['gemm'])}; devices: {devices}")
-    for finding in found:
+    for finding in judged:
         lines += [
             "",
             f"{finding.level.upper()}: {finding.title}",
             f"  measured: {finding.effect}",
             f"  remedy: {finding.remedy}",
         ]
-    if not problems(found):
+    if not problems(judged):
         lines += ["", "Nothing is wrong: no cause was found that makes numbers here mislead."]
     return "\n".join(lines)
 

@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 import gc
-import os
 import time
 from pathlib import Path
 
@@ -13,30 +12,36 @@ from samegrad.benchmarks.machine import system
 def gpu_throttling() -> str:
     """Why an NVIDIA GPU runs slower than it can at this moment, for heat or power; "" if not."""
     query = "clocks_event_reasons.hw_thermal_slowdown,clocks_event_reasons.sw_thermal_slowdown"
-    said = system.output("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader")
+    reasons = system.output("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader")
     return (
-        f"GPU thermal slowdown ({said})"
-        if " Active" in f" {said.replace('Not Active', '')}"
+        f"GPU thermal slowdown ({reasons})"
+        if " Active" in f" {reasons.replace('Not Active', '')}"
         else ""
     )
 
 
 def stolen() -> tuple[float, float] | None:
     """(seconds that the hypervisor took from this machine's cores, all their seconds) so far."""
-    fields = system.text("/proc/stat").partition("\n")[0].split()
-    if len(fields) < 9 or fields[0] != "cpu":
-        return None
-    ticks = os.sysconf("SC_CLK_TCK")
-    return int(fields[8]) / ticks, sum(map(int, fields[1:9])) / ticks
+    seconds = _core_seconds()
+    return (seconds[7], sum(seconds)) if len(seconds) > 7 else None
 
 
 def busy() -> float | None:
     """Seconds that this machine's cores have worked so far, for whomever."""
-    fields = system.text("/proc/stat").partition("\n")[0].split()
-    if len(fields) < 8 or fields[0] != "cpu":
+    seconds = _core_seconds()
+    if len(seconds) < 7:
         return None
-    user, nice, kernel, _idle, _io, irq, softirq = map(int, fields[1:8])
-    return (user + nice + kernel + irq + softirq) / os.sysconf("SC_CLK_TCK")
+    user, nice, kernel, _idle, _io, irq, softirq = seconds[:7]
+    return user + nice + kernel + irq + softirq
+
+
+def _core_seconds() -> list[float]:
+    """Seconds of all cores by what they did (see proc_stat(5)), guests left out; or nothing."""
+    fields = system.text("/proc/stat").partition("\n")[0].split()
+    ticks = system.configured("SC_CLK_TCK")
+    if not ticks or fields[:1] != ["cpu"]:
+        return []
+    return [int(field) / ticks for field in fields[1:9]]
 
 
 def waiting() -> float | None:
@@ -61,23 +66,23 @@ def interference(before: Moment, after: Moment) -> dict[str, float]:
     "steal": taken by the hypervisor; "pressure": some process waited for a core. Without what
     cannot be read here.
     """
-    found = {}
+    shares = {}
     if before[0] is not None and after[0] is not None:
         whole = after[0][1] - before[0][1]
-        found["steal"] = (after[0][0] - before[0][0]) / whole if whole > 0 else 0.0
+        shares["steal"] = (after[0][0] - before[0][0]) / whole if whole > 0 else 0.0
     if before[1] is not None and after[1] is not None:
-        found["pressure"] = min(1.0, (after[1] - before[1]) / max(after[2] - before[2], 1e-3))
-    return found
+        shares["pressure"] = min(1.0, (after[1] - before[1]) / max(after[2] - before[2], 1e-3))
+    return shares
 
 
 def reset_peak_memory() -> int | None:
-    """Forget this process's peak memory; the resident bytes now, None where there is no such way.
+    """Forget this process's peak memory; the resident bytes now, None where it cannot be done.
 
     Not ru_maxrss: a child inherits its parent's. What was freed goes back to the system first, or
     the next call would take it without being seen to.
     """
     gc.collect()
-    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # no glibc; Windows
         ctypes.CDLL(None).malloc_trim(0)
     try:
         Path("/proc/self/clear_refs").write_text("5")

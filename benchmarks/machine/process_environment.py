@@ -9,18 +9,20 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 
 def thread_count(threads: str) -> int:
-    """The number of threads of a regime: "all" is every core that this process may use."""
+    """The number of threads that "all" or a number means: at most one per usable core."""
     return system.cores() if threads == "all" else min(int(threads), system.cores())
 
 
 def affinity(threads: str) -> list[int] | None:
-    """The cores that a worker is bound to before it imports anything; None: all, or no such call.
+    """The cores that a worker is bound to before it imports anything.
 
-    The last ones: a system's interrupts go to the first.
+    The last ones: a system's interrupts go to the first. None for all of them, and where the
+    system cannot bind a process.
     """
-    if threads == "all" or not hasattr(os, "sched_getaffinity"):
+    allowed = system.allowed_cores()
+    if threads == "all" or allowed is None:
         return None
-    return sorted(os.sched_getaffinity(0))[-thread_count(threads) :]
+    return allowed[-thread_count(threads) :]
 
 
 def worker_environment(device: str | None, scratch: Path, threads: str = "all") -> dict[str, str]:
@@ -30,7 +32,8 @@ def worker_environment(device: str | None, scratch: Path, threads: str = "all") 
     may use. XLA on the CPU heeds NPROC and the affinity only.
 
     Args:
-        device: "cpu" keeps JAX off the GPU's memory; None (a probe) leaves everything visible.
+        device: "cpu" keeps JAX off the GPU's memory; None leaves everything visible, to find out
+            what can be used.
         scratch: directory of the run, for what JAX and torch have compiled: the first process of
             a run compiles, the others load.
         threads: "all", or a number of threads, which is then set whatever the user has set.
@@ -41,7 +44,7 @@ def worker_environment(device: str | None, scratch: Path, threads: str = "all") 
             environment.setdefault(variable, str(system.cores()))
         else:
             environment[variable] = str(thread_count(threads))
-    if device is None:  # probes run side by side: JAX must not take the whole GPU
+    if device is None:  # several such processes run side by side: JAX must not take the whole GPU
         environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     else:
         environment.setdefault("JAX_PLATFORMS", "cpu" if device == "cpu" else f"{device},cpu")

@@ -1,7 +1,8 @@
-"""The machine, the commit and what is installed: read by code, never typed.
+"""Facts about the machine, the commit and what is installed: read by code, never typed.
 
-What cannot be read is "unknown". A fingerprint is a hash of what makes two machines different
-machines for a benchmark; it is part of every row's key when journals are merged.
+By the standard library alone; what cannot be read on a system is "unknown". A fingerprint is a hash
+of what makes two machines different machines for a benchmark; it is part of every row's key when
+journals are merged.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ CONTROL_GROUP_MEMORY = (
         "total_inactive_file",
     ),
 )
+FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
 HARDWARE = ("cpu", "cores", "memory_gib", "architecture", "gpu", "system")
 
 
@@ -59,9 +61,23 @@ def fingerprint(facts: dict[str, str]) -> str:
 
 def cores() -> int:
     """CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    allowed = allowed_cores()
+    return (os.cpu_count() or 1) if allowed is None else len(allowed)
+
+
+def allowed_cores() -> list[int] | None:
+    """The numbers of the cores that this process may use; None where no call says it."""
+    if not hasattr(os, "sched_getaffinity"):  # macOS, Windows
+        return None
+    return sorted(os.sched_getaffinity(0))
+
+
+def configured(name: str) -> int | None:
+    """A value of the system's configuration, as of sysconf(3); None where no call says it."""
+    try:
+        return os.sysconf(name)
+    except (AttributeError, ValueError, OSError):  # Windows; a name that is not known here
+        return None
 
 
 def cpu_model() -> str:
@@ -78,20 +94,19 @@ def cpu_flags() -> str:
     """The vector instructions that matter to a matrix product."""
     for line in text("/proc/cpuinfo").splitlines():
         if line.startswith(("flags", "Features")):
-            wanted = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
-            have = set(line.split(":", 1)[1].split())
-            return " ".join(flag for flag in wanted if flag in have) or "none of interest"
+            flags = set(line.split(":", 1)[1].split())
+            return " ".join(flag for flag in FLAGS if flag in flags) or "none of interest"
     return UNKNOWN
 
 
 def cpu_caches() -> str:
     """Size of each data cache as one core sees it, for example "L1 32K, L2 512K, L3 32768K"."""
-    found = {}
+    sizes = {}
     for entry in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         kind, level, size = (text(str(entry / name)) for name in ("type", "level", "size"))
         if kind in ("Data", "Unified") and level.isdigit() and size[:-1].isdigit():
-            found[f"L{level}"] = size
-    return ", ".join(f"{level} {size}" for level, size in found.items()) or UNKNOWN
+            sizes[f"L{level}"] = size
+    return ", ".join(f"{level} {size}" for level, size in sizes.items()) or UNKNOWN
 
 
 def cpu_quota() -> str:
@@ -110,40 +125,39 @@ def gpus() -> str:
 
 def commit() -> str:
     """The checkout's commit, "+changes" if files differ; SAMEGRAD_COMMIT where git cannot say."""
-    given = os.environ.get("SAMEGRAD_COMMIT")
-    if given:
-        return given
+    if os.environ.get("SAMEGRAD_COMMIT"):
+        return os.environ["SAMEGRAD_COMMIT"]
     if not (ROOT / ".git").exists():
         return UNKNOWN
-    found = output("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD")
-    if not found:
+    head = output("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD")
+    if not head:
         return UNKNOWN
     changed = output("git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no")
-    return found + ("+changes" if changed else "")
+    return head + ("+changes" if changed else "")
 
 
 def versions() -> dict[str, str]:
     """Installed versions, without importing anything."""
-    found = {}
+    installed = {}
     for name in DISTRIBUTIONS:
         try:
-            found[name] = importlib.metadata.version(name)
+            installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            installed[name] = "not installed"
+    return installed
 
 
 def blas() -> str:
     """BLAS libraries of this process with kernel and thread count; call it in a worker."""
     from threadpoolctl import threadpool_info
 
-    found = [
+    libraries = [
         f"{info['internal_api']} {info['version']} "
         f"({info.get('architecture', 'kernel unknown')} kernel, {info['num_threads']} threads)"
         for info in threadpool_info()
         if info["user_api"] == "blas"
     ]
-    return "; ".join(found) or UNKNOWN
+    return "; ".join(libraries) or UNKNOWN
 
 
 def available_memory() -> int | None:
@@ -151,7 +165,7 @@ def available_memory() -> int | None:
 
     In a container what its control group allows, if that is less: who takes more is killed.
     """
-    found = [
+    limits = [
         int(line.split()[1]) * 1024
         for line in text("/proc/meminfo").splitlines()
         if line.startswith("MemAvailable:")
@@ -161,16 +175,13 @@ def available_memory() -> int | None:
         if most.isdigit() and used.isdigit():  # without a limit it is "max"
             lines = [line.split() for line in text(f"{directory}/memory.stat").splitlines()]
             kept = sum(int(words[1]) for words in lines if words[:1] == [cached])
-            found.append(max(0, int(most) - int(used) + kept))
-    return min(found, default=None)
+            limits.append(max(0, int(most) - int(used) + kept))
+    return min(limits, default=None)
 
 
 def _memory_gib() -> str:
-    try:
-        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return UNKNOWN
-    return f"{pages * size / 2**30:.0f}"
+    pages, size = configured("SC_PHYS_PAGES"), configured("SC_PAGE_SIZE")
+    return UNKNOWN if pages is None or size is None else f"{pages * size / 2**30:.0f}"
 
 
 def _load() -> str:
@@ -183,7 +194,7 @@ def _load() -> str:
 def text(path: str) -> str:
     """What a file of the system holds, or "unknown"."""
     try:
-        return Path(path).read_text().strip()
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return UNKNOWN
 
@@ -191,7 +202,9 @@ def text(path: str) -> str:
 def output(*command: str) -> str:
     """What a command prints, on one line; "" if it fails."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=20, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return "; ".join(done.stdout.strip().splitlines()) if done.returncode == 0 else ""

@@ -109,7 +109,7 @@ def _find_one(
     scratch: Path,
     importing: Countdown,
 ) -> Capabilities:
-    found = Capabilities(name, label)
+    capability = Capabilities(name, label)
     began = time.monotonic()
     started = 0.0
     request = {
@@ -124,17 +124,17 @@ def _find_one(
         started = started or time.monotonic() - began
         importing.done(label)
         if message.get("status") == "unavailable":
-            found.reason = message["reason"]
+            capability.reason = message["reason"]
         elif "device" in message:
-            found.cost_models[message["device"]] = CostModel.fit(message["pilot"], started)
-            found.record["facts"][message["device"]] = message["facts"]
+            capability.cost_models[message["device"]] = CostModel.fit(message["pilot"], started)
+            capability.record["facts"][message["device"]] = message["facts"]
         else:
-            found.devices = tuple(message["devices"])
-            found.dtypes = tuple(message["dtypes"])
-            found.precisions = tuple(message["precisions"])
-            found.products = message["products"]
-            found.sources = message.pop("sources")
-            found.record = {**message, "facts": {}}
+            capability.devices = tuple(message["devices"])
+            capability.dtypes = tuple(message["dtypes"])
+            capability.precisions = tuple(message["precisions"])
+            capability.products = message["products"]
+            capability.sources = message.pop("sources")
+            capability.record = {**message, "facts": {}}
 
     ended = processes.run_child(
         worker_process.command(worker_process.WORKER, interpreter),
@@ -146,12 +146,14 @@ def _find_one(
     importing.done(label)
     if ended.kind != "ok":
         reason = f"finding its capabilities {ended.kind}: {ended.reason}"
-        if found.cost_models:  # a GPU that ends the process costs no row of the CPU
-            lost = [d for d in devices if d in found.devices and d not in found.cost_models]
-            found.failed = dict.fromkeys(lost, reason)
+        if capability.cost_models:  # a GPU that ends the process costs no row of the CPU
+            lost = [
+                d for d in devices if d in capability.devices and d not in capability.cost_models
+            ]
+            capability.failed = dict.fromkeys(lost, reason)
         else:
-            found.reason = reason
-    return found
+            capability.reason = reason
+    return capability
 
 
 def cost_models(capabilities: Mapping[str, Capabilities]) -> dict[tuple[str, str], CostModel]:

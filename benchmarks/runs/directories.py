@@ -15,15 +15,15 @@ LEAST_FREE_BYTES = 64 * 2**20  # of the disk; the journal of a full run is a few
 
 
 def run_directory(output: Path | None) -> Path:
-    """A new directory, named after time and machine, or the empty one that was given.
+    """A new directory, named after time and machine, or the empty one of --output.
 
     Raises:
-        ValueError: there is something in it already, or it cannot be made.
+        ValueError: it is not empty, or it cannot be made.
     """
     if output is not None:
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
             raise ValueError(
-                f"--output {output}: there is something already; give a new or an empty directory"
+                f"--output {output}: it is not empty; give a new or an empty directory"
             )
         _make(output, exist_ok=True)
         return output
@@ -53,11 +53,11 @@ def _make(directory: Path, exist_ok: bool) -> None:
 
 
 def check_writable(directory: Path) -> None:
-    """Raise ValueError now rather than after the measurements if nothing can be written there."""
+    """Raise ValueError now, rather than after the measurements, if it cannot be written."""
     try:
-        probe_file = directory / ".writable"
-        probe_file.write_text("")
-        probe_file.unlink()
+        trial = directory / ".writable"
+        trial.write_text("")
+        trial.unlink()
         free = shutil.disk_usage(directory).free
     except OSError as error:
         raise ValueError(f"{directory}: cannot be written: {error.strerror}") from None

@@ -1,6 +1,6 @@
 """What the user asks for on the command line, checked before anything runs.
 
-Every mistake is a ValueError of one line: what was given, what is accepted.
+Every mistake is a ValueError of one line: what was typed, what is accepted.
 """
 
 from collections.abc import Mapping, Sequence

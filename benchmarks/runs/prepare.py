@@ -47,7 +47,7 @@ def make(
         now: told what is being made.
 
     Returns:
-        workload id -> why there are no inputs for it.
+        workload id -> why it has no inputs.
     """
     left = {workload.id: workload for workload in workloads}
     reasons: dict[str, str] = {}

@@ -65,7 +65,7 @@ def load(run: str, retry_failed: bool) -> Resumed:
     """The run of a directory, a journal, or a name under reports/output.
 
     Raises:
-        ValueError: there is no such run, it is another machine's, or nothing of it is left.
+        ValueError: no such run, it is another machine's, or nothing of it is left.
     """
     path = Path(run)
     if not path.exists():

@@ -110,7 +110,7 @@ class Run:
         """Do the work of the run; the journal is complete only if this returns.
 
         Args:
-            work: measures the cases, given a scratch directory that is removed afterwards.
+            work: measures the cases, in a scratch directory that is removed afterwards.
         """
         scratch = Path(tempfile.mkdtemp(prefix="samegrad-"))
         try:

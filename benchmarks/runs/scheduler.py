@@ -36,7 +36,7 @@ MEMORY_OF = ("train_step", "resident", "ieee")  # what peak memory is measured o
 MOST_AT_ONCE = 4  # processes that gate at the same time; each holds the inputs of all its cases
 MOST_REPLACED = 3  # times that a process is which dies, be it between its requests
 ROOM = 0.5  # of the memory that is left may be taken by the next processes
-LOADED = 0.2  # of a compilation's time is spent again where its result is found on the disk
+LOADED = 0.2  # of a compilation's time is spent again where its result is capability on the disk
 
 
 class Scheduler:
@@ -309,8 +309,8 @@ class Scheduler:
 
     def _new(self, worker: WorkerSpec, cases: Sequence[Case], process: int) -> WorkerProcess:
         """A process that has not been asked anything."""
-        found = self.capabilities.get(worker.implementation)
-        name = worker.implementation if found is None else found.name
+        capability = self.capabilities.get(worker.implementation)
+        name = worker.implementation if capability is None else capability.name
         interpreter = self.run.interpreters.get(name, sys.executable)
         one = WorkerProcess.start(worker, process, cases, name, interpreter, self.scratch)
         self.alive.append(one)

@@ -72,7 +72,7 @@ def select(options: BenchmarkOptions) -> Selection:
     for device in asked:
         if device not in ("cpu", "cuda"):
             made.notes.append(f"device {device!r} is untested; it is passed on by its name")
-    for label, found in made.capabilities.items():
+    for label, capability in made.capabilities.items():
         lines = _lines(options, label)
         entry = registry.TABLE.get(label)
         if entry is not None and not entry.cpu and ("cuda" not in asked or not gpu):
@@ -97,18 +97,18 @@ def select(options: BenchmarkOptions) -> Selection:
                 )
             ]
 
-        if found.reason:  # of the registry: one that was named is refused above
+        if capability.reason:  # of the registry: one that was named is refused above
             device = asked[0] if entry is None or entry.cpu else "cuda"
-            cases = rows(device, found.dtypes or registry.TABLE[label].dtypes)
+            cases = rows(device, capability.dtypes or registry.TABLE[label].dtypes)
             made.cases += cases
-            made.exclude(cases, found.reason)
-            made.notes.append(f"{label}: {found.reason}")
+            made.exclude(cases, capability.reason)
+            made.notes.append(f"{label}: {capability.reason}")
             continue
         for device in asked:
-            reason = found.failed.get(device) or why_no_gpu(label, found, device, gpu)
-            if device not in found.devices and not reason:
+            reason = capability.failed.get(device) or why_no_gpu(label, capability, device, gpu)
+            if device not in capability.devices and not reason:
                 continue  # not made for that device; said above if it was named
-            cases = rows(device, (*found.dtypes, *found.precisions))
+            cases = rows(device, (*capability.dtypes, *capability.precisions))
             made.cases += cases
             if reason:
                 made.exclude(cases, reason)
@@ -161,9 +161,9 @@ def _lines(options: BenchmarkOptions, label: str) -> list[Grid]:
 
 def _refuse_missing(options: BenchmarkOptions, available: Mapping[str, Capabilities]) -> None:
     """An implementation that was asked for by name must be usable."""
-    for found in available.values() if options.named else ():
-        if found.reason:
-            raise ValueError(f"--implementation {found.name}: {found.reason}")
+    for capability in available.values() if options.named else ():
+        if capability.reason:
+            raise ValueError(f"--implementation {capability.name}: {capability.reason}")
 
 
 def _check_devices(
@@ -171,9 +171,9 @@ def _check_devices(
 ) -> None:
     """A device that was asked for by name must be usable: no silent fall-back to the CPU."""
     for device in options.devices or ():
-        if any(device in found.devices for found in available.values()):
+        if any(device in capability.devices for capability in available.values()):
             continue
-        usable = sorted({name for found in available.values() for name in found.devices})
+        usable = sorted({name for capability in available.values() for name in capability.devices})
         why = f"; {NO_GPU}" if device == "cuda" else ""
         if device == "cuda" and gpu:
             why = f"; this machine has {gpu}, see the install notes"
@@ -183,10 +183,10 @@ def _check_devices(
         )
 
 
-def why_no_gpu(label: str, found: Capabilities, device: str, gpu: str) -> str:
+def why_no_gpu(label: str, capability: Capabilities, device: str, gpu: str) -> str:
     """The reason where the machine has a GPU that this framework could use and does not see."""
     entry = registry.TABLE.get(label)
-    if device != "cuda" or not gpu or "cuda" in found.devices or not (entry and entry.gpu):
+    if device != "cuda" or not gpu or "cuda" in capability.devices or not (entry and entry.gpu):
         return ""
     return (
         f"this machine has {gpu}, but {label} does not see it; a CUDA build mends that: "

@@ -1,1 +1,1 @@
-"""Each claim about the clock, measured."""
+"""Checks of what the clock promises, on this machine."""

@@ -5,6 +5,7 @@ other clocks beside ours, a slow first call, implementations that are wrong or c
 program under two names. The last section says whether the machine was quiet meanwhile.
 """
 
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -212,8 +213,10 @@ def _saboteurs(device: str, chosen: Collection[str]) -> Iterator[Check]:
         missing = registry.why_not_installed(framework) if framework else None
         if name == "unsynchronised_cuda" and device != "cuda":
             missing = "device cpu"
+        if saboteur.status == "crashed" and not hasattr(signal, "SIGKILL"):
+            missing = "this system has no such signals"
         if name == "second_pool" and system.cores() < 2:
-            missing = "one core: there is nothing to take beyond it"
+            missing = "one core: nothing can be taken beyond it"
         if missing:
             allowed = checks.refusal(saboteur.status, saboteur.reason)
             yield Check(saboteur.what, allowed, missing, None)

@@ -44,18 +44,18 @@ def select(options: BenchmarkOptions) -> Selection:
     gpu = system.gpus()
     devices = selection.devices(options)
     made = selection.begin(options, gpu)
-    for label, found in made.capabilities.items():
-        if found.reason:
-            made.notes.append(f"{label}: {found.reason}")
+    for label, capability in made.capabilities.items():
+        if capability.reason:
+            made.notes.append(f"{label}: {capability.reason}")
         for device in devices:
-            unusable = found.reason or found.failed.get(device)
-            unusable = unusable or why_no_gpu(label, found, device, gpu)
-            if device not in found.devices and not (unusable and device == devices[0]):
+            unusable = capability.reason or capability.failed.get(device)
+            unusable = unusable or why_no_gpu(label, capability, device, gpu)
+            if device not in capability.devices and not (unusable and device == devices[0]):
                 continue
             for name in request.tasks:
-                for case in _cases(TASKS[name], label, found, device, options.dtypes):
+                for case in _cases(TASKS[name], label, capability, device, options.dtypes):
                     made.cases.append(case)
-                    too_slow = _too_slow(case, found, device, request.limit)
+                    too_slow = _too_slow(case, capability, device, request.limit)
                     if unusable:
                         made.excluded[case.id] = ("unavailable", unusable)
                     elif too_slow:
@@ -92,9 +92,11 @@ def execute(run: Run, request: TrainingRequest) -> None:
 
 
 def _cases(
-    task: Task, label: str, found: Capabilities, device: str, dtypes: Sequence[str] | None
+    task: Task, label: str, capability: Capabilities, device: str, dtypes: Sequence[str] | None
 ) -> list[Case]:
-    available = found.dtypes or (registry.TABLE[label].dtypes if label in registry.TABLE else ())
+    available = capability.dtypes or (
+        registry.TABLE[label].dtypes if label in registry.TABLE else ()
+    )
     usable = [dtype for dtype in dtypes or ("float32",) if dtype in available]
     if not usable and dtypes is None:
         usable = [available[0]]
@@ -121,9 +123,9 @@ def predicted_seconds(case: Case, model: CostModel) -> float:
     return 1.2 * epoch * task.recipe.epochs * trainings
 
 
-def _too_slow(case: Case, found: Capabilities, device: str, limit: float) -> str:
+def _too_slow(case: Case, capability: Capabilities, device: str, limit: float) -> str:
     """Why a training is skipped, or ""."""
-    model = found.cost_models.get(device)
+    model = capability.cost_models.get(device)
     if model is None:
         return ""
     if model.passes:
@@ -304,8 +306,12 @@ class Trainings:
                 for record in self.journal.parity
                 if record["implementation"] == label
             }
-            found = self.run.capabilities[label]
-            if asked <= done or "float64" not in found.dtypes or found.cost_models["cpu"].passes:
+            capability = self.run.capabilities[label]
+            if (
+                asked <= done
+                or "float64" not in capability.dtypes
+                or capability.cost_models["cpu"].passes
+            ):
                 continue
             case = next(c for c in self.run.running if c.implementation == label)
             request = self._request(case, "parity", tasks=tasks)

@@ -126,7 +126,7 @@ class Child:
     def send(self, message: Message) -> None:
         """Send a request to the child, as one JSON line."""
         assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has ended; receive() says how
+        with contextlib.suppress(OSError):  # it has ended; receive() says how
             self.process.stdin.write(json.dumps(message) + "\n")
             self.process.stdin.flush()
 
@@ -168,7 +168,7 @@ class Child:
         """End it, and everything that it has started."""
         _kill_group(self.process)
         assert self.process.stdin is not None and self.process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):  # a broken pipe; on Windows an invalid argument
             self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
