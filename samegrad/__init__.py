@@ -4,6 +4,8 @@
 
 gives everything that is public. Names are imported when they are first used, so the import itself
 takes milliseconds and loads no framework.
+
+PYTEST_DONT_REWRITE: nothing is asserted here, and pytest would warn of finding it imported.
 """
 
 import os.path

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 from samegrad.implementations.checking.reference import clear_of_kinks
+from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.constants import FORWARD_ONLY
 from samegrad.implementations.contract.initializers import draw_masks, init_params
 from samegrad.implementations.contract.spec import Activation, DType, Loss, MLPSpec, Optimizer
@@ -169,7 +170,10 @@ def select(
     ):
         for name in names or ():
             if name not in accepted:
-                raise ValueError(f"{kind} {name!r} is not known; accepted: {', '.join(accepted)}")
+                raise ValueError(
+                    f"{kind} {name!r} is not known; accepted: {', '.join(accepted)}"
+                    f"{did_you_mean(name, accepted)}"
+                )
     if batch_size < 1 or seed < 0:
         raise ValueError(
             f"batch_size {batch_size}, seed {seed}: the first must be >= 1, the other >= 0"

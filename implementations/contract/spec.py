@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args
 
+from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.constants import FORWARD_ONLY
 
 Activation = Literal[
@@ -85,7 +86,10 @@ class MLPSpec:
         ):
             given = getattr(self, field)
             if given not in accepted:
-                raise ValueError(f"{field} {given!r} is not known; accepted: {', '.join(accepted)}")
+                raise ValueError(
+                    f"{field} {given!r} is not known; accepted: {', '.join(accepted)}"
+                    f"{did_you_mean(str(given), accepted)}"
+                )
         for field in ("bias", "decoupled"):
             if not isinstance(getattr(self, field), bool):
                 raise ValueError(

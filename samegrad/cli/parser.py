@@ -76,7 +76,8 @@ class Parser(argparse.ArgumentParser):
                     f"{', '.join(action.choices)}"
                 )
             action.required = False
-            self.set_defaults(**{action.dest: value})
+            several = action.nargs in ("+", "*") and isinstance(value, str)
+            self.set_defaults(**{action.dest: str(value).split(",") if several else value})
 
     def refuse(self, arguments: Iterable[str]) -> NoReturn:
         """End because of arguments that nobody takes."""

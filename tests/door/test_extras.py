@@ -1,0 +1,81 @@
+"""What is installed with what: pyproject.toml and the table that messages are made from."""
+
+import re
+import tomllib
+
+import pytest
+from samegrad.benchmarks.machine.system import ROOT
+from samegrad.implementations.contract import commands, registry
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+def distributions(requirements: list[str]) -> set[str]:
+    """Names without versions; of an extra of our own, what it has."""
+    found: set[str] = set()
+    for text in requirements:
+        own = re.fullmatch(r"samegrad\[(.*)\]", text)
+        if own:
+            found |= set().union(*(distributions(EXTRAS[name]) for name in own[1].split(",")))
+        else:
+            found.add(re.split(r"[\[<>=!~; ]", text)[0])
+    return found
+
+
+def test_base_install_is_numpy_and_mpmath() -> None:
+    """Everything else is an extra."""
+    assert {"numpy", "mpmath"} == distributions(PROJECT["dependencies"])
+
+
+def test_extras_of_the_issue_are_there() -> None:
+    """`all` is everything that runs without a GPU."""
+    assert {"benchmark", "report", "train", "torch", "jax", "peers", "cuda", "all"} <= set(EXTRAS)
+    everything = distributions(EXTRAS["all"])
+    for name in ("benchmark", "report", "train", "torch", "jax", "peers"):
+        assert distributions(EXTRAS[name]) <= everything
+
+
+@pytest.mark.parametrize("extra", commands.EXTRAS)
+def test_table_of_messages_names_what_the_extra_installs(extra: str) -> None:
+    """A command that asks for an extra would else ask in vain."""
+    assert set(commands.EXTRAS[extra].values()) <= distributions(EXTRAS[extra])
+
+
+def test_registry_names_extras_that_install_what_is_needed() -> None:
+    """Of every implementation."""
+    for name, entry in registry.TABLE.items():
+        if entry.requires is not None:
+            assert entry.distribution in distributions(EXTRAS[str(entry.extra)]), name
+
+
+def test_groups_for_tests_types_and_lint_stand_in_the_project() -> None:
+    """tox takes its tools from there."""
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+
+    assert {"test", "typing", "lint"} == set(groups)
+    tox = (ROOT / "tox.ini").read_text()
+    assert all(f"dependency_groups = {name}" in tox or name in tox for name in groups)
+
+
+def test_missing_extra_is_found_by_the_module_that_failed() -> None:
+    """A module that no extra has is somebody else's fault."""
+    absent = {"pyarrow"} - {"pyarrow" if commands._installed("pyarrow") else ""}
+
+    line = commands.missing_extra(ModuleNotFoundError(name="cupy.cuda"))
+    other = commands.missing_extra(ModuleNotFoundError(name="somebody"))
+
+    assert other is None
+    if not commands._installed("cupy"):
+        assert line is not None and "cupy-cuda13x (extra 'cupy') is not installed" in line
+    assert len(absent) <= 1
+
+
+def test_install_command_is_that_of_a_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From its root with a dot, from elsewhere with its path; a wheel's has the name."""
+    monkeypatch.chdir(ROOT)
+    assert 'pip install -e ".[torch]"' == commands.install("torch")
+    monkeypatch.chdir(ROOT / "docs")
+    assert f'pip install -e "{ROOT}[torch]"' == commands.install("torch")
+    monkeypatch.setattr(commands, "IN_CHECKOUT", False)
+    assert 'pip install "samegrad[torch]"' == commands.install("torch")

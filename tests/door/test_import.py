@@ -1,0 +1,151 @@
+"""`import samegrad`: what it gives, what it loads, and how it says what is wrong."""
+
+import ast
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from samegrad.benchmarks.machine.system import ROOT
+
+import samegrad as sg
+
+PUBLIC = (
+    "MLPSpec init_params load names verify check_gradient assert_gradients_agree measure compare "
+    "render __version__"
+).split()
+
+
+def python(code: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+    """A line of Python in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def test_public_names_are_all_that_dir_shows() -> None:
+    """Each is there, and callable but for the version."""
+    assert sorted(PUBLIC) == dir(sg) == sorted(sg.__all__)
+    for name in PUBLIC:
+        assert isinstance(getattr(sg, name), str) or callable(getattr(sg, name))
+
+
+def test_import_loads_nothing_but_itself_and_the_standard_library() -> None:
+    """Neither a framework nor NumPy nor another module of samegrad; not even `typing`."""
+    code = "import sys; before = set(sys.modules); import samegrad; print(*set(sys.modules)-before)"
+
+    loaded = set(python(code).stdout.split())
+
+    assert "samegrad" in loaded
+    assert [] == [
+        name
+        for name in loaded - {"samegrad"}
+        if name.split(".")[0].strip("_") not in ("importlib", "warnings")
+    ]
+
+
+def test_names_are_loaded_when_they_are_used() -> None:
+    """A specification needs neither pandas nor a framework."""
+    code = (
+        "import sys, samegrad as sg; sg.MLPSpec((3, 2)); sg.load('numpy'); sg.verify; sg.names()\n"
+        "print(*{'torch', 'jax', 'pandas', 'scipy', 'matplotlib', 'pytest'} & set(sys.modules))"
+    )
+
+    done = python(code)
+
+    assert (0, "") == (done.returncode, done.stdout.strip()), done.stderr
+
+
+def test_type_checkers_see_what_is_loaded() -> None:
+    """The imports under TYPE_CHECKING are those of the table, name by name."""
+    tree = ast.parse((ROOT / "samegrad" / "__init__.py").read_text())
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)][:1]
+
+    typed = {
+        alias.asname: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+    assert typed == sg._PUBLIC
+    assert (ROOT / "samegrad" / "py.typed").exists()
+
+
+def test_unknown_name_gets_a_suggestion() -> None:
+    """An AttributeError, as for any module."""
+    with pytest.raises(AttributeError, match="no attribute 'verfy'; did you mean 'verify'"):
+        _ = sg.verfy
+    assert not hasattr(sg, "main")
+
+
+def test_version_is_that_of_the_metadata() -> None:
+    """pyproject.toml reads it from the package."""
+    text = (ROOT / "pyproject.toml").read_text()
+
+    assert 'version = { attr = "samegrad.__version__" }' in text
+    assert sg.__version__ in (ROOT / "CITATION.cff").read_text()
+    for record in importlib.metadata.distributions(name="samegrad"):
+        assert record.version == sg.__version__
+
+
+@pytest.mark.parametrize("name", ["benchmarks", "implementations", "reports"])
+def test_bare_names_say_what_to_write(name: str) -> None:
+    """In one line, from the checkout's root, where Python finds the folder."""
+    done = python(f"import {name}")
+
+    assert 1 == done.returncode
+    assert (
+        f"ImportError: {name} is a part of samegrad: write `samegrad.{name}` for it, "
+        "or `import samegrad` for what is public"
+    ) == done.stderr.splitlines()[-1]
+
+
+def test_package_is_not_imported_from_within_itself() -> None:
+    """In a checkout the root is on `__path__`, so the name could be found."""
+    assert "ImportError: samegrad.samegrad is samegrad itself: write `import samegrad`" in (
+        python("import samegrad.samegrad").stderr
+    )
+
+
+def test_strangers_folders_beside_the_package_are_not_taken(tmp_path: Path) -> None:
+    """A wheel's parent is site-packages: what lies there is somebody else's."""
+    site = tmp_path / "site-packages"
+    (site / "samegrad").mkdir(parents=True)
+    (site / "samegrad" / "__init__.py").write_text((ROOT / "samegrad/__init__.py").read_text())
+    (site / "benchmarks").mkdir()
+    (site / "benchmarks" / "__init__.py").write_text("STRANGER = True")
+    (site / "pyproject.toml").write_text('[project]\nname = "stranger"\n')
+
+    done = python("import samegrad.benchmarks", cwd=site)
+
+    assert "ModuleNotFoundError: No module named 'samegrad.benchmarks'" in done.stderr
+
+
+def test_script_of_an_older_install_says_so_in_one_line(tmp_path: Path) -> None:
+    """It imports `main`, which samegrad.py had."""
+    script = tmp_path / "samegrad"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from samegrad import main\nsys.exit(main())\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, str(script), "verify"], capture_output=True, text=True, check=False
+    )
+
+    assert 1 == done.returncode
+    assert [f"{script} is of an older samegrad: install it again"] == done.stderr.splitlines()
+
+
+def test_compare_and_render_take_folders(tmp_path: Path) -> None:
+    """As texts or paths; the report goes where it is told."""
+    run = ROOT / "reports" / "results" / "differentiation"
+
+    compared = sg.compare(run, str(run), across=("code", "inputs"))
+    lines = sg.render(run, tmp_path / "made")
+
+    assert len(compared.compared) > 0 and [] == compared.beyond
+    assert f"report: {tmp_path / 'made' / 'index.html'}" == lines[-1]
+    assert (tmp_path / "made" / "report.md").exists()

@@ -1,0 +1,77 @@
+"""Every message names commands that exist in the form that is running."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from samegrad.benchmarks.machine.system import ROOT
+from samegrad.implementations.contract import commands
+
+# What is typed differs between a checkout and an install, so only one module may know it.
+TYPED = re.compile(r"tox -e|pytest --benchmark|python -m (samegrad|benchmarks|reports)|pip install")
+KNOWS = "implementations/contract/commands.py"
+SOURCES = [
+    path
+    for folder in ("benchmarks", "implementations", "reports", "samegrad")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if "results" not in path.parts and path != ROOT / KNOWS
+]
+
+
+def messages(text: str) -> list[str]:
+    """The texts of a source that are no docstrings."""
+    tree = ast.parse(text)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if id(node) not in docstrings
+    ]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_messages_leave_commands_to_one_module(path: Path) -> None:
+    """No literal of a command outside it."""
+    assert [] == [text for text in messages(path.read_text()) if TYPED.search(text)]
+
+
+def test_literals_of_commands_are_noticed() -> None:
+    """Also in an f-string; a docstring may say what it likes."""
+    source = 'def f(x):\n    """tox -e tests"""\n    raise ValueError(f"{x}: pip install torch")\n'
+
+    assert [": pip install torch"] == [t for t in messages(source) if TYPED.search(t)]
+
+
+@pytest.mark.parametrize(
+    ("script", "on_path", "expected"),
+    [
+        (True, True, "samegrad verify 'my file.py'"),
+        (True, False, "env/bin/samegrad verify 'my file.py'"),
+        (False, True, "python -m samegrad verify 'my file.py'"),
+        (False, False, "env/bin/python -m samegrad verify 'my file.py'"),
+    ],
+)
+def test_command_starts_the_interpreter_that_runs(
+    script: bool, on_path: bool, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the shortest name that does: the script, then `python -m`."""
+    programs = tmp_path / "env" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("python", "samegrad"):
+        if name == "python" or script:
+            (programs / name).write_text("#!/bin/sh\n")
+            (programs / name).chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(programs / "python"))
+    monkeypatch.setenv("PATH", str(programs) if on_path else str(tmp_path))
+
+    assert expected == commands.command("verify", "my file.py")
