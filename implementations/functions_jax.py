@@ -5,9 +5,7 @@ written out; every other rule is made of optax's pieces.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -26,7 +24,10 @@ from samegrad.implementations.contract.constants import (
     T_REF,
     TAU,
 )
+from samegrad.implementations.contract.layers import layers_of
 from samegrad.implementations.contract.spec import MLPSpec
+
+Params = list[tuple[Array, Array | None]]
 
 
 def lif_rate(v: Array) -> Array:
@@ -56,6 +57,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "lif_rate": lif_rate,
     "unit_step": unit_step,
 }
+layers = layers_of(ACTIVATIONS)
 
 
 def one_hot(outputs: Array) -> Array:
@@ -84,6 +86,11 @@ LOSSES: dict[str, Callable[[Array, Array], Array]] = {
     "binary_cross_entropy": binary_cross_entropy,
     "mse": mse,
 }
+
+
+def penalty(spec: MLPSpec, params: Params) -> Array | float:
+    """l2/2 times the sum of W^2."""
+    return spec.l2 / 2 * sum((W * W).sum() for W, _ in params) if spec.l2 else 0
 
 
 def rule(optimizer: str) -> Any:
@@ -120,102 +127,3 @@ def update(spec: MLPSpec, params: Any, grads: Any, state: Any, learning_rate: fl
     if spec.optimizer != "sgd":
         grads, state = rule(spec.optimizer).update(grads, state)  # U2-U6
     return jax.tree.map(lambda p, dp: p - learning_rate * dp, params, grads), state  # U1
-
-
-@partial(jax.jit, static_argnums=0)
-def _products(kinds: tuple[str, ...], pairs: list[tuple[Array, Array]]) -> list[Array]:
-    done = {"nn": lambda A, B: A @ B, "tn": lambda A, B: A.T @ B, "nt": lambda A, B: A @ B.T}
-    return [done[kind](A, B) for kind, (A, B) in zip(kinds, pairs, strict=True)]
-
-
-def products(
-    kinds: tuple[str, ...], pairs: list[tuple[Array, Array]], out: Any = None
-) -> list[Array]:
-    """Matrix products and nothing else, for measuring them: "nn" A B, "tn" A^T B, "nt" A B^T.
-
-    `out` says nothing here: where a result goes is XLA's affair.
-    """
-    return _products(kinds, pairs)
-
-
-# Parameters times examples from which a step is no longer a part of a loop. On 2 cores the loop
-# takes 0.83 of the calls at 77,000 (64-32-10, batch 32), 0.69 at 3.5 million (784-128-64-10, batch
-# 32), 0.77 at 14 million (batch 128), 0.95 at 28 million and 1.08 at 56 million.
-LARGE_STEP = 20_000_000
-# A loop is a program of so many batches, and no more than fit into a cache, since it copies them.
-# One program of the 1,875 batches of MNIST takes 8.6 s to compile, and then 1.5 times as long.
-LOOP_BATCHES, LOOP_BYTES = 64, 2**24
-
-
-def scan(
-    train_step: Any, spec: MLPSpec, params: Any, state: Any, batches: Any, learning_rate: float
-) -> Any:
-    """Params, state and last loss after a step on each of some batches of one size."""
-    most = max(1, min(LOOP_BATCHES, LOOP_BYTES // batches[0][0].nbytes))
-    for first in range(0, len(batches), most):
-        some = batches[first : first + most]
-        params, state, value = _loop(train_step, spec, params, state, some, learning_rate)
-    return params, state, value
-
-
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
-def _loop(
-    train_step: Any, spec: MLPSpec, params: Any, state: Any, batches: Any, learning_rate: float
-) -> Any:
-    """The same as one program."""
-
-    def step(carried: Any, batch: Any) -> Any:
-        params, state = carried
-        params, state, value = train_step(spec, params, state, *batch, learning_rate)
-        return (params, state), value
-
-    stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *batches)
-    (params, state), values = jax.lax.scan(step, (params, state), stacked)
-    return params, state, values[-1]
-
-
-COMPILED = {"count": 0, "ns": 0}
-
-
-def _count(event: str, duration_secs: float, **_: Any) -> None:
-    if event.startswith("/jax/core/compile/"):  # tracing, lowering, XLA
-        COMPILED["ns"] += round(duration_secs * 1e9)
-        COMPILED["count"] += event.endswith("backend_compile_duration")
-
-
-jax.monitoring.register_event_duration_secs_listener(_count)
-
-
-def compilations() -> tuple[int, int]:
-    """(how many functions were compiled in this process, nanoseconds of trace, lower, compile)."""
-    return COMPILED["count"], COMPILED["ns"]
-
-
-def peak_memory(device: str) -> int | None:
-    """The most bytes that arrays have taken on a GPU, in this process; None on a CPU."""
-    stats = jax.devices(device)[0].memory_stats() or {}
-    return stats.get("peak_bytes_in_use")
-
-
-def describe(device: str) -> dict[str, str]:
-    """What JAX says of itself."""
-    return {
-        "jax": jax.__version__,
-        "device": str(jax.devices(device)[0].device_kind),
-        "float32 products": "IEEE float32",
-    }
-
-
-@contextmanager
-def precision(name: str) -> Iterator[None]:
-    """Products of float32 networks in fewer digits, which a GPU has: "tf32" or "bfloat16"."""
-    if jax.default_backend() == "cpu":
-        raise NotImplementedError(f"jax has no precision {name} on this machine")
-    with jax.default_matmul_precision({"tf32": "tensorfloat32"}.get(name, name)):
-        yield
-
-
-@jax.jit
-def take(X: Array, y: Array, chosen: Any) -> tuple[Array, Array]:
-    """Examples of a placed batch by their indices, on its device."""
-    return X[chosen], y[chosen]

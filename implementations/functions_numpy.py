@@ -21,10 +21,12 @@ from samegrad.implementations.contract.constants import (
     T_REF,
     TAU,
 )
+from samegrad.implementations.contract.layers import layers_of
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import map_tree
 
-Array = Any
+Array = np.ndarray
+Params = list[tuple[Array, Array | None]]
 
 
 def sigmoid(z: Array) -> Array:
@@ -78,7 +80,7 @@ def unit_step(z: Array) -> Array:
 
 
 # name: (g(z), g'(z) from z and a = g(z))
-ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]] = {
+ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], Array | float]]] = {
     "identity": (lambda z: z, lambda z, a: 1.0),
     "relu": (lambda z: np.maximum(z, 0), lambda z, a: z > 0),
     "leaky_relu": (
@@ -93,6 +95,7 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], 
     "lif_rate": (lif_rate, d_lif_rate),
     "unit_step": (unit_step, lambda z, a: math.nan),
 }
+layers = layers_of(ACTIVATIONS)
 
 
 def one_hot(outputs: Array) -> Array:
@@ -144,6 +147,12 @@ LOSSES: dict[str, tuple[Callable[[Array, Array], Array], Callable[[Array, Array]
     "binary_cross_entropy": (binary_cross_entropy, d_binary_cross_entropy),
     "mse": (mse, d_mse),
 }
+
+
+def penalty(spec: MLPSpec, params: Params) -> float:
+    """l2/2 times the sum of W^2."""
+    return spec.l2 / 2 * sum(np.square(W).sum() for W, _ in params) if spec.l2 else 0
+
 
 # Each rule updates an array p, with gradient dp, and its arrays of state, in place.
 
@@ -204,17 +213,6 @@ OPTIMIZERS: dict[str, tuple[Callable[..., None], int]] = {
 }
 
 
-def products(
-    kinds: tuple[str, ...], pairs: list[tuple[Array, Array]], out: list[Array] | None = None
-) -> list[Array]:
-    """Matrix products and nothing else, for measuring them: "nn" A B, "tn" A^T B, "nt" A B^T."""
-    places = out or [None] * len(pairs)
-    return [
-        np.matmul(A.T if kind == "tn" else A, B.T if kind == "nt" else B, out=C)
-        for kind, (A, B), C in zip(kinds, pairs, places, strict=True)
-    ]
-
-
 def init_state(spec: MLPSpec, params: Any) -> tuple[int, Any]:
     """(0 steps done, for each W and b as many arrays of zeros as the rule keeps)."""
     _, kept = OPTIMIZERS[spec.optimizer]
@@ -232,11 +230,6 @@ def update(spec: MLPSpec, params: Any, grads: Any, state: Any, learning_rate: fl
         if b is not None:
             rule(b, db, kept_b, t, learning_rate)
     return params, (t, kept)
-
-
-def take(X: Array, y: Array, chosen: Array) -> tuple[Array, Array]:
-    """Examples of a placed batch by their indices."""
-    return np.take(X, chosen, axis=0), np.take(y, chosen, axis=0)
 
 
 def perceptron(params: Any, X: Array, y: Array) -> tuple[Any, int]:

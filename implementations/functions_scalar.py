@@ -4,8 +4,7 @@ Each derivative is derived by hand, and takes both z and a = g(z), whichever is 
 """
 
 import math
-from collections.abc import Callable, Sequence
-from operator import mul
+from collections.abc import Callable
 from typing import Any
 
 from samegrad.implementations.contract.constants import (
@@ -21,17 +20,13 @@ from samegrad.implementations.contract.constants import (
     T_REF,
     TAU,
 )
+from samegrad.implementations.contract.layers import layers_of
 from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.validation import refuse_mask
 
 Row = list[float]
-
-
-def _dot(u: Sequence[float], v: Sequence[float]) -> float:
-    """Sum of products: the innermost loop, in the form that CPython 3.11 runs fastest."""
-    return sum(map(mul, u, v))
-
-
-dot: Callable[[Sequence[float], Sequence[float]], float] = getattr(math, "sumprod", _dot)  # 3.12
+Matrix = list[Row]
+Params = list[tuple[Matrix, Row | None]]
 
 
 def sigmoid(z: float) -> float:
@@ -100,6 +95,18 @@ ACTIVATIONS: dict[str, tuple[Callable[[float], float], Callable[[float, float], 
     "lif_rate": (lif_rate, d_lif_rate),
     "unit_step": (unit_step, lambda z, a: math.nan),
 }
+layers = layers_of(ACTIVATIONS)
+
+
+def drop(a: Matrix, m: Matrix | None) -> Matrix:
+    """m * a, or a itself where there is no mask."""
+    if m is None:
+        return a
+    refuse_mask(m, a)
+    return [
+        [m_nj * a_nj for m_nj, a_nj in zip(m_n, a_n, strict=True)]
+        for m_n, a_n in zip(m, a, strict=True)
+    ]
 
 
 def one_hot(outputs: list[Row]) -> list[Row]:
@@ -175,6 +182,13 @@ LOSSES: dict[str, tuple[Callable[..., float], Callable[..., list[Row]]]] = {
     "mse": (mse, d_mse),
 }
 
+
+def penalty(spec: MLPSpec, params: Params) -> float:
+    """l2/2 times the sum of W^2."""
+    squares = (W_ij * W_ij for W, _ in params for W_i in W for W_ij in W_i)
+    return spec.l2 / 2 * sum(squares) if spec.l2 else 0.0
+
+
 # Each rule updates a row of numbers p, with gradient dp, and its rows of state, in place.
 
 
@@ -240,16 +254,6 @@ OPTIMIZERS: dict[str, tuple[Callable[..., None], int]] = {
 }
 
 
-def products(kinds: tuple[str, ...], pairs: list[tuple[Any, Any]], out: Any = None) -> list[Any]:
-    """Matrix products and nothing else, for measuring them: "nn" A B, "tn" A^T B, "nt" A B^T."""
-    found = []
-    for kind, (A, B) in zip(kinds, pairs, strict=True):
-        rows = list(zip(*A, strict=True)) if kind == "tn" else A
-        columns = B if kind == "nt" else list(zip(*B, strict=True))
-        found.append([[dot(row, column) for column in columns] for row in rows])
-    return found
-
-
 def init_state(spec: MLPSpec, params: Any) -> tuple[int, Any]:
     """(0 steps done, for each row of W and for b as many rows of zeros as the rule keeps)."""
     _, kept = OPTIMIZERS[spec.optimizer]
@@ -279,8 +283,10 @@ def perceptron(params: Any, X: list[Row], y: list[int]) -> tuple[Any, int]:
     """Params after one pass of the perceptron rule in place, and how many mistakes it made."""
     (W, b), mistakes = params[0], 0
     for x, label in zip(X, y, strict=True):
-        columns = zip(*W, strict=True)
-        z = [sum(map(mul, x, W_j)) + b_j for W_j, b_j in zip(columns, b, strict=True)]  # F1
+        z = list(b)
+        for x_i, W_i in zip(x, W, strict=True):
+            for j, W_ij in enumerate(W_i):
+                z[j] += x_i * W_ij  # F1
         guess = z.index(max(z))
         if guess != label:
             mistakes += 1

@@ -1,13 +1,11 @@
-"""Tables of the torch network: activations, losses and optimisers on tensors; torch's devices.
+"""Tables of the torch network: activations, losses and optimisers on tensors.
 
 No derivative stands here: autograd has one for each of these operations. sgd is one line and
 written out; every other rule is torch.optim's.
 """
 
 import math
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -25,10 +23,12 @@ from samegrad.implementations.contract.constants import (
     T_REF,
     TAU,
 )
+from samegrad.implementations.contract.layers import layers_of
 from samegrad.implementations.contract.spec import MLPSpec
 from torch import Tensor
 from torch.nn import functional
 
+Params = list[tuple[Tensor, Tensor | None]]
 # torch's own softplus is z above 20, which is off by 1e-10; beyond 40 it is exact in float64.
 softplus = partial(functional.softplus, threshold=40)
 
@@ -59,6 +59,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "lif_rate": lif_rate,
     "unit_step": unit_step,
 }
+layers = layers_of(ACTIVATIONS)
 
 
 def one_hot(outputs: Tensor) -> Tensor:
@@ -83,6 +84,12 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "binary_cross_entropy": binary_cross_entropy,
     "mse": mse,
 }
+
+
+def penalty(spec: MLPSpec, params: Params) -> Tensor | float:
+    """l2/2 times the sum of W^2."""
+    return spec.l2 / 2 * sum(W.square().sum() for W, _ in params) if spec.l2 else 0
+
 
 # name: torch's rule with our constants; U7 comes before it, in `update`
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -134,83 +141,3 @@ def owning(optimizer: Any, tensors: list[Tensor]) -> Any:
     moved = type(optimizer)(tensors, lr=1.0)
     moved.load_state_dict(optimizer.state_dict())  # the rule's constants come with it
     return moved
-
-
-def products(
-    kinds: tuple[str, ...], pairs: list[tuple[Tensor, Tensor]], out: list[Tensor] | None = None
-) -> list[Tensor]:
-    """Matrix products and nothing else, for measuring them: "nn" A B, "tn" A^T B, "nt" A B^T."""
-    places: Any = out or [None] * len(pairs)
-    return [
-        torch.mm(A.T if kind == "tn" else A, B.T if kind == "nt" else B, out=C)
-        for kind, (A, B), C in zip(kinds, pairs, places, strict=True)
-    ]
-
-
-def compilations() -> tuple[int, int]:
-    """How many graphs torch.compile has compiled in this process; their nanoseconds are unknown."""
-    dynamo = sys.modules.get("torch._dynamo.utils")
-    return (0, 0) if dynamo is None else (int(dynamo.counters["stats"]["unique_graphs"]), 0)
-
-
-def peak_memory(device: str) -> int | None:
-    """The most bytes that tensors have taken on a GPU, in this process; None on a CPU."""
-    return torch.cuda.max_memory_allocated() if device == "cuda" else None
-
-
-def describe(device: str) -> dict[str, str]:
-    """What torch says of itself."""
-    facts = {
-        "torch": torch.__version__,
-        "threads": str(torch.get_num_threads()),
-        "float32 products": "IEEE float32",
-        "blas": "MKL" if torch.backends.mkl.is_available() else "other",
-    }
-    if device == "cuda":
-        facts |= {"gpu": torch.cuda.get_device_name(), "cuda": str(torch.version.cuda)}
-    return facts
-
-
-def events(device: str) -> tuple[Callable[[], None], Callable[[], Callable[[], int]]] | None:
-    """CUDA events round device work: start(), then stop() which gives a reader of nanoseconds."""
-    if device != "cuda":
-        return None
-    first = torch.cuda.Event(enable_timing=True)
-    last = torch.cuda.Event(enable_timing=True)
-
-    def stop() -> Callable[[], int]:
-        last.record()
-        return lambda: round(first.elapsed_time(last) * 1e6)  # elapsed_time is in milliseconds
-
-    def start() -> Any:
-        first.record()
-
-    return start, stop
-
-
-@contextmanager
-def precision(name: str) -> Iterator[None]:
-    """Products of float32 networks in fewer digits: "tf32" (on a GPU), "bfloat16" by autocast."""
-    cuda = torch.cuda.is_available()
-    if name == "bfloat16":
-        with torch.autocast("cuda" if cuda else "cpu", torch.bfloat16):
-            yield
-    elif name == "tf32" and cuda:
-        torch.backends.cuda.matmul.fp32_precision = "tf32"
-        try:
-            yield
-        finally:
-            torch.backends.cuda.matmul.fp32_precision = "ieee"
-    else:
-        raise NotImplementedError(f"torch has no precision {name} on this machine")
-
-
-def widened(tensor: Tensor) -> Tensor:
-    """The tensor, from bfloat16 to float32: NumPy has no bfloat16."""
-    return tensor.float() if tensor.dtype == torch.bfloat16 else tensor
-
-
-def take(X: Tensor, y: Tensor, chosen: Any) -> tuple[Tensor, Tensor]:
-    """Examples of a placed batch by their indices, on its device."""
-    indices = torch.from_numpy(chosen).to(X.device)
-    return X.index_select(0, indices), y.index_select(0, indices)

@@ -1,110 +1,62 @@
 """The network in vectorised NumPy, with backpropagation derived by hand.
 
-BLAS does the matrix products, NumPy's loops the rest, one array operation at a time. No
-automatic differentiation: `backward` is the derivation B1 to B4 of the interface.
+BLAS does the matrix products, NumPy's loops the rest, one array operation at a time. No automatic
+differentiation: `backward` is the derivation B1 to B4 of `contract/equations.py`.
 """
 
-from typing import Any
-
 import numpy as np
+from samegrad.implementations.backends.numpy_backend import NUMPY
+from samegrad.implementations.contract.capabilities import Capabilities
+from samegrad.implementations.contract.layers import drop
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
-from samegrad.implementations.contract.validation import (
-    check_batch,
-    check_masks,
-    check_params,
-    layer_masks,
-    refuse_device,
-    refuse_dtype,
-    refuse_forward_only,
-    require_masks,
-)
-from samegrad.implementations.functions_numpy import ACTIVATIONS, LOSSES, update
-from samegrad.implementations.functions_numpy import (
-    init_state as init_state,  # a part of the contract
-)
+from samegrad.implementations.contract.trees import Tree
+from samegrad.implementations.contract.validation import refuse_forward_only, require_masks
+from samegrad.implementations.functions_numpy import LOSSES, Array, Params, layers, penalty
+from samegrad.implementations.functions_numpy import init_state as init_state
 from samegrad.implementations.functions_numpy import perceptron as perceptron
-from samegrad.implementations.functions_numpy import products as products
-from samegrad.implementations.functions_numpy import take as take
+from samegrad.implementations.functions_numpy import update as update
 
-DTYPES: tuple[str, ...] = ("float32", "float64")
-
-
-def devices() -> tuple[str, ...]:
-    """NumPy's arrays live in the CPU's memory."""
-    return ("cpu",)
+BACKEND = NUMPY
+CAPABILITIES = Capabilities(perceptron=perceptron)
+Trace = list[tuple[Array, Array, Array]]
 
 
-def params_from_numpy(spec: MLPSpec, params: Params, device: str) -> Params:
-    """Copies of the arrays."""
-    refuse_device("numpy", device, devices())
-    refuse_dtype("numpy", spec.dtype, DTYPES)
-    return map_tree(np.array, check_params(spec, params))
-
-
-def batch_from_numpy(spec: MLPSpec, X: Array, y: Array, device: str) -> tuple[Array, Array]:
-    """Copies of the arrays."""
-    refuse_device("numpy", device, devices())
-    refuse_dtype("numpy", spec.dtype, DTYPES)
-    X, y = check_batch(spec, X, y)
-    return np.array(X), np.array(y)
-
-
-def masks_from_numpy(spec: MLPSpec, masks: Tree, device: str) -> Tree:
-    """Copies of the arrays."""
-    refuse_device("numpy", device, devices())
-    return map_tree(np.array, check_masks(spec, masks))
-
-
-def to_numpy(tree: Tree) -> Tree:
-    """The arrays themselves, as independent copies."""
-    return map_tree(np.array, tree)
-
-
-def synchronize(tree: Tree) -> None:
-    """Nothing to wait for: a NumPy call returns when its result is there."""
-
-
-def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None, trace: Any = None) -> Any:
-    """Outputs (batch, outputs); `trace` collects (a_{l-1}, z_l, g(z_l), m_l) per layer."""
-    a = X
-    layers = zip(params, spec.activations, layer_masks(spec, masks, len(X)), strict=True)
-    for (W, b), name, m in layers:
-        g, _ = ACTIVATIONS[name]
-        z = a @ W if b is None else a @ W + b  # F1
+def propagate(spec: MLPSpec, params: Params, X: Array, masks: Tree = None) -> tuple[Array, Trace]:
+    """Outputs (batch, outputs), and a_{l-1}, z_l and g(z_l) of each layer."""
+    a, trace = X, []
+    for (W, b), (g, _), m in layers(spec, params, masks):
+        z = a @ W + b if spec.bias else a @ W  # F1
         a_in, a = a, g(z)  # F2
-        if trace is not None:
-            trace.append((a_in, z, a, m))
-        if m is not None:
-            a = m * a  # F3
-    return a
+        trace.append((a_in, z, a))
+        a = drop(a, m)  # F3
+    return a, trace
+
+
+def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None) -> Array:
+    """Outputs (batch, outputs)."""
+    return propagate(spec, params, X, masks)[0]
 
 
 def loss(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) -> Array:
     """The loss as a scalar of the spec's dtype."""
-    outputs = forward(spec, params, X, masks)
-    return LOSSES[spec.loss][0](outputs, y) + penalty(spec, params)  # L1, L2
+    value, _ = LOSSES[spec.loss]
+    return value(forward(spec, params, X, masks), y) + penalty(spec, params)  # L1, L2
 
 
-def backward(spec: MLPSpec, params: Params, trace: Any, y: Array) -> Params:
-    """Grads nested like params, from the trace of a forward pass."""
-    delta = LOSSES[spec.loss][1](trace[-1][2], y)
-    ones = np.ones_like(delta[:, 0])  # BLAS adds in blocks, sum(axis=0) one row after another
+def backward(spec: MLPSpec, params: Params, trace: Trace, slope: Array, masks: Tree) -> Params:
+    """Grads nested like params; slope is dloss/da, delta is dloss/dz, from the last layer on."""
     grads: Params = []
-    for layer in reversed(range(len(params))):
-        W, b = params[layer]
-        a_in, z, a, m = trace[layer]
-        _, dg = ACTIVATIONS[spec.activations[layer]]
-        if m is not None:
-            delta = m * delta  # B4
-        delta = delta * dg(z, a)  # B1, B4
+    ones = np.ones_like(slope[:, 0])  # BLAS adds in blocks, sum(axis=0) one row after another
+    steps = list(zip(layers(spec, params, masks), trace, strict=True))
+    for ((W, _), (_, dg), m), (a_in, z, a) in steps[::-1]:
+        delta = drop(slope, m) * dg(z, a)  # B1, B4
         dW = a_in.T @ delta  # B2
         if spec.l2:
             dW += spec.l2 * W  # B2
-        grads.insert(0, (dW, b if b is None else ones @ delta))  # B3
-        if layer > 0:
-            delta = delta @ W.T  # B4
-    return grads
+        grads.append((dW, ones @ delta if spec.bias else None))  # B3
+        if len(grads) < len(params):  # nobody asks for dloss/dX
+            slope = delta @ W.T  # B4
+    return grads[::-1]
 
 
 def loss_and_grad(
@@ -112,10 +64,10 @@ def loss_and_grad(
 ) -> tuple[Array, Params]:
     """Loss, and grads nested like params."""
     refuse_forward_only(spec)
-    trace: list[Any] = []
-    outputs = forward(spec, params, X, masks, trace)
-    value = LOSSES[spec.loss][0](outputs, y) + penalty(spec, params)  # L1, L2
-    return value, backward(spec, params, trace, y)
+    value, slope = LOSSES[spec.loss]
+    outputs, trace = propagate(spec, params, X, masks)
+    grads = backward(spec, params, trace, slope(outputs, y), masks)
+    return value(outputs, y) + penalty(spec, params), grads  # L1, L2
 
 
 def train_step(
@@ -132,10 +84,3 @@ def train_step(
     value, grads = loss_and_grad(spec, params, X, y, masks)
     params, state = update(spec, params, grads, state, learning_rate)
     return params, state, value
-
-
-def penalty(spec: MLPSpec, params: Params) -> Array:
-    """l2/2 times the sum of W^2."""
-    if spec.l2 == 0:
-        return 0
-    return spec.l2 / 2 * sum(np.square(W).sum() for W, _ in params)

@@ -1,143 +1,95 @@
-"""The network in looped scalar Python: lists, floats and math.
+"""The network in looped scalar Python: lists of floats, and nested loops over them.
 
-Python does all the work, one multiplication at a time. NumPy appears only where arrays come
-in and go out; the model does not use it, so that every loop of F1 to B4 can be read.
+Python does all the work, one product and one sum at a time: every loop of F1 to B4 can be read.
 """
 
-from operator import mul
-from typing import Any
-
-import numpy as np
+from samegrad.implementations.backends.lists_backend import LISTS
+from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
-from samegrad.implementations.contract.validation import (
-    check_batch,
-    check_masks,
-    check_params,
-    layer_masks,
-    refuse_device,
-    refuse_dtype,
-    refuse_forward_only,
-    require_masks,
-)
-from samegrad.implementations.functions_scalar import ACTIVATIONS, LOSSES, dot, update
-from samegrad.implementations.functions_scalar import (
-    init_state as init_state,  # a part of the contract
-)
+from samegrad.implementations.contract.trees import Tree
+from samegrad.implementations.contract.validation import refuse_forward_only, require_masks
+from samegrad.implementations.functions_scalar import LOSSES, Matrix, Params, drop, layers, penalty
+from samegrad.implementations.functions_scalar import init_state as init_state
 from samegrad.implementations.functions_scalar import perceptron as perceptron
-from samegrad.implementations.functions_scalar import products as products
+from samegrad.implementations.functions_scalar import update as update
 
-DTYPES: tuple[str, ...] = ("float64",)  # a Python float is a double
-
-
-def devices() -> tuple[str, ...]:
-    """The Python interpreter runs on the CPU."""
-    return ("cpu",)
+BACKEND = LISTS
+CAPABILITIES = Capabilities(perceptron=perceptron)
+Targets = Matrix | list[int]
+Trace = list[tuple[Matrix, Matrix, Matrix]]
 
 
-def params_from_numpy(spec: MLPSpec, params: Params, device: str) -> Params:
-    """Lists of floats."""
-    refuse_device("scalar", device, devices())
-    refuse_dtype("scalar", spec.dtype, DTYPES)
-    return [(W.tolist(), b if b is None else b.tolist()) for W, b in check_params(spec, params)]
-
-
-def batch_from_numpy(spec: MLPSpec, X: Array, y: Array, device: str) -> tuple[Array, Array]:
-    """Lists of floats, and of whole numbers for class indices."""
-    refuse_device("scalar", device, devices())
-    refuse_dtype("scalar", spec.dtype, DTYPES)
-    X, y = check_batch(spec, X, y)
-    return X.tolist(), y.tolist()
-
-
-def masks_from_numpy(spec: MLPSpec, masks: Tree, device: str) -> Tree:
-    """Lists of floats."""
-    refuse_device("scalar", device, devices())
-    return map_tree(lambda mask: mask.tolist(), check_masks(spec, masks))
-
-
-def to_numpy(tree: Tree) -> Tree:
-    """Arrays for rows of floats; tuples and lists of tuples keep their nesting."""
-    if isinstance(tree, tuple) or (isinstance(tree, list) and isinstance(tree[0], tuple)):
-        return type(tree)(to_numpy(branch) for branch in tree)
-    return None if tree is None else np.array(tree)
-
-
-def synchronize(tree: Tree) -> None:
-    """Nothing to wait for: a statement that has run has its result."""
-
-
-def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None, trace: Any = None) -> Any:
-    """Outputs (batch, outputs); `trace` collects (a_{l-1}, z_l, g(z_l), m_l) per layer."""
-    a = X
-    layers = zip(params, spec.activations, layer_masks(spec, masks, len(X)), strict=True)
-    for (W, b), name, m in layers:
-        g, _ = ACTIVATIONS[name]
-        columns = list(zip(*W, strict=True))
-        z = []
-        for a_n in a:
-            z_n = [dot(a_n, W_j) for W_j in columns]  # F1
-            if b is not None:
-                z_n = [z_nj + b_j for z_nj, b_j in zip(z_n, b, strict=True)]  # F1
-            z.append(z_n)
-        a_in, a = a, [[g(z_nj) for z_nj in z_n] for z_n in z]  # F2
-        if trace is not None:
-            trace.append((a_in, z, a, m))
-        if m is not None:
-            a = times(m, a)  # F3
-    return a
-
-
-def loss(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) -> float:
-    """The loss as a float."""
-    outputs = forward(spec, params, X, masks)
-    return LOSSES[spec.loss][0](outputs, y) + penalty(spec, params)  # L1, L2
-
-
-def backward(spec: MLPSpec, params: Params, trace: Any, y: Array) -> Params:
-    """Grads nested like params, from the trace of a forward pass."""
-    delta = LOSSES[spec.loss][1](trace[-1][2], y)
-    grads: Params = []
-    for layer in reversed(range(len(params))):
-        W, b = params[layer]
-        a_in, z, a, m = trace[layer]
-        _, dg = ACTIVATIONS[spec.activations[layer]]
-        # a_nj = m_nj * g(z_nj)
-        if m is not None:
-            delta = times(m, delta)  # B4
-        delta = times(delta, [list(map(dg, *rows)) for rows in zip(z, a, strict=True)])  # B1, B4
-        # z_nj = sum over i of a_ni * W_ij
-        rows, columns = list(zip(*a_in, strict=True)), list(zip(*delta, strict=True))
-        dW = [[dot(a_i, delta_j) for delta_j in columns] for a_i in rows]  # B2
-        if spec.l2:
-            for dW_i, W_i in zip(dW, W, strict=True):
+def propagate(spec: MLPSpec, params: Params, X: Matrix, masks: Tree = None) -> tuple[Matrix, Trace]:
+    """Outputs (batch, outputs), and a_{l-1}, z_l and g(z_l) of each layer."""
+    a, trace = X, []
+    for (W, b), (g, _), m in layers(spec, params, masks):
+        z = [list(b) if spec.bias else [0.0] * len(W[0]) for _ in a]  # F1
+        for a_n, z_n in zip(a, z, strict=True):
+            for a_ni, W_i in zip(a_n, W, strict=True):
                 for j, W_ij in enumerate(W_i):
-                    dW_i[j] += spec.l2 * W_ij  # B2
-        # z_nj = ... + b_j
-        grads.insert(0, (dW, b if b is None else [sum(delta_j) for delta_j in columns]))  # B3
-        # z_nj = sum over i of a_ni * W_ij
-        if layer > 0:
-            delta = [[dot(delta_n, W_i) for W_i in W] for delta_n in delta]  # B4
-    return grads
+                    z_n[j] += a_ni * W_ij  # F1
+        a_in, a = a, [[g(z_nj) for z_nj in z_n] for z_n in z]  # F2
+        trace.append((a_in, z, a))
+        a = drop(a, m)  # F3
+    return a, trace
+
+
+def forward(spec: MLPSpec, params: Params, X: Matrix, masks: Tree = None) -> Matrix:
+    """Outputs (batch, outputs)."""
+    return propagate(spec, params, X, masks)[0]
+
+
+def loss(spec: MLPSpec, params: Params, X: Matrix, y: Targets, masks: Tree = None) -> float:
+    """The loss as a float."""
+    value, _ = LOSSES[spec.loss]
+    return value(forward(spec, params, X, masks), y) + penalty(spec, params)  # L1, L2
+
+
+def backward(spec: MLPSpec, params: Params, trace: Trace, slope: Matrix, masks: Tree) -> Params:
+    """Grads nested like params; slope is dloss/da, delta is dloss/dz, from the last layer on."""
+    grads: Params = []
+    steps = list(zip(layers(spec, params, masks), trace, strict=True))
+    for ((W, _), (_, dg), m), (a_in, z, a) in steps[::-1]:
+        # a_nj = m_nj * g(z_nj)
+        delta = drop(slope, m)  # B4
+        for delta_n, z_n, a_n in zip(delta, z, a, strict=True):
+            for j, (z_nj, a_nj) in enumerate(zip(z_n, a_n, strict=True)):
+                delta_n[j] *= dg(z_nj, a_nj)  # B1, B4
+        # z_nj = b_j + sum over i of a_ni * W_ij
+        dW, db = [[spec.l2 * W_ij for W_ij in W_i] for W_i in W], [0.0] * len(W[0])
+        for a_n, delta_n in zip(a_in, delta, strict=True):
+            for a_ni, dW_i in zip(a_n, dW, strict=True):
+                for j, delta_nj in enumerate(delta_n):
+                    dW_i[j] += a_ni * delta_nj  # B2
+            for j, delta_nj in enumerate(delta_n):
+                db[j] += delta_nj  # B3
+        grads.append((dW, db if spec.bias else None))
+        if len(grads) < len(params):  # nobody asks for dloss/dX
+            slope = [[0.0] * len(W) for _ in delta]
+            for delta_n, slope_n in zip(delta, slope, strict=True):
+                for i, W_i in enumerate(W):
+                    for delta_nj, W_ij in zip(delta_n, W_i, strict=True):
+                        slope_n[i] += delta_nj * W_ij  # B4
+    return grads[::-1]
 
 
 def loss_and_grad(
-    spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None
+    spec: MLPSpec, params: Params, X: Matrix, y: Targets, masks: Tree = None
 ) -> tuple[float, Params]:
     """Loss, and grads nested like params."""
     refuse_forward_only(spec)
-    trace: list[Any] = []
-    outputs = forward(spec, params, X, masks, trace)
-    value = LOSSES[spec.loss][0](outputs, y) + penalty(spec, params)  # L1, L2
-    return value, backward(spec, params, trace, y)
+    value, slope = LOSSES[spec.loss]
+    outputs, trace = propagate(spec, params, X, masks)
+    grads = backward(spec, params, trace, slope(outputs, y), masks)
+    return value(outputs, y) + penalty(spec, params), grads  # L1, L2
 
 
 def train_step(
     spec: MLPSpec,
     params: Params,
     state: Tree,
-    X: Array,
-    y: Array,
+    X: Matrix,
+    y: Targets,
     learning_rate: float,
     masks: Tree = None,
 ) -> tuple[Params, Tree, float]:
@@ -146,15 +98,3 @@ def train_step(
     value, grads = loss_and_grad(spec, params, X, y, masks)
     params, state = update(spec, params, grads, state, learning_rate)
     return params, state, value
-
-
-def penalty(spec: MLPSpec, params: Params) -> float:
-    """l2/2 times the sum of W^2."""
-    if spec.l2 == 0:
-        return 0.0
-    return spec.l2 / 2 * sum(W_ij**2 for W, _ in params for W_i in W for W_ij in W_i)
-
-
-def times(A: Array, B: Array) -> Array:
-    """Elementwise product of two lists of rows."""
-    return [list(map(mul, A_n, B_n)) for A_n, B_n in zip(A, B, strict=True)]

@@ -35,7 +35,7 @@ def openblas() -> dict[str, Any]:
     libraries = [info for info in threadpool_info() if info["internal_api"] == "openblas"]
     if not libraries:
         return {"reason": "NumPy's products are not OpenBLAS's here"}
-    rates = {dtype: ceilings.gemm(numpy, "cpu", dtype) for dtype in numpy.DTYPES}
+    rates = {dtype: ceilings.gemm(numpy, "cpu", dtype) for dtype in numpy.dtypes}
     return {"kernel": str(libraries[0].get("architecture", "unknown")), "gemm": rates}
 
 
@@ -43,10 +43,10 @@ def library(name: str) -> dict[str, Any]:
     """FLOP/s, a step's time, the cores that were busy, and what denormal numbers cost."""
     implementation: Any = registry.load(name)
     began, busy = time.monotonic(), time.process_time()
-    rates = {d: ceilings.gemm(implementation, "cpu", d) for d in implementation.DTYPES}
+    rates = {d: ceilings.gemm(implementation, "cpu", d) for d in implementation.dtypes}
     busy_cores = (time.process_time() - busy) / max(time.monotonic() - began, 1e-9)
     devices = implementation.devices()
-    facts: dict[str, str] = getattr(implementation, "describe", lambda _: {})(devices[-1])
+    facts: dict[str, str] = implementation.capabilities.describe(devices[-1])
     return {
         "gemm": rates,
         "busy_cores": busy_cores,
@@ -60,11 +60,11 @@ def library(name: str) -> dict[str, Any]:
 
 def _tf32_times(implementation: Any) -> float | None:
     """How many times as fast products in TF32 are on a GPU that has them."""
-    if "cuda" not in implementation.devices() or not hasattr(implementation, "precision"):
+    if "cuda" not in implementation.devices():
         return None
     ieee = ceilings.gemm(implementation, "cuda", "float32")
     try:
-        with implementation.precision("tf32"):
+        with implementation.capabilities.precision("tf32"):
             return ceilings.gemm(implementation, "cuda", "float32") / ieee
     except NotImplementedError:  # this GPU has no TF32, so there is nothing to compare
         return None

@@ -59,7 +59,7 @@ def answer(request: Message, send: Any) -> None:
     def waited() -> None:
         implementation.synchronize(gradient())
 
-    events = getattr(implementation, "events", lambda _: None)(device)
+    events = implementation.capabilities.events(device)
     steps = timer.Work(fresh, chain, implementation.synchronize, events=events)
     timer.warm_up(steps, 0.5)
     clock = time.perf_counter_ns
@@ -74,7 +74,9 @@ def answer(request: Message, send: Any) -> None:
         elif name == "events":
             check = _events(steps)
         else:
-            check = _side_by_side(name, waited, lambda: 1e9 * implementation.other_clock(waited))
+            check = _side_by_side(
+                name, waited, lambda: 1e9 * implementation.model.other_clock(waited)
+            )
         send({"check": asdict(check)})
 
 

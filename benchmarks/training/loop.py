@@ -14,8 +14,8 @@ import numpy as np
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.training.metrics import METRICS
 from samegrad.benchmarks.training.schedules import SCHEDULES
+from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.initializers import draw_masks, init_params
-from samegrad.implementations.contract.protocol import Implementation
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Params, Tree
 
@@ -214,7 +214,7 @@ def perceptron(implementation: Implementation) -> Callable[..., Any]:
     Raises:
         NotImplementedError: it has none.
     """
-    one_pass: Callable[..., Any] | None = getattr(implementation, "perceptron", None)
+    one_pass = implementation.capabilities.perceptron
     if one_pass is None:
         raise NotImplementedError("it has no perceptron rule; scalar and numpy have one")
     return one_pass
@@ -240,7 +240,7 @@ class Feed:
     ) -> None:
         self.implementation, self.spec, self.device = implementation, spec, device
         self.examples = part
-        self.own = getattr(implementation, "take", None)
+        self.own = implementation.capabilities.take
         self.placed: Any = None
         if self.own is not None:
             self.placed = implementation.batch_from_numpy(spec, part.X, part.y, device)

@@ -11,8 +11,8 @@ from samegrad.benchmarks.training.loop import Epoch, Evaluation, Recipe, Trained
 from samegrad.benchmarks.training.metrics import METRICS, shown
 from samegrad.benchmarks.training.tasks import TASKS, Task
 from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.commands import did_you_mean
-from samegrad.implementations.contract.protocol import Implementation
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Params
 
@@ -96,7 +96,7 @@ class Setting:
                 f"{did_you_mean(task, TASKS)}"
             )
         module, name = registry.load(implementation), registry.label(implementation)
-        dtypes, devices = module.DTYPES, module.devices()
+        dtypes, devices = module.dtypes, module.devices()
         dtype = dtype or ("float32" if "float32" in dtypes else "float64")
         for what, asked, has in (("dtype", dtype, dtypes), ("device", device, devices)):
             if asked not in has:
@@ -226,8 +226,8 @@ def evaluate(
     if about.get("task") != task or spec.layer_sizes != setting.recipe.spec.layer_sizes:
         sizes = "-".join(map(str, spec.layer_sizes))
         raise ValueError(f"{saved}: weights of {about.get('task')} ({sizes}), not of {task}")
-    if spec.dtype not in setting.implementation.DTYPES:
-        dtypes: Any = setting.implementation.DTYPES
+    if spec.dtype not in setting.implementation.dtypes:
+        dtypes: Any = setting.implementation.dtypes
         spec = replace(spec, dtype=dtypes[0])
     setting.tell_test(spec, params)
 

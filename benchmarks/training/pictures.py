@@ -11,8 +11,8 @@ from samegrad.benchmarks.training.loop import Evaluation, Examples, Recipe, Trai
 from samegrad.benchmarks.training.metrics import predicted
 from samegrad.benchmarks.training.tasks import Task
 from samegrad.implementations.checking import reference
+from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.protocol import Implementation
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Params
 

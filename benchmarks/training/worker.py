@@ -32,8 +32,8 @@ from samegrad.benchmarks.training.tasks import TASKS, Task
 from samegrad.implementations.checking import comparison, processes
 from samegrad.implementations.checking.reference import clear_of_kinks, expected
 from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.initializers import draw_masks, init_params
-from samegrad.implementations.contract.protocol import Implementation
 from samegrad.implementations.contract.spec import Optimizer
 from samegrad.implementations.contract.trees import Params
 
@@ -323,8 +323,7 @@ def _curves(made: Trained, epochs: int) -> Message:
 
 
 def _compile_ns(implementation: Implementation) -> int:
-    hook = getattr(implementation, "compilations", None)
-    return 0 if hook is None else int(hook()[1])
+    return implementation.capabilities.compilations()[1]
 
 
 ROLES = {"data": load_data, "train": train_task, "parity": parity}

@@ -12,7 +12,7 @@ from samegrad.benchmarks.worker import ceilings
 from samegrad.benchmarks.worker.ceilings import repeated
 from samegrad.benchmarks.worker.gates import Products
 from samegrad.implementations.checking.comparison import Comparison
-from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.trees import Tree
 
 LEARNING_RATE = 0.01  # of the timed steps: too small to leave the neighbourhood of the start
@@ -64,7 +64,7 @@ def of(
     batches = here.host if end_to_end else here.batches
     place: Callable[..., Tree] = implementation.batch_from_numpy
     # An epoch of its own is one call, or a few; its batches are on the device.
-    at_once = None if end_to_end else getattr(implementation, "epoch", None)
+    at_once = None if end_to_end else implementation.capabilities.epoch
     if case.operation == "epoch":
         steps = case.workload.examples // case.workload.batch_size
         batches = [batches[i % len(batches)] for i in range(steps)]
@@ -128,9 +128,9 @@ def of(
         run=run,
         synchronize=implementation.synchronize,
         fetch=lambda result: implementation.to_numpy(_loss(case, result)),
-        events=getattr(implementation, "events", lambda _: None)(device),
+        events=implementation.capabilities.events(device),
         compilations=compilations,
-        collects=getattr(implementation, "LEAVES_CYCLES", False),
+        collects=implementation.capabilities.leaves_cycles,
     )
 
 

@@ -17,8 +17,8 @@ import numpy as np
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.costs import Shape, flops, products
 from samegrad.benchmarks.clock import timer
+from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.protocol import Implementation
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Tree
 
@@ -64,8 +64,8 @@ def measure(
         arithmetic: "tf32" or "bfloat16" under that precision, else "" for all dtypes.
         with_memory: whether the machine's memory is measured, too.
     """
-    if hasattr(implementation, "products"):
-        for dtype in ("float32",) if arithmetic else implementation.DTYPES:
+    if implementation.capabilities.products is not None:
+        for dtype in ("float32",) if arithmetic else implementation.dtypes:
             rate = gemm(implementation, device, dtype)
             yield {"quantity": "gemm", "arithmetic": arithmetic or dtype, "value": rate}
         if device != "cpu" and not arithmetic:
@@ -167,7 +167,7 @@ class Parts:
         """products_ns and empty_ns of one call of the case, as far as they can be measured."""
         spec, steps = case.spec, case.calls_per_epoch
         found: Message = {}
-        if hasattr(self.implementation, "products"):
+        if self.implementation.capabilities.products is not None:
             one = self._products_ns(spec, case.operation, case.workload.batch_size)
             found["products_ns"] = steps * one
         operation = "train_step" if case.operation == "epoch" else case.operation
@@ -237,7 +237,7 @@ class Parts:
         run: Callable[[int, Tree], Tree] = train
         if operation != "train_step":
             run = repeated(lambda _: function(spec, kept, *batch), implementation.synchronize, 8)
-        collects = getattr(implementation, "LEAVES_CYCLES", False)
+        collects = implementation.capabilities.leaves_cycles
         work = timer.Work(start, run, implementation.synchronize, collects=collects)
         timer.block(work, 1)
         return timer.measure(work, int(self.target_ns), 0).per_call_ns
@@ -312,8 +312,9 @@ def _products(
     out: list[Array],
     result_bytes: int,
 ) -> timer.Work:
+    multiply = implementation.capabilities.products
     run = repeated(
-        lambda _: implementation.products(kinds, pairs, out),
+        lambda _: multiply(kinds, pairs, out),
         implementation.synchronize,
         result_bytes,
     )

@@ -13,7 +13,7 @@ from samegrad.benchmarks.cases.costs import products
 from samegrad.benchmarks.worker import ceilings
 from samegrad.implementations.checking import comparison
 from samegrad.implementations.checking.comparison import Comparison, TensorCheck
-from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Tree, map_tree
 
@@ -43,7 +43,7 @@ class Products:
         Raises:
             NotImplementedError: the implementation does not show its products.
         """
-        if not hasattr(implementation, "products"):
+        if implementation.capabilities.products is None:
             raise NotImplementedError("it defines no products(kinds, pairs, out)")
         spec = problem.spec
         kinds, drawn = ceilings.factors(products(spec, "train_step", problem.batch_size))
@@ -57,7 +57,7 @@ class Products:
 
     def call(self, implementation: Any) -> Tree:
         """All of them, once."""
-        return implementation.products(*self.given)
+        return implementation.capabilities.products(*self.given)
 
     def judged(self, found: Tree, dtype: str, accuracy: Mapping[str, float] | None) -> Comparison:
         """Results as NumPy arrays, against NumPy's products of the rounded factors in float64."""
@@ -82,7 +82,7 @@ def epoch(
 ) -> Comparison:
     """An implementation's own epoch against its own steps, which another gate has judged."""
     some = [batches[i % len(batches)] for i in range(EPOCH_BATCHES)]
-    found, _, loss = implementation.epoch(spec, *fresh(), some, learning_rate)
+    found, _, loss = implementation.capabilities.epoch(spec, *fresh(), some, learning_rate)
     params, state = fresh()
     for X, y in some:
         params, state, wanted = implementation.train_step(spec, params, state, X, y, learning_rate)

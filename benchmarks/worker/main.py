@@ -21,7 +21,7 @@ from samegrad.benchmarks.worker.measurement import Bench
 from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.verify_process import precision
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.adapter import Implementation
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]
@@ -58,9 +58,9 @@ def probe(request: Message, send: Send) -> None:
         {
             "status": "ok",
             "devices": list(devices),
-            "dtypes": list(implementation.DTYPES),
+            "dtypes": list(implementation.dtypes),
             "precisions": [p for p in ("tf32", "bfloat16") if _has(implementation, p)],
-            "products": hasattr(implementation, "products"),
+            "products": implementation.capabilities.products is not None,
             "sources": files,
             "files": {path: digest(text) for path, text in files.items()},
             "source_sha256": digest("".join(files[path] for path in sorted(files))),
@@ -69,11 +69,11 @@ def probe(request: Message, send: Send) -> None:
         }
     )
     UNTIL_THE_END.enter_context(processes.exclusive(Path(request["turn"])))
-    leaves_cycles = getattr(implementation, "LEAVES_CYCLES", False)
+    leaves_cycles = implementation.capabilities.leaves_cycles
     collector = {"garbage collector": "on while it is timed"} if leaves_cycles else {}
     for device in devices:
         if device in request["devices"]:
-            facts: dict[str, str] = getattr(implementation, "describe", lambda _: {})(device)
+            facts: dict[str, str] = implementation.capabilities.describe(device)
             try:
                 measured = pilot.of(implementation, device)
             except NotImplementedError as error:
@@ -167,7 +167,7 @@ def memory(request: Message, send: Send) -> None:
     case = Case.from_dict(request["cases"][0])
     send({"begin": case.id})
     bench = Bench(implementation, request)
-    peak = getattr(implementation, "peak_memory", lambda _: None)
+    peak = implementation.capabilities.peak_memory
     try:
         bench.call(case, 0 if case.operation in ("forward", "loss_and_grad") else 1)
         before = counters.reset_peak_memory()
@@ -184,11 +184,11 @@ def sources(implementation: Implementation) -> dict[str, str]:
     """Path -> text of everything of ours, and of the implementation's own, that makes it up."""
     found = {}
     ours = system.ROOT / "implementations"
-    own = getattr(implementation, "__file__", None)
-    files = {Path(own).resolve()} if own else set()
+    own = implementation.file
+    files = {own.resolve()} if own else set()
     for name, module in list(sys.modules.items()):
-        part = name.rpartition(".")[2]
-        if name.startswith("implementations.") and part.startswith(("mlp_", "parts_")):
+        folder, _, part = name.removeprefix("samegrad.implementations.").rpartition(".")
+        if folder == "backends" or part.startswith(("mlp_", "functions_", "engine_")):
             files.add(Path(str(module.__file__)).resolve())
     for path in files:
         inside = path.is_relative_to(ours)

@@ -23,7 +23,7 @@ from samegrad.benchmarks.worker.gates import Products
 from samegrad.implementations.checking import comparison
 from samegrad.implementations.checking.comparison import PRECISIONS, Comparison, TensorCheck
 from samegrad.implementations.checking.reference import Expected
-from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Tree, map_tree
 
@@ -213,7 +213,7 @@ class Bench:
     def _gated(self, case: Case) -> Comparison:
         """The verdict on everything that must agree before the case is timed."""
         gated = case.gated
-        if case.operation == "epoch" and hasattr(self.implementation, "epoch"):
+        if case.operation == "epoch" and self.implementation.capabilities.epoch is not None:
             gated = (*gated, "epoch")
         unseen = [operation for operation in gated if operation not in self.here.gates]
         for operation in unseen:
@@ -337,8 +337,7 @@ class Bench:
         return {"loss of the step": results[0], "updated": results[1]}
 
     def _compilations(self) -> tuple[int, int]:
-        hook = getattr(self.implementation, "compilations", None)
-        return (0, 0) if hook is None else hook()
+        return self.implementation.capabilities.compilations()
 
     def _work(self, case: Case) -> timer.Work:
         """The timed callables."""

@@ -7,8 +7,8 @@ import numpy as np
 from samegrad.benchmarks.cases import costs
 from samegrad.benchmarks.cases.case import OPERATIONS
 from samegrad.benchmarks.clock import timer
+from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.protocol import Implementation
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Tree
 
@@ -39,7 +39,7 @@ def of(implementation: Implementation, device: str) -> Message:
     """
     passes = 0.0
     operation = "loss_and_grad"
-    if getattr(implementation, "PASSES_PER_PARAMETER", 0):
+    if implementation.capabilities.passes_per_parameter:
         operation = "forward"
         one, whole = (_one(implementation, device, *TINY_PILOT, o) for o in OPERATIONS[:2])
         passes = whole["warm_ns"] / one["warm_ns"] / MLPSpec(TINY_PILOT[0]).parameters
@@ -69,7 +69,7 @@ def _one(
     batch_size: int,
     operation: str,
 ) -> Message:
-    dtype: Any = implementation.DTYPES[0]
+    dtype: Any = implementation.dtypes[0]
     spec = MLPSpec(sizes, PILOT_ACTIVATION[operation], dtype=dtype)
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((batch_size, sizes[0])), rng.integers(0, sizes[-1], batch_size)

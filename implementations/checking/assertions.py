@@ -20,8 +20,7 @@ from samegrad.implementations.checking.reference import expected
 from samegrad.implementations.checking.report import VerifyOptions
 from samegrad.implementations.checking.verifier import verify_here
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.adapter import adapted
-from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.adapter import Implementation, adapted
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Params, Tree
 
@@ -56,7 +55,7 @@ def assert_gradients_agree(
         name = getattr(implementation, "__name__", type(implementation).__name__)
         module = adapted(implementation, name)
     if specs is None:
-        chosen = [p for dtype in module.DTYPES for p in problems.standard(dtype, seed)]
+        chosen = [p for dtype in module.dtypes for p in problems.standard(dtype, seed)]
     else:
         chosen = [problems.draw(spec, batch_size, seed) for spec in specs]
     options = VerifyOptions(chosen, device, seed=seed)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from samegrad.implementations.checking.problems import Problem
-from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.trees import Tree
 
 FUNCTIONS = ("loss_and_grad", "forward", "loss", "train_step")  # in the order of the calls
@@ -38,7 +38,7 @@ class CallResult:
 
 def functions_of(implementation: Any) -> tuple[str, ...]:
     """Those of FUNCTIONS that an implementation defines."""
-    lacks = getattr(implementation, "lacks", ())
+    lacks = implementation.lacks
     return tuple(function for function in FUNCTIONS if function not in lacks)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from samegrad.implementations.checking.reference import LINEAR, Expected, slack
-from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Tree, map_tree
 
@@ -228,9 +228,7 @@ def in_more_digits(reference: Tree, actual: Tree, before: Tree = None) -> float 
 
 def declared(implementation: Implementation, spec: MLPSpec) -> Mapping[str, float] | None:
     """The accuracy that an inexact implementation declares for a spec; None if it is exact."""
-    if hasattr(implementation, "accuracy"):
-        return implementation.accuracy(spec)
-    return getattr(implementation, "ACCURACY", None)
+    return implementation.capabilities.accuracy(spec)
 
 
 def as_float64(tree: Tree) -> Tree:

@@ -228,7 +228,7 @@ def in_this_process(
 ) -> Execution:
     """Call some functions of a loaded implementation on problems, here and now."""
     available = implementation.devices()
-    dtypes = tuple(implementation.DTYPES)
+    dtypes = tuple(implementation.dtypes)
     outcomes = [Outcome(problem) for problem in chosen]
     if options.device not in available:
         reason = f"device {options.device!r} is not available to {name} (has: "
@@ -243,7 +243,7 @@ def in_this_process(
                 rate = right.learning_rate
                 outcome.add(call(function, implementation, problem, options.device, rate))
         outcome.judge(right, options)
-    return Execution(outcomes, dtypes, getattr(implementation, "lacks", ()))
+    return Execution(outcomes, dtypes, implementation.lacks)
 
 
 def _concluded(

@@ -16,7 +16,7 @@ from samegrad.implementations.checking.calls import CallResult, call, described,
 from samegrad.implementations.checking.comparison import Strange
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.spec import MLPSpec
 
 Message = dict[str, Any]
@@ -57,7 +57,7 @@ def answer(request: Message, send: Send) -> None:
     try:
         implementation = registry.load(request["implementation"])
         devices = list(implementation.devices())
-        dtypes = list(implementation.DTYPES)
+        dtypes = list(implementation.dtypes)
     except registry.NotInstalledError as error:
         send({"unavailable": str(error)})
         return
@@ -65,7 +65,7 @@ def answer(request: Message, send: Send) -> None:
         loading = isinstance(error, registry.BrokenImplementationError)
         send({"not_loaded": str(error) if loading else described(error)})
         return
-    lacks = list(getattr(implementation, "lacks", ()))
+    lacks = list(implementation.lacks)
     send({"devices": devices, "dtypes": dtypes, "lacks": lacks})
     if request["device"] not in devices:
         send({"complete": True})
@@ -86,9 +86,7 @@ def precision(implementation: Implementation, name: str) -> Any:
     """The implementation's own way to compute products in fewer digits; nothing for IEEE."""
     if name == "ieee":
         return contextlib.nullcontext()
-    if not hasattr(implementation, "precision"):
-        raise NotImplementedError(f"it has no precision {name}")
-    return implementation.precision(name)
+    return implementation.capabilities.precision(name)
 
 
 def run(

@@ -1,15 +1,18 @@
-"""A file with a few functions over NumPy arrays, completed to the whole contract.
+"""A model joined with its backend, validated and completed to the whole contract.
 
 Somebody's file may define no more than `forward(spec, params, X)` and `loss_and_grad(spec,
-params, X, y)`. Conversions are then copies of NumPy arrays, and what it lacks says so when it is
-asked for. A file that defines the whole contract is left as it is.
+params, X, y)`, over plain NumPy arrays. What it lacks says so when it is asked for.
 """
 
 import inspect
-from types import ModuleType
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from samegrad.implementations.backends.numpy_backend import PLAIN
+from samegrad.implementations.contract.capabilities import Capabilities
+from samegrad.implementations.contract.protocol import Backend
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
 from samegrad.implementations.contract.validation import (
@@ -20,84 +23,124 @@ from samegrad.implementations.contract.validation import (
     refuse_dtype,
 )
 
-# Without these a module has no arrays of its own, and is a file over NumPy's.
-CONVERSIONS = "DTYPES devices params_from_numpy batch_from_numpy to_numpy synchronize".split()
-OPTIONAL = (
-    "ACCURACY accuracy PASSES_PER_PARAMETER LEAVES_CYCLES compilations describe events peak_memory "
-    "precision products epoch"
-).split()
-MODEL = "forward loss loss_and_grad init_state train_step".split()
+MODEL = ("forward", "loss", "loss_and_grad", "init_state", "train_step")
 
 
-class Adapted:
-    """The contract over a module that defines a part of it."""
+class Implementation:
+    """What is verified, timed and reported: a network, and how arrays come to it and back.
 
-    def __init__(self, module: ModuleType, name: str) -> None:
-        self._module, self._name = module, name
-        self.__file__ = getattr(module, "__file__", None)
-        self.DTYPES: tuple[str, ...] = tuple(getattr(module, "DTYPES", ("float32", "float64")))
-        self.lacks = tuple(function for function in MODEL if not hasattr(module, function))
-        self._over_numpy = not any(hasattr(module, function) for function in CONVERSIONS[2:])
-        for own in (*CONVERSIONS[1:], "masks_from_numpy", *OPTIONAL):
-            if hasattr(module, own):
-                setattr(self, own, getattr(module, own))
+    Attributes:
+        name: that messages show.
+        model: the network file's module, or an object with its functions.
+        file: the network file, where it is known.
+        backend: the model's BACKEND, or the plain one of NumPy's arrays.
+        capabilities: the model's CAPABILITIES over those of its backend.
+        dtypes: the dtypes in which it computes.
+        lacks: the functions of the contract that the model does not define.
+        forward, loss, loss_and_grad, init_state, train_step: of `protocol.Model`. Where the model
+            is complete and names its backend they are its own: no wrapper is timed.
+        devices, to_numpy, synchronize: the backend's.
+    """
 
-    def devices(self) -> tuple[str, ...]:
-        """NumPy's arrays live in the CPU's memory."""
-        return ("cpu",)
+    def __init__(self, model: Any, name: str) -> None:
+        """Join them.
+
+        Raises:
+            ValueError: the model defines neither forward nor loss_and_grad.
+        """
+        self.name, self.model = name, model
+        file = getattr(model, "__file__", None)
+        self.file = Path(file) if isinstance(file, str) else None
+        self.lacks = tuple(f for f in MODEL if not callable(getattr(model, f, None)))
+        if {"forward", "loss_and_grad"} <= set(self.lacks):
+            raise ValueError(
+                "it defines neither forward(spec, params, X) nor loss_and_grad(spec, params, X, y)"
+            )
+        backend, capabilities = (getattr(model, n, None) for n in ("BACKEND", "CAPABILITIES"))
+        self.backend: Backend = backend if isinstance(backend, Backend) else PLAIN
+        self.capabilities = self.backend.capabilities
+        if isinstance(capabilities, Capabilities):
+            self.capabilities = capabilities.over(self.capabilities)
+        self.dtypes = self.capabilities.dtypes
+        whole = self.backend is not PLAIN and not self.lacks
+        functions = model if whole else _Completed(model, name, self.backend is PLAIN)
+        self.forward: Callable[..., Array] = functions.forward
+        self.loss: Callable[..., Array] = functions.loss
+        self.loss_and_grad: Callable[..., tuple[Array, Params]] = functions.loss_and_grad
+        self.init_state: Callable[[MLPSpec, Params], Tree] = functions.init_state
+        self.train_step: Callable[..., tuple[Params, Tree, Array]] = functions.train_step
+        self.devices: Callable[[], tuple[str, ...]] = self.backend.devices
+        self.to_numpy: Callable[[Tree], Tree] = self.backend.fetch
+        self.synchronize: Callable[[Tree], None] = self.backend.synchronize
 
     def params_from_numpy(self, spec: MLPSpec, params: Params, device: str) -> Params:
-        """Copies of the arrays."""
-        refuse_device(self._name, device, self.devices())
-        refuse_dtype(self._name, spec.dtype, self.DTYPES)
-        return map_tree(np.array, check_params(spec, params))
+        """Copies of NumPy params on `device`, in the spec's dtype, in the model's own form.
+
+        Raises:
+            ValueError: shapes differ from the spec's, or dtype or device is not honoured.
+            NotImplementedError: the model does not support the spec.
+        """
+        self._refuse(spec, device)
+        return self.backend.place_params(spec, check_params(spec, params), device)
 
     def batch_from_numpy(
         self, spec: MLPSpec, X: Array, y: Array, device: str
     ) -> tuple[Array, Array]:
-        """Copies of the arrays."""
-        refuse_device(self._name, device, self.devices())
-        refuse_dtype(self._name, spec.dtype, self.DTYPES)
+        """Copies of a NumPy batch on `device`.
+
+        Raises:
+            ValueError: the batch does not fit the spec, or dtype or device is not honoured.
+        """
+        refuse_device(self.name, device, self.devices())
+        refuse_dtype(self.name, spec.dtype, self.dtypes)
         X, y = check_batch(spec, X, y)
-        return np.array(X), np.array(y)
+        return self.backend.place(X, device), self.backend.place(y, device)
 
     def masks_from_numpy(self, spec: MLPSpec, masks: Tree, device: str) -> Tree:
-        """Copies of the arrays, if the file's functions take masks."""
-        takes = inspect.signature(self._function("loss_and_grad")).parameters
-        if "masks" not in takes:
-            raise NotImplementedError(f"{self._name}: loss_and_grad takes no masks (dropout)")
-        refuse_device(self._name, device, self.devices())
-        return map_tree(np.array, check_masks(spec, masks))
+        """Copies of NumPy dropout masks on `device`.
 
-    def to_numpy(self, tree: Tree) -> Tree:
-        """Copies of arrays and numbers; whatever else stands there stays for the comparison."""
-        arrays = (np.ndarray, np.generic, float, int)
-        return map_tree(lambda leaf: np.array(leaf) if isinstance(leaf, arrays) else leaf, tree)
+        Raises:
+            ValueError: the masks do not fit the spec, or dtype or device is not honoured.
+            NotImplementedError: the model takes no masks.
+        """
+        self._refuse(spec, device)
+        if "loss_and_grad" in self.lacks:
+            raise NotImplementedError(f"{self.name} has no loss_and_grad")
+        function = self.model.loss_and_grad
+        if self.backend is PLAIN and "masks" not in inspect.signature(function).parameters:
+            raise NotImplementedError(f"{self.name}: loss_and_grad takes no masks (dropout)")
+        return map_tree(lambda mask: self.backend.place(mask, device), check_masks(spec, masks))
 
-    def synchronize(self, tree: Tree) -> None:
-        """Nothing to wait for: a NumPy call returns when its result is there."""
+    def _refuse(self, spec: MLPSpec, device: str) -> None:
+        refuse_device(self.name, device, self.devices())
+        refuse_dtype(self.name, spec.dtype, self.dtypes)
+        self.capabilities.refuse(spec)
+
+
+class _Completed:
+    """The functions of `Model` over a file that defines some of them, perhaps without masks."""
+
+    def __init__(self, model: Any, name: str, over_numpy: bool) -> None:
+        self._model, self._name, self._over_numpy = model, name, over_numpy
 
     def forward(self, spec: MLPSpec, params: Params, X: Array, masks: Tree = None) -> Array:
         """The file's."""
-        given = () if masks is None else (masks,)
-        return self._function("forward")(spec, params, X, *given)
+        return self._function("forward")(spec, params, X, *_if_any(masks))
 
     def loss(self, spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) -> Array:
         """The file's."""
-        given = () if masks is None else (masks,)
-        return self._number(self._function("loss")(spec, params, X, y, *given), spec)
+        return self._number(self._function("loss")(spec, params, X, y, *_if_any(masks)), spec)
 
     def loss_and_grad(
         self, spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None
     ) -> tuple[Array, Params]:
         """The file's; (loss, grads) whatever pair it comes in."""
-        given = () if masks is None else (masks,)
-        found = self._function("loss_and_grad")(spec, params, X, y, *given)
-        if not isinstance(found, tuple | list) or len(found) != 2:
+        pair = self._function("loss_and_grad")(spec, params, X, y, *_if_any(masks))
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise TypeError(
-                f"loss_and_grad returned {type(found).__name__}, expected a pair (loss, grads)"
+                f"loss_and_grad returned {type(pair).__name__}, expected a pair (loss, grads)"
             )
-        return self._number(found[0], spec), found[1]
+        return self._number(pair[0], spec), pair[1]
 
     def init_state(self, spec: MLPSpec, params: Params) -> Tree:
         """The file's."""
@@ -114,15 +157,15 @@ class Adapted:
         masks: Tree = None,
     ) -> tuple[Params, Tree, Array]:
         """The file's."""
-        given = () if masks is None else (masks,)
         step = self._function("train_step")
-        params, state, loss = step(spec, params, state, X, y, learning_rate, *given)
+        params, state, loss = step(spec, params, state, X, y, learning_rate, *_if_any(masks))
         return params, state, self._number(loss, spec)
 
     def _function(self, name: str) -> Any:
-        if not hasattr(self._module, name):
+        function = getattr(self._model, name, None)
+        if not callable(function):
             raise NotImplementedError(f"{self._name} has no {name}")
-        return getattr(self._module, name)
+        return function
 
     def _number(self, loss: Any, spec: MLPSpec) -> Any:
         """A loss as a scalar of the spec's dtype, if it is one number; else as it is.
@@ -135,33 +178,15 @@ class Adapted:
         return array.astype(spec.dtype) if array.dtype.kind in "fiu" and array.ndim == 0 else loss
 
 
-def adapted(module: ModuleType, name: str) -> Any:
-    """The module itself if it defines the whole contract, else completed.
+def _if_any(masks: Tree) -> tuple[Tree, ...]:
+    """The last argument, for functions that may not take it."""
+    return () if masks is None else (masks,)
+
+
+def adapted(model: Any, name: str) -> Implementation:
+    """A model joined with its backend; an implementation is left as it is.
 
     Raises:
-        ValueError: it defines neither forward nor loss_and_grad, so that there is nothing to do, or
-            its products cannot be called as a run calls them.
+        ValueError: it defines neither forward nor loss_and_grad, so that there is nothing to do.
     """
-    refuse_products(getattr(module, "products", None))
-    if all(hasattr(module, function) for function in (*CONVERSIONS, *MODEL)):
-        return module
-    if not any(hasattr(module, function) for function in ("forward", "loss_and_grad")):
-        raise ValueError(
-            "it defines neither forward(spec, params, X) nor loss_and_grad(spec, params, X, y)"
-        )
-    return Adapted(module, name)
-
-
-def refuse_products(function: Any) -> None:
-    """ValueError if it is there and does not take (kinds, pairs, out)."""
-    if function is None:
-        return
-    try:
-        inspect.signature(function).bind((), [], [])
-    except TypeError as error:  # not called like this, or not a function
-        raise ValueError(
-            f"its products does not take three arguments ({error}); accepted: products(kinds, "
-            "pairs, out=None), results in the arrays of out where it can; or leave it out"
-        ) from None
-    except ValueError:  # of a builtin nobody knows
-        return
+    return model if isinstance(model, Implementation) else Implementation(model, name)

@@ -1,7 +1,7 @@
 """Which implementations there are, and how one is loaded.
 
-A name of the table, the path of a Python file, or a dotted module name: all three give a
-module that satisfies `Implementation`. Nothing is imported before it is asked for.
+A name of the table, the path of a Python file, or a dotted module name: all three give an
+`Implementation`. Nothing is imported before it is asked for.
 """
 
 import importlib
@@ -10,11 +10,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from samegrad.implementations.contract import commands
-from samegrad.implementations.contract.adapter import adapted
-from samegrad.implementations.contract.protocol import Implementation
+from samegrad.implementations.contract.adapter import Implementation, adapted
+from samegrad.implementations.contract.old_names import what_to_write
 
 Family = Literal["scalar", "numpy", "torch", "jax"]
 Kind = Literal["idiom", "variant", "differentiation", "peer"]
@@ -106,6 +106,16 @@ TABLE = {
         extra="jax",
         gpu=True,
         compiles=True,
+    ),
+    "scalar_fast": Entry(
+        module="samegrad.implementations.variants.mlp_scalar_fast",
+        idiom="lists and floats, inner products in C",
+        kind="variant",
+        family="scalar",
+        colour="#F2C56B",
+        marker="D",
+        dtypes=("float64",),
+        looped=True,
     ),
     "numpy_inplace": Entry(
         module="samegrad.implementations.variants.mlp_numpy_inplace",
@@ -317,7 +327,7 @@ def by_family() -> tuple[str, ...]:
 
 
 def load(name: str) -> Implementation:
-    """The module of an implementation, completed to the contract if it defines a part of it.
+    """The network of that name, joined with its backend and completed to the contract.
 
     Raises:
         UnknownImplementationError: no such name, file or module.
@@ -325,6 +335,8 @@ def load(name: str) -> Implementation:
         BrokenImplementationError: it exists and fails to import, or has nothing to call.
     """
     check_name(name)
+    if name in _LOADED:
+        return _LOADED[name]
     missing = why_not_installed(name)
     if missing is not None:
         raise NotInstalledError(f"implementation {name!r}: {missing}")
@@ -342,23 +354,22 @@ def load(name: str) -> Implementation:
     except (Exception, SystemExit) as error:  # whatever the import raised is the message
         raise _broken(name, error) from error
     try:
-        return cast(Implementation, adapted(module, label(name)))
+        implementation = adapted(module, label(name))
     except ValueError as error:
         raise BrokenImplementationError(f"implementation {name!r}: {error}") from None
+    if name in TABLE:
+        _LOADED[name] = implementation
+    return implementation
+
+
+_LOADED: dict[str, Implementation] = {}  # of the table
 
 
 def _broken(name: str, error: BaseException) -> BrokenImplementationError:
-    reason = " ".join(str(error).split()) or "no message"
-    top = (getattr(error, "name", None) or "").split(".")[0]
-    if isinstance(error, ModuleNotFoundError) and top in ("implementations", "benchmarks"):
-        # In a checkout these folders say the same themselves.
-        reason += (
-            f"; {top} is a part of samegrad: write `samegrad.{top}` for it, "
-            "or `import samegrad` for what is public"
-        )
-    return BrokenImplementationError(
-        f"implementation {name!r} could not be loaded: {type(error).__name__}: {reason}"
-    )
+    reason = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
+    if is_path(name) and isinstance(error, ImportError):
+        reason = what_to_write(Path(name)) or reason
+    return BrokenImplementationError(f"implementation {name!r} could not be loaded: {reason}")
 
 
 def _module_from_path(path: Path) -> ModuleType:
@@ -369,5 +380,9 @@ def _module_from_path(path: Path) -> ModuleType:
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)  # for what lies beside the file; after everything else
-    spec.loader.exec_module(module)
+    arguments, sys.argv = sys.argv, [str(path)]  # a file that parses them gets none of ours
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.argv = arguments
     return module

@@ -118,8 +118,13 @@ def _floats(name: str, value: Any, dtype: str, shape: tuple[int | None, ...]) ->
     return array
 
 
-def layer_masks(spec: MLPSpec, masks: Tree, batch_size: int) -> tuple[Array | None, ...]:
+def layer_masks(
+    spec: MLPSpec, masks: Tree, batch_size: int | None = None
+) -> tuple[Array | None, ...]:
     """A mask or None for each layer: None for the last one, and for all in evaluation.
+
+    Args:
+        batch_size: what the masks are held to, where it is known.
 
     Raises:
         ValueError: masks without dropout in the spec, not one per hidden layer, or of another
@@ -132,11 +137,17 @@ def layer_masks(spec: MLPSpec, masks: Tree, batch_size: int) -> tuple[Array | No
         raise ValueError("masks were given, but the spec has dropout 0; pass masks=None")
     if len(masks) != layers - 1:
         raise ValueError(f"masks: given {len(masks)}, expected {layers - 1}: one per hidden layer")
-    if any(len(mask) != batch_size for mask in masks):
+    if batch_size is not None and any(len(mask) != batch_size for mask in masks):
         raise ValueError(
             f"masks: of {[len(mask) for mask in masks]} examples, the batch has {batch_size}"
         )
     return (*masks, None)
+
+
+def refuse_mask(mask: Array, a: Array) -> None:
+    """Raise ValueError if a mask is of another batch size than what it is multiplied with."""
+    if len(mask) != len(a):
+        raise ValueError(f"masks: of {len(mask)} examples, the batch has {len(a)}")
 
 
 def refuse_forward_only(spec: MLPSpec) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from samegrad.implementations.contract.constants import LEAKY_SLOPE, LIF_WIDTH, T_REF, TAU
+from samegrad.implementations.contract.layers import layers_of
 
 Array = Any
 
@@ -64,6 +65,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "lif_rate": lif_rate,
     "unit_step": lambda z: (z.real > 0).astype(z.dtype),
 }
+layers = layers_of(ACTIVATIONS)
 
 
 def cross_entropy(outputs: Array, y: Array) -> Array:

@@ -1,52 +1,42 @@
 """The network on dual numbers: differentiation in forward mode, one pass per parameter.
 
 Python does all the work, as in the scalar network, whose lists and update rules these are; the
-numbers (`parts_dual`) carry a slope along. Exact, and hopeless for many parameters: the lesson
+numbers (`engine_dual`) carry a slope along. Exact, and hopeless for many parameters: the lesson
 why networks are differentiated in reverse.
 """
 
 from operator import mul
 from typing import Any
 
+from samegrad.implementations.backends.lists_backend import LISTS
+from samegrad.implementations.contract.capabilities import Capabilities
+from samegrad.implementations.contract.layers import layers_of
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
-from samegrad.implementations.contract.validation import (
-    layer_masks,
-    refuse_forward_only,
-    require_masks,
-)
+from samegrad.implementations.contract.trees import Tree, map_tree
+from samegrad.implementations.contract.validation import refuse_forward_only, require_masks
 from samegrad.implementations.differentiation.engine_dual import ACTIVATIONS, LOSSES, Dual, slope
+from samegrad.implementations.functions_scalar import Matrix, Params, drop, update
 from samegrad.implementations.functions_scalar import init_state as init_state
-from samegrad.implementations.functions_scalar import products as products
-from samegrad.implementations.functions_scalar import update
-from samegrad.implementations.mlp_scalar import DTYPES as DTYPES
-from samegrad.implementations.mlp_scalar import batch_from_numpy as batch_from_numpy
-from samegrad.implementations.mlp_scalar import devices as devices
-from samegrad.implementations.mlp_scalar import masks_from_numpy as masks_from_numpy
-from samegrad.implementations.mlp_scalar import params_from_numpy as params_from_numpy
-from samegrad.implementations.mlp_scalar import synchronize as synchronize
-from samegrad.implementations.mlp_scalar import to_numpy as to_numpy
 
-PASSES_PER_PARAMETER = 1
+BACKEND = LISTS
+CAPABILITIES = Capabilities(passes_per_parameter=1)
+layers = layers_of(ACTIVATIONS)
 
 
-def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None) -> Any:
+def forward(spec: MLPSpec, params: Params, X: Matrix, masks: Tree = None) -> Any:
     """Outputs (batch, outputs), of dual numbers where a parameter is one."""
     a = X
-    layers = zip(params, spec.activations, layer_masks(spec, masks, len(X)), strict=True)
-    for (W, b), name, m in layers:
-        g = ACTIVATIONS[name]
+    for (W, b), g, m in layers(spec, params, masks):
         columns = list(zip(*W, strict=True))
         z = [[sum(map(mul, a_n, W_j)) for W_j in columns] for a_n in a]  # F1
-        if b is not None:
+        if spec.bias:
             z = [[z_nj + b_j for z_nj, b_j in zip(z_n, b, strict=True)] for z_n in z]  # F1
         a = [[g(z_nj) for z_nj in z_n] for z_n in z]  # F2
-        if m is not None:
-            a = [list(map(mul, m_n, a_n)) for m_n, a_n in zip(m, a, strict=True)]  # F3
+        a = drop(a, m)  # F3
     return a
 
 
-def loss(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) -> Any:
+def loss(spec: MLPSpec, params: Params, X: Matrix, y: list[Any], masks: Tree = None) -> Any:
     """The loss as a float, or as a dual number where a parameter is one."""
     value = LOSSES[spec.loss](forward(spec, params, X, masks), y)  # L1
     if spec.l2:
@@ -60,7 +50,7 @@ def loss(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) 
 
 
 def loss_and_grad(
-    spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None
+    spec: MLPSpec, params: Params, X: Matrix, y: list[Any], masks: Tree = None
 ) -> tuple[float, Params]:
     """Loss, and grads nested like params."""
     refuse_forward_only(spec)
@@ -82,8 +72,8 @@ def train_step(
     spec: MLPSpec,
     params: Params,
     state: Tree,
-    X: Array,
-    y: Array,
+    X: Matrix,
+    y: list[Any],
     learning_rate: float,
     masks: Tree = None,
 ) -> tuple[Params, Tree, float]:

@@ -1,17 +1,19 @@
 """The network as an expression graph over NumPy matrices, differentiated in reverse mode.
 
-NumPy does the work, one operation of the graph at a time; the graph (`parts_graph`) knows how a
+NumPy does the work, one operation of the graph at a time; the graph (`engine_graph`) knows how a
 gradient gets back through each. What torch.autograd does, in a file that can be read in one go.
 Its arrays and update rules are those of the NumPy network.
 """
 
 from typing import Any
 
+from samegrad.implementations.backends.numpy_backend import NUMPY
+from samegrad.implementations.contract.layers import layers_of
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
+from samegrad.implementations.contract.trees import Tree, map_tree
 from samegrad.implementations.contract.validation import (
-    layer_masks,
     refuse_forward_only,
+    refuse_mask,
     require_masks,
 )
 from samegrad.implementations.differentiation.engine_graph import (
@@ -22,16 +24,11 @@ from samegrad.implementations.differentiation.engine_graph import (
     Sum,
     Variable,
 )
+from samegrad.implementations.functions_numpy import Array, Params, update
 from samegrad.implementations.functions_numpy import init_state as init_state
-from samegrad.implementations.functions_numpy import products as products
-from samegrad.implementations.functions_numpy import update
-from samegrad.implementations.mlp_numpy import DTYPES as DTYPES
-from samegrad.implementations.mlp_numpy import batch_from_numpy as batch_from_numpy
-from samegrad.implementations.mlp_numpy import devices as devices
-from samegrad.implementations.mlp_numpy import masks_from_numpy as masks_from_numpy
-from samegrad.implementations.mlp_numpy import params_from_numpy as params_from_numpy
-from samegrad.implementations.mlp_numpy import synchronize as synchronize
-from samegrad.implementations.mlp_numpy import to_numpy as to_numpy
+
+BACKEND = NUMPY
+layers = layers_of(ACTIVATIONS)
 
 
 def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None) -> Array:
@@ -78,12 +75,11 @@ def train_step(
 def outputs(spec: MLPSpec, variables: Any, X: Array, masks: Tree) -> Expression:
     """The graph of a_L."""
     a: Expression = Constant(X)
-    layers = zip(variables, spec.activations, layer_masks(spec, masks, len(X)), strict=True)
-    for (W, b), name, m in layers:
-        g = ACTIVATIONS[name]
-        z = a @ W if b is None else a @ W + b  # F1
+    for (W, b), g, m in layers(spec, variables, masks):
+        z = a @ W + b if spec.bias else a @ W  # F1
         a = g(z)  # F2
         if m is not None:
+            refuse_mask(m, X)
             a = a * m  # F3
     return a
 

@@ -10,54 +10,49 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from samegrad.implementations.backends.numpy_backend import NUMPY
+from samegrad.implementations.contract.capabilities import Capabilities
+from samegrad.implementations.contract.layers import drop
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
-from samegrad.implementations.contract.validation import (
-    layer_masks,
-    refuse_forward_only,
-    require_masks,
-)
-from samegrad.implementations.differentiation.functions_numerical import (
-    ACTIVATIONS,
-    ANALYTIC,
-    LOSSES,
-)
+from samegrad.implementations.contract.trees import Tree, map_tree
+from samegrad.implementations.contract.validation import refuse_forward_only, require_masks
+from samegrad.implementations.differentiation.functions_numerical import ANALYTIC, LOSSES, layers
+from samegrad.implementations.functions_numpy import Array, Params, update
 from samegrad.implementations.functions_numpy import init_state as init_state
-from samegrad.implementations.functions_numpy import products as products
-from samegrad.implementations.functions_numpy import update
-from samegrad.implementations.mlp_numpy import batch_from_numpy as batch_from_numpy
-from samegrad.implementations.mlp_numpy import devices as devices
-from samegrad.implementations.mlp_numpy import masks_from_numpy as masks_from_numpy
-from samegrad.implementations.mlp_numpy import params_from_numpy as params_from_numpy
-from samegrad.implementations.mlp_numpy import synchronize as synchronize
-from samegrad.implementations.mlp_numpy import to_numpy as to_numpy
 
-DTYPES: tuple[str, ...] = ("float64",)  # in float32 a central difference has 2 digits left
-PASSES_PER_PARAMETER = 2
 # A central difference is off by h^2/6 times the third derivative, and by eps |loss| / h from
 # rounding; h = eps^(1/3) = 6e-6 balances the two at about 4e-11 of the loss and its derivatives.
 # Relative to a gradient that is 1e-3 of these, as it is in a wide layer, that makes 4e-8; below
 # 1e-4 of the loss the declared accuracy is no longer kept.
 STEP = float(np.finfo(np.float64).eps ** (1 / 3))
-ACCURACY = {"float64": 1e-6}
+DECLARED = {"float64": 1e-6}
 COMPLEX_STEP = 1e-20  # its square vanishes beside 1
 
 
 def accuracy(spec: MLPSpec) -> Mapping[str, float] | None:
     """The declared bound: of central differences only; a complex step is exact."""
-    return None if analytic(spec) else ACCURACY
+    return None if analytic(spec) else DECLARED
+
+
+def analytic(spec: MLPSpec) -> bool:
+    """Whether the loss has a derivative everywhere, so that a complex step is right."""
+    return set(spec.activations) <= set(ANALYTIC)
+
+
+BACKEND = NUMPY
+CAPABILITIES = Capabilities(
+    dtypes=("float64",),  # in float32 a central difference has 2 digits left
+    accuracy=accuracy,
+    passes_per_parameter=2,
+)
 
 
 def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None) -> Array:
     """Outputs (batch, outputs), complex where a parameter is."""
     a = X
-    layers = zip(params, spec.activations, layer_masks(spec, masks, len(X)), strict=True)
-    for (W, b), name, m in layers:
-        g = ACTIVATIONS[name]
-        z = a @ W if b is None else a @ W + b  # F1
-        a = g(z)  # F2
-        if m is not None:
-            a = m * a  # F3
+    for (W, b), g, m in layers(spec, params, masks):
+        z = a @ W + b if spec.bias else a @ W  # F1
+        a = drop(g(z), m)  # F2, F3
     return a
 
 
@@ -88,10 +83,10 @@ def loss_and_grad(
 
     def slope(p: Array, index: tuple[int, ...]) -> float:
         if analytic(spec):
-            return at(p, index, p[index] + 1j * COMPLEX_STEP).imag / COMPLEX_STEP
+            return float(at(p, index, p[index] + 1j * COMPLEX_STEP).imag / COMPLEX_STEP)
         h = STEP * max(1.0, abs(p[index]))
         above, below = p[index] + h, p[index] - h
-        return (at(p, index, above) - at(p, index, below)) / (above - below)
+        return float((at(p, index, above) - at(p, index, below)) / (above - below))
 
     def slopes(p: Array) -> Array:
         grad = np.empty(p.shape)
@@ -116,8 +111,3 @@ def train_step(
     value, grads = loss_and_grad(spec, params, X, y, masks)
     params, state = update(spec, params, grads, state, learning_rate)
     return params, state, value
-
-
-def analytic(spec: MLPSpec) -> bool:
-    """Whether the loss has a derivative everywhere, so that a complex step is right."""
-    return set(spec.activations) <= set(ANALYTIC)

@@ -11,25 +11,13 @@ from typing import Any
 import jax
 import optax
 from flax import nnx
+from jax import Array
+from samegrad.implementations.backends.jax_backend import JaxBackend
+from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
-from samegrad.implementations.contract.validation import (
-    check_params,
-    refuse_device,
-    refuse_forward_only,
-)
+from samegrad.implementations.contract.trees import Tree, map_tree
+from samegrad.implementations.contract.validation import refuse_forward_only
 from samegrad.implementations.functions_jax import ACTIVATIONS, rule
-from samegrad.implementations.functions_jax import compilations as compilations
-from samegrad.implementations.functions_jax import peak_memory as peak_memory
-from samegrad.implementations.functions_jax import products as products
-from samegrad.implementations.mlp_jax import DTYPES as DTYPES
-from samegrad.implementations.mlp_jax import batch_from_numpy as batch_from_numpy
-from samegrad.implementations.mlp_jax import describe as describe
-from samegrad.implementations.mlp_jax import devices as devices
-from samegrad.implementations.mlp_jax import params_from_numpy as placed_params
-from samegrad.implementations.mlp_jax import precision as precision
-from samegrad.implementations.mlp_jax import synchronize as synchronize
-from samegrad.implementations.mlp_jax import to_numpy as arrays_to_numpy
 
 
 class MLP(nnx.Module):
@@ -37,9 +25,9 @@ class MLP(nnx.Module):
 
     def __init__(self, spec: MLPSpec, rngs: nnx.Rngs) -> None:
         """Layers of the spec's widths."""
-        given: Any = {"use_bias": spec.bias, "dtype": spec.dtype, "param_dtype": spec.dtype}
+        options: Any = {"use_bias": spec.bias, "dtype": spec.dtype, "param_dtype": spec.dtype}
         self.layers: Any = nnx.List(
-            [nnx.Linear(*widths, **given, rngs=rngs) for widths in pairwise(spec.layer_sizes)]
+            [nnx.Linear(*widths, **options, rngs=rngs) for widths in pairwise(spec.layer_sizes)]
         )
         self.activations = spec.activations
 
@@ -59,41 +47,48 @@ LOSSES: dict[str, Any] = {
 }
 
 
-def params_from_numpy(spec: MLPSpec, params: Params, device: str) -> Any:
-    """A module with these weights."""
-    refuse_device("flax", device, devices())
-    _refuse_dropout(spec)
-    placed = placed_params(spec, check_params(spec, params), device)
-    with jax.default_device(jax.devices(device)[0]):
-        model = MLP(spec, nnx.Rngs(0))
-    for layer, (W, b) in zip(model.layers, placed, strict=True):
-        layer.kernel.set_value(W)
-        if b is not None:
-            layer.bias.set_value(b)
-    return model
+class ModuleBackend(JaxBackend):
+    """Params are an MLP."""
+
+    def place_params(self, spec: MLPSpec, params: Any, device: str) -> MLP:
+        """A module with these weights."""
+        with jax.default_device(jax.devices(device)[0]):
+            model = MLP(spec, nnx.Rngs(0))
+        for layer, (W, b) in zip(model.layers, params, strict=True):
+            layer.kernel.set_value(self.place(W, device))
+            if b is not None:
+                layer.bias.set_value(self.place(b, device))
+        return model
+
+    def fetch(self, tree: Tree) -> Tree:
+        """Arrays in the CPU's memory; modules, and their gradients, as [(W, b), ...]."""
+        return super().fetch(map_tree(_pairs, tree))
 
 
-def masks_from_numpy(spec: MLPSpec, masks: Tree, device: str) -> Tree:
-    """None: the module takes no masks."""
-    _refuse_dropout(spec, masks)
+def refuse(spec: MLPSpec, masks: Tree = None) -> None:
+    """Raise NotImplementedError for dropout."""
+    if spec.dropout or masks is not None:
+        raise NotImplementedError(
+            "flax has no dropout here: nnx.Dropout draws its own masks, so two implementations "
+            "could not be given the same ones"
+        )
 
 
-def to_numpy(tree: Tree) -> Tree:
-    """Arrays in the CPU's memory; modules, and their gradients, as [(W, b), ...]."""
-    return arrays_to_numpy(map_tree(_pairs, tree))
+BACKEND = ModuleBackend()
+CAPABILITIES = Capabilities(refuse=refuse)
 
 
 @nnx.jit(static_argnums=0)
 def forward(spec: MLPSpec, params: Any, X: Array, masks: Tree = None) -> Array:
     """Outputs (batch, outputs)."""
-    _refuse_dropout(spec, masks)
+    refuse(spec, masks)
     return params(X)  # F1, F2
 
 
 @nnx.jit(static_argnums=0)
 def loss(spec: MLPSpec, params: Any, X: Array, y: Array, masks: Tree = None) -> Array:
     """The loss as an array without dimensions."""
-    _refuse_dropout(spec, masks)
+    refuse(spec, masks)
     value = LOSSES[spec.loss](params(X), y).sum() / len(y)  # L1
     if spec.l2:
         value += spec.l2 * sum(optax.l2_loss(layer.kernel).sum() for layer in params.layers)  # L2
@@ -109,10 +104,9 @@ def loss_and_grad(
 ) -> tuple[Array, Any]:
     """Loss, and grads as the module's state."""
     refuse_forward_only(spec)
-    found: tuple[Array, Any] = nnx.value_and_grad(lambda model: loss(spec, model, X, y, masks))(
-        params
-    )
-    return found
+    value_and_grad = nnx.value_and_grad(lambda model: loss(spec, model, X, y, masks))
+    value: tuple[Array, Any] = value_and_grad(params)
+    return value
 
 
 def init_state(spec: MLPSpec, params: Any) -> Any:
@@ -163,14 +157,6 @@ def _updates(optimizer: str) -> optax.GradientTransformationExtraArgs:
 
     last = optax.GradientTransformationExtraArgs(lambda _: optax.EmptyState(), descend)
     return optax.chain(optax.identity() if optimizer == "sgd" else rule(optimizer), last)
-
-
-def _refuse_dropout(spec: MLPSpec, masks: Tree = None) -> None:
-    if spec.dropout or masks is not None:
-        raise NotImplementedError(
-            "flax has no dropout here: nnx.Dropout draws its own masks, so two implementations "
-            "could not be given the same ones"
-        )
 
 
 def _pairs(leaf: Any) -> Any:

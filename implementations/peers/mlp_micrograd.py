@@ -7,34 +7,32 @@ network.
 
 from typing import Any
 
+from samegrad.implementations.backends.lists_backend import LISTS
+from samegrad.implementations.contract.capabilities import Capabilities
+from samegrad.implementations.contract.layers import layers_of
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Array, Params, Tree
+from samegrad.implementations.contract.trees import Tree
 from samegrad.implementations.contract.validation import (
-    layer_masks,
     refuse_forward_only,
+    refuse_mask,
     require_masks,
 )
+from samegrad.implementations.functions_scalar import Matrix, Params, update
 from samegrad.implementations.functions_scalar import init_state as init_state
-from samegrad.implementations.functions_scalar import products as products
-from samegrad.implementations.functions_scalar import update
-from samegrad.implementations.mlp_scalar import DTYPES as DTYPES
-from samegrad.implementations.mlp_scalar import batch_from_numpy as batch_from_numpy
-from samegrad.implementations.mlp_scalar import devices as devices
-from samegrad.implementations.mlp_scalar import masks_from_numpy as masks_from_numpy
-from samegrad.implementations.mlp_scalar import params_from_numpy as params_from_numpy
-from samegrad.implementations.mlp_scalar import synchronize as synchronize
-from samegrad.implementations.mlp_scalar import to_numpy as to_numpy
 from samegrad.implementations.peers.engine_micrograd import ACTIVATIONS, LOSSES, Value, total
 
-LEAVES_CYCLES = True  # a step's objects are freed by Python's collector and by nothing else
+BACKEND = LISTS
+# A step's objects are freed by Python's collector and by nothing else.
+CAPABILITIES = Capabilities(leaves_cycles=True)
+layers = layers_of(ACTIVATIONS)
 
 
-def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None) -> Array:
+def forward(spec: MLPSpec, params: Params, X: Matrix, masks: Tree = None) -> Matrix:
     """Outputs (batch, outputs)."""
     return [[a_nj.data for a_nj in a_n] for a_n in outputs(spec, remembering(params), X, masks)]
 
 
-def loss(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) -> float:
+def loss(spec: MLPSpec, params: Params, X: Matrix, y: list[Any], masks: Tree = None) -> float:
     """The loss as a float."""
     return objective(spec, remembering(params), X, y, masks).data
 
@@ -43,7 +41,7 @@ def loss(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) 
 
 
 def loss_and_grad(
-    spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None
+    spec: MLPSpec, params: Params, X: Matrix, y: list[Any], masks: Tree = None
 ) -> tuple[float, Params]:
     """Loss, and grads nested like params."""
     refuse_forward_only(spec)
@@ -61,8 +59,8 @@ def train_step(
     spec: MLPSpec,
     params: Params,
     state: Tree,
-    X: Array,
-    y: Array,
+    X: Matrix,
+    y: list[Any],
     learning_rate: float,
     masks: Tree = None,
 ) -> tuple[Params, Tree, float]:
@@ -81,12 +79,10 @@ def remembering(params: Params) -> Any:
     ]
 
 
-def outputs(spec: MLPSpec, values: Any, X: Array, masks: Tree) -> list[list[Value]]:
+def outputs(spec: MLPSpec, values: Any, X: Matrix, masks: Tree) -> list[list[Value]]:
     """a_L of each example, as Values."""
     a = [[Value(x_ni) for x_ni in x_n] for x_n in X]
-    layers = zip(values, spec.activations, layer_masks(spec, masks, len(X)), strict=True)
-    for (W, b), name, m in layers:
-        g = ACTIVATIONS[name]
+    for (W, b), g, m in layers(spec, values, masks):
         columns = list(zip(*W, strict=True))
         biases = [0.0] * len(columns) if b is None else b
         z = [
@@ -94,6 +90,7 @@ def outputs(spec: MLPSpec, values: Any, X: Array, masks: Tree) -> list[list[Valu
         ]  # F1
         a = [[g(z_nj) for z_nj in z_n] for z_n in z]  # F2
         if m is not None:
+            refuse_mask(m, a)
             a = [
                 [a_nj * m_nj for a_nj, m_nj in zip(a_n, m_n, strict=True)]
                 for a_n, m_n in zip(a, m, strict=True)
@@ -101,7 +98,7 @@ def outputs(spec: MLPSpec, values: Any, X: Array, masks: Tree) -> list[list[Valu
     return a
 
 
-def objective(spec: MLPSpec, values: Any, X: Array, y: Array, masks: Tree) -> Value:
+def objective(spec: MLPSpec, values: Any, X: Matrix, y: list[Any], masks: Tree) -> Value:
     """The loss with its L2 term, as a Value."""
     value = LOSSES[spec.loss](outputs(spec, values, X, masks), y)  # L1
     if spec.l2:

@@ -9,77 +9,73 @@ there), binary cross entropy (only for labels 0 and 1 there). Arrays are those o
 from typing import Any
 
 import numpy as np
+from samegrad.implementations.backends.numpy_backend import NumpyBackend
+from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
-from samegrad.implementations.contract.validation import (
-    check_params,
-    refuse_device,
-    refuse_dtype,
-    refuse_forward_only,
-)
-from samegrad.implementations.functions_numpy import products as products
-from samegrad.implementations.functions_numpy import take as take
-from samegrad.implementations.mlp_numpy import DTYPES as DTYPES
-from samegrad.implementations.mlp_numpy import batch_from_numpy as batch_from_numpy
-from samegrad.implementations.mlp_numpy import devices as devices
-from samegrad.implementations.mlp_numpy import synchronize as synchronize
+from samegrad.implementations.contract.trees import Tree, map_tree
+from samegrad.implementations.contract.validation import refuse_forward_only
+from samegrad.implementations.functions_numpy import Array, Params
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 ACTIVATIONS = {"identity": "identity", "relu": "relu", "sigmoid": "logistic", "tanh": "tanh"}
 
 
-def params_from_numpy(spec: MLPSpec, params: Params, device: str) -> Any:
-    """A fitted estimator with these weights."""
-    refuse_device("sklearn", device, devices())
-    refuse_dtype("sklearn", spec.dtype, DTYPES)
-    _refuse(spec)
-    checked = check_params(spec, params)
-    options: dict[str, Any] = {
-        "hidden_layer_sizes": spec.layer_sizes[1:-1],
-        "activation": ACTIVATIONS[spec.activation],
-        "solver": "sgd",
-        "momentum": 0.0,
-        "nesterovs_momentum": False,
-        "shuffle": False,
-        "n_iter_no_change": 2**31,
-    }
-    features, outputs = spec.layer_sizes[0], spec.layer_sizes[-1]
-    some, classes = np.zeros((outputs, features), spec.dtype), np.arange(outputs)
-    # The first partial_fit makes the arrays; then they hold what is given.
-    if spec.loss == "cross_entropy":
-        estimator = MLPClassifier(**options).partial_fit(some, classes, classes=classes)
-    else:
-        y = np.zeros((len(some), outputs), spec.dtype)
-        estimator = MLPRegressor(**options).partial_fit(some, y[:, 0] if outputs == 1 else y)
-    for (W, b), coef, intercept in zip(
-        checked, estimator.coefs_, estimator.intercepts_, strict=True
+class EstimatorBackend(NumpyBackend):
+    """Params are a fitted estimator."""
+
+    def place_params(self, spec: MLPSpec, params: Any, device: str) -> Any:
+        """A fitted estimator with these weights."""
+        options: dict[str, Any] = {
+            "hidden_layer_sizes": spec.layer_sizes[1:-1],
+            "activation": ACTIVATIONS[spec.activation],
+            "solver": "sgd",
+            "momentum": 0.0,
+            "nesterovs_momentum": False,
+            "shuffle": False,
+            "n_iter_no_change": 2**31,
+        }
+        features, outputs = spec.layer_sizes[0], spec.layer_sizes[-1]
+        X, classes = np.zeros((outputs, features), spec.dtype), np.arange(outputs)
+        # The first partial_fit makes the arrays; then they hold what is given.
+        if spec.loss == "cross_entropy":
+            estimator = MLPClassifier(**options).partial_fit(X, classes, classes=classes)
+        else:
+            y = np.zeros((len(X), outputs), spec.dtype)
+            estimator = MLPRegressor(**options).partial_fit(X, y[:, 0] if outputs == 1 else y)
+        for (W, b), coef, intercept in zip(
+            params, estimator.coefs_, estimator.intercepts_, strict=True
+        ):
+            coef[...], intercept[...] = W, b
+        return estimator
+
+    def fetch(self, tree: Tree) -> Tree:
+        """Arrays as independent copies; an estimator as its [(W, b), ...]."""
+        return super().fetch(map_tree(_opened, tree))
+
+
+def refuse(spec: MLPSpec, masks: Tree = None) -> None:
+    """Raise NotImplementedError for what scikit-learn does not have."""
+    for lacking, what in (
+        (spec.dropout or masks is not None, "dropout"),
+        (not spec.bias, "a network without b"),
+        (spec.optimizer != "sgd", f"optimizer {spec.optimizer!r} as it is defined here"),
+        (spec.activation not in ACTIVATIONS, f"activation {spec.activation!r}"),
+        (spec.output_activation != "identity", f"output activation {spec.output_activation!r}"),
+        (spec.loss == "binary_cross_entropy", "binary cross entropy of probabilities"),
+        (spec.loss == "cross_entropy" and spec.layer_sizes[-1] < 3, "fewer than three classes"),
+        (spec.loss == "mse" and spec.weight_decay, "mse with weight decay in one loss"),
     ):
-        coef[...], intercept[...] = W, b
-    return estimator
+        if lacking:
+            raise NotImplementedError(f"sklearn has no {what}")
 
 
-def masks_from_numpy(spec: MLPSpec, masks: Tree, device: str) -> Tree:
-    """None: an estimator takes no masks."""
-    _refuse(spec, masks)
-
-
-def to_numpy(tree: Tree) -> Tree:
-    """Arrays as independent copies; an estimator as its [(W, b), ...]."""
-
-    def opened(leaf: Any) -> Any:
-        if hasattr(leaf, "coefs_"):
-            return [
-                (np.array(W), np.array(b))
-                for W, b in zip(leaf.coefs_, leaf.intercepts_, strict=True)
-            ]
-        return np.array(leaf)
-
-    return map_tree(opened, tree)
+BACKEND = EstimatorBackend()
+CAPABILITIES = Capabilities(refuse=refuse)
 
 
 def forward(spec: MLPSpec, params: Any, X: Array, masks: Tree = None) -> Array:
     """Outputs (batch, outputs) of a regressor; a classifier gives no a_L."""
-    _refuse(spec, masks)
+    refuse(spec, masks)
     if spec.loss == "cross_entropy":
         raise NotImplementedError("sklearn has no outputs: a classifier gives their softmax")
     return params.predict(X).reshape(len(X), -1)  # F1, F2
@@ -102,7 +98,7 @@ def loss_and_grad(
 
 def init_state(spec: MLPSpec, params: Any) -> Tree:
     """() of gradient descent; the estimator keeps whatever else it needs."""
-    _refuse(spec)
+    refuse(spec)
     return ()
 
 
@@ -117,7 +113,7 @@ def train_step(
 ) -> tuple[Any, Tree, Array]:
     """The estimator after one step in place, and the loss before it."""
     refuse_forward_only(spec)
-    _refuse(spec, masks)
+    refuse(spec, masks)
     params.batch_size = len(X)
     params.alpha = spec.weight_decay * len(X)  # alpha / (2 batch) sum of W^2 is added there: L2
     # The rate is given once, when an estimator is made; ours is an argument of each step.
@@ -129,17 +125,8 @@ def train_step(
     return params, state, np.asarray(value, spec.dtype)
 
 
-def _refuse(spec: MLPSpec, masks: Tree = None) -> None:
-    """Raise NotImplementedError for what scikit-learn does not have."""
-    for given, what in (
-        (spec.dropout or masks is not None, "dropout"),
-        (not spec.bias, "a network without b"),
-        (spec.optimizer != "sgd", f"optimizer {spec.optimizer!r} as it is defined here"),
-        (spec.activation not in ACTIVATIONS, f"activation {spec.activation!r}"),
-        (spec.output_activation != "identity", f"output activation {spec.output_activation!r}"),
-        (spec.loss == "binary_cross_entropy", "binary cross entropy of probabilities"),
-        (spec.loss == "cross_entropy" and spec.layer_sizes[-1] < 3, "fewer than three classes"),
-        (spec.loss == "mse" and spec.weight_decay, "mse with weight decay in one loss"),
-    ):
-        if given:
-            raise NotImplementedError(f"sklearn has no {what}")
+def _opened(leaf: Any) -> Any:
+    """An estimator as its pairs (W, b)."""
+    if not hasattr(leaf, "coefs_"):
+        return leaf
+    return list(zip(leaf.coefs_, leaf.intercepts_, strict=True))

@@ -8,26 +8,19 @@ transpose of nn.Linear's weight.
 from typing import Any
 
 import torch
+from samegrad.implementations.backends.torch_backend import TorchBackend
+from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.constants import LEAKY_SLOPE
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
-from samegrad.implementations.contract.validation import (
-    check_params,
-    refuse_device,
-    refuse_forward_only,
+from samegrad.implementations.contract.trees import Tree, map_tree
+from samegrad.implementations.contract.validation import refuse_forward_only
+from samegrad.implementations.functions_torch import (
+    OPTIMIZERS,
+    Params,
+    lif_rate,
+    owning,
+    unit_step,
 )
-from samegrad.implementations.functions_torch import OPTIMIZERS, lif_rate, owning, unit_step
-from samegrad.implementations.functions_torch import compilations as compilations
-from samegrad.implementations.functions_torch import peak_memory as peak_memory
-from samegrad.implementations.functions_torch import products as products
-from samegrad.implementations.mlp_torch import DTYPES as DTYPES
-from samegrad.implementations.mlp_torch import batch_from_numpy as batch_from_numpy
-from samegrad.implementations.mlp_torch import describe as describe
-from samegrad.implementations.mlp_torch import devices as devices
-from samegrad.implementations.mlp_torch import events as events
-from samegrad.implementations.mlp_torch import precision as precision
-from samegrad.implementations.mlp_torch import synchronize as synchronize_tensors
-from samegrad.implementations.mlp_torch import to_numpy as arrays_to_numpy
 from torch import Tensor, nn
 
 
@@ -65,45 +58,52 @@ LOSSES: dict[str, tuple[nn.Module, int]] = {
 }
 
 
-def params_from_numpy(spec: MLPSpec, params: Params, device: str) -> Any:
-    """An nn.Sequential with these weights."""
-    refuse_device("torch_nn", device, devices())
-    _refuse_dropout(spec)
-    dtype = getattr(torch, spec.dtype)
-    layers: list[nn.Module] = []
-    for (W, b), name in zip(check_params(spec, params), spec.activations, strict=True):
-        linear = nn.Linear(W.shape[0], W.shape[1], bias=spec.bias, device=device, dtype=dtype)
-        with torch.no_grad():
-            linear.weight.copy_(torch.tensor(W.T))
-            if b is not None:
-                linear.bias.copy_(torch.tensor(b))
-        layers += [linear, ACTIVATIONS[name]()]
-    return nn.Sequential(*layers)
+class ModelBackend(TorchBackend):
+    """Params are an nn.Sequential."""
+
+    def place_params(self, spec: MLPSpec, params: Any, device: str) -> nn.Sequential:
+        """An nn.Sequential with these weights."""
+        dtype = getattr(torch, spec.dtype)
+        layers: list[nn.Module] = []
+        for (W, b), name in zip(params, spec.activations, strict=True):
+            linear = nn.Linear(W.shape[0], W.shape[1], bias=spec.bias, device=device, dtype=dtype)
+            with torch.no_grad():
+                linear.weight.copy_(torch.tensor(W.T))
+                if b is not None:
+                    linear.bias.copy_(torch.tensor(b))
+            layers += [linear, ACTIVATIONS[name]()]
+        return nn.Sequential(*layers)
+
+    def fetch(self, tree: Tree) -> Tree:
+        """Tensors in the CPU's memory; a model as its [(W, b), ...]."""
+        return super().fetch(map_tree(_opened, tree))
+
+    def synchronize(self, tree: Tree) -> None:
+        """Wait for the queue of every device that holds a tensor of the tree."""
+        super().synchronize(map_tree(_opened, tree))
 
 
-def masks_from_numpy(spec: MLPSpec, masks: Tree, device: str) -> Tree:
-    """None: nn.Sequential takes no masks."""
-    _refuse_dropout(spec, masks)
+def refuse(spec: MLPSpec, masks: Tree = None) -> None:
+    """Raise NotImplementedError for dropout."""
+    if spec.dropout or masks is not None:
+        raise NotImplementedError(
+            "torch_nn has no dropout: nn.Dropout draws its own masks, so two implementations "
+            "could not be given the same ones"
+        )
 
 
-def to_numpy(tree: Tree) -> Tree:
-    """Arrays in the CPU's memory; a model as its [(W, b), ...]."""
-    return arrays_to_numpy(_tensors(tree))
+BACKEND = ModelBackend()
+CAPABILITIES = Capabilities(refuse=refuse)
 
 
-def synchronize(tree: Tree) -> None:
-    """Wait for the queue of every device that holds a tensor of the tree."""
-    synchronize_tensors(_tensors(tree))
-
-
-def forward(spec: MLPSpec, params: Any, X: Array, masks: Tree = None) -> Array:
+def forward(spec: MLPSpec, params: Any, X: Tensor, masks: Tree = None) -> Tensor:
     """Outputs (batch, outputs)."""
-    _refuse_dropout(spec, masks)
+    refuse(spec, masks)
     with torch.no_grad():
         return params(X)  # F1, F2
 
 
-def loss(spec: MLPSpec, params: Any, X: Array, y: Array, masks: Tree = None) -> Array:
+def loss(spec: MLPSpec, params: Any, X: Tensor, y: Tensor, masks: Tree = None) -> Tensor:
     """The loss as a tensor without dimensions."""
     with torch.no_grad():
         return _loss(spec, params, X, y, masks)
@@ -113,8 +113,8 @@ def loss(spec: MLPSpec, params: Any, X: Array, y: Array, masks: Tree = None) -> 
 
 
 def loss_and_grad(
-    spec: MLPSpec, params: Any, X: Array, y: Array, masks: Tree = None
-) -> tuple[Array, Params]:
+    spec: MLPSpec, params: Any, X: Tensor, y: Tensor, masks: Tree = None
+) -> tuple[Tensor, Params]:
     """Loss, and grads as [(dW, db), ...]."""
     refuse_forward_only(spec)
     params.zero_grad()
@@ -135,11 +135,11 @@ def train_step(
     spec: MLPSpec,
     params: Any,
     state: Any,
-    X: Array,
-    y: Array,
+    X: Tensor,
+    y: Tensor,
     learning_rate: float,
     masks: Tree = None,
-) -> tuple[Any, Any, Array]:
+) -> tuple[Any, Any, Tensor]:
     """The model and the optimiser after one update in place, and the loss before it."""
     optimizer = owning(state, list(params.parameters()))
     optimizer.param_groups[0]["lr"] = learning_rate
@@ -152,8 +152,8 @@ def train_step(
     return params, optimizer, value
 
 
-def _loss(spec: MLPSpec, params: Any, X: Array, y: Array, masks: Tree) -> Tensor:
-    _refuse_dropout(spec, masks)
+def _loss(spec: MLPSpec, params: Any, X: Tensor, y: Tensor, masks: Tree) -> Tensor:
+    refuse(spec, masks)
     criterion, divisor = LOSSES[spec.loss]
     value = criterion(params(X), y) / (divisor * len(y))  # L1
     if spec.l2:
@@ -162,21 +162,9 @@ def _loss(spec: MLPSpec, params: Any, X: Array, y: Array, masks: Tree) -> Tensor
     return value
 
 
-def _refuse_dropout(spec: MLPSpec, masks: Tree = None) -> None:
-    if spec.dropout or masks is not None:
-        raise NotImplementedError(
-            "torch_nn has no dropout: nn.Dropout draws its own masks, so two implementations "
-            "could not be given the same ones"
-        )
-
-
-def _tensors(tree: Tree) -> Tree:
-    """The tree with each model replaced by its pairs (W, b)."""
-
-    def opened(leaf: Any) -> Any:
-        if isinstance(leaf, nn.Sequential):
-            linear = [layer for layer in leaf.children() if isinstance(layer, nn.Linear)]
-            return [(layer.weight.T, layer.bias) for layer in linear]
-        return [] if isinstance(leaf, torch.optim.Optimizer) else leaf
-
-    return map_tree(opened, tree)
+def _opened(leaf: Any) -> Any:
+    """A model as its pairs (W, b); nothing of an optimiser."""
+    if isinstance(leaf, nn.Sequential):
+        linear = [layer for layer in leaf.children() if isinstance(layer, nn.Linear)]
+        return [(layer.weight.T, layer.bias) for layer in linear]
+    return [] if isinstance(leaf, torch.optim.Optimizer) else leaf

@@ -1,12 +1,12 @@
 """Tables of the Numba network: the looped network's own functions, compiled as they stand.
 
-`compiled` gives a function of `parts_scalar` to Numba with the functions that it calls; nothing of
-it is written again. The loops around them are spelled with indices, since Numba knows neither
+`compiled` gives a function of `functions_scalar` to Numba with the functions that it calls; nothing
+of it is written again. The loops around them are spelled with indices, since Numba knows neither
 lists of lists nor `zip(..., strict=True)`.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from types import FunctionType
 from typing import Any
@@ -14,8 +14,12 @@ from typing import Any
 import numba
 import numpy as np
 from samegrad.implementations import functions_scalar
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.trees import Tree
+from samegrad.implementations.contract.validation import layer_masks
 
-Array = Any
+Array = np.ndarray
+Params = list[tuple[Array, Array | None]]
 
 
 def njit(function: Any) -> Any:
@@ -41,6 +45,12 @@ def activation(name: str) -> tuple[Callable[..., float], Callable[..., float]]:
     """(g(z), g'(z) from z and a)."""
     g, dg = functions_scalar.ACTIVATIONS[name]
     return compiled(g), compiled(dg)
+
+
+def layers(spec: MLPSpec, params: Params, masks: Tree = None) -> Iterable[Any]:
+    """(W, b), the compiled activation and the dropout mask or None, from the first layer on."""
+    functions = [activation(name) for name in spec.activations]
+    return zip(params, functions, layer_masks(spec, masks), strict=True)
 
 
 @njit

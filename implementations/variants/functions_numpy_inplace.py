@@ -24,7 +24,8 @@ from samegrad.implementations.contract.spec import MLPSpec
 from scipy.linalg import blas
 from scipy.special import expit
 
-Array = Any
+Array = np.ndarray
+Params = list[tuple[Array, Array | None]]
 GEMM = {np.dtype("float32"): blas.sgemm, np.dtype("float64"): blas.dgemm}
 GEMV = {np.dtype("float32"): blas.sgemv, np.dtype("float64"): blas.dgemv}
 

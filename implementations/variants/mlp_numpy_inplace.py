@@ -10,45 +10,34 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from samegrad.implementations.backends.numpy_backend import NUMPY
+from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
+from samegrad.implementations.contract.trees import Tree, map_tree
 from samegrad.implementations.contract.validation import (
-    check_params,
     layer_masks,
-    refuse_device,
-    refuse_dtype,
     refuse_forward_only,
     require_masks,
 )
 from samegrad.implementations.functions_numpy import ACTIVATIONS as FROM_Z
 from samegrad.implementations.functions_numpy import init_state as zeros
-from samegrad.implementations.functions_numpy import take as take
-from samegrad.implementations.mlp_numpy import DTYPES as DTYPES
-from samegrad.implementations.mlp_numpy import batch_from_numpy as batch_from_numpy
-from samegrad.implementations.mlp_numpy import devices as devices
-from samegrad.implementations.mlp_numpy import masks_from_numpy as masks_from_numpy
-from samegrad.implementations.mlp_numpy import synchronize as synchronize
-from samegrad.implementations.mlp_numpy import to_numpy as to_numpy
 from samegrad.implementations.variants.functions_numpy_inplace import (
     ACTIVATIONS,
     LOSSES,
     OPTIMIZERS,
+    Array,
+    Params,
     Places,
     column_sums,
     nn,
     nt,
+    products,
     tn,
 )
-from samegrad.implementations.variants.functions_numpy_inplace import products as products
 
+BACKEND = NUMPY
+CAPABILITIES = Capabilities(products=products)
 MOST_PLACES = 4  # batch sizes whose buffers are kept; an epoch has two
-
-
-def params_from_numpy(spec: MLPSpec, params: Params, device: str) -> Params:
-    """Copies of the arrays, row after row: a product that overwrites W could not, otherwise."""
-    refuse_device("numpy_inplace", device, devices())
-    refuse_dtype("numpy_inplace", spec.dtype, DTYPES)
-    return map_tree(lambda p: np.array(p, order="C"), check_params(spec, params))
 
 
 def forward(
@@ -166,7 +155,7 @@ def train_step(
     return params, (done + 1, rule_state, places, grads), value
 
 
-def penalty(spec: MLPSpec, params: Params) -> Array:
+def penalty(spec: MLPSpec, params: Params) -> float:
     """l2/2 times the sum of W^2."""
     if spec.l2 == 0:
         return 0

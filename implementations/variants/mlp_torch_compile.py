@@ -14,23 +14,13 @@ from typing import Any
 
 import torch
 from samegrad.implementations import mlp_torch
+from samegrad.implementations.backends.torch_backend import TORCH
+from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
+from samegrad.implementations.contract.trees import Tree, map_tree
 from samegrad.implementations.contract.validation import refuse_forward_only, require_masks
-from samegrad.implementations.functions_torch import OPTIMIZERS, flat, update
-from samegrad.implementations.functions_torch import compilations as compilations
-from samegrad.implementations.functions_torch import describe as describe
-from samegrad.implementations.functions_torch import events as events
-from samegrad.implementations.functions_torch import peak_memory as peak_memory
-from samegrad.implementations.functions_torch import precision as precision
-from samegrad.implementations.functions_torch import products as products
-from samegrad.implementations.functions_torch import take as take
-from samegrad.implementations.mlp_torch import DTYPES as DTYPES
-from samegrad.implementations.mlp_torch import batch_from_numpy as batch_from_numpy
-from samegrad.implementations.mlp_torch import devices as devices
-from samegrad.implementations.mlp_torch import masks_from_numpy as masks_from_numpy
-from samegrad.implementations.mlp_torch import synchronize as synchronize
-from samegrad.implementations.mlp_torch import to_numpy as to_numpy
+from samegrad.implementations.functions_torch import OPTIMIZERS, Params, flat, update
+from torch import Tensor
 
 COMPILERS = (os.environ.get("CXX", ""), "g++", "clang++", "cl")
 FUSED = ("momentum", "nesterov", "adagrad", "adam", "adamw")  # torch has no fused Adadelta
@@ -39,23 +29,22 @@ torch._dynamo.config.recompile_limit = 512
 torch._dynamo.config.accumulated_recompile_limit = 4096
 
 
-def params_from_numpy(spec: MLPSpec, params: Params, device: str) -> Params:
-    """Tensors, which `train_step` replaces by new ones.
-
-    Raises:
-        NotImplementedError: there is nothing to compile with.
-    """
+def refuse(spec: MLPSpec) -> None:
+    """Raise NotImplementedError if there is nothing to compile with."""
     if not any(name and shutil.which(name) for name in COMPILERS):
         raise NotImplementedError("torch_compile needs a C++ compiler: g++, clang++ or $CXX")
-    return mlp_torch.params_from_numpy(spec, params, device)
 
 
-def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None) -> Array:
+BACKEND = TORCH
+CAPABILITIES = Capabilities(refuse=refuse)
+
+
+def forward(spec: MLPSpec, params: Params, X: Tensor, masks: Tree = None) -> Tensor:
     """Outputs (batch, outputs)."""
     return _run(_compiled(mlp_torch.forward, X.device.type), spec, params, X, masks)
 
 
-def loss(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) -> Array:
+def loss(spec: MLPSpec, params: Params, X: Tensor, y: Tensor, masks: Tree = None) -> Tensor:
     """The loss as a tensor without dimensions."""
     return _run(_compiled(mlp_torch.loss, X.device.type), spec, params, X, y, masks)
 
@@ -64,15 +53,15 @@ def loss(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) 
 
 
 def differentiated(
-    spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree, scale: Array | float = 1.0
-) -> tuple[Array, Params]:
+    spec: MLPSpec, params: Params, X: Tensor, y: Tensor, masks: Tree, scale: Tensor | float = 1.0
+) -> tuple[Tensor, Any]:
     """Loss, and grads of `scale` times the loss, to be compiled."""
 
-    def objective(tensors: list[Array]) -> tuple[Array, Array]:
+    def objective(tensors: list[Tensor]) -> tuple[Tensor, Tensor]:
         value = mlp_torch.loss(spec, nested(tensors), X, y, masks)
         return scale * value, value
 
-    def nested(tensors: list[Array]) -> Params:
+    def nested(tensors: list[Tensor]) -> Params:
         found = iter(tensors)
         return [(next(found), None if b is None else next(found)) for _, b in params]
 
@@ -81,8 +70,8 @@ def differentiated(
 
 
 def loss_and_grad(
-    spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None
-) -> tuple[Array, Params]:
+    spec: MLPSpec, params: Params, X: Tensor, y: Tensor, masks: Tree = None
+) -> tuple[Tensor, Params]:
     """Loss, and grads nested like params."""
     refuse_forward_only(spec)
     return _run(_compiled(differentiated, X.device.type), spec, params, X, y, masks)
@@ -97,8 +86,8 @@ def init_state(spec: MLPSpec, params: Params) -> Any:
 
 
 def sgd_step(
-    spec: MLPSpec, params: Params, X: Array, y: Array, rate: Array, masks: Tree
-) -> tuple[Params, Array]:
+    spec: MLPSpec, params: Params, X: Tensor, y: Tensor, rate: Tensor, masks: Tree
+) -> tuple[Params, Tensor]:
     """Params after one step of gradient descent and the loss before it, to be compiled.
 
     A step is the gradient of -rate loss: BLAS adds it to W where it multiplies, and no pass over
@@ -108,7 +97,7 @@ def sgd_step(
     stepped = []
     for (W, b), (step_W, step_b) in zip(params, steps, strict=True):
         shrunk = W - rate * spec.decay * W if spec.decay else W  # U7
-        stepped.append((shrunk + step_W, b if b is None else b + step_b))  # U1
+        stepped.append((shrunk + step_W, None if b is None else b + step_b))  # U1
     return stepped, value
 
 
@@ -116,11 +105,11 @@ def train_step(
     spec: MLPSpec,
     params: Params,
     state: Tree,
-    X: Array,
-    y: Array,
+    X: Tensor,
+    y: Tensor,
     learning_rate: float,
     masks: Tree = None,
-) -> tuple[Params, Tree, Array]:
+) -> tuple[Params, Tree, Tensor]:
     """Params and state after one update, and the loss before it."""
     require_masks(spec, masks)
     refuse_forward_only(spec)
@@ -153,6 +142,6 @@ def _compiled(function: Callable[..., Tree], device: str) -> Callable[..., Tree]
 
 
 @cache
-def _rate(learning_rate: float, dtype: str, device: torch.device) -> Array:
+def _rate(learning_rate: float, dtype: str, device: torch.device) -> Tensor:
     """As a tensor: another number does not compile again."""
     return torch.tensor(learning_rate, dtype=getattr(torch, dtype), device=device)

@@ -13,10 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from samegrad.implementations import mlp_numpy
+from samegrad.implementations.backends.numpy_backend import NUMPY
+from samegrad.implementations.contract.capabilities import Capabilities
+from samegrad.implementations.contract.protocol import Backend
 from samegrad.implementations.contract.trees import map_tree
-from samegrad.implementations.contract.validation import refuse_device
 
-DTYPES = mlp_numpy.DTYPES
 FAULT = os.environ.get("SAMEGRAD_FAKE_FAULT", "")
 
 
@@ -50,33 +51,53 @@ def value(tree: Any) -> Any:
     return map_tree(lambda leaf: leaf.value if isinstance(leaf, Later) else leaf, tree)
 
 
-def devices():
-    return ("cpu", "cuda")
+def describe(device):
+    return {"device": f"pretended {device}"}
 
 
-def params_from_numpy(spec, params, device):
-    refuse_device("fake_cuda", device, devices())
-    if FAULT == "dead_gpu" and device == "cuda":
-        os._exit(7)
-    if FAULT == "out_of_memory" and device == "cuda" and len(spec.layer_sizes) > 4:
-        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
-    return submit(lambda: mlp_numpy.params_from_numpy(spec, params, "cpu"))
+def events(device):
+    if device != "cuda":
+        return None
+    marks = []
+
+    def mark():
+        marks.append(submit(time.perf_counter_ns))
+
+    def stop():
+        mark()
+        return lambda: marks[-1].value - marks[-2].value
+
+    return mark, stop
 
 
-def batch_from_numpy(spec, X, y, device):
-    refuse_device("fake_cuda", device, devices())
-    batch = mlp_numpy.batch_from_numpy(spec, X, y, "cpu")
-    return submit(lambda: batch[0]), submit(lambda: batch[1])
+class FakeCuda(Backend):
+    """NumPy's arrays on a CPU and on a device with a queue."""
 
+    capabilities = Capabilities(describe=describe, events=events)
 
-def to_numpy(tree):
-    work_off()
-    return mlp_numpy.to_numpy(value(tree))
+    def devices(self):
+        return ("cpu", "cuda")
 
+    def place(self, array, device):
+        return submit(lambda: NUMPY.place(array, "cpu"))
 
-def synchronize(tree):
-    if FAULT != "unsynchronised":
+    def place_params(self, spec, params, device):
+        if FAULT == "dead_gpu" and device == "cuda":
+            os._exit(7)
+        if FAULT == "out_of_memory" and device == "cuda" and len(spec.layer_sizes) > 4:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return submit(lambda: NUMPY.place_params(spec, params, "cpu"))
+
+    def fetch(self, tree):
         work_off()
+        return NUMPY.fetch(value(tree))
+
+    def synchronize(self, tree):
+        if FAULT != "unsynchronised":
+            work_off()
+
+
+BACKEND = FakeCuda()
 
 
 def forward(spec, params, X, masks=None):
@@ -108,22 +129,3 @@ def train_step(spec, params, state, X, y, learning_rate, masks=None):
     all_three = submit(compute)
     before = submit(lambda: all_three.value[2] * (float("nan") if bad else 1))
     return submit(lambda: all_three.value[0]), submit(lambda: all_three.value[1]), before
-
-
-def describe(device):
-    return {"device": f"pretended {device}"}
-
-
-def events(device):
-    if device != "cuda":
-        return None
-    marks = []
-
-    def mark():
-        marks.append(submit(time.perf_counter_ns))
-
-    def stop():
-        mark()
-        return lambda: marks[-1].value - marks[-2].value
-
-    return mark, stop

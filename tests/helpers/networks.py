@@ -48,6 +48,6 @@ def loaded(name: str, device: str, spec: MLPSpec | None = None) -> Any:
         torch.compiler.set_stance("force_eager")
     if device not in implementation.devices():
         pytest.skip(f"{name} has no device {device!r} on this machine")
-    if spec is not None and spec.dtype not in implementation.DTYPES:
-        pytest.skip(f"{name} has no dtype {spec.dtype}: it has {implementation.DTYPES}")
+    if spec is not None and spec.dtype not in implementation.dtypes:
+        pytest.skip(f"{name} has no dtype {spec.dtype}: it has {implementation.dtypes}")
     return implementation

@@ -145,7 +145,7 @@ def test_every_pair_of_options_agrees_with_the_reference(
     with uncompiled(name):
         for options in PAIRWISE[::every]:
             spec, batch_size = to_spec(options)
-            if spec.dtype in implementation.DTYPES:
+            if spec.dtype in implementation.dtypes:
                 reasons[spec, batch_size] = complaint(
                     implementation, name, device, spec, batch_size
                 )

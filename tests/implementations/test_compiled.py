@@ -63,7 +63,7 @@ def test_program_is_not_compiled_again_for_another_rate_or_batch(torch_compile: 
         placed = torch_compile.params_from_numpy(spec, params, "cpu")
         batch = torch_compile.batch_from_numpy(spec, X, y, "cpu")
         torch_compile.train_step(spec, placed, (), *batch, rate)
-        counts.append(torch_compile.compilations()[0])
+        counts.append(torch_compile.capabilities.compilations()[0])
 
     assert counts[0] == counts[1] == counts[2]
     assert counts[3] > counts[2]
@@ -99,10 +99,10 @@ def test_epoch_of_jax_is_its_steps_as_loops_and_as_calls(
     """Small steps are scanned, large ones called; a smaller last batch comes after them."""
     pytest.importorskip("jax", reason="jax is not installed")
     implementation: Any = load("jax")
-    from samegrad.implementations import functions_jax
+    from samegrad.implementations.backends import jax_backend
 
     for name, value in limit.items():
-        monkeypatch.setattr(functions_jax, name, value)
+        monkeypatch.setattr(jax_backend, name, value)
     spec = MLPSpec(sizes)
     params, X, y = problem(spec, 5 * batch_size + 2)
     batches = [
@@ -110,12 +110,12 @@ def test_epoch_of_jax_is_its_steps_as_loops_and_as_calls(
         for i in range(0, len(X), batch_size)
     ]
     placed = implementation.params_from_numpy(spec, params, "cpu")
-    at_once, _, last = implementation.epoch(spec, placed, (), batches, 0.05)
+    at_once, _, last = implementation.capabilities.epoch(spec, placed, (), batches, 0.05)
     stepped = implementation.params_from_numpy(spec, params, "cpu")
     for X_n, y_n in batches:
         stepped, _, loss = implementation.train_step(spec, stepped, (), X_n, y_n, 0.05)
 
-    assert (batch_size == 6) == (batch_size * spec.parameters <= functions_jax.LARGE_STEP)
+    assert (batch_size == 6) == (batch_size * spec.parameters <= jax_backend.LARGE_STEP)
     assert float(last) == pytest.approx(float(loss), rel=1e-5)
     for (W, _), (W_right, _) in zip(at_once, stepped, strict=True):
         np.testing.assert_allclose(W, W_right, rtol=1e-4, atol=1e-6)

@@ -22,7 +22,7 @@ def test_perceptron_converges_on_separable_data_within_novikoffs_bound(name: str
     total, passes = 0, 0
     mistakes = 1
     while mistakes and passes < 1000:
-        params, mistakes = implementation.perceptron(params, *batch)  # type: ignore[attr-defined] # optional
+        params, mistakes = implementation.capabilities.perceptron(params, *batch)
         total, passes = total + mistakes, passes + 1
 
     W, b = simulated.TEACHER

@@ -57,7 +57,7 @@ def test_products_of_an_implementation_are_right(name: str) -> None:
     out = [ceilings.placed(implementation, np.ones((3, 3)), "cpu", "float64") for _ in kinds]
 
     for places in (None, out):
-        for product in implementation.products(kinds, pairs, places):
+        for product in implementation.capabilities.products(kinds, pairs, places):
             assert implementation.to_numpy(product) == pytest.approx(A @ B, rel=1e-12)
     if name in ("numpy", "numpy_inplace", "torch"):  # where they were told to
         assert implementation.to_numpy(out[0]) == pytest.approx(A @ B, rel=1e-12)

@@ -10,6 +10,7 @@ from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.worker import gates, measurement
 from samegrad.benchmarks.worker.gates import Products
 from samegrad.implementations import mlp_numpy
+from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec
 
@@ -42,13 +43,14 @@ def test_wrong_product_has_no_time(fault: str) -> None:
     def products(kinds: Any, pairs: Any, out: Any = None) -> Any:
         if fault == "left out":
             return out
-        found = mlp_numpy.products(kinds, pairs)
+        found = load("numpy").capabilities.products(kinds, pairs)
         if fault == "half precision":
             return [C.astype(np.float16).astype(np.float32) for C in found]
         return [*found[:-1], found[-1][::-1]]
 
-    names = {name: getattr(mlp_numpy, name) for name in ("batch_from_numpy", "to_numpy", "DTYPES")}
-    found = judged(SimpleNamespace(products=products, **names))
+    names = {name: getattr(load("numpy"), name) for name in ("batch_from_numpy", "to_numpy")}
+    capabilities = Capabilities(products=products)
+    found = judged(SimpleNamespace(capabilities=capabilities, **names))
 
     assert not found.agrees
     assert "product" in found.reason
@@ -57,7 +59,7 @@ def test_wrong_product_has_no_time(fault: str) -> None:
 def test_implementation_without_products_says_so() -> None:
     """Its row is unavailable."""
     with pytest.raises(NotImplementedError, match="defines no products"):
-        Products.of(SimpleNamespace(), PROBLEM, "cpu")
+        Products.of(SimpleNamespace(capabilities=Capabilities()), PROBLEM, "cpu")
 
 
 def verdict(epoch: Any) -> Any:
@@ -65,7 +67,8 @@ def verdict(epoch: Any) -> Any:
     params, X, y = problem(SPEC, 12)
     implementation = load("numpy")
     names = ("params_from_numpy", "init_state", "train_step", "to_numpy")
-    mine = SimpleNamespace(**{name: getattr(implementation, name) for name in names}, epoch=epoch)
+    functions = {name: getattr(implementation, name) for name in names}
+    mine = SimpleNamespace(capabilities=Capabilities(epoch=epoch), **functions)
     batches = [
         implementation.batch_from_numpy(SPEC, X[i : i + 6], y[i : i + 6], "cpu") for i in (0, 6)
     ]

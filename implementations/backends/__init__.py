@@ -1,0 +1,1 @@
+"""How arrays come to a framework, and back: once per framework, not once per network."""

@@ -1,0 +1,96 @@
+"""CuPy's arrays, which live on a GPU and nowhere else."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from samegrad.implementations.contract.capabilities import Capabilities, Events
+from samegrad.implementations.contract.protocol import Backend
+from samegrad.implementations.contract.trees import Array, Tree, map_tree
+
+
+@cache
+def library() -> Any:
+    """CuPy."""
+    import cupy
+
+    return cupy
+
+
+def products(
+    kinds: tuple[str, ...], pairs: list[tuple[Array, Array]], out: list[Array] | None = None
+) -> list[Array]:
+    """Matrix products and nothing else: "nn" A B, "tn" A^T B, "nt" A B^T."""
+    places = out or [None] * len(pairs)
+    return [
+        library().matmul(A.T if kind == "tn" else A, B.T if kind == "nt" else B, out=C)
+        for kind, (A, B), C in zip(kinds, pairs, places, strict=True)
+    ]
+
+
+def take(X: Array, y: Array, chosen: np.ndarray) -> tuple[Array, Array]:
+    """Examples of a placed batch by their indices, on the GPU."""
+    indices = library().asarray(chosen)
+    return library().take(X, indices, axis=0), library().take(y, indices, axis=0)
+
+
+def peak_memory(device: str) -> int:
+    """The most bytes that CuPy's pool has taken from the GPU, in this process."""
+    return int(library().get_default_memory_pool().total_bytes())
+
+
+def describe(device: str) -> dict[str, str]:
+    """What CuPy says of itself."""
+    cupy = library()
+    name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"]
+    return {
+        "cupy": str(cupy.__version__),
+        "gpu": name.decode() if isinstance(name, bytes) else str(name),
+        "cuda": str(cupy.cuda.runtime.runtimeGetVersion()),
+        "float32 products": "IEEE float32 unless CUPY_TF32 is set",
+    }
+
+
+def events(device: str) -> Events:
+    """CUDA events before and after work on the GPU."""
+    cupy = library()
+    first, last = cupy.cuda.Event(), cupy.cuda.Event()
+
+    def stop() -> Callable[[], int]:
+        last.record()
+        # get_elapsed_time is in milliseconds
+        return lambda: round(cupy.cuda.get_elapsed_time(first, last) * 1e6)
+
+    return first.record, stop
+
+
+class CupyBackend(Backend):
+    """Copies on the GPU."""
+
+    capabilities = Capabilities(
+        products=products, take=take, peak_memory=peak_memory, describe=describe, events=events
+    )
+
+    def devices(self) -> tuple[str, ...]:
+        """CUDA, if CuPy finds a GPU; without a driver it says so by an exception."""
+        runtime = library().cuda.runtime
+        try:
+            return ("cuda",) if int(runtime.getDeviceCount()) > 0 else ()
+        except runtime.CUDARuntimeError:
+            return ()
+
+    def place(self, array: np.ndarray, device: str) -> Array:
+        """A copy on the GPU."""
+        return library().array(array)
+
+    def fetch(self, tree: Tree) -> Tree:
+        """Arrays in the CPU's memory."""
+        return map_tree(lambda array: library().asnumpy(array), tree)
+
+    def synchronize(self, tree: Tree) -> None:
+        """Wait until the GPU has done all that it was told."""
+        library().cuda.get_current_stream().synchronize()
+
+
+CUPY = CupyBackend()
