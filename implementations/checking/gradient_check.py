@@ -21,6 +21,7 @@ MOST_ENTRIES = 500  # of one array; of more a random choice is checked, and dire
 DIRECTIONS = 4
 # A complex step through abs, max or .real is silently wrong, so it is compared with a difference.
 PLAUSIBLE = 1e-4
+UNTRUSTED = "no slope could be trusted"
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,17 @@ class GradientCheck(Comparison):
     method: str = ""
     undecided: tuple[str, ...] = ()
 
+    @property
+    def verdict(self) -> str:
+        """One of "agrees", "disagrees", and "undecided": no slope of an array could be trusted."""
+        if self.agrees:
+            return "agrees"
+        reasons = [tensor.reason for tensor in self.tensors if tensor.reason is not None]
+        return "undecided" if all(r.endswith(UNTRUSTED) for r in reasons) else "disagrees"
+
     def __str__(self) -> str:
-        lines = [f"gradient against {self.method}: {'agrees' if self.agrees else 'DISAGREES'}"]
+        verdict = self.verdict if self.agrees else self.verdict.upper()
+        lines = [f"gradient against {self.method}: {verdict}"]
         for t in self.tensors:
             error = "-" if t.error is None else f"{t.error:.1e}"
             verdict = "agrees" if t.reason is None else t.reason
@@ -68,7 +78,7 @@ def check_gradient(
         seed: of the entries and directions that are checked of a large array.
 
     Returns:
-        A GradientCheck: `.agrees`, `.reason`, and a table as its str().
+        A GradientCheck: `.agrees`, `.verdict`, `.reason`, and a table as its str().
 
     Raises:
         ValueError: an argument is not accepted, or the loss gives no finite number.
@@ -143,7 +153,7 @@ def _differences(
         error = float(off[worst])
         reason = None
         if not trusted.any():
-            reason = f"{name}: no slope could be trusted"
+            reason = f"{name}: {UNTRUSTED}"
         elif error > limit:
             where = np.unravel_index(entries[worst], p.shape) if worst < len(entries) else None
             at = "along a random direction"

@@ -95,7 +95,7 @@ def test_wrong_gradient_is_refused(fault: Any, says: str, method: str) -> None:
     """Each with its array and what is wrong with it."""
     report = check_gradient(loss, fault(grad(params())), params(), method=method)
 
-    assert not report.agrees
+    assert not report.agrees and "disagrees" == report.verdict
     assert says in report.reason
 
 
@@ -126,6 +126,8 @@ def test_kink_is_left_undecided_and_said() -> None:
     assert mixed.agrees and "cannot be measured" in mixed.undecided[0]
     assert "not decided" in str(mixed)
     assert not only.agrees and "no slope could be trusted" in only.reason
+    assert ("agrees", "undecided") == (mixed.verdict, only.verdict)
+    assert str(only).startswith("gradient against central: UNDECIDED")
 
 
 def test_large_array_is_checked_by_samples_and_directions() -> None:
