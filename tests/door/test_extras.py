@@ -1,5 +1,6 @@
 """What is installed with what: pyproject.toml and the table that messages are made from."""
 
+import configparser
 import re
 import tomllib
 
@@ -17,7 +18,8 @@ def distributions(requirements: list[str]) -> set[str]:
     for text in requirements:
         own = re.fullmatch(r"samegrad\[(.*)\]", text)
         if own:
-            found |= set().union(*(distributions(EXTRAS[name]) for name in own[1].split(",")))
+            names = [name.strip() for name in own[1].split(",") if name.strip()]
+            found |= set().union(*(distributions(EXTRAS[name]) for name in names))
         else:
             found.add(re.split(r"[\[<>=!~; ]", text)[0])
     return found
@@ -54,8 +56,24 @@ def test_groups_for_tests_types_and_lint_stand_in_the_project() -> None:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
 
     assert {"test", "typing", "lint"} == set(groups)
-    tox = (ROOT / "tox.ini").read_text()
-    assert all(f"dependency_groups = {name}" in tox or name in tox for name in groups)
+    used = re.findall(r"^dependency_groups = (.*)$", (ROOT / "tox.ini").read_text(), re.MULTILINE)
+    assert {"test, typing", "lint"} == set(used)
+
+
+def test_two_environments_hold_torch() -> None:
+    """And the one with CUDA builds, instead of the former; each takes gigabytes."""
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini")
+    everything = tox["testenv"]["extras"]
+
+    with_torch = {
+        name
+        for name in tox.sections()
+        if name.startswith("testenv:")
+        and "torch" in distributions([f"samegrad[{tox[name].get('extras', everything)}]"])
+    }
+
+    assert {"testenv:tests", "testenv:benchmark", "testenv:benchmark-cuda"} == with_torch
 
 
 def test_missing_extra_is_found_by_the_module_that_failed() -> None:
