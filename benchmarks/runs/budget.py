@@ -113,12 +113,6 @@ class RunSettings:
     ceilings: bool = True
     short_call_seconds: float = 0.05
 
-    @classmethod
-    def from_record(cls, settings: Mapping[str, Any]) -> "RunSettings":
-        """The settings of a journal's first record, also of an older version."""
-        renamed = {"visited_seconds": "short_call_seconds"}
-        return cls(**{renamed.get(name, name): value for name, value in settings.items()})
-
 
 @dataclass
 class Budget:

@@ -72,7 +72,7 @@ def find(
     with (
         tempfile.TemporaryDirectory(prefix="samegrad-") as scratch,
         ThreadPoolExecutor(max(1, len(labels))) as pool,
-        processes.exclusive(Path(scratch) / "turn") as give_up,
+        processes.exclusive(Path(scratch) / "lock") as give_up,
     ):
         importing = Countdown(len(labels), give_up)
 
@@ -113,10 +113,10 @@ def _find_one(
     began = time.monotonic()
     started = 0.0
     request = {
-        "role": "probe",
+        "role": "capabilities",
         "implementation": registry.absolute(name),
         "devices": list(devices),
-        "turn": str(scratch / "turn"),
+        "lock": str(scratch / "lock"),
     }
 
     def on_message(message: dict[str, Any]) -> None:
@@ -126,7 +126,9 @@ def _find_one(
         if message.get("status") == "unavailable":
             capability.reason = message["reason"]
         elif "device" in message:
-            capability.cost_models[message["device"]] = CostModel.fit(message["pilot"], started)
+            capability.cost_models[message["device"]] = CostModel.fit(
+                message["cost_samples"], started
+            )
             capability.record["facts"][message["device"]] = message["facts"]
         else:
             capability.devices = tuple(message["devices"])

@@ -31,7 +31,7 @@ from samegrad.implementations.contract import registry
 
 CASE_SECONDS = 60.0  # for one case, besides ten times what it should take
 CEILING_SECONDS = 120.0
-CEILINGS_COST = 2.0  # seconds per worker, parts of calls included, once all is compiled
+CEILINGS_COST = 2.0  # seconds per worker, breakdowns of calls included, once all is compiled
 MEMORY_OF = ("train_step", "resident", "ieee")  # what peak memory is measured of
 MOST_AT_ONCE = 4  # processes that gate at the same time; each holds the inputs of all its cases
 MOST_REPLACED = 3  # times that a process is which dies, be it between its requests
@@ -56,7 +56,7 @@ class Scheduler:
         self.alive: list[WorkerProcess] = []
         self.random = random.Random()
         # Seconds that the present processes spend and the next ones will not: the first ones
-        # compile, and some measure ceilings and the parts of calls.
+        # compile, and some measure ceilings and what calls consist of.
         self.compiling, self.explaining = 0.0, 0.0
         self.ceilings_began: float | None = None
         # Seconds that one process of each worker takes: its gates, as last measured, and its first
@@ -163,13 +163,13 @@ class Scheduler:
             one = self._start(one.worker, one.process, left, one.replaces)
 
     def _explanation(self, one: WorkerProcess) -> dict[str, Any]:
-        """What is measured before the first repetitions: ceilings, and the parts of calls.
+        """What is measured before the first repetitions: ceilings, and what calls consist of.
 
         Ceilings are believed, so they come from our own idioms: a file that does not wait would
         raise them for all.
         """
         idiom = _is_idiom(one.worker.implementation)
-        return {"parts": True, **({"ceilings": one.process} if idiom else {})}
+        return {"breakdown": True, **({"ceilings": one.process} if idiom else {})}
 
     def _repeat(self, one: WorkerProcess, cases: Sequence[Case]) -> list[WorkerProcess]:
         """One repetition of some cases; the process, or the one that takes its place, or none."""
@@ -260,8 +260,9 @@ class Scheduler:
             self.ceilings_began = time.monotonic()
             self.progress.now(f"{where} ceilings of {one.worker.implementation}")
             return CEILING_SECONDS
-        if "pace" in message:
-            self.run.write({"record": "cpu_speed", "process": one.process, **message["pace"]})
+        if "cpu_speed" in message:
+            speed = message["cpu_speed"]
+            self.run.write({"record": "cpu_speed", "process": one.process, **speed})
             return None
         if "begin" in message:
             one.current = by_id[message["begin"]]

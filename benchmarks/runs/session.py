@@ -112,7 +112,7 @@ def measure(state: State, chosen: list[Case], directory: Path, command: str) -> 
             f"samegrad: going on with {directory}: {len(done)} outcomes are in its journal"
             + (f", {len(retry)} cases are tried again" if state.retry else "")
         )
-        settings = RunSettings.from_record(journal.run["settings"])
+        settings = RunSettings(**journal.run["settings"])
         arguments = {"about": {}, "resume": journal, "retry": retry}
         _execute(state, state.resumed.budget, settings, directory, arguments)
         return

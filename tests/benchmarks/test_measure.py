@@ -232,9 +232,10 @@ def test_unsynchronised_jax_twin_is_rejected_and_the_right_one_accepted(tmp_path
     """The same JAX network with a synchronize that does not wait."""
     pytest.importorskip("jax", reason="jax is not installed")
     twin = tmp_path / "twin.py"
-    head = "from samegrad.implementations import mlp_jax\n"
+    head = "from samegrad.implementations.backends.jax_backend import JaxBackend\n"
     head += "from samegrad.implementations.mlp_jax import *\n"
-    twin.write_text(head + "def synchronize(tree):\n    pass\n")
+    hasty = "class Hasty(JaxBackend):\n    def synchronize(self, tree):\n        pass\n\n\n"
+    twin.write_text(head + hasty + "BACKEND = Hasty()\n")
     spec = MLPSpec((512, 512, 10))
 
     rows = [quick(name, spec=spec, batch_size=256) for name in (str(twin), "jax")]

@@ -1,7 +1,8 @@
-"""Pilots: one at a time, and none while somebody still imports."""
+"""Cost samples: one process at a time, and none while somebody still imports."""
 
 import fcntl
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,13 +11,14 @@ from samegrad.benchmarks.machine import process_environment
 from samegrad.benchmarks.runs import capabilities
 from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.benchmarks.runs.capabilities import Countdown, family
-from samegrad.benchmarks.worker import pilot
+from samegrad.benchmarks.worker import cost_samples
 from samegrad.implementations.checking import processes
+from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec
 
 
 def free(path: Path) -> bool:
-    """Whether nobody holds the turn."""
+    """Whether nobody holds the lock."""
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -25,9 +27,9 @@ def free(path: Path) -> bool:
         return True
 
 
-def test_turn_is_held_until_it_is_given_up(tmp_path: Path) -> None:
+def test_lock_is_held_until_it_is_given_up(tmp_path: Path) -> None:
     """Early, or at the end."""
-    path = tmp_path / "turn"
+    path = tmp_path / "lock"
     with processes.exclusive(path) as give_up:
         assert not free(path)
         give_up()
@@ -49,7 +51,7 @@ def test_countdown_ends_once_when_all_have_said_it() -> None:
     assert ["now"] == calls
 
 
-def test_probes_of_several_end_with_a_pilot_each() -> None:
+def test_capabilities_of_several_have_a_cost_model_each() -> None:
     """Also where one of them cannot be loaded: nobody waits for it."""
     found = capabilities.find(("numpy", "graph", "no_such.module"), ("cpu",), {})
 
@@ -64,10 +66,10 @@ def test_fixed_cost_of_a_call_is_not_taken_for_its_rate() -> None:
         {"flops": flops, "first_ns": 1e7, "warm_ns": 2e6 + flops / 20} for flops in (3e5, 2e7)
     ]
 
-    pilot = CostModel.fit({"networks": measured, "passes": 0.0}, 0.5)
+    model = CostModel.fit({"networks": measured, "passes": 0.0}, 0.5)
 
-    assert pilot.flops_per_second == pytest.approx(20e9, rel=0.01)
-    assert pilot.call_seconds == pytest.approx(2e-3, rel=0.01)
+    assert model.flops_per_second == pytest.approx(20e9, rel=0.01)
+    assert model.call_seconds == pytest.approx(2e-3, rel=0.01)
 
 
 def test_journal_says_of_which_idiom_an_implementation_is() -> None:
@@ -100,7 +102,7 @@ def test_compilers_write_into_the_run_and_start_no_processes(
         (0.0, 1e6, (64, 32, 10)),
     ],
 )
-def test_pilot_tries_the_largest_network_of_about_a_second(
+def test_largest_sample_is_a_network_of_about_a_second(
     fixed_seconds: float,
     flops_per_second: float,
     largest: tuple[int, ...],
@@ -113,10 +115,10 @@ def test_pilot_tries_the_largest_network_of_about_a_second(
         warm = fixed_seconds + flops / flops_per_second
         return {"sizes": sizes, "flops": flops, "first_ns": 1, "warm_ns": round(1e9 * warm)}
 
-    monkeypatch.setattr(pilot, "_one", one)
-    implementation: Any = object()
+    monkeypatch.setattr(cost_samples, "sample", one)
+    implementation: Any = SimpleNamespace(capabilities=Capabilities())
 
-    found = pilot.of(implementation, "cpu")["networks"]
+    found = cost_samples.measure(implementation, "cpu")["networks"]
 
     assert largest == found[-1]["sizes"]
     assert len(found) <= 2

@@ -1,4 +1,4 @@
-"""What explains a time: products, parts of a call, ceilings, and the rows that follow from them."""
+"""What explains a time: ceilings, what a call consists of, and the rows that follow from them."""
 
 from typing import Any
 
@@ -10,6 +10,8 @@ from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.worker import ceilings
+from samegrad.benchmarks.worker.breakdown import Breakdown
+from samegrad.benchmarks.worker.products import Products, factors, place
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec
@@ -49,12 +51,10 @@ def test_products_of_an_implementation_are_right(name: str) -> None:
     rng = np.random.default_rng(0)
     A, B = rng.normal(size=(3, 4)), rng.normal(size=(4, 3))
     given = [(A, B), (A.T.copy(), B), (A, B.T.copy())]
-    pairs = [
-        tuple(ceilings.placed(implementation, M, "cpu", "float64") for M in pair) for pair in given
-    ]
+    pairs = [tuple(place(implementation, M, "cpu", "float64") for M in pair) for pair in given]
 
     kinds = ("nn", "tn", "nt")
-    out = [ceilings.placed(implementation, np.ones((3, 3)), "cpu", "float64") for _ in kinds]
+    out = [place(implementation, np.ones((3, 3)), "cpu", "float64") for _ in kinds]
 
     for places in (None, out):
         for product in implementation.capabilities.products(kinds, pairs, places):
@@ -80,11 +80,11 @@ def test_gemm_rate_is_operations_over_time(monkeypatch: pytest.MonkeyPatch) -> N
     assert 2048 == max(sizes)  # the first that takes 5 ms
 
 
-def test_parts_of_a_call_are_below_the_call() -> None:
+def test_breakdown_of_a_call_is_below_the_call() -> None:
     """Nothing negative, and an epoch is its steps."""
-    parts = ceilings.Parts(load("numpy"), "cpu", {})
-    step = parts.of(Case(PROBLEM, "train_step", "numpy"))
-    epoch = parts.of(Case(PROBLEM, "epoch", "numpy"))
+    breakdown = Breakdown(load("numpy"), "cpu", {})
+    step = breakdown.of(Case(PROBLEM, "train_step", "numpy"))
+    epoch = breakdown.of(Case(PROBLEM, "epoch", "numpy"))
 
     assert step["products_ns"] >= 0 and step["empty_ns"] > 0
     assert epoch["products_ns"] == pytest.approx(16 * step["products_ns"])
@@ -93,15 +93,15 @@ def test_parts_of_a_call_are_below_the_call() -> None:
 
 def test_long_products_are_computed_from_the_rate() -> None:
     """Looped Python does not multiply for seconds to explain seconds."""
-    parts = ceilings.Parts(load("scalar"), "cpu", {"float64": 1e6})
+    breakdown = Breakdown(load("scalar"), "cpu", {"float64": 1e6})
     spec = MLPSpec((64, 32, 10), dtype="float64")
 
-    found = parts.of(Case(MLPWorkload("x", spec, 256, 256), "loss_and_grad", "scalar"))
+    times = breakdown.of(Case(MLPWorkload("x", spec, 256, 256), "loss_and_grad", "scalar"))
 
-    assert 1e3 * flops(spec, "loss_and_grad", 256) == pytest.approx(found["products_ns"])
+    assert 1e3 * flops(spec, "loss_and_grad", 256) == pytest.approx(times["products_ns"])
 
 
-def journal(rate: float, **parts: float) -> Journal:
+def journal(rate: float, **breakdown: float) -> Journal:
     """One row of 1 ms over five processes, and a ceiling of so many FLOP/s."""
     case = Case(MLPWorkload("mnist", MLPSpec((784, 128, 10)), 32, 512), "train_step", "numpy")
     found = Journal({"record": "run", "schema": 5, "run": "r", "machine": {}, "fingerprint": "f"})
@@ -109,7 +109,7 @@ def journal(rate: float, **parts: float) -> Journal:
     for process in range(5):
         found.add(
             {"record": "outcome", "case": case.to_dict(), "status": "ok", "reason": ""}
-            | {"process": process, "calls": 10, "elapsed_ns": [10_000_000] * 4, **parts}
+            | {"process": process, "calls": 10, "elapsed_ns": [10_000_000] * 4, **breakdown}
             | {"gate": {"name": "dW1", "error": 1e-7, "bound": 1e-5}}
         )
     where = {"device": "cpu", "threads": "all", "arithmetic": "float32"}
@@ -129,7 +129,7 @@ def test_row_is_split_and_has_a_share_of_the_best_product() -> None:
     assert row.case.flops / 1e-3 / 1e11 == pytest.approx(row.share)
 
 
-def test_parts_that_exceed_the_call_leave_no_rest() -> None:
+def test_breakdown_that_exceeds_the_call_leave_no_rest() -> None:
     """Measured apart, they may; the rest is not negative."""
     (row,) = rows.rows(journal(1e11, products_ns=9e5, empty_ns=3e5))
 
@@ -147,7 +147,7 @@ def test_row_faster_than_any_product_is_rejected(rate: float, status: str) -> No
 
 def test_products_alone_touch_no_more_arrays_than_a_step() -> None:
     """Each activation, delta and W is one array in all its products; results share places."""
-    kinds, pairs = ceilings.factors(products(MLPSpec((3, 4, 2)), "train_step", 5))
+    kinds, pairs = factors(products(MLPSpec((3, 4, 2)), "train_step", 5))
 
     assert ("nn", "nn", "nt", "tn", "tn") == kinds
     (X, W1), (a, W2), (delta, W2_again), (a_again, delta_again), (X_again, delta_1) = pairs
@@ -157,10 +157,10 @@ def test_products_alone_touch_no_more_arrays_than_a_step() -> None:
         shape_of_product(kind, A, B) for kind, (A, B) in zip(kinds, pairs, strict=True)
     ]
 
-    placed, out = ceilings.on_device(load("numpy"), kinds, pairs, "cpu", "float64")
-    timed = ceilings.product_work(load("numpy"), kinds, placed, out).run(1, None)[-1]
+    step = Products.of_step(load("numpy"), MLPSpec((3, 4, 2)), 5, "cpu")
+    timed = step.work().run(1, None)[-1]
     assert timed[0] is timed[2] and timed[0] is not timed[1]
-    assert len({id(one) for one in out}) == len(out)  # the gate sees each result
+    assert len({id(one) for one in step.out}) == len(step.out)  # the gate sees each result
 
 
 def shape_of_product(kind: str, A: np.ndarray, B: np.ndarray) -> tuple[int, int]:

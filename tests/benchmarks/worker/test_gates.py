@@ -1,20 +1,27 @@
 """Products alone and epochs of one's own have no time without a proof, either."""
 
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from samegrad.benchmarks.cases import inputs
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.clock import timer
-from samegrad.benchmarks.worker import gates, measurement
-from samegrad.benchmarks.worker.gates import Products
+from samegrad.benchmarks.judge.draw import draw
+from samegrad.benchmarks.worker import measurement
+from samegrad.benchmarks.worker.gates import Gates
+from samegrad.benchmarks.worker.placed import Placed
+from samegrad.benchmarks.worker.products import Products
 from samegrad.implementations import mlp_numpy
+from samegrad.implementations.checking.comparison import Comparison
 from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec
-
-from tests.helpers.networks import problem
 
 SPEC = MLPSpec((7, 5, 4, 3))
 PROBLEM = MLPWorkload("mnist", SPEC, 6, 32)
@@ -22,18 +29,18 @@ PROBLEM = MLPWorkload("mnist", SPEC, 6, 32)
 
 def judged(implementation: Any, dtype: str = "float32") -> Any:
     """The verdict on an implementation's products."""
-    products = Products.of(implementation, MLPWorkload("mnist", SPEC, 6, 32), "cpu")
-    found = [implementation.to_numpy(product) for product in products.call(implementation)]
-    return products.judged(found, dtype, None)
+    products = Products.of_step(implementation, SPEC, 6, "cpu")
+    results = [implementation.to_numpy(product) for product in products.call()]
+    return products.judge(results, dtype, None)
 
 
 @pytest.mark.parametrize("name", ["numpy", "numpy_inplace", "sklearn"])
 def test_right_products_pass(name: str) -> None:
     """All eight of a network of three layers."""
-    found = judged(load(name))
+    verdict = judged(load(name))
 
-    assert found.agrees, found.reason
-    assert 8 == len(found.tensors)
+    assert verdict.agrees, verdict.reason
+    assert 8 == len(verdict.tensors)
 
 
 @pytest.mark.parametrize("fault", ["left out", "transposed", "half precision"])
@@ -50,34 +57,31 @@ def test_wrong_product_has_no_time(fault: str) -> None:
 
     names = {name: getattr(load("numpy"), name) for name in ("batch_from_numpy", "to_numpy")}
     capabilities = Capabilities(products=products)
-    found = judged(SimpleNamespace(capabilities=capabilities, **names))
+    verdict = judged(SimpleNamespace(capabilities=capabilities, **names))
 
-    assert not found.agrees
-    assert "product" in found.reason
+    assert not verdict.agrees
+    assert "product" in verdict.reason
 
 
 def test_implementation_without_products_says_so() -> None:
     """Its row is unavailable."""
     with pytest.raises(NotImplementedError, match="defines no products"):
-        Products.of(SimpleNamespace(capabilities=Capabilities()), PROBLEM, "cpu")
+        Products.of_step(SimpleNamespace(capabilities=Capabilities()), SPEC, 6, "cpu")
 
 
-def verdict(epoch: Any) -> Any:
+@pytest.fixture
+def epoch_verdict(tmp_path: Path) -> Callable[[Any], Comparison]:
     """The verdict on an epoch over NumPy's steps."""
-    params, X, y = problem(SPEC, 12)
-    implementation = load("numpy")
-    names = ("params_from_numpy", "init_state", "train_step", "to_numpy")
-    functions = {name: getattr(implementation, name) for name in names}
-    mine = SimpleNamespace(capabilities=Capabilities(epoch=epoch), **functions)
-    batches = [
-        implementation.batch_from_numpy(SPEC, X[i : i + 6], y[i : i + 6], "cpu") for i in (0, 6)
-    ]
+    workload = MLPWorkload("random", SPEC, 6, 12)
+    inputs.save(tmp_path, workload, draw(workload, 0))
 
-    def fresh() -> Any:
-        placed = implementation.params_from_numpy(SPEC, params, "cpu")
-        return placed, implementation.init_state(SPEC, placed)
+    def verdict(epoch: Any) -> Comparison:
+        implementation = copy.copy(load("numpy"))
+        implementation.capabilities = replace(implementation.capabilities, epoch=epoch)
+        gates = Gates(Placed(workload, implementation, "cpu", tmp_path), "ieee", thorough=False)
+        return gates.verdict(Case(workload, "epoch", "numpy"))
 
-    return gates.epoch(mine, SPEC, fresh, batches, 0.1, None)
+    return verdict
 
 
 def right(spec: Any, params: Any, state: Any, batches: Any, rate: float) -> Any:
@@ -87,11 +91,11 @@ def right(spec: Any, params: Any, state: Any, batches: Any, rate: float) -> Any:
     return params, state, loss
 
 
-def test_epoch_that_makes_every_step_passes() -> None:
+def test_epoch_that_makes_every_step_passes(epoch_verdict: Any) -> None:
     """In their order, at their rate."""
-    found = verdict(right)
+    verdict = epoch_verdict(right)
 
-    assert found.agrees, found.reason
+    assert verdict.agrees, verdict.reason
 
 
 @pytest.mark.parametrize(
@@ -103,9 +107,11 @@ def test_epoch_that_makes_every_step_passes() -> None:
         ("a batch for all", lambda s, p, t, batches, rate: right(s, p, t, [batches[0]] * 3, rate)),
     ],
 )
-def test_epoch_that_leaves_something_out_has_no_time(fault: str, epoch: Any) -> None:
+def test_epoch_that_leaves_something_out_has_no_time(
+    fault: str, epoch: Any, epoch_verdict: Any
+) -> None:
     """A shorter epoch is faster; it is not an epoch."""
-    assert not verdict(epoch).agrees, fault
+    assert not epoch_verdict(epoch).agrees, fault
 
 
 def test_products_are_gated_by_themselves_and_resident() -> None:
@@ -119,10 +125,10 @@ def test_products_are_gated_by_themselves_and_resident() -> None:
 @pytest.mark.parametrize(
     ("call_ns", "expected"), [(1e6, ["warmed up for 0.3 s"]), (5e8, ["slept 0.1 s"])]
 )
-def test_others_are_at_rest_before_the_first_block_of_a_turn(
+def test_others_are_at_rest_before_the_first_block_of_a_request(
     call_ns: float, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once a turn, by calls that are not counted, or by a pause before a long call."""
+    """Once a request, by calls that are not counted, or by a pause before a long call."""
     done: list[str] = []
     monkeypatch.setattr(
         "samegrad.benchmarks.worker.measurement.time.sleep", lambda s: done.append(f"slept {s} s")
@@ -132,13 +138,13 @@ def test_others_are_at_rest_before_the_first_block_of_a_turn(
         measurement.Bench.__new__(measurement.Bench),
         timer.Work(lambda: None, lambda *_: None, print),
     )
-    bare.settle_seconds, bare.seen = 0.3, {}
+    bare.settle_seconds, bare.block_sizes = 0.3, {}
 
     for _ in range(2):
         bare._settle(work, call_ns)
     assert expected == done
-    bare.begin_turn({"case": (7, 1e-3)})
+    bare.begin_request({"case": (7, 1e-3)})
     bare._settle(work, 1e6)
 
     assert [*expected, "warmed up for 0.05 s"] == done
-    assert {"case": (7, 1e6)} == bare.seen
+    assert {"case": (7, 1e6)} == bare.block_sizes
