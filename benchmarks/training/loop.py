@@ -22,7 +22,7 @@ from samegrad.implementations.contract.trees import Params, Tree
 Array = Any
 EVALUATION_BATCH = 1000  # examples of a forward pass in evaluation
 POINTS = 100  # of a curve, at most
-TRAIN_EVALUATED = 2_000  # training examples, at most, whose metric is looked at after an epoch
+TRAIN_EVALUATED = 2_000  # training examples, at most, whose metric is computed after an epoch
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ class Epoch:
     """What one epoch gave.
 
     Attributes:
-        losses: of each step, before its update, with dropout where there is some.
+        losses: of each step, before its update, with dropout where the spec has it.
         rate: learning rate of the last step.
-        training, validation: the metric afterwards; None where there is nothing to look at.
+        training, validation: the metric afterwards; None where it was not computed.
         validation_loss: the loss of the validation data, without dropout.
         elapsed_ns: the steps, until all is computed.
         validation_ns: the forward passes over the validation data, and the metric.
@@ -154,7 +154,7 @@ def train(
     seen_again = Evaluation(implementation, spec, sample, device)
     made = Trained(start, placing_ns=placing_ns)
     steps = recipe.steps(examples)
-    looks = set(points(recipe.epochs))
+    evaluated = set(points(recipe.epochs))
     for number in range(1, recipe.epochs + 1):
         order = rng.permutation(examples) if steps > 1 else np.arange(examples)
         first = (number - 1) * steps
@@ -188,17 +188,16 @@ def train(
         if len(bad):
             made.diverged = int(first + bad[0] + 1)
 
-        def look(at: Evaluation | None, params: Tree = params) -> tuple[float | None, float | None]:
-            if at is None or made.diverged:
+        def evaluate(
+            on: Evaluation | None, params: Tree = params, number: int = number
+        ) -> tuple[float | None, float | None]:
+            if on is None or made.diverged or number not in evaluated:
                 return None, None
-            found, y = at.outputs(params), at.examples.y
-            return METRICS[recipe.metric].of(spec, found, y), mean_loss(spec, found, y)
+            outputs, y = on.outputs(params), on.examples.y
+            return METRICS[recipe.metric].of(spec, outputs, y), mean_loss(spec, outputs, y)
 
-        looked = number in looks
-        (metric, loss), validation_ns = timer.timed(
-            partial(look, held_out if looked else None), lambda _: None
-        )
-        again = look(seen_again if looked else None)[0]
+        (metric, loss), validation_ns = timer.timed(partial(evaluate, held_out), lambda _: None)
+        again = evaluate(seen_again)[0]
         epoch = Epoch(values, rate, again, metric, loss, elapsed_ns, validation_ns)
         made.epochs.append(epoch)
         seen(number, epoch, partial(implementation.to_numpy, params))
@@ -221,7 +220,7 @@ def perceptron(implementation: Implementation) -> Callable[..., Any]:
 
 
 def points(epochs: int) -> list[int]:
-    """The epochs after which metrics are looked at: all of them, or POINTS if there are more."""
+    """The epochs after which metrics are computed: all of them, or POINTS if there are more."""
     return sorted({round(i) for i in np.linspace(1, epochs, min(epochs, POINTS))})
 
 
@@ -272,12 +271,12 @@ class Evaluation:
 
     def outputs(self, params: Tree) -> Array:
         """a_L of all examples, NumPy (examples, outputs)."""
-        found = [self.implementation.forward(self.spec, params, X) for X in self.placed]
-        return np.concatenate(self.implementation.to_numpy(found))[: len(self.examples)]
+        outputs = [self.implementation.forward(self.spec, params, X) for X in self.placed]
+        return np.concatenate(self.implementation.to_numpy(outputs))[: len(self.examples)]
 
 
 def mean_loss(spec: MLPSpec, outputs: Array, y: Array) -> float:
-    """L1 of the interface, of outputs that are there already; without the L2 term."""
+    """L1 of the contract, from the outputs; without the L2 term."""
     a = np.asarray(outputs, np.float64)
     if spec.loss == "mse":
         return float(np.sum((a - y) ** 2) / (2 * len(a)))

@@ -12,7 +12,7 @@ Array = Any
 
 @dataclass(frozen=True)
 class Metric:
-    """A number for a network's outputs on some examples.
+    """A number that says how good a network's outputs are.
 
     Attributes:
         of: (spec, outputs, y) -> the number.

@@ -110,11 +110,11 @@ def of(
 
 def _by_class(spec: MLPSpec, params: Params, test: Examples) -> Array:
     """Mean activation of every hidden unit per class: (classes, units of all hidden layers)."""
-    found, a = [], test.X.astype(np.float64)
+    layers, a = [], test.X.astype(np.float64)
     for (W, b), name in zip(params[:-1], spec.activations[:-1], strict=True):
         a = reference.activation_value(name, a @ W + b)
-        found.append(a)
-    hidden = np.hstack(found)
+        layers.append(a)
+    hidden = np.hstack(layers)
     return np.stack([hidden[test.y == label].mean(axis=0) for label in np.unique(test.y)])
 
 
@@ -137,9 +137,10 @@ def _projected(spec: MLPSpec, outputs: Any, training: Examples, test: Examples) 
 
 def _confusion(spec: MLPSpec, outputs: Array, y: Array, fold: Fold) -> dict[str, Any]:
     """Counts (true, predicted), and the images whose wrong class had the largest lead."""
+    from sklearn.metrics import confusion_matrix
+
     guess = predicted(spec, outputs)
-    counts = np.zeros((10, 10), int)
-    np.add.at(counts, (y, guess), 1)
+    counts = confusion_matrix(y, guess, labels=range(10))
     lead = outputs[np.arange(len(y)), guess] - outputs[np.arange(len(y)), y]
     worst = np.argsort(lead)[::-1][:WORST]
     worst = worst[lead[worst] > 0]

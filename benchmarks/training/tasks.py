@@ -49,7 +49,7 @@ def _mlp(sizes: Sequence[int], **options: object) -> MLPSpec:
 
 
 # The last fifth of the training digits was written by other people than the rest, like the test
-# digits: that is what a choice must hold for.
+# digits: that is what has to be predicted.
 DIGITS = Data("digits", scaling="image", validation=0.2, last=True, refit=True)
 MNIST = Data("mnist", scaling="image", validation=1 / 12)
 CIFAR = Data("cifar10", scaling="planes", validation=0.1, refit=True)
@@ -297,16 +297,16 @@ def select(names: Sequence[str]) -> list[Task]:
     Raises:
         ValueError: a name is none of these.
     """
-    found: dict[str, Task] = {}
+    chosen: dict[str, Task] = {}
     for name in names:
         if name in TASKS:
-            some = [TASKS[name]]
+            named = [TASKS[name]]
         else:
-            some = [t for t in _TASKS if t.family == name or fnmatchcase(t.name, name)]
-        if not some:
+            named = [t for t in _TASKS if t.family == name or fnmatchcase(t.name, name)]
+        if not named:
             raise ValueError(f"task {name!r} is not known; accepted: {', '.join(TASKS)}")
-        found |= {task.name: task for task in some}
-    return list(found.values())
+        chosen |= {task.name: task for task in named}
+    return list(chosen.values())
 
 
 # On these, all implementations must follow one loss curve in float64.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from samegrad.benchmarks.training.data.records import reason
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Params
 from samegrad.implementations.contract.validation import check_params
@@ -55,6 +56,6 @@ def load(path: Path) -> tuple[MLPSpec, Params, dict[str, Any]]:
     except FileNotFoundError:
         raise WeightsError(f"{path}: no such file") from None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        said = " ".join(str(error).split())[:160] or type(error).__name__
-        raise WeightsError(f"{path}: no weights that `train --save` wrote: {said}") from None
+        what = f"{path}: no weights that `train --save` wrote: {reason(error)}"
+        raise WeightsError(what) from None
     return spec, params, about

@@ -13,7 +13,7 @@ from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.training import pictures
 from samegrad.benchmarks.training.data import datasets
 from samegrad.benchmarks.training.data.datasets import Fold
-from samegrad.benchmarks.training.data.records import DataError
+from samegrad.benchmarks.training.data.records import DataError, reason
 from samegrad.benchmarks.training.loop import (
     Epoch,
     Evaluation,
@@ -99,10 +99,9 @@ def _outcome(request: Message, send: Send) -> Message:
     except NotImplementedError as error:
         return {"status": "unavailable", "reason": str(error)}
     except Exception as error:
-        text = " ".join(str(error).split())[:300]
-        no_memory = isinstance(error, MemoryError) or "out of memory" in text.lower()
+        no_memory = isinstance(error, MemoryError) or "out of memory" in str(error).lower()
         status = "out_of_memory" if no_memory else "crashed"
-        return {"status": status, "reason": f"{type(error).__name__}: {text}"}
+        return {"status": status, "reason": f"{type(error).__name__}: {reason(error)}"}
     diverged = next((made.diverged for made, *_ in trained if made.diverged), None)
     if diverged:
         steps = recipe.steps(len(folds[0].training))

@@ -68,7 +68,7 @@ class Data:
         features: one of FEATURES.
         scaling: of the features, see `features.scale`.
         validation: share of the training records that are held out for choices and for the target.
-        cross_validation: whether ten folds of all records take turns as the test data.
+        cross_validation: whether ten folds of all records are the test data one after another.
         last: whether the held-out records are the last ones instead of random ones.
         shifts: whether each training image comes in five copies, four of them shifted by a pixel.
         refit: whether the network of the test figure is trained once more, on all training records
@@ -113,16 +113,16 @@ def load(name: str, data_dir: Path | None, say: Any = lambda line: None) -> Reco
     """
     if name in SIMULATED:
         return SIMULATED[name]()
-    found = fetch.fetch(name, say) if data_dir is None else _original(name, data_dir)
+    records = fetch.fetch(name, say) if data_dir is None else _original(name, data_dir)
     # Of the whole of CIFAR-10 the first batch and the test data are known.
-    known = _ends(found, 10_000) if name == "cifar10" else found
+    known = _ends(records, 10_000) if name == "cifar10" else records
     expected = SHA256.get("cifar10_batch1" if name == "cifar10" else name)
     if expected is not None and known.sha256 != expected:
         raise DataError(
             f"{name}: the records are not those of the original files (hash {known.sha256[:12]}, "
             f"expected {expected[:12]}); give --data-dir a directory with these"
         )
-    return found
+    return records
 
 
 def _ends(records: Records, count: int) -> Records:
@@ -217,8 +217,8 @@ def read(path: Path) -> tuple[Fold, ...]:
         arrays = dict(stored)
     count = 1 + max(int(name.split(".")[0]) for name in arrays)
     fields = Fold.__dataclass_fields__
-    found = (Fold(*(arrays[f"{i}.{name}"] for name in fields)) for i in range(count))
-    return tuple(replace(fold, records=int(fold.records)) for fold in found)
+    folds = (Fold(*(arrays[f"{i}.{name}"] for name in fields)) for i in range(count))
+    return tuple(replace(fold, records=int(fold.records)) for fold in folds)
 
 
 def refitted(fold: Fold) -> Fold:

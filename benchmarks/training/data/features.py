@@ -71,7 +71,7 @@ def passengers(records: Records, rows: Array) -> tuple[Array, Array]:
         "deck": table.Cabin.str[0],
     }
     X = np.column_stack(
-        [np.asarray(v, float) for v in numbers.values()] + _one_hot(categories, rows)
+        [*(np.asarray(v, float) for v in numbers.values()), _one_hot(categories, rows)]
     )
     return X, table.Survived.to_numpy(float)[:, None]
 
@@ -87,21 +87,17 @@ def cars(records: Records, rows: Array) -> tuple[Array, Array]:
             columns.append(column.fillna(column.iloc[rows].median()).to_numpy(float))
         else:
             categories[name] = column
-    X = np.column_stack(columns + _one_hot(categories, rows))
+    X = np.column_stack([*columns, _one_hot(categories, rows)])
     return X, np.log(table.price.to_numpy(float) / PRICE_UNIT)[:, None]
 
 
-def _one_hot(categories: dict[str, pd.Series], rows: Array) -> list[Array]:
+def _one_hot(categories: dict[str, pd.Series], rows: Array) -> Array:
     """A column per value of the data set; what training has not seen is zero, like what is missing.
 
     So the number of features is that of the data set, and nothing unknown has an effect.
     """
-    found = []
-    for column in categories.values():
-        values = np.array(sorted(column.dropna().unique()), dtype=object)
-        seen = np.isin(values, column.iloc[rows].dropna().to_numpy(object))
-        found.append(((column.to_numpy(object)[:, None] == values) & seen).astype(float))
-    return found
+    table = pd.get_dummies(pd.DataFrame(categories).astype(object))
+    return (table & table.iloc[rows].any()).to_numpy(float)
 
 
 def shifted(X: Array) -> Array:
@@ -122,19 +118,19 @@ def scale(X: Array, rows: Array, how: str) -> tuple[Array, Array]:
     """
     if how == "none":
         return np.zeros(1), np.ones(1)
-    some = np.asarray(X[rows], np.float64)
+    seen = np.asarray(X[rows], np.float64)
     if how == "image":
-        return np.array([some.mean()]), np.array([some.std()])
+        return np.array([seen.mean()]), np.array([seen.std()])
     if how == "planes":
-        colours = some.reshape(len(some), 3, -1)
+        colours = seen.reshape(len(seen), 3, -1)
         size = colours.shape[2]
         return (
             np.repeat(colours.mean(axis=(0, 2)), size),
             np.repeat(colours.std(axis=(0, 2)), size),
         )
     # Zeros and ones stay: a rare category would otherwise be a huge number.
-    kept = ((X == 0) | (X == 1)).all(axis=0) | (some.std(axis=0) == 0)
-    return np.where(kept, 0.0, some.mean(axis=0)), np.where(kept, 1.0, some.std(axis=0))
+    kept = ((X == 0) | (X == 1)).all(axis=0) | (seen.std(axis=0) == 0)
+    return np.where(kept, 0.0, seen.mean(axis=0)), np.where(kept, 1.0, seen.std(axis=0))
 
 
 FEATURES: dict[str, Features] = {

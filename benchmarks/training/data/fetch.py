@@ -14,7 +14,7 @@ from samegrad.benchmarks.training.data.originals import (
     CIFAR_CLASSES,
     NEWS_COUNTS,
 )
-from samegrad.benchmarks.training.data.records import DataError, NoDataError, Records
+from samegrad.benchmarks.training.data.records import DataError, NoDataError, Records, reason
 
 # name -> (name at OpenML, version)
 OPENML = {
@@ -49,7 +49,7 @@ def fetch(name: str, say: Callable[[str], None] = lambda line: None) -> Records:
     folder = Path(get_data_home())
     try:
         with (
-            _told(f"fetching {name} into {folder}", folder, say),
+            _tell_size(f"fetching {name} into {folder}", folder, say),
             warnings.catch_warnings(),  # of retries: what matters is whether it comes in the end
         ):
             warnings.simplefilter("ignore")
@@ -57,10 +57,9 @@ def fetch(name: str, say: Callable[[str], None] = lambda line: None) -> Records:
     except DataError:
         raise
     except Exception as error:  # the network's, the disk's, or the fetcher's own about what came
-        said = " ".join(str(error).split())[:200] or type(error).__name__
         raise NoDataError(
-            f"{name} cannot be fetched: {said}; give --data-dir (or SAMEGRAD_DATA) a directory "
-            "with its original files"
+            f"{name} cannot be fetched: {reason(error)}; give --data-dir (or SAMEGRAD_DATA) a "
+            "directory with its original files"
         ) from None
 
 
@@ -79,19 +78,19 @@ def _openml(name: str, as_frame: bool) -> Any:
 
 
 def _mnist() -> Records:
-    found = _openml("mnist", as_frame=False)
-    X = np.asarray(found.data)
+    bunch = _openml("mnist", as_frame=False)
+    X = np.asarray(bunch.data)
     if X.shape != (70_000, 784) or X.min() < 0 or X.max() > 255:
         raise DataError(f"mnist: {X.shape} values from {X.min()} to {X.max()} were fetched")
-    return Records(X.astype(np.uint8), found.target.astype(np.int64), 60_000, tuple("0123456789"))
+    return Records(X.astype(np.uint8), bunch.target.astype(np.int64), 60_000, tuple("0123456789"))
 
 
 def _cifar10() -> Records:
-    found = _openml("cifar10", as_frame=False)
-    X = np.asarray(found.data)
+    bunch = _openml("cifar10", as_frame=False)
+    X = np.asarray(bunch.data)
     if X.shape != (60_000, 3072) or X.min() < 0 or X.max() > 255:
         raise DataError(f"cifar10: {X.shape} values from {X.min()} to {X.max()} were fetched")
-    return Records(X.astype(np.uint8), found.target.astype(np.int64), 50_000, CIFAR_CLASSES)
+    return Records(X.astype(np.uint8), bunch.target.astype(np.int64), 50_000, CIFAR_CLASSES)
 
 
 def _newsgroups() -> Records:
@@ -100,21 +99,21 @@ def _newsgroups() -> Records:
     X: list[str] = []
     y, names = [], ()
     for part in NEWS_COUNTS:
-        found = fetch_20newsgroups(subset=part, shuffle=False)
+        bunch = fetch_20newsgroups(subset=part, shuffle=False)
         # Sorted as the original files are read: by group, then by the document's number as text.
-        keys = [(Path(f).parent.name, Path(f).name) for f in found.filenames]
+        keys = [(Path(f).parent.name, Path(f).name) for f in bunch.filenames]
         order = sorted(range(len(keys)), key=keys.__getitem__)
-        X += [found.data[i] for i in order]
-        y += [int(found.target[i]) for i in order]
-        names = tuple(found.target_names)
+        X += [bunch.data[i] for i in order]
+        y += [int(bunch.target[i]) for i in order]
+        names = tuple(bunch.target_names)
     return Records(X, np.array(y, np.int64), NEWS_COUNTS["train"], names)
 
 
 def _automobile() -> Records:
     table = _openml("automobile", as_frame=True).frame
-    lacking = [name for name in AUTOMOBILE_COLUMNS if name not in table.columns]
-    if lacking:
-        raise DataError(f"automobile: what was fetched is without {', '.join(lacking)}")
+    missing = [name for name in AUTOMOBILE_COLUMNS if name not in table.columns]
+    if missing:
+        raise DataError(f"automobile: what was fetched is without {', '.join(missing)}")
     table = table[AUTOMOBILE_COLUMNS].astype(object)
     for name in AUTOMOBILE_COLUMNS:
         if name in AUTOMOBILE_NUMBERS:
@@ -139,9 +138,9 @@ def _titanic() -> Records:
         "cabin": "Cabin",
         "embarked": "Embarked",
     }
-    lacking = [name for name in names if name not in table.columns]
-    if lacking:
-        raise DataError(f"titanic: what was fetched is without {', '.join(lacking)}")
+    missing = [name for name in names if name not in table.columns]
+    if missing:
+        raise DataError(f"titanic: what was fetched is without {', '.join(missing)}")
     table = table[list(names)].rename(columns=names).astype(object)
     for name in ("Survived", "Pclass", "Age", "SibSp", "Parch", "Fare"):
         table[name] = table[name].astype(float)
@@ -149,7 +148,7 @@ def _titanic() -> Records:
 
 
 @contextlib.contextmanager
-def _told(what: str, folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+def _tell_size(what: str, folder: Path, say: Callable[[str], None]) -> Iterator[None]:
     """Say what is fetched, and every few seconds how much has come."""
     done = threading.Event()
     before = _size(folder)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from samegrad.benchmarks.training.data.records import Array, DataError, NoDataError, Records
+from samegrad.benchmarks.training.data.records import Array, DataError, NoDataError, Records, reason
 
 # As published with the files (LeCun and Cortes).
 MNIST_MD5 = {
@@ -70,8 +70,8 @@ def mnist(directory: Path, checksums: Mapping[str, str] = MNIST_MD5) -> Records:
         if y[-1].max(initial=0) > 9:
             raise DataError(f"{labels}: a label {y[-1].max()}, accepted 0 to 9")
         for path in (images, labels):
-            found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-            _same_checksum(path, "md5", found, checksums.get(path.name))
+            checksum = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+            _same_checksum(path, "md5", checksum, checksums.get(path.name))
     return Records(np.vstack(X), np.concatenate(y), len(X[0]), tuple("0123456789"))
 
 
@@ -84,11 +84,11 @@ def idx(path: Path, magic: int) -> Array:
     data = unpacked(path, 100_000_000)
     dimensions = magic & 0xFF
     header = 4 + 4 * dimensions
-    found = int.from_bytes(data[:4], "big")
-    if len(data) >= 4 and found != magic:
-        other = {IMAGES: "images", LABELS: "labels"}.get(found)
+    number = int.from_bytes(data[:4], "big")
+    if len(data) >= 4 and number != magic:
+        other = {IMAGES: "images", LABELS: "labels"}.get(number)
         hint = f", which is that of {other}: are two files swapped?" if other else ""
-        raise DataError(f"{path}: magic number {found:#010x}, expected {magic:#010x}{hint}")
+        raise DataError(f"{path}: magic number {number:#010x}, expected {magic:#010x}{hint}")
     if len(data) < header:
         raise DataError(f"{path}: {len(data)} bytes, shorter than the header of an IDX file")
     shape = tuple(int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(dimensions))
@@ -129,26 +129,26 @@ def cifar10(
 def newsgroups(directory: Path, counts: Mapping[str, int] = NEWS_COUNTS) -> Records:
     """The documents of 20 newsgroups, split by date, as latin-1 texts: training, then test."""
     path = directory / "20newsgroups" / "20news-bydate.tar.gz"
-    found: dict[str, dict[tuple[str, str], bytes]] = {"train": {}, "test": {}}
+    documents: dict[str, dict[tuple[str, str], bytes]] = {"train": {}, "test": {}}
     for (part, group, name), data in _documents(path):
-        found[part][group, name] = data
-    groups = sorted({group for documents in found.values() for group, _ in documents})
+        documents[part][group, name] = data
+    groups = sorted({group for keys in documents.values() for group, _ in keys})
     if len(groups) != NEWS_GROUPS:
         raise DataError(f"{path}: {len(groups)} groups, expected {NEWS_GROUPS}")
-    for part, documents in found.items():
-        if len(documents) != counts[part]:
+    for part, texts in documents.items():
+        if len(texts) != counts[part]:
             raise DataError(
-                f"{path}: {len(documents):,} documents in {part}, expected {counts[part]:,}"
+                f"{path}: {len(texts):,} documents in {part}, expected {counts[part]:,}"
             )
-    keys = [(part, key) for part in ("train", "test") for key in sorted(found[part])]
-    X = [found[part][key].decode("latin-1") for part, key in keys]
+    keys = [(part, key) for part in ("train", "test") for key in sorted(documents[part])]
+    X = [documents[part][key].decode("latin-1") for part, key in keys]
     y = np.array([groups.index(group) for _, (group, _) in keys], np.int64)
     return Records(X, y, counts["train"], tuple(groups))
 
 
 def _documents(path: Path) -> Iterator[tuple[tuple[str, str, str], bytes]]:
     """((part, group, name), bytes) of every document; nothing is ever written to the disk."""
-    _there(path)
+    _check_exists(path)
     total = members = 0
     try:
         with tarfile.open(path, "r:gz") as archive:
@@ -180,7 +180,7 @@ def _documents(path: Path) -> Iterator[tuple[tuple[str, str, str], bytes]]:
                 assert file is not None
                 yield (parts[0], parts[1], parts[2]), file.read()
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, OSError) as error:
-        raise DataError(f"{path}: cannot be unpacked: {_said(error)}") from None
+        raise DataError(f"{path}: cannot be unpacked: {reason(error)}") from None
 
 
 def titanic(directory: Path) -> Records:
@@ -207,26 +207,26 @@ def automobile(directory: Path, checksum: str | None = AUTOMOBILE_SHA256) -> Rec
 def _table(
     path: Path, columns: list[str], numbers: Any, header: int | None, missing: str
 ) -> pd.DataFrame:
-    _there(path)
+    _check_exists(path)
     try:
         table = pd.read_csv(
             io.BytesIO(path.read_bytes()), header=header, dtype=str, keep_default_na=False
         )
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
-        raise DataError(f"{path}: not a CSV file: {_said(error)}") from None
+        raise DataError(f"{path}: not a CSV file: {reason(error)}") from None
     if header is None:
         if len(table.columns) != len(columns):
             raise DataError(f"{path}: {len(table.columns)} columns, expected {len(columns)}")
         table.columns = pd.Index(columns)
-    lacking = [name for name in columns if name not in table.columns]
-    if lacking:
-        raise DataError(f"{path}: without the column {', '.join(lacking)}")
+    missing_columns = [name for name in columns if name not in table.columns]
+    if missing_columns:
+        raise DataError(f"{path}: without the column {', '.join(missing_columns)}")
     table = table[columns].replace(missing, np.nan)
     for name in numbers:
         try:
             table[name] = table[name].astype(float)
         except ValueError as error:
-            raise DataError(f"{path}: column {name} is not of numbers: {_said(error)}") from None
+            raise DataError(f"{path}: column {name} is not of numbers: {reason(error)}") from None
     return table
 
 
@@ -236,12 +236,12 @@ def unpacked(path: Path, most_bytes: int) -> bytes:
     Raises:
         DataError: it is truncated, no gzip file, or unpacks to more than `most_bytes`.
     """
-    _there(path)
+    _check_exists(path)
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             data = file.read(most_bytes + 1)
     except (EOFError, zlib.error, OSError) as error:
-        raise DataError(f"{path}: cannot be unpacked: {_said(error)}") from None
+        raise DataError(f"{path}: cannot be unpacked: {reason(error)}") from None
     if len(data) > most_bytes:
         raise DataError(f"{path}: it unpacks to more than {most_bytes:,} bytes")
     return data
@@ -252,7 +252,7 @@ def _plain_or_gzip(path: Path) -> Path:
     return packed if packed.is_file() or not path.is_file() else path
 
 
-def _there(path: Path) -> None:
+def _check_exists(path: Path) -> None:
     if not path.is_file():
         raise NoDataError(
             f"{path}: no such file; give --data-dir (or SAMEGRAD_DATA) a directory with the "
@@ -260,10 +260,6 @@ def _there(path: Path) -> None:
         )
 
 
-def _same_checksum(path: Path, kind: str, found: str, expected: str | None) -> None:
-    if expected is not None and found != expected:
-        raise DataError(f"{path}: not the original file: {kind} {found}, expected {expected}")
-
-
-def _said(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def _same_checksum(path: Path, kind: str, checksum: str, expected: str | None) -> None:
+    if expected is not None and checksum != expected:
+        raise DataError(f"{path}: not the original file: {kind} {checksum}, expected {expected}")

@@ -10,12 +10,17 @@ import pandas as pd
 Array = Any
 
 
+def reason(error: BaseException) -> str:
+    """What an error says, on one line; its class where it says nothing."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 class DataError(ValueError):
     """A file is not what it should be; the message names it and says what is wrong."""
 
 
 class NoDataError(DataError):
-    """The files are not there, or cannot be fetched; the message says what to do."""
+    """Files are missing, or cannot be fetched; the message says what to do."""
 
 
 @dataclass(frozen=True)

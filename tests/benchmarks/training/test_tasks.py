@@ -60,9 +60,9 @@ def test_category_that_training_has_not_seen_has_no_effect() -> None:
 
     column = pd.Series(["a", "b", None, "c"])
 
-    found = features._one_hot({"x": column}, np.array([0, 1]))[0]
+    columns = features._one_hot({"x": column}, np.array([0, 1]))
 
-    assert [[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0]] == found.tolist()
+    assert [[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0]] == columns.tolist()
 
 
 def test_shifted_copies_move_by_a_pixel_and_stay_out_of_the_held_out_part() -> None:
