@@ -45,7 +45,7 @@ def test_perceptron_of_both_idioms_makes_the_same_mistakes() -> None:
         start = init_params(spec, 0)
         params = implementation.params_from_numpy(spec, start, "cpu")
         batch = implementation.batch_from_numpy(spec, data.X, data.y, "cpu")
-        found.append(implementation.perceptron(params, *batch))  # type: ignore[attr-defined] # optional
+        found.append(implementation.capabilities.perceptron(params, *batch))
 
     assert found[0][1] == found[1][1] > 0
     assert np.allclose(np.array(found[0][0][0][0]), found[1][0][0][0], rtol=1e-13)
