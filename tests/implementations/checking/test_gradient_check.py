@@ -114,6 +114,20 @@ def test_loss_that_is_not_analytic_gets_central_differences() -> None:
     ).agrees
 
 
+@pytest.mark.parametrize("error", [TypeError, ValueError, RuntimeError])
+def test_loss_that_refuses_complex_numbers_gets_central_differences(error: Any) -> None:
+    """As NumPy's and torch's functions do, each with an exception of its own."""
+
+    def real(p: Any) -> Any:
+        if np.iscomplexobj(p):
+            raise error("real numbers only")
+        return np.sum(p**2)
+
+    report = check_gradient(real, lambda p: 2 * p, np.ones(3))
+
+    assert report.agrees and "central" == report.method
+
+
 def test_kink_is_left_undecided_and_said() -> None:
     """At 0 the loss has no slope; the other entries are checked; all undecided does not pass."""
 
