@@ -173,25 +173,36 @@ def test_there_is_no_circle() -> None:
         visit(source, ())
 
 
-def test_worker_loads_neither_scheduler_nor_journal_nor_reports() -> None:
-    """What is timed shares its process with what times it, and with nothing else."""
+def loaded_by(module: str) -> list[str]:
+    """Our modules that a fresh process has loaded after it has imported one of them."""
     code = (
-        "import sys, samegrad.benchmarks.worker.main\n"
+        f"import sys, {module}\n"
         "print(*(name for name in sys.modules if name.startswith('samegrad.')))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    loaded = done.stdout.split()
+    return done.stdout.split()
 
-    assert loaded
+
+def test_worker_loads_neither_scheduler_nor_journal_nor_judge_nor_reports() -> None:
+    """What is timed shares its process with what times it, and with nothing else."""
+    strangers = ("benchmarks.runs", "benchmarks.records", "benchmarks.judge", "reports")
+
+    loaded = loaded_by("samegrad.benchmarks.worker.main")
+
+    assert "samegrad.benchmarks.clock.timer" in loaded
     assert [] == [
-        name
-        for name in loaded
-        if name.startswith(
-            ("samegrad.benchmarks.runs", "samegrad.benchmarks.records", "samegrad.reports")
-        )
+        name for name in loaded if name.startswith(tuple(f"samegrad.{s}" for s in strangers))
     ]
+
+
+def test_judge_loads_nothing_that_is_judged() -> None:
+    """No network, no worker: what must come out is computed where nothing of them runs."""
+    loaded = loaded_by("samegrad.benchmarks.judge.main")
+
+    assert "samegrad.implementations.checking.reference" in loaded
+    assert [] == [name for name in loaded if ".worker" in name or ".mlp_" in name]
 
 
 def test_reference_shares_no_code_with_an_implementation() -> None:

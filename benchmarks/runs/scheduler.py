@@ -261,8 +261,7 @@ class Scheduler:
             self.progress.now(f"{where} ceilings of {one.worker.implementation}")
             return CEILING_SECONDS
         if "cpu_speed" in message:
-            speed = message["cpu_speed"]
-            self.run.write({"record": "cpu_speed", "process": one.process, **speed})
+            self.run.write({"record": "cpu_speed", "process": one.process} | message["cpu_speed"])
             return None
         if "begin" in message:
             one.current = by_id[message["begin"]]
