@@ -71,8 +71,7 @@ class Scheduler:
         process, waiting = 0, list[WorkerProcess]()
         try:
             while process < self.budget.processes:
-                waiting += self._start_all(process)
-                process += 1
+                waiting, process = waiting + self._start_all(process), process + 1
                 self._reconsider(process)
                 if process == self.budget.processes or not self._fits(waiting, process - 1):
                     groups = 1 + self.budget.processes - process
@@ -309,8 +308,9 @@ class Scheduler:
 
     def _new(self, worker: WorkerSpec, cases: Sequence[Case], process: int) -> WorkerProcess:
         """A process that has not been asked anything."""
-        capability = self.capabilities.get(worker.implementation)
-        name = worker.implementation if capability is None else capability.name
+        name = worker.implementation
+        if name in self.capabilities:
+            name = self.capabilities[name].name
         interpreter = self.run.interpreters.get(name, sys.executable)
         one = WorkerProcess.start(worker, process, cases, name, interpreter, self.scratch)
         self.alive.append(one)
@@ -318,10 +318,9 @@ class Scheduler:
 
     def _measure_last_ceilings(self) -> None:
         """Ceilings after the cases, where no last process did; again if a row is too fast."""
-        last = self.budget.processes - 1
         if not self.settings.ceilings:
             return
-        running = self.run.running
+        last, running = self.budget.processes - 1, self.run.running
         workers = {case.worker for case in running} | other_libraries(running, self.capabilities)
         measured = {
             (record["implementation"], record["device"], record["threads"])
