@@ -296,19 +296,21 @@ class Case:
 
     def larger_than(self, other: "Case") -> bool:
         """Whether it is the same thing in a larger size: batch size, or place in a series."""
-        mine, others = self.workload, other.workload
-        alike = (self.operation, self.worker, self.transfer, mine.dtype) == (
+        workload, smaller = self.workload, other.workload
+        alike = (self.operation, self.worker, self.transfer, workload.dtype) == (
             other.operation,
             other.worker,
             other.transfer,
-            others.dtype,
+            smaller.dtype,
         )
-        same_series = mine.series and others.series and mine.series.name == others.series.name
+        series = [w.series.name if w.series else None for w in (workload, smaller)]
         return (
             alike
-            and bool(mine.name == others.name or same_series)
-            and mine.batch_size >= others.batch_size
-            and mine.size >= others.size
+            and (
+                workload.name == smaller.name or (series[0] is not None and series[0] == series[1])
+            )
+            and workload.batch_size >= smaller.batch_size
+            and workload.size >= smaller.size
             and self.flops > other.flops
         )
 

@@ -85,7 +85,7 @@ class Grid:
     batch_sizes: tuple[int, ...]
     operations: tuple[str, ...]
     dtypes: tuple[str, ...] = ("float32",)
-    runs: tuple[str, ...] = ("idiom",)  # kinds or names of who has it, unless some are named
+    runs: tuple[str, ...] = ("idiom",)  # kinds or names of who has it, unless the user names others
 
 
 BOTH = ("float32", "float64")
@@ -233,13 +233,13 @@ def expand(
     contracts: Sequence[str],
     only: Sequence[str] | None = None,
 ) -> list[Case]:
-    """The cases of some lines for one implementation, device and thread count.
+    """The cases of grids for one implementation, device and thread count.
 
     Args:
         worker: its precision does not count: `contracts` say it.
         contracts: the ARITHMETIC that the implementation has. A line of which it can do none runs
             in the first of these, so that looped Python (float64 only) has a row everywhere.
-        only: what the user asked for, instead of the lines' own choice.
+        only: what the user asked for, instead of the grids' own dtypes.
     """
     cases: dict[str, Case] = {}
     for line in lines:

@@ -139,8 +139,8 @@ class Blocks:
 
         Args:
             threads: how many threads the process may use; None where its CPU time says nothing.
-            earlier: blocks of earlier visits. One visit may be too short to show a second thread
-                (where CPU time comes in ticks), or that calls take longer and longer.
+            earlier: blocks of earlier repetitions. One repetition may be too short to show a second
+                thread (where CPU time comes in ticks), or that calls take longer and longer.
         """
         if self.unsynchronised:
             return "rejected", (
@@ -151,24 +151,24 @@ class Blocks:
         if self.compiled:
             blocks = len(self.elapsed_ns)
             return "rejected", f"recompiled while timing: {self.compiled} times in {blocks} blocks"
-        visits = [*earlier, self]
-        elapsed = sum(sum(blocks.elapsed_ns) for blocks in visits)
-        busy = sum(sum(blocks.busy_ns) for blocks in visits)
-        error = TICK_NS * math.sqrt(sum(len(blocks.elapsed_ns) for blocks in visits))
+        repetitions = [*earlier, self]
+        elapsed = sum(sum(blocks.elapsed_ns) for blocks in repetitions)
+        busy = sum(sum(blocks.busy_ns) for blocks in repetitions)
+        error = TICK_NS * math.sqrt(sum(len(blocks.elapsed_ns) for blocks in repetitions))
         if threads is not None and busy - threads * elapsed > BUSY_SLACK * elapsed + error:
             return "rejected", (
                 f"{busy / max(1, elapsed):.2f} cores were busy with {threads} thread"
                 f"{'s' * (threads != 1)}: other threads compute, too"
             )
-        times = [elapsed / blocks.calls for blocks in visits for elapsed in blocks.elapsed_ns]
+        times = [elapsed / blocks.calls for blocks in repetitions for elapsed in blocks.elapsed_ns]
         size = len(times) // TREND_PARTS
         if size >= 2:
-            # The least of each: two visits in a row may be disturbed, a leak spares none.
-            parts = [min(times[i * size : (i + 1) * size]) for i in range(TREND_PARTS)]
-            if parts == sorted(set(parts)) and parts[-1] > TREND * parts[0]:
+            # The least of each: two repetitions in a row may be disturbed, a leak spares none.
+            leasts = [min(times[i * size : (i + 1) * size]) for i in range(TREND_PARTS)]
+            if leasts == sorted(set(leasts)) and leasts[-1] > TREND * leasts[0]:
                 return "not_converged", (
                     "the blocks take longer and longer, "
-                    f"{parts[-1] / parts[0]:.1f} times in all: there is no time per call"
+                    f"{leasts[-1] / leasts[0]:.1f} times in all: there is no time per call"
                 )
         return None
 
@@ -290,20 +290,19 @@ def measure(
         least: so many blocks of a call that is not long, whatever the budget.
         seen_ns: what an earlier call took, if one was seen: a call that is long twice is long.
     """
-    found = Blocks()
-    wanted = 1
+    blocks, at_least = Blocks(), 1
     for _ in range(2):
-        found.add(block(work, 1, clock))
-        if found.elapsed_ns[-1] < LONG * target_ns:  # short, or long once by accident
-            wanted, found = least, Blocks(calibrate(work, target_ns, clock))
+        blocks.add(block(work, 1, clock))
+        if blocks.elapsed_ns[-1] < LONG * target_ns:  # short, or long once by accident
+            at_least, blocks = least, Blocks(calibrate(work, target_ns, clock))
             break
-        if found.elapsed_ns[-1] > CERTAINLY_LONG * target_ns or seen_ns >= LONG * target_ns:
+        if blocks.elapsed_ns[-1] > CERTAINLY_LONG * target_ns or seen_ns >= LONG * target_ns:
             break
-    return _fill(work, found, wanted, budget_ns, clock)
+    return _fill(work, blocks, at_least, budget_ns, clock)
 
 
 def again(work: Work, calls: int, clock: Clock = time.perf_counter_ns, warm: bool = True) -> Blocks:
-    """One more block of as many calls: a later visit.
+    """One more block of as many calls: a later repetition.
 
     Args:
         warm: whether a short one that is not counted fills the caches; a long call needs none.
@@ -313,21 +312,21 @@ def again(work: Work, calls: int, clock: Clock = time.perf_counter_ns, warm: boo
     return _fill(work, Blocks(calls), 1, 0, clock)
 
 
-def _fill(work: Work, found: Blocks, least: int, budget_ns: float, clock: Clock) -> Blocks:
-    spent = sum(found.elapsed_ns)
-    # What looks like a missing wait is looked at three times before it is called one.
+def _fill(work: Work, blocks: Blocks, least: int, budget_ns: float, clock: Clock) -> Blocks:
+    spent = sum(blocks.elapsed_ns)
+    # What looks like a missing wait is measured three times before it is called one.
     while (
-        (len(found.elapsed_ns) < 3 and found.elapsed_ns and found.unsynchronised)
-        or (len(found.elapsed_ns) < least)
+        (len(blocks.elapsed_ns) < 3 and blocks.elapsed_ns and blocks.unsynchronised)
+        or (len(blocks.elapsed_ns) < least)
         or (
-            spent + spent / max(1, len(found.elapsed_ns)) <= budget_ns
-            and len(found.elapsed_ns) < MOST_BLOCKS
+            spent + spent / max(1, len(blocks.elapsed_ns)) <= budget_ns
+            and len(blocks.elapsed_ns) < MOST_BLOCKS
         )
     ):
-        found.last_result = None  # one block's results at a time, as in a training loop
-        found.add(block(work, found.calls, clock))
-        spent += found.elapsed_ns[-1]
-    return found
+        blocks.last_result = None  # one block's results at a time, as in a training loop
+        blocks.add(block(work, blocks.calls, clock))
+        spent += blocks.elapsed_ns[-1]
+    return blocks
 
 
 def warm_up(work: Work, seconds: float, clock: Clock = time.perf_counter_ns) -> None:

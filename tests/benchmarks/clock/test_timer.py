@@ -221,8 +221,8 @@ def test_warm_up_runs_for_its_time() -> None:
     assert 50 == len(device.calls)
 
 
-def test_later_visit_counts_neither_calibration_nor_its_first_block() -> None:
-    """One block of as many calls as at the first visit; before a long call there is none."""
+def test_later_repetition_counts_neither_calibration_nor_its_first_block() -> None:
+    """One block of as many calls as at the first repetition; before a long call there is none."""
     device, long = FakeDevice(MS), FakeDevice(900 * MS)
 
     found = timer.again(device.work(), 7, device.clock)
@@ -233,8 +233,8 @@ def test_later_visit_counts_neither_calibration_nor_its_first_block() -> None:
     assert [1] == long.calls
 
 
-def test_calls_that_take_longer_from_visit_to_visit_have_no_time() -> None:
-    """A visit is one block: the trend is that of all visits so far."""
+def test_calls_that_take_longer_from_repetition_to_repetition_have_no_time() -> None:
+    """A repetition is one block: the trend is that of all of them so far."""
     earlier = [Blocks(1, [n * MS], [0]) for n in (10, 11, 13, 14, 20, 22, 30, 31, 43)]
     growing = Blocks(10, [440 * MS], [0]).refusal(None, earlier)
     alone = Blocks(10, [440 * MS], [0]).refusal(None)
@@ -244,31 +244,31 @@ def test_calls_that_take_longer_from_visit_to_visit_have_no_time() -> None:
     assert alone is None and back is None
 
 
-def test_second_thread_shows_over_several_visits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_thread_shows_over_several_repetitions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where CPU time comes in ticks of 16 ms a block of 5 ms alone says nothing."""
-    visits = [Blocks(1, [5 * MS], [0], busy_ns=[10 * MS]) for _ in range(15)]
+    repetitions = [Blocks(1, [5 * MS], [0], busy_ns=[10 * MS]) for _ in range(15)]
     honest = [Blocks(1, [5 * MS], [0], busy_ns=[n * MS]) for n in (16, 0, 5, 16, 0, 0, 16, 16, 0)]
 
     monkeypatch.setattr(timer, "TICK_NS", 16 * MS)
-    assert visits[0].refusal(1) is None
-    found = visits[0].refusal(1, visits[1:])
+    assert repetitions[0].refusal(1) is None
+    found = repetitions[0].refusal(1, repetitions[1:])
     assert found is not None and "2.00 cores were busy with 1 thread" in found[1]
     assert honest[0].refusal(1, honest[1:]) is None
     monkeypatch.setattr(timer, "TICK_NS", MS)  # where it does not, it says all
-    assert visits[0].refusal(1) is not None
+    assert repetitions[0].refusal(1) is not None
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads_may_be_as_many_as_were_asked_for_however_the_ticks_fall(threads: int) -> None:
-    """1,000 cases of 15 visits whose CPU time is off by a tick at both ends: none is refused."""
+    """1,000 cases of 15 blocks whose CPU time is off by a tick at both ends: none is refused."""
     rng = np.random.default_rng(0)
     for _ in range(1000):
         ends = rng.uniform(0, timer.TICK_NS, (15, 2))
-        visits = [
+        repetitions = [
             Blocks(1, [6 * MS], [0], busy_ns=[max(0, round(threads * 6 * MS + a - b))])
             for a, b in ends
         ]
-        assert visits[0].refusal(threads, visits[1:]) is None
+        assert repetitions[0].refusal(threads, repetitions[1:]) is None
 
 
 @pytest.mark.skipif(not timer.TASKS.exists(), reason="only Linux counts threads one by one")
@@ -366,7 +366,7 @@ def test_blocks_that_measure_something_else_are_refused(
         (Blocks(1, [5 * MS] * 3, [0] * 3, busy_ns=[6 * MS] * 3), 1),
         (Blocks(1, [100 * MS] * 3, [0] * 3, busy_ns=[300 * MS] * 3), None),
         (Blocks(1, [MS * n for n in (10, 12, 14, 16, 18, 30)], [0] * 6), None),
-        # Ten visits of a run in which the last two were disturbed.
+        # Ten repetitions of a run in which the last two were disturbed.
         (Blocks(1, [MS * n for n in (54, 54, 57, 53, 55, 55, 76, 57, 399, 300)], [0] * 10), None),
         (Blocks(1, [MS * n for n in (10, 10, 13, 14, 12, 12, 18, 19, 80, 80)], [0] * 10), None),
         (Blocks(1, [MS * n for n in (10, 11, 12, 13, 14, 15, 16, 17, 18, 19)], [0] * 10), None),
