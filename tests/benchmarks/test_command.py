@@ -239,7 +239,7 @@ def test_gpu_that_kills_its_probe_costs_no_cpu_row(tmp_path: Path) -> None:
         (["--preset", "hello"], "--preset goes with --benchmark"),
         (
             ["--benchmark", "--implementation", "numpy", "--output", "README.md"],
-            "there is something",
+            "it is not empty",
         ),
     ],
 )

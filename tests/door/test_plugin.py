@@ -76,7 +76,7 @@ def test_fixture_says_where_a_gradient_is_wrong(tmp_path: Path) -> None:
 
     assert 1 == done.returncode, done.stdout + done.stderr
     assert "1 failed, 1 passed" in done.stdout
-    assert "sum for mean" in done.stdout
+    assert "assert wrong: dW1: error 5" in done.stdout
 
 
 def test_options_have_destinations_of_their_own() -> None:
