@@ -4,6 +4,8 @@ BLAS does the matrix products, NumPy's loops the rest, one array operation at a 
 differentiation: `backward` is the derivation B1 to B4 of `contract/equations.py`.
 """
 
+from typing import Any
+
 import numpy as np
 from samegrad.implementations.backends.numpy_backend import NUMPY
 from samegrad.implementations.contract.capabilities import Capabilities
@@ -18,16 +20,16 @@ from samegrad.implementations.functions_numpy import update as update
 
 BACKEND = NUMPY
 CAPABILITIES = Capabilities(perceptron=perceptron)
-Trace = list[tuple[Array, Array, Array]]
+Trace = list[tuple[Array, Any, Array | None, Array, Array, Array]]
 
 
 def propagate(spec: MLPSpec, params: Params, X: Array, masks: Tree = None) -> tuple[Array, Trace]:
-    """Outputs (batch, outputs), and a_{l-1}, z_l and g(z_l) of each layer."""
+    """Outputs (batch, outputs), and W_l, g', m_l, a_{l-1}, z_l and g(z_l) of each layer."""
     a, trace = X, []
-    for (W, b), (g, _), m in layers(spec, params, masks):
+    for (W, b), (g, dg), m in layers(spec, params, masks):
         z = a @ W + b if spec.bias else a @ W  # F1
         a_in, a = a, g(z)  # F2
-        trace.append((a_in, z, a))
+        trace.append((W, dg, m, a_in, z, a))
         a = drop(a, m)  # F3
     return a, trace
 
@@ -43,18 +45,17 @@ def loss(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) 
     return value(forward(spec, params, X, masks), y) + penalty(spec, params)  # L1, L2
 
 
-def backward(spec: MLPSpec, params: Params, trace: Trace, slope: Array, masks: Tree) -> Params:
+def backward(spec: MLPSpec, trace: Trace, slope: Array) -> Params:
     """Grads nested like params; slope is dloss/da, delta is dloss/dz, from the last layer on."""
     grads: Params = []
     ones = np.ones_like(slope[:, 0])  # BLAS adds in blocks, sum(axis=0) one row after another
-    steps = list(zip(layers(spec, params, masks), trace, strict=True))
-    for ((W, _), (_, dg), m), (a_in, z, a) in steps[::-1]:
+    for W, dg, m, a_in, z, a in trace[::-1]:
         delta = drop(slope, m) * dg(z, a)  # B1, B4
         dW = a_in.T @ delta  # B2
         if spec.l2:
             dW += spec.l2 * W  # B2
         grads.append((dW, ones @ delta if spec.bias else None))  # B3
-        if len(grads) < len(params):  # nobody asks for dloss/dX
+        if len(grads) < len(trace):  # nobody asks for dloss/dX
             slope = delta @ W.T  # B4
     return grads[::-1]
 
@@ -66,7 +67,7 @@ def loss_and_grad(
     refuse_forward_only(spec)
     value, slope = LOSSES[spec.loss]
     outputs, trace = propagate(spec, params, X, masks)
-    grads = backward(spec, params, trace, slope(outputs, y), masks)
+    grads = backward(spec, trace, slope(outputs, y))
     return value(outputs, y) + penalty(spec, params), grads  # L1, L2
 
 

@@ -1,7 +1,6 @@
-"""The network in looped scalar Python: lists of floats, and nested loops over them.
+"""The network in looped scalar Python: one product and one sum at a time, on lists of floats."""
 
-Python does all the work, one product and one sum at a time: every loop of F1 to B4 can be read.
-"""
+from typing import Any
 
 from samegrad.implementations.backends.lists_backend import LISTS
 from samegrad.implementations.contract.capabilities import Capabilities
@@ -16,20 +15,20 @@ from samegrad.implementations.functions_scalar import update as update
 BACKEND = LISTS
 CAPABILITIES = Capabilities(perceptron=perceptron)
 Targets = Matrix | list[int]
-Trace = list[tuple[Matrix, Matrix, Matrix]]
+Trace = list[tuple[Matrix, Any, Matrix | None, Matrix, Matrix, Matrix]]
 
 
 def propagate(spec: MLPSpec, params: Params, X: Matrix, masks: Tree = None) -> tuple[Matrix, Trace]:
-    """Outputs (batch, outputs), and a_{l-1}, z_l and g(z_l) of each layer."""
+    """Outputs (batch, outputs), and W_l, g', m_l, a_{l-1}, z_l and g(z_l) of each layer."""
     a, trace = X, []
-    for (W, b), (g, _), m in layers(spec, params, masks):
+    for (W, b), (g, dg), m in layers(spec, params, masks):
         z = [list(b) if spec.bias else [0.0] * len(W[0]) for _ in a]  # F1
         for a_n, z_n in zip(a, z, strict=True):
             for a_ni, W_i in zip(a_n, W, strict=True):
                 for j, W_ij in enumerate(W_i):
                     z_n[j] += a_ni * W_ij  # F1
         a_in, a = a, [[g(z_nj) for z_nj in z_n] for z_n in z]  # F2
-        trace.append((a_in, z, a))
+        trace.append((W, dg, m, a_in, z, a))
         a = drop(a, m)  # F3
     return a, trace
 
@@ -45,11 +44,10 @@ def loss(spec: MLPSpec, params: Params, X: Matrix, y: Targets, masks: Tree = Non
     return value(forward(spec, params, X, masks), y) + penalty(spec, params)  # L1, L2
 
 
-def backward(spec: MLPSpec, params: Params, trace: Trace, slope: Matrix, masks: Tree) -> Params:
+def backward(spec: MLPSpec, trace: Trace, slope: Matrix) -> Params:
     """Grads nested like params; slope is dloss/da, delta is dloss/dz, from the last layer on."""
     grads: Params = []
-    steps = list(zip(layers(spec, params, masks), trace, strict=True))
-    for ((W, _), (_, dg), m), (a_in, z, a) in steps[::-1]:
+    for W, dg, m, a_in, z, a in trace[::-1]:
         # a_nj = m_nj * g(z_nj)
         delta = drop(slope, m)  # B4
         for delta_n, z_n, a_n in zip(delta, z, a, strict=True):
@@ -64,7 +62,7 @@ def backward(spec: MLPSpec, params: Params, trace: Trace, slope: Matrix, masks: 
             for j, delta_nj in enumerate(delta_n):
                 db[j] += delta_nj  # B3
         grads.append((dW, db if spec.bias else None))
-        if len(grads) < len(params):  # nobody asks for dloss/dX
+        if len(grads) < len(trace):  # nobody asks for dloss/dX
             slope = [[0.0] * len(W) for _ in delta]
             for delta_n, slope_n in zip(delta, slope, strict=True):
                 for i, W_i in enumerate(W):
@@ -80,7 +78,7 @@ def loss_and_grad(
     refuse_forward_only(spec)
     value, slope = LOSSES[spec.loss]
     outputs, trace = propagate(spec, params, X, masks)
-    grads = backward(spec, params, trace, slope(outputs, y), masks)
+    grads = backward(spec, trace, slope(outputs, y))
     return value(outputs, y) + penalty(spec, params), grads  # L1, L2
 
 

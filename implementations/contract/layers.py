@@ -10,11 +10,13 @@ from samegrad.implementations.contract.validation import layer_masks, refuse_mas
 
 def layers_of(activations: Mapping[str, Any]) -> Callable[..., Iterable[Any]]:
     """The function `layers` of an idiom with these activations."""
+    function_of = activations.__getitem__
 
     def layers(spec: MLPSpec, params: Any, masks: Tree = None) -> Iterable[Any]:
         """(W, b), the activation and the dropout mask or None, from the first layer to the last."""
-        functions = [activations[name] for name in spec.activations]
-        return zip(params, functions, layer_masks(spec, masks), strict=True)
+        functions = map(function_of, spec.activations)
+        drops = layer_masks(spec, masks) if masks is not None else [None] * len(params)
+        return zip(params, functions, drops, strict=True)
 
     return layers
 

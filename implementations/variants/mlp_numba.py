@@ -26,7 +26,7 @@ from samegrad.implementations.variants.functions_numba import (
 
 BACKEND = NUMPY
 CAPABILITIES = Capabilities(dtypes=("float64",), products=products)
-Trace = list[tuple[Array, Array, Array]]
+Trace = list[tuple[Array, Any, Array | None, Array, Array, Array]]
 
 
 @njit
@@ -85,14 +85,14 @@ def propagated(delta: Array, W: Array, slope: Array) -> None:
 
 
 def propagate(spec: MLPSpec, params: Params, X: Array, masks: Tree = None) -> tuple[Array, Trace]:
-    """Outputs (batch, outputs), and a_{l-1}, z_l and g(z_l) of each layer."""
+    """Outputs (batch, outputs), and W_l, g', m_l, a_{l-1}, z_l and g(z_l) of each layer."""
     a, trace = X, []
-    for (W, b), (g, _), m in layers(spec, params, masks):
+    for (W, b), (g, dg), m in layers(spec, params, masks):
         z = np.empty((len(X), W.shape[1]))
         affine(a, W, b, z)
         a_in, a = a, np.empty_like(z)
         activated(g, z, a)
-        trace.append((a_in, z, a))
+        trace.append((W, dg, m, a_in, z, a))
         a = drop(a, m)  # F3
     return a, trace
 
@@ -108,17 +108,16 @@ def loss(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) 
     return LOSSES[spec.loss](outputs, y, np.empty_like(outputs)) + penalty(spec, params)  # L1, L2
 
 
-def backward(spec: MLPSpec, params: Params, trace: Trace, slope: Array, masks: Tree) -> Params:
+def backward(spec: MLPSpec, trace: Trace, slope: Array) -> Params:
     """Grads nested like params; slope is dloss/da, delta is dloss/dz, from the last layer on."""
     grads: Params = []
-    steps = list(zip(layers(spec, params, masks), trace, strict=True))
-    for ((W, b), (_, dg), m), (a_in, z, a) in steps[::-1]:
+    for W, dg, m, a_in, z, a in trace[::-1]:
         delta = drop(slope, m)  # B4
         times_slope(dg, z, a, delta)
-        dW, db = np.empty_like(W), b if b is None else np.empty_like(b)
+        dW, db = np.empty_like(W), np.empty(W.shape[1]) if spec.bias else None
         gradient(a_in, delta, W, spec.l2, dW, db)
         grads.append((dW, db))
-        if len(grads) < len(params):  # nobody asks for dloss/dX
+        if len(grads) < len(trace):  # nobody asks for dloss/dX
             slope = np.empty_like(a_in)
             propagated(delta, W, slope)
     return grads[::-1]
@@ -132,7 +131,7 @@ def loss_and_grad(
     outputs, trace = propagate(spec, params, X, masks)
     slope = np.empty_like(outputs)
     value = LOSSES[spec.loss](outputs, y, slope) + penalty(spec, params)  # L1, L2
-    return value, backward(spec, params, trace, slope, masks)
+    return value, backward(spec, trace, slope)
 
 
 def init_state(spec: MLPSpec, params: Params) -> Any:

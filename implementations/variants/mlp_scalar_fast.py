@@ -53,9 +53,9 @@ CAPABILITIES = Capabilities(products=products)
 
 
 def propagate(spec: MLPSpec, params: Params, X: Matrix, masks: Tree = None) -> tuple[Matrix, Trace]:
-    """Outputs (batch, outputs), and a_{l-1}, z_l and g(z_l) of each layer."""
+    """Outputs (batch, outputs), and W_l, g', m_l, a_{l-1}, z_l and g(z_l) of each layer."""
     a, trace = X, []
-    for (W, b), (g, _), m in layers(spec, params, masks):
+    for (W, b), (g, dg), m in layers(spec, params, masks):
         columns = list(zip(*W, strict=True))
         z = []
         for a_n in a:
@@ -64,7 +64,7 @@ def propagate(spec: MLPSpec, params: Params, X: Matrix, masks: Tree = None) -> t
                 z_n = [z_nj + b_j for z_nj, b_j in zip(z_n, b, strict=True)]  # F1
             z.append(z_n)
         a_in, a = a, [[g(z_nj) for z_nj in z_n] for z_n in z]  # F2
-        trace.append((a_in, z, a))
+        trace.append((W, dg, m, a_in, z, a))
         a = drop(a, m)  # F3
     return a, trace
 
@@ -80,11 +80,10 @@ def loss(spec: MLPSpec, params: Params, X: Matrix, y: Targets, masks: Tree = Non
     return value(forward(spec, params, X, masks), y) + penalty(spec, params)  # L1, L2
 
 
-def backward(spec: MLPSpec, params: Params, trace: Trace, slope: Matrix, masks: Tree) -> Params:
+def backward(spec: MLPSpec, trace: Trace, slope: Matrix) -> Params:
     """Grads nested like params; slope is dloss/da, delta is dloss/dz, from the last layer on."""
     grads: Params = []
-    steps = list(zip(layers(spec, params, masks), trace, strict=True))
-    for ((W, _), (_, dg), m), (a_in, z, a) in steps[::-1]:
+    for W, dg, m, a_in, z, a in trace[::-1]:
         derivatives = [list(map(dg, *rows)) for rows in zip(z, a, strict=True)]
         delta = times(drop(slope, m), derivatives)  # B1, B4
         rows, columns = list(zip(*a_in, strict=True)), list(zip(*delta, strict=True))
@@ -94,7 +93,7 @@ def backward(spec: MLPSpec, params: Params, trace: Trace, slope: Matrix, masks: 
                 for j, W_ij in enumerate(W_i):
                     dW_i[j] += spec.l2 * W_ij  # B2
         grads.append((dW, [sum(delta_j) for delta_j in columns] if spec.bias else None))  # B3
-        if len(grads) < len(params):  # nobody asks for dloss/dX
+        if len(grads) < len(trace):  # nobody asks for dloss/dX
             slope = [[dot(delta_n, W_i) for W_i in W] for delta_n in delta]  # B4
     return grads[::-1]
 
@@ -106,7 +105,7 @@ def loss_and_grad(
     refuse_forward_only(spec)
     value, slope = LOSSES[spec.loss]
     outputs, trace = propagate(spec, params, X, masks)
-    grads = backward(spec, params, trace, slope(outputs, y), masks)
+    grads = backward(spec, trace, slope(outputs, y))
     return value(outputs, y) + penalty(spec, params), grads  # L1, L2
 
 
