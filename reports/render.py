@@ -1,80 +1,113 @@
-"""Journals in, report out: index.html, report.md, results.csv, figures."""
+"""Journals in, report out: index.html, report.md, results.csv and figures."""
 
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from samegrad.benchmarks.records.journal import Journal
-from samegrad.implementations.contract.commands import install
-from samegrad.reports.charts import figures, saving
-from samegrad.reports.data.loading import NoParquetError, load
-from samegrad.reports.data.tables import folded
-from samegrad.reports.document import content, page
-from samegrad.reports.document.chapters import PEERS
+from samegrad.reports.charts import saving
+from samegrad.reports.data.loading import load, paths
+from samegrad.reports.data.report import Report, flat
+from samegrad.reports.data.values import folded
+from samegrad.reports.document import page
+from samegrad.reports.document.chapters import Document, document
 
 
-def render(journals: Sequence[Path], directory: Path, *, parquet: bool = False) -> list[str]:
-    """Write the report of some journals into a directory.
+class NoParquetError(ValueError):
+    """Parquet was asked for, and what writes it is not installed."""
 
-    Returns:
-        What to print last: warnings, a summary table, the path of the page.
+
+@dataclass(frozen=True)
+class Rendered:
+    """A report that was written.
+
+    Attributes:
+        page: the path of its index.html, beside which everything else lies.
+        warnings: one line for each thing that could not be read.
+        summary: what a terminal shows: time per call, counts, the answers in sentences.
+    """
+
+    page: Path
+    warnings: list[str]
+    summary: list[str]
+
+    @property
+    def lines(self) -> list[str]:
+        """Warnings, summary, and where the report is: what to print last."""
+        return [*(f"warning: {line}" for line in self.warnings), *self.summary,
+                f"report: {self.page}"]  # fmt: skip
+
+
+def render(
+    journals: str | Path | Iterable[str | Path],
+    output: str | Path | None = None,
+    *,
+    parquet: bool = False,
+) -> Rendered:
+    """Write the report of one or more runs: index.html, report.md, results.csv and figures.
+
+    Args:
+        journals: journal files, run directories, or directories of runs.
+        output: the directory to write into, made where it does not exist. Without it, the first
+            of `journals` if that is a directory, else the directory that the file lies in.
+        parquet: whether to write results.parquet, too.
 
     Raises:
         NotAJournalError: none of the files is a journal that can be read.
         NoParquetError: what writes Parquet is not installed.
         OSError: the directory cannot be written.
     """
-    found = load(journals)
+    places = [journals] if isinstance(journals, str | Path) else list(journals)
+    report = load(paths(places))
+    if output is None:
+        output = Path(places[0]) if Path(places[0]).is_dir() else Path(places[0]).parent
     if parquet:
-        _parquet_library()
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "figures").mkdir(exist_ok=True)
-    found.write_csv(directory / "results.csv")
+        _check_parquet()
+    output = Path(output)
+    figures = output / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    report.write_csv(output / "results.csv")
     if parquet:
-        found.rows.to_parquet(directory / "results.parquet", index=False)
-    shown, rows = found.shown, found.rows_shown
+        flat(report.all_rows).to_parquet(output / "results.parquet", index=False)
     with warnings.catch_warnings():
         # A name in letters that the figures' font lacks is drawn as boxes, and costs no report.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        drawn = figures.all_figures(rows, shown) if len(rows) else {}
-        for name, (figure, _) in drawn.items():
-            saving.save(figure, directory / "figures", name)
-    made = content.content(shown, rows, drawn, found.said)
-    (directory / "report.md").write_text(page.markdown(made), encoding="utf-8")
-    (directory / "index.html").write_text(page.html(made, directory / "figures"), encoding="utf-8")
-    saving.close(figure for figure, _ in drawn.values())
-    lines = [f"warning: {line}" for line in found.warnings]
-    return [*lines, *summary(shown, made), f"report: {directory / 'index.html'}"]
+        made = document(report)
+        saving.save(made.charts, figures)
+    (output / "report.md").write_text(page.markdown(made), encoding="utf-8")
+    (output / "index.html").write_text(page.html(made, figures), encoding="utf-8")
+    return Rendered(output / "index.html", report.warnings, summary(report, made))
 
 
-def _parquet_library() -> None:
+def _check_parquet() -> None:
     try:
-        import pyarrow  # noqa: F401 # only whether it is there
+        import pyarrow  # noqa: F401 # only whether it is installed
     except ImportError:
         raise NoParquetError(
-            f"Parquet needs pyarrow, which is not installed: {install('parquet')}"
+            'Parquet needs pyarrow, which is not installed: pip install "samegrad[parquet]"'
         ) from None
 
 
-def summary(journals: Sequence[Journal], made: content.Content) -> list[str]:
-    """The table that a terminal shows, and how many rows have no number."""
-    lines = ["", "Time per call:", terminal(made.overview), ""]
-    for chapter in made.chapters:
-        if chapter.heading == PEERS and chapter.tables:
-            lines += [f"{chapter.tables[0].title}:", terminal(chapter.tables[0].frame), ""]
+def summary(report: Report, made: Document) -> list[str]:
+    """What a terminal shows: tables, how many rows have no number, and sentences."""
+    lines = [""]
+    for table in made.tables("Time per call", "Floors and peers"):
+        lines += [f"{table.title}:", terminal(table.frame), ""]
+    if not len(report.rows):
+        lines += ["Time per call:", "no rows", ""]
     lines += [made.counts, *made.summary]
-    if not all(journal.complete for journal in journals):
+    if not all(journal.complete for journal in report.journals):
         lines.append("PARTIAL: a run did not come to its end; what was measured is in the report.")
     return lines
 
 
 def terminal(table: pd.DataFrame) -> str:
-    """A table in the terminal's width, if it can be had."""
+    """A table in the terminal's width, if that suffices without the layers."""
     width = shutil.get_terminal_size((200, 40)).columns
     table = table.map(lambda value: folded(value) if isinstance(value, str) else value)
-    text = str(table.to_string(index=False)) if len(table) else "no rows"
+    text = str(table.to_string(index=False))
     if max(map(len, text.splitlines())) > max(width, 80):
         text = str(table.drop(columns=["layers"], errors="ignore").to_string(index=False))
     return text

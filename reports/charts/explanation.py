@@ -1,4 +1,4 @@
-"""The figures that explain a time: the roofline, and what a training step consists of."""
+"""The charts that explain a time: the roofline, what a step consists of, the profile."""
 
 import math
 from collections.abc import Sequence
@@ -6,20 +6,21 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
-from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.schema import OK
 from samegrad.reports.charts.style import (
+    LINES,
+    Chart,
+    by_series,
     colours,
     label,
     legend,
     marker,
     plain,
     seconds_axis,
-    series,
     text,
 )
-from samegrad.reports.data import tables
+from samegrad.reports.data.report import Source, comparable, without_products
+from samegrad.reports.data.values import digits, duration, folded, in_order
 
 LEAST_CASES = 5  # of a profile
 HIDES = 20  # times as long as the fastest: a bar that leaves nothing to see of the others
@@ -30,20 +31,20 @@ PARTS = {
 }
 
 
-def roofline(rows: pd.DataFrame, journals: Sequence[Journal]) -> tuple[Figure, str] | None:
+def roofline(rows: pd.DataFrame, sources: Sequence[Source]) -> Chart | None:
     """Every row under the machine's ceilings: GFLOP/s against operations per byte."""
     part = rows[(rows.status == OK) & (rows.transfer == "resident") & (rows.flops > 0)]
-    roofs = {
-        (source, *key): rate / 1e9
-        for journal, source in zip(journals, tables.source_labels(journals), strict=True)
-        for key, rate in journal.gemm().items()
-    }
+    roofs = [
+        (source, *key, rate / 1e9)
+        for source in sources
+        for key, rate in source.journal.gemm().items()
+    ]
     if part.empty or not roofs:
         return None
     part = part.assign(intensity=part.flops / part.bytes)
     figure, axes = plt.subplots(figsize=(9, 5.4))
     palette = colours(rows)
-    for key, group in series(part):
+    for key, group in by_series(part):
         axes.plot(
             group.intensity,
             group.gflops_per_second,
@@ -55,22 +56,21 @@ def roofline(rows: pd.DataFrame, journals: Sequence[Journal]) -> tuple[Figure, s
         )
     low, high = part.intensity.min() / 1.6, part.intensity.max() * 2.5
     x = np.geomspace(low, high, 200)
-    many = len({source for source, *_ in roofs}) > 1
-    styles = ["-", "--", ":", "-."]
-    shown = [key for key in roofs if _has(part, key)]
-    for place, key in enumerate(shown):
-        source, device, threads, arithmetic = key
-        journal = journals[tables.source_labels(journals).index(source)]
-        bandwidth = journal.best("bandwidth", device, threads)
-        roof = np.full_like(x, roofs[key])
+    many = len({source.label for source, *_ in roofs}) > 1
+    columns = ["source", "device", "threads", "dtype"]
+    used = set(part[columns].itertuples(index=False, name=None))
+    shown = [roof for roof in roofs if (roof[0].label, *roof[1:4]) in used]
+    for number, (source, device, threads, arithmetic, rate) in enumerate(shown):
+        bandwidth = source.journal.best("bandwidth", device, threads)
+        y = np.full_like(x, rate)
         if bandwidth:
-            roof = np.minimum(roof, bandwidth / 1e9 * x)
+            y = np.minimum(y, bandwidth / 1e9 * x)
         name = f"{arithmetic} {device}" + ("" if threads == "all" else f", {threads} threads")
-        name += f", {source}" if many else ""
-        axes.plot(x, roof, styles[place % 4], color="black", linewidth=1)
+        name += f", {source.label}" if many else ""
+        axes.plot(x, y, LINES[number % 4], color="black", linewidth=1)
         axes.annotate(
-            text(f"{name}: {tables.digits(roofs[key])} GFLOP/s"),
-            (high, roofs[key]),
+            text(f"{name}: {digits(rate)} GFLOP/s"),
+            (high, rate),
             ha="right",
             va="bottom",
             fontsize=8,
@@ -86,42 +86,35 @@ def roofline(rows: pd.DataFrame, journals: Sequence[Journal]) -> tuple[Figure, s
     plain(axes.yaxis)
     legend(axes)
     caption = (
-        "Black: the best matrix product of any library here, and what the memory's bandwidth "
-        "allows (its slope). Bytes: every array of a call moved once; small networks stay in "
-        "caches and may lie above the slope. What keeps rows below is dispatch and elementwise "
-        "work: see the split."
+        "Black: the best matrix product of any library on this machine, and what the memory's "
+        "bandwidth allows (its slope). Bytes: every array of a call moved once; small networks "
+        "stay in caches and may lie above the slope. What keeps rows below is dispatch and "
+        "elementwise work: see the next chart."
     )
-    return figure, caption
+    return Chart("roofline", figure, caption)
 
 
-def _has(part: pd.DataFrame, key: tuple[str, str, str, str]) -> bool:
-    source, device, threads, arithmetic = key
-    same = (part.source == source) & (part.device == device) & (part.threads == threads)
-    return bool((same & (part.dtype == arithmetic)).any())
-
-
-def split(rows: pd.DataFrame) -> tuple[Figure, str] | None:
+def split(rows: pd.DataFrame) -> Chart | None:
     """What one training step of each implementation consists of, for a few networks."""
-    part = tables.comparable(rows[(rows.status == OK) & (rows.operation == "train_step")])
+    part = comparable(rows[(rows.status == OK) & (rows.operation == "train_step")])
     part = part[(part.transfer == "resident") & part.products_seconds.notna()]
-    cases = list(dict.fromkeys(zip(part.workload, part.layers, part.batch_size, strict=True)))
-    cases = [c for c in cases if not c[0].startswith(("width", tables.COST))]
-    sizes = {c: math.prod(map(int, c[1].split("-")[:2])) * c[2] for c in cases}
-    chosen = sorted(cases, key=lambda c: sizes[c])
+    part = part[~part.series.isin(["width", "cost"])]
+    cases = dict.fromkeys(zip(part.workload, part.layers, part.batch_size, strict=True))
+    chosen = sorted(cases, key=lambda case: math.prod(map(int, case[1].split("-")[:2])) * case[2])
     if len(chosen) > 4:  # from the smallest to the largest
         chosen = [chosen[round(i * (len(chosen) - 1) / 3)] for i in range(4)]
     if not chosen:
         return None
-    order = tables.by_idiom(part.implementation)
+    order = in_order(part.implementation)
     panels = []
     for workload, layers, batch in chosen:
-        mine = part[
+        of_case = part[
             (part.workload == workload) & (part.layers == layers) & (part.batch_size == batch)
         ]
-        mine = mine.sort_values("implementation", key=lambda s: s.map(order.index))
+        of_case = of_case.sort_values("implementation", key=lambda s: s.map(order.index))
         # Looped Python takes hundreds of times as long: it would hide the others.
-        panels.append(mine[mine.seconds <= HIDES * mine.seconds.min()])
-    bars = [max(3, len(mine)) for mine in panels]
+        panels.append(of_case[of_case.seconds <= HIDES * of_case.seconds.min()])
+    bars = [max(3, len(panel)) for panel in panels]
     figure, all_axes = plt.subplots(
         len(chosen),
         1,
@@ -129,24 +122,24 @@ def split(rows: pd.DataFrame) -> tuple[Figure, str] | None:
         height_ratios=bars,
         squeeze=False,
     )
-    for axes, mine, (workload, layers, batch) in zip(all_axes[:, 0], panels, chosen, strict=True):
+    for axes, panel, (workload, layers, batch) in zip(all_axes[:, 0], panels, chosen, strict=True):
         names = [
             text(f"{r.implementation} {r.device}")
             + ("" if r.threads == "all" else f" {r.threads} thr.")
-            for r in mine.itertuples()
+            for r in panel.itertuples()
         ]
-        left = np.zeros(len(mine))
+        left = np.zeros(len(panel))
         for column, (name, colour) in PARTS.items():
             # Parts that were measured apart may exceed the whole: they are drawn to its length.
-            share = mine[column] / mine[list(PARTS)].sum(axis=1)
-            width = (share * mine.seconds).to_numpy()
+            share = panel[column] / panel[list(PARTS)].sum(axis=1)
+            width = (share * panel.seconds).to_numpy()
             axes.barh(names, width, left=left, color=colour, label=name, height=0.7)
             left = left + width
-        for y, seconds in enumerate(mine.seconds):
-            axes.annotate(f" {tables.duration(seconds)}", (seconds, y), va="center", fontsize=8)
+        for y, seconds in enumerate(panel.seconds):
+            axes.annotate(f" {duration(seconds)}", (seconds, y), va="center", fontsize=8)
         axes.invert_yaxis()
-        axes.set_title(f"{workload}  {tables.folded(layers)}, batch {batch}", fontsize=10)
-        axes.set_xlim(0, mine.seconds.max() * 1.14)
+        axes.set_title(f"{text(workload)}  {folded(layers)}, batch {batch}", fontsize=10)
+        axes.set_xlim(0, panel.seconds.max() * 1.14)
         axes.grid(axis="y", visible=False)
         seconds_axis(axes.xaxis)
     handles = all_axes[0, 0].get_legend_handles_labels()
@@ -159,17 +152,17 @@ def split(rows: pd.DataFrame) -> tuple[Figure, str] | None:
         f"loss, update, memory traffic. What takes more than {HIDES} times as long as the fastest "
         "is left out."
     )
-    return figure, caption
+    return Chart("split", figure, caption)
 
 
-def profile(rows: pd.DataFrame) -> tuple[Figure, str] | None:
+def profile(rows: pd.DataFrame) -> Chart | None:
     """Share of the cases in which each is within a factor of the fastest (Dolan and More 2002).
 
     A case without a number is within no factor.
     """
-    planned = tables.contested(tables.comparable(rows[rows.transfer == "resident"]))
+    part = without_products(comparable(rows[rows.transfer == "resident"]))
     keys = ["source", "workload", "layers", "operation", "batch_size", "threads", "name"]
-    named = planned.assign(name=planned.implementation + " " + planned.device)
+    named = part.assign(name=part.implementation + " " + part.device)
     wide = named.drop_duplicates(keys).set_index(keys).seconds.unstack("name")
     wide = wide[wide.notna().sum(axis=1) > 1]  # one alone is the fastest of nothing
     if len(wide) < LEAST_CASES or len(wide.columns) < 2:
@@ -179,13 +172,13 @@ def profile(rows: pd.DataFrame) -> tuple[Figure, str] | None:
     x = np.geomspace(1, max(most, 2), 400)
     figure, axes = plt.subplots(figsize=(8, 4.2))
     palette = colours(rows)
-    names = tables.by_idiom(planned.implementation)
-    order = sorted(factor.columns, key=lambda name: names.index(name.rsplit(" ", 1)[0]))
-    for name in order:
+    pairs = named.drop_duplicates("name").set_index("name")[["implementation", "device"]]
+    order = in_order(part.implementation)
+    for name in sorted(factor.columns, key=lambda n: order.index(pairs.implementation[n])):
         share = 100 * (factor[name].to_numpy()[:, None] <= x * (1 + 1e-9)).mean(axis=0)
-        style = "-" if name.endswith(" cpu") else "--"
-        colour = palette[name.rsplit(" ", 1)[0]]
-        axes.step(x, share, where="post", color=colour, linestyle=style, label=text(name))
+        line = "-" if pairs.device[name] == "cpu" else "--"
+        colour = palette[pairs.implementation[name]]
+        axes.step(x, share, where="post", color=colour, linestyle=line, label=text(name))
     axes.set_xscale("log")
     plain(axes.xaxis)
     axes.set_xlim(0.97, x[-1])
@@ -194,7 +187,8 @@ def profile(rows: pd.DataFrame) -> tuple[Figure, str] | None:
     axes.set_ylabel("% of the cases")
     axes.set_title("How often each is near the fastest")
     legend(axes)
-    return figure, (
+    caption = (
         f"Of {len(wide)} cases (float32; looped Python float64): at 1, how often it is the "
         "fastest; a line that rises early is a safe choice. What has no number never counts."
     )
+    return Chart("profile", figure, caption)

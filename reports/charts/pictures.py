@@ -1,42 +1,41 @@
 """Pictures of trained networks, from the arrays that a training run leaves in its journal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
-from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import Record
-from samegrad.reports.charts.style import PALETTE, plain
+from samegrad.reports.charts.style import PALETTE, Chart, plain
+from samegrad.reports.data.report import Report
 
-Drawn = tuple[Figure, str]
 TINTS = ["#f6d9a8", "#a8cde4", "#a9dcc9"]  # of PALETTE's orange, blue and green
 POINTS = [PALETTE[0], PALETTE[1], PALETTE[3]]
+DIGITS = ("mnist", "mnist_512")  # tasks whose misread images are shown
+Pictures = Mapping[tuple[str, str], Record]  # (task, name) -> arrays
 
 
-def pictures(
-    journals: Sequence[Journal], found: Sequence[tuple[str, Row]]
-) -> dict[str, Drawn | None]:
-    """name -> (figure, caption) of whatever the journals have arrays for."""
-    made = {(r["task"], r["name"]): r["arrays"] for j in journals for r in j.pictures}
-    return {
-        "line_length_activations": activations(made.get(("line_length", "activations"))),
-        "decision_regions": regions(made),
-        "function_fits": fits(made),
-        "overfitting": overfitting(made, found),
-        **{
-            f"misread_{task}": misread(task, arrays)
-            for (task, name), arrays in made.items()
-            if name == "confusion" and task in ("mnist", "mnist_512")
-        },
+def pictures(report: Report) -> Iterator[Chart | None]:
+    """A chart of whatever the journals have arrays for."""
+    arrays = {
+        (record["task"], record["name"]): record["arrays"]
+        for journal in report.journals
+        for record in journal.pictures
     }
+    yield activations(arrays)
+    yield regions(arrays)
+    yield fits(arrays)
+    yield overfitting(arrays, {row.case.workload.name: row for _, row in report.trained})
+    for task, name in arrays:
+        if name == "confusion" and task in DIGITS:
+            yield misread(task, arrays[task, name])
 
 
-def activations(arrays: Record | None) -> Drawn | None:
+def activations(pictures: Pictures) -> Chart | None:
     """Mean activation of each hidden unit by class, before, during and after training."""
+    arrays = pictures.get(("line_length", "activations"))
     if arrays is None:
         return None
     figure, row = plt.subplots(1, 3, figsize=(12, 2.6), sharey=True)
@@ -50,36 +49,37 @@ def activations(arrays: Record | None) -> Drawn | None:
         figure.colorbar(image, ax=axes, shrink=0.9)
     row[0].set_yticks(range(5), [f"length {n}" for n in range(1, 6)])
     figure.tight_layout()
-    return figure, (
+    caption = (
         "line_length: how strongly each of the 2 x 16 hidden units responds, on average, to lines "
         "of each length."
     )
+    return Chart("line_length_activations", figure, caption)
 
 
-def regions(made: dict[tuple[str, str], Record]) -> Drawn | None:
+def regions(pictures: Pictures) -> Chart | None:
     """Which part of the plane a network takes for which class."""
-    some = [t for t in ("xor", "discrete_mapping") if (t, "regions") in made]
-    if not some:
+    tasks = [task for task in ("xor", "discrete_mapping") if (task, "regions") in pictures]
+    if not tasks:
         return None
-    figure, row = plt.subplots(1, len(some), figsize=(5.2 * len(some), 4.2), squeeze=False)
-    for axes, task in zip(row[0], some, strict=True):
-        arrays = made[task, "regions"]
+    figure, row = plt.subplots(1, len(tasks), figsize=(5.2 * len(tasks), 4.2), squeeze=False)
+    for axes, task in zip(row[0], tasks, strict=True):
+        arrays = pictures[task, "regions"]
         x, y = np.array(arrays["x"]), np.array(arrays["y"])
         value, labels = np.array(arrays["value"]), np.array(arrays["labels"])
         points, count = np.array(arrays["points"]), int(labels.max()) + 1
         if task == "xor":
             mesh = {"cmap": "cividis", "vmin": 0, "vmax": 1, "rasterized": True}
-            shown = axes.pcolormesh(x, y, value, **mesh)
-            figure.colorbar(shown, ax=axes, label="output: probability of 1")
+            image = axes.pcolormesh(x, y, value, **mesh)
+            figure.colorbar(image, ax=axes, label="output: probability of 1")
             axes.contour(x, y, value, levels=[0.5], colors="white", linewidths=1.5)
         else:
             mesh = {"cmap": ListedColormap(TINTS[:count]), "vmin": 0, "vmax": count - 1}
             axes.pcolormesh(x, y, value, **mesh, rasterized=True)
         for label in range(count):
-            mine = points[labels == label]
+            of_class = points[labels == label]
             name = f"class {label}" if task == "xor" else f"prototype {'ABC'[label]}"
             axes.scatter(
-                mine[:, 0], mine[:, 1], s=70 if task == "xor" else 14, label=name,
+                of_class[:, 0], of_class[:, 1], s=70 if task == "xor" else 14, label=name,
                 color=POINTS[label], edgecolor="white", linewidth=0.6, zorder=3,
             )  # fmt: skip
         axes.legend(loc="upper right", framealpha=0.9)
@@ -89,35 +89,36 @@ def regions(made: dict[tuple[str, str], Record]) -> Drawn | None:
         axes.set_xlabel("first principal component" if projected else "x1")
         axes.set_ylabel("second principal component" if projected else "x2")
     figure.tight_layout()
-    return figure, (
-        "Decision regions. xor: the white line is where the network changes its mind. "
+    caption = (
+        "Decision regions. xor: the white line is where the output is 0.5. "
         "discrete_mapping: regions on the plane of the two principal components of the training "
         "data, and the test data projected onto it."
     )
+    return Chart("decision_regions", figure, caption)
 
 
-def fits(made: dict[tuple[str, str], Record]) -> Drawn | None:
+def fits(pictures: Pictures) -> Chart | None:
     """The sine by a cubic; a curve by hidden layers of different widths, and by steps."""
-    sine = made.get(("sine", "curve"))
+    sine = pictures.get(("sine", "curve"))
     curves = {
         arrays["width"]: arrays
-        for (task, name), arrays in made.items()
+        for (task, name), arrays in pictures.items()
         if task.startswith("approximation") and name == "curve"
     }
     panels = (sine is not None) + 2 * bool(curves)
     if not panels:
         return None
     figure, row = plt.subplots(1, panels, figsize=(4.3 * panels, 3.5), squeeze=False)
-    places = iter(row[0])
+    panels_left = iter(row[0])
     if sine is not None:
-        axes = next(places)
+        axes = next(panels_left)
         axes.plot(sine["x"], sine["true"], color="black", linewidth=1, label="sin x")
         axes.plot(sine["x"], sine["fitted"], color=PALETTE[1], label="cubic, 2,000 steps")
         axes.legend(frameon=False)
         axes.set_title("sine")
         axes.set_xlabel("x")
     if curves:
-        axes = next(places)
+        axes = next(panels_left)
         widths = sorted(curves)
         narrow = curves[8] if 8 in curves else curves[widths[0]]
         axes.plot(narrow["x"], narrow["true"], color="black", linewidth=1, label="the curve")
@@ -134,7 +135,7 @@ def fits(made: dict[tuple[str, str], Record]) -> Drawn | None:
         axes.legend(frameon=False)
         axes.set_title("approximation")
         axes.set_xlabel("x")
-        axes = next(places)
+        axes = next(panels_left)
 
         def rmse(arrays: Record) -> float:
             apart = np.array(arrays["fitted"]) - np.array(arrays["true"])
@@ -152,26 +153,27 @@ def fits(made: dict[tuple[str, str], Record]) -> Drawn | None:
         axes.set_title("error against width")
         axes.legend(frameon=False)
     figure.tight_layout()
-    return figure, (
+    caption = (
         "Left: a cubic polynomial fitted to the sine. Then one hidden layer fitted to a curve, and "
         "the staircase whose weights are written down, as in the constructive proof of universal "
         "approximation: its error halves as its width doubles."
     )
+    return Chart("function_fits", figure, caption)
 
 
-def overfitting(
-    made: dict[tuple[str, str], Record], found: Sequence[tuple[str, Row]]
-) -> Drawn | None:
-    """Six points: loss on them and on held-out points, plain, with decay and with dropout."""
+def overfitting(pictures: Pictures, rows: Mapping[str, Row]) -> Chart | None:
+    """Six points: loss on them and on held-out points, plain, with decay and with dropout.
+
+    Args:
+        rows: task -> its row.
+    """
     names = ("overfit", "overfit_decay", "overfit_dropout")
-    some = [name for name in names if (name, "curve") in made]
-    rows = {row.case.workload.name: row for _, row in found}
-    some = [name for name in some if name in rows]
-    if not some:
+    tasks = [name for name in names if (name, "curve") in pictures and name in rows]
+    if not tasks:
         return None
-    figure, grid = plt.subplots(2, len(some), figsize=(4.2 * len(some), 6), squeeze=False)
-    for number, task in enumerate(some):
-        above, below, arrays = grid[0][number], grid[1][number], made[task, "curve"]
+    figure, grid = plt.subplots(2, len(tasks), figsize=(4.2 * len(tasks), 6), squeeze=False)
+    for number, task in enumerate(tasks):
+        above, below, arrays = grid[0][number], grid[1][number], pictures[task, "curve"]
         seeds = rows[task].training
         at = seeds[0]["at"]
         for field, colour, label in (
@@ -195,14 +197,15 @@ def overfitting(
     grid[0][-1].legend(frameon=False, loc="lower left")
     grid[1][0].legend(frameon=False, loc="upper left")
     figure.tight_layout()
-    return figure, (
+    caption = (
         "A network of 63,501 weights and 6 points. Above: the loss on the points goes to zero, the "
         "loss on held-out points does not; weight decay and dropout (whose training loss is "
         "measured with dropout) hold the training loss up. Median over seeds."
     )
+    return Chart("overfitting", figure, caption)
 
 
-def misread(task: str, arrays: Record) -> Drawn:
+def misread(task: str, arrays: Record) -> Chart:
     """The confusion matrix, and the digits that were read most wrongly."""
     counts = np.array(arrays["counts"])
     images = [np.array(image, dtype=float).reshape(28, 28) for image in arrays["images"]]
@@ -226,16 +229,17 @@ def misread(task: str, arrays: Record) -> Drawn:
     axes.set_title(f"{task}: {int(wrong.sum())} of {int(counts.sum()):,} misread")
     axes.grid(visible=False)
     tiles: Any = right.subplots(3, 4)
-    for place in tiles.flat:
-        place.axis("off")
-    for place, image, true, read in zip(
+    for tile in tiles.flat:
+        tile.axis("off")
+    for tile, image, true, read in zip(
         tiles.flat, images, arrays["true"], arrays["read"], strict=False
     ):
-        place.imshow(image, cmap="gray_r")
-        place.set_title(f"{true}, read as {read}", fontsize=8, loc="center")
+        tile.imshow(image, cmap="gray_r")
+        tile.set_title(f"{true}, read as {read}", fontsize=8, loc="center")
     plain(axes.xaxis)
     plain(axes.yaxis)
-    return figure, (
+    caption = (
         f"{task}, test data: how often each digit was read as which (darker: more mistakes), and "
         "the twelve whose wrong reading the network was surest of."
     )
+    return Chart(f"misread_{task}", figure, caption)

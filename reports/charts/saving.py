@@ -13,31 +13,29 @@ from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
-from samegrad.reports.data import tables
+from samegrad.reports.charts.style import Chart
+from samegrad.reports.data.report import to_csv
 
 DPI = 150
 PADDING = 0.1  # inches around what is drawn
-
 COLUMNS = ["panel", "series", "x", "y", "low", "high", "value"]
 
 
-def save(figure: Figure, directory: Path, name: str) -> None:
-    """Three files of the figure's name."""
-    figure.draw_without_rendering()  # once for both: "tight" would do it for each
-    box = figure.get_tightbbox().padded(PADDING)
-    for suffix in ("png", "svg"):
-        figure.savefig(
-            directory / f"{name}.{suffix}",
-            dpi=DPI,
-            bbox_inches=box,
-            metadata={"Date": None} if suffix == "svg" else None,
-        )
-    tables.to_csv(data(figure), directory / f"{name}.csv")
-
-
-def close(figures: Iterable[Figure]) -> None:
-    """Free their memory."""
-    for figure in figures:
+def save(charts: Iterable[Chart], directory: Path) -> None:
+    """Write three files of each chart's name, and free the memory of its figure."""
+    for chart in charts:
+        figure = chart.figure
+        figure.draw_without_rendering()  # once for both: "tight" would do it for each
+        box = figure.get_tightbbox().padded(PADDING)
+        with plt.rc_context({"svg.hashsalt": "samegrad"}):  # the same bytes for the same chart
+            for suffix in ("png", "svg"):
+                figure.savefig(
+                    directory / f"{chart.name}.{suffix}",
+                    dpi=DPI,
+                    bbox_inches=box,
+                    metadata={"Date": None} if suffix == "svg" else None,
+                )
+        to_csv(data(figure), directory / f"{chart.name}.csv")
         plt.close(figure)
 
 
@@ -48,16 +46,16 @@ def data(figure: Figure) -> pd.DataFrame:
     the name; of an image, x and y are column and row, and value is what is there.
     """
     lines = []
-    drawn = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
-    for number, axes in enumerate(drawn):
+    panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    for number, axes in enumerate(panels):
         panel = axes.get_title(loc="left") or axes.get_title() or axes.get_ylabel() or str(number)
         points = list(_points(axes))
         names_x = _names(axes.xaxis, [x for _, x, _, _ in points])
         names_y = _names(axes.yaxis, [y for _, _, y, _ in points])
         for series, x, y, more in points:
-            shown = "" if series.startswith("_") else series
-            at: dict[str, Any] = {"x": names_x.get(x, _short(x)), "y": names_y.get(y, _short(y))}
-            lines.append({"panel": panel, "series": shown} | at | more)
+            name = "" if series.startswith("_") else series
+            place: dict[str, Any] = {"x": names_x.get(x, _short(x)), "y": names_y.get(y, _short(y))}
+            lines.append({"panel": panel, "series": name} | place | more)
     frame = pd.DataFrame(lines, columns=COLUMNS)
     return frame.drop(columns=[name for name in COLUMNS[4:] if frame[name].isna().all()])
 
@@ -73,8 +71,8 @@ def _points(axes: Any) -> Iterator[tuple[str, float, float, dict[str, float]]]:
             along = 0 if container.has_xerr else 1
             ends = [segment[:, along] for segment in bars[0].get_segments()] if bars else []
             points: Any = line.get_xydata()
-            for place, (x, y) in enumerate(points):
-                span = ends[place] if len(ends) == len(points) else (math.nan, math.nan)
+            for number, (x, y) in enumerate(points):
+                span = ends[number] if len(ends) == len(points) else (math.nan, math.nan)
                 yield label, x, y, {"low": _short(span[0]), "high": _short(span[1])}
         elif isinstance(container, BarContainer):
             for bar in container.patches:
@@ -85,16 +83,18 @@ def _points(axes: Any) -> Iterator[tuple[str, float, float, dict[str, float]]]:
                     yield label, bar.get_x() + bar.get_width() / 2, bar.get_height(), {}
     for line in axes.lines:
         if line not in inside and line.get_transform() == axes.transData:
-            drawn: Any = line.get_xydata()
-            for x, y in drawn:
+            points = line.get_xydata()
+            for x, y in points:
                 yield str(line.get_label()), x, y, {}
     for collection in axes.collections:
         if isinstance(collection, QuadMesh):
             corners = np.asarray(collection.get_coordinates())
-            places = (corners[:-1, :-1] + corners[1:, :-1] + corners[:-1, 1:] + corners[1:, 1:]) / 4
-            values = np.asarray(collection.get_array()).reshape(places.shape[:2])
+            centres = (
+                corners[:-1, :-1] + corners[1:, :-1] + corners[:-1, 1:] + corners[1:, 1:]
+            ) / 4
+            values = np.asarray(collection.get_array()).reshape(centres.shape[:2])
             for (row, column), value in np.ndenumerate(values):
-                yield "image", *places[row, column], {"value": float(value)}
+                yield "image", *centres[row, column], {"value": float(value)}
         elif isinstance(collection, PathCollection):
             for x, y in np.asarray(collection.get_offsets()):
                 yield str(collection.get_label()), x, y, {}

@@ -2,11 +2,12 @@
 
 Between measured sizes a step's time is taken for a sum of what it must do (Amdahl's and the
 roofline's parts): c0 + c1 layers + c2 operations + c3 bytes, each c >= 0, fitted to all measured
-steps of an implementation by relative error. What the fit is worth is shown by leaving out one
-network after the other and predicting it. Nothing is said of sizes outside those measured.
+steps of an implementation by relative error. How far the fit may be off is shown by leaving out
+one network after the other and predicting it. Sizes outside those measured get no answer.
 """
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +16,11 @@ import numpy as np
 import pandas as pd
 from samegrad.benchmarks.cases import costs
 from samegrad.benchmarks.records.schema import OK
-from samegrad.implementations.contract import commands
-from samegrad.reports.data import analysis, tables
-from samegrad.reports.data.tables import digits, duration
+from samegrad.implementations.contract.registry import TABLE
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.reports.data import analysis
+from samegrad.reports.data.report import shares
+from samegrad.reports.data.values import bytes_text, digits, duration, in_order
 
 LEAST_NETWORKS = 6  # that a fit takes; it has four unknowns
 BEYOND = 1.25  # times the largest, or below the smallest, is no longer between
@@ -45,32 +48,30 @@ class Answer:
     row: Any = None
 
 
-def answers(rows: pd.DataFrame, spec: Any, batch_size: int, device: str) -> list[Answer]:
-    """Every implementation that something is known of, the fastest first."""
-    arithmetic = spec.dtype
+def answers(rows: pd.DataFrame, spec: MLPSpec, batch_size: int, device: str) -> list[Answer]:
+    """What is known of every implementation of which anything is known, the fastest first."""
     part = rows[(rows.status == OK) & (rows.operation == "train_step") & (rows.device == device)]
     part = part[(part.transfer == "resident") & (part.threads == "all")]
     layers = "-".join(map(str, spec.layer_sizes))
-    found = []
-    for name in tables.by_idiom(part.implementation):
-        # Looped Python computes in float64 whatever is asked for.
-        dtypes = (arithmetic, "float64") if name == "scalar" else (arithmetic,)
-        mine = part[(part.implementation == name) & part.dtype.isin(dtypes)]
-        exact = mine[(mine.layers == layers) & (mine.batch_size == batch_size)]
+    known = []
+    for name in in_order(part.implementation):
+        # One that has no such dtype computes in the one that it has, whatever is asked for.
+        dtypes = TABLE[name].dtypes if name in TABLE else (spec.dtype,)
+        dtype = spec.dtype if spec.dtype in dtypes else dtypes[0]
+        own = part[(part.implementation == name) & (part.dtype == dtype)]
+        exact = own[(own.layers == layers) & (own.batch_size == batch_size)]
         if len(exact):
             row = exact.sort_values("started").iloc[-1]
-            found.append(
-                Answer(name, row.seconds, row.seconds_low, row.seconds_high, "measured",
-                       row.host_bytes, row)
-            )  # fmt: skip
-        elif (fitted := between(mine, spec, batch_size)) is not None:
+            times = (row.seconds, row.seconds_low, row.seconds_high)
+            known.append(Answer(name, *times, "measured", row.host_bytes, row))
+        elif (fitted := between(own, spec, batch_size)) is not None:
             seconds, factor, count = fitted
             how = f"between {count} measured networks"
-            found.append(Answer(name, seconds, seconds / factor, seconds * factor, how))
-    return sorted(found, key=lambda answer: answer.seconds)
+            known.append(Answer(name, seconds, seconds / factor, seconds * factor, how))
+    return sorted(known, key=lambda answer: answer.seconds)
 
 
-def between(rows: pd.DataFrame, spec: Any, batch_size: int) -> tuple[float, float, int] | None:
+def between(rows: pd.DataFrame, spec: MLPSpec, batch_size: int) -> tuple[float, float, int] | None:
     """(seconds, by what factor it may be off, networks), or None where it would be a guess."""
     newest = rows.sort_values("started").drop_duplicates(["layers", "batch_size"], keep="last")
     if len(newest) < LEAST_NETWORKS:
@@ -78,23 +79,23 @@ def between(rows: pd.DataFrame, spec: Any, batch_size: int) -> tuple[float, floa
     known = np.array(
         [_work(r.layers.count("-"), r.flops, r.bytes) for r in newest.itertuples()], dtype=float
     )
-    wanted = _work(
+    asked = _work(
         len(spec.layer_sizes) - 1,
         costs.flops(spec, "train_step", batch_size),
         costs.traffic(spec, "train_step", batch_size),
     )
     for column in (2, 3):  # operations and bytes; depth is hardly ever varied
         low, high = known[:, column].min(), known[:, column].max()
-        if not low / BEYOND <= wanted[column] <= high * BEYOND:
+        if not low / BEYOND <= asked[column] <= high * BEYOND:
             return None
     seconds = newest.seconds.to_numpy()
-    off = []
-    for place in range(len(seconds)):
-        others = np.arange(len(seconds)) != place
-        predicted = known[place] @ _fit(known[others], seconds[others])
-        off.append(math.inf if predicted <= 0 else abs(math.log(predicted / seconds[place])))
-    factor = math.exp(float(np.quantile(off, WORST, method="higher")))
-    predicted = float(np.array(wanted) @ _fit(known, seconds))
+    errors = []
+    for number in range(len(seconds)):
+        others = np.arange(len(seconds)) != number
+        predicted = known[number] @ _fit(known[others], seconds[others])
+        errors.append(math.inf if predicted <= 0 else abs(math.log(predicted / seconds[number])))
+    factor = math.exp(float(np.quantile(errors, WORST, method="higher")))
+    predicted = float(np.array(asked) @ _fit(known, seconds))
     if predicted <= 0 or not math.isfinite(factor):
         return None
     return predicted, factor, len(seconds)
@@ -105,7 +106,7 @@ def _work(layers: int, flops: float, traffic: float) -> list[float]:
 
 
 def _fit(known: Any, seconds: Any) -> Any:
-    """The coefficients, none below 0, whose relative errors are least in squares."""
+    """The coefficients, none below 0, with the least squares of relative errors."""
     from scipy.optimize import nnls
 
     relative = known / seconds[:, None]
@@ -114,53 +115,50 @@ def _fit(known: Any, seconds: Any) -> Any:
 
 
 def text(
-    found: Sequence[Answer], rows: pd.DataFrame, spec: Any, batch_size: int, device: str
+    known: Sequence[Answer], rows: pd.DataFrame, spec: MLPSpec, batch_size: int, device: str
 ) -> list[str]:
     """The answer in lines: a table, the advice with its reason, and what to measure."""
     layers = "-".join(map(str, spec.layer_sizes))
     title = f"Training step of {layers}, batch {batch_size:,}, {spec.dtype}, on {device}:"
-    if not found:
-        return [title, "Nothing that was measured here says it. To measure it:", "",
-                "  " + command(spec, batch_size, device)]  # fmt: skip
+    measure = "  " + command(spec, batch_size, device)
+    if not known:
+        return [title, "No run here has measured it or anything near it. To measure it:", "",
+                measure]  # fmt: skip
     table = pd.DataFrame(
         {
-            "implementation": [a.implementation for a in found],
-            "time per step": [duration(a.seconds) for a in found],
-            "from": [duration(a.low) for a in found],
-            "to": [duration(a.high) for a in found],
-            "known": [a.how for a in found],
-            "peak memory": [_memory(a.memory) for a in found],
+            "implementation": [a.implementation for a in known],
+            "time per step": [duration(a.seconds) for a in known],
+            "from": [duration(a.low) for a in known],
+            "to": [duration(a.high) for a in known],
+            "known": [a.how for a in known],
+            "peak memory": [bytes_text(a.memory) or "not measured" for a in known],
         }
     )
     lines = [title, "", *table.to_string(index=False).splitlines(), ""]
-    lines += [_advice(found), *_break_even(found, rows)]
-    if any(a.row is None for a in found):
-        lines += ["", "To measure it instead:", "", "  " + command(spec, batch_size, device)]
-    elif all(math.isnan(a.memory) for a in found):
+    lines += [_advice(known), *_break_even(known[0], rows)]
+    if any(a.row is None for a in known):
+        lines += ["", "To measure it instead:", "", measure]
+    elif all(math.isnan(a.memory) for a in known):
         lines.append("Memory was not measured; --preset full measures it.")
     return lines
 
 
-def _memory(value: float) -> str:
-    return "not measured" if not math.isfinite(value) else f"{digits(value / 2**20)} MiB"
-
-
-def _advice(found: Sequence[Answer]) -> str:
+def _advice(known: Sequence[Answer]) -> str:
     """Which one, and why; several where they cannot be told apart."""
-    best = found[0]
-    equals = [best, *(a for a in found[1:] if not _slower(a, best))]
+    best = known[0]
+    equals = [best, *(a for a in known[1:] if not _slower(a, best))]
     names = " or ".join(a.implementation for a in equals)
     reason = _reason(best)
     if len(equals) > 1:
         return f"Use {names}: their times cannot be told apart.{reason}"
-    if len(found) == 1:
+    if len(known) == 1:
         return f"Only {names} is known.{reason}"
-    times = digits(found[1].seconds / best.seconds)
-    return f"Use {names}: {found[1].implementation} takes {times} times as long.{reason}"
+    times = digits(known[1].seconds / best.seconds)
+    return f"Use {names}: {known[1].implementation} takes {times} times as long.{reason}"
 
 
 def _slower(other: Answer, best: Answer) -> bool:
-    """Whether it is slower than the fastest beyond doubt."""
+    """Whether it is certainly slower than the fastest."""
     if other.row is not None and best.row is not None:
         return analysis.slower(other.row, best.row)
     low, high = (a if math.isfinite(a) else b for a, b in (
@@ -170,31 +168,30 @@ def _slower(other: Answer, best: Answer) -> bool:
 
 def _reason(best: Answer) -> str:
     """Where its time goes, if that was measured."""
-    shares = {} if best.row is None else tables.shares(best.row)
-    said = ", ".join(f"{100 * share:.0f} % {name}" for name, share in shares.items())
-    return f" Its time: {said}." if said else ""
+    parts = {} if best.row is None else shares(best.row)
+    text = ", ".join(f"{100 * share:.0f} % {name}" for name, share in parts.items())
+    return f" Its time: {text}." if text else ""
 
 
-def _break_even(found: Sequence[Answer], rows: pd.DataFrame) -> list[str]:
+def _break_even(best: Answer, rows: pd.DataFrame) -> list[str]:
     """When the fastest one's compilation has paid for itself, against those without one."""
-    best = found[0]
     if best.row is None:
         return []
     table = analysis.break_even(rows[rows.source == best.row.source])
     if table.empty:
         return []
-    mine = table[(table.compiled == best.implementation) & (table.layers == best.row.layers)]
-    mine = mine[(mine.batch_size == best.row.batch_size) & (mine.dtype == best.row.dtype)]
-    mine = mine[(mine.device == best.row.device) & (mine.threads == "all")]
+    alike = ["layers", "batch_size", "dtype", "device"]
+    own = table[(table.compiled == best.implementation) & (table.threads == "all")]
+    own = own[(own[alike] == best.row[alike]).all(axis=1)]
     return [
         f"Its compilation ({duration(r.extra_seconds)} more at the first call) has paid for itself "
-        f"against {r.against}: {r.says}."
-        for r in mine.itertuples()
+        f"against {r.against}: {r.answer}."
+        for r in own.itertuples()
     ]
 
 
-def command(spec: Any, batch_size: int, device: str) -> str:
+def command(spec: MLPSpec, batch_size: int, device: str) -> str:
     """What measures it."""
     layers = "-".join(map(str, spec.layer_sizes))
     size = ["--layers", layers, "--batch-size", str(batch_size)]
-    return commands.command("benchmark", *size, "--device", device, "--dtype", spec.dtype)
+    return shlex.join(["pytest", "--benchmark", *size, "--device", device, "--dtype", spec.dtype])

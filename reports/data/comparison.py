@@ -2,21 +2,21 @@
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from samegrad.benchmarks.clock.intervals import SLOWER, Ratio, ratio
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.clock.intervals import Ratio, ratio
 from samegrad.benchmarks.records import rows as results
-from samegrad.benchmarks.records.journal import Journal
+from samegrad.benchmarks.records.journal import Journal, read
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import OK, Record
-from samegrad.reports.data import tables
-from samegrad.reports.document.page import cell, markdown_table
 
 ACROSS = ("machine", "code", "inputs")  # what may be allowed to differ, each by name
-# A machine whose own pace changed by more may be what makes a row faster or slower.
-SAME_PACE = 1.02
+# A machine whose own speed changed by more may be what makes a row faster or slower.
+SAME_SPEED = 1.02
 FACTORS = (1.0, 1.05, 1.1, 1.25, 1.5, 2.0)  # of the performance profile
 
 
@@ -25,73 +25,105 @@ class Comparison:
     """What comparing two runs gives.
 
     Attributes:
-        old, new: the first records of both.
+        old, new: the first records of both journals.
         rows: case, old and new seconds, ratio, low, high, verdict, mark, reason; the slowest
             first. reason says why a row was not compared, mark what differs although it was.
-        beyond: the cases that are slower by more than the threshold, beyond doubt.
-        pace: how many times as long the new run's machine takes for a fixed piece of work; None
-            where the runs do not say it.
+        beyond: the cases that are certainly slower by more than `fail_above`.
+        cpu_change: how many times as long the new run's machine takes for a fixed piece of work;
+            None where the runs do not say it.
+        warnings: one line for each line of the journals that could not be used.
     """
 
     old: Record
     new: Record
     rows: pd.DataFrame
     beyond: list[str]
-    pace: float | None = None
+    cpu_change: float | None = None
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def compared(self) -> pd.DataFrame:
         """The rows that have a ratio."""
         return self.rows[self.rows.reason == ""]
 
+    @property
+    def certain(self) -> bool:
+        """Whether any ratio has an interval."""
+        return bool(self.compared.low.notna().any())
+
+    @property
+    def cpu_changed(self) -> bool:
+        """Whether the machine's own speed changed by more than 2 %."""
+        change = self.cpu_change
+        return change is not None and not 1 / SAME_SPEED <= change <= SAME_SPEED
+
 
 def compare(
-    old: Journal,
-    new: Journal,
+    old: Journal | Path | str,
+    new: Journal | Path | str,
+    *,
     across: Collection[str] = (),
     fail_above: float = math.inf,
 ) -> Comparison:
-    """Case by case how many times as long the new run takes as the old one, with a verdict.
+    """Compare two runs, case by case: how many times as long the new one takes, with a verdict.
 
     Rows whose machine, code or inputs differ have a reason instead, unless that is in `across`:
     then they have a mark. Thread count and precision are part of a case, so they never mix; a
     case that one run has with other threads or in another precision only says so.
 
-    Where the machine's own pace changed, the interval of a row on the CPU reaches from the ratio as
-    it is to the ratio less that change: how much of it the row follows is not known.
+    Where the machine's own speed changed, the interval of a row on the CPU reaches from the ratio
+    as it is to the ratio less that change: how much of it the row follows is not known.
 
     Args:
-        old, new: the journals.
+        old, new: run directories, their journals, or journals that were read already.
         across: names of ACROSS.
-        fail_above: 0.05 means that a row whose interval lies above 1.05 is beyond it.
+        fail_above: 0.05 means that a row whose interval lies above 1.05 is in `beyond`.
+
+    Raises:
+        NotAJournalError: one of the files is no journal that can be read.
+        ValueError: a name of `across` is not known, or `fail_above` is negative.
     """
-    before, rows = {row.case.id: row for row in results.rows(old)}, results.rows(new)
-    records = []
-    changed = results.cpu_speed_change(old, new)
-    for row in rows:
-        other = before.pop(row.case.id, None)
-        records.append(_compared(other, row, old, new, across, changed))
-    alike = {_contract(row.case) for row in rows}
-    for case_id, row in before.items():
+    for name in across:
+        if name not in ACROSS:
+            raise ValueError(f"--across {name!r} is not known; accepted: {', '.join(ACROSS)}")
+    if not fail_above >= 0:
+        raise ValueError(f"fail_above={fail_above} is not accepted; it must be 0 or more")
+    old, new = _journal(old), _journal(new)
+    old_rows, new_rows = {row.case.id: row for row in results.rows(old)}, results.rows(new)
+    change = results.cpu_speed_change(old, new)
+    records = [
+        _compared(old_rows.pop(row.case.id, None), row, old, new, across, change)
+        for row in new_rows
+    ]
+    contracts = {_contract(row.case) for row in new_rows}
+    for case_id, row in old_rows.items():
         reason = "not in the new run"
-        if _contract(row.case) in alike:
+        if _contract(row.case) in contracts:
             reason += ", which has it with other threads or in another precision"
         records.append(_empty(case_id) | {"reason": reason})
-    frame = pd.DataFrame.from_records(records, columns=list(_empty("")))
-    frame = frame.sort_values(["low", "ratio"], ascending=False, na_position="last")
-    beyond = frame[frame.low > 1 + fail_above].case.tolist()
-    return Comparison(old.run, new.run, frame.reset_index(drop=True), beyond, changed)
+    rows = pd.DataFrame.from_records(records, columns=list(_empty("")))
+    rows = rows.sort_values(["low", "ratio"], ascending=False, na_position="last")
+    beyond = rows[rows.low > 1 + fail_above].case.tolist()
+    warnings = [*old.warnings, *new.warnings]
+    return Comparison(old.run, new.run, rows.reset_index(drop=True), beyond, change, warnings)
+
+
+def _journal(source: Journal | Path | str) -> Journal:
+    if isinstance(source, Journal):
+        return source
+    path = Path(source)
+    return read(path / "journal.jsonl" if path.is_dir() else path)
 
 
 def _empty(case: str) -> dict[str, Any]:
-    return {"case": case, "old": math.nan, "new": math.nan, "ratio": math.nan, "low": math.nan,
-            "high": math.nan, "verdict": "", "mark": "", "reason": ""}  # fmt: skip
+    numbers = dict.fromkeys(("old", "new", "ratio", "low", "high"), math.nan)
+    return {"case": case, **numbers, "verdict": "", "mark": "", "reason": ""}
 
 
-def _contract(case: Any) -> tuple[Any, ...]:
+def _contract(case: Case) -> tuple[Any, ...]:
     """A case without its threads and precision."""
-    problem = case.workload
-    return (problem.name, problem.batch_size, case.operation, case.implementation, case.device,
+    workload = case.workload
+    return (workload.name, workload.batch_size, case.operation, case.implementation, case.device,
             case.transfer)  # fmt: skip
 
 
@@ -101,121 +133,50 @@ def _compared(
     old: Journal,
     new: Journal,
     across: Collection[str],
-    changed: float | None,
+    change: float | None,
 ) -> dict[str, Any]:
     record = _empty(row.case.id)
     if other is None:
         return record | {"reason": "not in the old run"}
     if row.status != OK or other.status != OK:
         return record | {"reason": f"{other.status} in the old run, {row.status} in the new one"}
-    differ = results.differences(other, row, old.run, new.run)
-    for what, said in differ.items():
-        if what not in across:
-            return record | {"reason": f"{said} (--across {what} compares them)"}
-    found = ratio(row.process_medians, other.process_medians)
+    differences = results.differences(other, row, old.run, new.run)
+    for name, text in differences.items():
+        if name not in across:
+            return record | {"reason": f"{text} (--across {name} compares them)"}
+    times = ratio(row.process_medians, other.process_medians)
     if row.case.device == "cpu":  # a GPU has a clock of its own
-        found = _with_pace(found, changed)
+        times = _allowing_for(times, change)
     return record | {
-        "old": other.median_seconds, "new": row.median_seconds, "ratio": found.value,
-        "low": found.low, "high": found.high, "verdict": found.verdict,
-        "mark": "; ".join(differ.values()),
+        "old": other.median_seconds, "new": row.median_seconds, "ratio": times.value,
+        "low": times.low, "high": times.high, "verdict": times.verdict,
+        "mark": "; ".join(differences.values()),
     }  # fmt: skip
 
 
-def _with_pace(found: Ratio, changed: float | None) -> Ratio:
+def _allowing_for(times: Ratio, change: float | None) -> Ratio:
     """The ratio with an interval that holds it with the machine's change and without."""
-    if changed is None or 1 / SAME_PACE <= changed <= SAME_PACE:
-        return found
-    low, high = (min(1.0, 1 / changed), max(1.0, 1 / changed))
-    return Ratio(found.value, found.low * low, found.high * high)
+    if change is None or 1 / SAME_SPEED <= change <= SAME_SPEED:
+        return times
+    low, high = (min(1.0, 1 / change), max(1.0, 1 / change))
+    return Ratio(times.value, times.low * low, times.high * high)
 
 
-def profile(found: Comparison) -> pd.DataFrame:
+def profile(comparison: Comparison) -> pd.DataFrame:
     """Share of the cases within each factor of the better of the two runs (Dolan and More 2002)."""
-    rows = found.compared
+    rows = comparison.compared
     best = rows[["old", "new"]].min(axis=1)
     return pd.DataFrame(
         [
             {"run": name}
-            | {f"{f:g}": f"{100 * (rows[name] <= f * best * (1 + 1e-12)).mean():.0f} %"
-               for f in FACTORS}
+            | {f"{factor:g}": f"{100 * (rows[name] <= factor * best * (1 + 1e-12)).mean():.0f} %"
+               for factor in FACTORS}
             for name in ("old", "new")
         ]
     )  # fmt: skip
 
 
-def said(found: Comparison) -> list[str]:
-    """The result in sentences."""
-    rows = found.compared
-    verdicts = rows.verdict.value_counts()
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "none"
-    lines = [f"{len(rows)} of {len(found.rows)} rows can be compared: {counts}."]
-    if len(rows):
-        mean = tables.geometric_mean(rows.ratio)
-        lines.append(f"Geometric mean of the ratios, new over old (below 1 is faster): {mean:.3f}.")
-        if found.pace is not None and not 1 / SAME_PACE <= found.pace <= SAME_PACE:
-            lines.append(
-                f"The machine itself was {100 * abs(1 / found.pace - 1):.0f} % "
-                f"{'faster' if found.pace < 1 else 'slower'} in the new run (a fixed piece of "
-                "work, timed in every turn): intervals and verdicts of CPU rows allow for it."
-            )
-        if rows.low.isna().all():
-            lines.append("Fewer than 5 processes in a run: no intervals, so nothing is certain.")
-    return lines
-
-
-def text(found: Comparison) -> str:
-    """For a terminal."""
-    old, new = found.old["run"], found.new["run"]
-    lines = [f"{old} (old) against {new} (new)", *said(found)]
-    for row in found.compared.itertuples():
-        span = f"({row.low:.3f} to {row.high:.3f})" if math.isfinite(row.low) else "(no interval)"
-        mark = f"  [{row.mark}]" if row.mark else ""
-        lines.append(f"  {row.verdict:10} {row.ratio:6.3f}  {span:18}  {row.case}{mark}")
-    if len(found.compared):
-        lines += ["Share of cases within a factor of the better run:"]
-        lines += ["  " + line for line in profile(found).to_string(index=False).splitlines()]
-    return "\n".join([*lines, *(f"  not compared: {line}" for line in _refused(found))])
-
-
-def _refused(found: Comparison) -> list[str]:
-    lines = []
-    for reason, part in found.rows[found.rows.reason != ""].groupby("reason", sort=False):
-        lines.append(f"{len(part)} rows: {reason}")
-    return lines
-
-
-def markdown(found: Comparison) -> str:
-    """For a pull request: what became slower first, what did not change folded."""
-    rows = found.compared
-    shown = pd.DataFrame(
-        {
-            "verdict": rows.verdict,
-            "ratio": [f"{value:.3f}" for value in rows.ratio],
-            "95 % interval": [
-                f"{low:.3f} to {high:.3f}" if math.isfinite(low) else ""
-                for low, high in zip(rows.low, rows.high, strict=True)
-            ],
-            "old": rows.old.map(tables.duration),
-            "new": rows.new.map(tables.duration),
-            "case": rows.case,
-            "mark": rows.mark,
-        }
-    )
-    slower = shown[rows.verdict == SLOWER]
-    rest = shown[rows.verdict != SLOWER]
-    parts = [f"## {cell(found.old['run'])} against {cell(found.new['run'])}"]
-    parts += map(cell, said(found))
-    if len(slower):
-        parts += [f"### Slower: {len(slower)}", markdown_table(slower)]
-    if len(rest):
-        table = markdown_table(rest)
-        title = f"Not slower, or not certainly: {len(rest)}"
-        parts.append(f"<details><summary>{title}</summary>\n\n{table}\n\n</details>")
-    if len(rows):
-        parts += [
-            "Share of cases within a factor of the better run:",
-            markdown_table(profile(found)),
-        ]
-    parts += [f"- not compared: {cell(line)}" for line in _refused(found)]
-    return "\n\n".join(parts)
+def not_compared(comparison: Comparison) -> list[str]:
+    """How many rows were not compared, by reason."""
+    refused = comparison.rows[comparison.rows.reason != ""]
+    return [f"{len(part)} rows: {reason}" for reason, part in refused.groupby("reason", sort=False)]

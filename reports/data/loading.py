@@ -1,83 +1,61 @@
-"""Journals from anywhere, however many: all their rows, and those that a report shows in full."""
+"""Journals from anywhere, however many, as the data of one report."""
 
 import gc
 import multiprocessing
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-from samegrad.benchmarks.machine.system import cores
+from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records.journal import Journal, NotAJournalError, first, read
 from samegrad.benchmarks.records.schema import Record
-from samegrad.reports.data import tables
-from samegrad.reports.document.sections import MOST_RUNS
+from samegrad.reports.data.report import Report, Source, flat, frame, labels, report, to_csv
 
+MOST_RUNS = 12  # that a report shows side by side
 MOST_WARNINGS = 20  # that are printed; a broken file may have one for each of its lines
+MOST_PROCESSES = 8  # that read journals
 
 
-class NoParquetError(ValueError):
-    """Parquet was asked for, and what writes it is not installed."""
+def paths(places: str | Path | Iterable[str | Path]) -> list[Path]:
+    """The journals that are meant: a file, the one in a folder, or all below a folder."""
+    places = [places] if isinstance(places, str | Path) else places
+    return [path for place in places for path in _below(Path(place))]
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """What was found.
-
-    Attributes:
-        rows: all rows of all journals.
-        shown: the journals that a report shows in full: all of up to MOST_RUNS, else the newest
-            of each machine.
-        rows_shown: their rows.
-        said: what a reader must know of the choice and of what could not be read.
-        warnings: one line for each thing that could not be read.
-        parts: of many journals, the rows of each as CSV, written where they were read.
-    """
-
-    rows: pd.DataFrame
-    shown: list[Journal]
-    rows_shown: pd.DataFrame
-    said: list[str]
-    warnings: list[str]
-    parts: list[str] = field(default_factory=list)
-
-    def write_csv(self, path: Path) -> None:
-        """All rows as `results.csv`."""
-        if not self.parts:
-            tables.to_csv(self.rows, path)
-            return
-        with path.open("w", encoding="utf-8", newline="") as file:
-            tables.to_csv(self.rows.head(0), file)
-            file.writelines(self.parts)
+def _below(path: Path) -> Iterator[Path]:
+    if not path.is_dir() or (path / "journal.jsonl").is_file():
+        yield path / "journal.jsonl" if path.is_dir() else path
+        return
+    yield from sorted(path.rglob("journal.jsonl")) or [path / "journal.jsonl"]
 
 
-def load(journals: Sequence[Path]) -> Loaded:
+def load(journals: Sequence[Path]) -> Report:
     """Read journals; one that cannot be read is left out with a warning.
+
+    Up to MOST_RUNS are all shown; of more, the newest of each machine.
 
     Raises:
         NotAJournalError: none of them can be read.
     """
-    if len(journals) <= MOST_RUNS:
-        return _all(journals)
-    return _many(journals)
+    return _few(journals) if len(journals) <= MOST_RUNS else _many(journals)
 
 
-def _all(journals: Sequence[Path]) -> Loaded:
-    found, warnings = [], []
-    for path in journals:
+def _few(files: Sequence[Path]) -> Report:
+    journals, warnings = [], []
+    for path in files:
         try:
-            found.append(read(path))
+            journals.append(read(path))
         except NotAJournalError as error:
-            if len(journals) == 1:
+            if len(files) == 1:
                 raise
             warnings.append(f"{error}; it was left out")
-    warnings += [line for journal in found for line in journal.warnings]
-    if not found:
+    warnings += [line for journal in journals for line in journal.warnings]
+    if not journals:
         raise NotAJournalError("; ".join(warnings))
-    found = joined(found)
-    rows = tables.all_rows(found)
-    return Loaded(rows, found, rows, _said(warnings), brief(warnings))
+    return report(joined(journals), _notes(warnings), shortened(warnings))
 
 
 def joined(journals: Iterable[Journal]) -> list[Journal]:
@@ -85,14 +63,14 @@ def joined(journals: Iterable[Journal]) -> list[Journal]:
 
     So a slow implementation can be measured apart, and shown beside the others.
     """
-    found: list[Journal] = []
+    whole: list[Journal] = []
     for journal in journals:
-        whole = next((other for other in found if _parts_of_one(other, journal)), None)
-        if whole is None:
-            found.append(journal)
+        fitting = next((other for other in whole if _parts_of_one(other, journal)), None)
+        if fitting is None:
+            whole.append(journal)
         else:
-            _join(whole, journal)
-    return found
+            _join(fitting, journal)
+    return whole
 
 
 def _parts_of_one(one: Journal, other: Journal) -> bool:
@@ -112,9 +90,9 @@ def _join(whole: Journal, part: Journal) -> None:
     run["run"] = f"{run['run']} and {part.run['run']}"
     commands = [str(r.get("command", "unknown")) for r in (run, part.run)]
     whole.run = run | {"command": "\n".join(commands)}
-    there = {(record["name"], record["device"]) for record in whole.implementations}
+    known = {(record["name"], record["device"]) for record in whole.implementations}
     whole.implementations += [
-        record for record in part.implementations if (record["name"], record["device"]) not in there
+        record for record in part.implementations if (record["name"], record["device"]) not in known
     ]
     whole.sources |= part.sources
     whole.inputs |= part.inputs
@@ -124,54 +102,67 @@ def _join(whole: Journal, part: Journal) -> None:
     whole.complete = whole.complete and part.complete
 
 
-def _many(journals: Sequence[Path]) -> Loaded:
-    """In as many processes as there are cores, one journal at a time in each."""
-    heads = [_head(path) for path in journals]
+def _many(files: Sequence[Path]) -> Report:
+    """Those that are shown are read here, the others one at a time in several processes."""
+    heads = [_head(path) for path in files]
     warnings = [f"{head}; it was left out" for head in heads if isinstance(head, str)]
     runs = [head for head in heads if not isinstance(head, str)]
     if not runs:
         raise NotAJournalError(warnings[0])
-    kept = [path for path, head in zip(journals, heads, strict=True) if not isinstance(head, str)]
-    frames, parts = [], []
+    kept = [path for path, head in zip(files, heads, strict=True) if not isinstance(head, str)]
+    names, shown = labels(runs), sorted(newest(runs))
+    others = [i for i in range(len(kept)) if i not in shown]
+    processes = min(os.cpu_count() or 1, MOST_PROCESSES)
     # Not forked: the libraries of this process have threads.
     context = multiprocessing.get_context("spawn")
-    # Without the garbage collector, which would look through millions of small objects: none of
-    # them is part of a cycle.
+    # Without the garbage collector, which would search millions of small objects: none of them is
+    # part of a cycle.
     gc.disable()
     try:
-        with ProcessPoolExecutor(cores(), mp_context=context, initializer=gc.disable) as pool:
-            for frame, part, lines in pool.map(_one, kept, tables.labels(runs), chunksize=8):
-                frames.append(frame)
-                parts.append(part)
-                warnings += lines
+        with ProcessPoolExecutor(processes, mp_context=context, initializer=gc.disable) as pool:
+            results_of = pool.map(
+                _rows, [kept[i] for i in others], [names[i] for i in others], chunksize=8
+            )
+            made = report([read(kept[i]) for i in shown])
+            parts = dict(zip(others, results_of, strict=True))
     finally:
         gc.enable()
-    rows = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
-    shown = [read(kept[i]) for i in sorted(newest(runs))]
-    said = (
+    for number, source in zip(shown, made.sources, strict=True):
+        rows = made.rows[made.rows.source == source.label].assign(source=names[number])
+        parts[number] = (rows, _csv(rows), source.journal.warnings)
+    in_order = [parts[number] for number in range(len(kept))]
+    warnings += [line for _, _, lines in in_order for line in lines]
+    frames = [rows for rows, _, _ in in_order]
+    note = (
         f"{len(runs)} runs; the newest of each machine is shown here ({len(shown)}), all rows are "
         "in results.csv."
     )
-    rows_shown = tables.all_rows(shown)
-    said_all = [said, *_said(warnings)]
-    return Loaded(rows, shown, rows_shown, said_all, brief(warnings), parts)
+    return replace(
+        made,
+        all_rows=pd.concat([f for f in frames if len(f)] or frames[:1], ignore_index=True),
+        notes=[note, *_notes(warnings)],
+        warnings=shortened(warnings),
+        csv=[text for _, text, _ in in_order],
+    )
 
 
 def _head(path: Path) -> Record | str:
-    """The first record of a journal, or why there is none."""
+    """The first record of a journal, or why it cannot be read."""
     try:
         return first(path)
     except NotAJournalError as error:
         return str(error)
 
 
-def _one(path: Path, label: str) -> tuple[pd.DataFrame, str, list[str]]:
+def _rows(path: Path, label: str) -> tuple[pd.DataFrame, str, list[str]]:
     """The rows of one journal, the same as CSV without titles, and what could not be read."""
     journal = read(path)
-    frame = tables.all_rows([journal])
-    frame["source"] = label
-    text = tables.to_csv(frame, header=False) if len(frame) else ""
-    return frame, text, journal.warnings
+    rows = frame([Source(label, journal, results.rows(journal))])
+    return rows, _csv(rows), journal.warnings
+
+
+def _csv(rows: pd.DataFrame) -> str:
+    return to_csv(flat(rows), header=False) if len(rows) else ""
 
 
 def newest(runs: Sequence[Record]) -> list[int]:
@@ -186,28 +177,15 @@ def newest(runs: Sequence[Record]) -> list[int]:
     return order[:MOST_RUNS]
 
 
-def brief(warnings: Sequence[str]) -> list[str]:
-    """The first of them, and how many there are."""
+def shortened(warnings: Sequence[str]) -> list[str]:
+    """The first of them, and how many more there are."""
     if len(warnings) <= MOST_WARNINGS:
         return list(warnings)
     return [*warnings[:MOST_WARNINGS], f"and {len(warnings) - MOST_WARNINGS:,} more like these"]
 
 
-def _said(warnings: Sequence[str]) -> list[str]:
+def _notes(warnings: Sequence[str]) -> list[str]:
     if not warnings:
         return []
     return [f"Not all of the journals could be read: {len(warnings):,} things were left out, "
             f"the first: {warnings[0]}."]  # fmt: skip
-
-
-def paths(given: Iterable[str]) -> list[Path]:
-    """The journals that are meant: a file, the one in a folder, or all below a folder."""
-    return [path for name in given for path in _below(Path(name))]
-
-
-def _below(path: Path) -> Iterator[Path]:
-    if not path.is_dir() or (path / "journal.jsonl").is_file():
-        yield path / "journal.jsonl" if path.is_dir() else path
-        return
-    found = sorted(path.rglob("journal.jsonl"))
-    yield from found or [path / "journal.jsonl"]

@@ -32,7 +32,7 @@ function csv(table) {
   return [titles, ...lines].map((line) => line.map(cell).join(",")).join("\r\n") + "\r\n";
 }
 
-function shown(seconds) {
+function duration(seconds) {
   for (const [unit, size] of [["s", 1], ["ms", 1e-3], ["us", 1e-6]])
     if (seconds >= size) return (seconds / size).toPrecision(3) + " " + unit;
   return (seconds / 1e-9).toPrecision(3) + " ns";
@@ -40,35 +40,36 @@ function shown(seconds) {
 
 // The blocks of each process as dots on one axis of time, and their medians as strokes.
 function drawing(processes) {
-  const make = (name, facts, text) => {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(facts)) made.setAttribute(key, value);
-    if (text !== undefined) made.textContent = text;
-    return made;
+  const make = (name, attributes, text) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    if (text !== undefined) element.textContent = text;
+    return element;
   };
   const all = processes.flat(2).map((ns) => ns / 1e9);
   const low = Math.min(...all), high = Math.max(...all), room = (high - low || low) * 0.04;
   const x = (seconds) => 90 + 560 * (seconds - low + room) / (high - low + 2 * room);
   const height = 22 * processes.length + 26;
   const svg = make("svg", { class: "samples", viewBox: `0 0 700 ${height}`, role: "img" });
-  processes.forEach((visits, number) => {
+  processes.forEach((repetitions, number) => {
     const y = 16 + 22 * number;
     svg.append(make("text", { x: 0, y: y + 4 }, `process ${number + 1}`));
-    visits.forEach((blocks, visit) => blocks.forEach((ns) => svg.append(
-      make("circle", { cx: x(ns / 1e9), cy: y + 4 * (visit - (visits.length - 1) / 2), r: 2.4,
+    const middle = (repetitions.length - 1) / 2;
+    repetitions.forEach((blocks, index) => blocks.forEach((ns) => svg.append(
+      make("circle", { cx: x(ns / 1e9), cy: y + 4 * (index - middle), r: 2.4,
         fill: "#0072B2", "fill-opacity": 0.55 }))));
-    const medians = visits.map((blocks) => [...blocks].sort((a, b) => a - b)[blocks.length >> 1]);
+    const medians = repetitions.map((blocks) => [...blocks].sort((a, b) => a - b)[blocks.length >> 1]);
     const best = x(Math.min(...medians) / 1e9);
     svg.append(make("line", { x1: best, x2: best, y1: y - 9, y2: y + 9, stroke: "#D55E00",
       "stroke-width": 2 }));
   });
-  svg.append(make("text", { x: x(low), y: height - 4, "text-anchor": "middle" }, shown(low)));
-  svg.append(make("text", { x: x(high), y: height - 4, "text-anchor": "middle" }, shown(high)));
+  svg.append(make("text", { x: x(low), y: height - 4, "text-anchor": "middle" }, duration(low)));
+  svg.append(make("text", { x: x(high), y: height - 4, "text-anchor": "middle" }, duration(high)));
   const box = document.createElement("div");
   const words = document.createElement("p");
   words.className = "dim";
   words.textContent = `${all.length} blocks in ${processes.length} processes; the stroke is the ` +
-    "median of the least disturbed visit, which counts.";
+    "median of the least disturbed repetition, which counts.";
   box.append(svg, words);
   return box;
 }
@@ -112,11 +113,11 @@ for (const tools of document.querySelectorAll(".tools[data-table]")) {
 for (const figure of document.querySelectorAll("figure[id]")) {
   const tools = document.createElement("div");
   tools.className = "tools";
-  const add = (title, made) => {
+  const add = (title, content) => {
     const button = document.createElement("button");
     button.textContent = title;
     button.addEventListener("click", async () =>
-      download(`${figure.id}.${title.toLowerCase()}`, await made()));
+      download(`${figure.id}.${title.toLowerCase()}`, await content()));
     tools.append(button);
   };
   const packed = (kind) => figure.querySelector(`script.${kind}`).textContent;

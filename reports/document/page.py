@@ -1,4 +1,4 @@
-"""The content of a report as a page and as Markdown."""
+"""A document as a page and as Markdown."""
 
 import base64
 import gzip
@@ -13,9 +13,10 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, select_autoescape
 from samegrad.reports.charts import saving
-from samegrad.reports.data import tables
-from samegrad.reports.document.chapters import Chapter, Table
-from samegrad.reports.document.content import Content
+from samegrad.reports.charts.style import Chart
+from samegrad.reports.data.values import folded
+from samegrad.reports.document.chapter import Chapter, Table
+from samegrad.reports.document.chapters import Document
 
 LONG = 20  # rows; a longer table is folded in Markdown
 WIDE = 48  # characters; a longer cell may break
@@ -37,30 +38,22 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Line:
-    """A row of a table, and the number of its samples, if it has any."""
-
-    cells: list[Cell]
-    samples: int | None
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A table as the page shows it."""
+class HtmlTable:
+    """A table as the page shows it; rows are (cells, number of the row's samples or None)."""
 
     key: str
     title: str
     text: str
     titles: list[str]
-    cells: list[Line]
+    rows: list[tuple[tuple[Cell, ...], int | None]]
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A figure as the page holds it: PNG as base64, SVG and data packed, then as base64.
+class HtmlChart:
+    """A chart as the page holds it: PNG as base64, SVG and data compressed, then as base64.
 
     Attributes:
-        width: of the picture on the page, so that letters are as large in every figure.
+        width: of the picture on the page, so that letters are as large in every chart.
     """
 
     name: str
@@ -71,8 +64,8 @@ class Figure:
     csv: str
 
 
-def html(made: Content, directory: Path) -> str:
-    """One self-contained page, with the figures of a directory: no request leaves it."""
+def html(document: Document, figures: Path) -> str:
+    """One self-contained page, with the saved charts of a directory: no request leaves it."""
     environment = Environment(autoescape=select_autoescape(default=True, default_for_string=True))
     chapters = [
         {
@@ -80,17 +73,17 @@ def html(made: Content, directory: Path) -> str:
             "text": [brief(line) for line in chapter.text],
             "commands": [brief(command) for command in chapter.commands],
             "key": key(chapter.heading),
-            "figures": [_figure(made, name, directory) for name in chapter.figures],
-            "tables": [_shown(table) for table in chapter.tables],
+            "charts": [_chart(chart, figures) for chart in chapter.charts],
+            "tables": [_table(table) for table in chapter.tables],
         }
-        for chapter in made.chapters
+        for chapter in document.chapters
     ]
     library = _file("vendor/datatables.min.js")
     page: str = environment.from_string(_file("page.html")).render(
-        made=made,
+        document=document,
         chapters=chapters,
-        main=[_figure(made, name, directory) for name in made.main],
-        samples=packed(json.dumps(made.samples, separators=(",", ":"))),
+        first=None if document.first is None else _chart(document.first, figures),
+        samples=packed(json.dumps(document.samples, separators=(",", ":"))),
         css=_file("page.css"),
         script=library,
         enhance=_file("page.js"),
@@ -115,32 +108,30 @@ def key(title: str) -> str:
 
 def brief(value: Any) -> str:
     """A text, cut where it is longer than anyone reads."""
-    text = tables.folded(str(value))
+    text = folded(str(value))
     return text if len(text) <= MOST else text[:MOST] + f" ... ({len(text):,} characters)"
 
 
-def _figure(made: Content, name: str, directory: Path) -> Figure:
-    picture = (directory / f"{name}.png").read_bytes()
-    width = int.from_bytes(picture[16:20], "big")  # of a PNG's header
-    return Figure(
-        name,
-        made.drawn[name][1],
+def _chart(chart: Chart, figures: Path) -> HtmlChart:
+    png = (figures / f"{chart.name}.png").read_bytes()
+    width = int.from_bytes(png[16:20], "big")  # of a PNG's header
+    return HtmlChart(
+        chart.name,
+        chart.caption,
         round(width * SCREEN_DPI / saving.DPI),
-        base64.b64encode(picture).decode(),
-        packed((directory / f"{name}.svg").read_text("utf-8")),
-        packed((directory / f"{name}.csv").read_text("utf-8")),
+        base64.b64encode(png).decode(),
+        packed((figures / f"{chart.name}.svg").read_text("utf-8")),
+        packed((figures / f"{chart.name}.csv").read_text("utf-8")),
     )
 
 
-def _shown(table: Table) -> Shown:
+def _table(table: Table) -> HtmlTable:
     frame = table.frame
-    columns = [list(_cells(frame[name])) for name in frame.columns]
+    cells = zip(*(_cells(frame[name]) for name in frame.columns), strict=True)
     samples = table.samples or [None] * len(frame)
-    lines = [
-        Line(list(cells), s) for cells, s in zip(zip(*columns, strict=True), samples, strict=True)
-    ]
     anchor, titles = f"table-{key(table.title)}", [brief(name) for name in frame.columns]
-    return Shown(anchor, table.title, brief(table.text), titles, lines)
+    rows = list(zip(cells, samples, strict=True))
+    return HtmlTable(anchor, table.title, brief(table.text), titles, rows)
 
 
 def _cells(column: pd.Series) -> Iterator[Cell]:
@@ -165,40 +156,41 @@ def order(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def markdown(made: Content) -> str:
+def markdown(document: Document) -> str:
     """The report for a Git host or a pull request: the summary first, long tables folded."""
-    parts = [f"# {cell(made.title)}", *(f"> {cell(line)}" for line in made.warnings)]
-    parts += ["\n".join(f"- {cell(line)}" for line in made.summary), f"**{cell(made.counts)}**"]
-    parts += ["\n\n".join(cell(line) for line in made.notes)]
-    parts += [_image(made, name) for name in made.main]
-    for chapter in made.chapters:
-        parts += _chapter(made, chapter)
-    return "\n\n".join(part for part in parts if part) + "\n"
+    blocks = [f"# {cell(document.title)}", *(f"> {cell(line)}" for line in document.warnings)]
+    blocks.append("\n".join(f"- {cell(line)}" for line in document.summary))
+    blocks.append(f"**{cell(document.counts)}**")
+    blocks.append("\n\n".join(cell(line) for line in document.notes))
+    if document.first is not None:
+        blocks.append(_image(document.first))
+    for chapter in document.chapters:
+        blocks += _chapter(chapter)
+    return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _chapter(made: Content, chapter: Chapter) -> Iterator[str]:
+def _chapter(chapter: Chapter) -> Iterator[str]:
     yield f"## {chapter.heading}"
     yield from map(cell, chapter.text)
     yield "\n".join(f"- {cell(line)}" for line in chapter.points)
     for command in chapter.commands:
         yield _fenced(brief(command), "console")
-    yield from (_image(made, name) for name in chapter.figures)
+    yield from map(_image, chapter.charts)
     for table in chapter.tables:
-        shown = markdown_table(table.frame)
-        title = f"{table.title}: {len(table.frame)} rows"
-        if len(table.frame) > LONG:
-            shown = f"<details><summary>{cell(title)}</summary>\n\n{shown}\n\n</details>"
         yield f"### {cell(table.title)}"
         yield cell(table.text)
-        yield shown
+        rows = markdown_table(table.frame)
+        title = f"{table.title}: {len(table.frame)} rows"
+        yield _foldable(title, rows) if len(table.frame) > LONG else rows
     for listing in chapter.listings:
-        for place, name in enumerate(listing.names):
-            text = "\n".join(line.texts[place] for line in listing.lines if line.texts[place])
-            title = f"{listing.title}: {name}"
-            yield (
-                f"<details><summary>{cell(title)}</summary>\n\n{_fenced(text, 'python')}\n\n"
-                "</details>"
-            )
+        for number, name in enumerate(listing.names):
+            lines = [equation.texts[number] for equation in listing.equations]
+            text = "\n".join(line for line in lines if line)
+            yield _foldable(f"{listing.title}: {name}", _fenced(text, "python"))
+
+
+def _foldable(title: str, text: str) -> str:
+    return f"<details><summary>{cell(title)}</summary>\n\n{text}\n\n</details>"
 
 
 def _fenced(text: str, language: str) -> str:
@@ -209,9 +201,9 @@ def _fenced(text: str, language: str) -> str:
     return f"{fence}{language}\n{text}\n{fence}"
 
 
-def _image(made: Content, name: str) -> str:
-    caption = cell(made.drawn[name][1])
-    return f"![{caption}](figures/{name}.png)\n\n{caption}"
+def _image(chart: Chart) -> str:
+    caption = cell(chart.caption)
+    return f"![{caption}](figures/{chart.name}.png)\n\n{caption}"
 
 
 def markdown_table(table: pd.DataFrame) -> str:

@@ -2,34 +2,34 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 import pandas as pd
-from samegrad.benchmarks.clock.intervals import NO_DIFFERENCE
-from samegrad.benchmarks.records.journal import Journal
-from samegrad.benchmarks.records.schema import OK
-from samegrad.reports.data import analysis, tables
-from samegrad.reports.data.tables import digits, duration
-from samegrad.reports.document import learning
+from samegrad.implementations.contract.registry import COMPARED_WITH, SPEED_UPS_OVER
+from samegrad.reports.data import analysis
+from samegrad.reports.data.report import Report, comparable, shares
+from samegrad.reports.data.training import headline, metric_text, tasks
+from samegrad.reports.data.values import digits, duration, folded, in_order, range_text
 
 LEAST_SIZES = 3  # batch sizes that make a series
-MOST_SHARES = 4  # of the best product's rate, that a sentence has room for; NumPy's is always there
+MOST_SHARES = 4  # of the best product's rate, that a sentence has room for; NumPy's is always one
+METRICS = {"accuracy": "test accuracy", "r2": "test R²", "rmse": "test error (RMSE)"}
 
 
-def sentences(rows: pd.DataFrame, journals: Sequence[Journal]) -> list[str]:
+def sentences(report: Report) -> list[str]:
     """One line per answer; none where nothing was measured that gives one."""
-    said: list[str] = []
+    rows = report.rows
     if not len(rows):
-        return said
-    many = rows.source.nunique() > 1
-    steps = tables.comparable(rows[(rows.status == OK) & (rows.operation == "train_step")])
+        return []
+    lines = []
+    steps = comparable(report.ok[report.ok.operation == "train_step"])
     for source, part in steps.groupby("source", sort=False):
-        where = f"{source}: " if many else ""
-        said += [where + line for line in (fastest(part), reaches(part)) if line]
-    said += [*gpu(rows), *looped(rows), *compilation(rows), *differentiation(rows)]
-    return [*said, *learned(journals), *spread(rows)]
+        prefix = f"{source}: " if report.many else ""
+        lines += [prefix + line for line in (fastest(part), reaches(part)) if line]
+    lines += [*gpu(rows), *vectorisation(rows), *compilation(rows), *differentiation(rows)]
+    return [*lines, *learned(report), *uncertainty(report)]
 
 
 def fastest(steps: pd.DataFrame) -> str:
@@ -40,15 +40,16 @@ def fastest(steps: pd.DataFrame) -> str:
     if counts.empty or counts.max() < LEAST_SIZES:
         return ""
     layers = counts.idxmax()
-    used = used[used.layers == layers]
-    found = [(size, contenders(part)) for size, part in used.groupby("batch_size")]
-    parts = []
-    for names, group in groupby(found, key=lambda pair: pair[1]):
+    by_size = [
+        (size, contenders(part)) for size, part in used[used.layers == layers].groupby("batch_size")
+    ]
+    answers = []
+    for names, group in groupby(by_size, key=lambda pair: pair[1]):
         sizes = [size for size, _ in group]
-        size = f"{sizes[0]:,}" + (f" to {sizes[-1]:,}" if len(sizes) > 1 else "")
-        parts.append(f"{_or(names)} (batch {size})")
-    doubt = any(len(names) > 1 for _, names in found)
-    return f"The fastest training step of {layers}: {', '.join(parts)}." + (
+        span = f"{sizes[0]:,}" + (f" to {sizes[-1]:,}" if len(sizes) > 1 else "")
+        answers.append(f"{_or(names)} (batch {span})")
+    doubt = any(len(names) > 1 for _, names in by_size)
+    return f"The fastest training step of {layers}: {', '.join(answers)}." + (
         ' "Or": their times cannot be told apart.' if doubt else ""
     )
 
@@ -62,166 +63,156 @@ def contenders(part: pd.DataFrame) -> tuple[str, ...]:
         for row in order.itertuples()
         if not analysis.slower(row, best)
     ]
-    return tuple(tables.by_idiom(names))
+    return tuple(in_order(names))
 
 
 def _or(names: Sequence[str]) -> str:
-    if len(names) < 2:
-        return "".join(names)
-    return ", ".join(names[:-1]) + f" or {names[-1]}"
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def reaches(steps: pd.DataFrame) -> str:
-    """How near NumPy, or the first there is, comes to what its machine can do, and why."""
+    """How near implementations come to what the machine can do, and why not nearer."""
     part = steps[steps.ceiling_gflops_per_second.notna() & (steps.transfer == "resident")]
-    part = part[part.threads == "all"]
-    if part.empty:
-        return ""
+    part = part[(part.threads == "all") & (part.implementation != SPEED_UPS_OVER)]
     part = part.assign(share=part.gflops_per_second / part.ceiling_gflops_per_second)
     counts = part.implementation.value_counts()
     part = part[part.implementation.map(counts) > 1]
-    part = part[part.implementation != "scalar"]
+    if part.empty:
+        return ""
     highest = part.groupby("implementation").share.max().nlargest(MOST_SHARES).index
-    said = []
-    for name in tables.by_idiom(part.implementation):
-        mine = part[part.implementation == name]
-        if name not in (*highest, analysis.BASE):
+    answers = []
+    for name in in_order(part.implementation):
+        if name not in (*highest, COMPARED_WITH):
             continue
-        best, least = mine.loc[mine.share.idxmax()], mine.loc[mine.share.idxmin()]
-        said.append(f"{name} {_percent(best.share)} ({_case(best)}; {_why(best)})")
-        if name == analysis.BASE:
-            said[-1] += f" and {_percent(least.share)} ({_case(least)}; {_why(least)})"
-    some = ", the highest" if len(said) < part.implementation.nunique() else ""
-    return f"Share of the machine's best matrix product{some}: {', '.join(said)}." if said else ""
+        own = part[part.implementation == name]
+        best, least = own.loc[own.share.idxmax()], own.loc[own.share.idxmin()]
+        answer = f"{name} {_percent(best.share)} ({_case(best)}; {_why(best)})"
+        if name == COMPARED_WITH:
+            answer += f" and {_percent(least.share)} ({_case(least)}; {_why(least)})"
+        answers.append(answer)
+    highest_only = ", the highest" if len(answers) < part.implementation.nunique() else ""
+    return f"Share of the machine's best matrix product{highest_only}: {', '.join(answers)}."
 
 
 def _case(row: Any) -> str:
-    return f"{tables.folded(row.layers)}, batch {row.batch_size}"
+    return f"{folded(row.layers)}, batch {row.batch_size}"
 
 
 def _why(row: Any) -> str:
     """What most of its time goes to."""
-    shares = tables.shares(row)
-    if not shares:
+    by_part = shares(row)
+    if not by_part:
         return "its parts were not measured"
-    name = max(shares, key=lambda part: shares[part])
-    return f"{_percent(shares[name])} of the time is {name}"
+    name = max(by_part, key=lambda part: by_part[part])
+    return f"{_percent(by_part[name])} of the time is {name}"
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.095 else f"{100 * share:.2g} %"
 
 
-def gpu(rows: pd.DataFrame) -> Iterable[str]:
+def gpu(rows: pd.DataFrame) -> Iterator[str]:
     """From which batch size on a GPU pays, end to end."""
-    found = tables.gpu_over_cpu(rows)
-    if found.empty:
+    table = analysis.gpu_over_cpu(rows)
+    if table.empty:
         return
-    found = found[(found.operation == "train_step") & found.end_to_end_speed_up.notna()]
-    for (cpu, gpu, layers), part in found.groupby(["cpu", "gpu", "layers"], sort=False):
+    table = table[(table.operation == "train_step") & table.end_to_end_speed_up.notna()]
+    for (cpu, gpu, layers), part in table.groupby(["cpu", "gpu", "layers"], sort=False):
         if part.batch_size.nunique() < LEAST_SIZES:
             continue
-        said = []
-        for name in tables.by_idiom(part.implementation):
-            mine = part[part.implementation == name].sort_values("batch_size")
-            pays = [r.end_to_end_speed_up > NO_DIFFERENCE for r in mine.itertuples()]
-            first = next((i for i in range(len(pays)) if all(pays[i:])), None)
-            if first is None:
-                said.append(f"{name}: not up to batch {mine.batch_size.max():,}")
-                continue
-            most = mine.end_to_end_speed_up.max()
-            size = mine.batch_size.iloc[first]
-            said.append(f"{name}: from batch {size:,}, up to {digits(most)} times")
-        where = "" if cpu == gpu else f" ({gpu} against the CPU of {cpu})"
+        answers = []
+        for name in in_order(part.implementation):
+            own = part[part.implementation == name]
+            size = analysis.pays_from(own)
+            if size is None:
+                answers.append(f"{name}: not up to batch {own.batch_size.max():,}")
+            else:
+                most = digits(own.end_to_end_speed_up.max())
+                answers.append(f"{name}: from batch {size:,}, up to {most} times")
+        machines = "" if cpu == gpu else f" ({gpu} against the CPU of {cpu})"
         yield (
-            f"A GPU pays for {layers}, the batch's way to it included{where}: {'; '.join(said)}."
+            f"A GPU pays for {layers}, the batch's way to it included{machines}: "
+            f"{'; '.join(answers)}."
         )
 
 
-def looped(rows: pd.DataFrame) -> Iterable[str]:
-    """What vectorisation brings over looped Python."""
-    found = tables.over_scalar(rows)
-    if found.empty:
+def vectorisation(rows: pd.DataFrame) -> Iterator[str]:
+    """How many times faster than looped Python."""
+    table = analysis.over_looped(rows)
+    if table.empty:
         return
-    found = found[(found.operation == "train_step") & (found.device == "cpu")]
-    said = []
-    for name in tables.by_idiom(found.implementation):
-        times = found[found.implementation == name].speed_up
-        said.append(f"{name} {_range(times)}")
-    if said:
-        yield f"Times faster than looped Python (training step, float64): {', '.join(said)}."
+    table = table[(table.operation == "train_step") & (table.device == "cpu")]
+    answers = [
+        f"{name} {range_text(table[table.implementation == name].speed_up)}"
+        for name in in_order(table.implementation)
+    ]
+    if answers:
+        yield f"Times faster than looped Python (training step, float64): {', '.join(answers)}."
 
 
-def _range(values: Iterable[float]) -> str:
-    low, high = min(values), max(values)
-    return digits(low) if low == high else f"{digits(low)} to {digits(high)}"
-
-
-def compilation(rows: pd.DataFrame) -> Iterable[str]:
+def compilation(rows: pd.DataFrame) -> Iterator[str]:
     """When a compilation has paid for itself."""
-    found = analysis.break_even(rows)
-    if found.empty:
+    table = analysis.break_even(rows)
+    if table.empty:
         return
-    for name, part in found.groupby("compiled", sort=False):
-        against = part[part.against == analysis.BASE]
-        if against.empty:
-            continue
-        pays = against[against.steps.map(math.isfinite)]
-        never = int((against.steps == math.inf).sum())
-        said = f"after {_range(pays.steps)} steps in {len(pays)} cases" if len(pays) else ""
-        parts = [said] if said else []
-        parts += [f"never in {never}"] if never else []
-        doubt = len(against) - len(pays) - never
-        parts += [f"not determined in {doubt}"] if doubt else []
-        yield f"{name}'s compilation has paid for itself against NumPy: {', '.join(parts)}."
-
-
-def differentiation(rows: pd.DataFrame) -> Iterable[str]:
-    """What a gradient costs in forward passes."""
-    found = tables.differentiation(rows)
-    if found.empty:
-        return
-    found = found[found.ratio.notna()]
-    largest = found.loc[found.groupby("implementation").parameters.idxmax()]
-    if len(largest):
-        said = [
-            f"{r.implementation} {digits(r.ratio)} ({r.parameters:,} parameters)"
-            for r in largest.sort_values("ratio").itertuples()
+    for name, part in table[table.against == COMPARED_WITH].groupby("compiled", sort=False):
+        pays = part[part.steps.map(math.isfinite)]
+        never = int((part.steps == math.inf).sum())
+        doubt = len(part) - len(pays) - never
+        answers = [
+            f"after {range_text(pays.steps)} steps in {len(pays)} cases" if len(pays) else "",
+            f"never in {never}" if never else "",
+            f"not determined in {doubt}" if doubt else "",
         ]
-        yield f"Forward passes that one gradient costs: {', '.join(said)}."
+        answer = ", ".join(filter(None, answers))
+        yield f"{name}'s compilation has paid for itself against NumPy: {answer}."
 
 
-def learned(journals: Sequence[Journal]) -> Iterable[str]:
-    """What the networks of the headline tasks have learned, and the time it took."""
-    found = learning.trained(journals)
-    tasks = dict.fromkeys(row.case.workload.name for _, row in found)
-    main = [task for task in tasks if task.startswith(learning.HEADLINE)] or list(tasks)[:3]
-    for task in main:
-        of_task = [row for _, row in found if row.case.workload.name == task]
-        metric = of_task[0].training[0]["metric"]
-        tests = [statistics.median(s["test"] for s in row.training) for row in of_task]
-        names = {"accuracy": "test accuracy", "r2": "test R²", "rmse": "test error (RMSE)"}
-        values = list(dict.fromkeys(learning.shown(metric, v) for v in sorted(tests)))
-        said = values[0] if len(values) == 1 else f"{values[0]} to {values[-1]}"
-        line = f"{task}: {names.get(metric, metric)} {said} (medians over seeds)"
-        target = of_task[0].training[0].get("target")
+def differentiation(rows: pd.DataFrame) -> Iterator[str]:
+    """What a gradient costs in forward passes."""
+    table = analysis.differentiation(rows)
+    if table.empty:
+        return
+    table = table[table.ratio.notna()]
+    largest = table.loc[table.groupby("implementation").parameters.idxmax()]
+    answers = [
+        f"{row.implementation} {digits(row.ratio)} ({row.parameters:,} parameters)"
+        for row in largest.sort_values("ratio").itertuples()
+    ]
+    if answers:
+        yield f"Forward passes that one gradient costs: {', '.join(answers)}."
+
+
+def learned(report: Report) -> Iterator[str]:
+    """What the networks of the main tasks have learned, and the time it took."""
+    names = tasks(report.trained)
+    for task in headline(names) or names[:3]:
+        rows = [row for _, row in report.trained if row.case.workload.name == task]
+        first = rows[0].training[0]
+        metric, target = first["metric"], first.get("target")
+        tests = [statistics.median(seed["test"] for seed in row.training) for row in rows]
+        values = list(dict.fromkeys(metric_text(metric, value) for value in sorted(tests)))
+        value = values[0] if len(values) == 1 else f"{values[0]} to {values[-1]}"
+        line = f"{task}: {METRICS.get(metric, metric)} {value} (medians over seeds)"
         reached = {
             f"{row.case.implementation} {row.case.device}": statistics.median(
-                s["to_target_ns"] for s in row.training
+                seed["to_target_ns"] for seed in row.training
             )
-            for row in of_task
-            if all(s.get("to_target_ns") for s in row.training)
+            for row in rows
+            if all(seed.get("to_target_ns") for seed in row.training)
         }
         if target is not None and reached:
             order = sorted(reached, key=lambda name: reached[name])
             times = ", ".join(f"{name} {duration(reached[name] / 1e9)}" for name in order)
-            line += f"; {learning.shown(metric, target)} of the validation data after: {times}"
+            line += f"; {metric_text(metric, target)} of the validation data after: {times}"
         yield line + "."
 
 
-def spread(rows: pd.DataFrame) -> Iterable[str]:
+def uncertainty(report: Report) -> Iterator[str]:
     """What small differences are worth."""
-    ok = rows[(rows.status == OK) & (rows.operation != learning.TRAINING)]
+    ok = report.ok
+    trained = [row.case.operation for _, row in report.trained[:1]]
+    ok = ok[~ok.operation.isin(trained)]
     known = ok[ok.seconds_low.notna()]
     if len(ok) and known.empty:
         yield "Fewer than 5 processes: no intervals, so a small difference may be none."
@@ -229,7 +220,7 @@ def spread(rows: pd.DataFrame) -> Iterable[str]:
         half = ((known.seconds_high / known.seconds_low) ** 0.5 - 1).median()
         marked = int((known["flags"] != "").sum())
         yield (
-            f"To be believed: half of the rows have a 95 % interval within +-{100 * half:.0f} %, "
+            f"Uncertainty: half of the rows have a 95 % interval within +-{100 * half:.0f} %, "
             f"{marked} of {len(known)} are marked (why: in their row); a difference smaller than "
             "the intervals is no difference."
         )

@@ -12,7 +12,7 @@ import pytest
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import read as read_journal
-from samegrad.reports.data import tables
+from samegrad.reports.data.report import machine_label
 
 from tests.helpers import planted
 
@@ -211,7 +211,7 @@ def test_figure_is_of_a_committed_run_whose_machine_and_date_are_named(
 
     assert journal.complete and [] == journal.warnings
     text = between(mark, page)
-    assert tables.machine_label(journal.run).split(" [")[0] in text  # "CPU, N cores"
+    assert machine_label(journal.run).split(" [")[0] in text  # "CPU, N cores"
     assert journal.run["started"][:10] in text
     assert not rows.failures(rows.rows(journal))
 

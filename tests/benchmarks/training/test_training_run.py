@@ -18,7 +18,8 @@ from samegrad.benchmarks.runs.options import parse
 from samegrad.benchmarks.training import run as training_run
 from samegrad.benchmarks.training.tasks import TASKS
 from samegrad.implementations.contract import registry
-from samegrad.reports.document import learning
+from samegrad.reports.data.report import report
+from samegrad.reports.document.learning import learning
 
 from samegrad import cli as command
 from tests.helpers.shared_data import data_dir
@@ -113,8 +114,7 @@ def test_run_of_speed_has_no_section_of_learning() -> None:
     """The example's report is what it was."""
     journals = [read(ROOT / "reports/results/example/journal.jsonl")]
 
-    assert [] == learning.sections(journals)
-    assert {} == learning.figures(journals)
+    assert learning(report(journals)).empty
 
 
 def test_interrupted_training_goes_on_where_it_stopped(small: Path, tmp_path: Path) -> None:

@@ -14,14 +14,14 @@ def test_figure_data_is_what_is_drawn() -> None:
     c.imshow([[1, 2], [3, 4]])
     a.set_title("A")
 
-    found = saving.data(figure)
+    points = saving.data(figure)
     plt.close(figure)
 
-    one = found[found.panel == "A"]
+    one = points[points.panel == "A"]
     assert [[1, 3, 2, 5], [2, 4, 3, 6]] == one[["x", "y", "low", "high"]].to_numpy().tolist()
-    two = found[found.series == "two"]
+    two = points[points.series == "two"]
     assert [("first", 5), ("second", 6)] == list(zip(two.y, two.x, strict=True))
-    assert [1, 2, 3, 4] == found[found.series == "image"].value.tolist()
+    assert [1, 2, 3, 4] == points[points.series == "image"].value.tolist()
 
 
 def test_figure_data_of_regions_and_points() -> None:
@@ -31,13 +31,13 @@ def test_figure_data_of_regions_and_points() -> None:
     figure.colorbar(mesh)
     axes.scatter([0.5], [0.25], label="class 1")
 
-    found = saving.data(figure)
+    points = saving.data(figure)
     plt.close(figure)
 
-    cells = found[found.series == "image"][["x", "y", "value"]]
+    cells = points[points.series == "image"][["x", "y", "value"]]
     assert [[0, 0, 1], [1, 0, 2], [0, 1, 3], [1, 1, 4]] == cells.to_numpy().tolist()
-    assert [0.5, 0.25] == found[found.series == "class 1"][["x", "y"]].to_numpy()[0].tolist()
-    assert 5 == len(found)
+    assert [0.5, 0.25] == points[points.series == "class 1"][["x", "y"]].to_numpy()[0].tolist()
+    assert 5 == len(points)
 
 
 def test_figure_data_of_dates_at_some_places_are_numbers() -> None:
@@ -48,8 +48,8 @@ def test_figure_data_of_dates_at_some_places_are_numbers() -> None:
     b.bar(["p", "q"], [10, 100])
     b.set_yscale("log")
 
-    found = saving.data(figure)
+    points = saving.data(figure)
     plt.close(figure)
 
-    assert [0, 1, 2, 3, "p", "q"] == found.x.tolist()
-    assert [10, 100] == found.y.tolist()[4:]
+    assert [0, 1, 2, 3, "p", "q"] == points.x.tolist()
+    assert [10, 100] == points.y.tolist()[4:]

@@ -1,6 +1,5 @@
 """What follows from rows: verdicts, break-even, crossovers, comparisons; each with its doubt."""
 
-import json
 import math
 from typing import Any
 
@@ -18,6 +17,8 @@ def row(implementation: str, seconds: float, spread: Any = TIGHT, **changes: Any
     return {
         "source": "here",
         "workload": "mnist",
+        "series": "",
+        "series_value": math.nan,
         "layers": "784-128-10",
         "operation": "train_step",
         "batch_size": 32,
@@ -30,7 +31,7 @@ def row(implementation: str, seconds: float, spread: Any = TIGHT, **changes: Any
         "seconds": seconds,
         "first_call_seconds": seconds,
         "compile_seconds": math.nan,
-        "process_medians": json.dumps([seconds * factor for factor in spread]),
+        "process_medians": [seconds * factor for factor in spread],
     } | changes
 
 
@@ -41,7 +42,7 @@ def frame(*rows: dict[str, Any]) -> pd.DataFrame:
 
 def test_verdicts_are_against_numpy_in_the_same_case() -> None:
     """Not in another thread regime or precision."""
-    found = analysis.verdicts(
+    verdicts = analysis.verdicts(
         frame(
             row("numpy", 1e-3),
             row("jax", 5e-4),
@@ -54,12 +55,12 @@ def test_verdicts_are_against_numpy_in_the_same_case() -> None:
     )
 
     assert {"jax": "FASTER", "torch": "SLOWER", "graph": "SAME", "flax": "CAN'T TELL"} == dict(
-        zip(found.implementation, found.verdict, strict=True)
+        zip(verdicts.implementation, verdicts.verdict, strict=True)
     )
 
 
 @pytest.mark.parametrize(
-    ("compiled", "eager", "says"),
+    ("compiled", "eager", "answer"),
     [
         ((1e-4, TIGHT, 0.5), (2e-4, TIGHT), "after 4,9"),  # 0.5 s over 0.1 ms: 5,000 steps
         ((3e-4, TIGHT, 0.5), (2e-4, TIGHT), "never: numpy is faster in every step"),
@@ -68,16 +69,16 @@ def test_verdicts_are_against_numpy_in_the_same_case() -> None:
         ((1e-4, TIGHT, 1e-4), (2e-4, TIGHT), "from the first step"),
     ],
 )
-def test_compilation_pays_after_so_many_steps(compiled: Any, eager: Any, says: str) -> None:
+def test_compilation_pays_after_so_many_steps(compiled: Any, eager: Any, answer: str) -> None:
     """Or never, or nobody can say."""
     seconds, spread, first = compiled
     jax = row("jax", seconds, spread, first_call_seconds=first, compile_seconds=0.9 * first)
 
-    (found,) = analysis.break_even(frame(jax, row("numpy", *eager))).itertuples()
+    (line,) = analysis.break_even(frame(jax, row("numpy", *eager))).itertuples()
 
-    assert found.says.startswith(says)
-    if says.startswith("after"):
-        assert 4950 <= found.steps <= 5050
+    assert line.answer.startswith(answer)
+    if answer.startswith("after"):
+        assert 4950 <= line.steps <= 5050
 
 
 def sweep(name: str, times: dict[int, float], spread: Any = TIGHT, **changes: Any) -> Any:
@@ -86,7 +87,7 @@ def sweep(name: str, times: dict[int, float], spread: Any = TIGHT, **changes: An
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "spread", "says"),
+    ("first", "second", "spread", "answer"),
     [
         ({1: 1, 8: 2, 64: 9}, {1: 3, 8: 3, 64: 3}, TIGHT, "torch cpu overtakes between 8 and 64"),
         (
@@ -116,13 +117,15 @@ def sweep(name: str, times: dict[int, float], spread: Any = TIGHT, **changes: An
         ),
     ],
 )
-def test_crossover_is_an_interval_of_sizes(first: Any, second: Any, spread: Any, says: str) -> None:
+def test_crossover_is_an_interval_of_sizes(
+    first: Any, second: Any, spread: Any, answer: str
+) -> None:
     """Between the last size at which one is faster beyond doubt and the first of the other."""
     rows = frame(*sweep("numpy", first, spread), *sweep("torch", second, spread))
 
-    (found,) = analysis.crossovers(rows).itertuples()
+    (line,) = analysis.crossovers(rows).itertuples()
 
-    assert ("batch size", "784-128-10", says) == (found.against, found.network, found.says)
+    assert ("batch size", "784-128-10", answer) == (line.against, line.network, line.answer)
 
 
 def test_gpu_is_compared_as_it_is_used() -> None:
@@ -133,9 +136,9 @@ def test_gpu_is_compared_as_it_is_used() -> None:
         *sweep("jax", {1: 0.1, 8: 0.1, 64: 0.1}, device="cuda", source="server"),
     )
 
-    (found,) = analysis.crossovers(rows).itertuples()
+    (line,) = analysis.crossovers(rows).itertuples()
 
-    assert "jax cuda (server) overtakes between 8 and 64" == found.says
+    assert "jax cuda (server) overtakes between 8 and 64" == line.answer
 
 
 def test_two_sizes_are_no_series() -> None:

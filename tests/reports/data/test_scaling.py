@@ -10,17 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
-from samegrad.benchmarks.cases.presets import PRESETS, depth, width
+from samegrad.benchmarks.cases.presets import PRESETS, Network, depth, width
 from samegrad.benchmarks.machine.system import cpu_caches
 from samegrad.benchmarks.records.journal import Journal
-from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.benchmarks.runs import options, selection
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.reports.data import tables
-from samegrad.reports.document import scaling
+from samegrad.reports.charts import growth
+from samegrad.reports.data import scaling
+from samegrad.reports.data.report import Report
+from samegrad.reports.data.values import folded
+from samegrad.reports.document import speed
 from samegrad.reports.render import render
 
 from tests.helpers.journals import ok, plan_record, run_record, write
+from tests.helpers.reports import report_of
 
 CACHES = "L1 32K, L2 512K, L3 32768K"
 
@@ -60,15 +63,20 @@ def test_working_set_counts_what_a_step_touches() -> None:
     assert 8 * entries == scaling.working_set("4-3-2", 5, "float64")
 
 
-def journal(tmp_path: Path, fall: float = 1.0, caches: str = CACHES) -> Journal:
+def workload(network: Network) -> MLPWorkload:
+    """A network of a series with batches of 128."""
+    return MLPWorkload(network.name, network.spec, 128, network.examples, network.series)
+
+
+def measured(tmp_path: Path, fall: float = 1.0, caches: str = CACHES) -> Report:
     """Three curves of two implementations with one thread and with two, 1.6 times as fast.
 
     Beyond L3 NumPy takes `fall` times as long.
     """
     problems = [
         *(MLPWorkload("mnist", MLPSpec((784, 128, 64, 10)), 4**i, 60_000) for i in range(9)),
-        *(MLPWorkload(width(2**i).name, width(2**i).spec, 128, 60_000) for i in range(4, 10)),
-        *(MLPWorkload(depth(2**i).name, depth(2**i).spec, 128, 60_000) for i in range(7)),
+        *(workload(width(2**i)) for i in range(4, 10)),
+        *(workload(depth(2**i)) for i in range(7)),
     ]
     cases, outcomes = [], []
     for problem in problems:
@@ -90,12 +98,12 @@ def journal(tmp_path: Path, fall: float = 1.0, caches: str = CACHES) -> Journal:
         *outcomes,
         {"record": "run_complete"},
     )
-    return read_journal(path)
+    return report_of(path)
 
 
-def lines(found: Journal) -> dict[tuple[str, str, str], Any]:
+def lines(report: Report) -> dict[tuple[str, str, str], Any]:
     """(against, implementation, threads) -> line of the table."""
-    table = scaling.table(tables.all_rows([found]), [found])
+    table = speed.cost_growth(report).tables[0].frame
     return {
         (row["against"], row["implementation"], row["threads"]): row
         for row in table.to_dict("records")
@@ -104,7 +112,7 @@ def lines(found: Journal) -> dict[tuple[str, str, str], Any]:
 
 def test_table_has_every_curve_with_its_exponent(tmp_path: Path) -> None:
     """Linear in the batch; the fixed cost is what was planted."""
-    found = lines(journal(tmp_path))
+    found = lines(measured(tmp_path))
 
     assert 3 * 2 * 2 == len(found)
     line = found["batch size", "jax", "all"]
@@ -116,12 +124,12 @@ def test_table_has_every_curve_with_its_exponent(tmp_path: Path) -> None:
 
 def test_fall_beyond_a_cache_is_said_with_the_cache(tmp_path: Path) -> None:
     """Half the rate where the working set has outgrown L3; JAX, which does not fall, has none."""
-    found = lines(journal(tmp_path, fall=2.0))
+    found = lines(measured(tmp_path, fall=2.0))
 
     said = found["batch size", "numpy", "all"]["beyond"]
     assert said.endswith("outgrows L3") and "of its best rate at 16,384" in said
     assert "no fall" == found["batch size", "jax", "all"]["beyond"]
-    unknown = lines(journal(tmp_path, fall=2.0, caches="unknown"))
+    unknown = lines(measured(tmp_path, fall=2.0, caches="unknown"))
     said = unknown["batch size", "numpy", "all"]["beyond"]
     assert said.endswith("may outgrow a cache: their sizes are unknown")
 
@@ -177,7 +185,7 @@ def test_part_that_slowed_down_is_named() -> None:
 
 def test_threads_gain_what_was_planted(tmp_path: Path) -> None:
     """1.6 where the work is, nothing where the call is all."""
-    found = scaling.threads(tables.all_rows([journal(tmp_path)]))
+    found = scaling.thread_gains(scaling.curves(measured(tmp_path).rows))
     batch = found[(found.against == "batch size") & (found.implementation == "numpy")]
 
     assert 1.0 < batch.times.iloc[0] < 1.1
@@ -187,7 +195,7 @@ def test_threads_gain_what_was_planted(tmp_path: Path) -> None:
 
 def test_report_has_the_chapter_and_its_figure(tmp_path: Path) -> None:
     """And a run of a few sizes has neither."""
-    journal(tmp_path, fall=2.0)
+    measured(tmp_path, fall=2.0)
 
     render([tmp_path / "journal.jsonl"], tmp_path / "report")
 
@@ -196,9 +204,9 @@ def test_report_has_the_chapter_and_its_figure(tmp_path: Path) -> None:
     assert " characters)" not in page  # no sentence of ours is cut
     html = (tmp_path / "report" / "index.html").read_text()
     assert re.search(r'<td class="wide"[^>]*>5\d % of its best rate', html)  # it may break
-    rows = tables.all_rows([read_journal(tmp_path / "journal.jsonl")])
-    few = rows[rows.workload == "mnist"]
-    assert scaling.figure(few, [read_journal(tmp_path / "journal.jsonl")]) is None
+    report = report_of(tmp_path / "journal.jsonl")
+    few = scaling.curves(report.rows[report.rows.workload == "mnist"])
+    assert growth.scaling(report.rows, few, scaling.thread_gains(few), {}) is None
 
 
 @pytest.mark.parametrize(
@@ -213,7 +221,7 @@ def test_report_has_the_chapter_and_its_figure(tmp_path: Path) -> None:
 )
 def test_many_layers_of_one_size_are_counted(layers: str, shown: str) -> None:
     """A table that names 64 of them is unreadable."""
-    assert shown == tables.folded(layers)
+    assert shown == folded(layers)
 
 
 def test_looped_python_has_one_thread_regime() -> None:

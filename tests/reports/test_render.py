@@ -9,110 +9,44 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from samegrad.benchmarks.cases import presets
-from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.clock.intervals import interval
 from samegrad.benchmarks.machine.system import ROOT
-from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.reports.data import tables
+from samegrad.reports.data import analysis
+from samegrad.reports.data.values import duration
+from samegrad.reports.document import speed
 from samegrad.reports.render import render
 
-from samegrad.cli import main
-from tests.helpers.journals import ok, plan_record, run_record, write
-
-F64 = MLPWorkload("digits", MLPSpec((64, 32, 10), dtype="float64"), 32, 1437)
-SCALAR = Case(F64, "train_step", "scalar")
-NUMPY = Case(F64, "train_step", "numpy")
-CUDA = Case(F64, "train_step", "torch", "cuda")
-TORCH = Case(F64, "train_step", "torch")
-
-
-def several(case: Case, microseconds: float, processes: int = 5) -> list[dict[str, Any]]:
-    """Outcomes of some processes that differ by a few percent."""
-    return [ok(p, round(microseconds * 1000 * (1 + p / 100)), case) for p in range(processes)]
-
-
-def laptop(path: Path) -> Path:
-    """CPU rows, with one failure and one skip."""
-    skipped = replace(SCALAR, operation="epoch")
-    wrong = replace(NUMPY, operation="epoch")
-    return write(
-        path,
-        run_record(),
-        plan_record(SCALAR, NUMPY, TORCH, skipped, wrong),
-        *several(SCALAR, 6000),
-        *several(NUMPY, 100),
-        *several(TORCH, 300),
-        _without(skipped, "skipped", "predicted 42 s a process (limit 10 s)"),
-        _without(wrong, "wrong", "dW1: error 0.001"),
-        {"record": "run_complete"},
-    )
-
-
-def server(path: Path) -> Path:
-    """GPU rows of another machine."""
-    machine = run_record()["machine"] | {"cpu": "Server CPU", "gpu": "NVIDIA Test 9000, 580"}
-    end_to_end = replace(CUDA, transfer="end_to_end")
-    return write(
-        path,
-        run_record(machine=machine, fingerprint="beef", run="r2"),
-        plan_record(CUDA, end_to_end),
-        *several(CUDA, 10),
-        *several(end_to_end, 60),
-        {"record": "run_complete"},
-    )
-
-
-def _without(case: Case, status: str, reason: str) -> dict[str, Any]:
-    record = {"record": "outcome", "case": case.to_dict()}
-    return record | {"status": status, "reason": reason}
-
-
-def series(path: Path) -> Path:
-    """Two ways to differentiate, one of which has no number for the larger network."""
-    found: list[dict[str, Any]] = []
-    planned = []
-    for units, slow in ((2, 300), (8, 1080)):
-        workload = presets.cost(units)
-        problem = MLPWorkload(workload.name, replace(workload.spec, dtype="float64"), 8, 8)
-        for name, microseconds in (("numpy", 40), ("dual", slow * 10)):
-            forward = Case(problem, "forward", name)
-            gradient = replace(forward, operation="loss_and_grad")
-            planned += [forward, gradient]
-            found += several(forward, 10)
-            if name == "dual" and units == 8:
-                found.append(_without(gradient, "skipped", "predicted 42 s a process"))
-            else:
-                found += several(gradient, microseconds)
-    complete = {"record": "run_complete"}
-    return write(path, run_record(), plan_record(*planned), *found, complete)
-
-
-def without_scripts(page: Path) -> str:
-    """A page without the two scripts of ours, in whose text anything may stand."""
-    text = page.read_text()
-    for name in ("vendor/datatables.min.js", "page.js"):
-        script = (ROOT / "reports" / name).read_text()
-        assert 1 == text.count(script)
-        text = text.replace(script, "")
-    return text
+from samegrad.cli.reporting import main
+from tests.helpers.journals import plan_record, run_record, write
+from tests.helpers.reports import (
+    F64,
+    NUMPY,
+    SCALAR,
+    TORCH,
+    cost_series,
+    laptop,
+    report_of,
+    server,
+    several,
+    without_number,
+    without_scripts,
+)
 
 
 def test_cost_of_differentiation_is_gradient_over_forward_time(tmp_path: Path) -> None:
     """4 passes by reverse mode, 300 by forward mode; what was skipped says so."""
-    found = tables.differentiation(tables.all_rows([read_journal(series(tmp_path / "j"))]))
+    costs = analysis.differentiation(report_of(cost_series(tmp_path / "j")).rows)
 
-    by_case = {(r.implementation, r.parameters): r for r in found.itertuples()}
+    by_case = {(r.implementation, r.parameters): r for r in costs.itertuples()}
     assert {("numpy", 30), ("numpy", 108), ("dual", 30), ("dual", 108)} == set(by_case)
     assert by_case["numpy", 108].ratio == pytest.approx(4, rel=1e-3)
     assert by_case["dual", 30].ratio == pytest.approx(300, rel=1e-3)
-    low, high = by_case["dual", 30].low, by_case["dual", 30].high
+    low, high = by_case["dual", 30].ratio_low, by_case["dual", 30].ratio_high
     assert low < 300 < high
     assert math.isnan(by_case["dual", 108].ratio)
     assert "skipped: predicted 42 s a process" == by_case["dual", 108].reason
@@ -120,7 +54,7 @@ def test_cost_of_differentiation_is_gradient_over_forward_time(tmp_path: Path) -
 
 def test_report_shows_the_cost_of_differentiation(tmp_path: Path) -> None:
     """As a figure and as a table; a report without such rows has neither."""
-    render([series(tmp_path / "j")], tmp_path / "with")
+    render([cost_series(tmp_path / "j")], tmp_path / "with")
     render([laptop(tmp_path / "k")], tmp_path / "without")
 
     for text in ((tmp_path / "with" / name).read_text() for name in ("index.html", "report.md")):
@@ -133,10 +67,11 @@ def test_report_shows_the_cost_of_differentiation(tmp_path: Path) -> None:
 
 def test_report_has_every_part(tmp_path: Path) -> None:
     """Page, Markdown, CSV, figures as PNG and SVG; the page needs nothing from outside."""
-    lines = render([laptop(tmp_path / "j")], tmp_path / "out")
+    rendered = render([laptop(tmp_path / "j")], tmp_path / "out")
 
     out = tmp_path / "out"
-    assert f"report: {out / 'index.html'}" == lines[-1]
+    assert out / "index.html" == rendered.page
+    assert f"report: {out / 'index.html'}" == rendered.lines[-1]
     page = without_scripts(out / "index.html")
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
     assert "http:" not in page and "https:" not in page
@@ -164,28 +99,28 @@ def test_every_number_is_that_of_the_journal(tmp_path: Path) -> None:
             medians.setdefault(key, []).append(seconds)
 
     with (tmp_path / "out" / "results.csv").open() as file:
-        found = {(r["implementation"], r["operation"]): r for r in csv.DictReader(file)}
+        rows = {(r["implementation"], r["operation"]): r for r in csv.DictReader(file)}
 
     for key, values in medians.items():
         mean = math.exp(sum(map(math.log, values)) / len(values))
-        assert float(found[key]["seconds"]) == pytest.approx(mean)
-        assert float(found[key]["examples_per_second"]) == pytest.approx(32 / mean)
+        assert float(rows[key]["seconds"]) == pytest.approx(mean)
+        assert float(rows[key]["examples_per_second"]) == pytest.approx(32 / mean)
         sem = statistics.stdev(map(math.log, values)) / math.sqrt(len(values))
         low = mean * math.exp(-2.7764451 * sem)  # Student's t, 4 degrees of freedom, 97.5 %
-        assert float(found[key]["seconds_low"]) == pytest.approx(low)
+        assert float(rows[key]["seconds_low"]) == pytest.approx(low)
         weights = 64 * 32 + 32 * 10
         flops = 2 * 32 * (3 * weights - 64 * 32)
-        assert float(found[key]["gflops_per_second"]) == pytest.approx(flops / mean / 1e9)
-    assert "" == found["scalar", "epoch"]["seconds"]
+        assert float(rows[key]["gflops_per_second"]) == pytest.approx(flops / mean / 1e9)
+    assert "" == rows["scalar", "epoch"]["seconds"]
 
 
 def test_speed_up_over_looped_python_is_formed_in_float64_on_one_machine(tmp_path: Path) -> None:
     """60 times for NumPy; the server has no looped Python, so it has no such ratio."""
-    journals = [read_journal(laptop(tmp_path / "a")), read_journal(server(tmp_path / "b"))]
+    report = report_of(laptop(tmp_path / "a"), server(tmp_path / "b"))
 
-    found = tables.over_scalar(tables.all_rows(journals))
+    speed_ups = analysis.over_looped(report.rows)
 
-    by_name = {row.implementation: row for row in found.itertuples()}
+    by_name = {row.implementation: row for row in speed_ups.itertuples()}
     assert {"numpy", "torch"} == set(by_name)
     assert by_name["numpy"].speed_up == pytest.approx(60, rel=1e-3)
     assert by_name["numpy"].low < 60 < by_name["numpy"].high
@@ -196,8 +131,7 @@ def test_machines_merge_and_stay_apart(tmp_path: Path) -> None:
     journals = [laptop(tmp_path / "a"), server(tmp_path / "b")]
     render(journals, tmp_path / "out")
 
-    rows = tables.all_rows([read_journal(path) for path in journals])
-    (ratio,) = tables.gpu_over_cpu(rows).itertuples()
+    (ratio,) = analysis.gpu_over_cpu(report_of(*journals).rows).itertuples()
 
     assert ratio.end_to_end_speed_up == pytest.approx(5, rel=1e-3)
     assert ratio.resident_speed_up == pytest.approx(30, rel=1e-3)
@@ -213,7 +147,7 @@ def test_two_runs_of_one_machine_do_not_overwrite_each_other(tmp_path: Path) -> 
     first = laptop(tmp_path / "a")
     second = write(tmp_path / "b", run_record(run="r9"), plan_record(NUMPY), *several(NUMPY, 50))
 
-    rows = tables.all_rows([read_journal(first), read_journal(second)])
+    rows = report_of(first, second).rows
 
     numpy_rows = rows[(rows.implementation == "numpy") & (rows.operation == "train_step")]
     assert 2 == numpy_rows.source.nunique()
@@ -226,12 +160,12 @@ def test_partial_run_is_marked(tmp_path: Path) -> None:
     with path.open("a") as file:
         file.write('{"record": "outco')
 
-    lines = render([path], tmp_path / "out")
+    lines = render([path], tmp_path / "out").lines
 
     assert any("cut off in the middle" in line for line in lines)
     assert any(line.startswith("PARTIAL") for line in lines)
     assert "PARTIAL" in (tmp_path / "out" / "report.md").read_text()
-    assert "the run ended before its turn" in (tmp_path / "out" / "index.html").read_text()
+    assert "the run ended before it was measured" in (tmp_path / "out" / "index.html").read_text()
 
 
 def test_text_from_a_journal_is_escaped(tmp_path: Path) -> None:
@@ -243,7 +177,7 @@ def test_text_from_a_journal_is_escaped(tmp_path: Path) -> None:
         run_record(preset=evil),
         plan_record(case, TORCH),
         *several(case, 50),
-        _without(TORCH, "crashed", evil),
+        without_number(TORCH, "crashed", evil),
     )
 
     render([path], tmp_path / "out")
@@ -260,7 +194,7 @@ def test_fewer_than_five_processes_have_no_interval(tmp_path: Path) -> None:
     )
 
     for path in (few, hello):
-        (row,) = tables.all_rows([read_journal(path)]).itertuples()
+        (row,) = report_of(path).rows.itertuples()
         assert row.seconds > 0 and math.isnan(row.seconds_low) and math.isnan(row.seconds_high)
 
 
@@ -280,8 +214,8 @@ def test_render_command_refuses_what_is_no_journal(
     """One line, exit status 2; so for a directory without a journal."""
     (tmp_path / "j").write_text("no journal")
 
-    for given in (str(tmp_path / "j"), str(tmp_path)):
-        assert 2 == main(["render", given])
+    for place in (str(tmp_path / "j"), str(tmp_path)):
+        assert 2 == main(["render", place])
         printed = capsys.readouterr()
         assert "samegrad render: error: " in printed.err and 1 == printed.err.count("\n")
 
@@ -322,8 +256,8 @@ def test_empty_plan_renders(tmp_path: Path) -> None:
 )
 def test_duration_has_three_digits_and_a_unit(seconds: float, text: str) -> None:
     """Nothing where there is nothing."""
-    assert text == tables.duration(seconds)
-    assert "" == tables.duration(math.nan)
+    assert text == duration(seconds)
+    assert "" == duration(math.nan)
 
 
 def test_overview_puts_looped_python_beside_the_others(tmp_path: Path) -> None:
@@ -337,7 +271,7 @@ def test_overview_puts_looped_python_beside_the_others(tmp_path: Path) -> None:
         *several(numpy32, 100),
     )
 
-    table = tables.overview(tables.all_rows([read_journal(path)]))
+    table = speed.overview(report_of(path))
 
     assert isinstance(table, pd.DataFrame)
     (line,) = table.to_dict("records")

@@ -1,5 +1,6 @@
 """What a report says: its summary, its figures, the runs that it joins and chooses."""
 
+import base64
 import gzip
 import json
 from dataclasses import replace
@@ -9,25 +10,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from samegrad.benchmarks.records.journal import read as read_journal
-from samegrad.reports.data import loading, tables
-from samegrad.reports.document import content, page, summary
+from samegrad.reports.data import analysis, loading
+from samegrad.reports.data import report as reports
+from samegrad.reports.document import page, summary
 from samegrad.reports.render import render
 
 from tests.helpers.journals import ok, plan_record, run_record, write
-from tests.reports.test_report import (
+from tests.helpers.reports import (
+    COMPLETE,
     CUDA,
+    JAX,
     NUMPY,
     SCALAR,
     TORCH,
     laptop,
+    report_of,
     several,
 )
-
-COMPLETE = {"record": "run_complete"}
-
-
-JAX = replace(NUMPY, implementation="jax")
 
 
 def sized(case: Any, batch: int) -> Any:
@@ -48,8 +47,7 @@ def swept(path: Path) -> Path:
 
 def sentences(*paths: Path) -> str:
     """The summary of journals."""
-    journals = [read_journal(path) for path in paths]
-    return "\n".join(summary.sentences(tables.all_rows(journals), journals))
+    return "\n".join(summary.sentences(report_of(*paths)))
 
 
 def test_summary_says_which_is_fastest_at_which_batch(tmp_path: Path) -> None:
@@ -228,18 +226,19 @@ def test_parts_of_one_measurement_are_shown_as_one(tmp_path: Path) -> None:
     about: Any = run_record(run="other", machine=machine)
     other = write(tmp_path / "d", about, plan_record(SCALAR), *several(SCALAR, 5000), COMPLETE)
 
-    found = loading.load([one, slow])
-    assert 1 == found.rows.source.nunique() and 2 == len(found.rows)
-    assert "fast and slow" == found.shown[0].run["run"]
-    assert "pytest\npytest -k scalar" == found.shown[0].run["command"]
-    assert 60 == pytest.approx(tables.over_scalar(found.rows).speed_up.iloc[0], rel=1e-3)
+    report = loading.load([one, slow])
+    (journal,) = report.journals
+    assert 1 == report.rows.source.nunique() and 2 == len(report.rows)
+    assert "fast and slow" == journal.run["run"]
+    assert "pytest\npytest -k scalar" == journal.run["command"]
+    assert 60 == pytest.approx(analysis.over_looped(report.rows).speed_up.iloc[0], rel=1e-3)
     for pair in ([one, later], [one, other]):
         assert 2 == loading.load(pair).rows.source.nunique()
 
 
 def test_runs_of_one_name_stay_apart() -> None:
     """Two journals called out on one machine are two sources."""
-    labels = tables.labels([run_record(run="out")] * 3)
+    labels = reports.labels([run_record(run="out")] * 3)
 
     assert 3 == len(set(labels))
 
@@ -272,12 +271,10 @@ def test_parquet_holds_the_same_rows(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_samples_are_the_blocks_of_the_rows(tmp_path: Path) -> None:
     """In the order of the table; packed and unpacked again."""
-    journals = [read_journal(laptop(tmp_path / "j"))]
-    made = content.content(journals, tables.all_rows(journals), {})
+    (source,) = report_of(laptop(tmp_path / "j")).sources
+    samples = source.samples()
 
-    assert 3 == len(made.samples)
-    assert [[6_060_000.0] * 3] == made.samples[0][1]  # scalar, the second process, its visit
-    import base64
-
-    packed = page.packed(json.dumps(made.samples))
-    assert made.samples == json.loads(gzip.decompress(base64.b64decode(packed)))
+    assert 3 == len(samples)
+    assert [[6_060_000.0] * 3] == samples[0][1]  # scalar, the second process, its repetition
+    packed = page.packed(json.dumps(samples))
+    assert samples == json.loads(gzip.decompress(base64.b64decode(packed)))

@@ -8,17 +8,17 @@ from samegrad.benchmarks import plugin
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.cases.presets import PRESETS
 from samegrad.benchmarks.clock.intervals import paired, ratio
-from samegrad.benchmarks.records.journal import Journal
-from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.benchmarks.runs.options import parse
 from samegrad.implementations.contract.registry import names
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.reports.charts.figures import all_figures
-from samegrad.reports.data import analysis, tables
-from samegrad.reports.document import peers
+from samegrad.reports.data import analysis, code
+from samegrad.reports.data import report as reports
+from samegrad.reports.data.report import Report
+from samegrad.reports.document import speed
 from samegrad.reports.render import render
 
 from tests.helpers.journals import ok, plan_record, run_record, write
+from tests.helpers.reports import report_of
 
 PROBLEM = MLPWorkload("mnist", MLPSpec((784, 128, 10)), 32, 512)
 KINDS = {
@@ -33,7 +33,7 @@ WAVE = (1.00, 1.03, 0.98, 1.01, 0.99)  # of five processes
 
 
 def records(kinds: bool = True) -> list[dict[str, Any]]:
-    """What the probes found: kind, idiom and source of each."""
+    """What the journal says of implementations: kind, idiom and source of each."""
     made: list[dict[str, Any]] = []
     for place, (name, (kind, base)) in enumerate(KINDS.items()):
         sha, path = f"{place:012d}", f"implementations/mlp_{name}.py"
@@ -50,12 +50,12 @@ def records(kinds: bool = True) -> list[dict[str, Any]]:
 SQUARE = MLPWorkload("square", MLPSpec((2048, 2048)), 2048, 2048)
 
 
-def journal(
+def measured(
     tmp_path: Path,
     kinds: bool = True,
     noise: tuple[float, ...] = WAVE,
     **squares: tuple[float, tuple[float, ...]],
-) -> Journal:
+) -> Report:
     """Five processes; NumPy in place takes 1.1 of its products, whatever a process is like."""
     microseconds = {
         ("numpy", "train_step"): 150,
@@ -86,18 +86,18 @@ def journal(
         *outcomes,
         {"record": "run_complete"},
     )
-    return read_journal(path)
+    return report_of(path)
 
 
-def contests(found: Journal) -> dict[tuple[str, str], Any]:
+def contests(report: Report) -> dict[tuple[str, str], Any]:
     """(idiom, peer) -> line."""
-    table = peers.contests(tables.all_rows([found]), [found])
+    table = analysis.contests(report.rows, report.families)
     return {(row.idiom, row.peer): row for row in table.itertuples()}
 
 
 def test_idiom_stands_with_its_best_form_against_floor_and_peer(tmp_path: Path) -> None:
     """The fastest of idiom and variants, over its own products; the peer over it."""
-    found = contests(journal(tmp_path))
+    found = contests(measured(tmp_path))
 
     assert {("numpy", "sklearn"), ("jax", "flax")} == set(found)
     numpy = found["numpy", "sklearn"]
@@ -113,7 +113,7 @@ def test_idiom_stands_with_its_best_form_against_floor_and_peer(tmp_path: Path) 
 def test_what_a_process_has_of_its_own_cancels_over_the_products(tmp_path: Path) -> None:
     """Processes that differ by 40 % leave the ratio within one process as it is."""
     noisy = (1.0, 1.4, 0.8, 1.2, 0.9)
-    line = contests(journal(tmp_path, noise=noisy))["numpy", "sklearn"]
+    line = contests(measured(tmp_path, noise=noisy))["numpy", "sklearn"]
 
     assert line.over_products_high / line.over_products_low < 1.001
     assert line.over_best_high / line.over_best_low > 1.5  # of different processes: in doubt
@@ -125,8 +125,8 @@ def test_rate_is_a_share_of_the_best_square_products_rate(tmp_path: Path) -> Non
     step = Case(PROBLEM, "train_step", "numpy_inplace").flops / 110e-6
     square = Case(SQUARE, "products", "numpy").flops / 0.2
 
-    own = contests(journal(tmp_path, noise=noisy, numpy_inplace=(200, noisy), jax=(300, noisy)))
-    other = contests(journal(tmp_path, noise=noisy, numpy_inplace=(300, noisy), jax=(200, noisy)))
+    own = contests(measured(tmp_path, noise=noisy, numpy_inplace=(200, noisy), jax=(300, noisy)))
+    other = contests(measured(tmp_path, noise=noisy, numpy_inplace=(300, noisy), jax=(200, noisy)))
 
     mine, others = own["numpy", "sklearn"], other["numpy", "sklearn"]
     assert mine.of_square == others.of_square == pytest.approx(step / square, rel=1e-3)
@@ -138,34 +138,34 @@ def test_paired_ratio_is_that_of_the_same_processes() -> None:
     """And where their numbers differ, the one of independent ones."""
     first, second = [2.0, 4.0, 6.0, 8.0, 10.0], [1.0, 2.0, 3.0, 4.0, 5.0]
 
-    found = paired(first, second)
-    assert (found.value, found.low, found.high) == pytest.approx((2.0, 2.0, 2.0))
+    times = paired(first, second)
+    assert (times.value, times.low, times.high) == pytest.approx((2.0, 2.0, 2.0))
     assert paired(first, second[:4]) == ratio(first, second[:4])
 
 
 def test_journal_that_says_no_kinds_has_no_contests(tmp_path: Path) -> None:
     """An older one is read, and shows what it always did."""
-    old = journal(tmp_path, kinds=False)
+    old = measured(tmp_path, kinds=False)
 
-    assert {} == peers.families([old])
-    assert peers.table(tables.all_rows([old]), [old]).empty
-    assert "peers" not in all_figures(tables.all_rows([old]), [old])
+    assert {} == old.families
+    assert speed.best(old).empty
 
 
 def test_floors_are_no_contestants(tmp_path: Path) -> None:
     """Matrix products alone are in no verdict, no profile and no speed-up."""
-    rows = tables.all_rows([journal(tmp_path)])
+    rows = measured(tmp_path).rows
 
     assert "products" in set(rows.operation)
     assert {"train_step"} == set(analysis.verdicts(rows).operation)
-    assert {"train_step"} == set(tables.contested(rows).operation)
+    assert {"train_step"} == set(reports.without_products(rows).operation)
 
 
 def test_variant_is_shown_with_what_it_gains_and_costs(tmp_path: Path) -> None:
     """Lines of both, times as fast."""
-    found = journal(tmp_path)
+    report = measured(tmp_path)
+    sources = code.sources(report.journals)
 
-    (line,) = peers.variants(tables.all_rows([found]), [found]).to_dict("records")
+    (line,) = code.variants(report.rows, report.families, sources).to_dict("records")
 
     assert ("numpy_inplace", "numpy") == (line["variant"], line["of"])
     assert "1.36" == line["times as fast"]  # 150 / 110
@@ -174,9 +174,9 @@ def test_variant_is_shown_with_what_it_gains_and_costs(tmp_path: Path) -> None:
 
 def test_report_and_terminal_show_the_contests(tmp_path: Path) -> None:
     """A chapter with table and figure, and the ratios on the terminal."""
-    journal(tmp_path)
+    measured(tmp_path)
 
-    printed = "\n".join(render([tmp_path / "journal.jsonl"], tmp_path / "report"))
+    printed = "\n".join(render([tmp_path / "journal.jsonl"], tmp_path / "report").lines)
 
     assert "Floors and peers:" in printed
     assert "numpy_inplace" in printed and "1.10 (1.10 to 1.10)" in printed
@@ -193,7 +193,7 @@ def test_mark_of_a_group_asks_for_its_preset() -> None:
         for marks in ("peers", "peers and cpu", "not peers", "cpu", "not full", "peersonal")
     }
 
-    assert ["peers", "peers and cpu"] == [marks for marks, found in asked.items() if found]
+    assert ["peers", "peers and cpu"] == [marks for marks, answer in asked.items() if answer]
 
 
 def test_preset_peers_has_every_idiom_variant_and_peer() -> None:
@@ -224,4 +224,4 @@ def test_preset_peers_has_every_idiom_variant_and_peer() -> None:
         if line.operations == ("products",)
     }
     assert set(floors) == {*networks, ((2048, 2048), 2048)} - {((64, 32, 10), 8)}
-    assert tables.SQUARE == floors[(2048, 2048), 2048]
+    assert analysis.SQUARE == floors[(2048, 2048), 2048]

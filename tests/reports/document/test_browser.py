@@ -9,9 +9,8 @@ from samegrad.reports.render import render
 
 from tests.helpers.browser import chromium, used
 from tests.helpers.journals import plan_record, run_record, write
-from tests.reports.test_report import F64, NUMPY, laptop, several
+from tests.helpers.reports import F64, NUMPY, laptop, several
 
-ROWS = 'document.querySelector("#table-every-row-with-a-number tbody").rows'
 COLUMN = """
   const table = document.querySelector("#table-every-row-with-a-number");
   const titles = [...table.querySelectorAll("thead th")].map((th) => th.dataset.title);
@@ -34,7 +33,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_table_sorts_by_value_and_not_by_letters(page: Path, tmp_path: Path) -> None:
     """97.0 us before 5.94 ms, once up and once down."""
-    found = used(
+    result = used(
         page,
         COLUMN
         + 'await press("time per call"); result.up = column("time per call");'
@@ -42,8 +41,8 @@ def test_table_sorts_by_value_and_not_by_letters(page: Path, tmp_path: Path) -> 
         tmp_path,
     )
 
-    assert ["102 us", "306 us", "6.12 ms"] == found["up"]
-    assert found["up"][::-1] == found["down"]
+    assert ["102 us", "306 us", "6.12 ms"] == result["up"]
+    assert result["up"][::-1] == result["down"]
 
 
 def test_table_filters_by_words(page: Path, tmp_path: Path) -> None:
@@ -59,12 +58,12 @@ def test_table_filters_by_words(page: Path, tmp_path: Path) -> None:
       }
     """
     )
-    found = used(page, script, tmp_path)
+    result = used(page, script, tmp_path)
 
-    assert ["numpy"] == found["numpy"]
-    assert ["torch"] == found["train_step 306"]
-    assert [] == found["numpy 306"]
-    assert 3 == len(found[""])
+    assert ["numpy"] == result["numpy"]
+    assert ["torch"] == result["train_step 306"]
+    assert [] == result["numpy 306"]
+    assert 3 == len(result[""])
 
 
 def test_filter_is_offered_and_heard(tmp_path: Path) -> None:
@@ -75,7 +74,7 @@ def test_filter_is_offered_and_heard(tmp_path: Path) -> None:
     journal = write(tmp_path / "j", run_record(), plan_record(*cases), *outcomes)
     render([journal], tmp_path / "out")
 
-    found = used(
+    result = used(
         tmp_path / "out" / "index.html",
         COLUMN
         + """
@@ -88,10 +87,10 @@ def test_filter_is_offered_and_heard(tmp_path: Path) -> None:
         tmp_path,
     )
 
-    assert "128" in found["batches"] and len(found["batches"]) < 8
-    ((name, kind, _, text),) = found["saved"]
+    assert "128" in result["batches"] and len(result["batches"]) < 8
+    ((name, kind, _, text),) = result["saved"]
     assert ("every-row-with-a-number.csv", "text/csv") == (name, kind)
-    assert len(found["batches"]) + 1 == len(text.strip().splitlines())  # what is shown
+    assert len(result["batches"]) + 1 == len(text.strip().splitlines())  # what is shown
 
 
 def test_row_opens_its_samples(page: Path, tmp_path: Path) -> None:
@@ -108,10 +107,10 @@ def test_row_opens_its_samples(page: Path, tmp_path: Path) -> None:
       result.closed = document.querySelectorAll("svg.samples").length;
     """
     )
-    found = used(page, script, tmp_path)
+    result = used(page, script, tmp_path)
 
-    assert (15, 5, 0) == (found["dots"], found["strokes"], found["closed"])
-    assert "15 blocks in 5 processes" in found["words"]
+    assert (15, 5, 0) == (result["dots"], result["strokes"], result["closed"])
+    assert "15 blocks in 5 processes" in result["words"]
 
 
 def test_figures_and_their_data_can_be_downloaded(page: Path, tmp_path: Path) -> None:
@@ -125,10 +124,12 @@ def test_figures_and_their_data_can_be_downloaded(page: Path, tmp_path: Path) ->
         }
       result.figures = [...document.querySelectorAll("figure[id]")].map((f) => f.id);
     """
-    found = used(page, script, tmp_path)
+    result = used(page, script, tmp_path)
 
-    saved = {name: (kind, size, text) for name, kind, size, text in found["saved"]}
-    assert {f"{f}.{kind}" for f in found["figures"] for kind in ("png", "svg", "csv")} == set(saved)
+    saved = {name: (kind, size, text) for name, kind, size, text in result["saved"]}
+    assert {f"{f}.{kind}" for f in result["figures"] for kind in ("png", "svg", "csv")} == set(
+        saved
+    )
     for name, (kind, size, text) in saved.items():
         if name.endswith("png"):
             assert "image/png" == kind and size > 5000 and "PNG" in text[:8]
@@ -152,11 +153,11 @@ def test_page_asks_for_nothing_and_has_no_error(page: Path, tmp_path: Path) -> N
       result.tables = [...document.querySelectorAll("table")].filter((t) => t.id)
         .every((t) => DataTable.isDataTable(t));
     """
-    found: dict[str, Any] = used(page, script, tmp_path)
+    result: dict[str, Any] = used(page, script, tmp_path)
 
-    assert [] == found["requests"]
-    assert 1 == found["refused"]
-    assert found["tables"]
+    assert [] == result["requests"]
+    assert 1 == result["refused"]
+    assert result["tables"]
 
 
 def test_page_fits_a_phone(page: Path, tmp_path: Path) -> None:
@@ -165,6 +166,6 @@ def test_page_fits_a_phone(page: Path, tmp_path: Path) -> None:
       const frame = document.createElement("iframe");
       result.width = document.documentElement.scrollWidth - document.documentElement.clientWidth;
     """
-    found = used(page, script, tmp_path)
+    result = used(page, script, tmp_path)
 
-    assert found["width"] <= 0
+    assert result["width"] <= 0

@@ -1,4 +1,4 @@
-"""Two runs compared: what differs is found, and what does not is not."""
+"""Two runs compared: what differs is result, and what does not is not."""
 
 import json
 import math
@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from samegrad.benchmarks.clock import cpu_speed as pace
+from samegrad.benchmarks.clock import cpu_speed
 from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.reports.data import comparison
+from samegrad.reports.document import comparison as texts
 
 from samegrad.cli import main
 from samegrad.cli.compare import parse_percent
 from tests.helpers.journals import ok, plan_record, run_record, write
-from tests.reports.test_report import F64, NUMPY
+from tests.helpers.reports import COMPLETE, F64, NUMPY
 
-COMPLETE = {"record": "run_complete"}
 SIZES = [replace(NUMPY, workload=replace(F64, batch_size=2**i)) for i in range(8)]
 
 
@@ -97,7 +97,7 @@ def test_verdict_allows_for_the_machines_own_speed(
 
 def test_speed_of_the_processor_says_nothing_of_a_gpu(tmp_path: Path) -> None:
     """Rows on the CPU become uncertain, those on a GPU do not."""
-    found = {}
+    verdicts = {}
     for device in ("cpu", "cuda"):
         case = replace(SIZES[0], device=device)
         journals = []
@@ -108,9 +108,9 @@ def test_speed_of_the_processor_says_nothing_of_a_gpu(tmp_path: Path) -> None:
             records = [run_record(), plan_record(case), *records, COMPLETE]
             path = write(tmp_path / f"{name}-{device}", *records)
             journals.append(read_journal(Path(at_cpu_speed(path, elapsed))))
-        found[device] = comparison.compare(*journals).rows.verdict.tolist()
+        verdicts[device] = comparison.compare(*journals).rows.verdict.tolist()
 
-    assert {"cpu": ["CAN'T TELL"], "cuda": ["SAME"]} == found
+    assert {"cpu": ["CAN'T TELL"], "cuda": ["SAME"]} == verdicts
 
 
 @pytest.mark.parametrize("other", [{"work": "another Python's SHA-256"}, {"times": 9}])
@@ -120,17 +120,17 @@ def test_speed_that_cannot_be_compared_changes_nothing(other: Any, tmp_path: Pat
     new = read_journal(Path(at_cpu_speed(run(tmp_path / "new"), 200_000, **other)))
     older = read_journal(run(tmp_path / "older"))
 
-    assert comparison.compare(old, new).pace is None
-    assert comparison.compare(older, new).pace is None
+    assert comparison.compare(old, new).cpu_change is None
+    assert comparison.compare(older, new).cpu_change is None
     assert {"SAME"} == set(comparison.compare(old, new).rows.verdict)
 
 
 def test_cpu_speed_is_measured_in_work_that_stays_the_same() -> None:
     """The same words each time, a positive time, and a form that the journal takes."""
-    found = [pace.measure() for _ in range(2)]
+    records = [cpu_speed.measure() for _ in range(2)]
 
-    assert found[0]["work"] == found[1]["work"]
-    for record in found:
+    assert records[0]["work"] == records[1]["work"]
+    for record in records:
         schema.check({"record": "cpu_speed", "process": 0, **record})
 
 
@@ -141,14 +141,14 @@ def test_comparison_shows_regressions_first_in_text_and_markdown(tmp_path: Path)
     for _, record in new.outcomes[25:30]:  # the sixth case
         record["elapsed_ns"] = [3 * ns for ns in record["elapsed_ns"]]
 
-    found = comparison.compare(old, new, fail_above=0.05)
+    result = comparison.compare(old, new, fail_above=0.05)
 
-    assert [SIZES[5].id] == found.beyond
-    assert SIZES[5].id == found.rows.case.iloc[0]
-    text, page = comparison.text(found), comparison.markdown(found)
+    assert [SIZES[5].id] == result.beyond
+    assert SIZES[5].id == result.rows.case.iloc[0]
+    text, page = texts.text(result), texts.markdown(result)
     assert "SLOWER" in text.splitlines()[3]
     assert page.index("### Slower: 1") < page.index(SIZES[5].id) < page.index("<details>")
-    profile = comparison.profile(found).set_index("run")
+    profile = comparison.profile(result).set_index("run")
     assert "100 %" == profile.loc["old", "1.05"] and "88 %" == profile.loc["new", "2"]
 
 
@@ -179,10 +179,10 @@ def test_a_case_with_other_threads_says_so(tmp_path: Path) -> None:
     records = [ok(p, 1000, case) for case in single for p in range(5)]
     new = write(tmp_path / "n", run_record(), plan_record(*single), *records, COMPLETE)
 
-    found = comparison.compare(read_journal(run(tmp_path / "o")), read_journal(new))
+    result = comparison.compare(read_journal(run(tmp_path / "o")), read_journal(new))
 
-    assert 16 == len(found.rows) and found.compared.empty
-    reasons = set(found.rows.reason)
+    assert 16 == len(result.rows) and result.compared.empty
+    reasons = set(result.rows.reason)
     assert {
         "not in the old run",
         "not in the new run, which has it with other threads or in another precision",

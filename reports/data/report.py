@@ -1,0 +1,299 @@
+"""The data of a report, made once: the runs that it shows, and a table of all of their rows.
+
+A run is one source; rows of different sources never overwrite each other, and a ratio across
+sources says so.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from samegrad.benchmarks.cases.case import PRODUCTS, TRAINING, MLPWorkload
+from samegrad.benchmarks.clock.intervals import interval
+from samegrad.benchmarks.records import rows as results
+from samegrad.benchmarks.records.journal import Journal
+from samegrad.benchmarks.records.rows import Row
+from samegrad.benchmarks.records.schema import OK, Record
+
+WIDE = 0.03  # half an interval; a wider one is marked
+PARTS = {  # of a call's time
+    "products_seconds": "matrix products",
+    "dispatch_seconds": "dispatch and Python",
+    "rest_seconds": "elementwise work and memory traffic",
+}
+CASE = ["workload", "layers", "operation", "batch_size", "dtype", "threads"]
+NUMBERS = (
+    "seconds examples_per_second gflops_per_second ceiling_gflops_per_second first_call_seconds "
+    "compile_seconds transfer_in_seconds transfer_out_seconds products_seconds dispatch_seconds "
+    "rest_seconds host_bytes device_bytes"
+).split()
+NOT_IN_FILES = ["series", "series_value"]  # columns that repeat what workload says
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with what a spreadsheet's formula begins
+
+
+@dataclass(frozen=True)
+class Source:
+    """One run that a report shows: its label, its journal, and its rows."""
+
+    label: str
+    journal: Journal
+    rows: list[Row]
+
+    def samples(self) -> list[list[list[list[float]]]]:
+        """Of every row with a number: processes -> repetitions -> nanoseconds per call."""
+        records: dict[str, list[Record]] = {}
+        for case, record in self.journal.outcomes:
+            records.setdefault(case.id, []).append(record)
+        return [
+            [list(map(_block, process)) for process in results.by_process(records[row.case.id])]
+            for row in self.rows
+            if row.status == OK
+        ]
+
+
+def _block(record: Record) -> list[float]:
+    """Nanoseconds per call of each block of a repetition, in four digits."""
+    return [float(f"{ns / record['calls']:.4g}") for ns in record["elapsed_ns"]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report is made from; no row is computed twice.
+
+    Attributes:
+        sources: the runs that are shown.
+        rows: their rows, as `frame` describes them.
+        all_rows: the rows of all runs that were read, also of those that are not shown.
+        notes: what a reader must know of the choice of runs and of what could not be read.
+        warnings: one line for each thing that could not be read.
+        csv: of many runs, the rows of each as CSV, in the order of `all_rows`.
+    """
+
+    sources: list[Source]
+    rows: pd.DataFrame
+    all_rows: pd.DataFrame
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    csv: list[str] = field(default_factory=list)
+
+    @property
+    def journals(self) -> list[Journal]:
+        """The journals that are shown."""
+        return [source.journal for source in self.sources]
+
+    @cached_property
+    def ok(self) -> pd.DataFrame:
+        """The rows with a number."""
+        return self.rows[self.rows.status == OK]
+
+    @cached_property
+    def many(self) -> bool:
+        """Whether the rows are of several sources."""
+        return bool(self.rows.source.nunique() > 1)
+
+    @cached_property
+    def trained(self) -> list[tuple[str, Row]]:
+        """(label of the source, row) of every trained network."""
+        return [
+            (source.label, row)
+            for source in self.sources
+            for row in source.rows
+            if row.case.operation == TRAINING and row.status == OK and row.training
+        ]
+
+    @cached_property
+    def only_trained(self) -> bool:
+        """Whether all rows are trainings."""
+        return bool(len(self.rows) and (self.rows.operation == TRAINING).all())
+
+    @cached_property
+    def families(self) -> dict[str, tuple[str, str]]:
+        """Implementation -> (its kind, its idiom), as far as the journals say it."""
+        known = {}
+        for journal in self.journals:
+            for record in journal.implementations:
+                if record.get("kind"):
+                    name = record["name"]
+                    base = name if record["kind"] == "idiom" else record.get("base", name)
+                    known[name] = (str(record["kind"]), str(base))
+        return known
+
+    def write_csv(self, path: Path) -> None:
+        """Write all rows as `results.csv`."""
+        if not self.csv:
+            to_csv(flat(self.all_rows), path)
+            return
+        with path.open("w", encoding="utf-8", newline="") as file:
+            to_csv(flat(self.all_rows.head(0)), file)
+            file.writelines(self.csv)
+
+
+def report(
+    journals: Sequence[Journal], notes: Sequence[str] = (), warnings: Sequence[str] = ()
+) -> Report:
+    """The report of journals that are all shown; the rows of each are computed here, once."""
+    sources = [
+        Source(label, journal, results.rows(journal))
+        for journal, label in zip(journals, labels(j.run for j in journals), strict=True)
+    ]
+    rows = frame(sources)
+    return Report(sources, rows, rows, list(notes), list(warnings))
+
+
+def machine_label(run: Record) -> str:
+    """A machine in a few words: processor, cores, GPU, and the start of its fingerprint."""
+    machine = run["machine"]
+    gpu = str(machine.get("gpu", "none"))
+    words = [str(machine.get("cpu", "unknown CPU")), f"{machine.get('cores', '?')} cores"]
+    if gpu not in ("none", "unknown"):
+        words.append(gpu.split(",")[0])
+    return ", ".join(words) + f" [{str(run['fingerprint'])[:4]}]"
+
+
+def labels(runs: Iterable[Record]) -> list[str]:
+    """One label per run, all different: the machine, and the run where a machine has several."""
+    runs = list(runs)
+    machines = [machine_label(run) for run in runs]
+    counts = Counter(machines)
+    names = [
+        f"{machine}, run {run['run']}" if counts[machine] > 1 else machine
+        for machine, run in zip(machines, runs, strict=True)
+    ]
+    seen: Counter[str] = Counter()
+    for position, label in enumerate(names):
+        seen[label] += 1
+        if seen[label] > 1:
+            names[position] = f"{label} ({seen[label]})"
+    return names
+
+
+def frame(sources: Iterable[Source]) -> pd.DataFrame:
+    """One line per case and source, tidy.
+
+    seconds is the mean of the processes' log medians, taken back; seconds_low and seconds_high
+    are its 95 % Student t interval, NaN below 5 processes. dtype is the contract of arithmetic
+    (tf32 and bfloat16 are float32 networks). products, dispatch and rest add up to seconds.
+    series says which series of networks a workload belongs to, series_value its number there.
+    process_medians are the seconds per call of each process, in six digits.
+    """
+    records = [_record(source, row) for source in sources for row in source.rows]
+    if not records:
+        return pd.DataFrame(columns=["source", *CASE, "implementation", "device", "status"])
+    rows = pd.DataFrame.from_records(records)
+    return rows.astype(dict.fromkeys(NUMBERS, float))
+
+
+def _record(source: Source, row: Row) -> dict[str, Any]:
+    run, case, workload = source.journal.run, row.case, row.case.workload
+    low, high = math.nan, math.nan
+    if run.get("intervals", True) and row.process_medians:
+        low, high = interval(row.process_medians)
+    flags = list(row.flags)
+    half = (high / low) ** 0.5 - 1 if math.isfinite(low) else math.nan
+    if half > WIDE:
+        flags.insert(0, f"interval +-{100 * half:.0f} %")
+    gate = row.gate or {"name": "", "error": math.nan, "bound": math.nan}
+    products, dispatch, rest = row.split or (math.nan,) * 3
+    series, value = workload.series or ("", math.nan)
+    sizes = workload.spec.layer_sizes if isinstance(workload, MLPWorkload) else ()
+    return {
+        "source": source.label,
+        "machine": machine_label(run),
+        "run": run["run"],
+        "started": str(run.get("started", "")),
+        "commit": str(run["machine"].get("commit", "unknown")),
+        "fingerprint": run["fingerprint"],
+        "workload": workload.name,
+        "series": series,
+        "series_value": value,
+        "layers": "-".join(map(str, sizes)),
+        "operation": case.operation,
+        "batch_size": workload.batch_size,
+        "dtype": case.arithmetic,
+        "threads": case.threads,
+        "implementation": case.implementation,
+        "device": case.device,
+        "transfer": case.transfer,
+        "status": row.status,
+        "reason": row.reason,
+        "seconds": row.median_seconds,
+        "seconds_low": low,
+        "seconds_high": high,
+        "processes": len(row.process_medians),
+        "blocks": row.blocks,
+        "flags": "; ".join(flags),
+        "examples_per_second": row.examples_per_second,
+        "flops": case.flops,
+        "bytes": case.bytes,
+        "gflops_per_second": row.gflops,
+        "ceiling_gflops_per_second": None if row.ceiling is None else row.ceiling / 1e9,
+        "products_seconds": products,
+        "dispatch_seconds": dispatch,
+        "rest_seconds": rest,
+        "first_call_seconds": row.first_call_seconds,
+        "compile_seconds": row.compile_seconds,
+        "transfer_in_seconds": row.transfer_in_seconds,
+        "transfer_out_seconds": row.transfer_out_seconds,
+        "host_bytes": row.host_bytes,
+        "device_bytes": row.device_bytes,
+        "worst_tensor": gate["name"],
+        "gradient_error": gate["error"],
+        "gradient_bound": gate["bound"],
+        "code": row.code,
+        "inputs": row.inputs,
+        "process_medians": tuple(float(f"{seconds:.6g}") for seconds in row.process_medians),
+    }
+
+
+def flat(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows as files hold them: numbers and texts only."""
+    rows = rows.drop(columns=NOT_IN_FILES, errors="ignore")
+    if "process_medians" in rows:
+        rows = rows.assign(process_medians=[json.dumps(list(s)) for s in rows.process_medians])
+    return rows
+
+
+def to_csv(table: pd.DataFrame, file: Any = None, header: bool = True) -> str:
+    """A table as CSV; a text that a spreadsheet would take for a formula becomes a text to it."""
+    texts = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    columns = {name: table[name].tolist() for name in texts}
+    changed = {
+        name: [f"'{value}" if _begins_a_formula(value) else value for value in values]
+        for name, values in columns.items()
+        if any(map(_begins_a_formula, set(values)))
+    }
+    return table.assign(**changed).to_csv(file, index=False, header=header) or ""
+
+
+def _begins_a_formula(value: Any) -> bool:
+    return isinstance(value, str) and value[:1] in FORMULA
+
+
+def shares(row: Any) -> dict[str, float]:
+    """Part of a call -> its share of the time; empty where the parts were not measured."""
+    seconds = {name: getattr(row, column) for column, name in PARTS.items()}
+    known = {name: value for name, value in seconds.items() if math.isfinite(value)}
+    whole = math.fsum(known.values())
+    return {name: value / whole for name, value in known.items()} if whole else {}
+
+
+def products(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of matrix products alone: the least time that a step could take."""
+    return rows[rows.operation == PRODUCTS]
+
+
+def without_products(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of networks: those of matrix products alone are no way to write one."""
+    return rows[rows.operation != PRODUCTS]
+
+
+def comparable(rows: pd.DataFrame) -> pd.DataFrame:
+    """float32 rows, and those of implementations that have no float32 at all."""
+    with_float32 = rows[rows.dtype == "float32"].implementation.unique()
+    return rows[(rows.dtype == "float32") | ~rows.implementation.isin(with_float32)]

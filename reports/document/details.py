@@ -1,0 +1,291 @@
+"""The chapters that say how far a number can be trusted, and where it comes from."""
+
+import re
+import shlex
+from collections.abc import Sequence
+
+import pandas as pd
+from samegrad.benchmarks.records.journal import Journal
+from samegrad.benchmarks.records.schema import OK
+from samegrad.reports.charts import explanation
+from samegrad.reports.charts import speed as charts
+from samegrad.reports.data import analysis, code
+from samegrad.reports.data.loading import MOST_RUNS
+from samegrad.reports.data.report import CASE, Report
+from samegrad.reports.data.values import bytes_text, digits, duration
+from samegrad.reports.document.chapter import Chapter, Table, chapter, columns, present
+from samegrad.reports.document.speed import percent_of_ceiling
+
+INCLUDES = (
+    "A time is one call: forward, loss and gradient, training step (loss, gradient, update), or "
+    "an epoch (all steps of one pass over the examples, the loop included).",
+    "Every case was checked first, in the same process and on the timed functions, against a "
+    "float64 reference: loss and every gradient (and the outputs of a forward pass), or loss and "
+    "one updated step, at a learning rate at which it shows every gradient. A case that "
+    "disagrees has no time.",
+    "Included: dispatch, the Python call, and waiting until every result is computed. Chained "
+    "steps wait once per block; independent calls wait for up to 16 results at once.",
+    "Not included: start of the process, imports, the first call (compilation; a column of its "
+    "own), warm-up, placing data on the device (resident rows; end-to-end rows include it).",
+    "Each implementation runs in fresh worker processes of its own, in random order; on a CPU all "
+    "of them stay alive, and short repetitions of their cases alternate until the case's "
+    "interval is within 1.5 % or the time is up. The value of a process is the longest of the "
+    "least disturbed tenth of its repetitions, averaged over processes on a log scale, with "
+    "a 95 % Student t interval from 5 processes up.",
+    "GFLOP/s count matrix products only: 2 operations per weight and example forward, twice "
+    "that backward, less the first layer's input gradient. The ceiling is the best matrix product "
+    "of any library on the device, with as many threads and in the same arithmetic, measured "
+    "before, between and after the cases.",
+    "Split: matrix products of a call alone, by the same library in the same process, less what "
+    "calling it costs; dispatch and Python, the same call with every layer of width 1; the rest.",
+    "Verdicts: FASTER or SLOWER if the interval of the ratio clears 1.05, SAME if it lies within "
+    "1.05, else CAN'T TELL; never across precisions, thread counts or machines.",
+    "float32 is IEEE float32 everywhere; tf32 and bfloat16 are rows of their own. Looped Python "
+    "computes in float64; a speed-up over it is formed with float64 rows only.",
+    "First call: the first process compiles, later ones load from the run's own cache. Transfers "
+    "are a batch to the device and the result back, through the interface and its checks.",
+)
+QUANTITIES = {  # of ceilings
+    "gemm": "matrix product",
+    "bandwidth": "memory bandwidth",
+    "launch": "launch, one after another",
+    "transfer_in": "to the device, with checks",
+    "transfer_out": "from the device",
+}
+
+
+def agreement(report: Report) -> Chapter:
+    """The largest error against the reference, per implementation."""
+    return chapter(
+        "Agreement",
+        "The gate of every row compares with a float64 reference; a row that disagrees has no "
+        "time.",
+        charts=[charts.gradient_error(report.rows)],
+        tables=[Table("Largest error of each implementation", "", largest_errors(report))],
+    )
+
+
+def largest_errors(report: Report) -> pd.DataFrame:
+    """The largest error as a share of its bound, per implementation, device and dtype."""
+    part = report.ok[report.ok.gradient_bound > 0]
+    if part.empty:
+        return pd.DataFrame()
+    part = part.assign(percent=100 * part.gradient_error / part.gradient_bound)
+    names = ["source", "implementation", "device", "dtype"]
+    if not report.many:
+        names.remove("source")
+    groups = part.groupby(names, sort=False)
+    worst = part.loc[groups.percent.idxmax()]
+    return worst[names].assign(
+        **{
+            "rows": groups.size().to_numpy(),
+            "largest error": worst.gradient_error.map("{:.1e}".format),
+            "bound": worst.gradient_bound.map("{:.0e}".format),
+            "% of bound": worst.percent.map(digits),
+            "where": worst.worst_tensor + " of " + worst.workload + " " + worst.operation
+            + " batch " + worst.batch_size.astype(str),
+        }
+    )  # fmt: skip
+
+
+def limits(report: Report) -> Chapter:
+    """What a call consists of, and what the machine can do at most."""
+    return chapter(
+        "How near the machine's limit",
+        charts=[
+            explanation.roofline(report.rows, report.sources),
+            explanation.split(report.rows),
+        ],
+        tables=[
+            Table(
+                "What a call consists of",
+                "Seconds of one call, and the share of the machine's best matrix product.",
+                split(report),
+            ),
+            Table("What the machine can do", "The maximum of all measurements.", ceilings(report)),
+        ],
+    )
+
+
+def split(report: Report) -> pd.DataFrame:
+    """The parts of each call, where they were measured."""
+    part = report.ok[report.ok.products_seconds.notna() & (report.ok.transfer == "resident")]
+    table = columns(
+        part,
+        **{
+            "time": part.seconds.map(duration),
+            "matrix products": part.products_seconds.map(duration),
+            "dispatch and Python": part.dispatch_seconds.map(duration),
+            "rest": part.rest_seconds.map(duration),
+            "GFLOP/s": part.gflops_per_second.map(digits),
+            "% of ceiling": percent_of_ceiling(part),
+        },
+    )
+    return present(report, table)
+
+
+def ceilings(report: Report) -> pd.DataFrame:
+    """What machine and libraries reached at best."""
+    values: dict[tuple[str, ...], float] = {}
+    for source in report.sources:
+        for record in source.journal.ceilings:
+            names = ("quantity", "implementation", "device", "threads", "arithmetic")
+            key = (source.label, *(record[name] for name in names))
+            if record["quantity"] == "bandwidth" and record["device"] == "cpu":
+                key = (
+                    source.label,
+                    "bandwidth",
+                    "",
+                    *key[3:],
+                )  # of the memory, by whatever library
+            best = min if record["quantity"] == "launch" else max
+            values[key] = best(values.get(key, record["value"]), record["value"])
+    records = []
+    for (label, quantity, name, device, threads, arithmetic), value in values.items():
+        text = duration(value)
+        if quantity != "launch":
+            text = f"{digits(value / 1e9)} {'GFLOP/s' if quantity == 'gemm' else 'GB/s'}"
+        records.append(
+            {"source": label, "quantity": QUANTITIES[quantity], "library": name, "device": device}
+            | {"threads": threads, "dtype": arithmetic, "at best": text}
+        )
+    return present(report, pd.DataFrame.from_records(records))
+
+
+def compilation(report: Report) -> Chapter:
+    """First calls, compilation, transfers, and when a compilation has paid for itself."""
+    ok = report.ok
+    quantities = {
+        "first call": ok.first_call_seconds.map(duration),
+        "compilation": ok.compile_seconds.map(duration),
+        "transfer in": ok.transfer_in_seconds.map(duration),
+        "transfer out": ok.transfer_out_seconds.map(duration),
+    }
+    return chapter(
+        "Compilation and break-even",
+        tables=[
+            Table(
+                "First call, compilation, transfer",
+                "Quantities of their own, in no mean.",
+                _filled(report, ok, quantities),
+            ),
+            Table(
+                "When a compilation has paid for itself",
+                "Training steps after which the compiled implementation is ahead, first calls "
+                "included.",
+                break_even(report),
+            ),
+        ],
+    )
+
+
+def break_even(report: Report) -> pd.DataFrame:
+    """When a compilation has paid for itself, as texts."""
+    table = analysis.break_even(report.rows)
+    if table.empty:
+        return table
+    table["extra_seconds"] = table.extra_seconds.map(duration)
+    table["steps"] = table.steps.map(digits)
+    names = {"extra_seconds": "first call longer by", "steps": "pays after"}
+    return present(report, table, ["operation"], names)
+
+
+def memory(report: Report) -> Chapter:
+    """Peak memory of a call, or how to measure it."""
+    ok = report.ok
+    part = ok[ok.host_bytes.notna() | ok.device_bytes.notna()]
+    quantities = {
+        "peak memory": part.host_bytes.map(bytes_text),
+        "peak GPU memory": part.device_bytes.map(bytes_text),
+    }
+    table = _filled(report, part, quantities)
+    text = (
+        "Not measured in this run: `--preset full` measures the peak memory of each training step "
+        "in a process of its own."
+    )
+    if len(table):
+        text = "The peak of a few steps above what was in memory before, in a process of its own."
+    elif report.only_trained:
+        text = ""
+    return chapter("Memory", text, tables=[Table("Peak memory of a call", "", table)])
+
+
+def _filled(report: Report, rows: pd.DataFrame, quantities: dict[str, pd.Series]) -> pd.DataFrame:
+    """The rows with those quantities that any row has."""
+    filled = {name: texts for name, texts in quantities.items() if (texts != "").any()}
+    return present(report, columns(rows, **filled)) if filled else pd.DataFrame()
+
+
+def measured_code(report: Report) -> Chapter:
+    """The idioms side by side, and lines of code against speed."""
+    sources = code.sources(report.journals)
+    if not sources:
+        return Chapter("Code")
+    table = code.lines_and_speed(report.rows, sources)
+    titles = {
+        "network": "lines of the network",
+        "lines": "with its tables",
+        "factor": "times the fastest",
+    }
+    shown = table.assign(factor=table.factor.map(digits)) if len(table) else table
+    return chapter(
+        "Code",
+        ["The code as it was measured, from the journal.", *code.changes(sources)],
+        charts=[charts.lines_and_speed(report.rows, table)],
+        tables=[Table("Lines of code and speed", "", present(report, shown, names=titles))],
+        listings=code.listings(sources),
+    )
+
+
+def without_number(report: Report) -> Chapter:
+    """Every row without a number, with its reason."""
+    rows = report.rows[report.rows.status != OK]
+    kept = ["source", *CASE, "implementation", "device", "status", "reason"]
+    return chapter(
+        "What has no number, and why",
+        "" if len(rows) else "Every row has a number.",
+        tables=[Table("Rows without a number", "", present(report, rows[kept]))],
+    )
+
+
+def machines(report: Report) -> Chapter:
+    """Facts about machines and versions, a column per source."""
+    facts: dict[str, dict[str, str]] = {}
+    for source in report.sources:
+        run = source.journal.run
+        facts[source.label] = {key: str(value) for key, value in run["machine"].items()}
+        facts[source.label]["fingerprint"] = str(run["fingerprint"])
+        for record in source.journal.implementations:
+            text = "; ".join(f"{k}: {v}" for k, v in dict(record.get("facts", {})).items())
+            text += f"; source {record.get('source_sha256', 'unknown')}"
+            if record.get("reason"):
+                text = f"unavailable: {record['reason']}"
+            facts[source.label][f"{record['name']} on {record['device']}"] = text
+    table = pd.DataFrame(facts).fillna("").rename_axis("fact").reset_index()
+    return chapter("Machines", tables=[Table("Machines and versions", "", table)])
+
+
+def includes(_report: Report) -> Chapter:
+    """What a number includes."""
+    return Chapter("What a number includes", points=INCLUDES)
+
+
+def reproduce(report: Report) -> Chapter:
+    """What to type to have these runs and this report again."""
+    return Chapter(
+        "How to reproduce this",
+        text=("In a checkout of the commit, each run again, and the report of its journal:",),
+        commands=tuple(commands(report.journals)),
+    )
+
+
+def commands(journals: Sequence[Journal]) -> list[str]:
+    """The commands of the runs, and the one of the report."""
+    blocks = []
+    for journal in journals[:MOST_RUNS]:
+        commit = str(journal.run["machine"].get("commit", "unknown"))
+        known = re.fullmatch(r"[0-9a-f]{7,40}", commit)
+        lines = [f"git checkout {commit}"] if known else []
+        blocks.append("\n".join([*lines, str(journal.run.get("command", "unknown"))]))
+    names = [shlex.quote(f"{journal.run['run']}/journal.jsonl") for journal in journals]
+    return [*blocks, f"python -m samegrad render {' '.join(names[:MOST_RUNS])}"]

@@ -1,0 +1,306 @@
+"""The chapters of speed: how long calls take, and what is faster than what."""
+
+import math
+from typing import Any
+
+import pandas as pd
+from samegrad.reports.charts import explanation, growth
+from samegrad.reports.charts import speed as charts
+from samegrad.reports.data import analysis, code, scaling
+from samegrad.reports.data.report import WIDE, Report
+from samegrad.reports.data.values import digits, duration, in_order, interval_text
+from samegrad.reports.document.chapter import Chapter, Table, chapter, columns, present
+
+NO_GPU = "no GPU on this machine"
+BEST = "Each idiom at its best"
+
+
+def speed(report: Report) -> Chapter:
+    """Time per call, verdicts, speed-ups and crossovers; every row with a number."""
+    rows, ok = report.rows, report.ok
+    verdicts, speed_ups = analysis.verdicts(rows), analysis.over_looped(rows)
+    return chapter(
+        "Speed",
+        charts=[
+            charts.time_per_step(rows),
+            growth.against_batch_size(rows),
+            growth.against_width(rows),
+            explanation.profile(rows),
+            charts.over_looped(rows, speed_ups),
+            charts.gflops(rows),
+        ],
+        tables=[
+            Table("Time per call", "", overview(report)),
+            Table(
+                "Against NumPy", verdict_text(verdicts), with_interval(report, verdicts, "ratio")
+            ),
+            Table(
+                "Speed-up over looped Python",
+                "float64 on both sides, on the same machine; 95 % interval from 5 processes up.",
+                with_interval(report, speed_ups, "speed_up", drop=["transfer"]),
+            ),
+            Table(
+                "Where one overtakes another",
+                "Training step; between the last size at which the one is certainly faster and the "
+                "first at which the other is.",
+                present(report, analysis.crossovers(rows)),
+            ),
+            Table(
+                "Every row with a number",
+                f"{marks(ok)} On the page, a row opens its samples: the blocks of each "
+                "process.".strip(),
+                present(report, every_row(ok)),
+                tuple(range(len(ok))),
+            ),
+        ],
+    )
+
+
+def best(report: Report) -> Chapter:
+    """Each idiom in its fastest form: against its own matrix products, and against its peers."""
+    contests = analysis.contests(report.rows, report.families)
+    sources = code.sources(report.journals)
+    return chapter(
+        BEST,
+        charts=[charts.peers(report.rows, report.families) if len(contests) else None],
+        tables=[
+            Table(
+                "Floors and peers",
+                "Each idiom in its fastest form, its variants included. Over its products: its "
+                "time over that of the step's matrix products alone, by the same library in the "
+                "same processes, into arrays that exist already; no way of writing the step over "
+                "that library can go below. Of the best product: its rate of arithmetic over that "
+                "of large square products by the library that is best at them, in the same run; "
+                "where that is its own library, in the same processes. Peer over best: the time of "
+                "what people would use instead over that of the idiom's best; over its products, "
+                "which is the most that any way of writing the idiom could gain; and over the "
+                "idiom as it is written first, without its variants.",
+                floors(report, contests),
+            ),
+            Table(
+                "What a variant gains and costs",
+                "Lines of code, those of its idiom in brackets; times over all networks of this "
+                "run.",
+                code.variants(report.rows, report.families, sources),
+            ),
+        ],
+    )
+
+
+def cost_growth(report: Report) -> Chapter:
+    """How the cost grows with batch size, width and depth, where all three were measured."""
+    points = scaling.curves(report.rows)
+    gains = scaling.thread_gains(points)
+    caches = {source.label: scaling.caches(source.journal) for source in report.sources}
+    chart = growth.scaling(report.rows, points, gains, caches)
+    if chart is None:  # a run of other cases: its batch sizes have a chart of their own
+        return Chapter("How the cost grows")
+    return chapter(
+        "How the cost grows",
+        charts=[chart],
+        tables=[
+            Table(
+                "Exponents and bends",
+                "Time of a training step fitted by a + c x^p: p is the exponent with its standard "
+                "error, the bend is where the fixed cost a equals the work. Beyond it, where the "
+                f"rate of arithmetic falls below {100 * scaling.FALLS:.0f} % of its best, which "
+                "cache the working set (inputs, params, gradients, activations and deltas) "
+                "outgrows there, and the part of a step that grew most for each operation, with "
+                "its share of the time before and there.",
+                present(report, scaling.growth(points, caches)),
+            ),
+            Table(
+                "All cores over one thread",
+                "How many times faster, and at which size.",
+                present(report, scaling.thread_table(gains)),
+            ),
+        ],
+    )
+
+
+def gpu(report: Report) -> Chapter:
+    """How many times faster a GPU is than a CPU, or why no row says it."""
+    speed_ups = analysis.gpu_over_cpu(report.rows)
+    if (report.rows.device == "cuda").any():
+        text = (
+            "Times faster than the CPU with the same implementation. End to end: the batch comes "
+            "from the host's memory (through the interface's checks) and the loss goes back. "
+            "Machines are named where they differ."
+        )
+    elif no_gpu(report):
+        text = f"There are no CUDA rows: {NO_GPU}."
+    else:
+        text = "There are no CUDA rows: the GPU was not asked for, or no framework sees it."
+    table = speed_ups.copy()
+    for column in ("end_to_end_speed_up", "resident_speed_up"):
+        if column in table:
+            table[column] = table[column].map(digits)
+    return chapter(
+        "GPU against CPU",
+        text,
+        charts=[charts.gpu_over_cpu(speed_ups)],
+        tables=[Table("Times faster than the CPU", "", present(report, table))],
+    )
+
+
+def differentiation(report: Report) -> Chapter:
+    """The cost of a gradient in forward passes, where it was measured."""
+    costs = analysis.differentiation(report.rows)
+    if costs.empty:
+        return Chapter("Cost of differentiation")
+    table = pd.DataFrame(
+        {
+            "source": costs.source,
+            "implementation": costs.implementation,
+            "device": costs.device,
+            "parameters": [f"{number:,}" for number in costs.parameters],
+            "forward": costs.forward_seconds.map(duration),
+            "gradient": costs.gradient_seconds.map(duration),
+            "gradient / forward": costs.ratio.map(digits),
+            "95 % interval": list(map(interval_text, costs.ratio_low, costs.ratio_high)),
+            "reason": costs.reason,
+        }
+    )
+    text = (
+        "How many forward passes of the same implementation one gradient takes. Each gradient was "
+        "checked first, as every row."
+    )
+    return chapter(
+        "Cost of differentiation",
+        charts=[growth.cost_of_differentiation(report.rows, costs)],
+        tables=[Table("Cost of differentiation", text, present(report, table))],
+    )
+
+
+def no_gpu(report: Report) -> bool:
+    """Whether none of the machines has a GPU."""
+    return all(j.run["machine"].get("gpu", "none") == "none" for j in report.journals)
+
+
+def overview(report: Report) -> pd.DataFrame:
+    """Time per call as text: a line per case, a column per implementation and device.
+
+    An implementation without float32 (looped Python) stands in the float32 line, marked, where
+    no other one has computed the case in float64.
+    """
+    rows = report.rows
+    resident = rows[rows.transfer == "resident"]
+    no_float32 = set(rows.implementation) - set(rows[rows.dtype == "float32"].implementation)
+    names = ["source", "workload", "layers", "operation", "batch_size", "dtype", "threads"]
+    shared = {
+        analysis.key(row, names)
+        for row in resident.itertuples()
+        if row.implementation not in no_float32
+    }
+    order = in_order(rows.implementation)
+    pairs = dict.fromkeys(zip(resident.implementation, resident.device, strict=True))
+    titles = [f"{n} {d}" for n, d in sorted(pairs, key=lambda pair: order.index(pair[0]))]
+    lines: dict[tuple[Any, ...], dict[str, str]] = {}
+    for row in resident.itertuples():
+        case, mark = analysis.key(row, names), ""
+        alike = (*case[:-2], "float32", case[-1])
+        if case not in shared and alike in shared:
+            case, mark = alike, " (float64)"
+        text = duration(row.seconds) + mark if row.status == "ok" else row.status
+        line = lines.setdefault(
+            case, dict(zip(names, case, strict=True)) | dict.fromkeys(titles, "")
+        )
+        line[f"{row.implementation} {row.device}"] = text
+    table = pd.DataFrame.from_records(list(lines.values()))
+    if not (rows.device == "cuda").any():
+        table["cuda"] = NO_GPU if no_gpu(report) else "not measured"
+    return present(report, table)
+
+
+def verdict_text(verdicts: pd.DataFrame) -> str:
+    """How often each verdict was reached."""
+    if verdicts.empty:
+        return "No other implementation has a case of NumPy's here."
+    counts = verdicts.groupby("implementation", sort=False).verdict.value_counts()
+    lines = [
+        f"{name} " + ", ".join(f"{verdict} in {n}" for verdict, n in counts[name].items())
+        for name in in_order(verdicts.implementation)
+    ]
+    return "Its time over NumPy's: below 1 is faster. " + "; ".join(lines) + "."
+
+
+def with_interval(
+    report: Report, table: pd.DataFrame, column: str, drop: tuple[str, ...] | list[str] = ()
+) -> pd.DataFrame:
+    """A table of ratios as text, each with its interval."""
+    if table.empty:
+        return table
+    intervals = list(map(interval_text, table.low, table.high))
+    table = table.assign(**{column: table[column].map(digits), "95 % interval": intervals})
+    return present(report, table, drop=["low", "high", *drop])
+
+
+def marks(ok: pd.DataFrame) -> str:
+    """How many rows are marked, and what for."""
+    if not len(ok) or not ok.seconds_low.notna().any():
+        return ""
+    wide = ok["flags"].str.contains("interval").sum()
+    clean = (ok["flags"] == "").sum()
+    return (
+        f"{len(ok) - wide} of {len(ok)} rows have an interval within +-{100 * WIDE:.0f} %, the "
+        f"others are marked; {clean} have no mark at all."
+    )
+
+
+def every_row(ok: pd.DataFrame) -> pd.DataFrame:
+    """Every row with its number, as texts."""
+    return columns(
+        ok,
+        **{
+            "time per call": ok.seconds.map(duration),
+            "95 % interval": [
+                f"{duration(low)} to {duration(high)}" if math.isfinite(low) else ""
+                for low, high in zip(ok.seconds_low, ok.seconds_high, strict=True)
+            ],
+            "examples/s": ok.examples_per_second.map(digits),
+            "GFLOP/s": ok.gflops_per_second.map(digits),
+            "% of ceiling": percent_of_ceiling(ok),
+            "largest error": [
+                f"{error:.1e} ({tensor})"
+                for error, tensor in zip(ok.gradient_error, ok.worst_tensor, strict=True)
+            ],
+            "% of bound": (100 * ok.gradient_error / ok.gradient_bound).map(digits),
+            "processes": ok.processes,
+            "blocks": ok.blocks,
+            "flags": ok["flags"],
+        },
+    )
+
+
+def percent_of_ceiling(rows: pd.DataFrame) -> pd.Series:
+    """The rate of arithmetic in percent of the machine's best matrix product."""
+    return (100 * rows.gflops_per_second / rows.ceiling_gflops_per_second).map(digits)
+
+
+def floors(report: Report, contests: pd.DataFrame) -> pd.DataFrame:
+    """The contests as texts."""
+    if contests.empty:
+        return contests
+
+    def ratios(name: str, unit: float = 1, sign: str = "") -> list[str]:
+        ends = zip(*(unit * contests[name + end] for end in ("", "_low", "_high")), strict=True)
+        return [
+            digits(value) + (sign if math.isfinite(value) else "")
+            + (f" ({interval_text(low, high)})" if math.isfinite(low) else "")
+            for value, low, high in ends
+        ]  # fmt: skip
+
+    table = contests[[*analysis.NETWORK, "operation", "dtype", "best"]].assign(
+        **{
+            "time": contests.seconds.map(duration),
+            "over its products": ratios("over_products"),
+            "of the best product": ratios("of_square", 100, " %"),
+            "peer": contests.peer,
+            "peer's time": contests.peer_seconds.map(duration),
+            "peer over best": ratios("over_best"),
+            "over its products alone": ratios("over_floor"),
+            "over the idiom itself": contests.over_idiom.map(digits),
+        }
+    )
+    drop = ["workload", *(["device"] if table.device.nunique() == 1 else [])]
+    return present(report, table, drop, {"best": "best of the idiom"})

@@ -1,0 +1,63 @@
+"""The code in a report: side by side, counted, and compared with the checkout."""
+
+from pathlib import Path
+
+import pytest
+from samegrad.benchmarks.records.journal import read
+from samegrad.reports.data import code
+
+from tests.helpers.reports import ours, report_of, sourced
+
+
+def test_idioms_stand_side_by_side_with_their_equations_in_line(tmp_path: Path) -> None:
+    """Every line of both functions once and in order; F1 beside F1, B2 beside B2."""
+    texts = ours("scalar", "numpy", "torch", "jax")
+    sources = code.sources([read(sourced(tmp_path / "j", texts))])
+
+    forward, gradient = code.listings(sources)
+
+    assert ("scalar", "numpy", "torch", "jax") == forward.names == gradient.names
+    for number, text in enumerate(texts.values()):
+        shown = "\n".join(e.texts[number] for e in forward.equations if e.texts[number])
+        signature, body = code.split(text, "forward")
+        assert f"{signature}\n{body}" == shown
+    tags = [equation.tag for equation in forward.equations]
+    assert tags.index("F1") < tags.index("F2") < tags.index("F3")
+    for tag in ("F1", "F2", "F3"):
+        (equation,) = [equation for equation in forward.equations if equation.tag == tag]
+        assert all(tag in text for text in equation.texts), equation
+    b2 = [equation.texts for equation in gradient.equations if equation.tag == "B2"]
+    assert any(texts[0] and texts[1] and not texts[3] for texts in b2)
+
+
+def test_lines_of_code_are_counted_without_comments_and_docstrings() -> None:
+    """And a statement on three lines is three."""
+    text = '"""Doc."""\n\n# no\nx = 1  # yes\n\n\ndef f(\n    a,\n):\n'
+    text += '    """Doc\n    more."""\n    return a\n'
+
+    assert 5 == code.count(text)
+    assert 0 == code.count("def broken(")
+
+
+def test_source_of_another_checkout_is_noted(tmp_path: Path) -> None:
+    """Changed, missing, or the same."""
+    texts = ours("numpy", "jax")
+    same = read(sourced(tmp_path / "a", texts))
+    other = read(sourced(tmp_path / "b", {**texts, "numpy": "x = 1", "mine": "y = 1"}))
+
+    assert [] == code.changes(code.sources([same]))
+    assert [
+        "This checkout has another implementations/mlp_numpy.py.",
+        "This checkout does not have implementations/mlp_mine.py.",
+    ] == code.changes(code.sources([other]))
+
+
+def test_lines_against_speed(tmp_path: Path) -> None:
+    """The fastest has factor 1; the other twice its time."""
+    report = report_of(sourced(tmp_path / "j", ours("numpy", "torch")))
+    table = code.lines_and_speed(report.rows, code.sources(report.journals))
+    by_name = table.set_index("implementation")
+
+    assert 1 == pytest.approx(by_name.factor["numpy"])
+    assert 2 == pytest.approx(by_name.factor["torch"])
+    assert 60 < by_name.lines["numpy"] < 200
