@@ -1,5 +1,6 @@
 """Journals in, report out: index.html, report.md, results.csv and figures."""
 
+import os
 import shutil
 import warnings
 from collections.abc import Iterable
@@ -7,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from samegrad.implementations.contract.commands import install
 from samegrad.reports.charts import saving
 from samegrad.reports.data.loading import load, paths
 from samegrad.reports.data.report import Report, flat
 from samegrad.reports.data.values import folded
 from samegrad.reports.document import page
 from samegrad.reports.document.chapters import Document, document
+
+PathLike = str | os.PathLike[str]
 
 
 class NoParquetError(ValueError):
@@ -41,8 +45,8 @@ class Rendered:
 
 
 def render(
-    journals: str | Path | Iterable[str | Path],
-    output: str | Path | None = None,
+    journals: PathLike | Iterable[PathLike],
+    output: PathLike | None = None,
     *,
     parquet: bool = False,
 ) -> Rendered:
@@ -59,7 +63,7 @@ def render(
         NoParquetError: what writes Parquet is not installed.
         OSError: the directory cannot be written.
     """
-    places = [journals] if isinstance(journals, str | Path) else list(journals)
+    places = [journals] if isinstance(journals, str | os.PathLike) else list(journals)
     report = load(paths(places))
     if output is None:
         output = Path(places[0]) if Path(places[0]).is_dir() else Path(places[0]).parent
@@ -86,7 +90,7 @@ def _check_parquet() -> None:
         import pyarrow  # noqa: F401 # only whether it is installed
     except ImportError:
         raise NoParquetError(
-            'Parquet needs pyarrow, which is not installed: pip install "samegrad[parquet]"'
+            f"Parquet needs pyarrow, which is not installed: {install('parquet')}"
         ) from None
 
 

@@ -14,8 +14,6 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # type checkers take it for true; `typing` itself would cost milliseconds
 if TYPE_CHECKING:
-    from samegrad.api import compare as compare
-    from samegrad.api import render as render
     from samegrad.benchmarks.api import measure as measure
     from samegrad.implementations.checking.assertions import (
         assert_gradients_agree as assert_gradients_agree,
@@ -26,6 +24,8 @@ if TYPE_CHECKING:
     from samegrad.implementations.contract.registry import load as load
     from samegrad.implementations.contract.registry import names as names
     from samegrad.implementations.contract.spec import MLPSpec as MLPSpec
+    from samegrad.reports.data.comparison import compare as compare
+    from samegrad.reports.render import render as render
 
 __version__ = "0.1.0"
 
@@ -34,12 +34,12 @@ _PUBLIC = {
     "MLPSpec": "samegrad.implementations.contract.spec",
     "assert_gradients_agree": "samegrad.implementations.checking.assertions",
     "check_gradient": "samegrad.implementations.checking.gradient_check",
-    "compare": "samegrad.api",
+    "compare": "samegrad.reports.data.comparison",
     "init_params": "samegrad.implementations.contract.initializers",
     "load": "samegrad.implementations.contract.registry",
     "measure": "samegrad.benchmarks.api",
     "names": "samegrad.implementations.contract.registry",
-    "render": "samegrad.api",
+    "render": "samegrad.reports.render",
     "verify": "samegrad.implementations.checking.verifier",
 }
 

@@ -57,4 +57,4 @@ def pytest_samegrad_report(journal: Path, directory: Path) -> list[str]:
         return [f"journal: {journal}", f"no report: {error}; then: {again}"]
     from samegrad.reports.render import render
 
-    return render([journal], directory)
+    return render(journal, directory).lines

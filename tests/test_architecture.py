@@ -86,7 +86,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "benchmarks/records",
         "implementations/contract",
     },
-    "reports": {"reports", "benchmarks/records"},
+    # `render` is what users call: its messages name what is to be installed.
+    "reports": {"reports", "benchmarks/records", "implementations/contract"},
 }
 # A framework is imported where its arrays are used, and nowhere else.
 LIBRARIES = {

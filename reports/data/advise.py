@@ -7,7 +7,6 @@ one network after the other and predicting it. Sizes outside those measured get 
 """
 
 import math
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import pandas as pd
 from samegrad.benchmarks.cases import costs
 from samegrad.benchmarks.records.schema import OK
+from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.registry import TABLE
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.data import analysis
@@ -194,4 +194,4 @@ def command(spec: MLPSpec, batch_size: int, device: str) -> str:
     """What measures it."""
     layers = "-".join(map(str, spec.layer_sizes))
     size = ["--layers", layers, "--batch-size", str(batch_size)]
-    return shlex.join(["pytest", "--benchmark", *size, "--device", device, "--dtype", spec.dtype])
+    return commands.command("benchmark", *size, "--device", device, "--dtype", spec.dtype)

@@ -1,6 +1,7 @@
 """Two runs of the same cases: what has become faster or slower, and whether it may be compared."""
 
 import math
+import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,13 +60,13 @@ class Comparison:
 
 
 def compare(
-    old: Journal | Path | str,
-    new: Journal | Path | str,
+    old: Journal | str | os.PathLike[str],
+    new: Journal | str | os.PathLike[str],
     *,
     across: Collection[str] = (),
     fail_above: float = math.inf,
 ) -> Comparison:
-    """Compare two runs, case by case: how many times as long the new one takes, with a verdict.
+    """Compare two runs case by case: how many times as long the new one takes, with a verdict.
 
     Rows whose machine, code or inputs differ have a reason instead, unless that is in `across`:
     then they have a mark. Thread count and precision are part of a case, so they never mix; a
@@ -108,7 +109,7 @@ def compare(
     return Comparison(old.run, new.run, rows.reset_index(drop=True), beyond, change, warnings)
 
 
-def _journal(source: Journal | Path | str) -> Journal:
+def _journal(source: Journal | str | os.PathLike[str]) -> Journal:
     if isinstance(source, Journal):
         return source
     path = Path(source)

@@ -19,9 +19,8 @@ MOST_WARNINGS = 20  # that are printed; a broken file may have one for each of i
 MOST_PROCESSES = 8  # that read journals
 
 
-def paths(places: str | Path | Iterable[str | Path]) -> list[Path]:
+def paths(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """The journals that are meant: a file, the one in a folder, or all below a folder."""
-    places = [places] if isinstance(places, str | Path) else places
     return [path for place in places for path in _below(Path(place))]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.schema import OK
+from samegrad.implementations.contract.commands import PORTABLE
 from samegrad.reports.charts import explanation
 from samegrad.reports.charts import speed as charts
 from samegrad.reports.data import analysis, code
@@ -288,4 +289,4 @@ def commands(journals: Sequence[Journal]) -> list[str]:
         lines = [f"git checkout {commit}"] if known else []
         blocks.append("\n".join([*lines, str(journal.run.get("command", "unknown"))]))
     names = [shlex.quote(f"{journal.run['run']}/journal.jsonl") for journal in journals]
-    return [*blocks, f"python -m samegrad render {' '.join(names[:MOST_RUNS])}"]
+    return [*blocks, f"{PORTABLE} render {' '.join(names[:MOST_RUNS])}"]

@@ -34,11 +34,16 @@ SHOWN = (
 HIDDEN = (schema,)
 
 
-def pytest_samegrad_report(journal: Path, directory: Path) -> list[str]:
-    """pytest's hook: write the report of a run and return what to print last."""
-    from samegrad.reports.render import render
-
-    return render(journal, directory).lines
+def tree() -> Parser:
+    """All commands with their options."""
+    parser = Parser(
+        prog=commands.command(),
+        description="The same network in several idioms: verified, timed, compared.",
+    )
+    parser.commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for module in (*SHOWN, *HIDDEN):
+        module.add(parser.commands)
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

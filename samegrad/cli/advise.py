@@ -41,8 +41,8 @@ def run(arguments: Namespace) -> int:
         raise ValueError(f"{', '.join(arguments.runs)}: no journal there")
     rows = None
     if known:
-        loaded = load(known)
-        rows = loaded.rows[loaded.rows.fingerprint == system.fingerprint(system.machine())]
+        rows = load(known).all_rows
+        rows = rows[rows.fingerprint == system.fingerprint(system.machine())]
     if rows is None or rows.empty:
         others = f" ({len(known)} runs of other machines)" if known else ""
         print(f"No run of this machine in {', '.join(places)}{others}. To measure:\n")

@@ -19,7 +19,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--fail-above",
         metavar="PERCENT",
-        help="exit with 1 if a row is slower by more, beyond doubt; for example 5%%",
+        help="exit with 1 if a row is certainly slower by more; for example 5%%",
     )
     parser.add_argument(
         "--across",
@@ -35,26 +35,23 @@ def run(arguments: Namespace) -> int:
     """Print the comparison; 1 if a row is slower by more than --fail-above."""
     threshold = parse_percent(arguments.fail_above)
     commands.require("report", "compare")
-    from samegrad.api import journal
-    from samegrad.benchmarks.records.journal import read
-    from samegrad.reports.data import comparison
+    from samegrad.reports.data.comparison import ACROSS, compare
+    from samegrad.reports.document import comparison
 
-    across = parse_across(arguments.across, comparison.ACROSS)
-    old, new = read(journal(arguments.old)), read(journal(arguments.new))
-    for line in [*old.warnings, *new.warnings]:
+    across = parse_across(arguments.across, ACROSS)
+    compared = compare(arguments.old, arguments.new, across=across, fail_above=threshold)
+    for line in compared.warnings:
         print(f"warning: {line}", file=sys.stderr)
-    compared = comparison.compare(old, new, across=across, fail_above=threshold)
     print(comparison.markdown(compared) if arguments.markdown else comparison.text(compared))
     if math.isinf(threshold):
         return DONE
-    if compared.compared.low.isna().all():
+    if not compared.certain:
         raise ValueError(
             "--fail-above: no row can be compared with certainty, so nothing was checked"
         )
     if compared.beyond:
         print(
-            f"{len(compared.beyond)} rows are slower by more than {100 * threshold:g} %, "
-            "beyond doubt",
+            f"{len(compared.beyond)} rows are certainly slower by more than {100 * threshold:g} %",
             file=sys.stderr,
         )
     return FAILED if compared.beyond else DONE

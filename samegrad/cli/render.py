@@ -29,12 +29,12 @@ def add(subparsers: Any) -> None:
 def run(arguments: Namespace) -> int:
     """Write the report; prints its summary and its path."""
     commands.require("report", "render")
-    from samegrad.api import render
+    from samegrad.reports.render import render
 
     try:
-        lines = render(arguments.journals, arguments.output, parquet=arguments.parquet)
+        report = render(arguments.journals, arguments.output, parquet=arguments.parquet)
     except OSError as error:
         raise ValueError(f"{error.filename}: cannot be written: {error.strerror}") from None
-    for line in lines:
+    for line in report.lines:
         print(line, file=sys.stderr if line.startswith("warning:") else sys.stdout)
     return DONE

@@ -21,7 +21,7 @@ from samegrad.reports.data.values import duration
 from samegrad.reports.document import speed
 from samegrad.reports.render import render
 
-from samegrad.cli.reporting import main
+from samegrad.cli import main
 from tests.helpers.journals import plan_record, run_record, write
 from tests.helpers.reports import (
     F64,

@@ -20,7 +20,7 @@ from samegrad.reports.document import page
 from samegrad.reports.document.chapters import document
 from samegrad.reports.render import render
 
-from tests.helpers.journals import plan_record, run_record, write
+from tests.helpers.journals import old_record, plan_record, run_record, write
 from tests.helpers.reports import (
     F64,
     NUMPY,

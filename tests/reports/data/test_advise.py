@@ -92,7 +92,7 @@ def test_beyond_what_was_measured_nothing_is_said(tmp_path: Path, width: int, ba
 
     assert [] == found
     layers = f"784-{width}-10"
-    assert f"pytest --benchmark --layers {layers} --batch-size {batch} --device cpu" in said
+    assert f"samegrad benchmark --layers {layers} --batch-size {batch} --device cpu" in said
 
 
 def test_other_devices_and_precisions_are_not_taken_for_this_one(tmp_path: Path) -> None:
@@ -134,6 +134,7 @@ def test_command_answers_from_this_machine_only(
     printed = capsys.readouterr().out
     assert "1 runs of other machines" in printed and "samegrad benchmark --layers" in printed
     assert 2 == main([*asked, str(tmp_path / "nowhere")])
+    capsys.readouterr()
     for wrong in (["--layers", "784"], ["--layers", "a-b"], ["--batch-size", "1,2"]):
         given = ["advise", "--layers", "784-16-10", *wrong, "--runs", str(mine)]
         assert 2 == main(given)

@@ -120,7 +120,7 @@ def sweep(name: str, times: dict[int, float], spread: Any = TIGHT, **changes: An
 def test_crossover_is_an_interval_of_sizes(
     first: Any, second: Any, spread: Any, answer: str
 ) -> None:
-    """Between the last size at which one is faster beyond doubt and the first of the other."""
+    """Between the last size at which one is certainly faster and the first of the other."""
     rows = frame(*sweep("numpy", first, spread), *sweep("torch", second, spread))
 
     (line,) = analysis.crossovers(rows).itertuples()
