@@ -20,7 +20,7 @@ from samegrad.reports.data.report import comparable
 from samegrad.reports.data.values import in_order, range_text
 
 ROOT = Path(registry.__file__).resolve().parents[2]  # of this checkout or installed package
-FUNCTIONS = {"forward": ("forward",), "loss_and_grad": ("loss_and_grad", "backward")}
+FUNCTIONS = {"forward": ("propagate", "forward"), "loss_and_grad": ("loss_and_grad", "backward")}
 TAG = re.compile(r"#\s*((?:[FLBP]\d)(?:,\s*[FLBP]\d)*)\s*$")
 LONGEST = 400_000  # characters; a longer source is no network of ours
 REST = ""  # the tag of lines after the last equation
@@ -132,12 +132,16 @@ def tagged(text: str, function: str) -> list[tuple[str, str]]:
 
 
 def _lined_up(columns: Sequence[Sequence[tuple[str, str]]]) -> list[Equation]:
-    """The same tag on the same row, and the lines of every column in their own order."""
+    """The same tag on the same row, and the lines of every column in their own order.
+
+    Lines of several equations stand on the row of all of them, or else of the first.
+    """
     rows: list[tuple[str, dict[int, str]]] = []
     for number in sorted(range(len(columns)), key=lambda i: -len(columns[i])):
         start = 0
         for tag, text in columns[number]:
-            row = next((i for i in range(start, len(rows)) if rows[i][0] == tag), None)
+            tags = (tag, tag.split(",")[0])
+            row = next((i for i in range(start, len(rows)) if rows[i][0] in tags), None)
             if row is None:
                 rows.insert(start, (tag, {}))
                 row = start

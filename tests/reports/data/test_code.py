@@ -19,13 +19,14 @@ def test_idioms_stand_side_by_side_with_their_equations_in_line(tmp_path: Path) 
     assert ("scalar", "numpy", "torch", "jax") == forward.names == gradient.names
     for number, text in enumerate(texts.values()):
         shown = "\n".join(e.texts[number] for e in forward.equations if e.texts[number])
-        signature, body = code.split(text, "forward")
-        assert f"{signature}\n{body}" == shown
+        functions = [code.split(text, name) for name in ("propagate", "forward")]
+        assert "\n".join(f"{head}\n{body}" for head, body in functions if head) == shown
     tags = [equation.tag for equation in forward.equations]
     assert tags.index("F1") < tags.index("F2") < tags.index("F3")
     for tag in ("F1", "F2", "F3"):
         (equation,) = [equation for equation in forward.equations if equation.tag == tag]
-        assert all(tag in text for text in equation.texts), equation
+        assert all(tag in text for text in equation.texts if text), equation
+        assert equation.texts[0] and equation.texts[1], equation
     b2 = [equation.texts for equation in gradient.equations if equation.tag == "B2"]
     assert any(texts[0] and texts[1] and not texts[3] for texts in b2)
 
