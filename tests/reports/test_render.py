@@ -7,16 +7,22 @@ import re
 import statistics
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from samegrad.benchmarks.clock.intervals import interval
 from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.records import rows as results
+from samegrad.benchmarks.records import schema
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.data import analysis
+from samegrad.reports.data import report as data
 from samegrad.reports.data.values import duration
 from samegrad.reports.document import speed
 from samegrad.reports.render import render
@@ -84,6 +90,33 @@ def test_report_has_every_part(tmp_path: Path) -> None:
         assert "Test CPU" in text
         assert "no GPU on this machine" in text
         assert "3 of 5 rows have a number; 1 skipped, 1 wrong." in text
+
+
+def test_rows_of_a_run_are_computed_once_and_its_records_are_checked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is shown of them: rows and labels are data that the report is made from."""
+    counts: Counter[str] = Counter()
+
+    def count(module: ModuleType, name: str) -> None:
+        function = getattr(module, name)
+
+        def counted(*args: Any, **options: Any) -> Any:
+            counts[name] += 1
+            return function(*args, **options)
+
+        monkeypatch.setattr(module, name, counted)
+
+    count(results, "rows")
+    count(data, "labels")
+    count(data, "frame")
+    count(schema, "check")
+    journals = [laptop(tmp_path / "a"), server(tmp_path / "b")]
+    records = sum(len(path.read_text().splitlines()) for path in journals)
+
+    render(journals, tmp_path / "out")
+
+    assert {"rows": 2, "labels": 1, "frame": 1, "check": records} == counts
 
 
 def test_every_number_is_that_of_the_journal(tmp_path: Path) -> None:
