@@ -11,6 +11,8 @@ from samegrad.implementations.contract import commands, registry
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 
+pytestmark = pytest.mark.quick
+
 
 def distributions(requirements: list[str]) -> set[str]:
     """Names without versions; of an extra of our own, what it has."""

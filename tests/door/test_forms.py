@@ -19,7 +19,9 @@ from tests.helpers.forms import (
     source,
     unpacked,
 )
+from tests.helpers.journals import CASE, ok, plan_record, run_record, write
 
+COMPLETE = {"record": "run_complete"}
 FEW = ["--activation", "relu", "--loss", "cross_entropy", "--dtype", "float64"]
 QUICK = ["--preset", "hello", "--implementation", "numpy", "-k", "digits and train_step"]
 
@@ -139,13 +141,14 @@ def test_wheel_works_beside_folders_of_the_same_names(
     folder = project(tmp_path, packages)
     samegrad, python = installed / "samegrad", installed / "python"
     code = "import samegrad as sg, benchmarks; print(sg.names(), benchmarks.__path__[0])"
-    example = str(ROOT / "reports" / "results" / "example")
+    (folder / "run").mkdir()
+    write(folder / "run" / "journal.jsonl", run_record(), plan_record(CASE), ok(0), COMPLETE)
 
     imported = run(python, "-c", code, cwd=folder, PYTHONPATH=".")
     tests = run(python, "-m", "pytest", "-q", cwd=folder, PYTHONPATH=".")
     right = run(samegrad, "verify", "mine.py", *FEW, cwd=folder, PYTHONPATH=".")
     wrong = run(samegrad, "verify", "wrong.py", *FEW, cwd=folder, PYTHONPATH=".")
-    rendered = run(samegrad, "render", example, "--output", "made", cwd=folder, PYTHONPATH=".")
+    rendered = run(samegrad, "render", "run", "--output", "made", cwd=folder, PYTHONPATH=".")
     helped = run(samegrad, "doctor", "--help", cwd=folder, PYTHONPATH=".")
 
     assert 0 == imported.returncode, imported.stderr

@@ -16,6 +16,8 @@ PUBLIC = (
     "render __version__"
 ).split()
 
+pytestmark = pytest.mark.quick
+
 
 def python(code: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
     """A line of Python in a process of its own."""

@@ -10,6 +10,8 @@ from samegrad.benchmarks.machine.system import ROOT
 from samegrad.cli import main
 from samegrad.cli.installation import faults
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
