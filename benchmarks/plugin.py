@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from samegrad.benchmarks.cases.case import OPERATIONS, PRODUCTS, TRAINING, Case
 from samegrad.benchmarks.cases.presets import GROUPS
 from samegrad.benchmarks.command_line import COMMANDS, OPTIONS, read_settings, settings_of

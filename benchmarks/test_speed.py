@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import NO_NUMBER, OK

@@ -10,6 +10,9 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn import functional
+
 from samegrad.implementations.contract.constants import (
     ADADELTA_EPS,
     ADAGRAD_EPS,
@@ -25,8 +28,6 @@ from samegrad.implementations.contract.constants import (
 )
 from samegrad.implementations.contract.layers import layers_of
 from samegrad.implementations.contract.spec import MLPSpec
-from torch import Tensor
-from torch.nn import functional
 
 Params = list[tuple[Tensor, Tensor | None]]
 # torch's own softplus is z above 20, which is off by 1e-10; beyond 40 it is exact in float64.

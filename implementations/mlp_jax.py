@@ -8,6 +8,7 @@ from functools import partial
 
 import jax
 from jax import Array
+
 from samegrad.implementations.backends.jax_backend import JAX, epoch_of
 from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.layers import drop

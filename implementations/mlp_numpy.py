@@ -7,6 +7,7 @@ differentiation: `backward` is the derivation B1 to B4 of `contract/equations.py
 from typing import Any
 
 import numpy as np
+
 from samegrad.implementations.backends.numpy_backend import NUMPY
 from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.layers import drop

@@ -5,6 +5,8 @@ nn.Module nor torch.optim is used here, so that the equations stay visible.
 """
 
 import torch
+from torch import Tensor
+
 from samegrad.implementations.backends.torch_backend import TORCH
 from samegrad.implementations.contract.layers import drop
 from samegrad.implementations.contract.spec import MLPSpec
@@ -13,7 +15,6 @@ from samegrad.implementations.contract.validation import refuse_forward_only, re
 from samegrad.implementations.functions_torch import LOSSES, Params, flat, layers, penalty
 from samegrad.implementations.functions_torch import init_state as init_state
 from samegrad.implementations.functions_torch import update as update
-from torch import Tensor
 
 BACKEND = TORCH
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+
 from samegrad.implementations.contract.commands import install
 from samegrad.reports.charts import saving
 from samegrad.reports.data.loading import load, paths

@@ -8,11 +8,11 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.registry import names
-
 from tests.helpers.imports import SOURCES, below, files, imported, name_of
 
 # What a file below a folder may import besides its own folder; the longest entry that fits counts.

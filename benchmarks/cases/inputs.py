@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from samegrad.benchmarks.cases.case import Workload
 from samegrad.implementations.contract.trees import Params, Tree
 

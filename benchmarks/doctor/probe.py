@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.worker import ceilings
 from samegrad.implementations.checking import processes

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+
 from samegrad.benchmarks.cases.case import MLPWorkload
 from samegrad.benchmarks.cases.data import EXAMPLES
 from samegrad.benchmarks.cases.inputs import Inputs

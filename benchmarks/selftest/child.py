@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.selftest import checks
 from samegrad.implementations.checking import processes

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.training.metrics import METRICS
 from samegrad.benchmarks.training.schedules import SCHEDULES

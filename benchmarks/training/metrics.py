@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from samegrad.implementations.contract.spec import MLPSpec
 
 Array = Any

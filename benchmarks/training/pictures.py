@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
 from samegrad.benchmarks.training.constructions import steps
 from samegrad.benchmarks.training.data.datasets import Fold
 from samegrad.benchmarks.training.data.simulated import curve

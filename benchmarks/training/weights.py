@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from samegrad.benchmarks.training.data.records import reason
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Params

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+
 from samegrad.benchmarks.cases import costs
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.costs import Shape

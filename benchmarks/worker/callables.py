@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+
 from samegrad.benchmarks.cases.case import PRODUCTS, Case
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.worker.gates import LEARNING_RATE, Gates

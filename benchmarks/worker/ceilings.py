@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.worker.products import place, work
 from samegrad.implementations.contract.adapter import Implementation

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from samegrad.benchmarks.cases import costs
 from samegrad.benchmarks.clock import timer
 from samegrad.implementations.contract.adapter import Implementation

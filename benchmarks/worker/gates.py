@@ -8,6 +8,7 @@ that a gate has passed.
 from collections.abc import Callable, Mapping
 
 import numpy as np
+
 from samegrad.benchmarks.cases.case import PRODUCTS, Case
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.worker.placed import Batch, Placed

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
 from samegrad.benchmarks.cases import costs
 from samegrad.benchmarks.cases.costs import Shape
 from samegrad.benchmarks.clock import timer

@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+
 from samegrad.implementations.contract.capabilities import Capabilities, Events
 from samegrad.implementations.contract.protocol import Backend
 from samegrad.implementations.contract.trees import Array, Tree, map_tree

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+
 from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.protocol import Backend
 from samegrad.implementations.contract.spec import MLPSpec

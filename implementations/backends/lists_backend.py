@@ -1,6 +1,7 @@
 """Plain Python's lists of floats."""
 
 import numpy as np
+
 from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.protocol import Backend
 from samegrad.implementations.contract.trees import Tree

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+
 from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.protocol import Backend
 from samegrad.implementations.contract.trees import Tree, map_tree

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from samegrad.implementations.contract.capabilities import Capabilities, Events
 from samegrad.implementations.contract.protocol import Backend
 from samegrad.implementations.contract.trees import Tree, map_tree
-from torch import Tensor
 
 torch.backends.cuda.matmul.fp32_precision = "ieee"
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.trees import Tree

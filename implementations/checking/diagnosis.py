@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
 from samegrad.implementations.checking.known_mistakes import of_gradient, of_outputs
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.checking.report import Outcome

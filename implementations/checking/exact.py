@@ -10,6 +10,7 @@ from typing import Any
 
 import mpmath
 import numpy as np
+
 from samegrad.implementations.checking import reference
 from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.contract.constants import LEAKY_SLOPE, LIF_WIDTH, T_REF, TAU

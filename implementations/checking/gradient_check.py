@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+
 from samegrad.implementations.checking.comparison import BOUNDS, Comparison, TensorCheck
 
 Array = Any

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+
 from samegrad.implementations.checking.problems import ACTIVATIONS, AT_THE_KINK, Problem
 from samegrad.implementations.checking.reference import (
     activation_derivative,

@@ -10,6 +10,7 @@ from itertools import product
 from typing import Any, get_args
 
 import numpy as np
+
 from samegrad.implementations.checking.reference import clear_of_kinks
 from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.constants import FORWARD_ONLY

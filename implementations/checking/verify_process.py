@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 from samegrad.implementations.checking import comparison, processes
 from samegrad.implementations.checking.calls import CallResult, call, described, functions_of
 from samegrad.implementations.checking.comparison import Strange

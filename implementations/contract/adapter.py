@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from samegrad.implementations.backends.numpy_backend import PLAIN
 from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.protocol import Backend

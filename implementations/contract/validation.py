@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from samegrad.implementations.contract.constants import FORWARD_ONLY
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Array, Params, Tree

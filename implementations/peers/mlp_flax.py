@@ -12,6 +12,7 @@ import jax
 import optax
 from flax import nnx
 from jax import Array
+
 from samegrad.implementations.backends.jax_backend import JaxBackend
 from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec

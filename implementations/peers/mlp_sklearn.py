@@ -9,13 +9,14 @@ there), binary cross entropy (only for labels 0 and 1 there). Arrays are those o
 from typing import Any
 
 import numpy as np
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
 from samegrad.implementations.backends.numpy_backend import NumpyBackend
 from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Tree, map_tree
 from samegrad.implementations.contract.validation import refuse_forward_only
 from samegrad.implementations.functions_numpy import Array, Params
-from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 ACTIVATIONS = {"identity": "identity", "relu": "relu", "sigmoid": "logistic", "tanh": "tanh"}
 

@@ -8,6 +8,8 @@ transpose of nn.Linear's weight.
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
 from samegrad.implementations.backends.torch_backend import TorchBackend
 from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.constants import LEAKY_SLOPE
@@ -21,7 +23,6 @@ from samegrad.implementations.functions_torch import (
     owning,
     unit_step,
 )
-from torch import Tensor, nn
 
 
 class Function(nn.Module):

@@ -13,6 +13,7 @@ from typing import Any
 
 import numba
 import numpy as np
+
 from samegrad.implementations import functions_scalar
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Tree

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.linalg import blas
+from scipy.special import expit
+
 from samegrad.implementations.contract.constants import (
     ADADELTA_EPS,
     ADAGRAD_EPS,
@@ -21,8 +24,6 @@ from samegrad.implementations.contract.constants import (
     RHO,
 )
 from samegrad.implementations.contract.spec import MLPSpec
-from scipy.linalg import blas
-from scipy.special import expit
 
 Array = np.ndarray
 Params = list[tuple[Array, Array | None]]

@@ -8,6 +8,7 @@ equations. Arrays are NumPy's, so that there is something to compile for.
 from typing import Any
 
 import numpy as np
+
 from samegrad.implementations.backends.numpy_backend import NUMPY
 from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.layers import drop

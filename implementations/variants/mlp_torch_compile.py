@@ -13,6 +13,8 @@ from functools import cache
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from samegrad.implementations import mlp_torch
 from samegrad.implementations.backends.torch_backend import TORCH
 from samegrad.implementations.contract.capabilities import Capabilities
@@ -20,7 +22,6 @@ from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Tree, map_tree
 from samegrad.implementations.contract.validation import refuse_forward_only, require_masks
 from samegrad.implementations.functions_torch import OPTIMIZERS, Params, flat, update
-from torch import Tensor
 
 COMPILERS = (os.environ.get("CXX", ""), "g++", "clang++", "cl")
 FUSED = ("momentum", "nesterov", "adagrad", "adam", "adamw")  # torch has no fused Adadelta

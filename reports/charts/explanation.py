@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
+
 from samegrad.benchmarks.records.schema import OK
 from samegrad.reports.charts.style import (
     LINES,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter
+
 from samegrad.benchmarks.records.schema import OK
 from samegrad.reports.charts.style import (
     LINES,

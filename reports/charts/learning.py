@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
 from samegrad.benchmarks.records.rows import Row
 from samegrad.reports.charts.style import (
     PALETTE,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.colors import ListedColormap
+
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import Record
 from samegrad.reports.charts.style import PALETTE, Chart, plain

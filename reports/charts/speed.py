@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract.registry import TABLE
 from samegrad.reports.charts.style import (

@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
+
 from samegrad.implementations.contract.registry import TABLE
 from samegrad.reports.data.values import duration, in_order
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
 from samegrad.benchmarks.cases import costs
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract import commands

@@ -9,6 +9,7 @@ from itertools import combinations, pairwise
 from typing import Any
 
 import pandas as pd
+
 from samegrad.benchmarks.clock.intervals import (
     LEAST_PROCESSES,
     NO_DIFFERENCE,

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import geometric_mean
 
 import pandas as pd
+
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract import registry

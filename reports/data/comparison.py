@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.clock.intervals import Ratio, ratio
 from samegrad.benchmarks.records import rows as results

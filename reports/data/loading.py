@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records.journal import Journal, NotAJournalError, first, read
 from samegrad.benchmarks.records.schema import Record

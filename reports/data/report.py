@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
 from samegrad.benchmarks.cases.case import PRODUCTS, TRAINING, MLPWorkload
 from samegrad.benchmarks.clock.intervals import interval
 from samegrad.benchmarks.records import rows as results

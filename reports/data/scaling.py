@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
 from samegrad.benchmarks.clock.intervals import ratio
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.schema import OK

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.rows import Row
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
+
 from samegrad.reports.charts.style import Chart
 from samegrad.reports.data.code import Listing
 from samegrad.reports.data.report import CASE, Report

@@ -4,6 +4,7 @@ import math
 from statistics import geometric_mean
 
 import pandas as pd
+
 from samegrad.reports.data.comparison import Comparison, not_compared, profile
 from samegrad.reports.data.values import duration
 from samegrad.reports.document.page import cell, markdown_table

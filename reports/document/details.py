@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 
 import pandas as pd
+
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract.commands import PORTABLE

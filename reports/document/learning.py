@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import pandas as pd
+
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.reports.charts import learning as charts
 from samegrad.reports.charts.pictures import pictures

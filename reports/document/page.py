@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, select_autoescape
+
 from samegrad.reports.charts import saving
 from samegrad.reports.charts.style import Chart
 from samegrad.reports.data.values import folded

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import pandas as pd
+
 from samegrad.reports.charts import explanation, growth
 from samegrad.reports.charts import speed as charts
 from samegrad.reports.data import analysis, code, scaling

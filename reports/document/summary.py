@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 import pandas as pd
+
 from samegrad.implementations.contract.registry import COMPARED_WITH, SPEED_UPS_OVER
 from samegrad.reports.data import analysis
 from samegrad.reports.data.report import Report, comparable, shares

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from samegrad.benchmarks.api import measure
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.runs import scheduler

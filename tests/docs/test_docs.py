@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.selftest import selftest
 from samegrad.implementations.contract import equations
-
 from tests.helpers.pages import changed, follow
 
 DOCS = ROOT / "docs"

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.reports.data.report import machine_label
-
 from tests.helpers import planted
 
 README = (ROOT / "README.md").read_text()

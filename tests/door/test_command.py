@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from samegrad.benchmarks import command_line
 from samegrad.benchmarks.cases.case import ARITHMETIC
 from samegrad.benchmarks.cases.presets import PRESETS
 from samegrad.benchmarks.machine.system import ROOT
-
 from samegrad.cli import SHOWN, main, tree
 from samegrad.cli.parser import STATUS
 

@@ -5,6 +5,7 @@ import re
 import tomllib
 
 import pytest
+
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.implementations.contract import commands, registry
 

@@ -6,8 +6,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from samegrad.benchmarks.machine.system import ROOT
 
+from samegrad.benchmarks.machine.system import ROOT
 from tests.helpers import planted
 from tests.helpers.forms import (
     BASE,

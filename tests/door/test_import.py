@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from samegrad.benchmarks.machine.system import ROOT
 
 import samegrad as sg
+from samegrad.benchmarks.machine.system import ROOT
 
 PUBLIC = (
     "MLPSpec init_params load names verify check_gradient assert_gradients_agree measure compare "

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from samegrad.benchmarks.machine.system import ROOT
 
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.cli import main
 from samegrad.cli.installation import faults
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.implementations.contract import commands
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from samegrad.benchmarks.command_line import OPTIONS
 from samegrad.benchmarks.machine.system import ROOT
-
 from tests.helpers import planted
 
 
@@ -114,9 +114,8 @@ def test_run_without_the_reports_libraries_keeps_its_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And says what to install, and the command that writes the report then."""
-    from samegrad.implementations.contract import commands
-
     from samegrad import pytest_plugin
+    from samegrad.implementations.contract import commands
 
     monkeypatch.setattr(commands, "_installed", lambda module: module != "matplotlib")
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from samegrad.benchmarks.machine.system import ROOT
 
 PACKAGED = ("benchmarks", "implementations", "reports", "samegrad")

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.implementations.contract.spec import MLPSpec
-
 from tests.helpers.journals import run_record
 
 NAMES = ("scalar", "numpy", "torch", "jax")

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from samegrad.implementations.checking import problems
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.registry import load, names

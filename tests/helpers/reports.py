@@ -10,7 +10,6 @@ from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records.journal import read
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.data.report import Report, report
-
 from tests.helpers.journals import ok, plan_record, run_record, write
 
 F64 = MLPWorkload("digits", MLPSpec((64, 32, 10), dtype="float64"), 32, 1437)

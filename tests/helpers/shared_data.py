@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.training.data import datasets, simulated
 from samegrad.benchmarks.training.tasks import TASKS

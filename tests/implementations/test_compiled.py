@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from samegrad.implementations.checking import problems
 from samegrad.implementations.checking.assertions import check
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec
-
 from tests.helpers.networks import problem
 
 # torch's own compiler still uses what torch has deprecated.

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from samegrad.implementations.checking import problems
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.capabilities import Capabilities
@@ -12,7 +13,6 @@ from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.protocol import Model
 from samegrad.implementations.contract.registry import load, names
 from samegrad.implementations.contract.spec import MLPSpec
-
 from tests.helpers import planted
 from tests.helpers.networks import every_implementation, loaded, problem
 

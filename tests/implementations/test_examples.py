@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Params
-
 from tests.helpers.networks import every_implementation, loaded
 
 

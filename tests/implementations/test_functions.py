@@ -6,6 +6,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+
 from samegrad.implementations.checking import exact, problems
 from samegrad.implementations.checking.reference import activation_derivative, activation_value
 from samegrad.implementations.contract import validation
@@ -13,7 +14,6 @@ from samegrad.implementations.contract.constants import LIF_WIDTH, T_REF, TAU
 from samegrad.implementations.contract.initializers import INITIALIZERS, draw_masks, init_params
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec
-
 from tests.helpers.networks import every_implementation, loaded
 
 WIDE = MLPSpec((400, 300, 10), dtype="float64")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from samegrad.implementations.checking import problems
 from samegrad.implementations.checking.comparison import judge
 from samegrad.implementations.checking.reference import expected

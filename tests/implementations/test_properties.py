@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from samegrad.implementations.checking import problems
 from samegrad.implementations.checking.comparison import floor
 from samegrad.implementations.checking.reference import clear_of_kinks, expected

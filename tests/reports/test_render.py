@@ -16,18 +16,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+
 from samegrad.benchmarks.clock.intervals import interval
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records import schema
+from samegrad.cli import main
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.data import analysis
 from samegrad.reports.data import report as data
 from samegrad.reports.data.values import duration
 from samegrad.reports.document import speed
 from samegrad.reports.render import render
-
-from samegrad.cli import main
 from tests.helpers.journals import plan_record, run_record, write
 from tests.helpers.reports import (
     F64,

@@ -3,6 +3,7 @@
 import time
 
 import jax
+
 from samegrad.implementations import mlp_jax
 from samegrad.implementations.mlp_jax import *  # everything but the gradient
 

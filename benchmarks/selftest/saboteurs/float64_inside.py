@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+
 from samegrad.implementations import mlp_numpy
 from samegrad.implementations.mlp_numpy import *  # everything but the gradient
 

@@ -1,6 +1,7 @@
 """float64 results in a float32 table."""
 
 import numpy as np
+
 from samegrad.implementations import mlp_numpy
 from samegrad.implementations.mlp_numpy import *  # everything but the gradient
 

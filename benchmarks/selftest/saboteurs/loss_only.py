@@ -3,6 +3,7 @@
 from functools import partial
 
 import jax
+
 from samegrad.implementations.mlp_jax import *  # everything but the step
 from samegrad.implementations.mlp_jax import loss
 

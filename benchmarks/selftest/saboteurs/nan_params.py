@@ -1,6 +1,7 @@
 """Params that are not numbers after a step."""
 
 import numpy as np
+
 from samegrad.implementations import mlp_numpy
 from samegrad.implementations.mlp_numpy import *  # everything but the step
 

@@ -1,6 +1,7 @@
 """A gradient that is 0.1 % too large."""
 
 import numpy as np
+
 from samegrad.implementations import mlp_numpy
 from samegrad.implementations.mlp_numpy import *  # everything but the gradient
 

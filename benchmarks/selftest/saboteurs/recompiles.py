@@ -1,6 +1,7 @@
 """A new compiled function in every call."""
 
 import jax
+
 from samegrad.implementations import mlp_jax
 from samegrad.implementations.mlp_jax import *  # everything but the gradient
 

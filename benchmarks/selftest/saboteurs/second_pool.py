@@ -4,6 +4,7 @@ import os
 import threading
 
 import numpy as np
+
 from samegrad.implementations import mlp_numpy
 from samegrad.implementations.mlp_numpy import *  # everything but the gradient
 

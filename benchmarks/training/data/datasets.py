@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.training.data import fetch, originals
 from samegrad.benchmarks.training.data.features import FEATURES, scale, shifted, stripped

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
 from samegrad.benchmarks.training.data.records import Records
 
 Array = Any

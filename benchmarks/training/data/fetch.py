@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from samegrad.benchmarks.training.data.originals import (
     AUTOMOBILE_COLUMNS,
     AUTOMOBILE_NUMBERS,

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
 from samegrad.benchmarks.training.data.records import Array, DataError, NoDataError, Records, reason
 
 # As published with the files (LeCun and Cortes).

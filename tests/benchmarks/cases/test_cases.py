@@ -4,6 +4,7 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
+
 from samegrad.benchmarks.cases import case as cases
 from samegrad.benchmarks.cases.case import Case, MLPWorkload, Series, WorkerSpec
 from samegrad.benchmarks.cases.costs import flops

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+
 from samegrad.benchmarks.cases.case import Case, Series, Workload
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.records import rows, schema
 from samegrad.benchmarks.records.journal import JournalWriter, read
-
 from tests.helpers.journals import run_record
 
 

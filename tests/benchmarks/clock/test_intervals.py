@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
+
 from samegrad.benchmarks.clock.intervals import (
     CANT_TELL,
     FASTER,
@@ -13,7 +15,6 @@ from samegrad.benchmarks.clock.intervals import (
     interval,
     ratio,
 )
-from scipy import stats
 
 # 8,000 intervals: the share that holds the truth is then known to 0.5 % (two deviations).
 TRIALS = 8000

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.clock.timer import Blocks, Work, block, calibrate, measure
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from samegrad.benchmarks.doctor import doctor, findings
 
 MACHINES = Path(__file__).parent / "machines"

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from samegrad.benchmarks.doctor import openblas
 from samegrad.benchmarks.doctor.openblas import candidates
 from samegrad.implementations.checking import processes

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from samegrad.benchmarks.machine import process_environment, system
 
 

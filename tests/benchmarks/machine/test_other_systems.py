@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from samegrad.benchmarks.machine import counters, process_environment, system
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records.journal import JournalWriter, read

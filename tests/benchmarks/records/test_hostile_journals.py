@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.records.journal import LONGEST_LINE, NotAJournalError
 from samegrad.benchmarks.records.journal import read as read_journal
@@ -19,7 +20,6 @@ from samegrad.reports.data.report import report
 from samegrad.reports.document import page
 from samegrad.reports.document.chapters import document
 from samegrad.reports.render import render
-
 from tests.helpers.journals import old_record, plan_record, run_record, write
 from tests.helpers.reports import (
     F64,

@@ -12,8 +12,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from samegrad.benchmarks.machine.system import ROOT
 from scipy import stats
+
+from samegrad.benchmarks.machine.system import ROOT
 
 EXAMPLE = ROOT / "reports" / "results" / "example"
 

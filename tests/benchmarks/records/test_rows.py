@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal, JournalWriter, NotAJournalError
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.benchmarks.records.schema import FAILED
-
 from tests.helpers.journals import CASE, ok, old_case, plan_record, run_record, write
 
 

@@ -4,6 +4,7 @@ import ast
 from typing import Any
 
 import pytest
+
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import schema
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from samegrad.benchmarks.cases.case import Case, MLPWorkload, Series
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows, schema, upgrade
 from samegrad.benchmarks.records.journal import Journal, JournalWriter
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.implementations.contract.spec import MLPSpec
-
 from tests.helpers.journals import CASE, ok, old_case, old_record, plan_record, run_record, write
 
 WIDE = replace(

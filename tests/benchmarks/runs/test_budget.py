@@ -1,6 +1,7 @@
 """The plan skips what is too long, says so, and gives up visits before anything else."""
 
 import pytest
+
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.cases.presets import PRESETS, expand
 from samegrad.benchmarks.runs import budget

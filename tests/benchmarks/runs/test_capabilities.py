@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from samegrad.benchmarks.cases import costs
 from samegrad.benchmarks.machine import process_environment
 from samegrad.benchmarks.runs import capabilities

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.runs import kinds, resume
 from samegrad.benchmarks.runs.options import parse

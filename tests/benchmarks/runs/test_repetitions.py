@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.clock.intervals import interval
 from samegrad.benchmarks.records.rows import undisturbed

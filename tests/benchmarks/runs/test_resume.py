@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows
@@ -23,7 +24,6 @@ from samegrad.benchmarks.runs.progress import Progress
 from samegrad.benchmarks.runs.run import Run
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.render import render
-
 from tests.benchmarks.test_command import pytest_run
 
 OPTIONS = "--preset hello --layers 6-4-3 --batch-size 4,8 --implementation numpy,scalar".split()

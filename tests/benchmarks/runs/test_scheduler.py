@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from samegrad.benchmarks.cases.case import Case, MLPWorkload, WorkerSpec
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import rows

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.clock.intervals import Ratio
 from samegrad.benchmarks.clock.timer import Work

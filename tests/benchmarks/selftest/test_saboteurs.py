@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+
+from samegrad import cli as command
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.doctor import doctor
 from samegrad.benchmarks.selftest import checks, selftest
 from samegrad.implementations.contract import registry
-
-from samegrad import cli as command
 
 BY_TIME = ("second_pool", "unsynchronised", "unsynchronised_cuda")
 NAMES = [name for name in selftest.SABOTEURS if name not in BY_TIME]

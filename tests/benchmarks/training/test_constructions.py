@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from samegrad.benchmarks.training import constructions
 from samegrad.benchmarks.training.data import simulated
 from samegrad.implementations.contract.initializers import init_params

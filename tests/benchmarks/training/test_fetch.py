@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from samegrad.benchmarks.training.data import datasets, fetch, originals
-from samegrad.benchmarks.training.data.records import DataError, NoDataError, Records
 from sklearn.datasets import _base, _openml, _twenty_newsgroups
 
+from samegrad.benchmarks.training.data import datasets, fetch, originals
+from samegrad.benchmarks.training.data.records import DataError, NoDataError, Records
 from tests.benchmarks.training.test_originals import COUNTS, archive, documents, news_file
 from tests.helpers.shared_data import data_dir
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from samegrad.benchmarks.training.data import datasets, originals
 from samegrad.benchmarks.training.data.records import SHA256, DataError, NoDataError
-
 from tests.helpers.shared_data import data_dir
 
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from samegrad.benchmarks.training.data import datasets, features, simulated
 from samegrad.benchmarks.training.data.records import Records
 from samegrad.benchmarks.training.loop import Examples, Recipe, train
 from samegrad.benchmarks.training.tasks import TASKS, Task, select
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec
-
 from tests.helpers.shared_data import DATA, data_dir, fold_of
 
 RECIPE = Recipe(MLPSpec((3, 4, 2), optimizer="adam", dtype="float64"), 3, 4, 0.01)

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+
 from samegrad.benchmarks.training import loop, metrics, schedules, weights
 from samegrad.benchmarks.training.loop import Examples, Recipe, in_dtype, train
 from samegrad.benchmarks.training.tasks import PARITY, TASKS
@@ -15,7 +16,6 @@ from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.registry import load, names
 from samegrad.implementations.contract.spec import MLPSpec, Optimizer
-
 from tests.helpers.shared_data import fold_of
 
 SPEC = MLPSpec((3, 4, 2), optimizer="adam", dtype="float64")

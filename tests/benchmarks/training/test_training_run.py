@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from samegrad import cli as command
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records import schema
@@ -20,8 +22,6 @@ from samegrad.benchmarks.training.tasks import TASKS
 from samegrad.implementations.contract import registry
 from samegrad.reports.data.report import report
 from samegrad.reports.document.learning import learning
-
-from samegrad import cli as command
 from tests.helpers.shared_data import data_dir
 
 OWN = """import numpy as np

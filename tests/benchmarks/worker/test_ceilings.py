@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.cases.costs import flops, products, traffic
 from samegrad.benchmarks.clock import timer

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from samegrad.benchmarks.cases import inputs
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.clock import timer

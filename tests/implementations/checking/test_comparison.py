@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from samegrad.implementations.checking import comparison
 from samegrad.implementations.checking.assertions import check
 from samegrad.implementations.checking.comparison import Comparison, compare, in_norm
 from samegrad.implementations.checking.reference import expected
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec
-
 from tests.helpers.networks import problem
 
 SPEC = MLPSpec((5, 7, 3), dtype="float64")

@@ -7,7 +7,6 @@ import textwrap
 from pathlib import Path
 
 from samegrad.benchmarks.machine.system import ROOT
-
 from tests.helpers.planted import RIGHT
 
 # Comes first on the path of the process and of its children.

@@ -5,6 +5,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+
 from samegrad.implementations.checking import exact, problems
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.contract.spec import MLPSpec

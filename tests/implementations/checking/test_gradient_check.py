@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from samegrad.implementations.checking.gradient_check import check_gradient
 
 A = np.random.default_rng(0).normal(size=(4, 3))

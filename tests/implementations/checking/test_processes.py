@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.implementations.checking.processes import Child, run_child
 

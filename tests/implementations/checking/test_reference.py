@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from samegrad.benchmarks.cases.presets import every_shape
 from samegrad.implementations.checking import exact, problems, reference
 from samegrad.implementations.contract.spec import MLPSpec
-
 from tests.helpers.networks import problem
 
 SMALL = [

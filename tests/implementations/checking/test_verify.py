@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from samegrad.benchmarks.machine.system import ROOT
+from samegrad.cli import main
 from samegrad.implementations.checking import diagnosis, problems
 from samegrad.implementations.checking.assertions import assert_gradients_agree
 from samegrad.implementations.checking.report import VerifyOptions, summary
 from samegrad.implementations.checking.verifier import verify, verify_problems
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.spec import MLPSpec
-
-from samegrad.cli import main
 from tests.helpers import planted
 from tests.helpers.planted import FAULTS, RIGHT, plant
 
@@ -329,6 +329,7 @@ def test_precision_that_does_nothing_is_no_precision(tmp_path: Path) -> None:
 def test_ulps_count_from_the_exact_result() -> None:
     """Half an ulp for a correctly rounded number, one for its neighbour at worst."""
     import mpmath
+
     from samegrad.implementations.checking.comparison import compare
 
     with mpmath.workdps(50):

@@ -1,6 +1,7 @@
 """The data of a figure is what it shows."""
 
 from matplotlib import pyplot as plt
+
 from samegrad.reports.charts import saving
 
 

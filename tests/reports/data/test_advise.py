@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from samegrad.benchmarks.cases import costs
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.machine import system
+from samegrad.cli import main
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.data import advise
-
-from samegrad.cli import main
 from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.helpers.reports import report_of
 

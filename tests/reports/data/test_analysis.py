@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+
 from samegrad.benchmarks.records.schema import OK
 from samegrad.reports.data import analysis
 

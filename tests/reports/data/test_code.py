@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+
 from samegrad.benchmarks.records.journal import read
 from samegrad.reports.data import code
-
 from tests.helpers.reports import ours, report_of, sourced
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from samegrad.benchmarks.clock import cpu_speed
 from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.records.journal import read as read_journal
-from samegrad.reports.data import comparison
-from samegrad.reports.document import comparison as texts
-
 from samegrad.cli import main
 from samegrad.cli.compare import parse_percent
+from samegrad.reports.data import comparison
+from samegrad.reports.document import comparison as texts
 from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.helpers.reports import COMPLETE, F64, NUMPY
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from samegrad.benchmarks import plugin
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.cases.presets import PRESETS
@@ -16,7 +17,6 @@ from samegrad.reports.data import report as reports
 from samegrad.reports.data.report import Report
 from samegrad.reports.document import speed
 from samegrad.reports.render import render
-
 from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.helpers.reports import report_of
 

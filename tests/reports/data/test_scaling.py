@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.cases.presets import PRESETS, Network, depth, width
 from samegrad.benchmarks.machine.system import cpu_caches
@@ -21,7 +22,6 @@ from samegrad.reports.data.report import Report
 from samegrad.reports.data.values import folded
 from samegrad.reports.document import speed
 from samegrad.reports.render import render
-
 from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.helpers.reports import report_of
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samegrad.reports.render import render
 
+from samegrad.reports.render import render
 from tests.helpers.browser import chromium, used
 from tests.helpers.journals import plan_record, run_record, write
 from tests.helpers.reports import F64, NUMPY, laptop, several

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+
 from samegrad.implementations.contract.commands import install
 from samegrad.reports.data import analysis, loading
 from samegrad.reports.data import report as reports
 from samegrad.reports.document import page, summary
 from samegrad.reports.render import render
-
 from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.helpers.reports import (
     COMPLETE,
