@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -343,7 +342,7 @@ def test_sums_over_a_large_batch_keep_their_digits(
     share = worst(module)
     assert share < 50
     if name == "numpy":  # the planted fault: what B3 reads like in most networks
-        source = Path(str(module.__file__)).read_text()
+        source = module.file.read_text()
         added = ModuleType("added")
         exec(source.replace("ones @ delta", "delta.sum(axis=0)"), added.__dict__)
         assert worst(added) > 2 * share

@@ -238,6 +238,7 @@ def test_peak_memory_is_that_of_the_call_alone(tmp_path: Path) -> None:
 def test_ceilings_are_measured_before_between_and_after(tmp_path: Path) -> None:
     """By our own idioms, whatever is timed: a file that does not wait must not raise them."""
     body = "def products(kinds, pairs, out=None):\n    return pairs\n"
+    body += "CAPABILITIES = Capabilities(products=products)\n"
     run = planned(tmp_path, body, WorkerSpec("mine"), budget.RunSettings(None, 0.01, 0.0))
     run.budget.processes = 3
     speed.execute(run)
