@@ -206,6 +206,13 @@ def test_judge_loads_nothing_that_is_judged() -> None:
     assert [] == [name for name in loaded if ".worker" in name or ".mlp_" in name]
 
 
+def test_picture_of_the_folders_is_drawn_from_the_imports() -> None:
+    """`python -m tests.helpers.imports` draws it anew."""
+    page = PAGE.read_text()
+
+    assert with_picture(page) == page
+
+
 def test_reference_shares_no_code_with_an_implementation() -> None:
     """Of this project it knows the contract only."""
     ours = files("implementations/checking/reference.py")
