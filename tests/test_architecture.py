@@ -13,14 +13,13 @@ from samegrad.benchmarks.machine.system import ROOT
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.registry import names
-from tests.helpers.imports import SOURCES, below, files, imported, name_of
+from tests.helpers.imports import PAGE, SOURCES, below, files, imported, name_of, with_picture
 
 # What a file below a folder may import besides its own folder; the longest entry that fits counts.
 # docs/architecture.md says why. Nothing may be imported that no entry names.
 MAY_IMPORT: dict[str, set[str]] = {
     "samegrad": {"samegrad", "implementations", "benchmarks", "reports"},
-    # The arrays of a file that names no backend are NumPy's.
-    "implementations/contract": {"implementations/backends/numpy_backend.py"},
+    "implementations/contract": set(),
     "implementations/backends": {"implementations/contract"},
     "implementations/checking": {"implementations/contract"},
     "implementations": {"implementations/contract", "implementations/backends"},

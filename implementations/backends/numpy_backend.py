@@ -48,15 +48,4 @@ class NumpyBackend(Backend):
         """Nothing to wait for: a NumPy call returns when its result is there."""
 
 
-class PlainBackend(NumpyBackend):
-    """Of a file that names no backend: how it multiplies is not known, nor what it returns."""
-
-    capabilities = Capabilities()
-
-    def fetch(self, tree: Tree) -> Tree:
-        """Copies of arrays and numbers; whatever else stands there stays for the comparison."""
-        arrays = (np.ndarray, np.generic, float, int)
-        return map_tree(lambda leaf: np.array(leaf) if isinstance(leaf, arrays) else leaf, tree)
-
-
-NUMPY, PLAIN = NumpyBackend(), PlainBackend()
+NUMPY = NumpyBackend()

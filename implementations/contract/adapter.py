@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.backends.numpy_backend import PLAIN
 from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.protocol import Backend
 from samegrad.implementations.contract.spec import MLPSpec
@@ -25,6 +24,29 @@ from samegrad.implementations.contract.validation import (
 )
 
 MODEL = ("forward", "loss", "loss_and_grad", "init_state", "train_step")
+
+
+class PlainBackend(Backend):
+    """Of a file that names no backend: NumPy's arrays; what it returns is not known before."""
+
+    def devices(self) -> tuple[str, ...]:
+        """NumPy's arrays live in the CPU's memory."""
+        return ("cpu",)
+
+    def place(self, array: np.ndarray, device: str) -> np.ndarray:
+        """A copy, row after row."""
+        return np.array(array, order="C")
+
+    def fetch(self, tree: Tree) -> Tree:
+        """Copies of arrays and numbers; whatever else stands there stays for the comparison."""
+        arrays = (np.ndarray, np.generic, float, int)
+        return map_tree(lambda leaf: np.array(leaf) if isinstance(leaf, arrays) else leaf, tree)
+
+    def synchronize(self, tree: Tree) -> None:
+        """Nothing to wait for: a NumPy call returns when its result is there."""
+
+
+PLAIN = PlainBackend()
 
 
 class Implementation:
