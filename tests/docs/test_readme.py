@@ -62,6 +62,12 @@ def test_commands_name_environments_and_commands_that_exist() -> None:
             assert re.search(rf"\b{line.split()[1]}\b", known), line
 
 
+def test_readme_ends() -> None:
+    """A reader gets to the end of it."""
+    assert len(README.split()) <= 1200
+    assert len(README.splitlines()) <= 170
+
+
 def test_checked_gradient_is_what_the_readme_shows(tmp_path: Path) -> None:
     """The program of the first section, and its output."""
     section = between("check")
