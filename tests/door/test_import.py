@@ -146,8 +146,9 @@ def test_compare_and_render_take_folders(tmp_path: Path) -> None:
     run = ROOT / "reports" / "results" / "differentiation"
 
     compared = sg.compare(run, str(run), across=("code", "inputs"))
-    lines = sg.render(run, tmp_path / "made")
+    rendered = sg.render(run, tmp_path / "made")
 
     assert len(compared.compared) > 0 and [] == compared.beyond
-    assert f"report: {tmp_path / 'made' / 'index.html'}" == lines[-1]
+    assert tmp_path / "made" / "index.html" == rendered.page
+    assert f"report: {rendered.page}" == rendered.lines[-1]
     assert (tmp_path / "made" / "report.md").exists()
