@@ -102,7 +102,7 @@ def _floats(name: str, value: Any, dtype: str, shape: tuple[int | None, ...]) ->
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name}: dtype {array.dtype}, expected real numbers")
     fits = array.ndim == len(shape) and all(
-        wanted in (None, found) for wanted, found in zip(shape, array.shape, strict=True)
+        size in (None, length) for size, length in zip(shape, array.shape, strict=True)
     )
     if not fits:
         expected = "(" + ", ".join("batch" if n is None else str(n) for n in shape)

@@ -23,7 +23,7 @@ FACTORS = (1.0, 1.05, 1.1, 1.25, 1.5, 2.0)  # of the performance profile
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """What comparing two runs gives.
 
     Attributes:
@@ -66,7 +66,7 @@ def compare(
     *,
     across: Collection[str] = (),
     fail_above: float = math.inf,
-) -> Comparison:
+) -> RunComparison:
     """Compare two runs case by case: how many times as long the new one takes, with a verdict.
 
     Rows whose machine, code or inputs differ have a reason instead, unless that is in `across`:
@@ -107,7 +107,7 @@ def compare(
     rows = rows.sort_values(["low", "ratio"], ascending=False, na_position="last")
     beyond = rows[rows.low > 1 + fail_above].case.tolist()
     warnings = [*old.warnings, *new.warnings]
-    return Comparison(old.run, new.run, rows.reset_index(drop=True), beyond, change, warnings)
+    return RunComparison(old.run, new.run, rows.reset_index(drop=True), beyond, change, warnings)
 
 
 def _journal(source: Journal | str | os.PathLike[str]) -> Journal:
@@ -164,7 +164,7 @@ def _allowing_for(times: Ratio, change: float | None) -> Ratio:
     return Ratio(times.value, times.low * low, times.high * high)
 
 
-def profile(comparison: Comparison) -> pd.DataFrame:
+def profile(comparison: RunComparison) -> pd.DataFrame:
     """Share of the cases within each factor of the better of the two runs (Dolan and More 2002)."""
     rows = comparison.compared
     best = rows[["old", "new"]].min(axis=1)
@@ -178,7 +178,7 @@ def profile(comparison: Comparison) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def not_compared(comparison: Comparison) -> list[str]:
+def not_compared(comparison: RunComparison) -> list[str]:
     """How many rows were not compared, by reason."""
     refused = comparison.rows[comparison.rows.reason != ""]
     return [f"{len(part)} rows: {reason}" for reason, part in refused.groupby("reason", sort=False)]

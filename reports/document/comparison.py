@@ -5,12 +5,12 @@ from statistics import geometric_mean
 
 import pandas as pd
 
-from samegrad.reports.data.comparison import Comparison, not_compared, profile
+from samegrad.reports.data.comparison import RunComparison, not_compared, profile
 from samegrad.reports.data.values import duration
 from samegrad.reports.document.page import cell, markdown_table
 
 
-def sentences(comparison: Comparison) -> list[str]:
+def sentences(comparison: RunComparison) -> list[str]:
     """The result in sentences."""
     rows = comparison.compared
     verdicts = rows.verdict.value_counts()
@@ -32,7 +32,7 @@ def sentences(comparison: Comparison) -> list[str]:
     return lines
 
 
-def text(comparison: Comparison) -> str:
+def text(comparison: RunComparison) -> str:
     """For a terminal."""
     old, new = comparison.old["run"], comparison.new["run"]
     lines = [f"{old} (old) against {new} (new)", *sentences(comparison)]
@@ -47,7 +47,7 @@ def text(comparison: Comparison) -> str:
     return "\n".join([*lines, *(f"  not compared: {line}" for line in not_compared(comparison))])
 
 
-def markdown(comparison: Comparison) -> str:
+def markdown(comparison: RunComparison) -> str:
     """For a pull request: what became slower first, what did not change folded."""
     rows = comparison.compared
     table = pd.DataFrame(

@@ -67,14 +67,14 @@ def test_run_writes_journal_report_and_json(tmp_path: Path) -> None:
         assert list(row.process_medians) == bench["stats"]["data"]
         assert row.gate["error"] == bench["extra_info"]["gradient_error"]
     # The journal's raw blocks, by a script of their own.
-    visits: dict[str, list[float]] = {}
+    repetitions: dict[str, list[float]] = {}
     for line in (out / "journal.jsonl").read_text().splitlines():
         record = json.loads(line)
         if record["record"] == "outcome":
             median = statistics.median(record["elapsed_ns"]) / record["calls"] / 1e9
-            visits.setdefault(json.dumps(record["case"]), []).append(median)
-    assert {3, 4, 5} >= set(map(len, visits.values()))
-    assert sorted(map(min, visits.values())) == sorted(
+            repetitions.setdefault(json.dumps(record["case"]), []).append(median)
+    assert {3, 4, 5} >= set(map(len, repetitions.values()))
+    assert sorted(map(min, repetitions.values())) == sorted(
         bench["stats"]["data"][0] for bench in data["benchmarks"]
     )
     for name in ("index.html", "report.md", "results.csv", "figures/time_per_step.png"):

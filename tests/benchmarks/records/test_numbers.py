@@ -46,7 +46,7 @@ def table() -> dict[tuple[str, ...], dict[str, str]]:
 
 def test_every_number_of_the_example_follows_from_its_journal() -> None:
     """Time, interval, rate, ceiling, share, split, first call."""
-    visits: dict[Any, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    repetitions: dict[Any, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     extra: dict[Any, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     cases: dict[Any, Any] = {}
     best: dict[str, float] = {}
@@ -59,17 +59,17 @@ def test_every_number_of_the_example_follows_from_its_journal() -> None:
         case = key(record["case"])
         cases[case] = record["case"]["problem"]
         median = statistics.median(record["elapsed_ns"]) / record["calls"] / 1e9
-        visits[case][record["process"]].append(median)
+        repetitions[case][record["process"]].append(median)
         for name in ("products_ns", "empty_ns", "first_call_ns"):
             if record.get(name) is not None:
                 extra[case][name].append(record[name] / 1e9)
     found = table()
     numbered = {case for case, row in found.items() if row["status"] == "ok"}
-    assert numbered == set(visits) and len(numbered) > 100
+    assert numbered == set(repetitions) and len(numbered) > 100
 
     for case in numbered:
         row, problem = found[case], cases[case]
-        medians = [sorted(v)[math.ceil(len(v) / 10) - 1] for v in visits[case].values()]
+        medians = [sorted(v)[math.ceil(len(v) / 10) - 1] for v in repetitions[case].values()]
         logs = [math.log(value) for value in medians]
         seconds = math.exp(statistics.fmean(logs))
         assert float(row["seconds"]) == pytest.approx(seconds)

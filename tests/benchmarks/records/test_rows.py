@@ -214,7 +214,7 @@ def test_least_disturbed_repetition_of_a_process_counts() -> None:
 
 
 def test_least_disturbed_tenth_counts() -> None:
-    """Of up to ten visits the least; of more, accidents below it do not."""
+    """Of up to ten repetitions the least; of more, accidents below it do not."""
     rising = [float(n) for n in range(1, 31)]
 
     assert 1.0 == rows.undisturbed(rising[:1]) == rows.undisturbed(rising[:10][::-1])

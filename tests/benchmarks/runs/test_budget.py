@@ -1,4 +1,4 @@
-"""The plan skips what is too long, says so, and gives up visits before anything else."""
+"""The plan skips what is too long, says so, and gives up repetitions before anything else."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from samegrad.benchmarks.runs.budget import CostModel
 
 FAST = CostModel(call_seconds=1e-4, first_seconds=0.0, flops_per_second=1e11, start_seconds=0.3)
 SLOW = CostModel(call_seconds=1e-4, first_seconds=0.0, flops_per_second=5e7, start_seconds=0.1)
-PILOTS = {("numpy", "cpu"): FAST, ("scalar", "cpu"): SLOW}
+COST_MODELS = {("numpy", "cpu"): FAST, ("scalar", "cpu"): SLOW}
 
 
 def standard() -> list[Case]:
@@ -27,17 +27,17 @@ def test_pilot_separates_overhead_from_arithmetic() -> None:
         {"flops": 1e8, "first_ns": 301e6, "warm_ns": 101e6},
     ]
 
-    pilot = CostModel.fit({"networks": measured, "passes": 0.0}, 0.5)
+    model = CostModel.fit({"networks": measured, "passes": 0.0}, 0.5)
 
-    assert pilot.first_seconds == pytest.approx(0.2)
-    assert pilot.flops_per_second == pytest.approx(1e9, rel=0.02)
-    assert pilot.call_seconds == pytest.approx(1e-3, rel=0.02)
+    assert model.first_seconds == pytest.approx(0.2)
+    assert model.flops_per_second == pytest.approx(1e9, rel=0.02)
+    assert model.call_seconds == pytest.approx(1e-3, rel=0.02)
 
 
 def test_pilot_counts_the_passes_of_a_gradient_that_needs_one_per_parameter() -> None:
     """1 ms a pass and 2 passes a parameter: the gradient of 30 parameters takes 61 ms."""
     forward = [{"flops": 1e6, "first_ns": 1e6, "warm_ns": 1e6}]
-    pilot = CostModel.fit({"networks": forward, "passes": 2.0}, 0.5)
+    model = CostModel.fit({"networks": forward, "passes": 2.0}, 0.5)
     slow, fast = (
         next(
             c
@@ -47,13 +47,13 @@ def test_pilot_counts_the_passes_of_a_gradient_that_needs_one_per_parameter() ->
         for operation in ("loss_and_grad", "forward")
     )
 
-    assert pilot.call(fast) == pytest.approx(fast.flops / 1e9)
-    assert pilot.call(slow) == pytest.approx(61 * fast.flops / 1e9)
+    assert model.call(fast) == pytest.approx(fast.flops / 1e9)
+    assert model.call(slow) == pytest.approx(61 * fast.flops / 1e9)
 
 
 def test_case_above_the_limit_is_a_row_that_says_what_was_predicted() -> None:
     """Looped Python on the wide network is skipped, and runs a case of 100,000 parameters."""
-    made = budget.make(standard(), PILOTS, {}, 5, 300, 0.3)
+    made = budget.make(standard(), COST_MODELS, {}, 5, 300, 0.3)
 
     skipped = {case_id: reason for case_id, (status, reason) in made.excluded.items()}
     assert all(reason.startswith("predicted ") for reason in skipped.values())
@@ -69,7 +69,7 @@ def test_case_above_the_limit_is_a_row_that_says_what_was_predicted() -> None:
 def test_rows_and_processes_stay_however_short_the_time_is() -> None:
     """The time is used as far as it helps; what must be done may need more, and says so."""
     limits = (1e6, 140, 1)
-    plans = [budget.make(standard(), PILOTS, {}, 5, seconds, 0.3) for seconds in limits]
+    plans = [budget.make(standard(), COST_MODELS, {}, 5, seconds, 0.3) for seconds in limits]
 
     most, limited, least = (made.seconds for made in plans)
     assert most > limited >= least > 1
@@ -79,7 +79,7 @@ def test_rows_and_processes_stay_however_short_the_time_is() -> None:
 
 
 def test_row_that_cannot_run_is_not_predicted() -> None:
-    """An unavailable implementation has no pilot and needs none."""
+    """An unavailable implementation has no model and needs none."""
     cases = expand(PRESETS["hello"].lines, WorkerSpec("jax"), ("float32",))
     excluded = {case.id: ("unavailable", "not installed") for case in cases}
 

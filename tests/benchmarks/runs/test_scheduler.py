@@ -111,8 +111,8 @@ def test_processes_stay_alive_and_repeat_in_turn(tmp_path: Path) -> None:
     journal, _ = run(tmp_path, "numpy", ("forward", "train_step"), 3, seconds=60)
 
     order = [(record["repetition"], record["process"]) for _, record in journal.outcomes]
-    firsts = [i for i, (visit, _) in enumerate(order) if visit == 0]
-    thirds = [i for i, (visit, _) in enumerate(order) if visit == 2]
+    firsts = [i for i, (number, _) in enumerate(order) if number == 0]
+    thirds = [i for i, (number, _) in enumerate(order) if number == 2]
     assert 6 == len(firsts) == len(thirds) and max(firsts) < min(thirds)
 
 
@@ -147,8 +147,8 @@ def test_worker_that_is_killed_between_its_requests_is_replaced(
 
     assert 2 == len(killed) and journal.complete
     assert {"ok"} == {record["status"] for _, record in journal.outcomes}
-    visits = {(c.id, r["process"], r["repetition"]) for c, r in journal.outcomes}
-    assert 2 * 2 * 3 == len(visits) == len(journal.outcomes)
+    repetitions = {(c.id, r["process"], r["repetition"]) for c, r in journal.outcomes}
+    assert 2 * 2 * 3 == len(repetitions) == len(journal.outcomes)
 
 
 def test_process_that_dies_again_and_again_is_given_up(

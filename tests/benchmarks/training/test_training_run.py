@@ -59,7 +59,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         output,
         *("--workload", tasks, "--seeds", "2", "--implementation", "numpy,scalar"),
         *("-k", "not (line_length and scalar)"),
-        *("--limit", "100000"),  # the pilot may see a bad moment
+        *("--limit", "100000"),  # the samples of cost may see a bad moment
     )
     assert 0 == done.returncode, done.stdout + done.stderr
     assert f"report: {output / 'index.html'}" == done.stdout.splitlines()[-1]

@@ -310,7 +310,7 @@ def test_other_precisions_are_contracts_of_their_own() -> None:
 
 
 def test_precision_that_does_nothing_is_no_precision(tmp_path: Path) -> None:
-    """A file that takes the wish and multiplies as before has no such rows."""
+    """A file that takes the request and multiplies as before has no such rows."""
     pytest.importorskip("torch", reason="torch is not installed")
     text = (
         "import contextlib\nfrom samegrad.implementations.mlp_torch import *\n"
