@@ -35,9 +35,10 @@ def pytest_unconfigure(config):
     homes = {Path(folder).resolve() for folder in samegrad.__path__}
     names = collections.defaultdict(list)
     for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if file and homes & set(Path(file).resolve().parents):
-            names[str(Path(file).resolve())].append(name)
+        file = Path(getattr(module, "__file__", None) or "/").resolve()
+        ours = [file.relative_to(home).parts for home in homes if home in file.parents]
+        if any("site-packages" not in parts for parts in ours):  # a checkout may hold .tox
+            names[str(file)].append(name)
     Path(os.environ["TWICE"]).write_text(json.dumps(names))
 """
 
