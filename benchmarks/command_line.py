@@ -110,6 +110,8 @@ def settings_of(
     ):
         if given is None or (given is table and command != "benchmark"):
             continue
+        if not isinstance(given, dict):
+            raise ValueError(f"pyproject.toml: {where} is {given!r}, expected a table of options")
         for key, value in given.items():
             if given is table and isinstance(value, dict):
                 continue

@@ -53,7 +53,8 @@ def command(*arguments: str) -> str:
 
 def _program() -> str:
     python = Path(sys.executable)
-    script = python.with_name("samegrad" + python.suffix)
+    suffix = ".exe" if python.suffix == ".exe" else ""  # ".11" of python3.11 is none
+    script = python.with_name("samegrad" + suffix)
     if script.is_file():
         return "samegrad" if _on_path("samegrad", script) else _shown(script)
     return f"{'python' if _on_path('python', python) else _shown(python)} -m samegrad"

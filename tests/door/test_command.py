@@ -204,6 +204,7 @@ def test_settings_are_defaults_of_the_command_line(
         ("[tool.samegrad.verify]\nseed = true", "seed = True is not accepted"),
         ("[tool.samegrad.verify]\nseed = 'many'", "argument --seed: invalid int value: 'many'"),
         ("[tool.samegrad.verfy]\nseed = 1", "there is no such command; accepted: "),
+        ("[tool.samegrad]\nverify = 3", "tool.samegrad.verify is 3, expected a table of options"),
         ("[tool]\nsamegrad = 3", "tool.samegrad is no table"),
         ("[tool.samegrad", "cannot be read: "),
     ],

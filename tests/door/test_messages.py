@@ -76,3 +76,14 @@ def test_command_starts_the_interpreter_that_runs(
     monkeypatch.setenv("PATH", str(programs) if on_path else str(tmp_path))
 
     assert expected == commands.command("verify", "my file.py")
+
+
+@pytest.mark.parametrize("interpreter", ["python3.11", "python"])
+def test_installed_script_is_named_whatever_the_interpreter_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interpreter: str
+) -> None:
+    """What follows the dot of python3.11 is a version, not a suffix."""
+    (tmp_path / "samegrad").touch()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / interpreter))
+
+    assert f"{tmp_path / 'samegrad'} verify" == commands.command("verify")
