@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.contract.capabilities import Capabilities
+from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.protocol import Backend
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
@@ -24,6 +25,7 @@ from samegrad.implementations.contract.validation import (
 )
 
 MODEL = ("forward", "loss", "loss_and_grad", "init_state", "train_step")
+LEAST = ("forward", "loss_and_grad")  # one of them at least
 
 
 class PlainBackend(Backend):
@@ -75,7 +77,7 @@ class Implementation:
         file = getattr(model, "__file__", None)
         self.file = Path(file) if isinstance(file, str) else None
         self.lacks = tuple(f for f in MODEL if not callable(getattr(model, f, None)))
-        if {"forward", "loss_and_grad"} <= set(self.lacks):
+        if set(LEAST) <= set(self.lacks):
             raise ValueError(
                 "it defines neither forward(spec, params, X) nor loss_and_grad(spec, params, X, y)"
             )
@@ -206,10 +208,43 @@ def _if_any(masks: Tree) -> tuple[Tree, ...]:
     return () if masks is None else (masks,)
 
 
-def adapted(model: Any, name: str) -> Implementation:
+def adapted(model: Any, name: str, part: str = "") -> Implementation:
     """A model joined with its backend; an implementation is left as it is.
 
+    Args:
+        model: a network's module, or an object with its functions.
+        name: that messages show.
+        part: name of the object in the module that is meant, if it is not the module itself; a
+            class is called without arguments for one.
+
     Raises:
-        ValueError: it defines neither forward nor loss_and_grad, so that there is nothing to do.
+        ValueError: it defines neither forward nor loss_and_grad, so that there is nothing to do;
+            or there is no such part.
     """
-    return model if isinstance(model, Implementation) else Implementation(model, name)
+    if not part:
+        return model if isinstance(model, Implementation) else Implementation(model, name)
+    implementation = adapted(_part(model, part), name)
+    implementation.file = Path(model.__file__)
+    return implementation
+
+
+def _part(module: Any, name: str) -> Any:
+    """An object of a module, or one of a class of it."""
+    defined = vars(module)
+    if name not in defined:
+        networks = [
+            n for n, v in defined.items() if any(callable(getattr(v, f, None)) for f in LEAST)
+        ]
+        accepted = (
+            f"accepted: {', '.join(networks)}" if networks else "no object there is a network"
+        )
+        raise ValueError(f"there is no {name!r} in it; {accepted}{did_you_mean(name, defined)}")
+    if not isinstance(defined[name], type):
+        return defined[name]
+    try:
+        return defined[name]()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ValueError(
+            f"{name}() fails: {reason}; name a class without arguments, or an object"
+        ) from None

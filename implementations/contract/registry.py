@@ -1,7 +1,8 @@
 """Which implementations there are, and how one is loaded.
 
 A name of the table, the path of a Python file, or a dotted module name: all three give an
-`Implementation`. Nothing is imported before it is asked for.
+`Implementation`. `FILE.py:NAME` and `package.module:NAME` are an object of a file or a module.
+Nothing is imported before it is asked for.
 """
 
 import importlib
@@ -273,33 +274,42 @@ def path(name: str) -> str:
     return TABLE[name].module.removeprefix("samegrad.").replace(".", "/") + ".py"
 
 
+def split(name: str) -> tuple[str, str]:
+    """(file or module, NAME of an object in it or ""); the C of C:/my_mlp.py is part of a path."""
+    where, _, of = name.rpartition(":")
+    return (where, of) if of.isidentifier() and len(where) > 1 else (name, "")
+
+
 def label(name: str) -> str:
-    """The name that tables and records show: the file's stem for a path."""
-    return Path(name).stem if is_path(name) else name
-
-
-def is_path(name: str) -> bool:
-    """Whether the name means a Python file."""
-    return name.endswith(".py")
+    """The name that tables and records show: of a path, the file's stem."""
+    where, of = split(name)
+    return ":".join(filter(None, (Path(where).stem if _is_path(where) else where, of)))
 
 
 def absolute(name: str) -> str:
     """A name that means the same from any folder."""
-    return str(Path(name).resolve()) if is_path(name) else name
+    where, of = split(name)
+    return ":".join(filter(None, (str(Path(where).resolve()) if _is_path(where) else where, of)))
+
+
+def _is_path(where: str) -> bool:
+    return where.endswith(".py")
 
 
 def check_name(name: str) -> None:
     """Raise UnknownImplementationError unless the name can mean something, importing nothing."""
-    if name in TABLE or (is_path(name) and Path(name).is_file()):
+    where, of = split(name)
+    if name in TABLE or (_is_path(where) and Path(where).is_file()):
         return
-    if is_path(name):
+    if _is_path(where):
         raise UnknownImplementationError(f"implementation {name!r}: no such file")
-    if "." in name and all(part.isidentifier() for part in name.split(".")):
-        return  # a dotted module; whether it imports is known when it is loaded
+    dotted = all(part.isidentifier() for part in where.split("."))
+    if dotted and where not in TABLE and ("." in where or of):
+        return  # a module; whether it imports is known when it is loaded
     raise UnknownImplementationError(
-        f"implementation {name!r} is not known; accepted: {', '.join(TABLE)}, "
-        "a path such as ./my_mlp.py, or a module such as package.module"
-        f"{commands.did_you_mean(name, TABLE)}"
+        f"implementation {name!r} is not known; accepted: {', '.join(TABLE)}, a path such as "
+        "./my_mlp.py, a module such as package.module, or one object of these, ./my_mlp.py:NAME"
+        f"{commands.did_you_mean(where, TABLE)}"
     )
 
 
@@ -335,18 +345,19 @@ def load(name: str) -> Implementation:
         BrokenImplementationError: it exists and fails to import, or has nothing to call.
     """
     check_name(name)
+    where, of = split(name)
     if name in _LOADED:
         return _LOADED[name]
     missing = why_not_installed(name)
     if missing is not None:
         raise NotInstalledError(f"implementation {name!r}: {missing}")
     try:
-        if is_path(name):
-            module = _module_from_path(Path(name))
+        if _is_path(where):
+            module = _module_from_path(Path(where))
         else:
-            module = importlib.import_module(TABLE[name].module if name in TABLE else name)
+            module = importlib.import_module(TABLE[name].module if name in TABLE else where)
     except ModuleNotFoundError as error:
-        if name not in TABLE and error.name and f"{name}.".startswith(f"{error.name}."):
+        if name not in TABLE and error.name and f"{where}.".startswith(f"{error.name}."):
             raise UnknownImplementationError(
                 f"implementation {name!r}: no module named {error.name!r}"
             ) from None
@@ -354,7 +365,7 @@ def load(name: str) -> Implementation:
     except (Exception, SystemExit) as error:  # whatever the import raised is the message
         raise _broken(name, error) from error
     try:
-        implementation = adapted(module, label(name))
+        implementation = adapted(module, label(name), of)
     except ValueError as error:
         raise BrokenImplementationError(f"implementation {name!r}: {error}") from None
     if name in TABLE:
@@ -367,8 +378,9 @@ _LOADED: dict[str, Implementation] = {}  # of the table
 
 def _broken(name: str, error: BaseException) -> BrokenImplementationError:
     reason = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
-    if is_path(name) and isinstance(error, ImportError):
-        reason = what_to_write(Path(name)) or reason
+    where, _ = split(name)
+    if _is_path(where) and isinstance(error, ImportError):
+        reason = what_to_write(Path(where)) or reason
     return BrokenImplementationError(f"implementation {name!r} could not be loaded: {reason}")
 
 

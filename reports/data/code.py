@@ -65,8 +65,9 @@ def sources(journals: Sequence[Journal]) -> dict[str, dict[str, str]]:
 
 def network(name: str, files: Mapping[str, str]) -> str:
     """The text of the network itself: of mlp_NAME.py, NAME.py, or the only file; else empty."""
+    stem = name.partition(":")[0]
     for path, text in files.items():
-        if Path(path).name in (f"mlp_{name}.py", f"{name}.py"):
+        if Path(path).name in (f"mlp_{stem}.py", f"{stem}.py"):
             return text
     return next(iter(files.values())) if len(files) == 1 else ""
 

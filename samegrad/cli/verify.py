@@ -23,8 +23,8 @@ def add(subparsers: Any) -> None:
         "implementations",
         nargs="*",
         metavar="IMPLEMENTATION",
-        help="a name such as numpy, path/to/my_mlp.py or package.module "
-        "(default: all that are installed)",
+        help="a name such as numpy, path/to/my_mlp.py or package.module; either with :NAME for an "
+        "object of it (default: all that are installed)",
     )
     add("--activation", metavar="A,B", help="only these hidden activations")
     add("--loss", metavar="A,B", help="only these losses")

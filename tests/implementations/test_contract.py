@@ -499,3 +499,75 @@ def test_file_outside_the_repository_is_an_implementation(tmp_path: Any) -> None
 
     assert ("cpu",) == implementation.devices()
     assert "my_mlp" == registry.label(str(mine))
+
+
+NETWORKS = (
+    "from samegrad.implementations import mlp_numpy\n"
+    "class Net:\n"
+    "    def loss_and_grad(self, spec, params, X, y):\n"
+    "        return mlp_numpy.loss_and_grad(spec, params, X, y)\n"
+    "class OfSizes(Net):\n"
+    "    def __init__(self, sizes): pass\n"
+    "instance = Net()\n"
+)
+
+
+@pytest.mark.parametrize("name", ["Net", "instance", "mlp_numpy"])
+def test_object_of_a_file_is_an_implementation(name: str, tmp_path: Any) -> None:
+    """FILE.py:NAME: a class without arguments, an object, or a module that it has imported."""
+    mine = tmp_path / "mine.py"
+    mine.write_text(NETWORKS)
+    params, X, y = problem(SPEC, 4)
+
+    implementation = load(f"{mine}:{name}")
+
+    assert check_gradient_of(implementation, params, X, y)
+    assert mine == implementation.file
+    assert f"mine:{name}" == registry.label(f"{mine}:{name}")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Nett", "there is no 'Nett' in it; accepted: mlp_numpy, Net, OfSizes, instance; did you"),
+        ("OfSizes", "OfSizes() fails: TypeError: "),
+    ],
+)
+def test_what_is_no_network_of_a_file_is_said(name: str, expected: str, tmp_path: Any) -> None:
+    """With what the file has."""
+    mine = tmp_path / "mine.py"
+    mine.write_text(NETWORKS)
+
+    with pytest.raises(registry.BrokenImplementationError) as refused:
+        load(f"{mine}:{name}")
+
+    assert f"implementation '{mine}:{name}': {expected}" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("mine.py", ("mine.py", "")),
+        ("a/mine.py:Net", ("a/mine.py", "Net")),
+        ("package.module:net", ("package.module", "net")),
+        ("C:\\a\\mine.py", ("C:\\a\\mine.py", "")),
+        ("C:\\a\\mine.py:Net", ("C:\\a\\mine.py", "Net")),
+        ("C:mine", ("C:mine", "")),
+        ("mine.py:", ("mine.py:", "")),
+        ("a:b.py", ("a:b.py", "")),
+    ],
+)
+def test_name_of_an_object_follows_the_last_colon(name: str, parts: tuple[str, str]) -> None:
+    """The letter of a drive has no name after it."""
+    assert parts == registry.split(name)
+
+
+def test_object_means_the_same_from_any_folder(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers and resumed runs are told the whole path."""
+    monkeypatch.chdir(tmp_path)
+
+    assert f"{tmp_path / 'mine.py'}:Net" == registry.absolute("mine.py:Net")
+    assert "package.module:net" == registry.absolute("package.module:net")
