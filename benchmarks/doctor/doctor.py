@@ -13,7 +13,7 @@ from typing import Any
 
 from samegrad.benchmarks.doctor import openblas
 from samegrad.benchmarks.doctor.findings import PROBLEM, Finding, findings
-from samegrad.benchmarks.machine import counters, process_environment, system
+from samegrad.benchmarks.machine import counters, system
 from samegrad.implementations.checking import processes
 from samegrad.implementations.contract import registry
 
@@ -47,9 +47,7 @@ def gather() -> dict[str, Any]:
         names = [openblas.UNSET, *names]
     facts["openblas"] = [] if own.reason else [asdict(trial) for trial in openblas.trials(names)]
     facts["thread_variables"] = {
-        name: os.environ[name]
-        for name in process_environment.THREAD_VARIABLES
-        if name in os.environ
+        name: os.environ[name] for name in system.THREAD_VARIABLES if name in os.environ
     }
     # As it would be without the user's variables: those are looked at below.
     facts["libraries"] = libraries = _libraries(str(cores))
@@ -109,7 +107,7 @@ def _measured(name: str, threads: str) -> dict[str, Any]:
         processes.run_child(
             processes.python_child(openblas.PROBE),
             {"about": "library", "implementation": name},
-            process_environment.worker_environment(None, Path(scratch), threads),
+            system.worker_environment(None, Path(scratch), threads),
             answer.update,
             CHILD_SECONDS,
         )

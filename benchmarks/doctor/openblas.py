@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.machine import process_environment
+from samegrad.benchmarks.machine import system
 from samegrad.implementations.checking import processes
 
 PROBE = "samegrad.benchmarks.doctor.probe"  # the module of doctor's child processes
@@ -78,7 +78,7 @@ def trials(names: Sequence[str], repetitions: int = 2) -> list[Trial]:
 def _trial(name: str) -> Trial:
     answer: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="samegrad-") as scratch:
-        environment = process_environment.worker_environment("cpu", Path(scratch))
+        environment = system.worker_environment("cpu", Path(scratch))
         if name == UNSET:
             environment.pop(VARIABLE, None)
         elif name:

@@ -1,8 +1,8 @@
-"""Facts about the machine, the commit and what is installed: read by code, never typed.
+"""The machine: facts about it and what is installed, and what of it a worker process gets.
 
-By the standard library alone; what cannot be read on a system is "unknown". A fingerprint is a hash
-of what makes two machines different machines for a benchmark; it is part of every row's key when
-journals are merged.
+Facts are read by code, never typed, by the standard library alone; what cannot be read on a system
+is "unknown". A fingerprint is a hash of what makes two machines different machines for a benchmark;
+it is part of every row's key when journals are merged.
 """
 
 import hashlib
@@ -28,6 +28,7 @@ CONTROL_GROUP_MEMORY = (
     ),
 )
 FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
 HARDWARE = ("cpu", "cores", "memory_gib", "architecture", "gpu", "system")
 
 
@@ -177,6 +178,55 @@ def available_memory() -> int | None:
             kept = sum(int(words[1]) for words in lines if words[:1] == [cached])
             limits.append(max(0, int(most) - int(used) + kept))
     return min(limits, default=None)
+
+
+def thread_count(threads: str) -> int:
+    """The number of threads that "all" or a number means: at most one per usable core."""
+    return cores() if threads == "all" else min(int(threads), cores())
+
+
+def affinity(threads: str) -> list[int] | None:
+    """The cores that a worker is bound to before it imports anything.
+
+    The last ones: a system's interrupts go to the first. None for all of them, and where the
+    system cannot bind a process.
+    """
+    allowed = allowed_cores()
+    if threads == "all" or allowed is None:
+        return None
+    return allowed[-thread_count(threads) :]
+
+
+def worker_environment(device: str | None, scratch: Path, threads: str = "all") -> dict[str, str]:
+    """The environment of a worker: set before it imports anything, since later has no effect.
+
+    With "all" threads, what the user has set stays; all libraries get the cores that this process
+    may use. XLA on the CPU heeds NPROC and the affinity only.
+
+    Args:
+        device: "cpu" keeps JAX off the GPU's memory; None leaves everything visible, to find out
+            what can be used.
+        scratch: directory of the run, for what JAX and torch have compiled: the first process of
+            a run compiles, the others load.
+        threads: "all", or a number of threads, which is then set whatever the user has set.
+    """
+    environment = dict(os.environ)
+    for variable in THREAD_VARIABLES:
+        if threads == "all":
+            environment.setdefault(variable, str(cores()))
+        else:
+            environment[variable] = str(thread_count(threads))
+    if device is None:  # several such processes run side by side: JAX must not take the whole GPU
+        environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    else:
+        environment.setdefault("JAX_PLATFORMS", "cpu" if device == "cpu" else f"{device},cpu")
+    environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(scratch / "jax-cache"))
+    environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    environment.setdefault("TORCHINDUCTOR_CACHE_DIR", str(scratch / "torch-cache"))
+    # Otherwise torch.compile starts processes of its own, which disturb whatever is timed next.
+    environment.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    return environment
 
 
 def _memory_gib() -> str:

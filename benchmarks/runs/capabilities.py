@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
-from samegrad.benchmarks.machine import process_environment
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import worker_process
 from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.implementations.checking import processes
@@ -141,7 +141,7 @@ def _find_one(
     ended = processes.run_child(
         worker_process.command(worker_process.WORKER, interpreter),
         request,
-        process_environment.worker_environment(None, scratch),
+        system.worker_environment(None, scratch),
         on_message,
         CAPABILITIES_SECONDS,
     )

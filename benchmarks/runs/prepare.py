@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Workload
-from samegrad.benchmarks.machine import process_environment
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import worker_process
 from samegrad.benchmarks.runs.run import Run
 from samegrad.implementations.checking import processes
@@ -73,7 +73,7 @@ def make(
         ended = processes.run_child(
             worker_process.command(worker_process.JUDGE),
             request,
-            process_environment.worker_environment("cpu", scratch),
+            system.worker_environment("cpu", scratch),
             on_message,
             PREPARE_SECONDS,
         )

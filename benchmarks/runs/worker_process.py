@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
-from samegrad.benchmarks.machine import counters, process_environment
+from samegrad.benchmarks.machine import counters, system
 from samegrad.implementations.checking.processes import Child, Exit, python_child
 from samegrad.implementations.contract import registry
 
@@ -24,7 +24,7 @@ def command(module: str, interpreter: str = sys.executable, threads: str = "all"
         interpreter: path of its Python.
         threads: "all", or a number of threads: then it is bound to as many cores.
     """
-    return python_child(module, interpreter, process_environment.affinity(threads))
+    return python_child(module, interpreter, system.affinity(threads))
 
 
 @dataclass(eq=False)
@@ -68,7 +68,7 @@ class WorkerProcess:
         """A new process, which has not been asked anything."""
         child = Child(
             command(WORKER, interpreter, worker.threads),
-            process_environment.worker_environment(worker.device, scratch, worker.threads),
+            system.worker_environment(worker.device, scratch, worker.threads),
         )
         return cls(worker, process, list(cases), child, name, scratch)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.clock import intervals
-from samegrad.benchmarks.machine import counters, process_environment, system
+from samegrad.benchmarks.machine import counters, system
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.runs import speed
@@ -193,10 +193,10 @@ def _in_child(name: str, label: str, device: str, names: list[str]) -> Iterator[
         ended = isolation.run_child(
             isolation.python_child(
                 "samegrad.benchmarks.selftest.child",
-                cores=process_environment.affinity("1"),  # as little as possible besides the clock
+                cores=system.affinity("1"),  # as little as possible besides the clock
             ),
             {"implementation": name, "device": device, "checks": names},
-            process_environment.worker_environment(device, Path(scratch), "1"),
+            system.worker_environment(device, Path(scratch), "1"),
             on_message,
             CHILD_SECONDS,
         )

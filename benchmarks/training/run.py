@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from samegrad.benchmarks.cases.case import TRAINING, Case, MLPWorkload
-from samegrad.benchmarks.machine import process_environment, system
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import selection, worker_process
 from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
@@ -211,7 +211,7 @@ class Trainings:
                     "directory": str(self.scratch),
                     "data_dir": str(data_dir) if data_dir else "",
                 },
-                process_environment.worker_environment("cpu", self.scratch),
+                system.worker_environment("cpu", self.scratch),
                 on_message,
                 DATA_SECONDS,
             )
@@ -244,7 +244,7 @@ class Trainings:
         return processes.run_child(
             worker_process.command(WORKER, interpreter, worker.threads),
             request,
-            process_environment.worker_environment(worker.device, self.scratch, worker.threads),
+            system.worker_environment(worker.device, self.scratch, worker.threads),
             on_message,
             DATA_SECONDS,
         )

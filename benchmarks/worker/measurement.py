@@ -9,7 +9,7 @@ from typing import Any
 
 from samegrad.benchmarks.cases.case import PRODUCTS, Case, MLPWorkload, Workload
 from samegrad.benchmarks.clock import timer
-from samegrad.benchmarks.machine import counters, process_environment
+from samegrad.benchmarks.machine import counters, system
 from samegrad.benchmarks.worker import callables
 from samegrad.benchmarks.worker.breakdown import Breakdown, transfers
 from samegrad.benchmarks.worker.gates import Gates
@@ -139,7 +139,7 @@ class Bench:
     ) -> Message:
         """What the blocks are worth: a refusal, or their times."""
         after = counters.moment()
-        threads = process_environment.thread_count(self.threads) if self.device == "cpu" else None
+        threads = system.thread_count(self.threads) if self.device == "cpu" else None
         earlier = self.repetitions.setdefault(case.id, [])
         refusal = blocks.refusal(threads, earlier)
         earlier.append(replace(blocks, last_result=None))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.benchmarks.machine import process_environment, system
+from samegrad.benchmarks.machine import system
 
 
 def test_machine_is_described_in_strings_that_a_journal_can_hold() -> None:
@@ -110,19 +110,19 @@ def test_worker_gets_all_cores_unless_the_user_said_otherwise(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """One thread count for all libraries; what the user has set stays."""
-    for variable in (*process_environment.THREAD_VARIABLES, "JAX_PLATFORMS"):
+    for variable in (*system.THREAD_VARIABLES, "JAX_PLATFORMS"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
-    found = process_environment.worker_environment("cpu", tmp_path)
+    found = system.worker_environment("cpu", tmp_path)
 
     cores = str(system.cores())
     assert ("1", cores, cores) == tuple(
         found[v] for v in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC")
     )
     assert "cpu" == found["JAX_PLATFORMS"]
-    assert "cuda,cpu" == process_environment.worker_environment("cuda", tmp_path)["JAX_PLATFORMS"]
-    assert "JAX_PLATFORMS" not in process_environment.worker_environment(None, tmp_path)
+    assert "cuda,cpu" == system.worker_environment("cuda", tmp_path)["JAX_PLATFORMS"]
+    assert "JAX_PLATFORMS" not in system.worker_environment(None, tmp_path)
 
 
 def test_quota_is_read_in_cores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from samegrad.benchmarks.machine import counters, process_environment, system
+from samegrad.benchmarks.machine import counters, system
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records.journal import JournalWriter, read
 from samegrad.benchmarks.runs import directories
@@ -57,9 +57,9 @@ def test_machine_is_described_by_texts() -> None:
 @pytest.mark.usefixtures("bare")
 def test_cores_are_all_of_the_machine() -> None:
     """No process is bound to any of them."""
-    assert os.cpu_count() == system.cores() == process_environment.thread_count("all")
-    assert 1 == process_environment.thread_count("1")
-    assert process_environment.affinity("1") is None
+    assert os.cpu_count() == system.cores() == system.thread_count("all")
+    assert 1 == system.thread_count("1")
+    assert system.affinity("1") is None
 
 
 @pytest.mark.usefixtures("bare")

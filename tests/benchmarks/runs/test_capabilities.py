@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from samegrad.benchmarks.cases import costs
-from samegrad.benchmarks.machine import process_environment
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import capabilities
 from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.benchmarks.runs.capabilities import Countdown, family
@@ -87,7 +87,7 @@ def test_compilers_write_into_the_run_and_start_no_processes(
     """Each run compiles anew, and nothing runs beside what is timed."""
     for name in ("TORCHINDUCTOR_CACHE_DIR", "TORCHINDUCTOR_COMPILE_THREADS"):
         monkeypatch.delenv(name, raising=False)  # torch sets one where it has compiled
-    found = process_environment.worker_environment("cpu", tmp_path)
+    found = system.worker_environment("cpu", tmp_path)
 
     assert str(tmp_path / "torch-cache") == found["TORCHINDUCTOR_CACHE_DIR"]
     assert "1" == found["TORCHINDUCTOR_COMPILE_THREADS"]
