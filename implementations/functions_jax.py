@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from samegrad.implementations.contract.constants import (
+from samegrad.implementations.contract.equations import (
     ADADELTA_EPS,
     ADAGRAD_EPS,
     ADAM_EPS,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.contract.constants import (
+from samegrad.implementations.contract.equations import (
     ADADELTA_EPS,
     ADAGRAD_EPS,
     ADAM_EPS,
@@ -23,8 +23,7 @@ from samegrad.implementations.contract.constants import (
     TAU,
 )
 from samegrad.implementations.contract.layers import layers_of
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import map_tree
+from samegrad.implementations.contract.spec import MLPSpec, map_tree
 
 Array = np.ndarray
 Params = list[tuple[Array, Array | None]]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from samegrad.implementations.contract.constants import (
+from samegrad.implementations.contract.equations import (
     ADADELTA_EPS,
     ADAGRAD_EPS,
     ADAM_EPS,
@@ -20,9 +20,8 @@ from samegrad.implementations.contract.constants import (
     T_REF,
     TAU,
 )
-from samegrad.implementations.contract.layers import layers_of
+from samegrad.implementations.contract.layers import layers_of, refuse_mask
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.validation import refuse_mask
 
 Row = list[float]
 Matrix = list[Row]

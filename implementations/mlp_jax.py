@@ -10,11 +10,9 @@ import jax
 from jax import Array
 
 from samegrad.implementations.backends.jax_backend import JAX, epoch_of
-from samegrad.implementations.contract.capabilities import Capabilities
-from samegrad.implementations.contract.layers import drop
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree
-from samegrad.implementations.contract.validation import refuse_forward_only, require_masks
+from samegrad.implementations.contract.layers import drop, refuse_forward_only, require_masks
+from samegrad.implementations.contract.protocol import Capabilities
+from samegrad.implementations.contract.spec import MLPSpec, Tree
 from samegrad.implementations.functions_jax import LOSSES, Params, layers, penalty
 from samegrad.implementations.functions_jax import init_state as init_state
 from samegrad.implementations.functions_jax import update as update

@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.backends.numpy_backend import NUMPY
-from samegrad.implementations.contract.capabilities import Capabilities
-from samegrad.implementations.contract.layers import drop
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree
-from samegrad.implementations.contract.validation import refuse_forward_only, require_masks
+from samegrad.implementations.contract.layers import drop, refuse_forward_only, require_masks
+from samegrad.implementations.contract.protocol import Capabilities
+from samegrad.implementations.contract.spec import MLPSpec, Tree
 from samegrad.implementations.functions_numpy import LOSSES, Array, Params, layers, penalty
 from samegrad.implementations.functions_numpy import init_state as init_state
 from samegrad.implementations.functions_numpy import perceptron as perceptron

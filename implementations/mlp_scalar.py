@@ -3,10 +3,9 @@
 from typing import Any
 
 from samegrad.implementations.backends.lists_backend import LISTS
-from samegrad.implementations.contract.capabilities import Capabilities
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree
-from samegrad.implementations.contract.validation import refuse_forward_only, require_masks
+from samegrad.implementations.contract.layers import refuse_forward_only, require_masks
+from samegrad.implementations.contract.protocol import Capabilities
+from samegrad.implementations.contract.spec import MLPSpec, Tree
 from samegrad.implementations.functions_scalar import LOSSES, Matrix, Params, drop, layers, penalty
 from samegrad.implementations.functions_scalar import init_state as init_state
 from samegrad.implementations.functions_scalar import perceptron as perceptron

@@ -8,10 +8,8 @@ import torch
 from torch import Tensor
 
 from samegrad.implementations.backends.torch_backend import TORCH
-from samegrad.implementations.contract.layers import drop
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree, map_tree
-from samegrad.implementations.contract.validation import refuse_forward_only, require_masks
+from samegrad.implementations.contract.layers import drop, refuse_forward_only, require_masks
+from samegrad.implementations.contract.spec import MLPSpec, Tree, map_tree
 from samegrad.implementations.functions_torch import LOSSES, Params, flat, layers, penalty
 from samegrad.implementations.functions_torch import init_state as init_state
 from samegrad.implementations.functions_torch import update as update

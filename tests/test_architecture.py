@@ -11,7 +11,7 @@ import pytest
 
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.capabilities import Capabilities
+from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.registry import names
 from tests.helpers.imports import PAGE, SOURCES, below, files, imported, name_of, with_picture
 

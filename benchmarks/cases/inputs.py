@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.benchmarks.cases.case import Workload
-from samegrad.implementations.contract.trees import Params, Tree
+from samegrad.implementations.contract.spec import Params, Tree
 
 Array = Any
 

@@ -10,7 +10,7 @@ from samegrad.benchmarks.cases.inputs import Inputs
 from samegrad.implementations.checking.problems import targets
 from samegrad.implementations.checking.reference import clear_of_kinks, expected, loss, outputs
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.trees import Params, map_tree
+from samegrad.implementations.contract.spec import Params, map_tree
 
 BATCHES = 4  # distinct batches that steps rotate through, where inputs are random
 Array = Any

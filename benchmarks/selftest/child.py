@@ -13,8 +13,7 @@ from samegrad.benchmarks.selftest import checks
 from samegrad.implementations.checking import processes
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree
+from samegrad.implementations.contract.spec import MLPSpec, Tree
 
 Message = dict[str, Any]
 SPEC, BATCH = MLPSpec((784, 128, 64, 10)), 32

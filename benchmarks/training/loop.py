@@ -17,8 +17,7 @@ from samegrad.benchmarks.training.metrics import METRICS
 from samegrad.benchmarks.training.schedules import SCHEDULES
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.initializers import draw_masks, init_params
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Params, Tree
+from samegrad.implementations.contract.spec import MLPSpec, Params, Tree
 
 Array = Any
 EVALUATION_BATCH = 1000  # examples of a forward pass in evaluation

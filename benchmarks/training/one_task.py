@@ -13,8 +13,7 @@ from samegrad.benchmarks.training.tasks import TASKS, Task
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.commands import did_you_mean
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Params
+from samegrad.implementations.contract.spec import MLPSpec, Params
 
 LINES = 40  # about epochs, at most
 

@@ -14,8 +14,7 @@ from samegrad.benchmarks.training.tasks import Task
 from samegrad.implementations.checking import reference
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Params
+from samegrad.implementations.contract.spec import MLPSpec, Params
 
 Array = Any
 GRID = 60  # points per side of a decision region

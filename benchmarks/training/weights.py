@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from samegrad.benchmarks.training.data.records import reason
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Params
-from samegrad.implementations.contract.validation import check_params
+from samegrad.implementations.contract.adapter import check_params
+from samegrad.implementations.contract.spec import MLPSpec, Params
 
 FORM = 1
 

@@ -35,8 +35,7 @@ from samegrad.implementations.checking.reference import clear_of_kinks, expected
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.initializers import draw_masks, init_params
-from samegrad.implementations.contract.spec import Optimizer
-from samegrad.implementations.contract.trees import Params
+from samegrad.implementations.contract.spec import Optimizer, Params
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]

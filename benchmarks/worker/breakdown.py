@@ -19,8 +19,7 @@ from samegrad.benchmarks.worker.placed import Placed
 from samegrad.benchmarks.worker.products import Products
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.spec import DType, MLPSpec
-from samegrad.implementations.contract.trees import Tree
+from samegrad.implementations.contract.spec import DType, MLPSpec, Tree
 
 Message = dict[str, Any]
 LONG_NS = 100_000_000  # products longer than this are not run again, but computed from the rate

@@ -8,7 +8,7 @@ from samegrad.benchmarks.cases.case import PRODUCTS, Case
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.worker.gates import LEARNING_RATE, Gates
 from samegrad.implementations.contract.adapter import Implementation
-from samegrad.implementations.contract.trees import Tree
+from samegrad.implementations.contract.spec import Tree
 
 
 def work(case: Case, gates: Gates) -> timer.Work:

@@ -15,8 +15,7 @@ import numpy as np
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.worker.products import place, work
 from samegrad.implementations.contract.adapter import Implementation
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree
+from samegrad.implementations.contract.spec import MLPSpec, Tree
 
 Message = dict[str, Any]
 SMALLEST, LARGEST = 64, 8192  # of the square products; doubled until one takes a block

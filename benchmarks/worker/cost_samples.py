@@ -9,8 +9,7 @@ from samegrad.benchmarks.cases import costs
 from samegrad.benchmarks.clock import timer
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree
+from samegrad.implementations.contract.spec import MLPSpec, Tree
 
 Message = dict[str, Any]
 # Of the cases that are predicted from it: the numerical gradient's cost depends on it.

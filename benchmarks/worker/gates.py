@@ -16,7 +16,7 @@ from samegrad.benchmarks.worker.products import Products
 from samegrad.implementations.checking import comparison
 from samegrad.implementations.checking.comparison import PRECISIONS, Comparison, TensorCheck
 from samegrad.implementations.checking.reference import Expected
-from samegrad.implementations.contract.trees import Params, Tree, map_tree
+from samegrad.implementations.contract.spec import Params, Tree, map_tree
 
 LEARNING_RATE = 0.01  # of the timed steps: too small to leave the neighbourhood of the start
 EPOCH_BATCHES = 4  # of the epoch that is compared with its steps: two, twice, in their order

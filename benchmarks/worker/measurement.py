@@ -16,7 +16,7 @@ from samegrad.benchmarks.worker.gates import Gates
 from samegrad.benchmarks.worker.placed import Placed
 from samegrad.implementations.checking import comparison
 from samegrad.implementations.contract.adapter import Implementation
-from samegrad.implementations.contract.trees import Tree
+from samegrad.implementations.contract.spec import Tree
 
 Message = dict[str, Any]
 # Before the first block of a request. OpenBLAS's threads look for more work for a while before they

@@ -7,7 +7,7 @@ from typing import Any
 from samegrad.benchmarks.cases import inputs
 from samegrad.benchmarks.cases.case import MLPWorkload
 from samegrad.implementations.contract.adapter import Implementation
-from samegrad.implementations.contract.trees import Array, Params, Tree
+from samegrad.implementations.contract.spec import Array, Params, Tree
 
 Batch = tuple[Array, Array]
 

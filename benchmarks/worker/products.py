@@ -11,8 +11,7 @@ from samegrad.benchmarks.clock import timer
 from samegrad.implementations.checking import comparison
 from samegrad.implementations.checking.comparison import Comparison, TensorCheck
 from samegrad.implementations.contract.adapter import Implementation
-from samegrad.implementations.contract.spec import DType, MLPSpec
-from samegrad.implementations.contract.trees import Array, Tree
+from samegrad.implementations.contract.spec import Array, DType, MLPSpec, Tree
 
 Pairs = list[tuple[Array, Array]]
 ROLES = {"nn": "aW", "tn": "ad", "nt": "dW"}  # of A and B: activation, W, delta

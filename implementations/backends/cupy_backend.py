@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.contract.capabilities import Capabilities, Events
-from samegrad.implementations.contract.protocol import Backend
-from samegrad.implementations.contract.trees import Array, Tree, map_tree
+from samegrad.implementations.contract.protocol import Backend, Capabilities, Events
+from samegrad.implementations.contract.spec import Array, Tree, map_tree
 
 
 @cache

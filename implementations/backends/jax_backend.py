@@ -10,10 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from samegrad.implementations.contract.capabilities import Capabilities
-from samegrad.implementations.contract.protocol import Backend
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Params, Tree, map_tree
+from samegrad.implementations.contract.protocol import Backend, Capabilities
+from samegrad.implementations.contract.spec import MLPSpec, Params, Tree, map_tree
 
 # Without it JAX turns every float64 into float32 and says nothing.
 jax.config.update("jax_enable_x64", True)

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from samegrad.implementations.contract.capabilities import Capabilities
-from samegrad.implementations.contract.protocol import Backend
-from samegrad.implementations.contract.trees import Tree
+from samegrad.implementations.contract.protocol import Backend, Capabilities
+from samegrad.implementations.contract.spec import Tree
 
 Matrix = list[list[float]]
 

@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.contract.capabilities import Capabilities
-from samegrad.implementations.contract.protocol import Backend
-from samegrad.implementations.contract.trees import Tree, map_tree
+from samegrad.implementations.contract.protocol import Backend, Capabilities
+from samegrad.implementations.contract.spec import Tree, map_tree
 
 
 def products(

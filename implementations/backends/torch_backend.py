@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from samegrad.implementations.contract.capabilities import Capabilities, Events
-from samegrad.implementations.contract.protocol import Backend
-from samegrad.implementations.contract.trees import Tree, map_tree
+from samegrad.implementations.contract.protocol import Backend, Capabilities, Events
+from samegrad.implementations.contract.spec import Tree, map_tree
 
 torch.backends.cuda.matmul.fp32_precision = "ieee"
 

@@ -21,8 +21,7 @@ from samegrad.implementations.checking.report import VerifyOptions
 from samegrad.implementations.checking.verifier import verify_here
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import Implementation, adapted
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Params, Tree
+from samegrad.implementations.contract.spec import MLPSpec, Params, Tree
 
 
 def assert_gradients_agree(

@@ -11,7 +11,7 @@ import numpy as np
 
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.contract.adapter import Implementation
-from samegrad.implementations.contract.trees import Tree
+from samegrad.implementations.contract.spec import Tree
 
 FUNCTIONS = ("loss_and_grad", "forward", "loss", "train_step")  # in the order of the calls
 

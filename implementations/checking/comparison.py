@@ -15,8 +15,7 @@ import numpy as np
 
 from samegrad.implementations.checking.reference import LINEAR, Expected, slack
 from samegrad.implementations.contract.adapter import Implementation
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree, map_tree
+from samegrad.implementations.contract.spec import MLPSpec, Tree, map_tree
 
 BOUNDS = {"float32": 1e-5, "float64": 1e-12}
 # 25 times the rounding of a product in TF32 (2^-11) and in bfloat16 (2^-9), as 1e-5 is about a

@@ -14,7 +14,7 @@ import numpy as np
 from samegrad.implementations.checking.known_mistakes import of_gradient, of_outputs
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.checking.report import Outcome
-from samegrad.implementations.contract.trees import Params, Tree
+from samegrad.implementations.contract.spec import Params, Tree
 
 Array = Any
 SAME = {"float64": 1e-9, "float32": 1e-4}  # relative: far above rounding, far below any mistake

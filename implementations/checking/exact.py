@@ -13,10 +13,9 @@ import numpy as np
 
 from samegrad.implementations.checking import reference
 from samegrad.implementations.checking.reference import Expected
-from samegrad.implementations.contract.constants import LEAKY_SLOPE, LIF_WIDTH, T_REF, TAU
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Params, Tree, map_tree
-from samegrad.implementations.contract.validation import layer_masks, refuse_forward_only
+from samegrad.implementations.contract.equations import LEAKY_SLOPE, LIF_WIDTH, T_REF, TAU
+from samegrad.implementations.contract.layers import layer_masks, refuse_forward_only
+from samegrad.implementations.contract.spec import MLPSpec, Params, Tree, map_tree
 
 Array = Any  # of mpf, unless a docstring says otherwise
 DIGITS = 50

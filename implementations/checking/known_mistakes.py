@@ -15,9 +15,8 @@ from samegrad.implementations.checking.reference import (
     activation_value,
     loss_slope,
 )
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Params
-from samegrad.implementations.contract.validation import layer_masks
+from samegrad.implementations.contract.layers import layer_masks
+from samegrad.implementations.contract.spec import MLPSpec, Params
 
 Array = Any
 

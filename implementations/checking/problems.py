@@ -13,10 +13,17 @@ import numpy as np
 
 from samegrad.implementations.checking.reference import clear_of_kinks
 from samegrad.implementations.contract.commands import did_you_mean
-from samegrad.implementations.contract.constants import FORWARD_ONLY
+from samegrad.implementations.contract.equations import FORWARD_ONLY
 from samegrad.implementations.contract.initializers import draw_masks, init_params
-from samegrad.implementations.contract.spec import Activation, DType, Loss, MLPSpec, Optimizer
-from samegrad.implementations.contract.trees import Params, Tree
+from samegrad.implementations.contract.spec import (
+    Activation,
+    DType,
+    Loss,
+    MLPSpec,
+    Optimizer,
+    Params,
+    Tree,
+)
 
 Array = Any
 ACTIVATIONS = tuple(name for name in get_args(Activation) if name not in FORWARD_ONLY)

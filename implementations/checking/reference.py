@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.contract.constants import (
+from samegrad.implementations.contract.equations import (
     ADADELTA_EPS,
     ADAGRAD_EPS,
     ADAM_EPS,
@@ -26,9 +26,8 @@ from samegrad.implementations.contract.constants import (
     T_REF,
     TAU,
 )
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Params, Tree
-from samegrad.implementations.contract.validation import layer_masks
+from samegrad.implementations.contract.layers import layer_masks
+from samegrad.implementations.contract.spec import MLPSpec, Params, Tree
 
 Array = Any
 KINKED = ("relu", "leaky_relu", "unit_step")

@@ -20,7 +20,7 @@ from samegrad.implementations.checking.comparison import (
 )
 from samegrad.implementations.checking.problems import AT_THE_KINK, Problem
 from samegrad.implementations.checking.reference import Expected
-from samegrad.implementations.contract.trees import Tree
+from samegrad.implementations.contract.spec import Tree
 
 VERDICTS = ("agrees", "disagrees", "not checked", "unavailable")
 STATES = ("agree", "disagree", "failed", "not supported")

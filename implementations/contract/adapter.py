@@ -5,24 +5,16 @@ params, X, y)`, over plain NumPy arrays. What it lacks says so when it is asked 
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.commands import did_you_mean
-from samegrad.implementations.contract.protocol import Backend
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Array, Params, Tree, map_tree
-from samegrad.implementations.contract.validation import (
-    check_batch,
-    check_masks,
-    check_params,
-    refuse_device,
-    refuse_dtype,
-)
+from samegrad.implementations.contract.layers import layer_masks
+from samegrad.implementations.contract.protocol import Backend, Capabilities
+from samegrad.implementations.contract.spec import Array, MLPSpec, Params, Tree, map_tree
 
 MODEL = ("forward", "loss", "loss_and_grad", "init_state", "train_step")
 LEAST = ("forward", "loss_and_grad")  # one of them at least
@@ -88,12 +80,12 @@ class Implementation:
             self.capabilities = capabilities.over(self.capabilities)
         self.dtypes = self.capabilities.dtypes
         whole = self.backend is not PLAIN and not self.lacks
-        functions = model if whole else _Completed(model, name, self.backend is PLAIN)
-        self.forward: Callable[..., Array] = functions.forward
-        self.loss: Callable[..., Array] = functions.loss
-        self.loss_and_grad: Callable[..., tuple[Array, Params]] = functions.loss_and_grad
-        self.init_state: Callable[[MLPSpec, Params], Tree] = functions.init_state
-        self.train_step: Callable[..., tuple[Params, Tree, Array]] = functions.train_step
+        of = (lambda f: getattr(model, f)) if whole else self._completed
+        self.forward: Callable[..., Array] = of("forward")
+        self.loss: Callable[..., Array] = of("loss")
+        self.loss_and_grad: Callable[..., tuple[Array, Params]] = of("loss_and_grad")
+        self.init_state: Callable[[MLPSpec, Params], Tree] = of("init_state")
+        self.train_step: Callable[..., tuple[Params, Tree, Array]] = of("train_step")
         self.devices: Callable[[], tuple[str, ...]] = self.backend.devices
         self.to_numpy: Callable[[Tree], Tree] = self.backend.fetch
         self.synchronize: Callable[[Tree], None] = self.backend.synchronize
@@ -141,71 +133,41 @@ class Implementation:
         refuse_dtype(self.name, spec.dtype, self.dtypes)
         self.capabilities.refuse(spec)
 
+    def _completed(self, function: str) -> Callable[..., Any]:
+        """A function of a file that may lack it, take no masks, or return plain numbers."""
 
-class _Completed:
-    """The functions of `Model` over a file that defines some of them, perhaps without masks."""
+        def call(spec: MLPSpec, *arguments: Any, masks: Tree = None) -> Any:
+            if function in self.lacks:
+                raise NotImplementedError(f"{self.name} has no {function}")
+            passed = [*arguments, masks]
+            while passed[-1] is None:  # no masks; it may not take any
+                passed.pop()
+            result = getattr(self.model, function)(spec, *passed)
+            if function == "loss":
+                return self._number(result, spec)
+            if function == "train_step":
+                params, state, loss = result
+                return params, state, self._number(loss, spec)
+            if function == "loss_and_grad":
+                if not isinstance(result, tuple | list) or len(result) != 2:
+                    raise TypeError(
+                        f"loss_and_grad returned {type(result).__name__}, "
+                        "expected a pair (loss, grads)"
+                    )
+                return self._number(result[0], spec), result[1]
+            return result
 
-    def __init__(self, model: Any, name: str, over_numpy: bool) -> None:
-        self._model, self._name, self._over_numpy = model, name, over_numpy
-
-    def forward(self, spec: MLPSpec, params: Params, X: Array, masks: Tree = None) -> Array:
-        """The file's."""
-        return self._function("forward")(spec, params, X, *_if_any(masks))
-
-    def loss(self, spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) -> Array:
-        """The file's."""
-        return self._number(self._function("loss")(spec, params, X, y, *_if_any(masks)), spec)
-
-    def loss_and_grad(
-        self, spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None
-    ) -> tuple[Array, Params]:
-        """The file's; (loss, grads) whatever pair it comes in."""
-        pair = self._function("loss_and_grad")(spec, params, X, y, *_if_any(masks))
-        if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise TypeError(
-                f"loss_and_grad returned {type(pair).__name__}, expected a pair (loss, grads)"
-            )
-        return self._number(pair[0], spec), pair[1]
-
-    def init_state(self, spec: MLPSpec, params: Params) -> Tree:
-        """The file's."""
-        return self._function("init_state")(spec, params)
-
-    def train_step(
-        self,
-        spec: MLPSpec,
-        params: Params,
-        state: Tree,
-        X: Array,
-        y: Array,
-        learning_rate: float,
-        masks: Tree = None,
-    ) -> tuple[Params, Tree, Array]:
-        """The file's."""
-        step = self._function("train_step")
-        params, state, loss = step(spec, params, state, X, y, learning_rate, *_if_any(masks))
-        return params, state, self._number(loss, spec)
-
-    def _function(self, name: str) -> Any:
-        function = getattr(self._model, name, None)
-        if not callable(function):
-            raise NotImplementedError(f"{self._name} has no {name}")
-        return function
+        return call
 
     def _number(self, loss: Any, spec: MLPSpec) -> Any:
         """A loss as a scalar of the spec's dtype, if it is one number; else as it is.
 
         Only its value counts: a loss that was computed in fewer digits is off by them.
         """
-        if not self._over_numpy or isinstance(loss, list | tuple | dict) or loss is None:
+        if self.backend is not PLAIN or isinstance(loss, list | tuple | dict) or loss is None:
             return loss
         array = np.asarray(loss)
         return array.astype(spec.dtype) if array.dtype.kind in "fiu" and array.ndim == 0 else loss
-
-
-def _if_any(masks: Tree) -> tuple[Tree, ...]:
-    """The last argument, for functions that may not take it."""
-    return () if masks is None else (masks,)
 
 
 def adapted(model: Any, name: str, part: str = "") -> Implementation:
@@ -248,3 +210,128 @@ def _part(module: Any, name: str) -> Any:
         raise ValueError(
             f"{name}() fails: {reason}; name a class without arguments, or an object"
         ) from None
+
+
+def check_masks(spec: MLPSpec, masks: Any) -> list[Array] | None:
+    """`masks` as arrays of the spec's dtype; None stays None.
+
+    Raises:
+        ValueError: the spec has no dropout, or number, a shape or a value does not fit it.
+    """
+    if masks is None:
+        return None
+    checked = []
+    for layer, mask in enumerate(layer_masks(spec, masks, len(masks[0]) if masks else 0)[:-1], 1):
+        name = f"mask {layer}"
+        array = _floats(name, mask, spec.dtype, (None, spec.layer_sizes[layer]))
+        kept = array.dtype.type(1 / (1 - spec.dropout))
+        if not ((array == 0) | (array == kept)).all():
+            raise ValueError(
+                f"{name}: values other than 0 and 1/(1 - dropout) = {kept:.6g}; "
+                "draw_masks gives the right ones"
+            )
+        checked.append(array)
+    return checked
+
+
+def check_params(spec: MLPSpec, params: Params) -> Params:
+    """`params` as arrays of the spec's dtype.
+
+    Raises:
+        ValueError: nesting or a shape differs from the spec's, or a value is not finite.
+    """
+    layers = len(spec.layer_sizes) - 1
+    if not isinstance(params, list) or len(params) != layers:
+        given = len(params) if isinstance(params, list) else type(params).__name__
+        raise ValueError(f"params: given {given}, expected a list of {layers} pairs (W, b)")
+    checked: Params = []
+    for layer, pair in enumerate(params, start=1):
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ValueError(f"params of layer {layer}: expected a pair (W, b)")
+        fan_in, fan_out = spec.layer_sizes[layer - 1 : layer + 1]
+        W = _floats(f"W{layer}", pair[0], spec.dtype, (fan_in, fan_out))
+        if (pair[1] is not None) != spec.bias:
+            raise ValueError(
+                f"b{layer}: the spec has bias={spec.bias}, so b must "
+                + ("be an array, given None" if spec.bias else "be None")
+            )
+        b = _floats(f"b{layer}", pair[1], spec.dtype, (fan_out,)) if spec.bias else None
+        checked.append((W, b))
+    return checked
+
+
+def check_batch(spec: MLPSpec, X: Any, y: Any) -> tuple[Any, Any]:
+    """X as (batch, features) of the spec's dtype, y as int64 indices or values of that dtype.
+
+    Every implementation calls this before placing a batch, because afterwards they differ on
+    bad labels: NumPy wraps -1 round, JAX clamps (a zero gradient), torch raises or skips -100.
+
+    Raises:
+        ValueError: wrong shape, no example, a value that is not finite (also after rounding
+            to the spec's dtype), or a label that is not a class of the spec.
+    """
+    features, outputs = spec.layer_sizes[0], spec.layer_sizes[-1]
+    X = _floats("X", X, spec.dtype, (None, features))
+    batch_size = len(X)
+    if batch_size == 0:
+        raise ValueError("X: the batch is empty; give at least 1 example")
+    if spec.loss != "cross_entropy":
+        y = _floats("y", y, spec.dtype, (batch_size, outputs))
+        if spec.loss == "binary_cross_entropy" and not ((y >= 0) & (y <= 1)).all():
+            raise ValueError(
+                f"y: values from {y.min():g} to {y.max():g}; binary_cross_entropy takes "
+                "probabilities from 0 to 1, one per output"
+            )
+        return X, y
+    y = np.asarray(y)
+    if y.dtype.kind not in "iu":
+        raise ValueError(f"y: dtype {y.dtype}; cross_entropy takes class indices as integers")
+    if y.shape != (batch_size,):
+        raise ValueError(f"y: shape {y.shape}, expected ({batch_size},): one class per example")
+    if y.min() < 0 or y.max() >= outputs:
+        raise ValueError(
+            f"y: labels from {y.min()} to {y.max()}, accepted 0 to {outputs - 1} "
+            f"(the network has {outputs} outputs)"
+        )
+    return X, y.astype(np.int64)
+
+
+def _floats(name: str, value: Any, dtype: str, shape: tuple[int | None, ...]) -> Any:
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name}: not a rectangular array ({error})") from None
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name}: dtype {array.dtype}, expected real numbers")
+    fits = array.ndim == len(shape) and all(
+        size in (None, length) for size, length in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        expected = "(" + ", ".join("batch" if n is None else str(n) for n in shape)
+        expected += ",)" if len(shape) == 1 else ")"
+        raise ValueError(f"{name}: shape {array.shape}, expected {expected}")
+    with np.errstate(over="ignore"):  # an overflow shows as inf, and is refused below
+        array = array.astype(dtype)
+    if not np.isfinite(array).all():
+        bad = np.argwhere(~np.isfinite(array))
+        raise ValueError(
+            f"{name}: {len(bad)} of {array.size} values are NaN or infinite in {dtype}, "
+            f"the first at index {tuple(int(i) for i in bad[0])}"
+        )
+    return array
+
+
+def refuse_device(implementation: str, device: str, available: Sequence[str]) -> None:
+    """Raise ValueError unless `device` is available: there is no silent fall-back."""
+    if device not in available:
+        raise ValueError(
+            f"device {device!r} is not available to {implementation} (has: {', '.join(available)})"
+        )
+
+
+def refuse_dtype(implementation: str, dtype: str, available: Sequence[str]) -> None:
+    """Raise ValueError unless `dtype` is available: there is no silent conversion."""
+    if dtype not in available:
+        raise ValueError(
+            f"dtype {dtype!r} is not available to {implementation} (has: {', '.join(available)})"
+        )

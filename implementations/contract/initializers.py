@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Params
+from samegrad.implementations.contract.spec import MLPSpec, Params
 
 Array = Any
 Drawn = Callable[[np.random.Generator, int, int, tuple[int, ...]], Array]

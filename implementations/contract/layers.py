@@ -1,11 +1,10 @@
-"""The layers of a network as the forward pass walks through them."""
+"""The layers of a network as the forward pass walks through them, and what a pass refuses."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Array, Tree
-from samegrad.implementations.contract.validation import layer_masks, refuse_mask
+from samegrad.implementations.contract.equations import FORWARD_ONLY
+from samegrad.implementations.contract.spec import Array, MLPSpec, Tree
 
 
 def layers_of(activations: Mapping[str, Any]) -> Callable[..., Iterable[Any]]:
@@ -27,3 +26,54 @@ def drop(a: Array, m: Array | None) -> Array:
         return a
     refuse_mask(m, a)
     return m * a
+
+
+def layer_masks(
+    spec: MLPSpec, masks: Tree, batch_size: int | None = None
+) -> tuple[Array | None, ...]:
+    """A mask or None for each layer: None for the last one, and for all in evaluation.
+
+    Args:
+        batch_size: what the masks are held to, where it is known.
+
+    Raises:
+        ValueError: masks without dropout in the spec, not one per hidden layer, or of another
+            batch size (one row would be spread over the batch).
+    """
+    layers = len(spec.layer_sizes) - 1
+    if masks is None:
+        return (None,) * layers
+    if spec.dropout == 0:
+        raise ValueError("masks were given, but the spec has dropout 0; pass masks=None")
+    if len(masks) != layers - 1:
+        raise ValueError(f"masks: given {len(masks)}, expected {layers - 1}: one per hidden layer")
+    if batch_size is not None and any(len(mask) != batch_size for mask in masks):
+        raise ValueError(
+            f"masks: of {[len(mask) for mask in masks]} examples, the batch has {batch_size}"
+        )
+    return (*masks, None)
+
+
+def refuse_mask(mask: Array, a: Array) -> None:
+    """Raise ValueError if a mask is of another batch size than what it is multiplied with."""
+    if len(mask) != len(a):
+        raise ValueError(f"masks: of {len(mask)} examples, the batch has {len(a)}")
+
+
+def refuse_forward_only(spec: MLPSpec) -> None:
+    """Raise ValueError if an activation has no derivative: autodiff would say 0 everywhere."""
+    if not spec.differentiable:
+        name = next(name for name in spec.activations if name in FORWARD_ONLY)
+        raise ValueError(
+            f"activation {name!r} has outputs but no useful derivative (0 everywhere, none "
+            "at 0), so there is no gradient; use forward or loss, or another activation"
+        )
+
+
+def require_masks(spec: MLPSpec, masks: Tree) -> None:
+    """Raise ValueError if a network with dropout would be trained without it."""
+    if spec.dropout and masks is None:
+        raise ValueError(
+            f"the spec has dropout {spec.dropout:g}, so train_step needs masks: "
+            "masks_from_numpy(spec, draw_masks(spec, batch_size, seed), device)"
+        )

@@ -1,13 +1,13 @@
-"""What a network is: its layers, activations, loss and update rule."""
+"""What a network is: its layers, activations, loss and update rule; and the trees of its arrays."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args
 
 from samegrad.implementations.contract.commands import did_you_mean
-from samegrad.implementations.contract.constants import FORWARD_ONLY
+from samegrad.implementations.contract.equations import FORWARD_ONLY
 
 Activation = Literal[
     "identity",
@@ -25,6 +25,10 @@ OutputActivation = Literal["identity", "sigmoid", "unit_step"]
 Loss = Literal["cross_entropy", "binary_cross_entropy", "mse"]
 Optimizer = Literal["sgd", "momentum", "nesterov", "adagrad", "adadelta", "adam", "adamw"]
 DType = Literal["float32", "float64"]
+
+Array = Any  # list of floats, numpy.ndarray, torch.Tensor or jax.Array: each module knows its own
+Tree = Any  # params, grads, state, results: an array, a float, None, or a list or tuple of trees
+Params = list[tuple[Array, Array | None]]  # (W, b) of each layer
 
 
 @dataclass(frozen=True)  # hashable, so that it can be a static argument under jit
@@ -147,3 +151,12 @@ def _layer_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
             "as whole numbers >= 1, for example (784, 128, 10)"
         )
     return tuple(sizes)
+
+
+def map_tree(function: Callable[[Any], Any], tree: Tree) -> Tree:
+    """The same lists and tuples with `function` applied to what they hold; None stays."""
+    if tree is None:
+        return None
+    if isinstance(tree, list | tuple):
+        return type(tree)(map_tree(function, branch) for branch in tree)
+    return function(tree)

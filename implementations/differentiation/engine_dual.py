@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from samegrad.implementations.contract.constants import LEAKY_SLOPE, LIF_WIDTH, T_REF, TAU
+from samegrad.implementations.contract.equations import LEAKY_SLOPE, LIF_WIDTH, T_REF, TAU
 
 Number = Any  # a float or a Dual
 

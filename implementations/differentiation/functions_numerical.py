@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.contract.constants import LEAKY_SLOPE, LIF_WIDTH, T_REF, TAU
+from samegrad.implementations.contract.equations import LEAKY_SLOPE, LIF_WIDTH, T_REF, TAU
 from samegrad.implementations.contract.layers import layers_of
 
 Array = Any

@@ -9,11 +9,9 @@ from operator import mul
 from typing import Any
 
 from samegrad.implementations.backends.lists_backend import LISTS
-from samegrad.implementations.contract.capabilities import Capabilities
-from samegrad.implementations.contract.layers import layers_of
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree, map_tree
-from samegrad.implementations.contract.validation import refuse_forward_only, require_masks
+from samegrad.implementations.contract.layers import layers_of, refuse_forward_only, require_masks
+from samegrad.implementations.contract.protocol import Capabilities
+from samegrad.implementations.contract.spec import MLPSpec, Tree, map_tree
 from samegrad.implementations.differentiation.engine_dual import ACTIVATIONS, LOSSES, Dual, slope
 from samegrad.implementations.functions_scalar import Matrix, Params, drop, update
 from samegrad.implementations.functions_scalar import init_state as init_state

@@ -8,14 +8,13 @@ Its arrays and update rules are those of the NumPy network.
 from typing import Any
 
 from samegrad.implementations.backends.numpy_backend import NUMPY
-from samegrad.implementations.contract.layers import layers_of
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree, map_tree
-from samegrad.implementations.contract.validation import (
+from samegrad.implementations.contract.layers import (
+    layers_of,
     refuse_forward_only,
     refuse_mask,
     require_masks,
 )
+from samegrad.implementations.contract.spec import MLPSpec, Tree, map_tree
 from samegrad.implementations.differentiation.engine_graph import (
     ACTIVATIONS,
     LOSSES,

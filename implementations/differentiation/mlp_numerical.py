@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.backends.numpy_backend import NUMPY
-from samegrad.implementations.contract.capabilities import Capabilities
-from samegrad.implementations.contract.layers import drop
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree, map_tree
-from samegrad.implementations.contract.validation import refuse_forward_only, require_masks
+from samegrad.implementations.contract.layers import drop, refuse_forward_only, require_masks
+from samegrad.implementations.contract.protocol import Capabilities
+from samegrad.implementations.contract.spec import MLPSpec, Tree, map_tree
 from samegrad.implementations.differentiation.functions_numerical import ANALYTIC, LOSSES, layers
 from samegrad.implementations.functions_numpy import Array, Params, update
 from samegrad.implementations.functions_numpy import init_state as init_state

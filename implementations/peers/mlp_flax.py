@@ -14,10 +14,9 @@ from flax import nnx
 from jax import Array
 
 from samegrad.implementations.backends.jax_backend import JaxBackend
-from samegrad.implementations.contract.capabilities import Capabilities
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree, map_tree
-from samegrad.implementations.contract.validation import refuse_forward_only
+from samegrad.implementations.contract.layers import refuse_forward_only
+from samegrad.implementations.contract.protocol import Capabilities
+from samegrad.implementations.contract.spec import MLPSpec, Tree, map_tree
 from samegrad.implementations.functions_jax import ACTIVATIONS, rule
 
 

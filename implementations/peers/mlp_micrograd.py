@@ -8,15 +8,14 @@ network.
 from typing import Any
 
 from samegrad.implementations.backends.lists_backend import LISTS
-from samegrad.implementations.contract.capabilities import Capabilities
-from samegrad.implementations.contract.layers import layers_of
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree
-from samegrad.implementations.contract.validation import (
+from samegrad.implementations.contract.layers import (
+    layers_of,
     refuse_forward_only,
     refuse_mask,
     require_masks,
 )
+from samegrad.implementations.contract.protocol import Capabilities
+from samegrad.implementations.contract.spec import MLPSpec, Tree
 from samegrad.implementations.functions_scalar import Matrix, Params, update
 from samegrad.implementations.functions_scalar import init_state as init_state
 from samegrad.implementations.peers.engine_micrograd import ACTIVATIONS, LOSSES, Value, total

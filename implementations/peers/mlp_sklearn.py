@@ -12,10 +12,9 @@ import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from samegrad.implementations.backends.numpy_backend import NumpyBackend
-from samegrad.implementations.contract.capabilities import Capabilities
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree, map_tree
-from samegrad.implementations.contract.validation import refuse_forward_only
+from samegrad.implementations.contract.layers import refuse_forward_only
+from samegrad.implementations.contract.protocol import Capabilities
+from samegrad.implementations.contract.spec import MLPSpec, Tree, map_tree
 from samegrad.implementations.functions_numpy import Array, Params
 
 ACTIVATIONS = {"identity": "identity", "relu": "relu", "sigmoid": "logistic", "tanh": "tanh"}

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from samegrad.implementations.backends.torch_backend import TorchBackend
-from samegrad.implementations.contract.capabilities import Capabilities
-from samegrad.implementations.contract.constants import LEAKY_SLOPE
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree, map_tree
-from samegrad.implementations.contract.validation import refuse_forward_only
+from samegrad.implementations.contract.equations import LEAKY_SLOPE
+from samegrad.implementations.contract.layers import refuse_forward_only
+from samegrad.implementations.contract.protocol import Capabilities
+from samegrad.implementations.contract.spec import MLPSpec, Tree, map_tree
 from samegrad.implementations.functions_torch import (
     OPTIMIZERS,
     Params,

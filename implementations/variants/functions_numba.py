@@ -15,9 +15,8 @@ import numba
 import numpy as np
 
 from samegrad.implementations import functions_scalar
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree
-from samegrad.implementations.contract.validation import layer_masks
+from samegrad.implementations.contract.layers import layer_masks
+from samegrad.implementations.contract.spec import MLPSpec, Tree
 
 Array = np.ndarray
 Params = list[tuple[Array, Array | None]]

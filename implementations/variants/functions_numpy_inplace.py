@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg import blas
 from scipy.special import expit
 
-from samegrad.implementations.contract.constants import (
+from samegrad.implementations.contract.equations import (
     ADADELTA_EPS,
     ADAGRAD_EPS,
     ADAM_EPS,

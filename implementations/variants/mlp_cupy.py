@@ -8,8 +8,7 @@ kernels the rest. Not one equation is written again: the files `mlp_numpy.py` an
 from typing import Any
 
 from samegrad.implementations.backends.cupy_backend import CUPY
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Array, Params, Tree
+from samegrad.implementations.contract.spec import Array, MLPSpec, Params, Tree
 from samegrad.implementations.variants.engine_cupy import network
 
 BACKEND = CUPY

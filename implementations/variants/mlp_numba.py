@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.backends.numpy_backend import NUMPY
-from samegrad.implementations.contract.capabilities import Capabilities
-from samegrad.implementations.contract.layers import drop
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree, map_tree
-from samegrad.implementations.contract.validation import refuse_forward_only, require_masks
+from samegrad.implementations.contract.layers import drop, refuse_forward_only, require_masks
+from samegrad.implementations.contract.protocol import Capabilities
+from samegrad.implementations.contract.spec import MLPSpec, Tree, map_tree
 from samegrad.implementations.variants.functions_numba import (
     LOSSES,
     Array,

@@ -12,14 +12,9 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.backends.numpy_backend import NUMPY
-from samegrad.implementations.contract.capabilities import Capabilities
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree, map_tree
-from samegrad.implementations.contract.validation import (
-    layer_masks,
-    refuse_forward_only,
-    require_masks,
-)
+from samegrad.implementations.contract.layers import layer_masks, refuse_forward_only, require_masks
+from samegrad.implementations.contract.protocol import Capabilities
+from samegrad.implementations.contract.spec import MLPSpec, Tree, map_tree
 from samegrad.implementations.functions_numpy import ACTIVATIONS as FROM_Z
 from samegrad.implementations.functions_numpy import init_state as zeros
 from samegrad.implementations.variants.functions_numpy_inplace import (

@@ -10,14 +10,9 @@ from operator import mul
 from typing import Any
 
 from samegrad.implementations.backends.lists_backend import LISTS
-from samegrad.implementations.contract.capabilities import Capabilities
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree
-from samegrad.implementations.contract.validation import (
-    refuse_forward_only,
-    refuse_mask,
-    require_masks,
-)
+from samegrad.implementations.contract.layers import refuse_forward_only, refuse_mask, require_masks
+from samegrad.implementations.contract.protocol import Capabilities
+from samegrad.implementations.contract.spec import MLPSpec, Tree
 from samegrad.implementations.functions_scalar import (
     LOSSES,
     Matrix,

@@ -17,10 +17,9 @@ from torch import Tensor
 
 from samegrad.implementations import mlp_torch
 from samegrad.implementations.backends.torch_backend import TORCH
-from samegrad.implementations.contract.capabilities import Capabilities
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Tree, map_tree
-from samegrad.implementations.contract.validation import refuse_forward_only, require_masks
+from samegrad.implementations.contract.layers import refuse_forward_only, require_masks
+from samegrad.implementations.contract.protocol import Capabilities
+from samegrad.implementations.contract.spec import MLPSpec, Tree, map_tree
 from samegrad.implementations.functions_torch import OPTIMIZERS, Params, flat, update
 
 COMPILERS = (os.environ.get("CXX", ""), "g++", "clang++", "cl")

@@ -14,9 +14,8 @@ from typing import Any
 
 from samegrad.implementations import mlp_numpy
 from samegrad.implementations.backends.numpy_backend import NUMPY
-from samegrad.implementations.contract.capabilities import Capabilities
-from samegrad.implementations.contract.protocol import Backend
-from samegrad.implementations.contract.trees import map_tree
+from samegrad.implementations.contract.protocol import Backend, Capabilities
+from samegrad.implementations.contract.spec import map_tree
 
 FAULT = os.environ.get("SAMEGRAD_FAKE_FAULT", "")
 

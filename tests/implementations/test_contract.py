@@ -8,9 +8,8 @@ import pytest
 
 from samegrad.implementations.checking import problems
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.protocol import Model
+from samegrad.implementations.contract.protocol import Capabilities, Model
 from samegrad.implementations.contract.registry import load, names
 from samegrad.implementations.contract.spec import MLPSpec
 from tests.helpers import planted
@@ -342,7 +341,7 @@ def test_capabilities_that_a_run_cannot_use_are_refused_before_anything_is_timed
         "from samegrad.implementations.mlp_numpy import *",
     ):
         file.write_text(
-            f"from samegrad.implementations.contract.capabilities import Capabilities\n"
+            f"from samegrad.implementations.contract.protocol import Capabilities\n"
             f"{source}\nCAPABILITIES = Capabilities({stated})\n"
         )
         if message is None:
@@ -396,7 +395,7 @@ def test_file_states_backend_and_capabilities_under_one_name_each(tmp_path: Any)
     """A star-import carries both; what a file states goes over what its backend has."""
     mine = tmp_path / "mine.py"
     mine.write_text(
-        "from samegrad.implementations.contract.capabilities import Capabilities\n"
+        "from samegrad.implementations.contract.protocol import Capabilities\n"
         "from samegrad.implementations.backends.numpy_backend import NumpyBackend\n"
         "from samegrad.implementations.mlp_numpy import *\n"
         "class Other(NumpyBackend):\n"

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.trees import Params
+from samegrad.implementations.contract.spec import MLPSpec, Params
 from tests.helpers.networks import every_implementation, loaded
 
 

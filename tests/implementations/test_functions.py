@@ -10,7 +10,7 @@ import pytest
 from samegrad.implementations.checking import exact, problems
 from samegrad.implementations.checking.reference import activation_derivative, activation_value
 from samegrad.implementations.contract import validation
-from samegrad.implementations.contract.constants import LIF_WIDTH, T_REF, TAU
+from samegrad.implementations.contract.equations import LIF_WIDTH, T_REF, TAU
 from samegrad.implementations.contract.initializers import INITIALIZERS, draw_masks, init_params
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec

@@ -10,7 +10,7 @@ import pytest
 from samegrad.implementations.checking import reference
 from samegrad.implementations.checking.assertions import check
 from samegrad.implementations.checking.comparison import judge
-from samegrad.implementations.contract.constants import MOMENTUM
+from samegrad.implementations.contract.equations import MOMENTUM
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec, Optimizer
 from tests.helpers.networks import every_implementation, loaded, problem

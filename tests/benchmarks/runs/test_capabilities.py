@@ -14,7 +14,7 @@ from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.benchmarks.runs.capabilities import Countdown, family
 from samegrad.benchmarks.worker import cost_samples
 from samegrad.implementations.checking import processes
-from samegrad.implementations.contract.capabilities import Capabilities
+from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec
 
 

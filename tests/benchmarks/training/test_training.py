@@ -12,8 +12,8 @@ from samegrad.benchmarks.training import loop, metrics, schedules, weights
 from samegrad.benchmarks.training.loop import Examples, Recipe, in_dtype, train
 from samegrad.benchmarks.training.tasks import PARITY, TASKS
 from samegrad.benchmarks.training.worker import gate, parity_losses
-from samegrad.implementations.contract.capabilities import Capabilities
 from samegrad.implementations.contract.initializers import init_params
+from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.registry import load, names
 from samegrad.implementations.contract.spec import MLPSpec, Optimizer
 from tests.helpers.shared_data import fold_of

@@ -20,7 +20,7 @@ from samegrad.benchmarks.worker.placed import Placed
 from samegrad.benchmarks.worker.products import Products
 from samegrad.implementations import mlp_numpy
 from samegrad.implementations.checking.comparison import Comparison
-from samegrad.implementations.contract.capabilities import Capabilities
+from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec
 

@@ -314,7 +314,7 @@ def test_precision_that_does_nothing_is_no_precision(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
     text = (
         "import contextlib\nfrom samegrad.implementations.mlp_torch import *\n"
-        "from samegrad.implementations.contract.capabilities import Capabilities\n"
+        "from samegrad.implementations.contract.protocol import Capabilities\n"
         "@contextlib.contextmanager\ndef precision(name):\n    yield\n"
         "CAPABILITIES = Capabilities(precision=precision)\n"
     )
