@@ -97,8 +97,13 @@ LIBRARIES = {
     "cupy": {"cupy"},
 }
 FRAMEWORKS = set().union(*LIBRARIES.values())
-# Who differentiates whose loss has to import the framework of that loss, when it is asked to.
-USERS_FRAMEWORK = {"implementations/checking/gradient_check.py"}
+# Who differentiates whose loss has to import the framework of that loss, when it is asked to; so
+# has who asks torch's own clock, and who compiles where nobody should.
+USERS_FRAMEWORK = {
+    "implementations/checking/gradient_check.py",
+    "benchmarks/selftest/child.py",
+    "benchmarks/selftest/saboteurs.py",
+}
 # What reads a precise clock: the timer; the worker, for what is done for a case; selftest, whose
 # known delays need a clock of their own.
 CLOCKS = ("benchmarks/clock/", "benchmarks/worker/", "benchmarks/selftest/")

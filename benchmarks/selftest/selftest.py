@@ -9,100 +9,30 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.clock import intervals
 from samegrad.benchmarks.machine import counters, system
-from samegrad.benchmarks.records import rows as results
-from samegrad.benchmarks.records.rows import Row
+from samegrad.benchmarks.records.rows import INTERFERENCE, Row, rows
 from samegrad.benchmarks.runs import speed
 from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.progress import Progress
 from samegrad.benchmarks.runs.run import Run
-from samegrad.benchmarks.selftest import checks, child
+from samegrad.benchmarks.selftest import checks, child, saboteurs
 from samegrad.benchmarks.selftest.checks import Check
-from samegrad.implementations.checking import processes as isolation
+from samegrad.benchmarks.selftest.saboteurs import SABOTEURS, SMALL, Saboteur
+from samegrad.implementations.checking.processes import python_child, run_child
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.commands import command, did_you_mean
 from samegrad.implementations.contract.spec import MLPSpec
 
-HERE = Path(__file__).resolve().parent / "saboteurs"
-SMALL = MLPWorkload("small", MLPSpec((64, 32, 24, 16, 10)), 32, 512)
-LARGE = MLPWorkload("large", MLPSpec((784, 512, 512, 10)), 128, 512)
 TWINS = MLPWorkload("twins", MLPSpec((784, 128, 64, 10)), 32, 512)
 TWIN_PROCESSES = 9
 CHILD_SECONDS = 180.0
-
-
-@dataclass(frozen=True)
-class Saboteur:
-    """An implementation that must not get a number.
-
-    Attributes:
-        what: what it does.
-        status, reason: of its row; the reason is a part of it.
-        operation, workload, threads: what it is run with.
-        framework: what must be installed for it, or None.
-    """
-
-    what: str
-    status: str
-    reason: str
-    operation: str = "loss_and_grad"
-    workload: MLPWorkload = SMALL
-    threads: str = "all"
-    framework: str | None = None
-
-
-SABOTEURS = {
-    "no_op": Saboteur("a step that changes nothing", "wrong", "after a step", "train_step"),
-    "loss_only": Saboteur(
-        "a jit that returns the loss only", "wrong", "after a step", "train_step", framework="jax"
-    ),
-    "constants": Saboteur(
-        "a jit closed over its inputs", "wrong", "another batch", framework="jax"
-    ),
-    "wrong_sign": Saboteur("a gradient of the wrong sign", "wrong", "db4: error 2"),
-    "off_by_a_thousandth": Saboteur("a gradient wrong by 0.1 %", "wrong", "dW1: error 0.001"),
-    "float64_out": Saboteur(
-        "float64 in a float32 table", "wrong", "dtype float64, expected float32"
-    ),
-    "float64_inside": Saboteur(
-        "float64 inside, rounded at the end", "wrong", "more digits than float32"
-    ),
-    "nan_params": Saboteur("params that are not numbers", "wrong", "not finite", "train_step"),
-    "recompiles": Saboteur(
-        "a compilation in every call", "rejected", "recompiled while timing", framework="jax"
-    ),
-    "second_pool": Saboteur(
-        "threads beyond the one that was asked for",
-        "rejected",
-        "cores were busy with 1 thread",
-        threads="1",
-    ),
-    "unsynchronised": Saboteur(
-        "a clock that stops before jax is done",
-        "rejected",
-        "not synchronised",
-        "train_step",
-        LARGE,
-        framework="jax",
-    ),
-    "unsynchronised_cuda": Saboteur(
-        "a clock that stops before the GPU is done",
-        "rejected",
-        "not synchronised",
-        "train_step",
-        LARGE,
-        framework="torch",
-    ),
-    "killed": Saboteur("a process that dies by SIGKILL", "crashed", "SIGKILL"),
-    "segfault": Saboteur("a process that dies by SIGSEGV", "crashed", "SIGSEGV"),
-}
 GROUPS = ("clock", "steps", "saboteurs", "twins")  # what --only takes, and names of saboteurs
 
 
@@ -117,7 +47,7 @@ def run(
         only: of GROUPS and SABOTEURS.
 
     Raises:
-        ValueError: a name or the device is not accepted, or not available.
+        ValueError: a name is not accepted, or the device is not here.
     """
     unknown = [name for name in only if name not in (*GROUPS, *SABOTEURS)]
     if unknown:
@@ -126,8 +56,6 @@ def run(
             f"--only {unknown[0]!r} is not known; accepted: {', '.join(accepted)}"
             f"{did_you_mean(unknown[0], accepted)}"
         )
-    if device not in ("cpu", "cuda"):
-        raise ValueError(f"--device {device!r} is not accepted; give cpu or cuda")
     if device == "cuda" and not system.gpus():
         raise ValueError("no GPU on this machine")
     done: list[Check] = []
@@ -161,37 +89,36 @@ def _clock() -> Iterator[Check]:
 
 
 def _steps(device: str) -> Iterator[Check]:
-    requests: list[tuple[str, str | None, list[str]]] = [
-        ("numpy", None, ["injected", "linearity", "timeit"]),
-        (str(HERE / "side_by_side.py"), "torch", ["linearity", "torch's Timer"]),
-        ("jax", "jax", ["linearity", "timeit"]),
+    requests = [
+        ("numpy", ["injected", "linearity", "timeit"]),
+        ("torch", ["linearity", "torch's Timer"]),
+        ("jax", ["linearity", "timeit"]),
     ]
     if device == "cuda":
-        requests.append((str(HERE / "side_by_side.py"), "torch", ["events"]))
+        requests.append(("torch", ["events"]))
     else:
         reason = system.gpus() or "no GPU on this machine"
         yield Check("side by side with CUDA events", "5 % apart", f"device cpu: {reason}", None)
-    for name, framework, names in requests:
-        if framework and registry.why_not_installed(framework):
-            reason = str(registry.why_not_installed(framework))
-            yield Check(f"{framework}: {', '.join(names)}", "", reason, None)
-            continue
-        where = "cpu" if framework is None else device
-        yield from _in_child(name, framework or name, where, names)
+    for name, names in requests:
+        missing = registry.why_not_installed(name)
+        if missing:
+            yield Check(f"{name}: {', '.join(names)}", "", missing, None)
+        else:
+            yield from _in_child(name, device if registry.TABLE[name].gpu else "cpu", names)
 
 
-def _in_child(name: str, label: str, device: str, names: list[str]) -> Iterator[Check]:
+def _in_child(name: str, device: str, names: list[str]) -> Iterator[Check]:
     """Checks on an implementation's steps, in a process that is bound to one core."""
     done: list[Check] = []
 
     def on_message(message: dict[str, Any]) -> None:
         if "check" in message:
             check = Check(**message["check"])
-            done.append(replace(check, what=f"{label}: {check.what}"))
+            done.append(replace(check, what=f"{name}: {check.what}"))
 
     with tempfile.TemporaryDirectory(prefix="samegrad-") as scratch:
-        ended = isolation.run_child(
-            isolation.python_child(
+        ended = run_child(
+            python_child(
                 "samegrad.benchmarks.selftest.child",
                 cores=system.affinity("1"),  # as little as possible besides the clock
             ),
@@ -202,15 +129,14 @@ def _in_child(name: str, label: str, device: str, names: list[str]) -> Iterator[
         )
     yield from done
     for missing in names[len(done) :]:
-        yield Check(f"{label}: {missing}", "an answer", f"{ended.kind}: {ended.reason}", False)
+        yield Check(f"{name}: {missing}", "an answer", f"{ended.kind}: {ended.reason}", False)
 
 
 def _saboteurs(device: str, chosen: Collection[str]) -> Iterator[Check]:
     cases: dict[str, Case] = {}
     for name in chosen:
         saboteur = SABOTEURS[name]
-        framework = saboteur.framework
-        missing = registry.why_not_installed(framework) if framework else None
+        missing = registry.why_not_installed(saboteur.over)
         if name == "unsynchronised_cuda" and device != "cuda":
             missing = "device cpu"
         if saboteur.status == "crashed" and not hasattr(signal, "SIGKILL"):
@@ -226,12 +152,12 @@ def _saboteurs(device: str, chosen: Collection[str]) -> Iterator[Check]:
             saboteur.workload, saboteur.operation, name, where, threads=saboteur.threads
         )
     honest = Case(SMALL, "loss_and_grad", "numpy")
-    rows = measure([*cases.values(), honest], processes=1)
+    measured = measure([*cases.values(), honest], processes=1)
     for name in cases:
-        saboteur, row = SABOTEURS[name], rows[name]
+        saboteur, row = SABOTEURS[name], measured[name]
         expected = (saboteur.status, saboteur.reason)
         yield checks.refused(saboteur.what, row.status, row.reason, expected)
-    survivor = rows["numpy"]
+    survivor = measured["numpy"]
     yield Check(
         "an honest row among them survives",
         "ok",
@@ -242,15 +168,16 @@ def _saboteurs(device: str, chosen: Collection[str]) -> Iterator[Check]:
 
 def _twins(medians: dict[str, tuple[float, ...]]) -> Iterator[Check]:
     names = ("twin_a", "twin_b", "slower")
-    rows = measure(
+    measured = measure(
         [Case(TWINS, "train_step", name, threads="1") for name in names], TWIN_PROCESSES, 0.2
     )
     for name in names:
-        if rows[name].status != "ok":
-            reason = f"{name} is {rows[name].status}: {rows[name].reason}"
+        row = measured[name]
+        if row.status != "ok":
+            reason = f"{name} is {row.status}: {row.reason}"
             yield Check("A/A", "two rows with a number", reason, False)
             return
-        medians[name] = rows[name].process_medians
+        medians[name] = row.process_medians
     yield checks.twins(intervals.ratio(medians["twin_a"], medians["twin_b"]))
     yield checks.slowed(intervals.ratio(medians["slower"], medians["twin_a"]))
 
@@ -260,34 +187,35 @@ def _quiet(before: counters.Moment, medians: Mapping[str, tuple[float, ...]]) ->
     shares = counters.interference(before, counters.moment())
     if "steal" in shares:
         yield Check(
-            f"{INTERFERENCE}: time that the hypervisor took",
-            f"{100 * results.INTERFERENCE:.0f} %",
+            f"{DISTURBED}: time that the hypervisor took",
+            f"{100 * INTERFERENCE:.0f} %",
             f"{100 * shares['steal']:.1f} %",
-            shares["steal"] <= results.INTERFERENCE,
+            shares["steal"] <= INTERFERENCE,
         )
     if "twin_a" in medians:
         spread = max(max(medians[n]) / min(medians[n]) - 1 for n in ("twin_a", "twin_b"))
         yield Check(
-            f"{INTERFERENCE}: processes of the same program differ by",
+            f"{DISTURBED}: processes of the same program differ by",
             f"{100 * checks.QUIET:.0f} %",
             f"{100 * spread:.1f} %",
             spread <= checks.QUIET,
         )
 
 
-INTERFERENCE = "interference"  # with which the checks of the moment begin
+DISTURBED = "interference"  # with which the checks of the moment begin
 
 
 def measure(cases: list[Case], processes: int, block_seconds: float = 0.05) -> dict[str, Row]:
     """Rows by implementation, measured as any run measures."""
     capabilities, model = {}, CostModel(1e-4, 1.0, 1e9, 1.0)
     for case in cases:
-        name, path = case.implementation, HERE / f"{case.implementation}.py"
-        capabilities[name] = Capabilities(
-            str(path) if path.is_file() else name, name, cost_models={case.device: model}
-        )
+        label = case.implementation
+        name = "numpy" if label in ("twin_a", "twin_b") else label
+        if isinstance(vars(saboteurs).get(label), Saboteur):
+            name = f"{saboteurs.__name__}:{label}"
+        capabilities[label] = Capabilities(name, label, cost_models={case.device: model})
     with tempfile.TemporaryDirectory(prefix="samegrad-") as directory:
-        measured = Run(
+        run = Run(
             Budget(cases, processes=processes),
             capabilities,
             Path(directory) / "run",
@@ -296,8 +224,8 @@ def measure(cases: list[Case], processes: int, block_seconds: float = 0.05) -> d
             progress=Progress(),
             about={"preset": "selftest"},
         )
-        speed.execute(measured)
-    return {row.case.implementation: row for row in results.rows(measured.journal)}
+        speed.execute(run)
+    return {row.case.implementation: row for row in rows(run.journal)}
 
 
 def failed(done: Sequence[Check]) -> list[Check]:
@@ -314,7 +242,7 @@ def summary(done: Sequence[Check]) -> str:
         f"{tried - len(failures)} of {tried} checks passed; "
         f"{len(done) - tried} could not be tried here.",
     ]
-    if any(check.what.startswith(INTERFERENCE) for check in failures):
+    if any(check.what.startswith(DISTURBED) for check in failures):
         lines.append(
             "The machine was not quiet: intervals are wider than need be, and what is marked "
             f"FAILED above may be the machine's doing. `{command('doctor')}` looks for the cause."

@@ -88,7 +88,7 @@ def test_wheel_has_one_package_and_never_the_tests(wheel: Path) -> None:
     for name in (
         "py.typed",
         "benchmarks/installed.ini",
-        "benchmarks/selftest/saboteurs/no_op.py",
+        "benchmarks/selftest/saboteurs.py",
         "benchmarks/records/JOURNAL.md",
         "reports/document/page.html",
         "reports/document/vendor/datatables.min.js",

@@ -17,7 +17,6 @@ SOURCES = sorted(
     path.relative_to(ROOT).as_posix()
     for folder in FOLDERS
     for path in (ROOT / folder).rglob("*.py")
-    if path.parent.name != "saboteurs"
 )
 
 

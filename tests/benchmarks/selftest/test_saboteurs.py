@@ -2,39 +2,48 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from samegrad import cli as command
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.doctor import doctor
-from samegrad.benchmarks.selftest import checks, selftest
+from samegrad.benchmarks.selftest import checks, saboteurs, selftest
+from samegrad.benchmarks.selftest.saboteurs import SABOTEURS
 from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.adapter import MODEL
 
 BY_TIME = ("second_pool", "unsynchronised", "unsynchronised_cuda")
-NAMES = [name for name in selftest.SABOTEURS if name not in BY_TIME]
+NAMES = [name for name in SABOTEURS if name not in BY_TIME]
 
 
-def test_every_saboteur_is_known() -> None:
-    """A file without an entry would never be run."""
-    files = {path.stem for path in selftest.HERE.glob("*.py")}
+@pytest.mark.parametrize("name", [n for n, s in SABOTEURS.items() if s.over == "numpy"])
+def test_saboteur_is_an_implementation_by_its_name(name: str) -> None:
+    """As anybody's object of a module, with everything but one function from its network."""
+    implementation = registry.load(f"{saboteurs.__name__}:{name}")
+    network: Any = registry.load("numpy").model
 
-    assert files == {*selftest.SABOTEURS, "twin_a", "twin_b", "slower", "side_by_side"}
+    replaced = {f for f in MODEL if getattr(implementation, f) is not getattr(network, f)}
+
+    assert {SABOTEURS[name].operation} == replaced
+    assert network.BACKEND is implementation.backend
+    assert "saboteurs.py" == Path(str(implementation.file)).name
 
 
 def test_saboteurs_have_no_number_and_the_right_reason() -> None:
     """Each in a process of its own; an honest row among them survives."""
     cases = []
     for name in NAMES:
-        saboteur = selftest.SABOTEURS[name]
-        if saboteur.framework is None or not registry.why_not_installed(saboteur.framework):
+        saboteur = SABOTEURS[name]
+        if not registry.why_not_installed(saboteur.over):
             cases.append(Case(saboteur.workload, saboteur.operation, name))
 
-    rows = selftest.measure([*cases, Case(selftest.SMALL, "loss_and_grad", "numpy")], 1)
+    rows = selftest.measure([*cases, Case(saboteurs.SMALL, "loss_and_grad", "numpy")], 1)
 
     assert "ok" == rows.pop("numpy").status
     for name, row in rows.items():
-        saboteur = selftest.SABOTEURS[name]
+        saboteur = SABOTEURS[name]
         check = checks.refused(name, row.status, row.reason, (saboteur.status, saboteur.reason))
         assert check.passed, check
         assert row.median_seconds is None
