@@ -6,12 +6,10 @@ Facts are measured in fresh processes (`gather`) and judged by `findings`.
 import os
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.doctor import openblas
 from samegrad.benchmarks.doctor.findings import PROBLEM, Finding, findings
 from samegrad.benchmarks.machine import counters, system
 from samegrad.implementations.checking import processes
@@ -20,6 +18,18 @@ from samegrad.implementations.contract import registry
 IDLE_SECONDS = 1.0  # how long nothing is done, to see what other programs do
 CHILD_SECONDS = 120.0
 REPETITIONS = 2  # of each library: a neighbour who disturbs one of them is no property of it
+CORE_TYPE = "OPENBLAS_CORETYPE"  # the variable; NumPy's rows are measured with what it says
+UNSET = "unset"  # name of the trial without what the user has set
+# core type -> the CPU flag without which its kernels cannot run
+CORE_TYPES = {
+    "Haswell": "avx2",
+    "Zen": "avx2",
+    "SkylakeX": "avx512f",
+    "Cooperlake": "avx512_bf16",
+    "SapphireRapids": "amx_tile",
+    "NEOVERSEN1": "asimd",
+    "NEOVERSEV1": "sve",
+}
 
 
 def diagnose() -> tuple[dict[str, Any], list[Finding]]:
@@ -40,12 +50,12 @@ def gather() -> dict[str, Any]:
     }
     facts |= {"cores": cores, "cores_in_machine": machine["cores_in_machine"]}
     facts |= _others()
-    own = openblas.trials(())[0]
-    names = openblas.candidates(facts["cpu_flags"], own.kernel)
-    facts["openblas_coretype"] = openblas.core_type()
-    if openblas.core_type():
-        names = [openblas.UNSET, *names]
-    facts["openblas"] = [] if own.reason else [asdict(trial) for trial in openblas.trials(names)]
+    (own,) = openblas((), repetitions=1)
+    names = core_types(facts["cpu_flags"], own["kernel"])
+    facts["openblas_coretype"] = os.environ.get(CORE_TYPE, "")
+    if facts["openblas_coretype"]:
+        names = [UNSET, *names]
+    facts["openblas"] = [] if own["reason"] else openblas(names)
     facts["thread_variables"] = {
         name: os.environ[name] for name in system.THREAD_VARIABLES if name in os.environ
     }
@@ -100,18 +110,68 @@ def _others() -> dict[str, float | None]:
     return {"other_load": load, "steal": shares.get("steal"), "pressure": shares.get("pressure")}
 
 
+def openblas(names: Sequence[str], repetitions: int = REPETITIONS) -> list[dict[str, Any]]:
+    """Which kernels NumPy's products use as it is here and with some core types, and how fast.
+
+    OpenBLAS takes its kernels by the processor that it recognises. A processor that is newer than
+    the library, or hidden by a hypervisor, gets kernels of an older one. OPENBLAS_CORETYPE, set
+    before NumPy is imported, names another core type; each is tried in fresh processes.
+
+    Args:
+        names: core types, or UNSET for what the library takes by itself where the user has set one.
+        repetitions: of each, alternating.
+
+    Returns:
+        For "", which is how it is here, and for each name the best of its repetitions: "name";
+        "kernel", as the library reports it; "gemm", dtype -> FLOP/s of a large matrix product;
+        "reason", why there are no figures, or "".
+    """
+    best: dict[str, dict[str, Any]] = {}
+    for _ in range(repetitions):
+        for name in ("", *names):
+            variables = {} if not name else {CORE_TYPE: None if name == UNSET else name}
+            answer, ended = _probe({"about": "openblas"}, "all", variables)
+            now = {"name": name, "kernel": "", "gemm": {}, "reason": "", **answer}
+            if not now["gemm"]:
+                now["reason"] = now["reason"] or ended.reason or "no answer"
+            before = best.setdefault(name, now)
+            if before["reason"]:
+                best[name] = now
+            for dtype, rate in now["gemm"].items():
+                best[name]["gemm"][dtype] = max(rate, before["gemm"].get(dtype, 0.0))
+    return list(best.values())
+
+
+def core_types(flags: str, own: str) -> list[str]:
+    """The core types that this processor can run, other than those with the kernels in use."""
+    instructions, used = flags.split(), CORE_TYPES.get(own)
+    return [name for name, flag in CORE_TYPES.items() if flag in instructions and flag != used]
+
+
 def _measured(name: str, threads: str) -> dict[str, Any]:
     """What one library reaches in a process of its own; with "all" threads as the user has set."""
+    return _probe({"about": "library", "implementation": name}, threads)[0]
+
+
+def _probe(
+    request: dict[str, str], threads: str, variables: Mapping[str, str | None] | None = None
+) -> tuple[dict[str, Any], processes.Exit]:
+    """What a child says, and how it ended; variables of its environment that are None are unset."""
     answer: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="samegrad-") as scratch:
-        processes.run_child(
-            processes.python_child(openblas.PROBE),
-            {"about": "library", "implementation": name},
-            system.worker_environment(None, Path(scratch), threads),
+        environment = system.worker_environment(None, Path(scratch), threads)
+        for name, value in (variables or {}).items():
+            environment.pop(name, None)
+            if value is not None:
+                environment[name] = value
+        ended = processes.run_child(
+            processes.python_child("samegrad.benchmarks.doctor.probe"),
+            request,
+            environment,
             answer.update,
             CHILD_SECONDS,
         )
-    return answer
+    return answer, ended
 
 
 def problems(judged: Sequence[Finding]) -> list[Finding]:
@@ -124,8 +184,8 @@ def text(facts: dict[str, Any], judged: Sequence[Finding]) -> str:
     lines = [f"{facts['cpu']}, {facts['cores']} cores, {facts['cpu_flags']}; GPU: {facts['gpu']}"]
     core_type = facts.get("openblas_coretype")
     names = {
-        "": f"{openblas.VARIABLE}={core_type}, as it is set" if core_type else "by itself",
-        openblas.UNSET: f"by itself, with {openblas.VARIABLE} unset",
+        "": f"{CORE_TYPE}={core_type}, as it is set" if core_type else "by itself",
+        UNSET: f"by itself, with {CORE_TYPE} unset",
     }
     for trial in facts["openblas"]:
         name = names.get(trial["name"], trial["name"])
