@@ -84,11 +84,7 @@ def __getattr__(name: str) -> object:
     if name == "main" and program.startswith("samegrad"):
         # The script of an install from before samegrad was one package.
         raise SystemExit(f"{sys.argv[0]} is of an older samegrad: install it again")
-    from samegrad.implementations.contract.commands import did_you_mean
-
-    raise AttributeError(
-        f"module 'samegrad' has no attribute {name!r}{did_you_mean(name, __all__)}"
-    )
+    raise AttributeError(f"module 'samegrad' has no attribute {name!r}")  # Python says what is near
 
 
 def _imported(module: str) -> object:

@@ -82,8 +82,12 @@ def check_gradient(
         A GradientCheck: `.agrees`, `.verdict`, `.reason`, and a table as its str().
 
     Raises:
+        TypeError: a loss is no function.
         ValueError: an argument is not accepted, or the loss gives no finite number.
     """
+    for name, function in (("loss", loss), ("torch_loss", torch_loss), ("jax_loss", jax_loss)):
+        if function is not None and not callable(function):
+            raise TypeError(f"{name} {function!r} is not accepted; give a function of params")
     if method not in METHODS:
         raise ValueError(f"method {method!r} is not known; accepted: {', '.join(METHODS)}")
     if torch_loss is not None and jax_loss is not None:

@@ -1,4 +1,4 @@
-"""One initialiser and one validator, in NumPy, for every implementation."""
+"""Initial params and dropout masks, in NumPy, for every implementation."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -48,8 +48,11 @@ def init_params(spec: MLPSpec, seed: int = 0, initializer: str = "torch") -> Par
     network of the same seed start from the same weights.
 
     Raises:
+        TypeError: the spec is none.
         ValueError: no such initializer.
     """
+    if not isinstance(spec, MLPSpec):
+        raise TypeError(f"spec {spec!r} is not accepted; give one: MLPSpec((784, 128, 10))")
     if initializer not in INITIALIZERS:
         raise ValueError(
             f"initializer {initializer!r} is not known; accepted: {', '.join(INITIALIZERS)}"

@@ -5,6 +5,7 @@ A name of the table, the path of a Python file, or a dotted module name: all thr
 Nothing is imported before it is asked for.
 """
 
+import ast
 import importlib
 import importlib.util
 import sys
@@ -15,52 +16,64 @@ from typing import Literal, get_args
 
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.adapter import Implementation, adapted
-from samegrad.implementations.contract.old_names import what_to_write
 
 Family = Literal["scalar", "numpy", "torch", "jax"]
 Kind = Literal["idiom", "variant", "differentiation", "peer"]
+FAMILIES: tuple[Family, ...] = get_args(Family)  # from loops to compilers
+# kind: the folder of its files, and the marker of its points in charts, as matplotlib names it
+KINDS: dict[Kind, tuple[str, str]] = {
+    "idiom": ("", "o"),
+    "variant": ("variants.", "D"),
+    "differentiation": ("differentiation.", "X"),
+    "peer": ("peers.", "P"),
+}
+FLOAT64 = ("float64",)
+SPEED_UPS_OVER = "scalar"  # looped Python
+COMPARED_WITH = "numpy"  # every user has it
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Entry:
     """One implementation of the table.
 
     Attributes:
-        module: dotted name of the module.
-        idiom: how the network is written, in a few words, for tables and reports.
-        family: the idiom that it is or varies, or whose arrays it uses.
-        colour: of its lines and bars in charts. A family shares a hue of Okabe and Ito's palette
-            and differs in lightness: every common colour deficiency tells its members apart.
-        marker: of its points in charts, as matplotlib names it.
-        requires: import name of the framework that it needs, or None.
-        distribution: name under which that framework is installed, or None.
-        extra: the extra of this project that installs it, or None.
-        gpu: whether the framework can use a CUDA device.
-        cpu: whether it runs on a CPU.
-        dtypes: those that its model has, for its rows where it cannot be loaded.
+        name: of the implementation; its file is mlp_NAME.py.
         kind: "idiom" (the four that are compared everywhere), "variant" (an idiom in a faster
             form, or in another place), "differentiation" (another way to get the gradient) or
             "peer" (what people would use instead of an idiom).
-        looped: whether Python or what compiles it takes one number at a time.
+        family: the idiom that it is or varies, or whose arrays it uses.
+        colour: of its lines and bars in charts. A family shares a hue of Okabe and Ito's palette
+            and differs in lightness: every common colour deficiency tells its members apart.
+        requires: import name of the framework that it needs, or None.
+        extra: the extra of this project that installs it, if it has another name.
+        gpu: whether the framework can use a CUDA device.
+        cpu: whether it runs on a CPU.
+        dtypes: those that its model has, for its rows where it cannot be loaded.
         whole: whether it keeps the whole contract; if not, it has a training step and no gradient.
         compiles: whether a function's first call compiles, so that many of them take minutes.
     """
 
-    module: str
-    idiom: str
+    name: str
+    kind: Kind
     family: Family
     colour: str
-    marker: str = "o"
     requires: str | None = None
-    distribution: str | None = None
     extra: str | None = None
     gpu: bool = False
     cpu: bool = True
     dtypes: tuple[str, ...] = ("float32", "float64")
-    kind: Kind = "idiom"
-    looped: bool = False
     whole: bool = True
     compiles: bool = False
+
+    @property
+    def module(self) -> str:
+        """Dotted name of the network's module."""
+        return f"samegrad.implementations.{KINDS[self.kind][0]}mlp_{self.name}"
+
+    @property
+    def marker(self) -> str:
+        """Of its points in charts."""
+        return KINDS[self.kind][1]
 
     @property
     def base(self) -> str | None:
@@ -68,182 +81,29 @@ class Entry:
         return None if self.kind == "idiom" else self.family
 
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
-FAMILIES: tuple[Family, ...] = get_args(Family)  # from loops to compilers
-SPEED_UPS_OVER = "scalar"  # looped Python
-COMPARED_WITH = "numpy"  # every user has it
-TABLE = {
-    "scalar": Entry(
-        module="samegrad.implementations.mlp_scalar",
-        idiom="looped scalar Python",
-        family="scalar",
-        colour="#E69F00",
-        dtypes=("float64",),
-        looped=True,
+_ENTRIES = (
+    Entry("scalar", "idiom", "scalar", "#E69F00", dtypes=FLOAT64),
+    Entry("numpy", "idiom", "numpy", "#0072B2"),
+    Entry("torch", "idiom", "torch", "#D55E00", requires="torch", gpu=True),
+    Entry("jax", "idiom", "jax", "#009E73", requires="jax", gpu=True, compiles=True),
+    Entry("scalar_fast", "variant", "scalar", "#F2C56B", dtypes=FLOAT64),
+    Entry("numpy_inplace", "variant", "numpy", "#00365C", requires="scipy", extra="benchmark"),
+    Entry(
+        "torch_compile", "variant", "torch", "#7A2E00", requires="torch", gpu=True, compiles=True
     ),
-    "numpy": Entry(
-        module="samegrad.implementations.mlp_numpy",
-        idiom="vectorised NumPy, backpropagation by hand",
-        family="numpy",
-        colour="#0072B2",
+    Entry("numba", "variant", "scalar", "#8A6100", requires="numba", dtypes=FLOAT64, compiles=True),
+    Entry("cupy", "variant", "numpy", "#332288", requires="cupy", gpu=True, cpu=False),
+    Entry("graph", "differentiation", "numpy", "#CC79A7"),
+    Entry("dual", "differentiation", "scalar", "#000000", dtypes=FLOAT64),
+    Entry("numerical", "differentiation", "numpy", "#882255", dtypes=FLOAT64),
+    Entry("micrograd", "peer", "scalar", "#C9B458", dtypes=FLOAT64),
+    Entry("sklearn", "peer", "numpy", "#56B4E9", requires="sklearn", extra="peers", whole=False),
+    Entry("torch_nn", "peer", "torch", "#F2946B", requires="torch", gpu=True),
+    Entry(
+        "flax", "peer", "jax", "#66C2A5", requires="flax", extra="peers", gpu=True, compiles=True
     ),
-    "torch": Entry(
-        module="samegrad.implementations.mlp_torch",
-        idiom="torch operations, autograd",
-        family="torch",
-        colour="#D55E00",
-        requires="torch",
-        distribution="torch",
-        extra="torch",
-        gpu=True,
-    ),
-    "jax": Entry(
-        module="samegrad.implementations.mlp_jax",
-        idiom="jax.jit, jax.value_and_grad",
-        family="jax",
-        colour="#009E73",
-        requires="jax",
-        distribution="jax",
-        extra="jax",
-        gpu=True,
-        compiles=True,
-    ),
-    "scalar_fast": Entry(
-        module="samegrad.implementations.variants.mlp_scalar_fast",
-        idiom="lists and floats, inner products in C",
-        kind="variant",
-        family="scalar",
-        colour="#F2C56B",
-        marker="D",
-        dtypes=("float64",),
-        looped=True,
-    ),
-    "numpy_inplace": Entry(
-        module="samegrad.implementations.variants.mlp_numpy_inplace",
-        idiom="NumPy and BLAS in place, backpropagation by hand",
-        requires="scipy",
-        distribution="scipy",
-        extra="benchmark",
-        kind="variant",
-        family="numpy",
-        colour="#00365C",
-        marker="D",
-    ),
-    "torch_compile": Entry(
-        module="samegrad.implementations.variants.mlp_torch_compile",
-        idiom="torch.compile of the whole step",
-        kind="variant",
-        family="torch",
-        colour="#7A2E00",
-        marker="D",
-        requires="torch",
-        distribution="torch",
-        extra="torch",
-        gpu=True,
-        compiles=True,
-    ),
-    "numba": Entry(
-        module="samegrad.implementations.variants.mlp_numba",
-        idiom="looped Python, compiled by Numba",
-        kind="variant",
-        family="scalar",
-        colour="#8A6100",
-        marker="D",
-        requires="numba",
-        distribution="numba",
-        extra="numba",
-        dtypes=("float64",),
-        looped=True,
-        compiles=True,
-    ),
-    "cupy": Entry(
-        module="samegrad.implementations.variants.mlp_cupy",
-        idiom="the NumPy source on a GPU by CuPy",
-        kind="variant",
-        family="numpy",
-        colour="#332288",
-        marker="D",
-        requires="cupy",
-        distribution="cupy-cuda13x",
-        extra="cupy",
-        gpu=True,
-        cpu=False,
-    ),
-    "graph": Entry(
-        module="samegrad.implementations.differentiation.mlp_graph",
-        idiom="expression graph over NumPy, reverse mode",
-        kind="differentiation",
-        family="numpy",
-        colour="#CC79A7",
-        marker="X",
-    ),
-    "dual": Entry(
-        module="samegrad.implementations.differentiation.mlp_dual",
-        idiom="dual numbers in plain Python, forward mode",
-        kind="differentiation",
-        family="scalar",
-        colour="#000000",
-        marker="X",
-        dtypes=("float64",),
-        looped=True,
-    ),
-    "numerical": Entry(
-        module="samegrad.implementations.differentiation.mlp_numerical",
-        idiom="NumPy, complex step or central differences",
-        kind="differentiation",
-        family="numpy",
-        colour="#882255",
-        marker="X",
-        dtypes=("float64",),
-    ),
-    "micrograd": Entry(
-        module="samegrad.implementations.peers.mlp_micrograd",
-        idiom="scalar autograd objects, micrograd's way",
-        kind="peer",
-        family="scalar",
-        colour="#C9B458",
-        marker="P",
-        dtypes=("float64",),
-        looped=True,
-    ),
-    "sklearn": Entry(
-        module="samegrad.implementations.peers.mlp_sklearn",
-        idiom="scikit-learn's MLP, partial_fit",
-        kind="peer",
-        family="numpy",
-        colour="#56B4E9",
-        marker="P",
-        requires="sklearn",
-        distribution="scikit-learn",
-        extra="peers",
-        whole=False,
-    ),
-    "torch_nn": Entry(
-        module="samegrad.implementations.peers.mlp_torch_nn",
-        idiom="nn.Sequential, nn.Linear, torch.optim",
-        kind="peer",
-        family="torch",
-        colour="#F2946B",
-        marker="P",
-        requires="torch",
-        distribution="torch",
-        extra="torch",
-        gpu=True,
-    ),
-    "flax": Entry(
-        module="samegrad.implementations.peers.mlp_flax",
-        idiom="flax.nnx, optax, nnx.jit",
-        kind="peer",
-        family="jax",
-        colour="#66C2A5",
-        marker="P",
-        requires="flax",
-        distribution="flax",
-        extra="peers",
-        gpu=True,
-        compiles=True,
-    ),
-}
+)
+TABLE = {entry.name: entry for entry in _ENTRIES}
 
 
 class UnknownImplementationError(ValueError):
@@ -269,11 +129,6 @@ def names(kind: str = "idiom") -> tuple[str, ...]:
     return tuple(name for name, entry in TABLE.items() if kind in (entry.kind, "all"))
 
 
-def path(name: str) -> str:
-    """Where the file of an implementation of the table stands in the project."""
-    return TABLE[name].module.removeprefix("samegrad.").replace(".", "/") + ".py"
-
-
 def split(name: str) -> tuple[str, str]:
     """(file or module, NAME of an object in it or ""); the C of C:/my_mlp.py is part of a path."""
     where, _, of = name.rpartition(":")
@@ -283,13 +138,17 @@ def split(name: str) -> tuple[str, str]:
 def label(name: str) -> str:
     """The name that tables and records show: of a path, the file's stem."""
     where, of = split(name)
-    return ":".join(filter(None, (Path(where).stem if _is_path(where) else where, of)))
+    return _joined(Path(where).stem if _is_path(where) else where, of)
 
 
 def absolute(name: str) -> str:
     """A name that means the same from any folder."""
     where, of = split(name)
-    return ":".join(filter(None, (str(Path(where).resolve()) if _is_path(where) else where, of)))
+    return _joined(str(Path(where).resolve()) if _is_path(where) else where, of)
+
+
+def _joined(where: str, of: str) -> str:
+    return f"{where}:{of}" if of else where
 
 
 def _is_path(where: str) -> bool:
@@ -306,6 +165,11 @@ def check_name(name: str) -> None:
     dotted = all(part.isidentifier() for part in where.split("."))
     if dotted and where not in TABLE and ("." in where or of):
         return  # a module; whether it imports is known when it is loaded
+    if Path(f"{where}.py").is_file():
+        file = _joined(f"{where}.py", of)
+        raise UnknownImplementationError(
+            f"implementation {name!r} is not known; did you mean the file {file}?"
+        )
     raise UnknownImplementationError(
         f"implementation {name!r} is not known; accepted: {', '.join(TABLE)}, a path such as "
         "./my_mlp.py, a module such as package.module, or one object of these, ./my_mlp.py:NAME"
@@ -322,28 +186,30 @@ def why_not_installed(name: str) -> str | None:
         return None
     return (
         f"{entry.requires} is not installed in {sys.prefix}; "
-        f"install it with: {commands.install(str(entry.extra))}"
+        f"install it with: {commands.install(entry.extra or entry.requires)}"
     )
 
 
 def looped(name: str) -> bool:
     """Whether it takes one number at a time; a file outside the table is taken not to."""
-    return name in TABLE and TABLE[name].looped
+    return name in TABLE and TABLE[name].family == "scalar"
 
 
-def by_family() -> tuple[str, ...]:
-    """The table's names from loops to compilers, each idiom before what varies it."""
-    return tuple(sorted(TABLE, key=lambda name: FAMILIES.index(TABLE[name].family)))
-
-
-def load(name: str) -> Implementation:
+def load(name: str | Path) -> Implementation:
     """The network of that name, joined with its backend and completed to the contract.
 
     Raises:
+        TypeError: it is no name.
         UnknownImplementationError: no such name, file or module.
         NotInstalledError: its framework is not installed; the message has the command.
         BrokenImplementationError: it exists and fails to import, or has nothing to call.
     """
+    if not isinstance(name, str | Path):
+        raise TypeError(
+            f"implementation {name!r} is not accepted; give a name such as 'numpy', the path of a "
+            "Python file, or a dotted module name, as a text"
+        )
+    name = str(name)
     check_name(name)
     where, of = split(name)
     if name in _LOADED:
@@ -380,7 +246,7 @@ def _broken(name: str, error: BaseException) -> BrokenImplementationError:
     reason = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
     where, _ = split(name)
     if _is_path(where) and isinstance(error, ImportError):
-        reason = what_to_write(Path(where)) or reason
+        reason = _what_to_write(Path(where)) or reason
     return BrokenImplementationError(f"implementation {name!r} could not be loaded: {reason}")
 
 
@@ -398,3 +264,35 @@ def _module_from_path(path: Path) -> ModuleType:
     finally:
         sys.argv = arguments
     return module
+
+
+# The packages of before samegrad was one; and modules that have another name now.
+OLD_TOPS = ("benchmarks", "implementations", "reports")
+PUBLIC = {"MLPSpec", "init_params", "load", "names"}  # of `implementations` itself
+OLD_MODULES = {
+    "implementations.initial": "samegrad.implementations.contract.initializers",
+    "implementations.interface": "samegrad.implementations.contract.spec",
+    "implementations.registry": "samegrad.implementations.contract.registry",
+    "implementations.parts_jax": "samegrad.implementations.functions_jax",
+    "implementations.parts_numpy": "samegrad.implementations.functions_numpy",
+    "implementations.parts_scalar": "samegrad.implementations.functions_scalar",
+    "implementations.parts_torch": "samegrad.implementations.functions_torch",
+    "implementations.verification": "samegrad.implementations.checking.assertions",
+}
+
+
+def _what_to_write(path: Path) -> str | None:
+    """What to write for the first import of our packages by their old names, if there is one."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        module = node.module if isinstance(node, ast.ImportFrom) and not node.level else None
+        if isinstance(node, ast.Import):
+            module = next((a.name for a in node.names if a.name.split(".")[0] in OLD_TOPS), None)
+        if isinstance(node, ast.Import | ast.ImportFrom) and module:
+            if module.split(".")[0] not in OLD_TOPS:
+                continue
+            new = OLD_MODULES.get(module, f"samegrad.{module}")
+            if module == "implementations" and PUBLIC & {alias.name for alias in node.names}:
+                new = "samegrad"
+            words = f"from {new} import" if isinstance(node, ast.ImportFrom) else f"import {new}"
+            return f"line {node.lineno} imports {module} by its old name; write: {words} ..."
+    return None

@@ -88,11 +88,11 @@ class MLPSpec:
             ("optimizer", get_args(Optimizer)),
             ("dtype", get_args(DType)),
         ):
-            given = getattr(self, field)
-            if given not in accepted:
+            value = getattr(self, field)
+            if value not in accepted:
                 raise ValueError(
-                    f"{field} {given!r} is not known; accepted: {', '.join(accepted)}"
-                    f"{did_you_mean(str(given), accepted)}"
+                    f"{field} {value!r} is not known; accepted: {', '.join(accepted)}"
+                    f"{did_you_mean(str(value), accepted)}"
                 )
         for field in ("bias", "decoupled"):
             if not isinstance(getattr(self, field), bool):
@@ -143,9 +143,9 @@ class MLPSpec:
         return sum(self.weights) + (sum(self.layer_sizes[1:]) if self.bias else 0)
 
 
-def _layer_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    ok = not isinstance(sizes, str) and len(sizes) >= 2
-    if not ok or not all(type(size) is int and size >= 1 for size in sizes):
+def _layer_sizes(sizes: Any) -> tuple[int, ...]:
+    several = isinstance(sizes, Sequence) and len(sizes) >= 2
+    if not several or not all(type(size) is int and size >= 1 for size in sizes):
         raise ValueError(
             f"layer_sizes {sizes!r} is not accepted; give features, hidden widths and outputs "
             "as whole numbers >= 1, for example (784, 128, 10)"

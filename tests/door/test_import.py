@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -75,11 +76,34 @@ def test_type_checkers_see_what_is_loaded() -> None:
     assert (ROOT / "samegrad" / "py.typed").exists()
 
 
-def test_unknown_name_gets_a_suggestion() -> None:
-    """An AttributeError, as for any module."""
-    with pytest.raises(AttributeError, match="no attribute 'verfy'; did you mean 'verify'"):
-        _ = sg.verfy
+def test_unknown_name_gets_one_suggestion() -> None:
+    """Python's own, which knows the public names."""
+    lines = python("import samegrad as sg; sg.verfy").stderr.splitlines()
+
+    assert (
+        "AttributeError: module 'samegrad' has no attribute 'verfy'. Did you mean: 'verify'?"
+        == (lines[-1])
+    )
     assert not hasattr(sg, "main")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: sg.MLPSpec(3), "layer_sizes 3 is not accepted; give features, hidden widths"),
+        (lambda: sg.load(None), "implementation None is not accepted; give a name such as"),
+        (lambda: sg.init_params(3), "spec 3 is not accepted; give one: MLPSpec((784, 128, 10))"),
+        (lambda: sg.check_gradient(1, 2, 3), "loss 1 is not accepted; give a function of params"),
+    ],
+)
+def test_arguments_of_another_type_are_refused_with_what_is_accepted(
+    call: Callable[[], object], message: str
+) -> None:
+    """Not with what Python says deep inside."""
+    with pytest.raises((TypeError, ValueError)) as refused:
+        call()
+
+    assert str(refused.value).startswith(message)
 
 
 def test_version_is_that_of_the_metadata() -> None:

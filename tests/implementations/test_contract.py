@@ -307,14 +307,7 @@ def test_unknown_implementation_is_told_apart_from_broken_and_not_installed(
     monkeypatch.setitem(
         registry.TABLE,
         "ghost",
-        registry.Entry(
-            module="ghost",
-            idiom="x",
-            family="numpy",
-            colour="#000000",
-            requires="no_such_framework",
-            extra="ghost",
-        ),
+        registry.Entry("ghost", "peer", "numpy", "#000000", requires="no_such_framework"),
     )
     with pytest.raises(registry.NotInstalledError, match=r"no_such_framework is not installed"):
         load("ghost")
@@ -560,6 +553,19 @@ def test_what_is_no_network_of_a_file_is_said(name: str, expected: str, tmp_path
 def test_name_of_an_object_follows_the_last_colon(name: str, parts: tuple[str, str]) -> None:
     """The letter of a drive has no name after it."""
     assert parts == registry.split(name)
+
+
+def test_name_of_a_file_without_its_ending_is_answered_with_the_path(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who types `verify my_mlp` beside my_mlp.py is one word from what is meant."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_mlp.py").write_text(NETWORKS)
+
+    with pytest.raises(registry.UnknownImplementationError) as refused:
+        registry.check_name("my_mlp")
+
+    assert "'my_mlp' is not known; did you mean the file my_mlp.py?" in str(refused.value)
 
 
 def test_object_means_the_same_from_any_folder(
