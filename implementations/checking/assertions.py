@@ -1,27 +1,21 @@
-"""For tests: does a network behind the contract, or a part of it, have the right gradient?
+"""For people's own tests: has a network behind the contract, or a part of it, the right gradient?
 
-`comparison` says how things are compared; `gradient_check` is for any gradient of any loss.
+`gradient_check` is for any gradient of any loss.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 from samegrad.implementations.checking import problems
-from samegrad.implementations.checking.calls import FUNCTIONS, call
-from samegrad.implementations.checking.comparison import (
-    Comparison,
-    TensorCheck,
-    bound,
-    declared,
-    judge,
-)
+from samegrad.implementations.checking.calls import call
+from samegrad.implementations.checking.comparison import declared
 from samegrad.implementations.checking.problems import Problem
-from samegrad.implementations.checking.reference import expected
-from samegrad.implementations.checking.report import VerifyOptions
-from samegrad.implementations.checking.verifier import verify_here
+from samegrad.implementations.checking.reference import Expected
+from samegrad.implementations.checking.report import Outcome, VerifyOptions
+from samegrad.implementations.checking.verifier import Execution, concluded, of_reference
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.adapter import Implementation, adapted
-from samegrad.implementations.contract.spec import MLPSpec, Params, Tree
+from samegrad.implementations.contract.adapter import adapted
+from samegrad.implementations.contract.spec import MLPSpec
 
 
 def assert_gradients_agree(
@@ -58,7 +52,25 @@ def assert_gradients_agree(
     else:
         chosen = [problems.draw(spec, batch_size, seed) for spec in specs]
     options = VerifyOptions(chosen, device, seed=seed)
-    report = verify_here(name, module, ("loss_and_grad", "forward"), options)
+
+    def execute(chosen: Sequence[Problem], expected: Sequence[Expected | None]) -> Execution:
+        """Call it in this process."""
+        outcomes = [Outcome(problem) for problem in chosen]
+        execution = Execution(outcomes, module.devices(), module.dtypes, module.lacks)
+        for outcome, right in zip(outcomes, expected, strict=True):
+            problem = outcome.problem
+            usable = device in execution.devices and problem.spec.dtype in module.dtypes
+            if right is None or not usable:
+                continue
+            outcome.accuracy = declared(module, problem.spec)
+            for function in ("loss_and_grad", "forward"):
+                if function not in module.lacks:
+                    outcome.add(call(function, module, problem, device, right.learning_rate))
+            outcome.judge(right, options)
+        return execution
+
+    # What is right is the float64 reference's: exact results take seconds.
+    report = concluded(name, options, list(map(of_reference, chosen)), execute, of_reference)
     if report.agrees:
         return
     statuses = [outcome.status for outcome in report.outcomes]
@@ -69,29 +81,3 @@ def assert_gradients_agree(
     lines += [f"  {statuses.count('disagree')} of {tried} problems disagree"] if tried else []
     error = next((outcome.error for outcome in report.outcomes if outcome.error), None)
     raise AssertionError("\n".join(lines)) from error
-
-
-def check(
-    implementation: Implementation,
-    spec: MLPSpec,
-    params: Params,
-    X: Any,
-    y: Any,
-    device: str,
-    masks: Tree = None,
-) -> Comparison:
-    """Call everything on one batch and compare it with the reference, tensor by tensor.
-
-    An exception is a disagreement.
-    """
-    reference = expected(spec, params, X, y, masks)
-    problem = Problem("", spec, params, X, y, masks)
-    results: dict[str, Tree] = {}
-    for function in FUNCTIONS:
-        result = call(function, implementation, problem, device, reference.learning_rate)
-        wrong = result.failure or result.not_supported
-        if wrong:
-            reason = f"{function}: {wrong}"
-            return Comparison((TensorCheck("call", None, bound(spec.dtype), reason),))
-        results |= result.results
-    return judge(spec, reference, results, declared(implementation, spec))

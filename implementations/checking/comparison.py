@@ -1,7 +1,8 @@
 """Comparison with the reference: what agrees, what does not, and by how much.
 
 A tensor agrees when nesting, shape and dtype are as expected, everything is finite on both
-sides, and max|a - ref| / max(max|ref|, floor) is within the bound of its dtype. In float64
+sides, and max|a - ref| / max(max|ref|, floor) is within the bound of its dtype. Where the reference
+is not finite nothing is decided. In float64
 every entry is held, besides, to the size of the terms that it sums, so that a small entry with
 a wrong sign does not hide behind a large one. Nothing agrees by default: no tensor, an
 exception or a missing result is a disagreement.
@@ -31,6 +32,7 @@ TOO_GOOD, TOO_GOOD_FROM = 0.98, 200
 # An error in a preactivation reaches its gradient entry through softmax and g', which the sum of
 # |terms| does not count; ten times the tensor's bound leaves room for it.
 ELEMENTWISE_BOUND = 1e-11
+NOT_FINITE = "the reference is not finite here; nothing can be said"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class TensorCheck:
         bound: what the error may be.
         reason: why it disagrees, or None if it agrees.
         ulps: max|a - ref| in units in the last place of the tensor's largest entry, in its dtype.
+        undecided: whether the reason is that nothing can be said: it is no agreement either.
     """
 
     name: str
@@ -50,6 +53,12 @@ class TensorCheck:
     bound: float
     reason: str | None
     ulps: float | None = None
+    undecided: bool = False
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether it is wrong, and not only undecided."""
+        return self.reason is not None and not self.undecided
 
     @property
     def percent_of_bound(self) -> float | None:
@@ -69,11 +78,16 @@ class Comparison:
         return bool(self.tensors) and all(tensor.reason is None for tensor in self.tensors)
 
     @property
+    def disagrees(self) -> bool:
+        """True if something is wrong; where nothing can be said it neither agrees nor disagrees."""
+        return any(tensor.disagrees for tensor in self.tensors)
+
+    @property
     def worst(self) -> TensorCheck | None:
         """The tensor that disagrees first, or else the one with the largest share of its bound."""
-        for tensor in self.tensors:
-            if tensor.reason is not None:
-                return tensor
+        no_agreement = [tensor for tensor in self.tensors if tensor.reason is not None]
+        if no_agreement:
+            return min(no_agreement, key=lambda tensor: tensor.undecided)
         return max(self.tensors, key=lambda t: t.percent_of_bound or 0.0, default=None)
 
     @property
@@ -307,7 +321,7 @@ def _check(
     if result.dtype != np.dtype(dtype):
         return no(f"dtype {result.dtype}, expected {dtype}")
     if not np.isfinite(ref).all():
-        return no("the reference is not finite here; nothing can be said")
+        return TensorCheck(name, None, limit, f"{name}: {NOT_FINITE}", undecided=True)
     if not np.isfinite(result).all():
         return no(f"{np.count_nonzero(~np.isfinite(result))} of {result.size} values not finite")
     if exact.dtype == object:  # a float minus an exact number is exact but for its own rounding

@@ -11,7 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.checking.comparison import BOUNDS, Comparison, TensorCheck
+from samegrad.implementations.checking.comparison import (
+    BOUNDS,
+    NOT_FINITE,
+    Comparison,
+    TensorCheck,
+)
 
 Array = Any
 Tree = Any  # dicts, lists and tuples of float arrays or floats; None stands for nothing
@@ -22,7 +27,6 @@ MOST_ENTRIES = 500  # of one array; of more a random choice is checked, and dire
 DIRECTIONS = 4
 # A complex step through abs, max or .real is silently wrong, so it is compared with a difference.
 PLAUSIBLE = 1e-4
-UNTRUSTED = "no slope could be trusted"
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,7 @@ class GradientCheck(Comparison):
         """One of "agrees", "disagrees", and "undecided": no slope of an array could be trusted."""
         if self.agrees:
             return "agrees"
-        reasons = [tensor.reason for tensor in self.tensors if tensor.reason is not None]
-        return "undecided" if all(r.endswith(UNTRUSTED) for r in reasons) else "disagrees"
+        return "disagrees" if self.disagrees else "undecided"
 
     def __str__(self) -> str:
         verdict = self.verdict if self.agrees else self.verdict.upper()
@@ -158,7 +161,7 @@ def _differences(
         error = float(off[worst])
         reason = None
         if not trusted.any():
-            reason = f"{name}: {UNTRUSTED}"
+            reason = f"{name}: no slope could be trusted"
         elif error > limit:
             where = np.unravel_index(entries[worst], p.shape) if worst < len(entries) else None
             at = "along a random direction"
@@ -168,7 +171,7 @@ def _differences(
                 f"{name}: error {error:.2g} {at} (got {claimed[worst]:.6g}, the loss has slope "
                 f"{slopes[worst]:.6g})"
             )
-        checks.append(TensorCheck(name, error, limit, reason))
+        checks.append(TensorCheck(name, error, limit, reason, undecided=not trusted.any()))
     return GradientCheck(tuple(checks), method, tuple(undecided))
 
 
@@ -225,6 +228,9 @@ def _against(
         if wrong:
             checks.append(TensorCheck(name, None, limit, f"{name}: {wrong}"))
             continue
+        if not np.isfinite(right[name]).all():
+            checks.append(TensorCheck(name, None, limit, f"{name}: {NOT_FINITE}", undecided=True))
+            continue
         off = np.abs(np.asarray(g, np.float64) - right[name])
         largest = max(float(np.max(np.abs(right[name]), initial=0)), 1e-30)
         error = float(np.max(off, initial=0)) / largest
@@ -235,6 +241,8 @@ def _against(
 
 def _value(value: float, theirs: float, named: dict[str, Any]) -> TensorCheck:
     limit = max(_limit("exact", np.asarray(p).dtype) for p in named.values())
+    if not np.isfinite(theirs):
+        return TensorCheck("loss", None, limit, f"loss: {NOT_FINITE}", undecided=True)
     error = abs(value - theirs) / max(abs(theirs), 1e-30)
     wrong = None if error <= limit else f"loss: {value:.6g}, the other version gives {theirs:.6g}"
     return TensorCheck("loss", error, limit, wrong)

@@ -23,7 +23,7 @@ from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.contract.spec import Tree
 
 VERDICTS = ("agrees", "disagrees", "not checked", "unavailable")
-STATES = ("agree", "disagree", "failed", "not supported")
+STATES = ("agree", "disagree", "failed", "undecided", "not supported")
 _HEADING = (
     f"{'tensor':22}{'error':>9}{'ulp':>8}{'bound':>9}{'% of bound':>12}  verdict    worst problem"
 )
@@ -79,10 +79,12 @@ class Outcome:
     @property
     def status(self) -> str:
         """One of STATES."""
-        if self.mutations or any(tensor.reason for tensor in self.comparison.tensors):
+        if self.mutations or self.comparison.disagrees:
             return "disagree"
         if self.failures:
             return "failed"
+        if any(tensor.undecided for tensor in self.comparison.tensors):
+            return "undecided"
         # Outputs alone are no agreement: it is gradients that are verified.
         return "agree" if self.shows_gradient else "not supported"
 
@@ -171,8 +173,8 @@ class VerifyReport:
     Attributes:
         name: of the implementation, as tables show it.
         verdict: "agrees"; "disagrees" if something differs; "not checked" if it could not be
-            loaded, failed, or gave no gradient; "unavailable" if its framework, the device or the
-            precision is not available here.
+            loaded, failed, gave no gradient, or nothing finite was there to compare with;
+            "unavailable" if its framework, the device or the precision is not available here.
         reason: one line, empty where it agrees.
         options: what was asked for.
         outcomes: one per problem that was tried.
@@ -251,8 +253,9 @@ def worst(outcomes: Sequence[Outcome]) -> list[tuple[TensorCheck, Outcome]]:
     """Per tensor name the check that disagrees, or else the one nearest to its bound."""
     rows: dict[str, tuple[TensorCheck, Outcome]] = {}
 
-    def severity(row: tuple[TensorCheck, Outcome]) -> tuple[bool, float]:
-        return row[0].reason is not None, row[0].percent_of_bound or 0.0
+    def severity(row: tuple[TensorCheck, Outcome]) -> tuple[bool, bool, float]:
+        tensor = row[0]
+        return tensor.disagrees, tensor.undecided, tensor.percent_of_bound or 0.0
 
     for outcome in outcomes:
         for tensor in outcome.comparison.tensors:
@@ -286,8 +289,8 @@ def _row(tensor: TensorCheck) -> str:
 
     ulps = tensor.ulps
     shown = "-" if ulps is None else f"{ulps:.2g}" if ulps < 100 else f"{ulps:.1e}"
+    verdict = "DIFFERS" if tensor.disagrees else "undecided" if tensor.undecided else "agrees"
     return (
         f"{tensor.name:22}{number(tensor.error, '.1e'):>9}{shown:>8}{tensor.bound:>9.0e}"
-        f"{number(tensor.percent_of_bound, '.3g'):>12}  "
-        f"{'agrees' if tensor.reason is None else 'DIFFERS':9}"
+        f"{number(tensor.percent_of_bound, '.3g'):>12}  {verdict:9}"
     )

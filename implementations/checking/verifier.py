@@ -1,9 +1,9 @@
 """`verify`: is this gradient right, and if not, where is it wrong?
 
-An implementation runs in a child process (`verify_process`) on small problems (`problems`); what
+An implementation runs in a child process (`calls`) on small problems (`problems`); what
 it gave is compared here with exact results (`exact`) or with what another implementation gave, so
-nothing that a file does can change a verdict or end the verifier. People's own tests call the
-same functions in their own process (`verify_here`).
+nothing that a file does can change a verdict or end the verifier. People's own tests do the same
+in their own process (`assertions`).
 """
 
 import os
@@ -14,20 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.implementations.checking import (
+    calls,
     diagnosis,
     exact,
     problems,
     processes,
     reference,
-    verify_process,
 )
-from samegrad.implementations.checking.calls import call, functions_of
-from samegrad.implementations.checking.comparison import (
-    PRECISIONS,
-    as_float64,
-    declared,
-    rounds,
-)
+from samegrad.implementations.checking.comparison import PRECISIONS, as_float64, rounds
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.checking.report import Outcome, VerifyOptions, VerifyReport
@@ -40,19 +34,28 @@ class Execution:
 
     Attributes:
         outcomes: one per problem, judged.
-        dtypes: those that the implementation has; empty if it was not loaded.
+        devices, dtypes: those that the implementation has; empty if it was not loaded.
         lacks: the functions that it does not define.
+        complete: whether everything was called.
         fault: why nothing could be called, or nothing more after it; "" if everything was.
         stopped: whether the fault is that of a call, after which nothing was tried.
-        unavailable: why it cannot run here, or "".
+        unavailable: why it cannot run here at all, or "".
     """
 
     outcomes: list[Outcome]
+    devices: Sequence[str] = ()
     dtypes: Sequence[str] = ()
     lacks: Sequence[str] = ()
+    complete: bool = False
     fault: str = ""
     stopped: bool = False
     unavailable: str = ""
+
+    def missing(self, name: str, device: str) -> str:
+        """Why it cannot run here on a device, or ""."""
+        if not self.devices or device in self.devices:
+            return self.unavailable
+        return f"device {device!r} is not available to {name} (has: {', '.join(self.devices)})"
 
 
 def verify(
@@ -140,22 +143,7 @@ def verify_problems(name: str, options: VerifyOptions) -> VerifyReport:
     expected: list[Expected | None] = [_exact(problem) for problem in options.problems]
     if options.against is not None:
         expected = _of_another(options.against, expected, options)
-    return _concluded(registry.label(name), options, expected, execute, _exact)
-
-
-def verify_here(
-    name: str, implementation: Any, functions: Sequence[str], options: VerifyOptions
-) -> VerifyReport:
-    """The verdict on some functions of a loaded implementation, called in this process.
-
-    What is right is the float64 reference's, which takes milliseconds.
-    """
-
-    def execute(chosen: Sequence[Problem], expected: Sequence[Expected | None]) -> Execution:
-        return in_this_process(name, implementation, functions, chosen, expected, options)
-
-    right = [_reference(problem) for problem in options.problems]
-    return _concluded(name, options, right, execute, _reference)
+    return concluded(registry.label(name), options, expected, execute, _exact)
 
 
 def in_child(
@@ -167,19 +155,13 @@ def in_child(
     """Call an implementation on problems in a child process; those without a result are left."""
     outcomes = [Outcome(problem) for problem in chosen]
     execution = Execution(outcomes)
-    devices: list[str] | None = None
-    complete = False
     function, current = "loading", None  # what is in flight
 
     def on_message(message: dict[str, Any]) -> None:
-        nonlocal complete, devices, function, current
+        nonlocal function, current
         if "task" not in message:
-            devices = message.get("devices", devices)
-            execution.dtypes = message.get("dtypes", execution.dtypes)
-            execution.lacks = message.get("lacks", execution.lacks)
-            execution.fault = message.get("not_loaded", execution.fault)
-            execution.unavailable = message.get("unavailable", execution.unavailable)
-            complete = "complete" in message
+            for field in ("devices", "dtypes", "lacks", "complete", "fault", "unavailable"):
+                setattr(execution, field, message.get(field, getattr(execution, field)))
             function, current = "between calls", None
             return
         outcome = outcomes[message["task"]]
@@ -188,7 +170,7 @@ def in_child(
         if "accuracy" in message:
             outcome.accuracy = message["accuracy"]
         if "result" in message:
-            outcome.add(verify_process.decode_result(message["result"]))
+            outcome.add(calls.decode_result(message["result"]))
 
     tasks = [
         (number, problem, answer.learning_rate)
@@ -196,17 +178,13 @@ def in_child(
         if answer is not None
     ]
     ended = processes.run_child(
-        verify_process.command(),
-        verify_process.request(name, options.device, options.precision, tasks),
+        processes.python_child("samegrad.implementations.checking.calls"),
+        calls.request(name, options.device, options.precision, tasks),
         {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
         on_message,
         options.time_limit,
     )
-    if devices is not None and options.device not in devices:
-        execution.unavailable = (
-            f"device {options.device!r} is not available to {name} (has: {', '.join(devices)})"
-        )
-    elif not (complete or execution.fault or execution.unavailable):
+    if not (execution.complete or execution.fault or execution.unavailable):
         how = "hangs: " if ended.kind == "timeout" else "ends the process: "
         execution.fault = f"{function}: it {how}{ended.reason or 'exit status 0'}"
         execution.stopped = current is not None
@@ -218,35 +196,7 @@ def in_child(
     return execution
 
 
-def in_this_process(
-    name: str,
-    implementation: Any,
-    functions: Sequence[str],
-    chosen: Sequence[Problem],
-    expected: Sequence[Expected | None],
-    options: VerifyOptions,
-) -> Execution:
-    """Call some functions of a loaded implementation on problems, here and now."""
-    available = implementation.devices()
-    dtypes = tuple(implementation.dtypes)
-    outcomes = [Outcome(problem) for problem in chosen]
-    if options.device not in available:
-        reason = f"device {options.device!r} is not available to {name} (has: "
-        return Execution(outcomes, dtypes, unavailable=f"{reason}{', '.join(available)})")
-    for outcome, right in zip(outcomes, expected, strict=True):
-        problem = outcome.problem
-        if right is None or problem.spec.dtype not in dtypes:
-            continue
-        outcome.accuracy = declared(implementation, problem.spec)
-        for function in functions_of(implementation):
-            if function in functions:
-                rate = right.learning_rate
-                outcome.add(call(function, implementation, problem, options.device, rate))
-        outcome.judge(right, options)
-    return Execution(outcomes, dtypes, implementation.lacks)
-
-
-def _concluded(
+def concluded(
     name: str,
     options: VerifyOptions,
     expected: Sequence[Expected | None],
@@ -256,11 +206,12 @@ def _concluded(
     """Call the implementation and say what that shows: see VerifyReport's verdicts."""
     execution = execute(options.problems, expected)
     outcomes = execution.outcomes
-    if execution.unavailable:
-        return VerifyReport(name, "unavailable", execution.unavailable, options, outcomes)
+    missing = execution.missing(name, options.device)
+    if missing:
+        return VerifyReport(name, "unavailable", missing, options, outcomes)
     notes = _notes(execution, options)
     wrong = [outcome for outcome in outcomes if outcome.status == "disagree"]
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    failed = [outcome for outcome in outcomes if outcome.status in ("failed", "undecided")]
     verdict, reason, sentences = "agrees", "", []
     if wrong:
         verdict = "disagrees"
@@ -285,7 +236,7 @@ def _of_another(
 ) -> list[Expected | None]:
     """What another implementation gave, as what is right; None where it gave no gradient."""
     execution = in_child(name, options.problems, exact_results, replace(options, against=None))
-    wrong = execution.fault or execution.unavailable
+    wrong = execution.fault or execution.missing(name, options.device)
     if wrong:
         raise ValueError(f"against {name}: {wrong}")
     right: list[Expected | None] = []
@@ -314,11 +265,12 @@ def _exact(problem: Problem) -> Expected:
     """Exact results where the network is small, else the reference's."""
     p = problem
     if p.spec.parameters > exact.MOST_PARAMETERS:
-        return _reference(problem)
+        return of_reference(problem)
     return exact.expected(p.spec, p.params, p.X, p.y, p.masks)
 
 
-def _reference(problem: Problem) -> Expected:
+def of_reference(problem: Problem) -> Expected:
+    """The float64 reference's results."""
     p = problem
     return reference.expected(p.spec, p.params, p.X, p.y, p.masks)
 

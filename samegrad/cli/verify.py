@@ -4,7 +4,7 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from samegrad.cli.parser import DONE, FAILED
+from samegrad.cli.parser import DONE, FAILED, USAGE
 
 EPILOG = """
 error: max|a - exact| / max|exact| of a tensor; ulp: the same difference in units in the last place
@@ -48,7 +48,10 @@ def add(subparsers: Any) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Verify what is named, or all; 1 if one disagrees or could not be checked."""
+    """Verify what is named, or all.
+
+    1 if one disagrees or could not be checked, else 2 if one that was named is not available here.
+    """
     import json
 
     from samegrad.implementations.checking.comparison import PRECISIONS
@@ -90,10 +93,12 @@ def run(arguments: Namespace) -> int:
         print(json.dumps([report.to_dict() for report in reports], indent=1))
     else:
         print(summary(reports))
+    verdicts = {report.verdict for report in reports}
+    if verdicts & {"disagrees", "not checked"}:
+        return FAILED
     # Of all that there are, those that are not installed fail nothing; one that was named does.
-    accepted = {"agrees"} if arguments.implementations else {"agrees", "unavailable"}
-    good = all(report.verdict in accepted for report in reports)
-    return DONE if good and any(report.agrees for report in reports) else FAILED
+    missing = "unavailable" in verdicts and arguments.implementations
+    return USAGE if missing or "agrees" not in verdicts else DONE
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

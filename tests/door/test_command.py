@@ -16,6 +16,7 @@ from samegrad.benchmarks.cases.presets import PRESETS
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.cli import SHOWN, main, tree
 from samegrad.cli.parser import STATUS
+from samegrad.implementations.contract import registry
 
 EXAMPLE = ROOT / "reports" / "results" / "differentiation"
 COMMANDS = tuple(module.__name__.rpartition(".")[2] for module in SHOWN)
@@ -165,6 +166,58 @@ def test_pytest_takes_an_existing_folder_for_output(tmp_path: Path) -> None:
     )  # fmt: skip
 
     assert 0 == done.returncode, done.stdout + done.stderr
+
+
+ABSENT = next((n for n in registry.names("all") if registry.why_not_installed(n)), "")
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "meaning"),
+    [
+        ("verify numpy --layers 3-2", 0, "every gradient that is named agrees"),
+        ("verify wrong.py --layers 3-2", 1, "one disagrees"),
+        ("verify broken.py --layers 3-2", 1, "one could not be checked"),
+        ("verify wrong.py ABSENT --layers 3-2", 1, "one disagrees, whatever is missing besides"),
+        ("verify ABSENT --layers 3-2", 2, "one is not installed"),
+        ("verify numpy --against ABSENT --layers 3-2", 2, "what it is compared with is not"),
+        ("verify numpy --device cuda --layers 3-2", 2, "it has no such device"),
+        ("verify nowhere.py", 2, "there is no such file"),
+        ("train xor --epochs 1 --implementation ABSENT", 2, "it is not installed"),
+        ("train nothing", 2, "there is no such task"),
+        ("compare RUN RUN --across code,inputs", 0, "no limit was given"),
+        ("compare RUN RUN --across code,inputs --fail-above 5%", 0, "no row is slower"),
+        ("compare RUN nowhere", 2, "there is no such run"),
+        ("render nowhere", 2, "there is no such run"),
+        ("advise --layers 3-2 --runs RUN", 1, "nothing is known of this machine"),
+        ("advise --layers 3-2 --runs nowhere", 2, "there is no such run"),
+        ("runs list --runs .", 0, "none is a list, too"),
+        ("runs clean --runs .", 2, "nothing was named"),
+        ("selftest --only nothing", 2, "there is no such check"),
+        ("completion tcsh", 2, "there is no such shell"),
+        ("workloads", 0, "the table is printed"),
+    ],
+)
+def test_exit_statuses_mean(
+    line: str,
+    status: int,
+    meaning: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """0 done, 1 a check failed, 2 wrong usage or something is missing."""
+    if "ABSENT" in line and not ABSENT:
+        pytest.skip("every framework of the table is installed")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wrong.py").write_text(
+        "def loss_and_grad(spec, params, X, y):\n    return 0.0, params\n"
+    )
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    words = {"ABSENT": ABSENT, "RUN": str(EXAMPLE)}
+
+    assert status == main([words.get(word, word) for word in line.split()]), (
+        meaning + capsys.readouterr().err
+    )
 
 
 # ---- pyproject.toml ----

@@ -5,6 +5,15 @@ from typing import Any
 import pytest
 
 from samegrad.implementations.checking import problems
+from samegrad.implementations.checking.calls import FUNCTIONS, call
+from samegrad.implementations.checking.comparison import (
+    Comparison,
+    TensorCheck,
+    bound,
+    declared,
+    judge,
+)
+from samegrad.implementations.checking.reference import expected
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.registry import load, names
 from samegrad.implementations.contract.spec import MLPSpec
@@ -52,3 +61,23 @@ def loaded(name: str, device: str, spec: MLPSpec | None = None) -> Any:
     if spec is not None and spec.dtype not in implementation.dtypes:
         pytest.skip(f"{name} has no dtype {spec.dtype}: it has {implementation.dtypes}")
     return implementation
+
+
+def check(
+    implementation: Any, spec: MLPSpec, params: Any, X: Any, y: Any, device: str, masks: Any = None
+) -> Comparison:
+    """Everything called on one batch and compared with the reference, tensor by tensor.
+
+    An exception is a disagreement.
+    """
+    reference = expected(spec, params, X, y, masks)
+    one = problems.Problem("", spec, params, X, y, masks)
+    results: dict[str, Any] = {}
+    for function in FUNCTIONS:
+        result = call(function, implementation, one, device, reference.learning_rate)
+        wrong = result.failure or result.not_supported
+        if wrong:
+            reason = f"{function}: {wrong}"
+            return Comparison((TensorCheck("call", None, bound(spec.dtype), reason),))
+        results |= result.results
+    return judge(spec, reference, results, declared(implementation, spec))

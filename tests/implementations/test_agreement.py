@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from samegrad.implementations.checking import problems
-from samegrad.implementations.checking.assertions import check
 from samegrad.implementations.checking.comparison import compare, declared, judge
 from samegrad.implementations.checking.reference import expected, updated
 from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.spec import MLPSpec
-from tests.helpers.networks import every_implementation, loaded, problem
+from tests.helpers.networks import check, every_implementation, loaded, problem
 from tests.helpers.pairwise import pairs, pairwise
 
 DEPTHS = ((5, 3), (5, 7, 3), (5, 7, 7, 7, 3))  # none, one and three hidden layers

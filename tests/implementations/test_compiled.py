@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from samegrad.implementations.checking import problems
-from samegrad.implementations.checking.assertions import check
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec
-from tests.helpers.networks import problem
+from tests.helpers.networks import check, problem
 
 # torch's own compiler still uses what torch has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

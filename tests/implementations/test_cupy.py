@@ -9,12 +9,12 @@ import pytest
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.implementations.backends import cupy_backend
 from samegrad.implementations.checking import problems
-from samegrad.implementations.checking.assertions import check
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.variants import engine_cupy, mlp_cupy
 from tests.helpers import fake_cupy
 from tests.helpers.fake_cupy import DeviceArray
+from tests.helpers.networks import check
 
 CUPY = Implementation(mlp_cupy, "cupy")
 SPECS = [

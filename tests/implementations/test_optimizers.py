@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from samegrad.implementations.checking import reference
-from samegrad.implementations.checking.assertions import check
 from samegrad.implementations.checking.comparison import judge
 from samegrad.implementations.contract.equations import MOMENTUM
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec, Optimizer
-from tests.helpers.networks import every_implementation, loaded, problem
+from tests.helpers.networks import check, every_implementation, loaded, problem
 
 RULES = get_args(Optimizer)
 RATES = {"adadelta": 1.0, "adam": 0.01, "adamw": 0.01}

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from samegrad.implementations.checking import comparison
-from samegrad.implementations.checking.assertions import check
 from samegrad.implementations.checking.comparison import Comparison, compare, in_norm
 from samegrad.implementations.checking.reference import expected
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec
-from tests.helpers.networks import problem
+from tests.helpers.networks import check, problem
 
 SPEC = MLPSpec((5, 7, 3), dtype="float64")
 
@@ -115,10 +114,15 @@ def test_comparison_rejects(fault: Any, names: str) -> None:
     assert names in comparison.reason
 
 
-def test_comparison_rejects_when_the_reference_is_not_finite() -> None:
-    """NaN on the other side is no agreement either, even with NaN on both."""
+def test_comparison_decides_nothing_when_the_reference_is_not_finite() -> None:
+    """NaN on the other side is no agreement, even with NaN on both, and no disagreement."""
     for value in (1.0, np.nan):
-        assert not compare(np.array([np.nan]), np.array([value]), "float64", name="x").agrees
+        undecided = compare(np.array([np.nan]), np.array([value]), "float64", name="x")
+        assert (False, False) == (undecided.agrees, undecided.disagrees)
+        assert "x: the reference is not finite here; nothing can be said" == undecided.reason
+        wrong = compare(np.array([1.0]), np.array([2.0]), "float64", name="y")
+        both = Comparison(undecided.tensors + wrong.tensors)
+        assert both.disagrees and both.reason.startswith("y: error 1 ")
 
 
 def test_comparison_rejects_wrong_sign_of_a_small_gradient() -> None:

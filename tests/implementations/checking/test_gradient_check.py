@@ -187,3 +187,15 @@ def test_wrong_arguments_are_refused(changes: dict[str, Any], message: str) -> N
         )
 
     assert message in str(caught.value)
+
+
+def test_other_version_of_the_loss_that_is_not_finite_decides_nothing() -> None:
+    """NaN of the user's JAX version is no disagreement of the gradient."""
+    jnp = pytest.importorskip("jax.numpy", reason="jax is not installed")
+
+    report = check_gradient(
+        loss, grad, params(), jax_loss=lambda p: jnp.nan * (A @ p["W"] + p["layers"][0]).sum()
+    )
+
+    assert (False, "undecided") == (report.agrees, report.verdict)
+    assert "loss: the reference is not finite here" in report.reason

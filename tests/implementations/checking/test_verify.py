@@ -269,7 +269,7 @@ def test_thread_that_outlives_the_work_holds_nothing_up(tmp_path: Path) -> None:
 def test_memory_of_the_verifier_is_out_of_reach(tmp_path: Path) -> None:
     """A file that replaces the comparison in its own process changes no verdict."""
     text = RIGHT.replace("        delta = delta / n\n", "") + (
-        "\nimport samegrad.implementations.checking.assertions as v\n"
+        "\nimport samegrad.implementations.checking.comparison as v\n"
         "v._check = lambda *a, **k: None\nv.judge = lambda *a, **k: None\n"
     )
 
@@ -294,6 +294,19 @@ def test_against_another_implementation(tmp_path: Path) -> None:
     broken = written(tmp_path, "import nunpy", "broken.py")
     with pytest.raises(ValueError, match=r"against .*broken.py: .* could not be loaded"):
         verify_problems("numpy", options(problems=few, against=broken))
+
+
+def test_reference_that_is_not_finite_decides_nothing(tmp_path: Path) -> None:
+    """NaN on the side that is compared with: neither agreement nor disagreement."""
+    text = RIGHT.replace("return loss, grads", "return loss * np.nan, grads")
+    few = problems.standard("float64")[:2]
+
+    report = verify_problems("numpy", options(problems=few, against=written(tmp_path, text)))
+
+    assert "not checked" == report.verdict
+    assert "loss with the gradient: the reference is not finite here" in report.reason
+    assert "undecided" in str(report) and "DIFFERS" not in str(report)
+    assert {"undecided"} == {outcome.status for outcome in report.outcomes}
 
 
 def test_other_precisions_are_contracts_of_their_own() -> None:
@@ -467,8 +480,8 @@ def test_unknown_option_is_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_device_that_is_not_there_does_not_pass(capsys: pytest.CaptureFixture[str]) -> None:
-    """Never on the CPU instead."""
-    assert 1 == main(["verify", "numpy", "--device", "cuda"])
+    """Never on the CPU instead; something is missing, and nothing was found wrong."""
+    assert 2 == main(["verify", "numpy", "--device", "cuda"])
 
     assert "device 'cuda' is not available to numpy (has: cpu)" in capsys.readouterr().out
 
