@@ -1,12 +1,12 @@
-"""The inputs of a workload as a file: what the judge writes and worker processes read.
+"""The inputs of a workload: examples that are not random, and the file that holds all of it.
 
-They are made once per run and handed over as files, so that no worker process needs the reference
-(whose BLAS threads would disturb it), and all get the same bits.
+The judge writes that file once per run and worker processes read it, so that none of them needs the
+reference (whose BLAS threads would disturb it), and all get the same bits.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,30 @@ from samegrad.benchmarks.cases.case import Workload
 from samegrad.implementations.contract.spec import Params, Tree
 
 Array = Any
+
+
+def digits() -> tuple[Array, Array]:
+    """The first 1,437 of scikit-learn's 1,797 digits, 8 x 8 pixels from 0 to 1."""
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(return_X_y=True)
+    return X[:1437] / 16.0, y[:1437].astype(np.int64)
+
+
+def line_length(rng: np.random.Generator, each: int = 2000) -> tuple[Array, Array]:
+    """Images of 10 x 1 pixels with a line of length 1 to 5 anywhere; class = length - 1."""
+    y = rng.permutation(np.repeat(np.arange(5), each))
+    start = rng.integers(0, 10 - y)  # a line of length y + 1 fits at 0 ... 10 - (y + 1)
+    pixel = np.arange(10)
+    X = (pixel >= start[:, None]) & (pixel <= (start + y)[:, None])
+    return X.astype(np.float64), y.astype(np.int64)
+
+
+# Workload -> its examples.
+EXAMPLES: dict[str, Callable[[np.random.Generator], tuple[Array, Array]]] = {
+    "digits": lambda _: digits(),
+    "line_length": line_length,
+}
 
 
 @dataclass(frozen=True)

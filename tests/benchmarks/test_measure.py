@@ -270,9 +270,9 @@ def test_implementation_that_crashes_its_probe_is_an_import_error(tmp_path: Path
 
 def test_inputs_are_the_same_for_all_and_real_where_promised(tmp_path: Path) -> None:
     """What is written is what is read back; digits are scikit-learn's, lines are balanced."""
-    from samegrad.benchmarks.cases import data, inputs
+    from samegrad.benchmarks.cases import inputs
     from samegrad.benchmarks.cases.case import MLPWorkload
-    from samegrad.benchmarks.judge.draw import draw
+    from samegrad.benchmarks.judge.main import draw
 
     problem = MLPWorkload("digits", MLPSpec((64, 32, 10), dtype="float64"), 32, 1437)
     made = draw(problem, 0)
@@ -283,10 +283,10 @@ def test_inputs_are_the_same_for_all_and_real_where_promised(tmp_path: Path) -> 
         np.testing.assert_array_equal(a, b)
     assert made.expected is not None and read.expected is not None
     assert made.expected["loss"] == read.expected["loss"]
-    X, y = data.digits()
+    X, y = inputs.digits()
     assert (1437, 64) == X.shape and 0.0 == X.min() and 1.0 == X.max()
     np.testing.assert_array_equal(np.sort(X.sum(axis=1)), np.sort(made.X.sum(axis=1)))
-    X, y = data.line_length(np.random.default_rng(0))
+    X, y = inputs.line_length(np.random.default_rng(0))
     np.testing.assert_array_equal(X.sum(axis=1), y + 1)
     assert [2000] * 5 == np.bincount(y).tolist()
     assert (np.abs(np.diff(X, axis=1)).sum(axis=1) <= 2).all()  # one line, no gaps

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.benchmarks.cases.data import line_length as drawn_lines
+from samegrad.benchmarks.cases.inputs import line_length as drawn_lines
 from samegrad.benchmarks.training.data.records import Records
 
 Array = Any

@@ -13,7 +13,7 @@ import pytest
 from samegrad.benchmarks.cases import inputs
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.clock import timer
-from samegrad.benchmarks.judge.draw import draw
+from samegrad.benchmarks.judge.main import draw
 from samegrad.benchmarks.worker import measurement
 from samegrad.benchmarks.worker.gates import Gates
 from samegrad.benchmarks.worker.placed import Placed
