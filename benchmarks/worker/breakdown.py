@@ -9,17 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from samegrad.benchmarks.cases import costs
 from samegrad.benchmarks.cases.case import Case
-from samegrad.benchmarks.cases.costs import Shape
 from samegrad.benchmarks.clock import timer
+from samegrad.benchmarks.worker.ceilings import Products
 from samegrad.benchmarks.worker.placed import Placed
-from samegrad.benchmarks.worker.products import Products
 from samegrad.implementations.contract.adapter import Implementation
-from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.spec import DType, MLPSpec, Tree
+from samegrad.implementations.contract.spec import MLPSpec, Tree
 
 Message = dict[str, Any]
 LONG_NS = 100_000_000  # products longer than this are not run again, but computed from the rate
@@ -38,85 +34,60 @@ class Breakdown:
             rates: dtype -> FLOP/s, from the ceilings.
         """
         self.implementation, self.device, self.rates = implementation, device, rates
-        self.target_ns = (timer.CPU_BLOCK_NS if device == "cpu" else timer.GPU_BLOCK_NS) / 2
-        self._measured: dict[Any, float] = {}
+        self.target_ns = (timer.CPU_BLOCK_NS if device == "cpu" else timer.GPU_BLOCK_NS) // 2
+        self._measured: dict[tuple[str, MLPSpec, str, int], float] = {}
 
     def of(self, case: Case) -> Message:
         """products_ns and empty_ns of one call of the case, as far as they can be measured."""
         spec, steps = case.spec, case.calls_per_epoch
         times: Message = {}
         if self.implementation.capabilities.products is not None:
-            one = self._products_ns(spec, case.operation, case.workload.batch_size)
+            operation = "forward" if case.operation == "forward" else "loss_and_grad"
+            one = self._once(self._products_ns, spec, operation, case.workload.batch_size)
             times["products_ns"] = steps * one
         operation = "train_step" if case.operation == "epoch" else case.operation
         with contextlib.suppress(NotImplementedError):  # somebody's network may refuse width 1
-            times["empty_ns"] = steps * self._empty_ns(spec, operation)
+            times["empty_ns"] = steps * self._once(self._call_ns, _of_width_1(spec), operation, 1)
         return times
 
+    def _once(
+        self,
+        measure: Callable[[MLPSpec, str, int], float],
+        spec: MLPSpec,
+        operation: str,
+        batch_size: int,
+    ) -> float:
+        key = (measure.__name__, spec, operation, batch_size)
+        if key not in self._measured:
+            self._measured[key] = measure(spec, operation, batch_size)
+        return self._measured[key]
+
     def _products_ns(self, spec: MLPSpec, operation: str, batch_size: int) -> float:
-        kind = "forward" if operation == "forward" else "loss_and_grad"
-        key = (spec.layer_sizes, spec.dtype, kind, batch_size)
-        if key not in self._measured:
-            rate = self.rates.get(spec.dtype)
-            predicted = 1e9 * costs.flops(spec, kind, batch_size) / rate if rate else 0.0
-            if predicted > LONG_NS:
-                self._measured[key] = predicted
-            else:
-                whole = self._time(costs.products(spec, kind, batch_size), spec.dtype)
-                tiny = self._overhead(len(spec.layer_sizes), spec.dtype, kind)
-                self._measured[key] = max(0.0, whole - tiny)
-        return self._measured[key]
+        """The products of a call, less what calling the library for products of numbers takes."""
+        rate = self.rates.get(spec.dtype)
+        predicted = 1e9 * costs.flops(spec, operation, batch_size) / rate if rate else 0.0
+        if predicted > LONG_NS:
+            return predicted
+        overhead = self._once(self._library_ns, _of_width_1(spec), operation, 1)
+        return max(0.0, self._library_ns(spec, operation, batch_size) - overhead)
 
-    def _overhead(self, depth: int, dtype: DType, kind: str) -> float:
-        """Nanoseconds of calling the library for as many products of numbers."""
-        key = (depth, dtype, kind)
-        if key not in self._measured:
-            shapes = costs.products(MLPSpec((1,) * depth), kind, 1)
-            self._measured[key] = self._time(shapes, dtype)
-        return self._measured[key]
+    def _library_ns(self, spec: MLPSpec, operation: str, batch_size: int) -> float:
+        """The products of a call by the library."""
+        products = Products.of_call(self.implementation, spec, operation, batch_size, self.device)
+        return self._time(products.work())
 
-    def _time(self, shapes: list[tuple[str, Shape, Shape]], dtype: DType) -> float:
-        products = Products.place(self.implementation, shapes, self.device, dtype).work()
-        timer.block(products, 1)
-        return timer.measure(products, int(self.target_ns), 0).per_call_ns
+    def _call_ns(self, spec: MLPSpec, operation: str, batch_size: int) -> float:
+        """A whole call."""
+        placed = Placed.random(spec, batch_size, self.implementation, self.device)
+        return self._time(placed.work(operation))
 
-    def _empty_ns(self, spec: MLPSpec, operation: str) -> float:
-        tiny = replace(spec, layer_sizes=(1,) * len(spec.layer_sizes))
-        key = (tiny, operation)
-        if key not in self._measured:
-            self._measured[key] = self._time_empty(tiny, operation)
-        return self._measured[key]
+    def _time(self, work: timer.Work) -> float:
+        timer.block(work, 1)
+        return timer.measure(work, self.target_ns, 0).per_call_ns
 
-    def _time_empty(self, spec: MLPSpec, operation: str) -> float:
-        implementation, device = self.implementation, self.device
-        y = np.zeros(1, np.int64) if spec.loss == "cross_entropy" else np.zeros((1, 1), spec.dtype)
-        X, y = implementation.batch_from_numpy(spec, np.ones((1, 1), spec.dtype), y, device)
-        initial = init_params(spec)
 
-        def start() -> Tree:
-            params = implementation.params_from_numpy(spec, initial, device)
-            if operation != "train_step":
-                return params
-            return params, implementation.init_state(spec, params)
-
-        def train(calls: int, start: Tree) -> Tree:
-            params, state = start
-            for _ in range(calls):
-                params, state, loss = implementation.train_step(spec, params, state, X, y, 0.01)
-            return params, state, loss
-
-        kept = start()
-        function: Callable[..., Tree] = getattr(implementation, operation)
-        batch = (X,) if operation == "forward" else (X, y)
-        run: Callable[[int, Tree], Tree] = train
-        if operation != "train_step":
-            run = timer.repeated(
-                lambda _: function(spec, kept, *batch), implementation.synchronize, 8
-            )
-        collects = implementation.capabilities.leaves_cycles
-        empty = timer.Work(start, run, implementation.synchronize, collects=collects)
-        timer.block(empty, 1)
-        return timer.measure(empty, int(self.target_ns), 0).per_call_ns
+def _of_width_1(spec: MLPSpec) -> MLPSpec:
+    return replace(spec, layer_sizes=(1,) * len(spec.layer_sizes))
 
 
 def transfers(case: Case, placed: Placed, result: Tree) -> Message:

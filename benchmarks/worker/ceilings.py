@@ -1,27 +1,147 @@
-"""What library and machine can do at most.
+"""What library and machine can do at most, and how fast the machine is at a moment.
 
-The best rate of a large square matrix product of a library, the memory's bandwidth, on a GPU the
-cost of a launch and the rates of transfer.
+The matrix products of a call alone are the least that it could take. The ceilings are the best rate
+of a large square product of a library, the memory's bandwidth, on a GPU the cost of a launch and
+the rates of transfer.
 """
 
-import os
-from collections.abc import Iterator
+import hashlib
+import platform
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from samegrad.benchmarks.cases import costs
+from samegrad.benchmarks.cases.costs import Shape
 from samegrad.benchmarks.clock import timer
-from samegrad.benchmarks.worker.products import place, work
+from samegrad.benchmarks.machine import system
+from samegrad.implementations.checking import comparison
+from samegrad.implementations.checking.comparison import Comparison, TensorCheck
 from samegrad.implementations.contract.adapter import Implementation
-from samegrad.implementations.contract.spec import MLPSpec, Tree
+from samegrad.implementations.contract.spec import Array, MLPSpec, Tree
 
 Message = dict[str, Any]
+Pairs = list[tuple[Array, Array]]
+ROLES = {"nn": "aW", "tn": "ad", "nt": "dW"}  # of A and B: activation, W, delta
 SMALLEST, LARGEST = 64, 8192  # of the square products; doubled until one takes a block
 BLOCKS = 5  # of a ceiling: the best one counts
 COPY_BYTES = 2**28  # far more than a cache holds
 TRANSFER_BYTES = 2**26
+HASHED_BYTES, HASHES = 2**19, 5  # 0.3 ms each: an interruption hits one of them
+
+
+class Products:
+    """Some matrix products by the library of an implementation, on a device.
+
+    Attributes:
+        kinds: "nn" (A B), "tn" (A^T B) or "nt" (A B^T) of each.
+        pairs: their factors, in float64.
+        placed: the factors on the device.
+        out: an array there for each result.
+    """
+
+    def __init__(
+        self,
+        implementation: Implementation,
+        kinds: tuple[str, ...],
+        pairs: Pairs,
+        device: str,
+        dtype: str,
+    ) -> None:
+        """Place the factors, each array once.
+
+        Raises:
+            NotImplementedError: the implementation does not show its products.
+        """
+        if implementation.capabilities.products is None:
+            raise NotImplementedError("it defines no products(kinds, pairs, out)")
+        self.multiply = implementation.capabilities.products
+        self.implementation, self.kinds, self.pairs = implementation, kinds, pairs
+        arrays = {id(array): array for pair in pairs for array in pair}
+        once = {key: place(implementation, array, device, dtype) for key, array in arrays.items()}
+        self.placed: Pairs = [(once[id(A)], once[id(B)]) for A, B in pairs]
+        self.out: list[Array] = [
+            place(implementation, np.zeros(size), device, dtype) for size in self._sizes()
+        ]
+
+    @classmethod
+    def of_call(
+        cls,
+        implementation: Implementation,
+        spec: MLPSpec,
+        operation: str,
+        batch_size: int,
+        device: str,
+    ) -> "Products":
+        """Those of one call of an operation, with random factors.
+
+        Raises:
+            NotImplementedError: the implementation does not show its products.
+        """
+        kinds, pairs = factors(costs.products(spec, operation, batch_size))
+        return cls(implementation, kinds, pairs, device, spec.dtype)
+
+    def call(self) -> Tree:
+        """All of them, once."""
+        return self.multiply(self.kinds, self.placed, self.out)
+
+    def work(self) -> timer.Work:
+        """A loop over them, to be timed; results of one shape overwrite one another."""
+        multiply, kinds, placed = self.multiply, self.kinds, self.placed
+        synchronize = self.implementation.synchronize
+        sizes = self._sizes()
+        one = dict(zip(sizes, self.out, strict=True))
+        shared = [one[size] for size in sizes]
+        result_bytes = 8 * max(rows * columns for rows, columns in sizes) * len(sizes)
+        run = timer.repeated(lambda _: multiply(kinds, placed, shared), synchronize, result_bytes)
+        return timer.Work(lambda: None, run, synchronize)
+
+    def judge(self, results: Tree, dtype: str, bounds: Mapping[str, float] | None) -> Comparison:
+        """Results as NumPy arrays, against NumPy's products of the rounded factors in float64."""
+        checks: tuple[TensorCheck, ...] = ()
+        for kind, (A, B), C in zip(self.kinds, self.pairs, results, strict=True):
+            A, B = (M.astype(dtype).astype(np.float64) for M in (A, B))
+            expected = (A.T if kind == "tn" else A) @ (B.T if kind == "nt" else B)
+            name = f"product {kind} of {A.shape} and {B.shape}"
+            checks += comparison.compare(
+                expected, np.asarray(C), dtype, name=name, accuracy=bounds
+            ).tensors
+        return Comparison(checks)
+
+    def _sizes(self) -> list[Shape]:
+        """The shapes of the results."""
+        return [
+            (A.shape[kind == "tn"], B.shape[kind != "nt"])
+            for kind, (A, B) in zip(self.kinds, self.pairs, strict=True)
+        ]
+
+
+def factors(shapes: list[tuple[str, Shape, Shape]]) -> tuple[tuple[str, ...], Pairs]:
+    """(kinds, pairs of random factors) of the products of `costs.products`.
+
+    An activation, a delta or a W is one array in all its products, as in a step; those of layers
+    that are alike are one: no step reads less.
+    """
+    rng = np.random.default_rng(0)
+    drawn: dict[tuple[str, Shape], Array] = {}
+
+    def factor(role: str, shape: Shape) -> Array:
+        if (role, shape) not in drawn:
+            drawn[role, shape] = rng.standard_normal(shape)
+        return drawn[role, shape]
+
+    pairs = [(factor(ROLES[kind][0], a), factor(ROLES[kind][1], b)) for kind, a, b in shapes]
+    return tuple(kind for kind, _, _ in shapes), pairs
+
+
+def place(implementation: Implementation, array: Array, device: str, dtype: Any) -> Array:
+    """A matrix on the device, by way of a batch: the contract knows no other arrays."""
+    spec = MLPSpec((array.shape[1], 1), dtype=dtype)
+    y = np.zeros(len(array), np.int64)
+    return implementation.batch_from_numpy(spec, array.astype(dtype), y, device)[0]
 
 
 def measure(
@@ -47,14 +167,12 @@ def measure(
         yield {"quantity": "bandwidth", "arithmetic": "", "value": bandwidth()}
 
 
-def gemm(implementation: Implementation, device: str, dtype: Any) -> float:
+def gemm(implementation: Implementation, device: str, dtype: str) -> float:
     """FLOP/s of the largest square product that takes about a block, or of the best before."""
     target = timer.CPU_BLOCK_NS if device == "cpu" else timer.GPU_BLOCK_NS
     best, n = 0.0, SMALLEST
     while n <= LARGEST:
-        rng = np.random.default_rng(0)
-        A, B, C = (place(implementation, rng.random((n, n)), device, dtype) for _ in "ABC")
-        product = work(implementation, ("nn",), [(A, B)], [C], 2 * n * n * 8)
+        product = _product(implementation, (n, n), (n, n), device, dtype)
         timer.block(product, 1)  # compiles, and fills caches
         elapsed = min(timer.block(product, 1).elapsed_ns for _ in range(2))
         best = max(best, 2e9 * n**3 / elapsed)
@@ -65,40 +183,41 @@ def gemm(implementation: Implementation, device: str, dtype: Any) -> float:
     return best
 
 
+def launch(implementation: Implementation, device: str) -> float:
+    """Seconds for each of many calls in a row of a product of two numbers."""
+    product = _product(implementation, (1, 1), (1, 1), device)
+    return timer.measure(product, timer.GPU_BLOCK_NS, 0).per_call_ns / 1e9
+
+
+def device_bandwidth(implementation: Implementation, device: str) -> float:
+    """Bytes per second that a product of a large matrix with a vector reads."""
+    n = LARGEST
+    product = _product(implementation, (n, n), (n, 1), device)
+    return 4e9 * n * n / timer.measure(product, timer.GPU_BLOCK_NS, 0).per_call_ns
+
+
+def _product(
+    implementation: Implementation, a: Shape, b: Shape, device: str, dtype: str = "float32"
+) -> timer.Work:
+    """The product of two matrices of these shapes, to be timed."""
+    rng = np.random.default_rng(0)
+    pair = rng.random(a), rng.random(b)
+    return Products(implementation, ("nn",), [pair], device, dtype).work()
+
+
 def bandwidth() -> float:
     """Bytes per second, read and written, of copying memory with as many threads as there are."""
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    threads = system.cores()
     source = np.zeros(COPY_BYTES // 8)
     target = np.ones_like(source)  # written once, so that its pages are mapped
     slices = zip(np.array_split(source, threads), np.array_split(target, threads), strict=True)
     copies = list(slices)
     with ThreadPoolExecutor(threads) as pool:
-
-        def run(calls: int, _: Tree) -> None:
-            for _i in range(calls):
-                list(pool.map(lambda copy: np.copyto(copy[1], copy[0]), copies))
-
-        copying = timer.Work(lambda: None, run, lambda _: None)
+        copying = timer.work_of(
+            lambda: list(pool.map(lambda copy: np.copyto(copy[1], copy[0]), copies))
+        )
         elapsed = min(timer.block(copying, 1).elapsed_ns for _ in range(BLOCKS))
     return 2e9 * source.nbytes / elapsed
-
-
-def device_bandwidth(implementation: Implementation, device: str) -> float:
-    """Bytes per second that a product of a large matrix with a vector reads."""
-    n = 8192
-    rng = np.random.default_rng(0)
-    A = place(implementation, rng.random((n, n)), device, "float32")
-    x = place(implementation, rng.random((n, 1)), device, "float32")
-    out = place(implementation, np.zeros((n, 1)), device, "float32")
-    product = work(implementation, ("nn",), [(A, x)], [out], 4 * n)
-    return 4e9 * n * n / timer.measure(product, 20_000_000, 0).per_call_ns
-
-
-def launch(implementation: Implementation, device: str) -> float:
-    """Seconds for each of many calls in a row of a product of two numbers."""
-    one, out = (place(implementation, np.ones((1, 1)), device, "float32") for _ in "AC")
-    product = work(implementation, ("nn",), [(one, one)], [out], 4)
-    return timer.measure(product, 20_000_000, 0).per_call_ns / 1e9
 
 
 def transfer(implementation: Implementation, device: str) -> Iterator[tuple[str, float]]:
@@ -116,3 +235,25 @@ def transfer(implementation: Implementation, device: str) -> Iterator[tuple[str,
         back.append(ns)
     yield "transfer_in", 1e9 * X.nbytes / min(to_device)
     yield "transfer_out", 1e9 * X.nbytes / min(back)
+
+
+def cpu_speed() -> Message:
+    """A fixed piece of work in words, and nanoseconds that it takes now; 2 ms.
+
+    A processor's clock follows its heat and what its other cores do, on a shared machine for
+    others: in three minutes everything becomes 7 % faster, and slower again. The work is a SHA-256:
+    it stays in the registers of one core, so its time is that clock's. Over such minutes NumPy's
+    gradient varied by 1.6 % (standard deviation), divided by this time by 0.6 %, scalar Python's by
+    1.8 and 0.9 % (correlations 0.93 and 0.88; of a loop in Python 0.76 and 0.80).
+
+    The times of a run are not corrected by it: what waits for memory does not follow the clock. It
+    says how much of a difference between two runs may be the machine's (`rows.cpu_speed_change`).
+    """
+    data = bytes(HASHED_BYTES)
+    elapsed = [
+        timer.timed(lambda: hashlib.sha256(data).digest(), lambda _: None)[1] for _ in range(HASHES)
+    ]
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    made_by = getattr(hashlib.sha256, "__module__", "")  # OpenSSL's, or Python's own
+    work = f"SHA-256 of {HASHED_BYTES // 1024} KiB, {made_by} of {python}"
+    return {"work": work, "elapsed_ns": min(elapsed)}

@@ -11,14 +11,13 @@ import numpy as np
 
 from samegrad.benchmarks.cases.case import PRODUCTS, Case
 from samegrad.benchmarks.clock import timer
-from samegrad.benchmarks.worker.placed import Batch, Placed
-from samegrad.benchmarks.worker.products import Products
+from samegrad.benchmarks.worker.ceilings import Products
+from samegrad.benchmarks.worker.placed import LEARNING_RATE, Batch, Placed
 from samegrad.implementations.checking import comparison
 from samegrad.implementations.checking.comparison import PRECISIONS, Comparison, TensorCheck
 from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.contract.spec import Params, Tree, map_tree
 
-LEARNING_RATE = 0.01  # of the timed steps: too small to leave the neighbourhood of the start
 EPOCH_BATCHES = 4  # of the epoch that is compared with its steps: two, twice, in their order
 # A call that takes longer is not made once more to see whether it ignores its arguments.
 OTHER_BATCH_NS = 250_000_000
@@ -126,8 +125,8 @@ class Gates:
     def _judge_products(self) -> Comparison:
         """Products of random factors against NumPy's."""
         workload = self.placed.workload
-        products = Products.of_step(
-            self.implementation, self.spec, workload.batch_size, self.placed.device
+        products = Products.of_call(
+            self.implementation, self.spec, "train_step", workload.batch_size, self.placed.device
         )
         results = self._first(PRODUCTS, products.call)
         self.compile_ns[PRODUCTS] = 0  # their first call is shown as a whole

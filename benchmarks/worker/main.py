@@ -36,97 +36,28 @@ machine for a while disturbs one repetition of each, and not all repetitions of 
 """
 
 import contextlib
-import hashlib
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
-from samegrad.benchmarks.clock import cpu_speed
-from samegrad.benchmarks.machine import counters, system
-from samegrad.benchmarks.worker import ceilings, cost_samples
+from samegrad.benchmarks.machine import counters
+from samegrad.benchmarks.worker import capabilities, ceilings
 from samegrad.benchmarks.worker.breakdown import Breakdown
 from samegrad.benchmarks.worker.measurement import Bench
 from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.calls import described
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.adapter import Implementation
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]
 MEMORY_CALLS = 3
-# What a process holds until it has ended: its threads come to rest during that.
-UNTIL_THE_END = contextlib.ExitStack()
 
 
 def main() -> None:
     """Answer one request, and those that follow it."""
-    roles = {"capabilities": capabilities, "measure": measure, "memory": memory}
+    roles = {"capabilities": capabilities.answer, "measure": measure, "memory": memory}
     processes.serve(lambda request, send: roles[request["role"]](request, send))
-
-
-def capabilities(request: Message, send: Send) -> None:
-    """Say what an implementation can do here, and how fast it is on a few small networks."""
-    name = request["implementation"]
-    try:
-        implementation = registry.load(name)
-    except ImportError as error:
-        send({"status": "unavailable", "reason": str(error)})
-        return
-    devices = implementation.devices()
-    files = sources(implementation)
-    send(
-        {
-            "status": "ok",
-            "devices": list(devices),
-            "dtypes": list(implementation.dtypes),
-            "precisions": [p for p in ("tf32", "bfloat16") if _has(implementation, p)],
-            "products": implementation.capabilities.products is not None,
-            "sources": files,
-            "files": {path: digest(text) for path, text in files.items()},
-            "source_sha256": digest("".join(files[path] for path in sorted(files))),
-            "versions": system.versions(),
-            "python": sys.version.split()[0],
-        }
-    )
-    UNTIL_THE_END.enter_context(processes.exclusive(Path(request["lock"])))
-    leaves_cycles = implementation.capabilities.leaves_cycles
-    collector = {"garbage collector": "on while it is timed"} if leaves_cycles else {}
-    for device in devices:
-        if device in request["devices"]:
-            facts = implementation.capabilities.describe(device)
-            try:
-                samples = cost_samples.measure(implementation, device)
-            except NotImplementedError as error:
-                reason = f"it does not support the network that predicts its cost: {error}"
-                send({"status": "unavailable", "reason": reason})
-                return
-            send(
-                {
-                    "device": device,
-                    "facts": {**facts, **collector, "numpy_blas": system.blas()},
-                    "cost_samples": samples,
-                }
-            )
-
-
-def _precision(
-    implementation: Implementation, name: str
-) -> contextlib.AbstractContextManager[None]:
-    """The implementation's own way to compute products in fewer digits; nothing for IEEE."""
-    return (
-        contextlib.nullcontext() if name == "ieee" else implementation.capabilities.precision(name)
-    )
-
-
-def _has(implementation: Implementation, precision: str) -> bool:
-    try:
-        with _precision(implementation, precision):
-            return True
-    except NotImplementedError:
-        return False
 
 
 def measure(request: Message, send: Send) -> None:
@@ -138,7 +69,8 @@ def measure(request: Message, send: Send) -> None:
     def send_and_wait(message: Message) -> None:
         processes.send_and_wait(message, send)
 
-    with _precision(implementation, worker.precision):
+    precision = implementation.capabilities.precision
+    with precision(fewer_digits) if fewer_digits else contextlib.nullcontext():
         bench = Bench(implementation, request)
         by_id = {case.id: case for case in map(Case.from_dict, request["cases"])}
         spent: dict[str, int] = {}
@@ -162,7 +94,7 @@ def measure(request: Message, send: Send) -> None:
             for name in following["cases"]:
                 _one(by_id[name], bench.repeat, spent, send_and_wait, send)
             if following["cases"]:
-                send({"cpu_speed": cpu_speed.measure()})
+                send({"cpu_speed": ceilings.cpu_speed()})
 
 
 def _one(
@@ -177,8 +109,6 @@ def _one(
     began = time.perf_counter_ns()
     try:
         outcome = do(case)
-    except NotImplementedError as error:
-        outcome = {"status": "unavailable", "reason": described(error)}
     except Exception as error:
         outcome = _failure(error)
     spent[case.id] = spent.get(case.id, 0) + time.perf_counter_ns() - began
@@ -187,13 +117,13 @@ def _one(
 
 
 def memory(request: Message, send: Send) -> None:
-    """The peak memory of one case: this process runs it and nothing else."""
+    """The peak memory of a training step: this process runs it and nothing else."""
     implementation = registry.load(request["implementation"])
     case = Case.from_dict(request["cases"][0])
     send({"begin": case.id})
     bench = Bench(implementation, request)
     try:
-        bench.call(case, 0 if case.operation in ("forward", "loss_and_grad") else 1)
+        bench.call(case, 1)
         before = counters.reset_peak_memory()
         bench.call(case, MEMORY_CALLS)
         after = counters.peak_memory()
@@ -204,33 +134,14 @@ def memory(request: Message, send: Send) -> None:
         send({"failed": _failure(error)})
 
 
-def sources(implementation: Implementation) -> dict[str, str]:
-    """Path -> text of everything of ours, and of the implementation's own, that makes it up."""
-    texts = {}
-    ours = system.ROOT / "implementations"
-    own = implementation.file
-    files = {own.resolve()} if own else set()
-    for name, module in list(sys.modules.items()):
-        folder, _, part = name.removeprefix("samegrad.implementations.").rpartition(".")
-        if folder == "backends" or part.startswith(("mlp_", "functions_", "engine_")):
-            files.add(Path(str(module.__file__)).resolve())
-    for path in files:
-        inside = path.is_relative_to(ours)
-        shown = path.relative_to(system.ROOT).as_posix() if inside else path.name
-        texts[shown] = path.read_text(encoding="utf-8", errors="replace")
-    return texts
-
-
-def digest(text: str) -> str:
-    """Twelve hex digits."""
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
 def _failure(error: Exception) -> Message:
     """Status and reason of an exception."""
-    # Every framework has its own class for it; what they share is what they say.
+    # Every framework has a class of its own for a lack of memory; what they share is what they say.
     text = f"{type(error).__name__} {error}".lower()
-    out_of_memory = isinstance(error, MemoryError) or any(
-        words in text for words in ("out of memory", "outofmemory", "resource_exhausted")
-    )
-    return {"status": "out_of_memory" if out_of_memory else "crashed", "reason": described(error)}
+    words = ("out of memory", "outofmemory", "resource_exhausted")
+    status = "crashed"
+    if isinstance(error, NotImplementedError):
+        status = "unavailable"
+    elif isinstance(error, MemoryError) or any(word in text for word in words):
+        status = "out_of_memory"
+    return {"status": status, "reason": described(error)}

@@ -7,13 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from samegrad.benchmarks.cases import inputs
 from samegrad.benchmarks.cases.case import PRODUCTS, Case, MLPWorkload, Workload
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.machine import counters, system
-from samegrad.benchmarks.worker import callables
 from samegrad.benchmarks.worker.breakdown import Breakdown, transfers
 from samegrad.benchmarks.worker.gates import Gates
-from samegrad.benchmarks.worker.placed import Placed
+from samegrad.benchmarks.worker.placed import Placed, last_result
 from samegrad.implementations.checking import comparison
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.spec import Tree
@@ -66,7 +68,10 @@ class Bench:
         if self.precision != "ieee" and not comparison.rounds(verdict.tensors):
             reason = f"precision {self.precision} has no effect: products are IEEE float32"
             return {"status": "unavailable", "reason": reason}
-        self.works[case.id] = callables.work(case, gates)
+        if case.operation == PRODUCTS and gates.products is not None:
+            self.works[case.id] = gates.products.work()
+        else:
+            self.works[case.id] = gates.placed.work(case.operation, case.transfer)
         return None
 
     def begin_request(self, blocks: Mapping[str, Sequence[float]]) -> None:
@@ -93,7 +98,8 @@ class Bench:
         if blocks is None or min(blocks.elapsed_ns) < self.target_ns / 2:
             blocks = timer.measure(timed, self.target_ns, 0, least=1, seen_ns=first_ns)
         self.block_sizes[case.id] = blocks.calls, blocks.per_call_ns
-        outcome = self._outcome(case, gates, blocks, before)
+        lost = counters.interference(before, counters.moment())
+        outcome = self._outcome(case, gates, blocks, lost)
         if outcome["status"] != "ok" or len(self.repetitions[case.id]) > 1:
             return outcome
         fault = gates.ignores_arguments(case, blocks.per_call_ns)
@@ -108,7 +114,7 @@ class Bench:
 
     def call(self, case: Case, times: int) -> None:
         """Calls of a case that is neither gated nor timed, for who measures its memory."""
-        timed = callables.work(case, self._enter(case.workload))
+        timed = self._enter(case.workload).placed.work(case.operation, case.transfer)
         self.implementation.synchronize(timed.run(times, timed.start()))
 
     def _enter(self, workload: Workload) -> Gates:
@@ -118,10 +124,12 @@ class Bench:
         if gates is not None and gates is self.present:
             return gates
         if self.present is not None:  # its gates are done: the largest part of it can go
-            self.present.placed.forget_expected()
+            placed = self.present.placed
+            placed.inputs = replace(placed.inputs, expected=None)
         self.present = None  # should placing fail, the next case tries again
         if gates is None:
-            placed = Placed(workload, self.implementation, self.device, self.directory)
+            stored = inputs.load(self.directory, workload)
+            placed = Placed(workload, self.implementation, self.device, stored)
             gates = self.gates[workload] = Gates(placed, self.precision, self.thorough)
         self.present = gates
         return gates
@@ -135,22 +143,25 @@ class Bench:
         self.settle_seconds = 0.0
 
     def _outcome(
-        self, case: Case, gates: Gates, blocks: timer.Blocks, before: counters.Moment
+        self, case: Case, gates: Gates, blocks: timer.Blocks, lost: Mapping[str, float]
     ) -> Message:
-        """What the blocks are worth: a refusal, or their times."""
-        after = counters.moment()
+        """What the blocks are worth: a refusal, or their times.
+
+        Args:
+            lost: shares of the time that were lost to others.
+        """
         threads = system.thread_count(self.threads) if self.device == "cpu" else None
         earlier = self.repetitions.setdefault(case.id, [])
         refusal = blocks.refusal(threads, earlier)
         earlier.append(replace(blocks, last_result=None))
-        if refusal is None and self.device == "cuda" and counters.gpu_throttling():
-            refusal = "rejected", counters.gpu_throttling()
-        if refusal is None and not math.isfinite(
-            callables.number(self.implementation, case, blocks.last_result)
-        ):
-            refusal = "rejected", "the timed calls gave results that are not finite"
+        if refusal is None and self.device == "cuda" and (throttling := counters.gpu_throttling()):
+            refusal = "rejected", throttling
+        if refusal is None:
+            last = self.implementation.to_numpy(last_result(case.operation, blocks.last_result))
+            if not math.isfinite(float(np.sum(last))):
+                refusal = "rejected", "the timed calls gave results that are not finite"
         if refusal is not None:
-            return dict(zip(("status", "reason"), refusal, strict=True))
+            return {"status": refusal[0], "reason": refusal[1]}
         worst = gates.verdict(case).worst
         assert worst is not None
         return {
@@ -161,7 +172,7 @@ class Bench:
             "residual_ns": blocks.residual_ns,
             "event_ns": blocks.event_ns if self.works[case.id].events is not None else [],
             "busy_ns": blocks.busy_ns,
-            **counters.interference(before, after),
+            **lost,
             "gate": {"name": worst.name, "error": worst.error or 0.0, "bound": worst.bound},
         }
 

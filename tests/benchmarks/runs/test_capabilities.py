@@ -12,7 +12,7 @@ from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import capabilities
 from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.benchmarks.runs.capabilities import Countdown, family
-from samegrad.benchmarks.worker import cost_samples
+from samegrad.benchmarks.worker import capabilities as worker_capabilities
 from samegrad.implementations.checking import processes
 from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec
@@ -116,10 +116,10 @@ def test_largest_sample_is_a_network_of_about_a_second(
         warm = fixed_seconds + flops / flops_per_second
         return {"sizes": sizes, "flops": flops, "first_ns": 1, "warm_ns": round(1e9 * warm)}
 
-    monkeypatch.setattr(cost_samples, "sample", one)
+    monkeypatch.setattr(worker_capabilities, "sample", one)
     implementation: Any = SimpleNamespace(capabilities=Capabilities())
 
-    found = cost_samples.measure(implementation, "cpu")["networks"]
+    found = worker_capabilities.cost_samples(implementation, "cpu")["networks"]
 
     assert largest == found[-1]["sizes"]
     assert len(found) <= 2

@@ -12,7 +12,7 @@ from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.worker import ceilings
 from samegrad.benchmarks.worker.breakdown import Breakdown
-from samegrad.benchmarks.worker.products import Products, factors, place
+from samegrad.benchmarks.worker.ceilings import Products, factors, place
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec
@@ -158,7 +158,7 @@ def test_products_alone_touch_no_more_arrays_than_a_step() -> None:
         shape_of_product(kind, A, B) for kind, (A, B) in zip(kinds, pairs, strict=True)
     ]
 
-    step = Products.of_step(load("numpy"), MLPSpec((3, 4, 2)), 5, "cpu")
+    step = Products.of_call(load("numpy"), MLPSpec((3, 4, 2)), "train_step", 5, "cpu")
     timed = step.work().run(1, None)[-1]
     assert timed[0] is timed[2] and timed[0] is not timed[1]
     assert len({id(one) for one in step.out}) == len(step.out)  # the gate sees each result

@@ -3,21 +3,19 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.cases import inputs
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.judge.main import draw
 from samegrad.benchmarks.worker import measurement
+from samegrad.benchmarks.worker.ceilings import Products
 from samegrad.benchmarks.worker.gates import Gates
 from samegrad.benchmarks.worker.placed import Placed
-from samegrad.benchmarks.worker.products import Products
 from samegrad.implementations import mlp_numpy
 from samegrad.implementations.checking.comparison import Comparison
 from samegrad.implementations.contract.protocol import Capabilities
@@ -30,7 +28,7 @@ PROBLEM = MLPWorkload("mnist", SPEC, 6, 32)
 
 def judged(implementation: Any, dtype: str = "float32") -> Any:
     """The verdict on an implementation's products."""
-    products = Products.of_step(implementation, SPEC, 6, "cpu")
+    products = Products.of_call(implementation, SPEC, "train_step", 6, "cpu")
     results = [implementation.to_numpy(product) for product in products.call()]
     return products.judge(results, dtype, None)
 
@@ -67,19 +65,19 @@ def test_wrong_product_has_no_time(fault: str) -> None:
 def test_implementation_without_products_says_so() -> None:
     """Its row is unavailable."""
     with pytest.raises(NotImplementedError, match="defines no products"):
-        Products.of_step(SimpleNamespace(capabilities=Capabilities()), SPEC, 6, "cpu")
+        Products.of_call(SimpleNamespace(capabilities=Capabilities()), SPEC, "train_step", 6, "cpu")
 
 
 @pytest.fixture
-def epoch_verdict(tmp_path: Path) -> Callable[[Any], Comparison]:
+def epoch_verdict() -> Callable[[Any], Comparison]:
     """The verdict on an epoch over NumPy's steps."""
     workload = MLPWorkload("random", SPEC, 6, 12)
-    inputs.save(tmp_path, workload, draw(workload, 0))
+    stored = draw(workload, 0)
 
     def verdict(epoch: Any) -> Comparison:
         implementation = copy.copy(load("numpy"))
         implementation.capabilities = replace(implementation.capabilities, epoch=epoch)
-        gates = Gates(Placed(workload, implementation, "cpu", tmp_path), "ieee", thorough=False)
+        gates = Gates(Placed(workload, implementation, "cpu", stored), "ieee", thorough=False)
         return gates.verdict(Case(workload, "epoch", "numpy"))
 
     return verdict

@@ -1,0 +1,161 @@
+"""What an implementation can do here, and the times that its cost model is fitted to."""
+
+import contextlib
+import hashlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from samegrad.benchmarks.cases import costs
+from samegrad.benchmarks.clock import timer
+from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.worker.placed import Placed
+from samegrad.implementations.checking import processes
+from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.adapter import Implementation
+from samegrad.implementations.contract.spec import MLPSpec
+
+Message = dict[str, Any]
+# What a process holds until it has ended: its threads come to rest during that.
+UNTIL_THE_END = contextlib.ExitStack()
+# Of the cases that are predicted from it: the numerical gradient's cost depends on it.
+ACTIVATION: dict[str, Any] = {
+    "loss_and_grad": "relu",
+    "train_step": "relu",
+    "forward": "tanh",
+}
+TINY = ((8, 8, 4), 8)
+SMALL = ((64, 32, 10), 32)
+LARGE: tuple[tuple[tuple[int, ...], int], ...] = (
+    ((784, 512, 512, 10), 128),
+    ((256, 256, 10), 64),
+    ((128, 128, 10), 16),
+)
+SECONDS = 1.0  # the largest network that is predicted to take less is tried
+
+
+def answer(request: Message, send: Callable[[Message], None]) -> None:
+    """Say what an implementation can do here, and how fast it is on a few small networks."""
+    try:
+        implementation = registry.load(request["implementation"])
+    except ImportError as error:
+        send({"status": "unavailable", "reason": str(error)})
+        return
+    devices = implementation.devices()
+    texts = sources(implementation)
+    send(
+        {
+            "status": "ok",
+            "devices": list(devices),
+            "dtypes": list(implementation.dtypes),
+            "precisions": [p for p in ("tf32", "bfloat16") if _has(implementation, p)],
+            "products": implementation.capabilities.products is not None,
+            "sources": texts,
+            "files": {path: _digest(text) for path, text in texts.items()},
+            "source_sha256": _digest("".join(texts[path] for path in sorted(texts))),
+            "versions": system.versions(),
+            "python": sys.version.split()[0],
+        }
+    )
+    UNTIL_THE_END.enter_context(processes.exclusive(Path(request["lock"])))
+    leaves_cycles = implementation.capabilities.leaves_cycles
+    collector = {"garbage collector": "on while it is timed"} if leaves_cycles else {}
+    for device in devices:
+        if device in request["devices"]:
+            facts = implementation.capabilities.describe(device)
+            try:
+                samples = cost_samples(implementation, device)
+            except NotImplementedError as error:
+                reason = f"it does not support the network that predicts its cost: {error}"
+                send({"status": "unavailable", "reason": reason})
+                return
+            send(
+                {
+                    "device": device,
+                    "facts": {**facts, **collector, "numpy_blas": system.blas()},
+                    "cost_samples": samples,
+                }
+            )
+
+
+def _has(implementation: Implementation, precision: str) -> bool:
+    try:
+        with implementation.capabilities.precision(precision):
+            return True
+    except NotImplementedError:
+        return False
+
+
+def sources(implementation: Implementation) -> dict[str, str]:
+    """Path -> text of everything of ours, and of the implementation's own, that makes it up."""
+    texts = {}
+    ours = system.ROOT / "implementations"
+    own = implementation.file
+    files = {own.resolve()} if own else set()
+    for name, module in list(sys.modules.items()):
+        folder, _, part = name.removeprefix("samegrad.implementations.").rpartition(".")
+        if folder == "backends" or part.startswith(("mlp_", "functions_", "engine_")):
+            files.add(Path(str(module.__file__)).resolve())
+    for path in files:
+        inside = path.is_relative_to(ours)
+        shown = path.relative_to(system.ROOT).as_posix() if inside else path.name
+        texts[shown] = path.read_text(encoding="utf-8", errors="replace")
+    return texts
+
+
+def _digest(text: str) -> str:
+    """Twelve hex digits."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def cost_samples(implementation: Implementation, device: str) -> Message:
+    """Times of loss_and_grad on a small network, and on the largest that takes about a second.
+
+    Where a gradient takes passes in proportion to the number of parameters, forward passes are
+    timed instead, and a small gradient says how many of them it is worth. Where there is no
+    gradient to be had, training steps are timed.
+    """
+    passes = 0.0
+    operation = "loss_and_grad"
+    if implementation.capabilities.passes_per_parameter:
+        operation = "forward"
+        one, whole = (
+            sample(implementation, device, *TINY, o) for o in ("forward", "loss_and_grad")
+        )
+        passes = whole["warm_ns"] / one["warm_ns"] / MLPSpec(TINY[0]).parameters
+    try:
+        small = sample(implementation, device, *SMALL, operation)
+    except NotImplementedError:  # scikit-learn shows no gradient
+        operation = "train_step"
+        small = sample(implementation, device, *SMALL, operation)
+    large = small
+    # What a small network's fixed cost rules out may be affordable at the rate of the next.
+    while larger := [network for network in LARGE if _affordable(large, *network, operation)]:
+        large = sample(implementation, device, *larger[0], operation)
+    return {"networks": [small] if large is small else [small, large], "passes": passes}
+
+
+def _affordable(known: Message, sizes: tuple[int, ...], batch_size: int, operation: str) -> bool:
+    """Whether a larger network takes about a second at most, at the rate of a known one."""
+    flops = costs.flops(MLPSpec(sizes), operation, batch_size)
+    rate = known["warm_ns"] / known["flops"]
+    return bool(flops > known["flops"] and rate * flops < SECONDS * 1e9)
+
+
+def sample(
+    implementation: Implementation,
+    device: str,
+    sizes: tuple[int, ...],
+    batch_size: int,
+    operation: str,
+) -> Message:
+    """flops, first_ns and warm_ns of an operation on one network."""
+    dtype: Any = implementation.dtypes[0]
+    spec = MLPSpec(sizes, ACTIVATION[operation], dtype=dtype)
+    work = Placed.random(spec, batch_size, implementation, device).work(operation)
+    times: list[int] = []
+    while len(times) < 3 or (len(times) < 50 and sum(times[1:]) < SECONDS * 1e8):
+        times.append(timer.block(work, 1).elapsed_ns)
+    flops = costs.flops(spec, operation, batch_size)
+    return {"flops": flops, "first_ns": times[0], "warm_ns": min(times[1:])}
