@@ -44,34 +44,34 @@ def _core_seconds() -> list[float]:
     return [int(field) / ticks for field in fields[1:9]]
 
 
-def waiting() -> float | None:
-    """Seconds during which some process of this machine has waited for a core so far."""
+def waiting() -> tuple[float, float] | None:
+    """(seconds during which some process of this machine has waited for a core, of all) so far."""
     for line in system.text("/proc/pressure/cpu").splitlines():
         if line.startswith("some"):
-            return int(line.rpartition("total=")[2]) / 1e6
+            return int(line.rpartition("total=")[2]) / 1e6, time.monotonic()
     return None
 
 
-Moment = tuple[tuple[float, float] | None, float | None, float]
+Moment = dict[str, tuple[float, float]]
 
 
 def moment() -> Moment:
-    """What the system has counted so far, for `interference`."""
-    return stolen(), waiting(), time.monotonic()
-
-
-def interference(before: Moment, after: Moment) -> dict[str, float]:
-    """Shares of the time between two moments that were lost to others.
+    """What was lost to others so far, by name: (seconds lost, of so many).
 
     "steal": taken by the hypervisor; "pressure": some process waited for a core. Without what
     cannot be read here.
     """
+    lost = {"steal": stolen(), "pressure": waiting()}
+    return {name: seconds for name, seconds in lost.items() if seconds is not None}
+
+
+def interference(before: Moment, after: Moment) -> dict[str, float]:
+    """Shares of the time between two moments that were lost to others."""
     shares = {}
-    if before[0] is not None and after[0] is not None:
-        whole = after[0][1] - before[0][1]
-        shares["steal"] = (after[0][0] - before[0][0]) / whole if whole > 0 else 0.0
-    if before[1] is not None and after[1] is not None:
-        shares["pressure"] = min(1.0, (after[1] - before[1]) / max(after[2] - before[2], 1e-3))
+    for name, (lost, whole) in after.items():
+        if name in before:
+            lost, whole = lost - before[name][0], whole - before[name][1]
+            shares[name] = min(1.0, lost / max(whole, 1e-3))
     return shares
 
 

@@ -8,9 +8,9 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.records import schema, upgrade
@@ -18,18 +18,20 @@ from samegrad.benchmarks.records.schema import OK, SCHEMA, Record
 from samegrad.implementations.contract.commands import command
 
 LONGEST_LINE = 64 * 2**20  # bytes; a picture takes some hundred thousand
-KNOWN: dict[str, Case] = {}  # cases that were read before, by their text
-MOST_KNOWN = 20_000
+# Kinds of records that a journal keeps as they are -> their list.
+LISTS = {
+    "implementation": "implementations",
+    "ceiling": "ceilings",
+    "cpu_speed": "cpu_speeds",
+    "parity": "parity",
+    "picture": "pictures",
+}
 # What reading a line may raise when it is not what the schema says, or not JSON at all.
 UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
 
 
 class NotAJournalError(ValueError):
     """The file is no journal, or one that this version cannot read."""
-
-
-class CannotWriteError(OSError):
-    """A record could not be written; the message says what was saved before it."""
 
 
 class JournalWriter:
@@ -59,7 +61,8 @@ class JournalWriter:
 
         Raises:
             ValueError: it has not the form that the schema says; nothing is written.
-            CannotWriteError: the disk is full, or the like; the file holds whole records still.
+            OSError: the disk is full, or the like; the message says what was saved before. The
+                file holds whole records still.
         """
         data = memoryview((json.dumps(schema.check(record), allow_nan=False) + "\n").encode())
         began = self._file.tell()
@@ -69,7 +72,7 @@ class JournalWriter:
             os.fsync(self._file.fileno())
         except OSError as error:
             self._file.truncate(began)
-            raise CannotWriteError(
+            raise OSError(
                 error.errno,
                 f"{error.strerror}; {self.saved} outcomes are saved: make room, then "
                 f"{command('benchmark', f'--resume={self.path.parent}')}",
@@ -92,17 +95,6 @@ class JournalWriter:
             self._file.close()
             raise ValueError(f"{self.path}: another process is writing this run") from None
 
-    def __enter__(self) -> "JournalWriter":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
 
 @dataclass
 class Journal:
@@ -121,9 +113,8 @@ class Journal:
         memory: case id -> its record.
         loaded, parity, pictures: of a training run, its records of inputs and of these kinds.
         complete: whether the run came to its end.
-        other_kernels: the rows of NumPy with other OpenBLAS kernels that schemas 2 to 4 had, as
-            (case id, core type); they are left out.
-        warnings: one line for each line of the file that could not be used, and one for those rows.
+        warnings: one line for each line of the file that could not be used, and one for the rows of
+            NumPy with other OpenBLAS kernels that schemas 2 to 4 had.
     """
 
     run: Record
@@ -140,7 +131,6 @@ class Journal:
     parity: list[Record] = field(default_factory=list)
     pictures: list[Record] = field(default_factory=list)
     complete: bool = False
-    other_kernels: set[tuple[str, str]] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
 
     def add(self, record: Record) -> None:
@@ -150,8 +140,8 @@ class Journal:
             ValueError, KeyError, TypeError: a case in it is none.
         """
         kind = record["record"]
-        if kind == "implementation":
-            self.implementations.append(record)
+        if kind in LISTS:
+            getattr(self, LISTS[kind]).append(record)
         elif kind == "source":
             self.sources[record["sha256"]] = (record["path"], record["text"])
         elif kind == "cases":
@@ -163,18 +153,10 @@ class Journal:
             self.inputs[record["workload"]] = record["sha256"]
             if "seconds" in record:
                 self.loaded.append(record)
-        elif kind == "ceiling":
-            self.ceilings.append(record)
-        elif kind == "cpu_speed":
-            self.cpu_speeds.append(record)
         elif kind == "outcome":
             self.outcomes.append((_case(record["case"]), record))
         elif kind == "memory":
             self.memory[_case(record["case"]).id] = record
-        elif kind == "parity":
-            self.parity.append(record)
-        elif kind == "picture":
-            self.pictures.append(record)
         elif kind == "retry":
             again = set(record["cases"])
             self.outcomes = [
@@ -210,12 +192,12 @@ class Journal:
 
 def _case(data: Record) -> Case:
     """The same object for the same case: journals name each of their cases many times."""
-    key = repr(data)
-    if key not in KNOWN:
-        if len(KNOWN) >= MOST_KNOWN:
-            KNOWN.clear()
-        KNOWN[key] = Case.from_dict(upgrade.case(data))
-    return KNOWN[key]
+    return _case_of(json.dumps(data))
+
+
+@lru_cache(maxsize=20_000)
+def _case_of(text: str) -> Case:
+    return Case.from_dict(upgrade.case(json.loads(text)))
 
 
 def read(path: Path) -> Journal:
@@ -225,41 +207,29 @@ def read(path: Path) -> Journal:
         NotAJournalError: the file cannot be read, does not begin like a journal, or is of a
             newer schema.
     """
-    journal: Journal | None = None
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(_lines(file), start=1):
-                if journal is None:
-                    journal = Journal(_first(path, line))
-                    continue
-                try:
-                    if len(line) > LONGEST_LINE:
-                        raise ValueError(f"longer than {LONGEST_LINE:,} bytes")
-                    record = _record(line, journal)
-                    if record is not None:
-                        journal.add(record)
-                except UNUSABLE as error:
-                    cut = not line.endswith(b"\n") and len(line) <= LONGEST_LINE
-                    what = "cut off in the middle" if cut else f"not usable ({error!r:.80})"
-                    journal.warnings.append(f"{path}: line {number} is {what}; it was left out")
-    except OSError as error:
-        raise NotAJournalError(f"{path}: cannot be read: {error.strerror}") from None
-    if journal is None:
-        raise NotAJournalError(f"{path}: the file is empty, not a journal")
-    if journal.other_kernels:
+    lines = _lines(path)
+    journal = Journal(_first(path, next(lines)))
+    old = journal.run["schema"] < upgrade.PRESENT_WORDS
+    other_kernels: set[tuple[str, str]] = set()
+    for number, line in enumerate(lines, start=2):
+        try:
+            if len(line) > LONGEST_LINE:
+                raise ValueError(f"longer than {LONGEST_LINE:,} bytes")
+            record: Record | None = _checked(_decoded(line), old)
+            if old:
+                record = upgrade.without_other_kernels(record, other_kernels)
+            if record is not None:
+                journal.add(record)
+        except UNUSABLE as error:
+            cut = not line.endswith(b"\n") and len(line) <= LONGEST_LINE
+            what = "cut off in the middle" if cut else f"not usable ({error!r:.80})"
+            journal.warnings.append(f"{path}: line {number} is {what}; it was left out")
+    if other_kernels:
         journal.warnings.append(
-            f"{path}: {len(journal.other_kernels)} rows with other OpenBLAS kernels, from an older "
+            f"{path}: {len(other_kernels)} rows with other OpenBLAS kernels, from an older "
             "version, were left out"
         )
     return journal
-
-
-def _record(line: bytes, journal: Journal) -> Record | None:
-    """What a line holds, checked and in the present words; None where it is left out."""
-    if journal.run["schema"] >= upgrade.PRESENT_WORDS:
-        return schema.check(_decoded(line))
-    record = schema.check(upgrade.record(_decoded(line)))
-    return upgrade.without_other_kernels(record, journal.other_kernels)
 
 
 def first(path: Path) -> Record:
@@ -268,36 +238,23 @@ def first(path: Path) -> Record:
     Raises:
         NotAJournalError: as `read`.
     """
+    return _first(path, next(_lines(path)))
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, at least one; of a line that is too long, its beginning."""
     try:
         with path.open("rb") as file:
             line = file.readline(LONGEST_LINE + 1)
+            if not line:
+                raise NotAJournalError(f"{path}: the file is empty, not a journal")
+            while line:
+                yield line
+                while len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+                    line = file.readline(LONGEST_LINE + 1)
+                line = file.readline(LONGEST_LINE + 1)
     except OSError as error:
         raise NotAJournalError(f"{path}: cannot be read: {error.strerror}") from None
-    if not line:
-        raise NotAJournalError(f"{path}: the file is empty, not a journal")
-    return _first(path, line)
-
-
-def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    """The lines of a file; of one that is too long, its beginning."""
-    while line := file.readline(LONGEST_LINE + 1):
-        rest = line
-        while len(rest) > LONGEST_LINE and not rest.endswith(b"\n"):
-            rest = file.readline(LONGEST_LINE + 1)
-        yield line
-
-
-def _decoded(line: bytes) -> Any:
-    """JSON without the NaN and Infinity that Python adds to it."""
-    return DECODER.decode(line.decode("utf-8", errors="replace"))
-
-
-def _refused(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number of JSON")
-
-
-# Made once: making it takes longer than to decode a line.
-DECODER = json.JSONDecoder(parse_constant=_refused)
 
 
 def _first(path: Path, line: bytes) -> Record:
@@ -305,11 +262,11 @@ def _first(path: Path, line: bytes) -> Record:
         if len(line) > LONGEST_LINE:
             raise ValueError
         run = _decoded(line)
-        newer = run["record"] == "run" and run["schema"] > SCHEMA
+        if run["record"] != "run":
+            raise ValueError
+        newer = run["schema"] > SCHEMA
         if not newer:
-            schema.check(upgrade.record(run) if run["schema"] < upgrade.PRESENT_WORDS else run)
-            if run["record"] != "run":
-                raise ValueError
+            run = _checked(run, run["schema"] < upgrade.PRESENT_WORDS)
     except UNUSABLE:
         raise NotAJournalError(
             f"{path}: not a samegrad journal; give a journal.jsonl that `samegrad benchmark` wrote"
@@ -319,4 +276,22 @@ def _first(path: Path, line: bytes) -> Record:
             f"{path}: written in schema {run['schema']}, this version reads up to {SCHEMA}; "
             "update samegrad"
         )
-    return dict(run)
+    return run
+
+
+def _checked(record: Any, old: bool) -> Record:
+    """A record in the present words, if it has the form that the schema says."""
+    return schema.check(upgrade.record(record) if old else record)
+
+
+def _refused(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+# JSON without the NaN and Infinity that Python adds to it; made once, which takes longer than to
+# decode a line.
+DECODER = json.JSONDecoder(parse_constant=_refused)
+
+
+def _decoded(line: bytes) -> Any:
+    return DECODER.decode(line.decode("utf-8", errors="replace"))

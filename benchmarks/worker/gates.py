@@ -84,35 +84,32 @@ class Gates:
             return self._judge_epoch()
         assert self.placed.inputs.expected is not None  # gates come before all repetitions
         expected = Expected(**self.placed.inputs.expected)
-        params = self.placed.inputs.params
-        batch = self.placed.batches[0]
+        spec, params, batch = self.spec, self.placed.inputs.params, self.placed.batches[0]
         results = self._results(operation, params, batch, expected.learning_rate)
-        before = params if "updated" in results else map_tree(np.zeros_like, expected.grads)
-        verdict = self._compared(expected, results, before)
+        accuracy = comparison.declared(self.implementation, spec)
         tree = next((key for key in ("grads", "updated") if key in results), None)
-        if not self.thorough or not verdict.agrees or self.precision != "ieee" or tree is None:
+        if tree is None:
+            return comparison.judge(spec, expected, results, accuracy, self.bounds)
+        reference = getattr(expected, tree)
+        before = params if tree == "updated" else map_tree(np.zeros_like, expected.grads)
+        if self.precision != "ieee":  # what fewer digits changed `before` into, in the norm
+            others = {key: result for key, result in results.items() if key != tree}
+            exact = comparison.judge(spec, expected, others, accuracy, self.bounds)
+            name = "d{}" if tree == "grads" else "{} after a step"
+            norms = comparison.in_norm(
+                reference, results[tree], before, spec.dtype, self.precision, name
+            )
+            return Comparison(exact.tensors + norms.tensors)
+        verdict = comparison.judge(spec, expected, results, accuracy, self.bounds)
+        if not self.thorough or not verdict.agrees:
             return verdict
-        share = comparison.in_more_digits(getattr(expected, tree), results[tree], before)
+        share = comparison.in_more_digits(reference, results[tree], before)
         if share is None:
             return verdict
-        reason = f"computed in more digits than {self.spec.dtype}: {100 * share:.0f} % of its "
+        reason = f"computed in more digits than {spec.dtype}: {100 * share:.0f} % of its "
         reason += "entries are correctly rounded"
-        fault = TensorCheck(operation, None, comparison.bound(self.spec.dtype), reason)
+        fault = TensorCheck(operation, None, comparison.bound(spec.dtype), reason)
         return Comparison((*verdict.tensors, fault))
-
-    def _compared(self, expected: Expected, results: dict[str, Tree], before: Tree) -> Comparison:
-        """Tensor by tensor; what fewer digits changed `before` into, in the norm."""
-        accuracy = comparison.declared(self.implementation, self.spec)
-        tree = next((key for key in ("grads", "updated") if key in results), None)
-        if self.precision == "ieee" or tree is None:
-            return comparison.judge(self.spec, expected, results, accuracy, self.bounds)
-        others = {key: result for key, result in results.items() if key != tree}
-        exact = comparison.judge(self.spec, expected, others, accuracy, self.bounds)
-        name = "d{}" if tree == "grads" else "{} after a step"
-        norms = comparison.in_norm(
-            getattr(expected, tree), results[tree], before, self.spec.dtype, self.precision, name
-        )
-        return Comparison(exact.tensors + norms.tensors)
 
     def _judge_other_arguments(self, operation: str, loss: float, outputs: Tree) -> Comparison:
         """The operation with other arguments: what is folded into the timed code shows."""

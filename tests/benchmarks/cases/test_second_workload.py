@@ -1,6 +1,7 @@
 """A workload that is no network goes from case to row without an edit of the library."""
 
 import math
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -65,7 +66,7 @@ def case() -> Case:
 
 def test_second_kind_of_workload_goes_from_case_to_row(tmp_path: Path, case: Case) -> None:
     """Case, measurement, record and row, with ranks, quality and a predicted time."""
-    with JournalWriter(tmp_path / "journal.jsonl") as writer:
+    with closing(JournalWriter(tmp_path / "journal.jsonl")) as writer:
         writer.append(run_record())
         writer.append({"record": "cases", "cases": [case.to_dict()], "processes": 1})
         writer.append(repetition(case))

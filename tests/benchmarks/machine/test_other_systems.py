@@ -107,7 +107,7 @@ def test_runs_are_neither_noticed_nor_locked(tmp_path: Path) -> None:
     with processes.exclusive(tmp_path / "turn") as give_up:
         give_up()
     run = {"record": "run", "schema": 2, "run": "r", "machine": {}, "fingerprint": "f"}
-    with JournalWriter(tmp_path / "journal.jsonl") as writer:
+    with contextlib.closing(JournalWriter(tmp_path / "journal.jsonl")) as writer:
         writer.append(run)
     assert "r" == read(tmp_path / "journal.jsonl").run["run"]
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from tests.helpers.journals import CASE, ok, old_case, plan_record, run_record, 
 
 def test_journal_gives_back_what_was_written(tmp_path: Path) -> None:
     """Two processes of one case become one row with two medians."""
-    with JournalWriter(tmp_path / "run" / "journal.jsonl") as writer:
+    with closing(JournalWriter(tmp_path / "run" / "journal.jsonl")) as writer:
         for record in (run_record(), plan_record(CASE), ok(0), ok(1, 3000)):
             writer.append(record)
         writer.append({"record": "run_complete"})

@@ -1,6 +1,7 @@
 """Journals of older schemas are read in the words of the present one."""
 
 import json
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def test_record_is_checked_once_when_written_and_once_when_read(
 
     monkeypatch.setattr(schema, "check", counted)
     journal = Journal(RECORDS[0])
-    with JournalWriter(tmp_path / "journal.jsonl") as writer:
+    with closing(JournalWriter(tmp_path / "journal.jsonl")) as writer:
         for record in RECORDS:
             writer.append(record)
             journal.add(record)
