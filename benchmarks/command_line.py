@@ -58,19 +58,43 @@ OPTIONS = (
 )
 
 
-def read_settings(folder: Path, commands: tuple[str, ...]) -> dict[str, Any]:
-    """The table [tool.samegrad] of a folder's pyproject.toml; empty if there is none.
+def read_settings(folder: Path, command: str, options: Mapping[str, bool]) -> dict[str, str | bool]:
+    """What [tool.samegrad] of a folder's pyproject.toml sets for a command, as it would be typed.
+
+    Options stand in [tool.samegrad.COMMAND]; those of `benchmark` also in [tool.samegrad] itself.
 
     Args:
         folder: where the command runs.
-        commands: the names that tables in the table may have.
+        command: its name.
+        options: names without dashes, words joined by "_", and whether each is a flag.
 
     Raises:
-        ValueError: it cannot be read, or names a command that does not exist.
+        ValueError: the file cannot be read, or names a command or an option that does not exist,
+            or a value is of the wrong type.
     """
     path = folder / "pyproject.toml"
-    if not path.exists():
-        return {}
+    table = _table(path) if path.exists() else {}
+    of_all = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    settings: dict[str, str | bool] = {}
+    for where, stated in (
+        ("tool.samegrad", of_all if command == "benchmark" else {}),
+        (f"tool.samegrad.{command}", table.get(command, {})),
+    ):
+        if not isinstance(stated, dict):
+            raise ValueError(f"pyproject.toml: {where} is {stated!r}, expected a table of options")
+        for key, value in stated.items():
+            name = key.replace("-", "_")
+            if name not in options:
+                accepted = [option.replace("_", "-") for option in options]
+                raise ValueError(
+                    f"pyproject.toml: [{where}] {key}: there is no such option; accepted: "
+                    f"{', '.join(accepted)}{did_you_mean(key, accepted)}"
+                )
+            settings[name] = _value(f"pyproject.toml: [{where}] {key}", value, options[name])
+    return settings
+
+
+def _table(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
@@ -80,50 +104,12 @@ def read_settings(folder: Path, commands: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise ValueError(f"{path}: tool.samegrad is no table")
     for name, value in table.items():
-        if isinstance(value, dict) and name not in commands:
+        if isinstance(value, dict) and name not in COMMANDS:
             raise ValueError(
                 f"{path}: [tool.samegrad.{name}]: there is no such command; accepted: "
-                f"{', '.join(commands)}{did_you_mean(name, commands)}"
+                f"{', '.join(COMMANDS)}{did_you_mean(name, COMMANDS)}"
             )
     return table
-
-
-def settings_of(
-    command: str, table: Mapping[str, Any], options: Mapping[str, bool]
-) -> dict[str, str | bool]:
-    """What a table [tool.samegrad] sets for a command, with values as they would be typed.
-
-    Options stand in [tool.samegrad.COMMAND]; those of `benchmark` also in [tool.samegrad] itself.
-
-    Args:
-        command: its name.
-        table: of `read_settings`.
-        options: names without dashes, words joined by "_", and whether each is a flag.
-
-    Raises:
-        ValueError: an option that the command does not have, or a value of the wrong type.
-    """
-    found: dict[str, str | bool] = {}
-    for where, given in (
-        ("tool.samegrad", table),
-        (f"tool.samegrad.{command}", table.get(command)),
-    ):
-        if given is None or (given is table and command != "benchmark"):
-            continue
-        if not isinstance(given, dict):
-            raise ValueError(f"pyproject.toml: {where} is {given!r}, expected a table of options")
-        for key, value in given.items():
-            if given is table and isinstance(value, dict):
-                continue
-            name = key.replace("-", "_")
-            if name not in options:
-                accepted = [option.replace("_", "-") for option in options]
-                raise ValueError(
-                    f"pyproject.toml: [{where}] {key}: there is no such option; accepted: "
-                    f"{', '.join(accepted)}{did_you_mean(key, accepted)}"
-                )
-            found[name] = _value(f"pyproject.toml: [{where}] {key}", value, options[name])
-    return found
 
 
 def _value(where: str, value: object, flag: bool) -> str | bool:

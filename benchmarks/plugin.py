@@ -17,7 +17,7 @@ import pytest
 
 from samegrad.benchmarks.cases.case import OPERATIONS, PRODUCTS, TRAINING, Case
 from samegrad.benchmarks.cases.presets import GROUPS
-from samegrad.benchmarks.command_line import COMMANDS, OPTIONS, read_settings, settings_of
+from samegrad.benchmarks.command_line import OPTIONS, read_settings
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.runs import directories, resume
 from samegrad.benchmarks.runs import session as session_module
@@ -74,24 +74,24 @@ def _option(config: pytest.Config, name: str) -> Any:
     return config.getoption(f"samegrad_{name}")
 
 
-def _given(config: pytest.Config) -> dict[str, str]:
-    """The options of a new run, as they were typed or stand in pyproject.toml."""
-    values = {option.name: _option(config, option.name) for option in OPTIONS}
-    given: dict[str, str] = {name: value for name, value in values.items() if value}
+def _options(config: pytest.Config) -> dict[str, str]:
+    """The options of a run, as they were typed or stand in pyproject.toml."""
+    typed = {option.name: _option(config, option.name) for option in OPTIONS}
+    options: dict[str, str] = {name: value for name, value in typed.items() if value}
     if not _option(config, "benchmark"):
-        return given
+        return options
     marks = config.getoption("markexpr")
     training = _asks_for(TRAINING, marks)
     group = next((name for name in GROUPS if _asks_for(name, marks)), None)
-    if group is not None and given.get("preset", group) != group:
+    if group is not None and options.get("preset", group) != group:
         raise pytest.UsageError(f"-m {group} is a preset itself; leave out --preset")
-    if "resume" not in given:  # which keeps the options that it began with
-        given = _settings(config, training, group) | given
+    if "resume" not in options:  # which keeps the options that it began with
+        options = _settings(config, training, group) | options
     if training:
-        given["kind"] = TRAINING
+        options["kind"] = TRAINING
     if group is not None:
-        given["preset"] = group
-    return given
+        options["preset"] = group
+    return options
 
 
 def _settings(config: pytest.Config, training: bool, group: str | None) -> dict[str, Any]:
@@ -102,14 +102,13 @@ def _settings(config: pytest.Config, training: bool, group: str | None) -> dict[
         if option.name not in ("resume", "retry_failed")
     }
     try:
-        table = read_settings(config.invocation_params.dir, COMMANDS)
-        found: dict[str, Any] = settings_of("benchmark", table, accepted)
+        settings = read_settings(config.invocation_params.dir, "benchmark", accepted)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
     dropped: tuple[str, ...] = ("preset",) if group else ()
     if training:
         dropped = ("preset", "layers", "batch_size", "threads", "processes", "time")
-    return {name: value for name, value in found.items() if name not in dropped}
+    return {name: value for name, value in settings.items() if name not in dropped}
 
 
 def _asks_for(name: str, marks: str) -> bool:
@@ -120,20 +119,19 @@ def _asks_for(name: str, marks: str) -> bool:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check the command line, and collect benchmarks/ and nothing else."""
-    given = _given(config)
-    run, retry = given.pop("resume", None), bool(given.pop("retry_failed", False))
+    options = _options(config)
     if not _option(config, "benchmark"):
-        extra = ["resume"] * (run is not None) + ["retry_failed"] * retry
-        for name in (*given, *extra):
+        for name in options:
             raise pytest.UsageError(f"--{name.replace('_', '-')} goes with --benchmark")
         return
     if not config.pluginmanager.hasplugin("benchmark"):
         require("benchmark", "--benchmark")
         raise pytest.UsageError("--benchmark needs pytest-benchmark's plugin, which is not loaded")
+    run, retry = options.pop("resume", None), bool(options.pop("retry_failed", False))
     if retry and run is None:
         raise pytest.UsageError("--retry-failed goes with --resume RUN")
-    if run is not None and given.keys() - {"kind"}:
-        option = next(iter(given)).replace("_", "-")
+    if run is not None and options.keys() - {"kind"}:
+        option = next(iter(options)).replace("_", "-")
         raise pytest.UsageError(f"--{option}: a resumed run keeps the options that it began with")
     _refuse_foreign_options(config)
     if config.args_source is pytest.Config.ArgsSource.ARGS:
@@ -142,19 +140,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.args[:] = [str(HERE / "test_speed.py")]
     try:
         resumed = None if run is None else resume.load(run, retry)
-        options = parse(**given) if resumed is None else resumed.options
-        state = config.stash[STATE] = State(options, resumed, retry)
+        parsed = parse(**options) if resumed is None else resumed.options
+        state = config.stash[STATE] = State(parsed, resumed, retry)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
-    for mark in {
-        "cpu",
-        "cuda",
-        TRAINING,
-        *GROUPS,
-        *OPERATIONS,
-        PRODUCTS,
-        *(state.options.devices or ()),
-    }:
+    devices = {"cpu", "cuda", *(state.options.devices or ())}
+    for mark in {*devices, TRAINING, *GROUPS, *OPERATIONS, PRODUCTS}:
         config.addinivalue_line("markers", f"{mark}: benchmark cases of that device or operation")
 
 
@@ -282,7 +273,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         what = f"{error.filename or directory}: cannot be written: {error.strerror}"
         raise pytest.UsageError(what) from None
     assert state.run is not None
-    state.rows = {found.case.id: found for found in rows.rows(state.run.journal)}
+    state.rows = {row.case.id: row for row in rows.rows(state.run.journal)}
 
 
 def _command(config: pytest.Config) -> str:

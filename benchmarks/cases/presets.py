@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 from samegrad.benchmarks.cases.case import (
@@ -30,37 +31,29 @@ class Network:
         name: short, for tables and for `-k`.
         spec: the network, in float32.
         examples: how many examples one epoch takes.
-        source: where the inputs come from; "standard normal" ones have only the task's shape.
         series: the series of networks that it belongs to, or None.
     """
 
     name: str
     spec: MLPSpec
     examples: int
-    source: str = "standard normal inputs, random labels, in the shape of the task"
     series: Series | None = None
 
 
-DIGITS = Network("digits", MLPSpec((64, 32, 10)), 1437, "scikit-learn's packaged real digits")
-LINE_LENGTH = Network(
-    "line_length",
-    MLPSpec((10, 16, 16, 5)),
-    10_000,
-    "simulated: images of 10 x 1 pixels with a line of length 1 to 5, 2,000 of each",
-)
+# The examples of the first two are those of `inputs.EXAMPLES`; all others have standard normal
+# inputs and random labels, in the shape of the task.
+DIGITS = Network("digits", MLPSpec((64, 32, 10)), 1437)
+LINE_LENGTH = Network("line_length", MLPSpec((10, 16, 16, 5)), 10_000)
 MNIST = Network("mnist", MLPSpec((784, 128, 64, 10)), 60_000)
 NEWSGROUPS = Network("newsgroups", MLPSpec((300, 2048, 256, 20)), 11_314)
 CIFAR = Network("cifar", MLPSpec((3072, 512, 10)), 50_000)
 WIDE = Network("wide", MLPSpec((1024, 2048, 2048, 10)), 8_192)
-SQUARE = Network("square", MLPSpec((2048, 2048)), 2_048, "square products, nothing else")
-
-
-COST_OUTPUTS = 4
+SQUARE = Network("square", MLPSpec((2048, 2048)), 2_048)  # square products, nothing else
 
 
 def cost(units: int) -> Network:
     """A small smooth network, one of a series, for the cost of differentiation."""
-    spec = MLPSpec((8, units, COST_OUTPUTS), "tanh")
+    spec = MLPSpec((8, units, 4), "tanh")
     series = Series(COST, spec.parameters)
     return Network(f"{COST}{spec.parameters}", spec, 8, series=series)
 
@@ -208,14 +201,7 @@ PRESETS = {
         case_seconds=120.0,
         short_call_seconds=0.5,
     ),
-    "peers": Preset(
-        PEERS,
-        8,
-        (1800, 1800),
-        0.3,
-        case_seconds=120.0,
-        short_call_seconds=1.0,
-    ),
+    "peers": Preset(PEERS, 8, (1800, 1800), 0.3, case_seconds=120.0, short_call_seconds=1.0),
     "full": Preset(FULL, 10, (3600, 5400), 0.5, threads=("1", "all"), memory=True),
 }
 
@@ -242,42 +228,27 @@ def expand(
         only: what the user asked for, instead of the grids' own dtypes.
     """
     cases: dict[str, Case] = {}
+    transfers = TRANSFERS[:1] if worker.device == "cpu" else TRANSFERS
     for line in lines:
+        network = line.network
         usable = [name for name in only or line.dtypes if name in contracts]
         if not usable and only is None:
             usable = [contracts[0]]
-        for batch_size in line.batch_sizes:
-            for name in usable:
-                ieee = name in ("float64", "float32")
-                dtype: Any = name if ieee else "float32"
-                spec = replace(line.network.spec, dtype=dtype)
-                network = line.network
-                workload = MLPWorkload(
-                    network.name, spec, batch_size, network.examples, network.series
+        for batch_size, name, operation in product(line.batch_sizes, usable, line.operations):
+            dtype: Any
+            dtype, precision = (name, "ieee") if name in BOTH else ("float32", name)
+            spec = replace(network.spec, dtype=dtype)
+            workload = MLPWorkload(network.name, spec, batch_size, network.examples, network.series)
+            for transfer in transfers[:1] if operation == PRODUCTS else transfers:
+                case = Case(
+                    workload,
+                    operation,
+                    worker.implementation,
+                    worker.device,
+                    transfer,
+                    worker.threads,
+                    precision,
+                    worker.ranks,
                 )
-                setup = worker._replace(precision="ieee" if ieee else name)
-                for operation in line.operations:
-                    one = operation == PRODUCTS or worker.device == "cpu"
-                    for transfer in TRANSFERS[:1] if one else TRANSFERS:
-                        case = Case(
-                            workload,
-                            operation,
-                            setup.implementation,
-                            setup.device,
-                            transfer,
-                            *setup[2:],
-                        )
-                        cases.setdefault(case.id, case)
+                cases.setdefault(case.id, case)
     return list(cases.values())
-
-
-def every_shape() -> list[tuple[MLPSpec, int]]:
-    """Each (spec, batch size) of a gradient in a preset, as float64: the reference's duty."""
-    shapes = {
-        (replace(line.network.spec, dtype="float64"), batch_size)
-        for preset in PRESETS.values()
-        for line in preset.lines
-        if line.operations != (PRODUCTS,)
-        for batch_size in line.batch_sizes
-    }
-    return sorted(shapes, key=lambda shape: (shape[0].layer_sizes, shape[1]))

@@ -83,8 +83,8 @@ def _main(given: list[str]) -> int:
     chosen = parser.named().get(given[0])
     if chosen is not None and given[0] != "benchmark":  # its plugin reads them
         try:
-            table = command_line.read_settings(Path.cwd(), command_line.COMMANDS)
-            chosen.preset(command_line.settings_of(given[0], table, chosen.settable()))
+            options = chosen.settable()
+            chosen.preset(command_line.read_settings(Path.cwd(), given[0], options))
         except ValueError as error:
             chosen.error(str(error))
     found, rest = parser.parse_known_args(given)

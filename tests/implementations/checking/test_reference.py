@@ -1,12 +1,14 @@
 """The reference is right: mpmath for small networks, central differences at every shape."""
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.cases.presets import every_shape
+from samegrad.benchmarks.cases.case import PRODUCTS
+from samegrad.benchmarks.cases.presets import PRESETS
 from samegrad.implementations.checking import exact, problems, reference
 from samegrad.implementations.contract.spec import MLPSpec
 from tests.helpers.networks import problem
@@ -79,6 +81,18 @@ def directional_error(spec: MLPSpec, batch_size: int, directions: int = 8) -> fl
 def test_reference_agrees_with_exact_results(small: Any) -> None:
     """Loss and every gradient entry are right to 14 digits."""
     assert true_error(small) < 1e-14
+
+
+def every_shape() -> list[tuple[MLPSpec, int]]:
+    """Each (spec, batch size) of a gradient in a preset, as float64: the reference's duty."""
+    shapes = {
+        (replace(line.network.spec, dtype="float64"), batch_size)
+        for preset in PRESETS.values()
+        for line in preset.lines
+        if line.operations != (PRODUCTS,)
+        for batch_size in line.batch_sizes
+    }
+    return sorted(shapes, key=lambda shape: (shape[0].layer_sizes, shape[1]))
 
 
 # Parameters times examples: above the first, 8 directions take seconds; above the other, minutes.
