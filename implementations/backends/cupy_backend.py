@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.contract.protocol import Backend, Capabilities, Events
+from samegrad.implementations.contract.protocol import Backend, Capabilities, Events, products_of
 from samegrad.implementations.contract.spec import Array, Tree, map_tree
 
 
@@ -16,17 +16,6 @@ def library() -> Any:
     import cupy
 
     return cupy
-
-
-def products(
-    kinds: tuple[str, ...], pairs: list[tuple[Array, Array]], out: list[Array] | None = None
-) -> list[Array]:
-    """Matrix products and nothing else: "nn" A B, "tn" A^T B, "nt" A B^T."""
-    places = out or [None] * len(pairs)
-    return [
-        library().matmul(A.T if kind == "tn" else A, B.T if kind == "nt" else B, out=C)
-        for kind, (A, B), C in zip(kinds, pairs, places, strict=True)
-    ]
 
 
 def take(X: Array, y: Array, chosen: np.ndarray) -> tuple[Array, Array]:
@@ -69,7 +58,11 @@ class CupyBackend(Backend):
     """Copies on the GPU."""
 
     capabilities = Capabilities(
-        products=products, take=take, peak_memory=peak_memory, describe=describe, events=events
+        products=products_of(lambda A, B, out: library().matmul(A, B, out=out)),
+        take=take,
+        peak_memory=peak_memory,
+        describe=describe,
+        events=events,
     )
 
     def devices(self) -> tuple[str, ...]:

@@ -1,24 +1,9 @@
 """NumPy's arrays, which live in the CPU's memory."""
 
-from typing import Any
-
 import numpy as np
 
-from samegrad.implementations.contract.protocol import Backend, Capabilities
+from samegrad.implementations.contract.protocol import Backend, Capabilities, products_of
 from samegrad.implementations.contract.spec import Tree, map_tree
-
-
-def products(
-    kinds: tuple[str, ...],
-    pairs: list[tuple[np.ndarray, np.ndarray]],
-    out: Any = None,
-) -> list[np.ndarray]:
-    """Matrix products and nothing else: "nn" A B, "tn" A^T B, "nt" A B^T."""
-    places = out or [None] * len(pairs)
-    return [
-        np.matmul(A.T if kind == "tn" else A, B.T if kind == "nt" else B, out=C)
-        for kind, (A, B), C in zip(kinds, pairs, places, strict=True)
-    ]
 
 
 def take(X: np.ndarray, y: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -29,7 +14,7 @@ def take(X: np.ndarray, y: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, 
 class NumpyBackend(Backend):
     """Copies, row after row: what is placed is overwritten in place, and compiled for."""
 
-    capabilities = Capabilities(products=products, take=take)
+    capabilities = Capabilities(products=products_of(np.matmul), take=take)
 
     def devices(self) -> tuple[str, ...]:
         """The CPU."""

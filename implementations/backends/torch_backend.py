@@ -6,27 +6,15 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from samegrad.implementations.contract.protocol import Backend, Capabilities, Events
+from samegrad.implementations.contract.protocol import Backend, Capabilities, Events, products_of
 from samegrad.implementations.contract.spec import Tree, map_tree
 
 torch.backends.cuda.matmul.fp32_precision = "ieee"
-
-
-def products(
-    kinds: tuple[str, ...], pairs: list[tuple[Tensor, Tensor]], out: list[Tensor] | None = None
-) -> list[Tensor]:
-    """Matrix products and nothing else: "nn" A B, "tn" A^T B, "nt" A B^T."""
-    places: Any = out or [None] * len(pairs)
-    return [
-        torch.mm(A.T if kind == "tn" else A, B.T if kind == "nt" else B, out=C)
-        for kind, (A, B), C in zip(kinds, pairs, places, strict=True)
-    ]
 
 
 def take(X: Tensor, y: Tensor, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -97,7 +85,7 @@ class TorchBackend(Backend):
     """Tensors that do not require grad: a forward pass on them records nothing."""
 
     capabilities = Capabilities(
-        products=products,
+        products=products_of(torch.mm),
         take=take,
         compilations=compilations,
         peak_memory=peak_memory,

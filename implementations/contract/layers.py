@@ -1,10 +1,10 @@
-"""The layers of a network as the forward pass walks through them, and what a pass refuses."""
+"""What networks have in common: the walk through their layers, what they refuse, and a step."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from samegrad.implementations.contract.equations import FORWARD_ONLY
-from samegrad.implementations.contract.spec import Array, MLPSpec, Tree
+from samegrad.implementations.contract.spec import Array, MLPSpec, Params, Tree
 
 
 def layers_of(activations: Mapping[str, Any]) -> Callable[..., Iterable[Any]]:
@@ -77,3 +77,26 @@ def require_masks(spec: MLPSpec, masks: Tree) -> None:
             f"the spec has dropout {spec.dropout:g}, so train_step needs masks: "
             "masks_from_numpy(spec, draw_masks(spec, batch_size, seed), device)"
         )
+
+
+def step_of(
+    loss_and_grad: Callable[..., tuple[Array, Params]], update: Callable[..., tuple[Params, Tree]]
+) -> Callable[..., tuple[Params, Tree, Array]]:
+    """The `train_step` of a network whose gradient and update rule these are."""
+
+    def train_step(
+        spec: MLPSpec,
+        params: Params,
+        state: Tree,
+        X: Array,
+        y: Array,
+        learning_rate: float,
+        masks: Tree = None,
+    ) -> tuple[Params, Tree, Array]:
+        """Params and state after one update, and the loss before it."""
+        require_masks(spec, masks)
+        value, grads = loss_and_grad(spec, params, X, y, masks)
+        params, state = update(spec, params, grads, state, learning_rate)
+        return params, state, value
+
+    return train_step

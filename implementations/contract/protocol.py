@@ -103,6 +103,21 @@ def _refuse_products(function: Any) -> None:
         return
 
 
+def products_of(multiply: Callable[..., Array]) -> Callable[..., list[Array]]:
+    """`Capabilities.products` of a library whose multiply(A, B, out=C) is a matrix product."""
+
+    def products(
+        kinds: tuple[str, ...], pairs: list[tuple[Array, Array]], out: list[Array] | None = None
+    ) -> list[Array]:
+        """Matrix products and nothing else: "nn" A B, "tn" A^T B, "nt" A B^T."""
+        return [
+            multiply(A.T if kind == "tn" else A, B.T if kind == "nt" else B, out=C)
+            for kind, (A, B), C in zip(kinds, pairs, out or [None] * len(pairs), strict=True)
+        ]
+
+    return products
+
+
 class Model(Protocol):
     """The functions of a network file, in the order in which it defines them.
 

@@ -9,7 +9,7 @@ from operator import mul
 from typing import Any
 
 from samegrad.implementations.backends.lists_backend import LISTS
-from samegrad.implementations.contract.layers import layers_of, refuse_forward_only, require_masks
+from samegrad.implementations.contract.layers import layers_of, refuse_forward_only, step_of
 from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec, Tree, map_tree
 from samegrad.implementations.differentiation.engine_dual import ACTIVATIONS, LOSSES, Dual, slope
@@ -66,17 +66,4 @@ def loss_and_grad(
     return loss(spec, params, X, y, masks), grads
 
 
-def train_step(
-    spec: MLPSpec,
-    params: Params,
-    state: Tree,
-    X: Matrix,
-    y: list[Any],
-    learning_rate: float,
-    masks: Tree = None,
-) -> tuple[Params, Tree, float]:
-    """Params and state after one update in place, and the loss before it."""
-    require_masks(spec, masks)
-    value, grads = loss_and_grad(spec, params, X, y, masks)
-    params, state = update(spec, params, grads, state, learning_rate)
-    return params, state, value
+train_step = step_of(loss_and_grad, update)  # U1-U7

@@ -12,7 +12,7 @@ from samegrad.implementations.contract.layers import (
     layers_of,
     refuse_forward_only,
     refuse_mask,
-    require_masks,
+    step_of,
 )
 from samegrad.implementations.contract.spec import MLPSpec, Tree, map_tree
 from samegrad.implementations.differentiation.engine_graph import (
@@ -55,20 +55,7 @@ def loss_and_grad(
     return value.value, map_tree(lambda variable: variable.grad, variables)
 
 
-def train_step(
-    spec: MLPSpec,
-    params: Params,
-    state: Tree,
-    X: Array,
-    y: Array,
-    learning_rate: float,
-    masks: Tree = None,
-) -> tuple[Params, Tree, Array]:
-    """Params and state after one update in place, and the loss before it."""
-    require_masks(spec, masks)
-    value, grads = loss_and_grad(spec, params, X, y, masks)
-    params, state = update(spec, params, grads, state, learning_rate)
-    return params, state, value
+train_step = step_of(loss_and_grad, update)  # U1-U7
 
 
 def outputs(spec: MLPSpec, variables: Any, X: Array, masks: Tree) -> Expression:

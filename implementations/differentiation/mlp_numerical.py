@@ -6,18 +6,26 @@ difference does, with an error. Either way a gradient takes passes in proportion
 parameters. Arrays and update rules are those of the NumPy network.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from samegrad.implementations.backends.numpy_backend import NUMPY
-from samegrad.implementations.contract.layers import drop, refuse_forward_only, require_masks
+from samegrad.implementations.contract.equations import LEAKY_SLOPE, LIF_WIDTH, T_REF, TAU
+from samegrad.implementations.contract.layers import (
+    drop,
+    layers_of,
+    refuse_forward_only,
+    step_of,
+)
 from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec, Tree, map_tree
-from samegrad.implementations.differentiation.functions_numerical import ANALYTIC, LOSSES, layers
-from samegrad.implementations.functions_numpy import Array, Params, update
+from samegrad.implementations.functions_numpy import Params, update
 from samegrad.implementations.functions_numpy import init_state as init_state
+
+Array = Any  # NumPy, real or complex
 
 # A central difference is off by h^2/6 times the third derivative, and by eps |loss| / h from
 # rounding; h = eps^(1/3) = 6e-6 balances the two at about 4e-11 of the loss and its derivatives.
@@ -26,6 +34,8 @@ from samegrad.implementations.functions_numpy import init_state as init_state
 STEP = float(np.finfo(np.float64).eps ** (1 / 3))
 DECLARED = {"float64": 1e-6}
 COMPLEX_STEP = 1e-20  # its square vanishes beside 1
+# relu and leaky_relu have a kink, so a loss with them is not analytic.
+ANALYTIC = ("identity", "sigmoid", "tanh", "gelu", "silu", "softplus", "lif_rate")
 
 
 def accuracy(spec: MLPSpec) -> Mapping[str, float] | None:
@@ -76,9 +86,9 @@ def loss_and_grad(
 
     def at(p: Array, index: tuple[int, ...], value: Any) -> Array:
         kept, p[index] = p[index], value
-        found = loss(spec, near, X, y, masks)
+        there = loss(spec, near, X, y, masks)
         p[index] = kept
-        return found
+        return there
 
     def slope(p: Array, index: tuple[int, ...]) -> float:
         if analytic(spec):
@@ -96,17 +106,83 @@ def loss_and_grad(
     return loss(spec, params, X, y, masks), map_tree(slopes, near)
 
 
-def train_step(
-    spec: MLPSpec,
-    params: Params,
-    state: Tree,
-    X: Array,
-    y: Array,
-    learning_rate: float,
-    masks: Tree = None,
-) -> tuple[Params, Tree, Array]:
-    """Params and state after one update in place, and the loss before it."""
-    require_masks(spec, masks)
-    value, grads = loss_and_grad(spec, params, X, y, masks)
-    params, state = update(spec, params, grads, state, learning_rate)
-    return params, state, value
+train_step = step_of(loss_and_grad, update)  # U1-U7
+
+
+# ---- functions of real and complex arrays ----
+# A complex step needs functions that are analytic along the imaginary direction: no abs, no max of
+# complex numbers. Where a function has cases, the real part decides.
+
+
+def log1p(x: Array) -> Array:
+    """log(1 + x) to the last digits for small x; NumPy's is not where x is complex."""
+    if not np.iscomplexobj(x):
+        return np.log1p(x)
+    return np.log1p(x.real) + 1j * np.arctan2(x.imag, 1 + x.real)  # x.imag^2 vanishes beside 1
+
+
+def sigmoid(z: Array) -> Array:
+    """1 / (1 + exp(-z)), written so that exp never sees a large positive number."""
+    e = np.exp(np.where(z.real >= 0, -z, z))
+    return np.where(z.real >= 0, 1, e) / (1 + e)
+
+
+def softplus(z: Array) -> Array:
+    """log(1 + exp(z)), its larger part taken out first."""
+    positive = z.real > 0
+    return np.where(positive, z, 0) + log1p(np.exp(np.where(positive, -z, z)))
+
+
+def gelu(z: Array) -> Array:
+    """z sigmoid(2u), u = sqrt(2/pi) (z + 0.044715 z^3)."""
+    return z * sigmoid(2 * math.sqrt(2 / math.pi) * (z + 0.044715 * z * z * z))
+
+
+def lif_rate(v: Array) -> Array:
+    """1 / (T_REF + TAU log(1 + 1/j)), where log(1 + 1/j) = log(1 + j) - log(j) for any j > 0."""
+    u = (v - 1) / LIF_WIDTH
+    low = u.real < -40
+    log_softplus = np.where(low, u, np.log(softplus(np.where(low, -40, u))))
+    return 1 / (
+        T_REF + TAU * (np.log1p(LIF_WIDTH * softplus(u)) - math.log(LIF_WIDTH) - log_softplus)
+    )
+
+
+# name: g(z)
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "identity": lambda z: z,
+    "relu": lambda z: np.where(z.real > 0, z, 0),
+    "leaky_relu": lambda z: np.where(z.real > 0, z, LEAKY_SLOPE * z),
+    "sigmoid": sigmoid,
+    "tanh": np.tanh,
+    "gelu": gelu,
+    "silu": lambda z: z * sigmoid(z),
+    "softplus": softplus,
+    "lif_rate": lif_rate,
+    "unit_step": lambda z: (z.real > 0).astype(z.dtype),
+}
+layers = layers_of(ACTIVATIONS)
+
+
+def cross_entropy(outputs: Array, y: Array) -> Array:
+    """Mean of -log softmax(outputs)[y], with the largest output taken out first."""
+    shifted = outputs - outputs.real.max(axis=1, keepdims=True)
+    return (np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(y)), y]).mean()
+
+
+def binary_cross_entropy(outputs: Array, y: Array) -> Array:
+    """1/batch of the sum of -y log p - (1 - y) log(1 - p), p = sigmoid(outputs)."""
+    return (softplus(outputs) - y * outputs).sum() / len(y)
+
+
+def mse(outputs: Array, y: Array) -> Array:
+    """1/(2 batch) of the sum of (outputs - y)^2."""
+    return ((outputs - y) ** 2).sum() / (2 * len(y))
+
+
+# name: loss
+LOSSES: dict[str, Callable[[Array, Array], Array]] = {
+    "cross_entropy": cross_entropy,
+    "binary_cross_entropy": binary_cross_entropy,
+    "mse": mse,
+}

@@ -12,7 +12,7 @@ from samegrad.implementations.contract.layers import (
     layers_of,
     refuse_forward_only,
     refuse_mask,
-    require_masks,
+    step_of,
 )
 from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec, Tree
@@ -54,20 +54,7 @@ def loss_and_grad(
     return value.data, grads
 
 
-def train_step(
-    spec: MLPSpec,
-    params: Params,
-    state: Tree,
-    X: Matrix,
-    y: list[Any],
-    learning_rate: float,
-    masks: Tree = None,
-) -> tuple[Params, Tree, float]:
-    """Params and state after one update in place, and the loss before it."""
-    require_masks(spec, masks)
-    value, grads = loss_and_grad(spec, params, X, y, masks)
-    params, state = update(spec, params, grads, state, learning_rate)
-    return params, state, value
+train_step = step_of(loss_and_grad, update)  # U1-U7
 
 
 def remembering(params: Params) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 
 from samegrad.implementations import functions_scalar
 from samegrad.implementations.contract.layers import layer_masks
+from samegrad.implementations.contract.protocol import products_of
 from samegrad.implementations.contract.spec import MLPSpec, Tree
 
 Array = np.ndarray
@@ -124,11 +125,4 @@ def product(A: Array, B: Array) -> Array:
     return C
 
 
-def products(
-    kinds: tuple[str, ...], pairs: list[tuple[Array, Array]], out: Any = None
-) -> list[Array]:
-    """Matrix products and nothing else, for measuring them: "nn" A B, "tn" A^T B, "nt" A B^T."""
-    return [
-        product(A.T if kind == "tn" else A, B.T if kind == "nt" else B)
-        for kind, (A, B) in zip(kinds, pairs, strict=True)
-    ]
+products = products_of(lambda A, B, out: product(A, B))

@@ -10,7 +10,7 @@ from operator import mul
 from typing import Any
 
 from samegrad.implementations.backends.lists_backend import LISTS
-from samegrad.implementations.contract.layers import refuse_forward_only, refuse_mask, require_masks
+from samegrad.implementations.contract.layers import refuse_forward_only, refuse_mask, step_of
 from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec, Tree
 from samegrad.implementations.functions_scalar import (
@@ -104,20 +104,7 @@ def loss_and_grad(
     return value(outputs, y) + penalty(spec, params), grads  # L1, L2
 
 
-def train_step(
-    spec: MLPSpec,
-    params: Params,
-    state: Tree,
-    X: Matrix,
-    y: Targets,
-    learning_rate: float,
-    masks: Tree = None,
-) -> tuple[Params, Tree, float]:
-    """Params and state after one update in place, and the loss before it."""
-    require_masks(spec, masks)
-    value, grads = loss_and_grad(spec, params, X, y, masks)
-    params, state = update(spec, params, grads, state, learning_rate)
-    return params, state, value
+train_step = step_of(loss_and_grad, update)  # U1-U7
 
 
 def drop(a: Matrix, m: Matrix | None) -> Matrix:

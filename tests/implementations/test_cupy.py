@@ -11,7 +11,7 @@ from samegrad.implementations.backends import cupy_backend
 from samegrad.implementations.checking import problems
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.variants import engine_cupy, mlp_cupy
+from samegrad.implementations.variants import mlp_cupy
 from tests.helpers import fake_cupy
 from tests.helpers.fake_cupy import DeviceArray
 from tests.helpers.networks import check
@@ -30,10 +30,10 @@ SPECS = [
 @pytest.fixture
 def cupy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The stand-in, with nothing remembered of another one."""
-    for remembered in (cupy_backend.library, engine_cupy.network):
+    for remembered in (cupy_backend.library, mlp_cupy.network):
         remembered.cache_clear()
     yield fake_cupy.install(monkeypatch)
-    for remembered in (cupy_backend.library, engine_cupy.network):
+    for remembered in (cupy_backend.library, mlp_cupy.network):
         remembered.cache_clear()
 
 
@@ -86,7 +86,7 @@ def test_without_a_gpu_there_is_no_device(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_network_is_the_file_that_a_reader_sees(cupy: Any) -> None:
     """Made from mlp_numpy.py and functions_numpy.py, and from no other text."""
-    network = engine_cupy.network()
+    network = mlp_cupy.network()
 
     assert str(ROOT / "implementations" / "mlp_numpy.py") == network.__file__
     assert network.forward.__code__.co_filename == network.__file__
