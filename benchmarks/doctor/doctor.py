@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.doctor.findings import PROBLEM, Finding, findings
-from samegrad.benchmarks.machine import counters, system
+from samegrad.benchmarks.machine import system
 from samegrad.implementations.checking import processes
 from samegrad.implementations.contract import registry
 
@@ -100,10 +100,10 @@ def _libraries(threads: str) -> dict[str, dict[str, Any]]:
 
 def _others() -> dict[str, float | None]:
     """What other programs and other machines take while this one does nothing."""
-    before, busy_before = counters.moment(), counters.busy()
+    before, busy_before = system.moment(), system.busy()
     time.sleep(IDLE_SECONDS)
-    shares = counters.interference(before, counters.moment())
-    busy_after = counters.busy()
+    shares = system.interference(before, system.moment())
+    busy_after = system.busy()
     load = None
     if busy_before is not None and busy_after is not None:
         load = (busy_after - busy_before) / IDLE_SECONDS

@@ -1,10 +1,13 @@
-"""The machine: facts about it and what is installed, and what of it a worker process gets.
+"""The machine: facts about it, what a worker process gets of it, what is lost to others.
 
 Facts are read by code, never typed, by the standard library alone; what cannot be read on a system
 is "unknown". A fingerprint is a hash of what makes two machines different machines for a benchmark;
 it is part of every row's key when journals are merged.
 """
 
+import contextlib
+import ctypes
+import gc
 import hashlib
 import importlib.metadata
 import json
@@ -12,9 +15,11 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 UNKNOWN = "unknown"
+Moment = dict[str, tuple[float, float]]  # what was lost to others -> (seconds, of so many)
 ROOT = Path(__file__).resolve().parents[2]  # of a checkout; installed, samegrad's own folder
 DISTRIBUTIONS = ("numpy", "torch", "jax", "jaxlib", "pytest-benchmark", "pandas", "matplotlib")
 # Directory, limit, usage, and what of that is files that the system can drop: versions 2 and 1.
@@ -83,9 +88,9 @@ def configured(name: str) -> int | None:
 
 def cpu_model() -> str:
     """The processor's name."""
-    for line in text("/proc/cpuinfo").splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
+    name = _after("/proc/cpuinfo", "model name")
+    if name:
+        return name
     if sys.platform == "darwin":
         return output("sysctl", "-n", "machdep.cpu.brand_string") or UNKNOWN
     return platform.processor() or UNKNOWN
@@ -93,11 +98,10 @@ def cpu_model() -> str:
 
 def cpu_flags() -> str:
     """The vector instructions that matter to a matrix product."""
-    for line in text("/proc/cpuinfo").splitlines():
-        if line.startswith(("flags", "Features")):
-            flags = set(line.split(":", 1)[1].split())
-            return " ".join(flag for flag in FLAGS if flag in flags) or "none of interest"
-    return UNKNOWN
+    flags = (_after("/proc/cpuinfo", "flags") or _after("/proc/cpuinfo", "Features")).split()
+    if not flags:
+        return UNKNOWN
+    return " ".join(flag for flag in FLAGS if flag in flags) or "none of interest"
 
 
 def cpu_caches() -> str:
@@ -166,18 +170,26 @@ def available_memory() -> int | None:
 
     In a container what its control group allows, if that is less: who takes more is killed.
     """
-    limits = [
-        int(line.split()[1]) * 1024
-        for line in text("/proc/meminfo").splitlines()
-        if line.startswith("MemAvailable:")
-    ]
+    available = _bytes("/proc/meminfo", "MemAvailable")
+    limits = [] if available is None else [available]
     for directory, limit, usage, cached in CONTROL_GROUP_MEMORY:
         most, used = text(f"{directory}/{limit}"), text(f"{directory}/{usage}")
         if most.isdigit() and used.isdigit():  # without a limit it is "max"
-            lines = [line.split() for line in text(f"{directory}/memory.stat").splitlines()]
-            kept = sum(int(words[1]) for words in lines if words[:1] == [cached])
+            kept = int(_after(f"{directory}/memory.stat", cached) or 0)
             limits.append(max(0, int(most) - int(used) + kept))
     return min(limits, default=None)
+
+
+def _memory_gib() -> str:
+    pages, size = configured("SC_PHYS_PAGES"), configured("SC_PAGE_SIZE")
+    return UNKNOWN if pages is None or size is None else f"{pages * size / 2**30:.0f}"
+
+
+def _load() -> str:
+    try:
+        return " ".join(f"{value:.2f}" for value in os.getloadavg())
+    except (AttributeError, OSError):
+        return UNKNOWN
 
 
 def thread_count(threads: str) -> int:
@@ -229,16 +241,88 @@ def worker_environment(device: str | None, scratch: Path, threads: str = "all") 
     return environment
 
 
-def _memory_gib() -> str:
-    pages, size = configured("SC_PHYS_PAGES"), configured("SC_PAGE_SIZE")
-    return UNKNOWN if pages is None or size is None else f"{pages * size / 2**30:.0f}"
+def gpu_throttling() -> str:
+    """Why an NVIDIA GPU runs slower than it can at this moment, for heat or power; "" if not."""
+    query = "clocks_event_reasons.hw_thermal_slowdown,clocks_event_reasons.sw_thermal_slowdown"
+    reasons = output("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader")
+    active = "Active" in reasons.replace("Not Active", "")
+    return f"GPU thermal slowdown ({reasons})" if active else ""
 
 
-def _load() -> str:
+def stolen() -> tuple[float, float] | None:
+    """(seconds that the hypervisor took from this machine's cores, all their seconds) so far."""
+    seconds = _core_seconds()
+    return (seconds[7], sum(seconds)) if len(seconds) > 7 else None
+
+
+def busy() -> float | None:
+    """Seconds that this machine's cores have worked so far, for whomever."""
+    seconds = _core_seconds()
+    if len(seconds) < 7:
+        return None
+    user, nice, kernel, _idle, _io, irq, softirq = seconds[:7]
+    return user + nice + kernel + irq + softirq
+
+
+def _core_seconds() -> list[float]:
+    """Seconds of all cores by what they did (see proc_stat(5)), guests left out; or nothing."""
+    fields = text("/proc/stat").partition("\n")[0].split()
+    ticks = configured("SC_CLK_TCK")
+    if not ticks or fields[:1] != ["cpu"]:
+        return []
+    return [int(field) / ticks for field in fields[1:9]]
+
+
+def waiting() -> tuple[float, float] | None:
+    """(seconds during which some process of this machine has waited for a core, of all) so far."""
+    total = _after("/proc/pressure/cpu", "some").rpartition("total=")[2]
+    return (int(total) / 1e6, time.monotonic()) if total else None
+
+
+def moment() -> Moment:
+    """What was lost to others so far, by name: (seconds lost, of so many).
+
+    "steal": taken by the hypervisor; "pressure": some process waited for a core. Without what
+    cannot be read here.
+    """
+    lost = {"steal": stolen(), "pressure": waiting()}
+    return {name: seconds for name, seconds in lost.items() if seconds is not None}
+
+
+def interference(before: Moment, after: Moment) -> dict[str, float]:
+    """Shares of the time between two moments that were lost to others."""
+    shares = {}
+    for name, (lost, whole) in after.items():
+        if name in before:
+            lost, whole = lost - before[name][0], whole - before[name][1]
+            shares[name] = min(1.0, lost / max(whole, 1e-3))
+    return shares
+
+
+def reset_peak_memory() -> int | None:
+    """Forget this process's peak memory; the resident bytes now, None where it cannot be done.
+
+    Not ru_maxrss: a child inherits its parent's. What was freed goes back to the system first, or
+    the next call would take it without being seen to.
+    """
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # no glibc; Windows
+        ctypes.CDLL(None).malloc_trim(0)
     try:
-        return " ".join(f"{value:.2f}" for value in os.getloadavg())
-    except (AttributeError, OSError):
-        return UNKNOWN
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return None
+    return _bytes("/proc/self/status", "VmRSS")
+
+
+def peak_memory() -> int | None:
+    """The most bytes of this process that were resident since then."""
+    return _bytes("/proc/self/status", "VmHWM")
+
+
+def resident_memory(process: int) -> int | None:
+    """Bytes of another process that are resident."""
+    return _bytes(f"/proc/{process}/status", "VmRSS")
 
 
 def text(path: str) -> str:
@@ -258,3 +342,17 @@ def output(*command: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return "; ".join(done.stdout.strip().splitlines()) if done.returncode == 0 else ""
+
+
+def _after(path: str, name: str) -> str:
+    """The rest of the first line of a system's file that begins with a name, or ""."""
+    for line in text(path).splitlines():
+        if line.startswith(name):
+            return line.removeprefix(name).strip("\t :")
+    return ""
+
+
+def _bytes(path: str, name: str) -> int | None:
+    """The same as bytes, of a number in KiB."""
+    value = _after(path, name)
+    return 1024 * int(value.split()[0]) if value else None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
-from samegrad.benchmarks.machine import counters, system
+from samegrad.benchmarks.machine import system
 from samegrad.implementations.checking.processes import Child, Exit, python_child
 from samegrad.implementations.contract import registry
 
@@ -120,7 +120,7 @@ class WorkerProcess:
 
     def memory(self) -> int | None:
         """Bytes of the machine's memory that it takes; None where the system does not say."""
-        return counters.resident_memory(self.child.process.pid)
+        return system.resident_memory(self.child.process.pid)
 
 
 def stopped_short(ended: Exit) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.clock import intervals
-from samegrad.benchmarks.machine import counters, system
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records.rows import INTERFERENCE, Row, rows
 from samegrad.benchmarks.runs import speed
 from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
@@ -67,7 +67,7 @@ def run(
             done.append(check)
             say(f"  {check}")
 
-    before = counters.moment()
+    before = system.moment()
     medians: dict[str, tuple[float, ...]] = {}
     if "clock" in only:
         tell("The clock", _clock())
@@ -182,9 +182,9 @@ def _twins(medians: dict[str, tuple[float, ...]]) -> Iterator[Check]:
     yield checks.slowed(intervals.ratio(medians["slower"], medians["twin_a"]))
 
 
-def _quiet(before: counters.Moment, medians: Mapping[str, tuple[float, ...]]) -> Iterator[Check]:
+def _quiet(before: system.Moment, medians: Mapping[str, tuple[float, ...]]) -> Iterator[Check]:
     """Whether anything interfered: not a property of the clock, but of the moment."""
-    shares = counters.interference(before, counters.moment())
+    shares = system.interference(before, system.moment())
     if "steal" in shares:
         yield Check(
             f"{DISTURBED}: time that the hypervisor took",

@@ -41,7 +41,7 @@ from collections.abc import Callable
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
-from samegrad.benchmarks.machine import counters
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.worker import capabilities, ceilings
 from samegrad.benchmarks.worker.breakdown import Breakdown
 from samegrad.benchmarks.worker.measurement import Bench
@@ -124,9 +124,9 @@ def memory(request: Message, send: Send) -> None:
     bench = Bench(implementation, request)
     try:
         bench.call(case, 1)
-        before = counters.reset_peak_memory()
+        before = system.reset_peak_memory()
         bench.call(case, MEMORY_CALLS)
-        after = counters.peak_memory()
+        after = system.peak_memory()
         host = max(0, after - before) if before is not None and after is not None else None
         device = implementation.capabilities.peak_memory(case.device)
         send({"memory": {"host_bytes": host, "device_bytes": device}})

@@ -12,7 +12,7 @@ import numpy as np
 from samegrad.benchmarks.cases import inputs
 from samegrad.benchmarks.cases.case import PRODUCTS, Case, MLPWorkload, Workload
 from samegrad.benchmarks.clock import timer
-from samegrad.benchmarks.machine import counters, system
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.worker.breakdown import Breakdown, transfers
 from samegrad.benchmarks.worker.gates import Gates
 from samegrad.benchmarks.worker.placed import Placed, last_result
@@ -91,14 +91,14 @@ class Bench:
         first_ns = gates.first_ns[operation] - gates.compile_ns[operation]
         calls, per_call_ns = self.block_sizes.get(case.id, (0, first_ns))
         self._settle(timed, per_call_ns)
-        before = counters.moment()
+        before = system.moment()
         blocks = None
         if calls:
             blocks = timer.again(timed, calls, warm=per_call_ns < timer.LONG * self.target_ns)
         if blocks is None or min(blocks.elapsed_ns) < self.target_ns / 2:
             blocks = timer.measure(timed, self.target_ns, 0, least=1, seen_ns=first_ns)
         self.block_sizes[case.id] = blocks.calls, blocks.per_call_ns
-        lost = counters.interference(before, counters.moment())
+        lost = system.interference(before, system.moment())
         outcome = self._outcome(case, gates, blocks, lost)
         if outcome["status"] != "ok" or len(self.repetitions[case.id]) > 1:
             return outcome
@@ -154,7 +154,7 @@ class Bench:
         earlier = self.repetitions.setdefault(case.id, [])
         refusal = blocks.refusal(threads, earlier)
         earlier.append(replace(blocks, last_result=None))
-        if refusal is None and self.device == "cuda" and (throttling := counters.gpu_throttling()):
+        if refusal is None and self.device == "cuda" and (throttling := system.gpu_throttling()):
             refusal = "rejected", throttling
         if refusal is None:
             last = self.implementation.to_numpy(last_result(case.operation, blocks.last_result))

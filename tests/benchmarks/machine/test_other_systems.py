@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from samegrad.benchmarks.machine import counters, system
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records.journal import JournalWriter, read
 from samegrad.benchmarks.runs import directories
@@ -63,11 +63,11 @@ def test_cores_are_all_of_the_machine() -> None:
 
 
 @pytest.mark.usefixtures("bare")
-def test_counters_say_nothing() -> None:
+def test_what_is_lost_to_others_is_unknown() -> None:
     """And no interference is reported."""
-    assert (None, None, None) == (counters.stolen(), counters.busy(), counters.waiting())
-    assert {} == counters.interference(counters.moment(), counters.moment())
-    assert counters.resident_memory(os.getpid()) is None
+    assert (None, None, None) == (system.stolen(), system.busy(), system.waiting())
+    assert {} == system.interference(system.moment(), system.moment())
+    assert system.resident_memory(os.getpid()) is None
 
 
 def test_seconds_of_cores_need_the_length_of_a_tick(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,10 +75,10 @@ def test_seconds_of_cores_need_the_length_of_a_tick(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(system, "text", lambda _: "cpu  100 0 50 900 0 0 0 30 0 0")
     monkeypatch.setattr(system, "configured", lambda _: 100)
 
-    assert (0.3, 10.8) == pytest.approx(counters.stolen())
-    assert 1.5 == counters.busy()
+    assert (0.3, 10.8) == pytest.approx(system.stolen())
+    assert 1.5 == system.busy()
     monkeypatch.setattr(system, "configured", lambda _: None)
-    assert (None, None) == (counters.stolen(), counters.busy())
+    assert (None, None) == (system.stolen(), system.busy())
 
 
 @pytest.mark.parametrize("error", [TypeError, OSError, AttributeError])
@@ -96,7 +96,7 @@ def test_peak_memory_is_unknown_without_the_c_library(
     monkeypatch.setattr(ctypes, "CDLL", refuse)
     monkeypatch.setattr(Path, "write_text", no_file)
 
-    assert counters.reset_peak_memory() is None
+    assert system.reset_peak_memory() is None
 
 
 @pytest.mark.usefixtures("bare")
