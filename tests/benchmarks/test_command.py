@@ -118,11 +118,11 @@ def test_file_with_two_functions_is_timed_after_its_check(tmp_path: Path) -> Non
 
     assert 1 == done.returncode, done.stdout + done.stderr
     rows = {row.case.id: row for row in results.rows(journal_of(tmp_path / "run"))}
-    found = {row.case.id: (row.status, row.reason) for row in rows.values()}
-    assert ("ok", "") == found["digits-loss_and_grad-batch32-float64-right-cpu"]
-    status, reason = found["digits-train_step-batch32-float64-right-cpu"]
+    outcomes = {row.case.id: (row.status, row.reason) for row in rows.values()}
+    assert ("ok", "") == outcomes["digits-loss_and_grad-batch32-float64-right-cpu"]
+    status, reason = outcomes["digits-train_step-batch32-float64-right-cpu"]
     assert "unavailable" == status and "right has no init_state" in reason
-    status, reason = found["digits-loss_and_grad-batch32-float64-wrong-cpu"]
+    status, reason = outcomes["digits-loss_and_grad-batch32-float64-wrong-cpu"]
     assert "wrong" == status and "dW1: error 31" in reason
 
 
@@ -192,9 +192,9 @@ def test_pretended_gpu_has_resident_and_end_to_end_rows(tmp_path: Path) -> None:
 
     assert 0 == done.returncode, done.stdout + done.stderr
     journal = journal_of(tmp_path / "r")
-    found = {(row.case.device, row.case.transfer, row.status) for row in results.rows(journal)}
-    wanted = {("cpu", "resident", "ok"), ("cuda", "resident", "ok"), ("cuda", "end_to_end", "ok")}
-    assert wanted == found
+    rows = {(row.case.device, row.case.transfer, row.status) for row in results.rows(journal)}
+    expected = {("cpu", "resident", "ok"), ("cuda", "resident", "ok"), ("cuda", "end_to_end", "ok")}
+    assert expected == rows
     events = [r["event_ns"] for c, r in journal.outcomes if c.device == "cuda"]
     assert all(len(ns) >= 1 and min(ns) > 0 for ns in events)
     assert (tmp_path / "r" / "figures" / "gpu_over_cpu.png").exists()
@@ -212,8 +212,8 @@ def test_gpu_that_kills_its_probe_costs_no_cpu_row(tmp_path: Path) -> None:
     )
 
     assert 0 == done.returncode, done.stdout + done.stderr
-    found = {(r.case.device, r.status) for r in results.rows(journal_of(tmp_path / "r"))}
-    assert {("cpu", "ok"), ("cuda", "unavailable")} == found
+    rows = {(r.case.device, r.status) for r in results.rows(journal_of(tmp_path / "r"))}
+    assert {("cpu", "ok"), ("cuda", "unavailable")} == rows
     assert "finding its capabilities crashed: exit status 7" in done.stdout
 
 

@@ -31,8 +31,8 @@ def written(tmp_path: Path, body: str) -> str:
 
 def quick(name: str, **changes: Any) -> Any:
     """One process, short blocks."""
-    given: dict[str, Any] = {"batch_size": 8, "block_seconds": 0.01} | changes
-    return measure(name, given.pop("spec", SPEC), **given)
+    arguments: dict[str, Any] = {"batch_size": 8, "block_seconds": 0.01} | changes
+    return measure(name, arguments.pop("spec", SPEC), **arguments)
 
 
 @pytest.mark.parametrize("operation", ["forward", "loss_and_grad", "train_step", "epoch"])

@@ -23,10 +23,10 @@ BOTH = ("float32", "float64")
 def rows(preset: str, device: str = "cpu") -> dict[str, list[Case]]:
     """The rows of each implementation, those that use a device only on it."""
     lines = [line for line in PRESETS[preset].lines if line.runs == ("idiom",)]
-    found = {
+    vectorised = {
         name: expand(lines, WorkerSpec(name, device), BOTH) for name in ("numpy", "torch", "jax")
     }
-    return found | {"scalar": expand(lines, WorkerSpec("scalar", device), ("float64",))}
+    return vectorised | {"scalar": expand(lines, WorkerSpec("scalar", device), ("float64",))}
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def rows(preset: str, device: str = "cpu") -> dict[str, list[Case]]:
 )
 def test_preset_has_its_rows(preset: str, each: int, scalar: int) -> None:
     """Looped Python has one row where the others have float32 and float64."""
-    counts = {name: len(found) for name, found in rows(preset).items()}
+    counts = {name: len(cases) for name, cases in rows(preset).items()}
 
     assert {"numpy": each, "torch": each, "jax": each, "scalar": scalar} == counts
 
@@ -55,11 +55,11 @@ def test_gates_begin_with_the_smallest_network_in_every_process() -> None:
 def test_standard_has_the_promised_cases() -> None:
     """Each workload at its batch sizes with its operations, in float32 unless said."""
     numpy_rows = rows("standard")["numpy"]
-    found = Counter(
+    counts = Counter(
         (c.workload.name, c.workload.batch_size, c.spec.dtype, c.operation) for c in numpy_rows
     )
 
-    wanted = {
+    expected = {
         *(("digits", b, d, op) for b in (32, 256) for d in BOTH for op in cases.OPERATIONS),
         *(("line_length", 32, d, op) for d in BOTH for op in STEP),
         *(("mnist", b, "float32", op) for b in (32, 128) for op in cases.OPERATIONS),
@@ -69,26 +69,33 @@ def test_standard_has_the_promised_cases() -> None:
         *(("mnist", b, "float32", "train_step") for b in (1, 8, 64, 512)),
         *((f"width{w}", 128, "float32", "train_step") for w in (16, 64, 256, 1024)),
     }
-    assert Counter(wanted) == found
+    assert Counter(expected) == counts
 
 
 def test_presets_ask_for_enough_processes() -> None:
     """5 for an interval, 10 for full; hello has one and promises no interval."""
-    wanted = {"hello": 1, "differentiation": 5, "standard": 5, "scaling": 5, "peers": 8, "full": 10}
-    assert wanted == {name: preset.processes for name, preset in PRESETS.items()}
+    expected = {
+        "hello": 1,
+        "differentiation": 5,
+        "standard": 5,
+        "scaling": 5,
+        "peers": 8,
+        "full": 10,
+    }
+    assert expected == {name: preset.processes for name, preset in PRESETS.items()}
     assert {"hello"} == {name for name, preset in PRESETS.items() if not preset.intervals}
 
 
 def test_differentiation_has_a_series_of_networks_for_every_way() -> None:
     """Forward and gradient from 30 to 100,000 parameters, smooth, in float64; full has it too."""
     lines = PRESETS["differentiation"].lines
-    found = expand(lines, WorkerSpec("dual"), ("float64",))
-    sizes = sorted({case.spec.parameters for case in found})
+    planned = expand(lines, WorkerSpec("dual"), ("float64",))
+    sizes = sorted({case.spec.parameters for case in planned})
 
     assert {("idiom", "differentiation", "peer")} == {line.runs for line in lines}
     assert (30, 106_500, 7) == (sizes[0], sizes[-1], len(sizes))
-    assert {"forward", "loss_and_grad"} == {case.operation for case in found}
-    assert {f"cost of differentiation, {n} parameters" for n in sizes} == {c.group for c in found}
+    assert {"forward", "loss_and_grad"} == {case.operation for case in planned}
+    assert {f"cost of differentiation, {n} parameters" for n in sizes} == {c.group for c in planned}
     assert set(lines) <= set(PRESETS["full"].lines)
 
 
@@ -159,20 +166,20 @@ def test_contracts_of_arithmetic_are_rows_of_their_own() -> None:
     """tf32 and bfloat16 are float32 networks, in processes of their own."""
     lines = PRESETS["hello"].lines
 
-    found = expand(lines, WorkerSpec("torch", "cuda"), (*BOTH, "tf32"), ("float32", "tf32"))
+    planned = expand(lines, WorkerSpec("torch", "cuda"), (*BOTH, "tf32"), ("float32", "tf32"))
 
     assert {("float32", "ieee"), ("float32", "tf32")} == {
-        (c.spec.dtype, c.precision) for c in found
+        (c.spec.dtype, c.precision) for c in planned
     }
-    assert {"float32", "tf32"} == {c.arithmetic for c in found}
-    assert len({c.id for c in found}) == len(found)
-    assert len({c.worker for c in found}) == 2
+    assert {"float32", "tf32"} == {c.arithmetic for c in planned}
+    assert len({c.id for c in planned}) == len(planned)
+    assert len({c.worker for c in planned}) == 2
 
 
 def test_thread_counts_are_rows_of_their_own() -> None:
     """Each with a name of its own, a process of its own, and a group per thread count."""
     problem = MLPWorkload("x", MLPSpec((3, 2)), 4, 16)
-    found = [
+    planned = [
         Case(problem, "forward", "numpy"),
         Case(problem, "forward", "numpy", threads="1"),
     ]
@@ -180,9 +187,9 @@ def test_thread_counts_are_rows_of_their_own() -> None:
     assert [
         "x-forward-batch4-float32-numpy-cpu",
         "x-forward-batch4-float32-numpy-cpu-1_thread",
-    ] == [case.id for case in found]
-    assert 2 == len({case.worker for case in found})
-    assert found[0].group != found[1].group
+    ] == [case.id for case in planned]
+    assert 2 == len({case.worker for case in planned})
+    assert planned[0].group != planned[1].group
 
 
 def test_larger_size_of_a_series() -> None:
@@ -210,11 +217,11 @@ def test_what_runs_on_a_gpu_only_is_not_asked_of_a_cpu(
     gpu: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By name an error of one line; of the table it is left out, with a note."""
-    found = {
+    known = {
         name: Capabilities(name, name, devices=(device,), dtypes=("float32",))
         for name, device in (("numpy", "cpu"), ("cupy", "cuda"))
     }
-    monkeypatch.setattr(capabilities, "find", lambda *_: dict(found))
+    monkeypatch.setattr(capabilities, "find", lambda *_: dict(known))
     monkeypatch.setattr(system, "gpus", lambda: gpu)
 
     with pytest.raises(ValueError, match=f"--implementation {message}"):

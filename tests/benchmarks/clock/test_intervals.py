@@ -53,8 +53,8 @@ def test_ratio_covers_the_truth_as_often_as_it_says(processes: tuple[int, int]) 
     for _ in range(TRIALS):
         a = 2.0 * np.exp(rng.normal(0.0, NOISE, processes[0]))
         b = np.exp(rng.normal(0.0, NOISE / 3, processes[1]))
-        found = ratio(a, b)
-        held += found.low <= 2.0 <= found.high
+        one_ratio = ratio(a, b)
+        held += one_ratio.low <= 2.0 <= one_ratio.high
 
     assert 0.92 <= held / TRIALS <= 0.98
 
@@ -64,13 +64,15 @@ def test_interval_and_ratio_are_those_of_scipy() -> None:
     a, b = [1.0, 1.1, 0.9, 1.05, 1.2], [2.0, 2.2, 2.1, 2.4, 1.9, 2.0]
 
     low, high = interval(a)
-    found = ratio(a, b)
+    one_ratio = ratio(a, b)
 
     logs = np.log(a)
     expected = stats.t.interval(0.95, 4, logs.mean(), stats.sem(logs))
     welch = stats.ttest_ind(logs, np.log(b), equal_var=False).confidence_interval(0.95)
     assert np.exp(expected) == pytest.approx((low, high))
-    assert (math.exp(welch.low), math.exp(welch.high)) == pytest.approx((found.low, found.high))
+    assert (math.exp(welch.low), math.exp(welch.high)) == pytest.approx(
+        (one_ratio.low, one_ratio.high)
+    )
 
 
 def test_fewer_than_five_processes_have_no_interval_and_no_verdict() -> None:
@@ -81,7 +83,7 @@ def test_fewer_than_five_processes_have_no_interval_and_no_verdict() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "verdict"),
+    ("one_ratio", "verdict"),
     [
         (Ratio(0.5, 0.4, 0.6), FASTER),
         (Ratio(0.93, 0.91, 0.96), CANT_TELL),
@@ -93,9 +95,9 @@ def test_fewer_than_five_processes_have_no_interval_and_no_verdict() -> None:
         (Ratio(1.1, 1.06, 1.2), SLOWER),
     ],
 )
-def test_verdict_needs_the_whole_interval(found: Ratio, verdict: str) -> None:
+def test_verdict_needs_the_whole_interval(one_ratio: Ratio, verdict: str) -> None:
     """On one side of 1.05, or within it."""
-    assert verdict == found.verdict
+    assert verdict == one_ratio.verdict
 
 
 def test_equal_samples_are_the_same() -> None:

@@ -58,37 +58,37 @@ def test_block_reads_a_known_delay_exactly(call_ns: int) -> None:
     """Whatever the calls take is what the clock says, and nothing is left to wait for."""
     device = FakeDevice(call_ns)
 
-    found = block(device.work(), 7, device.clock)
+    one_block = block(device.work(), 7, device.clock)
 
-    assert (7 * call_ns, 0) == (found.elapsed_ns, found.residual_ns)
+    assert (7 * call_ns, 0) == (one_block.elapsed_ns, one_block.residual_ns)
 
 
 def test_blocks_are_linear_in_their_calls() -> None:
     """k, 2k and 4k calls take k, 2k and 4k times as long."""
     device = FakeDevice(MS)
 
-    found = [block(device.work(), calls, device.clock).elapsed_ns for calls in (1, 2, 4)]
+    elapsed_ns = [block(device.work(), calls, device.clock).elapsed_ns for calls in (1, 2, 4)]
 
-    assert [MS, 2 * MS, 4 * MS] == found
+    assert [MS, 2 * MS, 4 * MS] == elapsed_ns
 
 
 def test_work_that_was_not_waited_for_is_refused() -> None:
     """A synchronize that returns at once leaves the work to the fetch after the clock stopped."""
     device = FakeDevice(MS, waits=False)
 
-    found = measure(device.work(), 5 * MS, 20 * MS, device.clock)
+    blocks = measure(device.work(), 5 * MS, 20 * MS, device.clock)
 
-    assert "not synchronised" in str(found.refusal())
+    assert "not synchronised" in str(blocks.refusal())
 
 
 def test_work_that_was_waited_for_is_accepted() -> None:
     """The same device with a synchronize that waits."""
     device = FakeDevice(MS)
 
-    found = measure(device.work(), 5 * MS, 20 * MS, device.clock)
+    blocks = measure(device.work(), 5 * MS, 20 * MS, device.clock)
 
-    assert found.refusal() is None
-    assert {MS} == {elapsed // found.calls for elapsed in found.elapsed_ns}
+    assert blocks.refusal() is None
+    assert {MS} == {elapsed // blocks.calls for elapsed in blocks.elapsed_ns}
 
 
 def test_cost_of_waiting_for_nothing_is_no_residual() -> None:
@@ -99,9 +99,9 @@ def test_cost_of_waiting_for_nothing_is_no_residual() -> None:
         device.synchronize(tree)
         device.now += MS
 
-    found = block(Work(lambda: None, device.run, synchronize, device.fetch), 5, device.clock)
+    one_block = block(Work(lambda: None, device.run, synchronize, device.fetch), 5, device.clock)
 
-    assert (6 * MS, 0) == (found.elapsed_ns, found.residual_ns)
+    assert (6 * MS, 0) == (one_block.elapsed_ns, one_block.residual_ns)
 
 
 def test_residual_is_judged_by_share_and_by_size() -> None:
@@ -117,10 +117,10 @@ def test_slow_first_call_changes_neither_calls_nor_times(first_ns: int) -> None:
     """0.3 s of compilation in the first call are gone before calibration counts."""
     device = FakeDevice(20_000, first_ns)
 
-    found = measure(device.work(), 5 * MS, 50 * MS, device.clock)
+    blocks = measure(device.work(), 5 * MS, 50 * MS, device.clock)
 
-    assert 250 <= found.calls <= 400
-    assert {found.calls * 20_000} == set(found.elapsed_ns)
+    assert 250 <= blocks.calls <= 400
+    assert {blocks.calls * 20_000} == set(blocks.elapsed_ns)
 
 
 def test_calibration_fills_a_block() -> None:
@@ -208,9 +208,9 @@ def test_start_is_made_outside_the_clock() -> None:
     def start() -> Any:
         device.now += 500 * MS
 
-    found = block(Work(start, device.run, device.synchronize), 2, device.clock)
+    one_block = block(Work(start, device.run, device.synchronize), 2, device.clock)
 
-    assert 2 * MS == found.elapsed_ns
+    assert 2 * MS == one_block.elapsed_ns
 
 
 def test_warm_up_runs_for_its_time() -> None:
@@ -226,11 +226,11 @@ def test_later_repetition_counts_neither_calibration_nor_its_first_block() -> No
     """One block of as many calls as at the first repetition; before a long call there is none."""
     device, long = FakeDevice(MS), FakeDevice(900 * MS)
 
-    found = timer.again(device.work(), 7, device.clock)
+    blocks = timer.again(device.work(), 7, device.clock)
     timer.again(long.work(), 1, long.clock, warm=False)
 
     assert [1, 7] == device.calls
-    assert (7, [7 * MS]) == (found.calls, found.elapsed_ns)
+    assert (7, [7 * MS]) == (blocks.calls, blocks.elapsed_ns)
     assert [1] == long.calls
 
 
@@ -252,8 +252,8 @@ def test_second_thread_shows_over_several_repetitions(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(timer, "TICK_NS", 16 * MS)
     assert repetitions[0].refusal(1) is None
-    found = repetitions[0].refusal(1, repetitions[1:])
-    assert found is not None and "2.00 cores were busy with 1 thread" in found[1]
+    refusal = repetitions[0].refusal(1, repetitions[1:])
+    assert refusal is not None and "2.00 cores were busy with 1 thread" in refusal[1]
     assert honest[0].refusal(1, honest[1:]) is None
     monkeypatch.setattr(timer, "TICK_NS", MS)  # where it does not, it says all
     assert repetitions[0].refusal(1) is not None
@@ -310,9 +310,9 @@ def test_stop_between_two_clocks_adds_no_thread(
         return device.now if stopped == 2 else device.now - 10 * MS * (count[0] == 1)
 
     monkeypatch.setattr(timer, "cpu_time", cpu_time)
-    found = block(device.work(), 5, device.clock)
+    one_block = block(device.work(), 5, device.clock)
 
-    assert 5 * MS == found.elapsed_ns == found.busy_ns
+    assert 5 * MS == one_block.elapsed_ns == one_block.busy_ns
 
 
 def test_interruption_in_an_only_block_is_no_missing_wait() -> None:
@@ -324,11 +324,11 @@ def test_interruption_in_an_only_block_is_no_missing_wait() -> None:
         once.now += 9 * MS if interrupted else 0
         interrupted.clear()
 
-    found = timer.measure(replace(once.work(), fetch=fetch), 5 * MS, 0, once.clock, least=1)
+    blocks = timer.measure(replace(once.work(), fetch=fetch), 5 * MS, 0, once.clock, least=1)
     never = FakeDevice(MS, waits=False)
     other = timer.measure(never.work(), 5 * MS, 0, never.clock, least=1)
 
-    assert found.refusal() is None
+    assert blocks.refusal() is None
     assert other.refusal() is not None and 3 <= len(other.elapsed_ns)
 
 

@@ -92,9 +92,9 @@ def test_memory_is_what_machine_and_control_group_leave(
     files: dict[str, str], expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The less of both; files that the system may drop count as free, no limit as none."""
-    there = {f"/sys/fs/cgroup/{name}": text for name, text in files.items()}
-    there["/proc/meminfo"] = "MemTotal: 9000 kB\nMemAvailable: 8000 kB"
-    monkeypatch.setattr(system, "text", lambda path: there.get(path, system.UNKNOWN))
+    texts = {f"/sys/fs/cgroup/{name}": text for name, text in files.items()}
+    texts["/proc/meminfo"] = "MemTotal: 9000 kB\nMemAvailable: 8000 kB"
+    monkeypatch.setattr(system, "text", lambda path: texts.get(path, system.UNKNOWN))
 
     assert expected == system.available_memory()
 
@@ -114,13 +114,13 @@ def test_worker_gets_all_cores_unless_the_user_said_otherwise(
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
-    found = system.worker_environment("cpu", tmp_path)
+    environment = system.worker_environment("cpu", tmp_path)
 
     cores = str(system.cores())
     assert ("1", cores, cores) == tuple(
-        found[v] for v in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC")
+        environment[v] for v in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NPROC")
     )
-    assert "cpu" == found["JAX_PLATFORMS"]
+    assert "cpu" == environment["JAX_PLATFORMS"]
     assert "cuda,cpu" == system.worker_environment("cuda", tmp_path)["JAX_PLATFORMS"]
     assert "JAX_PLATFORMS" not in system.worker_environment(None, tmp_path)
 

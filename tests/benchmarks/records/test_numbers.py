@@ -63,12 +63,12 @@ def test_every_number_of_the_example_follows_from_its_journal() -> None:
         for name in ("products_ns", "empty_ns", "first_call_ns"):
             if record.get(name) is not None:
                 extra[case][name].append(record[name] / 1e9)
-    found = table()
-    numbered = {case for case, row in found.items() if row["status"] == "ok"}
+    rows = table()
+    numbered = {case for case, row in rows.items() if row["status"] == "ok"}
     assert numbered == set(repetitions) and len(numbered) > 100
 
     for case in numbered:
-        row, problem = found[case], cases[case]
+        row, problem = rows[case], cases[case]
         medians = [sorted(v)[math.ceil(len(v) / 10) - 1] for v in repetitions[case].values()]
         logs = [math.log(value) for value in medians]
         seconds = math.exp(statistics.fmean(logs))

@@ -51,8 +51,8 @@ def test_products_of_an_implementation_are_right(name: str) -> None:
     implementation: Any = load(name)
     rng = np.random.default_rng(0)
     A, B = rng.normal(size=(3, 4)), rng.normal(size=(4, 3))
-    given = [(A, B), (A.T.copy(), B), (A, B.T.copy())]
-    pairs = [tuple(place(implementation, M, "cpu", "float64") for M in pair) for pair in given]
+    drawn = [(A, B), (A.T.copy(), B), (A, B.T.copy())]
+    pairs = [tuple(place(implementation, M, "cpu", "float64") for M in pair) for pair in drawn]
 
     kinds = ("nn", "tn", "nt")
     out = [place(implementation, np.ones((3, 3)), "cpu", "float64") for _ in kinds]
@@ -105,21 +105,21 @@ def test_long_products_are_computed_from_the_rate() -> None:
 def journal(rate: float, **breakdown: float) -> Journal:
     """One row of 1 ms over five processes, and a ceiling of so many FLOP/s."""
     case = Case(MLPWorkload("mnist", MLPSpec((784, 128, 10)), 32, 512), "train_step", "numpy")
-    found = Journal({"record": "run", "schema": 5, "run": "r", "machine": {}, "fingerprint": "f"})
-    found.add({"record": "cases", "cases": [case.to_dict()], "processes": 5})
+    made = Journal({"record": "run", "schema": 5, "run": "r", "machine": {}, "fingerprint": "f"})
+    made.add({"record": "cases", "cases": [case.to_dict()], "processes": 5})
     for process in range(5):
-        found.add(
+        made.add(
             {"record": "outcome", "case": case.to_dict(), "status": "ok", "reason": ""}
             | {"process": process, "calls": 10, "elapsed_ns": [10_000_000] * 4, **breakdown}
             | {"gate": {"name": "dW1", "error": 1e-7, "bound": 1e-5}}
         )
     where = {"device": "cpu", "threads": "all", "arithmetic": "float32"}
     for value in (rate, rate / 2):
-        found.add(
+        made.add(
             {"record": "ceiling", "quantity": "gemm", "implementation": "jax", "process": 0}
             | {**where, "value": value}
         )
-    return found
+    return made
 
 
 def test_row_is_split_and_has_a_share_of_the_best_product() -> None:

@@ -49,10 +49,10 @@ def test_wrong_product_has_no_time(fault: str) -> None:
     def products(kinds: Any, pairs: Any, out: Any = None) -> Any:
         if fault == "left out":
             return out
-        found = load("numpy").capabilities.products(kinds, pairs)
+        results = load("numpy").capabilities.products(kinds, pairs)
         if fault == "half precision":
-            return [C.astype(np.float16).astype(np.float32) for C in found]
-        return [*found[:-1], found[-1][::-1]]
+            return [C.astype(np.float16).astype(np.float32) for C in results]
+        return [*results[:-1], results[-1][::-1]]
 
     names = {name: getattr(load("numpy"), name) for name in ("batch_from_numpy", "to_numpy")}
     capabilities = Capabilities(products=products)
