@@ -27,6 +27,12 @@ class Option(NamedTuple):
         """As it is typed."""
         return "--" + self.name.replace("_", "-")
 
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """What a parser is told of it, argparse's or pytest's."""
+        kind = {"action": "store_true"} if self.metavar is None else {"metavar": self.metavar}
+        return {"help": self.help, **kind}
+
 
 # Names stand here once more so that help and completion import nothing; a test compares them.
 PRESETS = ("hello", "differentiation", "standard", "scaling", "peers", "full")

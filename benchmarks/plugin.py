@@ -64,10 +64,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--benchmark", action="store_true", dest="samegrad_benchmark",
         help="measure speed and write the report")  # fmt: skip
     for option in OPTIONS:
-        kind: dict[str, Any] = {"metavar": option.metavar}
-        if option.metavar is None:
-            kind = {"action": "store_true"}
-        add(option.flag, dest=f"samegrad_{option.name}", help=option.help, **kind)
+        add(option.flag, dest=f"samegrad_{option.name}", **option.keywords)
 
 
 def _option(config: pytest.Config, name: str) -> Any:
@@ -290,10 +287,9 @@ def _command(config: pytest.Config) -> str:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the report, also of a run that was interrupted."""
     config = session.config
-    if not _on(config) or config.stash[STATE].run is None:
+    run = config.stash[STATE].run if _on(config) else None
+    if run is None:
         return
-    run = config.stash[STATE].run
-    assert run is not None
     path = run.writer.path
     try:
         lines = config.hook.pytest_samegrad_report(journal=path, directory=run.directory)

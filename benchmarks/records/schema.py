@@ -50,9 +50,8 @@ TRUTH = Form("true or false", lambda value: isinstance(value, bool))
 NUMBER = Form("number", _number)
 COUNT = Form("whole number", lambda value: type(value) is int and 0 <= value < MOST)
 POSITIVE = Form("positive whole number", lambda value: type(value) is int and 0 < value < MOST)
-DURATIONS = Form(
-    "list of positive whole numbers", lambda value: bool(value) and _list(POSITIVE).holds(value)
-)
+COUNTS, POSITIVES = _list(COUNT), _list(POSITIVE)
+DURATIONS = Form(POSITIVES.name, lambda value: bool(value) and POSITIVES.holds(value))
 OBJECT = Form("object", lambda value: isinstance(value, dict))
 NUMBERS_BY_NAME = Form(
     "object of numbers",
@@ -186,9 +185,9 @@ RECORDS = {
             "inputs_sha256": _maybe(TEXT, "of weights and examples"),
             "calls": _maybe(POSITIVE, "per block"),
             "elapsed_ns": _maybe(DURATIONS, "of each block"),
-            "residual_ns": _maybe(_list(COUNT), "what waiting again after each block took"),
-            "event_ns": _maybe(_list(COUNT), "of each block by the GPU's own clock"),
-            "busy_ns": _maybe(_list(COUNT), "CPU time of each block, all threads"),
+            "residual_ns": _maybe(COUNTS, "what waiting again after each block took"),
+            "event_ns": _maybe(COUNTS, "of each block by the GPU's own clock"),
+            "busy_ns": _maybe(COUNTS, "CPU time of each block, all threads"),
             "predicted_ns": _maybe(NUMBER, "of a call, by the cost model, before it was timed"),
             "first_call_ns": _maybe(NUMBER, "the first call of this shape in this process"),
             "compile_ns": _maybe(NUMBER, "trace, lower and compile within the first call"),

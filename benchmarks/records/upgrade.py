@@ -8,9 +8,8 @@ import re
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case
-from samegrad.benchmarks.records.schema import NUMBER, TEXT
+from samegrad.benchmarks.records.schema import NUMBER, TEXT, Record
 
-Record = dict[str, Any]
 PRESENT_WORDS = 5  # the schema that began to use them
 # These workloads are of a series, and their number stands in the name.
 SERIES = re.compile(r"(width|depth|cost)(\d{1,15})")

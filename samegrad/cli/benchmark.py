@@ -23,10 +23,7 @@ def add(subparsers: Any) -> None:
         "benchmark", help="measure speed and write the report", epilog=EPILOG
     )
     for option in OPTIONS:
-        if option.metavar is None:
-            parser.add_argument(option.flag, action="store_true", help=option.help)
-        else:
-            parser.add_argument(option.flag, metavar=option.metavar, help=option.help)
+        parser.add_argument(option.flag, **option.keywords)
     parser.set_defaults(run=run, parser=parser)
 
 
