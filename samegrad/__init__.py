@@ -43,19 +43,7 @@ _PUBLIC = {
     "verify": "samegrad.implementations.checking.verifier",
 }
 
-__all__ = [
-    "MLPSpec",
-    "__version__",
-    "assert_gradients_agree",
-    "check_gradient",
-    "compare",
-    "init_params",
-    "load",
-    "measure",
-    "names",
-    "render",
-    "verify",
-]
+__all__ = ["__version__", *_PUBLIC]
 
 if __name__ != "samegrad":
     raise ImportError(f"{__name__} is samegrad itself: write `import samegrad`")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.checking.known_mistakes import of_gradient, of_outputs
-from samegrad.implementations.checking.problems import Problem
+from samegrad.implementations.checking.problems import AT_THE_KINK, Problem
 from samegrad.implementations.checking.report import Outcome
 from samegrad.implementations.contract.spec import Params, Tree
 
@@ -226,18 +226,18 @@ def _known_mistakes(failed: Sequence[Outcome]) -> list[str]:
             break
     # Of problems that look alike one is enough; every kind of them must fit.
     by_kind = {(a.problem.spec.loss, a.problem.spec.activation, a.problem.name): a for a in failed}
-    by_mistake = [
-        {
-            key: text
-            for key, text, mistaken in of_gradient(outcome.problem)
+    fitting = [
+        [
+            text
+            for text, mistaken in of_gradient(outcome.problem)
             if _matches(outcome, outcome.results["grads"], mistaken)
-        }
+        ]
         for outcome in list(by_kind.values())[:12]
     ]
-    shared = set.intersection(*map(set, by_mistake))
-    kinks = {key for key in shared if key.startswith("kink")}
+    shared = [text for text in fitting[0] if all(text in others for others in fitting)]
+    kinks = [text for text in shared if AT_THE_KINK in text]
     shared = kinks or shared  # at a kink g' of a smooth activation may have the same value
-    sentences += [f"the gradient is as if {by_mistake[0][key]}" for key in sorted(shared)]
+    sentences += [f"the gradient is as if {text}" for text in shared]
     if len(sentences) > 1:
         sentences = [f"either {sentences[0]}", *(f"or {text}" for text in sentences[1:])]
     return sentences

@@ -23,106 +23,67 @@ Array = Any
 
 def of_outputs() -> Iterator[tuple[str, Callable[[Problem], Array]]]:
     """("the outputs are as if ...", the outputs with it)."""
-    yield "the biases were left out (F1)", lambda p: _pass(p, bias=False)[1][-1]
-    yield (
-        "the hidden activation were applied to the outputs too (F2)",
-        lambda p: activation_value(p.spec.activation, _pass(p)[1][-1]),
-    )
-    yield "W were transposed (F1)", lambda p: _pass(p, transposed=True)[1][-1]
-    yield "the dropout masks were left out (F3)", lambda p: _pass(p, dropped=False)[1][-1]
-
-    def other(name: str) -> Callable[[Problem], Array]:
-        return lambda p: _pass(p, activation=name)[1][-1]
-
+    mistakes: list[tuple[str, dict[str, Any]]] = [
+        ("the biases were left out (F1)", {"bias": False}),
+        ("the hidden activation were applied to the outputs too (F2)", {"outputs_too": True}),
+        ("W were transposed (F1)", {"transposed": True}),
+        ("the dropout masks were left out (F3)", {"dropped": False}),
+    ]
     for name in ACTIVATIONS:
-        yield f"the hidden activation were {name}, whatever the spec says (F2)", other(name)
+        text = f"the hidden activation were {name}, whatever the spec says (F2)"
+        mistakes.append((text, {"activation": name}))
+    for text, mistake in mistakes:
+        yield text, lambda p, mistake=mistake: _pass(p, **mistake)[1][-1]
 
 
-def of_gradient(problem: Problem) -> Iterator[tuple[str, str, Callable[[Problem], Params]]]:
-    """(key, "the gradient is as if ...", the gradient with it) of what fits the problem."""
+def of_gradient(problem: Problem) -> Iterator[tuple[str, Callable[[Problem], Params]]]:
+    """("the gradient is as if ...", the gradient with it) of what fits the problem."""
     spec = problem.spec
     hidden = len(spec.layer_sizes) > 2
-    if hidden and spec.activation != "identity":
-        yield "g'", "g'(z) of the hidden layers were left out (B4)", lambda p: _back(p, slope="one")
-        yield (
-            "g'(a)",
-            "g' of the hidden layers were taken at a instead of z (B4)",
-            lambda p: _back(p, slope="at a"),
-        )
-        for name in ACTIVATIONS:
-            if name not in (spec.activation, "identity"):
-                yield (
-                    f"g' {name}",
-                    f"g' of the hidden layers were that of {name} (B4)",
-                    partial(_back, slope=name),
-                )
-        yield (
-            "a^T z",
-            "dW were z^T delta instead of a^T delta (B2)",
-            lambda p: _back(p, inputs="z"),
-        )
-    if spec.output_activation != "identity":
-        yield (
-            "g'_L",
-            "g' of the output layer were left out (B1)",
-            lambda p: _back(p, output_slope=False),
-        )
-    if hidden:
-        yield "W^T", "W were not transposed (B4: delta W^T)", lambda p: _back(p, transposed=False)
-        yield (
-            "off by one",
-            "delta went through W of the layer below, an index off by one (B4)",
-            lambda p: _back(p, shift=1),
-        )
-        yield (
-            "g' off by one",
-            "g' were taken at z of the layer above, an index off by one (B4)",
-            lambda p: _back(p, slope="shifted"),
-        )
-        yield (
-            "order",
-            "the layers came in reverse order",
-            lambda p: _back(p)[::-1],
-        )
-    if spec.loss == "cross_entropy":
-        yield (
-            "onehot",
-            "softmax(z) were not reduced by onehot(y) (B1)",
-            lambda p: _back(p, start="softmax"),
-        )
-        yield (
-            "softmax",
-            "the logits were not passed through softmax (B1)",
-            lambda p: _back(p, start="linear"),
-        )
-    if spec.l2:
-        yield "no l2", "weight decay were missing from dW (B2)", lambda p: _back(p, decay=0.0)
-        yield "2 l2", "weight decay entered dW twice as strong (B2)", lambda p: _back(p, decay=2.0)
-        yield "l2 b", "b were decayed too (B3)", lambda p: _back(p, decay_b=True)
-        yield (
-            "l2 / batch",
-            "weight decay were divided by the batch size (B2)",
-            lambda p: _back(p, decay=1 / len(p.X)),
-        )
-    if problem.name == AT_THE_KINK:
-        for value in (1.0, 0.5):
-            yield (
-                f"kink {value}",
-                f"g'(0) were {value:g} at the kink, where it is that of the left side",
-                partial(_back, kink=value),
-            )
-    if problem.masks is not None:
-        yield (
-            "mask",
-            "the dropout mask were left out of delta (B4)",
-            lambda p: _back(p, dropped=False),
-        )
+    bent = hidden and spec.activation != "identity"
+    classes = spec.loss == "cross_entropy"
+    other = [name for name in ACTIVATIONS if name not in (spec.activation, "identity")]
+    at_kink = problem.name == AT_THE_KINK
+    mistakes: list[tuple[bool, str, dict[str, Any]]] = [
+        *(
+            (at_kink, f"g'(0) were {value:g} {AT_THE_KINK}, where it is that of the left side",
+             {"kink": value})
+            for value in (1.0, 0.5)
+        ),
+        (bent, "g'(z) of the hidden layers were left out (B4)", {"slope": "one"}),
+        (bent, "g' of the hidden layers were taken at a instead of z (B4)", {"slope": "at a"}),
+        *(
+            (bent, f"g' of the hidden layers were that of {name} (B4)", {"slope": name})
+            for name in other
+        ),
+        (bent, "dW were z^T delta instead of a^T delta (B2)", {"inputs": "z"}),
+        (spec.output_activation != "identity", "g' of the output layer were left out (B1)",
+         {"output_slope": False}),
+        (hidden, "W were not transposed (B4: delta W^T)", {"transposed": False}),
+        (hidden, "delta went through W of the layer below, an index off by one (B4)", {"shift": 1}),
+        (hidden, "g' were taken at z of the layer above, an index off by one (B4)",
+         {"slope": "shifted"}),
+        (hidden, "the layers came in reverse order", {"reverse": True}),
+        (classes, "softmax(z) were not reduced by onehot(y) (B1)", {"start": "softmax"}),
+        (classes, "the logits were not passed through softmax (B1)", {"start": "linear"}),
+        (spec.l2 > 0, "weight decay were missing from dW (B2)", {"decay": 0.0}),
+        (spec.l2 > 0, "weight decay entered dW twice as strong (B2)", {"decay": 2.0}),
+        (spec.l2 > 0, "b were decayed too (B3)", {"decay_b": True}),
+        (spec.l2 > 0, "weight decay were divided by the batch size (B2)",
+         {"decay": 1 / len(problem.X)}),
+        (problem.masks is not None, "the dropout mask were left out of delta (B4)",
+         {"dropped": False}),
+    ]  # fmt: skip
+    for fits, text, mistake in mistakes:
+        if fits:
+            yield text, partial(_back, **mistake)
 
 
 def _pass(
     p: Problem,
     *,
     activation: str | None = None,
+    outputs_too: bool = False,
     bias: bool = True,
     transposed: bool = False,
     dropped: bool = True,
@@ -140,6 +101,8 @@ def _pass(
         W = W.T if transposed and W.shape[0] == W.shape[1] else W
         zs.append(a @ W + (0 if b is None or not bias else np.asarray(b, np.float64)))
         a = activation_value(name, zs[-1]) * scale
+    if outputs_too:
+        a = activation_value(p.spec.activation, a)
     return inputs, [*zs, a], scales
 
 
@@ -156,6 +119,7 @@ def _back(
     decay_b: bool = False,
     kink: float = 0.0,
     dropped: bool = True,
+    reverse: bool = False,
 ) -> Params:
     """The gradient, with the mistakes that the arguments make."""
     spec, n = p.spec, len(p.X)
@@ -180,7 +144,7 @@ def _back(
         if layer > 0:
             through = np.asarray(p.params[max(0, layer - shift)][0], np.float64)
             delta = delta @ (through.T if transposed else through)
-    return grads
+    return grads[::-1] if reverse else grads
 
 
 def _slope(

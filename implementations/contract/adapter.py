@@ -242,8 +242,8 @@ def check_params(spec: MLPSpec, params: Params) -> Params:
     """
     layers = len(spec.layer_sizes) - 1
     if not isinstance(params, list) or len(params) != layers:
-        given = len(params) if isinstance(params, list) else type(params).__name__
-        raise ValueError(f"params: given {given}, expected a list of {layers} pairs (W, b)")
+        kind = len(params) if isinstance(params, list) else type(params).__name__
+        raise ValueError(f"params: given {kind}, expected a list of {layers} pairs (W, b)")
     checked: Params = []
     for layer, pair in enumerate(params, start=1):
         if not isinstance(pair, tuple | list) or len(pair) != 2:

@@ -64,8 +64,8 @@ def _on_path(name: str, program: Path) -> bool:
     """Whether a bare name starts the program of this environment."""
     import shutil  # with five archive formats in tow
 
-    there = shutil.which(name)
-    return there is not None and Path(there).parent == program.parent
+    started = shutil.which(name)
+    return started is not None and Path(started).parent == program.parent
 
 
 def _shown(path: Path) -> str:

@@ -55,12 +55,12 @@ def loss_and_grad(
     params = map_tree(lambda p: p, params)  # copies of all lists: numbers are exchanged in them
 
     def slopes(numbers: list[float]) -> list[float]:
-        found = []
+        row = []
         for j, number in enumerate(numbers):
             numbers[j] = Dual(number, 1.0)  # type: ignore[call-overload] # a float elsewhere
-            found.append(slope(loss(spec, params, X, y, masks)))
+            row.append(slope(loss(spec, params, X, y, masks)))
             numbers[j] = number
-        return found
+        return row
 
     grads = [([slopes(W_i) for W_i in W], b if b is None else slopes(b)) for W, b in params]
     return loss(spec, params, X, y, masks), grads

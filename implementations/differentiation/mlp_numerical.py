@@ -86,9 +86,9 @@ def loss_and_grad(
 
     def at(p: Array, index: tuple[int, ...], value: Any) -> Array:
         kept, p[index] = p[index], value
-        there = loss(spec, near, X, y, masks)
+        moved = loss(spec, near, X, y, masks)
         p[index] = kept
-        return there
+        return moved
 
     def slope(p: Array, index: tuple[int, ...]) -> float:
         if analytic(spec):

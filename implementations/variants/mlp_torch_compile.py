@@ -62,8 +62,8 @@ def differentiated(
         return scale * value, value
 
     def nested(tensors: list[Tensor]) -> Params:
-        found = iter(tensors)
-        return [(next(found), None if b is None else next(found)) for _, b in params]
+        leaves = iter(tensors)
+        return [(next(leaves), None if b is None else next(leaves)) for _, b in params]
 
     grads, (_, value) = torch.func.grad_and_value(objective, has_aux=True)(flat(params))
     return value, nested(grads)
@@ -123,12 +123,12 @@ def train_step(
     return params, state, value
 
 
-def _run(program: Callable[..., Tree], *given: Any) -> Tree:
+def _run(program: Callable[..., Tree], *arguments: Any) -> Tree:
     """What a program gives, as tensors of one's own: a CUDA graph overwrites its results."""
     with torch.no_grad():
-        found = program(*given)
-    on_gpu = next(t for t in given if isinstance(t, torch.Tensor)).device.type == "cuda"
-    return map_tree(torch.clone, found) if on_gpu else found
+        results = program(*arguments)
+    on_gpu = next(t for t in arguments if isinstance(t, torch.Tensor)).device.type == "cuda"
+    return map_tree(torch.clone, results) if on_gpu else results
 
 
 @cache

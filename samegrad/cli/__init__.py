@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from samegrad import __version__
 from samegrad.benchmarks import command_line
 from samegrad.cli import (
     advise,
@@ -28,10 +27,14 @@ from samegrad.cli import (
 from samegrad.cli.parser import DONE, FAILED, INTERRUPTED, USAGE, Parser
 from samegrad.implementations.contract import commands
 
-SHOWN = (
-    benchmark, verify, train, render, compare, advise, doctor, selftest, workloads, runs, completion
-)  # fmt: skip
-HIDDEN = (schema,)
+# Those that `--help` lists, by name.
+SHOWN = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (
+        benchmark, verify, train, render, compare, advise, doctor, selftest, workloads, runs,
+        completion,
+    )
+}  # fmt: skip
 
 
 def tree() -> Parser:
@@ -41,24 +44,21 @@ def tree() -> Parser:
         description="The same network in several idioms: verified, timed, compared.",
     )
     parser.commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for module in (*SHOWN, *HIDDEN):
+    for module in (*SHOWN.values(), schema):
         module.add(parser.commands)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status, which `--help` explains."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = _main(given)
+        status = _main(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
     except SystemExit as end:  # of the parsers: --help, --version, an error
         return int(end.code or DONE)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except SystemError as error:  # what C code makes of an interrupt in the midst of it
-        if not isinstance(error.__cause__, KeyboardInterrupt):
+    except (KeyboardInterrupt, SystemError) as error:
+        # The latter is what C code makes of an interrupt in the midst of it.
+        if isinstance(error, SystemError) and not isinstance(error.__cause__, KeyboardInterrupt):
             raise
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -68,34 +68,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _main(given: list[str]) -> int:
+def _main(arguments: list[str]) -> int:
     parser = tree()
-    names = tuple(parser.named())
-    if given[:1] and not given[0].startswith("-") and given[0] not in names:
-        shown = [module.__name__.rpartition(".")[2] for module in SHOWN]
-        parser.error(
-            f"there is no command {given[0]!r}{commands.did_you_mean(given[0], shown)} "
-            f"(commands: {', '.join(shown)})"
-        )
-    if not given:
+    if not arguments:
         parser.print_help(sys.stderr)
         return USAGE
-    chosen = parser.named().get(given[0])
-    if chosen is not None and given[0] != "benchmark":  # its plugin reads them
-        try:
-            options = chosen.settable()
-            chosen.preset(command_line.read_settings(Path.cwd(), given[0], options))
-        except ValueError as error:
-            chosen.error(str(error))
-    found, rest = parser.parse_known_args(given)
-    command: Parser = found.parser
-    if given[0] == "benchmark":
-        command.refuse_misspelt(rest)
-        found.rest = given[1:]
-    elif rest:
-        command.refuse(rest)
+    name = arguments[0]
+    if not name.startswith("-") and name not in parser.named():
+        parser.error(
+            f"there is no command {name!r}{commands.did_you_mean(name, SHOWN)} "
+            f"(commands: {', '.join(SHOWN)})"
+        )
+    command = parser.named().get(name, parser)
     try:
-        return int(found.run(found))
+        if command is not parser and name != "benchmark":  # its plugin reads them
+            settings = command_line.read_settings(Path.cwd(), name, command.settable())
+            command.preset(settings)
+        options, rest = parser.parse_known_args(arguments)
+        command = options.parser
+        if name == "benchmark":
+            command.refuse_misspelt(rest)
+            options.rest = arguments[1:]
+        elif rest:
+            command.refuse(rest)
+        return int(options.run(options))
     except ModuleNotFoundError as error:
         line = commands.missing_extra(error)
         if line is None:
@@ -108,6 +104,3 @@ def _main(given: list[str]) -> int:
         command.error(f"{where}{error.strerror or error}")
     except (ValueError, ImportError, NotImplementedError) as error:
         command.error(str(error))
-
-
-__all__ = ["__version__", "main", "tree"]

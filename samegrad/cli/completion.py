@@ -45,8 +45,7 @@ def run(arguments: Namespace) -> int:
     """Print the script."""
     from samegrad.cli import SHOWN, tree
 
-    shown = [module.__name__.rpartition(".")[2] for module in SHOWN]
-    words = {name: _words(parser) for name, parser in tree().named().items() if name in shown}
+    words = {name: _words(parser) for name, parser in tree().named().items() if name in SHOWN}
     print(_fish(words) if arguments.shell == "fish" else _bash(words, arguments.shell), end="")
     return DONE
 
@@ -63,8 +62,7 @@ def _words(parser: Any) -> Words:
     known["--implementation"] = known["--against"] = registry.names("all")
     words: Words = {}
     for flag, action in parser.options().items():
-        values = () if action.nargs == 0 else tuple(action.choices or known.get(flag, ()))
-        words[flag] = values
+        words[flag] = () if action.nargs == 0 else tuple(action.choices or known.get(flag, ()))
     for name, inner in parser.named().items():
         words[name] = ()
         words |= dict.fromkeys(inner.options(), ())

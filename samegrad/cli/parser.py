@@ -35,8 +35,7 @@ class Parser(argparse.ArgumentParser):
 
     def named(self) -> Mapping[str, "Parser"]:
         """The commands of this one, the hidden ones too."""
-        found: Mapping[str, Parser] = {} if self.commands is None else self.commands.choices
-        return found
+        return {} if self.commands is None else self.commands.choices
 
     def options(self) -> dict[str, argparse.Action]:
         """Its options in their long form."""

@@ -2,9 +2,8 @@
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED
 
@@ -13,30 +12,6 @@ WRITTEN = {
     "journal.jsonl", "index.html", "report.md", "results.csv", "results.parquet", "figures",
     "pictures", "weights",
 }  # fmt: skip
-
-
-class Summary(NamedTuple):
-    """One run in the list.
-
-    Attributes:
-        folder: where it lies.
-        started, machine: from the first record of its journal.
-        rows: how many cases it has.
-        complete: whether it came to its end.
-    """
-
-    folder: Path
-    started: str
-    machine: str
-    rows: int
-    complete: bool
-
-    def __str__(self) -> str:
-        state = "complete" if self.complete else "incomplete"
-        return (
-            f"{self.folder.name:40} {self.started[:16]:17} {self.rows:5} rows  {state:10}  "
-            f"{self.machine}"
-        )
 
 
 def add(subparsers: Any) -> None:
@@ -63,40 +38,36 @@ def add(subparsers: Any) -> None:
 def list_runs(arguments: Namespace) -> int:
     """Print a line for each run."""
     base = _base(arguments.runs)
-    summaries = list(_summaries(base))
-    for summary in summaries:
-        print(summary)
-    if not summaries:
-        print(f"no runs in {base}")
+    lines = [line for line, _ in _runs(base).values()]
+    print("\n".join(lines) if lines else f"no runs in {base}")
     return DONE
 
 
 def clean(arguments: Namespace) -> int:
     """Remove runs; 1 if somebody says no, or if one cannot be removed."""
     base = _base(arguments.runs)
-    summaries = {summary.folder.name: summary for summary in _summaries(base)}
+    runs = _runs(base)
     if bool(arguments.names) + arguments.incomplete + arguments.all != 1:
         raise ValueError("give names of runs, or --incomplete, or --all")
     for name in arguments.names:
-        if name not in summaries:
+        if name not in runs:
             raise ValueError(f"{name}: no run of samegrad in {base}; `runs list` shows them")
     chosen = [
-        summary
-        for name, summary in summaries.items()
-        if arguments.all
-        or name in arguments.names
-        or (arguments.incomplete and not summary.complete)
+        name
+        for name, (_, complete) in runs.items()
+        if arguments.all or name in arguments.names or (arguments.incomplete and not complete)
     ]
-    removable = [summary for summary in chosen if not _strangers(summary.folder)]
-    for summary in chosen:
-        strangers = _strangers(summary.folder)
+    removable = []
+    for name in chosen:
+        strangers = sorted({path.name for path in (base / name).iterdir()} - WRITTEN)
         if strangers:
             print(
-                f"{summary.folder} is kept: it holds what is not ours: {', '.join(strangers)}",
+                f"{base / name} is kept: it holds what is not ours: {', '.join(strangers)}",
                 file=sys.stderr,
             )
-    for summary in removable:
-        print(summary)
+        else:
+            removable.append(name)
+            print(runs[name][0])
     if removable and not arguments.yes:
         if not sys.stdin.isatty():
             raise ValueError("nobody can be asked here; give --yes to remove these runs")
@@ -104,8 +75,8 @@ def clean(arguments: Namespace) -> int:
             return FAILED
     import shutil
 
-    for summary in removable:
-        shutil.rmtree(summary.folder)
+    for name in removable:
+        shutil.rmtree(base / name)
     print(f"{len(removable)} runs removed")
     return DONE if len(removable) == len(chosen) else FAILED
 
@@ -120,10 +91,14 @@ def _base(text: str | None) -> Path:
     return Path(text)
 
 
-def _summaries(base: Path) -> Iterator[Summary]:
-    """The runs directly below a folder, the oldest first; anything else is passed over."""
+def _runs(base: Path) -> dict[str, tuple[str, bool]]:
+    """(line, whether it is complete) of each run directly below a folder, the oldest first.
+
+    Anything else is passed over.
+    """
     from samegrad.benchmarks.records.journal import NotAJournalError, read
 
+    runs = {}
     for path in sorted(base.glob("*/journal.jsonl")):
         if path.parent.is_symlink() or path.is_symlink():
             continue
@@ -131,15 +106,10 @@ def _summaries(base: Path) -> Iterator[Summary]:
             journal = read(path)
         except NotAJournalError:
             continue
-        facts = journal.run["machine"]
-        yield Summary(
-            path.parent,
-            str(journal.run.get("started", "unknown")),
-            f"{facts.get('cpu', 'unknown')}, {facts.get('cores', '?')} cores",
-            len(journal.cases),
-            journal.complete,
-        )
-
-
-def _strangers(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.name not in WRITTEN)
+        name, facts = path.parent.name, journal.run["machine"]
+        started = str(journal.run.get("started", "unknown"))[:16]
+        state = "complete" if journal.complete else "incomplete"
+        machine = f"{facts.get('cpu', 'unknown')}, {facts.get('cores', '?')} cores"
+        line = f"{name:40} {started:17} {len(journal.cases):5} rows  {state:10}  {machine}"
+        runs[name] = (line, journal.complete)
+    return runs

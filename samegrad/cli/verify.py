@@ -54,6 +54,7 @@ def run(arguments: Namespace) -> int:
     """
     import json
 
+    from samegrad.benchmarks.runs.options import parse_layers
     from samegrad.implementations.checking.comparison import PRECISIONS
     from samegrad.implementations.checking.report import summary
     from samegrad.implementations.checking.verifier import verify
@@ -71,7 +72,7 @@ def run(arguments: Namespace) -> int:
                 print(f"verifying {name} ...", end="\r", file=sys.stderr, flush=True)
             report = verify(
                 name,
-                layers=_sizes(arguments.layers),
+                layers=None if arguments.layers is None else parse_layers(arguments.layers),
                 batch_size=arguments.batch_size,
                 activations=_names(arguments.activation),
                 losses=_names(arguments.loss),
@@ -103,15 +104,3 @@ def run(arguments: Namespace) -> int:
 
 def _names(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(name.strip() for name in text.split(","))
-
-
-def _sizes(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    sizes = text.split("-")
-    if not all(size.isascii() and size.isdigit() for size in sizes):
-        raise ValueError(
-            f"layers {text!r} is not accepted; give features, hidden widths and outputs as whole "
-            "numbers >= 1 joined by '-', for example 5-7-3"
-        )
-    return tuple(map(int, sizes))

@@ -19,7 +19,7 @@ from samegrad.cli.parser import STATUS
 from samegrad.implementations.contract import registry
 
 EXAMPLE = ROOT / "reports" / "results" / "differentiation"
-COMMANDS = tuple(module.__name__.rpartition(".")[2] for module in SHOWN)
+COMMANDS = tuple(SHOWN)
 
 
 def samegrad(*arguments: str, cwd: Path = ROOT, **options: Any) -> Any:

@@ -8,7 +8,7 @@ import pytest
 
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.cli import main
-from samegrad.cli.installation import faults
+from samegrad.cli.doctor import faults_of_installation as faults
 
 pytestmark = pytest.mark.quick
 
