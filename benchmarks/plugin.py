@@ -213,8 +213,7 @@ def pytest_collection(session: pytest.Session) -> None:
             directories.check_writable(directory)
         with _uncaptured(session.config):
             say(f"samegrad: probing {', '.join(state.options.implementations)} ...")
-            state.selection = session_module.selection(state)
-            for note in state.selection.notes:
+            for note in state.select().notes:
                 say(f"samegrad: {note}")
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None

@@ -2,7 +2,6 @@
 
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -74,31 +73,21 @@ def find(
         ThreadPoolExecutor(max(1, len(labels))) as pool,
         processes.exclusive(Path(scratch) / "lock") as give_up,
     ):
-        importing = Countdown(len(labels), give_up)
+        importing = set(labels)
+
+        def imported(label: str) -> None:
+            importing.discard(label)
+            if not importing:
+                give_up()
 
         def find_one(label: str) -> Capabilities:
             name = labels[label]
             interpreter = interpreters.get(name, sys.executable)
-            return _find_one(name, label, devices, interpreter, Path(scratch), importing)
+            return _find_one(name, label, devices, interpreter, Path(scratch), imported)
 
         # Frameworks take seconds to import: side by side. Their small networks run one at a time,
         # and the first one waits until nobody imports: that would slow it down several times.
         return dict(zip(labels, pool.map(find_one, labels), strict=True))
-
-
-class Countdown:
-    """Calls something once when so many have said that they are done; each may say it twice."""
-
-    def __init__(self, count: int, then: Callable[[], None]) -> None:
-        self._left, self._then, self._lock = count, then, threading.Lock()
-        self._done: set[str] = set()
-
-    def done(self, who: str) -> None:
-        """One of them is done."""
-        with self._lock:
-            self._done.add(who)
-            if len(self._done) == self._left:
-                self._then()
 
 
 def _find_one(
@@ -107,7 +96,7 @@ def _find_one(
     devices: Sequence[str],
     interpreter: str,
     scratch: Path,
-    importing: Countdown,
+    imported: Callable[[str], None],
 ) -> Capabilities:
     capability = Capabilities(name, label)
     began = time.monotonic()
@@ -122,7 +111,7 @@ def _find_one(
     def on_message(message: dict[str, Any]) -> None:
         nonlocal started
         started = started or time.monotonic() - began
-        importing.done(label)
+        imported(label)
         if message.get("status") == "unavailable":
             capability.reason = message["reason"]
         elif "device" in message:
@@ -145,7 +134,7 @@ def _find_one(
         on_message,
         CAPABILITIES_SECONDS,
     )
-    importing.done(label)
+    imported(label)
     if ended.kind != "ok":
         reason = f"finding its capabilities {ended.kind}: {ended.reason}"
         if capability.cost_models:  # a GPU that ends the process costs no row of the CPU

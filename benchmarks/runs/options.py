@@ -3,6 +3,7 @@
 Every mistake is a ValueError of one line: what was typed, what is accepted.
 """
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,17 @@ from typing import Any
 from samegrad.benchmarks.cases.case import ALL_THREADS, ARITHMETIC
 from samegrad.benchmarks.cases.presets import PRESETS, Grid, Preset, own_network
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.runs import kinds
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.commands import command, did_you_mean
 from samegrad.implementations.contract.spec import MLPSpec
 
+# The kinds of runs: a module for each, with the functions of `session.Kind`. It is imported when a
+# run of its kind begins, so that a run of speed loads nothing of a training.
+SPEED = "speed"
+KINDS = {
+    SPEED: "samegrad.benchmarks.runs.speed",
+    "training": "samegrad.benchmarks.training.run",
+}
 MOST_BATCH = 1_000_000
 MOST_PROCESSES = 1000
 # Bytes per parameter while the reference is made: weights, gradient, magnitudes and updated in
@@ -28,7 +35,7 @@ class BenchmarkOptions:
     """A checked command line.
 
     Attributes:
-        kind: the kind of run, one of `kinds.KINDS`.
+        kind: the kind of run, one of KINDS.
         named: whether implementations were asked for by name.
         devices: those asked for by name, or None for all that are available.
         dtypes: of ARITHMETIC those asked for, or None for the lines' own.
@@ -57,9 +64,14 @@ class BenchmarkOptions:
     request: Any = None
 
 
+def load_kind(name: str) -> Any:
+    """The module of a kind of runs."""
+    return importlib.import_module(KINDS[name])
+
+
 def parse(
     *,
-    kind: str = kinds.SPEED,
+    kind: str = SPEED,
     preset: str | None = None,
     layers: str | None = None,
     batch_size: str | None = None,
@@ -91,11 +103,11 @@ def parse(
     }
     of_training = {"seeds": seeds, "limit": limit, "data-dir": data_dir}
     request = None
-    if kind == kinds.SPEED:
+    if kind == SPEED:
         _refuse(of_training, f"goes with training: {command('benchmark', '-m', 'training')}")
     else:
         _refuse(of_speed, f"does not go with {kind}: tasks have networks of their own")
-        request = kinds.load(kind).parse(workload, seeds, limit, data_dir)
+        request = load_kind(kind).parse(workload, seeds, limit, data_dir)
     preset = preset or "standard"
     if preset not in PRESETS:
         raise ValueError(
@@ -131,8 +143,8 @@ def parse(
     interpreters = parse_interpreters(python, names)
     pythons = [f"{absolute[name]}={Path(path).resolve()}" for name, path in interpreters.items()]
     arguments = {
-        "kind": None if kind == kinds.SPEED else kind,
-        "preset": preset if kind == kinds.SPEED else None,
+        "kind": None if kind == SPEED else kind,
+        "preset": preset if kind == SPEED else None,
         "layers": layers,
         "batch_size": batch_size,
         "implementation": None if implementation is None else ",".join(absolute.values()),
@@ -148,7 +160,7 @@ def parse(
     shown = preset if layers is None else f"own network, as {preset}"
     return BenchmarkOptions(
         kind=kind,
-        preset_name=shown if kind == kinds.SPEED else kind,
+        preset_name=shown if kind == SPEED else kind,
         preset=PRESETS[preset],
         lines=lines,
         implementations=tuple(names),

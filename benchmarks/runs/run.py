@@ -20,11 +20,13 @@ from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.records.journal import Journal, JournalWriter
 from samegrad.benchmarks.runs import capabilities as capabilities_module
+from samegrad.benchmarks.runs import worker_process
 from samegrad.benchmarks.runs.budget import Budget, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.directories import NOT_ALONE, noticed
 from samegrad.benchmarks.runs.progress import Progress
 from samegrad.benchmarks.runs.repetitions import Repetitions
+from samegrad.implementations.checking import processes
 
 
 class Run:
@@ -141,12 +143,67 @@ class Run:
         """Predicted seconds of a case in one process, with one repetition."""
         return self.capabilities[case.implementation].cost_models[case.device].case(case, 0.0)
 
-    def check_inputs(self, name: str, sha256: str, **about: Any) -> str:
+    def make_inputs(
+        self,
+        module: str,
+        request: Callable[[list[str]], dict[str, Any]],
+        names: Sequence[str],
+        what: str,
+        scratch: Path,
+        time_limit: float,
+    ) -> dict[str, str]:
+        """Have a process of its own write the inputs of workloads, once for all that need them.
+
+        It says {"begin": name}, then {"workload": name} with the inputs' sha256 or the reason why
+        there are none; and {"say": line} to the user. If it dies, another one makes the others.
+
+        Args:
+            module: whose main() it runs.
+            request: what it is asked for, from the names that are left.
+            names: of all workloads.
+            what: is made of each, in words.
+            scratch: the directory that they go to.
+            time_limit: seconds for each.
+
+        Returns:
+            name -> why it has no inputs that could be used.
+        """
+        left = list(names)
+        reasons: dict[str, str] = {}
+        current = ""
+
+        def on_message(message: dict[str, Any]) -> None:
+            nonlocal current
+            if "begin" in message:
+                current = message["begin"]
+                self.progress.now(f"{what} of {current}")
+            elif "say" in message:
+                self.progress.say(message["say"])
+            else:
+                left.remove(message["workload"])
+                if reason := message.get("reason") or self._check_inputs(message):
+                    reasons[message["workload"]] = reason
+
+        while left:
+            current = left[0]
+            ended = processes.run_child(
+                worker_process.command(module),
+                request(list(left)),
+                system.worker_environment("cpu", scratch),
+                on_message,
+                time_limit,
+            )
+            if current in left:
+                left.remove(current)
+                reasons[current] = f"making its {what} {ended.kind}: {ended.reason}"
+        return reasons
+
+    def _check_inputs(self, message: dict[str, Any]) -> str:
         """Write down the hash of some inputs; why they cannot be used, or ""."""
-        known = self.journal.inputs.get(name)
+        known = self.journal.inputs.get(message["workload"])
         if known is None:
-            self.write({"record": "inputs", "workload": name, "sha256": sha256, **about})
-        elif known != sha256:
+            self.write({"record": "inputs", **message})
+        elif known != message["sha256"]:
             return "its inputs differ from those of the run that is resumed"
         return ""
 

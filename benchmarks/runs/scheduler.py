@@ -23,7 +23,6 @@ from samegrad.benchmarks.runs.capabilities import (
     cost_models,
     other_libraries,
 )
-from samegrad.benchmarks.runs.prepare import prepare
 from samegrad.benchmarks.runs.run import Run
 from samegrad.benchmarks.runs.worker_process import WorkerProcess, stopped_short
 from samegrad.implementations.checking.processes import Exit
@@ -47,7 +46,7 @@ class Scheduler:
 
         Args:
             run: whose cases are measured, and which writes down what comes of it.
-            scratch: where the inputs go.
+            scratch: where the inputs are.
         """
         self.run, self.scratch = run, scratch
         self.budget, self.settings = run.budget, run.settings
@@ -66,8 +65,7 @@ class Scheduler:
         self.repeating = budget.process_seconds(run.running, models, 0.0)
 
     def execute(self) -> None:
-        """Inputs, processes with their repetitions, ceilings around them, peak memory at last."""
-        prepare(self.run, self.scratch)
+        """Processes with their repetitions, ceilings around them, peak memory at last."""
         process, waiting = 0, list[WorkerProcess]()
         try:
             while process < self.budget.processes:

@@ -7,9 +7,8 @@ from typing import Any, Protocol
 
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.records.rows import Row
-from samegrad.benchmarks.runs import kinds
 from samegrad.benchmarks.runs.budget import Budget, RunSettings
-from samegrad.benchmarks.runs.options import BenchmarkOptions
+from samegrad.benchmarks.runs.options import BenchmarkOptions, load_kind
 from samegrad.benchmarks.runs.progress import Bar
 from samegrad.benchmarks.runs.resume import Resumed
 from samegrad.benchmarks.runs.run import Run
@@ -17,7 +16,7 @@ from samegrad.benchmarks.runs.selection import Selection
 
 
 class Kind(Protocol):
-    """What the module of a kind of runs defines; `options` asks it for `parse`, if it has one."""
+    """What a module of `options.KINDS` defines; one but speed's also has a `parse`."""
 
     def select(self, options: BenchmarkOptions) -> Selection:
         """The rows of a run.
@@ -73,22 +72,16 @@ class State:
     summary: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
-    @property
-    def kind(self) -> Kind:
-        """What is done with the rows."""
-        kind: Kind = kinds.load(self.options.kind)
-        return kind
+    def select(self) -> Selection:
+        """The rows of the run; kept.
 
-
-def selection(state: State) -> Selection:
-    """The rows of the session's run.
-
-    Raises:
-        ValueError: something that was asked for by name is not available.
-    """
-    if state.resumed is not None:
-        return state.resumed.select()
-    return state.kind.select(state.options)
+        Raises:
+            ValueError: something that was asked for by name is not available.
+        """
+        kind: Kind = load_kind(self.options.kind)
+        rest = self.resumed
+        self.selection = kind.select(self.options) if rest is None else rest.select()
+        return self.selection
 
 
 def measure(state: State, chosen: list[Case], directory: Path, command: str) -> None:
@@ -102,40 +95,27 @@ def measure(state: State, chosen: list[Case], directory: Path, command: str) -> 
         ValueError: another process writes this run.
         OSError: its journal cannot be written.
     """
-    options, selected = state.options, state.selection
-    assert selected is not None
-    if state.resumed is not None:
-        journal = state.resumed.journal
-        retry = state.resumed.failed() if state.retry else []
-        done = {(case.id, record.get("process")) for case, record in journal.outcomes}
-        say(
-            f"samegrad: going on with {directory}: {len(done)} outcomes are in its journal"
-            + (f", {len(retry)} cases are tried again" if state.retry else "")
-        )
-        settings = RunSettings(**journal.run["settings"])
-        arguments = {"about": {}, "resume": journal, "retry": retry}
-        _execute(state, state.resumed.budget, settings, directory, arguments)
-        return
-    spent = time.monotonic() - state.began
-    made, settings, line = state.kind.prepare(options, selected, chosen, spent)
-    say(f"samegrad: {line}")
-    about = {
-        "preset": options.preset_name,
-        "intervals": made.intervals,
-        "command": command,
-        "options": options.arguments,
-    }
-    _execute(state, made, settings, directory, {"about": about})
-
-
-def _execute(
-    state: State,
-    made: Budget,
-    settings: RunSettings,
-    directory: Path,
-    arguments: dict[str, Any],
-) -> None:
     assert state.selection is not None
+    kind: Kind = load_kind(state.options.kind)
+    rest = state.resumed
+    about: dict[str, Any] = {}
+    retry: list[str] = []
+    if rest is None:
+        spent = time.monotonic() - state.began
+        made, settings, line = kind.prepare(state.options, state.selection, chosen, spent)
+        about = {
+            "preset": state.options.preset_name,
+            "intervals": made.intervals,
+            "command": command,
+            "options": state.options.arguments,
+        }
+    else:
+        made, settings = rest.budget, RunSettings(**rest.journal.run["settings"])
+        retry = rest.failed() if state.retry else []
+        done = {(case.id, record.get("process")) for case, record in rest.journal.outcomes}
+        line = f"going on with {directory}: {len(done)} outcomes are in its journal"
+        line += f", {len(retry)} cases are tried again" if state.retry else ""
+    say(f"samegrad: {line}")
     progress = Bar()
     try:
         state.run = Run(
@@ -145,9 +125,11 @@ def _execute(
             settings,
             interpreters=state.options.interpreters,
             progress=progress,
-            **arguments,
+            about=about,
+            resume=None if rest is None else rest.journal,
+            retry=retry,
         )
-        state.kind.execute(state.run, state.options.request)
+        kind.execute(state.run, state.options.request)
     finally:
         progress.close()
 

@@ -1,5 +1,8 @@
 """A run of speed: one of the kinds of runs."""
 
+from pathlib import Path
+from typing import Any
+
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.clock.intervals import LEAST_PROCESSES
 from samegrad.benchmarks.runs import budget, capabilities
@@ -9,8 +12,11 @@ from samegrad.benchmarks.runs.run import Run
 from samegrad.benchmarks.runs.scheduler import Scheduler
 from samegrad.benchmarks.runs.selection import Selection
 from samegrad.benchmarks.runs.selection import select as select  # a part of the kind
+from samegrad.benchmarks.runs.worker_process import JUDGE
 
 REPORT_SECONDS = 12.0  # kept back for pytest's table and the report, which take six here
+INPUTS_SECONDS = 300.0  # for the inputs of one workload
+SEED = 0
 
 
 def prepare(
@@ -46,9 +52,47 @@ def prepare(
         f"{len(made.running)} of {len(made.cases)} rows run, processes per implementation: "
         f"{made.processes}, predicted {made.seconds:.0f} s of {seconds:.0f} s"
     )
-    return made, settings, line
+    return made, settings, f"{line}{_beyond(made, seconds)}"
+
+
+def _beyond(made: Budget, seconds: float) -> str:
+    """What becomes of a budget that is predicted to take longer than its time limit."""
+    if made.seconds <= seconds:
+        return ""
+    fit = int(seconds / (made.seconds / made.processes))
+    if fit < 1:
+        return ": one process of each takes longer, so the limit is exceeded (--time SECONDS)"
+    return f": as predicted, {fit} of {made.processes} processes fit, the others are left out"
 
 
 def execute(run: Run, _: None = None) -> None:
     """Measure the cases of a run and complete its journal."""
-    run.execute(lambda scratch: Scheduler(run, scratch).execute())
+
+    def work(scratch: Path) -> None:
+        _make_inputs(run, scratch)
+        Scheduler(run, scratch).execute()
+
+    run.execute(work)
+
+
+def _make_inputs(run: Run, scratch: Path) -> None:
+    """Inputs and reference results of all workloads that are left to measure."""
+    left = [case for process in range(run.budget.processes) for case in run.left(process)]
+    if run.settings.memory:
+        left += [case for case in run.running if case.id not in run.journal.memory]
+    run.progress.expect(len(left), sum(run.predicted(case) for case in left))
+    workloads = {case.workload.id: case.workload for case in left}
+
+    def request(names: list[str]) -> dict[str, Any]:
+        return {
+            "workloads": [workloads[name].to_dict() for name in names],
+            "directory": str(scratch),
+            "seed": SEED,
+        }
+
+    reasons = run.make_inputs(
+        JUDGE, request, list(workloads), "inputs and reference results", scratch, INPUTS_SECONDS
+    )
+    for case in run.running:
+        if case.workload.id in reasons:
+            run.fail(case, "unavailable", reasons[case.workload.id])

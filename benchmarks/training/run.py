@@ -182,42 +182,14 @@ class Trainings:
 
     def _load_data(self, tasks: set[str]) -> None:
         """A file for each task; the rows of one without are unavailable."""
-        waiting = [name for name in self.request.tasks if name in tasks]
-        reasons: dict[str, str] = {}
-        while waiting:
-            current = waiting[0]
+        data_dir = str(self.request.data_dir or "")
 
-            def on_message(message: dict[str, Any]) -> None:
-                nonlocal current
-                if "begin" in message:
-                    current = message["begin"]
-                    self.progress.now(f"data of {current}")
-                elif "say" in message:
-                    self.progress.say(message["say"])
-                else:
-                    waiting.remove(message["task"])
-                    reason = message.get("reason") or self.run.check_inputs(
-                        message["task"], message["sha256"], seconds=message["seconds"]
-                    )
-                    if reason:
-                        reasons[message["task"]] = reason
+        def request(names: list[str]) -> dict[str, Any]:
+            directory = str(self.scratch)
+            return {"role": "data", "tasks": names, "directory": directory, "data_dir": data_dir}
 
-            data_dir = self.request.data_dir
-            ended = processes.run_child(
-                worker_process.command(WORKER),
-                {
-                    "role": "data",
-                    "tasks": list(waiting),
-                    "directory": str(self.scratch),
-                    "data_dir": str(data_dir) if data_dir else "",
-                },
-                system.worker_environment("cpu", self.scratch),
-                on_message,
-                DATA_SECONDS,
-            )
-            if current in waiting:
-                waiting.remove(current)
-                reasons[current] = f"loading its data {ended.kind}: {ended.reason}"
+        names = [name for name in self.request.tasks if name in tasks]
+        reasons = self.run.make_inputs(WORKER, request, names, "data", self.scratch, DATA_SECONDS)
         for case in self.run.running:
             if case.workload.name in reasons:
                 self.run.fail(case, "unavailable", reasons[case.workload.name])

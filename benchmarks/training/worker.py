@@ -65,10 +65,10 @@ def load_data(request: Message, send: Send) -> None:
         try:
             made = datasets.make(TASKS[name].data, data_dir, lambda line: send({"say": line}))
         except (DataError, MemoryError, OSError) as error:
-            send({"task": name, "reason": str(error)})
+            send({"workload": name, "reason": str(error)})
             continue
         datasets.save(directory / f"{name}.npz", made)
-        send({"task": name, "sha256": made.sha256, "seconds": made.seconds})
+        send({"workload": name, "sha256": made.sha256, "seconds": made.seconds})
 
 
 def train_task(request: Message, send: Send) -> None:

@@ -11,7 +11,7 @@ from samegrad.benchmarks.cases import costs
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import capabilities
 from samegrad.benchmarks.runs.budget import CostModel
-from samegrad.benchmarks.runs.capabilities import Countdown, family
+from samegrad.benchmarks.runs.capabilities import family
 from samegrad.benchmarks.worker import capabilities as worker_capabilities
 from samegrad.implementations.checking import processes
 from samegrad.implementations.contract.protocol import Capabilities
@@ -38,18 +38,6 @@ def test_lock_is_held_until_it_is_given_up(tmp_path: Path) -> None:
     with processes.exclusive(path):
         assert not free(path)
     assert free(path)
-
-
-def test_countdown_ends_once_when_all_have_said_it() -> None:
-    """Who says it twice counts once: a probe that ends says it again."""
-    calls: list[str] = []
-    countdown = Countdown(2, lambda: calls.append("now"))
-
-    countdown.done("numpy")
-    countdown.done("numpy")
-    assert [] == calls
-    countdown.done("torch")
-    assert ["now"] == calls
 
 
 def test_capabilities_of_several_have_a_cost_model_each() -> None:

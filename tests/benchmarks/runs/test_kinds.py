@@ -5,26 +5,30 @@ import sys
 
 import pytest
 
+from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.machine.system import ROOT
-from samegrad.benchmarks.runs import kinds, resume
-from samegrad.benchmarks.runs.options import parse
+from samegrad.benchmarks.runs import resume
+from samegrad.benchmarks.runs.budget import CostModel
+from samegrad.benchmarks.runs.capabilities import Capabilities
+from samegrad.benchmarks.runs.options import KINDS, SPEED, load_kind, parse
 from samegrad.benchmarks.runs.selection import Selection
 from samegrad.benchmarks.runs.speed import prepare
+from samegrad.implementations.contract.spec import MLPSpec
 
 
-@pytest.mark.parametrize("name", kinds.KINDS)
+@pytest.mark.parametrize("name", KINDS)
 def test_kind_has_what_a_session_calls(name: str) -> None:
     """Rows, a budget, and the work; all but speed have options of their own."""
-    kind = kinds.load(name)
+    kind = load_kind(name)
 
-    functions = ("select", "prepare", "execute", *(("parse",) if name != kinds.SPEED else ()))
+    functions = ("select", "prepare", "execute", *(("parse",) if name != SPEED else ()))
     assert all(callable(getattr(kind, function)) for function in functions)
 
 
 def test_run_of_speed_loads_nothing_of_a_training() -> None:
     """Its session knows the other kinds by their names only."""
     code = (
-        "import sys; from samegrad.benchmarks.runs import session, kinds; kinds.load('speed')\n"
+        "import sys; from samegrad.benchmarks.runs import session; session.load_kind('speed')\n"
         "print(*(name for name in sys.modules if name.startswith('samegrad.benchmarks.')))"
     )
     done = subprocess.run(
@@ -65,3 +69,27 @@ def test_processes_and_time_replace_those_of_the_preset(
     count, limit, intervals = expected
     assert (count, intervals) == (made.processes, made.intervals)
     assert settings.seconds == limit - min(12.0, limit / 4)
+
+
+@pytest.mark.parametrize(
+    ("start_seconds", "expected"),
+    [
+        (1.0, " s"),
+        (10.0, "predicted 50 s of 30 s: as predicted, 2 of 5 processes fit, the others are left"),
+        (50.0, ": one process of each takes longer, so the limit is exceeded (--time SECONDS)"),
+    ],
+)
+def test_prediction_beyond_the_limit_says_what_becomes_of_it(
+    start_seconds: float, expected: str
+) -> None:
+    """Processes are left out; one of each is run in any case."""
+    model = CostModel(1e-4, 0.0, 1e9, start_seconds)
+    selection = Selection({"numpy": Capabilities("numpy", "numpy", cost_models={"cpu": model})})
+    case = Case(MLPWorkload("mine", MLPSpec((64, 32, 10)), 32, 64), "train_step", "numpy")
+    options = parse(preset="standard", processes="5", time="40")
+
+    _, settings, line = prepare(options, selection, [case], 0.0)
+
+    assert 30 == settings.seconds
+    assert expected in line and line.startswith("1 of 1 rows run, processes per implementation: 5")
+    assert (" s" == expected) == line.endswith("s of 30 s")
