@@ -6,15 +6,14 @@ steps and the forward passes, and nothing else.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from samegrad.benchmarks.clock import timer
-from samegrad.benchmarks.training.metrics import METRICS
-from samegrad.benchmarks.training.schedules import SCHEDULES
+from samegrad.benchmarks.training.recipe import METRICS, SCHEDULES, Recipe
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.initializers import draw_masks, init_params
 from samegrad.implementations.contract.spec import MLPSpec, Params, Tree
@@ -23,37 +22,6 @@ Array = Any
 EVALUATION_BATCH = 1000  # examples of a forward pass in evaluation
 POINTS = 100  # of a curve, at most
 TRAIN_EVALUATED = 2_000  # training examples, at most, whose metric is computed after an epoch
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained.
-
-    Attributes:
-        spec: the network, its loss, its update rule and its dropout.
-        epochs: passes over the training examples.
-        batch_size: examples per step; 0 for all of them.
-        learning_rate: the largest one of the schedule.
-        schedule: one of SCHEDULES.
-        initializer: of `samegrad.implementations.contract.initializers`.
-        metric: one of METRICS.
-        target: value of the metric on the validation data to which time is taken, or None.
-        rule: "gradient" (`train_step`) or "perceptron" (P1, until a pass makes no mistake).
-    """
-
-    spec: MLPSpec
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    schedule: str = "constant"
-    initializer: str = "torch"
-    metric: str = "accuracy"
-    target: float | None = None
-    rule: str = "gradient"
-
-    def steps(self, examples: int) -> int:
-        """Steps per epoch, the last, smaller batch included."""
-        return -(-examples // (self.batch_size or examples))
 
 
 @dataclass
@@ -73,7 +41,6 @@ class Epoch:
 
     Attributes:
         losses: of each step, before its update, with dropout where the spec has it.
-        rate: learning rate of the last step.
         training, validation: the metric afterwards; None where it was not computed.
         validation_loss: the loss of the validation data, without dropout.
         elapsed_ns: the steps, until all is computed.
@@ -81,7 +48,6 @@ class Epoch:
     """
 
     losses: Array
-    rate: float
     training: float | None
     validation: float | None
     validation_loss: float | None
@@ -161,11 +127,11 @@ def train(
 
         def run(
             params: Tree, state: Tree, order: Array = order, first: int = first
-        ) -> tuple[Tree, Tree, list[Any], float]:
-            losses, rate = [], 0.0
+        ) -> tuple[Tree, Tree, list[Any]]:
+            losses = []
             if recipe.rule == "perceptron":
                 params, mistakes = perceptron(implementation)(params, *feed.take(order))
-                return params, state, [mistakes / examples], 1.0
+                return params, state, [mistakes / examples]
             for step, chosen in enumerate(batches(order, recipe.batch_size), start=first):
                 rate = SCHEDULES[recipe.schedule](recipe.learning_rate, recipe.epochs * steps, step)
                 X, y = feed.take(chosen)
@@ -178,9 +144,9 @@ def train(
                     spec, params, state, X, y, rate, masks
                 )
                 losses.append(loss)
-            return params, state, losses, rate
+            return params, state, losses
 
-        (params, state, losses, rate), elapsed_ns = timer.timed(
+        (params, state, losses), elapsed_ns = timer.timed(
             partial(run, params, state), implementation.synchronize
         )
         values = np.array([float(implementation.to_numpy(loss)) for loss in losses])
@@ -198,7 +164,7 @@ def train(
 
         (metric, loss), validation_ns = timer.timed(partial(evaluate, held_out), lambda _: None)
         again = evaluate(seen_again)[0]
-        epoch = Epoch(values, rate, again, metric, loss, elapsed_ns, validation_ns)
+        epoch = Epoch(values, again, metric, loss, elapsed_ns, validation_ns)
         made.epochs.append(epoch)
         seen(number, epoch, partial(implementation.to_numpy, params))
         if made.diverged or (recipe.rule == "perceptron" and values[-1] == 0):
@@ -283,8 +249,3 @@ def mean_loss(spec: MLPSpec, outputs: Array, y: Array) -> float:
     if spec.loss == "binary_cross_entropy":
         return float(np.sum(np.logaddexp(0, a) - y * a) / len(a))
     return float(np.mean(np.logaddexp.reduce(a, axis=1) - a[np.arange(len(a)), y]))
-
-
-def in_dtype(recipe: Recipe, dtype: Any) -> Recipe:
-    """The same recipe in another dtype."""
-    return replace(recipe, spec=replace(recipe.spec, dtype=dtype))

@@ -1,21 +1,30 @@
-"""One task trained or evaluated here and now, in this process, with lines about its progress."""
+"""One task trained or evaluated here and now, in this process, with lines about its progress.
 
+Its weights are kept in an npz of plain arrays, which is never unpickled.
+"""
+
+import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.training import loop, weights
+import numpy as np
+
+from samegrad.benchmarks.training import loop
 from samegrad.benchmarks.training.data import datasets
-from samegrad.benchmarks.training.loop import Epoch, Evaluation, Recipe, Trained
-from samegrad.benchmarks.training.metrics import METRICS, shown
+from samegrad.benchmarks.training.data.records import reason
+from samegrad.benchmarks.training.loop import Epoch, Evaluation, Trained
+from samegrad.benchmarks.training.recipe import METRICS, Recipe
 from samegrad.benchmarks.training.tasks import TASKS, Task
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.adapter import Implementation
+from samegrad.implementations.contract.adapter import Implementation, check_params
 from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.spec import MLPSpec, Params
 
 LINES = 40  # about epochs, at most
+FORM = 1  # of files of weights
 
 
 def _print(line: str) -> None:
@@ -34,7 +43,8 @@ def _described(task: Task) -> dict[str, str]:
     extra += [f"dropout {spec.dropout:g}"] * bool(spec.dropout)
     extra += [f"decay {spec.weight_decay:g}"] * bool(spec.weight_decay)
     extra += ["decay of " + ", ".join(f"{c:g}" for c in task.candidates)] * bool(task.candidates)
-    target = "" if recipe.target is None else shown(recipe.metric, recipe.target)
+    metric = METRICS[recipe.metric]
+    target = "" if recipe.target is None else metric.shown(recipe.target)
     return {
         "task": task.name,
         "layers": "-".join(map(str, spec.layer_sizes)),
@@ -42,7 +52,7 @@ def _described(task: Task) -> dict[str, str]:
         "training": ", ".join(extra),
         "epochs": str(recipe.epochs),
         "batch": str(recipe.batch_size or "all"),
-        "metric": METRICS[recipe.metric].name,
+        "metric": metric.name,
         "validation target": target,
         "test goal": task.goal,
         "data": task.data.records,
@@ -111,7 +121,7 @@ class Setting:
             f"{len(fold.training)} training, {len(fold.validation)} validation and "
             f"{len(fold.test)} test examples{folds}; data in {dataset.seconds:.1f} s"
         )
-        recipe = loop.in_dtype(chosen.recipe, dtype)
+        recipe = chosen.recipe.in_dtype(dtype)
         return cls(chosen, module, name, device, recipe, fold, say)
 
     def tell_test(self, spec: MLPSpec, params: Params) -> None:
@@ -120,7 +130,7 @@ class Setting:
         test = self.fold.examples(self.fold.test, spec.dtype)
         placed = self.implementation.params_from_numpy(spec, params, self.device)
         outputs = Evaluation(self.implementation, spec, test, self.device).outputs(placed)
-        value = shown(self.recipe.metric, metric.of(spec, outputs, test.y), 3)
+        value = metric.shown(metric.of(spec, outputs, test.y), 3)
         loss = loop.mean_loss(spec, outputs, test.y)
         self.say(f"test {metric.name} {value}, loss {loss:.6g} ({self.name}, {spec.dtype})")
 
@@ -193,11 +203,11 @@ def train(
     say(f"training took {seconds:.2f} s, {seconds / len(made.epochs):.3g} s per epoch")
     to_target = made.to_target_ns(recipe)
     if recipe.target is not None:
-        what = f"validation {shown(recipe.metric, recipe.target)}"
+        what = f"validation {METRICS[recipe.metric].shown(recipe.target)}"
         say(f"{what}: " + (f"{to_target / 1e9:.2f} s" if to_target else "not reached"))
     if save is not None:
         about = {"task": task, "implementation": setting.name, "seed": seed}
-        weights.save(Path(save), recipe.spec, made.params, about | {"epochs": recipe.epochs})
+        save_weights(Path(save), recipe.spec, made.params, about | {"epochs": recipe.epochs})
         say(f"weights: {save}")
     return made
 
@@ -221,7 +231,7 @@ def evaluate(
         ValueError, ImportError: as of `train`; or the weights are of another task.
     """
     setting = Setting.of(task, implementation, device, dtype, data_dir, say)
-    spec, params, about = weights.load(Path(saved))
+    spec, params, about = load_weights(Path(saved))
     if about.get("task") != task or spec.layer_sizes != setting.recipe.spec.layer_sizes:
         sizes = "-".join(map(str, spec.layer_sizes))
         raise ValueError(f"{saved}: weights of {about.get('task')} ({sizes}), not of {task}")
@@ -231,12 +241,59 @@ def evaluate(
     setting.tell_test(spec, params)
 
 
+class WeightsError(ValueError):
+    """The file holds no weights of this form; the message says which file and why."""
+
+
+def save_weights(path: Path, spec: MLPSpec, params: Params, about: dict[str, Any]) -> None:
+    """Write W1, b1, W2, ... and a description, as JSON, of what they are.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    arrays: dict[str, Any] = {}
+    for layer, (W, b) in enumerate(params, start=1):
+        arrays[f"W{layer}"] = W
+        if b is not None:
+            arrays[f"b{layer}"] = b
+    description = {"form": FORM, "spec": spec.to_dict(), **about}
+    with path.open("wb") as file:  # a name of its own: NumPy would add .npz to a path
+        np.savez(file, description=np.array(json.dumps(description)), **arrays)
+
+
+def load_weights(path: Path) -> tuple[MLPSpec, Params, dict[str, Any]]:
+    """(spec, params, description) that `save_weights` wrote.
+
+    Raises:
+        WeightsError: not such a file, or its arrays do not fit its spec.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        about = json.loads(str(arrays["description"]))
+        if about["form"] != FORM:
+            raise WeightsError(f"{path}: weights of form {about['form']}, this reads form {FORM}")
+        spec = MLPSpec.from_dict(about["spec"])
+        layers = range(1, len(spec.layer_sizes))
+        params = check_params(
+            spec, [(arrays[f"W{layer}"], arrays.get(f"b{layer}")) for layer in layers]
+        )
+    except WeightsError:
+        raise
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: no such file") from None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        what = f"{path}: no weights that `train --save` wrote: {reason(error)}"
+        raise WeightsError(what) from None
+    return spec, params, about
+
+
 def _line(recipe: Recipe, number: int, epoch: Epoch) -> str:
-    name, text = METRICS[recipe.metric].name, f"epoch {number:4}: loss {epoch.losses.mean():.6f}"
+    metric, text = METRICS[recipe.metric], f"epoch {number:4}: loss {epoch.losses.mean():.6f}"
     if epoch.training is not None:
-        text += f", training {name} {shown(recipe.metric, epoch.training)}"
+        text += f", training {metric.name} {metric.shown(epoch.training)}"
     if epoch.validation is not None:
-        text += f", validation {name} {shown(recipe.metric, epoch.validation)}"
+        text += f", validation {metric.name} {metric.shown(epoch.validation)}"
     return f"{text}, {epoch.elapsed_ns / 1e9:.3g} s"
 
 

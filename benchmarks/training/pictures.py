@@ -1,15 +1,14 @@
 """What is drawn of a trained network: small arrays, computed where its weights are."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from samegrad.benchmarks.training.constructions import steps
 from samegrad.benchmarks.training.data.datasets import Fold
 from samegrad.benchmarks.training.data.simulated import curve
-from samegrad.benchmarks.training.loop import Evaluation, Examples, Recipe, Trained
-from samegrad.benchmarks.training.metrics import predicted
+from samegrad.benchmarks.training.loop import Evaluation, Examples, Trained
+from samegrad.benchmarks.training.recipe import Recipe, predicted
 from samegrad.benchmarks.training.tasks import Task
 from samegrad.implementations.checking import reference
 from samegrad.implementations.contract.adapter import Implementation
@@ -80,7 +79,7 @@ def of(
     elif task.family == "approximation":
         width = recipe.spec.layer_sizes[1]
         x = np.linspace(-1, 1, 201)[:, None]
-        spec, params = steps(curve, -1.0, 1.0, width, recipe.spec.dtype)
+        spec, params = staircase_of(curve, -1.0, 1.0, width, recipe.spec.dtype)
         staircase = outputs(x, params, spec)
         yield (
             "curve",
@@ -106,6 +105,33 @@ def of(
         )
     elif task.family == "mnist":
         yield "confusion", _confusion(recipe.spec, outputs(test.X), test.y, fold)
+
+
+def staircase_of(
+    function: Callable[[Array], Array], low: float, high: float, width: int, dtype: Any
+) -> tuple[MLPSpec, Params]:
+    """A staircase for a function of one variable: the constructive universal approximation.
+
+    Each hidden unit steps up where one of `width` equal intervals begins, by as much as the
+    function's value in the middle of that interval differs from that of the interval before. The
+    error is at most what the function changes within half an interval: L (high - low) / (2 width)
+    for a function of Lipschitz constant L.
+
+    Args:
+        function: (n, 1) -> (n, 1).
+        low, high: the interval on which it is approximated.
+        width: hidden units, one per interval.
+    """
+    spec = MLPSpec((1, width, 1), activation="unit_step", loss="mse", dtype=dtype)
+    edges = np.linspace(low, high, width + 1)
+    middles = (edges[:-1] + edges[1:]) / 2
+    values = function(middles[:, None])[:, 0]
+    rises = np.diff(values, prepend=0.0)
+    begins = edges[:-1].copy()
+    begins[0] = low - 1.0  # up to the first value before the interval begins
+    W1, b1 = np.ones((1, width)), -begins
+    W2, b2 = rises[:, None], np.zeros(1)
+    return spec, [(W1.astype(dtype), b1.astype(dtype)), (W2.astype(dtype), b2.astype(dtype))]
 
 
 def _by_class(spec: MLPSpec, params: Params, test: Examples) -> Array:

@@ -8,6 +8,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,13 +17,12 @@ from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import selection, worker_process
 from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
-from samegrad.benchmarks.runs.options import BenchmarkOptions
+from samegrad.benchmarks.runs.options import BenchmarkOptions, parse_seconds
 from samegrad.benchmarks.runs.run import Run
 from samegrad.benchmarks.runs.selection import Selection, why_no_gpu
-from samegrad.benchmarks.training.loop import in_dtype
-from samegrad.benchmarks.training.request import TrainingRequest
-from samegrad.benchmarks.training.request import parse as parse  # a part of the kind
+from samegrad.benchmarks.training.data.datasets import data_directory
 from samegrad.benchmarks.training.tasks import PARITY, TASKS, Task
+from samegrad.benchmarks.training.tasks import select as select_tasks
 from samegrad.implementations.checking import processes
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.spec import Optimizer
@@ -30,8 +30,52 @@ from samegrad.implementations.contract.spec import Optimizer
 WORKER = "samegrad.benchmarks.training.worker"
 DATA_SECONDS = 1800.0  # for the data of one task: a download, or a decomposition
 EPOCH_SECONDS = 60.0  # for one epoch, besides ten times what it should take
+SEEDS, MOST_SEEDS = 5, 1000
+LIMIT_SECONDS = 60.0  # of one training, predicted
 START_SECONDS = 2.0  # of a training's process
 UPDATE_SECONDS = 2.0e-9  # per parameter and step, of rules that keep two more numbers for each
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What a training run is asked for.
+
+    Attributes:
+        tasks: names of tasks.
+        seeds: how many seeds, from 0.
+        limit: seconds that one training may be predicted to take.
+        data_dir: the original files, or None to fetch them.
+        arguments: the options as text, for the journal.
+    """
+
+    tasks: tuple[str, ...]
+    seeds: int
+    limit: float
+    data_dir: Path | None
+    arguments: dict[str, str | None]
+
+
+def parse(
+    workload: str | None, seeds: str | None, limit: str | None, data_dir: str | None
+) -> TrainingRequest:
+    """Check the options of a training run as they were typed.
+
+    Raises:
+        ValueError: one line that says what is accepted.
+    """
+    names = list(TASKS) if workload is None else [name.strip() for name in workload.split(",")]
+    count = SEEDS
+    if seeds is not None:
+        count = int(seeds) if seeds.isascii() and seeds.isdigit() else 0
+        if not 1 <= count <= MOST_SEEDS:
+            raise ValueError(
+                f"--seeds {seeds!r} is not accepted; give a whole number from 1 to {MOST_SEEDS}"
+            )
+    seconds = LIMIT_SECONDS if limit is None else parse_seconds("--limit", limit)
+    chosen = tuple(task.name for task in select_tasks(names))
+    directory = data_directory(data_dir)
+    arguments = {"seeds": seeds, "limit": limit, "data_dir": str(directory) if directory else None}
+    return TrainingRequest(chosen, count, seconds, directory, arguments)
 
 
 def select(options: BenchmarkOptions) -> Selection:
@@ -102,7 +146,7 @@ def _cases(
         usable = [available[0]]
     cases = []
     for dtype in usable:
-        recipe = in_dtype(task.recipe, dtype)
+        recipe = task.recipe.in_dtype(dtype)
         batch_size = recipe.batch_size or task.examples
         workload = MLPWorkload(task.name, recipe.spec, batch_size, task.examples)
         cases.append(Case(workload, TRAINING, label, device))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from samegrad.benchmarks.training.data.datasets import Data
-from samegrad.benchmarks.training.loop import Recipe
+from samegrad.benchmarks.training.recipe import Recipe
 from samegrad.implementations.contract.spec import MLPSpec
 
 

@@ -19,16 +19,14 @@ from samegrad.benchmarks.training.loop import (
     Epoch,
     Evaluation,
     Examples,
-    Recipe,
     Trained,
     batches,
-    in_dtype,
     mean_loss,
     perceptron,
     points,
     train,
 )
-from samegrad.benchmarks.training.metrics import METRICS
+from samegrad.benchmarks.training.recipe import METRICS, Recipe
 from samegrad.benchmarks.training.tasks import TASKS, Task
 from samegrad.implementations.checking import comparison, processes
 from samegrad.implementations.checking.reference import clear_of_kinks, expected
@@ -81,11 +79,8 @@ def train_task(request: Message, send: Send) -> None:
 def _outcome(request: Message, send: Send) -> Message:
     task: Task = TASKS[request["task"]]
     implementation = registry.load(request["implementation"])
-    recipe, device, seed = (
-        in_dtype(task.recipe, request["dtype"]),
-        request["device"],
-        request["seed"],
-    )
+    recipe = task.recipe.in_dtype(request["dtype"])
+    device, seed = request["device"], request["seed"]
     folds = datasets.read(Path(request["directory"]) / f"{task.name}.npz")
     try:
         verdict = gate(implementation, recipe, folds[0], seed, device)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.training import constructions
 from samegrad.benchmarks.training.data import simulated
+from samegrad.benchmarks.training.pictures import staircase_of
 from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.registry import load, names
 from samegrad.implementations.contract.spec import MLPSpec
@@ -59,7 +59,15 @@ def test_written_down_xor_is_exact(name: str) -> None:
         implementation = load(name)
     except ImportError as error:
         pytest.skip(str(error))
-    spec, params = constructions.xor()
+    spec = MLPSpec(
+        (2, 2, 1),
+        activation="unit_step",
+        output_activation="unit_step",
+        loss="mse",
+        dtype="float64",
+    )
+    either_and_both = (np.ones((2, 2)), np.array([-0.5, -1.5]))
+    params = [either_and_both, (np.array([[1.0], [-1.0]]), np.array([-0.5]))]
     X = simulated.xor().X[:4]
     placed = implementation.params_from_numpy(spec, params, "cpu")
     batch = implementation.batch_from_numpy(spec, X, np.zeros((4, 1)), "cpu")
@@ -72,7 +80,7 @@ def test_written_down_xor_is_exact(name: str) -> None:
 @pytest.mark.parametrize("width", [4, 32, 256])
 def test_staircase_keeps_its_bound(width: int) -> None:
     """Error at most L (high - low) / (2 width); the bound is not idle: half of it is exceeded."""
-    spec, params = constructions.steps(simulated.curve, -1.0, 1.0, width)
+    spec, params = staircase_of(simulated.curve, -1.0, 1.0, width, "float64")
     x = np.linspace(-1, 1, 5001)[:, None]
     lipschitz = np.abs(np.diff(simulated.curve(x), axis=0)).max() / (x[1, 0] - x[0, 0])
     numpy = load("numpy")

@@ -8,7 +8,8 @@ import pytest
 
 from samegrad.benchmarks.training.data import datasets, features, simulated
 from samegrad.benchmarks.training.data.records import Records
-from samegrad.benchmarks.training.loop import Examples, Recipe, train
+from samegrad.benchmarks.training.loop import Examples, train
+from samegrad.benchmarks.training.recipe import Recipe
 from samegrad.benchmarks.training.tasks import TASKS, Task, select
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec

@@ -8,8 +8,9 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.training import loop, metrics, schedules, weights
-from samegrad.benchmarks.training.loop import Examples, Recipe, in_dtype, train
+from samegrad.benchmarks.training import loop, one_task, recipe
+from samegrad.benchmarks.training.loop import Examples, train
+from samegrad.benchmarks.training.recipe import Recipe
 from samegrad.benchmarks.training.tasks import PARITY, TASKS
 from samegrad.benchmarks.training.worker import gate, parity_losses
 from samegrad.implementations.contract.initializers import init_params
@@ -97,7 +98,7 @@ def test_rate_follows_the_schedule_over_all_steps() -> None:
 
     train(seen, replace(RECIPE, schedule="one_cycle"), part(), None, seed=0)
 
-    assert [schedules.one_cycle(0.01, 9, step) for step in range(9)] == seen.rates
+    assert [recipe.one_cycle(0.01, 9, step) for step in range(9)] == seen.rates
     assert all(type(rate) is float for rate in seen.rates)
 
 
@@ -106,7 +107,7 @@ def test_schedules_begin_and_end_where_they_should() -> None:
     steps = 100
     constant, cosine, cycle = (
         [rule(2.0, steps, step) for step in range(steps)]
-        for rule in (schedules.constant, schedules.cosine, schedules.one_cycle)
+        for rule in (recipe.constant, recipe.cosine, recipe.one_cycle)
     )
 
     assert {2.0} == set(constant)
@@ -114,7 +115,7 @@ def test_schedules_begin_and_end_where_they_should() -> None:
     assert cycle[0] == pytest.approx(2.0 / 25)
     assert 29 == int(np.argmax(cycle)) and max(cycle) == pytest.approx(2.0)
     assert cycle[-1] == pytest.approx(2.0 / 25e4)
-    assert schedules.one_cycle(0.5, 1, 0) == pytest.approx(0.5 / 25)
+    assert recipe.one_cycle(0.5, 1, 0) == pytest.approx(0.5 / 25)
 
 
 def test_one_cycle_is_that_of_torch() -> None:
@@ -130,7 +131,7 @@ def test_one_cycle_is_that_of_torch() -> None:
         optimizer.step()
         theirs.step() if len(expected) < 50 else None
 
-    ours = [schedules.one_cycle(0.3, 50, step) for step in range(50)]
+    ours = [recipe.one_cycle(0.3, 50, step) for step in range(50)]
 
     assert expected == pytest.approx(ours, rel=1e-9)
 
@@ -158,7 +159,7 @@ def test_time_to_target_counts_until_the_first_epoch_that_reaches_it() -> None:
     """Placing, steps and validation; nothing afterwards; None if it is never reached."""
     made = loop.Trained([], placing_ns=5)
     for value in (0.5, 0.9, 0.95):
-        made.epochs.append(loop.Epoch(np.zeros(1), 0.1, None, value, 0.0, 100, 10))
+        made.epochs.append(loop.Epoch(np.zeros(1), None, value, 0.0, 100, 10))
 
     def at(target: float | None, metric: str = "accuracy") -> int | None:
         return made.to_target_ns(replace(RECIPE, target=target, metric=metric))
@@ -175,11 +176,11 @@ def test_metrics_of_known_outputs() -> None:
     values = MLPSpec((1, 1), loss="mse")
     y = np.array([[1.0], [3.0]])
 
-    assert metrics.accuracy(three, np.eye(3), np.array([0, 1, 0])) == pytest.approx(2 / 3)
-    assert metrics.accuracy(single, np.array([[-1.0], [2.0]]), np.array([[0.0], [1.0]])) == 1.0
-    assert metrics.r2(values, np.array([[1.0], [3.0]]), y) == 1.0
-    assert metrics.r2(values, np.array([[2.0], [2.0]]), y) == 0.0
-    assert metrics.rmse(values, np.array([[2.0], [2.0]]), y) == 1.0
+    assert recipe.accuracy(three, np.eye(3), np.array([0, 1, 0])) == pytest.approx(2 / 3)
+    assert recipe.accuracy(single, np.array([[-1.0], [2.0]]), np.array([[0.0], [1.0]])) == 1.0
+    assert recipe.r2(values, np.array([[1.0], [3.0]]), y) == 1.0
+    assert recipe.r2(values, np.array([[2.0], [2.0]]), y) == 0.0
+    assert recipe.rmse(values, np.array([[2.0], [2.0]]), y) == 1.0
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "mse"])
@@ -280,7 +281,7 @@ def test_final_accuracies_agree_within_the_spread_over_seeds() -> None:
             spec = task.recipe.spec
             params = implementation.params_from_numpy(spec, made.params, "cpu")
             outputs = loop.Evaluation(implementation, spec, test, "cpu").outputs(params)
-            found.setdefault(name, []).append(metrics.accuracy(spec, outputs, test.y))
+            found.setdefault(name, []).append(recipe.accuracy(spec, outputs, test.y))
 
     values = np.array(list(found.values()))
     spread = np.ptp(values.mean(axis=0))
@@ -295,7 +296,7 @@ def test_gate_passes_what_is_right_and_refuses_a_gradient_wrong_by_a_thousandth(
         implementation = load(name)
     except ImportError as error:
         pytest.skip(str(error))
-    recipe = in_dtype(TASKS["digits"].recipe, implementation.dtypes[-1])
+    recipe = TASKS["digits"].recipe.in_dtype(implementation.dtypes[-1])
     fold = fold_of("digits")
 
     class Wrong:
@@ -322,16 +323,16 @@ def test_weights_of_one_implementation_are_evaluated_by_another(name: str, tmp_p
         load("numpy"), task.recipe, *(fold_of("xor").examples(np.arange(4), "float32"), None), 0
     )
     path = tmp_path / "xor.weights"
-    weights.save(path, task.recipe.spec, made.params, {"task": "xor"})
+    one_task.save_weights(path, task.recipe.spec, made.params, {"task": "xor"})
 
-    spec, params, about = weights.load(path)
+    spec, params, about = one_task.load_weights(path)
     other = load(name)
     in_its_dtype = replace(spec, dtype=other.dtypes[-1])
     placed = other.params_from_numpy(in_its_dtype, params, "cpu")
     data = fold_of("xor").examples(np.arange(4), in_its_dtype.dtype)
     outputs = loop.Evaluation(other, in_its_dtype, data, "cpu").outputs(placed)
 
-    assert metrics.accuracy(spec, outputs, data.y) == 1.0
+    assert recipe.accuracy(spec, outputs, data.y) == 1.0
     assert task.recipe.spec == spec and "xor" == about["task"]
     assert all(
         np.array_equal(a, b)
@@ -343,18 +344,18 @@ def test_weights_of_one_implementation_are_evaluated_by_another(name: str, tmp_p
 def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
     """Missing, broken, of something else, or not fitting their own spec: one line each."""
     path = tmp_path / "w.npz"
-    with pytest.raises(weights.WeightsError, match="no such file"):
-        weights.load(path)
+    with pytest.raises(one_task.WeightsError, match="no such file"):
+        one_task.load_weights(path)
     path.write_text("no zip")
-    with pytest.raises(weights.WeightsError, match="no weights that `train --save` wrote"):
-        weights.load(path)
+    with pytest.raises(one_task.WeightsError, match="no weights that `train --save` wrote"):
+        one_task.load_weights(path)
     np.savez(path, W1=np.zeros((2, 2)))
-    with pytest.raises(weights.WeightsError, match="no weights that `train --save` wrote"):
-        weights.load(path)
-    weights.save(path, MLPSpec((2, 3)), [(np.zeros((2, 2)), np.zeros(3))], {})
-    with pytest.raises(weights.WeightsError, match=r"W1: shape \(2, 2\), expected \(2, 3\)"):
-        weights.load(path)
+    with pytest.raises(one_task.WeightsError, match="no weights that `train --save` wrote"):
+        one_task.load_weights(path)
+    one_task.save_weights(path, MLPSpec((2, 3)), [(np.zeros((2, 2)), np.zeros(3))], {})
+    with pytest.raises(one_task.WeightsError, match=r"W1: shape \(2, 2\), expected \(2, 3\)"):
+        one_task.load_weights(path)
     objects: Any = np.array([{"a": 1}], dtype=object)
     np.savez(path, W1=objects, description=np.array("{}"))
-    with pytest.raises(weights.WeightsError, match="Object arrays cannot be loaded"):
-        weights.load(path)
+    with pytest.raises(one_task.WeightsError, match="Object arrays cannot be loaded"):
+        one_task.load_weights(path)

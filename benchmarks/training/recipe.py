@@ -1,0 +1,139 @@
+"""How a network is trained and judged: a recipe, its learning rates, its metric."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.contract.spec import MLPSpec
+
+Array = Any
+# Smith and Topin (2018), in the form of torch's OneCycleLR: where the maximum is, and how much
+# smaller the rate is at the start and at the end.
+WARM_UP, START, END = 0.3, 25.0, 25.0e4
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Attributes:
+        spec: the network, its loss, its update rule and its dropout.
+        epochs: passes over the training examples.
+        batch_size: examples per step; 0 for all of them.
+        learning_rate: the largest one of the schedule.
+        schedule: one of SCHEDULES.
+        initializer: of `samegrad.implementations.contract.initializers`.
+        metric: one of METRICS.
+        target: value of the metric on the validation data to which time is taken, or None.
+        rule: "gradient" (`train_step`) or "perceptron" (P1, until a pass makes no mistake).
+    """
+
+    spec: MLPSpec
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    schedule: str = "constant"
+    initializer: str = "torch"
+    metric: str = "accuracy"
+    target: float | None = None
+    rule: str = "gradient"
+
+    def steps(self, examples: int) -> int:
+        """Steps per epoch, the last, smaller batch included."""
+        return -(-examples // (self.batch_size or examples))
+
+    def in_dtype(self, dtype: Any) -> "Recipe":
+        """The same in another dtype."""
+        return replace(self, spec=replace(self.spec, dtype=dtype))
+
+
+def constant(rate: float, steps: int, step: int) -> float:
+    """The same rate at every step."""
+    return rate
+
+
+def cosine(rate: float, steps: int, step: int) -> float:
+    """Half a cosine from the rate to zero (Loshchilov and Hutter 2017, without restarts)."""
+    return rate * _half_cosine(step / steps)
+
+
+def one_cycle(rate: float, steps: int, step: int) -> float:
+    """Up from rate/25 to the rate in the first 30 % of the steps, then down to almost zero."""
+    peak = max(1.0, WARM_UP * steps - 1)
+    if step <= peak:
+        return rate + (rate / START - rate) * _half_cosine(step / peak)
+    end = rate / END
+    return end + (rate - end) * _half_cosine((step - peak) / max(1.0, steps - 1 - peak))
+
+
+def _half_cosine(share: float) -> float:
+    """From 1 to 0 as the share goes from 0 to 1."""
+    return (1 + math.cos(math.pi * share)) / 2
+
+
+# (largest rate, number of steps, step from 0) -> its rate
+SCHEDULES: dict[str, Callable[[float, int, int], float]] = {
+    "constant": constant,
+    "cosine": cosine,
+    "one_cycle": one_cycle,
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that says how good a network's outputs are.
+
+    Attributes:
+        of: (spec, outputs, y) -> the number.
+        larger: whether larger is better.
+        name: as shown.
+    """
+
+    of: Callable[[MLPSpec, Array, Array], float]
+    larger: bool
+    name: str
+
+    def reached(self, value: float, target: float) -> bool:
+        """Whether the value is as good as the target."""
+        return value >= target if self.larger else value <= target
+
+    def shown(self, value: float, digits: int = 2) -> str:
+        """The number as people read it."""
+        if self.name == "accuracy":
+            return f"{100 * value:.{digits}f} %"
+        return f"{value:.{digits + 2}g}"
+
+
+def predicted(spec: MLPSpec, outputs: Array) -> Array:
+    """Class of each example: the largest output, or whether a single one is above its middle."""
+    if spec.layer_sizes[-1] > 1:
+        return np.argmax(outputs, axis=1)
+    middle = 0.0 if spec.output_activation == "identity" and spec.loss != "mse" else 0.5
+    return (outputs[:, 0] > middle).astype(np.int64)
+
+
+def accuracy(spec: MLPSpec, outputs: Array, y: Array) -> float:
+    """Share of examples whose class is right; y in any form that a loss takes."""
+    if y.ndim > 1:
+        y = np.argmax(y, axis=1) if y.shape[1] > 1 else y[:, 0] > 0.5
+    return float(np.mean(predicted(spec, outputs) == y))
+
+
+def r2(spec: MLPSpec, outputs: Array, y: Array) -> float:
+    """1 - squared error / variance."""
+    return 1 - float(np.sum((outputs - y) ** 2) / np.sum((y - y.mean(axis=0)) ** 2))
+
+
+def rmse(spec: MLPSpec, outputs: Array, y: Array) -> float:
+    """Root of the mean squared error."""
+    return float(np.sqrt(np.mean((outputs - y) ** 2)))
+
+
+METRICS = {
+    "accuracy": Metric(accuracy, True, "accuracy"),
+    "r2": Metric(r2, True, "R²"),
+    "rmse": Metric(rmse, False, "RMSE"),
+}
