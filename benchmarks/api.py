@@ -1,6 +1,5 @@
 """`samegrad.measure`: one case, checked and timed from Python."""
 
-import sys
 import tempfile
 from pathlib import Path
 
@@ -9,7 +8,6 @@ from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.runs import budget, capabilities, speed
 from samegrad.benchmarks.runs.options import parse_threads
-from samegrad.benchmarks.runs.progress import Progress
 from samegrad.benchmarks.runs.run import Run
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.spec import MLPSpec
@@ -88,8 +86,6 @@ def measure(
             {label: capability},
             Path(directory) / "run",
             budget.RunSettings(None, block_seconds, ceilings=False),
-            interpreters={implementation: sys.executable},
-            progress=Progress(),
             about={"preset": "measure", "command": "measure"},
         )
         speed.execute(run)

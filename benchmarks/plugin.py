@@ -19,7 +19,7 @@ from samegrad.benchmarks.cases.case import OPERATIONS, PRODUCTS, TRAINING, Case
 from samegrad.benchmarks.cases.presets import GROUPS
 from samegrad.benchmarks.command_line import OPTIONS, read_settings
 from samegrad.benchmarks.records import rows
-from samegrad.benchmarks.runs import directories, resume
+from samegrad.benchmarks.runs import directories
 from samegrad.benchmarks.runs import session as session_module
 from samegrad.benchmarks.runs.options import parse
 from samegrad.benchmarks.runs.session import Replay, State, say
@@ -136,7 +136,7 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         config.args[:] = [str(HERE / "test_speed.py")]
     try:
-        resumed = None if run is None else resume.load(run, retry)
+        resumed = None if run is None else session_module.load(run, retry)
         parsed = parse(**options) if resumed is None else resumed.options
         state = config.stash[STATE] = State(parsed, resumed, retry)
     except ValueError as error:

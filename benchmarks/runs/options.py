@@ -208,8 +208,7 @@ def parse_layers(text: str) -> tuple[int, ...]:
 
 def parse_batch_sizes(text: str) -> tuple[int, ...]:
     """(1, 32, 256) from "1,32,256"."""
-    parts = _split("--batch-size", text)
-    sizes = [int(part) if part.isascii() and part.isdigit() else 0 for part in parts]
+    sizes = [whole_number(part) for part in _split("--batch-size", text)]
     if not all(1 <= size <= MOST_BATCH for size in sizes):
         raise ValueError(
             f"--batch-size {text!r} is not accepted; give whole numbers from 1 to "
@@ -223,7 +222,7 @@ def parse_threads(text: str) -> tuple[str, ...]:
     parts = _split("--threads", text)
     cores = system.cores()
     for part in parts:
-        if part != ALL_THREADS and not (part.isascii() and part.isdigit() and int(part) >= 1):
+        if part != ALL_THREADS and whole_number(part) < 1:
             raise ValueError(
                 f"--threads {text!r} is not accepted; give whole numbers >= 1 or 'all' joined by "
                 "',', for example 1,all"
@@ -237,13 +236,18 @@ def parse_threads(text: str) -> tuple[str, ...]:
 
 def parse_processes(text: str) -> int:
     """5 from "5"."""
-    count = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
+    count = whole_number(text)
     if not 1 <= count <= MOST_PROCESSES:
         raise ValueError(
             f"--processes {text!r} is not accepted; give a whole number from 1 to "
             f"{MOST_PROCESSES}; at least 5 for intervals"
         )
     return count
+
+
+def whole_number(text: str) -> int:
+    """12 from "12"; 0 from what is no whole number of at most nine digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else 0
 
 
 def parse_seconds(option: str, text: str) -> float:

@@ -24,9 +24,29 @@ from samegrad.benchmarks.runs import worker_process
 from samegrad.benchmarks.runs.budget import Budget, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.directories import NOT_ALONE, noticed
-from samegrad.benchmarks.runs.progress import Progress
 from samegrad.benchmarks.runs.repetitions import Repetitions
 from samegrad.implementations.checking import processes
+
+SMALLER = "a smaller size timed out"  # what a case is skipped for that may run after all
+
+
+class Progress:
+    """What a run tells its user while it runs; this one is silent."""
+
+    def say(self, line: str) -> None:
+        """One line of text."""
+
+    def expect(self, units: int, seconds: float) -> None:
+        """How many units of work there will be (one case in one process), and their prediction."""
+
+    def now(self, what: str) -> None:
+        """What runs at this moment."""
+
+    def done(self, seconds: float) -> None:
+        """One unit is done, which had been predicted to take so long."""
+
+    def repeating(self, seconds: float) -> None:
+        """All units are done, and are repeated for so many seconds at most."""
 
 
 class Run:
@@ -39,8 +59,8 @@ class Run:
         directory: Path,
         settings: RunSettings,
         *,
-        interpreters: Mapping[str, str],
-        progress: Progress,
+        interpreters: Mapping[str, str] | None = None,
+        progress: Progress | None = None,
         about: Mapping[str, Any],
         resume: Journal | None = None,
         retry: Sequence[str] = (),
@@ -48,6 +68,8 @@ class Run:
         """Create the run's directory and the first records of its journal.
 
         Args:
+            interpreters: implementation -> path of its Python, where it is not this one.
+            progress: told how it goes; by default nobody is.
             about: what else the journal's first record says (preset, command, ...).
             resume: what the journal in the directory holds; `budget` is then that of its run.
             retry: ids of cases whose failures no longer count.
@@ -59,7 +81,7 @@ class Run:
         self.budget, self.capabilities, self.directory = budget, capabilities, directory
         self.settings = settings
         self.seconds = math.inf if settings.seconds is None else settings.seconds
-        self.interpreters, self.progress = interpreters, progress
+        self.interpreters, self.progress = interpreters or {}, progress or Progress()
         self.began = time.monotonic()
         self.failed: set[str] = set()
         self.repetitions = Repetitions(settings)
@@ -230,7 +252,7 @@ class Run:
         if outcome["status"] == "timeout":
             for larger in self.running:
                 if larger.larger_than(case):
-                    self.fail(larger, "skipped", f"a smaller size timed out: {case.id}")
+                    self.fail(larger, "skipped", f"{SMALLER}: {case.id}")
 
     def fail(self, case: Case, status: str, reason: str, **about: Any) -> None:
         """Write down that a case has no number; it is not tried again."""

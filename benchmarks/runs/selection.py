@@ -1,6 +1,5 @@
 """From options and capabilities to rows: which cases run here, and which do not and why."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,9 +31,11 @@ class Selection:
     excluded: dict[str, tuple[str, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def exclude(self, cases: list[Case], reason: str) -> None:
-        """Rows that cannot run, and a note why."""
-        self.excluded |= {case.id: ("unavailable", reason) for case in cases}
+    def add(self, cases: list[Case], reason: str = "", status: str = "unavailable") -> None:
+        """More rows; with a reason, they do not run."""
+        self.cases += cases
+        if reason:
+            self.excluded |= {case.id: (status, reason) for case in cases}
 
     def excluded_of(self, cases: list[Case]) -> dict[str, tuple[str, str]]:
         """What is excluded of some of the rows."""
@@ -52,12 +53,22 @@ def begin(options: BenchmarkOptions, gpu: str) -> Selection:
     Raises:
         ValueError: an implementation or a device that was asked for by name is not available.
     """
-    made = Selection(
-        capabilities.find(options.implementations, devices(options), options.interpreters)
-    )
-    _refuse_missing(options, made.capabilities)
-    _check_devices(options, made.capabilities, gpu)
-    return made
+    available = capabilities.find(options.implementations, devices(options), options.interpreters)
+    for capability in available.values() if options.named else ():
+        if capability.reason:
+            raise ValueError(f"--implementation {capability.name}: {capability.reason}")
+    for device in options.devices or ():
+        if any(device in capability.devices for capability in available.values()):
+            continue
+        usable = sorted({name for capability in available.values() for name in capability.devices})
+        why = f"; {NO_GPU}" if device == "cuda" else ""
+        if device == "cuda" and gpu:
+            why = f"; this machine has {gpu}, see the install notes"
+        raise ValueError(
+            f"--device {device!r} is not available to {', '.join(available)} "
+            f"(has: {', '.join(usable) or 'none'}){why}"
+        )
+    return Selection(available)
 
 
 def select(options: BenchmarkOptions) -> Selection:
@@ -73,7 +84,6 @@ def select(options: BenchmarkOptions) -> Selection:
         if device not in ("cpu", "cuda"):
             made.notes.append(f"device {device!r} is untested; it is passed on by its name")
     for label, capability in made.capabilities.items():
-        lines = _lines(options, label)
         entry = registry.TABLE.get(label)
         if entry is not None and not entry.cpu and ("cuda" not in asked or not gpu):
             if options.named:
@@ -82,36 +92,20 @@ def select(options: BenchmarkOptions) -> Selection:
             if not gpu:
                 made.notes.append(f"{label}: {NO_GPU}")
             continue
-
-        def rows(
-            device: str,
-            contracts: tuple[str, ...],
-            label: str = label,
-            lines: list[Grid] = lines,
-        ) -> list[Case]:
-            return [
-                case
-                for threads in _threads(label, device, options)
-                for case in expand(
-                    lines, WorkerSpec(label, device, threads), contracts, options.dtypes
-                )
-            ]
-
+        tried = asked
         if capability.reason:  # of the registry: one that was named is refused above
-            device = asked[0] if entry is None or entry.cpu else "cuda"
-            cases = rows(device, capability.dtypes or registry.TABLE[label].dtypes)
-            made.cases += cases
-            made.exclude(cases, capability.reason)
-            made.notes.append(f"{label}: {capability.reason}")
-            continue
-        for device in asked:
-            reason = capability.failed.get(device) or why_no_gpu(label, capability, device, gpu)
+            tried = asked[:1] if entry is None or entry.cpu else ("cuda",)
+        contracts = (*capability.dtypes, *capability.precisions) or registry.TABLE[label].dtypes
+        for device in tried:
+            reason = capability.reason or capability.failed.get(device, "")
+            reason = reason or why_no_gpu(label, capability, device, gpu)
             if device not in capability.devices and not reason:
                 continue  # not made for that device; said above if it was named
-            cases = rows(device, (*capability.dtypes, *capability.precisions))
-            made.cases += cases
+            for threads in _threads(label, device, options):
+                worker = WorkerSpec(label, device, threads)
+                lines = _lines(options, label)
+                made.add(expand(lines, worker, contracts, options.dtypes), reason)
             if reason:
-                made.exclude(cases, reason)
                 made.notes.append(f"{label}: {reason}")
     names = list(dict.fromkeys(line.network.name for line in options.lines))
     labels = list(made.capabilities)
@@ -157,30 +151,6 @@ def _lines(options: BenchmarkOptions, label: str) -> list[Grid]:
     if entry.whole:
         return lines
     return [line for line in lines if not {"forward", "loss_and_grad"} & set(line.operations)]
-
-
-def _refuse_missing(options: BenchmarkOptions, available: Mapping[str, Capabilities]) -> None:
-    """An implementation that was asked for by name must be usable."""
-    for capability in available.values() if options.named else ():
-        if capability.reason:
-            raise ValueError(f"--implementation {capability.name}: {capability.reason}")
-
-
-def _check_devices(
-    options: BenchmarkOptions, available: Mapping[str, Capabilities], gpu: str
-) -> None:
-    """A device that was asked for by name must be usable: no silent fall-back to the CPU."""
-    for device in options.devices or ():
-        if any(device in capability.devices for capability in available.values()):
-            continue
-        usable = sorted({name for capability in available.values() for name in capability.devices})
-        why = f"; {NO_GPU}" if device == "cuda" else ""
-        if device == "cuda" and gpu:
-            why = f"; this machine has {gpu}, see the install notes"
-        raise ValueError(
-            f"--device {device!r} is not available to {', '.join(available)} "
-            f"(has: {', '.join(usable) or 'none'}){why}"
-        )
 
 
 def why_no_gpu(label: str, capability: Capabilities, device: str, gpu: str) -> str:

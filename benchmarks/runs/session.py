@@ -1,18 +1,25 @@
 """What one `pytest --benchmark` does: from its options to a run, or to the rest of one."""
 
+import math
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.records.journal import Journal, NotAJournalError, read
 from samegrad.benchmarks.records.rows import Row
+from samegrad.benchmarks.records.schema import FAILED
+from samegrad.benchmarks.runs import capabilities
 from samegrad.benchmarks.runs.budget import Budget, RunSettings
-from samegrad.benchmarks.runs.options import BenchmarkOptions, load_kind
-from samegrad.benchmarks.runs.progress import Bar
-from samegrad.benchmarks.runs.resume import Resumed
-from samegrad.benchmarks.runs.run import Run
+from samegrad.benchmarks.runs.capabilities import Capabilities
+from samegrad.benchmarks.runs.directories import output_base
+from samegrad.benchmarks.runs.options import BenchmarkOptions, load_kind, parse
+from samegrad.benchmarks.runs.run import SMALLER, Progress, Run
 from samegrad.benchmarks.runs.selection import Selection
+from samegrad.implementations.contract import commands
 
 
 class Kind(Protocol):
@@ -56,6 +63,50 @@ class Replay:
         """0.0 when a round of pytest-benchmark starts, the next sample when it ends."""
         self._running = not self._running
         return 0.0 if self._running else self.samples.pop(0)
+
+
+@dataclass
+class Resumed:
+    """An interrupted run.
+
+    Attributes:
+        directory: where it writes.
+        journal: what it has measured.
+        options: those that it began with.
+    """
+
+    directory: Path
+    journal: Journal
+    options: BenchmarkOptions
+
+    @property
+    def budget(self) -> Budget:
+        """As it was made, and changed since; what was excluded has its outcome already."""
+        return Budget(list(self.journal.cases), processes=self.journal.processes)
+
+    def failed(self) -> list[str]:
+        """The cases that --retry-failed tries again."""
+        return list(
+            dict.fromkeys(
+                case.id
+                for case, outcome in self.journal.outcomes
+                if outcome["status"] in FAILED or outcome["reason"].startswith(SMALLER)
+            )
+        )
+
+    def select(self) -> Selection:
+        """The rows of the run, once it is sure that the implementations are still the same.
+
+        Raises:
+            ValueError: machine, code or devices differ: these are no samples of the same thing.
+        """
+        devices = list(dict.fromkeys(case.device for case in self.journal.cases))
+        names = self.options.implementations
+        now = capabilities.find(names, devices, self.options.interpreters)
+        for record in self.journal.implementations:
+            if record["status"] == "ok":
+                _check(record, now[record["name"]])
+        return Selection(now, list(self.journal.cases))
 
 
 @dataclass
@@ -132,6 +183,125 @@ def measure(state: State, chosen: list[Case], directory: Path, command: str) -> 
         kind.execute(state.run, state.options.request)
     finally:
         progress.close()
+
+
+def load(run: str, retry_failed: bool) -> Resumed:
+    """The run of a directory, a journal, or a name under reports/output.
+
+    Raises:
+        ValueError: no such run, it is another machine's, or nothing of it is left.
+    """
+    path = Path(run)
+    if not path.exists():
+        path = output_base() / run
+    path = path / "journal.jsonl" if path.is_dir() else path
+    if not path.is_file():
+        raise ValueError(
+            f"--resume {run}: no such run; give its directory, or its name under {output_base()}"
+        )
+    try:
+        journal = read(path)
+    except NotAJournalError as error:
+        raise ValueError(f"--resume: {error}") from None
+    if "options" not in journal.run or "settings" not in journal.run or not journal.cases:
+        raise ValueError(
+            f"--resume {run}: the journal does not say how to go on (it was written by an older "
+            "version, or ended before its cases were listed); start a new run"
+        )
+    here = system.fingerprint(system.machine())
+    if journal.run["fingerprint"] != here:
+        raise ValueError(
+            f"--resume {run}: it is of another machine (fingerprint "
+            f"{journal.run['fingerprint']}, here {here}); start a new run, `render` shows both"
+        )
+    resumed = Resumed(path.parent, journal, parse(**_options_now(journal.run["options"])))
+    if journal.complete and not (retry_failed and resumed.failed()):
+        reason = "no case failed"
+        if not retry_failed:
+            report = commands.command("render", run)
+            reason = (
+                f"it came to its end; --retry-failed repeats what failed, `{report}` its report"
+            )
+        raise ValueError(f"--resume {run}: nothing is left to measure: {reason}")
+    return resumed
+
+
+def _options_now(options: dict[str, str]) -> dict[str, str]:
+    """The options in a journal; older versions knew one kind of run by an option of its own."""
+    if "training" not in options:
+        return options
+    return {**{k: v for k, v in options.items() if k != "training"}, "kind": "training"}
+
+
+def _check(record: dict[str, object], now: Capabilities) -> None:
+    """Raise ValueError if an implementation is not what it was when its record was written."""
+    name = record["name"]
+    if now.reason or now.failed:
+        reason = now.reason or next(iter(now.failed.values()))
+        raise ValueError(f"--resume: {name} worked when the run began, and now: {reason}")
+    if record.get("source_sha256") != now.record.get("source_sha256"):
+        raise ValueError(
+            f"--resume: the code of {name} has changed since the run began; its samples would "
+            "be of two programs: start a new run"
+        )
+
+
+class Bar(Progress):
+    """tqdm's bar on a terminal; a line every 15 seconds elsewhere."""
+
+    def __init__(self) -> None:
+        from tqdm import tqdm
+
+        # The original stream: pytest has replaced sys.stderr where output is captured.
+        self.terminal = sys.stderr.isatty()
+        self.bar: Any = tqdm(
+            total=0,
+            disable=not self.terminal,
+            dynamic_ncols=True,
+            bar_format="{percentage:3.0f}% |{bar:24}| {elapsed}<{remaining} {desc}",
+        )
+        self.count = self.units = 0
+        self.weight = self.total = 0.0
+        self.began = self.last_line = time.monotonic()
+        self.what = ""
+
+    def say(self, line: str) -> None:
+        """Above the bar."""
+        self.bar.clear()
+        say(f"samegrad: {line}")
+
+    def expect(self, units: int, seconds: float) -> None:
+        """The bar's length is predicted time, so that long cases count as such."""
+        self.units, self.total = units, seconds
+        self.bar.total = seconds
+        self.bar.refresh()
+
+    def now(self, what: str) -> None:
+        """The bar's text."""
+        self.what = what
+        self.bar.set_description_str(f"{self.count}/{self.units} {what}")
+
+    def done(self, seconds: float) -> None:
+        """One step; and a line now and then where there is no terminal."""
+        self.count += 1
+        self.weight += seconds
+        self.bar.update(min(seconds, max(0.0, self.bar.total - self.bar.n)) if self.terminal else 0)
+        elapsed = time.monotonic() - self.began
+        if not self.terminal and time.monotonic() - self.last_line > 15:
+            self.last_line = time.monotonic()
+            left = elapsed / self.weight * max(0.0, self.total - self.weight)
+            say(f"  {self.count}/{self.units}, about {left:.0f} s left; now {self.what}")
+
+    def repeating(self, seconds: float) -> None:
+        """The same, while units are repeated."""
+        if not self.terminal and time.monotonic() - self.last_line > 15:
+            self.last_line = time.monotonic()
+            most = f", for {seconds:.0f} s at most" if math.isfinite(seconds) else ""
+            say(f"  {self.count}/{self.units}, repeating{most}; now {self.what}")
+
+    def close(self) -> None:
+        """Leave the line."""
+        self.bar.close()
 
 
 def say(line: str) -> None:

@@ -20,7 +20,6 @@ from samegrad.benchmarks.records.rows import INTERFERENCE, Row, rows
 from samegrad.benchmarks.runs import speed
 from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
-from samegrad.benchmarks.runs.progress import Progress
 from samegrad.benchmarks.runs.run import Run
 from samegrad.benchmarks.selftest import checks, child, saboteurs
 from samegrad.benchmarks.selftest.checks import Check
@@ -220,8 +219,6 @@ def measure(cases: list[Case], processes: int, block_seconds: float = 0.05) -> d
             capabilities,
             Path(directory) / "run",
             RunSettings(None, block_seconds=block_seconds, warm_up_seconds=0.2, ceilings=False),
-            interpreters={},
-            progress=Progress(),
             about={"preset": "selftest"},
         )
         speed.execute(run)

@@ -17,7 +17,7 @@ from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import selection, worker_process
 from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
-from samegrad.benchmarks.runs.options import BenchmarkOptions, parse_seconds
+from samegrad.benchmarks.runs.options import BenchmarkOptions, parse_seconds, whole_number
 from samegrad.benchmarks.runs.run import Run
 from samegrad.benchmarks.runs.selection import Selection, why_no_gpu
 from samegrad.benchmarks.training.data.datasets import data_directory
@@ -66,7 +66,7 @@ def parse(
     names = list(TASKS) if workload is None else [name.strip() for name in workload.split(",")]
     count = SEEDS
     if seeds is not None:
-        count = int(seeds) if seeds.isascii() and seeds.isdigit() else 0
+        count = whole_number(seeds)
         if not 1 <= count <= MOST_SEEDS:
             raise ValueError(
                 f"--seeds {seeds!r} is not accepted; give a whole number from 1 to {MOST_SEEDS}"
@@ -98,12 +98,9 @@ def select(options: BenchmarkOptions) -> Selection:
                 continue
             for name in request.tasks:
                 for case in _cases(TASKS[name], label, capability, device, options.dtypes):
-                    made.cases.append(case)
                     too_slow = _too_slow(case, capability, device, request.limit)
-                    if unusable:
-                        made.excluded[case.id] = ("unavailable", unusable)
-                    elif too_slow:
-                        made.excluded[case.id] = ("skipped", too_slow)
+                    status = "unavailable" if unusable else "skipped"
+                    made.add([case], unusable or too_slow, status)
     labels, names = list(made.capabilities), list(TASKS)
     made.cases.sort(
         key=lambda c: (

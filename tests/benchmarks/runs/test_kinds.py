@@ -7,7 +7,7 @@ import pytest
 
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.machine.system import ROOT
-from samegrad.benchmarks.runs import resume
+from samegrad.benchmarks.runs import session
 from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.options import KINDS, SPEED, load_kind, parse
@@ -44,9 +44,9 @@ def test_options_of_an_older_journal_name_the_kind() -> None:
     """They had an option "training" instead; the others stay."""
     older = {"training": "yes", "workload": "xor", "seeds": "2"}
 
-    assert resume._arguments(older) == {"kind": "training", "workload": "xor", "seeds": "2"}
-    assert {"preset": "hello"} == resume._arguments({"preset": "hello"})
-    options = parse(**resume._arguments(older))
+    assert session._options_now(older) == {"kind": "training", "workload": "xor", "seeds": "2"}
+    assert {"preset": "hello"} == session._options_now({"preset": "hello"})
+    options = parse(**session._options_now(older))
     assert ("training", ("xor",), 2) == (
         options.kind,
         options.request.tasks,

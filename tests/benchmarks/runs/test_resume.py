@@ -21,8 +21,7 @@ from samegrad.benchmarks.records.journal import JournalWriter, read
 from samegrad.benchmarks.runs import directories, scheduler, speed
 from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
-from samegrad.benchmarks.runs.progress import Progress
-from samegrad.benchmarks.runs.run import Run
+from samegrad.benchmarks.runs.run import Progress, Run
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.render import render
 from tests.benchmarks.test_command import pytest_run

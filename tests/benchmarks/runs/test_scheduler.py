@@ -14,8 +14,7 @@ from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.benchmarks.runs import budget, capabilities, scheduler, speed
-from samegrad.benchmarks.runs.progress import Progress
-from samegrad.benchmarks.runs.run import Run
+from samegrad.benchmarks.runs.run import Progress, Run
 from samegrad.benchmarks.runs.worker_process import WorkerProcess
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.spec import MLPSpec
