@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,6 @@ class Dataset:
     """The folds of a task: one, or ten of a cross-validation."""
 
     folds: tuple[Fold, ...]
-    classes: tuple[str, ...]
     sha256: str
     seconds: float
 
@@ -133,20 +133,14 @@ def _ends(records: Records, count: int) -> Records:
 
 
 def _original(name: str, data_dir: Path) -> Records:
-    if not data_dir.is_dir():
-        raise DataError(f"--data-dir {data_dir}: no such directory")
-    if name == "cifar10":
-        return originals.cifar10(data_dir, (1, 2, 3, 4, 5))
-    if name == "cifar10_batch1":
-        return originals.cifar10(data_dir, (1,))
     readers: dict[str, Callable[[Path], Records]] = {
         "mnist": originals.mnist,
+        "cifar10": partial(originals.cifar10, batches=(1, 2, 3, 4, 5)),
+        "cifar10_batch1": partial(originals.cifar10, batches=(1,)),
         "newsgroups": originals.newsgroups,
         "titanic": originals.titanic,
         "automobile": originals.automobile,
     }
-    if name not in readers:
-        raise DataError(f"{name} has no original files; leave --data-dir out to fetch it")
     return readers[name](data_dir)
 
 
@@ -164,7 +158,7 @@ def make(data: Data, data_dir: Path | None, say: Any = lambda line: None) -> Dat
         return tuple(_folds(data, records)), records
 
     (folds, records), elapsed_ns = timer.timed(made, lambda _: None)
-    return Dataset(folds, records.classes, records.sha256[:12], elapsed_ns / 1e9)
+    return Dataset(folds, records.sha256[:12], elapsed_ns / 1e9)
 
 
 def _folds(data: Data, records: Records) -> Any:

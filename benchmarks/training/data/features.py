@@ -1,6 +1,7 @@
 """From raw records to what a network is fed. Whatever is fitted is fitted on training data only."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from samegrad.benchmarks.training.data.records import Records
 
 Array = Any
-# (records, rows for training, random seed) -> X and y of all records; scales of X are fitted later.
+# (records, rows for training) -> X and y of all records; scales of X are fitted later.
 Features = Callable[[Records, Array], tuple[Array, Array]]
 
 NEWS_FEATURES = 300
@@ -43,7 +44,7 @@ def stripped(records: Records) -> Records:
         text = news.strip_newsgroup_header(text)
         return str(news.strip_newsgroup_footer(news.strip_newsgroup_quoting(text)))
 
-    return Records([strip(t) for t in records.X], records.y, records.training, records.classes)
+    return replace(records, X=[strip(text) for text in records.X])
 
 
 def passengers(records: Records, rows: Array) -> tuple[Array, Array]:

@@ -4,6 +4,7 @@ import contextlib
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +13,29 @@ import numpy as np
 from samegrad.benchmarks.training.data.originals import (
     AUTOMOBILE_COLUMNS,
     AUTOMOBILE_NUMBERS,
-    CIFAR_CLASSES,
     NEWS_COUNTS,
 )
-from samegrad.benchmarks.training.data.records import DataError, NoDataError, Records, reason
+from samegrad.benchmarks.training.data.records import DataError, Records, reason
 
 # name -> (name at OpenML, version)
-OPENML = {
-    "mnist": ("mnist_784", 1),
-    "cifar10": ("CIFAR_10", 1),
-    "automobile": ("autos", 1),
-    "titanic_1309": ("titanic", 1),
-}
+OPENML = {"mnist": ("mnist_784", 1), "cifar10": ("CIFAR_10", 1), "automobile": ("autos", 1)}
 
 
 def fetch(name: str, say: Callable[[str], None] = lambda line: None) -> Records:
     """Raw records from the network, or from scikit-learn's cache of an earlier time.
 
     Raises:
-        NoDataError: they cannot be fetched, or are not to be had this way.
-        DataError: what came is not in the expected form.
+        DataError: they cannot be fetched, are not to be had this way, or are not in the expected
+            form.
     """
     readers: dict[str, Callable[[], Records]] = {
-        "mnist": _mnist,
-        "cifar10": _cifar10,
+        "mnist": partial(_images, "mnist", (70_000, 784), 60_000),
+        "cifar10": partial(_images, "cifar10", (60_000, 3072), 50_000),
         "newsgroups": _newsgroups,
         "automobile": _automobile,
-        "titanic_1309": _titanic,
     }
     if name not in readers:
-        raise NoDataError(
+        raise DataError(
             f"{name} cannot be fetched; give --data-dir (or SAMEGRAD_DATA) a directory with its "
             "original files"
         )
@@ -58,7 +52,7 @@ def fetch(name: str, say: Callable[[str], None] = lambda line: None) -> Records:
     except DataError:
         raise
     except Exception as error:  # the network's, the disk's, or the fetcher's own about what came
-        raise NoDataError(
+        raise DataError(
             f"{name} cannot be fetched: {reason(error)}; give --data-dir (or SAMEGRAD_DATA) a "
             "directory with its original files"
         ) from None
@@ -78,27 +72,19 @@ def _openml(name: str, as_frame: bool) -> Any:
     )
 
 
-def _mnist() -> Records:
-    bunch = _openml("mnist", as_frame=False)
+def _images(name: str, shape: tuple[int, int], training: int) -> Records:
+    bunch = _openml(name, as_frame=False)
     X = np.asarray(bunch.data)
-    if X.shape != (70_000, 784) or X.min() < 0 or X.max() > 255:
-        raise DataError(f"mnist: {X.shape} values from {X.min()} to {X.max()} were fetched")
-    return Records(X.astype(np.uint8), bunch.target.astype(np.int64), 60_000, tuple("0123456789"))
-
-
-def _cifar10() -> Records:
-    bunch = _openml("cifar10", as_frame=False)
-    X = np.asarray(bunch.data)
-    if X.shape != (60_000, 3072) or X.min() < 0 or X.max() > 255:
-        raise DataError(f"cifar10: {X.shape} values from {X.min()} to {X.max()} were fetched")
-    return Records(X.astype(np.uint8), bunch.target.astype(np.int64), 50_000, CIFAR_CLASSES)
+    if X.shape != shape or X.min() < 0 or X.max() > 255:
+        raise DataError(f"{name}: {X.shape} values from {X.min()} to {X.max()} were fetched")
+    return Records(X.astype(np.uint8), bunch.target.astype(np.int64), training)
 
 
 def _newsgroups() -> Records:
     from sklearn.datasets import fetch_20newsgroups
 
     X: list[str] = []
-    y, names = [], ()
+    y: list[int] = []
     for part in NEWS_COUNTS:
         bunch = fetch_20newsgroups(subset=part, shuffle=False)
         # Sorted as the original files are read: by group, then by the document's number as text.
@@ -106,8 +92,7 @@ def _newsgroups() -> Records:
         order = sorted(range(len(keys)), key=keys.__getitem__)
         X += [bunch.data[i] for i in order]
         y += [int(bunch.target[i]) for i in order]
-        names = tuple(bunch.target_names)
-    return Records(X, np.array(y, np.int64), NEWS_COUNTS["train"], names)
+    return Records(X, np.array(y, np.int64), NEWS_COUNTS["train"])
 
 
 def _automobile() -> Records:
@@ -122,30 +107,6 @@ def _automobile() -> Records:
         else:
             table[name] = table[name].where(table[name].notna(), np.nan)
     return Records(table, np.empty(0), len(table))
-
-
-def _titanic() -> Records:
-    """OpenML's 1,309 passengers: other records than Kaggle's 891, hence a task of its own."""
-    table = _openml("titanic_1309", as_frame=True).frame
-    names = {
-        "survived": "Survived",
-        "pclass": "Pclass",
-        "name": "Name",
-        "sex": "Sex",
-        "age": "Age",
-        "sibsp": "SibSp",
-        "parch": "Parch",
-        "fare": "Fare",
-        "cabin": "Cabin",
-        "embarked": "Embarked",
-    }
-    missing = [name for name in names if name not in table.columns]
-    if missing:
-        raise DataError(f"titanic: what was fetched is without {', '.join(missing)}")
-    table = table[list(names)].rename(columns=names).astype(object)
-    for name in ("Survived", "Pclass", "Age", "SibSp", "Parch", "Fare"):
-        table[name] = table[name].astype(float)
-    return Records(table, np.empty(0), len(table), ("died", "survived"))
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from samegrad.benchmarks.training.data.records import Array, DataError, NoDataError, Records, reason
+from samegrad.benchmarks.training.data.records import Array, DataError, Records, reason
 
 # As published with the files (LeCun and Cortes).
 MNIST_MD5 = {
@@ -32,7 +32,6 @@ CIFAR_SHA256 = {  # of the unpacked files
     "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
     "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
 }
-CIFAR_CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
 NEWS_COUNTS = {"train": 11_314, "test": 7_532}
 NEWS_GROUPS = 20
 # The archive unpacks to 35 MB in 18,846 files; what is far larger is not it.
@@ -73,7 +72,7 @@ def mnist(directory: Path, checksums: Mapping[str, str] = MNIST_MD5) -> Records:
         for path in (images, labels):
             checksum = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
             _same_checksum(path, "md5", checksum, checksums.get(path.name))
-    return Records(np.vstack(X), np.concatenate(y), len(X[0]), tuple("0123456789"))
+    return Records(np.vstack(X), np.concatenate(y), len(X[0]))
 
 
 def idx(path: Path, magic: int) -> Array:
@@ -124,7 +123,7 @@ def cifar10(
             raise DataError(f"{path}: a label {records[:, 0].max()}, accepted 0 to 9")
         y.append(records[:, 0].astype(np.int64))
         X.append(records[:, 1:])
-    return Records(np.vstack(X), np.concatenate(y), CIFAR_RECORDS * len(batches), CIFAR_CLASSES)
+    return Records(np.vstack(X), np.concatenate(y), CIFAR_RECORDS * len(batches))
 
 
 def newsgroups(directory: Path, counts: Mapping[str, int] = NEWS_COUNTS) -> Records:
@@ -144,7 +143,7 @@ def newsgroups(directory: Path, counts: Mapping[str, int] = NEWS_COUNTS) -> Reco
     keys = [(part, key) for part in ("train", "test") for key in sorted(documents[part])]
     X = [documents[part][key].decode("latin-1") for part, key in keys]
     y = np.array([groups.index(group) for _, (group, _) in keys], np.int64)
-    return Records(X, y, counts["train"], tuple(groups))
+    return Records(X, y, counts["train"])
 
 
 def _documents(path: Path) -> Iterator[tuple[tuple[str, str, str], bytes]]:
@@ -192,7 +191,7 @@ def titanic(directory: Path) -> Records:
         raise DataError(f"{path}: {len(table)} rows, expected {TITANIC_ROWS}")
     if table.Survived.sum() != TITANIC_SURVIVED or not table.Survived.isin((0, 1)).all():
         raise DataError(f"{path}: Survived is not 0 or 1 with {TITANIC_SURVIVED} survivors")
-    return Records(table, np.empty(0), len(table), ("died", "survived"))
+    return Records(table, np.empty(0), len(table))
 
 
 def automobile(directory: Path, checksum: str | None = AUTOMOBILE_SHA256) -> Records:
@@ -255,7 +254,7 @@ def _plain_or_gzip(path: Path) -> Path:
 
 def _check_exists(path: Path) -> None:
     if not path.is_file():
-        raise NoDataError(
+        raise DataError(
             f"{path}: no such file; give --data-dir (or SAMEGRAD_DATA) a directory with the "
             "original files, or leave it out to fetch them"
         )

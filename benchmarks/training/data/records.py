@@ -16,11 +16,7 @@ def reason(error: BaseException) -> str:
 
 
 class DataError(ValueError):
-    """A file is not what it should be; the message names it and says what is wrong."""
-
-
-class NoDataError(DataError):
-    """Files are missing, or cannot be fetched; the message says what to do."""
+    """Files are missing, or not what they should be; the message names one and what to do."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +29,11 @@ class Records:
             made from its columns, and y is then empty.
         training: how many of the records, the first ones, are for training; the others are the
             test data that its authors set apart.
-        classes: names of the classes.
     """
 
     X: Any
     y: Array
     training: int
-    classes: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:

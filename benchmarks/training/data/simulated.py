@@ -21,7 +21,7 @@ def digits() -> Records:
     from sklearn.datasets import load_digits
 
     X, y = load_digits(return_X_y=True)
-    return Records(X.astype(np.uint8), y.astype(np.int64), 1437, tuple("0123456789"))
+    return Records(X.astype(np.uint8), y.astype(np.int64), 1437)
 
 
 def line_length() -> Records:
@@ -29,15 +29,14 @@ def line_length() -> Records:
     rng = np.random.default_rng([SEED, 10])
     X, y = drawn_lines(rng)
     X_test, y_test = drawn_lines(rng, 400)
-    names = tuple(str(length) for length in range(1, 6))
-    return Records(np.vstack([X, X_test]), np.concatenate([y, y_test]), len(X), names)
+    return Records(np.vstack([X, X_test]), np.concatenate([y, y_test]), len(X))
 
 
 def xor() -> Records:
     """The four rows of the truth table, for training and for the test alike."""
     X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     y = np.array([[0.0], [1.0], [1.0], [0.0]])
-    return Records(np.vstack([X, X]), np.vstack([y, y]), 4, ("false", "true"))
+    return Records(np.vstack([X, X]), np.vstack([y, y]), 4)
 
 
 def chain() -> Array:
@@ -53,8 +52,7 @@ def tokens() -> Records:
     text = [0]
     for draw in rng.random(training + test):
         text.append(min(int(np.searchsorted(P[text[-1]], draw)), TOKENS - 1))
-    names = tuple("abcdefgh")
-    return Records(np.eye(TOKENS)[text[:-1]], np.array(text[1:], np.int64), training, names)
+    return Records(np.eye(TOKENS)[text[:-1]], np.array(text[1:], np.int64), training)
 
 
 def sine() -> Records:
@@ -81,7 +79,7 @@ def discrete_mapping() -> Records:
     rng = np.random.default_rng([SEED, 30])
     y = np.concatenate([rng.permutation(np.repeat(np.arange(3), n)) for n in (30, 100)])
     X = PROTOTYPES[y] + rng.normal(0, 0.25, (len(y), 6))
-    return Records(X, y.astype(np.int64), 90, ("A", "B", "C"))
+    return Records(X, y.astype(np.int64), 90)
 
 
 def overfit() -> Records:
@@ -103,17 +101,12 @@ def separable() -> Records:
     z = np.sort(X @ TEACHER[0] + TEACHER[1], axis=1)
     X = X[z[:, -1] - z[:, -2] > GAP][:450]
     y = np.argmax(X @ TEACHER[0] + TEACHER[1], axis=1)
-    return Records(X, y.astype(np.int64), 150, ("A", "B", "C"))
+    return Records(X, y.astype(np.int64), 150)
 
 
 SIMULATED = {
-    "digits": digits,
-    "line_length": line_length,
-    "xor": xor,
-    "tokens": tokens,
-    "sine": sine,
-    "approximation": approximation,
-    "discrete_mapping": discrete_mapping,
-    "overfit": overfit,
-    "separable": separable,
-}
+    function.__name__: function
+    for function in (
+        digits, line_length, xor, tokens, sine, approximation, discrete_mapping, overfit, separable,
+    )
+}  # fmt: skip
