@@ -41,18 +41,18 @@ class Epoch:
 
     Attributes:
         losses: of each step, before its update, with dropout where the spec has it.
+        elapsed_ns: the steps, until all is computed.
         training, validation: the metric afterwards; None where it was not computed.
         validation_loss: the loss of the validation data, without dropout.
-        elapsed_ns: the steps, until all is computed.
         validation_ns: the forward passes over the validation data, and the metric.
     """
 
     losses: Array
-    training: float | None
-    validation: float | None
-    validation_loss: float | None
     elapsed_ns: int
-    validation_ns: int
+    training: float | None = None
+    validation: float | None = None
+    validation_loss: float | None = None
+    validation_ns: int = 0
 
 
 @dataclass
@@ -99,11 +99,9 @@ def train(
     Raises:
         NotImplementedError: the implementation does not have the recipe's rule.
     """
-    spec, examples = recipe.spec, len(training)
-    if recipe.rule == "perceptron":
-        perceptron(implementation)
+    spec, examples, steps = recipe.spec, len(training), recipe.steps(len(training))
+    one_pass = perceptron(implementation) if recipe.rule == "perceptron" else None
     start = init_params(spec, seed, recipe.initializer)
-    rng = np.random.default_rng([seed, 1])  # of the order of the examples
 
     def placed() -> tuple[Tree, Tree, Feed, Evaluation | None]:
         params = implementation.params_from_numpy(spec, start, device)
@@ -118,56 +116,52 @@ def train(
     )
     sample = Examples(training.X[:TRAIN_EVALUATED], training.y[:TRAIN_EVALUATED])
     seen_again = Evaluation(implementation, spec, sample, device)
+
+    def one_epoch(
+        params: Tree, state: Tree, order: Array, first: int
+    ) -> tuple[Tree, Tree, list[Any]]:
+        if one_pass is not None:
+            params, mistakes = one_pass(params, *feed.take(order))
+            return params, state, [mistakes / examples]
+        losses = []
+        for step, chosen in enumerate(batches(order, recipe.batch_size), start=first):
+            rate = SCHEDULES[recipe.schedule](recipe.learning_rate, recipe.epochs * steps, step)
+            X, y = feed.take(chosen)
+            masks = None
+            if spec.dropout:
+                drawn = draw_masks(spec, len(chosen), [seed, 2, step])
+                masks = implementation.masks_from_numpy(spec, drawn, device)
+            params, state, loss = implementation.train_step(spec, params, state, X, y, rate, masks)
+            losses.append(loss)
+        return params, state, losses
+
+    def evaluate(on: Evaluation, params: Tree) -> tuple[float, float]:
+        outputs, y = on.outputs(params), on.examples.y
+        return METRICS[recipe.metric].of(spec, outputs, y), mean_loss(spec, outputs, y)
+
     made = Trained(start, placing_ns=placing_ns)
-    steps = recipe.steps(examples)
+    rng = np.random.default_rng([seed, 1])  # of the order of the examples
     evaluated = set(points(recipe.epochs))
     for number in range(1, recipe.epochs + 1):
         order = rng.permutation(examples) if steps > 1 else np.arange(examples)
         first = (number - 1) * steps
-
-        def run(
-            params: Tree, state: Tree, order: Array = order, first: int = first
-        ) -> tuple[Tree, Tree, list[Any]]:
-            losses = []
-            if recipe.rule == "perceptron":
-                params, mistakes = perceptron(implementation)(params, *feed.take(order))
-                return params, state, [mistakes / examples]
-            for step, chosen in enumerate(batches(order, recipe.batch_size), start=first):
-                rate = SCHEDULES[recipe.schedule](recipe.learning_rate, recipe.epochs * steps, step)
-                X, y = feed.take(chosen)
-                masks = None
-                if spec.dropout:
-                    masks = implementation.masks_from_numpy(
-                        spec, draw_masks(spec, len(chosen), [seed, 2, step]), device
-                    )
-                params, state, loss = implementation.train_step(
-                    spec, params, state, X, y, rate, masks
-                )
-                losses.append(loss)
-            return params, state, losses
-
         (params, state, losses), elapsed_ns = timer.timed(
-            partial(run, params, state), implementation.synchronize
+            partial(one_epoch, params, state, order, first), implementation.synchronize
         )
         values = np.array([float(implementation.to_numpy(loss)) for loss in losses])
-        bad = np.flatnonzero(~np.isfinite(values))
+        epoch = Epoch(values, elapsed_ns)
+        made.epochs.append(epoch)
+        bad = np.flatnonzero(~np.isfinite(epoch.losses))
         if len(bad):
             made.diverged = int(first + bad[0] + 1)
-
-        def evaluate(
-            on: Evaluation | None, params: Tree = params, number: int = number
-        ) -> tuple[float | None, float | None]:
-            if on is None or made.diverged or number not in evaluated:
-                return None, None
-            outputs, y = on.outputs(params), on.examples.y
-            return METRICS[recipe.metric].of(spec, outputs, y), mean_loss(spec, outputs, y)
-
-        (metric, loss), validation_ns = timer.timed(partial(evaluate, held_out), lambda _: None)
-        again = evaluate(seen_again)[0]
-        epoch = Epoch(values, again, metric, loss, elapsed_ns, validation_ns)
-        made.epochs.append(epoch)
+        elif number in evaluated:
+            if held_out is not None:
+                (epoch.validation, epoch.validation_loss), epoch.validation_ns = timer.timed(
+                    partial(evaluate, held_out, params), lambda _: None
+                )
+            epoch.training, _ = evaluate(seen_again, params)
         seen(number, epoch, partial(implementation.to_numpy, params))
-        if made.diverged or (recipe.rule == "perceptron" and values[-1] == 0):
+        if made.diverged or (one_pass is not None and epoch.losses[-1] == 0):
             break
     made.params = implementation.to_numpy(params)
     return made

@@ -6,9 +6,9 @@ resume, limits); what differs is what one process does.
 
 import random
 import sys
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
@@ -195,7 +195,8 @@ class Trainings:
         left = [(case, seed) for seed in seeds for case in self._left(seed)]
         cost = {case.id: self._cost(case) for case, _ in left}
         self.progress.expect(len(left), sum(cost[case.id] for case, _ in left))
-        self._load_data({case.workload.name for case, _ in left} | self._parity_left())
+        curves = set().union(*self._parity_left().values())
+        self._load_data({case.workload.name for case, _ in left} | {task for task, _ in curves})
         for seed in seeds:
             cases = self._left(seed)
             random.shuffle(cases)
@@ -213,13 +214,20 @@ class Trainings:
         models = self.run.capabilities[case.implementation].cost_models
         return predicted_seconds(case, models[case.device]) + START_SECONDS
 
-    def _parity_left(self) -> set[str]:
-        """Tasks whose data the parity curves need that are not in the journal."""
+    def _parity_left(self) -> dict[str, set[tuple[str, str]]]:
+        """Implementation -> tasks and rules whose loss curve is not in the journal."""
         tasks = set(PARITY) & set(self.request.tasks)
-        rules = len(get_args(Optimizer))
-        counts = Counter(record["implementation"] for record in self.journal.parity)
-        labels = {case.implementation for case in self.run.running}
-        return tasks if any(counts[label] < rules * len(tasks) for label in labels) else set()
+        left = {}
+        for label in dict.fromkeys(case.implementation for case in self.run.running):
+            capability = self.run.capabilities[label]
+            model = capability.cost_models.get("cpu")
+            if model is not None and not model.passes and "float64" in capability.dtypes:
+                left[label] = set(product(tasks, get_args(Optimizer))) - {
+                    (record["task"], record["optimizer"])
+                    for record in self.journal.parity
+                    if record["implementation"] == label
+                }
+        return left
 
     def _load_data(self, tasks: set[str]) -> None:
         """A file for each task; the rows of one without are unavailable."""
@@ -235,25 +243,23 @@ class Trainings:
             if case.workload.name in reasons:
                 self.run.fail(case, "unavailable", reasons[case.workload.name])
 
-    def _request(self, trained: Case, role: str, **more: Any) -> dict[str, Any]:
-        name = self.run.capabilities[trained.implementation].name
-        return {
+    def _ask(
+        self,
+        case: Case,
+        role: str,
+        on_message: Callable[[dict[str, Any]], float | None],
+        **more: Any,
+    ) -> processes.Exit:
+        """How a process of the case's implementation ended that was asked for one thing."""
+        name, worker = self.run.capabilities[case.implementation].name, case.worker
+        interpreter = self.run.interpreters.get(name, sys.executable)
+        request = {
             "role": role,
             "implementation": registry.absolute(name),
-            "device": trained.device,
+            "device": case.device,
             "directory": str(self.scratch),
             **more,
         }
-
-    def _run_child(
-        self,
-        case: Case,
-        request: dict[str, Any],
-        on_message: Callable[[dict[str, Any]], float | None],
-    ) -> processes.Exit:
-        """A process of the case's implementation that answers one request."""
-        name, worker = self.run.capabilities[case.implementation].name, case.worker
-        interpreter = self.run.interpreters.get(name, sys.executable)
         return processes.run_child(
             worker_process.command(WORKER, interpreter, worker.threads),
             request,
@@ -279,16 +285,16 @@ class Trainings:
                 self.progress.now(f"{where} {task.name} {case.implementation}{epoch}")
             return limit
 
-        request = self._request(
+        ended = self._ask(
             case,
             "train",
+            on_message,
             case=case.id,
             task=task.name,
             dtype=case.spec.dtype,
             seed=seed,
             pictures=seed == 0 and self._is_drawn(case),
         )
-        ended = self._run_child(case, request, on_message)
         if not outcome:
             outcome = worker_process.stopped_short(ended)
         about = {
@@ -311,38 +317,24 @@ class Trainings:
 
     def _parity(self) -> None:
         """The loss curves that must be one, by each implementation that has float64."""
-        tasks = [name for name in PARITY if (self.scratch / f"{name}.npz").is_file()]
-        asked = {(task, rule) for task in tasks for rule in get_args(Optimizer)}
-        for label in dict.fromkeys(case.implementation for case in self.run.running):
-            done = {
-                (record["task"], record["optimizer"])
-                for record in self.journal.parity
-                if record["implementation"] == label
-            }
-            capability = self.run.capabilities[label]
-            if (
-                asked <= done
-                or "float64" not in capability.dtypes
-                or capability.cost_models["cpu"].passes
-            ):
-                continue
-            case = next(c for c in self.run.running if c.implementation == label)
-            request = self._request(case, "parity", tasks=tasks)
-            ended = self._run_child(case, request, self._on_parity(label, done))
-            if ended.kind != "ok":
-                self.progress.say(f"no parity of {label}: it {ended.kind}: {ended.reason}")
+        for label, curves in self._parity_left().items():
+            tasks = [name for name in PARITY if name in {task for task, _ in curves}]
+            tasks = [name for name in tasks if (self.scratch / f"{name}.npz").is_file()]
 
-    def _on_parity(
-        self, label: str, done: set[tuple[str, str]]
-    ) -> Callable[[Mapping[str, Any]], None]:
-        """Writes down the curves of an implementation that are not in the journal."""
+            def on_message(
+                message: dict[str, Any],
+                label: str = label,
+                curves: set[tuple[str, str]] = curves,
+            ) -> None:
+                if "parity" not in message:
+                    self.progress.now(f"parity of {label}: {message['begin']}")
+                    return
+                curve = message["parity"]
+                if (curve["task"], curve["optimizer"]) in curves:
+                    self.run.write({"record": "parity", "implementation": label, **curve})
 
-        def on_message(message: Mapping[str, Any]) -> None:
-            if "parity" not in message:
-                self.progress.now(f"parity of {label}: {message['begin']}")
-                return
-            curve = message["parity"]
-            if (curve["task"], curve["optimizer"]) not in done:
-                self.run.write({"record": "parity", "implementation": label, **curve})
-
-        return on_message
+            if tasks:
+                case = next(c for c in self.run.running if c.implementation == label)
+                ended = self._ask(case, "parity", on_message, tasks=tasks)
+                if ended.kind != "ok":
+                    self.progress.say(f"no parity of {label}: it {ended.kind}: {ended.reason}")

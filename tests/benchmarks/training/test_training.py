@@ -159,7 +159,7 @@ def test_time_to_target_counts_until_the_first_epoch_that_reaches_it() -> None:
     """Placing, steps and validation; nothing afterwards; None if it is never reached."""
     made = loop.Trained([], placing_ns=5)
     for value in (0.5, 0.9, 0.95):
-        made.epochs.append(loop.Epoch(np.zeros(1), None, value, 0.0, 100, 10))
+        made.epochs.append(loop.Epoch(np.zeros(1), 100, None, value, 0.0, 10))
 
     def at(target: float | None, metric: str = "accuracy") -> int | None:
         return made.to_target_ns(replace(RECIPE, target=target, metric=metric))
