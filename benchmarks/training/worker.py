@@ -229,7 +229,7 @@ def gate(
         "loss of the step": implementation.to_numpy(before),
         "updated": implementation.to_numpy(updated),
     }
-    accuracy = comparison.declared(implementation, spec)
+    accuracy = implementation.capabilities.accuracy(spec)
     return comparison.judge(spec, reference, named, accuracy)
 
 

@@ -86,7 +86,7 @@ class Gates:
         expected = Expected(**self.placed.inputs.expected)
         spec, params, batch = self.spec, self.placed.inputs.params, self.placed.batches[0]
         results = self._results(operation, params, batch, expected.learning_rate)
-        accuracy = comparison.declared(self.implementation, spec)
+        accuracy = self.implementation.capabilities.accuracy(spec)
         tree = next((key for key in ("grads", "updated") if key in results), None)
         if tree is None:
             return comparison.judge(spec, expected, results, accuracy, self.bounds)

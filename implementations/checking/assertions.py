@@ -8,7 +8,6 @@ from typing import Any
 
 from samegrad.implementations.checking import problems
 from samegrad.implementations.checking.calls import call
-from samegrad.implementations.checking.comparison import declared
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.checking.report import Outcome, VerifyOptions
@@ -62,7 +61,7 @@ def assert_gradients_agree(
             usable = device in execution.devices and problem.spec.dtype in module.dtypes
             if right is None or not usable:
                 continue
-            outcome.accuracy = declared(module, problem.spec)
+            outcome.accuracy = module.capabilities.accuracy(problem.spec)
             for function in ("loss_and_grad", "forward"):
                 if function not in module.lacks:
                     outcome.add(call(function, module, problem, device, right.learning_rate))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.checking import comparison, processes
+from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.comparison import Strange
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.contract import registry
@@ -168,7 +168,7 @@ def _answer(request: Message, send: Callable[[Message], None]) -> None:
                 number, problem = task["task"], _decode_problem(task["problem"])
                 if problem.spec.dtype not in dtypes:
                     continue
-                inexact = comparison.declared(implementation, problem.spec)
+                inexact = implementation.capabilities.accuracy(problem.spec)
                 if inexact:
                     send({"task": number, "accuracy": dict(inexact)})
                 for function in FUNCTIONS:

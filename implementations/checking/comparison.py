@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.checking.reference import LINEAR, Expected, slack
-from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.spec import MLPSpec, Tree, map_tree
 
 BOUNDS = {"float32": 1e-5, "float64": 1e-12}
@@ -238,11 +237,6 @@ def in_more_digits(reference: Tree, actual: Tree, before: Tree = None) -> float 
         right += int(np.count_nonzero(telling & (exact.astype(np.float32) == result)))
     share = right / max(1, counted)
     return share if counted >= TOO_GOOD_FROM and share > TOO_GOOD else None
-
-
-def declared(implementation: Implementation, spec: MLPSpec) -> Mapping[str, float] | None:
-    """The accuracy that an inexact implementation declares for a spec; None if it is exact."""
-    return implementation.capabilities.accuracy(spec)
 
 
 def as_float64(tree: Tree) -> Tree:

@@ -26,7 +26,7 @@ from samegrad.implementations.contract.equations import (
     T_REF,
     TAU,
 )
-from samegrad.implementations.contract.layers import layer_masks
+from samegrad.implementations.contract.layers import layer_masks, refuse_forward_only
 from samegrad.implementations.contract.spec import MLPSpec, Params, Tree
 
 Array = Any
@@ -58,7 +58,12 @@ class Expected:
 
 
 def expected(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) -> Expected:
-    """All reference results of one batch; params and X of any dtype are taken as float64."""
+    """All reference results of one batch; params and X of any dtype are taken as float64.
+
+    Raises:
+        ValueError: an activation has no derivative.
+    """
+    refuse_forward_only(spec)
     matrices = [_joined(W, b) for W, b in params]
     drops = layer_masks(spec, masks, len(X))
     inputs, zs = _propagate(spec, matrices, X, drops)
@@ -220,84 +225,90 @@ def _bell(z: Array) -> Array:
     return np.exp(-np.logaddexp(0, -z) - np.logaddexp(0, z))
 
 
+def _gelu_u(z: Array) -> Array:
+    return GELU * z * (1 + 0.044715 * z**2)
+
+
+def _gelu_slope(z: Array) -> Array:
+    u = _gelu_u(z)
+    return _logistic(u) + z * _bell(u) * GELU * (1 + 3 * 0.044715 * z**2)
+
+
+def _tanh_slope(z: Array) -> Array:
+    with np.errstate(over="ignore"):  # cosh(z) = inf gives the right 0
+        return 1 / np.cosh(z) ** 2
+
+
 def _soft_threshold(v: Array) -> tuple[Array, Array, Array]:
     """j of lif_rate, log(j) and j'/j, for every v."""
     u = (v - 1) / LIF_WIDTH
     soft = np.logaddexp(0, u)
-    with np.errstate(
-        divide="ignore", invalid="ignore"
-    ):  # where soft underflows, the limit is taken
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Where soft underflows, the limit is taken.
         log_soft = np.where(u > -40, np.log(soft), u)
         steepness = np.where(u > -40, _logistic(u) / soft, 1.0)
     return LIF_WIDTH * soft, np.log(LIF_WIDTH) + log_soft, steepness / LIF_WIDTH
 
 
+def _lif_rate(v: Array) -> Array:
+    j, log_j, _ = _soft_threshold(v)
+    return 1 / (T_REF + TAU * (np.log1p(j) - log_j))
+
+
+def _lif_rate_slope(v: Array) -> Array:
+    j, _, steepness = _soft_threshold(v)
+    return _lif_rate(v) ** 2 * TAU * steepness / (1 + j)
+
+
+Function = Callable[[Array], Array]
+_VALUES: dict[str, Function] = {
+    "identity": lambda z: z,
+    "relu": lambda z: np.where(z > 0, z, 0.0),
+    "leaky_relu": lambda z: np.where(z > 0, z, LEAKY_SLOPE * z),
+    "unit_step": lambda z: np.heaviside(z, 0.0),
+    "sigmoid": _logistic,
+    "tanh": np.tanh,
+    "gelu": lambda z: z * _logistic(_gelu_u(z)),
+    "silu": lambda z: z * _logistic(z),
+    "softplus": lambda z: np.logaddexp(0, z),
+    "lif_rate": _lif_rate,
+}
+_DERIVATIVES: dict[str, Function] = {
+    "identity": np.ones_like,
+    "relu": lambda z: np.heaviside(z, 0.0),
+    "leaky_relu": lambda z: np.where(z > 0, 1.0, LEAKY_SLOPE),
+    "sigmoid": _bell,
+    "tanh": _tanh_slope,
+    "gelu": _gelu_slope,
+    "silu": lambda z: _logistic(z) + z * _bell(z),
+    "softplus": _logistic,
+    "lif_rate": _lif_rate_slope,
+}
+# The sum of |terms| of g' as it is usually written, where it has several: 1 - a^2 is 1 + a^2 of
+# rounding.
+_TERMS: dict[str, Function] = {
+    "sigmoid": lambda z: _logistic(z) + _logistic(z) ** 2,
+    "tanh": lambda z: 1 + np.tanh(z) ** 2,
+    "gelu": lambda z: (
+        0.5 + np.abs(np.tanh(_gelu_u(z) / 2)) / 2 + np.abs(_gelu_slope(z) - _logistic(_gelu_u(z)))
+    ),
+    "silu": lambda z: _logistic(z) + np.abs(z * _bell(z)),
+}
+
+
 def activation_value(name: str, z: Array) -> Array:
     """g(z)."""
-    if name == "identity":
-        return z
-    if name == "relu":
-        return np.where(z > 0, z, 0.0)
-    if name == "leaky_relu":
-        return np.where(z > 0, z, LEAKY_SLOPE * z)
-    if name == "unit_step":
-        return np.heaviside(z, 0.0)
-    if name == "sigmoid":
-        return _logistic(z)
-    if name == "tanh":
-        return np.tanh(z)
-    if name == "gelu":
-        return z * _logistic(GELU * z * (1 + 0.044715 * z**2))
-    if name == "silu":
-        return z * _logistic(z)
-    if name == "softplus":
-        return np.logaddexp(0, z)
-    if name == "lif_rate":
-        j, log_j, _ = _soft_threshold(z)
-        return 1 / (T_REF + TAU * (np.log1p(j) - log_j))
-    raise ValueError(f"the reference does not know the activation {name!r}")
+    return _VALUES[name](z)
 
 
 def activation_derivative(name: str, z: Array) -> Array:
     """g'(z); at a kink that of the left side."""
-    if name == "identity":
-        return np.ones_like(z)
-    if name == "relu":
-        return np.heaviside(z, 0.0)
-    if name == "leaky_relu":
-        return np.where(z > 0, 1.0, LEAKY_SLOPE)
-    if name == "sigmoid":
-        return _bell(z)
-    if name == "tanh":
-        with np.errstate(over="ignore"):  # cosh(z) = inf gives the right 0
-            return 1 / np.cosh(z) ** 2
-    if name == "gelu":
-        u = GELU * z * (1 + 0.044715 * z**2)
-        return _logistic(u) + z * _bell(u) * GELU * (1 + 3 * 0.044715 * z**2)
-    if name == "silu":
-        return _logistic(z) + z * _bell(z)
-    if name == "softplus":
-        return _logistic(z)
-    if name == "lif_rate":
-        j, _, steepness = _soft_threshold(z)
-        return activation_value(name, z) ** 2 * TAU * steepness / (1 + j)
-    raise ValueError(f"the reference does not know a derivative of the activation {name!r}")
+    return _DERIVATIVES[name](z)
 
 
 def _derivative_terms(name: str, z: Array) -> Array:
-    """The sum of |terms| of g' as it is usually written: 1 - a^2 is 1 + a^2 of rounding."""
-    if name == "sigmoid":
-        return _logistic(z) + _logistic(z) ** 2
-    if name == "tanh":
-        return 1 + np.tanh(z) ** 2
-    if name == "gelu":
-        u = GELU * z * (1 + 0.044715 * z**2)
-        return (
-            0.5 + np.abs(np.tanh(u / 2)) / 2 + np.abs(activation_derivative(name, z) - _logistic(u))
-        )
-    if name == "silu":
-        return _logistic(z) + np.abs(z * _bell(z))
-    return np.abs(activation_derivative(name, z))
+    """The sum of |terms| of g'."""
+    return _TERMS[name](z) if name in _TERMS else np.abs(activation_derivative(name, z))
 
 
 def _loss(spec: MLPSpec, matrices: list[Array], outputs: Array, y: Array) -> float:

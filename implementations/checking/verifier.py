@@ -26,6 +26,7 @@ from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.checking.report import Outcome, VerifyOptions, VerifyReport
 from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.adapter import unavailable
 
 
 @dataclass
@@ -53,9 +54,9 @@ class Execution:
 
     def missing(self, name: str, device: str) -> str:
         """Why it cannot run here on a device, or ""."""
-        if not self.devices or device in self.devices:
+        if not self.devices:
             return self.unavailable
-        return f"device {device!r} is not available to {name} (has: {', '.join(self.devices)})"
+        return unavailable("device", device, name, self.devices) or self.unavailable
 
 
 def verify(

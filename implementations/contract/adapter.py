@@ -108,8 +108,7 @@ class Implementation:
         Raises:
             ValueError: the batch does not fit the spec, or dtype or device is not honoured.
         """
-        refuse_device(self.name, device, self.devices())
-        refuse_dtype(self.name, spec.dtype, self.dtypes)
+        self._refuse_unavailable(spec, device)
         X, y = check_batch(spec, X, y)
         return self.backend.place(X, device), self.backend.place(y, device)
 
@@ -129,9 +128,16 @@ class Implementation:
         return map_tree(lambda mask: self.backend.place(mask, device), check_masks(spec, masks))
 
     def _refuse(self, spec: MLPSpec, device: str) -> None:
-        refuse_device(self.name, device, self.devices())
-        refuse_dtype(self.name, spec.dtype, self.dtypes)
+        self._refuse_unavailable(spec, device)
         self.capabilities.refuse(spec)
+
+    def _refuse_unavailable(self, spec: MLPSpec, device: str) -> None:
+        """There is no silent fall-back, and no silent conversion."""
+        wrong = unavailable("device", device, self.name, self.devices()) or unavailable(
+            "dtype", spec.dtype, self.name, self.dtypes
+        )
+        if wrong:
+            raise ValueError(wrong)
 
     def _completed(self, function: str) -> Callable[..., Any]:
         """A function of a file that may lack it, take no masks, or return plain numbers."""
@@ -210,6 +216,13 @@ def _part(module: Any, name: str) -> Any:
         raise ValueError(
             f"{name}() fails: {reason}; name a class without arguments, or an object"
         ) from None
+
+
+def unavailable(kind: str, value: str, name: str, available: Sequence[str]) -> str:
+    """That an implementation lacks a device or dtype, in one line, or ""."""
+    if value in available:
+        return ""
+    return f"{kind} {value!r} is not available to {name} (has: {', '.join(available)})"
 
 
 def check_masks(spec: MLPSpec, masks: Any) -> list[Array] | None:
@@ -319,19 +332,3 @@ def _floats(name: str, value: Any, dtype: str, shape: tuple[int | None, ...]) ->
             f"the first at index {tuple(int(i) for i in bad[0])}"
         )
     return array
-
-
-def refuse_device(implementation: str, device: str, available: Sequence[str]) -> None:
-    """Raise ValueError unless `device` is available: there is no silent fall-back."""
-    if device not in available:
-        raise ValueError(
-            f"device {device!r} is not available to {implementation} (has: {', '.join(available)})"
-        )
-
-
-def refuse_dtype(implementation: str, dtype: str, available: Sequence[str]) -> None:
-    """Raise ValueError unless `dtype` is available: there is no silent conversion."""
-    if dtype not in available:
-        raise ValueError(
-            f"dtype {dtype!r} is not available to {implementation} (has: {', '.join(available)})"
-        )
