@@ -215,11 +215,10 @@ def read(path: Path) -> Journal:
         try:
             if len(line) > LONGEST_LINE:
                 raise ValueError(f"longer than {LONGEST_LINE:,} bytes")
-            record: Record | None = _checked(_decoded(line), old)
-            if old:
-                record = upgrade.without_other_kernels(record, other_kernels)
-            if record is not None:
-                journal.add(record)
+            record = _checked(_decoded(line), old)
+            kept = upgrade.without_other_kernels(record, other_kernels) if old else record
+            if kept is not None:
+                journal.add(kept)
         except UNUSABLE as error:
             cut = not line.endswith(b"\n") and len(line) <= LONGEST_LINE
             what = "cut off in the middle" if cut else f"not usable ({error!r:.80})"

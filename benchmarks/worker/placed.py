@@ -70,7 +70,7 @@ class Placed:
         """What is timed of an operation: calls of it, with batches that rotate."""
         implementation = self.implementation
         end_to_end = transfer == "end_to_end"
-        start = self.start
+        start: Callable[[], Tree] = self.start
         if operation in ("forward", "loss_and_grad"):
             kept = self.start(with_state=False)
             start, run = lambda: kept, self._independent_calls(operation, kept[0], end_to_end)

@@ -189,7 +189,7 @@ def test_killed_writer_leaves_every_record_that_it_had_appended(tmp_path: Path) 
 def test_two_runs_never_share_a_journal(tmp_path: Path) -> None:
     """The second writer is refused."""
     with (
-        JournalWriter(tmp_path / "journal.jsonl"),
+        closing(JournalWriter(tmp_path / "journal.jsonl")),
         pytest.raises(FileExistsError),
     ):
         JournalWriter(tmp_path / "journal.jsonl")

@@ -268,7 +268,7 @@ def test_run_that_is_being_written_cannot_be_resumed(tmp_path: Path) -> None:
     """By another process, or by this one."""
     path = tmp_path / "journal.jsonl"
     with (
-        JournalWriter(path),
+        closing(JournalWriter(path)),
         pytest.raises(ValueError, match="another process is writing this run"),
     ):
         JournalWriter(path, resume=True)
