@@ -33,7 +33,7 @@ def of_outputs() -> Iterator[tuple[str, Callable[[Problem], Array]]]:
         text = f"the hidden activation were {name}, whatever the spec says (F2)"
         mistakes.append((text, {"activation": name}))
     for text, mistake in mistakes:
-        yield text, lambda p, mistake=mistake: _pass(p, **mistake)[1][-1]
+        yield text, partial(_outputs, **mistake)
 
 
 def of_gradient(problem: Problem) -> Iterator[tuple[str, Callable[[Problem], Params]]]:
@@ -77,6 +77,11 @@ def of_gradient(problem: Problem) -> Iterator[tuple[str, Callable[[Problem], Par
     for fits, text, mistake in mistakes:
         if fits:
             yield text, partial(_back, **mistake)
+
+
+def _outputs(p: Problem, **mistake: Any) -> Array:
+    _, zs, _ = _pass(p, **mistake)
+    return zs[-1]
 
 
 def _pass(

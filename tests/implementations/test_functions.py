@@ -9,7 +9,7 @@ import pytest
 
 from samegrad.implementations.checking import exact, problems
 from samegrad.implementations.checking.reference import activation_derivative, activation_value
-from samegrad.implementations.contract import validation
+from samegrad.implementations.contract.adapter import check_masks
 from samegrad.implementations.contract.equations import LIF_WIDTH, T_REF, TAU
 from samegrad.implementations.contract.initializers import INITIALIZERS, draw_masks, init_params
 from samegrad.implementations.contract.registry import load
@@ -72,7 +72,7 @@ def test_masks_drop_and_scale_as_often_as_they_should() -> None:
         assert abs(float((mask == 0).mean()) - 0.3) < 0.02
         assert abs(float(mask.mean()) - 1) < 0.02
     np.testing.assert_array_equal(masks[0], draw_masks(spec, 50, 7)[0])
-    assert validation.check_masks(spec, None) is None
+    assert check_masks(spec, None) is None
 
 
 @pytest.mark.parametrize("activation", problems.ACTIVATIONS)
