@@ -246,23 +246,20 @@ class Trainings:
     def _ask(
         self,
         case: Case,
-        role: str,
+        request: dict[str, Any],
         on_message: Callable[[dict[str, Any]], float | None],
-        **more: Any,
     ) -> processes.Exit:
         """How a process of the case's implementation ended that was asked for one thing."""
         name, worker = self.run.capabilities[case.implementation].name, case.worker
         interpreter = self.run.interpreters.get(name, sys.executable)
-        request = {
-            "role": role,
+        about = {
             "implementation": registry.absolute(name),
             "device": case.device,
             "directory": str(self.scratch),
-            **more,
         }
         return processes.run_child(
             worker_process.command(WORKER, interpreter, worker.threads),
-            request,
+            about | request,
             system.worker_environment(worker.device, self.scratch, worker.threads),
             on_message,
             DATA_SECONDS,
@@ -285,16 +282,15 @@ class Trainings:
                 self.progress.now(f"{where} {task.name} {case.implementation}{epoch}")
             return limit
 
-        ended = self._ask(
-            case,
-            "train",
-            on_message,
-            case=case.id,
-            task=task.name,
-            dtype=case.spec.dtype,
-            seed=seed,
-            pictures=seed == 0 and self._is_drawn(case),
-        )
+        request = {
+            "role": "train",
+            "case": case.id,
+            "task": task.name,
+            "dtype": case.spec.dtype,
+            "seed": seed,
+            "pictures": seed == 0 and self._is_drawn(case),
+        }
+        ended = self._ask(case, request, on_message)
         if not outcome:
             outcome = worker_process.stopped_short(ended)
         about = {
@@ -335,6 +331,6 @@ class Trainings:
 
             if tasks:
                 case = next(c for c in self.run.running if c.implementation == label)
-                ended = self._ask(case, "parity", on_message, tasks=tasks)
+                ended = self._ask(case, {"role": "parity", "tasks": tasks}, on_message)
                 if ended.kind != "ok":
                     self.progress.say(f"no parity of {label}: it {ended.kind}: {ended.reason}")

@@ -42,11 +42,11 @@ def test_lock_is_held_until_it_is_given_up(tmp_path: Path) -> None:
 
 def test_capabilities_of_several_have_a_cost_model_each() -> None:
     """Also where one of them cannot be loaded: nobody waits for it."""
-    found = capabilities.find(("numpy", "graph", "no_such.module"), ("cpu",), {})
+    available = capabilities.find(("numpy", "graph", "no_such.module"), ("cpu",), {})
 
-    assert "no_such" in found["no_such.module"].reason
-    assert found["numpy"].cost_models["cpu"].flops_per_second > 1e8
-    assert found["graph"].cost_models["cpu"].flops_per_second > 1e8
+    assert "no_such" in available["no_such.module"].reason
+    assert available["numpy"].cost_models["cpu"].flops_per_second > 1e8
+    assert available["graph"].cost_models["cpu"].flops_per_second > 1e8
 
 
 def test_fixed_cost_of_a_call_is_not_taken_for_its_rate() -> None:
@@ -75,10 +75,10 @@ def test_compilers_write_into_the_run_and_start_no_processes(
     """Each run compiles anew, and nothing runs beside what is timed."""
     for name in ("TORCHINDUCTOR_CACHE_DIR", "TORCHINDUCTOR_COMPILE_THREADS"):
         monkeypatch.delenv(name, raising=False)  # torch sets one where it has compiled
-    found = system.worker_environment("cpu", tmp_path)
+    environment = system.worker_environment("cpu", tmp_path)
 
-    assert str(tmp_path / "torch-cache") == found["TORCHINDUCTOR_CACHE_DIR"]
-    assert "1" == found["TORCHINDUCTOR_COMPILE_THREADS"]
+    assert str(tmp_path / "torch-cache") == environment["TORCHINDUCTOR_CACHE_DIR"]
+    assert "1" == environment["TORCHINDUCTOR_COMPILE_THREADS"]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_largest_sample_is_a_network_of_about_a_second(
     monkeypatch.setattr(worker_capabilities, "sample", one)
     implementation: Any = SimpleNamespace(capabilities=Capabilities())
 
-    found = worker_capabilities.cost_samples(implementation, "cpu")["networks"]
+    samples = worker_capabilities.cost_samples(implementation, "cpu")["networks"]
 
-    assert largest == found[-1]["sizes"]
-    assert len(found) <= 2
+    assert largest == samples[-1]["sizes"]
+    assert len(samples) <= 2

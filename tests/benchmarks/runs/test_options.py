@@ -9,7 +9,7 @@ from samegrad.benchmarks.runs.options import parse
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("options", "message"),
     [
         (
             {"preset": "fast"},
@@ -54,10 +54,10 @@ from samegrad.benchmarks.runs.options import parse
         ({"python": "mxnet=/usr/bin/python3"}, "with one of: scalar, numpy, torch, jax"),
     ],
 )
-def test_wrong_option_is_refused_in_one_line(given: dict[str, Any], message: str) -> None:
+def test_wrong_option_is_refused_in_one_line(options: dict[str, Any], message: str) -> None:
     """What was given, what is accepted."""
     with pytest.raises(ValueError) as caught:
-        parse(**given)
+        parse(**options)
 
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -158,9 +158,9 @@ def test_run_that_cannot_go_on_says_why(arguments: list[str], message: str, tmp_
     (tmp_path / "RUN" / "journal.jsonl").write_text("\n".join([run, *lines[1:]]))
     (tmp_path / "OLD" / "journal.jsonl").write_text("\n".join(_schema_1(lines)))
     (tmp_path / "TEXT" / "journal.jsonl").write_text("hello\n")
-    given = [a.replace("=", f"={tmp_path}/") if a[9:] in made else a for a in arguments]
+    replaced = [a.replace("=", f"={tmp_path}/") if a[9:] in made else a for a in arguments]
 
-    done = pytest_run("--benchmark", *given)
+    done = pytest_run("--benchmark", *replaced)
 
     assert 4 == done.returncode
     assert message in done.stderr
@@ -197,7 +197,7 @@ def test_processes_and_ceilings_of_an_interrupted_run_are_made_up_for(tmp_path: 
         for operation in ("forward", "loss_and_grad", "train_step")
     ]
     model = CostModel(1e-4, 0.0, 1e9, 1.0)
-    found = Capabilities("numpy", "numpy", products=True, cost_models={"cpu": model})
+    capability = Capabilities("numpy", "numpy", products=True, cost_models={"cpu": model})
 
     def run(progress: Progress, resume: Any = None) -> None:
         planned = Budget(cases, processes=3)
@@ -205,7 +205,7 @@ def test_processes_and_ceilings_of_an_interrupted_run_are_made_up_for(tmp_path: 
         speed.execute(
             Run(
                 planned,
-                {"numpy": found},
+                {"numpy": capability},
                 tmp_path / "run",
                 settings,
                 interpreters={},
@@ -350,10 +350,10 @@ def test_larger_sizes_of_what_timed_out_are_skipped(
         for operation in ("forward", "train_step")
     ]
     model = CostModel(1e-4, 0.0, 1e9, 1.0)
-    found = Capabilities(str(mine), "mine", cost_models={"cpu": model})
+    capability = Capabilities(str(mine), "mine", cost_models={"cpu": model})
     run = Run(
         Budget(cases, processes=1),
-        {"mine": found},
+        {"mine": capability},
         tmp_path / "run",
         RunSettings(None, 0.01, 0.0, ceilings=False),
         interpreters={},

@@ -46,16 +46,16 @@ def run(
     tmp_path: Path, name: str, operations: tuple[str, ...], processes: int, seconds: float
 ) -> tuple[Journal, Kept]:
     """Measure some operations on one small problem."""
-    found = capabilities.find([name], ["cpu"], {})
+    available = capabilities.find([name], ["cpu"], {})
     label = registry.label(name)
     problem = MLPWorkload("measured", SPEC, 8, 128)
     cases = [Case(problem, operation, label) for operation in operations]
-    models = capabilities.cost_models(found)
+    models = capabilities.cost_models(available)
     made = budget.make(cases, models, {}, processes, seconds, 0.01)
     kept = Kept()
     started = Run(
         made,
-        found,
+        available,
         tmp_path / "run",
         budget.RunSettings(seconds, 0.01, ceilings=False),
         interpreters={},
@@ -97,11 +97,11 @@ def test_worker_that_dies_costs_the_case_it_was_at(tmp_path: Path) -> None:
 
     journal, _ = run(tmp_path, str(mine), ("forward", "loss_and_grad", "train_step"), 2, 60)
 
-    found: dict[str, Any] = {row.case.operation: row for row in rows.rows(journal)}
-    statuses = {operation: row.status for operation, row in found.items()}
+    by_operation: dict[str, Any] = {row.case.operation: row for row in rows.rows(journal)}
+    statuses = {operation: row.status for operation, row in by_operation.items()}
     assert {"forward": "ok", "loss_and_grad": "ok", "train_step": "crashed"} == statuses
-    assert "killed by SIGKILL" in found["train_step"].reason
-    assert 2 == len(found["forward"].process_medians)
+    assert "killed by SIGKILL" in by_operation["train_step"].reason
+    assert 2 == len(by_operation["forward"].process_medians)
     assert 1 == sum(record["status"] == "crashed" for _, record in journal.outcomes)
 
 
@@ -187,10 +187,10 @@ def planned(
     mine.write_text("import os\nfrom samegrad.implementations.mlp_numpy import *\n" + body)
     case = Case(MLPWorkload("own", SPEC, 8, 128), operation, "mine", "cpu", "resident", *setup[2:])
     model = budget.CostModel(1e-4, 0.0, 1e9, 1.0)
-    found = capabilities.Capabilities(str(mine), "mine", cost_models={"cpu": model})
+    capability = capabilities.Capabilities(str(mine), "mine", cost_models={"cpu": model})
     return Run(
         budget.Budget([case], processes=1),
-        {"mine": found},
+        {"mine": capability},
         tmp_path / "run",
         settings,
         interpreters={},

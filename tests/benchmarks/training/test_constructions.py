@@ -39,17 +39,17 @@ def test_perceptron_converges_on_separable_data_within_novikoffs_bound(name: str
 def test_perceptron_of_both_idioms_makes_the_same_mistakes() -> None:
     """Step by step the same weights."""
     data = simulated.separable()
-    found = []
+    passes = []
     for name in ("scalar", "numpy"):
         implementation = load(name)
         spec = MLPSpec((2, 3), dtype="float64")
         start = init_params(spec, 0)
         params = implementation.params_from_numpy(spec, start, "cpu")
         batch = implementation.batch_from_numpy(spec, data.X, data.y, "cpu")
-        found.append(implementation.capabilities.perceptron(params, *batch))
+        passes.append(implementation.capabilities.perceptron(params, *batch))
 
-    assert found[0][1] == found[1][1] > 0
-    assert np.allclose(np.array(found[0][0][0][0]), found[1][0][0][0], rtol=1e-13)
+    assert passes[0][1] == passes[1][1] > 0
+    assert np.allclose(np.array(passes[0][0][0][0]), passes[1][0][0][0], rtol=1e-13)
 
 
 @pytest.mark.parametrize("name", names())

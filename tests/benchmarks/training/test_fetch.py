@@ -41,8 +41,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str
     base = f"http://127.0.0.1:{served.server_address[1]}"
     answers["base"] = base.encode()
     for name in ("_SEARCH_NAME", "_DATA_INFO", "_DATA_FEATURES", "_DATA_QUALITIES"):
-        there = getattr(_openml, name).split("/api", 1)[1]
-        monkeypatch.setattr(_openml, name, f"{base}/api{there}")
+        path = getattr(_openml, name).split("/api", 1)[1]
+        monkeypatch.setattr(_openml, name, f"{base}/api{path}")
     monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path / "cache"))
     yield answers
     served.shutdown()
@@ -105,12 +105,12 @@ def test_cars_from_the_network_are_those_of_the_original_file(server: dict[str, 
     """Other column order, another file format, the same hash; said while it goes on."""
     table = originals.automobile(data_dir("automobile")).X
     serve_table(server, "automobile", table[[*table.columns[1:], table.columns[0]]])
-    said: list[str] = []
+    lines: list[str] = []
 
-    found = datasets.load("automobile", None, said.append)
+    records = datasets.load("automobile", None, lines.append)
 
-    assert originals.automobile(data_dir("automobile")).sha256 == found.sha256
-    assert said and said[0].startswith("fetching automobile into ")
+    assert originals.automobile(data_dir("automobile")).sha256 == records.sha256
+    assert lines and lines[0].startswith("fetching automobile into ")
 
 
 def test_other_records_than_the_original_are_refused(server: dict[str, bytes]) -> None:

@@ -40,11 +40,11 @@ def replace(path: Path, change: Any) -> None:
 
 def test_mnist_is_read_as_it_was_written(mnist: Path) -> None:
     """Images as rows, training first."""
-    found = originals.mnist(mnist, checksums={})
+    records = originals.mnist(mnist, checksums={})
 
-    assert (5, 784) == found.X.shape and 3 == found.training
-    assert [0, 1, 2, 0, 1] == found.y.tolist()
-    assert np.array_equal(found.X[0], np.arange(784).astype(np.uint8))
+    assert (5, 784) == records.X.shape and 3 == records.training
+    assert [0, 1, 2, 0, 1] == records.y.tolist()
+    assert np.array_equal(records.X[0], np.arange(784).astype(np.uint8))
 
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
@@ -168,13 +168,13 @@ def archive(path: Path, members: dict[str, bytes], kinds: dict[str, bytes] | Non
 
 def documents() -> dict[str, bytes]:
     """Two training documents and one for the test in each of twenty groups."""
-    found = {}
+    texts = {}
     for group in range(20):
         for part, numbers in (("train", (1, 2)), ("test", (3,))):
             for number in numbers:
                 name = f"20news-bydate-{part}/group.{group:02}/{number}"
-                found[name] = f"From: someone\n\nword{group} \xe9 {number}\n".encode("latin-1")
-    return found
+                texts[name] = f"From: someone\n\nword{group} \xe9 {number}\n".encode("latin-1")
+    return texts
 
 
 COUNTS = {"train": 40, "test": 20}
@@ -189,12 +189,12 @@ def test_newsgroups_are_read_in_the_order_of_groups_and_numbers(tmp_path: Path) 
     """Whatever the archive's own order."""
     archive(news_file(tmp_path), dict(reversed(documents().items())))
 
-    found = originals.newsgroups(tmp_path, COUNTS)
+    records = originals.newsgroups(tmp_path, COUNTS)
 
-    assert 60 == len(found.X) and 40 == found.training
-    assert [0, 0, 1, 1] == found.y[:4].tolist()
-    assert "From: someone\n\nword0 \xe9 1\n" == found.X[0]
-    assert 20 == len(set(found.y))
+    assert 60 == len(records.X) and 40 == records.training
+    assert [0, 0, 1, 1] == records.y[:4].tolist()
+    assert "From: someone\n\nword0 \xe9 1\n" == records.X[0]
+    assert 20 == len(set(records.y))
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_cars_with_another_number_of_columns_are_refused(tmp_path: Path) -> None
 )
 def test_original_files_give_the_known_records(name: str, folder: str, records: int) -> None:
     """Their hash is what an online source is held against."""
-    found = datasets.load(name, data_dir(folder))
+    read = datasets.load(name, data_dir(folder))
 
-    assert records == len(found.X)
-    assert SHA256[name] == found.sha256
+    assert records == len(read.X)
+    assert SHA256[name] == read.sha256

@@ -95,12 +95,12 @@ def test_table_of_tasks_tells_the_truth() -> None:
 def test_tasks_are_selected_by_name_pattern_and_family() -> None:
     """And an unknown one is refused with what there is."""
 
-    def found(*given: str) -> list[str]:
-        return [task.name for task in select(given)]
+    def selected(*names: str) -> list[str]:
+        return [task.name for task in select(names)]
 
-    assert ["mnist"] == found("mnist")
-    assert ["mnist", "mnist_fast", "mnist_512"] == found("mnist*")
-    assert all(name.startswith("approximation_") for name in found("approximation"))
+    assert ["mnist"] == selected("mnist")
+    assert ["mnist", "mnist_fast", "mnist_512"] == selected("mnist*")
+    assert all(name.startswith("approximation_") for name in selected("approximation"))
     with pytest.raises(ValueError, match="task 'mnits' is not known; accepted: digits, "):
         select(["mnits"])
 
@@ -115,13 +115,13 @@ def test_best_candidate_is_chosen_without_the_test_part(monkeypatch: pytest.Monk
     fold = next(iter(datasets._folds(data, replace(records, y=y))))
     spec = MLPSpec((3, 1), loss="binary_cross_entropy", dtype="float64")
     task = Task("t", "t", data, replace(RECIPE, spec=spec), 1, "", "", candidates=(0.0, 100.0))
-    given: list[tuple[int, int, float]] = []
+    trainings: list[tuple[int, int, float]] = []
     right = train
 
     def watched(
         implementation: Any, recipe: Recipe, training: Examples, held: Any, *rest: Any
     ) -> Any:
-        given.append((len(training), len(held or ()), recipe.spec.weight_decay))
+        trainings.append((len(training), len(held or ()), recipe.spec.weight_decay))
         assert not set(map(tuple, training.X)) & set(map(tuple, fold.X[fold.test]))
         return right(implementation, recipe, training, held, *rest)
 
@@ -129,7 +129,7 @@ def test_best_candidate_is_chosen_without_the_test_part(monkeypatch: pytest.Monk
     report = worker.EpochMessages(task.recipe, lambda message: None)
     worker._one_fold(load("numpy"), task, task.recipe, fold, 0, "cpu", report)
 
-    assert [(34, 11, 0.0), (34, 11, 100.0), (45, 0, 0.0)] == given
+    assert [(34, 11, 0.0), (34, 11, 100.0), (45, 0, 0.0)] == trainings
 
 
 def test_goal_of_softmax_regression_is_what_the_chain_itself_reaches() -> None:

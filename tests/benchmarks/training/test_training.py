@@ -71,12 +71,12 @@ def test_same_seed_gives_the_same_training_and_another_one_another() -> None:
     """Order, weights and masks come from the seed alone."""
     spec = replace(SPEC, dropout=0.5)
     runs = [Recorder(), Recorder(), Recorder()]
-    found = [
+    trainings = [
         train(run, replace(RECIPE, spec=spec), part(), None, seed)
         for run, seed in zip(runs, (0, 0, 1), strict=True)
     ]
 
-    losses = [np.concatenate([epoch.losses for epoch in made.epochs]) for made in found]
+    losses = [np.concatenate([epoch.losses for epoch in made.epochs]) for made in trainings]
     assert np.array_equal(losses[0], losses[1])
     assert not np.array_equal(losses[0], losses[2])
     assert all(
@@ -209,9 +209,9 @@ def test_evaluation_pads_the_last_batch_and_gives_every_output_once(
     numpy, data = load("numpy"), part(7)
     params = numpy.params_from_numpy(SPEC, init_params(SPEC, 0), "cpu")
 
-    found = loop.Evaluation(numpy, SPEC, data, "cpu").outputs(params)
+    evaluated = loop.Evaluation(numpy, SPEC, data, "cpu").outputs(params)
 
-    assert np.allclose(numpy.forward(SPEC, params, data.X), found, rtol=1e-14)
+    assert np.allclose(numpy.forward(SPEC, params, data.X), evaluated, rtol=1e-14)
 
 
 # Each takes seconds: every rule on one task, two rules on the others; the rest are `full` tests.
@@ -270,7 +270,7 @@ def test_final_accuracies_agree_within_the_spread_over_seeds() -> None:
     task = TASKS["digits"]
     fold = fold_of("digits")
     training, test = (fold.examples(rows, "float32") for rows in (fold.training, fold.test))
-    found: dict[str, list[float]] = {}
+    accuracies: dict[str, list[float]] = {}
     for name in ("numpy", "torch", "jax"):
         try:
             implementation = load(name)
@@ -281,9 +281,9 @@ def test_final_accuracies_agree_within_the_spread_over_seeds() -> None:
             spec = task.recipe.spec
             params = implementation.params_from_numpy(spec, made.params, "cpu")
             outputs = loop.Evaluation(implementation, spec, test, "cpu").outputs(params)
-            found.setdefault(name, []).append(recipe.accuracy(spec, outputs, test.y))
+            accuracies.setdefault(name, []).append(recipe.accuracy(spec, outputs, test.y))
 
-    values = np.array(list(found.values()))
+    values = np.array(list(accuracies.values()))
     spread = np.ptp(values.mean(axis=0))
     assert np.ptp(values.mean(axis=1)) <= max(spread, 1 / len(test))
     assert values.min() > 0.85

@@ -151,8 +151,8 @@ def test_wrong_diverging_and_crashing_implementations_have_no_number(tmp_path: P
         OWN + "steps = [0]\n"
         "def train_step(spec, params, state, X, y, learning_rate, masks=None):\n"
         "    steps[0] += 1\n"
-        "    found = mlp_numpy.train_step(spec, params, state, X, y, learning_rate, masks)\n"
-        "    return (*found[:2], np.float32('nan') if steps[0] == 8 else found[2])\n"
+        "    stepped = mlp_numpy.train_step(spec, params, state, X, y, learning_rate, masks)\n"
+        "    return (*stepped[:2], np.float32('nan') if steps[0] == 8 else stepped[2])\n"
     )
     (tmp_path / "crashing.py").write_text(
         OWN + "import os\nsteps = [0]\n"
@@ -208,18 +208,18 @@ def test_too_slow_a_training_is_skipped_with_its_prediction(
     monkeypatch.setattr(capabilities, "find", lambda *_: {"numpy": slow})
     options = parse(kind="training", workload="digits,xor,perceptron", implementation="numpy")
 
-    found = training_run.select(options)
+    selection = training_run.select(options)
 
-    assert 3 == len(found.cases)
-    (case,) = [case for case in found.cases if case.id in found.excluded]
+    assert 3 == len(selection.cases)
+    (case,) = [case for case in selection.cases if case.id in selection.excluded]
     assert "digits" == case.workload.name
-    status, reason = found.excluded[case.id]
+    status, reason = selection.excluded[case.id]
     assert "skipped" == status
     assert reason.startswith("predicted ") and reason.endswith("s per training, limit 60 s")
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("options", "message"),
     [
         ({"kind": "training", "workload": "mnits"}, "task 'mnits' is not known; accepted: digits"),
         ({"kind": "training", "seeds": "0"}, "--seeds '0' is not accepted"),
@@ -233,10 +233,10 @@ def test_too_slow_a_training_is_skipped_with_its_prediction(
         ({"workload": "titanic"}, "--workload 'titanic' is not timed here; accepted: digits"),
     ],
 )
-def test_wrong_option_is_one_line(given: dict[str, str], message: str) -> None:
+def test_wrong_option_is_one_line(options: dict[str, str], message: str) -> None:
     """What was given, what is accepted."""
     with pytest.raises(ValueError, match=r"(?s)^[^\n]*$") as caught:
-        parse(**given)
+        parse(**options)
     assert str(caught.value).startswith(message)
 
 
@@ -299,11 +299,11 @@ def test_wrong_training_is_one_line(
 ) -> None:
     """Exit status 2 and no traceback."""
     status = command.main(["train", *arguments])
-    said = capsys.readouterr().err
+    shown = capsys.readouterr().err
 
     assert 2 == status
-    assert 1 == len(said.splitlines())
-    assert f"error: {message}" in said
+    assert 1 == len(shown.splitlines())
+    assert f"error: {message}" in shown
 
 
 def test_weights_of_another_task_are_refused(
@@ -331,9 +331,9 @@ def test_cross_validation_of_a_real_task_is_measured(tmp_path: Path) -> None:
     )
 
     assert 0 == done.returncode, done.stdout + done.stderr
-    found = rows_of(output)["titanic", "numpy"].training[0]
-    assert 10 == found["folds"] and 891 == found["test_examples"]
-    assert 0.78 < found["test"] < 0.87
+    result = rows_of(output)["titanic", "numpy"].training[0]
+    assert 10 == result["folds"] and 891 == result["test_examples"]
+    assert 0.78 < result["test"] < 0.87
 
 
 def test_journal_of_a_training_is_of_the_present_schema(small: Path) -> None:
