@@ -9,11 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
-from samegrad.benchmarks.cases import costs
 from samegrad.implementations.contract.spec import MLPSpec
 
+Shape = tuple[int, int]
 OPERATIONS = ("forward", "loss_and_grad", "train_step", "epoch")
 PRODUCTS = "products"  # the matrix products of a training step alone: the least it could take
 TRAINING = "training"  # an epoch of a training for real; never beside the others in a run
@@ -163,13 +164,45 @@ class MLPWorkload(Workload, kind="mlp"):
         return self.spec.parameters
 
     def flops(self, operation: str) -> int:
-        """Floating-point operations of the matrix products of one call."""
-        whole = operation in ("epoch", TRAINING)
-        return costs.flops(self.spec, operation, self.examples if whole else self.batch_size)
+        """Operations of the matrix products of one call; a multiply-add counts as two.
+
+        F1 takes 2 W per example and layer, B2 as many, B4 as many except in the first layer, whose
+        inputs need no gradient. Elementwise work is not counted.
+        """
+        weights = self.spec.weights
+        examples = self.examples if operation in ("epoch", TRAINING) else self.batch_size
+        forward = 2 * examples * sum(weights)
+        return forward if operation == "forward" else 2 * (forward + examples * sum(weights[1:]))
 
     def bytes(self, operation: str) -> int:
-        """Bytes of all arrays of one call, each moved once."""
-        return self.calls(operation) * costs.traffic(self.spec, operation, self.batch_size)
+        """Bytes of all arrays of one call, each moved once: X, params, activations, gradients.
+
+        A forward pass reads X and the params and writes each layer's outputs. A gradient reads
+        those outputs and the params again, and writes a delta per layer and the gradient; a step
+        reads the gradient and writes the params. Caches may save some, temporaries may add to it.
+        """
+        spec, sizes = self.spec, self.spec.layer_sizes
+        entries = self.batch_size * sum(sizes) + spec.parameters
+        if operation != "forward":
+            entries += self.batch_size * (sizes[0] + 3 * sum(sizes[1:])) + 2 * spec.parameters
+        if operation not in ("forward", "loss_and_grad", PRODUCTS):
+            entries += 2 * spec.parameters
+        return self.calls(operation) * (8 if spec.dtype == "float64" else 4) * entries
+
+    def products(self, operation: str) -> list[tuple[str, Shape, Shape]]:
+        """The matrix products of one call: (kind, shape of A, shape of B), in the order of a step.
+
+        Kinds are "nn" (A B), "tn" (A^T B) and "nt" (A B^T).
+        """
+        n, layers = self.batch_size, list(pairwise(self.spec.layer_sizes))
+        shapes: list[tuple[str, Shape, Shape]] = [("nn", (n, i), (i, o)) for i, o in layers]  # F1
+        if operation == "forward":
+            return shapes
+        for layer, (i, o) in reversed(list(enumerate(layers))):
+            if layer > 0:
+                shapes.append(("nt", (n, o), (i, o)))  # B4
+            shapes.append(("tn", (n, i), (n, o)))  # B2
+        return shapes
 
     def gated(self, operation: str) -> tuple[str, ...]:
         """The operations that must agree with the reference before one is timed; it comes last.
@@ -297,18 +330,11 @@ class Case:
     def larger_than(self, other: "Case") -> bool:
         """Whether it is the same thing in a larger size: batch size, or place in a series."""
         workload, smaller = self.workload, other.workload
-        alike = (self.operation, self.worker, self.transfer, workload.dtype) == (
-            other.operation,
-            other.worker,
-            other.transfer,
-            smaller.dtype,
-        )
-        series = [w.series.name if w.series else None for w in (workload, smaller)]
+        series, its_series = (w.series.name if w.series else None for w in (workload, smaller))
         return (
-            alike
-            and (
-                workload.name == smaller.name or (series[0] is not None and series[0] == series[1])
-            )
+            (self.operation, self.worker, self.transfer, workload.dtype)
+            == (other.operation, other.worker, other.transfer, smaller.dtype)
+            and (workload.name == smaller.name or (series is not None and series == its_series))
             and workload.batch_size >= smaller.batch_size
             and workload.size >= smaller.size
             and self.flops > other.flops
@@ -347,10 +373,5 @@ def smallest_first(cases: Iterable[Case]) -> list[Case]:
     spares the larger ones. Repetitions come in random orders.
     """
     return sorted(
-        cases,
-        key=lambda case: (
-            case.workload.size * case.workload.batch_size,
-            case.workload.id,
-            case.id,
-        ),
+        cases, key=lambda c: (c.workload.size * c.workload.batch_size, c.workload.id, c.id)
     )

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case
-from samegrad.benchmarks.cases.costs import flops
 from samegrad.benchmarks.cases.presets import PROCESS_LIMIT_SECONDS
 from samegrad.benchmarks.clock import timer
 
@@ -59,17 +58,13 @@ class CostModel:
 
     def call(self, case: Case, operation: str | None = None) -> float:
         """Predicted seconds of one call of a case, or of another operation on its batch."""
-        spec, steps = case.spec, case.calls_per_epoch if operation is None else 1
-        examples = case.examples if operation is None else case.workload.batch_size
+        workload, steps = case.workload, case.calls_per_epoch if operation is None else 1
         operation = operation or case.operation
         if self.passes:
-            one = (
-                self.call_seconds + flops(spec, "forward", examples) / steps / self.flops_per_second
-            )
-            passes = 1 if operation == "forward" else 1 + self.passes * spec.parameters
+            one = self.call_seconds + workload.flops("forward") / self.flops_per_second
+            passes = 1 if operation == "forward" else 1 + self.passes * workload.size
             return steps * passes * one
-        work = flops(spec, operation, examples)
-        return steps * self.call_seconds + work / self.flops_per_second
+        return steps * self.call_seconds + workload.flops(operation) / self.flops_per_second
 
     def gate(self, case: Case) -> float:
         """Predicted seconds of the gate's first calls."""

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from samegrad.benchmarks.cases import costs
-from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.worker.ceilings import Products
 from samegrad.benchmarks.worker.placed import Placed
@@ -35,50 +34,49 @@ class Breakdown:
         """
         self.implementation, self.device, self.rates = implementation, device, rates
         self.target_ns = (timer.CPU_BLOCK_NS if device == "cpu" else timer.GPU_BLOCK_NS) // 2
-        self._measured: dict[tuple[str, MLPSpec, str, int], float] = {}
+        self._measured: dict[tuple[str, MLPWorkload, str], float] = {}
 
     def of(self, case: Case) -> Message:
         """products_ns and empty_ns of one call of the case, as far as they can be measured."""
-        spec, steps = case.spec, case.calls_per_epoch
+        size, steps = case.workload.batch_size, case.calls_per_epoch
         times: Message = {}
         if self.implementation.capabilities.products is not None:
             operation = "forward" if case.operation == "forward" else "loss_and_grad"
-            one = self._once(self._products_ns, spec, operation, case.workload.batch_size)
-            times["products_ns"] = steps * one
+            batch = MLPWorkload("batch", case.spec, size, size)
+            times["products_ns"] = steps * self._once(self._products_ns, batch, operation)
         operation = "train_step" if case.operation == "epoch" else case.operation
         with contextlib.suppress(NotImplementedError):  # somebody's network may refuse width 1
-            times["empty_ns"] = steps * self._once(self._call_ns, _of_width_1(spec), operation, 1)
+            times["empty_ns"] = steps * self._once(self._call_ns, _empty(case.spec), operation)
         return times
 
     def _once(
         self,
-        measure: Callable[[MLPSpec, str, int], float],
-        spec: MLPSpec,
+        measure: Callable[[MLPWorkload, str], float],
+        workload: MLPWorkload,
         operation: str,
-        batch_size: int,
     ) -> float:
-        key = (measure.__name__, spec, operation, batch_size)
+        key = (measure.__name__, workload, operation)
         if key not in self._measured:
-            self._measured[key] = measure(spec, operation, batch_size)
+            self._measured[key] = measure(workload, operation)
         return self._measured[key]
 
-    def _products_ns(self, spec: MLPSpec, operation: str, batch_size: int) -> float:
+    def _products_ns(self, workload: MLPWorkload, operation: str) -> float:
         """The products of a call, less what calling the library for products of numbers takes."""
-        rate = self.rates.get(spec.dtype)
-        predicted = 1e9 * costs.flops(spec, operation, batch_size) / rate if rate else 0.0
+        rate = self.rates.get(workload.dtype)
+        predicted = 1e9 * workload.flops(operation) / rate if rate else 0.0
         if predicted > LONG_NS:
             return predicted
-        overhead = self._once(self._library_ns, _of_width_1(spec), operation, 1)
-        return max(0.0, self._library_ns(spec, operation, batch_size) - overhead)
+        overhead = self._once(self._library_ns, _empty(workload.spec), operation)
+        return max(0.0, self._library_ns(workload, operation) - overhead)
 
-    def _library_ns(self, spec: MLPSpec, operation: str, batch_size: int) -> float:
+    def _library_ns(self, workload: MLPWorkload, operation: str) -> float:
         """The products of a call by the library."""
-        products = Products.of_call(self.implementation, spec, operation, batch_size, self.device)
+        products = Products.of_call(self.implementation, workload, operation, self.device)
         return self._time(products.work())
 
-    def _call_ns(self, spec: MLPSpec, operation: str, batch_size: int) -> float:
+    def _call_ns(self, workload: MLPWorkload, operation: str) -> float:
         """A whole call."""
-        placed = Placed.random(spec, batch_size, self.implementation, self.device)
+        placed = Placed.random(workload, self.implementation, self.device)
         return self._time(placed.work(operation))
 
     def _time(self, work: timer.Work) -> float:
@@ -86,8 +84,9 @@ class Breakdown:
         return timer.measure(work, self.target_ns, 0).per_call_ns
 
 
-def _of_width_1(spec: MLPSpec) -> MLPSpec:
-    return replace(spec, layer_sizes=(1,) * len(spec.layer_sizes))
+def _empty(spec: MLPSpec) -> MLPWorkload:
+    """The same network with every layer of width 1, and one example."""
+    return MLPWorkload("empty", replace(spec, layer_sizes=(1,) * len(spec.layer_sizes)), 1, 1)
 
 
 def transfers(case: Case, placed: Placed, result: Tree) -> Message:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases import costs
+from samegrad.benchmarks.cases.case import MLPWorkload
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.worker.placed import Placed
@@ -138,7 +138,7 @@ def cost_samples(implementation: Implementation, device: str) -> Message:
 
 def _affordable(known: Message, sizes: tuple[int, ...], batch_size: int, operation: str) -> bool:
     """Whether a larger network takes about a second at most, at the rate of a known one."""
-    flops = costs.flops(MLPSpec(sizes), operation, batch_size)
+    flops = MLPWorkload("sample", MLPSpec(sizes), batch_size, batch_size).flops(operation)
     rate = known["warm_ns"] / known["flops"]
     return bool(flops > known["flops"] and rate * flops < SECONDS * 1e9)
 
@@ -153,9 +153,10 @@ def sample(
     """flops, first_ns and warm_ns of an operation on one network."""
     dtype: Any = implementation.dtypes[0]
     spec = MLPSpec(sizes, ACTIVATION[operation], dtype=dtype)
-    work = Placed.random(spec, batch_size, implementation, device).work(operation)
+    workload = MLPWorkload("sample", spec, batch_size, batch_size)
+    work = Placed.random(workload, implementation, device).work(operation)
     times: list[int] = []
     while len(times) < 3 or (len(times) < 50 and sum(times[1:]) < SECONDS * 1e8):
         times.append(timer.block(work, 1).elapsed_ns)
-    flops = costs.flops(spec, operation, batch_size)
+    flops = workload.flops(operation)
     return {"flops": flops, "first_ns": times[0], "warm_ns": min(times[1:])}

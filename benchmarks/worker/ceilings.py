@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.benchmarks.cases import costs
-from samegrad.benchmarks.cases.costs import Shape
+from samegrad.benchmarks.cases.case import MLPWorkload, Shape
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.machine import system
 from samegrad.implementations.checking import comparison
@@ -69,20 +68,15 @@ class Products:
 
     @classmethod
     def of_call(
-        cls,
-        implementation: Implementation,
-        spec: MLPSpec,
-        operation: str,
-        batch_size: int,
-        device: str,
+        cls, implementation: Implementation, workload: MLPWorkload, operation: str, device: str
     ) -> "Products":
         """Those of one call of an operation, with random factors.
 
         Raises:
             NotImplementedError: the implementation does not show its products.
         """
-        kinds, pairs = factors(costs.products(spec, operation, batch_size))
-        return cls(implementation, kinds, pairs, device, spec.dtype)
+        kinds, pairs = factors(workload.products(operation))
+        return cls(implementation, kinds, pairs, device, workload.dtype)
 
     def call(self) -> Tree:
         """All of them, once."""
@@ -120,7 +114,7 @@ class Products:
 
 
 def factors(shapes: list[tuple[str, Shape, Shape]]) -> tuple[tuple[str, ...], Pairs]:
-    """(kinds, pairs of random factors) of the products of `costs.products`.
+    """(kinds, pairs of random factors) of `MLPWorkload.products`.
 
     An activation, a delta or a W is one array in all its products, as in a step; those of layers
     that are alike are one: no step reads less.

@@ -121,9 +121,8 @@ class Gates:
 
     def _judge_products(self) -> Comparison:
         """Products of random factors against NumPy's."""
-        workload = self.placed.workload
         products = Products.of_call(
-            self.implementation, self.spec, "train_step", workload.batch_size, self.placed.device
+            self.implementation, self.placed.workload, "train_step", self.placed.device
         )
         results = self._first(PRODUCTS, products.call)
         self.compile_ns[PRODUCTS] = 0  # their first call is shown as a whole

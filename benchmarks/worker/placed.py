@@ -10,7 +10,7 @@ from samegrad.benchmarks.clock import timer
 from samegrad.implementations.checking.problems import targets
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.spec import Array, MLPSpec, Params, Tree
+from samegrad.implementations.contract.spec import Array, Params, Tree
 
 Batch = tuple[Array, Array]
 Run = Callable[[int, Tree], Tree]  # calls, start -> what they gave: `timer.Work.run`
@@ -43,14 +43,11 @@ class Placed:
         self.batches = [self.place(*batch) for batch in self.host]
 
     @classmethod
-    def random(
-        cls, spec: MLPSpec, batch_size: int, implementation: Implementation, device: str
-    ) -> "Placed":
+    def random(cls, workload: MLPWorkload, implementation: Implementation, device: str) -> "Placed":
         """A network with one random batch, for what is no case."""
-        rng = np.random.default_rng(0)
-        X = rng.standard_normal((batch_size, spec.layer_sizes[0])).astype(spec.dtype)
-        y = targets(spec, batch_size, rng)
-        workload = MLPWorkload("random", spec, batch_size, batch_size)
+        spec, rng = workload.spec, np.random.default_rng(0)
+        X = rng.standard_normal((workload.batch_size, spec.layer_sizes[0])).astype(spec.dtype)
+        y = targets(spec, workload.batch_size, rng)
         return cls(workload, implementation, device, Inputs(init_params(spec), X, y, None))
 
     def place(self, X: Array, y: Array) -> Batch:

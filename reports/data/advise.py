@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from samegrad.benchmarks.cases import costs
+from samegrad.benchmarks.cases.case import MLPWorkload
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.registry import TABLE
@@ -80,10 +80,9 @@ def between(rows: pd.DataFrame, spec: MLPSpec, batch_size: int) -> tuple[float, 
     known = np.array(
         [_work(r.layers.count("-"), r.flops, r.bytes) for r in newest.itertuples()], dtype=float
     )
+    workload = MLPWorkload("asked", spec, batch_size, batch_size)
     asked = _work(
-        len(spec.layer_sizes) - 1,
-        costs.flops(spec, "train_step", batch_size),
-        costs.traffic(spec, "train_step", batch_size),
+        len(spec.layer_sizes) - 1, workload.flops("train_step"), workload.bytes("train_step")
     )
     for column in (2, 3):  # operations and bytes; depth is hardly ever varied
         low, high = known[:, column].min(), known[:, column].max()

@@ -7,7 +7,6 @@ import pytest
 
 from samegrad.benchmarks.cases import case as cases
 from samegrad.benchmarks.cases.case import Case, MLPWorkload, Series, WorkerSpec
-from samegrad.benchmarks.cases.costs import flops
 from samegrad.benchmarks.cases.presets import PRESETS, STEP, expand
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import capabilities, selection
@@ -119,14 +118,15 @@ def test_gpu_rows_are_resident_and_end_to_end() -> None:
 
 def test_flops_are_counted_by_the_formula() -> None:
     """Forward 2 B sum(W); the gradient adds 4 B sum(W) - 2 B W_1."""
-    spec, batch = MLPSpec((784, 128, 64, 10)), 32
+    batch = 32
+    workload = MLPWorkload("x", MLPSpec((784, 128, 64, 10)), batch, batch)
     weights = (784 * 128, 128 * 64, 64 * 10)
 
     forward = 2 * batch * sum(weights)
 
-    assert forward == flops(spec, "forward", batch)
+    assert forward == workload.flops("forward")
     gradient = 4 * batch * sum(weights) - 2 * batch * weights[0]
-    assert forward + gradient == flops(spec, "train_step", batch)
+    assert forward + gradient == workload.flops("train_step")
 
 
 def test_epoch_counts_its_smaller_last_batch() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from samegrad.benchmarks.cases import costs
+from samegrad.benchmarks.cases.case import MLPWorkload
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import capabilities
 from samegrad.benchmarks.runs.budget import CostModel
@@ -100,7 +100,7 @@ def test_largest_sample_is_a_network_of_about_a_second(
     """Also for a slow call with fast arithmetic."""
 
     def one(_: Any, device: str, sizes: tuple[int, ...], batch_size: int, operation: str) -> Any:
-        flops = costs.flops(MLPSpec(sizes), operation, batch_size)
+        flops = MLPWorkload("x", MLPSpec(sizes), batch_size, batch_size).flops(operation)
         warm = fixed_seconds + flops / flops_per_second
         return {"sizes": sizes, "flops": flops, "first_ns": 1, "warm_ns": round(1e9 * warm)}
 

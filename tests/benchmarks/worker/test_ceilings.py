@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
-from samegrad.benchmarks.cases.costs import flops, products, traffic
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal
@@ -26,20 +25,20 @@ def test_products_are_what_flops_counts(operation: str) -> None:
     """Two operations for each entry of each inner product."""
     counted = sum(
         2 * a[0] * a[1] * (b[0] if kind == "nt" else b[1])
-        for kind, a, b in products(SPEC, operation, 6)
+        for kind, a, b in PROBLEM.products(operation)
     )
 
-    assert flops(SPEC, operation, 6) == counted
+    assert PROBLEM.flops(operation) == counted
 
 
 def test_traffic_counts_every_array_once() -> None:
     """By hand, for one layer without a hidden one: X, params, outputs; then what a step adds."""
-    spec, batch = MLPSpec((3, 2)), 5
+    workload = MLPWorkload("x", MLPSpec((3, 2)), 5, 5)
     forward = 4 * (15 + 8 + 10)
 
-    assert forward == traffic(spec, "forward", batch)
-    assert forward + 4 * (15 + 3 * 10 + 16) == traffic(spec, "loss_and_grad", batch)
-    assert traffic(spec, "loss_and_grad", batch) + 4 * 16 == traffic(spec, "train_step", batch)
+    assert forward == workload.bytes("forward")
+    assert forward + 4 * (15 + 3 * 10 + 16) == workload.bytes("loss_and_grad")
+    assert workload.bytes("loss_and_grad") + 4 * 16 == workload.bytes("train_step")
 
 
 @pytest.mark.parametrize("name", [n for n, entry in registry.TABLE.items() if entry.cpu])
@@ -95,11 +94,11 @@ def test_breakdown_of_a_call_is_below_the_call() -> None:
 def test_long_products_are_computed_from_the_rate() -> None:
     """Looped Python does not multiply for seconds to explain seconds."""
     breakdown = Breakdown(load("scalar"), "cpu", {"float64": 1e6})
-    spec = MLPSpec((64, 32, 10), dtype="float64")
+    workload = MLPWorkload("x", MLPSpec((64, 32, 10), dtype="float64"), 256, 256)
 
-    times = breakdown.of(Case(MLPWorkload("x", spec, 256, 256), "loss_and_grad", "scalar"))
+    times = breakdown.of(Case(workload, "loss_and_grad", "scalar"))
 
-    assert 1e3 * flops(spec, "loss_and_grad", 256) == pytest.approx(times["products_ns"])
+    assert 1e3 * workload.flops("loss_and_grad") == pytest.approx(times["products_ns"])
 
 
 def journal(rate: float, **breakdown: float) -> Journal:
@@ -148,7 +147,8 @@ def test_row_faster_than_any_product_is_rejected(rate: float, status: str) -> No
 
 def test_products_alone_touch_no_more_arrays_than_a_step() -> None:
     """Each activation, delta and W is one array in all its products; results share places."""
-    kinds, pairs = factors(products(MLPSpec((3, 4, 2)), "train_step", 5))
+    workload = MLPWorkload("x", MLPSpec((3, 4, 2)), 5, 5)
+    kinds, pairs = factors(workload.products("train_step"))
 
     assert ("nn", "nn", "nt", "tn", "tn") == kinds
     (X, W1), (a, W2), (delta, W2_again), (a_again, delta_again), (X_again, delta_1) = pairs
@@ -158,7 +158,7 @@ def test_products_alone_touch_no_more_arrays_than_a_step() -> None:
         shape_of_product(kind, A, B) for kind, (A, B) in zip(kinds, pairs, strict=True)
     ]
 
-    step = Products.of_call(load("numpy"), MLPSpec((3, 4, 2)), "train_step", 5, "cpu")
+    step = Products.of_call(load("numpy"), workload, "train_step", "cpu")
     timed = step.work().run(1, None)[-1]
     assert timed[0] is timed[2] and timed[0] is not timed[1]
     assert len({id(one) for one in step.out}) == len(step.out)  # the gate sees each result

@@ -28,7 +28,7 @@ PROBLEM = MLPWorkload("mnist", SPEC, 6, 32)
 
 def judged(implementation: Any, dtype: str = "float32") -> Any:
     """The verdict on an implementation's products."""
-    products = Products.of_call(implementation, SPEC, "train_step", 6, "cpu")
+    products = Products.of_call(implementation, PROBLEM, "train_step", "cpu")
     results = [implementation.to_numpy(product) for product in products.call()]
     return products.judge(results, dtype, None)
 
@@ -65,7 +65,7 @@ def test_wrong_product_has_no_time(fault: str) -> None:
 def test_implementation_without_products_says_so() -> None:
     """Its row is unavailable."""
     with pytest.raises(NotImplementedError, match="defines no products"):
-        Products.of_call(SimpleNamespace(capabilities=Capabilities()), SPEC, "train_step", 6, "cpu")
+        Products.of_call(SimpleNamespace(capabilities=Capabilities()), PROBLEM, "train_step", "cpu")
 
 
 @pytest.fixture
