@@ -1,4 +1,4 @@
-"""What the tests share: which of them are quick, and children that are not told of xdist."""
+"""What the tests share: which of them are quick, and what children are not told of."""
 
 import os
 
@@ -22,10 +22,13 @@ QUICK = """
 """.split()
 
 
-def pytest_configure() -> None:
-    """Forget that xdist started this process: pytest-benchmark in a child would save nothing."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep from pytest in child processes what makes it save nothing, or start a second later."""
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
         del os.environ[name]
+    starts_workers = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    if not starts_workers:  # they are pytest, too, and run the tests that need it
+        os.environ["PYTEST_ADDOPTS"] = "-p no:hypothesispytest"
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -101,7 +101,8 @@ def test_checkouts_pytest_refuses_another_version(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "stale", "--benchmark", "--collect-only"],
         cwd=ROOT,
-        env={"PYTHONPATH": str(tmp_path), "PATH": ""},
+        # The entry point of an editable install would look for its module in that version.
+        env={"PYTHONPATH": str(tmp_path), "PATH": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,

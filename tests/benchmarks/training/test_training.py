@@ -265,6 +265,7 @@ def test_parity_notices_a_rate_that_differs_by_a_millionth() -> None:
     assert np.abs(right - wrong).max() > 1e-8
 
 
+@pytest.mark.full  # the curves, above, agree step by step
 def test_final_accuracies_agree_within_the_spread_over_seeds() -> None:
     """float32, digits: the same weights and batches end at the same accuracy, or almost."""
     task = TASKS["digits"]

@@ -57,8 +57,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tasks = "xor,perceptron,discrete_mapping,line_length"
     done = trained(
         output,
-        *("--workload", tasks, "--seeds", "2", "--implementation", "numpy,scalar"),
-        *("-k", "not (line_length and scalar)"),
+        *("--workload", tasks, "--seeds", "2", "--implementation", "numpy,scalar_fast"),
+        *("-k", "not (line_length and scalar_fast)"),
         *("--limit", "100000"),  # the samples of cost may see a bad moment
     )
     assert 0 == done.returncode, done.stdout + done.stderr
@@ -81,7 +81,7 @@ def test_every_seed_of_every_task_is_in_the_journal(small: Path) -> None:
             total = sum(first["spent_ns"][-1:]) + first["placing_ns"] + first["validation_ns"]
             assert first["placing_ns"] < first["to_target_ns"] <= total
     assert 1.0 == rows["line_length", "numpy"].training[0]["test"]
-    a, b = (rows["discrete_mapping", name].training[0] for name in ("numpy", "scalar"))
+    a, b = (rows["discrete_mapping", name].training[0] for name in ("numpy", "scalar_fast"))
     assert a["loss"] == pytest.approx(b["loss"], rel=1e-4)  # float32 against float64
 
 
@@ -90,7 +90,7 @@ def test_parity_and_pictures_of_a_run_are_in_its_report(small: Path) -> None:
     journal = read(small / "journal.jsonl")
     text = (small / "report.md").read_text()
 
-    assert {"scalar", "numpy"} == {record["implementation"] for record in journal.parity}
+    assert {"scalar_fast", "numpy"} == {record["implementation"] for record in journal.parity}
     assert {"xor", "line_length"} == {record["task"] for record in journal.parity}
     assert len(journal.parity) == 2 * 2 * 7
     assert {"xor", "line_length", "discrete_mapping"} == {r["task"] for r in journal.pictures}
@@ -123,7 +123,7 @@ def test_interrupted_training_goes_on_where_it_stopped(small: Path, tmp_path: Pa
     output.mkdir()
     lines = (small / "journal.jsonl").read_text().splitlines(keepends=True)
     outcomes = [i for i, line in enumerate(lines) if '"record": "outcome"' in line]
-    cut = outcomes[5]
+    cut = outcomes[9]
     (output / "journal.jsonl").write_text("".join(lines[:cut]) + lines[cut][:50])
 
     done = trained(output, f"--resume={output}")
@@ -343,4 +343,4 @@ def test_journal_of_a_training_is_of_the_present_schema(small: Path) -> None:
     assert [] == journal.warnings
     assert schema.SCHEMA == journal.run["schema"]
     assert "training" == journal.run["preset"]
-    assert {"numpy", "scalar"} == {registry.label(r["name"]) for r in journal.implementations}
+    assert {"numpy", "scalar_fast"} == {registry.label(r["name"]) for r in journal.implementations}
