@@ -82,7 +82,7 @@ def unit_step(z: Array) -> Array:
 # name: (g(z), g'(z) from z and a = g(z))
 ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array, Array], Array | float]]] = {
     "identity": (lambda z: z, lambda z, a: 1.0),
-    "relu": (lambda z: np.maximum(z, 0), lambda z, a: z > 0),
+    "relu": (lambda z: np.maximum(z, 0.0), lambda z, a: z > 0),
     "leaky_relu": (
         lambda z: np.where(z > 0, z, LEAKY_SLOPE * z),
         lambda z, a: np.where(z > 0, 1, z.dtype.type(LEAKY_SLOPE)),
