@@ -9,15 +9,35 @@ from pathlib import Path
 
 import pandas as pd
 
+from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract.commands import install
-from samegrad.reports.charts import saving
+from samegrad.reports.charts import chart
 from samegrad.reports.data.loading import load, paths
 from samegrad.reports.data.report import Report, flat
 from samegrad.reports.data.values import folded
-from samegrad.reports.document import page
-from samegrad.reports.document.chapters import Document, document
+from samegrad.reports.document import details, learning, page, speed, summary
+from samegrad.reports.document.chapter import Document
 
 PathLike = str | os.PathLike[str]
+CHAPTERS = (
+    speed.speed,
+    speed.best,
+    speed.cost_growth,
+    speed.gpu,
+    speed.differentiation,
+    learning.learning,
+    details.agreement,
+    details.limits,
+    details.compilation,
+    details.memory,
+    details.measured_code,
+    details.without_number,
+    details.machines,
+    details.includes,
+    details.reproduce,
+)
+FIRST = ("time_per_step", "time_to_target", "cost_of_differentiation")  # one of these leads
+ON_TERMINAL = ("Time per call", "Floors and peers")  # tables
 
 
 class NoParquetError(ValueError):
@@ -80,10 +100,10 @@ def render(
         # A name in letters that the figures' font lacks is drawn as boxes, and costs no report.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         made = document(report)
-        saving.save(made.charts, figures)
+        chart.save(made.charts, figures)
     (output / "report.md").write_text(page.markdown(made), encoding="utf-8")
     (output / "index.html").write_text(page.html(made, figures), encoding="utf-8")
-    return Rendered(output / "index.html", report.warnings, summary(report, made))
+    return Rendered(output / "index.html", report.warnings, terminal_lines(report, made))
 
 
 def _check_parquet() -> None:
@@ -95,11 +115,49 @@ def _check_parquet() -> None:
         ) from None
 
 
-def summary(report: Report, made: Document) -> list[str]:
-    """What a terminal shows: tables, how many rows have no number, and sentences."""
+def document(report: Report) -> Document:
+    """Everything that a report says, its charts drawn."""
+    rows, runs = report.rows, [(source.label, source.journal.run) for source in report.sources]
+    missing = rows[rows.status != OK].status.value_counts()
+    reasons = ", ".join(f"{count} {status}" for status, count in missing.items())
+    with chart.style():
+        chapters = [make(report) for make in CHAPTERS] if len(rows) else []
+    drawn = {one.name: (chapter, one) for chapter in chapters for one in chapter.charts}
+    leading = next((drawn[name] for name in FIRST if name in drawn), None)
+    if leading is not None:
+        leading[0].charts.remove(leading[1])
+    return Document(
+        title="samegrad: the same networks, trained by several implementations"
+        if report.only_trained
+        else "samegrad: speed of one network in several idioms",
+        counts=f"{len(report.ok)} of {len(rows)} rows have a number"
+        + (f"; {reasons}" if reasons else "")
+        + ".",
+        warnings=[
+            f"PARTIAL: run {journal.run['run']} did not come to its end; what it measured is here."
+            for journal in report.journals
+            if not journal.complete
+        ]
+        + report.notes,
+        summary=summary.sentences(report),
+        notes=[
+            f"{label}: run {run['run']}, {run.get('started', 'unknown time')}, preset "
+            f"{run.get('preset', 'unknown')}, commit {run['machine'].get('commit', 'unknown')}."
+            for label, run in runs
+        ],
+        first=None if leading is None else leading[1],
+        chapters=[chapter for chapter in chapters if not chapter.empty],
+        samples=[sample for source in report.sources for sample in source.samples()],
+    )
+
+
+def terminal_lines(report: Report, made: Document) -> list[str]:
+    """Tables, how many rows have no number, and sentences."""
     lines = [""]
-    for table in made.tables("Time per call", "Floors and peers"):
-        lines += [f"{table.title}:", terminal(table.frame), ""]
+    for chapter in made.chapters:
+        for table in chapter.tables:
+            if table.title in ON_TERMINAL:
+                lines += [f"{table.title}:", terminal(table.frame), ""]
     if not len(report.rows):
         lines += ["Time per call:", "no rows", ""]
     lines += [made.counts, *made.summary]

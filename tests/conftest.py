@@ -18,7 +18,7 @@ QUICK = """
     door/test_extras door/test_messages
     implementations/checking/test_comparison
     implementations/test_cupy implementations/test_examples
-    reports/charts/test_saving reports/data/test_analysis reports/data/test_comparison
+    reports/charts/test_chart reports/data/test_analysis reports/data/test_comparison
 """.split()
 
 

@@ -268,6 +268,9 @@ def load_weights(path: Path) -> tuple[MLPSpec, Params, dict[str, Any]]:
         WeightsError: not such a file, or its arrays do not fit its spec.
     """
     try:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("it is no npz file")
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         about = json.loads(str(arrays["description"]))

@@ -8,14 +8,12 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from samegrad.benchmarks.records.schema import OK
-from samegrad.reports.charts.style import (
+from samegrad.reports.charts.chart import (
     LINES,
     Chart,
     by_series,
     colours,
-    label,
     legend,
-    marker,
     plain,
     seconds_axis,
     text,
@@ -44,17 +42,9 @@ def roofline(rows: pd.DataFrame, sources: Sequence[Source]) -> Chart | None:
         return None
     part = part.assign(intensity=part.flops / part.bytes)
     figure, axes = plt.subplots(figsize=(9, 5.4))
-    palette = colours(rows)
-    for key, group in by_series(part):
-        axes.plot(
-            group.intensity,
-            group.gflops_per_second,
-            marker(key),
-            color=palette[key[1]],
-            markersize=4.5,
-            alpha=0.75,
-            label=label(key, rows),
-        )
+    for group, look in by_series(part, rows):
+        x, y = group.intensity, group.gflops_per_second
+        axes.plot(x, y, linestyle="none", markersize=4.5, alpha=0.75, **look)
     low, high = part.intensity.min() / 1.6, part.intensity.max() * 2.5
     x = np.geomspace(low, high, 200)
     many = len({source.label for source, *_ in roofs}) > 1
@@ -77,14 +67,11 @@ def roofline(rows: pd.DataFrame, sources: Sequence[Source]) -> Chart | None:
             fontsize=8,
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlim(low, high)
+    axes.set(xscale="log", yscale="log", xlim=(low, high))
     axes.set_xlabel("floating-point operations per byte that must be moved (log scale)")
     axes.set_ylabel("GFLOP/s of the matrix products (log scale)")
     axes.set_title("Roofline: how far each row is from what the machine can do")
-    plain(axes.xaxis)
-    plain(axes.yaxis)
+    plain(axes.xaxis, axes.yaxis)
     legend(axes)
     caption = (
         "Black: the best matrix product of any library on this machine, and what the memory's "
@@ -182,10 +169,8 @@ def profile(rows: pd.DataFrame) -> Chart | None:
         axes.step(x, share, where="post", color=colour, linestyle=line, label=text(name))
     axes.set_xscale("log")
     plain(axes.xaxis)
-    axes.set_xlim(0.97, x[-1])
-    axes.set_ylim(0, 102)
-    axes.set_xlabel("times the fastest one's time, at most (log scale)")
-    axes.set_ylabel("% of the cases")
+    axes.set(xlim=(0.97, x[-1]), ylim=(0, 102))
+    axes.set(xlabel="times the fastest one's time, at most (log scale)", ylabel="% of the cases")
     axes.set_title("How often each is near the fastest")
     legend(axes)
     caption = (

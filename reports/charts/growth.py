@@ -10,8 +10,9 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter
 
 from samegrad.benchmarks.records.schema import OK
-from samegrad.reports.charts.style import (
+from samegrad.reports.charts.chart import (
     LINES,
+    SERIES,
     Chart,
     by_series,
     colours,
@@ -53,36 +54,27 @@ def _sweep(rows: pd.DataFrame, steps: pd.DataFrame, name: str, xlabel: str) -> C
     if ok.x.nunique() < 3:
         return None
     figure, axes = plt.subplots(figsize=(8.5, 4.8))
-    palette, sources = colours(rows), list(dict.fromkeys(rows.source))
+    sources = list(dict.fromkeys(rows.source))
     ends: list[tuple[float, str, str]] = []
-    for key, one in by_series(ok):
-        ordered = one.sort_values("x")
-        dtype = "float64" if (ordered.dtype == "float64").all() else ""
+    for part, look in by_series(ok, rows, dtypes=True):
+        one = part.sort_values("x")
+        bars, line = errors(one, "seconds"), LINES[sources.index(one.source.iloc[0]) % len(LINES)]
         axes.errorbar(
-            ordered.x,
-            ordered.seconds,
-            yerr=errors(ordered.seconds, ordered.seconds_low, ordered.seconds_high),
-            marker=marker(key),
-            markersize=5,
-            linestyle=LINES[sources.index(key[0]) % len(LINES)],
-            color=palette[key[1]],
-            capsize=2.5,
-            label=label(key, rows, dtype),
+            one.x, one.seconds, yerr=bars, markersize=5, linestyle=line, capsize=2.5, **look
         )
-        ends.append((ordered.seconds.iloc[-1], label(key, rows, dtype), palette[key[1]]))
+        ends.append((one.seconds.iloc[-1], look["label"], look["color"]))
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     ticks = sorted(ok.x.unique())
     axes.set_xticks(ticks, [f"{int(x):,}" for x in ticks])
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel("time per training step")
+    axes.set(xlabel=xlabel, ylabel="time per training step")
     axes.set_title(f"Time of a training step against {name.replace('_', ' ')}")
     axes.margins(y=0.1)
-    for number, (key, one) in enumerate(by_series(missing)):
+    edge = axes.get_xaxis_transform()
+    for number, (one, look) in enumerate(by_series(missing, rows)):
         # At the upper edge, a line for each series, so that none covers another.
         y = [0.985 - 0.03 * number] * len(one)
-        edge = axes.get_xaxis_transform()
-        axes.plot(one.x, y, "x", color=palette[key[1]], transform=edge, clip_on=False)
+        axes.plot(one.x, y, "x", color=look["color"], transform=edge, clip_on=False)
     seconds_axis(axes.yaxis)
     stacked(axes, ok.x.max() * 1.18, ends)
     caption = "Both axes are logarithmic; bars are 95 % intervals over processes."
@@ -111,7 +103,7 @@ def cost_of_differentiation(rows: pd.DataFrame, costs: pd.DataFrame) -> Chart | 
         axes.errorbar(
             ok.parameters,
             ok.ratio,
-            yerr=errors(ok.ratio, ok.ratio_low, ok.ratio_high),
+            yerr=errors(ok, "ratio"),
             color=colour,
             marker=marker(key),
             markersize=5,
@@ -128,8 +120,7 @@ def cost_of_differentiation(rows: pd.DataFrame, costs: pd.DataFrame) -> Chart | 
         y = 0.97 - 0.03 * (list(palette).index(name) % 4)
         edge = axes.get_xaxis_transform()
         axes.plot(missing.parameters, [y] * len(missing), "x", color=colour, transform=edge)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    axes.set(xscale="log", yscale="log")
     axes.set_ylim(top=costs.ratio.max() * 6)
     axes.set_xlabel("number of parameters (8-w-4, tanh, batch 8, float64)")
     axes.set_ylabel("gradient time / forward time")
@@ -166,9 +157,7 @@ def scaling(
     palette = colours(rows)
     for axes, against in zip(all_axes.flat, FIXED, strict=False):
         part = points[points.against == against]
-        for key, one in part.groupby(
-            ["source", "implementation", "device", "transfer", "threads"], sort=False
-        ):
+        for key, one in part.groupby(SERIES, sort=False):
             _, name, device, _, threads = key
             ordered = one.sort_values("x")
             axes.plot(
@@ -184,8 +173,7 @@ def scaling(
         _powers_of_two(axes, sorted(part.x.unique()))
         axes.set_yscale("log")
         seconds_axis(axes.yaxis)
-        axes.set_xlabel(f"{against} ({FIXED[against]})")
-        axes.set_ylabel("time per step")
+        axes.set(xlabel=f"{against} ({FIXED[against]})", ylabel="time per step")
         axes.set_title(f"Time against {against}")
         _mark_caches(axes, part, caches[part.source.iloc[0]])
     _draw_gains(all_axes[1, 1], gains, palette)
@@ -218,7 +206,7 @@ def _draw_gains(axes: Any, gains: pd.DataFrame, palette: dict[str, str]) -> None
         axes.errorbar(
             ordered.x,
             ordered.times,
-            yerr=errors(ordered.times, ordered.low, ordered.high),
+            yerr=errors(ordered, "times"),
             marker=marker((source, name, device, "resident", "all")),
             markersize=3.5,
             linewidth=1.2,
@@ -227,8 +215,7 @@ def _draw_gains(axes: Any, gains: pd.DataFrame, palette: dict[str, str]) -> None
         )
     axes.axhline(1, color="black", linewidth=0.9)
     _powers_of_two(axes, sorted(part.x.unique()))
-    axes.set_xlabel(f"batch size ({FIXED['batch size']})")
-    axes.set_ylabel("times faster")
+    axes.set(xlabel=f"batch size ({FIXED['batch size']})", ylabel="times faster")
     axes.set_title("All cores over one thread")
 
 

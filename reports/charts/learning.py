@@ -11,16 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from samegrad.benchmarks.records.rows import Row
-from samegrad.reports.charts.style import (
-    PALETTE,
-    Chart,
-    colours,
-    legend,
-    plain,
-    seconds_axis,
-    text,
-)
-from samegrad.reports.data.training import PARITY, LossCurves, headline, tasks
+from samegrad.reports.charts.chart import PALETTE, Chart, colours, legend, plain, seconds_axis, text
+from samegrad.reports.data.analysis import PARITY
+from samegrad.reports.data.report import headline, tasks
 from samegrad.reports.data.values import duration, in_order
 
 WIDTHS = (7.0, 4.6, 2.6, 1.0)  # of lines that lie on each other
@@ -67,10 +60,7 @@ def time_to_target(rows: pd.DataFrame, trained: Trained) -> Chart | None:
             targets.annotate(f" {duration(middle)}", (max(reached), y), va="center")
     epochs.set_yticks(heights, labels)
     targets.set_yticks(heights, [""] * len(heights))
-    for axes, title in (
-        (epochs, "time per epoch"),
-        (targets, "time to the validation target"),
-    ):
+    for axes, title in ((epochs, "time per epoch"), (targets, "time to the validation target")):
         axes.invert_yaxis()
         axes.set_title(title)
         axes.grid(axis="y", visible=False)
@@ -105,9 +95,7 @@ def learning_curves(rows: pd.DataFrame, trained: Trained) -> Chart:
                 linewidth=WIDTHS[number % 4],
                 label=f"{name}, training loss",
             )
-        axes.set_yscale("log")
-        axes.set_title(text(task))
-        axes.set_xlabel("epoch")
+        axes.set(yscale="log", title=text(task), xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         first = of_task[0].training[0]
         if first.get("validation") and first["metric"] == "accuracy":
@@ -185,31 +173,25 @@ def spread_over_seeds(rows: pd.DataFrame, trained: Trained) -> Chart:
     return Chart("spread_over_seeds", figure, caption)
 
 
-def one_loss_curve(curves: Sequence[LossCurves]) -> Chart | None:
-    """How far the implementations are apart in float64, step by step."""
-    curves = [one for one in curves if len(one.losses) > 1]
-    if not curves:
+def one_loss_curve(differences: pd.DataFrame) -> Chart | None:
+    """How far the implementations are apart in float64, as `analysis.loss_differences` has it."""
+    if differences.empty:
         return None
-    names = list(dict.fromkeys(one.task for one in curves))
-    rules = list(dict.fromkeys(one.optimizer for one in curves))
+    names, rules = (list(differences[column].unique()) for column in ("task", "optimizer"))
     figure, grid = plt.subplots(
         1, len(names), figsize=(3.2 * len(names) + 1.5, 3.2), sharey=True, squeeze=False
     )
     for axes, task in zip(grid[0], names, strict=True):
-        for one in curves:
-            if one.task == task:
-                apart = np.maximum(one.differences(), 1e-17)
-                colour = PALETTE[rules.index(one.optimizer) % len(PALETTE)]
-                steps = range(1, len(apart) + 1)
-                axes.plot(steps, apart, color=colour, label=one.optimizer, linewidth=1.2)
+        for one in differences[differences.task == task].itertuples():
+            apart = np.maximum(one.differences, 1e-17)
+            colour = PALETTE[rules.index(one.optimizer) % len(PALETTE)]
+            steps = range(1, len(apart) + 1)
+            axes.plot(steps, apart, color=colour, label=one.optimizer, linewidth=1.2)
         axes.axhline(PARITY, color="black", linestyle="--", linewidth=1)
-        axes.set_yscale("log")
-        axes.set_ylim(1e-17, 1e-6)
-        axes.set_title(text(task))
-        axes.set_xlabel("step")
+        axes.set(yscale="log", ylim=(1e-17, 1e-6), title=text(task), xlabel="step")
     grid[0][0].set_ylabel("largest difference of losses")
     legend(grid[0][-1])
-    implementations = ", ".join(dict.fromkeys(name for one in curves for name in one.losses))
+    implementations = ", ".join(differences.implementations.explode().unique())
     caption = (
         f"float64: losses of {implementations} on the same batches from the same weights, for "
         "every update rule; the dashed line is what is allowed."

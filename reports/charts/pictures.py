@@ -9,7 +9,7 @@ from matplotlib.colors import ListedColormap
 
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import Record
-from samegrad.reports.charts.style import PALETTE, Chart, plain
+from samegrad.reports.charts.chart import PALETTE, Chart, plain
 from samegrad.reports.data.report import Report
 
 TINTS = ["#f6d9a8", "#a8cde4", "#a9dcc9"]  # of PALETTE's orange, blue and green
@@ -116,8 +116,7 @@ def fits(pictures: Pictures) -> Chart | None:
         axes.plot(sine["x"], sine["true"], color="black", linewidth=1, label="sin x")
         axes.plot(sine["x"], sine["fitted"], color=PALETTE[1], label="cubic, 2,000 steps")
         axes.legend(frameon=False)
-        axes.set_title("sine")
-        axes.set_xlabel("x")
+        axes.set(title="sine", xlabel="x")
     if curves:
         axes = next(panels_left)
         widths = sorted(curves)
@@ -134,8 +133,7 @@ def fits(pictures: Pictures) -> Chart | None:
             label=f"constructed, {narrow['width']} steps",
         )  # fmt: skip
         axes.legend(frameon=False)
-        axes.set_title("approximation")
-        axes.set_xlabel("x")
+        axes.set(title="approximation", xlabel="x")
         axes = next(panels_left)
 
         def rmse(arrays: Record) -> float:
@@ -149,9 +147,7 @@ def fits(pictures: Pictures) -> Chart | None:
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
         axes.set_xticks(widths, [str(width) for width in widths])
-        axes.set_xlabel("hidden units")
-        axes.set_ylabel("RMSE")
-        axes.set_title("error against width")
+        axes.set(xlabel="hidden units", ylabel="RMSE", title="error against width")
         axes.legend(frameon=False)
     figure.tight_layout()
     caption = (
@@ -183,17 +179,13 @@ def overfitting(pictures: Pictures, rows: Mapping[str, Row]) -> Chart | None:
         ):
             median = np.median([seed[field] for seed in seeds], axis=0)
             above.plot(at, np.maximum(median, 1e-9), color=colour, label=label)
-        above.set_yscale("log")
-        above.set_ylim(1e-7, 1)
-        above.set_title(task)
-        above.set_xlabel("epoch")
+        above.set(yscale="log", ylim=(1e-7, 1), title=task, xlabel="epoch")
         points = np.array(arrays["points"])
         x = np.array(arrays["x"])
         below.plot(x, x**3 - 0.5 * x, color="black", linewidth=1, label="without noise")
         below.plot(x, arrays["fitted"], color=PALETTE[1], label="network")
         below.plot(points[:, 0], points[:, 1], "o", color=PALETTE[2], label="training points")
-        below.set_ylim(-1.1, 1.1)
-        below.set_xlabel("x")
+        below.set(ylim=(-1.1, 1.1), xlabel="x")
     grid[0][0].set_ylabel("loss")
     grid[0][-1].legend(frameon=False, loc="lower left")
     grid[1][0].legend(frameon=False, loc="upper left")
@@ -225,8 +217,7 @@ def misread(task: str, arrays: Record) -> Chart:
                 axes.text(read, true, value, ha="center", va="center", color=colour, fontsize=7)
     axes.set_xticks(range(10))
     axes.set_yticks(range(10))
-    axes.set_xlabel("read as")
-    axes.set_ylabel("is")
+    axes.set(xlabel="read as", ylabel="is")
     axes.set_title(f"{task}: {int(wrong.sum())} of {int(counts.sum()):,} misread")
     axes.grid(visible=False)
     tiles: Any = right.subplots(3, 4)
@@ -237,8 +228,7 @@ def misread(task: str, arrays: Record) -> Chart:
     ):
         tile.imshow(image, cmap="gray_r")
         tile.set_title(f"{true}, read as {read}", fontsize=8, loc="center")
-    plain(axes.xaxis)
-    plain(axes.yaxis)
+    plain(axes.xaxis, axes.yaxis)
     caption = (
         f"{task}, test data: how often each digit was read as which (darker: more mistakes), and "
         "the twelve whose wrong reading the network was surest of."

@@ -10,14 +10,12 @@ from matplotlib.figure import Figure
 
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract.registry import TABLE
-from samegrad.reports.charts.style import (
+from samegrad.reports.charts.chart import (
     Chart,
     by_series,
     colours,
     errors,
-    label,
     legend,
-    marker,
     plain,
     seconds_axis,
     text,
@@ -39,27 +37,18 @@ def time_per_step(rows: pd.DataFrame) -> Chart | None:
     lines = {(c.workload, c.layers, c.batch_size): i for i, c in enumerate(cases.itertuples())}
     names = [folded(f"{text(name)}  {layers}  batch {batch}") for name, layers, batch in lines]
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.36 * len(names)))
-    palette = colours(rows)
 
     def heights(part: pd.DataFrame, number: int) -> list[float]:
         shift = 0.06 * (number % 5 - 2)  # so that no series covers another
         return [lines[case] + shift for case in part[network].itertuples(index=False, name=None)]
 
-    for number, (key, part) in enumerate(by_series(ok)):
-        dtype = "float64" if (part.dtype == "float64").all() else ""
-        axes.errorbar(
-            part.seconds,
-            heights(part, number),
-            xerr=errors(part.seconds, part.seconds_low, part.seconds_high),
-            fmt=marker(key),
-            color=palette[key[1]],
-            label=label(key, rows, dtype),
-            markersize=6,
-        )
-    for number, (key, part) in enumerate(by_series(missing)):
-        edge = axes.get_yaxis_transform()
+    for number, (part, look) in enumerate(by_series(ok, rows, dtypes=True)):
+        y, bars = heights(part, number), errors(part, "seconds")
+        axes.errorbar(part.seconds, y, xerr=bars, linestyle="none", markersize=6, **look)
+    edge = axes.get_yaxis_transform()
+    for number, (part, look) in enumerate(by_series(missing, rows)):
         y = heights(part, number)
-        axes.plot([0.99] * len(y), y, "x", color=palette[key[1]], transform=edge, zorder=3)
+        axes.plot([0.99] * len(y), y, "x", color=look["color"], transform=edge, zorder=3)
     axes.set_xscale("log")
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
@@ -84,21 +73,13 @@ def _dots(
     case += "  batch " + part.batch_size.astype(str) + "  " + part.dtype
     names = list(dict.fromkeys(case))
     figure, axes = plt.subplots(figsize=(8, 1.2 + 0.28 * len(names)))
-    palette = colours(rows)
-    for key, one in by_series(part.assign(case=case)):
-        axes.plot(
-            one[column],
-            [names.index(name) for name in one.case],
-            marker(key),
-            color=palette[key[1]],
-            label=label(key, rows),
-            markersize=6,
-        )
+    for one, look in by_series(part.assign(case=case), rows):
+        y = [names.index(name) for name in one.case]
+        axes.plot(one[column], y, linestyle="none", markersize=6, **look)
     axes.set_xscale("log")
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.set_xlabel(xlabel)
-    axes.set_title(title)
+    axes.set(xlabel=xlabel, title=title)
     plain(axes.xaxis)
     legend(axes)
     return figure, axes
@@ -180,8 +161,7 @@ def gradient_error(rows: pd.DataFrame) -> Chart | None:
             markersize=5.5,
             alpha=0.8,
         )
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    axes.set(xscale="log", yscale="log")
     plain(axes.xaxis)
     axes.set_xlabel("GFLOP/s of a training step (log scale; right is faster)")
     axes.set_ylabel("max|a - ref| / max|ref|")
@@ -219,8 +199,7 @@ def lines_and_speed(rows: pd.DataFrame, table: pd.DataFrame) -> Chart | None:
     axes.set_xlim(0, table.lines.max() * 1.25)
     axes.margins(y=0.15)
     axes.set_xlabel("lines of code: network and tables, without blanks, comments and docstrings")
-    axes.set_ylabel("times the fastest one's time")
-    axes.set_title("Lines of code against speed")
+    axes.set(ylabel="times the fastest one's time", title="Lines of code against speed")
     caption = (
         "Geometric mean over the training steps that all of them have a time for, on the CPU "
         f"({table.cases.iloc[0]} cases); below is faster, left is shorter."

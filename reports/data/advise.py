@@ -53,14 +53,13 @@ def answers(rows: pd.DataFrame, spec: MLPSpec, batch_size: int, device: str) -> 
     """What is known of every implementation of which anything is known, the fastest first."""
     part = rows[(rows.status == OK) & (rows.operation == "train_step") & (rows.device == device)]
     part = part[(part.transfer == "resident") & (part.threads == "all")]
-    layers = "-".join(map(str, spec.layer_sizes))
     known = []
     for name in in_order(part.implementation):
         # One that has no such dtype computes in the one that it has, whatever is asked for.
         dtypes = TABLE[name].dtypes if name in TABLE else (spec.dtype,)
         dtype = spec.dtype if spec.dtype in dtypes else dtypes[0]
         own = part[(part.implementation == name) & (part.dtype == dtype)]
-        exact = own[(own.layers == layers) & (own.batch_size == batch_size)]
+        exact = own[(own.layers == _layers(spec)) & (own.batch_size == batch_size)]
         if len(exact):
             row = exact.sort_values("started").iloc[-1]
             times = (row.seconds, row.seconds_low, row.seconds_high)
@@ -77,32 +76,28 @@ def between(rows: pd.DataFrame, spec: MLPSpec, batch_size: int) -> tuple[float, 
     newest = rows.sort_values("started").drop_duplicates(["layers", "batch_size"], keep="last")
     if len(newest) < LEAST_NETWORKS:
         return None
-    known = np.array(
-        [_work(r.layers.count("-"), r.flops, r.bytes) for r in newest.itertuples()], dtype=float
-    )
-    workload = MLPWorkload("asked", spec, batch_size, batch_size)
-    asked = _work(
-        len(spec.layer_sizes) - 1, workload.flops("train_step"), workload.bytes("train_step")
-    )
-    for column in (2, 3):  # operations and bytes; depth is hardly ever varied
-        low, high = known[:, column].min(), known[:, column].max()
-        if not low / BEYOND <= asked[column] <= high * BEYOND:
-            return None
+    ones, layers = np.ones(len(newest)), newest.layers.str.count("-")
+    known = np.column_stack([ones, layers, newest.flops, newest.bytes]).astype(float)
+    step, depth = MLPWorkload("asked", spec, batch_size, batch_size), len(spec.layer_sizes) - 1
+    asked = np.array([1, depth, step.flops("train_step"), step.bytes("train_step")])
+    sizes, size = known[:, 2:], asked[2:]  # operations and bytes; depth is hardly ever varied
+    if (size < sizes.min(axis=0) / BEYOND).any() or (size > sizes.max(axis=0) * BEYOND).any():
+        return None
     seconds = newest.seconds.to_numpy()
     errors = []
-    for number in range(len(seconds)):
+    for number, actual in enumerate(seconds):
         others = np.arange(len(seconds)) != number
         predicted = known[number] @ _fit(known[others], seconds[others])
-        errors.append(math.inf if predicted <= 0 else abs(math.log(predicted / seconds[number])))
+        errors.append(math.inf if predicted <= 0 else abs(math.log(predicted / actual)))
     factor = math.exp(float(np.quantile(errors, WORST, method="higher")))
-    predicted = float(np.array(asked) @ _fit(known, seconds))
+    predicted = float(asked @ _fit(known, seconds))
     if predicted <= 0 or not math.isfinite(factor):
         return None
     return predicted, factor, len(seconds)
 
 
-def _work(layers: int, flops: float, traffic: float) -> list[float]:
-    return [1.0, float(layers), float(flops), float(traffic)]
+def _layers(spec: MLPSpec) -> str:
+    return "-".join(map(str, spec.layer_sizes))
 
 
 def _fit(known: Any, seconds: Any) -> Any:
@@ -118,8 +113,7 @@ def text(
     known: Sequence[Answer], rows: pd.DataFrame, spec: MLPSpec, batch_size: int, device: str
 ) -> list[str]:
     """The answer in lines: a table, the advice with its reason, and what to measure."""
-    layers = "-".join(map(str, spec.layer_sizes))
-    title = f"Training step of {layers}, batch {batch_size:,}, {spec.dtype}, on {device}:"
+    title = f"Training step of {_layers(spec)}, batch {batch_size:,}, {spec.dtype}, on {device}:"
     measure = "  " + command(spec, batch_size, device)
     if not known:
         return [title, "No run here has measured it or anything near it. To measure it:", "",
@@ -192,6 +186,5 @@ def _break_even(best: Answer, rows: pd.DataFrame) -> list[str]:
 
 def command(spec: MLPSpec, batch_size: int, device: str) -> str:
     """What measures it."""
-    layers = "-".join(map(str, spec.layer_sizes))
-    size = ["--layers", layers, "--batch-size", str(batch_size)]
+    size = ["--layers", _layers(spec), "--batch-size", str(batch_size)]
     return commands.command("benchmark", *size, "--device", device, "--dtype", spec.dtype)

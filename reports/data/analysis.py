@@ -4,71 +4,62 @@ Nothing is measured here. Where the data do not determine an answer, that is the
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations, pairwise
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from samegrad.benchmarks.clock.intervals import (
-    LEAST_PROCESSES,
-    NO_DIFFERENCE,
-    Ratio,
-    paired,
-    ratio,
-)
+from samegrad.benchmarks.clock.intervals import LEAST_PROCESSES, NO_DIFFERENCE, Ratio, paired, ratio
+from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract.registry import COMPARED_WITH, SPEED_UPS_OVER
-from samegrad.reports.data.report import CASE, products, without_products
-from samegrad.reports.data.values import digits, in_order
+from samegrad.reports.data.report import CASE, pivoted, products, without_products
+from samegrad.reports.data.values import KINDS, digits, in_order
 
 STEPS = ("train_step", "epoch")
 NETWORK = ["source", "workload", "layers", "batch_size", "threads", "device"]
 SQUARE = "square"  # a workload of large products: the best rate of a library
 UNDETERMINED = "not determined: the intervals overlap"
 TOO_FEW = f"not determined: fewer than {LEAST_PROCESSES} processes"
-
-
-def key(row: Any, names: Sequence[str]) -> tuple[Any, ...]:
-    """The values of some columns of a row."""
-    return tuple(getattr(row, name) for name in names)
+PARITY = 1e-8  # by how much losses in float64 may differ in the first steps
 
 
 def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
     """Each implementation's time over NumPy's, on the same source, case and device."""
     ok = without_products(rows[(rows.status == OK) & (rows.transfer == "resident")])
-    names = ["source", *CASE, "implementation", "device"]
-    records = []
-    for row, base in _with_base(ok, COMPARED_WITH, ["source", "device", *CASE]):
-        times = ratio(row.process_medians, base.process_medians)
-        records.append(
-            dict(zip(names, key(row, names), strict=True))
-            | {"ratio": times.value, "low": times.low, "high": times.high}
-            | {"verdict": times.verdict}
-        )
-    return pd.DataFrame.from_records(records)
+    pairs = _beside(ok, COMPARED_WITH, ["source", "device", *CASE])
+    times = list(map(ratio, pairs.process_medians, pairs.process_medians_other))
+    table = with_ratios(pairs[["source", *CASE, "implementation", "device"]], "ratio", times)
+    return table.assign(verdict=[one.verdict for one in times])
 
 
 def over_looped(rows: pd.DataFrame) -> pd.DataFrame:
     """How many times faster than looped Python: float64 on both sides, on one machine."""
     ok = without_products(rows[(rows.status == OK) & (rows.dtype == "float64")])
+    pairs = _beside(ok, SPEED_UPS_OVER, ["source", *CASE])
+    times = map(ratio, pairs.process_medians_other, pairs.process_medians)
     names = ["source", *CASE, "implementation", "device", "transfer"]
-    records = []
-    for row, base in _with_base(ok, SPEED_UPS_OVER, ["source", *CASE]):
-        times = ratio(base.process_medians, row.process_medians)
-        records.append(
-            dict(zip(names, key(row, names), strict=True))
-            | {"speed_up": times.value, "low": times.low, "high": times.high}
-        )
-    return pd.DataFrame.from_records(records)
+    return with_ratios(pairs[names], "speed_up", times)
 
 
-def _with_base(rows: pd.DataFrame, name: str, keys: list[str]) -> Iterator[tuple[Any, Any]]:
-    """(row, row of the implementation `name` that equals it in `keys`) wherever both exist."""
-    base = {key(row, keys): row for row in rows[rows.implementation == name].itertuples()}
-    for row in rows[rows.implementation != name].itertuples():
-        if key(row, keys) in base:
-            yield row, base[key(row, keys)]
+def _beside(rows: pd.DataFrame, name: str, alike: list[str]) -> pd.DataFrame:
+    """The rows with that of one implementation which is alike; its columns end in `_other`."""
+    other = rows[rows.implementation == name].drop_duplicates(alike, keep="last")
+    return paired_rows(rows[rows.implementation != name], other, alike)
+
+
+def paired_rows(rows: pd.DataFrame, others: pd.DataFrame, alike: list[str]) -> pd.DataFrame:
+    """All pairs that are alike in some columns; those of the others end in `_other`."""
+    return rows.merge(others, on=alike, suffixes=("", "_other"))
+
+
+def with_ratios(table: pd.DataFrame, name: str, times: Iterable[Ratio]) -> pd.DataFrame:
+    """The table with further columns: the ratios, and the ends of their intervals."""
+    values = [(one.value, one.low, one.high) for one in times]
+    names = [name, f"{name}_low", f"{name}_high"]
+    return table.join(pd.DataFrame(values, table.index, names, dtype=float))
 
 
 def gpu_over_cpu(rows: pd.DataFrame) -> pd.DataFrame:
@@ -79,25 +70,14 @@ def gpu_over_cpu(rows: pd.DataFrame) -> pd.DataFrame:
     """
     ok = rows[rows.status == OK]
     names = [*CASE, "implementation"]
-    gpus = {
-        (row.source, row.transfer, *key(row, names)): row
-        for row in ok[ok.device != "cpu"].itertuples()
-    }
-    records = []
-    for cpu in ok[ok.device == "cpu"].itertuples():
-        for source in dict.fromkeys(source for source, *_ in gpus):
-            by_transfer = {
-                transfer: gpus.get((source, transfer, *key(cpu, names)))
-                for transfer in ("end_to_end", "resident")
-            }
-            if not any(by_transfer.values()):
-                continue
-            record = dict(zip(names, key(cpu, names), strict=True))
-            record |= {"cpu": cpu.source, "gpu": source}
-            for transfer, gpu in by_transfer.items():
-                record[f"{transfer}_speed_up"] = _ratio("times", cpu, gpu)["times"]
-            records.append(record)
-    return pd.DataFrame.from_records(records)
+    pairs = paired_rows(ok[ok.device == "cpu"], ok[ok.device != "cpu"], names)
+    if pairs.empty:
+        return pd.DataFrame()
+    pairs = with_ratios(
+        pairs, "times", map(ratio, pairs.process_medians, pairs.process_medians_other)
+    ).rename(columns={"source": "cpu", "source_other": "gpu"})
+    table = pivoted(pairs, [*names, "cpu", "gpu"], "transfer_other", "times")
+    return table.reindex(columns=["end_to_end", "resident"]).add_suffix("_speed_up").reset_index()
 
 
 def pays_from(speed_ups: pd.DataFrame) -> int | None:
@@ -115,27 +95,28 @@ def differentiation(rows: pd.DataFrame) -> pd.DataFrame:
     a ratio where either of its two times is missing, with the reason.
     """
     part = rows[(rows.series == "cost") & (rows.transfer == "resident")]
+    gradients, forward = (part[part.operation == name] for name in ("loss_and_grad", "forward"))
     names = ["source", "dtype", "implementation", "device", "series_value", "layers"]
-    pairs: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in part.itertuples():
-        pairs.setdefault(key(row, names), {})[row.operation] = row
-    records = []
-    for values, pair in pairs.items():
-        forward, gradient = pair.get("forward"), pair.get("loss_and_grad")
-        if forward is None or gradient is None:
-            continue
-        record = dict(zip(names, values, strict=True))
-        record["parameters"] = int(record.pop("series_value"))
-        reasons = [f"{r.status}: {r.reason}" for r in (gradient, forward) if r.status != OK]
-        records.append(
-            record
-            | {"forward_seconds": forward.seconds, "gradient_seconds": gradient.seconds}
-            | _ratio("ratio", *((None, None) if reasons else (gradient, forward)))
-            | {"reason": reasons[0] if reasons else ""}
+    pairs = paired_rows(gradients, forward, names)
+    reasons = (pairs.status + ": " + pairs.reason).where(
+        pairs.status != OK,
+        (pairs.status_other + ": " + pairs.reason_other).where(pairs.status_other != OK, ""),
+    )
+    times = [
+        Ratio(math.nan) if reason else ratio(gradient, forward)
+        for reason, gradient, forward in zip(
+            reasons, pairs.process_medians, pairs.process_medians_other, strict=True
         )
+    ]
     order = in_order(part.implementation)
-    records.sort(key=lambda r: (order.index(r["implementation"]), r["device"], r["parameters"]))
-    return pd.DataFrame.from_records(records)
+    table = with_ratios(pairs[names], "ratio", times).assign(
+        parameters=pairs.series_value.astype(int),
+        forward_seconds=pairs.seconds_other,
+        gradient_seconds=pairs.seconds,
+        reason=reasons,
+        place=pairs.implementation.map(order.index),
+    )
+    return table.sort_values(["place", "device", "parameters"], kind="stable", ignore_index=True)
 
 
 def contests(rows: pd.DataFrame, families: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
@@ -156,14 +137,14 @@ def contests(rows: pd.DataFrame, families: Mapping[str, tuple[str, str]]) -> pd.
     ok = rows[(rows.status == OK) & (rows.transfer == "resident")]
     if ok.empty or not {kind for kind, _ in families.values()} & {"variant", "peer"}:
         return pd.DataFrame()
+    ok = ok[ok.implementation.map(lambda name: families.get(name, ("",))[0] in KINDS)]
     ok = ok.assign(
-        kind=ok.implementation.map(lambda name: families.get(name, ("", ""))[0]),
-        idiom=ok.implementation.map(lambda name: families.get(name, ("", ""))[1]),
+        kind=[families[name][0] for name in ok.implementation],
+        idiom=[families[name][1] for name in ok.implementation],
     )
-    ok = ok[ok.kind.isin(["idiom", "variant", "peer"])]
     alike = [*NETWORK, "dtype"]
     alone = products(ok)
-    floors = {(*key(row, alike), row.implementation): row for row in alone.itertuples()}
+    floors = {(*_key(row, alike), row.implementation): row for row in alone.itertuples()}
     squares = alone[alone.workload == SQUARE].sort_values("seconds")
     keys = [*NETWORK, "operation", "dtype", "idiom"]
     records = []
@@ -174,7 +155,7 @@ def contests(rows: pd.DataFrame, families: Mapping[str, tuple[str, str]]) -> pd.
         best: Any = next(forms.loc[[forms.seconds.idxmin()]].itertuples())
         own, least = None, None
         if best.operation != "epoch":
-            of_forms = {n: floors.get((*key(best, alike), n)) for n in forms.implementation}
+            of_forms = {n: floors.get((*_key(best, alike), n)) for n in forms.implementation}
             own = of_forms[best.implementation]
             known = [row for row in of_forms.values() if row is not None]
             least = min(known, key=lambda row: row.seconds, default=None)
@@ -198,10 +179,14 @@ def contests(rows: pd.DataFrame, families: Mapping[str, tuple[str, str]]) -> pd.
     return table[table.over_products.notna() | table.over_best.notna()].reset_index(drop=True)
 
 
+def _key(row: Any, names: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(getattr(row, name) for name in names)
+
+
 def _of_square(best: Any, squares: pd.DataFrame) -> dict[str, float]:
     """Its rate over that of the best square products of the same run and arithmetic."""
     alike = ["source", "threads", "device", "dtype"]
-    same = squares[(squares[alike] == list(key(best, alike))).all(axis=1)]
+    same = squares[(squares[alike] == _key(best, alike)).all(axis=1)]
     square: Any = next(same.itertuples(), None)
     if square is None:
         return _ratio("of_square", None, None)
@@ -241,35 +226,34 @@ def break_even(rows: pd.DataFrame) -> pd.DataFrame:
     part = rows[(rows.status == OK) & (rows.operation == "train_step")]
     part = part[(part.transfer == "resident") & part.first_call_seconds.notna()]
     names = ["source", "device", *CASE]
-    records = []
-    for values, group in part.groupby(names, sort=False):
-        compiled = group[group.compile_seconds > 0]
-        eager = group[~(group.compile_seconds > 0)]
-        for one in compiled.itertuples():
-            for other in eager.itertuples():
-                extra = one.first_call_seconds - other.first_call_seconds
-                steps, answer = _steps(extra, one, other)
-                records.append(
-                    dict(zip(names, values, strict=True))
-                    | {"compiled": one.implementation, "against": other.implementation}
-                    | {"extra_seconds": extra, "steps": steps, "answer": answer}
-                )
-    return pd.DataFrame.from_records(records)
+    part = part.assign(case=part.groupby(names, sort=False).ngroup())
+    compiled = part.compile_seconds > 0
+    pairs = paired_rows(part[compiled], part[~compiled], [*names, "case"])
+    pairs = pairs.sort_values("case", kind="stable", ignore_index=True)
+    extra = pairs.first_call_seconds - pairs.first_call_seconds_other
+    answers = list(map(_steps, extra, pairs.itertuples()))
+    return pairs[names].assign(
+        compiled=pairs.implementation,
+        against=pairs.implementation_other,
+        extra_seconds=extra,
+        steps=[steps for steps, _ in answers],
+        answer=[answer for _, answer in answers],
+    )
 
 
-def _steps(extra: float, one: Any, other: Any) -> tuple[float, str]:
-    times = ratio(other.process_medians, one.process_medians)
+def _steps(extra: float, pair: Any) -> tuple[float, str]:
+    times = ratio(pair.process_medians_other, pair.process_medians)
     if extra <= 0:
         return 1.0, "from the first step"
     if math.isnan(times.low):
         return math.nan, TOO_FEW
     if times.high <= 1:
-        return math.inf, f"never: {other.implementation} is faster in every step"
+        return math.inf, f"never: {pair.implementation_other} is faster in every step"
     if times.low <= 1:
         return math.nan, UNDETERMINED
 
     def after(speed_up: float) -> float:
-        return 1 + extra / (one.seconds * (speed_up - 1))
+        return 1 + extra / (pair.seconds * (speed_up - 1))
 
     least, most = (digits(after(speed_up)) for speed_up in (times.high, times.low))
     return after(times.value), f"after {least} to {most} steps"
@@ -342,3 +326,29 @@ def _short_names(a: Any, b: Any) -> tuple[str, str]:
     if a[0] != b[0]:
         names = [f"{name} ({curve[0]})" for name, curve in zip(names, (a, b), strict=True)]
     return names[0], names[1]
+
+
+def loss_differences(journals: Iterable[Journal]) -> pd.DataFrame:
+    """How far the implementations' losses in float64 are apart, in each of the first steps.
+
+    Returns:
+        Columns task, optimizer, implementations, differences; the latter an array with a number
+        per step, relative to losses above 1. One line per task and update rule that more than one
+        implementation has.
+    """
+    curves: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for journal in journals:
+        for record in journal.parity:
+            of_rule = curves.setdefault((record["task"], record["optimizer"]), {})
+            of_rule[record["implementation"]] = record["losses"]
+    records = []
+    for (task, optimizer), by_name in curves.items():
+        if len(by_name) > 1:
+            steps = min(map(len, by_name.values()))
+            losses = np.array([losses[:steps] for losses in by_name.values()])
+            highest = losses.max(axis=0)
+            records.append(
+                {"task": task, "optimizer": optimizer, "implementations": list(by_name)}
+                | {"differences": (highest - losses.min(axis=0)) / np.maximum(1.0, highest)}
+            )
+    return pd.DataFrame.from_records(records)

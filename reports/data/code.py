@@ -27,6 +27,10 @@ LONGEST = 400_000  # characters; a longer source is no network of ours
 REST = ""  # the tag of lines after the last equation
 SIGNATURE = "def"
 UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError)
+NO_CODE = {
+    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
+    tokenize.ENDMARKER,
+}  # fmt: skip
 Sources = Mapping[str, Mapping[str, str]]  # implementation -> path -> text
 
 
@@ -86,28 +90,26 @@ def listings(by_name: Sources) -> Iterator[Listing]:
 
 def split(text: str, function: str) -> tuple[str, str]:
     """(signature, body without docstring) of a function of a source; ("", "") if it has none."""
-    definition = next((node for node in _functions(text) if node.name == function), None)
-    if definition is None:
-        return "", ""
-    lines = text.splitlines()
-    decorators = [decorator.lineno for decorator in definition.decorator_list]
-    begin = min([definition.lineno, *decorators])
-    statements = definition.body
-    if ast.get_docstring(definition) is not None and statements[1:]:
-        start = statements[0].end_lineno or 0
-    else:
-        start = statements[0].lineno - 1
-    signature = lines[begin - 1 : statements[0].lineno - 1]
-    return "\n".join(signature), "\n".join(lines[start : definition.end_lineno])
+    for node in _parsed(text)[0].body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            first, lines = node.body[0], text.splitlines()
+            begin = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            start = first.lineno - 1
+            if ast.get_docstring(node) is not None and node.body[1:]:
+                start = first.end_lineno or start
+            signature = lines[begin - 1 : first.lineno - 1]
+            return "\n".join(signature), "\n".join(lines[start : node.end_lineno])
+    return "", ""
 
 
-def _functions(text: str) -> list[ast.FunctionDef]:
-    if len(text) > LONGEST:
-        return []
+def _parsed(text: str) -> tuple[ast.Module, list[tokenize.TokenInfo]]:
+    """Syntax and tokens; those of an empty file for what is no Python, or too long."""
     try:
-        return [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+        if len(text) <= LONGEST:
+            return ast.parse(text), list(tokenize.generate_tokens(io.StringIO(text).readline))
     except UNPARSABLE:
-        return []
+        pass
+    return ast.Module([], []), []
 
 
 def tagged(text: str, function: str) -> list[tuple[str, str]]:
@@ -156,22 +158,15 @@ def _lined_up(columns: Sequence[Sequence[tuple[str, str]]]) -> list[Equation]:
 
 def changes(by_name: Sources) -> list[str]:
     """Which of the measured files this checkout has in another form, or not at all."""
-    other, missing = [], []
+    other: dict[str, None] = {}
+    missing: dict[str, None] = {}
     for files in by_name.values():
         for path, text in files.items():
             current = _current(path)
-            if current is None:
-                missing.append(path)
-            elif current != text:
-                other.append(path)
-    return [
-        f"{what} {', '.join(dict.fromkeys(paths))}."
-        for what, paths in (
-            ("This checkout has another", other),
-            ("This checkout does not have", missing),
-        )
-        if paths
-    ]
+            if current != text:
+                (missing if current is None else other)[path] = None
+    lines = [f"This checkout has another {', '.join(other)}."] if other else []
+    return lines + ([f"This checkout does not have {', '.join(missing)}."] if missing else [])
 
 
 def _current(path: str) -> str | None:
@@ -187,17 +182,10 @@ def _current(path: str) -> str | None:
 
 def count(text: str) -> int:
     """Lines of code: without blank lines, comments and docstrings; 0 for what is no Python."""
-    if len(text) > LONGEST:
-        return 0
-    try:
-        tree = ast.parse(text)
-        tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
-    except UNPARSABLE:
-        return 0
+    tree, tokens = _parsed(text)
     lines: set[int] = set()
-    ignored = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
     for token in tokens:
-        if token.type not in ignored and token.type != tokenize.ENDMARKER:
+        if token.type not in NO_CODE:
             lines |= set(range(token.start[0], token.end[0] + 1))
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):

@@ -1,25 +1,32 @@
-"""Two runs of the same cases: what has become faster or slower, and whether it may be compared."""
+"""Two runs of the same cases: what has become faster or slower, and whether it may be compared.
+
+As text for a terminal, and as Markdown for a pull request.
+"""
 
 import math
 import os
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import geometric_mean
+from typing import Any, TypeGuard
 
 import pandas as pd
 
 from samegrad.benchmarks.cases.case import Case
-from samegrad.benchmarks.clock.intervals import Ratio, ratio
+from samegrad.benchmarks.clock.intervals import SLOWER, Ratio, ratio
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records.journal import Journal, read
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import OK, Record
+from samegrad.reports.data.values import cell, duration, foldable, interval_text, markdown_table
 
 ACROSS = ("machine", "code", "inputs")  # what may be allowed to differ, each by name
 # A machine whose own speed changed by more may be what makes a row faster or slower.
 SAME_SPEED = 1.02
 FACTORS = (1.0, 1.05, 1.1, 1.25, 1.5, 2.0)  # of the performance profile
+SHARES = "Share of cases within a factor of the better run:"
+Source = Journal | str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class RunComparison:
 
     Attributes:
         old, new: the first records of both journals.
+        names: of both runs, with what tells them apart.
         rows: case, old and new seconds, ratio, low, high, verdict, mark, reason; the slowest
             first. reason says why a row was not compared, mark what differs although it was.
         beyond: the cases that are certainly slower by more than `fail_above`.
@@ -38,10 +46,11 @@ class RunComparison:
 
     old: Record
     new: Record
+    names: tuple[str, str]
     rows: pd.DataFrame
     beyond: list[str]
-    cpu_change: float | None = None
-    warnings: list[str] = field(default_factory=list)
+    cpu_change: float | None
+    warnings: list[str]
 
     @property
     def compared(self) -> pd.DataFrame:
@@ -53,19 +62,9 @@ class RunComparison:
         """Whether any ratio has an interval."""
         return bool(self.compared.low.notna().any())
 
-    @property
-    def cpu_changed(self) -> bool:
-        """Whether the machine's own speed changed by more than 2 %."""
-        change = self.cpu_change
-        return change is not None and not 1 / SAME_SPEED <= change <= SAME_SPEED
-
 
 def compare(
-    old: Journal | str | os.PathLike[str],
-    new: Journal | str | os.PathLike[str],
-    *,
-    across: Collection[str] = (),
-    fail_above: float = math.inf,
+    old: Source, new: Source, *, across: Collection[str] = (), fail_above: float = math.inf
 ) -> RunComparison:
     """Compare two runs case by case: how many times as long the new one takes, with a verdict.
 
@@ -90,11 +89,11 @@ def compare(
             raise ValueError(f"--across {name!r} is not known; accepted: {', '.join(ACROSS)}")
     if not fail_above >= 0:
         raise ValueError(f"fail_above={fail_above} is not accepted; it must be 0 or more")
-    old, new = _journal(old), _journal(new)
-    old_rows, new_rows = {row.case.id: row for row in results.rows(old)}, results.rows(new)
-    change = results.cpu_speed_change(old, new)
+    before, after = _journal(old), _journal(new)
+    old_rows, new_rows = {row.case.id: row for row in results.rows(before)}, results.rows(after)
+    change = results.cpu_speed_change(before, after)
     records = [
-        _compared(old_rows.pop(row.case.id, None), row, old, new, across, change)
+        _compared(old_rows.pop(row.case.id, None), row, before, after, across, change)
         for row in new_rows
     ]
     contracts = {_contract(row.case) for row in new_rows}
@@ -106,15 +105,34 @@ def compare(
     rows = pd.DataFrame.from_records(records, columns=list(_empty("")))
     rows = rows.sort_values(["low", "ratio"], ascending=False, na_position="last")
     beyond = rows[rows.low > 1 + fail_above].case.tolist()
-    warnings = [*old.warnings, *new.warnings]
-    return RunComparison(old.run, new.run, rows.reset_index(drop=True), beyond, change, warnings)
+    warnings = [*before.warnings, *after.warnings]
+    names = _names((before, after), (old, new))
+    rows = rows.reset_index(drop=True)
+    return RunComparison(before.run, after.run, names, rows, beyond, change, warnings)
 
 
-def _journal(source: Journal | str | os.PathLike[str]) -> Journal:
+def _journal(source: Source) -> Journal:
     if isinstance(source, Journal):
         return source
     path = Path(source)
     return read(path / "journal.jsonl" if path.is_dir() else path)
+
+
+def _names(journals: tuple[Journal, Journal], sources: tuple[Source, Source]) -> tuple[str, str]:
+    """Of both runs; where these are alike, with the first of their facts that is not."""
+    old, new = (str(journal.run["run"]) for journal in journals)
+    if old != new:
+        return old, new
+    machines = [journal.run["machine"] for journal in journals]
+    for what, (a, b) in {
+        "started": [journal.run.get("started") for journal in journals],
+        "commit": [machine.get("commit") for machine in machines],
+        "machine": [journal.run["fingerprint"] for journal in journals],
+        "in": [None if isinstance(source, Journal) else os.fspath(source) for source in sources],
+    }.items():
+        if a != b and a is not None and b is not None:
+            return f"{old}, {what} {a}", f"{new}, {what} {b}"
+    return old, new
 
 
 def _empty(case: str) -> dict[str, Any]:
@@ -147,8 +165,9 @@ def _compared(
         if name not in across:
             return record | {"reason": f"{text} (--across {name} compares them)"}
     times = ratio(row.process_medians, other.process_medians)
-    if row.case.device == "cpu":  # a GPU has a clock of its own
-        times = _allowing_for(times, change)
+    if row.case.device == "cpu" and _changed(change):  # a GPU has a clock of its own
+        low, high = (min(1.0, 1 / change), max(1.0, 1 / change))
+        times = Ratio(times.value, times.low * low, times.high * high)
     return record | {
         "old": other.median_seconds, "new": row.median_seconds, "ratio": times.value,
         "low": times.low, "high": times.high, "verdict": times.verdict,
@@ -156,12 +175,9 @@ def _compared(
     }  # fmt: skip
 
 
-def _allowing_for(times: Ratio, change: float | None) -> Ratio:
-    """The ratio with an interval that holds it with the machine's change and without."""
-    if change is None or 1 / SAME_SPEED <= change <= SAME_SPEED:
-        return times
-    low, high = (min(1.0, 1 / change), max(1.0, 1 / change))
-    return Ratio(times.value, times.low * low, times.high * high)
+def _changed(cpu_change: float | None) -> TypeGuard[float]:
+    """Whether the machine's own speed changed by more than 2 %."""
+    return cpu_change is not None and not 1 / SAME_SPEED <= cpu_change <= SAME_SPEED
 
 
 def profile(comparison: RunComparison) -> pd.DataFrame:
@@ -182,3 +198,69 @@ def not_compared(comparison: RunComparison) -> list[str]:
     """How many rows were not compared, by reason."""
     refused = comparison.rows[comparison.rows.reason != ""]
     return [f"{len(part)} rows: {reason}" for reason, part in refused.groupby("reason", sort=False)]
+
+
+def sentences(comparison: RunComparison) -> list[str]:
+    """The result in sentences."""
+    rows, change = comparison.compared, comparison.cpu_change
+    verdicts = rows.verdict.value_counts()
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "none"
+    lines = [f"{len(rows)} of {len(comparison.rows)} rows can be compared: {counts}."]
+    if rows.empty:
+        return lines
+    mean = geometric_mean(rows.ratio)
+    lines.append(f"Geometric mean of the ratios, new over old (below 1 is faster): {mean:.3f}.")
+    if _changed(change):
+        lines.append(
+            f"The machine itself was {100 * abs(1 / change - 1):.0f} % "
+            f"{'faster' if change < 1 else 'slower'} in the new run (a fixed piece of work, timed "
+            "throughout both runs): intervals and verdicts of CPU rows allow for it."
+        )
+    if not comparison.certain:
+        lines.append("Fewer than 5 processes in a run: no intervals, so nothing is certain.")
+    return lines
+
+
+def text(comparison: RunComparison) -> str:
+    """For a terminal."""
+    rows, (old, new) = comparison.compared, comparison.names
+    lines = [f"{old} (old) against {new} (new)", *sentences(comparison)]
+    for row in rows.itertuples():
+        span = f"({interval_text(row.low, row.high, '{:.3f}'.format) or 'no interval'})"
+        mark = f"  [{row.mark}]" if row.mark else ""
+        lines.append(f"  {row.verdict:10} {row.ratio:6.3f}  {span:18}  {row.case}{mark}")
+    if len(rows):
+        table = profile(comparison).to_string(index=False)
+        lines += [SHARES, *("  " + line for line in table.splitlines())]
+    return "\n".join([*lines, *(f"  not compared: {line}" for line in not_compared(comparison))])
+
+
+def markdown(comparison: RunComparison) -> str:
+    """For a pull request: what became slower first, what did not change folded."""
+    rows = comparison.compared
+    table = pd.DataFrame(
+        {
+            "verdict": rows.verdict,
+            "ratio": rows.ratio.map("{:.3f}".format),
+            "95 % interval": [
+                interval_text(low, high, "{:.3f}".format)
+                for low, high in zip(rows.low, rows.high, strict=True)
+            ],
+            "old": rows.old.map(duration),
+            "new": rows.new.map(duration),
+            "case": rows.case,
+            "mark": rows.mark,
+        }
+    )
+    slower, rest = table[rows.verdict == SLOWER], table[rows.verdict != SLOWER]
+    blocks = [f"## {' against '.join(map(cell, comparison.names))}"]
+    blocks += map(cell, sentences(comparison))
+    if len(slower):
+        blocks += [f"### Slower: {len(slower)}", markdown_table(slower)]
+    if len(rest):
+        title = f"Not slower, or not certainly: {len(rest)}"
+        blocks.append(foldable(title, markdown_table(rest)))
+    if len(rows):
+        blocks += [SHARES, markdown_table(profile(comparison))]
+    blocks += [f"- not compared: {cell(line)}" for line in not_compared(comparison)]
+    return "\n\n".join(blocks)

@@ -3,7 +3,7 @@
 import gc
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -22,14 +22,14 @@ MOST_PROCESSES = 8  # that read journals
 
 def paths(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """The journals that are meant: a file, the one in a folder, or all below a folder."""
-    return [path for place in places for path in _below(Path(place))]
+    return [path for place in places for path in _journals(Path(place))]
 
 
-def _below(path: Path) -> Iterator[Path]:
-    if not path.is_dir() or (path / "journal.jsonl").is_file():
-        yield path / "journal.jsonl" if path.is_dir() else path
-        return
-    yield from sorted(path.rglob("journal.jsonl")) or [path / "journal.jsonl"]
+def _journals(path: Path) -> list[Path]:
+    own = path / "journal.jsonl"
+    if not path.is_dir():
+        return [path]
+    return [own] if own.is_file() else sorted(path.rglob("journal.jsonl")) or [own]
 
 
 def load(journals: Sequence[Path]) -> Report:
@@ -40,7 +40,18 @@ def load(journals: Sequence[Path]) -> Report:
     Raises:
         NotAJournalError: none of them can be read.
     """
-    return _few(journals) if len(journals) <= MOST_RUNS else _many(journals)
+    made = _few(journals) if len(journals) <= MOST_RUNS else _many(journals)
+    count, notes = len(made.warnings), list(made.notes)
+    if not count:
+        return made
+    notes.append(
+        f"Not all of the journals could be read: {count:,} things were left out, the first: "
+        f"{made.warnings[0]}."
+    )
+    shown = made.warnings[:MOST_WARNINGS]
+    if count > MOST_WARNINGS:
+        shown.append(f"and {count - MOST_WARNINGS:,} more like these")
+    return replace(made, notes=notes, warnings=shown)
 
 
 def _few(files: Sequence[Path]) -> Report:
@@ -52,10 +63,10 @@ def _few(files: Sequence[Path]) -> Report:
             if len(files) == 1:
                 raise
             warnings.append(f"{error}; it was left out")
-    warnings += [line for journal in journals for line in journal.warnings]
     if not journals:
         raise NotAJournalError("; ".join(warnings))
-    return report(joined(journals), _notes(warnings), shortened(warnings))
+    warnings += [line for journal in journals for line in journal.warnings]
+    return replace(report(joined(journals)), warnings=warnings)
 
 
 def joined(journals: Iterable[Journal]) -> list[Journal]:
@@ -104,13 +115,16 @@ def _join(whole: Journal, part: Journal) -> None:
 
 def _many(files: Sequence[Path]) -> Report:
     """Those that are shown are read here, the others one at a time in several processes."""
-    heads = [_head(path) for path in files]
-    warnings = [f"{head}; it was left out" for head in heads if isinstance(head, str)]
-    runs = [head for head in heads if not isinstance(head, str)]
+    kept, runs, warnings = [], [], []
+    for path in files:
+        try:
+            runs.append(first(path))
+            kept.append(path)
+        except NotAJournalError as error:
+            warnings.append(f"{error}; it was left out")
     if not runs:
         raise NotAJournalError(warnings[0])
-    kept = [path for path, head in zip(files, heads, strict=True) if not isinstance(head, str)]
-    names, shown = labels(runs), sorted(newest(runs))
+    names, shown = labels(runs), newest(runs)
     others = [i for i in range(len(kept)) if i not in shown]
     processes = min(os.cpu_count() or 1, MOST_PROCESSES)
     # Not forked: the libraries of this process have threads.
@@ -140,18 +154,10 @@ def _many(files: Sequence[Path]) -> Report:
     return replace(
         made,
         all_rows=pd.concat([f for f in frames if len(f)] or frames[:1], ignore_index=True),
-        notes=[note, *_notes(warnings)],
-        warnings=shortened(warnings),
+        notes=[note],
+        warnings=warnings,
         csv=[text for _, text, _ in in_order],
     )
-
-
-def _head(path: Path) -> Record | str:
-    """The first record of a journal, or why it cannot be read."""
-    try:
-        return first(path)
-    except NotAJournalError as error:
-        return str(error)
 
 
 def _rows(path: Path, label: str) -> tuple[pd.DataFrame, str, list[str]]:
@@ -166,26 +172,8 @@ def _csv(rows: pd.DataFrame) -> str:
 
 
 def newest(runs: Sequence[Record]) -> list[int]:
-    """Of each machine the last run, the machines with the latest runs first."""
-    last: dict[str, int] = {}
-    for number, run in enumerate(runs):
-        machine = run["fingerprint"]
-        known = last.get(machine)
-        if known is None or str(run.get("started", "")) >= str(runs[known].get("started", "")):
-            last[machine] = number
-    order = sorted(last.values(), key=lambda i: str(runs[i].get("started", "")), reverse=True)
-    return order[:MOST_RUNS]
-
-
-def shortened(warnings: Sequence[str]) -> list[str]:
-    """The first of them, and how many more there are."""
-    if len(warnings) <= MOST_WARNINGS:
-        return list(warnings)
-    return [*warnings[:MOST_WARNINGS], f"and {len(warnings) - MOST_WARNINGS:,} more like these"]
-
-
-def _notes(warnings: Sequence[str]) -> list[str]:
-    if not warnings:
-        return []
-    return [f"Not all of the journals could be read: {len(warnings):,} things were left out, "
-            f"the first: {warnings[0]}."]  # fmt: skip
+    """The number of the last run of each machine; those of the latest machines, if many."""
+    started = [str(run.get("started", "")) for run in runs]
+    table = pd.DataFrame({"machine": [run["fingerprint"] for run in runs], "started": started})
+    last = table.sort_values("started", kind="stable").drop_duplicates("machine", keep="last")
+    return sorted(last.index[-MOST_RUNS:])

@@ -6,7 +6,6 @@ sources says so.
 
 import json
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,6 +34,7 @@ NUMBERS = (
     "rest_seconds host_bytes device_bytes"
 ).split()
 NOT_IN_FILES = ["series", "series_value"]  # columns that repeat what workload says
+HEADLINE = ("mnist", "cifar10")  # what the names of the main tasks begin with
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with what a spreadsheet's formula begins
 
 
@@ -135,16 +135,14 @@ class Report:
             file.writelines(self.csv)
 
 
-def report(
-    journals: Sequence[Journal], notes: Sequence[str] = (), warnings: Sequence[str] = ()
-) -> Report:
+def report(journals: Sequence[Journal]) -> Report:
     """The report of journals that are all shown; the rows of each are computed here, once."""
     sources = [
         Source(label, journal, results.rows(journal))
         for journal, label in zip(journals, labels(j.run for j in journals), strict=True)
     ]
     rows = frame(sources)
-    return Report(sources, rows, rows, list(notes), list(warnings))
+    return Report(sources, rows, rows)
 
 
 def machine_label(run: Record) -> str:
@@ -160,18 +158,11 @@ def machine_label(run: Record) -> str:
 def labels(runs: Iterable[Record]) -> list[str]:
     """One label per run, all different: the machine, and the run where a machine has several."""
     runs = list(runs)
-    machines = [machine_label(run) for run in runs]
-    counts = Counter(machines)
-    names = [
-        f"{machine}, run {run['run']}" if counts[machine] > 1 else machine
-        for machine, run in zip(machines, runs, strict=True)
-    ]
-    seen: Counter[str] = Counter()
-    for position, label in enumerate(names):
-        seen[label] += 1
-        if seen[label] > 1:
-            names[position] = f"{label} ({seen[label]})"
-    return names
+    names = pd.Series([machine_label(run) for run in runs], dtype=object)
+    of_run = names + [f", run {run['run']}" for run in runs]
+    names = of_run.where(names.duplicated(keep=False), names)
+    copies = names.groupby(names).cumcount()
+    return [f"{name} ({n + 1})" if n else name for name, n in zip(names, copies, strict=True)]
 
 
 def frame(sources: Iterable[Source]) -> pd.DataFrame:
@@ -260,6 +251,16 @@ def flat(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
+def tasks(trained: Iterable[tuple[str, Row]]) -> list[str]:
+    """The distinct tasks of trained rows."""
+    return list(dict.fromkeys(row.case.workload.name for _, row in trained))
+
+
+def headline(names: Iterable[str]) -> list[str]:
+    """The main tasks among some."""
+    return [name for name in names if name.startswith(HEADLINE)]
+
+
 def to_csv(table: pd.DataFrame, file: Any = None, header: bool = True) -> str:
     """A table as CSV; a text that a spreadsheet would take for a formula becomes a text to it."""
     texts = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
@@ -282,6 +283,13 @@ def shares(row: Any) -> dict[str, float]:
     known = {name: value for name, value in seconds.items() if math.isfinite(value)}
     whole = math.fsum(known.values())
     return {name: value / whole for name, value in known.items()} if whole else {}
+
+
+def pivoted(rows: pd.DataFrame, index: list[str], columns: str, values: str) -> pd.DataFrame:
+    """A line for each of several columns' values, a column for each of one's; in their order."""
+    table = rows.pivot_table(values, index, columns, aggfunc="last", sort=False)
+    lines = pd.MultiIndex.from_frame(rows[index].drop_duplicates())
+    return table.reindex(lines).rename_axis(columns=None)
 
 
 def products(rows: pd.DataFrame) -> pd.DataFrame:

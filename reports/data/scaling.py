@@ -17,7 +17,7 @@ import pandas as pd
 from samegrad.benchmarks.clock.intervals import ratio
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.schema import OK
-from samegrad.reports.data.analysis import key
+from samegrad.reports.data.analysis import paired_rows, with_ratios
 from samegrad.reports.data.report import comparable, shares
 from samegrad.reports.data.values import digits, duration, in_order
 
@@ -187,17 +187,10 @@ def thread_gains(points: pd.DataFrame) -> pd.DataFrame:
     if points.empty or not {"1", "all"} <= set(points.threads):
         return pd.DataFrame()
     names = ["against", "source", "implementation", "device", "x"]
-    single = {key(row, names): row for row in points[points.threads == "1"].itertuples()}
-    records = []
-    for row in points[points.threads == "all"].itertuples():
-        other: Any = single.get(key(row, names))
-        if other is not None:
-            times = ratio(other.process_medians, row.process_medians)
-            records.append(
-                dict(zip(names, key(row, names), strict=True))
-                | {"times": times.value, "low": times.low, "high": times.high}
-            )
-    return pd.DataFrame.from_records(records)
+    single = points[points.threads == "1"].drop_duplicates(names, keep="last")
+    pairs = paired_rows(points[points.threads == "all"], single, names)
+    times = map(ratio, pairs.process_medians_other, pairs.process_medians)
+    return with_ratios(pairs[names], "times", times)
 
 
 def thread_table(gains: pd.DataFrame) -> pd.DataFrame:

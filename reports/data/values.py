@@ -1,8 +1,11 @@
-"""Values as texts, and the order and names of implementations in reports."""
+"""Values as texts, for terminals and Markdown; and the order of implementations in reports."""
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pandas as pd
 
 from samegrad.implementations.contract import registry
 
@@ -14,6 +17,7 @@ ORDER = [
     for name, entry in registry.TABLE.items()
     if (entry.family, entry.kind) == (family, kind)
 ]
+MOST = 1_000  # characters of a cell or a line; what a journal says may be longer
 
 
 def in_order(names: Iterable[str]) -> list[str]:
@@ -48,9 +52,9 @@ def digits(value: float) -> str:
     return f"{round(value, places):,.{max(0, places)}f}"
 
 
-def interval_text(low: float, high: float) -> str:
-    """The ends of an interval of ratios; empty where there is none."""
-    return f"{digits(low)} to {digits(high)}" if math.isfinite(low) else ""
+def interval_text(low: float, high: float, text: Callable[[float], str] = digits) -> str:
+    """The ends of an interval as texts; empty where there is none."""
+    return f"{text(low)} to {text(high)}" if math.isfinite(low) else ""
 
 
 def range_text(values: Iterable[float]) -> str:
@@ -69,8 +73,36 @@ def bytes_text(value: float) -> str:
     return f"{value / 2**10:.0f} KiB" if value < 2**20 else f"{digits(value / 2**20)} MiB"
 
 
+def metric_text(metric: str, value: float) -> str:
+    """What a network has learned, as people read it."""
+    return f"{100 * value:.2f} %" if metric == "accuracy" else f"{value:.4g}"
+
+
 def folded(text: str) -> str:
     """Layer sizes with repeated widths counted: 784-(64 x 128)-10 where 128 occurs 64 times."""
     return re.sub(
         r"(?<=-)(\d+)(?:-\1){3,}(?=-)", lambda m: f"({m[0].count('-') + 1} x {m[1]})", text
     )
+
+
+def brief(value: Any) -> str:
+    """A text, cut where it is longer than anyone reads."""
+    text = folded(str(value))
+    return text if len(text) <= MOST else text[:MOST] + f" ... ({len(text):,} characters)"
+
+
+def cell(value: Any) -> str:
+    """A text that means itself in Markdown."""
+    text = brief(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    text = re.sub(r"([\[\]])", r"\\\1", text)
+    return re.sub(r"\s*[\r\n]+\s*", " ", text)
+
+
+def markdown_table(table: pd.DataFrame) -> str:
+    """A table of texts, in Markdown."""
+    return table.rename(columns=cell).map(cell).to_markdown(index=False, disable_numparse=True)
+
+
+def foldable(title: str, markdown: str) -> str:
+    """What a reader opens by its title, in Markdown."""
+    return f"<details><summary>{cell(title)}</summary>\n\n{markdown}\n\n</details>"

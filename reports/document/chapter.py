@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from samegrad.reports.charts.style import Chart
+from samegrad.reports.charts.chart import Chart
 from samegrad.reports.data.code import Listing
 from samegrad.reports.data.report import CASE, Report
 
@@ -26,50 +26,72 @@ class Table:
     Attributes:
         title, text: above it.
         frame: texts and counts.
-        samples: per row, the number of its samples in `Document.samples`.
+        opens: whether each of its rows opens its samples: those of `Document.samples`.
     """
 
     title: str
     text: str
     frame: pd.DataFrame
-    samples: tuple[int, ...] | None = None
+    opens: bool = False
 
 
-@dataclass(frozen=True)
 class Chapter:
-    """One part of a report, in the order in which it is shown."""
+    """One part of a report, of what there is: no empty text, chart or table."""
 
-    heading: str
-    text: tuple[str, ...] = ()
-    points: tuple[str, ...] = ()
-    commands: tuple[str, ...] = ()
-    charts: tuple[Chart, ...] = ()
-    tables: tuple[Table, ...] = ()
-    listings: tuple[Listing, ...] = ()
+    def __init__(
+        self,
+        heading: str,
+        text: Iterable[str] = (),
+        points: Sequence[str] = (),
+        commands: Sequence[str] = (),
+        charts: Iterable[Chart | None] = (),
+        tables: Iterable[Table] = (),
+        listings: Iterable[Listing] = (),
+    ) -> None:
+        self.heading = heading
+        self.text = [line for line in text if line]
+        self.points, self.commands = points, commands
+        self.charts = [chart for chart in charts if chart is not None]
+        self.tables = [table for table in tables if len(table.frame)]
+        self.listings = list(listings)
 
     @property
     def empty(self) -> bool:
         """Whether it has nothing but a heading."""
-        fields = (self.text, self.points, self.commands, self.charts, self.tables, self.listings)
-        return not any(fields)
+        parts = (self.text, self.points, self.commands, self.charts, self.tables, self.listings)
+        return not any(parts)
 
 
-def chapter(
-    heading: str,
-    text: str | Sequence[str] = (),
-    charts: Iterable[Chart | None] = (),
-    tables: Iterable[Table] = (),
-    listings: Iterable[Listing] = (),
-) -> Chapter:
-    """A chapter of what there is: no empty text, chart or table."""
-    lines = [text] if isinstance(text, str) else text
-    return Chapter(
-        heading,
-        text=tuple(line for line in lines if line),
-        charts=tuple(chart for chart in charts if chart is not None),
-        tables=tuple(table for table in tables if len(table.frame)),
-        listings=tuple(listings),
-    )
+@dataclass(frozen=True)
+class Document:
+    """What a report says, in every form.
+
+    Attributes:
+        title: one line.
+        counts: how many rows have a number, and why others have none.
+        warnings: what makes the report less than it should be.
+        summary: sentences that answer what most readers ask.
+        notes: which runs these are.
+        first: the chart that stands before all chapters, if any.
+        chapters: in order.
+        samples: per row with a number: processes -> repetitions -> nanoseconds per call of each
+            block.
+    """
+
+    title: str
+    counts: str
+    warnings: list[str]
+    summary: list[str]
+    notes: list[str]
+    first: Chart | None
+    chapters: list[Chapter]
+    samples: list[list[list[list[float]]]]
+
+    @property
+    def charts(self) -> list[Chart]:
+        """All charts."""
+        first = [] if self.first is None else [self.first]
+        return first + [chart for chapter in self.chapters for chart in chapter.charts]
 
 
 def present(

@@ -15,7 +15,7 @@ from samegrad.reports.data import analysis, code
 from samegrad.reports.data.loading import MOST_RUNS
 from samegrad.reports.data.report import CASE, Report
 from samegrad.reports.data.values import bytes_text, digits, duration
-from samegrad.reports.document.chapter import Chapter, Table, chapter, columns, present
+from samegrad.reports.document.chapter import Chapter, Table, columns, present
 from samegrad.reports.document.speed import percent_of_ceiling
 
 INCLUDES = (
@@ -58,10 +58,12 @@ QUANTITIES = {  # of ceilings
 
 def agreement(report: Report) -> Chapter:
     """The largest error against the reference, per implementation."""
-    return chapter(
+    return Chapter(
         "Agreement",
-        "The gate of every row compares with a float64 reference; a row that disagrees has no "
-        "time.",
+        [
+            "The gate of every row compares with a float64 reference; a row that disagrees has no "
+            "time."
+        ],
         charts=[charts.gradient_error(report.rows)],
         tables=[Table("Largest error of each implementation", "", largest_errors(report))],
     )
@@ -92,12 +94,9 @@ def largest_errors(report: Report) -> pd.DataFrame:
 
 def limits(report: Report) -> Chapter:
     """What a call consists of, and what the machine can do at most."""
-    return chapter(
+    return Chapter(
         "How near the machine's limit",
-        charts=[
-            explanation.roofline(report.rows, report.sources),
-            explanation.split(report.rows),
-        ],
+        charts=[explanation.roofline(report.rows, report.sources), explanation.split(report.rows)],
         tables=[
             Table(
                 "What a call consists of",
@@ -128,30 +127,26 @@ def split(report: Report) -> pd.DataFrame:
 
 def ceilings(report: Report) -> pd.DataFrame:
     """What machine and libraries reached at best."""
-    values: dict[tuple[str, ...], float] = {}
-    for source in report.sources:
-        for record in source.journal.ceilings:
-            names = ("quantity", "implementation", "device", "threads", "arithmetic")
-            key = (source.label, *(record[name] for name in names))
-            if record["quantity"] == "bandwidth" and record["device"] == "cpu":
-                key = (
-                    source.label,
-                    "bandwidth",
-                    "",
-                    *key[3:],
-                )  # of the memory, by whatever library
-            best = min if record["quantity"] == "launch" else max
-            values[key] = best(values.get(key, record["value"]), record["value"])
-    records = []
-    for (label, quantity, name, device, threads, arithmetic), value in values.items():
-        text = duration(value)
-        if quantity != "launch":
-            text = f"{digits(value / 1e9)} {'GFLOP/s' if quantity == 'gemm' else 'GB/s'}"
-        records.append(
-            {"source": label, "quantity": QUANTITIES[quantity], "library": name, "device": device}
-            | {"threads": threads, "dtype": arithmetic, "at best": text}
-        )
-    return present(report, pd.DataFrame.from_records(records))
+    measured = pd.DataFrame.from_records(
+        [
+            record | {"source": source.label}
+            for source in report.sources
+            for record in source.journal.ceilings
+        ]
+    )
+    if measured.empty:
+        return measured
+    of_memory = (measured.quantity == "bandwidth") & (measured.device == "cpu")
+    measured.loc[of_memory, "implementation"] = ""  # by whatever library
+    names = ["source", "quantity", "implementation", "device", "threads", "arithmetic"]
+    table = measured.groupby(names, sort=False).value.agg(["min", "max"]).reset_index()
+    best = [
+        duration(low) if quantity == "launch"
+        else f"{digits(high / 1e9)} {'GFLOP/s' if quantity == 'gemm' else 'GB/s'}"
+        for quantity, low, high in zip(table.quantity, table["min"], table["max"], strict=True)
+    ]  # fmt: skip
+    table = table[names].assign(quantity=table.quantity.map(QUANTITIES), **{"at best": best})
+    return present(report, table, names={"implementation": "library", "arithmetic": "dtype"})
 
 
 def compilation(report: Report) -> Chapter:
@@ -163,7 +158,7 @@ def compilation(report: Report) -> Chapter:
         "transfer in": ok.transfer_in_seconds.map(duration),
         "transfer out": ok.transfer_out_seconds.map(duration),
     }
-    return chapter(
+    return Chapter(
         "Compilation and break-even",
         tables=[
             Table(
@@ -209,7 +204,7 @@ def memory(report: Report) -> Chapter:
         text = "The peak of a few steps above what was in memory before, in a process of its own."
     elif report.only_trained:
         text = ""
-    return chapter("Memory", text, tables=[Table("Peak memory of a call", "", table)])
+    return Chapter("Memory", [text], tables=[Table("Peak memory of a call", "", table)])
 
 
 def _filled(report: Report, rows: pd.DataFrame, quantities: dict[str, pd.Series]) -> pd.DataFrame:
@@ -230,7 +225,7 @@ def measured_code(report: Report) -> Chapter:
         "factor": "times the fastest",
     }
     shown = table.assign(factor=table.factor.map(digits)) if len(table) else table
-    return chapter(
+    return Chapter(
         "Code",
         ["The code as it was measured, from the journal.", *code.changes(sources)],
         charts=[charts.lines_and_speed(report.rows, table)],
@@ -243,9 +238,9 @@ def without_number(report: Report) -> Chapter:
     """Every row without a number, with its reason."""
     rows = report.rows[report.rows.status != OK]
     kept = ["source", *CASE, "implementation", "device", "status", "reason"]
-    return chapter(
+    return Chapter(
         "What has no number, and why",
-        "" if len(rows) else "Every row has a number.",
+        [] if len(rows) else ["Every row has a number."],
         tables=[Table("Rows without a number", "", present(report, rows[kept]))],
     )
 
@@ -264,7 +259,7 @@ def machines(report: Report) -> Chapter:
                 text = f"unavailable: {record['reason']}"
             facts[source.label][f"{record['name']} on {record['device']}"] = text
     table = pd.DataFrame(facts).fillna("").rename_axis("fact").reset_index()
-    return chapter("Machines", tables=[Table("Machines and versions", "", table)])
+    return Chapter("Machines", tables=[Table("Machines and versions", "", table)])
 
 
 def includes(_report: Report) -> Chapter:
@@ -276,8 +271,8 @@ def reproduce(report: Report) -> Chapter:
     """What to type to have these runs and this report again."""
     return Chapter(
         "How to reproduce this",
-        text=("In a checkout of the commit, each run again, and the report of its journal:",),
-        commands=tuple(commands(report.journals)),
+        ["In a checkout of the commit, each run again, and the report of its journal:"],
+        commands=commands(report.journals),
     )
 
 

@@ -9,10 +9,10 @@ import pandas as pd
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.reports.charts import learning as charts
 from samegrad.reports.charts.pictures import pictures
+from samegrad.reports.data.analysis import PARITY, loss_differences
 from samegrad.reports.data.report import Report
-from samegrad.reports.data.training import PARITY, LossCurves, loss_curves, metric_text
-from samegrad.reports.data.values import duration
-from samegrad.reports.document.chapter import Chapter, Table, chapter, present
+from samegrad.reports.data.values import duration, metric_text
+from samegrad.reports.document.chapter import Chapter, Table, present
 
 
 def learning(report: Report) -> Chapter:
@@ -20,14 +20,14 @@ def learning(report: Report) -> Chapter:
     trained, rows = report.trained, report.rows
     if not trained:
         return Chapter("Learning")
-    curves = loss_curves(report.journals)
-    return chapter(
+    differences = loss_differences(report.journals)
+    return Chapter(
         "Learning",
         charts=[
             charts.time_to_target(rows, trained),
             charts.learning_curves(rows, trained),
             charts.spread_over_seeds(rows, trained),
-            charts.one_loss_curve(curves),
+            charts.one_loss_curve(differences),
             *pictures(report),
         ],
         tables=[
@@ -49,7 +49,7 @@ def learning(report: Report) -> Chapter:
                 "One loss curve",
                 "float64, the first 200 steps: the largest difference between the losses of any "
                 f"two implementations, per update rule (allowed: {PARITY:g}).",
-                parity(curves),
+                parity(differences),
             ),
         ],
     )
@@ -117,12 +117,15 @@ def loading_times(journals: Iterable[Journal]) -> pd.DataFrame:
     return pd.DataFrame(lines).drop_duplicates() if lines else pd.DataFrame()
 
 
-def parity(curves: Iterable[LossCurves]) -> pd.DataFrame:
+def parity(differences: pd.DataFrame) -> pd.DataFrame:
     """The largest difference of losses between implementations, per task and update rule."""
-    lines: dict[str, dict[str, str]] = {}
-    for one in curves:
-        if len(one.losses) > 1:
-            names = ", ".join(one.losses)
-            line = lines.setdefault(one.task, {"task": one.task, "implementations": names})
-            line[one.optimizer] = f"{one.differences().max():.1e}"
-    return pd.DataFrame(list(lines.values())).fillna("")
+    if differences.empty:
+        return differences
+    largest = differences.assign(
+        largest=[f"{of_steps.max():.1e}" for of_steps in differences.differences],
+        implementations=differences.implementations.map(", ".join),
+    )
+    first = largest.groupby("task", sort=False).implementations.first()
+    table = largest.pivot_table("largest", "task", "optimizer", aggfunc="last", sort=False)
+    table.insert(0, "implementations", first)
+    return table.fillna("").rename_axis(columns=None).reset_index()

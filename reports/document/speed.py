@@ -1,26 +1,27 @@
 """The chapters of speed: how long calls take, and what is faster than what."""
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
+from samegrad.benchmarks.records.schema import OK
+from samegrad.implementations.contract.registry import TABLE
 from samegrad.reports.charts import explanation, growth
 from samegrad.reports.charts import speed as charts
 from samegrad.reports.data import analysis, code, scaling
-from samegrad.reports.data.report import WIDE, Report
+from samegrad.reports.data.report import CASE, WIDE, Report, pivoted
 from samegrad.reports.data.values import digits, duration, in_order, interval_text
-from samegrad.reports.document.chapter import Chapter, Table, chapter, columns, present
+from samegrad.reports.document.chapter import Chapter, Table, columns, present
 
 NO_GPU = "no GPU on this machine"
-BEST = "Each idiom at its best"
 
 
 def speed(report: Report) -> Chapter:
     """Time per call, verdicts, speed-ups and crossovers; every row with a number."""
     rows, ok = report.rows, report.ok
     verdicts, speed_ups = analysis.verdicts(rows), analysis.over_looped(rows)
-    return chapter(
+    return Chapter(
         "Speed",
         charts=[
             charts.time_per_step(rows),
@@ -51,7 +52,7 @@ def speed(report: Report) -> Chapter:
                 f"{marks(ok)} On the page, a row opens its samples: the blocks of each "
                 "process.".strip(),
                 present(report, every_row(ok)),
-                tuple(range(len(ok))),
+                opens=True,
             ),
         ],
     )
@@ -61,8 +62,8 @@ def best(report: Report) -> Chapter:
     """Each idiom in its fastest form: against its own matrix products, and against its peers."""
     contests = analysis.contests(report.rows, report.families)
     sources = code.sources(report.journals)
-    return chapter(
-        BEST,
+    return Chapter(
+        "Each idiom at its best",
         charts=[charts.peers(report.rows, report.families) if len(contests) else None],
         tables=[
             Table(
@@ -96,7 +97,7 @@ def cost_growth(report: Report) -> Chapter:
     chart = growth.scaling(report.rows, points, gains, caches)
     if chart is None:  # a run of other cases: its batch sizes have a chart of their own
         return Chapter("How the cost grows")
-    return chapter(
+    return Chapter(
         "How the cost grows",
         charts=[chart],
         tables=[
@@ -132,15 +133,14 @@ def gpu(report: Report) -> Chapter:
         text = f"There are no CUDA rows: {NO_GPU}."
     else:
         text = "There are no CUDA rows: the GPU was not asked for, or no framework sees it."
-    table = speed_ups.copy()
-    for column in ("end_to_end_speed_up", "resident_speed_up"):
-        if column in table:
-            table[column] = table[column].map(digits)
-    return chapter(
+    ratios = speed_ups.filter(like="_speed_up").map(digits)
+    return Chapter(
         "GPU against CPU",
-        text,
+        [text],
         charts=[charts.gpu_over_cpu(speed_ups)],
-        tables=[Table("Times faster than the CPU", "", present(report, table))],
+        tables=[
+            Table("Times faster than the CPU", "", present(report, speed_ups.assign(**ratios)))
+        ],
     )
 
 
@@ -166,7 +166,7 @@ def differentiation(report: Report) -> Chapter:
         "How many forward passes of the same implementation one gradient takes. Each gradient was "
         "checked first, as every row."
     )
-    return chapter(
+    return Chapter(
         "Cost of differentiation",
         charts=[growth.cost_of_differentiation(report.rows, costs)],
         tables=[Table("Cost of differentiation", text, present(report, table))],
@@ -178,37 +178,36 @@ def no_gpu(report: Report) -> bool:
     return all(j.run["machine"].get("gpu", "none") == "none" for j in report.journals)
 
 
+def gpu_implementations(report: Report) -> bool:
+    """Whether any of the implementations could use a GPU."""
+    return any(TABLE[name].gpu for name in set(report.rows.implementation) & set(TABLE))
+
+
 def overview(report: Report) -> pd.DataFrame:
     """Time per call as text: a line per case, a column per implementation and device.
 
     An implementation without float32 (looped Python) stands in the float32 line, marked, where
     no other one has computed the case in float64.
     """
-    rows = report.rows
-    resident = rows[rows.transfer == "resident"]
-    no_float32 = set(rows.implementation) - set(rows[rows.dtype == "float32"].implementation)
-    names = ["source", "workload", "layers", "operation", "batch_size", "dtype", "threads"]
-    shared = {
-        analysis.key(row, names)
-        for row in resident.itertuples()
-        if row.implementation not in no_float32
-    }
-    order = in_order(rows.implementation)
-    pairs = dict.fromkeys(zip(resident.implementation, resident.device, strict=True))
-    titles = [f"{n} {d}" for n, d in sorted(pairs, key=lambda pair: order.index(pair[0]))]
-    lines: dict[tuple[Any, ...], dict[str, str]] = {}
-    for row in resident.itertuples():
-        case, mark = analysis.key(row, names), ""
-        alike = (*case[:-2], "float32", case[-1])
-        if case not in shared and alike in shared:
-            case, mark = alike, " (float64)"
-        text = duration(row.seconds) + mark if row.status == "ok" else row.status
-        line = lines.setdefault(
-            case, dict(zip(names, case, strict=True)) | dict.fromkeys(titles, "")
-        )
-        line[f"{row.implementation} {row.device}"] = text
-    table = pd.DataFrame.from_records(list(lines.values()))
-    if not (rows.device == "cuda").any():
+    rows = report.rows[report.rows.transfer == "resident"]
+    names = ["source", *CASE]
+    has_float32 = report.rows[report.rows.dtype == "float32"].implementation
+    looped = ~rows.implementation.isin(has_float32)
+    cases, in_float32 = (
+        pd.MultiIndex.from_frame(one[names]) for one in (rows, rows.assign(dtype="float32"))
+    )
+    moved = looped & ~cases.isin(cases[~looped]) & in_float32.isin(cases[~looped])
+    times = rows.seconds.map(duration) + moved.map({True: " (float64)", False: ""})
+    rows = rows.assign(
+        dtype=rows.dtype.mask(moved, "float32"),
+        column=rows.implementation + " " + rows.device,
+        text=times.where(rows.status == OK, rows.status),
+    )
+    order = in_order(report.rows.implementation)
+    columns = rows[["implementation", "column"]].drop_duplicates()
+    columns = columns.sort_values("implementation", key=lambda s: s.map(order.index), kind="stable")
+    table = pivoted(rows, names, "column", "text")[columns.column].fillna("").reset_index()
+    if not (report.rows.device == "cuda").any() and gpu_implementations(report):
         table["cuda"] = NO_GPU if no_gpu(report) else "not measured"
     return present(report, table)
 
@@ -226,14 +225,15 @@ def verdict_text(verdicts: pd.DataFrame) -> str:
 
 
 def with_interval(
-    report: Report, table: pd.DataFrame, column: str, drop: tuple[str, ...] | list[str] = ()
+    report: Report, table: pd.DataFrame, column: str, drop: Sequence[str] = ()
 ) -> pd.DataFrame:
     """A table of ratios as text, each with its interval."""
     if table.empty:
         return table
-    intervals = list(map(interval_text, table.low, table.high))
+    low, high = f"{column}_low", f"{column}_high"
+    intervals = list(map(interval_text, table[low], table[high]))
     table = table.assign(**{column: table[column].map(digits), "95 % interval": intervals})
-    return present(report, table, drop=["low", "high", *drop])
+    return present(report, table, drop=[low, high, *drop])
 
 
 def marks(ok: pd.DataFrame) -> str:
@@ -255,7 +255,7 @@ def every_row(ok: pd.DataFrame) -> pd.DataFrame:
         **{
             "time per call": ok.seconds.map(duration),
             "95 % interval": [
-                f"{duration(low)} to {duration(high)}" if math.isfinite(low) else ""
+                interval_text(low, high, duration)
                 for low, high in zip(ok.seconds_low, ok.seconds_high, strict=True)
             ],
             "examples/s": ok.examples_per_second.map(digits),

@@ -10,9 +10,8 @@ import pandas as pd
 
 from samegrad.implementations.contract.registry import COMPARED_WITH, SPEED_UPS_OVER
 from samegrad.reports.data import analysis
-from samegrad.reports.data.report import Report, comparable, shares
-from samegrad.reports.data.training import headline, metric_text, tasks
-from samegrad.reports.data.values import digits, duration, folded, in_order, range_text
+from samegrad.reports.data.report import Report, comparable, headline, shares, tasks
+from samegrad.reports.data.values import digits, duration, folded, in_order, metric_text, range_text
 
 LEAST_SIZES = 3  # batch sizes that make a series
 MOST_SHARES = 4  # of the best product's rate, that a sentence has room for; NumPy's is always one

@@ -35,11 +35,10 @@ def run(arguments: Namespace) -> int:
     """Print the comparison; 1 if a row is slower by more than --fail-above."""
     threshold = parse_percent(arguments.fail_above)
     commands.require("report", "compare")
-    from samegrad.reports.data.comparison import ACROSS, compare
-    from samegrad.reports.document import comparison
+    from samegrad.reports.data import comparison
 
-    across = parse_across(arguments.across, ACROSS)
-    compared = compare(arguments.old, arguments.new, across=across, fail_above=threshold)
+    across = parse_across(arguments.across, comparison.ACROSS)
+    compared = comparison.compare(arguments.old, arguments.new, across=across, fail_above=threshold)
     for line in compared.warnings:
         print(f"warning: {line}", file=sys.stderr)
     print(comparison.markdown(compared) if arguments.markdown else comparison.text(compared))

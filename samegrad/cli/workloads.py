@@ -1,5 +1,7 @@
 """`samegrad workloads`: the tasks that networks are trained for."""
 
+import shutil
+import textwrap
 from argparse import Namespace
 from typing import Any
 
@@ -14,11 +16,19 @@ def add(subparsers: Any) -> None:
 
 
 def run(_: Namespace) -> int:
-    """Print the table."""
+    """Print the table; a paragraph for each task where the terminal is narrower."""
     commands.require("train", "workloads")
     import pandas as pd
 
     from samegrad.benchmarks.training import one_task
 
-    print(pd.DataFrame(one_task.described()).to_markdown(index=False))
+    tasks = one_task.described()
+    table = pd.DataFrame(tasks).to_markdown(index=False)
+    width = shutil.get_terminal_size((80, 24)).columns
+    if table.index("\n") <= width:
+        print(table)
+        return DONE
+    for task in tasks:
+        facts = "; ".join(f"{name}: {value}" for name, value in task.items() if value)
+        print(textwrap.fill(facts, width, subsequent_indent="    ", break_on_hyphens=False))
     return DONE

@@ -227,11 +227,11 @@ def test_main_figure_comes_from_the_committed_journal_by_the_command_of_the_page
 ) -> None:
     """The command renders it; the page is one file below 5 MB, and its numbers are committed."""
     (line,) = [line for line in commands() if line.startswith(f"{IN_TOX}render")]
-    given = shlex.split(line.removeprefix(IN_TOX))
-    assert EXAMPLE == ROOT / given[1]
+    arguments = shlex.split(line.removeprefix(IN_TOX))
+    assert EXAMPLE == ROOT / arguments[1]
 
     done = subprocess.run(
-        [sys.executable, "-m", "samegrad", *given, "--output", str(tmp_path)],
+        [sys.executable, "-m", "samegrad", *arguments, "--output", str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
 

@@ -39,10 +39,10 @@ HARNESS = """
 
 def chromium() -> str:
     """The browser; the test skips where there is none."""
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    if found is None:
+    browser = next((path for name in NAMES if (path := shutil.which(name))), None)
+    if browser is None:
         pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
-    return found
+    return browser
 
 
 def _run(folder: Path, *options: str) -> str:

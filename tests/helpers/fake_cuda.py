@@ -122,8 +122,8 @@ def train_step(spec, params, state, X, y, learning_rate, masks=None):
     bad = FAULT == "nan_later" and steps > 2  # after the gate's calls
 
     def compute():
-        given = params.value, state.value, X.value, y.value
-        return mlp_numpy.train_step(spec, *given, learning_rate)
+        values = params.value, state.value, X.value, y.value
+        return mlp_numpy.train_step(spec, *values, learning_rate)
 
     all_three = submit(compute)
     before = submit(lambda: all_three.value[2] * (float("nan") if bad else 1))

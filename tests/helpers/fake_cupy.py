@@ -17,8 +17,8 @@ class DeviceArray(np.ndarray):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """The ufunc on the arrays inside, if all of them are on the device."""
-        for given in inputs:
-            if type(given) is np.ndarray:
+        for array in inputs:
+            if type(array) is np.ndarray:
                 raise TypeError("Unsupported type <class 'numpy.ndarray'>")
         compute = getattr(ufunc, method)
         out = options.pop("out", None)
@@ -49,15 +49,15 @@ class Library(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         """A function of NumPy."""
-        found = getattr(np, name)
-        if not callable(found) or isinstance(found, type):
-            return found
+        of_numpy = getattr(np, name)
+        if not callable(of_numpy) or isinstance(of_numpy, type):
+            return of_numpy
 
-        def function(*given: Any, **options: Any) -> Any:
-            if any(type(value) is np.ndarray for value in given):
+        def function(*arrays: Any, **options: Any) -> Any:
+            if any(type(value) is np.ndarray for value in arrays):
                 raise TypeError("Unsupported type <class 'numpy.ndarray'>")
             options = {key: _inside(value) for key, value in options.items()}
-            return _outside(found(*map(_inside, given), **options))
+            return _outside(of_numpy(*map(_inside, arrays), **options))
 
         return function
 
@@ -65,9 +65,9 @@ class Library(ModuleType):
 def install(monkeypatch: pytest.MonkeyPatch, gpus: int = 1) -> Any:
     """Put the stand-in where CuPy would be."""
     library: Any = Library("cupy")
-    library.array = lambda given: _outside(np.array(_inside(given)))
+    library.array = lambda array: _outside(np.array(_inside(array)))
     library.asarray = library.array
-    library.asnumpy = lambda given: np.array(_inside(given))
+    library.asnumpy = lambda array: np.array(_inside(array))
     library.waited = 0
 
     def wait() -> None:

@@ -71,8 +71,8 @@ def unpacked(sdist: Path, folder: Path) -> Path:
     """The folder in a sdist."""
     with tarfile.open(sdist) as archive:
         archive.extractall(folder, filter="data")
-    (found,) = folder.iterdir()
-    return found
+    (source_folder,) = folder.iterdir()
+    return source_folder
 
 
 def environment(folder: Path, wheel: Path, packages: Collection[str] | None = None) -> Path:

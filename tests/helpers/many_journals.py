@@ -21,12 +21,12 @@ OPERATIONS = ("forward", "loss_and_grad", "train_step", "epoch")
 
 def planned(rows: int) -> list[Case]:
     """Cases of four implementations, four operations, and as many batch sizes as it takes."""
-    found = []
+    cases = []
     for number in range(rows):
         name, operation = NAMES[number % 4], OPERATIONS[number // 4 % 4]
         problem = MLPWorkload("digits", MLPSpec((64, 32, 10)), 1 + number // 16, 1437)
-        found.append(Case(problem, operation, name))
-    return found
+        cases.append(Case(problem, operation, name))
+    return cases
 
 
 def write(folder: Path, number: int, rows: int, processes: int, blocks: int = 9) -> Path:
@@ -64,9 +64,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     for name, default in (("journals", 1000), ("rows", 500), ("processes", 5)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    given = parser.parse_args()
-    for number in range(given.journals):
-        write(given.folder, number, given.rows, given.processes)
+    arguments = parser.parse_args()
+    for number in range(arguments.journals):
+        write(arguments.folder, number, arguments.rows, arguments.processes)
 
 
 if __name__ == "__main__":

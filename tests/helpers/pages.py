@@ -51,7 +51,7 @@ def changed(text: str, detail: str, table: str) -> tuple[str, str]:
 def follow(page: str, folder: Path) -> tuple[Counter[str], str]:
     """Write, change and run what a page says, in its order; what it did, and its last output."""
     done: Counter[str] = Counter()
-    printed, wanted = "", {0}
+    printed, accepted = "", {0}
     for step in STEP.finditer(page):
         what, detail, block = step["what"], step["detail"] or "", step["block"] or ""
         done[what] += 1
@@ -65,12 +65,12 @@ def follow(page: str, folder: Path) -> tuple[Counter[str], str]:
             for line in block.strip().splitlines():
                 assert line.strip() in printed, printed
         else:
-            wanted = {0, 1} if detail == "any" else {int(detail or 0)}
+            accepted = {0, 1} if detail == "any" else {int(detail or 0)}
             if not block:  # the next comment's block is the command
                 continue
             printed = ""
             for line in block.strip().splitlines():
-                found = run(line, folder)
-                printed += found.stdout + found.stderr
-                assert found.returncode in wanted, f"{line}\n{printed}"
+                process = run(line, folder)
+                printed += process.stdout + process.stderr
+                assert process.returncode in accepted, f"{line}\n{printed}"
     return done, printed

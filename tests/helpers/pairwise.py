@@ -22,7 +22,7 @@ def pairwise(options: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
         for i, j in combinations(range(len(options)), 2)
         for a, b in product(sizes[i], sizes[j])
     }
-    found = []
+    chosen = []
     while missing:
         i, a, j, b = min(missing)
         row: dict[int, int] = {i: a, j: b}
@@ -31,8 +31,8 @@ def pairwise(options: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
                 row[k] = max(sizes[k], key=lambda v, k=k, row=row: _added(row | {k: v}, missing))
         indices = [row[k] for k in range(len(options))]
         missing -= pairs(indices)
-        found.append(tuple(values[index] for values, index in zip(options, indices, strict=True)))
-    return found
+        chosen.append(tuple(values[index] for values, index in zip(options, indices, strict=True)))
+    return chosen
 
 
 def _added(row: dict[int, int], missing: set[tuple[int, int, int, int]]) -> int:

@@ -156,7 +156,7 @@ def test_speed_up_over_looped_python_is_formed_in_float64_on_one_machine(tmp_pat
     by_name = {row.implementation: row for row in speed_ups.itertuples()}
     assert {"numpy", "torch"} == set(by_name)
     assert by_name["numpy"].speed_up == pytest.approx(60, rel=1e-3)
-    assert by_name["numpy"].low < 60 < by_name["numpy"].high
+    assert by_name["numpy"].speed_up_low < 60 < by_name["numpy"].speed_up_high
 
 
 def test_machines_merge_and_stay_apart(tmp_path: Path) -> None:
@@ -275,6 +275,17 @@ def test_empty_plan_renders(tmp_path: Path) -> None:
     render([write(tmp_path / "j", run_record())], tmp_path / "out")
 
     assert "0 of 0 rows" in (tmp_path / "out" / "index.html").read_text()
+
+
+@pytest.mark.parametrize(("other", "column"), [(TORCH, True), (SCALAR, False)])
+def test_table_has_a_column_for_a_gpu_where_an_implementation_can_use_one(
+    other: Any, column: bool, tmp_path: Path
+) -> None:
+    """NumPy and looped Python never have a time there."""
+    outcomes = [*several(NUMPY, 50), *several(other, 70)]
+    path = write(tmp_path / "j", run_record(), plan_record(NUMPY, other), *outcomes)
+
+    assert column == ("cuda" in speed.overview(report_of(path)))
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,10 @@ from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.records.journal import LONGEST_LINE, NotAJournalError
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.reports.charts import explanation, growth, learning, saving, speed
+from samegrad.reports.charts import chart, explanation, growth, learning, speed
 from samegrad.reports.data.report import report
 from samegrad.reports.document import page
-from samegrad.reports.document.chapters import document
-from samegrad.reports.render import render
+from samegrad.reports.render import document, render
 from tests.helpers.journals import old_record, plan_record, run_record, write
 from tests.helpers.reports import (
     F64,
@@ -136,7 +135,7 @@ def test_whatever_is_wrong_in_a_journal_the_rest_is_read(
     if seed % 10:  # charts take most of the time: they are drawn in some of the reports
         undrawn(monkeypatch)
     made = document(report([journal]))
-    saving.save(made.charts, tmp_path)
+    chart.save(made.charts, tmp_path)
 
     assert page.markdown(made) and page.html(made, tmp_path)
 

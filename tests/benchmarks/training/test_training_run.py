@@ -247,14 +247,21 @@ def test_workload_selects_lines_of_speed() -> None:
     assert {"mnist", "digits"} == {line.network.name for line in lines}
 
 
-def test_workloads_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each task with its network, training, target and source."""
-    assert 0 == command.main(["workloads"])
-    shown = capsys.readouterr().out
+@pytest.mark.parametrize(("columns", "begins"), [("300", "| {} "), ("80", "task: {};")])
+def test_workloads_are_listed(
+    columns: str, begins: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each task with its network, training, target and source, in the terminal's width."""
+    monkeypatch.setenv("COLUMNS", columns)
 
+    assert 0 == command.main(["workloads"])
+    lines = capsys.readouterr().out.splitlines()
+
+    shown = " ".join(map(str.strip, lines))
     for task in TASKS.values():
-        assert f"| {task.name} " in shown
+        assert begins.format(task.name) in shown
         assert task.source in shown
+    assert max(map(len, lines)) <= int(columns)
     assert 2 == command.main(["workloads", "mnist"])
 
 
@@ -289,6 +296,10 @@ def test_train_saves_weights_that_another_implementation_evaluates(
         (["xor", "--implementation", "scalar", "--dtype", "float32"], "dtype 'float32' is not"),
         (["xor", "--save", "/nowhere/w.npz"], "--save /nowhere/w.npz: cannot be written"),
         (["xor", "--evaluate", "/nowhere/w.npz"], "/nowhere/w.npz: no such file"),
+        (
+            ["xor", "--evaluate", str(ROOT / "README.md")],
+            f"{ROOT / 'README.md'}: no weights that `train --save` wrote: it is no npz file",
+        ),
         (["titanic", "--data-dir", "/nowhere"], "--data-dir /nowhere: no such directory"),
         (["perceptron", "--implementation", "graph"], "it has no perceptron rule"),
         ([], "the following arguments are required: TASK"),

@@ -54,22 +54,22 @@ def rows(tmp_path: Path) -> Any:
 
 def test_measured_network_is_told_with_its_interval(tmp_path: Path) -> None:
     """The fastest first; not interpolated."""
-    found = advise.answers(rows(tmp_path), spec(1024), 64, "cpu")
+    answers = advise.answers(rows(tmp_path), spec(1024), 64, "cpu")
 
-    assert ["torch", "jax"] == [answer.implementation for answer in found]
-    assert {"measured"} == {answer.how for answer in found}
-    assert found[0].low < found[0].seconds < found[0].high
+    assert ["torch", "jax"] == [answer.implementation for answer in answers]
+    assert {"measured"} == {answer.how for answer in answers}
+    assert answers[0].low < answers[0].seconds < answers[0].high
 
 
 def test_network_between_is_interpolated_with_its_uncertainty(tmp_path: Path) -> None:
     """Within 5 % of the machine's law, and inside what the answer says of itself."""
-    found = {a.implementation: a for a in advise.answers(rows(tmp_path), spec(300), 64, "cpu")}
+    by_name = {a.implementation: a for a in advise.answers(rows(tmp_path), spec(300), 64, "cpu")}
 
     for name, start, rate in (("jax", 2e-5, 2e10), ("torch", 3e-4, 1e11)):
         truth = 1.02 * seconds(300, 64, start, rate)
-        assert found[name].seconds == pytest.approx(truth, rel=0.05)
-        assert found[name].low <= found[name].seconds <= found[name].high
-        assert "between 7 measured networks" == found[name].how
+        assert by_name[name].seconds == pytest.approx(truth, rel=0.05)
+        assert by_name[name].low <= by_name[name].seconds <= by_name[name].high
+        assert "between 7 measured networks" == by_name[name].how
 
 
 def test_noise_widens_the_uncertainty(tmp_path: Path) -> None:
@@ -86,12 +86,12 @@ def test_noise_widens_the_uncertainty(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("width", "batch"), [(4, 64), (8192, 64), (128, 8192), (16, 1)])
 def test_beyond_what_was_measured_nothing_is_said(tmp_path: Path, width: int, batch: int) -> None:
     """But how to measure it."""
-    found = advise.answers(rows(tmp_path), spec(width), batch, "cpu")
-    said = "\n".join(advise.text(found, rows(tmp_path), spec(width), batch, "cpu"))
+    answers = advise.answers(rows(tmp_path), spec(width), batch, "cpu")
+    printed = "\n".join(advise.text(answers, rows(tmp_path), spec(width), batch, "cpu"))
 
-    assert [] == found
+    assert [] == answers
     layers = f"784-{width}-10"
-    assert f"samegrad benchmark --layers {layers} --batch-size {batch} --device cpu" in said
+    assert f"samegrad benchmark --layers {layers} --batch-size {batch} --device cpu" in printed
 
 
 def test_other_devices_and_precisions_are_not_taken_for_this_one(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_command_answers_from_this_machine_only(
     assert 2 == main([*asked, str(tmp_path / "nowhere")])
     capsys.readouterr()
     for wrong in (["--layers", "784"], ["--layers", "a-b"], ["--batch-size", "1,2"]):
-        given = ["advise", "--layers", "784-16-10", *wrong, "--runs", str(mine)]
-        assert 2 == main(given)
+        arguments = ["advise", "--layers", "784-16-10", *wrong, "--runs", str(mine)]
+        assert 2 == main(arguments)
         (line,) = capsys.readouterr().err.splitlines()
         assert "samegrad advise: error: " in line

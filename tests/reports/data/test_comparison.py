@@ -15,7 +15,6 @@ from samegrad.benchmarks.worker.ceilings import cpu_speed
 from samegrad.cli import main
 from samegrad.cli.compare import parse_percent
 from samegrad.reports.data import comparison
-from samegrad.reports.document import comparison as texts
 from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.helpers.reports import COMPLETE, F64, NUMPY
 
@@ -93,8 +92,8 @@ def test_verdict_allows_for_the_machines_own_speed(
     printed = capsys.readouterr().out
 
     assert f"8 of 8 rows can be compared: 8 {verdict}." in printed
-    said = {276_000: "9 % faster", 312_000: "4 % slower", 324_000: "7 % slower"}
-    assert (f"itself was {said.get(elapsed_ns)}" in printed) == (elapsed_ns in said)
+    sentences = {276_000: "9 % faster", 312_000: "4 % slower", 324_000: "7 % slower"}
+    assert (f"itself was {sentences.get(elapsed_ns)}" in printed) == (elapsed_ns in sentences)
 
 
 def test_speed_of_the_processor_says_nothing_of_a_gpu(tmp_path: Path) -> None:
@@ -147,7 +146,7 @@ def test_comparison_shows_regressions_first_in_text_and_markdown(tmp_path: Path)
 
     assert [SIZES[5].id] == result.beyond
     assert SIZES[5].id == result.rows.case.iloc[0]
-    text, page = texts.text(result), texts.markdown(result)
+    text, page = comparison.text(result), comparison.markdown(result)
     assert "SLOWER" in text.splitlines()[3]
     assert page.index("### Slower: 1") < page.index(SIZES[5].id) < page.index("<details>")
     profile = comparison.profile(result).set_index("run")
@@ -210,3 +209,22 @@ def test_few_processes_give_no_certainty(
 
     assert 2 == main(["compare", *map(str, paths), "--fail-above", "5"])
     assert "no intervals, so nothing is certain" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        ({"started": "2026-01-02"}, {"started": "2026-01-03"}, "out, started 2026-01-02 (old)"),
+        ({"fingerprint": "aaaa"}, {"fingerprint": "bbbb"}, "out, machine bbbb (new)"),
+        ({}, {}, "b/out (new)"),
+    ],
+)
+def test_runs_of_one_name_are_told_apart(old: Any, new: Any, shown: str, tmp_path: Path) -> None:
+    """By when or where they ran, or by the folders that they lie in."""
+    paths = [run(tmp_path / name / "out", **about) for name, about in (("a", old), ("b", new))]
+
+    result = comparison.compare(*paths)
+
+    assert shown in comparison.text(result).splitlines()[0]
+    assert comparison.markdown(result).splitlines()[0] == f"## {' against '.join(result.names)}"
+    assert result.names[0] != result.names[1]

@@ -97,16 +97,16 @@ def contests(report: Report) -> dict[tuple[str, str], Any]:
 
 def test_idiom_stands_with_its_best_form_against_floor_and_peer(tmp_path: Path) -> None:
     """The fastest of idiom and variants, over its own products; the peer over it."""
-    found = contests(measured(tmp_path))
+    by_peer = contests(measured(tmp_path))
 
-    assert {("numpy", "sklearn"), ("jax", "flax")} == set(found)
-    numpy = found["numpy", "sklearn"]
+    assert {("numpy", "sklearn"), ("jax", "flax")} == set(by_peer)
+    numpy = by_peer["numpy", "sklearn"]
     assert "numpy_inplace" == numpy.best
     assert numpy.over_products == pytest.approx(1.1, rel=1e-3)
     assert numpy.over_best == pytest.approx(4.0, rel=1e-3)
     assert numpy.over_floor == pytest.approx(4.4, rel=1e-3)  # no way of writing it can be beyond
     assert numpy.over_idiom == pytest.approx(440 / 150, rel=1e-3)
-    jax = found["jax", "flax"]
+    jax = by_peer["jax", "flax"]
     assert ("jax", pytest.approx(1.25, rel=1e-3)) == (jax.best, jax.over_products)
 
 
@@ -201,8 +201,8 @@ def test_preset_peers_has_every_idiom_variant_and_peer() -> None:
     options = parse(preset="peers")
     lines = PRESETS["peers"].lines
 
-    wanted = {*names("idiom"), *names("variant"), *names("peer")}
-    assert wanted == set(options.implementations)
+    everyone = {*names("idiom"), *names("variant"), *names("peer")}
+    assert everyone == set(options.implementations)
     networks = {
         (line.network.spec.layer_sizes, size)
         for line in lines

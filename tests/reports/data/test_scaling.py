@@ -112,30 +112,30 @@ def lines(report: Report) -> dict[tuple[str, str, str], Any]:
 
 def test_table_has_every_curve_with_its_exponent(tmp_path: Path) -> None:
     """Linear in the batch; the fixed cost is what was planted."""
-    found = lines(measured(tmp_path))
+    table = lines(measured(tmp_path))
 
-    assert 3 * 2 * 2 == len(found)
-    line = found["batch size", "jax", "all"]
+    assert 3 * 2 * 2 == len(table)
+    line = table["batch size", "jax", "all"]
     assert line["exponent"].startswith("1.00")
     assert line["fixed cost"].startswith(("20.0 us", "19.9 us", "20.1 us"))
     assert "no fall" == line["beyond"]
-    assert found["depth", "numpy", "all"]["exponent"].startswith(("0.9", "1.0"))
+    assert table["depth", "numpy", "all"]["exponent"].startswith(("0.9", "1.0"))
 
 
 def test_fall_beyond_a_cache_is_said_with_the_cache(tmp_path: Path) -> None:
     """Half the rate where the working set has outgrown L3; JAX, which does not fall, has none."""
-    found = lines(measured(tmp_path, fall=2.0))
+    table = lines(measured(tmp_path, fall=2.0))
 
-    said = found["batch size", "numpy", "all"]["beyond"]
-    assert said.endswith("outgrows L3") and "of its best rate at 16,384" in said
-    assert "no fall" == found["batch size", "jax", "all"]["beyond"]
+    beyond = table["batch size", "numpy", "all"]["beyond"]
+    assert beyond.endswith("outgrows L3") and "of its best rate at 16,384" in beyond
+    assert "no fall" == table["batch size", "jax", "all"]["beyond"]
     unknown = lines(measured(tmp_path, fall=2.0, caches="unknown"))
-    said = unknown["batch size", "numpy", "all"]["beyond"]
-    assert said.endswith("may outgrow a cache: their sizes are unknown")
+    beyond = unknown["batch size", "numpy", "all"]["beyond"]
+    assert beyond.endswith("may outgrow a cache: their sizes are unknown")
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "said"),
+    ("before", "now", "outgrown"),
     [
         (1_024, 16_384, "outgrows L3"),  # 6 to 75 MiB
         (1, 16_384, "outgrows L2, L3"),
@@ -149,7 +149,7 @@ def test_fall_beyond_a_cache_is_said_with_the_cache(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_working_set_is_set_against_the_caches(before: int, now: int, said: str) -> None:
+def test_working_set_is_set_against_the_caches(before: int, now: int, outgrown: str) -> None:
     """Only what it, or an array of it, outgrows between the two points explains a fall there."""
     sizes, layers = {"L1": 2**15, "L2": 2**20, "L3": 2**25}, "784-128-64-10"
     points = [
@@ -161,7 +161,7 @@ def test_working_set_is_set_against_the_caches(before: int, now: int, said: str)
         )
         for batch_size in (before, now)
     ]
-    assert said == scaling._against(sizes, *points)
+    assert outgrown == scaling._against(sizes, *points)
 
 
 def test_part_that_slowed_down_is_named() -> None:
@@ -176,21 +176,21 @@ def test_part_that_slowed_down_is_named() -> None:
         seconds=6.0, flops=4e9, **dict(zip(names, (3.4, 0.1, 2.5), strict=True))
     )
 
-    said = scaling._slowed(before, after)
+    part = scaling._slowed(before, after)
 
-    assert "; elementwise work and memory traffic: 10 to 42 % of the time" == said
+    assert "; elementwise work and memory traffic: 10 to 42 % of the time" == part
     unknown = row(1.0, **dict.fromkeys(names, math.nan))
     assert "" == scaling._slowed(unknown, after)
 
 
 def test_threads_gain_what_was_planted(tmp_path: Path) -> None:
     """1.6 where the work is, nothing where the call is all."""
-    found = scaling.thread_gains(scaling.curves(measured(tmp_path).rows))
-    batch = found[(found.against == "batch size") & (found.implementation == "numpy")]
+    gains = scaling.thread_gains(scaling.curves(measured(tmp_path).rows))
+    batch = gains[(gains.against == "batch size") & (gains.implementation == "numpy")]
 
     assert 1.0 < batch.times.iloc[0] < 1.1
     assert batch.times.iloc[-1] == pytest.approx(1.6, rel=0.01)
-    assert math.isfinite(batch.low.iloc[-1])
+    assert math.isfinite(batch.times_low.iloc[-1])
 
 
 def test_report_has_the_chapter_and_its_figure(tmp_path: Path) -> None:
@@ -250,13 +250,13 @@ def test_preset_scaling_has_the_promised_sizes() -> None:
 
 def test_caches_of_this_machine_are_read_or_unknown() -> None:
     """From the system, as one core sees them."""
-    said = cpu_caches()
-    run = {"machine": {"cpu_caches": said}, "run": "r", "fingerprint": "f"}
+    read = cpu_caches()
+    run = {"machine": {"cpu_caches": read}, "run": "r", "fingerprint": "f"}
 
-    found = scaling.caches(Journal({"record": "run", **run}))
+    sizes = scaling.caches(Journal({"record": "run", **run}))
 
-    assert bool(found) == (said != "unknown")
-    assert all(size >= 1024 for size in found.values())
+    assert bool(sizes) == (read != "unknown")
+    assert all(size >= 1024 for size in sizes.values())
     assert {"L1": 32 * 2**10, "L3": 32 * 2**20} == {
         key: value
         for key, value in scaling.caches(

@@ -53,11 +53,11 @@ def sentences(*paths: Path) -> str:
 
 def test_summary_says_which_is_fastest_at_which_batch(tmp_path: Path) -> None:
     """Neighbouring sizes with the same answer are one; what cannot be told apart is not."""
-    said = sentences(swept(tmp_path / "j"))
+    text = sentences(swept(tmp_path / "j"))
 
     assert (
         "The fastest training step of 64-32-10: jax (batch 8 to 32), numpy or jax (batch 128), "
-        'numpy (batch 512). "Or": their times cannot be told apart.' in said
+        'numpy (batch 512). "Or": their times cannot be told apart.' in text
     )
 
 
@@ -65,12 +65,12 @@ def test_summary_says_what_vectorisation_brings_and_what_small_differences_are_w
     tmp_path: Path,
 ) -> None:
     """60 times for numpy, 20 for torch; intervals of 3 %."""
-    said = sentences(laptop(tmp_path / "j"))
+    text = sentences(laptop(tmp_path / "j"))
 
     assert (
-        "Times faster than looped Python (training step, float64): numpy 60.0, torch 20.0" in said
+        "Times faster than looped Python (training step, float64): numpy 60.0, torch 20.0" in text
     )
-    assert "half of the rows have a 95 % interval within +-2 %" in said
+    assert "half of the rows have a 95 % interval within +-2 %" in text
 
 
 def test_summary_says_from_which_batch_a_gpu_pays(tmp_path: Path) -> None:
@@ -87,11 +87,11 @@ def test_summary_says_from_which_batch_a_gpu_pays(tmp_path: Path) -> None:
     about: Any = run_record(machine=machine, fingerprint="beef", run="r2")
     two = write(tmp_path / "b", about, plan_record(*placed), *gpu, COMPLETE)
 
-    said = sentences(one, two)
+    text = sentences(one, two)
 
-    assert "A GPU pays for 64-32-10, the batch's way to it included" in said
-    assert "torch: from batch 128, up to 7.27 times" in said
-    assert "NVIDIA Test 9000 [beef] against the CPU of Test CPU" in said
+    assert "A GPU pays for 64-32-10, the batch's way to it included" in text
+    assert "torch: from batch 128, up to 7.27 times" in text
+    assert "NVIDIA Test 9000 [beef] against the CPU of Test CPU" in text
 
 
 def test_crossover_figure_shows_both_machines(tmp_path: Path) -> None:
@@ -138,10 +138,10 @@ def test_profile_counts_how_often_each_is_near_the_fastest(tmp_path: Path) -> No
     path.write_text("\n".join(lines) + "\n")
     render([path], tmp_path / "out")
 
-    found = pd.read_csv(tmp_path / "out" / "figures" / "profile.csv")
+    drawn = pd.read_csv(tmp_path / "out" / "figures" / "profile.csv")
 
     def share(name: str, factor: float) -> float:
-        part = found[(found.series == name) & (found.x <= factor * (1 + 1e-6))]
+        part = drawn[(drawn.series == name) & (drawn.x <= factor * (1 + 1e-6))]
         return float(part.y.iloc[-1])
 
     assert 40 == pytest.approx(share("jax cpu", 1))  # batch 8, 32 of train_step; of five cases
@@ -171,10 +171,10 @@ def test_summary_says_how_near_the_machines_limit_and_why(tmp_path: Path) -> Non
         tmp_path / "j", run_record(), plan_record(small, large), ceiling, *records, COMPLETE
     )
 
-    said = sentences(path)
+    text = sentences(path)
 
-    assert "numpy 50 % (64-32-10, batch 32; 70 % of the time is matrix products)" in said
-    assert "and 12 % (64-32-10, batch 8; 90 % of the time is dispatch and Python)" in said
+    assert "numpy 50 % (64-32-10, batch 32; 70 % of the time is matrix products)" in text
+    assert "and 12 % (64-32-10, batch 8; 90 % of the time is dispatch and Python)" in text
 
 
 @pytest.mark.parametrize(
@@ -266,8 +266,8 @@ def test_parquet_holds_the_same_rows(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert install("parquet") in capsys.readouterr().err
         return
     assert 0 == main(["render", str(journal), "--parquet"])
-    found = pd.read_parquet(tmp_path / "results.parquet")
-    assert 5 == len(found) and np.isfinite(found.seconds).sum() == 3
+    rows = pd.read_parquet(tmp_path / "results.parquet")
+    assert 5 == len(rows) and np.isfinite(rows.seconds).sum() == 3
 
 
 def test_samples_are_the_blocks_of_the_rows(tmp_path: Path) -> None:

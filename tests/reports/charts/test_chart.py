@@ -2,7 +2,7 @@
 
 from matplotlib import pyplot as plt
 
-from samegrad.reports.charts import saving
+from samegrad.reports.charts import chart
 
 
 def test_figure_data_is_what_is_drawn() -> None:
@@ -15,7 +15,7 @@ def test_figure_data_is_what_is_drawn() -> None:
     c.imshow([[1, 2], [3, 4]])
     a.set_title("A")
 
-    points = saving.data(figure)
+    points = chart.data(figure)
     plt.close(figure)
 
     one = points[points.panel == "A"]
@@ -32,7 +32,7 @@ def test_figure_data_of_regions_and_points() -> None:
     figure.colorbar(mesh)
     axes.scatter([0.5], [0.25], label="class 1")
 
-    points = saving.data(figure)
+    points = chart.data(figure)
     plt.close(figure)
 
     cells = points[points.series == "image"][["x", "y", "value"]]
@@ -49,7 +49,7 @@ def test_figure_data_of_dates_at_some_places_are_numbers() -> None:
     b.bar(["p", "q"], [10, 100])
     b.set_yscale("log")
 
-    points = saving.data(figure)
+    points = chart.data(figure)
     plt.close(figure)
 
     assert [0, 1, 2, 3, "p", "q"] == points.x.tolist()

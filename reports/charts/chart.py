@@ -1,9 +1,18 @@
-"""Figures as files: PNG, SVG, and what is drawn as CSV."""
+"""What a chart is: its style, the marks of implementations, units on axes; and its files.
+
+A chart is saved as PNG, SVG, and what is drawn as CSV.
+"""
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
 
 import numpy as np
 import pandas as pd
@@ -12,14 +21,140 @@ from matplotlib.category import StrCategoryLocator
 from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from samegrad.reports.charts.style import Chart
+from samegrad.implementations.contract.registry import TABLE
 from samegrad.reports.data.report import to_csv
+from samegrad.reports.data.values import duration, in_order
 
+# Okabe and Ito's palette, its yellow (hard to read as text) replaced: distinguishable with every
+# common colour deficiency.
+OKABE_ITO = ["#E69F00", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000"]
+PALETTE = [*OKABE_ITO, "#882255", "#999999"]
+OTHERS = ["#CC79A7", "#000000", "#882255", "#999999", "#117733"]  # of implementations of users
+STYLE = {
+    "figure.facecolor": "white",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+}
+LONGEST = 90  # characters of a name in a chart
+LINES = ["-", "--", ":", "-."]
 DPI = 150
 PADDING = 0.1  # inches around what is drawn
-COLUMNS = ["panel", "series", "x", "y", "low", "high", "value"]
+COLUMNS = ["panel", "series", "x", "y", "low", "high", "value"]  # of a chart's data
+SERIES = ["source", "implementation", "device", "transfer", "threads"]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure with its name, which is that of its files, and its caption."""
+
+    name: str
+    figure: Figure
+    caption: str
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The style of all charts, while they are drawn."""
+    with plt.rc_context(STYLE):  # type: ignore[arg-type] # keys are rc names
+        yield
+
+
+def colours(rows: pd.DataFrame) -> dict[str, str]:
+    """The colour of each implementation of a report, the same in every chart."""
+    others = [name for name in dict.fromkeys(rows.implementation) if name not in TABLE]
+    known = {name: entry.colour for name, entry in TABLE.items()}
+    return known | {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(others)}
+
+
+def text(value: Any) -> str:
+    """What a journal says, as a chart may show it: no mathematics, no more than a line."""
+    line = " ".join(str(value).split())
+    line = line if len(line) <= LONGEST else line[: LONGEST - 3] + "..."
+    return line.replace("$", r"\$")
+
+
+def by_series(
+    part: pd.DataFrame, rows: pd.DataFrame, dtypes: bool = False
+) -> Iterator[tuple[pd.DataFrame, dict[str, str]]]:
+    """The rows of each series in order, with their color, marker and label.
+
+    Args:
+        part: what is drawn.
+        rows: all rows of the report, for colours and for the names of sources.
+        dtypes: whether labels say that a series is float64.
+    """
+    palette, order = colours(rows), in_order(part.implementation)
+    groups = list(part.groupby(SERIES, sort=False))
+    for key, one in sorted(groups, key=lambda group: order.index(group[0][1])):
+        dtype = "float64" if dtypes and (one.dtype == "float64").all() else ""
+        look = {"color": palette[key[1]], "marker": marker(key), "label": label(key, rows, dtype)}
+        yield one, look
+
+
+def label(key: tuple[str, ...], rows: pd.DataFrame, dtype: str = "") -> str:
+    """A series as its legend names it; with its source if the rows are of several."""
+    source, implementation, device, transfer, threads = key
+    name = f"{implementation} {device}" + (" end to end" if transfer == "end_to_end" else "")
+    if threads != "all":
+        name += f" {threads} thread{'s' * (threads != '1')}"
+    if dtype:
+        name += f" ({dtype})"
+    return text(name + (f", {source}" if rows.source.nunique() > 1 else ""))
+
+
+def marker(key: tuple[str, ...]) -> str:
+    """Round for a CPU, square for fewer threads, triangles for a GPU."""
+    if key[2] == "cpu":
+        return "o" if key[4] == "all" else "s"
+    return "^" if key[3] == "resident" else "v"
+
+
+def errors(rows: pd.DataFrame, name: str) -> Any:
+    """Distances from a column to NAME_low and NAME_high, 0 where there is no interval."""
+    ends = rows[name] - rows[f"{name}_low"], rows[f"{name}_high"] - rows[name]
+    return [end.fillna(0).clip(lower=0) for end in ends]
+
+
+def seconds_axis(axis: Any) -> None:
+    """Durations with their unit as labels."""
+
+    def tick(value: float, _position: int) -> str:
+        if value == 0:
+            return "0"
+        number, _, unit = duration(value).partition(" ")
+        return f"{float(number.replace(',', '')):g} {unit}" if number else ""
+
+    axis.set_major_formatter(FuncFormatter(tick))
+
+
+def legend(axes: Any) -> None:
+    """Right of the axes, so that it covers nothing."""
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, borderaxespad=0)
+
+
+def plain(*axes: Any) -> None:
+    """Numbers without exponents as labels."""
+    for axis in axes:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def stacked(axes: Any, x: float, ends: list[tuple[float, str, str]]) -> None:
+    """(value, label, colour) at the ends of lines, moved apart so that none covers another."""
+    low, high = axes.get_ylim()
+    height = (math.log(high) - math.log(low)) / 26
+    y = -math.inf
+    for value, name, colour in sorted(ends):
+        y = max(math.log(value), y + height)
+        axes.annotate(name, (x, math.exp(y)), color=colour, va="center", annotation_clip=False)
 
 
 def save(charts: Iterable[Chart], directory: Path) -> None:
