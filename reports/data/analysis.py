@@ -186,7 +186,7 @@ def _key(row: Any, names: Sequence[str]) -> tuple[Any, ...]:
 def _of_square(best: Any, squares: pd.DataFrame) -> dict[str, float]:
     """Its rate over that of the best square products of the same run and arithmetic."""
     alike = ["source", "threads", "device", "dtype"]
-    same = squares[(squares[alike] == _key(best, alike)).all(axis=1)]
+    same = squares[(squares[alike] == list(_key(best, alike))).all(axis=1)]
     square: Any = next(same.itertuples(), None)
     if square is None:
         return _ratio("of_square", None, None)

@@ -247,7 +247,7 @@ def test_workload_selects_lines_of_speed() -> None:
     assert {"mnist", "digits"} == {line.network.name for line in lines}
 
 
-@pytest.mark.parametrize(("columns", "begins"), [("300", "| {} "), ("80", "task: {};")])
+@pytest.mark.parametrize(("columns", "begins"), [("400", "| {} "), ("80", "task: {};")])
 def test_workloads_are_listed(
     columns: str, begins: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
