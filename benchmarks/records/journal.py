@@ -177,17 +177,15 @@ class Journal:
                 best[key] = max(best.get(key, 0.0), record["value"])
         return best
 
-    def best(self, quantity: str, device: str, threads: str) -> float | None:
-        """The maximum of a quantity over all libraries and moments; the minimum of a latency."""
-        values = [
+    def bandwidth(self, device: str, threads: str) -> float | None:
+        """Bytes per second of memory: the most of all libraries and moments."""
+        where = ("bandwidth", device, threads)
+        values = (
             record["value"]
             for record in self.ceilings
-            if (record["quantity"], record["device"], record["threads"])
-            == (quantity, device, threads)
-        ]
-        if not values:
-            return None
-        return float(min(values) if quantity == "launch" else max(values))
+            if (record["quantity"], record["device"], record["threads"]) == where
+        )
+        return max(values, default=None)
 
 
 def _case(data: Record) -> Case:

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.records.journal import Journal
-from samegrad.benchmarks.records.schema import FAILED, OK, Record
+from samegrad.benchmarks.records.schema import OK, Record
 
 NOT_RUN = "not_run"  # in the list of cases, and the run ended before it was measured
 
@@ -269,11 +269,6 @@ def cpu_speed_change(old: Journal, new: Journal) -> float | None:
         for journal in (old, new)
     )
     return after / before
-
-
-def failures(rows: Iterable[Row]) -> list[Row]:
-    """The rows that make a run fail."""
-    return [row for row in rows if row.status in FAILED]
 
 
 def differences(old: Row, new: Row, old_run: Record, new_run: Record) -> dict[str, str]:

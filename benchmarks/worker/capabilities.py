@@ -19,12 +19,6 @@ from samegrad.implementations.contract.spec import MLPSpec
 Message = dict[str, Any]
 # What a process holds until it has ended: its threads come to rest during that.
 UNTIL_THE_END = contextlib.ExitStack()
-# Of the cases that are predicted from it: the numerical gradient's cost depends on it.
-ACTIVATION: dict[str, Any] = {
-    "loss_and_grad": "relu",
-    "train_step": "relu",
-    "forward": "tanh",
-}
 TINY = ((8, 8, 4), 8)
 SMALL = ((64, 32, 10), 32)
 LARGE: tuple[tuple[tuple[int, ...], int], ...] = (
@@ -152,7 +146,8 @@ def sample(
 ) -> Message:
     """flops, first_ns and warm_ns of an operation on one network."""
     dtype: Any = implementation.dtypes[0]
-    spec = MLPSpec(sizes, ACTIVATION[operation], dtype=dtype)
+    # As in the cases that are predicted from it: the numerical gradient's cost depends on it.
+    spec = MLPSpec(sizes, "tanh" if operation == "forward" else "relu", dtype=dtype)
     workload = MLPWorkload("sample", spec, batch_size, batch_size)
     work = Placed.random(workload, implementation, device).work(operation)
     times: list[int] = []

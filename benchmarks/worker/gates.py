@@ -142,9 +142,7 @@ class Gates:
                 self.spec, params, state, X, y, LEARNING_RATE
             )
         to_numpy = self.implementation.to_numpy
-        stepped, loss = map_tree(
-            lambda array: np.asarray(array, np.float64), (to_numpy(params), to_numpy(loss))
-        )
+        stepped, loss = comparison.as_float64((to_numpy(params), to_numpy(loss)))
         after = self._same("{} after an epoch", stepped, to_numpy(at_once))
         return Comparison(after.tensors + self._same("loss", loss, to_numpy(last_loss)).tensors)
 
