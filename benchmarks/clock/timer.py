@@ -189,7 +189,7 @@ def cpu_time() -> int:
 
 def timed(
     call: Callable[[], Tree],
-    synchronize: Callable[[Tree], None],
+    synchronize: Callable[[Tree], None] = lambda _: None,
     clock: Clock = time.perf_counter_ns,
 ) -> Any:
     """(result, nanoseconds) of one call, synchronised: for a first, cold call."""

@@ -157,7 +157,7 @@ def train(
         elif number in evaluated:
             if held_out is not None:
                 (epoch.validation, epoch.validation_loss), epoch.validation_ns = timer.timed(
-                    partial(evaluate, held_out, params), lambda _: None
+                    partial(evaluate, held_out, params)
                 )
             epoch.training, _ = evaluate(seen_again, params)
         seen(number, epoch, partial(implementation.to_numpy, params))

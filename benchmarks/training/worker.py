@@ -72,7 +72,7 @@ def load_data(request: Message, send: Send) -> None:
 def train_task(request: Message, send: Send) -> None:
     """Train one task from one seed and send how it went."""
     send({"begin": request["case"]})
-    outcome, spent_ns = timer.timed(lambda: _outcome(request, send), lambda _: None)
+    outcome, spent_ns = timer.timed(lambda: _outcome(request, send))
     send({"outcome": {**outcome, "spent_ns": spent_ns}, "case": request["case"]})
 
 

@@ -225,7 +225,7 @@ def transfer(implementation: Implementation, device: str) -> Iterator[tuple[str,
             implementation.synchronize,
         )
         to_device.append(ns)
-        _, ns = timer.timed(partial(implementation.to_numpy, on_device[0]), lambda _: None)
+        _, ns = timer.timed(partial(implementation.to_numpy, on_device[0]))
         back.append(ns)
     yield "transfer_in", 1e9 * X.nbytes / min(to_device)
     yield "transfer_out", 1e9 * X.nbytes / min(back)
@@ -244,9 +244,7 @@ def cpu_speed() -> Message:
     says how much of a difference between two runs may be the machine's (`rows.cpu_speed_change`).
     """
     data = bytes(HASHED_BYTES)
-    elapsed = [
-        timer.timed(lambda: hashlib.sha256(data).digest(), lambda _: None)[1] for _ in range(HASHES)
-    ]
+    elapsed = [timer.timed(lambda: hashlib.sha256(data).digest())[1] for _ in range(HASHES)]
     python = f"{platform.python_implementation()} {platform.python_version()}"
     made_by = getattr(hashlib.sha256, "__module__", "")  # OpenSSL's, or Python's own
     work = f"SHA-256 of {HASHED_BYTES // 1024} KiB, {made_by} of {python}"

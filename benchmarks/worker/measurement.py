@@ -182,6 +182,6 @@ class Bench:
             return {}
         breakdown = self.breakdown
         times, spent_ns = timer.timed(
-            lambda: {**breakdown.of(case), **transfers(case, placed, result)}, lambda _: None
+            lambda: {**breakdown.of(case), **transfers(case, placed, result)}
         )
         return {**times, "breakdown_spent_ns": spent_ns}

@@ -157,7 +157,7 @@ def make(data: Data, data_dir: Path | None, say: Any = lambda line: None) -> Dat
             records = stripped(records)
         return tuple(_folds(data, records)), records
 
-    (folds, records), elapsed_ns = timer.timed(made, lambda _: None)
+    (folds, records), elapsed_ns = timer.timed(made)
     return Dataset(folds, records.sha256[:12], elapsed_ns / 1e9)
 
 
