@@ -164,7 +164,7 @@ def second_pool(network, spec, params, X, y, masks=None):
 
     def work():
         A = np.ones((400, 400), np.float32)
-        os.sched_setaffinity(0, range(os.cpu_count()))
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
         while True:
             np.matmul(A, A)  # does not hold the interpreter
 

@@ -1,6 +1,6 @@
 """What is drawn of a trained network: small arrays, computed where its weights are."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,13 @@ def of(
     recipe: Recipe,
     fold: Fold,
     made: Trained,
-    kept: Mapping[str, Params],
-    seed: int = 0,
+    after_first: Params,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """(name, arrays) of what a task has to show; outputs come from the implementation itself.
 
     Args:
-        kept: weights "during" the training.
+        made: the training from seed 0.
+        after_first: weights after its first epoch.
     """
 
     def outputs(X: Array, params: Params = made.params, spec: MLPSpec = recipe.spec) -> Array:
@@ -43,9 +43,10 @@ def of(
         return Evaluation(implementation, spec, Examples(X, y), "cpu").outputs(placed)
 
     test = fold.examples(fold.test, recipe.spec.dtype)
+    family = task.family or task.name
     if task.name == "line_length":
-        start = init_params(recipe.spec, seed, recipe.initializer)
-        moments = {"before": start, "during": kept.get("first", start), "after": made.params}
+        start = init_params(recipe.spec, 0, recipe.initializer)
+        moments = {"before": start, "during": after_first, "after": made.params}
         yield (
             "activations",
             {
@@ -76,7 +77,7 @@ def of(
         x = np.linspace(-np.pi, np.pi, 121)
         fitted = outputs(np.stack([x, x**2, x**3], axis=1))[:, 0]
         yield "curve", {"x": _rounded(x), "true": _rounded(np.sin(x)), "fitted": _rounded(fitted)}
-    elif task.family == "approximation":
+    elif family == "approximation":
         width = recipe.spec.layer_sizes[1]
         x = np.linspace(-1, 1, 201)[:, None]
         spec, params = staircase_of(curve, -1.0, 1.0, width, recipe.spec.dtype)
@@ -92,7 +93,7 @@ def of(
                 "staircase_rmse": float(np.sqrt(np.mean((staircase - curve(x)) ** 2))),
             },
         )
-    elif task.family == "overfit":
+    elif family == "overfit":
         x = np.linspace(-1, 1, 121)[:, None]
         part = fold.examples(fold.training, "float64")
         yield (
@@ -103,7 +104,7 @@ def of(
                 "points": _rounded(np.hstack([part.X, part.y])),
             },
         )
-    elif task.family == "mnist":
+    elif family == "mnist":
         yield "confusion", _confusion(recipe.spec, outputs(test.X), test.y, fold)
 
 

@@ -20,27 +20,26 @@ class Task:
 
     Attributes:
         name: for the command line; unique.
-        family: several tasks of one data set share it; where no task is called so, it names all.
         data: where the records come from, and how they are split.
         recipe: the network and its training. Its target is one of the validation data.
         examples: how many are trained on; in a cross-validation, in its first fold.
-        goal: of the metric on test data; "" if there is none.
         source: where the task comes from.
+        goal: of the metric on test data; "" if there is none.
+        family: what several tasks share: where no task is called so, it names all of them.
         candidates: other values of weight_decay, of which the best on the validation data of each
             fold is taken; then the network is trained on all of the fold's training data.
     """
 
     name: str
-    family: str
     data: Data
     recipe: Recipe
     examples: int
-    goal: str
     source: str
+    goal: str = ""
+    family: str = ""
     candidates: tuple[float, ...] = ()
 
 
-REGRESSION = {"loss": "mse", "metric": "rmse"}
 LECTURE = "course: neural networks from scratch"
 
 
@@ -61,39 +60,36 @@ OVERFIT = Recipe(
 _TASKS = (
     Task(
         "digits",
-        "digits",
         DIGITS,
         Recipe(
             _mlp((64, 32, 10), optimizer="adamw", weight_decay=0.1, dropout=0.3),
             40, 32, 0.005, "one_cycle", target=0.95,
         ),
         1_150,
-        "97 %",
         "scikit-learn's packaged digits (Alpaydin and Kaynak 1998)",
+        goal="97 %",
     ),
     Task(
         "digits_shifted",
-        "digits",
         replace(DIGITS, shifts=True),
         Recipe(
             _mlp((64, 256, 10), optimizer="adam", dropout=0.4),
             20, 32, 0.005, "one_cycle", target=0.97,
         ),
         5_750,
-        "97 %",
         "the same, with copies shifted by a pixel",
+        goal="97 %",
+        family="digits",
     ),
     Task(
-        "line_length",
         "line_length",
         Data("line_length", validation=0.1),
         Recipe(_mlp((10, 16, 16, 5)), 20, 32, 0.3, initializer="uniform", target=1.0),
         9_000,
-        "100 %",
         f"{LECTURE}: length of a line in an image of 10 x 1 pixels",
+        goal="100 %",
     ),
     Task(
-        "xor",
         "xor",
         Data("xor"),
         Recipe(
@@ -101,91 +97,79 @@ _TASKS = (
             300, 0, 0.5, initializer="glorot_uniform",
         ),
         4,
-        "100 %",
         "Minsky and Papert 1969; the solution by unit steps is exact",
+        goal="100 %",
     ),
     Task(
-        "perceptron",
         "perceptron",
         Data("separable"),
         Recipe(_mlp((2, 3)), 50, 1, 1.0, rule="perceptron"),
         150,
-        "100 %",
         "Rosenblatt 1958: mistakes only, until a pass makes none",
+        goal="100 %",
     ),
     Task(
-        "softmax_regression",
         "softmax_regression",
         Data("tokens", validation=0.1),
         Recipe(_mlp((8, 8)), 5, 1, 0.3, "cosine"),
         3_600,
-        "44.45 %, that of the chain's own probabilities",
         "the next token of a known Markov chain, one token at a time",
+        goal="44.45 %, that of the chain's own probabilities",
     ),
     Task(
-        "sine",
         "sine",
         Data("sine"),
         Recipe(_mlp((3, 1), loss="mse"), 2000, 0, 0.004, metric="rmse"),
         2_000,
-        "",
         "a cubic polynomial fitted to sin x by gradient descent (torch's first example)",
     ),
     *(
         Task(
             f"approximation_{width}",
-            "approximation",
             Data("approximation"),
             Recipe(
                 _mlp((1, width, 1), activation="tanh", loss="mse", optimizer="adam"),
                 1000, 0, 0.02, "cosine", metric="rmse",
             ),
             128,
-            "",
             "universal approximation (Cybenko 1989; Hornik 1991): error against width",
+            family="approximation",
         )
         for width in (2, 4, 8, 16, 32, 64)
     ),
     Task(
-        "discrete_mapping",
         "discrete_mapping",
         Data("discrete_mapping"),
         Recipe(
             _mlp((6, 10, 5, 3), activation="sigmoid"), 200, 0, 1.0, initializer="glorot_uniform"
         ),
         90,
-        "",
         f"{LECTURE}: noisy copies of three prototypes, sigmoid layers, full batches at rate 1",
     ),
     Task(
         "overfit",
-        "overfit",
         Data("overfit", watched=True),
         OVERFIT,
         6,
-        "",
         f"{LECTURE}: 6 points, 63,501 weights",
     ),
     Task(
         "overfit_decay",
-        "overfit",
         Data("overfit", watched=True),
         replace(OVERFIT, spec=replace(OVERFIT.spec, weight_decay=0.001)),
         6,
-        "",
         "the same with L2 weight decay",
+        family="overfit",
     ),
     Task(
         "overfit_dropout",
-        "overfit",
         Data("overfit", watched=True),
         replace(OVERFIT, spec=replace(OVERFIT.spec, dropout=0.3)),
         6,
-        "",
         "the same with dropout",
+        family="overfit",
     ),
     Task(
-        "mnist",
         "mnist",
         MNIST,
         Recipe(
@@ -193,34 +177,33 @@ _TASKS = (
             20, 64, 0.003, "one_cycle", target=0.97,
         ),
         55_000,
-        "98.4 %",
         "LeCun and Cortes 1998",
+        goal="98.4 %",
     ),
     Task(
         "mnist_fast",
-        "mnist",
         MNIST,
         Recipe(
             _mlp((784, 128, 64, 10), optimizer="adam"), 2, 128, 0.008, "one_cycle", target=0.97
         ),
         55_000,
-        "97 % in less than 2 s",
         "the same network, trained to 97 % in the shortest time",
+        goal="97 % in less than 2 s",
+        family="mnist",
     ),
     Task(
         "mnist_512",
-        "mnist",
         MNIST,
         Recipe(
             _mlp((784, 512, 512, 10), optimizer="adamw", weight_decay=0.1, dropout=0.3),
             20, 128, 0.002, "one_cycle", target=0.97,
         ),
         55_000,
-        "98.7 %",
         "LeCun and Cortes 1998",
+        goal="98.7 %",
+        family="mnist",
     ),
     Task(
-        "cifar10",
         "cifar10",
         CIFAR,
         Recipe(
@@ -228,33 +211,32 @@ _TASKS = (
             20, 128, 0.001, "one_cycle", target=0.5,
         ),
         45_000,
-        "",
         "Krizhevsky 2009",
     ),
     Task(
         "cifar10_batch1",
-        "cifar10",
         replace(CIFAR, records="cifar10_batch1"),
         Recipe(
             _mlp((3072, 512, 10), optimizer="adam", dropout=0.5),
             20, 128, 0.001, "one_cycle", target=0.4,
         ),
         9_000,
-        "48 %",
         "Krizhevsky 2009, the first of five training batches",
+        goal="48 %",
+        family="cifar10",
     ),
     *(
         Task(
             f"newsgroups{suffix}",
-            "newsgroups",
             replace(NEWS, stripped=suffix == "_stripped"),
             Recipe(
                 _mlp((300, 2048, 256, 20), optimizer="adam", dropout=dropout),
                 10, 512, 0.001, target=target,
             ),
             10_183,
-            goal,
             f"{LECTURE}: 20 newsgroups split by date{what}",
+            goal=goal,
+            family="newsgroups",
         )
         for suffix, dropout, target, goal, what in (
             ("", 0.0, 0.88, "82 %", ""),
@@ -264,18 +246,16 @@ _TASKS = (
     ),
     Task(
         "titanic",
-        "titanic",
         Data("titanic", "passengers", "columns", validation=0.2, cross_validation=True),
         Recipe(
             _mlp((27, 8, 1), loss="binary_cross_entropy", optimizer="adam"), 40, 32, 0.005, "cosine"
         ),
         641,
-        "82 %, 10-fold cross-validation",
         "passengers of the Titanic (Kaggle's 891 labelled rows)",
+        goal="82 %, 10-fold cross-validation",
         candidates=(0.003, 0.01, 0.03),
     ),
     Task(
-        "automobile",
         "automobile",
         Data("automobile", "cars", "columns", validation=0.2, cross_validation=True),
         Recipe(
@@ -283,8 +263,8 @@ _TASKS = (
             100, 16, 0.01, "cosine", metric="r2",
         ),
         144,
-        "R² 0.90, 10-fold cross-validation",
         "UCI's imports-85 (Schlimmer 1987), log price",
+        goal="R² 0.90, 10-fold cross-validation",
         candidates=(0.0003, 0.001, 0.003),
     ),
 )  # fmt: skip

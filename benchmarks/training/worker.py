@@ -37,6 +37,7 @@ from samegrad.implementations.contract.spec import Optimizer, Params
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]
+Seen = Callable[[int, Epoch, Callable[[], Params]], None]  # see `loop.train`
 # A gate's batch, and the examples among which as many that are clear of kinks are looked for.
 GATE_BATCH, GATE_EXAMPLES = 128, 512
 BLOCKS = 100  # into which the epochs of a training are gathered, at most
@@ -82,14 +83,20 @@ def _outcome(request: Message, send: Send) -> Message:
     recipe = task.recipe.in_dtype(request["dtype"])
     device, seed = request["device"], request["seed"]
     folds = datasets.read(Path(request["directory"]) / f"{task.name}.npz")
+    after_first: list[Params] = []
+
+    def seen(number: int, _: Epoch, params: Callable[[], Params]) -> None:
+        send({"epoch": number})  # a sign of life
+        if number == 1 and request["pictures"]:
+            after_first[:] = [params()]
+
     try:
         verdict = gate(implementation, recipe, folds[0], seed, device)
         if not verdict.agrees:
             return {"status": "wrong", "reason": verdict.reason}
         compiled = _compile_ns(implementation)
-        told = EpochMessages(recipe, send)
         trained = [
-            _one_fold(implementation, task, recipe, fold, seed, device, told) for fold in folds
+            _one_fold(implementation, task, recipe, fold, seed, device, seen) for fold in folds
         ]
     except NotImplementedError as error:
         return {"status": "unavailable", "reason": str(error)}
@@ -109,7 +116,8 @@ def _outcome(request: Message, send: Send) -> Message:
     made = trained[0][0]
     calls, elapsed_ns = _blocks([made.epochs for made, *_ in trained])
     if request["pictures"]:
-        for name, arrays in pictures.of(implementation, task, recipe, folds[0], made, told.kept):
+        drawn = pictures.of(implementation, task, recipe, folds[0], made, after_first[0])
+        for name, arrays in drawn:
             send({"picture": {"name": name, "arrays": arrays}})
     return {
         "status": "ok",
@@ -136,20 +144,6 @@ def _outcome(request: Message, send: Send) -> Message:
     }
 
 
-class EpochMessages:
-    """Sends a message after each epoch, as a sign of life, and keeps some weights."""
-
-    def __init__(self, recipe: Recipe, send: Send) -> None:
-        self.send, self.middle = send, (recipe.epochs + 1) // 2
-        self.kept: dict[str, Params] = {}
-
-    def __call__(self, number: int, epoch: Epoch, params: Callable[[], Params]) -> None:
-        """After each epoch."""
-        self.send({"epoch": number})
-        if number in (1, self.middle):
-            self.kept["during" if number > 1 else "first"] = params()
-
-
 def _one_fold(
     implementation: Implementation,
     task: Task,
@@ -157,7 +151,7 @@ def _one_fold(
     fold: Fold,
     seed: int,
     device: str,
-    told: EpochMessages,
+    seen: Seen,
 ) -> tuple[Trained, Any, Examples]:
     """(the training, outputs on the test data, the test data) of one fold.
 
@@ -169,24 +163,18 @@ def _one_fold(
     def run(recipe: Recipe, fold: Fold) -> Trained:
         held_out = fold.examples(fold.validation, dtype) if len(fold.validation) else None
         part = fold.examples(fold.training, dtype)
-        return train(implementation, recipe, part, held_out, seed, device, told)
+        return train(implementation, recipe, part, held_out, seed, device, seen)
 
-    if task.candidates:
-        best, metric = None, METRICS[recipe.metric]
-        for value in task.candidates:
-            tried = replace(recipe, spec=replace(recipe.spec, weight_decay=value))
-            made = run(tried, fold)
-            score = made.epochs[-1].validation
-            if made.diverged or score is None:
-                continue
-            score = score if metric.larger else -score
-            if best is None or score > best[0]:
-                best = score, tried
-        if best is not None:
-            recipe = best[1]
-        made = run(recipe, datasets.refitted(fold))
-    else:
-        made = run(recipe, fold)
+    scored = []
+    for value in task.candidates:
+        tried = replace(recipe, spec=replace(recipe.spec, weight_decay=value))
+        made = run(tried, fold)
+        score = made.epochs[-1].validation
+        if not made.diverged and score is not None:
+            scored.append((score if METRICS[recipe.metric].larger else -score, tried))
+    if scored:
+        _, recipe = max(scored, key=lambda pair: pair[0])
+    made = run(recipe, datasets.refitted(fold) if task.candidates else fold)
     last = made
     if task.data.refit and not made.diverged:
         last = run(recipe, datasets.refitted(fold))

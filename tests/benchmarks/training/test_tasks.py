@@ -114,7 +114,7 @@ def test_best_candidate_is_chosen_without_the_test_part(monkeypatch: pytest.Monk
     data = datasets.Data("x", validation=0.25, cross_validation=True)
     fold = next(iter(datasets._folds(data, replace(records, y=y))))
     spec = MLPSpec((3, 1), loss="binary_cross_entropy", dtype="float64")
-    task = Task("t", "t", data, replace(RECIPE, spec=spec), 1, "", "", candidates=(0.0, 100.0))
+    task = Task("t", data, replace(RECIPE, spec=spec), 1, "", candidates=(0.0, 100.0))
     trainings: list[tuple[int, int, float]] = []
     right = train
 
@@ -126,8 +126,7 @@ def test_best_candidate_is_chosen_without_the_test_part(monkeypatch: pytest.Monk
         return right(implementation, recipe, training, held, *rest)
 
     monkeypatch.setattr(worker, "train", watched)
-    report = worker.EpochMessages(task.recipe, lambda message: None)
-    worker._one_fold(load("numpy"), task, task.recipe, fold, 0, "cpu", report)
+    worker._one_fold(load("numpy"), task, task.recipe, fold, 0, "cpu", lambda *_: None)
 
     assert [(34, 11, 0.0), (34, 11, 100.0), (45, 0, 0.0)] == trainings
 
