@@ -84,7 +84,7 @@ def text(value: Any) -> str:
 
 def by_series(
     part: pd.DataFrame, rows: pd.DataFrame, dtypes: bool = False
-) -> Iterator[tuple[pd.DataFrame, dict[str, str]]]:
+) -> Iterator[tuple[pd.DataFrame, dict[str, Any]]]:
     """The rows of each series in order, with their color, marker and label.
 
     Args:

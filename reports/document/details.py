@@ -76,11 +76,9 @@ def largest_errors(report: Report) -> pd.DataFrame:
         return pd.DataFrame()
     part = part.assign(percent=100 * part.gradient_error / part.gradient_bound)
     names = ["source", "implementation", "device", "dtype"]
-    if not report.many:
-        names.remove("source")
     groups = part.groupby(names, sort=False)
     worst = part.loc[groups.percent.idxmax()]
-    return worst[names].assign(
+    table = worst[names].assign(
         **{
             "rows": groups.size().to_numpy(),
             "largest error": worst.gradient_error.map("{:.1e}".format),
@@ -90,6 +88,7 @@ def largest_errors(report: Report) -> pd.DataFrame:
             + " batch " + worst.batch_size.astype(str),
         }
     )  # fmt: skip
+    return present(report, table)
 
 
 def limits(report: Report) -> Chapter:

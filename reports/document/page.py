@@ -116,9 +116,9 @@ def _chapter(chapter: Chapter) -> Iterator[str]:
     for table in chapter.tables:
         yield f"### {cell(table.title)}"
         yield cell(table.text)
-        lines = markdown_table(table.frame)
+        body = markdown_table(table.frame)
         title = f"{table.title}: {len(table.frame)} rows"
-        yield foldable(title, lines) if len(table.frame) > LONG else lines
+        yield foldable(title, body) if len(table.frame) > LONG else body
     for listing in chapter.listings:
         for number, name in enumerate(listing.names):
             lines = [equation.texts[number] for equation in listing.equations]
