@@ -67,21 +67,22 @@ class Placed:
         """What is timed of an operation: calls of it, with batches that rotate."""
         implementation = self.implementation
         end_to_end = transfer == "end_to_end"
-        start: Callable[[], Tree] = self.start
+        batches = self.host if end_to_end else self.batches
+        kept = None  # what every block starts from, where no call consumes it
         if operation in ("forward", "loss_and_grad"):
             kept = self.start(with_state=False)
-            start, run = lambda: kept, self._independent_calls(operation, kept[0], end_to_end)
+            run = self._independent_calls(operation, kept[0], batches, end_to_end)
         elif operation == "train_step":
-            run = self._steps(self.host if end_to_end else self.batches, end_to_end)
+            run = self._steps(batches, end_to_end)
         else:
-            run = self._epochs(end_to_end)
+            run = self._epochs(batches, end_to_end)
 
         def fetch(result: Tree) -> None:
             if operation != "forward":  # whose outputs are no number
                 implementation.to_numpy(last_result(operation, result))
 
         return timer.Work(
-            start=start,
+            start=self.start if kept is None else lambda: kept,
             run=run,
             synchronize=implementation.synchronize,
             fetch=fetch,
@@ -90,10 +91,11 @@ class Placed:
             collects=implementation.capabilities.leaves_cycles,
         )
 
-    def _independent_calls(self, operation: str, params: Params, end_to_end: bool) -> Run:
+    def _independent_calls(
+        self, operation: str, params: Params, batches: list[Batch], end_to_end: bool
+    ) -> Run:
         """A loop over forward passes or gradients."""
         implementation, spec = self.implementation, self.spec
-        batches = self.host if end_to_end else self.batches
         function: Callable[..., Tree]
         if operation == "forward":
             function, arguments = implementation.forward, 1  # X
@@ -133,10 +135,9 @@ class Placed:
 
         return run
 
-    def _epochs(self, end_to_end: bool) -> Run:
+    def _epochs(self, batches: list[Batch], end_to_end: bool) -> Run:
         """A chain of epochs; what compiles for the smaller last batch is called once before."""
         implementation, spec = self.implementation, self.spec
-        batches = self.host if end_to_end else self.batches
         whole = self.workload.examples // self.workload.batch_size
         batches = [batches[i % len(batches)] for i in range(whole)]
         if has_rest := len(self.rest[1]) > 0:
