@@ -54,7 +54,7 @@ def explain(
 
 def _digits(failed: Sequence[Outcome]) -> list[str]:
     """Errors of the size of float32's rounding in float64 results."""
-    wrong = [t for a in failed for t in a.comparison.tensors if t.reason is not None]
+    wrong = [t for a in failed for t in a.comparison.tensors if t.disagrees]
     if all(t.error is not None and t.bound < t.error < FLOAT32_ERROR for t in wrong) and all(
         outcome.problem.spec.dtype == "float64" for outcome in failed
     ):
@@ -245,7 +245,7 @@ def _known_mistakes(failed: Sequence[Outcome]) -> list[str]:
 
 def _location(main: Outcome, probes: Mapping[str, bool | None]) -> list[str]:
     """The deepest wrong tensor, and what the probes add."""
-    wrong = {t.name for t in main.comparison.tensors if t.reason is not None}
+    wrong = {t.name for t in main.comparison.tensors if t.disagrees}
     layers = len(main.reference.grads)
     sentences = []
     for layer in range(layers, 0, -1):
@@ -348,7 +348,7 @@ def _near(a: float, b: float, outcome: Outcome) -> bool:
 
 def _agrees(outcome: Outcome, what: str) -> bool:
     """Whether all tensors of a kind agree: a name, "d" for the gradient, "step" for the step."""
-    return all(t.reason is None for t in outcome.comparison.tensors if _is(t.name, what))
+    return not any(t.disagrees for t in outcome.comparison.tensors if _is(t.name, what))
 
 
 def _is(name: str, what: str) -> bool:
@@ -361,6 +361,6 @@ def _is(name: str, what: str) -> bool:
 
 def _reason(outcome: Outcome, *kinds: str) -> str:
     for tensor in outcome.comparison.tensors:
-        if tensor.reason is not None and any(_is(tensor.name, kind) for kind in kinds):
-            return tensor.reason
+        if tensor.disagrees and any(_is(tensor.name, kind) for kind in kinds):
+            return str(tensor.reason)
     return outcome.comparison.reason

@@ -74,8 +74,8 @@ def complaint(implementation: Any, name: str, device: str, spec: MLPSpec, batch_
     if implementation.capabilities.accuracy(spec) and faint(p):
         return ""
     if name not in COMPILERS:
-        found = check(implementation, spec, p.params, p.X, p.y, device, p.masks)
-        return "" if found.agrees else found.reason
+        verdict = check(implementation, spec, p.params, p.X, p.y, device, p.masks)
+        return "" if verdict.agrees else verdict.reason
     # Without jit each function takes long, and a step of sgd holds loss and gradient.
     placed = implementation.params_from_numpy(spec, p.params, device)
     batch = implementation.batch_from_numpy(spec, p.X, p.y, device)
@@ -90,8 +90,8 @@ def complaint(implementation: Any, name: str, device: str, spec: MLPSpec, batch_
     new, _, loss = implementation.train_step(spec, placed, state, *batch, rate, *masks)
     results["updated"] = implementation.to_numpy(new)
     results["loss of the step"] = implementation.to_numpy(loss)
-    found = judge(spec, reference, results)
-    return "" if found.agrees else found.reason
+    verdict = judge(spec, reference, results)
+    return "" if verdict.agrees else verdict.reason
 
 
 def faint(p: problems.Problem) -> bool:
@@ -109,14 +109,14 @@ def test_pairwise_has_every_pair_and_is_small() -> None:
     indices = [
         [values.index(v) for values, v in zip(OPTIONS, row, strict=True)] for row in PAIRWISE
     ]
-    found = set().union(*map(pairs, indices))
+    actual = set().union(*map(pairs, indices))
 
     wanted = set()
     for row in product(*(range(len(values)) for values in OPTIONS[:3])):
         wanted |= pairs(row)
-    assert wanted <= found
+    assert wanted <= actual
     sizes = [len(values) for values in OPTIONS]
-    assert sum(a * b for i, a in enumerate(sizes) for b in sizes[i + 1 :]) == len(found)
+    assert sum(a * b for i, a in enumerate(sizes) for b in sizes[i + 1 :]) == len(actual)
     assert len(PAIRWISE) < 100
 
 
@@ -257,16 +257,16 @@ def test_ten_steps_follow_the_same_losses(name: str, device: str) -> None:
     placed = implementation.params_from_numpy(spec, params, device)
     batch = implementation.batch_from_numpy(spec, X, y, device)
     state = implementation.init_state(spec, placed)
-    found, wanted = [], []
+    actual, wanted = [], []
     for _ in range(10):
         placed, state, loss = implementation.train_step(spec, placed, state, *batch, 0.5)
-        found.append(float(loss))
+        actual.append(float(loss))
         reference = expected(spec, params, X, y)
         params = updated(spec, params, [reference.grads], 0.5)
         wanted.append(reference.loss)
 
     assert wanted[-1] < wanted[0]
-    assert compare(np.array(wanted), np.array(found), "float64", name="losses").agrees
+    assert compare(np.array(wanted), np.array(actual), "float64", name="losses").agrees
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
@@ -335,8 +335,8 @@ def test_sums_over_a_large_batch_keep_their_digits(
     def worst(network: Any) -> float:
         mine = module.params_from_numpy(spec, params, device)
         _, grads = network.loss_and_grad(spec, mine, *module.batch_from_numpy(spec, X, y, device))
-        found = judge(spec, reference, {"grads": module.to_numpy(grads)})
-        return max(t.percent_of_bound or 0.0 for t in found.tensors if "b" in t.name)
+        verdict = judge(spec, reference, {"grads": module.to_numpy(grads)})
+        return max(t.percent_of_bound or 0.0 for t in verdict.tensors if "b" in t.name)
 
     share = worst(module)
     assert share < 50

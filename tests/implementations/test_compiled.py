@@ -50,9 +50,9 @@ def test_compiled_program_agrees_with_the_reference(spec: MLPSpec, torch_compile
     """Outputs, loss, gradient and step."""
     p = problems.draw(spec, 6)
 
-    found = check(torch_compile, spec, p.params, p.X, p.y, "cpu", p.masks)
+    verdict = check(torch_compile, spec, p.params, p.X, p.y, "cpu", p.masks)
 
-    assert found.agrees, found.reason
+    assert verdict.agrees, verdict.reason
 
 
 @TORCH
@@ -144,7 +144,7 @@ def test_numba_follows_the_looped_network(optimizer: Any) -> None:
     pytest.importorskip("numba", reason="numba is not installed")
     spec = replace(MLPSpec((5, 6, 3), "tanh", dtype="float64"), optimizer=optimizer)
     params, X, y = problem(spec, 7)
-    found = {}
+    actual = {}
     for name in ("scalar", "numba"):
         implementation = load(name)
         placed = implementation.params_from_numpy(spec, params, "cpu")
@@ -152,8 +152,8 @@ def test_numba_follows_the_looped_network(optimizer: Any) -> None:
         state = implementation.init_state(spec, placed)
         for _ in range(10):
             placed, state, _ = implementation.train_step(spec, placed, state, *batch, 0.1)
-        found[name] = implementation.to_numpy(placed)
+        actual[name] = implementation.to_numpy(placed)
 
-    for (W, b), (W_right, b_right) in zip(found["numba"], found["scalar"], strict=True):
+    for (W, b), (W_right, b_right) in zip(actual["numba"], actual["scalar"], strict=True):
         np.testing.assert_allclose(W, W_right, rtol=1e-13)
         np.testing.assert_allclose(b, b_right, rtol=1e-13, atol=1e-15)

@@ -42,9 +42,9 @@ def test_numpy_source_agrees_on_arrays_of_another_library(spec: MLPSpec, cupy: A
     """Outputs, loss, gradient and step; no array of the host gets between them."""
     p = problems.draw(spec, 6)
 
-    found = check(CUPY, spec, p.params, p.X, p.y, "cuda", p.masks)
+    verdict = check(CUPY, spec, p.params, p.X, p.y, "cuda", p.masks)
 
-    assert found.agrees, found.reason
+    assert verdict.agrees, verdict.reason
 
 
 def test_arrays_are_placed_fetched_and_waited_for(cupy: Any) -> None:

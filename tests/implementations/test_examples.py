@@ -25,13 +25,13 @@ def test_softmax_of_four_numbers(name: str, device: str) -> None:
     spec = MLPSpec((4, 4), bias=False, dtype="float64")
     z = np.array([[0.6, 3.4, -1.2, 0.05]])
 
-    found = [
+    actual = [
         math.exp(-results(name, device, spec, [(np.eye(4), None)], z, np.array([label]))[0])
         for label in range(4)
     ]
 
-    np.testing.assert_allclose(found, [0.0550, 0.9042, 0.0091, 0.0317], atol=5e-5)
-    np.testing.assert_allclose(found, np.exp(z[0]) / np.exp(z[0]).sum(), rtol=1e-14)
+    np.testing.assert_allclose(actual, [0.0550, 0.9042, 0.0091, 0.0317], atol=5e-5)
+    np.testing.assert_allclose(actual, np.exp(z[0]) / np.exp(z[0]).sum(), rtol=1e-14)
 
 
 @pytest.mark.parametrize("activation", ["unit_step", "relu"])
@@ -51,12 +51,12 @@ def test_xor_network_with_its_published_weights(name: str, device: str, activati
     placed = implementation.params_from_numpy(spec, params, device)
     inputs, _ = implementation.batch_from_numpy(spec, X, np.zeros((4, 1)), device)
 
-    found = implementation.to_numpy(implementation.forward(spec, placed, inputs))[:, 0]
+    actual = implementation.to_numpy(implementation.forward(spec, placed, inputs))[:, 0]
 
     if activation == "relu":
-        assert [0.0, 1.0, 1.0, 0.0] == found.tolist()
+        assert [0.0, 1.0, 1.0, 0.0] == actual.tolist()
     else:  # OR - 2 AND is 0, 1, 1, -1; a unit step as output makes it XOR
-        assert [0.0, 1.0, 1.0, -1.0] == found.tolist()
+        assert [0.0, 1.0, 1.0, -1.0] == actual.tolist()
         xor = MLPSpec((2, 2, 1), "unit_step", "unit_step", loss="mse", dtype="float64")
         placed = implementation.params_from_numpy(xor, params, device)
         outputs = implementation.to_numpy(implementation.forward(xor, placed, inputs))[:, 0]

@@ -87,16 +87,16 @@ def test_activation_and_its_derivative_by_hand_are_right_from_minus_to_plus_ten_
         with mpmath.workdps(60):
             value = exact.ACTIVATIONS[activation](mpmath.mpf(z))
             slope = exact.derivative(activation, mpmath.mpf(z))
-        given = float(z) if name == "scalar" else np.array([z])
-        a = g(given)
-        found = [float(np.ravel(x)[0]) for x in (a, np.ones(1) * dg(given, a))]
+        values = float(z) if name == "scalar" else np.array([z])
+        a = g(values)
+        actual = [float(np.ravel(x)[0]) for x in (a, np.ones(1) * dg(values, a))]
         # 1 - a^2 and the like subtract: rounding is relative to 1 there, to the value elsewhere.
         # lif_rate's slopes reach thousands, and u = (v - 1) / 0.02 carries 50 times v's rounding.
         scale = max(1.0, abs(float(slope)))
         # exp(u) is as far off as u is, times u: only gelu's u = z^3 grows beyond z.
         u = max(1.0, 0.08 * abs(z) ** 3) if activation == "gelu" else 1.0
-        assert abs(found[0] - float(value)) <= 1e-14 * u * max(abs(float(value)), 1e-300), z
-        assert abs(found[1] - float(slope)) <= 1e-14 * scale, z
+        assert abs(actual[0] - float(value)) <= 1e-14 * u * max(abs(float(value)), 1e-300), z
+        assert abs(actual[1] - float(slope)) <= 1e-14 * scale, z
 
 
 @pytest.mark.parametrize("activation", [*problems.ACTIVATIONS, "unit_step"])
@@ -110,12 +110,12 @@ def test_activation_is_the_same_in_every_idiom(name: str, device: str, activatio
     )
     X, _ = implementation.batch_from_numpy(spec, GRID[:, None], np.zeros((len(GRID), 1)), device)
 
-    found = implementation.to_numpy(implementation.forward(spec, params, X))[:, 0]
+    actual = implementation.to_numpy(implementation.forward(spec, params, X))[:, 0]
 
-    wanted = activation_value(activation, GRID)
+    expected = activation_value(activation, GRID)
     # gelu by tanh: 1 + tanh(u) subtracts for negative z, so rounding is relative to z there.
-    terms = np.abs(wanted) + (np.abs(GRID) if activation == "gelu" else 0)
-    assert (np.abs(found - wanted) <= 1e-14 * terms).all()
+    terms = np.abs(expected) + (np.abs(GRID) if activation == "gelu" else 0)
+    assert (np.abs(actual - expected) <= 1e-14 * terms).all()
 
 
 def test_soft_rate_tends_to_the_hard_one_away_from_the_threshold() -> None:
@@ -137,15 +137,15 @@ def test_one_hot_marks_the_first_of_the_largest(name: str) -> None:
     loaded(name, "cpu")
     parts: Any = __import__(f"samegrad.implementations.functions_{name}", fromlist=["one_hot"])
     rows = [[0.1, 3.0, -2.0], [5.0, 5.0, 1.0]]
-    given: Any = rows
+    values: Any = rows
     if name == "numpy":
-        given = np.array(rows)
+        values = np.array(rows)
     elif name == "torch":
-        given = __import__("torch").tensor(rows)
+        values = __import__("torch").tensor(rows)
     elif name == "jax":
-        given = __import__("jax.numpy", fromlist=["asarray"]).asarray(rows)
+        values = __import__("jax.numpy", fromlist=["asarray"]).asarray(rows)
 
-    assert [[0, 1, 0], [1, 0, 0]] == np.asarray(parts.one_hot(given)).tolist()
+    assert [[0, 1, 0], [1, 0, 0]] == np.asarray(parts.one_hot(values)).tolist()
 
 
 @pytest.mark.parametrize("name", ["scalar", "numpy", "torch", "jax"])

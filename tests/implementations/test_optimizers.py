@@ -106,10 +106,10 @@ def test_step_updates_the_params_it_is_given(name: str) -> None:
     implementation = loaded(name, "cpu")
     params, X, y = problem(spec, 4)
     batch = implementation.batch_from_numpy(spec, X, y, "cpu")
-    owned, given = (implementation.params_from_numpy(spec, params, "cpu") for _ in range(2))
+    owned, placed = (implementation.params_from_numpy(spec, params, "cpu") for _ in range(2))
     state = implementation.init_state(spec, owned)
 
-    new, _, _ = implementation.train_step(spec, given, state, *batch, 0.1)
+    new, _, _ = implementation.train_step(spec, placed, state, *batch, 0.1)
 
     assert 0.0 == distance(implementation.to_numpy(owned), params)
     assert distance(implementation.to_numpy(new), params) > 0.01
@@ -211,14 +211,14 @@ def test_step_of_a_rule_that_rescales_is_judged_by_the_gradient_that_may_be(
     spec = replace(BASE, optimizer=optimizer, dtype=dtype, weight_decay=0.0)
     params, X, y = problem(spec, 6)
     assert check(load("numpy"), spec, params, X, y, "cpu").agrees
-    found = reference.expected(spec, params, X, y)
+    right = reference.expected(spec, params, X, y)
 
-    turned = [(W.copy(), b.copy()) for W, b in found.updated]
+    turned = [(W.copy(), b.copy()) for W, b in right.updated]
     step = turned[0][0][0, 0] - params[0][0][0, 0]
     turned[0][0][0, 0] -= 2 * step
     results = {"updated": [(W.astype(dtype), b.astype(dtype)) for W, b in turned]}
 
-    assert not judge(spec, found, results).agrees
+    assert not judge(spec, right, results).agrees
 
 
 @pytest.mark.parametrize("optimizer", RULES)
@@ -227,8 +227,8 @@ def test_rate_of_the_gate_moves_every_tensor(optimizer: Any) -> None:
     spec = replace(BASE, optimizer=optimizer, weight_decay=0.0)
     params, X, y = problem(spec, 6)
 
-    found = reference.expected(spec, params, X, y)
+    right = reference.expected(spec, params, X, y)
 
-    for pair, new in zip(params, found.updated, strict=True):
+    for pair, new in zip(params, right.updated, strict=True):
         for p, q in zip(pair, new, strict=True):
             assert np.max(np.abs(q - p)) >= 3.99 * np.max(np.abs(p))

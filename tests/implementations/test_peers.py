@@ -28,9 +28,9 @@ SKLEARN = [
 ]
 
 
-def complaint(spec: MLPSpec, batch_size: int, given: MLPSpec | None = None) -> str:
-    """Why scikit-learn's step is not that of the spec; "" if it is. `given`: what it was told."""
-    implementation, told = load("sklearn"), given or spec
+def complaint(spec: MLPSpec, batch_size: int, claimed: MLPSpec | None = None) -> str:
+    """Why scikit-learn's step is not that of the spec; "" if it is. `claimed`: what it is told."""
+    implementation, told = load("sklearn"), claimed or spec
     p = problems.draw(spec, batch_size)
     reference = expected(spec, p.params, p.X, p.y)
     params = implementation.params_from_numpy(told, p.params, "cpu")
@@ -39,8 +39,8 @@ def complaint(spec: MLPSpec, batch_size: int, given: MLPSpec | None = None) -> s
     new, _, loss = implementation.train_step(told, params, state, *batch, reference.learning_rate)
     results = {"updated": new, "loss of the step": loss}
     results = {key: implementation.to_numpy(value) for key, value in results.items()}
-    found = judge(spec, reference, results)
-    return "" if found.agrees else found.reason
+    verdict = judge(spec, reference, results)
+    return "" if verdict.agrees else verdict.reason
 
 
 @pytest.mark.parametrize("batch_size", [1, 6, 300])
@@ -75,7 +75,7 @@ def test_steps_of_scikit_learn_go_on_with_another_rate() -> None:
     """The rate is an argument of each step, though scikit-learn is told it once."""
     spec = MLPSpec((5, 7, 3), "tanh", dtype="float64")
     p = problems.draw(spec, 8)
-    found = {}
+    actual = {}
     for name in ("sklearn", "numpy"):
         implementation = load(name)
         params = implementation.params_from_numpy(spec, p.params, "cpu")
@@ -83,9 +83,9 @@ def test_steps_of_scikit_learn_go_on_with_another_rate() -> None:
         state = implementation.init_state(spec, params)
         for rate in (0.5, 0.1, 0.9):
             params, state, _ = implementation.train_step(spec, params, state, *batch, rate)
-        found[name] = implementation.to_numpy(params)
+        actual[name] = implementation.to_numpy(params)
 
-    for (W, b), (W_right, b_right) in zip(found["sklearn"], found["numpy"], strict=True):
+    for (W, b), (W_right, b_right) in zip(actual["sklearn"], actual["numpy"], strict=True):
         np.testing.assert_allclose(W, W_right, rtol=1e-12)
         np.testing.assert_allclose(b, b_right, rtol=1e-12, atol=1e-15)
 

@@ -172,8 +172,8 @@ def test_huge_and_equal_logits_have_a_right_loss(
         implementation = load(name)
         placed = implementation.params_from_numpy(spec, params, "cpu")
         batch = implementation.batch_from_numpy(spec, logits, y, "cpu")
-        found = float(implementation.loss(spec, placed, *batch))
-        assert abs(found - right) <= 1e-14 * (abs(right) + np.abs(logits).max()), name
+        actual = float(implementation.loss(spec, placed, *batch))
+        assert abs(actual - right) <= 1e-14 * (abs(right) + np.abs(logits).max()), name
 
 
 def test_draws_reach_the_extremes() -> None:
