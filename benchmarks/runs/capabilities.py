@@ -30,7 +30,6 @@ class Capabilities:
         reason: why it cannot be used, or "".
         devices, dtypes: what it has.
         precisions: of "tf32" and "bfloat16" those that it has for products.
-        products: whether its matrix products can be measured on their own.
         sources: path -> text of its files.
         failed: device -> why it cannot be used although the machine has it.
         cost_models: device -> how fast it is.
@@ -43,7 +42,6 @@ class Capabilities:
     devices: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
-    products: bool = False
     sources: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     cost_models: dict[str, CostModel] = field(default_factory=dict)
@@ -123,7 +121,6 @@ def _find_one(
             capability.devices = tuple(message["devices"])
             capability.dtypes = tuple(message["dtypes"])
             capability.precisions = tuple(message["precisions"])
-            capability.products = message["products"]
             capability.sources = message.pop("sources")
             capability.record = {**message, "facts": {}}
 

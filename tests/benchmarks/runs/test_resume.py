@@ -199,7 +199,7 @@ def test_processes_and_ceilings_of_an_interrupted_run_are_made_up_for(tmp_path: 
         for operation in ("forward", "loss_and_grad", "train_step")
     ]
     model = CostModel(1e-4, 0.0, 1e9, 1.0)
-    capability = Capabilities("numpy", "numpy", products=True, cost_models={"cpu": model})
+    capability = Capabilities("numpy", "numpy", cost_models={"cpu": model})
 
     def run(progress: Progress, resume: Any = None) -> None:
         planned = Budget(cases, processes=3)
