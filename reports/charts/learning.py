@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from samegrad.benchmarks.records.rows import Row
 from samegrad.reports.charts.chart import PALETTE, Chart, colours, legend, plain, seconds_axis, text
 from samegrad.reports.data.analysis import PARITY
-from samegrad.reports.data.report import headline, tasks
+from samegrad.reports.data.report import by_task, headline
 from samegrad.reports.data.values import duration, in_order
 
 WIDTHS = (7.0, 4.6, 2.6, 1.0)  # of lines that lie on each other
@@ -27,7 +27,7 @@ def time_to_target(rows: pd.DataFrame, trained: Trained) -> Chart | None:
     ]
     if not trained:
         return None
-    names = headline(tasks(trained)) or tasks(trained)
+    names = headline(by_task(trained)) or list(by_task(trained))
     palette = colours(rows)
     trained = [(source, row) for source, row in trained if row.case.workload.name in names]
     size = (10, 0.9 + 0.25 * len(names) + 0.22 * len(trained))
@@ -79,12 +79,10 @@ def time_to_target(rows: pd.DataFrame, trained: Trained) -> Chart | None:
 
 def learning_curves(rows: pd.DataFrame, trained: Trained) -> Chart:
     """Loss and metric against the epoch, all implementations on one axis, a panel per task."""
-    names = [task for task in tasks(trained) if not task.startswith("approximation")]
-    palette = colours(rows)
-    figure, grid = _panels(len(names), 4, 2.7)
+    tasks, palette = _with_curves(trained), colours(rows)
+    figure, grid = _panels(len(tasks), 4, 2.7)
     handles: dict[str, Any] = {}
-    for axes, task in zip(grid.flat, names, strict=False):
-        of_task = [row for _, row in trained if row.case.workload.name == task]
+    for axes, (task, of_task) in zip(grid.flat, tasks.items(), strict=False):
         for number, row in enumerate(of_task):
             name = row.case.implementation
             epochs, loss = _median(row, "loss")
@@ -146,11 +144,9 @@ def _median(row: Row, name: str) -> tuple[list[int], Any]:
 
 def spread_over_seeds(rows: pd.DataFrame, trained: Trained) -> Chart:
     """The final test metric of every seed, per implementation."""
-    names = [task for task in tasks(trained) if not task.startswith("approximation")]
-    palette = colours(rows)
-    figure, grid = _panels(len(names), 5, 2.0)
-    for axes, task in zip(grid.flat, names, strict=False):
-        of_task = [row for _, row in trained if row.case.workload.name == task]
+    tasks, palette = _with_curves(trained), colours(rows)
+    figure, grid = _panels(len(tasks), 5, 2.0)
+    for axes, (task, of_task) in zip(grid.flat, tasks.items(), strict=False):
         metric = of_task[0].training[0]["metric"]
         percent = metric == "accuracy"
         for x, row in enumerate(of_task):
@@ -197,6 +193,15 @@ def one_loss_curve(differences: pd.DataFrame) -> Chart | None:
         "every update rule; the dashed line is what is allowed."
     )
     return Chart("one_loss_curve", figure, caption)
+
+
+def _with_curves(trained: Trained) -> dict[str, list[Row]]:
+    """The tasks that are shown one by one; those of a series have a chart of their own."""
+    return {
+        task: rows
+        for task, rows in by_task(trained).items()
+        if not task.startswith("approximation")
+    }
 
 
 def _panels(count: int, columns: int, height: float) -> tuple[Figure, Any]:

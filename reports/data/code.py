@@ -35,20 +35,16 @@ Sources = Mapping[str, Mapping[str, str]]  # implementation -> path -> text
 
 
 @dataclass(frozen=True)
-class Equation:
-    """One equation, and the lines that compute it in each idiom."""
-
-    tag: str
-    texts: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Listing:
-    """A function in several idioms, side by side."""
+    """A function in several idioms, side by side.
+
+    Attributes:
+        equations: (tag, the lines that compute it in each idiom).
+    """
 
     title: str
     names: tuple[str, ...]
-    equations: tuple[Equation, ...]
+    equations: list[tuple[str, list[str]]]
 
 
 def sources(journals: Sequence[Journal]) -> dict[str, dict[str, str]]:
@@ -85,7 +81,7 @@ def listings(by_name: Sources) -> Iterator[Listing]:
             if column := [part for function in functions for part in tagged(text, function)]:
                 columns[name] = column
         if len(columns) > 1:
-            yield Listing(title, tuple(columns), tuple(_lined_up(list(columns.values()))))
+            yield Listing(title, tuple(columns), _lined_up(list(columns.values())))
 
 
 def split(text: str, function: str) -> tuple[str, str]:
@@ -135,7 +131,7 @@ def tagged(text: str, function: str) -> list[tuple[str, str]]:
     return [*blocks, (REST, "\n".join(lines))] if lines else blocks
 
 
-def _lined_up(columns: Sequence[Sequence[tuple[str, str]]]) -> list[Equation]:
+def _lined_up(columns: Sequence[Sequence[tuple[str, str]]]) -> list[tuple[str, list[str]]]:
     """The same tag on the same row, and the lines of every column in their own order.
 
     Lines of several equations stand on the row of all of them, or else of the first.
@@ -151,9 +147,7 @@ def _lined_up(columns: Sequence[Sequence[tuple[str, str]]]) -> list[Equation]:
                 row = start
             rows[row][1][number] = text
             start = row + 1
-    return [
-        Equation(tag, tuple(texts.get(i, "") for i in range(len(columns)))) for tag, texts in rows
-    ]
+    return [(tag, [texts.get(i, "") for i in range(len(columns))]) for tag, texts in rows]
 
 
 def changes(by_name: Sources) -> list[str]:

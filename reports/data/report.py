@@ -251,9 +251,12 @@ def flat(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def tasks(trained: Iterable[tuple[str, Row]]) -> list[str]:
-    """The distinct tasks of trained rows."""
-    return list(dict.fromkeys(row.case.workload.name for _, row in trained))
+def by_task(trained: Iterable[tuple[str, Row]]) -> dict[str, list[Row]]:
+    """Task -> its trained rows, in order."""
+    tasks: dict[str, list[Row]] = {}
+    for _, row in trained:
+        tasks.setdefault(row.case.workload.name, []).append(row)
+    return tasks
 
 
 def headline(names: Iterable[str]) -> list[str]:

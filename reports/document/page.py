@@ -121,7 +121,7 @@ def _chapter(chapter: Chapter) -> Iterator[str]:
         yield foldable(title, body) if len(table.frame) > LONG else body
     for listing in chapter.listings:
         for number, name in enumerate(listing.names):
-            lines = [equation.texts[number] for equation in listing.equations]
+            lines = [texts[number] for _, texts in listing.equations]
             text = "\n".join(line for line in lines if line)
             yield foldable(f"{listing.title}: {name}", _fenced(text, "python"))
 

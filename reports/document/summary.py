@@ -10,7 +10,7 @@ import pandas as pd
 
 from samegrad.implementations.contract.registry import COMPARED_WITH, SPEED_UPS_OVER
 from samegrad.reports.data import analysis
-from samegrad.reports.data.report import Report, comparable, headline, shares, tasks
+from samegrad.reports.data.report import Report, by_task, comparable, headline, shares
 from samegrad.reports.data.values import digits, duration, folded, in_order, metric_text, range_text
 
 LEAST_SIZES = 3  # batch sizes that make a series
@@ -185,9 +185,9 @@ def differentiation(rows: pd.DataFrame) -> Iterator[str]:
 
 def learned(report: Report) -> Iterator[str]:
     """What the networks of the main tasks have learned, and the time it took."""
-    names = tasks(report.trained)
-    for task in headline(names) or names[:3]:
-        rows = [row for _, row in report.trained if row.case.workload.name == task]
+    tasks = by_task(report.trained)
+    for task in headline(tasks) or list(tasks)[:3]:
+        rows = tasks[task]
         first = rows[0].training[0]
         metric, target = first["metric"], first.get("target")
         tests = [statistics.median(seed["test"] for seed in row.training) for row in rows]

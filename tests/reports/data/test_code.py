@@ -18,16 +18,16 @@ def test_idioms_stand_side_by_side_with_their_equations_in_line(tmp_path: Path) 
 
     assert ("scalar", "numpy", "torch", "jax") == forward.names == gradient.names
     for number, text in enumerate(texts.values()):
-        shown = "\n".join(e.texts[number] for e in forward.equations if e.texts[number])
+        shown = "\n".join(texts[number] for _, texts in forward.equations if texts[number])
         functions = [code.split(text, name) for name in ("propagate", "forward")]
         assert "\n".join(f"{head}\n{body}" for head, body in functions if head) == shown
-    tags = [equation.tag for equation in forward.equations]
+    tags = [tag for tag, _ in forward.equations]
     assert tags.index("F1") < tags.index("F2") < tags.index("F3")
     for tag in ("F1", "F2", "F3"):
-        (equation,) = [equation for equation in forward.equations if equation.tag == tag]
-        assert all(tag in text for text in equation.texts if text), equation
-        assert equation.texts[0] and equation.texts[1], equation
-    b2 = [equation.texts for equation in gradient.equations if equation.tag == "B2"]
+        (lines,) = [texts for other, texts in forward.equations if other == tag]
+        assert all(tag in text for text in lines if text), lines
+        assert lines[0] and lines[1], lines
+    b2 = [texts for tag, texts in gradient.equations if tag == "B2"]
     assert any(texts[0] and texts[1] and not texts[3] for texts in b2)
 
 
