@@ -58,7 +58,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = trained(
         output,
         *("--workload", tasks, "--seeds", "2", "--implementation", "numpy,scalar_fast"),
-        *("-k", "not (line_length and scalar_fast)"),
+        *("-k", "not ((line_length or perceptron) and scalar_fast)"),
         *("--limit", "100000"),  # the samples of cost may see a bad moment
     )
     assert 0 == done.returncode, done.stdout + done.stderr
@@ -70,7 +70,7 @@ def test_every_seed_of_every_task_is_in_the_journal(small: Path) -> None:
     """Epochs are the blocks; what was learned is beside them."""
     rows = rows_of(small)
 
-    assert 7 == len(rows)
+    assert 6 == len(rows)
     for (task, _), row in rows.items():
         assert "ok" == row.status, row.reason
         assert [0, 1] == [seed["seed"] for seed in row.training]
@@ -123,7 +123,7 @@ def test_interrupted_training_goes_on_where_it_stopped(small: Path, tmp_path: Pa
     output.mkdir()
     lines = (small / "journal.jsonl").read_text().splitlines(keepends=True)
     outcomes = [i for i, line in enumerate(lines) if '"record": "outcome"' in line]
-    cut = outcomes[9]
+    cut = outcomes[8]
     (output / "journal.jsonl").write_text("".join(lines[:cut]) + lines[cut][:50])
 
     done = trained(output, f"--resume={output}")
@@ -134,7 +134,7 @@ def test_interrupted_training_goes_on_where_it_stopped(small: Path, tmp_path: Pa
     kept = (output / "journal.jsonl").read_text().splitlines(keepends=True)[:cut]
     assert lines[:cut] == kept
     seen = [(case.id, record["process"]) for case, record in journal.outcomes]
-    assert 14 == len(seen) == len(set(seen))
+    assert 12 == len(seen) == len(set(seen))
     rows, whole = rows_of(output), rows_of(small)
     for key, row in rows.items():
         assert [s["test"] for s in whole[key].training] == [s["test"] for s in row.training]
