@@ -214,7 +214,7 @@ def test_base_install_checks_gradients(wheel: Path, tmp_path: Path) -> None:
 
     assert 0 == checked.returncode, checked.stderr
     assert 0 == right.returncode and "2 agrees" in right.stdout, right.stdout + right.stderr
-    assert 1 == named.returncode
+    assert 2 == named.returncode
     assert 'pip install "samegrad[torch]"' in named.stdout
 
 
