@@ -18,6 +18,7 @@ from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.journal import read as read_journal
 from tests.helpers import planted
+from tests.helpers.no_report import NO_REPORT
 
 QUICK = ["--preset", "hello", "--implementation", "numpy", "-k", "digits and train_step"]
 
@@ -114,7 +115,9 @@ def test_file_with_two_functions_is_timed_after_its_check(tmp_path: Path) -> Non
     wrong.write_text(planted.RIGHT.replace("        delta = delta / n\n", ""))
     selected = ["--preset", "hello", "--implementation", f"{right},{wrong}", "-k", "digits"]
 
-    done = pytest_run("--benchmark", *selected, "--output", str(tmp_path / "run"), "-rs")
+    done = pytest_run(
+        "--benchmark", *NO_REPORT, *selected, "--output", str(tmp_path / "run"), "-rs"
+    )
 
     assert 1 == done.returncode, done.stdout + done.stderr
     rows = {row.case.id: row for row in results.rows(journal_of(tmp_path / "run"))}
@@ -151,6 +154,7 @@ def test_broken_framework_is_skipped_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "torch" / "__init__.py").write_text("raise ImportError('libcudart.so.13 missing')")
     hide = {"PYTHONPATH": str(tmp_path)}
     selected = ["--benchmark", "--preset", "hello", "-k", "digits and train_step and torch", "-rs"]
+    selected += NO_REPORT
 
     done = pytest_run(*selected, "--output", str(tmp_path / "run"), environment=hide)
 
@@ -206,7 +210,7 @@ def test_gpu_that_kills_its_probe_costs_no_cpu_row(tmp_path: Path) -> None:
     arguments = ["--preset", "hello", "--implementation", str(fake), "--device", "cpu,cuda"]
 
     done = pytest_run(
-        *("--benchmark", *arguments, "-k", "train_step and float32", "-rs"),
+        *("--benchmark", *NO_REPORT, *arguments, "-k", "train_step and float32", "-rs"),
         *("--output", str(tmp_path / "r")),
         environment={"SAMEGRAD_FAKE_FAULT": "dead_gpu"},
     )

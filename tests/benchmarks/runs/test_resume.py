@@ -25,6 +25,7 @@ from samegrad.benchmarks.runs.run import Progress, Run
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.render import render
 from tests.benchmarks.test_command import pytest_run
+from tests.helpers.no_report import NO_REPORT
 
 OPTIONS = (
     "--preset hello --layers 6-4-3 --batch-size 4,8 --implementation numpy,scalar_fast".split()
@@ -121,11 +122,11 @@ def test_what_failed_is_tried_again_on_demand(tmp_path: Path) -> None:
     run = tmp_path / "run"
     options = [*OPTIONS[:4], "--batch-size=4", f"--implementation={mine}"]
 
-    first = pytest_run("--benchmark", *options, "--output", str(run))
+    first = pytest_run("--benchmark", *NO_REPORT, *options, "--output", str(run))
     before = read(run / "journal.jsonl")
     nothing = pytest_run("--benchmark", f"--resume={run}")
     switch.write_text("")
-    second = pytest_run("--benchmark", f"--resume={run}", "--retry-failed")
+    second = pytest_run("--benchmark", *NO_REPORT, f"--resume={run}", "--retry-failed")
     after = read(run / "journal.jsonl")
 
     assert 1 == first.returncode and "out_of_memory: MemoryError: no room" in first.stdout
@@ -237,7 +238,8 @@ def test_other_code_is_not_resumed(tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
     mine.write_text("from samegrad.implementations.mlp_numpy import *\n")
     options = [*OPTIONS[:4], "--batch-size=4", f"--implementation={mine}"]
-    assert 0 == pytest_run("--benchmark", *options, "--output", str(tmp_path / "run")).returncode
+    options += [*NO_REPORT, "--output", str(tmp_path / "run")]
+    assert 0 == pytest_run("--benchmark", *options).returncode
     path = tmp_path / "run" / "journal.jsonl"
     lines = path.read_text().splitlines()
     path.write_text("\n".join(line for line in lines if "run_complete" not in line) + "\n")

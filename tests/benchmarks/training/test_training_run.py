@@ -22,6 +22,7 @@ from samegrad.benchmarks.training.tasks import TASKS
 from samegrad.implementations.contract import registry
 from samegrad.reports.data.report import report
 from samegrad.reports.document.learning import learning
+from tests.helpers.no_report import NO_REPORT
 from tests.helpers.shared_data import data_dir
 
 OWN = """import numpy as np
@@ -126,7 +127,7 @@ def test_interrupted_training_goes_on_where_it_stopped(small: Path, tmp_path: Pa
     cut = outcomes[8]
     (output / "journal.jsonl").write_text("".join(lines[:cut]) + lines[cut][:50])
 
-    done = trained(output, f"--resume={output}")
+    done = trained(output, f"--resume={output}", *NO_REPORT)
 
     assert 0 == done.returncode, done.stdout + done.stderr
     journal = read(output / "journal.jsonl")
@@ -167,7 +168,7 @@ def test_wrong_diverging_and_crashing_implementations_have_no_number(tmp_path: P
 
     done = trained(
         output,
-        *("--workload", "xor", "--seeds", "1", "--limit", "100000"),
+        *("--workload", "xor", "--seeds", "1", "--limit", "100000", *NO_REPORT),
         f"--implementation={','.join(names)}",
     )
 
@@ -188,7 +189,7 @@ def test_task_without_its_data_is_a_row_with_the_reason_and_no_failure(tmp_path:
     done = trained(
         output,
         *("--workload", "xor,titanic", "--seeds", "1", "--implementation", "numpy"),
-        *("--limit", "100000"),
+        *("--limit", "100000", *NO_REPORT),
         f"--data-dir={tmp_path / 'data'}",
     )
 
@@ -337,7 +338,7 @@ def test_cross_validation_of_a_real_task_is_measured(tmp_path: Path) -> None:
     done = trained(
         output,
         *("--workload", "titanic", "--seeds", "1", "--implementation", "numpy"),
-        *("--limit", "100000"),
+        *("--limit", "100000", *NO_REPORT),
         f"--data-dir={data}",
     )
 
