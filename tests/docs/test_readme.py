@@ -125,6 +125,7 @@ def test_python_example_prints_the_same_loss_four_times() -> None:
     assert 4 == len(losses) and max(losses) - min(losses) < 1e-12
 
 
+@pytest.mark.full  # half a minute for what other tests run as a command
 def test_notebook_cell_shows_the_report(tmp_path: Path) -> None:
     """As it stands, in a folder that holds the checkout; IPython is pretended."""
     (tmp_path / "IPython").mkdir()

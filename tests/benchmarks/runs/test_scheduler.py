@@ -234,8 +234,11 @@ def test_peak_memory_is_that_of_the_call_alone(tmp_path: Path) -> None:
     assert 60 * 2**20 < row.host_bytes < 80 * 2**20
 
 
-def test_ceilings_are_measured_before_between_and_after(tmp_path: Path) -> None:
+def test_ceilings_are_measured_before_between_and_after(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """By our own idioms, whatever is timed: a file that does not wait must not raise them."""
+    monkeypatch.setattr(scheduler, "_is_idiom", lambda name: name == "numpy")  # starts fastest
     body = "def products(kinds, pairs, out=None):\n    return pairs\n"
     body += "CAPABILITIES = Capabilities(products=products)\n"
     run = planned(tmp_path, body, WorkerSpec("mine"), budget.RunSettings(None, 0.01, 0.0))
