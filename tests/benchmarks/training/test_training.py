@@ -214,7 +214,7 @@ def test_evaluation_pads_the_last_batch_and_gives_every_output_once(
     assert np.allclose(numpy.forward(SPEC, params, data.X), evaluated, rtol=1e-14)
 
 
-# Each takes seconds: every rule on the smallest task, two rules on the others; the rest are `full` tests.
+# Each takes seconds: every rule on the smallest task, two on the others; the rest are `full`.
 CURVES = [
     pytest.param(
         task,
