@@ -1,6 +1,7 @@
 """Where a run writes, and whether it can; and whether it is alone on the machine."""
 
 import contextlib
+import os
 import platform
 import shutil
 import tempfile
@@ -55,9 +56,7 @@ def _make(directory: Path, exist_ok: bool) -> None:
 def check_writable(directory: Path) -> None:
     """Raise ValueError now, rather than after the measurements, if it cannot be written."""
     try:
-        trial = directory / ".writable"
-        trial.write_text("")
-        trial.unlink()
+        tempfile.TemporaryFile(dir=directory).close()  # of a name that nobody can foresee
         free = shutil.disk_usage(directory).free
     except OSError as error:
         raise ValueError(f"{directory}: cannot be written: {error.strerror}") from None
@@ -70,15 +69,32 @@ def check_writable(directory: Path) -> None:
 
 @contextlib.contextmanager
 def noticed() -> Iterator[bool]:
-    """Whether no other run is measuring on this machine; the next one will notice this one."""
-    with (Path(tempfile.gettempdir()) / "samegrad-measuring.lock").open("a") as lock:
-        alone = True
+    """Whether no other run is measuring on this machine; the next one will notice this one.
+
+    The lock is one for all users, and only opened for reading: what one of them puts in its place
+    is neither followed, written nor waited for, and where nothing can be locked nothing is noticed.
+    """
+    alone = True
+    with contextlib.ExitStack() as stack:
         try:
             import fcntl
 
+            lock = _lock_of_all_users()
+            stack.callback(os.close, lock)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # Windows
-            pass
-        except OSError:
+        except BlockingIOError:
             alone = False
+        except (ImportError, OSError):  # Windows; a link, or a file that is not for all
+            pass
         yield alone
+
+
+def _lock_of_all_users() -> int:
+    path = Path(tempfile.gettempdir()) / "samegrad-measuring.lock"
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:  # to create another user's file is refused, even if it is there
+        lock = os.open(path, flags | os.O_CREAT, 0o644)
+        os.fchmod(lock, 0o644)  # whatever the umask: others must be able to open it
+        return lock
