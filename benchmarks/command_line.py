@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from samegrad.implementations.contract.commands import did_you_mean
+from samegrad.implementations.contract.texts import EMPTY
 
 
 class Option(NamedTuple):
@@ -128,4 +129,6 @@ def _value(where: str, value: object, flag: bool) -> str | bool:
         raise ValueError(
             f"{where} = {value!r} is not accepted; give a text, a number, or a list of these"
         )
+    if not all(str(part).strip() for part in parts):
+        raise ValueError(f"{where} = {value!r}: {EMPTY}")
     return ",".join(map(str, parts))

@@ -10,6 +10,7 @@ import importlib
 import os
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.runs import directories
 from samegrad.benchmarks.runs import session as session_module
 from samegrad.benchmarks.runs.options import parse
-from samegrad.benchmarks.runs.session import Replay, State, say
+from samegrad.benchmarks.runs.session import Replay, State
 from samegrad.implementations.contract.commands import require
+from samegrad.implementations.contract.texts import EMPTY, clean, say
 
 HERE = Path(__file__).resolve().parent
 REFUSED = {
@@ -74,6 +76,9 @@ def _option(config: pytest.Config, name: str) -> Any:
 def _options(config: pytest.Config) -> dict[str, str]:
     """The options of a run, as they were typed or stand in pyproject.toml."""
     typed = {option.name: _option(config, option.name) for option in OPTIONS}
+    for name, value in typed.items():
+        if isinstance(value, str) and not value.strip():
+            raise pytest.UsageError(f"--{name.replace('_', '-')}: {EMPTY}")
     options: dict[str, str] = {name: value for name, value in typed.items() if value}
     if not _option(config, "benchmark"):
         return options
@@ -101,7 +106,7 @@ def _settings(config: pytest.Config, training: bool, group: str | None) -> dict[
     try:
         settings = read_settings(config.invocation_params.dir, "benchmark", accepted)
     except ValueError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(clean(str(error))) from None
     dropped: tuple[str, ...] = ("preset",) if group else ()
     if training:
         dropped = ("preset", "layers", "batch_size", "threads", "processes", "time")
@@ -140,7 +145,7 @@ def pytest_configure(config: pytest.Config) -> None:
         parsed = parse(**options) if resumed is None else resumed.options
         state = config.stash[STATE] = State(parsed, resumed, retry)
     except ValueError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(clean(str(error))) from None
     devices = {"cpu", "cuda", *(state.options.devices or ())}
     for mark in {*devices, TRAINING, *GROUPS, *OPERATIONS, PRODUCTS}:
         config.addinivalue_line("markers", f"{mark}: benchmark cases of that device or operation")
@@ -148,9 +153,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _refuse_foreign_options(config: pytest.Config) -> None:
     arguments = [*shlex.split(os.environ.get("PYTEST_ADDOPTS", "")), *config.invocation_params.args]
-    for argument in arguments:
+    for before, argument in pairwise(["", *map(str, arguments)]):
+        # pytest's own too: -m "" would measure everything.
+        if not argument.strip() or re.fullmatch(r"--[\w-]+=\s*", argument):
+            raise pytest.UsageError(f"{argument.strip() or before}: {EMPTY}")
         for pattern, reason in REFUSED.items():
-            if re.fullmatch(pattern, str(argument).split("=")[0]):
+            if re.fullmatch(pattern, argument.split("=")[0]):
                 raise pytest.UsageError(f"{argument} means nothing with --benchmark: {reason}")
 
 
@@ -159,7 +167,8 @@ def _refuse_foreign_paths(config: pytest.Config) -> None:
         path = (config.invocation_params.dir / argument.split("::")[0]).resolve()
         if path != HERE and path != HERE / "test_speed.py":
             raise pytest.UsageError(
-                f"{argument}: --benchmark collects benchmarks/ only; select cases with -k or -m"
+                f"{clean(argument)}: --benchmark collects benchmarks/ only; select cases with -k "
+                "or -m"
             )
 
 
@@ -216,7 +225,7 @@ def pytest_collection(session: pytest.Session) -> None:
             for note in state.select().notes:
                 say(f"samegrad: {note}")
     except ValueError as error:
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(clean(str(error))) from None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -229,7 +238,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for case in state.selection.cases:
         replay = state.replays[case.id] = Replay()
         marks = [
-            pytest.mark.benchmark(group=case.group, timer=replay),
+            pytest.mark.benchmark(group=clean(case.group), timer=replay),
             getattr(pytest.mark, case.device),
             getattr(pytest.mark, case.operation),
         ]
@@ -264,10 +273,10 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         with _uncaptured(config):
             session_module.measure(state, chosen, directory, _command(config))
     except ValueError as error:  # another process writes this run
-        raise pytest.UsageError(str(error)) from None
+        raise pytest.UsageError(clean(str(error))) from None
     except OSError as error:
         what = f"{error.filename or directory}: cannot be written: {error.strerror}"
-        raise pytest.UsageError(what) from None
+        raise pytest.UsageError(clean(what)) from None
     assert state.run is not None
     state.rows = {row.case.id: row for row in rows.rows(state.run.journal)}
 
@@ -305,7 +314,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         return
     state = config.stash[STATE]
     for line in state.summary:
-        print(line)
+        say(line)
     if state.run is None and DIRECTORY in config.stash:
         with contextlib.suppress(OSError):  # nothing was measured: leave no empty directory
             config.stash[DIRECTORY].rmdir()

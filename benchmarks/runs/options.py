@@ -108,7 +108,7 @@ def parse(
     else:
         _refuse(of_speed, f"does not go with {kind}: tasks have networks of their own")
         request = load_kind(kind).parse(workload, seeds, limit, data_dir)
-    preset = preset or "standard"
+    preset = "standard" if preset is None else preset
     if preset not in PRESETS:
         raise ValueError(
             f"--preset {preset!r} is not known; accepted: {', '.join(PRESETS)}"

@@ -13,6 +13,7 @@ import pandas as pd
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records.journal import Journal, NotAJournalError, first, read
 from samegrad.benchmarks.records.schema import Record
+from samegrad.implementations.contract.texts import EMPTY
 from samegrad.reports.data.report import Report, Source, flat, frame, labels, report, to_csv
 
 MOST_RUNS = 12  # that a report shows side by side
@@ -21,7 +22,14 @@ MOST_PROCESSES = 8  # that read journals
 
 
 def paths(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """The journals that are meant: a file, the one in a folder, or all below a folder."""
+    """The journals that are meant: a file, the one in a folder, or all below a folder.
+
+    Raises:
+        ValueError: a place is an empty text.
+    """
+    places = list(places)
+    if any(os.fspath(place) == "" for place in places):  # which would be the current folder, with all below it
+        raise ValueError(f"journals: {EMPTY}")
     return [path for place in places for path in _journals(Path(place))]
 
 

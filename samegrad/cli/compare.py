@@ -1,12 +1,12 @@
 """`samegrad compare`: what has become faster or slower between two runs."""
 
 import math
-import sys
 from argparse import Namespace
 from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED
 from samegrad.implementations.contract import commands
+from samegrad.implementations.contract.texts import say
 
 
 def add(subparsers: Any) -> None:
@@ -24,7 +24,6 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--across",
         metavar="WHAT",
-        default="",
         help="compare rows although these differ: machine, code, inputs, joined by ','",
     )
     parser.add_argument("--markdown", action="store_true", help="for a pull request")
@@ -40,8 +39,8 @@ def run(arguments: Namespace) -> int:
     across = parse_across(arguments.across, comparison.ACROSS)
     compared = comparison.compare(arguments.old, arguments.new, across=across, fail_above=threshold)
     for line in compared.warnings:
-        print(f"warning: {line}", file=sys.stderr)
-    print(comparison.markdown(compared) if arguments.markdown else comparison.text(compared))
+        say(f"warning: {line}", error=True)
+    say(comparison.markdown(compared) if arguments.markdown else comparison.text(compared))
     if math.isinf(threshold):
         return DONE
     if not compared.certain:
@@ -49,9 +48,9 @@ def run(arguments: Namespace) -> int:
             "--fail-above: no row can be compared with certainty, so nothing was checked"
         )
     if compared.beyond:
-        print(
+        say(
             f"{len(compared.beyond)} rows are certainly slower by more than {100 * threshold:g} %",
-            file=sys.stderr,
+            error=True,
         )
     return FAILED if compared.beyond else DONE
 
@@ -71,9 +70,9 @@ def parse_percent(text: str | None) -> float:
     return value / 100
 
 
-def parse_across(text: str, accepted: tuple[str, ...]) -> tuple[str, ...]:
+def parse_across(text: str | None, accepted: tuple[str, ...]) -> tuple[str, ...]:
     """("code", "inputs") from "code,inputs"."""
-    names = tuple(part.strip() for part in text.split(",")) if text else ()
+    names = tuple(part.strip() for part in text.split(",")) if text is not None else ()
     for name in names:
         if name not in accepted:
             raise ValueError(

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from samegrad import __version__
 from samegrad.implementations.contract.commands import did_you_mean
+from samegrad.implementations.contract.texts import EMPTY, clean
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 STATUS = (
@@ -31,7 +32,14 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End with one line."""
-        self.exit(USAGE, f"{self.prog}: error: {' '.join(message.split())}\n")
+        self.exit(USAGE, f"{self.prog}: error: {clean(' '.join(message.split()))}\n")
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """The value of every option and argument, as argparse makes it of a text: never of ""."""
+        # Those of a command are its own parser's to judge.
+        if not arg_string.strip() and action.nargs != argparse.PARSER:
+            self.error(f"{'/'.join(action.option_strings) or action.metavar}: {EMPTY}")
+        return super()._get_value(action, arg_string)
 
     def named(self) -> Mapping[str, "Parser"]:
         """The commands of this one, the hidden ones too."""

@@ -1,0 +1,31 @@
+"""Texts from elsewhere, such as names, messages, journals: they hold anything, and do nothing."""
+
+import re
+import sys
+
+# Control characters but newline and tab, line separators, what turns the direction of a line, and
+# halves of surrogate pairs, which no encoding has.
+ACTING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+EMPTY = "an empty text is not accepted; give a value, or leave it out"  # after what it stands for
+
+
+def clean(text: str) -> str:
+    r"""A text in which nothing acts on what shows it: such characters stand as escapes, \x1b."""
+    return ACTING.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def say(text: object, *, error: bool = False, end: str = "\n") -> None:
+    """Print a text that may be anybody's, at once: clean, and in letters that the terminal has.
+
+    Args:
+        text: one line or several.
+        error: whether it goes to standard error.
+        end: what comes after it, as it is.
+    """
+    stream = sys.stderr if error else sys.stdout
+    encoding = stream.encoding or "utf-8"
+    shown = clean(str(text)).encode(encoding, "backslashreplace").decode(encoding)
+    print(shown, file=stream, end=end, flush=True)
