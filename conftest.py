@@ -7,7 +7,7 @@ import samegrad
 
 HERE = Path(__file__).resolve().parent
 if Path(samegrad.__file__).resolve().parents[1] != HERE:
-    print(  # pytest would show a traceback of whatever else a conftest raises
+    print(  # noqa: T201 # pytest would show a traceback of whatever else a conftest raises
         f"two versions of samegrad: {samegrad.__file__} is imported, this checkout is {HERE}; "
         "uninstall that one, or write `python -m pytest`",
         file=sys.stderr,

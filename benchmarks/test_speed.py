@@ -8,15 +8,16 @@ from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import NO_NUMBER, OK
 from samegrad.benchmarks.runs.session import Replay
+from samegrad.implementations.contract.texts import clean
 
 
 def test_speed(case: Case, row: Row, replay: Replay, benchmark: Any) -> None:
     """The gradients agree, and the process medians are handed to pytest-benchmark."""
     if row.status in NO_NUMBER:
-        pytest.skip(f"{row.status}: {row.reason}")
+        pytest.skip(clean(f"{row.status}: {row.reason}"))
     if row.status != OK:
         benchmark.skipped = True  # or pytest-benchmark warns that its fixture was not used
-        pytest.fail(f"{row.status}: {row.reason}", pytrace=False)
+        pytest.fail(clean(f"{row.status}: {row.reason}"), pytrace=False)
 
     assert row.gate is not None
     replay.samples = list(row.process_medians)

@@ -26,8 +26,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "benchmarks/cases": {"implementations/contract"},
     "benchmarks/clock": set(),
     "benchmarks/machine": set(),
-    # A journal that cannot be written says by which command the run goes on.
-    "benchmarks/records": {"benchmarks/cases", "implementations/contract/commands.py"},
+    # A journal that cannot be written says by which command the run goes on; what is read is clean.
+    "benchmarks/records": {
+        "benchmarks/cases",
+        "implementations/contract/commands.py",
+        "implementations/contract/texts.py",
+    },
     "benchmarks/judge": {
         "benchmarks/cases",
         "implementations/contract",

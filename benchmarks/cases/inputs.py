@@ -90,7 +90,8 @@ def load(directory: Path, workload: Workload) -> Inputs:
 
 def _path(directory: Path, workload: Workload) -> Path:
     # A name may come from somebody's journal, so it is no part of a path.
-    return directory / f"{hashlib.sha256(workload.id.encode()).hexdigest()[:16]}.npz"
+    name = hashlib.sha256(workload.id.encode(errors="surrogatepass")).hexdigest()[:16]
+    return directory / f"{name}.npz"
 
 
 def _flattened(tree: Any, arrays: dict[str, Array]) -> Any:

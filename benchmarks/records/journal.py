@@ -6,6 +6,7 @@ that whatever kills a run costs at most the record being written.
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,6 +17,7 @@ from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.records import schema, upgrade
 from samegrad.benchmarks.records.schema import OK, SCHEMA, Record
 from samegrad.implementations.contract.commands import command
+from samegrad.implementations.contract.texts import clean
 
 LONGEST_LINE = 64 * 2**20  # bytes; a picture takes some hundred thousand
 # Kinds of records that a journal keeps as they are -> their list.
@@ -28,6 +30,10 @@ LISTS = {
 }
 # What reading a line may raise when it is not what the schema says, or not JSON at all.
 UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
+
+
+# What a line has in which a text is not clean: an escape, or a letter beyond ASCII.
+ESCAPED = re.compile(rb"\\[bfru]|[\x7f-\xff]")
 
 
 class NotAJournalError(ValueError):
@@ -198,15 +204,19 @@ def _case_of(text: str) -> Case:
     return Case.from_dict(upgrade.case(json.loads(text)))
 
 
-def read(path: Path) -> Journal:
+def read(path: Path, *, verbatim: bool = False) -> Journal:
     """Read a journal; lines that cannot be used are left out, each with a warning.
+
+    Args:
+        verbatim: for who goes on with the run; otherwise texts are clean, but those of sources.
 
     Raises:
         NotAJournalError: the file cannot be read, does not begin like a journal, or is of a
             newer schema.
     """
     lines = _lines(path)
-    journal = Journal(_first(path, next(lines)))
+    first_line = _first(path, next(lines))
+    journal = Journal(first_line if verbatim else _cleaned(first_line))
     old = journal.run["schema"] < upgrade.PRESENT_WORDS
     other_kernels: set[tuple[str, str]] = set()
     for number, line in enumerate(lines, start=2):
@@ -214,6 +224,8 @@ def read(path: Path) -> Journal:
             if len(line) > LONGEST_LINE:
                 raise ValueError(f"longer than {LONGEST_LINE:,} bytes")
             record = _checked(_decoded(line), old)
+            if not verbatim and ESCAPED.search(line):
+                record = _cleaned(record)
             kept = upgrade.without_other_kernels(record, other_kernels) if old else record
             if kept is not None:
                 journal.add(kept)
@@ -235,7 +247,7 @@ def first(path: Path) -> Record:
     Raises:
         NotAJournalError: as `read`.
     """
-    return _first(path, next(_lines(path)))
+    return _cleaned(_first(path, next(_lines(path))))
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -279,6 +291,21 @@ def _first(path: Path, line: bytes) -> Record:
 def _checked(record: Any, old: bool) -> Record:
     """A record in the present words, if it has the form that the schema says."""
     return schema.check(upgrade.record(record) if old else record)
+
+
+def _cleaned(tree: Any) -> Any:
+    """Plain data with clean texts, but for the text of a source, which is parsed and compared."""
+    if isinstance(tree, str):
+        return clean(tree)
+    if isinstance(tree, list):
+        return [_cleaned(branch) for branch in tree]
+    if not isinstance(tree, dict):
+        return tree
+    source = tree.get("record") == "source"
+    return {
+        clean(name): branch if source and name == "text" else _cleaned(branch)
+        for name, branch in tree.items()
+    }
 
 
 def _refused(constant: str) -> Any:

@@ -20,6 +20,7 @@ from samegrad.benchmarks.runs.options import BenchmarkOptions, load_kind, parse
 from samegrad.benchmarks.runs.run import SMALLER, Progress, Run
 from samegrad.benchmarks.runs.selection import Selection
 from samegrad.implementations.contract import commands
+from samegrad.implementations.contract.texts import clean, say
 
 
 class Kind(Protocol):
@@ -200,7 +201,7 @@ def load(run: str, retry_failed: bool) -> Resumed:
             f"--resume {run}: no such run; give its directory, or its name under {output_base()}"
         )
     try:
-        journal = read(path)
+        journal = read(path, verbatim=True)
     except NotAJournalError as error:
         raise ValueError(f"--resume: {error}") from None
     if "options" not in journal.run or "settings" not in journal.run or not journal.cases:
@@ -279,7 +280,7 @@ class Bar(Progress):
     def now(self, what: str) -> None:
         """The bar's text."""
         self.what = what
-        self.bar.set_description_str(f"{self.count}/{self.units} {what}")
+        self.bar.set_description_str(clean(f"{self.count}/{self.units} {what}"))
 
     def done(self, seconds: float) -> None:
         """One step; and a line now and then where there is no terminal."""
@@ -302,8 +303,3 @@ class Bar(Progress):
     def close(self) -> None:
         """Leave the line."""
         self.bar.close()
-
-
-def say(line: str) -> None:
-    """Print one line, at once."""
-    print(line, flush=True)

@@ -22,13 +22,10 @@ from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import Implementation, check_params
 from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.spec import MLPSpec, Params
+from samegrad.implementations.contract.texts import say
 
 LINES = 40  # about epochs, at most
 FORM = 1  # of files of weights
-
-
-def _print(line: str) -> None:
-    print(line, flush=True)
 
 
 def described() -> list[dict[str, str]]:
@@ -145,7 +142,7 @@ def train(
     dtype: str | None = None,
     data_dir: str | None = None,
     save: str | None = None,
-    say: Callable[[str], None] = _print,
+    say: Callable[[str], None] = say,
 ) -> Trained:
     """Train one task and say how it goes.
 
@@ -220,7 +217,7 @@ def evaluate(
     device: str = "cpu",
     dtype: str | None = None,
     data_dir: str | None = None,
-    say: Callable[[str], None] = _print,
+    say: Callable[[str], None] = say,
 ) -> None:
     """Say how well weights that `train` has saved do on the test data of their task.
 

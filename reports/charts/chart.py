@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from samegrad.implementations.contract.registry import TABLE
+from samegrad.implementations.contract.texts import clean
 from samegrad.reports.data.report import to_csv
 from samegrad.reports.data.values import duration, in_order
 
@@ -77,7 +78,7 @@ def colours(rows: pd.DataFrame) -> dict[str, str]:
 
 def text(value: Any) -> str:
     """What a journal says, as a chart may show it: no mathematics, no more than a line."""
-    line = " ".join(str(value).split())
+    line = clean(" ".join(str(value).split()))
     line = line if len(line) <= LONGEST else line[: LONGEST - 3] + "..."
     return line.replace("$", r"\$")
 

@@ -6,6 +6,7 @@ sources says so.
 
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +21,7 @@ from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import OK, Record
+from samegrad.implementations.contract.texts import clean
 
 WIDE = 0.03  # half an interval; a wider one is marked
 PARTS = {  # of a call's time
@@ -35,7 +37,8 @@ NUMBERS = (
 ).split()
 NOT_IN_FILES = ["series", "series_value"]  # columns that repeat what workload says
 HEADLINE = ("mnist", "cifar10")  # what the names of the main tasks begin with
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with what a spreadsheet's formula begins
+# How a spreadsheet's formula begins, in letters of any width.
+FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\n]")
 
 
 @dataclass(frozen=True)
@@ -266,18 +269,19 @@ def headline(names: Iterable[str]) -> list[str]:
 
 def to_csv(table: pd.DataFrame, file: Any = None, header: bool = True) -> str:
     """A table as CSV; a text that a spreadsheet would take for a formula becomes a text to it."""
-    texts = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
-    columns = {name: table[name].tolist() for name in texts}
-    changed = {
-        name: [f"'{value}" if _begins_a_formula(value) else value for value in values]
-        for name, values in columns.items()
-        if any(map(_begins_a_formula, set(values)))
-    }
+    changed = {}
+    for name in table.columns:
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            values = table[name].tolist()
+            quoted = {value: _quoted(value) for value in set(values) if isinstance(value, str)}
+            if any(old != new for old, new in quoted.items()):
+                changed[name] = [quoted.get(value, value) for value in values]
     return table.assign(**changed).to_csv(file, index=False, header=header) or ""
 
 
-def _begins_a_formula(value: Any) -> bool:
-    return isinstance(value, str) and value[:1] in FORMULA
+def _quoted(text: str) -> str:
+    shown = clean(text)
+    return f"'{shown}" if FORMULA.match(shown) else shown
 
 
 def shares(row: Any) -> dict[str, float]:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.texts import clean
 
 KINDS = ("idiom", "variant", "peer")  # of a family, in this order
 ORDER = [
@@ -87,7 +88,7 @@ def folded(text: str) -> str:
 
 def brief(value: Any) -> str:
     """A text, cut where it is longer than anyone reads."""
-    text = folded(str(value))
+    text = folded(clean(str(value)))
     return text if len(text) <= MOST else text[:MOST] + f" ... ({len(text):,} characters)"
 
 

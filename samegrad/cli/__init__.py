@@ -26,6 +26,7 @@ from samegrad.cli import (
 )
 from samegrad.cli.parser import DONE, FAILED, INTERRUPTED, USAGE, Parser
 from samegrad.implementations.contract import commands
+from samegrad.implementations.contract.texts import say
 
 # Those that `--help` lists, by name.
 SHOWN = {
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The latter is what C code makes of an interrupt in the midst of it.
         if isinstance(error, SystemError) and not isinstance(error.__cause__, KeyboardInterrupt):
             raise
-        print("interrupted", file=sys.stderr)
+        say("interrupted", error=True)
         return INTERRUPTED
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

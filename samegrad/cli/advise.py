@@ -5,6 +5,7 @@ from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED
 from samegrad.implementations.contract import commands
+from samegrad.implementations.contract.texts import say
 
 
 def add(subparsers: Any) -> None:
@@ -45,9 +46,9 @@ def run(arguments: Namespace) -> int:
         rows = rows[rows.fingerprint == system.fingerprint(system.machine())]
     if rows is None or rows.empty:
         others = f" ({len(known)} runs of other machines)" if known else ""
-        print(f"No run of this machine in {', '.join(places)}{others}. To measure:\n")
-        print("  " + advise.command(spec, batches[0], arguments.device))
+        say(f"No run of this machine in {', '.join(places)}{others}. To measure:\n")
+        say("  " + advise.command(spec, batches[0], arguments.device))
         return FAILED
     answers = advise.answers(rows, spec, batches[0], arguments.device)
-    print("\n".join(advise.text(answers, rows, spec, batches[0], arguments.device)))
+    say("\n".join(advise.text(answers, rows, spec, batches[0], arguments.device)))
     return DONE if answers else FAILED

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from samegrad.cli.parser import DONE
+from samegrad.implementations.contract.texts import say
 
 BASH = """\
 _samegrad() {{
@@ -46,7 +47,7 @@ def run(arguments: Namespace) -> int:
     from samegrad.cli import SHOWN, tree
 
     words = {name: _words(parser) for name, parser in tree().named().items() if name in SHOWN}
-    print(_fish(words) if arguments.shell == "fish" else _bash(words, arguments.shell), end="")
+    say(_fish(words) if arguments.shell == "fish" else _bash(words, arguments.shell), end="")
     return DONE
 
 

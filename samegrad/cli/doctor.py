@@ -8,6 +8,7 @@ from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED
 from samegrad.implementations.contract import commands
+from samegrad.implementations.contract.texts import say
 
 # Top-level names of samegrad before it was one package, and a file that only its own had.
 OLD = {"benchmarks": "plugin.py", "implementations": "mlp_numpy.py", "reports": "render.py"}
@@ -28,7 +29,7 @@ def run(arguments: Namespace) -> int:
     wrong = faults_of_installation()
     if not arguments.json:
         for line in wrong:
-            print(f"PROBLEM: {line}", flush=True)
+            say(f"PROBLEM: {line}")
     commands.require("benchmark", "doctor")
     import json
     from dataclasses import asdict
@@ -38,9 +39,9 @@ def run(arguments: Namespace) -> int:
     facts, findings = doctor.diagnose()
     if arguments.json:
         plain = [asdict(finding) for finding in findings]
-        print(json.dumps({"installation": wrong, "facts": facts, "findings": plain}, indent=1))
+        say(json.dumps({"installation": wrong, "facts": facts, "findings": plain}, indent=1))
     else:
-        print(doctor.text(facts, findings))
+        say(doctor.text(facts, findings))
     return FAILED if wrong or doctor.problems(findings) else DONE
 
 

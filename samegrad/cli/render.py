@@ -1,11 +1,11 @@
 """`samegrad render`: write the report of runs."""
 
-import sys
 from argparse import Namespace
 from typing import Any
 
 from samegrad.cli.parser import DONE
 from samegrad.implementations.contract import commands
+from samegrad.implementations.contract.texts import say
 
 
 def add(subparsers: Any) -> None:
@@ -36,5 +36,5 @@ def run(arguments: Namespace) -> int:
     except OSError as error:
         raise ValueError(f"{error.filename}: cannot be written: {error.strerror}") from None
     for line in report.lines:
-        print(line, file=sys.stderr if line.startswith("warning:") else sys.stdout)
+        say(line, error=line.startswith("warning:"))
     return DONE

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED
+from samegrad.implementations.contract.texts import say
 
 # What a run and its report write; a folder that holds anything else is not removed.
 WRITTEN = {
@@ -39,7 +40,7 @@ def list_runs(arguments: Namespace) -> int:
     """Print a line for each run."""
     base = _base(arguments.runs)
     lines = [line for line, _ in _runs(base).values()]
-    print("\n".join(lines) if lines else f"no runs in {base}")
+    say("\n".join(lines) if lines else f"no runs in {base}")
     return DONE
 
 
@@ -61,13 +62,13 @@ def clean(arguments: Namespace) -> int:
     for name in chosen:
         strangers = sorted({path.name for path in (base / name).iterdir()} - WRITTEN)
         if strangers:
-            print(
+            say(
                 f"{base / name} is kept: it holds what is not ours: {', '.join(strangers)}",
-                file=sys.stderr,
+                error=True,
             )
         else:
             removable.append(name)
-            print(runs[name][0])
+            say(runs[name][0])
     if removable and not arguments.yes:
         if not sys.stdin.isatty():
             raise ValueError("nobody can be asked here; give --yes to remove these runs")
@@ -77,7 +78,7 @@ def clean(arguments: Namespace) -> int:
 
     for name in removable:
         shutil.rmtree(base / name)
-    print(f"{len(removable)} runs removed")
+    say(f"{len(removable)} runs removed")
     return DONE if len(removable) == len(chosen) else FAILED
 
 

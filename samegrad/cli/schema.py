@@ -4,6 +4,7 @@ from argparse import Namespace
 from typing import Any
 
 from samegrad.cli.parser import DONE
+from samegrad.implementations.contract.texts import say
 
 
 def add(subparsers: Any) -> None:
@@ -16,5 +17,5 @@ def run(_: Namespace) -> int:
     """Print the table."""
     from samegrad.benchmarks.records import schema
 
-    print(schema.markdown(), end="")
+    say(schema.markdown(), end="")
     return DONE

@@ -5,6 +5,7 @@ from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED
 from samegrad.implementations.contract import commands
+from samegrad.implementations.contract.texts import say
 
 
 def add(subparsers: Any) -> None:
@@ -32,13 +33,13 @@ def run(arguments: Namespace) -> int:
     if arguments.only is not None:
         only = tuple(name.strip() for name in arguments.only.split(","))
 
-    def say(line: str) -> None:
+    def tell(line: str) -> None:
         if not arguments.json:
-            print(line, flush=True)
+            say(line)
 
-    checks = selftest.run(say, arguments.device, only)
+    checks = selftest.run(tell, arguments.device, only)
     if arguments.json:
-        print(json.dumps([asdict(check) for check in checks], indent=1))
+        say(json.dumps([asdict(check) for check in checks], indent=1))
     else:
-        print(selftest.summary(checks))
+        say(selftest.summary(checks))
     return FAILED if selftest.failed(checks) else DONE

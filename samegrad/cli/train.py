@@ -1,11 +1,11 @@
 """`samegrad train`: train one task with one implementation."""
 
-import sys
 from argparse import Namespace
 from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED
 from samegrad.implementations.contract import commands
+from samegrad.implementations.contract.texts import say
 
 
 def add(subparsers: Any) -> None:
@@ -36,6 +36,6 @@ def run(arguments: Namespace) -> int:
     try:
         one_task.train(arguments.task, arguments.implementation, **where, **more)
     except one_task.DivergedError as error:
-        print(error, file=sys.stderr)
+        say(error, error=True)
         return FAILED
     return DONE

@@ -5,6 +5,7 @@ from argparse import Namespace
 from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED, USAGE
+from samegrad.implementations.contract.texts import say
 
 EPILOG = """
 error: max|a - exact| / max|exact| of a tensor; ulp: the same difference in units in the last place
@@ -69,7 +70,7 @@ def run(arguments: Namespace) -> int:
     for precision in precisions:
         for name in named:
             if sys.stderr.isatty():  # compilers take most of a minute
-                print(f"verifying {name} ...", end="\r", file=sys.stderr, flush=True)
+                say(f"verifying {name} ...", end="\r", error=True)
             report = verify(
                 name,
                 layers=None if arguments.layers is None else parse_layers(arguments.layers),
@@ -89,11 +90,11 @@ def run(arguments: Namespace) -> int:
                 continue  # of a precision that only some have, and nobody asked for by name
             reports.append(report)
             if not arguments.json:
-                print(report.text(arguments.verbose), flush=True)
+                say(report.text(arguments.verbose))
     if arguments.json:
-        print(json.dumps([report.to_dict() for report in reports], indent=1))
+        say(json.dumps([report.to_dict() for report in reports], indent=1))
     else:
-        print(summary(reports))
+        say(summary(reports))
     verdicts = {report.verdict for report in reports}
     if verdicts & {"disagrees", "not checked"}:
         return FAILED

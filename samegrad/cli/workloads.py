@@ -7,6 +7,7 @@ from typing import Any
 
 from samegrad.cli.parser import DONE
 from samegrad.implementations.contract import commands
+from samegrad.implementations.contract.texts import say
 
 
 def add(subparsers: Any) -> None:
@@ -26,9 +27,9 @@ def run(_: Namespace) -> int:
     table = pd.DataFrame(tasks).to_markdown(index=False)
     width = shutil.get_terminal_size((80, 24)).columns
     if table.index("\n") <= width:
-        print(table)
+        say(table)
         return DONE
     for task in tasks:
         facts = "; ".join(f"{name}: {value}" for name, value in task.items() if value)
-        print(textwrap.fill(facts, width, subsequent_indent="    ", break_on_hyphens=False))
+        say(textwrap.fill(facts, width, subsequent_indent="    ", break_on_hyphens=False))
     return DONE
