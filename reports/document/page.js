@@ -19,12 +19,13 @@ function download(name, blob) {
 
 // A cell that a spreadsheet would take for a formula becomes text.
 function cell(value) {
-  const text = /^[=+@\t\r]|^-(?![\d.])/.test(value) ? "'" + value : value;
-  return /[",\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+  const formula = /^\s*[=+@\uff1d\uff0b\uff20]|^\s*[-\uff0d](?![\d.,]+( \S+)?$)|^[\t\r\n]/;
+  const text = formula.test(value) ? "'" + value : value;
+  return /[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
 }
 
 function csv(table) {
-  const titles = [...table.querySelectorAll("thead th")].map((th) => th.dataset.title);
+  const titles = [...table.querySelectorAll("thead th")].map((th) => th.textContent);
   const api = DataTable.isDataTable(table) ? new DataTable.Api(table) : null;
   const rows = api ? api.rows({ search: "applied", order: "applied" }).nodes().toArray()
     : [...table.tBodies[0].rows];

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import hashlib
 import json
 import math
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, select_autoescape
 
+from samegrad.implementations.contract.texts import clean
 from samegrad.reports.charts.chart import DPI, Chart
 from samegrad.reports.data.values import brief, cell, foldable, markdown_table
 from samegrad.reports.document.chapter import Chapter, Document
@@ -26,8 +28,11 @@ NUMBER = re.compile(
 
 def html(document: Document, figures: Path) -> str:
     """One self-contained page, with the saved charts of a directory: no request leaves it."""
-    environment = Environment(autoescape=select_autoescape(default=True, default_for_string=True))
-    environment.filters |= {"brief": brief, "key": key, "rows": rows}
+    environment = Environment(
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        finalize=lambda value: value if hasattr(value, "__html__") else clean(str(value)),
+    )
+    environment.filters |= {"brief": brief, "key": key, "rows": rows, "digest": digest}
     library = _file("vendor/datatables.min.js")
     return environment.from_string(_file("page.html")).render(
         document=document,
@@ -47,6 +52,11 @@ def _file(name: str) -> str:
 def packed(text: str) -> str:
     """Compressed, as base64; the same bytes for the same text."""
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def digest(text: str) -> str:
+    """How a policy names the script or style of this text, and allows it alone."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def key(title: str) -> str:
@@ -103,7 +113,7 @@ def markdown(document: Document) -> str:
         blocks.append(_image(document.first))
     for chapter in document.chapters:
         blocks += _chapter(chapter)
-    return "\n\n".join(block for block in blocks if block) + "\n"
+    return clean("\n\n".join(block for block in blocks if block) + "\n")
 
 
 def _chapter(chapter: Chapter) -> Iterator[str]:

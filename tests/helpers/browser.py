@@ -10,10 +10,20 @@ from typing import Any
 
 import pytest
 
+from samegrad.reports.document.page import digest
+
+POLICY = '<meta http-equiv="Content-Security-Policy".*?>'
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+# What acts on its reader is written down from the first line of the page on.
+PRELUDE = """
+  window.acted = [];
+  for (const name of ["alert", "confirm", "prompt", "open"])
+    window[name] = (text) => { window.acted.push(name + " " + text); };
+  document.addEventListener("securitypolicyviolation",
+    (event) => window.acted.push("refused " + event.violatedDirective + " " + event.blockedURI));
+"""
 # What the page offers to download is kept instead of saved: (name, text or number of bytes).
 HARNESS = """
-<script>
 (async () => {
   const saved = [];
   let blob = null;
@@ -33,7 +43,6 @@ HARNESS = """
   box.textContent = JSON.stringify(result);
   document.body.append(box);
 })();
-</script>
 """
 
 
@@ -52,12 +61,25 @@ def _run(folder: Path, *options: str) -> str:
     return done.stdout + done.stderr
 
 
-def used(page: Path, script: str, folder: Path) -> dict[str, Any]:
-    """What a script (the body of an async function) has put into `result`."""
+def used(page: Path, script: str, folder: Path, policy: bool = True) -> dict[str, Any]:
+    """What a script (the body of an async function) has put into `result`.
+
+    Args:
+        policy: whether the page keeps its own, which here allows this script too.
+    """
     text = page.read_text(encoding="utf-8")
-    assert 1 == text.count("</body>")
+    scripts = (PRELUDE, HARNESS % script)
+    for place, added in zip(("<title>", "</body>"), scripts, strict=True):
+        assert 1 == text.count(place)
+        text = text.replace(place, f"<script>{added}</script>{place}")
+    assert 1 == len(re.findall(POLICY, text))
+    if policy:
+        allowed = " ".join(map(digest, scripts))
+        text = text.replace("script-src ", f"script-src {allowed} ", 1)
+    else:
+        text = re.sub(POLICY, "", text)
     copy = folder / "used.html"
-    copy.write_text(text.replace("</body>", HARNESS % script + "</body>"), encoding="utf-8")
+    copy.write_text(text, encoding="utf-8")
     printed = _run(folder, "--dump-dom", copy.as_uri())
     match = re.search(r'<pre id="result">(.*?)</pre>', printed, re.DOTALL)
     assert match is not None, printed[-2000:]

@@ -13,7 +13,7 @@ from tests.helpers.reports import F64, NUMPY, laptop, several
 
 COLUMN = """
   const table = document.querySelector("#table-every-row-with-a-number");
-  const titles = [...table.querySelectorAll("thead th")].map((th) => th.dataset.title);
+  const titles = [...table.querySelectorAll("thead th")].map((th) => th.textContent);
   const column = (name) => [...table.tBodies[0].rows].filter((row) => row.cells.length > 2)
     .map((row) => row.cells[titles.indexOf(name)].textContent);
   const header = (name) => table.querySelectorAll("thead th")[titles.indexOf(name)];
