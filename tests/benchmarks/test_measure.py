@@ -229,6 +229,7 @@ def test_fault_on_a_pretended_gpu_is_caught(
     assert reason in row.reason
 
 
+@pytest.mark.full  # the saboteurs of selftest have one that does not wait, too
 def test_unsynchronised_jax_twin_is_rejected_and_the_right_one_accepted(tmp_path: Path) -> None:
     """The same JAX network with a synchronize that does not wait."""
     pytest.importorskip("jax", reason="jax is not installed")

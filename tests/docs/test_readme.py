@@ -84,9 +84,15 @@ def test_checked_gradient_is_what_the_readme_shows(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "line", [line for line in commands() if " -- " in line and "tox -e benchmark" in line]
-)
+# Those that ask torch and JAX what they can do take most of the time.
+OPTION_LINES = [
+    pytest.param(line, marks=[pytest.mark.full] * bool(re.search("torch|jax", line)))
+    for line in commands()
+    if " -- " in line and "tox -e benchmark" in line
+]
+
+
+@pytest.mark.parametrize("line", OPTION_LINES)
 def test_options_of_the_readme_are_accepted(line: str, tmp_path: Path) -> None:
     """Each command collects at least one case."""
     mine = tmp_path / "my_mlp.py"

@@ -133,7 +133,13 @@ def test_wheel_of_the_sdist_is_the_wheel(clone: Path, wheel: Path, tmp_path: Pat
                 assert one.read(name) == other.read(name), name
 
 
-@pytest.mark.parametrize("packages", [True, False], ids=["with __init__.py", "without"])
+@pytest.mark.parametrize(
+    "packages",
+    [
+        pytest.param(True, id="with __init__.py"),
+        pytest.param(False, id="without", marks=pytest.mark.full),
+    ],
+)
 def test_wheel_works_beside_folders_of_the_same_names(
     installed: Path, tmp_path: Path, packages: bool
 ) -> None:
