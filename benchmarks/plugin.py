@@ -24,7 +24,7 @@ from samegrad.benchmarks.runs import directories
 from samegrad.benchmarks.runs import session as session_module
 from samegrad.benchmarks.runs.options import parse
 from samegrad.benchmarks.runs.session import Replay, State
-from samegrad.implementations.contract.commands import require
+from samegrad.implementations.contract.commands import command, require
 from samegrad.implementations.contract.texts import EMPTY, clean, say
 
 HERE = Path(__file__).resolve().parent
@@ -304,7 +304,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     except OSError as error:
         where = error.filename or run.directory
         lines = [f"no report: {where}: cannot be written: {error.strerror}; journal: {path}"]
-    config.stash[STATE].summary = lines or [f"journal: {path}"]
+    lines = lines or [f"journal: {path}"]
+    if not run.journal.complete:
+        lines.insert(-1, f"to go on: {command('benchmark', f'--resume={run.directory}')}")
+    config.stash[STATE].summary = lines
 
 
 @pytest.hookimpl(trylast=True)

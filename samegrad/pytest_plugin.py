@@ -4,7 +4,7 @@ It also joins measuring and reporting: `samegrad.benchmarks.plugin`, where that 
 its report through the hook below. Everything is imported when it is used.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,20 @@ from typing import Any
 import pytest
 
 
-@dataclass(frozen=True)
+@dataclass
 class Agreement:
     """Whether an implementation's gradients agree with the reference; true if they do.
 
     Attributes:
         fault: what is wrong and where, or "".
+        asked: whether anybody has looked at it.
     """
 
     fault: str
+    asked: bool = False
 
     def __bool__(self) -> bool:
+        self.asked = True
         return not self.fault
 
     def __repr__(self) -> str:
@@ -30,19 +33,29 @@ class Agreement:
 
 
 @pytest.fixture
-def gradients_agree() -> Callable[..., Agreement]:
-    """What a test asserts of its module; takes what `assert_gradients_agree` takes."""
+def gradients_agree() -> Iterator[Callable[..., Agreement]]:
+    """A function that says whether a network's gradients are right: assert gradients_agree(FILE).
+
+    It takes what `assert_gradients_agree` takes. A wrong gradient that the test does not assert is
+    an error of the test.
+    """
+    agreements: list[Agreement] = []
 
     def judged(implementation: Any, **options: Any) -> Agreement:
         from samegrad.implementations.checking.assertions import assert_gradients_agree
 
+        fault = ""
         try:
             assert_gradients_agree(implementation, **options)
         except AssertionError as error:
-            return Agreement(str(error))
-        return Agreement("")
+            fault = str(error)
+        agreements.append(Agreement(fault))
+        return agreements[-1]
 
-    return judged
+    yield judged
+    for agreement in agreements:
+        if agreement.fault and not agreement.asked:
+            pytest.fail(f"write `assert gradients_agree(...)`: {agreement.fault}", pytrace=False)
 
 
 @pytest.hookimpl(optionalhook=True)

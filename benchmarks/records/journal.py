@@ -278,7 +278,8 @@ def _first(path: Path, line: bytes) -> Record:
             run = _checked(run, run["schema"] < upgrade.PRESENT_WORDS)
     except UNUSABLE:
         raise NotAJournalError(
-            f"{path}: not a samegrad journal; give a journal.jsonl that `samegrad benchmark` wrote"
+            f"{path}: not a samegrad journal; give a journal.jsonl that `{command('benchmark')}` "
+            "wrote"
         ) from None
     if newer:
         raise NotAJournalError(

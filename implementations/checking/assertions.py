@@ -41,6 +41,7 @@ def assert_gradients_agree(
         AssertionError: something disagrees, or nothing could be checked; the message is the
             verdict with the place of the fault.
     """
+    __tracebackhide__ = True  # pytest shows the line of the test
     if isinstance(implementation, str):
         name, module = registry.label(implementation), registry.load(implementation)
     else:

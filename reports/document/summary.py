@@ -160,7 +160,7 @@ def compilation(rows: pd.DataFrame) -> Iterator[str]:
         never = int((part.steps == math.inf).sum())
         doubt = len(part) - len(pays) - never
         answers = [
-            f"after {range_text(pays.steps)} steps in {len(pays)} cases" if len(pays) else "",
+            f"after {range_text(pays.steps)} steps in {len(pays)} case{'s' * (len(pays) > 1)}" if len(pays) else "",
             f"never in {never}" if never else "",
             f"not determined in {doubt}" if doubt else "",
         ]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED
+from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.texts import say
 
 # What a run and its report write; a folder that holds anything else is not removed.
@@ -52,7 +53,10 @@ def clean(arguments: Namespace) -> int:
         raise ValueError("give names of runs, or --incomplete, or --all")
     for name in arguments.names:
         if name not in runs:
-            raise ValueError(f"{name}: no run of samegrad in {base}; `runs list` shows them")
+            raise ValueError(
+                f"{name}: no run of samegrad in {base}; `{commands.command('runs', 'list')}` "
+                "shows them"
+            )
     chosen = [
         name
         for name, (_, complete) in runs.items()
@@ -78,7 +82,7 @@ def clean(arguments: Namespace) -> int:
 
     for name in removable:
         shutil.rmtree(base / name)
-    say(f"{len(removable)} runs removed")
+    say(f"{len(removable)} run{'s' * (len(removable) != 1)} removed")
     return DONE if len(removable) == len(chosen) else FAILED
 
 

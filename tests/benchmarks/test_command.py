@@ -328,7 +328,7 @@ def test_interrupted_run_keeps_its_journal_and_writes_a_partial_report(tmp_path:
     assert 2 == child.returncode, printed
     read = journal_of(out)
     assert not read.complete and len(read.outcomes) >= 3
-    assert "PARTIAL" in printed
+    assert "PARTIAL" in printed and f" benchmark --resume={out}" in printed
     assert "PARTIAL" in (out / "index.html").read_text()
     report = (out / "report.md").read_text()
     assert "not_run" in report

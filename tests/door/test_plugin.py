@@ -69,14 +69,17 @@ def test_fixture_says_where_a_gradient_is_wrong(tmp_path: Path) -> None:
         "    assert 'mine' == pytestconfig.getoption('device')\n"
         "    assert gradients_agree('right.py')\n\n"
         "def test_wrong(gradients_agree):\n"
-        "    assert gradients_agree('wrong.py', batch_size=4)\n"
+        "    assert gradients_agree('wrong.py', batch_size=4)\n\n"
+        "def test_that_asserts_nothing(gradients_agree):\n"
+        "    gradients_agree('wrong.py')\n"
     )
 
     done = pytest_in(tmp_path, "-q")
 
     assert 1 == done.returncode, done.stdout + done.stderr
-    assert "1 failed, 1 passed" in done.stdout
+    assert "1 failed, 2 passed, 1 error" in done.stdout
     assert "assert wrong: dW1: error 5" in done.stdout
+    assert "write `assert gradients_agree(...)`: wrong: dW1: error" in done.stdout
 
 
 def test_options_have_destinations_of_their_own() -> None:
