@@ -148,7 +148,7 @@ def train(
         (params, state, losses), elapsed_ns = timer.timed(
             partial(one_epoch, params, state, order, first), implementation.synchronize
         )
-        values = np.array([float(implementation.to_numpy(loss)) for loss in losses])
+        values = np.array([np.asarray(implementation.to_numpy(loss)).item() for loss in losses])
         epoch = Epoch(values, elapsed_ns)
         made.epochs.append(epoch)
         bad = np.flatnonzero(~np.isfinite(epoch.losses))

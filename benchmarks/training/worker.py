@@ -93,7 +93,8 @@ def _outcome(request: Message, send: Send) -> Message:
     try:
         verdict = gate(implementation, recipe, folds[0], seed, device)
         if not verdict.agrees:
-            return {"status": "wrong", "reason": verdict.reason}
+            status = "unavailable" if verdict.nothing_said else "wrong"
+            return {"status": status, "reason": verdict.reason}
         compiled = _compile_ns(implementation)
         trained = [
             _one_fold(implementation, task, recipe, fold, seed, device, seen) for fold in folds
@@ -271,7 +272,7 @@ def parity_losses(
         rows = chosen[step % len(chosen)]
         X, y = implementation.batch_from_numpy(spec, part.X[rows], part.y[rows], "cpu")
         params, state, loss = implementation.train_step(spec, params, state, X, y, rate)
-        losses.append(float(implementation.to_numpy(loss)))
+        losses.append(float(np.asarray(implementation.to_numpy(loss)).item()))
     return losses
 
 

@@ -73,7 +73,8 @@ class Gates:
             per_call_ns /= case.calls_per_epoch
         quick = per_call_ns < OTHER_BATCH_NS and operation != PRODUCTS
         if self.thorough and operation not in self._ignored and other and quick:
-            self._ignored[operation] = self._judge_other_arguments(operation, *other).reason
+            verdict = self._judge_other_arguments(operation, *other)
+            self._ignored[operation] = verdict.reason if verdict.disagrees else ""
         return self._ignored.get(operation, "")
 
     def _judge(self, operation: str) -> Comparison:

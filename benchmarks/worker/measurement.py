@@ -64,7 +64,8 @@ class Bench:
         gates = self._enter(case.workload)
         verdict = gates.verdict(case)
         if not verdict.agrees:
-            return {"status": "wrong", "reason": verdict.reason}
+            status = "unavailable" if verdict.nothing_said else "wrong"
+            return {"status": status, "reason": verdict.reason}
         if self.precision != "ieee" and not comparison.rounds(verdict.tensors):
             reason = f"precision {self.precision} has no effect: products are IEEE float32"
             return {"status": "unavailable", "reason": reason}

@@ -31,6 +31,7 @@ TOO_GOOD, TOO_GOOD_FROM = 0.98, 200
 # An error in a preactivation reaches its gradient entry through softmax and g', which the sum of
 # |terms| does not count; ten times the tensor's bound leaves room for it.
 ELEMENTWISE_BOUND = 1e-11
+ONE_NUMBER = "an array of shape (1,) was taken for the number in it"
 NOT_FINITE = "the reference is not finite here; nothing can be said"
 
 
@@ -45,6 +46,7 @@ class TensorCheck:
         reason: why it disagrees, or None if it agrees.
         ulps: max|a - ref| in units in the last place of the tensor's largest entry, in its dtype.
         undecided: whether the reason is that nothing can be said: it is no agreement either.
+        note: what was taken for something else, or "".
     """
 
     name: str
@@ -53,6 +55,7 @@ class TensorCheck:
     reason: str | None
     ulps: float | None = None
     undecided: bool = False
+    note: str = ""
 
     @property
     def disagrees(self) -> bool:
@@ -80,6 +83,11 @@ class Comparison:
     def disagrees(self) -> bool:
         """True if something is wrong; where nothing can be said it neither agrees nor disagrees."""
         return any(tensor.disagrees for tensor in self.tensors)
+
+    @property
+    def nothing_said(self) -> bool:
+        """True if nothing is wrong, and nothing can be said of something: no fault of theirs."""
+        return not self.disagrees and any(tensor.undecided for tensor in self.tensors)
 
     @property
     def worst(self) -> TensorCheck | None:
@@ -306,6 +314,9 @@ def _check(
 ) -> TensorCheck:
     exact, result = np.asarray(ref), np.asarray(result)
     ref = exact.astype(np.float64)  # exact numbers are rounded only where they are shown
+    note = ""
+    if ref.shape == () and result.shape == (1,):
+        result, note = result.reshape(()), f"{name}: {ONE_NUMBER}"
 
     def no(reason: str, error: float | None = None, ulps: float | None = None) -> TensorCheck:
         return TensorCheck(name, error, limit, f"{name}: {reason}", ulps)
@@ -349,7 +360,7 @@ def _check(
                 error,
                 ulps,
             )
-    return TensorCheck(name, error, limit, None, ulps)
+    return TensorCheck(name, error, limit, None, ulps, note=note)
 
 
 def _digits(percent: float) -> str:

@@ -139,7 +139,8 @@ def _loss(failed: Sequence[Outcome], main: Outcome) -> list[str]:
             float(np.sum(np.square(W, dtype=np.float64))) for W, _ in outcome.problem.params
         )
         penalty = outcome.problem.spec.l2 / 2 * squares
-        return float(outcome.results[key]), float(outcome.reference.loss) - penalty, penalty
+        found = float(np.asarray(outcome.results[key]).item())
+        return found, float(outcome.reference.loss) - penalty, penalty
 
     tests: dict[str, Callable[[Outcome], float]] = {
         "the weight decay term is missing from the loss (L2)": lambda a: parts(a)[1],
@@ -310,7 +311,7 @@ def _ratio(outcomes: Sequence[Outcome], results: Sequence[Array], right: Sequenc
 def _is_number(result: Any) -> bool:
     if not isinstance(result, np.ndarray | np.generic | float):
         return False
-    return np.shape(result) == () and np.asarray(result).dtype.kind == "f"
+    return np.shape(result) in ((), (1,)) and np.asarray(result).dtype.kind == "f"
 
 
 def _is_array(result: Any, right: Any) -> bool:

@@ -14,12 +14,14 @@ import numpy as np
 from samegrad.implementations.checking.comparison import (
     BOUNDS,
     NOT_FINITE,
+    ONE_NUMBER,
     Comparison,
     TensorCheck,
 )
+from samegrad.implementations.contract.spec import items, map_tree
 
 Array = Any
-Tree = Any  # dicts, lists and tuples of float arrays or floats; None stands for nothing
+Tree = Any  # of float arrays or floats, nested as `items` knows; None stands for nothing
 METHODS = ("auto", "complex", "central")
 COMPLEX_STEP = 1e-20
 STEP = float(np.finfo(np.float64).eps ** (1 / 3))  # balances truncation and rounding
@@ -36,10 +38,12 @@ class GradientCheck(Comparison):
     Attributes:
         method: "complex", "central", "torch" or "jax".
         undecided: why entries were left out, one line each.
+        notes: what was taken for something else, one line each.
     """
 
     method: str = ""
     undecided: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -55,7 +59,8 @@ class GradientCheck(Comparison):
             error = "-" if t.error is None else f"{t.error:.1e}"
             verdict = "agrees" if t.reason is None else t.reason
             lines.append(f"  {t.name:24}{error:>9}  bound {t.bound:.0e}  {verdict}")
-        return "\n".join([*lines, *(f"  not decided: {text}" for text in self.undecided)])
+        lines += [f"  not decided: {text}" for text in self.undecided]
+        return "\n".join([*lines, *(f"  note: {text}" for text in self.notes)])
 
 
 def check_gradient(
@@ -74,7 +79,8 @@ def check_gradient(
         loss: params -> a number. May be None with torch_loss or jax_loss; else its value must be
             theirs.
         grad: params -> the gradient, nested and shaped like params; or the gradient itself.
-        params: nested dicts, lists and tuples of NumPy arrays or floats.
+        params: nested dicts, lists, tuples (named ones, too) and dataclasses of NumPy arrays or
+            floats.
         method: "complex" (the loss must be analytic), "central", or "auto": complex where it
             works, which a central difference must confirm, else central.
         torch_loss: the same loss of the same nesting of torch tensors, for autograd.
@@ -101,17 +107,21 @@ def check_gradient(
             raise ValueError(f"{name}: dtype {np.asarray(value).dtype}, expected real numbers")
     if not named:
         raise ValueError("params hold no array")
-    work = _map(lambda p: np.array(p, np.float64), params)
-    gradient = grad(_map(np.copy, params)) if callable(grad) else grad
+    work = map_tree(lambda p: np.array(p, np.float64), params)
+    gradient = grad(map_tree(np.copy, params)) if callable(grad) else grad
+    notes: list[str] = []
+    if loss is not None:
+        loss = _of_one_number(loss, notes)
     wrong = _nesting(params, gradient)
     if wrong:
         return GradientCheck((TensorCheck("params", None, BOUNDS["float64"], wrong),), "nesting")
     grads = {name: np.asarray(value) for name, value in _leaves(gradient)}
     if torch_loss is not None or jax_loss is not None:
-        theirs, slopes = _torch(torch_loss, params) if torch_loss else _jax(jax_loss, params)
+        other = _of_one_number(torch_loss or jax_loss, notes)
+        theirs, slopes = _torch(other, params) if torch_loss else _jax(other, params)
         values = () if loss is None else (_value(_number(loss, work), theirs, named),)
         checked = _against(grads, named, slopes, "torch" if torch_loss else "jax")
-        return replace(checked, tensors=values + checked.tensors)
+        return replace(checked, tensors=values + checked.tensors, notes=tuple(notes))
     if loss is None:
         raise ValueError("give a loss, or torch_loss or jax_loss")
     value = _number(loss, work)
@@ -119,7 +129,8 @@ def check_gradient(
         raise ValueError(f"the loss is {value}; nothing can be compared")
     if method == "auto":
         method = "complex" if _analytic(loss, work, seed) else "central"
-    return _differences(loss, grads, work, named, method, abs(value), seed)
+    checked = _differences(loss, grads, work, named, method, abs(value), seed)
+    return replace(checked, notes=tuple(notes))
 
 
 def _differences(
@@ -265,6 +276,19 @@ def _form(g: Any, p: Array) -> str:
     return ""
 
 
+def _of_one_number(loss: Callable[[Tree], Any], notes: list[str]) -> Callable[[Tree], Any]:
+    """The loss, of an array of shape (1,) the number in it; that is noted once."""
+
+    def number(params: Tree) -> Any:
+        value = loss(params)
+        if np.shape(value) != (1,):
+            return value
+        notes[:] = [f"loss: {ONE_NUMBER}"]
+        return value[0]
+
+    return number
+
+
 def _number(loss: Callable[[Tree], Any], params: Tree) -> float:
     value = np.asarray(loss(params))
     if value.shape != () or value.dtype.kind not in "fiu":
@@ -281,7 +305,7 @@ def _torch(loss: Callable[[Tree], Any], params: Tree) -> tuple[float, dict[str, 
         leaves.append(torch.tensor(np.asarray(p, np.float64), requires_grad=True))
         return leaves[-1]
 
-    value = loss(_map(leaf, params))
+    value = loss(map_tree(leaf, params))
     slopes = torch.autograd.grad(value, leaves, allow_unused=True)
     return float(value.detach()), {
         name: np.zeros(np.shape(p)) if g is None else g.numpy()
@@ -294,32 +318,22 @@ def _jax(loss: Any, params: Tree) -> tuple[float, dict[str, Array]]:
 
     jax.config.update("jax_enable_x64", True)
     value, slopes = jax.value_and_grad(loss)(
-        _map(lambda p: jax.numpy.asarray(p, np.float64), params)
+        map_tree(lambda p: jax.numpy.asarray(p, np.float64), params)
     )
     return float(value), {name: np.asarray(g) for name, g in _leaves(slopes)}
 
 
 def _leaves(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(tree, dict):
-        for key, branch in tree.items():
+    held = items(tree)
+    if held is not None:
+        for key, branch in held:
             yield from _leaves(branch, f"{path}[{key!r}]")
-    elif isinstance(tree, list | tuple):
-        for index, branch in enumerate(tree):
-            yield from _leaves(branch, f"{path}[{index}]")
     elif tree is not None:
         yield path or "params", tree
 
 
-def _map(function: Callable[[Any], Any], tree: Tree) -> Tree:
-    if isinstance(tree, dict):
-        return {key: _map(function, branch) for key, branch in tree.items()}
-    if isinstance(tree, list | tuple):
-        return type(tree)(_map(function, branch) for branch in tree)
-    return None if tree is None else function(tree)
-
-
 def _replaced(tree: Tree, old: Array, new: Array) -> Tree:
-    return _map(lambda p: new if p is old else p, tree)
+    return map_tree(lambda p: new if p is old else p, tree)
 
 
 def _unit(shape: tuple[int, ...], entry: int) -> Array:
@@ -330,18 +344,19 @@ def _unit(shape: tuple[int, ...], entry: int) -> Array:
 
 def _nesting(params: Tree, grads: Tree, path: str = "params") -> str:
     """Where the gradient's nesting differs from that of the params; "" if it does not."""
-    if isinstance(params, dict):
-        if not isinstance(grads, dict) or set(grads) != set(params):
-            keys = sorted(map(str, grads)) if isinstance(grads, dict) else type(grads).__name__
-            return f"{path}: expected a dict of {sorted(map(str, params))}, got {keys}"
-        pairs = [(params[key], grads[key], f"{path}[{key!r}]") for key in params]
-    elif isinstance(params, list | tuple):
-        if not isinstance(grads, list | tuple) or len(grads) != len(params):
-            got = len(grads) if isinstance(grads, list | tuple) else type(grads).__name__
-            return f"{path}: expected {len(params)} entries, got {got}"
-        pairs = [(p, g, f"{path}[{i}]") for i, (p, g) in enumerate(zip(params, grads, strict=True))]
-    elif (params is None) != (grads is None) or isinstance(grads, dict | list | tuple):
-        return f"{path}: expected an array, got {type(grads).__name__}"
-    else:
+    held, given = items(params), items(grads)
+    if held is None:
+        if given is not None or (params is None) != (grads is None):
+            return f"{path}: expected an array, got {type(grads).__name__}"
         return ""
+    keys = [key for key, _ in held]
+    found = None if given is None else dict(given)
+    if found is None or set(found) != set(keys):
+        if isinstance(params, list | tuple):
+            got = type(grads).__name__ if found is None else len(found)
+            return f"{path}: expected {len(keys)} entries, got {got}"
+        names = type(grads).__name__ if found is None else sorted(map(str, found))
+        kind = "dict" if isinstance(params, dict) else type(params).__name__
+        return f"{path}: expected a {kind} of {sorted(map(str, keys))}, got {names}"
+    pairs = ((branch, found[key], f"{path}[{key!r}]") for key, branch in held)
     return next((wrong for pair in pairs if (wrong := _nesting(*pair))), "")

@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import queue
+import secrets
 import signal
 import subprocess
 import sys
@@ -25,6 +26,9 @@ from typing import IO, Any
 Message = dict[str, Any]
 IDLE = {"idle": True}  # the last message of a child that waits for another request
 WAITS = "waits"  # key of a message that the child waits with until it has been dealt with
+# Environment variable with what each message of a child begins with: whatever else gets into their
+# pipe (a file may write to every descriptor that is open) is passed over.
+MARK = "SAMEGRAD_MESSAGES"
 
 # Run by `python -P -c BOOTSTRAP FOLDER MODULE CORES`: samegrad comes from FOLDER whatever the
 # current folder holds, and nothing beside it gets onto the path of an interpreter that is not ours.
@@ -103,19 +107,23 @@ class Child:
             self.errors = stack.enter_context(
                 tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
             )
+            mark = secrets.token_hex(16)
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self.errors,
-                env=dict(environment),
+                env={**environment, MARK: mark},
                 text=True,
                 encoding="utf-8",
+                errors="replace",
                 start_new_session=True,
             )
             self._files = stack.pop_all()
+        _alive.add(self)
         self.lines: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=_pump, args=(self.process.stdout, self.lines), daemon=True).start()
+        pump = (self.process.stdout, self.lines, mark)
+        threading.Thread(target=_pump, args=pump, daemon=True).start()
 
     def __enter__(self) -> "Child":
         return self
@@ -152,7 +160,10 @@ class Child:
                 return Exit("timeout", f"no result within {limit:.0f} s; killed")
             if line is None:
                 break
-            message = json.loads(line)
+            try:
+                message = json.loads(line)
+            except ValueError:
+                return Exit("crashed", "something else was written into the pipe of its messages")
             if message == IDLE:
                 return None
             waits = message.pop(WAITS, False)
@@ -166,6 +177,7 @@ class Child:
 
     def close(self) -> None:
         """End it, and everything that it has started."""
+        _alive.discard(self)
         _kill_group(self.process)
         assert self.process.stdin is not None and self.process.stdout is not None
         with contextlib.suppress(OSError):  # a broken pipe; on Windows an invalid argument
@@ -173,6 +185,15 @@ class Child:
         self.process.wait()
         self.process.stdout.close()
         self._files.close()
+
+
+_alive: set[Child] = set()
+
+
+def end_all() -> None:
+    """End every child, and everything that it has started: this process ends next."""
+    for child in list(_alive):
+        _kill_group(child.process)
 
 
 def run_child(
@@ -193,11 +214,12 @@ def serve(answer: Callable[[Message, Callable[[Message], None]], None]) -> None:
     """The child's side: read the request, call `answer(request, send)`, end with the parent."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # a library that prints must not break the stream of messages
+    mark = os.environ.pop(MARK, "")
     _die_with_parent()
     threading.Thread(target=_read_requests, daemon=True).start()
 
     def send(message: Message) -> None:
-        out.write(json.dumps(message, allow_nan=False) + "\n")
+        out.write(f"{mark}{json.dumps(message, allow_nan=False)}\n")
         out.flush()
 
     answer(_requests.get(), send)
@@ -241,10 +263,12 @@ def _die_with_parent() -> None:
             ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGKILL))
 
 
-def _pump(stream: IO[str], lines: "queue.Queue[str | None]") -> None:
+def _pump(stream: IO[str], lines: "queue.Queue[str | None]", mark: str) -> None:
     try:
         for line in stream:
-            lines.put(line)
+            _, marked, message = line.rpartition(mark)
+            if marked:
+                lines.put(message)
     except ValueError:  # closed by the parent after a kill
         pass
     lines.put(None)

@@ -28,6 +28,8 @@ from samegrad.implementations.checking.report import Outcome, VerifyOptions, Ver
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import unavailable
 
+MOST_SECONDS = 1e9  # waiting for longer, or for ever, is no limit
+
 
 @dataclass
 class Execution:
@@ -109,8 +111,11 @@ def verify(
     if precision not in PRECISIONS:
         accepted = ", ".join(PRECISIONS)
         raise ValueError(f"precision {precision!r} is not known; accepted: {accepted}")
-    if time_limit <= 0:
-        raise ValueError(f"time_limit {time_limit:g} is not accepted; give seconds above 0")
+    if not 0 < time_limit < MOST_SECONDS:
+        raise ValueError(
+            f"time_limit {time_limit:g} is not accepted; give seconds above 0 and below "
+            f"{MOST_SECONDS:g}"
+        )
     selected = _selected(
         None if layers is None else tuple(layers),
         batch_size,
@@ -298,6 +303,8 @@ def _notes(execution: Execution, options: VerifyOptions) -> list[str]:
         notes.append(f"not tried after that: {left} problems")
     if any(outcome.accuracy for outcome in outcomes):
         notes.append("inexact by its own declaration; the bound is the declared one")
+    tensors = [tensor for outcome in outcomes for tensor in outcome.comparison.tensors]
+    notes += dict.fromkeys(tensor.note for tensor in tensors if tensor.note)
     if options.against is not None:
         notes.append(f"compared with {options.against}, bounds doubled: both sides round")
     return notes

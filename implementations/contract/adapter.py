@@ -14,7 +14,14 @@ import numpy as np
 from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.layers import layer_masks
 from samegrad.implementations.contract.protocol import Backend, Capabilities
-from samegrad.implementations.contract.spec import Array, MLPSpec, Params, Tree, map_tree
+from samegrad.implementations.contract.spec import (
+    Array,
+    MLPSpec,
+    Params,
+    Tree,
+    map_tree,
+    plain_tree,
+)
 
 MODEL = ("forward", "loss", "loss_and_grad", "init_state", "train_step")
 LEAST = ("forward", "loss_and_grad")  # one of them at least
@@ -56,7 +63,7 @@ class Implementation:
         lacks: the functions of the contract that the model does not define.
         forward, loss, loss_and_grad, init_state, train_step: of `protocol.Model`. Where the model
             is complete and names its backend they are its own: no wrapper is timed.
-        devices, to_numpy, synchronize: the backend's.
+        devices, synchronize: the backend's.
     """
 
     def __init__(self, model: Any, name: str) -> None:
@@ -87,8 +94,11 @@ class Implementation:
         self.init_state: Callable[[MLPSpec, Params], Tree] = of("init_state")
         self.train_step: Callable[..., tuple[Params, Tree, Array]] = of("train_step")
         self.devices: Callable[[], tuple[str, ...]] = self.backend.devices
-        self.to_numpy: Callable[[Tree], Tree] = self.backend.fetch
         self.synchronize: Callable[[Tree], None] = self.backend.synchronize
+
+    def to_numpy(self, tree: Tree) -> Tree:
+        """What the backend fetches, in lists and tuples whatever a file nests its arrays in."""
+        return plain_tree(self.backend.fetch(tree))
 
     def params_from_numpy(self, spec: MLPSpec, params: Params, device: str) -> Params:
         """Copies of NumPy params on `device`, in the spec's dtype, in the model's own form.
@@ -254,8 +264,9 @@ def check_params(spec: MLPSpec, params: Params) -> Params:
         ValueError: nesting or a shape differs from the spec's, or a value is not finite.
     """
     layers = len(spec.layer_sizes) - 1
-    if not isinstance(params, list) or len(params) != layers:
-        kind = len(params) if isinstance(params, list) else type(params).__name__
+    params = plain_tree(params)
+    if not isinstance(params, list | tuple) or len(params) != layers:
+        kind = len(params) if isinstance(params, list | tuple) else type(params).__name__
         raise ValueError(f"params: given {kind}, expected a list of {layers} pairs (W, b)")
     checked: Params = []
     for layer, pair in enumerate(params, start=1):

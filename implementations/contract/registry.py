@@ -6,6 +6,7 @@ Nothing is imported before it is asked for.
 """
 
 import ast
+import contextlib
 import importlib
 import importlib.util
 import sys
@@ -158,14 +159,24 @@ def _is_path(where: str) -> bool:
 def check_name(name: str) -> None:
     """Raise UnknownImplementationError unless the name can mean something, importing nothing."""
     where, of = split(name)
-    if name in TABLE or (_is_path(where) and Path(where).is_file()):
+    if name in TABLE:
         return
     if _is_path(where):
+        try:
+            if Path(where).is_file():
+                return
+        except OSError as error:  # too long, or in a folder that may not be read
+            raise UnknownImplementationError(
+                f"implementation {name!r:.200}: {error.strerror}"
+            ) from None
         raise UnknownImplementationError(f"implementation {name!r}: no such file")
     dotted = all(part.isidentifier() for part in where.split("."))
     if dotted and where not in TABLE and ("." in where or of):
         return  # a module; whether it imports is known when it is loaded
-    if Path(f"{where}.py").is_file():
+    beside = False
+    with contextlib.suppress(OSError):  # too long for one
+        beside = Path(f"{where}.py").is_file()
+    if beside:
         file = _joined(f"{where}.py", of)
         raise UnknownImplementationError(
             f"implementation {name!r} is not known; did you mean the file {file}?"
@@ -283,7 +294,7 @@ OLD_MODULES = {
 
 def _what_to_write(path: Path) -> str | None:
     """What to write for the first import of our packages by their old names, if there is one."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(path.read_bytes())):
         module = node.module if isinstance(node, ast.ImportFrom) and not node.level else None
         if isinstance(node, ast.Import):
             module = next((a.name for a in node.names if a.name.split(".")[0] in OLD_TOPS), None)

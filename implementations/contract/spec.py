@@ -1,8 +1,9 @@
 """What a network is: its layers, activations, loss and update rule; and the trees of its arrays."""
 
+import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -27,7 +28,7 @@ Optimizer = Literal["sgd", "momentum", "nesterov", "adagrad", "adadelta", "adam"
 DType = Literal["float32", "float64"]
 
 Array = Any  # list of floats, numpy.ndarray, torch.Tensor or jax.Array: each module knows its own
-Tree = Any  # params, grads, state, results: an array, a float, None, or a list or tuple of trees
+Tree = Any  # params, grads, state, results: an array, a float, None, or what `items` knows of trees
 Params = list[tuple[Array, Array | None]]  # (W, b) of each layer
 
 
@@ -153,10 +154,50 @@ def _layer_sizes(sizes: Any) -> tuple[int, ...]:
     return tuple(sizes)
 
 
+def items(tree: Tree) -> list[tuple[Hashable, Tree]] | None:
+    """What a list, tuple, dict or dataclass holds, with index, key or name; None of a leaf."""
+    if isinstance(tree, list | tuple):
+        return list(enumerate(tree))
+    if isinstance(tree, dict):
+        return list(tree.items())
+    if is_dataclass(tree) and not isinstance(tree, type):
+        return [(field.name, getattr(tree, field.name)) for field in fields(tree)]
+    return None
+
+
+def rebuilt(tree: Tree, branches: Sequence[Tree]) -> Tree:
+    """A tree of the same kind (a named tuple, a frozen dataclass, ...) that holds others."""
+    if isinstance(tree, tuple):
+        return tuple.__new__(type(tree), branches)  # whatever its own constructor takes
+    made = copy.copy(tree)
+    if isinstance(tree, list):
+        made[:] = branches
+    elif isinstance(tree, dict):
+        made.update(zip(tree, branches, strict=True))
+    else:
+        for field, branch in zip(fields(tree), branches, strict=True):
+            object.__setattr__(made, field.name, branch)
+    return made
+
+
 def map_tree(function: Callable[[Any], Any], tree: Tree) -> Tree:
-    """The same lists and tuples with `function` applied to what they hold; None stays."""
+    """The same tree (see `items`) with `function` applied to what it holds; None stays."""
     if tree is None:
         return None
-    if isinstance(tree, list | tuple):
+    if type(tree) in (list, tuple):  # ours, in every call of some
         return type(tree)(map_tree(function, branch) for branch in tree)
-    return function(tree)
+    held = items(tree)
+    if held is None:
+        return function(tree)
+    return rebuilt(tree, [map_tree(function, branch) for _, branch in held])
+
+
+def plain_tree(tree: Tree) -> Tree:
+    """Lists and tuples for whatever a file nests arrays in; of W and b, W comes first."""
+    held = items(tree)
+    if held is None:
+        return tree
+    named = dict(held)
+    if named.keys() == {"W", "b"}:
+        held = [("W", named["W"]), ("b", named["b"])]
+    return (list if isinstance(tree, list) else tuple)(plain_tree(branch) for _, branch in held)

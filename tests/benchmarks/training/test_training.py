@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.training import loop, one_task, recipe
+from samegrad.benchmarks.training import loop, one_task, recipe, worker
 from samegrad.benchmarks.training.loop import Examples, train
 from samegrad.benchmarks.training.recipe import Recipe
 from samegrad.benchmarks.training.tasks import PARITY, TASKS
@@ -360,3 +360,19 @@ def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
     np.savez(path, W1=objects, description=np.array("{}"))
     with pytest.raises(one_task.WeightsError, match="Object arrays cannot be loaded"):
         one_task.load_weights(path)
+
+
+@pytest.mark.parametrize(("value", "status"), [(np.nan, "unavailable"), (1.0, "wrong")])
+def test_reference_that_is_not_finite_fails_no_training(
+    value: float, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing can be said, so there is no row; where something differs, it is wrong."""
+    verdict = worker.comparison.compare(np.array([value]), np.array([2.0]), "float64", name="dW1")
+    monkeypatch.setattr(worker, "gate", lambda *_: verdict)
+    monkeypatch.setattr(worker.datasets, "read", lambda _: [None])
+    request = {
+        "task": "digits", "implementation": "numpy", "dtype": "float64", "device": "cpu",
+        "seed": 0, "directory": "nowhere", "pictures": False,
+    }  # fmt: skip
+
+    assert status == worker._outcome(request, lambda _: None)["status"]

@@ -147,3 +147,28 @@ def test_others_are_at_rest_before_the_first_block_of_a_request(
 
     assert [*expected, "warmed up for 0.05 s"] == done
     assert {"case": (7, 1e6)} == bare.block_sizes
+
+
+def test_reference_that_is_not_finite_is_not_the_implementations_fault() -> None:
+    """The row is unavailable; with a wrong number besides it is wrong. So of other arguments."""
+    workload = MLPWorkload("random", SPEC, 6, 12)
+    case = Case(workload, "loss_and_grad", "numpy")
+    stored = draw(workload, 0)
+    assert stored.expected is not None and stored.other is not None
+    bare = measurement.Bench.__new__(measurement.Bench)
+    bare.precision = "ieee"
+    statuses = []
+    for changes in ({"loss": np.inf}, {"loss": np.inf, "grads": stored.params}):
+        inputs = replace(stored, expected=stored.expected | changes)
+        bare.present = Gates(Placed(workload, load("numpy"), "cpu", inputs), "ieee", thorough=True)
+        bare.gates = {workload: bare.present}
+        statuses.append(bare.gate(case))
+
+    assert ["unavailable", "wrong"] == [outcome and outcome["status"] for outcome in statuses]
+    assert "the reference is not finite here" in str(statuses[0])
+    inputs = replace(stored, other=(np.nan, stored.other[1]))
+    gates = Gates(Placed(workload, load("numpy"), "cpu", inputs), "ieee", thorough=True)
+    assert gates.verdict(case).agrees and "" == gates.ignores_arguments(case, 1.0)
+    inputs = replace(stored, other=(1e9, stored.other[1]))
+    gates = Gates(Placed(workload, load("numpy"), "cpu", inputs), "ieee", thorough=True)
+    assert "another batch" in gates.ignores_arguments(case, 1.0)

@@ -1,6 +1,8 @@
 """`check_gradient`: anybody's gradient over nested arrays against its loss."""
 
-from typing import Any
+from collections import OrderedDict, defaultdict
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -199,3 +201,90 @@ def test_other_version_of_the_loss_that_is_not_finite_decides_nothing() -> None:
 
     assert (False, "undecided") == (report.agrees, report.verdict)
     assert "loss: the reference is not finite here" in report.reason
+
+
+class Layer(NamedTuple):
+    """A layer by name."""
+
+    W: Any
+    b: Any
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """The same, frozen."""
+
+    W: Any
+    b: Any
+
+
+class Pair(tuple):
+    """The same with a constructor of its own."""
+
+    __slots__ = ()
+
+    def __new__(cls, W: Any, b: Any) -> "Pair":
+        """Of two."""
+        return super().__new__(cls, (W, b))
+
+
+def attributes(W: Any, b: Any) -> Any:
+    """A dict that is none of Python's own."""
+    made: Any = defaultdict(list)
+    made.update(W=W, b=b)
+    return made
+
+
+@pytest.mark.parametrize(
+    "make",
+    [Layer, Frozen, Pair, attributes, lambda W, b: OrderedDict(W=W, b=b)],
+    ids=["named tuple", "dataclass", "tuple of its own", "defaultdict", "OrderedDict"],
+)
+def test_layers_of_any_kind_are_params_and_gradient(make: Any) -> None:
+    """The loss gets the kind that was given; a fault in one of them is found."""
+    given = [make(np.full((3, 2), 0.3), np.array([0.1, -0.2])), make(np.ones((2, 1)), None)]
+
+    def parts(layer: Any) -> Any:
+        assert type(layer) is type(given[0])
+        if isinstance(layer, dict):
+            return layer["W"], layer["b"]
+        return layer if isinstance(layer, tuple) else (layer.W, layer.b)
+
+    def loss(p: Any) -> Any:
+        (W, b), (V, _) = map(parts, p)
+        return np.sum(np.tanh(A @ W + b) @ V)
+
+    def grad(p: Any, scale: float = 1.0) -> Any:
+        (W, b), (V, _) = map(parts, p)
+        t = np.tanh(A @ W + b)
+        d = (1 - t * t) * V[:, 0]
+        return [make(A.T @ d, scale * d.sum(axis=0)), make(t.sum(axis=0)[:, None], None)]
+
+    assert check_gradient(loss, grad, given).agrees
+    wrong = check_gradient(loss, lambda p: grad(p, 1.01), given)
+    assert wrong.disagrees and "error 0.01" in wrong.reason
+    missing = check_gradient(loss, lambda p: [grad(p)[0], 1.0], given)
+    assert missing.disagrees and "params[1]: expected" in missing.reason
+
+
+def test_loss_of_one_entry_is_the_number_in_it_and_that_is_noted() -> None:
+    """By every method; two entries are no number."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    jnp = pytest.importorskip("jax.numpy", reason="jax is not installed")
+    x, right = np.array([1.0, 2.0]), (lambda x: 2 * x)
+
+    checks = [
+        *(
+            check_gradient(lambda x: np.sum(x**2, keepdims=True), right, x, method=method)
+            for method in ("auto", "complex", "central")
+        ),
+        check_gradient(None, right, x, torch_loss=lambda x: (x**2).sum().reshape(1)),
+        check_gradient(None, right, x, jax_loss=lambda x: jnp.sum(x**2).reshape(1)),
+    ]
+
+    assert torch and all(check.agrees for check in checks)
+    note = "loss: an array of shape (1,) was taken for the number in it"
+    assert {(note,)} == {check.notes for check in checks}
+    assert all(f"note: {note}" in str(check) for check in checks)
+    with pytest.raises(ValueError, match=r"of shape \(2,\), expected a number"):
+        check_gradient(lambda x: x**2, right, x)

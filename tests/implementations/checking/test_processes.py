@@ -129,3 +129,26 @@ def test_child_of_one_request_must_not_wait_for_another() -> None:
     ended = run_child(COMMAND, {}, SURROUNDINGS, lambda _: None, 30.0)
 
     assert "crashed" == ended.kind and "it waits" in ended.reason
+
+
+@pytest.mark.parametrize("noise", ["x", "{}\n", "\n[1]\nnull\n", "\xff\xfe", '{"task": 99}\n'])
+def test_what_else_is_written_into_the_pipe_of_messages_is_passed_over(noise: str) -> None:
+    """By a library, or by a file that writes to every descriptor that is open."""
+    writes = f"import os, sys\nos.write(1, {noise.encode('latin-1')!r})\n"
+    received: list[Any] = []
+
+    with Child([sys.executable, "-c", writes + ECHO], SURROUNDINGS) as child:
+        child.send({"n": 1})
+        assert child.receive(received.append, 30.0) is None
+
+    assert [{"received": {"n": 1}}] == received
+
+
+def test_message_that_something_is_written_into_is_said() -> None:
+    """It is no error of whoever reads it."""
+    garbles = "import os\nprint(os.environ['SAMEGRAD_MESSAGES'] + '{\"n\": ', flush=True)\n"
+
+    ended = run_child([sys.executable, "-c", garbles], {}, SURROUNDINGS, lambda _: None, 30.0)
+
+    assert "crashed" == ended.kind
+    assert "something else was written into the pipe of its messages" == ended.reason

@@ -284,6 +284,50 @@ def test_file_that_prints_and_reads_does_not_disturb(tmp_path: Path) -> None:
     assert "agrees" == verify_problems(written(tmp_path, text), options()).verdict
 
 
+def test_file_that_writes_into_the_pipe_of_messages_is_judged_by_its_numbers(
+    tmp_path: Path,
+) -> None:
+    """It writes to every descriptor, at import and in each call."""
+    noise = (
+        "import os\ndef noise():\n    for fd in range(3, 30):\n        try:\n"
+        "            os.write(fd, b'{}\\nno message\\n{\"task\": 99}\\nxx')\n"
+        "        except OSError:\n            pass\nnoise()\n"
+    )
+    text = noise + RIGHT.replace("    n = len(X)\n", "    n = len(X)\n    noise()\n")
+
+    report = verify_problems(
+        written(tmp_path, text), options(problems=every_problem("float64")[:3])
+    )
+
+    assert ("agrees", "") == (report.verdict, report.reason)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "collections.namedtuple('Layer', 'W b')",
+        "dataclasses.make_dataclass('Layer', ['W', 'b'], frozen=True)",
+        "lambda W, b: {'b': b, 'W': W}",
+    ],
+    ids=["named tuple", "dataclass", "dict"],
+)
+def test_gradient_in_layers_of_any_kind_agrees(kind: str, tmp_path: Path) -> None:
+    """The same numbers, and a fault in them, are seen; a loss of shape (1,) is noted."""
+    text = f"import collections, dataclasses\nLayer = {kind}\n" + RIGHT.replace(
+        "return loss, grads", "return np.array([loss]), [Layer(*pair) for pair in grads]"
+    )
+    wrong = text.replace("Layer(*pair)", "Layer(pair[0], 2 * pair[1])")
+    few = options(problems=every_problem("float64")[:3])
+
+    right = verify_problems(written(tmp_path, text), few)
+    report = verify_problems(written(tmp_path, wrong), few)
+
+    assert ("agrees", "") == (right.verdict, right.reason)
+    note = "loss with the gradient: an array of shape (1,) was taken for the number in it"
+    assert note in right.notes
+    assert "disagrees" == report.verdict and "db" in report.reason
+
+
 def test_against_another_implementation(tmp_path: Path) -> None:
     """Right against right, and a fault against right; what does not work is a usage error."""
     few = problems.standard("float64")[:3]
