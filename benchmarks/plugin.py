@@ -144,8 +144,8 @@ def pytest_configure(config: pytest.Config) -> None:
         resumed = None if run is None else session_module.load(run, retry)
         parsed = parse(**options) if resumed is None else resumed.options
         state = config.stash[STATE] = State(parsed, resumed, retry)
-    except ValueError as error:
-        raise pytest.UsageError(clean(str(error))) from None
+    except (ValueError, OSError) as error:
+        raise pytest.UsageError(_line(error)) from None
     devices = {"cpu", "cuda", *(state.options.devices or ())}
     for mark in {*devices, TRAINING, *GROUPS, *OPERATIONS, PRODUCTS}:
         config.addinivalue_line("markers", f"{mark}: benchmark cases of that device or operation")
@@ -224,8 +224,15 @@ def pytest_collection(session: pytest.Session) -> None:
             say(f"samegrad: probing {', '.join(state.options.implementations)} ...")
             for note in state.select().notes:
                 say(f"samegrad: {note}")
-    except ValueError as error:
-        raise pytest.UsageError(clean(str(error))) from None
+    except (ValueError, OSError) as error:
+        raise pytest.UsageError(_line(error)) from None
+
+
+def _line(error: ValueError | OSError) -> str:
+    """What a user is told of what was given."""
+    if isinstance(error, OSError):
+        return clean(f"{error.filename or 'a file'!s:.200}: {error.strerror or error}")
+    return clean(str(error))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

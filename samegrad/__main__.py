@@ -1,8 +1,17 @@
-"""`python -m samegrad`."""
+"""`python -m samegrad`, and the script `samegrad`."""
 
 import sys
 
-from samegrad.cli import main
+
+def main() -> int:
+    """Run the command line; an interrupt while it is imported is one line, too."""
+    try:
+        from samegrad import cli
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return cli.main()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -45,11 +45,26 @@ def _gate(value: Any) -> bool:
     return _number(value.get("error")) and _number(value.get("bound")) and value["bound"] > 0
 
 
+def _training(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("metric"), str):
+        return False
+    at = value.get("at")
+    if not isinstance(at, list) or not at or not all(map(COUNT.holds, at)):
+        return False
+    curves = [value.get("loss", 0), *(value.get(name) for name in ("validation", "spent_ns"))]
+    known = [curve for curve in curves if curve is not None]
+    if not all(NUMBERS.holds(curve) and len(curve) == len(at) for curve in known):
+        return False
+    numbers = [value.get("test"), *filter(None, map(value.get, ("target", "to_target_ns")))]
+    return all(map(_number, numbers))
+
+
 TEXT = Form("text", lambda value: isinstance(value, str))
 TRUTH = Form("true or false", lambda value: isinstance(value, bool))
 NUMBER = Form("number", _number)
 COUNT = Form("whole number", lambda value: type(value) is int and 0 <= value < MOST)
 POSITIVE = Form("positive whole number", lambda value: type(value) is int and 0 < value < MOST)
+NUMBERS = _list(NUMBER)
 COUNTS, POSITIVES = _list(COUNT), _list(POSITIVE)
 DURATIONS = Form(POSITIVES.name, lambda value: bool(value) and POSITIVES.holds(value))
 OBJECT = Form("object", lambda value: isinstance(value, dict))
@@ -58,6 +73,7 @@ NUMBERS_BY_NAME = Form(
     lambda value: isinstance(value, dict) and all(map(_number, value.values())),
 )
 GATE = Form("object with error and bound", _gate)
+TRAINED = Form("object with metric, test and curves", _training)
 STATUS = Form("one of the statuses", lambda value: value in STATUSES)
 
 
@@ -201,7 +217,7 @@ RECORDS = {
             "gate": _maybe(GATE, "the tensor nearest to its bound: name, error, bound"),
             "quality": _maybe(NUMBERS_BY_NAME, "what the result is worth, beside its time"),
             "spent_ns": _maybe(NUMBER, "everything that was done for the case in this process"),
-            "training": _maybe(OBJECT, "metric on test data, time to target, curves"),
+            "training": _maybe(TRAINED, "metric on test data, time to target, curves"),
         },
     ),
     "memory": Kind(

@@ -5,6 +5,7 @@ save time: a case that is predicted above the limit per process is a row with th
 and the prediction as its reason, decided before anything runs.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.presets import PROCESS_LIMIT_SECONDS
 from samegrad.benchmarks.clock import timer
 
+MOST_SECONDS = 3600.0  # of blocks, or of a warm-up: nobody asks for more
 CostModels = Mapping[tuple[str, str], "CostModel"]  # (implementation, device) -> its cost model
 
 
@@ -107,6 +109,19 @@ class RunSettings:
     memory: bool = False
     ceilings: bool = True
     short_call_seconds: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what a journal may say and no run has."""
+        numbers = {name: value for name, value in vars(self).items() if name.endswith("seconds")}
+        for name, value in numbers.items():
+            none = value is None and name == "seconds"
+            most = math.inf if name == "seconds" else MOST_SECONDS
+            real = isinstance(value, int | float) and not isinstance(value, bool)
+            if not none and not (real and abs(value) < most):
+                raise ValueError(f"{name} {value!r:.60} is not accepted; give seconds")
+        for name in ("memory", "ceilings"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} {getattr(self, name)!r:.60} is neither true nor false")
 
 
 @dataclass

@@ -4,6 +4,7 @@ Every mistake is a ValueError of one line: what was typed, what is accepted.
 """
 
 import importlib
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ KINDS = {
 }
 MOST_BATCH = 1_000_000
 MOST_PROCESSES = 1000
+INTERPRETER_SECONDS = 30.0  # for one to say its version, from a cold disk
 # Bytes per parameter while the reference is made: weights, gradient, magnitudes and updated in
 # float64, each with a temporary; and per preactivation: z, a, delta and theirs.
 BYTES_PER_PARAMETER, BYTES_PER_UNIT = 80, 80
@@ -102,6 +104,8 @@ def parse(
         "time": time,
     }
     of_training = {"seeds": seeds, "limit": limit, "data-dir": data_dir}
+    if kind not in KINDS:
+        raise ValueError(f"kind {kind!r} is not known; accepted: {', '.join(KINDS)}")
     request = None
     if kind == SPEED:
         _refuse(of_training, f"goes with training: {command('benchmark', '-m', 'training')}")
@@ -198,7 +202,7 @@ def _of_workloads(lines: Sequence[Grid], workload: str) -> tuple[Grid, ...]:
 def parse_layers(text: str) -> tuple[int, ...]:
     """(784, 128, 10) from "784-128-10"."""
     try:
-        return MLPSpec(tuple(int(part) for part in text.split("-"))).layer_sizes
+        return MLPSpec(tuple(map(whole_number, text.split("-")))).layer_sizes
     except ValueError:
         raise ValueError(
             f"--layers {text!r} is not accepted; give features, hidden widths and outputs as "
@@ -273,10 +277,35 @@ def parse_interpreters(text: str | None, names: Sequence[str]) -> dict[str, str]
                 f"--python {part!r} is not accepted; give IMPLEMENTATION=PATH with one of: "
                 f"{', '.join(names)}"
             )
-        if not Path(path).expanduser().is_file():
-            raise ValueError(f"--python {part!r}: no such interpreter: {path}")
         interpreters[name] = str(Path(path).expanduser())
+        if wrong := _no_interpreter(interpreters[name]):
+            raise ValueError(
+                f"--python {part!r}: {wrong}; give the path of a Python from 3.11 on, for example "
+                f"{name}=/usr/bin/python3"
+            )
     return interpreters
+
+
+def _no_interpreter(path: str) -> str:
+    """Why a file is no interpreter that our workers run in, or ""."""
+    asked = "import sys; print(*sys.version_info[:2])"
+    try:
+        if not Path(path).is_file():
+            return "no such interpreter"
+        said = subprocess.run(
+            [path, "-c", asked],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=INTERPRETER_SECONDS,
+            check=False,
+        ).stdout.split()
+        version = tuple(map(int, said))
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return "it does not run as a Python interpreter"
+    if len(version) != 2:
+        return "it does not run as a Python interpreter"
+    return "" if version >= (3, 11) else f"it is Python {version[0]}.{version[1]}"
 
 
 def check_memory(sizes: tuple[int, ...], batch_size: int) -> None:

@@ -11,12 +11,12 @@ from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records.journal import Journal, NotAJournalError, read
 from samegrad.benchmarks.records.rows import Row
-from samegrad.benchmarks.records.schema import FAILED
+from samegrad.benchmarks.records.schema import FAILED, NO_NUMBER
 from samegrad.benchmarks.runs import capabilities
 from samegrad.benchmarks.runs.budget import Budget, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.directories import output_base
-from samegrad.benchmarks.runs.options import BenchmarkOptions, load_kind, parse
+from samegrad.benchmarks.runs.options import MOST_PROCESSES, BenchmarkOptions, load_kind, parse
 from samegrad.benchmarks.runs.run import SMALLER, Progress, Run
 from samegrad.benchmarks.runs.selection import Selection
 from samegrad.implementations.contract import commands
@@ -73,12 +73,13 @@ class Resumed:
     Attributes:
         directory: where it writes.
         journal: what it has measured.
-        options: those that it began with.
+        options, settings: those that it began with.
     """
 
     directory: Path
     journal: Journal
     options: BenchmarkOptions
+    settings: RunSettings
 
     @property
     def budget(self) -> Budget:
@@ -104,9 +105,23 @@ class Resumed:
         devices = list(dict.fromkeys(case.device for case in self.journal.cases))
         names = self.options.implementations
         now = capabilities.find(names, devices, self.options.interpreters)
+        named = {case.implementation for case in self.journal.cases}
+        named |= {record["name"] for record in self.journal.implementations}
+        if strangers := sorted(named - now.keys()):
+            raise ValueError(
+                f"--resume: the journal has {strangers[0]!r:.60}, which its options do not name; "
+                "start a new run"
+            )
         for record in self.journal.implementations:
             if record["status"] == "ok":
                 _check(record, now[record["name"]])
+        told = {c.id for c, outcome in self.journal.outcomes if outcome["status"] in NO_NUMBER}
+        for case in self.journal.cases:
+            if case.id not in told and case.device not in now[case.implementation].cost_models:
+                raise ValueError(
+                    f"--resume: {case.implementation} has no device {case.device!r:.60}, which "
+                    "the journal has rows of; start a new run"
+                )
         return Selection(now, list(self.journal.cases))
 
 
@@ -162,7 +177,7 @@ def measure(state: State, chosen: list[Case], directory: Path, command: str) -> 
             "options": state.options.arguments,
         }
     else:
-        made, settings = rest.budget, RunSettings(**rest.journal.run["settings"])
+        made, settings = rest.budget, rest.settings
         retry = rest.failed() if state.retry else []
         done = {(case.id, record.get("process")) for case, record in rest.journal.outcomes}
         line = f"going on with {directory}: {len(done)} outcomes are in its journal"
@@ -215,7 +230,15 @@ def load(run: str, retry_failed: bool) -> Resumed:
             f"--resume {run}: it is of another machine (fingerprint "
             f"{journal.run['fingerprint']}, here {here}); start a new run, `render` shows both"
         )
-    resumed = Resumed(path.parent, journal, parse(**_options_now(journal.run["options"])))
+    try:
+        options = parse(**_options_now(journal.run["options"]))
+        resumed = Resumed(path.parent, journal, options, RunSettings(**journal.run["settings"]))
+        if not 1 <= journal.processes <= MOST_PROCESSES:
+            raise ValueError(f"{journal.processes} processes")
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"--resume {run}: the journal's options or settings are none: {error}; start a new run"
+        ) from None
     if journal.complete and not (retry_failed and resumed.failed()):
         reason = "no case failed"
         if not retry_failed:
@@ -229,6 +252,8 @@ def load(run: str, retry_failed: bool) -> Resumed:
 
 def _options_now(options: dict[str, str]) -> dict[str, str]:
     """The options in a journal; older versions knew one kind of run by an option of its own."""
+    if not all(isinstance(text, str) for text in options.values()):
+        raise ValueError("an option is no text")
     if "training" not in options:
         return options
     return {**{k: v for k, v in options.items() if k != "training"}, "kind": "training"}

@@ -3,6 +3,7 @@
 Its weights are kept in an npz of plain arrays, which is never unpickled.
 """
 
+import io
 import json
 import zipfile
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from samegrad.implementations.contract.texts import say
 
 LINES = 40  # about epochs, at most
 FORM = 1  # of files of weights
+LONGEST_DESCRIPTION = 2**20  # bytes of what a file of weights says of itself
 
 
 def described() -> list[dict[str, str]]:
@@ -265,16 +267,13 @@ def load_weights(path: Path) -> tuple[MLPSpec, Params, dict[str, Any]]:
         WeightsError: not such a file, or its arrays do not fit its spec.
     """
     try:
-        with path.open("rb") as file:
-            if not zipfile.is_zipfile(file):
-                raise ValueError("it is no npz file")
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        about = json.loads(str(arrays["description"]))
+        about = json.loads(str(_arrays(path, ["description"], LONGEST_DESCRIPTION)["description"]))
         if about["form"] != FORM:
             raise WeightsError(f"{path}: weights of form {about['form']}, this reads form {FORM}")
         spec = MLPSpec.from_dict(about["spec"])
         layers = range(1, len(spec.layer_sizes))
+        names = [f"{letter}{layer}" for layer in layers for letter in ("Wb" if spec.bias else "W")]
+        arrays = _arrays(path, names, 8 * max(spec.weights) + LONGEST_DESCRIPTION)
         params = check_params(
             spec, [(arrays[f"W{layer}"], arrays.get(f"b{layer}")) for layer in layers]
         )
@@ -282,10 +281,32 @@ def load_weights(path: Path) -> tuple[MLPSpec, Params, dict[str, Any]]:
         raise
     except FileNotFoundError:
         raise WeightsError(f"{path}: no such file") from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # whatever zipfile, its decompressors and NumPy make of a bad file
         what = f"{path}: no weights that `train --save` wrote: {reason(error)}"
         raise WeightsError(what) from None
     return spec, params, about
+
+
+def _arrays(path: Path, names: list[str], most: int) -> dict[str, Any]:
+    """Arrays of an npz by name, none of which may take more bytes.
+
+    Raises:
+        Exception: the file is none, or lies about what it holds.
+    """
+    if not zipfile.is_zipfile(path) and path.exists():
+        raise ValueError("it is no npz file")
+    arrays = {}
+    with zipfile.ZipFile(path) as archive:
+        for name in names:
+            info = archive.getinfo(f"{name}.npy")
+            if info.flag_bits & 1:
+                raise ValueError(f"{name} is encrypted")
+            if info.file_size > most:
+                raise ValueError(f"{name} has {info.file_size:,} bytes")
+            with archive.open(info) as member:
+                data = io.BytesIO(member.read(most + 1))
+            arrays[name] = np.lib.format.read_array(data, allow_pickle=False)
+    return arrays
 
 
 def _line(recipe: Recipe, number: int, epoch: Epoch) -> str:

@@ -95,8 +95,8 @@ def learning_curves(rows: pd.DataFrame, trained: Trained) -> Chart:
             )
         axes.set(yscale="log", title=text(task), xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        first = of_task[0].training[0]
-        if first.get("validation") and first["metric"] == "accuracy":
+        seeds = [seed for row in of_task for seed in row.training]
+        if all(seed.get("validation") and seed["metric"] == "accuracy" for seed in seeds):
             _draw_validation(axes.twinx(), of_task, palette)
     for axes in grid[:, 0]:
         axes.set_ylabel("training loss")
@@ -163,7 +163,8 @@ def spread_over_seeds(rows: pd.DataFrame, trained: Trained) -> Chart:
         axes.set_ylim(low - room, high + room)
         axes.yaxis.set_major_locator(MaxNLocator(4))
         plain(axes.yaxis)
-        axes.set_ylabel("accuracy, %" if percent else {"r2": "R²", "rmse": "RMSE"}[metric])
+        names = {"accuracy": "accuracy, %", "r2": "R²", "rmse": "RMSE"}
+        axes.set_ylabel(names.get(metric, text(metric)))  # a later version may have others
     figure.tight_layout()
     caption = "The metric on test data after the last epoch, a mark per seed."
     return Chart("spread_over_seeds", figure, caption)

@@ -179,7 +179,8 @@ def frame(sources: Iterable[Source]) -> pd.DataFrame:
     """
     records = [_record(source, row) for source in sources for row in source.rows]
     if not records:
-        return pd.DataFrame(columns=["source", *CASE, "implementation", "device", "status"])
+        facts = ["source", "machine", "run", "started", "commit", "fingerprint"]
+        return pd.DataFrame(columns=[*facts, *CASE, "implementation", "device", "status"])
     rows = pd.DataFrame.from_records(records)
     return rows.astype(dict.fromkeys(NUMBERS, float))
 

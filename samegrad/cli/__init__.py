@@ -4,10 +4,14 @@ Each file has `add(commands)`, which declares the command, and `run(arguments)`,
 exit status and imports what it needs, so that `samegrad --help` loads nothing.
 """
 
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from samegrad.benchmarks import command_line
 from samegrad.cli import (
@@ -37,6 +41,10 @@ SHOWN = {
     )
 }  # fmt: skip
 
+# What an interrupt lets these finish or remove: a journal and its report, folders, a file. Every
+# other command ends where it is: C code and mpmath turn KeyboardInterrupt into something else.
+HOLDING = ("benchmark", "selftest", "train", "render")
+
 
 def tree() -> Parser:
     """All commands with their options."""
@@ -52,9 +60,11 @@ def tree() -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status, which `--help` explains."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = _main(list(sys.argv[1:] if arguments is None else arguments))
-        sys.stdout.flush()
+        with _interruptible(holding=bool(given) and given[0] in HOLDING):
+            status = _main(given)
+            sys.stdout.flush()
     except SystemExit as end:  # of the parsers: --help, --version, an error
         return int(end.code or DONE)
     except (KeyboardInterrupt, SystemError) as error:
@@ -67,6 +77,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return status
+
+
+@contextlib.contextmanager
+def _interruptible(holding: bool) -> Iterator[None]:
+    """Let Ctrl-C end the command at once; if it holds something, the second one does."""
+
+    def end(*_: object) -> NoReturn:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        processes = sys.modules.get("samegrad.implementations.checking.processes")
+        if processes is not None:
+            processes.end_all()
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+        with contextlib.suppress(OSError):
+            os.write(2, b"interrupted\n")
+        os._exit(INTERRUPTED)
+
+    def first(*_: object) -> NoReturn:
+        signal.signal(signal.SIGINT, end)  # stays, while what is held is let go
+        raise KeyboardInterrupt
+
+    ours = first if holding else end
+    if threading.current_thread() is not threading.main_thread():  # that one alone hears of it
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:  # else somebody else decides, such as nohup
+        signal.signal(signal.SIGINT, ours)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if signal.getsignal(signal.SIGINT) is end:  # all is let go, and the interpreter ends
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise
+    finally:
+        if signal.getsignal(signal.SIGINT) is ours:
+            signal.signal(signal.SIGINT, before)
 
 
 def _main(arguments: list[str]) -> int:

@@ -101,7 +101,7 @@ def test_wheel_has_one_package_and_never_the_tests(wheel: Path) -> None:
     assert "License-Expression: BSD-3-Clause AND MIT\n" in metadata
     assert "Author: samegrad developers\n" in metadata and "@" not in metadata.split("\n\n")[0]
     assert "Project-URL" not in metadata and "Home-page" not in metadata
-    assert "samegrad = samegrad.cli:main" in entry_points
+    assert "samegrad = samegrad.__main__:main" in entry_points
 
 
 def test_every_module_is_in_the_wheel(wheel: Path) -> None:

@@ -1,0 +1,312 @@
+"""Bad input of every kind is one line that says what is accepted: never a traceback."""
+
+import io
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.records import schema
+from samegrad.benchmarks.runs import session
+from samegrad.benchmarks.runs.options import parse
+from samegrad.benchmarks.training import one_task
+from samegrad.cli import main
+from samegrad.implementations.contract.spec import MLPSpec
+from tests.helpers.journals import CASE, ok, plan_record, run_record, write
+
+LONG = "x" * 300  # more than a file's name may have
+
+
+def samegrad(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+    """`python -m samegrad ARGUMENTS` in a process of its own."""
+    command = [sys.executable, "-m", "samegrad", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120, **options
+    )
+
+
+# ---- what is typed ----
+
+
+@pytest.mark.parametrize("program", ["a text", "\0\1\2", "#!/bin/sh\nexit 0\n", "#!/bin/cat\n"])
+def test_file_that_is_no_interpreter_is_refused(program: str, tmp_path: Path) -> None:
+    """Before anything is run in it: nothing executable, another program, one that says nothing."""
+    path = tmp_path / "python"
+    path.write_text(program)
+    path.chmod(0o755)
+
+    with pytest.raises(ValueError, match="does not run as a Python interpreter; give the path"):
+        parse(implementation="numpy", python=f"numpy={path}")
+    path.chmod(0o644)
+    with pytest.raises(ValueError, match="does not run as a Python interpreter; give the path"):
+        parse(implementation="numpy", python=f"numpy={path}")
+    assert parse(implementation="numpy", python=f"numpy={sys.executable}").interpreters
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"verify {LONG}.py",
+        f"verify {LONG}",
+        f"verify numpy --against {LONG}.py",
+        "verify numpy --time-limit inf",
+        "verify numpy --time-limit nan",
+        "verify numpy --time-limit 1e300",
+        f"verify numpy --layers {'9' * 400}-2",
+        f"render {LONG}",
+        f"compare {LONG} {LONG}",
+        f"advise --layers 3-2 --runs {LONG}",
+        f"runs list --runs {LONG}",
+        f"train {LONG}",
+        f"train xor --implementation {LONG}.py",
+        f"train xor --evaluate {LONG}",
+        f"train xor --data-dir {LONG}",
+        f"train xor --save {LONG}",
+    ],
+)
+def test_names_and_numbers_beyond_measure_are_one_line(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 2."""
+    assert 2 == main(line.split())
+
+    assert 1 == len(capsys.readouterr().err.splitlines())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"--implementation {LONG}.py",
+        f"--implementation {LONG}",
+        f"--resume {LONG}",
+        f"-m training --data-dir {LONG}",
+        f"--layers {'9' * 400}-2",
+    ],
+)
+def test_names_beyond_measure_are_one_line_of_a_benchmark(line: str) -> None:
+    """pytest shows a usage error, and nothing of its own insides."""
+    done = samegrad("benchmark", *line.split())
+
+    assert 2 == done.returncode
+    assert 1 == len(done.stderr.strip().splitlines()), done.stderr
+    assert "INTERNALERROR" not in done.stdout + done.stderr
+
+
+# ---- what a journal says of its run ----
+
+SETTINGS = {"seconds": 9.0, "block_seconds": 0.1, "warm_up_seconds": 0.5}
+OPTIONS = {"preset": "hello", "implementation": "numpy"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"settings": {}},
+        {"settings": SETTINGS | {"surprise": 1}},
+        {"settings": SETTINGS | {"seconds": "many"}},
+        {"settings": SETTINGS | {"block_seconds": None}},
+        {"settings": SETTINGS | {"block_seconds": [1]}},
+        {"settings": SETTINGS | {"warm_up_seconds": 1e300}},
+        {"settings": SETTINGS | {"memory": "yes"}},
+        {"settings": SETTINGS | {"short_call_seconds": {}}},
+        {"options": {"surprise": "1"}},
+        {"options": OPTIONS | {"preset": 3}},
+        {"options": OPTIONS | {"preset": ["hello"]}},
+        {"options": OPTIONS | {"kind": "surprise"}},
+        {"options": OPTIONS | {"python": "numpy=/nowhere"}},
+    ],
+    ids=str,
+)
+def test_broken_settings_of_a_run_are_one_line(changes: dict[str, Any], tmp_path: Path) -> None:
+    """Whatever a journal says of how it went on, it is checked before it does."""
+    here = system.fingerprint(system.machine())
+    good = {"fingerprint": here, "settings": SETTINGS, "options": OPTIONS}
+    path = write(tmp_path / "journal.jsonl", run_record(**good), plan_record(CASE))
+    assert session.load(str(path), retry_failed=False).settings.seconds == 9
+
+    write(path, run_record(**good | changes), plan_record(CASE))
+    with pytest.raises(ValueError, match=r"--resume .* options or settings are none: .*; start a"):
+        session.load(str(path), retry_failed=False)
+
+
+@pytest.mark.parametrize("processes", [0, 10**12])
+def test_number_of_processes_of_a_run_is_checked(processes: int, tmp_path: Path) -> None:
+    """None, or more than anybody may ask for."""
+    about = {"fingerprint": system.fingerprint(system.machine()), "options": OPTIONS}
+    plan = plan_record(CASE) | {"processes": processes}
+    path = write(tmp_path / "journal.jsonl", run_record(**about, settings=SETTINGS), plan)
+
+    with pytest.raises(ValueError, match=f"{processes} processes; start a new run"):
+        session.load(str(path), retry_failed=False)
+
+
+def test_implementation_that_the_options_do_not_name_is_not_resumed(tmp_path: Path) -> None:
+    """Nor a device that it does not have."""
+    about = {"fingerprint": system.fingerprint(system.machine()), "options": OPTIONS}
+    fields = CASE.to_dict()
+    for change, message in (
+        ({"implementation": "strange"}, "the journal has 'strange', which its options do not name"),
+        ({"device": "my gpu"}, "numpy has no device 'my gpu', which the journal has rows of"),
+    ):
+        plan = plan_record(CASE) | {"cases": [fields | change]}
+        path = write(tmp_path / "journal.jsonl", run_record(**about, settings=SETTINGS), plan)
+        with pytest.raises(ValueError, match=message):
+            session.load(str(path), retry_failed=False).select()
+
+
+@pytest.mark.parametrize("records", [(), (plan_record(CASE),), (plan_record(CASE), ok(0))])
+def test_advice_of_a_run_that_was_killed_early_is_that_nothing_is_known(
+    records: tuple[Any, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before its plan, after it, and with one outcome; the date may be none, too."""
+    here = system.fingerprint(system.machine())
+    for started in ("0000-00-00", "", "2026-13-45T99:99"):
+        about = run_record(fingerprint=here, started=started)
+        path = write(tmp_path / "journal.jsonl", about, *records)
+
+        assert 1 == main(["advise", "--layers", "300-200-2", "--runs", str(path)])
+        assert 0 == main(["runs", "list", "--runs", str(tmp_path.parent)])
+    assert "" == capsys.readouterr().err
+
+
+TRAINED = {"metric": "accuracy", "test": 0.9, "at": [1, 2], "loss": [1.0, 0.5], "target": None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "accepted"),
+    [
+        ({}, True),
+        ({"metric": "a later version's"}, True),
+        ({"metric": 3}, False),
+        ({"test": "good"}, False),
+        ({"at": []}, False),
+        ({"loss": [1.0]}, False),
+        ({"validation": [0.1, "x"]}, False),
+        ({"target": "high"}, False),
+    ],
+    ids=str,
+)
+def test_training_of_an_outcome_has_what_reports_show(
+    changes: dict[str, Any], accepted: bool
+) -> None:
+    """A metric that is not known is shown by its name; a curve without its points is no record."""
+    record = ok(0, training=TRAINED | changes)
+
+    if accepted:
+        assert record == schema.check(record)
+    else:
+        with pytest.raises(ValueError, match="training must be a"):
+            schema.check(record)
+
+
+# ---- weights ----
+
+
+def member(array: Any, header: bytes | None = None) -> bytes:
+    """An array as npy, perhaps with another header."""
+    file = io.BytesIO()
+    np.save(file, array)
+    if header is None:
+        return file.getvalue()
+    padded = header + b" " * (117 - len(header)) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(padded)) + padded
+
+
+HUGE = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"
+
+
+@pytest.mark.parametrize(
+    "fault", ["huge", "negative", "no header", "object", "encrypted", "corrupt", "method", "bomb"]
+)
+def test_weights_that_lie_are_refused(fault: str, tmp_path: Path) -> None:
+    """Headers, encryption, damaged or unknown compression, more than the network has."""
+    spec, path = MLPSpec((3, 2)), tmp_path / "w.npz"
+    about = json.dumps({"form": 1, "spec": spec.to_dict(), "task": "xor"})
+    W: Any = member(np.zeros((3, 2), np.float32))
+    data = {
+        "huge": member(W, HUGE),
+        "negative": member(W, HUGE.replace(b"1000000000000", b"-5")),
+        "no header": b"\x93NUMPY\x01\x00\xff\xff{",
+        "object": member(np.array([{}], object)),
+        "bomb": bytes(50 * 2**20),
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("description.npy", member(np.array(about)))
+        archive.writestr("W1.npy", data.get(fault, W))
+        archive.writestr("b1.npy", member(np.zeros(2, np.float32)))
+    raw = bytearray(path.read_bytes())
+    local, central = raw.find(b"W1.npy") - 30, raw.rfind(b"W1.npy") - 46
+    if fault == "encrypted":
+        raw[local + 6] |= 1
+        raw[central + 8] |= 1
+    if fault == "method":
+        raw[local + 8] = raw[central + 10] = 98
+    if fault == "corrupt":
+        raw[local + 36 : local + 50] = b"\xff" * 14
+    path.write_bytes(raw)
+
+    with pytest.raises(one_task.WeightsError, match="no weights that `train --save` wrote: "):
+        one_task.load_weights(path)
+
+
+# ---- a user who stops, a reader who leaves ----
+
+
+def interrupted(command: list[str], after: float, times: int = 1) -> tuple[int, list[str]]:
+    """Exit status and lines on stderr of a command that gets Ctrl-C, perhaps again."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "samegrad", *command],
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as child:  # fmt: skip
+        time.sleep(after)
+        for _ in range(times):
+            child.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+        _, said = child.communicate(timeout=60)
+    return child.returncode, said.splitlines()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("after", [0.5, 0.8, 1.1, 1.5, 2.0, 3.0])
+def test_interrupt_anywhere_in_verify_is_one_line(after: float) -> None:
+    """Also while mpmath computes, whose C code makes something else of KeyboardInterrupt."""
+    assert (130, ["interrupted"]) == interrupted(["verify", "numpy", "scalar"], after)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("command", ["verify", "selftest", "doctor"])
+def test_second_interrupt_ends_at_once(command: str) -> None:
+    """With the same word, and no traceback of what was being cleaned up."""
+    status, said = interrupted([command], 1.5, times=3)
+
+    assert 130 == status
+    assert "interrupted" == said[-1] and not any("Traceback" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    "command", [("workloads",), ("verify", "nope"), ("verify", "numpy", "--layers", "3-2")]
+)
+def test_reader_of_both_streams_may_leave(command: tuple[str, ...]) -> None:
+    """As in `samegrad verify 2>&1 | head -1`: a status, and nothing that nobody can read."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "samegrad", *command],
+            cwd=ROOT, stdout=writer, stderr=writer, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writer)
+
+    assert done.returncode in (1, 2)
