@@ -13,6 +13,7 @@ from samegrad.benchmarks.clock.intervals import (
     SLOWER,
     Ratio,
     interval,
+    paired,
     ratio,
 )
 
@@ -103,3 +104,16 @@ def test_verdict_needs_the_whole_interval(one_ratio: Ratio, verdict: str) -> Non
 def test_equal_samples_are_the_same() -> None:
     """No spread at all: an interval of one point."""
     assert SAME == ratio([1.0] * 5, [1.0] * 5).verdict
+
+
+def test_pairs_cancel_what_a_process_has_of_its_own() -> None:
+    """Twice as long in each of five processes that differ tenfold is certainly twice."""
+    second = [1.0, 2.0, 3.0, 5.0, 10.0]
+    first = [2 * seconds for seconds in second]
+
+    together, apart = paired(first, second), ratio(first, second)
+
+    assert 2.0 == pytest.approx(together.value) == pytest.approx(together.low)
+    assert 2.0 == pytest.approx(together.high) and apart.high > 4.0
+    assert (SLOWER, CANT_TELL) == (together.verdict, apart.verdict)
+    assert ratio(first[:4], second).value == paired(first[:4], second).value

@@ -5,6 +5,7 @@ import hashlib
 import statistics
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -109,6 +110,7 @@ def test_residual_is_judged_by_share_and_by_size() -> None:
     assert Blocks(1, [100 * MS], [4 * MS]).refusal() is None
     assert Blocks(1, [100 * MS], [6 * MS]).refusal() is not None
     assert Blocks(1, [10_000], [19_000]).refusal() is None
+    assert Blocks(1, [10_000], [21_000]).refusal() is not None
     assert Blocks(1, [100 * MS] * 3, [0, 9 * MS, 0]).refusal() is None  # one interruption
 
 
@@ -391,3 +393,79 @@ def test_compilations_inside_the_clock_are_counted() -> None:
     work = Work(start, run, lambda _: None, compilations=lambda: compiled[0])
 
     assert 10 == block(work, 1).compiled
+
+
+def test_blocks_are_at_most_200_and_half_of_them_are_shorter_than_what_counts() -> None:
+    """However much time there is; the median block, per call."""
+    device = FakeDevice(MS)
+
+    assert 200 == len(measure(device.work(), 5 * MS, 1e15, device.clock).elapsed_ns)
+    assert 2.0 == Blocks(10, [10, 20, 900]).per_call_ns
+
+
+def test_calibration_waits_for_two_blocks_that_are_alike_but_not_for_ever() -> None:
+    """Two within 5 %, or three full ones; calls grow tenfold at most."""
+
+    def blocks_until(*milliseconds: float) -> int:
+        device, times = FakeDevice(0), [*milliseconds, *[milliseconds[-1]] * 50]
+
+        def run(calls: int, start: Any) -> None:
+            device.queued += round(times[len(device.calls)] * MS)
+            device.calls.append(calls)
+
+        calibrate(replace(device.work(), run=run), 5 * MS, device.clock)
+        return len(device.calls)
+
+    assert 2 == blocks_until(6.0, 6.2)
+    assert 4 == blocks_until(6.0, 6.6, 6.0, 6.6, 6.0, 6.6)
+    short = FakeDevice(1000)
+    calibrate(short.work(), 5 * MS, short.clock)
+    assert [1, 1, 10, 100, 1000] == short.calls[:5]
+
+
+@pytest.mark.parametrize(("result_bytes", "most"), [(8, 16), (2**23, 2), (2**40, 1)])
+def test_no_more_results_wait_together_than_a_cache_holds(result_bytes: int, most: int) -> None:
+    """16 of them, or 16 MiB; none is left out."""
+    waited: list[list[int]] = []
+    run = timer.repeated(lambda i: i, lambda tree: waited.append(list(tree)), result_bytes)
+
+    left = run(40, None)
+
+    assert list(range(40)) == [i for some in [*waited, left] for i in some]
+    assert {most} == set(map(len, waited)) and len(left) <= most
+
+
+def test_one_block_alone_that_looks_like_a_missing_wait_is_looked_at_twice_more() -> None:
+    """A later repetition is one block."""
+    device = FakeDevice(MS)
+    interrupted = [True]
+
+    def fetch(_: Any) -> None:
+        device.now += 9 * MS if interrupted else 0
+        interrupted.clear()
+
+    blocks = timer.again(replace(device.work(), fetch=fetch), 5, device.clock, warm=False)
+
+    assert 3 == len(blocks.elapsed_ns) and blocks.refusal() is None
+
+
+def test_results_of_a_block_are_gone_before_the_next_begins() -> None:
+    """As in a loop of training: two of them take twice the memory."""
+
+    class Result:
+        """Something that can be looked for."""
+
+    made: list[Any] = []
+    alive: list[int] = []
+    device = FakeDevice(MS)
+
+    def run(calls: int, start: Any) -> Any:
+        device.run(calls, start)
+        alive.append(sum(one() is not None for one in made))
+        result = Result()
+        made.append(weakref.ref(result))
+        return result
+
+    blocks = measure(replace(device.work(), run=run), 5 * MS, 30 * MS, device.clock)
+
+    assert {0} == set(alive[-len(blocks.elapsed_ns) :])

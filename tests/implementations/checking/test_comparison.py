@@ -7,7 +7,7 @@ import pytest
 
 from samegrad.implementations.checking import comparison
 from samegrad.implementations.checking.comparison import Comparison, compare, in_norm
-from samegrad.implementations.checking.reference import expected
+from samegrad.implementations.checking.reference import Expected, expected, updated
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec
 from tests.helpers.networks import check, problem
@@ -238,3 +238,104 @@ def test_norm_forgives_neither_shape_nor_nan() -> None:
     ):
         zeros = [(np.zeros((2, 3)), None)]
         assert not in_norm(reference, [(wrong, None)], zeros, "float32", "tf32", "d{}").agrees
+
+
+@pytest.mark.parametrize(("share", "agrees"), [(0.9, True), (1.1, False)])
+def test_bounds_are_those_of_the_documents(share: float, agrees: bool) -> None:
+    """1e-5 and 1e-12 of the largest entry; 1e-11 of the terms of each in float64."""
+    for dtype, limit in (("float32", 1e-5), ("float64", 1e-12)):
+        actual = np.array([1 + share * limit, 0.5], dtype)
+        assert agrees == compare(np.array([1.0, 0.5]), actual, dtype, name="x").agrees
+    small = np.array([1.0, share * 1e-11 * 1e-3])
+    terms = np.array([1.0, 1e-3])
+    held = compare(np.array([1.0, 0.0]), small, "float64", name="x", magnitudes=terms)
+    assert agrees == held.agrees
+
+
+def test_bounds_of_fewer_digits_are_derived_as_their_comments_say() -> None:
+    """From the rounding of a product, 2^-11 and 2^-9."""
+    for name, rounding in (("tf32", 2**-11), ("bfloat16", 2**-9)):
+        assert 25 * rounding == pytest.approx(comparison.PRECISIONS[name], rel=0.05)
+        assert 3 * (4 * rounding) ** 0.5 == pytest.approx(comparison.IN_NORM[name], rel=0.05)
+
+
+def test_change_is_compared_and_not_what_it_was_added_to() -> None:
+    """A step that changes nothing of large params is no step of a small gradient."""
+    before, after = [(np.full((5, 4), 100.0), None)], [(np.full((5, 4), 101.0), None)]
+    nothing = [(np.full((5, 4), 100.0, np.float32), None)]
+
+    assert not in_norm(after, nothing, before, "float32", "bfloat16", "{}").agrees
+
+
+def test_more_digits_show_in_many_entries_that_are_all_correctly_rounded() -> None:
+    """From 98 % of at least 200; what a step left as it was does not count."""
+    exact = np.random.default_rng(0).normal(size=1000)
+    rounded = exact.astype(np.float32)
+    some = rounded.copy()
+    some[::30] = np.nextafter(some[::30], np.float32(9))  # 96.6 % are
+    zeros, few = np.zeros(1000), slice(150)
+
+    assert 1.0 == comparison.in_more_digits(exact, rounded, zeros)
+    assert comparison.in_more_digits(exact, some, zeros) is None
+    assert comparison.in_more_digits(exact[few], rounded[few], zeros[few]) is None
+    assert comparison.in_more_digits(exact, exact, zeros) is None  # float64 is said to be
+    unchanged = rounded.copy()
+    unchanged[few] = 0
+    assert comparison.in_more_digits(exact, rounded, unchanged) is None
+
+
+def test_tolerance_is_what_is_taken_off_an_error() -> None:
+    """Once."""
+    for off, agrees in ((0.09, True), (0.15, False)):
+        result = np.array([1.0 + off, 1.0])
+        tolerance = np.array([0.1, 0.1])
+        verdict = compare(np.ones(2), result, "float64", name="x", tolerance=tolerance)
+        assert agrees == verdict.agrees
+
+
+@pytest.mark.parametrize(("optimizer", "forgiven"), [("sgd", False), ("adagrad", True)])
+def test_step_may_turn_round_only_where_the_rule_divides(optimizer: Any, forgiven: bool) -> None:
+    """An entry of the gradient within its bound of 0; by sgd an error stays what it is."""
+    spec = MLPSpec((2, 1), loss="mse", optimizer=optimizer, dtype="float64")
+    params = [(np.full((2, 1), 0.1), np.array([0.1]))]
+    right = [(np.array([[1.0], [4e-13]]), np.array([1.0]))]
+    near = [(np.array([[1.0], [-4e-13]]), np.array([1.0]))]
+    far = [(np.array([[1.0 + 1.6e-12], [4e-13]]), np.array([1.0]))]
+    after = [updated(spec, params, [grads], 4.0) for grads in (right, near, far)]
+    reference = Expected(np.zeros((1, 1)), 1.0, right, None, 4.0, after[0])
+
+    turned, off = (comparison.judge(spec, reference, {"updated": each}) for each in after[1:])
+
+    assert turned.agrees  # by sgd it hardly moves
+    assert (off.agrees, forgiven) in ((True, True), (False, False))
+
+
+def test_declared_accuracy_is_of_gradient_and_step_alone() -> None:
+    """Outputs and losses of an inexact implementation are exact."""
+    right = expected(SPEC, *problem(SPEC, 6))
+    results = {"outputs": right.outputs * (1 + 1e-8), "loss": right.loss * (1 + 1e-8)}
+    grads = [(W * (1 + 1e-8), b * (1 + 1e-8)) for W, b in right.grads]
+
+    for name, result in results.items():
+        near = {name: np.asarray(result)}
+        assert comparison.judge(SPEC, right, near, {"float64": 1e-6}).disagrees
+    assert comparison.judge(SPEC, right, {"grads": grads}, {"float64": 1e-6}).agrees
+
+
+def test_precision_shows_in_errors_above_those_of_float32() -> None:
+    """Products that were IEEE float32 after all stay below 1e-5."""
+    errors = [comparison.TensorCheck("x", error, 1.0, None) for error in (1e-6, 2e-5)]
+
+    assert [False, True, False] == [comparison.rounds(e) for e in (errors[:1], errors, [])]
+
+
+def test_one_number_in_an_array_is_the_number_and_that_is_noted() -> None:
+    """Of shape (1,) where a number belongs, and nowhere else."""
+    one = compare(np.float64(2.0), np.array([2.0]), "float64", name="loss")
+    wrong = compare(np.float64(2.0), np.array([3.0]), "float64", name="loss")
+    two = compare(np.float64(2.0), np.array([2.0, 2.0]), "float64", name="loss")
+    array = compare(np.array([2.0]), np.array([2.0]), "float64", name="db1")
+
+    assert one.agrees and one.tensors[0].note.startswith("loss: an array of shape (1,)")
+    assert wrong.disagrees and two.disagrees
+    assert "" == array.tensors[0].note

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from samegrad.benchmarks.cases.case import PRODUCTS
 from samegrad.benchmarks.cases.presets import PRESETS
 from samegrad.implementations.checking import exact, problems, reference
-from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec, Optimizer
 from tests.helpers.networks import problem
 
 SMALL = [
@@ -167,3 +167,111 @@ def test_examples_near_a_kink_are_left_out() -> None:
     }
 
     assert {"float32": [False, False, True], "float64": [False, True, True]} == clear
+
+
+def test_distance_from_a_kink_is_four_roundings_of_every_unit() -> None:
+    """Of relu and of leaky relu: 4 eps (|a| |W|), here 8 eps."""
+    eps = float(np.finfo(np.float64).eps)
+    X = np.array([[1.0, 1 - n * eps] for n in (0, 6, 10, 1000)])
+    W = np.array([[1.0, 1.0], [-1.0, 1.0]])  # the other unit is clear
+    params = [(W, None), (np.ones((2, 2)), None)]
+    for activation, clear in (
+        ("relu", [False, False, True, True]),
+        ("leaky_relu", [False, False, True, True]),
+        ("tanh", [True] * 4),
+    ):
+        spec = MLPSpec((2, 2, 2), activation, bias=False, dtype="float64")
+        assert clear == reference.clear_of_kinks(spec, params, X).tolist()
+
+
+def test_slack_is_how_far_the_accepted_errors_of_a_gradient_move_a_step() -> None:
+    """To either side: adagrad's first step is the sign of an entry that is not tiny."""
+    spec = MLPSpec((2, 2), optimizer="adagrad", bias=False, dtype="float64")
+    grads = [(np.array([[1.0, 1e-3], [4e-4, -4e-4]]), None)]
+
+    ((slack, none),) = reference.slack(spec, grads, 0.5, 1e-3)
+
+    assert none is None
+    turns, stays = 0.5 * 2.0, 0.5 * 1.0  # from 1 to -1; from 1 to 0
+    assert [turns, turns] == pytest.approx(slack[1].tolist(), rel=1e-3)
+    assert stays == pytest.approx(slack[0, 1], rel=1e-3) and slack[0, 0] < 1e-6
+
+
+@pytest.mark.parametrize("optimizer", get_args(Optimizer))
+def test_rules_that_divide_by_nothing_are_those_that_are_linear(optimizer: Any) -> None:
+    """Twice the gradients are twice the step."""
+    spec = MLPSpec((1, 1), optimizer=optimizer, bias=False, dtype="float64")
+    history = [[(np.array([[g]]), None)] for g in (0.3, -0.2, 0.5)]
+    double = [[(2 * layer[0][0], None)] for layer in history]
+    (one, _), (two, _) = (reference.directions(spec, h)[0] for h in (history, double))
+
+    assert (optimizer in reference.LINEAR) == (abs(two / one - 2) < 1e-9).item()
+
+
+def test_rules_are_those_of_the_literature_written_as_recursions() -> None:
+    """Adam's corrected averages and Nesterov's momentum, over three steps."""
+    gradients = [0.3, -0.2, 0.5]
+    m = v = velocity = 0.0
+    for step, g in enumerate(gradients, start=1):
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        velocity = 0.9 * velocity + g
+        adam = (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)) ** 0.5 + 1e-8)
+    history = [[(np.array([[g]]), None)] for g in gradients]
+    found = {
+        name: reference.directions(
+            MLPSpec((1, 1), optimizer=name, bias=False, dtype="float64"), history
+        )[0][0].item()
+        for name in (*get_args(Optimizer)[:3], "adam")
+    }
+
+    nesterov = gradients[-1] + 0.9 * velocity
+    assert found == pytest.approx(
+        {"sgd": 0.5, "momentum": velocity, "nesterov": nesterov, "adam": adam}, rel=1e-6
+    )
+
+
+def test_decoupled_decay_leaves_biases_alone() -> None:
+    """U7 is of W."""
+    spec = MLPSpec((1, 1), weight_decay=0.5, optimizer="adamw", dtype="float64")
+    params, zeros = [(np.ones((1, 1)), np.ones(1))], [(np.zeros((1, 1)), np.zeros(1))]
+
+    ((W, b),) = reference.updated(spec, params, [zeros], 0.1)
+
+    assert (0.95, 1.0) == (W.item(), b.item())
+
+
+def test_terms_are_summed_without_their_signs_and_with_those_of_the_decay() -> None:
+    """By hand for one layer; of the logistic function both of its terms; none in float32."""
+    spec = MLPSpec((2, 1), loss="mse", weight_decay=0.3, bias=False, dtype="float64")
+    W, X, y = np.array([[2.0], [-3.0]]), np.array([[1.0, -2.0], [-3.0, 4.0]]), np.ones((2, 1))
+    terms = np.abs(X).T @ ((np.abs(X @ W) + 1) / 2) + 0.3 * np.abs(W)
+
+    right = reference.expected(spec, [(W, None)], X, y)
+    single = reference.expected(replace(spec, dtype="float32"), [(W, None)], X, y)
+
+    assert right.magnitudes is not None and terms == pytest.approx(right.magnitudes[0][0])
+    assert single.magnitudes is None
+    hidden = MLPSpec((1, 1, 1), "sigmoid", loss="mse", bias=False, dtype="float64")
+    one = np.ones((1, 1))
+    s = 1 / (1 + np.exp(-1.0))
+    magnitudes = reference.expected(hidden, [(one, None), (one, None)], one, one).magnitudes
+    assert magnitudes is not None and (s + 1) * (s + s * s) == pytest.approx(
+        magnitudes[0][0].item()
+    )
+
+
+def test_rate_is_bounded_where_the_gradient_vanishes() -> None:
+    """And is of the tensor that needs the largest one."""
+    spec = MLPSpec((1, 1), loss="mse", dtype="float64")
+    params = [(np.array([[1e-9]]), np.array([1.0]))]
+    X, y = np.array([[1e-9]]), np.array([[0.5]])
+
+    assert 1e6 == reference.expected(spec, [(np.ones((1, 1)), params[0][1])], X, y).learning_rate
+    assert 8.0 == pytest.approx(reference.expected(spec, params, X, y).learning_rate)
+
+
+def test_dropped_units_are_dropped() -> None:
+    """Loss and gradient with masks, against exact results."""
+    masked = [p for p in problems.standard("float64") if p.masks is not None]
+
+    assert masked and all(true_error(p) < 1e-14 for p in masked)

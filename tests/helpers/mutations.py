@@ -1,0 +1,280 @@
+"""Faults to plant in what decides about numbers: each must be noticed by the tests of its module.
+
+A fault is (what, old, new): the text `old` of a module, which occurs once, becomes `new`.
+"""
+
+from typing import NamedTuple
+
+
+class Module(NamedTuple):
+    """A module, and what pytest is told to run for it.
+
+    Attributes:
+        file: relative to the repository.
+        tests: arguments of pytest.
+        faults: (what, old, new).
+    """
+
+    file: str
+    tests: tuple[str, ...]
+    faults: tuple[tuple[str, str, str], ...]
+
+
+COMPARISON = Module(
+    "implementations/checking/comparison.py",
+    ("tests/implementations/checking/test_comparison.py",),
+    (
+        ("entries at 1e-9", "ELEMENTWISE_BOUND = 1e-11", "ELEMENTWISE_BOUND = 1e-9"),
+        ("float32 at 1e-4", '"float32": 1e-5', '"float32": 1e-4'),
+        ("float64 at 1e-10", '"float64": 1e-12', '"float64": 1e-10'),
+        ("tf32 tenfold", '"tf32": 1.2e-2', '"tf32": 1.2e-1'),
+        ("norm of tf32 doubled", '"tf32": 0.13', '"tf32": 0.26'),
+        ("norm of bfloat16 doubled", '"bfloat16": 0.27', '"bfloat16": 0.54'),
+        ("more digits unseen", "TOO_GOOD, TOO_GOOD_FROM = 0.98", "TOO_GOOD, TOO_GOOD_FROM = 1.0"),
+        ("few entries betray", "0.98, 200", "0.98, 2"),
+        ("floor of 1", "return float(info.smallest_normal) / float(info.eps)", "return 1.0"),
+        ("any tensor for all", "and all(tensor.reason is None", "and any(tensor.reason is None"),
+        ("nothing agrees", "return bool(self.tensors) and all", "return all"),
+        ("undecided disagrees", "not None and not self.undecided", "not None"),
+        ("undecided comes first", "key=lambda tensor: tensor.undecided)", "key=lambda tensor: 0)"),
+        ("entries unheld", 'terms if dtype == "float64" and accuracy is None else None', "None"),
+        ("any dtype", "if result.dtype != np.dtype(dtype)", "if False"),
+        ("NaN accepted", "if not np.isfinite(result).all()", "if False"),
+        ("NaN of the reference", "if not np.isfinite(ref).all()", "if False"),
+        ("tolerance doubled", "difference - allowed, 0", "difference - 2 * allowed, 0"),
+        ("tolerance for every rule", "and spec.optimizer not in LINEAR", ""),
+        ("no tolerance", "            tolerance = slack(", "            _ = slack("),
+        ("accuracy for outputs", '(accuracy if key in ("grads", "updated") else None)', "accuracy"),
+        ("norm of the whole", "np.asarray(side, np.float64) - start for", "np.asarray(side) for"),
+        (
+            "norm unheld",
+            "if not error <= limit:\n            reason",
+            "if False:\n            reason",
+        ),
+        ("precision without effect", '> BOUNDS["float32"]', ">= 0"),
+        ("unchanged entries tell", "!= np.asarray(old, np.float32)", "!= np.nan"),
+        ("no (1,)", "and result.shape == (1,)", "and False"),
+        ("missing layer", "elif len(result) != len(ref)", "elif False"),
+    ),
+)
+REFERENCE = Module(
+    "implementations/checking/reference.py",
+    ("tests/implementations/checking/test_reference.py", "-k", "not central_differences"),
+    (
+        (
+            "slack doubled",
+            "return learning_rate * np.maximum(",
+            "return 2 * learning_rate * np.maximum(",
+        ),
+        ("slack to one side", "np.abs(rule([dp]) - rule([dp - off])), ", "0.0, "),
+        ("kinks a sixteenth", "4 * eps * (np.abs(a)", "0.25 * eps * (np.abs(a)"),
+        ("kinks sixteenfold", "4 * eps * (np.abs(a)", "64 * eps * (np.abs(a)"),
+        ("kinks of one unit", ").all(axis=1)", ").any(axis=1)"),
+        ("no kinks of leaky relu", '("relu", "leaky_relu", "unit_step")', '("relu", "unit_step")'),
+        ("rate a tenth", "4 * np.max(np.abs(p)) /", "0.4 * np.max(np.abs(p)) /"),
+        ("least rate", "max(ratios, default", "min(ratios, default"),
+        ("rate unbounded", "1.0, 1e6)", "1.0, 1e30)"),
+        ("signed terms", "terms = np.abs(inputs[layer]).T", "terms = inputs[layer].T"),
+        ("terms without decay", "terms[:rows] += spec.l2", "terms[:rows] += 0"),
+        ("terms of sigmoid", "_logistic(z) + _logistic(z) ** 2", "_logistic(z)"),
+        ("gradient without decay", "gradient[:rows] += spec.l2 *", "gradient[:rows] += 0 *"),
+        (
+            "bias decayed",
+            "spec.decay), after(b, step_b, 0.0)",
+            "spec.decay), after(b, step_b, spec.decay)",
+        ),
+        (
+            "adagrad is linear",
+            '("sgd", "momentum", "nesterov")',
+            '("sgd", "momentum", "nesterov", "adagrad")',
+        ),
+        (
+            "half at the kink",
+            '"relu": lambda z: np.heaviside(z, 0.0)',
+            '"relu": lambda z: np.heaviside(z, 0.5)',
+        ),
+        ("float32 held", "if exact else None,", "if True else None,"),
+        (
+            "masks forgotten",
+            "a = activation_value(name, zs[-1]) * _kept(mask)",
+            "a = activation_value(name, zs[-1])",
+        ),
+        ("biased average", "/ sum(weights)", "/ len(weights)"),
+        (
+            "nesterov is momentum",
+            "history[-1] + MOMENTUM * _velocity(history)",
+            "_velocity(history)",
+        ),
+    ),
+)
+INTERVALS = Module(
+    "benchmarks/clock/intervals.py",
+    ("tests/benchmarks/clock/test_intervals.py",),
+    (
+        ("90 %", "CONFIDENCE = 0.95", "CONFIDENCE = 0.90"),
+        ("four processes", "LEAST_PROCESSES = 5", "LEAST_PROCESSES = 4"),
+        ("six processes", "LEAST_PROCESSES = 5", "LEAST_PROCESSES = 6"),
+        ("10 % are no difference", "NO_DIFFERENCE = 1.05", "NO_DIFFERENCE = 1.10"),
+        ("one side", "min(len(first), len(second))", "max(len(first), len(second))"),
+        ("spread of all", "in logs) / (len(logs) - 1)", "in logs) / len(logs)"),
+        ("variance for error", "math.sqrt(spread / len(logs))", "math.sqrt(spread)"),
+        ("freedom of one", "freedom = variance**2", "freedom = 4 + 0 * variance**2"),
+        (
+            "variances apart",
+            "variance = error_a**2 + error_b**2",
+            "variance = max(error_a, error_b) ** 2",
+        ),
+        ("no variance", "if variance == 0:", "if False:"),
+        ("pairs unpaired", "if len(first) != len(second):", "if True:"),
+        ("pairs turned round", "a / b for a, b in", "b / a for a, b in"),
+        ("faster at once", "self.high < 1 / NO_DIFFERENCE", "self.low < 1 / NO_DIFFERENCE"),
+        ("slower at once", "self.low > NO_DIFFERENCE", "self.high > NO_DIFFERENCE"),
+        ("mean of times", "logs = [math.log(median)", "logs = [(median)"),
+    ),
+)
+TIMER = Module(
+    "benchmarks/clock/timer.py",
+    ("tests/benchmarks/clock/test_timer.py",),
+    (
+        ("20 blocks at most", "MOST_BLOCKS = 200", "MOST_BLOCKS = 20"),
+        ("half a block left", "RESIDUAL_NS = 0.05", "RESIDUAL_NS = 0.5"),
+        ("200 us left", "0.05, 20_000", "0.05, 200_000"),
+        ("a core more", "BUSY_SLACK = 0.1", "BUSY_SLACK = 1.0"),
+        ("steady at 50 %", "STEADY = 0.05", "STEADY = 0.5"),
+        ("never steady", "MOST_UNSTEADY = 3", "MOST_UNSTEADY = 30"),
+        ("long is 100 blocks", "LONG = 10 ", "LONG = 100 "),
+        ("long at once", "CERTAINLY_LONG = 100", "CERTAINLY_LONG = 10"),
+        ("growth of 40", "TREND_PARTS, TREND = 5, 4.0", "TREND_PARTS, TREND = 5, 40.0"),
+        ("two parts", "TREND_PARTS, TREND = 5", "TREND_PARTS, TREND = 2"),
+        ("1,600 wait", "MOST_PENDING_BYTES = 16,", "MOST_PENDING_BYTES = 1600,"),
+        ("any size waits", "16 * 2**20", "16 * 2**60"),
+        ("collector runs", "        gc.disable()\n", "        pass\n"),
+        ("start in the clock", "    work.synchronize(start)\n    was", "    was"),
+        ("wait not timed", "work.synchronize(result)\n        ended", "ended"),
+        ("residual of waiting", "2 * again - waited - clock()", "again - waited"),
+        (
+            "residual once",
+            "statistics.median(self.residual_ns) > limit",
+            "max(self.residual_ns) > limit",
+        ),
+        (
+            "mean block",
+            "return statistics.median(self.elapsed_ns) / self.calls",
+            "return statistics.fmean(self.elapsed_ns) / self.calls",
+        ),
+        ("no warm block", "    if warm:\n        block(work, max(1, calls // 5), clock)\n", ""),
+        ("two blocks suffice", "least: int = 3,", "least: int = 2,"),
+        (
+            "a missing wait is seen once",
+            "(len(blocks.elapsed_ns) < 3 and",
+            "(len(blocks.elapsed_ns) < 1 and",
+        ),
+        (
+            "budget exceeded",
+            "spent + spent / max(1, len(blocks.elapsed_ns)) <= budget_ns",
+            "spent <= budget_ns",
+        ),
+        ("results kept", "        blocks.last_result = None  #", "        pass  #"),
+        ("compilation ignored", "        if self.compiled:", "        if False:"),
+        ("stops count", "busy * (ended - began) / max(1, waited - opened)", "busy"),
+        (
+            "error of one block",
+            "math.sqrt(sum(len(blocks.elapsed_ns) for blocks in repetitions))",
+            "1",
+        ),
+        (
+            "tenfold growth unbound",
+            "min(10 * calls, max(calls + 1, growth))",
+            "max(calls + 1, growth)",
+        ),
+    ),
+)
+JOURNAL = Module(
+    "benchmarks/records/journal.py",
+    ("tests/benchmarks/records/test_journal.py",),
+    (
+        ("no fsync", "            os.fsync(self._file.fileno())\n", ""),
+        ("half a record stays", "            self._file.truncate(began)\n", ""),
+        ("no lock", "        self._lock()\n", ""),
+        ("torn line stays", 'self._file.truncate(text.rfind(b"\\n") + 1)', "pass"),
+        ("overwritten", 'else "xb"', 'else "wb"'),
+        ("unchecked", "schema.check(record), allow_nan", "record, allow_nan"),
+        (
+            "one write",
+            "            while data:\n                data = data[",
+            "            if data:\n                data = data[",
+        ),
+        ("saved uncounted", "self.saved += record", "self.saved += 0 * record"),
+        ("saved forgotten", 'self.saved = text.count(b\'"record": "outcome"\')', "pass"),
+        ("retry throws away", ' or outcome["status"] == OK', ""),
+        ("retry of all", "if case.id not in again or", "if"),
+        ("retried is complete", "            self.complete = False\n", ""),
+        ("least product", "= max(best.get(key, 0.0)", "= min(best.get(key, 1e99)"),
+        ("least bandwidth", "return max(values", "return min(values"),
+        (
+            "bandwidth of others",
+            'record["quantity"], record["device"], record["threads"]) == where',
+            '"bandwidth", device, threads) == where',
+        ),
+        ("NaN read", "parse_constant=_refused", "parse_constant=None"),
+        ("newer schema read", 'run["schema"] > SCHEMA', 'run["schema"] > 2 * SCHEMA'),
+        (
+            "processes of the plan",
+            '        elif kind == "processes":\n            self.processes',
+            '        elif kind == "processes":\n            _ =',
+        ),
+        ("warning lost", "            journal.warnings.append(f", "            str(f"),
+    ),
+)
+ROWS = Module(
+    "benchmarks/records/rows.py",
+    ("tests/benchmarks/records/test_rows.py", "tests/benchmarks/worker/test_ceilings.py"),
+    (
+        ("too fast at 12", "TOO_FAST = 1.2", "TOO_FAST = 12"),
+        ("median tenth", "(len(times) - 1) // 10", "(len(times) - 1) // 2"),
+        (
+            "spread of half",
+            "EVENTS = 0.10, 0.05, 0.02, 0.01, 0.10",
+            "EVENTS = 0.50, 0.05, 0.02, 0.01, 0.10",
+        ),
+        ("processes 20 % apart", "EVENTS = 0.10, 0.05,", "EVENTS = 0.10, 0.20,"),
+        ("halves 20 % apart", "0.05, 0.02, 0.01", "0.05, 0.20, 0.01"),
+        ("a tenth taken", "0.02, 0.01, 0.10", "0.02, 0.10, 0.10"),
+        ("clocks apart", "0.01, 0.10\n", "0.01, 0.60\n"),
+        ("no ceiling", "if ceiling and rate", "if False and rate"),
+        ("failures ignored", 'if record["status"] != OK:', "if False:"),
+        (
+            "median of processes",
+            "return statistics.geometric_mean(self.process_medians)",
+            "return max(self.process_medians)",
+        ),
+        ("most of a part", "return min(values, default=None)", "return max(values, default=None)"),
+        ("best gate", 'gate=max((r["gate"]', 'gate=min((r["gate"]'),
+        ("rest below 0", "max(0.0, rest)", "rest"),
+        ("one speed", "LEAST_CPU_SPEEDS = 10", "LEAST_CPU_SPEEDS = 1"),
+        ("speeds of other work", "if len(kinds) != 1 or", "if"),
+        ("speed turned round", "return after / before", "return before / after"),
+        ("unknown is equal", '        if "unknown" in (a, b):', "        if False:"),
+        (
+            "mean of blocks",
+            'return statistics.median(record["elapsed_ns"])',
+            'return statistics.fmean(record["elapsed_ns"])',
+        ),
+        ("processes in one", 'record.get("process", number)', "0"),
+        ("memory of nobody", "host if isinstance(host, int) else None", "None"),
+        ("first call lost", 'if r.get("first_call_ns")), {}', "if False), {}"),
+    ),
+)
+DETAILS = Module(
+    "reports/document/details.py",
+    ("tests/reports/document/test_details.py",),
+    (
+        (
+            "slowest launch",
+            'duration(low) if quantity == "launch"',
+            'duration(high) if quantity == "launch"',
+        ),
+        ("least product", 'f"{digits(high / 1e9)}', 'f"{digits(low / 1e9)}'),
+    ),
+)
+MODULES = (COMPARISON, REFERENCE, INTERVALS, TIMER, JOURNAL, ROWS, DETAILS)
