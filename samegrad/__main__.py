@@ -8,7 +8,7 @@ def main() -> int:
     try:
         from samegrad import cli
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        sys.stderr.write("interrupted\n")
         return 130
     return cli.main()
 
