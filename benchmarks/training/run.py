@@ -185,7 +185,13 @@ class Trainings:
             run: whose cases are trained, and which writes down what comes of it.
             request: which tasks, from which data.
             scratch: where the data go.
+
+        Raises:
+            ValueError: a case is of no task, as a journal from elsewhere may say.
         """
+        for case in run.budget.cases:
+            if case.workload.name not in TASKS:  # whose names are those of files
+                raise ValueError(f"--resume: there is no task {case.workload.name!r}; start anew")
         self.run, self.request, self.scratch = run, request, scratch
         self.progress, self.journal = run.progress, run.journal
 

@@ -28,7 +28,9 @@ def paths(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
         ValueError: a place is an empty text.
     """
     places = list(places)
-    if any(os.fspath(place) == "" for place in places):  # which would be the current folder, with all below it
+    if any(
+        os.fspath(place) == "" for place in places
+    ):  # which would be the current folder, with all below it
         raise ValueError(f"journals: {EMPTY}")
     return [path for place in places for path in _journals(Path(place))]
 

@@ -1,0 +1,43 @@
+"""Names of a journal that is resumed become no paths."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from samegrad.benchmarks.cases import inputs
+from samegrad.benchmarks.judge.main import prepare
+from samegrad.benchmarks.training.run import Trainings
+from tests.helpers.reports import F64, NUMPY
+
+NAMES = ("../../owned", "/tmp/samegrad-owned", "a\0b", "caf\udce9", "x" * 5000, "..", "", "\x1b[2J")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_inputs_of_any_name_are_written_in_the_scratch_folder(name: str, tmp_path: Path) -> None:
+    """And read again; nothing is written beside it."""
+    scratch = tmp_path / "a" / "b" / "scratch"
+    workload = replace(F64, name=name)
+    said: list[dict[str, Any]] = []
+    request = {"directory": str(scratch), "workloads": [workload.to_dict()], "seed": 0}
+
+    prepare(request, said.append)
+
+    assert [{"begin": workload.id}] == said[:1] and "sha256" in said[1], said
+    assert (4 * 32, 64) == inputs.load(scratch, workload).X.shape
+    (written,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    assert written.parent == scratch
+    assert not Path("/tmp/samegrad-owned-batch32-float64.npz").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_training_of_a_name_that_is_no_task_is_refused(name: str, tmp_path: Path) -> None:
+    """Before a file is named after it."""
+    run = SimpleNamespace(
+        budget=SimpleNamespace(cases=[replace(NUMPY, workload=replace(F64, name=name))])
+    )
+
+    with pytest.raises(ValueError, match="there is no task"):
+        Trainings(run, SimpleNamespace(), tmp_path)
