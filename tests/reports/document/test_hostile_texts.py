@@ -2,7 +2,10 @@
 
 import csv
 import io
+import os
 import re
+import subprocess
+import sys
 import threading
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -12,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records.journal import read
 from samegrad.cli import main
 from samegrad.implementations.contract.texts import ACTING, clean
@@ -185,6 +189,23 @@ def test_other_commands_show_hostile_texts_as_escapes(
         printed = capfd.readouterr()
         for text in (printed.out, printed.err):
             assert not ACTING.search(text), (command, text)
+
+
+def test_terminal_of_few_letters_shows_the_others_as_escapes(tmp_path: Path) -> None:
+    """In a locale of ASCII; names of files in another encoding, too."""
+    name = os.fsdecode(b"caf\xe9")
+    run = journal(tmp_path / "runs" / name / "journal.jsonl", "caf\xe9 \u540d \udce9").parent
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    where = str(run)
+    for arguments in (["runs", "list", "--runs", str(run.parent)], ["compare", where, f"{where}x"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "samegrad", *arguments], capture_output=True, check=False,
+            env=os.environ | ascii_only | {"PYTHONPATH": str(ROOT)}, cwd=tmp_path,
+        )  # fmt: skip
+
+        assert done.returncode in (0, 2) and b"Traceback" not in done.stderr, done.stderr
+        printed = (done.stdout + done.stderr).decode("ascii")
+        assert "caf\\udce9" in printed
 
 
 def test_frame_holds_clean_texts(tmp_path: Path) -> None:
