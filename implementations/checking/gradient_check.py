@@ -117,8 +117,9 @@ def check_gradient(
         return GradientCheck((TensorCheck("params", None, BOUNDS["float64"], wrong),), "nesting")
     grads = {name: np.asarray(value) for name, value in _leaves(gradient)}
     if torch_loss is not None or jax_loss is not None:
-        other = _of_one_number(torch_loss or jax_loss, notes)
-        theirs, slopes = _torch(other, params) if torch_loss else _jax(other, params)
+        other, by = (torch_loss, _torch) if torch_loss is not None else (jax_loss, _jax)
+        assert other is not None
+        theirs, slopes = by(_of_one_number(other, notes), params)
         values = () if loss is None else (_value(_number(loss, work), theirs, named),)
         checked = _against(grads, named, slopes, "torch" if torch_loss else "jax")
         return replace(checked, tensors=values + checked.tensors, notes=tuple(notes))

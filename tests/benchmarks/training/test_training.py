@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from samegrad.benchmarks.training import loop, one_task, recipe, worker
+from samegrad.benchmarks.training.data import datasets
 from samegrad.benchmarks.training.loop import Examples, train
 from samegrad.benchmarks.training.recipe import Recipe
 from samegrad.benchmarks.training.tasks import PARITY, TASKS
 from samegrad.benchmarks.training.worker import gate, parity_losses
+from samegrad.implementations.checking.comparison import compare
 from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.registry import load, names
@@ -367,9 +369,9 @@ def test_reference_that_is_not_finite_fails_no_training(
     value: float, status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing can be said, so there is no row; where something differs, it is wrong."""
-    verdict = worker.comparison.compare(np.array([value]), np.array([2.0]), "float64", name="dW1")
+    verdict = compare(np.array([value]), np.array([2.0]), "float64", name="dW1")
     monkeypatch.setattr(worker, "gate", lambda *_: verdict)
-    monkeypatch.setattr(worker.datasets, "read", lambda _: [None])
+    monkeypatch.setattr(datasets, "read", lambda _: [None])
     request = {
         "task": "digits", "implementation": "numpy", "dtype": "float64", "device": "cpu",
         "seed": 0, "directory": "nowhere", "pictures": False,

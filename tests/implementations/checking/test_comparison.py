@@ -297,10 +297,10 @@ def test_tolerance_is_what_is_taken_off_an_error() -> None:
 def test_step_may_turn_round_only_where_the_rule_divides(optimizer: Any, forgiven: bool) -> None:
     """An entry of the gradient within its bound of 0; by sgd an error stays what it is."""
     spec = MLPSpec((2, 1), loss="mse", optimizer=optimizer, dtype="float64")
-    params = [(np.full((2, 1), 0.1), np.array([0.1]))]
-    right = [(np.array([[1.0], [4e-13]]), np.array([1.0]))]
-    near = [(np.array([[1.0], [-4e-13]]), np.array([1.0]))]
-    far = [(np.array([[1.0 + 1.6e-12], [4e-13]]), np.array([1.0]))]
+    params: Any = [(np.full((2, 1), 0.1), np.array([0.1]))]
+    right: Any = [(np.array([[1.0], [4e-13]]), np.array([1.0]))]
+    near: Any = [(np.array([[1.0], [-4e-13]]), np.array([1.0]))]
+    far: Any = [(np.array([[1.0 + 1.6e-12], [4e-13]]), np.array([1.0]))]
     after = [updated(spec, params, [grads], 4.0) for grads in (right, near, far)]
     reference = Expected(np.zeros((1, 1)), 1.0, right, None, 4.0, after[0])
 

@@ -218,7 +218,7 @@ class Frozen:
     b: Any
 
 
-class Pair(tuple):
+class Pair(tuple[Any, Any]):
     """The same with a constructor of its own."""
 
     __slots__ = ()

@@ -233,7 +233,8 @@ def test_rules_are_those_of_the_literature_written_as_recursions() -> None:
 def test_decoupled_decay_leaves_biases_alone() -> None:
     """U7 is of W."""
     spec = MLPSpec((1, 1), weight_decay=0.5, optimizer="adamw", dtype="float64")
-    params, zeros = [(np.ones((1, 1)), np.ones(1))], [(np.zeros((1, 1)), np.zeros(1))]
+    params: Any = [(np.ones((1, 1)), np.ones(1))]
+    zeros: Any = [(np.zeros((1, 1)), np.zeros(1))]
 
     ((W, b),) = reference.updated(spec, params, [zeros], 0.1)
 
@@ -251,6 +252,7 @@ def test_terms_are_summed_without_their_signs_and_with_those_of_the_decay() -> N
 
     assert right.magnitudes is not None and terms == pytest.approx(right.magnitudes[0][0])
     assert single.magnitudes is None
+    assert X.T @ ((X @ W - 1) / 2) + 0.3 * W == pytest.approx(right.grads[0][0])
     hidden = MLPSpec((1, 1, 1), "sigmoid", loss="mse", bias=False, dtype="float64")
     one = np.ones((1, 1))
     s = 1 / (1 + np.exp(-1.0))
