@@ -277,3 +277,12 @@ def test_dropped_units_are_dropped() -> None:
     masked = [p for p in problems.standard("float64") if p.masks is not None]
 
     assert masked and all(true_error(p) < 1e-14 for p in masked)
+
+
+def test_derivative_at_a_kink_is_that_of_the_left_side() -> None:
+    """relu'(0) = 0, and the slope of leaky relu below 0."""
+    zero = np.zeros(1)
+
+    assert 0.0 == reference.activation_derivative("relu", zero).item()
+    below = reference.activation_derivative("leaky_relu", -np.ones(1)).item()
+    assert 0.0 < below == reference.activation_derivative("leaky_relu", zero).item()
