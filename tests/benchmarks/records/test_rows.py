@@ -232,6 +232,7 @@ def test_least_disturbed_tenth_counts() -> None:
         ),
         ([ok(0, steal=0.03)], "3 % of the time taken by the hypervisor"),
         ([ok(0, pressure=0.2)], "20 % of the time waited for a core"),
+        ([ok(0, event_ns=[8000] * 3)], "the GPU's own clock counts 80 % of the time"),
         ([ok(0, event_ns=[5000] * 3)], "the GPU's own clock counts 50 % of the time"),
         ([ok(p) for p in range(5)], ""),
     ],
@@ -261,3 +262,35 @@ def test_rows_of_different_code_machine_or_inputs_say_what_differs() -> None:
     assert {"inputs": "its inputs are not known"} == rows.differences(
         row, replace(row, inputs="unknown"), run, run
     )
+
+
+def test_row_has_the_least_of_each_part_and_the_gate_nearest_to_its_bound() -> None:
+    """Over all processes."""
+    near, far = ({"name": name, "error": e, "bound": 1e-5} for name, e in (("W", 9e-6), ("b", 0)))
+    journal = Journal(run_record())
+    for record in (
+        plan_record(CASE),
+        ok(0, gate=far, products_ns=300, empty_ns=20),
+        ok(1, gate=near, products_ns=200, empty_ns=40),
+    ):
+        journal.add(record)
+
+    (row,) = rows.rows(journal)
+
+    assert near == row.gate
+    assert (200 / 1e9, 20 / 1e9) == (row.products_seconds, row.empty_seconds)
+
+
+def test_speed_of_the_machine_needs_ten_measurements_of_the_same_work_on_both_sides() -> None:
+    """How many times as long the new one took."""
+
+    def measured(count: int, elapsed_ns: int, work: str = "SHA-256") -> Journal:
+        made = Journal(run_record())
+        record = {"record": "cpu_speed", "process": 0, "work": work, "elapsed_ns": elapsed_ns}
+        for _ in range(count):
+            made.add(record)
+        return made
+
+    assert 1.5 == rows.cpu_speed_change(measured(10, 200), measured(12, 300))
+    assert rows.cpu_speed_change(measured(9, 200), measured(12, 300)) is None
+    assert rows.cpu_speed_change(measured(10, 200), measured(12, 300, "another")) is None
