@@ -120,10 +120,10 @@ class WorkerProcess:
 
     def memory(self) -> int | None:
         """Bytes of the machine's memory that it takes; None where the system does not say."""
-        return system.resident_memory(self.child.process.pid)
+        return system.resident_memory(self.child.working())
 
 
 def stopped_short(ended: Exit) -> dict[str, Any]:
     """What is written of a case whose process ended before it was done."""
     status = "crashed" if ended.kind == "ok" else ended.kind
-    return {"status": status, "reason": ended.reason or "it ended before its work was done"}
+    return {"status": status, "reason": ended.reason or "it ended without an outcome"}

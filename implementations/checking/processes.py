@@ -4,10 +4,15 @@ The child gets a JSON line on its standard input (the request) and answers with 
 then wait for another. Its standard input stays open while the parent lives; when it
 closes, the child ends itself, so a parent that was killed leaves no orphan. Whatever else the child
 or its libraries print goes to standard error, whose end becomes part of the reason when it crashes.
+
+A last message says that its work is done: a child that ends without it has crashed, whatever its
+exit status, and what outlives the work is ended. On Linux the child has a keeper (`keep`), which
+ends every descendant of it, so that no limit depends on what these do.
 """
 
 import contextlib
 import ctypes
+import io
 import json
 import os
 import queue
@@ -17,7 +22,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +29,17 @@ from typing import IO, Any
 
 Message = dict[str, Any]
 IDLE = {"idle": True}  # the last message of a child that waits for another request
+DONE = {"done": True}  # the last message of a child whose work is done
 WAITS = "waits"  # key of a message that the child waits with until it has been dealt with
 # Environment variable with what each message of a child begins with: whatever else gets into their
 # pipe (a file may write to every descriptor that is open) is passed over.
 MARK = "SAMEGRAD_MESSAGES"
+END_SECONDS = 5.0  # for a child whose work is done, or that was killed, to be gone
+SILENT_SECONDS = 30.0  # of a child, before the user is told of them
+LONGEST = 2**30  # bytes of a message; what is longer is none
+READ_SECONDS = 1.0  # to read what a child had written that has ended
+OTHERS_SEND = ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT")  # signals
+SHORT = 4096  # bytes that a pipe takes at once, even where nobody reads them
 
 # Run by `python -P -c BOOTSTRAP FOLDER MODULE CORES`: samegrad comes from FOLDER whatever the
 # current folder holds, and nothing beside it gets onto the path of an interpreter that is not ours.
@@ -43,6 +54,7 @@ spec = importlib.util.spec_from_file_location(
 package = sys.modules["samegrad"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(package)
 sys.path.append(os.getcwd())  # for package.module of the user, after everything else
+importlib.import_module("samegrad.implementations.checking.processes").keep()
 importlib.import_module(module).main()
 """
 
@@ -83,10 +95,12 @@ class Exit:
     Attributes:
         kind: "ok", "crashed" or "timeout".
         reason: one line; empty for "ok".
+        killed: whether a signal ended it that others send: it may be no fault of what it did.
     """
 
     kind: str
     reason: str
+    killed: bool = False
 
 
 class Child:
@@ -107,23 +121,23 @@ class Child:
             self.errors = stack.enter_context(
                 tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
             )
-            mark = secrets.token_hex(16)
+            self._mark = secrets.token_hex(16)
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self.errors,
-                env={**environment, MARK: mark},
-                text=True,
-                encoding="utf-8",
-                errors="replace",
+                env={**environment, MARK: self._mark},
+                bufsize=0,
                 start_new_session=True,
             )
             self._files = stack.pop_all()
         _alive.add(self)
-        self.lines: queue.Queue[str | None] = queue.Queue()
-        pump = (self.process.stdout, self.lines, mark)
-        threading.Thread(target=_pump, args=pump, daemon=True).start()
+        self.lines: queue.Queue[bytes | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._reader.start()
+        self._watcher.start()
 
     def __enter__(self) -> "Child":
         return self
@@ -132,11 +146,12 @@ class Child:
         self.close()
 
     def send(self, message: Message) -> None:
-        """Send a request to the child, as one JSON line."""
-        assert self.process.stdin is not None
-        with contextlib.suppress(OSError):  # it has ended; receive() says how
-            self.process.stdin.write(json.dumps(message) + "\n")
-            self.process.stdin.flush()
+        """Send a request to the child, as one JSON line; it need not be reading."""
+        data = json.dumps(message).encode() + b"\n"
+        if len(data) <= SHORT:
+            self._write(data)
+        else:
+            threading.Thread(target=self._write, args=(data,), daemon=True).start()
 
     def receive(
         self, on_message: Callable[[Message], float | None], time_limit: float
@@ -146,54 +161,95 @@ class Child:
         Args:
             on_message: called with each message; a number that it returns is the time limit in
                 seconds for the next one, None keeps the present limit.
-            time_limit: seconds for the first message. When a limit passes, the group is killed.
+            time_limit: seconds for the first message; when they have passed, it is to be closed.
 
         Returns:
             None when the child waits for another request, otherwise how it ended.
         """
-        limit = time_limit
+        limit, silent = time_limit, 0.0
         while True:
-            deadline = time.monotonic() + limit
+            wait = min(limit - silent, SILENT_SECONDS)
             try:
-                line = self.lines.get(timeout=max(0.0, deadline - time.monotonic()))
+                line = self.lines.get(timeout=wait)
             except queue.Empty:
-                return Exit("timeout", f"no result within {limit:.0f} s; killed")
+                silent += wait
+                if silent >= limit:
+                    return Exit("timeout", f"no result within {limit:.0f} s; killed")
+                if threading.current_thread() is threading.main_thread():  # others are waited for
+                    sys.stderr.write(f"samegrad: no answer for {silent:.0f} s of {limit:.0f} s\n")
+                continue
+            silent = 0.0
             if line is None:
-                break
+                self.lines.put(None)  # nothing else will come, however often it is asked
+                return _ended(self.process.wait(END_SECONDS), self.errors)
             try:
                 message = json.loads(line)
-            except ValueError:
+                waits = message.pop(WAITS, False)
+            except (ValueError, AttributeError):
                 return Exit("crashed", "something else was written into the pipe of its messages")
             if message == IDLE:
                 return None
-            waits = message.pop(WAITS, False)
+            if message == DONE:  # what keeps it from ending is ended with it
+                self._watcher.join(END_SECONDS)
+                return Exit("ok", "")
             limit = on_message(message) or limit
             if waits:
                 self.send({})
-        try:
-            return _ended(self.process.wait(limit), self.errors)
-        except subprocess.TimeoutExpired:  # a thread of its own keeps it alive
-            return Exit("timeout", f"not ended {limit:.0f} s after its last message; killed")
 
     def close(self) -> None:
         """End it, and everything that it has started."""
         _alive.discard(self)
+        assert self.process.stdin is not None
+        if sys.platform == "linux" and self._watcher.is_alive():
+            self.process.terminate()  # its keeper ends all others first
+            self._watcher.join(END_SECONDS)
         _kill_group(self.process)
-        assert self.process.stdin is not None and self.process.stdout is not None
+        self._watcher.join(END_SECONDS)
+        if self._watcher.is_alive():
+            sys.stderr.write(f"process {self.process.pid} cannot be killed; it is left\n")
         with contextlib.suppress(OSError):  # a broken pipe; on Windows an invalid argument
             self.process.stdin.close()
-        self.process.wait()
-        self.process.stdout.close()
+        self._reader.join(READ_SECONDS)  # unless somebody out of reach has the other end still
         self._files.close()
+
+    def working(self) -> int:
+        """The id of the process that does the work: on Linux its keeper is the one we started."""
+        return next(iter(_children(self.process.pid)), self.process.pid)
+
+    def _write(self, data: bytes) -> None:
+        assert self.process.stdin is not None
+        rest = memoryview(data)
+        with contextlib.suppress(OSError, ValueError):  # it has ended; receive() says how
+            while rest:
+                rest = rest[self.process.stdin.write(rest) :]
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with (
+            contextlib.suppress(OSError, ValueError),
+            io.BufferedReader(self.process.stdout) as stream,  # type: ignore[type-var] # a FileIO
+        ):
+            while line := stream.readline(LONGEST):
+                _, marked, message = line.rpartition(self._mark.encode())
+                if marked:
+                    self.lines.put(message)
+
+    def _watch(self) -> None:
+        """Say that it has ended, after all that it had to say."""
+        self.process.wait()
+        self._reader.join(READ_SECONDS)  # a descendant may keep the pipe open for ever
+        self.lines.put(None)
 
 
 _alive: set[Child] = set()
 
 
 def end_all() -> None:
-    """End every child, and everything that it has started: this process ends next."""
+    """End every child, and everything that it has started; who receives from one is told so."""
     for child in list(_alive):
-        _kill_group(child.process)
+        if sys.platform != "linux":
+            _kill_group(child.process)
+        child.process.terminate()
 
 
 def run_child(
@@ -210,19 +266,64 @@ def run_child(
     return ended or Exit("crashed", "it waits for another request, and there is none")
 
 
+def keep() -> None:
+    """Go on in a child of this process, which stays behind as its keeper. Linux only.
+
+    The keeper runs nothing but this function, so nothing that is measured ends or stops it. What
+    descends from the child is handed to it (PR_SET_CHILD_SUBREAPER, prctl(2)), in whatever session
+    or group it is, and ends when the child does, when the parent says so (SIGTERM) or is gone.
+    """
+    if sys.platform != "linux" or not _prctl(36, 1):  # PR_SET_CHILD_SUBREAPER
+        return
+    signals = {signal.SIGCHLD, signal.SIGTERM}
+    for number in signals:
+        signal.signal(number, signal.SIG_DFL)  # they may have been ignored by whoever started us
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    child = os.fork()
+    if not child:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+        _prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: it goes with its keeper
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the child's
+    _prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    os.closerange(0, 2)  # the pipes are the child's
+    ended = status = 0
+    while not ended and signal.sigwait(signals) != signal.SIGTERM:
+        ended, status = os.waitpid(child, os.WNOHANG)
+    with contextlib.suppress(ChildProcessError):  # none is left
+        while True:
+            if os.waitpid(-1, os.WNOHANG)[0]:
+                continue
+            for process in _children(os.getpid()):  # whose own become ours
+                with contextlib.suppress(OSError):
+                    os.kill(process, signal.SIGKILL)
+            signal.sigtimedwait({signal.SIGCHLD}, 0.1)
+    code = os.waitstatus_to_exitcode(status if ended else 9)
+    if code < 0:
+        _prctl(4, 0)  # PR_SET_DUMPABLE: there is a core already
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+        with contextlib.suppress(OSError):  # SIGKILL has no other handler
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(code)
+
+
 def serve(answer: Callable[[Message, Callable[[Message], None]], None]) -> None:
     """The child's side: read the request, call `answer(request, send)`, end with the parent."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # a library that prints must not break the stream of messages
-    mark = os.environ.pop(MARK, "")
-    _die_with_parent()
+    _prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: even while a call holds the interpreter
     threading.Thread(target=_read_requests, daemon=True).start()
+    own, mark = os.getpid(), os.environ.pop(MARK, "")
 
     def send(message: Message) -> None:
+        if os.getpid() != own:  # a fork that goes on with a copy of our work
+            os._exit(0)
         out.write(f"{mark}{json.dumps(message, allow_nan=False)}\n")
         out.flush()
 
     answer(_requests.get(), send)
+    send(DONE)
 
 
 def next_request(send: Callable[[Message], None]) -> Message:
@@ -255,31 +356,32 @@ def _read_requests() -> None:
     os._exit(1)
 
 
-def _die_with_parent() -> None:
-    """On Linux the kernel sees to it, even while a call into a library holds the interpreter."""
-    if sys.platform == "linux":
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG, see prctl(2)
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGKILL))
+def _prctl(option: int, value: int) -> bool:
+    """Tell the kernel something of this process, on Linux; whether it has taken it."""
+    with contextlib.suppress(OSError, AttributeError):
+        return sys.platform == "linux" and ctypes.CDLL(None).prctl(option, int(value), 0, 0, 0) == 0
+    return False
 
 
-def _pump(stream: IO[str], lines: "queue.Queue[str | None]", mark: str) -> None:
-    try:
-        for line in stream:
-            _, marked, message = line.rpartition(mark)
-            if marked:
-                lines.put(message)
-    except ValueError:  # closed by the parent after a kill
-        pass
-    lines.put(None)
+def _children(parent: int) -> list[int]:
+    """The processes that another one is the parent of, dead ones left out, by number."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError):  # it has ended meanwhile
+            state, of = path.read_bytes().rpartition(b")")[2].split()[:2]
+            if int(of) == parent and state != b"Z":
+                found.append(int(path.parent.name))
+    return sorted(found)
 
 
 def _ended(code: int, errors: IO[str]) -> Exit:
+    """What is said of a child that has ended before its work was done."""
     if code == 0:
-        return Exit("ok", "")
+        return Exit("crashed", "exit status 0 before its work was done")
     if code < 0:
         with contextlib.suppress(ValueError):
-            return Exit("crashed", f"killed by {signal.Signals(-code).name}")
+            name = signal.Signals(-code).name
+            return Exit("crashed", f"killed by {name}", name in OTHERS_SEND)
     errors.seek(0, os.SEEK_END)
     errors.seek(max(0, errors.tell() - 4000))
     printed = [line.strip() for line in errors.read().splitlines() if line.strip()]
@@ -287,7 +389,7 @@ def _ended(code: int, errors: IO[str]) -> Exit:
     return Exit("crashed", f"exit status {code}{last}")
 
 
-def _kill_group(child: "subprocess.Popen[str]") -> None:
+def _kill_group(child: "subprocess.Popen[bytes]") -> None:
     if hasattr(os, "killpg"):
         # The group may outlive its leader, so it is killed even when the child has ended.
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -128,13 +128,15 @@ def test_request_to_a_child_that_is_gone_is_no_error(monkeypatch: pytest.MonkeyP
         child.process.wait(30)
         assert child.process.stdin is not None
 
-        def refuse(_: str) -> int:
+        def refuse(_: bytes) -> int:
             raise OSError(22, "Invalid argument")
 
         monkeypatch.setattr(child.process.stdin, "write", refuse)
         child.send({"role": "any"})
 
-        assert processes.Exit("ok", "") == child.receive(lambda _: None, 30)
+        assert processes.Exit("crashed", "exit status 0 before its work was done") == child.receive(
+            lambda _: None, 30
+        )
 
 
 def test_case_is_measured_in_processes_without_these_calls(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from samegrad.benchmarks.machine.system import ROOT
-from samegrad.implementations.checking.processes import Child, run_child
+from samegrad.implementations.checking import processes
+from samegrad.implementations.checking.processes import Child, Exit, run_child
 
 ECHO = """
 import os, time
@@ -124,6 +125,18 @@ def test_child_that_hangs_is_killed_with_its_group(child: Child) -> None:
     assert child.process.returncode is not None
 
 
+def test_silence_is_told(
+    child: Child, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """How long it lasts, and what the limit is; an answer ends it."""
+    monkeypatch.setattr(processes, "SILENT_SECONDS", 0.4)
+    _, ended = exchange(child, {"sleep": 60}, limit=1.0)
+
+    assert ended is not None and "timeout" == ended.kind
+    told = ["samegrad: no answer for 0 s of 1 s", "samegrad: no answer for 1 s of 1 s"]
+    assert told == capsys.readouterr().err.splitlines()[-2:]
+
+
 def test_child_of_one_request_must_not_wait_for_another() -> None:
     """There would be none."""
     ended = run_child(COMMAND, {}, SURROUNDINGS, lambda _: None, 30.0)
@@ -152,3 +165,74 @@ def test_message_that_something_is_written_into_is_said() -> None:
 
     assert "crashed" == ended.kind
     assert "something else was written into the pipe of its messages" == ended.reason
+
+
+def test_large_request_to_a_child_that_does_not_read_ends_at_the_limit() -> None:
+    """A pipe takes 64 KiB."""
+    with Child([sys.executable, "-c", "import time; time.sleep(600)"], SURROUNDINGS) as child:
+        child.send({"text": "x" * 2**20})
+
+        assert "timeout" == getattr(child.receive(lambda _: None, 0.3), "kind", None)
+
+
+def test_what_outlives_the_work_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that is no daemon keeps a process alive whose last message has come."""
+    monkeypatch.setattr(processes, "END_SECONDS", 0.3)
+    code = ECHO.partition("def answer")[0] + (
+        "import threading\n"
+        "threading.Thread(target=time.sleep, args=(600,)).start()\n"
+        "processes.serve(lambda request, send: send({'received': request}))\n"
+    )
+    with Child([sys.executable, "-c", code], SURROUNDINGS) as child:
+        assert ([{"n": 1}], Exit("ok", "")) == exchange(child, {"n": 1}, limit=20)
+
+
+ESCAPES = """
+import os, time
+from samegrad.implementations.checking import processes
+
+processes.keep()
+
+def answer(request, send):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        with open(request["file"] + ".part", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename(request["file"] + ".part", request["file"])
+        time.sleep(600)
+    while not os.path.exists(request["file"]):
+        time.sleep(0.01)
+    send({"received": 1})
+    if os.fork() == 0 and request["then"] != "doubles":
+        time.sleep(600)
+    send({"received": 2})
+    if request["then"] == "hangs":
+        time.sleep(600)
+    if request["then"] == "exits":
+        os._exit(0)
+
+processes.serve(answer)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands down orphans")
+@pytest.mark.parametrize(
+    ("then", "expected"),
+    [
+        ("returns", Exit("ok", "")),
+        ("doubles", Exit("ok", "")),
+        ("hangs", Exit("timeout", "no result within 5 s; killed")),
+        ("exits", Exit("crashed", "exit status 0 before its work was done")),
+    ],
+)
+def test_no_descendant_outlives_a_child(then: str, expected: Exit, tmp_path: Path) -> None:
+    """In a session of its own, an orphan, with the pipe of messages open: it holds nobody up."""
+    file = tmp_path / "number"
+    with Child([sys.executable, "-c", ESCAPES], SURROUNDINGS) as child:
+        received, ended = exchange(child, {"file": str(file), "then": then}, limit=5)
+
+    assert ([1, 2], expected) == (received, ended)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(file.read_text()), 0)
