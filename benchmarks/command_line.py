@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from samegrad.implementations.contract.commands import did_you_mean
+from samegrad.implementations.contract.files import ordinary
 from samegrad.implementations.contract.texts import EMPTY
 
 
@@ -105,7 +106,11 @@ def _table(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("samegrad", {})
+        table = (
+            tomllib.loads(ordinary(path).read_text(encoding="utf-8"))
+            .get("tool", {})
+            .get("samegrad", {})
+        )
     except (OSError, ValueError, AttributeError) as error:
         raise ValueError(f"{path}: cannot be read: {error}") from None
     if not isinstance(table, dict):

@@ -11,6 +11,7 @@ import pandas as pd
 
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract.commands import install
+from samegrad.implementations.contract.files import replaced
 from samegrad.reports.charts import chart
 from samegrad.reports.data.loading import load, paths
 from samegrad.reports.data.report import Report, flat
@@ -95,14 +96,19 @@ def render(
     figures.mkdir(parents=True, exist_ok=True)
     report.write_csv(output / "results.csv")
     if parquet:
-        flat(report.all_rows).to_parquet(output / "results.parquet", index=False)
+        with replaced(output / "results.parquet") as beside:
+            flat(report.all_rows).to_parquet(beside, index=False)
     with warnings.catch_warnings():
         # A name in letters that the figures' font lacks is drawn as boxes, and costs no report.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         made = document(report)
         chart.save(made.charts, figures)
-    (output / "report.md").write_text(page.markdown(made), encoding="utf-8")
-    (output / "index.html").write_text(page.html(made, figures), encoding="utf-8")
+    for name, text in (
+        ("report.md", page.markdown(made)),
+        ("index.html", page.html(made, figures)),
+    ):
+        with replaced(output / name) as beside:
+            beside.write_text(text, encoding="utf-8")
     return Rendered(output / "index.html", report.warnings, terminal_lines(report, made))
 
 

@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "benchmarks/cases",
         "implementations/contract/commands.py",
         "implementations/contract/texts.py",
+        "implementations/contract/files.py",
     },
     "benchmarks/judge": {
         "benchmarks/cases",

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.benchmarks.cases.case import Workload
+from samegrad.implementations.contract.files import replaced
 from samegrad.implementations.contract.spec import Params, Tree
 
 Array = Any
@@ -69,7 +70,8 @@ def save(directory: Path, workload: Workload, inputs: Inputs) -> str:
     directory.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Array] = {}
     structure = json.dumps(_flattened(vars(inputs), arrays))
-    np.savez(_path(directory, workload), structure=np.array(structure), **arrays)
+    with replaced(_path(directory, workload)) as beside:
+        np.savez(beside, structure=np.array(structure), **arrays)
     hashed = {"X": inputs.X, "y": inputs.y}
     for layer, (W, b) in enumerate(inputs.params):
         hashed[f"params.W{layer}"] = W

@@ -4,9 +4,11 @@ JSON lines (their form: `schema`, JOURNAL.md), appended to and fsync'd one recor
 that whatever kills a run costs at most the record being written.
 """
 
+import errno
 import json
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,6 +19,7 @@ from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.records import schema, upgrade
 from samegrad.benchmarks.records.schema import OK, SCHEMA, Record
 from samegrad.implementations.contract.commands import command
+from samegrad.implementations.contract.files import ordinary
 from samegrad.implementations.contract.texts import clean
 
 LONGEST_LINE = 64 * 2**20  # bytes; a picture takes some hundred thousand
@@ -56,23 +59,31 @@ class JournalWriter:
         self._file = path.open("r+b" if resume else "xb", buffering=0)
         self._lock()
         self.saved = 0
+        self._lines: list[bytes] = []  # a copy: somebody may remove the file, or cut it
         if resume:
             text = path.read_bytes()
             self.saved = text.count(b'"record": "outcome"')
-            self._file.truncate(text.rfind(b"\n") + 1)
+            self._lines.append(text[: text.rfind(b"\n") + 1])
+            self._file.truncate(len(self._lines[0]))
             self._file.seek(0, os.SEEK_END)
 
     def append(self, record: Record) -> None:
         """Check one record, write it and wait until the disk has it.
+
+        A file that somebody removed, replaced or cut meanwhile is left to them, and the journal
+        goes on whole in a new folder beside the old one: `path` is another one then.
 
         Raises:
             ValueError: it has not the form that the schema says; nothing is written.
             OSError: the disk is full, or the like; the message says what was saved before. The
                 file holds whole records still.
         """
-        data = memoryview((json.dumps(schema.check(record), allow_nan=False) + "\n").encode())
-        began = self._file.tell()
+        line = (json.dumps(schema.check(record), allow_nan=False) + "\n").encode()
+        data, began = memoryview(line), self._file.tell()
         try:
+            if not self._is_ours(began):
+                self._begin_anew()
+                began = self._file.tell()
             while data:
                 data = data[self._file.write(data) :]
             os.fsync(self._file.fileno())
@@ -84,7 +95,39 @@ class JournalWriter:
                 f"{command('benchmark', f'--resume={self.path.parent}')}",
                 str(self.path),
             ) from None
+        self._lines.append(line)
         self.saved += record["record"] == "outcome"
+
+    def _is_ours(self, size: int) -> bool:
+        """Whether the path still is the file that was opened, and as long as it was left."""
+        try:
+            own = os.fstat(self._file.fileno())
+            return os.path.samestat(self.path.stat(), own) and own.st_size == size
+        except OSError:
+            return False
+
+    def _begin_anew(self) -> None:
+        """Another file with everything that was written so far.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+        name, error = f"{self.path.parent.resolve().name}-", None
+        for folder in (self.path.resolve().parents[1], Path.cwd(), Path(tempfile.gettempdir())):
+            try:
+                path = Path(tempfile.mkdtemp(prefix=name, dir=folder)) / self.path.name
+                file = path.open("xb", buffering=0)
+                break
+            except OSError as refused:
+                error = refused
+        else:
+            raise OSError(errno.EIO, f"it was removed, and nothing else can be written ({error})")
+        data = memoryview(b"".join(self._lines))
+        while data:
+            data = data[file.write(data) :]
+        self._file.close()
+        self._file, self.path = file, path
+        self._lock()
 
     def close(self) -> None:
         """Leave the journal; the lock goes with it."""
@@ -253,7 +296,7 @@ def first(path: Path) -> Record:
 def _lines(path: Path) -> Iterator[bytes]:
     """The lines of a file, at least one; of a line that is too long, its beginning."""
     try:
-        with path.open("rb") as file:
+        with ordinary(path).open("rb") as file:
             line = file.readline(LONGEST_LINE + 1)
             if not line:
                 raise NotAJournalError(f"{path}: the file is empty, not a journal")

@@ -5,6 +5,7 @@ Its weights are kept in an npz of plain arrays, which is never unpickled.
 
 import io
 import json
+import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from samegrad.benchmarks.training.tasks import TASKS, Task
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import Implementation, check_params
 from samegrad.implementations.contract.commands import did_you_mean
+from samegrad.implementations.contract.files import ordinary, replaceable, replaced
 from samegrad.implementations.contract.spec import MLPSpec, Params
 from samegrad.implementations.contract.texts import say
 
@@ -256,7 +258,8 @@ def save_weights(path: Path, spec: MLPSpec, params: Params, about: dict[str, Any
         if b is not None:
             arrays[f"b{layer}"] = b
     description = {"form": FORM, "spec": spec.to_dict(), **about}
-    with path.open("wb") as file:  # a name of its own: NumPy would add .npz to a path
+    # A file that is open: NumPy would add .npz to a path.
+    with replaced(path) as beside, beside.open("wb") as file:
         np.savez(file, description=np.array(json.dumps(description)), **arrays)
 
 
@@ -293,7 +296,7 @@ def _arrays(path: Path, names: list[str], most: int) -> dict[str, Any]:
     Raises:
         Exception: the file is none, or lies about what it holds.
     """
-    if not zipfile.is_zipfile(path) and path.exists():
+    if not zipfile.is_zipfile(ordinary(path)):
         raise ValueError("it is no npz file")
     arrays = {}
     with zipfile.ZipFile(path) as archive:
@@ -322,9 +325,7 @@ def _check_writable(path: Path) -> None:
     if path.is_dir() or not path.parent.is_dir():
         raise ValueError(f"--save {path}: cannot be written; give a file in a folder that exists")
     try:
-        with path.open("ab"):
+        with tempfile.TemporaryFile(dir=replaceable(path).parent):
             pass
-        if path.stat().st_size == 0:
-            path.unlink()
     except OSError as error:
         raise ValueError(f"--save {path}: cannot be written: {error.strerror}") from None

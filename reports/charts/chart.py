@@ -23,6 +23,7 @@ from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
+from samegrad.implementations.contract.files import replaced
 from samegrad.implementations.contract.registry import TABLE
 from samegrad.implementations.contract.texts import clean
 from samegrad.reports.data.report import to_csv
@@ -166,13 +167,15 @@ def save(charts: Iterable[Chart], directory: Path) -> None:
         box = figure.get_tightbbox().padded(PADDING)
         with plt.rc_context({"svg.hashsalt": "samegrad"}):  # the same bytes for the same chart
             for suffix in ("png", "svg"):
-                figure.savefig(
-                    directory / f"{chart.name}.{suffix}",
-                    dpi=DPI,
-                    bbox_inches=box,
-                    metadata={"Date": None} if suffix == "svg" else None,
-                )
-        to_csv(data(figure), directory / f"{chart.name}.csv")
+                with replaced(directory / f"{chart.name}.{suffix}") as beside:
+                    figure.savefig(
+                        beside,
+                        dpi=DPI,
+                        bbox_inches=box,
+                        metadata={"Date": None} if suffix == "svg" else None,
+                    )
+        with replaced(directory / f"{chart.name}.csv") as beside:
+            to_csv(data(figure), beside)
         plt.close(figure)
 
 

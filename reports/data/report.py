@@ -21,6 +21,7 @@ from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import OK, Record
+from samegrad.implementations.contract.files import replaced
 from samegrad.implementations.contract.texts import clean
 
 WIDE = 0.03  # half an interval; a wider one is marked
@@ -130,11 +131,9 @@ class Report:
 
     def write_csv(self, path: Path) -> None:
         """Write all rows as `results.csv`."""
-        if not self.csv:
-            to_csv(flat(self.all_rows), path)
-            return
-        with path.open("w", encoding="utf-8", newline="") as file:
-            to_csv(flat(self.all_rows.head(0)), file)
+        rows = self.all_rows.head(0) if self.csv else self.all_rows
+        with replaced(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+            to_csv(flat(rows), file)
             file.writelines(self.csv)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED
 from samegrad.implementations.contract import commands
+from samegrad.implementations.contract.files import PART
 from samegrad.implementations.contract.texts import say
 
 # What a run and its report write; a folder that holds anything else is not removed.
@@ -64,7 +65,8 @@ def clean(arguments: Namespace) -> int:
     ]
     removable = []
     for name in chosen:
-        strangers = sorted({path.name for path in (base / name).iterdir()} - WRITTEN)
+        names = {path.name for path in (base / name).iterdir()}
+        strangers = sorted(n for n in names - WRITTEN if not n.startswith(PART))
         if strangers:
             say(
                 f"{base / name} is kept: it holds what is not ours: {', '.join(strangers)}",

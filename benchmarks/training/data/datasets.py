@@ -15,6 +15,7 @@ from samegrad.benchmarks.training.data.features import FEATURES, scale, shifted,
 from samegrad.benchmarks.training.data.records import SHA256, DataError, Records
 from samegrad.benchmarks.training.data.simulated import SIMULATED
 from samegrad.benchmarks.training.loop import Examples
+from samegrad.implementations.contract.files import replaced
 
 Array = Any
 FOLDS = 10
@@ -203,7 +204,8 @@ def save(path: Path, dataset: Dataset) -> None:
         for name in Fold.__dataclass_fields__:
             arrays[f"{number}.{name}"] = getattr(fold, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **arrays)
+    with replaced(path) as beside:
+        np.savez(beside, **arrays)
 
 
 def read(path: Path) -> tuple[Fold, ...]:

@@ -1,6 +1,7 @@
 """The same data sets from the network, by scikit-learn's fetchers, which keep what they fetched."""
 
 import contextlib
+import socket
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from samegrad.benchmarks.training.data.originals import (
 )
 from samegrad.benchmarks.training.data.records import DataError, Records, reason
 
+STALLED_SECONDS = 60.0  # without a byte from the other side
 # name -> (name at OpenML, version)
 OPENML = {"mnist": ("mnist_784", 1), "cifar10": ("CIFAR_10", 1), "automobile": ("autos", 1)}
 
@@ -42,6 +44,8 @@ def fetch(name: str, say: Callable[[str], None] = lambda line: None) -> Records:
     from sklearn.datasets import get_data_home
 
     folder = Path(get_data_home())
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(STALLED_SECONDS)
     try:
         with (
             _tell_size(f"fetching {name} into {folder}", folder, say),
@@ -56,6 +60,8 @@ def fetch(name: str, say: Callable[[str], None] = lambda line: None) -> Records:
             f"{name} cannot be fetched: {reason(error)}; give --data-dir (or SAMEGRAD_DATA) a "
             "directory with its original files"
         ) from None
+    finally:
+        socket.setdefaulttimeout(patience)
 
 
 def _openml(name: str, as_frame: bool) -> Any:

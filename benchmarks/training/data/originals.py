@@ -55,6 +55,9 @@ AUTOMOBILE_NUMBERS = (
 ).split()
 
 
+TABLE_MOST_BYTES, TABLE_MOST_COLUMNS = 1_000_000, 1_000  # Titanic has 61 kB, 12 columns
+
+
 def mnist(directory: Path, checksums: Mapping[str, str] = MNIST_MD5) -> Records:
     """The 60,000 + 10,000 handwritten digits of LeCun and Cortes, (records, 784) uint8."""
     X, y = [], []
@@ -207,11 +210,11 @@ def automobile(directory: Path, checksum: str | None = AUTOMOBILE_SHA256) -> Rec
 def _table(
     path: Path, columns: list[str], numbers: Any, header: int | None, missing: str
 ) -> pd.DataFrame:
-    _check_exists(path)
+    text = unpacked(path, TABLE_MOST_BYTES)
+    if (found := 1 + text.partition(b"\n")[0].count(b",")) > TABLE_MOST_COLUMNS:
+        raise DataError(f"{path}: {found:,} columns, expected {len(columns)}")
     try:
-        table = pd.read_csv(
-            io.BytesIO(path.read_bytes()), header=header, dtype=str, keep_default_na=False
-        )
+        table = pd.read_csv(io.BytesIO(text), header=header, dtype=str, keep_default_na=False)
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         raise DataError(f"{path}: not a CSV file: {reason(error)}") from None
     if header is None:
@@ -254,8 +257,9 @@ def _plain_or_gzip(path: Path) -> Path:
 
 def _check_exists(path: Path) -> None:
     if not path.is_file():
+        what = "no ordinary file" if path.exists() else "no such file"
         raise DataError(
-            f"{path}: no such file; give --data-dir (or SAMEGRAD_DATA) a directory with the "
+            f"{path}: {what}; give --data-dir (or SAMEGRAD_DATA) a directory with the "
             "original files, or leave it out to fetch them"
         )
 

@@ -1,0 +1,64 @@
+"""Files of people: written whole or not at all, and read where they are files."""
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+PART = ".part-"  # with which the name of a file begins that is not complete
+
+
+def ordinary(path: Path) -> Path:
+    """The path, if it is an ordinary file or a link to one.
+
+    A pipe would be waited for without end, and a device may have none.
+
+    Raises:
+        OSError: it is something else, or not there.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+        raise OSError(number, "it is no ordinary file", str(path))
+    return path
+
+
+def replaceable(path: Path) -> Path:
+    """The file that a path means, links followed, if it may be replaced, or is not there.
+
+    Raises:
+        OSError: it may not be written, or is a pipe, a device or a folder.
+    """
+    target = path.resolve()
+    if target.exists() and not os.access(ordinary(target), os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    return target
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Where to write what takes the place of a file, or of what a link points at, once it is whole.
+
+    Whatever stops it (a full disk, an exception), what was there before stays as it was.
+
+    Raises:
+        OSError: as `replaceable`; or there is no room.
+    """
+    target = replaceable(path)
+    beside = target.with_name(f"{PART}{secrets.token_hex(4)}{target.suffix[:9]}")
+    try:
+        yield beside
+        with beside.open("r+b") as file:
+            os.fsync(file.fileno())  # a name must not come before what it names
+        if target.exists():
+            beside.chmod(stat.S_IMODE(target.stat().st_mode))
+        beside.replace(target)
+    except OSError as error:
+        if error.filename in (None, str(beside)):
+            error.filename = str(path)
+        raise
+    finally:
+        beside.unlink(missing_ok=True)
