@@ -133,10 +133,9 @@ def _main(arguments: list[str]) -> int:
             settings = command_line.read_settings(Path.cwd(), name, command.settable())
             command.preset(settings)
         options, rest = parser.parse_known_args(arguments)
-        command = options.parser
+        command, options.typed = options.parser, arguments
         if name == "benchmark":
             command.refuse_misspelt(rest)
-            options.rest = arguments[1:]
         elif rest:
             command.refuse(rest)
         return int(options.run(options))

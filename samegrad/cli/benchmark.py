@@ -42,4 +42,4 @@ def run(arguments: Namespace) -> int:
         *("--noconftest", "--import-mode", "importlib", "-p", "no:cacheprovider"),
         *("-p", "samegrad.benchmarks.plugin", "-p", "samegrad.pytest_plugin", "--benchmark"),
     ]
-    return STATUS[int(pytest.main([*options, *arguments.rest]))]
+    return STATUS[int(pytest.main([*options, *arguments.typed[1:]]))]

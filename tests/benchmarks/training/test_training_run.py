@@ -318,6 +318,32 @@ def test_wrong_training_is_one_line(
     assert f"error: {message}" in shown
 
 
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        ("", 0, ""),
+        ("os._exit(0)\n", 1, "it ended its process with status 0"),
+        ("raise SystemExit(0)\n", 2, "could not be loaded: SystemExit: 0"),
+        ("def train_step(*a):\n    os._exit(0)\n", 1, "it ended its process with status 0"),
+        ("def train_step(*a):\n    raise SystemExit\n", 1, "it exits (SystemExit None)"),
+        ("threading.Thread(target=time.sleep, args=(600,)).start()\n", 0, ""),
+    ],
+)
+def test_training_that_its_implementation_ends_is_no_success(
+    body: str, status: int, message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Said in one line; what hangs on is not waited for."""
+    mine = tmp_path / "mine.py"
+    head = "import os, threading, time\nfrom samegrad.implementations.mlp_numpy import *\n"
+    mine.write_text(head + body)
+
+    assert status == command.main(["train", "xor", "--epochs=2", f"--implementation={mine}"])
+
+    shown = capfd.readouterr()
+    assert (message in shown.err) and len(shown.err.splitlines()) == bool(message)
+    assert ("test accuracy" in shown.out) == (not status)
+
+
 def test_weights_of_another_task_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
