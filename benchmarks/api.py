@@ -65,13 +65,14 @@ def measure(
     if spec.dropout:
         raise ValueError("a network with dropout is not timed: its masks are no part of a batch")
     (capability,) = capabilities.find([implementation], [device], {}).values()
-    if capability.reason or capability.failed:
-        raise ImportError(capability.reason or capability.failed[device])
+    reason = capability.reason or capability.failed.get(device, "")
+    if reason and capability.status == "unavailable":
+        raise ImportError(reason)
     for name, asked, available in (
         ("device", device, capability.devices),
         ("dtype", spec.dtype, capability.dtypes),
     ):
-        if asked not in available:
+        if not reason and asked not in available:
             raise ValueError(
                 f"{name} {asked!r} is not available to {implementation} "
                 f"(has: {', '.join(available)})"
@@ -80,9 +81,10 @@ def measure(
     label = registry.label(implementation)
     case = Case(workload, operation, label, device, threads=regimes[0])
     models = capabilities.cost_models({label: capability})
+    excluded = {case.id: (capability.status, reason)} if reason else {}
     with tempfile.TemporaryDirectory(prefix="samegrad-") as directory:
         run = Run(
-            budget.make([case], models, {}, processes, float("inf"), block_seconds),
+            budget.make([case], models, excluded, processes, float("inf"), block_seconds),
             {label: capability},
             Path(directory) / "run",
             budget.RunSettings(None, block_seconds, ceilings=False),

@@ -300,7 +300,7 @@ def _command(config: pytest.Config) -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the report, also of a run that was interrupted."""
+    """Write the report, also of a run that was interrupted; without one the status is not 0."""
     config = session.config
     run = config.stash[STATE].run if _on(config) else None
     if run is None:
@@ -308,9 +308,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     path = run.writer.path
     try:
         lines = config.hook.pytest_samegrad_report(journal=path, directory=run.directory)
-    except OSError as error:
-        where = error.filename or run.directory
-        lines = [f"no report: {where}: cannot be written: {error.strerror}; journal: {path}"]
+    except Exception as error:  # whatever it is, it costs the report and no result
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        if isinstance(error, OSError):
+            reason = f"{error.filename or run.directory}: cannot be written: {error.strerror}"
+        again = command("render", str(run.directory))
+        lines = [f"no report: {reason}; journal: {path}; once that is mended: {again}"]
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
     lines = lines or [f"journal: {path}"]
     if not run.journal.complete:
         lines.insert(-1, f"to go on: {command('benchmark', f'--resume={run.directory}')}")

@@ -5,7 +5,7 @@ messages (see `implementations.checking.processes`):
 
     request   workloads, directory, seed
     begin     id of the workload that is prepared now
-    workload  its id, with sha256 of weights and examples, or with the reason why there are none
+    workload  its id, with sha256 of weights and examples, or status and reason why there are none
 """
 
 from collections.abc import Callable
@@ -44,7 +44,9 @@ def prepare(request: Message, send: Callable[[Message], None]) -> None:
             digest = inputs.save(directory, workload, draw(workload, request["seed"]))
             send({"workload": workload.id, "sha256": digest})
         except (ValueError, MemoryError, ImportError, OSError) as error:
-            send({"workload": workload.id, "reason": described(error)})
+            # Only what this network and dtype are stays so when it is tried again.
+            status = "crashed" if isinstance(error, OSError | MemoryError) else "unavailable"
+            send({"workload": workload.id, "status": status, "reason": described(error)})
 
 
 def draw(workload: MLPWorkload, seed: int) -> inputs.Inputs:

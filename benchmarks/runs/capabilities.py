@@ -2,9 +2,10 @@
 
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from samegrad.benchmarks.runs import worker_process
 from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.implementations.checking import processes
 from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.texts import say
 
 # Importing torch or jax from a cold disk, and the small networks of the others.
 CAPABILITIES_SECONDS = 240.0
+SILENT_SECONDS = 15.0  # before it is said what is being waited for
 
 
 @dataclass
@@ -28,6 +31,7 @@ class Capabilities:
         name: as on the command line: of the registry, a path, or a module.
         label: as shown.
         reason: why it cannot be used, or "".
+        status: of its rows where there is a reason: "unavailable", "crashed" or "timeout".
         devices, dtypes: what it has.
         precisions: of "tf32" and "bfloat16" those that it has for products.
         sources: path -> text of its files.
@@ -39,6 +43,7 @@ class Capabilities:
     name: str
     label: str
     reason: str = ""
+    status: str = "unavailable"
     devices: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
@@ -71,7 +76,7 @@ def find(
         ThreadPoolExecutor(max(1, len(labels))) as pool,
         processes.exclusive(Path(scratch) / "lock") as give_up,
     ):
-        importing = set(labels)
+        importing, interrupted = set(labels), threading.Event()
 
         def imported(label: str) -> None:
             importing.discard(label)
@@ -81,11 +86,28 @@ def find(
         def find_one(label: str) -> Capabilities:
             name = labels[label]
             interpreter = interpreters.get(name, sys.executable)
-            return _find_one(name, label, devices, interpreter, Path(scratch), imported)
+            limits = 1 + len(labels)  # each of the others may use up its own
+            for _ in range(2):  # once more where somebody killed it
+                found, killed = _find_one(
+                    name, label, devices, interpreter, Path(scratch), imported, limits
+                )
+                if not killed or interrupted.is_set():
+                    break
+            return found
 
         # Frameworks take seconds to import: side by side. Their small networks run one at a time,
         # and the first one waits until nobody imports: that would slow it down several times.
-        return dict(zip(labels, pool.map(find_one, labels), strict=True))
+        found = {label: pool.submit(find_one, label) for label in labels}
+        try:
+            while waiting := wait(found.values(), SILENT_SECONDS).not_done:
+                left = ", ".join(label for label, one in found.items() if one in waiting)
+                limit = f"{CAPABILITIES_SECONDS:.0f} s for each"
+                say(f"samegrad: still probing {left} (limit: {limit})")
+        except BaseException:
+            interrupted.set()
+            processes.end_all()  # or the pool would wait for them
+            raise
+        return {label: one.result() for label, one in found.items()}
 
 
 def _find_one(
@@ -95,7 +117,14 @@ def _find_one(
     interpreter: str,
     scratch: Path,
     imported: Callable[[str], None],
-) -> Capabilities:
+    limits: int,
+) -> tuple[Capabilities, bool]:
+    """The capabilities of one, and whether somebody killed its process.
+
+    Args:
+        imported: called with the label once it is imported, or never will be.
+        limits: how many times its limit it may wait for the others.
+    """
     capability = Capabilities(name, label)
     began = time.monotonic()
     started = 0.0
@@ -106,12 +135,14 @@ def _find_one(
         "lock": str(scratch / "lock"),
     }
 
-    def on_message(message: dict[str, Any]) -> None:
+    def on_message(message: dict[str, Any]) -> float | None:
         nonlocal started
         started = started or time.monotonic() - began
         imported(label)
-        if message.get("status") == "unavailable":
-            capability.reason = message["reason"]
+        if message.get("status", "ok") != "ok":
+            capability.status, capability.reason = message["status"], message["reason"]
+        elif message.get("alone"):
+            return CAPABILITIES_SECONDS
         elif "device" in message:
             capability.cost_models[message["device"]] = CostModel.fit(
                 message["cost_samples"], started
@@ -123,6 +154,8 @@ def _find_one(
             capability.precisions = tuple(message["precisions"])
             capability.sources = message.pop("sources")
             capability.record = {**message, "facts": {}}
+            return limits * CAPABILITIES_SECONDS  # until all are imported, and it is its turn
+        return None
 
     ended = processes.run_child(
         worker_process.command(worker_process.WORKER, interpreter),
@@ -140,8 +173,8 @@ def _find_one(
             ]
             capability.failed = dict.fromkeys(lost, reason)
         else:
-            capability.reason = reason
-    return capability
+            capability.status, capability.reason = ended.kind, reason
+    return capability, ended.killed
 
 
 def cost_models(capabilities: Mapping[str, Capabilities]) -> dict[tuple[str, str], CostModel]:

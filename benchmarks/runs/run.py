@@ -84,6 +84,7 @@ class Run:
         self.interpreters, self.progress = interpreters or {}, progress or Progress()
         self.began = time.monotonic()
         self.failed: set[str] = set()
+        self.spared: set[str] = set()
         self.repetitions = Repetitions(settings)
         if resume is not None:
             self._go_on(resume, retry)
@@ -173,11 +174,12 @@ class Run:
         what: str,
         scratch: Path,
         time_limit: float,
-    ) -> dict[str, str]:
+    ) -> dict[str, tuple[str, str]]:
         """Have a process of its own write the inputs of workloads, once for all that need them.
 
-        It says {"begin": name}, then {"workload": name} with the inputs' sha256 or the reason why
-        there are none; and {"say": line} to the user. If it dies, another one makes the others.
+        It says {"begin": name}, then {"workload": name} with the inputs' sha256, or with status
+        and reason why there are none; and {"say": line} to the user. If it dies, another one makes
+        the others; that at which somebody killed it, once more.
 
         Args:
             module: whose main() it runs.
@@ -188,10 +190,10 @@ class Run:
             time_limit: seconds for each.
 
         Returns:
-            name -> why it has no inputs that could be used.
+            name -> (status, reason) of what has no inputs that could be used.
         """
-        left = list(names)
-        reasons: dict[str, str] = {}
+        left, again = list(names), set[str]()
+        without: dict[str, tuple[str, str]] = {}
         current = ""
 
         def on_message(message: dict[str, Any]) -> None:
@@ -204,7 +206,8 @@ class Run:
             else:
                 left.remove(message["workload"])
                 if reason := message.get("reason") or self._check_inputs(message):
-                    reasons[message["workload"]] = reason
+                    status = message.get("status", "unavailable")
+                    without[message["workload"]] = (status, reason)
 
         while left:
             current = left[0]
@@ -215,10 +218,12 @@ class Run:
                 on_message,
                 time_limit,
             )
-            if current in left:
+            if current in left and (not ended.killed or current in again):
                 left.remove(current)
-                reasons[current] = f"making its {what} {ended.kind}: {ended.reason}"
-        return reasons
+                reason = f"making its {what} {ended.kind}: {ended.reason}"
+                without[current] = (worker_process.stopped_short(ended)["status"], reason)
+            again.add(current)
+        return without
 
     def _check_inputs(self, message: dict[str, Any]) -> str:
         """Write down the hash of some inputs; why they cannot be used, or ""."""
@@ -254,6 +259,14 @@ class Run:
                 if larger.larger_than(case):
                     self.fail(larger, "skipped", f"{SMALLER}: {case.id}")
 
+    def spares(self, case: Case, ended: processes.Exit) -> bool:
+        """Whether a case at which its process ended is tried again: once, if somebody killed it."""
+        if not ended.killed or case.id in self.spared:
+            return False
+        self.spared.add(case.id)
+        self.progress.say(f"{case.id}: its process was {ended.reason}; another one goes on")
+        return True
+
     def fail(self, case: Case, status: str, reason: str, **about: Any) -> None:
         """Write down that a case has no number; it is not tried again."""
         self._outcome(case, {"status": status, "reason": reason, **about})
@@ -267,6 +280,12 @@ class Run:
         record = {key: value for key, value in record.items() if value is not None}
         self.writer.append(record)
         self.journal.add(record)
+        if self.writer.path.parent != self.directory:
+            self.progress.say(
+                f"somebody has removed or changed the journal in {self.directory}; nothing of it "
+                f"is lost: the run goes on in {self.writer.path.parent}"
+            )
+            self.directory = self.writer.path.parent
 
 
 def _now() -> str:

@@ -282,7 +282,8 @@ class Scheduler:
     def _fail_stopped(self, one: WorkerProcess, ended: Exit, others: Sequence[Case]) -> None:
         """The case at which a process stopped short has no number; without one, these others."""
         for case in [one.current] if one.current is not None else list(others):
-            self.run.finish(case, one.process, stopped_short(ended))
+            if not self.run.spares(case, ended):
+                self.run.finish(case, one.process, stopped_short(ended))
 
     def _close_all(self, processes: Sequence[WorkerProcess]) -> None:
         """End processes; the last one of a worker first measures ceilings once more."""

@@ -12,6 +12,7 @@ from samegrad.benchmarks.runs.options import BenchmarkOptions
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.commands import install
 
+DTYPES = ("float32", "float64")
 NO_GPU = "no GPU on this machine"
 
 
@@ -55,11 +56,11 @@ def begin(options: BenchmarkOptions, gpu: str) -> Selection:
     """
     available = capabilities.find(options.implementations, devices(options), options.interpreters)
     for capability in available.values() if options.named else ():
-        if capability.reason:
+        if capability.reason and capability.status == "unavailable":
             raise ValueError(f"--implementation {capability.name}: {capability.reason}")
     for device in options.devices or ():
-        if any(device in capability.devices for capability in available.values()):
-            continue
+        if any(device in one.devices or one.status != "unavailable" for one in available.values()):
+            continue  # what has crashed did not say where it runs
         usable = sorted({name for capability in available.values() for name in capability.devices})
         why = f"; {NO_GPU}" if device == "cuda" else ""
         if device == "cuda" and gpu:
@@ -93,9 +94,9 @@ def select(options: BenchmarkOptions) -> Selection:
                 made.notes.append(f"{label}: {NO_GPU}")
             continue
         tried = asked
-        if capability.reason:  # of the registry: one that was named is refused above
+        if capability.reason:
             tried = asked[:1] if entry is None or entry.cpu else ("cuda",)
-        contracts = (*capability.dtypes, *capability.precisions) or registry.TABLE[label].dtypes
+        contracts = (*capability.dtypes, *capability.precisions) or dtypes_of(label)
         for device in tried:
             reason = capability.reason or capability.failed.get(device, "")
             reason = reason or why_no_gpu(label, capability, device, gpu)
@@ -104,7 +105,8 @@ def select(options: BenchmarkOptions) -> Selection:
             for threads in _threads(label, device, options):
                 worker = WorkerSpec(label, device, threads)
                 lines = _lines(options, label)
-                made.add(expand(lines, worker, contracts, options.dtypes), reason)
+                status = capability.status if reason else "unavailable"
+                made.add(expand(lines, worker, contracts, options.dtypes), reason, status)
             if reason:
                 made.notes.append(f"{label}: {reason}")
     names = list(dict.fromkeys(line.network.name for line in options.lines))
@@ -126,6 +128,11 @@ def select(options: BenchmarkOptions) -> Selection:
     made.cases.sort(key=position)
     refuse_nothing(made)
     return made
+
+
+def dtypes_of(label: str) -> tuple[str, ...]:
+    """Those that an implementation has which could not say so; of a file both may be asked for."""
+    return registry.TABLE[label].dtypes if label in registry.TABLE else DTYPES
 
 
 def refuse_nothing(made: Selection) -> None:

@@ -178,7 +178,17 @@ def measure(state: State, chosen: list[Case], directory: Path, command: str) -> 
         }
     else:
         made, settings = rest.budget, rest.settings
-        retry = rest.failed() if state.retry else []
+        able = {
+            (label, device)
+            for label, one in state.selection.capabilities.items()
+            for device in one.cost_models
+        }
+        failed = set(rest.failed()) if state.retry else set[str]()
+        retry = [
+            case.id
+            for case in rest.journal.cases
+            if case.id in failed and (case.implementation, case.device) in able
+        ]
         done = {(case.id, record.get("process")) for case, record in rest.journal.outcomes}
         line = f"going on with {directory}: {len(done)} outcomes are in its journal"
         line += f", {len(retry)} cases are tried again" if state.retry else ""
@@ -306,6 +316,9 @@ class Bar(Progress):
         """The bar's text."""
         self.what = what
         self.bar.set_description_str(clean(f"{self.count}/{self.units} {what}"))
+        if not self.terminal and time.monotonic() - self.last_line > 15:
+            self.last_line = time.monotonic()
+            say(f"  {self.count}/{self.units}; now {self.what}")
 
     def done(self, seconds: float) -> None:
         """One step; and a line now and then where there is no terminal."""

@@ -90,9 +90,9 @@ def _make_inputs(run: Run, scratch: Path) -> None:
             "seed": SEED,
         }
 
-    reasons = run.make_inputs(
+    without = run.make_inputs(
         JUDGE, request, list(workloads), "inputs and reference results", scratch, INPUTS_SECONDS
     )
     for case in run.running:
-        if case.workload.id in reasons:
-            run.fail(case, "unavailable", reasons[case.workload.id])
+        if case.workload.id in without:
+            run.fail(case, *without[case.workload.id])

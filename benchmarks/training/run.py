@@ -99,7 +99,7 @@ def select(options: BenchmarkOptions) -> Selection:
             for name in request.tasks:
                 for case in _cases(TASKS[name], label, capability, device, options.dtypes):
                     too_slow = _too_slow(case, capability, device, request.limit)
-                    status = "unavailable" if unusable else "skipped"
+                    status = capability.status if unusable else "skipped"
                     made.add([case], unusable or too_slow, status)
     labels, names = list(made.capabilities), list(TASKS)
     made.cases.sort(
@@ -135,9 +135,7 @@ def execute(run: Run, request: TrainingRequest) -> None:
 def _cases(
     task: Task, label: str, capability: Capabilities, device: str, dtypes: Sequence[str] | None
 ) -> list[Case]:
-    available = capability.dtypes or (
-        registry.TABLE[label].dtypes if label in registry.TABLE else ()
-    )
+    available = capability.dtypes or selection.dtypes_of(label)
     usable = [dtype for dtype in dtypes or ("float32",) if dtype in available]
     if not usable and dtypes is None:
         usable = [available[0]]
@@ -244,10 +242,10 @@ class Trainings:
             return {"role": "data", "tasks": names, "directory": directory, "data_dir": data_dir}
 
         names = [name for name in self.request.tasks if name in tasks]
-        reasons = self.run.make_inputs(WORKER, request, names, "data", self.scratch, DATA_SECONDS)
+        without = self.run.make_inputs(WORKER, request, names, "data", self.scratch, DATA_SECONDS)
         for case in self.run.running:
-            if case.workload.name in reasons:
-                self.run.fail(case, "unavailable", reasons[case.workload.name])
+            if case.workload.name in without:
+                self.run.fail(case, *without[case.workload.name])
 
     def _ask(
         self,
@@ -297,6 +295,8 @@ class Trainings:
             "pictures": seed == 0 and self._is_drawn(case),
         }
         ended = self._ask(case, request, on_message)
+        if not outcome and self.run.spares(case, ended):
+            ended = self._ask(case, request, on_message)
         if not outcome:
             outcome = worker_process.stopped_short(ended)
         about = {

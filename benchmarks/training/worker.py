@@ -29,6 +29,7 @@ from samegrad.benchmarks.training.loop import (
 from samegrad.benchmarks.training.recipe import METRICS, Recipe
 from samegrad.benchmarks.training.tasks import TASKS, Task
 from samegrad.implementations.checking import comparison, processes
+from samegrad.implementations.checking.calls import described
 from samegrad.implementations.checking.reference import clear_of_kinks, expected
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import Implementation
@@ -63,10 +64,13 @@ def load_data(request: Message, send: Send) -> None:
         send({"begin": name})
         try:
             made = datasets.make(TASKS[name].data, data_dir, lambda line: send({"say": line}))
+            datasets.save(directory / f"{name}.npz", made)
         except (DataError, MemoryError, OSError) as error:
-            send({"workload": name, "reason": str(error)})
+            # Only what is not there, or not what it should be, stays so when it is tried again.
+            is_data = isinstance(error, DataError)
+            status, text = ("unavailable", str(error)) if is_data else ("crashed", described(error))
+            send({"workload": name, "status": status, "reason": text})
             continue
-        datasets.save(directory / f"{name}.npz", made)
         send({"workload": name, "sha256": made.sha256, "seconds": made.seconds})
 
 
@@ -101,7 +105,7 @@ def _outcome(request: Message, send: Send) -> Message:
         ]
     except NotImplementedError as error:
         return {"status": "unavailable", "reason": str(error)}
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         no_memory = isinstance(error, MemoryError) or "out of memory" in str(error).lower()
         status = "out_of_memory" if no_memory else "crashed"
         return {"status": status, "reason": f"{type(error).__name__}: {reason(error)}"}

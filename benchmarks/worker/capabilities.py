@@ -34,7 +34,8 @@ def answer(request: Message, send: Callable[[Message], None]) -> None:
     try:
         implementation = registry.load(request["implementation"])
     except ImportError as error:
-        send({"status": "unavailable", "reason": str(error)})
+        exits = isinstance(error.__cause__, SystemExit)
+        send({"status": "crashed" if exits else "unavailable", "reason": str(error)})
         return
     devices = implementation.devices()
     texts = sources(implementation)
@@ -53,6 +54,7 @@ def answer(request: Message, send: Callable[[Message], None]) -> None:
         }
     )
     UNTIL_THE_END.enter_context(processes.exclusive(Path(request["lock"])))
+    send({"alone": True})
     leaves_cycles = implementation.capabilities.leaves_cycles
     collector = {"garbage collector": "on while it is timed"} if leaves_cycles else {}
     for device in devices:

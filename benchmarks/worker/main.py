@@ -8,8 +8,9 @@ records. The parent sends a request and receives messages (`implementations.chec
         implementation, devices     whose, and on which devices its cost is sampled
         lock                        file that one process at a time holds while it samples
       answered with
-        status, reason              "ok", or "unavailable" and why; nothing follows then
+        status, reason              "ok"; or "unavailable" or "crashed" and why, and nothing follows
         devices, dtypes, precisions, products, sources, files, source_sha256, versions, python
+        alone                       its turn to sample has come
         device, facts, cost_samples of each device: what `runs.budget.CostModel` is fitted to
 
     request "measure"
@@ -109,7 +110,7 @@ def _one(
     began = time.perf_counter_ns()
     try:
         outcome = do(case)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         outcome = _failure(error)
     spent[case.id] = spent.get(case.id, 0) + time.perf_counter_ns() - began
     if outcome is not None:
@@ -130,11 +131,11 @@ def memory(request: Message, send: Send) -> None:
         host = max(0, after - before) if before is not None and after is not None else None
         device = implementation.capabilities.peak_memory(case.device)
         send({"memory": {"host_bytes": host, "device_bytes": device}})
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         send({"failed": _failure(error)})
 
 
-def _failure(error: Exception) -> Message:
+def _failure(error: BaseException) -> Message:
     """Status and reason of an exception."""
     # Every framework has a class of its own for a lack of memory; what they share is what they say.
     text = f"{type(error).__name__} {error}".lower()

@@ -140,7 +140,7 @@ FAULTS = {
         "def train_step(*a):\n    os._exit(0)\n",
         "train_step",
         "crashed",
-        "it ended before its work was done",
+        "exit status 0 before its work was done",
     ),
     "out of memory": (
         "def train_step(*a):\n    raise MemoryError('Unable to allocate 9 TiB')\n",
@@ -263,10 +263,24 @@ def test_measure_refuses_wrong_input(changes: dict[str, Any], message: str) -> N
     assert message in str(caught.value)
 
 
-def test_implementation_that_crashes_its_probe_is_an_import_error(tmp_path: Path) -> None:
-    """Even one that kills its process on import."""
-    with pytest.raises(ImportError, match="killed by SIGKILL"):
-        quick(written(tmp_path, "import signal\nos.kill(os.getpid(), signal.SIGKILL)\n"))
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("import signal\nos.kill(os.getpid(), signal.SIGKILL)\n", "killed by SIGKILL"),
+        ("os._exit(0)\n", "exit status 0"),
+        ("raise SystemExit('no licence')\n", "SystemExit: no licence"),
+        ("def loss_and_grad(*a):\n    os._exit(3)\n", "exit status 3"),
+        ("def loss_and_grad(*a):\n    raise SystemExit\n", "exit status 0"),
+        ("def train_step(*a):\n    raise SystemExit(4)\n", "SystemExit: 4"),
+    ],
+)
+def test_implementation_that_ends_its_process_is_a_row(
+    body: str, reason: str, tmp_path: Path
+) -> None:
+    """On import, while its speed is looked at, or later; whatever its exit status."""
+    row = quick(written(tmp_path, body))
+
+    assert "crashed" == row.status and reason in row.reason
 
 
 def test_inputs_are_the_same_for_all_and_real_where_promised(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_processes_that_fit_are_all_run(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_worker_that_dies_costs_the_case_it_was_at(tmp_path: Path) -> None:
-    """The others go on in a new process, and the dead one is not tried again."""
+    """The others go on in a new process; the dead one, killed once more, is not tried again."""
     mine = tmp_path / "mine.py"
     mine.write_text(
         "import os, signal\nfrom samegrad.implementations.mlp_numpy import *\n"
@@ -103,6 +103,29 @@ def test_worker_that_dies_costs_the_case_it_was_at(tmp_path: Path) -> None:
     assert "killed by SIGKILL" in by_operation["train_step"].reason
     assert 2 == len(by_operation["forward"].process_medians)
     assert 1 == sum(record["status"] == "crashed" for _, record in journal.outcomes)
+
+
+def test_worker_that_is_killed_while_it_measures_costs_nothing(tmp_path: Path) -> None:
+    """Once, by a signal as others send them: a new process goes on with the case."""
+    mine, killed = tmp_path / "mine.py", tmp_path / "killed"
+    mine.write_text(
+        "import os, signal\nfrom samegrad.implementations import mlp_numpy\n"
+        "from samegrad.implementations.mlp_numpy import *\ncalls = 0\n"
+        "def train_step(*a):\n    global calls\n    calls += 1\n"
+        f"    if calls > 60 and not os.path.exists({str(killed)!r}):\n"
+        f"        open({str(killed)!r}, 'w').close()\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return mlp_numpy.train_step(*a)\n"
+    )
+
+    journal, kept = run(tmp_path, str(mine), ("forward", "train_step"), 2, 60)
+
+    assert killed.exists() and journal.complete
+    assert ["ok", "ok"] == [row.status for row in rows.rows(journal)]
+    assert [2, 2] == [len(row.process_medians) for row in rows.rows(journal)]
+    assert ["its process was killed by SIGKILL"] == [
+        line.split(": ")[1].split(";")[0] for line in kept.lines
+    ]
 
 
 def test_processes_stay_alive_and_repeat_in_turn(tmp_path: Path) -> None:
