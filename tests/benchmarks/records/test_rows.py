@@ -294,3 +294,8 @@ def test_speed_of_the_machine_needs_ten_measurements_of_the_same_work_on_both_si
     assert 1.5 == rows.cpu_speed_change(measured(10, 200), measured(12, 300))
     assert rows.cpu_speed_change(measured(9, 200), measured(12, 300)) is None
     assert rows.cpu_speed_change(measured(10, 200), measured(12, 300, "another")) is None
+
+
+def test_repetition_counts_by_its_median_block() -> None:
+    """One that was disturbed says nothing."""
+    assert 1e-9 == rows.call_seconds(ok(0, elapsed_ns=1) | {"elapsed_ns": [10, 10, 900]})
