@@ -34,7 +34,7 @@ class Agreement:
 
 @pytest.fixture
 def gradients_agree() -> Iterator[Callable[..., Agreement]]:
-    """A function that says whether a network's gradients are right: assert gradients_agree(FILE).
+    """A function that tests assert of the file, name or module of a network.
 
     It takes what `assert_gradients_agree` takes. A wrong gradient that the test does not assert is
     an error of the test.

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from samegrad.implementations.checking import problems
@@ -20,7 +21,7 @@ from samegrad.implementations.contract.spec import MLPSpec
 def assert_gradients_agree(
     implementation: Any,
     *,
-    specs: Sequence[MLPSpec] | None = None,
+    specs: Sequence[MLPSpec] | MLPSpec | None = None,
     batch_size: int = 6,
     device: str = "cpu",
     seed: int = 0,
@@ -30,8 +31,9 @@ def assert_gradients_agree(
     Runs in this process, unlike `verify`: a file that hangs or exits takes the test with it.
 
     Args:
-        implementation: a name of the table, a path, a dotted module name, or a module (or any
-            object) with `loss_and_grad(spec, params, X, y)` and what else of the contract there is.
+        implementation: a name of the table, the path of a file, a dotted module name, or a module
+            (or any object) with `loss_and_grad(spec, params, X, y)` and what else of the contract
+            there is.
         specs: the networks to try; by default those of `verify`, in every dtype that it has.
         batch_size: of the batches for `specs`.
         device: where it runs.
@@ -42,11 +44,13 @@ def assert_gradients_agree(
             verdict with the place of the fault.
     """
     __tracebackhide__ = True  # pytest shows the line of the test
-    if isinstance(implementation, str):
-        name, module = registry.label(implementation), registry.load(implementation)
+    if isinstance(implementation, str | Path):
+        name, module = registry.label(str(implementation)), registry.load(implementation)
     else:
         name = getattr(implementation, "__name__", type(implementation).__name__)
         module = adapted(implementation, name)
+    if isinstance(specs, MLPSpec):
+        specs = (specs,)
     if specs is None:
         chosen = [p for dtype in module.dtypes for p in problems.standard(dtype, seed)]
     else:

@@ -24,11 +24,17 @@ Array = Any
 Tree = Any  # of float arrays or floats, nested as `items` knows; None stands for nothing
 METHODS = ("auto", "complex", "central")
 COMPLEX_STEP = 1e-20
+LEAST_ERROR = 1e-8  # of a slope, below which rounding is not worth a longer step
 STEP = float(np.finfo(np.float64).eps ** (1 / 3))  # balances truncation and rounding
 MOST_ENTRIES = 500  # of one array; of more a random choice is checked, and directions for all
 DIRECTIONS = 4
-# A complex step through abs, max or .real is silently wrong, so it is compared with a difference.
-PLAUSIBLE = 1e-4
+# Where rounding hides a slope at STEP, longer steps are tried: of these the one with least error.
+LONGER = (1.0, 8.0, 64.0)
+# A complex step through abs, max or .real is silently wrong, so a difference must confirm it: to so
+# many times what the difference may itself be off, and at least to this share of the largest slope.
+CONFIRMED, PLAUSIBLE = 4, 1e-4
+BEYOND = 10  # times what a slope may be off: a fault, whatever the slope's digits
+NEAR = 1e-7  # between points at which values of a smooth loss differ from a line by rounding alone
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ def check_gradient(
         raise ValueError(f"the loss is {value}; nothing can be compared")
     if method == "auto":
         method = "complex" if _analytic(loss, work, seed) else "central"
-    checked = _differences(loss, grads, work, named, method, abs(value), seed)
+    checked = _differences(loss, grads, work, named, method, seed)
     return replace(checked, notes=tuple(notes))
 
 
@@ -140,11 +146,11 @@ def _differences(
     work: Tree,
     named: dict[str, Any],
     method: str,
-    size: float,
     seed: int,
 ) -> GradientCheck:
     rng = np.random.default_rng(seed)
     checks, undecided = [], []
+    noise = 0.0 if method == "complex" else _noise(loss, work, seed)
     for name, p in _leaves(work):
         dtype = np.asarray(named[name]).dtype
         g = np.asarray(grads[name], np.float64)
@@ -153,17 +159,22 @@ def _differences(
         if wrong:
             checks.append(TensorCheck(name, None, limit, f"{name}: {wrong}"))
             continue
+        if not p.size:
+            checks.append(TensorCheck(name, 0.0, limit, None))
+            continue
         entries = np.arange(p.size)
         if p.size > MOST_ENTRIES:
             entries = np.sort(rng.choice(p.size, MOST_ENTRIES, replace=False))
         moves = [_unit(p.shape, entry) for entry in entries]
         moves += [rng.choice([-1.0, 1.0], p.shape) for _ in range(DIRECTIONS if p.size > 1 else 0)]
-        slopes, errors = _slopes(loss, work, p, moves, method, size)
+        slopes, errors = _slopes(loss, work, p, moves, method, noise)
         claimed = np.array([float(np.sum(g * move)) for move in moves])
         scales = np.array([1.0] * len(entries) + [np.sqrt(p.size)] * (len(moves) - len(entries)))
         largest = max(float(np.max(np.abs(slopes[: len(entries)]), initial=0)), 1e-30)
         trusted = errors <= limit * largest * scales
-        off = np.where(trusted, np.abs(claimed - slopes) / scales / largest, 0.0)
+        off = np.abs(claimed - slopes)
+        beyond = off > BEYOND * errors  # so wrong that a slope of few digits shows it
+        off = np.where(trusted | beyond, off / scales / largest, 0.0)
         if not trusted.all():
             undecided.append(
                 f"{name}: {np.count_nonzero(~trusted)} of {len(moves)} slopes cannot be measured "
@@ -172,7 +183,7 @@ def _differences(
         worst = int(np.argmax(off))
         error = float(off[worst])
         reason = None
-        if not trusted.any():
+        if not (trusted | beyond).any():
             reason = f"{name}: no slope could be trusted"
         elif error > limit:
             where = np.unravel_index(entries[worst], p.shape) if worst < len(entries) else None
@@ -183,14 +194,20 @@ def _differences(
                 f"{name}: error {error:.2g} {at} (got {claimed[worst]:.6g}, the loss has slope "
                 f"{slopes[worst]:.6g})"
             )
-        checks.append(TensorCheck(name, error, limit, reason, undecided=not trusted.any()))
+        checks.append(
+            TensorCheck(name, error, limit, reason, undecided=not (trusted | beyond).any())
+        )
     return GradientCheck(tuple(checks), method, tuple(undecided))
 
 
 def _slopes(
-    loss: Callable[[Tree], Any], work: Tree, p: Array, moves: list[Array], method: str, size: float
+    loss: Callable[[Tree], Any], work: Tree, p: Array, moves: list[Array], method: str, noise: float
 ) -> tuple[Array, Array]:
-    """Slopes of the loss along moves of one array, and estimates of their errors."""
+    """Slopes of the loss along moves of one array, and estimates of their errors.
+
+    Args:
+        noise: by how much a value of the loss may be off.
+    """
     if method == "complex":
         exact = []
         for move in moves:
@@ -200,32 +217,58 @@ def _slopes(
     slopes, errors = [], []
     here = _number(loss, work)
     for move in moves:
-        h = STEP * max(1.0, float(np.max(np.abs(p * move), initial=0)))
-        noise = 64 * np.finfo(np.float64).eps * size / h
-        quotients, bends = [], []
-        for step in (h, h / 4):
-            above = _number(loss, _replaced(work, p, p + step * move))
-            below = _number(loss, _replaced(work, p, p - step * move))
-            quotients.append((above - below) / (2 * step))
-            bends.append(abs(above - 2 * here + below) / step)  # right slope less left slope
-        slopes.append(quotients[0])
-        error = max(0.0, abs(quotients[0] - quotients[1]) - noise)
-        kink = bends[1] > bends[0] / 2 + noise  # a curve straightens out with the step
-        errors.append(max(error, bends[1]) if kink else error)
+        best = (0.0, np.inf)
+        for longer in LONGER:
+            h = longer * STEP * max(1.0, float(np.max(np.abs(p * move), initial=0)))
+            quotients, bends = [], []
+            for step in (h, h / 4):
+                above = _number(loss, _replaced(work, p, p + step * move))
+                below = _number(loss, _replaced(work, p, p - step * move))
+                quotients.append((above - below) / (2 * step))
+                bends.append(abs(above - 2 * here + below) / step)  # right slope less left slope
+            rounding = noise / h
+            error = abs(quotients[0] - quotients[1])
+            if bends[1] > bends[0] / 2 + 16 * rounding:  # a kink: a curve straightens out
+                error = max(error, bends[1])
+            best = min(best, (quotients[0], error + rounding), key=lambda pair: pair[1])
+            if rounding <= LEAST_ERROR * abs(quotients[0]):
+                break
+        slopes.append(best[0])
+        errors.append(best[1])
     return np.array(slopes), np.array(errors)
+
+
+def _noise(loss: Callable[[Tree], Any], work: Tree, seed: int) -> float:
+    """By how much rounding may put a value of the loss off, whatever the loss cancels inside.
+
+    Values at points on a short line differ from a line by rounding, but for the few beside a kink.
+    """
+    rng = np.random.default_rng(seed)
+    moves = {
+        id(p): NEAR * rng.choice([-1.0, 1.0], p.shape) * np.maximum(1.0, np.abs(p))
+        for _, p in _leaves(work)
+    }
+    values = [
+        _number(loss, map_tree(lambda p, k=k: p + k * moves[id(p)], work)) for k in range(-5, 6)
+    ]
+    bends = np.abs(np.diff(values, 2))
+    rounded = float(np.finfo(np.float64).eps) * max(map(abs, values))
+    return max(rounded, 2 * float(np.median(bends)))
 
 
 def _analytic(loss: Callable[[Tree], Any], work: Tree, seed: int) -> bool:
     """Whether a complex step works and a central difference confirms it, in every array."""
     rng = np.random.default_rng(seed)
+    noise = _noise(loss, work, seed)
     for _, p in _leaves(work):
         moves = [rng.choice([-1.0, 1.0], p.shape) * rng.random(p.shape) for _ in range(3)]
         try:
-            exact, _ = _slopes(loss, work, p, moves, "complex", 1.0)
-        except (TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError):
-            return False  # the loss does not run on complex numbers; torch raises RuntimeError
-        near, _ = _slopes(loss, work, p, moves, "central", 1.0)
-        if not np.allclose(exact, near, rtol=PLAUSIBLE, atol=PLAUSIBLE * np.max(np.abs(near))):
+            exact, _ = _slopes(loss, work, p, moves, "complex", noise)
+        except Exception:
+            return False  # the loss does not run on complex numbers
+        near, errors = _slopes(loss, work, p, moves, "central", noise)
+        enough = np.minimum(CONFIRMED * errors, PLAUSIBLE * np.max(np.abs(near), initial=0))
+        if not (np.abs(exact - near) <= enough).all():
             return False
     return True
 

@@ -159,8 +159,9 @@ def compilation(rows: pd.DataFrame) -> Iterator[str]:
         pays = part[part.steps.map(math.isfinite)]
         never = int((part.steps == math.inf).sum())
         doubt = len(part) - len(pays) - never
+        cases = f"{len(pays)} case{'s' * (len(pays) > 1)}"
         answers = [
-            f"after {range_text(pays.steps)} steps in {len(pays)} case{'s' * (len(pays) > 1)}" if len(pays) else "",
+            f"after {range_text(pays.steps)} steps in {cases}" if len(pays) else "",
             f"never in {never}" if never else "",
             f"not determined in {doubt}" if doubt else "",
         ]

@@ -288,3 +288,51 @@ def test_loss_of_one_entry_is_the_number_in_it_and_that_is_noted() -> None:
     assert all(f"note: {note}" in str(check) for check in checks)
     with pytest.raises(ValueError, match=r"of shape \(2,\), expected a number"):
         check_gradient(lambda x: x**2, right, x)
+
+
+@pytest.mark.parametrize("share", [1e-3, 1e-4, 1e-5])
+def test_small_term_that_is_not_analytic_is_seen(share: float) -> None:
+    """A complex step is blind for abs: a difference must confirm it as far as it can."""
+    rng = np.random.default_rng(0)
+    A, w = rng.normal(size=(8, 5)), rng.normal(size=5)
+
+    def loss(p: Any) -> Any:
+        return np.sum((A @ p) ** 2) + 8 * share * np.sum(np.abs(p))
+
+    right = check_gradient(loss, lambda p: 2 * A.T @ (A @ p) + 8 * share * np.sign(p), w)
+    forgotten = check_gradient(loss, lambda p: 2 * A.T @ (A @ p), w)
+
+    assert "central" == right.method and right.agrees, str(right)
+    assert forgotten.disagrees, str(forgotten)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rounding_of_a_large_loss_is_no_fault(seed: int) -> None:
+    """Prices of houses: slopes have few digits, which accuse nobody; a wrong factor still shows."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.normal(size=(50, 4)), 3e5 + 1e5 * rng.normal(size=50)
+    params = {"w": rng.normal(size=4), "b": 0.0}
+
+    def loss(p: Any) -> Any:
+        return np.mean(np.abs(X @ p["w"] + p["b"] - y))
+
+    def grad(p: Any, factor: float = 1.0) -> Any:
+        s = factor * np.sign(X @ p["w"] + p["b"] - y) / 50
+        return {"w": X.T @ s, "b": s.sum()}
+
+    assert not check_gradient(loss, grad, params).disagrees
+    assert check_gradient(loss, lambda p: grad(p, 1.01), params).disagrees
+
+
+def test_empty_array_and_a_loss_that_asserts_its_dtype_are_checked() -> None:
+    """An array without entries has nothing wrong; any exception means: not on complex numbers."""
+
+    def loss(p: Any) -> Any:
+        assert p["w"].dtype == np.float64
+        return np.sum(p["w"] ** 2)
+
+    params = {"w": np.ones(3), "none": np.zeros((0, 3))}
+
+    checked = check_gradient(loss, lambda p: {"w": 2 * p["w"], "none": p["none"]}, params)
+
+    assert checked.agrees and "central" == checked.method
