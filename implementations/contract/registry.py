@@ -262,19 +262,37 @@ def _broken(name: str, error: BaseException) -> BrokenImplementationError:
 
 
 def _module_from_path(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    path = path.resolve()
+    name = _module_name(path)
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise BrokenImplementationError(f"implementation {str(path)!r} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    folder = str(path.resolve().parent)
+    # What the file defines looks for its module there (dataclasses do), and so do its neighbours.
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    folder = str(path.parent)
     if folder not in sys.path:
         sys.path.append(folder)  # for what lies beside the file; after everything else
     arguments, sys.argv = sys.argv, [str(path)]  # a file that parses them gets none of ours
     try:
         spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     finally:
         sys.argv = arguments
     return module
+
+
+def _module_name(path: Path) -> str:
+    """The file's stem, unless it names another module: a file may be called numpy.py."""
+    name = path.stem
+    if name.isidentifier():
+        known = sys.modules.get(name)
+        spec = importlib.util.find_spec(name) if known is None else None
+        origin = spec.origin if spec is not None else getattr(known, "__file__", None)
+        if known is None or origin is not None:
+            return name if origin in (None, str(path)) else f"samegrad file {path}"
+    return f"samegrad file {path}"
 
 
 # The packages of before samegrad was one; and modules that have another name now.

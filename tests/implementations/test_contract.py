@@ -1,5 +1,6 @@
 """Every implementation keeps the contract, and bad input is refused alike by all."""
 
+import sys
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
@@ -576,3 +577,26 @@ def test_object_means_the_same_from_any_folder(
 
     assert f"{tmp_path / 'mine.py'}:Net" == registry.absolute("mine.py:Net")
     assert "package.module:net" == registry.absolute("package.module:net")
+
+
+def test_file_is_a_module_while_it_is_loaded(tmp_path: Any, monkeypatch: Any) -> None:
+    """Dataclasses look their module up, neighbours import the file; NumPy stays NumPy."""
+    (tmp_path / "circular_net.py").write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "from samegrad.implementations.mlp_numpy import *\n"
+        "@dataclass\nclass Settings:\n    rate: float = 0.1\n"
+        "import circular_neighbour\n"
+    )
+    (tmp_path / "circular_neighbour.py").write_text("from circular_net import Settings\n")
+    (tmp_path / "numpy.py").write_text("from samegrad.implementations.mlp_numpy import *\n")
+    monkeypatch.setattr("sys.path", list(sys.path))
+    for name in ("circular_net", "circular_neighbour"):
+        monkeypatch.setitem(sys.modules, name, None)  # so that they are forgotten in the end
+        del sys.modules[name]
+
+    network = registry.load(str(tmp_path / "circular_net.py"))
+    named_numpy = registry.load(str(tmp_path / "numpy.py"))
+
+    assert () == network.lacks == named_numpy.lacks
+    assert sys.modules["numpy"] is np
