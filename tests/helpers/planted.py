@@ -280,7 +280,7 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "a dictionary": (
         "return loss, grads",
         "return loss, {'W1': grads[0][0]}",
-        "dparams: expected a list of 2 pairs, got a dict",
+        "dparams: expected 2 layers, got 1",
     ),
     "lists": (
         "grads.insert(0, (dW, db))",
