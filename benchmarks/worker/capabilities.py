@@ -26,6 +26,16 @@ LARGE: tuple[tuple[tuple[int, ...], int], ...] = (
     ((256, 256, 10), 64),
     ((128, 128, 10), 16),
 )
+# Activation, output activation and loss of these networks: the first form that is supported. The
+# first is that of most cases, and the numerical gradient's cost depends on it.
+FORMS: tuple[dict[str, Any], ...] = (
+    {},
+    {"activation": "tanh", "loss": "mse"},
+    {"activation": "sigmoid", "output_activation": "sigmoid", "loss": "mse"},
+    {"activation": "sigmoid"},
+    {"activation": "tanh"},
+    {"loss": "mse"},
+)
 SECONDS = 1.0  # the largest network that is predicted to take less is tried
 
 
@@ -113,23 +123,38 @@ def cost_samples(implementation: Implementation, device: str) -> Message:
     gradient to be had, training steps are timed.
     """
     passes = 0.0
-    operation = "loss_and_grad"
+    operations = ["loss_and_grad", "train_step", "forward"]  # scikit-learn shows no gradient
     if implementation.capabilities.passes_per_parameter:
-        operation = "forward"
+        operations = ["forward"]
         one, whole = (
-            sample(implementation, device, *TINY, o) for o in ("forward", "loss_and_grad")
+            sample(implementation, device, *TINY, o, FORMS[0]) for o in ("forward", "loss_and_grad")
         )
         passes = whole["warm_ns"] / one["warm_ns"] / MLPSpec(TINY[0]).parameters
-    try:
-        small = sample(implementation, device, *SMALL, operation)
-    except NotImplementedError:  # scikit-learn shows no gradient
-        operation = "train_step"
-        small = sample(implementation, device, *SMALL, operation)
+    small, operation, form = _first_supported(implementation, device, operations)
     large = small
     # What a small network's fixed cost rules out may be affordable at the rate of the next.
-    while larger := [network for network in LARGE if _affordable(large, *network, operation)]:
-        large = sample(implementation, device, *larger[0], operation)
+    with contextlib.suppress(NotImplementedError):  # of so many layers
+        while larger := [network for network in LARGE if _affordable(large, *network, operation)]:
+            large = sample(implementation, device, *larger[0], operation, form)
     return {"networks": [small] if large is small else [small, large], "passes": passes}
+
+
+def _first_supported(
+    implementation: Implementation, device: str, operations: list[str]
+) -> tuple[Message, str, dict[str, Any]]:
+    """The times of the small network, and in which operation and form it is supported.
+
+    Raises:
+        NotImplementedError: of the first, where none is.
+    """
+    refusals = []
+    for form in FORMS:
+        for operation in operations:
+            try:
+                return sample(implementation, device, *SMALL, operation, form), operation, form
+            except NotImplementedError as error:
+                refusals.append(error)
+    raise refusals[0]
 
 
 def _affordable(known: Message, sizes: tuple[int, ...], batch_size: int, operation: str) -> bool:
@@ -145,11 +170,13 @@ def sample(
     sizes: tuple[int, ...],
     batch_size: int,
     operation: str,
+    form: dict[str, Any],
 ) -> Message:
-    """flops, first_ns and warm_ns of an operation on one network."""
+    """flops, first_ns and warm_ns of an operation on one network, in one of FORMS."""
     dtype: Any = implementation.dtypes[0]
-    # As in the cases that are predicted from it: the numerical gradient's cost depends on it.
-    spec = MLPSpec(sizes, "tanh" if operation == "forward" else "relu", dtype=dtype)
+    if operation == "forward":  # as in the cases whose gradient takes passes of it
+        form = {"activation": "tanh", **form}
+    spec = MLPSpec(sizes, **form, dtype=dtype)
     workload = MLPWorkload("sample", spec, batch_size, batch_size)
     work = Placed.random(workload, implementation, device).work(operation)
     times: list[int] = []

@@ -13,7 +13,9 @@ from samegrad.benchmarks.runs import capabilities
 from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.benchmarks.runs.capabilities import family
 from samegrad.benchmarks.worker import capabilities as worker_capabilities
+from samegrad.implementations import mlp_numpy
 from samegrad.implementations.checking import processes
+from samegrad.implementations.contract.adapter import adapted
 from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec
 
@@ -115,7 +117,9 @@ def test_largest_sample_is_a_network_of_about_a_second(
 ) -> None:
     """Also for a slow call with fast arithmetic."""
 
-    def one(_: Any, device: str, sizes: tuple[int, ...], batch_size: int, operation: str) -> Any:
+    def one(
+        _: Any, device: str, sizes: tuple[int, ...], batch_size: int, operation: str, form: Any
+    ) -> Any:
         flops = MLPWorkload("x", MLPSpec(sizes), batch_size, batch_size).flops(operation)
         warm = fixed_seconds + flops / flops_per_second
         return {"sizes": sizes, "flops": flops, "first_ns": 1, "warm_ns": round(1e9 * warm)}
@@ -127,3 +131,23 @@ def test_largest_sample_is_a_network_of_about_a_second(
 
     assert largest == samples[-1]["sizes"]
     assert len(samples) <= 2
+
+
+def test_cost_is_predicted_from_what_a_file_supports() -> None:
+    """Two functions, tanh and squared error, two layers: the run of all others is not lost."""
+
+    class Model:
+        def loss_and_grad(self, spec: MLPSpec, params: Any, X: Any, y: Any) -> Any:
+            if (spec.activation, spec.loss, len(params)) != ("tanh", "mse", 2):
+                raise NotImplementedError("only tanh, mse and two layers")
+            return mlp_numpy.loss_and_grad(spec, params, X, y)
+
+    class Nothing:
+        def forward(self, spec: MLPSpec, params: Any, X: Any) -> Any:
+            raise NotImplementedError("nothing")
+
+    samples = worker_capabilities.cost_samples(adapted(Model(), "mine"), "cpu")["networks"]
+
+    assert all(sample["warm_ns"] > 0 for sample in samples) and 1 <= len(samples) <= 2
+    with pytest.raises(NotImplementedError, match="mine has no loss_and_grad"):
+        worker_capabilities.cost_samples(adapted(Nothing(), "mine"), "cpu")
