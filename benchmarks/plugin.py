@@ -224,6 +224,8 @@ def pytest_collection(session: pytest.Session) -> None:
             say(f"samegrad: probing {', '.join(state.options.implementations)} ...")
             for note in state.select().notes:
                 say(f"samegrad: {note}")
+    except BrokenPipeError:  # whoever read the output has seen enough
+        raise
     except (ValueError, OSError) as error:
         raise pytest.UsageError(_line(error)) from None
 

@@ -74,7 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say("interrupted", error=True)
         return INTERRUPTED
     except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):  # Python flushes both in the end
+            os.dup2(nowhere, stream.fileno())
         return FAILED
     return status
 
@@ -86,7 +88,7 @@ def _interruptible(holding: bool) -> Iterator[None]:
     def end(*_: object) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         processes = sys.modules.get("samegrad.implementations.checking.processes")
-        if processes is not None:
+        if hasattr(processes, "end_all"):  # else it is being imported, and there is no child yet
             processes.end_all()
         with contextlib.suppress(Exception):
             sys.stdout.flush()

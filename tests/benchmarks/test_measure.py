@@ -212,7 +212,10 @@ def test_pretended_gpu_is_timed_to_the_end_of_its_queue(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("fault", "spec", "status", "reason"),
     [
-        ("unsynchronised", MLPSpec((64, 32, 10)), "rejected", "not synchronised"),
+        pytest.param(
+            *("unsynchronised", MLPSpec((64, 32, 10)), "rejected", "not synchronised"),
+            marks=pytest.mark.full,  # a saboteur of selftest is, too
+        ),
         ("nan_later", SPEC, "rejected", "not finite"),
         ("out_of_memory", DEEP, "out_of_memory", "CUDA out of memory"),
     ],

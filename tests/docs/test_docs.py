@@ -48,6 +48,7 @@ def test_slopes_are_as_exact_as_the_page_says(tmp_path: Path) -> None:
     assert complex_ < 1e-14
 
 
+@pytest.mark.full  # selftest of all saboteurs is tested beside it
 def test_measuring(tmp_path: Path) -> None:
     """No saboteur of the page gets a number."""
     pytest.importorskip("jax", reason="jax is not installed")

@@ -284,7 +284,9 @@ def interrupted(command: str, after: float, times: int = 1) -> tuple[int, list[s
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize("after", [0.2, 0.5, 0.8, 1.1, 1.6, 2.4])
+@pytest.mark.parametrize(
+    "after", [0.2, 1.1, *(pytest.param(s, marks=pytest.mark.full) for s in (0.5, 0.8, 1.6, 2.4))]
+)
 def test_interrupt_anywhere_in_verify_is_one_line(after: float) -> None:
     """Also while mpmath computes, whose C code makes something else of KeyboardInterrupt."""
     assert (130, ["interrupted"]) == interrupted("verify", after)

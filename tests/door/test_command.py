@@ -387,7 +387,7 @@ def test_clean_removes_what_is_named_and_nothing_else(
     assert not (tmp_path / "20260102-second").exists() and (tmp_path / "20260101-first").exists()
     assert 0 == main(["runs", "clean", "--all", "--runs", base, "--yes"])
     assert {"notes", "link"} == {path.name for path in tmp_path.iterdir()}
-    assert "1 runs removed" in capsys.readouterr().out
+    assert "1 run removed" in capsys.readouterr().out
 
 
 def test_clean_asks_and_keeps_folders_with_other_things(

@@ -199,8 +199,8 @@ JOURNAL = Module(
     (
         ("no fsync", "            os.fsync(self._file.fileno())\n", ""),
         ("half a record stays", "            self._file.truncate(began)\n", ""),
-        ("no lock", "        self._lock()\n", ""),
-        ("torn line stays", 'self._file.truncate(text.rfind(b"\\n") + 1)', "pass"),
+        ("no lock", "        self._lock()\n        self.saved = 0", "        self.saved = 0"),
+        ("torn line stays", "self._file.truncate(len(self._lines[0]))", "pass"),
         ("overwritten", 'else "xb"', 'else "wb"'),
         ("unchecked", "schema.check(record), allow_nan", "record, allow_nan"),
         (

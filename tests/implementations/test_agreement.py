@@ -223,6 +223,17 @@ def test_whole_product_agrees(name: str, device: str, sizes: tuple[int, ...], dt
     assert {} == whole_product(name, device, sizes, dtype)
 
 
+# flax compiles for seconds each: in these it is a `full` test, as it computes with JAX's functions.
+LIGHT = [
+    pytest.param(
+        *one.values,
+        id=one.id,
+        marks=[*one.marks, *[pytest.mark.full] * (one.values[0] == "flax")],
+    )
+    for one in every_implementation()
+]
+
+
 # flax's programs are those of JAX but for its layers: four of them, the others `full`.
 COMPILED = [
     pytest.param(
@@ -248,7 +259,7 @@ def test_compiled_functions_agree_with_the_reference(
     assert "" == complaint(implementation, name, device, spec, batch_size)
 
 
-@pytest.mark.parametrize(("name", "device"), every_implementation())
+@pytest.mark.parametrize(("name", "device"), LIGHT)
 def test_ten_steps_follow_the_same_losses(name: str, device: str) -> None:
     """Steps chained through returned params and state follow the reference's losses."""
     spec = MLPSpec((5, 8, 6, 3), "tanh", weight_decay=0.01, dtype="float64")
@@ -270,7 +281,7 @@ def test_ten_steps_follow_the_same_losses(name: str, device: str) -> None:
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
-@pytest.mark.parametrize(("name", "device"), every_implementation())
+@pytest.mark.parametrize(("name", "device"), LIGHT)
 def test_derivative_at_a_kink_is_that_of_the_left_side(
     name: str, device: str, activation: Any
 ) -> None:
@@ -295,7 +306,7 @@ def test_derivative_at_a_kink_is_that_of_the_left_side(
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize(("name", "device"), every_implementation())
+@pytest.mark.parametrize(("name", "device"), LIGHT)
 def test_logits_of_ten_thousand_give_finite_results_that_agree(
     name: str, device: str, dtype: Any
 ) -> None:
@@ -324,7 +335,7 @@ def large_batch() -> tuple[Any, ...]:
     return spec, params, X, y, expected(spec, params, X, y)
 
 
-@pytest.mark.parametrize(("name", "device"), every_implementation())
+@pytest.mark.parametrize(("name", "device"), LIGHT)
 def test_sums_over_a_large_batch_keep_their_digits(
     name: str, device: str, large_batch: Any
 ) -> None:

@@ -257,6 +257,7 @@ def test_peak_memory_is_that_of_the_call_alone(tmp_path: Path) -> None:
     assert 60 * 2**20 < row.host_bytes < 80 * 2**20
 
 
+@pytest.mark.full  # a quarter of a minute
 def test_ceilings_are_measured_before_between_and_after(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -356,6 +356,7 @@ def test_weights_of_another_task_are_refused(
     assert "weights of xor (2-4-1), not of discrete_mapping" in capsys.readouterr().err
 
 
+@pytest.mark.full  # a quarter of a minute, of real data
 def test_cross_validation_of_a_real_task_is_measured(tmp_path: Path) -> None:
     """Ten folds, one accuracy over all passengers."""
     output = tmp_path / "run"
