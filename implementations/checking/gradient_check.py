@@ -206,7 +206,7 @@ def _slopes(
         noise: by how much a value of the loss may be off.
     """
     if method == "complex":
-        moved = (_replaced(work, p, p + 1j * COMPLEX_STEP * move) for move in moves)
+        moved = (_replaced(work, {id(p): p + 1j * COMPLEX_STEP * move}) for move in moves)
         exact = np.array([complex(loss(params)).imag / COMPLEX_STEP for params in moved])
         return exact, np.zeros(len(exact))
     slopes, errors = [], []
@@ -217,8 +217,8 @@ def _slopes(
             h = longer * STEP * max(1.0, float(np.max(np.abs(p * move), initial=0)))
             quotients, bends = [], []
             for step in (h, h / 4):
-                above = _number(loss, _replaced(work, p, p + step * move))
-                below = _number(loss, _replaced(work, p, p - step * move))
+                above = _number(loss, _replaced(work, {id(p): p + step * move}))
+                below = _number(loss, _replaced(work, {id(p): p - step * move}))
                 quotients.append((above - below) / (2 * step))
                 bends.append(abs(above - 2 * here + below) / step)  # right slope less left slope
             rounding = noise / h
@@ -239,13 +239,12 @@ def _noise(loss: Callable[[Tree], Any], work: Tree, seed: int) -> float:
     Values at points on a short line differ from a line by rounding, but for the few beside a kink.
     """
     rng = np.random.default_rng(seed)
-    moves = {
-        id(p): NEAR * rng.choice([-1.0, 1.0], p.shape) * np.maximum(1.0, np.abs(p))
+    line = [
+        (p, NEAR * rng.choice([-1.0, 1.0], p.shape) * np.maximum(1.0, np.abs(p)))
         for _, p in _leaves(work)
-    }
-    values = [
-        _number(loss, map_tree(lambda p, k=k: p + k * moves[id(p)], work)) for k in range(-5, 6)
     ]
+    points = ({id(p): p + k * move for p, move in line} for k in range(-5, 6))
+    values = [_number(loss, _replaced(work, point)) for point in points]
     rounded = np.finfo(np.float64).eps * np.max(np.abs(values))
     return max(float(rounded), 2 * float(np.median(np.abs(np.diff(values, 2)))))
 
@@ -370,8 +369,8 @@ def _leaves(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path or "params", tree
 
 
-def _replaced(tree: Tree, old: Array, new: Array) -> Tree:
-    return map_tree(lambda p: new if p is old else p, tree)
+def _replaced(tree: Tree, new: dict[int, Array]) -> Tree:
+    return map_tree(lambda p: new.get(id(p), p), tree)
 
 
 def _unit(shape: tuple[int, ...], entry: int) -> Array:

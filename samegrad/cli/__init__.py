@@ -88,7 +88,7 @@ def _interruptible(holding: bool) -> Iterator[None]:
     def end(*_: object) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         processes = sys.modules.get("samegrad.implementations.checking.processes")
-        if hasattr(processes, "end_all"):  # else it is being imported, and there is no child yet
+        if processes is not None and hasattr(processes, "end_all"):
             processes.end_all()
         with contextlib.suppress(Exception):
             sys.stdout.flush()
