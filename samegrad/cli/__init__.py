@@ -66,18 +66,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             status = _main(given)
             sys.stdout.flush()
     except SystemExit as end:  # of the parsers: --help, --version, an error
-        return int(end.code or DONE)
+        status = int(end.code or DONE)
     except (KeyboardInterrupt, SystemError) as error:
         # The latter is what C code makes of an interrupt in the midst of it.
         if isinstance(error, SystemError) and not isinstance(error.__cause__, KeyboardInterrupt):
             raise
         say("interrupted", error=True)
-        return INTERRUPTED
+        status = INTERRUPTED
     except BrokenPipeError:  # whoever read the output has seen enough
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):  # Python flushes both in the end
-            os.dup2(nowhere, stream.fileno())
-        return FAILED
+        status = FAILED
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:  # what is left of it would be the interpreter's last error
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return status
 
 
