@@ -1,5 +1,6 @@
 """Texts that act on what shows them, in every field of a journal."""
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ TEXTS = {
     "spaces": " \t@SUM(1)",
     "surrogates": "caf\udce9 \ud800 \udfff\ud83d",
     "template": "{{ made }} {% raw %} ${7*7} $\\frac{1}{0$ | a |\n## heading\n```",
-    "path": "../../../../tmp/owned",
+    "path": f"../../../..{tempfile.gettempdir()}/owned",
 }
-TEXTS["all"] = "/tmp/owned" + "".join(TEXTS.values())
+TEXTS["all"] = f"{tempfile.gettempdir()}/owned" + "".join(TEXTS.values())
 # Fields whose words are the schema's own: of anything else a record would be left out.
 WORDS = {
     "record", "status", "kind", "operation", "dtype", "transfer", "precision", "arithmetic",

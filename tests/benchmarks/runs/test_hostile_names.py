@@ -1,5 +1,6 @@
 """Names of a journal that is resumed become no paths."""
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,8 @@ from samegrad.benchmarks.judge.main import prepare
 from samegrad.benchmarks.training.run import Trainings
 from tests.helpers.reports import F64, NUMPY
 
-NAMES = ("../../owned", "/tmp/samegrad-owned", "a\0b", "caf\udce9", "x" * 5000, "..", "", "\x1b[2J")
+OWNED = f"{tempfile.gettempdir()}/samegrad-owned"  # anybody may write there
+NAMES = ("../../owned", OWNED, "a\0b", "caf\udce9", "x" * 5000, "..", "", "\x1b[2J")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -29,7 +31,7 @@ def test_inputs_of_any_name_are_written_in_the_scratch_folder(name: str, tmp_pat
     assert (4 * 32, 64) == inputs.load(scratch, workload).X.shape
     (written,) = (path for path in tmp_path.rglob("*") if path.is_file())
     assert written.parent == scratch
-    assert not Path("/tmp/samegrad-owned-batch32-float64.npz").exists()
+    assert not Path(f"{OWNED}-batch32-float64.npz").exists()
 
 
 @pytest.mark.parametrize("name", NAMES)
