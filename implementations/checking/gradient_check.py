@@ -133,9 +133,11 @@ def check_gradient(
         raise ValueError("give a loss, or torch_loss or jax_loss")
     if not np.isfinite(value := _number(loss, work)):
         raise ValueError(f"the loss is {value}; nothing can be compared")
+    noise = 0.0 if method == "complex" else _noise(loss, work, seed)
     if method == "auto":
-        method = "complex" if _analytic(loss, work, seed) else "central"
-    return replace(_differences(loss, grads, work, named, method, seed), notes=tuple(notes))
+        method = "complex" if _analytic(loss, work, noise, seed) else "central"
+    checked = _differences(loss, grads, work, named, method, noise, seed)
+    return replace(checked, notes=tuple(notes))
 
 
 def _differences(
@@ -144,11 +146,11 @@ def _differences(
     work: Tree,
     named: dict[str, Any],
     method: str,
+    noise: float,
     seed: int,
 ) -> GradientCheck:
     rng = np.random.default_rng(seed)
     checks, undecided = [], []
-    noise = 0.0 if method == "complex" else _noise(loss, work, seed)
     for name, p in _leaves(work):
         g = np.asarray(grads[name], np.float64)
         limit = _limit(method, np.asarray(named[name]).dtype)
@@ -249,10 +251,9 @@ def _noise(loss: Callable[[Tree], Any], work: Tree, seed: int) -> float:
     return max(float(rounded), 2 * float(np.median(np.abs(np.diff(values, 2)))))
 
 
-def _analytic(loss: Callable[[Tree], Any], work: Tree, seed: int) -> bool:
+def _analytic(loss: Callable[[Tree], Any], work: Tree, noise: float, seed: int) -> bool:
     """Whether a complex step works and a central difference confirms it, in every array."""
     rng = np.random.default_rng(seed)
-    noise = _noise(loss, work, seed)
     for _, p in _leaves(work):
         moves = [rng.choice([-1.0, 1.0], p.shape) * rng.random(p.shape) for _ in range(3)]
         try:
