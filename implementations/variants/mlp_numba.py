@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.backends.numpy_backend import NUMPY
-from samegrad.implementations.contract.layers import drop, refuse_forward_only, require_masks
+from samegrad.implementations.contract.layers import drop, refuse_forward_only, step_of
 from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec, Tree, map_tree
 from samegrad.implementations.variants.functions_numba import (
@@ -139,27 +139,22 @@ def init_state(spec: MLPSpec, params: Params) -> Any:
     return 0, map_tree(lambda p: tuple(np.zeros(p.size) for _ in range(kept)), params)
 
 
-def train_step(
-    spec: MLPSpec,
-    params: Params,
-    state: Tree,
-    X: Array,
-    y: Array,
-    learning_rate: float,
-    masks: Tree = None,
-) -> tuple[Params, Tree, float]:
-    """Params and state after one update in place, and the loss before it."""
-    require_masks(spec, masks)
-    value, grads = loss_and_grad(spec, params, X, y, masks)
-    update, _ = rule(spec.optimizer)
+def update(
+    spec: MLPSpec, params: Params, grads: Params, state: Any, learning_rate: float
+) -> tuple[Params, Any]:
+    """Params after one update in place, and the state after it."""
+    update_one, _ = rule(spec.optimizer)
     t, kept = state[0] + 1, state[1]
     for (W, b), (dW, db), (kept_W, kept_b) in zip(params, grads, kept, strict=True):
         if spec.decay:
             W -= learning_rate * spec.decay * W  # U7
         for p, dp, arrays in ((W, dW, kept_W), (b, db, kept_b)):
             if p is not None and dp is not None:
-                update(p.reshape(-1), dp.reshape(-1), arrays, t, learning_rate)  # U1-U6
-    return params, (t, kept), value
+                update_one(p.reshape(-1), dp.reshape(-1), arrays, t, learning_rate)  # U1-U6
+    return params, (t, kept)
+
+
+train_step = step_of(loss_and_grad, update)  # U1-U7
 
 
 def penalty(spec: MLPSpec, params: Params) -> float:
