@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.implementations.checking import problems
-from samegrad.implementations.checking.calls import call
+from samegrad.implementations.checking.calls import Again, call
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.checking.report import Outcome, VerifyOptions
@@ -60,8 +60,11 @@ def assert_gradients_agree(
     def execute(chosen: Sequence[Problem], expected: Sequence[Expected | None]) -> Execution:
         """Call it in this process."""
         outcomes = [Outcome(problem) for problem in chosen]
-        execution = Execution(outcomes, module.devices(), module.dtypes, module.lacks)
-        for outcome, right in zip(outcomes, expected, strict=True):
+        execution = Execution(
+            outcomes, module.devices(), module.dtypes, module.lacks, module.others
+        )
+        again = Again()
+        for number, (outcome, right) in enumerate(zip(outcomes, expected, strict=True)):
             problem = outcome.problem
             usable = device in execution.devices and problem.spec.dtype in module.dtypes
             if right is None or not usable:
@@ -69,7 +72,9 @@ def assert_gradients_agree(
             outcome.accuracy = module.capabilities.accuracy(problem.spec)
             for function in ("loss_and_grad", "forward"):
                 if function not in module.lacks:
-                    outcome.add(call(function, module, problem, device, right.learning_rate))
+                    with again:
+                        rate, more = right.learning_rate, again.wanted(number)
+                        outcome.add(call(function, module, problem, device, rate, more))
             outcome.judge(right, options)
         return execution
 
@@ -81,7 +86,7 @@ def assert_gradients_agree(
     tried = len(statuses) - statuses.count("not supported")
     lines = [f"{name}: {report.reason}"]
     lines += [f"  likely: {sentence}" for sentence in report.diagnosis]
-    lines += [f"  note: {note}" for note in report.notes]
+    lines += [f"  note: {note}" for note in [*report.notes, *report.remarks]]
     lines += [f"  {statuses.count('disagree')} of {tried} problems disagree"] if tried else []
     error = next((outcome.error for outcome in report.outcomes if outcome.error), None)
     raise AssertionError("\n".join(lines)) from error

@@ -91,6 +91,20 @@ def draw(spec: MLPSpec, batch_size: int = 6, seed: int = 0, name: str = "") -> P
     return Problem(name, spec, params, np.array(rows), targets(spec, batch_size, rng), masks)
 
 
+def other_batch(problem: Problem) -> Problem:
+    """The same network with a batch of the same shapes that has another loss and gradient.
+
+    The same examples in reverse, so that they are as clear of kinks, with other targets.
+    """
+    p, outputs = problem, problem.spec.layer_sizes[-1]
+    if p.spec.loss == "cross_entropy":
+        y = (p.y + 1) % outputs
+    else:
+        y = 1 - p.y if p.spec.loss == "binary_cross_entropy" else -p.y
+    masks = None if p.masks is None else [mask[::-1].copy() for mask in p.masks]
+    return replace(p, X=p.X[::-1].copy(), y=y, masks=masks)
+
+
 def targets(spec: MLPSpec, batch_size: int, rng: np.random.Generator) -> Array:
     """Random classes, probabilities or values, whichever the loss takes."""
     outputs = spec.layer_sizes[-1]

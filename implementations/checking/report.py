@@ -1,7 +1,8 @@
 """What verification says of an implementation: a verdict, the evidence for it, and both as text.
 
 Wrong and not checked are two things. DISAGREES says that a number, a shape or an argument differs
-from what it has to be; NOT CHECKED, that there was no number to compare, and why.
+from what it has to be; UNDECIDED, that nothing can be said of what was compared; NOT CHECKED, that
+there was no number to compare, and why. A convention that differs from ours is a note.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from samegrad.implementations.checking import reference, repeats
 from samegrad.implementations.checking.calls import CallResult
 from samegrad.implementations.checking.comparison import (
     PRECISIONS,
@@ -18,11 +20,12 @@ from samegrad.implementations.checking.comparison import (
     bound,
     judge,
 )
-from samegrad.implementations.checking.problems import AT_THE_KINK, Problem
+from samegrad.implementations.checking.notes import Note
+from samegrad.implementations.checking.problems import AT_THE_KINK, Problem, other_batch
 from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.contract.spec import Tree
 
-VERDICTS = ("agrees", "disagrees", "not checked", "unavailable")
+VERDICTS = ("agrees", "disagrees", "undecided", "not checked", "unavailable")
 STATES = ("agree", "disagree", "failed", "undecided", "not supported")
 _HEADING = (
     f"{'tensor':22}{'error':>9}{'ulp':>8}{'bound':>9}{'% of bound':>12}  verdict    worst problem"
@@ -61,6 +64,9 @@ class Outcome:
         not_supported: by function, why it does not support the problem.
         failures: "function: it raises ...", of calls that gave nothing.
         mutations: "function: it changes its argument ...".
+        faults: "function: gradients add up over calls ...", "function: it returns (grads, loss)".
+        unsure: why nothing can be said of what it gave, or "".
+        calls: what each function gave.
         error: the first exception behind a failure, if it was raised in this process.
         accuracy: the bounds per dtype that an inexact implementation declares, or None.
         expected: what is right: exact numbers, float64, or what another implementation gave.
@@ -72,6 +78,9 @@ class Outcome:
     not_supported: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     mutations: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    unsure: str = ""
+    calls: list[CallResult] = field(default_factory=list)
     error: BaseException | None = None
     accuracy: Mapping[str, float] | None = None
     expected: Expected | None = None
@@ -79,7 +88,11 @@ class Outcome:
     @property
     def status(self) -> str:
         """One of STATES."""
-        if self.mutations or self.comparison.disagrees:
+        if self.mutations or self.faults:
+            return "disagree"
+        if self.unsure:
+            return "undecided"
+        if self.comparison.disagrees:
             return "disagree"
         if self.failures:
             return "failed"
@@ -101,7 +114,8 @@ class Outcome:
     def reason(self) -> str:
         """What is wrong with it, in one line that names the problem; empty if nothing is."""
         differs = [self.comparison.reason] if self.comparison.tensors else []
-        what = next(filter(None, [*self.mutations, *differs, *self.failures]), "")
+        said = [*self.mutations, *self.faults, self.unsure, *differs, *self.failures]
+        what = next(filter(None, said), "")
         return f"{what} [{self.problem.spec.dtype} {self.problem.label}]" if what else ""
 
     @cached_property
@@ -118,6 +132,7 @@ class Outcome:
     def add(self, result: CallResult) -> None:
         """Take what one call gave."""
         function = result.function
+        self.calls.append(result)
         self.results |= result.results
         self.mutations += [f"{function}: it changes its argument {n}" for n in result.mutated]
         if result.not_supported:
@@ -142,6 +157,30 @@ class Outcome:
         self.comparison = judge(
             self.problem.spec, expected, self.results, self.accuracy, everywhere
         )
+        self._judge_repeats(everywhere, options.against is not None)
+
+    def _judge_repeats(self, bounds: Mapping[str, float] | None, against: bool) -> None:
+        """Say what is kept from call to call, and what changes by itself."""
+        p, dtype = self.problem, self.problem.spec.dtype
+        assert self.expected is not None
+        if any(result.swapped for result in self.calls):
+            self.faults.append("loss_and_grad: it returns (grads, loss): return (loss, grads)")
+        repeated = [result for result in self.calls if result.second]
+        random = [r.function for r in repeated if repeats.changes_by_itself(r, dtype)]
+        if random and self.comparison.disagrees:
+            self.unsure = (
+                f"{random[0]}: what it gives changes by itself from call to call, so that nothing "
+                "can be compared: draw nothing in it, or set the seed in every call"
+            )
+            return
+        for result in repeated:
+            self.faults += repeats.faults(result, self.expected, dtype)
+        if self.faults or self.comparison.reason or against or p.name == AT_THE_KINK:
+            return
+        right = reference.expected(p.spec, p.params, *_batch(other_batch(p)))
+        for result in repeated:
+            later = judge(p.spec, right, result.other, self.accuracy, bounds)
+            self.faults += repeats.wrong_later(result, later, dtype)
 
     def to_dict(self) -> dict[str, Any]:
         """The outcome as plain data, errors as fractions of the largest exact entry."""
@@ -149,7 +188,7 @@ class Outcome:
             "problem": self.problem.label,
             "dtype": self.problem.spec.dtype,
             "status": self.status,
-            "faults": [*self.mutations, *self.failures],
+            "faults": [*self.mutations, *self.faults, *filter(None, [self.unsure]), *self.failures],
             "not_supported": self.not_supported,
             "tensors": [
                 {
@@ -172,13 +211,15 @@ class VerifyReport:
 
     Attributes:
         name: of the implementation, as tables show it.
-        verdict: "agrees"; "disagrees" if something differs; "not checked" if it could not be
-            loaded, failed, gave no gradient, or nothing finite was there to compare with;
-            "unavailable" if its framework, the device or the precision is not available here.
+        verdict: "agrees"; "disagrees" if something differs; "undecided" if what it gives changes
+            by itself; "not checked" if it could not be loaded, failed, gave no gradient, or nothing
+            finite was there to compare with; "unavailable" if its framework, the device or the
+            precision is not available here.
         reason: one line, empty where it agrees.
         options: what was asked for.
         outcomes: one per problem that was tried.
-        notes: what was not checked, and why.
+        notes: the conventions that differ from ours, under which it agrees.
+        remarks: what was not checked, and why.
         diagnosis: where the fault is likely to be, the most telling sentence first.
     """
 
@@ -187,7 +228,8 @@ class VerifyReport:
     reason: str
     options: VerifyOptions
     outcomes: Sequence[Outcome] = ()
-    notes: Sequence[str] = ()
+    notes: Sequence[Note] = ()
+    remarks: Sequence[str] = ()
     diagnosis: Sequence[str] = ()
 
     @property
@@ -224,6 +266,7 @@ class VerifyReport:
                     lines += [f"      {_row(tensor)}" for tensor in outcome.comparison.tensors]
         lines += [f"  likely: {sentence}" for sentence in self.diagnosis]
         lines += [f"  note: {note}" for note in self.notes]
+        lines += [f"  note: {remark}" for remark in self.remarks]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -237,9 +280,14 @@ class VerifyReport:
             "against": self.options.against or "exact results",
             "seed": self.options.seed,
             "diagnosis": list(self.diagnosis),
-            "notes": list(self.notes),
+            "notes": [{"code": note.code, "text": note.text} for note in self.notes],
+            "remarks": list(self.remarks),
             "problems": [outcome.to_dict() for outcome in self.outcomes],
         }
+
+
+def _batch(problem: Problem) -> tuple[Any, ...]:
+    return problem.X, problem.y, problem.masks
 
 
 def summary(reports: Sequence[VerifyReport]) -> str:

@@ -22,6 +22,7 @@ from samegrad.implementations.checking import (
     reference,
 )
 from samegrad.implementations.checking.comparison import PRECISIONS, as_float64, rounds
+from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.checking.report import Outcome, VerifyOptions, VerifyReport
@@ -29,6 +30,8 @@ from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import unavailable
 
 MOST_SECONDS = 1e9  # waiting for longer, or for ever, is no limit
+# of an Execution, as a child sends them
+FIELDS = ("devices", "dtypes", "lacks", "others", "complete", "fault", "unavailable")
 
 
 @dataclass
@@ -39,6 +42,7 @@ class Execution:
         outcomes: one per problem, judged.
         devices, dtypes: those that the implementation has; empty if it was not loaded.
         lacks: the functions that it does not define.
+        others: those of its own that have the name of one of ours.
         complete: whether everything was called.
         fault: why nothing could be called, or nothing more after it; "" if everything was.
         stopped: whether the fault is that of a call, after which nothing was tried.
@@ -49,6 +53,7 @@ class Execution:
     devices: Sequence[str] = ()
     dtypes: Sequence[str] = ()
     lacks: Sequence[str] = ()
+    others: Sequence[str] = ()
     complete: bool = False
     fault: str = ""
     stopped: bool = False
@@ -166,7 +171,7 @@ def in_child(
     def on_message(message: dict[str, Any]) -> None:
         nonlocal function, current
         if "task" not in message:
-            for field in ("devices", "dtypes", "lacks", "complete", "fault", "unavailable"):
+            for field in FIELDS:
                 setattr(execution, field, message.get(field, getattr(execution, field)))
             function, current = "between calls", None
             return
@@ -215,14 +220,18 @@ def concluded(
     missing = execution.missing(name, options.device)
     if missing:
         return VerifyReport(name, "unavailable", missing, options, outcomes)
-    notes = _notes(execution, options)
+    remarks = _remarks(execution, options)
     wrong = [outcome for outcome in outcomes if outcome.status == "disagree"]
     failed = [outcome for outcome in outcomes if outcome.status in ("failed", "undecided")]
+    unsure = [outcome for outcome in outcomes if outcome.unsure]
     verdict, reason, sentences = "agrees", "", []
+    notes: list[Note] = []
     if wrong:
         verdict = "disagrees"
-        reason = next((o for o in wrong if o.mutations), wrong[0]).reason
+        reason = next((o for o in wrong if o.mutations or o.faults), wrong[0]).reason
         sentences = _diagnosis(options, outcomes, execute, right)
+    elif unsure:
+        verdict, reason = "undecided", unsure[0].reason
     elif failed or execution.fault:
         verdict = "not checked"
         reason = failed[0].reason if failed else execution.fault
@@ -234,7 +243,7 @@ def concluded(
     ):
         verdict = "unavailable"
         reason = f"precision {options.precision} has no effect: products are IEEE float32"
-    return VerifyReport(name, verdict, reason, options, outcomes, notes, sentences)
+    return VerifyReport(name, verdict, reason, options, outcomes, notes, remarks, sentences)
 
 
 def _of_another(
@@ -281,33 +290,39 @@ def of_reference(problem: Problem) -> Expected:
     return reference.expected(p.spec, p.params, p.X, p.y, p.masks)
 
 
-def _notes(execution: Execution, options: VerifyOptions) -> list[str]:
+def _remarks(execution: Execution, options: VerifyOptions) -> list[str]:
     """What was not checked, and why."""
-    notes = []
+    remarks = []
     outcomes = execution.outcomes
     lacks = [name for name in execution.lacks if name != "init_state"]
     if lacks:
-        notes.append(f"not in the file, not checked: {', '.join(lacks)}")
+        remarks.append(f"not in the file, not checked: {', '.join(lacks)}")
+    if execution.others:
+        names = ", ".join(execution.others)
+        remarks.append(f"passed over, the file's own by its arguments: {names}")
+    for kind in sorted({kind for o in outcomes for call in o.calls for kind in call.kinds}):
+        package = kind.removesuffix("lib")
+        remarks.append(f"what it gives are arrays of {package}: fetched as NumPy's")
     for dtype in dict.fromkeys(outcome.problem.spec.dtype for outcome in outcomes):
         if execution.dtypes and dtype not in execution.dtypes:
-            notes += [f"{dtype}: not offered (has: {', '.join(execution.dtypes)})"]
+            remarks += [f"{dtype}: not offered (has: {', '.join(execution.dtypes)})"]
     labels: dict[str, list[str]] = {}
     for outcome in outcomes:
         for reason in dict.fromkeys(outcome.not_supported.values()):
             labels.setdefault(reason, []).append(outcome.problem.label)
     for reason, where in labels.items():
         more = f" and {len(where) - 1} more" if len(where) > 1 else ""
-        notes.append(f"not supported: {reason} ({where[0]}{more})")
+        remarks.append(f"not supported: {reason} ({where[0]}{more})")
     if execution.stopped:
         left = sum(1 for outcome in outcomes if outcome.status == "not supported")
-        notes.append(f"not tried after that: {left} problems")
+        remarks.append(f"not tried after that: {left} problems")
     if any(outcome.accuracy for outcome in outcomes):
-        notes.append("inexact by its own declaration; the bound is the declared one")
+        remarks.append("inexact by its own declaration; the bound is the declared one")
     tensors = [tensor for outcome in outcomes for tensor in outcome.comparison.tensors]
-    notes += dict.fromkeys(tensor.note for tensor in tensors if tensor.note)
+    remarks += dict.fromkeys(tensor.note for tensor in tensors if tensor.note)
     if options.against is not None:
-        notes.append(f"compared with {options.against}, bounds doubled: both sides round")
-    return notes
+        remarks.append(f"compared with {options.against}, bounds doubled: both sides round")
+    return remarks
 
 
 def _diagnosis(
@@ -318,8 +333,14 @@ def _diagnosis(
 ) -> list[str]:
     """Where the fault is likely to be; the implementation is called on simpler problems for it."""
 
+    def _only_state(outcome: Outcome) -> bool:
+        """Whether it is no number of a first call that is wrong."""
+        return bool(outcome.mutations) or (
+            not outcome.comparison.disagrees and bool(outcome.faults)
+        )
+
     def of_status(status: str) -> list[Outcome]:
-        return [o for o in outcomes if o.status == status and o.expected and not o.mutations]
+        return [o for o in outcomes if o.status == status and o.expected and not _only_state(o)]
 
     failed = of_status("disagree")
     if not failed:

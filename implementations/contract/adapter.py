@@ -4,6 +4,7 @@ Somebody's file may define no more than `forward(spec, params, X)` and `loss_and
 params, X, y)`, over plain NumPy arrays. What it lacks says so when it is asked for.
 """
 
+import contextlib
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,7 +24,8 @@ from samegrad.implementations.contract.spec import (
     plain_tree,
 )
 
-MODEL = ("forward", "loss", "loss_and_grad", "init_state", "train_step")
+# function: how many arguments it takes at least; masks may follow
+MODEL = {"forward": 3, "loss": 4, "loss_and_grad": 4, "init_state": 2, "train_step": 6}
 LEAST = ("forward", "loss_and_grad")  # one of them at least
 
 
@@ -60,6 +62,7 @@ class Implementation:
         backend: the model's BACKEND, or the plain one of NumPy's arrays.
         capabilities: the model's CAPABILITIES over those of its backend.
         dtypes: the dtypes in which it computes.
+        others: "loss(y, p)", the functions under a name of the contract that are the file's own.
         lacks: the functions of the contract that the model does not define.
         forward, loss, loss_and_grad, init_state, train_step: of `protocol.Model`. Where the model
             is complete and names its backend they are its own: no wrapper is timed.
@@ -75,13 +78,18 @@ class Implementation:
         self.name, self.model = name, model
         file = getattr(model, "__file__", None)
         self.file = Path(file) if isinstance(file, str) else None
-        self.lacks = tuple(f for f in MODEL if not callable(getattr(model, f, None)))
-        if set(LEAST) <= set(self.lacks):
-            raise ValueError(
-                "it defines neither forward(spec, params, X) nor loss_and_grad(spec, params, X, y)"
-            )
         backend, capabilities = (getattr(model, n, None) for n in ("BACKEND", "CAPABILITIES"))
         self.backend: Backend = backend if isinstance(backend, Backend) else PLAIN
+        others = _others(model) if self.backend is PLAIN else {}
+        self.others = tuple(others.values())
+        self.lacks = tuple(f for f in MODEL if f in others or not callable(getattr(model, f, None)))
+        if set(LEAST) <= set(self.lacks):
+            own = f"; its own {' and '.join(self.others)} takes other arguments" if others else ""
+            raise ValueError(
+                "it defines neither forward(spec, params, X) nor "
+                f"loss_and_grad(spec, params, X, y){own}: nothing of it can be called; to go on, "
+                "write one of them around what is there, or call samegrad.check on the object"
+            )
         self.capabilities = self.backend.capabilities
         if isinstance(capabilities, Capabilities):
             self.capabilities = capabilities.over(self.capabilities)
@@ -182,8 +190,55 @@ class Implementation:
         """
         if self.backend is not PLAIN or isinstance(loss, list | tuple | dict) or loss is None:
             return loss
-        array = np.asarray(loss)
+        array = np.asarray(as_numpy(loss))
         return array.astype(spec.dtype) if array.dtype.kind in "fiu" and array.ndim == 0 else loss
+
+
+def as_numpy(leaf: Any) -> Any:
+    """A framework's array as one of NumPy, without its graph; whatever is none is left as it is."""
+    if isinstance(leaf, np.ndarray | np.generic | float | int | type):
+        return leaf
+    try:
+        if callable(getattr(leaf, "detach", None)):  # torch, wherever it lies
+            leaf = leaf.detach().cpu()
+        elif type(leaf).__module__.startswith("cupy"):
+            leaf = leaf.get()
+        return np.asarray(leaf) if hasattr(leaf, "__array__") else leaf
+    except Exception:  # the comparison says what it is
+        return leaf
+
+
+def _others(model: Any) -> dict[str, str]:
+    """The functions of a model that only share a name with the contract's, and how each is called.
+
+    They take another number of arguments, or their first is not the spec.
+    """
+    first = {"spec", *(_first_names(getattr(model, "loss_and_grad", None), 4) or ())}
+    others = {}
+    for name, count in MODEL.items():
+        function = getattr(model, name, None)
+        names = _first_names(function, count)
+        if names is None or (name != "loss_and_grad" and names - first):
+            signature = inspect.signature(function)
+            bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+            shown = signature.replace(parameters=bare, return_annotation=signature.empty)
+            others[name] = f"{name}{shown}"
+    return others
+
+
+def _first_names(function: Any, count: int) -> set[str] | None:
+    """The name of a function's first argument if it has one; None if it does not take so many."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # it is none, or a builtin, of which nobody knows
+        return set()
+    for given in (count, count + 1):  # with masks
+        with contextlib.suppress(TypeError):
+            signature.bind(*[None] * given)
+            first = next(iter(signature.parameters.values()))
+            named = first.kind is not first.VAR_POSITIONAL
+            return {first.name.lstrip("_")} if named else set()
+    return None
 
 
 def adapted(model: Any, name: str, part: str = "") -> Implementation:

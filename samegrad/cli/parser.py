@@ -9,6 +9,7 @@ from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.texts import EMPTY, clean
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+UNDECIDED, NOT_CHECKED = 3, 4  # of `verify`: nothing is wrong as far as could be seen
 STATUS = (
     "exit status: 0 done, 1 a check failed, 2 wrong usage or something is missing, 130 interrupted"
 )

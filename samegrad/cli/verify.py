@@ -4,13 +4,19 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from samegrad.cli.parser import DONE, FAILED, USAGE
+from samegrad.cli.parser import DONE, FAILED, NOT_CHECKED, UNDECIDED, USAGE
 from samegrad.implementations.contract.texts import say
 
 EPILOG = """
 error: max|a - exact| / max|exact| of a tensor; ulp: the same difference in units in the last place
 of its largest entry. Exact results have 50 digits (mpmath). How far each may be off: 1e-12 in
 float64, 1e-5 in float32, or what an inexact implementation declares.
+
+A note names a convention that a right gradient keeps and ours does not, with its code; --strict
+fails on it unless --allow has the code.
+
+exit status of verify: 0 all agree; 1 one disagrees; 2 one that was named is not available here, or
+wrong usage; 3 none disagrees and one is undecided; 4 none is either and one was not checked.
 """
 
 
@@ -43,6 +49,8 @@ def add(subparsers: Any) -> None:
     add("--against", metavar="IMPLEMENTATION", help="instead of exact results")
     add("--seed", type=int, default=0, metavar="N", help="of weights and batches (default: 0)")
     add("--time-limit", type=float, default=60.0, metavar="SECONDS", help="per call (default: 60)")
+    add("--strict", action="store_true", help="a convention that differs from ours fails, too")
+    add("--allow", metavar="CODE,CODE", help="conventions that pass under --strict, by their codes")
     add("--json", action="store_true", help="print JSON instead of tables")
     add("-v", "--verbose", action="store_true", help="a line for every problem")
     parser.set_defaults(run=run, parser=parser)
@@ -51,12 +59,13 @@ def add(subparsers: Any) -> None:
 def run(arguments: Namespace) -> int:
     """Verify what is named, or all.
 
-    1 if one disagrees or could not be checked, else 2 if one that was named is not available here.
+    The exit status is that of EPILOG.
     """
     import json
 
     from samegrad.benchmarks.runs.options import parse_layers
     from samegrad.implementations.checking.comparison import PRECISIONS
+    from samegrad.implementations.checking.notes import CODES
     from samegrad.implementations.checking.report import summary
     from samegrad.implementations.checking.verifier import verify
     from samegrad.implementations.contract import registry
@@ -64,6 +73,9 @@ def run(arguments: Namespace) -> int:
     named = list(dict.fromkeys(arguments.implementations or registry.names("all")))
     for name in [*named, *([arguments.against] if arguments.against else [])]:
         registry.check_name(name)  # before a minute is spent on the first of them
+    allowed = set(_names(arguments.allow) or ())
+    for code in sorted(allowed - set(CODES)):
+        raise ValueError(f"--allow {code} is not known; accepted: {', '.join(CODES)}")
     asked = _names(arguments.precision)
     precisions = asked or (("ieee",) if arguments.device == "cpu" else tuple(PRECISIONS))
     reports = []
@@ -96,11 +108,17 @@ def run(arguments: Namespace) -> int:
     else:
         say(summary(reports))
     verdicts = {report.verdict for report in reports}
-    if verdicts & {"disagrees", "not checked"}:
+    refused = arguments.strict and any(
+        note.code not in allowed for report in reports for note in report.notes
+    )
+    if "disagrees" in verdicts or refused:
         return FAILED
     # Of all that there are, those that are not installed fail nothing; one that was named does.
-    missing = "unavailable" in verdicts and arguments.implementations
-    return USAGE if missing or "agrees" not in verdicts else DONE
+    if "unavailable" in verdicts and (arguments.implementations or len(verdicts) == 1):
+        return USAGE
+    if "undecided" in verdicts:
+        return UNDECIDED
+    return NOT_CHECKED if "not checked" in verdicts else DONE
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

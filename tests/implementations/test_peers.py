@@ -68,7 +68,7 @@ def test_verifier_takes_the_step_for_the_gradient_that_is_not_shown() -> None:
     assert "agrees" == report.verdict, report.reason
     checked = [o for o in report.outcomes if o.status == "agree"]
     assert 5 <= len(checked) and all("updated" in o.results for o in checked)
-    assert any("no interface to a gradient" in note for note in report.notes)
+    assert any("no interface to a gradient" in note for note in report.remarks)
 
 
 def test_steps_of_scikit_learn_go_on_with_another_rate() -> None:
