@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         assert_gradients_agree as assert_gradients_agree,
     )
     from samegrad.implementations.checking.gradient_check import check_gradient as check_gradient
+    from samegrad.implementations.checking.objects.check import check as check
     from samegrad.implementations.checking.verifier import verify as verify
     from samegrad.implementations.contract.initializers import init_params as init_params
     from samegrad.implementations.contract.registry import load as load
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "MLPSpec": "samegrad.implementations.contract.spec",
     "assert_gradients_agree": "samegrad.implementations.checking.assertions",
+    "check": "samegrad.implementations.checking.objects.check",
     "check_gradient": "samegrad.implementations.checking.gradient_check",
     "compare": "samegrad.reports.data.comparison",
     "init_params": "samegrad.implementations.contract.initializers",

@@ -16,6 +16,14 @@ CODES = {
     "decay-over-batch": "weight decay is divided by the batch size, in loss and gradient",
     "exact-gelu": "gelu is the exact one, with erf, instead of the approximation with tanh",
     "one-number": "the loss is an array of shape (1,)",
+    "no-gradient": "something changes the loss, and no gradient of it was found",
+    "rate": "an update is a constant times the gradient that is no rate that was found",
+    "scaled-gradient": "a gradient is kept times a constant, and the update makes up for it",
+    "accumulates": "gradients add up over calls, as torch's do, and were set to 0 before each",
+    "seeded": "random numbers are drawn anew in every call; seeds were set before each",
+    "moved": "the point has a kink or slopes of 0; the gradient was judged at one nearby",
+    "few-digits": "the loss has the digits of float32 or fewer, and was judged by them",
+    "data-changed": "data is changed in place, in ways that change no result",
 }
 
 

@@ -1,0 +1,1 @@
+"""`samegrad.check`: the gradient of any object, found by effect and by value."""

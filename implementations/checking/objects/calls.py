@@ -1,0 +1,321 @@
+"""A user's loss and backward, called again and again: numbers, seeds, zeroed gradients, other data.
+
+What cannot go on raises `Stopped` with the verdict, never a traceback of ours.
+"""
+
+import inspect
+import os
+import random
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.checking.comparison import ONE_NUMBER
+from samegrad.implementations.checking.notes import Note
+from samegrad.implementations.checking.objects.leaves import Leaf, Place
+from samegrad.implementations.checking.objects.reach import LIBRARIES, OURS, Reached, Snapshot
+from samegrad.implementations.checking.objects.report import NOT_CHECKED, UNDECIDED
+from samegrad.implementations.checking.slopes import quiet
+
+SAME = 1e-9  # relative: two results of one computation, whatever the order of its sums
+SAME_SINGLE = 1e-4  # in float32
+SHRUNK = 0.9  # data that is no 0 and 1 becomes so many times itself: as large, and other
+SEED = 20  # any number
+
+
+class Stopped(Exception):  # noqa: N818 # it is no error of the program's
+    """A check that ends here, with a verdict.
+
+    Args:
+        verdict: "undecided" or "not checked".
+        said: why.
+        advice: what to do.
+        lines: where, in the user's files.
+    """
+
+    def __init__(
+        self, verdict: str, said: str, advice: str = "", lines: Sequence[str] = ()
+    ) -> None:
+        super().__init__(said)
+        self.verdict, self.said, self.advice, self.lines = verdict, said, advice, tuple(lines)
+
+
+def users_lines(error: BaseException) -> list[str]:
+    """The lines of a user's own files that an exception went through, the outermost first."""
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = (*LIBRARIES, OURS)
+    users = [f for f in frames if not os.path.realpath(f.filename).startswith(inside)]
+    return [f"{os.path.basename(f.filename)}:{f.lineno}: {f.line}" for f in users][-4:]  # noqa: PTH119 # beside realpath
+
+
+def stopped_by(name: str, error: BaseException) -> Stopped:
+    """What an exception of the user's makes of a check."""
+    said = f"{name} raised {type(error).__name__}: {error}".splitlines()[0]
+    return Stopped(NOT_CHECKED, said, f"make {name} run by itself first", users_lines(error))
+
+
+def number(value: Any, notes: list[Note] | None = None, name: str = "loss()") -> float:
+    """The number that a loss is, from whatever library.
+
+    Raises:
+        Stopped: it is none.
+    """
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    elif type(value).__module__.startswith("cupy"):
+        value = value.get()
+    elif not isinstance(value, np.ndarray | np.generic | float | int) and hasattr(value, "data"):
+        value = value.data  # an object with .data and .grad
+    try:
+        array = np.asarray(value)
+    except Exception:
+        array = np.asarray(None)
+    if array.dtype == object and array.size == 1 and hasattr(array.ravel()[0], "data"):
+        array = np.asarray(array.ravel()[0].data)
+    if array.dtype.name == "bfloat16":
+        array = array.astype(np.float32)
+    if array.size != 1 or array.dtype.kind not in "fiu":
+        kind = type(value).__name__
+        shape = f" of shape {array.shape}" if array.dtype.kind in "fiub" and array.ndim else ""
+        raise Stopped(
+            NOT_CHECKED,
+            f"{name} gave a {kind}{shape}, expected a number",
+            "give a function that returns the loss alone, such as lambda: net.step()[0]"
+            if isinstance(value, tuple | list | dict)
+            else "sum or average it, and return it",
+        )
+    if array.ndim and notes is not None and not any(n.code == "one-number" for n in notes):
+        notes.append(
+            Note("one-number", f"the loss: {ONE_NUMBER.replace('(1,)', str(array.shape))}")
+        )
+    return float(array.ravel()[0])
+
+
+class Calls:
+    """The two functions as they are called.
+
+    Attributes:
+        notes: what was found on the way.
+        seeded: whether generators of random numbers are set before each call.
+        zeroed: leaves whose own gradients are set to nothing before each call.
+    """
+
+    def __init__(
+        self,
+        loss: Callable[..., Any],
+        backward: Callable[..., Any],
+        data: tuple[Any, ...],
+        reached: Reached,
+    ) -> None:
+        self._loss = _with_data(loss, data)
+        self._backward = _with_data(backward, data)
+        self._reached = reached
+        self.notes: list[Note] = []
+        self.seeded = False
+        self.zeroed: list[Leaf] = []
+        self._states = [_state(generator) for generator in reached.generators]
+
+    def loss(self) -> float:
+        """The loss by now.
+
+        Raises:
+            Stopped: it raises, or is no number.
+        """
+        self._seed()
+        try:
+            with quiet():
+                value = self._loss()
+        except Exception as error:
+            raise stopped_by("loss()", error) from None
+        return number(value, self.notes)
+
+    def backward(self) -> Any:
+        """Gives what the user's backward gives, after the loss, gradients zeroed where they can be.
+
+        Raises:
+            Stopped: it raises.
+        """
+        self.loss()
+        for zero in self._reached.zeroing:
+            with quiet(), _let_pass():
+                zero()
+        for leaf in self.zeroed:
+            leaf.clear_gradient()
+        self._seed()
+        try:
+            with quiet():
+                return self._backward()
+        except Exception as error:
+            raise stopped_by("backward()", error) from None
+
+    def _seed(self) -> None:
+        if not self.seeded:
+            return
+        np.random.seed(SEED)  # noqa: NPY002 # the user's generator, whichever it is
+        random.seed(SEED)
+        if (torch := sys.modules.get("torch")) is not None:
+            torch.manual_seed(SEED)
+        for restore in self._states:
+            restore()
+
+
+@contextmanager
+def kept_generators() -> Iterator[None]:
+    """The global generators of random numbers are afterwards as they were."""
+    torch = sys.modules.get("torch")
+    states = np.random.get_state(), random.getstate()  # noqa: NPY002 # the user's own
+    theirs = torch.get_rng_state() if torch is not None else None
+    try:
+        yield
+    finally:
+        np.random.set_state(states[0])  # noqa: NPY002 # the user's own
+        random.setstate(states[1])
+        if torch is not None:
+            torch.set_rng_state(theirs)
+
+
+def steady(calls: Calls, before: Snapshot) -> float:
+    """The loss, if it is the same when it is called again, with seeds if need be.
+
+    Raises:
+        Stopped: it changes by itself, or is not finite.
+    """
+    values = [calls.loss(), calls.loss(), calls.loss()]
+    if not np.isfinite(values).all():
+        raise Stopped(
+            NOT_CHECKED, f"the loss is {values[0]}", "choose a point where the loss is finite"
+        )
+    if len(set(values)) > 1 and not np.allclose(values, values[0], rtol=1e-12, atol=0):
+        calls.seeded = True
+        again = [calls.loss(), calls.loss()]
+        before.restore()
+        if not np.allclose(again, again[0], rtol=1e-12, atol=0):
+            raise Stopped(
+                UNDECIDED,
+                f"the loss changes by itself: {values[0]:.6g}, then {values[1]:.6g}",
+                "make loss() the same every time: fix its random numbers, and let it train nothing",
+            )
+        calls.notes.append(
+            Note(
+                "seeded", "random numbers are drawn anew in every call: seeds were set before each"
+            )
+        )
+        return again[0]
+    return values[0]
+
+
+class OtherData:
+    """The user's data, changed in place for a while."""
+
+    def __init__(self, data: tuple[Any, ...]) -> None:
+        self.reached = Reached()
+        for index, part in enumerate(data):
+            self.reached.add(part, f"data[{index}]", _nowhere())
+        self._before = self.reached.snapshot()
+        self._values = [array.copy() for array in self.reached.arrays]
+
+    def changed_by_calls(self) -> bool:
+        """Whether the user's functions wrote into the data."""
+        now = zip(self.reached.arrays, self._values, strict=True)
+        return any(not np.array_equal(a, b) for a, b in now if a.dtype != object)
+
+    def shares(self, leaf: Leaf) -> bool:
+        """Whether a leaf is the data, a part of it, or equal to it."""
+        if isinstance(leaf.value, np.ndarray):
+            if any(np.may_share_memory(leaf.value, a) for a in self.reached.arrays):
+                return True
+        elif any(leaf.value is held.value for held in self.reached.leaves):
+            return True
+        mine = leaf.read()
+        if mine.size < 2:
+            return False
+        whole = (np.asarray(a) for a in self.reached.arrays if a.dtype.kind in "fiub")
+        parts = [*whole, *(held.read() for held in self.reached.leaves)]
+        return any(p.shape == mine.shape and np.array_equal(p, mine) for p in parts)
+
+    def change(self) -> bool:
+        """Other data of the same kind; False if nothing could be changed."""
+        changed = False
+        for index, array in enumerate(self.reached.arrays):
+            if array.dtype != object and array.size > 1 and array.flags.writeable:
+                array[...] = other(array, index)
+                changed = True
+        for index, leaf in enumerate(self.reached.leaves):
+            if not isinstance(leaf.value, np.ndarray | float | np.floating) and leaf.size > 1:
+                with _let_pass():  # what cannot be written stays
+                    leaf.write(other(leaf.read(), index))
+                    changed = True
+        return changed
+
+    def restore(self) -> None:
+        """As they were."""
+        self._before.restore()
+
+    @property
+    def batch_and_outputs(self) -> tuple[int, ...]:
+        """Lengths that constants of a gradient come from."""
+        sizes: list[int] = []
+        for array in self.reached.arrays:
+            sizes += [int(n) for n in array.shape]
+        for leaf in self.reached.leaves:
+            sizes += [int(n) for n in leaf.shape]
+        return tuple(dict.fromkeys(n for n in sizes if n > 1))
+
+
+def other(values: Any, turn: int) -> Any:
+    """Numbers in another order, and others where they are more than 0 and 1."""
+    rolled = np.roll(values, 1 + turn, axis=0)
+    binary = values.dtype.kind != "f" or np.isin(values, (0.0, 1.0)).all()
+    return rolled if binary else (SHRUNK * rolled).astype(values.dtype)
+
+
+def _nowhere() -> Place:
+    return Place(lambda: None, lambda _: None)
+
+
+def _with_data(function: Callable[..., Any], data: tuple[Any, ...]) -> Callable[[], Any]:
+    """A function without arguments; one that takes as many as there is data gets it."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return function
+    needed = [
+        p
+        for p in parameters
+        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    if not needed:
+        return function
+    if len(needed) != len(data):
+        raise Stopped(
+            NOT_CHECKED,
+            f"{getattr(function, '__name__', 'a function')} takes {len(needed)} arguments, and "
+            f"data has {len(data)}",
+            "give functions without arguments, such as lambda: net.loss(X, y)",
+        )
+    return lambda: function(*data)
+
+
+def _state(generator: Any) -> Callable[[], Any]:
+    """Sets a generator of random numbers back to where it is now."""
+    if isinstance(generator, np.random.Generator):
+        state = generator.bit_generator.state
+        return lambda: setattr(generator.bit_generator, "state", state)
+    if isinstance(generator, random.Random):
+        drawn = generator.getstate()
+        return lambda: generator.setstate(drawn)
+    held = generator.get_state()  # RandomState and torch's
+    return lambda: generator.set_state(held)
+
+
+@contextmanager
+def _let_pass() -> Iterator[None]:
+    """Whatever is raised here is no concern: then nothing was done."""
+    try:
+        yield
+    except Exception:
+        return

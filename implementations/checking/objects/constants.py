@@ -1,0 +1,48 @@
+"""What a constant between a gradient and the slopes is made of: batch, outputs, 2, a sign."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from itertools import product
+
+NEAR = 1e-5  # relative: two constants are one
+POWERS = (0, 1, -1, 2, -2)
+
+
+def named(constant: float, sizes: Mapping[str, int]) -> str:
+    """The simplest product of powers of 2 and of sizes that a constant is, or "".
+
+    Args:
+        constant: not 0.
+        sizes: such as {"batch size": 32, "outputs": 10}, each above 1.
+    """
+    sign = "-" if constant < 0 else ""
+    found = []
+    for powers in product(POWERS, repeat=len(sizes) + 1):
+        used = sum(map(abs, powers))
+        if not 0 <= used <= 3:
+            continue
+        value = Fraction(1)
+        for base, power in zip((2, *sizes.values()), powers, strict=True):
+            value *= Fraction(base) ** power
+        if abs(float(value) - abs(constant)) <= NEAR * abs(constant):
+            found.append((used, powers[0] != 0, powers))
+    if not found:
+        return ""
+    powers = min(found)[2]
+    above: list[str] = []
+    below: list[str] = []
+    for text, power in zip(("2", *sizes), powers, strict=True):
+        whole = text if abs(power) < 2 else f"{text}^{abs(power)}"
+        if power:
+            (above if power > 0 else below).append(whole)
+    made = " * ".join(above) or "1"
+    return sign + (f"{made} / ({' * '.join(below)})" if len(below) > 1 else made + _over(below))
+
+
+def _over(below: list[str]) -> str:
+    return f"/{below[0]}" if below else ""
+
+
+def same(a: float, b: float, near: float = NEAR) -> bool:
+    """Whether two constants are one."""
+    return abs(a - b) <= near * max(abs(a), abs(b))

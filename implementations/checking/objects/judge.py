@@ -1,0 +1,295 @@
+"""From fits to verdicts: which fit stands for each parameter, constants, swaps, rates."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.checking.notes import Note
+from samegrad.implementations.checking.objects import constants, names
+from samegrad.implementations.checking.objects.matching import (
+    FEW,
+    RETURNED,
+    UPDATE,
+    Candidate,
+    Fit,
+    fits,
+)
+from samegrad.implementations.checking.objects.report import (
+    AGREES,
+    DISAGREES,
+    NOT_CHECKED,
+    UNDECIDED,
+    Match,
+)
+from samegrad.implementations.checking.slopes import Slopes
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What constants may be made of, and what is known of the parameters.
+
+    Attributes:
+        sizes: "batch size", "outputs" and the like.
+        rates: numbers that an update may be scaled by, with their names.
+        rate: the one that the user gave, or None.
+        paths: of each parameter.
+    """
+
+    sizes: Mapping[str, int]
+    rates: Mapping[str, float]
+    rate: float | None
+    paths: Sequence[Sequence[str]]
+
+
+@dataclass
+class Judged:
+    """The matches of one point, and the notes they need."""
+
+    matches: list[Match]
+    chosen: list[Fit | None]
+    notes: list[Note]
+    advice: list[str]
+
+    def count(self, verdict: str) -> int:
+        """How many parameters have a verdict."""
+        return sum(match.verdict == verdict for match in self.matches)
+
+
+def judge(
+    measured: Sequence[Slopes],
+    candidates: Sequence[Candidate],
+    bound: float,
+    known: Knowledge,
+) -> Judged:
+    """Every parameter's gradient, and what is to be said of it."""
+    found = [fits(i, measured, known.paths, candidates, bound) for i in range(len(measured))]
+    chosen = [_chosen(of) for of in found]
+    judged = Judged([], chosen, [], [])
+    updates = [next((f for f in of if f.candidate.origin == UPDATE), None) for of in found]
+    common = _common([f for f in chosen if f is not None and f.candidate.origin != UPDATE])
+    for i, slopes in enumerate(measured):
+        judged.matches.append(_match(i, slopes, measured, found, chosen, candidates, known))
+    _transposed(judged, measured)
+    _scaled(judged, updates, common, known)
+    _updated(judged, measured, known)
+    return judged
+
+
+def _chosen(of: list[Fit]) -> Fit | None:
+    """The fit that stands for a parameter: right ones of its own name, right ones, its own."""
+    explicit = [f for f in of if f.candidate.origin != UPDATE]
+    own = [f for f in explicit if f.named]
+    right = next((f for f in of if f.right), None)
+    if right is not None and (right.named or not own):
+        return right
+    for choice in (
+        [f for f in own if f.right],
+        [f for f in own if f.constant is not None],
+        own,
+        [f for f in explicit if f.constant is not None and f.values.size >= FEW],
+        [f for f in of if f.candidate.origin == UPDATE],
+        [f for f in explicit if f.candidate.origin == RETURNED and not f.form.startswith("[")],
+    ):
+        if choice:
+            return min(choice, key=lambda f: (f.constant is None, f.error))
+    return None
+
+
+def _match(
+    i: int,
+    slopes: Slopes,
+    measured: Sequence[Slopes],
+    found: Sequence[list[Fit]],
+    chosen: Sequence[Fit | None],
+    candidates: Sequence[Candidate],
+    known: Knowledge,
+) -> Match:
+    plain = Match(slopes.name, slopes.shape, measured=len(slopes.entries), entries=slopes.size)
+    of = chosen[i]
+    if of is None:
+        return _without(plain, known.paths[i], slopes, candidates, chosen)
+    plain = replace(plain, gradient=of.name, constant=of.constant, error=of.error, bound=of.bound)
+    if not of.decided:
+        kink = "a kink" if slopes.kinks.any() else "noise, or too large a curvature"
+        said = f"{slopes.name}: no slope could be measured ({kink})"
+        return replace(plain, verdict=UNDECIDED, error=None, reason=said)
+    if of.right:
+        return replace(plain, constant=1.0)
+    if of.candidate.origin == UPDATE and of.constant is not None:
+        return plain  # a rate, see _updated
+    said = f"{of.name} is not the gradient of {slopes.name}: error {of.error:.2g} {of.where}"
+    if of.constant is None or of.values.size < FEW:
+        said = _other(i, of, measured, found, said)
+    return replace(plain, verdict=DISAGREES, reason=said)
+
+
+def _other(
+    i: int, of: Fit, measured: Sequence[Slopes], found: Sequence[list[Fit]], said: str
+) -> str:
+    """Says whose gradient it is instead, and where this parameter's is."""
+    for j, others in enumerate(found):
+        if j != i and any(
+            f.candidate is of.candidate and f.right and f.values.size >= FEW for f in others
+        ):
+            return (
+                f"{of.name} is the gradient of {measured[j].name}, where that of "
+                f"{measured[i].name} is expected: they are swapped"
+            )
+    instead = next((f for f in found[i] if f.right and f.candidate is not of.candidate), None)
+    return said if instead is None else f"{said}; {instead.name} is"
+
+
+def _without(
+    plain: Match,
+    paths: Sequence[str],
+    slopes: Slopes,
+    candidates: Sequence[Candidate],
+    chosen: Sequence[Fit | None],
+) -> Match:
+    """Of a parameter without anything of its size: one of another size by its name, or nothing."""
+    taken = {id(f.candidate) for f in chosen if f is not None}
+    own = [c for c in candidates if names.pairs(list(paths), c.name)]
+    left = [c for c in candidates if c.origin == RETURNED and id(c) not in taken]
+    missing = sum(f is None for f in chosen)
+    near = own or (left if missing == 1 and len(left) == 1 and len(taken) else [])
+    if near:
+        c = near[0]
+        said = f"{c.name} has shape {c.values.shape}, expected {slopes.shape} of {slopes.name}"
+        total = float(np.sum(slopes.values[: len(slopes.entries)]))
+        if c.values.size == 1 and not slopes.sampled:
+            off = abs(float(c.values.ravel()[0]) - total)
+            if off <= 1e-5 * slopes.largest * slopes.size:
+                said += ": it is the sum of all its entries"
+        return replace(plain, gradient=c.name, verdict=DISAGREES, reason=said)
+    said = f"no gradient was found for {slopes.name}"
+    return replace(plain, verdict=NOT_CHECKED, reason=said)
+
+
+def _common(chosen: list[Fit]) -> float | None:
+    """The constant that all gradients have, if they have one, and it is not 1."""
+    found = [f.constant for f in chosen if f.decided and f.values.size >= FEW]
+    first = next((c for c in found if c is not None), None)
+    if first is None or any(c is None or not constants.same(c, first) for c in found):
+        return None
+    return None if constants.same(first, 1.0) else first
+
+
+def _transposed(judged: Judged, measured: Sequence[Slopes]) -> None:
+    """A square gradient may be transposed only where others show that all of them are."""
+    oblong = [
+        f is not None and f.form == ".T"
+        for f, m in zip(judged.chosen, measured, strict=True)
+        if len(m.shape) == 2 and m.shape[0] != m.shape[1]
+    ]
+    for i, of in enumerate(judged.chosen):
+        square = len(measured[i].shape) == 2 and measured[i].shape[0] == measured[i].shape[1] > 1
+        if of is not None and square and of.form == ".T" and not any(oblong):
+            said = f"{of.candidate.name} is the transpose of the gradient of {measured[i].name}"
+            judged.matches[i] = replace(judged.matches[i], verdict=DISAGREES, reason=said)
+
+
+def _scaled(
+    judged: Judged,
+    updates: Sequence[Fit | None],
+    common: float | None,
+    known: Knowledge,
+) -> None:
+    """Names the constants of gradients that are no updates."""
+    makes_up = [f for f in updates if f is not None and f.constant is not None and f.constant > 0]
+    for i, of in enumerate(judged.chosen):
+        match = judged.matches[i]
+        if of is None or of.candidate.origin == UPDATE or match.verdict != DISAGREES:
+            continue
+        c = of.constant
+        few = of.values.size < FEW and (common is None or not constants.same(c or 0.0, common))
+        if c is None or few:
+            continue
+        if match.reason.endswith("swapped") or "transpose" in match.reason:
+            continue
+        who = f"{of.name} is" if common is None else "all gradients are"
+        text = f"{who} {_times(c, known)}"
+        if len(makes_up) == sum(f is not None for f in updates) > 0:
+            judged.matches[i] = replace(match, verdict=AGREES, reason="")
+            if not any(n.code == "scaled-gradient" for n in judged.notes):
+                judged.notes.append(Note("scaled-gradient", f"{text}; the update makes up for it"))
+            continue
+        if constants.same(c, -1.0):
+            text += "; that is right only where it is added to the parameter"
+        judged.matches[i] = replace(match, reason=text)
+
+
+def _times(c: float, known: Knowledge) -> str:
+    """A constant as "6 times (batch size) what the loss has"."""
+    name = constants.named(c, known.sizes)
+    shown = f"{c:.6g} times" + (f" ({name})" if name and name not in (f"{c:g}", "-1") else "")
+    return f"{shown} the slopes of the loss"
+
+
+def _updated(judged: Judged, measured: Sequence[Slopes], known: Knowledge) -> None:
+    """Judges what is known of a gradient by an update alone: one rate for all, downhill."""
+    at = [
+        i
+        for i, of in enumerate(judged.chosen)
+        if of is not None
+        and of.candidate.origin == UPDATE
+        and of.constant is not None
+        and judged.matches[i].verdict == AGREES
+    ]
+    found = {i: float(judged.chosen[i].constant or 0.0) for i in at}  # type: ignore[union-attr]
+    if not found:
+        return
+    rates = dict(known.rates)
+    if known.rate is not None:
+        rates = {"rate": known.rate}
+    big = [i for i in at if measured[i].size >= FEW] or at
+    usual = _usual([found[i] for i in big], rates)
+    for i, c in found.items():
+        said = ""
+        of_rate = any(constants.same(c, rate, 1e-4) for rate in rates.values())
+        if c < 0:
+            said = f"the update of {measured[i].name} goes uphill: {c:.6g} times its gradient"
+        elif not constants.same(c, usual, 1e-4) and not of_rate:
+            ratio = constants.named(c / usual, known.sizes)
+            said = (
+                f"the update of {measured[i].name} is {c:.6g} times its gradient, that of others "
+                f"{usual:.6g}" + (f": {ratio} times as much" if ratio else "")
+            )
+        elif known.rate is not None and not of_rate:
+            said = (
+                f"the update of {measured[i].name} is {_times(c / known.rate, known)} "
+                f"times the rate {known.rate:g}"
+            )
+        if said:
+            judged.matches[i] = replace(judged.matches[i], verdict=DISAGREES, reason=said)
+    name = next((n for n, rate in rates.items() if constants.same(usual, rate, 1e-4)), None)
+    if name is None and known.rate is None:
+        made = (
+            f"{n} times {text}"
+            for n, rate in rates.items()
+            if rate and (text := constants.named(usual / rate, known.sizes))
+        )
+        made_of = next(made, None)
+        judged.notes.append(
+            Note(
+                "rate",
+                f"the update is {usual:.6g} times the gradient"
+                + (f": {made_of}" if made_of else ", and no rate of that size was found"),
+            )
+        )
+
+
+def _usual(found: list[float], rates: Mapping[str, float]) -> float:
+    """The constant of most updates; of equally many one that is a rate."""
+    counts = Counter(f"{c:.4g}" for c in found)
+    return max(
+        found,
+        key=lambda c: (
+            any(constants.same(c, rate, 1e-4) for rate in rates.values()),
+            counts[f"{c:.4g}"],
+        ),
+    )

@@ -1,0 +1,208 @@
+"""Gradients by value: which of all arrays is the gradient of which parameter, and how right it is.
+
+A candidate whose name says whose gradient it is counts before any other; the others by their
+values, in every form that people keep gradients in.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.checking.objects import names
+from samegrad.implementations.checking.slopes import Slopes
+
+Array = Any
+BEYOND = 10  # times what a slope may be off: a fault, whatever the slope's digits
+# A gradient of fewer digits: its own rounding, through a few layers and a sum over a batch.
+OF_DTYPE = {"float32": 1e-4, "float16": 3e-2, "bfloat16": 1e-1}
+RETURNED, KEPT, UPDATE, PINNED = "returned", "kept", "update", "pinned"
+FEW = 2  # entries from which a constant between two arrays can be seen
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An array that may be a gradient.
+
+    Attributes:
+        name: its path, such as "returned[0]", "net.dW1", "update of net.W1".
+        values: float64.
+        origin: RETURNED, KEPT, UPDATE or PINNED.
+        of: the parameter whose it is (`.grad` of the same object, an update, a pin), or "".
+        dtype: of its numbers.
+    """
+
+    name: str
+    values: Array
+    origin: str
+    of: str = ""
+    dtype: str = "float64"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well a candidate fits the slopes of one parameter.
+
+    Attributes:
+        candidate: which.
+        form: what was done to it: "", ".T", "[1:]", ".reshape".
+        constant: it is so many times the slopes, or None if they are not proportional.
+        error: from the slopes as they are, relative to the largest.
+        wrong: whether that is more than can be explained.
+        decided: whether there were slopes to compare with.
+        where: text about the worst entry.
+        named: whether its name, or its place, says that it is this parameter's gradient.
+    """
+
+    candidate: Candidate
+    form: str
+    constant: float | None
+    error: float
+    bound: float
+    wrong: bool
+    decided: bool
+    where: str
+    named: bool
+    values: Array = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """As it is shown."""
+        return self.candidate.name + self.form
+
+    @property
+    def right(self) -> bool:
+        """Whether it is the gradient."""
+        return self.decided and not self.wrong
+
+
+def forms(shape: tuple[int, ...], values: Array) -> Iterator[tuple[str, Array]]:
+    """The ways to read an array as one of this shape, the likely ones first."""
+    size = int(np.prod(shape))
+    flat = len([n for n in shape if n > 1]) < 2
+    if values.size == size:
+        if values.shape == shape or flat:
+            yield "", values.reshape(shape)
+        if values.ndim == 2 and not flat and values.T.shape == shape:
+            yield ".T", values.T
+        if values.shape != shape and not flat and values.shape[::-1] != shape:
+            yield ".reshape", values.reshape(shape)
+            if values.ndim == 2:
+                yield ".T.reshape", values.T.reshape(shape)
+    elif values.ndim == 2 and values.size > size:
+        # Weights with the bias as a row or a column of theirs.
+        parts = (
+            ("[1:]", values[1:]),
+            ("[:-1]", values[:-1]),
+            ("[:, 1:]", values[:, 1:]),
+            ("[:, :-1]", values[:, :-1]),
+            ("[0]", values[0]),
+            ("[-1]", values[-1]),
+            ("[:, 0]", values[:, 0]),
+            ("[:, -1]", values[:, -1]),
+        )
+        for form, part in parts:
+            if part.shape == shape or (part.size == size and flat and part.ndim == 1):
+                yield form, part.reshape(shape)
+            elif part.T.shape == shape:
+                yield form + ".T", part.T
+
+
+def pieces(
+    shapes: Sequence[tuple[int, ...]], index: int, values: Array
+) -> Iterator[tuple[str, Array]]:
+    """All parameters one after the other in a flat array: the piece of one of them."""
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    if len(sizes) > 1 and values.size == sum(sizes) and max(values.shape, default=0) == values.size:
+        start = sum(sizes[:index])
+        stop = start + sizes[index]
+        yield f"[{start}:{stop}]", values.ravel()[start:stop].reshape(shapes[index])
+
+
+def fit(
+    slopes: Slopes, candidate: Candidate, form: str, values: Array, bound: float, named: bool
+) -> Fit:
+    """A candidate in one form against the slopes of a parameter."""
+    bound = max(bound, OF_DTYPE.get(candidate.dtype, 0.0))
+    claimed = slopes.along(values)
+    scales, largest = slopes.scales, slopes.largest
+    off = np.abs(claimed - slopes.values)
+    trusted = slopes.trusted(bound)
+    far = (off > BEYOND * slopes.errors) & (off > BEYOND * bound * largest * scales)
+    known = trusted | (far & ~slopes.kinks)
+    shares = np.where(known, off / scales / largest, 0.0)
+    worst = int(np.argmax(np.where(np.isfinite(shares), shares, np.inf)))
+    error = float(shares[worst])
+    constant = _constant(claimed / scales, slopes.values / scales, trusted, bound)
+    return Fit(
+        candidate,
+        form,
+        constant,
+        error,
+        bound,
+        wrong=not error <= bound,
+        decided=bool(known.any()),
+        where=_where(slopes, claimed, worst),
+        named=named,
+        values=values,
+    )
+
+
+def fits(
+    index: int,
+    measured: Sequence[Slopes],
+    paths: Sequence[Sequence[str]],
+    candidates: Sequence[Candidate],
+    bound: float,
+) -> list[Fit]:
+    """All fits of one parameter: of its own gradients by name first, then by how near they are."""
+    slopes = measured[index]
+    shapes = [m.shape for m in measured]
+    found = []
+    for candidate in candidates:
+        if candidate.of and candidate.of not in paths[index]:
+            continue
+        own = bool(candidate.of) or names.pairs(list(paths[index]), candidate.name)
+        for form, values in (
+            *forms(slopes.shape, candidate.values),
+            *pieces(shapes, index, candidate.values),
+        ):
+            found.append(fit(slopes, candidate, form, values, bound, own))
+    return sorted(found, key=_order)
+
+
+def _order(of: Fit) -> tuple[bool, ...]:
+    """Right before proportional before wrong; named before others; plain forms first."""
+    return (
+        not (of.right and of.named),
+        not of.right,
+        not of.named,
+        of.constant is None,
+        of.candidate.origin == UPDATE,
+        of.form.startswith("["),
+        of.form != "",
+    )
+
+
+def _constant(claimed: Array, values: Array, trusted: Array, bound: float) -> float | None:
+    """The number that the slopes are multiplied by, if it is one number."""
+    claimed, values = claimed[trusted], values[trusted]
+    if not np.isfinite(claimed).all() or np.count_nonzero(values) < 1:
+        return None
+    constant = float(np.sum(claimed * values) / max(float(np.sum(values**2)), 1e-300))
+    if constant == 0:
+        return None
+    off = np.max(np.abs(claimed / constant - values)) / max(float(np.max(np.abs(values))), 1e-300)
+    return constant if off <= 2 * bound else None
+
+
+def _where(slopes: Slopes, claimed: Array, worst: int) -> str:
+    if worst >= len(slopes.entries):
+        at = "along a random direction"
+    else:
+        place = np.unravel_index(slopes.entries[worst], slopes.shape) if slopes.shape else ()
+        at = f"at {tuple(int(i) for i in place)}" if place else ""
+    return (
+        f"{at} (got {claimed[worst]:.6g}, the loss has slope {slopes.values[worst]:.6g})"
+    ).strip()
