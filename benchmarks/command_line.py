@@ -39,6 +39,11 @@ class Option(NamedTuple):
 # Names stand here once more so that help and completion import nothing; a test compares them.
 PRESETS = ("hello", "differentiation", "standard", "scaling", "peers", "full")
 ARITHMETIC = ("float64", "float32", "tf32", "bfloat16")
+ACTIVATIONS = (
+    "identity", "relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu", "softplus", "lif_rate",
+)  # fmt: skip
+OUTPUT_ACTIVATIONS = ("identity", "sigmoid")
+LOSSES = ("cross_entropy", "binary_cross_entropy", "mse")
 COMMANDS = (
     "benchmark", "verify", "train", "render", "compare", "advise", "doctor", "selftest",
     "workloads", "runs", "completion", "schema",
@@ -47,6 +52,12 @@ OPTIONS = (
     Option("preset", f"{', '.join(PRESETS)} (default: standard)", "NAME", PRESETS),
     Option("layers", "your own network, for example 784-128-10", "SIZES"),
     Option("batch_size", "with --layers, for example 1,32,256 (default: 32)", "SIZES"),
+    Option("activation", "of the hidden layers (default: the network's)", "NAME", ACTIVATIONS),
+    Option(
+        "output_activation", "of the last layer (default: identity)", "NAME", OUTPUT_ACTIVATIONS
+    ),
+    Option("loss", "of every network (default: the network's)", "NAME", LOSSES),
+    Option("bias", "yes or no (default: yes)", "YES|NO", ("yes", "no")),
     Option("implementation", "for example numpy,jax,./my_mlp.py (default: all)", "NAMES"),
     Option(
         "device", "for example cpu,cuda (default: all that are there)", "NAMES", ("cpu", "cuda")

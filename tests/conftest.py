@@ -1,6 +1,7 @@
 """What the tests share: which of them are quick, and what children are not told of."""
 
 import os
+import signal
 
 import pytest
 
@@ -23,7 +24,11 @@ QUICK = """
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep from pytest in child processes what makes it save nothing, or start a second later."""
+    """Keep from child processes what changes them: variables of pytest's, and signals ignored.
+
+    A shell ignores Ctrl-C for what it starts with "&", and children inherit that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
         del os.environ[name]
     starts_workers = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")

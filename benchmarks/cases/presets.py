@@ -1,6 +1,6 @@
 """The lists of cases: workloads, lines that combine them, presets with their budgets."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -211,6 +211,26 @@ def own_network(layer_sizes: tuple[int, ...], batch_sizes: tuple[int, ...]) -> t
     name = "own-" + "x".join(str(size) for size in layer_sizes)
     network = Network(name, MLPSpec(layer_sizes), 16 * max(batch_sizes))
     return (Grid(network, batch_sizes, ("forward", *STEP)),)
+
+
+def in_form(lines: Iterable[Grid], form: Mapping[str, Any]) -> tuple[Grid, ...]:
+    """The same lines with other activations, another loss, or no biases, under names that say so.
+
+    Args:
+        form: fields of an MLPSpec and their values.
+    """
+    biases = {True: "bias", False: "no_bias"}
+    texts = [str(biases.get(value, value)) for value in form.values()]
+    changed = {}
+    for line in lines:
+        network = line.network
+        changed[network.name] = replace(
+            network,
+            name="-".join([network.name, *texts]),
+            spec=replace(network.spec, **form),
+            series=None,
+        )
+    return tuple(replace(line, network=changed[line.network.name]) for line in lines)
 
 
 def expand(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases.case import Case, WorkerSpec
+from samegrad.benchmarks.cases.case import Case, WorkerSpec, Workload
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import worker_process
 from samegrad.benchmarks.runs.budget import CostModel
@@ -37,6 +37,7 @@ class Capabilities:
         sources: path -> text of its files.
         failed: device -> why it cannot be used although the machine has it.
         cost_models: device -> how fast it is.
+        form: the fields of an MLPSpec in which it supports our small networks, or None.
         record: facts for the journal, per device.
     """
 
@@ -50,13 +51,23 @@ class Capabilities:
     sources: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     cost_models: dict[str, CostModel] = field(default_factory=dict)
+    form: dict[str, Any] | None = None
     record: dict[str, Any] = field(default_factory=dict)
 
 
 def find(
-    names: Sequence[str], devices: Sequence[str], interpreters: Mapping[str, str]
+    names: Sequence[str],
+    devices: Sequence[str],
+    interpreters: Mapping[str, str],
+    workloads: Sequence[Workload] = (),
 ) -> dict[str, Capabilities]:
     """The capabilities of each implementation by its label.
+
+    Args:
+        names: of the registry, paths, or modules.
+        devices: those to time.
+        interpreters: name -> path of its Python.
+        workloads: of the run; what supports no network of ours is timed on these.
 
     Raises:
         ValueError: a name is not known, or two have the same label.
@@ -89,7 +100,7 @@ def find(
             limits = 1 + len(labels)  # each of the others may use up its own
             for _ in range(2):  # once more where somebody killed it
                 found, killed = _find_one(
-                    name, label, devices, interpreter, Path(scratch), imported, limits
+                    name, label, devices, interpreter, Path(scratch), imported, limits, workloads
                 )
                 if not killed or interrupted.is_set():
                     break
@@ -118,6 +129,7 @@ def _find_one(
     scratch: Path,
     imported: Callable[[str], None],
     limits: int,
+    workloads: Sequence[Workload],
 ) -> tuple[Capabilities, bool]:
     """The capabilities of one, and whether somebody killed its process.
 
@@ -133,6 +145,7 @@ def _find_one(
         "implementation": registry.absolute(name),
         "devices": list(devices),
         "lock": str(scratch / "lock"),
+        "workloads": [workload.to_dict() for workload in workloads],
     }
 
     def on_message(message: dict[str, Any]) -> float | None:
@@ -144,6 +157,7 @@ def _find_one(
         elif message.get("alone"):
             return CAPABILITIES_SECONDS
         elif "device" in message:
+            capability.form = message["cost_samples"]["form"]
             capability.cost_models[message["device"]] = CostModel.fit(
                 message["cost_samples"], started
             )

@@ -8,14 +8,15 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from samegrad.benchmarks.cases.case import ALL_THREADS, ARITHMETIC
-from samegrad.benchmarks.cases.presets import PRESETS, Grid, Preset, own_network
+from samegrad.benchmarks.cases.presets import PRESETS, Grid, Preset, in_form, own_network
 from samegrad.benchmarks.machine import system
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.commands import command, did_you_mean
-from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.equations import FORWARD_ONLY
+from samegrad.implementations.contract.spec import Activation, Loss, MLPSpec, OutputActivation
 
 # The kinds of runs: a module for each, with the functions of `session.Kind`. It is imported when a
 # run of its kind begins, so that a run of speed loads nothing of a training.
@@ -24,6 +25,11 @@ KINDS = {
     SPEED: "samegrad.benchmarks.runs.speed",
     "training": "samegrad.benchmarks.training.run",
 }
+ACTIVATIONS, OUTPUT_ACTIVATIONS = (
+    tuple(name for name in get_args(kind) if name not in FORWARD_ONLY)
+    for kind in (Activation, OutputActivation)
+)
+LOSSES = get_args(Loss)
 MOST_BATCH = 1_000_000
 MOST_PROCESSES = 1000
 INTERPRETER_SECONDS = 30.0  # for one to say its version, from a cold disk
@@ -77,6 +83,10 @@ def parse(
     preset: str | None = None,
     layers: str | None = None,
     batch_size: str | None = None,
+    activation: str | None = None,
+    output_activation: str | None = None,
+    loss: str | None = None,
+    bias: str | None = None,
     implementation: str | None = None,
     device: str | None = None,
     dtype: str | None = None,
@@ -99,6 +109,10 @@ def parse(
         "preset": preset,
         "layers": layers,
         "batch-size": batch_size,
+        "activation": activation,
+        "output-activation": output_activation,
+        "loss": loss,
+        "bias": bias,
         "threads": threads,
         "processes": processes,
         "time": time,
@@ -128,6 +142,8 @@ def parse(
         raise ValueError("--batch-size goes with --layers, for example --layers 784-128-10")
     if workload is not None and request is None:
         lines = _of_workloads(lines, workload)
+    if form := parse_form(activation, output_activation, loss, bias):
+        lines = in_form(lines, form)
     runs = {who for line in lines for who in line.runs}
     names = (
         tuple(name for name, entry in registry.TABLE.items() if runs & {name, entry.kind})
@@ -151,6 +167,10 @@ def parse(
         "preset": preset if kind == SPEED else None,
         "layers": layers,
         "batch_size": batch_size,
+        "activation": activation,
+        "output_activation": output_activation,
+        "loss": loss,
+        "bias": bias,
         "implementation": None if implementation is None else ",".join(absolute.values()),
         "device": device,
         "dtype": dtype,
@@ -179,6 +199,28 @@ def parse(
         arguments={name: value for name, value in arguments.items() if value},
         request=request,
     )
+
+
+def parse_form(
+    activation: str | None, output_activation: str | None, loss: str | None, bias: str | None
+) -> dict[str, Any]:
+    """The fields of an MLPSpec that are asked for: {"loss": "mse"} from "mse"."""
+    asked = {
+        "activation": (activation, ACTIVATIONS),
+        "output_activation": (output_activation, OUTPUT_ACTIVATIONS),
+        "loss": (loss, LOSSES),
+        "bias": (bias, ("yes", "no")),
+    }
+    form: dict[str, Any] = {}
+    for name, (value, accepted) in asked.items():
+        if value is not None and value not in accepted:
+            raise ValueError(
+                f"--{name.replace('_', '-')} {value!r} is not known; accepted: "
+                f"{', '.join(accepted)}{did_you_mean(value, accepted)}"
+            )
+        if value is not None:
+            form[name] = value == "yes" if name == "bias" else value
+    return form
 
 
 def _refuse(options: Mapping[str, str | None], reason: str) -> None:

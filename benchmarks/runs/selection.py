@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from samegrad.benchmarks.cases.case import OPERATIONS, PRODUCTS, Case, WorkerSpec
+from samegrad.benchmarks.cases.case import OPERATIONS, PRODUCTS, Case, MLPWorkload, WorkerSpec
 from samegrad.benchmarks.cases.presets import Grid, expand
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import capabilities
@@ -54,7 +54,14 @@ def begin(options: BenchmarkOptions, gpu: str) -> Selection:
     Raises:
         ValueError: an implementation or a device that was asked for by name is not available.
     """
-    available = capabilities.find(options.implementations, devices(options), options.interpreters)
+    workloads = [
+        MLPWorkload(line.network.name, line.network.spec, batch_size, line.network.examples)
+        for line in options.lines
+        for batch_size in line.batch_sizes
+    ]
+    available = capabilities.find(
+        options.implementations, devices(options), options.interpreters, workloads
+    )
     for capability in available.values() if options.named else ():
         if capability.reason and capability.status == "unavailable":
             raise ValueError(f"--implementation {capability.name}: {capability.reason}")
@@ -109,6 +116,7 @@ def select(options: BenchmarkOptions) -> Selection:
                 made.add(expand(lines, worker, contracts, options.dtypes), reason, status)
             if reason:
                 made.notes.append(f"{label}: {reason}")
+        made.notes += _other_form(label, capability, options)
     names = list(dict.fromkeys(line.network.name for line in options.lines))
     labels = list(made.capabilities)
 
@@ -158,6 +166,20 @@ def _lines(options: BenchmarkOptions, label: str) -> list[Grid]:
     if entry.whole:
         return lines
     return [line for line in lines if not {"forward", "loss_and_grad"} & set(line.operations)]
+
+
+def _other_form(label: str, capability: Capabilities, options: BenchmarkOptions) -> list[str]:
+    """What to type where somebody's file is for other networks than those of the run."""
+    form, asked = capability.form, {line.network.spec for line in options.lines}
+    if not form or label in registry.TABLE:
+        return []
+    if any(all(getattr(spec, name) == value for name, value in form.items()) for spec in asked):
+        return []
+    texts = {True: "yes", False: "no"}
+    typed = " ".join(
+        f"--{name.replace('_', '-')} {texts.get(value, value)}" for name, value in form.items()
+    )
+    return [f"{label}: it is for other networks than these; its rows come with: {typed}"]
 
 
 def why_no_gpu(label: str, capability: Capabilities, device: str, gpu: str) -> str:

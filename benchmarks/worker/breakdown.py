@@ -12,7 +12,7 @@ from typing import Any
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.worker.ceilings import Products
-from samegrad.benchmarks.worker.placed import Placed
+from samegrad.benchmarks.worker.placed import REFUSALS, Placed
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.spec import MLPSpec, Tree
 
@@ -45,7 +45,7 @@ class Breakdown:
             batch = MLPWorkload("batch", case.spec, size, size)
             times["products_ns"] = steps * self._once(self._products_ns, batch, operation)
         operation = "train_step" if case.operation == "epoch" else case.operation
-        with contextlib.suppress(NotImplementedError):  # somebody's network may refuse width 1
+        with contextlib.suppress(*REFUSALS):  # somebody's network may refuse width 1
             times["empty_ns"] = steps * self._once(self._call_ns, _empty(case.spec), operation)
         return times
 

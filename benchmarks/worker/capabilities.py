@@ -3,15 +3,16 @@
 import contextlib
 import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases.case import MLPWorkload
+from samegrad.benchmarks.cases.case import MLPWorkload, Workload
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.worker.placed import Placed
+from samegrad.benchmarks.worker.placed import REFUSALS, Placed
 from samegrad.implementations.checking import processes
+from samegrad.implementations.checking.calls import described
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.spec import MLPSpec
@@ -26,8 +27,8 @@ LARGE: tuple[tuple[tuple[int, ...], int], ...] = (
     ((256, 256, 10), 64),
     ((128, 128, 10), 16),
 )
-# Activation, output activation and loss of these networks: the first form that is supported. The
-# first is that of most cases, and the numerical gradient's cost depends on it.
+# Activations, loss and biases of these networks: the first form that is supported. The first is
+# that of most cases, and the numerical gradient's cost depends on it.
 FORMS: tuple[dict[str, Any], ...] = (
     {},
     {"activation": "tanh", "loss": "mse"},
@@ -35,7 +36,15 @@ FORMS: tuple[dict[str, Any], ...] = (
     {"activation": "sigmoid"},
     {"activation": "tanh"},
     {"loss": "mse"},
+    {"loss": "binary_cross_entropy"},
+    {"activation": "sigmoid", "loss": "mse"},
+    {"activation": "sigmoid", "loss": "binary_cross_entropy"},
+    {"activation": "tanh", "loss": "binary_cross_entropy"},
+    {"bias": False},
+    {"activation": "sigmoid", "output_activation": "sigmoid", "loss": "mse", "bias": False},
 )
+Network = tuple[tuple[int, ...], int, dict[str, Any]]  # layer sizes, batch size, form
+MOST_ASKED = 5  # of the run's networks that are tried where none of these is supported
 SECONDS = 1.0  # the largest network that is predicted to take less is tried
 
 
@@ -71,9 +80,9 @@ def answer(request: Message, send: Callable[[Message], None]) -> None:
         if device in request["devices"]:
             facts = implementation.capabilities.describe(device)
             try:
-                samples = cost_samples(implementation, device)
+                samples = cost_samples(implementation, device, _asked(request))
             except NotImplementedError as error:
-                reason = f"it does not support the network that predicts its cost: {error}"
+                reason = f"it supports none of the networks that predict its cost: {error}"
                 send({"status": "unavailable", "reason": reason})
                 return
             send(
@@ -115,8 +124,24 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def cost_samples(implementation: Implementation, device: str) -> Message:
+def _asked(request: Message) -> list[Network]:
+    """The networks of the run, the smallest first."""
+    made = [Workload.from_dict(data) for data in request["workloads"]]
+    workloads = sorted((w for w in made if isinstance(w, MLPWorkload)), key=lambda w: w.size)
+    names = ("activation", "output_activation", "loss", "bias")
+    return [
+        (w.spec.layer_sizes, w.batch_size, {name: getattr(w.spec, name) for name in names})
+        for w in workloads[:MOST_ASKED]
+    ]
+
+
+def cost_samples(
+    implementation: Implementation, device: str, asked: Sequence[Network] = ()
+) -> Message:
     """Times of loss_and_grad on a small network, and on the largest that takes about a second.
+
+    A file that takes none of our small networks (it is for one shape) is timed on the smallest of
+    those that are asked for. "form" is the first of FORMS that it supports, or None.
 
     Where a gradient takes passes in proportion to the number of parameters, forward passes are
     timed instead, and a small gradient says how many of them it is worth. Where there is no
@@ -130,31 +155,44 @@ def cost_samples(implementation: Implementation, device: str) -> Message:
             sample(implementation, device, *TINY, o, FORMS[0]) for o in ("forward", "loss_and_grad")
         )
         passes = whole["warm_ns"] / one["warm_ns"] / MLPSpec(TINY[0]).parameters
-    small, operation, form = _first_supported(implementation, device, operations)
+    networks = [(*SMALL, form) for form in FORMS] + list(asked)
+    small, operation, form = _first_supported(implementation, device, operations, networks)
     large = small
     # What a small network's fixed cost rules out may be affordable at the rate of the next.
-    with contextlib.suppress(NotImplementedError):  # of so many layers
+    with contextlib.suppress(*REFUSALS):  # of so many layers
         while larger := [network for network in LARGE if _affordable(large, *network, operation)]:
             large = sample(implementation, device, *larger[0], operation, form)
-    return {"networks": [small] if large is small else [small, large], "passes": passes}
+    return {
+        "networks": [small] if large is small else [small, large],
+        "passes": passes,
+        "form": form if form in FORMS else None,
+    }
 
 
 def _first_supported(
-    implementation: Implementation, device: str, operations: list[str]
+    implementation: Implementation,
+    device: str,
+    operations: list[str],
+    networks: Sequence[Network],
 ) -> tuple[Message, str, dict[str, Any]]:
-    """The times of the small network, and in which operation and form it is supported.
+    """The times of the first network that is supported, and in which operation and form it is.
 
     Raises:
-        NotImplementedError: of the first, where none is.
+        NotImplementedError: none is; with what the first raised.
     """
-    refusals = []
-    for form in FORMS:
+    refusals: list[Exception] = []
+    for sizes, batch_size, form in networks:
         for operation in operations:
             try:
-                return sample(implementation, device, *SMALL, operation, form), operation, form
-            except NotImplementedError as error:
+                made = sample(implementation, device, sizes, batch_size, operation, form)
+            except REFUSALS as error:
                 refusals.append(error)
-    raise refusals[0]
+                continue
+            return made, operation, form
+    first = refusals[0]
+    if isinstance(first, NotImplementedError):
+        raise first
+    raise NotImplementedError(described(first))
 
 
 def _affordable(known: Message, sizes: tuple[int, ...], batch_size: int, operation: str) -> bool:

@@ -14,6 +14,9 @@ from samegrad.implementations.contract.spec import Array, Params, Tree
 
 Batch = tuple[Array, Array]
 Run = Callable[[int, Tree], Tree]  # calls, start -> what they gave: `timer.Work.run`
+# How somebody's file may refuse a network: one for a single shape raises whatever a product or a
+# test of its own does.
+REFUSALS = (NotImplementedError, ValueError, AssertionError, IndexError, KeyError, TypeError)
 LEARNING_RATE = 0.01  # of the timed steps: too small to leave the neighbourhood of the start
 
 

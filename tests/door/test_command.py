@@ -126,10 +126,13 @@ def test_table_of_options_is_that_of_the_checks() -> None:
     """Names stand there once more so that --help loads nothing."""
     import inspect
 
+    from samegrad.benchmarks.runs import options
     from samegrad.benchmarks.runs.options import parse
 
     assert tuple(PRESETS) == command_line.PRESETS
     assert tuple(ARITHMETIC) == command_line.ARITHMETIC
+    for names in ("ACTIVATIONS", "OUTPUT_ACTIVATIONS", "LOSSES"):
+        assert getattr(options, names) == getattr(command_line, names)
     taken = set(inspect.signature(parse).parameters) - {"kind"}
     named = {option.name for option in command_line.OPTIONS}
     assert taken == named - {"resume", "retry_failed"}

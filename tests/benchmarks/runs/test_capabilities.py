@@ -9,9 +9,10 @@ import pytest
 
 from samegrad.benchmarks.cases.case import MLPWorkload
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.runs import capabilities
+from samegrad.benchmarks.runs import capabilities, selection
 from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.benchmarks.runs.capabilities import family
+from samegrad.benchmarks.runs.options import parse
 from samegrad.benchmarks.worker import capabilities as worker_capabilities
 from samegrad.implementations import mlp_numpy
 from samegrad.implementations.checking import processes
@@ -131,6 +132,45 @@ def test_largest_sample_is_a_network_of_about_a_second(
 
     assert largest == samples[-1]["sizes"]
     assert len(samples) <= 2
+
+
+def test_cost_of_a_file_for_one_shape_is_that_of_the_network_asked_for() -> None:
+    """It refuses ours as its own arithmetic happens to; asked for nothing, it supports nothing."""
+
+    class Model:
+        def loss_and_grad(self, spec: MLPSpec, params: Any, X: Any, y: Any) -> Any:
+            assert X.shape[1] == 20, "20 features"
+            return mlp_numpy.loss_and_grad(spec, params, X, y)
+
+    mine = adapted(Model(), "mine")
+    asked = [((20, 7, 3), 4, {"activation": "relu"})]
+
+    samples = worker_capabilities.cost_samples(mine, "cpu", asked)
+
+    assert len(samples["networks"]) == 1 and samples["form"] is None
+    with pytest.raises(NotImplementedError, match="AssertionError: 20 features"):
+        worker_capabilities.cost_samples(mine, "cpu")
+
+
+def test_file_for_other_networks_is_told_what_to_type(tmp_path: Path) -> None:
+    """Nielsen's kind, sigmoids and squared error, under a preset of relu and cross entropy."""
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "from samegrad.implementations import mlp_numpy\n"
+        "def loss_and_grad(spec, params, X, y):\n"
+        "    if (spec.activation, spec.output_activation, spec.loss) != ('sigmoid', 'sigmoid', "
+        "'mse'):\n"
+        "        raise NotImplementedError('sigmoids and squared error')\n"
+        "    return mlp_numpy.loss_and_grad(spec, params, X, y)\n"
+    )
+    form = {"activation": "sigmoid", "output_activation": "sigmoid", "loss": "mse"}
+    asked: dict[str, Any] = {"implementation": str(mine), "layers": "6-5-3"}
+
+    other, same = (selection.select(parse(**asked, **form)) for form in ({}, form))
+
+    typed = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in form.items())
+    assert any(note.endswith(typed) for note in other.notes)
+    assert not same.notes
 
 
 def test_cost_is_predicted_from_what_a_file_supports() -> None:

@@ -80,6 +80,30 @@ def test_own_network_replaces_the_preset() -> None:
     assert (32,) == parse(layers="8-2").lines[0].batch_sizes
 
 
+def test_form_of_every_network_is_asked_for_in_one_place() -> None:
+    """Activations, loss and biases; the name of the network says so, and its series is left."""
+    options = parse(preset="differentiation", activation="sigmoid", loss="mse", bias="no")
+    specs = [line.network.spec for line in options.lines]
+
+    assert {("sigmoid", "identity", "mse", False)} == {
+        (s.activation, s.output_activation, s.loss, s.bias) for s in specs
+    }
+    assert options.lines[0].network.name.endswith("-sigmoid-mse-no_bias")
+    assert {None} == {line.network.series for line in options.lines}
+    assert len(options.lines) == len({line.network.name for line in options.lines})
+    assert options.arguments.items() >= {"activation": "sigmoid", "bias": "no"}.items()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "near"),
+    [("activation", "sigmoidal", "sigmoid"), ("loss", "mae", "mse"), ("bias", "maybe", "yes, no")],
+)
+def test_form_that_is_not_known_is_one_line(option: str, value: str, near: str) -> None:
+    """What was given, and what is accepted."""
+    with pytest.raises(ValueError, match=f"--{option} '{value}' is not known.*{near}"):
+        parse(**{option: value})
+
+
 def test_lists_are_split_and_doubles_dropped(tmp_path: Path) -> None:
     """A path is a name too."""
     mine = tmp_path / "my_mlp.py"

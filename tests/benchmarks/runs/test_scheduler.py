@@ -14,6 +14,7 @@ from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.benchmarks.runs import budget, capabilities, scheduler, speed
+from samegrad.benchmarks.runs.directories import NOT_ALONE
 from samegrad.benchmarks.runs.run import Progress, Run
 from samegrad.benchmarks.runs.worker_process import WorkerProcess
 from samegrad.implementations.contract import registry
@@ -30,8 +31,9 @@ class Kept(Progress):
         self.units = self.finished = 0
 
     def say(self, line: str) -> None:
-        """A line of text."""
-        self.lines.append(line)
+        """A line of text, but for that of other runs, which whoever else is here may make."""
+        if line != NOT_ALONE:
+            self.lines.append(line)
 
     def expect(self, units: int, seconds: float) -> None:
         """How many units there will be."""
