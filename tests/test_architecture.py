@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "implementations/contract": set(),
     "implementations/backends": {"implementations/contract"},
     "implementations/checking": {"implementations/contract"},
+    "implementations/proof": {"implementations/checking", "implementations/contract"},
     "implementations": {"implementations/contract", "implementations/backends"},
     "benchmarks/cases": {"implementations/contract"},
     "benchmarks/clock": set(),

@@ -221,6 +221,7 @@ class VerifyReport:
         notes: the conventions that differ from ours, under which it agrees.
         remarks: what was not checked, and why.
         diagnosis: where the fault is likely to be, the most telling sentence first.
+        exact: what running it over exact numbers shows (a FileProof of `proof`), or None.
     """
 
     name: str
@@ -231,6 +232,7 @@ class VerifyReport:
     notes: Sequence[Note] = ()
     remarks: Sequence[str] = ()
     diagnosis: Sequence[str] = ()
+    exact: Any = None
 
     @property
     def agrees(self) -> bool:
@@ -264,6 +266,8 @@ class VerifyReport:
                     lines.append(f"    {outcome.problem.label}: {outcome.status}")
                     lines += [f"      {fault}" for fault in outcome.mutations + outcome.failures]
                     lines += [f"      {_row(tensor)}" for tensor in outcome.comparison.tensors]
+        if self.exact is not None:
+            lines += [f"  {line}" for line in self.exact.lines(verbose)]
         lines += [f"  likely: {sentence}" for sentence in self.diagnosis]
         lines += [f"  note: {note}" for note in self.notes]
         lines += [f"  note: {remark}" for remark in self.remarks]
@@ -283,6 +287,7 @@ class VerifyReport:
             "notes": [{"code": note.code, "text": note.text} for note in self.notes],
             "remarks": list(self.remarks),
             "problems": [outcome.to_dict() for outcome in self.outcomes],
+            "exact": None if self.exact is None else self.exact.to_dict(),
         }
 
 

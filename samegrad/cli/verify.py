@@ -51,6 +51,11 @@ def add(subparsers: Any) -> None:
     add("--time-limit", type=float, default=60.0, metavar="SECONDS", help="per call (default: 60)")
     add("--strict", action="store_true", help="a convention that differs from ours fails, too")
     add("--allow", metavar="CODE,CODE", help="conventions that pass under --strict, by their codes")
+    add(
+        "--exact",
+        action="store_true",
+        help="also run the file's own arithmetic over exact numbers and compare by ==",
+    )
     add("--json", action="store_true", help="print JSON instead of tables")
     add("-v", "--verbose", action="store_true", help="a line for every problem")
     parser.set_defaults(run=run, parser=parser)
@@ -69,6 +74,7 @@ def run(arguments: Namespace) -> int:
     from samegrad.implementations.checking.report import summary
     from samegrad.implementations.checking.verifier import verify
     from samegrad.implementations.contract import registry
+    from samegrad.implementations.proof.child import prove_file, with_proof
 
     named = list(dict.fromkeys(arguments.implementations or registry.names("all")))
     for name in [*named, *([arguments.against] if arguments.against else [])]:
@@ -100,6 +106,9 @@ def run(arguments: Namespace) -> int:
             )
             if precision != "ieee" and asked is None and report.verdict == "unavailable":
                 continue  # of a precision that only some have, and nobody asked for by name
+            if arguments.exact and precision == "ieee" and report.verdict != "unavailable":
+                proof = prove_file(name, seed=arguments.seed, time_limit=arguments.time_limit)
+                report = with_proof(report, proof)
             reports.append(report)
             if not arguments.json:
                 say(report.text(arguments.verbose))

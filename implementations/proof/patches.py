@@ -1,0 +1,195 @@
+"""NumPy, `math` and `float` as somebody's code has to see them while it runs over exact numbers.
+
+Constructors of arrays of floats give exact arrays, so that what is written into them stays exact.
+Everything is put back afterwards. For one thread at a time.
+"""
+
+import builtins
+import math
+import operator
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.proof.arrays import FLOAT, ExactArray, bare, exact, holds, is_float
+from samegrad.implementations.proof.exactness import users, users_file
+from samegrad.implementations.proof.number import Number, lift
+
+KEEP = ("asarray", "asanyarray", "ascontiguousarray", "asfortranarray")  # an exact array as it is
+MAKERS = (
+    *("zeros ones empty full eye identity tri linspace logspace arange fromiter".split()),
+    *("zeros_like ones_like empty_like full_like array".split()),
+    *KEEP,
+)
+DRAWS = "rand randn normal uniform random random_sample standard_normal".split()
+NETWORKS = ("mlp_", "functions_", "engine_")  # files of ours that are run like anybody's
+
+
+def _maker(original: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """A function of NumPy's that makes arrays, with exact ones in place of those of floats."""
+
+    def make(*args: Any, **kwargs: Any) -> Any:
+        if not users(sys._getframe(1).f_code):
+            return original(*args, **kwargs)
+        dtype = kwargs.get("dtype")
+        if args and holds(args):
+            if not is_float(dtype):
+                return original(bare(args[0])).astype(dtype)
+            kwargs.pop("dtype", None)
+            args = tuple(a for i, a in enumerate(args) if not (i and _is_dtype(a)))
+            if name in KEEP and isinstance(args[0], ExactArray):
+                return args[0]
+            if name == "array":
+                args = (bare(args[0]), *args[1:])
+        made = original(*args, **kwargs)
+        if isinstance(made, np.ndarray) and type(made) in (np.ndarray, ExactArray):
+            return exact(made) if np.ndarray.view(made, np.ndarray).dtype.kind in "fO" else made
+        return exact(made).item() if isinstance(made, np.floating | float) else made
+
+    return make
+
+
+def _is_dtype(x: Any) -> bool:
+    return isinstance(x, type | np.dtype | str)
+
+
+def _number(x: Any) -> Any:
+    """The exact number that a Number or an exact array of one entry is, else None."""
+    if isinstance(x, ExactArray):
+        return x.item() if x.size == 1 else None
+    return x if isinstance(x, Number) else None
+
+
+def _of_math(original: Callable[..., Any], rule: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of `math`, that of exact numbers beside its own."""
+
+    def function(*args: Any) -> Any:
+        if not any(isinstance(a, Number | ExactArray) for a in args):
+            return original(*args)
+        return rule(*(a if (n := _number(a)) is None else n for a in map(_lifted, args)))
+
+    return function
+
+
+def _lifted(x: Any) -> Any:
+    return lift(x) if isinstance(x, int | float) else x
+
+
+def _fsum(numbers: Iterable[Any]) -> Any:
+    numbers = list(numbers)
+    return sum(numbers) if holds(numbers) else math_fsum(numbers)
+
+
+math_fsum = math.fsum
+MATH: dict[str, Callable[..., Any]] = {
+    **{
+        name: operator.methodcaller(name)
+        for name in "exp sqrt tanh sin cos erf expm1 log1p log2 log10 sinh cosh".split()
+    },
+    "log": lambda x, base=None: x.log() if base is None else x.log() / base.log(),
+    "pow": lambda x, n: x**n,
+    "fabs": abs,
+    "hypot": lambda *xs: sum(x * x for x in xs).sqrt(),
+    "isnan": lambda _: False,
+    "isinf": lambda _: False,
+    "isfinite": lambda _: True,
+    "copysign": lambda x, y: abs(x) if y >= 0 else -abs(x),
+}
+
+
+class _Kind(type):
+    """Of `Float`: an exact number is a float there."""
+
+    def __instancecheck__(cls, x: Any) -> bool:
+        return isinstance(x, builtins.float | Number)
+
+
+class Float(float, metaclass=_Kind):
+    """`float` in the globals of the user's code: of an exact number it is the number itself."""
+
+    dtype = FLOAT
+
+    def __new__(cls, x: Any = 0.0) -> Any:
+        """The number, or an ordinary float."""
+        number = _number(x)
+        return builtins.float(x) if number is None else number
+
+
+@contextmanager
+def exact_numpy(functions: Iterable[Callable[..., Any]] = ()) -> Iterator[None]:
+    """While it lasts, code of the user's modules and of `functions` stays exact."""
+    replaced: list[tuple[Any, str, Any]] = []
+    new: dict[int, Any] = {}
+
+    def put(owner: Any, name: str, value: Any) -> None:
+        original = getattr(owner, name)
+        replaced.append((owner, name, original))
+        new[id(original)] = value
+        setattr(owner, name, value)
+
+    shadowed: list[tuple[Any, Any, Any]] = []
+
+    def shadow(space: Any, name: Any, value: Any) -> None:
+        """A function that was taken from NumPy or math, also in a table of functions."""
+        now = new.get(id(value)) if callable(value) else None
+        if now is None and type(value) is tuple and any(id(v) in new for v in value):
+            now = tuple(new.get(id(v), v) for v in value)
+        if now is not None:
+            shadowed.append((space, name, value))
+            space[name] = now
+        elif type(value) is dict:
+            for key, held in list(value.items()):
+                shadow(value, key, held)
+        elif type(value) is list:
+            for key, held in enumerate(value):
+                shadow(value, key, held)
+
+    try:
+        for name in MAKERS:
+            put(np, name, _maker(getattr(np, name), name))
+        for name in DRAWS:
+            put(np.random, name, _maker(getattr(np.random, name), name))
+        for name, rule in MATH.items():
+            put(math, name, _of_math(getattr(math, name), rule))
+        put(math, "fsum", _fsum)
+        for space in _spaces(functions):
+            for name, value in list(space.items()):
+                if not name.startswith("__"):
+                    shadow(space, name, value)
+            if "float" not in space:
+                shadowed.append((space, "float", None))
+                space["float"] = Float
+        yield
+    finally:
+        for owner, name, value in reversed(replaced):
+            setattr(owner, name, value)
+        for space, name, value in reversed(shadowed):
+            if value is None:
+                space.pop(name, None)
+            else:
+                space[name] = value
+
+
+def _spaces(functions: Iterable[Callable[..., Any]]) -> list[dict[str, Any]]:
+    """The globals of the user's modules, each once."""
+    spaces = {id(vars(m)): vars(m) for m in list(sys.modules.values()) if _is_users(m)}
+    for function in functions:
+        inner = getattr(function, "__func__", function)
+        space = getattr(inner, "__globals__", None)
+        if space is not None and space.get("__name__") != __name__:
+            spaces[id(space)] = space
+    return list(spaces.values())
+
+
+def _is_users(module: Any) -> bool:
+    file = getattr(module, "__file__", None)
+    if not isinstance(module, ModuleType) or not isinstance(file, str):
+        return False
+    name = module.__name__
+    if name.startswith("samegrad."):
+        return name.rpartition(".")[2].startswith(NETWORKS)
+    return name != "samegrad" and users_file(file)
