@@ -11,6 +11,7 @@ from tests.helpers.pages import follow
 PAGE = (ROOT / "implementations" / "README.md").read_text()
 
 
+@pytest.mark.full  # half a minute
 def test_page_is_true(tmp_path: Path) -> None:
     """Files are written, changed and run in the order of the page."""
     pytest.importorskip("jax", reason="jax is not installed")

@@ -18,6 +18,7 @@ LOOPS, GRADIENTS, MEASURING = (
 )
 
 
+@pytest.mark.full  # a quarter of a minute
 def test_from_loops_to_matrices(tmp_path: Path) -> None:
     """Three files, all right, all timed."""
     done, printed = follow(LOOPS, tmp_path)

@@ -121,15 +121,18 @@ def test_pairwise_has_every_pair_and_is_small() -> None:
 
 
 # JAX takes most of a minute for all of them, and flax computes with its loss, initialisers and
-# updates: every sixth combination, and none of flax; all of them are among the `full` tests.
+# updates: every twelfth combination, and none of flax; Numba compiles for each, every third. All of
+# them are among the `full` tests.
 PAIRS = [
     pytest.param(
         *one.values, every, id=f"{one.id}-{every}", marks=[*one.marks, *[pytest.mark.full] * full]
     )
     for one in every_implementation()
-    for every, full in {"jax": [(6, False), (1, True)], "flax": [(1, True)]}.get(
-        one.values[0], [(1, False)]
-    )
+    for every, full in {
+        "jax": [(12, False), (1, True)],
+        "flax": [(1, True)],
+        "numba": [(3, False), (1, True)],
+    }.get(one.values[0], [(1, False)])
 ]
 
 
@@ -149,7 +152,7 @@ def test_every_pair_of_options_agrees_with_the_reference(
                 )
 
     assert {} == {spec: reason for spec, reason in reasons.items() if reason}
-    assert len(reasons) >= 30 / every
+    assert len(reasons) >= 30 // every
 
 
 # JAX takes two minutes for all of them. The deepest network in float64 shows its equations, and

@@ -54,14 +54,17 @@ def shape(directory: Path) -> list[Any]:
     ]
 
 
-def test_run_that_is_killed_at_random_goes_on_and_loses_no_completed_row(tmp_path: Path) -> None:
-    """SIGKILL of the parent, twice, at moments drawn at random; then to its end."""
+@pytest.mark.parametrize("times", [1, pytest.param(4, marks=pytest.mark.full)])
+def test_run_that_is_killed_at_random_goes_on_and_loses_no_completed_row(
+    tmp_path: Path, times: int
+) -> None:
+    """SIGKILL of the parent at moments drawn at random; then to its end."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert 0 == start(*OPTIONS, "--output", str(whole)).wait(180)
     rng = random.Random(4)
     arguments = [*OPTIONS, "--output", str(killed)]
     kept: list[str] = []
-    for _ in range(2):
+    for _ in range(times):
         run = start(*arguments)
         _until_something_is_there(killed / "journal.jsonl", len(kept))
         time.sleep(rng.uniform(0.0, 1.0))

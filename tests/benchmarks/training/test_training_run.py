@@ -118,6 +118,7 @@ def test_run_of_speed_has_no_section_of_learning() -> None:
     assert learning(report(journals)).empty
 
 
+@pytest.mark.full  # a third of a minute; an interrupted run of speed goes the same ways
 def test_interrupted_training_goes_on_where_it_stopped(small: Path, tmp_path: Path) -> None:
     """What is in the journal is not trained again; the last lines are lost here."""
     output = tmp_path / "run"
