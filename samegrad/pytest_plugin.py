@@ -14,7 +14,7 @@ import pytest
 
 @dataclass
 class Agreement:
-    """Whether an implementation's gradients agree with the reference; true if they do.
+    """Whether gradients agree with what they must be; true if they do.
 
     Attributes:
         fault: what is wrong and where, or "".
@@ -34,19 +34,25 @@ class Agreement:
 
 @pytest.fixture
 def gradients_agree() -> Iterator[Callable[..., Agreement]]:
-    """A function that tests assert of the file, name or module of a network.
+    """A function whose answer tests assert, of a network of any kind.
 
-    It takes what `assert_gradients_agree` takes. A wrong gradient that the test does not assert is
-    an error of the test.
+    With `loss` it takes what `samegrad.check` takes, an object of any kind; without, what
+    `assert_gradients_agree` takes, the file, name or module of a network written to the contract.
+    A wrong gradient that the test does not assert is an error of the test.
     """
     agreements: list[Agreement] = []
 
-    def judged(implementation: Any, **options: Any) -> Agreement:
+    def judged(network: Any = None, **options: Any) -> Agreement:
         from samegrad.implementations.checking.assertions import assert_gradients_agree
+        from samegrad.implementations.checking.objects.check import check
 
+        if "loss" in options:
+            report = check(network, **options)
+            agreements.append(Agreement("" if report else str(report)))
+            return agreements[-1]
         fault = ""
         try:
-            assert_gradients_agree(implementation, **options)
+            assert_gradients_agree(network, **options)
         except AssertionError as error:
             fault = str(error)
         agreements.append(Agreement(fault))

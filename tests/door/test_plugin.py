@@ -82,6 +82,37 @@ def test_fixture_says_where_a_gradient_is_wrong(tmp_path: Path) -> None:
     assert "write `assert gradients_agree(...)`: wrong: dW1: error" in done.stdout
 
 
+def test_fixture_takes_any_object(tmp_path: Path) -> None:
+    """With the functions that give its loss and its gradient; warnings are errors here, too."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    (tmp_path / "test_mine.py").write_text(
+        "import numpy as np\n"
+        "class Net:\n"
+        "    def __init__(self, size):\n"
+        "        self.W = np.linspace(-1, 1, size)\n"
+        "    def loss(self, X, y):\n"
+        "        return ((X @ self.W - y) ** 2).sum() / 2\n"
+        "    def backward(self, X, y, factor):\n"
+        "        self.dW = factor * X.T @ (X @ self.W - y)\n"
+        "rng = np.random.default_rng(0)\n"
+        "X, y, net = rng.normal(size=(5, 3)), rng.normal(size=5), Net(3)\n"
+        "def test_right(gradients_agree):\n"
+        "    assert gradients_agree(\n"
+        "        net, loss=lambda: net.loss(X, y), backward=lambda: net.backward(X, y, 1)\n"
+        "    )\n\n"
+        "def test_wrong(gradients_agree):\n"
+        "    assert gradients_agree(\n"
+        "        net, loss=lambda: net.loss(X, y), backward=lambda: net.backward(X, y, 2)\n"
+        "    )\n"
+    )
+
+    done = pytest_in(tmp_path, "-q")
+
+    assert 1 == done.returncode, done.stdout + done.stderr
+    assert "1 failed, 1 passed" in done.stdout
+    assert "assert gradient against" in done.stdout and "net.W" in done.stdout
+
+
 def test_options_have_destinations_of_their_own() -> None:
     """A conftest's dest="device" is no conflict with ours."""
     from samegrad.benchmarks import plugin
