@@ -236,7 +236,7 @@ def request(
         "device": device,
         "precision": precision,
         "tasks": [
-            {"task": number, "problem": _encode_problem(problem), "learning_rate": rate}
+            {"task": number, "problem": encode_problem(problem), "learning_rate": rate}
             for number, problem, rate in tasks
         ],
     }
@@ -271,7 +271,7 @@ def _answer(request: Message, send: Callable[[Message], None]) -> None:
     try:
         with contextlib.nullcontext() if ieee else implementation.capabilities.precision(precision):
             for task in request["tasks"] if device in devices else ():
-                number, problem = task["task"], _decode_problem(task["problem"])
+                number, problem = task["task"], decode_problem(task["problem"])
                 if problem.spec.dtype not in dtypes:
                     continue
                 inexact = implementation.capabilities.accuracy(problem.spec)
@@ -334,14 +334,14 @@ def _decode(data: Any) -> Any:
     return array.reshape(data["shape"]).copy()
 
 
-def _encode_problem(problem: Problem) -> Message:
+def encode_problem(problem: Problem) -> Message:
     """A problem as plain data."""
     arrays = {name: _encode(getattr(problem, name)) for name in ("params", "X", "y", "masks")}
     return {"name": problem.name, "spec": problem.spec.to_dict(), **arrays}
 
 
-def _decode_problem(data: Message) -> Problem:
-    """What `_encode_problem` wrote."""
+def decode_problem(data: Message) -> Problem:
+    """What `encode_problem` wrote."""
     spec = MLPSpec.from_dict(data["spec"])
     arrays = {name: _decode(data[name]) for name in ("params", "X", "y", "masks")}
     return Problem(data["name"], spec, **arrays)

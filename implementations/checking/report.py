@@ -222,6 +222,7 @@ class VerifyReport:
         remarks: what was not checked, and why.
         diagnosis: where the fault is likely to be, the most telling sentence first.
         exact: what running it over exact numbers shows (a FileProof of `proof`), or None.
+        snippet: lines that repeat a failure on the smallest network and batch that shows it, or "".
     """
 
     name: str
@@ -233,6 +234,7 @@ class VerifyReport:
     remarks: Sequence[str] = ()
     diagnosis: Sequence[str] = ()
     exact: Any = None
+    snippet: str = ""
 
     @property
     def agrees(self) -> bool:
@@ -271,6 +273,8 @@ class VerifyReport:
         lines += [f"  likely: {sentence}" for sentence in self.diagnosis]
         lines += [f"  note: {note}" for note in self.notes]
         lines += [f"  note: {remark}" for remark in self.remarks]
+        if self.snippet:  # not indented: it is there to be pasted
+            lines += ["  the smallest network that shows it:", "", self.snippet, ""]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -288,6 +292,7 @@ class VerifyReport:
             "remarks": list(self.remarks),
             "problems": [outcome.to_dict() for outcome in self.outcomes],
             "exact": None if self.exact is None else self.exact.to_dict(),
+            "snippet": self.snippet,
         }
 
 

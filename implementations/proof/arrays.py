@@ -45,9 +45,14 @@ def holds(x: Any) -> bool:
     return isinstance(x, Number | ExactArray)
 
 
+def of_numbers(x: Array) -> bool:
+    """Whether an array of objects holds numbers and nothing else."""
+    return all(isinstance(entry, Number | float | int | np.number | np.bool_) for entry in x.flat)
+
+
 def wrapped(x: Any) -> Any:
     """What NumPy gave, with exact arrays for plain arrays of objects."""
-    if type(x) is np.ndarray and x.dtype == object:
+    if type(x) is np.ndarray and x.dtype == object and of_numbers(x):
         if not all(type(entry) is Number for entry in x.flat):  # np.where(z > 0, z, 0)
             x = bare(x)
         return x.view(ExactArray)

@@ -1,15 +1,17 @@
-"""`prove_file`: the proofs of a file, made in a child process, and what they say together."""
+"""`prove_file`, `shrunk_snippet`: what is done with a file in a child process of its own."""
 
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from samegrad.implementations.checking import processes
+from samegrad.implementations.checking import calls, diagnosis, processes
+from samegrad.implementations.checking.problems import AT_THE_KINK
 from samegrad.implementations.checking.report import VerifyReport
 from samegrad.implementations.contract import registry
-from samegrad.implementations.proof import contract_file
+from samegrad.implementations.proof import contract_file, shrink
 from samegrad.implementations.proof.result import VERDICTS, Proof
+from samegrad.implementations.proof.shrink import SECONDS
 
 Message = dict[str, Any]
 _HEADING = (
@@ -105,12 +107,8 @@ def prove_file(name: str, *, seed: int = 0, time_limit: float = 60.0) -> FilePro
         if "reason" in message:
             said.append(message["reason"])
 
-    ended = processes.run_child(
-        processes.python_child("samegrad.implementations.proof.child"),
-        {"implementation": registry.absolute(name), "seed": seed},
-        {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-        on_message,
-        time_limit,
+    ended = _asked(
+        {"implementation": registry.absolute(name), "seed": seed}, on_message, time_limit
     )
     if ended.reason:
         how = "hangs" if ended.kind == "timeout" else "ends the process"
@@ -130,6 +128,47 @@ def with_proof(report: VerifyReport, proof: FileProof) -> VerifyReport:
     return report
 
 
+def shrunk_snippet(name: str, report: VerifyReport, seconds: float = SECONDS) -> str:
+    """Lines that repeat what a report found, on the smallest network that shows it; or "".
+
+    Args:
+        name: as the lines load it.
+        report: one that disagrees.
+        seconds: how long smaller ones are looked for, once the file is loaded.
+    """
+    failed = [
+        outcome
+        for outcome in report.outcomes
+        if outcome.status == "disagree"
+        and not outcome.mutations
+        and outcome.problem.spec.dtype == "float64"
+        and outcome.problem.name != AT_THE_KINK
+    ]
+    if not failed or report.options.device != "cpu":
+        return ""
+    snippets: list[str] = []
+    problem = calls.encode_problem(diagnosis.simplest(failed).problem)
+    request = {"implementation": registry.absolute(name), "problem": problem, "seconds": seconds}
+    _asked(
+        {**request, "name": name},
+        lambda message: snippets.append(message.get("snippet", "")),
+        report.options.time_limit + seconds,
+    )
+    return next(iter(snippets), "")
+
+
+def _asked(
+    request: Message, on_message: Callable[[Message], None], time_limit: float
+) -> processes.Exit:
+    return processes.run_child(
+        processes.python_child("samegrad.implementations.proof.child"),
+        request,
+        {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+        on_message,
+        time_limit,
+    )
+
+
 def main() -> None:
     """Answer one request."""
     processes.serve(_answer)
@@ -142,6 +181,12 @@ def _answer(request: Message, send: Callable[[Message], None]) -> None:
 
     try:
         implementation = registry.load(request["implementation"])
+        if "problem" in request:
+            problem = calls.decode_problem(request["problem"])
+            found = shrink.shrunk(implementation, problem, request["seconds"])
+            if found is not None:
+                send({"snippet": shrink.snippet(request["name"], *found)})
+            return
         if "loss_and_grad" in implementation.lacks:
             send({"reason": "it has no loss_and_grad"})
             return

@@ -15,7 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.proof.arrays import FLOAT, ExactArray, bare, exact, holds, is_float
+from samegrad.implementations.proof.arrays import (
+    FLOAT,
+    ExactArray,
+    bare,
+    exact,
+    holds,
+    is_float,
+    of_numbers,
+    plain,
+)
 from samegrad.implementations.proof.exactness import users, users_file
 from samegrad.implementations.proof.number import Number, lift
 
@@ -45,9 +54,12 @@ def _maker(original: Callable[..., Any], name: str) -> Callable[..., Any]:
                 return args[0]
             if name == "array":
                 args = (bare(args[0]), *args[1:])
+        if name == "empty_like" and isinstance(args[0], ExactArray):
+            return np.zeros_like(*args, **kwargs)
         made = original(*args, **kwargs)
         if isinstance(made, np.ndarray) and type(made) in (np.ndarray, ExactArray):
-            return exact(made) if np.ndarray.view(made, np.ndarray).dtype.kind in "fO" else made
+            kind = plain(made).dtype.kind
+            return exact(made) if kind == "f" or (kind == "O" and of_numbers(made)) else made
         return exact(made).item() if isinstance(made, np.floating | float) else made
 
     return make

@@ -2,6 +2,7 @@
 
 import sys
 from argparse import Namespace
+from dataclasses import replace
 from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED, NOT_CHECKED, UNDECIDED, USAGE
@@ -56,6 +57,13 @@ def add(subparsers: Any) -> None:
         action="store_true",
         help="also run the file's own arithmetic over exact numbers and compare by ==",
     )
+    add(
+        "--shrink",
+        type=float,
+        default=5.0,
+        metavar="SECONDS",
+        help="for the smallest network that shows a failure; 0 for none (default: 5)",
+    )
     add("--json", action="store_true", help="print JSON instead of tables")
     add("-v", "--verbose", action="store_true", help="a line for every problem")
     parser.set_defaults(run=run, parser=parser)
@@ -74,7 +82,7 @@ def run(arguments: Namespace) -> int:
     from samegrad.implementations.checking.report import summary
     from samegrad.implementations.checking.verifier import verify
     from samegrad.implementations.contract import registry
-    from samegrad.implementations.proof.child import prove_file, with_proof
+    from samegrad.implementations.proof.child import prove_file, shrunk_snippet, with_proof
 
     named = list(dict.fromkeys(arguments.implementations or registry.names("all")))
     for name in [*named, *([arguments.against] if arguments.against else [])]:
@@ -109,6 +117,8 @@ def run(arguments: Namespace) -> int:
             if arguments.exact and precision == "ieee" and report.verdict != "unavailable":
                 proof = prove_file(name, seed=arguments.seed, time_limit=arguments.time_limit)
                 report = with_proof(report, proof)
+            if report.verdict == "disagrees" and arguments.shrink > 0:
+                report = replace(report, snippet=shrunk_snippet(name, report, arguments.shrink))
             reports.append(report)
             if not arguments.json:
                 say(report.text(arguments.verbose))
