@@ -141,11 +141,12 @@ def prove_networks(
     reasons: list[str] = []
     for spec in networks():
         case = Case(implementation, spec, lists)
-        if _supported(case, seed):
-            found = _proved(case, seed)
-            tell(label(spec), found)
-            reasons.append(found.reason if found.verdict == "not proved" else "")
-        if reasons[-1:] != [""] and reasons[-ENOUGH:] == ENOUGH * reasons[-1:]:
+        if not _supported(case, seed):
+            continue
+        found = _proved(case, seed)
+        tell(label(spec), found)
+        reasons.append(found.reason if found.verdict == "not proved" else "")
+        if reasons[-1] and reasons[-ENOUGH:] == ENOUGH * reasons[-1:]:
             return
 
 
