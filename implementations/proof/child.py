@@ -9,7 +9,8 @@ from samegrad.implementations.checking import calls, diagnosis, processes
 from samegrad.implementations.checking.problems import AT_THE_KINK
 from samegrad.implementations.checking.report import VerifyReport
 from samegrad.implementations.contract import registry
-from samegrad.implementations.proof import contract_file, shrink
+from samegrad.implementations.proof import contract_file, identities, shrink
+from samegrad.implementations.proof.identities import Kept
 from samegrad.implementations.proof.result import VERDICTS, Proof
 from samegrad.implementations.proof.shrink import SECONDS
 
@@ -26,10 +27,12 @@ class FileProof:
     Attributes:
         proofs: of each network that the file supports, by its label.
         reason: why there is none, or not all; "" if there is nothing to say.
+        identities: a second witness, over floats; it changes no verdict.
     """
 
     proofs: Sequence[tuple[str, Proof]] = ()
     reason: str = ""
+    identities: Sequence[Kept] = ()
 
     @property
     def verdict(self) -> str:
@@ -67,12 +70,19 @@ class FileProof:
             for reason, labels in said.items():
                 more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
                 lines.append(f"{verdict}: {reason} [{labels[0]}{more}]")
-        return lines + ([f"not proved: {self.reason}"] if self.reason else [])
+        lines += [f"not proved: {self.reason}"] if self.reason else []
+        return lines + list(filter(None, [identities.line(self.identities)]))
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain data."""
         networks = [{"network": label, **proof.to_dict()} for label, proof in self.proofs]
-        return {"verdict": self.verdict, "reason": self.reason, "networks": networks}
+        kept = [{**vars(identity), "holds": identity.holds} for identity in self.identities]
+        return {
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "networks": networks,
+            "identities": kept,
+        }
 
 
 def _row(group: Sequence[tuple[str, Proof]]) -> str:
@@ -100,10 +110,13 @@ def prove_file(name: str, *, seed: int = 0, time_limit: float = 60.0) -> FilePro
     registry.check_name(name)
     proofs: list[tuple[str, Proof]] = []
     said: list[str] = []
+    kept: list[Kept] = []
 
     def on_message(message: Message) -> None:
         if "network" in message:
             proofs.append((message["network"], Proof(**message["proof"])))
+        if "identities" in message:
+            kept.extend(Kept(**identity) for identity in message["identities"])
         if "reason" in message:
             said.append(message["reason"])
 
@@ -115,7 +128,7 @@ def prove_file(name: str, *, seed: int = 0, time_limit: float = 60.0) -> FilePro
         said.append(f"over exact numbers it {how}: {ended.reason}")
     if not proofs and not said:
         said.append("it supports none of the small networks that are proved")
-    return FileProof(proofs, next(iter(said), ""))
+    return FileProof(proofs, next(iter(said), ""), kept)
 
 
 def with_proof(report: VerifyReport, proof: FileProof) -> VerifyReport:
@@ -190,6 +203,8 @@ def _answer(request: Message, send: Callable[[Message], None]) -> None:
         if "loss_and_grad" in implementation.lacks:
             send({"reason": "it has no loss_and_grad"})
             return
+        kept = identities.kept(implementation, request["seed"])
+        send({"identities": [vars(identity) for identity in kept]})
         contract_file.prove_networks(implementation, request["seed"], tell)
     except (ImportError, NotImplementedError) as error:
         send({"reason": " ".join(str(error).split())})
