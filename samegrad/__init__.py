@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from samegrad.implementations.checking.assertions import (
         assert_gradients_agree as assert_gradients_agree,
     )
-    from samegrad.implementations.checking.gradient_check import check_gradient as check_gradient
+    from samegrad.implementations.checking.function_check import check_function as check_function
+    from samegrad.implementations.checking.function_check import check_gradient as check_gradient
     from samegrad.implementations.checking.objects.check import check as check
     from samegrad.implementations.checking.verifier import verify as verify
     from samegrad.implementations.contract.initializers import init_params as init_params
@@ -35,7 +36,8 @@ _PUBLIC = {
     "MLPSpec": "samegrad.implementations.contract.spec",
     "assert_gradients_agree": "samegrad.implementations.checking.assertions",
     "check": "samegrad.implementations.checking.objects.check",
-    "check_gradient": "samegrad.implementations.checking.gradient_check",
+    "check_function": "samegrad.implementations.checking.function_check",
+    "check_gradient": "samegrad.implementations.checking.function_check",
     "compare": "samegrad.reports.data.comparison",
     "init_params": "samegrad.implementations.contract.initializers",
     "load": "samegrad.implementations.contract.registry",

@@ -106,7 +106,7 @@ FRAMEWORKS = set().union(*LIBRARIES.values())
 # Who differentiates whose loss has to import the framework of that loss, when it is asked to; so
 # has who asks torch's own clock, and who compiles where nobody should.
 USERS_FRAMEWORK = {
-    "implementations/checking/gradient_check.py",
+    "implementations/checking/function_check.py",
     "benchmarks/selftest/child.py",
     "benchmarks/selftest/saboteurs.py",
 }

@@ -1,6 +1,6 @@
 """For people's own tests: has a network behind the contract, or a part of it, the right gradient?
 
-`gradient_check` is for any gradient of any loss.
+`check_function` is for any gradient of any loss.
 """
 
 from collections.abc import Sequence

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -23,6 +23,7 @@ LEAST_DIRECTIONS, LEAST_ENTRIES = 2, 3
 MOST_ENTRIES = 500  # of one array: a random choice where it has more
 SECONDS = 0.4  # for all slopes, or as many as LOSSES take
 LOSSES = 1500  # of 1 ms: 1.5 seconds, for a network of some 100,000 entries
+WAITING = 3  # times as long as it works may this thread wait: for other programs, or a device
 LEVELS = 4  # steps tried, each shorter than the last
 LONGER = (1.0, 8.0, 64.0)  # longer first steps, where rounding hides a slope
 TARGET = 1e-8  # of the largest slope: an error not worth another step
@@ -33,10 +34,18 @@ STEP_POWER = 0.2
 # Slopes by differences keep half the digits of a loss at worst: twice that for the extrapolation,
 # twice for a sum of such losses. Float32 gives 1e-3.
 DIGITS_KEPT, MOST_BOUND = 4.0, 0.1
+COMPLEX_STEP = 1e-20  # its square is lost, which leaves the slope alone
 DOUBLE = 1e-12  # relative noise, below which a loss has the digits of float64
 # An array whose slopes are all below this share of another's is judged by this share: what is
 # left of slopes that cancel (a bias before a softmax over all) is rounding.
 SHARE, SHARE_OF_FEW = 1e-4, 0.1
+
+
+class Noise(NamedTuple):
+    """By how much a value of a loss may be off: absolutely, and relative to its values nearby."""
+
+    size: float
+    relative: float
 
 
 class Slot(Protocol):
@@ -142,7 +151,7 @@ def slopes(
     loss: Loss,
     slots: Sequence[Slot],
     *,
-    noise: float,
+    noise: Noise,
     seed: int = 0,
     seconds: float | None = None,
     most_entries: int = MOST_ENTRIES,
@@ -153,7 +162,7 @@ def slopes(
     Args:
         loss: of the slots' present values.
         slots: what it may depend on; one `Slopes` for each.
-        noise: by how much a value of the loss may be off, see `noise_of`.
+        noise: of the loss, see `noise_of`.
         seed: of entries and directions.
         seconds: after which no slope is begun but the least of each array; by default SECONDS, or
             what LOSSES losses of a millisecond take.
@@ -163,9 +172,9 @@ def slopes(
     rng = np.random.default_rng(seed)
     measured = [Slopes(slot.name, tuple(slot.shape)) for slot in slots]
     with quiet():
-        began = time.monotonic()
+        clock = _Clock()
         here = loss()
-        taken = time.monotonic() - began
+        taken = clock.elapsed
         if seconds is None:
             seconds = max(SECONDS, LOSSES * min(taken, 1e-3))
         orders = [rng.permutation(m.size)[:most_entries] for m in measured]
@@ -175,21 +184,21 @@ def slopes(
         ]
         for turn in range(max([directions, *map(len, orders)], default=0)):
             for slot, m, order, moves in zip(slots, measured, orders, signs, strict=True):
-                late = time.monotonic() - began > seconds
+                late = clock.elapsed > seconds
                 if turn < len(moves) and not (late and turn >= LEAST_DIRECTIONS):
                     m.of_directions.append(_along(loss, slot, moves[turn], here, noise, m))
                     m.directions.append(moves[turn])
                 if turn < len(order) and not (late and turn >= LEAST_ENTRIES):
                     m.of_entries.append(_along(loss, slot, int(order[turn]), here, noise, m))
                     m.entries.append(int(order[turn]))
-    share = SHARE if noise <= DOUBLE * abs(here) else SHARE_OF_FEW
+    share = SHARE if noise.relative <= DOUBLE else SHARE_OF_FEW
     floor = share * max([m.largest for m in measured], default=0.0)
     for m in measured:
         m.floor = max(m.floor, floor)
     return measured
 
 
-def noise_of(loss: Loss, slots: Sequence[Slot], seed: int = 0) -> float:
+def noise_of(loss: Loss, slots: Sequence[Slot], seed: int = 0) -> Noise:
     """By how much rounding may put a value of the loss off, whatever the loss cancels inside.
 
     Values at points on a short line differ from a line by rounding, but for the few beside a kink.
@@ -217,17 +226,31 @@ def noise_of(loss: Loss, slots: Sequence[Slot], seed: int = 0) -> float:
         eps = float(np.finfo(np.float64).eps)
         if (single == values).all() and not (np.asarray(values) == np.round(values)).all():
             eps = float(np.finfo(np.float32).eps)  # no digit beyond those of float32
-        return max(eps * largest, 2 * float(np.median(np.abs(np.diff(values, 2)))))
+        middle = np.sort(np.abs(np.diff(values, 2)))[4]  # of 9; np.median would load numpy.ma
+        size = max(eps * largest, 2 * float(middle))
+        return Noise(size, max(eps, size / max(largest, 1e-300)) if size else eps)
 
 
-def bound_of(noise: float, value: float) -> float:
+class _Clock:
+    """Seconds of this thread's own work, or a share of those that passed, whichever is more."""
+
+    def __init__(self) -> None:
+        self._began = time.thread_time(), time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Since it was made."""
+        own, passed = time.thread_time() - self._began[0], time.monotonic() - self._began[1]
+        return max(own, passed / WAITING)
+
+
+def bound_of(noise: Noise) -> float:
     """What a gradient may be off slopes of a loss with so much noise: 1e-6, in float32 1e-3."""
-    digits = DIGITS_KEPT * float(np.sqrt(noise / max(abs(value), 1e-300)))
-    return max(BOUND, min(digits, MOST_BOUND))
+    return max(BOUND, min(DIGITS_KEPT * float(np.sqrt(noise.relative)), MOST_BOUND))
 
 
 def _along(
-    loss: Loss, slot: Slot, move: Array | int, here: float, noise: float, known: Slopes
+    loss: Loss, slot: Slot, move: Array | int, here: float, noise: Noise, known: Slopes
 ) -> tuple[float, float, bool]:
     """(slope, what it may be off, whether it is a kink) along an entry or a direction."""
     before = slot.read()
@@ -242,7 +265,7 @@ def _along(
             slot.write(before + step * move)
         return loss()
 
-    step = min(max(noise / max(abs(here), 1e-300), 1e-17), 1e-3) ** STEP_POWER
+    step = min(noise.relative, 1e-3) ** STEP_POWER
     shorter = 8.0 if step < 1e-2 else 2.0  # where digits are few a step cannot shrink by much
     # Many entries move at once along a direction: each by less, for the same curvature.
     step *= max(1.0, size) / known.size**0.25 if entry is None else max(1.0, size)
@@ -250,10 +273,10 @@ def _along(
     largest = known.largest * root if known.of_directions or known.of_entries else 0.0
     try:
         for longer in LONGER:
-            tried = _extrapolated(at, here, noise, step * longer, shorter, largest)
+            tried = _extrapolated(at, here, noise.size, step * longer, shorter, largest)
             best = min(best, tried, key=lambda of: of[1])
             enough = BOUND / 10 * max(abs(best[0]), largest)
-            if best[1] <= enough or noise / (step * longer) <= enough:
+            if best[1] <= enough or noise.size / (step * longer) <= enough:
                 break
     finally:
         if entry is not None:
@@ -293,19 +316,36 @@ def _extrapolated(
     return best
 
 
-def complex_slopes(
-    loss: Callable[[Array], Any], here: Array, moves: Sequence[Array], step: float = 1e-20
-) -> Array:
-    """Slopes by complex steps, exact where the loss is analytic; elsewhere silently wrong.
+def by_complex_steps(loss: Callable[[Array], Any], slot: Slot, seed: int = 0) -> Slopes:
+    """As `slopes` for one slot, by complex steps: exact where the loss is analytic.
 
     Args:
-        loss: of an array of complex numbers.
-        here: where, float64.
-        moves: directions of that shape.
-        step: so short that its square is lost, which leaves the slope alone.
+        loss: of an array of complex numbers in the slot's place.
+        slot: where.
+        seed: of entries and directions.
+    """
+    rng = np.random.default_rng(seed)
+    m = Slopes(slot.name, tuple(slot.shape))
+    m.entries = [int(entry) for entry in rng.permutation(m.size)[:MOST_ENTRIES]]
+    count = DIRECTIONS if m.size > 1 else 0
+    m.directions = [rng.choice([-1.0, 1.0], m.shape) for _ in range(count)]
+    values = complex_slopes(loss, slot.read(), m.entries, m.directions)
+    exact = [(float(value), 0.0, False) for value in values]
+    m.of_entries, m.of_directions = exact[: len(m.entries)], exact[len(m.entries) :]
+    return m
+
+
+def complex_slopes(
+    loss: Callable[[Array], Any], here: Array, entries: Sequence[int], directions: Sequence[Array]
+) -> Array:
+    """Slopes by complex steps along entries, then directions; silently wrong off analytic losses.
 
     Raises:
         Exception: what the loss raises for complex numbers.
     """
+    moves = [np.zeros(here.shape) for _ in entries]
+    for move, entry in zip(moves, entries, strict=True):
+        move.flat[entry] = 1.0
     with quiet():
-        return np.array([complex(loss(here + 1j * step * move)).imag / step for move in moves])
+        values = [complex(loss(here + 1j * COMPLEX_STEP * m)) for m in (*moves, *directions)]
+    return np.array([value.imag / COMPLEX_STEP for value in values])

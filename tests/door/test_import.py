@@ -13,8 +13,8 @@ import samegrad as sg
 from samegrad.benchmarks.machine.system import ROOT
 
 PUBLIC = (
-    "MLPSpec init_params load names verify check check_gradient assert_gradients_agree measure "
-    "compare render __version__"
+    "MLPSpec init_params load names verify check check_function check_gradient "
+    "assert_gradients_agree measure compare render __version__"
 ).split()
 
 pytestmark = pytest.mark.quick

@@ -79,11 +79,12 @@ def number(value: Any, notes: list[Note] | None = None, name: str = "loss()") ->
     if array.dtype.name == "bfloat16":
         array = array.astype(np.float32)
     if array.size != 1 or array.dtype.kind not in "fiu":
-        kind = type(value).__name__
-        shape = f" of shape {array.shape}" if array.dtype.kind in "fiub" and array.ndim else ""
+        numeric = array.ndim and array.dtype.kind in "fiubc"
+        kind = array.dtype.name if numeric else type(value).__name__
+        shape = f" of shape {array.shape}" if numeric else ""
         raise Stopped(
             NOT_CHECKED,
-            f"{name} gave a {kind}{shape}, expected a number",
+            f"{name} gave {kind}{shape}, expected a number",
             "give a function that returns the loss alone, such as lambda: net.step()[0]"
             if isinstance(value, tuple | list | dict)
             else "sum or average it, and return it",

@@ -198,7 +198,8 @@ class _Check:
         remarks = list(trial.remarks)
         if found.data:
             remarks.append("taken for data: " + ", ".join(found.data))
-        matches, more, said = _without_gradients(judged, trial, self.net is not None)
+        given = self.net is not None or bool(self.data.reached.leaves)
+        matches, more, said = _without_gradients(judged, trial, given)
         notes += more
         remarks += said
         faults = trial.faults
@@ -221,15 +222,21 @@ class _Check:
             tuple(matches),
             tuple(dict.fromkeys(notes)),
             advice=tuple(advice),
-            remarks=tuple(remarks + faults[1:]),
+            remarks=(*faults[1:3], *remarks),
             said=reason,
         )
 
 
 def _without_gradients(
-    judged: Judged, trial: Trial, has_net: bool
+    judged: Judged, trial: Trial, given: bool
 ) -> tuple[list[Any], list[Note], list[str]]:
-    """(matches to show, notes, remarks): what has no gradient, where others have."""
+    """(matches to show, notes, remarks): what has no gradient, where others have.
+
+    Args:
+        judged: of all parameters.
+        trial: has their leaves.
+        given: whether the user said what the network is, or what is data.
+    """
     with_one = [m for m in judged.matches if m.verdict != NOT_CHECKED]
     if not with_one:
         return list(judged.matches), [], []
@@ -241,7 +248,7 @@ def _without_gradients(
             remarks.append(f"{leaf.name} changes the loss and has no gradient: a setting")
         elif trial.covered(leaf):
             continue
-        elif not has_net or any(not name.startswith("net") for name in leaf.names):
+        elif not given:
             remarks.append(f"{leaf.name} changes the loss and has no gradient: taken for data")
         else:
             matches.append(match)

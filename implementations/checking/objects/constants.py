@@ -8,12 +8,13 @@ NEAR = 1e-5  # relative: two constants are one
 POWERS = (0, 1, -1, 2, -2)
 
 
-def named(constant: float, sizes: Mapping[str, int]) -> str:
+def named(constant: float, sizes: Mapping[str, int], near: float = NEAR) -> str:
     """The simplest product of powers of 2 and of sizes that a constant is, or "".
 
     Args:
         constant: not 0.
         sizes: such as {"batch size": 32, "outputs": 10}, each above 1.
+        near: relative, how near two constants are one.
     """
     sign = "-" if constant < 0 else ""
     found = []
@@ -24,7 +25,7 @@ def named(constant: float, sizes: Mapping[str, int]) -> str:
         value = Fraction(1)
         for base, power in zip((2, *sizes.values()), powers, strict=True):
             value *= Fraction(base) ** power
-        if abs(float(value) - abs(constant)) <= NEAR * abs(constant):
+        if abs(float(value) - abs(constant)) <= near * abs(constant):
             found.append((used, powers[0] != 0, powers))
     if not found:
         return ""

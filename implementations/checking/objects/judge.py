@@ -11,6 +11,7 @@ from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.objects import constants, names
 from samegrad.implementations.checking.objects.matching import (
     FEW,
+    PINNED,
     RETURNED,
     UPDATE,
     Candidate,
@@ -38,12 +39,24 @@ class Knowledge:
         rates: numbers that an update may be scaled by, with their names.
         rate: the one that the user gave, or None.
         paths: of each parameter.
+        orders: in which all parameters may follow each other in one array.
+        near: how near two constants are one.
     """
 
     sizes: Mapping[str, int]
     rates: Mapping[str, float]
     rate: float | None
     paths: Sequence[Sequence[str]]
+    orders: Sequence[Sequence[int]]
+    near: float
+
+    def same(self, a: float, b: float) -> bool:
+        """Whether two constants are one."""
+        return constants.same(a, b, self.near)
+
+    def made_of(self, constant: float) -> str:
+        """What a constant is made of, or ""."""
+        return constants.named(constant, self.sizes, self.near)
 
 
 @dataclass
@@ -67,11 +80,14 @@ def judge(
     known: Knowledge,
 ) -> Judged:
     """Every parameter's gradient, and what is to be said of it."""
-    found = [fits(i, measured, known.paths, candidates, bound) for i in range(len(measured))]
+    found = [
+        fits(i, measured, known.paths, known.orders, candidates, bound)
+        for i in range(len(measured))
+    ]
     chosen = [_chosen(of) for of in found]
     judged = Judged([], chosen, [], [])
     updates = [next((f for f in of if f.candidate.origin == UPDATE), None) for of in found]
-    common = _common([f for f in chosen if f is not None and f.candidate.origin != UPDATE])
+    common = _common([f for f in chosen if f is not None and f.candidate.origin != UPDATE], known)
     for i, slopes in enumerate(measured):
         judged.matches.append(_match(i, slopes, measured, found, chosen, candidates, known))
     _transposed(judged, measured)
@@ -85,7 +101,11 @@ def _chosen(of: list[Fit]) -> Fit | None:
     explicit = [f for f in of if f.candidate.origin != UPDATE]
     own = [f for f in explicit if f.named]
     right = next((f for f in of if f.right), None)
-    if right is not None and (right.named or not own):
+    # What is returned counts before what is kept: it is what the caller goes on with.
+    returned = [f for f in own if f.candidate.origin in (RETURNED, PINNED)]
+    if returned and not any(f.right for f in returned) and any(f.decided for f in returned):
+        own = returned
+    elif right is not None and (right.named or not own):
         return right
     for choice in (
         [f for f in own if f.right],
@@ -134,7 +154,7 @@ def _other(
     """Says whose gradient it is instead, and where this parameter's is."""
     for j, others in enumerate(found):
         if j != i and any(
-            f.candidate is of.candidate and f.right and f.values.size >= FEW for f in others
+            f.right and f.values.size >= FEW and _same_numbers(f, of) for f in others
         ):
             return (
                 f"{of.name} is the gradient of {measured[j].name}, where that of "
@@ -142,6 +162,12 @@ def _other(
             )
     instead = next((f for f in found[i] if f.right and f.candidate is not of.candidate), None)
     return said if instead is None else f"{said}; {instead.name} is"
+
+
+def _same_numbers(a: Fit, b: Fit) -> bool:
+    return a.candidate is b.candidate and np.array_equal(
+        np.sort(a.values, None), np.sort(b.values, None)
+    )
 
 
 def _without(
@@ -170,13 +196,13 @@ def _without(
     return replace(plain, verdict=NOT_CHECKED, reason=said)
 
 
-def _common(chosen: list[Fit]) -> float | None:
+def _common(chosen: list[Fit], known: Knowledge) -> float | None:
     """The constant that all gradients have, if they have one, and it is not 1."""
     found = [f.constant for f in chosen if f.decided and f.values.size >= FEW]
     first = next((c for c in found if c is not None), None)
-    if first is None or any(c is None or not constants.same(c, first) for c in found):
+    if first is None or any(c is None or not known.same(c, first) for c in found):
         return None
-    return None if constants.same(first, 1.0) else first
+    return None if known.same(first, 1.0) else first
 
 
 def _transposed(judged: Judged, measured: Sequence[Slopes]) -> None:
@@ -206,7 +232,7 @@ def _scaled(
         if of is None or of.candidate.origin == UPDATE or match.verdict != DISAGREES:
             continue
         c = of.constant
-        few = of.values.size < FEW and (common is None or not constants.same(c or 0.0, common))
+        few = of.values.size < FEW and (common is None or not known.same(c or 0.0, common))
         if c is None or few:
             continue
         if match.reason.endswith("swapped") or "transpose" in match.reason:
@@ -218,14 +244,14 @@ def _scaled(
             if not any(n.code == "scaled-gradient" for n in judged.notes):
                 judged.notes.append(Note("scaled-gradient", f"{text}; the update makes up for it"))
             continue
-        if constants.same(c, -1.0):
+        if known.same(c, -1.0):
             text += "; that is right only where it is added to the parameter"
         judged.matches[i] = replace(match, reason=text)
 
 
 def _times(c: float, known: Knowledge) -> str:
     """A constant as "6 times (batch size) what the loss has"."""
-    name = constants.named(c, known.sizes)
+    name = known.made_of(c)
     shown = f"{c:.6g} times" + (f" ({name})" if name and name not in (f"{c:g}", "-1") else "")
     return f"{shown} the slopes of the loss"
 
@@ -247,14 +273,14 @@ def _updated(judged: Judged, measured: Sequence[Slopes], known: Knowledge) -> No
     if known.rate is not None:
         rates = {"rate": known.rate}
     big = [i for i in at if measured[i].size >= FEW] or at
-    usual = _usual([found[i] for i in big], rates)
+    usual = _usual([found[i] for i in big], rates, known)
     for i, c in found.items():
         said = ""
-        of_rate = any(constants.same(c, rate, 1e-4) for rate in rates.values())
+        of_rate = any(known.same(c, rate) for rate in rates.values())
         if c < 0:
             said = f"the update of {measured[i].name} goes uphill: {c:.6g} times its gradient"
-        elif not constants.same(c, usual, 1e-4) and not of_rate:
-            ratio = constants.named(c / usual, known.sizes)
+        elif not known.same(c, usual) and not of_rate:
+            ratio = known.made_of(c / usual)
             said = (
                 f"the update of {measured[i].name} is {c:.6g} times its gradient, that of others "
                 f"{usual:.6g}" + (f": {ratio} times as much" if ratio else "")
@@ -266,12 +292,12 @@ def _updated(judged: Judged, measured: Sequence[Slopes], known: Knowledge) -> No
             )
         if said:
             judged.matches[i] = replace(judged.matches[i], verdict=DISAGREES, reason=said)
-    name = next((n for n, rate in rates.items() if constants.same(usual, rate, 1e-4)), None)
+    name = next((n for n, rate in rates.items() if known.same(usual, rate)), None)
     if name is None and known.rate is None:
         made = (
             f"{n} times {text}"
             for n, rate in rates.items()
-            if rate and (text := constants.named(usual / rate, known.sizes))
+            if rate and (text := known.made_of(usual / rate))
         )
         made_of = next(made, None)
         judged.notes.append(
@@ -283,13 +309,13 @@ def _updated(judged: Judged, measured: Sequence[Slopes], known: Knowledge) -> No
         )
 
 
-def _usual(found: list[float], rates: Mapping[str, float]) -> float:
+def _usual(found: list[float], rates: Mapping[str, float], known: Knowledge) -> float:
     """The constant of most updates; of equally many one that is a rate."""
     counts = Counter(f"{c:.4g}" for c in found)
     return max(
         found,
         key=lambda c: (
-            any(constants.same(c, rate, 1e-4) for rate in rates.values()),
+            any(known.same(c, rate) for rate in rates.values()),
             counts[f"{c:.4g}"],
         ),
     )

@@ -341,8 +341,9 @@ def _of_framework(value: Any, name: str, place: Place) -> Leaf | None:
         return TorchLeaf(value, name, place) if value.is_floating_point() else None
     if type(value).__module__.startswith("cupy") and hasattr(value, "get"):
         return CupyLeaf(value, name, place) if value.dtype.kind == "f" else None
-    if jax is not None and isinstance(value, getattr(jax, "Array", ())):
-        return JaxLeaf(value, name, place) if jax.numpy.issubdtype(value.dtype, float) else None
+    if jax is not None and hasattr(jax, "Array") and isinstance(value, jax.Array):
+        floats = jax.numpy.issubdtype(value.dtype, jax.numpy.floating)
+        return JaxLeaf(value, name, place) if floats else None
     return None
 
 

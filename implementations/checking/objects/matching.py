@@ -110,13 +110,21 @@ def forms(shape: tuple[int, ...], values: Array) -> Iterator[tuple[str, Array]]:
 
 
 def pieces(
-    shapes: Sequence[tuple[int, ...]], index: int, values: Array
+    shapes: Sequence[tuple[int, ...]], order: Sequence[int], index: int, values: Array
 ) -> Iterator[tuple[str, Array]]:
-    """All parameters one after the other in a flat array: the piece of one of them."""
-    sizes = [int(np.prod(shape)) for shape in shapes]
-    if len(sizes) > 1 and values.size == sum(sizes) and max(values.shape, default=0) == values.size:
-        start = sum(sizes[:index])
-        stop = start + sizes[index]
+    """All parameters one after the other in a flat array: the piece of one of them.
+
+    Args:
+        shapes: of all parameters.
+        order: of those that are in it.
+        index: of the one.
+        values: the flat array, of (n,), (n, 1) or (1, n).
+    """
+    sizes = [int(np.prod(shapes[i])) for i in order]
+    flat = values.size == max(values.shape, default=0)
+    if flat and len(sizes) > 1 and index in order and values.size == sum(sizes):
+        at = list(order).index(index)
+        start, stop = sum(sizes[:at]), sum(sizes[: at + 1])
         yield f"[{start}:{stop}]", values.ravel()[start:stop].reshape(shapes[index])
 
 
@@ -153,6 +161,7 @@ def fits(
     index: int,
     measured: Sequence[Slopes],
     paths: Sequence[Sequence[str]],
+    orders: Sequence[Sequence[int]],
     candidates: Sequence[Candidate],
     bound: float,
 ) -> list[Fit]:
@@ -164,11 +173,12 @@ def fits(
         if candidate.of and candidate.of not in paths[index]:
             continue
         own = bool(candidate.of) or names.pairs(list(paths[index]), candidate.name)
-        for form, values in (
-            *forms(slopes.shape, candidate.values),
-            *pieces(shapes, index, candidate.values),
-        ):
-            found.append(fit(slopes, candidate, form, values, bound, own))
+        read = list(forms(slopes.shape, candidate.values))
+        for order in orders:
+            # In such an array a place says whose a piece is, as a name does.
+            for form, values in pieces(shapes, order, index, candidate.values):
+                found.append(fit(slopes, candidate, form, values, bound, True))
+        found += [fit(slopes, candidate, form, values, bound, own) for form, values in read]
     return sorted(found, key=_order)
 
 

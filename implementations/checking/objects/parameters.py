@@ -36,13 +36,32 @@ def find(calls: Calls, leaves: Sequence[Leaf], data: OtherData, here: float, see
     rng = np.random.default_rng(seed)
     found = Found([], [])
     near = sorted(leaves, key=lambda leaf: leaf.name.count(".") + leaf.name.count("["))
-    known = [f for f in near[:MOST_LEAVES] if f.size and changes(calls, f, here, rng)]
+    near = [leaf for leaf in near[:MOST_LEAVES] if leaf.size]
+    known = [leaf for leaf in near if changes(calls, leaf, here, rng)]
+    known += _asleep(calls, [leaf for leaf in near if leaf not in known], rng)
     for leaf in sorted(known, key=leaves.index):
         if data.shares(leaf):
             found.data.append(leaf.name)
         else:
             found.parameters.append(leaf)
     return found
+
+
+def _asleep(calls: Calls, leaves: Sequence[Leaf], rng: Any) -> list[Leaf]:
+    """Leaves that change the loss only where others are not 0: weights that are all 0."""
+    zeros = [leaf for leaf in leaves if leaf.size > 1 and not leaf.read().any()]
+    if not zeros:
+        return []
+    try:
+        for leaf in zeros:
+            leaf.write(0.1 * rng.normal(size=leaf.shape))
+        here = calls.loss()
+        return [leaf for leaf in leaves if changes(calls, leaf, here, rng)]
+    except Exception:  # what cannot be changed is nothing to check
+        return []
+    finally:
+        for leaf in zeros:
+            _back(leaf, np.zeros(leaf.shape))
 
 
 def changes(calls: Calls, leaf: Leaf, here: float, rng: Any) -> bool:

@@ -248,6 +248,7 @@ class Snapshot:
             grad.copy_(values)
 
 
+@functools.cache
 def globals_of(code: Any) -> set[str]:
     """The globals that a code object names, inner functions included."""
     loads = ("LOAD_GLOBAL", "LOAD_NAME")

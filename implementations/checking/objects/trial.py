@@ -25,10 +25,12 @@ from samegrad.implementations.checking.objects.parameters import place_of
 from samegrad.implementations.checking.objects.reach import Reached
 from samegrad.implementations.checking.objects.report import DISAGREES, UNDECIDED
 from samegrad.implementations.checking.slopes import bound_of, noise_of, slopes
+from samegrad.implementations.checking.trees import array_of
 
 Array = Any
 JITTER = 0.05  # of an array's largest entry (or of 1): a nearby point, clear of kinks and zeros
 POINTS = 3  # that are tried
+OPEN = 0.2  # share of an array's slopes: with more of them on kinks the point says too little
 ALIKE = 1e-9  # relative: results of the same computation
 ALIKE_FEW = 1e-3  # in float32
 
@@ -88,7 +90,7 @@ class Trial:
                 continue  # what backward() put in a parameter's place
             if id(leaf.value) in own and gradient is not None:
                 by = f"{leaf.name}.grad"
-                found.append(Candidate(by, _array(gradient), KEPT, leaf.name, _dtype(gradient)))
+                found.append(Candidate(by, _float64(gradient), KEPT, leaf.name, _dtype(gradient)))
             if id(leaf.value) not in own and not isinstance(leaf, NumberLeaf):
                 found += [
                     Candidate(name, leaf.read(), KEPT, "", _dtype(leaf.value))
@@ -143,7 +145,7 @@ class Trial:
                     raise ValueError(f"grads={value!r} leads to no float array after backward()")
                 value = arrays[path]
             label = pin if isinstance(pin, str) else f"grads[{name!r}]"
-            array = value.read() if isinstance(value, Leaf) else _array(value)
+            array = value.read() if isinstance(value, Leaf) else _float64(value)
             found.append(Candidate(str(label), array, PINNED, leaf.name))
         return found
 
@@ -152,9 +154,13 @@ class Trial:
         first = self.gradients()
         judged = self._at_point(first, rate, tolerance)
         self._repeated(judged)
-        self._other_data(first, judged)
-        flat = [m for m in self._measured if np.max(np.abs(m.values), initial=0) <= m.floor]
-        vague = judged.count(UNDECIDED) or any(m.kinks.any() for m in self._measured) or flat
+        if not self.faults:
+            self._other_data(first, judged)
+        self._restore()
+        measured = self._measured
+        flat = [m for m in measured if np.max(np.abs(m.values), initial=0) <= m.floor]
+        kinks = any(np.mean(m.kinks & ~m.trusted(self._bound)) > OPEN for m in measured if m.size)
+        vague = judged.count(UNDECIDED) or kinks or flat
         if vague and not judged.count(DISAGREES):
             judged = self._moved(judged, bool(flat), rate, tolerance)
         return judged
@@ -162,12 +168,11 @@ class Trial:
     def _at_point(
         self, candidates: list[Candidate], rate: float | None, tolerance: float | None
     ) -> Judged:
-        here = self.calls.loss()
         noise = noise_of(self.calls.loss, self.parameters, self.seed)
         self._measured = slopes(self.calls.loss, self.parameters, noise=noise, seed=self.seed)
-        self._bound = tolerance or bound_of(noise, here)
+        self._bound = tolerance or bound_of(noise)
         self._noise = noise
-        if noise > 1e-12 * abs(here) and self._bound > 1e-5 and not self.notes:
+        if noise.relative > 1e-12 and self._bound > 1e-5 and not self.notes:
             self.notes.append(
                 Note("few-digits", f"the loss has few digits: judged to {self._bound:.0e}")
             )
@@ -191,7 +196,21 @@ class Trial:
             for constant in (*function.__code__.co_consts, *(function.__defaults__ or ())):
                 if isinstance(constant, float) and constant > 0:
                     rates.setdefault(f"{constant:g} in {function.__name__}", constant)
-        return Knowledge(self._sizes(), rates, rate, [leaf.names for leaf in self.parameters])
+        paths = [leaf.names for leaf in self.parameters]
+        near = max(constants.NEAR, self._bound)
+        return Knowledge(self._sizes(), rates, rate, paths, self._orders(), near)
+
+    def _orders(self) -> list[list[int]]:
+        """How all parameters may follow each other in one array: as found, or as in memory."""
+        arrays = [i for i, p in enumerate(self.parameters) if p.size > 1]
+        orders = [arrays]
+        values = [self.parameters[i].value for i in arrays]
+        if all(isinstance(v, np.ndarray) and v.base is not None for v in values):
+            address = {
+                i: v.__array_interface__["data"][0] for i, v in zip(arrays, values, strict=True)
+            }
+            orders.insert(0, sorted(arrays, key=lambda i: address[i]))
+        return orders
 
     def _sizes(self) -> dict[str, int]:
         shapes = [a.shape for a in self.data.reached.arrays] or [
@@ -228,7 +247,6 @@ class Trial:
             else:
                 said = f"{name} changes from call to call, with the same data and parameters"
             self.faults.append(said)
-        self._restore()
 
     def _other_data(self, first: list[Candidate], judged: Judged) -> None:
         """With other data other gradients, right ones; with the first data the first ones again."""
@@ -252,7 +270,6 @@ class Trial:
             return
         finally:
             self.data.restore()
-            self._restore()
 
     def _compare_there(
         self, first: list[Candidate], others: list[Candidate], judged: Judged
@@ -285,7 +302,8 @@ class Trial:
                     said = f"{of.name} stays as it was when the data is other: it is stale"
                 else:
                     said = f"{of.name} is wrong with other data, after a call with the first"
-                self.faults.append(f"{said}: error {again.error:.2g} {again.where}")
+                said = f"{said}: error {again.error:.2g} {again.where}"
+                self.faults.append(said)
 
     def _moved(
         self, judged: Judged, flat: bool, rate: float | None, tolerance: float | None
@@ -348,12 +366,8 @@ def _alike(a: Array, b: Array, near: float) -> bool:
     return bool(np.max(np.abs(a - b), initial=0.0) <= near * size)
 
 
-def _array(value: Any) -> Array:
-    if hasattr(value, "detach"):
-        value = value.detach().double().cpu().numpy()
-    elif type(value).__module__.startswith("cupy"):
-        value = value.get()
-    return np.array(value, np.float64)
+def _float64(value: Any) -> Array:
+    return np.array(array_of(value), np.float64)
 
 
 def _dtype(value: Any) -> str:

@@ -74,7 +74,7 @@ def test_other_package_would_be_noticed(tmp_path: Path) -> None:
 def test_check_gradient_imports_no_mpmath_and_no_verifier() -> None:
     """Its import takes little more than NumPy's."""
     code = (
-        "import sys, samegrad.implementations.checking.gradient_check\n"
+        "import sys, samegrad.implementations.checking.function_check\n"
         "print(*sorted(name for name in sys.modules if name.startswith(('samegrad.', 'mpmath'))))"
     )
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from samegrad.implementations.checking.gradient_check import check_gradient
+from samegrad.implementations.checking.function_check import check_function, check_gradient
+from samegrad.implementations.checking.notes import Note
 
 A = np.random.default_rng(0).normal(size=(4, 3))
 
@@ -137,14 +138,27 @@ def test_kink_is_left_undecided_and_said() -> None:
     def relu(x: Any) -> Any:
         return np.sum(np.maximum(x, 0))
 
-    mixed = check_gradient(relu, lambda x: (x > 0) * 1.0, np.array([1.0, -2.0, 0.0]))
-    only = check_gradient(relu, lambda x: (x > 0) * 1.0, np.array([0.0]))
+    mixed = check_gradient(relu, np.array([1.0, 0.0, 0.0]), np.array([1.0, -2.0, 0.0]))
+    only = check_gradient(relu, np.array([0.0]), np.array([0.0]))
 
-    assert mixed.agrees and "cannot be measured" in mixed.undecided[0]
+    assert mixed.agrees and "cannot be measured" in mixed.remarks[0]
     assert "not decided" in str(mixed)
     assert not only.agrees and "no slope could be trusted" in only.reason
     assert ("agrees", "undecided") == (mixed.verdict, only.verdict)
     assert str(only).startswith("gradient against central: UNDECIDED")
+
+
+def test_kink_at_the_point_is_judged_at_a_nearby_one_where_the_gradient_is_a_function() -> None:
+    """Right, it agrees with a note; wrong, it is seen although its own point decides nothing."""
+
+    def relu(x: Any) -> Any:
+        return np.sum(np.maximum(x, 0))
+
+    right = check_gradient(relu, lambda x: (x > 0) * 1.0, np.zeros(3))
+    wrong = check_gradient(relu, lambda x: (x > 0) * 2.0, np.zeros(3))
+
+    assert (True, ["moved"]) == (right.agrees, [note.code for note in right.notes])
+    assert wrong.disagrees
 
 
 def test_large_array_is_checked_by_samples_and_directions() -> None:
@@ -284,7 +298,7 @@ def test_loss_of_one_entry_is_the_number_in_it_and_that_is_noted() -> None:
 
     assert torch and all(check.agrees for check in checks)
     note = "loss: an array of shape (1,) was taken for the number in it"
-    assert {(note,)} == {check.notes for check in checks}
+    assert {(Note("one-number", note),)} == {check.notes for check in checks}
     assert all(f"note: {note}" in str(check) for check in checks)
     with pytest.raises(ValueError, match=r"of shape \(2,\), expected a number"):
         check_gradient(lambda x: x**2, right, x)
@@ -336,3 +350,42 @@ def test_empty_array_and_a_loss_that_asserts_its_dtype_are_checked() -> None:
     checked = check_gradient(loss, lambda p: {"w": 2 * p["w"], "none": p["none"]}, params)
 
     assert checked.agrees and "central" == checked.method
+
+
+def test_first_name_is_an_alias() -> None:
+    """`check_gradient` is `check_function`."""
+    assert check_gradient is check_function
+
+
+def test_torch_loss_of_arrays_or_tensors_is_checked() -> None:
+    """Tensors go in and come out where params are tensors, or where the loss takes nothing else."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    X, w = np.random.default_rng(0).normal(size=(6, 3)), np.ones(3)
+
+    def loss(p: Any) -> Any:
+        return torch.tanh(torch.tensor(X) @ p["w"]).sum()
+
+    def grad(p: Any, factor: float = 1.0) -> Any:
+        h = torch.tanh(torch.tensor(X) @ p["w"])
+        return {"w": factor * torch.tensor(X).T @ (1 - h * h)}
+
+    for params in ({"w": w}, {"w": torch.tensor(w)}):
+        assert check_function(loss, grad, params).agrees
+        assert check_function(loss, lambda p: grad(p, 1.01), params).disagrees
+
+
+def test_float32_loss_is_judged_by_its_digits() -> None:
+    """A note says so; a wrong factor still shows."""
+    A = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+
+    def loss(w: Any) -> Any:
+        return np.sum(np.tanh(A @ w.astype(np.float32)) ** 2)
+
+    def grad(w: Any) -> Any:
+        t = np.tanh(A @ w)
+        return A.T @ (2 * t * (1 - t * t))
+
+    right = check_function(loss, grad, np.ones(3) / 3)
+
+    assert (True, ["few-digits"]) == (right.agrees, [note.code for note in right.notes])
+    assert check_function(loss, lambda w: 1.01 * grad(w), np.ones(3) / 3).disagrees
