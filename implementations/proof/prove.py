@@ -261,10 +261,10 @@ def _evaluated(
         ]
         scale: dict[str, Any] = {}
         for name, _, right in compared:
-            array = name.partition("[")[0]
+            array = _array_of(name)
             scale[array] = max(scale.get(array, 0.0), float(_middle(abs(right))))
         entries = [
-            _entry(name, given, right, scale[name.partition("[")[0]], degree)
+            _entry(name, given, right, scale[_array_of(name)], degree)
             for name, given, right in compared
         ]
     if not entries:
@@ -322,7 +322,7 @@ def _paired(grads: Tree, params: Tree) -> list[tuple[tuple[str, Number], tuple[s
     """Entries of the gradient beside the variables that they belong to."""
     left, right = list(_leaves(grads)), list(_leaves(params))
     if [name for name, _ in left] != [name for name, _ in right]:
-        names = (dict.fromkeys(n.partition("[")[0] for n, _ in side) for side in (left, right))
+        names = (dict.fromkeys(_array_of(n) for n, _ in side) for side in (left, right))
         mine, theirs = (", ".join(side) or "nothing" for side in names)
         raise _NotProvedError(
             f"the gradient is not nested and shaped like the parameters: {mine} for {theirs}"
@@ -355,6 +355,11 @@ def _leaves(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{path}[{', '.join(map(str, index))}]", whole[index]
     elif tree is not None:
         yield path, tree
+
+
+def _array_of(name: str) -> str:
+    """The array that an entry is of."""
+    return name.rpartition("[")[0] or name
 
 
 def _middle(value: Any) -> Any:
