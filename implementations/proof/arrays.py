@@ -5,6 +5,7 @@ the double's own value), so no operation rounds in silence: what has no exact re
 an array of floats, raises NotExactError at its line.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -127,6 +128,14 @@ class ExactArray(np.ndarray):
     def clip(self, *bounds: Any, **more: Any) -> Any:
         """As of floats."""
         return _clip(self, *bounds, **more)
+
+    def any(self, *arguments: Any, **more: Any) -> Any:
+        """Whether any entry is not 0."""
+        return (self != 0).any(*arguments, **more)
+
+    def all(self, *arguments: Any, **more: Any) -> Any:
+        """Whether no entry is 0."""
+        return (self != 0).all(*arguments, **more)
 
     def round(self, *_: Any, **__: Any) -> Any:
         """Not exact."""
@@ -322,6 +331,9 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.result_type: lambda *_: FLOAT,
     np.copy: lambda a, *_, **__: exact(a),
     np.real: lambda a: a,
+    np.any: lambda a, *arguments, **more: (a != 0).any(*arguments, **more),
+    np.all: lambda a, *arguments, **more: (a != 0).all(*arguments, **more),
+    np.linalg.multi_dot: lambda arrays, **_: functools.reduce(np.dot, arrays),
 }
 FIRST = {np.fill_diagonal, np.put, np.place, np.putmask, np.put_along_axis}  # write into the first
 

@@ -89,7 +89,8 @@ def place(code: CodeType, instruction: int, line: int) -> str:
     text = linecache.getline(code.co_filename, line)
     if positions is not None and positions[0] == positions[1] == line:
         text = text.encode()[positions[2] : positions[3]].decode(errors="replace")
-    return f"{Path(code.co_filename).name}:{line}: `{' '.join(text.split())[:100]}`: "
+    text = " ".join(text.split())[:100]
+    return f"{Path(code.co_filename).name}:{line}: {f'`{text}`: ' if text else ''}"
 
 
 def simple(constant: float) -> Fraction:

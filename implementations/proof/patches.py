@@ -30,7 +30,7 @@ from samegrad.implementations.proof.number import Number, lift
 
 KEEP = ("asarray", "asanyarray", "ascontiguousarray", "asfortranarray")  # an exact array as it is
 MAKERS = (
-    *("zeros ones empty full eye identity tri linspace logspace arange fromiter".split()),
+    *("zeros ones empty full eye identity tri linspace logspace arange".split()),
     *("zeros_like ones_like empty_like full_like array".split()),
     *KEEP,
 )
@@ -63,6 +63,44 @@ def _maker(original: Callable[..., Any], name: str) -> Callable[..., Any]:
         return exact(made).item() if isinstance(made, np.floating | float) else made
 
     return make
+
+
+class _Joined:
+    """`np.c_` and `np.r_`, also of exact arrays."""
+
+    def __init__(self, original: Any, columns: bool) -> None:
+        self.original, self.columns = original, columns
+
+    def __getitem__(self, key: Any) -> Any:
+        parts = key if isinstance(key, tuple) else (key,)
+        if not holds(parts) or any(isinstance(part, slice | str) for part in parts):
+            return self.original[key]
+        if self.columns:
+            return np.column_stack([exact(part) for part in parts])
+        return np.concatenate([np.atleast_1d(exact(part)) for part in parts])
+
+
+def _from_iterable(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`np.fromiter`, also of exact numbers."""
+
+    def fromiter(numbers: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
+        held = list(numbers)
+        return exact(held) if holds(held) else original(held, *args, **kwargs)
+
+    return fromiter
+
+
+def _logsumexp(original: Callable[..., Any]) -> Callable[..., Any]:
+    """scipy's, also of exact arrays."""
+
+    def logsumexp(a: Any, axis: Any = None, *args: Any, keepdims: bool = False, **more: Any) -> Any:
+        if not holds(a):
+            return original(a, axis, *args, keepdims=keepdims, **more)
+        largest = np.max(a, axis=axis, keepdims=True)
+        sums = np.log(np.sum(np.exp(a - largest), axis=axis, keepdims=keepdims))
+        return sums + (largest if keepdims else np.max(a, axis=axis))
+
+    return logsumexp
 
 
 def _is_dtype(x: Any) -> bool:
@@ -131,6 +169,25 @@ class Float(float, metaclass=_Kind):
         return builtins.float(x) if number is None else number
 
 
+class _Scalar(type):
+    """Of what stands for np.float64 and np.float32: an exact number is one of them."""
+
+    def __instancecheck__(cls, x: Any) -> bool:
+        return isinstance(x, np.floating | Number)
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        return issubclass(other, np.floating | Number)
+
+
+def _scalar(original: Any) -> Any:
+    """A scalar type of NumPy's, for calls and as a dtype; exact numbers and arrays stay exact."""
+
+    def new(_: Any, x: Any = 0.0) -> Any:
+        return exact(x) if isinstance(x, ExactArray) else x if holds(x) else original(x)
+
+    return _Scalar(original.__name__, (original,), {"__new__": new, "dtype": np.dtype(original)})
+
+
 @contextmanager
 def exact_numpy(functions: Iterable[Callable[..., Any]] = ()) -> Iterator[None]:
     """While it lasts, code of the user's modules and of `functions` stays exact."""
@@ -168,6 +225,13 @@ def exact_numpy(functions: Iterable[Callable[..., Any]] = ()) -> Iterator[None]:
         for name, rule in MATH.items():
             put(math, name, _of_math(getattr(math, name), rule))
         put(math, "fsum", _fsum)
+        for name in ("float64", "float32"):
+            put(np, name, _scalar(getattr(np, name)))
+        put(np, "fromiter", _from_iterable(np.fromiter))
+        put(np, "c_", _Joined(np.c_, columns=True))
+        put(np, "r_", _Joined(np.r_, columns=False))
+        if (special := sys.modules.get("scipy.special")) is not None:
+            put(special, "logsumexp", _logsumexp(special.logsumexp))
         for space in _spaces(functions):
             for name, value in list(space.items()):
                 if not name.startswith("__"):

@@ -110,7 +110,7 @@ class OneByOne:
         self.biases = [np.ones((4, 1)), np.ones((2, 1))]
 
     def cost(self) -> Any:
-        total = 0.0
+        total: Any = 0.0
         for x, y in zip(X, Y, strict=True):
             a = x.reshape(-1, 1)
             for b, w in zip(self.biases, self.weights, strict=True):

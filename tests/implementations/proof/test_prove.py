@@ -127,6 +127,11 @@ STYLES: dict[str, tuple[Function, Function]] = {
     "softsign": (lambda z: z / (1 + abs(z)), lambda z: 1 / (1 + np.abs(z)) ** 2),
     "matrix": (lambda z: np.asarray(np.matrix(z) * 2), lambda z: 2.0),
     "float64 scalar": (lambda z: np.float64(0.1) * z, lambda z: np.full(z.shape, 0.1)),
+    "float64 of each": (
+        lambda z: np.array([[np.float64(max(x, 0)) for x in row] for row in z]),
+        lambda z: np.float32(z > 0),
+    ),
+    "folded bias": (lambda z: np.c_[relu(z), np.ones(len(z))][:, :4], step),
     "einsum": (lambda z: np.einsum("ij->ij", relu(z)), step),
     "centred": (lambda z: z - np.mean(z, axis=1, keepdims=True) * 0, lambda z: np.ones_like(z)),
 }
@@ -325,13 +330,11 @@ def test_irrational_constants_off_by_rounding_are_not_proved() -> None:
 
 
 LOSES: dict[str, Function] = {
-    "np.float64(": lambda z: np.array([[np.float64(x) for x in row] for row in z]),
     "np.round(": lambda z: np.round(z, 12),
     "z.round(": lambda z: z.round(12),
     "np.linalg.inv(": lambda z: np.linalg.inv(z @ z.T + np.eye(4)) @ z,
     "BUFFER[:]": lambda z: _into_buffer(z),
     "BUFFER +=": lambda z: _added_to_buffer(z),
-    "np.float32(": lambda z: np.float32(z),
     "np.arctan(": lambda z: np.arctan(z),
     "np.fft.fft(": lambda z: np.fft.fft(z).real,
 }
