@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from samegrad.implementations.checking.function_check import check_function as check_function
     from samegrad.implementations.checking.function_check import check_gradient as check_gradient
     from samegrad.implementations.checking.objects.check import check as check
-    from samegrad.implementations.checking.verifier import verify as verify
     from samegrad.implementations.contract.initializers import init_params as init_params
     from samegrad.implementations.contract.registry import load as load
     from samegrad.implementations.contract.registry import names as names
     from samegrad.implementations.contract.spec import MLPSpec as MLPSpec
+    from samegrad.implementations.reading.files import verify as verify
     from samegrad.reports.data.comparison import compare as compare
     from samegrad.reports.render import render as render
 
@@ -44,7 +44,7 @@ _PUBLIC = {
     "measure": "samegrad.benchmarks.api",
     "names": "samegrad.implementations.contract.registry",
     "render": "samegrad.reports.render",
-    "verify": "samegrad.implementations.checking.verifier",
+    "verify": "samegrad.implementations.reading.files",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -22,6 +22,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "implementations/contract": set(),
     "implementations/backends": {"implementations/contract"},
     "implementations/checking": {"implementations/contract"},
+    "implementations/reading": {
+        "implementations/checking",
+        "implementations/contract",
+        "implementations/tracing",
+    },
     "implementations/proof": {"implementations/checking", "implementations/contract"},
     "implementations": {"implementations/contract", "implementations/backends"},
     "benchmarks/cases": {"implementations/contract"},

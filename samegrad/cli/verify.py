@@ -3,6 +3,7 @@
 import sys
 from argparse import Namespace
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED, NOT_CHECKED, UNDECIDED, USAGE
@@ -31,8 +32,8 @@ def add(subparsers: Any) -> None:
         "implementations",
         nargs="*",
         metavar="IMPLEMENTATION",
-        help="a name such as numpy, path/to/my_mlp.py or package.module; either with :NAME for an "
-        "object of it (default: all that are installed)",
+        help="a name such as numpy, package.module, or any path/to/file.py or notebook.ipynb, "
+        "whatever its network looks like; :NAME for one object (default: all that are installed)",
     )
     add("--activation", metavar="A,B", help="only these hidden activations")
     add("--loss", metavar="A,B", help="only these losses")
@@ -64,6 +65,17 @@ def add(subparsers: Any) -> None:
         metavar="SECONDS",
         help="for the smallest network that shows a failure; 0 for none (default: 5)",
     )
+    add("--no-run", action="store_true", help="of a file run only what defines something")
+    add(
+        "--hint",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="how a file is meant, as its lines `# samegrad: NAME = VALUE` say it; NAME is net, "
+        "loss, backward, rate (expressions of X, y, net and the file's names), X (rows, columns, "
+        "one, row, column, lists, list) or y (one-hot, labels, signs, flat, row, column)",
+    )
+    add("--junit", type=Path, metavar="FILE", help="write JUnit XML, a test case for each")
     add("--json", action="store_true", help="print JSON instead of tables")
     add("-v", "--verbose", action="store_true", help="a line for every problem")
     parser.set_defaults(run=run, parser=parser)
@@ -79,26 +91,33 @@ def run(arguments: Namespace) -> int:
     from samegrad.benchmarks.runs.options import parse_layers
     from samegrad.implementations.checking.comparison import PRECISIONS
     from samegrad.implementations.checking.notes import CODES
-    from samegrad.implementations.checking.report import summary
-    from samegrad.implementations.checking.verifier import verify
+    from samegrad.implementations.checking.report import VerifyReport, summary
     from samegrad.implementations.contract import registry
-    from samegrad.implementations.proof.child import prove_file, shrunk_snippet, with_proof
+    from samegrad.implementations.contract.files import replaced
+    from samegrad.implementations.reading.files import FileReport, check_name, verify
+    from samegrad.implementations.reading.hints import parse
+    from samegrad.implementations.reading.junit import junit
 
     named = list(dict.fromkeys(arguments.implementations or registry.names("all")))
-    for name in [*named, *([arguments.against] if arguments.against else [])]:
-        registry.check_name(name)  # before a minute is spent on the first of them
+    for name in named:
+        check_name(name)  # before a minute is spent on the first of them
+    if arguments.against:
+        registry.check_name(arguments.against)
+    parse(arguments.hint)
     allowed = set(_names(arguments.allow) or ())
     for code in sorted(allowed - set(CODES)):
         raise ValueError(f"--allow {code} is not known; accepted: {', '.join(CODES)}")
     asked = _names(arguments.precision)
     precisions = asked or (("ieee",) if arguments.device == "cpu" else tuple(PRECISIONS))
-    reports = []
+    reports: list[VerifyReport | FileReport] = []
     for precision in precisions:
         for name in named:
             if sys.stderr.isatty():  # compilers take most of a minute
                 say(f"verifying {name} ...", end="\r", error=True)
             report = verify(
                 name,
+                hints=arguments.hint,
+                run=not arguments.no_run,
                 layers=None if arguments.layers is None else parse_layers(arguments.layers),
                 batch_size=arguments.batch_size,
                 activations=_names(arguments.activation),
@@ -114,11 +133,8 @@ def run(arguments: Namespace) -> int:
             )
             if precision != "ieee" and asked is None and report.verdict == "unavailable":
                 continue  # of a precision that only some have, and nobody asked for by name
-            if arguments.exact and precision == "ieee" and report.verdict != "unavailable":
-                proof = prove_file(name, seed=arguments.seed, time_limit=arguments.time_limit)
-                report = with_proof(report, proof)
-            if report.verdict == "disagrees" and arguments.shrink > 0:
-                report = replace(report, snippet=shrunk_snippet(name, report, arguments.shrink))
+            if isinstance(report, VerifyReport):
+                report = _proved(report, name, arguments, precision)
             reports.append(report)
             if not arguments.json:
                 say(report.text(arguments.verbose))
@@ -127,9 +143,14 @@ def run(arguments: Namespace) -> int:
     else:
         say(summary(reports))
     verdicts = {report.verdict for report in reports}
-    refused = arguments.strict and any(
-        note.code not in allowed for report in reports for note in report.notes
-    )
+    refused = [
+        report
+        for report in reports
+        if arguments.strict and any(note.code not in allowed for note in report.notes)
+    ]
+    if arguments.junit is not None:
+        with replaced(arguments.junit) as file:
+            file.write_text(junit(reports, refused), encoding="utf-8")
     if "disagrees" in verdicts or refused:
         return FAILED
     # Of all that there are, those that are not installed fail nothing; one that was named does.
@@ -138,6 +159,18 @@ def run(arguments: Namespace) -> int:
     if "undecided" in verdicts:
         return UNDECIDED
     return NOT_CHECKED if "not checked" in verdicts else DONE
+
+
+def _proved(report: Any, name: str, arguments: Namespace, precision: str) -> Any:
+    """A report on a file of the contract with its proof (--exact) and its smallest failure."""
+    from samegrad.implementations.proof.child import prove_file, shrunk_snippet, with_proof
+
+    if arguments.exact and precision == "ieee" and report.verdict != "unavailable":
+        proof = prove_file(name, seed=arguments.seed, time_limit=arguments.time_limit)
+        report = with_proof(report, proof)
+    if report.verdict == "disagrees" and arguments.shrink > 0:
+        report = replace(report, snippet=shrunk_snippet(name, report, arguments.shrink))
+    return report
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

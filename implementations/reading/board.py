@@ -1,0 +1,301 @@
+"""What can be passed to a user's functions: data in some form, and what earlier calls returned."""
+
+import ast
+import inspect
+import itertools
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.reading.names import WEIGHT, plain, role
+
+Array = Any
+# Of arguments: name of the parameter (one that takes no name begins with *), key of the board.
+Plan = tuple[tuple[str, str], ...]
+MOST_PLANS = 24  # of one function
+RATE = 1e-3  # learning rate of a step, whose change divided by it is the gradient
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of a small problem; all differ, so that an axis cannot be taken for another."""
+
+    n: int = 5
+    f: int = 4
+    h: int = 6
+    k: int = 3
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a file takes its data.
+
+    Attributes:
+        x: "rows", "columns", "one" (an example as a vector), "one row", "one column", "lists",
+            "one list".
+        y: "same" (one-hot, of the outputs' shape), "labels", "label column", "label row", "flat",
+            "signs", "one-hot int".
+    """
+
+    x: str = "rows"
+    y: str = "same"
+
+    def text(self) -> str:
+        """In words."""
+        x = {
+            "rows": "examples in rows",
+            "columns": "examples in columns",
+            "one": "one example at a time",
+            "one row": "one example at a time, as a row",
+            "one column": "one example at a time, as a column",
+            "lists": "examples as lists of floats",
+            "one list": "one example at a time, as a list",
+        }[self.x]
+        y = {
+            "same": "targets like the outputs",
+            "labels": "labels 0 to k-1",
+            "label column": "labels in a column",
+            "label row": "labels in a row",
+            "flat": "targets (n,)",
+            "signs": "targets -1 and 1",
+            "one-hot int": "one-hot labels",
+            "like X": "targets like X",
+        }[self.y]
+        return f"{x}, {y}"
+
+
+X_FORMS = ("rows", "columns", "one column", "one", "one row", "lists", "one list")
+Y_FORMS = ("same", "labels", "label row", "label column", "flat", "like X", "signs", "one-hot int")
+
+
+def inputs(sizes: Sizes, form: str) -> Any:
+    """Inputs in a form."""
+    X = np.random.default_rng(sizes.seed + 1).normal(0, 1, (sizes.n, sizes.f))
+    return {
+        "rows": X,
+        "columns": X.T.copy(),
+        "one": X[0],
+        "one row": X[:1],
+        "one column": X[:1].T.copy(),
+        "lists": X.tolist(),
+        "one list": X[0].tolist(),
+    }[form]
+
+
+def targets(sizes: Sizes, form: Form, shape: Sequence[int]) -> tuple[Any, Array]:
+    """Targets in a form, and as float array of the shape that the outputs have.
+
+    Raises:
+        ValueError: the outputs have another number of examples, or the form does not fit.
+    """
+    one = form.x.startswith("one")
+    n = 1 if one else sizes.n
+    total = int(np.prod(shape))
+    if total % n:
+        raise ValueError(f"outputs of shape {tuple(shape)} for {n} examples")
+    k = total // n
+    rng = np.random.default_rng(sizes.seed + 2)
+    labels = rng.permutation(np.arange(max(n, k)))[:n] % max(k, 2)
+    # One output: 0 or 1; more: one-hot.
+    rows = np.eye(k)[labels] if k > 1 else labels[:, None].astype(float)
+    if form.y == "signs":
+        rows = 2 * rows - 1
+    same = (rows.T if form.x == "columns" and len(shape) > 1 else rows).reshape(shape).copy()
+    if form.y in ("same", "signs"):
+        return (same.tolist() if "list" in form.x else same), same
+    if form.y == "one-hot int":
+        return same.astype(int), same
+    if form.y == "like X":
+        rows = rows[0] if form.x in ("one", "one list") else rows.T if "column" in form.x else rows
+        if np.shape(rows) == tuple(shape):
+            raise ValueError("that is the form of the outputs")
+        return (rows.tolist() if "list" in form.x else rows.copy()), same
+    if form.y == "flat" and k > 1:
+        raise ValueError("flat targets are those of one output")
+    given: Any = labels.astype(float) if form.y == "flat" else labels
+    if form.y == "label column":
+        given = labels[:, None]
+    if form.y == "label row":
+        given = labels[None]
+    if one and form.y in ("labels", "flat"):
+        given = int(labels[0])
+    return (given.tolist() if "list" in form.x and not one else given), same
+
+
+@dataclass
+class Board:
+    """Values by key, while a reading runs.
+
+    Attributes:
+        values: "X", "y", "Y" (of the outputs' shape), "params", "n", "out", and whatever was
+            returned, by the names that the returning function has for it.
+        returned: what the last forward pass returned.
+    """
+
+    sizes: Sizes
+    values: dict[str, Any] = field(default_factory=dict)
+    returned: Any = None
+
+    def __getitem__(self, key: str) -> Any:
+        if key == "returned":
+            return self.returned
+        if key.startswith("returned["):
+            return self.returned[int(key[9:-1])]
+        if key.startswith("="):
+            return ast.literal_eval(key[1:])
+        if key == "pairs":  # mini-batches of (x, y)
+            X, y = self.values["X"], self.values["y"]
+            return list(zip([X], [y], strict=True))
+        if key == "out" and callable(self.values["out"]):
+            return self.values["out"]()
+        return self.values[key]
+
+    def take(self, returned: Any, names: Sequence[str]) -> None:
+        """Keep what a forward pass returned, by name."""
+        self.returned = returned
+        parts = returned if isinstance(returned, tuple) else (returned,)
+        for name, part in zip(names, parts, strict=False):
+            self.values[f"@{name}"] = part
+        for part in parts:
+            if isinstance(part, dict):
+                self.values.update({f"@{k}": v for k, v in part.items() if isinstance(k, str)})
+
+
+def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Those that can be given by position or name.
+
+    Raises:
+        ValueError, TypeError: it has no signature.
+    """
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY,
+             inspect.Parameter.POSITIONAL_ONLY)  # fmt: skip
+    return [p for p in inspect.signature(function).parameters.values() if p.kind in kinds]
+
+
+def plans(
+    function: Callable[..., Any], board: Board, outs: Sequence[str], purpose: str
+) -> Iterator[Plan]:
+    """The ways to call a function with what is on the board, the likeliest first.
+
+    Args:
+        outs: keys of what may be the outputs.
+        purpose: "forward", "loss", "backward" or "step".
+    """
+    try:
+        given = parameters(function)
+    except (TypeError, ValueError):
+        return
+    choices: list[list[tuple[str, str]]] = []
+    unnamed = iter(("X", "y") if purpose in ("forward", "step") else ("y", *outs[:1]))
+    for p in given:
+        keys = _keys(p, board, outs, purpose)
+        if not keys and p.default is inspect.Parameter.empty:
+            keys = [key for key in (next(unnamed, ""),) if key]
+        if not keys and p.default is inspect.Parameter.empty:
+            return
+        if keys:
+            first = "*" if p.kind is inspect.Parameter.POSITIONAL_ONLY else ""
+            choices.append([(f"{first}{p.name}", key) for key in keys])
+        elif p.default is not inspect.Parameter.empty:
+            continue
+    yield from itertools.islice(itertools.product(*choices), MOST_PLANS)
+
+
+def _keys(p: inspect.Parameter, board: Board, outs: Sequence[str], purpose: str) -> list[str]:
+    """Keys of what a parameter may be given."""
+    name, values = p.name, board.values
+    has_default = p.default is not inspect.Parameter.empty
+    if f"@{name}" in values and role(name) not in ("X", "y"):
+        return [f"@{name}"]
+    for key in values:  # cache["A1"] for a parameter a1; `_` at an end
+        if key.startswith("@") and plain(key[1:]) == plain(name) and role(name) not in ("X", "y"):
+            return [key]
+    if name in values:
+        return [name]
+    kind = role(name)
+    if kind == "X" or (kind == "out" and purpose == "forward" and plain(name) in ("a", "z", "p")):
+        return ["X"]
+    if kind == "y":
+        if purpose == "forward" and not has_default:
+            return ["y"]
+        return [] if purpose == "forward" else ["y"]
+    if kind == "data":
+        return ["pairs"] if purpose == "step" else ["X"]
+    if kind == "params" and "params" in values:
+        return ["params"]
+    if kind in ("out", "grad_out") and purpose != "forward":
+        found = list(outs) if kind == "out" else [k for k in ("grad_out",) if k in values]
+        if found:
+            return found[:3]
+    if kind == "cache" and purpose != "forward":
+        return [
+            k for k in ("returned[1]", "returned", "returned[0]", "returned[2]") if _has(board, k)
+        ]
+    if kind in ("params", "sizes") and kind in values:
+        return [kind]
+    if has_default and kind not in ("lr", "epochs", "quiet"):
+        return []
+    constants = {
+        "lr": ["lr"], "epochs": ["=1"], "batch_size": ["n"], "reg": ["=0.0"], "keep": ["=1.0"],
+        "quiet": ["=False"], "training": ["=True"], "n": ["n"], "k": ["k"],
+    }  # fmt: skip
+    return constants.get(kind, [])
+
+
+def _has(board: Board, key: str) -> bool:
+    try:
+        board[key]
+    except (KeyError, IndexError, TypeError):
+        return False
+    return True
+
+
+def returned_names(function: Callable[..., Any]) -> list[str]:
+    """The names of what a function returns: of `return A2, cache` these two; or []."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError, IndentationError):
+        return []
+    found = [node.value for node in ast.walk(tree) if isinstance(node, ast.Return) and node.value]
+    if not found:
+        return []
+    last = found[-1]
+    parts = last.elts if isinstance(last, ast.Tuple) else [last]
+    return [
+        part.id if isinstance(part, ast.Name)
+        else part.attr if isinstance(part, ast.Attribute) else ""
+        for part in parts
+    ]  # fmt: skip
+
+
+def call(function: Callable[..., Any], plan: Plan, board: Board) -> Any:
+    """Call a function by a plan; a number of examples that is missing in its file is supplied."""
+    try:
+        return _call(function, plan, board)
+    except NameError as error:
+        known = getattr(function, "__globals__", None)
+        values = {"n": board.values["n"], "k": board.values["k"], "lr": RATE, "reg": 0.0}
+        if known is None or error.name is None or role(error.name) not in values:
+            raise
+        known[error.name] = values[role(error.name)]
+        return call(function, plan, board)
+
+
+def _call(function: Callable[..., Any], plan: Plan, board: Board) -> Any:
+    first = [board[key] for name, key in plan if name.startswith("*")]
+    named = {name: board[key] for name, key in plan if not name.startswith("*")}
+    return function(*first, **named)
+
+
+def with_sizes(board: Board, **changed: int) -> Sizes:
+    """Other sizes."""
+    return replace(board.sizes, **changed)
+
+
+def with_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of parameters by name, for functions that take each by itself."""
+    return {name: value for name, value in values.items() if WEIGHT.fullmatch(plain(name))}

@@ -1,0 +1,193 @@
+"""Whether a gradient follows from a loss, as far as is needed to choose between readings.
+
+The verdict itself is `checking.objects`'; this finds, among many losses and forms of data that a
+file may mean, those from which its gradient follows, and how far it follows from the others.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.reading.effects import Place, places
+
+Array = Any
+STEP = 1e-4  # of a five-point difference: truncation about STEP^4, rounding about eps/STEP = 1e-12
+MOST_ENTRIES = 40  # of one array that are measured
+TOLERANCE = 1e-6  # relative to the largest slope of the array; far above both errors of STEP
+SINGLE = 5e-3  # the same where float32 computes: its eps/STEP
+
+
+@dataclass(frozen=True)
+class Match:
+    """A parameter and what was taken for its gradient.
+
+    Attributes:
+        name: of the parameter.
+        shape: of the parameter.
+        source: the name of what was taken; "" if nothing fits.
+        factor: the constant that fits best between them.
+        error: largest difference, as a share of the largest slope.
+        off: the same after the factor.
+        flat: whether the loss has no slope here.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    source: str
+    factor: float = 0.0
+    error: float = np.inf
+    off: float = np.inf
+    flat: bool = False
+
+    def right(self, tolerance: float) -> bool:
+        """Whether it is the gradient."""
+        return self.error <= tolerance
+
+    def proportional(self, tolerance: float) -> bool:
+        """Whether it is a constant times the gradient."""
+        return self.off <= tolerance and abs(self.factor) > 1e-9
+
+
+@dataclass(frozen=True)
+class Compared:
+    """All parameters of a reading."""
+
+    matches: Sequence[Match]
+    tolerance: float = TOLERANCE
+
+    @property
+    def judged(self) -> list[Match]:
+        """Those with a slope."""
+        return [match for match in self.matches if not match.flat]
+
+    @property
+    def exact(self) -> bool:
+        """Whether every gradient is right."""
+        return bool(self.judged) and all(m.right(self.tolerance) for m in self.matches)
+
+    @property
+    def factor(self) -> float | None:
+        """The one constant between all gradients and their slopes, or None."""
+        found = self.judged
+        if not found or not all(m.proportional(self.tolerance) for m in found):
+            return None
+        first = found[0].factor
+        return first if all(abs(m.factor / first - 1) < 1e-5 for m in found) else None
+
+    @property
+    def partly(self) -> list[Match]:
+        """Weight matrices whose gradient is right, or a constant times right, where others' is not.
+
+        Of vectors it may be chance; of two matrices with different constants none is evidence.
+        """
+        large = [m for m in self.judged if np.prod(m.shape) > 2 and len(m.shape) > 1]
+        return [m for m in large if m.proportional(self.tolerance)]
+
+
+def compare(
+    parameters: Sequence[Place],
+    loss: Callable[[], float],
+    backward: Callable[[], Any],
+    net: Any,
+    data: Sequence[Any] = (),
+    measured: dict[str, tuple[Array, Array]] | None = None,
+    tolerance: float = TOLERANCE,
+) -> Compared:
+    """Compare what a backward pass gives with slopes of a loss.
+
+    Args:
+        measured: slopes that are known, by the names of parameters; others are added.
+    """
+    known_slopes = {} if measured is None else measured
+    loss()
+    returned = backward()
+    known = {place.key for place in parameters} | {id(array) for array in data}
+    pool = [
+        (place.name, place.read())
+        for root, name in ((returned, "returned"), (net, "net"))
+        for place in places(root, name, integers=True)
+        if place.key not in known
+    ]
+    used: set[str] = set()
+    matches = []
+    for place in parameters:
+        if place.name not in known_slopes:
+            known_slopes[place.name] = slopes_of(place, loss)
+        entries, slopes = known_slopes[place.name]
+        match = best(place, entries, slopes, pool, used)
+        used.add(match.source)
+        matches.append(match)
+    return Compared(tuple(matches), tolerance)
+
+
+def slopes_of(place: Place, loss: Callable[[], float]) -> tuple[Array, Array]:
+    """The entries that are measured, and the slopes of the loss along them."""
+    old = place.read()
+    size = max(1, np.size(old))
+    entries = np.arange(size)
+    if size > MOST_ENTRIES:
+        entries = np.sort(np.random.default_rng(size).choice(size, MOST_ENTRIES, replace=False))
+    slopes = []
+    try:
+        for entry in entries:
+            values = []
+            for steps in (1, -1, 2, -2):
+                moved = np.array(old, np.float64)
+                moved.reshape(-1)[entry] += steps * STEP
+                place.write(moved)
+                values.append(loss())
+            slopes.append((8 * (values[0] - values[1]) - (values[2] - values[3])) / (12 * STEP))
+    finally:
+        place.write(old)
+    return entries, np.array(slopes)
+
+
+def best(
+    place: Place, entries: Array, slopes: Array, pool: Sequence[tuple[str, Array]], used: set[str]
+) -> Match:
+    """What in a pool is most like the gradient of a parameter."""
+    value = place.read()
+    shape, size = np.shape(value), max(1, np.size(value))
+    largest = float(np.max(np.abs(slopes), initial=0))
+    flat = largest < 1e-11
+    found = []
+    for name, array in pool:
+        if np.size(array) != size:
+            continue
+        forms = [(name, array)] if np.shape(array) == shape or np.ndim(array) < 2 else []
+        if np.ndim(array) == 2 and np.shape(array.T) == shape:
+            forms.append((f"{name}.T", array.T))
+        if not forms:
+            forms = [(name, array)]
+        for label, form in forms:
+            claimed = np.reshape(form, -1)[entries]
+            if not np.isfinite(claimed).all():
+                continue
+            if flat:
+                off = error = float(np.max(np.abs(claimed), initial=0))
+                factor = 1.0
+            else:
+                factor = float(claimed @ slopes / (slopes @ slopes))
+                error = float(np.max(np.abs(claimed - slopes))) / largest
+                scale = largest * max(abs(factor), 1e-12)
+                off = float(np.max(np.abs(claimed - factor * slopes))) / scale
+            found.append((
+                error > TOLERANCE, off > TOLERANCE or size < 2, name in used,
+                -alike(place.name, name), off,
+                Match(place.name, shape, label, factor, error, off, flat),
+            ))  # fmt: skip
+    if not found:
+        return Match(place.name, shape, "", flat=flat)
+    return min(found, key=lambda entry: entry[:5])[5]
+
+
+def alike(parameter: str, source: str) -> int:
+    """How much the name of a gradient speaks of a parameter."""
+    word = re.findall(r"[A-Za-z]+_?\d*", parameter)[-1].lower()
+    numbers = re.findall(r"\d+", parameter)
+    name = source.lower()
+    gradient = bool(re.search(r"d_?|grad|nabla|delta", name))
+    return 2 * (word in name) + gradient + (numbers == re.findall(r"\d+", source)[-len(numbers) :])

@@ -1,0 +1,210 @@
+"""`samegrad verify FILE` for files in nobody's dialect, from the parent's side.
+
+What is in the contract, an implementation's name or a module goes on to `checking.verifier`.
+Everything else is loaded, read and judged in a child process with limits.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from samegrad.implementations.checking import processes
+from samegrad.implementations.checking.notes import Note
+from samegrad.implementations.checking.objects.report import (
+    NOT_CHECKED,
+    UNDECIDED,
+    CheckReport,
+    Match,
+)
+from samegrad.implementations.checking.report import VerifyReport
+from samegrad.implementations.checking.verifier import verify as verify_contract
+from samegrad.implementations.contract import registry
+from samegrad.implementations.reading.hints import parse
+from samegrad.implementations.reading.source import in_contract
+
+RUNNING_SECONDS = 6.0  # for the top level of a file, after its imports: what takes longer trains
+IMPORT_SECONDS = 60.0  # for the libraries that it imports, which may compile
+READING_SECONDS = 60.0  # for all readings; the child gives up before (judging.SECONDS)
+NO_RUN = "take it out of the top level, or give --no-run at once"
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """The verdict on a file.
+
+    Attributes:
+        name: of the file, with :NAME if an object in it was named.
+        report: what was found.
+    """
+
+    name: str
+    report: CheckReport
+
+    @property
+    def verdict(self) -> str:
+        """One of "agrees", "disagrees", "undecided", "not checked" or "unavailable"."""
+        return self.report.verdict
+
+    @property
+    def agrees(self) -> bool:
+        """Whether a gradient was compared and all of it agrees."""
+        return self.report.agrees
+
+    def __bool__(self) -> bool:
+        return self.report.agrees
+
+    @property
+    def reason(self) -> str:
+        """One line, empty where it agrees."""
+        return self.report.reason
+
+    @property
+    def notes(self) -> Sequence[Note]:
+        """Conventions that were found."""
+        return self.report.notes
+
+    @property
+    def reading(self) -> str:
+        """How the file was read."""
+        return self.report.reading
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self, verbose: bool = False) -> str:
+        """The verdict and what it rests on; all parameters if it is no agreement or `verbose`."""
+        _, *lines = str(self.report).splitlines()
+        if self.agrees and not verbose:
+            rows = len(self.report.matches)
+            lines = [line for line in lines if not line.rstrip().endswith("  agrees")]
+            lines.append(f"  {rows} parameters; -v shows each")
+        reason = f": {self.reason}" if self.reason else ""
+        return "\n".join([f"{self.name}: {self.verdict.upper()}{reason}", *lines])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data for JSON."""
+        return {"implementation": self.name, **self.report.to_dict()}
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a name is that of a file or notebook that is not written to the contract."""
+    where, _ = registry.split(name)
+    return (
+        where.endswith((".py", ".ipynb")) and Path(where).is_file() and not in_contract(Path(where))
+    )
+
+
+def check_name(name: str) -> None:
+    """Raise UnknownImplementationError unless the name can mean something, importing nothing."""
+    where, _ = registry.split(name)
+    if where.endswith(".ipynb"):
+        if not Path(where).is_file():
+            raise registry.UnknownImplementationError(f"implementation {name!r}: no such file")
+        return
+    registry.check_name(name)
+
+
+def verify(
+    implementation: str | Path,
+    *,
+    hints: Sequence[str] = (),
+    run: bool = True,
+    **options: Any,
+) -> VerifyReport | FileReport:
+    """Verify a name, a file of the contract, or whatever else a file or notebook holds.
+
+    Args:
+        implementation: a name of the table (`samegrad.names("all")`), the path of a Python file or
+            notebook, with :NAME for one object of it, or a dotted module name.
+        hints: for a file that is not written to the contract, "NAME = VALUE" as in the file's own
+            lines `# samegrad: NAME = VALUE`.
+        run: whether the file's top level may be run; else only what defines something is.
+        options: of `checking.verifier.verify`, for what is written to the contract.
+
+    Returns:
+        A VerifyReport, or of a file that is not written to the contract a FileReport; both have
+        `.verdict`, `.agrees`, `.reason`, `.notes`, `.to_dict()`.
+
+    Raises:
+        ValueError: an argument is not accepted.
+    """
+    name = str(implementation)
+    check_name(name)
+    if not is_foreign(name):
+        return verify_contract(implementation, **options)
+    return verify_file(name, hints, run, float(options.get("time_limit", 60.0)))
+
+
+def verify_file(
+    name: str, hints: Sequence[str] = (), run: bool = True, time_limit: float = 60.0
+) -> FileReport:
+    """Read a file in a child process and say whether its gradient is that of its loss.
+
+    Raises:
+        ValueError: a hint is not accepted.
+    """
+    parse(hints)
+    where, of = registry.split(name)
+    label = Path(where).name + (f":{of}" if of else "")
+    report, stage, ended = _in_child(where, of, hints, run, time_limit)
+    remarks: tuple[str, ...] = ()
+    if report is None and run and stage == "running":
+        seconds = min(RUNNING_SECONDS, time_limit)
+        how = f"takes longer than {seconds:g} s" if ended.kind == "timeout" else ended.reason
+        remarks = (f"at import it {how}; only what defines something was run: {NO_RUN}",)
+        report, stage, ended = _in_child(where, of, hints, False, time_limit)
+    if report is None:
+        does = {"loading": "importing what it imports", "running": "running what defines something"}
+        verdict = UNDECIDED if stage == "reading" and ended.kind == "timeout" else NOT_CHECKED
+        said = f"{does.get(stage, 'calling it')}: {ended.reason or 'it ended the process'}"
+        advice = ("name the object that is meant (FILE:NAME), or say how it is used: --hint",)
+        report = CheckReport(verdict, said=said, advice=advice)
+    return FileReport(label, _with(report, remarks))
+
+
+def _in_child(
+    where: str, of: str, hints: Sequence[str], run: bool, time_limit: float
+) -> tuple[CheckReport | None, str, processes.Exit]:
+    """(the report or None, the stage in which it ended, how)."""
+    stage, found = "loading", None
+    limits = {"loading": IMPORT_SECONDS, "running": RUNNING_SECONDS, "reading": READING_SECONDS}
+
+    def on_message(message: dict[str, Any]) -> float | None:
+        nonlocal stage, found
+        if "report" in message:
+            found = from_dict(message["report"])
+            return None
+        stage = message["stage"]
+        return min(limits[stage], time_limit)
+
+    ended = processes.run_child(
+        processes.python_child("samegrad.implementations.reading.child"),
+        {"path": str(Path(where).resolve()), "name": of, "hints": list(hints), "run": run},
+        {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "MPLBACKEND": "Agg"},
+        on_message,
+        min(IMPORT_SECONDS, time_limit),
+    )
+    return found, stage, ended
+
+
+def from_dict(data: dict[str, Any]) -> CheckReport:
+    """A report from what its `to_dict()` gave."""
+    return CheckReport(
+        data["verdict"],
+        tuple(Match(**{**m, "shape": tuple(m["shape"])}) for m in data["matches"]),
+        tuple(Note(**note) for note in data["notes"]),
+        tuple(data["lines"]),
+        tuple(data["advice"]),
+        tuple(data["remarks"]),
+        data["method"],
+        data["reading"],
+        data["reason"],
+    )
+
+
+def _with(report: CheckReport, remarks: Sequence[str]) -> CheckReport:
+    from dataclasses import replace
+
+    return replace(report, remarks=(*report.remarks, *remarks))

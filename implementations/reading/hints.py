@@ -1,0 +1,79 @@
+"""Hints: lines of a file that say how it is meant.
+
+    # samegrad: net = Network([4, 5, 3])
+    # samegrad: loss = net.cost(X, y)
+    # samegrad: backward = net.backprop(X, y)
+    # samegrad: X = columns
+    # samegrad: y = one-hot
+
+The same on the command line, where it takes precedence: --hint "loss = net.cost(X, y)". `net`,
+`loss`, `backward` and `rate` are expressions over the file's names, X, y and net; loss and backward
+also over `out`, what the forward pass gave. X and y are one of the words below or expressions.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+NAMES = ("net", "loss", "backward", "X", "y", "rate")
+X_WORDS = {
+    "rows": "rows", "columns": "columns", "one": "one", "row": "one row", "column": "one column",
+    "lists": "lists", "list": "one list",
+}  # fmt: skip
+Y_WORDS = {
+    "one-hot": "same", "labels": "labels", "signs": "signs", "flat": "flat", "values": "same",
+    "row": "label row", "column": "label column",
+}  # fmt: skip
+LINE = re.compile(r"#\s*samegrad:\s*(.+)")
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What hints pin: expressions, or words for X and y; "" where nothing is said."""
+
+    net: str = ""
+    loss: str = ""
+    backward: str = ""
+    X: str = ""
+    y: str = ""
+    rate: str = ""
+
+    @property
+    def x_form(self) -> str:
+        """The form of X, or ""."""
+        return X_WORDS.get(self.X, "")
+
+    @property
+    def y_form(self) -> str:
+        """The form of y, or ""."""
+        return Y_WORDS.get(self.y, "")
+
+
+def in_source(source: str) -> list[str]:
+    """The hints in the comments of a file."""
+    return LINE.findall(source)
+
+
+def parse(lines: Sequence[str]) -> Hints:
+    """Hints from lines `NAME = VALUE`; of one name the last counts.
+
+    Raises:
+        ValueError: a line is no hint.
+    """
+    found: dict[str, str] = {}
+    for line in lines:
+        name, equals, value = (part.strip() for part in line.partition("="))
+        if name not in NAMES or not equals or not value:
+            raise ValueError(
+                f"hint {line!r} is not accepted; write NAME = VALUE with NAME one of "
+                f"{', '.join(NAMES)}, such as: loss = net.cost(X, y)"
+            )
+        words = {"X": X_WORDS, "y": Y_WORDS}.get(name)
+        if words is None or value not in words:
+            try:
+                compile(value, "hint", "eval")
+            except SyntaxError:
+                accepted = f", or one of: {', '.join(words)}" if words else ""
+                raise ValueError(f"hint {line!r}: {value!r} is no expression{accepted}") from None
+        found[name] = value
+    return Hints(**found)

@@ -1,0 +1,222 @@
+"""Files of layer objects: a small network of all of them, with their loss and its derivative."""
+
+import inspect
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.reading import names
+from samegrad.implementations.reading.board import RATE, Board, Sizes, call, parameters, plans
+from samegrad.implementations.reading.loading import Loaded
+from samegrad.implementations.reading.networks import Maker, Network, own_classes, own_functions
+
+MOST_ACTIVATIONS = 4
+ACTIVATIONS = ("relu", "tanh", "sigmoid", "softplus", "leaky", "elu", "gelu", "swish", "activation")
+FORWARD, BACKWARD = ("forward", "__call__", "forward_pass", "forward_propagation", "fwd"), (
+    "backward", "backward_pass", "backward_propagation", "backprop", "bwd", "grad_in")  # fmt: skip
+DOWN = ("dinputs", "dinput", "dx", "dX", "grad_input", "d_input", "input_gradient", "din", "grad_x")
+
+
+def layer_classes(loaded: Loaded) -> dict[str, type]:
+    """Classes whose forward takes one array and whose backward takes what comes from above."""
+    return {n: c for n, c in own_classes(loaded).items() if _is_layer(c)}
+
+
+def _is_layer(cls: type) -> bool:
+    forward, backward = _method(cls, FORWARD), _method(cls, BACKWARD)
+    if forward is None or backward is None:
+        return False
+    try:
+        takes = [p for p in parameters(forward) if p.default is inspect.Parameter.empty][1:]
+        given = [p for p in parameters(backward) if p.default is inspect.Parameter.empty][1:]
+    except (TypeError, ValueError):
+        return False
+    return len(takes) == 1 and 1 <= len(given) <= 2 and names.role(given[0].name) in (
+        "grad_out", "out", "", "grads"
+    ) and all(names.role(p.name) == "lr" for p in given[1:])  # fmt: skip
+
+
+def _method(cls: type, wanted: Sequence[str]) -> Callable[..., Any] | None:
+    for name in wanted:
+        for klass in cls.__mro__:
+            if name in klass.__dict__ and klass is not object:
+                found: Callable[..., Any] = klass.__dict__[name]
+                return found
+    return None
+
+
+def of_layers(loaded: Loaded) -> Iterator[Maker]:
+    """Ways to make a network of layers, with the file's own container or a plain chain."""
+    classes = layer_classes(loaded)
+    weighted: list[type] = []
+    plain: list[type] = []
+    containers = []
+    for cls in classes.values():
+        try:
+            given = parameters(cls) if cls.__init__ is not object.__init__ else []
+        except (TypeError, ValueError):
+            continue
+        places = [names.width(p.name) for p in given]
+        needed = [p for p in given if p.default is inspect.Parameter.empty]
+        if "sizes" in places[:1] and any("layer" in p.name for p in given):
+            containers.append(cls)
+        elif len([p for p in places if p]) >= 2 or len(needed) == 2:
+            weighted.append(cls)
+        elif not needed:
+            plain.append(cls)
+    working = [c for c in plain if _works(c)]
+    known = [c for c in working if any(a in c.__name__.lower() for a in ACTIVATIONS)]
+    chosen = (known or working)[:MOST_ACTIVATIONS]
+    pairs = list(_loss_pairs(loaded)) or [None]
+    for cls, pair in itertools.product(weighted, pairs):
+        for container in [*containers, None]:
+            yield lambda sizes, form, c=cls, p=pair, k=container: _chain(c, chosen, p, k, sizes)
+    # A container that is no layer itself.
+    for cls, pair in itertools.product(weighted, pairs):
+        for other in own_classes(loaded).values():
+            if other not in classes.values() and _holds_layers(other):
+                yield lambda sizes, form, c=cls, p=pair, k=other: _chain(c, chosen, p, k, sizes)
+
+
+def _holds_layers(cls: type) -> bool:
+    try:
+        given = parameters(cls)
+    except (TypeError, ValueError):
+        return False
+    return bool(given) and "layer" in given[0].name and _method(cls, FORWARD) is not None
+
+
+def _works(cls: type) -> bool:
+    """Whether it keeps the shape, and runs forward and backward."""
+    try:
+        layer, X = cls(), np.random.default_rng(0).normal(0, 1, (5, 4))
+        out = np.asarray(_up(layer, X))
+        return out.shape == X.shape and np.shape(_down(layer, np.ones_like(out))) == X.shape
+    except (Exception, SystemExit):
+        return False
+
+
+def _up(layer: Any, value: Any) -> Any:
+    for name in FORWARD:
+        if hasattr(layer, name):
+            returned = getattr(layer, name)(value)
+            return layer.output if returned is None and hasattr(layer, "output") else returned
+    raise TypeError("no forward")
+
+
+def _down(layer: Any, gradient: Any) -> Any:
+    for name in BACKWARD:
+        if hasattr(layer, name):
+            function = getattr(layer, name)
+            needed = [p for p in parameters(function) if p.default is inspect.Parameter.empty]
+            returned = function(gradient, *([RATE] if len(needed) > 1 else []))
+            if returned is None:
+                return next((getattr(layer, d) for d in DOWN if hasattr(layer, d)), None)
+            return returned[0] if isinstance(returned, tuple) else returned
+    raise TypeError("no backward")
+
+
+def _chain(
+    cls: type, activations: Sequence[type], pair: Any, container: type | None, sizes: Sizes
+) -> Network:
+    np.random.seed(sizes.seed)
+    widths = [sizes.f, *[sizes.h + i for i in range(max(1, len(activations)))], sizes.k]
+    layers: list[Any] = []
+    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
+        layers.append(cls(*(fan_in, fan_out)))
+        if i < len(widths) - 2 and activations:
+            layers.append(activations[i]())
+    shown = ", ".join(type(layer).__name__ for layer in layers)
+    net: Any = layers
+    if container is not None:
+        net = container(layers)
+        shown = f"{container.__name__}([{shown}])"
+    functions: dict[str, Callable[..., Any]] = {}
+
+    def forward(X: Any) -> Any:
+        if container is not None:
+            return _up(net, X)
+        for layer in layers:
+            X = _up(layer, X)
+        return X
+
+    def back(gradient: Any) -> Any:
+        if container is not None and _method(container, BACKWARD) is not None:
+            return _down(net, gradient)
+        for layer in reversed(layers):
+            gradient = _down(layer, gradient)
+        return None
+
+    functions["forward"] = forward
+    if pair is None:
+
+        def backward(Y: Any, out: Any) -> Any:
+            return back(np.asarray(out) - Y)
+    else:
+        name, loss, derivative = pair(sizes)
+        functions["loss"] = loss
+
+        def backward(y: Any, out: Any) -> Any:  # type: ignore[misc] # one of the two
+            loss_again(loss, y, out)
+            return back(_ordered(derivative, y, out))
+
+        shown += f" with {name}"
+    functions["backward"] = backward
+    return Network(net, functions, f"layers {shown}", rated=True)
+
+
+def loss_again(loss: Callable[..., Any], y: Any, out: Any) -> None:
+    """Let a loss object keep what its derivative needs."""
+    _ordered(loss, y, out)
+
+
+def _ordered(function: Callable[..., Any], y: Any, out: Any) -> Any:
+    """Call a function of outputs and targets, in whatever order it names them."""
+    board = Board(Sizes(), {"y": y, "out": out, "grad_out": out, "n": len(out), "k": 1, "lr": RATE})
+    plan = next(plans(function, board, ["out"], "loss"))
+    return call(function, plan, board)
+
+
+def _loss_pairs(loaded: Loaded) -> Iterator[Callable[[Sizes], tuple[str, Any, Any]]]:
+    """Losses of the file with their derivatives: two functions, or two methods of a class."""
+    functions = own_functions(loaded)
+    for name, function in functions.items():
+        for other, derivative in functions.items():
+            stem = names.DERIVED.sub("", other)
+            if (
+                other != name
+                and (stem == name or other in (f"d{name}", f"d_{name}", f"grad_{name}"))
+                and (names.LOSS.fullmatch(name))
+            ):
+                yield lambda sizes, n=name, f=function, d=derivative: (n, f, d)
+    for cls in own_classes(loaded).values():
+        forward = _first(
+            cls, ("loss", "forward", "calculate", "__call__", "compute", "calc_loss", "calc")
+        )
+        backward = _first(cls, ("grad", "backward", "gradient", "derivative", "prime", "delta"))
+        if not forward or not backward or _is_layer(cls):
+            continue
+
+        def made(sizes: Sizes, c: type = cls, f: str = forward, b: str = backward) -> Any:
+            one = c()
+            return c.__name__, getattr(one, f), getattr(one, b)
+
+        try:
+            _, f, b = made(Sizes())
+            if len(parameters(f)) < 2 or not 0 <= len(parameters(b)) <= 2:
+                continue
+        except Exception:  # no loss that can be made without arguments
+            continue
+        try:
+            f(np.ones((2, 2)) / 2, np.ones((2, 2)) / 2)
+        except NotImplementedError:
+            continue
+        except Exception:  # it may take labels
+            pass
+        yield made
+
+
+def _first(cls: type, wanted: Sequence[str]) -> str:
+    return next((n for n in wanted if _method(cls, (n,)) is not None), "")

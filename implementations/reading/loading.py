@@ -1,0 +1,312 @@
+"""A file or a notebook as a namespace: run as an import would, or only what defines something.
+
+What trains, asks, draws or parses arguments at the top level is left out where it can be told from
+the text, or after it has failed; that is said in a remark with its remedy. In a child process only.
+"""
+
+import ast
+import builtins
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import io
+import linecache
+import os
+import sys
+import types
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from samegrad.implementations.reading.source import Block, blocks, defines, trains
+
+MOST_STUBS = 20  # third-party imports that are missing in one file
+GUARD = 'put it below `if __name__ == "__main__":`, or give --no-run'
+
+
+@dataclass
+class Loaded:
+    """What came of loading a file.
+
+    Attributes:
+        path: the file.
+        blocks: its source, a cell of a notebook each.
+        module: whose `__dict__` holds what it defines.
+        remarks: what was left out or is missing, a line each with its remedy.
+        whole: whether everything at the top level was run.
+    """
+
+    path: Path
+    blocks: Sequence[Block]
+    module: types.ModuleType
+    remarks: list[str] = field(default_factory=list)
+    whole: bool = True
+
+    @property
+    def namespace(self) -> dict[str, Any]:
+        """What the file defines, by name."""
+        return vars(self.module)
+
+    @property
+    def statements(self) -> list[ast.stmt]:
+        """All statements of the top level."""
+        return [statement for block in self.blocks for statement in block.tree.body]
+
+
+class AskedForInputError(Exception):
+    """The file has called input()."""
+
+
+def load(path: Path, run: bool = True, before_running: Callable[[], None] = lambda: None) -> Loaded:
+    """Load a file.
+
+    Args:
+        path: of Python or of a notebook.
+        run: whether what does more than define may be run; of a notebook nothing else is.
+        before_running: called when imports are done, so that a time limit begins there.
+
+    Raises:
+        SyntaxError, ValueError: it is no Python, or no notebook.
+    """
+    path = path.resolve()
+    parts = blocks(path)
+    statements = [statement for part in parts for statement in part.tree.body]
+    name = _on_the_path(path, statements)
+    isolate(path)
+    remarks: list[str] = []
+    stubs = _Stubs()
+    sys.meta_path.append(stubs)
+    _imports(statements, stubs)
+    before_running()
+    why = trains(statements) if run and path.suffix == ".py" else ""
+    if run and path.suffix == ".py" and not why:
+        module, error = _run(name, path, parts, stubs)
+        if error is None:
+            return Loaded(path, parts, module, _missing(stubs))
+        why = _why(error)
+    if why:
+        remarks.append(f"{why}; only what defines something was run: {GUARD}")
+    module = _module(name, path)
+    for part in parts:
+        _define(part, part.tree.body, module, remarks, stubs)
+    return Loaded(path, parts, module, remarks + _missing(stubs), whole=False)
+
+
+def isolate(path: Path) -> None:
+    """Nothing is printed, asked or shown; arguments are those of `python FILE`."""
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    sys.argv = [str(path)]
+    sys.stdin = io.StringIO()
+    sys.stdout = sys.stderr = _Nowhere()
+    warnings.simplefilter("ignore")
+    builtins.input = _no_input
+
+
+def execute(nodes: Sequence[ast.stmt], filename: str, namespace: dict[str, Any]) -> None:
+    """Run statements of a file in a namespace."""
+    tree = ast.Module(list(nodes), [])
+    exec(compile(tree, filename, "exec", dont_inherit=True), namespace)  # a user's file is run
+
+
+def _no_input(*_: object) -> NoReturn:
+    raise AskedForInputError("it asks for input")
+
+
+class _Nowhere(io.TextIOBase):
+    """What is printed is thrown away, however much it is."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str, /) -> int:
+        return len(text)
+
+    def isatty(self) -> bool:
+        return False
+
+    @property
+    def buffer(self) -> io.BytesIO:
+        return io.BytesIO()
+
+
+def _on_the_path(path: Path, statements: Sequence[ast.stmt]) -> str:
+    """Put the file's folder, its repository and parents on sys.path; the module's name."""
+    nodes = (node for s in statements for node in ast.walk(s) if isinstance(node, ast.ImportFrom))
+    level = max((node.level for node in nodes), default=0)
+    parents = list(path.parents)
+    root = next((p for p in parents if (p / ".git").exists() or (p / "setup.py").exists()), None)
+    root = root or next((p for p in parents if (p / "pyproject.toml").exists()), None)
+    sys.path.insert(0, str(path.parent))
+    later = [*([root] if root else []), *parents[1:4]]
+    if root is not None and (root / "src").is_dir():
+        later.insert(1, root / "src")
+    sys.path += [str(p) for p in later if str(p) not in sys.path]
+    if not level or level >= len(parents):
+        return _free_name(path)
+    sys.path.insert(0, str(parents[level]))  # relative imports: from the folder above the package
+    package = [p.name for p in reversed(parents[:level])]
+    return ".".join([*package, path.stem])
+
+
+def _free_name(path: Path) -> str:
+    """The file's stem, unless it names another module: a file may be called numpy.py."""
+    name = path.stem
+    if not name.isidentifier() or name in sys.modules or name in sys.stdlib_module_names:
+        return f"samegrad file {path}"
+    return name
+
+
+def _module(name: str, path: Path) -> types.ModuleType:
+    module = sys.modules[name] = types.ModuleType(name)
+    module.__file__ = str(path)
+    if "." in name:
+        module.__package__ = name.rpartition(".")[0]
+    return module
+
+
+def _run(
+    name: str, path: Path, parts: Sequence[Block], stubs: "_Stubs"
+) -> tuple[types.ModuleType, BaseException | None]:
+    """Run all of it, as an import would; the exception that ended it, or None."""
+    while True:
+        module = _module(name, path)
+        try:
+            for part in parts:
+                execute(part.tree.body, part.filename, vars(module))
+        except ModuleNotFoundError as error:
+            if stubs.add(error.name):
+                continue
+            return module, error
+        except (Exception, SystemExit) as error:
+            return module, error
+        return module, None
+
+
+def _why(error: BaseException) -> str:
+    """Why the top level could not be run, in a few words."""
+    if isinstance(error, SystemExit):
+        return "at import it reads the command line or exits"
+    if isinstance(error, AskedForInputError):
+        return "at import it asks for input"
+    text = " ".join(str(error).split())[:200]
+    trace, line = error.__traceback__, 0
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith(str(Path(__file__).parent)):
+            line = line or trace.tb_lineno
+        trace = trace.tb_next
+    where = f" in line {line}" if line else ""
+    return f"at import it raises {type(error).__name__}{where}: {text}"
+
+
+def _define(
+    part: Block,
+    body: Sequence[ast.stmt],
+    module: types.ModuleType,
+    remarks: list[str],
+    stubs: "_Stubs",
+) -> None:
+    """Run the statements that define something, each by itself."""
+    for statement in body:
+        if isinstance(statement, ast.Try):
+            _define(part, statement.body, module, remarks, stubs)
+            if any(isinstance(s, ast.Import | ast.ImportFrom) for s in statement.body):
+                continue
+        if not defines(statement):
+            continue
+        for _ in range(MOST_STUBS):
+            try:
+                execute([statement], part.filename, vars(module))
+            except ModuleNotFoundError as error:
+                if stubs.add(error.name):
+                    continue
+            except (Exception, SystemExit) as error:
+                if isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.ImportFrom):
+                    text = " ".join(str(error).split())[:150]
+                    remarks.append(
+                        f"{part.shown}:{statement.lineno}: {type(error).__name__}: {text}"
+                    )
+            break
+
+
+def _imports(statements: Sequence[ast.stmt], stubs: "_Stubs") -> None:
+    """Import what is installed before the clock of the file begins."""
+    for node in (n for s in statements for n in ast.walk(s)):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module]
+        for name in names:
+            top = name.split(".")[0]
+            if top in sys.modules or top in sys.stdlib_module_names:
+                continue
+            try:
+                spec = importlib.util.find_spec(top)
+                origin = getattr(spec, "origin", "") or ""
+                if spec is not None and "site-packages" in origin:
+                    importlib.import_module(name)
+            except Exception:  # the file's own import will say it
+                continue
+
+
+def _missing(stubs: "_Stubs") -> list[str]:
+    if not stubs.names:
+        return []
+    return [f"not installed here, so a stub stands for it: {', '.join(sorted(stubs.names))}"]
+
+
+class _Stubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Modules that are not installed: they import, and fail where something of them is used."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def add(self, name: str | None) -> bool:
+        """Whether it is a new one."""
+        top = (name or "").split(".")[0]
+        if not top or top in self.names or top in sys.modules or len(self.names) >= MOST_STUBS:
+            return False
+        self.names.add(top)
+        return True
+
+    def find_spec(self, name: str, *_: object) -> importlib.machinery.ModuleSpec | None:
+        if name.split(".")[0] not in self.names:
+            return None
+        return importlib.machinery.ModuleSpec(name, self, is_package=True)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
+        return _StubModule(spec.name)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """There is nothing in it."""
+
+
+class _StubModule(types.ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Stub(f"{self.__name__}.{name}")
+
+
+class _Stub:
+    """Something of a module that is not installed."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, *_: object, **__: object) -> NoReturn:
+        top = self._name.split(".")[0]
+        raise ImportError(f"{self._name} is used, and {top} is not installed here")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Stub(f"{self._name}.{name}")
+
+    def __mro_entries__(self, bases: object) -> tuple[type, ...]:
+        return ()
+
+
+def remember(filename: str, source: str) -> None:
+    """Let tracebacks and inspect find the source of a cell."""
+    lines = source.splitlines(keepends=True)
+    linecache.cache[filename] = (len(source), None, lines, filename)

@@ -1,0 +1,139 @@
+"""What people call things: the role of a parameter, and what a function is for, by its name."""
+
+import re
+
+SIZES = re.compile(
+    r"(?:net(?:work)?_?)?(?:layers?_?)*(?:sizes?|layers?|dims?|dimensions|architecture|arch|topology"
+    r"|nodes|structure|units|neurons|widths?|list|config|shape|nn_?shape|spec|num_neurons)"
+    r"(?:_list)?"
+)
+INPUT = {"in", "input", "inputs", "feature", "features", "x", "d", "inp", "i", "fan", "inodes",
+         "inputnodes", "ni", "nin", "nx", "innodes"}  # fmt: skip
+HIDDEN = {"hidden", "hid", "h", "hiddens", "hnodes", "hiddennodes", "nh", "nhid", "hiddenlayer"}
+OUTPUT = {"out", "output", "outputs", "class", "classes", "y", "k", "c", "o", "labels", "onodes",
+          "outputnodes", "no", "nout", "ny", "categories"}  # fmt: skip
+
+# The first that matches a whole name (lower case, without _ at its ends) is its role.
+ROLES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (role, re.compile(pattern))
+    for role, pattern in (
+        ("lr", r"(?:lr|l_?rate|learning_?rate|alpha|eta|step_?size|rate|gamma|learning)"),
+        ("epochs", r"(?:n_?|num_?|no_?of_?|max_?|number_of_)?"
+                   r"(?:epochs?|iters?|iterations?|steps?|n_iter|training_iterations)(?:_num)?"),
+        ("batch_size", r"(?:mini_?)?batch_?size|bs|batchsize"),
+        ("reg", r"(?:reg(?:ularization)?(?:_?(?:lambda|strength|param|rate))?|lambd?a?|lmbda|lmbd"
+                r"|l2(?:_?(?:reg|lambda|penalty))?|l1|weight_?decay|decay|lambda_?(?:reg|val)?"
+                r"|momentum|mu|beta\d?|dropout(?:_rate)?)"),
+        ("keep", r"keep_?prob"),
+        ("quiet", r"verbose|print_?(?:cost|loss|every)|debug|plot|show|display|print_interval"),
+        ("training", r"train|training|is_?train(?:ing)?|train_?mode"),
+        ("grads", r"grads?|gradients?|deltas"),
+        ("params", r"params?|parameters?|weights?(?:_and_bias(?:es)?)?|theta|thetas|w|ws|model|net"
+                   r"|network|nn|p|weights_list|variables|state"),
+        ("cache", r"(?:forward_?)?caches?|memory|trace|intermediates?|saved|activations?|tape|zs"
+                  r"|history|store|forward_?(?:pass|results?|values?|output)|ctx|values"),
+        ("data", r"(?:mini_?)?(?:batch|training_?data|data|dataset|train_?data|test_?data"
+                 r"|examples|samples)"),
+        ("X", r"(?:x|inputs?|features?|a0|input_?(?:data|list|s_list|vector|array|values|layer)"
+              r"|inputs_list|x_?(?:batch|train|data|i|in|t|input|train|sample|b|mini)|xs|inp|images?"
+              r"|training_?inputs?|example|sample|train_?(?:x|inputs?|images|data)|batch_?x|xb|xx"
+              r"|row|vec|observations?|set_x|train_set_x|points?)"),
+        ("y", r"(?:y|ys|targets?|labels?|t|d|desired(?:_outputs?)?|expected(?:_outputs?)?"
+              r"|y_?(?:true|batch|train|data|i|one_?hot|act(?:ual)?|gt|real|target|b|label|oh|enc)"
+              r"|true(?:_y|_labels?|_values?)?|training_?outputs?|actuals?|gt|ground_?truth|answers?"
+              r"|train_?(?:y|labels?|targets?|outputs?)|batch_?y|yb|targets_list|truth|one_?hot_y"
+              r"|target_?(?:output|vector|list|values?|s_list)s?|correct|reference|t_?batch|onehot"
+              r"|real|label_?(?:batch|one_?hot)|set_y)"),
+        ("out", r"(?:out(?:puts?)?|y_?(?:hat|pred(?:icted)?|out|p|h)|h_?x?|o\d?|preds?|predictions?"
+                r"|predicted(?:_y|_outputs?)?|al|a\d?|a_?(?:out|last|l)|prob(?:s|abilit(?:y|ies))?"
+                r"|scores?|logits?|final_?outputs?|yh|result|last_?activation|net_output|q"
+                r"|softmax_?out(?:put)?|actual_?output|output_?(?:layer|activation)|hypothesis|z)"),
+        ("grad_out", r"(?:d_?out(?:put)?s?|grad_?(?:out(?:put)?|output|y|in)?"
+                     r"|output_?(?:grad(?:ient)?"
+                     r"|error|delta)|d_?values|errors?|delta|d_?(?:a|al|y|z|l|next|h|loss)|up_?stream"
+                     r"|upstream_?grad(?:ient)?|accum_?grad|gradient|dl_?d\w+|back_?grad|d_?prev"
+                     r"|eta_?next|loss_?grad(?:ient)?|next_?(?:grad|delta))"),
+        ("n", r"m|n|n_?(?:samples|examples)|num_?(?:samples|examples|train)|batch"),
+        ("k", r"(?:n_?|num_?)?(?:classes|labels|outputs)|k"),
+        ("sizes", r"layers?_?(?:dims?|sizes?)?|sizes|dims?|architecture"),
+    )
+)  # fmt: skip
+
+FORWARD = re.compile(
+    r"_*(?:forward|feed_?forward|forward_?(?:prop|pass|propagat|step|propagation)|fwd|ff$|predict"
+    r"|__call__$|l_?model_?forward|model_?forward|compute_?output|calc_?output|net$|mlp$|nn$|model$"
+    r"|network$|run$|activate|query|evaluate_network|hypothesis|think|propagate$|inference"
+    r"|feed$|predict_proba|output$|forward_\w+|get_output|neural_net)",
+    re.IGNORECASE,
+)
+BACKWARD = re.compile(
+    r"_*(?:back|bwd|grad|compute_?grad|calc(?:ulate)?_?grad|get_?grad|l_?model_?back|model_?back"
+    r"|loss_?and_?grad|cost_?and_?grad|value_?and_?grad|loss_?grad|cost_?grad|dloss|gradients?_"
+    r"|nn_?cost_?function|cost_?function_?prime|cost_prime|compute_?(?:delta|deriv))",
+    re.IGNORECASE,
+)
+LOSS = re.compile(
+    r"_*(?:\w*_)?(?:loss|cost|losses|mse|objective|crossentropy|cross_?entropy|bce|nll|sse"
+    r"|compute_?loss|compute_?cost|j|l2_?loss|costfunction|criterion|error_function|cee|xent"
+    r"|squared_?error|mean_squared_?error|log_?loss|total_cost|cost_?fn|loss_?fn|cost_?func(?:tion)?"
+    r"|loss_?func(?:tion)?|entropy|neg(?:ative)?_?log_?likelihood)(?:_fn|_func|_function|_value)?",
+    re.IGNORECASE,
+)
+# Gives the loss and its gradient.
+BOTH = re.compile(
+    r"_*(?:(?:loss|cost|value)_?and_?grad\w*|nn_?cost_?function|(?:loss|cost)_?grad\w*)",
+    re.IGNORECASE,
+)
+STEP = re.compile(
+    r"_*(?:train|fit|train_?(?:step|one|on_batch|batch|network|model)|step|update(?:_mini_batch)?|sgd"
+    r"|learn|partial_?fit|optimi[sz]e|gradient_?descent|nn_?model|l_?layer_?model|model|update_batch"
+    r"|train_\w+|back_?prop\w*|backward\w*|update_weights|run_mini_?batch)",
+    re.IGNORECASE,
+)
+INIT = re.compile(
+    r"_*(?:init|make_?(?:param|net|mlp|model|weights)|create_?(?:param|net|weights|model)"
+    r"|build_?(?:net|model|param)|new_?(?:net|param)|get_?(?:param|weights)|random_?(?:init|param|net)"
+    r"|setup_?(?:param|net)|generate_?(?:param|weights))",
+    re.IGNORECASE,
+)
+DERIVED = re.compile(r"_?(?:prime|grad(?:ient)?|deriv(?:ative)?|backward|derivation|delta|d)$")
+NO_LOSS = re.compile(r"accuracy|acc$|score|rmse|mae|absolute|abs_|r2|metric|print|plot|history",
+                     re.IGNORECASE)  # fmt: skip
+WEIGHT = re.compile(
+    r"(?:[wvb]\d*|[wb]_?(?:\d+|h|o|i|hidden|out(?:put)?|in(?:put)?|[hio]{2}|[xh]h|hy|xh)|w\w*_?\d*"
+    r"|b(?:ias(?:es)?)?_?\w*|weights?\w*|theta_?\d+|u\d*|syn(?:apse)?_?\d+|kernel\d*|gamma\d*|c\d*)"
+)
+
+
+def plain(name: str) -> str:
+    """A name in lower case, without underscores at its ends."""
+    return name.strip("_").lower()
+
+
+def role(name: str) -> str:
+    """The role of a parameter by its name, or ""."""
+    word = plain(name)
+    return next((r for r, pattern in ROLES if pattern.fullmatch(word)), "")
+
+
+def words(name: str) -> list[str]:
+    """The words of a name: of snake_case, camelCase and digits."""
+    return [w.lower() for w in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name)]
+
+
+def width(name: str) -> str:
+    """Which width of a network a parameter is: "f", "h", "k", "sizes", "depth"; or ""."""
+    given = words(name)
+    found = set(given) | {plain(name)}
+    if found & HIDDEN:
+        if "layers" in found and found & {"n", "num", "number", "count"}:
+            return "depth"
+        plural = {"sizes", "layers", "dims", "units", "hiddens", "nodes"} & found
+        return "hs" if plural and not found & {"n", "num", "number", "size", "dim"} else "h"
+    if SIZES.fullmatch(plain(name)):
+        return "sizes"
+    if found & {"layers", "depth"} and found & {"n", "num", "number", "depth"}:
+        return "depth"
+    if found & INPUT:
+        return "f"
+    return "k" if found & OUTPUT else ""

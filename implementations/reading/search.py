@@ -1,0 +1,101 @@
+"""Everything that a file may be, in order, and the verdict on it."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from samegrad.implementations.checking.objects.report import NOT_CHECKED, CheckReport
+from samegrad.implementations.reading import names
+from samegrad.implementations.reading.board import Y_FORMS, Sizes
+from samegrad.implementations.reading.hints import Hints
+from samegrad.implementations.reading.judging import confirmed, judge
+from samegrad.implementations.reading.layers import layer_classes, of_layers
+from samegrad.implementations.reading.loading import Loaded
+from samegrad.implementations.reading.networks import (
+    Maker,
+    constructions,
+    of_functions,
+    own_classes,
+    own_functions,
+)
+from samegrad.implementations.reading.readings import readings
+from samegrad.implementations.reading.trials import Wishes, trials
+
+FIRST = ("same", "labels", "like X")  # forms of targets that are tried before all others
+LAST = [form for form in Y_FORMS if form not in FIRST]
+GO_ON = (
+    "name the object (FILE:NAME), or say in the file how it is used: `# samegrad: net = ...`, "
+    "`# samegrad: loss = ...`, `# samegrad: backward = ...`"
+)
+
+
+def verdict(loaded: Loaded, name: str, hints: Hints, deadline: float) -> CheckReport:
+    """What is said of a file.
+
+    Args:
+        name: of the object in it that is meant, or "".
+        hints: of the file and the command line.
+        deadline: of time.process_time(), after which no other reading is tried.
+    """
+    sizes = Sizes()
+    found = itertools.chain.from_iterable(
+        readings(trial, Wishes(), forms)
+        for forms, first in ((FIRST, True), (FIRST, False), (LAST, True))
+        for make, forwards in candidates(loaded, name)
+        for trial in trials(
+            make, sizes, (forwards[:1] if first else forwards[1:]) or [""], Wishes()
+        )
+    )
+    report, one = judge(found, deadline)
+    report = confirmed(report, one)
+    if report.verdict == NOT_CHECKED:
+        return CheckReport(NOT_CHECKED, said=report.said, advice=(GO_ON,))
+    return report
+
+
+def candidates(loaded: Loaded, name: str) -> Iterator[tuple[Maker, list[str]]]:
+    """Ways to make a network, and what may be its forward pass."""
+    layers = layer_classes(loaded)
+    for make in of_layers(loaded) if layers and name not in layers else ():
+        yield make, ["forward"]
+    classes = {n: c for n, c in own_classes(loaded).items() if n not in layers}
+    if name:
+        classes = {n: c for n, c in classes.items() if n == name}
+    for cls in sorted(classes.values(), key=_likely, reverse=True):
+        if _likely(cls) < 2:
+            continue
+        methods = [n for n in dir(cls) if n == "__call__" or not n.startswith("__")]
+        forwards = _forwards(methods)
+        for make in itertools.islice(constructions(cls, loaded), 14):
+            yield make, forwards
+    functions = own_functions(loaded)
+    if any(
+        names.BACKWARD.match(n) or names.LOSS.fullmatch(n) or names.STEP.fullmatch(n)
+        for n in functions
+    ):
+        forwards = _forwards(list(functions))
+        for forward in [*forwards[:3], ""]:
+            for make in of_functions(loaded, functions.get(forward)):
+                yield make, [forward] if forward else []
+
+
+def _forwards(defined: Sequence[str]) -> list[str]:
+    """Those that may be forward passes, the likeliest first."""
+    found = [n for n in defined if names.FORWARD.match(n) and not names.BACKWARD.match(n)]
+    order = ("forward", "feed", "l_model", "model_f", "__call__", "compute", "predict")
+
+    def rank(name: str) -> tuple[int, int]:
+        plain = names.plain(name) if name != "__call__" else name
+        return next((i for i, p in enumerate(order) if plain.startswith(p)), len(order)), len(name)
+
+    return sorted(found, key=rank)
+
+
+def _likely(cls: type) -> int:
+    """How much of a network a class is: forward, backward, loss and step."""
+    defined = dir(cls)
+    return (
+        3 * any(names.BACKWARD.match(n) for n in defined)
+        + 2 * any(names.STEP.fullmatch(n) for n in defined)
+        + 2 * bool(_forwards([n for n in defined if n == "__call__" or not n.startswith("__")]))
+        + any(names.LOSS.fullmatch(n) for n in defined)
+    )

@@ -1,0 +1,161 @@
+"""What the text of a file says before anything of it is run."""
+
+import ast
+import json
+import linecache
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# Calls at the top level that train, ask, draw or fetch.
+RUNS = re.compile(
+    r"train|fit|main$|optimi[sz]e$|learn$|gradient_descent|sgd$|^run|input$|parse_args|show$|plot"
+    r"|download|urlopen|urlretrieve|read_csv|^open$|load|fetch|get$|model$|simulate|evaluate"
+)
+ROOTS = {"np", "numpy", "math", "random", "jnp", "itertools", "functools", "collections"}
+CONSTRUCTORS = {
+    "abs", "array", "bool", "dict", "enumerate", "float", "frozenset", "int", "len", "list", "max",
+    "min", "namedtuple", "object", "range", "reversed", "round", "set", "slice", "sorted", "str",
+    "sum", "tuple", "type", "zip",
+}  # fmt: skip
+MAGIC = re.compile(r"^\s*[%!?]|\?\s*$")
+MODEL = {"forward", "loss", "loss_and_grad", "init_state", "train_step"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A file, or a code cell of a notebook.
+
+    Attributes:
+        filename: that its code objects have.
+        shown: the same without folders.
+        source: its text.
+        tree: its statements.
+    """
+
+    filename: str
+    shown: str
+    source: str
+    tree: ast.Module
+
+
+def blocks(path: Path) -> list[Block]:
+    """The file's source, a block for each code cell of a notebook; magics are dropped.
+
+    Raises:
+        SyntaxError, ValueError: it is no Python, or no notebook.
+    """
+    data = path.read_bytes()
+    if path.suffix != ".ipynb":
+        tree = ast.parse(data, str(path))
+        return [Block(str(path), path.name, data.decode("utf-8", "replace"), tree)]
+    try:
+        cells = json.loads(data)["cells"]
+        texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError("it is no notebook of format 4: it has no list of cells") from None
+    found = []
+    for number, text in enumerate(texts, 1):
+        filename, shown = f"{path}[cell {number}]", f"{path.name}[cell {number}]"
+        if text.startswith("%%") and not text.startswith(("%%time", "%%capture")):
+            continue
+        source = "\n".join("" if MAGIC.search(line) else line for line in text.splitlines())
+        try:
+            tree = ast.parse(source, filename)
+        except SyntaxError:
+            continue  # one that does not run does not define anything
+        lines = source.splitlines(keepends=True)
+        linecache.cache[filename] = (len(source), None, lines, filename)
+        found.append(Block(filename, shown, source, tree))
+    return found
+
+
+def calls(node: ast.AST) -> Iterator[tuple[str, str, int]]:
+    """Root and last name of every call below a node, and its line."""
+    for child in ast.walk(node):
+        if isinstance(child, ast.Call):
+            name, root = child.func, child.func
+            while isinstance(root, ast.Attribute):
+                root = root.value
+            last = name.attr if isinstance(name, ast.Attribute) else getattr(name, "id", "")
+            yield getattr(root, "id", ""), last, child.lineno
+
+
+def defines(statement: ast.stmt) -> bool:
+    """Whether a statement only defines: an import, a def, a class, a constant or an array."""
+    if isinstance(
+        statement,
+        ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef,
+    ):
+        return True
+    if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        return statement.value is None or all(
+            root in ROOTS or last in CONSTRUCTORS or _makes(last)
+            for root, last, _ in calls(statement.value)
+        )
+    if isinstance(statement, ast.Expr):  # np.random.seed(0)
+        return isinstance(statement.value, ast.Call) and all(
+            last in ("seed", "setrecursionlimit") for _, last, _ in calls(statement)
+        )
+    return False
+
+
+def _makes(name: str) -> bool:
+    """A class, a function that initializes, or a method of an array, by its name."""
+    return bool(
+        re.match(r"_*(?:[A-Z]|init|make|create|build|one_?hot)", name)
+        or name in ("reshape", "astype", "copy", "T", "transpose", "flatten", "format", "partial")
+    ) and not RUNS.search(name)
+
+
+def trains(statements: Sequence[ast.stmt]) -> str:
+    """What at the top level does more than define, in a few words with its line; or ""."""
+    own = {s.name for s in statements if isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef)}
+    for statement in statements:
+        if isinstance(statement, ast.For | ast.While):
+            works = any(isinstance(node, ast.AugAssign | ast.BinOp) for node in ast.walk(statement))
+            if works or any(root in own or last for root, last, _ in calls(statement)):
+                return f"at import it runs a loop (line {statement.lineno})"
+        if isinstance(statement, ast.Expr | ast.Assign | ast.With | ast.AugAssign):
+            for root, last, line in calls(statement):
+                if last == "input" or last == "parse_args":
+                    what = "asks for input" if last == "input" else "reads the command line"
+                    return f"at import it {what} (line {line})"
+                if re.search("train|fit$|gradient_descent|download|urlretrieve|urlopen", last) and (
+                    root not in ROOTS and "split" not in last
+                ):
+                    return f"at import it calls {last}() (line {line})"
+                if isinstance(statement, ast.Expr) and (root in own or last in own):
+                    return f"at import it calls {last}() (line {line})"
+    return ""
+
+
+def in_contract(path: Path) -> bool:
+    """Whether a file is written to the contract: functions whose first parameter is a spec.
+
+    Decided from the text; a file that is no Python is not.
+    """
+    if path.suffix == ".ipynb":
+        return False
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return True  # today's path says what is wrong with it
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name in MODEL:
+            names = [a.arg for a in node.args.args if a.arg not in ("self", "cls")]
+            if names and ("spec" in names[0].lower() or names[1:3] == ["params", "X"]):
+                return True
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("samegrad."):
+            return True
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in (
+            "implementations",
+            "benchmarks",
+        ):
+            return True
+        if isinstance(node, ast.Name) and node.id in ("loss_and_grad", "BACKEND"):
+            return isinstance(node.ctx, ast.Store) or not any(
+                isinstance(n, ast.FunctionDef) and n.name == node.id for n in ast.walk(tree)
+            )
+    return False

@@ -1,0 +1,238 @@
+"""A network with data in one form and a forward pass that runs; what of it may be the outputs."""
+
+import contextlib
+import copy
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.reading import names
+from samegrad.implementations.reading.board import (
+    RATE,
+    X_FORMS,
+    Board,
+    Form,
+    Plan,
+    Sizes,
+    call,
+    inputs,
+    plans,
+    returned_names,
+    targets,
+)
+from samegrad.implementations.reading.effects import places
+from samegrad.implementations.reading.networks import Maker, Network
+
+MOST_FORWARDS = 4
+
+
+@dataclass
+class Wishes:
+    """What hints pin: expressions of the file's names, X, y, net and what forward returned."""
+
+    loss: Callable[[Board, Any], Any] | None = None
+    backward: Callable[[Board, Any], Any] | None = None
+    x: str = ""
+    y: str = ""
+
+
+class Trial:
+    """A network with data in one form and a forward pass that runs."""
+
+    def __init__(self, network: Network, sizes: Sizes, form: Form) -> None:
+        self.network, self.form = network, form
+        one = form.x.startswith("one")
+        X = network.held[0] if network.held else inputs(sizes, form.x)
+        values = {
+            "X": X,
+            "n": 1 if one else sizes.n,
+            "k": sizes.k,
+            "lr": RATE,
+            "sizes": [sizes.f, sizes.h, sizes.k],
+        }
+        self.board = Board(sizes, {**values, **network.values})
+        self.plan: Plan = ()
+        self.function: Callable[..., Any] | None = None
+        self.name = ""
+        self.called: list[str] = []
+        self.outs: list[str] = []
+        self.seed = sizes.seed
+        self.make: Maker | None = None
+        network.values.setdefault("net", network.net)
+
+    def copy(self) -> "Trial":
+        """The same network with a board of its own."""
+        other = copy.copy(self)
+        other.board = Board(self.board.sizes, dict(self.board.values), self.board.returned)
+        return other
+
+    def forward(self) -> None:
+        """Run the forward pass; the board then has what it returned."""
+        np.random.seed(self.seed)
+        if self.function is not None:
+            self.board.take(call(self.function, self.plan, self.board), self.called)
+
+    def out(self, key: str) -> Any:
+        """What may be the outputs, by its key."""
+        return value_of(self, key)
+
+
+def value_of(trial: Trial, key: str) -> Any:
+    """The value of a key: "returned[0][-1]", "@A2", ".a2"."""
+    if key.startswith("."):
+        return getattr(trial.network.net, key[1:])
+    if key.startswith("@"):
+        return trial.board.values[key]
+    value = trial.board.returned
+    for index in re.findall(r"\[(-?\d+)\]", key):
+        value = value[int(index)]
+    return value
+
+
+def set_targets(trial: Trial, form: Form, key: str) -> None:
+    """Put targets in a form onto the board.
+
+    Raises:
+        ValueError: they do not fit the outputs.
+    """
+    sizes = trial.board.sizes
+    if key:
+        shape = np.shape(trial.out(key))
+    elif form.x == "one":
+        shape = (sizes.k,)
+    else:
+        n = trial.board.values["n"]
+        shape = (sizes.k, n) if "column" in form.x else (n, sizes.k)
+    given, same = targets(sizes, form, shape)
+    trial.board.values |= {"y": given, "Y": same}
+    held = trial.network.held
+    if len(held) > 1:
+        trial.board.values["y"] = held[1]
+    trial.form = form
+
+
+def trials(make: Maker, sizes: Sizes, forwards: Sequence[str], wishes: Wishes) -> Iterator[Trial]:
+    """Networks with inputs in every form that a forward pass takes; "" stands for none."""
+    for x in [wishes.x] if wishes.x else X_FORMS:
+        for name in forwards[:MOST_FORWARDS]:
+            for trial in runs(make, sizes, Form(x), name):
+                if trial.network.held and sizes.k > 1:  # targets first: outputs may be one
+                    yield from runs(make, replace(sizes, k=1), Form(x), name)
+                yield trial
+
+
+def runs(make: Maker, sizes: Sizes, form: Form, name: str) -> Iterator[Trial]:
+    """A network with inputs in a form for one of its functions, or for none, if that runs."""
+    try:
+        trial = Trial(make(sizes, form), sizes, form)
+        trial.make = make
+    except (Exception, SystemExit):
+        return
+    function = trial.network.functions.get(name) if name else None
+    if name and function is None:
+        return
+    if function is None:
+        yield trial
+        return
+    trial.function, trial.name, trial.called = function, name, returned_names(function)
+    for f in _inputs_of(trial.network, sizes):
+        trial.board.sizes = replace(sizes, f=f)
+        if not trial.network.held:
+            trial.board.values["X"] = inputs(trial.board.sizes, form.x)
+        with contextlib.suppress(Exception):
+            set_targets(trial, form, "")
+        for plan in plans(function, trial.board, [], "forward"):
+            trial.plan = plan
+            try:
+                trial.forward()
+                trial.outs = _outs(trial)
+            except (Exception, SystemExit):
+                continue
+            width = (
+                int(np.size(trial.out(trial.outs[0]))) // trial.board.values["n"]
+                if trial.outs
+                else 0
+            )
+            if width > sizes.n and not form.x.startswith("one"):  # all labels must occur
+                yield from runs(make, replace(sizes, n=width + 2, k=width), form, name)
+                return
+            if trial.outs:
+                yield trial
+                return
+
+
+def _inputs_of(network: Network, sizes: Sizes) -> list[int]:
+    """Numbers of features that a network may take; its own if it was not made to measure."""
+    found = [sizes.f]
+    for place in list(places(network.net, "net"))[:40]:
+        shape = np.shape(place.read())
+        if len(shape) == 2:
+            found += [*shape, *(s - 1 for s in shape)]
+    return [f for f in dict.fromkeys(found) if f > 0][:8]
+
+
+def _outs(trial: Trial) -> list[str]:
+    """Keys of what may be the outputs in what a forward pass returned, or left in the object."""
+    returned, keys = trial.board.returned, []
+    if isinstance(returned, tuple):
+        for i, part in enumerate(returned):
+            keys.append(f"returned[{i}]")
+            if isinstance(part, list) and part:
+                keys.append(f"returned[{i}][-1]")
+    elif isinstance(returned, list) and returned and np.ndim(returned[-1]) > 0:
+        keys.append("returned[-1]")
+    if returned is not None:
+        keys.append("returned")
+    keys += [k for k in trial.board.values if k.startswith("@")]
+    if returned is None:
+        held = [f".{k}" for k in getattr(trial.network.net, "__dict__", {})
+                if names.role(k) not in ("X", "y")]  # fmt: skip
+        keys += sorted(held, key=lambda k: names.role(k[1:]) != "out")
+        keys = [k for k in keys if not (k.startswith(".") and k[1:].startswith("__"))]
+    good: dict[int, tuple[int, str]] = {}
+    for key in keys:
+        try:
+            score = _sense(trial, trial.out(key))
+        except Exception:  # it is no array
+            continue
+        if score is not None:
+            label = key
+            if key.startswith("returned[") and trial.called and key.count("[") == 1:
+                index = int(key[9:-1])
+                label = trial.called[index] if 0 <= index < len(trial.called) else key
+            named = names.role(label.strip("@.")) == "out"
+            entry = (2 * score + (not named), key)
+            good.setdefault(id(trial.out(key)), entry)
+            good[id(trial.out(key))] = min(good[id(trial.out(key))], entry)
+    ranked = sorted(good.values())
+    if not ranked:
+        return []
+    top = ranked[0][0] // 2
+    same = [key for score, key in ranked if score // 2 == top]
+    if any(key.startswith("@") or "[" in key for key in same):
+        # Of several arrays of that shape (z and a) the last is more likely the outputs.
+        same = sorted(same, key=lambda k: (names.role(k.strip("@.")) != "out", -_number(k)))
+    return same[:4]
+
+
+def _number(key: str) -> int:
+    digits = re.findall(r"\d+", key)
+    return int(digits[-1]) if digits and "[" not in key else 0
+
+
+def _sense(trial: Trial, value: Any) -> int | None:
+    """0 for outputs of the expected shape, 1 for those of another width, None for no outputs."""
+    array = np.asarray(value)
+    if array.dtype.kind != "f" or not array.size or not np.isfinite(array).all():
+        return None
+    n, k, x = trial.board.values["n"], trial.board.sizes.k, trial.form.x
+    if array.ndim > 2 or array.size % n or (array.ndim == 0 and n > 1):
+        return None
+    if not x.startswith("one"):
+        along = array.shape[0] if x in ("rows", "lists") else array.shape[-1]
+        if along != n:
+            return 0 if array.shape == (k, n) and k != n else None
+    return 0 if array.size == n * k or array.size == n else 1

@@ -1,0 +1,38 @@
+"""Files of people as they stand: each right one is read and agrees."""
+
+from pathlib import Path
+
+import pytest
+
+from samegrad.implementations.reading.files import verify_file
+
+FILES = Path(__file__).parent / "files"
+# file -> what the line that says how it was read must hold
+RIGHT = {
+    "columns_class.py": "examples in columns",
+    "data_in_constructor.py": "from the update of backprop; loss: squared error, averaged over",
+    "deep_functions.py": "loss: its own compute_cost",
+    "fit_only.py": "from the update of fit",
+    "global_weights.py": "functions over global arrays",
+    "layer_list.py": "layers Dense, Tanh, Dense with mse",
+    "lists_of_floats.py": "one example at a time",
+    "loss_returns_grads.py": "labels 0 to k-1, gradient of loss",
+    "notebook.ipynb": "class DeepNet",
+    "one_output_class.py": "class BinaryMLP",
+    "params_dict_class.py": "gradient of gradient; loss: its own loss",
+    "quadratic_columns.py": "as a column",
+    "query_and_train.py": "from the update of train",
+    "small_framework.py": "NeuralNet([Linear, Tanh, Linear]) with TSE",
+    "softmax_class.py": "class NeuralNetwork(4, 6, 3): examples in rows",
+    "two_layer_functions.py": "examples in columns",
+    "value_and_grad.py": "its own loss_and_grad",
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_file_agrees_as_it_stands(name: str) -> None:
+    """It is read as what it is, without a line of the user's."""
+    report = verify_file(str(FILES / name))
+
+    assert "agrees" == report.verdict, report
+    assert RIGHT[name] in report.reading
