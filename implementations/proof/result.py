@@ -58,9 +58,9 @@ class Proof:
         if self.verdict == "proved":
             return (
                 f"{where} in {self.regions} regions equal the derivative of the file's own loss, "
-                f"by ==; a wrong formula of degree {self.degree} in such a region passes one point "
-                f"with a chance of at most {(self.degree or 0) / 2**SET_BITS:.1g} "
-                f"(Schwartz 1980, Zippel 1979){read}"
+                f"by ==. A formula of degree {self.degree} that is wrong in a region passes a "
+                f"point there with a chance of at most {(self.degree or 0) / 2**SET_BITS:.1g} "
+                "(Schwartz 1980, Zippel 1979); a region without a point is not covered" + read
             )
         if self.verdict == "enclosed":
             return (

@@ -68,6 +68,49 @@ def test_faults_disagree(tmp_path: Path, old: str, new: str) -> None:
     assert any("dW1[" in line or "db" in line for line in proof.lines())
 
 
+LOGS = """
+import numpy as np
+
+def loss_and_grad(spec, params, X, y):
+    if spec.loss != "cross_entropy" or len(params) != 2 or spec.activation != "relu":
+        raise NotImplementedError
+    if spec.weight_decay:
+        raise NotImplementedError
+    (W1, b1), (W2, b2) = params
+    z = X @ W1 + b1
+    a = np.maximum(z, 0)
+    s = a @ W2 + b2
+    p = np.exp(s - s.max(axis=1, keepdims=True))
+    p = p / p.sum(axis=1, keepdims=True)
+    onehot = np.eye(2)[y]
+    loss = -FACTOR * np.sum(onehot * np.log(p + 1e-7)) / len(X)
+    delta = FACTOR * (p - onehot) / len(X) * WRONG
+    below = delta @ W2.T * (z > 0)
+    return loss, [(X.T @ below, below.sum(axis=0)), (a.T @ delta, delta.sum(axis=0))]
+"""
+
+
+@pytest.mark.parametrize("factor", ["1", "len(X)", "0.5"])
+def test_epsilon_in_a_log_is_no_fault(tmp_path: Path, factor: str) -> None:
+    """Also of a loss that is a sum: the gradient is that without the epsilon."""
+    path = tmp_path / "mine.py"
+    path.write_text(LOGS.replace("FACTOR", factor).replace("WRONG", "1"))
+
+    proof = prove_file(str(path))
+
+    assert "not proved" == proof.verdict
+    assert any("an epsilon" in line for line in proof.lines())
+
+
+@pytest.mark.parametrize("wrong", ["2", "(1 + 1e-5)", "(1 + 1e-9)"])
+def test_fault_beside_an_epsilon_disagrees(tmp_path: Path, wrong: str) -> None:
+    """Its constant is not that of the loss."""
+    path = tmp_path / "mine.py"
+    path.write_text(LOGS.replace("FACTOR", "1").replace("WRONG", wrong))
+
+    assert "disagrees" == prove_file(str(path)).verdict
+
+
 def test_lost_exactness_names_file_and_line(tmp_path: Path) -> None:
     """It is not proved, and no fault."""
     proof = proof_of(tmp_path, "return float(loss)", "return np.round(loss, 9)")
