@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from samegrad.implementations.contract.registry import load as load
     from samegrad.implementations.contract.registry import names as names
     from samegrad.implementations.contract.spec import MLPSpec as MLPSpec
+    from samegrad.implementations.proof.prove import prove as prove
     from samegrad.implementations.reading.files import verify as verify
     from samegrad.reports.data.comparison import compare as compare
     from samegrad.reports.render import render as render
@@ -43,6 +44,7 @@ _PUBLIC = {
     "load": "samegrad.implementations.contract.registry",
     "measure": "samegrad.benchmarks.api",
     "names": "samegrad.implementations.contract.registry",
+    "prove": "samegrad.implementations.proof.prove",
     "render": "samegrad.reports.render",
     "verify": "samegrad.implementations.reading.files",
 }

@@ -133,7 +133,19 @@ def prove(
         points: random points; of enclosures at most ENCLOSED_POINTS.
         seed: of the points.
         functions: more functions of the user's, whose globals have to be known.
+
+    Returns:
+        A Proof: `.verdict`, `.reason`, and as its str() what it says.
+
+    Raises:
+        TypeError: a function is none.
+        ValueError: no point is asked for.
     """
+    for name, function in (("loss", loss), ("grad", grad)):
+        if not callable(function):
+            raise TypeError(f"{name} {function!r} is not accepted; give a function of params")
+    if points < 1:
+        raise ValueError(f"points {points} is not accepted; give 1 or more")
 
     def evaluate(point: Point) -> tuple[Any, Tree, Tree]:
         tree = point.like(params)

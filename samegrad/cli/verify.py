@@ -22,6 +22,12 @@ wrong usage; 3 none disagrees and one is undecided; 4 none is either and one was
 """
 
 
+NOT_EXACT = (
+    "--exact: not proved: only files with loss_and_grad(spec, params, X, y) are; "
+    "for any other loss and gradient call samegrad.prove(loss, grad, params)"
+)
+
+
 def add(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
@@ -138,6 +144,8 @@ def run(arguments: Namespace) -> int:
             reports.append(report)
             if not arguments.json:
                 say(report.text(arguments.verbose))
+                if arguments.exact and not isinstance(report, VerifyReport):
+                    say(f"  {NOT_EXACT}")
     if arguments.json:
         say(json.dumps([report.to_dict() for report in reports], indent=1))
     else:

@@ -13,7 +13,7 @@ import samegrad as sg
 from samegrad.benchmarks.machine.system import ROOT
 
 PUBLIC = (
-    "MLPSpec init_params load names verify check check_function check_gradient "
+    "MLPSpec init_params load names verify check check_function check_gradient prove "
     "assert_gradients_agree measure compare render __version__"
 ).split()
 

@@ -391,3 +391,41 @@ def test_numpy_math_and_globals_are_put_back() -> None:
     prove(lambda p: (p * p).sum(), lambda p: np.linalg.svd(p), np.ones((2, 2)))
 
     assert before == (np.zeros, np.array, math.exp, np.random.rand, dict(globals()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((1, grad, PARAMS), "loss 1 is not accepted"),
+        ((loss, grad(PARAMS), PARAMS), "is not accepted; give a function"),
+    ],
+)
+def test_what_is_no_function_is_refused(arguments: Any, said: str) -> None:
+    """In one line."""
+    with pytest.raises(TypeError, match=said):
+        prove(*arguments)
+
+
+def test_no_points_are_refused() -> None:
+    """Nothing would be proved."""
+    with pytest.raises(ValueError, match="points 0 is not accepted"):
+        prove(loss, grad, PARAMS, points=0)
+
+
+@pytest.mark.parametrize(
+    ("slope", "said"),
+    [
+        (lambda p: [p[0]], "is not nested and shaped like the parameters"),
+        (lambda p: [p[0], p[1], p[2].T, p[3]], "is not nested and shaped like the parameters"),
+        (lambda p: [None, *grad(p)[1:]], "is not nested and shaped like the parameters"),
+        (lambda p: ["", *grad(p)[1:]], "is not nested and shaped like the parameters"),
+        (lambda p: [p[0] * 0 + np.array("x", object), *grad(p)[1:]], "test_prove.py:"),
+        (lambda p: 1 / 0, "ZeroDivisionError"),
+    ],
+)
+def test_gradients_of_other_forms_are_not_proved(slope: Function, said: str) -> None:
+    """With the reason, and no traceback."""
+    proof = prove(loss, slope, PARAMS)
+
+    assert "not proved" == proof.verdict
+    assert said in proof.reason
