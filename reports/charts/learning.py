@@ -77,9 +77,11 @@ def time_to_target(rows: pd.DataFrame, trained: Trained) -> Chart | None:
     return Chart("time_to_target", figure, caption)
 
 
-def learning_curves(rows: pd.DataFrame, trained: Trained) -> Chart:
+def learning_curves(rows: pd.DataFrame, trained: Trained) -> Chart | None:
     """Loss and metric against the epoch, all implementations on one axis, a panel per task."""
     tasks, palette = _with_curves(trained), colours(rows)
+    if not tasks:
+        return None
     figure, grid = _panels(len(tasks), 4, 2.7)
     handles: dict[str, Any] = {}
     for axes, (task, of_task) in zip(grid.flat, tasks.items(), strict=False):
@@ -142,9 +144,11 @@ def _median(row: Row, name: str) -> tuple[list[int], Any]:
     return epochs, np.median(values, axis=0)
 
 
-def spread_over_seeds(rows: pd.DataFrame, trained: Trained) -> Chart:
+def spread_over_seeds(rows: pd.DataFrame, trained: Trained) -> Chart | None:
     """The final test metric of every seed, per implementation."""
     tasks, palette = _with_curves(trained), colours(rows)
+    if not tasks:
+        return None
     figure, grid = _panels(len(tasks), 5, 2.0)
     for axes, (task, of_task) in zip(grid.flat, tasks.items(), strict=False):
         metric = of_task[0].training[0]["metric"]
