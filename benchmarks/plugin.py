@@ -25,7 +25,7 @@ from samegrad.benchmarks.runs import session as session_module
 from samegrad.benchmarks.runs.options import parse
 from samegrad.benchmarks.runs.session import Replay, State
 from samegrad.implementations.contract.commands import command, require
-from samegrad.implementations.contract.texts import EMPTY, clean, say
+from samegrad.implementations.contract.texts import EMPTY, clean, no_value, say
 
 HERE = Path(__file__).resolve().parent
 REFUSED = {
@@ -77,8 +77,9 @@ def _options(config: pytest.Config) -> dict[str, str]:
     """The options of a run, as they were typed or stand in pyproject.toml."""
     typed = {option.name: _option(config, option.name) for option in OPTIONS}
     for name, value in typed.items():
-        if isinstance(value, str) and not value.strip():
-            raise pytest.UsageError(f"--{name.replace('_', '-')}: {EMPTY}")
+        text = "--" if value == [] else value  # which argparse makes of it
+        if isinstance(text, str) and (wrong := no_value(text)):
+            raise pytest.UsageError(f"--{name.replace('_', '-')}: {wrong}")
     options: dict[str, str] = {name: value for name, value in typed.items() if value}
     if not _option(config, "benchmark"):
         return options
@@ -155,8 +156,11 @@ def _refuse_foreign_options(config: pytest.Config) -> None:
     arguments = [*shlex.split(os.environ.get("PYTEST_ADDOPTS", "")), *config.invocation_params.args]
     for before, argument in pairwise(["", *map(str, arguments)]):
         # pytest's own too: -m "" would measure everything.
-        if not argument.strip() or re.fullmatch(r"--[\w-]+=\s*", argument):
-            raise pytest.UsageError(f"{argument.strip() or before}: {EMPTY}")
+        name, equals, value = argument.partition("=")
+        wrong = no_value(value) if equals and name.startswith("--") else ""
+        wrong = wrong or (EMPTY if not argument.strip() else "")
+        if wrong:
+            raise pytest.UsageError(f"{argument.strip() or before}: {wrong}")
         for pattern, reason in REFUSED.items():
             if re.fullmatch(pattern, argument.split("=")[0]):
                 raise pytest.UsageError(f"{argument} means nothing with --benchmark: {reason}")

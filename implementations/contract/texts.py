@@ -10,11 +10,17 @@ ACTING = re.compile(
 )
 
 EMPTY = "an empty text is not accepted; give a value, or leave it out"  # after what it stands for
+DASHES = "'--' ends the options and is no value; give a value, or leave it out"
 
 
 def clean(text: str) -> str:
     r"""A text in which nothing acts on what shows it: such characters stand as escapes, \x1b."""
     return ACTING.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def no_value(text: str) -> str:
+    """Why a text is no value of an option, or ""."""
+    return DASHES if text == "--" else "" if text.strip() else EMPTY
 
 
 def say(text: object, *, error: bool = False, end: str = "\n") -> None:

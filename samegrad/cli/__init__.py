@@ -126,14 +126,16 @@ def _main(arguments: list[str]) -> int:
         parser.print_help(sys.stderr)
         return USAGE
     name = arguments[0]
-    if not name.startswith("-") and name not in parser.named():
+    if name in ("-h", *parser.options()):  # which end here
+        parser.parse_args([name])
+    if name not in parser.named():
         parser.error(
             f"there is no command {name!r}{commands.did_you_mean(name, SHOWN)} "
             f"(commands: {', '.join(SHOWN)})"
         )
-    command = parser.named().get(name, parser)
+    command = parser.named()[name]
     try:
-        if command is not parser and name != "benchmark":  # its plugin reads them
+        if name != "benchmark":  # its plugin reads them
             settings = command_line.read_settings(Path.cwd(), name, command.settable())
             command.preset(settings)
         options, rest = parser.parse_known_args(arguments)

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from samegrad import __version__
 from samegrad.implementations.contract.commands import did_you_mean
-from samegrad.implementations.contract.texts import EMPTY, clean
+from samegrad.implementations.contract.texts import DASHES, EMPTY, clean
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 UNDECIDED, NOT_CHECKED = 3, 4  # of `verify`: nothing is wrong as far as could be seen
@@ -39,8 +39,14 @@ class Parser(argparse.ArgumentParser):
         """The value of every option and argument, as argparse makes it of a text: never of ""."""
         # Those of a command are its own parser's to judge.
         if not arg_string.strip() and action.nargs != argparse.PARSER:
-            self.error(f"{'/'.join(action.option_strings) or action.metavar}: {EMPTY}")
+            self.error(f"{_named(action)}: {EMPTY}")
         return super()._get_value(action, arg_string)
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """The same of all of its texts: argparse would make an empty list of "--"."""
+        if "--" in arg_strings and (action.option_strings or len(arg_strings) == 1):
+            self.error(f"{_named(action)}: {DASHES}")
+        return super()._get_values(action, arg_strings)
 
     def named(self) -> Mapping[str, "Parser"]:
         """The commands of this one, the hidden ones too."""
@@ -100,3 +106,7 @@ class Parser(argparse.ArgumentParser):
             near = did_you_mean(name, self.options(), NEAR)
             if name.startswith("--") and not name.startswith("--benchmark") and near:
                 self.error(f"{name}: there is no such option{near}")
+
+
+def _named(action: argparse.Action) -> str:
+    return "/".join(action.option_strings) or str(action.metavar)

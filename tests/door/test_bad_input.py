@@ -71,6 +71,12 @@ def test_file_that_is_no_interpreter_is_refused(program: str, tmp_path: Path) ->
         f"train xor --evaluate {LONG}",
         f"train xor --data-dir {LONG}",
         f"train xor --save {LONG}",
+        "--foo",
+        "-x",
+        "-",
+        "--",
+        "-- workloads",
+        "--layers 3-2 verify",
     ],
 )
 def test_names_and_numbers_beyond_measure_are_one_line(
