@@ -4,12 +4,13 @@ What cannot go on raises `Stopped` with the verdict, never a traceback of ours.
 """
 
 import inspect
+import io
 import os
 import random
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ def number(value: Any, notes: list[Note] | None = None, name: str = "loss()") ->
     elif not isinstance(value, np.ndarray | np.generic | float | int) and hasattr(value, "data"):
         value = value.data  # an object with .data and .grad
     try:
-        array = np.asarray(value)
+        array = np.asarray(None if isinstance(value, tuple | dict) else value)
     except Exception:
         array = np.asarray(None)
     if array.dtype == object and array.size == 1 and hasattr(array.ravel()[0], "data"):
@@ -100,6 +101,7 @@ class Calls:
     """The two functions as they are called.
 
     Attributes:
+        functions: the two, without arguments.
         notes: what was found on the way.
         seeded: whether generators of random numbers are set before each call.
         zeroed: leaves whose own gradients are set to nothing before each call.
@@ -112,8 +114,7 @@ class Calls:
         data: tuple[Any, ...],
         reached: Reached,
     ) -> None:
-        self._loss = _with_data(loss, data)
-        self._backward = _with_data(backward, data)
+        self.functions = _with_data(loss, data), _with_data(backward, data)
         self._reached = reached
         self.notes: list[Note] = []
         self.seeded = False
@@ -128,9 +129,9 @@ class Calls:
         """
         self._seed()
         try:
-            with quiet():
-                value = self._loss()
-        except Exception as error:
+            with quiet(), _silent():
+                value = self.functions[0]()
+        except (Exception, SystemExit) as error:
             raise stopped_by("loss()", error) from None
         return number(value, self.notes)
 
@@ -142,15 +143,15 @@ class Calls:
         """
         self.loss()
         for zero in self._reached.zeroing:
-            with quiet(), _let_pass():
+            with quiet(), _silent(), _let_pass():
                 zero()
         for leaf in self.zeroed:
             leaf.clear_gradient()
         self._seed()
         try:
-            with quiet():
-                return self._backward()
-        except Exception as error:
+            with quiet(), _silent():
+                return self.functions[1]()
+        except (Exception, SystemExit) as error:
             raise stopped_by("backward()", error) from None
 
     def _seed(self) -> None:
@@ -311,6 +312,21 @@ def _state(generator: Any) -> Callable[[], Any]:
         return lambda: generator.setstate(drawn)
     held = generator.get_state()  # RandomState and torch's
     return lambda: generator.set_state(held)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """What the user's functions print, hundreds of times, is not shown."""
+    with redirect_stdout(_NOWHERE):
+        yield
+
+
+class _Nowhere(io.TextIOBase):
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+_NOWHERE = _Nowhere()
 
 
 @contextmanager

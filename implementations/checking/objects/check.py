@@ -1,5 +1,6 @@
 """`samegrad.check`: whether an object's gradient is that of its own loss, without an adapter."""
 
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,9 @@ from samegrad.implementations.checking.objects.report import (
 )
 from samegrad.implementations.checking.objects.trial import Trial
 from samegrad.implementations.contract.spec import items
+
+# It names lines. By name, because checking imports nothing but the contract.
+EXPLAINING = "samegrad.implementations.tracing.explain"
 
 
 def check(
@@ -145,7 +149,7 @@ class _Check:
             if dtype != "float32":
                 self._in_double(reached, found, here)
             trial = Trial(self.calls, self._walk, found.parameters, self.data, self.seed)
-            trial.pin(by_effect.pinned(grads, reached, "grads"))
+            trial.collector.pins = by_effect.pinned(grads, reached, "grads")
             return self._concluded(trial, found, rate, tolerance)
         finally:
             before.restore()
@@ -204,6 +208,8 @@ class _Check:
         remarks += said
         faults = trial.faults
         verdicts = [match.verdict for match in matches]
+        if set(verdicts) - {NOT_CHECKED}:
+            verdicts = [verdict for verdict in verdicts if verdict != NOT_CHECKED]
         advice = list(judged.advice)
         verdict, reason = AGREES, ""
         if faults:
@@ -221,10 +227,23 @@ class _Check:
             verdict,
             tuple(matches),
             tuple(dict.fromkeys(notes)),
+            lines=self._lines() if verdict == DISAGREES else (),
             advice=tuple(advice),
             remarks=(*faults[1:3], *remarks),
             said=reason,
         )
+
+    def _lines(self) -> tuple[str, ...]:
+        """Where the fault is, if there is somebody who can tell."""
+        try:
+            tracing = importlib.import_module(EXPLAINING)
+        except ModuleNotFoundError:
+            return ()
+        try:
+            found = tracing.explain(*self.calls.functions, self._walk().functions)
+        except Exception:  # no line is better than a traceback
+            return ()
+        return tuple(str(line) for line in found)
 
 
 def _without_gradients(

@@ -41,6 +41,7 @@ class Knowledge:
         paths: of each parameter.
         orders: in which all parameters may follow each other in one array.
         near: how near two constants are one.
+        values: of the parameters.
     """
 
     sizes: Mapping[str, int]
@@ -49,6 +50,7 @@ class Knowledge:
     paths: Sequence[Sequence[str]]
     orders: Sequence[Sequence[int]]
     near: float
+    values: Sequence[Array]
 
     def same(self, a: float, b: float) -> bool:
         """Whether two constants are one."""
@@ -84,7 +86,8 @@ def judge(
         fits(i, measured, known.paths, known.orders, candidates, bound)
         for i in range(len(measured))
     ]
-    chosen = [_chosen(of) for of in found]
+    taken = [f for of in found for f in of if f.right]
+    chosen = [_chosen([f for f in of if not _is_taken(f, taken)]) for of in found]
     judged = Judged([], chosen, [], [])
     updates = [next((f for f in of if f.candidate.origin == UPDATE), None) for of in found]
     common = _common([f for f in chosen if f is not None and f.candidate.origin != UPDATE], known)
@@ -107,17 +110,28 @@ def _chosen(of: list[Fit]) -> Fit | None:
         own = returned
     elif right is not None and (right.named or not own):
         return right
+    proportional = [f for f in of if f.constant is not None and f.values.size >= FEW]
+    updates = [f for f in of if f.candidate.origin == UPDATE]
     for choice in (
         [f for f in own if f.right],
         [f for f in own if f.constant is not None],
         own,
-        [f for f in explicit if f.constant is not None and f.values.size >= FEW],
-        [f for f in of if f.candidate.origin == UPDATE],
+        [f for f in proportional if f.candidate.origin == RETURNED],
+        [f for f in updates if f.constant is not None],
+        [f for f in proportional if f.candidate.origin != UPDATE],
+        updates,
         [f for f in explicit if f.candidate.origin == RETURNED and not f.form.startswith("[")],
     ):
         if choice:
             return min(choice, key=lambda f: (f.constant is None, f.error))
     return None
+
+
+def _is_taken(of: Fit, taken: Sequence[Fit]) -> bool:
+    """Whether what is wrong here, and has no name that says it belongs here, is right elsewhere."""
+    if of.right or of.named or not of.decided:
+        return False
+    return any(_same_numbers(of, right) for right in taken)
 
 
 def _match(
@@ -144,7 +158,7 @@ def _match(
         return plain  # a rate, see _updated
     said = f"{of.name} is not the gradient of {slopes.name}: error {of.error:.2g} {of.where}"
     if of.constant is None or of.values.size < FEW:
-        said = _other(i, of, measured, found, said)
+        said = _other(i, of, measured, found, said + _decay(of, slopes, known.values[i]))
     return replace(plain, verdict=DISAGREES, reason=said)
 
 
@@ -164,6 +178,21 @@ def _other(
     return said if instead is None else f"{said}; {instead.name} is"
 
 
+def _decay(of: Fit, slopes: Slopes, values: Array) -> str:
+    """Says that a gradient differs from the slopes by a multiple of its parameter."""
+    n = len(slopes.entries)
+    if n < FEW:
+        return ""
+    off = slopes.along(of.values)[:n] - slopes.values[:n]
+    weights = values.ravel()[slopes.entries]
+    factor = float(np.sum(off * weights)) / max(float(np.sum(weights**2)), 1e-300)
+    if not np.max(np.abs(off - factor * weights)) <= of.bound * slopes.largest:
+        return ""
+    if factor > 0:
+        return f"; it has {factor:.4g} times the parameter too much: decay that the loss has not"
+    return f"; {-factor:.4g} times the parameter is missing: decay that the loss has"
+
+
 def _same_numbers(a: Fit, b: Fit) -> bool:
     return a.candidate is b.candidate and np.array_equal(
         np.sort(a.values, None), np.sort(b.values, None)
@@ -179,7 +208,8 @@ def _without(
 ) -> Match:
     """Of a parameter without anything of its size: one of another size by its name, or nothing."""
     taken = {id(f.candidate) for f in chosen if f is not None}
-    own = [c for c in candidates if names.pairs(list(paths), c.name)]
+    pins = [c for c in candidates if c.origin == PINNED and c.of in paths]
+    own = pins or [c for c in candidates if names.pairs(list(paths), c.name)]
     left = [c for c in candidates if c.origin == RETURNED and id(c) not in taken]
     missing = sum(f is None for f in chosen)
     near = own or (left if missing == 1 and len(left) == 1 and len(taken) else [])
@@ -293,7 +323,7 @@ def _updated(judged: Judged, measured: Sequence[Slopes], known: Knowledge) -> No
         if said:
             judged.matches[i] = replace(judged.matches[i], verdict=DISAGREES, reason=said)
     name = next((n for n, rate in rates.items() if known.same(usual, rate)), None)
-    if name is None and known.rate is None:
+    if name is None and known.rate is None and not known.same(usual, 1.0):
         made = (
             f"{n} times {text}"
             for n, rate in rates.items()

@@ -18,9 +18,17 @@ Array = Any
 class Place:
     """Where an object is held: an attribute, an item, a cell."""
 
-    def __init__(self, get: Callable[[], Any], put: Callable[[Any], None]) -> None:
+    def __init__(self, get: Callable[[], Any], put: Callable[[Any], None] | None) -> None:
         self.get = get
-        self.set = put
+        self.settable = put is not None
+        self.set = put or self._refuse
+
+    def _refuse(self, _: Any) -> None:
+        raise ValueError("what a function is bound to cannot be replaced")
+
+
+class Missing:
+    """What a variable holds that does not exist."""
 
 
 def attribute(owner: Any, name: str) -> Place:
@@ -38,6 +46,18 @@ def item(owner: Any, key: Any) -> Place:
         owner[key] = value
 
     return Place(lambda: owner[key], put)
+
+
+def variable_of(variables: dict[str, Any], name: str) -> Place:
+    """A global variable, which may not exist yet."""
+
+    def put(value: Any) -> None:
+        if value is Missing:
+            variables.pop(name, None)
+        else:
+            variables[name] = value
+
+    return Place(lambda: variables.get(name, Missing), put)
 
 
 def cell_of(cell: Any) -> Place:

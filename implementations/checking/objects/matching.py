@@ -18,6 +18,7 @@ BEYOND = 10  # times what a slope may be off: a fault, whatever the slope's digi
 # A gradient of fewer digits: its own rounding, through a few layers and a sum over a batch.
 OF_DTYPE = {"float32": 1e-4, "float16": 3e-2, "bfloat16": 1e-1}
 RETURNED, KEPT, UPDATE, PINNED = "returned", "kept", "update", "pinned"
+NO_FACTOR = 2e-5  # from 1: what a constant that people forget is never as near to
 FEW = 2  # entries from which a constant between two arrays can be seen
 
 
@@ -139,7 +140,9 @@ def fit(
     trusted = slopes.trusted(bound)
     far = (off > BEYOND * slopes.errors) & (off > BEYOND * bound * largest * scales)
     known = trusted | (far & ~slopes.kinks)
-    shares = np.where(known, off / scales / largest, 0.0)
+    # An estimate of an error may be short beside a kink: within ten times it nobody is accused.
+    clear = known & ~((off > bound * largest * scales) & (off <= BEYOND * slopes.errors))
+    shares = np.where(clear, off / scales / largest, 0.0)
     worst = int(np.argmax(np.where(np.isfinite(shares), shares, np.inf)))
     error = float(shares[worst])
     constant = _constant(claimed / scales, slopes.values / scales, trusted, bound)
@@ -150,7 +153,7 @@ def fit(
         error,
         bound,
         wrong=not error <= bound,
-        decided=bool(known.any()),
+        decided=bool(clear.any()),
         where=_where(slopes, claimed, worst),
         named=named,
         values=values,
@@ -169,7 +172,8 @@ def fits(
     slopes = measured[index]
     shapes = [m.shape for m in measured]
     found = []
-    for candidate in candidates:
+    pins = [c for c in candidates if c.origin == PINNED and c.of in paths[index]]
+    for candidate in pins or candidates:
         if candidate.of and candidate.of not in paths[index]:
             continue
         own = bool(candidate.of) or names.pairs(list(paths[index]), candidate.name)
@@ -204,7 +208,8 @@ def _constant(claimed: Array, values: Array, trusted: Array, bound: float) -> fl
     if constant == 0:
         return None
     off = np.max(np.abs(claimed / constant - values)) / max(float(np.max(np.abs(values))), 1e-300)
-    return constant if off <= 2 * bound else None
+    proportional = off <= 2 * bound and abs(constant - 1) > NO_FACTOR
+    return constant if proportional else None
 
 
 def _where(slopes: Slopes, claimed: Array, worst: int) -> str:

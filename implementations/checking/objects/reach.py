@@ -4,6 +4,7 @@ Attributes (of slots too), items of dicts, lists and tuples, cells of closures a
 a user's own functions name are followed; modules, types and libraries' objects are not.
 """
 
+import builtins
 import contextlib
 import dis
 import functools
@@ -20,12 +21,14 @@ import numpy as np
 
 from samegrad.implementations.checking.objects.leaves import (
     Leaf,
+    Missing,
     Place,
     attribute,
     cell_of,
     item,
     item_of_tuple,
     leaf_of,
+    variable_of,
 )
 
 MOST_ITEMS = 2000  # of one container; more are examples of data, not layers
@@ -186,13 +189,18 @@ class Reached:
             function.__code__.co_freevars, function.__closure__ or (), strict=True
         ):
             with contextlib.suppress(ValueError):  # an empty cell
-                yield cell.cell_contents, variable, cell_of(cell)
+                held, place = cell.cell_contents, cell_of(cell)
+                self._containers.append((place, held))
+                yield held, variable, place
         for held in function.__defaults__ or ():
             yield held, f"{function.__name__}.default", _fixed(held)
         for variable in sorted(globals_of(function.__code__)):
-            if variable in function.__globals__:
-                held = function.__globals__[variable]
-                yield held, variable, item(function.__globals__, variable)
+            place = variable_of(function.__globals__, variable)
+            held = place.get()
+            if held is Missing and hasattr(builtins, variable):
+                continue
+            self._containers.append((place, held))
+            yield held, variable, place
 
     def beside(self, function: Any) -> "Reached":
         """Everything below what a function names."""
@@ -226,7 +234,8 @@ class Snapshot:
         """Put everything back."""
         for holder, held in reversed(self._containers):
             if isinstance(holder, Place):
-                holder.set(held)
+                if holder.get() is not held:
+                    holder.set(held)
             elif isinstance(holder, dict):
                 if holder.keys() != held.keys() or any(holder[k] is not held[k] for k in held):
                     holder.clear()
@@ -251,7 +260,7 @@ class Snapshot:
 @functools.cache
 def globals_of(code: Any) -> set[str]:
     """The globals that a code object names, inner functions included."""
-    loads = ("LOAD_GLOBAL", "LOAD_NAME")
+    loads = ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL")
     names = {str(i.argval) for i in dis.get_instructions(code) if i.opname in loads}
     return names.union(*(globals_of(c) for c in code.co_consts if isinstance(c, types.CodeType)))
 
@@ -274,10 +283,7 @@ def _key(value: Any) -> Any:
 
 
 def _fixed(value: Any) -> Place:
-    def refuse(_: Any) -> None:
-        raise ValueError("what a function is bound to cannot be replaced")
-
-    return Place(lambda: value, refuse)
+    return Place(lambda: value, None)
 
 
 def _name_of(owner: Any) -> str:

@@ -135,15 +135,19 @@ class CheckReport:
             cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
             line = "  " + "  ".join(cells).rstrip()
             lines += [line] if len(line) <= WIDTH else _wrapped("  ".join(row))
-        for match in self.matches:
-            if match.reason and match.reason != self.reason:
-                lines += _wrapped(match.reason)
+        for reason in self._more():
+            lines += _wrapped(reason)
         for text in self.lines:
             lines += _wrapped(text)
         for kind, texts in (("note", self.notes), ("", self.remarks), ("do", self.advice)):
             for said in texts:
                 lines += _wrapped(f"{kind}: {said}" if kind else str(said))
         return lines
+
+    def _more(self) -> list[str]:
+        """The reasons that the headline has not, each once."""
+        reasons = [m.reason for m in self.matches if m.reason and m.verdict != NOT_CHECKED]
+        return [reason for reason in dict.fromkeys(reasons) if reason != self.reason]
 
     @property
     def headline(self) -> str:
@@ -164,7 +168,7 @@ class CheckReport:
         )
         texts = [*self.lines, *(f"note: {note}" for note in self.notes), *self.remarks]
         texts += [f"do: {advice}" for advice in self.advice]
-        texts = [m.reason for m in self.matches if m.reason and m.reason != self.reason] + texts
+        texts = self._more() + texts
         below = "".join(f"<li>{html.escape(text)}</li>" for text in texts)
         table = f"<table><tr>{head}</tr>{rows}</table>" if rows else ""
         return f"<p><b>{html.escape(self.headline)}</b></p>{table}" + (

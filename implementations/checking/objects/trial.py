@@ -7,25 +7,22 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.checking.notes import Note
-from samegrad.implementations.checking.objects import constants, names
+from samegrad.implementations.checking.objects import constants
 from samegrad.implementations.checking.objects.calls import Calls, OtherData, Stopped
+from samegrad.implementations.checking.objects.candidates import Collector, put
+from samegrad.implementations.checking.objects.epsilon import without_epsilons
 from samegrad.implementations.checking.objects.judge import Judged, Knowledge, judge
-from samegrad.implementations.checking.objects.leaves import Leaf, NumberLeaf, ScalarsLeaf
+from samegrad.implementations.checking.objects.leaves import Leaf, NumberLeaf
 from samegrad.implementations.checking.objects.matching import (
-    KEPT,
-    PINNED,
-    RETURNED,
     UPDATE,
     Candidate,
     Fit,
     fit,
     forms,
 )
-from samegrad.implementations.checking.objects.parameters import place_of
 from samegrad.implementations.checking.objects.reach import Reached
-from samegrad.implementations.checking.objects.report import DISAGREES, UNDECIDED
+from samegrad.implementations.checking.objects.report import AGREES, DISAGREES, UNDECIDED
 from samegrad.implementations.checking.slopes import bound_of, noise_of, slopes
-from samegrad.implementations.checking.trees import array_of
 
 Array = Any
 JITTER = 0.05  # of an array's largest entry (or of 1): a nearby point, clear of kinks and zeros
@@ -58,15 +55,11 @@ class Trial:
         self.notes: list[Note] = []
         self.remarks: list[str] = []
         self.faults: list[str] = []
-        self._pins: Mapping[str, Any] = {}
+        self.collector = Collector(calls, walk, self.parameters, data)
         self._state = walk().snapshot()
         calls.zeroed = [leaf for leaf in self.parameters if leaf.gradient() is not None] or [
             leaf for leaf in self.parameters if hasattr(leaf.value, "requires_grad")
         ]
-
-    def pin(self, pins: Mapping[str, Any]) -> None:
-        """Take these for the gradients: by the parameters' names, or in their order."""
-        self._pins = pins
 
     def covered(self, leaf: Leaf) -> bool:
         """Whether a leaf shares its memory with another parameter."""
@@ -75,88 +68,18 @@ class Trial:
         others = (p.value for p in self.parameters if p is not leaf)
         return any(isinstance(o, np.ndarray) and np.may_share_memory(o, leaf.value) for o in others)
 
-    def gradients(self) -> list[Candidate]:
-        """All that may be a gradient after backward() at this point; parameters stay."""
-        before = [leaf.read() for leaf in self.parameters]
-        returned = self.calls.backward()
-        found = self._returned(returned)
-        own = {id(leaf.value) for leaf in self.parameters} | {
-            id(leaf.value) for leaf in self.data.reached.leaves
-        }
-        places = {name for leaf in self.parameters for name in leaf.names}
-        for leaf in self.walk().leaves:
-            gradient = leaf.gradient()
-            if places.intersection(leaf.names) and id(leaf.value) not in own:
-                continue  # what backward() put in a parameter's place
-            if id(leaf.value) in own and gradient is not None:
-                by = f"{leaf.name}.grad"
-                found.append(Candidate(by, _float64(gradient), KEPT, leaf.name, _dtype(gradient)))
-            if id(leaf.value) not in own and not isinstance(leaf, NumberLeaf):
-                found += [
-                    Candidate(name, leaf.read(), KEPT, "", _dtype(leaf.value))
-                    for name in leaf.names[:1]
-                ]
-            elif isinstance(leaf, NumberLeaf):
-                found.append(Candidate(leaf.name, leaf.read(), KEPT))
-        for leaf, old in zip(self.parameters, before, strict=True):
-            now = leaf.held()
-            if now is not None and not np.array_equal(now, old):
-                name = f"update of {leaf.name}"
-                found.append(Candidate(name, old - now, UPDATE, leaf.name))
-        self._put(before)
-        return found
-
-    def _returned(self, returned: Any) -> list[Candidate]:
-        loss = self.calls.loss
-        reached = Reached().add(returned, "returned", place_of(None, ()))
-        found = []
-        value = None
-        for leaf in reached.leaves:
-            if isinstance(leaf, ScalarsLeaf):
-                continue
-            if leaf.size == 1:
-                value = loss() if value is None else value
-                if constants.same(float(leaf.read().ravel()[0]), value, 1e-6):
-                    continue
-            found += [
-                Candidate(name, leaf.read(), RETURNED, "", _dtype(leaf.value))
-                for name in leaf.names
-            ]
-        return [*self._pinned(found), *found]
-
-    def _pinned(self, returned: list[Candidate]) -> list[Candidate]:
-        found = []
-        kept = {name: leaf for leaf in self.walk().leaves for name in leaf.names}
-        for index, (name, pin) in enumerate(self._pins.items()):
-            leaf = next((p for p in self.parameters if name in p.names), None)
-            if leaf is None and index < len(self.parameters):
-                leaf = self.parameters[index]
-            if leaf is None:
-                raise ValueError(f"grads[{name!r}] belongs to no parameter")
-            value: Any = pin() if callable(pin) else pin
-            if isinstance(value, str):
-                wanted = names.parts(value)
-                arrays = {c.name: c.values for c in returned} | {
-                    n: held.read() for n, held in kept.items()
-                }
-                paths = (n for n in arrays if names.parts(n) in (wanted, ["net", *wanted]))
-                path = next(paths, None)
-                if path is None:
-                    raise ValueError(f"grads={value!r} leads to no float array after backward()")
-                value = arrays[path]
-            label = pin if isinstance(pin, str) else f"grads[{name!r}]"
-            array = value.read() if isinstance(value, Leaf) else _float64(value)
-            found.append(Candidate(str(label), array, PINNED, leaf.name))
-        return found
-
     def judged(self, rate: float | None, tolerance: float | None) -> Judged:
         """The verdicts, at the user's point or, where that decides nothing, at one nearby."""
-        first = self.gradients()
+        first = self.collector.collect()
+        self._data_kept()
         judged = self._at_point(first, rate, tolerance)
-        self._repeated(judged)
+        if self._repeated(judged):
+            return self.judged(rate, tolerance)
         if not self.faults:
             self._other_data(first, judged)
         self._restore()
+        if judged.count(DISAGREES):
+            judged = self._without_epsilons(judged, rate, tolerance)
         measured = self._measured
         flat = [m for m in measured if np.max(np.abs(m.values), initial=0) <= m.floor]
         kinks = any(np.mean(m.kinks & ~m.trusted(self._bound)) > OPEN for m in measured if m.size)
@@ -164,6 +87,42 @@ class Trial:
         if vague and not judged.count(DISAGREES):
             judged = self._moved(judged, bool(flat), rate, tolerance)
         return judged
+
+    def _without_epsilons(
+        self, judged: Judged, rate: float | None, tolerance: float | None
+    ) -> Judged:
+        """Judged for the loss without its small constants, if that is what the gradient is of."""
+        wrong = [m for m in judged.matches if m.verdict == DISAGREES]
+        if any(m.constant is not None or "decay" in m.reason for m in wrong):
+            return judged
+        reached = self.walk()
+        here, notes = self._measured, list(self.notes)
+        try:
+            with without_epsilons(reached.functions, reached.leaves) as epsilons:
+                if not epsilons:
+                    return judged
+                there = self._at_point(self.collector.collect(), rate, tolerance)
+        except Stopped:
+            return judged
+        finally:
+            self._restore()
+        if there.count(DISAGREES) or there.count(UNDECIDED) or not there.count(AGREES):
+            self._measured, self.notes = here, notes
+            return judged
+        text = f"the gradient is that of the loss without {', '.join(epsilons[:3])}"
+        self.notes.append(Note("epsilon-in-log", text))
+        return there
+
+    def _data_kept(self) -> None:
+        """Whether the user's functions leave their data alone; it is put back if they do not."""
+        if not self.data.changed_by_calls():
+            return
+        changed = self.calls.loss()
+        self.data.restore()
+        if constants.same(self.calls.loss(), changed, ALIKE_FEW):
+            self.notes.append(Note("data-changed", "loss() or backward() changes its data"))
+        else:
+            self.faults.append("loss() or backward() changes its data in place")
 
     def _at_point(
         self, candidates: list[Candidate], rate: float | None, tolerance: float | None
@@ -198,7 +157,8 @@ class Trial:
                     rates.setdefault(f"{constant:g} in {function.__name__}", constant)
         paths = [leaf.names for leaf in self.parameters]
         near = max(constants.NEAR, self._bound)
-        return Knowledge(self._sizes(), rates, rate, paths, self._orders(), near)
+        values = [leaf.read() for leaf in self.parameters]
+        return Knowledge(self._sizes(), rates, rate, paths, self._orders(), near, values)
 
     def _orders(self) -> list[list[int]]:
         """How all parameters may follow each other in one array: as found, or as in memory."""
@@ -231,40 +191,56 @@ class Trial:
             sizes["outputs"] = biases[-1]
         return {name: n for name, n in sizes.items() if n > 2}
 
-    def _repeated(self, judged: Judged) -> None:
-        """The same call again must give the same."""
-        second = self._matched(self.gradients())
-        for of in judged.chosen:
-            if of is None or of.candidate.origin == UPDATE:
-                continue
-            again = second.get((of.candidate.name, of.candidate.of))
-            if again is None or _alike(again, of.candidate.values, self._alike):
-                continue
-            name = of.candidate.name
-            share = again - of.candidate.values
-            if _alike(share, of.candidate.values, 1e-3):
+    def _repeated(self, judged: Judged) -> bool:
+        """The same call again must give the same; True if all is to be tried again with seeds.
+
+        Raises:
+            Stopped: it changes by itself.
+        """
+        second = self._matched(self.collector.collect())
+        self.data.restore()
+        changed = [of for of in judged.chosen if of is not None and self._differs(of, second)]
+        if not changed or self.faults:
+            return False
+        self._restore()
+        third = self._matched(self.collector.collect())
+        self.data.restore()
+        by_itself = [of for of in changed if self._differs(of, third)]
+        if by_itself and self.calls.seeded:
+            said = f"{by_itself[0].candidate.name} changes by itself, with the same data and point"
+            raise Stopped(
+                UNDECIDED, said, "make backward() the same every time: fix what is random"
+            )
+        if by_itself:
+            self.calls.seeded = True
+            self.notes.append(Note("seeded", "backward() draws random numbers: seeds were set"))
+            self._restore()
+            return True
+        for of in changed:
+            name, first = of.candidate.name, of.candidate.values
+            if _alike(second[name, of.candidate.of] - first, first, 1e-3):
                 said = f"{name} adds up over calls: set it to zero before each backward pass"
             else:
-                said = f"{name} changes from call to call, with the same data and parameters"
+                said = f"{name} depends on earlier calls: other values with the same data"
             self.faults.append(said)
+        return False
+
+    def _differs(self, of: Fit, now: Mapping[tuple[str, str], Array]) -> bool:
+        again = now.get((of.candidate.name, of.candidate.of))
+        if of.candidate.origin == UPDATE or again is None:
+            return False
+        return not _alike(again, of.candidate.values, self._alike)
 
     def _other_data(self, first: list[Candidate], judged: Judged) -> None:
-        """With other data other gradients, right ones; with the first data the first ones again."""
+        """With other data other gradients, right ones."""
         here = self.calls.loss()
-        if self.data.changed_by_calls():
-            self.data.restore()
-            if not constants.same(self.calls.loss(), here, ALIKE_FEW):
-                self.faults.append("loss() or backward() changes its data in place")
-            else:
-                self.notes.append(Note("data-changed", "loss() or backward() changes its data"))
-            return
-        if not self.data.change():
+        if any(note.code == "data-changed" for note in self.notes) or not self.data.change():
             return
         try:
             there = self.calls.loss()
             if there == here or not np.isfinite(there):
                 return
-            others = self.gradients()
+            others = self.collector.collect()
             self._compare_there(first, others, judged)
         except Stopped:  # data that the code does not accept
             return
@@ -313,21 +289,22 @@ class Trial:
         before = [leaf.read() for leaf in self.parameters]
         best = judged
         for _ in range(POINTS):
-            self._put(
+            put(
+                self.parameters,
                 [
                     b + JITTER * max(float(np.max(np.abs(b))), 0.5) * rng.normal(size=b.shape)
                     if not isinstance(leaf, NumberLeaf)
                     else b
                     for leaf, b in zip(self.parameters, before, strict=True)
-                ]
+                ],
             )
             try:
-                there = self._at_point(self.gradients(), rate, tolerance)
+                there = self._at_point(self.collector.collect(), rate, tolerance)
             except Stopped:
                 continue
             finally:
                 self._restore()
-                self._put(before)
+                put(self.parameters, before)
             best = there
             if not there.count(UNDECIDED):
                 why = "slopes of 0" if flat and not judged.count(UNDECIDED) else "a kink"
@@ -339,12 +316,6 @@ class Trial:
 
     def _matched(self, candidates: list[Candidate]) -> dict[tuple[str, str], Array]:
         return {(c.name, c.of): c.values for c in candidates}
-
-    def _put(self, values: Sequence[Array]) -> None:
-        for leaf, old in zip(self.parameters, values, strict=True):
-            if leaf.held() is None or not np.array_equal(leaf.held(), old):  # type: ignore[arg-type]
-                leaf.replace_where_held()
-                leaf.write(old)
 
     def _restore(self) -> None:
         self._state.restore()
@@ -364,11 +335,3 @@ def _alike(a: Array, b: Array, near: float) -> bool:
         return False
     size = max(float(np.max(np.abs(b), initial=0.0)), 1e-300)
     return bool(np.max(np.abs(a - b), initial=0.0) <= near * size)
-
-
-def _float64(value: Any) -> Array:
-    return np.array(array_of(value), np.float64)
-
-
-def _dtype(value: Any) -> str:
-    return str(getattr(value, "dtype", "float64")).removeprefix("torch.")

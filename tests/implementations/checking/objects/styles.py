@@ -16,14 +16,20 @@ Function = Callable[[str], Any]
 STYLES: dict[str, tuple[Function, tuple[str, ...]]] = {}  # name: (function, its faults)
 
 
-def style(*faults: str) -> Callable[[Function], Function]:
-    """Registers a style with the faults that it can have."""
+def registering(table: dict[str, tuple[Function, tuple[str, ...]]]) -> Any:
+    """A decorator factory that puts a style and its faults into a table."""
 
-    def registered(function: Function) -> Function:
-        STYLES[function.__name__] = (function, faults)
-        return function
+    def style(*faults: str) -> Callable[[Function], Function]:
+        def registered(function: Function) -> Function:
+            table[function.__name__] = (function, faults)
+            return function
 
-    return registered
+        return registered
+
+    return style
+
+
+style: Callable[..., Callable[[Function], Function]] = registering(STYLES)
 
 
 def softmax(z: Any, axis: int = 1) -> Any:

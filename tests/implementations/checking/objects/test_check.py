@@ -1,63 +1,299 @@
-"""`samegrad.check`: any object's gradient against its own loss."""
+"""`samegrad.check`: verdicts, pins, state over calls, bad input, and nothing is left changed."""
 
+import json
+import time
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from samegrad.implementations.checking.objects import check as module
 from samegrad.implementations.checking.objects.check import check
+from tests.implementations.checking.objects.styles import Returned, rows
 
-RNG = np.random.default_rng(1)
-X, Y = RNG.normal(size=(6, 5)), RNG.integers(0, 3, 6)
-
-
-class MLP:
-    """As people write it: parameters, caches and a rate in attributes."""
-
-    def __init__(self) -> None:
-        rng = np.random.default_rng(0)
-        self.W1, self.b1 = rng.normal(size=(5, 4)), np.zeros(4)
-        self.W2, self.b2 = rng.normal(size=(4, 3)), np.zeros(3)
-        self.lr = 0.1
-
-    def loss(self, X: Any, y: Any) -> Any:
-        """Softmax and cross entropy, averaged."""
-        self.a1 = np.tanh(X @ self.W1 + self.b1)
-        z = self.a1 @ self.W2 + self.b2
-        e = np.exp(z - z.max(1, keepdims=True))
-        self.p = e / e.sum(1, keepdims=True)
-        return -np.mean(np.log(self.p[np.arange(len(y)), y]))
-
-    def backward(self, X: Any, y: Any) -> Any:
-        """Its gradients, returned."""
-        d = self.p.copy()
-        d[np.arange(len(y)), y] -= 1
-        d /= len(y)
-        d1 = (d @ self.W2.T) * (1 - self.a1**2)
-        return X.T @ d1, d1.sum(0), self.a1.T @ d, d.sum(0)
+X, Y, _ = rows()
 
 
-def checked(net: Any) -> Any:
+def checked(net: Any, **options: Any) -> Any:
     """The report of a network with this data."""
-    return check(net, lambda: net.loss(X, Y), lambda: net.backward(X, Y), (X, Y))
+    return check(net, lambda: net.loss(X, Y), lambda: net.grads(X, Y), (X, Y), **options)
 
 
 @pytest.mark.quick
 def test_right_gradients_agree_and_are_shown() -> None:
     """With what was taken for what."""
-    report = checked(MLP())
+    report = checked(Returned(""))
 
-    assert report.agrees and report
+    assert report.agrees and report and "" == report.reason
     assert [f"returned[{i}]" for i in range(4)] == [m.gradient for m in report.matches]
     assert ["net.W1", "net.b1", "net.W2", "net.b2"] == [m.name for m in report.matches]
+    assert [1.0] * 4 == [m.constant for m in report.matches]
 
 
 def test_object_is_afterwards_as_it_was() -> None:
-    """Bit for bit, without the caches of the calls."""
-    net = MLP()
+    """Bit for bit, without the caches of the calls; the data and the generators too."""
+    net = Returned("")
     before = {key: np.copy(value) for key, value in vars(net).items()}
+    data, state = X.copy(), np.random.get_state()[1].copy()  # noqa: NPY002 # the user's own
 
     checked(net)
 
     assert before.keys() == vars(net).keys()
     assert all(np.array_equal(before[key], value) for key, value in vars(net).items())
+    assert np.array_equal(data, X)
+    assert np.array_equal(state, np.random.get_state()[1])  # noqa: NPY002 # the user's own
+
+
+def test_object_is_as_it_was_when_its_code_raises() -> None:
+    """In the middle of the slopes."""
+    net = Returned("")
+    before = net.W1.copy()
+    calls = iter(range(1000))
+
+    def loss() -> Any:
+        if next(calls) == 60:
+            raise ZeroDivisionError("in the middle")
+        return net.loss(X, Y)
+
+    report = check(net, loss, lambda: net.grads(X, Y), (X, Y))
+
+    assert "not checked" == report.verdict and "ZeroDivisionError: in the middle" in report.reason
+    assert "test_check.py" in report.lines[0]
+    assert np.array_equal(before, net.W1) and {"W1", "b1", "W2", "b2", "fault"} == vars(net).keys()
+
+
+def test_constant_of_all_gradients_is_named() -> None:
+    """Once, with what it is made of."""
+    report = checked(Returned("not averaged"))
+
+    assert "all gradients are 7 times (batch size) the slopes of the loss" == report.reason
+    assert {7.0} == {round(m.constant, 6) for m in report.matches}
+
+
+def test_params_and_grads_pin_what_is_guessed() -> None:
+    """By paths, arrays or functions; a wrong pin is a wrong gradient."""
+    net = Returned("")
+    grads = ["returned[0]", "returned[1]"]
+
+    assert ["W1", "net.b1"] == [m.name for m in checked(net, params=["W1", "net.b1"]).matches]
+    assert checked(net, params=["W1", "b1"], grads=grads).agrees
+    assert checked(net, params={"first": net.W1}, grads={"first": "returned[0]"}).agrees
+    assert checked(net, params=["W1"], grads=[lambda: net.grads(X, Y)[0]]).agrees
+    assert checked(net, params=["W1", "b1"], grads=grads[::-1]).disagrees
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"params": ["W9"]}, ValueError, "leads to no float array; found: net.W1"),
+        ({"params": [np.ones(3)]}, ValueError, "is not held by the net"),
+        ({"params": 3}, TypeError, "give a dict or a list"),
+        ({"grads": ["returned[9]"]}, ValueError, "leads to no float array after backward"),
+        ({"tolerance": 2.0}, ValueError, "tolerance 2.0 is not accepted"),
+        ({"dtype": "int"}, ValueError, "dtype 'int' is not known; accepted: float32, float64"),
+    ],
+)
+def test_wrong_arguments_are_refused(options: Any, error: Any, message: str) -> None:
+    """With what was given and what is accepted."""
+    with pytest.raises(error, match=message.replace("(", r"\(")):
+        checked(Returned(""), **options)
+
+
+def test_functions_must_be_functions() -> None:
+    """A name is none."""
+    with pytest.raises(TypeError, match="loss is a str; give a function"):
+        check(None, "loss", lambda: None)  # type: ignore[arg-type]
+
+
+def nothing() -> None:
+    """Gives nothing."""
+
+
+def exits() -> None:
+    """As scripts do."""
+    raise SystemExit(3)
+
+
+NET = Returned("")
+
+
+@pytest.mark.parametrize(
+    ("loss", "backward", "says"),
+    [
+        (None, nothing, "no loss was given"),
+        (lambda: 1.0, None, "no backward was given"),
+        (lambda: np.ones(3), nothing, "loss() gave float64 of shape (3,), expected a number"),
+        (lambda: (1.0, 2), nothing, "loss() gave tuple, expected a number"),
+        (nothing, nothing, "loss() gave NoneType, expected a number"),
+        (lambda: float("nan"), nothing, "the loss is nan"),
+        (lambda: 1.0, nothing, "nothing that was found changes the loss"),
+        (exits, nothing, "loss() raised SystemExit: 3"),
+        (lambda: NET.loss(X, Y), exits, "backward() raised SystemExit: 3"),
+        (lambda: NET.loss(X, Y), nothing, "no gradient was found for net.W1"),
+        (lambda a, b, c: 1.0, nothing, "takes 3 arguments, and data has 2"),
+    ],
+)
+def test_what_cannot_be_checked_is_said(loss: Any, backward: Any, says: str) -> None:
+    """With what to do; never "disagrees", never a traceback."""
+    report = check(NET, loss, backward, (X, Y))
+
+    assert "not checked" == report.verdict and not report
+    assert says in report.reason and report.advice
+    assert all(len(line) <= 80 for line in str(report).splitlines())
+
+
+def test_loss_that_changes_by_itself_is_undecided() -> None:
+    """A loss that trains, or that no seed makes steady."""
+    net = Returned("")
+    before = net.W1.copy()
+
+    def trains() -> Any:
+        value = net.loss(X, Y)
+        net.W1 = net.W1 - 0.1 * net.grads(X, Y)[0]
+        return value
+
+    report = check(net, trains, lambda: net.grads(X, Y), (X, Y))
+
+    assert "undecided" == report.verdict and "changes by itself" in report.reason
+    assert np.array_equal(before, net.W1)
+
+
+def test_gradient_that_changes_by_itself_is_undecided() -> None:
+    """No seed helps: it depends on the time."""
+    net = Returned("")
+
+    report = check(
+        net,
+        lambda: net.loss(X, Y),
+        lambda: [g * (1 + time.monotonic() % 1) for g in net.grads(X, Y)],
+        (X, Y),
+    )
+
+    assert "undecided" == report.verdict and "returned[0] changes by itself" in report.reason
+
+
+def test_data_changed_in_place_is_found_and_put_back() -> None:
+    """The gradients themselves are right."""
+    net, before = Returned(""), X.copy()
+
+    def backward() -> Any:
+        found = net.grads(X, Y)
+        X[:] *= 0.5
+        return found
+
+    report = check(net, lambda: net.loss(X, Y), backward, (X, Y))
+
+    assert "loss() or backward() changes its data in place" == report.reason
+    assert {"agrees"} == {match.verdict for match in report.matches}
+    assert np.array_equal(before, X)
+
+
+def test_right_array_without_its_name_does_not_hide_a_wrong_one_with_it() -> None:
+    """net.dW1 is wrong although what is right lies about."""
+    net: Any = Returned("")
+
+    def backward() -> None:
+        net.kept, net.db1, net.dW2, net.db2 = net.grads(X, Y)
+        net.dW1 = 2.5 * net.kept
+
+    report = check(net, lambda: net.loss(X, Y), backward, (X, Y))
+
+    assert report.disagrees and "net.dW1 is 2.5 times the slopes of the loss" == report.reason
+
+
+def test_gradient_is_added_by_an_update_that_is_right() -> None:
+    """Minus the gradient is kept, and added: a note."""
+    net: Any = Returned("sign")
+
+    def backward() -> None:
+        found = net.grads(X, Y)
+        net.dW1, net.db1, net.dW2, net.db2 = found
+        for name, g in zip(("W1", "b1", "W2", "b2"), found, strict=True):
+            getattr(net, name)[...] += 0.1 * g
+
+    report = check(net, lambda: net.loss(X, Y), backward, (X, Y))
+
+    assert report.agrees and "scaled-gradient" in [note.code for note in report.notes]
+    assert not check(
+        net, lambda: net.loss(X, Y), backward, (X, Y), allow=["scaled-gradient", "rate"]
+    ).notes
+
+
+@pytest.mark.parametrize(("rate", "verdict"), [(0.3, "agrees"), (0.1, "disagrees")])
+def test_given_rate_is_the_one_that_counts(rate: float, verdict: str) -> None:
+    """Without it a constant of an update is a note."""
+    net: Any = Returned("")
+
+    def train() -> None:
+        for name, g in zip(("W1", "b1", "W2", "b2"), net.grads(X, Y), strict=True):
+            setattr(net, name, getattr(net, name) - 0.3 * g)
+
+    report = check(net, lambda: net.loss(X, Y), train, (X, Y), rate=rate)
+
+    assert verdict == report.verdict, str(report)
+
+
+def test_parameter_without_a_gradient_is_a_note_where_others_have_one() -> None:
+    """A frozen layer."""
+    net = Returned("")
+
+    report = check(net, lambda: net.loss(X, Y), lambda: net.grads(X, Y)[:2], (X, Y))
+
+    assert report.agrees
+    assert ["no gradient was found for net.W2", "no gradient was found for net.b2"] == [
+        note.text for note in report.notes if note.code == "no-gradient"
+    ]
+
+
+def test_report_is_text_table_and_json() -> None:
+    """Escaped in HTML; JSON as it is."""
+    net = Returned("z for a")
+    report = check({"<b>": net}, lambda: net.loss(X, Y), lambda: net.grads(X, Y), (X, Y))
+    found = json.loads(json.dumps(report.to_dict()))
+
+    assert ("disagrees", report.reason) == (found["verdict"], found["reason"])
+    assert "net['<b>'].W1" in str(report)
+    assert "&lt;b&gt;" in report._repr_html_() and "<b>'" not in report._repr_html_()
+
+
+def test_lines_come_from_who_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked only where something is wrong; what fails there is no concern of the verdict."""
+    asked: list[Any] = []
+    tracing: Any = ModuleType("tracing")
+
+    def explain(loss: Any, backward: Any, functions: Any) -> Any:
+        loss()
+        backward()
+        asked.append([function.__name__ for function in functions])
+        return ["net.py:29: delta"]
+
+    tracing.explain = explain
+    monkeypatch.setattr(module.importlib, "import_module", lambda name: tracing)
+
+    assert () == checked(Returned("")).lines
+    assert ("net.py:29: delta",) == checked(Returned("z for a")).lines
+    assert len(asked) == 1 and {"loss", "grads", "forward"} <= set(asked[0])
+    tracing.explain = None
+    assert () == checked(Returned("z for a")).lines
+
+
+def test_large_network_is_sampled_and_says_so() -> None:
+    """One wrong entry of 20,000 shows along random directions."""
+    rng = np.random.default_rng(0)
+    net: Any = SimpleNamespace(W=rng.normal(size=(200, 100)) / 15)
+    data = rng.normal(size=(8, 200))
+
+    def backward(wrong: float = 0.0) -> Any:
+        h = np.tanh(data @ net.W)
+        found = data.T @ (h * (1 - h * h)) / 4
+        found[17, 3] += wrong * np.abs(found).max()
+        return found
+
+    def loss() -> Any:
+        return np.sum(np.tanh(data @ net.W) ** 2) / 8
+
+    right = check(net, loss, backward, (data,))
+
+    assert right.agrees and "entries measured, and random directions" in right.remarks[0]
+    assert check(net, loss, lambda: backward(1.0), (data,)).disagrees

@@ -3,24 +3,27 @@
 import pytest
 
 from samegrad.implementations.checking.objects.check import check
+from tests.implementations.checking.objects.harder import HARDER
 from tests.implementations.checking.objects.styles import STYLES
 
+ALL = STYLES | HARDER
 
-@pytest.mark.parametrize("name", STYLES)
+
+@pytest.mark.parametrize("name", ALL)
 def test_right_network_agrees(name: str) -> None:
     """In whatever way it is written."""
-    report = check(*STYLES[name][0](""))
+    report = check(*ALL[name][0](""))
 
     assert "agrees" == report.verdict, str(report)
     assert all(len(line) <= 80 for line in str(report).splitlines())
 
 
 @pytest.mark.parametrize(
-    ("name", "fault"), [(name, fault) for name, (_, faults) in STYLES.items() for fault in faults]
+    ("name", "fault"), [(name, fault) for name, (_, faults) in ALL.items() for fault in faults]
 )
 def test_planted_fault_disagrees(name: str, fault: str) -> None:
     """With its reason in one line."""
-    report = check(*STYLES[name][0](fault))
+    report = check(*ALL[name][0](fault))
 
     assert "disagrees" == report.verdict, str(report)
     assert report.reason and "\n" not in report.reason

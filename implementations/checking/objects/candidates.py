@@ -1,0 +1,131 @@
+"""Everything that may be a gradient after backward(): returned, kept, or taken off a parameter."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.checking.objects import constants, names
+from samegrad.implementations.checking.objects.calls import Calls, OtherData
+from samegrad.implementations.checking.objects.leaves import Leaf, NumberLeaf, ScalarsLeaf
+from samegrad.implementations.checking.objects.matching import (
+    KEPT,
+    PINNED,
+    RETURNED,
+    UPDATE,
+    Candidate,
+)
+from samegrad.implementations.checking.objects.parameters import place_of
+from samegrad.implementations.checking.objects.reach import Reached
+from samegrad.implementations.checking.trees import array_of
+
+Array = Any
+
+
+class Collector:
+    """Calls backward() and looks for gradients.
+
+    Attributes:
+        pins: what the user says are the gradients, by the parameters' names, or in their order.
+    """
+
+    def __init__(
+        self,
+        calls: Calls,
+        walk: Callable[[], Reached],
+        parameters: Sequence[Leaf],
+        data: OtherData,
+    ) -> None:
+        self.calls, self.walk, self.parameters, self.data = calls, walk, parameters, data
+        self.pins: Mapping[str, Any] = {}
+
+    def collect(self) -> list[Candidate]:
+        """All that may be a gradient after backward() at this point; parameters stay."""
+        before = [leaf.read() for leaf in self.parameters]
+        returned = self.calls.backward()
+        found = self._returned(returned)
+        own = {id(leaf.value) for leaf in self.parameters} | {
+            id(leaf.value) for leaf in self.data.reached.leaves
+        }
+        places = {name for leaf in self.parameters for name in leaf.names}
+        for leaf in self.walk().leaves:
+            gradient = leaf.gradient()
+            if places.intersection(leaf.names) and id(leaf.value) not in own:
+                continue  # what backward() put in a parameter's place
+            if id(leaf.value) in own and gradient is not None:
+                by = f"{leaf.name}.grad"
+                found.append(Candidate(by, _float64(gradient), KEPT, leaf.name, _dtype(gradient)))
+            if id(leaf.value) not in own and not isinstance(leaf, NumberLeaf):
+                found += [
+                    Candidate(name, leaf.read(), KEPT, "", _dtype(leaf.value))
+                    for name in leaf.names[:1]
+                ]
+            elif isinstance(leaf, NumberLeaf):
+                found.append(Candidate(leaf.name, leaf.read(), KEPT))
+        for leaf, old in zip(self.parameters, before, strict=True):
+            now = leaf.held()
+            if now is not None and not np.array_equal(now, old):
+                name = f"update of {leaf.name}"
+                found.append(Candidate(name, old - now, UPDATE, leaf.name))
+        put(self.parameters, before)
+        return found
+
+    def _returned(self, returned: Any) -> list[Candidate]:
+        loss = self.calls.loss
+        reached = Reached().add(returned, "returned", place_of(None, ()))
+        found = []
+        value = None
+        for leaf in reached.leaves:
+            if isinstance(leaf, ScalarsLeaf):
+                continue
+            if leaf.size == 1:
+                value = loss() if value is None else value
+                if constants.same(float(leaf.read().ravel()[0]), value, 1e-6):
+                    continue
+            found += [
+                Candidate(name, leaf.read(), RETURNED, "", _dtype(leaf.value))
+                for name in leaf.names
+            ]
+        return [*self._pinned(found), *found]
+
+    def _pinned(self, returned: list[Candidate]) -> list[Candidate]:
+        found = []
+        kept = {name: leaf for leaf in self.walk().leaves for name in leaf.names}
+        for index, (name, pin) in enumerate(self.pins.items()):
+            leaf = next((p for p in self.parameters if name in p.names), None)
+            if leaf is None and index < len(self.parameters):
+                leaf = self.parameters[index]
+            if leaf is None:
+                raise ValueError(f"grads[{name!r}] belongs to no parameter")
+            value: Any = pin() if callable(pin) else pin
+            if isinstance(value, str):
+                wanted = names.parts(value)
+                arrays = {c.name: c.values for c in returned} | {
+                    n: held.read() for n, held in kept.items()
+                }
+                paths = (n for n in arrays if names.parts(n) in (wanted, ["net", *wanted]))
+                path = next(paths, None)
+                if path is None:
+                    raise ValueError(f"grads={value!r} leads to no float array after backward()")
+                value = arrays[path]
+            label = pin if isinstance(pin, str) else f"grads[{name!r}]"
+            array = value.read() if isinstance(value, Leaf) else _float64(value)
+            found.append(Candidate(str(label), array, PINNED, leaf.name))
+        return found
+
+
+def put(leaves: Sequence[Leaf], values: Sequence[Array]) -> None:
+    """Give parameters these values, in the arrays that held them at first."""
+    for leaf, value in zip(leaves, values, strict=True):
+        held = leaf.held()
+        if held is None or not np.array_equal(held, value):
+            leaf.replace_where_held()
+            leaf.write(value)
+
+
+def _float64(value: Any) -> Array:
+    return np.array(array_of(value), np.float64)
+
+
+def _dtype(value: Any) -> str:
+    return str(getattr(value, "dtype", "float64")).removeprefix("torch.")

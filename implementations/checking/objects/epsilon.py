@@ -1,0 +1,77 @@
+"""Small constants that a loss has and its gradient ignores: log(p + 1e-8), clip(p, 1e-7, 1 - 1e-7).
+
+They are found by effect as well: a gradient that is right once they are a million times smaller is
+that of the loss without them.
+"""
+
+import types
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from samegrad.implementations.checking.objects.leaves import Leaf, NumberLeaf
+
+SMALLEST, LARGEST = 1e-30, 1e-4  # of what people add to a probability, or clip it to
+TIMES = 1e-6  # what is left of it: of 1e-4 no more than rounding in float32, of 1e-8 in float64
+
+
+def shrunk(number: Any) -> Any:
+    """A small constant (or 1 less one) a million times nearer to 0 (or to 1); others stay."""
+    if isinstance(number, float):
+        if SMALLEST <= number <= LARGEST:
+            return number * TIMES
+        if SMALLEST <= 1.0 - number <= LARGEST:
+            return 1.0 - (1.0 - number) * TIMES
+    return number
+
+
+@contextmanager
+def without_epsilons(functions: Sequence[Any], leaves: Sequence[Leaf]) -> Iterator[list[str]]:
+    """The user's functions with their small constants shrunk; gives where these are."""
+    found: list[str] = []
+    codes = [(f, f.__code__, f.__defaults__, f.__kwdefaults__) for f in functions]
+    numbers = [
+        leaf
+        for leaf in leaves
+        if isinstance(leaf, NumberLeaf) and _small(leaf.value) and leaf.places[0].settable
+    ]
+    values = [leaf.value for leaf in numbers]
+    try:
+        for function, code, defaults, keywords in codes:
+            found += [f"{c:g} in {function.__name__}" for c in _constants(code)]
+            for c in (*(defaults or ()), *(keywords or {}).values()):
+                found += [f"{c:g} in {function.__name__}"] if _small(c) else []
+            function.__code__ = _of_code(code)
+            if defaults:
+                function.__defaults__ = tuple(map(shrunk, defaults))
+            if keywords:
+                function.__kwdefaults__ = {k: shrunk(c) for k, c in keywords.items()}
+        for leaf, value in zip(numbers, values, strict=True):
+            found.append(f"{leaf.name} = {value:g}")
+            leaf.replace(shrunk(float(value)))
+        yield list(dict.fromkeys(found))
+    finally:
+        for function, code, defaults, keywords in codes:
+            function.__code__ = code
+            function.__defaults__, function.__kwdefaults__ = defaults, keywords
+        for leaf, value in zip(numbers, values, strict=True):
+            leaf.replace(value)
+
+
+def _small(number: Any) -> bool:
+    return isinstance(number, float) and shrunk(number) != number
+
+
+def _constants(code: Any) -> Iterator[float]:
+    for constant in code.co_consts:
+        if _small(constant):
+            yield constant
+        elif isinstance(constant, types.CodeType):
+            yield from _constants(constant)
+
+
+def _of_code(code: Any) -> Any:
+    constants = tuple(
+        _of_code(c) if isinstance(c, types.CodeType) else shrunk(c) for c in code.co_consts
+    )
+    return code.replace(co_consts=constants) if constants != code.co_consts else code
