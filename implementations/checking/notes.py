@@ -18,6 +18,7 @@ CODES = {
     "one-number": "the loss is an array of shape (1,)",
     "no-gradient": "something changes the loss, and no gradient of it was found",
     "rate": "an update is a constant times the gradient that is no rate that was found",
+    "decay-in-update": "an update takes off a share of the parameter too, as the loss does not",
     "scaled-gradient": "a gradient is kept times a constant, and the update makes up for it",
     "accumulates": "gradients add up over calls, as torch's do, and were set to 0 before each",
     "seeded": "random numbers are drawn anew in every call; seeds were set before each",

@@ -118,7 +118,7 @@ def _chosen(of: list[Fit]) -> Fit | None:
         own,
         [f for f in proportional if f.candidate.origin == RETURNED],
         [f for f in updates if f.constant is not None],
-        [f for f in proportional if f.candidate.origin != UPDATE],
+        [f for f in proportional if f.candidate.origin != UPDATE and not updates],
         updates,
         [f for f in explicit if f.candidate.origin == RETURNED and not f.form.startswith("[")],
     ):
@@ -157,6 +157,8 @@ def _match(
     if of.candidate.origin == UPDATE and of.constant is not None:
         return plain  # a rate, see _updated
     said = f"{of.name} is not the gradient of {slopes.name}: error {of.error:.2g} {of.where}"
+    if of.candidate.origin == UPDATE and _with_decay(of, slopes, known.values[i]) is not None:
+        return replace(plain, constant=None)  # a note, see _updated
     if of.constant is None or of.values.size < FEW:
         said = _other(i, of, measured, found, said + _decay(of, slopes, known.values[i]))
     return replace(plain, verdict=DISAGREES, reason=said)
@@ -191,6 +193,19 @@ def _decay(of: Fit, slopes: Slopes, values: Array) -> str:
     if factor > 0:
         return f"; it has {factor:.4g} times the parameter too much: decay that the loss has not"
     return f"; {-factor:.4g} times the parameter is missing: decay that the loss has"
+
+
+def _with_decay(of: Fit, slopes: Slopes, values: Array) -> tuple[float, float] | None:
+    """(rate, decay) if an update is one times the gradient and the other times the parameter."""
+    n = len(slopes.entries)
+    if n <= FEW:
+        return None
+    columns = np.stack([slopes.values[:n], values.ravel()[slopes.entries]], axis=1)
+    claimed = slopes.along(of.values)[:n]
+    (rate, factor), *_ = np.linalg.lstsq(columns, claimed, rcond=None)
+    off = np.max(np.abs(claimed - columns @ (rate, factor)))
+    fits = rate > 0 and factor > 0 and off <= of.bound * rate * slopes.largest
+    return (float(rate), float(factor)) if fits else None
 
 
 def _same_numbers(a: Fit, b: Fit) -> bool:
@@ -296,6 +311,7 @@ def _updated(judged: Judged, measured: Sequence[Slopes], known: Knowledge) -> No
         and of.constant is not None
         and judged.matches[i].verdict == AGREES
     ]
+    _decayed(judged, measured, known)
     found = {i: float(judged.chosen[i].constant or 0.0) for i in at}  # type: ignore[union-attr]
     if not found:
         return
@@ -337,6 +353,18 @@ def _updated(judged: Judged, measured: Sequence[Slopes], known: Knowledge) -> No
                 + (f": {made_of}" if made_of else ", and no rate of that size was found"),
             )
         )
+
+
+def _decayed(judged: Judged, measured: Sequence[Slopes], known: Knowledge) -> None:
+    """Notes the decay that updates have besides the gradient, and the loss has not."""
+    for i, of in enumerate(judged.chosen):
+        if of is None or of.candidate.origin != UPDATE or of.constant is not None:
+            continue
+        both = _with_decay(of, measured[i], known.values[i])
+        if both is not None and judged.matches[i].verdict == AGREES:
+            text = f"{of.name}: {both[0]:.4g} times the gradient, {both[1]:.4g} times itself"
+            judged.notes.append(Note("decay-in-update", f"{text}: decay that the loss has not"))
+            return
 
 
 def _usual(found: list[float], rates: Mapping[str, float], known: Knowledge) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.checking.notes import Note
-from samegrad.implementations.checking.objects import constants
+from samegrad.implementations.checking.objects import constants, steps
 from samegrad.implementations.checking.objects.calls import Calls, OtherData, Stopped
 from samegrad.implementations.checking.objects.candidates import Collector, put
 from samegrad.implementations.checking.objects.epsilon import without_epsilons
@@ -22,7 +22,7 @@ from samegrad.implementations.checking.objects.matching import (
 )
 from samegrad.implementations.checking.objects.reach import Reached
 from samegrad.implementations.checking.objects.report import AGREES, DISAGREES, UNDECIDED
-from samegrad.implementations.checking.slopes import bound_of, noise_of, slopes
+from samegrad.implementations.checking.slopes import Noise, Slopes, bound_of, noise_of, slopes
 
 Array = Any
 JITTER = 0.05  # of an array's largest entry (or of 1): a nearby point, clear of kinks and zeros
@@ -55,6 +55,9 @@ class Trial:
         self.notes: list[Note] = []
         self.remarks: list[str] = []
         self.faults: list[str] = []
+        self._measured: list[Slopes] = []
+        self._bound = 0.0
+        self._noise = Noise(0.0, 0.0)
         self.collector = Collector(calls, walk, self.parameters, data)
         self._state = walk().snapshot()
         calls.zeroed = [leaf for leaf in self.parameters if leaf.gradient() is not None] or [
@@ -80,6 +83,8 @@ class Trial:
         self._restore()
         if judged.count(DISAGREES):
             judged = self._without_epsilons(judged, rate, tolerance)
+        if judged.count(DISAGREES) and steps.none_fits(judged.chosen):
+            self._other_steps(judged, rate)
         measured = self._measured
         flat = [m for m in measured if np.max(np.abs(m.values), initial=0) <= m.floor]
         kinks = any(np.mean(m.kinks & ~m.trusted(self._bound)) > OPEN for m in measured if m.size)
@@ -87,6 +92,25 @@ class Trial:
         if vague and not judged.count(DISAGREES):
             judged = self._moved(judged, bool(flat), rate, tolerance)
         return judged
+
+    def _other_steps(self, judged: Judged, rate: float | None) -> None:
+        """Of updates that no constant explains: whether they may be right all the same.
+
+        Raises:
+            Stopped: they may.
+        """
+        if steps.signs_only(judged.chosen):
+            said = "the updates are of one size, as a first step of Adam: they show signs alone"
+            raise Stopped(UNDECIDED, said, "name the gradients: grads=, or return them")
+        with steps.slow(self.walk().leaves, self.parameters) as any_rate:
+            candidates = self.collector.collect() if any_rate else []
+        self._restore()
+        there = judge(self._measured, candidates, steps.BOUND, self._knowledge(rate))
+        if any_rate and not there.count(DISAGREES) and there.count(AGREES):
+            said = (
+                "the updates become the gradient as the rate goes to 0: several steps in one call"
+            )
+            raise Stopped(UNDECIDED, said, "let backward() make one step, of one example or batch")
 
     def _without_epsilons(
         self, judged: Judged, rate: float | None, tolerance: float | None

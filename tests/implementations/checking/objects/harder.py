@@ -1,5 +1,6 @@
 """More networks as people write them, with habits that are hard to check; see `styles`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from tests.implementations.checking.objects.styles import (
 )
 
 HARDER: dict[str, tuple[Function, tuple[str, ...]]] = {}
-style = styles.registering(HARDER)
+style: Callable[..., Callable[[Function], Function]] = styles.registering(HARDER)
 
 
 class Remembering:

@@ -1,5 +1,6 @@
 """`samegrad.check`: verdicts, pins, state over calls, bad input, and nothing is left changed."""
 
+import importlib
 import json
 import time
 from types import ModuleType, SimpleNamespace
@@ -8,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samegrad.implementations.checking.objects import check as module
 from samegrad.implementations.checking.objects.check import check
 from tests.implementations.checking.objects.styles import Returned, rows
 
@@ -102,8 +102,10 @@ def test_wrong_arguments_are_refused(options: Any, error: Any, message: str) -> 
 
 def test_functions_must_be_functions() -> None:
     """A name is none."""
+    loss: Any = "loss"
+
     with pytest.raises(TypeError, match="loss is a str; give a function"):
-        check(None, "loss", lambda: None)  # type: ignore[arg-type]
+        check(None, loss, lambda: None)
 
 
 def nothing() -> None:
@@ -269,7 +271,7 @@ def test_lines_come_from_who_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
         return ["net.py:29: delta"]
 
     tracing.explain = explain
-    monkeypatch.setattr(module.importlib, "import_module", lambda name: tracing)
+    monkeypatch.setattr(importlib, "import_module", lambda name: tracing)
 
     assert () == checked(Returned("")).lines
     assert ("net.py:29: delta",) == checked(Returned("z for a")).lines
@@ -297,3 +299,46 @@ def test_large_network_is_sampled_and_says_so() -> None:
 
     assert right.agrees and "entries measured, and random directions" in right.remarks[0]
     assert check(net, loss, lambda: backward(1.0), (data,)).disagrees
+
+
+def steps_of(net: Any, rule: str) -> Any:
+    """train() of one epoch: example by example, by Adam, or with decay in the update alone."""
+    net.lr, net.moments = 0.1, dict.fromkeys(("W1", "b1", "W2", "b2"), (0.0, 0.0))
+
+    def step(X: Any, y: Any) -> None:
+        net.forward(X)
+        for name, g in zip(net.moments, net.grads(X, y), strict=True):
+            old, (m, v) = getattr(net, name), net.moments[name]
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+            net.moments[name] = (m, v)
+            adam = (m / 0.1) / (np.sqrt(v / 0.001) + 1e-8)
+            decayed = g + (0.01 * old if name.startswith("W") else 0)
+            setattr(net, name, old - net.lr * {"adam": adam, "decay": decayed}.get(rule, g))
+
+    def train() -> None:
+        if rule == "examples":
+            for i in range(len(X)):
+                step(X[i : i + 1], Y[i : i + 1])
+        else:
+            step(X, Y)
+
+    return train
+
+
+@pytest.mark.parametrize(
+    ("rule", "right", "wrong"),
+    [
+        ("adam", "undecided", "undecided"),
+        ("examples", "undecided", "disagrees"),
+        ("decay", "agrees", "disagrees"),
+    ],
+)
+def test_update_of_another_rule_is_not_called_wrong(rule: str, right: str, wrong: str) -> None:
+    """Where it shows too little of the gradient the verdict says so."""
+    verdicts = []
+    for fault in ("", "z for a"):
+        net: Any = Returned(fault)
+        train = steps_of(net, rule)
+        verdicts.append(check(net, lambda net=net: net.loss(X, Y), train, (X, Y)).verdict)
+
+    assert [right, wrong] == verdicts

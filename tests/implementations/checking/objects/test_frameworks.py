@@ -14,7 +14,7 @@ jax = pytest.importorskip("jax", reason="jax is not installed")
 jnp = jax.numpy
 
 
-class Squared(torch.autograd.Function):  # type: ignore[misc,name-defined] # torch is Any here
+class Squared(torch.autograd.Function):  # type: ignore[name-defined] # torch is Any here
     """x squared, its derivative times a factor."""
 
     factor = 2.0
