@@ -217,6 +217,10 @@ class OtherData:
         self.reached = Reached()
         for index, part in enumerate(data):
             self.reached.add(part, f"data[{index}]", _nowhere())
+        self.keep()
+
+    def keep(self) -> None:
+        """Take what is held by now, such as tensors of more digits, for what to go back to."""
         self._before = self.reached.snapshot()
         self._values = [array.copy() for array in self.reached.arrays]
 

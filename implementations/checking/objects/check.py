@@ -193,6 +193,7 @@ class _Check:
             single.restore()
             for leaf, value in held:
                 leaf.hold(value)
+        self.data.keep()
 
     def _concluded(
         self, trial: Trial, found: by_effect.Found, rate: float | None, tolerance: float | None
