@@ -17,7 +17,8 @@ from samegrad.implementations.contract.spec import MLPSpec, Params, Tree, map_tr
 from samegrad.implementations.proof.arrays import exact as exact_array
 from samegrad.implementations.proof.exactness import COMPUTED, DIGITS, exact_run
 from samegrad.implementations.proof.number import interval
-from samegrad.implementations.proof.prove import Point, proof
+from samegrad.implementations.proof.point import Point
+from samegrad.implementations.proof.prove import proof
 from samegrad.implementations.proof.result import Proof
 
 Array = Any

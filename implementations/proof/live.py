@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.proof.arrays import exact
-from samegrad.implementations.proof.prove import POINTS, Point, proof
+from samegrad.implementations.proof.point import Point
+from samegrad.implementations.proof.prove import POINTS, proof
 from samegrad.implementations.proof.result import Proof
 
 

@@ -31,55 +31,14 @@ from samegrad.implementations.proof.exactness import (
 )
 from samegrad.implementations.proof.number import Degree, Number, interval, lift
 from samegrad.implementations.proof.patches import exact_numpy
-from samegrad.implementations.proof.result import SET_BITS, Proof, shown
+from samegrad.implementations.proof.point import NotProvedError, Point
+from samegrad.implementations.proof.result import Proof, shown
 
 Array = Any
 POINTS = 3
 ENCLOSED_POINTS = 2  # intervals are ten times as slow, and prove no more with another point
 SAME = 1e-6  # of the largest entry: what rounding of a small network is far below
 LEAST_DIGITS = 20  # that an enclosure has to have; a float has 16
-
-
-class Point:
-    """A random point: the same numbers, exact or as floats, in the order in which they are asked.
-
-    Attributes:
-        variables: with respect to which the loss is differentiated, so far.
-    """
-
-    def __init__(self, seed: Sequence[int], floats: bool = False) -> None:
-        self._rng, self.floats = np.random.default_rng(seed), floats
-        self.variables: list[Number] = []
-
-    def numbers(self, shape: tuple[int, ...], variable: bool = True) -> Array:
-        """An array of random numbers from S.
-
-        Args:
-            variable: whether the loss is differentiated with respect to them; else it is data.
-        """
-        half = 1 << (SET_BITS - 1)
-        drawn = self._rng.integers(-half, half, shape)
-        if self.floats:
-            return drawn / (half / 2)
-        made: Any = np.empty(shape, dtype=object)
-        for index in np.ndindex(shape):
-            value = Fraction(int(drawn[index]), half // 2)
-            made[index] = Number.variable(value) if variable else Number(value, None, (1, 0))
-            if variable:
-                self.variables += [made[index]]
-        return made.view(ExactArray)
-
-    def like(self, tree: Tree) -> Tree:
-        """Variables in place of all floats of a tree."""
-
-        def drawn(leaf: Any) -> Any:
-            if isinstance(leaf, float | np.floating):
-                return self.numbers((1,))[0]
-            if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f":
-                return self.numbers(leaf.shape)
-            return leaf
-
-        return map_tree(drawn, tree)
 
 
 # What is proved: gives the loss and its gradient, nested like the variables that it drew.
@@ -108,10 +67,6 @@ class _Evaluated:
     @property
     def worst(self) -> _Entry:
         return max(self.entries, key=lambda entry: entry.share)
-
-
-class _NotProvedError(Exception):
-    """Why nothing can be said: the reason of NOT PROVED."""
 
 
 def prove(
@@ -181,7 +136,7 @@ def proof(
             found = _evaluated(evaluate, chosen, functions)
             if found.worst.share:
                 found = _decided(found, evaluate, chosen, functions)
-        except _NotProvedError as failure:
+        except NotProvedError as failure:
             return Proof("not proved", str(failure))
         if found.worst.share:
             return Proof(
@@ -217,21 +172,21 @@ def _decided(
     """A difference that is a fault, or the run in which rounded constants are read as meant.
 
     Raises:
-        _NotProvedError: it is no more than rounding, or the code does something else than over
+        NotProvedError: it is no more than rounding, or the code does something else than over
             floats.
     """
     if found.is_float:  # right where it is constant, as behind a unit that is off
-        raise _NotProvedError("the loss came back as a float: its exact value was lost on the way")
+        raise NotProvedError("the loss came back as a float: its exact value was lost on the way")
     again = _evaluated(evaluate, seed, functions)
     pairs = [(a.given, b.given) for a, b in zip(found.entries, again.entries, strict=True)]
     if any(_differ(a.value, b.value) for a, b in [*pairs, (found.loss, again.loss)]):
-        raise _NotProvedError("a second call on the same numbers gives something else")
+        raise NotProvedError("a second call on the same numbers gives something else")
     if found.worst.share < ROUNDED:
         meant = _evaluated(evaluate, seed, functions, simple=True)
         if not meant.worst.share:
             return meant
         if meant.worst.share < COMPUTED:
-            raise _NotProvedError(
+            raise NotProvedError(
                 f"{meant.worst.name} differs by {meant.worst.share:.1g} of the largest entry: no "
                 "more than rounded constants do"
             )
@@ -240,9 +195,7 @@ def _decided(
     floats = np.array([float(leaf) for _, leaf in _leaves(grads)])
     given = np.array([entry.given.near() for entry in found.entries])
     if np.max(np.abs(floats - given)) > SAME * np.max(np.abs(floats)):
-        raise _NotProvedError(
-            "over exact numbers the code computes something else than over floats"
-        )
+        raise NotProvedError("over exact numbers the code computes something else than over floats")
     return found
 
 
@@ -252,17 +205,19 @@ def _evaluated(
     """One run over exact numbers, every entry compared.
 
     Raises:
-        _NotProvedError: exactness was lost, or nothing comparable came out.
+        NotProvedError: exactness was lost, or nothing comparable came out.
     """
     point = Point(seed)
     with exact_run(simple) as run:
         try:
             with exact_numpy(functions), warnings.catch_warnings(action="ignore"):
                 loss, grads, params = evaluate(point)
+        except NotProvedError:
+            raise
         except Exception as error:
-            raise _NotProvedError(next(iter(run.lost), "") or _raised(error)) from error
+            raise NotProvedError(next(iter(run.lost), "") or _raised(error)) from error
         if run.lost:
-            raise _NotProvedError(run.lost[0])
+            raise NotProvedError(run.lost[0])
         value = _loss(loss)
         slopes = dict(zip(map(id, point.variables), gradient(value, point.variables), strict=True))
         degree = _slope_degree(value.degree)
@@ -280,7 +235,7 @@ def _evaluated(
             for name, given, right in compared
         ]
     if not entries:
-        raise _NotProvedError("there is no parameter of floats")
+        raise NotProvedError("there is no parameter of floats")
     return _Evaluated(value, isinstance(loss, float), entries, run)
 
 
@@ -290,9 +245,9 @@ def _loss(loss: Any) -> Number:
     try:
         value = lift(loss)
     except TypeError:
-        raise _NotProvedError(f"the loss is a {type(loss).__name__}") from None
+        raise NotProvedError(f"the loss is a {type(loss).__name__}") from None
     if not isinstance(value, Number):
-        raise _NotProvedError(f"the loss is {value}")
+        raise NotProvedError(f"the loss is {value}")
     return value
 
 
@@ -336,7 +291,7 @@ def _paired(grads: Tree, params: Tree) -> list[tuple[tuple[str, Number], tuple[s
     if [name for name, _ in left] != [name for name, _ in right]:
         names = (dict.fromkeys(_array_of(n) for n, _ in side) for side in (left, right))
         mine, theirs = (", ".join(side) or "nothing" for side in names)
-        raise _NotProvedError(
+        raise NotProvedError(
             f"the gradient is not nested and shaped like the parameters: {mine} for {theirs}"
         )
     return [
@@ -351,7 +306,7 @@ def _checked(name: str, number: Any) -> Number:
     except TypeError:
         lifted = number
     if not isinstance(lifted, Number):
-        raise _NotProvedError(f"{name} is {lifted}")
+        raise NotProvedError(f"{name} is {lifted}")
     return lifted
 
 

@@ -13,7 +13,7 @@ from samegrad.implementations.proof.arrays import ExactArray
 from samegrad.implementations.proof.exactness import NotExactError, exact_run
 from samegrad.implementations.proof.number import Number
 from samegrad.implementations.proof.patches import exact_numpy
-from samegrad.implementations.proof.prove import Point
+from samegrad.implementations.proof.point import Point
 
 X, y = np.ones((4, 4)), np.array([0, 1, 1, 0])
 # Of a square array z; formatted by nobody, so that each stays on its line.

@@ -429,3 +429,11 @@ def test_gradients_of_other_forms_are_not_proved(slope: Function, said: str) -> 
 
     assert "not proved" == proof.verdict
     assert said in proof.reason
+
+
+def test_large_networks_are_refused_with_what_to_do() -> None:
+    """Instead of minutes without a word."""
+    proof = prove(lambda p: (p * p).sum(), lambda p: 2 * p, np.ones((784, 128)))
+
+    assert "not proved" == proof.verdict
+    assert "give the same code a smaller network" in proof.reason
