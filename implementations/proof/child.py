@@ -59,10 +59,10 @@ class FileProof:
         for group in groups:
             verdict = group[0][1].verdict
             if verdict in VERDICTS[:2]:
-                _, proof = max(
+                label, proof = max(
                     group, key=lambda pair: (pair[1].degree or 0, -(pair[1].digits or 0))
                 )
-                lines.append(f"{verdict}: {proof.meaning}")
+                lines.append(f"{verdict}: {proof.meaning} [{label}]")
                 continue
             said: dict[str, list[str]] = {}
             for label, proof in group:
