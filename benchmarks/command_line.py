@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.files import ordinary
-from samegrad.implementations.contract.texts import EMPTY
+from samegrad.implementations.contract.texts import EMPTY, check_nesting
 
 
 class Option(NamedTuple):
@@ -117,12 +117,10 @@ def _table(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        table = (
-            tomllib.loads(ordinary(path).read_text(encoding="utf-8"))
-            .get("tool", {})
-            .get("samegrad", {})
-        )
-    except (OSError, ValueError, AttributeError) as error:
+        whole = tomllib.loads(ordinary(path).read_text(encoding="utf-8"))
+        check_nesting(whole)
+        table = whole.get("tool", {}).get("samegrad", {})
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: cannot be read: {error}") from None
     if not isinstance(table, dict):
         raise ValueError(f"{path}: tool.samegrad is no table")

@@ -20,7 +20,7 @@ from samegrad.benchmarks.records import schema, upgrade
 from samegrad.benchmarks.records.schema import OK, SCHEMA, Record
 from samegrad.implementations.contract.commands import command
 from samegrad.implementations.contract.files import ordinary
-from samegrad.implementations.contract.texts import clean
+from samegrad.implementations.contract.texts import MOST_NESTED, check_nesting, clean
 
 LONGEST_LINE = 64 * 2**20  # bytes; a picture takes some hundred thousand
 # Kinds of records that a journal keeps as they are -> their list.
@@ -362,4 +362,7 @@ DECODER = json.JSONDecoder(parse_constant=_refused)
 
 
 def _decoded(line: bytes) -> Any:
-    return DECODER.decode(line.decode("utf-8", errors="replace"))
+    record = DECODER.decode(line.decode("utf-8", errors="replace"))
+    if line.count(b"[") + line.count(b"{") > MOST_NESTED:
+        check_nesting(record)
+    return record

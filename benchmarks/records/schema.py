@@ -51,7 +51,8 @@ def _training(value: Any) -> bool:
     at = value.get("at")
     if not isinstance(at, list) or not at or not all(map(COUNT.holds, at)):
         return False
-    curves = [value.get("loss", 0), *(value.get(name) for name in ("validation", "spent_ns"))]
+    others = ("validation", "validation_loss", "spent_ns")
+    curves = [value.get("loss", 0), *map(value.get, others)]
     known = [curve for curve in curves if curve is not None]
     if not all(NUMBERS.holds(curve) and len(curve) == len(at) for curve in known):
         return False
@@ -75,6 +76,61 @@ NUMBERS_BY_NAME = Form(
 GATE = Form("object with error and bound", _gate)
 TRAINED = Form("object with metric, test and curves", _training)
 STATUS = Form("one of the statuses", lambda value: value in STATUSES)
+
+
+# (how the task's name begins, what is shown) -> array -> its dimensions: a number, or a word that
+# stands for the same number everywhere in the picture.
+PICTURES = {
+    ("line_length", "activations"): dict.fromkeys(("before", "during", "after"), "classes units"),
+    **{
+        (task, "regions"): {
+            "x": "columns", "y": "rows", "value": "rows columns", "points": "points 2",
+            "labels": "points",
+        }
+        for task in ("xor", "discrete_mapping")
+    },
+    ("sine", "curve"): dict.fromkeys(("x", "true", "fitted"), "places"),
+    ("approximation", "curve"): {
+        "width": "", "staircase_rmse": "",
+        **dict.fromkeys(("x", "true", "fitted", "staircase"), "places"),
+    },
+    ("overfit", "curve"): {"x": "places", "fitted": "places", "points": "points 2"},
+    ("mnist", "confusion"): {
+        "counts": "10 10", "images": "images 784", "true": "images", "read": "images",
+    },
+}  # fmt: skip
+LEAST = {"rows": 2, "columns": 2, "images": 0}  # of a dimension; of others 1
+LONGEST = 2000  # of any dimension: more than a figure has points
+CLASSES = (0, 1, 2)  # that regions have colours for
+
+
+def _fits(value: Any, dimensions: list[str], sizes: dict[str, int]) -> bool:
+    """Whether nested lists are numbers in these dimensions; the sizes that are known grow."""
+    if not dimensions:
+        return _number(value)
+    if not isinstance(value, list):
+        return False
+    first, *rest = dimensions
+    size = sizes.setdefault(first, int(first) if first.isdigit() else len(value))
+    if len(value) != size or not LEAST.get(first, 1) <= size <= LONGEST:
+        return False
+    return all(_fits(one, rest, sizes) for one in value)
+
+
+def _check_picture(record: Record) -> None:
+    """Raise ValueError unless a picture has the arrays that its chart draws; others are kept."""
+    arrays, sizes = record["arrays"], dict[str, int]()
+    for (task, name), shapes in PICTURES.items():
+        if name != record["name"] or not record["task"].startswith(task):
+            continue
+        for array, dimensions in shapes.items():
+            if not _fits(arrays.get(array), dimensions.split(), sizes):
+                shape = " x ".join(dimensions.split()) or "a single one"
+                raise ValueError(f"picture: {array} must be numbers: {shape}")
+        if not all(label in CLASSES for label in arrays.get("labels", ())):
+            raise ValueError(f"picture: labels must be of {CLASSES}")
+        if not arrays.get("width", 1) > 0:
+            raise ValueError("picture: width must be above 0")
 
 
 class Field(NamedTuple):
@@ -281,6 +337,8 @@ def check(record: Any) -> Record:
         field = fields.get(name)
         if field is not None and value is not None and not field.form.holds(value):
             raise ValueError(f"{kind}: {name} must be a {field.form.name}, not {value!r:.60}")
+    if kind == "picture":
+        _check_picture(record)
     if kind == "outcome" and record["status"] == OK:
         for name in ("calls", "elapsed_ns", "gate"):
             if record.get(name) is None:

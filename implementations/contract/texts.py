@@ -2,6 +2,7 @@
 
 import re
 import sys
+from typing import Any
 
 # Control characters but newline and tab, line separators, what turns the direction of a line, and
 # halves of surrogate pairs, which no encoding has.
@@ -11,6 +12,24 @@ ACTING = re.compile(
 
 EMPTY = "an empty text is not accepted; give a value, or leave it out"  # after what it stands for
 DASHES = "'--' ends the options and is no value; give a value, or leave it out"
+
+
+MOST_NESTED = 32  # lists and tables in each other; ours have six
+
+
+def check_nesting(tree: Any) -> None:
+    """Raise ValueError if plain data is nested too deep for what walks through it later."""
+    level = [tree]
+    for _ in range(MOST_NESTED):
+        level = [
+            branch
+            for node in level
+            for branch in (node.values() if isinstance(node, dict) else node)
+            if isinstance(branch, dict | list)
+        ]
+        if not level:
+            return
+    raise ValueError(f"more than {MOST_NESTED} lists or tables lie in each other")
 
 
 def clean(text: str) -> str:

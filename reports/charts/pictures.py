@@ -42,7 +42,8 @@ def activations(pictures: Pictures) -> Chart | None:
     figure, row = plt.subplots(1, 3, figsize=(12, 2.6), sharey=True)
     for axes, moment in zip(row, ("before", "during", "after"), strict=True):
         values = np.array(arrays[moment])
-        image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=0)
+        least = min(0.0, values.min())
+        image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=least)
         axes.set_title(f"{moment} training" if moment != "during" else "after one epoch")
         axes.set_xlabel("hidden unit (layer 1, then layer 2)")
         axes.axvline(values.shape[1] / 2 - 0.5, color="white", linewidth=2)
@@ -165,19 +166,25 @@ def overfitting(pictures: Pictures, rows: Mapping[str, Row]) -> Chart | None:
         rows: task -> its row.
     """
     names = ("overfit", "overfit_decay", "overfit_dropout")
-    tasks = [name for name in names if (name, "curve") in pictures and name in rows]
+    tasks = [
+        name
+        for name in names
+        if (name, "curve") in pictures
+        and name in rows
+        and all(seed.get("validation_loss") for seed in rows[name].training)
+    ]
     if not tasks:
         return None
     figure, grid = plt.subplots(2, len(tasks), figsize=(4.2 * len(tasks), 6), squeeze=False)
     for number, task in enumerate(tasks):
         above, below, arrays = grid[0][number], grid[1][number], pictures[task, "curve"]
         seeds = rows[task].training
-        at = seeds[0]["at"]
+        at = min((seed["at"] for seed in seeds), key=len)
         for field, colour, label in (
             ("loss", PALETTE[1], "6 training points"),
             ("validation_loss", PALETTE[2], "300 held-out points"),
         ):
-            median = np.median([seed[field] for seed in seeds], axis=0)
+            median = np.median([seed[field][: len(at)] for seed in seeds], axis=0)
             above.plot(at, np.maximum(median, 1e-9), color=colour, label=label)
         above.set(yscale="log", ylim=(1e-7, 1), title=task, xlabel="epoch")
         points = np.array(arrays["points"])

@@ -1,6 +1,7 @@
 """Reports of trainings: of whatever tasks were trained, and whatever pictures a journal holds."""
 
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,11 @@ import pytest
 from matplotlib import pyplot as plt
 
 from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.records import schema
+from samegrad.benchmarks.records.journal import read
+from samegrad.cli import main
+from samegrad.reports.charts.pictures import pictures
+from samegrad.reports.data.report import report
 from samegrad.reports.document.learning import learning
 from tests.helpers.reports import report_of
 
@@ -71,3 +77,68 @@ def drawn() -> Iterator[Any]:
 def test_task_alone_has_a_report(task: str, expected: set[str], journal: Any, drawn: Any) -> None:
     """Of what it has: curves, a target, a picture."""
     assert expected <= drawn(journal(task))
+
+
+def damaged(value: Any) -> list[Any]:
+    """What may stand in a journal in the place of an array."""
+    others: list[Any] = [[], None, 1, "x", {"a": 1}, [[value]], [value, value]]
+    if isinstance(value, list):
+        whole = len(value)
+        others += [value[1:], value[:1], ["x"] * whole, [None] * whole, [True] * whole]
+        others += [[10**400] * whole, [-(10**18)] * whole, [[]] * whole, [*value[:-1], "x"]]
+    else:
+        others += [0, -1, 10**400]
+    return others
+
+
+def test_pictures_that_were_measured_have_the_form_that_is_checked(
+    measured: list[dict[str, Any]],
+) -> None:
+    """Each of them, and every chart has its form."""
+    shown = [record for record in measured if record["record"] == "picture"]
+
+    for record in shown:
+        assert record is schema.check(record)
+    for task, name in schema.PICTURES:
+        assert any(r["name"] == name and r["task"].startswith(task) for r in shown)
+
+
+@pytest.mark.full  # it draws a hundred figures
+def test_picture_of_another_form_is_left_out_and_the_others_are_drawn(
+    journal: Any, measured: list[dict[str, Any]]
+) -> None:
+    """An array that lacks, is a text, is empty, is too long, has rows of several lengths."""
+    chance = random.Random(7)
+    for record in (r for r in measured if r["record"] == "picture"):
+        if not any(map(record["task"].startswith, ("xor", "line", "overfit", "approximation_8"))):
+            continue
+        path = journal(record["task"])
+        lines = path.read_text().splitlines()
+        place = next(i for i, line in enumerate(lines) if '"record": "picture"' in line)
+        for array, value in record["arrays"].items():
+            for wrong in chance.sample(damaged(value), 5):
+                arrays = {**record["arrays"], array: wrong}
+                lines[place] = json.dumps(record | {"arrays": arrays})
+                path.write_text("\n".join(lines) + "\n")
+                read_back = read(path)
+                if not read_back.warnings:  # it can be drawn, such as negative numbers
+                    list(pictures(report([read_back])))
+                    plt.close("all")
+
+
+def test_report_is_made_without_a_picture_of_another_form(
+    journal: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says which line was left out, and all the rest is in it."""
+    path = journal("approximation_8")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for record in lines:
+        if record["record"] == "picture":
+            record["arrays"] = {}
+    path.write_text("".join(json.dumps(record) + "\n" for record in lines))
+
+    assert 0 == main(["render", str(path), "--output", str(tmp_path / "out")])
+
+    said = capsys.readouterr()
+    assert "picture: width must be numbers: a single one" in said.err
+    assert (tmp_path / "out" / "index.html").is_file()

@@ -14,6 +14,7 @@ import pytest
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.records.journal import LONGEST_LINE, NotAJournalError
 from samegrad.benchmarks.records.journal import read as read_journal
+from samegrad.cli import main
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.charts import chart, explanation, growth, learning, speed
 from samegrad.reports.data.report import report
@@ -148,6 +149,8 @@ def test_whatever_is_wrong_in_a_journal_the_rest_is_read(
         b'{"record": "ceiling", "value": 1e999}',
         b"\xff\xfe\x00garbage",
         b'{"record": "parity", "losses": [Infinity]}',
+        b'{"record": "run_complete", "x": ' + b"[" * 900 + b"]" * 900 + b"}",
+        b'{"a": ' * 900 + b"1" + b"}" * 900,
     ],
 )
 def test_line_that_no_parser_likes_is_left_out(tmp_path: Path, line: bytes) -> None:
@@ -159,6 +162,24 @@ def test_line_that_no_parser_likes_is_left_out(tmp_path: Path, line: bytes) -> N
 
     (warning,) = journal.warnings
     assert "is not usable" in warning and len(warning) < 400
+
+
+def test_run_that_is_nested_too_deep_hides_no_other_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever reads a folder of runs says of one that it is none, and reads the others."""
+    for name in ("bad", "good"):
+        (tmp_path / name).mkdir()
+        laptop(tmp_path / name / "journal.jsonl")
+    path = tmp_path / "bad" / "journal.jsonl"
+    deep = '{"x": ' + "[" * 900 + "]" * 900 + ", "
+    path.write_text(path.read_text().replace("{", deep, 1))
+
+    assert 0 == main(["runs", "list", "--runs", str(tmp_path)])
+    assert "good" in capsys.readouterr().out
+    assert 1 == main(["advise", "--layers", "3-2", "--runs", str(tmp_path)])
+    assert 2 == main(["compare", str(path.parent), str(tmp_path / "good")])
+    assert "not a samegrad journal" in capsys.readouterr().err
 
 
 def test_line_without_end_does_not_fill_the_memory(
