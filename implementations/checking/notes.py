@@ -15,6 +15,7 @@ CODES = {
     "factor": "loss and gradient have the same constant factor",
     "decay-over-batch": "weight decay is divided by the batch size, in loss and gradient",
     "exact-gelu": "gelu is the exact one, with erf, instead of the approximation with tanh",
+    "probabilities": "forward gives softmax or sigmoid of the outputs; loss and gradient are right",
     "one-number": "the loss is an array of shape (1,)",
     "no-gradient": "something changes the loss, and no gradient of it was found",
     "rate": "an update is a constant times the gradient that is no rate that was found",

@@ -69,6 +69,7 @@ class Outcome:
         calls: what each function gave.
         error: the first exception behind a failure, if it was raised in this process.
         accuracy: the bounds per dtype that an inexact implementation declares, or None.
+        bounds: other ones than the standard, or None.
         expected: what is right: exact numbers, float64, or what another implementation gave.
     """
 
@@ -83,6 +84,7 @@ class Outcome:
     calls: list[CallResult] = field(default_factory=list)
     error: BaseException | None = None
     accuracy: Mapping[str, float] | None = None
+    bounds: Mapping[str, float] | None = None
     expected: Expected | None = None
 
     @property
@@ -149,7 +151,7 @@ class Outcome:
             everywhere = {dtype: PRECISIONS[options.precision]}
         if options.against is not None:
             everywhere = {dtype: 2 * bound(dtype, everywhere)}
-        self.expected = expected
+        self.expected, self.bounds = expected, everywhere
         if self.accuracy and self.problem.name == AT_THE_KINK:
             self.results.pop("grads", None)
             self.results.pop("updated", None)

@@ -15,6 +15,7 @@ from typing import Any
 
 from samegrad.implementations.checking import (
     calls,
+    conventions,
     diagnosis,
     exact,
     problems,
@@ -22,7 +23,6 @@ from samegrad.implementations.checking import (
     reference,
 )
 from samegrad.implementations.checking.comparison import PRECISIONS, as_float64, rounds
-from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.checking.report import Outcome, VerifyOptions, VerifyReport
@@ -215,17 +215,22 @@ def concluded(
     right: Callable[[Problem], Expected],
 ) -> VerifyReport:
     """Call the implementation and say what that shows: see VerifyReport's verdicts."""
+
+    def called(chosen: Sequence[Problem]) -> list[Outcome]:
+        """More problems, judged."""
+        return execute(chosen, [right(problem) for problem in chosen]).outcomes
+
     execution = execute(options.problems, expected)
     outcomes = execution.outcomes
     missing = execution.missing(name, options.device)
     if missing:
         return VerifyReport(name, "unavailable", missing, options, outcomes)
     remarks = _remarks(execution, options)
+    notes = [] if options.against else conventions.explain(outcomes, called)
     wrong = [outcome for outcome in outcomes if outcome.status == "disagree"]
     failed = [outcome for outcome in outcomes if outcome.status in ("failed", "undecided")]
     unsure = [outcome for outcome in outcomes if outcome.unsure]
     verdict, reason, sentences = "agrees", "", []
-    notes: list[Note] = []
     if wrong:
         verdict = "disagrees"
         reason = next((o for o in wrong if o.mutations or o.faults), wrong[0]).reason
@@ -318,8 +323,6 @@ def _remarks(execution: Execution, options: VerifyOptions) -> list[str]:
         remarks.append(f"not tried after that: {left} problems")
     if any(outcome.accuracy for outcome in outcomes):
         remarks.append("inexact by its own declaration; the bound is the declared one")
-    tensors = [tensor for outcome in outcomes for tensor in outcome.comparison.tensors]
-    remarks += dict.fromkeys(tensor.note for tensor in tensors if tensor.note)
     if options.against is not None:
         remarks.append(f"compared with {options.against}, bounds doubled: both sides round")
     return remarks

@@ -147,12 +147,12 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "derivative at relu's kink": (
         "return (z > 0).astype(z.dtype)",
         "return (z >= 0).astype(z.dtype)",
-        "g'(0) were 1 at the kink",
+        "g'(0) is 1 where ours is 0",
     ),
     "half a derivative at relu's kink": (
         "return (z > 0).astype(z.dtype)",
         "return np.heaviside(z, z.dtype.type(0.5))",
-        "g'(0) were 0.5 at the kink",
+        "g'(0) is 0.5 where ours is 0",
     ),
     "bias summed over the wrong axis": (
         "delta.sum(axis=0)",
@@ -235,7 +235,7 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "float64 always": (
         "    inputs, zs, a = [], [], X\n",
         "    inputs, zs, a = [], [], X.astype(np.float64)\n",
-        "dtype float64, expected float32: arrays are made without the spec's dtype",
+        "float32 goes in and float64 comes out",
     ),
     "mutated input": (
         "    n = len(X)\n",
@@ -317,8 +317,14 @@ NOT_CHECKED = (
 )
 
 
+# These are conventions: a note says so.
+NOTED = ("derivative at relu's kink", "half a derivative at relu's kink", "float64 always")
+
+
 def verdict(fault: str) -> str:
     """What `verify` has to say of a file with the fault."""
+    if fault in NOTED:
+        return "agrees"
     return "not checked" if fault in NOT_CHECKED else "disagrees"
 
 
