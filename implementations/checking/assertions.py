@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from samegrad.implementations.checking import problems
-from samegrad.implementations.checking.calls import Again, call
+from samegrad.implementations.checking import drawn, problems
+from samegrad.implementations.checking.calls import Clock, call
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.checking.report import Outcome, VerifyOptions
@@ -52,30 +52,43 @@ def assert_gradients_agree(
     if isinstance(specs, MLPSpec):
         specs = (specs,)
     if specs is None:
-        chosen = [p for dtype in module.dtypes for p in problems.standard(dtype, seed)]
+        of_dtype = [
+            f(d, seed) for d in module.dtypes for f in (problems.standard, problems.classics)
+        ]
+        chosen = [problem for some in of_dtype for problem in some]
     else:
         chosen = [problems.draw(spec, batch_size, seed) for spec in specs]
-    options = VerifyOptions(chosen, device, seed=seed)
+    options = VerifyOptions(chosen, device, seed=seed, drawn=seed if specs is None else None)
 
-    def execute(chosen: Sequence[Problem], expected: Sequence[Expected | None]) -> Execution:
+    def execute(
+        chosen: Sequence[Problem],
+        expected: Sequence[Expected | None],
+        seconds: float | None = None,
+    ) -> Execution:
         """Call it in this process."""
         outcomes = [Outcome(problem) for problem in chosen]
         execution = Execution(
             outcomes, module.devices(), module.dtypes, module.lacks, module.others
         )
-        again = Again()
+        clock = Clock(seconds, module.capabilities.passes_per_parameter)
+        left = []
         for number, (outcome, right) in enumerate(zip(outcomes, expected, strict=True)):
             problem = outcome.problem
             usable = device in execution.devices and problem.spec.dtype in module.dtypes
             if right is None or not usable:
                 continue
+            if not clock.allows(drawn.cost(problem)):
+                left.append(outcome)
+                continue
             outcome.accuracy = module.capabilities.accuracy(problem.spec)
             for function in ("loss_and_grad", "forward"):
                 if function not in module.lacks:
-                    with again:
-                        rate, more = right.learning_rate, again.wanted(number)
+                    with clock:
+                        rate, more = right.learning_rate, clock.again(number)
                         outcome.add(call(function, module, problem, device, rate, more))
             outcome.judge(right, options)
+        execution.left = len(left)
+        execution.outcomes = [outcome for outcome in outcomes if outcome not in left]
         return execution
 
     # What is right is the float64 reference's: exact results take seconds.

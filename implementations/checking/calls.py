@@ -5,64 +5,37 @@ request, an implementation and problems, and sends back what came out, whatever 
 is done where nothing of the implementation runs. People's own tests call in their own process.
 """
 
-import base64
 import contextlib
 import time
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.checking import processes
-from samegrad.implementations.checking.comparison import Strange
+from samegrad.implementations.checking import processes, reference, steps
+from samegrad.implementations.checking.messages import (
+    ARRAYS,
+    CallResult,
+    decode_problem,
+    encode_problem,
+    encode_result,
+)
 from samegrad.implementations.checking.problems import Problem, other_batch
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.adapter import Implementation, as_numpy
+from samegrad.implementations.contract.adapter import PLAIN, Implementation, as_numpy
 from samegrad.implementations.contract.spec import MLPSpec, Tree, items, map_tree
 
 Message = dict[str, Any]
-LARGEST = 20_000_000  # entries of an array that is sent; what a network has is far smaller
 FUNCTIONS = ("loss_and_grad", "forward", "loss", "train_step")  # in the order of the calls
-CALLS = ("results", "second", "other", "last")  # of a function on a problem, in this order
-ARRAYS = (np.ndarray, np.generic, float, int)
+COLUMNS = (
+    "it takes examples in columns: forward is right for X (features, batch), W (fan_out, fan_in), "
+    "b (fan_out, 1); the contract has rows, so transpose what comes in and what goes out"
+)
 # Seconds in which calls may be made again; of the first tasks they always are. Far more than a
 # network in NumPy takes for all of them, far less than one number at a time would.
 AGAIN_SECONDS, AGAIN_TASKS = 10.0, 3
-
-
-@dataclass(frozen=True)
-class CallResult:
-    """What a function gave on a problem, or why it gave nothing.
-
-    Attributes:
-        function: one of FUNCTIONS.
-        results: NumPy trees by the names that `comparison.judge` knows.
-        second: the same of a second call, on the same params objects and the same batch.
-        other: of a third, on `problems.other_batch`.
-        last: of a fourth, on the first batch again. Of the calls after the first, those of a
-            function that failed, or that nobody asked for, are empty.
-        overwritten: the results of the first call that a later one changed.
-        swapped: whether the loss came after the gradient.
-        kinds: of what the arrays are, if they are not NumPy's: "torch", "jaxlib".
-        mutated: the arguments that it changed.
-        not_supported: the NotImplementedError that it raised, or "".
-        failure: "it raises TypeError: ..." or the like, or "".
-        error: the exception behind `failure`, in the process that made the call.
-    """
-
-    function: str
-    results: dict[str, Tree] = field(default_factory=dict)
-    second: dict[str, Tree] = field(default_factory=dict)
-    other: dict[str, Tree] = field(default_factory=dict)
-    last: dict[str, Tree] = field(default_factory=dict)
-    overwritten: Sequence[str] = ()
-    swapped: bool = False
-    kinds: Sequence[str] = ()
-    mutated: Sequence[str] = ()
-    not_supported: str = ""
-    failure: str = ""
-    error: BaseException | None = None
 
 
 def call(
@@ -79,6 +52,54 @@ def call(
         learning_rate: of a `train_step`.
         again: whether it is called four times, see CallResult; a `train_step`, once.
     """
+    with warnings.catch_warnings():
+        # Huge values overflow on purpose, and somebody's test suite may make errors of warnings.
+        warnings.simplefilter("ignore")
+        return _laid_out_call(function, implementation, problem, device, learning_rate, again)
+
+
+def _laid_out_call(
+    function: str,
+    implementation: Implementation,
+    problem: Problem,
+    device: str,
+    learning_rate: float,
+    again: bool,
+) -> CallResult:
+    """A call that is made again in rows or columns, to say what a failure comes from."""
+    result = _call(function, implementation, problem, device, learning_rate, again)
+    if result.failure and problem.layout != "C":
+        rows = replace(problem, layout="C")
+        plain = _call(function, implementation, rows, device, learning_rate, again)
+        if plain.results:
+            return CallResult(function, not_supported=f"{problem.layout} order: {result.failure}")
+    if result.failure and not result.results and takes_columns(implementation, problem):
+        return replace(result, failure=f"{COLUMNS} (with rows {result.failure})")
+    return result
+
+
+def takes_columns(implementation: Implementation, problem: Problem) -> bool:
+    """Whether `forward` of a file gives the right outputs for examples in columns."""
+    if implementation.backend is not PLAIN or "forward" in implementation.lacks:
+        return False
+    p = problem
+    params = [(W.T.copy(), None if b is None else b[:, None].copy()) for W, b in p.params]
+    try:
+        found = np.asarray(implementation.model.forward(p.spec, params, p.X.T.copy()))
+        right = reference.outputs(p.spec, p.params, p.X)
+        return found.shape == right.T.shape and np.allclose(found.T, right, rtol=1e-3, atol=1e-6)
+    except (Exception, SystemExit):
+        return False
+
+
+def _call(
+    function: str,
+    implementation: Implementation,
+    problem: Problem,
+    device: str,
+    learning_rate: float,
+    again: bool,
+) -> CallResult:
     results: list[dict[str, Tree]] = []
     mutated: list[str] = []
     marks: dict[str, Any] = {"mutated": mutated}
@@ -87,7 +108,9 @@ def call(
         first, raw = run.results(problem)
         marks["swapped"] = _is_swapped(first)
         results.append(first)
-        if again and function != "train_step":
+        if again and function == "train_step" and steps.wanted(problem):
+            marks["chained"] = run.chained()
+        elif again and function != "train_step":
             results.append(run.results(problem)[0])
             results.append(run.results(other_batch(problem))[0])
             marks["overwritten"] = [
@@ -108,21 +131,42 @@ def call(
     return CallResult(function, *results, **marks)
 
 
-class Again:
-    """Whether there is time to make calls more than once; entered around each of them."""
+class Clock:
+    """Whether there is time for a task, and for calls of it again; entered around each call."""
 
-    def __init__(self) -> None:
-        self.spent = self._begun = 0.0
+    def __init__(self, seconds: float | None = None, passes_per_parameter: int = 0) -> None:
+        """Start.
+
+        Args:
+            seconds: for all tasks, or None for as long as it takes.
+            passes_per_parameter: see Capabilities.
+        """
+        self.seconds, self.power = seconds, 2 if passes_per_parameter else 1
+        self.spent = self._begun = self._longest = self._cost = 0.0
+        self._warm = False
 
     def __enter__(self) -> None:
         self._begun = time.monotonic()
 
     def __exit__(self, *_: object) -> None:
-        self.spent += time.monotonic() - self._begun
+        took = time.monotonic() - self._begun
+        if self._warm:
+            self.spent += took
+            self._longest = max(self._longest, took)
+        self._warm = True  # the first call may import and compile
 
-    def wanted(self, number: int) -> bool:
+    def again(self, number: int) -> bool:
         """Whether to call again on the task of this number."""
-        return number < AGAIN_TASKS or self.spent < AGAIN_SECONDS
+        wanted = number < AGAIN_TASKS or self.spent < AGAIN_SECONDS
+        return self.seconds is None and wanted
+
+    def allows(self, cost: float) -> bool:
+        """Whether a task is predicted to fit: in proportion to its cost, from the longest call."""
+        growth = max(1.0, cost / self._cost) if self._cost else 1.0
+        self._cost = cost
+        if self.seconds is None:
+            return True
+        return self.spent + self._longest * growth**self.power <= self.seconds
 
 
 def described(error: BaseException) -> str:
@@ -149,26 +193,37 @@ class _Calls:
         mutated: list[str],
     ) -> None:
         self.function, self.implementation, self.device = function, implementation, device
-        self.learning_rate = learning_rate
+        self.problem, self.learning_rate = problem, learning_rate
         self.params = implementation.params_from_numpy(problem.spec, problem.params, device)
+        if implementation.backend is PLAIN:
+            self.params = [(laid_out(W, problem.layout), b) for W, b in self.params]
         self.mutated = mutated
         self.kinds: set[str] = set()
 
     def results(self, problem: Problem) -> tuple[dict[str, Tree], dict[str, Tree]]:
         """What one call gave, as NumPy trees and as it came."""
         model, spec = self.implementation, problem.spec
-        X, y = model.batch_from_numpy(spec, problem.X, problem.y, self.device)
-        masks: tuple[Any, ...] = ()
-        if problem.masks is not None:
-            masks = (model.masks_from_numpy(spec, problem.masks, self.device),)
+        X, y, *masks = self._placed(problem)
         if self.function == "train_step":  # may update its params in place
             state = model.init_state(spec, self.params)
             step = model.train_step(spec, self.params, state, X, y, self.learning_rate, *masks)
             raw = {"loss of the step": step[2], "updated": step[0]}
         else:
-            raw = self._called(spec, X, y, masks)
+            raw = self._called(spec, X, y, tuple(masks))
         model.synchronize([result for result in raw.values() if result is not None])
         return self.arrays(raw), raw
+
+    def chained(self) -> Tree:
+        """The params after several steps, from the first params and state on."""
+        model, problem = self.implementation, self.problem
+        params = model.params_from_numpy(problem.spec, problem.params, self.device)
+        state = model.init_state(problem.spec, params)
+        for batch in steps.batches(problem):
+            arrays = self._placed(batch)
+            rate = self.learning_rate / steps.SMALLER
+            X, y, *masks = arrays
+            params, state, _ = model.train_step(problem.spec, params, state, X, y, rate, *masks)
+        return self.arrays({"updated": params})["updated"]
 
     def arrays(self, raw: dict[str, Tree]) -> dict[str, Tree]:
         """Results as NumPy trees of their own."""
@@ -176,6 +231,16 @@ class _Calls:
             name: map_tree(self._fetched, self.implementation.to_numpy(result))
             for name, result in raw.items()
         }
+
+    def _placed(self, problem: Problem) -> list[Any]:
+        """X, y and the masks if there are any, on the device."""
+        model, spec = self.implementation, problem.spec
+        X, y = model.batch_from_numpy(spec, problem.X, problem.y, self.device)
+        if model.backend is PLAIN:
+            X = laid_out(X, problem.layout)
+        if problem.masks is None:
+            return [X, y]
+        return [X, y, model.masks_from_numpy(spec, problem.masks, self.device)]
 
     def _called(self, spec: MLPSpec, X: Any, y: Any, masks: tuple[Any, ...]) -> dict[str, Tree]:
         model, function = self.implementation, self.function
@@ -196,6 +261,17 @@ class _Calls:
         if array is not leaf:
             self.kinds.add(type(leaf).__module__.split(".")[0])
         return array
+
+
+def laid_out(array: Any, layout: str) -> Any:
+    """The same matrix in another order of memory: "C", "F", or "strided" with gaps."""
+    if layout == "F":
+        return np.asfortranarray(array)
+    if layout == "strided":
+        wider = np.zeros((len(array), 2 * array.shape[1]), array.dtype)
+        wider[:, ::2] = array
+        return wider[:, ::2]
+    return array
 
 
 def _is_swapped(results: dict[str, Tree]) -> bool:
@@ -229,12 +305,19 @@ def request(
     device: str,
     precision: str,
     tasks: Sequence[tuple[int, Problem, float]],
+    seconds: float | None = None,
 ) -> Message:
-    """What a child is asked: (number, problem, learning rate) of each task."""
+    """What a child is asked: (number, problem, learning rate) of each task.
+
+    Args:
+        seconds: what is predicted to take longer in all is left out; the tasks then come in the
+            order of their cost, and each function is called once.
+    """
     return {
         "implementation": registry.absolute(implementation),
         "device": device,
         "precision": precision,
+        "seconds": seconds,
         "tasks": [
             {"task": number, "problem": encode_problem(problem), "learning_rate": rate}
             for number, problem, rate in tasks
@@ -267,12 +350,15 @@ def _answer(request: Message, send: Callable[[Message], None]) -> None:
     send({"devices": devices, "dtypes": dtypes, "lacks": lacks, "others": others})
     device, precision = request["device"], request["precision"]
     ieee = precision == "ieee"
-    again = Again()
+    clock = Clock(request["seconds"], implementation.capabilities.passes_per_parameter)
     try:
         with contextlib.nullcontext() if ieee else implementation.capabilities.precision(precision):
             for task in request["tasks"] if device in devices else ():
                 number, problem = task["task"], decode_problem(task["problem"])
                 if problem.spec.dtype not in dtypes:
+                    continue
+                if not clock.allows(problem.spec.parameters * len(problem.X)):
+                    send({"task": number, "left": True})
                     continue
                 inexact = implementation.capabilities.accuracy(problem.spec)
                 if inexact:
@@ -281,67 +367,10 @@ def _answer(request: Message, send: Callable[[Message], None]) -> None:
                     if function in implementation.lacks:
                         continue
                     send({"task": number, "begins": function})
-                    with again:
-                        rate, more = task["learning_rate"], again.wanted(number)
+                    with clock:
+                        rate, more = task["learning_rate"], clock.again(number)
                         result = call(function, implementation, problem, device, rate, more)
-                    send({"task": number, "result": _encode_result(result)})
+                    send({"task": number, "result": encode_result(result)})
     except NotImplementedError as error:  # of the precision: a call's is a result of it
         send({"unavailable": str(error)})
     send({"complete": True})
-
-
-def _encode_result(result: CallResult) -> Message:
-    """What a call gave as plain data, without the exception."""
-    trees = {
-        calls: {name: _encode(tree) for name, tree in getattr(result, calls).items()}
-        for calls in CALLS
-    }
-    return {**vars(result), **trees, "error": None}
-
-
-def decode_result(data: Message) -> CallResult:
-    """What a child sent of a call."""
-    trees = {calls: {name: _decode(tree) for name, tree in data[calls].items()} for calls in CALLS}
-    return CallResult(**{**data, **trees})
-
-
-def _encode(tree: Any) -> Any:
-    """Any result as plain data; what is no array, number or nesting of them, by its type."""
-    if tree is None:
-        return None
-    if isinstance(tree, list | tuple):
-        kind = "list" if isinstance(tree, list) else "tuple"
-        return {kind: [_encode(branch) for branch in tree]}
-    if isinstance(tree, np.ndarray | np.generic | float | int):
-        array = np.asarray(tree)
-        if array.dtype.kind in "fiub" and array.size <= LARGEST:
-            data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
-            return {"dtype": str(array.dtype), "shape": list(array.shape), "data": data}
-        return {"type": f"an array of {array.dtype}, shape {array.shape}"}
-    return {"type": f"a {type(tree).__name__}"}
-
-
-def _decode(data: Any) -> Any:
-    """What `_encode` wrote; `Strange` for what is no array."""
-    if data is None:
-        return None
-    for kind, made in (("list", list), ("tuple", tuple)):
-        if kind in data:
-            return made(_decode(branch) for branch in data[kind])
-    if "type" in data:
-        return Strange(data["type"])
-    array = np.frombuffer(base64.b64decode(data["data"]), data["dtype"])
-    return array.reshape(data["shape"]).copy()
-
-
-def encode_problem(problem: Problem) -> Message:
-    """A problem as plain data."""
-    arrays = {name: _encode(getattr(problem, name)) for name in ("params", "X", "y", "masks")}
-    return {"name": problem.name, "spec": problem.spec.to_dict(), **arrays}
-
-
-def decode_problem(data: Message) -> Problem:
-    """What `encode_problem` wrote."""
-    spec = MLPSpec.from_dict(data["spec"])
-    arrays = {name: _decode(data[name]) for name in ("params", "X", "y", "masks")}
-    return Problem(data["name"], spec, **arrays)

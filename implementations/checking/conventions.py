@@ -64,6 +64,8 @@ def explain(outcomes: Sequence[Outcome], execute: Execute) -> list[Note]:
         What was found, in the order of `notes.CODES`.
     """
     usable = [o for o in outcomes if o.expected and o.results and not o.accuracy and not o.unsure]
+    for outcome in usable:
+        outcome.comparison = outcome.plain
     exact_gelu = _is_exact_gelu(usable)
     found: dict[tuple[str, str], list[str]] = {}
     for loss in dict.fromkeys(o.problem.spec.loss for o in usable):
@@ -145,7 +147,8 @@ def _compared(outcome: Outcome, convention: Convention) -> Comparison:
         right = convention.expected(outcome.problem, right.learning_rate)
     spec = outcome.problem.spec
     results = {name: _in_dtype(tree, spec) for name, tree in outcome.results.items()}
-    return judge(spec, right, results, None, outcome.bounds)
+    comparison = judge(spec, right, results, None, outcome.bounds)
+    return outcome.with_steps(comparison, lambda p: convention.expected(p, 1.0).grads)
 
 
 def _judge_other_data(outcome: Outcome, convention: Convention) -> None:

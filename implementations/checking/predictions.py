@@ -119,6 +119,7 @@ def times(power: tuple[float, int, int], p: Problem) -> float:
     )
 
 
+@np.errstate(divide="ignore", invalid="ignore")  # of a small number that is too small to be one
 def data_terms(convention: Convention, spec: MLPSpec, a: Array, y: Array) -> tuple[Array, Array]:
     """The loss of each example, and its derivatives by the outputs a_L."""
     if spec.loss == "mse":
@@ -155,15 +156,13 @@ def _log(
     """
     size = convention.size
     if convention.log == "epsilon":
-        with np.errstate(divide="ignore", invalid="ignore"):  # a number too small to be one
-            return np.log(p + size), p / (p + size)
+        return np.log(p + size), p / (p + size)
     if not convention.log:
         return log_p, np.ones_like(p)
     clips = convention.log == "clip"
     top = float(np.dtype(spec.dtype).type(1) - np.dtype(spec.dtype).type(size))  # as it rounds
     low, high = p < size, (rest < size) & clips
-    with np.errstate(divide="ignore"):
-        lowest = np.log(1 - top) if clips and complement else np.log(size)
+    lowest = np.log(1 - top) if clips and complement else np.log(size)
     value = np.where(low, lowest, np.where(high, np.log(top), log_p))
     return value, np.where(low | high, 0.0, 1.0)
 

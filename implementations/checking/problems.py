@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from samegrad.implementations.checking.reference import clear_of_kinks
+from samegrad.implementations.checking.reference import clear_of_kinks, expected
 from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.equations import FORWARD_ONLY
 from samegrad.implementations.contract.initializers import draw_masks, init_params
@@ -21,6 +21,7 @@ from samegrad.implementations.contract.spec import (
     Loss,
     MLPSpec,
     Optimizer,
+    OutputActivation,
     Params,
     Tree,
 )
@@ -28,12 +29,16 @@ from samegrad.implementations.contract.spec import (
 Array = Any
 ACTIVATIONS = tuple(name for name in get_args(Activation) if name not in FORWARD_ONLY)
 LOSSES = get_args(Loss)
+OUTPUT_ACTIVATIONS = tuple(n for n in get_args(OutputActivation) if n not in FORWARD_ONLY)
 # The examples stay this far (in units of rounding, see clear_of_kinks) from every kink: no
 # rounding of any precision down to bfloat16, and no difference quotient, gets across.
 CLEAR = 2.0**-6
 SMALL = 10_000  # parameters of a network whose examples are looked for one by one
 MOST = 1_000_000_000  # multiplications of a forward pass; those of a gradient are checked singly
 AT_THE_KINK = "at the kink"
+# A tensor whose terms cancel to less has too few digits left to be told right from wrong.
+LEFT = {"float64": 1e-4, "float32": 3e-2}
+TRIES = 20  # draws of targets until no tensor cancels
 RATE_SCALE = 0.01  # of weights behind lif_rate: rates of 100 Hz then give preactivations near 1
 
 
@@ -45,6 +50,7 @@ class Problem:
         name: what is special about it, for tables.
         spec, params, X, y: as in the contract, NumPy.
         masks: dropout masks, or None.
+        layout: of X and W in memory, for a file with NumPy's arrays: "C", "F" or "strided".
     """
 
     name: str
@@ -53,6 +59,7 @@ class Problem:
     X: Array
     y: Array
     masks: Tree = None
+    layout: str = "C"
 
     @property
     def label(self) -> str:
@@ -64,6 +71,7 @@ class Problem:
         parts += [] if spec.bias else ["no bias"]
         parts += [f"weight_decay {spec.weight_decay:g}"] if spec.weight_decay else []
         parts += [f"dropout {spec.dropout:g}"] if self.masks is not None else []
+        parts += [] if self.layout == "C" else [f"{self.layout} order"]
         return " ".join(parts) + (f" ({self.name})" if self.name else "")
 
 
@@ -88,7 +96,24 @@ def draw(spec: MLPSpec, batch_size: int = 6, seed: int = 0, name: str = "") -> P
         rows = list(X[clear_of_kinks(replace(spec, dropout=0.0), params, X)][:batch_size])
     if len(rows) < batch_size:
         raise ValueError(f"no {batch_size} examples of {spec} are clear of kinks")
-    return Problem(name, spec, params, np.array(rows), targets(spec, batch_size, rng), masks)
+    for _ in range(TRIES):
+        y = targets(spec, batch_size, rng)
+        problem = Problem(name, spec, params, np.array(rows), y, masks)
+        if spec.parameters >= SMALL or not spec.differentiable or tells(problem):
+            break
+    return problem
+
+
+def tells(problem: Problem) -> bool:
+    """Whether no tensor of the gradient cancels to a rest in which rounding decides."""
+    p, dtype = problem, problem.spec.dtype
+    with np.errstate(all="ignore"):
+        right = expected(replace(p.spec, dtype="float64"), p.params, p.X, p.y, p.masks)
+    return all(
+        terms is None or float(np.max(np.abs(grad))) >= LEFT[dtype] * float(np.max(terms))
+        for pair, sums in zip(right.grads, right.magnitudes or (), strict=True)
+        for grad, terms in zip(pair, sums, strict=True)
+    )
 
 
 def other_batch(problem: Problem) -> Problem:
@@ -140,6 +165,27 @@ def standard(dtype: Any, seed: int = 0) -> list[Problem]:
     return [*drawn, *by_hand(dtype)]
 
 
+def classics(dtype: Any, seed: int = 0) -> list[Problem]:
+    """What people write first: sigmoids everywhere, squares without decay, one or two outputs."""
+    base = MLPSpec((5, 7, 3), dtype=dtype)
+    sigmoid = replace(base, activation="sigmoid")
+    everywhere = replace(sigmoid, output_activation="sigmoid")
+    squares = replace(base, loss="mse")
+    binary = replace(sigmoid, loss="binary_cross_entropy")
+    specs = [
+        *(
+            replace(everywhere, loss="mse", layer_sizes=sizes)
+            for sizes in ((5, 7, 3), (5, 3), (2, 4, 1), (5, 6, 4, 2))
+        ),
+        *(replace(everywhere, loss=loss) for loss in LOSSES[:2]),
+        *(replace(squares, layer_sizes=sizes) for sizes in ((5, 7, 3), (5, 3), (5, 7, 1))),
+        *(replace(sigmoid, layer_sizes=sizes) for sizes in ((5, 3), (5, 7, 2))),
+        *(replace(binary, layer_sizes=sizes) for sizes in ((5, 7, 3), (5, 7, 1), (5, 1))),
+        *(replace(base, layer_sizes=sizes) for sizes in ((5, 3), (5, 7, 2), (5, 6, 6, 3))),
+    ]
+    return [draw(spec, 6, seed) for spec in specs]
+
+
 def by_hand(dtype: Any) -> list[Problem]:
     """Cases whose numbers are exact: kinks at exact zeros, huge and equal logits."""
 
@@ -170,6 +216,8 @@ def select(
     weight_decay: float | None = None,
     optimizer: str = "sgd",
     seed: int = 0,
+    output_activations: Sequence[str] | None = None,
+    bias: bool | None = None,
 ) -> tuple[Problem, ...]:
     """The standard problems that are left by a selection, or those of one network.
 
@@ -180,6 +228,8 @@ def select(
         weight_decay: only this L2 coefficient, or None for any (of `layers`: 0).
         optimizer: the update rule of all of them.
         seed: of weights and batches, >= 0.
+        output_activations: only these; None for all (of `layers`: identity).
+        bias: only with biases, or without; None for both (of `layers`: with).
 
     Raises:
         ValueError: a value is not accepted, or no problem is left.
@@ -187,6 +237,7 @@ def select(
     for kind, names, accepted in (
         ("activation", activations, ACTIVATIONS),
         ("loss", losses, LOSSES),
+        ("output_activation", output_activations, OUTPUT_ACTIVATIONS),
         ("dtype", dtypes, get_args(DType)),
         ("optimizer", (optimizer,), get_args(Optimizer)),
     ):
@@ -205,18 +256,25 @@ def select(
         if layers is None:
             problems = [
                 p
-                for p in standard(dtype, seed)
+                for p in [*standard(dtype, seed), *classics(dtype, seed)]
                 if (activations is None or p.spec.activation in activations)
                 and (losses is None or p.spec.loss in losses)
                 and (weight_decay is None or p.spec.weight_decay == weight_decay)
+                and (output_activations is None or p.spec.output_activation in output_activations)
+                and (bias is None or p.spec.bias == bias)
             ]
         else:
             if MLPSpec(layers).parameters * batch_size > MOST:
                 sizes = "-".join(map(str, layers))
                 raise ValueError(f"layers {sizes} at batch size {batch_size} are too large")
             problems = []
-            for activation, loss in product(activations or ("relu",), losses or LOSSES[:1]):
+            for activation, loss, last in product(
+                activations or ("relu",),
+                losses or LOSSES[:1],
+                output_activations or OUTPUT_ACTIVATIONS[:1],
+            ):
                 options: Any = {"activation": activation, "loss": loss, "dtype": dtype}
+                options |= {"output_activation": last, "bias": bias is not False}
                 spec = MLPSpec(layers, weight_decay=weight_decay or 0.0, **options)
                 problems.append(draw(spec, batch_size, seed))
         if optimizer != "sgd":

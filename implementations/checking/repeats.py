@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.checking.calls import CallResult
 from samegrad.implementations.checking.comparison import Comparison
+from samegrad.implementations.checking.messages import CallResult
 from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.contract.spec import Tree
 

@@ -5,13 +5,12 @@ from what it has to be; UNDECIDED, that nothing can be said of what was compared
 there was no number to compare, and why. A convention that differs from ours is a note.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from samegrad.implementations.checking import reference, repeats
-from samegrad.implementations.checking.calls import CallResult
+from samegrad.implementations.checking import reference, repeats, steps
 from samegrad.implementations.checking.comparison import (
     PRECISIONS,
     Comparison,
@@ -20,10 +19,11 @@ from samegrad.implementations.checking.comparison import (
     bound,
     judge,
 )
+from samegrad.implementations.checking.messages import CallResult
 from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.problems import AT_THE_KINK, Problem, other_batch
 from samegrad.implementations.checking.reference import Expected
-from samegrad.implementations.contract.spec import Tree
+from samegrad.implementations.contract.spec import Params, Tree
 
 VERDICTS = ("agrees", "disagrees", "undecided", "not checked", "unavailable")
 STATES = ("agree", "disagree", "failed", "undecided", "not supported")
@@ -43,6 +43,7 @@ class VerifyOptions:
         precision: "ieee", or "tf32" or "bfloat16" for the products of a float32 network.
         time_limit: seconds for loading and for each call.
         seed: of the problems that a diagnosis draws.
+        drawn: seed of more problems, of the kinds that the implementation accepts, or None.
     """
 
     problems: Sequence[Problem]
@@ -51,6 +52,7 @@ class VerifyOptions:
     precision: str = "ieee"
     time_limit: float = 60.0
     seed: int = 0
+    drawn: int | None = None
 
 
 @dataclass(eq=False)  # one and the same or not: arrays have no ==
@@ -61,6 +63,7 @@ class Outcome:
         problem: the network and its batch.
         results: NumPy trees by the names that `comparison.judge` knows.
         comparison: their verdicts, tensor by tensor.
+        plain: the comparison with ours, whatever convention it keeps to.
         not_supported: by function, why it does not support the problem.
         failures: "function: it raises ...", of calls that gave nothing.
         mutations: "function: it changes its argument ...".
@@ -76,6 +79,7 @@ class Outcome:
     problem: Problem
     results: dict[str, Tree] = field(default_factory=dict)
     comparison: Comparison = field(default_factory=lambda: Comparison(()))
+    plain: Comparison = field(default_factory=lambda: Comparison(()))
     not_supported: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     mutations: list[str] = field(default_factory=list)
@@ -159,7 +163,21 @@ class Outcome:
         self.comparison = judge(
             self.problem.spec, expected, self.results, self.accuracy, everywhere
         )
+        if not (self.accuracy or options.against):
+            self.comparison = self.with_steps(self.comparison, steps.of_reference)
+        self.plain = self.comparison
         self._judge_repeats(everywhere, options.against is not None)
+
+    def with_steps(
+        self, comparison: Comparison, gradient: Callable[[Problem], Params]
+    ) -> Comparison:
+        """A comparison and that of several steps in a row, where they were made."""
+        p, expected = self.problem, self.expected
+        chained = next((call.chained for call in self.calls if call.chained is not None), None)
+        if chained is None or expected is None:
+            return comparison
+        further = steps.compared(p, chained, expected.learning_rate, gradient)
+        return Comparison((*comparison.tensors, *further.tensors))
 
     def _judge_repeats(self, bounds: Mapping[str, float] | None, against: bool) -> None:
         """Say what is kept from call to call, and what changes by itself."""
@@ -288,7 +306,7 @@ class VerifyReport:
             "device": self.options.device,
             "precision": self.options.precision,
             "against": self.options.against or "exact results",
-            "seed": self.options.seed,
+            "seed": self.options.seed if self.options.drawn is None else self.options.drawn,
             "diagnosis": list(self.diagnosis),
             "notes": [{"code": note.code, "text": note.text} for note in self.notes],
             "remarks": list(self.remarks),
@@ -335,7 +353,7 @@ def _step_in_one_row(
     rows: list[tuple[TensorCheck, Outcome]],
 ) -> list[tuple[TensorCheck, Outcome]]:
     """With one row for the params after a step where all of them agree."""
-    step = [row for row in rows if row[0].name.endswith("after a step")]
+    step = [row for row in rows if row[0].name.endswith(("after a step", "steps"))]
     if not step or any(tensor.reason for tensor, _ in step):
         return rows
     tensor, outcome = max(step, key=lambda row: row[0].percent_of_bound or 0.0)

@@ -6,64 +6,30 @@ nothing that a file does can change a verdict or end the verifier. People's own 
 in their own process (`assertions`).
 """
 
-import os
+import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from samegrad.implementations.checking import (
     calls,
     conventions,
     diagnosis,
+    drawn,
     exact,
     problems,
-    processes,
     reference,
 )
 from samegrad.implementations.checking.comparison import PRECISIONS, as_float64, rounds
+from samegrad.implementations.checking.execution import Execution, in_child
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.checking.report import Outcome, VerifyOptions, VerifyReport
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.adapter import unavailable
 
+DRAWN_SECONDS = 3.0  # of calls on drawn problems; all of them take a network in NumPy half a second
 MOST_SECONDS = 1e9  # waiting for longer, or for ever, is no limit
-# of an Execution, as a child sends them
-FIELDS = ("devices", "dtypes", "lacks", "others", "complete", "fault", "unavailable")
-
-
-@dataclass
-class Execution:
-    """What came of calling an implementation on problems.
-
-    Attributes:
-        outcomes: one per problem, judged.
-        devices, dtypes: those that the implementation has; empty if it was not loaded.
-        lacks: the functions that it does not define.
-        others: those of its own that have the name of one of ours.
-        complete: whether everything was called.
-        fault: why nothing could be called, or nothing more after it; "" if everything was.
-        stopped: whether the fault is that of a call, after which nothing was tried.
-        unavailable: why it cannot run here at all, or "".
-    """
-
-    outcomes: list[Outcome]
-    devices: Sequence[str] = ()
-    dtypes: Sequence[str] = ()
-    lacks: Sequence[str] = ()
-    others: Sequence[str] = ()
-    complete: bool = False
-    fault: str = ""
-    stopped: bool = False
-    unavailable: str = ""
-
-    def missing(self, name: str, device: str) -> str:
-        """Why it cannot run here on a device, or ""."""
-        if not self.devices:
-            return self.unavailable
-        return unavailable("device", device, name, self.devices) or self.unavailable
 
 
 def verify(
@@ -73,13 +39,15 @@ def verify(
     batch_size: int = 6,
     activations: Sequence[str] | None = None,
     losses: Sequence[str] | None = None,
+    output_activations: Sequence[str] | None = None,
+    bias: bool | None = None,
     weight_decay: float | None = None,
     optimizer: str = "sgd",
     dtypes: Sequence[str] | None = None,
     device: str = "cpu",
     precision: str = "ieee",
     against: str | Path | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     time_limit: float = 60.0,
 ) -> VerifyReport:
     """Run an implementation on small networks in a process of its own and judge what it gives.
@@ -91,6 +59,8 @@ def verify(
         batch_size: examples of the batch for `layers`.
         activations: only networks with these hidden activations.
         losses: only networks with these losses.
+        output_activations: only networks with these.
+        bias: only networks with biases, or without; None for both.
         weight_decay: only networks with this L2 coefficient.
         optimizer: the update rule of the step.
         dtypes: "float64", "float32"; by default both.
@@ -98,7 +68,8 @@ def verify(
         precision: of float32 products: "ieee", "tf32" or "bfloat16".
         against: an implementation to compare with; by default exact results of 50 digits
             (float64 above 2,000 parameters).
-        seed: of weights and batches, >= 0.
+        seed: of weights and batches, >= 0; by default 0 for the standard problems, and drawn for
+            those that are drawn anew in every run.
         time_limit: seconds for loading and for each call.
 
     Returns:
@@ -127,12 +98,16 @@ def verify(
         *(None if some is None else tuple(some) for some in (activations, losses, dtypes)),
         weight_decay,
         optimizer,
-        seed,
+        seed or 0,
+        None if output_activations is None else tuple(output_activations),
+        bias,
     )
     if precision != "ieee":
         selected = tuple(p for p in selected if p.spec.dtype == "float32")
+    anew = secrets.randbelow(2**31) if seed is None else seed
+    more = anew if layers is None and other is None and precision == "ieee" else None
     return verify_problems(
-        name, VerifyOptions(selected, device, other, precision, time_limit, seed)
+        name, VerifyOptions(selected, device, other, precision, time_limit, seed or 0, more)
     )
 
 
@@ -148,70 +123,25 @@ def verify_problems(name: str, options: VerifyOptions) -> VerifyReport:
     """
     registry.check_name(name)
 
-    def execute(chosen: Sequence[Problem], expected: Sequence[Expected | None]) -> Execution:
-        return in_child(name, chosen, expected, options)
+    def execute(
+        chosen: Sequence[Problem],
+        expected: Sequence[Expected | None],
+        seconds: float | None = None,
+    ) -> Execution:
+        exactly = None if options.against or seconds is not None else _exact
+        return in_child(name, chosen, expected, options, seconds, exactly)
 
-    expected: list[Expected | None] = [_exact(problem) for problem in options.problems]
+    expected: list[Expected | None] = [of_reference(problem) for problem in options.problems]
     if options.against is not None:
         expected = _of_another(options.against, expected, options)
-    return concluded(registry.label(name), options, expected, execute, _exact)
-
-
-def in_child(
-    name: str,
-    chosen: Sequence[Problem],
-    expected: Sequence[Expected | None],
-    options: VerifyOptions,
-) -> Execution:
-    """Call an implementation on problems in a child process; those without a result are left."""
-    outcomes = [Outcome(problem) for problem in chosen]
-    execution = Execution(outcomes)
-    function, current = "loading", None  # what is in flight
-
-    def on_message(message: dict[str, Any]) -> None:
-        nonlocal function, current
-        if "task" not in message:
-            for field in FIELDS:
-                setattr(execution, field, message.get(field, getattr(execution, field)))
-            function, current = "between calls", None
-            return
-        outcome = outcomes[message["task"]]
-        if "begins" in message:
-            function, current = message["begins"], outcome
-        if "accuracy" in message:
-            outcome.accuracy = message["accuracy"]
-        if "result" in message:
-            outcome.add(calls.decode_result(message["result"]))
-
-    tasks = [
-        (number, problem, answer.learning_rate)
-        for number, (problem, answer) in enumerate(zip(chosen, expected, strict=True))
-        if answer is not None
-    ]
-    ended = processes.run_child(
-        processes.python_child("samegrad.implementations.checking.calls"),
-        calls.request(name, options.device, options.precision, tasks),
-        {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-        on_message,
-        options.time_limit,
-    )
-    if not (execution.complete or execution.fault or execution.unavailable):
-        how = "hangs: " if ended.kind == "timeout" else "ends the process: "
-        execution.fault = f"{function}: it {how}{ended.reason or 'exit status 0'}"
-        execution.stopped = current is not None
-        if current is not None:
-            current.failures.append(execution.fault)
-    for outcome, answer in zip(outcomes, expected, strict=True):
-        if answer is not None:
-            outcome.judge(answer, options)
-    return execution
+    return concluded(registry.label(name), options, expected, execute, of_reference)
 
 
 def concluded(
     name: str,
     options: VerifyOptions,
     expected: Sequence[Expected | None],
-    execute: Callable[[Sequence[Problem], Sequence[Expected | None]], Execution],
+    execute: Callable[..., Execution],
     right: Callable[[Problem], Expected],
 ) -> VerifyReport:
     """Call the implementation and say what that shows: see VerifyReport's verdicts."""
@@ -227,11 +157,20 @@ def concluded(
         return VerifyReport(name, "unavailable", missing, options, outcomes)
     remarks = _remarks(execution, options)
     notes = [] if options.against else conventions.explain(outcomes, called)
+    more = None if options.drawn is None else _drawn(execution, options.drawn, execute)
+    if more is not None:
+        outcomes = [*outcomes, *more.outcomes]
+        execution = replace(more, outcomes=outcomes)
+        notes = conventions.explain(outcomes, called)
+        remarks.append(_of_drawn(more, options.drawn))
     wrong = [outcome for outcome in outcomes if outcome.status == "disagree"]
     failed = [outcome for outcome in outcomes if outcome.status in ("failed", "undecided")]
     unsure = [outcome for outcome in outcomes if outcome.unsure]
+    columns = [outcome.reason for outcome in outcomes if calls.COLUMNS in outcome.reason]
     verdict, reason, sentences = "agrees", "", []
-    if wrong:
+    if columns:
+        verdict, reason = "not checked", columns[0]
+    elif wrong:
         verdict = "disagrees"
         reason = next((o for o in wrong if o.mutations or o.faults), wrong[0]).reason
         sentences = _diagnosis(options, outcomes, execute, right)
@@ -249,6 +188,32 @@ def concluded(
         verdict = "unavailable"
         reason = f"precision {options.precision} has no effect: products are IEEE float32"
     return VerifyReport(name, verdict, reason, options, outcomes, notes, remarks, sentences)
+
+
+def _drawn(
+    execution: Execution, seed: int | None, execute: Callable[..., Execution]
+) -> Execution | None:
+    """More problems of the kinds that are accepted, where nothing is wrong so far."""
+    states = {outcome.status for outcome in execution.outcomes}
+    accepted = [
+        o.problem
+        for o in execution.outcomes
+        if o.status == "agree" and o.shows_gradient and not o.accuracy
+    ]
+    if seed is None or execution.fault or not accepted or states - {"agree", "not supported"}:
+        return None
+    chosen = drawn.problems(accepted, seed)
+    return execute(chosen, [of_reference(problem) for problem in chosen], DRAWN_SECONDS)
+
+
+def _of_drawn(more: Execution, seed: int | None) -> str:
+    """How many were drawn, how to draw them again, and what was left out."""
+    refused = [o.not_supported for o in more.outcomes if o.status == "not supported"]
+    why = next((text for reasons in refused for text in reasons.values()), "no reason")
+    tried = len(more.outcomes) - len(refused)
+    text = f"{tried} more problems were drawn for this run; --seed {seed} draws them again"
+    text += f"; {len(refused)} others are not supported ({why})" if refused else ""
+    return text + (f"; {more.left} were left out, for time" if more.left else "")
 
 
 def _of_another(
@@ -282,9 +247,9 @@ def _of_another(
 
 @lru_cache(maxsize=1000)
 def _exact(problem: Problem) -> Expected:
-    """Exact results where the network is small, else the reference's."""
+    """Exact results where the network is small and digits count, else the reference's."""
     p = problem
-    if p.spec.parameters > exact.MOST_PARAMETERS:
+    if p.spec.dtype == "float32" or p.spec.parameters > exact.MOST_PARAMETERS:
         return of_reference(problem)
     return exact.expected(p.spec, p.params, p.X, p.y, p.masks)
 
@@ -331,7 +296,7 @@ def _remarks(execution: Execution, options: VerifyOptions) -> list[str]:
 def _diagnosis(
     options: VerifyOptions,
     outcomes: Sequence[Outcome],
-    execute: Callable[[Sequence[Problem], Sequence[Expected | None]], Execution],
+    execute: Callable[..., Execution],
     right: Callable[[Problem], Expected],
 ) -> list[str]:
     """Where the fault is likely to be; the implementation is called on simpler problems for it."""

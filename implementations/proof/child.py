@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from samegrad.implementations.checking import calls, diagnosis, processes
+from samegrad.implementations.checking import diagnosis, messages, processes
 from samegrad.implementations.checking.problems import AT_THE_KINK
 from samegrad.implementations.checking.report import VerifyReport
 from samegrad.implementations.contract import registry
@@ -160,7 +160,7 @@ def shrunk_snippet(name: str, report: VerifyReport, seconds: float = SECONDS) ->
     if not failed or report.options.device != "cpu":
         return ""
     snippets: list[str] = []
-    problem = calls.encode_problem(diagnosis.simplest(failed).problem)
+    problem = messages.encode_problem(diagnosis.simplest(failed).problem)
     request = {"implementation": registry.absolute(name), "problem": problem, "seconds": seconds}
     _asked(
         {**request, "name": name},
@@ -195,7 +195,7 @@ def _answer(request: Message, send: Callable[[Message], None]) -> None:
     try:
         implementation = registry.load(request["implementation"])
         if "problem" in request:
-            problem = calls.decode_problem(request["problem"])
+            problem = messages.decode_problem(request["problem"])
             found = shrink.shrunk(implementation, problem, request["seconds"])
             if found is not None:
                 send({"snippet": shrink.snippet(request["name"], *found)})

@@ -1,7 +1,7 @@
 """`samegrad verify`: is a gradient right, and if not, where is it wrong?"""
 
 import sys
-from argparse import Namespace
+from argparse import BooleanOptionalAction, Namespace
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,9 @@ def add(subparsers: Any) -> None:
         "whatever its network looks like; :NAME for one object (default: all that are installed)",
     )
     add("--activation", metavar="A,B", help="only these hidden activations")
+    add("--output-activation", metavar="A,B", help="only these output activations")
     add("--loss", metavar="A,B", help="only these losses")
+    add("--bias", action=BooleanOptionalAction, help="only with biases, or without (default: both)")
     add("--layers", metavar="N-N-N", help="one network of your own")
     add("--batch-size", type=int, default=6, metavar="N", help="of --layers (default: 6)")
     add("--optimizer", default="sgd", metavar="NAME", help="rule of the step (default: sgd)")
@@ -55,7 +57,7 @@ def add(subparsers: Any) -> None:
         help="of products in float32: ieee, tf32, bfloat16 (default: ieee; on cuda all)",
     )
     add("--against", metavar="IMPLEMENTATION", help="instead of exact results")
-    add("--seed", type=int, default=0, metavar="N", help="of weights and batches (default: 0)")
+    add("--seed", type=int, metavar="N", help="of what is drawn (default: another in every run)")
     add("--time-limit", type=float, default=60.0, metavar="SECONDS", help="per call (default: 60)")
     add("--strict", action="store_true", help="a convention that differs from ours fails, too")
     add("--allow", metavar="CODE,CODE", help="conventions that pass under --strict, by their codes")
@@ -128,6 +130,8 @@ def run(arguments: Namespace) -> int:
                 batch_size=arguments.batch_size,
                 activations=_names(arguments.activation),
                 losses=_names(arguments.loss),
+                output_activations=_names(arguments.output_activation),
+                bias=arguments.bias,
                 weight_decay=arguments.weight_decay,
                 optimizer=arguments.optimizer,
                 dtypes=_names(arguments.dtype),
@@ -174,7 +178,7 @@ def _proved(report: Any, name: str, arguments: Namespace, precision: str) -> Any
     from samegrad.implementations.proof.child import prove_file, shrunk_snippet, with_proof
 
     if arguments.exact and precision == "ieee" and report.verdict != "unavailable":
-        proof = prove_file(name, seed=arguments.seed, time_limit=arguments.time_limit)
+        proof = prove_file(name, seed=arguments.seed or 0, time_limit=arguments.time_limit)
         report = with_proof(report, proof)
     if report.verdict == "disagrees" and arguments.shrink > 0:
         report = replace(report, snippet=shrunk_snippet(name, report, arguments.shrink))

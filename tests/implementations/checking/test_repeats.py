@@ -7,7 +7,7 @@ import pytest
 
 from samegrad.implementations.checking import problems, repeats
 from samegrad.implementations.checking.assertions import assert_gradients_agree
-from samegrad.implementations.checking.calls import CallResult
+from samegrad.implementations.checking.messages import CallResult
 from samegrad.implementations.checking.reference import expected
 from samegrad.implementations.checking.report import VerifyOptions
 from samegrad.implementations.checking.verifier import verify_problems
