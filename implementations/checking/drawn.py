@@ -132,7 +132,8 @@ def _choice(factors: dict[str, Sequence[Any]], rng: np.random.Generator) -> Choi
         chosen["dropout"] = 0.0
     elif chosen["dropout"] and chosen["activation"] in KINKED:
         chosen["dtype"] = factors["dtype"][0]
-    smooth = chosen["activation"] in ("sigmoid", "tanh", "softplus", "silu", "gelu")
+    # Of the others a right value far to the left is 0 in one form and 1e-300 in another.
+    smooth = chosen["activation"] in ("sigmoid", "tanh")
     plain = chosen["output_activation"] == "identity" and chosen["loss"] != "mse"
     if chosen["data"].startswith("units saturated") and not (smooth and hidden):
         chosen["data"] = ""
@@ -197,14 +198,11 @@ def _small(rng: np.random.Generator, b: Array) -> Array:
 
 
 def _saturated(spec: MLPSpec, params: Params, size: float, rng: np.random.Generator) -> Params:
-    """With some units of the first layer far out on both sides; what they feed stays small."""
+    """With some units of the first layer far out on both sides."""
     (W, b), *rest = params
     far = rng.random(W.shape[1]) < 0.5
     scale = np.where(far, size, 1.0).astype(spec.dtype)
-    bounded = spec.activation in ("sigmoid", "tanh")
-    (W2, b2), *others = rest
-    below = W2 if bounded else (W2 / scale[:, None])
-    return [(W * scale, b if b is None else b * scale), (below.astype(spec.dtype), b2), *others]
+    return [(W * scale, b if b is None else b * scale), *rest]
 
 
 def _large(spec: MLPSpec, params: Params, X: Array, largest: float, masks: Any) -> Any:

@@ -38,6 +38,8 @@ MOST = 1_000_000_000  # multiplications of a forward pass; those of a gradient a
 AT_THE_KINK = "at the kink"
 # A tensor whose terms cancel to less has too few digits left to be told right from wrong.
 LEFT = {"float64": 1e-4, "float32": 3e-2}
+# A loss that is this share of large outputs, at least, has digits enough in float32, too.
+LARGE_OUTPUT, LOSS_LEFT = 10.0, 0.1
 TRIES = 20  # draws of targets until no tensor cancels
 RATE_SCALE = 0.01  # of weights behind lif_rate: rates of 100 Hz then give preactivations near 1
 
@@ -109,6 +111,9 @@ def tells(problem: Problem) -> bool:
     p, dtype = problem, problem.spec.dtype
     with np.errstate(all="ignore"):
         right = expected(replace(p.spec, dtype="float64"), p.params, p.X, p.y, p.masks)
+    largest = float(np.max(np.abs(right.outputs)))
+    if largest > LARGE_OUTPUT and right.loss < LOSS_LEFT * largest:
+        return False  # the loss is what is left of large logits
     return all(
         terms is None or float(np.max(np.abs(grad))) >= LEFT[dtype] * float(np.max(terms))
         for pair, sums in zip(right.grads, right.magnitudes or (), strict=True)

@@ -118,7 +118,7 @@ def watching() -> str:
     """The right file, with the names of the conditions in HELD under which a fault would show."""
     watch = (
         f"    for name, condition in {CONDITIONS!r}.items():\n"
-        "        if np.any(grads[0][0]) and eval(condition, globals(), locals()):\n"
+        "        if np.any(grads[0][0]) and eval(condition, {**globals(), **locals()}):\n"
         "            HELD.add(name)\n"
     )
     return "HELD = set()\n" + text("False").replace(END, watch + END)
