@@ -87,7 +87,7 @@ def _factors(accepted: Sequence[Problem]) -> dict[str, Sequence[Any]]:
     layers = {len(p.spec.layer_sizes) - 1 for p in accepted}
     depths = [d for d in DEPTHS if d[0] in layers or (d[0] > 2 and max(layers) > 2)]
     several = len({p.spec.layer_sizes for p in accepted}) > 1
-    decays = DECAYS if any(p.spec.l2 for p in accepted) else DECAYS[:1]
+    decays: Sequence[float] = DECAYS if any(p.spec.l2 for p in accepted) else DECAYS[:1]
     if not any(not p.spec.l2 for p in accepted):
         decays = DECAYS[1:]
     return {
@@ -149,7 +149,7 @@ def _problem(choice: Choice, seed: int) -> Problem | None:
     for attempt in range(TRIES):
         rng = np.random.default_rng([seed, attempt])
         spec, batch = _spec(choice, rng)
-        params = init_params(spec, [seed, attempt], "fan_in")
+        params = init_params(spec, seed + attempt, "fan_in")
         params = [(W, None if b is None else _small(rng, b)) for W, b in params]
         kind, _, size = choice["data"].rpartition(" ")
         if kind == "units saturated at":

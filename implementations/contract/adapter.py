@@ -216,7 +216,7 @@ def _others(model: Any) -> dict[str, str]:
     first = {"spec", *(_first_names(getattr(model, "loss_and_grad", None), 4) or ())}
     others = {}
     for name, count in MODEL.items():
-        function = getattr(model, name, None)
+        function: Any = getattr(model, name, None)
         names = _first_names(function, count)
         if names is None or (name != "loss_and_grad" and names - first):
             signature = inspect.signature(function)
