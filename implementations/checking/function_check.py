@@ -24,6 +24,7 @@ from samegrad.implementations.checking.objects.report import (
 )
 from samegrad.implementations.checking.slopes import (
     BOUND,
+    DOUBLE,
     Noise,
     Slopes,
     bound_of,
@@ -185,7 +186,8 @@ class _Check:
             raise ValueError(f"the loss is {value}; nothing can be compared")
         noise = noise_of(self.loss, self.slots, self.seed)
         if method == "auto":
-            method = "complex" if self._analytic(noise) else "central"
+            double = noise.relative <= DOUBLE  # else a complex step has no more digits than that
+            method = "complex" if double and self._analytic(noise) else "central"
         report = self._compared(gradient, method, noise)
         if report.verdict != DISAGREES and self._vague and callable(self.grad):
             report = self._moved(report, method, noise)

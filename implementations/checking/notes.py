@@ -21,7 +21,6 @@ CODES = {
     "rate": "an update is a constant times the gradient that is no rate that was found",
     "decay-in-update": "an update takes off a share of the parameter too, as the loss does not",
     "scaled-gradient": "a gradient is kept times a constant, and the update makes up for it",
-    "accumulates": "gradients add up over calls, as torch's do, and were set to 0 before each",
     "seeded": "random numbers are drawn anew in every call; seeds were set before each",
     "moved": "the point has a kink or slopes of 0; the gradient was judged at one nearby",
     "few-digits": "the loss has the digits of float32 or fewer, and was judged by them",

@@ -389,3 +389,20 @@ def test_float32_loss_is_judged_by_its_digits() -> None:
 
     assert (True, ["few-digits"]) == (right.agrees, [note.code for note in right.notes])
     assert check_function(loss, lambda w: 1.01 * grad(w), np.ones(3) / 3).disagrees
+
+
+def test_analytic_float32_loss_is_not_judged_to_twelve_digits() -> None:
+    """A complex step through complex64, as JAX's default, has no more than seven."""
+    A = np.random.default_rng(0).normal(size=(6, 3))
+
+    def loss(w: Any) -> Any:
+        single = w.astype(np.complex64 if np.iscomplexobj(w) else np.float32)
+        return np.sum(np.tanh(A.astype(np.float32) @ single) ** 2)
+
+    def grad(w: Any) -> Any:
+        t = np.tanh(A @ w)
+        return A.T @ (2 * t * (1 - t * t))
+
+    report = check_function(loss, grad, np.ones(3) / 3)
+
+    assert (True, "central") == (report.agrees, report.method), str(report)
