@@ -45,7 +45,8 @@ def prepare(request: Message, send: Callable[[Message], None]) -> None:
             send({"workload": workload.id, "sha256": digest})
         except (ValueError, MemoryError, ImportError, OSError) as error:
             # Only what this network and dtype are stays so when it is tried again.
-            status = "crashed" if isinstance(error, OSError | MemoryError) else "unavailable"
+            status = "crashed" if isinstance(error, OSError) else "unavailable"
+            status = "out_of_memory" if isinstance(error, MemoryError) else status
             send({"workload": workload.id, "status": status, "reason": described(error)})
 
 

@@ -5,7 +5,6 @@ save time: a case that is predicted above the limit per process is a row with th
 and the prediction as its reason, decided before anything runs.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +14,7 @@ from samegrad.benchmarks.cases.presets import PROCESS_LIMIT_SECONDS
 from samegrad.benchmarks.clock import timer
 
 MOST_SECONDS = 3600.0  # of blocks, or of a warm-up: nobody asks for more
+MOST_RUN_SECONDS = 1e9  # of a run
 CostModels = Mapping[tuple[str, str], "CostModel"]  # (implementation, device) -> its cost model
 
 
@@ -115,9 +115,9 @@ class RunSettings:
         numbers = {name: value for name, value in vars(self).items() if name.endswith("seconds")}
         for name, value in numbers.items():
             none = value is None and name == "seconds"
-            most = math.inf if name == "seconds" else MOST_SECONDS
+            most = MOST_RUN_SECONDS if name == "seconds" else MOST_SECONDS
             real = isinstance(value, int | float) and not isinstance(value, bool)
-            if not none and not (real and abs(value) < most):
+            if not none and not (real and 0 <= value < most):
                 raise ValueError(f"{name} {value!r:.60} is not accepted; give seconds")
         for name in ("memory", "ceilings"):
             if not isinstance(getattr(self, name), bool):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.case import ALL_THREADS, Case
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records.journal import Journal, NotAJournalError, read
 from samegrad.benchmarks.records.rows import Row
@@ -16,7 +16,13 @@ from samegrad.benchmarks.runs import capabilities
 from samegrad.benchmarks.runs.budget import Budget, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.directories import output_base
-from samegrad.benchmarks.runs.options import MOST_PROCESSES, BenchmarkOptions, load_kind, parse
+from samegrad.benchmarks.runs.options import (
+    MOST_PROCESSES,
+    BenchmarkOptions,
+    load_kind,
+    parse,
+    whole_number,
+)
 from samegrad.benchmarks.runs.run import SMALLER, Progress, Run
 from samegrad.benchmarks.runs.selection import Selection
 from samegrad.implementations.contract import commands
@@ -245,6 +251,9 @@ def load(run: str, retry_failed: bool) -> Resumed:
         resumed = Resumed(path.parent, journal, options, RunSettings(**journal.run["settings"]))
         if not 1 <= journal.processes <= MOST_PROCESSES:
             raise ValueError(f"{journal.processes} processes")
+        for threads in {case.threads for case in journal.cases} - {ALL_THREADS}:
+            if not whole_number(threads):
+                raise ValueError(f"threads {threads!r:.60}")
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"--resume {run}: the journal's options or settings are none: {error}; start a new run"

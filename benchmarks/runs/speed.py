@@ -29,7 +29,7 @@ def prepare(
     """
     preset = options.preset
     limit = options.seconds or preset.seconds[any(case.device == "cuda" for case in chosen)]
-    seconds = limit - spent_seconds - min(REPORT_SECONDS, limit / 4)
+    seconds = max(0.0, limit - spent_seconds - min(REPORT_SECONDS, limit / 4))
     made = budget.make(
         chosen,
         capabilities.cost_models(selection.capabilities),

@@ -122,6 +122,8 @@ OPTIONS = {"preset": "hello", "implementation": "numpy"}
         {"settings": SETTINGS | {"block_seconds": None}},
         {"settings": SETTINGS | {"block_seconds": [1]}},
         {"settings": SETTINGS | {"warm_up_seconds": 1e300}},
+        {"settings": SETTINGS | {"seconds": -1e308}},
+        {"settings": SETTINGS | {"seconds": 1e300}},
         {"settings": SETTINGS | {"memory": "yes"}},
         {"settings": SETTINGS | {"short_call_seconds": {}}},
         {"options": {"surprise": "1"}},
@@ -141,6 +143,31 @@ def test_broken_settings_of_a_run_are_one_line(changes: dict[str, Any], tmp_path
 
     write(path, run_record(**good | changes), plan_record(CASE))
     with pytest.raises(ValueError, match=r"--resume .* options or settings are none: .*; start a"):
+        session.load(str(path), retry_failed=False)
+
+
+@pytest.mark.parametrize("field", ["options", "settings"])
+def test_null_in_a_journal_is_as_if_it_were_not_there(field: str, tmp_path: Path) -> None:
+    """Of every field; a run without options cannot go on."""
+    about = {"fingerprint": system.fingerprint(system.machine()), "settings": SETTINGS}
+    run = run_record(**(about | {"options": OPTIONS, field: None}))
+    path = write(tmp_path / "journal.jsonl", run, plan_record(CASE))
+
+    assert {} == {k: v for k, v in schema.check(run).items() if v is None}
+    with pytest.raises(ValueError, match="the journal does not say how to go on"):
+        session.load(str(path), retry_failed=False)
+
+
+@pytest.mark.parametrize("threads", ["\x1b[2J", "0", "-1", "", "9" * 5000])
+def test_threads_of_a_run_are_checked_before_anything_is_measured(
+    threads: str, tmp_path: Path
+) -> None:
+    """All, or a number."""
+    about = {"fingerprint": system.fingerprint(system.machine()), "options": OPTIONS}
+    plan = plan_record(CASE) | {"cases": [CASE.to_dict() | {"threads": threads}]}
+    path = write(tmp_path / "journal.jsonl", run_record(**about, settings=SETTINGS), plan)
+
+    with pytest.raises(ValueError, match=r"threads .*; start a new run"):
         session.load(str(path), retry_failed=False)
 
 

@@ -110,13 +110,21 @@ def test_run_whose_folder_is_removed_says_so_and_loses_nothing(tmp_path: Path) -
     assert journal.complete and ["ok", "ok"] == [row.status for row in rows.rows(journal)]
 
 
-def test_rows_whose_inputs_did_not_fit_on_the_disk_fail_and_can_be_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (OSError(28, "No space left on device"), "crashed"),
+        (MemoryError("Unable to allocate"), "out_of_memory"),
+    ],
+    ids=["disk", "memory"],
+)
+def test_rows_whose_inputs_did_not_fit_fail_and_can_be_tried_again(
+    error: Exception, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are not "unavailable", which nobody would notice."""
+    """On the disk, or into memory; not "unavailable", which nobody would notice."""
 
     def full(*_: Any) -> str:
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(inputs, "save", full)
     sent: list[dict[str, Any]] = []
@@ -133,7 +141,7 @@ def test_rows_whose_inputs_did_not_fit_on_the_disk_fail_and_can_be_tried_again(
     run = small_run(tmp_path, Progress())
     speed.execute(run)
 
-    assert {("crashed", "OSError: [Errno 28] No space left on device")} == {
+    assert {(status, f"{type(error).__name__}: {error}")} == {
         (row.status, row.reason) for row in rows.rows(run.journal)
     }
     assert 2 == len(Resumed(run.directory, run.journal, parse(), run.settings).failed())
