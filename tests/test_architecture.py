@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "implementations/contract": set(),
     "implementations/backends": {"implementations/contract"},
     "implementations/checking": {"implementations/contract"},
+    "implementations/tracing": {"implementations/checking/slopes.py"},
     "implementations/reading": {
         "implementations/checking",
         "implementations/contract",

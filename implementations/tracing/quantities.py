@@ -1,0 +1,224 @@
+"""The forward pass: what was computed there, and the slope of the loss with respect to it.
+
+A slope is measured: the value of an expression is changed on its way, and the loss looked at. So
+it is the slope of the file's own loss, whatever its conventions.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.tracing.probe import Change, Event, Tracer, as_array
+from samegrad.implementations.tracing.sites import Site
+from samegrad.implementations.tracing.state import Snapshot
+
+Array = Any
+# Of a central difference in float64: truncation STEP^2 f''' / 6 and rounding eps / STEP stay below
+# 1e-8, three digits under what is compared; in float32 (eps 6e-8) below 1e-3.
+STEP, STEP32 = 1e-4, 1e-2
+SAME, SAME32 = 1e-5, 1e-2  # relative: what counts as equal
+# Right and left slope of a smooth loss differ by STEP f''; at a kink by the slope itself.
+BENT = 1e-2
+MOST_EVENTS = 400  # of a run: of more only what is assigned, returned or appended is measured
+LARGEST = 600  # entries of a quantity whose slope is measured, one by one
+
+
+@dataclass(eq=False)
+class Quantity:
+    """All values of one expression in the forward pass, in order of execution.
+
+    Attributes:
+        site: the expression.
+        events: its values.
+        slopes: dloss/d(value) of each; NaN where it cannot be measured, None where it is too large.
+    """
+
+    site: Site
+    events: list[Event] = field(default_factory=list)
+    slopes: list[Array | None] = field(default_factory=list)
+
+
+class Measured:
+    """Runs of the loss with something changed.
+
+    Args:
+        loss: gives a number.
+        snapshot: of the state from which every run starts.
+        budget: the most runs.
+
+    Raises:
+        ArithmeticError: the loss is no finite number, or changes by itself.
+    """
+
+    def __init__(
+        self, loss: Callable[[], Any], tracer: Tracer, snapshot: Snapshot, budget: int
+    ) -> None:
+        self.loss, self.tracer, self.snapshot, self.left = loss, tracer, snapshot, budget
+        self.here = self.value({})
+        if not np.isfinite(self.here) or self.value({}) != self.here:
+            raise ArithmeticError
+        self.step, self.same = STEP, SAME
+
+    def value(self, changes: dict[int, dict[int, Change]]) -> float:
+        """The loss with some values changed."""
+        self.left -= 1
+        self.snapshot.restore()
+        array = np.asarray(self.tracer.change(self.loss, changes), np.float64)
+        if array.size != 1:
+            raise ArithmeticError
+        return float(array.reshape(()))
+
+    def slope(self, event: Event, move: Array) -> float:
+        """The slope along a move of a value."""
+        h = self.step * self._scale(event.array)
+
+        def at(step: float) -> float:
+            change: Change = lambda value: value + step * move  # noqa: E731 # two lines for one
+            return self.value({event.site: {event.occurrence: change}})
+
+        return (at(h) - at(-h)) / (2 * h)
+
+    def slopes(self, event: Event) -> Array:
+        """The slopes of all entries of a value, NaN at a kink."""
+
+        def at(entry: int, step: float) -> float:
+            def change(value: Array) -> Array:
+                moved = np.array(value, np.float64)
+                moved.flat[entry] += step
+                return moved
+
+            return self.value({event.site: {event.occurrence: change}})
+
+        return self._entries(event.array, at)
+
+    def of_array(self, array: Array) -> Array:
+        """The slopes of all entries of a live array or list, changed in place."""
+        flat = _Flat(array)
+
+        def at(entry: int, step: float) -> float:
+            self.left -= 1
+            self.snapshot.restore()
+            kept = flat.get(entry)
+            flat.set(entry, kept + step)
+            try:
+                return float(np.asarray(self.loss(), np.float64).reshape(()))
+            finally:
+                flat.set(entry, kept)
+
+        return self._entries(np.asarray(array, np.float64), at)
+
+    def _entries(self, values: Array, at: Callable[[int, float], float]) -> Array:
+        h = self.step * self._scale(values)
+        found, bends = np.zeros(values.shape), np.zeros(values.shape)
+        for entry in range(values.size):
+            above, below = at(entry, h), at(entry, -h)
+            found.flat[entry] = (above - below) / (2 * h)
+            bends.flat[entry] = abs(above - 2 * self.here + below) / h
+        largest = max(float(np.max(np.abs(found))), 1e-30)
+        for entry in np.flatnonzero(bends > BENT * largest).tolist():
+            above, below = at(entry, h / 8), at(entry, -h / 8)
+            bend = abs(above - 2 * self.here + below) / (h / 8)
+            found.flat[entry] = (above - below) / (h / 4)
+            if bend > bends.flat[entry] / 4:  # a curve straightens out
+                found.flat[entry] = np.nan
+        return found
+
+    def _scale(self, values: Array) -> float:
+        # A probability of 1e-3 in a log curves 1,000 times as much as one of 1.
+        sizes = np.abs(np.asarray(values, np.float64))
+        smallest = float(np.median(sizes)) if sizes.size else 1.0
+        return float(np.clip(smallest, 1e-2, 1.0))
+
+
+class _Flat:
+    """Entries of an array or of a nested list, by number."""
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
+        self.shape = np.shape(held)
+
+    def get(self, entry: int) -> float:
+        if isinstance(self.held, np.ndarray):
+            return float(self.held.flat[entry])
+        inner, last = self._inner(entry)
+        return float(inner[last])
+
+    def set(self, entry: int, value: float) -> None:
+        if isinstance(self.held, np.ndarray):
+            self.held.flat[entry] = value
+        else:
+            inner, last = self._inner(entry)
+            inner[last] = value
+
+    def _inner(self, entry: int) -> tuple[Any, int]:
+        *outer, last = np.unravel_index(entry, self.shape)
+        inner = self.held
+        for i in outer:
+            inner = inner[int(i)]
+        return inner, int(last)
+
+
+def forward(
+    measured: Measured, events: Sequence[Event], sites: Sequence[Site]
+) -> dict[int, Quantity]:
+    """The quantities on which the loss depends, by the number of their site.
+
+    Raises:
+        ArithmeticError: a run with a change gave no number.
+    """
+    floats = [e for e in events if e.array.dtype.kind == "f" and np.isfinite(e.array).all()]
+    if any(e.array.dtype == np.float32 for e in floats):
+        measured.step, measured.same = STEP32, SAME32
+    floats = thinned(floats, sites)
+    found: dict[int, Quantity] = {}
+    # Expressions through which the loss depends on the same numbers in the same way have the same
+    # slopes: z, its later uses, a @ W in a @ W + b. Two random directions tell them apart.
+    known: dict[tuple[int, ...], list[tuple[float, float, Array | None]]] = {}
+    rng = np.random.default_rng(0)
+    moves: dict[tuple[int, ...], tuple[Array, Array]] = {}
+    for event in floats:
+        shape = event.array.shape
+        if measured.left < 2 * event.array.size + 4:
+            continue
+        if shape not in moves:
+            moves[shape] = (rng.uniform(0.5, 1.0, shape), rng.uniform(-1.0, 1.0, shape))
+        try:
+            first = measured.slope(event, moves[shape][0])
+            one = event.array.size == 1
+            second = measured.slope(event, moves[shape][1]) if first and not one else first
+        except Exception:  # values that the code does not bear: of no use
+            continue
+        if first == 0.0:
+            continue
+        near = measured.same * max(abs(first), abs(second))
+        alike = [
+            slopes
+            for a, b, slopes in known.get(shape, [])
+            if abs(a - first) <= near and abs(b - second) <= near
+        ]
+        slopes: Array | None
+        if one:
+            slopes = np.full(shape, first / float(moves[shape][0].reshape(())))
+        elif alike:
+            slopes = alike[0]
+        elif event.array.size > LARGEST:
+            slopes = None
+        else:
+            slopes = measured.slopes(event)
+        known.setdefault(shape, []).append((first, second, slopes))
+        quantity = found.setdefault(event.site, Quantity(sites[event.site]))
+        quantity.events.append(event)
+        quantity.slopes.append(slopes)
+    return found
+
+
+def thinned(events: Sequence[Event], sites: Sequence[Site]) -> list[Event]:
+    """The events of what is assigned, returned or appended, where there are very many."""
+    if len(events) <= MOST_EVENTS:
+        return list(events)
+    return [e for e in events if sites[e.site].whole or sites[e.site].argument.endswith(".append")]
+
+
+__all__ = ["Measured", "Quantity", "as_array", "forward"]

@@ -1,0 +1,255 @@
+"""Which expression, if it had been right, would have made the gradient right.
+
+The evidence is an experiment: in a run of the backward pass the values of one expression are
+replaced by something that is known to be right. If the gradient is right then, the values were
+wrong; of all such expressions the first in the order of execution is the cause.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.tracing.probe import Change, Event
+from samegrad.implementations.tracing.rights import Right
+from samegrad.implementations.tracing.sites import Site
+
+Array = Any
+MOST_ALIGNMENTS = 12
+ORDER = ("label", "value", "derivative", "slope", "gradient")
+Judge = Callable[[dict[int, dict[int, Change]]], Sequence[bool | None]]
+
+
+@dataclass(frozen=True, eq=False)
+class Spot:
+    """An expression of the backward pass, with the values that are not those of the forward one.
+
+    Attributes:
+        assigned: the last assignment of the same values to the same effect, if any.
+        returned: where the same function returns the same values to the same effect, if it does.
+    """
+
+    site: Site
+    events: tuple[Event, ...]
+    assigned: Site | None = None
+    returned: Site | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Hypothesis:
+    """The values of an expression ought to be others.
+
+    Attributes:
+        spot, right: which, and what they ought to be.
+        constant: by which `right` is multiplied.
+        position: of the array of `right` that belongs to the first event.
+        events: those that change, the first one first.
+        arrays: what they ought to be.
+    """
+
+    spot: Spot
+    right: Right
+    constant: float
+    position: int
+    events: tuple[Event, ...]
+    arrays: tuple[Array, ...]
+
+    @property
+    def rank(self) -> tuple[Any, ...]:
+        """The earliest first; then what is said by the least."""
+        return (self.events[0].index, self.constant != 1.0, ORDER.index(self.right.kind))
+
+    def changes(self) -> dict[int, dict[int, Change]]:
+        """For a run in which it is so."""
+        return {
+            self.spot.site.number: {
+                event.occurrence: _replacing(array)
+                for event, array in zip(self.events, self.arrays, strict=True)
+            }
+        }
+
+
+def _replacing(array: Array) -> Change:
+    missing = np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, bool)
+
+    def change(value: Array) -> Array | None:
+        if not missing.any():
+            return array
+        return np.where(missing, value, array) if value.shape == array.shape else None
+
+    return change
+
+
+def disturbing(spot: Spot) -> dict[int, dict[int, Change]]:
+    """Changes of all values of an expression, to see on what they have an effect."""
+
+    def change(value: Array) -> Array:
+        if value.dtype.kind == "f":
+            return value * 1.37 + 0.011 * (1 + np.arange(value.size).reshape(value.shape))
+        return np.roll(value.ravel(), 1).reshape(value.shape)
+
+    return {spot.site.number: {event.occurrence: change for event in spot.events}}
+
+
+def hypotheses(
+    spot: Spot, found: Sequence[Right], constants: "Constants", same: float
+) -> Iterator[Hypothesis]:
+    """What the values of an expression might have to be, of what fits them."""
+    for events in _selections(spot):
+        shapes = {event.array.shape for event in events}
+        for right in found:
+            if not _fits_kind(spot.site, events[0].array, right):
+                continue
+            if not all(any(_way(shape, other) for other in right.shapes) for shape in shapes):
+                continue
+            if not spot.site.whole and not shapes <= {s for o in right.shapes for s in _forms(o)}:
+                continue  # a shape that is lost is that of what is assigned
+            for positions in _alignments(events, right.arrays):
+                fitted = [
+                    _fitted(e.array.shape, right.arrays[i])
+                    for e, i in zip(events, positions, strict=True)
+                ]
+                scaled: tuple[float, ...] = (1.0,)
+                if right.kind == "slope":
+                    factors = {
+                        proportional(e.array, a, same) for e, a in zip(events, fitted, strict=True)
+                    }
+                    scaled = constants.of(factors, events[0].index)
+                for constant in scaled:
+                    new = [constant * a if constant != 1 else a for a in fitted]
+                    changed = [
+                        (i, e, a)
+                        for i, e, a in zip(positions, events, new, strict=True)
+                        if not equal(e.array, a, same)
+                    ]
+                    if changed:
+                        first, new_events, arrays = zip(*changed, strict=True)
+                        yield Hypothesis(spot, right, constant, first[0], new_events, arrays)
+
+
+@dataclass(frozen=True)
+class Constants:
+    """Factors between what a backward pass holds and slopes, by its own conventions.
+
+    Attributes:
+        seen: 1, and others that were met in it, with the number of the event that has it first.
+        usual: others, for what is not met because all of it is wrong.
+    """
+
+    seen: dict[float, int]
+    usual: tuple[float, ...]
+
+    def of(self, factors: set[float | None], index: int) -> tuple[float, ...]:
+        """Those to try for an array that is so many times the slope (None: no multiple of it).
+
+        What has the right factor, or one that came with its inputs, is not given another.
+        """
+        if None in factors:
+            return (*self.seen, *(c for c in self.usual if c not in self.seen))
+        before = [c for c, first in self.seen.items() if first < index]
+        inherited = any(
+            abs(f - c) <= 1e-3 * abs(c) for f in factors if f is not None for c in before if c != 1
+        )
+        return () if inherited else tuple(before)
+
+
+def proportional(a: Array, b: Array, same: float) -> float | None:
+    """c where a = c b, or None; NaN of b is not compared."""
+    if a.shape != b.shape or a.dtype.kind != "f":
+        return None
+    known = ~np.isnan(b)
+    square = float(np.sum(np.square(b, dtype=np.float64), where=known))
+    if not square:
+        return None
+    c = float(np.sum(a * b, where=known)) / square
+    return c if c and equal(a, c * b, same) else None
+
+
+def equal(a: Array, b: Array, same: float) -> bool:
+    """Whether two arrays are the same but for rounding; what is NaN in b is not compared."""
+    if a.shape != b.shape:
+        return False
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    known = ~np.isnan(b)
+    largest = max(float(np.max(np.abs(b), initial=0, where=known)), 1e-30)
+    return bool(np.max(np.abs(a - b), initial=0, where=known) <= same * largest)
+
+
+def _selections(spot: Spot) -> Iterator[tuple[Event, ...]]:
+    """All values; of what is stored piece by piece also the last ones alone."""
+    yield spot.events
+    if spot.site.kind == "stored":
+        N = len(spot.events)
+        for n in range(2, N + 1):
+            if N % n == 0:
+                yield spot.events[n - 1 :: n]
+
+
+def _fits_kind(site: Site, array: Array, right: Right) -> bool:
+    if right.kind == "label" or array.dtype.kind in "iu":
+        return right.kind == "label" and array.dtype.kind in "iu"
+    if array.dtype.kind == "b":
+        return right.kind in ("derivative", "value")
+    return not (right.kind == "value" and site.kind in ("kept", "stored"))
+
+
+def _alignments(events: Sequence[Event], arrays: Sequence[Array]) -> Iterator[tuple[int, ...]]:
+    """Ways in which the values of the forward pass can belong to those of the backward pass.
+
+    A loop over layers runs the other way round, may leave out layers at either end, and may itself
+    run once for each example.
+    """
+    seen: set[tuple[int, ...]] = set()
+    N, M = len(events), len(arrays)
+    if M == 1 and N > 1:
+        if all(_way(e.array.shape, arrays[0].shape) for e in events):
+            yield (0,) * N
+        return
+    for blocks in range(1, N + 1):
+        if N % blocks or M % blocks:
+            continue
+        n, m = N // blocks, M // blocks
+        for start in range(m - n + 1):
+            for step in (-1, 1):
+                inner = list(range(start, start + n))[::step]
+                order = tuple(b * m + i for b in range(blocks) for i in inner)
+                if order in seen or len(seen) >= MOST_ALIGNMENTS:
+                    continue
+                if all(
+                    _way(e.array.shape, arrays[i].shape) for e, i in zip(events, order, strict=True)
+                ):
+                    seen.add(order)
+                    yield order
+
+
+def _forms(shape: tuple[int, ...]) -> set[tuple[int, ...]]:
+    long = tuple(s for s in shape if s > 1)
+    column = {(*long, 1), (1, *long)} if len(long) == 1 else set()
+    return {shape, shape[::-1], long, *column}
+
+
+@lru_cache(maxsize=10_000)
+def _way(shape: tuple[int, ...], other: tuple[int, ...]) -> str:
+    """How an array of another shape comes into a shape, "" if it does not.
+
+    A single number, or what was broadcast to a square, has lost its shape: anything may be right.
+    """
+    if other == shape:
+        return "same"
+    if other[::-1] == shape:
+        return "transposed"
+    if [s for s in other if s > 1] == [s for s in shape if s > 1]:
+        return "reshaped"
+    size = prod(other)
+    lost = shape == () or (len(shape) == 2 and shape[0] == shape[1] == size)
+    return "replaced" if lost and size > 1 else ""
+
+
+def _fitted(shape: tuple[int, ...], array: Array) -> Array:
+    way = _way(shape, array.shape)
+    if way == "transposed":
+        return array.T
+    return array.reshape(shape) if way == "reshaped" else array

@@ -1,0 +1,342 @@
+"""Functions compiled anew with a probe around every quantity: what is traced, line by line.
+
+The whole file of a function is parsed, so that classes, closures and name mangling stay what they
+are; a probe is a constant of the code, so that nothing is written into the user's module.
+"""
+
+import ast
+import contextlib
+import linecache
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import CodeType, FunctionType
+from typing import Any
+
+PLACE = "\0samegrad probe\0"  # stands in the code for the probe itself
+FUTURE = 0x1FF0000  # the bits of `from __future__ import ...` in co_flags (CPython, code.h)
+# Calls whose values are no quantities, and names that hold none.
+PLAIN_CALLS = {
+    "range",
+    "len",
+    "zip",
+    "enumerate",
+    "print",
+    "isinstance",
+    "super",
+    "type",
+    "reversed",
+}
+PLAIN_NAMES = {"self", "cls", "True", "False", "None"}
+KEEPING = (".append", ".insert", ".extend")
+MUTATING = {"append", "extend", "insert", "pop", "remove", "clear", "sort", "reverse", "fill"}
+WRAPPED = (
+    ast.BinOp, ast.UnaryOp, ast.Call, ast.Compare, ast.Subscript, ast.Attribute, ast.Name,
+    ast.ListComp, ast.IfExp, ast.List,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Site:
+    """An expression whose values are traced.
+
+    Attributes:
+        number: its place in the list of all sites.
+        file, line: where it stands.
+        target: what the statement assigns ("delta"), "return", or "".
+        text: the expression.
+        kind: "value", "name" (a bare name is read), "kept" (a bare name that is put into a list or
+            tuple), or "stored" (after a store into an array, list or attribute: its whole).
+        whole: whether the expression is all that the statement assigns.
+        function: the name of the function.
+        argument: the function whose argument it is, or "".
+        operands: the numbers of the sites of which it is made.
+        operator: of a BinOp, such as "Mult", or "".
+    """
+
+    number: int
+    file: str
+    line: int
+    target: str
+    text: str
+    kind: str
+    whole: bool
+    function: str
+    argument: str = ""
+    operands: tuple[int, ...] = ()
+    operator: str = ""
+
+
+class _Probing(ast.NodeTransformer):
+    """Wraps expressions inside functions into calls of the probe."""
+
+    def __init__(self, file: str, tree: ast.Module, sites: list[Site]) -> None:
+        self.file, self.sites = file, sites
+        self.functions: list[str] = []
+        self.target = ""
+        self.root: ast.expr | None = None
+        self.imported = PLAIN_NAMES | {
+            (alias.asname or alias.name).split(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+
+    # ---- functions and statements ----
+
+    def visit_FunctionDef(self, node: Any) -> Any:
+        self.functions.append(node.name)
+        kept = self.target, self.root
+        node.body = self._statements(node.body)
+        self.target, self.root = kept
+        self.functions.pop()
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_Lambda(self, node: ast.Lambda) -> Any:
+        self.functions.append("<lambda>")
+        kept = self.target, self.root
+        self.target, self.root = "return", node.body
+        node.body = self.visit(node.body)
+        self.target, self.root = kept
+        self.functions.pop()
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> Any:
+        kept, self.functions = self.functions, []  # a class body is run once, when it is defined
+        node.body = self._statements(node.body)
+        self.functions = kept
+        return node
+
+    def _statements(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        found: list[ast.stmt] = []
+        for statement in body:
+            new = self.visit(statement)
+            found += new if isinstance(new, list) else [new]
+        return found
+
+    def visit_Assign(self, node: ast.Assign) -> Any:
+        if not self.functions:
+            return self.generic_visit(node)
+        return self._assigned(node, node.targets, node.value)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
+        if not self.functions or node.value is None:
+            return node
+        return self._assigned(node, [node.target], node.value)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> Any:
+        if not self.functions:
+            return node
+        return self._assigned(node, [node.target], node.value)
+
+    def _assigned(self, node: Any, targets: Sequence[ast.expr], value: ast.expr) -> Any:
+        text = ", ".join(map(ast.unparse, targets))
+        plain = isinstance(node, ast.Assign | ast.AnnAssign)
+        self.target, self.root = text, value if plain else None
+        after = []
+        for target in targets:
+            inner = target
+            if isinstance(node, ast.AugAssign) and _simple(target):
+                after.append(self._stored(node, target, ast.unparse(target)))
+                if not isinstance(target, ast.Subscript):
+                    continue
+            while isinstance(inner, ast.Subscript):
+                inner = inner.value
+            if plain and inner is target:
+                continue
+            if isinstance(inner, ast.Name | ast.Attribute) and _simple(inner):
+                after.append(self._stored(node, inner, ast.unparse(inner)))
+        node.value = self.visit(value)
+        for target in targets:  # indices are quantities too: labels
+            if isinstance(target, ast.Subscript):
+                target.slice = self.visit(target.slice)
+        self.target, self.root = "", None
+        return [node, *after] if after else node
+
+    def _stored(self, node: ast.stmt, base: ast.expr, text: str) -> ast.stmt:
+        """A statement after `node` in which the whole of `base` is probed, and stored again."""
+        site = self._site(node, text, "stored", True)
+        load = _copy(base, ast.Load())
+        new = ast.Assign([_copy(base, ast.Store())], self._call(site, load))
+        return ast.fix_missing_locations(ast.copy_location(new, node))
+
+    def visit_Return(self, node: ast.Return) -> Any:
+        if node.value is not None and self.functions:
+            self.target, self.root = "return", node.value
+            node.value = self.visit(node.value)
+            self.target, self.root = "", None
+        return node
+
+    # ---- expressions ----
+
+    def visit(self, node: Any) -> Any:
+        if not isinstance(node, ast.expr) or not self.functions:
+            return super().visit(node)
+        if isinstance(node, ast.JoinedStr | ast.Constant):
+            return node
+        text = ast.unparse(node) if isinstance(node, WRAPPED) else ""
+        first = len(self.sites)
+        kept, whole = self.root, node is self.root
+        argument = getattr(node, "argument_of", "")
+        new = super().visit(node)
+        self.root = kept
+        if not text or not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+            return new
+        if isinstance(node, ast.Name) and node.id in self.imported:
+            return new
+        called = getattr(node, "func", None)
+        if isinstance(called, ast.Name) and called.id in PLAIN_CALLS:
+            return new
+        if isinstance(node, ast.Attribute) and _root(node) in self.imported - {"self", "cls"}:
+            return new
+        operands = tuple(range(first, len(self.sites)))
+        operator = type(node.op).__name__ if isinstance(node, ast.BinOp) else ""
+        kind = "value"
+        if isinstance(node, ast.Name):
+            kept_so = whole or getattr(node, "is_kept", False)
+            kind = "kept" if kept_so or argument.endswith(KEEPING) else "name"
+        site = self._site(node, text, kind, whole, argument, operands, operator)
+        return ast.fix_missing_locations(ast.copy_location(self._call(site, new), node))
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        name = ast.unparse(node.func)
+        for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
+            argument.argument_of = name  # type: ignore[attr-defined]
+        if isinstance(node.func, ast.Attribute):
+            if node.func.attr not in MUTATING:  # a changed copy would be what is mutated
+                node.func.value = self.visit(node.func.value)
+        elif not isinstance(node.func, ast.Name):
+            node.func = self.visit(node.func)
+        node.args = [self.visit(argument) for argument in node.args]
+        for keyword in node.keywords:
+            keyword.value = self.visit(keyword.value)
+        return node
+
+    def visit_Tuple(self, node: Any) -> Any:
+        for element in node.elts:
+            element.is_kept = True
+        node.elts = [self.visit(element) for element in node.elts]
+        return node
+
+    visit_List = visit_Tuple
+
+    def visit_Attribute(self, node: ast.Attribute) -> Any:
+        node.value = self.visit(node.value)
+        return node
+
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> Any:
+        node.value = self.visit(node.value)
+        return node
+
+    def _site(
+        self, node: Any, text: str, kind: str, whole: bool, argument: str = "",
+        operands: tuple[int, ...] = (), operator: str = "",
+    ) -> int:  # fmt: skip
+        number = len(self.sites)
+        self.sites.append(
+            Site(
+                number, self.file, node.lineno, self.target, text, kind, whole,
+                self.functions[-1], argument, operands, operator,
+            )
+        )  # fmt: skip
+        return number
+
+    @staticmethod
+    def _call(site: int, value: ast.expr) -> ast.Call:
+        return ast.Call(ast.Constant(PLACE), [ast.Constant(site), value], [])
+
+
+def _simple(node: ast.expr) -> bool:
+    """Whether reading it again changes nothing: names, their attributes and entries."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        if isinstance(node, ast.Subscript) and any(
+            isinstance(part, ast.Call | ast.NamedExpr) for part in ast.walk(node.slice)
+        ):
+            return False
+        node = node.value
+    return isinstance(node, ast.Name)
+
+
+def _root(node: ast.expr) -> str:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _copy(node: ast.expr, context: ast.expr_context) -> Any:
+    new = ast.parse(ast.unparse(node), mode="eval").body
+    new.ctx = context  # type: ignore[attr-defined]
+    return new
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from _codes(constant)
+
+
+def _with_probe(code: CodeType, probe: Any) -> CodeType:
+    constants = tuple(
+        probe
+        if isinstance(constant, str) and constant == PLACE
+        else _with_probe(constant, probe)
+        if isinstance(constant, CodeType)
+        else constant
+        for constant in code.co_consts
+    )
+    return code.replace(co_consts=constants)
+
+
+def probed(
+    functions: Sequence[FunctionType], probe: Callable[[int, Any], Any], sites: list[Site]
+) -> dict[FunctionType, CodeType]:
+    """The code of each function with probes; functions without a source that fits are left out.
+
+    Args:
+        functions: the user's.
+        probe: called as probe(site number, value); its result takes the place of the value.
+        sites: extended by what is probed.
+    """
+    by_file: dict[tuple[str, int], list[FunctionType]] = {}
+    for function in functions:
+        code = function.__code__
+        by_file.setdefault((code.co_filename, code.co_flags & FUTURE), []).append(function)
+    found: dict[FunctionType, CodeType] = {}
+    for (file, flags), members in by_file.items():
+        lines = linecache.getlines(file, members[0].__globals__)
+        kept = len(sites)
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError):
+            source = "".join(lines)
+            tree = ast.parse(source)
+            plain = list(_codes(compile(source, file, "exec", flags, True)))
+            _Probing(file, tree, sites).visit(tree)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # "'str' object is not callable": the place
+                traced = list(_codes(compile(tree, file, "exec", flags, True)))
+            for function in members:
+                at = _place(function.__code__, plain)
+                if at is None or len(traced) != len(plain):
+                    continue
+                new = traced[at]
+                if new.co_freevars == function.__code__.co_freevars:
+                    found[function] = _with_probe(new, probe)
+            continue
+        del sites[kept:]
+    return found
+
+
+def _place(code: CodeType, codes: Sequence[CodeType]) -> int | None:
+    """Where the code of a function stands among those of its file, or None: another version."""
+    same = [i for i, other in enumerate(codes) if other == code]
+    if same:
+        return same[0]
+    alike = [
+        i
+        for i, other in enumerate(codes)
+        if (other.co_qualname, other.co_firstlineno, other.co_varnames, other.co_freevars)
+        == (code.co_qualname, code.co_firstlineno, code.co_varnames, code.co_freevars)
+    ]
+    return alike[0] if len(alike) == 1 else None

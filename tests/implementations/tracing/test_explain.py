@@ -1,0 +1,50 @@
+"""The line at fault: found in networks of many styles, and never in a right one."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from samegrad.implementations.tracing.explain import Line, explain
+from tests.implementations.tracing.faults import FAULTS
+
+STYLES = Path(__file__).parent / "styles"
+IDS = [f"{fault[0]}-{i}" for i, fault in enumerate(FAULTS)]
+NAMES = sorted(path.stem for path in STYLES.glob("*.py"))
+
+
+def loaded(path: Path) -> ModuleType:
+    """A network's file as a module of its own."""
+    spec = importlib.util.spec_from_file_location(f"traced_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def explained(module: ModuleType) -> list[Line]:
+    """What is said of a network; its gradients pinned where it pins them."""
+    params, grads = getattr(module, "PARAMS", None), getattr(module, "grads", None)
+    return explain(module.loss, module.backward, params=params, grads=grads)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_right_network_is_not_accused(name: str) -> None:
+    """Whatever its conventions."""
+    assert [] == explained(loaded(STYLES / f"{name}.py"))
+
+
+@pytest.mark.parametrize(("name", "right", "wrong"), FAULTS, ids=IDS)
+def test_line_at_fault_is_named(name: str, right: str, wrong: str, tmp_path: Path) -> None:
+    """The line that was changed, and no other."""
+    text = (STYLES / f"{name}.py").read_text()
+    expected = text[: text.index(right)].count("\n") + 1
+    file = tmp_path / f"{name}.py"
+    file.write_text(text.replace(right, wrong))
+
+    lines = explained(loaded(file))
+
+    assert [(str(file), expected)] == [(line.file, line.number) for line in lines]
