@@ -21,6 +21,7 @@ from samegrad.implementations.checking import (
     problems,
     reference,
 )
+from samegrad.implementations.checking import lines as lines_at_fault
 from samegrad.implementations.checking.comparison import PRECISIONS, as_float64, rounds
 from samegrad.implementations.checking.execution import Execution, in_child
 from samegrad.implementations.checking.problems import Problem
@@ -134,7 +135,12 @@ def verify_problems(name: str, options: VerifyOptions) -> VerifyReport:
     expected: list[Expected | None] = [of_reference(problem) for problem in options.problems]
     if options.against is not None:
         expected = _of_another(options.against, expected, options)
-    return concluded(registry.label(name), options, expected, execute, of_reference)
+
+    def lines(problem: Problem) -> list[str]:
+        here = options.device == "cpu" and options.against is None
+        return lines_at_fault.of_problem(name, problem, options.time_limit) if here else []
+
+    return concluded(registry.label(name), options, expected, execute, of_reference, lines)
 
 
 def concluded(
@@ -143,6 +149,7 @@ def concluded(
     expected: Sequence[Expected | None],
     execute: Callable[..., Execution],
     right: Callable[[Problem], Expected],
+    lines: Callable[[Problem], list[str]] = lambda _: [],
 ) -> VerifyReport:
     """Call the implementation and say what that shows: see VerifyReport's verdicts."""
 
@@ -173,7 +180,7 @@ def concluded(
     elif wrong:
         verdict = "disagrees"
         reason = next((o for o in wrong if o.mutations or o.faults), wrong[0]).reason
-        sentences = _diagnosis(options, outcomes, execute, right)
+        sentences = _diagnosis(options, outcomes, execute, right, lines)
     elif unsure:
         verdict, reason = "undecided", unsure[0].reason
     elif failed or execution.fault:
@@ -298,6 +305,7 @@ def _diagnosis(
     outcomes: Sequence[Outcome],
     execute: Callable[..., Execution],
     right: Callable[[Problem], Expected],
+    lines: Callable[[Problem], list[str]],
 ) -> list[str]:
     """Where the fault is likely to be; the implementation is called on simpler problems for it."""
 
@@ -327,4 +335,5 @@ def _diagnosis(
             probe: known.get(outcome.status)
             for probe, outcome in zip(simpler, executed.outcomes, strict=True)
         }
-    return diagnosis.explain(failed, passed, agreement)
+    named = lines(diagnosis.simplest(failed).problem)
+    return [*named, *diagnosis.explain(failed, passed, agreement)]

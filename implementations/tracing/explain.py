@@ -271,18 +271,18 @@ class _Case:
 
     def _search(self, spots: Sequence[Spot], judged: Sequence[bool | None]) -> Hypothesis | None:
         wrong = {i for i, right in enumerate(judged) if right is False}
-        possible: list[tuple[bool, Hypothesis]] = []
+        possible: list[tuple[int, Hypothesis]] = []
         for spot, effect in self._effective(spots, wrong):
             tried: set[Any] = set()
             for h in hypotheses(spot, self.rights, self.constants, self.measured.same):
                 key = tuple((e.index, _digest(a)) for e, a in zip(h.events, h.arrays, strict=True))
                 if key not in tried:
                     tried.add(key)
-                    possible.append((effect != wrong, h))
+                    possible.append((2 if effect != wrong else int(h.late), h))
         best, most = None, 0
         ordered = sorted(possible, key=lambda pair: (pair[0], pair[1].rank))
-        for partial, hypothesis in ordered:
-            if self.left < 0 or (partial and most > 1):
+        for level, hypothesis in ordered:
+            if self.left < 0 or (level == 2 and most > 1):
                 break
             mended = self._mended(hypothesis, judged)
             if mended == len(wrong):

@@ -48,6 +48,7 @@ class Hypothesis:
         position: of the array of `right` that belongs to the first event.
         events: those that change, the first one first.
         arrays: what they ought to be.
+        late: whether they may have come so with their inputs: others are tried before.
     """
 
     spot: Spot
@@ -56,6 +57,7 @@ class Hypothesis:
     position: int
     events: tuple[Event, ...]
     arrays: tuple[Array, ...]
+    late: bool = False
 
     @property
     def rank(self) -> tuple[Any, ...]:
@@ -113,11 +115,12 @@ def hypotheses(
                     for e, i in zip(events, positions, strict=True)
                 ]
                 scaled: tuple[float, ...] = (1.0,)
+                late = False
                 if right.kind == "slope":
                     factors = {
                         proportional(e.array, a, same) for e, a in zip(events, fitted, strict=True)
                     }
-                    scaled = constants.of(factors, events[0].index)
+                    scaled, late = constants.of(factors, events[0].index)
                 for constant in scaled:
                     new = [constant * a if constant != 1 else a for a in fitted]
                     changed = [
@@ -127,7 +130,7 @@ def hypotheses(
                     ]
                     if changed:
                         first, new_events, arrays = zip(*changed, strict=True)
-                        yield Hypothesis(spot, right, constant, first[0], new_events, arrays)
+                        yield Hypothesis(spot, right, constant, first[0], new_events, arrays, late)
 
 
 @dataclass(frozen=True)
@@ -142,18 +145,18 @@ class Constants:
     seen: dict[float, int]
     usual: tuple[float, ...]
 
-    def of(self, factors: set[float | None], index: int) -> tuple[float, ...]:
+    def of(self, factors: set[float | None], index: int) -> tuple[tuple[float, ...], bool]:
         """Those to try for an array that is so many times the slope (None: no multiple of it).
 
-        What has the right factor, or one that came with its inputs, is not given another.
+        The second result: whether it may have the factor from its inputs, and be right so.
         """
         if None in factors:
-            return (*self.seen, *(c for c in self.usual if c not in self.seen))
+            return (*self.seen, *(c for c in self.usual if c not in self.seen)), False
         before = [c for c, first in self.seen.items() if first < index]
         inherited = any(
             abs(f - c) <= 1e-3 * abs(c) for f in factors if f is not None for c in before if c != 1
         )
-        return () if inherited else tuple(before)
+        return tuple(before), inherited
 
 
 def proportional(a: Array, b: Array, same: float) -> float | None:
@@ -193,7 +196,7 @@ def _fits_kind(site: Site, array: Array, right: Right) -> bool:
         return right.kind == "label" and array.dtype.kind in "iu"
     if array.dtype.kind == "b":
         return right.kind in ("derivative", "value")
-    return not (right.kind == "value" and site.kind in ("kept", "stored"))
+    return not (right.kind in ("value", "derivative") and site.kind in ("kept", "stored"))
 
 
 def _alignments(events: Sequence[Event], arrays: Sequence[Array]) -> Iterator[tuple[int, ...]]:

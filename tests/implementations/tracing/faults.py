@@ -97,3 +97,11 @@ FAULTS: list[tuple[str, str, str]] = [  # (network, the line as it is right, the
     ("autoencoder", "dA = dH * H * (1 - H)", "dA = dH * (1 - H)"),
     ("autoencoder", "decode = dX_hat.T @ H", "decode = dX_hat.T @ (H * H)"),
 ]  # fmt: skip
+
+# Of these another line is named, or none: the constant, or the use, could be at fault as well.
+MISSED = {
+    "dA1 = np.dot(W2.T, dZ2) / m",
+    "dscores /= N * scores.shape[1]",
+    "gb = delta.sum() * np.ones(delta.shape[1])",
+    "grad_V = X.T @ delta_h",
+}
