@@ -12,6 +12,7 @@ from samegrad.implementations.tracing.rights import ACTIVATIONS, Right
 from samegrad.implementations.tracing.search import Hypothesis, equal
 
 Array = Any
+ZERO = 1e-9  # of what is right: rounding, where things cancel
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ def _now(best: Hypothesis, rights: Sequence[Right], known: Sizes, same: float) -
         return best.spot.site.text
     if value.shape != right.shape:
         return f"of shape {value.shape}, not {right.shape}"
+    if np.max(np.abs(value)) < ZERO * np.nanmax(np.abs(right)):
+        return "zero"
     c = _ratio(value, right, same)
     if c is not None:
         return f"{constant(c, known)}{best.right.text}" if c else "zero"
