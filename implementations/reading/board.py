@@ -131,7 +131,7 @@ class Board:
     """Values by key, while a reading runs.
 
     Attributes:
-        values: "X", "y", "Y" (of the outputs' shape), "params", "n", "out", and whatever was
+        values: "X", "y", "#Y" (of the outputs' shape), "params", "n", "out", and whatever was
             returned, by the names that the returning function has for it.
         returned: what the last forward pass returned.
     """

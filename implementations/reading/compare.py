@@ -83,8 +83,18 @@ class Compared:
 
         Of vectors it may be chance; of two matrices with different constants none is evidence.
         """
-        large = [m for m in self.judged if np.prod(m.shape) > 2 and len(m.shape) > 1]
-        return [m for m in large if m.proportional(self.tolerance)]
+        several = [
+            m for m in self.judged if np.prod(m.shape) > 2 and m.proportional(self.tolerance)
+        ]
+        large = [m for m in several if len(m.shape) > 1]
+        if large:
+            return large
+        # Of one example a vector's gradient is its inputs times a number, whatever the loss; that
+        # two have the same constant is none of its doing.
+        alike = [
+            m for m in several if sum(abs(m.factor / o.factor - 1) < 1e-5 for o in several) > 1
+        ]
+        return alike if len(alike) < len(self.judged) else []
 
 
 def compare(

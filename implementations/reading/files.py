@@ -76,6 +76,8 @@ class FileReport:
     def text(self, verbose: bool = False) -> str:
         """The verdict and what it rests on; all parameters if it is no agreement or `verbose`."""
         _, *lines = str(self.report).splitlines()
+        while lines and lines[0].startswith("    "):  # the rest of the headline
+            lines.pop(0)
         if self.agrees and not verbose:
             rows = len(self.report.matches)
             lines = [line for line in lines if not line.rstrip().endswith("  agrees")]

@@ -174,7 +174,8 @@ def loss_again(loss: Callable[..., Any], y: Any, out: Any) -> None:
 
 def _ordered(function: Callable[..., Any], y: Any, out: Any) -> Any:
     """Call a function of outputs and targets, in whatever order it names them."""
-    board = Board(Sizes(), {"y": y, "out": out, "grad_out": out, "n": len(out), "k": 1, "lr": RATE})
+    values = {"y": y, "out": out, "X": out, "grad_out": out, "n": len(out), "k": 1, "lr": RATE}
+    board = Board(Sizes(), values)
     plan = next(plans(function, board, ["out"], "loss"))
     return call(function, plan, board)
 
@@ -201,7 +202,15 @@ def _loss_pairs(loaded: Loaded) -> Iterator[Callable[[Sizes], tuple[str, Any, An
 
         def made(sizes: Sizes, c: type = cls, f: str = forward, b: str = backward) -> Any:
             one = c()
-            return c.__name__, getattr(one, f), getattr(one, b)
+            loss, derivative = getattr(one, f), getattr(one, b)
+
+            def down(y: Any, out: Any) -> Any:
+                returned = _ordered(derivative, y, getattr(one, "output", out))
+                if returned is None:
+                    return next((getattr(one, d) for d in DOWN if hasattr(one, d)), None)
+                return returned
+
+            return c.__name__, loss, derivative if len(parameters(derivative)) < 1 else down
 
         try:
             _, f, b = made(Sizes())

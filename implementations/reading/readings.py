@@ -180,7 +180,7 @@ def _losses(
 
         def standard(name: str = name) -> float:
             trial.forward()
-            return losses.value(name, trial.out(out), board.values["Y"])
+            return losses.value(name, trial.out(out), board.values["#Y"])
 
         if _finite(standard):
             yield standard, name, False
@@ -207,7 +207,7 @@ def _finite(loss: Callable[[], float]) -> bool:
 
 def _parameters(trial: Trial, loss: Callable[[], float]) -> list[Place]:
     """The numbers of the network on which the loss depends; drawn anew, so that none is 0."""
-    data = {id(v) for k, v in trial.board.values.items() if k in ("X", "y", "Y")}
+    data = {id(v) for k, v in trial.board.values.items() if k in ("X", "y", "#Y")}
     data |= {id(v) for v in trial.network.held}
     X = np.asarray(trial.board.values["X"])
     found = [
@@ -247,8 +247,12 @@ def _gradients(
             return wished(trial.board, trial)
 
         kind = _kind(hinted, found, trial.network.net)
+        rate = wishes.rate or RATE
         if kind:
-            yield _by_kind(hinted, kind, found, trial, 1.0), "as hinted", kind
+            yield (
+                _by_kind(hinted, kind, found, trial, rate), "as hinted",
+                kind if kind == "explicit" or wishes.rate else "free step",
+            )  # fmt: skip
         return
     ran: list[Callable[[], Any]] = []  # that leave the parameters as they are
     for name in [*explicit, *own, *steps]:
@@ -358,7 +362,7 @@ def _reading(
 ) -> Reading:  # fmt: skip
     board = trial.board
     function = trial.network.functions.get(name)
-    outputs = max(1, int(np.size(board.values["Y"])) // board.values["n"])
+    outputs = max(1, int(np.size(board.values["#Y"])) // board.values["n"])
     return Reading(
         trial.network.net, found, loss, backward, (board.values["X"], board.values["y"]),
         f"{trial.network.title}: {trial.form.text()}, gradient "
@@ -367,5 +371,5 @@ def _reading(
         batched=not trial.form.x.startswith("one"), examples=board.values["n"], outputs=outputs,
         functions=[f for f in (function, trial.function) if f is not None],
         changeable=tuple(v for v in (board.values["X"], board.values["y"])
-                         if mine or v is not board.values["y"] or v is board.values["Y"]),
+                         if mine or v is not board.values["y"] or v is board.values["#Y"]),
     )  # fmt: skip

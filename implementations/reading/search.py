@@ -1,23 +1,29 @@
 """Everything that a file may be, in order, and the verdict on it."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
 
 from samegrad.implementations.checking.objects.report import NOT_CHECKED, CheckReport
 from samegrad.implementations.reading import names
-from samegrad.implementations.reading.board import Y_FORMS, Sizes
+from samegrad.implementations.reading.board import Y_FORMS, Board, Form, Sizes
 from samegrad.implementations.reading.hints import Hints
 from samegrad.implementations.reading.judging import confirmed, judge
 from samegrad.implementations.reading.layers import layer_classes, of_layers
 from samegrad.implementations.reading.loading import Loaded
 from samegrad.implementations.reading.networks import (
     Maker,
+    Network,
     constructions,
+    methods,
     of_functions,
     own_classes,
     own_functions,
 )
 from samegrad.implementations.reading.readings import readings
+from samegrad.implementations.reading.scripts import script_readings
 from samegrad.implementations.reading.trials import Wishes, trials
 
 FIRST = ("same", "labels", "like X")  # forms of targets that are tried before all others
@@ -36,20 +42,78 @@ def verdict(loaded: Loaded, name: str, hints: Hints, deadline: float) -> CheckRe
         hints: of the file and the command line.
         deadline: of time.process_time(), after which no other reading is tried.
     """
-    sizes = Sizes()
+    sizes, wishes = Sizes(), _wishes(hints, loaded)
+    made = [_hinted(hints, loaded)] if hints.net else None
     found = itertools.chain.from_iterable(
-        readings(trial, Wishes(), forms)
+        readings(trial, wishes, forms)
         for forms, first in ((FIRST, True), (FIRST, False), (LAST, True))
-        for make, forwards in candidates(loaded, name)
-        for trial in trials(
-            make, sizes, (forwards[:1] if first else forwards[1:]) or [""], Wishes()
-        )
+        for make, forwards in made or candidates(loaded, name)
+        for trial in trials(make, sizes, (forwards[:1] if first else forwards[1:]) or [""], wishes)
     )
-    report, one = judge(found, deadline)
+    scripts = script_readings(loaded) if not (name or hints.net) else iter(())
+    order = (found, scripts) if _has_networks(loaded) else (scripts, found)
+    report, one = judge(itertools.chain(*order), deadline)
     report = confirmed(report, one)
     if report.verdict == NOT_CHECKED:
         return CheckReport(NOT_CHECKED, said=report.said, advice=(GO_ON,))
     return report
+
+
+def _has_networks(loaded: Loaded) -> bool:
+    """Whether classes or functions are there that may be a backward pass."""
+    defined = [n for c in own_classes(loaded).values() for n in dir(c)]
+    return any(names.BACKWARD.match(n) for n in [*defined, *own_functions(loaded)])
+
+
+def _wishes(hints: Hints, loaded: Loaded) -> Wishes:
+    """What hints pin, as functions of what is there when they are called."""
+
+    def of(text: str) -> Callable[[Board, Any], Any] | None:
+        if not text:
+            return None
+        code = compile(text, "hint", "eval")
+
+        def value(board: Board, trial: Any) -> Any:
+            local = {k.lstrip("@"): v for k, v in board.values.items()}
+            if trial.outs:
+                local["out"] = trial.out(trial.outs[0])
+            return eval(code, {**loaded.namespace, **local})
+
+        return value
+
+    def alone(text: str, words: str) -> Callable[[], Any] | None:
+        if not text or words:
+            return None
+        code = compile(text, "hint", "eval")
+        value = eval(code, dict(loaded.namespace))
+        return lambda: value
+
+    return Wishes(
+        of(hints.loss),
+        of(hints.backward),
+        hints.x_form,
+        hints.y_form,
+        alone(hints.X, hints.x_form),
+        alone(hints.y, hints.y_form),
+        float(hints.rate) if hints.rate else None,
+    )
+
+
+def _hinted(hints: Hints, loaded: Loaded) -> tuple[Maker, list[str]]:
+    """The network that a hint makes, and what may be its forward pass."""
+    code = compile(hints.net, "hint", "eval")
+
+    def make(sizes: Sizes, form: Form) -> Network:
+        np.random.seed(sizes.seed)
+        net = eval(code, dict(loaded.namespace))
+        functions = {**own_functions(loaded), **methods(net)}
+        return Network(net, functions, f"net = {hints.net}", {"params": net})
+
+    try:
+        of_net = list(methods(make(Sizes(), Form()).net))
+    except (Exception, SystemExit):
+        of_net = []
+    return make, _forwards(of_net) or _forwards(list(own_functions(loaded)))
 
 
 def candidates(loaded: Loaded, name: str) -> Iterator[tuple[Maker, list[str]]]:

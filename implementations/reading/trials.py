@@ -37,6 +37,12 @@ class Wishes:
     backward: Callable[[Board, Any], Any] | None = None
     x: str = ""
     y: str = ""
+    X_value: Callable[[], Any] | None = None
+    y_value: Callable[[], Any] | None = None
+    rate: float | None = None
+
+
+NO_WISHES = Wishes()
 
 
 class Trial:
@@ -44,6 +50,7 @@ class Trial:
 
     def __init__(self, network: Network, sizes: Sizes, form: Form) -> None:
         self.network, self.form = network, form
+        network.values.setdefault("net", network.net)
         one = form.x.startswith("one")
         X = network.held[0] if network.held else inputs(sizes, form.x)
         values = {
@@ -61,7 +68,7 @@ class Trial:
         self.outs: list[str] = []
         self.seed = sizes.seed
         self.make: Maker | None = None
-        network.values.setdefault("net", network.net)
+        self.wishes = NO_WISHES
 
     def copy(self) -> "Trial":
         """The same network with a board of its own."""
@@ -106,8 +113,12 @@ def set_targets(trial: Trial, form: Form, key: str) -> None:
     else:
         n = trial.board.values["n"]
         shape = (sizes.k, n) if "column" in form.x else (n, sizes.k)
-    given, same = targets(sizes, form, shape)
-    trial.board.values |= {"y": given, "Y": same}
+    if trial.wishes.y_value is not None:
+        given = trial.wishes.y_value()
+        same = np.asarray(given, np.float64)
+    else:
+        given, same = targets(sizes, form, shape)
+    trial.board.values |= {"y": given, "#Y": same}
     held = trial.network.held
     if len(held) > 1:
         trial.board.values["y"] = held[1]
@@ -118,17 +129,21 @@ def trials(make: Maker, sizes: Sizes, forwards: Sequence[str], wishes: Wishes) -
     """Networks with inputs in every form that a forward pass takes; "" stands for none."""
     for x in [wishes.x] if wishes.x else X_FORMS:
         for name in forwards[:MOST_FORWARDS]:
-            for trial in runs(make, sizes, Form(x), name):
+            for trial in runs(make, sizes, Form(x), name, wishes):
                 if trial.network.held and sizes.k > 1:  # targets first: outputs may be one
-                    yield from runs(make, replace(sizes, k=1), Form(x), name)
+                    yield from runs(make, replace(sizes, k=1), Form(x), name, wishes)
                 yield trial
 
 
-def runs(make: Maker, sizes: Sizes, form: Form, name: str) -> Iterator[Trial]:
+def runs(
+    make: Maker, sizes: Sizes, form: Form, name: str, wishes: Wishes = NO_WISHES
+) -> Iterator[Trial]:
     """A network with inputs in a form for one of its functions, or for none, if that runs."""
     try:
         trial = Trial(make(sizes, form), sizes, form)
-        trial.make = make
+        trial.make, trial.wishes = make, wishes
+        if wishes.X_value is not None:
+            trial.board.values["X"] = wishes.X_value()
     except (Exception, SystemExit):
         return
     function = trial.network.functions.get(name) if name else None
@@ -140,7 +155,7 @@ def runs(make: Maker, sizes: Sizes, form: Form, name: str) -> Iterator[Trial]:
     trial.function, trial.name, trial.called = function, name, returned_names(function)
     for f in _inputs_of(trial.network, sizes):
         trial.board.sizes = replace(sizes, f=f)
-        if not trial.network.held:
+        if not trial.network.held and wishes.X_value is None:
             trial.board.values["X"] = inputs(trial.board.sizes, form.x)
         with contextlib.suppress(Exception):
             set_targets(trial, form, "")
@@ -157,7 +172,7 @@ def runs(make: Maker, sizes: Sizes, form: Form, name: str) -> Iterator[Trial]:
                 else 0
             )
             if width > sizes.n and not form.x.startswith("one"):  # all labels must occur
-                yield from runs(make, replace(sizes, n=width + 2, k=width), form, name)
+                yield from runs(make, replace(sizes, n=width + 2, k=width), form, name, wishes)
                 return
             if trial.outs:
                 yield trial

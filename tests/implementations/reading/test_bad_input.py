@@ -1,0 +1,97 @@
+"""Files that do more than define at import: one line each, and the verdict all the same."""
+
+from pathlib import Path
+
+import pytest
+
+from samegrad.implementations.reading import files
+from samegrad.implementations.reading.files import verify_file
+
+NETWORK = (Path(__file__).parent / "files" / "softmax_class.py").read_text()
+# what a file does besides -> what is said of it
+DOES = {
+    "import argparse\np = argparse.ArgumentParser()\np.add_argument('f')\na = p.parse_args()\n": (
+        "reads the command line"
+    ),
+    "import sys\nif len(sys.argv) < 2:\n    sys.exit('usage: FILE DATA')\n": (
+        "reads the command line or exits"
+    ),
+    "n = int(input('hidden units? '))\n": "asks for input",
+    "def ask():\n    return input()\n\n\nanswer = [ask() for _ in 'x']\n": "asks for input",
+    "for epoch in range(10 ** 9):\n    total = epoch * 2\n": "it runs a loop",
+    "def train():\n    while True:\n        pass\n\n\ntrain()\n": "it calls train()",
+    "import plots_that_nobody_has as plt\nplt.plot([1, 2])\n": "plots_that_nobody_has",
+    "import numpy as np\nnp.load('there_is_no_such_file.npy')\n": "FileNotFoundError in line",
+    "raise RuntimeError('no data')\n": "RuntimeError",
+}
+
+
+@pytest.mark.parametrize("does", DOES)
+def test_file_that_does_more_than_define_is_read_and_that_is_said(
+    does: str, tmp_path: Path
+) -> None:
+    """With the remedy, or what is missing."""
+    file = tmp_path / "mine.py"
+    file.write_text(f"{NETWORK}\n\n{does}")
+
+    report = verify_file(str(file))
+
+    assert "agrees" == report.verdict, report
+    assert DOES[does] in " ".join(report.report.remarks)
+
+
+def test_file_that_hangs_is_ended_and_read_without_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not waited for."""
+    monkeypatch.setattr(files, "RUNNING_SECONDS", 1.0)
+    file = tmp_path / "mine.py"
+    file.write_text(f"{NETWORK}\n\nimport time\ntime.sleep(10 ** 6)\n")
+
+    report = verify_file(str(file))
+
+    assert "agrees" == report.verdict, report
+    assert "takes longer than 1 s" in " ".join(report.report.remarks)
+
+
+def test_file_that_prints_megabytes_is_read_in_silence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing of it is kept."""
+    file = tmp_path / "mine.py"
+    file.write_text(f"{NETWORK}\n\nprint('x' * 10 ** 7)\n")
+
+    report = verify_file(str(file))
+
+    assert "agrees" == report.verdict, report
+    assert "" == capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def f(:\n", "SyntaxError in line 1"),
+        ("", "no gradient was found"),
+        ("class A:\n    def forward(self, X):\n        return X\n", "no gradient was found"),
+        ("import os\n\nos._exit(3)\n", "no gradient was found"),
+    ],
+)
+def test_file_without_a_gradient_is_not_checked(text: str, said: str, tmp_path: Path) -> None:
+    """Never a disagreement."""
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+
+    report = verify_file(str(file))
+
+    assert "not checked" == report.verdict
+    assert said in report.reason
+
+
+def test_notebook_that_is_none_is_not_checked(tmp_path: Path) -> None:
+    """It is said."""
+    file = tmp_path / "mine.ipynb"
+    file.write_text("{}")
+
+    report = verify_file(str(file))
+
+    assert ("not checked", True) == (report.verdict, "no notebook" in report.reason)
