@@ -190,7 +190,9 @@ def plans(
     except (TypeError, ValueError):
         return
     choices: list[list[tuple[str, str]]] = []
-    unnamed = iter(("X", "y") if purpose in ("forward", "step") else ("y", *outs[:1]))
+    order = ("X", "y") if purpose in ("forward", "step") else ("y", *outs[:1])
+    roles = {role(p.name) for p in given}
+    unnamed = iter([key for key in order if key not in roles])
     for p in given:
         keys = _keys(p, board, outs, purpose)
         if not keys and p.default is inspect.Parameter.empty:
@@ -217,6 +219,8 @@ def _keys(p: inspect.Parameter, board: Board, outs: Sequence[str], purpose: str)
     if name in values:
         return [name]
     kind = role(name)
+    if kind == "params" and "params" not in values and plain(name) == "p":
+        kind = "out"  # y, p
     if kind == "X" or (kind == "out" and purpose == "forward" and plain(name) in ("a", "z", "p")):
         return ["X"]
     if kind == "y":

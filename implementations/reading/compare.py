@@ -5,6 +5,7 @@ file may mean, those from which its gradient follows, and how far it follows fro
 """
 
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,8 @@ from samegrad.implementations.reading.effects import Place, places
 
 Array = Any
 STEP = 1e-4  # of a five-point difference: truncation about STEP^4, rounding about eps/STEP = 1e-12
-MOST_ENTRIES = 40  # of one array that are measured
+LEAST_ENTRIES, MOST_ENTRIES = 8, 40  # of one array that are measured
+SECONDS = 0.5  # for the slopes of one array, if a loss takes long
 TOLERANCE = 1e-6  # relative to the largest slope of the array; far above both errors of STEP
 SINGLE = 5e-3  # the same where float32 computes: its eps/STEP
 
@@ -137,9 +139,13 @@ def slopes_of(place: Place, loss: Callable[[], float]) -> tuple[Array, Array]:
     """The entries that are measured, and the slopes of the loss along them."""
     old = place.read()
     size = max(1, np.size(old))
+    began = time.monotonic()
+    loss()
+    taken = max(time.monotonic() - began, 1e-9)
+    most = int(min(MOST_ENTRIES, max(LEAST_ENTRIES, SECONDS / (4 * taken))))
     entries = np.arange(size)
-    if size > MOST_ENTRIES:
-        entries = np.sort(np.random.default_rng(size).choice(size, MOST_ENTRIES, replace=False))
+    if size > most:
+        entries = np.sort(np.random.default_rng(size).choice(size, most, replace=False))
     slopes = []
     try:
         for entry in entries:

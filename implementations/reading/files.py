@@ -27,6 +27,8 @@ from samegrad.implementations.reading.source import in_contract
 RUNNING_SECONDS = 6.0  # for the top level of a file, after its imports: what takes longer trains
 IMPORT_SECONDS = 60.0  # for the libraries that it imports, which may compile
 READING_SECONDS = 60.0  # for all readings; the child gives up before (judging.SECONDS)
+# Products of small networks take longer on several threads than on one.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 NO_RUN = "take it out of the top level, or give --no-run at once"
 
 
@@ -184,7 +186,7 @@ def _in_child(
     ended = processes.run_child(
         processes.python_child("samegrad.implementations.reading.child"),
         {"path": str(Path(where).resolve()), "name": of, "hints": list(hints), "run": run},
-        {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "MPLBACKEND": "Agg"},
+        {**ONE_THREAD, **os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "MPLBACKEND": "Agg"},
         on_message,
         min(IMPORT_SECONDS, time_limit),
     )

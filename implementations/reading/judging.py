@@ -81,7 +81,7 @@ def _for_batches(one: Found, found: Sequence[Found]) -> bool:
     if one.reading.batched:
         return True
     batched = [f for f in found if f.reading.batched and f.compared.partly]
-    return not batched or not any(_speaks_of_batches(f) for f in one.reading.functions[:1])
+    return not batched or not any(_speaks_of_batches(f) for f in one.reading.functions)
 
 
 def _speaks_of_batches(function: Callable[..., Any]) -> bool:

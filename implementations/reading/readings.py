@@ -262,7 +262,8 @@ def _gradients(
         tried = 0
         for plan in plans(function, trial.board, keys, purpose):
             # A step may need what a backward pass has left in the object.
-            for first in [*ran[:2], None] if name in steps else [None]:
+            alone = [None] if not ran or any(key in ("X", "pairs") for _, key in plan) else []
+            for first in [*ran[:2], *alone] if name in steps else [None]:
                 backward = _backward(trial, function, plan, first)
                 kind = _kind(backward, found, trial.network.net)
                 if not kind or (name in own and kind != "explicit"):
@@ -356,6 +357,14 @@ def _by_kind(
     return change
 
 
+def _backward_functions(
+    trial: Trial, function: Callable[..., Any] | None
+) -> list[Callable[..., Any]]:
+    """The functions of the user's that make up a backward pass."""
+    others = [f for n, f in trial.network.functions.items() if names.BACKWARD.match(n)]
+    return [*([function] if function is not None else []), *others]
+
+
 def _reading(
     trial: Trial, found: Sequence[Place], loss: Callable[[], float], loss_name: str, mine: bool,
     backward: Callable[[], Any], name: str, kind: str,
@@ -369,7 +378,7 @@ def _reading(
         + ("from the update of " if kind != "explicit" else "of ") + name,
         mine, loss_name, kind != "explicit", kind != "free step",
         batched=not trial.form.x.startswith("one"), examples=board.values["n"], outputs=outputs,
-        functions=[f for f in (function, trial.function) if f is not None],
+        functions=_backward_functions(trial, function),
         changeable=tuple(v for v in (board.values["X"], board.values["y"])
                          if mine or v is not board.values["y"] or v is board.values["#Y"]),
     )  # fmt: skip

@@ -37,7 +37,6 @@ FAULTS: tuple[tuple[str, str, str], ...] = (
     ("one_output_class.py", "X.T @ dh, dh.sum(axis=0)", "X.T @ dh, dh.mean(axis=0)"),
     ("loss_in_loop_script.py", "(1 - A1 ** 2)", "(1 - A1)"),
     ("per_example_script.py", "delta_o * w_out * h * (1 - h)", "delta_o * w_out * h"),
-    ("scalar_values.py", "(1 - t * t) * out.grad", "(1 - t) * out.grad"),
     ("notebook.ipynb", "np.where(self.Z[l - 1] > 0, 1, 0.01)", "np.where(self.Z[l] > 0, 1, 0.01)"
      .replace("self.Z[l]", "self.A[l - 1] - 1")),
 )  # fmt: skip
