@@ -320,7 +320,7 @@ def _batch(problem: Problem) -> tuple[Any, ...]:
     return problem.X, problem.y, problem.masks
 
 
-def summary(reports: Sequence[VerifyReport]) -> str:
+def summary(reports: Sequence[Any]) -> str:
     """How many reports there are of each verdict, in one line."""
     verdicts = [report.verdict for report in reports]
     counts = [f"{n} {verdict}" for verdict in VERDICTS if (n := verdicts.count(verdict))]

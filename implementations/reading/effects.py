@@ -4,6 +4,7 @@ import itertools
 import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -115,9 +116,7 @@ def children(value: Any, name: str) -> Iterator[tuple[str, Any, "Setter | None"]
                 if hasattr(value, slot):
                     held.setdefault(slot, getattr(value, slot))
         for attribute, child in held.items():
-            setter = Setter(
-                lambda k, v=value: getattr(v, k), lambda k, x, v=value: setattr(v, k, x), attribute
-            )
+            setter = Setter(partial(getattr, value), partial(setattr, value), attribute)
             yield f"{name}.{attribute}", child, setter
 
 

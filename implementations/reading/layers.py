@@ -3,14 +3,20 @@
 import inspect
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from samegrad.implementations.reading import names
-from samegrad.implementations.reading.board import RATE, Board, Sizes, call, parameters, plans
+from samegrad.implementations.reading.board import RATE, Board, Form, Sizes, call, parameters, plans
 from samegrad.implementations.reading.loading import Loaded
-from samegrad.implementations.reading.networks import Maker, Network, own_classes, own_functions
+from samegrad.implementations.reading.networks import (
+    Maker,
+    Network,
+    own_classes,
+    own_functions,
+)
 
 MOST_ACTIVATIONS = 4
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "softplus", "leaky", "elu", "gelu", "swish", "activation")
@@ -55,7 +61,11 @@ def of_layers(loaded: Loaded) -> Iterator[Maker]:
     containers = []
     for cls in classes.values():
         try:
-            given = parameters(cls) if cls.__init__ is not object.__init__ else []
+            given = (
+                parameters(cls)
+                if inspect.getattr_static(cls, "__init__") is not object.__init__
+                else []
+            )
         except (TypeError, ValueError):
             continue
         places = [names.width(p.name) for p in given]
@@ -69,15 +79,15 @@ def of_layers(loaded: Loaded) -> Iterator[Maker]:
     working = [c for c in plain if _works(c)]
     known = [c for c in working if any(a in c.__name__.lower() for a in ACTIVATIONS)]
     chosen = (known or working)[:MOST_ACTIVATIONS]
-    pairs = list(_loss_pairs(loaded)) or [None]
+    pairs: list[Any] = list(_loss_pairs(loaded)) or [None]
     for cls, pair in itertools.product(weighted, pairs):
         for container in [*containers, None]:
-            yield lambda sizes, form, c=cls, p=pair, k=container: _chain(c, chosen, p, k, sizes)
+            yield partial(_chain, cls, chosen, pair, container)
     # A container that is no layer itself.
     for cls, pair in itertools.product(weighted, pairs):
         for other in own_classes(loaded).values():
             if other not in classes.values() and _holds_layers(other):
-                yield lambda sizes, form, c=cls, p=pair, k=other: _chain(c, chosen, p, k, sizes)
+                yield partial(_chain, cls, chosen, pair, other)
 
 
 def _holds_layers(cls: type) -> bool:
@@ -119,7 +129,12 @@ def _down(layer: Any, gradient: Any) -> Any:
 
 
 def _chain(
-    cls: type, activations: Sequence[type], pair: Any, container: type | None, sizes: Sizes
+    cls: type,
+    activations: Sequence[type],
+    pair: Any,
+    container: type | None,
+    sizes: Sizes,
+    form: Form,
 ) -> Network:
     np.random.seed(sizes.seed)
     widths = [sizes.f, *[sizes.h + i for i in range(max(1, len(activations)))], sizes.k]
@@ -191,7 +206,7 @@ def _loss_pairs(loaded: Loaded) -> Iterator[Callable[[Sizes], tuple[str, Any, An
                 and (stem == name or other in (f"d{name}", f"d_{name}", f"grad_{name}"))
                 and (names.LOSS.fullmatch(name))
             ):
-                yield lambda sizes, n=name, f=function, d=derivative: (n, f, d)
+                yield partial(_pair, name, function, derivative)
     for cls in own_classes(loaded).values():
         forward = _first(
             cls, ("loss", "forward", "calculate", "__call__", "compute", "calc_loss", "calc")
@@ -225,6 +240,10 @@ def _loss_pairs(loaded: Loaded) -> Iterator[Callable[[Sizes], tuple[str, Any, An
         except Exception:  # it may take labels
             pass
         yield made
+
+
+def _pair(name: str, loss: Any, derivative: Any, sizes: Sizes) -> tuple[str, Any, Any]:
+    return name, loss, derivative
 
 
 def _first(cls: type, wanted: Sequence[str]) -> str:

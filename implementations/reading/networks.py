@@ -7,6 +7,7 @@ import re
 import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from samegrad.implementations.reading.board import (
     Sizes,
     inputs,
     parameters,
-    returned_names,
     targets,
 )
 from samegrad.implementations.reading.loading import Loaded
@@ -86,11 +86,25 @@ def methods(thing: Any) -> dict[str, Callable[..., Any]]:
     return found
 
 
+def constructor(cls: type) -> list[inspect.Parameter]:
+    """The parameters of a class.
+
+    Raises:
+        ValueError, TypeError: it has no signature.
+    """
+    own = inspect.getattr_static(cls, "__init__") is not object.__init__
+    return parameters(cls) if own else []
+
+
 def constructions(cls: type, loaded: Loaded) -> Iterator[Maker]:
     """Ways to construct a class, the likeliest first."""
     examples = list(_call_sites(cls.__name__, loaded))
     try:
-        given = parameters(cls) if cls.__init__ is not object.__init__ else []
+        given = (
+            parameters(cls)
+            if inspect.getattr_static(cls, "__init__") is not object.__init__
+            else []
+        )
     except (TypeError, ValueError):
         return
     choices: list[list[tuple[str, str, Any]]] = []
@@ -107,10 +121,10 @@ def constructions(cls: type, loaded: Loaded) -> Iterator[Maker]:
         else []
     )
     for way in ways:
-        yield lambda sizes, form, way=way: _constructed(cls, way, sizes, form, loaded)
+        yield partial(_constructed, cls, way, loaded)
     for node, evaluated in examples:
         if evaluated is not None:
-            yield lambda sizes, form, node=node: _as_written(node, loaded)
+            yield partial(_as_written, node, loaded)
 
 
 def _options(
@@ -168,7 +182,8 @@ def _int_like(p: inspect.Parameter, written: Sequence[tuple[str, Any]]) -> bool:
     return isinstance(p.default, int) or any(isinstance(v, int) for _, v in written)
 
 
-def _value(kind: str, value: Any, sizes: Sizes, form: Form) -> Any:
+def value_of_kind(kind: str, value: Any, sizes: Sizes, form: Form) -> Any:
+    """What a parameter is given, by the kind that it is."""
     if kind == "X":
         return inputs(sizes, form.x)
     if kind == "y":
@@ -186,8 +201,8 @@ def _value(kind: str, value: Any, sizes: Sizes, form: Form) -> Any:
     return plain.get(kind, value)
 
 
-def _constructed(cls: type, way: Any, sizes: Sizes, form: Form, loaded: Loaded) -> Network:
-    arguments = {name: _value(kind, value, sizes, form) for name, kind, value in way}
+def _constructed(cls: type, way: Any, loaded: Loaded, sizes: Sizes, form: Form) -> Network:
+    arguments = {name: value_of_kind(kind, value, sizes, form) for name, kind, value in way}
     held = tuple(arguments[name] for name, kind, _ in way if kind in ("X", "y"))
     np.random.seed(sizes.seed)
     net = cls(**arguments)
@@ -207,7 +222,7 @@ def _of_object(net: Any, title: str, held: tuple[Any, ...], loaded: Loaded) -> N
     return Network(net, functions, title, {}, held)
 
 
-def _as_written(node: ast.Call, loaded: Loaded) -> Network:
+def _as_written(node: ast.Call, loaded: Loaded, sizes: Sizes, form: Form) -> Network:
     np.random.seed(0)
     code = compile(ast.Expression(node), "samegrad", "eval")
     net = eval(code, dict(loaded.namespace))  # a call of the user's file
@@ -222,12 +237,12 @@ def _call_sites(name: str, loaded: Loaded) -> Iterator[tuple[ast.Call, dict[str,
             if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") == name):
                 continue
             try:
-                known = parameters(cls)
+                known = parameters(cls) if callable(cls) else []
             except (TypeError, ValueError):
                 return
             pairs = [*zip((p.name for p in known), node.args, strict=False),
                      *((kw.arg, kw.value) for kw in node.keywords if kw.arg)]  # fmt: skip
-            evaluated: dict[str, Any] | None = {}
+            evaluated: dict[str, Any] = {}
             for parameter, expression in pairs:
                 try:
                     code = compile(ast.Expression(expression), "samegrad", "eval")
@@ -235,151 +250,3 @@ def _call_sites(name: str, loaded: Loaded) -> Iterator[tuple[ast.Call, dict[str,
                 except Exception:  # a name that is not there without a run
                     continue
             yield node, evaluated
-
-
-# ---- functions over parameters ----
-
-
-def of_functions(loaded: Loaded, forward: Callable[..., Any] | None) -> Iterator[Maker]:
-    """Ways to make parameters for a file of functions: its own initializer, or drawn by name."""
-    functions = own_functions(loaded)
-    inits = [f for name, f in functions.items() if names.INIT.match(name)]
-    inits.sort(key=lambda f: ("deep" not in f.__name__, "param" not in f.__name__))
-    takes = [p.name for p in parameters(forward)] if forward is not None else []
-    for init in inits:
-        for kinds in _init_ways(init):
-            yield lambda sizes, form, init=init, kinds=kinds: _initialized(
-                init, kinds, takes, sizes, functions
-            )
-    drawn = [
-        t
-        for t in takes
-        if names.WEIGHT.fullmatch(names.plain(t)) and names.role(t) not in ("X", "y")
-    ]
-    weights = [t for t in drawn if not names.plain(t).startswith("b")]
-    if weights:
-        for layout in ("rows", "columns", "rows 1", "rows column bias"):
-            yield lambda sizes, form, layout=layout: _drawn(
-                drawn, weights, layout, sizes, functions
-            )
-    elif forward is not None and any(names.role(t) == "params" for t in takes):
-        yield from _of_keys(forward, functions)
-    yield lambda sizes, form: Network(
-        _Globals(loaded.namespace), functions, "functions over global arrays"
-    )
-
-
-class _Globals:
-    """The global arrays of a file as one object."""
-
-    def __init__(self, namespace: dict[str, Any]) -> None:
-        self.__dict__ = namespace
-
-
-def _init_ways(init: Callable[..., Any]) -> list[list[tuple[str, str]]]:
-    choices: list[list[tuple[str, str]]] = []
-    for p in parameters(init):
-        kind, place = names.role(p.name), names.width(p.name)
-        default = p.default is not inspect.Parameter.empty
-        if place:
-            choices.append([(p.name, place)] if place != "h" else [(p.name, "h"), (p.name, "hs")])
-        elif kind in ("X", "y"):
-            choices.append([(p.name, kind)])
-        elif not default:
-            choices.append(
-                [(p.name, "one" if names.plain(p.name) in ("seed", "scale") else "sizes")]
-            )
-    if len(choices) == 3 and all(c[0][1] == "sizes" for c in choices):
-        return [[(c[0][0], w) for c, w in zip(choices, ("f", "h", "k"), strict=True)]]
-    return [list(way) for way in itertools.islice(itertools.product(*choices), 6)]
-
-
-def _initialized(
-    init: Callable[..., Any], kinds: Any, takes: Sequence[str], sizes: Sizes,
-    functions: dict[str, Callable[..., Any]],
-) -> Network:  # fmt: skip
-    np.random.seed(sizes.seed)
-    arguments = {name: _value(kind, None, sizes, Form()) for name, kind in kinds}
-    made = init(**arguments)
-    shown = ", ".join(repr(v) if np.ndim(v) < 2 else name for name, v in arguments.items())
-    values: dict[str, Any] = {"params": made}
-    if isinstance(made, tuple):
-        called = returned_names(init)
-        values |= {n: part for n, part in zip(called, made, strict=False) if n}
-        weights = [t for t in takes if names.role(t) not in ("X", "y")]
-        if len(weights) == len(made):
-            values |= dict(zip(weights, made, strict=True))
-    if isinstance(made, dict):
-        values |= {k: v for k, v in made.items() if isinstance(k, str)}
-    if made is None:
-        return Network(
-            _Globals(init.__globals__), functions, f"functions, {init.__name__}({shown})"
-        )
-    net = made
-    if isinstance(made, tuple) and len(returned_names(init)) == len(made):
-        net = dict(zip(returned_names(init), made, strict=True))
-    return Network(net, functions, f"functions, {init.__name__}({shown})", values)
-
-
-def _drawn(
-    drawn: Sequence[str], weights: Sequence[str], layout: str, sizes: Sizes,
-    functions: dict[str, Callable[..., Any]],
-) -> Network:  # fmt: skip
-    """Arrays for the parameters of a function, by their names in order."""
-    rng = np.random.default_rng(sizes.seed)
-    widths = [sizes.f, *[sizes.h + i for i in range(len(weights) - 1)], sizes.k]
-    params: dict[str, Any] = {}
-    layer = {w: i for i, w in enumerate(sorted(weights, key=_digits))}
-    biases = sorted((d for d in drawn if d not in weights), key=_digits)
-    for name in drawn:
-        if name in layer:
-            i = layer[name]
-            shape = (widths[i], widths[i + 1])
-            shape = shape[::-1] if layout == "columns" else shape
-        else:
-            width = widths[min(biases.index(name), len(weights) - 1) + 1]
-            shape = {"rows": (width,), "rows 1": (1, width)}.get(layout, (width, 1))
-        params[name] = rng.normal(0, 0.5, shape)
-    text = "stored (out, in)" if layout == "columns" else "stored (in, out)"
-    return Network(params, functions, f"functions of {', '.join(drawn)} {text}", dict(params))
-
-
-def _digits(name: str) -> str:
-    return "".join(re.findall(r"\d+", name)) or name
-
-
-def _of_keys(
-    forward: Callable[..., Any], functions: dict[str, Callable[..., Any]]
-) -> Iterator[Maker]:
-    """A dict by the keys that a function asks for, or a list of pairs or of matrices."""
-    try:
-        source = inspect.getsource(forward)
-    except OSError:
-        return
-    keys = list(dict.fromkeys(re.findall(r"""\[["'](\w+)["']\]""", source)))
-    drawn = [k for k in keys if names.WEIGHT.fullmatch(names.plain(k))]
-    weights = [k for k in drawn if not names.plain(k).startswith("b")]
-    for layout in ("rows", "columns", "rows 1"):
-        if weights:
-
-            def make(sizes: Sizes, form: Form, layout: str = layout) -> Network:
-                made = _drawn(drawn, weights, layout, sizes, functions)
-                return Network(made.net, functions, made.title, {**made.values, "params": made.net})
-
-            yield make
-            continue
-
-        def pairs(sizes: Sizes, form: Form, layout: str = layout) -> Network:
-            made = _drawn(["W1", "b1", "W2", "b2"], ["W1", "W2"], layout, sizes, functions).net
-            net = [[made["W1"], made["b1"]], [made["W2"], made["b2"]]]
-            return Network(net, functions, "functions of [(W, b), ...]", {"params": net})
-
-        yield pairs
-    if not weights:
-
-        def matrices(sizes: Sizes, form: Form) -> Network:
-            made = _drawn(["W1", "b1", "W2", "b2"], ["W1", "W2"], "rows", sizes, functions).net
-            net = [made["W1"], made["W2"]]
-            return Network(net, functions, "functions of [W, ...]", {"params": net})
-
-        yield matrices

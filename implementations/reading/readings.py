@@ -272,11 +272,11 @@ def _gradients(
                     continue
                 if kind == "explicit" and name in explicit:
                     ran.append(backward)
-                rate = _rate(trial, plan)
+                known = _rate(trial, plan)
                 yield (
-                    _by_kind(backward, kind, found, trial, rate or 1.0),
+                    _by_kind(backward, kind, found, trial, known or 1.0),
                     name,
-                    (kind if kind == "explicit" or rate else "free step"),
+                    (kind if kind == "explicit" or known else "free step"),
                 )
                 tried += 1
             if tried >= MOST_WAYS:
@@ -351,7 +351,7 @@ def _by_kind(
         return {
             f"d {place.name}": np.asarray((old - after[place.name]) / rate)
             for place, old in zip(found, before, strict=True)
-            if np.shape(after.get(place.name)) == np.shape(old)
+            if place.name in after and np.shape(after[place.name]) == np.shape(old)
         }
 
     return change

@@ -5,6 +5,7 @@ import copy
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -296,12 +297,14 @@ def _losses(
     """The number that the loop computes as its loss; then standard losses of its outputs."""
     for name in assigned:
         word = names.plain(name)
-        if (names.LOSS.fullmatch(word) or word in ERRORS) and np.size(after.get(name)) == 1:
+        if (names.LOSS.fullmatch(word) or word in ERRORS) and (
+            name in after and np.size(after[name]) == 1
+        ):
             try:
                 number(after[name])
             except (ValueError, TypeError):
                 continue
-            yield lambda name=name: number(script.turn()[name]), name, True
+            yield partial(_of_variable, script, name), name, True
     data = {k: v for k, v in {**script.base, **after}.items()
             if names.role(k) == "y" and k not in assigned}  # fmt: skip
     arrays = {k: v for k, v in script.base.items() if isinstance(v, np.ndarray)}
@@ -325,6 +328,10 @@ def _losses(
                         yield standard, loss, False
                 except (Exception, SystemExit):
                     continue
+
+
+def _of_variable(script: Script, name: str) -> float:
+    return number(script.turn()[name])
 
 
 def _is_numbers(value: Any) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from samegrad.implementations.checking.objects.report import NOT_CHECKED, CheckReport
 from samegrad.implementations.reading import names
 from samegrad.implementations.reading.board import Y_FORMS, Board, Form, Sizes
+from samegrad.implementations.reading.functions import of_functions
 from samegrad.implementations.reading.hints import Hints
 from samegrad.implementations.reading.judging import confirmed, judge
 from samegrad.implementations.reading.layers import layer_classes, of_layers
@@ -18,7 +19,6 @@ from samegrad.implementations.reading.networks import (
     Network,
     constructions,
     methods,
-    of_functions,
     own_classes,
     own_functions,
 )
