@@ -8,7 +8,8 @@ def main() -> int:
     try:
         from samegrad import cli
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
+        if sys.stderr is not None:  # closed by whoever started us
+            sys.stderr.write("interrupted\n")
         return 130
     return cli.main()
 

@@ -24,6 +24,7 @@ from samegrad.cli import (
     runs,
     schema,
     selftest,
+    streams,
     train,
     verify,
     workloads,
@@ -61,6 +62,22 @@ def tree() -> Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status, which `--help` explains."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    with streams.outputs() as written:
+        status = _ended(given)
+        for stream in written:
+            try:
+                stream.flush()
+            except BrokenPipeError:  # what is left of it would be the interpreter's last error
+                stream.give_up()
+        for stream, name in zip(written, ("standard output", "standard error"), strict=True):
+            if stream.lost:
+                say(f"{name}: {stream.lost}; not everything could be shown", error=True)
+                status = status or FAILED
+    return status
+
+
+def _ended(given: list[str]) -> int:
+    """The exit status of a command, however it ends."""
     try:
         with _interruptible(holding=bool(given) and given[0] in HOLDING):
             status = _main(given)
@@ -75,11 +92,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = INTERRUPTED
     except BrokenPipeError:  # whoever read the output has seen enough
         status = FAILED
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BrokenPipeError:  # what is left of it would be the interpreter's last error
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return status
 
 
