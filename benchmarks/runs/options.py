@@ -4,7 +4,6 @@ Every mistake is a ValueError of one line: what was typed, what is accepted.
 """
 
 import importlib
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, get_args
 from samegrad.benchmarks.cases.case import ALL_THREADS, ARITHMETIC
 from samegrad.benchmarks.cases.presets import PRESETS, Grid, Preset, in_form, own_network
 from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.runs import interpreter
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.commands import command, did_you_mean
 from samegrad.implementations.contract.equations import FORWARD_ONLY
@@ -32,7 +32,6 @@ ACTIVATIONS, OUTPUT_ACTIVATIONS = (
 LOSSES = get_args(Loss)
 MOST_BATCH = 1_000_000
 MOST_PROCESSES = 1000
-INTERPRETER_SECONDS = 30.0  # for one to say its version, from a cold disk
 # Bytes per parameter while the reference is made: weights, gradient, magnitudes and updated in
 # float64, each with a temporary; and per preactivation: z, a, delta and theirs.
 BYTES_PER_PARAMETER, BYTES_PER_UNIT = 80, 80
@@ -320,34 +319,12 @@ def parse_interpreters(text: str | None, names: Sequence[str]) -> dict[str, str]
                 f"{', '.join(names)}"
             )
         interpreters[name] = str(Path(path).expanduser())
-        if wrong := _no_interpreter(interpreters[name]):
+        if wrong := interpreter.why_not(interpreters[name]):
             raise ValueError(
                 f"--python {part!r}: {wrong}; give the path of a Python from 3.11 on, for example "
                 f"{name}=/usr/bin/python3"
             )
     return interpreters
-
-
-def _no_interpreter(path: str) -> str:
-    """Why a file is no interpreter that our workers run in, or ""."""
-    asked = "import sys; print(*sys.version_info[:2])"
-    try:
-        if not Path(path).is_file():
-            return "no such interpreter"
-        said = subprocess.run(
-            [path, "-c", asked],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=INTERPRETER_SECONDS,
-            check=False,
-        ).stdout.split()
-        version = tuple(map(int, said))
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return "it does not run as a Python interpreter"
-    if len(version) != 2:
-        return "it does not run as a Python interpreter"
-    return "" if version >= (3, 11) else f"it is Python {version[0]}.{version[1]}"
 
 
 def check_memory(sizes: tuple[int, ...], batch_size: int) -> None:

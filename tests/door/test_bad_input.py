@@ -16,7 +16,7 @@ import pytest
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import schema
-from samegrad.benchmarks.runs import session
+from samegrad.benchmarks.runs import interpreter, session
 from samegrad.benchmarks.runs.options import parse
 from samegrad.benchmarks.training import one_task
 from samegrad.cli import main
@@ -50,6 +50,38 @@ def test_file_that_is_no_interpreter_is_refused(program: str, tmp_path: Path) ->
     with pytest.raises(ValueError, match="does not run as a Python interpreter; give the path"):
         parse(implementation="numpy", python=f"numpy={path}")
     assert parse(implementation="numpy", python=f"numpy={sys.executable}").interpreters
+
+
+STARTS = "#!/bin/sh\nsetsid sleep 611 & echo $! > started; echo 3 12; sleep 612\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        (STARTS, ""),
+        (STARTS.replace("echo 3 12; ", ""), "it has not said its version within 3 s"),
+        ("#!/bin/sh\nexec yes 3\n", "it does not run as a Python interpreter"),
+        ("#!/bin/sh\nexec cat /dev/zero\n", "it does not run as a Python interpreter"),
+        ("#!/bin/sh\necho 3 10\n", "it is Python 3.10"),
+    ],
+    ids=["starts", "silent", "endless", "endless line", "old"],
+)
+def test_interpreter_is_asked_within_limits(
+    program: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of time and of bytes; and nothing that it has started lives on."""
+    path = tmp_path / "python"
+    path.write_text(program)
+    path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    if "version" in message:
+        monkeypatch.setattr(interpreter, "LIMIT_SECONDS", 3.0)
+
+    assert message == interpreter.why_not(str(path))
+
+    if "setsid" in program and sys.platform == "linux":
+        with pytest.raises(ProcessLookupError):
+            os.kill(int((tmp_path / "started").read_text()), 0)
 
 
 @pytest.mark.parametrize(
