@@ -112,10 +112,10 @@ class JournalWriter:
         Raises:
             OSError: there is no room for it.
         """
-        name, error = f"{self.path.parent.resolve().name}-", None
-        for folder in (self.path.resolve().parents[1], Path.cwd(), Path(tempfile.gettempdir())):
-            try:
-                path = Path(tempfile.mkdtemp(prefix=name, dir=folder)) / self.path.name
+        name, error = f"{self.path.parent.name or 'run'}-", None
+        for folder in (lambda: self.path.resolve().parents[1], Path.cwd, tempfile.gettempdir):
+            try:  # the current folder may be gone, too
+                path = Path(tempfile.mkdtemp(prefix=name, dir=folder())) / self.path.name
                 file = path.open("xb", buffering=0)
                 break
             except OSError as refused:

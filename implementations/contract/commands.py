@@ -70,7 +70,10 @@ def _on_path(name: str, program: Path) -> bool:
 
 def _shown(path: Path) -> str:
     """A path as short as it can be typed from the current folder."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError:  # somebody has removed it
+        return shlex.quote(os.fspath(path))
     return shlex.quote(os.fspath(path.relative_to(here) if path.is_relative_to(here) else path))
 
 

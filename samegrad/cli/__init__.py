@@ -79,6 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _ended(given: list[str]) -> int:
     """The exit status of a command, however it ends."""
     try:
+        Path.cwd()  # which all that is relative is relative to
+    except OSError as error:
+        what = f"the current folder cannot be found ({error.strerror}); go to another one: cd /"
+        say(f"samegrad: error: {what}", error=True)
+        return USAGE
+    try:
         with _interruptible(holding=bool(given) and given[0] in HOLDING):
             status = _main(given)
             sys.stdout.flush()

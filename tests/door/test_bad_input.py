@@ -52,6 +52,21 @@ def test_file_that_is_no_interpreter_is_refused(program: str, tmp_path: Path) ->
     assert parse(implementation="numpy", python=f"numpy={sys.executable}").interpreters
 
 
+@pytest.mark.parametrize("line", ["--version", "workloads", "verify numpy", "benchmark"])
+def test_current_folder_that_was_removed_is_one_line(line: str, tmp_path: Path) -> None:
+    """Whatever the command: it could read no settings and write no report."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = subprocess.run(
+        ["sh", "-c", f'cd {gone}; rmdir {gone}; exec "{sys.executable}" -m samegrad {line}'],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert 2 == done.returncode
+    (message,) = done.stderr.splitlines()
+    assert "the current folder cannot be found" in message and "go to another one" in message
+
+
 STARTS = "#!/bin/sh\nsetsid sleep 611 & echo $! > started; echo 3 12; sleep 612\n"
 
 

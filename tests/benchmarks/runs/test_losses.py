@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -66,6 +67,25 @@ def test_journal_that_somebody_takes_away_goes_on_elsewhere(
     journal = read(writer.path)
     assert RUN == journal.run and journal.complete and [] == journal.warnings
     assert left == (path.read_bytes() if path.exists() else None)
+
+
+def test_journal_goes_on_where_the_current_folder_is_removed_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the folder for temporary files, which is there always."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.chdir(tmp_path / "here")
+    writer = JournalWriter(Path("run/journal.jsonl"))
+    writer.append(RUN)
+    shutil.rmtree(tmp_path / "here")
+
+    writer.append({"record": "run_complete"})
+    writer.close()
+
+    assert tmp_path / "temporary" == writer.path.parents[1]
+    assert read(writer.path).complete
 
 
 class Removes(Progress):
