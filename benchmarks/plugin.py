@@ -10,6 +10,7 @@ import importlib
 import os
 import re
 import shlex
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.runs import directories
 from samegrad.benchmarks.runs import session as session_module
 from samegrad.benchmarks.runs.options import parse
+from samegrad.benchmarks.runs.run import Run
 from samegrad.benchmarks.runs.session import Replay, State
 from samegrad.implementations.contract.commands import command, require
 from samegrad.implementations.contract.texts import EMPTY, clean, no_value, say
@@ -304,14 +306,30 @@ def _command(config: pytest.Config) -> str:
     return shlex.join(["pytest", *arguments])
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the report, also of a run that was interrupted; without one the status is not 0."""
-    config = session.config
-    run = config.stash[STATE].run if _on(config) else None
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """Write the report whatever else could not be written, such as --junitxml."""
+    run = session.config.stash[STATE].run if _on(session.config) else None
     if run is None:
-        return
-    path = run.writer.path
+        return (yield)
+    lost = ""
+    try:
+        yield
+    except pytest.exit.Exception:
+        raise
+    except Exception as error:
+        lost = f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError):
+            lost = f"{error.filename or 'a file of pytest'}: cannot be written: {error.strerror}"
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+    finally:
+        lines = _report(session, run)
+        session.config.stash[STATE].summary = [lost, *lines] if lost else lines
+
+
+def _report(session: pytest.Session, run: Run) -> list[str]:
+    """What is printed last; of a run that was interrupted, too, and without a report not 0."""
+    config, path = session.config, run.writer.path
     try:
         lines = config.hook.pytest_samegrad_report(journal=path, directory=run.directory)
     except Exception as error:  # whatever it is, it costs the report and no result
@@ -324,7 +342,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     lines = lines or [f"journal: {path}"]
     if not run.journal.complete:
         lines.insert(-1, f"to go on: {command('benchmark', f'--resume={run.directory}')}")
-    config.stash[STATE].summary = lines
+    return list(lines)
 
 
 @pytest.hookimpl(trylast=True)

@@ -108,6 +108,28 @@ def test_failing_implementation_fails_the_run_and_no_other_row(tmp_path: Path) -
     assert "wrong" in (tmp_path / "run" / "report.md").read_text()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    "options",
+    [("--junitxml=/dev/full",), ("--benchmark-autosave", "--benchmark-storage=/dev/null")],
+    ids=["junitxml", "autosave"],
+)
+def test_file_of_pytest_that_cannot_be_written_costs_no_report(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    """It is named, and so are the journal and what else was to come; the status is not 0."""
+    run = tmp_path / "run"
+
+    done = pytest_run("--benchmark", *NO_REPORT, *QUICK, *options, f"--output={run}")
+
+    assert 1 == done.returncode, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    lost, *last = done.stdout.splitlines()[-3:]
+    assert "cannot be written: " in lost
+    assert [f"journal: {run / 'journal.jsonl'}", f"no report in {run}, as asked"] == last
+    assert journal_of(run).complete
+
+
 def test_file_with_two_functions_is_timed_after_its_check(tmp_path: Path) -> None:
     """What it lacks is a row that says so; a wrong one has no time."""
     right, wrong = tmp_path / "right.py", tmp_path / "wrong.py"
