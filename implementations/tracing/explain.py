@@ -67,8 +67,9 @@ def explain(
         loss: gives the loss of the live state, a number.
         backward: computes the gradient.
         functions: the user's functions; by default `functions_of(loss, backward)`.
-        params: the live arrays (or lists of floats) on which the loss depends, with their names
-            if it is a mapping; by default they are looked for.
+        params: the live arrays (or lists of floats, or slots with read() and put(entry, number))
+            on which the loss depends, with their names if it is a mapping; by default they are
+            looked for.
         grads: what `backward` returned -> the gradients as they were understood, in the order and
             the shapes of `params` (None for one that is not known); by default looked for.
         files: only functions of these files are traced.
@@ -164,7 +165,7 @@ class _Case:
             if isinstance(given, Mapping)
             else [(f"params[{i}]", p) for i, p in enumerate(given)]
         )
-        return [Param(name, p, self.measured.of_array(p)) for name, p in pairs]
+        return [Param(name, p, self.measured.of_held(p)) for name, p in pairs]
 
     def _found_params(self) -> list[Param]:
         """Arrays that are reached and on which the loss depends."""
@@ -178,7 +179,7 @@ class _Case:
                 continue
             if isinstance(item, list):
                 within |= {id(part) for _, part in reached(item) if isinstance(part, list)}
-            slopes = self.measured.of_array(item)
+            slopes = self.measured.of_held(item)
             if np.any(slopes != 0):
                 found.append(Param(path.lstrip("."), item, slopes))
         return found

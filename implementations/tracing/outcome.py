@@ -20,7 +20,7 @@ class Param:
 
     Attributes:
         name: of it, such as "W1".
-        held: the live array or list.
+        held: the live array, list or slot.
         slopes: dloss/d(each entry).
     """
 
@@ -48,7 +48,7 @@ class Outcome:
         same: float,
     ) -> None:
         self.params, self.given, self.roots, self.same = params, given, roots, same
-        self.before = [np.array(p.held, np.float64) for p in params]
+        self.before = [] if given else [np.array(p.held, np.float64) for p in params]
         self.paths: list[str | None] = []
         self.updates = False
         self.factor: float | None = None

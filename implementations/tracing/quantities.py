@@ -93,21 +93,22 @@ class Measured:
 
         return self._entries(event.array, at)
 
-    def of_array(self, array: Array) -> Array:
-        """The slopes of all entries of a live array or list, changed in place."""
-        flat = _Flat(array)
+    def of_held(self, held: Any) -> Array:
+        """The slopes of all entries of a live array, list, or slot, changed in place."""
+        slot = held if hasattr(held, "put") and hasattr(held, "read") else _Flat(held)
+        self.snapshot.restore()
+        values = slot.read()
 
         def at(entry: int, step: float) -> float:
             self.left -= 1
             self.snapshot.restore()
-            kept = flat.get(entry)
-            flat.set(entry, kept + step)
+            slot.put(entry, float(values.flat[entry]) + step)
             try:
                 return float(np.asarray(self.loss(), np.float64).reshape(()))
             finally:
-                flat.set(entry, kept)
+                slot.put(entry, float(values.flat[entry]))
 
-        return self._entries(np.asarray(array, np.float64), at)
+        return self._entries(values, at)
 
     def _entries(self, values: Array, at: Callable[[int, float], float]) -> Array:
         h = self.step * self._scale(values)
@@ -133,31 +134,26 @@ class Measured:
 
 
 class _Flat:
-    """Entries of an array or of a nested list, by number."""
+    """A slot that is an array or a nested list."""
 
     def __init__(self, held: Any) -> None:
         self.held = held
         self.shape = np.shape(held)
 
-    def get(self, entry: int) -> float:
-        if isinstance(self.held, np.ndarray):
-            return float(self.held.flat[entry])
-        inner, last = self._inner(entry)
-        return float(inner[last])
+    def read(self) -> Array:
+        """A copy of its numbers."""
+        return np.array(self.held, np.float64)
 
-    def set(self, entry: int, value: float) -> None:
+    def put(self, entry: int, value: float) -> None:
+        """Put one other number in."""
         if isinstance(self.held, np.ndarray):
             self.held.flat[entry] = value
         else:
-            inner, last = self._inner(entry)
-            inner[last] = value
-
-    def _inner(self, entry: int) -> tuple[Any, int]:
-        *outer, last = np.unravel_index(entry, self.shape)
-        inner = self.held
-        for i in outer:
-            inner = inner[int(i)]
-        return inner, int(last)
+            *outer, last = np.unravel_index(entry, self.shape)
+            inner = self.held
+            for i in outer:
+                inner = inner[int(i)]
+            inner[int(last)] = value
 
 
 def forward(

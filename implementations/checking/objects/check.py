@@ -1,11 +1,11 @@
 """`samegrad.check`: whether an object's gradient is that of its own loss, without an adapter."""
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from samegrad.implementations.checking.notes import Note
+from samegrad.implementations.checking.objects import lines
 from samegrad.implementations.checking.objects import parameters as by_effect
 from samegrad.implementations.checking.objects.calls import (
     Calls,
@@ -25,9 +25,6 @@ from samegrad.implementations.checking.objects.report import (
 )
 from samegrad.implementations.checking.objects.trial import Trial
 from samegrad.implementations.contract.spec import items
-
-# It names lines. By name, because checking imports nothing but the contract.
-EXPLAINING = "samegrad.implementations.tracing.explain"
 
 
 def check(
@@ -228,23 +225,18 @@ class _Check:
             verdict,
             tuple(matches),
             tuple(dict.fromkeys(notes)),
-            lines=self._lines() if verdict == DISAGREES else (),
+            lines=self._lines(trial, judged) if verdict == DISAGREES else (),
             advice=tuple(advice),
             remarks=(*faults[1:3], *remarks),
             said=reason,
         )
 
-    def _lines(self) -> tuple[str, ...]:
-        """Where the fault is, if there is somebody who can tell."""
+    def _lines(self, trial: Trial, judged: Judged) -> tuple[str, ...]:
+        """Where the fault is, if an experiment shows it."""
         try:
-            tracing = importlib.import_module(EXPLAINING)
-        except ModuleNotFoundError:
-            return ()
-        try:
-            found = tracing.explain(*self.calls.functions, self._walk().functions)
+            return tuple(str(line) for line in lines.lines_of(trial, judged))
         except Exception:  # no line is better than a traceback
             return ()
-        return tuple(str(line) for line in found)
 
 
 def _without_gradients(
