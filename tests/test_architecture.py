@@ -15,6 +15,7 @@ from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.registry import names
 from tests.helpers.imports import PAGE, SOURCES, below, files, imported, name_of, with_picture
 
+KEEPER = "samegrad.implementations.checking.keeper"  # of child processes
 # What a file below a folder may import besides its own folder; the longest entry that fits counts.
 # docs/architecture.md says why. Nothing may be imported that no entry names.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -245,7 +246,9 @@ def test_reference_shares_no_code_with_an_implementation() -> None:
 
 def test_processes_uses_the_standard_library_only() -> None:
     """A child begins with it."""
-    tops = {name.split(".")[0] for name in imported("implementations/checking/processes.py")}
+    names = imported("implementations/checking/keeper.py")
+    names |= imported("implementations/checking/processes.py")
+    tops = {name.split(".")[0] for name in names if not name.startswith(KEEPER)}
 
     assert tops <= set(sys.stdlib_module_names)
 

@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, WorkerSpec, Workload
 from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.runs import worker_process
 from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.implementations.checking import processes
@@ -138,7 +139,7 @@ def _find_one(
         limits: how many times its limit it may wait for the others.
     """
     capability = Capabilities(name, label)
-    began = time.monotonic()
+    began, waits = time.monotonic(), [True]
     started = 0.0
     request = {
         "role": "capabilities",
@@ -149,27 +150,19 @@ def _find_one(
     }
 
     def on_message(message: dict[str, Any]) -> float | None:
-        nonlocal started
+        nonlocal started, capability
         started = started or time.monotonic() - began
         imported(label)
-        if message.get("status", "ok") != "ok":
-            capability.status, capability.reason = message["status"], message["reason"]
-        elif message.get("alone"):
+        if message.get("alone") is True:
+            waits.pop()
             return CAPABILITIES_SECONDS
-        elif "device" in message:
-            capability.form = message["cost_samples"]["form"]
-            capability.cost_models[message["device"]] = CostModel.fit(
-                message["cost_samples"], started
-            )
-            capability.record["facts"][message["device"]] = message["facts"]
-        else:
-            capability.devices = tuple(message["devices"])
-            capability.dtypes = tuple(message["dtypes"])
-            capability.precisions = tuple(message["precisions"])
-            capability.sources = message.pop("sources")
-            capability.record = {**message, "facts": {}}
-            return limits * CAPABILITIES_SECONDS  # until all are imported, and it is its turn
-        return None
+        told = taken(capability, message, started)
+        new = len(told.devices) + len(told.cost_models) > len(capability.devices) + len(
+            capability.cost_models
+        )
+        capability = told
+        # Until all are imported, and it is its turn; then until the next device is told.
+        return (limits if waits else 1) * CAPABILITIES_SECONDS if new else None
 
     ended = processes.run_child(
         worker_process.command(worker_process.WORKER, interpreter),
@@ -189,6 +182,53 @@ def _find_one(
         else:
             capability.status, capability.reason = ended.kind, reason
     return capability, ended.killed
+
+
+def taken(known: Capabilities, message: dict[str, Any], started: float) -> Capabilities:
+    """The capabilities with what a message says.
+
+    Raises:
+        Exception: one of `processes.SENSELESS`, it says nothing of the kind.
+    """
+    told = _with(known, message, started)
+    for record in records({told.label: told}):
+        schema.check(record)
+    return told
+
+
+def _with(known: Capabilities, message: dict[str, Any], started: float) -> Capabilities:
+    status = message.get("status", "ok")
+    if status != "ok":
+        if status not in ("unavailable", "crashed") or not isinstance(message["reason"], str):
+            raise ValueError(f"status {status!r:.40}")
+        return replace(known, status=status, reason=message["reason"])
+    if "device" in message:
+        device, samples = message["device"], message["cost_samples"]
+        form = samples["form"]
+        again = device not in known.devices or device in known.cost_models
+        if again or not isinstance(form, dict | None):
+            raise ValueError(f"device {device!r:.40}, form {form!r:.40}")
+        return replace(
+            known,
+            form=form,
+            cost_models={**known.cost_models, device: CostModel.fit(samples, started)},
+            record={**known.record, "facts": {**known.record["facts"], device: message["facts"]}},
+        )
+    sources = message.pop("sources")
+    devices, dtypes, precisions = (
+        tuple(message[name]) for name in ("devices", "dtypes", "precisions")
+    )
+    texts = [*devices, *dtypes, *precisions]
+    if known.record or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{texts!r:.40}")
+    return replace(
+        known,
+        devices=devices,
+        dtypes=dtypes,
+        precisions=precisions,
+        sources=sources,
+        record={**message, "facts": {}},
+    )
 
 
 def cost_models(capabilities: Mapping[str, Capabilities]) -> dict[tuple[str, str], CostModel]:

@@ -196,7 +196,7 @@ class Run:
         without: dict[str, tuple[str, str]] = {}
         current = ""
 
-        def on_message(message: dict[str, Any]) -> None:
+        def on_message(message: dict[str, Any]) -> float:  # of ours: nothing of a file runs here
             nonlocal current
             if "begin" in message:
                 current = message["begin"]
@@ -208,6 +208,7 @@ class Run:
                 if reason := message.get("reason") or self._check_inputs(message):
                     status = message.get("status", "unavailable")
                     without[message["workload"]] = (status, reason)
+            return time_limit
 
         while left:
             current = left[0]
@@ -273,7 +274,18 @@ class Run:
         self.failed.add(case.id)
 
     def _outcome(self, case: Case, outcome: dict[str, Any]) -> None:
-        self.write({"record": "outcome", "case": case.to_dict(), **outcome})
+        self.write({**outcome, "record": "outcome", "case": case.to_dict()})
+
+    def write_memory(self, case: Case, found: dict[str, Any]) -> None:
+        """Write down the peak memory of a case's step, or why there is none, once.
+
+        Raises:
+            ValueError: it is there already.
+        """
+        if case.id in self.journal.memory:
+            raise ValueError(f"memory of {case.id} again")
+        about = {"record": "memory", "case": case.to_dict()}
+        self.write({"status": schema.OK, "reason": "", **found, **about})
 
     def write(self, record: dict[str, Any]) -> None:
         """Add a record to the journal, at once; fields that are None are left out."""

@@ -251,14 +251,14 @@ class Scheduler:
             about = one.worker._asdict()
             del about["precision"]  # the arithmetic says it
             self.run.write({"record": "ceiling", **about, **message["ceiling"]})
-            return None
+            return CEILING_SECONDS
         self._end_ceilings()
         if message.get("begin") == "ceilings":
             self.ceilings_began = time.monotonic()
             self.progress.now(f"{where} ceilings of {one.worker.implementation}")
             return CEILING_SECONDS
         if "cpu_speed" in message:
-            self.run.write({"record": "cpu_speed", "process": one.process} | message["cpu_speed"])
+            self.run.write(message["cpu_speed"] | {"record": "cpu_speed", "process": one.process})
             return None
         if "begin" in message:
             one.current = by_id[message["begin"]]
@@ -272,7 +272,7 @@ class Scheduler:
         one.current = None
         one.waiting = [case for case in one.waiting if case != finished]
         self.run.finish(finished, one.process, outcome)
-        return None
+        return CASE_SECONDS + 10 * self.run.predicted(finished)  # until it begins with another
 
     def _end_ceilings(self) -> None:
         if self.ceilings_began is not None:
@@ -349,20 +349,20 @@ class Scheduler:
                 continue
             if case.id in self.journal.memory:
                 continue
-            answer: dict[str, Any] = {}
 
-            def on_message(message: dict[str, Any], answer: dict[str, Any] = answer) -> None:
-                answer.update(message)
+            def on_message(message: dict[str, Any], case: Case = case) -> float | None:
+                if "begin" in message:
+                    return CAPABILITIES_SECONDS
+                self.run.write_memory(case, message.get("failed") or message["memory"])
+                return None
 
             self.progress.now(f"peak memory of {case.id}")
             one = self._new(case.worker, [case], 0)
             one.begin("memory", self.settings.warm_up_seconds)
             ended = one.receive([case], on_message, CAPABILITIES_SECONDS) or Exit("ok", "")
             self._close(one)
-            outcome = {"status": "ok", "reason": "", **answer.get("memory", {})}
-            if "memory" not in answer:
-                outcome = answer.get("failed", stopped_short(ended))
-            self.run.write({"record": "memory", "case": case.to_dict(), **outcome})
+            if case.id not in self.journal.memory:
+                self.run.write_memory(case, stopped_short(ended))
 
     def _shuffled(self, cases: list[Case]) -> list[Case]:
         """The cases of one process: problems in random order, their cases together."""

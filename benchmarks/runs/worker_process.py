@@ -42,6 +42,8 @@ class WorkerProcess:
         current: at which of them it is.
         extra: what its next request asks for, besides repetitions.
         replaces: how many processes that have died it takes the place of.
+        begun: the cases of the present request that it has begun with.
+        ceilings: whether the present request asks for them.
     """
 
     worker: WorkerSpec
@@ -54,6 +56,8 @@ class WorkerProcess:
     current: Case | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     replaces: int = 0
+    begun: set[str] = field(default_factory=set)
+    ceilings: bool = False
 
     @classmethod
     def start(
@@ -100,6 +104,7 @@ class WorkerProcess:
             blocks: case id -> (calls in a block, seconds per call), where they are known.
         """
         extra, self.extra = self.extra, {}
+        self.ceilings = "ceilings" in extra
         self.child.send({**extra, "cases": [case.id for case in cases], "blocks": blocks})
 
     def receive(
@@ -115,8 +120,31 @@ class WorkerProcess:
             on_message: see `Child.receive`.
             time_limit: seconds for the first message.
         """
-        self.waiting, self.current = list(asked), None
-        return self.child.receive(on_message, time_limit)
+        self.waiting, self.current, self.begun = list(asked), None, set()
+
+        def checked(message: dict[str, Any]) -> float | None:
+            self._check(message)
+            return on_message(message)
+
+        return self.child.receive(checked, time_limit)
+
+    def _check(self, message: dict[str, Any]) -> None:
+        """Raise ValueError if a message is of something that was not asked for, or asked once.
+
+        A file may write messages of its own: they win it no time, and it gets no other rows.
+        """
+        begins, case = message.get("begin"), message.get("case")
+        current = None if self.current is None else self.current.id
+        if begins == "ceilings" or "ceiling" in message:
+            wanted = self.ceilings
+        elif begins is not None:
+            left = {case.id for case in self.waiting} - self.begun
+            wanted = begins in left
+            self.begun.add(begins)
+        else:
+            wanted = "outcome" not in message or (case is not None and case == current)
+        if not wanted:
+            raise ValueError(f"{begins or case!r:.60} was not asked for")
 
     def memory(self) -> int | None:
         """Bytes of the machine's memory that it takes; None where the system does not say."""

@@ -110,10 +110,11 @@ def _in_child(name: str, device: str, names: list[str]) -> Iterator[Check]:
     """Checks on an implementation's steps, in a process that is bound to one core."""
     done: list[Check] = []
 
-    def on_message(message: dict[str, Any]) -> None:
+    def on_message(message: dict[str, Any]) -> float:
         if "check" in message:
             check = Check(**message["check"])
             done.append(replace(check, what=f"{name}: {check.what}"))
+        return CHILD_SECONDS
 
     with tempfile.TemporaryDirectory(prefix="samegrad-") as scratch:
         ended = run_child(

@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 from samegrad.benchmarks.cases.case import TRAINING, Case, MLPWorkload
 from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.runs import selection, worker_process
 from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
@@ -31,6 +32,7 @@ WORKER = "samegrad.benchmarks.training.worker"
 DATA_SECONDS = 1800.0  # for the data of one task: a download, or a decomposition
 EPOCH_SECONDS = 60.0  # for one epoch, besides ten times what it should take
 SEEDS, MOST_SEEDS = 5, 1000
+MOST_TRAININGS = 50  # of a row: ten folds, a few candidates, and once more on all of the data
 LIMIT_SECONDS = 60.0  # of one training, predicted
 START_SECONDS = 2.0  # of a training's process
 UPDATE_SECONDS = 2.0e-9  # per parameter and step, of rules that keep two more numbers for each
@@ -275,16 +277,19 @@ class Trainings:
         limit = EPOCH_SECONDS + 10 * self._cost(case) / task.recipe.epochs
         outcome: dict[str, Any] = {}
 
-        def on_message(message: dict[str, Any]) -> float:
+        epochs = iter(range(MOST_TRAININGS * task.recipe.epochs))
+
+        def on_message(message: dict[str, Any]) -> float | None:
             if "outcome" in message:
-                outcome.update(message["outcome"])
+                about = {"record": "outcome", "case": case.to_dict()}
+                outcome.update(schema.check({**message["outcome"], **about}))
             elif "picture" in message:
-                self.run.write({"record": "picture", "task": task.name, **message["picture"]})
+                self.run.write({**message["picture"], "record": "picture", "task": task.name})
             else:
                 epoch = f" epoch {message['epoch']}" if "epoch" in message else ""
                 where = f"seed {seed + 1}/{self.run.budget.processes}"
                 self.progress.now(f"{where} {task.name} {case.implementation}{epoch}")
-            return limit
+            return None if next(epochs, None) is None else limit
 
         request = {
             "role": "train",
@@ -305,7 +310,7 @@ class Trainings:
             "inputs_sha256": self.journal.inputs.get(task.name),
         }
         if outcome["status"] == "ok":
-            self.run.write({"record": "outcome", "case": case.to_dict(), **outcome, **about})
+            self.run.write({**outcome, **about})
             self.run.repetitions.add(case, {**outcome, **about})
         else:
             self.run.fail(case, outcome["status"], outcome["reason"], **about)
@@ -327,13 +332,17 @@ class Trainings:
                 message: dict[str, Any],
                 label: str = label,
                 curves: set[tuple[str, str]] = curves,
-            ) -> None:
+            ) -> float | None:
                 if "parity" not in message:
                     self.progress.now(f"parity of {label}: {message['begin']}")
-                    return
+                    return None
                 curve = message["parity"]
-                if (curve["task"], curve["optimizer"]) in curves:
-                    self.run.write({"record": "parity", "implementation": label, **curve})
+                known = (curve["task"], curve["optimizer"])
+                if known not in curves:
+                    return None
+                curves.remove(known)
+                self.run.write({**curve, "record": "parity", "implementation": label})
+                return DATA_SECONDS
 
             if tasks:
                 case = next(c for c in self.run.running if c.implementation == label)

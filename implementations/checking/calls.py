@@ -362,7 +362,7 @@ def _answer(request: Message, send: Callable[[Message], None]) -> None:
                     continue
                 inexact = implementation.capabilities.accuracy(problem.spec)
                 if inexact:
-                    send({"task": number, "accuracy": dict(inexact)})
+                    send({"task": number, "accuracy": inexact})
                 for function in FUNCTIONS:
                     if function in implementation.lacks:
                         continue
@@ -373,4 +373,7 @@ def _answer(request: Message, send: Callable[[Message], None]) -> None:
                     send({"task": number, "result": encode_result(result)})
     except NotImplementedError as error:  # of the precision: a call's is a result of it
         send({"unavailable": str(error)})
+    except (Exception, SystemExit) as error:  # of its accuracy
+        send({"fault": described(error)})
+        return
     send({"complete": True})

@@ -14,9 +14,11 @@ from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.checking.report import Outcome, VerifyOptions
 from samegrad.implementations.contract.adapter import unavailable
+from samegrad.implementations.contract.protocol import declared
 
 # of an Execution, as a child sends them
-FIELDS = ("devices", "dtypes", "lacks", "others", "complete", "fault", "unavailable")
+LISTS, TEXTS = ("devices", "dtypes", "lacks", "others"), ("fault", "unavailable")
+FIELDS = {"complete": bool, **dict.fromkeys(LISTS, list), **dict.fromkeys(TEXTS, str)}
 
 
 @dataclass
@@ -45,6 +47,19 @@ class Execution:
     fault: str = ""
     stopped: bool = False
     unavailable: str = ""
+
+    def take(self, message: dict[str, Any]) -> None:
+        """Take what a child says of itself; it says each thing once.
+
+        Raises:
+            KeyError, ValueError: it is none of FIELDS, or not for the first time.
+        """
+        for name, value in message.items():
+            texts = value if isinstance(value, list) else []
+            form = type(value) is FIELDS[name] and all(isinstance(text, str) for text in texts)
+            if not form or getattr(self, name):
+                raise ValueError(f"{name}: {value!r:.40}")
+            setattr(self, name, value)
 
     def missing(self, name: str, device: str) -> str:
         """Why it cannot run here on a device, or ""."""
@@ -75,24 +90,36 @@ def in_child(
     outcomes = [Outcome(problem) for problem in chosen]
     execution = Execution(outcomes)
     function, current = "loading", None  # what is in flight
-    left: set[int] = set()
+    left, begun = set[int](), set[tuple[int, str]]()
 
-    def on_message(message: dict[str, Any]) -> None:
+    def on_message(message: dict[str, Any]) -> float | None:
         nonlocal function, current
         if "task" not in message:
-            for field in FIELDS:
-                setattr(execution, field, message.get(field, getattr(execution, field)))
-            function, current = "between calls", None
-            return
-        outcome = outcomes[message["task"]]
+            function, current, loaded = "between calls", None, bool(execution.devices)
+            execution.take(message)
+            return options.time_limit if execution.devices and not loaded else None
+        number = message["task"]
+        if number not in range(len(outcomes)):
+            raise ValueError(f"there is no task {number!r:.40}")
+        outcome = outcomes[number]
         if "begins" in message:
             function, current = message["begins"], outcome
+            if function not in calls.FUNCTIONS or (number, function) in begun:
+                raise ValueError(f"{function!r:.40} was not asked for")
+            begun.add((number, function))
+            return options.time_limit
         if "left" in message:
-            left.add(message["task"])
+            left.add(number)
         if "accuracy" in message:
-            outcome.accuracy = message["accuracy"]
+            outcome.accuracy = declared(message["accuracy"])
         if "result" in message:
-            outcome.add(decode_result(message["result"]))
+            result = decode_result(message["result"])
+            if (current, function) != (outcome, result.function):
+                raise ValueError("a result that was not asked for")
+            outcome.add(result)
+            function, current = "between calls", None
+            return options.time_limit
+        return None
 
     tasks = [
         (number, problem, answer.learning_rate)
@@ -106,17 +133,21 @@ def in_child(
         on_message,
         options.time_limit,
     )
-    if not (execution.complete or execution.fault or execution.unavailable):
+    said = execution.complete or execution.fault or execution.unavailable
+    if ended.kind != "ok" or not said:
         how = "hangs: " if ended.kind == "timeout" else "ends the process: "
         execution.fault = f"{function}: it {how}{ended.reason or 'exit status 0'}"
         execution.stopped = current is not None
         if current is not None:
             current.failures.append(execution.fault)
     for outcome, answer in zip(outcomes, expected, strict=True):
-        if answer is not None:
-            outcome.judge(
-                exactly(outcome.problem) if exactly and outcome.results else answer, options
-            )
+        if answer is None:
+            continue
+        right = exactly(outcome.problem) if exactly and outcome.results else answer
+        try:
+            outcome.judge(right, options)
+        except processes.SENSELESS as error:  # a file can have any results sent
+            outcome.failures.append(f"what it gave cannot be judged: {calls.described(error)}")
     execution.left = len(left)
     execution.outcomes = [o for number, o in enumerate(outcomes) if number not in left]
     return execution

@@ -28,7 +28,7 @@ def of_problem(implementation: str, problem: Problem, time_limit: float) -> list
         processes.python_child("samegrad.implementations.checking.lines"),
         calls.request(implementation, "cpu", "ieee", [(0, problem, 0.0)]),
         {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-        lambda message: found.extend(message.get("lines", ())),
+        lambda message: found.extend(map(str, message.get("lines", ()))),
         min(time_limit, MOST_SECONDS),
     )
     return found

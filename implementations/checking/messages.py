@@ -16,6 +16,7 @@ from samegrad.implementations.contract.spec import MLPSpec, Tree
 
 Message = dict[str, Any]
 LARGEST = 20_000_000  # entries of an array that is sent; what a network has is far smaller
+DEEPEST = 30  # lists in lists that are sent; what a network has are two
 CALLS = ("results", "second", "other", "last")  # of a function on a problem, in this order
 ARRAYS = (np.ndarray, np.generic, float, int)
 
@@ -66,18 +67,29 @@ def encode_result(result: CallResult) -> Message:
 
 
 def decode_result(data: Message) -> CallResult:
-    """What a child sent of a call."""
+    """What a child sent of a call.
+
+    Raises:
+        Exception: one of `processes.SENSELESS`, it is no such result.
+    """
     trees = {calls: {name: _decode(tree) for name, tree in data[calls].items()} for calls in CALLS}
-    return CallResult(**{**data, **trees, "chained": _decode(data["chained"])})
+    result = CallResult(**{**data, **trees, "chained": _decode(data["chained"])})
+    texts = [result.function, result.not_supported, result.failure]
+    texts += [*result.overwritten, *result.kinds, *result.mutated]
+    if result.error is not None or not all(isinstance(text, str) for text in texts):
+        raise ValueError("a result of which something is no text")
+    return result
 
 
-def _encode(tree: Any) -> Any:
+def _encode(tree: Any, depth: int = 0) -> Any:
     """Any result as plain data; what is no array, number or nesting of them, by its type."""
     if tree is None:
         return None
     if isinstance(tree, list | tuple):
         kind = "list" if isinstance(tree, list) else "tuple"
-        return {kind: [_encode(branch) for branch in tree]}
+        if depth == DEEPEST:
+            return {"type": f"a {kind} in more than {DEEPEST} others"}
+        return {kind: [_encode(branch, depth + 1) for branch in tree]}
     if isinstance(tree, np.ndarray | np.generic | float | int):
         array = np.asarray(tree)
         if array.dtype.kind in "fiub" and array.size <= LARGEST:

@@ -6,14 +6,14 @@ closes, the child ends itself, so a parent that was killed leaves no orphan. Wha
 or its libraries print goes to standard error, whose end becomes part of the reason when it crashes.
 
 A last message says that its work is done: a child that ends without it has crashed, whatever its
-exit status, and what outlives the work is ended. On Linux the child has a keeper (`keep`), which
+exit status, and what outlives the work is ended. On Linux the child has a keeper (`keeper`), which
 ends every descendant of it, so that no limit depends on what these do.
 """
 
 import contextlib
-import ctypes
 import io
 import json
+import math
 import os
 import queue
 import secrets
@@ -22,10 +22,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from samegrad.implementations.checking.keeper import children, prctl
 
 Message = dict[str, Any]
 IDLE = {"idle": True}  # the last message of a child that waits for another request
@@ -39,6 +42,10 @@ SILENT_SECONDS = 30.0  # of a child, before the user is told of them
 LONGEST = 2**30  # bytes of a message; what is longer is none
 READ_SECONDS = 1.0  # to read what a child had written that has ended
 OTHERS_SEND = ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT")  # signals
+# What reading a message raises that is not what was asked for: whose file runs in a child can write
+# any, and it costs nobody else anything.
+SENSELESS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+MANY = 1000  # messages that wait to be read; then the child waits, too
 SHORT = 4096  # bytes that a pipe takes at once, even where nobody reads them
 
 # Run by `python -P -c BOOTSTRAP FOLDER MODULE CORES`: samegrad comes from FOLDER whatever the
@@ -54,7 +61,7 @@ spec = importlib.util.spec_from_file_location(
 package = sys.modules["samegrad"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(package)
 sys.path.append(os.getcwd())  # for package.module of the user, after everything else
-importlib.import_module("samegrad.implementations.checking.processes").keep()
+importlib.import_module("samegrad.implementations.checking.keeper").keep()
 importlib.import_module(module).main()
 """
 
@@ -159,22 +166,24 @@ class Child:
         """Receive messages until the child waits for another request or ends.
 
         Args:
-            on_message: called with each message; a number that it returns is the time limit in
-                seconds for the next one, None keeps the present limit.
+            on_message: called with each message. A number that it returns is the time limit in
+                seconds for what comes next; with None the present one runs on. What it raises of
+                SENSELESS is a fault of the message, and ends the child.
             time_limit: seconds for the first message; when they have passed, it is to be closed.
 
         Returns:
             None when the child waits for another request, otherwise how it ended.
         """
         limit, silent = time_limit, 0.0
+        deadline = time.monotonic() + limit
         while True:
-            wait = min(limit - silent, SILENT_SECONDS)
+            wait = min(deadline - time.monotonic(), SILENT_SECONDS)
             try:
-                line = self.lines.get(timeout=wait)
+                line = self.lines.get(timeout=max(wait, 0))
             except queue.Empty:
                 silent += wait
-                if silent >= limit:
-                    return Exit("timeout", f"no result within {limit:.0f} s; killed")
+                if time.monotonic() >= deadline:
+                    return _too_long(limit)
                 if threading.current_thread() is threading.main_thread():  # others are waited for
                     sys.stderr.write(f"samegrad: no answer for {silent:.0f} s of {limit:.0f} s\n")
                 continue
@@ -183,16 +192,24 @@ class Child:
                 self.lines.put(None)  # nothing else will come, however often it is asked
                 return _ended(self.process.wait(END_SECONDS), self.errors)
             try:
-                message = json.loads(line)
+                message = json.loads(line, parse_constant=_number, parse_float=_number)
                 waits = message.pop(WAITS, False)
-            except (ValueError, AttributeError):
+            except SENSELESS:
                 return Exit("crashed", "something else was written into the pipe of its messages")
             if message == IDLE:
                 return None
             if message == DONE:  # what keeps it from ending is ended with it
                 self._watcher.join(END_SECONDS)
                 return Exit("ok", "")
-            limit = on_message(message) or limit
+            try:
+                renewed = on_message(message)
+            except SENSELESS as error:
+                said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                return Exit("crashed", f"one of its messages makes no sense ({said})")
+            if renewed:
+                limit, deadline = renewed, time.monotonic() + renewed
+            elif time.monotonic() >= deadline:
+                return _too_long(limit)
             if waits:
                 self.send({})
 
@@ -214,7 +231,7 @@ class Child:
 
     def working(self) -> int:
         """The id of the process that does the work: on Linux its keeper is the one we started."""
-        return next(iter(_children(self.process.pid)), self.process.pid)
+        return next(iter(children(self.process.pid)), self.process.pid)
 
     def _write(self, data: bytes) -> None:
         assert self.process.stdin is not None
@@ -231,6 +248,8 @@ class Child:
         ):
             while line := stream.readline(LONGEST):
                 _, marked, message = line.rpartition(self._mark.encode())
+                while self.lines.qsize() >= MANY and self.process.returncode is None:
+                    time.sleep(0.01)
                 if marked:
                     self.lines.put(message)
 
@@ -266,53 +285,11 @@ def run_child(
     return ended or Exit("crashed", "it waits for another request, and there is none")
 
 
-def keep() -> None:
-    """Go on in a child of this process, which stays behind as its keeper. Linux only.
-
-    The keeper runs nothing but this function, so nothing that is measured ends or stops it. What
-    descends from the child is handed to it (PR_SET_CHILD_SUBREAPER, prctl(2)), in whatever session
-    or group it is, and ends when the child does, when the parent says so (SIGTERM) or is gone.
-    """
-    if sys.platform != "linux" or not _prctl(36, 1):  # PR_SET_CHILD_SUBREAPER
-        return
-    signals = {signal.SIGCHLD, signal.SIGTERM}
-    for number in signals:
-        signal.signal(number, signal.SIG_DFL)  # they may have been ignored by whoever started us
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    child = os.fork()
-    if not child:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
-        _prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: it goes with its keeper
-        return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the child's
-    _prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-    os.closerange(0, 2)  # the pipes are the child's
-    ended = status = 0
-    while not ended and signal.sigwait(signals) != signal.SIGTERM:
-        ended, status = os.waitpid(child, os.WNOHANG)
-    with contextlib.suppress(ChildProcessError):  # none is left
-        while True:
-            if os.waitpid(-1, os.WNOHANG)[0]:
-                continue
-            for process in _children(os.getpid()):  # whose own become ours
-                with contextlib.suppress(OSError):
-                    os.kill(process, signal.SIGKILL)
-            signal.sigtimedwait({signal.SIGCHLD}, 0.1)
-    code = os.waitstatus_to_exitcode(status if ended else 9)
-    if code < 0:
-        _prctl(4, 0)  # PR_SET_DUMPABLE: there is a core already
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
-        with contextlib.suppress(OSError):  # SIGKILL has no other handler
-            signal.signal(-code, signal.SIG_DFL)
-        os.kill(os.getpid(), -code)
-    os._exit(code)
-
-
 def serve(answer: Callable[[Message, Callable[[Message], None]], None]) -> None:
     """The child's side: read the request, call `answer(request, send)`, end with the parent."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # a library that prints must not break the stream of messages
-    _prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: even while a call holds the interpreter
+    prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: even while a call holds the interpreter
     threading.Thread(target=_read_requests, daemon=True).start()
     own, mark = os.getpid(), os.environ.pop(MARK, "")
 
@@ -356,22 +333,15 @@ def _read_requests() -> None:
     os._exit(1)
 
 
-def _prctl(option: int, value: int) -> bool:
-    """Tell the kernel something of this process, on Linux; whether it has taken it."""
-    with contextlib.suppress(OSError, AttributeError):
-        return sys.platform == "linux" and ctypes.CDLL(None).prctl(option, int(value), 0, 0, 0) == 0
-    return False
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number of JSON")
+    return number
 
 
-def _children(parent: int) -> list[int]:
-    """The processes that another one is the parent of, dead ones left out, by number."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, ValueError):  # it has ended meanwhile
-            state, of = path.read_bytes().rpartition(b")")[2].split()[:2]
-            if int(of) == parent and state != b"Z":
-                found.append(int(path.parent.name))
-    return sorted(found)
+def _too_long(limit: float) -> Exit:
+    return Exit("timeout", f"no result within {limit:.0f} s; killed")
 
 
 def _ended(code: int, errors: IO[str]) -> Exit:

@@ -90,9 +90,8 @@ class Implementation:
                 f"loss_and_grad(spec, params, X, y){own}: nothing of it can be called; to go on, "
                 "write one of them around what is there, or call samegrad.check on the object"
             )
-        self.capabilities = self.backend.capabilities
-        if isinstance(capabilities, Capabilities):
-            self.capabilities = capabilities.over(self.capabilities)
+        stated = capabilities if isinstance(capabilities, Capabilities) else Capabilities()
+        self.capabilities = stated.over(self.backend.capabilities)
         self.dtypes = self.capabilities.dtypes
         whole = self.backend is not PLAIN and not self.lacks
         of = (lambda f: getattr(model, f)) if whole else self._completed

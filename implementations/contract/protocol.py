@@ -17,6 +17,9 @@ from typing import Any, Protocol, get_args
 
 from samegrad.implementations.contract.spec import Array, DType, MLPSpec, Params, Tree, map_tree
 
+# The most that an inexact implementation may declare: thirty times what differences of a loss in
+# float32 reach, the root of its eps. What is off by more is not the gradient of this network.
+LOOSEST = 1e-2
 # start(), then stop() which gives a reader of nanoseconds, for once the device is synchronised
 Events = tuple[Callable[[], None], Callable[[], Callable[[], int]]]
 
@@ -32,7 +35,8 @@ class Capabilities:
     Attributes:
         dtypes: the dtypes in which it computes.
         accuracy: the bound per dtype that an inexact implementation declares for a spec, wider than
-            the standard one, with its derivation beside it; None where it is exact.
+            the standard one and at most LOOSEST, with its derivation beside it; None where it is
+            exact.
         refuse: raises NotImplementedError for a spec that it does not support.
         passes_per_parameter: how many forward passes a gradient takes for each parameter, if it
             does: a run predicts its cost from it.
@@ -84,10 +88,33 @@ class Capabilities:
             _refuse_products(self.products)
 
     def over(self, other: "Capabilities") -> "Capabilities":
-        """Another's capabilities, with ours in the place of theirs where ours are not defaults."""
+        """Another's capabilities, with ours in the place of theirs where ours are not defaults.
+
+        What is declared to be inexact is checked whenever it is asked for.
+        """
         ours = {f.name: getattr(self, f.name) for f in fields(self)}
         stated = {f.name for f in fields(self) if ours[f.name] is not f.default}
-        return replace(other, **{name: ours[name] for name in stated})
+        joined = replace(other, **{name: ours[name] for name in stated})
+        return replace(joined, accuracy=lambda spec: declared(joined.accuracy(spec)))
+
+
+def declared(accuracy: Any) -> dict[str, float] | None:
+    """The bounds per dtype that an implementation declares, or None.
+
+    Raises:
+        ValueError: they are none.
+    """
+    if accuracy is None or accuracy == {}:
+        return None
+    known = get_args(DType)
+    if isinstance(accuracy, Mapping) and set(accuracy) <= set(known):
+        bounds = accuracy.values()
+        if all(isinstance(bound, int | float) and 0 < bound <= LOOSEST for bound in bounds):
+            return {dtype: float(bound) for dtype, bound in accuracy.items()}
+    raise ValueError(
+        f"accuracy {accuracy!r:.60} is not accepted; declare bounds above 0, {LOOSEST:g} at most, "
+        f"of {' and '.join(known)}, for example {{'float64': 1e-06}}"
+    )
 
 
 def _refuse_products(function: Any) -> None:

@@ -112,13 +112,22 @@ def prove_file(name: str, *, seed: int = 0, time_limit: float = 60.0) -> FilePro
     said: list[str] = []
     kept: list[Kept] = []
 
-    def on_message(message: Message) -> None:
-        if "network" in message:
-            proofs.append((message["network"], Proof(**message["proof"])))
-        if "identities" in message:
-            kept.extend(Kept(**identity) for identity in message["identities"])
-        if "reason" in message:
-            said.append(message["reason"])
+    labels = {contract_file.label(spec) for spec in contract_file.networks()}
+
+    def on_message(message: Message) -> float | None:
+        new = message.get("network")
+        found = FileProof(
+            [] if new is None else [(new, Proof(**message["proof"]))],
+            message.get("reason", ""),
+            [Kept(**identity) for identity in message.get("identities", ())],
+        )
+        "".join(found.lines(verbose=True))  # a file may send anything in their place
+        said.extend(filter(None, [found.reason]))
+        proofs.extend(found.proofs)
+        kept.extend(found.identities)
+        if new is not None:
+            labels.remove(new)
+        return None if new is None else time_limit
 
     ended = _asked(
         {"implementation": registry.absolute(name), "seed": seed}, on_message, time_limit
@@ -164,14 +173,14 @@ def shrunk_snippet(name: str, report: VerifyReport, seconds: float = SECONDS) ->
     request = {"implementation": registry.absolute(name), "problem": problem, "seconds": seconds}
     _asked(
         {**request, "name": name},
-        lambda message: snippets.append(message.get("snippet", "")),
+        lambda message: snippets.append("" + message.get("snippet", "")),
         report.options.time_limit + seconds,
     )
     return next(iter(snippets), "")
 
 
 def _asked(
-    request: Message, on_message: Callable[[Message], None], time_limit: float
+    request: Message, on_message: Callable[[Message], float | None], time_limit: float
 ) -> processes.Exit:
     return processes.run_child(
         processes.python_child("samegrad.implementations.proof.child"),

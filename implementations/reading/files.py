@@ -178,10 +178,12 @@ def _in_child(
     def on_message(message: dict[str, Any]) -> float | None:
         nonlocal stage, found
         if "report" in message:
-            found = from_dict(message["report"])
+            report = from_dict(message["report"])
+            str(report)  # a file may send anything in its place
+            found = report
             return None
         stage = message["stage"]
-        return min(limits[stage], time_limit)
+        return min(limits.pop(stage), time_limit)
 
     ended = processes.run_child(
         processes.python_child("samegrad.implementations.reading.child"),

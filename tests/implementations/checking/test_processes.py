@@ -49,8 +49,9 @@ def exchange(child: Child, request: dict[str, Any], limit: float = 30.0) -> tupl
     received: list[Any] = []
     child.send(request)
 
-    def on_message(message: dict[str, Any]) -> None:
+    def on_message(message: dict[str, Any]) -> float:
         received.append(message["received"])
+        return limit
 
     return received, child.receive(on_message, limit)
 
@@ -167,6 +168,45 @@ def test_message_that_something_is_written_into_is_said() -> None:
     assert "something else was written into the pipe of its messages" == ended.reason
 
 
+WRITES = """
+import os, sys, time
+def write(text):
+    os.write(1, (os.environ["SAMEGRAD_MESSAGES"] + text + "\\n").encode())
+"""
+
+
+@pytest.mark.parametrize("error", processes.SENSELESS)
+def test_message_that_makes_no_sense_ends_its_child_alone(error: type[Exception]) -> None:
+    """A file can write messages; whoever reads them goes on."""
+
+    def on_message(_: dict[str, Any]) -> None:
+        raise error("x")
+
+    ended = run_child([sys.executable, "-c", WRITES + "write('{}')"], {}, {}, on_message, 30.0)
+
+    assert Exit("crashed", f"one of its messages makes no sense ({error.__name__}: x)") == ended
+
+
+@pytest.mark.parametrize("line", ["[1]", "[" * 100_000, '{"n": 1e999}', '{"n": NaN}', "5", ""])
+def test_line_that_is_no_message_ends_its_child_alone(line: str) -> None:
+    """Of whatever it is: a list, what nests too deep to be read, what is no number."""
+    code = f"{WRITES}write({line!r})"
+
+    ended = run_child([sys.executable, "-c", code], {}, {}, lambda _: None, 30.0)
+
+    assert ("crashed", True) == (ended.kind, "written into the pipe" in ended.reason)
+
+
+@pytest.mark.parametrize("pause", ["pass", "time.sleep(0.2)"])
+def test_messages_that_renew_nothing_do_not_prolong_a_request(pause: str) -> None:
+    """However many come, and however fast."""
+    code = f"{WRITES}while True:\n    write('{{}}')\n    {pause}"
+
+    ended = run_child([sys.executable, "-c", code], {}, {}, lambda _: None, 1.0)
+
+    assert Exit("timeout", "no result within 1 s; killed") == ended
+
+
 def test_large_request_to_a_child_that_does_not_read_ends_at_the_limit() -> None:
     """A pipe takes 64 KiB."""
     with Child([sys.executable, "-c", "import time; time.sleep(600)"], SURROUNDINGS) as child:
@@ -189,9 +229,9 @@ def test_what_outlives_the_work_is_not_waited_for(monkeypatch: pytest.MonkeyPatc
 
 ESCAPES = """
 import os, time
-from samegrad.implementations.checking import processes
+from samegrad.implementations.checking import keeper, processes
 
-processes.keep()
+keeper.keep()
 
 def answer(request, send):
     if os.fork() == 0:
