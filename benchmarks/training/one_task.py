@@ -3,11 +3,13 @@
 Its weights are kept in an npz of plain arrays, which is never unpickled.
 """
 
+import contextlib
 import io
 import json
 import tempfile
+import traceback
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,9 @@ from samegrad.benchmarks.training.data.records import reason
 from samegrad.benchmarks.training.loop import Epoch, Evaluation, Trained
 from samegrad.benchmarks.training.recipe import METRICS, Recipe
 from samegrad.benchmarks.training.tasks import TASKS, Task
+from samegrad.implementations.checking import calls
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.adapter import Implementation, check_params
+from samegrad.implementations.contract.adapter import MODEL, Implementation, check_params
 from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.files import ordinary, replaceable, replaced
 from samegrad.implementations.contract.spec import MLPSpec, Params
@@ -65,6 +68,31 @@ class DivergedError(RuntimeError):
     """The loss of a training is not finite."""
 
 
+class FailedError(RuntimeError):
+    """Somebody's implementation raises something; the message says which function, and what."""
+
+
+@contextlib.contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Say what an implementation that is not ours raises as a FailedError.
+
+    What it does not support passes, and an OSError that none of its functions raises: of the
+    terminal, or the disk.
+    """
+    try:
+        yield
+    except Exception as error:
+        frames = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+        function = next((frame for frame in reversed(frames) if frame in MODEL), "")
+        passes = isinstance(error, NotImplementedError) or (
+            isinstance(error, OSError) and not function
+        )
+        if name in registry.TABLE or passes:
+            raise
+        raises = f"{name}: {function or 'its training'} raises {calls.described(error)}"
+        raise FailedError(raises) from error
+
+
 @dataclass(frozen=True)
 class Setting:
     """A task with the implementation, device and data that it is trained or evaluated with.
@@ -105,8 +133,10 @@ class Setting:
                 f"task {task!r} is not known; accepted: {', '.join(TASKS)}"
                 f"{did_you_mean(task, TASKS)}"
             )
+        directory = datasets.data_directory(data_dir)  # before a file runs, which may go elsewhere
         module, name = registry.load(implementation), registry.label(implementation)
-        dtypes, devices = module.dtypes, module.devices()
+        with _told(implementation):
+            dtypes, devices = module.dtypes, module.devices()
         dtype = dtype or ("float32" if "float32" in dtypes else "float64")
         for what, asked, has in (("dtype", dtype, dtypes), ("device", device, devices)):
             if asked not in has:
@@ -114,7 +144,7 @@ class Setting:
                     f"{what} {asked!r} is not available to {name} (has: {', '.join(has)})"
                 )
         chosen = TASKS[task]
-        dataset = datasets.make(chosen.data, datasets.data_directory(data_dir), say)
+        dataset = datasets.make(chosen.data, directory, say)
         fold = dataset.folds[0]
         folds = f", fold 1 of {len(dataset.folds)}" if len(dataset.folds) > 1 else ""
         say(f"{chosen.name}: {chosen.source}")
@@ -165,12 +195,14 @@ def train(
         ImportError: the implementation cannot be loaded.
         NotImplementedError: it does not have the task's rule.
         DivergedError: the loss is not finite.
+        FailedError: the implementation raises something.
         OSError: the weights cannot be written.
     """
     if epochs is not None and epochs < 1:
         raise ValueError(f"--epochs {epochs} is not accepted; give a whole number >= 1")
     if seed < 0:
         raise ValueError(f"--seed {seed} is not accepted; give a whole number >= 0")
+    target = None if save is None else Path(save).absolute()
     if save is not None:
         _check_writable(Path(save))
     setting = Setting.of(task, implementation, device, dtype, data_dir, say)
@@ -184,20 +216,16 @@ def train(
         if number % step == 0 or number in (1, recipe.epochs):
             say(_line(recipe, number, epoch))
 
-    made = loop.train(
-        setting.implementation,
-        recipe,
-        fold.examples(fold.training, dtype),
-        fold.examples(fold.validation, dtype) if len(fold.validation) else None,
-        seed,
-        device,
-        seen,
-    )
+    training = fold.examples(fold.training, dtype)
+    validation = fold.examples(fold.validation, dtype) if len(fold.validation) else None
+    with _told(implementation):
+        made = loop.train(setting.implementation, recipe, training, validation, seed, device, seen)
+        if not made.diverged:
+            setting.tell_test(recipe.spec, made.params)
     if made.diverged:
         raise DivergedError(
             f"the loss is not finite at step {made.diverged}: the training diverged"
         )
-    setting.tell_test(recipe.spec, made.params)
     seconds = sum(epoch.elapsed_ns for epoch in made.epochs) / 1e9
     if setting.task.data.refit:
         say("(trained without the validation examples; reports train once more, with them)")
@@ -206,9 +234,9 @@ def train(
     if recipe.target is not None:
         what = f"validation {METRICS[recipe.metric].shown(recipe.target)}"
         say(f"{what}: " + (f"{to_target / 1e9:.2f} s" if to_target else "not reached"))
-    if save is not None:
+    if target is not None:
         about = {"task": task, "implementation": setting.name, "seed": seed}
-        save_weights(Path(save), recipe.spec, made.params, about | {"epochs": recipe.epochs})
+        save_weights(target, recipe.spec, made.params, about | {"epochs": recipe.epochs})
         say(f"weights: {save}")
     return made
 
@@ -229,17 +257,19 @@ def evaluate(
         saved: the file of the weights.
 
     Raises:
-        ValueError, ImportError: as of `train`; or the weights are of another task.
+        ValueError, ImportError, FailedError: as of `train`; or the weights are of another task.
     """
+    path = Path(saved).absolute()  # before a file runs, which may go elsewhere
     setting = Setting.of(task, implementation, device, dtype, data_dir, say)
-    spec, params, about = load_weights(Path(saved))
+    spec, params, about = load_weights(path)
     if about.get("task") != task or spec.layer_sizes != setting.recipe.spec.layer_sizes:
         sizes = "-".join(map(str, spec.layer_sizes))
         raise ValueError(f"{saved}: weights of {about.get('task')} ({sizes}), not of {task}")
     if spec.dtype not in setting.implementation.dtypes:
         dtypes: Any = setting.implementation.dtypes
         spec = replace(spec, dtype=dtypes[0])
-    setting.tell_test(spec, params)
+    with _told(implementation):
+        setting.tell_test(spec, params)
 
 
 class WeightsError(ValueError):

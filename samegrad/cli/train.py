@@ -1,13 +1,15 @@
 """`samegrad train`: train one task with one implementation.
 
-What is not ours is trained in a process of its own, at the same terminal: it may end its process
-with whatever status, and that is no success.
+What is not ours is trained in a process of its own, at the same terminal. It may end its process
+with whatever status: how the command ended is what that process writes into a file at last.
 """
 
 import os
 import subprocess
 import sys
+import tempfile
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED, INTERRUPTED, USAGE
@@ -31,7 +33,7 @@ def add(subparsers: Any) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Train; 1 if the training diverges, or the implementation ends its process."""
+    """Train; 1 if the training diverges, or the implementation fails or ends its process."""
     commands.require("train", "train")
     from samegrad.benchmarks.training import one_task
     from samegrad.implementations.contract import registry
@@ -47,25 +49,29 @@ def run(arguments: Namespace) -> int:
             one_task.train(arguments.task, name, **where, **more)
         else:
             one_task.evaluate(arguments.task, arguments.evaluate, name, **where)
-    except (one_task.DivergedError, SystemExit) as error:  # the latter is the implementation's
-        exits = f"{name}: it exits (SystemExit {getattr(error, 'code', None)})"
-        say(exits if isinstance(error, SystemExit) else error, error=True)
+    except (one_task.DivergedError, one_task.FailedError) as error:
+        say(error, error=True)
+        return FAILED
+    except SystemExit:  # the implementation's
+        say(f"{name}: it exits (SystemExit)", error=True)
         return FAILED
     return DONE
 
 
-STATUSES = (DONE, FAILED, USAGE, INTERRUPTED)
-OURS = 64  # is added to the status of a process that did not end before its time
+STATUSES = {str(status): status for status in (DONE, FAILED, USAGE, INTERRUPTED)}
 _apart = False  # whether this is that process
 
 
 def _in_a_process(typed: list[str], name: str) -> int:
-    """The same command in another process; its status, or 1 if it is not one of ours."""
+    """The same command in another process; its status, or 1 if it ended before its time."""
     from samegrad.implementations.checking.processes import python_child
 
-    code = subprocess.run([*python_child(__name__), *typed], check=False).returncode
-    if code - OURS in STATUSES:
-        return code - OURS
+    with tempfile.TemporaryDirectory(prefix="samegrad-") as folder:
+        end = Path(folder) / "end"
+        child = [*python_child(__name__), str(end), *typed]
+        code = subprocess.run(child, check=False).returncode
+        if end.is_file() and (status := end.read_text()) in STATUSES:
+            return STATUSES[status]
     say(f"{name}: it ended its process with status {code}", error=True)
     return FAILED
 
@@ -76,6 +82,7 @@ def main() -> None:
     from samegrad import cli
 
     _apart = True
-    status = cli.main(sys.argv[4:])
-    sys.stdout.flush()
-    os._exit(OURS + status)
+    end, *typed = sys.argv[4:]
+    status = cli.main(typed)
+    Path(end).write_text(str(status))
+    os._exit(status)

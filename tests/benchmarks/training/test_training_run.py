@@ -326,7 +326,16 @@ def test_wrong_training_is_one_line(
         ("os._exit(0)\n", 1, "it ended its process with status 0"),
         ("raise SystemExit(0)\n", 2, "could not be loaded: SystemExit: 0"),
         ("def train_step(*a):\n    os._exit(0)\n", 1, "it ended its process with status 0"),
-        ("def train_step(*a):\n    raise SystemExit\n", 1, "it exits (SystemExit None)"),
+        ("def train_step(*a):\n    os._exit(64)\n", 1, "it ended its process with status 64"),
+        ("def train_step(*a):\n    raise SystemExit\n", 1, "it exits (SystemExit)"),
+        ("def train_step(*a):\n    raise KeyError('x')\n", 1, "train_step raises KeyError: 'x'"),
+        (
+            "def train_step(*a):\n    raise TypeError('\\x1b]0;owned\\x07')\n",
+            1,
+            "train_step raises TypeError: \\x1b]0;owned\\x07",
+        ),
+        ("def train_step(*a):\n    raise OSError(5, 'x')\n", 1, "raises OSError: [Errno 5] x"),
+        ("def train_step(*a):\n    return 1\n", 1, "its training raises TypeError: cannot unpack"),
         ("threading.Thread(target=time.sleep, args=(600,)).start()\n", 0, ""),
     ],
 )
@@ -343,6 +352,27 @@ def test_training_that_its_implementation_ends_is_no_success(
     shown = capfd.readouterr()
     assert (message in shown.err) and len(shown.err.splitlines()) == bool(message)
     assert ("test accuracy" in shown.out) == (not status)
+
+
+@pytest.mark.parametrize("when", ["imported", "called"])
+def test_weights_are_saved_where_it_was_said(
+    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever folder a file goes to, when it is imported or when it is called."""
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path)
+    goes = f"os.chdir({str(tmp_path / 'there')!r})\n"
+    if when == "called":
+        goes = f"step = train_step\ndef train_step(*a):\n    {goes}    return step(*a)\n"
+    Path("mine.py").write_text(
+        f"import os\nfrom samegrad.implementations.mlp_numpy import *\n{goes}"
+    )
+    train = ["train", "xor", "--implementation=./mine.py"]
+
+    assert 0 == command.main([*train, "--epochs=1", "--save=w.npz"])
+    assert 0 == command.main([*train, "--evaluate=w.npz"])
+    assert (tmp_path / "w.npz").is_file()
+    assert [] == list((tmp_path / "there").iterdir())
 
 
 def test_weights_of_another_task_are_refused(
