@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from samegrad.benchmarks import command_line
 from samegrad.cli import (
@@ -45,6 +45,7 @@ SHOWN = {
 # What an interrupt lets these finish or remove: a journal and its report, folders, a file. Every
 # other command ends where it is: C code and mpmath turn KeyboardInterrupt into something else.
 HOLDING = ("benchmark", "selftest", "train", "render")
+OTHERS = ("SIGTERM", "SIGHUP")  # which, to those that hold something, mean the same
 
 
 def tree() -> Parser:
@@ -104,9 +105,17 @@ def _ended(given: list[str]) -> int:
 @contextlib.contextmanager
 def _interruptible(holding: bool) -> Iterator[None]:
     """Let Ctrl-C end the command at once; if it holds something, the second one does."""
+    heard = [signal.SIGINT]  # else somebody else decides, such as nohup
+    if holding:
+        named = [getattr(signal, name) for name in OTHERS if hasattr(signal, name)]
+        heard += [number for number in named if signal.getsignal(number) is signal.SIG_DFL]
+
+    def hear(handler: Any) -> None:
+        for number in heard:
+            signal.signal(number, handler)
 
     def end(*_: object) -> NoReturn:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        hear(signal.SIG_IGN)
         processes = sys.modules.get("samegrad.implementations.checking.processes")
         if processes is not None and hasattr(processes, "end_all"):
             processes.end_all()
@@ -117,25 +126,27 @@ def _interruptible(holding: bool) -> Iterator[None]:
         os._exit(INTERRUPTED)
 
     def first(*_: object) -> NoReturn:
-        signal.signal(signal.SIGINT, end)  # stays, while what is held is let go
+        hear(end)  # stays, while what is held is let go
         raise KeyboardInterrupt
 
     ours = first if holding else end
     if threading.current_thread() is not threading.main_thread():  # that one alone hears of it
         yield
         return
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:  # else somebody else decides, such as nohup
-        signal.signal(signal.SIGINT, ours)
+    before = {number: signal.getsignal(number) for number in heard}
+    if before[signal.SIGINT] is not signal.default_int_handler:
+        heard.remove(signal.SIGINT)
+    hear(ours)
     try:
         yield
     except KeyboardInterrupt:
-        if signal.getsignal(signal.SIGINT) is end:  # all is let go, and the interpreter ends
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if any(signal.getsignal(number) is end for number in heard):
+            hear(signal.SIG_IGN)  # all is let go, and the interpreter ends
         raise
     finally:
-        if signal.getsignal(signal.SIGINT) is ours:
-            signal.signal(signal.SIGINT, before)
+        for number in heard:
+            if signal.getsignal(number) is ours:
+                signal.signal(number, before[number])
 
 
 def _main(arguments: list[str]) -> int:
