@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.files import ordinary
-from samegrad.implementations.contract.texts import EMPTY, check_nesting
+from samegrad.implementations.contract.texts import EMPTY, NESTED, check_nesting
 
 
 class Option(NamedTuple):
@@ -120,7 +120,9 @@ def _table(path: Path) -> dict[str, Any]:
         whole = tomllib.loads(ordinary(path).read_text(encoding="utf-8"))
         check_nesting(whole)
         table = whole.get("tool", {}).get("samegrad", {})
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
+    except RecursionError:
+        raise ValueError(f"{path}: cannot be read: {NESTED}") from None
+    except (OSError, ValueError, AttributeError) as error:
         raise ValueError(f"{path}: cannot be read: {error}") from None
     if not isinstance(table, dict):
         raise ValueError(f"{path}: tool.samegrad is no table")

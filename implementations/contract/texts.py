@@ -15,6 +15,7 @@ DASHES = "'--' ends the options and is no value; give a value, or leave it out"
 
 
 MOST_NESTED = 32  # lists and tables in each other; ours have six
+NESTED = f"more than {MOST_NESTED} lists or tables lie in each other"
 
 
 def check_nesting(tree: Any) -> None:
@@ -29,7 +30,7 @@ def check_nesting(tree: Any) -> None:
         ]
         if not level:
             return
-    raise ValueError(f"more than {MOST_NESTED} lists or tables lie in each other")
+    raise ValueError(NESTED)
 
 
 def clean(text: str) -> str:
