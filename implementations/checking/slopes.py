@@ -172,7 +172,7 @@ def slopes(
     rng = np.random.default_rng(seed)
     measured = [Slopes(slot.name, tuple(slot.shape)) for slot in slots]
     with quiet():
-        clock = _Clock()
+        clock = Clock()
         here = loss()
         taken = clock.elapsed
         if seconds is None:
@@ -232,7 +232,7 @@ def noise_of(loss: Loss, slots: Sequence[Slot], seed: int = 0) -> Noise:
         return Noise(size, max(eps, size / max(largest, 1e-300)) if size else eps)
 
 
-class _Clock:
+class Clock:
     """Seconds of this thread's own work, or a share of those that passed, whichever is more."""
 
     def __init__(self) -> None:

@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -129,7 +130,7 @@ class Calls:
         """
         self._seed()
         try:
-            with quiet(), _silent():
+            with quiet(), silent():
                 value = self.functions[0]()
         except (Exception, SystemExit) as error:
             raise stopped_by("loss()", error) from None
@@ -143,16 +144,35 @@ class Calls:
         """
         self.loss()
         for zero in self._reached.zeroing:
-            with quiet(), _silent(), _let_pass():
+            with quiet(), silent(), _let_pass():
                 zero()
         for leaf in self.zeroed:
             leaf.clear_gradient()
         self._seed()
         try:
-            with quiet(), _silent():
+            with quiet(), silent():
                 return self.functions[1]()
         except (Exception, SystemExit) as error:
             raise stopped_by("backward()", error) from None
+
+    def codes_of_backward(self, reached: Reached) -> set[CodeType]:
+        """The code that backward() runs, its callees' included; all is put back."""
+        if sys.getprofile() is not None:  # a profiler's place is taken: whatever may run, runs
+            return {function.__code__ for function in reached.functions}
+        ran: set[CodeType] = set()
+        before = reached.snapshot()
+        self.loss()
+        self._seed()
+        try:
+            with quiet(), silent():
+                sys.setprofile(lambda frame, event, _: ran.add(frame.f_code))
+                self.functions[1]()
+        except (Exception, SystemExit) as error:
+            raise stopped_by("backward()", error) from None
+        finally:
+            sys.setprofile(None)
+            before.restore()
+        return ran
 
     def _seed(self) -> None:
         if not self.seeded:
@@ -243,17 +263,22 @@ class OtherData:
         parts = [*whole, *(held.read() for held in self.reached.leaves)]
         return any(p.shape == mine.shape and np.array_equal(p, mine) for p in parts)
 
-    def change(self) -> bool:
-        """Other data of the same kind; False if nothing could be changed."""
+    def change(self, share: float = 1.0) -> bool:
+        """Other data of the same kind; False if nothing could be changed.
+
+        Args:
+            share: of itself that each number becomes. With 1 only their order is another: what
+                adds up to 1, as probabilities do, still does.
+        """
         changed = False
         for index, array in enumerate(self.reached.arrays):
             if array.dtype != object and array.size > 1 and array.flags.writeable:
-                array[...] = other(array, index)
+                array[...] = other(array, index, share)
                 changed = True
         for index, leaf in enumerate(self.reached.leaves):
             if not isinstance(leaf.value, np.ndarray | float | np.floating) and leaf.size > 1:
                 with _let_pass():  # what cannot be written stays
-                    leaf.write(other(leaf.read(), index))
+                    leaf.write(other(leaf.read(), index, share))
                     changed = True
         return changed
 
@@ -272,11 +297,11 @@ class OtherData:
         return tuple(dict.fromkeys(n for n in sizes if n > 1))
 
 
-def other(values: Any, turn: int) -> Any:
-    """Numbers in another order, and others where they are more than 0 and 1."""
+def other(values: Any, turn: int, share: float) -> Any:
+    """Numbers in another order, and a share of each where they are more than 0 and 1."""
     rolled = np.roll(values, 1 + turn, axis=0)
     binary = values.dtype.kind != "f" or np.isin(values, (0.0, 1.0)).all()
-    return rolled if binary else (SHRUNK * rolled).astype(values.dtype)
+    return rolled if binary or share == 1 else (share * rolled).astype(values.dtype)
 
 
 def _nowhere() -> Place:
@@ -319,7 +344,7 @@ def _state(generator: Any) -> Callable[[], Any]:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
+def silent() -> Iterator[None]:
     """What the user's functions print, hundreds of times, is not shown."""
     with redirect_stdout(_NOWHERE):
         yield

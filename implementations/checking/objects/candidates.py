@@ -1,12 +1,13 @@
 """Everything that may be a gradient after backward(): returned, kept, or taken off a parameter."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from samegrad.implementations.checking.objects import constants, names
-from samegrad.implementations.checking.objects.calls import Calls, OtherData
+from samegrad.implementations.checking.objects.calls import Calls, OtherData, Stopped
 from samegrad.implementations.checking.objects.leaves import Leaf, NumberLeaf, ScalarsLeaf
 from samegrad.implementations.checking.objects.matching import (
     KEPT,
@@ -20,6 +21,7 @@ from samegrad.implementations.checking.objects.reach import Reached
 from samegrad.implementations.checking.trees import array_of
 
 Array = Any
+NEARBY = 1e-2  # of each entry, or of 0.1: a point at which every result is another
 
 
 class Collector:
@@ -57,7 +59,7 @@ class Collector:
                 found.append(Candidate(by, _float64(gradient), KEPT, leaf.name, _dtype(gradient)))
             if id(leaf.value) not in own and not isinstance(leaf, NumberLeaf):
                 found += [
-                    Candidate(name, leaf.read(), KEPT, "", _dtype(leaf.value))
+                    Candidate(name, leaf.read(), KEPT, "", _dtype(leaf.value), tuple(leaf.names))
                     for name in leaf.names[:1]
                 ]
             elif isinstance(leaf, NumberLeaf):
@@ -69,6 +71,38 @@ class Collector:
                 found.append(Candidate(name, old - now, UPDATE, leaf.name))
         put(self.parameters, before)
         return found
+
+    def with_origins(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """The same, with what backward() does not make marked: buffers that stay, the loss' own.
+
+        Between a call of loss() and one of backward(), at a point where neither was called yet.
+        """
+        before = [leaf.read() for leaf in self.parameters]
+        state = self.walk().snapshot()
+        try:
+            put(self.parameters, [b + NEARBY * np.maximum(np.abs(b), 0.1) for b in before])
+            self.calls.loss()
+            first = self._kept()
+            own = {leaf.read().tobytes() for leaf in self.data.reached.leaves}
+            of_loss = own.union(first.values())
+            reached = Reached().add(self.calls.backward(), "returned", place_of(None, ()))
+            then = self._kept()
+        except Stopped:
+            return list(candidates)
+        finally:
+            state.restore()
+            put(self.parameters, before)
+        made = {name for name, held in then.items() if held != first.get(name)}
+        made |= {
+            n for leaf in reached.leaves if leaf.read().tobytes() not in of_loss for n in leaf.names
+        }
+        return [
+            replace(c, computed=c.name in made) if c.origin in (KEPT, RETURNED) else c
+            for c in candidates
+        ]
+
+    def _kept(self) -> dict[str, bytes]:
+        return {leaf.name: leaf.read().tobytes() for leaf in self.walk().leaves}
 
     def _returned(self, returned: Any) -> list[Candidate]:
         loss = self.calls.loss

@@ -12,6 +12,7 @@ from samegrad.implementations.checking.objects.calls import (
     OtherData,
     Stopped,
     kept_generators,
+    silent,
     steady,
 )
 from samegrad.implementations.checking.objects.judge import Judged
@@ -25,6 +26,9 @@ from samegrad.implementations.checking.objects.report import (
 )
 from samegrad.implementations.checking.objects.trial import Trial
 from samegrad.implementations.contract.spec import items
+
+# What proves. By name: it imports this package.
+PROVING = "samegrad.implementations.proof.matched"
 
 
 def check(
@@ -40,6 +44,7 @@ def check(
     dtype: str | None = None,
     seed: int = 0,
     allow: Sequence[str] = (),
+    exact: bool = False,
 ) -> CheckReport:
     """Whether the gradient of any object is that of its own loss; the object stays as it is.
 
@@ -62,6 +67,8 @@ def check(
             while, where the code works with that.
         seed: of entries, directions and other points.
         allow: codes of notes that are not shown.
+        exact: whether what agrees is run over exact numbers, too. What that proves is a remark; an
+            entry that is not equal is a fault, however near it is.
 
     Returns:
         A CheckReport: true if the gradient agrees; str() of it says what was compared with what.
@@ -87,9 +94,10 @@ def check(
         held = items(data) if isinstance(data, list | tuple | dict) else [(0, data)]
         given = tuple(part for _, part in held or [])
         with kept_generators():
-            report = _Check(net, loss, backward, given, seed).report(
-                params, grads, rate, tolerance, dtype
-            )
+            checked = _Check(net, loss, backward, given, seed)
+            report = checked.report(params, grads, rate, tolerance, dtype)
+            if exact and report.agrees:
+                report = checked.proved(report)
     except Stopped as stopped:
         return CheckReport(
             stopped.verdict,
@@ -230,6 +238,22 @@ class _Check:
             remarks=(*faults[1:3], *remarks),
             said=reason,
         )
+
+    def proved(self, report: CheckReport) -> CheckReport:
+        """The report with what running over exact numbers shows."""
+        try:
+            proving = importlib.import_module(PROVING)
+        except ModuleNotFoundError as missing:
+            said = f"not proved: {missing.name} is not installed"
+            return replace(report, remarks=(*report.remarks, said))
+        with silent():
+            proof = proving.prove_matches(
+                report.matches, self.net, *self.calls.functions, seed=self.seed
+            )
+        if proof.verdict == DISAGREES:
+            said = f"over exact numbers: {proof.meaning}"
+            return replace(report, verdict=DISAGREES, said=said)
+        return replace(report, remarks=(*report.remarks, f"{proof.verdict}: {proof.meaning}"))
 
     def _lines(self, trial: Trial, judged: Judged) -> tuple[str, ...]:
         """Where the fault is, if an experiment shows it."""

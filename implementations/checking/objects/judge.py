@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.checking.notes import Note
-from samegrad.implementations.checking.objects import constants, names
+from samegrad.implementations.checking.objects import analogy, constants, names
 from samegrad.implementations.checking.objects.matching import (
     FEW,
     PINNED,
@@ -86,8 +86,13 @@ def judge(
         fits(i, measured, known.paths, known.orders, candidates, bound)
         for i in range(len(measured))
     ]
+    expected = analogy.placed(known.paths, [m.shape for m in measured], found, candidates)
+    for i, there in expected.items():
+        found[i] = [replace(f, named=True) if _is_among(f, there) else f for f in found[i]]
+    _in_one_array(found)
     taken = [f for of in found for f in of if f.right]
-    chosen = [_chosen([f for f in of if not _is_taken(f, taken)]) for of in found]
+    any_right = any(f.values.size >= FEW for f in taken)
+    chosen = [_chosen([f for f in of if not _is_taken(f, taken)], any_right) for of in found]
     judged = Judged([], chosen, [], [])
     updates = [next((f for f in of if f.candidate.origin == UPDATE), None) for of in found]
     common = _common([f for f in chosen if f is not None and f.candidate.origin != UPDATE], known)
@@ -99,8 +104,31 @@ def judge(
     return judged
 
 
-def _chosen(of: list[Fit]) -> Fit | None:
-    """The fit that stands for a parameter: right ones of its own name, right ones, its own."""
+def _is_among(of: Fit, there: Sequence[Candidate]) -> bool:
+    return not of.form.startswith("[") and any(of.candidate is c for c in there)
+
+
+def _in_one_array(found: Sequence[list[Fit]]) -> None:
+    """Of a flat array some pieces of which are right gradients all are meant for gradients."""
+    flat = {id(f.candidate) for of in found for f in of if f.right and _is_piece(f)}
+    for of in found:
+        of[:] = [
+            replace(f, named=True) if _is_piece(f) and id(f.candidate) in flat else f for f in of
+        ]
+
+
+def _is_piece(of: Fit) -> bool:
+    return of.form.startswith("[") and of.candidate.values.size == max(of.candidate.values.shape)
+
+
+def _chosen(of: list[Fit], any_right: bool) -> Fit | None:
+    """The fit that stands for a parameter: right ones of its own name, right ones, its own.
+
+    Args:
+        of: its fits.
+        any_right: whether there is a right gradient, of whichever parameter. Then what has no name
+            and is a constant times this one's, is no gradient: an error of the outputs, say.
+    """
     explicit = [f for f in of if f.candidate.origin != UPDATE]
     own = [f for f in explicit if f.named]
     right = next((f for f in of if f.right), None)
@@ -118,13 +146,22 @@ def _chosen(of: list[Fit]) -> Fit | None:
         own,
         [f for f in proportional if f.candidate.origin == RETURNED],
         [f for f in updates if f.constant is not None],
-        [f for f in proportional if f.candidate.origin != UPDATE and not updates],
+        [
+            f
+            for f in proportional
+            if f.candidate.origin != UPDATE and f.candidate.computed and not (updates or any_right)
+        ],
         updates,
-        [f for f in explicit if f.candidate.origin == RETURNED and not f.form.startswith("[")],
+        [f for f in explicit if _returned_for_it(f)],
     ):
         if choice:
             return min(choice, key=lambda f: (f.constant is None, f.error))
     return None
+
+
+def _returned_for_it(of: Fit) -> bool:
+    c = of.candidate
+    return c.origin == RETURNED and c.computed and not of.form.startswith("[")
 
 
 def _is_taken(of: Fit, taken: Sequence[Fit]) -> bool:
@@ -155,7 +192,7 @@ def _match(
     if of.right:
         return replace(plain, constant=1.0)
     if of.candidate.origin == UPDATE and of.constant is not None:
-        return plain  # a rate, see _updated
+        return replace(plain, error=of.rest)  # a rate, see _updated
     said = f"{of.name} is not the gradient of {slopes.name}: error {of.error:.2g} {of.where}"
     if of.candidate.origin == UPDATE and _with_decay(of, slopes, known.values[i]) is not None:
         return replace(plain, constant=None)  # a note, see _updated
@@ -285,7 +322,7 @@ def _scaled(
         who = f"{of.name} is" if common is None else "all gradients are"
         text = f"{who} {_times(c, known)}"
         if len(makes_up) == sum(f is not None for f in updates) > 0:
-            judged.matches[i] = replace(match, verdict=AGREES, reason="")
+            judged.matches[i] = replace(match, verdict=AGREES, reason="", error=of.rest)
             if not any(n.code == "scaled-gradient" for n in judged.notes):
                 judged.notes.append(Note("scaled-gradient", f"{text}; the update makes up for it"))
             continue
@@ -337,7 +374,10 @@ def _updated(judged: Judged, measured: Sequence[Slopes], known: Knowledge) -> No
                 f"times the rate {known.rate:g}"
             )
         if said:
-            judged.matches[i] = replace(judged.matches[i], verdict=DISAGREES, reason=said)
+            off = abs(c / (known.rate or usual) - 1)
+            judged.matches[i] = replace(
+                judged.matches[i], verdict=DISAGREES, reason=said, error=off
+            )
     name = next((n for n, rate in rates.items() if known.same(usual, rate)), None)
     if name is None and known.rate is None and not known.same(usual, 1.0):
         made = (

@@ -32,6 +32,8 @@ class Candidate:
         origin: RETURNED, KEPT, UPDATE or PINNED.
         of: the parameter whose it is (`.grad` of the same object, an update, a pin), or "".
         dtype: of its numbers.
+        paths: other ones that lead to it.
+        computed: whether backward() makes it: no result of the loss', no buffer that stays.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Candidate:
     origin: str
     of: str = ""
     dtype: str = "float64"
+    paths: tuple[str, ...] = ()
+    computed: bool = True
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Fit:
         form: what was done to it: "", ".T", "[1:]", ".reshape".
         constant: it is so many times the slopes, or None if they are not proportional.
         error: from the slopes as they are, relative to the largest.
+        rest: from the slopes times the constant, likewise.
         wrong: whether that is more than can be explained.
         decided: whether there were slopes to compare with.
         where: text about the worst entry.
@@ -60,6 +65,7 @@ class Fit:
     form: str
     constant: float | None
     error: float
+    rest: float
     bound: float
     wrong: bool
     decided: bool
@@ -145,12 +151,13 @@ def fit(
     shares = np.where(clear, off / scales / largest, 0.0)
     worst = int(np.argmax(np.where(np.isfinite(shares), shares, np.inf)))
     error = float(shares[worst])
-    constant = _constant(claimed / scales, slopes.values / scales, trusted, bound)
+    constant, rest = _constant(claimed / scales, slopes.values / scales, trusted, bound)
     return Fit(
         candidate,
         form,
         constant,
         error,
+        rest,
         bound,
         wrong=not error <= bound,
         decided=bool(clear.any()),
@@ -177,11 +184,12 @@ def fits(
         if candidate.of and candidate.of not in paths[index]:
             continue
         own = bool(candidate.of) or names.pairs(list(paths[index]), candidate.name)
+        meant = candidate.origin in (RETURNED, PINNED) or names.says_gradient(candidate.name)
         read = list(forms(slopes.shape, candidate.values))
         for order in orders:
             # In such an array a place says whose a piece is, as a name does.
             for form, values in pieces(shapes, order, index, candidate.values):
-                found.append(fit(slopes, candidate, form, values, bound, True))
+                found.append(fit(slopes, candidate, form, values, bound, meant))
         found += [fit(slopes, candidate, form, values, bound, own) for form, values in read]
     return sorted(found, key=_order)
 
@@ -199,17 +207,19 @@ def _order(of: Fit) -> tuple[bool, ...]:
     )
 
 
-def _constant(claimed: Array, values: Array, trusted: Array, bound: float) -> float | None:
-    """The number that the slopes are multiplied by, if it is one number."""
+def _constant(
+    claimed: Array, values: Array, trusted: Array, bound: float
+) -> tuple[float | None, float]:
+    """(the number that the slopes are multiplied by, what is then left), if it is one number."""
     claimed, values = claimed[trusted], values[trusted]
     if not np.isfinite(claimed).all() or np.count_nonzero(values) < 1:
-        return None
+        return None, np.inf
     constant = float(np.sum(claimed * values) / max(float(np.sum(values**2)), 1e-300))
     if constant == 0:
-        return None
+        return None, np.inf
     off = np.max(np.abs(claimed / constant - values)) / max(float(np.max(np.abs(values))), 1e-300)
     proportional = off <= 2 * bound and abs(constant - 1) > NO_FACTOR
-    return constant if proportional else None
+    return (constant if proportional else None), float(off)
 
 
 def _where(slopes: Slopes, claimed: Array, worst: int) -> str:

@@ -5,14 +5,16 @@ from functools import cache
 
 # What a name of a gradient begins or ends with beside the parameter's own.
 BEFORE = re.compile(
-    r"(?:d[ljce]?_?d_?|delta_(?:nabla_)?|d_?|d[ljc]_?|(?:acc|total|sum)_?(?:grad|d)_?|grad(?:ient)?s?_?(?:of_?)?|"
-    r"nabla_?|del_?|g_)(?=.)",
+    r"(?:d[ljce]?_?d_?|delta_(?:nabla_)?|d_?|d[ljc]_?|(?:acc|total|sum)_?(?:grad|d)_?|"
+    r"grad(?:ient)?(?:es|en|s|e)?_?(?:of_?)?|deriv[a-z]*_|ableitung_?|abl_|nabla_?|del_?|g_?)(?=.)",
     re.IGNORECASE,
 )
 AFTER = re.compile(r"_?(?:grad(?:ient)?s?|deriv(?:ative)?s?)$", re.IGNORECASE)
 WHOLE = re.compile(r"d?_?(?:grad(?:ient)?s?|nablas?|derivatives?)|dparams|d", re.IGNORECASE)
+CLEAR = re.compile(r"_*(?:d_?)?(?:grad|nabla|deriv)", re.IGNORECASE)
 HOLDERS = {"params", "parameters", "data", "value", "values", "param", "_data", ""}
 WEIGHTS = re.compile(r"(?:weights?|w|kernel|wts?)(_?\d*|_\w+)", re.IGNORECASE)
+LISTS = {"params", "parameters"}
 BIASES = re.compile(r"(?:bias(?:es)?|b)(_?\d*|_\w+)", re.IGNORECASE)
 
 
@@ -53,7 +55,25 @@ def of_gradient(path: str) -> frozenset[tuple[str, ...]]:
 def pairs(parameter_paths: list[str], gradient_path: str) -> bool:
     """Whether a name says that it is the gradient of a parameter, by one of its paths."""
     gradients = of_gradient(gradient_path)
-    return any(of_parameter(path) in gradients for path in parameter_paths)
+    return any(
+        of_parameter(path) in gradients or _beside(parts(path), parts(gradient_path))
+        for path in parameter_paths
+    )
+
+
+def says_gradient(path: str) -> bool:
+    """Whether a name says that it holds gradients, of whatever."""
+    return any(
+        WHOLE.fullmatch(part) or AFTER.search(part) or CLEAR.match(part) for part in parts(path)
+    )
+
+
+def _beside(parameter: list[str], gradient: list[str]) -> bool:
+    """Whether one is `x.params[2]`, and the other `x.grads[2]`."""
+    if len(parameter) != len(gradient):
+        return False
+    other = [(p, g) for p, g in zip(parameter, gradient, strict=True) if p != g]
+    return len(other) == 1 and other[0][0] in LISTS and bool(WHOLE.fullmatch(other[0][1]))
 
 
 def _named(names: tuple[str, ...]) -> list[str]:

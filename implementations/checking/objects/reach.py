@@ -13,7 +13,7 @@ import random
 import sys
 import sysconfig
 import types
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,6 +68,7 @@ class Reached:
         self._containers: list[tuple[Any, Any]] = []
         self._seen: dict[int, Any] = {}
         self._leaf_of: dict[Any, Leaf] = {}
+        self._named: Counter[str] = Counter()  # of leaves: `W` of several closures are several
         self._waiting: deque[tuple[Any, str, Place]] = deque()
 
     def add(self, value: Any, name: str, place: Place) -> "Reached":
@@ -104,9 +105,11 @@ class Reached:
             if known.value is value:
                 known.places.append(place)
             return known
-        made = leaf_of(value, name, place)
+        count = self._named[name] + 1
+        made = leaf_of(value, f"{name}#{count}" if count > 1 else name, place)
         if made is None:
             return None
+        self._named[name] = count
         self.leaves.append(made)
         if isinstance(value, np.ndarray):
             self.arrays.append(value)
@@ -191,7 +194,10 @@ class Reached:
             with contextlib.suppress(ValueError):  # an empty cell
                 held, place = cell.cell_contents, cell_of(cell)
                 self._containers.append((place, held))
-                yield held, variable, place
+                yield held, f"{name}.{variable}" if name else variable, place
+        for key, held in list(vars(function).items()):
+            if key != "__wrapped__":
+                yield held, f"{name or function.__name__}.{key}", item(vars(function), key)
         for held in function.__defaults__ or ():
             yield held, f"{function.__name__}.default", _fixed(held)
         for variable in sorted(globals_of(function.__code__)):

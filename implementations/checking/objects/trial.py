@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import CodeType
 from typing import Any
 
 import numpy as np
 
 from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.objects import constants, steps
-from samegrad.implementations.checking.objects.calls import Calls, OtherData, Stopped
+from samegrad.implementations.checking.objects.calls import SHRUNK, Calls, OtherData, Stopped
 from samegrad.implementations.checking.objects.candidates import Collector, put
 from samegrad.implementations.checking.objects.epsilon import without_epsilons
 from samegrad.implementations.checking.objects.judge import Judged, Knowledge, judge
@@ -56,6 +57,7 @@ class Trial:
         self.remarks: list[str] = []
         self.faults: list[str] = []
         self._measured: list[Slopes] = []
+        self._run: set[CodeType] | None = None
         self._bound = 0.0
         self._noise = Noise(0.0, 0.0)
         self.collector = Collector(calls, walk, self.parameters, data)
@@ -166,7 +168,12 @@ class Trial:
             self.remarks.append(
                 f"{entries} of {total} entries measured, and random directions through all of them"
             )
-        return judge(self._measured, candidates, self._bound, self._knowledge(rate))
+        known = self._knowledge(rate)
+        judged = judge(self._measured, candidates, self._bound, known)
+        if judged.count(AGREES) == len(judged.matches):
+            return judged
+        candidates = self.collector.with_origins(candidates)
+        return judge(self._measured, candidates, self._bound, known)
 
     def _knowledge(self, rate: float | None) -> Knowledge:
         reached = self.walk()
@@ -175,7 +182,11 @@ class Trial:
             for leaf in reached.leaves
             if isinstance(leaf, NumberLeaf) and float(leaf.read()) > 0
         }
+        if self._run is None:
+            self._run = self.calls.codes_of_backward(reached)
         for function in reached.functions:
+            if function.__code__ not in self._run:
+                continue  # what only the loss is made of is no rate
             for constant in (*function.__code__.co_consts, *(function.__defaults__ or ())):
                 if isinstance(constant, float) and constant > 0:
                     rates.setdefault(f"{constant:g} in {function.__name__}", constant)
@@ -258,24 +269,29 @@ class Trial:
     def _other_data(self, first: list[Candidate], judged: Judged) -> None:
         """With other data other gradients, right ones."""
         here = self.calls.loss()
-        if any(note.code == "data-changed" for note in self.notes) or not self.data.change():
+        if any(note.code == "data-changed" for note in self.notes):
             return
-        try:
-            there = self.calls.loss()
-            if there == here or not np.isfinite(there):
+        for share in (1.0, SHRUNK):  # an order that changes nothing is followed by other numbers
+            try:
+                if not self.data.change(share):
+                    return
+                there = self.calls.loss()
+                if np.isfinite(there) and not constants.same(there, here, ALIKE):
+                    self._compare_there(first, judged)
+                    return
+            except Stopped:  # data that the code does not accept
                 return
-            others = self.collector.collect()
-            self._compare_there(first, others, judged)
-        except Stopped:  # data that the code does not accept
-            return
-        finally:
-            self.data.restore()
+            finally:
+                self.data.restore()
 
-    def _compare_there(
-        self, first: list[Candidate], others: list[Candidate], judged: Judged
-    ) -> None:
+    def _compare_there(self, first: list[Candidate], judged: Judged) -> None:
+        """What is wrong there in a first call and not in a second is left from before.
+
+        What is wrong in both, and no longer what it was, is a formula that other data does not
+        suit, such as targets that must add up to 1: nothing is said of it.
+        """
         before = self._matched(first)
-        found = self._matched(others)
+        found = self._matched(self.collector.collect())
         measured = slopes(
             self.calls.loss,
             self.parameters,
@@ -285,25 +301,33 @@ class Trial:
             most_entries=2,
             directions=2,
         )
+        second: dict[tuple[str, str], Array] | None = None
         for index, of in enumerate(judged.chosen):
             if of is None or not of.right:
                 continue
             key = (of.candidate.name, of.candidate.of)
-            there = found.get(key)
-            if there is None or there.shape != of.candidate.values.shape:
+            again = self._fit_there(of, found.get(key), measured[index])
+            if again is None or not again.wrong:
                 continue
-            candidate = replace(of.candidate, values=there)
-            values = _in_form(of, there)
-            if values is None:
-                continue
-            again = fit(measured[index], candidate, of.form, values, 10 * self._bound, True)
-            if again.decided and again.wrong:
-                if np.array_equal(there, before[key]):
-                    said = f"{of.name} stays as it was when the data is other: it is stale"
-                else:
-                    said = f"{of.name} is wrong with other data, after a call with the first"
-                said = f"{said}: error {again.error:.2g} {again.where}"
-                self.faults.append(said)
+            if np.array_equal(again.candidate.values, before[key]):
+                said = f"{of.name} stays as it was when the data is other: it is stale"
+            else:
+                second = self._matched(self.collector.collect()) if second is None else second
+                later = self._fit_there(of, second.get(key), measured[index])
+                if later is None or later.wrong:
+                    continue
+                said = f"{of.name} is wrong with other data, after a call with the first"
+            self.faults.append(f"{said}: error {again.error:.2g} {again.where}")
+
+    def _fit_there(self, of: Fit, there: Array | None, slopes: Slopes) -> Fit | None:
+        if there is None or there.shape != of.candidate.values.shape:
+            return None
+        values = _in_form(of, there)
+        if values is None:
+            return None
+        candidate = replace(of.candidate, values=there)
+        again = fit(slopes, candidate, of.form, values, 10 * self._bound, True)
+        return again if again.decided else None
 
     def _moved(
         self, judged: Judged, flat: bool, rate: float | None, tolerance: float | None

@@ -1,0 +1,114 @@
+"""Whose gradient an array is by its place: as others are kept whose gradients are right."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+
+from samegrad.implementations.checking.objects import names
+from samegrad.implementations.checking.objects.matching import KEPT, RETURNED, Candidate, Fit
+
+MOST_READINGS = 16  # of one path
+
+
+def placed(
+    paths: Sequence[Sequence[str]],
+    shapes: Sequence[tuple[int, ...]],
+    found: Sequence[Sequence[Fit]],
+    candidates: Sequence[Candidate],
+) -> Mapping[int, list[Candidate]]:
+    """For parameters without a right gradient what lies where theirs is expected.
+
+    `net.layers[2].gW` is the gradient of `net.layers[2].W`, so `net.layers[0].gW`, computed by the
+    same code, is meant for that of `net.layers[0].W`. A list of arrays with the shapes of all
+    parameters, in their order, is meant for their gradients, whatever its name.
+
+    Args:
+        paths: of each parameter.
+        shapes: likewise.
+        found: fits of each.
+        candidates: all of them.
+    """
+    by_path = {
+        tuple(names.parts(path)): c
+        for c in candidates
+        if c.origin in (KEPT, RETURNED) and c.computed
+        for path in (c.name, *c.paths)
+    }
+    right = [next((f for f in of if f.right and not f.candidate.of), None) for of in found]
+    taken = {id(f.candidate) for of in found for f in of if f.right}
+    known = [
+        (tuple(names.parts(p)), tuple(names.parts(g)))
+        for i, of in enumerate(right)
+        if of is not None and of.values.size > 1
+        for p in paths[i]
+        for g in (of.candidate.name, *of.candidate.paths)
+    ]
+    expected: dict[int, list[Candidate]] = {}
+    for i, of in enumerate(found):
+        if any(f.right for f in of):
+            continue
+        there = {
+            id(by_path[path]): by_path[path]
+            for own in paths[i]
+            for parameter, gradient in known
+            for path in carried_over(parameter, gradient, tuple(names.parts(own)))
+            if path in by_path and id(by_path[path]) not in taken
+        }
+        if len(there) == 1:
+            expected[i] = list(there.values())
+    return expected or _in_order(shapes, found, candidates)
+
+
+def carried_over(
+    parameter: tuple[str, ...], gradient: tuple[str, ...], other: tuple[str, ...]
+) -> Iterator[tuple[str, ...]]:
+    """The paths of another parameter's gradient, if they follow from it as this one's do.
+
+    Args:
+        parameter: ("net", "layers", "2", "W").
+        gradient: ("net", "layers", "2", "gW").
+        other: ("net", "layers", "0", "W").
+    """
+    if len(other) != len(parameter) or other == parameter:
+        return
+    options = [_options(k, part, parameter, other) for k, part in enumerate(gradient)]
+    for reading in list(product(*options))[:MOST_READINGS]:
+        used = {at for _, at in reading}
+        # What the gradient's path does not say must be the same for both.
+        if all(a == b or k in used for k, (a, b) in enumerate(zip(parameter, other, strict=True))):
+            yield tuple(part for part, _ in reading)
+
+
+def _options(
+    at: int, part: str, parameter: tuple[str, ...], other: tuple[str, ...]
+) -> list[tuple[str, int]]:
+    """What a part of a gradient's path becomes, with the part of the parameter's it comes from."""
+    if at < len(parameter) and parameter[at] == part:
+        return [(other[at], at)]
+    same = [(other[k], k) for k, own in enumerate(parameter) if own == part]
+    if part.isdigit():
+        return [*same, (part, -1)]
+    last = max((k for k, own in enumerate(parameter) if not own.isdigit()), default=-1)
+    place = part.find(parameter[last]) if last > 0 else -1
+    if same or place < 0:
+        return same or [(part, -1)]
+    return [(part[:place] + other[last] + part[place + len(parameter[last]) :], last)]
+
+
+def _in_order(
+    shapes: Sequence[tuple[int, ...]],
+    found: Sequence[Sequence[Fit]],
+    candidates: Sequence[Candidate],
+) -> Mapping[int, list[Candidate]]:
+    """Of a list with as many arrays as there are parameters, of their shapes, each one's own."""
+    if any(f.right for of in found for f in of) or len({s for s in shapes if len(s) > 1}) < 2:
+        return {}
+    lists: dict[tuple[str, ...], dict[str, Candidate]] = {}
+    for c in candidates:
+        *holder, last = names.parts(c.name)
+        if c.origin == KEPT and c.computed and last.isdigit():
+            lists.setdefault(tuple(holder), {})[last] = c
+    for held in lists.values():
+        rows = [held.get(str(k)) for k in range(len(held))]
+        if [None if c is None else c.values.shape for c in rows] == list(shapes):
+            return {i: [c] for i, c in enumerate(rows) if c is not None}
+    return {}
