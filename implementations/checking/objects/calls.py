@@ -21,7 +21,7 @@ from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.objects.leaves import Leaf, Place
 from samegrad.implementations.checking.objects.reach import LIBRARIES, OURS, Reached, Snapshot
 from samegrad.implementations.checking.objects.report import NOT_CHECKED, UNDECIDED
-from samegrad.implementations.checking.slopes import quiet
+from samegrad.implementations.checking.slopes import Clock, quiet
 
 SAME = 1e-9  # relative: two results of one computation, whatever the order of its sums
 SAME_SINGLE = 1e-4  # in float32
@@ -44,6 +44,10 @@ class Stopped(Exception):  # noqa: N818 # it is no error of the program's
     ) -> None:
         super().__init__(said)
         self.verdict, self.said, self.advice, self.lines = verdict, said, advice, tuple(lines)
+
+
+class TooLate(BaseException):
+    """No exception that a user's code, or what runs it, takes for its own."""
 
 
 def users_lines(error: BaseException) -> list[str]:
@@ -155,6 +159,25 @@ class Calls:
         except (Exception, SystemExit) as error:
             raise stopped_by("backward()", error) from None
 
+    @contextmanager
+    def bounded(self, seconds: float) -> Iterator[None]:
+        """For a while the functions raise TooLate when there was so much work."""
+        functions, clock = self.functions, Clock()
+
+        def until(function: Callable[[], Any]) -> Callable[[], Any]:
+            def bounded() -> Any:
+                if clock.elapsed > seconds:
+                    raise TooLate
+                return function()
+
+            return bounded
+
+        self.functions = until(functions[0]), until(functions[1])
+        try:
+            yield
+        finally:
+            self.functions = functions
+
     def codes_of_backward(self, reached: Reached) -> set[CodeType]:
         """The code that backward() runs, its callees' included; all is put back."""
         if sys.getprofile() is not None:  # a profiler's place is taken: whatever may run, runs
@@ -165,7 +188,7 @@ class Calls:
         self._seed()
         try:
             with quiet(), silent():
-                sys.setprofile(lambda frame, event, _: ran.add(frame.f_code))
+                sys.setprofile(lambda frame, *_: ran.add(frame.f_code))
                 self.functions[1]()
         except (Exception, SystemExit) as error:
             raise stopped_by("backward()", error) from None

@@ -1,7 +1,9 @@
 """`samegrad.check`: whether an object's gradient is that of its own loss, without an adapter."""
 
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from samegrad.implementations.checking.notes import Note
@@ -11,6 +13,7 @@ from samegrad.implementations.checking.objects.calls import (
     Calls,
     OtherData,
     Stopped,
+    TooLate,
     kept_generators,
     silent,
     steady,
@@ -27,6 +30,7 @@ from samegrad.implementations.checking.objects.report import (
 from samegrad.implementations.checking.objects.trial import Trial
 from samegrad.implementations.contract.spec import items
 
+SECONDS = 2.0  # of work on naming a line, then none is named
 # What proves. By name: it imports this package.
 PROVING = "samegrad.implementations.proof.matched"
 
@@ -258,9 +262,12 @@ class _Check:
     def _lines(self, trial: Trial, judged: Judged) -> tuple[str, ...]:
         """Where the fault is, if an experiment shows it."""
         try:
-            return tuple(str(line) for line in lines.lines_of(trial, judged))
-        except Exception:  # no line is better than a traceback
+            with trial.calls.bounded(SECONDS), silent():
+                found = lines.lines_of(trial, judged)
+        except (Exception, TooLate):  # no line is better than a traceback
             return ()
+        sure = [line for line in found if line.certain]
+        return tuple(f"{Path(line.file).name}:{line.number}: {line.text}" for line in sure)
 
 
 def _without_gradients(

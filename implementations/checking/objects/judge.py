@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.checking.notes import Note
-from samegrad.implementations.checking.objects import analogy, constants, names
+from samegrad.implementations.checking.objects import constants, names
+from samegrad.implementations.checking.objects.choice import choose, same_numbers
 from samegrad.implementations.checking.objects.matching import (
     FEW,
     PINNED,
@@ -86,13 +87,7 @@ def judge(
         fits(i, measured, known.paths, known.orders, candidates, bound)
         for i in range(len(measured))
     ]
-    expected = analogy.placed(known.paths, [m.shape for m in measured], found, candidates)
-    for i, there in expected.items():
-        found[i] = [replace(f, named=True) if _is_among(f, there) else f for f in found[i]]
-    _in_one_array(found)
-    taken = [f for of in found for f in of if f.right]
-    any_right = any(f.values.size >= FEW for f in taken)
-    chosen = [_chosen([f for f in of if not _is_taken(f, taken)], any_right) for of in found]
+    chosen = choose(known.paths, [m.shape for m in measured], found, candidates)
     judged = Judged([], chosen, [], [])
     updates = [next((f for f in of if f.candidate.origin == UPDATE), None) for of in found]
     common = _common([f for f in chosen if f is not None and f.candidate.origin != UPDATE], known)
@@ -102,73 +97,6 @@ def judge(
     _scaled(judged, updates, common, known)
     _updated(judged, measured, known)
     return judged
-
-
-def _is_among(of: Fit, there: Sequence[Candidate]) -> bool:
-    return not of.form.startswith("[") and any(of.candidate is c for c in there)
-
-
-def _in_one_array(found: Sequence[list[Fit]]) -> None:
-    """Of a flat array some pieces of which are right gradients all are meant for gradients."""
-    flat = {id(f.candidate) for of in found for f in of if f.right and _is_piece(f)}
-    for of in found:
-        of[:] = [
-            replace(f, named=True) if _is_piece(f) and id(f.candidate) in flat else f for f in of
-        ]
-
-
-def _is_piece(of: Fit) -> bool:
-    return of.form.startswith("[") and of.candidate.values.size == max(of.candidate.values.shape)
-
-
-def _chosen(of: list[Fit], any_right: bool) -> Fit | None:
-    """The fit that stands for a parameter: right ones of its own name, right ones, its own.
-
-    Args:
-        of: its fits.
-        any_right: whether there is a right gradient, of whichever parameter. Then what has no name
-            and is a constant times this one's, is no gradient: an error of the outputs, say.
-    """
-    explicit = [f for f in of if f.candidate.origin != UPDATE]
-    own = [f for f in explicit if f.named]
-    right = next((f for f in of if f.right), None)
-    # What is returned counts before what is kept: it is what the caller goes on with.
-    returned = [f for f in own if f.candidate.origin in (RETURNED, PINNED)]
-    if returned and not any(f.right for f in returned) and any(f.decided for f in returned):
-        own = returned
-    elif right is not None and (right.named or not own):
-        return right
-    proportional = [f for f in of if f.constant is not None and f.values.size >= FEW]
-    updates = [f for f in of if f.candidate.origin == UPDATE]
-    for choice in (
-        [f for f in own if f.right],
-        [f for f in own if f.constant is not None],
-        own,
-        [f for f in proportional if f.candidate.origin == RETURNED],
-        [f for f in updates if f.constant is not None],
-        [
-            f
-            for f in proportional
-            if f.candidate.origin != UPDATE and f.candidate.computed and not (updates or any_right)
-        ],
-        updates,
-        [f for f in explicit if _returned_for_it(f)],
-    ):
-        if choice:
-            return min(choice, key=lambda f: (f.constant is None, f.error))
-    return None
-
-
-def _returned_for_it(of: Fit) -> bool:
-    c = of.candidate
-    return c.origin == RETURNED and c.computed and not of.form.startswith("[")
-
-
-def _is_taken(of: Fit, taken: Sequence[Fit]) -> bool:
-    """Whether what is wrong here, and has no name that says it belongs here, is right elsewhere."""
-    if of.right or of.named or not of.decided:
-        return False
-    return any(_same_numbers(of, right) for right in taken)
 
 
 def _match(
@@ -206,9 +134,7 @@ def _other(
 ) -> str:
     """Says whose gradient it is instead, and where this parameter's is."""
     for j, others in enumerate(found):
-        if j != i and any(
-            f.right and f.values.size >= FEW and _same_numbers(f, of) for f in others
-        ):
+        if j != i and any(f.right and f.values.size >= FEW and same_numbers(f, of) for f in others):
             return (
                 f"{of.name} is the gradient of {measured[j].name}, where that of "
                 f"{measured[i].name} is expected: they are swapped"
@@ -243,12 +169,6 @@ def _with_decay(of: Fit, slopes: Slopes, values: Array) -> tuple[float, float] |
     off = np.max(np.abs(claimed - columns @ (rate, factor)))
     fits = rate > 0 and factor > 0 and off <= of.bound * rate * slopes.largest
     return (float(rate), float(factor)) if fits else None
-
-
-def _same_numbers(a: Fit, b: Fit) -> bool:
-    return a.candidate is b.candidate and np.array_equal(
-        np.sort(a.values, None), np.sort(b.values, None)
-    )
 
 
 def _without(

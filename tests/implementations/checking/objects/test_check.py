@@ -10,6 +10,7 @@ import pytest
 
 from samegrad.implementations.checking.objects import lines
 from samegrad.implementations.checking.objects.check import check
+from samegrad.implementations.tracing.explain import Line
 from tests.implementations.checking.objects.styles import Returned, rows
 
 X, Y, _ = rows()
@@ -260,14 +261,14 @@ def test_report_is_text_table_and_json() -> None:
 
 
 def test_lines_come_from_who_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked only where something is wrong; what fails there is no concern of the verdict."""
+    """Asked only where something is wrong; what fails there, or is a guess, is not shown."""
     asked: list[Any] = []
 
-    def lines_of(trial: Any, judged: Any) -> Any:
+    def lines_of(trial: Any, judged: Any, *_: Any) -> Any:
         asked.append([match.verdict for match in judged.matches])
         if len(asked) > 1:
             raise RuntimeError
-        return ["net.py:29: delta"]
+        return [Line("/a/net.py", 29, "delta"), Line("/a/net.py", 30, "db", certain=False)]
 
     monkeypatch.setattr(lines, "lines_of", lines_of)
 
