@@ -250,6 +250,16 @@ def _keys(p: inspect.Parameter, board: Board, outs: Sequence[str], purpose: str)
     return constants.get(kind, [])
 
 
+def understood(function: Callable[..., Any] | None, board: Board) -> bool:
+    """Whether the names of what a function must be given say what it is; so does a hint, None."""
+    try:
+        given = parameters(function) if function is not None else []
+    except (TypeError, ValueError):
+        return False
+    known = {plain(key.lstrip("@")) for key in board.values}
+    return all(p.default is not p.empty or role(p.name) or plain(p.name) in known for p in given)
+
+
 def _has(board: Board, key: str) -> bool:
     try:
         board[key]

@@ -1,15 +1,22 @@
 """The child's side: load a file, read it, judge it, and send the report as JSON."""
 
+import os
 import time
+import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.objects.report import NOT_CHECKED, CheckReport
 from samegrad.implementations.reading.hints import in_source, parse
-from samegrad.implementations.reading.judging import SECONDS, with_remarks
+from samegrad.implementations.reading.judging import SECONDS
 
 Message = dict[str, Any]
+OURS = Path(__file__).parents[1]  # implementations/
+GIVE_HINTS = (
+    "say how the file is used: --hint 'loss = ...', --hint 'backward = ...'; please report it"
+)
 
 
 def main() -> None:
@@ -19,6 +26,7 @@ def main() -> None:
 
 def answer(request: Message, send: Any) -> None:
     """Send "loading", "running", "reading" as it begins each, then the report."""
+    from samegrad.implementations.reading.hinted import outright
     from samegrad.implementations.reading.loading import load
     from samegrad.implementations.reading.search import verdict
 
@@ -38,5 +46,23 @@ def answer(request: Message, send: Any) -> None:
     except ValueError as error:
         send({"report": CheckReport(NOT_CHECKED, said=str(error)).to_dict()})
         return
-    report = verdict(loaded, request["name"], hints, time.process_time() + SECONDS)
-    send({"report": with_remarks(report, loaded.remarks).to_dict()})
+    try:
+        report = outright(hints, loaded)
+        if report is None:
+            report = verdict(loaded, request["name"], hints, time.process_time() + SECONDS)
+    except (Exception, SystemExit) as error:
+        report = ours(error)
+    folder = f"{path.resolve().parent}{os.sep}"
+    lines = tuple(line.removeprefix(folder) for line in report.lines)
+    remarks = (*report.remarks, *loaded.remarks)
+    send({"report": replace(report, lines=lines, remarks=remarks).to_dict()})
+
+
+def ours(error: BaseException) -> CheckReport:
+    """What is said of an exception that no reading was prepared for: a fault of samegrad's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    mine = [f for f in frames if Path(f.filename).is_relative_to(OURS)] or frames
+    where = f"{Path(mine[-1].filename).name}:{mine[-1].lineno}" if mine else "?"
+    text = " ".join(str(error).split())[:200]
+    said = f"a fault of samegrad's ({where}): {type(error).__name__}: {text}"
+    return CheckReport(NOT_CHECKED, said=said, advice=(GIVE_HINTS,))

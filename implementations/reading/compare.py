@@ -62,13 +62,18 @@ class Compared:
 
     @property
     def judged(self) -> list[Match]:
-        """Those with a slope."""
-        return [match for match in self.matches if not match.flat]
+        """Those with a slope; of numbers beside arrays only those that have a gradient.
+
+        Others are settings, such as a decay or what is added in a logarithm.
+        """
+        arrays = any(match.shape for match in self.matches)
+        return [m for m in self.matches
+                if not m.flat and (m.shape or not arrays or m.right(self.tolerance))]  # fmt: skip
 
     @property
     def exact(self) -> bool:
         """Whether every gradient is right."""
-        return bool(self.judged) and all(m.right(self.tolerance) for m in self.matches)
+        return bool(self.judged) and all(m.right(self.tolerance) for m in self.judged)
 
     @property
     def factor(self) -> float | None:

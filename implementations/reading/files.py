@@ -6,7 +6,7 @@ Everything else is loaded, read and judged in a child process with limits.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +77,13 @@ class FileReport:
 
     def text(self, verbose: bool = False) -> str:
         """The verdict and what it rests on; all parameters if it is no agreement or `verbose`."""
-        _, *lines = str(self.report).splitlines()
+        short = self.agrees and not verbose
+        shown = replace(self.report, matches=()) if short else self.report
+        _, *lines = str(shown).splitlines()
         while lines and lines[0].startswith("    "):  # the rest of the headline
             lines.pop(0)
-        if self.agrees and not verbose:
-            rows = len(self.report.matches)
-            lines = [line for line in lines if not line.rstrip().endswith("  agrees")]
-            lines.append(f"  {rows} parameters; -v shows each")
+        if short:
+            lines.append(f"  {len(self.report.matches)} parameters; -v shows each")
         reason = f": {self.reason}" if self.reason else ""
         return "\n".join([f"{self.name}: {self.verdict.upper()}{reason}", *lines])
 
@@ -211,6 +211,4 @@ def from_dict(data: dict[str, Any]) -> CheckReport:
 
 
 def _with(report: CheckReport, remarks: Sequence[str]) -> CheckReport:
-    from dataclasses import replace
-
     return replace(report, remarks=(*report.remarks, *remarks))

@@ -7,15 +7,20 @@
     # samegrad: y = one-hot
 
 The same on the command line, where it takes precedence: --hint "loss = net.cost(X, y)". `net`,
-`loss`, `backward` and `rate` are expressions over the file's names, X, y and net; loss and backward
-also over `out`, what the forward pass gave. X and y are one of the words below or expressions.
+`loss`, `backward`, `data` and `rate` are expressions over the file's names, X, y, data and net;
+loss and backward also over `out`, what the forward pass gave. X and y are one of the words below or
+expressions. `data` is (X, y), or is given as a tuple that begins with these. With loss and
+backward, and whatever these name, nothing is guessed (`hinted`).
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-NAMES = ("net", "loss", "backward", "X", "y", "rate")
+NAMES = ("net", "loss", "backward", "X", "y", "data", "rate")
+NO_HINT = (
+    "write hints over the file's own names, net, X, y and data, such as: loss = net.cost(X, y)"
+)
 X_WORDS = {
     "rows": "rows", "columns": "columns", "one": "one", "row": "one row", "column": "one column",
     "lists": "lists", "list": "one list",
@@ -36,6 +41,7 @@ class Hints:
     backward: str = ""
     X: str = ""
     y: str = ""
+    data: str = ""
     rate: str = ""
 
     @property

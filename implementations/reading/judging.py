@@ -1,14 +1,16 @@
-"""The verdict on a file: of all readings the one that its evidence bears out.
+"""The verdict on a file: that of `check` on the reading that its evidence bears out best.
 
-Any reading from which the whole gradient follows is one in which the file is right. That none does
-is a fault only where the loss is no guess: it is the file's own, or a standard loss of which the
-gradient of some weights is right and that of others is not.
+`compare` only ranks readings. A reading from which the whole gradient follows is one in which the
+file is right. That none does is a fault only where the loss is no guess, or part of the gradient is
+right: whatever else `check` finds wrong is then undecided, and what to hint is said.
 """
 
 import inspect
+import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from samegrad.implementations.checking.notes import Note
@@ -20,14 +22,20 @@ from samegrad.implementations.checking.objects.report import (
     UNDECIDED,
     CheckReport,
 )
-from samegrad.implementations.checking.objects.report import Match as Row
 from samegrad.implementations.reading import losses
-from samegrad.implementations.reading.compare import Compared, Match, compare
+from samegrad.implementations.reading.compare import Compared, compare
 from samegrad.implementations.reading.readings import BATCHED, Reading
 
 SECONDS = 20.0  # of this process, for all readings of a file
 MORE_SECONDS = 3.0  # the same, after one that shows a fault
-HINTS = "say which it is in the file: `# samegrad: loss = ...`, or with --hint 'loss = ...'"
+MOST_CHECKED = 3  # readings with a loss of the file's own that `check` sees where none is right
+FEW = 2  # entries whose being right may be chance
+HINTS = (
+    "say what is meant, in the file or with --hint: `# samegrad: loss = ...`, "
+    "`# samegrad: backward = ...`"
+)
+# What makes of an update more than a rate times the gradient.
+STATEFUL = re.compile(r"momentum|velocit|nesterov|adam|rms_?prop|ada_?grad|ada_?delta|beta_?[12]\b")
 
 
 @dataclass
@@ -41,8 +49,24 @@ class Found:
     def constant(self) -> str:
         """In words the standard loss that the whole gradient follows from; "" if there is none."""
         factor = self.compared.factor
-        if self.reading.own or factor is None:
-            return ""
+        return "" if self.reading.own or factor is None else self._named(factor)
+
+    @property
+    def usual(self) -> str:
+        """In words the standard loss that most of the gradient follows from, or ""."""
+        return "" if self.reading.own else self._named(self.factor)
+
+    @property
+    def factor(self) -> float:
+        """By which the loss is multiplied before it is checked: 1 for one of the file's own."""
+        reading, common = self.reading, self.compared.factor
+        if reading.own:
+            free = reading.printed or (reading.step and not reading.rated)
+            return (common or 1.0) if free else 1.0
+        sizes = [round(m.factor, 9) for m in self.compared.partly]
+        return common or max(set(sizes), key=sizes.count, default=1.0)
+
+    def _named(self, factor: float) -> str:
         r = self.reading
         return losses.named(r.loss_name, factor, r.examples, r.outputs)
 
@@ -56,9 +80,14 @@ class Found:
         return (right, near, found, self.reading.batched, self.reading.own)
 
 
-def judge(readings: Iterable[Reading], deadline: float) -> tuple[CheckReport, Found | None]:
-    """The verdict, and the reading that it rests on."""
+def judge(readings: Iterable[Reading], deadline: float) -> CheckReport:
+    """The verdict on a file, of its readings in the order of their likelihood.
+
+    Args:
+        deadline: of time.process_time(), after which no other reading is tried.
+    """
     found: list[Found] = []
+    checked: dict[int, CheckReport] = {}
     for reading in readings:
         if time.process_time() > deadline:
             break
@@ -72,8 +101,10 @@ def judge(readings: Iterable[Reading], deadline: float) -> tuple[CheckReport, Fo
         own = any(f.reading.own for f in found)
         right = compared.exact if reading.own else one.constant and not own
         if right and _for_batches(one, found):
-            return _agrees(one, []), one
-    return concluded(found)
+            report = checked[id(one)] = _confirmed(one)
+            if report.agrees:
+                return report
+    return _concluded(found, checked)
 
 
 def _for_batches(one: Found, found: Sequence[Found]) -> bool:
@@ -81,66 +112,94 @@ def _for_batches(one: Found, found: Sequence[Found]) -> bool:
     if one.reading.batched:
         return True
     batched = [f for f in found if f.reading.batched and f.compared.partly]
-    return not batched or not any(_speaks_of_batches(f) for f in one.reading.functions)
+    return not batched or not any(BATCHED.search(_source(f)) for f in one.reading.functions)
 
 
-def _speaks_of_batches(function: Callable[..., Any]) -> bool:
+def _source(function: Callable[..., Any]) -> str:
     try:
-        return bool(BATCHED.search(inspect.getsource(function)))
+        return inspect.getsource(function)
     except (OSError, TypeError):
-        return False
+        return ""
 
 
-def confirmed(report: CheckReport, found: Found | None) -> CheckReport:
-    """The report as `check` has it, which calls again and on other data, and on other problems."""
-    if found is None or report.verdict not in (AGREES, DISAGREES):
+def _confirmed(found: Found) -> CheckReport:
+    """What `check` says of a reading, and, if it agrees, of the same with other sizes."""
+    report = checked_as(found)
+    if not report.agrees:
         return report
-    checked = _checked(found)
-    if report.verdict == AGREES and checked.verdict == AGREES:
-        for reading in found.reading.others():
-            compared = compared_with(reading)
-            if compared is None or not compared.judged:
-                continue
-            other = Found(reading, compared)
-            if (
-                compared.exact
-                or other.constant
-                or (compared.factor is not None and not reading.own)
-            ):
-                continue
-            again = _checked(other)
-            if again.verdict == DISAGREES:
-                checked = replace(
-                    again, remarks=(*again.remarks, f"only on this problem: {reading.how}")
-                )
-    decided = checked.verdict in (AGREES, DISAGREES)
-    if not decided or (
-        checked.verdict == AGREES and report.verdict == DISAGREES and found.compared.partly
-    ):
+    for other in _others(found):
+        again = checked_as(other)
+        if again.verdict == DISAGREES:
+            return replace(again, remarks=(*again.remarks, f"on this problem: {other.reading.how}"))
+    return report
+
+
+def _others(found: Found) -> Iterator[Found]:
+    """Readings with other sizes from which the gradient does not follow, as far as they run."""
+    for reading in found.reading.others():
+        compared = compared_with(reading)
+        if compared is None or not compared.judged:
+            continue
+        other = Found(reading, compared)
+        follows = compared.exact if reading.own else compared.factor is not None
+        if not follows:
+            yield other
+
+
+def checked_as(found: Found) -> CheckReport:
+    """What `check` says of a reading, no stronger than a guess is."""
+    reading, factor = found.reading, found.factor
+    loss = seen(lambda: factor * reading.loss(), reading)
+    report = check(reading.net, loss, seen(reading.backward, reading), reading.changeable)
+    name = found.constant or found.usual or reading.loss_name
+    how = f"{reading.how}; loss: {'its own ' if reading.own else ''}{name}"
+    report = replace(report, reading=how)
+    if report.agrees:
+        return replace(report, notes=(*_factor_notes(found), *report.notes))
+    if report.verdict != DISAGREES:
         return report
-    notes = (
-        *report.notes,
-        *(n for n in checked.notes if n.code not in {m.code for m in report.notes}),
-    )
-    advice = (*report.advice, *checked.advice)
-    return replace(checked, reading=report.reading, notes=notes, advice=advice)
+    doubt = _doubt(found, report)
+    if not doubt:
+        return report
+    said = f"{doubt}: {report.reason}"
+    return replace(report, verdict=UNDECIDED, said=said, lines=(), advice=(HINTS,))
 
 
-def _checked(found: Found) -> CheckReport:
-    """`check` of a reading; a standard loss has the factor with which the gradient follows."""
-    reading, factor = found.reading, 1.0
-    if not reading.own:
-        sizes = [round(m.factor, 9) for m in found.compared.partly]
-        factor = found.compared.factor or max(set(sizes), key=sizes.count, default=1.0)
-    elif (reading.step and not reading.rated) or reading.printed:
-        factor = found.compared.factor or 1.0
-    loss, backward = _hidden(lambda: factor * reading.loss()), _hidden(reading.backward)
-    return check(reading.net, loss, backward, reading.changeable)
+def _factor_notes(found: Found) -> list[Note]:
+    """A factor that no usual average explains, where the loss does not say it."""
+    reading, factor = found.reading, found.factor
+    if (reading.own and factor == 1) or found.constant:
+        return []
+    return [Note("factor", f"the gradient is {factor:.6g} times that of {reading.loss_name}")]
 
 
-def _hidden(function: Callable[[], Any]) -> Callable[[], Any]:
-    """The function without its closure, in which nothing but `net` is the user's."""
-    return iter(function, object()).__next__
+def _doubt(found: Found, report: CheckReport) -> str:
+    """Why a disagreement is no evidence, or ""."""
+    reading = found.reading
+    if reading.step and any(STATEFUL.search(_source(f).lower()) for f in reading.functions):
+        return "an update by more than its gradient (momentum or the like)"
+    right = [m for m in report.matches if m.verdict == AGREES and m.gradient and m.entries > FEW]
+    wrong = [m for m in report.matches if m.verdict == DISAGREES]
+    if reading.own:
+        return "" if reading.certain or right else "what the loss is given was guessed"
+    if right and wrong and (found.usual or not reading.rated):
+        return ""
+    return f"the loss is a guess ({reading.loss_name})"
+
+
+def seen(function: Callable[[], Any], reading: Reading) -> Callable[[], Any]:
+    """The function as one of the user's, which closes over those of the user's that it calls.
+
+    `check` then knows their constants, caches and generators, and names their lines.
+    """
+    codes = [getattr(f, "__code__", None) for f in reading.users]
+    files = [code.co_filename for code in codes if code is not None]
+    hidden: Callable[[], Any] = iter(function, object()).__next__  # what of it is ours
+    if not files:
+        return hidden
+    source = "lambda call, functions: lambda: call() if functions else None"
+    made = eval(compile(source, str(Path(files[0]).parent / "<reading>"), "eval"), {})
+    return made(hidden, tuple(reading.users))  # type: ignore[no-any-return]
 
 
 def compared_with(reading: Reading) -> Compared | None:
@@ -156,116 +215,55 @@ def compared_with(reading: Reading) -> Compared | None:
         return None
 
 
-def concluded(found: Sequence[Found]) -> tuple[CheckReport, Found | None]:
-    """The verdict where no reading was right at once."""
+def _concluded(found: Sequence[Found], checked: dict[int, CheckReport]) -> CheckReport:
+    """The verdict where no reading was right at once.
+
+    Args:
+        checked: reports that are there already, by the ids of what was found.
+    """
     if not found:
-        return CheckReport(NOT_CHECKED, said="no gradient was found in it"), None
+        return CheckReport(NOT_CHECKED, said="no gradient was found in it")
+
+    def report_of(one: Found) -> CheckReport:
+        if id(one) not in checked:
+            checked[id(one)] = _confirmed(one)
+        return checked[id(one)]
+
     usable = [f for f in found if _for_batches(f, found)] or list(found)
-    own = [f for f in usable if f.reading.own]
+    own = sorted((f for f in usable if f.reading.own), key=lambda f: f.score, reverse=True)
     standard = [f for f in usable if not f.reading.own]
-    right = next((f for f in own if f.compared.exact), None)
-    if right is not None:
-        return _agrees(right, []), right
     whole = next((f for f in standard if f.constant), None)
-    for f in own:
-        factor = f.compared.factor
-        if factor is not None and f.reading.step and (not f.reading.rated or f.reading.printed):
-            text = f"the gradient is {factor:.6g} times that of {f.reading.loss_name}"
-            return _agrees(f, [Note("factor", text)]), f
-    if own:
-        best = max(own, key=lambda f: f.score)
-        if best.reading.printed and whole is not None:
-            text = f"what it prints as {best.reading.loss_name} is another loss"
-            return _agrees(whole, [Note("factor", text)]), whole
-        if best.reading.certain or best.compared.partly:
-            return _disagrees(best, whole), best
-    if whole is not None:
-        return _agrees(whole, []), whole
+    reports = [report_of(f) for f in own[:MOST_CHECKED]]
+    good = next((r for r in reports if r.agrees), None)
+    if good is not None:
+        return good
+    if whole is not None and (not own or own[0].reading.printed):
+        return _with_printed(report_of(whole), own)
+    if reports:
+        best = next((r for r in reports if r.verdict == DISAGREES), reports[0])
+        if whole is not None and best.verdict != NOT_CHECKED:
+            best = replace(best, advice=(*best.advice, f"it is the gradient of: {whole.constant}"))
+        return best
     constant = next((f for f in standard if f.compared.factor is not None), None)
     if constant is not None:
-        factor = constant.compared.factor
-        text = f"it is {factor:.6g} times the gradient of the {constant.reading.loss_name}, summed"
-        return _agrees(constant, [Note("factor", text)]), constant
-    partly = [f for f in standard if f.compared.partly and f.reading.batched] or [
-        f for f in standard if f.compared.partly
-    ]
+        return report_of(constant)
+    partly = [f for f in standard if f.compared.partly]
+    partly = [f for f in partly if f.reading.batched] or partly
     if partly:
-        best = max(partly, key=lambda f: f.score)
-        return _disagrees(best, None), best
-    best = max(usable, key=lambda f: f.score)
+        return report_of(max(partly, key=lambda f: f.score))
+    best_one = max(usable, key=lambda f: f.score)
     tried = ", ".join(dict.fromkeys(f.reading.loss_name for f in usable))
-    report = CheckReport(
+    return CheckReport(
         UNDECIDED,
         said=f"its gradient follows from none of: {tried}",
-        reading=best.reading.how,
+        reading=best_one.reading.how,
         advice=(HINTS,),
     )
-    return report, best
 
 
-def _agrees(found: Found, notes: list[Note]) -> CheckReport:
-    reading = found.reading
-    loss = found.constant or reading.loss_name
-    how = f"{reading.how}; loss: {'its own ' if reading.own else ''}{loss}"
-    rows = tuple(
-        _row(m, found.compared.tolerance, found.compared.factor) for m in found.compared.matches
-    )
-    return CheckReport(AGREES, rows, tuple(notes), reading=how)
-
-
-def _disagrees(found: Found, whole: Found | None) -> CheckReport:
-    reading, c = found.reading, found.compared
-    how = f"{reading.how}; loss: {'its own ' if reading.own else ''}{reading.loss_name}"
-    common = c.factor if not reading.own else None
-    if not reading.own and common is None:
-        sizes = [m.factor for m in c.partly]
-        common = max(set(sizes), key=sizes.count) if sizes else None
-    rows = tuple(_row(m, c.tolerance, common) for m in c.matches)
-    advice = (f"it is the gradient of: {whole.constant}",) if whole is not None else ()
-    factor = c.factor
-    said = ""
-    if factor is not None and reading.own:
-        said = (
-            f"the whole gradient is {_constant(factor, reading)} times that of {reading.loss_name}"
-        )
-    return CheckReport(DISAGREES, rows, reading=how, advice=advice, said=said)
-
-
-def _constant(factor: float, reading: Reading) -> str:
-    """A factor with its name."""
-    n, k = reading.examples, reading.outputs
-    known = {n: "batch size", 1 / n: "1/batch size", k: "outputs", 1 / k: "1/outputs", 2: "2",
-             0.5: "1/2", -1: "wrong sign", n * k: "batch size times outputs", n / 2: "batch size/2",
-             1 / (n * k): "1/(batch size times outputs)",
-             n * k / 2: "batch size times outputs/2"}  # fmt: skip
-    text = next((t for c, t in known.items() if abs(factor / c - 1) < 1e-5), "")
-    return f"{factor:.6g} (= {text})" if text else f"{factor:.6g}"
-
-
-def _row(match: Match, tolerance: float, common: float | None) -> Row:
-    right = match.right(tolerance) or (
-        common is not None
-        and match.proportional(tolerance)
-        and abs(match.factor / common - 1) < 1e-5
-    )
-    reason = ""
-    if not right:
-        reason = f"{match.name}: no array of its shape is its gradient"
-        if match.source and match.proportional(tolerance):
-            times = match.factor / (common or 1)
-            reason = f"{match.source} is {times:.6g} times the gradient of {match.name}"
-        elif match.source:
-            reason = f"{match.source} is not the gradient of {match.name} (error {match.error:.2g})"
-    error = (
-        None if match.error == float("inf") else match.error if common in (None, 1) else match.off
-    )
-    return Row(
-        match.name, match.shape, match.source, match.factor, error, tolerance,
-        verdict=AGREES if right or match.flat else DISAGREES,
-        reason=reason if not match.flat else "",
-    )  # fmt: skip
-
-
-def with_remarks(report: CheckReport, remarks: Sequence[str]) -> CheckReport:
-    """The report with what was said while the file was loaded."""
-    return replace(report, remarks=(*report.remarks, *remarks))
+def _with_printed(report: CheckReport, own: Sequence[Found]) -> CheckReport:
+    """A report on the loss that is trained, with a note on the other one that is printed."""
+    if not own or not report.agrees:
+        return report
+    text = f"what it prints as {own[0].reading.loss_name} is another loss"
+    return replace(report, notes=(Note("factor", text), *report.notes))

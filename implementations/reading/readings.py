@@ -19,6 +19,7 @@ from samegrad.implementations.reading.board import (
     Sizes,
     call,
     plans,
+    understood,
 )
 from samegrad.implementations.reading.effects import (
     Place,
@@ -57,6 +58,7 @@ class Reading:
         certain: whether every argument was known by its name.
         printed: whether the loss is only what a loop prints.
         functions: of the user, whose lines make up the backward pass.
+        users: all of the user's functions that may be called.
         slopes: of the loss, by the names of parameters, once they are measured.
         changeable: the data that loss and backward both follow when it changes.
         key: of the calls that it consists of.
@@ -79,6 +81,7 @@ class Reading:
     examples: int = 1
     outputs: int = 1
     functions: Sequence[Callable[..., Any]] = ()
+    users: Sequence[Callable[..., Any]] = ()
     slopes: dict[str, Any] = field(default_factory=dict)
     changeable: tuple[Any, ...] = ()
     key: tuple[str, ...] = ()
@@ -378,7 +381,9 @@ def _reading(
         + ("from the update of " if kind != "explicit" else "of ") + name,
         mine, loss_name, kind != "explicit", kind != "free step",
         batched=not trial.form.x.startswith("one"), examples=board.values["n"], outputs=outputs,
+        certain=all(understood(trial.network.functions.get(n), board) for n in (loss_name, name)),
         functions=_backward_functions(trial, function),
+        users=tuple(trial.network.functions.values()),
         changeable=tuple(v for v in (board.values["X"], board.values["y"])
                          if mine or v is not board.values["y"] or v is board.values["#Y"]),
     )  # fmt: skip

@@ -11,7 +11,7 @@ from samegrad.implementations.reading import names
 from samegrad.implementations.reading.board import Y_FORMS, Board, Form, Sizes
 from samegrad.implementations.reading.functions import of_functions
 from samegrad.implementations.reading.hints import Hints
-from samegrad.implementations.reading.judging import confirmed, judge
+from samegrad.implementations.reading.judging import judge
 from samegrad.implementations.reading.layers import layer_classes, of_layers
 from samegrad.implementations.reading.loading import Loaded
 from samegrad.implementations.reading.networks import (
@@ -52,8 +52,7 @@ def verdict(loaded: Loaded, name: str, hints: Hints, deadline: float) -> CheckRe
     )
     scripts = script_readings(loaded) if not (name or hints.net) else iter(())
     order = (found, scripts) if _has_networks(loaded) else (scripts, found)
-    report, one = judge(itertools.chain(*order), deadline)
-    report = confirmed(report, one)
+    report = judge(itertools.chain(*order), deadline)
     if report.verdict == NOT_CHECKED:
         return CheckReport(NOT_CHECKED, said=report.said, advice=(GO_ON,))
     return report

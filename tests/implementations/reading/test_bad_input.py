@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.implementations.reading import files
+from samegrad.implementations.reading import files, search
 from samegrad.implementations.reading.files import verify_file
+from tests.helpers.read_here import read_here
 
 NETWORK = (Path(__file__).parent / "files" / "softmax_class.py").read_text()
 # what a file does besides -> what is said of it
@@ -34,10 +35,10 @@ def test_file_that_does_more_than_define_is_read_and_that_is_said(
     file = tmp_path / "mine.py"
     file.write_text(f"{NETWORK}\n\n{does}")
 
-    report = verify_file(str(file))
+    report = read_here(file)
 
     assert "agrees" == report.verdict, report
-    assert DOES[does] in " ".join(report.report.remarks)
+    assert DOES[does] in " ".join(report.remarks)
 
 
 def test_file_that_hangs_is_ended_and_read_without_a_run(
@@ -73,7 +74,6 @@ def test_file_that_prints_megabytes_is_read_in_silence(
         ("def f(:\n", "SyntaxError in line 1"),
         ("", "no gradient was found"),
         ("class A:\n    def forward(self, X):\n        return X\n", "no gradient was found"),
-        ("import os\n\nos._exit(3)\n", "no gradient was found"),
     ],
 )
 def test_file_without_a_gradient_is_not_checked(text: str, said: str, tmp_path: Path) -> None:
@@ -81,10 +81,38 @@ def test_file_without_a_gradient_is_not_checked(text: str, said: str, tmp_path: 
     file = tmp_path / "mine.py"
     file.write_text(text)
 
-    report = verify_file(str(file))
+    report = read_here(file)
 
     assert "not checked" == report.verdict
     assert said in report.reason
+
+
+def test_file_that_ends_its_process_is_not_checked(tmp_path: Path) -> None:
+    """Only what defines something is run then."""
+    file = tmp_path / "mine.py"
+    file.write_text("import os\n\nos._exit(3)\n")
+
+    report = verify_file(str(file))
+
+    assert ("not checked", "no gradient was found in it") == (report.verdict, report.reason)
+
+
+def test_fault_of_ours_is_told_with_its_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no exit status."""
+
+    def fails(*_: object) -> None:
+        raise KeyError("W9")
+
+    monkeypatch.setattr(search, "verdict", fails)
+    file = tmp_path / "mine.py"
+    file.write_text("")
+
+    report = read_here(file)
+
+    assert "not checked" == report.verdict
+    assert "a fault of samegrad's" in report.reason and "KeyError: 'W9'" in report.reason
 
 
 def test_notebook_that_is_none_is_not_checked(tmp_path: Path) -> None:
@@ -92,6 +120,6 @@ def test_notebook_that_is_none_is_not_checked(tmp_path: Path) -> None:
     file = tmp_path / "mine.ipynb"
     file.write_text("{}")
 
-    report = verify_file(str(file))
+    report = read_here(file)
 
     assert ("not checked", True) == (report.verdict, "no notebook" in report.reason)

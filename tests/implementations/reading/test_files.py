@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from samegrad.implementations.reading.files import verify_file
+from tests.helpers.read_here import read_here
 
+OFTEN = 5  # of them in every run of the suite
 FILES = Path(__file__).parent / "files"
 # file -> what the line that says how it was read must hold
 RIGHT = {
@@ -35,10 +37,24 @@ RIGHT = {
 }
 
 
-@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if n % OFTEN == 0 else pytest.mark.full)
+        for n, name in enumerate(RIGHT)
+    ],
+)
 def test_right_file_agrees_as_it_stands(name: str) -> None:
     """It is read as what it is, without a line of the user's."""
-    report = verify_file(str(FILES / name))
+    report = read_here(FILES / name)
 
     assert "agrees" == report.verdict, report
     assert RIGHT[name] in report.reading
+
+
+def test_right_file_agrees_when_a_child_reads_it() -> None:
+    """The report that it sends is whole."""
+    report = verify_file(str(FILES / "two_layer_functions.py"))
+
+    assert "agrees" == report.verdict, report
+    assert ("its own compute_cost" in report.reading, 4) == (True, len(report.report.matches))
