@@ -29,6 +29,7 @@ from samegrad.implementations.reading.readings import BATCHED, Reading
 SECONDS = 20.0  # of this process, for all readings of a file
 MORE_SECONDS = 3.0  # the same, after one that shows a fault
 MOST_CHECKED = 3  # readings with a loss of the file's own that `check` sees where none is right
+HERE = Path(__file__).parent  # functions of these files are not the user's
 FEW = 2  # entries whose being right may be chance
 HINTS = (
     "say what is meant, in the file or with --hint: `# samegrad: loss = ...`, "
@@ -187,19 +188,22 @@ def _doubt(found: Found, report: CheckReport) -> str:
     return f"the loss is a guess ({reading.loss_name})"
 
 
+def _file(function: Callable[..., Any]) -> str:
+    return getattr(getattr(function, "__code__", None), "co_filename", "")
+
+
 def seen(function: Callable[[], Any], reading: Reading) -> Callable[[], Any]:
     """The function as one of the user's, which closes over those of the user's that it calls.
 
     `check` then knows their constants, caches and generators, and names their lines.
     """
-    codes = [getattr(f, "__code__", None) for f in reading.users]
-    files = [code.co_filename for code in codes if code is not None]
+    users = tuple(f for f in reading.users if _file(f) and Path(_file(f)).parent != HERE)
     hidden: Callable[[], Any] = iter(function, object()).__next__  # what of it is ours
-    if not files:
+    if not users:
         return hidden
     source = "lambda call, functions: lambda: call() if functions else None"
-    made = eval(compile(source, str(Path(files[0]).parent / "<reading>"), "eval"), {})
-    return made(hidden, tuple(reading.users))  # type: ignore[no-any-return]
+    made = eval(compile(source, str(Path(_file(users[0])).parent / "<reading>"), "eval"), {})
+    return made(hidden, users)  # type: ignore[no-any-return]
 
 
 def compared_with(reading: Reading) -> Compared | None:

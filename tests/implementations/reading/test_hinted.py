@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from samegrad.implementations.checking.objects import lines
 from tests.helpers.read_here import read_here
 
 # A decay, a rate of dropout, a small number in a logarithm: settings, which have no gradient.
@@ -41,6 +42,12 @@ OWN_DATA = (
     "backward = net.slopes(inputs, wanted)",
 )
 WRONG = (" + self.decay * self.W", "")
+
+
+@pytest.fixture(autouse=True)
+def _without_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which take seconds."""
+    monkeypatch.setattr(lines, "explain", lambda *_, **__: [])
 
 
 @pytest.mark.parametrize(
@@ -87,7 +94,7 @@ def test_names_of_a_notebook_that_were_not_run_are_run_when_hints_need_them(
 ) -> None:
     """With what they need themselves; training is not run."""
     cells = [NET, "def shuffled(a):\n    return a[rng.permutation(len(a))]\n",
-             "X_all = shuffled(inputs)\nX_train = X_all[:5]", "h = Net().train(X_train)"]  # fmt: skip
+             "X_all = shuffled(inputs)\nX_train = X_all[:5]", "h = Net().fit(X_all)"]  # fmt: skip
     file = tmp_path / "mine.ipynb"
     file.write_text(json.dumps({"cells": [{"cell_type": "code", "source": [c]} for c in cells]}))
 
