@@ -54,6 +54,7 @@ class Form:
             "one column": "one example at a time, as a column",
             "lists": "examples as lists of floats",
             "one list": "one example at a time, as a list",
+            "sets": "examples of several rows each",
         }[self.x]
         y = {
             "same": "targets like the outputs",
@@ -82,6 +83,7 @@ def inputs(sizes: Sizes, form: str) -> Any:
         "one row": X[:1],
         "one column": X[:1].T.copy(),
         "lists": X.tolist(),
+        "sets": np.stack([X, -X, X[::-1] / 2], axis=1),
         "one list": X[0].tolist(),
     }[form]
 
@@ -190,7 +192,8 @@ def plans(
     except (TypeError, ValueError):
         return
     choices: list[list[tuple[str, str]]] = []
-    order = ("X", "y") if purpose in ("forward", "step") else ("y", *outs[:1])
+    known = purpose not in ("forward", "step") and outs
+    order = ("y", *outs[:1]) if known else ("X", "y")
     roles = {role(p.name) for p in given}
     unnamed = iter([key for key in order if key not in roles])
     for p in given:
@@ -204,7 +207,19 @@ def plans(
             choices.append([(f"{first}{p.name}", key) for key in keys])
         elif p.default is not inspect.Parameter.empty:
             continue
+    if purpose != "forward" and not any(key == "y" for keys in choices for _, key in keys):
+        _targets_too(choices)
     yield from itertools.islice(itertools.product(*choices), MOST_PLANS)
+
+
+def _targets_too(choices: list[list[tuple[str, str]]]) -> None:
+    """Where no parameter is named as targets are, the one after the inputs may be them."""
+    after = False
+    for keys in choices:
+        if after and keys[0][1] in ("k", "n", "X", "out"):
+            keys.insert(0, (keys[0][0], "y"))
+            return
+        after = after or keys[0][1] in ("X", "out")
 
 
 def _keys(p: inspect.Parameter, board: Board, outs: Sequence[str], purpose: str) -> list[str]:
@@ -228,7 +243,7 @@ def _keys(p: inspect.Parameter, board: Board, outs: Sequence[str], purpose: str)
             return ["y"]
         return [] if purpose == "forward" else ["y"]
     if kind == "data":
-        return ["pairs"] if purpose == "step" else ["X"]
+        return ["pairs"] if purpose == "step" else ["X", "pairs"]
     if kind == "params" and "params" in values:
         return ["params"]
     if kind in ("out", "grad_out") and purpose != "forward":

@@ -1,7 +1,6 @@
 """Networks of functions over parameters: a file's own initializer, arrays by name, or globals."""
 
 import inspect
-import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -15,6 +14,7 @@ from samegrad.implementations.reading.loading import Loaded
 from samegrad.implementations.reading.networks import (
     Maker,
     Network,
+    init_ways,
     own_functions,
     value_of_kind,
 )
@@ -27,7 +27,7 @@ def of_functions(loaded: Loaded, forward: Callable[..., Any] | None) -> Iterator
     inits.sort(key=lambda f: ("deep" not in f.__name__, "param" not in f.__name__))
     takes = [p.name for p in parameters(forward)] if forward is not None else []
     for init in inits:
-        for kinds in _init_ways(init):
+        for kinds in init_ways(init):
             yield partial(_initialized, init, kinds, takes, functions)
     drawn = [
         t
@@ -50,24 +50,6 @@ class _Globals:
 
     def __init__(self, namespace: dict[str, Any]) -> None:
         self.__dict__ = namespace
-
-
-def _init_ways(init: Callable[..., Any]) -> list[list[tuple[str, str]]]:
-    choices: list[list[tuple[str, str]]] = []
-    for p in parameters(init):
-        kind, place = names.role(p.name), names.width(p.name)
-        default = p.default is not inspect.Parameter.empty
-        if place:
-            choices.append([(p.name, place)] if place != "h" else [(p.name, "h"), (p.name, "hs")])
-        elif kind in ("X", "y"):
-            choices.append([(p.name, kind)])
-        elif not default:
-            choices.append(
-                [(p.name, "one" if names.plain(p.name) in ("seed", "scale") else "sizes")]
-            )
-    if len(choices) == 3 and all(c[0][1] == "sizes" for c in choices):
-        return [[(c[0][0], w) for c, w in zip(choices, ("f", "h", "k"), strict=True)]]
-    return [list(way) for way in itertools.islice(itertools.product(*choices), 6)]
 
 
 def _initialized(

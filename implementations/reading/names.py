@@ -4,26 +4,34 @@ import re
 
 SIZES = re.compile(
     r"(?:net(?:work)?_?)?(?:layers?_?)*(?:sizes?|layers?|dims?|dimensions|architecture|arch|topology"
-    r"|nodes|structure|units|neurons|widths?|list|config|shape|nn_?shape|spec|num_neurons)"
+    r"|nodes|structure|units|neurons|widths?|list|config|shape|nn_?shape|spec|num_neurons|layout"
+    r"|couches|tailles|capas|camadas|schichten|strati)"
     r"(?:_list)?"
 )
 INPUT = {"in", "input", "inputs", "feature", "features", "x", "d", "inp", "i", "fan", "inodes",
-         "inputnodes", "ni", "nin", "nx", "innodes"}  # fmt: skip
-HIDDEN = {"hidden", "hid", "h", "hiddens", "hnodes", "hiddennodes", "nh", "nhid", "hiddenlayer"}
+         "inputnodes", "ni", "nin", "nx", "innodes", "visible", "feat", "feats",
+         "entree", "entrees", "entrada", "entradas", "eingabe", "eingang", "ingressi"}  # fmt: skip
+HIDDEN = {"hidden", "hid", "h", "hiddens", "hnodes", "hiddennodes", "nh", "nhid", "hiddenlayer",
+          "ff", "cachee", "caches", "oculta", "ocultas", "ocultos", "versteckt", "nascosti"}
 OUTPUT = {"out", "output", "outputs", "class", "classes", "y", "k", "c", "o", "labels", "onodes",
-          "outputnodes", "no", "nout", "ny", "categories"}  # fmt: skip
+          "outputnodes", "no", "nout", "ny", "categories", "cls", "act", "actions", "emb",
+          "sortie", "sorties", "salida", "salidas", "saida", "saidas", "ausgabe", "ausgang",
+          "uscite"}  # fmt: skip
 
 # The first that matches a whole name (lower case, without _ at its ends) is its role.
 ROLES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (role, re.compile(pattern))
     for role, pattern in (
-        ("lr", r"(?:lr|l_?rate|learning_?rate|alpha|eta|step_?size|rate|gamma|learning)"),
+        ("lr", r"(?:lr|l_?rate|learning_?rate|alpha|eta|step_?size|rate|gamma|learning"
+               r"|taux(?:_apprentissage)?|pas|tasa(?:_aprendizaje)?|taxa(?:_aprendizado)?|lern_?rate"
+               r"|tasso)"),
         ("epochs", r"(?:n_?|num_?|no_?of_?|max_?|number_of_)?"
-                   r"(?:epochs?|iters?|iterations?|steps?|n_iter|training_iterations)(?:_num)?"),
+                   r"(?:epochs?|iters?|iterations?|steps?|n_iter|training_iterations|epoques|epocas"
+                   r"|epoche?n?|durchlaeufe|nb_epoques)(?:_num)?"),
         ("batch_size", r"(?:mini_?)?batch_?size|bs|batchsize"),
         ("reg", r"(?:reg(?:ularization)?(?:_?(?:lambda|strength|param|rate))?|lambd?a?|lmbda|lmbd"
                 r"|l2(?:_?(?:reg|lambda|penalty))?|l1|weight_?decay|decay|lambda_?(?:reg|val)?"
-                r"|momentum|mu|beta\d?|dropout(?:_rate)?)"),
+                r"|momentum|momento|mu|beta\d?|dropout(?:_rate)?)"),
         ("keep", r"keep_?prob"),
         ("quiet", r"verbose|print_?(?:cost|loss|every)|debug|plot|show|display|print_interval"),
         ("training", r"train|training|is_?train(?:ing)?|train_?mode"),
@@ -37,13 +45,15 @@ ROLES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("X", r"(?:x|inputs?|features?|a0|input_?(?:data|list|s_list|vector|array|values|layer)"
               r"|inputs_list|x_?(?:batch|train|data|i|in|t|input|train|sample|b|mini)|xs|inp|images?"
               r"|training_?inputs?|example|sample|train_?(?:x|inputs?|images|data)|batch_?x|xb|xx"
-              r"|row|vec|observations?|set_x|train_set_x|points?)"),
+              r"|row|vec|observations?|set_x|train_set_x|points?|inps?|coords?|v"
+              r"|entrees?|entradas?|eingaben?|ingress[io])"),
         ("y", r"(?:y|ys|targets?|labels?|t|d|desired(?:_outputs?)?|expected(?:_outputs?)?"
               r"|y_?(?:true|batch|train|data|i|one_?hot|act(?:ual)?|gt|real|target|b|label|oh|enc)"
               r"|true(?:_y|_labels?|_values?)?|training_?outputs?|actuals?|gt|ground_?truth|answers?"
               r"|train_?(?:y|labels?|targets?|outputs?)|batch_?y|yb|targets_list|truth|one_?hot_y"
               r"|target_?(?:output|vector|list|values?|s_list)s?|correct|reference|t_?batch|onehot"
-              r"|real|label_?(?:batch|one_?hot)|set_y)"),
+              r"|real|label_?(?:batch|one_?hot)|set_y|tgts?|ts|pixels"
+              r"|cibles?|sorties?_attendues?|objetivos?|alvos?|ziele?)"),
         ("out", r"(?:out(?:puts?)?|y_?(?:hat|pred(?:icted)?|out|p|h)|h_?x?|o\d?|preds?|predictions?"
                 r"|predicted(?:_y|_outputs?)?|al|a\d?|a_?(?:out|last|l)|prob(?:s|abilit(?:y|ies))?"
                 r"|scores?|logits?|final_?outputs?|yh|result|last_?activation|net_output|q"
@@ -63,20 +73,26 @@ FORWARD = re.compile(
     r"_*(?:forward|feed_?forward|forward_?(?:prop|pass|propagat|step|propagation)|fwd|ff$|predict"
     r"|__call__$|l_?model_?forward|model_?forward|compute_?output|calc_?output|net$|mlp$|nn$|model$"
     r"|network$|run$|activate|query|evaluate_network|hypothesis|think|propagate$|inference"
-    r"|feed$|predict_proba|output$|forward_\w+|get_output|neural_net)",
+    r"|feed$|predict_proba|output$|forward_\w+|get_output|neural_net|logits$|call$|infer$|scores$"
+    r"|avant$|propager|predire|prevoir|adelante$|propagar|predecir|prever|vorw(?:ae|\u00e4)rts$"
+    r"|vorhersage|avanti$)",
     re.IGNORECASE,
 )
 BACKWARD = re.compile(
     r"_*(?:back|bwd|grad|compute_?grad|calc(?:ulate)?_?grad|get_?grad|l_?model_?back|model_?back"
     r"|loss_?and_?grad|cost_?and_?grad|value_?and_?grad|loss_?grad|cost_?grad|dloss|gradients?_"
-    r"|nn_?cost_?function|cost_?function_?prime|cost_prime|compute_?(?:delta|deriv))",
+    r"|nn_?cost_?function|cost_?function_?prime|cost_prime|compute_?(?:delta|deriv)"
+    r"|\w+_grad(?:s|ients?)?$|arri(?:e|\u00e8)re|r(?:e|\u00e9)tro_?propag|atras$|retropropag"
+    r"|r(?:ue|\u00fc)ckw(?:ae|\u00e4)rts|indietro$|differentiate)",
     re.IGNORECASE,
 )
 LOSS = re.compile(
     r"_*(?:\w*_)?(?:loss|cost|losses|mse|objective|crossentropy|cross_?entropy|bce|nll|sse"
     r"|compute_?loss|compute_?cost|j|l2_?loss|costfunction|criterion|error_function|cee|xent"
     r"|squared_?error|mean_squared_?error|log_?loss|total_cost|cost_?fn|loss_?fn|cost_?func(?:tion)?"
-    r"|loss_?func(?:tion)?|entropy|neg(?:ative)?_?log_?likelihood)(?:_fn|_func|_function|_value)?",
+    r"|loss_?func(?:tion)?|entropy|(?:neg(?:ative)?_?)?log_?lik(?:elihood)?|error|err|perte|co(?:u|\u00fb)t"
+    r"|erreur|perdida|coste|costo|custo|perda|erro|fehler|kosten|verlust|error_\w+|poisson|huber"
+    r"|hinge|\w*loss_?fun)(?:_fn|_func|_function|_value)?",
     re.IGNORECASE,
 )
 # Gives the loss and its gradient.
@@ -87,7 +103,8 @@ BOTH = re.compile(
 STEP = re.compile(
     r"_*(?:train|fit|train_?(?:step|one|on_batch|batch|network|model)|step|update(?:_mini_batch)?|sgd"
     r"|learn|partial_?fit|optimi[sz]e|gradient_?descent|nn_?model|l_?layer_?model|model|update_batch"
-    r"|train_\w+|back_?prop\w*|backward\w*|update_weights|run_mini_?batch)",
+    r"|train_\w+|back_?prop\w*|backward\w*|update_weights|run_mini_?batch|entra[iî]ner|apprendre"
+    r"|entrenar|aprender|treinar|trainiere|lernen?|addestra|sgd_?step)",
     re.IGNORECASE,
 )
 INIT = re.compile(
@@ -97,6 +114,10 @@ INIT = re.compile(
     re.IGNORECASE,
 )
 DERIVED = re.compile(r"_?(?:prime|grad(?:ient)?|deriv(?:ative)?|backward|derivation|delta|d)$")
+# Names of a loss that may be a measure that is not trained on.
+WEAK = re.compile(r"(?:\w*_)?err(?:or|eur|o)?(?:_\w+)?|fehler", re.IGNORECASE)
+MAYBE = re.compile(r"_grad(?:s|ients?)?$", re.IGNORECASE)  # of an activation, or of a loss alone
+RISING = re.compile(r"_*log_?lik(?:elihood)?|\w*reward|elbo|objective", re.IGNORECASE)  # or made so
 NO_LOSS = re.compile(r"accuracy|acc$|score|rmse|mae|absolute|abs_|r2|metric|print|plot|history",
                      re.IGNORECASE)  # fmt: skip
 WEIGHT = re.compile(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.reading import names
+from samegrad.implementations.reading import names, usage
 from samegrad.implementations.reading.board import (
     RATE,
     Form,
@@ -21,6 +21,7 @@ from samegrad.implementations.reading.board import (
     parameters,
     targets,
 )
+from samegrad.implementations.reading.effects import places
 from samegrad.implementations.reading.loading import Loaded
 
 MOST_WAYS = 12  # to construct one class
@@ -38,6 +39,7 @@ class Network:
         title: "class MLP([4, 6, 3])".
         held: data that it was constructed with.
         rated: whether its steps have board.RATE in them.
+        kept: attributes that its methods take from their arguments, with the roles of these.
     """
 
     net: Any
@@ -46,6 +48,7 @@ class Network:
     values: dict[str, Any] = field(default_factory=dict)
     held: tuple[Any, ...] = ()
     rated: bool = False
+    kept: dict[str, str] = field(default_factory=dict)
 
 
 Maker = Callable[[Sizes, Form], Network]
@@ -87,39 +90,39 @@ def methods(thing: Any) -> dict[str, Callable[..., Any]]:
 
 
 def constructor(cls: type) -> list[inspect.Parameter]:
-    """The parameters of a class.
+    """The parameters of a class, `*sizes` among them.
 
     Raises:
         ValueError, TypeError: it has no signature.
     """
-    own = inspect.getattr_static(cls, "__init__") is not object.__init__
-    return parameters(cls) if own else []
+    if inspect.getattr_static(cls, "__init__") is object.__init__:
+        return []
+    spread = [
+        p for p in inspect.signature(cls).parameters.values()
+        if p.kind is inspect.Parameter.VAR_POSITIONAL
+    ]  # fmt: skip
+    return [*parameters(cls), *spread]
 
 
 def constructions(cls: type, loaded: Loaded) -> Iterator[Maker]:
     """Ways to construct a class, the likeliest first."""
     examples = list(_call_sites(cls.__name__, loaded))
     try:
-        given = (
-            parameters(cls)
-            if inspect.getattr_static(cls, "__init__") is not object.__init__
-            else []
-        )
+        given = constructor(cls)
     except (TypeError, ValueError):
         return
+    widths = _widths(cls, given)
     choices: list[list[tuple[str, str, Any]]] = []
+    ways: list[Any] = [] if given else [()]
     for p in given:
-        options = _options(p, examples, given)
+        spread = p.kind is inspect.Parameter.VAR_POSITIONAL
+        options = [("spread", None)] if spread else _options(p, examples, given, widths, cls)
         if options:
             choices.append([(p.name, kind, value) for kind, value in options])
         elif p.default is inspect.Parameter.empty:
-            choices = []
             break
-    ways = (
-        list(itertools.islice(itertools.product(*choices), MOST_WAYS))
-        if choices or not given or all(p.default is not inspect.Parameter.empty for p in given)
-        else []
-    )
+    else:
+        ways = list(itertools.islice(itertools.product(*choices), MOST_WAYS))
     for way in ways:
         yield partial(_constructed, cls, way, loaded)
     for node, evaluated in examples:
@@ -127,8 +130,32 @@ def constructions(cls: type, loaded: Loaded) -> Iterator[Maker]:
             yield partial(_as_written, node, loaded)
 
 
+def _widths(cls: type, given: Sequence[inspect.Parameter]) -> dict[str, str]:
+    """Which width each parameter is; those that the names leave open in the order of layers."""
+    found = {p.name: names.width(p.name) for p in given}
+    needed = [p.name for p in given if p.default is inspect.Parameter.empty]
+    for name in needed:
+        if found[name] in ("k", "") and usage.used_as(cls, name) in ("sizes", "pairs", "triples"):
+            found[name] = "sizes"
+    if "sizes" in found.values():
+        return found
+    open_ones = [n for n in needed if not found[n] and usage.used_as(cls, n) == "width"]
+    if needed and found[needed[0]] == "k" and "f" not in found.values():
+        found[needed[0]] = "f"  # what comes first is what goes in
+    left = [w for w in ("f", "h", "k") if w not in found.values()]
+    if len(open_ones) > len(left) > 1:
+        left = [left[0], *["h"] * (len(open_ones) - 2), left[-1]]
+    for name, width in zip(open_ones, left, strict=False):
+        found[name] = width
+    return found
+
+
 def _options(
-    p: inspect.Parameter, examples: Sequence[Any], given: Sequence[inspect.Parameter]
+    p: inspect.Parameter,
+    examples: Sequence[Any],
+    given: Sequence[inspect.Parameter],
+    widths: dict[str, str],
+    cls: type,
 ) -> list[tuple[str, Any]]:
     """What a parameter of a constructor may be given: kinds of `_value`, or values as written."""
     default = p.default is not inspect.Parameter.empty
@@ -139,8 +166,11 @@ def _options(
         and p.name in evaluated
         and (value := evaluated[p.name]) is not None
     ]
-    kind, place = names.role(p.name), names.width(p.name)
-    if kind in ("X", "y") and place not in ("f", "k"):
+    kind, place = names.role(p.name), widths[p.name]
+    use = "" if default else usage.used_as(cls, p.name)
+    if use in ("pairs", "triples"):
+        return [*written, (use, None)]
+    if kind in ("X", "y") and place not in ("f", "h", "k", "sizes"):
         return [(kind, None)]
     if place == "sizes" and kind != "batch_size":
         if default and isinstance(p.default, int):
@@ -175,7 +205,7 @@ def _options(
         return [("text", "sigmoid"), ("text", "relu"), ("text", "tanh")]
     if names.plain(p.name) in ("seed", "random_state"):
         return [("one", None)]
-    return [("h", None)] if names.plain(p.name) in ("size", "n", "num") else []
+    return [("h", None), ("sizes", None)]
 
 
 def _int_like(p: inspect.Parameter, written: Sequence[tuple[str, Any]]) -> bool:
@@ -196,6 +226,8 @@ def value_of_kind(kind: str, value: Any, sizes: Sizes, form: Form) -> Any:
     plain = {
         "f": sizes.f, "h": sizes.h, "k": sizes.k, "n": sizes.n, "hs": [sizes.h],
         "tuple h": (sizes.h,), "sizes": [sizes.f, sizes.h, sizes.k], "depth": 1, "int h": sizes.h,
+        "pairs": [(sizes.f, sizes.h), (sizes.h, sizes.k)], "spread": [sizes.f, sizes.h, sizes.k],
+        "triples": [(sizes.f, sizes.h, "tanh"), (sizes.h, sizes.k, "sigmoid")],
         "rate": RATE, "one": 1, "zero": 0,
     }  # fmt: skip
     return plain.get(kind, value)
@@ -204,22 +236,73 @@ def value_of_kind(kind: str, value: Any, sizes: Sizes, form: Form) -> Any:
 def _constructed(cls: type, way: Any, loaded: Loaded, sizes: Sizes, form: Form) -> Network:
     arguments = {name: value_of_kind(kind, value, sizes, form) for name, kind, value in way}
     held = tuple(arguments[name] for name, kind, _ in way if kind in ("X", "y"))
+    spread = next((arguments.pop(name) for name, kind, _ in way if kind == "spread"), ())
     np.random.seed(sizes.seed)
-    net = cls(**arguments)
+    net = cls(*arguments.values(), *spread) if spread else cls(**arguments)
+    _prepare(net, sizes)
     shown = ", ".join(
         kind
         if kind in ("X", "y")
         else repr(value)
         if np.ndim(value) < 2 and len(repr(value)) < 40
         else name
-        for (name, kind, _), value in zip(way, arguments.values(), strict=True)
+        for (name, kind, _), value in zip(
+            way, [*arguments.values(), *([spread] if spread else [])], strict=True
+        )
     )
     return _of_object(net, f"class {cls.__name__}({shown})", held, loaded)
 
 
 def _of_object(net: Any, title: str, held: tuple[Any, ...], loaded: Loaded) -> Network:
     functions = {**own_functions(loaded), **methods(net)}
-    return Network(net, functions, title, {}, held)
+    kept = {a: role for a, p in usage.kept_arguments(type(net))
+            if (role := names.role(p)) in ("X", "y")
+            and getattr(net, a, None) is None}  # fmt: skip
+    return Network(net, functions, title, {}, held, kept=kept)
+
+
+def _prepare(net: Any, sizes: Sizes) -> None:
+    """Call the method that makes the weights, of a class whose constructor makes none."""
+    if any(np.ndim(place.read()) > 1 for place in places(net, "net")):
+        return
+    for name, function in methods(net).items():
+        if not names.INIT.match(name):
+            continue
+        for way in init_ways(function):
+            np.random.seed(sizes.seed)
+            try:
+                function(**{p: value_of_kind(kind, None, sizes, Form()) for p, kind in way})
+            except Exception:  # its arguments are others
+                continue
+            if any(np.ndim(place.read()) > 1 for place in places(net, "net")):
+                return
+
+
+def init_ways(init: Callable[..., Any]) -> list[list[tuple[str, str]]]:
+    """What a function that makes parameters may be given: kinds of `value_of_kind` by name."""
+    choices: list[list[tuple[str, str]]] = []
+    given = parameters(init)
+    needed = [p for p in given if p.default is inspect.Parameter.empty]
+    for p in given:
+        kind, place = names.role(p.name), names.width(p.name)
+        default = p.default is not inspect.Parameter.empty
+        listed = not default and usage.used_as(init, p.name) == "sizes"
+        if listed:
+            choices.append([(p.name, "sizes")])
+        elif place:
+            choices.append([(p.name, place)] if place != "h" else [(p.name, "h"), (p.name, "hs")])
+        elif kind in ("X", "y"):
+            choices.append([(p.name, kind)])
+        elif not default:
+            one = names.plain(p.name) in ("seed", "scale")
+            choices.append([(p.name, "one" if one else "sizes")])
+    if len(choices) == 3 == len(needed) and all(c[0][1] == "sizes" for c in choices):
+        return [[(c[0][0], w) for c, w in zip(choices, ("f", "h", "k"), strict=True)]]
+    if len(choices) == 1 and choices[0][0][1] not in ("sizes", "X", "y"):
+        choices[0].append((choices[0][0][0], "h"))
+    if len(choices) > 1:
+        choices = [[*c, (c[0][0], "h")] if c[0][1] == "sizes" else c for c in choices]
+    return [list(way) for way in itertools.islice(itertools.product(*choices), 6)]
 
 
 def _as_written(node: ast.Call, loaded: Loaded, sizes: Sizes, form: Form) -> Network:

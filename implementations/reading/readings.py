@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from samegrad.implementations.reading.trials import Trial, Wishes, runs, set_tar
 
 Array = Any
 MOST_WAYS = 3  # to call one backward pass
+MOST_OTHERS = 16  # functions of a network whose names say nothing
 OTHER_SIZES = (Sizes(8, 3, 5, 2, 1), Sizes(6, 5, 7, 4, 2))  # of the problems that confirm a reading
 # Words of a backward pass that is meant for several examples at once.
 BATCHED = re.compile(
@@ -88,10 +90,17 @@ class Reading:
     others: "Callable[[], Iterator[Reading]]" = lambda: iter(())
 
 
-def readings(trial: Trial, wishes: Wishes, forms: Sequence[str] = Y_FORMS) -> Iterator[Reading]:
-    """Readings of a network with its inputs and forms of targets, those with its own loss first."""
+def readings(
+    trial: Trial, wishes: Wishes, forms: Sequence[str] = Y_FORMS, wide: bool = False
+) -> Iterator[Reading]:
+    """Readings of a network with its inputs and forms of targets, those with its own loss first.
+
+    Args:
+        wide: whether functions count whose names do not say that they are a loss or a gradient.
+    """
     functions = trial.network.functions
     _set_sizes(trial)
+    unsure = [n for n in functions if names.MAYBE.search(n)]
     own = [n for n in functions if not names.NO_LOSS.search(n) and (
         (names.LOSS.fullmatch(n) and not names.DERIVED.search(n) and not names.BACKWARD.match(n))
         or names.BOTH.match(n)
@@ -100,6 +109,10 @@ def readings(trial: Trial, wishes: Wishes, forms: Sequence[str] = Y_FORMS) -> It
     gradients = [n for n in functions if names.BACKWARD.match(n) and n != trial.name]
     gradients.sort(key=lambda n: not hasattr(functions[n], "__self__"))
     steps = [n for n in functions if names.STEP.fullmatch(n) and n not in gradients]
+    if wide:
+        others = _others_of(trial, [*methods_first, *gradients, *steps])
+        methods_first = [*methods_first, *(n for n in others if not names.NO_LOSS.search(n))]
+        gradients = [*gradients, *others]
     for y in [wishes.y] if wishes.y else forms:
         for out in trial.outs or [""]:
             form = replace(trial.form, y=y)
@@ -121,11 +134,24 @@ def readings(trial: Trial, wishes: Wishes, forms: Sequence[str] = Y_FORMS) -> It
                     reading = _reading(trial, found, loss, loss_name, mine, backward, name, kind)
                     reading.slopes = slopes
                     reading.key = (loss_name, name, kind, out)
-                    reading.others = _others(trial, reading.key)
+                    reading.others = _others(trial, reading.key, wide)
+                    reading.certain = (
+                        not wide and name not in unsure and not names.WEAK.fullmatch(loss_name)
+                    )
                     yield reading
 
 
-def _others(trial: Trial, key: tuple[str, ...]) -> Callable[[], Iterator[Reading]]:
+def _others_of(trial: Trial, known: Sequence[str]) -> list[str]:
+    """Functions that may be a loss or a gradient though their names do not say so."""
+    functions = trial.network.functions
+    own = [n for n in functions if hasattr(functions[n], "__self__")]
+    return [n for n in own or functions if n not in known and n != trial.name
+            and not names.INIT.match(n) and not n.startswith("__")][:MOST_OTHERS]  # fmt: skip
+
+
+def _others(
+    trial: Trial, key: tuple[str, ...], wide: bool = False
+) -> Callable[[], Iterator[Reading]]:
     """The same calls with other sizes, as far as they run."""
 
     def others() -> Iterator[Reading]:
@@ -133,7 +159,8 @@ def _others(trial: Trial, key: tuple[str, ...]) -> Callable[[], Iterator[Reading
             if trial.make is None or (trial.network.held and trial.board.sizes.k == 1):
                 sizes = replace(sizes, k=trial.board.sizes.k)
             for other in runs(trial.make, sizes, trial.form, trial.name) if trial.make else ():
-                same = (r for r in readings(other, Wishes(), [trial.form.y]) if r.key == key)
+                found = readings(other, Wishes(), [trial.form.y], wide)
+                same = (r for r in found if r.key == key)
                 yield from itertools.islice(same, 1)
 
     return others
@@ -176,6 +203,8 @@ def _losses(
 
             if _finite(loss):
                 yield loss, name, True
+                if names.RISING.fullmatch(name):
+                    yield partial(_negative, loss), f"-{name}", True
                 break
     if not out:
         return
@@ -187,6 +216,10 @@ def _losses(
 
         if _finite(standard):
             yield standard, name, False
+
+
+def _negative(loss: Callable[[], float]) -> float:
+    return -loss()
 
 
 def _plans(
@@ -273,6 +306,10 @@ def _gradients(
                     continue
                 if name in own and not _holds_gradient(backward, found):
                     continue
+                if not names.BACKWARD.match(name) and name not in steps and not _covers(
+                    backward, kind, found, trial.network.net
+                ):  # fmt: skip
+                    continue
                 if kind == "explicit" and name in explicit:
                     ran.append(backward)
                 known = _rate(trial, plan)
@@ -304,6 +341,24 @@ def _backward(
 def _holds_gradient(backward: Callable[[], Any], found: Sequence[Place]) -> bool:
     sizes = {int(np.size(p.read())) for p in places(backward(), "returned")}
     return bool(sizes & {int(np.size(p.read())) for p in found if np.ndim(p.read())})
+
+
+def _covers(
+    backward: Callable[[], Any], kind: str, found: Sequence[Place], net: Any
+) -> bool:
+    """Whether a gradient of every matrix may be in what a call returns or leaves."""
+    if kind == "step":
+        return True
+    held = Snapshot(net)
+    known = {place.key for place in found}
+    try:
+        returned = backward()
+        sizes = [int(np.size(p.read())) for root in (returned, net) for p in places(root, "")
+                 if p.key not in known]  # fmt: skip
+    finally:
+        held.restore()
+    wanted = [int(np.size(p.read())) for p in found if np.ndim(p.read()) > 1]
+    return all(sizes.count(size) >= wanted.count(size) for size in wanted)
 
 
 def _kind(backward: Callable[[], Any], found: Sequence[Place], net: Any) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from samegrad.implementations.checking.objects.report import NOT_CHECKED, CheckReport
 from samegrad.implementations.reading import names
-from samegrad.implementations.reading.board import Y_FORMS, Board, Form, Sizes
+from samegrad.implementations.reading.board import X_FORMS, Y_FORMS, Board, Form, Sizes
 from samegrad.implementations.reading.functions import of_functions
 from samegrad.implementations.reading.hints import Hints
 from samegrad.implementations.reading.judging import judge
@@ -22,12 +22,15 @@ from samegrad.implementations.reading.networks import (
     own_classes,
     own_functions,
 )
-from samegrad.implementations.reading.readings import readings
+from samegrad.implementations.reading.readings import Reading, readings
 from samegrad.implementations.reading.scripts import script_readings
 from samegrad.implementations.reading.trials import Wishes, trials
 
 FIRST = ("same", "labels", "like X")  # forms of targets that are tried before all others
 LAST = [form for form in Y_FORMS if form not in FIRST]
+# Of several outputs, of one, and of an autoencoder.
+WIDE = (Sizes(), Sizes(k=1), Sizes(k=Sizes.f))
+Candidate = tuple[Maker, list[str]]
 GO_ON = (
     "name the object (FILE:NAME), or say in the file how it is used: `# samegrad: net = ...`, "
     "`# samegrad: loss = ...`, `# samegrad: backward = ...`"
@@ -42,20 +45,35 @@ def verdict(loaded: Loaded, name: str, hints: Hints, deadline: float) -> CheckRe
         hints: of the file and the command line.
         deadline: of time.process_time(), after which no other reading is tried.
     """
-    sizes, wishes = Sizes(), _wishes(hints, loaded)
+    wishes = _wishes(hints, loaded)
     made = [_hinted(hints, loaded)] if hints.net else None
-    found = itertools.chain.from_iterable(
-        readings(trial, wishes, forms)
-        for forms, first in ((FIRST, True), (FIRST, False), (LAST, True))
-        for make, forwards in made or candidates(loaded, name)
-        for trial in trials(make, sizes, (forwards[:1] if first else forwards[1:]) or [""], wishes)
-    )
+    found = _networks(loaded, name, wishes, made)
     scripts = script_readings(loaded) if not (name or hints.net) else iter(())
     order = (found, scripts) if _has_networks(loaded) else (scripts, found)
     report = judge(itertools.chain(*order), deadline)
     if report.verdict == NOT_CHECKED:
         return CheckReport(NOT_CHECKED, said=report.said, advice=(GO_ON,))
     return report
+
+
+def _networks(
+    loaded: Loaded, name: str, wishes: Wishes, made: Sequence[Candidate] | None
+) -> Iterator[Reading]:
+    """Readings by names, then, where none has a loss of the file's own, by what functions do."""
+    own = False
+    for forms, first in ((FIRST, True), (FIRST, False), (LAST, True)):
+        for make, forwards in made or candidates(loaded, name):
+            chosen = (forwards[:1] if first else forwards[1:]) or [""]
+            for trial in trials(make, Sizes(), chosen, wishes):
+                for reading in readings(trial, wishes, forms):
+                    own = own or reading.own
+                    yield reading
+    if own:
+        return
+    for sizes in WIDE:
+        for make, _ in made or candidates(loaded, name):
+            for trial in trials(make, sizes, [""], wishes, (*X_FORMS, "sets")):
+                yield from readings(trial, wishes, Y_FORMS, wide=True)
 
 
 def _has_networks(loaded: Loaded) -> bool:
@@ -98,7 +116,7 @@ def _wishes(hints: Hints, loaded: Loaded) -> Wishes:
     )
 
 
-def _hinted(hints: Hints, loaded: Loaded) -> tuple[Maker, list[str]]:
+def _hinted(hints: Hints, loaded: Loaded) -> Candidate:
     """The network that a hint makes, and what may be its forward pass."""
     code = compile(hints.net, "hint", "eval")
 
@@ -115,7 +133,7 @@ def _hinted(hints: Hints, loaded: Loaded) -> tuple[Maker, list[str]]:
     return make, _forwards(of_net) or _forwards(list(own_functions(loaded)))
 
 
-def candidates(loaded: Loaded, name: str) -> Iterator[tuple[Maker, list[str]]]:
+def candidates(loaded: Loaded, name: str) -> Iterator[Candidate]:
     """Ways to make a network, and what may be its forward pass."""
     layers = layer_classes(loaded)
     for make in of_layers(loaded) if layers and name not in layers else ():
@@ -124,7 +142,7 @@ def candidates(loaded: Loaded, name: str) -> Iterator[tuple[Maker, list[str]]]:
     if name:
         classes = {n: c for n, c in classes.items() if n == name}
     for cls in sorted(classes.values(), key=_likely, reverse=True):
-        if _likely(cls) < 2:
+        if not layers and _likely(cls) < 1:
             continue
         methods = [n for n in dir(cls) if n == "__call__" or not n.startswith("__")]
         forwards = _forwards(methods)

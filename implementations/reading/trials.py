@@ -79,6 +79,9 @@ class Trial:
     def forward(self) -> None:
         """Run the forward pass; the board then has what it returned."""
         np.random.seed(self.seed)
+        for attribute, kind in self.network.kept.items():
+            if kind in self.board.values:
+                setattr(self.network.net, attribute, self.board.values[kind])
         if self.function is not None:
             self.board.take(call(self.function, self.plan, self.board), self.called)
 
@@ -125,9 +128,15 @@ def set_targets(trial: Trial, form: Form, key: str) -> None:
     trial.form = form
 
 
-def trials(make: Maker, sizes: Sizes, forwards: Sequence[str], wishes: Wishes) -> Iterator[Trial]:
+def trials(
+    make: Maker,
+    sizes: Sizes,
+    forwards: Sequence[str],
+    wishes: Wishes,
+    forms: Sequence[str] = X_FORMS,
+) -> Iterator[Trial]:
     """Networks with inputs in every form that a forward pass takes; "" stands for none."""
-    for x in [wishes.x] if wishes.x else X_FORMS:
+    for x in [wishes.x] if wishes.x else forms:
         for name in forwards[:MOST_FORWARDS]:
             for trial in runs(make, sizes, Form(x), name, wishes):
                 if trial.network.held and sizes.k > 1:  # targets first: outputs may be one

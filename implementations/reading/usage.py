@@ -1,0 +1,94 @@
+"""What a parameter is for, by what the body of its function does with it."""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any
+
+SIZED = {"len", "zip", "enumerate", "pairwise", "list", "tuple", "sum"}
+SHAPED = {"zeros", "ones", "empty", "full", "randn", "rand", "normal", "uniform", "standard_normal",
+          "random", "random_sample", "range", "eye", "integers", "randint"}  # fmt: skip
+
+
+def body(function: Callable[..., Any]) -> ast.AST | None:
+    """The syntax tree of a function or class; None if its text is not known."""
+    try:
+        return ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError, IndentationError):
+        return None
+
+
+def used_as(function: Callable[..., Any], name: str) -> str:
+    """How a body uses a parameter.
+
+    Returns:
+        "sizes" (a list that is measured, cut or run through), "pairs" or "triples" (a list of
+        tuples of so many), "width" (a number in a shape), "callable", or "".
+    """
+    tree = body(function)
+    if tree is None:
+        return ""
+    found = [kind for node in ast.walk(tree) if (kind := _use(node, name))]
+    order = ("triples", "pairs", "sizes", "callable", "width")
+    return next((kind for kind in order if kind in found), "")
+
+
+def _use(node: ast.AST, name: str) -> str:
+    if isinstance(node, ast.For | ast.comprehension) and _is(node.iter, name):
+        parts = len(node.target.elts) if isinstance(node.target, ast.Tuple) else 1
+        return {2: "pairs", 3: "triples"}.get(parts, "sizes")
+    if isinstance(node, ast.Subscript) and _is(node.value, name):
+        return "sizes"
+    if isinstance(node, ast.Call):
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else (
+            getattr(node.func, "id", ""))  # fmt: skip
+        if _is(node.func, name):
+            return "callable"
+        given = [*node.args, *(kw.value for kw in node.keywords)]
+        if called in SIZED and any(_is(a, name) for a in given):
+            return "sizes"
+        if called in SHAPED and any(_is(a, name) for a in given):
+            return "width"
+    if isinstance(node, ast.Tuple) and len(node.elts) <= 4 and any(
+        _is(e, name) for e in node.elts
+    ) and isinstance(node.ctx, ast.Load):  # fmt: skip
+        return "width"
+    return ""
+
+
+def _is(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def returns_several(function: Callable[..., Any]) -> bool:
+    """Whether a function returns a tuple somewhere."""
+    tree = body(function)
+    return tree is not None and any(
+        isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple)
+        for node in ast.walk(tree)
+    )
+
+
+def kept_arguments(cls: type) -> Iterator[tuple[str, str]]:
+    """Attributes that a method other than the constructor takes from its parameters, with these."""
+    tree = body(cls)
+    for function in ast.walk(tree) if tree is not None else ():
+        if not isinstance(function, ast.FunctionDef) or function.name == "__init__":
+            continue
+        given = {a.arg for a in function.args.args}
+        for node in ast.walk(function):
+            if not isinstance(node, ast.Assign) or len(node.targets) != 1:
+                continue
+            target, value = node.targets[0], node.value
+            pairs = [(target, value)]
+            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                pairs = list(zip(target.elts, value.elts, strict=False))
+            for left, right in pairs:
+                if (
+                    isinstance(left, ast.Attribute)
+                    and _is(left.value, "self")
+                    and isinstance(right, ast.Name)
+                    and right.id in given
+                ):
+                    yield left.attr, right.id
