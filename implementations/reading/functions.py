@@ -12,12 +12,15 @@ from samegrad.implementations.reading import names
 from samegrad.implementations.reading.board import Form, Sizes, parameters, returned_names
 from samegrad.implementations.reading.loading import Loaded
 from samegrad.implementations.reading.networks import (
+    Globals,
     Maker,
     Network,
     init_ways,
     own_functions,
     value_of_kind,
 )
+
+MOST_EXAMPLES = 200  # of a file's own data, which are not cut
 
 
 def of_functions(loaded: Loaded, forward: Callable[..., Any] | None) -> Iterator[Maker]:
@@ -40,16 +43,28 @@ def of_functions(loaded: Loaded, forward: Callable[..., Any] | None) -> Iterator
             yield partial(_named, drawn, weights, layout, functions)
     elif forward is not None and any(names.role(t) == "params" for t in takes):
         yield from _of_keys(forward, functions)
-    yield lambda sizes, form: Network(
-        _Globals(loaded.namespace), functions, "functions over global arrays"
-    )
+    held = _own_data(loaded)
+    for data in (held, ()) if held else ((),):
+        yield partial(_of_globals, loaded, functions, data)
 
 
-class _Globals:
-    """The global arrays of a file as one object."""
+def _of_globals(
+    loaded: Loaded, functions: dict[str, Callable[..., Any]], held: tuple[Any, ...],
+    sizes: Sizes, form: Form,
+) -> Network:  # fmt: skip
+    net = Globals(loaded.namespace)
+    return Network(net, functions, "functions over global arrays", held=held)
 
-    def __init__(self, namespace: dict[str, Any]) -> None:
-        self.__dict__ = namespace
+
+def _own_data(loaded: Loaded) -> tuple[Any, ...]:
+    """The inputs and targets that a file keeps in globals, or nothing."""
+    arrays = {k: v for k, v in loaded.namespace.items()
+              if isinstance(v, np.ndarray) and v.ndim in (1, 2)}  # fmt: skip
+    X = next((v for k, v in arrays.items() if names.role(k) == "X" and v.ndim == 2), None)
+    y = next((v for k, v in arrays.items() if names.role(k) == "y"), None)
+    if X is None or y is None or max(X.shape) > MOST_EXAMPLES:
+        return ()
+    return (X, y) if set(X.shape) & set(y.shape) else ()
 
 
 def _initialized(
@@ -71,7 +86,7 @@ def _initialized(
         values |= {k: v for k, v in made.items() if isinstance(k, str)}
     if made is None:
         return Network(
-            _Globals(init.__globals__), functions, f"functions, {init.__name__}({shown})"
+            Globals(init.__globals__), functions, f"functions, {init.__name__}({shown})"
         )
     net = made
     if isinstance(made, tuple) and len(returned_names(init)) == len(made):

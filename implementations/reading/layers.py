@@ -1,27 +1,36 @@
 """Files of layer objects: a small network of all of them, with their loss and its derivative."""
 
+import ast
 import inspect
 import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.reading import names
+from samegrad.implementations.reading import names, usage
 from samegrad.implementations.reading.board import RATE, Board, Form, Sizes, call, parameters, plans
 from samegrad.implementations.reading.loading import Loaded
 from samegrad.implementations.reading.networks import (
     Maker,
     Network,
+    constructions,
+    methods,
     own_classes,
     own_functions,
 )
 
 MOST_ACTIVATIONS = 4
+MOST_ALONE = 2  # ways to construct a layer that is a network by itself
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "softplus", "leaky", "elu", "gelu", "swish", "activation")
-FORWARD, BACKWARD = ("forward", "__call__", "forward_pass", "forward_propagation", "fwd"), (
-    "backward", "backward_pass", "backward_propagation", "backprop", "bwd", "grad_in")  # fmt: skip
+FORWARD = ("forward", "__call__", "forward_pass", "forward_propagation", "fwd", "avant", "adelante",
+           "vorwaerts", "propager", "propagar", "avanti")  # fmt: skip
+BACKWARD = ("backward", "backward_pass", "backward_propagation", "backprop", "bwd", "grad_in",
+            "back", "arriere", "atras", "rueckwaerts", "retropropager", "retropropagar", "indietro",
+            "differentiate")  # fmt: skip
+LAYERS = re.compile(r"layer|module|couche|capa|camada|schicht", re.IGNORECASE)
 DOWN = ("dinputs", "dinput", "dx", "dX", "grad_input", "d_input", "input_gradient", "din", "grad_x")
 
 
@@ -83,19 +92,68 @@ def of_layers(loaded: Loaded) -> Iterator[Maker]:
     for cls, pair in itertools.product(weighted, pairs):
         for container in [*containers, None]:
             yield partial(_chain, cls, chosen, pair, container)
+    # A layer that is a network by itself.
+    for cls, pair in itertools.product(weighted, pairs):
+        for make in itertools.islice(constructions(cls, loaded), MOST_ALONE):
+            yield partial(_chain, cls, (), pair, None, alone=make)
     # A container that is no layer itself.
     for cls, pair in itertools.product(weighted, pairs):
         for other in own_classes(loaded).values():
-            if other not in classes.values() and _holds_layers(other):
+            if other not in classes.values() and holds_layers(other):
                 yield partial(_chain, cls, chosen, pair, other)
 
 
-def _holds_layers(cls: type) -> bool:
+def of_containers(loaded: Loaded) -> Iterator[tuple[Maker, type]]:
+    """Ways to make a class that takes a list of layers, and has its loss and gradient itself."""
+    classes = layer_classes(loaded)
+    plain = [c for c in classes.values() if not _needed(c)]
+    chosen = [c for c in plain if _works(c)][:MOST_ACTIVATIONS]
+    for other in own_classes(loaded).values():
+        if other in classes.values() or not holds_layers(other):
+            continue
+        for cls in (c for c in classes.values() if len(_needed(c)) >= 2):
+            yield partial(_contained, cls, chosen, other, loaded), other
+
+
+def _needed(cls: type) -> list[inspect.Parameter]:
+    try:
+        return [p for p in parameters(cls) if p.default is inspect.Parameter.empty]
+    except (TypeError, ValueError):
+        return []
+
+
+def _contained(
+    cls: type, activations: Sequence[type], other: type, loaded: Loaded, sizes: Sizes, form: Form
+) -> Network:
+    np.random.seed(sizes.seed)
+    layers = _stacked(cls, activations, sizes)
+    net = other(layers)
+    shown = ", ".join(type(layer).__name__ for layer in layers)
+    functions = {**own_functions(loaded), **methods(net)}
+    return Network(net, functions, f"class {other.__name__}([{shown}])")
+
+
+def holds_layers(cls: type) -> bool:
+    """Whether a class is constructed of a list of layers."""
     try:
         given = parameters(cls)
     except (TypeError, ValueError):
         return False
-    return bool(given) and "layer" in given[0].name and _method(cls, FORWARD) is not None
+    return bool(given) and bool(LAYERS.search(given[0].name)) and (
+        len(_needed(cls)) <= 1 and usage.used_as(cls, given[0].name) != "width"
+        and not _builds(cls, given[0].name)
+    )  # fmt: skip
+
+
+def _builds(cls: type, name: str) -> bool:
+    """Whether it makes arrays or layers of what it is given: then these are sizes."""
+    tree = usage.body(cls.__init__) if "__init__" in cls.__dict__ else None
+    if tree is None:
+        return False
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return any(isinstance(n, ast.Subscript) and usage.is_name(n.value, name)
+               for n in ast.walk(tree)) or any(
+        getattr(call.func, "attr", "") in usage.SHAPED for call in calls)  # fmt: skip
 
 
 def _works(cls: type) -> bool:
@@ -135,14 +193,10 @@ def _chain(
     container: type | None,
     sizes: Sizes,
     form: Form,
+    alone: Maker | None = None,
 ) -> Network:
     np.random.seed(sizes.seed)
-    widths = [sizes.f, *[sizes.h + i for i in range(max(1, len(activations)))], sizes.k]
-    layers: list[Any] = []
-    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
-        layers.append(cls(*(fan_in, fan_out)))
-        if i < len(widths) - 2 and activations:
-            layers.append(activations[i]())
+    layers = [alone(sizes, form).net] if alone is not None else _stacked(cls, activations, sizes)
     shown = ", ".join(type(layer).__name__ for layer in layers)
     net: Any = layers
     if container is not None:
@@ -171,7 +225,7 @@ def _chain(
             return back(np.asarray(out) - Y)
     else:
         name, loss, derivative = pair(sizes)
-        functions["loss"] = loss
+        functions["loss"] = lambda y, out: _ordered(loss, y, out)
 
         def backward(y: Any, out: Any) -> Any:  # type: ignore[misc] # one of the two
             loss_again(loss, y, out)
@@ -182,16 +236,33 @@ def _chain(
     return Network(net, functions, f"layers {shown}", rated=True)
 
 
+def _stacked(cls: type, activations: Sequence[type], sizes: Sizes) -> list[Any]:
+    """Layers with weights, and an activation of each kind between them."""
+    widths = [sizes.f, *[sizes.h + i for i in range(max(1, len(activations)))], sizes.k]
+    layers: list[Any] = []
+    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
+        layers.append(cls(*(fan_in, fan_out)))
+        if i < len(widths) - 2 and activations:
+            layers.append(activations[i]())
+    return layers
+
+
 def loss_again(loss: Callable[..., Any], y: Any, out: Any) -> None:
     """Let a loss object keep what its derivative needs."""
     _ordered(loss, y, out)
 
 
 def _ordered(function: Callable[..., Any], y: Any, out: Any) -> Any:
-    """Call a function of outputs and targets, in whatever order it names them."""
+    """Call a function of outputs and targets, in whatever order it names them.
+
+    Raises:
+        TypeError: it takes others.
+    """
     values = {"y": y, "out": out, "X": out, "grad_out": out, "n": len(out), "k": 1, "lr": RATE}
     board = Board(Sizes(), values)
-    plan = next(plans(function, board, ["out"], "loss"))
+    plan = next(plans(function, board, ["out"], "loss"), None)
+    if plan is None:
+        raise TypeError("it takes more than outputs and targets")
     return call(function, plan, board)
 
 

@@ -51,6 +51,13 @@ class Network:
     kept: dict[str, str] = field(default_factory=dict)
 
 
+class Globals:
+    """The global arrays of a file as one object."""
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self.__dict__ = namespace
+
+
 Maker = Callable[[Sizes, Form], Network]
 
 
@@ -145,9 +152,7 @@ def _widths(cls: type, given: Sequence[inspect.Parameter]) -> dict[str, str]:
     left = [w for w in ("f", "h", "k") if w not in found.values()]
     if len(open_ones) > len(left) > 1:
         left = [left[0], *["h"] * (len(open_ones) - 2), left[-1]]
-    for name, width in zip(open_ones, left, strict=False):
-        found[name] = width
-    return found
+    return found | dict(zip(open_ones, left, strict=False))
 
 
 def _options(

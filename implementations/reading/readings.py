@@ -4,6 +4,7 @@ Each is tried: calls must run, shapes must be sensible, every weight must change
 """
 
 import itertools
+import linecache
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,10 +31,12 @@ from samegrad.implementations.reading.effects import (
     redraw,
     with_effect,
 )
+from samegrad.implementations.reading.networks import Globals
 from samegrad.implementations.reading.trials import Trial, Wishes, runs, set_targets
 
 Array = Any
 MOST_WAYS = 3  # to call one backward pass
+SCALARS = ("data", "value", "val", "v", "x")  # where an object of a graph keeps its number
 MOST_OTHERS = 16  # functions of a network whose names say nothing
 OTHER_SIZES = (Sizes(8, 3, 5, 2, 1), Sizes(6, 5, 7, 4, 2))  # of the problems that confirm a reading
 # Words of a backward pass that is meant for several examples at once.
@@ -199,7 +202,7 @@ def _losses(
             def loss(function: Any = function, plan: Plan = plan) -> float:
                 trial.forward()
                 _refresh(trial, out)
-                return number(call(function, plan, board))
+                return value_of_loss(call(function, plan, board))
 
             if _finite(loss):
                 yield loss, name, True
@@ -216,6 +219,21 @@ def _losses(
 
         if _finite(standard):
             yield standard, name, False
+
+
+def value_of_loss(value: Any) -> float:
+    """The number in what a loss returns: alone, first of a tuple's numbers, or in an object.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if isinstance(value, tuple | list):
+        value = [part for part in value if not isinstance(part, dict | list | tuple)]
+    elif not isinstance(value, np.ndarray | np.generic) and callable(
+        getattr(value, "backward", None)
+    ):
+        value = next((getattr(value, a) for a in SCALARS if hasattr(value, a)), value)
+    return number(value)
 
 
 def _negative(loss: Callable[[], float]) -> float:
@@ -249,17 +267,39 @@ def _parameters(trial: Trial, loss: Callable[[], float]) -> list[Place]:
     found = [
         place
         for place in places(trial.network.net, "net")
-        if place.key not in data and not _same(place.read(), X)
+        if place.key not in data and not _same(place.read(), X) and _may_learn(place, trial)
     ]
     arrays = [place for place in found if np.ndim(place.read()) > 0]
     live = with_effect(found, loss)
     if not any(np.ndim(p.read()) > 1 for p in live) or len(live) < len(arrays):
         initial = [p for p in arrays if not np.any(p.read()) or p in live]
+        before = [p.read() for p in initial]
         redraw(initial, 7)
         live = with_effect(found, loss)
+        for place, old in zip(initial, before, strict=True):
+            if place not in live:
+                place.write(old)  # a velocity, say, that begins at 0
     redraw([p for p in live if np.ndim(p.read()) > 0], 11)
     sizes = [int(np.size(p.read())) for p in live]
     return live if sum(sizes) > 2 else []
+
+
+def _may_learn(place: Place, trial: Trial) -> bool:
+    """Whether a number by itself is a weight, or something is there that is its derivative.
+
+    A coefficient of regularization or the slope of a leaky ReLU changes the loss as well.
+    """
+    if np.ndim(place.read()) > 0:
+        return True
+    word = names.plain(re.findall(r"[A-Za-z_]\w*", place.name)[-1])
+    if names.role(word) in ("lr", "reg", "keep", "training"):
+        return False
+    if names.WEIGHT.fullmatch(word) or word in ("data", "value", "val", "x"):
+        return True
+    derived = re.compile(rf"\b(?:d|g|grad|delta|nabla)_?{word}\b|\b{word}_grad")
+    files = {getattr(getattr(f, "__code__", None), "co_filename", "") for f in
+             trial.network.functions.values()}  # fmt: skip
+    return any(derived.search(line) for file in files for line in linecache.getlines(file))
 
 
 def _same(a: Array, b: Array) -> bool:
@@ -290,8 +330,18 @@ def _gradients(
                 kind if kind == "explicit" or wishes.rate else "free step",
             )  # fmt: skip
         return
+    for name in own:
+        function = trial.network.functions[name]
+        for plan in itertools.islice(_plans(trial, function, trial.outs[:1], "loss"), MOST_WAYS):
+            graph = _backward(trial, function, plan, None)
+            if _is_graph(graph):
+                yield partial(_through_graph, graph, trial.network.net), name, "explicit"
+                return
     ran: list[Callable[[], Any]] = []  # that leave the parameters as they are
+    complete = False  # whether one of them gives a gradient of everything
     for name in [*explicit, *own, *steps]:
+        if complete and name in steps:
+            break
         function = trial.network.functions[name]
         purpose = "step" if name in steps else "backward"
         keys = ["out"] if trial.outs else []
@@ -312,6 +362,7 @@ def _gradients(
                     continue
                 if kind == "explicit" and name in explicit:
                     ran.append(backward)
+                    complete = complete or _covers(backward, kind, found, trial.network.net)
                 known = _rate(trial, plan)
                 yield (
                     _by_kind(backward, kind, found, trial, known or 1.0),
@@ -321,6 +372,24 @@ def _gradients(
                 tried += 1
             if tried >= MOST_WAYS:
                 break
+
+
+def _is_graph(function: Callable[[], Any]) -> bool:
+    """Whether a loss returns an object that has its own backward pass."""
+    try:
+        value = function()
+    except (Exception, SystemExit):
+        return False
+    return callable(getattr(value, "backward", None)) and not isinstance(value, np.ndarray)
+
+
+def _through_graph(loss: Callable[[], Any], net: Any) -> None:
+    """Set derivatives to 0 and run the backward pass of what the loss returned."""
+    value = loss()
+    for place in places(net, "net", integers=True):
+        if re.search(r"\.(?:grad|gradient|derivative|adjoint)$", place.name):
+            place.write(np.zeros(np.shape(place.read())))
+    value.backward()
 
 
 def _backward(
@@ -423,6 +492,20 @@ def _backward_functions(
     return [*([function] if function is not None else []), *others]
 
 
+def _root(name: str) -> str:
+    return (re.findall(r"^net\.(\w+)", name) or [""])[0]
+
+
+def _with_globals(backward: Callable[[], Any], net: Any) -> Any:
+    """What a backward pass returns, or what it puts into globals."""
+    before = {name: id(value) for name, value in vars(net).items()}
+    returned = backward()
+    if returned is not None:
+        return returned
+    return {name: value for name, value in vars(net).items() if
+                      id(value) != before.get(name) and not name.startswith("__")}  # fmt: skip
+
+
 def _reading(
     trial: Trial, found: Sequence[Place], loss: Callable[[], float], loss_name: str, mine: bool,
     backward: Callable[[], Any], name: str, kind: str,
@@ -430,8 +513,12 @@ def _reading(
     board = trial.board
     function = trial.network.functions.get(name)
     outputs = max(1, int(np.size(board.values["#Y"])) // board.values["n"])
+    net = trial.network.net
+    if isinstance(net, Globals):  # of these only the weights: data are globals as well
+        backward = partial(_with_globals, backward, net)
+        net = {n: vars(net)[n] for p in found if (n := _root(p.name)) in vars(net)}
     return Reading(
-        trial.network.net, found, loss, backward, (board.values["X"], board.values["y"]),
+        net, found, loss, backward, (board.values["X"], board.values["y"]),
         f"{trial.network.title}: {trial.form.text()}, gradient "
         + ("from the update of " if kind != "explicit" else "of ") + name,
         mine, loss_name, kind != "explicit", kind != "free step",

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,12 @@ from samegrad.implementations.reading.board import X_FORMS, Y_FORMS, Board, Form
 from samegrad.implementations.reading.functions import of_functions
 from samegrad.implementations.reading.hints import Hints
 from samegrad.implementations.reading.judging import judge
-from samegrad.implementations.reading.layers import layer_classes, of_layers
+from samegrad.implementations.reading.layers import (
+    holds_layers,
+    layer_classes,
+    of_containers,
+    of_layers,
+)
 from samegrad.implementations.reading.loading import Loaded
 from samegrad.implementations.reading.networks import (
     Maker,
@@ -60,18 +66,24 @@ def _networks(
     loaded: Loaded, name: str, wishes: Wishes, made: Sequence[Candidate] | None
 ) -> Iterator[Reading]:
     """Readings by names, then, where none has a loss of the file's own, by what functions do."""
-    own = False
-    for forms, first in ((FIRST, True), (FIRST, False), (LAST, True)):
-        for make, forwards in made or candidates(loaded, name):
-            chosen = (forwards[:1] if first else forwards[1:]) or [""]
-            for trial in trials(make, Sizes(), chosen, wishes):
-                for reading in readings(trial, wishes, forms):
-                    own = own or reading.own
-                    yield reading
-    if own:
-        return
-    for sizes in WIDE:
-        for make, _ in made or candidates(loaded, name):
+    groups: list[Callable[[], Iterator[Candidate]]] = (
+        [lambda: iter(made)]
+        if made
+        else [partial(kind, loaded, name) for kind in (of_classes, of_layer_objects, functions_of)]
+    )
+    for group in groups:
+        own = False
+        for forms, first in ((FIRST, True), (FIRST, False), (LAST, True)):
+            for make, forwards in group():
+                chosen = (forwards[:1] if first else forwards[1:]) or [""]
+                for trial in trials(make, Sizes(), chosen, wishes):
+                    for reading in readings(trial, wishes, forms):
+                        own = own or reading.own
+                        yield reading
+        if own:  # a network with its loss: its parts by themselves say less
+            return
+    for sizes, group in itertools.product(WIDE, groups):
+        for make, _ in group():
             for trial in trials(make, sizes, [""], wishes, (*X_FORMS, "sets")):
                 yield from readings(trial, wishes, Y_FORMS, wide=True)
 
@@ -133,21 +145,33 @@ def _hinted(hints: Hints, loaded: Loaded) -> Candidate:
     return make, _forwards(of_net) or _forwards(list(own_functions(loaded)))
 
 
-def candidates(loaded: Loaded, name: str) -> Iterator[Candidate]:
-    """Ways to make a network, and what may be its forward pass."""
+def of_classes(loaded: Loaded, name: str) -> Iterator[Candidate]:
+    """Ways to make a network of one class, and what may be its forward pass."""
+    layers = layer_classes(loaded)
+    classes = own_classes(loaded)
+    if name:
+        classes = {n: c for n, c in classes.items() if n == name}
+    for make, cls in of_containers(loaded) if layers else ():
+        if cls in classes.values():
+            yield make, _forwards(_called(cls))
+    for cls in sorted(classes.values(), key=_likely, reverse=True):
+        if (cls.__name__ in layers and not name) or (layers and holds_layers(cls)):
+            continue
+        if _likely(cls) < (2 if layers else 1):
+            continue
+        for make in itertools.islice(constructions(cls, loaded), 14):
+            yield make, _forwards(_called(cls))
+
+
+def of_layer_objects(loaded: Loaded, name: str) -> Iterator[Candidate]:
+    """Ways to make a network of layer objects."""
     layers = layer_classes(loaded)
     for make in of_layers(loaded) if layers and name not in layers else ():
         yield make, ["forward"]
-    classes = {n: c for n, c in own_classes(loaded).items() if n not in layers}
-    if name:
-        classes = {n: c for n, c in classes.items() if n == name}
-    for cls in sorted(classes.values(), key=_likely, reverse=True):
-        if not layers and _likely(cls) < 1:
-            continue
-        methods = [n for n in dir(cls) if n == "__call__" or not n.startswith("__")]
-        forwards = _forwards(methods)
-        for make in itertools.islice(constructions(cls, loaded), 14):
-            yield make, forwards
+
+
+def functions_of(loaded: Loaded, name: str) -> Iterator[Candidate]:
+    """Ways to make parameters for a file's functions, and what may be the forward pass."""
     functions = own_functions(loaded)
     if any(
         names.BACKWARD.match(n) or names.LOSS.fullmatch(n) or names.STEP.fullmatch(n)
@@ -157,6 +181,10 @@ def candidates(loaded: Loaded, name: str) -> Iterator[Candidate]:
         for forward in [*forwards[:3], ""]:
             for make in of_functions(loaded, functions.get(forward)):
                 yield make, [forward] if forward else []
+
+
+def _called(cls: type) -> list[str]:
+    return [n for n in dir(cls) if n == "__call__" or not n.startswith("__")]
 
 
 def _forwards(defined: Sequence[str]) -> list[str]:

@@ -53,6 +53,8 @@ class Trial:
         network.values.setdefault("net", network.net)
         one = form.x.startswith("one")
         X = network.held[0] if network.held else inputs(sizes, form.x)
+        if network.held and np.ndim(X) > 1 and not one:
+            sizes = replace(sizes, n=np.shape(X)[-1 if form.x == "columns" else 0])
         values = {
             "X": X,
             "n": 1 if one else sizes.n,
@@ -125,6 +127,8 @@ def set_targets(trial: Trial, form: Form, key: str) -> None:
     held = trial.network.held
     if len(held) > 1:
         trial.board.values["y"] = held[1]
+        if np.shape(held[1]) == np.shape(same):
+            trial.board.values["#Y"] = np.asarray(held[1], np.float64)
     trial.form = form
 
 
@@ -163,7 +167,7 @@ def runs(
         return
     trial.function, trial.name, trial.called = function, name, returned_names(function)
     for f in _inputs_of(trial.network, sizes):
-        trial.board.sizes = replace(sizes, f=f)
+        trial.board.sizes = replace(trial.board.sizes, f=f)
         if not trial.network.held and wishes.X_value is None:
             trial.board.values["X"] = inputs(trial.board.sizes, form.x)
         with contextlib.suppress(Exception):
@@ -227,7 +231,10 @@ def _outs(trial: Trial) -> list[str]:
             if key.startswith("returned[") and trial.called and key.count("[") == 1:
                 index = int(key[9:-1])
                 label = trial.called[index] if 0 <= index < len(trial.called) else key
-            named = names.role(label.strip("@.")) == "out"
+            word = label.strip("@.")
+            if np.ndim(trial.out(key)) == 0 and names.LOSS.fullmatch(word):
+                continue
+            named = names.role(word) == "out"
             entry = (2 * score + (not named), key)
             good.setdefault(id(trial.out(key)), entry)
             good[id(trial.out(key))] = min(good[id(trial.out(key))], entry)

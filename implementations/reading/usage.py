@@ -35,29 +35,30 @@ def used_as(function: Callable[..., Any], name: str) -> str:
 
 
 def _use(node: ast.AST, name: str) -> str:
-    if isinstance(node, ast.For | ast.comprehension) and _is(node.iter, name):
+    if isinstance(node, ast.For | ast.comprehension) and is_name(node.iter, name):
         parts = len(node.target.elts) if isinstance(node.target, ast.Tuple) else 1
         return {2: "pairs", 3: "triples"}.get(parts, "sizes")
-    if isinstance(node, ast.Subscript) and _is(node.value, name):
+    if isinstance(node, ast.Subscript) and is_name(node.value, name):
         return "sizes"
     if isinstance(node, ast.Call):
         called = node.func.attr if isinstance(node.func, ast.Attribute) else (
             getattr(node.func, "id", ""))  # fmt: skip
-        if _is(node.func, name):
+        if is_name(node.func, name):
             return "callable"
         given = [*node.args, *(kw.value for kw in node.keywords)]
-        if called in SIZED and any(_is(a, name) for a in given):
+        if called in SIZED and any(is_name(a, name) for a in given):
             return "sizes"
-        if called in SHAPED and any(_is(a, name) for a in given):
+        if called in SHAPED and any(is_name(a, name) for a in given):
             return "width"
     if isinstance(node, ast.Tuple) and len(node.elts) <= 4 and any(
-        _is(e, name) for e in node.elts
+        is_name(e, name) for e in node.elts
     ) and isinstance(node.ctx, ast.Load):  # fmt: skip
         return "width"
     return ""
 
 
-def _is(node: ast.AST, name: str) -> bool:
+def is_name(node: ast.AST, name: str) -> bool:
+    """Whether a node is a name."""
     return isinstance(node, ast.Name) and node.id == name
 
 
@@ -87,7 +88,7 @@ def kept_arguments(cls: type) -> Iterator[tuple[str, str]]:
             for left, right in pairs:
                 if (
                     isinstance(left, ast.Attribute)
-                    and _is(left.value, "self")
+                    and is_name(left.value, "self")
                     and isinstance(right, ast.Name)
                     and right.id in given
                 ):
