@@ -16,6 +16,7 @@ Array = Any
 # Of arguments: name of the parameter (one that takes no name begins with *), key of the board.
 Plan = tuple[tuple[str, str], ...]
 MOST_PLANS = 24  # of one function
+NETS = ("model", "net", "network", "nn", "mlp", "ann", "neural_net")  # names of one as an argument
 RATE = 1e-3  # learning rate of a step, whose change divided by it is the gradient
 
 
@@ -212,6 +213,17 @@ def plans(
     yield from itertools.islice(itertools.product(*choices), MOST_PLANS)
 
 
+def sure(plan: Plan) -> bool:
+    """Whether the names of the parameters say that they are given what they are."""
+    alike = {"pairs": "data", "returned": "cache", "net": "params"}
+    return all(
+        key[0] in "@="
+        or key in name
+        or role(name.strip("*")) in (key, alike.get(key.split("[")[0]))
+        for name, key in plan
+    )
+
+
 def _targets_too(choices: list[list[tuple[str, str]]]) -> None:
     """Where no parameter is named as targets are, the one after the inputs may be them."""
     after = False
@@ -254,6 +266,8 @@ def _keys(p: inspect.Parameter, board: Board, outs: Sequence[str], purpose: str)
         return [
             k for k in ("returned[1]", "returned", "returned[0]", "returned[2]") if _has(board, k)
         ]
+    if kind == "params" and plain(name) in NETS and "net" in values:
+        return ["net"]
     if kind in ("params", "sizes") and kind in values:
         return [kind]
     if has_default and kind not in ("lr", "epochs", "quiet"):

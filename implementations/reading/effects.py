@@ -75,6 +75,8 @@ def _walk(
     if isinstance(value, float | np.floating) or (integers and type(value) is int):
         if put is not None:
             yield Place(name, lambda: np.float64(_current(put)), lambda v: put(float(v)), id(put))
+        else:  # of a tuple: it cannot be moved, but may be a gradient
+            yield Place(name, lambda: np.float64(value), lambda v: None, id(value))
         return
     if depth > DEEPEST or id(value) in seen or isinstance(value, SKIPPED):
         return

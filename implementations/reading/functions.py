@@ -85,9 +85,7 @@ def _initialized(
     if isinstance(made, dict):
         values |= {k: v for k, v in made.items() if isinstance(k, str)}
     if made is None:
-        return Network(
-            Globals(init.__globals__), functions, f"functions, {init.__name__}({shown})"
-        )
+        return Network(Globals(init.__globals__), functions, f"functions, {init.__name__}({shown})")
     net = made
     if isinstance(made, tuple) and len(returned_names(init)) == len(made):
         net = dict(zip(returned_names(init), made, strict=True))

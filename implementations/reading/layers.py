@@ -20,6 +20,7 @@ from samegrad.implementations.reading.networks import (
     methods,
     own_classes,
     own_functions,
+    parts,
 )
 
 MOST_ACTIVATIONS = 4
@@ -64,7 +65,7 @@ def _method(cls: type, wanted: Sequence[str]) -> Callable[..., Any] | None:
 
 def of_layers(loaded: Loaded) -> Iterator[Maker]:
     """Ways to make a network of layers, with the file's own container or a plain chain."""
-    classes = layer_classes(loaded)
+    classes, inner = layer_classes(loaded), parts(loaded)
     weighted: list[type] = []
     plain: list[type] = []
     containers = []
@@ -81,6 +82,8 @@ def of_layers(loaded: Loaded) -> Iterator[Maker]:
         needed = [p for p in given if p.default is inspect.Parameter.empty]
         if "sizes" in places[:1] and any("layer" in p.name for p in given):
             containers.append(cls)
+        elif cls.__name__ in inner and needed:
+            continue  # a network that is a class of its own makes it
         elif len([p for p in places if p]) >= 2 or len(needed) == 2:
             weighted.append(cls)
         elif not needed:

@@ -11,8 +11,25 @@ SIZES = re.compile(
 INPUT = {"in", "input", "inputs", "feature", "features", "x", "d", "inp", "i", "fan", "inodes",
          "inputnodes", "ni", "nin", "nx", "innodes", "visible", "feat", "feats",
          "entree", "entrees", "entrada", "entradas", "eingabe", "eingang", "ingressi"}  # fmt: skip
-HIDDEN = {"hidden", "hid", "h", "hiddens", "hnodes", "hiddennodes", "nh", "nhid", "hiddenlayer",
-          "ff", "cachee", "caches", "oculta", "ocultas", "ocultos", "versteckt", "nascosti"}
+HIDDEN = {
+    "hidden",
+    "hid",
+    "h",
+    "hiddens",
+    "hnodes",
+    "hiddennodes",
+    "nh",
+    "nhid",
+    "hiddenlayer",
+    "ff",
+    "cachee",
+    "caches",
+    "oculta",
+    "ocultas",
+    "ocultos",
+    "versteckt",
+    "nascosti",
+}
 OUTPUT = {"out", "output", "outputs", "class", "classes", "y", "k", "c", "o", "labels", "onodes",
           "outputnodes", "no", "nout", "ny", "categories", "cls", "act", "actions", "emb",
           "sortie", "sorties", "salida", "salidas", "saida", "saidas", "ausgabe", "ausgang",
@@ -78,11 +95,12 @@ FORWARD = re.compile(
     r"|vorhersage|avanti$)",
     re.IGNORECASE,
 )
+PLAIN_FORWARD = re.compile(r"_*(?:forward|predict|feed|call|infer|logits)(?!.*back)", re.IGNORECASE)
 BACKWARD = re.compile(
     r"_*(?:back|bwd|grad|compute_?grad|calc(?:ulate)?_?grad|get_?grad|l_?model_?back|model_?back"
     r"|loss_?and_?grad|cost_?and_?grad|value_?and_?grad|loss_?grad|cost_?grad|dloss|gradients?_"
     r"|nn_?cost_?function|cost_?function_?prime|cost_prime|compute_?(?:delta|deriv)"
-    r"|\w+_grad(?:s|ients?)?$|arri(?:e|\u00e8)re|r(?:e|\u00e9)tro_?propag|atras$|retropropag"
+    r"|(?!zero|clear|reset)\w+_grad(?:s|ients?)?$|arri(?:e|\u00e8)re|r(?:e|\u00e9)tro_?propag|atras$|retropropag"
     r"|r(?:ue|\u00fc)ckw(?:ae|\u00e4)rts|indietro$|differentiate)",
     re.IGNORECASE,
 )
@@ -97,7 +115,8 @@ LOSS = re.compile(
 )
 # Gives the loss and its gradient.
 BOTH = re.compile(
-    r"_*(?:(?:loss|cost|value)_?and_?grad\w*|nn_?cost_?function|(?:loss|cost)_?grad\w*)",
+    r"_*(?:(?:loss|cost|value)_?(?:and_?)?(?:grad|back)\w*|nn_?cost_?function"
+    r"|forward_?(?:and_?)?backward\w*)",
     re.IGNORECASE,
 )
 STEP = re.compile(

@@ -25,6 +25,8 @@ from samegrad.implementations.reading.effects import places
 from samegrad.implementations.reading.loading import Loaded
 
 MOST_WAYS = 12  # to construct one class
+CURVED = ("tanh", "sigmoid", "relu", "logistic", "leaky_relu", "elu", "softplus", "gelu", "swish")
+STRAIGHT = ("linear", "identity", "none", "id")
 ACTIVATION = re.compile(r".*(?:activation|act|nonlin|func).*|f|g")
 
 
@@ -40,6 +42,7 @@ class Network:
         held: data that it was constructed with.
         rated: whether its steps have board.RATE in them.
         kept: attributes that its methods take from their arguments, with the roles of these.
+        settings: lists of numbers that its constructor was given, which are no weights.
     """
 
     net: Any
@@ -49,6 +52,7 @@ class Network:
     held: tuple[Any, ...] = ()
     rated: bool = False
     kept: dict[str, str] = field(default_factory=dict)
+    settings: tuple[Any, ...] = ()
 
 
 class Globals:
@@ -78,6 +82,17 @@ def own_classes(loaded: Loaded) -> dict[str, type]:
         for name, value in loaded.namespace.items()
         if isinstance(value, type) and value.__module__ == loaded.module.__name__
     }
+
+
+def parts(loaded: Loaded) -> set[str]:
+    """Names of classes that methods of other classes of the file construct."""
+    found: set[str] = set()
+    for statement in loaded.statements:
+        if isinstance(statement, ast.ClassDef):
+            called = {n.func.id for n in ast.walk(statement)
+                      if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}  # fmt: skip
+            found |= called - {statement.name}
+    return found & set(own_classes(loaded))
 
 
 def methods(thing: Any) -> dict[str, Callable[..., Any]]:
@@ -122,8 +137,9 @@ def constructions(cls: type, loaded: Loaded) -> Iterator[Maker]:
     choices: list[list[tuple[str, str, Any]]] = []
     ways: list[Any] = [] if given else [()]
     for p in given:
-        spread = p.kind is inspect.Parameter.VAR_POSITIONAL
-        options = [("spread", None)] if spread else _options(p, examples, given, widths, cls)
+        options = _options(p, examples, given, widths, cls, loaded)
+        if p.kind is inspect.Parameter.VAR_POSITIONAL:
+            options = [("spread", None)]
         if options:
             choices.append([(p.name, kind, value) for kind, value in options])
         elif p.default is inspect.Parameter.empty:
@@ -161,6 +177,7 @@ def _options(
     given: Sequence[inspect.Parameter],
     widths: dict[str, str],
     cls: type,
+    loaded: Loaded,
 ) -> list[tuple[str, Any]]:
     """What a parameter of a constructor may be given: kinds of `_value`, or values as written."""
     default = p.default is not inspect.Parameter.empty
@@ -174,8 +191,11 @@ def _options(
     kind, place = names.role(p.name), widths[p.name]
     use = "" if default else usage.used_as(cls, p.name)
     if use in ("pairs", "triples"):
-        return [*written, (use, None)]
-    if kind in ("X", "y") and place not in ("f", "h", "k", "sizes"):
+        return [*written, (use, _activation_words(loaded))]
+    if "weight" in names.words(p.name) and place == "k" and not default:
+        return [("factors", None)]
+    number = default and isinstance(p.default, int | float | str)
+    if kind in ("X", "y") and place not in ("f", "h", "k", "sizes") and not number:
         return [(kind, None)]
     if place == "sizes" and kind != "batch_size":
         if default and isinstance(p.default, int):
@@ -207,10 +227,23 @@ def _options(
     if kind in ("reg", "keep", "quiet"):
         return [("zero", None)]
     if ACTIVATION.fullmatch(names.plain(p.name)):
-        return [("text", "sigmoid"), ("text", "relu"), ("text", "tanh")]
+        return [("text", word) for word in dict.fromkeys(_activation_words(loaded))]
     if names.plain(p.name) in ("seed", "random_state"):
         return [("one", None)]
     return [("h", None), ("sizes", None)]
+
+
+def _activation_words(loaded: Loaded) -> list[str]:
+    """What the file calls a function of the hidden layer, and one of the last layer."""
+    found = [
+        node.value
+        for statement in loaded.statements
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    curved = [w for w in dict.fromkeys(found) if w.lower() in CURVED] or ["sigmoid", "relu", "tanh"]
+    straight = [w for w in dict.fromkeys(found) if w.lower() in STRAIGHT]
+    return [*curved, *straight[:1]]
 
 
 def _int_like(p: inspect.Parameter, written: Sequence[tuple[str, Any]]) -> bool:
@@ -232,9 +265,11 @@ def value_of_kind(kind: str, value: Any, sizes: Sizes, form: Form) -> Any:
         "f": sizes.f, "h": sizes.h, "k": sizes.k, "n": sizes.n, "hs": [sizes.h],
         "tuple h": (sizes.h,), "sizes": [sizes.f, sizes.h, sizes.k], "depth": 1, "int h": sizes.h,
         "pairs": [(sizes.f, sizes.h), (sizes.h, sizes.k)], "spread": [sizes.f, sizes.h, sizes.k],
-        "triples": [(sizes.f, sizes.h, "tanh"), (sizes.h, sizes.k, "sigmoid")],
+        "factors": [1.0 + i / 2 for i in range(sizes.k)],
         "rate": RATE, "one": 1, "zero": 0,
     }  # fmt: skip
+    if kind == "triples":
+        return [(sizes.f, sizes.h, value[0]), (sizes.h, sizes.k, value[-1])]
     return plain.get(kind, value)
 
 
@@ -255,7 +290,13 @@ def _constructed(cls: type, way: Any, loaded: Loaded, sizes: Sizes, form: Form) 
             way, [*arguments.values(), *([spread] if spread else [])], strict=True
         )
     )
-    return _of_object(net, f"class {cls.__name__}({shown})", held, loaded)
+    made = _of_object(net, f"class {cls.__name__}({shown})", held, loaded)
+    defaults = [p.default for p in parameters(cls) if p.name not in arguments]
+    made.settings = tuple(
+        np.asarray(value, np.float64) for value in [*arguments.values(), *defaults]
+        if isinstance(value, list | tuple) and all(isinstance(x, int | float) for x in value)
+    )  # fmt: skip
+    return made
 
 
 def _of_object(net: Any, title: str, held: tuple[Any, ...], loaded: Loaded) -> Network:

@@ -21,6 +21,7 @@ from samegrad.implementations.reading.board import (
     Sizes,
     call,
     plans,
+    sure,
     understood,
 )
 from samegrad.implementations.reading.effects import (
@@ -103,17 +104,18 @@ def readings(
     """
     functions = trial.network.functions
     _set_sizes(trial)
-    unsure = [n for n in functions if names.MAYBE.search(n)]
+    unsure = [n for n in functions if names.MAYBE.search(n) and not names.BOTH.match(n)]
     own = [n for n in functions if not names.NO_LOSS.search(n) and (
         (names.LOSS.fullmatch(n) and not names.DERIVED.search(n) and not names.BACKWARD.match(n))
         or names.BOTH.match(n)
     )]  # fmt: skip
     methods_first = sorted(own, key=lambda n: not hasattr(functions[n], "__self__"))
-    gradients = [n for n in functions if names.BACKWARD.match(n) and n != trial.name]
+    gradients = [n for n in functions if names.BACKWARD.match(n) and n not in (trial.name, *own)]
     gradients.sort(key=lambda n: not hasattr(functions[n], "__self__"))
     steps = [n for n in functions if names.STEP.fullmatch(n) and n not in gradients]
     if wide:
         others = _others_of(trial, [*methods_first, *gradients, *steps])
+        others = [n for n in others if not names.PLAIN_FORWARD.match(n)]
         methods_first = [*methods_first, *(n for n in others if not names.NO_LOSS.search(n))]
         gradients = [*gradients, *others]
     for y in [wishes.y] if wishes.y else forms:
@@ -139,8 +141,10 @@ def readings(
                     reading.key = (loss_name, name, kind, out)
                     reading.others = _others(trial, reading.key, wide)
                     reading.certain = (
-                        not wide and name not in unsure and not names.WEAK.fullmatch(loss_name)
-                    )
+                        reading.certain
+                        and not wide and name not in unsure and not names.WEAK.fullmatch(loss_name)
+                        and trial.sure.get(loss_name, True) and trial.sure.get(name, True)
+                    )  # fmt: skip
                     yield reading
 
 
@@ -205,6 +209,7 @@ def _losses(
                 return value_of_loss(call(function, plan, board))
 
             if _finite(loss):
+                trial.sure[name] = sure(plan)
                 yield loss, name, True
                 if names.RISING.fullmatch(name):
                     yield partial(_negative, loss), f"-{name}", True
@@ -228,7 +233,8 @@ def value_of_loss(value: Any) -> float:
         ValueError: there is none.
     """
     if isinstance(value, tuple | list):
-        value = [part for part in value if not isinstance(part, dict | list | tuple)]
+        kinds = dict | list | tuple | str
+        value = [p for p in value if not isinstance(p, kinds) and np.ndim(p) == 0]
     elif not isinstance(value, np.ndarray | np.generic) and callable(
         getattr(value, "backward", None)
     ):
@@ -264,10 +270,14 @@ def _parameters(trial: Trial, loss: Callable[[], float]) -> list[Place]:
     data = {id(v) for k, v in trial.board.values.items() if k in ("X", "y", "#Y")}
     data |= {id(v) for v in trial.network.held}
     X = np.asarray(trial.board.values["X"])
+    settings = trial.network.settings
     found = [
         place
         for place in places(trial.network.net, "net")
-        if place.key not in data and not _same(place.read(), X) and _may_learn(place, trial)
+        if place.key not in data
+        and not _same(place.read(), X)
+        and _may_learn(place, trial)
+        and not any(_same(place.read(), setting) for setting in settings)
     ]
     arrays = [place for place in found if np.ndim(place.read()) > 0]
     live = with_effect(found, loss)
@@ -354,7 +364,11 @@ def _gradients(
                 kind = _kind(backward, found, trial.network.net)
                 if not kind or (name in own and kind != "explicit"):
                     continue
-                if name in own and not _holds_gradient(backward, found):
+                if name in own and not (
+                    _covers(backward, kind, found, trial.network.net)
+                    if names.BOTH.match(name)
+                    else _holds_gradient(backward, found)
+                ):
                     continue
                 if not names.BACKWARD.match(name) and name not in steps and not _covers(
                     backward, kind, found, trial.network.net
@@ -364,6 +378,8 @@ def _gradients(
                     ran.append(backward)
                     complete = complete or _covers(backward, kind, found, trial.network.net)
                 known = _rate(trial, plan)
+                if name not in own:
+                    trial.sure[name] = sure(plan)
                 yield (
                     _by_kind(backward, kind, found, trial, known or 1.0),
                     name,
@@ -412,9 +428,7 @@ def _holds_gradient(backward: Callable[[], Any], found: Sequence[Place]) -> bool
     return bool(sizes & {int(np.size(p.read())) for p in found if np.ndim(p.read())})
 
 
-def _covers(
-    backward: Callable[[], Any], kind: str, found: Sequence[Place], net: Any
-) -> bool:
+def _covers(backward: Callable[[], Any], kind: str, found: Sequence[Place], net: Any) -> bool:
     """Whether a gradient of every matrix may be in what a call returns or leaves."""
     if kind == "step":
         return True
@@ -426,7 +440,8 @@ def _covers(
                  if p.key not in known]  # fmt: skip
     finally:
         held.restore()
-    wanted = [int(np.size(p.read())) for p in found if np.ndim(p.read()) > 1]
+    least = 1 if any(np.ndim(p.read()) > 1 for p in found) else 0
+    wanted = [int(np.size(p.read())) for p in found if np.ndim(p.read()) > least]
     return all(sizes.count(size) >= wanted.count(size) for size in wanted)
 
 

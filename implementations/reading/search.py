@@ -10,6 +10,7 @@ import numpy as np
 from samegrad.implementations.checking.objects.report import NOT_CHECKED, CheckReport
 from samegrad.implementations.reading import names
 from samegrad.implementations.reading.board import X_FORMS, Y_FORMS, Board, Form, Sizes
+from samegrad.implementations.reading.compare import compare
 from samegrad.implementations.reading.functions import of_functions
 from samegrad.implementations.reading.hints import Hints
 from samegrad.implementations.reading.judging import judge
@@ -27,6 +28,7 @@ from samegrad.implementations.reading.networks import (
     methods,
     own_classes,
     own_functions,
+    parts,
 )
 from samegrad.implementations.reading.readings import Reading, readings
 from samegrad.implementations.reading.scripts import script_readings
@@ -34,6 +36,13 @@ from samegrad.implementations.reading.trials import Wishes, trials
 
 FIRST = ("same", "labels", "like X")  # forms of targets that are tried before all others
 LAST = [form for form in Y_FORMS if form not in FIRST]
+# Forms of targets, whether with the likeliest forward pass alone, and for how many outputs.
+PASSES = (
+    (FIRST, True, Sizes()),
+    (FIRST, False, Sizes()),
+    (LAST, True, Sizes()),
+    (Y_FORMS, True, Sizes(k=1)),
+)
 # Of several outputs, of one, and of an autoencoder.
 WIDE = (Sizes(), Sizes(k=1), Sizes(k=Sizes.f))
 Candidate = tuple[Maker, list[str]]
@@ -73,10 +82,10 @@ def _networks(
     )
     for group in groups:
         own = False
-        for forms, first in ((FIRST, True), (FIRST, False), (LAST, True)):
+        for forms, first, sizes in PASSES:
             for make, forwards in group():
                 chosen = (forwards[:1] if first else forwards[1:]) or [""]
-                for trial in trials(make, Sizes(), chosen, wishes):
+                for trial in trials(make, sizes, chosen, wishes):
                     for reading in readings(trial, wishes, forms):
                         own = own or reading.own
                         yield reading
@@ -85,7 +94,24 @@ def _networks(
     for sizes, group in itertools.product(WIDE, groups):
         for make, _ in group():
             for trial in trials(make, sizes, [""], wishes, (*X_FORMS, "sets")):
-                yield from readings(trial, wishes, Y_FORMS, wide=True)
+                for reading in readings(trial, wishes, Y_FORMS, wide=True):
+                    if _fits(reading):
+                        yield reading
+
+
+def _fits(reading: Reading) -> bool:
+    """Whether at least half of a gradient follows from a loss that is so by no name."""
+    try:
+        compared = compare(
+            reading.parameters, reading.loss, reading.backward, reading.net, reading.data,
+            reading.slopes,
+        )  # fmt: skip
+    except (Exception, SystemExit):
+        return False
+    right = [m for m in compared.judged if m.right(compared.tolerance)]
+    named = names.LOSS.fullmatch(reading.loss_name) and not names.WEAK.fullmatch(reading.loss_name)
+    whole = compared.factor is not None and (named or not reading.own)
+    return bool(whole or (right and 2 * len(right) >= len(compared.judged)))
 
 
 def _has_networks(loaded: Loaded) -> bool:
@@ -147,16 +173,19 @@ def _hinted(hints: Hints, loaded: Loaded) -> Candidate:
 
 def of_classes(loaded: Loaded, name: str) -> Iterator[Candidate]:
     """Ways to make a network of one class, and what may be its forward pass."""
-    layers = layer_classes(loaded)
+    layers, inner = layer_classes(loaded), parts(loaded)
     classes = own_classes(loaded)
     if name:
         classes = {n: c for n, c in classes.items() if n == name}
     for make, cls in of_containers(loaded) if layers else ():
         if cls in classes.values():
             yield make, _forwards(_called(cls))
-    for cls in sorted(classes.values(), key=_likely, reverse=True):
+    later_first = list(reversed(classes.values()))  # a whole is defined after its parts
+    for cls in sorted(later_first, key=_likely, reverse=True):
         if (cls.__name__ in layers and not name) or (layers and holds_layers(cls)):
             continue
+        if cls.__name__ in inner and not name:
+            continue  # the whole may be wrong where its part is right
         if _likely(cls) < (2 if layers else 1):
             continue
         for make in itertools.islice(constructions(cls, loaded), 14):

@@ -71,6 +71,7 @@ class Trial:
         self.seed = sizes.seed
         self.make: Maker | None = None
         self.wishes = NO_WISHES
+        self.sure: dict[str, bool] = {}  # of functions whose arguments are known by their names
 
     def copy(self) -> "Trial":
         """The same network with a board of its own."""
