@@ -5,6 +5,7 @@ Everything else is loaded, read and judged in a child process with limits.
 """
 
 import os
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.objects.report import (
     NOT_CHECKED,
     UNDECIDED,
+    WIDTH,
     CheckReport,
     Match,
 )
@@ -85,7 +87,8 @@ class FileReport:
         if short:
             lines.append(f"  {len(self.report.matches)} parameters; -v shows each")
         reason = f": {self.reason}" if self.reason else ""
-        return "\n".join([f"{self.name}: {self.verdict.upper()}{reason}", *lines])
+        head = f"{self.name}: {self.verdict.upper()}{reason}"
+        return "\n".join([*textwrap.wrap(head, WIDTH, subsequent_indent="    "), *lines])
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data for JSON."""

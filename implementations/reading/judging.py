@@ -162,8 +162,12 @@ def checked_as(found: Found) -> CheckReport:
     doubt = _doubt(found, report)
     if not doubt:
         return report
+    rows = tuple(
+        replace(m, verdict=UNDECIDED, reason="") if m.verdict == DISAGREES else m
+        for m in report.matches
+    )
     said = f"{doubt}: {report.reason}"
-    return replace(report, verdict=UNDECIDED, said=said, lines=(), advice=(HINTS,))
+    return replace(report, verdict=UNDECIDED, matches=rows, said=said, lines=(), advice=(HINTS,))
 
 
 def _factor_notes(found: Found) -> list[Note]:
@@ -202,8 +206,9 @@ def seen(function: Callable[[], Any], reading: Reading) -> Callable[[], Any]:
     if not users:
         return hidden
     source = "lambda call, functions: lambda: call() if functions else None"
-    made = eval(compile(source, str(Path(_file(users[0])).parent / "<reading>"), "eval"), {})
-    return made(hidden, users)  # type: ignore[no-any-return]
+    make = eval(compile(source, str(Path(_file(users[0])).parent / "<reading>"), "eval"), {})
+    made: Callable[[], Any] = make(hidden, users)
+    return made
 
 
 def compared_with(reading: Reading) -> Compared | None:

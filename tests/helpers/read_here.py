@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from samegrad.implementations.checking.objects.report import CheckReport
 from samegrad.implementations.reading.child import answer
@@ -14,10 +15,10 @@ from samegrad.implementations.reading.files import from_dict
 
 def read_here(path: Path | str, name: str = "", hints: Sequence[str] = ()) -> CheckReport:
     """The report of a file that does not hang or end the process."""
-    sent: list[dict[str, object]] = []
+    sent: list[dict[str, Any]] = []
     with _as_before():
         answer({"path": str(path), "name": name, "hints": list(hints), "run": True}, sent.append)
-    return from_dict(sent[-1]["report"])  # type: ignore[arg-type]
+    return from_dict(sent[-1]["report"])
 
 
 @contextlib.contextmanager

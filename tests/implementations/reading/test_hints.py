@@ -1,11 +1,15 @@
 """Hints pin what cannot be guessed."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from samegrad.cli import main
 from samegrad.implementations.checking.objects import lines as explaining
+from samegrad.implementations.reading import files
 from samegrad.implementations.reading.hints import Hints, parse
 from tests.helpers.read_here import read_here
 
@@ -64,22 +68,90 @@ def test_one_file_that_fails_does_not_end_the_next(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit status 1 for one that disagrees, with all in the JUnit file."""
-    files = {
+    texts = {
         "ends.py": "import os\n\n\nclass A:\n    def __init__(self):\n        os._exit(1)\n\n"
         "    def forward(self, X): ...\n\n    def backward(self, X): ...\n",
         "wrong.py": "".join(f"# samegrad: {line}\n" for line in LINES)
         + THING.replace("(1 - self.h ** 2)", "1"),
     }
-    for name, text in files.items():
+    for name, text in texts.items():
         (tmp_path / name).write_text(text)
     junit = tmp_path / "junit.xml"
 
-    status = main(["verify", *(str(tmp_path / n) for n in files), "--junit", str(junit)])
+    status = main(["verify", *(str(tmp_path / n) for n in texts), "--junit", str(junit)])
 
     assert 1 == status
     shown = capsys.readouterr().out
     assert "ends.py: NOT CHECKED" in shown and "wrong.py: DISAGREES" in shown
     assert 'tests="2" failures="1" errors="0" skipped="1"' in junit.read_text()
+
+
+EPSILON = """
+# samegrad: net = Net()
+# samegrad: X = np.eye(4)
+# samegrad: y = np.arange(4)
+# samegrad: loss = net.cost(X, y)
+# samegrad: backward = net.slopes(X, y)
+import numpy as np
+
+
+class Net:
+    def __init__(self):
+        self.W = np.random.randn(4, 4)
+
+    def out(self, X):
+        e = np.exp(X @ self.W)
+        return e / e.sum(axis=1, keepdims=True)
+
+    def cost(self, X, y):
+        return -np.log(self.out(X)[np.arange(len(X)), y] + 1e-5).sum()
+
+    def slopes(self, X, y):
+        return X.T @ (self.out(X) - np.eye(4)[y])
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [((), 0), (("--strict",), 1), (("--strict", "--allow", "epsilon-in-log"), 0)],
+)
+def test_notes_fail_under_strict_unless_they_are_allowed(
+    options: tuple[str, ...], status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """In JUnit's file and the exit status alike; --json has the note with its code."""
+    monkeypatch.setattr(files, "_in_child", _here)
+    file, junit = tmp_path / "mine.py", tmp_path / "junit.xml"
+    file.write_text(EPSILON)
+
+    found = main(["verify", str(file), "--json", "--junit", str(junit), *options])
+
+    assert status == found
+    (shown,) = json.loads(capsys.readouterr().out)
+    assert ("agrees", ["epsilon-in-log"]) == (shown["verdict"], [n["code"] for n in shown["notes"]])
+    assert f'failures="{status}"' in junit.read_text()
+
+
+def test_disagreement_is_told_once_and_within_80_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a summary below."""
+    monkeypatch.setattr(files, "_in_child", _here)
+    monkeypatch.setattr(explaining, "explain", lambda *_, **__: [])  # which takes seconds
+    file = tmp_path / "mine.py"
+    file.write_text(EPSILON.replace("X.T @ (", "X.T @ (0.5 + "))
+
+    main(["verify", str(file)])
+
+    shown = capsys.readouterr().out
+    assert 1 == shown.replace("\n", " ").count("is not the gradient of")
+    assert [] == [line for line in shown.splitlines() if len(line) > 80]
+    assert "1 verified: 1 disagrees" == shown.splitlines()[-1]
+
+
+def _here(where: str, of: str, hints: Sequence[str], *_: object) -> Any:
+    """What the child answers, without one."""
+    return read_here(where, of, hints), "reading", None
 
 
 @pytest.mark.parametrize("line", ["net", "size = 3", "loss = (", "X = sideways up"])
