@@ -1,13 +1,14 @@
 """Everything that may be a gradient after backward(): returned, kept, or taken off a parameter."""
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from samegrad.implementations.checking.objects import constants, names
-from samegrad.implementations.checking.objects.calls import Calls, OtherData, Stopped
+from samegrad.implementations.checking.objects.calls import Calls, Stopped
 from samegrad.implementations.checking.objects.leaves import Leaf, NumberLeaf, ScalarsLeaf
 from samegrad.implementations.checking.objects.matching import (
     KEPT,
@@ -16,6 +17,7 @@ from samegrad.implementations.checking.objects.matching import (
     UPDATE,
     Candidate,
 )
+from samegrad.implementations.checking.objects.other_data import OtherData
 from samegrad.implementations.checking.objects.parameters import place_of
 from samegrad.implementations.checking.objects.reach import Reached
 from samegrad.implementations.checking.trees import array_of
@@ -79,27 +81,49 @@ class Collector:
         """
         before = [leaf.read() for leaf in self.parameters]
         state = self.walk().snapshot()
+        old = self._kept()
         try:
             put(self.parameters, [b + NEARBY * np.maximum(np.abs(b), 0.1) for b in before])
             self.calls.loss()
             first = self._kept()
             own = {leaf.read().tobytes() for leaf in self.data.reached.leaves}
-            of_loss = own.union(first.values())
             reached = Reached().add(self.calls.backward(), "returned", place_of(None, ()))
             then = self._kept()
+            made = {name for name, held in then.items() if held != first.get(name)}
+            of_loss = {name for name, held in first.items() if held != old.get(name)}
+            own.update(first[name] for name in first if name not in made)
+            made |= {
+                name
+                for leaf in reached.leaves
+                if leaf.read().tobytes() not in own
+                for name in leaf.names
+            }
+            made |= self._rewritten(then.keys() - made - of_loss)
         except Stopped:
             return list(candidates)
         finally:
             state.restore()
             put(self.parameters, before)
-        made = {name for name, held in then.items() if held != first.get(name)}
-        made |= {
-            n for leaf in reached.leaves if leaf.read().tobytes() not in of_loss for n in leaf.names
-        }
         return [
             replace(c, computed=c.name in made) if c.origin in (KEPT, RETURNED) else c
             for c in candidates
         ]
+
+    def _rewritten(self, names_of: Collection[str]) -> set[str]:
+        """Which of these buffers backward() writes, though it writes the same again."""
+        own = {id(leaf.value) for leaf in (*self.parameters, *self.data.reached.leaves)}
+        poked = {}
+        for leaf in self.walk().leaves:
+            if leaf.name in names_of and leaf.size > 1 and id(leaf.value) not in own:
+                with contextlib.suppress(Exception):  # read-only: not written by backward() either
+                    leaf.write(leaf.read() + 1.0)
+                    poked[leaf.name] = leaf.read().tobytes()
+        try:
+            self.calls.backward()
+        except Stopped:  # what it needs was changed
+            return set()
+        then = self._kept()
+        return {name for name, held in poked.items() if then.get(name) != held}
 
     def _kept(self) -> dict[str, bytes]:
         return {leaf.name: leaf.read().tobytes() for leaf in self.walk().leaves}

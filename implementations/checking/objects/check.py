@@ -11,7 +11,6 @@ from samegrad.implementations.checking.objects import lines
 from samegrad.implementations.checking.objects import parameters as by_effect
 from samegrad.implementations.checking.objects.calls import (
     Calls,
-    OtherData,
     Stopped,
     TooLate,
     kept_generators,
@@ -19,6 +18,7 @@ from samegrad.implementations.checking.objects.calls import (
     steady,
 )
 from samegrad.implementations.checking.objects.judge import Judged
+from samegrad.implementations.checking.objects.other_data import OtherData
 from samegrad.implementations.checking.objects.reach import Reached
 from samegrad.implementations.checking.objects.report import (
     AGREES,
@@ -31,6 +31,7 @@ from samegrad.implementations.checking.objects.trial import Trial
 from samegrad.implementations.contract.spec import items
 
 SECONDS = 2.0  # of work on naming a line, then none is named
+MOST_ENTRIES = 3000  # each costs two of the losses that the search for a line may spend
 # What proves. By name: it imports this package.
 PROVING = "samegrad.implementations.proof.matched"
 
@@ -262,6 +263,8 @@ class _Check:
     def _lines(self, trial: Trial, judged: Judged) -> tuple[str, ...]:
         """Where the fault is, if an experiment shows it."""
         try:
+            if sum(leaf.size for leaf in trial.parameters) > MOST_ENTRIES:
+                return ()
             with trial.calls.bounded(SECONDS), silent():
                 found = lines.lines_of(trial, judged)
         except (Exception, TooLate):  # no line is better than a traceback

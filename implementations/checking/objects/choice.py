@@ -64,6 +64,8 @@ def _chosen(of: list[Fit], any_right: bool) -> Fit | None:
             and is a constant times this one's, is no gradient: an error of the outputs, say.
     """
     explicit = [f for f in of if f.candidate.origin != UPDATE]
+    # A buffer that backward() leaves alone: no gradient was computed, of a frozen layer, say.
+    explicit = [f for f in explicit if f.right or f.candidate.computed]
     own = [f for f in explicit if f.named]
     right = next((f for f in of if f.right), None)
     # What is returned counts before what is kept: it is what the caller goes on with.
@@ -102,7 +104,12 @@ def _is_taken(of: Fit, taken: Sequence[Fit]) -> bool:
     """Whether what is wrong here, and has no name that says it belongs here, is right elsewhere."""
     if of.right or of.named or not of.decided:
         return False
-    return any(same_numbers(of, right) for right in taken)
+    part = of.form.startswith("[")
+    return any(
+        same_numbers(of, right)
+        or (part and right.candidate is of.candidate and not right.form.startswith("["))
+        for right in taken
+    )
 
 
 def same_numbers(a: Fit, b: Fit) -> bool:

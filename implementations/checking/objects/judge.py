@@ -181,8 +181,17 @@ def _without(
     """Of a parameter without anything of its size: one of another size by its name, or nothing."""
     taken = {id(f.candidate) for f in chosen if f is not None}
     pins = [c for c in candidates if c.origin == PINNED and c.of in paths]
-    own = pins or [c for c in candidates if names.pairs(list(paths), c.name)]
-    left = [c for c in candidates if c.origin == RETURNED and id(c) not in taken]
+    own = pins or [
+        c
+        for c in candidates
+        if names.pairs(list(paths), c.name) and (c.computed or c.values.shape != slopes.shape)
+    ]
+    left = [
+        c
+        for c in candidates
+        if c.origin == RETURNED and c.computed and id(c) not in taken
+        if c.values.shape != slopes.shape
+    ]
     missing = sum(f is None for f in chosen)
     near = own or (left if missing == 1 and len(left) == 1 and len(taken) else [])
     if near:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.checking.objects import names
-from samegrad.implementations.checking.objects.calls import Calls, OtherData, Stopped
+from samegrad.implementations.checking.objects.calls import Calls, Stopped
 from samegrad.implementations.checking.objects.leaves import Leaf, NumberLeaf, Place
+from samegrad.implementations.checking.objects.other_data import OtherData
 from samegrad.implementations.checking.objects.reach import Reached
 
 Array = Any

@@ -9,7 +9,7 @@ import numpy as np
 
 from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.objects import constants, steps
-from samegrad.implementations.checking.objects.calls import SHRUNK, Calls, OtherData, Stopped
+from samegrad.implementations.checking.objects.calls import Calls, Stopped
 from samegrad.implementations.checking.objects.candidates import Collector, put
 from samegrad.implementations.checking.objects.epsilon import without_epsilons
 from samegrad.implementations.checking.objects.judge import Judged, Knowledge, judge
@@ -21,6 +21,7 @@ from samegrad.implementations.checking.objects.matching import (
     fit,
     forms,
 )
+from samegrad.implementations.checking.objects.other_data import SHRUNK, OtherData
 from samegrad.implementations.checking.objects.reach import Reached
 from samegrad.implementations.checking.objects.report import AGREES, DISAGREES, UNDECIDED
 from samegrad.implementations.checking.slopes import Noise, Slopes, bound_of, noise_of, slopes
@@ -82,7 +83,7 @@ class Trial:
             return self.judged(rate, tolerance)
         if not self.faults:
             self._other_data(first, judged)
-        self._restore()
+        self._state.restore()
         if judged.count(DISAGREES):
             judged = self._without_epsilons(judged, rate, tolerance)
         if judged.count(DISAGREES) and steps.none_fits(judged.chosen):
@@ -106,7 +107,7 @@ class Trial:
             raise Stopped(UNDECIDED, said, "name the gradients: grads=, or return them")
         with steps.slow(self.walk().leaves, self.parameters) as any_rate:
             candidates = self.collector.collect() if any_rate else []
-        self._restore()
+        self._state.restore()
         there = judge(self._measured, candidates, steps.BOUND, self._knowledge(rate))
         if any_rate and not there.count(DISAGREES) and there.count(AGREES):
             said = (
@@ -131,7 +132,7 @@ class Trial:
         except Stopped:
             return judged
         finally:
-            self._restore()
+            self._state.restore()
         if there.count(DISAGREES) or there.count(UNDECIDED) or not there.count(AGREES):
             self._measured, self.notes = here, notes
             return judged
@@ -237,7 +238,7 @@ class Trial:
         changed = [of for of in judged.chosen if of is not None and self._differs(of, second)]
         if not changed or self.faults:
             return False
-        self._restore()
+        self._state.restore()
         third = self._matched(self.collector.collect())
         self.data.restore()
         by_itself = [of for of in changed if self._differs(of, third)]
@@ -249,7 +250,7 @@ class Trial:
         if by_itself:
             self.calls.seeded = True
             self.notes.append(Note("seeded", "backward() draws random numbers: seeds were set"))
-            self._restore()
+            self._state.restore()
             return True
         for of in changed:
             name, first = of.candidate.name, of.candidate.values
@@ -277,19 +278,31 @@ class Trial:
                     return
                 there = self.calls.loss()
                 if np.isfinite(there) and not constants.same(there, here, ALIKE):
-                    self._compare_there(first, judged)
+                    if self._compare_there(first, judged):
+                        self._without_one(first, judged, share)
                     return
             except Stopped:  # data that the code does not accept
                 return
             finally:
                 self.data.restore()
 
-    def _compare_there(self, first: list[Candidate], judged: Judged) -> None:
+    def _without_one(self, first: list[Candidate], judged: Judged, share: float) -> None:
+        """Whether a gradient does not follow a part of the data: labels that are remembered."""
+        for only in range(self.data.count):
+            self.data.restore()
+            here = self.calls.loss()
+            if self.data.change(share, only) and not constants.same(self.calls.loss(), here, ALIKE):
+                self._compare_there(first, judged)
+            if self.faults:
+                return
+
+    def _compare_there(self, first: list[Candidate], judged: Judged) -> bool:
         """What is wrong there in a first call and not in a second is left from before.
 
-        What is wrong in both, and no longer what it was, is a formula that other data does not
-        suit, such as targets that must add up to 1: nothing is said of it.
+        What is wrong in both, and no longer what it was, may be a formula that other data does not
+        suit, such as targets that must add up to 1: of it True is given, and no more said.
         """
+        unsuited = False
         before = self._matched(first)
         found = self._matched(self.collector.collect())
         measured = slopes(
@@ -315,9 +328,11 @@ class Trial:
                 second = self._matched(self.collector.collect()) if second is None else second
                 later = self._fit_there(of, second.get(key), measured[index])
                 if later is None or later.wrong:
+                    unsuited = True
                     continue
                 said = f"{of.name} is wrong with other data, after a call with the first"
             self.faults.append(f"{said}: error {again.error:.2g} {again.where}")
+        return unsuited and not self.faults
 
     def _fit_there(self, of: Fit, there: Array | None, slopes: Slopes) -> Fit | None:
         if there is None or there.shape != of.candidate.values.shape:
@@ -351,7 +366,7 @@ class Trial:
             except Stopped:
                 continue
             finally:
-                self._restore()
+                self._state.restore()
                 put(self.parameters, before)
             best = there
             if not there.count(UNDECIDED):
@@ -364,9 +379,6 @@ class Trial:
 
     def _matched(self, candidates: list[Candidate]) -> dict[tuple[str, str], Array]:
         return {(c.name, c.of): c.values for c in candidates}
-
-    def _restore(self) -> None:
-        self._state.restore()
 
     @property
     def _alike(self) -> float:

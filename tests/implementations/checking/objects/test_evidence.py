@@ -1,0 +1,221 @@
+"""A wrong gradient is told from none: by names, places, and by what backward() computes."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from samegrad.implementations.checking.objects import names
+from samegrad.implementations.checking.objects.analogy import carried_over
+from samegrad.implementations.checking.objects.check import check
+
+rng = np.random.default_rng(3)
+X, Y = rng.normal(size=(7, 4)), rng.normal(size=(7, 3))
+
+
+class Layer:
+    """Keeps its gradients under the parameters' names with something before them."""
+
+    def __init__(self, n: int, m: int, before: str, fault: float = 0.0) -> None:
+        self.W, self.b = rng.normal(size=(n, m)) * 0.6, rng.normal(size=m) * 0.1
+        self.before, self.fault, self.frozen = before, fault, False
+
+    def forward(self, x: Any) -> Any:
+        """Tanh."""
+        self.x, self.y = x, np.tanh(x @ self.W + self.b)
+        return self.y
+
+    def backward(self, d: Any) -> Any:
+        """The gradient of the inputs."""
+        d = d * (1 - self.y**2 * (1 + self.fault))
+        if not self.frozen:
+            setattr(self, f"{self.before}W", self.x.T @ d)
+            setattr(self, f"{self.before}b", d.sum(0))
+        return d @ self.W.T
+
+
+class Stack:
+    """Layers under half the squared error."""
+
+    def __init__(self, before: str, faults: tuple[float, ...] = (0.0, 0.0)) -> None:
+        self.layers = [Layer(4, 4, before, faults[0]), Layer(4, 3, before, faults[1])]
+
+    def loss(self, x: Any, y: Any) -> float:
+        """Mean over examples."""
+        for layer in self.layers:
+            x = layer.forward(x)
+        self.error = (x - y) / len(x)
+        return float(((x - y) ** 2).sum() / len(x) / 2)
+
+    def back(self, x: Any, y: Any) -> None:
+        """Kept in the layers."""
+        self.loss(x, y)
+        d = self.error
+        for layer in reversed(self.layers):
+            d = layer.backward(d)
+
+
+def judged(net: Any, loss: Any, backward: Any, data: Any = (X, Y)) -> tuple[str, list[str]]:
+    """(verdict, codes of notes)."""
+    report = check(net, loss, backward, data)
+    return report.verdict, [note.code for note in report.notes]
+
+
+@pytest.mark.parametrize("before", ["g", "zz_"])
+def test_wrong_gradient_lies_where_another_layer_has_a_right_one(before: str) -> None:
+    """Whatever the name: `layers[1].zz_W` is right, so `layers[0].zz_W` is meant to be."""
+    right, wrong = Stack(before), Stack(before, (0.3, 0.0))
+
+    assert ("agrees", []) == judged(right, right.loss, right.back)
+    assert "disagrees" == judged(wrong, wrong.loss, wrong.back)[0]
+
+
+@pytest.mark.parametrize("before", ["g", "zz_"])
+def test_buffer_that_backward_leaves_alone_is_no_gradient(before: str) -> None:
+    """Of a frozen layer: its gradient was not computed, so none is wrong."""
+    net = Stack(before)
+    first = net.layers[0]
+    first.frozen = True
+    setattr(first, f"{before}W", np.zeros((4, 4)))
+    setattr(first, f"{before}b", np.zeros(4))
+
+    assert ("agrees", ["no-gradient"] * 2) == judged(net, net.loss, net.back)
+
+
+@pytest.mark.parametrize("faults", [(0.0, 0.0), (0.2, 0.3)])
+def test_list_in_the_order_of_all_parameters_is_meant_for_their_gradients(
+    faults: tuple[float, float],
+) -> None:
+    """Also where not one of them is right."""
+    net: Any = SimpleNamespace(net=Stack("g", faults))
+
+    def backward(x: Any, y: Any) -> None:
+        net.net.back(x, y)
+        net.found = [held for layer in net.net.layers for held in (layer.gW, layer.gb)]
+        for layer in net.net.layers:
+            del layer.gW, layer.gb
+
+    assert judged(net, net.net.loss, backward)[0] == ("disagrees" if any(faults) else "agrees")
+
+
+def test_result_as_long_as_all_parameters_is_no_gradient() -> None:
+    """An output that is kept, of 12 examples, beside 12 weights whose gradients are returned."""
+    net: Any = SimpleNamespace(W=rng.normal(size=(2, 3)), b=np.zeros(3), V=rng.normal(size=(3, 1)))
+    x, y = rng.normal(size=(12, 2)), rng.normal(size=(12, 1))
+
+    def loss() -> float:
+        net.h = np.tanh(x @ net.W + net.b)
+        net.out = net.h @ net.V
+        return float(((net.out - y) ** 2).mean())
+
+    def backward() -> Any:
+        loss()
+        d = 2 * (net.out - y) / 12
+        z = d @ net.V.T * (1 - net.h**2)
+        return x.T @ z, z.sum(0), net.h.T @ d
+
+    assert ("agrees", []) == judged(net, loss, backward, (x, y))
+
+
+def test_error_that_is_kept_is_no_gradient_of_a_bias() -> None:
+    """It is proportional to it; the bias is not trained."""
+    net: Any = SimpleNamespace(W=rng.normal(size=(4, 3)), b=np.zeros(3))
+
+    def backward() -> Any:
+        net.e = X[0] @ net.W + net.b - Y[0]
+        return {"W": np.outer(X[0], 2 * net.e)}
+
+    found = judged(net, lambda: float(((X[0] @ net.W + net.b - Y[0]) ** 2).sum()), backward)
+
+    assert ("agrees", ["no-gradient"]) == found
+
+
+@pytest.mark.parametrize("transposed", [True, False])
+def test_closures_are_told_apart(transposed: bool) -> None:
+    """Each has a `W`, and a `store` with its gradient; square weights hide a lost transpose."""
+
+    def dense() -> Any:
+        W, store = rng.normal(size=(4, 4)), {}
+
+        def forward(x: Any) -> Any:
+            def back(d: Any) -> Any:
+                store["w"] = x.T @ d
+                return d @ (W.T if transposed else W)
+
+            return x @ W, back
+
+        return forward
+
+    first, second = dense(), dense()
+    t = rng.normal(size=(7, 4))
+
+    def net(x: Any) -> Any:
+        h, back = first(x)
+        out, after = second(np.tanh(h))
+        return out, lambda d: back(after(d) * (1 - np.tanh(h) ** 2))
+
+    def backward() -> None:
+        out, back = net(X)
+        back(out - t)
+
+    found = judged(net, lambda: float(((net(X)[0] - t) ** 2).sum() / 2), backward, (X, t))
+
+    assert found[0] == ("agrees" if transposed else "disagrees")
+
+
+def test_targets_that_add_up_to_1_still_do_in_other_data() -> None:
+    """p - q is the gradient for these only; labels that are remembered are a fault."""
+    net: Any = SimpleNamespace(W=rng.normal(size=(4, 3)), q=None)
+    q = rng.dirichlet([1, 1, 1], 7)
+
+    def loss(x: Any, q: Any) -> float:
+        z = x @ net.W
+        return float(-np.mean(np.sum(q * (z - np.log(np.exp(z).sum(1, keepdims=True))), 1)))
+
+    def backward(x: Any, q: Any) -> Any:
+        p = np.exp(x @ net.W)
+        return x.T @ (p / p.sum(1, keepdims=True) - (q if net.q is None else net.q)) / 7
+
+    assert "agrees" == judged(net, loss, backward, (X, q))[0]
+    net.q = q.copy()
+    assert "disagrees" == judged(net, loss, backward, (X, q))[0]
+
+
+def test_constant_of_the_loss_is_no_rate() -> None:
+    """An update of a bias that is 5 times too large is not excused by 0.5 in the loss."""
+    net: Any = SimpleNamespace(W=rng.normal(size=(4, 3)), b=np.zeros(3))
+
+    def backward(x: Any, y: Any, times: float = 5) -> None:
+        d = x @ net.W + net.b - y
+        net.W -= 0.1 * x.T @ d
+        net.b -= 0.1 * times * d.sum(0)
+
+    report = check(
+        net, lambda x, y: 0.5 * float(((x @ net.W + net.b - y) ** 2).sum()), backward, (X, Y)
+    )
+
+    assert "disagrees" == report.verdict
+    assert report.matches[0].error is not None and report.matches[0].error < 1e-6
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("parameter", "gradient", "other", "expected"),
+    [
+        ("net.layers[2].W", "net.layers[2].gW", "net.layers[0].W", "net layers 0 gW"),
+        ("net.layers[2].W", "net.layers[2].gW", "net.layers[2].b", "net layers 2 gb"),
+        ("net.W[1]", "net.foo[1]", "net.W[0]", "net foo 0"),
+        ("net.W", "net.foo", "net.b", None),
+        ("net.W1", "returned[0]", "net.W2", None),
+    ],
+)
+def test_path_is_carried_over_if_it_follows(
+    parameter: str, gradient: str, other: str, expected: str | None
+) -> None:
+    """What a gradient's path does not say is not guessed."""
+    paths = [tuple(names.parts(path)) for path in (parameter, gradient, other)]
+
+    found = [" ".join(path) for path in carried_over(*paths)]
+
+    assert (expected in found) if expected else not found
