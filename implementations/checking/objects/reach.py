@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.checking.objects.leaves import (
+    CupyLeaf,
     Leaf,
     Missing,
     Place,
@@ -234,6 +235,7 @@ class Snapshot:
             for t in tensors
             if torch is not None
         ]
+        self._device = [(x.value, x.value.copy()) for x in leaves if isinstance(x, CupyLeaf)]
         self._grads = [(grad, grad.clone()) for *_, grad in self._tensors if grad is not None]
 
     def restore(self) -> None:
@@ -254,6 +256,8 @@ class Snapshot:
         for array, values in self._arrays:
             if array.flags.writeable:
                 array[...] = values
+        for array, values in self._device:
+            array[...] = values
         for tensor, data, values, grad in self._tensors:
             tensor.data = data
             tensor.data.copy_(values)

@@ -340,3 +340,36 @@ def test_update_of_another_rule_is_not_called_wrong(rule: str, right: str, wrong
         verdicts.append(check(net, lambda net=net: net.loss(X, Y), train, (X, Y)).verdict)
 
     assert [right, wrong] == verdicts
+
+
+def test_text_says_nothing_twice_and_fits_80_columns() -> None:
+    """Of gradients that are wrong in many ways, with long names."""
+    net = {"a network with a very long name " * 2: Returned("z for a")}
+    inner = next(iter(net.values()))
+    text = str(check(net, lambda: inner.loss(X, Y), lambda: inner.grads(X, Y), (X, Y)))
+    lines_of_text = [line.strip() for line in text.splitlines()]
+
+    assert max(map(len, text.splitlines())) <= 80
+    assert len(set(lines_of_text)) == len(lines_of_text)
+
+
+def test_exact_shows_what_is_proved() -> None:
+    """In its sentence, with roots enclosed; a difference that no bound shows is a fault."""
+    pytest.importorskip("mpmath", reason="mpmath is not installed")
+    net: Any = SimpleNamespace(W=np.array([[0.5, -1.0], [2.0, 0.25]]))
+    x = np.array([[1.0, 2.0], [0.5, -1.0]])
+
+    def proved(loss: Any, backward: Any) -> Any:
+        report = check(net, loss, backward, exact=True)
+        return report.verdict, report.remarks[-1].split(":")[0]
+
+    assert ("agrees", "proved") == proved(
+        lambda: ((x @ net.W) ** 2).sum(), lambda: 2 * x.T @ (x @ net.W)
+    )
+    assert ("agrees", "enclosed") == proved(
+        lambda: float(np.linalg.norm(net.W)), lambda: net.W / np.linalg.norm(net.W)
+    )
+    exact = check(
+        net, lambda: ((x @ net.W) ** 2).sum(), lambda: (2 + 1e-9) * x.T @ (x @ net.W), exact=True
+    )
+    assert exact.disagrees and "exact numbers" in exact.reason
