@@ -105,7 +105,7 @@ class Collector:
             state.restore()
             put(self.parameters, before)
         return [
-            replace(c, computed=c.name in made) if c.origin in (KEPT, RETURNED) else c
+            replace(c, computed=c.name in made) if c.origin in (KEPT, RETURNED) and not c.of else c
             for c in candidates
         ]
 

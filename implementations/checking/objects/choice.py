@@ -64,8 +64,10 @@ def _chosen(of: list[Fit], any_right: bool) -> Fit | None:
             and is a constant times this one's, is no gradient: an error of the outputs, say.
     """
     explicit = [f for f in of if f.candidate.origin != UPDATE]
-    # A buffer that backward() leaves alone: no gradient was computed, of a frozen layer, say.
-    explicit = [f for f in explicit if f.right or f.candidate.computed]
+    # Zeros that backward() leaves alone: no gradient was computed, of a frozen layer, say.
+    explicit = [
+        f for f in explicit if f.right or f.candidate.computed or (f.named and f.values.any())
+    ]
     own = [f for f in explicit if f.named]
     right = next((f for f in of if f.right), None)
     # What is returned counts before what is kept: it is what the caller goes on with.
