@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from samegrad.implementations.checking import drawn, problems
-from samegrad.implementations.checking.calls import Clock, call
+from samegrad.implementations.checking import problems
+from samegrad.implementations.checking.execution import Execution, in_process
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.checking.reference import Expected
-from samegrad.implementations.checking.report import Outcome, VerifyOptions
-from samegrad.implementations.checking.verifier import Execution, concluded, of_reference
+from samegrad.implementations.checking.report import VerifyOptions
+from samegrad.implementations.checking.verifier import concluded, of_reference
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import adapted
 from samegrad.implementations.contract.spec import MLPSpec
@@ -66,30 +66,7 @@ def assert_gradients_agree(
         seconds: float | None = None,
     ) -> Execution:
         """Call it in this process."""
-        outcomes = [Outcome(problem) for problem in chosen]
-        execution = Execution(
-            outcomes, module.devices(), module.dtypes, module.lacks, module.others
-        )
-        clock = Clock(seconds, module.capabilities.passes_per_parameter)
-        left = []
-        for number, (outcome, right) in enumerate(zip(outcomes, expected, strict=True)):
-            problem = outcome.problem
-            usable = device in execution.devices and problem.spec.dtype in module.dtypes
-            if right is None or not usable:
-                continue
-            if not clock.allows(drawn.cost(problem)):
-                left.append(outcome)
-                continue
-            outcome.accuracy = module.capabilities.accuracy(problem.spec)
-            for function in ("loss_and_grad", "forward"):
-                if function not in module.lacks:
-                    with clock:
-                        rate, more = right.learning_rate, clock.again(number)
-                        outcome.add(call(function, module, problem, device, rate, more))
-            outcome.judge(right, options)
-        execution.left = len(left)
-        execution.outcomes = [outcome for outcome in outcomes if outcome not in left]
-        return execution
+        return in_process(module, chosen, expected, options, seconds, ("loss_and_grad", "forward"))
 
     # What is right is the float64 reference's: exact results take seconds.
     report = concluded(name, options, list(map(of_reference, chosen)), execute, of_reference)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.checking import processes, reference, steps
+from samegrad.implementations.checking.comparison import Strange
 from samegrad.implementations.checking.messages import (
     ARRAYS,
     CallResult,
@@ -260,7 +261,11 @@ class _Calls:
         array = as_numpy(leaf)
         if array is not leaf:
             self.kinds.add(type(leaf).__module__.split(".")[0])
-        return array
+        if isinstance(array, ARRAYS) and np.asarray(array).dtype.kind in "fiubc":
+            return array
+        if isinstance(array, np.ndarray):
+            return Strange(f"an array of {array.dtype}, shape {array.shape}")
+        return Strange(f"a {type(array).__name__}")
 
 
 def laid_out(array: Any, layout: str) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.checking import predictions, repeats
+from samegrad.implementations.checking import predictions, problems, repeats
 from samegrad.implementations.checking.comparison import Comparison, judge
 from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.predictions import Convention, Terms, data_terms, times
@@ -49,6 +49,7 @@ DECAYS: dict[Power, str] = {
 }
 LOWEST, HIGHEST = 1e-300, 0.1  # of a small number in a log
 HALVES = 200  # of that range: down to the last digit
+NICE = 1e-10  # a small number this near to one of nine digits is that one
 KINKS = (0.5, 1.0)
 LOGS = ("epsilon", "floor", "clip")
 
@@ -196,25 +197,24 @@ def _candidates(group: Sequence[Outcome], exact_gelu: bool) -> Iterator[Conventi
     shape = Convention(outputs=_outputs(group), exact_gelu=exact_gelu)
     telling = [o for o in group if not o.problem.name and _has_gradient(o)]
     telling = telling or [o for o in group if _has_gradient(o)]
-    if not telling:
-        yield shape
-        return
     pairs = [_factors(outcome, shape) for outcome in telling]
     decayed = [n for n, o in enumerate(telling) if o.problem.spec.l2]
     datas = [*_near(POWERS, [(data, telling[n].problem) for n, (data, _) in enumerate(pairs)])]
-    mean = float(np.median([data for data, _ in pairs]))
+    mean = float(np.median([data for data, _ in pairs])) if pairs else 0.0
     if not datas and mean > 0:
         datas = [(mean, 0, 0)]
-    for data in datas:
+    for data in datas if telling else [ONE]:  # a step alone shows no factors
         measured = [(pairs[n][1], telling[n].problem) for n in decayed]
         allowed = {**DECAYS, data: ""}
         for decay in _near(allowed, measured) if measured else [ONE]:
             base = replace(shape, data=data, decay=decay)
-            for log in ("", *LOGS):
-                sizes = _sizes(group, replace(base, log=log)) if log else [0.0]
+            for kink in _kinks(group):
+                yield replace(base, kink=kink)
+            for log, in_roundings in product(LOGS, _in_roundings(group)):
+                small = replace(base, log=log, in_roundings=in_roundings)
+                sizes = _sizes(group, small)
                 for size, in_slope, kink in product(sizes, (False, True), _kinks(group)):
-                    if log or not in_slope:
-                        yield replace(base, log=log, size=size, in_slope=in_slope, kink=kink)
+                    yield replace(small, size=size, in_slope=in_slope, kink=kink)
 
 
 def _near(powers: Iterable[Power], measured: Sequence[tuple[float, Problem]]) -> list[Power]:
@@ -229,6 +229,11 @@ def _near(powers: Iterable[Power], measured: Sequence[tuple[float, Problem]]) ->
 def _kinks(group: Sequence[Outcome]) -> Sequence[float]:
     at_kink = any(o.problem.name == AT_THE_KINK and o.comparison.disagrees for o in group)
     return (0.0, *KINKS) if at_kink else (0.0,)
+
+
+def _in_roundings(group: Sequence[Outcome]) -> Sequence[bool]:
+    """Whether a small number may be so many roundings, which differ between two dtypes alone."""
+    return (False, True) if len({o.problem.spec.dtype for o in group}) > 1 else (False,)
 
 
 def _has_gradient(outcome: Outcome) -> bool:
@@ -277,13 +282,14 @@ def _outputs(group: Sequence[Outcome]) -> str:
 def _is_exact_gelu(group: Sequence[Outcome]) -> bool:
     """Whether the gradients of networks with gelu are nearer to those of the one with erf."""
     gelus = [o for o in group if o.problem.spec.activation == "gelu" and _has_gradient(o)]
-    return bool(gelus) and all(
-        _distance(o, Convention(exact_gelu=True)) < _distance(o, Convention()) for o in gelus
+    ours, exact = (
+        sum(_distance(o, Convention(exact_gelu=of_erf)) for o in gelus) for of_erf in (False, True)
     )
+    return exact < ours  # of a network without hidden layers they are equal
 
 
 def _distance(outcome: Outcome, shape: Convention) -> float:
-    """Of the gradient's direction."""
+    """From the gradient's direction, relative to its size."""
     found = repeats.flat(outcome.results["grads"])
     data, decay = _factors(outcome, shape)
     p = outcome.problem
@@ -291,7 +297,8 @@ def _distance(outcome: Outcome, shape: Convention) -> float:
     penalty = repeats.flat(
         [(p.spec.l2 * W, None if b is None else np.zeros_like(b)) for W, b in p.params]
     )
-    return float(np.linalg.norm(found - data * terms - decay * penalty))
+    off = np.linalg.norm(found - data * terms - decay * penalty)
+    return float(off / max(float(np.linalg.norm(found)), 1e-300))
 
 
 def _sizes(group: Sequence[Outcome], convention: Convention) -> list[float]:
@@ -308,12 +315,14 @@ def _sizes(group: Sequence[Outcome], convention: Convention) -> list[float]:
     for outcome, value in (off[:1] + [e for e in off if not e[0].problem.name][:1])[:2]:
         size = _size(outcome.problem, value, convention)
         if size is not None:
-            sizes.append(size)
+            nice = float(f"{size:.9g}")
+            sizes += [nice, size] if abs(size / nice - 1) > NICE else [nice]
     return sizes
 
 
 def _loss_of(outcome: Outcome) -> float | None:
-    value = outcome.results.get("loss with the gradient")
+    losses = ("loss with the gradient", "loss", "loss of the step")
+    value = next((outcome.results[name] for name in losses if name in outcome.results), None)
     flat = repeats.flat(value)
     return float(flat[0]) if flat is not None and flat.size == 1 and np.isfinite(flat[0]) else None
 
@@ -333,7 +342,7 @@ def _size(p: Problem, value: float, convention: Convention) -> float | None:
     for _ in range(HALVES):
         middle = (low + high) / 2
         low, high = (middle, high) if loss(float(np.exp(middle))) > value else (low, middle)
-    return float(f"{np.exp(high):.9g}")
+    return float(np.exp(high))
 
 
 def _decided(
@@ -349,22 +358,11 @@ def _decided(
     if "" in whole or len(whole) == 1:
         return whole.get("") or next(iter(whole.values()))
     convention, _ = next(iter(whole.values()))
-    for outcome in execute([_half_of(convention.size, loss, dtype)]):
+    for outcome in execute([problems.improbable(convention.size / 2, loss, dtype)]):
         for each in whole.values():
             if outcome.results and _compared(outcome, each[0]).agrees:
                 return each
     return next(iter(whole.values()))
-
-
-def _half_of(size: float, loss: str, dtype: str) -> Problem:
-    """An example whose probability, of its class or output, is half of a small number."""
-    gap = float(np.log(2 / size - 1))  # between logits; of a sigmoid, the logit itself
-    far = gap / 2 if loss == "cross_entropy" else gap
-    W = np.array([[-far, far], [0.0, 0.0]], dtype)
-    y: Array = np.array([0]) if loss == "cross_entropy" else np.array([[1, 0]], dtype)
-    spec = MLPSpec((2, 2), loss=loss, dtype=dtype)  # type: ignore[arg-type] # of a spec
-    X = np.array([[1, 0]], dtype)
-    return Problem("small probability", spec, [(W, np.zeros(2, dtype))], X, y)
 
 
 # ---- what is said ----
@@ -387,9 +385,12 @@ def _texts(convention: Convention, activations: set[str]) -> Iterator[tuple[str,
     if convention.kink:
         yield "kink", f"g'(0) is {convention.kink:g} where ours is 0: a convention at the kink"
     if convention.log:
-        what = f"log(p + {convention.size:.3g})"
+        size = f"{convention.size:.3g}"
+        if convention.in_roundings:
+            size += " (in float32 as many roundings)"
+        what = f"log(p + {size})"
         if convention.log != "epsilon":
-            what = f"the log of probabilities clipped at {convention.size:.3g}"
+            what = f"the log of probabilities clipped at {size}"
         slope = "its derivative" if convention.in_slope else "that of log(p)"
         code = "epsilon-in-log" if convention.log == "epsilon" else "clip"
         yield code, f"the loss takes {what}; the gradient is {slope}"

@@ -73,6 +73,8 @@ def results(
 
 def derivative(name: str, z: Any) -> Any:
     """g'(z); at a kink that of the left side."""
+    if name == "identity":
+        return mpmath.mpf(1)
     if name == "relu":
         return mpmath.mpf(1 if z > 0 else 0)
     if name == "leaky_relu":

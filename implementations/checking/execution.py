@@ -1,6 +1,6 @@
-"""An implementation called on problems in a child process, and judged here.
+"""An implementation called on problems in a child process or in this one, and judged here.
 
-Nothing that a file does can change a verdict or end the verifier: it runs elsewhere.
+In a child nothing that a file does can change a verdict or end the verifier.
 """
 
 import os
@@ -13,7 +13,7 @@ from samegrad.implementations.checking.messages import decode_result
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.checking.report import Outcome, VerifyOptions
-from samegrad.implementations.contract.adapter import unavailable
+from samegrad.implementations.contract.adapter import Implementation, unavailable
 from samegrad.implementations.contract.protocol import declared
 
 # of an Execution, as a child sends them
@@ -150,4 +150,52 @@ def in_child(
             outcome.failures.append(f"what it gave cannot be judged: {calls.described(error)}")
     execution.left = len(left)
     execution.outcomes = [o for number, o in enumerate(outcomes) if number not in left]
+    return execution
+
+
+def in_process(
+    implementation: Implementation,
+    chosen: Sequence[Problem],
+    expected: Sequence[Expected | None],
+    options: VerifyOptions,
+    seconds: float | None = None,
+    functions: Sequence[str] = calls.FUNCTIONS,
+) -> Execution:
+    """Call an implementation on problems in this process: what hangs or exits takes it along.
+
+    Args:
+        implementation: loaded.
+        chosen, expected, options, seconds: as of `in_child`.
+        functions: those that are called.
+    """
+    outcomes = [Outcome(problem) for problem in chosen]
+    execution = Execution(
+        outcomes,
+        implementation.devices(),
+        implementation.dtypes,
+        implementation.lacks,
+        implementation.others,
+        complete=True,
+    )
+    clock = calls.Clock(seconds, implementation.capabilities.passes_per_parameter)
+    left = []
+    for number, (outcome, right) in enumerate(zip(outcomes, expected, strict=True)):
+        problem = outcome.problem
+        usable = options.device in execution.devices and problem.spec.dtype in execution.dtypes
+        if right is None or not usable:
+            continue
+        if not clock.allows(problem.spec.parameters * len(problem.X)):
+            left.append(outcome)
+            continue
+        outcome.accuracy = implementation.capabilities.accuracy(problem.spec)
+        for function in functions:
+            if function not in implementation.lacks:
+                with clock:
+                    rate, more = right.learning_rate, clock.again(number)
+                    outcome.add(
+                        calls.call(function, implementation, problem, options.device, rate, more)
+                    )
+        outcome.judge(right, options)
+    execution.left = len(left)
+    execution.outcomes = [outcome for outcome in outcomes if outcome not in left]
     return execution

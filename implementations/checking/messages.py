@@ -85,6 +85,8 @@ def _encode(tree: Any, depth: int = 0) -> Any:
     """Any result as plain data; what is no array, number or nesting of them, by its type."""
     if tree is None:
         return None
+    if isinstance(tree, Strange):
+        return {"type": tree.kind}
     if isinstance(tree, list | tuple):
         kind = "list" if isinstance(tree, list) else "tuple"
         if depth == DEEPEST:

@@ -35,6 +35,7 @@ class Convention:
         log: "", "epsilon" (log(p + size)), "clip" (p from size to 1 - size) or "floor" (p of size
             at least).
         size: that small number.
+        in_roundings: whether it is so many roundings: `size` in float64, in float32 as many.
         in_slope: whether the gradient is that of the loss with the small number.
         outputs: what `forward` gives of the outputs: "", "softmax" or "sigmoid".
         exact_gelu: whether gelu is the one with erf.
@@ -45,6 +46,7 @@ class Convention:
     decay: tuple[float, int, int] = (1.0, 0, 0)
     log: str = ""
     size: float = 0.0
+    in_roundings: bool = False
     in_slope: bool = False
     outputs: str = ""
     exact_gelu: bool = False
@@ -155,6 +157,8 @@ def _log(
         complement: whether p is computed as 1 minus what is clipped.
     """
     size = convention.size
+    if convention.in_roundings:
+        size *= float(np.finfo(spec.dtype).eps / np.finfo(np.float64).eps)
     if convention.log == "epsilon":
         return np.log(p + size), p / (p + size)
     if not convention.log:

@@ -106,16 +106,21 @@ def draw(spec: MLPSpec, batch_size: int = 6, seed: int = 0, name: str = "") -> P
     return problem
 
 
-def tells(problem: Problem) -> bool:
-    """Whether no tensor of the gradient cancels to a rest in which rounding decides."""
+def tells(problem: Problem, left: float | None = None) -> bool:
+    """Whether no tensor of the gradient cancels to a rest in which rounding decides.
+
+    Args:
+        left: of the terms, at least; by default LEFT.
+    """
     p, dtype = problem, problem.spec.dtype
+    left = LEFT[dtype] if left is None else left
     with np.errstate(all="ignore"):
         right = expected(replace(p.spec, dtype="float64"), p.params, p.X, p.y, p.masks)
     largest = float(np.max(np.abs(right.outputs)))
     if largest > LARGE_OUTPUT and right.loss < LOSS_LEFT * largest:
         return False  # the loss is what is left of large logits
     return all(
-        terms is None or float(np.max(np.abs(grad))) >= LEFT[dtype] * float(np.max(terms))
+        terms is None or float(np.max(np.abs(grad))) >= left * float(np.max(terms))
         for pair, sums in zip(right.grads, right.magnitudes or (), strict=True)
         for grad, terms in zip(pair, sums, strict=True)
     )
@@ -210,6 +215,17 @@ def by_hand(dtype: Any) -> list[Problem]:
         spec = MLPSpec((2, 2), loss=loss, dtype=dtype)
         made.append(Problem("logits of +-1e4", spec, [(W, b)], X, y))
     return made
+
+
+def improbable(probability: float, loss: Any, dtype: Any) -> Problem:
+    """One example, with a small probability of its class or of its first output."""
+    gap = float(np.log(1 / probability - 1))  # between logits; of a sigmoid, the logit itself
+    far = gap / 2 if loss == "cross_entropy" else gap
+    W = np.array([[-far, far], [0, 0]], dtype)
+    y: Array = np.array([0]) if loss == "cross_entropy" else np.array([[1, 0]], dtype)
+    spec = MLPSpec((2, 2), loss=loss, dtype=dtype)
+    X = np.array([[1, 0]], dtype)
+    return Problem("small probability", spec, [(W, np.zeros(2, dtype))], X, y)
 
 
 def select(

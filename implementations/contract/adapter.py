@@ -84,7 +84,8 @@ class Implementation:
         self.others = tuple(others.values())
         self.lacks = tuple(f for f in MODEL if f in others or not callable(getattr(model, f, None)))
         if set(LEAST) <= set(self.lacks):
-            own = f"; its own {' and '.join(self.others)} takes other arguments" if others else ""
+            verb = "take" if len(others) > 1 else "takes"
+            own = f"; its own {' and '.join(self.others)} {verb} other arguments" if others else ""
             raise ValueError(
                 "it defines neither forward(spec, params, X) nor "
                 f"loss_and_grad(spec, params, X, y){own}: nothing of it can be called; to go on, "

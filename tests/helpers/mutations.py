@@ -3,22 +3,7 @@
 A fault is (what, old, new): the text `old` of a module, which occurs once, becomes `new`.
 """
 
-from typing import NamedTuple
-
-
-class Module(NamedTuple):
-    """A module, and what pytest is told to run for it.
-
-    Attributes:
-        file: relative to the repository.
-        tests: arguments of pytest.
-        faults: (what, old, new).
-    """
-
-    file: str
-    tests: tuple[str, ...]
-    faults: tuple[tuple[str, str, str], ...]
-
+from tests.helpers.mutations_of_checking import OF_CHECKING, Module
 
 COMPARISON = Module(
     "implementations/checking/comparison.py",
@@ -286,4 +271,4 @@ DETAILS = Module(
         ("least product", 'f"{digits(high / 1e9)}', 'f"{digits(low / 1e9)}'),
     ),
 )
-MODULES = (COMPARISON, REFERENCE, INTERVALS, TIMER, JOURNAL, ROWS, DETAILS)
+MODULES = (COMPARISON, REFERENCE, INTERVALS, TIMER, JOURNAL, ROWS, DETAILS, *OF_CHECKING)

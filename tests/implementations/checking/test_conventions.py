@@ -1,6 +1,7 @@
 """A convention that is exactly predicted is a note; whatever is beside it stays wrong."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from samegrad.implementations.checking.predictions import Convention
 from samegrad.implementations.checking.report import VerifyOptions, VerifyReport
 from samegrad.implementations.checking.verifier import verify_problems
 from samegrad.implementations.contract.spec import MLPSpec
+from tests.helpers.here import report_of
 from tests.helpers.planted import RIGHT
 
 Edits = tuple[tuple[str, str], ...]
@@ -65,6 +67,15 @@ CONVENTIONS: dict[str, tuple[Edits, set[str]]] = {
     "clip": ((CLIP,), {"clip"}),
     "clip on both sides": (
         ((CLIP[0], CLIP[1].replace("1e-12, 1)", "1e-7, 1 - 1e-7)")),),
+        {"clip"},
+    ),
+    "clip at the rounding of each dtype": (
+        (
+            (
+                CLIP[0],
+                f"e = np.finfo(X.dtype).eps\n        {CLIP[1]}".replace("1e-12, 1)", "e, 1 - e)"),
+            ),
+        ),
         {"clip"},
     ),
     "kink of 1": (((RELU_SLOPE, "return (z >= 0).astype(z.dtype)"),), {"kink"}),
@@ -202,17 +213,27 @@ BESIDE: dict[str, Edits] = {
 }  # fmt: skip
 
 
-def judged(folder: Path, edits: Edits) -> VerifyReport:
-    """A right file with some lines replaced, on every second of the standard problems."""
+def written(folder: Path, edits: Edits) -> str:
+    """A right file with some lines replaced."""
     text = RIGHT
     for old, new in edits:
         assert 1 == text.count(old), old
         text = text.replace(old, new)
     path = folder / "my_mlp.py"
     path.write_text(text)
+    return str(path)
+
+
+@cache
+def chosen() -> VerifyOptions:
+    """Every second of the standard problems, and those made by hand."""
     half = [*problems.standard("float64")[:-4:2], *problems.standard("float32")[:-4:10]]
-    by_hand = [*problems.by_hand("float64"), *problems.by_hand("float32")]
-    return verify_problems(str(path), VerifyOptions([*half, *by_hand]))
+    return VerifyOptions([*half, *problems.by_hand("float64"), *problems.by_hand("float32")])
+
+
+def judged(folder: Path, edits: Edits) -> VerifyReport:
+    """What is said of a file with those edits."""
+    return report_of(written(folder, edits), chosen(), ("loss_and_grad", "forward"))
 
 
 @pytest.mark.parametrize("name", CONVENTIONS)
@@ -234,6 +255,22 @@ def test_fault_beside_a_convention_disagrees(name: str, tmp_path: Path) -> None:
 
     assert "disagrees" == report.verdict, report.notes
     assert report.reason
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sums, epsilon and float64",
+        *(pytest.param(name, marks=pytest.mark.full) for name in (*CONVENTIONS, *BESIDE)),
+    ],
+)
+def test_verdict_of_a_child_process_is_the_same(name: str, tmp_path: Path) -> None:
+    """With exact results, too."""
+    edits = BESIDE[name] if name in BESIDE else CONVENTIONS[name][0]
+
+    here, child = judged(tmp_path, edits), verify_problems(written(tmp_path, edits), chosen())
+
+    assert (here.verdict, here.notes) == (child.verdict, child.notes)
 
 
 def test_size_of_a_small_number_is_said(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Problems drawn anew show the faults that depend on size, values, options and calls."""
 
 import types
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,30 @@ import pytest
 from samegrad.implementations.checking import drawn, problems
 from samegrad.implementations.checking.assertions import assert_gradients_agree
 from samegrad.implementations.checking.calls import Clock
+from samegrad.implementations.checking.report import VerifyOptions
 from samegrad.implementations.checking.verifier import verify
 from samegrad.implementations.contract import registry
 from tests.helpers import conditional
 from tests.helpers.conditional import CONDITIONS
+from tests.helpers.here import report_of
 from tests.helpers.planted import RIGHT
 
 ENOUGH = 43  # of the 46 conditions: a seed may leave out a few
 
 
+FULL = pytest.mark.full
+
+
+@cache
 def every(dtype: Any = "float64") -> list[problems.Problem]:
     """What an implementation of everything accepts."""
     return [*problems.standard(dtype), *problems.classics(dtype)]
+
+
+@cache
+def made(seed: int) -> list[problems.Problem]:
+    """What is drawn for it."""
+    return drawn.problems(every(), seed)
 
 
 def test_there_are_46_conditions() -> None:
@@ -47,24 +60,43 @@ def test_conditions_are_met_and_the_right_file_agrees(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["six layers", "a batch above 100", "decay without biases", "logits above 500"]
+    "name",
+    [
+        "six layers",
+        *(
+            pytest.param(name, marks=FULL)
+            for name in ("a batch above 100", "decay without biases", "logits above 500")
+        ),
+    ],
 )
 def test_fault_under_a_condition_disagrees(name: str, tmp_path: Path) -> None:
     """Through the whole verifier; the seed is said, and gives the same problems again."""
     path = conditional.plant(tmp_path, CONDITIONS[name])
 
-    report = verify(path, dtypes=["float64"])
+    report = verify(path, losses=["mse"], dtypes=["float64"])
     seed = report.to_dict()["seed"]
-    again = verify(path, dtypes=["float64"], seed=seed)
+    again = verify(path, losses=["mse"], dtypes=["float64"], seed=seed)
 
     assert "disagrees" == report.verdict == again.verdict
     assert "dW1" in report.reason
     assert any(f"--seed {seed} draws them again" in remark for remark in report.remarks)
 
 
+def test_what_is_drawn_is_judged_after_the_standard_problems(tmp_path: Path) -> None:
+    """They agree, and the fault is of a drawn one."""
+    path = conditional.plant(tmp_path, CONDITIONS["a batch above 100"])
+    few = [p for p in every() if p.spec.activation == "tanh"]
+
+    report = report_of(path, VerifyOptions(few, drawn=3))
+
+    assert "disagrees" == report.verdict
+    assert {"agree"} == {o.status for o in report.outcomes if o.problem in few}
+
+
 def test_seed_repeats_what_is_drawn() -> None:
     """The same arrays; another seed, others."""
-    one, two, other = (drawn.problems(every(), seed) for seed in (1, 1, 2))
+    squares = [p for p in every() if p.spec.loss == "mse"]
+    one, two, other = (drawn.problems(squares, seed) for seed in (1, 1, 2))
 
     assert [p.label for p in one] == [p.label for p in two] != [p.label for p in other]
     assert all(np.array_equal(p.X, q.X) for p, q in zip(one, two, strict=True))
@@ -75,9 +107,9 @@ def test_drawn_problems_keep_to_what_is_accepted() -> None:
     sigmoids = [p for p in every() if p.spec.activation == p.spec.output_activation == "sigmoid"]
     squares = [p for p in sigmoids if p.spec.loss == "mse" and len(p.spec.layer_sizes) == 3]
 
-    made = drawn.problems(squares, 0)
+    of_squares = drawn.problems(squares, 0)
 
-    assert made
+    assert of_squares
     assert {("sigmoid", "sigmoid", "mse", 0.0, 3)} == {
         (
             p.spec.activation,
@@ -86,23 +118,23 @@ def test_drawn_problems_keep_to_what_is_accepted() -> None:
             p.spec.weight_decay,
             len(p.spec.layer_sizes),
         )
-        for p in made
+        for p in of_squares
     }
-    assert all(p.masks is None for p in made)
+    assert all(p.masks is None for p in of_squares)
 
 
 def test_drawn_problems_are_sorted_by_cost_and_bounded() -> None:
     """So that a slow implementation stops in time."""
-    made = drawn.problems(every(), 0)
-    costs = [drawn.cost(p) for p in made]
+    costs = [drawn.cost(p) for p in made(0)]
 
     assert sorted(costs) == costs and costs[-1] < 1e7
-    assert max(max(p.spec.layer_sizes) for p in made) > 128
-    assert max(len(p.X) for p in made) > 100
-    assert max(len(p.spec.layer_sizes) for p in made) > 7
+    assert max(max(p.spec.layer_sizes) for p in made(0)) > 128
+    assert max(len(p.X) for p in made(0)) > 100
+    assert max(len(p.spec.layer_sizes) for p in made(0)) > 7
 
 
-@pytest.mark.parametrize("name", ["numpy", "graph", "numpy_inplace", "scalar_fast", "torch"])
+@FULL
+@pytest.mark.parametrize("name", registry.names("all"))
 def test_no_implementation_of_ours_is_accused(name: str) -> None:
     """Of a seed that is another in every run."""
     missing = registry.why_not_installed(name)
@@ -110,7 +142,7 @@ def test_no_implementation_of_ours_is_accused(name: str) -> None:
         pytest.skip(missing)
     seed = int(np.random.default_rng().integers(2**31))
 
-    assert_gradients_agree(name, seed=seed)
+    assert "agrees" == verify(name, seed=seed).verdict, seed
 
 
 def test_clock_leaves_out_what_would_take_too_long() -> None:

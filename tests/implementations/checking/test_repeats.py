@@ -1,5 +1,6 @@
 """What is kept from call to call is found and named; what keeps nothing is not accused."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ from samegrad.implementations.checking import problems, repeats
 from samegrad.implementations.checking.assertions import assert_gradients_agree
 from samegrad.implementations.checking.messages import CallResult
 from samegrad.implementations.checking.reference import expected
-from samegrad.implementations.checking.report import VerifyOptions
+from samegrad.implementations.checking.report import VerifyOptions, VerifyReport
 from samegrad.implementations.checking.verifier import verify_problems
 from samegrad.implementations.contract.spec import MLPSpec
+from tests.helpers.here import report_of
 from tests.helpers.planted import RIGHT
 
 END = "    return loss, grads\n"
@@ -98,22 +100,42 @@ def written(folder: Path, before: str, end: str) -> str:
     return str(path)
 
 
+@cache
 def few() -> VerifyOptions:
     """With biases and without, several layers, and one network of its shape alone."""
     return VerifyOptions([*problems.standard("float64")[::6], *problems.standard("float32")[:1]])
 
 
+def judged(path: str) -> VerifyReport:
+    """What is said of a file, in this process."""
+    return report_of(path, few(), ("loss_and_grad", "forward"))
+
+
 @pytest.mark.parametrize("name", KEPT)
 def test_what_is_kept_from_call_to_call_is_found_and_named(name: str, tmp_path: Path) -> None:
-    """In a child process and in that of a test."""
+    """By the fault that it is."""
+    before, end, said = KEPT[name]
+
+    report = judged(written(tmp_path, before, end))
+
+    assert "disagrees" == report.verdict
+    faults = "\n".join(fault for outcome in report.outcomes for fault in outcome.faults)
+    assert said in faults, faults or report.reason
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["one buffer for all calls", *(pytest.param(n, marks=pytest.mark.full) for n in KEPT)],
+)
+def test_what_is_kept_is_found_by_the_command_and_by_a_test(name: str, tmp_path: Path) -> None:
+    """In a child process, and with all problems."""
     before, end, said = KEPT[name]
     path = written(tmp_path, before, end)
 
     report = verify_problems(path, few())
 
     assert "disagrees" == report.verdict
-    faults = "\n".join(fault for outcome in report.outcomes for fault in outcome.faults)
-    assert said in faults, faults or report.reason
+    assert any(said in fault for outcome in report.outcomes for fault in outcome.faults)
     with pytest.raises(AssertionError):
         assert_gradients_agree(path)
 
@@ -121,7 +143,7 @@ def test_what_is_kept_from_call_to_call_is_found_and_named(name: str, tmp_path: 
 @pytest.mark.parametrize("name", RIGHT_TOO)
 def test_file_that_keeps_what_does_not_matter_agrees(name: str, tmp_path: Path) -> None:
     """No accusation of state as such."""
-    report = verify_problems(written(tmp_path, *RIGHT_TOO[name]), few())
+    report = judged(written(tmp_path, *RIGHT_TOO[name]))
 
     assert ("agrees", "") == (report.verdict, report.reason)
 
@@ -133,7 +155,7 @@ def test_outputs_that_change_by_themselves_are_undecided(tmp_path: Path) -> None
     path = tmp_path / "my_mlp.py"
     path.write_text(text)
 
-    report = verify_problems(str(path), few())
+    report = judged(str(path))
 
     assert "undecided" == report.verdict
     assert "changes by itself from call to call" in report.reason
@@ -144,7 +166,7 @@ def test_call_that_fails_when_it_is_repeated_is_not_checked(tmp_path: Path) -> N
     """The first call is shown, and the failure says in which call it came."""
     path = written(tmp_path, "N = []\n", "    N.append(1)\n    assert len(N) != 2\n" + END)
 
-    report = verify_problems(path, few())
+    report = judged(path)
 
     assert "not checked" == report.verdict
     assert "loss_and_grad: it raises AssertionError in call 2" in report.reason
