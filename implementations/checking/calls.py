@@ -18,6 +18,7 @@ from samegrad.implementations.checking import processes, reference, steps
 from samegrad.implementations.checking.comparison import Strange
 from samegrad.implementations.checking.messages import (
     ARRAYS,
+    CALLS,
     CallResult,
     decode_problem,
     encode_problem,
@@ -129,7 +130,8 @@ def _call(
             marks["error"] = error
     if marks.get("swapped"):
         results = [_swapped(result) for result in results]
-    return CallResult(function, *results, **marks)
+    made: dict[str, Any] = dict(zip(CALLS, results, strict=False))
+    return CallResult(function, **made, **marks)
 
 
 class Clock:
