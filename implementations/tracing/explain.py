@@ -1,5 +1,7 @@
 """`explain`: the line of a backward pass that makes its gradient wrong."""
 
+import re
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +12,7 @@ import numpy as np
 
 from samegrad.implementations.tracing import quantities, words
 from samegrad.implementations.tracing.outcome import Outcome, Param
+from samegrad.implementations.tracing.placing import Found, makes_up, placed
 from samegrad.implementations.tracing.probe import Change, Event, Probe, Tracer, as_array
 from samegrad.implementations.tracing.quantities import Measured, Quantity
 from samegrad.implementations.tracing.reach import functions_of, reached
@@ -20,6 +23,7 @@ from samegrad.implementations.tracing.search import (
     Spot,
     disturbing,
     hypotheses,
+    orders,
     proportional,
 )
 from samegrad.implementations.tracing.sites import Site, probed
@@ -27,7 +31,11 @@ from samegrad.implementations.tracing.state import Snapshot
 
 Array = Any
 BUDGET = 6_000  # runs of the loss, and of the backward pass
+SECONDS = 4.0  # of the processor, for all of it; what is not found by then is not named
 MOST_CONSTANTS = 4  # conventions of one backward pass
+CLEARING = re.compile("zero|reset|clear")  # functions that say that they clear gradients
+MOST_OF_SPOT = 3  # ways in which one expression may be right
+MOST_LEFT_OUT = 12  # values of one expression that are put back one by one
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,7 @@ def explain(
     grads: Callable[[Any], Sequence[Any]] | None = None,
     files: Sequence[str] | None = None,
     state: Sequence[Any] = (),
+    free: bool = False,
 ) -> list[Line]:
     """The lines that make a gradient wrong, the first cause first; [] where nothing shows it.
 
@@ -74,6 +83,7 @@ def explain(
             the shapes of `params` (None for one that is not known); by default looked for.
         files: only functions of these files are traced.
         state: other objects whose state is put back after each run.
+        free: whether `grads` gives updates, which are the gradients times a rate nobody knows.
 
     Returns:
         [] too where there is no source, where a run does not repeat itself, or where the network
@@ -87,7 +97,9 @@ def explain(
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")  # of runs with values that are made up
-            return _Case(loss, backward, functions, params, grads, snapshot, state).lines()
+            case = _Case(loss, backward, functions, params, grads, snapshot, state)
+            case.free = free
+            return case.lines()
     except Exception:
         return []  # nothing of this may hide the verdict that it explains
     finally:
@@ -117,7 +129,9 @@ class _Case:
         self.roots = [loss, backward, *state]
         self.given = params
         self.grads = grads
+        self.free = False
         self.left = BUDGET
+        self.until = time.process_time() + SECONDS
 
     def lines(self) -> list[Line]:
         if not self.tracer.codes:
@@ -127,13 +141,13 @@ class _Case:
         self._precision(seen)
         params = self._params()
         self.snapshot.restore()
-        self.outcome = Outcome(params, self.grads, self.roots, self.measured.same)
+        self.outcome = Outcome(params, self.grads, self.roots, self.measured.same, self.free)
         result, events = self.tracer.record(self.backward)
         self.narrow = self.snapshot.narrowed()
         self.outcome.look(result)
         judged = self.outcome.judge(result)
         if not any(right is False for right in judged):
-            return []
+            return [] if self.outcome.updates else self._over_calls()
         self.snapshot.restore()
         forward = quantities.forward(self.measured, seen, self.sites)
         self.rights = rights(
@@ -143,12 +157,17 @@ class _Case:
         )
         self.sizes = words.sizes(list(forward.values()))
         spots = self._spots(events, forward)
+        self.orders = orders(events, self.rights)
         self.constants = self._constants([e for spot in spots for e in spot.events])
-        best = self._search(spots, judged)
-        if best is None:
+        found = self._search(spots, judged)
+        if found is None:
             return []
-        text = words.sentence(best, self.rights, self.sizes, self.measured.same)
-        return [Line(best.spot.site.file, best.spot.site.line, text)]
+        site = found.best.spot.site
+        text = words.sentence(found.best, self.rights, self.sizes, self.measured.same)
+        other = found.other
+        if other is None or (other.file, other.line) == (site.file, site.line):
+            return [Line(site.file, site.line, text)]
+        return [Line(site.file, site.line, f"{text}; or line {other.line} is wrong", False)]
 
     # ---- what is known ----
 
@@ -221,7 +240,9 @@ class _Case:
         ordered = sorted(counts, key=lambda c: -len(counts[c]))
         n = float(self.sizes.batch or 1)
         seen = {_clean(c): min(counts[c]) for c in ordered[:MOST_CONSTANTS]}
-        return Constants({1.0: -1, **seen}, (-1.0, n, -n) if n > 1 else (-1.0,))
+        arrays = any(isinstance(e.value, np.ndarray) and e.array.size > 1 for e in events)
+        usual = (-1.0, n, -n) if n > 1 else (-1.0,)
+        return Constants({1.0: -1, **seen}, usual, arrays, self.orders)
 
     # ---- the experiments ----
 
@@ -270,76 +291,84 @@ class _Case:
                     found[classes[key]] = (replace(first, returned=site), effect)
         return found
 
-    def _search(self, spots: Sequence[Spot], judged: Sequence[bool | None]) -> Hypothesis | None:
+    def _search(self, spots: Sequence[Spot], judged: Sequence[bool | None]) -> Found | None:
         wrong = {i for i, right in enumerate(judged) if right is False}
-        possible: list[tuple[int, Hypothesis]] = []
+        found: list[Hypothesis] = []
+        late: list[Hypothesis] = []
         for spot, effect in self._effective(spots, wrong):
+            if effect != wrong:
+                continue  # it cannot make all of them right
             tried: set[Any] = set()
             for h in hypotheses(spot, self.rights, self.constants, self.measured.same):
                 key = tuple((e.index, _digest(a)) for e, a in zip(h.events, h.arrays, strict=True))
-                if key not in tried:
+                if key not in tried and not makes_up(h, self.rights, self.measured.same):
                     tried.add(key)
-                    possible.append((2 if effect != wrong else int(h.late), h))
-        best, most = None, 0
-        ordered = sorted(possible, key=lambda pair: (pair[0], pair[1].rank))
-        for level, hypothesis in ordered:
-            if self.left < 0 or (level == 2 and most > 1):
-                break
-            mended = self._mended(hypothesis, judged)
-            if mended == len(wrong):
-                return self._placed(hypothesis, [h for _, h in ordered], judged)
-            if mended > most:
-                best, most = hypothesis, mended
-        return None if best is None else self._placed(best, [h for _, h in ordered], judged)
+                    if h.late:
+                        late.append(h)
+                    else:
+                        self._try(h, found, judged)
+        if not found:
+            for h in sorted(late, key=lambda h: h.rank):
+                self._try(h, found, judged)
+        if not found:
+            return None
+        return placed(found, self.rights, self.measured.same)
 
-    def _mended(self, hypothesis: Hypothesis, judged: Sequence[bool | None]) -> int:
-        """How many wrong gradients are right with it; -1 if a right one is wrong then."""
+    def _try(self, h: Hypothesis, found: list[Hypothesis], judged: Sequence[bool | None]) -> None:
+        if self.left < 0 or time.process_time() > self.until:
+            return
+        known = sum(f.spot is h.spot for f in found)
+        if known < MOST_OF_SPOT and self._mends(h, judged):
+            found.append(self._least(h, judged))
+
+    def _mends(self, hypothesis: Hypothesis, judged: Sequence[bool | None]) -> bool:
+        """Whether all wrong gradients are right with it, and all right ones still."""
         result = self.run(hypothesis.changes())
-        if result is None or any(result[i] is not True for i, right in enumerate(judged) if right):
-            return -1
-        return sum(result[i] is True for i, right in enumerate(judged) if right is False)
-
-    def _placed(
-        self, best: Hypothesis, ordered: Sequence[Hypothesis], judged: Sequence[bool | None]
-    ) -> Hypothesis:
-        """The same, where what is right in itself is put to the wrong use: there.
-
-        A value that is dloss/d(something else) is rightly computed. The line that assigns it to a
-        variable, or the one use that ought to read something else, is the cause.
-        """
-        spot, same = best.spot, self.measured.same
-        factor = proportional(best.events[0].array, best.arrays[0], same)
-        if factor and spot.site.kind == "stored" and spot.returned:
-            return replace(best, spot=replace(spot, site=spot.returned))
-        if best.right.kind not in ("slope", "gradient") or not self._is_slope(best):
-            return best
-        mended, value = self._mended(best, judged), best.events[0].array
-        later = [h for h in ordered if h.rank > best.rank and h.right.kind in ("slope", "gradient")]
-        for other in later:
-            wrong = other.right.kind == "slope" and not self._is_slope(other)
-            if wrong and other.spot.site.kind == "value" and self._mended(other, judged) == mended:
-                return other
-        for other in reversed(later):
-            alike = proportional(other.events[0].array, value, same)
-            if alike and other.spot is not best.spot and self._mended(other, judged) == mended:
-                best = other
-                break
-        site = best.spot.assigned
-        if site is None or best.spot.site.kind == "name":
-            return best
-        return replace(best, spot=replace(best.spot, site=site))
-
-    def _is_slope(self, best: Hypothesis) -> bool:
-        """Whether the first value is the slope of something else, up to a constant."""
-        value, same = best.events[0].array, self.measured.same
-        if value.size < 2 or proportional(value, best.arrays[0], same):
-            return False
-        return any(
-            proportional(value, a, same)
-            for r in self.rights
-            if r.kind == "slope" and not r.partial
-            for a in r.arrays
+        return result is not None and all(
+            result[i] is True for i, right in enumerate(judged) if right is not None
         )
+
+    def _least(self, h: Hypothesis, judged: Sequence[bool | None]) -> Hypothesis:
+        """The same without the values that need not change: the first that does is the cause."""
+        if len(h.events) > MOST_LEFT_OUT:
+            return h
+        for event in h.events:
+            left = [(e, a) for e, a in zip(h.events, h.arrays, strict=True) if e is not event]
+            if not left:
+                break
+            events, arrays = zip(*left, strict=True)
+            fewer = replace(h, events=events, arrays=arrays)
+            if self._mends(fewer, judged):
+                h = fewer
+        return h
+
+    # ---- state ----
+
+    def _over_calls(self) -> list[Line]:
+        """Where a second pass, after the first, adds to its gradients or does not clear them."""
+        self.narrow.restore()
+        self.backward()
+        try:
+            _, events = self.tracer.record(self.backward)
+        except Exception:
+            return []
+        slopes = [p.slopes for p in self.outcome.params if p.slopes.size > 1]
+
+        def times(event: Event) -> list[float]:
+            found = (proportional(event.array, s, self.measured.same) for s in slopes)
+            return [round(c, 3) for c in found if c]
+
+        for event in events:
+            site = self.sites[event.site]
+            if site.whole and 1.0 in times(event) and CLEARING.search(site.function.lower()):
+                text = f"{site.target} is what the last call left; expected zero"
+                return [Line(site.file, site.line, text)]
+        for event in events:
+            site = self.sites[event.site]
+            if 2.0 in times(event) and (site.kind == "stored" or site.operator == "Add"):
+                text = f"{site.target} adds up over calls; expected to start from zero in each"
+                return [Line(site.file, site.line, text)]
+        return []
 
 
 def _identical(a: Any, b: Any) -> bool:
@@ -350,6 +379,8 @@ def _identical(a: Any, b: Any) -> bool:
 
 def _digest(array: Array) -> bytes:
     """Equal for arrays that are equal but for rounding, nearly always."""
+    if array.size == 1:
+        return b"%.5g" % float(array.reshape(()))
     if array.dtype.kind != "f":
         return array.tobytes()
     largest = float(np.nanmax(np.abs(array), initial=0)) or 1.0

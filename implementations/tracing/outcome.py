@@ -38,6 +38,7 @@ class Outcome:
             the caller takes them; without it they are looked for.
         roots: whatever holds state.
         same: relative difference below which numbers are the same.
+        free: whether what is given may be any one multiple of the gradients: updates, by a rate.
     """
 
     def __init__(
@@ -46,8 +47,10 @@ class Outcome:
         given: Callable[[Any], Sequence[Any]] | None,
         roots: Sequence[Any],
         same: float,
+        free: bool = False,
     ) -> None:
         self.params, self.given, self.roots, self.same = params, given, roots, same
+        self.free = free
         self.before = [] if given else [np.array(p.held, np.float64) for p in params]
         self.paths: list[str | None] = []
         self.updates = False
@@ -105,11 +108,33 @@ class Outcome:
     def judge(self, result: Any) -> list[bool | None]:
         """For each param whether its gradient is right, None where it is not known."""
         found = self.gradients(result)
+        if self.free:
+            return self._of_one_rate(found)
         if self.given is None:
             return self._up_to_one_factor(found)
         return [
             None if g is None or np.isnan(p.slopes).all() else equal(g, p.slopes, self.same)
             for g, p in zip(found, self.params, strict=True)
+        ]
+
+    def _of_one_rate(self, arrays: Sequence[Array | None]) -> list[bool | None]:
+        """Right are those that have the rate of most; without such a rate none is."""
+        factors = [
+            None if a is None else _factor(a, p.slopes, self.same)
+            for a, p in zip(arrays, self.params, strict=True)
+        ]
+        known = [
+            f
+            for f, p in zip(factors, self.params, strict=True)
+            if f and f > 0 and p.slopes.size > 1
+        ]
+        near = [sum(abs(f - other) <= 1e-3 * f for other in known) for f in known]
+        if not near or 2 * max(near) <= sum(p.slopes.size > 1 for p in self.params):
+            return [None if a is None else False for a in arrays]
+        rate = known[int(np.argmax(near))]
+        return [
+            None if a is None else bool(f is not None and abs(f - rate) <= 1e-3 * rate)
+            for a, f in zip(arrays, factors, strict=True)
         ]
 
     def _up_to_one_factor(
@@ -134,7 +159,10 @@ class Outcome:
             factor = known[int(np.argmax(near))] if known else 1.0
             if self.updates and len(near) > 1 and 2 * max(near) <= len(near):
                 return [None] * len(arrays)  # rates of their own
-            if not self.updates and any(abs(f - 1) < 1e-3 for f in known):
+            # Of gradients only a sign, or what most of them have, can be a convention.
+            common = abs(factor + 1) < 1e-3 or 2 * max(near, default=0) > len(factors)
+            one = any(abs(f - 1) < 1e-3 for f in known)
+            if not self.updates and (one or not common):
                 factor = 1.0
             if first and (known or not self.updates):
                 self.factor = factor
@@ -197,7 +225,13 @@ def _named_alike(param: str, path: str) -> bool:
     name, other = ours.group(1).lower(), theirs.group(1).lower()
     if name == other:
         return path.startswith("returned") or "grad" in path.lower()
-    before, found, after = other.partition(name)
+    return named_alike(other, name)
+
+
+def named_alike(gradient: str, name: str) -> bool:
+    """Whether a gradient's name is made of that of a quantity: dZ1 of Z1, self.grad_b of b."""
+    gradient, name = (n.lower().removeprefix("self.") for n in (gradient, name))
+    before, found, after = gradient.partition(name) if name else ("", "", "")
     extra = (before + after).replace("_", "")
     return bool(found) and extra in {
         "d", "g", "grad", "grads", "nabla", "delta", "gradient", "dloss", "dl", "dj",

@@ -1,5 +1,6 @@
 """What a backward pass may rightly hold: values of the forward pass, derivatives, slopes."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from samegrad.implementations.tracing.quantities import Quantity
 from samegrad.implementations.tracing.sites import Site
 
 Array = Any
+READ = re.compile(r"[\w.]+(\[[^()]*\])*")  # a variable, an attribute, an entry
 ROOT_2_PI = float(np.sqrt(2 / np.pi))
 
 
@@ -111,10 +113,10 @@ def rights(
         if any(slopes is not None for slopes in q.slopes):
             blank = [np.full(e.array.shape, np.nan) for e in q.events]
             slopes = [b if s is None else s for s, b in zip(q.slopes, blank, strict=True)]
-            text = f"dloss/d{name_of(q.site)}"
+            text = slope_of(name_of(q.site))
             found.append(Right("slope", text, tuple(slopes), partial=_read(q.site)))
     for name, array in gradients:
-        found.append(Right("gradient", f"dloss/d{name}", (array,)))
+        found.append(Right("gradient", slope_of(name.removeprefix("self.")), (array,)))
     for flat in (True, False):
         same = [a for _, a in gradients if (max(a.shape, default=1) == a.size) == flat]
         if len(same) > 1:
@@ -133,7 +135,7 @@ def rights(
 
 
 def _read(site: Site) -> bool:
-    return site.kind in ("name", "kept")
+    return site.kind in ("name", "kept") or READ.fullmatch(site.text) is not None
 
 
 def _named(site: Site) -> bool:
@@ -142,10 +144,17 @@ def _named(site: Site) -> bool:
 
 
 def name_of(site: Site) -> str:
-    """A quantity by its variable where it has one, else by its expression."""
-    if _named(site):
-        return site.target.removeprefix("self.")
-    return site.text if len(site.text) <= 40 else f"({site.text[:37]}...)"
+    """A quantity by its variable where it has one, else by its expression, as it is written."""
+    text = site.target if _named(site) else site.text
+    text = re.sub(r"\bself\.", "", text)
+    if READ.fullmatch(text):
+        return text
+    return f"`{text}`" if len(text) <= 40 else f"`{text[:37]}...`"
+
+
+def slope_of(name: str) -> str:
+    """The slope of the loss with respect to a quantity."""
+    return f"dloss/d{name}" if READ.fullmatch(name) else f"the slope of the loss by {name}"
 
 
 def _derivatives(quantities: Sequence[Quantity]) -> Iterator[Right]:

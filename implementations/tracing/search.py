@@ -5,6 +5,7 @@ replaced by something that is known to be right. If the gradient is right then, 
 wrong; of all such expressions the first in the order of execution is the cause.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,7 @@ from samegrad.implementations.tracing.sites import Site
 
 Array = Any
 MOST_ALIGNMENTS = 12
+MOST_ORDERS = 3
 ORDER = ("label", "value", "derivative", "slope", "gradient")
 Judge = Callable[[dict[int, dict[int, Change]]], Sequence[bool | None]]
 
@@ -100,16 +102,21 @@ def hypotheses(
     spot: Spot, found: Sequence[Right], constants: "Constants", same: float
 ) -> Iterator[Hypothesis]:
     """What the values of an expression might have to be, of what fits them."""
+    # In a network of arrays a single number in an expression is a constant.
+    number = spot.events[0].array.size == 1 and not spot.site.whole
+    constant_only = constants.arrays and number
     for events in _selections(spot):
         shapes = {event.array.shape for event in events}
         for right in found:
             if not _fits_kind(spot.site, events[0].array, right):
                 continue
+            if constant_only and right.kind in ("slope", "gradient"):
+                continue
             if not all(any(_way(shape, other) for other in right.shapes) for shape in shapes):
                 continue
             if not spot.site.whole and not shapes <= {s for o in right.shapes for s in _forms(o)}:
                 continue  # a shape that is lost is that of what is assigned
-            for positions in _alignments(events, right.arrays):
+            for positions in _alignments(events, right.arrays, constants.orders):
                 fitted = [
                     _fitted(e.array.shape, right.arrays[i])
                     for e, i in zip(events, positions, strict=True)
@@ -121,6 +128,8 @@ def hypotheses(
                         proportional(e.array, a, same) for e, a in zip(events, fitted, strict=True)
                     }
                     scaled, late = constants.of(factors, events[0].index)
+                    if not any(np.any(e.array) for e in events):
+                        scaled = (1.0,)  # a start from zero could make up for anything
                 for constant in scaled:
                     new = [constant * a if constant != 1 else a for a in fitted]
                     changed = [
@@ -140,10 +149,14 @@ class Constants:
     Attributes:
         seen: 1, and others that were met in it, with the number of the event that has it first.
         usual: others, for what is not met because all of it is wrong.
+        arrays: whether it computes with arrays, not with numbers one by one.
+        orders: in which it takes up what the forward pass computed number by number.
     """
 
     seen: dict[float, int]
     usual: tuple[float, ...]
+    arrays: bool = True
+    orders: tuple[tuple[int, ...], ...] = ()
 
     def of(self, factors: set[float | None], index: int) -> tuple[tuple[float, ...], bool]:
         """Those to try for an array that is so many times the slope (None: no multiple of it).
@@ -163,6 +176,9 @@ def proportional(a: Array, b: Array, same: float) -> float | None:
     """c where a = c b, or None; NaN of b is not compared."""
     if a.shape != b.shape or a.dtype.kind != "f":
         return None
+    if a.size == 1:
+        x, y = float(a.reshape(())), float(b.reshape(()))
+        return x / y if x and y and math.isfinite(x / y) else None
     known = ~np.isnan(b)
     square = float(np.sum(np.square(b, dtype=np.float64), where=known))
     if not square:
@@ -175,6 +191,9 @@ def equal(a: Array, b: Array, same: float) -> bool:
     """Whether two arrays are the same but for rounding; what is NaN in b is not compared."""
     if a.shape != b.shape:
         return False
+    if a.size == 1:
+        x, y = float(a.reshape(())), float(b.reshape(()))
+        return math.isnan(y) or abs(x - y) <= same * max(abs(y), 1e-30)
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     known = ~np.isnan(b)
     largest = max(float(np.max(np.abs(b), initial=0, where=known)), 1e-30)
@@ -199,7 +218,31 @@ def _fits_kind(site: Site, array: Array, right: Right) -> bool:
     return not (right.kind in ("value", "derivative") and site.kind in ("kept", "stored"))
 
 
-def _alignments(events: Sequence[Event], arrays: Sequence[Array]) -> Iterator[tuple[int, ...]]:
+def orders(events: Sequence[Event], found: Sequence[Right]) -> tuple[tuple[int, ...], ...]:
+    """The orders in which expressions have the values of a quantity, if these are numbers."""
+    groups: dict[int, list[Event]] = {}
+    for event in events:
+        groups.setdefault(event.site, []).append(event)
+    values = [
+        [float(a.reshape(())) for a in r.arrays]
+        for r in found
+        if r.kind == "value" and len(r.arrays) > 2 and all(a.size == 1 for a in r.arrays)
+    ]
+    known: dict[tuple[int, ...], None] = {}
+    for group in groups.values():
+        if len(group) < 3 or any(e.array.size > 1 for e in group):
+            continue
+        now = [float(e.array.reshape(())) for e in group]
+        for then in values:
+            place = {v: i for i, v in enumerate(then)}
+            if len(place) == len(then) == len(now) and all(v in place for v in now):
+                known[tuple(place[v] for v in now)] = None
+    return tuple(o for o in known if len(set(o)) == len(o))[:MOST_ORDERS]
+
+
+def _alignments(
+    events: Sequence[Event], arrays: Sequence[Array], known: Sequence[tuple[int, ...]]
+) -> Iterator[tuple[int, ...]]:
     """Ways in which the values of the forward pass can belong to those of the backward pass.
 
     A loop over layers runs the other way round, may leave out layers at either end, and may itself
@@ -211,6 +254,10 @@ def _alignments(events: Sequence[Event], arrays: Sequence[Array]) -> Iterator[tu
         if all(_way(e.array.shape, arrays[0].shape) for e in events):
             yield (0,) * N
         return
+    for order in known:
+        if len(order) == N == M and order not in (tuple(range(N)), tuple(range(N))[::-1]):
+            seen.add(order)
+            yield order
     for blocks in range(1, N + 1):
         if N % blocks or M % blocks:
             continue

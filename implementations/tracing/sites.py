@@ -158,8 +158,10 @@ class _Probing(ast.NodeTransformer):
     def _stored(self, node: ast.stmt, base: ast.expr, text: str) -> ast.stmt:
         """A statement after `node` in which the whole of `base` is probed, and stored again."""
         site = self._site(node, text, "stored", True)
-        load = _copy(base, ast.Load())
-        new = ast.Assign([_copy(base, ast.Store())], self._call(site, load))
+        call = self._call(site, _copy(base, ast.Load()))
+        new: ast.stmt = ast.Assign([_copy(base, ast.Store())], call)
+        if isinstance(base, ast.Name) and text not in map(ast.unparse, _targets(node)):
+            new = ast.Expr(call)  # an entry was stored: a global must not become a local
         return ast.fix_missing_locations(ast.copy_location(new, node))
 
     def visit_Return(self, node: ast.Return) -> Any:
@@ -246,6 +248,10 @@ class _Probing(ast.NodeTransformer):
     @staticmethod
     def _call(site: int, value: ast.expr) -> ast.Call:
         return ast.Call(ast.Constant(PLACE), [ast.Constant(site), value], [])
+
+
+def _targets(node: Any) -> list[ast.expr]:
+    return list(node.targets) if isinstance(node, ast.Assign) else [node.target]
 
 
 def _simple(node: ast.expr) -> bool:

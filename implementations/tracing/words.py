@@ -1,7 +1,7 @@
 """What a line computes, and what it should, in words."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,7 @@ def constant(c: float, known: Sizes) -> str:
     if abs(c + 1) < 1e-4:
         return "minus "
     n, k = known.batch, known.outputs
-    named = {n: "the batch", k: "the outputs", n * k: "the batch times the outputs"}
+    named = {n * k: "the batch times the outputs", k: "the outputs", n: "the batch"}
     for size, text in named.items():
         for shown, value in ((f"{size}", size), (f"1/{size}", 1 / max(size, 1))):
             if size > 2 and abs(abs(c) - value) < 1e-4 * value:
@@ -56,14 +56,23 @@ def constant(c: float, known: Sizes) -> str:
 
 def sentence(best: Hypothesis, rights: Sequence[Right], known: Sizes, same: float) -> str:
     """What the first wrong value of a hypothesis is, and what was expected."""
-    site = best.spot.site
+    site, right = best.spot.site, best.right
     name = site.target if site.target not in ("", "return") else f"what {site.function} returns"
-    part = "" if site.whole or site.kind == "stored" else f" (in {_short(site.text)})"
-    if site.kind in ("name", "kept"):
-        part = f" (where {site.text} is read)"
-    is_now = _now(best, rights, known, same)
-    verb = f"is {is_now}" if is_now else "is not what it ought to be"
-    return f"{name}{part} {verb}; expected {constant(best.constant, known)}{_expected(best)}"
+    whole = site.whole or site.kind == "stored"
+    text = _short(site.text)
+    if right.kind in ("value", "label") or best.events[0].array.dtype.kind != "f":
+        takes = f"{name} is {text}" if whole else f"{name} takes {text}"
+        return f"{takes}; expected {right.text}"
+    subject = name if whole else f"in {name}, {text}"
+    if right.kind == "derivative":
+        now = text if whole else ""
+        return f"{subject} is {now or 'another'}; expected {_expected(best)}"
+    product = _product(best, rights, known, same)
+    if product is not None:
+        return f"{subject} is {product[0]}; expected {product[1]}"
+    now = _now(best, rights, known, same)
+    wanted = f"expected {constant(best.constant, known)}{_expected(best)}"
+    return f"{subject} is {now}; {wanted}" if now else f"{subject} is wrong; {wanted}"
 
 
 def _expected(best: Hypothesis) -> str:
@@ -81,39 +90,65 @@ def _short(text: str) -> str:
 def _now(best: Hypothesis, rights: Sequence[Right], known: Sizes, same: float) -> str:
     """A formula for the value, or ""."""
     value, right = best.events[0].array, best.arrays[0]
-    if best.right.kind in ("value", "label"):
-        return best.spot.site.text
-    if value.dtype.kind != "f":
-        return best.spot.site.text
     if value.shape != right.shape:
         return f"of shape {value.shape}, not {right.shape}"
     if np.max(np.abs(value)) < ZERO * np.nanmax(np.abs(right)):
         return "zero"
     c = _ratio(value, right, same)
     if c is not None:
-        return f"{constant(c, known)}{best.right.text}" if c else "zero"
-    if best.right.kind == "derivative":
-        return best.spot.site.text
-    slopes = [(r, i, a) for r in rights if r.kind == "slope" for i, a in enumerate(r.arrays)]
-    values = [(r, a) for r in rights if r.kind == "value" for a in r.arrays]
-    for r, _, a in slopes:
+        return f"{constant(c * best.constant, known)}{best.right.text}" if c else "zero"
+    for r, a in _arrays(rights, "slope"):
         c = None if value.size < 2 else _ratio(value, a, same)
         if c:
             return f"{constant(c, known)}{r.text}"
-    for r, _, a in slopes:
-        if a.shape != value.shape or value.size < 3:
-            continue
-        for f, b in _factors(values, value.shape):
-            c = _ratio(value, a * b, same)
-            if c:
-                return f"{constant(c, known)}{r.text} times {f}"
-    for r, a in values:
+    for r, a in _arrays(rights, "value"):
         if a.shape == value.shape and value.size > 2:
             c = _ratio(value - right, a, same)
             if c:
                 sign = "more" if c > 0 else "less"
                 return f"{constant(abs(c), known) or '1 times '}{r.text} {sign} than that"
     return ""
+
+
+def _product(
+    best: Hypothesis, rights: Sequence[Right], known: Sizes, same: float
+) -> tuple[str, str] | None:
+    """(what it is, what it ought to be) where both are a slope times something, or None."""
+    value, right = best.events[0].array, best.arrays[0]
+    if value.size < 3 or value.shape != right.shape or _ratio(value, right, same):
+        return None
+    values = list(_arrays(rights, "value"))
+    for r, a in _arrays(rights, "slope"):
+        if a.shape != value.shape or a is best.right:
+            continue
+        was = _times(value, a, values, same)
+        if was is None:
+            continue
+        ought = _times(right, a, values, same)
+        now = f"{constant(was[0], known)}{r.text}{f' times {was[1]}' if was[1] else ''}"
+        if ought is not None and abs(was[0] - ought[0]) < 1e-3 * abs(was[0]):
+            return now, f"times {ought[1]}" if ought[1] else f"{constant(ought[0], known)}{r.text}"
+        if was[1]:
+            return now, f"{constant(best.constant, known)}{_expected(best)}"
+    return None
+
+
+def _times(
+    value: Array, slope: Array, values: Sequence[tuple[Right, Array]], same: float
+) -> tuple[float, str] | None:
+    """(c, factor) where a value is c times a slope times the factor; "" for none."""
+    c = _ratio(value, slope, same)
+    if c:
+        return c, ""
+    for f, b in _factors(values, value.shape):
+        c = _ratio(value, slope * b, same)
+        if c:
+            return c, f
+    return None
+
+
+def _arrays(rights: Sequence[Right], kind: str) -> Iterator[tuple[Right, Array]]:
+    return ((r, a) for r in rights if r.kind == kind for a in r.arrays)
 
 
 def _factors(values: Sequence[tuple[Right, Array]], shape: tuple[int, ...]) -> Any:

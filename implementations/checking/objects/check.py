@@ -266,7 +266,7 @@ class _Check:
             if sum(leaf.size for leaf in trial.parameters) > MOST_ENTRIES:
                 return ()
             with trial.calls.bounded(SECONDS), silent():
-                found = lines.lines_of(trial, judged)
+                found = lines.lines_of(trial, judged, self.net)
         except (Exception, TooLate):  # no line is better than a traceback
             return ()
         sure = [line for line in found if line.certain]

@@ -1,12 +1,14 @@
 """The lines at fault of gradients that were judged: what was taken for which is kept to."""
 
+import ast
+import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from samegrad.implementations.checking.objects.judge import Judged
-from samegrad.implementations.checking.objects.leaves import Leaf
+from samegrad.implementations.checking.objects.leaves import Leaf, leaf_of
 from samegrad.implementations.checking.objects.matching import UPDATE, Fit, forms, pieces
 from samegrad.implementations.checking.objects.parameters import place_of
 from samegrad.implementations.checking.objects.reach import Reached
@@ -18,12 +20,13 @@ from samegrad.implementations.tracing.reach import functions_of
 Array = Any
 
 
-def lines_of(trial: Trial, judged: Judged) -> list[Line]:
+def lines_of(trial: Trial, judged: Judged, net: Any = None) -> list[Line]:
     """The lines that make the gradients wrong; [] where nothing shows it. All is put back.
 
     Args:
         trial: at the point that was judged.
         judged: with what was taken for the gradient of each parameter.
+        net: what paths that begin with "net" start at.
     """
     held = [
         (leaf, match, of)
@@ -32,7 +35,7 @@ def lines_of(trial: Trial, judged: Judged) -> list[Line]:
     ]
     state = trial.walk().snapshot()
     loss, backward = trial.calls.functions
-    read = _Reader(trial, held)
+    read = _Reader(trial, held, net)
     owners = trial.walk().owners
     try:
         return explain(
@@ -42,6 +45,7 @@ def lines_of(trial: Trial, judged: Judged) -> list[Line]:
             params={_name(leaf): leaf for leaf, _, _ in held},
             grads=read.gradients,
             state=(loss, backward, *owners),
+            free=_free(held),
         )
     finally:
         state.restore()
@@ -49,6 +53,12 @@ def lines_of(trial: Trial, judged: Judged) -> list[Line]:
 
 def _name(leaf: Leaf) -> str:
     return leaf.name.removeprefix("net.")
+
+
+def _free(held: list[tuple[Leaf, Match, Fit | None]]) -> bool:
+    """Whether there are updates alone, and no right one that shows the rate."""
+    updates = all(of is not None and of.candidate.origin == UPDATE for _, _, of in held)
+    return updates and not any(match.verdict == AGREES for _, match, _ in held)
 
 
 def _cheapest(trial: Trial, read: "_Reader", restore: Callable[[], None]) -> Callable[[], Any]:
@@ -66,14 +76,15 @@ def _cheapest(trial: Trial, read: "_Reader", restore: Callable[[], None]) -> Cal
         (a is None and b is None) or (a is not None and b is not None and np.array_equal(a, b))
         for a, b in zip(found, wanted, strict=False)
     )
-    return alone if same and not trial.calls.seeded else trial.calls.backward
+    plain = same and not trial.calls.seeded and not trial.faults
+    return alone if plain else trial.calls.backward
 
 
 class _Reader:
     """Reads, after a run, what was taken for the gradients, in the shapes of the parameters."""
 
-    def __init__(self, trial: Trial, held: list[tuple[Leaf, Match, Fit | None]]) -> None:
-        self.held = held
+    def __init__(self, trial: Trial, held: list[tuple[Leaf, Match, Fit | None]], net: Any) -> None:
+        self.held, self.trial, self.net = held, trial, net
         shapes = [p.shape for p in trial.parameters]
         self.pieces = [
             {
@@ -85,9 +96,6 @@ class _Reader:
         ]
         self.before = [leaf.read() for leaf, _, _ in held]
         self.rates = [_rate(match, of, held) for _, match, of in held]
-        self.kept = {name: leaf for leaf in trial.walk().leaves for name in leaf.names}
-        trial.calls.backward()  # buffers exist by then
-        self.kept |= {name: leaf for leaf in trial.walk().leaves for name in leaf.names}
 
     def gradients(self, returned: Any) -> list[Array | None]:
         """In the order of the parameters; None where nothing is there."""
@@ -105,10 +113,8 @@ class _Reader:
             values = got[name]
         elif name == f"{leaf.name}.grad":
             values = np.array(leaf.gradient(), np.float64)
-        elif name in self.kept:
-            values = self.kept[name].held()
         else:
-            return None
+            values = self._kept(name)
         if values is None or of is None:
             return values
         for form, turned in forms(leaf.shape, values):
@@ -119,6 +125,39 @@ class _Reader:
                 if other == form:
                     return piece / self.rates[i]
         return values / self.rates[i]
+
+    def _kept(self, path: str) -> Array | None:
+        """What is at a path by now, in containers that may be new."""
+        root, steps = _steps(path)
+        if root == "net" and steps is not None:
+            value = self.net
+            try:
+                for key, attribute in steps:
+                    value = getattr(value, key) if attribute else value[key]
+            except (AttributeError, LookupError, TypeError):
+                return None
+            leaf = leaf_of(value, path, place_of(None, ()))
+            return None if leaf is None else leaf.read()
+        leaves = self.trial.walk().leaves
+        return next((leaf.read() for leaf in leaves if path in leaf.names), None)
+
+
+STEP = re.compile(r"\.(\w+)|\[('(?:[^'\\]|\\.)*'|-?\d+)\]")
+
+
+def _steps(path: str) -> tuple[str, list[tuple[Any, bool]] | None]:
+    """The root of a path and its (key, whether it is an attribute); None: written otherwise."""
+    root = re.match(r"\w*", path)
+    at = root.end() if root else 0
+    steps: list[tuple[Any, bool]] = []
+    while at < len(path):
+        step = STEP.match(path, at)
+        if step is None:
+            return path[:at], None
+        name, key = step.groups()
+        steps.append((name, True) if name else (ast.literal_eval(key), False))
+        at = step.end()
+    return path[: root.end() if root else 0], steps
 
 
 def _rate(match: Match, of: Fit | None, held: list[tuple[Leaf, Match, Fit | None]]) -> float:

@@ -13,8 +13,8 @@ from tests.implementations.tracing.faults import FAULTS, MISSED
 
 STYLES = Path(__file__).parent / "styles"
 NAMES = sorted(path.stem for path in STYLES.glob("*.py"))
-CASES = [  # one in four by default: all of them take two minutes
-    pytest.param(*fault, id=f"{fault[0]}-{i}", marks=[pytest.mark.full] if i % 4 else [])
+CASES = [  # one in eight by default: all of them take two minutes
+    pytest.param(*fault, id=f"{fault[0]}-{i}", marks=[pytest.mark.full] if i % 8 else [])
     for i, fault in enumerate(FAULTS)
     if fault[2] not in MISSED
 ]
@@ -53,6 +53,41 @@ def test_line_at_fault_is_named(name: str, right: str, wrong: str, tmp_path: Pat
     lines = explained(loaded(file))
 
     assert [(str(file), expected)] == [(line.file, line.number) for line in lines]
+
+
+def test_gradient_that_adds_up_over_calls_is_named(tmp_path: Path) -> None:
+    """A second pass adds to what the first one left: there."""
+    file = tmp_path / "adding.py"
+    file.write_text(
+        "import numpy as np\n"
+        "W, X = np.array([[0.3, -0.2], [0.5, 0.1]]), np.array([[1.0, 2.0], [0.5, -1.0]])\n"
+        "kept = {'W': np.zeros((2, 2))}\n"
+        "def loss():\n"
+        "    return 0.5 * np.sum((X @ W) ** 2)\n"
+        "def backward():\n"
+        "    kept['W'] += X.T @ (X @ W)\n"
+    )
+    module = loaded(file)
+
+    lines = explain(
+        module.loss, module.backward, params=[module.W], grads=lambda _: [module.kept["W"]]
+    )
+
+    assert [7] == [line.number for line in lines] and "adds up" in lines[0].text
+
+
+def test_line_that_may_be_another_is_not_certain(tmp_path: Path) -> None:
+    """A slope by an unusual number may be wrong itself, or right up to what follows."""
+    text = (STYLES / "sigmoid_class.py").read_text()
+    file = tmp_path / "doubtful.py"
+    file.write_text(
+        text.replace("delta2 = 2 * error * sigmoid_derivative(self.output)", "delta2 = 2 * error")
+    )
+
+    lines = explained(loaded(file))
+
+    assert [False] == [line.certain for line in lines]
+    assert lines[0].text.endswith("or line 26 is wrong")
 
 
 def test_nine_faults_of_ten_are_named() -> None:

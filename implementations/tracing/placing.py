@@ -1,0 +1,101 @@
+"""Of expressions that would each make the gradients right, the one that is wrong in itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from samegrad.implementations.tracing.outcome import named_alike
+from samegrad.implementations.tracing.rights import Right
+from samegrad.implementations.tracing.search import Hypothesis, Spot, proportional
+from samegrad.implementations.tracing.sites import Site
+
+
+@dataclass(frozen=True)
+class Found:
+    """What mends the gradients, and the site that may be at fault as well, if there is one."""
+
+    best: Hypothesis
+    other: Site | None = None
+
+
+def placed(found: Sequence[Hypothesis], rights: Sequence[Right], same: float) -> Found:
+    """The first of what mends the gradients, where what it computes is wrong in itself.
+
+    A value that is dloss/d(something else) is rightly computed. The line that assigns it to a
+    variable, or the one use that ought to read something else, is the cause.
+    """
+    found = _ordered(found, same)
+    best = found[0]
+    spot = best.spot
+    factor = proportional(best.events[0].array, best.arrays[0], same)
+    if factor and spot.site.kind == "stored" and spot.returned:
+        return Found(replace(best, spot=replace(spot, site=spot.returned)))
+    others = _of_others(best, rights, same)
+    if not _of_slopes(best) or not others:
+        return Found(best)
+    assigned = replace(best, spot=_assigned(best))
+    target = assigned.spot.site.target
+    for h in found:  # dz1 ought to be dloss/dz1
+        if h.spot is spot and named_alike(target, h.right.text.partition("dloss/d")[2]):
+            return Found(replace(h, spot=assigned.spot))
+    # By another number than usual that slope may be wrong itself.
+    usual = any(abs(c - best.constant) <= 1e-3 * abs(c) for c in others)
+    return Found(_used(best, found, rights, same), None if usual else assigned.spot.site)
+
+
+def _used(
+    best: Hypothesis, found: Sequence[Hypothesis], rights: Sequence[Right], same: float
+) -> Hypothesis:
+    """Where the slope of something else is put to the wrong use."""
+    value = best.events[0].array
+    later = [h for h in found if h.rank > best.rank and _of_slopes(h)]
+    for other in later:
+        wrong = other.right.kind == "slope" and not _of_others(other, rights, same)
+        if wrong and other.spot.site.kind == "value":
+            return other
+    for other in reversed(later):
+        alike = proportional(other.events[0].array, value, same)
+        if alike and other.spot is not best.spot:
+            best = other
+            break
+    if best.spot.site.kind != "name":
+        best = replace(best, spot=_assigned(best))
+    return best
+
+
+def _assigned(h: Hypothesis) -> Spot:
+    """Its expression by the last assignment of the same values."""
+    return h.spot if h.spot.assigned is None else replace(h.spot, site=h.spot.assigned)
+
+
+def _ordered(found: Sequence[Hypothesis], same: float) -> list[Hypothesis]:
+    plain = [h for h in found if _scaled(h, same)]
+    if plain:  # what is off by a factor alone does not come of what is off by more
+        found = [h for h in found if h in plain or not _of_slopes(h)]
+    return sorted(found, key=lambda h: (h.rank[0], not _scaled(h, same), h.rank))
+
+
+def _of_slopes(h: Hypothesis) -> bool:
+    return h.right.kind in ("slope", "gradient") and h.events[0].array.size > 1
+
+
+def _scaled(h: Hypothesis, same: float) -> bool:
+    """Whether the first value is what it ought to be times a number."""
+    return _of_slopes(h) and bool(proportional(h.events[0].array, h.arrays[0], same))
+
+
+def _of_others(h: Hypothesis, rights: Sequence[Right], same: float) -> list[float]:
+    """By which numbers the first value is the slope of something else."""
+    value = h.events[0].array
+    if value.size < 2 or proportional(value, h.arrays[0], same):
+        return []
+    whole = [r for r in rights if r.kind == "slope" and not r.partial]
+    return [c for r in whole for a in r.arrays if (c := proportional(value, a, same))]
+
+
+def makes_up(h: Hypothesis, rights: Sequence[Right], same: float) -> bool:
+    """Whether a right slope would be another one times a number, taken for a value."""
+    value = h.events[0].array
+    if h.right.kind != "value" or value.size < 3 or not proportional(value, h.arrays[0], same):
+        return False
+    slopes = (a for r in rights if r.kind == "slope" for a in r.arrays)
+    return any(proportional(value, a, same) for a in slopes)
