@@ -31,7 +31,7 @@ from samegrad.implementations.tracing.state import Snapshot
 
 Array = Any
 BUDGET = 6_000  # runs of the loss, and of the backward pass
-SECONDS = 4.0  # of the processor, for all of it; what is not found by then is not named
+SECONDS = 3.0  # of the processor, for all of it; what is not found by then is not named
 MOST_CONSTANTS = 4  # conventions of one backward pass
 CLEARING = re.compile("zero|reset|clear")  # functions that say that they clear gradients
 MOST_OF_SPOT = 3  # ways in which one expression may be right
