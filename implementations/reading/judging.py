@@ -6,6 +6,7 @@ right: whatever else `check` finds wrong is then undecided, and what to hint is 
 """
 
 import inspect
+import itertools
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,6 +31,7 @@ SECONDS = 20.0  # of this process, for all readings of a file
 MORE_SECONDS = 3.0  # the same, after one that shows a fault
 MOST_CHECKED = 3  # readings with a loss of the file's own that `check` sees where none is right
 HERE = Path(__file__).parent  # functions of these files are not the user's
+SURE = (DISAGREES, UNDECIDED, NOT_CHECKED)  # what is said of several that do not agree
 FEW = 2  # entries whose being right may be chance
 HINTS = (
     "say what is meant, in the file or with --hint: `# samegrad: loss = ...`, "
@@ -196,13 +198,18 @@ def _file(function: Callable[..., Any]) -> str:
     return getattr(getattr(function, "__code__", None), "co_filename", "")
 
 
+def _result(function: Callable[[], Any]) -> Any:
+    return function()
+
+
 def seen(function: Callable[[], Any], reading: Reading) -> Callable[[], Any]:
     """The function as one of the user's, which closes over those of the user's that it calls.
 
     `check` then knows their constants, caches and generators, and names their lines.
     """
     users = tuple(f for f in reading.users if _file(f) and Path(_file(f)).parent != HERE)
-    hidden: Callable[[], Any] = iter(function, object()).__next__  # what of it is ours
+    # What of it is ours is not looked into: a method of an iterator closes over nothing.
+    hidden: Callable[[], Any] = map(_result, itertools.repeat(function)).__next__
     if not users:
         return hidden
     source = "lambda call, functions: lambda: call() if functions else None"
@@ -243,14 +250,14 @@ def _concluded(found: Sequence[Found], checked: dict[int, CheckReport]) -> Check
     standard = [f for f in usable if not f.reading.own]
     whole = next((f for f in standard if f.constant), None)
     reports = [report_of(f) for f in own[:MOST_CHECKED]]
-    good = next((r for r in reports if r.agrees), None)
-    if good is not None:
-        return good
+    if any(r.agrees for r in reports):
+        return next(r for r in reports if r.agrees)
     if whole is not None and (not own or own[0].reading.printed):
         return _with_printed(report_of(whole), own)
-    if reports:
-        best = next((r for r in reports if r.verdict == DISAGREES), reports[0])
-        if whole is not None and best.verdict != NOT_CHECKED:
+    reports.sort(key=lambda r: SURE.index(r.verdict))
+    if reports and (reports[0].verdict != NOT_CHECKED or not standard):
+        best = reports[0]
+        if whole is not None:
             best = replace(best, advice=(*best.advice, f"it is the gradient of: {whole.constant}"))
         return best
     constant = next((f for f in standard if f.compared.factor is not None), None)
