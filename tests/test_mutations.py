@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from samegrad.benchmarks.machine.system import ROOT
-from tests.helpers.mutations import MODULES, Module
+from tests.helpers.mutations import MODULES
+from tests.helpers.mutations_of_checking import Module
 
 COPIED = (
     "benchmarks", "implementations", "reports", "samegrad", "tests", "conftest.py",

@@ -247,14 +247,19 @@ def _has_gradient(outcome: Outcome) -> bool:
     )
 
 
+def _flat(tree: Tree) -> Array:
+    """All entries of a tree of arrays in one."""
+    flat = repeats.flat(tree)
+    assert flat is not None  # of what `_has_gradient` saw, and of ours
+    return flat
+
+
 def _factors(outcome: Outcome, shape: Convention) -> tuple[float, float]:
     """By what the terms of the gradient are multiplied, measured: of data and of decay."""
     p = outcome.problem
-    found = repeats.flat(outcome.results["grads"])
-    data = repeats.flat(Terms(p, shape).gradient)
-    decay = repeats.flat(
-        [(p.spec.l2 * W, None if b is None else np.zeros_like(b)) for W, b in p.params]
-    )
+    found = _flat(outcome.results["grads"])
+    data = _flat(Terms(p, shape).gradient)
+    decay = _flat([(p.spec.l2 * W, None if b is None else np.zeros_like(b)) for W, b in p.params])
     if not p.spec.l2:
         size = float(data @ data)
         return (float(found @ data) / size if size else 0.0), 1.0
@@ -290,13 +295,11 @@ def _is_exact_gelu(group: Sequence[Outcome]) -> bool:
 
 def _distance(outcome: Outcome, shape: Convention) -> float:
     """From the gradient's direction, relative to its size."""
-    found = repeats.flat(outcome.results["grads"])
+    found = _flat(outcome.results["grads"])
     data, decay = _factors(outcome, shape)
     p = outcome.problem
-    terms = repeats.flat(Terms(p, shape).gradient)
-    penalty = repeats.flat(
-        [(p.spec.l2 * W, None if b is None else np.zeros_like(b)) for W, b in p.params]
-    )
+    terms = _flat(Terms(p, shape).gradient)
+    penalty = _flat([(p.spec.l2 * W, None if b is None else np.zeros_like(b)) for W, b in p.params])
     off = np.linalg.norm(found - data * terms - decay * penalty)
     return float(off / max(float(np.linalg.norm(found)), 1e-300))
 
