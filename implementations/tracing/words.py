@@ -72,6 +72,8 @@ def sentence(best: Hypothesis, rights: Sequence[Right], known: Sizes, same: floa
         return f"{subject} is {product[0]}; expected {product[1]}"
     now = _now(best, rights, known, same)
     wanted = f"expected {constant(best.constant, known)}{_expected(best)}"
+    if wanted == f"expected {now}":  # the slope at one place, of a quantity that has several
+        return f"{subject} is {now} by one of its uses in the loss; expected by all of them"
     return f"{subject} is {now}; {wanted}" if now else f"{subject} is wrong; {wanted}"
 
 

@@ -33,4 +33,5 @@ def test_table_names_every_implementation() -> None:
     """In the order of the registry."""
     from samegrad.implementations.contract.registry import names
 
-    assert list(names("all")) == re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
+    table = PAGE.partition("## What is there")[2]
+    assert list(names("all")) == re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
