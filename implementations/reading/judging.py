@@ -16,6 +16,8 @@ from typing import Any
 
 from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.objects.check import check
+from samegrad.implementations.checking.objects.parameters import place_of
+from samegrad.implementations.checking.objects.reach import Reached
 from samegrad.implementations.checking.objects.report import (
     AGREES,
     DISAGREES,
@@ -23,7 +25,7 @@ from samegrad.implementations.checking.objects.report import (
     UNDECIDED,
     CheckReport,
 )
-from samegrad.implementations.reading import losses
+from samegrad.implementations.reading import losses, names
 from samegrad.implementations.reading.compare import Compared, compare
 from samegrad.implementations.reading.readings import BATCHED, Reading
 
@@ -115,7 +117,17 @@ def _for_batches(one: Found, found: Sequence[Found]) -> bool:
     if one.reading.batched:
         return True
     batched = [f for f in found if f.reading.batched and f.compared.partly]
-    return not batched or not any(BATCHED.search(_source(f)) for f in one.reading.functions)
+    return not batched or not any(BATCHED.search(_source(f)) for f in _backward(one.reading))
+
+
+def _backward(reading: Reading) -> Iterator[Callable[..., Any]]:
+    """The user's functions that make up a backward pass, those of the net's layers too."""
+    yield from reading.functions
+    owners = Reached().add(reading.net, "net", place_of(reading.net, ())).owners
+    for kind in {kind for owner in owners for kind in type(owner).__mro__}:
+        for name, function in vars(kind).items():
+            if names.BACKWARD.match(name) and inspect.isfunction(function):
+                yield function
 
 
 def _source(function: Callable[..., Any]) -> str:
@@ -183,7 +195,7 @@ def _factor_notes(found: Found) -> list[Note]:
 def _doubt(found: Found, report: CheckReport) -> str:
     """Why a disagreement is no evidence, or ""."""
     reading = found.reading
-    if reading.step and any(STATEFUL.search(_source(f).lower()) for f in reading.functions):
+    if reading.step and any(STATEFUL.search(_source(f).lower()) for f in _backward(reading)):
         return "an update by more than its gradient (momentum or the like)"
     right = [m for m in report.matches if m.verdict == AGREES and m.gradient and m.entries > FEW]
     wrong = [m for m in report.matches if m.verdict == DISAGREES]
