@@ -150,7 +150,7 @@ def holds_layers(cls: type) -> bool:
 
 def _builds(cls: type, name: str) -> bool:
     """Whether it makes arrays or layers of what it is given: then these are sizes."""
-    tree = usage.body(cls.__init__) if "__init__" in cls.__dict__ else None
+    tree = usage.body(cls.__dict__["__init__"]) if "__init__" in cls.__dict__ else None
     if tree is None:
         return False
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]

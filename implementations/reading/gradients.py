@@ -1,0 +1,203 @@
+"""The backward passes of a network that run: what gives a gradient, and what makes a step of it."""
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.reading import names
+from samegrad.implementations.reading.board import RATE, Plan, call, plans, sure
+from samegrad.implementations.reading.effects import Place, Snapshot, places
+from samegrad.implementations.reading.objectives import same
+from samegrad.implementations.reading.trials import Trial, Wishes
+
+Array = Any
+MOST_WAYS = 3  # to call one backward pass
+
+
+def gradients_of(
+    trial: Trial,
+    explicit: Sequence[str],
+    own: Sequence[str],
+    steps: Sequence[str],
+    found: Sequence[Place],
+    wishes: Wishes,
+) -> Iterator[tuple[Callable[[], Any], str, str]]:
+    """Backward passes that run: the callable, its name, "explicit", "step" or "free step"."""
+    wished = wishes.backward
+    if wished is not None:
+
+        def hinted() -> Any:
+            trial.forward()
+            return wished(trial.board, trial)
+
+        kind = _kind(hinted, found, trial.network.net)
+        rate = wishes.rate or RATE
+        if kind:
+            yield (
+                _by_kind(hinted, kind, found, trial, rate), "as hinted",
+                kind if kind == "explicit" or wishes.rate else "free step",
+            )  # fmt: skip
+        return
+    for name in own:
+        function = trial.network.functions[name]
+        for plan in itertools.islice(
+            plans(function, trial.board, ["out"] if trial.outs else [], "loss"), MOST_WAYS
+        ):
+            graph = _backward(trial, function, plan, None)
+            if _is_graph(graph):
+                yield partial(_through_graph, graph, trial.network.net), name, "explicit"
+                return
+    ran: list[Callable[[], Any]] = []  # that leave the parameters as they are
+    complete = False  # whether one of them gives a gradient of everything
+    for name in [*explicit, *own, *steps]:
+        if complete and name in steps:
+            break
+        function = trial.network.functions[name]
+        purpose = "step" if name in steps else "backward"
+        keys = ["out"] if trial.outs else []
+        tried = 0
+        for plan in plans(function, trial.board, keys, purpose):
+            # A step may need what a backward pass has left in the object.
+            alone = [None] if not ran or any(key in ("X", "pairs") for _, key in plan) else []
+            for first in [*ran[:2], *alone] if name in steps else [None]:
+                backward = _backward(trial, function, plan, first)
+                kind = _kind(backward, found, trial.network.net)
+                if not kind or (name in own and kind != "explicit"):
+                    continue
+                if name in own and not (
+                    _covers(backward, kind, found, trial.network.net)
+                    if names.BOTH.match(name)
+                    else _holds_gradient(backward, found)
+                ):
+                    continue
+                if not names.BACKWARD.match(name) and name not in steps and not _covers(
+                    backward, kind, found, trial.network.net
+                ):  # fmt: skip
+                    continue
+                if kind == "explicit" and name in explicit:
+                    ran.append(backward)
+                    complete = complete or _covers(backward, kind, found, trial.network.net)
+                known = _rate(trial, plan)
+                if name not in own:
+                    trial.sure[name] = sure(plan)
+                yield (
+                    _by_kind(backward, kind, found, trial, known or 1.0),
+                    name,
+                    (kind if kind == "explicit" or known else "free step"),
+                )
+                tried += 1
+            if tried >= MOST_WAYS:
+                break
+
+
+def _is_graph(function: Callable[[], Any]) -> bool:
+    """Whether a loss returns an object that has its own backward pass."""
+    try:
+        value = function()
+    except (Exception, SystemExit):
+        return False
+    return callable(getattr(value, "backward", None)) and not isinstance(value, np.ndarray)
+
+
+def _through_graph(loss: Callable[[], Any], net: Any) -> None:
+    """Set derivatives to 0 and run the backward pass of what the loss returned."""
+    value = loss()
+    for place in places(net, "net", integers=True):
+        if re.search(r"\.(?:grad|gradient|derivative|adjoint)$", place.name):
+            place.write(np.zeros(np.shape(place.read())))
+    value.backward()
+
+
+def _backward(
+    trial: Trial, function: Callable[..., Any], plan: Plan, first: Callable[[], Any] | None
+) -> Callable[[], Any]:
+    def backward() -> Any:
+        if first is not None:
+            first()
+        else:
+            trial.forward()
+        if trial.outs:
+            trial.board.values["out"] = trial.out(trial.outs[0])
+        return call(function, plan, trial.board)
+
+    return backward
+
+
+def _holds_gradient(backward: Callable[[], Any], found: Sequence[Place]) -> bool:
+    sizes = {int(np.size(p.read())) for p in places(backward(), "returned")}
+    return bool(sizes & {int(np.size(p.read())) for p in found if np.ndim(p.read())})
+
+
+def _covers(backward: Callable[[], Any], kind: str, found: Sequence[Place], net: Any) -> bool:
+    """Whether a gradient of every matrix may be in what a call returns or leaves."""
+    if kind == "step":
+        return True
+    held = Snapshot(net)
+    known = {place.key for place in found}
+    try:
+        returned = backward()
+        sizes = [int(np.size(p.read())) for root in (returned, net) for p in places(root, "")
+                 if p.key not in known]  # fmt: skip
+    finally:
+        held.restore()
+    least = 1 if any(np.ndim(p.read()) > 1 for p in found) else 0
+    wanted = [int(np.size(p.read())) for p in found if np.ndim(p.read()) > least]
+    return all(sizes.count(size) >= wanted.count(size) for size in wanted)
+
+
+def _kind(backward: Callable[[], Any], found: Sequence[Place], net: Any) -> str:
+    """Say "step" if it changes the parameters, "explicit" if not, "" if it does not run."""
+    before = [place.read() for place in found]
+    held = Snapshot(net)
+    try:
+        backward()
+        after = values_of(net)
+    except (Exception, SystemExit):
+        return ""
+    finally:
+        held.restore()
+    alike = all(same(old, after.get(p.name, old)) for p, old in zip(found, before, strict=True))
+    return "explicit" if alike else "step"
+
+
+def values_of(net: Any) -> dict[str, Array]:
+    """All numbers of an object by name."""
+    return {place.name: place.read() for place in places(net, "net")}
+
+
+def _rate(trial: Trial, plan: Plan) -> float | None:
+    """The learning rate of a step: what was passed, or what the object or the file holds."""
+    if any(key == "lr" for _, key in plan) or trial.network.rated:
+        return RATE
+    for name, value in getattr(trial.network.net, "__dict__", {}).items():
+        if names.role(name) == "lr" and isinstance(value, float | int) and value:
+            return float(value)
+    return None
+
+
+def _by_kind(
+    backward: Callable[[], Any], kind: str, found: Sequence[Place], trial: Trial, rate: float
+) -> Callable[[], Any]:
+    """The backward pass itself, or what a step changes over its rate."""
+    if kind == "explicit":
+        return backward
+
+    def change() -> dict[str, Array]:
+        before = [place.read() for place in found]
+        held = Snapshot(trial.network.net)
+        try:
+            backward()
+            after = values_of(trial.network.net)
+        finally:
+            held.restore()
+        return {
+            f"d {place.name}": np.asarray((old - after[place.name]) / rate)
+            for place, old in zip(found, before, strict=True)
+            if place.name in after and np.shape(after[place.name]) == np.shape(old)
+        }
+
+    return change

@@ -1,0 +1,146 @@
+"""The losses of a network that run, and the numbers on which they depend."""
+
+import linecache
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.reading import losses, names
+from samegrad.implementations.reading.board import Plan, call, plans, sure
+from samegrad.implementations.reading.effects import Place, number, places, redraw, with_effect
+from samegrad.implementations.reading.trials import Trial, Wishes
+
+Array = Any
+SCALARS = ("data", "value", "val", "v", "x")  # where an object of a graph keeps its number
+
+
+def losses_of(
+    trial: Trial, own: Sequence[str], out: str, wishes: Wishes
+) -> Iterator[tuple[Callable[[], float], str, bool]]:
+    """Losses: the callable, its name, whether it is the file's own."""
+    board = trial.board
+    wished = wishes.loss
+    if wished is not None:
+
+        def hinted() -> float:
+            trial.forward()
+            return number(wished(board, trial))
+
+        if _finite(hinted):
+            yield hinted, "as hinted", True
+        return
+    outs = [out] if out else []
+    if out:
+        board.values["out"] = trial.out(out)
+    for name in own:
+        function = trial.network.functions[name]
+        for plan in plans(function, board, ["out"] if outs else [], "loss"):
+
+            def loss(function: Any = function, plan: Plan = plan) -> float:
+                trial.forward()
+                _refresh(trial, out)
+                return value_of_loss(call(function, plan, board))
+
+            if _finite(loss):
+                trial.sure[name] = sure(plan)
+                yield loss, name, True
+                if names.RISING.fullmatch(name):
+                    yield partial(_negative, loss), f"-{name}", True
+                break
+    if not out:
+        return
+    for name in losses.STANDARD:
+
+        def standard(name: str = name) -> float:
+            trial.forward()
+            return losses.value(name, trial.out(out), board.values["#Y"])
+
+        if _finite(standard):
+            yield standard, name, False
+
+
+def value_of_loss(value: Any) -> float:
+    """The number in what a loss returns: alone, first of a tuple's numbers, or in an object.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if isinstance(value, tuple | list):
+        kinds = (dict, list, tuple, str)
+        value = [p for p in value if not isinstance(p, kinds) and np.ndim(p) == 0]
+    elif not isinstance(value, np.ndarray | np.generic) and callable(
+        getattr(value, "backward", None)
+    ):
+        value = next((getattr(value, a) for a in SCALARS if hasattr(value, a)), value)
+    return number(value)
+
+
+def _negative(loss: Callable[[], float]) -> float:
+    return -loss()
+
+
+def _refresh(trial: Trial, out: str) -> None:
+    if out:
+        trial.board.values["out"] = trial.out(out)
+
+
+def _finite(loss: Callable[[], float]) -> bool:
+    try:
+        return bool(np.isfinite(loss()))
+    except (Exception, SystemExit):
+        return False
+
+
+def parameters_of(trial: Trial, loss: Callable[[], float]) -> list[Place]:
+    """The numbers of the network on which the loss depends; drawn anew, so that none is 0."""
+    data = {id(v) for k, v in trial.board.values.items() if k in ("X", "y", "#Y")}
+    data |= {id(v) for v in trial.network.held}
+    X = np.asarray(trial.board.values["X"])
+    settings = trial.network.settings
+    found = [
+        place
+        for place in places(trial.network.net, "net")
+        if place.key not in data
+        and not same(place.read(), X)
+        and _may_learn(place, trial)
+        and not any(same(place.read(), setting) for setting in settings)
+    ]
+    arrays = [place for place in found if np.ndim(place.read()) > 0]
+    live = with_effect(found, loss)
+    if not any(np.ndim(p.read()) > 1 for p in live) or len(live) < len(arrays):
+        initial = [p for p in arrays if not np.any(p.read()) or p in live]
+        before = [p.read() for p in initial]
+        redraw(initial, 7)
+        live = with_effect(found, loss)
+        for place, old in zip(initial, before, strict=True):
+            if place not in live:
+                place.write(old)  # a velocity, say, that begins at 0
+    redraw([p for p in live if np.ndim(p.read()) > 0], 11)
+    sizes = [int(np.size(p.read())) for p in live]
+    return live if sum(sizes) > 2 else []
+
+
+def _may_learn(place: Place, trial: Trial) -> bool:
+    """Whether a number by itself is a weight, or something is there that is its derivative.
+
+    A coefficient of regularization or the slope of a leaky ReLU changes the loss as well.
+    """
+    if np.ndim(place.read()) > 0:
+        return True
+    word = names.plain(re.findall(r"[A-Za-z_]\w*", place.name)[-1])
+    if names.role(word) in ("lr", "reg", "keep", "training"):
+        return False
+    if names.WEIGHT.fullmatch(word) or word in ("data", "value", "val", "x"):
+        return True
+    derived = re.compile(rf"\b(?:d|g|grad|delta|nabla)_?{word}\b|\b{word}_grad")
+    files = {getattr(getattr(f, "__code__", None), "co_filename", "") for f in
+             trial.network.functions.values()}  # fmt: skip
+    return any(derived.search(line) for file in files for line in linecache.getlines(file))
+
+
+def same(a: Array, b: Array) -> bool:
+    """Whether two arrays are equal."""
+    return np.shape(a) == np.shape(b) and np.array_equal(a, b)
