@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.reading.names import WEIGHT, plain, role
+from samegrad.implementations.reading.names import WEIGHT, plain, role, width, words
 
 Array = Any
 # Of arguments: name of the parameter (one that takes no name begins with *), key of the board.
@@ -148,6 +148,8 @@ class Board:
             return self.returned
         if key.startswith("returned["):
             return self.returned[int(key[9:-1])]
+        if key in ("#f", "#h"):
+            return getattr(self.sizes, key[1])
         if key.startswith("="):
             return ast.literal_eval(key[1:])
         if key == "pairs":  # mini-batches of (x, y)
@@ -270,6 +272,10 @@ def _keys(p: inspect.Parameter, board: Board, outs: Sequence[str], purpose: str)
         return ["net"]
     if kind in ("params", "sizes") and kind in values:
         return [kind]
+    if not has_default and kind in ("", "k") and "size" in words(name):
+        place = width(name)
+        if place in ("f", "h", "k"):
+            return ["k" if place == "k" else f"#{place}"]
     if has_default and kind not in ("lr", "epochs", "quiet"):
         return []
     constants = {

@@ -43,9 +43,34 @@ def of_functions(loaded: Loaded, forward: Callable[..., Any] | None) -> Iterator
             yield partial(_named, drawn, weights, layout, functions)
     elif forward is not None and any(names.role(t) == "params" for t in takes):
         yield from _of_keys(forward, functions)
+    if any(_takes_vector(f) for f in functions.values()):
+        for biases in (1, 0):
+            yield partial(_vector, functions, biases)
     held = _own_data(loaded)
     for data in (held, ()) if held else ((),):
         yield partial(_of_globals, loaded, functions, data)
+
+
+def _takes_vector(function: Callable[..., Any]) -> bool:
+    """Whether a function takes parameters together with the sizes of the layers: unrolled."""
+    try:
+        given = [p.name for p in parameters(function)]
+    except (TypeError, ValueError):
+        return False
+    sized = [g for g in given if names.width(g) in ("f", "h", "k")]
+    return len(sized) >= 3 and ("param" in given[0] or names.role(given[0]) == "params")
+
+
+def _vector(
+    functions: dict[str, Callable[..., Any]], biases: int, sizes: Sizes, form: Form
+) -> Network:
+    """All weights in one vector."""
+    n = (sizes.f + biases) * sizes.h + (sizes.h + biases) * sizes.k
+    vector = np.random.default_rng(sizes.seed).normal(0, 0.5, n)
+    return Network({"params": vector}, functions, f"functions of a vector ({n},)", {
+        "params": vector, **{p.name: vector for f in functions.values() if _takes_vector(f)
+                             for p in parameters(f)[:1]},
+    })  # fmt: skip
 
 
 def _of_globals(

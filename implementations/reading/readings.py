@@ -154,6 +154,8 @@ def _others(
         for sizes in OTHER_SIZES:
             if trial.make is None or (trial.network.held and trial.board.sizes.k == 1):
                 sizes = replace(sizes, k=trial.board.sizes.k)
+            if trial.board.sizes.k == trial.board.sizes.f:  # an autoencoder
+                sizes = replace(sizes, k=sizes.f)
             for other in runs(trial.make, sizes, trial.form, trial.name) if trial.make else ():
                 found = readings(other, Wishes(), [trial.form.y], wide)
                 same = (r for r in found if r.key == key)

@@ -32,6 +32,7 @@ from samegrad.implementations.reading.networks import (
 )
 from samegrad.implementations.reading.readings import Reading, readings
 from samegrad.implementations.reading.scripts import script_readings
+from samegrad.implementations.reading.supplied import supplied
 from samegrad.implementations.reading.trials import Wishes, trials
 
 FIRST = ("same", "labels", "like X")  # forms of targets that are tried before all others
@@ -97,6 +98,13 @@ def _networks(
                 for reading in readings(trial, wishes, Y_FORMS, wide=True):
                     if _fits(reading):
                         yield reading
+    for group in groups:
+        for make, forwards in group():
+            for given in supplied(make):
+                for trial in trials(given, Sizes(), [*forwards[:1], ""], wishes, ("rows",)):
+                    for reading in readings(trial, wishes, FIRST, wide=True):
+                        if _fits(reading):
+                            yield reading
 
 
 def _fits(reading: Reading) -> bool:
