@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.reading.names import WEIGHT, plain, role, width, words
+from samegrad.implementations.reading.names import PENALTIES, WEIGHT, plain, role, width, words
 
 Array = Any
 # Of arguments: name of the parameter (one that takes no name begins with *), key of the board.
@@ -219,7 +219,7 @@ def sure(plan: Plan) -> bool:
     """Whether the names of the parameters say that they are given what they are."""
     alike = {"pairs": "data", "returned": "cache", "net": "params"}
     return all(
-        key[0] in "@="
+        key[0] in "@=#"
         or key in name
         or role(name.strip("*")) in (key, alike.get(key.split("[")[0]))
         for name, key in plan
@@ -276,6 +276,8 @@ def _keys(p: inspect.Parameter, board: Board, outs: Sequence[str], purpose: str)
         place = width(name)
         if place in ("f", "h", "k"):
             return ["k" if place == "k" else f"#{place}"]
+    if kind == "reg" and "#reg" in values and PENALTIES.fullmatch(plain(name)):
+        return ["#reg"]
     if has_default and kind not in ("lr", "epochs", "quiet"):
         return []
     constants = {

@@ -52,8 +52,9 @@ def gradients_of(
                 yield partial(_through_graph, graph, trial.network.net), name, "explicit"
                 return
     ran: list[Callable[[], Any]] = []  # that leave the parameters as they are
+    both = [name for name in own if name not in explicit]  # losses that may be gradients as well
     complete = False  # whether one of them gives a gradient of everything
-    for name in [*explicit, *own, *steps]:
+    for name in [*explicit, *both, *steps]:
         if complete and name in steps:
             break
         function = trial.network.functions[name]
@@ -66,9 +67,9 @@ def gradients_of(
             for first in [*ran[:2], *alone] if name in steps else [None]:
                 backward = _backward(trial, function, plan, first)
                 kind = _kind(backward, found, trial.network.net)
-                if not kind or (name in own and kind != "explicit"):
+                if not kind or (name in both and kind != "explicit"):
                     continue
-                if name in own and not (
+                if name in both and not (
                     _covers(backward, kind, found, trial.network.net)
                     if names.BOTH.match(name)
                     else _holds_gradient(backward, found)
@@ -78,11 +79,14 @@ def gradients_of(
                     backward, kind, found, trial.network.net
                 ):  # fmt: skip
                     continue
+                complete = complete or (kind == "explicit" and name in both)
                 if kind == "explicit" and name in explicit:
                     ran.append(backward)
                     complete = complete or _covers(backward, kind, found, trial.network.net)
+                if _draws(backward, found, trial):
+                    continue
                 known = _rate(trial, plan)
-                if name not in own:
+                if name not in both:
                     trial.sure[name] = sure(plan)
                 yield (
                     _by_kind(backward, kind, found, trial, known or 1.0),
@@ -92,6 +96,27 @@ def gradients_of(
                 tried += 1
             if tried >= MOST_WAYS:
                 break
+
+
+def _draws(backward: Callable[[], Any], found: Sequence[Place], trial: Trial) -> bool:
+    """Whether a backward pass depends on random numbers, as dropout does, that no seed of it fixes.
+
+    The loss draws others, so that they cannot be compared.
+    """
+    held, seed = Snapshot(trial.network.net), trial.seed
+    results = []
+    try:
+        for trial.seed in (seed, seed + 1):
+            returned = backward()
+            results.append([p.read() for p in (*places(returned, ""), *found)])
+            held.restore()
+    finally:
+        trial.seed = seed
+        held.restore()
+    return len(results[0]) == len(results[1]) and not all(
+        a.shape == b.shape and np.allclose(a, b, rtol=1e-6, atol=1e-9, equal_nan=True)
+        for a, b in zip(*results, strict=True)
+    )
 
 
 def _is_graph(function: Callable[[], Any]) -> bool:

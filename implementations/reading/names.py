@@ -135,6 +135,7 @@ INIT = re.compile(
 DERIVED = re.compile(r"_?(?:prime|grad(?:ient)?|deriv(?:ative)?|backward|derivation|delta|d)$")
 # Names of a loss that may be a measure that is not trained on.
 WEAK = re.compile(r"(?:\w*_)?err(?:or|eur|o)?(?:_\w+)?|fehler", re.IGNORECASE)
+PENALTIES = re.compile(r"reg\w*|l2\w*|lambd?a?\w*|lmbda|lmbd|weight_?decay")
 MAYBE = re.compile(r"_grad(?:s|ients?)?$", re.IGNORECASE)  # of an activation, or of a loss alone
 RISING = re.compile(r"_*log_?lik(?:elihood)?|\w*reward|elbo|objective", re.IGNORECASE)  # or made so
 NO_LOSS = re.compile(r"accuracy|acc$|score|rmse|mae|absolute|abs_|r2|metric|print|plot|history",

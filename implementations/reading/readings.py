@@ -25,8 +25,10 @@ from samegrad.implementations.reading.gradients import gradients_of
 from samegrad.implementations.reading.networks import Globals
 from samegrad.implementations.reading.objectives import losses_of, parameters_of
 from samegrad.implementations.reading.trials import Trial, Wishes, runs, set_targets
+from samegrad.implementations.reading.usage import returns_several
 
 Array = Any
+PENALTY = 0.1  # the coefficient of regularization where the loss takes one
 MOST_OTHERS = 16  # functions of a network whose names say nothing
 OTHER_SIZES = (Sizes(8, 3, 5, 2, 1), Sizes(6, 5, 7, 4, 2))  # of the problems that confirm a reading
 # Words of a backward pass that is meant for several examples at once.
@@ -102,6 +104,9 @@ def readings(
     gradients = [n for n in functions if names.BACKWARD.match(n) and n not in (trial.name, *own)]
     gradients.sort(key=lambda n: not hasattr(functions[n], "__self__"))
     steps = [n for n in functions if names.STEP.fullmatch(n) and n not in gradients]
+    if own and not gradients and any(returns_several(functions[n]) for n in own):
+        # The same function gives loss and gradient: a fault of their penalty shows only with one.
+        trial.board.values["#reg"] = PENALTY
     if wide:
         others = _others_of(trial, [*methods_first, *gradients, *steps])
         others = [n for n in others if not names.PLAIN_FORWARD.match(n)]

@@ -34,6 +34,12 @@ RIGHT = {
     "softmax_class.py": "class NeuralNetwork(4, 6, 3): examples in rows",
     "two_layer_functions.py": "examples in columns",
     "value_and_grad.py": "its own loss_and_grad",
+    "late_weights.py": "from the update of backward; loss: its own cost",
+    "no_targets.py": "gradient of derive; loss: its own reconstruction_loss",
+    "scalar_graph.py": "gradient of loss; loss: its own loss",
+    "sizes_unnamed.py": "gradient of arriere; loss: its own perte",
+    "two_inputs.py": "worse: X again",
+    "whole_of_parts.py": "class Net(4, 6, 3)",
 }
 
 
