@@ -51,12 +51,15 @@ def test_what_cannot_be_shown_is_said_in_one_line(line: str, tmp_path: Path) -> 
 
 def test_file_that_may_not_grow_is_said_in_one_line(tmp_path: Path) -> None:
     """As of a quota."""
-    resource = pytest.importorskip("resource")
+    pytest.importorskip("resource")
+    limited = (
+        "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
+        "os.execv(sys.executable, [sys.executable, '-m', 'samegrad', '--version'])"
+    )
     with (tmp_path / "out").open("w") as out:
         done = subprocess.run(
-            [sys.executable, "-m", "samegrad", "--version"], stdout=out, stderr=subprocess.PIPE,
+            [sys.executable, "-c", limited], stdout=out, stderr=subprocess.PIPE,
             text=True, check=False, cwd=ROOT,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
         )  # fmt: skip
 
     assert 1 == done.returncode

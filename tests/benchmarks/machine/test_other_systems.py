@@ -180,7 +180,7 @@ def test_paths_with_drive_letters_and_spaces_are_accepted(
         with contextlib.suppress(FileExistsError):
             Path(name).touch(exist_ok=False)
 
-    monkeypatch.setattr(options_module, "_no_interpreter", lambda _: "")  # it is none
+    monkeypatch.setattr(options_module.interpreter, "why_not", lambda _: "")  # it is none
 
     options = parse(
         implementation=f"numpy, {names[0]},{names[1]}",

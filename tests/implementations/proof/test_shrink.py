@@ -49,6 +49,7 @@ def test_right_file_has_no_failure(tmp_path: Path) -> None:
     assert shrink.shrunk(registry.load(path), DEEP) is None
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # an overflow is one of the faults
 @pytest.mark.parametrize("fault", SHOWN)
 def test_faults_are_shrunk_to_snippets_that_repeat_them(tmp_path: Path, fault: str) -> None:
     """At most 15 lines, whose two numbers differ."""
