@@ -18,7 +18,7 @@ from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records.journal import JournalWriter, read
 from samegrad.benchmarks.runs import directories
-from samegrad.benchmarks.runs import options as options_module
+from samegrad.benchmarks.runs import interpreter
 from samegrad.benchmarks.runs.options import parse
 from samegrad.implementations.checking import processes
 
@@ -180,7 +180,7 @@ def test_paths_with_drive_letters_and_spaces_are_accepted(
         with contextlib.suppress(FileExistsError):
             Path(name).touch(exist_ok=False)
 
-    monkeypatch.setattr(options_module.interpreter, "why_not", lambda _: "")  # it is none
+    monkeypatch.setattr(interpreter, "why_not", lambda _: "")  # it is none
 
     options = parse(
         implementation=f"numpy, {names[0]},{names[1]}",
