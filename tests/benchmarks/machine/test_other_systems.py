@@ -17,8 +17,7 @@ import pytest
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records.journal import JournalWriter, read
-from samegrad.benchmarks.runs import directories
-from samegrad.benchmarks.runs import interpreter
+from samegrad.benchmarks.runs import directories, interpreter
 from samegrad.benchmarks.runs.options import parse
 from samegrad.implementations.checking import processes
 
