@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "implementations/backends": {"implementations/contract"},
     # `lines`, in a child, has the line at fault looked for.
     "implementations/checking": {"implementations/contract", "implementations/tracing"},
-    "implementations/tracing": set(),
+    "implementations/tracing": {"implementations/contract"},
     "implementations/reading": {
         "implementations/checking",
         "implementations/contract",

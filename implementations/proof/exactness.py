@@ -3,7 +3,6 @@
 import itertools
 import linecache
 import sys
-import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,13 +12,13 @@ from types import CodeType, FrameType
 
 import mpmath
 
+from samegrad.implementations.contract.sources import is_users
+
 DIGITS = 60  # of an interval; what a network loses of them is a handful
 # A constant that a double rounds is read as a simple fraction in the second of two runs (`simple`).
 ROUNDED = Fraction(1, 2**40)  # of a third and the like, of itself: also typed with 13 digits
 COMPUTED = Fraction(1, 2**50)  # of a decimal, by a few roundings of numbers around 1 (1 - 0.9)
 SIMPLE, DECIMAL = 1000, 10**6  # largest denominators: chance finds one that near in 1 of 1000
-_OURS = str(Path(__file__).parent)
-_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 
 class NotExactError(Exception):
@@ -75,12 +74,7 @@ def lost(what: str) -> NotExactError:
 
 def users(code: CodeType) -> bool:
     """Whether code is of the file that is run: not ours, not a library's."""
-    return users_file(code.co_filename)
-
-
-def users_file(path: str) -> bool:
-    """The same of a file by its path."""
-    return not path.startswith((_OURS, "<frozen", "<__array_function__", *_LIBRARIES))
+    return is_users(code.co_filename)
 
 
 def place(code: CodeType, instruction: int, line: int) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from samegrad.implementations.contract.sources import is_users
 from samegrad.implementations.proof.arrays import (
     FLOAT,
     ExactArray,
@@ -25,7 +26,7 @@ from samegrad.implementations.proof.arrays import (
     of_numbers,
     plain,
 )
-from samegrad.implementations.proof.exactness import users, users_file
+from samegrad.implementations.proof.exactness import users
 from samegrad.implementations.proof.number import Number, lift
 
 KEEP = ("asarray", "asanyarray", "ascontiguousarray", "asfortranarray")  # an exact array as it is
@@ -268,4 +269,4 @@ def _is_users(module: Any) -> bool:
     name = module.__name__
     if name.startswith("samegrad."):
         return name.rpartition(".")[2].startswith(NETWORKS)
-    return name != "samegrad" and users_file(file)
+    return name != "samegrad" and is_users(file)

@@ -2,26 +2,17 @@
 
 import functools
 import linecache
-import site
 import sys
-import sysconfig
 from collections.abc import Iterator
-from pathlib import Path
 from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
+from samegrad.implementations.contract.sources import is_users
+
 DEEPEST = 12  # objects in objects
 MOST = 20_000  # objects that are looked at
-OURS = Path(__file__).resolve().parents[1]
-NOT_THEIRS = (  # folders below which no file is the user's
-    str(OURS / "tracing"),
-    str(OURS / "checking"),
-    *{sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")},
-    *site.getsitepackages(),
-    site.getusersitepackages(),
-)
 PLAIN = (str, bytes, int, float, bool, complex, type(None), np.ndarray, np.generic)
 Parts = list[tuple[str, Any]]
 
@@ -107,7 +98,7 @@ def _theirs(function: FunctionType) -> bool:
     file = function.__code__.co_filename
     if file.startswith("<"):  # run from a string: has lines if somebody kept them
         return bool(linecache.getlines(file))
-    return not file.startswith(NOT_THEIRS)
+    return is_users(file)
 
 
 def _installed(thing: type | ModuleType) -> bool:
@@ -117,7 +108,7 @@ def _installed(thing: type | ModuleType) -> bool:
     if name == "__main__":
         return False
     file = getattr(module, "__file__", None) or ""
-    return name.split(".")[0] in sys.stdlib_module_names or file.startswith(NOT_THEIRS)
+    return name.split(".")[0] in sys.stdlib_module_names or not is_users(file)
 
 
 def contents(cell: CellType) -> list[Any]:

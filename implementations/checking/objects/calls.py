@@ -5,12 +5,12 @@ What cannot go on raises `Stopped` with the verdict, never a traceback of ours.
 
 import inspect
 import io
-import os
 import random
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from types import CodeType
 from typing import Any
 
@@ -19,9 +19,10 @@ import numpy as np
 from samegrad.implementations.checking.comparison import ONE_NUMBER
 from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.objects.leaves import Leaf
-from samegrad.implementations.checking.objects.reach import LIBRARIES, OURS, Reached, Snapshot
+from samegrad.implementations.checking.objects.reach import Reached, Snapshot
 from samegrad.implementations.checking.objects.report import NOT_CHECKED, UNDECIDED
 from samegrad.implementations.checking.slopes import Clock, quiet
+from samegrad.implementations.contract.sources import is_users
 
 SAME = 1e-9  # relative: two results of one computation, whatever the order of its sums
 SAME_SINGLE = 1e-4  # in float32
@@ -52,9 +53,8 @@ class TooLate(BaseException):
 def users_lines(error: BaseException) -> list[str]:
     """The lines of a user's own files that an exception went through, the outermost first."""
     frames = traceback.extract_tb(error.__traceback__)
-    inside = (*LIBRARIES, OURS)
-    users = [f for f in frames if not os.path.realpath(f.filename).startswith(inside)]
-    return [f"{os.path.basename(f.filename)}:{f.lineno}: {f.line}" for f in users][-4:]  # noqa: PTH119 # beside realpath
+    users = [f for f in frames if is_users(f.filename)]
+    return [f"{Path(f.filename).name}:{f.lineno}: {f.line}" for f in users][-4:]
 
 
 def stopped_by(name: str, error: BaseException) -> Stopped:

@@ -8,10 +8,8 @@ import builtins
 import contextlib
 import dis
 import functools
-import os
 import random
 import sys
-import sysconfig
 import types
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -31,15 +29,10 @@ from samegrad.implementations.checking.objects.leaves import (
     leaf_of,
     variable_of,
 )
+from samegrad.implementations.contract.sources import is_users
 
 MOST_ITEMS = 2000  # of one container; more are examples of data, not layers
 MOST_OBJECTS = 50_000
-# Where Python and its packages lie: functions of theirs name nothing of a user's.
-LIBRARIES = tuple(
-    os.path.realpath(sysconfig.get_paths()[name]) + os.sep
-    for name in ("stdlib", "purelib", "platlib")
-)
-OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120 # prefixes
 # Objects of these are no part of a network, except where a class of the user's derives from them.
 FOREIGN = sys.stdlib_module_names | {"numpy", "torch", "jax", "jaxlib", "cupy", "matplotlib"}
 ZEROING = frozenset(
@@ -184,7 +177,9 @@ class Reached:
             yield function.__self__, _name_of(function.__self__), _fixed(function.__self__)
             function = function.__func__
         function = getattr(function, "__wrapped__", function)
-        if not isinstance(function, types.FunctionType) or not is_users(function):
+        if not isinstance(function, types.FunctionType) or not is_users(
+            function.__code__.co_filename
+        ):
             return
         if function in self.functions:
             return
@@ -273,13 +268,6 @@ def globals_of(code: Any) -> set[str]:
     loads = ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL")
     names = {str(i.argval) for i in dis.get_instructions(code) if i.opname in loads}
     return names.union(*(globals_of(c) for c in code.co_consts if isinstance(c, types.CodeType)))
-
-
-def is_users(function: Any) -> bool:
-    """Whether a function is no library's and not ours."""
-    file = function.__code__.co_filename
-    path = os.path.realpath(file)
-    return not (file.startswith("<frozen") or path.startswith((*LIBRARIES, OURS)))
 
 
 def _key(value: Any) -> Any:

@@ -1,0 +1,27 @@
+"""Whose code runs: a user's, a library's, or what of this project runs the user's."""
+
+import functools
+import os
+import site
+import sysconfig
+from pathlib import Path
+
+_HERE = Path(__file__).parents[1]
+# Networks of ours are not among these: they are looked into as a user's are.
+_MACHINERY = [str(_HERE / name) for name in ("checking", "proof", "reading", "tracing")]
+_INSTALLED = [
+    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    *site.getsitepackages(),
+    site.getusersitepackages(),
+]
+_NOT_THEIRS = tuple(os.path.realpath(path) + os.sep for path in (*_MACHINERY, *_INSTALLED))
+_BUILT_IN = ("<frozen", "<__array_function__")  # files of functions that have none
+
+
+@functools.cache
+def is_users(path: str) -> bool:
+    """Whether the file of some code, as its `co_filename` has it, is a user's.
+
+    What runs from a text ("<string>", a cell of a notebook) is.
+    """
+    return not path.startswith(_BUILT_IN) and not os.path.realpath(path).startswith(_NOT_THEIRS)
