@@ -303,10 +303,10 @@ def select(
             problems = [replace(p, spec=replace(p.spec, optimizer=rule)) for p in problems]
         selected += problems
     if not selected:
-        raise ValueError(
-            f"no problem has weight_decay {weight_decay} with these activations and losses; "
-            "give layers too for a network of your own, or 0 or 0.1"
-        )
+        asked = "these options together"
+        if weight_decay is not None:
+            asked = f"weight_decay {weight_decay:g} with these activations and losses"
+        raise ValueError(f"no problem has {asked}; give layers too for a network of your own")
     return tuple(selected)
 
 

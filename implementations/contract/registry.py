@@ -170,6 +170,12 @@ def check_name(name: str) -> None:
                 f"implementation {name!r:.200}: {error.strerror}"
             ) from None
         raise UnknownImplementationError(f"implementation {name!r}: no such file")
+    with contextlib.suppress(OSError):  # too long for one
+        if name not in TABLE and Path(name).is_file():
+            raise UnknownImplementationError(
+                f"implementation {name!r} is no Python file; give one that ends in .py (verify "
+                "also takes .ipynb)"
+            )
     dotted = all(part.isidentifier() for part in where.split("."))
     if dotted and where not in TABLE and ("." in where or of):
         return  # a module; whether it imports is known when it is loaded

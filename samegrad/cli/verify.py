@@ -1,7 +1,7 @@
 """`samegrad verify`: is a gradient right, and if not, where is it wrong?"""
 
 import sys
-from argparse import BooleanOptionalAction, Namespace
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def add(subparsers: Any) -> None:
     add("--activation", metavar="A,B", help="only these hidden activations")
     add("--output-activation", metavar="A,B", help="only these output activations")
     add("--loss", metavar="A,B", help="only these losses")
-    add("--bias", action=BooleanOptionalAction, help="only with biases, or without (default: both)")
+    add("--bias", metavar="YES|NO", help="only with biases, or without (default: both)")
     add("--layers", metavar="N-N-N", help="one network of your own")
     add("--batch-size", type=int, default=6, metavar="N", help="of --layers (default: 6)")
     add("--optimizer", default="sgd", metavar="NAME", help="rule of the step (default: sgd)")
@@ -96,7 +96,7 @@ def run(arguments: Namespace) -> int:
     """
     import json
 
-    from samegrad.benchmarks.runs.options import parse_layers
+    from samegrad.benchmarks.runs.options import parse_form, parse_layers
     from samegrad.implementations.checking.comparison import PRECISIONS
     from samegrad.implementations.checking.notes import CODES
     from samegrad.implementations.checking.report import VerifyReport, summary
@@ -115,6 +115,7 @@ def run(arguments: Namespace) -> int:
     allowed = set(_names(arguments.allow) or ())
     for code in sorted(allowed - set(CODES)):
         raise ValueError(f"--allow {code} is not known; accepted: {', '.join(CODES)}")
+    bias = parse_form(None, None, None, arguments.bias).get("bias")
     asked = _names(arguments.precision)
     precisions = asked or (("ieee",) if arguments.device == "cpu" else tuple(PRECISIONS))
     reports: list[VerifyReport | FileReport] = []
@@ -131,7 +132,7 @@ def run(arguments: Namespace) -> int:
                 activations=_names(arguments.activation),
                 losses=_names(arguments.loss),
                 output_activations=_names(arguments.output_activation),
-                bias=arguments.bias,
+                bias=bias,
                 weight_decay=arguments.weight_decay,
                 optimizer=arguments.optimizer,
                 dtypes=_names(arguments.dtype),

@@ -185,6 +185,8 @@ ABSENT = next((n for n in registry.names("all") if registry.why_not_installed(n)
         ("verify numpy --against ABSENT --layers 3-2", 2, "what it is compared with is not"),
         ("verify numpy --device cuda --layers 3-2", 2, "it has no such device"),
         ("verify nowhere.py", 2, "there is no such file"),
+        ("verify notes.md", 2, "it is no Python file"),
+        ("verify numpy --bias maybe", 2, "it takes yes or no"),
         ("train xor --epochs 1 --implementation ABSENT", 2, "it is not installed"),
         ("train nothing", 2, "there is no such task"),
         ("compare RUN RUN --across code,inputs", 0, "no limit was given"),
@@ -216,6 +218,7 @@ def test_exit_statuses_mean(
         "def loss_and_grad(spec, params, X, y):\n    return 0.0, params\n"
     )
     (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "notes.md").write_text("no network\n")
     words = {"ABSENT": ABSENT, "RUN": str(EXAMPLE)}
 
     assert status == main([words.get(word, word) for word in line.split()]), (
