@@ -99,8 +99,11 @@ def _in_order(
     found: Sequence[Sequence[Fit]],
     candidates: Sequence[Candidate],
 ) -> Mapping[int, list[Candidate]]:
-    """Of a list with as many arrays as there are parameters, of their shapes, each one's own."""
-    if any(f.right for of in found for f in of) or len({s for s in shapes if len(s) > 1}) < 2:
+    """Of a list with as many arrays as there are parameters, of their shapes, each one's own.
+
+    Those that are right must stand in their own places.
+    """
+    if len({s for s in shapes if len(s) > 1}) < 2:
         return {}
     lists: dict[tuple[str, ...], dict[str, Candidate]] = {}
     for c in candidates:
@@ -109,6 +112,9 @@ def _in_order(
             lists.setdefault(tuple(holder), {})[last] = c
     for held in lists.values():
         rows = [held.get(str(k)) for k in range(len(held))]
-        if [None if c is None else c.values.shape for c in rows] == list(shapes):
-            return {i: [c] for i, c in enumerate(rows) if c is not None}
+        if [None if c is None else c.values.shape for c in rows] != list(shapes):
+            continue
+        right = {i: [f.candidate for f in of if f.right] for i, of in enumerate(found)}
+        if all(any(c is rows[i] for c in of) for i, of in right.items() if of):
+            return {i: [c] for i, c in enumerate(rows) if c is not None and not right[i]}
     return {}
