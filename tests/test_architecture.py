@@ -23,14 +23,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     "implementations/contract": set(),
     "implementations/backends": {"implementations/contract"},
     # `lines`, in a child, has the line at fault looked for.
-    "implementations/checking": {"implementations/contract", "implementations/tracing"},
-    "implementations/tracing": {"implementations/contract"},
+    "implementations/checking": {
+        "implementations/contract",
+        "implementations/state",
+        "implementations/tracing",
+    },
+    "implementations/state": {"implementations/contract"},
+    "implementations/tracing": {"implementations/contract", "implementations/state"},
     "implementations/reading": {
         "implementations/checking",
         "implementations/contract",
+        "implementations/state",
         "implementations/tracing",
     },
-    "implementations/proof": {"implementations/checking", "implementations/contract"},
+    "implementations/proof": {
+        "implementations/checking",
+        "implementations/contract",
+        "implementations/state",
+    },
     "implementations": {"implementations/contract", "implementations/backends"},
     "benchmarks/cases": {"implementations/contract"},
     "benchmarks/clock": set(),

@@ -11,7 +11,6 @@ from samegrad.implementations.checking import calls, messages, processes
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.contract import registry
 from samegrad.implementations.tracing.explain import Line, explain
-from samegrad.implementations.tracing.reach import functions_of
 
 Message = dict[str, Any]
 MOST_SECONDS = 60.0  # a network of a problem takes one or two
@@ -71,8 +70,7 @@ def _lines(name: str, problem: Problem) -> list[Line]:
     return explain(
         lambda: loss_and_grad()[0],
         lambda: loss_and_grad()[1],
-        functions_of(implementation.model),
-        params=named,
-        grads=lambda grads: [g for pair in grads for g in pair if g is not None],
-        state=(X, y, masks),
+        (implementation.model, X, y, masks, params),
+        named,
+        lambda grads: [g for pair in grads for g in pair if g is not None],
     )

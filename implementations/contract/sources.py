@@ -8,7 +8,7 @@ from pathlib import Path
 
 _HERE = Path(__file__).parents[1]
 # Networks of ours are not among these: they are looked into as a user's are.
-_MACHINERY = [str(_HERE / name) for name in ("checking", "proof", "reading", "tracing")]
+_MACHINERY = [str(_HERE / name) for name in ("checking", "proof", "reading", "state", "tracing")]
 _INSTALLED = [
     *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
     *site.getsitepackages(),

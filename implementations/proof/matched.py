@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.checking.objects.leaves import Leaf
-from samegrad.implementations.checking.objects.parameters import place_of
-from samegrad.implementations.checking.objects.reach import Reached
 from samegrad.implementations.checking.objects.report import Match
 from samegrad.implementations.proof.live import Place, prove_object
 from samegrad.implementations.proof.prove import POINTS
 from samegrad.implementations.proof.result import Proof
+from samegrad.implementations.state.leaves import Leaf
+from samegrad.implementations.state.reach import around
 
 STEP = re.compile(r"\.(\w+)|\[([^\]]*)\]")  # of a path: an attribute, or an index, key or slice
 
@@ -36,11 +35,7 @@ def prove_matches(
         points: random points.
         seed: of the points.
     """
-    reached = Reached()
-    if net is not None:
-        reached.add(net, "net", place_of(net, (loss, backward)))
-    for function in (loss, backward):
-        reached.beside(function)
+    reached = around(net, (loss, backward))
     leaves = {name: leaf for leaf in reached.leaves for name in leaf.names}
     wrong = next(filter(None, (_unfit(match, leaves) for match in matches)), "")
     if wrong or not matches:
@@ -59,7 +54,7 @@ def prove_matches(
         roots = {"returned": returned, "net": net}
         return {m.name: _form(_read(m.gradient, roots), m) for m in matches}
 
-    before = reached.snapshot()
+    before = reached.snapshot(random=True)
     try:
         return prove_object(
             loss, backward, parameters, gradients, buffers=buffers, points=points, seed=seed

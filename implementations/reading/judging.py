@@ -16,8 +16,6 @@ from typing import Any
 
 from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.objects.check import check
-from samegrad.implementations.checking.objects.parameters import place_of
-from samegrad.implementations.checking.objects.reach import Reached
 from samegrad.implementations.checking.objects.report import (
     AGREES,
     DISAGREES,
@@ -28,6 +26,7 @@ from samegrad.implementations.checking.objects.report import (
 from samegrad.implementations.reading import losses, names
 from samegrad.implementations.reading.compare import Compared, compare
 from samegrad.implementations.reading.readings import BATCHED, Reading
+from samegrad.implementations.state.reach import Reached
 
 SECONDS = 20.0  # of this process, for all readings of a file
 MORE_SECONDS = 3.0  # the same, after one that shows a fault
@@ -123,7 +122,7 @@ def _for_batches(one: Found, found: Sequence[Found]) -> bool:
 def _backward(reading: Reading) -> Iterator[Callable[..., Any]]:
     """The user's functions that make up a backward pass, those of the net's layers too."""
     yield from reading.functions
-    owners = Reached().add(reading.net, "net", place_of(reading.net, ())).owners
+    owners = Reached().add(reading.net, "net").owners
     for kind in {kind for owner in owners for kind in type(owner).__mro__}:
         for name, function in vars(kind).items():
             if names.BACKWARD.match(name) and inspect.isfunction(function):

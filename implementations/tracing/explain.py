@@ -5,17 +5,18 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import FunctionType
 from typing import Any
 
 import numpy as np
 
+from samegrad.implementations.state.leaves import Leaf, fixed, leaf_of
+from samegrad.implementations.state.reach import Reached
+from samegrad.implementations.state.snapshot import Snapshot
 from samegrad.implementations.tracing import quantities, words
 from samegrad.implementations.tracing.outcome import Outcome, Param
 from samegrad.implementations.tracing.placing import Found, makes_up, placed
-from samegrad.implementations.tracing.probe import Change, Event, Probe, Tracer, as_array
+from samegrad.implementations.tracing.probe import Change, Event, Probe, Tracer
 from samegrad.implementations.tracing.quantities import Measured, Quantity
-from samegrad.implementations.tracing.reach import functions_of, reached
 from samegrad.implementations.tracing.rights import rights
 from samegrad.implementations.tracing.search import (
     Constants,
@@ -27,7 +28,6 @@ from samegrad.implementations.tracing.search import (
     proportional,
 )
 from samegrad.implementations.tracing.sites import Site, probed
-from samegrad.implementations.tracing.state import Snapshot
 
 Array = Any
 BUDGET = 6_000  # runs of the loss, and of the backward pass
@@ -60,12 +60,9 @@ class Line:
 def explain(
     loss: Callable[[], Any],
     backward: Callable[[], Any],
-    functions: Sequence[FunctionType] | None = None,
-    *,
-    params: Mapping[str, Any] | Sequence[Any] | None = None,
-    grads: Callable[[Any], Sequence[Any]] | None = None,
-    files: Sequence[str] | None = None,
-    state: Sequence[Any] = (),
+    state: Sequence[Any],
+    params: Mapping[str, Any],
+    grads: Callable[[Any], Sequence[Any]],
     free: bool = False,
 ) -> list[Line]:
     """The lines that make a gradient wrong, the first cause first; [] where nothing shows it.
@@ -75,31 +72,26 @@ def explain(
     Args:
         loss: gives the loss of the live state, a number.
         backward: computes the gradient.
-        functions: the user's functions; by default `functions_of(loss, backward)`.
-        params: the live arrays (or lists of floats, or slots with read() and put(entry, number))
-            on which the loss depends, with their names if it is a mapping; by default they are
-            looked for.
+        state: functions, objects and arrays of the user's: the functions that can be reached from
+            these are traced, and what they hold is put back after each run.
+        params: the live arrays, lists of floats or leaves on which the loss depends, by their
+            names.
         grads: what `backward` returned -> the gradients as they were understood, in the order and
-            the shapes of `params` (None for one that is not known); by default looked for.
-        files: only functions of these files are traced.
-        state: other objects whose state is put back after each run.
+            the shapes of `params` (None for one that is not known).
         free: whether `grads` gives updates, which are the gradients times a rate nobody knows.
 
     Returns:
         [] too where there is no source, where a run does not repeat itself, or where the network
         is too large for the number of runs allowed.
     """
-    if functions is None:
-        functions = functions_of(loss, backward)
-    if files is not None:
-        functions = [f for f in functions if f.__code__.co_filename in set(files)]
-    snapshot = Snapshot(loss, backward, *functions, *state)
+    reached = Reached()
+    for held in state:
+        reached.add(held, "")
+    snapshot = reached.snapshot(random=True)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")  # of runs with values that are made up
-            case = _Case(loss, backward, functions, params, grads, snapshot, state)
-            case.free = free
-            return case.lines()
+            return _Case(loss, backward, reached, snapshot).lines(params, grads, free)
     except Exception:
         return []  # nothing of this may hide the verdict that it explains
     finally:
@@ -113,41 +105,35 @@ class _Case:
         self,
         loss: Callable[[], Any],
         backward: Callable[[], Any],
-        functions: Sequence[FunctionType],
-        params: Mapping[str, Any] | Sequence[Any] | None,
-        grads: Callable[[Any], Sequence[Any]] | None,
+        reached: Reached,
         snapshot: Snapshot,
-        state: Sequence[Any],
     ) -> None:
-        self.backward, self.snapshot = backward, snapshot
+        self.backward, self.reached, self.snapshot = backward, reached, snapshot
         self.sites: list[Site] = []
         self.probe = Probe(self.sites)
-        self.tracer = Tracer(self.probe, probed(functions, self.probe, self.sites))
+        self.tracer = Tracer(self.probe, probed(reached.functions, self.probe, self.sites))
         snapshot.restore()
         loss()
         self.measured = Measured(loss, self.tracer, snapshot.narrowed(), BUDGET)
-        self.roots = [loss, backward, *state]
-        self.given = params
-        self.grads = grads
-        self.free = False
         self.left = BUDGET
         self.until = time.process_time() + SECONDS
 
-    def lines(self) -> list[Line]:
+    def lines(
+        self, given: Mapping[str, Any], grads: Callable[[Any], Sequence[Any]], free: bool
+    ) -> list[Line]:
         if not self.tracer.codes:
             return []
         self.snapshot.restore()
         _, seen = self.tracer.record(self.measured.loss)
         self._precision(seen)
-        params = self._params()
+        params = [self._param(name, held) for name, held in given.items()]
         self.snapshot.restore()
-        self.outcome = Outcome(params, self.grads, self.roots, self.measured.same, self.free)
+        self.outcome = Outcome(params, grads, self.measured.same, free)
         result, events = self.tracer.record(self.backward)
         self.narrow = self.snapshot.narrowed()
-        self.outcome.look(result)
         judged = self.outcome.judge(result)
         if not any(right is False for right in judged):
-            return [] if self.outcome.updates else self._over_calls()
+            return self._over_calls()
         self.snapshot.restore()
         forward = quantities.forward(self.measured, seen, self.sites)
         self.rights = rights(
@@ -175,39 +161,16 @@ class _Case:
         if any(e.array.dtype == np.float32 for e in seen):
             self.measured.step, self.measured.same = quantities.STEP32, quantities.SAME32
 
-    def _params(self) -> list[Param]:
-        given = self.given
-        if given is None:
-            return self._found_params()
-        pairs = (
-            list(given.items())
-            if isinstance(given, Mapping)
-            else [(f"params[{i}]", p) for i, p in enumerate(given)]
-        )
-        return [Param(name, p, self.measured.of_held(p)) for name, p in pairs]
-
-    def _found_params(self) -> list[Param]:
-        """Arrays that are reached and on which the loss depends."""
-        found: list[Param] = []
-        within: set[int] = set()  # rows of lists that are taken whole
-        for path, item in list(reached(*self.roots)):
-            array = as_array(item)
-            if array is None or array.dtype.kind != "f" or id(item) in within:
-                continue
-            if array.size > quantities.LARGEST or not isinstance(item, np.ndarray | list):
-                continue
-            if isinstance(item, list):
-                within |= {id(part) for _, part in reached(item) if isinstance(part, list)}
-            slopes = self.measured.of_held(item)
-            if np.any(slopes != 0):
-                found.append(Param(path.lstrip("."), item, slopes))
-        return found
+    def _param(self, name: str, held: Any) -> Param:
+        leaf = held if isinstance(held, Leaf) else leaf_of(held, name, fixed(held))
+        if leaf is None:
+            raise TypeError(name)
+        return Param(name, self.measured.of_leaf(leaf))
 
     def _others(
         self, seen: Sequence[Event], forward: Mapping[int, Quantity]
     ) -> list[tuple[Site, list[Event]]]:
         """Labels and masks: whole numbers, and arrays that were there before the run."""
-        there = {id(item) for _, item in reached(*self.roots)}
         by_site: dict[int, list[Event]] = {}
         for event in seen:
             if event.site in forward or event.array.size == 1:
@@ -215,7 +178,7 @@ class _Case:
             counted = event.array.dtype.kind in "iu" and not np.array_equal(
                 event.array, np.arange(event.array.size)
             )
-            if counted or id(event.value) in there:
+            if counted or self.reached.holds(event.value):
                 by_site.setdefault(event.site, []).append(event)
         return [(self.sites[number], events) for number, events in by_site.items()]
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.tracing.probe import Change, Event, Tracer, as_array
+from samegrad.implementations.state.leaves import Leaf
+from samegrad.implementations.state.snapshot import Snapshot
+from samegrad.implementations.tracing.probe import Change, Event, Tracer
 from samegrad.implementations.tracing.sites import Site
-from samegrad.implementations.tracing.state import Snapshot
 
 Array = Any
 # Of a central difference in float64: truncation STEP^2 f''' / 6 and rounding eps / STEP stay below
@@ -93,20 +94,19 @@ class Measured:
 
         return self._entries(event.array, at)
 
-    def of_held(self, held: Any) -> Array:
-        """The slopes of all entries of a live array, list, or slot, changed in place."""
-        slot = held if hasattr(held, "put") and hasattr(held, "read") else _Flat(held)
+    def of_leaf(self, leaf: Leaf) -> Array:
+        """The slopes of all entries of a parameter, changed where it is held."""
         self.snapshot.restore()
-        values = slot.read()
+        values = leaf.read()
 
         def at(entry: int, step: float) -> float:
             self.left -= 1
             self.snapshot.restore()
-            slot.put(entry, float(values.flat[entry]) + step)
+            leaf.put(entry, float(values.flat[entry]) + step)
             try:
                 return float(np.asarray(self.loss(), np.float64).reshape(()))
             finally:
-                slot.put(entry, float(values.flat[entry]))
+                leaf.put(entry, float(values.flat[entry]))
 
         return self._entries(values, at)
 
@@ -131,29 +131,6 @@ class Measured:
         sizes = np.abs(np.asarray(values, np.float64))
         smallest = float(np.median(sizes)) if sizes.size else 1.0
         return float(np.clip(smallest, 1e-2, 1.0))
-
-
-class _Flat:
-    """A slot that is an array or a nested list."""
-
-    def __init__(self, held: Any) -> None:
-        self.held = held
-        self.shape = np.shape(held)
-
-    def read(self) -> Array:
-        """A copy of its numbers."""
-        return np.array(self.held, np.float64)
-
-    def put(self, entry: int, value: float) -> None:
-        """Put one other number in."""
-        if isinstance(self.held, np.ndarray):
-            self.held.flat[entry] = value
-        else:
-            *outer, last = np.unravel_index(entry, self.shape)
-            inner = self.held
-            for i in outer:
-                inner = inner[int(i)]
-            inner[int(last)] = value
 
 
 def forward(
@@ -215,6 +192,3 @@ def thinned(events: Sequence[Event], sites: Sequence[Site]) -> list[Event]:
     if len(events) <= MOST_EVENTS:
         return list(events)
     return [e for e in events if sites[e.site].whole or sites[e.site].argument.endswith(".append")]
-
-
-__all__ = ["Measured", "Quantity", "as_array", "forward"]

@@ -18,11 +18,12 @@ import numpy as np
 
 from samegrad.implementations.checking.comparison import ONE_NUMBER
 from samegrad.implementations.checking.notes import Note
-from samegrad.implementations.checking.objects.leaves import Leaf
-from samegrad.implementations.checking.objects.reach import Reached, Snapshot
 from samegrad.implementations.checking.objects.report import NOT_CHECKED, UNDECIDED
 from samegrad.implementations.checking.slopes import Clock, quiet
 from samegrad.implementations.contract.sources import is_users
+from samegrad.implementations.state.leaves import Leaf
+from samegrad.implementations.state.reach import Reached
+from samegrad.implementations.state.snapshot import Snapshot, state_of
 
 SAME = 1e-9  # relative: two results of one computation, whatever the order of its sums
 SAME_SINGLE = 1e-4  # in float32
@@ -123,7 +124,7 @@ class Calls:
         self.notes: list[Note] = []
         self.seeded = False
         self.zeroed: list[Leaf] = []
-        self._states = [_state(generator) for generator in reached.generators]
+        self._states = [(put, get()) for get, put in map(state_of, reached.generators)]
 
     def loss(self) -> float:
         """The loss by now.
@@ -169,6 +170,7 @@ class Calls:
                     raise TooLate
                 return function()
 
+            bounded.__wrapped__ = function  # type: ignore[attr-defined] # what it stands for
             return bounded
 
         self.functions = until(functions[0]), until(functions[1])
@@ -203,23 +205,8 @@ class Calls:
         random.seed(SEED)
         if (torch := sys.modules.get("torch")) is not None:
             torch.manual_seed(SEED)
-        for restore in self._states:
-            restore()
-
-
-@contextmanager
-def kept_generators() -> Iterator[None]:
-    """The global generators of random numbers are afterwards as they were."""
-    torch = sys.modules.get("torch")
-    states = np.random.get_state(), random.getstate()  # noqa: NPY002 # the user's own
-    theirs = torch.get_rng_state() if torch is not None else None
-    try:
-        yield
-    finally:
-        np.random.set_state(states[0])  # noqa: NPY002 # the user's own
-        random.setstate(states[1])
-        if torch is not None:
-            torch.set_rng_state(theirs)
+        for put, state in self._states:
+            put(state)
 
 
 def steady(calls: Calls, before: Snapshot) -> float:
@@ -273,18 +260,6 @@ def _with_data(function: Callable[..., Any], data: tuple[Any, ...]) -> Callable[
             "give functions without arguments, such as lambda: net.loss(X, y)",
         )
     return lambda: function(*data)
-
-
-def _state(generator: Any) -> Callable[[], Any]:
-    """Sets a generator of random numbers back to where it is now."""
-    if isinstance(generator, np.random.Generator):
-        state = generator.bit_generator.state
-        return lambda: setattr(generator.bit_generator, "state", state)
-    if isinstance(generator, random.Random):
-        drawn = generator.getstate()
-        return lambda: generator.setstate(drawn)
-    held = generator.get_state()  # RandomState and torch's
-    return lambda: generator.set_state(held)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import numpy as np
 
 from samegrad.implementations.checking.objects import constants, names
 from samegrad.implementations.checking.objects.calls import Calls, Stopped
-from samegrad.implementations.checking.objects.leaves import Leaf, NumberLeaf, ScalarsLeaf
 from samegrad.implementations.checking.objects.matching import (
     KEPT,
     PINNED,
@@ -18,9 +17,9 @@ from samegrad.implementations.checking.objects.matching import (
     Candidate,
 )
 from samegrad.implementations.checking.objects.other_data import OtherData
-from samegrad.implementations.checking.objects.parameters import place_of
-from samegrad.implementations.checking.objects.reach import Reached
 from samegrad.implementations.checking.trees import array_of
+from samegrad.implementations.state.leaves import Leaf, NumberLeaf, ScalarsLeaf
+from samegrad.implementations.state.reach import Reached
 
 Array = Any
 NEARBY = 1e-2  # of each entry, or of 0.1: a point at which every result is another
@@ -87,7 +86,7 @@ class Collector:
             self.calls.loss()
             first = self._kept()
             own = {leaf.read().tobytes() for leaf in self.data.reached.leaves}
-            reached = Reached().add(self.calls.backward(), "returned", place_of(None, ()))
+            reached = Reached().add(self.calls.backward(), "returned")
             then = self._kept()
             made = {name for name, held in then.items() if held != first.get(name)}
             of_loss = {name for name, held in first.items() if held != old.get(name)}
@@ -130,7 +129,7 @@ class Collector:
 
     def _returned(self, returned: Any) -> list[Candidate]:
         loss = self.calls.loss
-        reached = Reached().add(returned, "returned", place_of(None, ()))
+        reached = Reached().add(returned, "returned")
         found = []
         value = None
         for leaf in reached.leaves:

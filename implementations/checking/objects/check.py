@@ -13,13 +13,11 @@ from samegrad.implementations.checking.objects.calls import (
     Calls,
     Stopped,
     TooLate,
-    kept_generators,
     silent,
     steady,
 )
 from samegrad.implementations.checking.objects.judge import Judged
 from samegrad.implementations.checking.objects.other_data import OtherData
-from samegrad.implementations.checking.objects.reach import Reached
 from samegrad.implementations.checking.objects.report import (
     AGREES,
     DISAGREES,
@@ -29,6 +27,7 @@ from samegrad.implementations.checking.objects.report import (
 )
 from samegrad.implementations.checking.objects.trial import Trial
 from samegrad.implementations.contract.spec import items
+from samegrad.implementations.state.reach import Reached, around
 
 SECONDS = 6.0  # of work on naming a line, then none is named; the search itself ends sooner
 MOST_ENTRIES = 3000  # each costs two of the losses that the search for a line may spend
@@ -98,11 +97,10 @@ def check(
             )
         held = items(data) if isinstance(data, list | tuple | dict) else [(0, data)]
         given = tuple(part for _, part in held or [])
-        with kept_generators():
-            checked = _Check(net, loss, backward, given, seed)
-            report = checked.report(params, grads, rate, tolerance, dtype)
-            if exact and report.agrees:
-                report = checked.proved(report)
+        checked = _Check(net, loss, backward, given, seed)
+        report = checked.report(params, grads, rate, tolerance, dtype)
+        if exact and report.agrees:
+            report = checked.proved(report)
     except Stopped as stopped:
         return CheckReport(
             stopped.verdict,
@@ -131,12 +129,7 @@ class _Check:
         self.data = OtherData(data)
 
     def _walk(self) -> Reached:
-        reached = Reached()
-        if self.net is not None:
-            reached.add(self.net, "net", by_effect.place_of(self.net, self.functions))
-        for function in self.functions:
-            reached.beside(function)
-        return reached
+        return around(self.net, self.functions)
 
     def report(
         self,
@@ -147,7 +140,7 @@ class _Check:
         dtype: str | None,
     ) -> CheckReport:
         """The verdict; everything is restored before it returns."""
-        before = self.reached.snapshot()
+        before = self.reached.snapshot(random=True)
         theirs = self.data.reached.snapshot()
         try:
             here = steady(self.calls, before)

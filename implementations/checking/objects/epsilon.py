@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from samegrad.implementations.checking.objects.leaves import Leaf, NumberLeaf
+from samegrad.implementations.state.leaves import Leaf, NumberLeaf
 
 SMALLEST, LARGEST = 1e-30, 1e-4  # of what people add to a probability, or clip it to
 TIMES = 1e-6  # what is left of it: of 1e-4 no more than rounding in float32, of 1e-8 in float64

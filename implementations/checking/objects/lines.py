@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.checking.objects.judge import Judged
-from samegrad.implementations.checking.objects.leaves import Leaf, leaf_of
 from samegrad.implementations.checking.objects.matching import UPDATE, Fit, forms, pieces
-from samegrad.implementations.checking.objects.parameters import place_of
-from samegrad.implementations.checking.objects.reach import Reached
 from samegrad.implementations.checking.objects.report import AGREES, DISAGREES, Match
 from samegrad.implementations.checking.objects.trial import Trial
+from samegrad.implementations.state.leaves import Leaf, fixed, leaf_of
+from samegrad.implementations.state.reach import Reached
 from samegrad.implementations.tracing.explain import Line, explain
-from samegrad.implementations.tracing.reach import functions_of
 
 Array = Any
 
@@ -41,11 +39,10 @@ def lines_of(trial: Trial, judged: Judged, net: Any = None) -> list[Line]:
         return explain(
             trial.calls.loss,
             _cheapest(trial, read, state.restore),
-            functions_of(loss, backward, *owners),
-            params={_name(leaf): leaf for leaf, _, _ in held},
-            grads=read.gradients,
-            state=(loss, backward, *owners),
-            free=_free(held),
+            (loss, backward, *owners),
+            {_name(leaf): leaf for leaf, _, _ in held},
+            read.gradients,
+            _free(held),
         )
     finally:
         state.restore()
@@ -99,7 +96,7 @@ class _Reader:
 
     def gradients(self, returned: Any) -> list[Array | None]:
         """In the order of the parameters; None where nothing is there."""
-        leaves = Reached().add(returned, "returned", place_of(None, ())).leaves
+        leaves = Reached().add(returned, "returned").leaves
         got = {name: leaf.read() for leaf in leaves for name in leaf.names}
         return [self._gradient(i, got) for i in range(len(self.held))]
 
@@ -129,14 +126,14 @@ class _Reader:
     def _kept(self, path: str) -> Array | None:
         """What is at a path by now, in containers that may be new."""
         root, steps = _steps(path)
-        if root == "net" and steps is not None:
+        if root == "net" and self.net is not None and steps is not None:
             value = self.net
             try:
                 for key, attribute in steps:
                     value = getattr(value, key) if attribute else value[key]
             except (AttributeError, LookupError, TypeError):
                 return None
-            leaf = leaf_of(value, path, place_of(None, ()))
+            leaf = leaf_of(value, path, fixed(value))
             return None if leaf is None else leaf.read()
         leaves = self.trial.walk().leaves
         return next((leaf.read() for leaf in leaves if path in leaf.names), None)

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.checking.objects.leaves import Leaf, Place
-from samegrad.implementations.checking.objects.reach import Reached
+from samegrad.implementations.state.leaves import Leaf
+from samegrad.implementations.state.reach import Reached
 
 SHRUNK = 0.9  # data that is no 0 and 1 becomes so many times itself: as large, and other
 
@@ -17,7 +17,7 @@ class OtherData:
     def __init__(self, data: tuple[Any, ...]) -> None:
         self.reached = Reached()
         for index, part in enumerate(data):
-            self.reached.add(part, f"data[{index}]", _nowhere())
+            self.reached.add(part, f"data[{index}]")
         self.keep()
 
     def keep(self) -> None:
@@ -97,7 +97,3 @@ def other(values: Any, turn: int, share: float) -> Any:
     rolled = np.roll(values, 1 + turn, axis=0)
     binary = values.dtype.kind != "f" or np.isin(values, (0.0, 1.0)).all()
     return rolled if binary or share == 1 else (share * rolled).astype(values.dtype)
-
-
-def _nowhere() -> Place:
-    return Place(lambda: None, lambda _: None)

@@ -8,9 +8,9 @@ import numpy as np
 
 from samegrad.implementations.checking.objects import names
 from samegrad.implementations.checking.objects.calls import Calls, Stopped
-from samegrad.implementations.checking.objects.leaves import Leaf, NumberLeaf, Place
 from samegrad.implementations.checking.objects.other_data import OtherData
-from samegrad.implementations.checking.objects.reach import Reached
+from samegrad.implementations.state.leaves import Leaf, NumberLeaf
+from samegrad.implementations.state.reach import Reached
 
 Array = Any
 MOST_LEAVES = 400  # tried one after the other, those with the shortest paths first
@@ -153,12 +153,3 @@ def promoted(calls: Calls, leaves: Sequence[Leaf], try_out: Callable[[], Any], h
 def is_setting(leaf: Leaf) -> bool:
     """Whether a leaf is a plain number: without a gradient it is a setting, such as a decay."""
     return isinstance(leaf, NumberLeaf)
-
-
-def place_of(net: Any, functions: Sequence[Any]) -> Place:
-    """Where the functions hold the net, for a tuple that has to be made anew."""
-    for function in functions:
-        for value, _, place in Reached().of_function(function, ""):
-            if value is net:
-                return place
-    return Place(lambda: net, None)

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from samegrad.implementations.checking.objects.leaves import Leaf, NumberLeaf
 from samegrad.implementations.checking.objects.matching import UPDATE, Fit
+from samegrad.implementations.state.leaves import Leaf, NumberLeaf
 
 # Between steps this small the point moves by so little that their sum is one step; a float64
 # difference of parameters still has ten digits of it.

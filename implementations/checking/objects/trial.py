@@ -13,7 +13,6 @@ from samegrad.implementations.checking.objects.calls import Calls, Stopped
 from samegrad.implementations.checking.objects.candidates import Collector, put
 from samegrad.implementations.checking.objects.epsilon import without_epsilons
 from samegrad.implementations.checking.objects.judge import Judged, Knowledge, judge
-from samegrad.implementations.checking.objects.leaves import Leaf, NumberLeaf
 from samegrad.implementations.checking.objects.matching import (
     UPDATE,
     Candidate,
@@ -22,9 +21,10 @@ from samegrad.implementations.checking.objects.matching import (
     forms,
 )
 from samegrad.implementations.checking.objects.other_data import SHRUNK, OtherData
-from samegrad.implementations.checking.objects.reach import Reached
 from samegrad.implementations.checking.objects.report import AGREES, DISAGREES, UNDECIDED
 from samegrad.implementations.checking.slopes import Noise, Slopes, bound_of, noise_of, slopes
+from samegrad.implementations.state.leaves import Leaf, NumberLeaf
+from samegrad.implementations.state.reach import Reached
 
 Array = Any
 JITTER = 0.05  # of an array's largest entry (or of 1): a nearby point, clear of kinks and zeros

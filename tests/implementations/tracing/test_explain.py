@@ -30,10 +30,12 @@ def loaded(path: Path) -> ModuleType:
     return module
 
 
-def explained(module: ModuleType) -> list[Line]:
-    """What is said of a network; its gradients pinned where it pins them."""
-    params, grads = getattr(module, "PARAMS", None), getattr(module, "grads", None)
-    return explain(module.loss, module.backward, params=params, grads=grads)
+def explained(module: ModuleType, free: bool = False) -> list[Line]:
+    """What is said of a network, of the gradients that it pins."""
+    held = module.PARAMS
+    params = held if isinstance(held, dict) else {f"params[{i}]": p for i, p in enumerate(held)}
+    state = (module.loss, module.backward)
+    return explain(module.loss, module.backward, state, params, module.grads, free)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -70,7 +72,11 @@ def test_gradient_that_adds_up_over_calls_is_named(tmp_path: Path) -> None:
     module = loaded(file)
 
     lines = explain(
-        module.loss, module.backward, params=[module.W], grads=lambda _: [module.kept["W"]]
+        module.loss,
+        module.backward,
+        (module.loss, module.backward),
+        {"W": module.W},
+        lambda _: [module.kept["W"]],
     )
 
     assert [7] == [line.number for line in lines] and "adds up" in lines[0].text
@@ -84,7 +90,7 @@ def test_line_that_may_be_another_is_not_certain(tmp_path: Path) -> None:
         text.replace("delta2 = 2 * error * sigmoid_derivative(self.output)", "delta2 = 2 * error")
     )
 
-    lines = explained(loaded(file))
+    lines = explained(loaded(file), free=True)
 
     assert [False] == [line.certain for line in lines]
     assert lines[0].text.endswith("or line 26 is wrong")
@@ -109,6 +115,7 @@ def test_code_is_put_back_after_a_search() -> None:
 def test_code_without_a_source_is_left_alone() -> None:
     """Nothing is said, and nothing raised, of what has no lines."""
     names: dict[str, Any] = {}
-    exec("W = [1.0]\ndef loss(): return W[0] ** 2\ndef backward(): return [W[0]]", names)
+    exec("W = [1.0]\ndef loss(): return W[0] ** 2\ndef backward(): return [[W[0]]]", names)
+    loss, backward = names["loss"], names["backward"]
 
-    assert [] == explain(names["loss"], names["backward"])
+    assert [] == explain(loss, backward, (loss, backward), {"W": names["W"]}, list)

@@ -28,3 +28,10 @@ def backward():
     decay = 0.02 * net["W"]
     dW = decode + encode + decay
     return {"dW": dW, "db": db, "dc": dc}
+
+
+PARAMS = net
+
+
+def grads(returned):
+    return [returned["d" + name] for name in PARAMS]

@@ -42,3 +42,10 @@ def loss():
 def backward():
     net.predict(X)
     net.grads(y)
+
+
+PARAMS = [net.W1, net.b1, net.w2, net.c]
+
+
+def grads(_):
+    return [net.gW1, net.gb1, net.gw2, net.gc]

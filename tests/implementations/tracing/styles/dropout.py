@@ -45,3 +45,7 @@ def loss():
 
 def backward():
     return net.gradients(X, y)
+
+
+PARAMS = [net.W1, net.b1, net.W2, net.b2]
+grads = list

@@ -33,3 +33,10 @@ def backward():
     gW = [g / len(X) for g in gW]
     gB = [g / len(X) for g in gB]
     return gW, gB
+
+
+PARAMS = [*W, *B]
+
+
+def grads(returned):
+    return [*returned[0], *returned[1]]

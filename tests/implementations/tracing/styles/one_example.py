@@ -37,3 +37,7 @@ def backward():
         for total, g in zip(totals, net.backward(x, t)):
             total += g / len(xs)
     return totals
+
+
+PARAMS = [net.w_ih, net.b_h, net.w_ho, net.b_o]
+grads = list

@@ -64,3 +64,7 @@ def backward():
                 g_hw[j][i] += hidden_delta[j] * x[i]
             g_hb[j] += hidden_delta[j]
     return g_hw, g_hb, g_ow, g_ob
+
+
+PARAMS = [hidden_w, hidden_b, out_w, out_b]
+grads = list

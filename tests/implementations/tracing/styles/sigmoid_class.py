@@ -45,3 +45,11 @@ loss = net.loss
 def backward():
     net.feedforward()
     net.backprop()
+
+
+PARAMS = [net.weights1, net.weights2]
+BEFORE = [p.copy() for p in PARAMS]
+
+
+def grads(_):
+    return [before - now for before, now in zip(BEFORE, [net.weights1, net.weights2])]

@@ -40,3 +40,11 @@ def backward():
     bout += np.sum(d_output, axis=0, keepdims=True) * lr
     wh += inputs.T.dot(d_hidden) * lr
     bh += np.sum(d_hidden, axis=0, keepdims=True) * lr
+
+
+PARAMS = {"wh": wh, "bh": bh, "wout": wout, "bout": bout}
+BEFORE = [p.copy() for p in PARAMS.values()]
+
+
+def grads(_):
+    return [(before - now) / lr for before, now in zip(BEFORE, [wh, bh, wout, bout])]

@@ -48,3 +48,10 @@ def loss():
 
 def backward():
     return net.loss(X, y, reg=0.05)[1]
+
+
+PARAMS = net.params
+
+
+def grads(returned):
+    return [returned[name] for name in PARAMS]

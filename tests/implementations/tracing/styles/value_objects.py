@@ -81,3 +81,10 @@ def backward():
     for v in [*w2, *(v for row in w1 for v in row)]:
         v.grad = 0.0
     total().backward()
+
+
+PARAMS = [w1, w2]
+
+
+def grads(_):
+    return [[[v.grad for v in row] for row in w1], [v.grad for v in w2]]

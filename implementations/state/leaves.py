@@ -31,12 +31,22 @@ class Missing:
     """What a variable holds that does not exist."""
 
 
+def fixed(value: Any) -> Place:
+    """Where something is held that cannot be replaced there."""
+    return Place(lambda: value, None)
+
+
 def attribute(owner: Any, name: str) -> Place:
     """An attribute, of frozen dataclasses too."""
     return Place(
         lambda: object.__getattribute__(owner, name),
         lambda value: object.__setattr__(owner, name, value),
     )
+
+
+def of_class(kind: type, name: str) -> Place:
+    """An attribute of a class itself."""
+    return Place(lambda: vars(kind)[name], lambda value: setattr(kind, name, value))
 
 
 def item(owner: Any, key: Any) -> Place:
@@ -350,6 +360,8 @@ def leaf_of(value: Any, name: str, place: Place) -> Leaf | None:
         return NumberLeaf(value, name, place)
     if isinstance(value, list):
         return _of_list(value, name, place)
+    if isinstance(value, type):
+        return None
     return _of_framework(value, name, place) or (
         ScalarsLeaf(value, name, place) if is_scalar_object(value) else None
     )

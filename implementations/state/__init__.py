@@ -1,0 +1,1 @@
+"""What a user's objects and functions hold: every number, where it is, and how all is put back."""
