@@ -10,7 +10,7 @@ import numpy as np
 
 from samegrad.implementations.reading import names
 from samegrad.implementations.reading.board import RATE, Plan, call, plans, sure
-from samegrad.implementations.reading.effects import Place, Snapshot, places
+from samegrad.implementations.reading.effects import Place, places, snapshot
 from samegrad.implementations.reading.objectives import same
 from samegrad.implementations.reading.trials import Trial, Wishes
 
@@ -103,7 +103,7 @@ def _draws(backward: Callable[[], Any], found: Sequence[Place], trial: Trial) ->
 
     The loss draws others, so that they cannot be compared.
     """
-    held, seed = Snapshot(trial.network.net), trial.seed
+    held, seed = snapshot(trial.network.net), trial.seed
     results = []
     try:
         for trial.seed in (seed, seed + 1):
@@ -161,7 +161,7 @@ def _covers(backward: Callable[[], Any], kind: str, found: Sequence[Place], net:
     """Whether a gradient of every matrix may be in what a call returns or leaves."""
     if kind == "step":
         return True
-    held = Snapshot(net)
+    held = snapshot(net)
     known = {place.key for place in found}
     try:
         returned = backward()
@@ -177,7 +177,7 @@ def _covers(backward: Callable[[], Any], kind: str, found: Sequence[Place], net:
 def _kind(backward: Callable[[], Any], found: Sequence[Place], net: Any) -> str:
     """Say "step" if it changes the parameters, "explicit" if not, "" if it does not run."""
     before = [place.read() for place in found]
-    held = Snapshot(net)
+    held = snapshot(net)
     try:
         backward()
         after = values_of(net)
@@ -213,7 +213,7 @@ def _by_kind(
 
     def change() -> dict[str, Array]:
         before = [place.read() for place in found]
-        held = Snapshot(trial.network.net)
+        held = snapshot(trial.network.net)
         try:
             backward()
             after = values_of(trial.network.net)

@@ -12,6 +12,7 @@ from samegrad.implementations.reading import losses, names
 from samegrad.implementations.reading.board import Plan, call, plans, sure
 from samegrad.implementations.reading.effects import Place, number, places, redraw, with_effect
 from samegrad.implementations.reading.trials import Trial, Wishes
+from samegrad.implementations.state.leaves import ScalarsLeaf
 
 Array = Any
 SCALARS = ("data", "value", "val", "v", "x")  # where an object of a graph keeps its number
@@ -128,7 +129,7 @@ def _may_learn(place: Place, trial: Trial) -> bool:
 
     A coefficient of regularization or the slope of a leaky ReLU changes the loss as well.
     """
-    if np.ndim(place.read()) > 0:
+    if np.ndim(place.read()) > 0 or isinstance(place.leaf, ScalarsLeaf):
         return True
     word = names.plain(re.findall(r"[A-Za-z_]\w*", place.name)[-1])
     if names.role(word) in ("lr", "reg", "keep", "training"):

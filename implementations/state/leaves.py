@@ -181,8 +181,9 @@ class NumpyLeaf(Leaf):
 
     def _of(self, value: Any) -> None:
         self.shape = value.shape
-        self.eps = float(np.finfo(value.dtype).eps)
-        self.promotable = value.dtype.itemsize < 8
+        floats = value.dtype.kind == "f"
+        self.eps = float(np.finfo(value.dtype).eps) if floats else 0.0
+        self.promotable = floats and value.dtype.itemsize < 8
 
     def write(self, values: Array) -> None:
         """In place; read-only arrays raise ValueError."""
@@ -306,37 +307,40 @@ class ListLeaf(Leaf):
 class ScalarsLeaf(Leaf):
     """Objects with `.data` and `.grad`, one or a list of them (or of such lists)."""
 
+    kept = "data"  # the attribute that holds the numbers
+
     def __init__(self, value: Any, name: str, place: Place) -> None:
         super().__init__(value, name, place)
         self.objects = np.array(_objects(value), dtype=object)
         self.shape = self.objects.shape
 
     def array_of(self, value: Any) -> Array:
-        """Their data."""
-        data = [float(scalar.data) for scalar in np.array(_objects(value), object).ravel()]
-        return np.array(data).reshape(self.shape)
-
-    def read(self) -> Array:
-        """Their data."""
-        return np.array([float(s.data) for s in self.objects.ravel()]).reshape(self.shape)
+        """The numbers of such objects."""
+        objects = np.array(_objects(value), object)
+        return np.array([float(getattr(s, self.kept)) for s in objects.flat]).reshape(self.shape)
 
     def write(self, values: Array) -> None:
-        """Their data."""
-        for scalar, number in zip(self.objects.ravel(), np.ravel(values), strict=True):
-            scalar.data = float(number)
+        """In each object."""
+        for entry, number in enumerate(np.ravel(values)):
+            self.put(entry, number)
 
     def put(self, entry: int, value: float) -> None:
-        """The data of one."""
-        self.objects.flat[entry].data = float(value)
+        """In one."""
+        setattr(self.objects.flat[entry], self.kept, float(value))
+
+    def gradients(self) -> "ScalarsLeaf":
+        """The numbers that they keep as their gradients."""
+        found = ScalarsLeaf(self.value, f"{self.name}.grad", self.places[0])
+        found.kept = "grad"
+        return found
 
     def gradient(self) -> Any:
         """Their grad."""
-        return np.array([float(s.grad) for s in self.objects.ravel()]).reshape(self.shape)
+        return self.gradients().read()
 
     def clear_gradient(self) -> None:
         """To 0."""
-        for scalar in self.objects.ravel():
-            scalar.grad = 0.0
+        self.gradients().write(np.zeros(self.shape))
 
 
 def _objects(value: Any) -> Any:
@@ -352,11 +356,16 @@ def is_scalar_object(value: Any) -> bool:
     return isinstance(data, int | float) and isinstance(grad, int | float)
 
 
-def leaf_of(value: Any, name: str, place: Place) -> Leaf | None:
-    """A leaf if the value is one of floats, else None."""
+def leaf_of(value: Any, name: str, place: Place, integers: bool = False) -> Leaf | None:
+    """A leaf if the value is one of floats, else None.
+
+    Args:
+        integers: whether arrays of integers, and integers, are leaves as well.
+    """
     if isinstance(value, np.ndarray):
-        return NumpyLeaf(value, name, place) if value.dtype.kind == "f" else None
-    if isinstance(value, float | np.floating):
+        wanted = value.dtype.kind in ("fiub" if integers else "f")
+        return NumpyLeaf(value, name, place) if wanted else None
+    if isinstance(value, float | np.floating) or (integers and type(value) is int):
         return NumberLeaf(value, name, place)
     if isinstance(value, list):
         return _of_list(value, name, place)

@@ -60,6 +60,10 @@ def around(net: Any, functions: Sequence[Any]) -> "Reached":
 class Reached:
     """Everything below some roots.
 
+    Args:
+        closures: whether what functions and classes hold and name counts, too.
+        integers: whether whole numbers are leaves.
+
     Attributes:
         leaves: in the order of their paths' lengths, each once.
         arrays: every NumPy array, of any dtype.
@@ -71,7 +75,8 @@ class Reached:
         containers: (what holds something, what it held).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, closures: bool = True, integers: bool = False) -> None:
+        self.closures, self.integers = closures, integers
         self.leaves: list[Leaf] = []
         self.arrays: list[Any] = []
         self.tensors: list[Any] = []
@@ -121,7 +126,9 @@ class Reached:
         return Snapshot.of(self.containers, self.arrays, self.tensors, self.leaves, generators)
 
     def _visit(self, value: Any, name: str, place: Place) -> None:
-        if value is None or isinstance(value, bool | int | str | bytes | complex):
+        if value is None or isinstance(value, bool | str | bytes | complex):
+            return
+        if isinstance(value, int) and not self.integers:
             return
         if self._leaf(value, name, place) is not None or id(value) in self._seen:
             return
@@ -146,7 +153,8 @@ class Reached:
                 known.places.append(place)
             return known
         count = self._named[name] + 1
-        made = leaf_of(value, f"{name}#{count}" if count > 1 else name, place)
+        unique = f"{name}#{count}" if count > 1 else name
+        made = leaf_of(value, unique, place, self.integers)
         if made is None:
             return None
         self._named[name] = count
@@ -176,7 +184,8 @@ class Reached:
     def _children(self, value: Any, name: str, place: Place) -> Below:
         if isinstance(value, dict):
             self.containers.append((value, dict(value)))
-            for key in list(value)[:MOST_ITEMS]:
+            keys = [k for k in value if not (isinstance(k, str) and k.startswith("__"))]
+            for key in keys[:MOST_ITEMS]:
                 yield value[key], f"{name}[{key!r}]", item(value, key)
         elif isinstance(value, list | deque):
             self.containers.append((value, list(value)))
@@ -190,9 +199,11 @@ class Reached:
         elif isinstance(value, set):
             self.containers.append((value, set(value)))
         elif isinstance(value, type):
-            yield from self._of_class(value)
+            if self.closures:
+                yield from self._of_class(value)
         elif callable(value) and not _is_instance(value):
-            yield from self.of_function(value, name)
+            if self.closures:
+                yield from self.of_function(value, name)
         elif _is_generator(value):
             self.generators.append(value)
         elif _is_tensor(value):
@@ -201,7 +212,8 @@ class Reached:
             self.owners.append(value)
             self.zeroing += [getattr(value, m) for m in sorted(ZEROING & set(dir(type(value))))]
             yield from self._attributes(value, name)
-            yield from self._of_class(type(value))
+            if self.closures:
+                yield from self._of_class(type(value))
 
     def _attributes(self, value: Any, name: str) -> Below:
         held = getattr(value, "__dict__", None)
@@ -212,7 +224,7 @@ class Reached:
                     self.containers.append((held[key], dict(held[key])))
                     for part in list(held[key]):  # of torch, by the names that its users write
                         yield held[key][part], f"{name}.{part}", item(held[key], part)
-                elif not (key.startswith("_") and key.endswith("_hooks")):
+                elif not (key.startswith("__") or (key.startswith("_") and key.endswith("_hooks"))):
                     yield held[key], f"{name}.{key}", attribute(value, key)
         for slot in _slots(type(value)):
             with contextlib.suppress(AttributeError):
@@ -312,7 +324,7 @@ def _key(value: Any) -> Any:
     if isinstance(value, np.ndarray) and value.dtype != object:
         at = value.__array_interface__
         return (at["data"][0], value.shape, value.strides, value.dtype.str)
-    if isinstance(value, float | np.floating):
+    if isinstance(value, float | int | np.floating):
         return None
     return id(value)
 
