@@ -14,16 +14,21 @@ from samegrad.implementations.state.reach import Reached
 from samegrad.implementations.state.snapshot import Snapshot
 from samegrad.implementations.tracing import quantities, words
 from samegrad.implementations.tracing.outcome import Outcome, Param
-from samegrad.implementations.tracing.placing import Found, makes_up, placed
+from samegrad.implementations.tracing.placing import Found, by_caller, makes_up, placed
 from samegrad.implementations.tracing.probe import Change, Event, Probe, Tracer
 from samegrad.implementations.tracing.quantities import Measured, Quantity
+from samegrad.implementations.tracing.repairs import Repairs
 from samegrad.implementations.tracing.rights import rights
 from samegrad.implementations.tracing.search import (
     Constants,
     Hypothesis,
     Spot,
+    clean,
+    digest,
     disturbing,
+    equal,
     hypotheses,
+    identical,
     orders,
     proportional,
 )
@@ -132,7 +137,7 @@ class _Case:
         result, events = self.tracer.record(self.backward)
         self.narrow = self.snapshot.narrowed()
         judged = self.outcome.judge(result)
-        if not any(right is False for right in judged):
+        if not any(right is False for right in judged) or self._adds_up():
             return self._over_calls()
         self.snapshot.restore()
         forward = quantities.forward(self.measured, seen, self.sites)
@@ -146,11 +151,20 @@ class _Case:
         self.orders = orders(events, self.rights)
         self.constants = self._constants([e for spot in spots for e in spot.events])
         found = self._search(spots, judged)
+        text = ""
+        if found is not None:
+            found = replace(found, best=by_caller(found.best, events, self.sites))
+            text = words.sentence(found.best, self.rights, self.sizes, self.measured.same)
+        vague = " is wrong; ", " of shape ", "than that;"
+        if found is None or found.other is not None or any(words in text for words in vague):
+            repair = Repairs(
+                self.backward, self.outcome, self.measured, self.snapshot, self.sites
+            ).find(list(self.tracer.codes), events, result)
+            if repair is not None:
+                return [Line(repair.file, repair.edit.line, repair.text)]
         if found is None:
             return []
-        site = found.best.spot.site
-        text = words.sentence(found.best, self.rights, self.sizes, self.measured.same)
-        other = found.other
+        site, other = found.best.spot.site, found.other
         if other is None or (other.file, other.line) == (site.file, site.line):
             return [Line(site.file, site.line, text)]
         return [Line(site.file, site.line, f"{text}; or line {other.line} is wrong", False)]
@@ -165,7 +179,7 @@ class _Case:
         leaf = held if isinstance(held, Leaf) else leaf_of(held, name, fixed(held))
         if leaf is None:
             raise TypeError(name)
-        return Param(name, self.measured.of_leaf(leaf))
+        return Param(name, self.measured.of_leaf(leaf), leaf)
 
     def _others(
         self, seen: Sequence[Event], forward: Mapping[int, Quantity]
@@ -202,7 +216,7 @@ class _Case:
                     counts.setdefault(float(f"{c:.4g}"), []).append(event.index)
         ordered = sorted(counts, key=lambda c: -len(counts[c]))
         n = float(self.sizes.batch or 1)
-        seen = {_clean(c): min(counts[c]) for c in ordered[:MOST_CONSTANTS]}
+        seen = {clean(c): min(counts[c]) for c in ordered[:MOST_CONSTANTS]}
         arrays = any(isinstance(e.value, np.ndarray) and e.array.size > 1 for e in events)
         usual = (-1.0, n, -n) if n > 1 else (-1.0,)
         return Constants({1.0: -1, **seen}, usual, arrays, self.orders)
@@ -237,7 +251,7 @@ class _Case:
             except Exception:  # values that the code does not bear: it may be tried with others
                 found.append((spot, frozenset(wrong)))
                 continue
-            effect = frozenset(i for i in wrong if not _identical(plain[i], moved[i]))
+            effect = frozenset(i for i in wrong if not identical(plain[i], moved[i]))
             key = (
                 tuple((e.array.shape, e.array.tobytes()) for e in spot.events),
                 tuple(None if m is None else m.tobytes() for m in moved),
@@ -263,7 +277,7 @@ class _Case:
                 continue  # it cannot make all of them right
             tried: set[Any] = set()
             for h in hypotheses(spot, self.rights, self.constants, self.measured.same):
-                key = tuple((e.index, _digest(a)) for e, a in zip(h.events, h.arrays, strict=True))
+                key = tuple((e.index, digest(a)) for e, a in zip(h.events, h.arrays, strict=True))
                 if key not in tried and not makes_up(h, self.rights, self.measured.same):
                     tried.add(key)
                     if h.late:
@@ -307,56 +321,51 @@ class _Case:
 
     # ---- state ----
 
+    def _adds_up(self) -> bool:
+        """Whether every pass adds the same to its gradients, of parameters that stay."""
+        if self.outcome.free:
+            return False
+        self.narrow.restore()
+        held = [p.leaf for p in self.outcome.params]
+        there = [slot.read() for slot in held]
+        runs = [self.outcome.gradients(self.backward()) for _ in range(3)]
+        return all(
+            np.array_equal(a, slot.read()) for a, slot in zip(there, held, strict=True)
+        ) and any(
+            np.any(b != a) and equal(c - b, b - a, self.measured.same)
+            for a, b, c in zip(*runs, strict=True)
+            if a is not None and b is not None and c is not None
+        )
+
     def _over_calls(self) -> list[Line]:
         """Where a second pass, after the first, adds to its gradients or does not clear them."""
         self.narrow.restore()
-        self.backward()
         try:
+            _, first = self.tracer.record(self.backward)
             _, events = self.tracer.record(self.backward)
         except Exception:
             return []
         slopes = [p.slopes for p in self.outcome.params if p.slopes.size > 1]
+        before = {(e.site, e.occurrence): e.array for e in first}
 
-        def times(event: Event) -> list[float]:
-            found = (proportional(event.array, s, self.measured.same) for s in slopes)
+        def times(array: Array) -> list[float]:
+            found = (proportional(array, s, self.measured.same) for s in slopes)
             return [round(c, 3) for c in found if c]
 
         for event in events:
             site = self.sites[event.site]
-            if site.whole and 1.0 in times(event) and CLEARING.search(site.function.lower()):
+            if site.whole and times(event.array) and CLEARING.search(site.function.lower()):
                 text = f"{site.target} is what the last call left; expected zero"
                 return [Line(site.file, site.line, text)]
         for event in events:
-            site = self.sites[event.site]
-            if 2.0 in times(event) and (site.kind == "stored" or site.operator == "Add"):
+            site, was = self.sites[event.site], before.get((event.site, event.occurrence))
+            if was is None or was.shape != event.array.shape:
+                continue
+            kept = site.kind == "stored" or site.operator == "Add"
+            if kept and 1.0 in times(event.array - was):
                 text = f"{site.target} adds up over calls; expected to start from zero in each"
                 return [Line(site.file, site.line, text)]
         return []
-
-
-def _identical(a: Any, b: Any) -> bool:
-    if a is None or b is None:
-        return a is b
-    return bool(np.array_equal(a, b, equal_nan=True))
-
-
-def _digest(array: Array) -> bytes:
-    """Equal for arrays that are equal but for rounding, nearly always."""
-    if array.size == 1:
-        return b"%.5g" % float(array.reshape(()))
-    if array.dtype.kind != "f":
-        return array.tobytes()
-    largest = float(np.nanmax(np.abs(array), initial=0)) or 1.0
-    return f"{array.shape} {largest:.5g}".encode() + np.round(array / largest, 5).tobytes()
-
-
-def _clean(c: float) -> float:
-    """A constant without the rounding of its measurement."""
-    for whole in (c, 1 / c):
-        near = round(whole * 60) / 60
-        if near and abs(whole - near) < 2e-4 * abs(near):
-            return near if whole == c else 1 / near
-    return c
 
 
 __all__ = ["Line", "explain"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from samegrad.implementations.state.leaves import Leaf
 from samegrad.implementations.tracing.probe import as_array
 from samegrad.implementations.tracing.search import equal
 
@@ -19,10 +20,12 @@ class Param:
     Attributes:
         name: of it, such as "W1".
         slopes: dloss/d(each entry).
+        leaf: where it is held.
     """
 
     name: str
     slopes: Array
+    leaf: Leaf
 
 
 class Outcome:

@@ -1,9 +1,11 @@
 """Of expressions that would each make the gradients right, the one that is wrong in itself."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from samegrad.implementations.tracing.outcome import named_alike
+from samegrad.implementations.tracing.probe import Event
 from samegrad.implementations.tracing.rights import Right
 from samegrad.implementations.tracing.search import Hypothesis, Spot, proportional
 from samegrad.implementations.tracing.sites import Site
@@ -31,7 +33,7 @@ def placed(found: Sequence[Hypothesis], rights: Sequence[Right], same: float) ->
         return Found(replace(best, spot=replace(spot, site=spot.returned)))
     others = _of_others(best, rights, same)
     if not _of_slopes(best) or not others:
-        return Found(best)
+        return Found(best, _stored_later(best, found))
     assigned = replace(best, spot=_assigned(best))
     target = assigned.spot.site.target
     for h in found:  # dz1 ought to be dloss/dz1
@@ -40,6 +42,23 @@ def placed(found: Sequence[Hypothesis], rights: Sequence[Right], same: float) ->
     # By another number than usual that slope may be wrong itself.
     usual = any(abs(c - best.constant) <= 1e-3 * abs(c) for c in others)
     return Found(_used(best, found, rights, same), None if usual else assigned.spot.site)
+
+
+def _stored_later(best: Hypothesis, found: Sequence[Hypothesis]) -> Site | None:
+    """Where the same variable would be the slope itself, if what is first is off by a number."""
+    site = best.spot.site
+    if best.constant == 1 or site.kind != "stored" or not _of_slopes(best):
+        return None
+    name = re.split(r"[.\[]", site.text)[0]
+    return next(
+        (
+            other
+            for h in found
+            if h.constant == 1 and (other := h.spot.site).kind == "stored"
+            if re.split(r"[.\[]", other.text)[0] == name and other.line != site.line
+        ),
+        None,
+    )
 
 
 def _used(
@@ -99,3 +118,22 @@ def makes_up(h: Hypothesis, rights: Sequence[Right], same: float) -> bool:
         return False
     slopes = (a for r in rights if r.kind == "slope" for a in r.arrays)
     return any(proportional(value, a, same) for a in slopes)
+
+
+def by_caller(h: Hypothesis, events: Sequence[Event], sites: Sequence[Site]) -> Hypothesis:
+    """What a function reads that ought to be another value is what its caller gave it."""
+    first, site = h.events[0], h.spot.site
+    if site.kind != "name" or h.right.kind not in ("value", "label"):
+        return h
+    given = [
+        sites[e.site]
+        for e in events[: first.index]
+        if e.value is first.value and sites[e.site].argument and e.site != site.number
+    ]
+    called = [g for g in given if g.function != site.function and g.file == site.file]
+    read = [
+        s for s in sites if (s.file, s.function, s.text) == (site.file, site.function, site.text)
+    ]
+    if len(read) > 1 and h.right.text != site.text:
+        return h  # another use of it in the function is right
+    return replace(h, spot=replace(h.spot, site=called[-1])) if called else h

@@ -81,6 +81,9 @@ class Probe:
             if isinstance(value, np.ndarray) and value.shape == np.shape(new):
                 value[...] = new
                 return value
+            if type(value).__name__ == "Tensor" and tuple(value.shape) == np.shape(new):
+                value.copy_(like(value, new))
+                return value
             if isinstance(value, list) and np.ndim(new):
                 value[:] = np.asarray(new).tolist()
                 return value
@@ -94,6 +97,8 @@ def as_array(value: Any) -> Array | None:
         return value if value.dtype.kind in "fiub" and value.size else None
     if kind is float or isinstance(value, np.floating):
         return np.asarray(value)
+    if kind.__name__ == "Tensor" and kind.__module__ == "torch" and value.device.type == "cpu":
+        return as_array(value.detach().numpy())
     if kind in (list, tuple) and value and _floats(value):
         try:
             return np.array(value, np.float64)
@@ -119,6 +124,8 @@ def like(value: Any, array: Array) -> Any:
     if isinstance(value, np.ndarray):
         kind = value.dtype if value.dtype.kind == "f" else None
         return np.array(array, kind)
+    if type(value).__name__ == "Tensor":
+        return value.new_tensor(np.asarray(array).tolist())
     if isinstance(value, float) and np.ndim(array) == 0:
         return type(value)(array)
     if isinstance(value, list | tuple):

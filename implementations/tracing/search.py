@@ -200,6 +200,32 @@ def equal(a: Array, b: Array, same: float) -> bool:
     return bool(np.max(np.abs(a - b), initial=0, where=known) <= same * largest)
 
 
+def identical(a: Any, b: Any) -> bool:
+    """To the last bit; None is None."""
+    if a is None or b is None:
+        return a is b
+    return bool(np.array_equal(a, b, equal_nan=True))
+
+
+def digest(array: Array) -> bytes:
+    """Equal for arrays that are equal but for rounding, nearly always."""
+    if array.size == 1:
+        return b"%.5g" % float(array.reshape(()))
+    if array.dtype.kind != "f":
+        return array.tobytes()
+    largest = float(np.nanmax(np.abs(array), initial=0)) or 1.0
+    return f"{array.shape} {largest:.5g}".encode() + np.round(array / largest, 5).tobytes()
+
+
+def clean(c: float) -> float:
+    """A constant without the rounding of its measurement."""
+    for whole in (c, 1 / c):
+        near = round(whole * 60) / 60
+        if near and abs(whole - near) < 2e-4 * abs(near):
+            return near if whole == c else 1 / near
+    return c
+
+
 def _selections(spot: Spot) -> Iterator[tuple[Event, ...]]:
     """All values; of what is stored piece by piece also the last ones alone."""
     yield spot.events

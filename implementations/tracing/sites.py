@@ -164,6 +164,13 @@ class _Probing(ast.NodeTransformer):
             new = ast.Expr(call)  # an entry was stored: a global must not become a local
         return ast.fix_missing_locations(ast.copy_location(new, node))
 
+    def visit_Expr(self, node: ast.Expr) -> Any:
+        changed = _changed(node.value)  # np.add.at(changed, ...)
+        self.target = ast.unparse(changed) if changed else ""
+        after = changed if self.functions and changed and _simple(changed) else None
+        self.generic_visit(node)
+        return [node, self._stored(node, after, ast.unparse(after))] if after else node
+
     def visit_Return(self, node: ast.Return) -> Any:
         if node.value is not None and self.functions:
             self.target, self.root = "return", node.value
@@ -211,7 +218,8 @@ class _Probing(ast.NodeTransformer):
                 node.func.value = self.visit(node.func.value)
         elif not isinstance(node.func, ast.Name):
             node.func = self.visit(node.func)
-        node.args = [self.visit(argument) for argument in node.args]
+        kept = node.args[:1] if _changed(node) else []  # of a copy nobody would have the change
+        node.args = [*kept, *(self.visit(argument) for argument in node.args[len(kept) :])]
         for keyword in node.keywords:
             keyword.value = self.visit(keyword.value)
         return node
@@ -251,7 +259,15 @@ class _Probing(ast.NodeTransformer):
 
 
 def _targets(node: Any) -> list[ast.expr]:
+    if isinstance(node, ast.Expr):
+        return []
     return list(node.targets) if isinstance(node, ast.Assign) else [node.target]
+
+
+def _changed(node: ast.expr) -> ast.expr | None:
+    """The array to which a call of np.add.at and the like adds."""
+    at = isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "at"
+    return node.args[0] if at and node.args else None  # type: ignore[attr-defined]
 
 
 def _simple(node: ast.expr) -> bool:
@@ -277,11 +293,12 @@ def _copy(node: ast.expr, context: ast.expr_context) -> Any:
     return new
 
 
-def _codes(code: CodeType) -> Iterator[CodeType]:
+def codes_within(code: CodeType) -> Iterator[CodeType]:
+    """The code of all functions in the code of a module, in its order."""
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield constant
-            yield from _codes(constant)
+            yield from codes_within(constant)
 
 
 def _with_probe(code: CodeType, probe: Any) -> CodeType:
@@ -317,13 +334,13 @@ def probed(
         with contextlib.suppress(SyntaxError, ValueError, RecursionError):
             source = "".join(lines)
             tree = ast.parse(source)
-            plain = list(_codes(compile(source, file, "exec", flags, True)))
+            plain = list(codes_within(compile(source, file, "exec", flags, True)))
             _Probing(file, tree, sites).visit(tree)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # "'str' object is not callable": the place
-                traced = list(_codes(compile(tree, file, "exec", flags, True)))
+                traced = list(codes_within(compile(tree, file, "exec", flags, True)))
             for function in members:
-                at = _place(function.__code__, plain)
+                at = place(function.__code__, plain)
                 if at is None or len(traced) != len(plain):
                     continue
                 new = traced[at]
@@ -334,7 +351,7 @@ def probed(
     return found
 
 
-def _place(code: CodeType, codes: Sequence[CodeType]) -> int | None:
+def place(code: CodeType, codes: Sequence[CodeType]) -> int | None:
     """Where the code of a function stands among those of its file, or None: another version."""
     same = [i for i, other in enumerate(codes) if other == code]
     if same:

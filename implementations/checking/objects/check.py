@@ -29,7 +29,7 @@ from samegrad.implementations.checking.objects.trial import Trial
 from samegrad.implementations.contract.spec import items
 from samegrad.implementations.state.reach import Reached, around
 
-SECONDS = 6.0  # of work on naming a line, then none is named; the search itself ends sooner
+SECONDS = 9.0  # of work on naming a line, then none is named; the searches themselves end sooner
 MOST_ENTRIES = 3000  # each costs two of the losses that the search for a line may spend
 # What proves. By name: it imports this package.
 PROVING = "samegrad.implementations.proof.matched"

@@ -16,6 +16,7 @@ from samegrad.implementations.state.reach import Reached
 from samegrad.implementations.tracing.explain import Line, explain
 
 Array = Any
+Held = tuple[Leaf, Match, Fit | None]  # a parameter, its verdict, and what was taken for it
 
 
 def lines_of(trial: Trial, judged: Judged, net: Any = None) -> list[Line]:
@@ -31,6 +32,11 @@ def lines_of(trial: Trial, judged: Judged, net: Any = None) -> list[Line]:
         for leaf, match, of in zip(trial.parameters, judged.matches, judged.chosen, strict=True)
         if match.verdict in (AGREES, DISAGREES) and match.gradient
     ]
+    held = _each_once(held)
+    for leaf, _, _ in held:  # a float is read where it is held: it may have been put back there
+        now = leaf.held()
+        if leaf.size == 1 and now is not None:
+            leaf.write(now)
     state = trial.walk().snapshot()
     loss, backward = trial.calls.functions
     read = _Reader(trial, held, net)
@@ -48,14 +54,34 @@ def lines_of(trial: Trial, judged: Judged, net: Any = None) -> list[Line]:
         state.restore()
 
 
+def _each_once(held: list[Held]) -> list[Held]:
+    """Without what the gradient of another parameter was taken for, for lack of a better one."""
+    taken: dict[int, Held] = {}
+    for one in held:
+        leaf, _, of = one
+        key = id(of.candidate) if of is not None and not of.form.startswith("[") else id(leaf)
+        if key not in taken or _claim(taken[key]) < _claim(one):
+            taken[key] = one
+    return [one for one in held if any(one is kept for kept in taken.values())]
+
+
+def _claim(one: Held) -> tuple[bool, ...]:
+    leaf, _, of = one
+    if of is None:
+        return ()
+    shaped = leaf.shape == of.candidate.values.shape
+    return (of.right, of.named, shaped, of.constant is not None)
+
+
 def _name(leaf: Leaf) -> str:
     return leaf.name.removeprefix("net.")
 
 
-def _free(held: list[tuple[Leaf, Match, Fit | None]]) -> bool:
-    """Whether there are updates alone, and no right one that shows the rate."""
+def _free(held: list[Held]) -> bool:
+    """Whether there are updates alone, and not enough right ones to show the rate."""
     updates = all(of is not None and of.candidate.origin == UPDATE for _, _, of in held)
-    return updates and not any(match.verdict == AGREES for _, match, _ in held)
+    several = [match.verdict == AGREES for leaf, match, _ in held if leaf.size > 1]
+    return updates and 2 * sum(several) < len(several)
 
 
 def _cheapest(trial: Trial, read: "_Reader", restore: Callable[[], None]) -> Callable[[], Any]:
@@ -80,7 +106,7 @@ def _cheapest(trial: Trial, read: "_Reader", restore: Callable[[], None]) -> Cal
 class _Reader:
     """Reads, after a run, what was taken for the gradients, in the shapes of the parameters."""
 
-    def __init__(self, trial: Trial, held: list[tuple[Leaf, Match, Fit | None]], net: Any) -> None:
+    def __init__(self, trial: Trial, held: list[Held], net: Any) -> None:
         self.held, self.trial, self.net = held, trial, net
         shapes = [p.shape for p in trial.parameters]
         self.pieces = [
@@ -157,7 +183,7 @@ def _steps(path: str) -> tuple[str, list[tuple[Any, bool]] | None]:
     return path[: root.end() if root else 0], steps
 
 
-def _rate(match: Match, of: Fit | None, held: list[tuple[Leaf, Match, Fit | None]]) -> float:
+def _rate(match: Match, of: Fit | None, held: list[Held]) -> float:
     """What the right gradients of the same origin are multiplied by."""
     if of is None:
         return 1.0

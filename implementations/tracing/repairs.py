@@ -1,0 +1,246 @@
+"""The line where one small change makes the gradient right, found by running it changed."""
+
+import ast
+import linecache
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import CodeType, FunctionType
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.state.snapshot import Snapshot
+from samegrad.implementations.tracing.edits import Edit, Known, Shape, edits
+from samegrad.implementations.tracing.outcome import Outcome
+from samegrad.implementations.tracing.probe import Event
+from samegrad.implementations.tracing.quantities import Measured
+from samegrad.implementations.tracing.rights import READ
+from samegrad.implementations.tracing.search import clean, equal, proportional
+from samegrad.implementations.tracing.sites import FUTURE, Site, codes_within, place
+
+SECONDS = 3.0  # of the processor
+MOST_NAMES = 30  # of a function
+SAME_LOSS = 1e-9  # relative: rounding of a loss that is computed in another order
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A change that makes the gradient right.
+
+    Attributes:
+        file, edit: where and what it is.
+    """
+
+    file: str
+    edit: Edit
+
+    @property
+    def text(self) -> str:
+        """What is there and what was expected, in words."""
+        return f"`{self.edit.was}`; the gradient is right with `{self.edit.new}`"
+
+
+class Repairs:
+    """Small changes to the user's source that make the gradient right.
+
+    Args:
+        backward: computes the gradient.
+        outcome: says whether it is right.
+        measured: has the loss, and slopes of it.
+        snapshot: of the state from which every run starts.
+        sites: of the user's functions.
+    """
+
+    def __init__(
+        self,
+        backward: Callable[[], Any],
+        outcome: Outcome,
+        measured: Measured,
+        snapshot: Snapshot,
+        sites: Sequence[Site],
+    ) -> None:
+        self.backward, self.outcome, self.measured = backward, outcome, measured
+        self.snapshot, self.sites = snapshot, sites
+        self.judged: Sequence[bool | None] = ()
+
+    def find(
+        self, functions: Sequence[FunctionType], events: Sequence[Event], result: Any
+    ) -> Repair | None:
+        """The change that makes the gradient right, where all that do are in one line.
+
+        Args:
+            functions: whose code may be changed.
+            events, result: of a run of the backward pass.
+        """
+        self.judged = self.outcome.judge(result)
+        until = time.process_time() + SECONDS
+        found: list[Repair] = []
+        for unit, edit in self._edits(functions, events, self._factors(result)):
+            if time.process_time() > until:
+                break
+            if unit.tried(edit, self._right):
+                found.append(Repair(unit.file, edit))
+        return _decided(found)
+
+    def _factors(self, result: Any) -> tuple[float, ...]:
+        """By which gradients are off."""
+        params = self.outcome.params
+        pairs = zip(self.outcome.gradients(result), params, strict=True)
+        off = [
+            proportional(g, p.slopes, self.measured.same)
+            for g, p in pairs
+            if g is not None and (g.size > 1 or len(params) < 3)
+        ]
+        return tuple(dict.fromkeys(clean(1 / c) for c in off if c and abs(abs(c) - 1) > 1e-3))
+
+    def _edits(
+        self,
+        functions: Sequence[FunctionType],
+        events: Sequence[Event],
+        factors: tuple[float, ...],
+    ) -> Iterator[tuple["_Unit", Edit]]:
+        for file in dict.fromkeys(self.sites[event.site].file for event in events):
+            members = [f for f in functions if f.__code__.co_filename == file]
+            known = _known(file, events, self.sites, factors)
+            lines = {s.line for event in events if (s := self.sites[event.site]).file == file}
+            for top in ast.parse("".join(linecache.getlines(file, members[0].__globals__))).body:
+                if not lines & set(range(top.lineno, (top.end_lineno or top.lineno) + 1)):
+                    continue
+                unit, clues = _Unit(file, top, members), _clues(top)
+                for name, statement in _statements(top, ""):
+                    if name not in known:
+                        continue  # it did not run
+                    unused, divisors = clues.get(name, ((), ()))
+                    own = replace(known[name], unused=unused, divisors=divisors)
+                    for edit in edits(statement, own):
+                        yield unit, edit
+
+    def _right(self, forward: bool) -> bool:
+        """Whether the code as it is now gives right gradients: of the same loss, or of its own."""
+        self.snapshot.restore()
+        result = self.backward()
+        now = self.outcome.judge(result)
+        right = all(a is None or b is True for a, b in zip(self.judged, now, strict=True))
+        if not right and not forward:
+            return False
+        gradients = self.outcome.gradients(result)
+        self.snapshot.restore()
+        here = float(np.asarray(self.measured.loss(), np.float64).reshape(()))
+        if equal(np.asarray(here), np.asarray(self.measured.here), SAME_LOSS):
+            return right
+        if not forward or self.outcome.free or not np.isfinite(here):
+            return False
+        kept, self.measured.here = self.measured.here, here
+        try:
+            for g, p in zip(gradients, self.outcome.params, strict=True):
+                slopes = self.measured.of_leaf(p.leaf)
+                if g is None or not np.any(slopes) or not equal(g, slopes, self.measured.same):
+                    return False
+        finally:
+            self.measured.here = kept
+        return True
+
+
+def _decided(found: Sequence[Repair]) -> Repair | None:
+    plain = [r for r in found if r.edit.plain]
+    if plain and not all(r.edit.early for r in plain):
+        return plain[0] if len({(r.file, r.edit.line) for r in plain}) == 1 else None
+    if not plain and len({(r.file, r.edit.line) for r in found}) > 1:
+        return None  # a factor or a sign may stand in many a line
+    return min(found, key=lambda r: r.edit.line, default=None)
+
+
+def _known(
+    file: str, events: Sequence[Event], sites: Sequence[Site], factors: tuple[float, ...]
+) -> dict[str, Known]:
+    """By the names of functions."""
+    names: dict[str, dict[str, set[Shape]]] = {}
+    texts: dict[str, dict[str, set[Shape]]] = {}
+    for event in events:
+        site = sites[event.site]
+        if site.file != file or event.array.dtype.kind not in "fiub":
+            continue
+        of = texts.setdefault(site.function, {})
+        of.setdefault(site.text, set()).add(event.array.shape)
+        named = [site.text] if READ.fullmatch(site.text) else []
+        named += [site.target] if site.whole and READ.fullmatch(site.target) else []
+        for name in named:
+            if name != "return" and event.array.dtype.kind == "f":
+                own = names.setdefault(site.function, {})
+                if name in own or len(own) < MOST_NAMES:
+                    own.setdefault(name, set()).add(event.array.shape)
+    return {name: Known(names.get(name, {}), of, factors) for name, of in texts.items()}
+
+
+def _statements(node: Any, function: str) -> Iterator[tuple[str, ast.stmt]]:
+    """(function, statement) of all statements inside functions."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        function = node.name
+    elif function and isinstance(node, ast.stmt):
+        yield function, node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.ExceptHandler):
+            yield from _statements(child, function)
+
+
+def _clues(top: ast.stmt) -> dict[str, tuple[list[str], list[str]]]:
+    """(variables that are set and never read, what is divided by) by the names of functions."""
+    found = {}
+    for node in ast.walk(top):
+        if isinstance(node, ast.FunctionDef):
+            names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+            read = {n.id for n in names if isinstance(n.ctx, ast.Load)} | {"_"}
+            divided = [
+                ast.unparse(n.right)
+                for n in ast.walk(node)
+                if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div)
+                if not isinstance(n.right, ast.Constant | ast.BinOp)
+            ]
+            unread = dict.fromkeys(n.id for n in names if n.id not in read)
+            found[node.name] = (list(unread), list(dict.fromkeys(divided)))
+    return found
+
+
+def _own_lines(statement: ast.stmt) -> range:
+    body = getattr(statement, "body", None)
+    last = body[0].lineno - 1 if body else statement.end_lineno or statement.lineno
+    return range(statement.lineno, max(last, statement.lineno) + 1)
+
+
+class _Unit:
+    """A statement of a module, compiled again with each change."""
+
+    def __init__(self, file: str, top: ast.stmt, functions: Sequence[FunctionType]) -> None:
+        self.file, self.top = file, top
+        self.flags = functions[0].__code__.co_flags & FUTURE
+        plain = self._codes()
+        self.length = len(plain)
+        self.places = [(f, at) for f in functions if (at := place(f.__code__, plain)) is not None]
+
+    def _codes(self) -> list[CodeType]:
+        module = ast.Module([self.top], [])
+        return list(codes_within(compile(module, self.file, "exec", self.flags, True)))
+
+    def tried(self, edit: Edit, right: Callable[[bool], bool]) -> bool:
+        """Whether the gradient is right with a change."""
+        undo = edit.apply()
+        try:
+            codes = self._codes()
+        except (SyntaxError, ValueError, TypeError):
+            return False
+        finally:
+            undo()
+        if len(codes) != self.length:
+            return False
+        kept = [(function, function.__code__) for function, _ in self.places]
+        try:
+            for function, at in self.places:
+                if codes[at].co_freevars == function.__code__.co_freevars:
+                    function.__code__ = codes[at]
+            return right(edit.forward)
+        except (Exception, SystemExit):  # what the code does not bear
+            return False
+        finally:
+            for function, code in kept:
+                function.__code__ = code
