@@ -304,7 +304,7 @@ class ListLeaf(Leaf):
         row[last] = float(value)
 
 
-class ScalarsLeaf(Leaf):
+class ScalarsLeaf(ListLeaf):
     """Objects with `.data` and `.grad`, one or a list of them (or of such lists)."""
 
     kept = "data"  # the attribute that holds the numbers
@@ -318,11 +318,6 @@ class ScalarsLeaf(Leaf):
         """The numbers of such objects."""
         objects = np.array(_objects(value), object)
         return np.array([float(getattr(s, self.kept)) for s in objects.flat]).reshape(self.shape)
-
-    def write(self, values: Array) -> None:
-        """In each object."""
-        for entry, number in enumerate(np.ravel(values)):
-            self.put(entry, number)
 
     def put(self, entry: int, value: float) -> None:
         """In one."""
