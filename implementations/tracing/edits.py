@@ -207,7 +207,7 @@ def _statement(statement: ast.stmt, new: ast.stmt) -> Edit:
 
 
 def _become(node: ast.AST, fields: Mapping[str, Any], kind: type) -> None:
-    node.__class__ = kind  # type: ignore[assignment]
+    node.__class__ = kind
     vars(node).clear()
     vars(node).update(fields)
 
@@ -306,7 +306,9 @@ def _of_operand(parent: Any, node: ast.expr, known: Known) -> Iterator[ast.expr]
 
 def _of_number(parent: Any, node: ast.expr) -> Iterator[ast.expr]:
     """Other small numbers."""
-    number = isinstance(node, ast.Constant) and type(node.value) in (int, float)
-    if number and not isinstance(parent, ast.Subscript | ast.Slice | ast.keyword):
-        for value in (2 * node.value, node.value / 2, node.value + 1, node.value - 1):
-            yield ast.Constant(value)
+    if not isinstance(node, ast.Constant) or type(node.value) not in (int, float):
+        return
+    if not isinstance(parent, ast.Subscript | ast.Slice | ast.keyword):
+        value: Any = node.value
+        for new in (2 * value, value / 2, value + 1, value - 1):
+            yield ast.Constant(new)
