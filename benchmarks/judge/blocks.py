@@ -1,0 +1,217 @@
+"""Whether what was timed is right: the results of a block against float64.
+
+**One call** is held to the bounds of `comparison`. The gate looks for examples that are clear of
+kinks; a block takes them as they come. So what came out says on which side of its kink a
+preactivation was that is within rounding of it: where the difference holds its share of the
+gradient (`Flip.share` above a half), float64 takes that side, too. A wrong gradient is no such
+share, and stays.
+
+**A chain of n steps.** Let D be the params that came out less those of the float64 chain. What a
+right implementation adds to D in a step is
+
+- the rounding of the new params: eps/2 |p| an entry at most, of either sign. Over n steps that is
+  eps/2 sqrt(n) ||p|| in the Euclidean norm;
+- learning_rate times the rounding of the gradient, whose sums are off by a few eps of their size,
+  partly by the same in every step: SUMS eps ||g||, counted n times.
+
+What follows multiplies it by I - learning_rate H, whose norm is near 1 at the rates that are drawn:
+GROWTH leaves room for it. That bounds ||D||. An error of 0.1 % in one step would hide in it, but it
+lies along that step's gradient g_k, and of the rounding of many entries little does. So D is held
+along each g_k as well: |<D, g_k>| / (learning_rate ||g_k||^2) is the share of the gradient by which
+step k is wrong if it alone is. ALONG of it is allowed, besides what rounding puts there (a sum over
+entries of either sign: SIGMAS standard deviations, eps/2/sqrt(3) sqrt(n) ||p g_k|| / ||g_k|| each).
+
+Rules that divide the gradient by its own size (Adam's first step is its sign) send an entry that is
+nearly zero either way, so a long chain says little of single entries: it is held in the norm of
+what it has changed (COARSE).
+
+Measured with NumPy, torch and JAX (64-32-10, batch 32, 300 steps; 784-128-64-10, batch 128, 15
+steps; rates 0.01 and 0.03): ||D|| 0.4 of the rounding of the params, at most 1.3e-5 along a
+gradient. With a gradient that is wrong by 0.1 % in one step: 7e-4 to 1e-3 along it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from samegrad.benchmarks.judge.chains import (
+    WINDOW,
+    Batch,
+    Chain,
+    Place,
+    chain,
+    difference,
+    flattened,
+    float64,
+    gradient,
+)
+from samegrad.implementations.checking.comparison import (
+    IN_NORM,
+    NOT_FINITE,
+    Comparison,
+    TensorCheck,
+    compare,
+    judge,
+)
+from samegrad.implementations.checking.reference import KINKED, expected
+from samegrad.implementations.contract.equations import MOMENTUM
+from samegrad.implementations.contract.spec import MLPSpec, Params, Tree
+
+Array = Any
+
+SUMS = 30.0  # times eps: rounding of a gradient in the norm (3 to 5 in NumPy, torch and JAX)
+GROWTH = 4.0
+ALONG = 3e-4
+SIGMAS = 6.0
+COARSE = 0.02
+MOST_PASSES = 8  # with preactivations moved to the other side of their kink
+DIVIDING = ("adagrad", "adadelta", "adam", "adamw")
+_ANY = dict.fromkeys(("float32", "float64"), float("inf"))  # bounds where the form alone counts
+
+
+def judge_call(
+    spec: MLPSpec,
+    params: Params,
+    X: Array,
+    y: Array,
+    results: Mapping[str, Tree],
+    accuracy: Mapping[str, float] | None = None,
+    bounds: Mapping[str, float] | None = None,
+) -> Comparison:
+    """Compare the results of one call with float64's, on whichever side of a kink they are.
+
+    Args:
+        spec, params, X, y: what was called.
+        results, accuracy, bounds: as of `comparison.judge`.
+    """
+    right = expected(spec, params, X, y)
+    verdict = judge(spec, right, results, accuracy, bounds)
+    grads = results.get("grads")
+    if not verdict.disagrees or grads is None or set(KINKED).isdisjoint(spec.activations):
+        return verdict
+    if not compare(right.grads, grads, spec.dtype, name="d{}", accuracy=_ANY).agrees:
+        return verdict  # no gradient of this network: nothing to look for in it
+    weights, batch = float64(params), np.asarray(X, np.float64)
+    window = WINDOW * float(np.finfo(spec.dtype).eps)
+    flipped: list[Place] = []
+    for _ in range(MOST_PASSES):
+        D = difference(float64(grads), right.grads)
+        _, flips, _ = gradient(spec, weights, batch, y, window, flipped)
+        moved = [flip.place for flip in flips if flip.share(D, spec.bias) > 0.5]
+        if not moved:
+            break
+        flipped = [place for place in (*flipped, *moved) if (place in flipped) != (place in moved)]
+        right = replace(right, grads=gradient(spec, weights, batch, y, flipped=flipped)[0])
+        verdict = judge(spec, right, results, accuracy, bounds)
+        if not verdict.disagrees:
+            break
+    return verdict
+
+
+def judge_steps(
+    spec: MLPSpec,
+    start: Params,
+    batches: Sequence[Batch],
+    learning_rate: float,
+    params: Params,
+    last_loss: float,
+    *,
+    inaccuracy: float = 1.0,
+    precision: str = "ieee",
+) -> tuple[TensorCheck, ...]:
+    """Compare the params after a chain of steps, and the loss of its last step, with float64's.
+
+    Args:
+        spec, start, batches, learning_rate: as of `chain`.
+        params, last_loss: what came out, NumPy.
+        inaccuracy: declared accuracy of an inexact implementation, over the standard bound.
+        precision: "ieee", "tf32" or "bfloat16".
+    """
+    count, name = len(batches), _after(len(batches))
+    form = compare(start, params, spec.dtype, name="{} after the steps", accuracy=_ANY)
+    if not form.agrees:  # another nesting, shape or dtype, or not finite
+        return form.tensors
+    result = float64(params)
+    flipped: dict[int, list[Place]] = {}
+    for _ in range(MOST_PASSES):
+        right = chain(spec, start, batches, learning_rate, flipped)
+        if not np.isfinite(right.moved).all():
+            return (TensorCheck(name, None, 0.0, f"{name}: {NOT_FINITE}", undecided=True),)
+        D = difference(result, right.params)
+        checks = _compare_steps(spec, right, D, learning_rate, count, inaccuracy, precision)
+        if all(check.reason is None for check in checks) or spec.optimizer in DIVIDING:
+            break
+        gradients = [(-W / learning_rate, None if b is None else -b / learning_rate) for W, b in D]
+        moved = [(k, f.place) for k, f in right.flips if f.share(gradients, spec.bias) > 0.5]
+        if not moved:
+            break
+        for k, place in moved:
+            places = flipped.setdefault(k, [])
+            places.remove(place) if place in places else places.append(place)
+    return (*checks, _compare_loss(spec, right, last_loss, inaccuracy, precision))
+
+
+def _compare_steps(
+    spec: MLPSpec,
+    right: Chain,
+    D: Params,
+    learning_rate: float,
+    count: int,
+    inaccuracy: float,
+    precision: str,
+) -> tuple[TensorCheck, ...]:
+    flat, name = flattened(D), _after(count)
+    moved = max(float(np.linalg.norm(right.moved)), float(np.finfo(np.float32).tiny))
+    error = float(np.linalg.norm(flat)) / moved
+    eps, final = float(np.finfo(spec.dtype).eps), flattened(right.params)
+    rounding = eps / 2 * count**0.5
+    if precision != "ieee":
+        limit = IN_NORM[precision]
+    else:
+        sums = inaccuracy * SUMS * eps * learning_rate * float(right.sizes.sum())
+        limit = GROWTH * (rounding * float(np.linalg.norm(final)) + sums) / moved
+        if spec.optimizer in DIVIDING:
+            limit = max(limit, COARSE * inaccuracy**0.5)
+        elif spec.optimizer != "sgd":
+            limit /= 1 - MOMENTUM
+    reason = None
+    if not error <= limit:
+        reason = f"{name}: off by {error:.2g} of what they have changed, {limit:.2g} is allowed"
+    checks = [TensorCheck(name, error, limit, reason)]
+    if reason or precision != "ieee" or spec.optimizer != "sgd":
+        return tuple(checks)
+    squares = np.maximum(np.einsum("ij,ij->i", right.held, right.held, dtype=np.float64), 1e-300)
+    shares = np.abs(right.held @ flat) / (learning_rate * squares)
+    sizes = np.sqrt(right.held**2 @ (final**2).astype(np.float32))
+    allowed = SIGMAS * rounding / 3**0.5 * sizes / (learning_rate * squares) + ALONG * inaccuracy
+    worst = int(np.argmax(shares / allowed))
+    name, error, limit = _after(count, "a gradient"), float(shares[worst]), float(allowed[worst])
+    reason = None
+    if not error <= limit:
+        reason = f"{name}: off by {100 * error:.2g} %, {100 * limit:.2g} % is allowed"
+    checks.append(TensorCheck(name, error, limit, reason))
+    return tuple(checks)
+
+
+def _after(count: int, what: str = "params") -> str:
+    return f"{what} after {count} step{'s' * (count > 1)}"
+
+
+def _compare_loss(
+    spec: MLPSpec, right: Chain, last_loss: float, inaccuracy: float, precision: str
+) -> TensorCheck:
+    """The loss may be off by its rounding, and by ||g|| times what the params may be off by."""
+    eps, name = float(np.finfo(spec.dtype).eps), "loss of the last step"
+    moved = float(np.linalg.norm(right.moved))
+    relative = COARSE if spec.optimizer in DIVIDING else 1e-3
+    if precision != "ieee":
+        relative = IN_NORM[precision]
+    off = relative * moved * float(right.sizes[-1]) + 1e3 * eps * inaccuracy * abs(right.loss)
+    limit = off / max(abs(right.loss), 1e-30)
+    error = abs(float(last_loss) - right.loss) / max(abs(right.loss), 1e-30)
+    reason = None
+    if not error <= limit:
+        reason = f"{name}: {float(last_loss):.6g}, expected {right.loss:.6g}"
+    return TensorCheck(name, error, limit, reason)

@@ -1,0 +1,54 @@
+"""What is drawn for a repetition."""
+
+import numpy as np
+
+from samegrad.benchmarks.cases.draws import FACTORS, RATES, Draw, weights
+from samegrad.implementations.contract.initializers import init_params
+from samegrad.implementations.contract.spec import MLPSpec
+
+PARAMS = init_params(MLPSpec((6, 5, 3)))
+
+
+def test_a_seed_gives_the_same_repetition_and_another_one_another():
+    """In every part."""
+    one, same, other = Draw(2**40 + 5), Draw(2**40 + 5), Draw(6)
+
+    assert one.learning_rate == same.learning_rate != other.learning_rate
+    assert one.pairs(30, 4, 8) == same.pairs(30, 4, 8) != other.pairs(30, 4, 8)
+    assert one.batches(30, 8) == same.batches(30, 8) != other.batches(30, 8)
+    assert one.calls(1000) == same.calls(1000) != other.calls(1000)
+    W, again, changed = (draw.params(PARAMS, 3)[1][0] for draw in (one, same, other))
+    np.testing.assert_array_equal(W, again)
+    assert (W != changed).all()
+
+
+def test_no_pair_of_weights_and_batch_comes_twice():
+    """Where there is memory for as many weights."""
+    pairs = Draw(1).pairs(100, 16, weights(PARAMS, 100, 16))
+
+    assert 100 == len(set(pairs))
+    assert {number for number, _ in pairs} == set(range(7))
+
+
+def test_weights_are_those_of_the_workload_times_a_factor():
+    """Of each array another one, in its dtype."""
+    drawn = [Draw(3).params(PARAMS, number) for number in range(5)]
+
+    factors = {float(W[0, 0] / PARAMS[0][0][0, 0]) for (W, _), _ in drawn}
+    assert 5 == len(factors)
+    assert all(FACTORS[0] <= factor <= FACTORS[1] for factor in factors)
+    assert {np.dtype("float32")} == {p.dtype for params in drawn for pair in params for p in pair}
+
+
+def test_calls_are_never_fewer_and_one_stays_one():
+    """A block has its length."""
+    assert {1} == {Draw(seed).calls(1) for seed in range(20)}
+    assert {100} < {Draw(seed).calls(100) for seed in range(50)} <= set(range(100, 113))
+
+
+def test_learning_rates_are_of_one_range():
+    """And exact in float32."""
+    rates = [Draw(seed).learning_rate for seed in range(100)]
+
+    assert RATES[0] <= min(rates) < max(rates) <= RATES[1]
+    assert rates == [float(np.float32(rate)) for rate in rates]
