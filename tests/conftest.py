@@ -1,7 +1,8 @@
-"""What the tests share: which of them are quick, and what children are not told of."""
+"""What the tests share: how often each runs, and what children are not told of."""
 
 import os
 import signal
+from collections import Counter
 
 import pytest
 
@@ -22,6 +23,39 @@ QUICK = """
     reports/charts/test_chart reports/data/test_analysis reports/data/test_comparison
 """.split()
 
+# Tests whose many parameters go the same ways: every so manieth runs by default, which keeps the
+# suite below eight minutes on two cores; all of them run with `tox -e tests-full`.
+EVERY = {
+    "test_activation_is_the_same_in_every_idiom": 2,
+    "test_all_implementations_follow_one_loss_curve": 2,
+    "test_compiled_functions_agree_with_the_reference": 2,
+    "test_drawn_networks_agree_within_rounding": 2,
+    "test_empty_text_starts_no_benchmark": 5,
+    "test_exit_statuses_mean": 2,
+    "test_fault_gives_a_reason_and_no_number": 2,
+    "test_fifty_steps_follow_the_same_trajectory": 5,
+    "test_file_of_pytest_that_cannot_be_written_costs_no_report": 2,
+    "test_derivative_at_a_kink_is_that_of_the_left_side": 3,
+    "test_logits_of_ten_thousand_give_finite_results_that_agree": 3,
+    "test_names_beyond_measure_are_one_line_of_a_benchmark": 2,
+    "test_options_of_the_readme_are_accepted": 2,
+    "test_other_commands_show_hostile_texts_as_escapes": 2,
+    "test_own_implementation_agrees_with_exact_results": 2,
+    "test_planted_fault_disagrees": 3,
+    "test_planted_fault_is_refused_and_located": 2,
+    "test_product_of_the_first_options_agrees_with_the_reference": 3,
+    "test_products_of_an_implementation_are_right": 3,
+    "test_reference_agrees_with_central_differences": 4,
+    "test_run_that_cannot_go_on_says_why": 2,
+    "test_step_depends_on_its_arguments_only": 5,
+    "test_ten_steps_follow_the_same_losses": 2,
+    "test_training_that_its_implementation_ends_is_no_success": 3,
+    "test_weights_are_saved_where_it_was_said": 2,
+    "test_whatever_is_wrong_in_a_journal_the_rest_is_read": 3,
+    "test_whole_product_agrees_where_derivatives_are_by_hand": 3,
+    "test_wrong_input_is_one_line_and_exit_status_4": 2,
+}
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keep from child processes what changes them: variables of pytest's, and signals ignored.
@@ -38,8 +72,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is quick, before -m chooses."""
+    """Mark what is quick, and what is for tests-full only, before -m chooses."""
+    seen: Counter[str] = Counter()
     for item in items:
+        test = item.name.partition("[")[0]
+        if item.get_closest_marker("full") is None:
+            if seen[test] % EVERY.get(test, 1):
+                item.add_marker("full")
+            seen[test] += 1
         name = item.nodeid.split("::")[0].removeprefix("tests/").removesuffix(".py")
         if name in QUICK and item.get_closest_marker("full") is None:
             item.add_marker("quick")

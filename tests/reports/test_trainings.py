@@ -126,6 +126,7 @@ def test_picture_of_another_form_is_left_out_and_the_others_are_drawn(
                     plt.close("all")
 
 
+@pytest.mark.full  # it draws every figure; records are refused by schema, beside it
 def test_report_is_made_without_a_picture_of_another_form(
     journal: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -184,6 +184,7 @@ def test_server_that_does_not_answer_is_said_with_the_way_out(
         datasets.load("automobile", None)
 
 
+@pytest.mark.full  # it reads 170 MB
 def test_whole_of_cifar_is_held_to_its_known_batches(tmp_path: Path) -> None:
     """Its first batch and its test data have known hashes; others in their places are refused."""
     known = datasets.load("cifar10_batch1", data_dir("cifar-10"))
