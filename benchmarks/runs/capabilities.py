@@ -32,7 +32,8 @@ class Capabilities:
         name: as on the command line: of the registry, a path, or a module.
         label: as shown.
         reason: why it cannot be used, or "".
-        status: of its rows where there is a reason: "unavailable", "crashed" or "timeout".
+        status: of its rows where there is a reason: "unavailable", "crashed", "wrong" or
+            "timeout".
         devices, dtypes: what it has.
         precisions: of "tf32" and "bfloat16" those that it has for products.
         sources: path -> text of its files.
@@ -199,7 +200,9 @@ def taken(known: Capabilities, message: dict[str, Any], started: float) -> Capab
 def _with(known: Capabilities, message: dict[str, Any], started: float) -> Capabilities:
     status = message.get("status", "ok")
     if status != "ok":
-        if status not in ("unavailable", "crashed") or not isinstance(message["reason"], str):
+        if status not in ("unavailable", "crashed", "wrong") or not isinstance(
+            message["reason"], str
+        ):
             raise ValueError(f"status {status!r:.40}")
         return replace(known, status=status, reason=message["reason"])
     if "device" in message:

@@ -13,6 +13,7 @@ from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.commands import install
 
 DTYPES = ("float32", "float64")
+OWN_CALLS = ("times", "read as", "conventions", "converted")  # facts of a file's own calls
 NO_GPU = "no GPU on this machine"
 
 
@@ -117,6 +118,7 @@ def select(options: BenchmarkOptions) -> Selection:
             if reason:
                 made.notes.append(f"{label}: {reason}")
         made.notes += _other_form(label, capability, options)
+        made.notes += _own_calls(label, capability)
     names = list(dict.fromkeys(line.network.name for line in options.lines))
     labels = list(made.capabilities)
 
@@ -180,6 +182,13 @@ def _other_form(label: str, capability: Capabilities, options: BenchmarkOptions)
         f"--{name.replace('_', '-')} {texts.get(value, value)}" for name, value in form.items()
     )
     return [f"{label}: it is for other networks than these; its rows come with: {typed}"]
+
+
+def _own_calls(label: str, capability: Capabilities) -> list[str]:
+    """What is timed of a file that is not written to the contract."""
+    for facts in capability.record.get("facts", {}).values():
+        return [f"{label}: {name} {facts[name]}" for name in OWN_CALLS if name in facts]
+    return []
 
 
 def why_no_gpu(label: str, capability: Capabilities, device: str, gpu: str) -> str:

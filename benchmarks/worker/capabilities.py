@@ -10,11 +10,12 @@ from typing import Any
 from samegrad.benchmarks.cases.case import MLPWorkload, Workload
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.worker import loaded
 from samegrad.benchmarks.worker.placed import REFUSALS, Placed
 from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.calls import described
-from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import Implementation
+from samegrad.implementations.contract.own_calls import OwnCalls
 from samegrad.implementations.contract.spec import MLPSpec
 
 Message = dict[str, Any]
@@ -51,10 +52,11 @@ SECONDS = 1.0  # the largest network that is predicted to take less is tried
 def answer(request: Message, send: Callable[[Message], None]) -> None:
     """Say what an implementation can do here, and how fast it is on a few small networks."""
     try:
-        implementation = registry.load(request["implementation"])
+        implementation = loaded.load(request["implementation"])
     except ImportError as error:
         exits = isinstance(error.__cause__, SystemExit)
-        send({"status": "crashed" if exits else "unavailable", "reason": str(error)})
+        status = getattr(error, "status", "crashed" if exits else "unavailable")
+        send({"status": status, "reason": str(error)})
         return
     devices = implementation.devices()
     texts = sources(implementation)
@@ -141,7 +143,8 @@ def cost_samples(
     """Times of loss_and_grad on a small network, and on the largest that takes about a second.
 
     A file that takes none of our small networks (it is for one shape) is timed on the smallest of
-    those that are asked for. "form" is the first of FORMS that it supports, or None.
+    those that are asked for; one that names those that it takes, on these. "form" is the first that
+    it supports of FORMS, or of those; or None.
 
     Where a gradient takes passes in proportion to the number of parameters, forward passes are
     timed instead, and a small gradient says how many of them it is worth. Where there is no
@@ -155,7 +158,8 @@ def cost_samples(
             sample(implementation, device, *TINY, o, FORMS[0]) for o in ("forward", "loss_and_grad")
         )
         passes = whole["warm_ns"] / one["warm_ns"] / MLPSpec(TINY[0]).parameters
-    networks = [(*SMALL, form) for form in FORMS] + list(asked)
+    own = implementation.networks() if isinstance(implementation, OwnCalls) else []
+    networks = own or [(*SMALL, form) for form in FORMS] + list(asked)
     small, operation, form = _first_supported(implementation, device, operations, networks)
     large = small
     # What a small network's fixed cost rules out may be affordable at the rate of the next.
@@ -165,7 +169,7 @@ def cost_samples(
     return {
         "networks": [small] if large is small else [small, large],
         "passes": passes,
-        "form": form if form in FORMS else None,
+        "form": form if form in FORMS or own else None,
     }
 
 

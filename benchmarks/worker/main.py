@@ -43,12 +43,11 @@ from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.worker import capabilities, ceilings
+from samegrad.benchmarks.worker import capabilities, ceilings, loaded
 from samegrad.benchmarks.worker.breakdown import Breakdown
 from samegrad.benchmarks.worker.measurement import Bench
 from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.calls import described
-from samegrad.implementations.contract import registry
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]
@@ -63,7 +62,7 @@ def main() -> None:
 
 def measure(request: Message, send: Send) -> None:
     """Gate each case of the request; then repeat those that the parent names, again and again."""
-    implementation = registry.load(request["implementation"])
+    implementation = loaded.load(request["implementation"])
     worker = WorkerSpec(*(request[name] for name in WorkerSpec._fields))
     fewer_digits = "" if worker.precision == "ieee" else worker.precision
 
@@ -119,7 +118,7 @@ def _one(
 
 def memory(request: Message, send: Send) -> None:
     """The peak memory of a training step: this process runs it and nothing else."""
-    implementation = registry.load(request["implementation"])
+    implementation = loaded.load(request["implementation"])
     case = Case.from_dict(request["cases"][0])
     send({"begin": case.id})
     bench = Bench(implementation, request)

@@ -18,6 +18,7 @@ from samegrad.benchmarks.worker.gates import Gates
 from samegrad.benchmarks.worker.placed import Placed, last_result
 from samegrad.implementations.checking import comparison
 from samegrad.implementations.contract.adapter import Implementation
+from samegrad.implementations.contract.own_calls import OwnCalls
 from samegrad.implementations.contract.spec import Tree
 
 Message = dict[str, Any]
@@ -165,6 +166,8 @@ class Bench:
             return {"status": refusal[0], "reason": refusal[1]}
         worst = gates.verdict(case).worst
         assert worst is not None
+        own = self.implementation
+        said = own.conventions(case.spec) if isinstance(own, OwnCalls) else ""
         return {
             "status": "ok",
             "reason": "",
@@ -174,7 +177,11 @@ class Bench:
             "event_ns": blocks.event_ns if self.works[case.id].events is not None else [],
             "busy_ns": blocks.busy_ns,
             **lost,
-            "gate": {"name": worst.name, "error": worst.error or 0.0, "bound": worst.bound},
+            "gate": {
+                "name": f"{worst.name} ({said})" if said else worst.name,
+                "error": worst.error or 0.0,
+                "bound": worst.bound,
+            },
         }
 
     def _broken_down(self, case: Case, placed: Placed, result: Tree) -> Message:

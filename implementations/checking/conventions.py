@@ -67,7 +67,7 @@ def explain(outcomes: Sequence[Outcome], execute: Execute) -> list[Note]:
     usable = [o for o in outcomes if o.expected and o.results and not o.accuracy and not o.unsure]
     for outcome in usable:
         outcome.comparison = outcome.plain
-    exact_gelu = _is_exact_gelu(usable)
+    exact_gelu = is_exact_gelu(usable)
     found: dict[tuple[str, str], list[str]] = {}
     for loss in dict.fromkeys(o.problem.spec.loss for o in usable):
         group = [o for o in usable if o.problem.spec.loss == loss]
@@ -89,8 +89,8 @@ def _explained(
 ) -> list[tuple[str, str]]:
     """Judge the problems of one loss anew; codes and texts of the convention that predicts them."""
     best: dict[str, tuple[Convention, dict[int, Comparison]]] = {}
-    for convention in _candidates(group, exact_gelu):
-        judged = _judged(group, convention)
+    for convention in candidates(group, exact_gelu):
+        judged = judged_by(group, convention)
         if judged is None:
             continue
         if all(comparison.agrees for comparison in judged.values()):
@@ -111,15 +111,15 @@ def _explained(
         if judged[number].agrees and outcome.comparison.disagrees:
             outcome.comparison = judged[number]
             _judge_other_data(outcome, convention)
-    texts = list(_texts(convention, {o.problem.spec.activation for o in group}))
+    said = list(texts(convention, {o.problem.spec.activation for o in group}))
     if doubles:
-        texts.append(
+        said.append(
             ("float64-only", "float32 goes in and float64 comes out; judged by float32's bounds")
         )
-    return texts
+    return said
 
 
-def _judged(group: Sequence[Outcome], convention: Convention) -> dict[int, Comparison] | None:
+def judged_by(group: Sequence[Outcome], convention: Convention) -> dict[int, Comparison] | None:
     """What each outcome is by a convention; None if it predicts nothing, or unmakes agreement."""
     judged: dict[int, Comparison] = {}
     # Those that disagree come first: most conventions are refuted by one of them.
@@ -192,7 +192,7 @@ def _is_double(outcome: Outcome) -> bool:
 # ---- what may be meant ----
 
 
-def _candidates(group: Sequence[Outcome], exact_gelu: bool) -> Iterator[Convention]:
+def candidates(group: Sequence[Outcome], exact_gelu: bool) -> Iterator[Convention]:
     """Conventions that the numbers suggest, the plainest first."""
     shape = Convention(outputs=_outputs(group), exact_gelu=exact_gelu)
     telling = [o for o in group if not o.problem.name and _has_gradient(o)]
@@ -284,7 +284,7 @@ def _outputs(group: Sequence[Outcome]) -> str:
     return ""
 
 
-def _is_exact_gelu(group: Sequence[Outcome]) -> bool:
+def is_exact_gelu(group: Sequence[Outcome]) -> bool:
     """Whether the gradients of networks with gelu are nearer to those of the one with erf."""
     gelus = [o for o in group if o.problem.spec.activation == "gelu" and _has_gradient(o)]
     ours, exact = (
@@ -371,7 +371,7 @@ def _decided(
 # ---- what is said ----
 
 
-def _texts(convention: Convention, activations: set[str]) -> Iterator[tuple[str, str]]:
+def texts(convention: Convention, activations: set[str]) -> Iterator[tuple[str, str]]:
     """Code and text of each thing that is not ours."""
     if convention.outputs:
         yield "probabilities", f"forward gives {convention.outputs} of the outputs"

@@ -22,13 +22,29 @@ RATE = 1e-3  # learning rate of a step, whose change divided by it is the gradie
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of a small problem; all differ, so that an axis cannot be taken for another."""
+    """Of a small problem; all differ, so that an axis cannot be taken for another.
+
+    Attributes:
+        n, f, h, k: examples, features, hidden units, outputs.
+        more: the widths of hidden layers after the first.
+    """
 
     n: int = 5
     f: int = 4
     h: int = 6
     k: int = 3
     seed: int = 0
+    more: tuple[int, ...] = ()
+
+    @property
+    def hidden(self) -> list[int]:
+        """The widths of all hidden layers."""
+        return [self.h, *self.more]
+
+    @property
+    def layers(self) -> list[int]:
+        """Features, hidden widths and outputs."""
+        return [self.f, *self.hidden, self.k]
 
 
 @dataclass(frozen=True)
@@ -77,16 +93,22 @@ Y_FORMS = ("same", "labels", "label row", "label column", "flat", "like X", "sig
 def inputs(sizes: Sizes, form: str) -> Any:
     """Inputs in a form."""
     X = np.random.default_rng(sizes.seed + 1).normal(0, 1, (sizes.n, sizes.f))
-    return {
-        "rows": X,
-        "columns": X.T.copy(),
-        "one": X[0],
-        "one row": X[:1],
-        "one column": X[:1].T.copy(),
-        "lists": X.tolist(),
-        "sets": np.stack([X, -X, X[::-1] / 2], axis=1),
-        "one list": X[0].tolist(),
-    }[form]
+    return rows_of(X, form)
+
+
+def rows_of(X: Array, form: str) -> Any:
+    """Rows of inputs in a form; of one example the first."""
+    made: dict[str, Callable[[], Any]] = {
+        "rows": lambda: X,
+        "columns": lambda: X.T.copy(),
+        "one": lambda: X[0],
+        "one row": lambda: X[:1],
+        "one column": lambda: X[:1].T.copy(),
+        "lists": X.tolist,
+        "sets": lambda: np.stack([X, -X, X[::-1] / 2], axis=1),
+        "one list": X[0].tolist,
+    }
+    return made[form]()
 
 
 def targets(sizes: Sizes, form: Form, shape: Sequence[int]) -> tuple[Any, Array]:
@@ -108,25 +130,45 @@ def targets(sizes: Sizes, form: Form, shape: Sequence[int]) -> tuple[Any, Array]
     if form.y == "signs":
         rows = 2 * rows - 1
     same = (rows.T if form.x == "columns" and len(shape) > 1 else rows).reshape(shape).copy()
+    return in_form(rows, form, shape), same
+
+
+def in_form(rows: Array, form: Form, shape: Sequence[int]) -> Any:
+    """Rows of targets, one-hot or values, in a form.
+
+    Args:
+        shape: of the outputs.
+
+    Raises:
+        ValueError: the form does not fit, or has no place for such values.
+    """
+    one, k = form.x.startswith("one"), rows.shape[1]
+    same = (rows.T if form.x == "columns" and len(shape) > 1 else rows).reshape(shape).copy()
     if form.y in ("same", "signs"):
-        return (same.tolist() if "list" in form.x else same), same
-    if form.y == "one-hot int":
-        return same.astype(int), same
+        return same.tolist() if "list" in form.x else same
     if form.y == "like X":
         rows = rows[0] if form.x in ("one", "one list") else rows.T if "column" in form.x else rows
         if np.shape(rows) == tuple(shape):
             raise ValueError("that is the form of the outputs")
-        return (rows.tolist() if "list" in form.x else rows.copy()), same
-    if form.y == "flat" and k > 1:
-        raise ValueError("flat targets are those of one output")
-    given: Any = labels.astype(float) if form.y == "flat" else labels
+        return rows.tolist() if "list" in form.x else rows.copy()
+    if form.y == "flat":
+        if k > 1:
+            raise ValueError("flat targets are those of one output")
+        flat = rows[:, 0]
+        return float(flat[0]) if one else flat.tolist() if "list" in form.x else flat.copy()
+    if not np.isin(rows, (0.0, 1.0)).all() or (k > 1 and not np.all(rows.sum(axis=1) == 1)):
+        raise ValueError("its targets are labels, which has no place for other values")
+    if form.y == "one-hot int":
+        return same.astype(int)
+    labels = rows.argmax(axis=1) if k > 1 else rows[:, 0].astype(np.int64)
+    given: Any = labels
     if form.y == "label column":
         given = labels[:, None]
     if form.y == "label row":
         given = labels[None]
-    if one and form.y in ("labels", "flat"):
+    if one and form.y == "labels":
         given = int(labels[0])
-    return (given.tolist() if "list" in form.x and not one else given), same
+    return given.tolist() if "list" in form.x and not one else given
 
 
 @dataclass
@@ -342,7 +384,7 @@ def _call(function: Callable[..., Any], plan: Plan, board: Board) -> Any:
     return function(*first, **named)
 
 
-def with_sizes(board: Board, **changed: int) -> Sizes:
+def with_sizes(board: Board, **changed: Any) -> Sizes:
     """Other sizes."""
     return replace(board.sizes, **changed)
 

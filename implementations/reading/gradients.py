@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,11 +47,11 @@ def gradients_of(
         for plan in itertools.islice(
             plans(function, trial.board, ["out"] if trial.outs else [], "loss"), MOST_WAYS
         ):
-            graph = _backward(trial, function, plan, None)
+            graph = Backward(trial, function, name, plan)
             if _is_graph(graph):
-                yield partial(_through_graph, graph, trial.network.net), name, "explicit"
+                yield ThroughGraph(graph, trial.network.net), name, "explicit"
                 return
-    ran: list[Callable[[], Any]] = []  # that leave the parameters as they are
+    ran: list[Backward] = []  # that leave the parameters as they are
     both = [name for name in own if name not in explicit]  # losses that may be gradients as well
     complete = False  # whether one of them gives a gradient of everything
     for name in [*explicit, *both, *steps]:
@@ -65,7 +65,7 @@ def gradients_of(
             # A step may need what a backward pass has left in the object.
             alone = [None] if not ran or any(key in ("X", "pairs") for _, key in plan) else []
             for first in [*ran[:2], *alone] if name in steps else [None]:
-                backward = _backward(trial, function, plan, first)
+                backward = Backward(trial, function, name, plan, first)
                 kind = _kind(backward, found, trial.network.net)
                 if not kind or (name in both and kind != "explicit"):
                     continue
@@ -128,28 +128,42 @@ def _is_graph(function: Callable[[], Any]) -> bool:
     return callable(getattr(value, "backward", None)) and not isinstance(value, np.ndarray)
 
 
-def _through_graph(loss: Callable[[], Any], net: Any) -> None:
-    """Set derivatives to 0 and run the backward pass of what the loss returned."""
-    value = loss()
-    for place in places(net, "net", integers=True):
-        if re.search(r"\.(?:grad|gradient|derivative|adjoint)$", place.name):
-            place.write(np.zeros(np.shape(place.read())))
-    value.backward()
+@dataclass(frozen=True, eq=False)
+class Backward:
+    """A backward pass: the forward pass, or what comes `first` in its place, then a function."""
 
+    trial: Trial
+    function: Callable[..., Any]
+    name: str
+    plan: Plan
+    first: "Backward | None" = None
 
-def _backward(
-    trial: Trial, function: Callable[..., Any], plan: Plan, first: Callable[[], Any] | None
-) -> Callable[[], Any]:
-    def backward() -> Any:
-        if first is not None:
-            first()
+    def __call__(self) -> Any:
+        """What the function returns."""
+        trial = self.trial
+        if self.first is not None:
+            self.first()
         else:
             trial.forward()
         if trial.outs:
             trial.board.values["out"] = trial.out(trial.outs[0])
-        return call(function, plan, trial.board)
+        return call(self.function, self.plan, trial.board)
 
-    return backward
+
+@dataclass(frozen=True, eq=False)
+class ThroughGraph:
+    """A loss that returns an object which has the backward pass."""
+
+    loss: Backward
+    net: Any
+
+    def __call__(self) -> None:
+        """Set derivatives to 0 and run the backward pass of what the loss returned."""
+        value = self.loss()
+        for place in places(self.net, "net", integers=True):
+            if re.search(r"\.(?:grad|gradient|derivative|adjoint)$", place.name):
+                place.write(np.zeros(np.shape(place.read())))
+        value.backward()
 
 
 def _holds_gradient(backward: Callable[[], Any], found: Sequence[Place]) -> bool:
@@ -196,7 +210,7 @@ def values_of(net: Any) -> dict[str, Array]:
 
 def _rate(trial: Trial, plan: Plan) -> float | None:
     """The learning rate of a step: what was passed, or what the object or the file holds."""
-    if any(key == "lr" for _, key in plan) or trial.network.rated:
+    if any(key == "lr" for _, key in plan) or trial.network.rate:
         return RATE
     for name, value in getattr(trial.network.net, "__dict__", {}).items():
         if names.role(name) == "lr" and isinstance(value, float | int) and value:
@@ -208,21 +222,29 @@ def _by_kind(
     backward: Callable[[], Any], kind: str, found: Sequence[Place], trial: Trial, rate: float
 ) -> Callable[[], Any]:
     """The backward pass itself, or what a step changes over its rate."""
-    if kind == "explicit":
-        return backward
+    return backward if kind == "explicit" else Change(backward, found, trial.network.net, rate)
 
-    def change() -> dict[str, Array]:
-        before = [place.read() for place in found]
-        held = snapshot(trial.network.net)
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What a step changes, over its rate."""
+
+    step: Callable[[], Any]
+    parameters: Sequence[Place]
+    net: Any
+    rate: float
+
+    def __call__(self) -> dict[str, Array]:
+        """Of each parameter, by its name; it is put back."""
+        before = [place.read() for place in self.parameters]
+        held = snapshot(self.net)
         try:
-            backward()
-            after = values_of(trial.network.net)
+            self.step()
+            after = values_of(self.net)
         finally:
             held.restore()
         return {
-            f"d {place.name}": np.asarray((old - after[place.name]) / rate)
-            for place, old in zip(found, before, strict=True)
+            f"d {place.name}": np.asarray((old - after[place.name]) / self.rate)
+            for place, old in zip(self.parameters, before, strict=True)
             if place.name in after and np.shape(after[place.name]) == np.shape(old)
         }
-
-    return change

@@ -1,6 +1,7 @@
 """Files of layer objects: a small network of all of them, with their loss and its derivative."""
 
 import ast
+import functools
 import inspect
 import itertools
 import re
@@ -177,15 +178,25 @@ def _up(layer: Any, value: Any) -> Any:
     raise TypeError("no forward")
 
 
-def _down(layer: Any, gradient: Any) -> Any:
+def _down(layer: Any, gradient: Any, rate: Sequence[float] = (RATE,)) -> Any:
+    kind: Any = type(layer)
+    name, steps = _backward_of(kind)
+    function = getattr(layer, name)
+    returned = function(gradient, *rate) if steps else function(gradient)
+    if returned is None:
+        return next((getattr(layer, d) for d in DOWN if hasattr(layer, d)), None)
+    return returned[0] if isinstance(returned, tuple) else returned
+
+
+@functools.cache  # a call of it may be timed
+def _backward_of(cls: type) -> tuple[str, bool]:
+    """The name of a layer's backward pass, and whether it makes a step, so that it takes a rate."""
     for name in BACKWARD:
-        if hasattr(layer, name):
-            function = getattr(layer, name)
-            needed = [p for p in parameters(function) if p.default is inspect.Parameter.empty]
-            returned = function(gradient, *([RATE] if len(needed) > 1 else []))
-            if returned is None:
-                return next((getattr(layer, d) for d in DOWN if hasattr(layer, d)), None)
-            return returned[0] if isinstance(returned, tuple) else returned
+        if hasattr(cls, name):
+            given = parameters(getattr(cls, name))
+            static = isinstance(inspect.getattr_static(cls, name), staticmethod)
+            needed = [p for p in given if p.default is inspect.Parameter.empty]
+            return name, len(needed) > (1 if static else 2)
     raise TypeError("no backward")
 
 
@@ -201,6 +212,7 @@ def _chain(
     np.random.seed(sizes.seed)
     layers = [alone(sizes, form).net] if alone is not None else _stacked(cls, activations, sizes)
     shown = ", ".join(type(layer).__name__ for layer in layers)
+    rate = [RATE]
     net: Any = layers
     if container is not None:
         net = container(layers)
@@ -216,9 +228,9 @@ def _chain(
 
     def back(gradient: Any) -> Any:
         if container is not None and _method(container, BACKWARD) is not None:
-            return _down(net, gradient)
+            return _down(net, gradient, rate)
         for layer in reversed(layers):
-            gradient = _down(layer, gradient)
+            gradient = _down(layer, gradient, rate)
         return None
 
     functions["forward"] = forward
@@ -228,45 +240,51 @@ def _chain(
             return back(np.asarray(out) - Y)
     else:
         name, loss, derivative = pair(sizes)
-        functions["loss"] = lambda y, out: _ordered(loss, y, out)
+        loss, derivative = _ordered(loss), _ordered(derivative)
+        functions["loss"] = lambda y, out: loss(y, out)
 
         def backward(y: Any, out: Any) -> Any:  # type: ignore[misc] # one of the two
-            loss_again(loss, y, out)
-            return back(_ordered(derivative, y, out))
+            loss(y, out)  # a loss object may keep what its derivative needs
+            return back(derivative(y, out))
 
         shown += f" with {name}"
     functions["backward"] = backward
-    return Network(net, functions, f"layers {shown}", rated=True)
+    return Network(net, functions, f"layers {shown}", rate=rate)
 
 
 def _stacked(cls: type, activations: Sequence[type], sizes: Sizes) -> list[Any]:
     """Layers with weights, and an activation of each kind between them."""
-    widths = [sizes.f, *[sizes.h + i for i in range(max(1, len(activations)))], sizes.k]
+    hidden = sizes.hidden
+    if not sizes.more:
+        hidden = [sizes.h + i for i in range(max(1, len(activations)))]
+    widths = [sizes.f, *hidden, sizes.k]
     layers: list[Any] = []
     for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
         layers.append(cls(*(fan_in, fan_out)))
         if i < len(widths) - 2 and activations:
-            layers.append(activations[i]())
+            layers.append(activations[i % len(activations)]())
     return layers
 
 
-def loss_again(loss: Callable[..., Any], y: Any, out: Any) -> None:
-    """Let a loss object keep what its derivative needs."""
-    _ordered(loss, y, out)
+def _ordered(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """A function of outputs and targets, in whatever order it names them, as one of (y, out).
 
-
-def _ordered(function: Callable[..., Any], y: Any, out: Any) -> Any:
-    """Call a function of outputs and targets, in whatever order it names them.
-
-    Raises:
-        TypeError: it takes others.
+    What it gives raises TypeError if the function takes others.
     """
-    values = {"y": y, "out": out, "X": out, "grad_out": out, "n": len(out), "k": 1, "lr": RATE}
-    board = Board(Sizes(), values)
-    plan = next(plans(function, board, ["out"], "loss"), None)
-    if plan is None:
-        raise TypeError("it takes more than outputs and targets")
-    return call(function, plan, board)
+    names_of = ("y", "out", "X", "grad_out")
+    known = {**dict.fromkeys(names_of), "n": 1, "k": 1, "lr": RATE}
+    plan = next(plans(function, Board(Sizes(), known), ["out"], "loss"), None)
+
+    def ordered(y: Any, out: Any) -> Any:
+        if plan is None:
+            raise TypeError("it takes more than outputs and targets")
+        if plain:  # a call of it may be timed
+            return function(**{name: y if key == "y" else out for name, key in plan})
+        values = {**known, **dict.fromkeys(names_of, out), "y": y, "n": len(out)}
+        return call(function, plan, Board(Sizes(), values))
+
+    plain = plan is not None and all(k in names_of and n[0] != "*" for n, k in plan)
+    return ordered
 
 
 def _loss_pairs(loaded: Loaded) -> Iterator[Callable[[Sizes], tuple[str, Any, Any]]]:
@@ -292,9 +310,10 @@ def _loss_pairs(loaded: Loaded) -> Iterator[Callable[[Sizes], tuple[str, Any, An
         def made(sizes: Sizes, c: type = cls, f: str = forward, b: str = backward) -> Any:
             one = c()
             loss, derivative = getattr(one, f), getattr(one, b)
+            ordered = _ordered(derivative)
 
             def down(y: Any, out: Any) -> Any:
-                returned = _ordered(derivative, y, getattr(one, "output", out))
+                returned = ordered(y, getattr(one, "output", out))
                 if returned is None:
                     return next((getattr(one, d) for d in DOWN if hasattr(one, d)), None)
                 return returned

@@ -40,7 +40,7 @@ class Network:
         values: what the board gets besides data: "params", "W1".
         title: "class MLP([4, 6, 3])".
         held: data that it was constructed with.
-        rated: whether its steps have board.RATE in them.
+        rate: of its steps, alone in a list, where it is ours to set.
         kept: attributes that its methods take from their arguments, with the roles of these.
         settings: lists of numbers that its constructor was given, which are no weights.
     """
@@ -50,7 +50,7 @@ class Network:
     title: str
     values: dict[str, Any] = field(default_factory=dict)
     held: tuple[Any, ...] = ()
-    rated: bool = False
+    rate: list[float] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)
     settings: tuple[Any, ...] = ()
 
@@ -262,14 +262,15 @@ def value_of_kind(kind: str, value: Any, sizes: Sizes, form: Form) -> Any:
         )
         return targets(sizes, form, shape)[0]
     plain = {
-        "f": sizes.f, "h": sizes.h, "k": sizes.k, "n": sizes.n, "hs": [sizes.h],
-        "tuple h": (sizes.h,), "sizes": [sizes.f, sizes.h, sizes.k], "depth": 1, "int h": sizes.h,
-        "pairs": [(sizes.f, sizes.h), (sizes.h, sizes.k)], "spread": [sizes.f, sizes.h, sizes.k],
+        "f": sizes.f, "h": sizes.h, "k": sizes.k, "n": sizes.n, "hs": sizes.hidden,
+        "tuple h": tuple(sizes.hidden), "sizes": sizes.layers, "depth": len(sizes.hidden),
+        "int h": sizes.h, "pairs": list(itertools.pairwise(sizes.layers)), "spread": sizes.layers,
         "factors": [1.0 + i / 2 for i in range(sizes.k)],
         "rate": RATE, "one": 1, "zero": 0,
     }  # fmt: skip
     if kind == "triples":
-        return [(sizes.f, sizes.h, value[0]), (sizes.h, sizes.k, value[-1])]
+        *first, last = itertools.pairwise(sizes.layers)
+        return [*((*pair, value[0]) for pair in first), (*last, value[-1])]
     return plain.get(kind, value)
 
 

@@ -3,6 +3,7 @@
 import linecache
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -39,12 +40,7 @@ def losses_of(
     for name in own:
         function = trial.network.functions[name]
         for plan in plans(function, board, ["out"] if outs else [], "loss"):
-
-            def loss(function: Any = function, plan: Plan = plan) -> float:
-                trial.forward()
-                _refresh(trial, out)
-                return value_of_loss(call(function, plan, board))
-
+            loss = OwnLoss(trial, function, plan, out)
             if _finite(loss):
                 trial.sure[name] = sure(plan)
                 yield loss, name, True
@@ -61,6 +57,22 @@ def losses_of(
 
         if _finite(standard):
             yield standard, name, False
+
+
+@dataclass(frozen=True, eq=False)
+class OwnLoss:
+    """The forward pass, then a function of the file's that gives the loss."""
+
+    trial: Trial
+    function: Callable[..., Any]
+    plan: Plan
+    out: str
+
+    def __call__(self) -> float:
+        """The number."""
+        self.trial.forward()
+        _refresh(self.trial, self.out)
+        return value_of_loss(call(self.function, self.plan, self.trial.board))
 
 
 def value_of_loss(value: Any) -> float:

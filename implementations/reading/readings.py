@@ -60,6 +60,7 @@ class Reading:
         changeable: the data that loss and backward both follow when it changes.
         key: of the calls that it consists of.
         others: the same calls on other networks and batches.
+        trial: the network with its data and forward pass, of what is no script.
     """
 
     net: Any
@@ -83,6 +84,7 @@ class Reading:
     changeable: tuple[Any, ...] = ()
     key: tuple[str, ...] = ()
     others: "Callable[[], Iterator[Reading]]" = lambda: iter(())
+    trial: Trial | None = None
 
 
 def readings(
@@ -133,6 +135,7 @@ def readings(
                     reading = _reading(trial, found, loss, loss_name, mine, backward, name, kind)
                     reading.slopes = slopes
                     reading.key = (loss_name, name, kind, out)
+                    reading.trial = trial
                     reading.others = _others(trial, reading.key, wide)
                     reading.certain = (
                         reading.certain

@@ -16,13 +16,13 @@ from samegrad.implementations.reading.files import from_dict
 def read_here(path: Path | str, name: str = "", hints: Sequence[str] = ()) -> CheckReport:
     """The report of a file that does not hang or end the process."""
     sent: list[dict[str, Any]] = []
-    with _as_before():
+    with as_before():
         answer({"path": str(path), "name": name, "hints": list(hints), "run": True}, sent.append)
     return from_dict(sent[-1]["report"])
 
 
 @contextlib.contextmanager
-def _as_before() -> Iterator[None]:
+def as_before() -> Iterator[None]:
     """What loading a file changes of the process is put back."""
     held = {name: getattr(sys, name) for name in ("argv", "stdin", "stdout", "stderr")}
     lists = {name: list(getattr(sys, name)) for name in ("path", "meta_path")}

@@ -57,7 +57,7 @@ def test_one_that_hangs_costs_the_others_nothing_and_is_said(
 ) -> None:
     """They wait until it is given up, which takes as long as they may take themselves."""
     mine = tmp_path / "mine.py"
-    mine.write_text("import time\ntime.sleep(600)\n")
+    mine.write_text("import time\ntime.sleep(600)\ndef forward(spec, params, X): ...\n")
     monkeypatch.setattr(capabilities, "CAPABILITIES_SECONDS", 8.0)
     monkeypatch.setattr(capabilities, "SILENT_SECONDS", 2.0)
 

@@ -1,0 +1,162 @@
+"""Files in nobody's dialect as implementations: what of them is offered, and what is compared."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.judge.main import draw
+from samegrad.benchmarks.worker.gates import Gates
+from samegrad.benchmarks.worker.placed import Placed
+from samegrad.implementations.checking.comparison import Comparison
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.reading import timed
+from tests.helpers.read_here import as_before
+
+Load = Callable[[Path], timed.FileImplementation]
+FILES = Path(__file__).parent / "files"
+# A class; layer objects; a dict of weights; a pair of functions; lists of numbers.
+STYLES = {
+    "params_dict_class.py": ("loss_and_grad", 6),
+    "small_framework.py": ("loss_and_grad", 6),
+    "two_layer_functions.py": ("loss_and_grad", 6),
+    "digits_functions.py": ("loss_and_grad", 6),
+    "lists_of_floats.py": ("", 1),
+}
+CLASS = """
+import numpy as np
+
+class Net:
+    def __init__(self, f, h, k):
+        self.W1, self.b1 = np.random.randn(f, h), np.zeros(h)
+        self.W2, self.b2 = np.random.randn(h, k), np.zeros(k)
+
+    def forward(self, X):
+        self.X, self.h = X, np.tanh(X @ self.W1 + self.b1)
+        return self.h @ self.W2 + self.b2
+
+    def loss(self, out, y):
+        return np.sum((out - y) ** 2) / 2
+
+    def backward(self, out, y):
+        d = out - y
+        e = d @ self.W2.T * (1 - self.h ** 2)
+        return {"W1": self.X.T @ e, "b1": e.sum(0), "W2": self.h.T @ d, "b2": d.sum(0)}
+"""
+
+
+@pytest.fixture
+def load() -> Iterator[Callable[[Path], timed.FileImplementation]]:
+    """Load a file in this process, which is as before afterwards."""
+    with as_before():
+        yield lambda path: timed.load_file(str(path))
+
+
+def gated(
+    file: timed.FileImplementation, sizes: tuple[int, ...], batch: int, operation: str = ""
+) -> tuple[Comparison, Gates]:
+    """(the verdict of the gate, the gates) on one operation of a file."""
+    own = file.owns[0]
+    operation = operation or ("train_step" if own.calls.step else "loss_and_grad")
+    spec = MLPSpec(sizes, **own.form, dtype="float64")
+    workload = MLPWorkload("test", spec, batch, 4 * batch)
+    gates = Gates(Placed(workload, file, "cpu", draw(workload, 0)), "ieee", thorough=True)
+    return gates.verdict(Case(workload, operation, "test", "cpu", "resident", "1")), gates
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_file_agrees_on_a_network_of_other_sizes(load: Load, name: str) -> None:
+    """Each style is built for other sizes, and gives the reference's gradient there."""
+    file = load(FILES / name)
+    operation, batch = STYLES[name]
+    outputs = 5 if file.owns[0].sizes[-1] > 1 else 1
+    verdict, _ = gated(file, (9, 7, outputs), batch, operation)
+
+    assert verdict.reason == ""
+
+
+def test_file_with_a_fault_has_no_rows(load: Load, tmp_path: Path) -> None:
+    """A wrong derivative is found before anything is timed, and its rows say wrong."""
+    path = tmp_path / "wrong_net.py"
+    path.write_text(CLASS.replace("(1 - self.h ** 2)", "(1 - self.h)"))
+
+    with pytest.raises(timed.NotTimedError) as raised:
+        load(path)
+    assert raised.value.status == "wrong"
+
+
+def test_gate_refuses_a_fault_that_shows_at_larger_sizes(load: Load, tmp_path: Path) -> None:
+    """What is right on the small network and wrong on the one that is timed gets no number."""
+    path = tmp_path / "late_net.py"
+    path.write_text(CLASS.replace("        d = out - y\n", "        d = out - y\n" + 8 * " "
+                                  + "d = d * (1.5 if self.W1.shape[1] > 20 else 1)\n"))  # fmt: skip
+    verdict, _ = gated(load(path), (9, 30, 4), 6)
+
+    assert verdict.disagrees
+
+
+def test_gate_refuses_a_gradient_that_ignores_its_batch(load: Load, tmp_path: Path) -> None:
+    """A gradient that is kept from the call before is found by other arguments."""
+    path = tmp_path / "kept_net.py"
+    path.write_text(
+        CLASS.replace("        d = out - y\n", "        if len(y) > 50 and hasattr(Net, 'kept'):\n"
+                      "            return Net.kept\n        d = out - y\n")
+        .replace("        return {", "        Net.kept = {")
+        .replace('"b2": d.sum(0)}', '"b2": d.sum(0)}\n        return Net.kept')
+    )  # fmt: skip
+    verdict, gates = gated(load(path), (9, 7, 4), 64)
+    operation = "loss_and_grad"
+    case = Case(gates.placed.workload, operation, "test", "cpu", "resident", "1")
+
+    assert verdict.disagrees or gates.ignores_arguments(case, 1.0)
+
+
+def test_sum_over_the_batch_is_a_convention_that_is_said(load: Load, tmp_path: Path) -> None:
+    """A summed loss and its gradient agree, and the row says so."""
+    path = tmp_path / "summed_net.py"
+    path.write_text(CLASS)
+    file = load(path)
+    verdict, _ = gated(file, (9, 7, 4), 6)
+
+    assert verdict.reason == ""
+    assert "summed over the batch" in file.conventions(MLPSpec((9, 7, 4), **file.owns[0].form))
+
+
+def test_sizes_that_a_file_cannot_have_are_refused(load: Load, tmp_path: Path) -> None:
+    """A network of one hidden layer has no rows with two: that is no fault of the file."""
+    path = tmp_path / "shallow_net.py"
+    path.write_text(CLASS)
+    file = load(path)
+
+    with pytest.raises(NotImplementedError, match="no network of these sizes"):
+        gated(file, (9, 7, 6, 4), 6)
+    with pytest.raises(NotImplementedError, match="another one: --activation tanh"):
+        file.own(MLPSpec((9, 7, 4)))
+
+
+def test_hints_in_the_file_hold(load: Load, tmp_path: Path) -> None:
+    """A backward pass that a hint names is what is called."""
+    path = tmp_path / "hinted_net.py"
+    hints = "# samegrad: net = Net(4, 6, 3)\n# samegrad: loss = net.cost_of(net.forward(X), y)\n"
+    hints += "# samegrad: backward = net.qq(net.forward(X), y)\n"
+    path.write_text(hints + CLASS.replace("def backward", "def qq").replace("loss(", "cost_of("))
+    file = load(path)
+    verdict, _ = gated(file, (4, 6, 3), 6)
+
+    assert verdict.reason == ""
+
+
+def test_results_are_converted_after_the_call(load: Load, tmp_path: Path) -> None:
+    """A timed call hands over what the file returned, as it is."""
+    path = tmp_path / "plain_net.py"
+    path.write_text(CLASS)
+    file = load(path)
+    spec = MLPSpec((4, 6, 3), **file.owns[0].form, dtype="float64")
+    placed = Placed.random(MLPWorkload("test", spec, 5, 5), file, "cpu")
+    params, _ = placed.start(with_state=False)
+    result, _ = file.loss_and_grad(spec, params, *placed.batches[0])
+
+    assert sorted(result.returned) == ["W1", "W2", "b1", "b2"]
+    assert isinstance(result.returned["W1"], np.ndarray)
