@@ -29,7 +29,7 @@ from samegrad.implementations.reading import layers, layouts, live, networks, se
 from samegrad.implementations.reading.effects import places
 from samegrad.implementations.reading.gradients import Backward, Change, ThroughGraph
 from samegrad.implementations.reading.hints import Hints
-from samegrad.implementations.reading.judging import SECONDS, Found, compared_with
+from samegrad.implementations.reading.judging import SECONDS, Found, compared_with, for_batches
 from samegrad.implementations.reading.layouts import Layout
 from samegrad.implementations.reading.live import Batch, Calls, Live
 from samegrad.implementations.reading.loading import Loaded
@@ -86,13 +86,19 @@ def owns_of(loaded: Loaded, of: str, hints: Hints) -> list[Own]:
     wishes = search._wishes(hints, loaded)
     made = [search._hinted(hints, loaded)] if hints.net else None
     deadline, tried = time.process_time() + SECONDS, 0
+    seen: list[Found] = []
     for reading in search._networks(loaded, of, wishes, made):
         if time.process_time() > deadline or tried == MOST_READINGS:
             break
         compared = compared_with(reading)
         if reading.trial is None or compared is None or not compared.judged:
             continue
-        if not (compared.exact if reading.own else Found(reading, compared).constant):
+        one = Found(reading, compared)
+        seen.append(one)
+        # As `judge`: what follows from a usual loss is wrong where the file has another one.
+        own = any(each.reading.own for each in seen)
+        right = compared.exact if reading.own else one.constant and not own
+        if not (right and for_batches(one, seen)):
             continue
         tried += 1
         owns: list[Own] = []

@@ -104,14 +104,14 @@ def judge(readings: Iterable[Reading], deadline: float) -> CheckReport:
             deadline = min(deadline, time.process_time() + MORE_SECONDS)
         own = any(f.reading.own for f in found)
         right = compared.exact if reading.own else one.constant and not own
-        if right and _for_batches(one, found):
+        if right and for_batches(one, found):
             report = checked[id(one)] = _confirmed(one)
             if report.agrees:
                 return report
     return _concluded(found, checked)
 
 
-def _for_batches(one: Found, found: Sequence[Found]) -> bool:
+def for_batches(one: Found, found: Sequence[Found]) -> bool:
     """Whether a reading of single examples is no way round a sum over the batch that is missing."""
     if one.reading.batched:
         return True
@@ -256,7 +256,7 @@ def _concluded(found: Sequence[Found], checked: dict[int, CheckReport]) -> Check
             checked[id(one)] = _confirmed(one)
         return checked[id(one)]
 
-    usable = [f for f in found if _for_batches(f, found)] or list(found)
+    usable = [f for f in found if for_batches(f, found)] or list(found)
     own = sorted((f for f in usable if f.reading.own), key=lambda f: f.score, reverse=True)
     standard = [f for f in usable if not f.reading.own]
     whole = next((f for f in standard if f.constant), None)

@@ -77,10 +77,18 @@ def test_file_agrees_on_a_network_of_other_sizes(load: Load, name: str) -> None:
     assert verdict.reason == ""
 
 
-def test_file_with_a_fault_has_no_rows(load: Load, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        pytest.param("(1 - self.h ** 2)", "(1 - self.h)", marks=pytest.mark.full),
+        # Right for the usual squares, and not for the loss that the file has.
+        ("d = out - y", "d = 2 * (out - y)"),
+    ],
+)
+def test_file_with_a_fault_has_no_rows(load: Load, tmp_path: Path, right: str, wrong: str) -> None:
     """A wrong derivative is found before anything is timed, and its rows say wrong."""
     path = tmp_path / "wrong_net.py"
-    path.write_text(CLASS.replace("(1 - self.h ** 2)", "(1 - self.h)"))
+    path.write_text(CLASS.replace(right, wrong))
 
     with pytest.raises(timed.NotTimedError) as raised:
         load(path)
