@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 Clock = Callable[[], int]
+Outside = Callable[[str], None]  # told that a block that counts "begins", and that it has "ended"
 Tree = Any
 Events = tuple[Callable[[], None], Callable[[], Callable[[], int]]]
 
@@ -278,6 +279,7 @@ def measure(
     clock: Clock = time.perf_counter_ns,
     least: int = 3,
     seen_ns: int = 0,
+    outside: Outside = lambda _: None,
 ) -> Blocks:
     """Calibrate, then time as many blocks as the budget allows, but a long call once only.
 
@@ -289,30 +291,42 @@ def measure(
         budget_ns: time for the timed blocks.
         least: so many blocks of a call that is not long, whatever the budget.
         seen_ns: what an earlier call took, if one was seen: a call that is long twice is long.
+        outside: somebody with a clock of their own.
     """
     blocks, at_least = Blocks(), 1
     for _ in range(2):
+        outside("begins")
         blocks.add(block(work, 1, clock))
+        outside("ended")
         if blocks.elapsed_ns[-1] < LONG * target_ns:  # short, or long once by accident
             at_least, blocks = least, Blocks(calibrate(work, target_ns, clock))
             break
         if blocks.elapsed_ns[-1] > CERTAINLY_LONG * target_ns or seen_ns >= LONG * target_ns:
             break
-    return _fill(work, blocks, at_least, budget_ns, clock)
+    return _fill(work, blocks, at_least, budget_ns, clock, outside)
 
 
-def again(work: Work, calls: int, clock: Clock = time.perf_counter_ns, warm: bool = True) -> Blocks:
+def again(
+    work: Work,
+    calls: int,
+    clock: Clock = time.perf_counter_ns,
+    warm: bool = True,
+    outside: Outside = lambda _: None,
+) -> Blocks:
     """One more block of as many calls: a later repetition.
 
     Args:
         warm: whether a short one that is not counted fills the caches; a long call needs none.
+        outside: somebody with a clock of their own.
     """
     if warm:
         block(work, max(1, calls // 5), clock)
-    return _fill(work, Blocks(calls), 1, 0, clock)
+    return _fill(work, Blocks(calls), 1, 0, clock, outside)
 
 
-def _fill(work: Work, blocks: Blocks, least: int, budget_ns: float, clock: Clock) -> Blocks:
+def _fill(
+    work: Work, blocks: Blocks, least: int, budget_ns: float, clock: Clock, outside: Outside
+) -> Blocks:
     spent = sum(blocks.elapsed_ns)
     # What looks like a missing wait is measured three times before it is called one.
     while (
@@ -324,7 +338,9 @@ def _fill(work: Work, blocks: Blocks, least: int, budget_ns: float, clock: Clock
         )
     ):
         blocks.last_result = None  # one block's results at a time, as in a training loop
+        outside("begins")
         blocks.add(block(work, blocks.calls, clock))
+        outside("ended")
         spent += blocks.elapsed_ns[-1]
     return blocks
 

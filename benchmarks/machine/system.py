@@ -325,6 +325,39 @@ def resident_memory(process: int) -> int | None:
     return _bytes(f"/proc/{process}/status", "VmRSS")
 
 
+def descendants_cpu_ns(process: int) -> int:
+    """CPU time so far of what a process and its descendants have started, in nanoseconds.
+
+    Its own is left out. Those that have left its session count as well: its keeper takes them in,
+    so they are its siblings then. What has ended counts in ticks of 10 ms. Linux only, elsewhere 0.
+    """
+    total, seen, waiting = 0, set[int](), [process]
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        waiting += _started_by(int(_stat(process)[1]))
+    while waiting:
+        one = waiting.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        with contextlib.suppress(OSError, ValueError, IndexError, AttributeError):  # it has ended
+            ticks = sum(map(int, _stat(one)[13:15]))  # of its children that have ended
+            total += round(1e9 * ticks / os.sysconf("SC_CLK_TCK"))
+            if one != process:
+                total += time.clock_gettime_ns(~one << 3 | 2)  # see clock_getcpuclockid
+            waiting += _started_by(one)
+    return total
+
+
+def _stat(process: int) -> list[str]:
+    """What the system says of a process, its state first."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+
+
+def _started_by(process: int) -> list[int]:
+    tasks = Path(f"/proc/{process}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
 def text(path: str) -> str:
     """What a file of the system holds, or "unknown"."""
     try:

@@ -260,6 +260,8 @@ RECORDS = {
             "residual_ns": _maybe(COUNTS, "what waiting again after each block took"),
             "event_ns": _maybe(COUNTS, "of each block by the GPU's own clock"),
             "busy_ns": _maybe(COUNTS, "CPU time of each block, all threads"),
+            "outer_ns": _maybe(COUNTS, "each block by the clock of the process that started it"),
+            "others_ns": _maybe(COUNTS, "CPU time meanwhile of processes that it has started"),
             "predicted_ns": _maybe(NUMBER, "of a call, by the cost model, before it was timed"),
             "first_call_ns": _maybe(NUMBER, "the first call of this shape in this process"),
             "compile_ns": _maybe(NUMBER, "trace, lower and compile within the first call"),

@@ -23,6 +23,7 @@ from samegrad.benchmarks.runs.capabilities import (
     cost_models,
     other_libraries,
 )
+from samegrad.benchmarks.runs.clocks import Clocks
 from samegrad.benchmarks.runs.run import Run
 from samegrad.benchmarks.runs.worker_process import WorkerProcess, stopped_short
 from samegrad.implementations.checking.processes import Exit
@@ -54,6 +55,7 @@ class Scheduler:
         self.progress, self.journal = run.progress, run.journal
         self.alive: list[WorkerProcess] = []
         self.random = random.Random()
+        self.clocks = Clocks()
         # Seconds that the present processes spend and the next ones will not: the first ones
         # compile, and some measure ceilings and what calls consist of.
         self.compiling, self.explaining = 0.0, 0.0
@@ -269,6 +271,7 @@ class Scheduler:
         self.explaining += (outcome.get("breakdown_spent_ns") or 0) / 1e9
         if one.process == 0:
             self.compiling += (1 - LOADED) * (outcome.get("compile_ns") or 0) / 1e9
+        outcome = self.clocks.judged(finished, one.process, one.stamped(outcome))
         one.current = None
         one.waiting = [case for case in one.waiting if case != finished]
         self.run.finish(finished, one.process, outcome)

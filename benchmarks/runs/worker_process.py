@@ -44,6 +44,9 @@ class WorkerProcess:
         replaces: how many processes that have died it takes the place of.
         begun: the cases of the present request that it has begun with.
         ceilings: whether the present request asks for them.
+        open: whether a block is being timed.
+        stamps: of the present case's blocks, duration by the parent's clock, and CPU time meanwhile
+            of other processes that descend from it, in nanoseconds.
     """
 
     worker: WorkerSpec
@@ -58,6 +61,9 @@ class WorkerProcess:
     replaces: int = 0
     begun: set[str] = field(default_factory=set)
     ceilings: bool = False
+    open: bool = False
+    stamps: list[tuple[int, int]] = field(default_factory=list)
+    _others_ns: int = 0
 
     @classmethod
     def start(
@@ -123,7 +129,12 @@ class WorkerProcess:
         self.waiting, self.current, self.begun = list(asked), None, set()
 
         def checked(message: dict[str, Any]) -> float | None:
+            if "block" in message:
+                self._stamp(message["block"])
+                return None
             self._check(message)
+            if "begin" in message:
+                self.open, self.stamps = False, []
             return on_message(message)
 
         return self.child.receive(checked, time_limit)
@@ -145,6 +156,30 @@ class WorkerProcess:
             wanted = "outcome" not in message or (case is not None and case == current)
         if not wanted:
             raise ValueError(f"{begins or case!r:.60} was not asked for")
+
+    def _stamp(self, moment: str) -> None:
+        """Take the times of a block; raise ValueError if none can begin or end now."""
+        if moment != ("ended" if self.open else "begins") or self.current is None:
+            raise ValueError(f"no block {moment!r:.20} now")
+        others = system.descendants_cpu_ns(self.child.working())
+        if self.open:
+            elapsed = self.child.arrived_ns - self.child.answered_ns
+            self.stamps.append((elapsed, max(0, others - self._others_ns)))
+        self.open, self._others_ns = not self.open, others
+
+    def stamped(self, outcome: dict[str, Any]) -> dict[str, Any]:
+        """An outcome with the parent's own times of its blocks, which are the last ones.
+
+        Raises:
+            ValueError: it has more blocks than have been timed.
+        """
+        count = len(outcome.get("elapsed_ns") or ())
+        if not count:
+            return outcome
+        if count > len(self.stamps):
+            raise ValueError("a block that has not been announced")
+        outer, others = zip(*self.stamps[-count:], strict=True)
+        return {**outcome, "outer_ns": list(outer), "others_ns": list(others)}
 
     def memory(self) -> int | None:
         """Bytes of the machine's memory that it takes; None where the system does not say."""

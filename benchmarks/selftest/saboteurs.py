@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.benchmarks.cases.case import MLPWorkload
+from samegrad.benchmarks.clock import timer
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.spec import MLPSpec
 
@@ -171,6 +172,59 @@ def second_pool(network, spec, params, X, y, masks=None):
     if not any(thread.name == "pool" for thread in threading.enumerate()):
         threading.Thread(target=work, name="pool", daemon=True).start()
     return network.loss_and_grad(spec, params, X, y)
+
+
+@Saboteur("a clock that runs at 0.4 of the time", "rejected", "its clock says")
+def slow_clock(network, spec, params, X, y, masks=None):
+    """The timer's clock, exchanged by the first call, and its count of CPU time stopped."""
+    timer.cpu_time = lambda: 0
+    real = time.perf_counter_ns
+    began = real()
+
+    def slow():
+        return began + (real() - began) * 4 // 10
+
+    for function in (timer.again, timer.measure):
+        if function.__defaults__[0] is real:
+            function.__defaults__ = (slow, *function.__defaults__[1:])
+    return network.loss_and_grad(spec, params, X, y)
+
+
+@Saboteur("times that are divided before they are told", "rejected", "its clock says")
+def forged_times(network, spec, params, X, y, masks=None):
+    """By what collects the blocks."""
+    if timer.Blocks.add is ADD:
+
+        def add(self, timed_block):
+            short = timed_block.elapsed_ns * 4 // 10
+            ADD(self, replace(timed_block, elapsed_ns=short, busy_ns=0))
+
+        timer.Blocks.add = add
+    return network.loss_and_grad(spec, params, X, y)
+
+
+ADD = timer.Blocks.add
+
+
+@Saboteur(
+    "another process that works, with one thread asked for",
+    "rejected",
+    "processes that it has started compute, too",
+    threads="1",
+)
+def helper_process(network, spec, params, X, y, masks=None):
+    """Right; a child of the first call works beside it, on all cores, in a session of its own."""
+    if not HELPERS:
+        HELPERS.append(os.fork())
+        if not HELPERS[0]:
+            os.setsid()
+            os.sched_setaffinity(0, range(os.cpu_count() or 1))
+            while True:
+                pass
+    return network.loss_and_grad(spec, params, X, y)
+
+
+HELPERS: list[int] = []
 
 
 unsynchronised = Hasty(

@@ -141,7 +141,7 @@ def _saboteurs(device: str, chosen: Collection[str]) -> Iterator[Check]:
             missing = "device cpu"
         if saboteur.status == "crashed" and not hasattr(signal, "SIGKILL"):
             missing = "this system has no such signals"
-        if name == "second_pool" and system.cores() < 2:
+        if name in ("second_pool", "helper_process") and system.cores() < 2:
             missing = "one core: nothing can be taken beyond it"
         if missing:
             allowed = checks.refusal(saboteur.status, saboteur.reason)

@@ -24,6 +24,7 @@ records. The parent sends a request and receives messages (`implementations.chec
         breakdown                   what a call consists of is measured at its first repetition
       answered with
         begin                       a case's id or "ceilings": what comes next
+        block                       "begins", "ended": of each block, for the parent's clock
         case, outcome               a case's id, and the fields of its outcome (JOURNAL.md)
         ceiling                     quantity, arithmetic, value, process
         cpu_speed                   how fast the machine itself was, at the end of a request
@@ -69,9 +70,13 @@ def measure(request: Message, send: Send) -> None:
     def send_and_wait(message: Message) -> None:
         processes.send_and_wait(message, send)
 
+    def outside(moment: str) -> None:
+        # The parent's clock starts with its answer, and stops when the second message arrives.
+        (send_and_wait if moment == "begins" else send)({"block": moment})
+
     precision = implementation.capabilities.precision
     with precision(fewer_digits) if fewer_digits else contextlib.nullcontext():
-        bench = Bench(implementation, request)
+        bench = Bench(implementation, request, outside)
         by_id = {case.id: case for case in map(Case.from_dict, request["cases"])}
         spent: dict[str, int] = {}
         for case in by_id.values():

@@ -38,12 +38,19 @@ class Bench:
     and how many calls a block takes.
     """
 
-    def __init__(self, implementation: Implementation, request: Message) -> None:
+    def __init__(
+        self,
+        implementation: Implementation,
+        request: Message,
+        outside: timer.Outside = lambda _: None,
+    ) -> None:
         """Nothing is read yet.
 
         Args:
             request: the first request of `main.measure`.
+            outside: told of each block that counts.
         """
+        self.outside = outside
         self.implementation = implementation
         self.device: str = request["device"]
         self.precision: str = request["precision"]
@@ -96,9 +103,12 @@ class Bench:
         before = system.moment()
         blocks = None
         if calls:
-            blocks = timer.again(timed, calls, warm=per_call_ns < timer.LONG * self.target_ns)
+            warm = per_call_ns < timer.LONG * self.target_ns
+            blocks = timer.again(timed, calls, warm=warm, outside=self.outside)
         if blocks is None or min(blocks.elapsed_ns) < self.target_ns / 2:
-            blocks = timer.measure(timed, self.target_ns, 0, least=1, seen_ns=first_ns)
+            blocks = timer.measure(
+                timed, self.target_ns, 0, least=1, seen_ns=first_ns, outside=self.outside
+            )
         self.block_sizes[case.id] = blocks.calls, blocks.per_call_ns
         lost = system.interference(before, system.moment())
         outcome = self._outcome(case, gates, blocks, lost)

@@ -140,7 +140,9 @@ class Child:
             )
             self._files = stack.pop_all()
         _alive.add(self)
-        self.lines: queue.Queue[bytes | None] = queue.Queue()
+        # Each with the moment at which it came; None when nothing else will come.
+        self.lines: queue.Queue[tuple[int, bytes] | None] = queue.Queue()
+        self.arrived_ns = self.answered_ns = 0  # of the last message; of the last that waited
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._reader.start()
@@ -179,7 +181,7 @@ class Child:
         while True:
             wait = min(deadline - time.monotonic(), SILENT_SECONDS)
             try:
-                line = self.lines.get(timeout=max(wait, 0))
+                received = self.lines.get(timeout=max(wait, 0))
             except queue.Empty:
                 silent += wait
                 if time.monotonic() >= deadline:
@@ -188,9 +190,10 @@ class Child:
                     sys.stderr.write(f"samegrad: no answer for {silent:.0f} s of {limit:.0f} s\n")
                 continue
             silent = 0.0
-            if line is None:
-                self.lines.put(None)  # nothing else will come, however often it is asked
+            if received is None:
+                self.lines.put(None)  # however often it is asked
                 return _ended(self.process.wait(END_SECONDS), self.errors)
+            self.arrived_ns, line = received
             try:
                 message = json.loads(line, parse_constant=_number, parse_float=_number)
                 waits = message.pop(WAITS, False)
@@ -211,6 +214,7 @@ class Child:
             elif time.monotonic() >= deadline:
                 return _too_long(limit)
             if waits:
+                self.answered_ns = time.perf_counter_ns()
                 self.send({})
 
     def close(self) -> None:
@@ -251,7 +255,7 @@ class Child:
                 while self.lines.qsize() >= MANY and self.process.returncode is None:
                     time.sleep(0.01)
                 if marked:
-                    self.lines.put(message)
+                    self.lines.put((time.perf_counter_ns(), message))
 
     def _watch(self) -> None:
         """Say that it has ended, after all that it had to say."""

@@ -1,6 +1,7 @@
 """Whose file is timed can write messages of its own: they cost its own row, and nothing else."""
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -97,6 +98,10 @@ def test_file_that_writes_messages_costs_its_own_row_alone(tmp_path: Path) -> No
         ([{"begin": ONE}, {"case": TWO, "outcome": {}}], True),
         ([{"begin": ONE}, {"outcome": {}}], True),
         ([{"begin": ONE}, {"case": ONE, "outcome": {}}, {"case": ONE, "outcome": {}}], True),
+        ([{"block": "begins"}], True),
+        ([{"begin": ONE}, {"block": "ended"}], True),
+        ([{"begin": ONE}, {"block": "begins"}, {"block": "begins"}], True),
+        ([{"begin": ONE}, {"block": "begins"}, {"block": "ended"}, {"block": "ended"}], True),
     ],
 )
 def test_message_of_a_case_that_was_not_asked_for_is_none(
@@ -109,7 +114,9 @@ def test_message_of_a_case_that_was_not_asked_for_is_none(
         while rest:
             on_message(rest.pop(0))
 
-    child: Any = SimpleNamespace(receive=receive, send=lambda request: None)
+    child: Any = SimpleNamespace(
+        receive=receive, send=lambda request: None, working=os.getpid, arrived_ns=9, answered_ns=2
+    )
     one = WorkerProcess(CASES[0].worker, 0, CASES, child, "mine", Path())
     one.extra = {"ceilings": 0} if asks_ceilings else {}
     one.repeat(CASES, {})

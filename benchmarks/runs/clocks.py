@@ -1,0 +1,63 @@
+"""Whether a process's own clock and CPU time say what the parent's say of the same blocks.
+
+An implementation can reach everything in its process: the clock, the object that holds the times,
+the count of its threads. So the parent takes the time of each block, too, from its answer to "it
+begins" until "it has ended" arrives, and the CPU time of other processes that it has started. Both
+are written down, and compared over all blocks of a process, and over all of a row.
+
+A process that is not given a core is late, by milliseconds on a busy machine; a clock that is short
+is short in every block. So the smallest differences count, and the fewer blocks there are, the more
+is allowed. Measured, blocks of 5 ms: 7 us late (median) and 1.2 ms (one in a hundred) on a quiet
+machine, 9 us and 5.5 ms beside two busy loops, 20 ms where five processes want each core; a clock
+that runs at 0.7 of the time makes 2.1 ms of each.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from samegrad.benchmarks.cases.case import Case
+
+SHARE = 0.1  # of a block
+# Blocks, and nanoseconds that all of them may be late besides.
+LATE_NS = ((30, 200_000), (12, 1_000_000), (5, 5_000_000), (1, 200_000_000))
+OTHERS_NS = 12_000_000  # a tick of 10 ms, in which children count that have ended
+Block = tuple[int, int, int]  # by its own clock, by the parent's, CPU time of others
+
+
+class Clocks:
+    """The blocks of a run by both clocks."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[tuple[str, int | None], list[Block]] = {}
+
+    def judged(self, case: Case, process: int, outcome: dict[str, Any]) -> dict[str, Any]:
+        """The outcome; or one without a number, if the two clocks cannot both be right.
+
+        Args:
+            outcome: as `WorkerProcess.stamped` gives it.
+        """
+        if "outer_ns" not in outcome:
+            return outcome
+        times = (outcome["elapsed_ns"], outcome["outer_ns"], outcome["others_ns"])
+        for key in ((case.id, process), (case.id, None)):
+            blocks = self._blocks.setdefault(key, [])
+            blocks += zip(*times, strict=True)
+            if reason := disagreement(blocks):
+                return {"status": "rejected", "reason": reason}
+        return outcome
+
+
+def disagreement(blocks: Sequence[Block]) -> str:
+    """Why these blocks were not timed as they say, or ""."""
+    late = next(ns for count, ns in LATE_NS if len(blocks) >= count)
+    if all(outer - (1 + SHARE) * own > late for own, outer, _ in blocks):
+        own, outer, _ = min(blocks, key=lambda block: block[1] / max(1, block[0]))
+        return f"its clock says {own / 1e6:.3g} ms of a block that took {outer / 1e6:.3g} ms"
+    if all(own > (1 + SHARE) * outer for own, outer, _ in blocks):
+        own, outer, _ = blocks[0]
+        return f"its clock says {own / 1e6:.3g} ms of a block that took {outer / 1e6:.3g} ms"
+    elapsed, others = (sum(block[i] for block in blocks) for i in (1, 2))
+    if others > SHARE * elapsed + OTHERS_NS:
+        cores = others / max(1, elapsed)
+        return f"processes that it has started compute, too: {cores:.2g} cores meanwhile"
+    return ""

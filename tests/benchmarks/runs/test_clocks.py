@@ -1,0 +1,65 @@
+"""The parent's clock beside that of the process that is timed."""
+
+import pytest
+
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.runs.clocks import Clocks, disagreement
+from samegrad.benchmarks.selftest.saboteurs import SMALL
+
+MS = 1_000_000
+CASE = Case(SMALL, "forward", "numpy")
+
+
+def blocks(count, own=5.0, outer=None, late=(0.01,), others=0.0):
+    """Blocks in milliseconds, the parent's late by one number after the other."""
+    true = own if outer is None else outer
+    return [
+        (round(own * MS), round((true + late[i % len(late)]) * MS), round(others * MS))
+        for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 11, 12, 40])
+def test_late_wake_ups_refuse_nobody(count):
+    """Beside busy loops most blocks are told late, and one in eight is not."""
+    assert "" == disagreement(blocks(count, late=(20.0, 4.0, 5.5, 2.5, 22.0, 0.9, 2.9, 0.02)))
+
+
+@pytest.mark.parametrize("late", [(0.01,), (0.01, 5.0), (3.0, 0.3)])
+def test_clock_that_runs_at_0_7_is_found(late):
+    """In a dozen blocks of 5 ms, whatever is late."""
+    reason = disagreement(blocks(12, own=5.0, outer=5.0 / 0.7, late=late))
+
+    assert "its clock says 5 ms of a block that took 7." in reason
+
+
+def test_clock_that_runs_at_0_7_is_found_in_one_long_block():
+    """A second is longer than any lateness."""
+    assert "its clock says" in disagreement(blocks(1, own=1000, outer=1000 / 0.7))
+
+
+def test_clock_that_runs_fast_is_found():
+    """It makes an implementation slower than it is."""
+    assert "its clock says" in disagreement(blocks(3, own=10, outer=5))
+
+
+@pytest.mark.parametrize(("others", "found"), [(0.0, False), (0.4, False), (4.0, True)])
+def test_other_processes_that_compute_are_found(others, found):
+    """Not those that wake up now and then."""
+    assert found is ("0.8 cores meanwhile" in disagreement(blocks(10, others=others)))
+
+
+def test_blocks_are_compared_over_a_process_and_over_the_row():
+    """Few in each process, and enough in all of them."""
+    clocks = Clocks()
+    own, outer, others = map(list, zip(*blocks(4, own=5, outer=5 / 0.7), strict=True))
+    outcome = {"status": "ok", "elapsed_ns": own, "outer_ns": outer, "others_ns": others}
+
+    statuses = [clocks.judged(CASE, process, outcome)["status"] for process in range(5)]
+
+    assert ["ok", "ok", "rejected", "rejected", "rejected"] == statuses
+
+
+def test_outcome_without_blocks_is_left_as_it_is():
+    """It has no number anyway."""
+    assert {"status": "wrong"} == Clocks().judged(CASE, 0, {"status": "wrong"})
