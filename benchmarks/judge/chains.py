@@ -87,7 +87,7 @@ def gradient(
     derivatives: list[Array] = []
     grads: Params = []
     flips: list[Flip] = []
-    slopes = []
+    slopes: list[Array] = []
     for layer in reversed(range(len(params))):
         W, b = params[layer]
         derivative = activation_derivative(spec.activations[layer], zs[layer])

@@ -18,11 +18,7 @@ from samegrad.benchmarks.cases.case import Case, WorkerSpec, smallest_first
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.runs import budget
-from samegrad.benchmarks.runs.capabilities import (
-    CAPABILITIES_SECONDS,
-    cost_models,
-    other_libraries,
-)
+from samegrad.benchmarks.runs.capabilities import CAPABILITIES_SECONDS, cost_models, other_libraries
 from samegrad.benchmarks.runs.clocks import Clocks
 from samegrad.benchmarks.runs.run import Run
 from samegrad.benchmarks.runs.worker_process import WorkerProcess, stopped_short

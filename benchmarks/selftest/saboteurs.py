@@ -185,8 +185,9 @@ def slow_clock(network, spec, params, X, y, masks=None):
         return began + (real() - began) * 4 // 10
 
     for function in (timer.again, timer.measure):
-        if function.__defaults__[0] is real:
-            function.__defaults__ = (slow, *function.__defaults__[1:])
+        first, *others = function.__defaults__ or (None,)
+        if first is real:
+            function.__defaults__ = (slow, *others)
     return network.loss_and_grad(spec, params, X, y)
 
 
@@ -199,7 +200,7 @@ def forged_times(network, spec, params, X, y, masks=None):
             short = timed_block.elapsed_ns * 4 // 10
             ADD(self, replace(timed_block, elapsed_ns=short, busy_ns=0))
 
-        timer.Blocks.add = add
+        timer.Blocks.add = add  # type: ignore[method-assign] # which is the cheat
     return network.loss_and_grad(spec, params, X, y)
 
 
