@@ -6,6 +6,7 @@ import itertools
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -194,9 +195,9 @@ class Board:
             return getattr(self.sizes, key[1])
         if key.startswith("="):
             return ast.literal_eval(key[1:])
-        if key == "pairs":  # mini-batches of (x, y)
-            X, y = self.values["X"], self.values["y"]
-            return list(zip([X], [y], strict=True))
+        if key == "pairs":  # a mini-batch of (x, y)
+            pair = (self.values["X"], self.values["y"])
+            return [pair, tuple(map(turned, pair))] if "#more" in self.values else [pair]
         if key == "out" and callable(self.values["out"]):
             return self.values["out"]()
         return self.values[key]
@@ -210,6 +211,11 @@ class Board:
         for part in parts:
             if isinstance(part, dict):
                 self.values.update({f"@{k}": v for k, v in part.items() if isinstance(k, str)})
+
+
+def turned(value: Any) -> Any:
+    """Numbers in the opposite order, as another example has them; of these the first again."""
+    return value[::-1] if isinstance(value, list) else np.flip(value) if np.ndim(value) else value
 
 
 def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -347,7 +353,7 @@ def _has(board: Board, key: str) -> bool:
     return True
 
 
-def returned_names(function: Callable[..., Any]) -> list[str]:
+def returned_names(function: Callable[..., Any] | CodeType) -> list[str]:
     """The names of what a function returns: of `return A2, cache` these two; or []."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))

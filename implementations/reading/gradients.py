@@ -11,7 +11,7 @@ import numpy as np
 from samegrad.implementations.reading import names
 from samegrad.implementations.reading.board import RATE, Plan, call, plans, sure
 from samegrad.implementations.reading.effects import Place, places, snapshot
-from samegrad.implementations.reading.objectives import same
+from samegrad.implementations.reading.objectives import SCALARS, same
 from samegrad.implementations.reading.trials import Trial, Wishes
 
 Array = Any
@@ -26,7 +26,10 @@ def gradients_of(
     found: Sequence[Place],
     wishes: Wishes,
 ) -> Iterator[tuple[Callable[[], Any], str, str]]:
-    """Backward passes that run: the callable, its name, "explicit", "step" or "free step"."""
+    """Backward passes that run: the callable, its name, and of which kind it is.
+
+    The kinds: "explicit", "graph" (what the loss returned has it), "step", "free step".
+    """
     wished = wishes.backward
     if wished is not None:
 
@@ -48,8 +51,8 @@ def gradients_of(
             plans(function, trial.board, ["out"] if trial.outs else [], "loss"), MOST_WAYS
         ):
             graph = Backward(trial, function, name, plan)
-            if _is_graph(graph):
-                yield ThroughGraph(graph, trial.network.net), name, "explicit"
+            if kind := _graph(graph):
+                yield ThroughGraph(graph, trial.network.net), name, kind
                 return
     ran: list[Backward] = []  # that leave the parameters as they are
     both = [name for name in own if name not in explicit]  # losses that may be gradients as well
@@ -86,6 +89,8 @@ def gradients_of(
                 if _draws(backward, found, trial):
                     continue
                 known = _rate(trial, plan)
+                paired = any(key == "pairs" for _, key in plan)
+                (trial.paired.add if paired else trial.paired.discard)(name)
                 if name not in both:
                     trial.sure[name] = sure(plan)
                 yield (
@@ -119,13 +124,16 @@ def _draws(backward: Callable[[], Any], found: Sequence[Place], trial: Trial) ->
     )
 
 
-def _is_graph(function: Callable[[], Any]) -> bool:
-    """Whether a loss returns an object that has its own backward pass."""
+def _graph(function: Callable[[], Any]) -> str:
+    """Say "graph" if a loss gives a number with its own backward pass, "explicit" if arrays."""
     try:
         value = function()
     except (Exception, SystemExit):
-        return False
-    return callable(getattr(value, "backward", None)) and not isinstance(value, np.ndarray)
+        return ""
+    if isinstance(value, np.ndarray) or not callable(getattr(value, "backward", None)):
+        return ""
+    held = next((getattr(value, name) for name in SCALARS if hasattr(value, name)), 0.0)
+    return "explicit" if np.ndim(held) else "graph"
 
 
 @dataclass(frozen=True, eq=False)

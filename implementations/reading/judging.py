@@ -112,7 +112,9 @@ def judge(readings: Iterable[Reading], deadline: float) -> CheckReport:
 
 
 def for_batches(one: Found, found: Sequence[Found]) -> bool:
-    """Whether a reading of single examples is no way round a sum over the batch that is missing."""
+    """Whether a reading is no way round what is wrong in a batch, or in a whole network."""
+    if one.reading.part and any(f.compared.partly and not f.reading.part for f in found):
+        return False
     if one.reading.batched:
         return True
     batched = [f for f in found if f.reading.batched and f.compared.partly]
@@ -121,7 +123,14 @@ def for_batches(one: Found, found: Sequence[Found]) -> bool:
 
 def _backward(reading: Reading) -> Iterator[Callable[..., Any]]:
     """The user's functions that make up a backward pass, those of the net's layers too."""
-    yield from reading.functions
+    users = {f.__name__: f for f in reading.users if inspect.isroutine(f)}
+    called = list(reading.functions)
+    for function in called:  # it grows
+        code = getattr(function, "__code__", None)
+        called += [
+            users[n] for n in getattr(code, "co_names", ()) if n in users and users[n] not in called
+        ]
+    yield from called
     owners = Reached().add(reading.net, "net").owners
     for kind in {kind for owner in owners for kind in type(owner).__mro__}:
         for name, function in vars(kind).items():
@@ -261,8 +270,11 @@ def _concluded(found: Sequence[Found], checked: dict[int, CheckReport]) -> Check
     standard = [f for f in usable if not f.reading.own]
     whole = next((f for f in standard if f.constant), None)
     reports = [report_of(f) for f in own[:MOST_CHECKED]]
-    if any(r.agrees for r in reports):
-        return next(r for r in reports if r.agrees)
+    agreeing = [r for r in reports if r.agrees]
+    agreeing.sort(key=_incomplete)
+    if agreeing and not (_incomplete(agreeing[0]) and any(r.verdict == DISAGREES for r in reports)):
+        return agreeing[0]
+    reports = [r for r in reports if not r.agrees]
     if whole is not None and (not own or own[0].reading.printed):
         return _with_printed(report_of(whole), own)
     reports.sort(key=lambda r: SURE.index(r.verdict))
@@ -286,6 +298,11 @@ def _concluded(found: Sequence[Found], checked: dict[int, CheckReport]) -> Check
         reading=best_one.reading.how,
         advice=(HINTS,),
     )
+
+
+def _incomplete(report: CheckReport) -> bool:
+    """Whether a gradient that others have was not found."""
+    return any(note.code == "no-gradient" for note in report.notes)
 
 
 def _with_printed(report: CheckReport, own: Sequence[Found]) -> CheckReport:

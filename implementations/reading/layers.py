@@ -249,7 +249,7 @@ def _chain(
 
         shown += f" with {name}"
     functions["backward"] = backward
-    return Network(net, functions, f"layers {shown}", rate=rate)
+    return Network(net, functions, f"layers {shown}", rate=rate, part=alone is not None)
 
 
 def _stacked(cls: type, activations: Sequence[type], sizes: Sizes) -> list[Any]:

@@ -43,6 +43,7 @@ class Network:
         rate: of its steps, alone in a list, where it is ours to set.
         kept: attributes that its methods take from their arguments, with the roles of these.
         settings: lists of numbers that its constructor was given, which are no weights.
+        part: whether it is one layer of several that the file has.
     """
 
     net: Any
@@ -53,6 +54,7 @@ class Network:
     rate: list[float] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)
     settings: tuple[Any, ...] = ()
+    part: bool = False
 
 
 class Globals:

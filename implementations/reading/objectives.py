@@ -16,6 +16,11 @@ from samegrad.implementations.reading.trials import Trial, Wishes
 from samegrad.implementations.state.leaves import ScalarsLeaf
 
 Array = Any
+# An update that adds a rate times something that has not its sign changed.
+ASCENT = re.compile(
+    r"\+=\s*(?:self\.)?(?:lr|rate|learning_rate|eta|alpha|step|step_size)\s*\*\s*[^-\s]"
+)
+PENALTY = 0.1  # the coefficient of regularization where the loss takes one
 SCALARS = ("data", "value", "val", "v", "x")  # where an object of a graph keeps its number
 
 
@@ -44,7 +49,7 @@ def losses_of(
             if _finite(loss):
                 trial.sure[name] = sure(plan)
                 yield loss, name, True
-                if names.RISING.fullmatch(name):
+                if names.RISING.fullmatch(name) and not _ascends(trial):
                     yield partial(_negative, loss), f"-{name}", True
                 break
     if not out:
@@ -73,6 +78,13 @@ class OwnLoss:
         self.trial.forward()
         _refresh(self.trial, self.out)
         return value_of_loss(call(self.function, self.plan, self.trial.board))
+
+
+def _ascends(trial: Trial) -> bool:
+    """Whether steps are added: what is maximised has its gradient as it stands."""
+    files = {getattr(getattr(f, "__code__", None), "co_filename", "") for f in
+             trial.network.functions.values()}  # fmt: skip
+    return any(ASCENT.search(line) for file in files for line in linecache.getlines(file))
 
 
 def value_of_loss(value: Any) -> float:
@@ -105,6 +117,26 @@ def _finite(loss: Callable[[], float]) -> bool:
         return bool(np.isfinite(loss()))
     except (Exception, SystemExit):
         return False
+
+
+def with_penalty(trial: Trial, loss: Callable[[], float]) -> None:
+    """Let a coefficient of regularization that is 0 count, where the file's own loss has it."""
+    net = trial.network.net
+    for name, value in list(getattr(net, "__dict__", {}).items()):
+        if (
+            type(value) not in (int, float)
+            or value
+            or not names.PENALTIES.fullmatch(names.plain(name))
+        ):
+            continue
+        before = loss()
+        setattr(net, name, PENALTY)
+        try:
+            counts = np.isfinite(now := loss()) and now != before
+        except (Exception, SystemExit):
+            counts = False
+        if not counts:
+            setattr(net, name, value)
 
 
 def parameters_of(trial: Trial, loss: Callable[[], float]) -> list[Place]:

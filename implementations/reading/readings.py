@@ -16,19 +16,25 @@ from samegrad.implementations.reading import names
 from samegrad.implementations.reading.board import (
     Y_FORMS,
     Sizes,
+    turned,
     understood,
 )
 from samegrad.implementations.reading.effects import (
     Place,
+    places,
 )
 from samegrad.implementations.reading.gradients import gradients_of
 from samegrad.implementations.reading.networks import Globals
-from samegrad.implementations.reading.objectives import losses_of, parameters_of
+from samegrad.implementations.reading.objectives import (
+    PENALTY,
+    losses_of,
+    parameters_of,
+    with_penalty,
+)
 from samegrad.implementations.reading.trials import Trial, Wishes, runs, set_targets
-from samegrad.implementations.reading.usage import returns_several
+from samegrad.implementations.reading.usage import gives_loss, returns_several
 
 Array = Any
-PENALTY = 0.1  # the coefficient of regularization where the loss takes one
 MOST_OTHERS = 16  # functions of a network whose names say nothing
 OTHER_SIZES = (Sizes(8, 3, 5, 2, 1), Sizes(6, 5, 7, 4, 2))  # of the problems that confirm a reading
 # Words of a backward pass that is meant for several examples at once.
@@ -54,6 +60,7 @@ class Reading:
         batched: whether a batch was passed.
         certain: whether every argument was known by its name.
         printed: whether the loss is only what a loop prints.
+        part: whether it is one layer of several that the file has.
         functions: of the user, whose lines make up the backward pass.
         users: all of the user's functions that may be called.
         slopes: of the loss, by the names of parameters, once they are measured.
@@ -76,6 +83,7 @@ class Reading:
     batched: bool = True
     certain: bool = True
     printed: bool = False
+    part: bool = False
     examples: int = 1
     outputs: int = 1
     functions: Sequence[Callable[..., Any]] = ()
@@ -101,6 +109,7 @@ def readings(
     own = [n for n in functions if not names.NO_LOSS.search(n) and (
         (names.LOSS.fullmatch(n) and not names.DERIVED.search(n) and not names.BACKWARD.match(n))
         or names.BOTH.match(n)
+        or (not names.STEP.fullmatch(n) and gives_loss(getattr(functions[n], "__code__", None)))
     )]  # fmt: skip
     methods_first = sorted(own, key=lambda n: not hasattr(functions[n], "__self__"))
     gradients = [n for n in functions if names.BACKWARD.match(n) and n not in (trial.name, *own)]
@@ -125,6 +134,10 @@ def readings(
             except Exception:  # this form does not fit
                 continue
             for loss, loss_name, mine in losses_of(trial, methods_first, out, wishes):
+                if mine:
+                    with_penalty(trial, loss)
+                if "#more" in trial.board.values:
+                    loss = partial(_over_examples, trial, loss)
                 found = parameters_of(trial, loss)
                 if not found:
                     continue
@@ -134,10 +147,12 @@ def readings(
                 ):
                     reading = _reading(trial, found, loss, loss_name, mine, backward, name, kind)
                     reading.slopes = slopes
-                    reading.key = (loss_name, name, kind, out)
+                    pairs = "pairs" if name in trial.paired else ""
+                    reading.key = (loss_name, name, kind, out, pairs)
                     reading.trial = trial
                     reading.others = _others(trial, reading.key, wide)
-                    reading.certain = (
+                    # Of a graph the loss and its gradient are those of one call, whatever it is.
+                    reading.certain = (kind == "graph" and name == loss_name) or (
                         reading.certain
                         and not wide and name not in unsure and not names.WEAK.fullmatch(loss_name)
                         and trial.sure.get(loss_name, True) and trial.sure.get(name, True)
@@ -166,10 +181,55 @@ def _others(
                 sizes = replace(sizes, k=sizes.f)
             for other in runs(trial.make, sizes, trial.form, trial.name) if trial.make else ():
                 found = readings(other, Wishes(), [trial.form.y], wide)
-                same = (r for r in found if r.key == key)
-                yield from itertools.islice(same, 1)
+                yield from itertools.islice((r for r in found if r.key == key), 1)
+        yield from _other_data(trial, key, wide)
 
     return others
+
+
+def _other_data(trial: Trial, key: tuple[str, ...], wide: bool) -> Iterator[Reading]:
+    """The same calls on two pairs instead of one, or on flat targets if the loss takes both."""
+    board, paired = trial.board, key[-1] == "pairs"
+    column = np.ndim(board.values["y"]) == 2 and np.size(board.values["y"]) == board.values["n"] > 1
+    if trial.make is None or trial.network.held or not (paired or column):
+        return
+    for other in runs(trial.make, board.sizes, trial.form, trial.name):
+        found: list[Reading] = []
+        also: tuple[dict[str, Any], ...] = (
+            ({"#more": True, "n": 2},) if paired else ({}, {"#flat": True})
+        )
+        for changed in also:
+            other.board.values |= changed
+            same = (r for r in readings(other, Wishes(), [trial.form.y], wide) if r.key == key)
+            found += itertools.islice(same, 1)
+        if paired and found and _sums(found[0]):
+            how = f"{found[0].how}, with two examples"
+            yield replace(found[0], rated=False, printed=True, how=how)
+        if len(found) == 2 and found[0].own and np.isclose(found[0].loss(), found[1].loss(), 1e-9):
+            yield replace(found[1], how=f"{found[1].how}, with flat targets")
+
+
+def _sums(reading: Reading) -> bool:
+    """Whether the order of the two examples makes no difference: none is learnt from first."""
+    results = []
+    for _ in range(2):
+        results.append([place.read() for place in places(reading.backward(), "")])
+        for value in reading.data:
+            if np.ndim(value):
+                value[:] = turned(value)
+    return all(np.allclose(a, b, 1e-7, 1e-10) for a, b in zip(*results, strict=True))
+
+
+def _over_examples(trial: Trial, loss: Callable[[], float]) -> float:
+    """The loss, averaged over the two examples of the board."""
+    values = trial.board.values
+    held = {key: values[key] for key in ("X", "y", "#Y")}
+    first = loss()
+    try:
+        values.update({key: turned(value) for key, value in held.items()})
+        return (first + loss()) / 2
+    finally:
+        values.update(held)
 
 
 def _set_sizes(trial: Trial) -> None:
@@ -209,7 +269,8 @@ def _reading(
 ) -> Reading:  # fmt: skip
     board = trial.board
     function = trial.network.functions.get(name)
-    outputs = max(1, int(np.size(board.values["#Y"])) // board.values["n"])
+    one, step = trial.form.x.startswith("one"), "step" in kind
+    outputs = max(1, int(np.size(board.values["#Y"])) // (1 if one else board.values["n"]))
     net = trial.network.net
     if isinstance(net, Globals):  # of these only the weights: data are globals as well
         backward = partial(_with_globals, backward, net)
@@ -217,11 +278,11 @@ def _reading(
     return Reading(
         net, found, loss, backward, (board.values["X"], board.values["y"]),
         f"{trial.network.title}: {trial.form.text()}, gradient "
-        + ("from the update of " if kind != "explicit" else "of ") + name,
-        mine, loss_name, kind != "explicit", kind != "free step",
-        batched=not trial.form.x.startswith("one"), examples=board.values["n"], outputs=outputs,
+        + ("from the update of " if step else "of ") + name,
+        mine, loss_name, step, kind != "free step",
+        batched=not one, examples=board.values["n"], outputs=outputs,
         certain=all(understood(trial.network.functions.get(n), board) for n in (loss_name, name)),
-        functions=_backward_functions(trial, function),
+        functions=_backward_functions(trial, function), part=trial.network.part,
         users=tuple(trial.network.functions.values()),
         changeable=tuple(v for v in (board.values["X"], board.values["y"])
                          if mine or v is not board.values["y"] or v is board.values["#Y"]),

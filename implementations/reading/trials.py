@@ -71,6 +71,7 @@ class Trial:
         self.seed = sizes.seed
         self.make: Maker | None = None
         self.wishes = NO_WISHES
+        self.paired: set[str] = set()  # functions that are given a list of pairs
         self.sure: dict[str, bool] = {}  # of functions whose arguments are known by their names
 
     def copy(self) -> "Trial":
@@ -117,13 +118,14 @@ def set_targets(trial: Trial, form: Form, key: str) -> None:
     elif form.x == "one":
         shape = (sizes.k,)
     else:
-        n = trial.board.values["n"]
+        n = 1 if form.x.startswith("one") else trial.board.values["n"]
         shape = (sizes.k, n) if "column" in form.x else (n, sizes.k)
     if trial.wishes.y_value is not None:
         given = trial.wishes.y_value()
         same = np.asarray(given, np.float64)
     else:
         given, same = targets(sizes, form, shape)
+    given = np.ravel(given) if "#flat" in trial.board.values else given
     trial.board.values |= {"y": given, "#Y": same}
     held = trial.network.held
     if len(held) > 1:

@@ -4,7 +4,12 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
+from functools import cache
+from types import CodeType
 from typing import Any
+
+from samegrad.implementations.reading import names
+from samegrad.implementations.reading.board import returned_names
 
 SIZED = {"len", "zip", "enumerate", "pairwise", "list", "tuple", "sum"}
 SHAPED = {"zeros", "ones", "empty", "full", "randn", "rand", "normal", "uniform", "standard_normal",
@@ -69,6 +74,15 @@ def returns_several(function: Callable[..., Any]) -> bool:
         isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple)
         for node in ast.walk(tree)
     )
+
+
+@cache
+def gives_loss(code: CodeType) -> bool:
+    """Whether a function returns what it calls a loss, beside gradients."""
+    parts = returned_names(code)
+    called = [p for p in parts if names.LOSS.fullmatch(p) and not names.WEAK.fullmatch(p)]
+    others = {"" if names.role(p) == "grads" else p for p in parts if p not in called}
+    return bool(called) and others == {""}
 
 
 def kept_arguments(cls: type) -> Iterator[tuple[str, str]]:

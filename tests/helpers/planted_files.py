@@ -88,4 +88,17 @@ FAULTS: tuple[tuple[str, str, str], ...] = (
         "better.T @ (e * self.v * (1 - hb ** 2)) + worse.T",
     ),
     ("whole_of_parts.py", "back * self.slope", "back * self.h"),
+    ("scalar_graph.py", "self.grad += seed", "self.grad = seed"),
+    (
+        "layer_list.py",
+        "input_gradient = np.dot(self.weights.T, output_gradient)\n"
+        "        self.weights -= learning_rate * weights_gradient",
+        "self.weights -= learning_rate * weights_gradient\n"
+        "        input_gradient = np.dot(self.weights.T, output_gradient)",
+    ),
+    ("deep_functions.py", "return W.T.dot(dZ), dW, db", "return W.T.dot(dZ) / m, dW, db"),
+    ("propagate_functions.py", '"db": np.mean(A - Y)', '"db": np.sum(A - Y)'),
+    ("batches_of_pairs.py", "eta * db[i] / len(data)", "eta * db[i]"),
+    ("column_or_flat.py", "y = np.reshape(y, (-1, 1))", "y = np.asarray(y)"),
+    ("decay_of_zero.py", "X.T @ dh + 2 * self.l2", "X.T @ dh + self.l2"),
 )

@@ -40,6 +40,10 @@ RIGHT = {
     "sizes_unnamed.py": "gradient of arriere; loss: its own perte",
     "two_inputs.py": "worse: X again",
     "whole_of_parts.py": "class Net(4, 6, 3)",
+    "batches_of_pairs.py": "from the update of update; loss: its own cost",
+    "column_or_flat.py": "targets like the outputs, gradient of gradients",
+    "decay_of_zero.py": "class Decaying(4, 6, 3)",
+    "propagate_functions.py": "gradient of propagate; loss: its own propagate",
 }
 
 
