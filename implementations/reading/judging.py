@@ -33,6 +33,7 @@ MORE_SECONDS = 3.0  # the same, after one that shows a fault
 MOST_CHECKED = 3  # readings with a loss of the file's own that `check` sees where none is right
 HERE = Path(__file__).parent  # functions of these files are not the user's
 SURE = (DISAGREES, UNDECIDED, NOT_CHECKED)  # what is said of several that do not agree
+FAR = 0.01  # the share of the largest slope by which a gradient is off, whatever its factor
 FEW = 2  # entries whose being right may be chance
 HINTS = (
     "say what is meant, in the file or with --hint: `# samegrad: loss = ...`, "
@@ -73,6 +74,11 @@ class Found:
     def _named(self, factor: float) -> str:
         r = self.reading
         return losses.named(r.loss_name, factor, r.examples, r.outputs)
+
+    @property
+    def far(self) -> bool:
+        """Whether a gradient is wrong by so much that no check will find it right."""
+        return any(m.off > FAR for m in self.compared.judged)
 
     @property
     def score(self) -> tuple[float, ...]:
@@ -269,7 +275,10 @@ def _concluded(found: Sequence[Found], checked: dict[int, CheckReport]) -> Check
     own = sorted((f for f in usable if f.reading.own), key=lambda f: f.score, reverse=True)
     standard = [f for f in usable if not f.reading.own]
     whole = next((f for f in standard if f.constant), None)
-    reports = [report_of(f) for f in own[:MOST_CHECKED]]
+    reports: list[CheckReport] = []
+    for one in own[:MOST_CHECKED]:
+        if not (one.far and any(r.verdict == DISAGREES for r in reports)):
+            reports.append(report_of(one))
     agreeing = [r for r in reports if r.agrees]
     agreeing.sort(key=_incomplete)
     if agreeing and not (_incomplete(agreeing[0]) and any(r.verdict == DISAGREES for r in reports)):
