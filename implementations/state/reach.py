@@ -337,9 +337,19 @@ def _is_instance(value: Any) -> bool:
         return False
     if isinstance(value, types.SimpleNamespace):
         return True
-    return any(kind.__module__.split(".")[0] not in FOREIGN for kind in type(value).__mro__) or (
+    return any(_is_users_class(kind) for kind in type(value).__mro__) or (
         hasattr(value, "_parameters") and hasattr(value, "_modules")
     )
+
+
+def _is_users_class(kind: type) -> bool:
+    """Whether a class may be the user's.
+
+    One that exec() defines among names without a __name__ says that it is of "builtins", too, but
+    can be changed (Py_TPFLAGS_HEAPTYPE), as those cannot.
+    """
+    module = kind.__module__.split(".")[0]
+    return module not in FOREIGN or (module == "builtins" and bool(kind.__flags__ & 1 << 9))
 
 
 def _is_theirs(name: str, module: types.ModuleType | None) -> bool:

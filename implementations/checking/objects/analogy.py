@@ -55,7 +55,26 @@ def placed(
         }
         if len(there) == 1:
             expected[i] = list(there.values())
+    if not expected and not any(f.right for of in found for f in of):
+        expected = _beside(paths, shapes, by_path)
     return expected or _in_order(shapes, found, candidates)
+
+
+def _beside(
+    paths: Sequence[Sequence[str]],
+    shapes: Sequence[tuple[int, ...]],
+    by_path: Mapping[tuple[str, ...], Candidate],
+) -> dict[int, list[Candidate]]:
+    """Of numbers in objects of one kind the one other number that backward() makes in each."""
+    if any(shape not in ((), (1,)) for shape in shapes) or len(shapes) < 2:
+        return {}
+    own = [tuple(names.parts(of[0])) for of in paths]
+    others = [{path[-1] for path in by_path if path[:-1] == one[:-1]} for one in own]
+    shared = set.intersection(*others) - {one[-1] for one in own}
+    if len({one[-1] for one in own}) > 1 or len(shared) != 1:
+        return {}
+    (name,) = shared
+    return {i: [by_path[(*one[:-1], name)]] for i, one in enumerate(own)}
 
 
 def carried_over(

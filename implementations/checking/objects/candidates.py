@@ -65,6 +65,7 @@ class Collector:
                 ]
             elif isinstance(leaf, NumberLeaf):
                 found.append(Candidate(leaf.name, leaf.read(), KEPT))
+        found += self._cut_off(found)
         for leaf, old in zip(self.parameters, before, strict=True):
             now = leaf.held()
             if now is not None and not np.array_equal(now, old):
@@ -72,6 +73,18 @@ class Collector:
                 found.append(Candidate(name, old - now, UPDATE, leaf.name))
         put(self.parameters, before)
         return found
+
+    def _cut_off(self, found: Sequence[Candidate]) -> list[Candidate]:
+        """Zeros for what autograd was asked for and did not reach, though it reached others."""
+        reached = {c.of for c in found if c.of}
+        return [
+            Candidate(f"{leaf.name}.grad", np.zeros(leaf.shape), KEPT, leaf.name)
+            for leaf in self.parameters
+            if reached
+            and leaf.name not in reached
+            and getattr(leaf.value, "requires_grad", False) is True
+            and leaf.gradient() is None
+        ]
 
     def with_origins(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The same, with what backward() does not make marked: buffers that stay, the loss' own.
@@ -130,10 +143,12 @@ class Collector:
     def _returned(self, returned: Any) -> list[Candidate]:
         loss = self.calls.loss
         reached = Reached().add(returned, "returned")
+        # A call that returns the network itself returns its weights and settings with it.
+        own = {id(place.get()) for leaf in self.parameters for place in leaf.places}
         found = []
         value = None
         for leaf in reached.leaves:
-            if isinstance(leaf, ScalarsLeaf):
+            if isinstance(leaf, ScalarsLeaf) or id(leaf.places[0].get()) in own:
                 continue
             if leaf.size == 1:
                 value = loss() if value is None else value

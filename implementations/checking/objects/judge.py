@@ -325,12 +325,30 @@ def _updated(judged: Judged, measured: Sequence[Slopes], known: Knowledge) -> No
 
 
 def _decayed(judged: Judged, measured: Sequence[Slopes], known: Knowledge) -> None:
-    """Notes the decay that updates have besides the gradient, and the loss has not."""
+    """Notes the decay that updates have besides the gradient, and the loss has not.
+
+    One that is a simple multiple of a setting on which the loss depends is the loss' own decay,
+    and wrong: doubled, or halved.
+    """
     for i, of in enumerate(judged.chosen):
         if of is None or of.candidate.origin != UPDATE or of.constant is not None:
             continue
         both = _with_decay(of, measured[i], known.values[i])
         if both is not None and judged.matches[i].verdict == AGREES:
+            for j, fit in enumerate(judged.chosen):
+                setting = float(known.values[j].ravel()[0]) if measured[j].size == 1 else 0.0
+                if fit is None and any(
+                    constants.same(both[1], c * setting * both[0], 1e-4) for c in (0.5, 1.0, 2.0)
+                ):
+                    said = (
+                        f"{of.name} takes off {both[1] / both[0]:.4g} times the parameter too much "
+                        f"beside its gradient, and the loss depends on {measured[j].name} = "
+                        f"{setting:g}: that decay is not the loss' own"
+                    )
+                    judged.matches[i] = replace(
+                        judged.matches[i], verdict=DISAGREES, reason=said, error=of.error
+                    )
+                    return
             text = f"{of.name}: {both[0]:.4g} times the gradient, {both[1]:.4g} times itself"
             judged.notes.append(Note("decay-in-update", f"{text}: decay that the loss has not"))
             return
