@@ -51,6 +51,7 @@ class Known:
         factors: by which gradients are off.
         unused: variables that are set and never read: forgotten, perhaps.
         divisors: what other lines are divided by.
+        callees: the user's functions of one argument that are called.
     """
 
     names: Mapping[str, set[Shape]]
@@ -58,6 +59,7 @@ class Known:
     factors: tuple[float, ...] = ()
     unused: Sequence[str] = ()
     divisors: Sequence[str] = ()
+    callees: Sequence[str] = ()
 
     def of_shape(self, shapes: set[Shape], but: str) -> list[str]:
         """Names of values of one of these shapes."""
@@ -70,6 +72,9 @@ def edits(statement: ast.stmt, known: Known) -> Iterator[Edit]:
     for parent, field, index, node in _expressions(statement):
         plain = [*_of_operator(node), *_of_call(node), *_of_subscript(node)]
         plain += _of_operand(parent, node, known)
+        if isinstance(node, ast.Call) and (called := ast.unparse(node.func)) in known.callees:
+            others = (name for name in known.callees if name != called)
+            plain += [ast.Call(_parsed(name), node.args, node.keywords) for name in others]
         for new in plain:
             early = ".reshape(" in ast.unparse(new)
             yield _replacing(statement, parent, field, index, node, new, early=early)

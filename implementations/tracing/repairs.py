@@ -1,6 +1,7 @@
 """The line where one small change makes the gradient right, found by running it changed."""
 
 import ast
+import builtins
 import linecache
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -111,8 +112,7 @@ class Repairs:
                 for name, statement in _statements(top, ""):
                     if name not in known:
                         continue  # it did not run
-                    unused, divisors = clues.get(name, ((), ()))
-                    own = replace(known[name], unused=unused, divisors=divisors)
+                    own = replace(known[name], **clues.get(name, {}))
                     for edit in edits(statement, own):
                         yield unit, edit
 
@@ -184,8 +184,8 @@ def _statements(node: Any, function: str) -> Iterator[tuple[str, ast.stmt]]:
             yield from _statements(child, function)
 
 
-def _clues(top: ast.stmt) -> dict[str, tuple[list[str], list[str]]]:
-    """(variables that are set and never read, what is divided by) by the names of functions."""
+def _clues(top: ast.stmt) -> dict[str, dict[str, Any]]:
+    """What is unused, divides or is called, as `Known` has it, by the names of functions."""
     found = {}
     for node in ast.walk(top):
         if isinstance(node, ast.FunctionDef):
@@ -198,8 +198,23 @@ def _clues(top: ast.stmt) -> dict[str, tuple[list[str], list[str]]]:
                 if not isinstance(n.right, ast.Constant | ast.BinOp)
             ]
             unread = dict.fromkeys(n.id for n in names if n.id not in read)
-            found[node.name] = (list(unread), list(dict.fromkeys(divided)))
+            calls = [n.func for n in ast.walk(node) if isinstance(n, ast.Call) and len(n.args) == 1]
+            called = [ast.unparse(f) for f in calls if _is_users(f)]
+            found[node.name] = {
+                "unused": list(unread),
+                "divisors": list(dict.fromkeys(divided)),
+                "callees": list(dict.fromkeys(called)),
+            }
     return found
+
+
+def _is_users(called: ast.expr) -> bool:
+    """Whether what is called is an entry, an attribute of self, or a name that is no builtin."""
+    if isinstance(called, ast.Attribute):
+        return isinstance(called.value, ast.Name) and called.value.id == "self"
+    return isinstance(called, ast.Subscript) or (
+        isinstance(called, ast.Name) and not hasattr(builtins, called.id)
+    )
 
 
 def _own_lines(statement: ast.stmt) -> range:

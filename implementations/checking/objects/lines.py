@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -168,6 +169,7 @@ class _Reader:
 STEP = re.compile(r"\.(\w+)|\[('(?:[^'\\]|\\.)*'|-?\d+)\]")
 
 
+@cache  # it is asked after every run
 def _steps(path: str) -> tuple[str, list[tuple[Any, bool]] | None]:
     """The root of a path and its (key, whether it is an attribute); None: written otherwise."""
     root = re.match(r"\w*", path)
