@@ -1,6 +1,6 @@
 """What a constant between a gradient and the slopes is made of: batch, outputs, 2, a sign."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import product
 
@@ -42,6 +42,28 @@ def named(constant: float, sizes: Mapping[str, int], near: float = NEAR) -> str:
 
 def _over(below: list[str]) -> str:
     return f"/{below[0]}" if below else ""
+
+
+def sizes(shapes: Sequence[tuple[int, ...]], biases: Sequence[int]) -> dict[str, int]:
+    """What constants may be made of: sizes above 2, by name.
+
+    Args:
+        shapes: of the data.
+        biases: sizes of the parameters with one dimension.
+    """
+    shapes = [shape for shape in shapes if shape]
+    found: dict[str, int] = {}
+    if len(shapes) > 1:
+        common = [n for n in shapes[0] if n in shapes[-1]]
+        batch = (common or [shapes[0][0]])[0]
+        found["batch size"] = batch
+        outputs = [n for n in shapes[-1] if n != batch]
+        found["outputs"] = outputs[0] if outputs else 1
+    elif shapes:
+        found["batch size"] = shapes[0][0]
+    if found.get("outputs", 1) == 1 and biases:
+        found["outputs"] = biases[-1]
+    return {name: n for name, n in found.items() if n > 2}
 
 
 def same(a: float, b: float, near: float = NEAR) -> bool:

@@ -194,7 +194,12 @@ class Trial:
         paths = [leaf.names for leaf in self.parameters]
         near = max(constants.NEAR, self._bound)
         values = [leaf.read() for leaf in self.parameters]
-        return Knowledge(self._sizes(), rates, rate, paths, self._orders(), near, values)
+        shapes = [a.shape for a in self.data.reached.arrays] or [
+            leaf.shape for leaf in self.data.reached.leaves
+        ]
+        biases = [leaf.size for leaf in self.parameters if len(leaf.shape) == 1]
+        sizes = constants.sizes(shapes, biases)
+        return Knowledge(sizes, rates, rate, paths, self._orders(), near, values)
 
     def _orders(self) -> list[list[int]]:
         """How all parameters may follow each other in one array: as found, or as in memory."""
@@ -207,25 +212,6 @@ class Trial:
             }
             orders.insert(0, sorted(arrays, key=lambda i: address[i]))
         return orders
-
-    def _sizes(self) -> dict[str, int]:
-        shapes = [a.shape for a in self.data.reached.arrays] or [
-            leaf.shape for leaf in self.data.reached.leaves
-        ]
-        shapes = [shape for shape in shapes if shape]
-        sizes: dict[str, int] = {}
-        if len(shapes) > 1:
-            common = [n for n in shapes[0] if n in shapes[-1]]
-            batch = (common or [shapes[0][0]])[0]
-            sizes["batch size"] = batch
-            outputs = [n for n in shapes[-1] if n != batch]
-            sizes["outputs"] = outputs[0] if outputs else 1
-        elif shapes:
-            sizes["batch size"] = shapes[0][0]
-        biases = [leaf.size for leaf in self.parameters if len(leaf.shape) == 1]
-        if sizes.get("outputs", 1) == 1 and biases:
-            sizes["outputs"] = biases[-1]
-        return {name: n for name, n in sizes.items() if n > 2}
 
     def _repeated(self, judged: Judged) -> bool:
         """The same call again must give the same; True if all is to be tried again with seeds.
