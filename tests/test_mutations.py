@@ -34,8 +34,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def status(folder: Path, module: Module) -> int:
     """The exit status of pytest, run on the tests of a module; 1 if they take too long."""
-    pytest_of = [sys.executable, "-m", "pytest", "-m", "", "-x", "-q", "-p", "no:cacheprovider"]
-    command = [*pytest_of, *module.tests]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *module.tests]
     # Written within a second, a file of the same length would be taken for the one before.
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     try:

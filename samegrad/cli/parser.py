@@ -1,6 +1,8 @@
 """The parser of every command: one-line errors, suggestions, and what they have in common."""
 
 import argparse
+import contextlib
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -110,3 +112,12 @@ class Parser(argparse.ArgumentParser):
 
 def _named(action: argparse.Action) -> str:
     return "/".join(action.option_strings) or str(action.metavar)
+
+
+def seconds(text: str) -> float:
+    """A time limit as typed: a finite number above 0."""
+    with contextlib.suppress(ValueError):
+        value = float(text)
+        if 0 < value < math.inf:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is not accepted; give seconds, a number above 0")

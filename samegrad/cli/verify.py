@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from samegrad.cli.parser import DONE, FAILED, NOT_CHECKED, UNDECIDED, USAGE
+from samegrad.cli.parser import DONE, FAILED, NOT_CHECKED, UNDECIDED, USAGE, seconds
 from samegrad.implementations.contract.texts import say
 
 EPILOG = """
@@ -58,7 +58,7 @@ def add(subparsers: Any) -> None:
     )
     add("--against", metavar="IMPLEMENTATION", help="instead of exact results")
     add("--seed", type=int, metavar="N", help="of what is drawn (default: another in every run)")
-    add("--time-limit", type=float, default=60.0, metavar="SECONDS", help="per call (default: 60)")
+    add("--time-limit", type=seconds, default=60.0, metavar="SECONDS", help="a call (default: 60)")
     add("--strict", action="store_true", help="a convention that differs from ours fails, too")
     add("--allow", metavar="CODE,CODE", help="conventions that pass under --strict, by their codes")
     add(

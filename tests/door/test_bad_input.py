@@ -398,3 +398,10 @@ def test_reader_of_both_streams_may_leave(command: tuple[str, ...]) -> None:
         os.close(writer)
 
     assert done.returncode in (1, 2)
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "nan", "inf", "soon"])
+def test_time_limit_that_is_none_is_refused(limit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one line, before anything is called."""
+    assert 2 == main(["verify", "numpy", f"--time-limit={limit}"])
+    assert f"{limit!r} is not accepted; give seconds" in capsys.readouterr().err

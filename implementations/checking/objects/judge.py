@@ -12,6 +12,7 @@ from samegrad.implementations.checking.objects import constants, names
 from samegrad.implementations.checking.objects.choice import choose, same_numbers
 from samegrad.implementations.checking.objects.matching import (
     FEW,
+    KEPT,
     PINNED,
     RETURNED,
     UPDATE,
@@ -111,6 +112,11 @@ def _match(
     plain = Match(slopes.name, slopes.shape, measured=len(slopes.entries), entries=slopes.size)
     of = chosen[i]
     if of is None:
+        meant = _meant(slopes, found[i], chosen)
+        if meant is not None:
+            said = f"{slopes.name}: no gradient of it was found; {meant.name} has its shape, "
+            said += "backward() makes it, and it is another's or wrong"
+            return replace(plain, verdict=UNDECIDED, reason=said)
         return _without(plain, known.paths[i], slopes, candidates, chosen)
     plain = replace(plain, gradient=of.name, constant=of.constant, error=of.error, bound=of.bound)
     if not of.decided:
@@ -127,6 +133,25 @@ def _match(
     if of.constant is None or of.values.size < FEW:
         said = _other(i, of, measured, found, said + _decay(of, slopes, known.values[i]))
     return replace(plain, verdict=DISAGREES, reason=said)
+
+
+def _meant(slopes: Slopes, found: Sequence[Fit], chosen: Sequence[Fit | None]) -> Fit | None:
+    """What may be meant for the gradient of a matrix, under a name that does not say so."""
+    if len([n for n in slopes.shape if n > 1]) < 2:
+        return None
+    taken = {id(f.candidate) for f in chosen if f is not None}
+    return next(
+        (
+            f
+            for f in found
+            if f.candidate.origin in (KEPT, RETURNED)
+            and f.candidate.computed
+            and f.decided
+            and not f.form.startswith("[")
+            and id(f.candidate) not in taken
+        ),
+        None,
+    )
 
 
 def _other(

@@ -133,3 +133,33 @@ def test_weights_that_autograd_does_not_reach(cut: str, verdict: str) -> None:
     )
 
     assert verdict == report.verdict, report.reason
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [("1 - a**2", "agrees"), ("1 - a", "undecided")])
+def test_gradient_under_another_name(slope: str, verdict: str) -> None:
+    """`first` is not called after W1: where it is wrong, W1 is not said to agree."""
+    text = f"""
+        import numpy as np
+        class Net:
+            def __init__(self):
+                rng = np.random.default_rng(0)
+                self.W1, self.W2 = rng.normal(size=(5, 4)) * 0.5, rng.normal(size=(4, 3)) * 0.5
+            def loss(self, X, Y):
+                return ((np.tanh(X @ self.W1) @ self.W2 - Y)**2).sum()
+            def backward(self, X, Y):
+                a = np.tanh(X @ self.W1)
+                d = 2 * (a @ self.W2 - Y)
+                self.second = a.T @ d
+                self.first = X.T @ (d @ self.W2.T * ({slope}))
+    """
+    net, targets = defined(text)["Net"](), np.eye(3)[Y]
+
+    report = sg.check(
+        net,
+        loss=lambda: net.loss(X, targets),
+        backward=lambda: net.backward(X, targets),
+        data=(X, targets),
+    )
+
+    assert verdict == report.verdict, report.reason
+    assert verdict == "agrees" or "net.first has its shape" in report.reason
