@@ -87,13 +87,16 @@ class Form:
         return f"{x}, {y}"
 
 
+MANY = 16  # features
 X_FORMS = ("rows", "columns", "one column", "one", "one row", "lists", "one list")
 Y_FORMS = ("same", "labels", "label row", "label column", "flat", "like X", "signs", "one-hot int")
 
 
 def inputs(sizes: Sizes, form: str) -> Any:
     """Inputs in a form."""
-    X = np.random.default_rng(sizes.seed + 1).normal(0, 1, (sizes.n, sizes.f))
+    # Of many features, smaller: sums over them would saturate what follows, as images do not.
+    size = min(1.0, (MANY / sizes.f) ** 0.5)
+    X = np.random.default_rng(sizes.seed + 1).normal(0, size, (sizes.n, sizes.f))
     return rows_of(X, form)
 
 

@@ -213,6 +213,9 @@ def _doubt(found: Found, report: CheckReport) -> str:
         return "an update by more than its gradient (momentum or the like)"
     right = [m for m in report.matches if m.verdict == AGREES and m.gradient and m.entries > FEW]
     wrong = [m for m in report.matches if m.verdict == DISAGREES]
+    flat = all(len([n for n in m.shape if n > 1]) < 2 for m in wrong)
+    if reading.how.startswith("functions of ") and len(report.matches) == 2 and flat:
+        return "the shapes of its parameters were guessed: it may be for one output"
     if reading.own:
         return "" if reading.certain or right else "what the loss is given was guessed"
     if right and wrong and (found.usual or not reading.rated):

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from samegrad.implementations.reading import board
 from samegrad.implementations.reading.files import verify_file
 from tests.helpers.read_here import read_here
 
@@ -68,3 +70,17 @@ def test_right_file_agrees_when_a_child_reads_it() -> None:
 
     assert "agrees" == report.verdict, report
     assert ("its own compute_cost" in report.reading, 4) == (True, len(report.report.matches))
+
+
+def test_bias_that_may_be_a_number_is_no_fault() -> None:
+    """Of functions of w and b alone nothing says how many outputs there are."""
+    report = read_here(FILES / "one_output.py")
+
+    assert report.verdict in ("agrees", "undecided"), report
+
+
+def test_many_features_are_smaller_together() -> None:
+    """Sums over 784 of them stay as large as over 16: nothing that follows saturates."""
+    few, many = (board.inputs(board.Sizes(n=20, f=f, h=3, k=2), "rows") for f in (16, 784))
+
+    assert 0.7 < np.linalg.norm(many) / np.linalg.norm(few) < 1.4
