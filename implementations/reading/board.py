@@ -5,7 +5,7 @@ import inspect
 import itertools
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
@@ -87,17 +87,15 @@ class Form:
         return f"{x}, {y}"
 
 
-MANY = 16  # features
+MANY = 16  # features; of more, inputs are smaller: sums would saturate what follows
 X_FORMS = ("rows", "columns", "one column", "one", "one row", "lists", "one list")
 Y_FORMS = ("same", "labels", "label row", "label column", "flat", "like X", "signs", "one-hot int")
 
 
 def inputs(sizes: Sizes, form: str) -> Any:
     """Inputs in a form."""
-    # Of many features, smaller: sums over them would saturate what follows, as images do not.
-    size = min(1.0, (MANY / sizes.f) ** 0.5)
-    X = np.random.default_rng(sizes.seed + 1).normal(0, size, (sizes.n, sizes.f))
-    return rows_of(X, form)
+    X = np.random.default_rng(sizes.seed + 1).normal(0, 1, (sizes.n, sizes.f))
+    return rows_of(X * min(1, MANY / sizes.f) ** 0.5, form)
 
 
 def rows_of(X: Array, form: str) -> Any:
@@ -391,11 +389,6 @@ def _call(function: Callable[..., Any], plan: Plan, board: Board) -> Any:
     first = [board[key] for name, key in plan if name.startswith("*")]
     named = {name: board[key] for name, key in plan if not name.startswith("*")}
     return function(*first, **named)
-
-
-def with_sizes(board: Board, **changed: Any) -> Sizes:
-    """Other sizes."""
-    return replace(board.sizes, **changed)
 
 
 def with_names(values: Mapping[str, Any]) -> dict[str, Any]:
