@@ -325,15 +325,17 @@ def resident_memory(process: int) -> int | None:
     return _bytes(f"/proc/{process}/status", "VmRSS")
 
 
-def descendants_cpu_ns(process: int) -> int:
+def descendants_cpu_ns(process: int, keeper: int = 0) -> int:
     """CPU time so far of what a process and its descendants have started, in nanoseconds.
 
-    Its own is left out. Those that have left its session count as well: its keeper takes them in,
-    so they are its siblings then. What has ended counts in ticks of 10 ms. Linux only, elsewhere 0.
+    Its own is left out. What has ended counts in ticks of 10 ms. Linux only, elsewhere 0.
+
+    Args:
+        keeper: the process that takes in those that have left its session, and has no others.
     """
     total, seen, waiting = 0, set[int](), [process]
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        waiting += _started_by(int(_stat(process)[1]))
+    with contextlib.suppress(OSError, ValueError):
+        waiting += _started_by(keeper) if keeper else []
     while waiting:
         one = waiting.pop()
         if one in seen:

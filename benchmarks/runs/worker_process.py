@@ -161,7 +161,8 @@ class WorkerProcess:
         """Take the times of a block; raise ValueError if none can begin or end now."""
         if moment != ("ended" if self.open else "begins") or self.current is None:
             raise ValueError(f"no block {moment!r:.20} now")
-        others = system.descendants_cpu_ns(self.child.working())
+        working, started = self.child.working(), self.child.process.pid
+        others = system.descendants_cpu_ns(working, 0 if working == started else started)
         if self.open:
             elapsed = self.child.arrived_ns - self.child.answered_ns
             self.stamps.append((elapsed, max(0, others - self._others_ns)))

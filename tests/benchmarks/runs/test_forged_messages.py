@@ -115,7 +115,12 @@ def test_message_of_a_case_that_was_not_asked_for_is_none(
             on_message(rest.pop(0))
 
     child: Any = SimpleNamespace(
-        receive=receive, send=lambda request: None, working=os.getpid, arrived_ns=9, answered_ns=2
+        receive=receive,
+        send=lambda request: None,
+        working=os.getpid,
+        arrived_ns=9,
+        answered_ns=2,
+        process=SimpleNamespace(pid=os.getpid()),
     )
     one = WorkerProcess(CASES[0].worker, 0, CASES, child, "mine", Path())
     one.extra = {"ceilings": 0} if asks_ceilings else {}
