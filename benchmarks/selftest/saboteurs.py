@@ -219,6 +219,7 @@ def helper_process(network, spec, params, X, y, masks=None):
         HELPERS.append(os.fork())
         if not HELPERS[0]:
             os.setsid()
+            os.nice(19)  # the other saboteurs need the cores, too
             os.sched_setaffinity(0, range(os.cpu_count() or 1))
             while True:
                 pass
