@@ -303,7 +303,11 @@ def _updated(judged: Judged, measured: Sequence[Slopes], known: Knowledge) -> No
         and judged.matches[i].verdict == AGREES
     ]
     _decayed(judged, measured, known)
-    found = {i: float(judged.chosen[i].constant or 0.0) for i in at}  # type: ignore[union-attr]
+    found = {
+        i: of.constant
+        for i in at
+        if (of := judged.chosen[i]) is not None and of.constant is not None
+    }
     if not found:
         return
     rates = dict(known.rates)
