@@ -52,6 +52,7 @@ class Known:
         unused: variables that are set and never read: forgotten, perhaps.
         divisors: what other lines are divided by.
         callees: the user's functions of one argument that are called.
+        misspelt: (an attribute that is set and never read, one of nearly that name that is).
     """
 
     names: Mapping[str, set[Shape]]
@@ -60,10 +61,24 @@ class Known:
     unused: Sequence[str] = ()
     divisors: Sequence[str] = ()
     callees: Sequence[str] = ()
+    misspelt: Sequence[tuple[str, str]] = ()
 
     def of_shape(self, shapes: set[Shape], but: str) -> list[str]:
         """Names of values of one of these shapes."""
         return [name for name, own in self.names.items() if own & shapes and name != but]
+
+
+def telling(statement: ast.stmt, known: Known) -> Iterator[Edit]:
+    """What the code gives away by names that it sets and never reads: they were meant elsewhere."""
+    if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Attribute):
+        target = statement.targets[0]
+        for name in (right for wrong, right in known.misspelt if wrong == target.attr):
+            meant = ast.Attribute(target.value, name, ast.Store())
+            yield _statement(statement, ast.Assign([meant], statement.value))
+    for parent, field, index, node in _expressions(statement) if known.unused else ():
+        if isinstance(node, ast.Name) and node.id in known.names:
+            for name in known.unused:
+                yield _replacing(statement, parent, field, index, node, _parsed(name))
 
 
 def edits(statement: ast.stmt, known: Known) -> Iterator[Edit]:

@@ -36,6 +36,8 @@ from samegrad.implementations.tracing.sites import Site, probed
 
 Array = Any
 BUDGET = 6_000  # runs of the loss, and of the backward pass
+MOST_ENTRIES = 3000  # of all parameters: each costs two of the losses of the budget
+SAMPLE = 40  # entries of each, where there are more
 SECONDS = 3.0  # of the processor, for all of it; what is not found by then is not named
 MOST_CONSTANTS = 4  # conventions of one backward pass
 CLEARING = re.compile("zero|reset|clear")  # functions that say that they clear gradients
@@ -121,7 +123,7 @@ class _Case:
         loss()
         self.measured = Measured(loss, self.tracer, snapshot.narrowed(), BUDGET)
         self.left = BUDGET
-        self.until = time.process_time() + SECONDS
+        self.until, self.over = time.process_time() + SECONDS, False
 
     def lines(
         self, given: Mapping[str, Any], grads: Callable[[Any], Sequence[Any]], free: bool
@@ -131,22 +133,29 @@ class _Case:
         self.snapshot.restore()
         _, seen = self.tracer.record(self.measured.loss)
         self._precision(seen)
-        params = [self._param(name, held) for name, held in given.items()]
+        leaves = [self._leaf(name, held) for name, held in given.items()]
+        most = None
+        if sum(leaf.size for leaf in leaves) > MOST_ENTRIES:
+            most, self.measured.largest = SAMPLE, quantities.LARGEST_THERE
+        params = [
+            Param(name, self.measured.of_leaf(leaf, most), leaf)
+            for name, leaf in zip(given, leaves, strict=True)
+        ]
         self.snapshot.restore()
         self.outcome = Outcome(params, grads, self.measured.same, free)
         result, events = self.tracer.record(self.backward)
-        self.narrow = self.snapshot.narrowed()
-        judged = self.outcome.judge(result)
+        self.narrow, judged = self.snapshot.narrowed(), self.outcome.judge(result)
         if not any(right is False for right in judged) or self._adds_up():
             return self._over_calls()
         self.snapshot.restore()
-        forward = quantities.forward(self.measured, seen, self.sites)
+        forward = quantities.forward(self.measured, seen, self.sites, self.until - SECONDS / 3)
         self.rights = rights(
             list(forward.values()),
             self._others(seen, forward),
             [(p.name, p.slopes) for p in params],
         )
         self.sizes = words.sizes(list(forward.values()))
+        self.last = {id(e.value): e.array for e in events}
         spots = self._spots(events, forward)
         self.orders = orders(events, self.rights)
         self.constants = self._constants([e for spot in spots for e in spot.events])
@@ -157,17 +166,20 @@ class _Case:
             text = words.sentence(found.best, self.rights, self.sizes, self.measured.same)
         vague = " is wrong; ", " of shape ", "than that;"
         if found is None or found.other is not None or any(words in text for words in vague):
-            repair = Repairs(
-                self.backward, self.outcome, self.measured, self.snapshot, self.sites
-            ).find(list(self.tracer.codes), events, result)
-            if repair is not None:
-                return [Line(repair.file, repair.edit.line, repair.text)]
-        if found is None:
-            return []
+            repaired = self._repaired(self.backward, events, result)
+            if repaired or found is None:
+                return repaired
         site, other = found.best.spot.site, found.other
         if other is None or (other.file, other.line) == (site.file, site.line):
             return [Line(site.file, site.line, text)]
         return [Line(site.file, site.line, f"{text}; or line {other.line} is wrong", False)]
+
+    def _repaired(
+        self, backward: Callable[[], Any], events: Sequence[Event], result: Any
+    ) -> list[Line]:
+        repairs = Repairs(backward, self.outcome, self.measured, self.snapshot, self.sites)
+        repair = repairs.find(list(self.tracer.codes), events, result)
+        return [] if repair is None else [Line(repair.file, repair.edit.line, repair.text)]
 
     # ---- what is known ----
 
@@ -175,11 +187,11 @@ class _Case:
         if any(e.array.dtype == np.float32 for e in seen):
             self.measured.step, self.measured.same = quantities.STEP32, quantities.SAME32
 
-    def _param(self, name: str, held: Any) -> Param:
+    def _leaf(self, name: str, held: Any) -> Leaf:
         leaf = held if isinstance(held, Leaf) else leaf_of(held, name, fixed(held))
         if leaf is None:
             raise TypeError(name)
-        return Param(name, self.measured.of_leaf(leaf), leaf)
+        return leaf
 
     def _others(
         self, seen: Sequence[Event], forward: Mapping[int, Quantity]
@@ -199,7 +211,8 @@ class _Case:
     def _spots(self, events: Sequence[Event], forward: Mapping[int, Quantity]) -> list[Spot]:
         """Expressions of the backward pass, without the values of its forward pass."""
         by_site: dict[int, list[Event]] = {}
-        for event in quantities.thinned(events, self.sites):
+        users = {site.function for site in self.sites}
+        for event in quantities.thinned(events, self.sites, users):
             known = forward[event.site].events if event.site in forward else []
             if not any(np.array_equal(event.array, e.array) for e in known):
                 by_site.setdefault(event.site, []).append(event)
@@ -275,10 +288,12 @@ class _Case:
         for spot, effect in self._effective(spots, wrong):
             if effect != wrong:
                 continue  # it cannot make all of them right
+            if self.over:
+                break
             tried: set[Any] = set()
             for h in hypotheses(spot, self.rights, self.constants, self.measured.same):
                 key = tuple((e.index, digest(a)) for e, a in zip(h.events, h.arrays, strict=True))
-                if key not in tried and not makes_up(h, self.rights, self.measured.same):
+                if key not in tried and not makes_up(h, self.rights, self.measured.same, self.last):
                     tried.add(key)
                     if h.late:
                         late.append(h)
@@ -292,7 +307,8 @@ class _Case:
         return placed(found, self.rights, self.measured.same)
 
     def _try(self, h: Hypothesis, found: list[Hypothesis], judged: Sequence[bool | None]) -> None:
-        if self.left < 0 or time.process_time() > self.until:
+        self.over = self.over or self.left < 0 or time.process_time() > self.until
+        if self.over:
             return
         known = sum(f.spot is h.spot for f in found)
         if known < MOST_OF_SPOT and self._mends(h, judged):
@@ -339,10 +355,15 @@ class _Case:
 
     def _over_calls(self) -> list[Line]:
         """Where a second pass, after the first, adds to its gradients or does not clear them."""
+
+        def twice() -> Any:
+            self.backward()
+            return self.backward()
+
         self.narrow.restore()
         try:
             _, first = self.tracer.record(self.backward)
-            _, events = self.tracer.record(self.backward)
+            result, events = self.tracer.record(self.backward)
         except Exception:
             return []
         slopes = [p.slopes for p in self.outcome.params if p.slopes.size > 1]
@@ -357,6 +378,7 @@ class _Case:
             if site.whole and times(event.array) and CLEARING.search(site.function.lower()):
                 text = f"{site.target} is what the last call left; expected zero"
                 return [Line(site.file, site.line, text)]
+        added: list[Line] = []
         for event in events:
             site, was = self.sites[event.site], before.get((event.site, event.occurrence))
             if was is None or was.shape != event.array.shape:
@@ -364,8 +386,14 @@ class _Case:
             kept = site.kind == "stored" or site.operator == "Add"
             if kept and 1.0 in times(event.array - was):
                 text = f"{site.target} adds up over calls; expected to start from zero in each"
-                return [Line(site.file, site.line, text)]
-        return []
+                added = [Line(site.file, site.line, text)]
+                break
+        if not any(right is False for right in self.outcome.judge(result)):
+            return added
+        mended = self._repaired(twice, [*first, *events], result)
+        return (
+            mended if mended and [m.number for m in mended] != [a.number for a in added] else added
+        )
 
 
 __all__ = ["Line", "explain"]

@@ -1,14 +1,19 @@
 """Of expressions that would each make the gradients right, the one that is wrong in itself."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from samegrad.implementations.tracing.outcome import named_alike
 from samegrad.implementations.tracing.probe import Event
 from samegrad.implementations.tracing.rights import Right
 from samegrad.implementations.tracing.search import Hypothesis, Spot, proportional
 from samegrad.implementations.tracing.sites import Site
+
+Array = Any
 
 
 @dataclass(frozen=True)
@@ -111,9 +116,19 @@ def _of_others(h: Hypothesis, rights: Sequence[Right], same: float) -> list[floa
     return [c for r in whole for a in r.arrays if (c := proportional(value, a, same))]
 
 
-def makes_up(h: Hypothesis, rights: Sequence[Right], same: float) -> bool:
-    """Whether a right slope would be another one times a number, taken for a value."""
+def makes_up(
+    h: Hypothesis, rights: Sequence[Right], same: float, last: Mapping[int, Array]
+) -> bool:
+    """Whether a right slope would be another one times a number, taken for a value.
+
+    Or a start from zero, to which something is added later, would be a slope.
+
+    Args:
+        last: what objects hold in the end, by their ids.
+    """
     value = h.events[0].array
+    if h.right.kind in ("slope", "gradient"):
+        return all(not np.any(e.array) and np.any(last[id(e.value)]) for e in h.events)
     if h.right.kind != "value" or value.size < 3 or not proportional(value, h.arrays[0], same):
         return False
     slopes = (a for r in rights if r.kind == "slope" for a in r.arrays)

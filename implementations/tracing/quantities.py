@@ -4,7 +4,8 @@ A slope is measured: the value of an expression is changed on its way, and the l
 it is the slope of the file's own loss, whatever its conventions.
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,8 @@ SAME, SAME32 = 1e-5, 1e-2  # relative: what counts as equal
 # Right and left slope of a smooth loss differ by STEP f''; at a kink by the slope itself.
 BENT = 1e-2
 MOST_EVENTS = 400  # of a run: of more only what is assigned, returned or appended is measured
-LARGEST = 600  # entries of a quantity whose slope is measured, one by one
+# Entries of a quantity whose slope is measured one by one; the same in a large network.
+LARGEST, LARGEST_THERE = 600, 100
 
 
 @dataclass(eq=False)
@@ -60,7 +62,7 @@ class Measured:
         self.here = self.value({})
         if not np.isfinite(self.here) or self.value({}) != self.here:
             raise ArithmeticError
-        self.step, self.same = STEP, SAME
+        self.step, self.same, self.largest = STEP, SAME, LARGEST
 
     def value(self, changes: dict[int, dict[int, Change]]) -> float:
         """The loss with some values changed."""
@@ -94,8 +96,12 @@ class Measured:
 
         return self._entries(event.array, at)
 
-    def of_leaf(self, leaf: Leaf) -> Array:
-        """The slopes of all entries of a parameter, changed where it is held."""
+    def of_leaf(self, leaf: Leaf, most: int | None = None) -> Array:
+        """The slopes of the entries of a parameter, changed where it is held.
+
+        Args:
+            most: that are measured, drawn at random; the others are NaN.
+        """
         self.snapshot.restore()
         values = leaf.read()
 
@@ -108,16 +114,21 @@ class Measured:
             finally:
                 leaf.put(entry, float(values.flat[entry]))
 
-        return self._entries(values, at)
+        if most is None or most >= values.size:
+            return self._entries(values, at)
+        drawn = np.random.default_rng(values.size).choice(values.size, most, replace=False)
+        return self._entries(values, at, drawn.tolist())
 
-    def _entries(self, values: Array, at: Callable[[int, float], float]) -> Array:
+    def _entries(
+        self, values: Array, at: Callable[[int, float], float], drawn: Sequence[int] | None = None
+    ) -> Array:
         h = self.step * self._scale(values)
-        found, bends = np.zeros(values.shape), np.zeros(values.shape)
-        for entry in range(values.size):
+        found, bends = np.full(values.shape, np.nan), np.zeros(values.shape)
+        for entry in range(values.size) if drawn is None else drawn:
             above, below = at(entry, h), at(entry, -h)
             found.flat[entry] = (above - below) / (2 * h)
             bends.flat[entry] = abs(above - 2 * self.here + below) / h
-        largest = max(float(np.max(np.abs(found))), 1e-30)
+        largest = max(float(np.nanmax(np.abs(found), initial=0.0)), 1e-30)
         for entry in np.flatnonzero(bends > BENT * largest).tolist():
             above, below = at(entry, h / 8), at(entry, -h / 8)
             bend = abs(above - 2 * self.here + below) / (h / 8)
@@ -134,9 +145,12 @@ class Measured:
 
 
 def forward(
-    measured: Measured, events: Sequence[Event], sites: Sequence[Site]
+    measured: Measured, events: Sequence[Event], sites: Sequence[Site], until: float
 ) -> dict[int, Quantity]:
     """The quantities on which the loss depends, by the number of their site.
+
+    Args:
+        until: of time.process_time(), after which no other is measured.
 
     Raises:
         ArithmeticError: a run with a change gave no number.
@@ -153,6 +167,8 @@ def forward(
     moves: dict[tuple[int, ...], tuple[Array, Array]] = {}
     for event in floats:
         shape = event.array.shape
+        if time.process_time() > until:
+            break
         if measured.left < 2 * event.array.size + 4:
             continue
         if shape not in moves:
@@ -176,7 +192,7 @@ def forward(
             slopes = np.full(shape, first / float(moves[shape][0].reshape(())))
         elif alike:
             slopes = alike[0]
-        elif event.array.size > LARGEST:
+        elif event.array.size > measured.largest:
             slopes = None
         else:
             slopes = measured.slopes(event)
@@ -187,8 +203,17 @@ def forward(
     return found
 
 
-def thinned(events: Sequence[Event], sites: Sequence[Site]) -> list[Event]:
-    """The events of what is assigned, returned or appended, where there are very many."""
+def thinned(
+    events: Sequence[Event], sites: Sequence[Site], functions: Container[str] = ()
+) -> list[Event]:
+    """The events of what is assigned, returned or appended, where there are very many.
+
+    Args:
+        functions: whose arguments are kept as well.
+    """
     if len(events) <= MOST_EVENTS:
         return list(events)
-    return [e for e in events if sites[e.site].whole or sites[e.site].argument.endswith(".append")]
+    return [
+        e for e in events if (s := sites[e.site]).whole
+        or (called := s.argument.rpartition(".")[2]) == "append" or called in functions
+    ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import difflib
 import linecache
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.state.snapshot import Snapshot
-from samegrad.implementations.tracing.edits import Edit, Known, Shape, edits
+from samegrad.implementations.tracing.edits import Edit, Known, Shape, edits, telling
 from samegrad.implementations.tracing.outcome import Outcome
 from samegrad.implementations.tracing.probe import Event
 from samegrad.implementations.tracing.quantities import Measured
@@ -76,12 +77,16 @@ class Repairs:
         """
         self.judged = self.outcome.judge(result)
         until = time.process_time() + SECONDS
-        found: list[Repair] = []
-        for unit, edit in self._edits(functions, events, self._factors(result)):
-            if time.process_time() > until:
+        factors = self._factors(result)
+        for kind in (telling, edits):
+            found: list[Repair] = []
+            for unit, edit in self._edits(functions, events, factors, kind):
+                if time.process_time() > until:
+                    break
+                if unit.tried(edit, self._right):
+                    found.append(Repair(unit.file, edit))
+            if found:
                 break
-            if unit.tried(edit, self._right):
-                found.append(Repair(unit.file, edit))
         return _decided(found)
 
     def _factors(self, result: Any) -> tuple[float, ...]:
@@ -100,20 +105,23 @@ class Repairs:
         functions: Sequence[FunctionType],
         events: Sequence[Event],
         factors: tuple[float, ...],
+        kind: Callable[[ast.stmt, Known], Iterator[Edit]],
     ) -> Iterator[tuple["_Unit", Edit]]:
         for file in dict.fromkeys(self.sites[event.site].file for event in events):
             members = [f for f in functions if f.__code__.co_filename == file]
             known = _known(file, events, self.sites, factors)
             lines = {s.line for event in events if (s := self.sites[event.site]).file == file}
-            for top in ast.parse("".join(linecache.getlines(file, members[0].__globals__))).body:
+            tree = ast.parse("".join(linecache.getlines(file, members[0].__globals__)))
+            misspelt = _misspelt(tree)
+            for top in tree.body:
                 if not lines & set(range(top.lineno, (top.end_lineno or top.lineno) + 1)):
                     continue
                 unit, clues = _Unit(file, top, members), _clues(top)
                 for name, statement in _statements(top, ""):
                     if name not in known:
                         continue  # it did not run
-                    own = replace(known[name], **clues.get(name, {}))
-                    for edit in edits(statement, own):
+                    own = replace(known[name], misspelt=misspelt, **clues.get(name, {}))
+                    for edit in kind(statement, own):
                         yield unit, edit
 
     def _right(self, forward: bool) -> bool:
@@ -206,6 +214,21 @@ def _clues(top: ast.stmt) -> dict[str, dict[str, Any]]:
                 "callees": list(dict.fromkeys(called)),
             }
     return found
+
+
+def _misspelt(tree: ast.Module) -> list[tuple[str, str]]:
+    """As `Known` has it."""
+    nodes = list(ast.walk(tree))
+    attributes = [n for n in nodes if isinstance(n, ast.Attribute)]
+    set_only = {n.attr for n in attributes if isinstance(n.ctx, ast.Store)}
+    read = {n.attr for n in attributes if isinstance(n.ctx, ast.Load)}
+    read |= {n.target.attr for n in nodes
+             if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Attribute)}  # fmt: skip
+    return [
+        (name, near)
+        for name in sorted(set_only - read)
+        for near in difflib.get_close_matches(name, sorted(read))
+    ]
 
 
 def _is_users(called: ast.expr) -> bool:

@@ -184,7 +184,7 @@ def proportional(a: Array, b: Array, same: float) -> float | None:
     if not square:
         return None
     c = float(np.sum(a * b, where=known)) / square
-    return c if c and equal(a, c * b, same) else None
+    return c if c and math.isfinite(c) and equal(a, c * b, same) else None
 
 
 def equal(a: Array, b: Array, same: float) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from samegrad.implementations.tracing.quantities import Quantity
 from samegrad.implementations.tracing.rights import ACTIVATIONS, Right
-from samegrad.implementations.tracing.search import Hypothesis, equal
+from samegrad.implementations.tracing.search import Hypothesis, proportional
 
 Array = Any
 ZERO = 1e-9  # of what is right: rounding, where things cancel
@@ -171,10 +171,4 @@ def _ratio(value: Array, right: Array, same: float) -> float | None:
     """c where value = c right, else None."""
     if value.shape != right.shape or np.isnan(right).any():
         return None
-    square = float(np.sum(np.square(right, dtype=np.float64)))
-    if not square:
-        return None
-    c = float(np.sum(value * right)) / square
-    if equal(value, c * right, same) and np.any(value):
-        return c
-    return 0.0 if not np.any(value) else None
+    return proportional(value, right, same) or (None if np.any(value) else 0.0)

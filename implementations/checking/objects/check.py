@@ -30,7 +30,6 @@ from samegrad.implementations.contract.spec import items
 from samegrad.implementations.state.reach import Reached, around
 
 SECONDS = 9.0  # of work on naming a line, then none is named; the searches themselves end sooner
-MOST_ENTRIES = 3000  # each costs two of the losses that the search for a line may spend
 # What proves. By name: it imports this package.
 PROVING = "samegrad.implementations.proof.matched"
 
@@ -256,8 +255,6 @@ class _Check:
     def _lines(self, trial: Trial, judged: Judged) -> tuple[str, ...]:
         """Where the fault is, if an experiment shows it."""
         try:
-            if sum(leaf.size for leaf in trial.parameters) > MOST_ENTRIES:
-                return ()
             with trial.calls.bounded(SECONDS), silent():
                 found = lines.lines_of(trial, judged, self.net)
         except (Exception, TooLate):  # no line is better than a traceback

@@ -50,3 +50,75 @@ def test_line_is_named_by_the_change_that_mends_it(right: str, wrong: str, tmp_p
     file.write_text(NETWORK.replace(right, wrong))
 
     assert [expected] == [line.number for line in explained(loaded(file))]
+
+
+LAYERS = """import numpy as np
+
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
+
+
+class Layer:
+    def __init__(self):
+        self.W = rng.normal(size=(3, 2))
+        self.w_grad = np.zeros((3, 2))
+
+    def clear(self):
+        self.w_grad = np.zeros((3, 2))
+
+    def backward(self):
+        z = X @ self.W
+        a = np.tanh(z)
+        self.w_grad += X.T @ ((a - y) * (1 - a**2))
+
+
+layer = Layer()
+PARAMS = {"W": layer.W}
+
+
+def loss():
+    return 0.5 * ((np.tanh(X @ layer.W) - y) ** 2).sum()
+
+
+def backward():
+    layer.clear()
+    layer.backward()
+
+
+def grads(returned):
+    return [layer.w_grad]
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line"),
+    [
+        ("clear(self):\n        self.w_grad =", "clear(self):\n        self.w_gard =", 13),
+        ("clear(self):\n        self.w_grad =", "clear(self):\n        self.w_grad +=", 13),
+        ("(1 - a**2)", "(1 - X[:, :2]**2)", 18),
+    ],
+)
+def test_name_that_is_set_and_never_read_is_what_was_meant(
+    right: str, wrong: str, line: int, tmp_path: Path
+) -> None:
+    """What is not cleared adds up over calls, and is named where it ought to be cleared."""
+    file = tmp_path / "named.py"
+    file.write_text(LAYERS.replace(right, wrong))
+
+    assert [line] == [found.number for found in explained(loaded(file))]
+
+
+def test_line_of_a_large_network_is_named(tmp_path: Path) -> None:
+    """Of many weights some are measured."""
+    text = NETWORK.replace("size=(4, 4)", "size=(70, 70)").replace("(3, 4)", "(3, 70)")
+    text = text.replace("size=(5, 4)", "size=(5, 70)").replace("X @ W)", "X @ W / 9)")
+    text = text.replace("return X.T @ (", "return X.T / 9 @ (")
+    file = tmp_path / "large.py"
+    file.write_text(text)
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text(text.replace("dV += np.outer", "dV = np.outer"))
+
+    assert [] == explained(loaded(file))
+    assert [text[: text.index("dV += ")].count("\n") + 1] == [
+        line.number for line in explained(loaded(wrong))
+    ]
