@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.reading.effects import Place, places
+from samegrad.implementations.state.leaves import TorchLeaf
 
 Array = Any
 STEP = 1e-4  # of a five-point difference: truncation about STEP^4, rounding about eps/STEP = 1e-12
@@ -128,6 +129,10 @@ def compare(
         for place in places(root, name, integers=True)
         if place.key not in known
     ]
+    pool += [
+        (f"{place.name}.grad", np.array(left, np.float64)) for place in parameters
+        if isinstance(place.leaf, TorchLeaf) and (left := place.leaf.gradient()) is not None
+    ]  # fmt: skip
     used: set[str] = set()
     matches = []
     for place in parameters:

@@ -1,12 +1,14 @@
 """The numbers that an object holds: where they are, and on which of them a loss depends."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.state.leaves import Leaf, NumberLeaf, ScalarsLeaf
+from samegrad.implementations.state.leaves import Leaf, NumberLeaf, ScalarsLeaf, TorchLeaf
 from samegrad.implementations.state.reach import Reached
 from samegrad.implementations.state.snapshot import Snapshot
 
@@ -44,7 +46,7 @@ def places(root: Any, name: str, integers: bool = False) -> list[Place]:
     Args:
         integers: whether whole numbers are wanted as well (gradients may be some).
     """
-    leaves = Reached(False, integers).add(root, name).leaves
+    leaves = Reached(_of_functions(root), integers).add(root, name).leaves
     return [Place(part) for leaf in leaves for part in (
         (leaf, leaf.gradients()) if isinstance(leaf, ScalarsLeaf) else (leaf,)
     )]  # fmt: skip
@@ -52,7 +54,12 @@ def places(root: Any, name: str, integers: bool = False) -> list[Place]:
 
 def snapshot(root: Any) -> Snapshot:
     """What an object holds by now."""
-    return Reached(False).add(root, "").snapshot()
+    return Reached(_of_functions(root)).add(root, "").snapshot()
+
+
+def _of_functions(root: Any) -> bool:
+    """Whether a network is functions, which close over what it holds."""
+    return isinstance(root, tuple) and any(isinstance(v, FunctionType) for v in root)
 
 
 def number(value: Any) -> float:
@@ -99,3 +106,21 @@ def redraw(found: Sequence[Place], seed: int) -> None:
         fan = max(1, min(shape)) if len(shape) > 1 else 4
         place.write(rng.normal(0, 1, shape) * min(0.7, 1.2 / np.sqrt(fan)) if shape else
                     np.float64(rng.normal(0, 0.5)))  # fmt: skip
+
+
+def converter(net: Any) -> Callable[[Any], Any]:
+    """What makes of data what a network computes with: tensors, if its weights are some.
+
+    These are float64 from then on: slopes have too few digits otherwise.
+    """
+    tensors = [p.leaf for p in places(net, "net") if isinstance(p.leaf, TorchLeaf)]
+    if not tensors:
+        return lambda value: value
+    for leaf in tensors:
+        if leaf.promotable:
+            leaf.promote()
+    return _tensor
+
+
+def _tensor(value: Any) -> Any:
+    return sys.modules["torch"].as_tensor(value) if isinstance(value, np.ndarray) else value

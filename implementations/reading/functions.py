@@ -1,22 +1,24 @@
 """Networks of functions over parameters: a file's own initializer, arrays by name, or globals."""
 
+import ast
 import inspect
 import re
+import types
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.reading import names
+from samegrad.implementations.reading import names, usage
 from samegrad.implementations.reading.board import Form, Sizes, parameters, returned_names
-from samegrad.implementations.reading.loading import Loaded
+from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions
 from samegrad.implementations.reading.networks import (
     Globals,
     Maker,
     Network,
     init_ways,
-    own_functions,
+    of_object,
     value_of_kind,
 )
 
@@ -26,6 +28,8 @@ MOST_EXAMPLES = 200  # of a file's own data, which are not cut
 def of_functions(loaded: Loaded, forward: Callable[..., Any] | None) -> Iterator[Maker]:
     """Ways to make parameters for a file of functions: its own initializer, or drawn by name."""
     functions = own_functions(loaded)
+    if forward is None:
+        forward = _taking(functions)
     inits = [f for name, f in functions.items() if names.INIT.match(name)]
     inits.sort(key=lambda f: ("deep" not in f.__name__, "param" not in f.__name__))
     takes = [p.name for p in parameters(forward)] if forward is not None else []
@@ -38,10 +42,15 @@ def of_functions(loaded: Loaded, forward: Callable[..., Any] | None) -> Iterator
         if names.WEIGHT.fullmatch(names.plain(t)) and names.role(t) not in ("X", "y")
     ]
     weights = [t for t in drawn if not names.plain(t).startswith("b")]
+    learnt = [t for t in takes if t in drawn or names.role(t) == "params"]
+    if learnt and set(learnt) <= _arrays(loaded):
+        yield partial(_of_own, loaded, learnt, functions)
     if weights:
         for layout in ("rows", "columns", "rows 1", "rows column bias"):
             yield partial(_named, drawn, weights, layout, functions)
     elif forward is not None and any(names.role(t) == "params" for t in takes):
+        if len(learnt) == 1:
+            yield from (partial(_alone, learnt[0], shape, functions) for shape in ("fk", "f", "kf"))
         yield from _of_keys(forward, functions)
     if any(_takes_vector(f) for f in functions.values()):
         for biases in (1, 0):
@@ -49,6 +58,84 @@ def of_functions(loaded: Loaded, forward: Callable[..., Any] | None) -> Iterator
     held = _own_data(loaded)
     for data in (held, ()) if held else ((),):
         yield partial(_of_globals, loaded, functions, data)
+
+
+def of_factories(loaded: Loaded) -> Iterator[Maker]:
+    """What functions of the file make: objects of its classes, or functions in a closure."""
+    classes = set(own_classes(loaded))
+    for name, function in own_functions(loaded).items():
+        tree = usage.body(function)
+        if tree is None or any(kind.match(name) for kind in (names.BACKWARD, names.FORWARD)):
+            continue
+        nodes = list(ast.walk(tree))
+        inner = sum(isinstance(node, ast.FunctionDef) for node in nodes) > 1
+        if inner or any(isinstance(n, ast.Call) and getattr(n.func, "id", "") in classes
+                        for n in nodes):  # fmt: skip
+            for kinds in [*init_ways(function), []]:
+                yield partial(_manufactured, function, kinds, loaded)
+
+
+def _manufactured(
+    function: Callable[..., Any], kinds: Any, loaded: Loaded, sizes: Sizes, form: Form
+) -> Network:
+    np.random.seed(sizes.seed)
+    arguments = {name: value_of_kind(kind, None, sizes, Form()) for name, kind in kinds}
+    made = function(**arguments)
+    shown = ", ".join(repr(v) if np.ndim(v) < 2 else name for name, v in arguments.items())
+    title = f"what {function.__name__}({shown}) makes"
+    if type(made).__name__ in own_classes(loaded) and not isinstance(made, tuple):
+        return of_object(made, title, (), loaded)
+    values = list(made.values()) if isinstance(made, dict) else list(vars(made).values()) if (
+        isinstance(made, types.SimpleNamespace)) else list(made)  # fmt: skip
+    called = list(made) if isinstance(made, dict) else getattr(
+        made, "_fields", None) or [getattr(v, "__name__", "") for v in values]  # fmt: skip
+    functions = {n: v for n, v in zip(called, values, strict=True)
+                 if isinstance(v, types.FunctionType) and v.__closure__}  # fmt: skip
+    if len(functions) < 2:
+        raise TypeError("it makes no functions")
+    return Network(tuple(values), functions, title)
+
+
+def _taking(functions: dict[str, Callable[..., Any]]) -> Callable[..., Any] | None:
+    """A loss or a gradient that takes parameters, where no forward pass is known by its name."""
+    for name, function in functions.items():
+        if (
+            names.LOSS.fullmatch(name) or names.BACKWARD.match(name) or names.BOTH.match(name)
+            or usage.gives_loss(getattr(function, "__code__", None))
+        ) and any(
+            names.role(p.name) == "params" or names.WEIGHT.fullmatch(names.plain(p.name))
+            for p in parameters(function)
+        ):  # fmt: skip
+            return function
+    return None
+
+
+def _arrays(loaded: Loaded) -> set[str]:
+    """The names of arrays that a file keeps in globals."""
+    return {
+        name for name, value in loaded.namespace.items()
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    }  # fmt: skip
+
+
+def _of_own(
+    loaded: Loaded, learnt: Sequence[str], functions: dict[str, Callable[..., Any]],
+    sizes: Sizes, form: Form,
+) -> Network:  # fmt: skip
+    """Parameters and data as the file keeps them in globals, by the names that functions take."""
+    params = {name: loaded.namespace[name].copy() for name in learnt}
+    title = f"functions of {', '.join(learnt)} as in the file"
+    return Network(params, functions, title, dict(params), _own_data(loaded))
+
+
+def _alone(
+    name: str, axes: str, functions: dict[str, Callable[..., Any]], sizes: Sizes, form: Form
+) -> Network:
+    """One array of parameters."""
+    shape = tuple({"f": sizes.f, "k": sizes.k}[axis] for axis in axes)
+    array = np.random.default_rng(sizes.seed).normal(0, 0.5, shape)
+    title = f"functions of {name} {shape}"
+    return Network({name: array}, functions, title, {name: array, "params": array})
 
 
 def _takes_vector(function: Callable[..., Any]) -> bool:

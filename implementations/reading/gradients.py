@@ -2,17 +2,20 @@
 
 import itertools
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from samegrad.implementations.reading import names
-from samegrad.implementations.reading.board import RATE, Plan, call, plans, sure
+from samegrad.implementations.reading.board import RATE, Plan, call, parameters, plans, sure
 from samegrad.implementations.reading.effects import Place, places, snapshot
-from samegrad.implementations.reading.objectives import SCALARS, same
+from samegrad.implementations.reading.objectives import SCALARS, graph_number, same
 from samegrad.implementations.reading.trials import Trial, Wishes
+from samegrad.implementations.state.leaves import JaxLeaf
 
 Array = Any
 MOST_WAYS = 3  # to call one backward pass
@@ -54,6 +57,11 @@ def gradients_of(
             if kind := _graph(graph):
                 yield ThroughGraph(graph, trial.network.net), name, kind
                 return
+            for through in _through(graph, trial):
+                yield ThroughGraph(graph, trial.network.net, through), name, "graph"
+                return
+    if not explicit:
+        yield from _by_jax(trial, own)
     ran: list[Backward] = []  # that leave the parameters as they are
     both = [name for name in own if name not in explicit]  # losses that may be gradients as well
     complete = False  # whether one of them gives a gradient of everything
@@ -89,6 +97,11 @@ def gradients_of(
                 if _draws(backward, found, trial):
                     continue
                 known = _rate(trial, plan)
+                if name in steps and kind == "explicit" and _is_new(backward, trial):
+                    new = NewParameters(backward, trial, known or 1.0)
+                    yield new, name, "step" if known else "free step"
+                    tried += 1
+                    continue
                 paired = any(key == "pairs" for _, key in plan)
                 (trial.paired.add if paired else trial.paired.discard)(name)
                 if name not in both:
@@ -136,6 +149,34 @@ def _graph(function: Callable[[], Any]) -> str:
     return "explicit" if np.ndim(held) else "graph"
 
 
+def _through(graph: Callable[[], Any], trial: Trial) -> Iterator[Callable[[Any], Any]]:
+    """Functions of the file that go back through the object that a loss gives, and change it."""
+    try:
+        value = graph()
+    except (Exception, SystemExit):
+        return
+    if graph_number(value) is None:
+        return
+    for function in trial.network.functions.values():
+        if hasattr(function, "__self__") or len(_needed(function)) != 1:
+            continue
+        before = dict(vars(value))
+        try:
+            function(value)
+        except (Exception, SystemExit):
+            continue
+        now = vars(value)
+        if any(isinstance(v, float) and v == 1 != before.get(k) for k, v in now.items()):
+            yield function  # dloss/dloss
+
+
+def _needed(function: Callable[..., Any]) -> list[str]:
+    try:
+        return [p.name for p in parameters(function) if p.default is p.empty]
+    except (TypeError, ValueError):
+        return []
+
+
 @dataclass(frozen=True, eq=False)
 class Backward:
     """A backward pass: the forward pass, or what comes `first` in its place, then a function."""
@@ -164,14 +205,15 @@ class ThroughGraph:
 
     loss: Backward
     net: Any
+    through: Callable[[Any], Any] | None = None
 
     def __call__(self) -> None:
         """Set derivatives to 0 and run the backward pass of what the loss returned."""
         value = self.loss()
         for place in places(self.net, "net", integers=True):
-            if re.search(r"\.(?:grad|gradient|derivative|adjoint)$", place.name):
+            if re.search(r"\.(?:grad|gradient|derivative|adj|adjoint)$", place.name):
                 place.write(np.zeros(np.shape(place.read())))
-        value.backward()
+        value.backward() if self.through is None else self.through(value)
 
 
 def _holds_gradient(backward: Callable[[], Any], found: Sequence[Place]) -> bool:
@@ -231,6 +273,64 @@ def _by_kind(
 ) -> Callable[[], Any]:
     """The backward pass itself, or what a step changes over its rate."""
     return backward if kind == "explicit" else Change(backward, found, trial.network.net, rate)
+
+
+def _by_jax(trial: Trial, own: Sequence[str]) -> Iterator[tuple[Callable[[], Any], str, str]]:
+    """What JAX differentiates a loss to, of which the file may define rules."""
+    jax = sys.modules.get("jax")
+    leaves = [p.leaf for p in places(trial.board.values.get("params"), "")]
+    if jax is None or not any(isinstance(leaf, JaxLeaf) for leaf in leaves):
+        return
+    for name in own:
+        function = trial.network.functions[name]
+        for plan in itertools.islice(plans(function, trial.board, [], "loss"), MOST_WAYS):
+            taken = next((n for n, key in plan if key == "params"), "")
+            given = tuple((n, key) for n, key in plan if n != taken)
+
+            def gradient(function: Any = function, taken: str = taken, given: Plan = given) -> Any:
+                def of(params: Any) -> Any:
+                    return call(partial(function, **{taken: params}), given, trial.board)
+
+                return jax.grad(of)(trial.board.values["params"])
+
+            if taken and _runs(gradient):
+                trial.sure["jax.grad"] = True
+                yield gradient, "jax.grad", "explicit"
+                return
+
+
+def _runs(function: Callable[[], Any]) -> bool:
+    try:
+        function()
+    except (Exception, SystemExit):
+        return False
+    return True
+
+
+def _is_new(step: Callable[[], Any], trial: Trial) -> bool:
+    """Whether a step returns parameters like those that it was given, and changes none."""
+    held = places(trial.board.values.get("params"), "")
+    returned = places(step(), "")
+    return bool(held) and [np.shape(p.read()) for p in held] == [
+        np.shape(p.read()) for p in returned
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class NewParameters:
+    """What a step that returns new parameters has changed, over its rate."""
+
+    step: Callable[[], Any]
+    trial: Trial
+    rate: float
+
+    def __call__(self) -> dict[str, Array]:
+        """Of each parameter, by its name."""
+        held = places(self.trial.board.values["params"], "net")
+        return {
+            f"d {old.name}": np.asarray((old.read() - new.read()) / self.rate)
+            for old, new in zip(held, places(self.step(), ""), strict=True)
+        }
 
 
 @dataclass(frozen=True, eq=False)

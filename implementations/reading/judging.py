@@ -34,6 +34,7 @@ MOST_CHECKED = 3  # readings with a loss of the file's own that `check` sees whe
 HERE = Path(__file__).parent  # functions of these files are not the user's
 SURE = (DISAGREES, UNDECIDED, NOT_CHECKED)  # what is said of several that do not agree
 FAR = 0.01  # the share of the largest slope by which a gradient is off, whatever its factor
+ROUNDING = 1e-6  # of a factor that is measured
 FEW = 2  # entries whose being right may be chance
 HINTS = (
     "say what is meant, in the file or with --hint: `# samegrad: loss = ...`, "
@@ -67,7 +68,7 @@ class Found:
         reading, common = self.reading, self.compared.factor
         if reading.own:
             free = reading.printed or (reading.step and not reading.rated)
-            return (common or 1.0) if free else 1.0
+            return common if free and common and abs(common - 1) > ROUNDING else 1.0
         sizes = [round(m.factor, 9) for m in self.compared.partly]
         return common or max(set(sizes), key=sizes.count, default=1.0)
 

@@ -13,16 +13,9 @@ import numpy as np
 
 from samegrad.implementations.reading import names, usage
 from samegrad.implementations.reading.board import RATE, Board, Form, Sizes, call, parameters, plans
-from samegrad.implementations.reading.loading import Loaded
-from samegrad.implementations.reading.networks import (
-    Maker,
-    Network,
-    constructions,
-    methods,
-    own_classes,
-    own_functions,
-    parts,
-)
+from samegrad.implementations.reading.functions import of_factories
+from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions, parts
+from samegrad.implementations.reading.networks import Maker, Network, constructions, methods
 
 MOST_ACTIVATIONS = 4
 MOST_ALONE = 2  # ways to construct a layer that is a network by itself
@@ -100,6 +93,11 @@ def of_layers(loaded: Loaded) -> Iterator[Maker]:
     for cls, pair in itertools.product(weighted, pairs):
         for make in itertools.islice(constructions(cls, loaded), MOST_ALONE):
             yield partial(_chain, cls, (), pair, None, alone=make)
+    # A whole network that gets the derivative of a loss by its outputs.
+    wholes = [make for c in [*containers, *plain] if c.__name__ not in inner and not _works(c)
+              for make in itertools.islice(constructions(c, loaded), MOST_ALONE)]  # fmt: skip
+    for make, pair in itertools.product([*wholes, *of_factories(loaded)], pairs):
+        yield partial(_chain, object, (), pair, None, alone=make, part=False)
     # A container that is no layer itself.
     for cls, pair in itertools.product(weighted, pairs):
         for other in own_classes(loaded).values():
@@ -208,6 +206,7 @@ def _chain(
     sizes: Sizes,
     form: Form,
     alone: Maker | None = None,
+    part: bool = True,
 ) -> Network:
     np.random.seed(sizes.seed)
     layers = [alone(sizes, form).net] if alone is not None else _stacked(cls, activations, sizes)
@@ -249,7 +248,7 @@ def _chain(
 
         shown += f" with {name}"
     functions["backward"] = backward
-    return Network(net, functions, f"layers {shown}", rate=rate, part=alone is not None)
+    return Network(net, functions, f"layers {shown}", rate=rate, part=part and alone is not None)
 
 
 def _stacked(cls: type, activations: Sequence[type], sizes: Sizes) -> list[Any]:

@@ -55,6 +55,53 @@ class Loaded:
         return [statement for block in self.blocks for statement in block.tree.body]
 
 
+def own_functions(loaded: Loaded) -> dict[str, Callable[..., Any]]:
+    """The functions that the file itself defines, without rules that JAX alone calls."""
+    files = {block.filename for block in loaded.blocks}
+    rules = {
+        argument.id
+        for statement in loaded.statements
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("defvjp", "defjvp")
+        for argument in node.args
+        if isinstance(argument, ast.Name)
+    }
+    return {
+        name: value
+        for name, value in loaded.namespace.items()
+        if name not in rules and _file_of(value) in files
+    }
+
+
+def _file_of(value: Any) -> str:
+    """Where a function was written, also below what jit() or no_grad() has made of it."""
+    library = type(value).__module__.partition(".")[0] in ("jax", "jaxlib", "functools")
+    if not isinstance(value, types.FunctionType) and not library:
+        return ""
+    inner = getattr(value, "__wrapped__", value)
+    return inner.__code__.co_filename if isinstance(inner, types.FunctionType) else ""
+
+
+def own_classes(loaded: Loaded) -> dict[str, type]:
+    """The classes that the file itself defines."""
+    return {
+        name: value
+        for name, value in loaded.namespace.items()
+        if isinstance(value, type) and value.__module__ == loaded.module.__name__
+    }
+
+
+def parts(loaded: Loaded) -> set[str]:
+    """Names of classes that methods of other classes of the file construct."""
+    found: set[str] = set()
+    for statement in loaded.statements:
+        if isinstance(statement, ast.ClassDef):
+            called = {n.func.id for n in ast.walk(statement)
+                      if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}  # fmt: skip
+            found |= called - {statement.name}
+    return found & set(own_classes(loaded))
+
+
 class AskedForInputError(Exception):
     """The file has called input()."""
 

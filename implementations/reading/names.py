@@ -50,7 +50,8 @@ ROLES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
                 r"|l2(?:_?(?:reg|lambda|penalty))?|l1|weight_?decay|decay|lambda_?(?:reg|val)?"
                 r"|momentum|momento|mu|beta\d?|dropout(?:_rate)?)"),
         ("keep", r"keep_?prob"),
-        ("quiet", r"verbose|print_?(?:cost|loss|every)|debug|plot|show|display|print_interval"),
+        ("quiet", r"verbose|init_(?:params|weights)|re_?init(?:ialize)?|reset(?:_weights)?"
+                  r"|print_?(?:cost|loss|every)|debug|plot|show|display|print_interval"),
         ("training", r"train|training|is_?train(?:ing)?|train_?mode"),
         ("grads", r"grads?|gradients?|deltas"),
         ("params", r"params?|parameters?|weights?(?:_and_bias(?:es)?)?|theta|thetas|w|ws|model|net"
@@ -90,7 +91,7 @@ FORWARD = re.compile(
     r"_*(?:forward|feed_?forward|forward_?(?:prop|pass|propagat|step|propagation)|fwd|ff$|predict"
     r"|__call__$|l_?model_?forward|model_?forward|compute_?output|calc_?output|net$|mlp$|nn$|model$"
     r"|network$|run$|activate|query|evaluate_network|hypothesis|think|propagate$|inference"
-    r"|feed$|predict_proba|output$|forward_\w+|get_output|neural_net|logits$|call$|infer$|scores$"
+    r"|feed$|predict_proba|probabilit|output$|forward_\w+|get_output|neural_net|logits$|call$|infer$|scores$"
     r"|avant$|propager|predire|prevoir|adelante$|propagar|predecir|prever|vorw(?:ae|\u00e4)rts$"
     r"|vorhersage|avanti$)",
     re.IGNORECASE,
@@ -100,14 +101,14 @@ BACKWARD = re.compile(
     r"_*(?:back|bwd|grad|compute_?grad|calc(?:ulate)?_?grad|get_?grad|l_?model_?back|model_?back"
     r"|loss_?and_?grad|cost_?and_?grad|value_?and_?grad|loss_?grad|cost_?grad|dloss|gradients?_"
     r"|nn_?cost_?function|cost_?function_?prime|cost_prime|compute_?(?:delta|deriv)"
-    r"|(?!zero|clear|reset)\w+_grad(?:s|ients?)?$|arri(?:e|\u00e8)re|r(?:e|\u00e9)tro_?propag|atras$|retropropag"
+    r"|(?!zero|clear|reset|update|apply)\w+_(?:grad(?:s|ients?)?|deltas)$|arri(?:e|\u00e8)re|r(?:e|\u00e9)tro_?propag|atras$|retropropag"
     r"|r(?:ue|\u00fc)ckw(?:ae|\u00e4)rts|indietro$|differentiate)",
     re.IGNORECASE,
 )
 LOSS = re.compile(
     r"_*(?:\w*_)?(?:loss|cost|losses|mse|objective|crossentropy|cross_?entropy|bce|nll|sse"
     r"|compute_?loss|compute_?cost|j|l2_?loss|costfunction|criterion|error_function|cee|xent"
-    r"|squared_?error|mean_squared_?error|log_?loss|total_cost|cost_?fn|loss_?fn|cost_?func(?:tion)?"
+    r"|mistakes?|misfit|squared_?error|mean_squared_?error|log_?loss|total_cost|cost_?fn|loss_?fn|cost_?func(?:tion)?"
     r"|loss_?func(?:tion)?|entropy|(?:neg(?:ative)?_?)?log_?lik(?:elihood)?|error|err|perte|co(?:u|\u00fb)t"
     r"|erreur|perdida|coste|costo|custo|perda|erro|fehler|kosten|verlust|error_\w+|poisson|huber"
     r"|hinge|\w*loss_?fun)(?:_fn|_func|_function|_value)?",
@@ -133,6 +134,7 @@ INIT = re.compile(
     re.IGNORECASE,
 )
 DERIVED = re.compile(r"_?(?:prime|grad(?:ient)?|deriv(?:ative)?|backward|derivation|delta|d)$")
+GRADIENT = re.compile(r"d_?[A-Z]\w*|d_?[wb]\d*|(?:grad|d)_\w+|g_\w+")  # of a variable
 # Names of a loss that may be a measure that is not trained on.
 WEAK = re.compile(r"(?:\w*_)?err(?:or|eur|o)?(?:_\w+)?|fehler", re.IGNORECASE)
 PENALTIES = re.compile(r"reg\w*|l2\w*|lambd?a?\w*|lmbda|lmbd|weight_?decay")
@@ -143,6 +145,14 @@ NO_LOSS = re.compile(r"accuracy|acc$|score|rmse|mae|absolute|abs_|r2|metric|prin
 WEIGHT = re.compile(
     r"(?:[wvb]\d*|[wb]_?(?:\d+|h|o|i|hidden|out(?:put)?|in(?:put)?|[hio]{2}|[xh]h|hy|xh)|w\w*_?\d*"
     r"|b(?:ias(?:es)?)?_?\w*|weights?\w*|theta_?\d+|u\d*|syn(?:apse)?_?\d+|kernel\d*|gamma\d*|c\d*)"
+)
+
+# Networks that are not of dense layers, by words of their names.
+OUTSIDE = (
+    (re.compile(r"conv(?:2d|1d|ol|_|$|net|layer)|im2col|max_?pool|avg_?pool"), "a convolution"),
+    (re.compile(r"lstm|\bgru|rnn|h_?prev|prev_?h|h_?next|recurrent"), "a recurrent network"),
+    (re.compile(r"attention|transformer"), "attention"),
+    (re.compile(r"skip_?gram|cbow|word2vec|embedding|vocab"), "an embedding"),
 )
 
 

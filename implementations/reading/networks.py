@@ -4,6 +4,7 @@ import ast
 import inspect
 import itertools
 import re
+import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,11 +23,12 @@ from samegrad.implementations.reading.board import (
     targets,
 )
 from samegrad.implementations.reading.effects import places
-from samegrad.implementations.reading.loading import Loaded
+from samegrad.implementations.reading.loading import Loaded, own_functions
 
 MOST_WAYS = 12  # to construct one class
 CURVED = ("tanh", "sigmoid", "relu", "logistic", "leaky_relu", "elu", "softplus", "gelu", "swish")
 STRAIGHT = ("linear", "identity", "none", "id")
+GENERATOR = re.compile(r"rng|rs|rgen|generator|random|prng|(?:rng_?|prng_?|random_?)?key")
 ACTIVATION = re.compile(r".*(?:activation|act|nonlin|func).*|f|g")
 
 
@@ -65,36 +67,6 @@ class Globals:
 
 
 Maker = Callable[[Sizes, Form], Network]
-
-
-def own_functions(loaded: Loaded) -> dict[str, Callable[..., Any]]:
-    """The functions that the file itself defines."""
-    files = {block.filename for block in loaded.blocks}
-    return {
-        name: value
-        for name, value in loaded.namespace.items()
-        if isinstance(value, types.FunctionType) and value.__code__.co_filename in files
-    }
-
-
-def own_classes(loaded: Loaded) -> dict[str, type]:
-    """The classes that the file itself defines."""
-    return {
-        name: value
-        for name, value in loaded.namespace.items()
-        if isinstance(value, type) and value.__module__ == loaded.module.__name__
-    }
-
-
-def parts(loaded: Loaded) -> set[str]:
-    """Names of classes that methods of other classes of the file construct."""
-    found: set[str] = set()
-    for statement in loaded.statements:
-        if isinstance(statement, ast.ClassDef):
-            called = {n.func.id for n in ast.walk(statement)
-                      if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}  # fmt: skip
-            found |= called - {statement.name}
-    return found & set(own_classes(loaded))
 
 
 def methods(thing: Any) -> dict[str, Callable[..., Any]]:
@@ -232,6 +204,8 @@ def _options(
         return [("text", word) for word in dict.fromkeys(_activation_words(loaded))]
     if names.plain(p.name) in ("seed", "random_state"):
         return [("one", None)]
+    if GENERATOR.fullmatch(names.plain(p.name)):
+        return [("rng", None), ("legacy rng", None)]
     return [("h", None), ("sizes", None)]
 
 
@@ -270,10 +244,20 @@ def value_of_kind(kind: str, value: Any, sizes: Sizes, form: Form) -> Any:
         "factors": [1.0 + i / 2 for i in range(sizes.k)],
         "rate": RATE, "one": 1, "zero": 0,
     }  # fmt: skip
+    if kind in ("rng", "legacy rng"):
+        return _generator(kind, sizes.seed)
     if kind == "triples":
         *first, last = itertools.pairwise(sizes.layers)
         return [*((*pair, value[0]) for pair in first), (*last, value[-1])]
     return plain.get(kind, value)
+
+
+def _generator(kind: str, seed: int) -> Any:
+    """Random numbers of NumPy, of one kind or the other, or a key of JAX."""
+    jax = sys.modules.get("jax")
+    if jax is not None:
+        return jax.random.PRNGKey(seed)
+    return np.random.default_rng(seed) if kind == "rng" else np.random.RandomState(seed)
 
 
 def _constructed(cls: type, way: Any, loaded: Loaded, sizes: Sizes, form: Form) -> Network:
@@ -293,7 +277,7 @@ def _constructed(cls: type, way: Any, loaded: Loaded, sizes: Sizes, form: Form) 
             way, [*arguments.values(), *([spread] if spread else [])], strict=True
         )
     )
-    made = _of_object(net, f"class {cls.__name__}({shown})", held, loaded)
+    made = of_object(net, f"class {cls.__name__}({shown})", held, loaded)
     defaults = [p.default for p in parameters(cls) if p.name not in arguments]
     made.settings = tuple(
         np.asarray(value, np.float64) for value in [*arguments.values(), *defaults]
@@ -302,7 +286,8 @@ def _constructed(cls: type, way: Any, loaded: Loaded, sizes: Sizes, form: Form) 
     return made
 
 
-def _of_object(net: Any, title: str, held: tuple[Any, ...], loaded: Loaded) -> Network:
+def of_object(net: Any, title: str, held: tuple[Any, ...], loaded: Loaded) -> Network:
+    """A network that is an object, with the file's functions and its own methods."""
     functions = {**own_functions(loaded), **methods(net)}
     kept = {a: role for a, p in usage.kept_arguments(type(net))
             if (role := names.role(p)) in ("X", "y")
@@ -335,9 +320,14 @@ def init_ways(init: Callable[..., Any]) -> list[list[tuple[str, str]]]:
     for p in given:
         kind, place = names.role(p.name), names.width(p.name)
         default = p.default is not inspect.Parameter.empty
-        listed = not default and usage.used_as(init, p.name) == "sizes"
-        if listed:
+        use = "" if default else usage.used_as(init, p.name)
+        if use == "sizes":
             choices.append([(p.name, "sizes")])
+        elif not default and GENERATOR.fullmatch(names.plain(p.name)):
+            both = [(p.name, "rng"), (p.name, "legacy rng")]
+            choices.append(both[:1] if "jax" in sys.modules else both)
+        elif use == "width" and place in ("sizes", "") and len(given) == 1:
+            choices.append([(p.name, "f"), (p.name, "h")])
         elif place:
             choices.append([(p.name, place)] if place != "h" else [(p.name, "h"), (p.name, "hs")])
         elif kind in ("X", "y"):
@@ -358,7 +348,7 @@ def _as_written(node: ast.Call, loaded: Loaded, sizes: Sizes, form: Form) -> Net
     np.random.seed(0)
     code = compile(ast.Expression(node), "samegrad", "eval")
     net = eval(code, dict(loaded.namespace))  # a call of the user's file
-    return _of_object(net, f"class {ast.unparse(node)}"[:80], (), loaded)
+    return of_object(net, f"class {ast.unparse(node)}"[:80], (), loaded)
 
 
 def _call_sites(name: str, loaded: Loaded) -> Iterator[tuple[ast.Call, dict[str, Any] | None]]:

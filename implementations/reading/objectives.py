@@ -20,6 +20,7 @@ Array = Any
 ASCENT = re.compile(
     r"\+=\s*(?:self\.)?(?:lr|rate|learning_rate|eta|alpha|step|step_size)\s*\*\s*[^-\s]"
 )
+PER_EXAMPLE = ", summed over examples"  # in the name of a loss that does not sum
 PENALTY = 0.1  # the coefficient of regularization where the loss takes one
 SCALARS = ("data", "value", "val", "v", "x")  # where an object of a graph keeps its number
 
@@ -46,8 +47,13 @@ def losses_of(
         function = trial.network.functions[name]
         for plan in plans(function, board, ["out"] if outs else [], "loss"):
             loss = OwnLoss(trial, function, plan, out)
+            several = OwnLoss(trial, function, plan, out, PerExample(board.values["n"]))
+            if _finite(several):
+                trial.sure[name] = False  # whether it is summed or averaged is not said
+                yield several, f"{name}{PER_EXAMPLE}", True
+                break
             if _finite(loss):
-                trial.sure[name] = sure(plan)
+                trial.sure[name] = sure(plan) and not several.value.one
                 yield loss, name, True
                 if names.RISING.fullmatch(name) and not _ascends(trial):
                     yield partial(_negative, loss), f"-{name}", True
@@ -72,12 +78,33 @@ class OwnLoss:
     function: Callable[..., Any]
     plan: Plan
     out: str
+    value: Callable[[Any], float] = None  # type: ignore[assignment] # value_of_loss is below
 
     def __call__(self) -> float:
         """The number."""
         self.trial.forward()
         _refresh(self.trial, self.out)
-        return value_of_loss(call(self.function, self.plan, self.trial.board))
+        value = self.value or value_of_loss
+        return value(call(self.function, self.plan, self.trial.board))
+
+
+class PerExample:
+    """The sum of what a loss gives for each of some examples."""
+
+    def __init__(self, n: int) -> None:
+        self.n, self.one = n, False
+
+    def __call__(self, value: Any) -> float:
+        """The number.
+
+        Raises:
+            ValueError: it gives another number of numbers.
+        """
+        array = np.asarray(value[0] if isinstance(value, tuple) and value else value)
+        self.one = array.size == 1 and array.ndim > 0 and self.n == 1  # perhaps of one example
+        if array.size != self.n or array.ndim == 0 or self.n == 1 or array.dtype.kind != "f":
+            raise ValueError("it is no number for each example")
+        return float(array.sum())
 
 
 def _ascends(trial: Trial) -> bool:
@@ -96,11 +123,19 @@ def value_of_loss(value: Any) -> float:
     if isinstance(value, tuple | list):
         kinds = (dict, list, tuple, str)
         value = [p for p in value if not isinstance(p, kinds) and np.ndim(p) == 0]
-    elif not isinstance(value, np.ndarray | np.generic) and callable(
+    held = graph_number(value)
+    if held is None and not isinstance(value, np.ndarray | np.generic) and callable(
         getattr(value, "backward", None)
-    ):
-        value = next((getattr(value, a) for a in SCALARS if hasattr(value, a)), value)
-    return number(value)
+    ):  # fmt: skip
+        held = next((getattr(value, a) for a in SCALARS if hasattr(value, a)), None)
+    return number(value if held is None else held)
+
+
+def graph_number(value: Any) -> float | None:
+    """The number that an object of a graph keeps, or None."""
+    held = getattr(value, "__dict__", {})
+    found = (held[a] for a in SCALARS if isinstance(held.get(a), float | int))
+    return next((float(number) for number in found), None)
 
 
 def _negative(loss: Callable[[], float]) -> float:

@@ -16,6 +16,7 @@ from samegrad.implementations.reading import names
 from samegrad.implementations.reading.board import (
     Y_FORMS,
     Sizes,
+    parameters,
     turned,
     understood,
 )
@@ -27,6 +28,7 @@ from samegrad.implementations.reading.gradients import gradients_of
 from samegrad.implementations.reading.networks import Globals
 from samegrad.implementations.reading.objectives import (
     PENALTY,
+    PER_EXAMPLE,
     losses_of,
     parameters_of,
     with_penalty,
@@ -35,6 +37,7 @@ from samegrad.implementations.reading.trials import Trial, Wishes, runs, set_tar
 from samegrad.implementations.reading.usage import gives_loss, returns_several
 
 Array = Any
+MOST_WIDTH = 8  # outputs that are told from one
 MOST_OTHERS = 16  # functions of a network whose names say nothing
 OTHER_SIZES = (Sizes(8, 3, 5, 2, 1), Sizes(6, 5, 7, 4, 2))  # of the problems that confirm a reading
 # Words of a backward pass that is meant for several examples at once.
@@ -59,7 +62,7 @@ class Reading:
         rated: whether the rate of the update is known.
         batched: whether a batch was passed.
         certain: whether every argument was known by its name.
-        printed: whether the loss is only what a loop prints.
+        printed: whether the loss is only what a loop prints, or not a number yet.
         part: whether it is one layer of several that the file has.
         functions: of the user, whose lines make up the backward pass.
         users: all of the user's functions that may be called.
@@ -110,6 +113,7 @@ def readings(
         (names.LOSS.fullmatch(n) and not names.DERIVED.search(n) and not names.BACKWARD.match(n))
         or names.BOTH.match(n)
         or (not names.STEP.fullmatch(n) and gives_loss(getattr(functions[n], "__code__", None)))
+        or (trial.function is None and names.FORWARD.match(n) and _takes_targets(functions[n]))
     )]  # fmt: skip
     methods_first = sorted(own, key=lambda n: not hasattr(functions[n], "__self__"))
     gradients = [n for n in functions if names.BACKWARD.match(n) and n not in (trial.name, *own)]
@@ -134,6 +138,8 @@ def readings(
             except Exception:  # this form does not fit
                 continue
             for loss, loss_name, mine in losses_of(trial, methods_first, out, wishes):
+                if mine and not out and _stretched(trial, loss):
+                    continue
                 if mine:
                     with_penalty(trial, loss)
                 if "#more" in trial.board.values:
@@ -151,6 +157,7 @@ def readings(
                     reading.key = (loss_name, name, kind, out, pairs)
                     reading.trial = trial
                     reading.others = _others(trial, reading.key, wide)
+                    reading.printed = loss_name.endswith(PER_EXAMPLE)
                     # Of a graph the loss and its gradient are those of one call, whatever it is.
                     reading.certain = (kind == "graph" and name == loss_name) or (
                         reading.certain
@@ -158,6 +165,43 @@ def readings(
                         and trial.sure.get(loss_name, True) and trial.sure.get(name, True)
                     )  # fmt: skip
                     yield reading
+
+
+def _takes_targets(function: Callable[..., Any]) -> bool:
+    """Whether a forward pass needs targets: it may go on to the loss."""
+    try:
+        given = parameters(function)
+    except (TypeError, ValueError):
+        return False
+    return any(names.role(p.name) == "y" and p.default is p.empty for p in given)
+
+
+def _stretched(trial: Trial, loss: Callable[[], float]) -> bool:
+    """Whether targets have another number of outputs than what they are subtracted from.
+
+    Arrays of one column are stretched to any width, so that a loss runs with what is not meant:
+    such a loss runs with other widths as well, or, of one column, with one other width alone.
+    """
+    y = trial.board.values["y"]
+    if not isinstance(y, np.ndarray) or y.ndim != 2 or y.dtype.kind not in "fi":
+        return False
+    axis = 0 if "column" in trial.form.x else 1
+    k = y.shape[axis]
+    first = np.take(y, [0], axis)
+
+    def runs_with(width: int) -> bool:
+        trial.board.values["y"] = np.repeat(first, width, axis)
+        try:
+            return bool(np.isfinite(loss()))
+        except (Exception, SystemExit):
+            return False
+        finally:
+            trial.board.values["y"] = y
+
+    if k > 1:
+        return runs_with(k + 1)
+    run = [runs_with(width) for width in range(2, MOST_WIDTH)]
+    return any(run) and not all(run)
 
 
 def _others_of(trial: Trial, known: Sequence[str]) -> list[str]:
@@ -179,9 +223,10 @@ def _others(
                 sizes = replace(sizes, k=trial.board.sizes.k)
             if trial.board.sizes.k == trial.board.sizes.f:  # an autoencoder
                 sizes = replace(sizes, k=sizes.f)
-            for other in runs(trial.make, sizes, trial.form, trial.name) if trial.make else ():
-                found = readings(other, Wishes(), [trial.form.y], wide)
-                yield from itertools.islice((r for r in found if r.key == key), 1)
+            networks = runs(trial.make, sizes, trial.form, trial.name) if trial.make else ()
+            found = (r for other in networks for r in
+                     readings(other, Wishes(), [trial.form.y], wide) if r.key == key)  # fmt: skip
+            yield from itertools.islice(found, 1)
         yield from _other_data(trial, key, wide)
 
     return others

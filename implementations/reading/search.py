@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.checking.objects.report import NOT_CHECKED, CheckReport
-from samegrad.implementations.reading import names
+from samegrad.implementations.reading import frameworks, names, usage
 from samegrad.implementations.reading.board import X_FORMS, Y_FORMS, Board, Form, Sizes
 from samegrad.implementations.reading.compare import compare
-from samegrad.implementations.reading.functions import of_functions
+from samegrad.implementations.reading.functions import of_factories, of_functions
 from samegrad.implementations.reading.hints import Hints
 from samegrad.implementations.reading.judging import judge
 from samegrad.implementations.reading.layers import (
@@ -20,16 +20,8 @@ from samegrad.implementations.reading.layers import (
     of_containers,
     of_layers,
 )
-from samegrad.implementations.reading.loading import Loaded
-from samegrad.implementations.reading.networks import (
-    Maker,
-    Network,
-    constructions,
-    methods,
-    own_classes,
-    own_functions,
-    parts,
-)
+from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions, parts
+from samegrad.implementations.reading.networks import Maker, Network, constructions, methods
 from samegrad.implementations.reading.readings import Reading, readings
 from samegrad.implementations.reading.scripts import script_readings
 from samegrad.implementations.reading.supplied import supplied
@@ -61,14 +53,20 @@ def verdict(loaded: Loaded, name: str, hints: Hints, deadline: float) -> CheckRe
         hints: of the file and the command line.
         deadline: of time.process_time(), after which no other reading is tried.
     """
+    frameworks.with_digits()
     wishes = _wishes(hints, loaded)
     made = [_hinted(hints, loaded)] if hints.net else None
     found = _networks(loaded, name, wishes, made)
     scripts = script_readings(loaded) if not (name or hints.net) else iter(())
-    order = (found, scripts) if _has_networks(loaded) else (scripts, found)
+    order = [found, scripts] if _has_networks(loaded) else [scripts, found]
+    if not hints.net:
+        last = frameworks.by_hand(loaded)
+        order.insert(len(order) if last else 0, frameworks.of_torch(loaded, name))
     report = judge(itertools.chain(*order), deadline)
     if report.verdict == NOT_CHECKED:
-        return CheckReport(NOT_CHECKED, said=report.said, advice=(GO_ON,))
+        kind = frameworks.outside(loaded)
+        said = f"it has {kind}: files are read of dense layers alone" if kind else report.said
+        return CheckReport(NOT_CHECKED, said=said, advice=(GO_ON,))
     return report
 
 
@@ -79,7 +77,10 @@ def _networks(
     groups: list[Callable[[], Iterator[Candidate]]] = (
         [lambda: iter(made)]
         if made
-        else [partial(kind, loaded, name) for kind in (of_classes, of_layer_objects, functions_of)]
+        else [
+            partial(kind, loaded, name)
+            for kind in (of_classes, of_layer_objects, made_of, functions_of)
+        ]
     )
     for group in groups:
         own = False
@@ -212,12 +213,24 @@ def functions_of(loaded: Loaded, name: str) -> Iterator[Candidate]:
     functions = own_functions(loaded)
     if any(
         names.BACKWARD.match(n) or names.LOSS.fullmatch(n) or names.STEP.fullmatch(n)
-        for n in functions
-    ):
+        or usage.gives_loss(getattr(f, "__code__", None))
+        for n, f in functions.items()
+    ):  # fmt: skip
         forwards = _forwards(list(functions))
         for forward in [*forwards[:3], ""]:
             for make in of_functions(loaded, functions.get(forward)):
                 yield make, [forward] if forward else []
+
+
+def made_of(loaded: Loaded, name: str) -> Iterator[Candidate]:
+    """Networks that functions of the file make, and what may be their forward pass."""
+    for make in of_factories(loaded) if not name else ():
+        try:
+            network = make(Sizes(), Form())
+        except (Exception, SystemExit):
+            continue
+        yield make, _forwards([n for n in network.functions if hasattr(network.net, n)]
+                              or list(network.functions))  # fmt: skip
 
 
 def _called(cls: type) -> list[str]:

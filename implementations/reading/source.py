@@ -13,11 +13,20 @@ RUNS = re.compile(
     r"train|fit|main$|optimi[sz]e$|learn$|gradient_descent|sgd$|^run|input$|parse_args|show$|plot"
     r"|download|urlopen|urlretrieve|read_csv|^open$|load|fetch|get$|model$|simulate|evaluate"
 )
-ROOTS = {"np", "numpy", "math", "random", "jnp", "itertools", "functools", "collections"}
+ROOTS = {"np", "numpy", "math", "random", "jnp", "itertools", "functools", "collections", "torch"}
 CONSTRUCTORS = {
     "abs", "array", "bool", "dict", "enumerate", "float", "frozenset", "int", "len", "list", "max",
     "min", "namedtuple", "object", "range", "reversed", "round", "set", "slice", "sorted", "str",
     "sum", "tuple", "type", "zip",
+}  # fmt: skip
+# Calls at the top level that only set something.
+SETTING = ("seed", "manual_seed", "setrecursionlimit", "defvjp", "defjvp", "set_default_dtype")
+# Methods of arrays and of generators, which give arrays.
+DRAWN = {
+    "reshape", "astype", "copy", "T", "transpose", "flatten", "ravel", "squeeze", "dot", "sum",
+    "mean", "std", "max", "min", "rand", "randn", "random", "normal", "uniform", "standard_normal",
+    "integers", "randint", "choice", "permutation", "format", "partial", "tolist", "split", "float",
+    "double", "long", "tensor", "from_numpy", "zeros", "ones", "eye", "arange", "linspace",
 }  # fmt: skip
 MAGIC = re.compile(r"^\s*[%!?]|\?\s*$")
 MODEL = {"forward", "loss", "loss_and_grad", "init_state", "train_step"}
@@ -96,7 +105,7 @@ def defines(statement: ast.stmt) -> bool:
         )
     if isinstance(statement, ast.Expr):  # np.random.seed(0)
         return isinstance(statement.value, ast.Call) and all(
-            last in ("seed", "setrecursionlimit") for _, last, _ in calls(statement)
+            last in SETTING or root == "jax" for root, last, _ in calls(statement)
         )
     return False
 
@@ -104,8 +113,7 @@ def defines(statement: ast.stmt) -> bool:
 def _makes(name: str) -> bool:
     """A class, a function that initializes, or a method of an array, by its name."""
     return bool(
-        re.match(r"_*(?:[A-Z]|init|make|create|build|one_?hot)", name)
-        or name in ("reshape", "astype", "copy", "T", "transpose", "flatten", "format", "partial")
+        re.match(r"_*(?:[A-Z]|init|make|create|build|one_?hot)", name) or name in DRAWN
     ) and not RUNS.search(name)
 
 
@@ -117,6 +125,8 @@ def trains(statements: Sequence[ast.stmt]) -> str:
             works = any(isinstance(node, ast.AugAssign | ast.BinOp) for node in ast.walk(statement))
             if works or any(root in own or last for root, last, _ in calls(statement)):
                 return f"at import it runs a loop (line {statement.lineno})"
+        if defines(statement) and isinstance(statement, ast.Expr):
+            continue
         if isinstance(statement, ast.Expr | ast.Assign | ast.With | ast.AugAssign):
             for root, last, line in calls(statement):
                 if last == "input" or last == "parse_args":

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from samegrad.implementations.reading.board import (
     returned_names,
     targets,
 )
-from samegrad.implementations.reading.effects import places
+from samegrad.implementations.reading.effects import converter, places
 from samegrad.implementations.reading.networks import Maker, Network
 
 MOST_FORWARDS = 4
@@ -52,7 +53,8 @@ class Trial:
         self.network, self.form = network, form
         network.values.setdefault("net", network.net)
         one = form.x.startswith("one")
-        X = network.held[0] if network.held else inputs(sizes, form.x)
+        self.given = converter(network.net)
+        X = network.held[0] if network.held else self.given(inputs(sizes, form.x))
         if network.held and np.ndim(X) > 1 and not one:
             sizes = replace(sizes, n=np.shape(X)[-1 if form.x == "columns" else 0])
         values = {
@@ -126,7 +128,7 @@ def set_targets(trial: Trial, form: Form, key: str) -> None:
     else:
         given, same = targets(sizes, form, shape)
     given = np.ravel(given) if "#flat" in trial.board.values else given
-    trial.board.values |= {"y": given, "#Y": same}
+    trial.board.values |= {"y": trial.given(given), "#Y": same}
     held = trial.network.held
     if len(held) > 1:
         trial.board.values["y"] = held[1]
@@ -167,12 +169,16 @@ def runs(
         return
     if function is None:
         yield trial
+        for f, k in (
+            () if trial.network.held or wishes.X_value else _widths_of(trial.network, sizes)
+        ):
+            yield from _resized(make, replace(sizes, f=f, k=k, n=max(sizes.n, k + 2)), form, wishes)
         return
     trial.function, trial.name, trial.called = function, name, returned_names(function)
     for f in _inputs_of(trial.network, sizes):
         trial.board.sizes = replace(trial.board.sizes, f=f)
         if not trial.network.held and wishes.X_value is None:
-            trial.board.values["X"] = inputs(trial.board.sizes, form.x)
+            trial.board.values["X"] = trial.given(inputs(trial.board.sizes, form.x))
         with contextlib.suppress(Exception):
             set_targets(trial, form, "")
         for plan in plans(function, trial.board, [], "forward"):
@@ -193,6 +199,23 @@ def runs(
             if trial.outs:
                 yield trial
                 return
+
+
+def _resized(make: Maker, sizes: Sizes, form: Form, wishes: Wishes) -> Iterator[Trial]:
+    """A network with data of other sizes, without a forward pass."""
+    with contextlib.suppress(Exception, SystemExit):
+        trial = Trial(make(sizes, form), sizes, form)
+        trial.make, trial.wishes = make, wishes
+        yield trial
+
+
+def _widths_of(network: Network, sizes: Sizes) -> list[tuple[int, int]]:
+    """Features and outputs that a network of fixed widths may have, by its matrices."""
+    shapes = [np.shape(p.read()) for p in list(places(network.net, "net"))[:40]]
+    shapes = [shape for shape in shapes if len(shape) == 2]
+    if not shapes or {sizes.f, sizes.k} <= {*shapes[0], *shapes[-1]}:
+        return []
+    return list(dict.fromkeys(itertools.product(shapes[0], shapes[-1])))
 
 
 def _inputs_of(network: Network, sizes: Sizes) -> list[int]:
@@ -235,6 +258,8 @@ def _outs(trial: Trial) -> list[str]:
                 index = int(key[9:-1])
                 label = trial.called[index] if 0 <= index < len(trial.called) else key
             word = label.strip("@.")
+            if names.GRADIENT.fullmatch(word):
+                continue
             if np.ndim(trial.out(key)) == 0 and names.LOSS.fullmatch(word):
                 continue
             named = names.role(word) == "out"

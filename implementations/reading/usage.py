@@ -81,7 +81,8 @@ def gives_loss(code: CodeType) -> bool:
     """Whether a function returns what it calls a loss, beside gradients."""
     parts = returned_names(code)
     called = [p for p in parts if names.LOSS.fullmatch(p) and not names.WEAK.fullmatch(p)]
-    others = {"" if names.role(p) == "grads" else p for p in parts if p not in called}
+    others = {"" if names.role(p) == "grads" or names.GRADIENT.fullmatch(p) else p
+              for p in parts if p not in called}  # fmt: skip
     return bool(called) and others == {""}
 
 

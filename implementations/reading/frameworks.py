@@ -1,0 +1,174 @@
+"""Files of torch and JAX: what differentiates for them is their backward pass.
+
+A module's gradient is that of any loss of its outputs, so that one is tried which no file needs to
+define. Nothing is imported: what is not in `sys.modules` is not what the file uses.
+"""
+
+import ast
+import itertools
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.reading import names
+from samegrad.implementations.reading.board import Board, Form, Sizes, call, plans
+from samegrad.implementations.reading.effects import Place, places, with_effect
+from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions, parts
+from samegrad.implementations.reading.networks import constructions
+from samegrad.implementations.reading.readings import Reading
+
+Array = Any
+SQUARES = "squared error of its outputs"
+MOST_SHAPES = 6  # of the inputs of one function
+
+
+def with_digits() -> None:
+    """Let JAX compute with float64."""
+    jax = sys.modules.get("jax")
+    if jax is not None and hasattr(jax, "config"):
+        jax.config.update("jax_enable_x64", True)
+
+
+def by_hand(loaded: Loaded) -> bool:
+    """Whether a file has a backward pass that no framework calls."""
+    torch = sys.modules.get("torch")
+    theirs = (torch.nn.Module, torch.autograd.Function) if torch is not None else ()
+    defined = [n for c in own_classes(loaded).values() if not issubclass(c, theirs) for n in dir(c)]
+    return any(names.BACKWARD.match(n) for n in [*defined, *own_functions(loaded)])
+
+
+def of_torch(loaded: Loaded, name: str) -> Iterator[Reading]:
+    """Readings of a file's modules, and of its functions of autograd that no module calls."""
+    torch = sys.modules.get("torch")
+    if torch is None or not hasattr(torch, "nn"):
+        return
+    inner = parts(loaded)
+    classes = {n: c for n, c in own_classes(loaded).items() if n == name or not name}
+    modules = [c for n, c in reversed(classes.items()) if issubclass(c, torch.nn.Module)]
+    for cls in sorted(modules, key=lambda c: c.__name__ in inner and not name):
+        found = False
+        for make in itertools.islice(constructions(cls, loaded), 4):
+            for reading in itertools.islice(_of_module(make, loaded), 1):
+                found = True
+                yield reading
+            if found:
+                break
+        if found:
+            return
+    for cls in classes.values():
+        if issubclass(cls, torch.autograd.Function):
+            yield from itertools.islice(_of_function(cls, loaded), 1)
+
+
+def _of_module(make: Callable[[Sizes, Form], Any], loaded: Loaded) -> Iterator[Reading]:
+    torch = sys.modules["torch"]
+    try:
+        made = make(Sizes(), Form())
+        net = made.net.double()
+    except (Exception, SystemExit):
+        return
+    shapes = [tuple(p.shape) for p in net.parameters() if p.ndim == 2]
+    for f in dict.fromkeys([Sizes.f, *(size for shape in shapes for size in shape[::-1])]):
+        torch.manual_seed(0)
+        X = torch.randn(Sizes.n, f, dtype=torch.float64)
+        try:
+            out = net(X)
+            target = torch.randn(out.shape, dtype=torch.float64)
+        except (Exception, SystemExit):
+            continue
+        for loss, loss_name in _losses(net, X, target, loaded):
+            yield from _reading(net, loss, loss_name, (X, target), made.title, loaded)
+
+
+def _losses(
+    net: Any, X: Any, target: Any, loaded: Loaded
+) -> Iterator[tuple[Callable[[], Any], str]]:
+    """Losses of the file's own that take a module, then one of ours."""
+    board = Board(Sizes(), {"X": X, "y": target, "net": net, "params": net, "n": len(X)})
+
+    def squares() -> Any:
+        return ((net(X) - target) ** 2).sum()
+
+    for name, function in own_functions(loaded).items():
+        if names.LOSS.fullmatch(name):
+            for plan in plans(function, board, [], "loss"):
+                loss = partial(call, function, plan, board)
+                if _differentiable(loss):
+                    yield loss, name
+                    break
+    if _differentiable(squares):
+        yield squares, SQUARES
+
+
+def _differentiable(loss: Callable[[], Any]) -> bool:
+    try:
+        value = loss()
+        return bool(value.numel() == 1 and value.requires_grad and np.isfinite(value.item()))
+    except (Exception, SystemExit):
+        return False
+
+
+def _of_function(cls: Any, loaded: Loaded) -> Iterator[Reading]:
+    """A function of autograd by itself, with tensors of shapes that it takes."""
+    torch = sys.modules["torch"]
+    n, f, k = Sizes.n, Sizes.f, Sizes.k
+    weights: tuple[Sequence[Any], ...] = ([(n, f), (k, f), (k,)], [(n, f), (f, k), (k,)])
+    alike = [(n, f)] * 3
+    for shapes in (*(w[:count] for count in (1, 2, 3) for w in weights), alike[:2], alike):
+        torch.manual_seed(0)
+        given = {f"input{i}": torch.randn(s, dtype=torch.float64, requires_grad=True)
+                 for i, s in enumerate(shapes)}  # fmt: skip
+        try:
+            target = torch.randn(cls.apply(*given.values()).shape, dtype=torch.float64)
+        except (Exception, SystemExit):
+            continue
+
+        def loss(given: Any = given, target: Any = target) -> Any:
+            return ((cls.apply(*given.values()) - target) ** 2).sum()
+
+        if _differentiable(loss):
+            yield from _reading(given, loss, SQUARES, (), f"function {cls.__name__}", loaded)
+
+
+def _reading(
+    net: Any, loss: Callable[[], Any], name: str, data: Any, title: str, loaded: Loaded
+) -> Iterator[Reading]:
+    def value() -> float:
+        sys.modules["torch"].manual_seed(0)
+        return float(loss().item())
+
+    def backward() -> None:
+        for tensor in net.values() if isinstance(net, dict) else net.parameters():
+            tensor.grad = None
+        sys.modules["torch"].manual_seed(0)
+        loss().backward()
+
+    try:
+        found: list[Place] = with_effect(places(net, "net"), value)
+        backward()
+    except (Exception, SystemExit):
+        return
+    classes = own_classes(loaded).values()
+    users = [f for c in classes for f in vars(c).values()]
+    users = [getattr(f, "__func__", f) for f in users if callable(getattr(f, "__func__", f))]
+    if found:
+        how = f"{title} of torch: gradient of its autograd"
+        yield Reading(
+            net, found, value, backward, data, how, True, name, functions=(),
+            users=[*own_functions(loaded).values(), *users], key=(name,),
+        )  # fmt: skip
+
+
+def outside(loaded: Loaded) -> str:
+    """What a file is that is no network of dense layers, by the names that it defines; or ""."""
+    defined = [
+        node.name.lower() if isinstance(node, ast.FunctionDef | ast.ClassDef) else node.id.lower()
+        for statement in loaded.statements
+        for node in ast.walk(statement)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Name)
+    ]
+    return next((text for pattern, text in names.OUTSIDE
+                 if any(pattern.search(name) for name in defined)), "")  # fmt: skip
