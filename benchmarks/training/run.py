@@ -221,13 +221,17 @@ class Trainings:
         return predicted_seconds(case, models[case.device]) + START_SECONDS
 
     def _parity_left(self) -> dict[str, set[tuple[str, str]]]:
-        """Implementation -> tasks and rules whose loss curve is not in the journal."""
-        tasks = set(PARITY) & set(self.request.tasks)
+        """Implementation -> tasks and rules whose loss curve is not in the journal.
+
+        Of the tasks for which it was chosen, those included that would take it too long to train.
+        """
         left = {}
         for label in dict.fromkeys(case.implementation for case in self.run.running):
             capability = self.run.capabilities[label]
             model = capability.cost_models.get("cpu")
             if model is not None and not model.passes and "float64" in capability.dtypes:
+                chosen = (c for c in self.run.budget.cases if c.implementation == label)
+                tasks = {case.workload.name for case in chosen} & set(PARITY)
                 left[label] = set(product(tasks, get_args(Optimizer))) - {
                     (record["task"], record["optimizer"])
                     for record in self.journal.parity

@@ -45,6 +45,7 @@ STYLE = {
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # where it is anyway: to look for what might be there takes long
 }
 LONGEST = 90  # characters of a name in a chart
 LINES = ["-", "--", ":", "-."]
@@ -163,8 +164,7 @@ def save(charts: Iterable[Chart], directory: Path) -> None:
     """Write three files of each chart's name, and free the memory of its figure."""
     for chart in charts:
         figure = chart.figure
-        figure.draw_without_rendering()  # once for both: "tight" would do it for each
-        box = figure.get_tightbbox().padded(PADDING)
+        box = figure.get_tightbbox().padded(PADDING)  # once for both: "tight" draws it for each
         with plt.rc_context({"svg.hashsalt": "samegrad"}):  # the same bytes for the same chart
             for suffix in ("png", "svg"):
                 with replaced(directory / f"{chart.name}.{suffix}") as beside:
