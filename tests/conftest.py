@@ -81,6 +81,15 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["PYTEST_ADDOPTS"] = "-p no:hypothesispytest"
 
 
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blank figures in the reports of this process, see the helper."""
+    from samegrad.reports.charts import chart
+    from tests.helpers.no_figures import save
+
+    monkeypatch.setattr(chart, "save", save)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is quick, and what is for tests-full only, before -m chooses."""

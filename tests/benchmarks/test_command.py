@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
+from samegrad import cli as command
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.journal import read as read_journal
 from tests.helpers import planted
+from tests.helpers.no_figures import NO_FIGURES
 from tests.helpers.no_report import NO_REPORT
 
 QUICK = ["--preset", "hello", "--implementation", "numpy", "-k", "digits and train_step"]
@@ -97,7 +99,8 @@ def test_failing_implementation_fails_the_run_and_no_other_row(tmp_path: Path) -
     selected = [*QUICK[:2], "--implementation", f"numpy,{mine}", *QUICK[4:]]
 
     done = pytest_run(
-        "--benchmark", *selected, "--output", str(tmp_path / "run"), f"--benchmark-json={saved}"
+        *("--benchmark", *NO_FIGURES, *selected, f"--benchmark-json={saved}"),
+        *("--output", str(tmp_path / "run")),
     )
 
     assert 1 == done.returncode, done.stdout + done.stderr
@@ -195,7 +198,7 @@ def test_gpu_that_no_framework_sees_is_said_first(tmp_path: Path) -> None:
     smi.write_text("#!/bin/sh\necho 'NVIDIA Test 9000, 580.1, 9 MiB, 9 W, 9 MHz'\n")
     smi.chmod(0o755)
     seen = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": ""}
-    arguments = ["--benchmark", "--preset", "hello", "--implementation", "torch"]
+    arguments = ["--benchmark", *NO_FIGURES, "--preset", "hello", "--implementation", "torch"]
 
     done = pytest_run(
         *arguments, "-k", "cuda", "-rs", "--output", str(tmp_path / "r"), environment=seen
@@ -323,7 +326,11 @@ def long_run(out: Path) -> "subprocess.Popen[str]":
     """A run of minutes, once it has measured a few cases."""
     chosen = ("--implementation", "numpy", "-k", "digits", "--output", str(out))
     child = subprocess.Popen(
-        [*(sys.executable, "-m", "pytest", "--benchmark", "--preset", "full"), *chosen],
+        [
+            *(sys.executable, "-m", "pytest", "--benchmark", "--preset", "full"),
+            *NO_FIGURES,
+            *chosen,
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -358,7 +365,10 @@ def test_interrupted_run_keeps_its_journal_and_writes_a_partial_report(tmp_path:
     assert "Traceback" not in printed
 
 
-def test_killed_run_keeps_what_was_measured_and_leaves_no_worker(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("no_figures")
+def test_killed_run_keeps_what_was_measured_and_leaves_no_worker(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """kill -9 of the parent: its journal is readable, its worker ends by itself."""
     out = tmp_path / "run"
     child = long_run(out)
@@ -372,15 +382,8 @@ def test_killed_run_keeps_what_was_measured_and_leaves_no_worker(tmp_path: Path)
     while time.monotonic() < deadline and any(Path(f"/proc/{pid}").exists() for pid in workers):
         time.sleep(0.1)
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
-    done = subprocess.run(
-        [sys.executable, "-m", "samegrad", "render", str(out)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert 0 == done.returncode, done.stderr
-    assert "PARTIAL" in done.stdout
+    assert 0 == command.main(["render", str(out)])
+    assert "PARTIAL" in capsys.readouterr().out
 
 
 def _children(pid: int) -> list[int]:

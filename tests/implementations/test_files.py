@@ -50,6 +50,7 @@ def test_full_disk_leaves_the_weights_that_were_there(tmp_path: Path) -> None:
     assert before == path.read_bytes() and [path] == list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize("at", [1, *(pytest.param(at, marks=pytest.mark.full) for at in (2, 5))])
 def test_report_that_cannot_be_written_whole_leaves_the_one_that_was_there(
     at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

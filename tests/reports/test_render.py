@@ -92,6 +92,7 @@ def test_report_has_every_part(tmp_path: Path) -> None:
         assert "3 of 5 rows have a number; 1 skipped, 1 wrong." in text
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_rows_of_a_run_are_computed_once_and_its_records_are_checked_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +120,7 @@ def test_rows_of_a_run_are_computed_once_and_its_records_are_checked_once(
     assert {"rows": 2, "labels": 1, "frame": 1, "check": records} == counts
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_every_number_is_that_of_the_journal(tmp_path: Path) -> None:
     """Recomputed from the raw lines by a script that shares nothing with the report."""
     path = laptop(tmp_path / "j")
@@ -159,6 +161,7 @@ def test_speed_up_over_looped_python_is_formed_in_float64_on_one_machine(tmp_pat
     assert by_name["numpy"].speed_up_low < 60 < by_name["numpy"].speed_up_high
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_machines_merge_and_stay_apart(tmp_path: Path) -> None:
     """A laptop's CPU rows and a server's GPU rows: ratios name both machines."""
     journals = [laptop(tmp_path / "a"), server(tmp_path / "b")]
@@ -187,6 +190,7 @@ def test_two_runs_of_one_machine_do_not_overwrite_each_other(tmp_path: Path) -> 
     assert {"r1", "r9"} == set(numpy_rows.run)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_partial_run_is_marked(tmp_path: Path) -> None:
     """A journal without its last record, and one whose last line was cut."""
     path = write(tmp_path / "j", run_record(), plan_record(NUMPY, TORCH), *several(NUMPY, 50))

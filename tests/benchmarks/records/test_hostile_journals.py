@@ -198,6 +198,7 @@ def test_line_without_end_does_not_fill_the_memory(
     assert LONGEST_LINE >= 2**20
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_one_bad_journal_among_good_ones_is_named(tmp_path: Path) -> None:
     """The others are in the report, and the report says that one is not."""
     (tmp_path / "bad").write_text("no journal")

@@ -25,6 +25,7 @@ from samegrad.benchmarks.runs.run import Progress, Run
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.render import render
 from tests.benchmarks.test_command import pytest_run
+from tests.helpers.no_figures import NO_FIGURES
 from tests.helpers.no_report import NO_REPORT
 
 OPTIONS = (
@@ -34,7 +35,8 @@ OPTIONS = (
 
 def start(*arguments: str) -> "subprocess.Popen[bytes]":
     """A run in a process group of its own."""
-    command = [sys.executable, "-m", "pytest", "--benchmark", "--benchmark-quiet", *arguments]
+    options = ["--benchmark", "--benchmark-quiet", *NO_FIGURES]
+    command = [sys.executable, "-m", "pytest", *options, *arguments]
     return subprocess.Popen(
         command,
         cwd=ROOT,
@@ -54,6 +56,7 @@ def shape(directory: Path) -> list[Any]:
     ]
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize("times", [1, pytest.param(4, marks=pytest.mark.full)])
 def test_run_that_is_killed_at_random_goes_on_and_loses_no_completed_row(
     tmp_path: Path, times: int

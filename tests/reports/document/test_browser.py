@@ -66,6 +66,7 @@ def test_table_filters_by_words(page: Path, tmp_path: Path) -> None:
     assert 3 == len(result[""])
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_filter_is_offered_and_heard(tmp_path: Path) -> None:
     """By a field above every table of more than 5 rows."""
     chromium()

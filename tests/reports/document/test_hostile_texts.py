@@ -95,6 +95,7 @@ def test_page_shows_hostile_texts_and_runs_none(
         assert result["tables"] and [] == asked
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_policy_refuses_what_quoting_would_let_through(
     server: tuple[str, list[str]], tmp_path: Path
 ) -> None:
@@ -119,6 +120,7 @@ def test_policy_refuses_what_quoting_would_let_through(
     assert 6 <= len(result["acted"]) and all(a.startswith("refused ") for a in result["acted"])
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_page_has_no_attribute_that_the_table_library_takes_for_markup(tmp_path: Path) -> None:
     """It reads titles and types from data-*; ours are numbers to sort by, and places."""
     render([journal(tmp_path / "j", TEXTS["markup"])], tmp_path / "out")

@@ -94,6 +94,7 @@ def test_summary_says_from_which_batch_a_gpu_pays(tmp_path: Path) -> None:
     assert "NVIDIA Test 9000 [beef] against the CPU of Test CPU" in text
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_crossover_figure_shows_both_machines(tmp_path: Path) -> None:
     """A laptop's CPU rows and a server's GPU rows, each named, in the figure and in its data."""
     end_to_end = replace(CUDA, transfer="end_to_end")
@@ -118,6 +119,7 @@ def test_crossover_figure_shows_both_machines(tmp_path: Path) -> None:
     assert "overtakes between 32 and 128" in page_text
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_profile_counts_how_often_each_is_near_the_fastest(tmp_path: Path) -> None:
     """jax is the fastest in 2 of 4 cases and within 2.5 times in 4; what crashed never counts."""
     path = swept(tmp_path / "j")
@@ -198,6 +200,7 @@ def test_cells_sort_by_their_number(text: str, value: float | None) -> None:
     assert value == pytest.approx(page.order(text)) if value else page.order(text) is None
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_many_journals_are_merged_and_the_newest_of_each_machine_shown(tmp_path: Path) -> None:
     """All rows in results.csv; the page names its choice."""
     for number in range(14):
