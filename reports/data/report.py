@@ -7,6 +7,7 @@ sources says so.
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -163,8 +164,14 @@ def labels(runs: Iterable[Record]) -> list[str]:
     names = pd.Series([machine_label(run) for run in runs], dtype=object)
     of_run = names + [f", run {run['run']}" for run in runs]
     names = of_run.where(names.duplicated(keep=False), names)
-    copies = names.groupby(names).cumcount()
-    return [f"{name} ({n + 1})" if n else name for name, n in zip(names, copies, strict=True)]
+    used, copies = dict[str, None](), Counter[str]()
+    for name in names:
+        label = name
+        while label in used:  # a run may be called "out (2)" itself
+            copies[name] += 1
+            label = f"{name} ({copies[name] + 1})"
+        used[label] = None
+    return list(used)
 
 
 def frame(sources: Iterable[Source]) -> pd.DataFrame:

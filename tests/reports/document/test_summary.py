@@ -242,9 +242,10 @@ def test_parts_of_one_measurement_are_shown_as_one(tmp_path: Path) -> None:
 
 def test_runs_of_one_name_stay_apart() -> None:
     """Two journals called out on one machine are two sources."""
-    labels = reports.labels([run_record(run="out")] * 3)
+    labels = reports.labels([run_record(run=name) for name in ("out", "out", "out (2)", "out")])
 
-    assert 3 == len(set(labels))
+    assert 4 == len(set(labels))
+    assert "run out (2) (2)" == labels[2].split("] ")[-1].split(", ")[-1]
 
 
 def test_folder_of_runs_is_all_of_its_journals(tmp_path: Path) -> None:
