@@ -11,7 +11,7 @@ import pandas as pd
 
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract.commands import install
-from samegrad.implementations.contract.files import replaced
+from samegrad.implementations.contract.files import named, replaced
 from samegrad.reports.charts import chart
 from samegrad.reports.data.loading import load, paths
 from samegrad.reports.data.report import Report, flat
@@ -83,15 +83,16 @@ def render(
     Raises:
         NotAJournalError: none of the files is a journal that can be read.
         NoParquetError: what writes Parquet is not installed.
+        ValueError: a path is an empty text.
         OSError: the directory cannot be written.
     """
     places = [journals] if isinstance(journals, str | os.PathLike) else list(journals)
+    into = None if output is None else named("output", output)
     report = load(paths(places))
-    if output is None:
-        output = Path(places[0]) if Path(places[0]).is_dir() else Path(places[0]).parent
+    first = Path(places[0])
+    output = into or (first if first.is_dir() else first.parent)
     if parquet:
         _check_parquet()
-    output = Path(output)
     figures = output / "figures"
     figures.mkdir(parents=True, exist_ok=True)
     report.write_csv(output / "results.csv")

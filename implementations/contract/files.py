@@ -8,7 +8,20 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from samegrad.implementations.contract.texts import EMPTY
+
 PART = ".part-"  # with which the name of a file begins that is not complete
+
+
+def named(what: str, place: str | os.PathLike[str]) -> Path:
+    """The path that a text means.
+
+    Raises:
+        ValueError: it is empty, and would mean the current folder.
+    """
+    if os.fspath(place) == "":
+        raise ValueError(f"{what}: {EMPTY}")
+    return Path(place)
 
 
 def ordinary(path: Path) -> Path:

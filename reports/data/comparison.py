@@ -7,7 +7,6 @@ import math
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import geometric_mean
 from typing import Any, TypeGuard
 
@@ -19,6 +18,7 @@ from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records.journal import Journal, read
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import OK, Record
+from samegrad.implementations.contract.files import named
 from samegrad.reports.data.values import cell, duration, foldable, interval_text, markdown_table
 
 ACROSS = ("machine", "code", "inputs")  # what may be allowed to differ, each by name
@@ -114,7 +114,7 @@ def compare(
 def _journal(source: Source) -> Journal:
     if isinstance(source, Journal):
         return source
-    path = Path(source)
+    path = named("run", source)
     return read(path / "journal.jsonl" if path.is_dir() else path)
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records.journal import Journal, NotAJournalError, first, read
 from samegrad.benchmarks.records.schema import Record
-from samegrad.implementations.contract.texts import EMPTY
+from samegrad.implementations.contract.files import named
 from samegrad.reports.data.report import Report, Source, flat, frame, labels, report, to_csv
 
 MOST_RUNS = 12  # that a report shows side by side
@@ -27,12 +27,8 @@ def paths(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
     Raises:
         ValueError: a place is an empty text.
     """
-    places = list(places)
-    if any(
-        os.fspath(place) == "" for place in places
-    ):  # which would be the current folder, with all below it
-        raise ValueError(f"journals: {EMPTY}")
-    return [path for place in places for path in _journals(Path(place))]
+    return [path for place in [named("journals", place) for place in places]
+            for path in _journals(place)]  # fmt: skip
 
 
 def _journals(path: Path) -> list[Path]:

@@ -112,3 +112,13 @@ def test_empty_path_is_no_folder(journals: object) -> None:
 
     with pytest.raises(ValueError, match=EMPTY):
         render(journals)
+
+
+def test_empty_path_is_no_run_and_no_output(tmp_path: Path) -> None:
+    """Of `compare` and of `render`'s output: both would be the current folder."""
+    from samegrad import compare, render
+
+    with pytest.raises(ValueError, match=EMPTY):
+        compare("", tmp_path)
+    with pytest.raises(ValueError, match=EMPTY):
+        render(tmp_path, "")
