@@ -4,6 +4,9 @@ import re
 import sys
 from typing import Any
 
+# What parsing or compiling a text raises that is no Python, or nested too deep.
+UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+
 # Control characters but newline and tab, line separators, what turns the direction of a line, and
 # halves of surrogate pairs, which no encoding has.
 ACTING = re.compile(

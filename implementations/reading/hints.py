@@ -17,6 +17,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from samegrad.implementations.contract.texts import UNPARSABLE
+
 NAMES = ("net", "loss", "backward", "X", "y", "data", "rate")
 NO_HINT = (
     "write hints over the file's own names, net, X, y and data, such as: loss = net.cost(X, y)"
@@ -78,7 +80,7 @@ def parse(lines: Sequence[str]) -> Hints:
         if words is None or value not in words:
             try:
                 compile(value, "hint", "eval")
-            except SyntaxError:
+            except UNPARSABLE:
                 accepted = f", or one of: {', '.join(words)}" if words else ""
                 raise ValueError(f"hint {line!r}: {value!r} is no expression{accepted}") from None
         found[name] = value

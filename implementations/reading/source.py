@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from samegrad.implementations.contract.texts import UNPARSABLE
+
 # Calls at the top level that train, ask, draw or fetch.
 RUNS = re.compile(
     r"train|fit|main$|optimi[sz]e$|learn$|gradient_descent|sgd$|^run|input$|parse_args|show$|plot"
@@ -144,13 +146,13 @@ def trains(statements: Sequence[ast.stmt]) -> str:
 def in_contract(path: Path) -> bool:
     """Whether a file is written to the contract: functions whose first parameter is a spec.
 
-    Decided from the text; a file that is no Python is not.
+    Decided from the text; a file that is no Python, or nested too deep for it, counts as one.
     """
     if path.suffix == ".ipynb":
         return False
     try:
         tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, *UNPARSABLE):
         return True  # today's path says what is wrong with it
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name in MODEL:

@@ -17,6 +17,7 @@ import pandas as pd
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.texts import UNPARSABLE
 from samegrad.reports.data.report import comparable
 from samegrad.reports.data.values import in_order, range_text
 
@@ -26,7 +27,6 @@ TAG = re.compile(r"#\s*((?:[FLBP]\d)(?:,\s*[FLBP]\d)*)\s*$")
 LONGEST = 400_000  # characters; a longer source is no network of ours
 REST = ""  # the tag of lines after the last equation
 SIGNATURE = "def"
-UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError)
 NO_CODE = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
     tokenize.ENDMARKER,
@@ -103,7 +103,7 @@ def _parsed(text: str) -> tuple[ast.Module, list[tokenize.TokenInfo]]:
     try:
         if len(text) <= LONGEST:
             return ast.parse(text), list(tokenize.generate_tokens(io.StringIO(text).readline))
-    except UNPARSABLE:
+    except (*UNPARSABLE, tokenize.TokenError):
         pass
     return ast.Module([], []), []
 

@@ -55,6 +55,19 @@ def test_file_that_hangs_is_ended_and_read_without_a_run(
     assert "takes longer than 1 s" in " ".join(report.report.remarks)
 
 
+@pytest.mark.parametrize("text", [f"x = {'-' * 99_999}1", f"x = {'+'.join(['1'] * 9_999)}"],
+                         ids=["signs", "sums"])  # fmt: skip
+def test_file_that_is_nested_too_deep_for_python_is_not_checked(text: str, tmp_path: Path) -> None:
+    """One line says what its compiler says; there is no traceback."""
+    file = tmp_path / "mine.py"
+    file.write_text(f"{text}\n")
+
+    report = files.verify(str(file))
+
+    assert "not checked" == report.verdict, report
+    assert "could not be loaded" in report.reason
+
+
 def test_file_that_prints_megabytes_is_read_in_silence(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -154,7 +154,12 @@ def _here(where: str, of: str, hints: Sequence[str], *_: object) -> Any:
     return read_here(where, of, hints), "reading", None
 
 
-@pytest.mark.parametrize("line", ["net", "size = 3", "loss = (", "X = sideways up"])
+@pytest.mark.parametrize(
+    "line",
+    ["net", "size = 3", "loss = (", "X = sideways up", f"net = {'-' * 99_999}1",
+     f"net = {'+'.join(['1'] * 9_999)}"],
+    ids=lambda line: line[:16],
+)  # fmt: skip
 def test_hint_that_is_none_is_refused(line: str) -> None:
     """With what is accepted."""
     with pytest.raises(ValueError, match="hint"):
