@@ -24,6 +24,7 @@ from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.problems import AT_THE_KINK, Problem, other_batch
 from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.contract.spec import Params, Tree
+from samegrad.implementations.contract.texts import clean
 
 VERDICTS = ("agrees", "disagrees", "undecided", "not checked", "unavailable")
 STATES = ("agree", "disagree", "failed", "undecided", "not supported")
@@ -295,7 +296,7 @@ class VerifyReport:
         lines += [f"  note: {remark}" for remark in self.remarks]
         if self.snippet:  # not indented: it is there to be pasted
             lines += ["  the smallest network that shows it:", "", self.snippet, ""]
-        return "\n".join(lines)
+        return clean("\n".join(lines))
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data for JSON."""

@@ -23,6 +23,7 @@ from samegrad.implementations.checking.objects.report import (
 from samegrad.implementations.checking.report import VerifyReport
 from samegrad.implementations.checking.verifier import verify as verify_contract
 from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.texts import clean
 from samegrad.implementations.reading.hints import parse
 from samegrad.implementations.reading.source import in_contract
 
@@ -88,7 +89,7 @@ class FileReport:
             lines.append(f"  {len(self.report.matches)} parameters; -v shows each")
         reason = f": {self.reason}" if self.reason else ""
         head = f"{self.name}: {self.verdict.upper()}{reason}"
-        return "\n".join([*textwrap.wrap(head, WIDTH, subsequent_indent="    "), *lines])
+        return clean("\n".join([*textwrap.wrap(head, WIDTH, subsequent_indent="    "), *lines]))
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data for JSON."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from samegrad.implementations.checking.comparison import TensorCheck
 from samegrad.implementations.checking.notes import Note
+from samegrad.implementations.contract.texts import clean
 
 AGREES, DISAGREES = "agrees", "disagrees"
 UNDECIDED, NOT_CHECKED, UNAVAILABLE = "undecided", "not checked", "unavailable"
@@ -123,7 +124,7 @@ class CheckReport:
         }
 
     def __str__(self) -> str:
-        return "\n".join(self._text())
+        return clean("\n".join(self._text()))
 
     def _text(self) -> list[str]:
         lines = _wrapped(self.headline, "")
@@ -171,9 +172,8 @@ class CheckReport:
         texts = self._more() + texts
         below = "".join(f"<li>{html.escape(text)}</li>" for text in texts)
         table = f"<table><tr>{head}</tr>{rows}</table>" if rows else ""
-        return f"<p><b>{html.escape(self.headline)}</b></p>{table}" + (
-            f"<ul>{below}</ul>" if below else ""
-        )
+        below = f"<ul>{below}</ul>" if below else ""
+        return clean(f"<p><b>{html.escape(self.headline)}</b></p>{table}{below}")
 
 
 def _row(match: Match) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ import pytest
 
 from samegrad.implementations.checking.objects import lines
 from samegrad.implementations.checking.objects.check import check
+from samegrad.implementations.contract.texts import ACTING
+from samegrad.implementations.reading.files import FileReport
 from samegrad.implementations.tracing.explain import Line
 from tests.implementations.checking.objects.styles import Returned, rows
 
@@ -19,6 +21,22 @@ X, Y, _ = rows()
 def checked(net: Any, **options: Any) -> Any:
     """The report of a network with this data."""
     return check(net, lambda: net.loss(X, Y), lambda: net.grads(X, Y), (X, Y), **options)
+
+
+@pytest.mark.quick
+def test_report_shows_escapes_and_does_not_send_them() -> None:
+    """Of an exception and of a name, as text and in a notebook."""
+    net = Returned("")
+    net.__dict__["\x1b[2J"] = np.ones(3)
+
+    def backward() -> None:
+        raise RuntimeError("\x1b]0;owned\x07\x00")
+
+    report = check(net, lambda: net.loss(X, Y) + float(net.__dict__["\x1b[2J"].sum()), backward)
+
+    for text in (str(report), report._repr_html_(), str(FileReport("f\x1b.py", report))):
+        assert not ACTING.search(text)
+        assert r"\x1b]0;owned\x07\x00" in text
 
 
 @pytest.mark.quick
