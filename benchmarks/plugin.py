@@ -248,9 +248,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if not _on(metafunc.config) or metafunc.module.__name__.split(".")[-1] != "test_speed":
         return
     state = metafunc.config.stash[STATE]
-    assert state.selection is not None
     parameters = []
-    for case in state.selection.cases:
+    for case in state.selection.cases if state.selection else ():  # --fixtures selects nothing
         replay = state.replays[case.id] = Replay()
         marks = [
             pytest.mark.benchmark(group=clean(case.group), timer=replay),

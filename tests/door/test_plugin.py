@@ -39,6 +39,15 @@ def test_plugin_loads_pytest_alone() -> None:
     assert ["samegrad", "samegrad.pytest_plugin"] == done.stdout.split()
 
 
+def test_fixtures_of_the_benchmark_are_listed_without_a_run() -> None:
+    """What pytest lists is collected without a selection of cases."""
+    done = pytest_in(ROOT, "--benchmark", "--fixtures", "-q", "benchmarks")
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert "replay" in done.stdout
+    assert "Error" not in done.stdout + done.stderr
+
+
 def test_plugin_has_one_fixture_and_no_option() -> None:
     """The hook is for the report of a benchmark, where one is measured."""
     from samegrad import pytest_plugin
