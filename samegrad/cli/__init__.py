@@ -44,7 +44,7 @@ SHOWN = {
 
 # What an interrupt lets these finish or remove: a journal and its report, folders, a file. Every
 # other command ends where it is: C code and mpmath turn KeyboardInterrupt into something else.
-HOLDING = ("benchmark", "selftest", "train", "render")
+HOLDING = ("benchmark", "doctor", "selftest", "train", "render")
 OTHERS = ("SIGTERM", "SIGHUP")  # which, to those that hold something, mean the same
 
 

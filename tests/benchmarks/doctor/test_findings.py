@@ -1,12 +1,18 @@
 """What the doctor says of recorded machines."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from samegrad.benchmarks.doctor import doctor, findings
+from samegrad.benchmarks.machine.system import ROOT
 
 MACHINES = Path(__file__).parent / "machines"
 
@@ -126,3 +132,25 @@ def test_effect_of_too_many_threads_is_measured() -> None:
     }
 
     assert "4.0 times" in findings.findings(machine)[0].effect
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGINT", marks=pytest.mark.full)])
+def test_doctor_that_is_interrupted_leaves_no_folder(name: str, tmp_path: Path) -> None:
+    """Those in which its children work go with it."""
+
+    def folders() -> list[Path]:
+        return [path for path in tmp_path.glob("samegrad-*") if path.is_dir()]
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "samegrad", "doctor"], cwd=ROOT, stderr=subprocess.PIPE,
+        env=os.environ | {"TMPDIR": str(tmp_path)}, stdout=subprocess.DEVNULL, text=True,
+    ) as child:  # fmt: skip
+        while not folders():
+            assert child.poll() is None
+            time.sleep(0.02)
+        child.send_signal(getattr(signal, name))
+        _, said = child.communicate(timeout=60)
+
+    assert 130 == child.returncode, said
+    assert [] == folders()
