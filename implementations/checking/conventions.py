@@ -49,7 +49,6 @@ DECAYS: dict[Power, str] = {
 }
 LOWEST, HIGHEST = 1e-300, 0.1  # of a small number in a log
 HALVES = 200  # of that range: down to the last digit
-NICE = 1e-10  # a small number this near to one of nine digits is that one
 KINKS = (0.5, 1.0)
 LOGS = ("epsilon", "floor", "clip")
 
@@ -305,22 +304,22 @@ def _distance(outcome: Outcome, shape: Convention) -> float:
 
 
 def _sizes(group: Sequence[Outcome], convention: Convention) -> list[float]:
-    """Small numbers that make a loss what it is: of the problem with huge logits, or the farthest.
+    """Small numbers that make a loss what it is, of the problem where it differs the most.
 
-    Double digits are preferred: in float32 a loss has too few of them.
+    There the loss is made of that number alone, and shows it in all digits: of float64, if any.
+    Where probabilities are ordinary it is 1e-12 of the loss, and shows in four.
     """
     if convention.log not in LOGS or group[0].problem.spec.loss == "mse":
         return []
-    off = [(o, value) for o in group if (value := _loss_of(o)) is not None]
-    off = [(o, value) for o, value in off if o.comparison.disagrees]
-    off.sort(key=lambda each: (each[0].problem.spec.dtype == "float32", not each[0].problem.name))
-    sizes = []
-    for outcome, value in (off[:1] + [e for e in off if not e[0].problem.name][:1])[:2]:
-        size = _size(outcome.problem, value, convention)
-        if size is not None:
-            nice = float(f"{size:.9g}")
-            sizes += [nice, size] if abs(size / nice - 1) > NICE else [nice]
-    return sizes
+    off = [
+        (o.problem, value, abs(value - times(convention.data, o.problem) * o.reference.loss))
+        for o in group
+        if o.comparison.disagrees and (value := _loss_of(o)) is not None
+    ]
+    off.sort(key=lambda each: (each[0].spec.dtype == "float32", -each[2]))
+    chosen = off[:1] + [each for each in off if not each[0].name][:1]
+    sizes = (_size(problem, value, convention) for problem, value, _ in chosen)
+    return [size for size in dict.fromkeys(sizes) if size is not None]
 
 
 def _loss_of(outcome: Outcome) -> float | None:

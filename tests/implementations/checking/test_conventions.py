@@ -284,6 +284,18 @@ def test_size_of_a_small_number_is_said(tmp_path: Path) -> None:
     assert "clipped at 1e-12" in clipped
 
 
+def test_size_of_a_small_number_is_measured_where_it_shows(tmp_path: Path) -> None:
+    """1e-12 beside ordinary probabilities has four digits, which large logits refute."""
+    ordinary = problems.draw(MLPSpec((5, 7, 3), "tanh", dtype="float64"), name="drawn")
+    *first, (W, b) = ordinary.params
+    large = replace(ordinary, name="large logits", params=[*first, (300 * W, b)])
+    path = written(tmp_path, ((EPSILON[0], EPSILON[1].replace("1e-7", "1e-12")),))
+
+    report = report_of(path, VerifyOptions([ordinary, large]))
+
+    assert ("agrees", ["epsilon-in-log"]) == (report.verdict, [n.code for n in report.notes])
+
+
 def test_right_file_has_no_notes(tmp_path: Path) -> None:
     """Nothing is found where nothing differs."""
     assert ([], "agrees") == (list((report := judged(tmp_path, ())).notes), report.verdict)
@@ -326,6 +338,27 @@ def test_predicted_gradient_is_the_derivative_of_the_predicted_loss(
         slope = float(gradient @ repeats.flat(along))
 
         assert slope == pytest.approx((high - low) / (2 * h), rel=1e-7, abs=1e-9)
+
+
+def test_predicted_terms_have_their_powers_of_batch_and_outputs() -> None:
+    """(c, i, j): c batch^i outputs^j."""
+    p = problems.draw(MLPSpec((4, 5, 3), "tanh", weight_decay=0.1, dtype="float64"), 6)
+    ours = Convention().expected(p, 1.0).loss
+    data = Convention().expected(replace(p, spec=replace(p.spec, weight_decay=0.0)), 1.0).loss
+
+    predicted = Convention(data=(1.7, 1, -1), decay=(2.0, -1, 2)).expected(p, 1.0).loss
+
+    assert predicted == pytest.approx(1.7 * 6 / 3 * data + 2.0 / 6 * 9 * (ours - data), rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_predicted_small_number_is_so_many_roundings_of_each_dtype(dtype: Any) -> None:
+    """-log of three of them is the loss of what is clipped there."""
+    convention = Convention(log="clip", size=3 * 2.0**-52, in_roundings=True)
+
+    loss = convention.expected(problems.improbable(1e-30, "cross_entropy", dtype), 1.0).loss
+
+    assert loss == pytest.approx(-np.log(3 * float(np.finfo(dtype).eps)), rel=1e-12)
 
 
 def test_strict_fails_on_a_note_that_is_not_allowed(

@@ -33,7 +33,7 @@ KEPT = {
         "    sums.append(grads)\n"
         "    total = lambda l, k: None if grads[l][k] is None else sum(g[l][k] for g in sums)\n"
         "    return loss, [(total(l, 0), total(l, 1)) for l in range(len(grads))]\n",
-        "gradients add up over calls",
+        "gradients add up over calls: each call adds its own to those before",
     ),
     "one buffer for all calls": (
         "BUFFERS = {}\n",
@@ -162,6 +162,18 @@ def test_outputs_that_change_by_themselves_are_undecided(tmp_path: Path) -> None
     assert "undecided" in {outcome.status for outcome in report.outcomes}
 
 
+def test_loss_and_outputs_change_by_themselves_and_gradients_that_add_up_do_not() -> None:
+    """The latter is a fault that has a name, and no reason to say nothing."""
+    one, two = np.ones(3), np.full(3, 2.0)
+    outputs = CallResult("forward", {"outputs": one}, {"outputs": two})
+    loss = CallResult("loss_and_grad", {"loss": 1.0, "grads": one}, {"loss": 2.0, "grads": one})
+    sums = CallResult("loss_and_grad", {"loss": 1.0, "grads": one}, {"loss": 1.0, "grads": two})
+
+    changing = [repeats.changes_by_itself(call, "float64") for call in (outputs, loss, sums)]
+
+    assert [True, True, False] == changing
+
+
 def test_call_that_fails_when_it_is_repeated_is_not_checked(tmp_path: Path) -> None:
     """The first call is shown, and the failure says in which call it came."""
     path = written(tmp_path, "N = []\n", "    N.append(1)\n    assert len(N) != 2\n" + END)
@@ -191,7 +203,9 @@ def test_results_that_are_no_numbers_end_nothing() -> None:
     spec = MLPSpec((3, 2), dtype="float64")
     p = problems.draw(spec)
     right = expected(spec, p.params, p.X, p.y)
-    for grads in ("text", None, [1, "a"], [[np.zeros(2)], None], object()):
+    texts, complex_numbers = np.array(["a", "1"]), np.array([1.0 + 1.0j])
+    assert repeats.flat(texts) is None and repeats.flat(complex_numbers) is None
+    for grads in ("text", None, [1, "a"], [[np.zeros(2)], None], object(), texts, complex_numbers):
         call = CallResult("loss_and_grad", {"grads": grads}, {"grads": grads}, {"grads": grads})
 
         assert [] == repeats.faults(call, right, "float64")

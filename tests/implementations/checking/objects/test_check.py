@@ -255,6 +255,44 @@ def test_given_rate_is_the_one_that_counts(rate: float, verdict: str) -> None:
     assert verdict == report.verdict, str(report)
 
 
+@pytest.mark.parametrize(
+    ("factors", "says"),
+    [
+        ((1, 1, 1, 1), ""),
+        ((-1, -1, -1, -1), "the update of net.W1 goes uphill: -0.3 times its gradient"),
+        ((1, 7, 1, 7), "the update of net.b1 is 2.1 times its gradient, that of others 0.3: "
+                       "batch size times as much"),
+    ],
+    ids=["right", "uphill", "biases by sums"],
+)  # fmt: skip
+def test_updates_without_a_known_rate_have_one_and_go_downhill(factors: Any, says: str) -> None:
+    """It is measured in the updates themselves."""
+    net: Any = Returned("")
+
+    def train() -> None:
+        found = zip(("W1", "b1", "W2", "b2"), net.grads(X, Y), factors, strict=True)
+        for name, g, factor in found:
+            setattr(net, name, getattr(net, name) - 0.3 * factor * g)
+
+    report = check(net, lambda: net.loss(X, Y), train, (X, Y))
+
+    assert ("disagrees" if says else "agrees", says) == (report.verdict, report.reason)
+
+
+def test_decay_in_an_update_alone_is_a_note() -> None:
+    """The gradient is right, and the loss has no decay."""
+    net: Any = Returned("")
+    train = steps_of(net, "decay")
+
+    report = check(net, lambda: net.loss(X, Y), train, (X, Y))
+
+    assert ("agrees", True) == (
+        report.verdict,
+        "net.W1: 0.1 times the gradient, 0.001 times itself: decay that the loss has not"
+        in "".join(note.text for note in report.notes if note.code == "decay-in-update"),
+    )
+
+
 def test_parameter_without_a_gradient_is_a_note_where_others_have_one() -> None:
     """A frozen layer."""
     net = Returned("")
