@@ -25,7 +25,7 @@ from samegrad.benchmarks.runs.options import (
 )
 from samegrad.benchmarks.runs.run import SMALLER, Progress, Run
 from samegrad.benchmarks.runs.selection import Selection
-from samegrad.implementations.contract import commands
+from samegrad.implementations.contract import commands, registry
 from samegrad.implementations.contract.texts import clean, say
 
 
@@ -247,7 +247,9 @@ def load(run: str, retry_failed: bool) -> Resumed:
             f"{journal.run['fingerprint']}, here {here}); start a new run, `render` shows both"
         )
     try:
-        options = parse(**_options_now(journal.run["options"]))
+        typed = _options_now(journal.run["options"])
+        _refuse_companions(path.parent, typed)
+        options = parse(**typed)
         resumed = Resumed(path.parent, journal, options, RunSettings(**journal.run["settings"]))
         if not 1 <= journal.processes <= MOST_PROCESSES:
             raise ValueError(f"{journal.processes} processes")
@@ -267,6 +269,15 @@ def load(run: str, retry_failed: bool) -> Resumed:
             )
         raise ValueError(f"--resume {run}: nothing is left to measure: {reason}")
     return resumed
+
+
+def _refuse_companions(folder: Path, options: dict[str, str]) -> None:
+    """Raise ValueError if a program lies in the run's folder: it may have come with the journal."""
+    pythons = [part.partition("=")[2] for part in options.get("python", "").split(",")]
+    files = [registry.split(name)[0] for name in options.get("implementation", "").split(",")]
+    for program in filter(None, [*pythons, *files]):
+        if Path(program.strip()).expanduser().resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"{program!r:.60} lies in its own folder, of which nothing is run")
 
 
 def _options_now(options: dict[str, str]) -> dict[str, str]:

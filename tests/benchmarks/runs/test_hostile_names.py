@@ -1,4 +1,4 @@
-"""Names of a journal that is resumed become no paths."""
+"""Names of a journal that is resumed become no paths, and no programs that came with it."""
 
 import tempfile
 from dataclasses import replace
@@ -10,7 +10,10 @@ import pytest
 
 from samegrad.benchmarks.cases import inputs
 from samegrad.benchmarks.judge.main import prepare
+from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.runs import session
 from samegrad.benchmarks.training.run import Trainings
+from tests.helpers.journals import CASE, plan_record, run_record, write
 from tests.helpers.reports import F64, NUMPY
 
 OWNED = f"{tempfile.gettempdir()}/samegrad-owned"  # anybody may write there
@@ -43,3 +46,26 @@ def test_training_of_a_name_that_is_no_task_is_refused(name: str, tmp_path: Path
 
     with pytest.raises(ValueError, match="there is no task"):
         Trainings(run, SimpleNamespace(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"python": "numpy={run}/evil.sh"}, {"implementation": "numpy,{run}/../{name}/evil.py:net"}],
+    ids=["interpreter", "file"],
+)
+def test_program_that_came_with_a_journal_is_not_run(
+    options: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever forges the fingerprint of this machine has a folder, not this machine."""
+    run, ran = tmp_path / "run", tmp_path / "ran"
+    run.mkdir()
+    options = {key: text.format(run=run, name=run.name) for key, text in options.items()}
+    write(run / "journal.jsonl", run_record(options=options, settings={}), plan_record(CASE))
+    (run / "evil.sh").write_text(f"#!/bin/sh\ntouch {ran}\n")
+    (run / "evil.sh").chmod(0o755)
+    monkeypatch.setattr(system, "fingerprint", lambda _: run_record()["fingerprint"])
+
+    with pytest.raises(ValueError, match="lies in its own folder, of which nothing is run"):
+        session.load(str(run), retry_failed=False)
+
+    assert not ran.exists()
