@@ -261,6 +261,7 @@ def _exact(problem: Problem) -> Expected:
     return exact.expected(p.spec, p.params, p.X, p.y, p.masks)
 
 
+@lru_cache(maxsize=1000)
 def of_reference(problem: Problem) -> Expected:
     """The float64 reference's results."""
     p = problem

@@ -1,7 +1,6 @@
 """What `verify` says of a file, found in this process: a tenth of what a child takes."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 from samegrad.implementations.checking.execution import Execution, in_process
@@ -10,9 +9,6 @@ from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.checking.report import VerifyOptions, VerifyReport
 from samegrad.implementations.checking.verifier import concluded, of_reference
 from samegrad.implementations.contract.registry import label, load
-
-# Problems are the same for all tests of a file, so what is right of them is computed once.
-right = lru_cache(maxsize=1000)(of_reference)
 
 
 def report_of(
@@ -32,5 +28,5 @@ def report_of(
     ) -> Execution:
         return in_process(implementation, chosen, expected, options, seconds, functions)
 
-    expected = [right(problem) for problem in options.problems]
-    return concluded(label(str(path)), options, expected, execute, right)
+    expected = [of_reference(problem) for problem in options.problems]
+    return concluded(label(str(path)), options, expected, execute, of_reference)
