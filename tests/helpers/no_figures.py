@@ -15,7 +15,8 @@ def save(charts: Iterable[Any], directory: Path) -> None:
     from PIL import Image
 
     from samegrad.implementations.contract.files import replaced
-    from samegrad.reports.charts import chart
+    from samegrad.reports.charts.chart import data
+    from samegrad.reports.data.report import to_csv
 
     for one in charts:
         with replaced(directory / f"{one.name}.png") as beside:
@@ -23,7 +24,7 @@ def save(charts: Iterable[Any], directory: Path) -> None:
         with replaced(directory / f"{one.name}.svg") as beside:
             beside.write_text("<svg/>\n")
         with replaced(directory / f"{one.name}.csv") as beside:
-            chart.to_csv(chart.data(one.figure), beside)
+            to_csv(data(one.figure), beside)
         plt.close(one.figure)
 
 
