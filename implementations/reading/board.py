@@ -119,8 +119,7 @@ def targets(sizes: Sizes, form: Form, shape: Sequence[int]) -> tuple[Any, Array]
     Raises:
         ValueError: the outputs have another number of examples, or the form does not fit.
     """
-    one = form.x.startswith("one")
-    n = 1 if one else sizes.n
+    n = 1 if form.x.startswith("one") else sizes.n
     total = int(np.prod(shape))
     if total % n:
         raise ValueError(f"outputs of shape {tuple(shape)} for {n} examples")
@@ -131,8 +130,13 @@ def targets(sizes: Sizes, form: Form, shape: Sequence[int]) -> tuple[Any, Array]
     rows = np.eye(k)[labels] if k > 1 else labels[:, None].astype(float)
     if form.y == "signs":
         rows = 2 * rows - 1
-    same = (rows.T if form.x == "columns" and len(shape) > 1 else rows).reshape(shape).copy()
-    return in_form(rows, form, shape), same
+    return in_form(rows, form, shape), _like(rows, form, shape)
+
+
+def _like(rows: Array, form: Form, shape: Sequence[int]) -> Array:
+    """Rows of targets in the shape that outputs have, columns if these are some."""
+    turned = len(shape) > 1 and (form.x == "columns" or tuple(shape) == rows.shape[::-1])
+    return (rows.T if turned else rows).reshape(shape).copy()
 
 
 def in_form(rows: Array, form: Form, shape: Sequence[int]) -> Any:
@@ -145,7 +149,7 @@ def in_form(rows: Array, form: Form, shape: Sequence[int]) -> Any:
         ValueError: the form does not fit, or has no place for such values.
     """
     one, k = form.x.startswith("one"), rows.shape[1]
-    same = (rows.T if form.x == "columns" and len(shape) > 1 else rows).reshape(shape).copy()
+    same = _like(rows, form, shape)
     if form.y in ("same", "signs"):
         return same.tolist() if "list" in form.x else same
     if form.y == "like X":
@@ -306,7 +310,7 @@ def _keys(p: inspect.Parameter, board: Board, outs: Sequence[str], purpose: str)
             return ["y"]
         return [] if purpose == "forward" else ["y"]
     if kind == "data":
-        return ["pairs"] if purpose == "step" else ["X", "pairs"]
+        return ["pairs", "X"] if purpose == "step" else ["X", "pairs"]
     if kind == "params" and "params" in values:
         return ["params"]
     if kind in ("out", "grad_out") and purpose != "forward":

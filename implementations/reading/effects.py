@@ -108,18 +108,22 @@ def redraw(found: Sequence[Place], seed: int) -> None:
                     np.float64(rng.normal(0, 0.5)))  # fmt: skip
 
 
-def converter(net: Any) -> Callable[[Any], Any]:
+def converter(net: Any, values: dict[str, Any]) -> Callable[[Any], Any]:
     """What makes of data what a network computes with: tensors, if its weights are some.
 
-    These are float64 from then on: slopes have too few digits otherwise.
+    Weights are float64 from then on: slopes have too few digits otherwise.
+
+    Args:
+        values: of which some may be its weights.
     """
-    tensors = [p.leaf for p in places(net, "net") if isinstance(p.leaf, TorchLeaf)]
-    if not tensors:
-        return lambda value: value
-    for leaf in tensors:
-        if leaf.promotable:
-            leaf.promote()
-    return _tensor
+    leaves = [place.leaf for place in places(net, "net")]
+    for leaf in leaves:
+        before = leaf.value
+        if leaf.promotable and leaf.shape:
+            with contextlib.suppress(Exception):  # it is held where nothing can be put
+                leaf.promote()
+        values |= {name: leaf.value for name, value in values.items() if value is before}
+    return _tensor if any(isinstance(leaf, TorchLeaf) for leaf in leaves) else lambda value: value
 
 
 def _tensor(value: Any) -> Any:

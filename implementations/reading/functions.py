@@ -89,7 +89,7 @@ def _manufactured(
         isinstance(made, types.SimpleNamespace)) else list(made)  # fmt: skip
     called = list(made) if isinstance(made, dict) else getattr(
         made, "_fields", None) or [getattr(v, "__name__", "") for v in values]  # fmt: skip
-    functions = {n: v for n, v in zip(called, values, strict=True)
+    functions: dict[str, Any] = {n: v for n, v in zip(called, values, strict=True)
                  if isinstance(v, types.FunctionType) and v.__closure__}  # fmt: skip
     if len(functions) < 2:
         raise TypeError("it makes no functions")

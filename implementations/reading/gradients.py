@@ -145,6 +145,8 @@ def _graph(function: Callable[[], Any]) -> str:
         return ""
     if isinstance(value, np.ndarray) or not callable(getattr(value, "backward", None)):
         return ""
+    if not getattr(value, "requires_grad", True):  # a tensor without a graph
+        return ""
     held = next((getattr(value, name) for name in SCALARS if hasattr(value, name)), 0.0)
     return "explicit" if np.ndim(held) else "graph"
 

@@ -40,6 +40,8 @@ HINTS = (
     "say what is meant, in the file or with --hint: `# samegrad: loss = ...`, "
     "`# samegrad: backward = ...`"
 )
+# Words of a backward pass that divides by the number of examples.
+AVERAGES = re.compile(r"mean\(|/ ?(?:len\(|(?:self\.)?(?:m|n|N|batch\w*|n_samples)\b)")
 # What makes of an update more than a rate times the gradient.
 STATEFUL = re.compile(r"momentum|velocit|nesterov|adam|rms_?prop|ada_?grad|ada_?delta|beta_?[12]\b")
 
@@ -124,8 +126,26 @@ def for_batches(one: Found, found: Sequence[Found]) -> bool:
         return False
     if one.reading.batched:
         return True
+    sources = [_source(f) for f in _backward(one.reading)]
+    if any(_same_in_batches(one.reading, f) for f in found) and any(map(AVERAGES.search, sources)):
+        return False
     batched = [f for f in found if f.reading.batched and f.compared.partly]
-    return not batched or not any(BATCHED.search(_source(f)) for f in _backward(one.reading))
+    return not batched or not any(map(BATCHED.search, sources))
+
+
+def _same_in_batches(one: Reading, other: Found) -> bool:
+    """Whether something is the same calls on a batch, which run and give all gradients."""
+    batch = other.reading
+    return (
+        batch.batched and batch.own and batch.certain and batch.key[:2] == one.key[:2]
+        and batch.trial is not None and one.trial is not None
+        and _is_label(batch.trial.form.y) == _is_label(one.trial.form.y)
+        and all(match.source for match in other.compared.judged)
+    )  # fmt: skip
+
+
+def _is_label(form: str) -> bool:
+    return form.startswith("label") or form == "one-hot int"
 
 
 def _backward(reading: Reading) -> Iterator[Callable[..., Any]]:
@@ -225,7 +245,8 @@ def _doubt(found: Found, report: CheckReport) -> str:
 
 
 def _file(function: Callable[..., Any]) -> str:
-    return getattr(getattr(function, "__code__", None), "co_filename", "")
+    inner = getattr(function, "__wrapped__", function)
+    return getattr(getattr(inner, "__code__", None), "co_filename", "")
 
 
 def _result(function: Callable[[], Any]) -> Any:

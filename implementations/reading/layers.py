@@ -34,8 +34,11 @@ def layer_classes(loaded: Loaded) -> dict[str, type]:
     return {n: c for n, c in own_classes(loaded).items() if _is_layer(c)}
 
 
-def _is_layer(cls: type) -> bool:
+def _is_layer(cls: type, among: bool = False) -> bool:
+    """Whether it is a layer; `among` others, which something else runs backwards by its names."""
     forward, backward = _method(cls, FORWARD), _method(cls, BACKWARD)
+    if among and forward is not None:
+        return len(parameters(forward)) == 2 and any(names.BACKWARD.match(n) for n in dir(cls))
     if forward is None or backward is None:
         return False
     try:
@@ -60,6 +63,10 @@ def _method(cls: type, wanted: Sequence[str]) -> Callable[..., Any] | None:
 def of_layers(loaded: Loaded) -> Iterator[Maker]:
     """Ways to make a network of layers, with the file's own container or a plain chain."""
     classes, inner = layer_classes(loaded), parts(loaded)
+    holding = [c for c in own_classes(loaded).values() if holds_layers(c)]
+    if holding and all(c in holding for c in classes.values()):  # by other names
+        classes = {n: c for n, c in own_classes(loaded).items()
+                   if c not in holding and _is_layer(c, among=True)}  # fmt: skip
     weighted: list[type] = []
     plain: list[type] = []
     containers = []
@@ -89,10 +96,6 @@ def of_layers(loaded: Loaded) -> Iterator[Maker]:
     for cls, pair in itertools.product(weighted, pairs):
         for container in [*containers, None]:
             yield partial(_chain, cls, chosen, pair, container)
-    # A layer that is a network by itself.
-    for cls, pair in itertools.product(weighted, pairs):
-        for make in itertools.islice(constructions(cls, loaded), MOST_ALONE):
-            yield partial(_chain, cls, (), pair, None, alone=make)
     # A whole network that gets the derivative of a loss by its outputs.
     wholes = [make for c in [*containers, *plain] if c.__name__ not in inner and not _works(c)
               for make in itertools.islice(constructions(c, loaded), MOST_ALONE)]  # fmt: skip
@@ -100,9 +103,13 @@ def of_layers(loaded: Loaded) -> Iterator[Maker]:
         yield partial(_chain, object, (), pair, None, alone=make, part=False)
     # A container that is no layer itself.
     for cls, pair in itertools.product(weighted, pairs):
-        for other in own_classes(loaded).values():
-            if other not in classes.values() and holds_layers(other):
+        for other in holding:
+            if other not in classes.values():
                 yield partial(_chain, cls, chosen, pair, other)
+    # A layer that is a network by itself.
+    for cls, pair in itertools.product(weighted, pairs):
+        for make in itertools.islice(constructions(cls, loaded), MOST_ALONE):
+            yield partial(_chain, cls, (), pair, None, alone=make)
 
 
 def of_containers(loaded: Loaded) -> Iterator[tuple[Maker, type]]:
@@ -163,7 +170,9 @@ def _works(cls: type) -> bool:
     try:
         layer, X = cls(), np.random.default_rng(0).normal(0, 1, (5, 4))
         out = np.asarray(_up(layer, X))
-        return out.shape == X.shape and np.shape(_down(layer, np.ones_like(out))) == X.shape
+        down = np.ones_like(out)
+        down = _down(layer, down) if _method(cls, BACKWARD) is not None else down
+        return out.shape == np.shape(down) == X.shape
     except (Exception, SystemExit):
         return False
 

@@ -339,6 +339,9 @@ def init_ways(init: Callable[..., Any]) -> list[list[tuple[str, str]]]:
         return [[(c[0][0], w) for c, w in zip(choices, ("f", "h", "k"), strict=True)]]
     if len(choices) == 1 and choices[0][0][1] not in ("sizes", "X", "y"):
         choices[0].append((choices[0][0][0], "h"))
+    if len(choices) > 1 and not any(kind == "f" for c in choices for _, kind in c):
+        first = next((c for c in choices if c[0][1] == "sizes"), [])
+        first[:0] = [(first[0][0], "f")] if first else []
     if len(choices) > 1:
         choices = [[*c, (c[0][0], "h")] if c[0][1] == "sizes" else c for c in choices]
     return [list(way) for way in itertools.islice(itertools.product(*choices), 6)]

@@ -47,13 +47,14 @@ def losses_of(
         function = trial.network.functions[name]
         for plan in plans(function, board, ["out"] if outs else [], "loss"):
             loss = OwnLoss(trial, function, plan, out)
-            several = OwnLoss(trial, function, plan, out, PerExample(board.values["n"]))
+            per_example = PerExample(board.values["n"])
+            several = OwnLoss(trial, function, plan, out, per_example)
             if _finite(several):
                 trial.sure[name] = False  # whether it is summed or averaged is not said
                 yield several, f"{name}{PER_EXAMPLE}", True
                 break
             if _finite(loss):
-                trial.sure[name] = sure(plan) and not several.value.one
+                trial.sure[name] = sure(plan) and not per_example.one
                 yield loss, name, True
                 if names.RISING.fullmatch(name) and not _ascends(trial):
                     yield partial(_negative, loss), f"-{name}", True
@@ -78,14 +79,14 @@ class OwnLoss:
     function: Callable[..., Any]
     plan: Plan
     out: str
-    value: Callable[[Any], float] = None  # type: ignore[assignment] # value_of_loss is below
+    value: "PerExample | None" = None
 
     def __call__(self) -> float:
         """The number."""
         self.trial.forward()
         _refresh(self.trial, self.out)
-        value = self.value or value_of_loss
-        return value(call(self.function, self.plan, self.trial.board))
+        returned = call(self.function, self.plan, self.trial.board)
+        return value_of_loss(returned) if self.value is None else self.value(returned)
 
 
 class PerExample:

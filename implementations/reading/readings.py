@@ -42,7 +42,8 @@ MOST_OTHERS = 16  # functions of a network whose names say nothing
 OTHER_SIZES = (Sizes(8, 3, 5, 2, 1), Sizes(6, 5, 7, 4, 2))  # of the problems that confirm a reading
 # Words of a backward pass that is meant for several examples at once.
 BATCHED = re.compile(
-    r"sum\(|mean\(|\.shape\[|/ ?(?:self\.)?(?:m|n|N|batch\w*|n_samples|num_examples|len\(\w+\))\b"
+    r"sum\(|mean\(|\.shape\[|len\(\w+\)|\.size\b"
+    r"|/ ?(?:self\.)?(?:m|n|N|batch\w*|n_samples|num_examples)\b"
 )
 
 
@@ -235,7 +236,10 @@ def _others(
 def _other_data(trial: Trial, key: tuple[str, ...], wide: bool) -> Iterator[Reading]:
     """The same calls on two pairs instead of one, or on flat targets if the loss takes both."""
     board, paired = trial.board, key[-1] == "pairs"
-    column = np.ndim(board.values["y"]) == 2 and np.size(board.values["y"]) == board.values["n"] > 1
+    column = (
+        np.ndim(board.values["y"]) == 2
+        and np.prod(np.shape(board.values["y"])) == board.values["n"] > 1
+    )
     if trial.make is None or trial.network.held or not (paired or column):
         return
     for other in runs(trial.make, board.sizes, trial.form, trial.name):

@@ -53,7 +53,7 @@ class Trial:
         self.network, self.form = network, form
         network.values.setdefault("net", network.net)
         one = form.x.startswith("one")
-        self.given = converter(network.net)
+        self.given = converter(network.net, network.values)
         X = network.held[0] if network.held else self.given(inputs(sizes, form.x))
         if network.held and np.ndim(X) > 1 and not one:
             sizes = replace(sizes, n=np.shape(X)[-1 if form.x == "columns" else 0])
@@ -189,7 +189,7 @@ def runs(
             except (Exception, SystemExit):
                 continue
             width = (
-                int(np.size(trial.out(trial.outs[0]))) // trial.board.values["n"]
+                int(np.prod(np.shape(trial.out(trial.outs[0])))) // trial.board.values["n"]
                 if trial.outs
                 else 0
             )

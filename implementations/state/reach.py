@@ -72,6 +72,7 @@ class Reached:
         zeroing: methods that set gradients to zero.
         owners: objects of the user's classes.
         functions: the user's, each once.
+        rules: objects of jax.custom_vjp.
         containers: (what holds something, what it held).
     """
 
@@ -84,6 +85,7 @@ class Reached:
         self.zeroing: list[Any] = []
         self.owners: list[Any] = []
         self.functions: list[types.FunctionType] = []
+        self.rules: list[Any] = []
         self.containers: list[tuple[Any, Any]] = []
         self._seen: dict[int, Any] = {}
         self._classes: set[int] = set()
@@ -260,6 +262,8 @@ class Reached:
             function = function.__func__
         if (wrapped := getattr(function, "__wrapped__", None)) is not None:
             yield wrapped, name, fixed(wrapped)
+            if hasattr(function, "defvjp") and hasattr(function, "bwd"):
+                self.rules.append(function)
         if not isinstance(function, types.FunctionType) or not is_users(
             function.__code__.co_filename
         ):

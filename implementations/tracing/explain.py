@@ -1,5 +1,6 @@
 """`explain`: the line of a backward pass that makes its gradient wrong."""
 
+import contextlib
 import re
 import time
 import warnings
@@ -19,6 +20,7 @@ from samegrad.implementations.tracing.probe import Change, Event, Probe, Tracer
 from samegrad.implementations.tracing.quantities import Measured, Quantity
 from samegrad.implementations.tracing.repairs import Repairs
 from samegrad.implementations.tracing.rights import rights
+from samegrad.implementations.tracing.rules import wrong_rule
 from samegrad.implementations.tracing.search import (
     Constants,
     Hypothesis,
@@ -95,14 +97,18 @@ def explain(
     for held in state:
         reached.add(held, "")
     snapshot = reached.snapshot(random=True)
-    try:
+    found: list[Line] = []
+    try:  # nothing of this may hide the verdict that it explains
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")  # of runs with values that are made up
-            return _Case(loss, backward, reached, snapshot).lines(params, grads, free)
-    except Exception:
-        return []  # nothing of this may hide the verdict that it explains
+            with contextlib.suppress(Exception):
+                found = _Case(loss, backward, reached, snapshot).lines(params, grads, free)
+            with contextlib.suppress(Exception):
+                if not found and reached.rules and (at := wrong_rule(reached.rules, backward)):
+                    found = [Line(*at[:2], f"what {at[2]} returns is not the derivative")]
     finally:
         snapshot.restore()
+    return found
 
 
 class _Case:
@@ -181,8 +187,6 @@ class _Case:
         repair = repairs.find(list(self.tracer.codes), events, result)
         return [] if repair is None else [Line(repair.file, repair.edit.line, repair.text)]
 
-    # ---- what is known ----
-
     def _precision(self, seen: Sequence[Event]) -> None:
         if any(e.array.dtype == np.float32 for e in seen):
             self.measured.step, self.measured.same = quantities.STEP32, quantities.SAME32
@@ -233,8 +237,6 @@ class _Case:
         arrays = any(isinstance(e.value, np.ndarray) and e.array.size > 1 for e in events)
         usual = (-1.0, n, -n) if n > 1 else (-1.0,)
         return Constants({1.0: -1, **seen}, usual, arrays, self.orders)
-
-    # ---- the experiments ----
 
     def run(self, changes: dict[int, dict[int, Change]]) -> list[bool | None] | None:
         """Which gradients are right with some values changed; None if the run fails."""
@@ -334,8 +336,6 @@ class _Case:
             if self._mends(fewer, judged):
                 h = fewer
         return h
-
-    # ---- state ----
 
     def _adds_up(self) -> bool:
         """Whether every pass adds the same to its gradients, of parameters that stay."""

@@ -46,6 +46,20 @@ RIGHT = {
     "column_or_flat.py": "targets like the outputs, gradient of gradients",
     "decay_of_zero.py": "class Decaying(4, 6, 3)",
     "propagate_functions.py": "gradient of propagate; loss: its own propagate",
+    "closure_functions.py": "what build(4, 6, 3) makes",
+    "forward_gives_loss.py": "class TwoLayers(): examples in rows",
+    "loss_object.py": "layers Chain with HalfSquares",
+    "loss_per_example.py": "Network([Linear, Tanh, Linear]) with Squares",
+    "new_parameters.py": "gradient from the update of update; loss: its own loss",
+    "softmax_regression.py": "loss: its own softmax_loss_vectorized",
+    "tape_function.py": "class Unit(4)",
+    "two_outputs.py": "targets like the outputs, gradient of gradient",
+}
+# The same of files whose framework a child imports: it computes with float64 then.
+OF_FRAMEWORKS = {
+    "jax_rule.py": "gradient of jax.grad; loss: its own loss",
+    "torch_by_hand.py": "functions over global arrays: examples in rows",
+    "torch_function.py": "class Net(4, 3) of torch",
 }
 
 
@@ -62,6 +76,24 @@ def test_right_file_agrees_as_it_stands(name: str) -> None:
 
     assert "agrees" == report.verdict, report
     assert RIGHT[name] in report.reading
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", OF_FRAMEWORKS)
+def test_right_file_of_a_framework_agrees(name: str) -> None:
+    """By hand, or by what differentiates for it."""
+    pytest.importorskip(name.partition("_")[0])
+    report = verify_file(str(FILES / name))
+
+    assert "agrees" == report.verdict, report
+    assert OF_FRAMEWORKS[name] in report.reading
+
+
+def test_network_that_is_not_of_dense_layers_is_said_to_be_none() -> None:
+    """In one line, instead of that nothing was found."""
+    report = read_here(FILES / "convolution.py")
+
+    assert ("not checked", True) == (report.verdict, "a convolution" in report.reason), report
 
 
 def test_right_file_agrees_when_a_child_reads_it() -> None:

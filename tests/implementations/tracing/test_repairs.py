@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from samegrad.implementations.reading.files import verify_file
 from tests.implementations.tracing.test_explain import explained, loaded
 
+FILES = Path(__file__).parents[1] / "reading" / "files"
 NETWORK = """import numpy as np
 
 rng = np.random.default_rng(0)
@@ -122,3 +124,16 @@ def test_line_of_a_large_network_is_named(tmp_path: Path) -> None:
     assert [text[: text.index("dV += ")].count("\n") + 1] == [
         line.number for line in explained(loaded(wrong))
     ]
+
+
+@pytest.mark.full
+def test_rule_of_jax_that_is_not_its_derivative_is_named(tmp_path: Path) -> None:
+    """By what it returns."""
+    pytest.importorskip("jax")
+    text = (FILES / "jax_rule.py").read_text()
+    file = tmp_path / "rule.py"
+    file.write_text(text.replace("x * s * (1 - s)", "s * (1 - s)"))
+
+    report = verify_file(str(file))
+
+    assert any("rule.py:18: what swish_backward returns" in line for line in report.report.lines)
