@@ -5,11 +5,11 @@ what it will be asked. Worker and judge make the same of it, bit for bit.
 
 Nothing comes twice within a block: independent calls take pairs of weights and batch, each pair
 once, so a result that is remembered serves no other call; steps change the weights themselves. From
-one repetition to the next the weights differ.
+one repetition to the next the weights differ. The learning rate is one of a process: somebody's
+step may be compiled for it.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -28,23 +28,30 @@ class Draw:
     """A repetition.
 
     Attributes:
-        seed: all that is random comes from it.
+        seed: all that is random in it comes from it.
+        of_process: the seed of what is the same in all repetitions of a process.
+        scale: of the learning rate, where a network takes none as large as others.
+        block: number of the block: those that warm up are on other weights, too.
     """
 
-    seed: int
+    seed: int = 0
+    of_process: int = 0
+    scale: float = 1.0
+    block: int = 0
 
-    @cached_property
+    @property
     def learning_rate(self) -> float:
         """Of its steps; the same number in float32 and float64."""
-        return float(np.float32(self._random(0).uniform(*RATES)))
+        random = np.random.default_rng(self.of_process)
+        return float(np.float32(self.scale * random.uniform(*RATES)))
 
     def calls(self, least: int) -> int:
         """How many calls a block has that must not have fewer than `least`."""
-        return least + int(self._random(1).integers(0, least // VARIED + 1))
+        return least + int(self._random(0).integers(0, least // VARIED + 1))
 
     def params(self, params: Params, number: int = 0) -> Params:
         """Weights: those of the workload, each array times a factor of its own."""
-        random = self._random(2 + number)
+        random = self._random(1 + number)
 
         def times(p: np.ndarray) -> np.ndarray:
             return p * p.dtype.type(random.uniform(*FACTORS))
@@ -54,9 +61,10 @@ class Draw:
     def pairs(self, calls: int, batches: int, weights: int) -> list[tuple[int, int]]:
         """(number of the weights, number of the batch) of each independent call.
 
-        All pairs come once before one comes again.
+        All pairs come once before one comes again. The order depends on the number of calls:
+        nobody can say that there were more.
         """
-        order = self._random(-1).permutation(weights * batches)
+        order = self._random(-1, calls).permutation(weights * batches)
         return [divmod(int(order[i % len(order)]), batches) for i in range(calls)]
 
     def batches(self, steps: int, batches: int) -> list[int]:
@@ -64,8 +72,12 @@ class Draw:
         order = self._random(-1).permutation(batches)
         return [int(order[i % batches]) for i in range(steps)]
 
-    def _random(self, purpose: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, purpose + 1])
+    def epoch(self, whole: int, rest: bool) -> list[int]:
+        """Number of the batch of each step of every epoch: a smaller one comes last."""
+        return [*self.batches(whole, whole), *[whole] * rest]
+
+    def _random(self, purpose: int, calls: int = 0) -> np.random.Generator:
+        return np.random.default_rng([self.seed, self.block, purpose + 1, calls])
 
 
 def weights(params: Params, calls: int, batches: int) -> int:

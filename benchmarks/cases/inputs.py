@@ -18,6 +18,7 @@ from samegrad.implementations.contract.files import replaced
 from samegrad.implementations.contract.spec import Params, Tree
 
 Array = Any
+Batch = tuple[Array, Array]
 
 
 def digits() -> tuple[Array, Array]:
@@ -53,25 +54,33 @@ class Inputs:
         X, y: examples; the first batch is the gate's, and clear of kinks.
         expected: the reference's results on the first batch, the fields of `reference.Expected`;
             None where they are not needed.
-        other: loss and outputs of the reference on the second batch with the params negated, by
-            which constants are found that were folded into what is timed; None where there is
-            one batch only.
+        scale: of the learning rates at which steps are timed (`draws.Draw`).
     """
 
     params: Params
     X: Array
     y: Array
     expected: Mapping[str, Tree] | None
-    other: tuple[float, Array] | None = None
+    scale: float = 1.0
+
+    def batches(self, size: int) -> list[Batch]:
+        """All whole batches, in their order."""
+        starts = range(0, len(self.X) - size + 1, size)
+        return [(self.X[i : i + size], self.y[i : i + size]) for i in starts]
+
+    def epoch(self, workload: Workload) -> list[Batch]:
+        """The batches of an epoch: a smaller one is the last."""
+        size, whole = workload.batch_size, workload.examples // workload.batch_size
+        batches, rest = self.batches(size), workload.examples % size
+        start = whole * size if len(self.X) == workload.examples else 0
+        last = [(self.X[start : start + rest], self.y[start : start + rest])] if rest else []
+        return [batches[i % len(batches)] for i in range(whole)] + last
 
 
 def save(directory: Path, workload: Workload, inputs: Inputs) -> str:
     """Write a workload's inputs; returns the hash of weights and examples."""
     directory.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, Array] = {}
-    structure = json.dumps(_flattened(vars(inputs), arrays))
-    with replaced(_path(directory, workload)) as beside:
-        np.savez(beside, structure=np.array(structure), **arrays)
+    save_tree(_path(directory, workload), vars(inputs))
     hashed = {"X": inputs.X, "y": inputs.y}
     for layer, (W, b) in enumerate(inputs.params):
         hashed[f"params.W{layer}"] = W
@@ -85,9 +94,26 @@ def save(directory: Path, workload: Workload, inputs: Inputs) -> str:
 
 def load(directory: Path, workload: Workload) -> Inputs:
     """Read what `save` wrote."""
-    with np.load(_path(directory, workload), allow_pickle=False) as stored:
+    return Inputs(**load_tree(_path(directory, workload)))
+
+
+def save_tree(path: Path, tree: Tree) -> None:
+    """Write mappings, lists and tuples of arrays and floats."""
+    arrays: dict[str, Array] = {}
+    structure = json.dumps(_flattened(tree, arrays))
+    with replaced(path) as beside:
+        np.savez(beside, structure=np.array(structure), **arrays)
+
+
+def load_tree(path: Path) -> Any:
+    """Read what `save_tree` wrote; nothing is unpickled.
+
+    Raises:
+        Exception: it is another file; which one depends on how.
+    """
+    with np.load(path, allow_pickle=False) as stored:
         arrays = dict(stored)
-    return Inputs(**_rebuilt(json.loads(str(arrays["structure"])), arrays))
+    return _rebuilt(json.loads(str(arrays["structure"])), arrays)
 
 
 def _path(directory: Path, workload: Workload) -> Path:

@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from os import urandom
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ BUSY_SLACK = 0.1  # cores beyond the threads that were asked for: the interprete
 # What the CPU time of a block may be wrong by: on Linux by what reading it takes (`cpu_time`), on a
 # system that counts in ticks by one of them. Errors of several blocks cancel for the most part.
 TASKS = Path("/proc/self/task")
+DELAY = Path("/proc/thread-self/schedstat")
 TICK_NS = 1_000_000 if TASKS.exists() else 16_000_000
 # A call that grows and grows has no time: of so many parts of the blocks each takes longer than the
 # one before, to this factor in all. Noise does that to a few blocks in a row, not to ten.
@@ -49,7 +51,7 @@ class Work:
     """What is timed.
 
     Attributes:
-        start: makes what a block starts from, outside the clock (fresh params).
+        start: makes what a block of so many calls starts from, outside the clock (fresh params).
         run: (calls, start) -> everything that must have been computed when the clock stops.
         synchronize: returns once all of that is computed.
         fetch: brings something small of it to the host; it cannot arrive before it is computed.
@@ -58,10 +60,10 @@ class Work:
         collects: whether the garbage collector runs: where nothing else frees what calls leave.
     """
 
-    start: Callable[[], Tree]
+    start: Callable[[int], Tree]
     run: Callable[[int, Tree], Tree]
     synchronize: Callable[[Tree], None]
-    fetch: Callable[[Tree], object] = lambda _: None
+    fetch: Callable[[Tree], Any] = lambda _: None
     events: Events | None = None
     compilations: Callable[[], int] = lambda: 0
     collects: bool = False
@@ -76,26 +78,68 @@ def work_of(call: Callable[[], Tree], synchronize: Callable[[Tree], None] = lamb
             result = call()
         return result
 
-    return Work(lambda: None, run, synchronize)
+    return Work(lambda _: None, run, synchronize)
+
+
+@dataclass(frozen=True)
+class Several:
+    """What is kept of the results of some independent calls.
+
+    Attributes:
+        last: of the last calls, all.
+        before: how many calls precede these.
+        one: number and result of one of those before, each with the same probability.
+    """
+
+    last: list[Tree]
+    before: int = 0
+    one: tuple[int, Tree] | None = None
+
+    def any(self) -> tuple[int, Tree]:
+        """Number and result of one of all calls, each with the same probability."""
+        number = _random(self.before + len(self.last))
+        if self.one is not None and number < self.before:
+            return self.one
+        return number, self.last[number - self.before]
 
 
 def repeated(
-    call: Callable[[int], Tree], synchronize: Callable[[Tree], None], result_bytes: int
-) -> Callable[[int, Tree], Tree]:
-    """A loop over independent calls that waits for some of them at once, as `Work.run`."""
-    most = max(1, min(MOST_PENDING, MOST_PENDING_BYTES // max(1, result_bytes)))
+    call: Callable[[Tree, int], Tree], synchronize: Callable[[Tree], None], most: int
+) -> Callable[[int, Tree], Several]:
+    """A loop over independent calls that waits for some of them at once, as `Work.run`.
 
-    def run(calls: int, _: Tree) -> Tree:
+    Which result is kept is drawn when it is there: no call can know whether it counts.
+
+    Args:
+        call: gets what the block starts from, and its number.
+        most: results that may wait together (`most_pending`).
+    """
+
+    def run(calls: int, start: Tree) -> Several:
         pending: list[Tree] = []
+        one, waits = None, 0
         for i in range(calls):
-            result = call(i)
+            result = call(start, i)
             if len(pending) == most:
                 synchronize(pending)
+                waits += 1
+                if not _random(waits):
+                    number = _random(most)
+                    one = i - most + number, pending[number]
                 pending = []
             pending.append(result)
-        return pending
+        return Several(pending, calls - len(pending), one)
 
     return run
+
+
+def most_pending(result_bytes: int) -> int:
+    """How many results of this size may wait for the synchronisation together."""
+    return max(1, min(MOST_PENDING, MOST_PENDING_BYTES // max(1, result_bytes)))
+
+
+def _random(below: int) -> int:
+    return int.from_bytes(urandom(4), "little") % below
 
 
 @dataclass
@@ -109,10 +153,11 @@ class Blocks:
     busy_ns: list[int] = field(default_factory=list)
     compiled: int = 0
     last_result: Tree = None
+    last_seen: Any = None
 
     def add(self, timed_block: "Block") -> None:
         """Take in one block."""
-        self.last_result = timed_block.result
+        self.last_result, self.last_seen = timed_block.result, timed_block.seen
         self.elapsed_ns.append(timed_block.elapsed_ns)
         self.residual_ns.append(timed_block.residual_ns)
         self.event_ns.append(timed_block.event_ns)
@@ -188,6 +233,13 @@ def cpu_time() -> int:
     return time.process_time_ns()
 
 
+def delay() -> int:
+    """How long this thread has waited for a core so far, in nanoseconds; Linux, elsewhere 0."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int(DELAY.read_text().split()[1])
+    return 0
+
+
 def timed(
     call: Callable[[], Tree],
     synchronize: Callable[[Tree], None] = lambda _: None,
@@ -211,6 +263,7 @@ class Block:
         event_ns: by the GPU's own clock, 0 without one.
         busy_ns: CPU time of all threads of the process.
         compiled: how many functions it compiled.
+        seen: what was fetched of the result as soon as the clock had stopped.
     """
 
     result: Tree
@@ -219,11 +272,12 @@ class Block:
     event_ns: int
     busy_ns: int = 0
     compiled: int = 0
+    seen: Any = None
 
 
 def block(work: Work, calls: int, clock: Clock = time.perf_counter_ns) -> Block:
     """Time one block of `calls` calls."""
-    start = work.start()
+    start = work.start(calls)
     work.synchronize(start)
     was_enabled = gc.isenabled()
     if not work.collects:
@@ -238,20 +292,24 @@ def block(work: Work, calls: int, clock: Clock = time.perf_counter_ns) -> Block:
         work.synchronize(result)
         ended = clock()
         busy, compiled = cpu_time() - busy, work.compilations() - compiled
+        delayed = delay()
         waited = clock()
         work.synchronize(result)
-        work.fetch(result)
+        seen = work.fetch(result)
         again = clock()
         work.synchronize(result)
         work.fetch(result)
-        residual = max(0, 2 * again - waited - clock())  # less what waiting for nothing takes
+        nothing, delayed = clock() - again, delay() - delayed
+        # Waiting for nothing, and looking at what is there, takes up to twice as long when the
+        # caches hold what the block has computed with.
+        residual = max(0, again - waited - 2 * nothing - delayed)
         # Between two clocks this thread may be stopped while others go on: their share counts.
         busy = round(busy * (ended - began) / max(1, waited - opened))
     finally:
         if was_enabled:
             gc.enable()
     event = 0 if read is None else read()
-    return Block(result, ended - began, residual, event, busy, compiled)
+    return Block(result, ended - began, residual, event, busy, compiled, seen)
 
 
 def calibrate(work: Work, target_ns: int, clock: Clock = time.perf_counter_ns) -> int:
@@ -337,7 +395,8 @@ def _fill(
             and len(blocks.elapsed_ns) < MOST_BLOCKS
         )
     ):
-        blocks.last_result = None  # one block's results at a time, as in a training loop
+        # One block's results at a time, as in a training loop.
+        blocks.last_result = blocks.last_seen = None
         outside("begins")
         blocks.add(block(work, blocks.calls, clock))
         outside("ended")

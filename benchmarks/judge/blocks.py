@@ -50,14 +50,18 @@ from samegrad.benchmarks.judge.chains import (
 from samegrad.implementations.checking.comparison import (
     IN_NORM,
     NOT_FINITE,
+    PRECISIONS,
     Comparison,
     TensorCheck,
     compare,
+    in_norm,
     judge,
 )
+from samegrad.implementations.checking.predictions import Convention
+from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.checking.reference import KINKED, expected
 from samegrad.implementations.contract.equations import MOMENTUM
-from samegrad.implementations.contract.spec import MLPSpec, Params, Tree
+from samegrad.implementations.contract.spec import MLPSpec, Params, Tree, map_tree
 
 Array = Any
 
@@ -78,17 +82,30 @@ def judge_call(
     y: Array,
     results: Mapping[str, Tree],
     accuracy: Mapping[str, float] | None = None,
-    bounds: Mapping[str, float] | None = None,
+    precision: str = "ieee",
+    convention: Convention | None = None,
 ) -> Comparison:
     """Compare the results of one call with float64's, on whichever side of a kink they are.
 
     Args:
         spec, params, X, y: what was called.
-        results, accuracy, bounds: as of `comparison.judge`.
+        results, accuracy: as of `comparison.judge`.
+        precision: "ieee", "tf32" or "bfloat16".
+        convention: to which the results keep, where it is not ours.
     """
-    right = expected(spec, params, X, y)
-    verdict = judge(spec, right, results, accuracy, bounds)
-    grads = results.get("grads")
+    if convention is not None:
+        right = convention.expected(Problem("", spec, params, X, y), 1.0)
+        return judge(spec, right, results, accuracy)
+    right, grads = expected(spec, params, X, y), results.get("grads")
+    if precision != "ieee":
+        others = {name: tree for name, tree in results.items() if name != "grads"}
+        bounds = {spec.dtype: PRECISIONS[precision]}
+        checks = judge(spec, right, others, accuracy, bounds).tensors
+        if grads is not None:
+            zero = map_tree(np.zeros_like, right.grads)
+            checks += in_norm(right.grads, grads, zero, spec.dtype, precision, "d{}").tensors
+        return Comparison(checks)
+    verdict = judge(spec, right, results, accuracy)
     if not verdict.disagrees or grads is None or set(KINKED).isdisjoint(spec.activations):
         return verdict
     if not compare(right.grads, grads, spec.dtype, name="d{}", accuracy=_ANY).agrees:
@@ -104,7 +121,7 @@ def judge_call(
             break
         flipped = [place for place in (*flipped, *moved) if (place in flipped) != (place in moved)]
         right = replace(right, grads=gradient(spec, weights, batch, y, flipped=flipped)[0])
-        verdict = judge(spec, right, results, accuracy, bounds)
+        verdict = judge(spec, right, results, accuracy)
         if not verdict.disagrees:
             break
     return verdict
@@ -116,18 +133,19 @@ def judge_steps(
     batches: Sequence[Batch],
     learning_rate: float,
     params: Params,
-    last_loss: float,
+    last_loss: Any,
     *,
     inaccuracy: float = 1.0,
     precision: str = "ieee",
+    convention: Convention | None = None,
 ) -> tuple[TensorCheck, ...]:
     """Compare the params after a chain of steps, and the loss of its last step, with float64's.
 
     Args:
         spec, start, batches, learning_rate: as of `chain`.
-        params, last_loss: what came out, NumPy.
+        params, last_loss: what came out, NumPy; the loss may be None, if none is shown.
         inaccuracy: declared accuracy of an inexact implementation, over the standard bound.
-        precision: "ieee", "tf32" or "bfloat16".
+        precision, convention: as of `judge_call`.
     """
     count, name = len(batches), _after(len(batches))
     form = compare(start, params, spec.dtype, name="{} after the steps", accuracy=_ANY)
@@ -136,7 +154,7 @@ def judge_steps(
     result = float64(params)
     flipped: dict[int, list[Place]] = {}
     for _ in range(MOST_PASSES):
-        right = chain(spec, start, batches, learning_rate, flipped)
+        right = chain(spec, start, batches, learning_rate, flipped, convention)
         if not np.isfinite(right.moved).all():
             return (TensorCheck(name, None, 0.0, f"{name}: {NOT_FINITE}", undecided=True),)
         D = difference(result, right.params)
@@ -150,6 +168,8 @@ def judge_steps(
         for k, place in moved:
             places = flipped.setdefault(k, [])
             places.remove(place) if place in places else places.append(place)
+    if last_loss is None:
+        return checks
     return (*checks, _compare_loss(spec, right, last_loss, inaccuracy, precision))
 
 
@@ -200,10 +220,13 @@ def _after(count: int, what: str = "params") -> str:
 
 
 def _compare_loss(
-    spec: MLPSpec, right: Chain, last_loss: float, inaccuracy: float, precision: str
+    spec: MLPSpec, right: Chain, last_loss: Any, inaccuracy: float, precision: str
 ) -> TensorCheck:
     """The loss may be off by its rounding, and by ||g|| times what the params may be off by."""
     eps, name = float(np.finfo(spec.dtype).eps), "loss of the last step"
+    (form,) = compare(right.loss, last_loss, spec.dtype, name=name, accuracy=_ANY).tensors
+    if form.reason:  # another shape or dtype, or not finite
+        return form
     moved = float(np.linalg.norm(right.moved))
     relative = COARSE if spec.optimizer in DIVIDING else 1e-3
     if precision != "ieee":

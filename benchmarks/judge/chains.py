@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from samegrad.implementations.checking.predictions import Convention
+from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.checking.reference import (
     KINKED,
     activation_derivative,
@@ -245,6 +247,7 @@ def chain(
     batches: Sequence[Batch],
     learning_rate: float,
     flipped: Mapping[int, Sequence[Place]] | None = None,
+    convention: Convention | None = None,
 ) -> Chain:
     """Take steps.
 
@@ -254,6 +257,7 @@ def chain(
         batches: of each step, in their order.
         learning_rate: of all steps.
         flipped: step -> preactivations on the other side of their kink.
+        convention: of the gradient, where it is not ours; kinks are not looked for then.
     """
     eps, flipped = float(np.finfo(spec.dtype).eps), flipped or {}
     params = first = float64(start)
@@ -266,14 +270,19 @@ def chain(
     for k, (X, y) in enumerate(batches):
         window = (WINDOW + SINCE * k**0.5) * eps
         X = np.asarray(X, np.float64)
-        grads, near, outputs = gradient(spec, params, X, y, window, flipped.get(k, ()))
+        if convention is not None:
+            theirs = convention.expected(Problem("", spec, params, X, y), learning_rate)
+            grads, near, outputs = theirs.grads, [], theirs.outputs
+        else:
+            grads, near, outputs = gradient(spec, params, X, y, window, flipped.get(k, ()))
         flat = flattened(grads)
         sizes.append(float(np.linalg.norm(flat)))
         if k in kept:
             held.append(flat.astype(np.float32))
         flips += [(k, flip) for flip in near]
         if k == count - 1:
-            last = loss(spec, params, outputs, y)
+            ours = convention is None
+            last = loss(spec, params, outputs, y) if ours else theirs.loss
         params = rule(params, grads)
     moved = flattened(params) - flattened(first)
     return Chain(params, last, moved, np.asarray(sizes), np.asarray(held), tuple(flips))

@@ -1,14 +1,25 @@
-"""The process that prepares what all implementations of a run are given, and what must come out.
+"""The process that prepares what all implementations of a run are given, and judges what comes out.
 
-It loads no implementation, and no worker process loads it. It gets one request and answers with
-messages (see `implementations.checking.processes`):
+It loads no implementation, and no worker process loads it: results come to it as files of arrays.
+It answers with messages (see `implementations.checking.processes`):
 
-    request   workloads, directory, seed
-    begin     id of the workload that is prepared now
-    workload  its id, with sha256 of weights and examples, or status and reason why there are none
+    request "inputs": workloads, directory, seed
+      answered with
+        begin     id of the workload that is prepared now
+        workload  its id, with sha256 of weights and examples, or status and reason why there are
+                  none
+
+    request "proofs": directory
+      and then, as often as the parent likes,
+        blocks    a number of each, with what `judge.proofs.Proofs.verdict` needs
+      answered with
+        begin     number of the block that is judged now
+        block     its number, with verdict and spent_ns
 """
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +27,41 @@ import numpy as np
 
 from samegrad.benchmarks.cases import inputs
 from samegrad.benchmarks.cases.case import MLPWorkload, Workload
+from samegrad.benchmarks.cases.draws import RATES
+from samegrad.benchmarks.judge.chains import chain
+from samegrad.benchmarks.judge.proofs import Proofs
 from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.calls import described
 from samegrad.implementations.checking.problems import targets
-from samegrad.implementations.checking.reference import clear_of_kinks, expected, loss, outputs
+from samegrad.implementations.checking.reference import clear_of_kinks, expected, loss
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.spec import Params, map_tree
+from samegrad.implementations.contract.spec import Params
 
-BATCHES = 4  # distinct batches that steps rotate through, where inputs are random
+# Distinct batches that steps rotate through, where inputs are random: as many as stay in a cache.
+LEAST_BATCHES, MOST_BATCHES, BATCHES_BYTES = 4, 16, 2**20
+# Steps that are tried to see which learning rates a network takes: one at which the loss grows to
+# so many times what it was is too large.
+TRIED_STEPS, TRIED_FLOPS, GROWN, LEAST_SCALE = 30, 10**10, 1.5, 1e-6
 Array = Any
 Message = dict[str, Any]
 
 
 def main() -> None:
-    """Answer one request."""
-    processes.serve(prepare)
+    """Answer one request, and those that follow it."""
+    roles = {"inputs": prepare, "proofs": prove}
+    processes.serve(lambda request, send: roles[request["role"]](request, send))
+
+
+def prove(request: Message, send: Callable[[Message], None]) -> None:
+    """Judge blocks, again and again."""
+    proofs = Proofs(Path(request["directory"]))
+    while True:
+        for block in processes.next_request(send)["blocks"]:
+            send({"begin": block["block"]})
+            began = time.perf_counter_ns()
+            verdict = proofs.verdict(block)
+            spent_ns = time.perf_counter_ns() - began
+            send({"block": block["block"], "verdict": verdict, "spent_ns": spent_ns})
 
 
 def prepare(request: Message, send: Callable[[Message], None]) -> None:
@@ -62,14 +93,30 @@ def draw(workload: MLPWorkload, seed: int) -> inputs.Inputs:
     if workload.name in inputs.EXAMPLES:
         X, y = inputs.EXAMPLES[workload.name](rng)
     else:
-        X, y = _random(workload, rng, BATCHES * size)
+        bytes_each = size * spec.layer_sizes[0] * np.dtype(spec.dtype).itemsize
+        batches = min(MOST_BATCHES, max(LEAST_BATCHES, BATCHES_BYTES // bytes_each))
+        X, y = _random(workload, rng, batches * size)
     X, y = _clear_batch_first(workload, params, X.astype(spec.dtype), y, rng)
     results = vars(expected(spec, params, X[:size], y[:size]))
-    if len(X) < 2 * size:
-        return inputs.Inputs(params, X, y, results)
-    X2, y2, negated = X[size : 2 * size], y[size : 2 * size], map_tree(np.negative, params)
-    other = loss(spec, negated, X2, y2), outputs(spec, negated, X2)
-    return inputs.Inputs(params, X, y, results, other)
+    drawn = inputs.Inputs(params, X, y, results)
+    return replace(drawn, scale=_scale(workload, drawn))
+
+
+def _scale(workload: MLPWorkload, drawn: inputs.Inputs) -> float:
+    """What the rates of the timed steps are divided by ten for, until no loss grows."""
+    spec, scale = workload.spec, 1.0
+    batches = drawn.batches(workload.batch_size)
+    steps = min(TRIED_STEPS, 1 + TRIED_FLOPS // workload.flops("train_step"))
+    order = [batches[i % len(batches)] for i in range(steps)]
+    X, y = (np.concatenate([batch[i] for batch in batches[:2]]) for i in (0, 1))
+    with np.errstate(all="ignore"):
+        before = loss(spec, drawn.params, X, y)
+        while scale > LEAST_SCALE:
+            after = chain(spec, drawn.params, order, scale * RATES[1]).params
+            if loss(spec, after, X, y) <= GROWN * before:
+                break
+            scale /= 10
+    return scale
 
 
 def _random(workload: MLPWorkload, rng: np.random.Generator, count: int) -> tuple[Array, Array]:

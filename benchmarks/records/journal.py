@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.case import PRODUCTS, Case
 from samegrad.benchmarks.records import schema, upgrade
 from samegrad.benchmarks.records.schema import OK, SCHEMA, Record
 from samegrad.implementations.contract.commands import command
@@ -160,6 +160,7 @@ class Journal:
         cpu_speeds: how fast the machine itself was, from request to request.
         outcomes: (case, record) in the order of the file, less what was tried again.
         memory: case id -> its record.
+        proofs: case id -> the records of its blocks that have been proved.
         loaded, parity, pictures: of a training run, its records of inputs and of these kinds.
         complete: whether the run came to its end.
         warnings: one line for each line of the file that could not be used, and one for the rows of
@@ -176,6 +177,7 @@ class Journal:
     cpu_speeds: list[Record] = field(default_factory=list)
     outcomes: list[tuple[Case, Record]] = field(default_factory=list)
     memory: dict[str, Record] = field(default_factory=dict)
+    proofs: dict[str, list[Record]] = field(default_factory=dict)
     loaded: list[Record] = field(default_factory=list)
     parity: list[Record] = field(default_factory=list)
     pictures: list[Record] = field(default_factory=list)
@@ -206,6 +208,8 @@ class Journal:
             self.outcomes.append((_case(record["case"]), record))
         elif kind == "memory":
             self.memory[_case(record["case"]).id] = record
+        elif kind == "proof":
+            self.proofs.setdefault(_case(record["case"]).id, []).append(record)
         elif kind == "retry":
             again = set(record["cases"])
             self.outcomes = [
@@ -216,6 +220,11 @@ class Journal:
             self.complete = False
         elif kind == "run_complete":
             self.complete = True
+
+    def needs_proof(self, case: Case) -> bool:
+        """Whether blocks of a case count only with proofs: since schema 6, products excepted."""
+        settings = self.run.get("settings") or {}
+        return settings.get("proofs") is True and case.operation != PRODUCTS
 
     def gemm(self) -> dict[tuple[str, str, str], float]:
         """(device, threads, arithmetic) -> FLOP/s of the best matrix product of any library."""

@@ -3,6 +3,7 @@
 Computed from the journal and from nothing else.
 """
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ NOT_RUN = "not_run"  # in the list of cases, and the run ended before it was mea
 # the halves of a process, time lost to others, and the GPU's clock against the wall's.
 SPREAD, BETWEEN, HALVES, INTERFERENCE, EVENTS = 0.10, 0.05, 0.02, 0.01, 0.10
 LEAST_CPU_SPEEDS = 10  # measurements that say how fast a machine was in a run
-TOO_FAST = 1.2  # times the best matrix product that the machine has shown: nothing is that fast
+TOO_FAST = 1.2  # times the best matrix product that a library has shown here
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Row:
         training: of a training, what each seed gave.
         predicted_seconds: of a call, by the cost model, before it was timed; or None.
         quality: what the result is worth beside its time, by name; of the first process.
+        proofs, proof_seconds: how many timed blocks have been proved, and what that took.
     """
 
     case: Case
@@ -70,6 +72,8 @@ class Row:
     training: tuple[Record, ...] = ()
     predicted_seconds: float | None = None
     quality: Mapping[str, float] = field(default_factory=dict)
+    proofs: int = 0
+    proof_seconds: float = 0.0
 
     @cached_property
     def median_seconds(self) -> float | None:
@@ -124,13 +128,34 @@ def rows(journal: Journal) -> list[Row]:
             outcomes.get(case.id, ()),
             ceilings.get((case.device, case.threads, case.arithmetic)),
             journal.memory.get(case.id, {}),
+            journal.proofs.get(case.id, ()) if journal.needs_proof(case) else None,
         )
         for case in cases
     ]
 
 
+def counted(records: Sequence[Record], proofs: Sequence[Record]) -> list[Record]:
+    """The repetitions that count: those that are no faster than one that has been proved.
+
+    What has not been proved sets no value then: somebody's block that is fast because it is wrong
+    is faster than those that are right.
+    """
+    proved = {(proof["process"], proof["repetition"]) for proof in proofs}
+    times = [
+        call_seconds(record)
+        for record in records
+        if (record.get("process"), record.get("repetition")) in proved
+    ]
+    least = min(times, default=math.inf)
+    return [record for record in records if call_seconds(record) >= least]
+
+
 def _row(
-    case: Case, records: Sequence[Record], ceiling: float | None, memory: Mapping[str, object]
+    case: Case,
+    records: Sequence[Record],
+    ceiling: float | None,
+    memory: Mapping[str, object],
+    proofs: Sequence[Record] | None,
 ) -> Row:
     for record in records:
         if record["status"] != OK:
@@ -139,17 +164,20 @@ def _row(
             return Row(case, record["status"], where + record["reason"])
     if not records:
         return Row(case, NOT_RUN, "the run ended before it was measured")
-    processes = by_process(records)
+    sound = records if proofs is None else counted(records, proofs)
+    if not sound:
+        return Row(case, NOT_RUN, "the run ended before a block of it had been proved")
+    processes = by_process(sound)
     times = [[call_seconds(record) for record in repetitions] for repetitions in processes]
     medians = tuple(map(undisturbed, times))
     rate = case.flops / statistics.geometric_mean(medians)
+    marks = list(flags(processes, times))
     if ceiling and rate > TOO_FAST * ceiling:
-        return Row(
-            case,
-            "rejected",
-            f"faster than possible: {rate / 1e9:.3g} GFLOP/s, and the best matrix product here "
-            f"reaches {ceiling / 1e9:.3g}, measured again afterwards",
-        )
+        faster = f"{rate / 1e9:.3g} GFLOP/s, and the best matrix product here reaches "
+        faster += f"{ceiling / 1e9:.3g}"
+        if proofs is None:  # what was timed is not known to be right
+            return Row(case, "rejected", f"faster than possible: {faster}")
+        marks.append(f"faster than any library's product: {faster}")
 
     def least(name: str) -> float | None:
         values = [record[name] / 1e9 for record in records if record.get(name) is not None]
@@ -162,7 +190,7 @@ def _row(
         OK,
         "",
         process_medians=medians,
-        blocks=sum(len(record["elapsed_ns"]) for record in records),
+        blocks=sum(len(record["elapsed_ns"]) for record in sound),
         first_call_seconds=first["first_call_ns"] / 1e9 if first else None,
         compile_seconds=first["compile_ns"] / 1e9 if first.get("compile_ns") else None,
         transfer_in_seconds=least("transfer_in_ns"),
@@ -172,13 +200,15 @@ def _row(
         ceiling=ceiling,
         host_bytes=host if isinstance(host, int) else None,
         device_bytes=device if isinstance(device, int) else None,
-        flags=tuple(flags(processes, times)),
+        flags=tuple(marks),
         gate=max((r["gate"] for r in records), key=lambda g: g["error"] / g["bound"]),
         code=records[0].get("source_sha256", "unknown"),
         inputs=records[0].get("inputs_sha256", "unknown"),
         training=tuple(record["training"] for record in records if "training" in record),
         predicted_seconds=least("predicted_ns"),
         quality=next((r["quality"] for r in records if r.get("quality")), {}),
+        proofs=len(proofs or ()),
+        proof_seconds=sum(proof["spent_ns"] for proof in proofs or ()) / 1e9,
     )
 
 

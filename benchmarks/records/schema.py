@@ -7,7 +7,7 @@ are read in the words of this one (see `upgrade`).
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-SCHEMA = 5
+SCHEMA = 6
 OK = "ok"
 NO_NUMBER = ("skipped", "unavailable")  # with a reason; not a failure
 FAILED = ("wrong", "rejected", "not_converged", "timeout", "out_of_memory", "crashed")
@@ -262,6 +262,7 @@ RECORDS = {
             "busy_ns": _maybe(COUNTS, "CPU time of each block, all threads"),
             "outer_ns": _maybe(COUNTS, "each block by the clock of the process that started it"),
             "others_ns": _maybe(COUNTS, "CPU time meanwhile of processes that it has started"),
+            "waited_ns": _maybe(COUNTS, "how long threads of both waited for a core meanwhile"),
             "predicted_ns": _maybe(NUMBER, "of a call, by the cost model, before it was timed"),
             "first_call_ns": _maybe(NUMBER, "the first call of this shape in this process"),
             "compile_ns": _maybe(NUMBER, "trace, lower and compile within the first call"),
@@ -276,6 +277,18 @@ RECORDS = {
             "quality": _maybe(NUMBERS_BY_NAME, "what the result is worth, beside its time"),
             "spent_ns": _maybe(NUMBER, "everything that was done for the case in this process"),
             "training": _maybe(TRAINED, "metric on test data, time to target, curves"),
+        },
+    ),
+    "proof": Kind(
+        "the results of one timed block agree with those of float64, by a process of its own",
+        {
+            "case": Field(OBJECT, "as in the list of cases"),
+            "process": Field(COUNT, "number of the process"),
+            "repetition": Field(COUNT, "number of its repetition"),
+            "name": Field(TEXT, "the tensor nearest to its bound"),
+            "error": Field(NUMBER, "its error"),
+            "bound": Field(NUMBER, "what the error may be"),
+            "spent_ns": Field(NUMBER, "what the proof took, outside of all clocks"),
         },
     ),
     "memory": Kind(

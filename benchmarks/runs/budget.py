@@ -101,6 +101,7 @@ class RunSettings:
         ceilings: whether what the machine can do is measured, too.
         short_call_seconds: a case whose call takes longer may be repeated only once per process,
             others three times at least, as far as the time allows.
+        proofs: whether what timed blocks have given is judged.
     """
 
     seconds: float | None
@@ -109,6 +110,7 @@ class RunSettings:
     memory: bool = False
     ceilings: bool = True
     short_call_seconds: float = 0.05
+    proofs: bool = True
 
     def __post_init__(self) -> None:
         """Raise ValueError for what a journal may say and no run has."""

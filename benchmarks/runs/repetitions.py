@@ -38,6 +38,17 @@ class Repetitions:
         self.settings = settings
         self.times: dict[str, dict[int, list[float]]] = {}  # case -> process -> s per call
         self.calls: dict[str, int] = {}  # case -> calls in a block
+        self.lost: dict[tuple[str, int], int] = {}  # that had been made, and have to be made again
+
+    def lose(self, case: Case, outcome: dict[str, Any]) -> None:
+        """Count an outcome of a case of which no block has been proved: its results are gone."""
+        if "process" in outcome:
+            key = (case.id, outcome["process"])
+            self.lost[key] = self.lost.get(key, 0) + 1
+
+    def number(self, case: Case, process: int) -> int:
+        """Of the next repetition of a case in a process."""
+        return self.count(case, process) + self.lost.get((case.id, process), 0)
 
     def add(self, case: Case, outcome: dict[str, Any]) -> None:
         """Take in an outcome with a number."""

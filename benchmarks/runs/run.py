@@ -128,6 +128,8 @@ class Run:
         for case, outcome in journal.outcomes:
             if outcome["status"] != schema.OK:
                 self.failed.add(case.id)
+            elif journal.needs_proof(case) and case.id not in journal.proofs:
+                self.repetitions.lose(case, outcome)
             else:
                 self.repetitions.add(case, outcome)
 
@@ -243,12 +245,13 @@ class Run:
             "source_sha256": sources.get("source_sha256"),
             "inputs_sha256": self.journal.inputs.get(case.workload.id),
         }
-        repetition = self.repetitions.count(case, process)
-        if not repetition:
+        repetition = self.repetitions.number(case, process)
+        first = not self.repetitions.count(case, process)
+        if first:
             self.progress.done(self.predicted(case))
         if outcome["status"] == schema.OK:
             record = {**outcome, **about, "repetition": repetition}
-            if not repetition:
+            if first:
                 model = self.capabilities[case.implementation].cost_models[case.device]
                 record["predicted_ns"] = 1e9 * model.call(case)
             self._outcome(case, record)

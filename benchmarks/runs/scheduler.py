@@ -16,10 +16,10 @@ from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, WorkerSpec, smallest_first
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.runs import budget
 from samegrad.benchmarks.runs.capabilities import CAPABILITIES_SECONDS, cost_models, other_libraries
 from samegrad.benchmarks.runs.clocks import Clocks
+from samegrad.benchmarks.runs.proofs import Proofs
 from samegrad.benchmarks.runs.run import Run
 from samegrad.benchmarks.runs.worker_process import WorkerProcess, stopped_short
 from samegrad.implementations.checking.processes import Exit
@@ -32,7 +32,7 @@ MEMORY_OF = ("train_step", "resident", "ieee")  # what peak memory is measured o
 MOST_AT_ONCE = 4  # processes that gate at the same time; each holds the inputs of all its cases
 MOST_REPLACED = 3  # times that a process is which dies, be it between its requests
 ROOM = 0.5  # of the memory that is left may be taken by the next processes
-LOADED = 0.2  # of a compilation's time is spent again where its result is capability on the disk
+LOADED = 0.2  # of a compilation's time is spent again where its result is on the disk
 
 
 class Scheduler:
@@ -46,18 +46,16 @@ class Scheduler:
             scratch: where the inputs are.
         """
         self.run, self.scratch = run, scratch
-        self.budget, self.settings = run.budget, run.settings
+        self.budget, self.settings, self.journal = run.budget, run.settings, run.journal
         self.capabilities, self.repetitions = run.capabilities, run.repetitions
-        self.progress, self.journal = run.progress, run.journal
+        self.progress = run.progress
         self.alive: list[WorkerProcess] = []
         self.random = random.Random()
-        self.clocks = Clocks()
-        # Seconds that the present processes spend and the next ones will not: the first ones
-        # compile, and some measure ceilings and what calls consist of.
+        self.clocks, self.proofs = Clocks(), Proofs(run, scratch)
+        # Seconds that the next processes will not spend: compiling, ceilings, breakdowns.
         self.compiling, self.explaining = 0.0, 0.0
         self.ceilings_began: float | None = None
-        # Seconds that one process of each worker takes: its gates, as last measured, and its first
-        # repetitions, as those of the first processes.
+        # Seconds that a process of each worker takes: its gates, and its first repetitions.
         self.gating = 0.0
         models = cost_models(self.capabilities)
         self.repeating = budget.process_seconds(run.running, models, 0.0)
@@ -74,11 +72,13 @@ class Scheduler:
                     self._repeat_in_turn(waiting, self._seconds_to_repeat(process) / groups)
                     self._close_all(waiting)
                     waiting = []
+                    self.proofs.judge()
             self._measure_last_ceilings()
             self._measure_memory()
         finally:
             for one in list(self.alive):
                 self._close(one)
+            self.proofs.close()
 
     def _start_all(self, process: int) -> list[WorkerProcess]:
         """One process of each worker, its cases gated; those that stay alive."""
@@ -102,6 +102,7 @@ class Scheduler:
                 seconds = self._seconds_to_repeat(process + 1) - others
                 self._repeat_in_turn(same, seconds / left_over)
                 self._close_all(same)
+                self.proofs.judge()
                 on_gpu += time.monotonic() - gated
                 continue
             if process == 0:
@@ -163,7 +164,7 @@ class Scheduler:
         Ceilings are believed, so they come from our own idioms: a file that does not wait would
         raise them for all.
         """
-        idiom = _is_idiom(one.worker.implementation)
+        idiom = one.worker.implementation in registry.names()
         return {"breakdown": True, **({"ceilings": one.process} if idiom else {})}
 
     def _repeat(self, one: WorkerProcess, cases: Sequence[Case]) -> list[WorkerProcess]:
@@ -198,7 +199,8 @@ class Scheduler:
             for one in self.random.sample(waiting, len(waiting)):
                 own = [case for case in one.cases if case.id not in self.run.failed]
                 cases = self.repetitions.not_begun(own, one.process)
-                if time.monotonic() + self._first_seconds(waiting) < deadline:
+                first = self._first_seconds(waiting) + self.proofs.seconds
+                if time.monotonic() + first < deadline:
                     processes = self.budget.processes
                     cases = self.repetitions.worth_repeating(own, one.process, processes)
                     cases = self.repetitions.share(self._shuffled(cases))
@@ -228,8 +230,11 @@ class Scheduler:
 
     def _ask(self, one: WorkerProcess, cases: Sequence[Case]) -> Exit | None:
         """Request repetitions of a process; how it ended, None if it waits for the next request."""
-        one.repeat(cases, self.repetitions.blocks(cases))
-        return self._receive(one, cases)
+        one.repeat(cases, self.repetitions.blocks(cases), self.proofs.seeds(one.process, cases))
+        ended = self._receive(one, cases)
+        if self.proofs.due:
+            self.proofs.judge()
+        return ended
 
     def _receive(self, one: WorkerProcess, asked: Sequence[Case]) -> Exit | None:
         """Write down what a process answers to a request; how it ended, None if it waits."""
@@ -263,6 +268,9 @@ class Scheduler:
             self.progress.now(f"{where} {one.current.id}")
             # Generous: a slow machine is no reason to kill.
             return CASE_SECONDS + 10 * self.run.predicted(one.current)
+        if "evidence" in message:
+            self.proofs.keep(one, message["evidence"])
+            return CASE_SECONDS
         outcome, finished = message["outcome"], by_id[message["case"]]
         self.explaining += (outcome.get("breakdown_spent_ns") or 0) / 1e9
         if one.process == 0:
@@ -270,7 +278,10 @@ class Scheduler:
         outcome = self.clocks.judged(finished, one.process, one.stamped(outcome))
         one.current = None
         one.waiting = [case for case in one.waiting if case != finished]
+        repetition = self.repetitions.number(finished, one.process)
         self.run.finish(finished, one.process, outcome)
+        if finished.id not in self.run.failed:
+            self.proofs.timed(one, finished, outcome, repetition)
         return CASE_SECONDS + 10 * self.run.predicted(finished)  # until it begins with another
 
     def _end_ceilings(self) -> None:
@@ -288,7 +299,7 @@ class Scheduler:
         """End processes; the last one of a worker first measures ceilings once more."""
         for one in processes:
             after = self._when_ceilings(one.process) == "after"
-            if after and _is_idiom(one.worker.implementation):
+            if after and one.worker.implementation in registry.names():
                 one.extra = {"ceilings": one.process}
                 self._ask(one, [])
             self._close(one)
@@ -315,7 +326,7 @@ class Scheduler:
         return one
 
     def _measure_last_ceilings(self) -> None:
-        """Ceilings after the cases, where no last process did; again if a row is too fast."""
+        """Ceilings after the cases, where no last process did."""
         if not self.settings.ceilings:
             return
         last, running = self.budget.processes - 1, self.run.running
@@ -326,12 +337,7 @@ class Scheduler:
             if record["process"] == last
         }
         for worker in sorted(workers):
-            if worker[:3] not in measured and _is_idiom(worker.implementation):
-                self._measure_ceilings(worker, last)
-        statuses = {row.case.id: row.status for row in rows.rows(self.journal)}
-        too_fast = {c.worker[1:4] for c in running if statuses[c.id] == "rejected"}
-        for worker in sorted(workers):
-            if worker[1:4] in too_fast and _is_idiom(worker.implementation):
+            if worker[:3] not in measured and worker.implementation in registry.names():
                 self._measure_ceilings(worker, last)
 
     def _measure_ceilings(self, worker: WorkerSpec, process: int) -> None:
@@ -391,7 +397,3 @@ class Scheduler:
         workers = len({case.worker for case in self.run.running})
         processes = (last - done) * (self.gating + self.repeating)
         return self.run.left_seconds - processes - ceilings * CEILINGS_COST * workers
-
-
-def _is_idiom(name: str) -> bool:
-    return name in registry.names()

@@ -85,6 +85,7 @@ def _make_inputs(run: Run, scratch: Path) -> None:
 
     def request(names: list[str]) -> dict[str, Any]:
         return {
+            "role": "inputs",
             "workloads": [workloads[name].to_dict() for name in names],
             "directory": str(scratch),
             "seed": SEED,

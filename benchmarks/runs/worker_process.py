@@ -1,5 +1,6 @@
 """A worker process as the parent sees it: its command line, environment and messages."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.runs.clocks import waited_ns
 from samegrad.implementations.checking.processes import Child, Exit, python_child
 from samegrad.implementations.contract import registry
 
@@ -44,9 +46,12 @@ class WorkerProcess:
         replaces: how many processes that have died it takes the place of.
         begun: the cases of the present request that it has begun with.
         ceilings: whether the present request asks for them.
+        draws: its seeds, by case.
         open: whether a block is being timed.
-        stamps: of the present case's blocks, duration by the parent's clock, and CPU time meanwhile
-            of other processes that descend from it, in nanoseconds.
+        asked: the case whose results have been asked for, and are to come next.
+        stamps: of the present case's blocks, duration by the parent's clock, CPU time meanwhile of
+            other processes that descend from it, and how long its threads and ours have waited for
+            a core, in nanoseconds.
     """
 
     worker: WorkerSpec
@@ -61,9 +66,11 @@ class WorkerProcess:
     replaces: int = 0
     begun: set[str] = field(default_factory=set)
     ceilings: bool = False
+    draws: dict[str, list[int]] = field(default_factory=dict)
     open: bool = False
-    stamps: list[tuple[int, int]] = field(default_factory=list)
-    _others_ns: int = 0
+    asked: Case | None = None
+    stamps: list[tuple[int, int, int]] = field(default_factory=list)
+    _before: tuple[int, int] = (0, 0)
 
     @classmethod
     def start(
@@ -103,15 +110,22 @@ class WorkerProcess:
             }
         )
 
-    def repeat(self, cases: Sequence[Case], blocks: dict[str, tuple[int, float]]) -> None:
+    def repeat(
+        self,
+        cases: Sequence[Case],
+        blocks: dict[str, tuple[int, float]],
+        draws: dict[str, list[int]],
+    ) -> None:
         """Send a request to repeat some of its cases, and for what is `extra`.
 
         Args:
             blocks: case id -> (calls in a block, seconds per call), where they are known.
+            draws: case id -> seeds of what it computes.
         """
         extra, self.extra = self.extra, {}
-        self.ceilings = "ceilings" in extra
-        self.child.send({**extra, "cases": [case.id for case in cases], "blocks": blocks})
+        self.ceilings, self.draws = "ceilings" in extra, draws
+        names = [case.id for case in cases]
+        self.child.send({**extra, "cases": names, "blocks": blocks, "draws": draws})
 
     def receive(
         self,
@@ -126,7 +140,7 @@ class WorkerProcess:
             on_message: see `Child.receive`.
             time_limit: seconds for the first message.
         """
-        self.waiting, self.current, self.begun = list(asked), None, set()
+        self.waiting, self.current, self.begun, self.asked = list(asked), None, set(), None
 
         def checked(message: dict[str, Any]) -> float | None:
             if "block" in message:
@@ -145,6 +159,11 @@ class WorkerProcess:
         A file may write messages of its own: they win it no time, and it gets no other rows.
         """
         begins, case = message.get("begin"), message.get("case")
+        asked, self.asked = self.asked, None
+        if "evidence" in message or asked is not None:
+            if asked is None or "evidence" not in message or case != asked.id:
+                raise ValueError(f"evidence of {case!r:.60}")
+            return
         current = None if self.current is None else self.current.id
         if begins == "ceilings" or "ceiling" in message:
             wanted = self.ceilings
@@ -163,10 +182,12 @@ class WorkerProcess:
             raise ValueError(f"no block {moment!r:.20} now")
         working, started = self.child.working(), self.child.process.pid
         others = system.descendants_cpu_ns(working, 0 if working == started else started)
+        now = others, waited_ns(working, os.getpid())
         if self.open:
             elapsed = self.child.arrived_ns - self.child.answered_ns
-            self.stamps.append((elapsed, max(0, others - self._others_ns)))
-        self.open, self._others_ns = not self.open, others
+            others, waited = (max(0, b - a) for a, b in zip(self._before, now, strict=True))
+            self.stamps.append((elapsed, others, waited))
+        self.open, self._before = not self.open, now
 
     def stamped(self, outcome: dict[str, Any]) -> dict[str, Any]:
         """An outcome with the parent's own times of its blocks, which are the last ones.
@@ -179,8 +200,9 @@ class WorkerProcess:
             return outcome
         if count > len(self.stamps):
             raise ValueError("a block that has not been announced")
-        outer, others = zip(*self.stamps[-count:], strict=True)
-        return {**outcome, "outer_ns": list(outer), "others_ns": list(others)}
+        names = ("outer_ns", "others_ns", "waited_ns")
+        stamps = map(list, zip(*self.stamps[-count:], strict=True))
+        return {**outcome, **dict(zip(names, stamps, strict=True))}
 
     def memory(self) -> int | None:
         """Bytes of the machine's memory that it takes; None where the system does not say."""

@@ -43,7 +43,7 @@ def answer(request: Message, send: Any) -> None:
     start_params = init_params(SPEC)
     kept = implementation.params_from_numpy(SPEC, start_params, device)
 
-    def fresh() -> Tree:
+    def fresh(_: int) -> Tree:
         params = implementation.params_from_numpy(SPEC, start_params, device)
         return params, implementation.init_state(SPEC, params)
 

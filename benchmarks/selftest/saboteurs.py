@@ -10,11 +10,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -38,6 +38,8 @@ class Saboteur:
         over: name of the network, which has everything else.
         workload, threads: what it is run with.
         function: in the place of the operation's; its first argument is the network's module.
+        replaces: the name of that function, where it is another one.
+        also: other names of the network's module, and what they stand for.
     """
 
     what: str
@@ -48,8 +50,10 @@ class Saboteur:
     workload: MLPWorkload = SMALL
     threads: str = "all"
     function: Callable[..., Any] | None = None
+    replaces: str = ""
+    also: Mapping[str, Any] = field(default_factory=dict)
 
-    def __call__(self, function: Callable[..., Any]) -> "Saboteur":
+    def __call__(self, function: Callable[..., Any]) -> Self:
         """With that function: a decorator."""
         return replace(self, function=function)
 
@@ -57,9 +61,9 @@ class Saboteur:
         if name.startswith("__"):  # it is no module
             raise AttributeError(name)
         network = importlib.import_module(registry.TABLE[self.over].module)
-        if name == self.operation and self.function is not None:
+        if name == (self.replaces or self.operation) and self.function is not None:
             return partial(self.function, network)
-        return getattr(network, name)
+        return self.also[name] if name in self.also else getattr(network, name)
 
 
 class Hasty(Saboteur):
@@ -92,7 +96,7 @@ def _jitted(loss):
     return jax.jit(loss, static_argnums=0)
 
 
-@Saboteur("a jit closed over its inputs", "wrong", "another batch", over="jax")
+@Saboteur("a jit closed over its inputs", "wrong", "timed block: loss", over="jax")
 def constants(network, spec, params, X, y, masks=None):
     """The gradient of the first batch that was ever given: XLA computed it while it compiled."""
     import jax

@@ -21,7 +21,7 @@ from samegrad.benchmarks.runs import speed
 from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.run import Run
-from samegrad.benchmarks.selftest import checks, child, saboteurs
+from samegrad.benchmarks.selftest import checks, child, red_team, saboteurs, twins
 from samegrad.benchmarks.selftest.checks import Check
 from samegrad.benchmarks.selftest.saboteurs import SABOTEURS, SMALL, Saboteur
 from samegrad.implementations.checking.processes import python_child, run_child
@@ -212,8 +212,9 @@ def measure(cases: list[Case], processes: int, block_seconds: float = 0.05) -> d
     for case in cases:
         label = case.implementation
         name = "numpy" if label in ("twin_a", "twin_b") else label
-        if isinstance(vars(saboteurs).get(label), Saboteur):
-            name = f"{saboteurs.__name__}:{label}"
+        for module in (saboteurs, red_team, twins):
+            if isinstance(vars(module).get(label), Saboteur):
+                name = f"{module.__name__}:{label}"
         capabilities[label] = Capabilities(name, label, cost_models={case.device: model})
     with tempfile.TemporaryDirectory(prefix="samegrad-") as directory:
         run = Run(

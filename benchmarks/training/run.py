@@ -126,7 +126,7 @@ def prepare(
         f"{len(made.running)} of {len(made.cases)} rows are trained, "
         f"{seeds} seed{'s' * (seeds > 1)} each"
     )
-    return made, RunSettings(None, 0.0, ceilings=False), line
+    return made, RunSettings(None, 0.0, ceilings=False, proofs=False), line
 
 
 def execute(run: Run, request: TrainingRequest) -> None:

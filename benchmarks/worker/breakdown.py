@@ -92,7 +92,7 @@ def _empty(spec: MLPSpec) -> MLPWorkload:
 def transfers(case: Case, placed: Placed, result: Tree) -> Message:
     """transfer_in_ns of a batch to the device, transfer_out_ns of what the operation gives."""
     implementation = placed.implementation
-    output: Tree = result[0] if case.operation in ("train_step", "epoch") else result[-1]
+    output: Tree = result[-1] if case.operation in ("train_step", "epoch") else result  # params
     return {
         "transfer_in_ns": _least_ns(
             lambda: placed.place(*placed.host[0]), implementation.synchronize

@@ -89,9 +89,11 @@ class Products:
         sizes = self._sizes()
         one = dict(zip(sizes, self.out, strict=True))
         shared = [one[size] for size in sizes]
-        result_bytes = 8 * max(rows * columns for rows, columns in sizes) * len(sizes)
-        run = timer.repeated(lambda _: multiply(kinds, placed, shared), synchronize, result_bytes)
-        return timer.Work(lambda: None, run, synchronize)
+        most = timer.most_pending(8 * max(rows * columns for rows, columns in sizes) * len(sizes))
+        run = timer.repeated(lambda *_: multiply(kinds, placed, shared), synchronize, most)
+        return timer.Work(
+            lambda _: None, run, lambda several: synchronize(several and several.last)
+        )
 
     def judge(self, results: Tree, dtype: str, bounds: Mapping[str, float] | None) -> Comparison:
         """Results as NumPy arrays, against NumPy's products of the rounded factors in float64."""

@@ -20,12 +20,15 @@ records. The parent sends a request and receives messages (`implementations.chec
         warm_up_seconds             before its first block
       and then, as often as the parent likes,
         cases, blocks               ids of what is repeated once; calls and seconds that are known
+        draws                       seeds of each: of all that it computes, and of its process
         ceilings                    number of the process: what the library can do is measured first
         breakdown                   what a call consists of is measured at its first repetition
       answered with
         begin                       a case's id or "ceilings": what comes next
         block                       "begins", "ended": of each block, for the parent's clock
-        case, outcome               a case's id, and the fields of its outcome (JOURNAL.md)
+        case, outcome               a case's id, and the fields of its outcome (JOURNAL.md); then
+        evidence                    where the answer was {"evidence": path}: results of the block
+                                    are in that file, and here is what the judge needs besides
         ceiling                     quantity, arithmetic, value, process
         cpu_speed                   how fast the machine itself was, at the end of a request
 
@@ -40,6 +43,8 @@ machine for a while disturbs one repetition of each, and not all repetitions of 
 import contextlib
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
@@ -51,7 +56,7 @@ from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.calls import described
 
 Message = dict[str, Any]
-Send = Callable[[Message], None]
+Send = Callable[[Message], Message | None]  # what it was answered, where it waited
 MEMORY_CALLS = 3
 
 
@@ -67,8 +72,8 @@ def measure(request: Message, send: Send) -> None:
     worker = WorkerSpec(*(request[name] for name in WorkerSpec._fields))
     fewer_digits = "" if worker.precision == "ieee" else worker.precision
 
-    def send_and_wait(message: Message) -> None:
-        processes.send_and_wait(message, send)
+    def send_and_wait(message: Message) -> Message:
+        return processes.send_and_wait(message, send)
 
     def outside(moment: str) -> None:
         # The parent's clock starts with its answer, and stops when the second message arrives.
@@ -97,7 +102,11 @@ def measure(request: Message, send: Send) -> None:
             if following.get("breakdown"):
                 bench.breakdown = Breakdown(implementation, worker.device, rates)
             for name in following["cases"]:
-                _one(by_id[name], bench.repeat, spent, send_and_wait, send)
+                case, seeds = by_id[name], following["draws"][name]
+                repeat = partial(bench.repeat, seeds=seeds)
+                answer = _one(case, repeat, spent, send_and_wait, send_and_wait)
+                if answer and "evidence" in answer:
+                    send({"evidence": _evidence(bench, answer["evidence"]), "case": name})
             if following["cases"]:
                 send({"cpu_speed": ceilings.cpu_speed()})
 
@@ -108,8 +117,8 @@ def _one(
     spent: dict[str, int],
     begin: Send,
     send: Send,
-) -> None:
-    """Gate or repeat one case, and send its outcome, if that is known now."""
+) -> Message | None:
+    """Gate or repeat one case, and send its outcome, if that is known now; what was answered."""
     begin({"begin": case.id})
     began = time.perf_counter_ns()
     try:
@@ -117,8 +126,17 @@ def _one(
     except (Exception, SystemExit) as error:
         outcome = _failure(error)
     spent[case.id] = spent.get(case.id, 0) + time.perf_counter_ns() - began
-    if outcome is not None:
-        send({"outcome": {**outcome, "spent_ns": spent.pop(case.id)}, "case": case.id})
+    if outcome is None:
+        return None
+    return send({"outcome": {**outcome, "spent_ns": spent.pop(case.id)}, "case": case.id})
+
+
+def _evidence(bench: Bench, path: str) -> Message:
+    """What the judge needs to know of the results that are now in a file, or why there are none."""
+    try:
+        return bench.evidence(Path(path))
+    except (Exception, SystemExit) as error:
+        return {"failed": _failure(error)}
 
 
 def memory(request: Message, send: Send) -> None:

@@ -1,23 +1,63 @@
 """A workload in a worker process: its batches on the device, and the loops over its calls."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import combinations
 
 import numpy as np
 
-from samegrad.benchmarks.cases.case import PRODUCTS, MLPWorkload
+from samegrad.benchmarks.cases.case import MLPWorkload
+from samegrad.benchmarks.cases.draws import Draw, weights
 from samegrad.benchmarks.cases.inputs import Inputs
 from samegrad.benchmarks.clock import timer
+from samegrad.benchmarks.worker import arrays
+from samegrad.benchmarks.worker.compilers import compilations
 from samegrad.implementations.checking.problems import targets
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.spec import Array, Params, Tree
 
 Batch = tuple[Array, Array]
+Start = Callable[[int], Tree]  # calls -> what a block starts from: `timer.Work.start`
 Run = Callable[[int, Tree], Tree]  # calls, start -> what they gave: `timer.Work.run`
 # How somebody's file may refuse a network: one for a single shape raises whatever a product or a
 # test of its own does.
 REFUSALS = (NotImplementedError, ValueError, AssertionError, IndexError, KeyError, TypeError)
-LEARNING_RATE = 0.01  # of the timed steps: too small to leave the neighbourhood of the start
+INDEPENDENT = ("forward", "loss_and_grad")  # operations whose calls start from nothing
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The result of a block that is looked at.
+
+    Attributes:
+        number: of its call, where calls are independent.
+        block: number of the block in its repetition.
+        result: outputs; or loss and gradient; or loss and params after a chain of steps.
+        values: some numbers of it, as soon as the clock had stopped.
+    """
+
+    number: int
+    block: int
+    result: Tree
+    values: list[Array]
+
+
+class Draws:
+    """What is drawn for one block of a repetition after the other.
+
+    Attributes:
+        now: of the present one.
+    """
+
+    def __init__(self, draw: Draw) -> None:
+        self.now = replace(draw, block=-1)
+
+    def next(self) -> Draw:
+        """Of the next one."""
+        self.now = replace(self.now, block=self.now.block + 1)
+        return self.now
 
 
 class Placed:
@@ -26,7 +66,8 @@ class Placed:
     Attributes:
         workload, implementation, device, inputs: what is where.
         host, batches: batches in the host's memory, and on the device.
-        rest: the smaller last batch of an epoch, in the host's memory.
+        overwrites: operations whose results overwrite those of the call before.
+        converts: operations whose results are of types that may compute when they are asked.
     """
 
     def __init__(
@@ -35,15 +76,10 @@ class Placed:
         """Place the batches."""
         self.workload, self.implementation, self.device = workload, implementation, device
         self.spec, self.inputs = workload.spec, inputs
-        size, X, y = workload.batch_size, inputs.X, inputs.y
-        whole = len(X) // size
-        self.host: list[Batch] = [
-            (X[i * size : (i + 1) * size], y[i * size : (i + 1) * size]) for i in range(whole)
-        ]
-        rest = workload.examples % size
-        start = whole * size if len(X) == workload.examples else 0
-        self.rest: Batch = X[start : start + rest], y[start : start + rest]
+        self.host = inputs.batches(workload.batch_size)
         self.batches = [self.place(*batch) for batch in self.host]
+        self.overwrites: set[str] = set()
+        self.converts: set[str] = set()
 
     @classmethod
     def random(cls, workload: MLPWorkload, implementation: Implementation, device: str) -> "Placed":
@@ -66,109 +102,189 @@ class Placed:
         placed = self.implementation.params_from_numpy(self.spec, tree, self.device)
         return placed, self.implementation.init_state(self.spec, placed) if with_state else None
 
-    def work(self, operation: str, transfer: str = "resident") -> timer.Work:
-        """What is timed of an operation: calls of it, with batches that rotate."""
-        implementation = self.implementation
+    def work(
+        self, operation: str, transfer: str = "resident", draw: Draw | None = None
+    ) -> timer.Work:
+        """What is timed of an operation: calls of it, on weights and batches as drawn."""
+        implementation, draws = self.implementation, Draws(draw or Draw())
         end_to_end = transfer == "end_to_end"
-        batches = self.host if end_to_end else self.batches
-        kept = None  # what every block starts from, where no call consumes it
-        if operation in ("forward", "loss_and_grad"):
-            kept = self.start(with_state=False)
-            run = self._independent_calls(operation, kept[0], batches, end_to_end)
+        if operation in INDEPENDENT:
+            start, run = self._independent_calls(operation, draws, end_to_end)
         elif operation == "train_step":
-            run = self._steps(batches, end_to_end)
+            batches = self._on_its_side(end_to_end)
+            start, run = self._steps(
+                draws, end_to_end, lambda n, d: [batches[b] for b in d.batches(n, len(batches))]
+            )
         else:
-            run = self._epochs(batches, end_to_end)
+            start, run = self._epochs(draws, end_to_end)
 
-        def fetch(result: Tree) -> None:
-            if operation != "forward":  # whose outputs are no number
-                implementation.to_numpy(last_result(operation, result))
+        def synchronize(result: Tree) -> None:
+            several = isinstance(result, timer.Several)
+            implementation.synchronize(result.last if several else result)
+
+        def fetch(result: Tree) -> Seen:
+            if isinstance(result, timer.Several):
+                number, result = self._one(operation, result)
+            else:
+                number, (params, _, loss) = 0, result
+                result = loss, params
+                implementation.to_numpy(loss)  # whatever type it is of
+            return Seen(number, draws.now.block, result, arrays.seen(result))
 
         return timer.Work(
-            start=self.start if kept is None else lambda: kept,
+            start=start,
             run=run,
-            synchronize=implementation.synchronize,
+            synchronize=synchronize,
             fetch=fetch,
             events=implementation.capabilities.events(self.device),
-            compilations=lambda: implementation.capabilities.compilations()[0],
+            compilations=partial(compilations, implementation),
             collects=implementation.capabilities.leaves_cycles,
         )
 
-    def _independent_calls(
-        self, operation: str, params: Params, batches: list[Batch], end_to_end: bool
-    ) -> Run:
-        """A loop over forward passes or gradients."""
-        implementation, spec = self.implementation, self.spec
-        function: Callable[..., Tree]
-        if operation == "forward":
-            function, arguments = implementation.forward, 1  # X
-            entries = self.workload.batch_size * spec.layer_sizes[-1]
-        else:
-            function, arguments = implementation.loss_and_grad, 2  # X, y
-            entries = spec.parameters
+    def _one(self, operation: str, several: timer.Several) -> tuple[int, Tree]:
+        """Number and result of the call that is looked at."""
+        if operation in self.overwrites:
+            return several.before + len(several.last) - 1, several.last[-1]
+        return several.any()
 
-        def call(i: int) -> Tree:
-            batch = batches[i % len(batches)]
-            if end_to_end:
-                batch = self.place(*batch)
-            result = function(spec, params, *batch[:arguments])
-            if end_to_end:  # outputs, or the loss
-                implementation.to_numpy(result if arguments == 1 else result[0])
+    def look(self, operation: str, result: Tree) -> str:
+        """See how results of an operation are to be looked at, by the first; why not at all, or "".
+
+        What is of no framework's own type, or holds other numbers than it is converted to, may be
+        computed when it is converted: that belongs to the call.
+        """
+        given, converted = arrays.numbers(result), self.implementation.to_numpy(result)
+        if not arrays.unchanged(given, arrays.numbers(result)):
+            return "its arrays change when they are converted to NumPy"
+        if not arrays.known(result) or not arrays.same_numbers(given, [*arrays.leaves(converted)]):
+            self.converts.add(operation)
+        return ""
+
+    def overwritten(self, operation: str, several: timer.Several) -> bool:
+        """Whether results share their memory, which is noted: then the last one is looked at."""
+        if operation in self.overwrites or several.before + len(several.last) < 2:
+            return False
+        kept = [*([several.one[1]] if several.one else []), *several.last]
+        places = [set(arrays.places(result)) for result in kept]
+        if not any(a & b for a, b in combinations(places, 2)):
+            return False
+        self.overwrites.add(operation)
+        return True
+
+    def _on_its_side(self, end_to_end: bool) -> list[Batch]:
+        """Whole batches, on the device or in the host's memory."""
+        return self.host if end_to_end else self.batches
+
+    def _independent_calls(
+        self, operation: str, draws: Draws, end_to_end: bool
+    ) -> tuple[Start, Run]:
+        """A loop over forward passes or gradients."""
+        implementation, spec, given = self.implementation, self.spec, self.inputs.params
+        forward = operation == "forward"
+        function: Callable[..., Tree] = (
+            implementation.forward if forward else implementation.loss_and_grad
+        )
+        taken = 2 if forward else 3  # params, X; and y
+        batches = self._on_its_side(end_to_end)
+
+        def start(calls: int) -> list[tuple[Tree, ...]]:
+            draw, count = draws.next(), weights(given, calls, len(batches))
+            drawn = (draw.params(given, number) for number in range(count))
+            placed = [self.start(with_state=False, params=params)[0] for params in drawn]
+            pairs = draw.pairs(calls, len(batches), count)
+            arguments = [(placed[w], *batches[b]) for w, b in pairs]
+            return arguments if end_to_end else [each[:taken] for each in arguments]
+
+        def call(start: list[tuple[Tree, ...]], i: int) -> Tree:
+            return function(spec, *start[i])
+
+        def converted(start: list[tuple[Tree, ...]], i: int) -> Tree:
+            return implementation.to_numpy(function(spec, *start[i]))
+
+        def from_host_to_host(start: list[tuple[Tree, ...]], i: int) -> Tree:
+            params, X, y = start[i]
+            result = function(spec, params, *self.place(X, y)[: taken - 1])
+            implementation.to_numpy(result if forward else result[0])  # outputs, or the loss
             return result
 
-        result_bytes = entries * np.dtype(spec.dtype).itemsize
-        return timer.repeated(call, implementation.synchronize, result_bytes)
+        if end_to_end:
+            call = from_host_to_host
+        elif operation in self.converts:
+            call = converted
+        entries = self.workload.batch_size * spec.layer_sizes[-1] if forward else spec.parameters
+        most = timer.most_pending(entries * np.dtype(spec.dtype).itemsize)
+        if operation in self.overwrites:  # each must be there before the next one begins
+            most = 1
+        return start, timer.repeated(call, implementation.synchronize, most)
 
-    def _steps(self, batches: list[Batch], end_to_end: bool) -> Run:
-        """A chain of training steps."""
-        implementation, spec = self.implementation, self.spec
+    def _steps(
+        self, draws: Draws, end_to_end: bool, batches_of: Callable[[int, Draw], list[Batch]]
+    ) -> tuple[Start, Run]:
+        """A chain of training steps.
 
-        def run(calls: int, start: Tree) -> Tree:
-            params, state = start
-            for i in range(calls):
-                X, y = batches[i % len(batches)]
+        Args:
+            batches_of: calls, draw -> the batch of each step.
+        """
+        implementation, spec, rate = self.implementation, self.spec, draws.now.learning_rate
+
+        def start(calls: int) -> tuple[Tree, Tree, list[Batch]]:
+            draw = draws.next()
+            params, state = self.start(params=draw.params(self.inputs.params))
+            return params, state, batches_of(calls, draw)
+
+        def run(_: int, start: tuple[Tree, Tree, list[Batch]]) -> Tree:
+            params, state, batches = start
+            loss = None
+            for X, y in batches:
                 if end_to_end:
                     X, y = self.place(X, y)
-                params, state, loss = implementation.train_step(
-                    spec, params, state, X, y, LEARNING_RATE
-                )
+                params, state, loss = implementation.train_step(spec, params, state, X, y, rate)
                 if end_to_end:
                     implementation.to_numpy(loss)
-            return params, state, loss
+            return self._after_steps(params), state, loss
 
-        return run
+        return start, run
 
-    def _epochs(self, batches: list[Batch], end_to_end: bool) -> Run:
-        """A chain of epochs; what compiles for the smaller last batch is called once before."""
-        implementation, spec = self.implementation, self.spec
+    def _after_steps(self, params: Params) -> Params:
+        """Params as a chain of steps leaves them."""
+        return self.implementation.to_numpy(params) if "train_step" in self.converts else params
+
+    def _epochs(self, draws: Draws, end_to_end: bool) -> tuple[Start, Run]:
+        """A chain of epochs."""
+        implementation, spec, rate = self.implementation, self.spec, draws.now.learning_rate
+        batches = self.inputs.epoch(self.workload) if end_to_end else self._epoch
         whole = self.workload.examples // self.workload.batch_size
-        batches = [batches[i % len(batches)] for i in range(whole)]
-        if has_rest := len(self.rest[1]) > 0:
-            rest = self.place(*self.rest)
-            batches.append(self.rest if end_to_end else rest)
+
+        def ordered(draw: Draw) -> list[Batch]:
+            return [batches[b] for b in draw.epoch(whole, len(batches) > whole)]
+
         # An epoch of its own is one call, or a few; its batches are on the device.
         at_once = None if end_to_end else implementation.capabilities.epoch
         if at_once is None:
-            if has_rest:
-                params, state = self.start()
-                implementation.train_step(spec, params, state, *rest, LEARNING_RATE)
-            steps = self._steps(batches, end_to_end)
-            return lambda calls, start: steps(calls * len(batches), start)
-        implementation.synchronize(at_once(spec, *self.start(), batches, LEARNING_RATE))
+            return self._steps(draws, end_to_end, lambda calls, draw: ordered(draw) * calls)
 
-        def run(calls: int, start: Tree) -> Tree:
-            params, state = start
+        def start(_: int) -> tuple[Tree, Tree, list[Batch]]:
+            draw = draws.next()
+            return (*self.start(params=draw.params(self.inputs.params)), ordered(draw))
+
+        def run(calls: int, start: tuple[Tree, Tree, list[Batch]]) -> Tree:
+            params, state, order = start
+            loss = None
             for _ in range(calls):
-                params, state, loss = at_once(spec, params, state, batches, LEARNING_RATE)
-            return params, state, loss
+                params, state, loss = at_once(spec, params, state, order, rate)
+            return self._after_steps(params), state, loss
 
-        return run
+        return start, run
 
-
-def last_result(operation: str, result: Tree) -> Tree:
-    """What the last call of a block gave: outputs, a product, or the loss."""
-    if operation == "forward":
-        return result[-1]
-    if operation == PRODUCTS:
-        return result[-1][-1]
-    return result[-1][0] if operation == "loss_and_grad" else result[2]
+    @cached_property
+    def _epoch(self) -> list[Batch]:
+        """The batches of an epoch on the device; what compiles for them is called once."""
+        whole = self.workload.examples // self.workload.batch_size
+        last = [self.place(*batch) for batch in self.inputs.epoch(self.workload)[whole:]]
+        batches = [self.batches[i % len(self.batches)] for i in range(whole)] + last
+        rate, at_once = Draw().learning_rate, self.implementation.capabilities.epoch
+        if at_once is not None:
+            self.implementation.synchronize(at_once(self.spec, *self.start(), batches, rate))
+        elif last:
+            self.implementation.train_step(self.spec, *self.start(), *last[0], rate)
+        return batches

@@ -52,6 +52,24 @@ class Convention:
     exact_gelu: bool = False
     kink: float = 0.0
 
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "Convention":
+        """The convention with these fields, as plain data.
+
+        Raises:
+            ValueError: they are none, or its gradient would be nothing.
+        """
+        made = cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in fields.items()})
+        for name, default in vars(cls()).items():
+            given = getattr(made, name)
+            kinds = [type(v) for v in (given if isinstance(given, tuple) else [given])]
+            wanted = [type(v) for v in (default if isinstance(default, tuple) else [default])]
+            if kinds != wanted:
+                raise ValueError(f"convention: {name} {given!r:.60}")
+        if not (made.data[0] and math.isfinite(made.data[0])):
+            raise ValueError(f"convention: data {made.data!r:.60}")
+        return made
+
     def expected(self, p: Problem, learning_rate: float) -> Expected:
         """Everything that it makes of a problem.
 

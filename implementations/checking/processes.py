@@ -143,6 +143,7 @@ class Child:
         # Each with the moment at which it came; None when nothing else will come.
         self.lines: queue.Queue[tuple[int, bytes] | None] = queue.Queue()
         self.arrived_ns = self.answered_ns = 0  # of the last message; of the last that waited
+        self.answer: Message = {}  # to the next one that waits
         self._working = 0
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._watcher = threading.Thread(target=self._watch, daemon=True)
@@ -215,8 +216,9 @@ class Child:
             elif time.monotonic() >= deadline:
                 return _too_long(limit)
             if waits:
+                answer, self.answer = self.answer, {}
                 self.answered_ns = time.perf_counter_ns()
-                self.send({})
+                self.send(answer)
 
     def close(self) -> None:
         """End it, and everything that it has started."""
@@ -319,13 +321,16 @@ def next_request(send: Callable[[Message], None]) -> Message:
     return _requests.get()
 
 
-def send_and_wait(message: Message, send: Callable[[Message], None]) -> None:
+def send_and_wait(message: Message, send: Callable[[Message], None]) -> Message:
     """The child's side: send a message, and go on once the parent has dealt with all before it.
 
     The parent sleeps then. What it did meanwhile would disturb what the child is about to time.
+
+    Returns:
+        What the parent answers (`Child.answer`).
     """
     send({**message, WAITS: True})
-    _requests.get()
+    return _requests.get()
 
 
 _requests: "queue.Queue[Message]" = queue.Queue()

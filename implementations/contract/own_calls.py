@@ -28,5 +28,9 @@ class OwnCalls(Implementation):
         """What must come out on a batch by its convention, a `reference.Expected`."""
 
     @abstractmethod
+    def convention(self, spec: MLPSpec) -> dict[str, Any] | None:
+        """The fields of that convention (`predictions.Convention`); None where it is ours."""
+
+    @abstractmethod
     def conventions(self, spec: MLPSpec) -> str:
         """In which conventions it differs from ours, or ""."""

@@ -9,6 +9,7 @@ afterwards, from references.
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,6 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from samegrad.implementations.checking.objects.report import AGREES, DISAGREES
+from samegrad.implementations.checking.predictions import Convention
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.contract import registry
@@ -153,6 +155,11 @@ class FileImplementation(OwnCalls):
                 return own
         forms = " or ".join(typed(own.form) for own in self.owns)
         raise NotImplementedError(f"its network is another one: {forms}")
+
+    def convention(self, spec: MLPSpec) -> dict[str, Any] | None:
+        """That of the network that a spec names, as plain data."""
+        own = self.own(spec).convention
+        return None if own == Convention() else asdict(own)
 
     def conventions(self, spec: MLPSpec) -> str:
         """Those of the network that a spec names."""

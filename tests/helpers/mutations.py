@@ -163,7 +163,7 @@ TIMER = Module(
             "spent + spent / max(1, len(blocks.elapsed_ns)) <= budget_ns",
             "spent <= budget_ns",
         ),
-        ("results kept", "        blocks.last_result = None  #", "        pass  #"),
+        ("results kept", "        blocks.last_result = blocks.last_seen = None\n", ""),
         ("compilation ignored", "        if self.compiled:", "        if False:"),
         ("stops count", "busy * (ended - began) / max(1, waited - opened)", "busy"),
         (

@@ -11,7 +11,7 @@ PARAMS = init_params(MLPSpec((6, 5, 3)))
 
 def test_a_seed_gives_the_same_repetition_and_another_one_another():
     """In every part."""
-    one, same, other = Draw(2**40 + 5), Draw(2**40 + 5), Draw(6)
+    one, same, other = Draw(2**40 + 5, 1), Draw(2**40 + 5, 1), Draw(6, 2)
 
     assert one.learning_rate == same.learning_rate != other.learning_rate
     assert one.pairs(30, 4, 8) == same.pairs(30, 4, 8) != other.pairs(30, 4, 8)
@@ -47,8 +47,18 @@ def test_calls_are_never_fewer_and_one_stays_one():
 
 
 def test_learning_rates_are_of_one_range():
-    """And exact in float32."""
-    rates = [Draw(seed).learning_rate for seed in range(100)]
+    """And exact in float32; one is that of a process, less where a network takes only less."""
+    rates = [Draw(seed % 7, seed).learning_rate for seed in range(100)]
 
     assert RATES[0] <= min(rates) < max(rates) <= RATES[1]
     assert rates == [float(np.float32(rate)) for rate in rates]
+    assert 1 == len({Draw(seed, 5).learning_rate for seed in range(9)})
+    assert abs(Draw(1, 5, 0.01).learning_rate / Draw(1, 5).learning_rate - 0.01) < 1e-8
+
+
+def test_smaller_batch_ends_each_epoch():
+    """The others come in any order."""
+    order = Draw(4).epoch(9, rest=True)
+
+    assert 9 == order[-1] and sorted(order) == list(range(10))
+    assert sorted(Draw(4).epoch(9, rest=False)) == list(range(9))

@@ -48,7 +48,7 @@ def repetition(case: Case) -> schema.Record:
     x = np.random.default_rng(0).random(case.workload.batch_size)
     result = np.sort(x)
     error = float(np.max(result[:-1] - result[1:]).clip(0))
-    work = timer.Work(lambda: None, lambda n, _: [np.sort(x) for _ in range(n)], lambda _: None)
+    work = timer.Work(lambda _: None, lambda n, _: [np.sort(x) for _ in range(n)], lambda _: None)
     blocks = timer.measure(work, 100_000, 0, least=3)
     return {
         "record": "outcome", "case": case.to_dict(), "status": "ok", "reason": "", "process": 0,

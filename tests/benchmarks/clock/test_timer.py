@@ -51,7 +51,7 @@ class FakeDevice:
 
     def work(self) -> Work:
         """What the timer is given."""
-        return Work(lambda: None, self.run, self.synchronize, self.fetch)
+        return Work(lambda _: None, self.run, self.synchronize, self.fetch)
 
 
 @pytest.mark.parametrize("call_ns", [20_000, MS, 20 * MS])
@@ -100,7 +100,7 @@ def test_cost_of_waiting_for_nothing_is_no_residual() -> None:
         device.synchronize(tree)
         device.now += MS
 
-    one_block = block(Work(lambda: None, device.run, synchronize, device.fetch), 5, device.clock)
+    one_block = block(Work(lambda _: None, device.run, synchronize, device.fetch), 5, device.clock)
 
     assert (6 * MS, 0) == (one_block.elapsed_ns, one_block.residual_ns)
 
@@ -161,7 +161,7 @@ def test_garbage_collection_is_off_inside_and_on_again_after_a_failure() -> None
         raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
-        block(Work(lambda: None, run, lambda tree: None), 1)
+        block(Work(lambda _: None, run, lambda tree: None), 1)
 
     assert [False] == seen
     assert gc.isenabled()
@@ -172,7 +172,9 @@ def test_garbage_collection_stays_on_where_nothing_else_frees_what_is_left() -> 
     seen: list[bool] = []
 
     block(
-        Work(lambda: None, lambda c, s: seen.append(gc.isenabled()), lambda _: None, collects=True),
+        Work(
+            lambda _: None, lambda c, s: seen.append(gc.isenabled()), lambda _: None, collects=True
+        ),
         1,
     )
 
@@ -197,7 +199,9 @@ def test_event_clock_is_read_after_the_wait() -> None:
         order.append("wait")
         real(tree)
 
-    work = Work(lambda: None, device.run, synchronize, events=(lambda: order.append("start"), stop))
+    work = Work(
+        lambda _: None, device.run, synchronize, events=(lambda: order.append("start"), stop)
+    )
 
     assert 3 * MS == block(work, 3, device.clock).event_ns
     assert ["wait", "start", "stop", "wait", "wait", "wait", "read"] == order
@@ -207,7 +211,7 @@ def test_start_is_made_outside_the_clock() -> None:
     """Fresh params cost nothing of the block."""
     device = FakeDevice(MS)
 
-    def start() -> Any:
+    def start(_: int) -> Any:
         device.now += 500 * MS
 
     one_block = block(Work(start, device.run, device.synchronize), 2, device.clock)
@@ -384,7 +388,7 @@ def test_compilations_inside_the_clock_are_counted() -> None:
     """And those before it, in the start of a block, are not."""
     compiled = [0]
 
-    def start() -> None:
+    def start(_: int) -> None:
         compiled[0] += 1
 
     def run(calls: int, _: Any) -> None:
@@ -427,12 +431,33 @@ def test_calibration_waits_for_two_blocks_that_are_alike_but_not_for_ever() -> N
 def test_no_more_results_wait_together_than_a_cache_holds(result_bytes: int, most: int) -> None:
     """16 of them, or 16 MiB; none is left out."""
     waited: list[list[int]] = []
-    run = timer.repeated(lambda i: i, lambda tree: waited.append(list(tree)), result_bytes)
+    run = timer.repeated(
+        lambda start, i: start + i,
+        lambda tree: waited.append(list(tree)),
+        timer.most_pending(result_bytes),
+    )
 
-    left = run(40, None)
+    left = run(40, 0)
 
-    assert list(range(40)) == [i for some in [*waited, left] for i in some]
-    assert {most} == set(map(len, waited)) and len(left) <= most
+    assert list(range(40)) == [i for some in [*waited, left.last] for i in some]
+    assert {most} == set(map(len, waited)) and len(left.last) <= most
+    assert left.before == 40 - len(left.last)
+
+
+@pytest.mark.parametrize("most", [1, 3, 16])
+@pytest.mark.parametrize("calls", [1, 2, 7, 40])
+def test_every_call_is_looked_at_as_often_as_any_other(calls: int, most: int) -> None:
+    """And is the one that it is said to be."""
+    run = timer.repeated(lambda start, i: start + i, lambda _: None, most)
+    counts = [0] * calls
+
+    for _ in range(100 * calls):
+        number, result = run(calls, 5).any()
+        assert result == 5 + number
+        counts[number] += 1
+
+    # 100 each: five standard deviations.
+    assert calls == 1 or (50 < min(counts) and max(counts) < 150)
 
 
 def test_one_block_alone_that_looks_like_a_missing_wait_is_looked_at_twice_more() -> None:

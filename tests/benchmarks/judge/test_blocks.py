@@ -22,7 +22,7 @@ def rounded_steps(spec, params, batches, rate, changed):
         grads, _, outputs = chains.gradient(spec, params, X.astype(np.float64), y)
         last = chains.loss(spec, params, outputs, y)
         params = map_tree(lambda p: p.astype(spec.dtype), rule(params, changed(k, grads)))
-    return params, last
+    return params, np.asarray(last, spec.dtype)
 
 
 def refusals(spec, count, changed=lambda k, grads: grads, seed=0):
@@ -81,7 +81,7 @@ def test_rule_that_forgets_its_state_is_seen(optimizer):
         params = chains.Rule(spec, RATE)(float64(params), grads)
     params = map_tree(np.float32, params)
 
-    checks = judge_steps(spec, start, batches, RATE, params, last)
+    checks = judge_steps(spec, start, batches, RATE, params, np.float32(last))
 
     assert [check.reason for check in checks if check.reason]
 
@@ -95,7 +95,7 @@ def test_preactivation_on_the_other_side_of_its_kink_is_followed():
     assert 1e-5 < np.abs(flattened(difference(other.params, same.params))).max()
 
     params = map_tree(np.float32, other.params)
-    checks = judge_steps(spec, start, batches, RATE, params, other.loss)
+    checks = judge_steps(spec, start, batches, RATE, params, np.float32(other.loss))
 
     assert [place] == [flip.place for k, flip in same.flips if k == 0]
     assert [] == [check.reason for check in checks if check.reason]
@@ -107,7 +107,7 @@ def test_preactivation_far_from_its_kink_is_not_followed():
     other = chain(SMALL, start, batches, RATE, {0: [(0, 3, 2)]})
 
     params = map_tree(np.float32, other.params)
-    checks = judge_steps(SMALL, start, batches, RATE, params, other.loss)
+    checks = judge_steps(SMALL, start, batches, RATE, params, np.float32(other.loss))
 
     assert [check.reason for check in checks if check.reason]
 

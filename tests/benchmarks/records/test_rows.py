@@ -121,7 +121,7 @@ def test_rows_with_other_kernels_of_an_older_version_are_left_out(tmp_path: Path
         ("[]\n", "not a samegrad journal"),
         (
             json.dumps(run_record(schema=99)) + "\n",
-            "written in schema 99, this version reads up to 5",
+            "written in schema 99, this version reads up to 6",
         ),
     ],
 )

@@ -54,10 +54,23 @@ def test_blocks_are_compared_over_a_process_and_over_the_row():
     clocks = Clocks()
     own, outer, others = map(list, zip(*blocks(4, own=5, outer=5 / 0.7), strict=True))
     outcome = {"status": "ok", "elapsed_ns": own, "outer_ns": outer, "others_ns": others}
+    outcome["waited_ns"] = [0] * 4
 
     statuses = [clocks.judged(CASE, process, outcome)["status"] for process in range(5)]
 
     assert ["ok", "ok", "rejected", "rejected", "rejected"] == statuses
+
+
+def test_what_threads_have_waited_for_a_core_makes_no_clock_short():
+    """However busy the machine is; a part of it is not enough."""
+    own, outer, others = map(list, zip(*blocks(40, own=5, outer=50), strict=True))
+    outcome = {"status": "ok", "elapsed_ns": own, "outer_ns": outer, "others_ns": others}
+
+    waited = outcome | {"waited_ns": [46 * MS] * 40}
+    part = outcome | {"waited_ns": [40 * MS] * 40}
+
+    assert "ok" == Clocks().judged(CASE, 0, waited)["status"]
+    assert "rejected" == Clocks().judged(CASE, 0, part)["status"]
 
 
 def test_outcome_without_blocks_is_left_as_it_is():

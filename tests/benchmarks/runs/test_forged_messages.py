@@ -98,6 +98,8 @@ def test_file_that_writes_messages_costs_its_own_row_alone(tmp_path: Path) -> No
         ([{"begin": ONE}, {"case": TWO, "outcome": {}}], True),
         ([{"begin": ONE}, {"outcome": {}}], True),
         ([{"begin": ONE}, {"case": ONE, "outcome": {}}, {"case": ONE, "outcome": {}}], True),
+        ([{"case": ONE, "evidence": {}}], True),
+        ([{"begin": ONE}, {"case": ONE, "evidence": {}}], True),
         ([{"block": "begins"}], True),
         ([{"begin": ONE}, {"block": "ended"}], True),
         ([{"begin": ONE}, {"block": "begins"}, {"block": "begins"}], True),
@@ -124,7 +126,7 @@ def test_message_of_a_case_that_was_not_asked_for_is_none(
     )
     one = WorkerProcess(CASES[0].worker, 0, CASES, child, "mine", Path())
     one.extra = {"ceilings": 0} if asks_ceilings else {}
-    one.repeat(CASES, {})
+    one.repeat(CASES, {}, {})
 
     def on_message(message: dict[str, Any]) -> None:
         by_id = {case.id: case for case in CASES}

@@ -31,7 +31,7 @@ def test_inputs_of_any_name_are_written_in_the_scratch_folder(name: str, tmp_pat
     prepare(request, said.append)
 
     assert [{"begin": workload.id}] == said[:1] and "sha256" in said[1], said
-    assert (4 * 32, 64) == inputs.load(scratch, workload).X.shape
+    assert (16 * 32, 64) == inputs.load(scratch, workload).X.shape
     (written,) = (path for path in tmp_path.rglob("*") if path.is_file())
     assert written.parent == scratch
     assert not Path(f"{OWNED}-batch32-float64.npz").exists()

@@ -49,7 +49,7 @@ class Queue:
         def run(calls: int, _: Any) -> Any:
             return [self.step() for _ in range(calls)][-1]
 
-        return Work(lambda: self, run, synchronize, self.wait)
+        return Work(lambda _: self, run, synchronize, self.wait)
 
 
 def test_known_delays_read_as_they_are() -> None:
@@ -99,7 +99,7 @@ def test_chains_lie_on_a_line_through_zero() -> None:
         offset.wait(10_000_000 + calls * 200_000)
 
     assert checks.linearity(queue.work(queue.wait), clock).passed
-    assert not checks.linearity(Work(lambda: None, with_offset, lambda _: None), offset).passed
+    assert not checks.linearity(Work(lambda _: None, with_offset, lambda _: None), offset).passed
 
 
 def test_unsynchronised_twin_is_caught_and_the_other_one_not() -> None:

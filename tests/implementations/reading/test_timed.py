@@ -8,11 +8,13 @@ import pytest
 
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.judge.main import draw
+from samegrad.benchmarks.judge.proofs import Proofs
 from samegrad.benchmarks.worker.gates import Gates
 from samegrad.benchmarks.worker.placed import Placed
 from samegrad.implementations.checking.comparison import Comparison
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.reading import timed
+from tests.helpers.proofs import handed_in
 from tests.helpers.read_here import as_before
 
 Load = Callable[[Path], timed.FileImplementation]
@@ -106,7 +108,7 @@ def test_gate_refuses_a_fault_that_shows_at_larger_sizes(load: Load, tmp_path: P
 
 
 def test_gate_refuses_a_gradient_that_ignores_its_batch(load: Load, tmp_path: Path) -> None:
-    """A gradient that is kept from the call before is found by other arguments."""
+    """A gradient that is kept from the call before is found in the timed block, at the latest."""
     path = tmp_path / "kept_net.py"
     path.write_text(
         CLASS.replace("        d = out - y\n", "        if len(y) > 50 and hasattr(Net, 'kept'):\n"
@@ -115,10 +117,10 @@ def test_gate_refuses_a_gradient_that_ignores_its_batch(load: Load, tmp_path: Pa
         .replace('"b2": d.sum(0)}', '"b2": d.sum(0)}\n        return Net.kept')
     )  # fmt: skip
     verdict, gates = gated(load(path), (9, 7, 4), 64)
-    operation = "loss_and_grad"
-    case = Case(gates.placed.workload, operation, "test", "cpu", "resident", "1")
+    gates.placed.overwrites.add("loss_and_grad")
+    block = handed_in(gates.placed, "loss_and_grad", 9, tmp_path)
 
-    assert verdict.disagrees or gates.ignores_arguments(case, 1.0)
+    assert verdict.disagrees or "dW" in Proofs(tmp_path).verdict(block)["reason"]
 
 
 def test_sum_over_the_batch_is_a_convention_that_is_said(load: Load, tmp_path: Path) -> None:

@@ -1,0 +1,113 @@
+"""Verdicts on timed blocks, from what came out of them and the seeds of what went in."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from samegrad.benchmarks.cases import inputs
+from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.cases.draws import Draw, weights
+from samegrad.benchmarks.judge.blocks import judge_call, judge_steps
+from samegrad.benchmarks.judge.chains import Batch
+from samegrad.implementations.checking import comparison
+from samegrad.implementations.checking.calls import described
+from samegrad.implementations.checking.comparison import Comparison
+from samegrad.implementations.checking.predictions import Convention
+from samegrad.implementations.contract.protocol import declared
+
+Message = dict[str, Any]
+KEPT = 3  # workloads whose batches are kept in float64
+LOSS, UPDATED = "loss of the step", "updated"
+
+
+class Proofs:
+    """Verdicts on the blocks of a run.
+
+    Attributes:
+        directory: where the inputs are.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._inputs = lru_cache(KEPT)(self._load)
+
+    def verdict(self, block: Message) -> Message:
+        """Whether what came out of a block is right.
+
+        Args:
+            block: its case, calls, seeds (`Draw`), the path of its results and what is said of
+                them (`worker.measurement.Bench.evidence`).
+
+        Returns:
+            reason ("" where it agrees), undecided, and name, error and bound of the tensor that is
+            nearest to its bound.
+        """
+        try:
+            verdict = self._compared(block)
+        except (MemoryError, Exception) as error:  # it was written by whom it is about
+            return {"reason": f"its results cannot be read: {described(error)}"}
+        worst = verdict.worst
+        if worst is None or not verdict.agrees:
+            return {"reason": verdict.reason, "undecided": verdict.nothing_said}
+        return {"reason": "", "name": worst.name, "error": worst.error or 0.0, "bound": worst.bound}
+
+    def _compared(self, block: Message) -> Comparison:
+        case = Case.from_dict(block["case"])
+        workload, about, calls = case.workload, block["about"], block["calls"]
+        assert isinstance(workload, MLPWorkload)
+        if about["changed"] is not False:
+            return _wrong("what it returned changed after the clock had stopped")
+        given, batches, rest = self._inputs(workload)
+        draw = Draw(*block["seeds"], given.scale, int(about["block"]))
+        results = inputs.load_tree(Path(block["results"]))
+        if not isinstance(results, Mapping) or not results:
+            return _wrong("it showed no results")
+        accuracy = declared(about["accuracy"])
+        convention = about.get("convention")
+        own = None if convention is None else Convention.from_dict(convention)
+        spec = workload.spec
+        if case.operation in ("forward", "loss_and_grad"):
+            count = weights(given.params, calls, len(batches))
+            number, batch = draw.pairs(calls, len(batches), count)[int(about["number"])]
+            X, y = batches[batch]
+            params = draw.params(given.params, number)
+            return judge_call(spec, params, X, y, results, accuracy, case.precision, own)
+        if case.operation == "train_step":
+            order = [batches[b] for b in draw.batches(calls, len(batches))]
+        else:
+            whole = workload.examples // workload.batch_size
+            epoch = [*(batches[i % len(batches)] for i in range(whole)), *rest]
+            order = [epoch[b] for b in draw.epoch(whole, bool(rest))] * calls
+        standard = comparison.bound(spec.dtype)
+        return Comparison(
+            judge_steps(
+                spec,
+                draw.params(given.params),
+                order,
+                draw.learning_rate,
+                results[UPDATED],
+                results.get(LOSS),
+                inaccuracy=max(1.0, comparison.bound(spec.dtype, accuracy) / standard),
+                precision=case.precision,
+                convention=own,
+            )
+        )
+
+    def _load(self, workload: MLPWorkload) -> tuple[inputs.Inputs, list[Batch], list[Batch]]:
+        """Inputs, batches in float64, and those with which an epoch ends, likewise."""
+        given = inputs.load(self.directory, workload)
+        whole = workload.examples // workload.batch_size
+        last = given.epoch(workload)[whole:] if workload.examples % workload.batch_size else []
+        return given, _wide(given.batches(workload.batch_size)), _wide(last)
+
+
+def _wide(batches: list[Batch]) -> list[Batch]:
+    return [(np.asarray(X, np.float64), y) for X, y in batches]
+
+
+def _wrong(reason: str) -> Comparison:
+    check = comparison.TensorCheck("block", None, 1.0, reason)
+    return Comparison((check,))

@@ -1,0 +1,231 @@
+"""Which timed blocks are proved: what came out of them goes to the judge, in files of arrays.
+
+A block counts for as much as its proof: those at or below the lower tenth of a process, which set
+its value, and one more that is drawn. What each of them gave waits on the disk until several are
+judged at once, while nobody is timed: most are beaten before that. Where judging takes long, only
+the fastest block of a row is, which is what the row's value rests on (`records.rows.counted`).
+"""
+
+import os
+import random
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from samegrad.benchmarks.cases.case import PRODUCTS, Case
+from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.records import rows
+from samegrad.benchmarks.runs.run import Run
+from samegrad.benchmarks.runs.worker_process import JUDGE, WorkerProcess, command
+from samegrad.implementations.checking.processes import Child, Exit
+
+Message = dict[str, Any]
+EVERY_SECONDS = 45.0  # a run that is killed loses the proofs of so long
+MOST_WAITING_BYTES = 2**28
+SECONDS = 300.0  # for one block
+LONG_SECONDS = 0.25  # to judge a block: then one of a row is judged
+GUESSED_SECONDS = 0.05  # to judge a block of a case of which none has been
+SECRET = random.SystemRandom()
+
+
+@dataclass(eq=False)
+class Block:
+    """A timed block whose results are on the disk.
+
+    Attributes:
+        case, process, repetition: which one.
+        seconds: per call.
+        calls, seeds: of it.
+        path: of its results.
+        about: what the worker says of them; None until it has.
+        drawn: whether it was drawn.
+    """
+
+    case: Case
+    process: int
+    repetition: int
+    seconds: float
+    calls: int
+    seeds: list[int]
+    path: Path
+    about: Message | None = None
+    drawn: bool = False
+
+
+class Proofs:
+    """The blocks of a run that wait to be judged, and the process that judges them."""
+
+    def __init__(self, run: Run, scratch: Path) -> None:
+        """Nothing has been timed.
+
+        Args:
+            scratch: where the inputs are.
+        """
+        self.run, self.scratch = run, scratch
+        self.waiting: dict[tuple[str, int], list[Block]] = {}
+        self.times: dict[tuple[str, int], list[float]] = {}
+        self.fastest: dict[str, float] = {}  # case -> seconds per call of its fastest proved block
+        self.spent: dict[str, list[float]] = {}  # case -> seconds that each verdict took
+        self.judged = time.monotonic()
+        self.number = 0
+        self.asked: Block | None = None  # the block whose results come next
+        self.child: Child | None = None
+
+    def seeds(self, process: int, cases: Iterable[Case]) -> dict[str, list[int]]:
+        """Case id -> seeds of its next repetition, and of what is the same in all of a process."""
+        name = f"{self.run.directory.name} {os.getpid()} {process}"
+        return {
+            case.id: [SECRET.getrandbits(63), random.Random(f"{name} {case.id}").getrandbits(63)]
+            for case in cases
+        }
+
+    def timed(self, one: WorkerProcess, case: Case, outcome: Message, repetition: int) -> None:
+        """Ask for the results of a block that has just been timed, where they are to be kept."""
+        if case.operation == PRODUCTS:  # which is gated, and no step of anything
+            return
+        key, seconds = (case.id, one.process), rows.call_seconds(outcome)
+        times = self.times.setdefault(key, [])
+        times.append(seconds)
+        drawn = not SECRET.randrange(len(times))
+        kept = self.waiting.setdefault(key, [])
+        if drawn:
+            for other in kept:
+                other.drawn = False
+        elif not self._sets_the_value(key, seconds):
+            return
+        self.number += 1
+        path = self.scratch / f"block{self.number}.npz"
+        seeds, calls = one.draws[case.id], outcome["calls"]
+        block = Block(case, one.process, repetition, seconds, calls, seeds, path, drawn=drawn)
+        kept.append(block)
+        one.asked, one.child.answer, self.asked = case, {"evidence": str(path)}, block
+        for other in list(kept):
+            if not other.drawn and not self._sets_the_value(key, other.seconds):
+                self._forget(other)
+
+    def keep(self, one: WorkerProcess, about: Message) -> None:
+        """Keep what a worker says of the results that it has written."""
+        assert self.asked is not None
+        if failed := about.get("failed"):
+            self.run.finish(self.asked.case, one.process, failed)
+        self.asked.about = about
+
+    def _sets_the_value(self, key: tuple[str, int], seconds: float) -> bool:
+        return seconds <= rows.undisturbed(self.times[key])
+
+    def _forget(self, block: Block) -> None:
+        self.waiting[block.case.id, block.process].remove(block)
+        block.path.unlink(missing_ok=True)
+
+    @property
+    def due(self) -> bool:
+        """Whether so much waits, or has waited for so long, that it should be judged now."""
+        if time.monotonic() > self.judged + EVERY_SECONDS:
+            return True
+        sizes = (b.case.workload.size for blocks in self.waiting.values() for b in blocks)
+        return 8 * sum(sizes) > MOST_WAITING_BYTES
+
+    @property
+    def seconds(self) -> float:
+        """What judging all that waits will take."""
+        return sum(self._seconds(block.case) for block in self._chosen())
+
+    def _seconds(self, case: Case) -> float:
+        spent = self.spent.get(case.id)
+        return sum(spent) / len(spent) if spent else GUESSED_SECONDS
+
+    def _chosen(self) -> list[Block]:
+        """The blocks to judge, those of one workload together."""
+        chosen, of_row = list[Block](), dict[str, list[Block]]()
+        for blocks in self.waiting.values():
+            for block in blocks:
+                if block.about is not None and block.case.id not in self.run.failed:
+                    of_row.setdefault(block.case.id, []).append(block)
+        for name, blocks in of_row.items():
+            if self._seconds(blocks[0].case) > LONG_SECONDS:
+                least = min(blocks, key=lambda block: block.seconds)
+                blocks = [least] if least.seconds < self.fastest.get(name, float("inf")) else []
+            chosen += blocks
+        return sorted(chosen, key=lambda block: (block.case.workload.id, block.case.id))
+
+    def judge(self) -> None:
+        """Have all judged that waits, and write down what comes of it."""
+        chosen = self._chosen()
+        while chosen:
+            ended = self._ask(chosen)
+            left = [block for block in chosen if block.path.exists()]
+            if ended is not None and left:  # the judge has ended at the first that is left
+                self._done(left[0], {"reason": f"judging it {ended.kind}: {ended.reason}"}, 0)
+            chosen = [b for b in left[1:] if b.case.id not in self.run.failed] if ended else []
+        for blocks in list(self.waiting.values()):
+            for block in list(blocks):
+                if block.about is not None:
+                    self._forget(block)
+        self.judged = time.monotonic()
+
+    def _ask(self, blocks: list[Block]) -> Exit | None:
+        """Ask for verdicts; how the judge has ended, None if it waits."""
+        if self.child is None:
+            environment = system.worker_environment("cpu", self.scratch)
+            self.child = Child(command(JUDGE), environment)
+            self.child.send({"role": "proofs", "directory": str(self.scratch)})
+            if ended := self.child.receive(lambda _: None, SECONDS):
+                return ended
+        by_number = dict(enumerate(blocks))
+        self.child.send({"blocks": [_request(n, block) for n, block in by_number.items()]})
+        self.run.progress.now(f"judging {len(blocks)} timed blocks")
+
+        def on_message(message: Message) -> float:
+            if "verdict" in message:
+                block = by_number[message["block"]]
+                if block.path.exists():
+                    self._done(block, message["verdict"], message["spent_ns"])
+            return SECONDS
+
+        ended = self.child.receive(on_message, SECONDS)
+        if ended is not None:
+            self.close()
+        return ended
+
+    def _done(self, block: Block, verdict: Message, spent_ns: int) -> None:
+        """Write down a verdict."""
+        case = block.case
+        self._forget(block)
+        if case.id in self.run.failed:
+            return
+        about = {"process": block.process, "repetition": block.repetition}
+        if verdict["reason"]:
+            status = "unavailable" if verdict.get("undecided") else "wrong"
+            self.run.fail(case, status, f"timed block: {verdict['reason']}", **about)
+            return
+        self.spent.setdefault(case.id, []).append(spent_ns / 1e9)
+        known = self.fastest.get(case.id, float("inf"))
+        self.fastest[case.id] = min(known, block.seconds)
+        self.run.write(
+            {
+                "record": "proof",
+                "case": case.to_dict(),
+                **about,
+                **{name: verdict[name] for name in ("name", "error", "bound")},
+                "spent_ns": spent_ns,
+            }
+        )
+
+    def close(self) -> None:
+        """End the judge."""
+        if self.child is not None:
+            self.child.close()
+            self.child = None
+
+
+def _request(number: int, block: Block) -> Message:
+    return {
+        "block": number,
+        "case": block.case.to_dict(),
+        "calls": block.calls,
+        "seeds": block.seeds,
+        "results": str(block.path),
+        "about": block.about,
+    }

@@ -1,0 +1,37 @@
+"""What is asked of the judge after a block."""
+
+from pathlib import Path
+from typing import Any
+
+from samegrad.benchmarks.cases import inputs
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.draws import Draw
+from samegrad.benchmarks.worker.gates import NAMES
+from samegrad.benchmarks.worker.placed import Placed
+
+SEEDS = [2**50 + 3, 11]
+
+
+def handed_in(
+    placed: Placed, operation: str, calls: int, directory: Path, changed: Any = lambda each: each
+) -> dict[str, Any]:
+    """Make a block and write what came out of it, beside the inputs.
+
+    Args:
+        changed: what is made of the results.
+    """
+    implementation, stored = placed.implementation, placed.inputs
+    inputs.save(directory, placed.workload, stored)
+    work = placed.work(operation, draw=Draw(*SEEDS, stored.scale))
+    seen = work.fetch(work.run(calls, work.start(calls)))
+    case = Case(placed.workload, operation, "numpy")
+    results, names = implementation.to_numpy(seen.result), NAMES[case.gated[-1]]
+    given = dict(zip(names, results if len(names) > 1 else (results,), strict=True))
+    inputs.save_tree(directory / "block.npz", changed(given))
+    return {
+        "case": case.to_dict(),
+        "calls": calls,
+        "seeds": SEEDS,
+        "results": str(directory / "block.npz"),
+        "about": {"number": seen.number, "block": seen.block, "changed": False, "accuracy": None},
+    }
