@@ -99,7 +99,7 @@ def judge_call(
     right, grads = expected(spec, params, X, y), results.get("grads")
     if precision != "ieee":
         others = {name: tree for name, tree in results.items() if name != "grads"}
-        bounds = {spec.dtype: PRECISIONS[precision]}
+        bounds: Mapping[str, float] = {spec.dtype: PRECISIONS[precision]}
         checks = judge(spec, right, others, accuracy, bounds).tensors
         if grads is not None:
             zero = map_tree(np.zeros_like, right.grads)

@@ -272,7 +272,7 @@ def chain(
         X = np.asarray(X, np.float64)
         if convention is not None:
             theirs = convention.expected(Problem("", spec, params, X, y), learning_rate)
-            grads, near, outputs = theirs.grads, [], theirs.outputs
+            grads, near, outputs = theirs.grads, list[Flip](), theirs.outputs
         else:
             grads, near, outputs = gradient(spec, params, X, y, window, flipped.get(k, ()))
         flat = flattened(grads)

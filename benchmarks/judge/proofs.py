@@ -61,7 +61,8 @@ class Proofs:
         if about["changed"] is not False:
             return _wrong("what it returned changed after the clock had stopped")
         given, batches, rest = self._inputs(workload)
-        draw = Draw(*block["seeds"], given.scale, int(about["block"]))
+        seed, of_process = block["seeds"]
+        draw = Draw(seed, of_process, given.scale, int(about["block"]))
         results = inputs.load_tree(Path(block["results"]))
         if not isinstance(results, Mapping) or not results:
             return _wrong("it showed no results")

@@ -95,7 +95,9 @@ class Bench:
             seeds: of what it computes (`Draw`).
         """
         gates = self._enter(case.workload)
-        blocks, lost = self._timed(case, gates, Draw(*seeds, gates.placed.inputs.scale))
+        seed, of_process = seeds
+        draw = Draw(seed, of_process, gates.placed.inputs.scale)
+        blocks, lost = self._timed(case, gates, draw)
         outcome = self._outcome(case, gates, blocks, lost)
         if outcome["status"] != "ok":
             return outcome

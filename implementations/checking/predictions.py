@@ -59,13 +59,17 @@ class Convention:
         Raises:
             ValueError: they are none, or its gradient would be nothing.
         """
-        made = cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in fields.items()})
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in fields.items()
+        }
+        made = cls(**given)
         for name, default in vars(cls()).items():
-            given = getattr(made, name)
-            kinds = [type(v) for v in (given if isinstance(given, tuple) else [given])]
+            value = getattr(made, name)
+            kinds = [type(v) for v in (value if isinstance(value, tuple) else [value])]
             wanted = [type(v) for v in (default if isinstance(default, tuple) else [default])]
             if kinds != wanted:
-                raise ValueError(f"convention: {name} {given!r:.60}")
+                raise ValueError(f"convention: {name} {value!r:.60}")
         if not (made.data[0] and math.isfinite(made.data[0])):
             raise ValueError(f"convention: data {made.data!r:.60}")
         return made

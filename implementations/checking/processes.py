@@ -315,13 +315,13 @@ def serve(answer: Callable[[Message, Callable[[Message], None]], None]) -> None:
     send(DONE)
 
 
-def next_request(send: Callable[[Message], None]) -> Message:
+def next_request(send: Callable[[Message], object]) -> Message:
     """The child's side: this request is answered; wait for the next one."""
     send(IDLE)
     return _requests.get()
 
 
-def send_and_wait(message: Message, send: Callable[[Message], None]) -> Message:
+def send_and_wait(message: Message, send: Callable[[Message], object]) -> Message:
     """The child's side: send a message, and go on once the parent has dealt with all before it.
 
     The parent sleeps then. What it did meanwhile would disturb what the child is about to time.

@@ -22,7 +22,7 @@ def handed_in(
     """
     implementation, stored = placed.implementation, placed.inputs
     inputs.save(directory, placed.workload, stored)
-    work = placed.work(operation, draw=Draw(*SEEDS, stored.scale))
+    work = placed.work(operation, draw=Draw(SEEDS[0], SEEDS[1], stored.scale))
     seen = work.fetch(work.run(calls, work.start(calls)))
     case = Case(placed.workload, operation, "numpy")
     results, names = implementation.to_numpy(seen.result), NAMES[case.gated[-1]]
