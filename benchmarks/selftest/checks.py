@@ -19,6 +19,7 @@ SLOW_FIRST_NS, SLOW_FIRST_SHARE = 300_000_000, 0.02
 LEAST_R2 = 0.999
 OTHER_CLOCK_SHARE = 0.05
 QUIET = 0.03  # processes of the same program that differ by more are disturbed
+PAID = 0.8  # of the honest time: what is left is noise between two rows
 REPETITIONS = 41  # that alternate; on a shared machine few of them are undisturbed
 
 
@@ -160,6 +161,29 @@ def refused(what: str, status: str, reason: str, expected: tuple[str, str]) -> C
         f"{status}: {reason[:110]}" if status != "ok" else "it got a number",
         status == expected[0] and expected[1] in reason,
     )
+
+
+def unpaid(what: str, status: str, reason: str, seconds: float | None, honest: float) -> Check:
+    """A cheat has no number, or one with all the work that an honest implementation has.
+
+    Args:
+        seconds: per call, where it has a number.
+        honest: what the same operation takes the network that it is made of.
+    """
+    measured = f"{status}: {reason[:110]}"
+    if seconds is not None:
+        measured = f"it got {_ns(1e9 * seconds)}, {seconds / honest:.2f} of the honest time"
+    return Check(
+        what,
+        f"no number, or at least {PAID} of the honest time",
+        measured,
+        seconds is None or seconds >= PAID * honest,
+    )
+
+
+def accepted(what: str, status: str, reason: str) -> Check:
+    """What is right has its number."""
+    return Check(what, "ok", f"{status} {reason[:150]}".strip(), status == "ok")
 
 
 def twins(ratio: intervals.Ratio) -> Check:

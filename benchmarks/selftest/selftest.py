@@ -21,8 +21,10 @@ from samegrad.benchmarks.runs import speed
 from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.run import Run
-from samegrad.benchmarks.selftest import checks, child, red_team, saboteurs, twins
+from samegrad.benchmarks.selftest import checks, child, honest, red_team, saboteurs
 from samegrad.benchmarks.selftest.checks import Check
+from samegrad.benchmarks.selftest.honest import HONEST
+from samegrad.benchmarks.selftest.red_team import CHEATS
 from samegrad.benchmarks.selftest.saboteurs import SABOTEURS, SMALL, Saboteur
 from samegrad.implementations.checking.processes import python_child, run_child
 from samegrad.implementations.contract import registry
@@ -32,7 +34,10 @@ from samegrad.implementations.contract.spec import MLPSpec
 TWINS = MLPWorkload("twins", MLPSpec((784, 128, 64, 10)), 32, 512)
 TWIN_PROCESSES = 9
 CHILD_SECONDS = 180.0
-GROUPS = ("clock", "steps", "saboteurs", "twins")  # what --only takes, and names of saboteurs
+# What --only takes, besides names of saboteurs, of cheats and of those that are honest.
+GROUPS = ("clock", "steps", "saboteurs", "twins")
+RED_TEAM = "red-team"
+EVERY = {**SABOTEURS, **CHEATS, **HONEST}
 
 
 def run(
@@ -43,14 +48,14 @@ def run(
     Args:
         say: told each result as it comes.
         device: "cpu" or "cuda".
-        only: of GROUPS and SABOTEURS.
+        only: of GROUPS, RED_TEAM and EVERY.
 
     Raises:
         ValueError: a name is not accepted, or the device is not here.
     """
-    unknown = [name for name in only if name not in (*GROUPS, *SABOTEURS)]
+    accepted = (*GROUPS, RED_TEAM, *EVERY)
+    unknown = [name for name in only if name not in accepted]
     if unknown:
-        accepted = (*GROUPS, *SABOTEURS)
         raise ValueError(
             f"--only {unknown[0]!r} is not known; accepted: {', '.join(accepted)}"
             f"{did_you_mean(unknown[0], accepted)}"
@@ -58,7 +63,10 @@ def run(
     if device == "cuda" and not system.gpus():
         raise ValueError("no GPU on this machine")
     done: list[Check] = []
-    chosen = [name for name in SABOTEURS if name in only or "saboteurs" in only]
+    everybody = RED_TEAM in only
+    chosen = [name for name in SABOTEURS if name in only or "saboteurs" in only or everybody]
+    cheats = [name for name in CHEATS if name in only or everybody]
+    right = [name for name in HONEST if name in only or everybody]
 
     def tell(title: str, checked: Iterator[Check]) -> None:
         say(f"\n{title}")
@@ -74,6 +82,10 @@ def run(
         tell("Real steps, and other clocks", _steps(device))
     if chosen:
         tell("Saboteurs: none of them gets a number", _saboteurs(device, chosen))
+    if cheats:
+        tell("Cheats: none of them gets a time that it has not spent", _cheats(cheats))
+    if right:
+        tell("Unusual, and right: each of them gets its number", _honest(right))
     if "twins" in only:
         tell("Verdicts", _twins(medians))
     if set(only) & {"clock", "steps", "twins"}:  # what needs a quiet machine
@@ -167,6 +179,50 @@ def _saboteurs(device: str, chosen: Collection[str]) -> Iterator[Check]:
     )
 
 
+def _cheats(chosen: Collection[str]) -> Iterator[Check]:
+    """All at once, beside the networks that they are made of."""
+    cases = {name: _case(name) for name in chosen if not _missing(name)}
+    networks = {(case.workload, case.operation): case for case in cases.values()}
+    beside = [replace(case, implementation="numpy", threads="all") for case in networks.values()]
+    # Rows are found by their implementation: one run for each of those that are honest.
+    measured = measure(list(cases.values()), 1, 0.15) if cases else {}
+    paid = {
+        (case.workload, case.operation): measure([case], 1, 0.15)["numpy"].median_seconds
+        for case in beside
+    }
+    for name in chosen:
+        cheat = CHEATS[name]
+        what = f"{name}: {cheat.what}"
+        if name not in cases:
+            yield Check(what, "no number", _missing(name) or "", None)
+            continue
+        row = measured[name]
+        usual = paid[row.case.workload, row.case.operation] or 0.0
+        yield checks.unpaid(what, row.status, row.reason, row.median_seconds, usual)
+
+
+def _honest(chosen: Collection[str]) -> Iterator[Check]:
+    cases = {name: _case(name) for name in chosen if not _missing(name)}
+    measured = measure(list(cases.values()), 1, 0.15) if cases else {}
+    for name in chosen:
+        what = f"{name}: {HONEST[name].what}"
+        if name in cases:
+            yield checks.accepted(what, measured[name].status, measured[name].reason)
+        else:
+            yield Check(what, "ok", _missing(name) or "", None)
+
+
+def _case(name: str) -> Case:
+    one = EVERY[name]
+    return Case(one.workload, one.operation, name, threads=one.threads)
+
+
+def _missing(name: str) -> str | None:
+    """Why one cannot be tried here."""
+    needs = {"compiles_every_time": "jax", "jax_inside": "jax", "torch_inside": "torch"}
+    return registry.why_not_installed(needs.get(name, EVERY[name].over))
+
+
 def _twins(medians: dict[str, tuple[float, ...]]) -> Iterator[Check]:
     names = ("twin_a", "twin_b", "slower")
     measured = measure(
@@ -212,7 +268,7 @@ def measure(cases: list[Case], processes: int, block_seconds: float = 0.05) -> d
     for case in cases:
         label = case.implementation
         name = "numpy" if label in ("twin_a", "twin_b") else label
-        for module in (saboteurs, red_team, twins):
+        for module in (saboteurs, red_team, honest):
             if isinstance(vars(module).get(label), Saboteur):
                 name = f"{module.__name__}:{label}"
         capabilities[label] = Capabilities(name, label, cost_models={case.device: model})

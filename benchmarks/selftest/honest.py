@@ -24,7 +24,7 @@ from samegrad.implementations.contract.spec import map_tree
 Pair = namedtuple("Pair", "W b")
 
 
-def twin(what: str, operation: str = "loss_and_grad", **others: Any) -> Saboteur:
+def honest(what: str, operation: str = "loss_and_grad", **others: Any) -> Saboteur:
     """One that must get its number."""
     return Saboteur(what, "ok", "", operation, **others)
 
@@ -36,14 +36,14 @@ def copied(into: Any, grads: Any) -> Any:
     return into
 
 
-@twin("buffers that are kept and overwritten")
+@honest("buffers that are kept and overwritten")
 def keeps_buffers(network, spec, params, X, y, masks=None):
     """The gradient of each call is in the arrays of the call before."""
     loss, grads = network.loss_and_grad(spec, params, X, y)
     return loss, copied(MEMORY.setdefault("buffers", zeros(grads)), grads)
 
 
-@twin("five buffers in turn")
+@honest("five buffers in turn")
 def ring_of_buffers(network, spec, params, X, y, masks=None):
     """As a pipeline has them."""
     loss, grads = network.loss_and_grad(spec, params, X, y)
@@ -51,7 +51,7 @@ def ring_of_buffers(network, spec, params, X, y, masks=None):
     return loss, copied(next(ring), grads)
 
 
-@twin("outputs in a buffer that is kept", "forward")
+@honest("outputs in a buffer that is kept", "forward")
 def keeps_outputs(network, spec, params, X, masks=None):
     """An array that was allocated once."""
     outputs = network.forward(spec, params, X)
@@ -60,14 +60,14 @@ def keeps_outputs(network, spec, params, X, masks=None):
     return kept
 
 
-@twin("views that are transposed")
+@honest("views that are transposed")
 def transposed_views(network, spec, params, X, y, masks=None):
     """Computed as delta.T @ a, and turned round."""
     loss, grads = network.loss_and_grad(spec, params, X, y)
     return loss, [(np.ascontiguousarray(dW.T).T, db) for dW, db in grads]
 
 
-@twin("one long vector, and views of it")
+@honest("one long vector, and views of it")
 def views_of_a_vector(network, spec, params, X, y, masks=None):
     """As optimisers of SciPy want it."""
     loss, grads = network.loss_and_grad(spec, params, X, y)
@@ -82,7 +82,7 @@ def views_of_a_vector(network, spec, params, X, y, masks=None):
     return loss, views
 
 
-@twin("strided views")
+@honest("strided views")
 def strided_views(network, spec, params, X, y, masks=None):
     """Every second column of a wider array."""
     loss, grads = network.loss_and_grad(spec, params, X, y)
@@ -94,21 +94,21 @@ def strided_views(network, spec, params, X, y, masks=None):
     return loss, views
 
 
-@twin("lists instead of tuples")
+@honest("lists instead of tuples")
 def lists(network, spec, params, X, y, masks=None):
     """A list of lists."""
     loss, grads = network.loss_and_grad(spec, params, X, y)
     return [loss, [list(pair) for pair in grads]]
 
 
-@twin("pairs with names")
+@honest("pairs with names")
 def named_pairs(network, spec, params, X, y, masks=None):
     """A namedtuple for each layer."""
     loss, grads = network.loss_and_grad(spec, params, X, y)
     return loss, tuple(Pair(dW, db) for dW, db in grads)
 
 
-@twin("an import inside the function")
+@honest("an import inside the function")
 def lazy_import(network, spec, params, X, y, masks=None):
     """What is needed is imported when it is."""
     import statistics
@@ -118,7 +118,7 @@ def lazy_import(network, spec, params, X, y, masks=None):
     return loss, grads
 
 
-@twin("a generator inside", "forward")
+@honest("a generator inside", "forward")
 def generator(network, spec, params, X, masks=None):
     """Layer by layer."""
 
@@ -133,7 +133,7 @@ def generator(network, spec, params, X, masks=None):
     return outputs
 
 
-@twin("a first call of 0.3 s")
+@honest("a first call of 0.3 s")
 def slow_first_call(network, spec, params, X, y, masks=None):
     """Something is read, or compiled."""
     if calls() == 1:
@@ -141,7 +141,7 @@ def slow_first_call(network, spec, params, X, y, masks=None):
     return network.loss_and_grad(spec, params, X, y)
 
 
-@twin("two threads of its own, which share the batch", workload=DOUBLE)
+@honest("two threads of its own, which share the batch", workload=DOUBLE)
 def own_threads(network, spec, params, X, y, masks=None):
     """Their gradients are averaged."""
     pool = MEMORY.setdefault("pool", ThreadPoolExecutor(2))
@@ -154,7 +154,7 @@ def own_threads(network, spec, params, X, y, masks=None):
     return (one + two) / 2, grads
 
 
-@twin("a thread that sleeps")
+@honest("a thread that sleeps")
 def sleeping_thread(network, spec, params, X, y, masks=None):
     """A watchdog, for example."""
     if "watchdog" not in MEMORY:
@@ -163,7 +163,7 @@ def sleeping_thread(network, spec, params, X, y, masks=None):
     return network.loss_and_grad(spec, params, X, y)
 
 
-@twin("C code by ctypes")
+@honest("C code by ctypes")
 def c_code(network, spec, params, X, y, masks=None):
     """Results are copied by the C library."""
     loss, grads = network.loss_and_grad(spec, params, X, y)
@@ -175,7 +175,7 @@ def c_code(network, spec, params, X, y, masks=None):
     return loss, moved
 
 
-@twin("a cache of constants")
+@honest("a cache of constants")
 def cached_constants(network, spec, params, X, y, masks=None):
     """What depends on nothing but shapes."""
     loss, grads = network.loss_and_grad(spec, params, X, y)
@@ -189,7 +189,7 @@ def _ones(count: int, dtype: str) -> np.ndarray:
     return np.ones(count, dtype)
 
 
-@twin("targets encoded once for each batch, known by its contents")
+@honest("targets encoded once for each batch, known by its contents")
 def cached_targets(network, spec, params, X, y, masks=None):
     """One-hot rows, which depend on the labels alone."""
     key = y.tobytes()
@@ -205,13 +205,13 @@ def logged(function):
 
     @wraps(function)
     def call(*arguments, **options):
-        logging.getLogger("twin").debug("called")
+        logging.getLogger("honest").debug("called")
         return function(*arguments, **options)
 
     return call
 
 
-@twin("decorated, with a log")
+@honest("decorated, with a log")
 @logged
 def decorated(network, spec, params, X, y, masks=None):
     """Whatever is around it."""
@@ -219,7 +219,7 @@ def decorated(network, spec, params, X, y, masks=None):
         return network.loss_and_grad(spec, params, X, y)
 
 
-@twin("a sum over single examples", workload=DOUBLE)
+@honest("a sum over single examples", workload=DOUBLE)
 def example_by_example(network, spec, params, X, y, masks=None):
     """No batch is needed."""
     loss, sums = 0.0, zeros(params)
@@ -232,7 +232,7 @@ def example_by_example(network, spec, params, X, y, masks=None):
     return loss / len(X), [(dW / len(X), db / len(X)) for dW, db in sums]
 
 
-@twin("a step in two: the gradient, and an update that makes new arrays", "train_step")
+@honest("a step in two: the gradient, and an update that makes new arrays", "train_step")
 def functional_step(network, spec, params, state, X, y, learning_rate, masks=None):
     """Nothing is overwritten."""
     loss, grads = network.loss_and_grad(spec, params, X, y)
@@ -241,7 +241,7 @@ def functional_step(network, spec, params, state, X, y, learning_rate, masks=Non
     return new, state, loss
 
 
-@twin("a garbage collection now and then")
+@honest("a garbage collection now and then")
 def collects(network, spec, params, X, y, masks=None):
     """Every two hundredth call."""
     if calls() % 200 == 0:
@@ -249,28 +249,28 @@ def collects(network, spec, params, X, y, masks=None):
     return network.loss_and_grad(spec, params, X, y)
 
 
-@twin("Fortran's order of memory")
+@honest("Fortran's order of memory")
 def fortran_order(network, spec, params, X, y, masks=None):
     """Columns first, as LAPACK has them."""
     loss, grads = network.loss_and_grad(spec, params, X, y)
     return loss, [(np.asfortranarray(dW), db) for dW, db in grads]
 
 
-@twin("memory of its own, from bytes", "forward")
+@honest("memory of its own, from bytes", "forward")
 def own_memory(network, spec, params, X, masks=None):
     """As shared memory is used."""
     outputs = network.forward(spec, params, X)
     return np.frombuffer(bytearray(outputs.tobytes()), outputs.dtype).reshape(outputs.shape)
 
 
-@twin("a loss that is a Python number", workload=DOUBLE)
+@honest("a loss that is a Python number", workload=DOUBLE)
 def python_loss(network, spec, params, X, y, masks=None):
     """Float64 is Python's own."""
     loss, grads = network.loss_and_grad(spec, params, X, y)
     return float(loss), grads
 
 
-@twin("torch inside, on the same memory", also={})
+@honest("torch inside, on the same memory")
 def torch_inside(network, spec, params, X, y, masks=None):
     """Arrays come from NumPy and go back to it."""
     import torch
@@ -288,7 +288,7 @@ def torch_inside(network, spec, params, X, y, masks=None):
     return loss.detach().numpy(), [(W.grad.numpy(), b.grad.numpy()) for W, b in tensors]
 
 
-@twin("jax inside, compiled once")
+@honest("jax inside, compiled once")
 def jax_inside(network, spec, params, X, y, masks=None):
     """Arrays come from NumPy and go back to it."""
     import jax
@@ -308,4 +308,4 @@ def jax_inside(network, spec, params, X, y, masks=None):
     return np.asarray(loss), [(np.asarray(dW), np.asarray(db)) for dW, db in grads]
 
 
-TWINS = {name: value for name, value in dict(globals()).items() if isinstance(value, Saboteur)}
+HONEST = {name: value for name, value in dict(globals()).items() if isinstance(value, Saboteur)}
