@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 Clock = Callable[[], int]
-Outside = Callable[[str], None]  # told that a block that counts "begins", and that it has "ended"
+# Told that a block that counts "begins", that it has "ended", and that the thread "rests".
+Outside = Callable[[str], None]
 Tree = Any
 Events = tuple[Callable[[], None], Callable[[], Callable[[], int]]]
 
@@ -30,8 +31,11 @@ CERTAINLY_LONG = 100  # half a second on a CPU: no accident of the system
 MOST_BLOCKS = 200
 STEADY = 0.05  # two successive blocks that differ by less are warm
 MOST_UNSTEADY = 3  # full blocks that are waited for to become steady; on a noisy machine none is
-RESIDUAL_SHARE, RESIDUAL_NS = 0.05, 20_000  # what the second wait may take
+RESIDUAL_SHARE, RESIDUAL_NS = 0.05, 100_000  # what the second wait may take
 BUSY_SLACK = 0.1  # cores beyond the threads that were asked for: the interpreter's own
+# Where others want the cores, too, what threads wait for them counts, where they were to be fewer
+# than there are cores; a system that is asked for one thread's does not say it exactly.
+WANTED_SLACK = 0.5
 # What the CPU time of a block may be wrong by: on Linux by what reading it takes (`cpu_time`), on a
 # system that counts in ticks by one of them. Errors of several blocks cancel for the most part.
 TASKS = Path("/proc/self/task")
@@ -150,7 +154,9 @@ class Blocks:
     elapsed_ns: list[int] = field(default_factory=list)
     residual_ns: list[int] = field(default_factory=list)
     event_ns: list[int] = field(default_factory=list)
+    looked_ns: list[int] = field(default_factory=list)
     busy_ns: list[int] = field(default_factory=list)
+    wanting_ns: list[int] = field(default_factory=list)
     compiled: int = 0
     last_result: Tree = None
     last_seen: Any = None
@@ -162,6 +168,8 @@ class Blocks:
         self.residual_ns.append(timed_block.residual_ns)
         self.event_ns.append(timed_block.event_ns)
         self.busy_ns.append(timed_block.busy_ns)
+        self.looked_ns.append(timed_block.looked_ns)
+        self.wanting_ns.append(timed_block.wanting_ns)
         self.compiled += timed_block.compiled
 
     @property
@@ -206,6 +214,13 @@ class Blocks:
                 f"{busy / max(1, elapsed):.2f} cores were busy with {threads} thread"
                 f"{'s' * (threads != 1)}: other threads compute, too"
             )
+        wanted = busy + sum(sum(blocks.wanting_ns) for blocks in repetitions)
+        few = threads is not None and threads < (os.cpu_count() or 1)
+        if threads is not None and few and wanted > (threads + WANTED_SLACK) * elapsed + error:
+            return "rejected", (
+                f"{wanted / max(1, elapsed):.2f} cores were wanted with {threads} thread"
+                f"{'s' * (threads != 1)}: other threads compute, too"
+            )
         times = [elapsed / blocks.calls for blocks in repetitions for elapsed in blocks.elapsed_ns]
         size = len(times) // TREND_PARTS
         if size >= 2:
@@ -233,10 +248,24 @@ def cpu_time() -> int:
     return time.process_time_ns()
 
 
+def waiting_time() -> int:
+    """Nanoseconds that threads of this process have waited for a core so far; Linux, elsewhere 0.
+
+    Two threads that compute where others want the cores, too, do not get more than one of them.
+    """
+    if not TASKS.exists():
+        return 0
+    return sum(_delay(Path(task.path) / "schedstat") for task in os.scandir(TASKS))
+
+
 def delay() -> int:
     """How long this thread has waited for a core so far, in nanoseconds; Linux, elsewhere 0."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        return int(DELAY.read_text().split()[1])
+    return _delay(DELAY)
+
+
+def _delay(path: Path) -> int:
+    with contextlib.suppress(OSError, ValueError, IndexError):  # it has ended, or is of no Linux
+        return int(path.read_text().split()[1])
     return 0
 
 
@@ -264,6 +293,8 @@ class Block:
         busy_ns: CPU time of all threads of the process.
         compiled: how many functions it compiled.
         seen: what was fetched of the result as soon as the clock had stopped.
+        looked_ns: how long that took, and waiting for nothing.
+        wanting_ns: how long threads of the process waited for a core.
     """
 
     result: Tree
@@ -273,17 +304,30 @@ class Block:
     busy_ns: int = 0
     compiled: int = 0
     seen: Any = None
+    looked_ns: int = 0
+    wanting_ns: int = 0
 
 
-def block(work: Work, calls: int, clock: Clock = time.perf_counter_ns) -> Block:
-    """Time one block of `calls` calls."""
+def block(
+    work: Work,
+    calls: int,
+    clock: Clock = time.perf_counter_ns,
+    outside: Outside = lambda _: None,
+) -> Block:
+    """Time one block of `calls` calls.
+
+    Args:
+        outside: somebody with a clock of their own.
+    """
     start = work.start(calls)
     work.synchronize(start)
     was_enabled = gc.isenabled()
     if not work.collects:
         gc.disable()
-    compiled, opened, busy = work.compilations(), clock(), cpu_time()
     try:
+        outside("begins")
+        compiled, opened, busy = work.compilations(), clock(), cpu_time()
+        wanting = waiting_time()
         began = clock()
         if work.events is not None:
             work.events[0]()
@@ -291,7 +335,9 @@ def block(work: Work, calls: int, clock: Clock = time.perf_counter_ns) -> Block:
         read = work.events[1]() if work.events is not None else None
         work.synchronize(result)
         ended = clock()
-        busy, compiled = cpu_time() - busy, work.compilations() - compiled
+        busy, wanting, closed = cpu_time() - busy, waiting_time() - wanting, clock()
+        compiled = work.compilations() - compiled
+        outside("ended")
         delayed = delay()
         waited = clock()
         work.synchronize(result)
@@ -299,17 +345,22 @@ def block(work: Work, calls: int, clock: Clock = time.perf_counter_ns) -> Block:
         again = clock()
         work.synchronize(result)
         work.fetch(result)
-        nothing, delayed = clock() - again, delay() - delayed
+        closing = clock()
+        nothing, delayed = closing - again, delay() - delayed
+        outside("rests")
         # Waiting for nothing, and looking at what is there, takes up to twice as long when the
         # caches hold what the block has computed with.
         residual = max(0, again - waited - 2 * nothing - delayed)
         # Between two clocks this thread may be stopped while others go on: their share counts.
-        busy = round(busy * (ended - began) / max(1, waited - opened))
+        inside = (ended - began) / max(1, closed - opened)
+        busy, wanting = round(busy * inside), round(wanting * inside)
     finally:
         if was_enabled:
             gc.enable()
     event = 0 if read is None else read()
-    return Block(result, ended - began, residual, event, busy, compiled, seen)
+    looked = closing - waited
+    elapsed = ended - began
+    return Block(result, elapsed, residual, event, busy, compiled, seen, looked, wanting)
 
 
 def calibrate(work: Work, target_ns: int, clock: Clock = time.perf_counter_ns) -> int:
@@ -353,9 +404,7 @@ def measure(
     """
     blocks, at_least = Blocks(), 1
     for _ in range(2):
-        outside("begins")
-        blocks.add(block(work, 1, clock))
-        outside("ended")
+        blocks.add(block(work, 1, clock, outside))
         if blocks.elapsed_ns[-1] < LONG * target_ns:  # short, or long once by accident
             at_least, blocks = least, Blocks(calibrate(work, target_ns, clock))
             break
@@ -397,9 +446,7 @@ def _fill(
     ):
         # One block's results at a time, as in a training loop.
         blocks.last_result = blocks.last_seen = None
-        outside("begins")
-        blocks.add(block(work, blocks.calls, clock))
-        outside("ended")
+        blocks.add(block(work, blocks.calls, clock, outside))
         spent += blocks.elapsed_ns[-1]
     return blocks
 

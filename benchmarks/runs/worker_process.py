@@ -9,10 +9,11 @@ from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.runs.clocks import waited_ns
+from samegrad.benchmarks.runs.clocks import computed_and_waited
 from samegrad.implementations.checking.processes import Child, Exit, python_child
 from samegrad.implementations.contract import registry
 
+MOMENTS = ("begins", "ended", "rests")  # of a block
 # Modules whose main() a child runs; by name, since the parent imports neither of them.
 WORKER = "samegrad.benchmarks.worker.main"
 JUDGE = "samegrad.benchmarks.judge.main"
@@ -47,11 +48,12 @@ class WorkerProcess:
         begun: the cases of the present request that it has begun with.
         ceilings: whether the present request asks for them.
         draws: its seeds, by case.
-        open: whether a block is being timed.
+        moment: of a block, which is the next.
         asked: the case whose results have been asked for, and are to come next.
-        stamps: of the present case's blocks, duration by the parent's clock, CPU time meanwhile of
-            other processes that descend from it, and how long its threads and ours have waited for
-            a core, in nanoseconds.
+        stamps: of the present case's blocks, duration by the parent's clock, that of looking at the
+            results, and meanwhile CPU time of other processes that descend from it, how long its
+            thread and ours have waited for a core, and how long its thread has computed or waited
+            for a core, in nanoseconds.
     """
 
     worker: WorkerSpec
@@ -67,10 +69,12 @@ class WorkerProcess:
     begun: set[str] = field(default_factory=set)
     ceilings: bool = False
     draws: dict[str, list[int]] = field(default_factory=dict)
-    open: bool = False
+    moment: int = 0
     asked: Case | None = None
-    stamps: list[tuple[int, int, int]] = field(default_factory=list)
-    _before: tuple[int, int] = (0, 0)
+    stamps: list[tuple[int, ...]] = field(default_factory=list)
+    _before: tuple[int, int, int] = (0, 0, 0)
+    _elapsed: int = 0
+    _ended_ns: int = 0
 
     @classmethod
     def start(
@@ -148,7 +152,7 @@ class WorkerProcess:
                 return None
             self._check(message)
             if "begin" in message:
-                self.open, self.stamps = False, []
+                self.moment, self.stamps = 0, []
             return on_message(message)
 
         return self.child.receive(checked, time_limit)
@@ -177,17 +181,25 @@ class WorkerProcess:
             raise ValueError(f"{begins or case!r:.60} was not asked for")
 
     def _stamp(self, moment: str) -> None:
-        """Take the times of a block; raise ValueError if none can begin or end now."""
-        if moment != ("ended" if self.open else "begins") or self.current is None:
+        """Take the times of a block; raise ValueError if none can begin, end or rest now."""
+        if moment != MOMENTS[self.moment] or self.current is None:
             raise ValueError(f"no block {moment!r:.20} now")
+        self.moment = (self.moment + 1) % len(MOMENTS)
+        if moment == "ended":
+            self._elapsed = self.child.arrived_ns - self.child.answered_ns
+            self._ended_ns = self.child.arrived_ns
+            return
         working, started = self.child.working(), self.child.process.pid
         others = system.descendants_cpu_ns(working, 0 if working == started else started)
-        now = others, waited_ns(working, os.getpid())
-        if self.open:
-            elapsed = self.child.arrived_ns - self.child.answered_ns
-            others, waited = (max(0, b - a) for a, b in zip(self._before, now, strict=True))
-            self.stamps.append((elapsed, others, waited))
-        self.open, self._before = not self.open, now
+        ready = sum(computed_and_waited(working))
+        waited = computed_and_waited(working)[1]
+        waited += sum(computed_and_waited(os.getpid(), own)[1] for own in self.child.threads)
+        now = others, waited, ready
+        if moment == "rests":
+            changes = (max(0, b - a) for a, b in zip(self._before, now, strict=True))
+            looked = self.child.arrived_ns - self._ended_ns
+            self.stamps.append((self._elapsed, looked, *changes))
+        self._before = now
 
     def stamped(self, outcome: dict[str, Any]) -> dict[str, Any]:
         """An outcome with the parent's own times of its blocks, which are the last ones.
@@ -200,7 +212,7 @@ class WorkerProcess:
             return outcome
         if count > len(self.stamps):
             raise ValueError("a block that has not been announced")
-        names = ("outer_ns", "others_ns", "waited_ns")
+        names = ("outer_ns", "outer_looked_ns", "others_ns", "waited_ns", "ready_ns")
         stamps = map(list, zip(*self.stamps[-count:], strict=True))
         return {**outcome, **dict(zip(names, stamps, strict=True))}
 

@@ -161,7 +161,7 @@ def recompiles(network, spec, params, X, y, masks=None):
 @Saboteur(
     "threads beyond the one that was asked for",
     "rejected",
-    "cores were busy with 1 thread",
+    "with 1 thread: other threads compute, too",
     threads="1",
 )
 def second_pool(network, spec, params, X, y, masks=None):

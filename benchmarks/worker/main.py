@@ -25,7 +25,7 @@ records. The parent sends a request and receives messages (`implementations.chec
         breakdown                   what a call consists of is measured at its first repetition
       answered with
         begin                       a case's id or "ceilings": what comes next
-        block                       "begins", "ended": of each block, for the parent's clock
+        block                       "begins", "ended", "rests": of each, for the parent's clock
         case, outcome               a case's id, and the fields of its outcome (JOURNAL.md); then
         evidence                    where the answer was {"evidence": path}: results of the block
                                     are in that file, and here is what the judge needs besides
@@ -77,7 +77,7 @@ def measure(request: Message, send: Send) -> None:
 
     def outside(moment: str) -> None:
         # The parent's clock starts with its answer, and stops when the second message arrives.
-        (send_and_wait if moment == "begins" else send)({"block": moment})
+        (send if moment == "ended" else send_and_wait)({"block": moment})
 
     precision = implementation.capabilities.precision
     with precision(fewer_digits) if fewer_digits else contextlib.nullcontext():

@@ -229,6 +229,7 @@ class Bench:
             "residual_ns": blocks.residual_ns,
             "event_ns": blocks.event_ns if any(blocks.event_ns) else [],
             "busy_ns": blocks.busy_ns,
+            "looked_ns": blocks.looked_ns,
             **lost,
             "gate": {
                 "name": f"{worst.name} ({said})" if said else worst.name,

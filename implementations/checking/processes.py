@@ -236,6 +236,11 @@ class Child:
         self._reader.join(READ_SECONDS)  # unless somebody out of reach has the other end still
         self._files.close()
 
+    @property
+    def threads(self) -> tuple[int, ...]:
+        """Ids of our threads that its messages pass through."""
+        return threading.get_native_id(), self._reader.native_id or 0
+
     def working(self) -> int:
         """The id of the process that does the work: on Linux its keeper is the one we started.
 

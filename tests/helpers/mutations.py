@@ -127,7 +127,7 @@ TIMER = Module(
     (
         ("20 blocks at most", "MOST_BLOCKS = 200", "MOST_BLOCKS = 20"),
         ("half a block left", "RESIDUAL_NS = 0.05", "RESIDUAL_NS = 0.5"),
-        ("200 us left", "0.05, 20_000", "0.05, 200_000"),
+        ("1 ms left", "0.05, 100_000", "0.05, 1_000_000"),
         ("a core more", "BUSY_SLACK = 0.1", "BUSY_SLACK = 1.0"),
         ("steady at 50 %", "STEADY = 0.05", "STEADY = 0.5"),
         ("never steady", "MOST_UNSTEADY = 3", "MOST_UNSTEADY = 30"),

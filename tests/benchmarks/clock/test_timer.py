@@ -2,6 +2,7 @@
 
 import gc
 import hashlib
+import os
 import statistics
 import threading
 import time
@@ -106,11 +107,11 @@ def test_cost_of_waiting_for_nothing_is_no_residual() -> None:
 
 
 def test_residual_is_judged_by_share_and_by_size() -> None:
-    """5 % of the block or 20 us, whichever is more."""
+    """5 % of the block or 0.1 ms, whichever is more."""
     assert Blocks(1, [100 * MS], [4 * MS]).refusal() is None
     assert Blocks(1, [100 * MS], [6 * MS]).refusal() is not None
-    assert Blocks(1, [10_000], [19_000]).refusal() is None
-    assert Blocks(1, [10_000], [21_000]).refusal() is not None
+    assert Blocks(1, [10_000], [99_000]).refusal() is None
+    assert Blocks(1, [10_000], [101_000]).refusal() is not None
     assert Blocks(1, [100 * MS] * 3, [0, 9 * MS, 0]).refusal() is None  # one interruption
 
 
@@ -276,6 +277,15 @@ def test_threads_may_be_as_many_as_were_asked_for_however_the_ticks_fall(threads
             for a, b in ends
         ]
         assert repetitions[0].refusal(threads, repetitions[1:]) is None
+
+
+def test_threads_that_want_a_core_count_where_others_have_them() -> None:
+    """Two threads at half of a core each, where one was asked for; not where all were."""
+    two = Blocks(1, [5 * MS] * 9, [0], busy_ns=[5 * MS] * 9, wanting_ns=[5 * MS] * 9)
+    one = Blocks(1, [5 * MS] * 9, [0], busy_ns=[2 * MS] * 9, wanting_ns=[3 * MS] * 9)
+
+    assert "2.00 cores were wanted with 1 thread" in str(two.refusal(1))
+    assert one.refusal(1) is None and two.refusal(os.cpu_count()) is None
 
 
 @pytest.mark.skipif(not timer.TASKS.exists(), reason="only Linux counts threads one by one")

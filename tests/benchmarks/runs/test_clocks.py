@@ -10,11 +10,11 @@ MS = 1_000_000
 CASE = Case(SMALL, "forward", "numpy")
 
 
-def blocks(count, own=5.0, outer=None, late=(0.01,), others=0.0):
+def blocks(count, own=5.0, outer=None, late=(0.01,), others=0.0, ready=0.0):
     """Blocks in milliseconds, the parent's late by one number after the other."""
     true = own if outer is None else outer
     return [
-        (round(own * MS), round((true + late[i % len(late)]) * MS), round(others * MS))
+        tuple(round(ms * MS) for ms in (own, true + late[i % len(late)], others, ready))
         for i in range(count)
     ]
 
@@ -52,19 +52,30 @@ def test_other_processes_that_compute_are_found(others, found):
 def test_blocks_are_compared_over_a_process_and_over_the_row():
     """Few in each process, and enough in all of them."""
     clocks = Clocks()
-    own, outer, others = map(list, zip(*blocks(4, own=5, outer=5 / 0.7), strict=True))
+    own, outer, others, _ = map(list, zip(*blocks(4, own=5, outer=5 / 0.7), strict=True))
     outcome = {"status": "ok", "elapsed_ns": own, "outer_ns": outer, "others_ns": others}
-    outcome["waited_ns"] = [0] * 4
+    for name in ("waited_ns", "ready_ns", "looked_ns", "outer_looked_ns"):
+        outcome[name] = [0] * 4
 
     statuses = [clocks.judged(CASE, process, outcome)["status"] for process in range(5)]
 
     assert ["ok", "ok", "rejected", "rejected", "rejected"] == statuses
 
 
+@pytest.mark.parametrize(("ready", "found"), [(5.0, False), (5.6, False), (7.1, True)])
+def test_thread_is_not_ready_for_longer_than_its_block_takes(ready, found):
+    """However late its messages are: a clock that runs at 0.7 is found."""
+    reason = disagreement(blocks(40, own=5, outer=5, late=(0.01, 30.0), ready=ready))
+
+    assert found is ("its thread was ready for" in reason)
+
+
 def test_what_threads_have_waited_for_a_core_makes_no_clock_short():
     """However busy the machine is; a part of it is not enough."""
-    own, outer, others = map(list, zip(*blocks(40, own=5, outer=50), strict=True))
+    own, outer, others, _ = map(list, zip(*blocks(40, own=5, outer=50), strict=True))
     outcome = {"status": "ok", "elapsed_ns": own, "outer_ns": outer, "others_ns": others}
+    for name in ("ready_ns", "looked_ns", "outer_looked_ns"):
+        outcome[name] = [0] * 40
 
     waited = outcome | {"waited_ns": [46 * MS] * 40}
     part = outcome | {"waited_ns": [40 * MS] * 40}

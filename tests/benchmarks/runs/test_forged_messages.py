@@ -104,6 +104,7 @@ def test_file_that_writes_messages_costs_its_own_row_alone(tmp_path: Path) -> No
         ([{"begin": ONE}, {"block": "ended"}], True),
         ([{"begin": ONE}, {"block": "begins"}, {"block": "begins"}], True),
         ([{"begin": ONE}, {"block": "begins"}, {"block": "ended"}, {"block": "ended"}], True),
+        ([{"begin": ONE}, {"block": "begins"}, {"block": "rests"}], True),
     ],
 )
 def test_message_of_a_case_that_was_not_asked_for_is_none(
@@ -120,6 +121,7 @@ def test_message_of_a_case_that_was_not_asked_for_is_none(
         receive=receive,
         send=lambda request: None,
         working=os.getpid,
+        threads=(),
         arrived_ns=9,
         answered_ns=2,
         process=SimpleNamespace(pid=os.getpid()),
