@@ -265,10 +265,7 @@ RECORDS = {
             "outer_looked_ns": _maybe(COUNTS, "looked_ns by that clock"),
             "others_ns": _maybe(COUNTS, "CPU time meanwhile of processes that it has started"),
             "waited_ns": _maybe(COUNTS, "how long both waited for a core meanwhile"),
-            "ready_ns": _maybe(
-                COUNTS,
-                "how long the thread that is timed computed, or waited for a core, meanwhile",
-            ),
+            "ready_ns": _maybe(COUNTS, "how long its thread computed, or waited for a core"),
             "predicted_ns": _maybe(NUMBER, "of a call, by the cost model, before it was timed"),
             "first_call_ns": _maybe(NUMBER, "the first call of this shape in this process"),
             "compile_ns": _maybe(NUMBER, "trace, lower and compile within the first call"),

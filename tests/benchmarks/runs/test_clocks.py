@@ -62,9 +62,9 @@ def test_blocks_are_compared_over_a_process_and_over_the_row():
     assert ["ok", "ok", "rejected", "rejected", "rejected"] == statuses
 
 
-@pytest.mark.parametrize(("ready", "found"), [(5.0, False), (5.6, False), (7.1, True)])
+@pytest.mark.parametrize(("ready", "found"), [(5.0, False), (8.4, False), (12.5, True)])
 def test_thread_is_not_ready_for_longer_than_its_block_takes(ready, found):
-    """However late its messages are: a clock that runs at 0.7 is found."""
+    """However late its messages are: a clock that runs at 0.4 is found."""
     reason = disagreement(blocks(40, own=5, outer=5, late=(0.01, 30.0), ready=ready))
 
     assert found is ("its thread was ready for" in reason)
