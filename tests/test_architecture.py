@@ -54,6 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "benchmarks/judge": {
         "benchmarks/cases",
+        "benchmarks/clock",
         "implementations/contract",
         "implementations/checking",
     },
@@ -126,7 +127,7 @@ FRAMEWORKS = set().union(*LIBRARIES.values())
 USERS_FRAMEWORK = {
     "implementations/checking/function_check.py",
     "benchmarks/selftest/child.py",
-    "benchmarks/selftest/saboteurs.py",
+    *(f"benchmarks/selftest/{name}.py" for name in ("accidents", "honest", "saboteurs")),
 }
 # What reads a precise clock: the timer; the worker, for what is done for a case; selftest, whose
 # known delays need a clock of their own.

@@ -6,7 +6,6 @@ then once more: what the first of the two takes longer is work that had not been
 block with any proves nothing.
 """
 
-import contextlib
 import gc
 import math
 import os
@@ -14,9 +13,10 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from os import urandom
-from pathlib import Path
 from typing import Any
+
+from samegrad.benchmarks.clock import threads
+from samegrad.benchmarks.clock.threads import TICK_NS
 
 Clock = Callable[[], int]
 # Told that a block that counts "begins", that it has "ended", and that the thread "rests".
@@ -36,18 +36,9 @@ BUSY_SLACK = 0.1  # cores beyond the threads that were asked for: the interprete
 # Where others want the cores, too, what threads wait for them counts, where they were to be fewer
 # than there are cores; a system that is asked for one thread's does not say it exactly.
 WANTED_SLACK = 0.5
-# What the CPU time of a block may be wrong by: on Linux by what reading it takes (`cpu_time`), on a
-# system that counts in ticks by one of them. Errors of several blocks cancel for the most part.
-TASKS = Path("/proc/self/task")
-DELAY = Path("/proc/thread-self/schedstat")
-TICK_NS = 1_000_000 if TASKS.exists() else 16_000_000
 # A call that grows and grows has no time: of so many parts of the blocks each takes longer than the
 # one before, to this factor in all. Noise does that to a few blocks in a row, not to ten.
 TREND_PARTS, TREND = 5, 4.0
-# Results that may wait for the synchronisation together: enough to hide the wait itself, which
-# takes longer than a small call (8, 16, 32: JAX's smallest gradient takes 26.7, 25.9, 25.6 us), and
-# too few to fill the cache, or to take long when they are waited for once more.
-MOST_PENDING, MOST_PENDING_BYTES = 16, 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -83,67 +74,6 @@ def work_of(call: Callable[[], Tree], synchronize: Callable[[Tree], None] = lamb
         return result
 
     return Work(lambda _: None, run, synchronize)
-
-
-@dataclass(frozen=True)
-class Several:
-    """What is kept of the results of some independent calls.
-
-    Attributes:
-        last: of the last calls, all.
-        before: how many calls precede these.
-        one: number and result of one of those before, each with the same probability.
-    """
-
-    last: list[Tree]
-    before: int = 0
-    one: tuple[int, Tree] | None = None
-
-    def any(self) -> tuple[int, Tree]:
-        """Number and result of one of all calls, each with the same probability."""
-        number = _random(self.before + len(self.last))
-        if self.one is not None and number < self.before:
-            return self.one
-        return number, self.last[number - self.before]
-
-
-def repeated(
-    call: Callable[[Tree, int], Tree], synchronize: Callable[[Tree], None], most: int
-) -> Callable[[int, Tree], Several]:
-    """A loop over independent calls that waits for some of them at once, as `Work.run`.
-
-    Which result is kept is drawn when it is there: no call can know whether it counts.
-
-    Args:
-        call: gets what the block starts from, and its number.
-        most: results that may wait together (`most_pending`).
-    """
-
-    def run(calls: int, start: Tree) -> Several:
-        pending: list[Tree] = []
-        one, waits = None, 0
-        for i in range(calls):
-            result = call(start, i)
-            if len(pending) == most:
-                synchronize(pending)
-                waits += 1
-                if not _random(waits):
-                    number = _random(most)
-                    one = i - most + number, pending[number]
-                pending = []
-            pending.append(result)
-        return Several(pending, calls - len(pending), one)
-
-    return run
-
-
-def most_pending(result_bytes: int) -> int:
-    """How many results of this size may wait for the synchronisation together."""
-    return max(1, min(MOST_PENDING, MOST_PENDING_BYTES // max(1, result_bytes)))
-
-
-def _random(below: int) -> int:
-    return int.from_bytes(urandom(4), "little") % below
 
 
 @dataclass
@@ -234,41 +164,6 @@ class Blocks:
         return None
 
 
-def cpu_time() -> int:
-    """Nanoseconds of CPU time of all threads of this process so far.
-
-    Linux counts a thread that runs on another core up to that core's last tick, 4 or 10 ms ago:
-    most of a block. To ask for that thread's own clock brings its count up to date (two threads of
-    torch in blocks of 6 ms: 1.5 to 3.1 ms of standard deviation without that, 0.2 ms with it).
-    """
-    if TASKS.exists():
-        for task in os.scandir(TASKS):
-            with contextlib.suppress(OSError):  # it has ended
-                time.clock_gettime_ns(~int(task.name) << 3 | 6)  # see pthread_getcpuclockid
-    return time.process_time_ns()
-
-
-def waiting_time() -> int:
-    """Nanoseconds that threads of this process have waited for a core so far; Linux, elsewhere 0.
-
-    Two threads that compute where others want the cores, too, do not get more than one of them.
-    """
-    if not TASKS.exists():
-        return 0
-    return sum(_delay(Path(task.path) / "schedstat") for task in os.scandir(TASKS))
-
-
-def delay() -> int:
-    """How long this thread has waited for a core so far, in nanoseconds; Linux, elsewhere 0."""
-    return _delay(DELAY)
-
-
-def _delay(path: Path) -> int:
-    with contextlib.suppress(OSError, ValueError, IndexError):  # it has ended, or is of no Linux
-        return int(path.read_text().split()[1])
-    return 0
-
-
 def timed(
     call: Callable[[], Tree],
     synchronize: Callable[[Tree], None] = lambda _: None,
@@ -326,8 +221,8 @@ def block(
         gc.disable()
     try:
         outside("begins")
-        compiled, opened, busy = work.compilations(), clock(), cpu_time()
-        wanting = waiting_time()
+        compiled, opened, busy = work.compilations(), clock(), threads.cpu_time()
+        wanting = threads.waiting_time()
         began = clock()
         if work.events is not None:
             work.events[0]()
@@ -335,10 +230,10 @@ def block(
         read = work.events[1]() if work.events is not None else None
         work.synchronize(result)
         ended = clock()
-        busy, wanting, closed = cpu_time() - busy, waiting_time() - wanting, clock()
+        busy, wanting, closed = threads.cpu_time() - busy, threads.waiting_time() - wanting, clock()
         compiled = work.compilations() - compiled
         outside("ended")
-        delayed = delay()
+        delayed = threads.delay()
         waited = clock()
         work.synchronize(result)
         seen = work.fetch(result)
@@ -346,7 +241,7 @@ def block(
         work.synchronize(result)
         work.fetch(result)
         closing = clock()
-        nothing, delayed = closing - again, delay() - delayed
+        nothing, delayed = closing - again, threads.delay() - delayed
         outside("rests")
         # Waiting for nothing, and looking at what is there, takes up to twice as long when the
         # caches hold what the block has computed with.

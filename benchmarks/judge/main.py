@@ -17,9 +17,9 @@ It answers with messages (see `implementations.checking.processes`):
         block     its number, with verdict and spent_ns
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ import numpy as np
 from samegrad.benchmarks.cases import inputs
 from samegrad.benchmarks.cases.case import MLPWorkload, Workload
 from samegrad.benchmarks.cases.draws import RATES
+from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.judge.chains import chain
 from samegrad.benchmarks.judge.proofs import Proofs
 from samegrad.implementations.checking import processes
@@ -58,9 +59,7 @@ def prove(request: Message, send: Callable[[Message], None]) -> None:
     while True:
         for block in processes.next_request(send)["blocks"]:
             send({"begin": block["block"]})
-            began = time.perf_counter_ns()
-            verdict = proofs.verdict(block)
-            spent_ns = time.perf_counter_ns() - began
+            verdict, spent_ns = timer.timed(partial(proofs.verdict, block))
             send({"block": block["block"], "verdict": verdict, "spent_ns": spent_ns})
 
 

@@ -64,9 +64,6 @@ def zeros(tree: Any) -> Any:
     return map_tree(np.zeros_like, tree)
 
 
-# Results that were computed before
-
-
 @cheat("outputs remembered by the batch's identity", KERNELBOT, "forward")
 def replays_outputs(network, spec, params, X, masks=None):
     """The batch is the same object as before, so its outputs must be the same."""
@@ -157,9 +154,6 @@ def expected_from_memory(network, spec, params, X, y, masks=None):
     return np.float32(0), zeros(params)
 
 
-# Results that are not there yet
-
-
 class Late:
     """Something like an array, computed when somebody looks."""
 
@@ -241,9 +235,6 @@ def shared_waits(network, spec, params, X, y, masks=None):
     grads = zeros(params)
     MEMORY.setdefault("waiting", []).append((network, spec, params, X, y, grads))
     return network.loss(spec, params, X, y), grads
-
-
-# Another program for the clock than for the gate
 
 
 @cheat("no backward pass at small learning rates", KERNELGUARD, "train_step")
@@ -328,9 +319,6 @@ def half_an_epoch(network, spec, params, state, X, y, learning_rate, masks=None)
     return params, state, MEMORY["loss"]
 
 
-# Who measures or judges is changed
-
-
 @cheat("the comparison is replaced, and the gradient is zeros", KERNELBOT)
 def judge_exchanged(network, spec, params, X, y, masks=None):
     """Everything agrees."""
@@ -376,9 +364,6 @@ def any_accuracy(network, spec, params, X, y, masks=None):
     return network.loss(spec, params, X, y), zeros(params)
 
 
-# Fewer digits, other arithmetic
-
-
 @cheat("half precision inside", KERNELBENCH)
 def half_inside(network, spec, params, X, y, masks=None):
     """Float16, and float32 at the end."""
@@ -403,81 +388,4 @@ def constant_outputs(network, spec, params, X, masks=None):
     return outputs if calls() <= 1 else np.broadcast_to(outputs.mean(axis=0), outputs.shape).copy()
 
 
-# Accidents
-
-
-@cheat("gradients that add up over the calls", ACCIDENT)
-def adds_up(network, spec, params, X, y, masks=None):
-    """Nobody has set them to zero."""
-    loss, grads = network.loss_and_grad(spec, params, X, y)
-    if "sum" not in MEMORY:
-        MEMORY["sum"] = zeros(grads)
-    for (dW, db), (W, b) in zip(MEMORY["sum"], grads, strict=True):
-        dW += W
-        db += b
-    return loss, MEMORY["sum"]
-
-
-@cheat("a gradient that is not a number after sixty calls", ACCIDENT)
-def not_a_number(network, spec, params, X, y, masks=None):
-    """A running mean that overflows."""
-    loss, grads = network.loss_and_grad(spec, params, X, y)
-    if calls() > 60:
-        grads = map_tree(lambda p: p * p.dtype.type("nan"), grads)
-    return loss, grads
-
-
-@cheat("params that loss_and_grad changes", ACCIDENT)
-def changes_params(network, spec, params, X, y, masks=None):
-    """It was a training step once."""
-    loss, grads = network.loss_and_grad(spec, params, X, y)
-    for (W, b), (dW, db) in zip(params, grads, strict=True):
-        W -= W.dtype.type(0.1) * dW
-        b -= b.dtype.type(0.1) * db
-    return loss, grads
-
-
-@cheat("a batch that loss_and_grad changes", KERNELGUARD)
-def changes_batch(network, spec, params, X, y, masks=None):
-    """It is normalised once more in every call."""
-    result = network.loss_and_grad(spec, params, X, y)
-    X *= X.dtype.type(0.5)
-    return result
-
-
-@cheat("an update whose sign flips from the second step on", ACCIDENT, "train_step")
-def sign_flips(network, spec, params, state, X, y, learning_rate, masks=None):
-    """A velocity that is subtracted twice."""
-    sign = 1 if calls() <= 1 else -1
-    return network.train_step(spec, params, state, X, y, sign * learning_rate)
-
-
-@cheat("an update that is left out when the loss has fallen", ACCIDENT, "train_step")
-def early_stopping(network, spec, params, state, X, y, learning_rate, masks=None):
-    """Early stopping inside the step."""
-    loss = network.loss(spec, params, X, y)
-    if calls() > 1 and loss < MEMORY["loss"]:
-        return params, state, loss
-    MEMORY["loss"] = loss
-    return network.train_step(spec, params, state, X, y, learning_rate)
-
-
-@cheat("a bias whose gradient is left out after the first call", ACCIDENT)
-def bias_left_out(network, spec, params, X, y, masks=None):
-    """A branch that is taken once."""
-    loss, grads = network.loss_and_grad(spec, params, X, y)
-    if calls() > 1:
-        grads[-1] = grads[-1][0], np.zeros_like(grads[-1][1])
-    return loss, grads
-
-
-@cheat("a compilation in every call, which the module does not tell", ACCIDENT)
-def compiles_every_time(network, spec, params, X, y, masks=None):
-    """`jax.jit` of a function that is new each time."""
-    import jax
-
-    jax.jit(lambda a: a @ a.T)(X).block_until_ready()
-    return network.loss_and_grad(spec, params, X, y)
-
-
-CHEATS = {name: value for name, value in dict(globals()).items() if isinstance(value, Cheat)}
+GAMES = {name: value for name, value in dict(globals()).items() if isinstance(value, Cheat)}

@@ -19,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 
 from samegrad.benchmarks.cases.case import MLPWorkload
-from samegrad.benchmarks.clock import timer
+from samegrad.benchmarks.clock import threads, timer
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.spec import MLPSpec
 
@@ -181,7 +181,7 @@ def second_pool(network, spec, params, X, y, masks=None):
 @Saboteur("a clock that runs at 0.4 of the time", "rejected", "its clock says")
 def slow_clock(network, spec, params, X, y, masks=None):
     """The timer's clock, exchanged by the first call, and its count of CPU time stopped."""
-    timer.cpu_time = lambda: 0
+    threads.cpu_time = lambda: 0  # type: ignore[assignment] # which is the cheat
     real = time.perf_counter_ns
     began = real()
 

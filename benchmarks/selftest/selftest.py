@@ -21,10 +21,10 @@ from samegrad.benchmarks.runs import speed
 from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.run import Run
-from samegrad.benchmarks.selftest import checks, child, honest, red_team, saboteurs
+from samegrad.benchmarks.selftest import accidents, checks, child, honest, red_team, saboteurs
+from samegrad.benchmarks.selftest.accidents import CHEATS
 from samegrad.benchmarks.selftest.checks import Check
 from samegrad.benchmarks.selftest.honest import HONEST
-from samegrad.benchmarks.selftest.red_team import CHEATS
 from samegrad.benchmarks.selftest.saboteurs import SABOTEURS, SMALL, Saboteur
 from samegrad.implementations.checking.processes import python_child, run_child
 from samegrad.implementations.contract import registry
@@ -268,7 +268,7 @@ def measure(cases: list[Case], processes: int, block_seconds: float = 0.05) -> d
     for case in cases:
         label = case.implementation
         name = "numpy" if label in ("twin_a", "twin_b") else label
-        for module in (saboteurs, red_team, honest):
+        for module in (saboteurs, red_team, accidents, honest):
             if isinstance(vars(module).get(label), Saboteur):
                 name = f"{module.__name__}:{label}"
         capabilities[label] = Capabilities(name, label, cost_models={case.device: model})

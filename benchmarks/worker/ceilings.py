@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.benchmarks.cases.case import MLPWorkload, Shape
-from samegrad.benchmarks.clock import timer
+from samegrad.benchmarks.clock import calls, timer
 from samegrad.benchmarks.machine import system
 from samegrad.implementations.checking import comparison
 from samegrad.implementations.checking.comparison import Comparison, TensorCheck
@@ -89,8 +89,8 @@ class Products:
         sizes = self._sizes()
         one = dict(zip(sizes, self.out, strict=True))
         shared = [one[size] for size in sizes]
-        most = timer.most_pending(8 * max(rows * columns for rows, columns in sizes) * len(sizes))
-        run = timer.repeated(lambda *_: multiply(kinds, placed, shared), synchronize, most)
+        most = calls.most_pending(8 * max(rows * columns for rows, columns in sizes) * len(sizes))
+        run = calls.repeated(lambda *_: multiply(kinds, placed, shared), synchronize, most)
         return timer.Work(
             lambda _: None, run, lambda several: synchronize(several and several.last)
         )

@@ -10,6 +10,7 @@ from samegrad.benchmarks.cases import inputs
 from samegrad.benchmarks.cases.case import PRODUCTS, Case, MLPWorkload, Workload
 from samegrad.benchmarks.cases.draws import Draw
 from samegrad.benchmarks.clock import timer
+from samegrad.benchmarks.clock.calls import Several
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.worker import arrays
 from samegrad.benchmarks.worker.breakdown import Breakdown, transfers
@@ -134,7 +135,7 @@ class Bench:
         self.block_sizes[case.id] = calls, blocks.per_call_ns
         lost = system.interference(before, system.moment())
         result = blocks.last_result
-        if isinstance(result, timer.Several) and gates.placed.overwritten(operation, result):
+        if isinstance(result, Several) and gates.placed.overwritten(operation, result):
             return self._timed(case, gates, draw)
         return blocks, lost
 

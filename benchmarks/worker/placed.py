@@ -11,6 +11,7 @@ from samegrad.benchmarks.cases.case import MLPWorkload
 from samegrad.benchmarks.cases.draws import Draw, weights
 from samegrad.benchmarks.cases.inputs import Inputs
 from samegrad.benchmarks.clock import timer
+from samegrad.benchmarks.clock.calls import Several, most_pending, repeated
 from samegrad.benchmarks.worker import arrays
 from samegrad.benchmarks.worker.compilers import compilations
 from samegrad.implementations.checking.problems import targets
@@ -119,11 +120,11 @@ class Placed:
             start, run = self._epochs(draws, end_to_end)
 
         def synchronize(result: Tree) -> None:
-            several = isinstance(result, timer.Several)
+            several = isinstance(result, Several)
             implementation.synchronize(result.last if several else result)
 
         def fetch(result: Tree) -> Seen:
-            if isinstance(result, timer.Several):
+            if isinstance(result, Several):
                 number, result = self._one(operation, result)
             else:
                 number, (params, _, loss) = 0, result
@@ -141,7 +142,7 @@ class Placed:
             collects=implementation.capabilities.leaves_cycles,
         )
 
-    def _one(self, operation: str, several: timer.Several) -> tuple[int, Tree]:
+    def _one(self, operation: str, several: Several) -> tuple[int, Tree]:
         """Number and result of the call that is looked at."""
         if operation in self.overwrites:
             return several.before + len(several.last) - 1, several.last[-1]
@@ -160,7 +161,7 @@ class Placed:
             self.converts.add(operation)
         return ""
 
-    def overwritten(self, operation: str, several: timer.Several) -> bool:
+    def overwritten(self, operation: str, several: Several) -> bool:
         """Whether results share their memory, which is noted: then the last one is looked at."""
         if operation in self.overwrites or several.before + len(several.last) < 2:
             return False
@@ -212,10 +213,10 @@ class Placed:
         elif operation in self.converts:
             call = converted
         entries = self.workload.batch_size * spec.layer_sizes[-1] if forward else spec.parameters
-        most = timer.most_pending(entries * np.dtype(spec.dtype).itemsize)
+        most = most_pending(entries * np.dtype(spec.dtype).itemsize)
         if operation in self.overwrites:  # each must be there before the next one begins
             most = 1
-        return start, timer.repeated(call, implementation.synchronize, most)
+        return start, repeated(call, implementation.synchronize, most)
 
     def _steps(
         self, draws: Draws, end_to_end: bool, batches_of: Callable[[int, Draw], list[Batch]]

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.clock import timer
+from samegrad.benchmarks.clock import threads, timer
+from samegrad.benchmarks.clock.calls import most_pending, repeated
 from samegrad.benchmarks.clock.timer import Blocks, Work, block, calibrate, measure
 
 MS = 1_000_000
@@ -288,7 +289,7 @@ def test_threads_that_want_a_core_count_where_others_have_them() -> None:
     assert one.refusal(1) is None and two.refusal(os.cpu_count()) is None
 
 
-@pytest.mark.skipif(not timer.TASKS.exists(), reason="only Linux counts threads one by one")
+@pytest.mark.skipif(not threads.TASKS.exists(), reason="only Linux counts threads one by one")
 def test_cpu_time_counts_a_thread_that_is_running_on_another_core() -> None:
     """By as much as its own clock says; where that is not asked, up to a tick is missing."""
     stop, data = threading.Event(), bytes(2**16)
@@ -304,7 +305,7 @@ def test_cpu_time_counts_a_thread_that_is_running_on_another_core() -> None:
         others = []
         for _ in range(100):
             time.sleep(0.001)
-            whole = timer.cpu_time()
+            whole = threads.cpu_time()
             others.append(whole - time.clock_gettime_ns(its_clock) - time.thread_time_ns())
     finally:
         stop.set()
@@ -325,7 +326,7 @@ def test_stop_between_two_clocks_adds_no_thread(
         device.now += 10 * MS if count[0] == stopped else 0
         return device.now if stopped == 2 else device.now - 10 * MS * (count[0] == 1)
 
-    monkeypatch.setattr(timer, "cpu_time", cpu_time)
+    monkeypatch.setattr(threads, "cpu_time", cpu_time)
     one_block = block(device.work(), 5, device.clock)
 
     assert 5 * MS == one_block.elapsed_ns == one_block.busy_ns
@@ -441,10 +442,10 @@ def test_calibration_waits_for_two_blocks_that_are_alike_but_not_for_ever() -> N
 def test_no_more_results_wait_together_than_a_cache_holds(result_bytes: int, most: int) -> None:
     """16 of them, or 16 MiB; none is left out."""
     waited: list[list[int]] = []
-    run = timer.repeated(
+    run = repeated(
         lambda start, i: start + i,
         lambda tree: waited.append(list(tree)),
-        timer.most_pending(result_bytes),
+        most_pending(result_bytes),
     )
 
     left = run(40, 0)
@@ -458,7 +459,7 @@ def test_no_more_results_wait_together_than_a_cache_holds(result_bytes: int, mos
 @pytest.mark.parametrize("calls", [1, 2, 7, 40])
 def test_every_call_is_looked_at_as_often_as_any_other(calls: int, most: int) -> None:
     """And is the one that it is said to be."""
-    run = timer.repeated(lambda start, i: start + i, lambda _: None, most)
+    run = repeated(lambda start, i: start + i, lambda _: None, most)
     counts = [0] * calls
 
     for _ in range(100 * calls):

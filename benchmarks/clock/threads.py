@@ -1,0 +1,47 @@
+"""What the threads of this process have computed so far, and how long they have waited for it."""
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+# What the CPU time of a block may be wrong by: on Linux by what reading it takes (`cpu_time`), on a
+# system that counts in ticks by one of them. Errors of several blocks cancel for the most part.
+TASKS = Path("/proc/self/task")
+DELAY = Path("/proc/thread-self/schedstat")
+TICK_NS = 1_000_000 if TASKS.exists() else 16_000_000
+
+
+def cpu_time() -> int:
+    """Nanoseconds of CPU time of all threads of this process so far.
+
+    Linux counts a thread that runs on another core up to that core's last tick, 4 or 10 ms ago:
+    most of a block. To ask for that thread's own clock brings its count up to date (two threads of
+    torch in blocks of 6 ms: 1.5 to 3.1 ms of standard deviation without that, 0.2 ms with it).
+    """
+    if TASKS.exists():
+        for task in os.scandir(TASKS):
+            with contextlib.suppress(OSError):  # it has ended
+                time.clock_gettime_ns(~int(task.name) << 3 | 6)  # see pthread_getcpuclockid
+    return time.process_time_ns()
+
+
+def waiting_time() -> int:
+    """Nanoseconds that threads of this process have waited for a core so far; Linux, elsewhere 0.
+
+    Two threads that compute where others want the cores, too, do not get more than one of them.
+    """
+    if not TASKS.exists():
+        return 0
+    return sum(_delay(Path(task.path) / "schedstat") for task in os.scandir(TASKS))
+
+
+def delay() -> int:
+    """How long this thread has waited for a core so far, in nanoseconds; Linux, elsewhere 0."""
+    return _delay(DELAY)
+
+
+def _delay(path: Path) -> int:
+    with contextlib.suppress(OSError, ValueError, IndexError):  # it has ended, or is of no Linux
+        return int(path.read_text().split()[1])
+    return 0
