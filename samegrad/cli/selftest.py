@@ -34,7 +34,7 @@ def run(arguments: Namespace) -> int:
 
     from samegrad.benchmarks.selftest import selftest
 
-    only = selftest.GROUPS
+    only: tuple[str, ...] = selftest.GROUPS
     if arguments.only is not None:
         only = tuple(name.strip() for name in arguments.only.split(","))
     if arguments.red_team:

@@ -16,6 +16,7 @@ import pytest
 
 from samegrad.benchmarks.clock import threads, timer
 from samegrad.benchmarks.clock.calls import most_pending, repeated
+from samegrad.benchmarks.clock.threads import TICK_NS
 from samegrad.benchmarks.clock.timer import Blocks, Work, block, calibrate, measure
 
 MS = 1_000_000
@@ -272,7 +273,7 @@ def test_threads_may_be_as_many_as_were_asked_for_however_the_ticks_fall(threads
     """1,000 cases of 15 blocks whose CPU time is off by a tick at both ends: none is refused."""
     rng = np.random.default_rng(0)
     for _ in range(1000):
-        ends = rng.uniform(0, timer.TICK_NS, (15, 2))
+        ends = rng.uniform(0, TICK_NS, (15, 2))
         repetitions = [
             Blocks(1, [6 * MS], [0], busy_ns=[max(0, round(threads * 6 * MS + a - b))])
             for a, b in ends
