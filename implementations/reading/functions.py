@@ -22,6 +22,10 @@ from samegrad.implementations.reading.networks import (
     value_of_kind,
 )
 
+# Names of functions that do more than make something.
+WORKS = re.compile(
+    r"train|fit|main|run|test|demo|load|fetch|download|save|plot|evaluate|experiment|learn|search"
+)
 MOST_EXAMPLES = 200  # of a file's own data, which are not cut
 
 
@@ -63,16 +67,36 @@ def of_functions(loaded: Loaded, forward: Callable[..., Any] | None) -> Iterator
 def of_factories(loaded: Loaded) -> Iterator[Maker]:
     """What functions of the file make: objects of its classes, or functions in a closure."""
     classes = set(own_classes(loaded))
-    for name, function in own_functions(loaded).items():
+    for function in own_functions(loaded).values():
         tree = usage.body(function)
-        if tree is None or any(kind.match(name) for kind in (names.BACKWARD, names.FORWARD)):
-            continue
-        nodes = list(ast.walk(tree))
-        inner = sum(isinstance(node, ast.FunctionDef) for node in nodes) > 1
-        if inner or any(isinstance(n, ast.Call) and getattr(n.func, "id", "") in classes
-                        for n in nodes):  # fmt: skip
+        if tree is not None and _only_makes(tree, classes):
             for kinds in [*init_ways(function), []]:
                 yield partial(_manufactured, function, kinds, loaded)
+
+
+def _only_makes(tree: ast.AST, classes: set[str]) -> bool:
+    """Whether a function returns what it makes, and does nothing else: it is going to be called."""
+    nodes = list(ast.walk(tree))
+    outer, *inner = [node.name for node in nodes if isinstance(node, ast.FunctionDef)] or [""]
+    if WORKS.search(outer) or any(k.match(outer) for k in (names.BACKWARD, names.FORWARD)):
+        return False
+    made = {target.id for n in nodes if isinstance(n, ast.Assign) and _calls(n.value, classes)
+            for target in n.targets if isinstance(target, ast.Name)}  # fmt: skip
+    works = any(isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and (
+        names.BACKWARD.match(n.func.attr) or names.STEP.fullmatch(n.func.attr)) for n in nodes
+    )  # fmt: skip
+    for node in nodes:
+        if isinstance(node, ast.Return) and node.value is not None:
+            read = [n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)]
+            if not works and (_calls(node.value, classes) or (read[:1] and read[0] in made)):
+                return True
+            if len(set(read) & set(inner)) > 1:
+                return True
+    return False
+
+
+def _calls(node: ast.AST, classes: set[str]) -> bool:
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") in classes
 
 
 def _manufactured(

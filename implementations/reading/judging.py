@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,8 @@ def for_batches(one: Found, found: Sequence[Found]) -> bool:
     """Whether a reading is no way round what is wrong in a batch, or in a whole network."""
     if one.reading.part and any(f.compared.partly and not f.reading.part for f in found):
         return False
+    if one.reading.outputs == 1 and any(_as_in_the_file(f, one.reading) for f in found):
+        return False  # what is wrong with the outputs that the file has is right with one
     if one.reading.batched:
         return True
     sources = [_source(f) for f in _backward(one.reading)]
@@ -133,14 +136,28 @@ def for_batches(one: Found, found: Sequence[Found]) -> bool:
     return not batched or not any(map(BATCHED.search, sources))
 
 
-def _same_in_batches(one: Reading, other: Found) -> bool:
-    """Whether something is the same calls on a batch, which run and give all gradients."""
-    batch = other.reading
+def _as_in_the_file(found: Found, one: Reading) -> bool:
+    """Whether something is the same calls on the network that the file itself makes, of several."""
+    other = found.reading
+    make = other.trial.make if other.trial is not None else None
+    written = isinstance(make, partial) and (make.func.__name__ == "_as_written" or [] in make.args)
+    return written and other.outputs > 1 and _is_sure(found, one)
+
+
+def _is_sure(found: Found, one: Reading) -> bool:
+    """Whether the same calls on a batch run, with nothing guessed, and give all gradients."""
+    batch = found.reading
     return (
         batch.batched and batch.own and batch.certain and batch.key[:2] == one.key[:2]
-        and batch.trial is not None and one.trial is not None
-        and _is_label(batch.trial.form.y) == _is_label(one.trial.form.y)
-        and all(match.source for match in other.compared.judged)
+        and all(match.source for match in found.compared.judged)
+    )  # fmt: skip
+
+
+def _same_in_batches(one: Reading, found: Found) -> bool:
+    """The same, with targets of the same kind."""
+    other = found.reading.trial
+    return other is not None and one.trial is not None and _is_sure(found, one) and (
+        _is_label(other.form.y) == _is_label(one.trial.form.y)
     )  # fmt: skip
 
 
