@@ -211,6 +211,8 @@ def _initialized(
     arguments = {name: value_of_kind(kind, None, sizes, Form()) for name, kind in kinds}
     made = init(**arguments)
     shown = ", ".join(repr(v) if np.ndim(v) < 2 else name for name, v in arguments.items())
+    if type(made) is tuple:  # what is passed for a number must be what the network holds
+        made = tuple(np.array(part) if isinstance(part, float) else part for part in made)
     values: dict[str, Any] = {"params": made}
     if isinstance(made, tuple):
         called = returned_names(init)
@@ -223,8 +225,11 @@ def _initialized(
     if made is None:
         return Network(Globals(init.__globals__), functions, f"functions, {init.__name__}({shown})")
     net = made
-    if isinstance(made, tuple) and len(returned_names(init)) == len(made):
-        net = dict(zip(returned_names(init), made, strict=True))
+    if isinstance(made, tuple):
+        for called in (returned_names(init), weights):
+            if len(called) == len(made) and all(called):
+                net = dict(zip(called, made, strict=True))
+                break
     return Network(net, functions, f"functions, {init.__name__}({shown})", values)
 
 

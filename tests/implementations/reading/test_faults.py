@@ -49,3 +49,16 @@ def test_planted_fault_is_told_with_its_line(tmp_path: Path) -> None:
     report = read_here(file)
 
     assert any(f"mine.py:{number}: " in line for line in report.lines), report
+
+
+def test_bias_that_is_a_number_is_judged_with_what_an_initializer_gives(tmp_path: Path) -> None:
+    """What is passed for it is what the network holds."""
+    text = (
+        (FILES / "propagate_functions.py").read_text().replace("zeros(dim)", "init_zeros(dim)", 1)
+    )
+    file = tmp_path / "number.py"
+    file.write_text(text.replace('"db": np.mean(A - Y)', '"db": np.sum(A - Y)'))
+
+    report = read_here(file)
+
+    assert ("disagrees", True) == (report.verdict, "'db'" in report.reason), report
