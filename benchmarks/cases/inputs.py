@@ -52,15 +52,14 @@ class Inputs:
     Attributes:
         params: initial weights, NumPy, in the spec's dtype.
         X, y: examples; the first batch is the gate's, and clear of kinks.
-        expected: the reference's results on the first batch, the fields of `reference.Expected`;
-            None where they are not needed.
+        rate: learning rate of the gate's step.
         scale: of the learning rates at which steps are timed (`draws.Draw`).
     """
 
     params: Params
     X: Array
     y: Array
-    expected: Mapping[str, Tree] | None
+    rate: float = 1.0
     scale: float = 1.0
 
     def batches(self, size: int) -> list[Batch]:

@@ -35,7 +35,7 @@ RESIDUAL_SHARE, RESIDUAL_NS = 0.05, 100_000  # what the second wait may take
 BUSY_SLACK = 0.1  # cores beyond the threads that were asked for: the interpreter's own
 # Where others want the cores, too, what threads wait for them counts, where they were to be fewer
 # than there are cores; a system that is asked for one thread's does not say it exactly.
-WANTED_SLACK = 0.5
+WANTED_SLACK, LEAST_WANTED = 0.5, 5  # cores, blocks
 # A call that grows and grows has no time: of so many parts of the blocks each takes longer than the
 # one before, to this factor in all. Noise does that to a few blocks in a row, not to ten.
 TREND_PARTS, TREND = 5, 4.0
@@ -145,7 +145,8 @@ class Blocks:
                 f"{'s' * (threads != 1)}: other threads compute, too"
             )
         wanted = busy + sum(sum(blocks.wanting_ns) for blocks in repetitions)
-        few = threads is not None and threads < (os.cpu_count() or 1)
+        count = sum(len(blocks.elapsed_ns) for blocks in repetitions)
+        few = threads is not None and threads < (os.cpu_count() or 1) and count >= LEAST_WANTED
         if threads is not None and few and wanted > (threads + WANTED_SLACK) * elapsed + error:
             return "rejected", (
                 f"{wanted / max(1, elapsed):.2f} cores were wanted with {threads} thread"

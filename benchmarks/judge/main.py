@@ -64,7 +64,7 @@ def prove(request: Message, send: Callable[[Message], None]) -> None:
 
 
 def prepare(request: Message, send: Callable[[Message], None]) -> None:
-    """Write the inputs and the reference's results of each workload."""
+    """Write the inputs of each workload."""
     directory = Path(request["directory"])
     for data in request["workloads"]:
         workload = Workload.from_dict(data)
@@ -81,7 +81,7 @@ def prepare(request: Message, send: Callable[[Message], None]) -> None:
 
 
 def draw(workload: MLPWorkload, seed: int) -> inputs.Inputs:
-    """Draw or load a workload's inputs and compute the reference's results.
+    """Draw or load a workload's inputs.
 
     Raises:
         ValueError: too few examples are clear of kinks.
@@ -96,8 +96,8 @@ def draw(workload: MLPWorkload, seed: int) -> inputs.Inputs:
         batches = min(MOST_BATCHES, max(LEAST_BATCHES, BATCHES_BYTES // bytes_each))
         X, y = _random(workload, rng, batches * size)
     X, y = _clear_batch_first(workload, params, X.astype(spec.dtype), y, rng)
-    results = vars(expected(spec, params, X[:size], y[:size]))
-    drawn = inputs.Inputs(params, X, y, results)
+    rate = expected(spec, params, X[:size], y[:size]).learning_rate
+    drawn = inputs.Inputs(params, X, y, rate)
     return replace(drawn, scale=_scale(workload, drawn))
 
 

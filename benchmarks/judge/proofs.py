@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 
 from samegrad.benchmarks.cases import inputs
-from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.cases.case import PRODUCTS, Case, MLPWorkload, Workload
 from samegrad.benchmarks.cases.draws import Draw, weights
 from samegrad.benchmarks.judge.blocks import judge_call, judge_steps
 from samegrad.benchmarks.judge.chains import Batch
+from samegrad.benchmarks.judge.gates import judge_first, judge_products
 from samegrad.implementations.checking import comparison
 from samegrad.implementations.checking.calls import described
 from samegrad.implementations.checking.comparison import Comparison
 from samegrad.implementations.checking.predictions import Convention
+from samegrad.implementations.checking.problems import Problem
+from samegrad.implementations.checking.reference import Expected, expected
 from samegrad.implementations.contract.protocol import declared
 
 Message = dict[str, Any]
@@ -33,22 +36,29 @@ class Proofs:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._inputs = lru_cache(KEPT)(self._load)
+        self._expected = lru_cache(KEPT)(self._first_expected)
 
     def verdict(self, block: Message) -> Message:
         """Whether what came out of a block is right.
 
         Args:
             block: its case, calls, seeds (`Draw`), the path of its results and what is said of
-                them (`worker.measurement.Bench.evidence`).
+                them (`worker.measurement.Bench.evidence`). Or a first call: workload, operation,
+                precision, thorough, path and what is said (`worker.gates.about`).
 
         Returns:
             reason ("" where it agrees), undecided, and name, error and bound of the tensor that is
             nearest to its bound.
         """
         try:
-            verdict = self._compared(block)
+            first = "operation" in block
+            verdict = self._compared_first(block) if first else self._compared(block)
         except (MemoryError, Exception) as error:  # it was written by whom it is about
             return {"reason": f"its results cannot be read: {described(error)}"}
+        precision = block.get("precision", "ieee")
+        if verdict.agrees and precision != "ieee" and not comparison.rounds(verdict.tensors):
+            reason = f"precision {precision} has no effect: products are IEEE float32"
+            return {"reason": reason, "undecided": True}
         worst = verdict.worst
         if worst is None or not verdict.agrees:
             return {"reason": verdict.reason, "undecided": verdict.nothing_said}
@@ -96,6 +106,28 @@ class Proofs:
                 convention=own,
             )
         )
+
+    def _compared_first(self, call: Message) -> Comparison:
+        workload = Workload.from_dict(call["workload"])
+        assert isinstance(workload, MLPWorkload)
+        about, precision = call["about"], call["precision"]
+        results = inputs.load_tree(Path(call["results"]))
+        if call["operation"] == PRODUCTS:
+            return judge_products(workload, results[PRODUCTS], precision)
+        (given, batches, _), accuracy = self._inputs(workload), declared(about["accuracy"])
+        params, (X, y) = given.params, batches[0]
+        if about.get("convention") is None:
+            right = self._expected(workload)
+        else:
+            own = Convention.from_dict(about["convention"])
+            right = own.expected(Problem("", workload.spec, params, X, y), given.rate)
+        return judge_first(
+            workload.spec, params, right, results, accuracy, precision, call["thorough"]
+        )
+
+    def _first_expected(self, workload: MLPWorkload) -> Expected:
+        given, batches, _ = self._inputs(workload)
+        return expected(workload.spec, given.params, *batches[0])
 
     def _load(self, workload: MLPWorkload) -> tuple[inputs.Inputs, list[Batch], list[Batch]]:
         """Inputs, batches in float64, and those with which an epoch ends, likewise."""

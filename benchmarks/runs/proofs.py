@@ -9,7 +9,7 @@ the fastest block of a row is, which is what the row's value rests on (`records.
 import os
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from samegrad.benchmarks.cases.case import PRODUCTS, Case
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import rows
+from samegrad.benchmarks.records.schema import OK
 from samegrad.benchmarks.runs.run import Run
 from samegrad.benchmarks.runs.worker_process import JUDGE, WorkerProcess, command
 from samegrad.implementations.checking.processes import Child, Exit
@@ -70,6 +71,7 @@ class Proofs:
         self.spent: dict[str, list[float]] = {}  # case -> seconds that each verdict took
         self.judged = time.monotonic()
         self.number = 0
+        self.gates: dict[tuple[str, int], Message] = {}  # of a case in a process
         self.asked: Block | None = None  # the block whose results come next
         self.child: Child | None = None
 
@@ -80,6 +82,57 @@ class Proofs:
             case.id: [SECRET.getrandbits(63), random.Random(f"{name} {case.id}").getrandbits(63)]
             for case in cases
         }
+
+    def judge_first_calls(self, one: WorkerProcess) -> None:
+        """Have judged what a process gave when it was gated; what is wrong is not timed."""
+        requests = [
+            {
+                "workload": case.workload.to_dict(),
+                "operation": message["gate"],
+                "precision": case.precision,
+                # In how many digits it computes is found out once a run.
+                "thorough": one.process == 0,
+                "results": f"{one.first_calls}{number}.npz",
+                "about": message["about"],
+            }
+            for number, (case, message) in enumerate(one.handed_in)
+        ]
+        handed_in, one.handed_in = one.handed_in, []
+        verdicts: dict[tuple[str, str], Message] = {}
+
+        def take(number: int, verdict: Message, _: int) -> None:
+            case, message = handed_in[number]
+            said = message["about"].get("said")
+            if said and "name" in verdict:
+                verdict["name"] = f"{verdict['name']} ({said})"
+            verdicts[case.workload.id, message["gate"]] = verdict
+
+        self._ask_all(requests, take, "first calls")
+        for request in requests:
+            Path(request["results"]).unlink(missing_ok=True)
+        for case in one.cases:
+            if case.id in self.run.failed:
+                continue
+            known = [verdicts.get((case.workload.id, name)) for name in case.gated]
+            found = [verdict for verdict in known if verdict is not None]
+            wrong = next((verdict for verdict in found if verdict["reason"]), None)
+            if wrong is not None:
+                status = "unavailable" if wrong.get("undecided") else "wrong"
+                outcome = {"status": status, "reason": wrong["reason"]}
+                self.run.finish(case, one.process, outcome)
+            elif found:
+                worst = max(found, key=lambda verdict: verdict["error"] / verdict["bound"])
+                names = ("name", "error", "bound")
+                self.gates[case.id, one.process] = {name: worst[name] for name in names}
+
+    def with_gate(self, case: Case, process: int, outcome: Message) -> Message:
+        """An outcome with the tensor that was nearest to its bound in a first call."""
+        gate = self.gates.get((case.id, process))
+        if outcome["status"] != OK:
+            return outcome
+        if gate is None:
+            return {"status": "crashed", "reason": "nothing of it was judged"}
+        return {**outcome, "gate": gate}
 
     def timed(self, one: WorkerProcess, case: Case, outcome: Message, repetition: int) -> None:
         """Ask for the results of a block that has just been timed, where they are to be kept."""
@@ -153,35 +206,50 @@ class Proofs:
     def judge(self) -> None:
         """Have all judged that waits, and write down what comes of it."""
         chosen = self._chosen()
-        while chosen:
-            ended = self._ask(chosen)
-            left = [block for block in chosen if block.path.exists()]
-            if ended is not None and left:  # the judge has ended at the first that is left
-                self._done(left[0], {"reason": f"judging it {ended.kind}: {ended.reason}"}, 0)
-            chosen = [b for b in left[1:] if b.case.id not in self.run.failed] if ended else []
-        for blocks in list(self.waiting.values()):
+        self._ask_all(
+            [_request(block) for block in chosen],
+            lambda number, verdict, spent_ns: self._done(chosen[number], verdict, spent_ns),
+            "timed blocks",
+        )
+        for blocks in self.waiting.values():
             for block in list(blocks):
                 if block.about is not None:
                     self._forget(block)
         self.judged = time.monotonic()
 
-    def _ask(self, blocks: list[Block]) -> Exit | None:
-        """Ask for verdicts; how the judge has ended, None if it waits."""
+    def _ask_all(
+        self, requests: Sequence[Message], take: Callable[[int, Message, int], None], what: str
+    ) -> None:
+        """Have results judged; where the judge dies, what it was at is not right.
+
+        Args:
+            take: told of each number in `requests`, verdict, and nanoseconds that it took.
+        """
+        left = dict(enumerate(requests))
+        while left:
+            ended = self._ask(left, take, what)
+            if ended is not None and left:
+                number = next(iter(left))
+                del left[number]
+                take(number, {"reason": f"judging its results {ended.kind}: {ended.reason}"}, 0)
+
+    def _ask(
+        self, left: dict[int, Message], take: Callable[[int, Message, int], None], what: str
+    ) -> Exit | None:
+        """Ask for what is left, and take it out; how the judge has ended, None if it waits."""
         if self.child is None:
             environment = system.worker_environment("cpu", self.scratch)
             self.child = Child(command(JUDGE), environment)
             self.child.send({"role": "proofs", "directory": str(self.scratch)})
             if ended := self.child.receive(lambda _: None, SECONDS):
                 return ended
-        by_number = dict(enumerate(blocks))
-        self.child.send({"blocks": [_request(n, block) for n, block in by_number.items()]})
-        self.run.progress.now(f"judging {len(blocks)} timed blocks")
+        self.child.send({"blocks": [{"block": n, **one} for n, one in left.items()]})
+        self.run.progress.now(f"judging {len(left)} {what}")
 
         def on_message(message: Message) -> float:
             if "verdict" in message:
-                block = by_number[message["block"]]
-                if block.path.exists():
-                    self._done(block, message["verdict"], message["spent_ns"])
+                del left[message["block"]]
+                take(message["block"], message["verdict"], message["spent_ns"])
             return SECONDS
 
         ended = self.child.receive(on_message, SECONDS)
@@ -220,9 +288,8 @@ class Proofs:
             self.child = None
 
 
-def _request(number: int, block: Block) -> Message:
+def _request(block: Block) -> Message:
     return {
-        "block": number,
         "case": block.case.to_dict(),
         "calls": block.calls,
         "seeds": block.seeds,

@@ -39,16 +39,10 @@ class Scheduler:
     """All processes of a run that measure."""
 
     def __init__(self, run: Run, scratch: Path) -> None:
-        """Nothing is started yet.
-
-        Args:
-            run: whose cases are measured, and which writes down what comes of it.
-            scratch: where the inputs are.
-        """
-        self.run, self.scratch = run, scratch
+        """Nothing of a run is started yet; its inputs are in `scratch`."""
+        self.run, self.scratch, self.progress = run, scratch, run.progress
         self.budget, self.settings, self.journal = run.budget, run.settings, run.journal
         self.capabilities, self.repetitions = run.capabilities, run.repetitions
-        self.progress = run.progress
         self.alive: list[WorkerProcess] = []
         self.random = random.Random()
         self.clocks, self.proofs = Clocks(), Proofs(run, scratch)
@@ -149,8 +143,12 @@ class Scheduler:
         while True:
             ended = self._receive(one, one.cases)
             if ended is None:
-                return [one]
+                self.proofs.judge_first_calls(one)
+                if not one.cases or any(case.id not in self.run.failed for case in one.cases):
+                    return [one]  # who has no cases measures ceilings
             self._close(one)
+            if ended is None:
+                return []
             # It stopped short: at a case, or before its first one, when none of them can run.
             self._fail_stopped(one, ended, one.waiting)
             left = [case for case in one.waiting if case.id not in self.run.failed]
@@ -268,6 +266,8 @@ class Scheduler:
             self.progress.now(f"{where} {one.current.id}")
             # Generous: a slow machine is no reason to kill.
             return CASE_SECONDS + 10 * self.run.predicted(one.current)
+        if "gate" in message:  # which is judged once all have come
+            return None
         if "evidence" in message:
             self.proofs.keep(one, message["evidence"])
             return CASE_SECONDS
@@ -276,6 +276,7 @@ class Scheduler:
         if one.process == 0:
             self.compiling += (1 - LOADED) * (outcome.get("compile_ns") or 0) / 1e9
         outcome = self.clocks.judged(finished, one.process, one.stamped(outcome))
+        outcome = self.proofs.with_gate(finished, one.process, outcome)
         one.current = None
         one.waiting = [case for case in one.waiting if case != finished]
         repetition = self.repetitions.number(finished, one.process)

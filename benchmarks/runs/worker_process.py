@@ -49,6 +49,8 @@ class WorkerProcess:
         ceilings: whether the present request asks for them.
         draws: its seeds, by case.
         moment: of a block, which is the next.
+        first_calls: how the paths begin to which it writes results of first calls.
+        handed_in: its messages of these, each with its case.
         asked: the case whose results have been asked for, and are to come next.
         stamps: of the present case's blocks, duration by the parent's clock, that of looking at the
             results, and meanwhile CPU time of other processes that descend from it, how long its
@@ -70,6 +72,8 @@ class WorkerProcess:
     ceilings: bool = False
     draws: dict[str, list[int]] = field(default_factory=dict)
     moment: int = 0
+    first_calls: str = ""
+    handed_in: list[tuple[Case, dict[str, Any]]] = field(default_factory=list)
     asked: Case | None = None
     stamps: list[tuple[int, ...]] = field(default_factory=list)
     _before: tuple[int, int, int] = (0, 0, 0)
@@ -91,7 +95,9 @@ class WorkerProcess:
             command(WORKER, interpreter, worker.threads),
             system.worker_environment(worker.device, scratch, worker.threads),
         )
-        return cls(worker, process, list(cases), child, name, scratch)
+        one = cls(worker, process, list(cases), child, name, scratch)
+        one.first_calls = str(scratch / f"first{child.process.pid}-")
+        return one
 
     def begin(self, role: str, warm_up_seconds: float) -> None:
         """Send the first request: which implementation and cases, and what is to be done.
@@ -110,6 +116,7 @@ class WorkerProcess:
                 "process": self.process,
                 "with_memory": on_cpu,
                 "directory": str(self.scratch),
+                "first_calls": self.first_calls,
                 "warm_up_seconds": warm_up_seconds * (1 if on_cpu else 2),
             }
         )
@@ -140,7 +147,9 @@ class WorkerProcess:
         """Receive the messages that answer a request; how the process ended, None if it waits.
 
         Args:
-            asked: the cases that the request named.
+            first_calls: how the paths begin to which it writes results of first calls.
+        handed_in: its messages of these, each with its case.
+        asked: the cases that the request named.
             on_message: see `Child.receive`.
             time_limit: seconds for the first message.
         """
@@ -169,6 +178,9 @@ class WorkerProcess:
                 raise ValueError(f"evidence of {case!r:.60}")
             return
         current = None if self.current is None else self.current.id
+        if "gate" in message:
+            self._hand_in(message)
+            return
         if begins == "ceilings" or "ceiling" in message:
             wanted = self.ceilings
         elif begins is not None:
@@ -179,6 +191,16 @@ class WorkerProcess:
             wanted = "outcome" not in message or (case is not None and case == current)
         if not wanted:
             raise ValueError(f"{begins or case!r:.60} was not asked for")
+
+    def _hand_in(self, message: dict[str, Any]) -> None:
+        """Keep a message of a first call; raise ValueError if it was not to be made now."""
+        case, operation = self.current, message["gate"]
+        known = {(one.workload.id, told["gate"]) for one, told in self.handed_in}
+        if case is None or message["case"] != case.id or operation not in case.gated:
+            raise ValueError(f"first call of {operation!r:.40}")
+        if (case.workload.id, operation) in known or not isinstance(message["about"], dict):
+            raise ValueError(f"first call of {operation!r:.40} again")
+        self.handed_in.append((case, message))
 
     def _stamp(self, moment: str) -> None:
         """Take the times of a block; raise ValueError if none can begin, end or rest now."""

@@ -7,7 +7,7 @@ the rates of transfer.
 
 import hashlib
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -15,16 +15,13 @@ from typing import Any
 import numpy as np
 
 from samegrad.benchmarks.cases.case import MLPWorkload, Shape
+from samegrad.benchmarks.cases.products import Pairs, factors
 from samegrad.benchmarks.clock import calls, timer
 from samegrad.benchmarks.machine import system
-from samegrad.implementations.checking import comparison
-from samegrad.implementations.checking.comparison import Comparison, TensorCheck
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.spec import Array, MLPSpec, Tree
 
 Message = dict[str, Any]
-Pairs = list[tuple[Array, Array]]
-ROLES = {"nn": "aW", "tn": "ad", "nt": "dW"}  # of A and B: activation, W, delta
 SMALLEST, LARGEST = 64, 8192  # of the square products; doubled until one takes a block
 BLOCKS = 5  # of a ceiling: the best one counts
 COPY_BYTES = 2**28  # far more than a cache holds
@@ -95,42 +92,12 @@ class Products:
             lambda _: None, run, lambda several: synchronize(several and several.last)
         )
 
-    def judge(self, results: Tree, dtype: str, bounds: Mapping[str, float] | None) -> Comparison:
-        """Results as NumPy arrays, against NumPy's products of the rounded factors in float64."""
-        checks: tuple[TensorCheck, ...] = ()
-        for kind, (A, B), C in zip(self.kinds, self.pairs, results, strict=True):
-            A, B = (M.astype(dtype).astype(np.float64) for M in (A, B))
-            expected = (A.T if kind == "tn" else A) @ (B.T if kind == "nt" else B)
-            name = f"product {kind} of {A.shape} and {B.shape}"
-            checks += comparison.compare(
-                expected, np.asarray(C), dtype, name=name, accuracy=bounds
-            ).tensors
-        return Comparison(checks)
-
     def _sizes(self) -> list[Shape]:
         """The shapes of the results."""
         return [
             (A.shape[kind == "tn"], B.shape[kind != "nt"])
             for kind, (A, B) in zip(self.kinds, self.pairs, strict=True)
         ]
-
-
-def factors(shapes: list[tuple[str, Shape, Shape]]) -> tuple[tuple[str, ...], Pairs]:
-    """(kinds, pairs of random factors) of `MLPWorkload.products`.
-
-    An activation, a delta or a W is one array in all its products, as in a step; those of layers
-    that are alike are one: no step reads less.
-    """
-    rng = np.random.default_rng(0)
-    drawn: dict[tuple[str, Shape], Array] = {}
-
-    def factor(role: str, shape: Shape) -> Array:
-        if (role, shape) not in drawn:
-            drawn[role, shape] = rng.standard_normal(shape)
-        return drawn[role, shape]
-
-    pairs = [(factor(ROLES[kind][0], a), factor(ROLES[kind][1], b)) for kind, a, b in shapes]
-    return tuple(kind for kind, _, _ in shapes), pairs
 
 
 def place(implementation: Implementation, array: Array, device: str, dtype: Any) -> Array:

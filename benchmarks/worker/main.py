@@ -16,6 +16,7 @@ records. The parent sends a request and receives messages (`implementations.chec
     request "measure"
         implementation, device, threads, precision, ranks: a `cases.WorkerSpec`
         cases, directory            what is gated first, and where the judge has left the inputs
+        first_calls                 how the paths begin to which results of first calls go
         process, with_memory        its number; whether it measures the memory's bandwidth
         warm_up_seconds             before its first block
       and then, as often as the parent likes,
@@ -25,6 +26,7 @@ records. The parent sends a request and receives messages (`implementations.chec
         breakdown                   what a call consists of is measured at its first repetition
       answered with
         begin                       a case's id or "ceilings": what comes next
+        gate, case, about           results of the first call of an operation are in the next file
         block                       "begins", "ended", "rests": of each, for the parent's clock
         case, outcome               a case's id, and the fields of its outcome (JOURNAL.md); then
         evidence                    where the answer was {"evidence": path}: results of the block
@@ -81,7 +83,7 @@ def measure(request: Message, send: Send) -> None:
 
     precision = implementation.capabilities.precision
     with precision(fewer_digits) if fewer_digits else contextlib.nullcontext():
-        bench = Bench(implementation, request, outside)
+        bench = Bench(implementation, request, outside, send)
         by_id = {case.id: case for case in map(Case.from_dict, request["cases"])}
         spent: dict[str, int] = {}
         for case in by_id.values():

@@ -1,7 +1,7 @@
 """The cases of one process: gated once, then repeated as often as the parent asks."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,8 @@ from samegrad.benchmarks.clock.calls import Several
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.worker import arrays
 from samegrad.benchmarks.worker.breakdown import Breakdown, transfers
-from samegrad.benchmarks.worker.gates import NAMES, Gates
+from samegrad.benchmarks.worker.gates import NAMES, Gates, about, shown
 from samegrad.benchmarks.worker.placed import INDEPENDENT, Placed, Seen
-from samegrad.implementations.checking import comparison
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.own_calls import OwnCalls
@@ -43,23 +42,24 @@ class Bench:
         implementation: Implementation,
         request: Message,
         outside: timer.Outside = lambda _: None,
+        tell: Callable[[Message], object] = lambda _: None,
     ) -> None:
         """Nothing is read yet.
 
         Args:
             request: the first request of `main.measure`.
             outside: told of each block that counts.
+            tell: told of each first call.
         """
+        self.tell, self.handed_in = tell, 0  # how many files it has written of first calls
+        self.first_calls: str = request.get("first_calls", "")
         self.outside = outside
         self.implementation = implementation
         self.device: str = request["device"]
-        self.precision: str = request["precision"]
         self.threads: str = request["threads"]
         self.directory = Path(request["directory"])
         self.settle_seconds: float = max(request["warm_up_seconds"], SETTLE_SECONDS)
         self.target_ns = timer.CPU_BLOCK_NS if self.device == "cpu" else timer.GPU_BLOCK_NS
-        # What an operation does with other arguments, and in how many digits, is judged once a run.
-        self.thorough: bool = request["process"] == 0
         self.gates: dict[Workload, Gates] = {}
         self.present: Gates | None = None  # of the workload whose case was the last
         self.block_sizes: dict[str, tuple[int, float]] = {}  # case -> calls, ns per call
@@ -67,17 +67,16 @@ class Bench:
         self.ours: bool = request["implementation"] in registry.TABLE
         self.breakdown: Breakdown | None = None  # where this process measures it, too
 
-    def gate(self, case: Case) -> Message | None:
-        """Why a case must not be timed; None where it agrees."""
+    def gate(self, case: Case) -> None:
+        """Make the first calls of a case's operations, and hand in what they give."""
         gates = self._enter(case.workload)
-        verdict = gates.verdict(case)
-        if not verdict.agrees:
-            status = "unavailable" if verdict.nothing_said else "wrong"
-            return {"status": status, "reason": verdict.reason}
-        if self.precision != "ieee" and not comparison.rounds(verdict.tensors):
-            reason = f"precision {self.precision} has no effect: products are IEEE float32"
-            return {"status": "unavailable", "reason": reason}
-        return None
+        for operation in case.gated:
+            if operation not in gates.first_ns:
+                results = gates.results(operation)
+                inputs.save_tree(Path(f"{self.first_calls}{self.handed_in}.npz"), results)
+                self.handed_in += 1
+                known = about(self.implementation, case.spec)
+                self.tell({"gate": operation, "case": case.id, "about": known})
 
     def begin_request(self, blocks: Mapping[str, Sequence[float]]) -> None:
         """Others may have had the machine: the next blocks are preceded by some that settle it.
@@ -99,7 +98,7 @@ class Bench:
         seed, of_process = seeds
         draw = Draw(seed, of_process, gates.placed.inputs.scale)
         blocks, lost = self._timed(case, gates, draw)
-        outcome = self._outcome(case, gates, blocks, lost)
+        outcome = self._outcome(case, blocks, lost)
         if outcome["status"] != "ok":
             return outcome
         self.timed = case, blocks
@@ -153,21 +152,13 @@ class Bench:
         names = NAMES[case.gated[-1]]
         results = implementation.to_numpy(seen.result)
         given = dict(zip(names, results if len(names) > 1 else (results,), strict=True))
-        if isinstance(implementation, OwnCalls):
-            shows = implementation.shows(case.spec)
-            given = {name: tree for name, tree in given.items() if name in shows}
+        given = shown(implementation, case.spec, given)
         inputs.save_tree(path, given)
-        about: Message = {
-            "number": seen.number,
-            "block": seen.block,
-            "changed": not arrays.agree(seen.values, now),
-            "accuracy": implementation.capabilities.accuracy(case.spec),
-        }
-        if isinstance(implementation, OwnCalls):
-            about["convention"] = implementation.convention(case.spec)
-        elif not self.ours and not arrays.same_numbers(now, [*arrays.leaves(results)]):
-            about["changed"] = True
-        return about
+        changed = not arrays.agree(seen.values, now)
+        if not self.ours and not isinstance(implementation, OwnCalls):
+            changed = changed or not arrays.same_numbers(now, [*arrays.leaves(results)])
+        known = about(implementation, case.spec)
+        return {**known, "number": seen.number, "block": seen.block, "changed": changed}
 
     def call(self, case: Case, times: int) -> None:
         """Calls of a case that is neither gated nor timed, for who measures its memory."""
@@ -180,17 +171,13 @@ class Bench:
         gates = self.gates.get(workload)
         if gates is not None and gates is self.present:
             return gates
-        if self.present is not None:  # its gates are done: the largest part of it can go
-            placed = self.present.placed
-            placed.inputs = replace(placed.inputs, expected=None)
         self.present = None  # should placing fail, the next case tries again
         if gates is None:
             stored = inputs.load(self.directory, workload)
             placed = Placed(workload, self.implementation, self.device, stored)
             if isinstance(self.implementation, OwnCalls):
                 placed.overwrites |= set(INDEPENDENT)  # the file's own objects hold them
-            gates = Gates(placed, self.precision, self.thorough, self.ours)
-            self.gates[workload] = gates
+            gates = self.gates[workload] = Gates(placed, self.ours)
         self.present = gates
         return gates
 
@@ -202,9 +189,7 @@ class Bench:
             time.sleep(min(self.settle_seconds, SETTLE_SECONDS))
         self.settle_seconds = 0.0
 
-    def _outcome(
-        self, case: Case, gates: Gates, blocks: timer.Blocks, lost: Mapping[str, float]
-    ) -> Message:
+    def _outcome(self, case: Case, blocks: timer.Blocks, lost: Mapping[str, float]) -> Message:
         """What the blocks are worth: a refusal, or their times.
 
         Args:
@@ -218,10 +203,6 @@ class Bench:
             refusal = "rejected", throttling
         if refusal is not None:
             return {"status": refusal[0], "reason": refusal[1]}
-        worst = gates.verdict(case).worst
-        assert worst is not None
-        own = self.implementation
-        said = own.conventions(case.spec) if isinstance(own, OwnCalls) else ""
         return {
             "status": "ok",
             "reason": "",
@@ -232,11 +213,6 @@ class Bench:
             "busy_ns": blocks.busy_ns,
             "looked_ns": blocks.looked_ns,
             **lost,
-            "gate": {
-                "name": f"{worst.name} ({said})" if said else worst.name,
-                "error": worst.error or 0.0,
-                "bound": worst.bound,
-            },
         }
 
     def _broken_down(self, case: Case, placed: Placed, seen: Seen | None) -> Message:

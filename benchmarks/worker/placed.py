@@ -88,7 +88,7 @@ class Placed:
         spec, rng = workload.spec, np.random.default_rng(0)
         X = rng.standard_normal((workload.batch_size, spec.layer_sizes[0])).astype(spec.dtype)
         y = targets(spec, workload.batch_size, rng)
-        return cls(workload, implementation, device, Inputs(init_params(spec), X, y, None))
+        return cls(workload, implementation, device, Inputs(init_params(spec), X, y))
 
     def place(self, X: Array, y: Array) -> Batch:
         """A batch on the device."""
@@ -129,7 +129,8 @@ class Placed:
             else:
                 number, (params, _, loss) = 0, result
                 result = loss, params
-                implementation.to_numpy(loss)  # whatever type it is of
+                if "train_step" not in self.converts:
+                    implementation.to_numpy(loss)  # whatever type it is of
             return Seen(number, draws.now.block, result, arrays.seen(result))
 
         return timer.Work(
@@ -242,13 +243,15 @@ class Placed:
                 params, state, loss = implementation.train_step(spec, params, state, X, y, rate)
                 if end_to_end:
                     implementation.to_numpy(loss)
-            return self._after_steps(params), state, loss
+            return self._after_steps(params, state, loss)
 
         return start, run
 
-    def _after_steps(self, params: Params) -> Params:
-        """Params as a chain of steps leaves them."""
-        return self.implementation.to_numpy(params) if "train_step" in self.converts else params
+    def _after_steps(self, params: Params, state: Tree, loss: Tree) -> Tree:
+        """What a chain of steps leaves."""
+        if "train_step" in self.converts:
+            params, loss = self.implementation.to_numpy((params, loss))
+        return params, state, loss
 
     def _epochs(self, draws: Draws, end_to_end: bool) -> tuple[Start, Run]:
         """A chain of epochs."""
@@ -273,7 +276,7 @@ class Placed:
             loss = None
             for _ in range(calls):
                 params, state, loss = at_once(spec, params, state, order, rate)
-            return self._after_steps(params), state, loss
+            return self._after_steps(params, state, loss)
 
         return start, run
 

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from typing import Any
 
 from samegrad.implementations.contract.adapter import Implementation
-from samegrad.implementations.contract.spec import Array, MLPSpec, Params
+from samegrad.implementations.contract.spec import MLPSpec
 
 Network = tuple[tuple[int, ...], int, dict[str, Any]]  # layer sizes, batch size, form
 
@@ -24,12 +24,8 @@ class OwnCalls(Implementation):
         """Names of the results that are compared (see `comparison.judge`)."""
 
     @abstractmethod
-    def expected(self, spec: MLPSpec, params: Params, X: Array, y: Array, rate: float) -> Any:
-        """What must come out on a batch by its convention, a `reference.Expected`."""
-
-    @abstractmethod
     def convention(self, spec: MLPSpec) -> dict[str, Any] | None:
-        """The fields of that convention (`predictions.Convention`); None where it is ours."""
+        """The fields of its convention (`predictions.Convention`); None where it is ours."""
 
     @abstractmethod
     def conventions(self, spec: MLPSpec) -> str:

@@ -18,8 +18,6 @@ import numpy as np
 
 from samegrad.implementations.checking.objects.report import AGREES, DISAGREES
 from samegrad.implementations.checking.predictions import Convention
-from samegrad.implementations.checking.problems import Problem
-from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import (
     PlainBackend,
@@ -168,10 +166,6 @@ class FileImplementation(OwnCalls):
     def shows(self, spec: MLPSpec) -> tuple[str, ...]:
         """Names of the results that are compared; see `Own`."""
         return self.own(spec).shows
-
-    def expected(self, spec: MLPSpec, params: Params, X: Array, y: Array, rate: float) -> Expected:
-        """What must come out on a batch, by the convention that the file keeps to."""
-        return self.own(spec).convention.expected(Problem("", spec, params, X, y), rate)
 
     def params_from_numpy(self, spec: MLPSpec, params: Params, device: str) -> Any:
         """A network of the file's with these weights.

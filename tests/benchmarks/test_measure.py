@@ -216,7 +216,7 @@ def test_pretended_gpu_is_timed_to_the_end_of_its_queue(monkeypatch: pytest.Monk
             *("unsynchronised", MLPSpec((64, 32, 10)), "rejected", "not synchronised"),
             marks=pytest.mark.full,  # a saboteur of selftest is, too
         ),
-        ("nan_later", SPEC, "rejected", "not finite"),
+        ("nan_later", SPEC, "wrong", "not finite"),
         ("out_of_memory", DEEP, "out_of_memory", "CUDA out of memory"),
     ],
 )
@@ -299,8 +299,7 @@ def test_inputs_are_the_same_for_all_and_real_where_promised(tmp_path: Path) -> 
 
     for a, b in ((made.X, read.X), (made.y, read.y), (made.params[0][0], read.params[0][0])):
         np.testing.assert_array_equal(a, b)
-    assert made.expected is not None and read.expected is not None
-    assert made.expected["loss"] == read.expected["loss"]
+    assert (made.rate, made.scale) == (read.rate, read.scale) and made.rate >= 1.0
     X, y = inputs.digits()
     assert (1437, 64) == X.shape and 0.0 == X.min() and 1.0 == X.max()
     np.testing.assert_array_equal(np.sort(X.sum(axis=1)), np.sort(made.X.sum(axis=1)))

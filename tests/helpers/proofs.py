@@ -6,10 +6,34 @@ from typing import Any
 from samegrad.benchmarks.cases import inputs
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.draws import Draw
-from samegrad.benchmarks.worker.gates import NAMES
+from samegrad.benchmarks.judge.proofs import Proofs
+from samegrad.benchmarks.worker.gates import NAMES, Gates, about, shown
 from samegrad.benchmarks.worker.placed import Placed
 
 SEEDS = [2**50 + 3, 11]
+
+
+def first_call(
+    placed: Placed, operation: str, directory: Path, changed: Any = lambda each: each
+) -> dict[str, Any]:
+    """The judge's verdict on a first call.
+
+    Args:
+        changed: what is made of the results.
+    """
+    inputs.save(directory, placed.workload, placed.inputs)
+    results = Gates(placed).results(operation)
+    inputs.save_tree(directory / "first.npz", changed(results))
+    return Proofs(directory).verdict(
+        {
+            "workload": placed.workload.to_dict(),
+            "operation": operation,
+            "precision": "ieee",
+            "thorough": True,
+            "results": str(directory / "first.npz"),
+            "about": about(placed.implementation, placed.spec),
+        }
+    )
 
 
 def handed_in(
@@ -27,11 +51,13 @@ def handed_in(
     case = Case(placed.workload, operation, "numpy")
     results, names = implementation.to_numpy(seen.result), NAMES[case.gated[-1]]
     given = dict(zip(names, results if len(names) > 1 else (results,), strict=True))
+    given = shown(implementation, placed.spec, given)
     inputs.save_tree(directory / "block.npz", changed(given))
     return {
         "case": case.to_dict(),
         "calls": calls,
         "seeds": SEEDS,
         "results": str(directory / "block.npz"),
-        "about": {"number": seen.number, "block": seen.block, "changed": False, "accuracy": None},
+        "about": about(implementation, placed.spec)
+        | {"number": seen.number, "block": seen.block, "changed": False},
     }

@@ -1,6 +1,7 @@
 """Products alone and epochs of one's own have no time without a proof, either."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,24 +10,26 @@ import pytest
 
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.clock import timer
+from samegrad.benchmarks.judge.gates import judge_products
 from samegrad.benchmarks.judge.main import draw
 from samegrad.benchmarks.worker import measurement
 from samegrad.benchmarks.worker.ceilings import Products
-from samegrad.benchmarks.worker.gates import Gates
 from samegrad.benchmarks.worker.placed import Placed
+from samegrad.implementations.checking.reference import expected
 from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.registry import load
-from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.spec import MLPSpec, map_tree
+from tests.helpers.proofs import first_call
 
 SPEC = MLPSpec((7, 5, 4, 3))
 PROBLEM = MLPWorkload("mnist", SPEC, 6, 32)
 
 
-def judged(implementation: Any, dtype: str = "float32") -> Any:
+def judged(implementation: Any) -> Any:
     """The verdict on an implementation's products."""
     products = Products.of_call(implementation, PROBLEM, "train_step", "cpu")
     results = [implementation.to_numpy(product) for product in products.call()]
-    return products.judge(results, dtype, None)
+    return judge_products(PROBLEM, results, "ieee")
 
 
 @pytest.mark.parametrize("name", ["numpy", "numpy_inplace", "sklearn"])
@@ -100,20 +103,48 @@ def test_others_are_at_rest_before_the_first_block_of_a_request(
     assert {"case": (7, 1e6)} == bare.block_sizes
 
 
-def test_reference_that_is_not_finite_is_not_the_implementations_fault() -> None:
+def test_reference_that_is_not_finite_is_not_the_implementations_fault(tmp_path: Path) -> None:
     """The row is unavailable; with a wrong number besides it is wrong."""
-    workload = MLPWorkload("random", SPEC, 6, 12)
-    case = Case(workload, "loss_and_grad", "numpy")
+    spec = replace(SPEC, loss="mse", dtype="float32")
+    workload = MLPWorkload("random", spec, 6, 12)
     stored = draw(workload, 0)
-    assert stored.expected is not None
-    bare = measurement.Bench.__new__(measurement.Bench)
-    bare.precision = "ieee"
-    statuses = []
-    for changes in ({"loss": np.inf}, {"loss": np.inf, "grads": stored.params}):
-        inputs = replace(stored, expected=stored.expected | changes)
-        bare.present = Gates(Placed(workload, load("numpy"), "cpu", inputs), "ieee", thorough=True)
-        bare.gates = {workload: bare.present}
-        statuses.append(bare.gate(case))
+    huge = replace(stored, y=np.full_like(stored.y, 1e30, np.float32))
 
-    assert ["unavailable", "wrong"] == [outcome and outcome["status"] for outcome in statuses]
-    assert "the reference is not finite here" in str(statuses[0])
+    def changed(results: Any) -> Any:
+        return {"grads": [(W * 2, b) for W, b in results["grads"]]}
+
+    with np.errstate(all="ignore"):
+        placed = Placed(workload, load("numpy"), "cpu", huge)
+        verdict = first_call(placed, "loss_and_grad", tmp_path)
+        wrong = first_call(placed, "loss_and_grad", tmp_path, changed)
+
+    assert verdict["reason"] and wrong["reason"]
+
+
+@pytest.mark.parametrize("operation", ["forward", "loss_and_grad", "train_step"])
+def test_first_call_is_judged_elsewhere(operation: str, tmp_path: Path) -> None:
+    """What is right agrees, what is off by a thousandth or missing does not."""
+    workload = MLPWorkload("random", SPEC, 6, 12)
+    placed = Placed(workload, load("numpy"), "cpu", draw(workload, 0))
+
+    def off(results: Any) -> Any:
+        return {name: map_tree(lambda p: p * p.dtype.type(1.001), tree)
+                for name, tree in results.items()}  # fmt: skip
+
+    assert "" == first_call(placed, operation, tmp_path)["reason"]
+    assert first_call(placed, operation, tmp_path, off)["reason"]
+    assert first_call(placed, operation, tmp_path, lambda _: {})["reason"]
+
+
+def test_more_digits_than_the_table_is_about_are_noticed(tmp_path: Path) -> None:
+    """A gradient that is correctly rounded throughout was not computed in float32."""
+    workload = MLPWorkload("random", MLPSpec((40, 30, 10)), 6, 12)
+    placed = Placed(workload, load("numpy"), "cpu", draw(workload, 0))
+
+    def exact(_: Any) -> Any:
+        right = expected(workload.spec, placed.inputs.params, *placed.host[0])
+        return {"grads": map_tree(np.float32, right.grads)}
+
+    verdict = first_call(placed, "loss_and_grad", tmp_path, exact)
+
+    assert "more digits than float32" in verdict["reason"]
