@@ -62,7 +62,7 @@ def judge_first(
 def judge_products(workload: MLPWorkload, results: Sequence[Array], precision: str) -> Comparison:
     """Compare the products of a step with NumPy's of the rounded factors in float64."""
     kinds, pairs = factors(workload.products("train_step"))
-    dtype, checks = workload.dtype, ()
+    dtype, checks = workload.dtype, tuple[TensorCheck, ...]()
     if not isinstance(results, list | tuple) or len(results) != len(kinds):
         return Comparison(())
     for kind, (A, B), C in zip(kinds, pairs, results, strict=True):
