@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.cases.products import factors
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.worker import ceilings
 from samegrad.benchmarks.worker.breakdown import Breakdown
-from samegrad.benchmarks.worker.ceilings import Products, factors, place
+from samegrad.benchmarks.worker.ceilings import Products, place
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec
