@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.benchmarks.cases.case import Workload
-from samegrad.implementations.contract.files import replaced
+from samegrad.implementations.contract.files import ordinary, replaced
 from samegrad.implementations.contract.spec import Params, Tree
 
 Array = Any
@@ -110,7 +110,7 @@ def load_tree(path: Path) -> Any:
     Raises:
         Exception: it is another file; which one depends on how.
     """
-    with np.load(path, allow_pickle=False) as stored:
+    with np.load(ordinary(path), allow_pickle=False) as stored:
         arrays = dict(stored)
     return _rebuilt(json.loads(str(arrays["structure"])), arrays)
 

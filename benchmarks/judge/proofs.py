@@ -53,6 +53,8 @@ class Proofs:
         try:
             first = "operation" in block
             verdict = self._compared_first(block) if first else self._compared(block)
+        except OSError as error:  # somebody has taken them away
+            return {"reason": f"its results are lost: {described(error)}", "status": "crashed"}
         except (MemoryError, Exception) as error:  # it was written by whom it is about
             return {"reason": f"its results cannot be read: {described(error)}"}
         precision = block.get("precision", "ieee")

@@ -6,6 +6,7 @@ judged at once, while nobody is timed: most are beaten before that. Where judgin
 the fastest block of a row is, which is what the row's value rests on (`records.rows.counted`).
 """
 
+import contextlib
 import os
 import random
 import time
@@ -19,7 +20,7 @@ from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.schema import OK
 from samegrad.benchmarks.runs.run import Run
-from samegrad.benchmarks.runs.worker_process import JUDGE, WorkerProcess, command
+from samegrad.benchmarks.runs.worker_process import JUDGE, WorkerProcess, command, stopped_short
 from samegrad.implementations.checking.processes import Child, Exit
 
 Message = dict[str, Any]
@@ -109,7 +110,7 @@ class Proofs:
 
         self._ask_all(requests, take, "first calls")
         for request in requests:
-            Path(request["results"]).unlink(missing_ok=True)
+            _remove(Path(request["results"]))
         for case in one.cases:
             if case.id in self.run.failed:
                 continue
@@ -117,8 +118,7 @@ class Proofs:
             found = [verdict for verdict in known if verdict is not None]
             wrong = next((verdict for verdict in found if verdict["reason"]), None)
             if wrong is not None:
-                status = "unavailable" if wrong.get("undecided") else "wrong"
-                outcome = {"status": status, "reason": wrong["reason"]}
+                outcome = {"status": _status(wrong), "reason": wrong["reason"]}
                 self.run.finish(case, one.process, outcome)
             elif found:
                 worst = max(found, key=lambda verdict: verdict["error"] / verdict["bound"])
@@ -170,7 +170,7 @@ class Proofs:
 
     def _forget(self, block: Block) -> None:
         self.waiting[block.case.id, block.process].remove(block)
-        block.path.unlink(missing_ok=True)
+        _remove(block.path)
 
     @property
     def due(self) -> bool:
@@ -220,18 +220,25 @@ class Proofs:
     def _ask_all(
         self, requests: Sequence[Message], take: Callable[[int, Message, int], None], what: str
     ) -> None:
-        """Have results judged; where the judge dies, what it was at is not right.
+        """Have results judged; at what the judge dies has no verdict, and no number.
+
+        Somebody else may have killed it, be it between two requests: then another one tries again.
 
         Args:
             take: told of each number in `requests`, verdict, and nanoseconds that it took.
         """
-        left = dict(enumerate(requests))
+        left, again = dict(enumerate(requests)), set[int]()
         while left:
             ended = self._ask(left, take, what)
-            if ended is not None and left:
-                number = next(iter(left))
-                del left[number]
-                take(number, {"reason": f"judging its results {ended.kind}: {ended.reason}"}, 0)
+            if ended is None or not left:
+                continue
+            number = next(iter(left))
+            if ended.killed and number not in again:
+                again.add(number)
+                continue
+            del left[number]
+            reason = f"judging its results {ended.kind}: {ended.reason}"
+            take(number, {"reason": reason, "status": stopped_short(ended)["status"]}, 0)
 
     def _ask(
         self, left: dict[int, Message], take: Callable[[int, Message, int], None], what: str
@@ -242,6 +249,7 @@ class Proofs:
             self.child = Child(command(JUDGE), environment)
             self.child.send({"role": "proofs", "directory": str(self.scratch)})
             if ended := self.child.receive(lambda _: None, SECONDS):
+                self.close()
                 return ended
         self.child.send({"blocks": [{"block": n, **one} for n, one in left.items()]})
         self.run.progress.now(f"judging {len(left)} {what}")
@@ -265,8 +273,7 @@ class Proofs:
             return
         about = {"process": block.process, "repetition": block.repetition}
         if verdict["reason"]:
-            status = "unavailable" if verdict.get("undecided") else "wrong"
-            self.run.fail(case, status, f"timed block: {verdict['reason']}", **about)
+            self.run.fail(case, _status(verdict), f"timed block: {verdict['reason']}", **about)
             return
         self.spent.setdefault(case.id, []).append(spent_ns / 1e9)
         known = self.fastest.get(case.id, float("inf"))
@@ -286,6 +293,18 @@ class Proofs:
         if self.child is not None:
             self.child.close()
             self.child = None
+
+
+def _status(verdict: Message) -> str:
+    """Of an outcome without a number."""
+    without = "unavailable" if verdict.get("undecided") else "wrong"
+    return str(verdict.get("status", without))
+
+
+def _remove(path: Path) -> None:
+    # Whose code is timed can put anything in its place; all goes with the scratch folder.
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _request(block: Block) -> Message:

@@ -1,0 +1,72 @@
+"""What happens to the judge, or to the files that it is given, is nobody else's fault."""
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.runs.proofs import Block, Proofs
+from samegrad.implementations.checking.processes import Exit
+
+KILLED = Exit("crashed", "killed by SIGKILL", killed=True)
+RIGHT = {"reason": "", "name": "outputs", "error": 0.0, "bound": 1e-12}
+WORKLOAD = {
+    "kind": "mlp", "name": "own", "batch_size": 4, "examples": 64,
+    "spec": {"layer_sizes": [4, 3, 2]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ends", "statuses"),
+    [
+        ([KILLED], ["", ""]),
+        ([KILLED, KILLED], ["crashed", ""]),
+        ([Exit("timeout", "no result")], ["timeout", ""]),
+        ([Exit("crashed", "exit status 1")], ["crashed", ""]),
+    ],
+    ids=["killed once", "killed twice", "too long", "crashed"],
+)
+def test_judge_that_dies_calls_nobody_wrong(tmp_path, monkeypatch, ends, statuses):
+    """Another one goes on; at what it died has no verdict."""
+    proofs, taken = Proofs(SimpleNamespace(), tmp_path), {}
+    left_ends = list(ends)
+
+    def ask(left, take, what):
+        if left_ends:
+            return left_ends.pop(0)
+        for number in list(left):
+            del left[number]
+            take(number, RIGHT, 1)
+        return None
+
+    monkeypatch.setattr(proofs, "_ask", ask)
+    proofs._ask_all([{}, {}], lambda number, verdict, _: taken.update({number: verdict}), "blocks")
+
+    assert statuses == [taken[number].get("status", "") for number in (0, 1)]
+
+
+def test_folder_in_the_place_of_results_ends_no_run(tmp_path):
+    """It goes with the scratch folder."""
+    proofs, path = Proofs(SimpleNamespace(), tmp_path), tmp_path / "block1.npz"
+    path.mkdir()
+    case = Case.from_dict({"workload": WORKLOAD, "operation": "forward", "implementation": "numpy"})
+    block = Block(case, 0, 0, 1e-6, 5, [1, 2], path)
+    proofs.waiting[case.id, 0] = [block]
+
+    proofs._forget(block)
+
+    assert not proofs.waiting[case.id, 0]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are no files on Windows")
+@pytest.mark.parametrize("put", [lambda path: None, os.mkdir, getattr(os, "mkfifo", None)])
+def test_results_that_are_gone_are_lost_and_not_wrong(tmp_path, put):
+    """Nor is a pipe in their place waited for."""
+    from samegrad.benchmarks.judge.proofs import Proofs as Judge
+
+    put(tmp_path / "first.npz")
+    call = {"workload": WORKLOAD, "operation": "forward", "precision": "ieee", "thorough": False,
+            "about": {}, "results": str(tmp_path / "first.npz")}  # fmt: skip
+
+    assert "crashed" == Judge(tmp_path).verdict(call)["status"]
