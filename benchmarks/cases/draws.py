@@ -17,9 +17,11 @@ from samegrad.implementations.contract.spec import Params
 
 # Large enough that steps differ, small enough that no deviation grows (judge/blocks.py).
 RATES = (0.01, 0.03)
-FACTORS = (0.8, 1.25)  # of each weight matrix and bias vector
+# Of each row of a weight matrix and each bias. By one factor of a whole matrix, its product with a
+# batch could be remembered and scaled: with rows of their own it must be made anew.
+FACTORS = (0.8, 1.25)
 WEIGHTS_BYTES = 2**25  # of all weights of a block of independent calls: they stay in the cache
-MOST_WEIGHTS = 64
+MOST_WEIGHTS = 512
 VARIED = 8  # so many calls or more: up to an eighth more are made
 
 
@@ -50,19 +52,20 @@ class Draw:
         return least + int(self._random(0).integers(0, least // VARIED + 1))
 
     def params(self, params: Params, number: int = 0) -> Params:
-        """Weights: those of the workload, each array times a factor of its own."""
+        """Weights: those of the workload, each row and each bias times a factor of its own."""
         random = self._random(1 + number)
 
         def times(p: np.ndarray) -> np.ndarray:
-            return p * p.dtype.type(random.uniform(*FACTORS))
+            factors = random.uniform(*FACTORS, (len(p), *[1] * (p.ndim - 1)))
+            return p * factors.astype(p.dtype)
 
         return [(times(W), None if b is None else times(b)) for W, b in params]
 
     def pairs(self, calls: int, batches: int, weights: int) -> list[tuple[int, int]]:
         """(number of the weights, number of the batch) of each independent call.
 
-        All pairs come once before one comes again. The order depends on the number of calls:
-        nobody can say that there were more.
+        All pairs come once before one comes again (`most_calls`). The order depends on the number
+        of calls: nobody can say that there were more.
         """
         order = self._random(-1, calls).permutation(weights * batches)
         return [divmod(int(order[i % len(order)]), batches) for i in range(calls)]
@@ -82,6 +85,19 @@ class Draw:
 
 def weights(params: Params, calls: int, batches: int) -> int:
     """How many sets of weights a block of independent calls takes, so that no pair comes twice."""
+    return min(most_weights(params), -(-calls // batches))
+
+
+def most_weights(params: Params) -> int:
+    """How many sets of weights a block of independent calls may take."""
     size = sum(p.nbytes for pair in params for p in pair if p is not None)
-    most = max(1, min(MOST_WEIGHTS, WEIGHTS_BYTES // max(1, size)))
-    return min(most, -(-calls // batches))
+    return max(1, min(MOST_WEIGHTS, WEIGHTS_BYTES // max(1, size)))
+
+
+def most_calls(params: Params, batches: int) -> int:
+    """How many independent calls a block may have.
+
+    With more of them some pair would come again, and who remembers its result would not pay for
+    it: all the more, the longer a block seems to need to be.
+    """
+    return batches * most_weights(params)

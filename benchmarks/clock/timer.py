@@ -53,6 +53,7 @@ class Work:
         events: start and stop of the device's own clock, if it has one.
         compilations: how many functions have been compiled so far.
         collects: whether the garbage collector runs: where nothing else frees what calls leave.
+        most_calls: of a block.
     """
 
     start: Callable[[int], Tree]
@@ -62,6 +63,7 @@ class Work:
     events: Events | None = None
     compilations: Callable[[], int] = lambda: 0
     collects: bool = False
+    most_calls: int = 2**62
 
 
 def work_of(call: Callable[[], Tree], synchronize: Callable[[Tree], None] = lambda _: None) -> Work:
@@ -217,11 +219,11 @@ def block(
     """
     start = work.start(calls)
     work.synchronize(start)
-    was_enabled = gc.isenabled()
+    outside("begins")
+    was_enabled = gc.isenabled()  # after that: somebody may have put work of theirs into it
     if not work.collects:
         gc.disable()
     try:
-        outside("begins")
         compiled, opened, busy = work.compilations(), clock(), threads.cpu_time()
         wanting = threads.waiting_time()
         began = clock()
@@ -266,13 +268,13 @@ def calibrate(work: Work, target_ns: int, clock: Clock = time.perf_counter_ns) -
     full = 0
     for _ in range(40):  # a bound that growth by a tenth at least never reaches
         elapsed = block(work, calls, clock).elapsed_ns
-        full += elapsed >= target_ns
+        full += elapsed >= target_ns or calls == work.most_calls
         if full and (abs(elapsed - previous) < STEADY * elapsed or full == MOST_UNSTEADY):
             break
         if elapsed < target_ns:
             # Past the target by a tenth, at most tenfold at once: early blocks are cold and long.
             growth = round(1.1 * calls * target_ns / max(elapsed, 1))
-            calls = min(10 * calls, max(calls + 1, growth))
+            calls = min(10 * calls, max(calls + 1, growth), work.most_calls)
         previous = elapsed
     return calls
 

@@ -32,8 +32,18 @@ def leaves(tree: Tree) -> Iterator[Any]:
 
 def known(tree: Tree) -> bool:
     """Whether everything in a tree is an array of a framework's own type, or a number."""
+    everything = list(leaves(tree))
+    return len(everything) == len(_known(everything))
+
+
+def _known(tree: Tree) -> list[Any]:
     types = _types()
-    return all(type(leaf) in types for leaf in leaves(tree))
+    return [leaf for leaf in leaves(tree) if type(leaf) in types and not _objects(leaf)]
+
+
+def _objects(leaf: Any) -> bool:
+    """Whether it is an array of objects, which may be computed when they are asked."""
+    return isinstance(leaf, np.ndarray) and leaf.dtype.hasobject
 
 
 def _types() -> set[type]:
@@ -50,14 +60,12 @@ def _types() -> set[type]:
 
 def seen(tree: Tree) -> list[Array]:
     """Some numbers of each array of a known type, as NumPy copies, once they are computed."""
-    types = _types()
-    return [_read(leaf, SAMPLED) for leaf in leaves(tree) if type(leaf) in types]
+    return [_read(leaf, SAMPLED) for leaf in _known(tree)]
 
 
 def numbers(tree: Tree) -> list[Array]:
     """All numbers of each array of a known type, likewise."""
-    types = _types()
-    return [_read(leaf, None) for leaf in leaves(tree) if type(leaf) in types]
+    return [_read(leaf, None) for leaf in _known(tree)]
 
 
 def agree(early: list[Array], now: list[Array]) -> bool:

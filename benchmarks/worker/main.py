@@ -50,6 +50,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
+from samegrad.benchmarks.clock import threads
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.worker import capabilities, ceilings, loaded
 from samegrad.benchmarks.worker.breakdown import Breakdown
@@ -70,6 +71,7 @@ def main() -> None:
 
 def measure(request: Message, send: Send) -> None:
     """Gate each case of the request; then repeat those that the parent names, again and again."""
+    threads.leave_out_others()  # before somebody's code starts threads of its own
     implementation = loaded.load(request["implementation"])
     worker = WorkerSpec(*(request[name] for name in WorkerSpec._fields))
     fewer_digits = "" if worker.precision == "ieee" else worker.precision

@@ -1,16 +1,18 @@
 """A workload in a worker process: its batches on the device, and the loops over its calls."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
 from samegrad.benchmarks.cases.case import MLPWorkload
-from samegrad.benchmarks.cases.draws import Draw, weights
+from samegrad.benchmarks.cases.draws import Draw, most_calls, weights
 from samegrad.benchmarks.cases.inputs import Inputs
-from samegrad.benchmarks.clock import timer
+from samegrad.benchmarks.clock import threads, timer
 from samegrad.benchmarks.clock.calls import Several, most_pending, repeated
 from samegrad.benchmarks.worker import arrays
 from samegrad.benchmarks.worker.compilers import compilations
@@ -26,6 +28,9 @@ Run = Callable[[int, Tree], Tree]  # calls, start -> what they gave: `timer.Work
 # test of its own does.
 REFUSALS = (NotImplementedError, ValueError, AssertionError, IndexError, KeyError, TypeError)
 INDEPENDENT = ("forward", "loss_and_grad")  # operations whose calls start from nothing
+# What somebody's own code may compute while it places weights, of a block: nobody who places them,
+# and does nothing else, comes near it.
+PREPARED_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,22 @@ class Seen:
     values: list[Array]
 
 
+@dataclass(frozen=True)
+class Unplaced:
+    """What a block starts from where weights are placed inside the clock."""
+
+    calls: int
+
+
+def _ours(function: Any) -> bool:
+    """Whether a function is of samegrad's implementations, by the module whose names it uses."""
+    names = getattr(function, "__globals__", {})
+    name = names.get("__name__", "")
+    module = sys.modules.get(name)
+    ours = name.startswith("samegrad.implementations.") or name == __name__
+    return ours and module is not None and vars(module) is names
+
+
 class Draws:
     """What is drawn for one block of a repetition after the other.
 
@@ -53,7 +74,7 @@ class Draws:
     """
 
     def __init__(self, draw: Draw) -> None:
-        self.now = replace(draw, block=-1)
+        self.now = replace(draw, block=draw.block - 1)
 
     def next(self) -> Draw:
         """Of the next one."""
@@ -69,6 +90,10 @@ class Placed:
         host, batches: batches in the host's memory, and on the device.
         overwrites: operations whose results overwrite those of the call before.
         converts: operations whose results are of types that may compute when they are asked.
+        prepares: operations for which so much is computed while weights are placed that it belongs
+            to the calls.
+        own_placing, own_state, own_waiting: whether somebody's own code places weights, makes the
+            optimiser's state, and waits.
     """
 
     def __init__(
@@ -81,6 +106,13 @@ class Placed:
         self.batches = [self.place(*batch) for batch in self.host]
         self.overwrites: set[str] = set()
         self.converts: set[str] = set()
+        self.prepares: set[str] = set()
+        backend, model = implementation.backend, implementation.model
+        self.own_placing = not all(map(_ours, (backend.place, backend.place_params)))
+        self.own_waiting = not _ours(backend.synchronize)
+        self.own_state = not _ours(getattr(model, "init_state", _ours))
+        self._placing_ns: list[int] = []  # CPU time, of the last blocks
+        self._once = ""  # the operation for which much was computed the last time
 
     @classmethod
     def random(cls, workload: MLPWorkload, implementation: Implementation, device: str) -> "Placed":
@@ -108,8 +140,8 @@ class Placed:
     ) -> timer.Work:
         """What is timed of an operation: calls of it, on weights and batches as drawn."""
         implementation, draws = self.implementation, Draws(draw or Draw())
-        end_to_end = transfer == "end_to_end"
-        if operation in INDEPENDENT:
+        end_to_end, independent = transfer == "end_to_end", operation in INDEPENDENT
+        if independent:
             start, run = self._independent_calls(operation, draws, end_to_end)
         elif operation == "train_step":
             batches = self._on_its_side(end_to_end)
@@ -118,10 +150,13 @@ class Placed:
             )
         else:
             start, run = self._epochs(draws, end_to_end)
+        if self.own_placing or self.own_waiting or (self.own_state and not independent):
+            start, run = self._counted(operation, start, run)
 
         def synchronize(result: Tree) -> None:
-            several = isinstance(result, Several)
-            implementation.synchronize(result.last if several else result)
+            if not isinstance(result, Unplaced):
+                several = isinstance(result, Several)
+                implementation.synchronize(result.last if several else result)
 
         def fetch(result: Tree) -> Seen:
             if isinstance(result, Several):
@@ -141,7 +176,43 @@ class Placed:
             events=implementation.capabilities.events(self.device),
             compilations=partial(compilations, implementation),
             collects=implementation.capabilities.leaves_cycles,
+            most_calls=most_calls(self.inputs.params, len(self.host)) if independent else 2**62,
         )
+
+    def _counted(self, operation: str, start: Start, run: Run) -> tuple[Start, Run]:
+        """A loop whose weights are placed by somebody's own code: before it, unless that computes.
+
+        Gradients could be made as soon as there are weights.
+        """
+        if operation in self.prepares:
+            return Unplaced, lambda calls, _: run(calls, start(calls))
+        self._placing_ns = []
+
+        def measured(calls: int) -> Tree:
+            self._began_ns = threads.cpu_time()
+            placed = start(calls)
+            self.implementation.synchronize(placed)
+            self._placing_ns.append(threads.cpu_time() - self._began_ns)
+            return placed
+
+        return measured, run
+
+    def prepared(self, operation: str, elapsed_ns: list[int]) -> bool:
+        """Whether blocks must be timed again, as much was computed while weights were placed.
+
+        Once may be an accident; what comes twice belongs to the calls from then on.
+
+        Args:
+            operation, elapsed_ns: of the last blocks.
+        """
+        placing = zip(self._placing_ns[-len(elapsed_ns) :], elapsed_ns, strict=False)
+        if not any(spent > PREPARED_SHARE * elapsed for spent, elapsed in placing):
+            self._once = ""
+            return False
+        if self._once == operation:
+            self.prepares.add(operation)
+        self._once, self._placing_ns = operation, []
+        return True
 
     def _one(self, operation: str, several: Several) -> tuple[int, Tree]:
         """Number and result of the call that is looked at."""
@@ -191,9 +262,10 @@ class Placed:
 
         def start(calls: int) -> list[tuple[Tree, ...]]:
             draw, count = draws.next(), weights(given, calls, len(batches))
-            drawn = (draw.params(given, number) for number in range(count))
-            placed = [self.start(with_state=False, params=params)[0] for params in drawn]
             pairs = draw.pairs(calls, len(batches), count)
+            drawn = [draw.params(given, number) for number in range(count)]
+            self._began_ns = threads.cpu_time() if self.own_placing else 0
+            placed = [self.start(with_state=False, params=params)[0] for params in drawn]
             arguments = [(placed[w], *batches[b]) for w, b in pairs]
             return arguments if end_to_end else [each[:taken] for each in arguments]
 
@@ -215,7 +287,8 @@ class Placed:
             call = converted
         entries = self.workload.batch_size * spec.layer_sizes[-1] if forward else spec.parameters
         most = most_pending(entries * np.dtype(spec.dtype).itemsize)
-        if operation in self.overwrites:  # each must be there before the next one begins
+        # Each must be there before the next one begins; or could be made together with others.
+        if operation in self.overwrites or (self.own_waiting and self.device == "cpu"):
             most = 1
         return start, repeated(call, implementation.synchronize, most)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from samegrad.benchmarks.cases.draws import FACTORS, RATES, Draw, weights
+from samegrad.benchmarks.cases.draws import FACTORS, RATES, Draw, most_calls, weights
 from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.spec import MLPSpec
 
@@ -30,14 +30,27 @@ def test_no_pair_of_weights_and_batch_comes_twice():
     assert {number for number, _ in pairs} == set(range(7))
 
 
-def test_weights_are_those_of_the_workload_times_a_factor():
-    """Of each array another one, in its dtype."""
+def test_weights_are_those_of_the_workload_times_factors():
+    """Of each row and each bias another one, in its dtype: no product can be remembered."""
     drawn = [Draw(3).params(PARAMS, number) for number in range(5)]
 
-    factors = {float(W[0, 0] / PARAMS[0][0][0, 0]) for (W, _), _ in drawn}
-    assert 5 == len(factors)
-    assert all(FACTORS[0] <= factor <= FACTORS[1] for factor in factors)
+    for W, b in (params[0] for params in drawn):
+        rows, biases = W / PARAMS[0][0], b / PARAMS[0][1]
+        assert (np.ptp(rows, axis=1) < 1e-6).all()
+        assert 6 == len(set(rows[:, 0])) and 5 == len(set(biases))
+        assert FACTORS[0] <= min(rows.min(), biases.min()) < max(rows.max(), biases.max())
+        assert max(rows.max(), biases.max()) <= FACTORS[1] * 1.000001
+    assert 5 == len({float(params[0][0][0, 0]) for params in drawn})
     assert {np.dtype("float32")} == {p.dtype for params in drawn for pair in params for p in pair}
+
+
+def test_block_has_as_many_calls_as_there_are_pairs():
+    """Of weights that fit into a cache, and batches."""
+    large = [(np.zeros((1000, 2000), np.float32), None)]  # 8 MB
+
+    assert most_calls(large, 4) == 16 == len(set(Draw(1).pairs(16, 4, weights(large, 16, 4))))
+    most = most_calls(PARAMS, 16)
+    assert most == len(set(Draw(1).pairs(most, 16, weights(PARAMS, most, 16)))) == 8192
 
 
 def test_calls_are_never_fewer_and_one_stays_one():

@@ -506,3 +506,43 @@ def test_results_of_a_block_are_gone_before_the_next_begins() -> None:
     blocks = measure(replace(device.work(), run=run), 5 * MS, 30 * MS, device.clock)
 
     assert {0} == set(alive[-len(blocks.elapsed_ns) :])
+
+
+def test_block_is_no_longer_than_it_may_be() -> None:
+    """However fast a call seems to be."""
+    device = FakeDevice(call_ns=1000)
+    work = device.work()
+
+    assert 300 == calibrate(replace(work, most_calls=300), timer.CPU_BLOCK_NS, device.clock)
+    assert 5000 <= calibrate(work, timer.CPU_BLOCK_NS, device.clock)
+
+
+def test_garbage_collector_is_turned_off_inside_the_parents_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Somebody may have put work of theirs into it."""
+    order: list[str] = []
+    monkeypatch.setattr(gc, "disable", lambda: order.append("off"))
+    timer.block(timer.work_of(lambda: order.append("called")), 1, outside=order.append)
+
+    assert ["begins", "off", "called", "ended", "rests"] == order
+
+
+@pytest.mark.skipif(not threads.TASKS.exists(), reason="Linux only")
+def test_waiting_of_threads_that_were_there_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of this one counts, and that of those that come."""
+    monkeypatch.setattr(threads, "_left_out", set())
+    monkeypatch.setattr(threads, "_delay", lambda _: 1)
+    end = threading.Event()
+    before, after = (threading.Thread(target=end.wait) for _ in range(2))
+    before.start()
+    threads.leave_out_others()
+    left, all_of_it = len(threads._left_out), threads.waiting_time()
+    after.start()
+
+    assert str(before.native_id) in threads._left_out
+    assert all_of_it + 1 == threads.waiting_time() and left >= 1
+    assert str(threading.get_native_id()) not in threads._left_out
+    end.set()
+    before.join()
+    after.join()

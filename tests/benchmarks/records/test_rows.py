@@ -299,3 +299,59 @@ def test_speed_of_the_machine_needs_ten_measurements_of_the_same_work_on_both_si
 def test_repetition_counts_by_its_median_block() -> None:
     """One that was disturbed says nothing."""
     assert 1e-9 == rows.call_seconds(ok(0, elapsed_ns=1) | {"elapsed_ns": [10, 10, 900]})
+
+
+def proof(process: int, repetition: int) -> dict[str, Any]:
+    """Of a block."""
+    about = {"process": process, "repetition": repetition, "spent_ns": 10**6}
+    return {
+        "record": "proof",
+        "case": CASE.to_dict(),
+        **about,
+        "name": "W1",
+        "error": 0.0,
+        "bound": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("proved", "expected"),
+    [
+        ([(0, 0)], [3000, 3000]),  # of those that are faster nobody knows
+        ([(0, 1)], [2000, 3000, 3000, 2000]),
+        ([(1, 1)], [2000, 3000, 3000, 2000]),
+        ([(0, 2), (0, 0)], [1000, 2000, 3000, 3000, 2000]),
+        ([(7, 0)], []),
+        ([], []),
+    ],
+)
+def test_blocks_that_are_faster_than_any_that_is_proved_do_not_count(
+    proved: list[tuple[int, int]], expected: list[int]
+) -> None:
+    """In whichever process that is."""
+    records = [ok(0, ns, repetition=n) for n, ns in enumerate((3000, 2000, 1000))]
+    records += [ok(1, ns, repetition=n) for n, ns in enumerate((3000, 2000))]
+
+    found = rows.counted(records, [proof(*which) for which in proved])
+
+    assert sorted(expected) == sorted(record["elapsed_ns"][0] // 10 for record in found)
+
+
+@pytest.mark.parametrize(("proofs", "status"), [(True, "not_run"), (False, "ok"), (None, "ok")])
+def test_journals_without_proofs_are_read_as_before(proofs: bool | None, status: str) -> None:
+    """Where none were to be had; where they were, a row without one has no number."""
+    settings = {} if proofs is None else {"settings": {"proofs": proofs}}
+    journal = Journal(run_record(**settings))
+    for record in (plan_record(CASE), ok(0)):
+        journal.add(record)
+
+    (row,) = rows.rows(journal)
+    assert status == row.status
+    assert (row.median_seconds is None) == (status != "ok")
+
+    if proofs:
+        journal.add(proof(0, 0))  # `ok` has no repetition
+        journal.add(ok(0, 500, repetition=0))
+        (row,) = rows.rows(journal)
+        assert ("ok", 1, 0.001) == (row.status, row.proofs, row.proof_seconds)
+        assert (5e-7,) == row.process_medians

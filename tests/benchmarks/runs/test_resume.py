@@ -239,6 +239,50 @@ def test_processes_and_ceilings_of_an_interrupted_run_are_made_up_for(tmp_path: 
     assert {0, 1, 2} == looked
 
 
+def test_what_was_not_proved_is_measured_again(tmp_path: Path) -> None:
+    """Its results are gone with the process; numbers of repetitions go on."""
+    case = Case(MLPWorkload("own", MLPSpec((6, 4, 3)), 4, 64), "forward", "numpy")
+    other = Case(case.workload, "train_step", "numpy")
+    model = CostModel(1e-4, 0.0, 1e9, 1.0)
+    capability = Capabilities("numpy", "numpy", cost_models={"cpu": model})
+
+    def run(resume: Any = None) -> Any:
+        planned = Budget([case, other], processes=1)
+        settings = RunSettings(None, 0.01, 0.0, ceilings=False)
+        made = Run(
+            planned,
+            {"numpy": capability},
+            tmp_path / "run",
+            settings,
+            interpreters={},
+            about={},
+            resume=resume,
+        )
+        speed.execute(made)
+        return read(tmp_path / "run" / "journal.jsonl")
+
+    whole = run()
+    path = tmp_path / "run" / "journal.jsonl"
+    lines = path.read_text().splitlines()
+    lost = f'"operation": "{case.operation}"'
+    gone = [line for line in lines if '"record": "proof"' in line and lost in line]
+    left = [line for line in lines if line not in gone and "run_complete" not in line]
+    path.write_text("\n".join(left) + "\n")
+    killed = {row.status for row in rows.rows(read(path))}
+    resumed = run(read(path))
+
+    assert gone and {"not_run", "ok"} == killed
+    assert {"ok"} == {row.status for row in rows.rows(resumed)}
+    numbers = {
+        c.operation: [o["repetition"] for d, o in resumed.outcomes if c == d] for c in (case, other)
+    }
+    before = sum(c == case for c, _ in whole.outcomes)
+    assert list(range(len(numbers["forward"]))) == numbers["forward"]
+    assert len(numbers["forward"]) > before
+    proved = {proof["repetition"] for proof in resumed.proofs[case.id]}
+    assert min(proved) >= before
+
+
 def test_other_code_is_not_resumed(tmp_path: Path) -> None:
     """The samples would be of two programs."""
     mine = tmp_path / "mine.py"

@@ -1,0 +1,228 @@
+"""Which timed blocks are kept and judged, and what becomes of their rows."""
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.runs import proofs as module
+from samegrad.benchmarks.runs.proofs import LONG_SECONDS, Proofs
+from samegrad.benchmarks.selftest.saboteurs import SMALL
+from samegrad.implementations.checking.processes import Exit
+
+CASE, OTHER = (Case(SMALL, operation, "numpy") for operation in ("forward", "train_step"))
+
+
+class Run:
+    """What is written and what fails."""
+
+    def __init__(self):
+        self.directory, self.failed, self.written, self.finished = Path("run"), set(), [], []
+        self.progress = SimpleNamespace(now=lambda _: None)
+
+    def write(self, record):
+        """A record."""
+        self.written.append(record)
+
+    def fail(self, case, status, reason, **about):
+        """A row without a number."""
+        self.failed.add(case.id)
+        self.finished.append((case.id, status, reason, about["process"], about["repetition"]))
+
+    def finish(self, case, process, outcome):
+        """What the worker said instead of evidence."""
+        self.failed.add(case.id)
+        self.finished.append((case.id, outcome["status"], outcome["reason"], process, None))
+
+
+class Judge:
+    """A child that answers with verdicts; at the block of a repetition it dies."""
+
+    def __init__(self, wrong=(), deadly=(), spent_ns=10**6):
+        self.wrong, self.deadly, self.spent_ns, self.asked = wrong, deadly, spent_ns, []
+
+    def send(self, message):
+        """A request."""
+        self.blocks = message.get("blocks")
+
+    def receive(self, on_message, seconds):
+        """Its verdicts."""
+        for block in self.blocks or ():
+            seconds_of = float(Path(block["results"]).read_text())
+            if seconds_of in self.deadly:
+                return Exit("crashed", "killed by SIGSEGV")
+            self.asked.append(seconds_of)
+            on_message({"begin": block["block"]})
+            reason = "outputs: off" if seconds_of in self.wrong else ""
+            verdict = {"reason": reason, "name": "W1", "error": 0.0, "bound": 1.0}
+            on_message({"block": block["block"], "verdict": verdict, "spent_ns": self.spent_ns})
+        return None
+
+    def close(self):
+        """It is gone."""
+
+
+@pytest.fixture
+def proofs(tmp_path, monkeypatch):
+    """Proofs of a run, whose judge is at hand; nothing is drawn."""
+    monkeypatch.setattr(module, "SECRET", SimpleNamespace(randrange=lambda _: 1))
+    proofs: Any = Proofs(Run(), tmp_path)
+    proofs.child = Judge()
+    return proofs
+
+
+def timed(proofs, milliseconds, case=CASE, process=0, draw=False):
+    """A block of so long, and its results if they are asked for."""
+    number = len(proofs.times.get((case.id, process), ()))
+    vars(module.SECRET)["randrange"] = lambda _: 0 if draw else 1
+    child = SimpleNamespace(answer=None)
+    one = SimpleNamespace(process=process, child=child, draws={case.id: [1, 2]}, asked=None)
+    outcome = {"status": "ok", "elapsed_ns": [milliseconds * 10**6], "calls": 1}
+    proofs.timed(one, case, outcome, number)
+    if child.answer is None:
+        return False
+    assert one.asked is case
+    path = Path(child.answer["evidence"])
+    path.write_text(str(milliseconds))
+    proofs.keep(one, {"changed": False})
+    return True
+
+
+def kept(proofs, case=CASE, process=0):
+    """Milliseconds of the blocks that wait."""
+    return [round(1e3 * block.seconds) for block in proofs.waiting.get((case.id, process), ())]
+
+
+def test_fastest_block_of_a_process_is_kept_and_others_are_not(proofs):
+    """Of up to ten; what is beaten goes, with its file."""
+    assert [True, False, True, False] == [timed(proofs, ms) for ms in (7, 8, 5, 6)]
+    assert [5] == kept(proofs)
+    assert 1 == len(list(proofs.scratch.glob("block*.npz")))
+
+
+def test_blocks_at_or_below_the_lower_tenth_are_kept(proofs):
+    """Of 23 there are three."""
+    for ms in (10, 11, 9, *range(20, 38)):
+        timed(proofs, ms)
+
+    assert [9] == kept(proofs)  # those that were beaten at first are not measured again
+    timed(proofs, 8)
+    timed(proofs, 10)
+    assert [9, 8, 10] == kept(proofs)
+
+
+def test_drawn_block_is_kept_however_slow_until_another_is_drawn(proofs):
+    """One a process."""
+    timed(proofs, 5)
+    assert timed(proofs, 50, draw=True) and [5, 50] == kept(proofs)
+    assert timed(proofs, 60, draw=True) and [5, 60] == kept(proofs)
+    timed(proofs, 4)
+    assert [60, 4] == kept(proofs)
+
+
+def test_first_block_is_drawn(tmp_path):
+    """By a source that the workers do not have."""
+    proofs: Any = Proofs(Run(), tmp_path)
+    one = SimpleNamespace(
+        process=0, child=SimpleNamespace(answer=None), draws={CASE.id: [1, 2]}, asked=None
+    )
+    proofs.timed(one, CASE, {"elapsed_ns": [10**6], "calls": 1}, 0)
+
+    (block,) = proofs.waiting[CASE.id, 0]
+    assert block.drawn
+
+
+def test_products_are_not_asked_for(proofs):
+    """They are no step of anything."""
+    assert not timed(proofs, 1, Case(SMALL, "products", "numpy"))
+
+
+def test_judged_blocks_are_written_down_and_their_files_removed(proofs):
+    """With process and repetition."""
+    timed(proofs, 7)
+    timed(proofs, 5, process=1)
+    proofs.judge()
+
+    assert {(0, 0), (1, 0)} == {(r["process"], r["repetition"]) for r in proofs.run.written}
+    assert {"proof"} == {record["record"] for record in proofs.run.written}
+    assert [] == list(proofs.scratch.iterdir()) and not kept(proofs)
+    assert 0.005 == proofs.fastest[CASE.id]
+
+
+def test_wrong_block_fails_its_row_only(proofs):
+    """Whatever else of it waits."""
+    proofs.child = Judge(wrong=(5,))
+    timed(proofs, 5)
+    timed(proofs, 6, process=1)
+    timed(proofs, 6, OTHER)
+    proofs.judge()
+
+    ((name, status, reason, process, repetition),) = proofs.run.finished
+    assert (CASE.id, "wrong", 0, 0) == (name, status, process, repetition)
+    assert "timed block: outputs: off" == reason
+    assert [OTHER.to_dict()] == [record["case"] for record in proofs.run.written]
+
+
+def test_judge_that_dies_at_a_block_costs_that_case_only(proofs, monkeypatch):
+    """Another one judges the rest."""
+    made = [Judge(deadly=(5,))]
+    monkeypatch.setattr(module, "Child", lambda *_: made.pop())
+    proofs.child = Judge(deadly=(5,))
+    timed(proofs, 5)
+    timed(proofs, 6, process=1)
+    timed(proofs, 7, OTHER)
+    proofs.judge()
+
+    ((name, status, reason, *_),) = proofs.run.finished
+    assert (CASE.id, "wrong") == (name, status) and "killed by SIGSEGV" in reason
+    assert [OTHER.to_dict()] == [record["case"] for record in proofs.run.written]
+    assert not made and [] == list(proofs.scratch.iterdir())
+
+
+def test_evidence_that_fails_is_the_rows_end(proofs):
+    """As a conversion that runs out of memory is."""
+    child = SimpleNamespace(answer=None)
+    one = SimpleNamespace(process=2, child=child, draws={CASE.id: [1, 2]}, asked=None)
+    proofs.timed(one, CASE, {"elapsed_ns": [10**6], "calls": 1}, 0)
+    proofs.keep(one, {"failed": {"status": "out_of_memory", "reason": "no room"}})
+    proofs.judge()
+
+    assert [(CASE.id, "out_of_memory", "no room", 2, None)] == proofs.run.finished
+    assert [] == proofs.run.written
+
+
+def test_of_what_takes_long_to_judge_the_fastest_of_a_row_is_judged(proofs):
+    """And again only where a faster one has come."""
+    proofs.child = judge = Judge(spent_ns=round(2e9 * LONG_SECONDS))
+    timed(proofs, 7)
+    proofs.judge()
+    timed(proofs, 6)
+    timed(proofs, 5, process=1)
+    proofs.judge()
+    timed(proofs, 5, process=2)
+    proofs.judge()
+
+    assert [7, 5] == judge.asked
+    assert math.isclose(2 * LONG_SECONDS, proofs._seconds(CASE))
+
+
+def test_it_is_due_after_a_while_or_when_much_waits(proofs, monkeypatch):
+    """Else nobody is disturbed."""
+    timed(proofs, 5)
+    assert not proofs.due
+    monkeypatch.setattr(module, "MOST_WAITING_BYTES", 8)
+    assert proofs.due
+    monkeypatch.setattr(module, "MOST_WAITING_BYTES", 2**40)
+    proofs.judged -= module.EVERY_SECONDS
+    assert proofs.due
+
+
+def test_seeds_are_of_a_repetition_and_of_a_process(tmp_path):
+    """The second is the same again, and another one in another process."""
+    proofs = Proofs(Run(), tmp_path)
+    (first,), (again,), (other,) = (proofs.seeds(n, [CASE]).values() for n in (0, 0, 1))
+
+    assert first[0] != again[0] and first[1] == again[1] != other[1]
