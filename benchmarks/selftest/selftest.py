@@ -46,7 +46,7 @@ CHILD_SECONDS = 180.0
 GROUPS = ("clock", "steps", "saboteurs", "twins")
 RED_TEAM = "red-team"
 # What is right in some of its calls is found by chance: it is tried as a standard run does it.
-BY_CHANCE, STANDARD = ("every_second_call",), 5  # processes
+BY_CHANCE, STANDARD = ("every_second_call", "replays_by_address"), 5  # processes
 TRIES = 3  # to measure an honest network beside a cheat
 EVERY = {**SABOTEURS, **CHEATS, **HONEST}
 
