@@ -177,7 +177,7 @@ def test_judge_that_dies_at_a_block_costs_that_case_only(proofs, monkeypatch):
     proofs.judge()
 
     ((name, status, reason, *_),) = proofs.run.finished
-    assert (CASE.id, "wrong") == (name, status) and "killed by SIGSEGV" in reason
+    assert (CASE.id, "crashed") == (name, status) and "killed by SIGSEGV" in reason
     assert [OTHER.to_dict()] == [record["case"] for record in proofs.run.written]
     assert not made and [] == list(proofs.scratch.iterdir())
 
