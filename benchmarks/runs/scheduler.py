@@ -21,7 +21,7 @@ from samegrad.benchmarks.runs.capabilities import CAPABILITIES_SECONDS, cost_mod
 from samegrad.benchmarks.runs.clocks import Clocks
 from samegrad.benchmarks.runs.proofs import Proofs
 from samegrad.benchmarks.runs.run import Run
-from samegrad.benchmarks.runs.worker_process import WorkerProcess, stopped_short
+from samegrad.benchmarks.runs.worker_process import WorkerProcess, stopped_short, too_early
 from samegrad.implementations.checking.processes import Exit
 from samegrad.implementations.contract import registry
 
@@ -229,7 +229,7 @@ class Scheduler:
     def _ask(self, one: WorkerProcess, cases: Sequence[Case]) -> Exit | None:
         """Request repetitions of a process; how it ended, None if it waits for the next request."""
         one.repeat(cases, self.repetitions.blocks(cases), self.proofs.seeds(one.process, cases))
-        ended = self._receive(one, cases)
+        ended = self._receive(one, cases) or too_early(one)
         if self.proofs.due:
             self.proofs.judge()
         return ended

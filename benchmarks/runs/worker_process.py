@@ -243,6 +243,16 @@ class WorkerProcess:
         return system.resident_memory(self.child.working())
 
 
+def too_early(one: WorkerProcess) -> Exit | None:
+    """How a process ended that waits for a request before its cases are done; None if they are.
+
+    A file may say that it waits while it is timed: it would be asked for the same cases for ever.
+    """
+    if not one.waiting:
+        return None
+    return Exit("crashed", "it waited for another request before its cases were done")
+
+
 def stopped_short(ended: Exit) -> dict[str, Any]:
     """What is written of a case whose process ended before it was done."""
     status = "crashed" if ended.kind == "ok" else ended.kind

@@ -10,6 +10,7 @@ import pytest
 
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.runs import capabilities
+from samegrad.benchmarks.runs.scheduler import Scheduler
 from samegrad.benchmarks.runs.worker_process import WorkerProcess
 from samegrad.implementations.checking import processes
 from samegrad.implementations.contract.spec import MLPSpec
@@ -137,3 +138,15 @@ def test_message_of_a_case_that_was_not_asked_for_is_none(
     with pytest.raises(processes.SENSELESS):
         one.receive(CASES, on_message, 1.0)
     assert [] == rest
+
+
+@pytest.mark.parametrize(("left", "stays"), [([], True), (CASES[1:], False)])
+def test_process_that_waits_too_early_is_not_asked_again(left: list[Case], stays: bool) -> None:
+    """A message that it waits, written in the middle of a case, made a run go on for ever."""
+    scheduler: Any = object.__new__(Scheduler)
+    nothing: Any = SimpleNamespace(blocks=lambda _: {}, seeds=lambda *_: {}, due=False)
+    scheduler.repetitions = scheduler.proofs = nothing
+    one: Any = SimpleNamespace(process=0, waiting=left, repeat=lambda *_: None)
+    scheduler._receive = lambda *_: None
+
+    assert stays == (scheduler._ask(one, CASES) is None)
