@@ -546,3 +546,15 @@ def test_waiting_of_threads_that_were_there_is_left_out(monkeypatch: pytest.Monk
     end.set()
     before.join()
     after.join()
+
+
+@pytest.mark.parametrize(("waited", "refused"), [(0, True), (9, False)])
+def test_blocks_that_wait_longer_and_longer_for_a_core_have_a_time(
+    waited: int, refused: bool
+) -> None:
+    """Others have come, and stayed: no call takes longer for it."""
+    blocks = [Blocks(1, [n * MS], [0], wanting_ns=[n * MS * waited // 10]) for n in range(2, 13)]
+
+    refusal = blocks[-1].refusal(None, blocks[:-1])
+
+    assert refused is (refusal is not None and refusal[0] == "not_converged")
