@@ -135,12 +135,10 @@ TIMER = Module(
         ("long at once", "CERTAINLY_LONG = 100", "CERTAINLY_LONG = 10"),
         ("growth of 40", "TREND_PARTS, TREND = 5, 4.0", "TREND_PARTS, TREND = 5, 40.0"),
         ("two parts", "TREND_PARTS, TREND = 5", "TREND_PARTS, TREND = 2"),
-        ("1,600 wait", "MOST_PENDING_BYTES = 16,", "MOST_PENDING_BYTES = 1600,"),
-        ("any size waits", "16 * 2**20", "16 * 2**60"),
         ("collector runs", "        gc.disable()\n", "        pass\n"),
-        ("start in the clock", "    work.synchronize(start)\n    was", "    was"),
+        ("start in the clock", "    work.synchronize(start)\n    outside", "    outside"),
         ("wait not timed", "work.synchronize(result)\n        ended", "ended"),
-        ("residual of waiting", "2 * again - waited - clock()", "again - waited"),
+        ("residual of waiting", "again - waited - 2 * nothing", "again - waited"),
         (
             "residual once",
             "statistics.median(self.residual_ns) > limit",
@@ -165,7 +163,7 @@ TIMER = Module(
         ),
         ("results kept", "        blocks.last_result = blocks.last_seen = None\n", ""),
         ("compilation ignored", "        if self.compiled:", "        if False:"),
-        ("stops count", "busy * (ended - began) / max(1, waited - opened)", "busy"),
+        ("stops count", "round(busy * inside)", "busy"),
         (
             "error of one block",
             "math.sqrt(sum(len(blocks.elapsed_ns) for blocks in repetitions))",
@@ -173,8 +171,8 @@ TIMER = Module(
         ),
         (
             "tenfold growth unbound",
-            "min(10 * calls, max(calls + 1, growth))",
-            "max(calls + 1, growth)",
+            "min(10 * calls, max(calls + 1, growth), work.most_calls)",
+            "max(calls + 1, min(growth, work.most_calls))",
         ),
     ),
 )
@@ -271,4 +269,101 @@ DETAILS = Module(
         ("least product", 'f"{digits(high / 1e9)}', 'f"{digits(low / 1e9)}'),
     ),
 )
-MODULES = (COMPARISON, REFERENCE, INTERVALS, TIMER, JOURNAL, ROWS, DETAILS, *OF_CHECKING)
+PROOFS = Module(
+    "benchmarks/runs/proofs.py",
+    ("tests/benchmarks/runs/test_proofs.py",),
+    (
+        (
+            "slow blocks only",
+            "return seconds <= rows.undisturbed",
+            "return seconds > rows.undisturbed",
+        ),
+        ("every block", "return seconds <= rows.undisturbed(self.times[key])", "return True"),
+        ("none is drawn", "drawn = not SECRET.randrange(len(times))", "drawn = False"),
+        ("all that was drawn", "                other.drawn = False\n", "                pass\n"),
+        ("files stay", "        path.unlink(missing_ok=True)\n", "        pass\n"),
+        ("any long one", 'if least.seconds < self.fastest.get(name, float("inf")) else []', ""),
+        ("nothing is wrong", 'if verdict["reason"]:', "if False:"),
+        ("never due", "time.monotonic() > self.judged + EVERY_SECONDS", "False"),
+        ("one seed", "SECRET.getrandbits(63), random", "7, random"),
+    ),
+)
+CLOCKS = Module(
+    "benchmarks/runs/clocks.py",
+    ("tests/benchmarks/runs/test_clocks.py",),
+    (
+        ("half of a block", "SHARE = 0.1  #", "SHARE = 0.5  #"),
+        (
+            "ready for long",
+            "READY_SHARE, READY_NS = 0.3, 2_000_000",
+            "READY_SHARE, READY_NS = 3.0, 0",
+        ),
+        ("any late block", "if all(block[number]", "if any(block[number]"),
+        ("rows apart", "((case.id, process), (case.id, None))", "((case.id, process),)"),
+        ("others ignored", "if others > SHARE", "if False and others > SHARE"),
+        ("waiting counts", "ours - waited) for", "ours) for"),
+    ),
+)
+BLOCKS = Module(
+    "benchmarks/judge/blocks.py",
+    ("tests/benchmarks/judge/test_blocks.py",),
+    (
+        ("along a gradient", "ALONG = 3e-4", "ALONG = 3e-3"),
+        ("rounding grows with n", "rounding = eps / 2 * count**0.5", "rounding = eps / 2 * count"),
+    ),
+)
+DRAWS = Module(
+    "benchmarks/cases/draws.py",
+    ("tests/benchmarks/cases/test_draws.py",),
+    (
+        ("one factor", "(len(p), *[1] * (p.ndim - 1))", "[1] * p.ndim"),
+        ("one order", "order = self._random(-1, calls).permutation", "order = np.arange"),
+        (
+            "pairs again",
+            "return batches * most_weights(params)",
+            "return 2 * batches * most_weights(params)",
+        ),
+    ),
+)
+PLACED = Module(
+    "benchmarks/worker/placed.py",
+    ("tests/benchmarks/worker/test_placed.py",),
+    (
+        ("ahead is free", "            self.prepares.add(operation)\n", "            pass\n"),
+        ("half a block ahead", "PREPARED_SHARE = 0.1", "PREPARED_SHARE = 0.5"),
+        ("made together", ' or (self.own_waiting and self.device == "cpu")', ""),
+        (
+            "everything is ours",
+            "return ours and module is not None",
+            "return True or module is not None",
+        ),
+        ("blocks of any length", "most_calls=most_calls(", "most_calls=7 * most_calls("),
+        ("buffers unseen", "        self.overwrites.add(operation)\n", ""),
+        ("late is free", "            self.converts.add(operation)\n", "            pass\n"),
+    ),
+)
+ARRAYS = Module(
+    "benchmarks/worker/arrays.py",
+    ("tests/benchmarks/worker/test_arrays.py",),
+    (
+        ("objects are numbers", "and leaf.dtype.hasobject", "and False"),
+        ("sum of bits", "mixed ^ (mixed >> np.uint64(29))", "mixed & np.uint64(0)"),
+        (
+            "last number unseen",
+            "values[:: -max(1, len(values) // most)]",
+            "values[: len(values) // 2]",
+        ),
+    ),
+)
+OF_PROOFS = (PROOFS, CLOCKS, BLOCKS, DRAWS, PLACED, ARRAYS)
+MODULES = (
+    COMPARISON,
+    REFERENCE,
+    INTERVALS,
+    TIMER,
+    JOURNAL,
+    ROWS,
+    DETAILS,
+    *OF_PROOFS,
+    *OF_CHECKING,
+)
