@@ -64,11 +64,17 @@ class Draw:
     def pairs(self, calls: int, batches: int, weights: int) -> list[tuple[int, int]]:
         """(number of the weights, number of the batch) of each independent call.
 
-        All pairs come once before one comes again (`most_calls`). The order depends on the number
-        of calls: nobody can say that there were more.
+        All pairs come once before one comes again (`most_calls`), those of the same weights one
+        after the other: they stay in the cache, as in training. The order depends on the number of
+        calls: nobody can say that there were more.
         """
-        order = self._random(-1, calls).permutation(weights * batches)
-        return [divmod(int(order[i % len(order)]), batches) for i in range(calls)]
+        random = self._random(-1, calls)
+        order = [
+            (int(number), int(batch))
+            for number in random.permutation(weights)
+            for batch in random.permutation(batches)
+        ]
+        return [order[i % len(order)] for i in range(calls)]
 
     def batches(self, steps: int, batches: int) -> list[int]:
         """Number of the batch of each step: all, in an order, again and again."""
