@@ -27,6 +27,7 @@ Message = dict[str, Any]
 EVERY_SECONDS = 45.0  # a run that is killed loses the proofs of so long
 MOST_WAITING_BYTES = 2**28
 SECONDS = 300.0  # for one block
+LAST_SECONDS = 5.0  # that an interrupted run may take to judge what waits
 LONG_SECONDS = 0.25  # to judge a block: then one of a row is judged
 GUESSED_SECONDS = 0.05  # to judge a block of a case of which none has been
 SECRET = random.SystemRandom()
@@ -287,6 +288,17 @@ class Proofs:
                 "spent_ns": spent_ns,
             }
         )
+
+    def __enter__(self) -> "Proofs":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """End the judge; of an interrupted run it first judges what takes seconds."""
+        try:
+            if kind is KeyboardInterrupt and self.seconds < LAST_SECONDS:
+                self.judge()
+        finally:
+            self.close()
 
     def close(self) -> None:
         """End the judge."""

@@ -43,36 +43,37 @@ class Scheduler:
         self.run, self.scratch, self.progress = run, scratch, run.progress
         self.budget, self.settings, self.journal = run.budget, run.settings, run.journal
         self.capabilities, self.repetitions = run.capabilities, run.repetitions
-        self.alive: list[WorkerProcess] = []
-        self.random = random.Random()
+        self.alive, self.random = list[WorkerProcess](), random.Random()
         self.clocks, self.proofs = Clocks(), Proofs(run, scratch)
         # Seconds that the next processes will not spend: compiling, ceilings, breakdowns.
         self.compiling, self.explaining = 0.0, 0.0
         self.ceilings_began: float | None = None
         # Seconds that a process of each worker takes: its gates, and its first repetitions.
         self.gating = 0.0
-        models = cost_models(self.capabilities)
-        self.repeating = budget.process_seconds(run.running, models, 0.0)
+        self.repeating = budget.process_seconds(run.running, cost_models(self.capabilities), 0.0)
 
     def execute(self) -> None:
         """Processes with their repetitions, ceilings around them, peak memory at last."""
+        with self.proofs:
+            try:
+                self._measure_cases()
+                self._measure_last_ceilings()
+                self._measure_memory()
+            finally:
+                for one in list(self.alive):
+                    self._close(one)
+
+    def _measure_cases(self) -> None:
         process, waiting = 0, list[WorkerProcess]()
-        try:
-            while process < self.budget.processes:
-                waiting, process = waiting + self._start_all(process), process + 1
-                self._reconsider(process)
-                if process == self.budget.processes or not self._fits(waiting, process - 1):
-                    groups = 1 + self.budget.processes - process
-                    self._repeat_in_turn(waiting, self._seconds_to_repeat(process) / groups)
-                    self._close_all(waiting)
-                    waiting = []
-                    self.proofs.judge()
-            self._measure_last_ceilings()
-            self._measure_memory()
-        finally:
-            for one in list(self.alive):
-                self._close(one)
-            self.proofs.close()
+        while process < self.budget.processes:
+            waiting, process = waiting + self._start_all(process), process + 1
+            self._reconsider(process)
+            if process == self.budget.processes or not self._fits(waiting, process - 1):
+                groups = 1 + self.budget.processes - process
+                self._repeat_in_turn(waiting, self._seconds_to_repeat(process) / groups)
+                self._close_all(waiting)
+                waiting = []
+                self.proofs.judge()
 
     def _start_all(self, process: int) -> list[WorkerProcess]:
         """One process of each worker, its cases gated; those that stay alive."""
@@ -264,7 +265,6 @@ class Scheduler:
         if "begin" in message:
             one.current = by_id[message["begin"]]
             self.progress.now(f"{where} {one.current.id}")
-            # Generous: a slow machine is no reason to kill.
             return CASE_SECONDS + 10 * self.run.predicted(one.current)
         if "gate" in message:  # which is judged once all have come
             return None
