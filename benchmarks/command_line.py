@@ -66,6 +66,7 @@ OPTIONS = (
     Option("threads", "for example 1,all (default: all; full: both)", "NUMBERS"),
     Option("processes", "fresh processes per implementation (default: the preset's)", "N"),
     Option("time", "limit of the whole run (default: the preset's)", "SECONDS"),
+    Option("wait_quiet", "wait so long for a quiet machine at most (default: 0)", "SECONDS"),
     Option("python", "the interpreter of an implementation's workers", "NAME=PATH,..."),
     Option("workload", "for example mnist,digits (default: all)", "NAMES"),
     Option("seeds", "with -m training: trainings per row (default: 5)", "NUMBER"),

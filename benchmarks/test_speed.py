@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.records.quality import UNUSABLE
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import NO_NUMBER, OK
 from samegrad.benchmarks.runs.session import Replay
@@ -19,6 +20,9 @@ def test_speed(case: Case, row: Row, replay: Replay, benchmark: Any) -> None:
         benchmark.skipped = True  # or pytest-benchmark warns that its fixture was not used
         pytest.fail(clean(f"{row.status}: {row.reason}"), pytrace=False)
 
+    if row.quality.level == UNUSABLE:
+        pytest.skip(clean(str(row.quality)))
+
     assert row.gate is not None
     replay.samples = list(row.process_medians)
     benchmark.extra_info.update(
@@ -29,6 +33,8 @@ def test_speed(case: Case, row: Row, replay: Replay, benchmark: Any) -> None:
         implementation=case.implementation,
         device=case.device,
         transfer=case.transfer,
+        quality=row.quality.level,
+        quality_reason=row.quality.why,
         gradient_error=row.gate["error"],
         gradient_bound=row.gate["bound"],
     )

@@ -140,6 +140,7 @@ def document(report: Report) -> Document:
         counts=f"{len(report.ok)} of {len(rows)} rows have a number"
         + (f"; {reasons}" if reasons else "")
         + ".",
+        machine=report.machine_states,
         warnings=[
             f"PARTIAL: run {journal.run['run']} did not come to its end; what it measured is here."
             for journal in report.journals
@@ -160,7 +161,7 @@ def document(report: Report) -> Document:
 
 def terminal_lines(report: Report, made: Document) -> list[str]:
     """Tables, how many rows have no number, and sentences."""
-    lines = [""]
+    lines = ["", *made.machine, ""]
     for chapter in made.chapters:
         for table in chapter.tables:
             if table.title in ON_TERMINAL:

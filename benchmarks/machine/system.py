@@ -88,7 +88,7 @@ def configured(name: str) -> int | None:
 
 def cpu_model() -> str:
     """The processor's name."""
-    name = _after("/proc/cpuinfo", "model name")
+    name = after("/proc/cpuinfo", "model name")
     if name:
         return name
     if sys.platform == "darwin":
@@ -98,7 +98,7 @@ def cpu_model() -> str:
 
 def cpu_flags() -> str:
     """The vector instructions that matter to a matrix product."""
-    flags = (_after("/proc/cpuinfo", "flags") or _after("/proc/cpuinfo", "Features")).split()
+    flags = (after("/proc/cpuinfo", "flags") or after("/proc/cpuinfo", "Features")).split()
     if not flags:
         return UNKNOWN
     return " ".join(flag for flag in FLAGS if flag in flags) or "none of interest"
@@ -175,7 +175,7 @@ def available_memory() -> int | None:
     for directory, limit, usage, cached in CONTROL_GROUP_MEMORY:
         most, used = text(f"{directory}/{limit}"), text(f"{directory}/{usage}")
         if most.isdigit() and used.isdigit():  # without a limit it is "max"
-            kept = int(_after(f"{directory}/memory.stat", cached) or 0)
+            kept = int(after(f"{directory}/memory.stat", cached) or 0)
             limits.append(max(0, int(most) - int(used) + kept))
     return min(limits, default=None)
 
@@ -265,17 +265,24 @@ def busy() -> float | None:
 
 
 def _core_seconds() -> list[float]:
-    """Seconds of all cores by what they did (see proc_stat(5)), guests left out; or nothing."""
-    fields = text("/proc/stat").partition("\n")[0].split()
-    ticks = configured("SC_CLK_TCK")
-    if not ticks or fields[:1] != ["cpu"]:
+    """Seconds of the cores that this process may use, by what they did, guests left out; or none.
+
+    See proc_stat(5). The first of its lines is of all cores of the machine.
+    """
+    lines = [line.split() for line in text("/proc/stat").splitlines() if line.startswith("cpu")]
+    ticks, allowed = configured("SC_CLK_TCK"), allowed_cores()
+    if not ticks or not lines or lines[0][0] != "cpu":
         return []
-    return [int(field) / ticks for field in fields[1:9]]
+    names = {"cpu"}
+    if allowed is not None and len(allowed) < len(lines) - 1:
+        names = {f"cpu{core}" for core in allowed}
+    of_ours = [line[1:9] for line in lines if line[0] in names]
+    return [sum(map(int, column)) / ticks for column in zip(*of_ours, strict=True)]
 
 
 def waiting() -> tuple[float, float] | None:
     """(seconds during which some process of this machine has waited for a core, of all) so far."""
-    total = _after("/proc/pressure/cpu", "some").rpartition("total=")[2]
+    total = after("/proc/pressure/cpu", "some").rpartition("total=")[2]
     return (int(total) / 1e6, time.monotonic()) if total else None
 
 
@@ -379,7 +386,7 @@ def output(*command: str) -> str:
     return "; ".join(done.stdout.strip().splitlines()) if done.returncode == 0 else ""
 
 
-def _after(path: str, name: str) -> str:
+def after(path: str, name: str) -> str:
     """The rest of the first line of a system's file that begins with a name, or ""."""
     for line in text(path).splitlines():
         if line.startswith(name):
@@ -389,5 +396,5 @@ def _after(path: str, name: str) -> str:
 
 def _bytes(path: str, name: str) -> int | None:
     """The same as bytes, of a number in KiB."""
-    value = _after(path, name)
+    value = after(path, name)
     return 1024 * int(value.split()[0]) if value else None

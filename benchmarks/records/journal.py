@@ -158,6 +158,7 @@ class Journal:
         inputs: workload -> hash of its weights and examples.
         ceilings: what machine and libraries can do at most.
         cpu_speeds: how fast the machine itself was, from request to request.
+        states: what else the machine did; outcomes since the last one have its share as "others".
         outcomes: (case, record) in the order of the file, less what was tried again.
         memory: case id -> its record.
         proofs: case id -> the records of its blocks that have been proved.
@@ -175,6 +176,7 @@ class Journal:
     inputs: dict[str, str] = field(default_factory=dict)
     ceilings: list[Record] = field(default_factory=list)
     cpu_speeds: list[Record] = field(default_factory=list)
+    states: list[Record] = field(default_factory=list)
     outcomes: list[tuple[Case, Record]] = field(default_factory=list)
     memory: dict[str, Record] = field(default_factory=dict)
     proofs: dict[str, list[Record]] = field(default_factory=dict)
@@ -183,6 +185,7 @@ class Journal:
     pictures: list[Record] = field(default_factory=list)
     complete: bool = False
     warnings: list[str] = field(default_factory=list)
+    _looked: int = 0  # outcomes that were there at the last state
 
     def add(self, record: Record) -> None:
         """Take in one record, which has been checked.
@@ -206,6 +209,8 @@ class Journal:
                 self.loaded.append(record)
         elif kind == "outcome":
             self.outcomes.append((_case(record["case"]), record))
+        elif kind == "state":
+            self._add_state(record)
         elif kind == "memory":
             self.memory[_case(record["case"]).id] = record
         elif kind == "proof":
@@ -220,6 +225,14 @@ class Journal:
             self.complete = False
         elif kind == "run_complete":
             self.complete = True
+
+    def _add_state(self, state: Record) -> None:
+        """What others took while the outcomes since the last state were measured is theirs, too."""
+        self.states.append(state)
+        if state["when"] == "during" and "others" in state:
+            for _, outcome in self.outcomes[self._looked :]:
+                outcome["others"] = state["others"] / state["cores"]
+        self._looked = len(self.outcomes)
 
     def needs_proof(self, case: Case) -> bool:
         """Whether blocks of a case count only with proofs: since schema 6, products excepted."""

@@ -9,15 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.case import TRAINING, Case
 from samegrad.benchmarks.records.journal import Journal
+from samegrad.benchmarks.records.quality import WITHOUT_FAULT, Quality, quality
 from samegrad.benchmarks.records.schema import OK, Record
 
 NOT_RUN = "not_run"  # in the list of cases, and the run ended before it was measured
 
-# When a number is marked: interquartile range of the blocks, difference between processes, between
-# the halves of a process, time lost to others, and the GPU's clock against the wall's.
-SPREAD, BETWEEN, HALVES, INTERFERENCE, EVENTS = 0.10, 0.05, 0.02, 0.01, 0.10
+EVENTS = 0.10  # the GPU's clock against the wall's: beyond it a row is bound by the host
 LEAST_CPU_SPEEDS = 10  # measurements that say how fast a machine was in a run
 TOO_FAST = 1.2  # times the best matrix product that a library has shown here
 
@@ -41,13 +40,14 @@ class Row:
         ceiling: FLOP/s of the best matrix product of any library on this device, with as many
             threads and in the same arithmetic.
         host_bytes, device_bytes: peak memory of a call, where it was measured.
-        flags: why the number is to be taken with care, one line each.
+        quality: what the number is worth.
+        remarks: what else is to be known of it, one line each.
         gate: name, error and bound of the tensor nearest to its bound, or None.
         code: hash of the implementation's sources, or "unknown".
         inputs: hash of weights and examples, or "unknown".
         training: of a training, what each seed gave.
         predicted_seconds: of a call, by the cost model, before it was timed; or None.
-        quality: what the result is worth beside its time, by name; of the first process.
+        measures: what the result is worth beside its time, by name; of the first process.
         proofs, proof_seconds: how many timed blocks have been proved, and what that took.
     """
 
@@ -65,13 +65,14 @@ class Row:
     ceiling: float | None = None
     host_bytes: int | None = None
     device_bytes: int | None = None
-    flags: tuple[str, ...] = ()
+    quality: Quality = WITHOUT_FAULT
+    remarks: tuple[str, ...] = ()
     gate: Record | None = None
     code: str = "unknown"
     inputs: str = "unknown"
     training: tuple[Record, ...] = ()
     predicted_seconds: float | None = None
-    quality: Mapping[str, float] = field(default_factory=dict)
+    measures: Mapping[str, float] = field(default_factory=dict)
     proofs: int = 0
     proof_seconds: float = 0.0
 
@@ -129,6 +130,7 @@ def rows(journal: Journal) -> list[Row]:
             ceilings.get((case.device, case.threads, case.arithmetic)),
             journal.memory.get(case.id, {}),
             journal.proofs.get(case.id, ()) if journal.needs_proof(case) else None,
+            journal.run.get("intervals", True) is not False,
         )
         for case in cases
     ]
@@ -156,6 +158,7 @@ def _row(
     ceiling: float | None,
     memory: Mapping[str, object],
     proofs: Sequence[Record] | None,
+    intervals: bool,
 ) -> Row:
     for record in records:
         if record["status"] != OK:
@@ -171,13 +174,13 @@ def _row(
     times = [[call_seconds(record) for record in repetitions] for repetitions in processes]
     medians = tuple(map(undisturbed, times))
     rate = case.flops / statistics.geometric_mean(medians)
-    marks = list(flags(processes, times))
+    remarks = list(_host_bound(sound))
     if ceiling and rate > TOO_FAST * ceiling:
         faster = f"{rate / 1e9:.3g} GFLOP/s, and the best matrix product here reaches "
         faster += f"{ceiling / 1e9:.3g}"
         if proofs is None:  # what was timed is not known to be right
             return Row(case, "rejected", f"faster than possible: {faster}")
-        marks.append(f"faster than any library's product: {faster}")
+        remarks.append(f"faster than any library's product: {faster}")
 
     def least(name: str) -> float | None:
         values = [record[name] / 1e9 for record in records if record.get(name) is not None]
@@ -200,13 +203,20 @@ def _row(
         ceiling=ceiling,
         host_bytes=host if isinstance(host, int) else None,
         device_bytes=device if isinstance(device, int) else None,
-        flags=tuple(marks),
+        quality=quality(
+            processes,
+            times,
+            medians,
+            intervals=intervals,
+            alike=case.operation != TRAINING,
+        ),
+        remarks=tuple(remarks),
         gate=max((r["gate"] for r in records), key=lambda g: g["error"] / g["bound"]),
         code=records[0].get("source_sha256", "unknown"),
         inputs=records[0].get("inputs_sha256", "unknown"),
         training=tuple(record["training"] for record in records if "training" in record),
         predicted_seconds=least("predicted_ns"),
-        quality=next((r["quality"] for r in records if r.get("quality")), {}),
+        measures=next((r["quality"] for r in records if r.get("quality")), {}),
         proofs=len(proofs or ()),
         proof_seconds=sum(proof["spent_ns"] for proof in proofs or ()) / 1e9,
     )
@@ -220,55 +230,11 @@ def by_process(records: Sequence[Record]) -> list[list[Record]]:
     return list(processes.values())
 
 
-def flags(processes: Sequence[Sequence[Record]], times: Sequence[Sequence[float]]) -> Iterable[str]:
-    """Why a number is to be taken with care, one line each.
-
-    Args:
-        processes: the repetitions of each process.
-        times: the median block of each of them, in seconds per call.
-    """
-    records = [record for repetitions in processes for record in repetitions]
-    medians = list(map(undisturbed, times))
-    spread = statistics.median(map(_spread, processes))
-    if spread > SPREAD:
-        yield f"blocks differ: IQR is {100 * spread:.0f} % of the median"
-    between = max(medians) / min(medians) - 1
-    if between > BETWEEN:
-        yield f"processes differ by {100 * between:.0f} %"
-    usual = statistics.median(map(statistics.median, times)) / statistics.median(medians) - 1
-    if usual > BETWEEN:
-        yield f"half of the repetitions are disturbed by {100 * usual:.0f} % or more"
-    halves = statistics.median(map(_drift, times))
-    if halves > HALVES:
-        yield f"first and second half of the repetitions differ by {100 * halves:.0f} %"
-    for name, what in (("steal", "taken by the hypervisor"), ("pressure", "waited for a core")):
-        shares = [record[name] for record in records if record.get(name) is not None]
-        share = statistics.fmean(shares) if shares else 0.0
-        if share > INTERFERENCE:
-            yield f"{100 * share:.0f} % of the time {what}"
+def _host_bound(records: Sequence[Record]) -> Iterable[str]:
     events = sum(sum(record.get("event_ns") or ()) for record in records)
     wall = sum(sum(record["elapsed_ns"]) for record in records)
     if events and abs(wall / events - 1) > EVENTS:
         yield f"host-bound: the GPU's own clock counts {100 * events / wall:.0f} % of the time"
-
-
-def _spread(repetitions: Sequence[Record]) -> float:
-    """Interquartile range over median of a process's blocks; 0 for less than three."""
-    blocks = [
-        elapsed / record["calls"] for record in repetitions for elapsed in record["elapsed_ns"]
-    ]
-    if len(blocks) < 3:
-        return 0.0
-    low, middle, high = statistics.quantiles(blocks, n=4)
-    return (high - low) / middle
-
-
-def _drift(times: Sequence[float]) -> float:
-    """How much the second half of the repetitions differs from the first; 0 for less than four."""
-    if len(times) < 4:
-        return 0.0
-    half = len(times) // 2
-    return abs(undisturbed(times[half:]) / undisturbed(times[:half]) - 1)
 
 
 def call_seconds(record: Record) -> float:

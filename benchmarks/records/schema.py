@@ -7,6 +7,8 @@ are read in the words of this one (see `upgrade`).
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from samegrad.benchmarks.records import pictures
+
 SCHEMA = 6
 OK = "ok"
 NO_NUMBER = ("skipped", "unavailable")  # with a reason; not a failure
@@ -78,61 +80,6 @@ TRAINED = Form("object with metric, test and curves", _training)
 STATUS = Form("one of the statuses", lambda value: value in STATUSES)
 
 
-# (how the task's name begins, what is shown) -> array -> its dimensions: a number, or a word that
-# stands for the same number everywhere in the picture.
-PICTURES = {
-    ("line_length", "activations"): dict.fromkeys(("before", "during", "after"), "classes units"),
-    **{
-        (task, "regions"): {
-            "x": "columns", "y": "rows", "value": "rows columns", "points": "points 2",
-            "labels": "points",
-        }
-        for task in ("xor", "discrete_mapping")
-    },
-    ("sine", "curve"): dict.fromkeys(("x", "true", "fitted"), "places"),
-    ("approximation", "curve"): {
-        "width": "", "staircase_rmse": "",
-        **dict.fromkeys(("x", "true", "fitted", "staircase"), "places"),
-    },
-    ("overfit", "curve"): {"x": "places", "fitted": "places", "points": "points 2"},
-    ("mnist", "confusion"): {
-        "counts": "10 10", "images": "images 784", "true": "images", "read": "images",
-    },
-}  # fmt: skip
-LEAST = {"rows": 2, "columns": 2, "images": 0}  # of a dimension; of others 1
-LONGEST = 2000  # of any dimension: more than a figure has points
-CLASSES = (0, 1, 2)  # that regions have colours for
-
-
-def _fits(value: Any, dimensions: list[str], sizes: dict[str, int]) -> bool:
-    """Whether nested lists are numbers in these dimensions; the sizes that are known grow."""
-    if not dimensions:
-        return _number(value)
-    if not isinstance(value, list):
-        return False
-    first, *rest = dimensions
-    size = sizes.setdefault(first, int(first) if first.isdigit() else len(value))
-    if len(value) != size or not LEAST.get(first, 1) <= size <= LONGEST:
-        return False
-    return all(_fits(one, rest, sizes) for one in value)
-
-
-def _check_picture(record: Record) -> None:
-    """Raise ValueError unless a picture has the arrays that its chart draws; others are kept."""
-    arrays, sizes = record["arrays"], dict[str, int]()
-    for (task, name), shapes in PICTURES.items():
-        if name != record["name"] or not record["task"].startswith(task):
-            continue
-        for array, dimensions in shapes.items():
-            if not _fits(arrays.get(array), dimensions.split(), sizes):
-                shape = " x ".join(dimensions.split()) or "a single one"
-                raise ValueError(f"picture: {array} must be numbers: {shape}")
-        if not all(label in CLASSES for label in arrays.get("labels", ())):
-            raise ValueError(f"picture: labels must be of {CLASSES}")
-        if not arrays.get("width", 1) > 0:
-            raise ValueError("picture: width must be above 0")
-
-
 class Field(NamedTuple):
     """One field of a record.
 
@@ -199,6 +146,20 @@ RECORDS = {
             "path": Field(TEXT, "relative to the project, or a file's name"),
             "sha256": Field(TEXT, "12 hexadecimal digits"),
             "text": Field(TEXT, "the file"),
+        },
+    ),
+    "state": Kind(
+        "what else the machine did, before the run or between two looks at it",
+        {
+            "when": Field(TEXT, "before (the run) or during (it: of the outcomes since the last)"),
+            "seconds": Field(NUMBER, "how long it was looked at"),
+            "cores": Field(POSITIVE, "that this run may use"),
+            "others": _maybe(NUMBER, "cores' worth of time that other programs took"),
+            "programs": _maybe(NUMBERS_BY_NAME, "the same by name, as far as they can be seen"),
+            "steal": _maybe(NUMBER, "share of the time that the hypervisor took"),
+            "throttled": _maybe(NUMBER, "share of the time that a quota stopped processes"),
+            "quota": _maybe(NUMBER, "cores' worth of time that the control group allows"),
+            "hot": _maybe(COUNT, "how often cores were slowed down for heat"),
         },
     ),
     "cases": Kind(
@@ -276,6 +237,7 @@ RECORDS = {
             "breakdown_spent_ns": _maybe(NUMBER, "what measuring the four above took"),
             "steal": _maybe(NUMBER, "share of the machine's time that the hypervisor took"),
             "pressure": _maybe(NUMBER, "share of the time in which a process waited for a core"),
+            "others": _maybe(NUMBER, "share of the cores that others took (the states say it)"),
             "gate": _maybe(GATE, "the tensor nearest to its bound: name, error, bound"),
             "quality": _maybe(NUMBERS_BY_NAME, "what the result is worth, beside its time"),
             "spent_ns": _maybe(NUMBER, "everything that was done for the case in this process"),
@@ -356,7 +318,7 @@ def check(record: Any) -> Record:
         if field is not None and value is not None and not field.form.holds(value):
             raise ValueError(f"{kind}: {name} must be a {field.form.name}, not {value!r:.60}")
     if kind == "picture":
-        _check_picture(record)
+        pictures.check(record, _number)
     if kind == "outcome" and record["status"] == OK:
         for name in ("calls", "elapsed_ns", "gate"):
             if record.get(name) is None:

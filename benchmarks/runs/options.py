@@ -50,6 +50,7 @@ class BenchmarkOptions:
         interpreters: implementation -> path of its Python.
         processes: fresh processes per row, or None for the preset's number.
         seconds: time limit of the run, or None for the preset's.
+        wait_quiet: seconds to wait for a quiet machine at most.
         arguments: the options as text, for the journal: they mean the same from any folder.
         request: the options of the kind of run, checked; None for speed, which has these here.
     """
@@ -66,6 +67,7 @@ class BenchmarkOptions:
     interpreters: dict[str, str]
     processes: int | None
     seconds: float | None
+    wait_quiet: float
     output: Path | None
     arguments: dict[str, str]
     request: Any = None
@@ -92,6 +94,7 @@ def parse(
     threads: str | None = None,
     processes: str | None = None,
     time: str | None = None,
+    wait_quiet: str | None = None,
     python: str | None = None,
     output: str | None = None,
     workload: str | None = None,
@@ -176,6 +179,7 @@ def parse(
         "threads": threads,
         "processes": processes,
         "time": time,
+        "wait_quiet": wait_quiet,
         "python": ",".join(pythons),
         "workload": workload,
         **({} if request is None else request.arguments),
@@ -194,6 +198,7 @@ def parse(
         interpreters=interpreters,
         processes=None if processes is None else parse_processes(processes),
         seconds=None if time is None else parse_seconds("--time", time),
+        wait_quiet=0.0 if wait_quiet is None else parse_seconds("--wait-quiet", wait_quiet),
         output=None if output is None else Path(output),
         arguments={name: value for name, value in arguments.items() if value},
         request=request,

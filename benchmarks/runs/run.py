@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case
-from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.machine import state, system
 from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.records.journal import Journal, JournalWriter
 from samegrad.benchmarks.runs import capabilities as capabilities_module
@@ -27,6 +27,7 @@ from samegrad.benchmarks.runs.directories import NOT_ALONE, noticed
 from samegrad.benchmarks.runs.repetitions import Repetitions
 from samegrad.implementations.checking import processes
 
+LOOK_SECONDS = 2.0  # between two looks at the machine, which take some milliseconds
 SMALLER = "a smaller size timed out"  # what a case is skipped for that may run after all
 
 
@@ -86,6 +87,7 @@ class Run:
         self.failed: set[str] = set()
         self.spared: set[str] = set()
         self.repetitions = Repetitions(settings)
+        self.looked: state.Look | None = None  # at the machine, the last time
         if resume is not None:
             self._go_on(resume, retry)
             return
@@ -262,6 +264,16 @@ class Run:
             for larger in self.running:
                 if larger.larger_than(case):
                     self.fail(larger, "skipped", f"{SMALLER}: {case.id}")
+
+    def look(self) -> None:
+        """Write down what others have done since the machine was looked at, if that is a while ago.
+
+        Between requests: while nothing is timed.
+        """
+        if self.looked is None or time.monotonic() - self.looked.at < LOOK_SECONDS:
+            return
+        before, self.looked = self.looked, state.look()
+        self.write({"record": "state", "when": "during", **state.between(before, self.looked)})
 
     def spares(self, case: Case, ended: processes.Exit) -> bool:
         """Whether a case at which its process ended is tried again: once, if somebody killed it."""

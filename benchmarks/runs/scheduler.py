@@ -242,6 +242,7 @@ class Scheduler:
             asked, lambda message: self._on_message(one, by_id, message), CAPABILITIES_SECONDS
         )
         self._end_ceilings()
+        self.run.look()
         return ended
 
     def _on_message(

@@ -12,7 +12,7 @@ from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records.journal import Journal, NotAJournalError, read
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import FAILED, NO_NUMBER
-from samegrad.benchmarks.runs import capabilities
+from samegrad.benchmarks.runs import capabilities, quiet
 from samegrad.benchmarks.runs.budget import Budget, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.directories import output_base
@@ -212,6 +212,7 @@ def measure(state: State, chosen: list[Case], directory: Path, command: str) -> 
             resume=None if rest is None else rest.journal,
             retry=retry,
         )
+        quiet.begin(state.run, state.options.wait_quiet)
         kind.execute(state.run, state.options.request)
     finally:
         progress.close()

@@ -16,7 +16,7 @@ from typing import Any
 from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.clock import intervals
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.records.rows import INTERFERENCE, Row, rows
+from samegrad.benchmarks.records.rows import Row, rows
 from samegrad.benchmarks.runs import speed
 from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
@@ -276,6 +276,7 @@ def _quiet(before: system.Moment, medians: Mapping[str, tuple[float, ...]]) -> I
         )
 
 
+INTERFERENCE = 0.01  # share of the time
 DISTURBED = "interference"  # with which the checks of the moment begin
 
 

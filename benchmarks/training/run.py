@@ -210,6 +210,7 @@ class Trainings:
                 if case.id not in run.failed:
                     self._train(case, seed)
                     self.progress.done(cost[case.id])
+                    self.run.look()
         self._parity()
 
     def _left(self, seed: int) -> list[Case]:

@@ -152,12 +152,10 @@ def _advice(known: Sequence[Answer]) -> str:
 
 
 def _slower(other: Answer, best: Answer) -> bool:
-    """Whether it is certainly slower than the fastest."""
+    """Whether it is certainly slower than the fastest; never where one has no interval."""
     if other.row is not None and best.row is not None:
         return analysis.slower(other.row, best.row)
-    low, high = (a if math.isfinite(a) else b for a, b in (
-        (other.low, other.seconds), (best.high, best.seconds)))  # fmt: skip
-    return low > high
+    return other.low > best.high
 
 
 def _reason(best: Answer) -> str:

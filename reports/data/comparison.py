@@ -13,9 +13,11 @@ from typing import Any, TypeGuard
 import pandas as pd
 
 from samegrad.benchmarks.cases.case import Case
-from samegrad.benchmarks.clock.intervals import SLOWER, Ratio, ratio
+from samegrad.benchmarks.clock.intervals import LEAST_PROCESSES, SLOWER, Ratio, ratio
 from samegrad.benchmarks.records import rows as results
+from samegrad.benchmarks.records import states
 from samegrad.benchmarks.records.journal import Journal, read
+from samegrad.benchmarks.records.quality import UNUSABLE
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import OK, Record
 from samegrad.implementations.contract.files import named
@@ -25,6 +27,7 @@ ACROSS = ("machine", "code", "inputs")  # what may be allowed to differ, each by
 # A machine whose own speed changed by more may be what makes a row faster or slower.
 SAME_SPEED = 1.02
 FACTORS = (1.0, 1.05, 1.1, 1.25, 1.5, 2.0)  # of the performance profile
+TOO_FEW = f"fewer than {LEAST_PROCESSES} processes in a run: no intervals, so no verdict"
 SHARES = "Share of cases within a factor of the better run:"
 Source = Journal | str | os.PathLike[str]
 
@@ -39,6 +42,7 @@ class RunComparison:
         rows: case, old and new seconds, ratio, low, high, verdict, mark, reason; the slowest
             first. reason says why a row was not compared, mark what differs although it was.
         beyond: the cases that are certainly slower by more than `fail_above`.
+        machines: the state of the machine in both runs, which is said first.
         cpu_change: how many times as long the new run's machine takes for a fixed piece of work;
             None where the runs do not say it.
         warnings: one line for each line of the journals that could not be used.
@@ -49,6 +53,7 @@ class RunComparison:
     names: tuple[str, str]
     rows: pd.DataFrame
     beyond: list[str]
+    machines: tuple[str, str]
     cpu_change: float | None
     warnings: list[str]
 
@@ -56,11 +61,6 @@ class RunComparison:
     def compared(self) -> pd.DataFrame:
         """The rows that have a ratio."""
         return self.rows[self.rows.reason == ""]
-
-    @property
-    def certain(self) -> bool:
-        """Whether any ratio has an interval."""
-        return bool(self.compared.low.notna().any())
 
 
 def compare(
@@ -108,7 +108,8 @@ def compare(
     warnings = [*before.warnings, *after.warnings]
     names = _names((before, after), (old, new))
     rows = rows.reset_index(drop=True)
-    return RunComparison(before.run, after.run, names, rows, beyond, change, warnings)
+    machines = (states.sentence(before.states), states.sentence(after.states))
+    return RunComparison(before.run, after.run, names, rows, beyond, machines, change, warnings)
 
 
 def _journal(source: Source) -> Journal:
@@ -158,13 +159,16 @@ def _compared(
     record = _empty(row.case.id)
     if other is None:
         return record | {"reason": "not in the old run"}
-    if row.status != OK or other.status != OK:
-        return record | {"reason": f"{other.status} in the old run, {row.status} in the new one"}
+    old_status, new_status = _status(other, old), _status(row, new)
+    if not old_status == new_status == OK:
+        return record | {"reason": f"{old_status} in the old run, {new_status} in the new one"}
     differences = results.differences(other, row, old.run, new.run)
     for name, text in differences.items():
         if name not in across:
             return record | {"reason": f"{text} (--across {name} compares them)"}
     times = ratio(row.process_medians, other.process_medians)
+    if math.isnan(times.low):
+        return record | {"reason": TOO_FEW}
     if row.case.device == "cpu" and _changed(change):  # a GPU has a clock of its own
         low, high = (min(1.0, 1 / change), max(1.0, 1 / change))
         times = Ratio(times.value, times.low * low, times.high * high)
@@ -173,6 +177,13 @@ def _compared(
         "low": times.low, "high": times.high, "verdict": times.verdict,
         "mark": "; ".join(differences.values()),
     }  # fmt: skip
+
+
+def _status(row: Row, journal: Journal) -> str:
+    """Whether there is something to compare: "ok", or what the row is instead."""
+    if row.status == OK and states.run_too_busy(journal.states):
+        return "on a busy machine"
+    return UNUSABLE if row.status == OK and row.quality.level == UNUSABLE else row.status
 
 
 def _changed(cpu_change: float | None) -> TypeGuard[float]:
@@ -205,7 +216,9 @@ def sentences(comparison: RunComparison) -> list[str]:
     rows, change = comparison.compared, comparison.cpu_change
     verdicts = rows.verdict.value_counts()
     counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "none"
-    lines = [f"{len(rows)} of {len(comparison.rows)} rows can be compared: {counts}."]
+    old, new = comparison.machines
+    lines = [f"Both runs: {old}" if old == new else f"Old run: {old} New run: {new}"]
+    lines.append(f"{len(rows)} of {len(comparison.rows)} rows can be compared: {counts}.")
     if rows.empty:
         return lines
     mean = geometric_mean(rows.ratio)
@@ -216,8 +229,6 @@ def sentences(comparison: RunComparison) -> list[str]:
             f"{'faster' if change < 1 else 'slower'} in the new run (a fixed piece of work, timed "
             "throughout both runs): intervals and verdicts of CPU rows allow for it."
         )
-    if not comparison.certain:
-        lines.append("Fewer than 5 processes in a run: no intervals, so nothing is certain.")
     return lines
 
 
@@ -226,7 +237,7 @@ def text(comparison: RunComparison) -> str:
     rows, (old, new) = comparison.compared, comparison.names
     lines = [f"{old} (old) against {new} (new)", *sentences(comparison)]
     for row in rows.itertuples():
-        span = f"({interval_text(row.low, row.high, '{:.3f}'.format) or 'no interval'})"
+        span = f"({interval_text(row.low, row.high, '{:.3f}'.format)})"
         mark = f"  [{row.mark}]" if row.mark else ""
         lines.append(f"  {row.verdict:10} {row.ratio:6.3f}  {span:18}  {row.case}{mark}")
     if len(rows):

@@ -114,7 +114,7 @@ def _join(whole: Journal, part: Journal) -> None:
     whole.sources |= part.sources
     whole.inputs |= part.inputs
     whole.memory |= part.memory
-    for name in ("cases", "ceilings", "outcomes", "loaded", "parity", "pictures"):
+    for name in ("cases", "ceilings", "states", "outcomes", "loaded", "parity", "pictures"):
         getattr(whole, name).extend(getattr(part, name))
     whole.complete = whole.complete and part.complete
 

@@ -17,15 +17,17 @@ from typing import Any
 import pandas as pd
 
 from samegrad.benchmarks.cases.case import PRODUCTS, TRAINING, MLPWorkload
-from samegrad.benchmarks.clock.intervals import interval
+from samegrad.benchmarks.clock.intervals import LEAST_PROCESSES, interval
 from samegrad.benchmarks.records import rows as results
+from samegrad.benchmarks.records import states
 from samegrad.benchmarks.records.journal import Journal
+from samegrad.benchmarks.records.quality import UNUSABLE
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import OK, Record
+from samegrad.implementations.contract.commands import command
 from samegrad.implementations.contract.files import replaced
 from samegrad.implementations.contract.texts import clean
 
-WIDE = 0.03  # half an interval; a wider one is marked
 PARTS = {  # of a call's time
     "products_seconds": "matrix products",
     "dispatch_seconds": "dispatch and Python",
@@ -38,6 +40,14 @@ NUMBERS = (
     "rest_seconds host_bytes device_bytes"
 ).split()
 NOT_IN_FILES = ["series", "series_value"]  # columns that repeat what workload says
+WITHHELD = (
+    "No summary is drawn, and nothing is compared: rerun when it is quiet, or "
+    f"`{command('benchmark', '--wait-quiet', '600')}`."
+)
+FEW_PROCESSES = (
+    f"Fewer than {LEAST_PROCESSES} processes: no intervals, so nothing is compared "
+    f"(--processes {LEAST_PROCESSES})."
+)
 HEADLINE = ("mnist", "cifar10")  # what the names of the main tasks begin with
 # How a spreadsheet's formula begins, in letters of any width.
 FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\n]")
@@ -59,7 +69,7 @@ class Source:
         return [
             [list(map(_block, process)) for process in results.by_process(records[row.case.id])]
             for row in self.rows
-            if row.status == OK
+            if row.status == OK and row.quality.level != UNUSABLE
         ]
 
 
@@ -97,6 +107,32 @@ class Report:
     def ok(self) -> pd.DataFrame:
         """The rows with a number."""
         return self.rows[self.rows.status == OK]
+
+    @cached_property
+    def conclusive(self) -> pd.DataFrame:
+        """The rows that are compared: with an interval, of a machine that was not too busy.
+
+        And those without a number, which say why there is no answer.
+        """
+        if not len(self.rows):
+            return self.rows
+        rows = self.rows[~self.rows.machine_too_busy]
+        return rows[(rows.status != OK) | rows.seconds_low.notna()]
+
+    @cached_property
+    def too_busy(self) -> list[str]:
+        """The labels of the runs from which nothing is concluded: their machine was too busy."""
+        return [s.label for s in self.sources if states.run_too_busy(s.journal.states)]
+
+    @cached_property
+    def machine_states(self) -> list[str]:
+        """What each machine was while it measured, and what follows from that."""
+        return [
+            (f"{source.label}: " if len(self.sources) > 1 else "")
+            + states.sentence(source.journal.states)
+            + (f" {WITHHELD}" if source.label in self.too_busy else "")
+            for source in self.sources
+        ]
 
     @cached_property
     def many(self) -> bool:
@@ -193,15 +229,15 @@ def frame(sources: Iterable[Source]) -> pd.DataFrame:
 
 def _record(source: Source, row: Row) -> dict[str, Any]:
     run, case, workload = source.journal.run, row.case, row.case.workload
+    # A number that is worth nothing is none: its samples stay in the journal.
+    usable = row.status == OK and row.quality.level != UNUSABLE
+    unusable = row.status == OK and not usable
+    medians = row.process_medians if usable else ()
     low, high = math.nan, math.nan
-    if run.get("intervals", True) and row.process_medians:
-        low, high = interval(row.process_medians)
-    flags = list(row.flags)
-    half = (high / low) ** 0.5 - 1 if math.isfinite(low) else math.nan
-    if half > WIDE:
-        flags.insert(0, f"interval +-{100 * half:.0f} %")
+    if run.get("intervals", True) and medians:
+        low, high = interval(medians)
     gate = row.gate or {"name": "", "error": math.nan, "bound": math.nan}
-    products, dispatch, rest = row.split or (math.nan,) * 3
+    products, dispatch, rest = (row.split if usable else None) or (math.nan,) * 3
     series, value = workload.series or ("", math.nan)
     sizes = workload.spec.layer_sizes if isinstance(workload, MLPWorkload) else ()
     return {
@@ -222,18 +258,20 @@ def _record(source: Source, row: Row) -> dict[str, Any]:
         "implementation": case.implementation,
         "device": case.device,
         "transfer": case.transfer,
-        "status": row.status,
-        "reason": row.reason,
-        "seconds": row.median_seconds,
+        "status": UNUSABLE if unusable else row.status,
+        "reason": row.quality.why if unusable else row.reason,
+        "seconds": row.median_seconds if usable else None,
         "seconds_low": low,
         "seconds_high": high,
         "processes": len(row.process_medians),
         "blocks": row.blocks,
-        "flags": "; ".join(flags),
-        "examples_per_second": row.examples_per_second,
+        "quality": row.quality.level if row.status == OK else "",
+        "machine_too_busy": states.run_too_busy(source.journal.states),
+        "remarks": "; ".join(filter(None, [usable and row.quality.why, *row.remarks])),
+        "examples_per_second": row.examples_per_second if usable else None,
         "flops": case.flops,
         "bytes": case.bytes,
-        "gflops_per_second": row.gflops,
+        "gflops_per_second": row.gflops if usable else None,
         "ceiling_gflops_per_second": None if row.ceiling is None else row.ceiling / 1e9,
         "products_seconds": products,
         "dispatch_seconds": dispatch,
@@ -249,7 +287,7 @@ def _record(source: Source, row: Row) -> dict[str, Any]:
         "gradient_bound": gate["bound"],
         "code": row.code,
         "inputs": row.inputs,
-        "process_medians": tuple(float(f"{seconds:.6g}") for seconds in row.process_medians),
+        "process_medians": tuple(float(f"{seconds:.6g}") for seconds in medians),
     }
 
 

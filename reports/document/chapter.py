@@ -11,7 +11,6 @@ from samegrad.reports.data.report import CASE, Report
 
 HEADERS = {
     "batch_size": "batch",
-    "flags": "marks",
     "end_to_end_speed_up": "end to end",
     "resident_speed_up": "resident",
     "speed_up": "times faster",
@@ -69,6 +68,7 @@ class Document:
     Attributes:
         title: one line.
         counts: how many rows have a number, and why others have none.
+        machine: the state that each machine was in, which is said first.
         warnings: what makes the report less than it should be.
         summary: sentences that answer what most readers ask.
         notes: which runs these are.
@@ -80,6 +80,7 @@ class Document:
 
     title: str
     counts: str
+    machine: list[str]
     warnings: list[str]
     summary: list[str]
     notes: list[str]

@@ -177,7 +177,7 @@ def compilation(report: Report) -> Chapter:
 
 def break_even(report: Report) -> pd.DataFrame:
     """When a compilation has paid for itself, as texts."""
-    table = analysis.break_even(report.rows)
+    table = analysis.break_even(report.conclusive)
     if table.empty:
         return table
     table["extra_seconds"] = table.extra_seconds.map(duration)
@@ -217,7 +217,7 @@ def measured_code(report: Report) -> Chapter:
     sources = code.sources(report.journals)
     if not sources:
         return Chapter("Code")
-    table = code.lines_and_speed(report.rows, sources)
+    table = code.lines_and_speed(report.conclusive, sources)
     titles = {
         "network": "lines of the network",
         "lines": "with its tables",

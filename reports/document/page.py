@@ -106,6 +106,7 @@ def order(text: str) -> float | None:
 def markdown(document: Document) -> str:
     """The report for a Git host or a pull request: the summary first, long tables folded."""
     blocks = [f"# {cell(document.title)}", *(f"> {cell(line)}" for line in document.warnings)]
+    blocks += map(cell, document.machine)
     blocks.append("\n".join(f"- {cell(line)}" for line in document.summary))
     blocks.append(f"**{cell(document.counts)}**")
     blocks.append("\n\n".join(cell(line) for line in document.notes))

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from samegrad.benchmarks.records.quality import GOOD, NARROW, NOISY, UNUSABLE
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract.registry import TABLE
 from samegrad.reports.charts import explanation, growth
 from samegrad.reports.charts import speed as charts
 from samegrad.reports.data import analysis, code, scaling
-from samegrad.reports.data.report import CASE, WIDE, Report, pivoted
+from samegrad.reports.data.report import CASE, Report, pivoted
 from samegrad.reports.data.values import digits, duration, in_order, interval_text
 from samegrad.reports.document.chapter import Chapter, Table, columns, present
 
@@ -19,15 +20,15 @@ NO_GPU = "no GPU on this machine"
 
 def speed(report: Report) -> Chapter:
     """Time per call, verdicts, speed-ups and crossovers; every row with a number."""
-    rows, ok = report.rows, report.ok
-    verdicts, speed_ups = analysis.verdicts(rows), analysis.over_looped(rows)
+    rows, ok, compared = report.rows, report.ok, report.conclusive
+    verdicts, speed_ups = analysis.verdicts(compared), analysis.over_looped(compared)
     return Chapter(
         "Speed",
         charts=[
             charts.time_per_step(rows),
             growth.against_batch_size(rows),
             growth.against_width(rows),
-            explanation.profile(rows),
+            explanation.profile(compared),
             charts.over_looped(rows, speed_ups),
             charts.gflops(rows),
         ],
@@ -45,11 +46,11 @@ def speed(report: Report) -> Chapter:
                 "Where one overtakes another",
                 "Training step; between the last size at which the one is certainly faster and the "
                 "first at which the other is.",
-                present(report, analysis.crossovers(rows)),
+                present(report, analysis.crossovers(compared)),
             ),
             Table(
                 "Every row with a number",
-                f"{marks(ok)} On the page, a row opens its samples: the blocks of each "
+                f"{qualities(rows)} On the page, a row opens its samples: the blocks of each "
                 "process.".strip(),
                 present(report, every_row(ok)),
                 opens=True,
@@ -60,11 +61,11 @@ def speed(report: Report) -> Chapter:
 
 def best(report: Report) -> Chapter:
     """Each idiom in its fastest form: against its own matrix products, and against its peers."""
-    contests = analysis.contests(report.rows, report.families)
+    contests = analysis.contests(report.conclusive, report.families)
     sources = code.sources(report.journals)
     return Chapter(
         "Each idiom at its best",
-        charts=[charts.peers(report.rows, report.families) if len(contests) else None],
+        charts=[charts.peers(report.conclusive, report.families) if len(contests) else None],
         tables=[
             Table(
                 "Floors and peers",
@@ -83,7 +84,7 @@ def best(report: Report) -> Chapter:
                 "What a variant gains and costs",
                 "Lines of code, those of its idiom in brackets; times over all networks of this "
                 "run.",
-                code.variants(report.rows, report.families, sources),
+                code.variants(report.conclusive, report.families, sources),
             ),
         ],
     )
@@ -92,7 +93,7 @@ def best(report: Report) -> Chapter:
 def cost_growth(report: Report) -> Chapter:
     """How the cost grows with batch size, width and depth, where all three were measured."""
     points = scaling.curves(report.rows)
-    gains = scaling.thread_gains(points)
+    gains = scaling.thread_gains(scaling.curves(report.conclusive))
     caches = {source.label: scaling.caches(source.journal) for source in report.sources}
     chart = growth.scaling(report.rows, points, gains, caches)
     if chart is None:  # a run of other cases: its batch sizes have a chart of their own
@@ -122,7 +123,7 @@ def cost_growth(report: Report) -> Chapter:
 
 def gpu(report: Report) -> Chapter:
     """How many times faster a GPU is than a CPU, or why no row says it."""
-    speed_ups = analysis.gpu_over_cpu(report.rows)
+    speed_ups = analysis.gpu_over_cpu(report.conclusive)
     if (report.rows.device == "cuda").any():
         text = (
             "Times faster than the CPU with the same implementation. End to end: the batch comes "
@@ -146,7 +147,7 @@ def gpu(report: Report) -> Chapter:
 
 def differentiation(report: Report) -> Chapter:
     """The cost of a gradient in forward passes, where it was measured."""
-    costs = analysis.differentiation(report.rows)
+    costs = analysis.differentiation(report.conclusive)
     if costs.empty:
         return Chapter("Cost of differentiation")
     table = pd.DataFrame(
@@ -236,15 +237,13 @@ def with_interval(
     return present(report, table, drop=[low, high, *drop])
 
 
-def marks(ok: pd.DataFrame) -> str:
-    """How many rows are marked, and what for."""
-    if not len(ok) or not ok.seconds_low.notna().any():
-        return ""
-    wide = ok["flags"].str.contains("interval").sum()
-    clean = (ok["flags"] == "").sum()
+def qualities(rows: pd.DataFrame) -> str:
+    """How many rows are of each quality, and what that means."""
+    counts = rows["quality"].value_counts()
+    known = [f"{counts[name]} {name}" for name in (GOOD, NOISY, UNUSABLE) if name in counts]
     return (
-        f"{len(ok) - wide} of {len(ok)} rows have an interval within +-{100 * WIDE:.0f} %, the "
-        f"others are marked; {clean} have no mark at all."
+        f"{', '.join(known)}. Good: within +-{100 * NARROW:.0f} %, hardly disturbed; noisy: by as "
+        "much as the row says; unusable: no number (why: below)."
     )
 
 
@@ -268,7 +267,10 @@ def every_row(ok: pd.DataFrame) -> pd.DataFrame:
             "% of bound": (100 * ok.gradient_error / ok.gradient_bound).map(digits),
             "processes": ok.processes,
             "blocks": ok.blocks,
-            "flags": ok["flags"],
+            "quality": [
+                f"{level}: {why}" if why else level
+                for level, why in zip(ok["quality"], ok["remarks"], strict=True)
+            ],
         },
     )
 

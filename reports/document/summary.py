@@ -8,9 +8,18 @@ from typing import Any
 
 import pandas as pd
 
+from samegrad.benchmarks.records.quality import GOOD, NOISY, UNUSABLE
+from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract.registry import COMPARED_WITH, SPEED_UPS_OVER
 from samegrad.reports.data import analysis
-from samegrad.reports.data.report import Report, by_task, comparable, headline, shares
+from samegrad.reports.data.report import (
+    FEW_PROCESSES,
+    Report,
+    by_task,
+    comparable,
+    headline,
+    shares,
+)
 from samegrad.reports.data.values import digits, duration, folded, in_order, metric_text, range_text
 
 LEAST_SIZES = 3  # batch sizes that make a series
@@ -20,11 +29,11 @@ METRICS = {"accuracy": "test accuracy", "r2": "test R²", "rmse": "test error (R
 
 def sentences(report: Report) -> list[str]:
     """One line per answer; none where nothing was measured that gives one."""
-    rows = report.rows
-    if not len(rows):
+    rows = report.conclusive
+    if not len(report.rows):
         return []
-    lines = []
-    steps = comparable(report.ok[report.ok.operation == "train_step"])
+    lines: list[str] = []
+    steps = comparable(rows[(rows.status == OK) & (rows.operation == "train_step")])
     for source, part in steps.groupby("source", sort=False):
         prefix = f"{source}: " if report.many else ""
         lines += [prefix + line for line in (fastest(part), reaches(part)) if line]
@@ -186,7 +195,7 @@ def differentiation(rows: pd.DataFrame) -> Iterator[str]:
 
 def learned(report: Report) -> Iterator[str]:
     """What the networks of the main tasks have learned, and the time it took."""
-    tasks = by_task(report.trained)
+    tasks = by_task(one for one in report.trained if one[0] not in report.too_busy)
     for task in headline(tasks) or list(tasks)[:3]:
         rows = tasks[task]
         first = rows[0].training[0]
@@ -211,17 +220,18 @@ def learned(report: Report) -> Iterator[str]:
 
 def uncertainty(report: Report) -> Iterator[str]:
     """What small differences are worth."""
-    ok = report.ok
+    ok = report.ok[~report.ok.source.isin(report.too_busy)]
     trained = [row.case.operation for _, row in report.trained[:1]]
     ok = ok[~ok.operation.isin(trained)]
     known = ok[ok.seconds_low.notna()]
     if len(ok) and known.empty:
-        yield "Fewer than 5 processes: no intervals, so a small difference may be none."
+        yield FEW_PROCESSES
     elif len(known):
         half = ((known.seconds_high / known.seconds_low) ** 0.5 - 1).median()
-        marked = int((known["flags"] != "").sum())
+        counts = report.rows["quality"].value_counts()
+        levels = [f"{counts[name]} {name}" for name in (GOOD, NOISY, UNUSABLE) if name in counts]
         yield (
-            f"Uncertainty: half of the rows have a 95 % interval within +-{100 * half:.0f} %, "
-            f"{marked} of {len(known)} are marked (why: in their row); a difference smaller than "
-            "the intervals is no difference."
+            f"Uncertainty: {', '.join(levels)} (by how much, and why: in their row); half of the "
+            f"rows have a 95 % interval within +-{100 * half:.0f} %; a difference smaller than the "
+            "intervals is no difference."
         )

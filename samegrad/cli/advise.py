@@ -43,6 +43,7 @@ def run(arguments: Namespace) -> int:
     rows = None
     if known:
         rows = load(known).all_rows
+        rows = rows[~rows.machine_too_busy.astype(bool)] if len(rows) else rows
         rows = rows[rows.fingerprint == system.fingerprint(system.machine())]
     if rows is None or rows.empty:
         others = f" ({len(known)} runs of other machines)" if known else ""

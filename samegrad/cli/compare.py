@@ -43,7 +43,7 @@ def run(arguments: Namespace) -> int:
     say(comparison.markdown(compared) if arguments.markdown else comparison.text(compared))
     if math.isinf(threshold):
         return DONE
-    if not compared.certain:
+    if compared.compared.empty:
         raise ValueError(
             "--fail-above: no row can be compared with certainty, so nothing was checked"
         )

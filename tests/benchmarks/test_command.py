@@ -21,6 +21,7 @@ from samegrad.benchmarks.records.journal import read as read_journal
 from tests.helpers import planted
 from tests.helpers.no_figures import NO_FIGURES
 from tests.helpers.no_report import NO_REPORT
+from tests.helpers.quiet_machine import QUIET_MACHINE
 
 QUICK = ["--preset", "hello", "--implementation", "numpy", "-k", "digits and train_step"]
 
@@ -48,7 +49,9 @@ def test_run_writes_journal_report_and_json(tmp_path: Path) -> None:
     out = tmp_path / "run"
     saved = tmp_path / "benchmark.json"
 
-    done = pytest_run("--benchmark", *QUICK, "--output", str(out), f"--benchmark-json={saved}")
+    done = pytest_run(
+        "--benchmark", *QUIET_MACHINE, *QUICK, "--output", str(out), f"--benchmark-json={saved}"
+    )
 
     assert 0 == done.returncode, done.stdout + done.stderr
     journal = journal_of(out)
@@ -99,7 +102,7 @@ def test_failing_implementation_fails_the_run_and_no_other_row(tmp_path: Path) -
     selected = [*QUICK[:2], "--implementation", f"numpy,{mine}", *QUICK[4:]]
 
     done = pytest_run(
-        *("--benchmark", *NO_FIGURES, *selected, f"--benchmark-json={saved}"),
+        *("--benchmark", *NO_FIGURES, *QUIET_MACHINE, *selected, f"--benchmark-json={saved}"),
         *("--output", str(tmp_path / "run")),
     )
 
@@ -198,7 +201,15 @@ def test_gpu_that_no_framework_sees_is_said_first(tmp_path: Path) -> None:
     smi.write_text("#!/bin/sh\necho 'NVIDIA Test 9000, 580.1, 9 MiB, 9 W, 9 MHz'\n")
     smi.chmod(0o755)
     seen = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": ""}
-    arguments = ["--benchmark", *NO_FIGURES, "--preset", "hello", "--implementation", "torch"]
+    arguments = [
+        "--benchmark",
+        *NO_FIGURES,
+        *QUIET_MACHINE,
+        "--preset",
+        "hello",
+        "--implementation",
+        "torch",
+    ]
 
     done = pytest_run(
         *arguments, "-k", "cuda", "-rs", "--output", str(tmp_path / "r"), environment=seen
@@ -329,6 +340,7 @@ def long_run(out: Path) -> "subprocess.Popen[str]":
         [
             *(sys.executable, "-m", "pytest", "--benchmark", "--preset", "full"),
             *NO_FIGURES,
+            *QUIET_MACHINE,
             *chosen,
         ],
         cwd=ROOT,

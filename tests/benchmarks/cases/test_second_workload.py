@@ -77,7 +77,7 @@ def test_second_kind_of_workload_goes_from_case_to_row(tmp_path: Path, case: Cas
         row.case, row.status, row.case.id,
     )  # fmt: skip
     assert row.median_seconds is not None and row.median_seconds > 0
-    assert (5e-5, {"inversions": 0.0}) == (row.predicted_seconds, row.quality)
+    assert (5e-5, {"inversions": 0.0}) == (row.predicted_seconds, row.measures)
     assert row.case.worker.ranks == 2
 
 

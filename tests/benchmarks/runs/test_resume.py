@@ -27,6 +27,7 @@ from samegrad.reports.render import render
 from tests.benchmarks.test_command import pytest_run
 from tests.helpers.no_figures import NO_FIGURES
 from tests.helpers.no_report import NO_REPORT
+from tests.helpers.quiet_machine import QUIET_MACHINE
 
 OPTIONS = (
     "--preset hello --layers 6-4-3 --batch-size 4,8 --implementation numpy,scalar_fast".split()
@@ -35,7 +36,7 @@ OPTIONS = (
 
 def start(*arguments: str) -> "subprocess.Popen[bytes]":
     """A run in a process group of its own."""
-    options = ["--benchmark", "--benchmark-quiet", *NO_FIGURES]
+    options = ["--benchmark", "--benchmark-quiet", *NO_FIGURES, *QUIET_MACHINE]
     command = [sys.executable, "-m", "pytest", *options, *arguments]
     return subprocess.Popen(
         command,

@@ -23,6 +23,7 @@ from samegrad.implementations.contract import registry
 from samegrad.reports.data.report import report
 from samegrad.reports.document.learning import learning
 from tests.helpers.no_report import NO_REPORT
+from tests.helpers.quiet_machine import QUIET_MACHINE
 from tests.helpers.shared_data import data_dir
 
 OWN = """import numpy as np
@@ -34,7 +35,16 @@ from samegrad.implementations.mlp_numpy import *
 def trained(output: Path, *arguments: str, cwd: Path = ROOT) -> Any:
     """`pytest --benchmark -m training ARGUMENTS`."""
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "--benchmark", "-m", "training", *arguments]
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--benchmark",
+            "-m",
+            "training",
+            *QUIET_MACHINE,
+            *arguments,
+        ]
         + ([f"--output={output}"] if "--resume" not in " ".join(arguments) else []),
         cwd=cwd,
         env={k: v for k, v in os.environ.items() if k != "SAMEGRAD_DATA"},

@@ -153,7 +153,7 @@ def test_row_faster_than_any_product_is_rejected(rate: float, status: str) -> No
     (row,) = rows.rows(made)
 
     assert "ok" == row.status
-    assert ("faster than any library" in " ".join(row.flags)) == (status == "rejected")
+    assert ("faster than any library" in " ".join(row.remarks)) == (status == "rejected")
 
 
 def test_products_alone_touch_no_more_arrays_than_a_step() -> None:

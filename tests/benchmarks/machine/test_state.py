@@ -1,0 +1,139 @@
+"""The machine's state: who uses it besides this run, in numbers and in words."""
+
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from samegrad.benchmarks.machine import state
+from samegrad.benchmarks.records import states
+from samegrad.benchmarks.records.journal import Journal
+from samegrad.benchmarks.runs import quiet
+from tests.helpers.journals import run_record
+
+BUSY_LOOP = "import time; end = time.monotonic() + 20\nwhile time.monotonic() < end: pass"
+LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux says it")
+
+
+def a_state(when: str = "during", seconds: float = 2.0, **changes: Any) -> dict[str, Any]:
+    """A record."""
+    record = {"record": "state", "when": when, "seconds": seconds, "cores": 2, "others": 0.0}
+    return record | {"programs": {}, "steal": 0.0, "hot": 0} | changes
+
+
+@LINUX
+def test_own_processes_are_not_others_and_others_are_named() -> None:
+    """A busy loop that a child starts is this run's; that of somebody else is not."""
+    with subprocess.Popen([sys.executable, "-c", BUSY_LOOP]) as loop:
+        time.sleep(0.1)
+        before = state.look()
+        time.sleep(0.3)
+        after = state.look()
+        loop.kill()
+
+    assert after.own - before.own > 0.05
+    assert loop.pid not in after.others
+    assert os.getpid() not in after.others
+
+
+@pytest.mark.parametrize(
+    ("facts", "words", "too_busy"),
+    [
+        ({}, "quiet", False),
+        ({"others": 0.09}, "quiet", False),
+        (
+            {"others": 0.3, "programs": {"node": 0.21, "sh": 0.01}},
+            "busy (other programs take 0.3 of 2 cores: node 0.21)",
+            False,
+        ),
+        (
+            {"others": 1.9, "programs": {"python": 1.2, "cc1": 0.6, "a": 0.06, "b": 0.05}},
+            "busy (other programs take 1.9 of 2 cores: python 1.2, cc1 0.6, a 0.06)",
+            True,
+        ),
+        ({"steal": 0.3}, "busy (the hypervisor takes 30 % of the time)", True),
+        ({"quota": 1.5}, "on a quota of 1.5 of 2 cores", False),
+        ({"quota": 2.0}, "quiet", False),
+        (
+            {"quota": 1.0, "throttled": 0.4},
+            "stopped by its quota in 40 % of the time, on a quota of 1 of 2 cores",
+            False,
+        ),
+        ({"hot": 3}, "throttled for heat", False),
+    ],
+)
+def test_state_is_said_in_words(facts: dict[str, Any], words: str, too_busy: bool) -> None:
+    """By whom, as far as it can be seen, and how much."""
+    one = a_state(**facts)
+
+    assert words == states.words(one)
+    assert too_busy == states.too_busy(one) == states.run_too_busy([one])
+
+
+def test_run_is_as_busy_as_it_was_on_average_while_it_measured() -> None:
+    """What was before it counts only where nothing was looked at since."""
+    before = a_state("before", others=1.9)
+    quiet_run = [before, a_state(seconds=8.0), a_state(seconds=2.0, others=2.0)]
+    busy_run = [a_state("before"), a_state(seconds=2.0), a_state(seconds=8.0, others=2.0)]
+
+    assert (True, False, True) == tuple(map(states.run_too_busy, ([before], quiet_run, busy_run)))
+    assert "The machine was quiet, before the run and while it measured." == states.sentence(
+        [a_state("before"), a_state()]
+    )
+    assert states.sentence(quiet_run) == (
+        "The machine was busy (other programs take 1.9 of 2 cores) before the run; "
+        "busy (other programs take 0.4 of 2 cores) while it measured."
+    )
+    assert "The machine's state was not recorded." == states.sentence([])
+
+
+class Waiting:
+    """A run that only waits; what it says and writes is kept."""
+
+    def __init__(self) -> None:
+        self.progress, self.began = self, 0.0
+        self.said: list[str] = []
+        self.written: list[dict[str, Any]] = []
+        self.say, self.write = self.said.append, self.written.append
+
+
+@pytest.mark.parametrize(("busy_for", "said"), [(0, 0), (3, 1), (99, 3)])
+def test_run_waits_for_a_quiet_machine_and_goes_on_when_the_time_is_up(
+    monkeypatch: pytest.MonkeyPatch, busy_for: int, said: int
+) -> None:
+    """It says what it waits for, once in a while, and that it gave up; its own time is not used."""
+    clock = [0.0]
+
+    def watch() -> dict[str, Any]:
+        clock[0] += 1.0
+        others = 1.0 if clock[0] <= busy_for else 0.0
+        return {"seconds": 1.0, "cores": 2, "others": others}
+
+    monkeypatch.setattr(state, "watch", watch)
+    monkeypatch.setattr(quiet.time, "monotonic", lambda: clock[0])
+    run: Any = Waiting()
+
+    quiet.begin(run, 10.0)
+
+    assert said == len(run.said), run.said
+    assert (min(busy_for, 9) + 1, "before") == (run.began, run.written[0]["when"])
+    if said:
+        assert "waiting for a quiet machine, 9 s at most: it is busy (other" in run.said[0]
+    if busy_for > 10:
+        assert "not quiet within 10 s, so it goes on and says so" == run.said[1]
+
+
+def test_outcomes_since_a_look_have_what_others_took_meanwhile() -> None:
+    """Those of before, or of an interrupted session, have not."""
+    from tests.helpers.journals import ok
+
+    journal = Journal(run_record())
+    for record in (
+        ok(0), a_state("before"), ok(1), a_state(others=1.0), ok(2), ok(3), a_state(others=0.5),
+    ):  # fmt: skip
+        journal.add(record)
+
+    assert [None, 0.5, 0.25, 0.25] == [outcome.get("others") for _, outcome in journal.outcomes]
