@@ -5,17 +5,15 @@ Facts are measured in fresh processes (`gather`) and judged by `findings`.
 
 import os
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.doctor.findings import PROBLEM, Finding, findings
-from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.machine import state, system
 from samegrad.implementations.checking import processes
 from samegrad.implementations.contract import registry
 
-IDLE_SECONDS = 1.0  # how long nothing is done, to see what other programs do
 CHILD_SECONDS = 120.0
 REPETITIONS = 2  # of each library: a neighbour who disturbs one of them is no property of it
 CORE_TYPE = "OPENBLAS_CORETYPE"  # the variable; NumPy's rows are measured with what it says
@@ -72,7 +70,14 @@ def gather() -> dict[str, Any]:
             }
             for name, library in libraries.items()
         }
-    return facts
+    return facts | busier(facts, _others())
+
+
+def busier(before: Mapping[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """What others took, before or after the measurements: where it was more."""
+    earlier = {name: before[name] for name in after}
+    loads = [max(one["other_load"] or 0.0, one["steal"] or 0.0) for one in (earlier, after)]
+    return after if loads[1] > loads[0] else earlier
 
 
 def _libraries(threads: str) -> dict[str, dict[str, Any]]:
@@ -98,16 +103,11 @@ def _libraries(threads: str) -> dict[str, dict[str, Any]]:
     return best
 
 
-def _others() -> dict[str, float | None]:
+def _others() -> dict[str, Any]:
     """What other programs and other machines take while this one does nothing."""
-    before, busy_before = system.moment(), system.busy()
-    time.sleep(IDLE_SECONDS)
-    shares = system.interference(before, system.moment())
-    busy_after = system.busy()
-    load = None
-    if busy_before is not None and busy_after is not None:
-        load = (busy_after - busy_before) / IDLE_SECONDS
-    return {"other_load": load, "steal": shares.get("steal"), "pressure": shares.get("pressure")}
+    seen = state.watch()
+    return {"other_load": seen.get("others"), "steal": seen.get("steal"),
+            "programs": seen.get("programs", {})}  # fmt: skip
 
 
 def openblas(names: Sequence[str], repetitions: int = REPETITIONS) -> list[dict[str, Any]]:

@@ -36,9 +36,24 @@ class Finding:
 
 
 def findings(facts: Facts) -> list[Finding]:
-    """The findings of all checks, problems first."""
-    made = [finding for check in CHECKS for finding in check(facts)]
-    return sorted(made, key=lambda finding: finding.level != PROBLEM)
+    """The findings of all checks: load, then problems, then notes.
+
+    On a machine that is not quiet, what a load can fake is not looked for: a library is slow there
+    because others compute, and another one the next time.
+    """
+    loaded = list(interference(facts))
+    checks = [check for check in CHECKS if not (loaded and check in FAKED_BY_LOAD)]
+    made = [finding for check in checks for finding in check(facts)]
+    if loaded:
+        made.append(
+            Finding(
+                NOTE,
+                "how fast libraries and kernels are here is not judged",
+                "others used the machine meanwhile, which slows down now one of them, now another",
+                f"once it is quiet: {command('doctor')}",
+            )
+        )
+    return loaded + sorted(made, key=lambda finding: finding.level != PROBLEM)
 
 
 def openblas(facts: Facts) -> Iterator[Finding]:
@@ -157,10 +172,14 @@ def interference(facts: Facts) -> Iterator[Finding]:
     """Other programs, and other machines on the same host."""
     busy = facts.get("other_load")
     if busy is not None and busy > BUSY:
+        programs = facts.get("programs", {})
+        largest = sorted(programs, key=lambda name: -programs[name])[:3]
+        named = ", ".join(f"{name} {programs[name]:.2g}" for name in largest)
         yield Finding(
             PROBLEM,
             "other programs are running",
-            f"{busy:.2f} of {facts['cores']} cores were busy while nothing was measured",
+            f"{busy:.2f} of {facts['cores']} cores were busy while nothing was measured"
+            + f": {named}" * bool(named),
             "end them, or measure at another time",
         )
     steal = facts.get("steal")
@@ -213,7 +232,8 @@ def denormals(facts: Facts) -> Iterator[Finding]:
         )
 
 
-CHECKS = (openblas, libraries, threads, quota, governor, interference, gpu, denormals)
+CHECKS = (openblas, libraries, threads, quota, governor, gpu, denormals)
+FAKED_BY_LOAD = (openblas, libraries, denormals)
 
 
 def _rate(trial: Mapping[str, Any]) -> str:

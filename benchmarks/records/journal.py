@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import PRODUCTS, Case
-from samegrad.benchmarks.records import schema, upgrade
+from samegrad.benchmarks.records import schema, states, upgrade
 from samegrad.benchmarks.records.schema import OK, SCHEMA, Record
 from samegrad.implementations.contract.commands import command
 from samegrad.implementations.contract.files import ordinary
@@ -230,8 +230,9 @@ class Journal:
         """What others took while the outcomes since the last state were measured is theirs, too."""
         self.states.append(state)
         if state["when"] == "during" and "others" in state:
+            share = states.taken(state)
             for _, outcome in self.outcomes[self._looked :]:
-                outcome["others"] = state["others"] / state["cores"]
+                outcome["others"] = share
         self._looked = len(self.outcomes)
 
     def needs_proof(self, case: Case) -> bool:

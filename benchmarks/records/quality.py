@@ -93,13 +93,13 @@ def _disturbance(
         [record for record, seconds in zip(records, own, strict=True) if seconds <= median]
         for records, own, median in zip(processes, times, medians, strict=True)
     ]
-    for name, what in (("steal", "the hypervisor took"), ("others", "other programs took")):
-        taken = _share(setting, name)
-        if taken is not None and taken > DISTURBED:
-            level = UNUSABLE if taken > LOST else NOISY
-            yield level, f"{what} {100 * taken:.0f} % of the cores"
-    waited = _share(setting, "pressure")
-    if _share(setting, "others") is None and waited is not None and waited > WAITED:
+    # Steal within one repetition is counted in ticks that are as long as it.
+    name = "steal" if _share(setting, "others") is None else "others"
+    taken, waited = _share(setting, name) or 0.0, _share(setting, "pressure") or 0.0
+    if taken > DISTURBED:
+        what = "others" if name == "others" else "the hypervisor"
+        yield UNUSABLE if taken > LOST else NOISY, f"{what} took {100 * taken:.0f} % of the cores"
+    if name != "others" and waited > WAITED:
         yield NOISY, f"some process waited for a core in {100 * waited:.0f} % of the time"
 
 

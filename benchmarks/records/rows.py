@@ -136,6 +136,12 @@ def rows(journal: Journal) -> list[Row]:
     ]
 
 
+def sound(journal: Journal, case: Case, records: Sequence[Record]) -> Sequence[Record]:
+    """The repetitions of a case that count: all, or where it needs proofs what they allow."""
+    proofs = journal.proofs.get(case.id, ())
+    return counted(records, proofs) if journal.needs_proof(case) else records
+
+
 def counted(records: Sequence[Record], proofs: Sequence[Record]) -> list[Record]:
     """The repetitions that count: those that are no faster than one that has been proved.
 

@@ -40,6 +40,9 @@ class Progress:
     def expect(self, units: int, seconds: float) -> None:
         """How many units of work there will be (one case in one process), and their prediction."""
 
+    def within(self, seconds: float, left: Callable[[], float]) -> None:
+        """The prediction of the whole run, and what is left of its time limit, in seconds."""
+
     def now(self, what: str) -> None:
         """What runs at this moment."""
 
@@ -87,6 +90,7 @@ class Run:
         self.failed: set[str] = set()
         self.spared: set[str] = set()
         self.repetitions = Repetitions(settings)
+        self.progress.within(budget.seconds, lambda: self.left_seconds)
         self.looked: state.Look | None = None  # at the machine, the last time
         if resume is not None:
             self._go_on(resume, retry)

@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -315,10 +316,11 @@ class Bar(Progress):
             total=0,
             disable=not self.terminal,
             dynamic_ncols=True,
-            bar_format="{percentage:3.0f}% |{bar:24}| {elapsed}<{remaining} {desc}",
+            bar_format="{percentage:3.0f}% |{bar:24}| {elapsed} {desc}",
         )
         self.count = self.units = 0
-        self.weight = self.total = 0.0
+        self.weight = self.total = self.planned = 0.0
+        self.limit: Callable[[], float] = lambda: math.inf
         self.began = self.last_line = time.monotonic()
         self.what = ""
 
@@ -328,37 +330,58 @@ class Bar(Progress):
         say(f"samegrad: {line}")
 
     def expect(self, units: int, seconds: float) -> None:
-        """The bar's length is predicted time, so that long cases count as such."""
+        """How many units there are, and what they are predicted to take."""
         self.units, self.total = units, seconds
-        self.bar.total = seconds
-        self.bar.refresh()
+        self.began = time.monotonic()
+        self._show()
+
+    def within(self, seconds: float, left: Callable[[], float]) -> None:
+        """What the time left is bound by."""
+        self.planned, self.limit = seconds, left
+
+    def left(self) -> float:
+        """Seconds that are left: as planned, or as the units so far tell, within the time limit.
+
+        Repetitions fill the time that is planned. The first units tell little: the very first one
+        waits for a process to start.
+        """
+        elapsed = time.monotonic() - self.began
+        by_units = elapsed * (self.total / self.weight - 1) if self.weight else 0.0
+        return max(0.0, min(max(self.planned - elapsed, by_units), self.limit()))
 
     def now(self, what: str) -> None:
-        """The bar's text."""
+        """What runs."""
         self.what = what
-        self.bar.set_description_str(clean(f"{self.count}/{self.units} {what}"))
-        if not self.terminal and time.monotonic() - self.last_line > 15:
-            self.last_line = time.monotonic()
-            say(f"  {self.count}/{self.units}; now {self.what}")
+        self._show()
 
     def done(self, seconds: float) -> None:
-        """One step; and a line now and then where there is no terminal."""
+        """One unit."""
         self.count += 1
         self.weight += seconds
-        self.bar.update(min(seconds, max(0.0, self.bar.total - self.bar.n)) if self.terminal else 0)
-        elapsed = time.monotonic() - self.began
-        if not self.terminal and time.monotonic() - self.last_line > 15:
-            self.last_line = time.monotonic()
-            left = elapsed / self.weight * max(0.0, self.total - self.weight)
-            say(f"  {self.count}/{self.units}, about {left:.0f} s left; now {self.what}")
+        self._show()
 
     def repeating(self, seconds: float) -> None:
-        """The same, while units are repeated."""
-        if not self.terminal and time.monotonic() - self.last_line > 15:
-            self.last_line = time.monotonic()
-            most = f", for {seconds:.0f} s at most" if math.isfinite(seconds) else ""
-            say(f"  {self.count}/{self.units}, repeating{most}; now {self.what}")
+        """Repetitions, until that time at most."""
+        most = f" for {_minutes(seconds)} at most" if math.isfinite(seconds) else ""
+        self._show(f"repeating{most}")
 
     def close(self) -> None:
         """Leave the line."""
         self.bar.close()
+
+    def _show(self, how: str = "") -> None:
+        left = self.left()
+        how = how or (f"about {_minutes(left)} left" if left else "")
+        text = clean(", ".join(filter(None, [f"{self.count}/{self.units}", how, self.what])))
+        if self.terminal:
+            self.bar.n = time.monotonic() - self.began
+            self.bar.total = self.bar.n + left
+            self.bar.set_description_str(text)
+        elif time.monotonic() - self.last_line > 15:
+            self.last_line = time.monotonic()
+            say(f"  {text}")
+
+
+def _minutes(seconds: float) -> str:
+    """4:05 of 245 seconds."""
+    return f"{max(0, round(seconds)) // 60}:{max(0, round(seconds)) % 60:02d}"

@@ -53,6 +53,9 @@ HEADLINE = ("mnist", "cifar10")  # what the names of the main tasks begin with
 FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\n]")
 
 
+Samples = list[list[tuple[float | None, list[list[float]]]]]
+
+
 @dataclass(frozen=True)
 class Source:
     """One run that a report shows: its label, its journal, and its rows."""
@@ -61,16 +64,32 @@ class Source:
     journal: Journal
     rows: list[Row]
 
-    def samples(self) -> list[list[list[list[float]]]]:
-        """Of every row with a number: processes -> repetitions -> nanoseconds per call."""
+    def samples(self) -> Samples:
+        """Of every row with a number and each of its processes: its value, and what it is of.
+
+        Nanoseconds per call; the latter by repetitions and blocks.
+        """
         records: dict[str, list[Record]] = {}
         for case, record in self.journal.outcomes:
             records.setdefault(case.id, []).append(record)
-        return [
-            [list(map(_block, process)) for process in results.by_process(records[row.case.id])]
-            for row in self.rows
-            if row.status == OK and row.quality.level != UNUSABLE
-        ]
+        made: Samples = []
+        for row in self.rows:
+            if row.status == OK and row.quality.level != UNUSABLE:
+                own = records[row.case.id]
+                sound = set(map(id, results.sound(self.journal, row.case, own)))
+                made.append(
+                    [
+                        (_value([r for r in process if id(r) in sound]), list(map(_block, process)))
+                        for process in results.by_process(own)
+                    ]
+                )
+        return made
+
+
+def _value(records: Sequence[Record]) -> float | None:
+    """The value of a process, in four digits; None if none of its repetitions counts."""
+    times = list(map(results.call_seconds, records))
+    return float(f"{1e9 * results.undisturbed(times):.4g}") if times else None
 
 
 def _block(record: Record) -> list[float]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from samegrad.reports.charts.chart import Chart
 from samegrad.reports.data.code import Listing
-from samegrad.reports.data.report import CASE, Report
+from samegrad.reports.data.report import CASE, Report, Samples
 
 HEADERS = {
     "batch_size": "batch",
@@ -74,8 +74,7 @@ class Document:
         notes: which runs these are.
         first: the chart that stands before all chapters, if any.
         chapters: in order.
-        samples: per row with a number: processes -> repetitions -> nanoseconds per call of each
-            block.
+        samples: of each row with a number: see `Source.samples`.
     """
 
     title: str
@@ -86,7 +85,7 @@ class Document:
     notes: list[str]
     first: Chart | None
     chapters: list[Chapter]
-    samples: list[list[list[list[float]]]]
+    samples: Samples
 
     @property
     def charts(self) -> list[Chart]:

@@ -47,21 +47,21 @@ function drawing(processes) {
     if (text !== undefined) element.textContent = text;
     return element;
   };
-  const all = processes.flat(2).map((ns) => ns / 1e9);
+  const all = processes.flatMap(([, repetitions]) => repetitions.flat()).map((ns) => ns / 1e9);
   const low = Math.min(...all), high = Math.max(...all), room = (high - low || low) * 0.04;
   const x = (seconds) => 90 + 560 * (seconds - low + room) / (high - low + 2 * room);
   const height = 22 * processes.length + 26;
   const svg = make("svg", { class: "samples", viewBox: `0 0 700 ${height}`, role: "img" });
-  processes.forEach((repetitions, number) => {
+  processes.forEach(([value, repetitions], number) => {
     const y = 16 + 22 * number;
     svg.append(make("text", { x: 0, y: y + 4 }, `process ${number + 1}`));
     const middle = (repetitions.length - 1) / 2;
     repetitions.forEach((blocks, index) => blocks.forEach((ns) => svg.append(
       make("circle", { cx: x(ns / 1e9), cy: y + 4 * (index - middle), r: 2.4,
         fill: "#0072B2", "fill-opacity": 0.55 }))));
-    const medians = repetitions.map((blocks) => [...blocks].sort((a, b) => a - b)[blocks.length >> 1]);
-    const best = x(Math.min(...medians) / 1e9);
-    svg.append(make("line", { x1: best, x2: best, y1: y - 9, y2: y + 9, stroke: "#D55E00",
+    if (value === null) return; // none of its blocks counts
+    const place = x(value / 1e9);
+    svg.append(make("line", { x1: place, x2: place, y1: y - 9, y2: y + 9, stroke: "#D55E00",
       "stroke-width": 2 }));
   });
   svg.append(make("text", { x: x(low), y: height - 4, "text-anchor": "middle" }, duration(low)));
@@ -70,7 +70,7 @@ function drawing(processes) {
   const words = document.createElement("p");
   words.className = "dim";
   words.textContent = `${all.length} blocks in ${processes.length} processes; the stroke is the ` +
-    "median of the least disturbed repetition, which counts.";
+    "value of the process: the longest of the least disturbed tenth of its repetitions.";
   box.append(svg, words);
   return box;
 }

@@ -96,6 +96,29 @@ def test_one_thing_that_is_wrong_is_all_that_is_found(changes: dict[str, Any], t
     assert [title] == problems(facts("nothing_wrong") | changes)
 
 
+@pytest.mark.parametrize("load", [{"other_load": 1.3, "programs": {"node": 1.2}}, {"steal": 0.2}])
+def test_load_is_named_first_and_what_it_can_fake_is_held_back(load: dict[str, Any]) -> None:
+    """Whichever library it slows down; what it cannot fake is still said."""
+    machine = facts("kernel_below_the_cpu") | {"governor": "powersave"} | load
+    slower = {n: v | {"gemm": {"float32": 1e9}} for n, v in machine["libraries"].items()}
+
+    one, other = (findings.findings(machine | more) for more in ({}, {"libraries": slower}))
+
+    assert one == other
+    assert [findings.PROBLEM, findings.PROBLEM, findings.NOTE] == [f.level for f in one]
+    assert "other" in one[0].title and "powersave" in one[1].title
+    assert "how fast libraries and kernels are here is not judged" == one[2].title
+    assert "programs" not in load or "measured: node 1.2" in one[0].effect
+
+
+def test_load_that_begins_while_the_doctor_measures_is_seen() -> None:
+    """It looks before and after; what was more counts, whole."""
+    quiet = {"other_load": 0.0, "steal": 0.0, "programs": {}}
+    busy = {"other_load": 1.2, "steal": None, "programs": {"node": 1.2}}
+
+    assert busy == doctor.busier(quiet, busy) == doctor.busier(busy, quiet)
+
+
 def test_gpu_that_a_framework_does_not_see_is_found() -> None:
     """Never a silent fall-back to the CPU."""
     machine = facts("nothing_wrong") | {"gpu": "NVIDIA X"}

@@ -45,9 +45,9 @@ def state(others: float) -> dict[str, Any]:
             "some process waited for a core in 100 % of the time",
         ),
         ([*(ok(p, pressure=1.0) for p in FIVE), state(0.0)], "good", ""),
-        ([*(ok(p) for p in FIVE), state(0.4)], "noisy", "other programs took 20 % of the cores"),
-        ([*(ok(p) for p in FIVE), state(2)], "unusable", "other programs took 100 % of the cores"),
-        ([ok(0), state(1.5)], "unusable", "other programs took 75 % of the cores"),
+        ([*(ok(p) for p in FIVE), state(0.4)], "noisy", "others took 20 % of the cores"),
+        ([*(ok(p) for p in FIVE), state(2)], "unusable", "others took 100 % of the cores"),
+        ([ok(0), state(1.5)], "unusable", "others took 75 % of the cores"),
     ],
 )
 def test_quality_is_decided_by_width_and_by_what_others_took(

@@ -274,12 +274,25 @@ def test_parquet_holds_the_same_rows(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert 5 == len(rows) and np.isfinite(rows.seconds).sum() == 3
 
 
+def test_value_of_a_process_is_drawn_where_the_row_has_it(tmp_path: Path) -> None:
+    """The longest of the least disturbed tenth of 21 repetitions, which is not the least."""
+    repeated = [ok(0, 1000 + n, NUMPY, repetition=n) for n in range(21)]
+    path = write(tmp_path / "j", run_record(), plan_record(NUMPY), *repeated, COMPLETE)
+
+    (source,) = report_of(path).sources
+
+    assert [[1002.0]] == [[value for value, _ in row] for row in source.samples()]
+    assert (1002e-9,) == pytest.approx(source.rows[0].process_medians)
+
+
 def test_samples_are_the_blocks_of_the_rows(tmp_path: Path) -> None:
     """In the order of the table; packed and unpacked again."""
     (source,) = report_of(laptop(tmp_path / "j")).sources
     samples = source.samples()
 
     assert 3 == len(samples)
-    assert [[6_060_000.0] * 3] == samples[0][1]  # scalar, the second process, its repetition
+    # Scalar, the second process: its value, and its repetition.
+    assert (6_060_000.0, [[6_060_000.0] * 3]) == samples[0][1]
     packed = page.packed(json.dumps(samples))
-    assert samples == json.loads(gzip.decompress(base64.b64decode(packed)))
+    as_lists = [[[value, blocks] for value, blocks in row] for row in samples]
+    assert as_lists == json.loads(gzip.decompress(base64.b64decode(packed)))

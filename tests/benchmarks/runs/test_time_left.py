@@ -1,0 +1,77 @@
+"""The time left that is shown, by the timings of a recorded run and of made-up ones."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.records.journal import read
+from samegrad.benchmarks.runs import session
+
+UNIT = 0.05  # seconds that a unit is predicted to take: far less than it does
+
+
+def recorded() -> list[tuple[float, bool]]:
+    """Of each outcome of the example, a standard run: its seconds, and whether it was a first."""
+    journal = read(ROOT / "reports" / "results" / "example" / "journal.jsonl")
+    return [
+        (outcome["spent_ns"] / 1e9, outcome["repetition"] == 0)
+        for _, outcome in journal.outcomes
+        if "spent_ns" in outcome
+    ]
+
+
+def shown(
+    monkeypatch: pytest.MonkeyPatch,
+    steps: list[tuple[float, bool]],
+    planned: float,
+    limit: float,
+) -> Iterator[tuple[float, float]]:
+    """(seconds that have passed, seconds left that are shown) after each step."""
+    clock = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    bar = session.Bar()
+    bar.within(planned, lambda: limit - (clock[0] - 1000))
+    bar.expect(sum(first for _, first in steps), UNIT * sum(first for _, first in steps))
+    for seconds, first in steps:
+        clock[0] += seconds
+        if first:
+            bar.done(UNIT)
+        yield clock[0] - 1000, bar.left()
+
+
+def ratios(pairs: list[tuple[float, float]]) -> list[float]:
+    """Shown over true, from the first tenth of the run to its last twentieth."""
+    whole = pairs[-1][0]
+    return [
+        left / (whole - passed) for passed, left in pairs if 0.1 * whole < passed < 0.95 * whole
+    ]
+
+
+def test_time_left_of_a_recorded_standard_run_is_within_a_factor_of_one_and_a_half(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Planned for 281 s, as long as its limit; it took 275 s."""
+    pairs = list(shown(monkeypatch, recorded(), 280.8, 280.8))
+
+    assert 1 / 1.5 < min(ratios(pairs)) and max(ratios(pairs)) < 1.5
+    assert max(left for _, left in pairs) <= 281  # not one unit's time times all units
+
+
+def test_time_left_follows_the_units_where_they_take_longer_than_planned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A run without a limit, of 100 units that take four times as long."""
+    pairs = list(shown(monkeypatch, [(4 * UNIT, True)] * 100, 100 * UNIT, float("inf")))
+
+    assert 1 / 1.5 < min(ratios(pairs)) and max(ratios(pairs)) < 1.5
+
+
+def test_time_left_is_never_more_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the first unit took: 22 s of 300 for one of 830."""
+    steps = [(22.0, True)] + [(0.3, True)] * 829
+
+    (first, *_) = shown(monkeypatch, steps, 290.0, 300.0)
+
+    assert (22.0, pytest.approx(278.0)) == first
