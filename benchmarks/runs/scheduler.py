@@ -238,9 +238,8 @@ class Scheduler:
     def _receive(self, one: WorkerProcess, asked: Sequence[Case]) -> Exit | None:
         """Write down what a process answers to a request; how it ended, None if it waits."""
         by_id = {case.id: case for case in asked}
-        ended = one.receive(
-            asked, lambda message: self._on_message(one, by_id, message), CAPABILITIES_SECONDS
-        )
+        told = lambda message: self._on_message(one, by_id, message)  # noqa: E731 # one line
+        ended = one.receive(asked, told, CAPABILITIES_SECONDS)
         self._end_ceilings()
         self.run.look()
         return ended

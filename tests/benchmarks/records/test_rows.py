@@ -8,6 +8,7 @@ import textwrap
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
