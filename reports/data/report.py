@@ -286,7 +286,7 @@ def _record(source: Source, row: Row) -> dict[str, Any]:
         "blocks": row.blocks,
         "quality": row.quality.level if row.status == OK else "",
         "machine_too_busy": states.run_too_busy(source.journal.states),
-        "remarks": "; ".join(filter(None, [usable and row.quality.why, *row.remarks])),
+        "remarks": "; ".join(filter(None, [row.quality.why if usable else "", *row.remarks])),
         "examples_per_second": row.examples_per_second if usable else None,
         "flops": case.flops,
         "bytes": case.bytes,

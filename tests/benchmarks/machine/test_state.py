@@ -113,7 +113,7 @@ def test_run_waits_for_a_quiet_machine_and_goes_on_when_the_time_is_up(
         return {"seconds": 1.0, "cores": 2, "others": others}
 
     monkeypatch.setattr(state, "watch", watch)
-    monkeypatch.setattr(quiet.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     run: Any = Waiting()
 
     quiet.begin(run, 10.0)
