@@ -10,8 +10,9 @@ import pytest
 from matplotlib import pyplot as plt
 
 from samegrad.benchmarks.machine.system import ROOT
-from samegrad.benchmarks.records import pictures, schema
+from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.records.journal import read
+from samegrad.benchmarks.records.pictures import PICTURES
 from samegrad.cli import main
 from samegrad.reports.charts.pictures import pictures
 from samegrad.reports.data.report import report
@@ -99,7 +100,7 @@ def test_pictures_that_were_measured_have_the_form_that_is_checked(
 
     for record in shown:
         assert record is schema.check(record)
-    for task, name in pictures.PICTURES:
+    for task, name in PICTURES:
         assert any(r["name"] == name and r["task"].startswith(task) for r in shown)
 
 
