@@ -237,7 +237,8 @@ def test_pretended_gpu_has_resident_and_end_to_end_rows(tmp_path: Path) -> None:
     assert expected == rows
     events = [r["event_ns"] for c, r in journal.outcomes if c.device == "cuda"]
     assert all(len(ns) >= 1 and min(ns) > 0 for ns in events)
-    assert (tmp_path / "r" / "figures" / "gpu_over_cpu.png").exists()
+    # Below five processes there is no interval, and so nothing to say of a GPU against a CPU.
+    assert not (tmp_path / "r" / "figures" / "gpu_over_cpu.png").exists()
 
 
 def test_gpu_that_kills_its_probe_costs_no_cpu_row(tmp_path: Path) -> None:
