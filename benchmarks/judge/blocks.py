@@ -70,6 +70,9 @@ GROWTH = 4.0
 ALONG = 3e-4
 SIGMAS = 6.0
 COARSE = 0.02
+# Of more steps the flips of kinks pile up, each of which moves others: right epochs of 469 and
+# 1,875 steps were off by up to 0.007 of what they had changed. They are held to COARSE.
+MEASURED_STEPS = 300
 MOST_PASSES = 8  # with preactivations moved to the other side of their kink
 DIVIDING = ("adagrad", "adadelta", "adam", "adamw")
 _ANY = dict.fromkeys(("float32", "float64"), float("inf"))  # bounds where the form alone counts
@@ -192,7 +195,7 @@ def _compare_steps(
     else:
         sums = inaccuracy * SUMS * eps * learning_rate * float(right.sizes.sum())
         limit = GROWTH * (rounding * float(np.linalg.norm(final)) + sums) / moved
-        if spec.optimizer in DIVIDING:
+        if spec.optimizer in DIVIDING or count > MEASURED_STEPS:
             limit = max(limit, COARSE * inaccuracy**0.5)
         elif spec.optimizer != "sgd":
             limit /= 1 - MOMENTUM
@@ -200,7 +203,8 @@ def _compare_steps(
     if not error <= limit:
         reason = f"{name}: off by {error:.2g} of what they have changed, {limit:.2g} is allowed"
     checks = [TensorCheck(name, error, limit, reason)]
-    if reason or precision != "ieee" or spec.optimizer != "sgd":
+    long = count > MEASURED_STEPS
+    if reason or precision != "ieee" or spec.optimizer != "sgd" or long:
         return tuple(checks)
     squares = np.maximum(np.einsum("ij,ij->i", right.held, right.held, dtype=np.float64), 1e-300)
     shares = np.abs(right.held @ flat) / (learning_rate * squares)
@@ -228,7 +232,8 @@ def _compare_loss(
     if form.reason:  # another shape or dtype, or not finite
         return form
     moved = float(np.linalg.norm(right.moved))
-    relative = COARSE if spec.optimizer in DIVIDING else 1e-3
+    coarsely = spec.optimizer in DIVIDING or len(right.sizes) > MEASURED_STEPS
+    relative = COARSE if coarsely else 1e-3
     if precision != "ieee":
         relative = IN_NORM[precision]
     off = relative * moved * float(right.sizes[-1]) + 1e3 * eps * inaccuracy * abs(right.loss)

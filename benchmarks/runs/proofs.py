@@ -296,6 +296,7 @@ class Proofs:
         """End the judge; of an interrupted run it first judges what takes seconds."""
         try:
             if kind is KeyboardInterrupt and self.seconds < LAST_SECONDS:
+                self.close()  # its answers to what was interrupted would come first
                 self.judge()
         finally:
             self.close()

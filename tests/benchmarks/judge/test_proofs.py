@@ -65,8 +65,10 @@ def test_number_of_calls_cannot_be_made_up(block, tmp_path, operation):
     """A pair may be the same by chance, not every time."""
     proofs = Proofs(tmp_path)
 
-    for calls in (20, 39, 41, 80):
-        reasons = [proofs.verdict(block(operation) | {"calls": calls})["reason"] for _ in range(5)]
+    for calls in (10, 19, 21, 40):
+        reasons = [
+            proofs.verdict(block(operation, 20) | {"calls": calls})["reason"] for _ in range(5)
+        ]
         assert any(reasons), calls
 
 
