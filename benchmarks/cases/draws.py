@@ -22,6 +22,10 @@ RATES = (0.01, 0.03)
 FACTORS = (0.8, 1.25)
 WEIGHTS_BYTES = 2**25  # of all weights of a block of independent calls: they stay in the cache
 MOST_WEIGHTS = 512
+# Steps of sgd after which a chain's params are handed in: what rounding and kinks make of one part
+# is no part of the next (judge/blocks.py).
+PART = 256
+PASSED = "passed"  # name of these among the results
 VARIED = 8  # so many calls or more: up to an eighth more are made
 
 
@@ -87,6 +91,20 @@ class Draw:
 
     def _random(self, purpose: int, calls: int = 0) -> np.random.Generator:
         return np.random.default_rng([self.seed, self.block, purpose + 1, calls])
+
+
+def parts(each: int, calls: int) -> list[int]:
+    """How many steps the parts of a chain have: PART at most, and whole calls where these are less.
+
+    Args:
+        each: steps of a call.
+    """
+    several = max(1, PART // each)
+    whole = [PART] * (each // PART) + [each % PART] * (each % PART > 0)
+    if each > PART:
+        return whole * calls
+    rest = calls % several
+    return [each * several] * (calls // several) + [each * rest] * (rest > 0)
 
 
 def weights(params: Params, calls: int, batches: int) -> int:

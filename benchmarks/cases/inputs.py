@@ -96,6 +96,19 @@ def load(directory: Path, workload: Workload) -> Inputs:
     return Inputs(**load_tree(_path(directory, workload)))
 
 
+def save_expected(directory: Path, workload: Workload, expected: Mapping[str, Tree]) -> None:
+    """Write what must come out of the first batch, for the judge.
+
+    A worker could read it as well: it is what a first call gives, and no timed block.
+    """
+    save_tree(_path(directory, workload, "expected"), expected)
+
+
+def load_expected(directory: Path, workload: Workload) -> Any:
+    """Read what `save_expected` wrote."""
+    return load_tree(_path(directory, workload, "expected"))
+
+
 def save_tree(path: Path, tree: Tree) -> None:
     """Write mappings, lists and tuples of arrays and floats."""
     arrays: dict[str, Array] = {}
@@ -115,10 +128,10 @@ def load_tree(path: Path) -> Any:
     return _rebuilt(json.loads(str(arrays["structure"])), arrays)
 
 
-def _path(directory: Path, workload: Workload) -> Path:
+def _path(directory: Path, workload: Workload, what: str = "inputs") -> Path:
     # A name may come from somebody's journal, so it is no part of a path.
     name = hashlib.sha256(workload.id.encode(errors="surrogatepass")).hexdigest()[:16]
-    return directory / f"{name}.npz"
+    return directory / f"{name}-{what}.npz"
 
 
 def _flattened(tree: Any, arrays: dict[str, Array]) -> Any:

@@ -40,6 +40,7 @@ from samegrad.benchmarks.judge.chains import (
     WINDOW,
     Batch,
     Chain,
+    Flip,
     Place,
     chain,
     difference,
@@ -64,6 +65,7 @@ from samegrad.implementations.contract.equations import MOMENTUM
 from samegrad.implementations.contract.spec import MLPSpec, Params, Tree, map_tree
 
 Array = Any
+Checks = tuple[TensorCheck, ...]
 
 SUMS = 30.0  # times eps: rounding of a gradient in the norm (3 to 5 in NumPy, torch and JAX)
 GROWTH = 4.0
@@ -71,9 +73,13 @@ ALONG = 3e-4
 SIGMAS = 6.0
 COARSE = 0.02
 # Of more steps the flips of kinks pile up, each of which moves others: right epochs of 469 and
-# 1,875 steps were off by up to 0.007 of what they had changed. They are held to COARSE.
+# 1,875 steps were off by up to 0.007 of what they had changed. So a chain of sgd comes in parts
+# (`cases.draws.PART`); one of another rule, whose state is not handed in, is held to COARSE.
 MEASURED_STEPS = 300
 MOST_PASSES = 8  # with preactivations moved to the other side of their kink
+# What one flip moves may send other preactivations across their kinks, so that its own share of
+# the difference is not to be seen: those nearest to their kinks are tried, one at a time.
+MOST_TRIALS = 40
 DIVIDING = ("adagrad", "adadelta", "adam", "adamw")
 _ANY = dict.fromkeys(("float32", "float64"), float("inf"))  # bounds where the form alone counts
 
@@ -141,7 +147,7 @@ def judge_steps(
     inaccuracy: float = 1.0,
     precision: str = "ieee",
     convention: Convention | None = None,
-) -> tuple[TensorCheck, ...]:
+) -> Checks:
     """Compare the params after a chain of steps, and the loss of its last step, with float64's.
 
     Args:
@@ -155,25 +161,47 @@ def judge_steps(
     if not form.agrees:  # another nesting, shape or dtype, or not finite
         return form.tensors
     result = float64(params)
-    flipped: dict[int, list[Place]] = {}
-    for _ in range(MOST_PASSES):
+    flipped: dict[int, tuple[Place, ...]] = {}
+    trials = MOST_TRIALS
+
+    def compared(flipped: Mapping[int, Sequence[Place]]) -> tuple[Chain, Params, Checks]:
         right = chain(spec, start, batches, learning_rate, flipped, convention)
-        if not np.isfinite(right.moved).all():
-            return (TensorCheck(name, None, 0.0, f"{name}: {NOT_FINITE}", undecided=True),)
         D = difference(result, right.params)
-        checks = _compare_steps(spec, right, D, learning_rate, count, inaccuracy, precision)
+        return right, D, _compare_steps(spec, right, D, learning_rate, count, inaccuracy, precision)
+
+    right, D, checks = compared(flipped)
+    if not np.isfinite(right.moved).all():
+        return (TensorCheck(name, None, 0.0, f"{name}: {NOT_FINITE}", undecided=True),)
+    for _ in range(MOST_PASSES):
         if all(check.reason is None for check in checks) or spec.optimizer in DIVIDING:
             break
         gradients = [(-W / learning_rate, None if b is None else -b / learning_rate) for W, b in D]
-        moved = [(k, f.place) for k, f in right.flips if f.share(gradients, spec.bias) > 0.5]
-        if not moved:
+        explained = [flip for flip in right.flips if flip[1].share(gradients, spec.bias) > 0.5]
+        nearest = sorted(right.flips, key=lambda flip: flip[1].distance)
+        error = checks[0].error
+        for flips in [explained] * bool(explained) + [[flip] for flip in nearest[:trials]]:
+            others = _toggled(flipped, flips)
+            found = compared(others)
+            if found[-1][0].error < (error if flips is explained else error / 2):
+                flipped, (right, D, checks) = others, found
+                break
+            trials -= 1
+        else:
             break
-        for k, place in moved:
-            places = flipped.setdefault(k, [])
-            places.remove(place) if place in places else places.append(place)
     if last_loss is None:
         return checks
     return (*checks, _compare_loss(spec, right, last_loss, inaccuracy, precision))
+
+
+def _toggled(
+    flipped: Mapping[int, tuple[Place, ...]], flips: Sequence[tuple[int, Flip]]
+) -> dict[int, tuple[Place, ...]]:
+    """Preactivations on the other side of their kink, with some more, or less, of them."""
+    result = dict(flipped)
+    for k, flip in flips:
+        places = set(result.get(k, ())) ^ {flip.place}
+        result[k] = tuple(sorted(places))
+    return result
 
 
 def _compare_steps(
@@ -184,7 +212,7 @@ def _compare_steps(
     count: int,
     inaccuracy: float,
     precision: str,
-) -> tuple[TensorCheck, ...]:
+) -> Checks:
     flat, name = flattened(D), _after(count)
     moved = max(float(np.linalg.norm(right.moved)), float(np.finfo(np.float32).tiny))
     error = float(np.linalg.norm(flat)) / moved

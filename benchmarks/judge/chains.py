@@ -49,10 +49,12 @@ class Flip:
         place: where it is.
         changes: (a, delta) from its layer down to the first: the gradient of W changes by the outer
             product, that of b by delta.
+        distance: from the kink, relative to the terms that it sums.
     """
 
     place: Place
     changes: tuple[tuple[Array, Array], ...]
+    distance: float
 
     def share(self, D: Params, bias: bool) -> float:
         """Of a gradient's difference, the part that this flip explains: 1 where it is all of it."""
@@ -108,9 +110,10 @@ def gradient(
     if window:
         for layer, name in enumerate(spec.activations):
             if name in KINKED:
-                for i, j in _near(zs[layer], inputs[layer], *params[layer], window):
+                for i, j, distance in _near(zs[layer], inputs[layer], *params[layer], window):
                     place = layer, int(i), int(j)
-                    flips.append(_flip(spec, params, inputs, derivatives, slopes, place))
+                    changes = _changes(spec, params, inputs, derivatives, slopes, place)
+                    flips.append(Flip(place, changes, float(distance)))
     return grads, flips, outputs
 
 
@@ -144,8 +147,10 @@ def _other_side(name: str, derivative: float) -> float:
     return 1.0 + low - derivative
 
 
-def _near(z: Array, a: Array, W: Array, b: Array, window: float) -> Array:
-    """The places of preactivations within a window of 0, relative to the terms that they sum."""
+def _near(
+    z: Array, a: Array, W: Array, b: Array, window: float
+) -> Sequence[tuple[int, int, float]]:
+    """Example, unit and distance of preactivations near 0, relative to the terms that they sum."""
     rows = np.sqrt(np.einsum("ij,ij->i", a, a))
     columns = np.sqrt(np.einsum("ij,ij->j", W, W))
     # |a| |W| is at most the product of the norms: few are left whose terms are summed.
@@ -157,17 +162,18 @@ def _near(z: Array, a: Array, W: Array, b: Array, window: float) -> Array:
     terms = np.einsum("ik,ki->i", np.abs(a[i]), np.abs(W[:, j]))
     terms += 0.0 if b is None else np.abs(b[j])
     chosen = distance[i, j] <= window * terms
-    return np.stack([i[chosen], j[chosen]], axis=1)
+    i, j, terms = i[chosen], j[chosen], terms[chosen]
+    return list(zip(i, j, distance[i, j] / np.maximum(terms, 1e-300), strict=True))
 
 
-def _flip(
+def _changes(
     spec: MLPSpec,
     params: Params,
     inputs: Sequence[Array],
     derivatives: Sequence[Array],
     slopes: Sequence[Array],
     place: Place,
-) -> Flip:
+) -> tuple[tuple[Array, Array], ...]:
     layer, i, j = place
     delta = np.zeros(params[layer][0].shape[1])
     here = derivatives[layer][i, j]
@@ -176,7 +182,7 @@ def _flip(
     for lower in reversed(range(layer)):
         delta = (params[lower + 1][0] @ delta) * derivatives[lower][i]
         changes.append((inputs[lower][i], delta))
-    return Flip(place, tuple(changes))
+    return tuple(changes)
 
 
 class Rule:

@@ -34,7 +34,7 @@ from samegrad.benchmarks.judge.proofs import Proofs
 from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.calls import described
 from samegrad.implementations.checking.problems import targets
-from samegrad.implementations.checking.reference import clear_of_kinks, expected, loss
+from samegrad.implementations.checking.reference import Expected, clear_of_kinks, expected, loss
 from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.spec import Params
 
@@ -64,14 +64,16 @@ def prove(request: Message, send: Callable[[Message], None]) -> None:
 
 
 def prepare(request: Message, send: Callable[[Message], None]) -> None:
-    """Write the inputs of each workload."""
+    """Write the inputs of each workload, and what must come out of the first batch."""
     directory = Path(request["directory"])
     for data in request["workloads"]:
         workload = Workload.from_dict(data)
         assert isinstance(workload, MLPWorkload)
         send({"begin": workload.id})
         try:
-            digest = inputs.save(directory, workload, draw(workload, request["seed"]))
+            drawn, right = draw_and_expect(workload, request["seed"])
+            digest = inputs.save(directory, workload, drawn)
+            inputs.save_expected(directory, workload, vars(right))
             send({"workload": workload.id, "sha256": digest})
         except (ValueError, MemoryError, ImportError, OSError) as error:
             # Only what this network and dtype are stays so when it is tried again.
@@ -81,7 +83,12 @@ def prepare(request: Message, send: Callable[[Message], None]) -> None:
 
 
 def draw(workload: MLPWorkload, seed: int) -> inputs.Inputs:
-    """Draw or load a workload's inputs.
+    """The inputs of a workload; see `draw_and_expect`."""
+    return draw_and_expect(workload, seed)[0]
+
+
+def draw_and_expect(workload: MLPWorkload, seed: int) -> tuple[inputs.Inputs, Expected]:
+    """Draw or load a workload's inputs, and compute what must come out of the first batch.
 
     Raises:
         ValueError: too few examples are clear of kinks.
@@ -96,9 +103,9 @@ def draw(workload: MLPWorkload, seed: int) -> inputs.Inputs:
         batches = min(MOST_BATCHES, max(LEAST_BATCHES, BATCHES_BYTES // bytes_each))
         X, y = _random(workload, rng, batches * size)
     X, y = _clear_batch_first(workload, params, X.astype(spec.dtype), y, rng)
-    rate = expected(spec, params, X[:size], y[:size]).learning_rate
-    drawn = inputs.Inputs(params, X, y, rate)
-    return replace(drawn, scale=_scale(workload, drawn))
+    right = expected(spec, params, X[:size], y[:size])
+    drawn = inputs.Inputs(params, X, y, right.learning_rate)
+    return replace(drawn, scale=_scale(workload, drawn)), right
 
 
 def _scale(workload: MLPWorkload, drawn: inputs.Inputs) -> float:

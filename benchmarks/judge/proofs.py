@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from samegrad.benchmarks.cases import inputs
 from samegrad.benchmarks.cases.case import PRODUCTS, Case, MLPWorkload, Workload
-from samegrad.benchmarks.cases.draws import Draw, weights
+from samegrad.benchmarks.cases.draws import PASSED, Draw, parts, weights
 from samegrad.benchmarks.judge.blocks import judge_call, judge_steps
 from samegrad.benchmarks.judge.chains import Batch
 from samegrad.benchmarks.judge.gates import judge_first, judge_products
@@ -18,7 +19,7 @@ from samegrad.implementations.checking.calls import described
 from samegrad.implementations.checking.comparison import Comparison
 from samegrad.implementations.checking.predictions import Convention
 from samegrad.implementations.checking.problems import Problem
-from samegrad.implementations.checking.reference import Expected, expected
+from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.contract.protocol import declared
 
 Message = dict[str, Any]
@@ -88,26 +89,36 @@ class Proofs:
             X, y = batches[batch]
             params = draw.params(given.params, number)
             return judge_call(spec, params, X, y, results, accuracy, case.precision, own)
+        each = 1
         if case.operation == "train_step":
             order = [batches[b] for b in draw.batches(calls, len(batches))]
         else:
             whole = workload.examples // workload.batch_size
             epoch = [*(batches[i % len(batches)] for i in range(whole)), *rest]
-            order = [epoch[b] for b in draw.epoch(whole, bool(rest))] * calls
-        standard = comparison.bound(spec.dtype)
-        return Comparison(
-            judge_steps(
+            each, order = len(epoch), [epoch[b] for b in draw.epoch(whole, bool(rest))] * calls
+        lengths = parts(each, calls) if spec.optimizer == "sgd" else [len(order)]
+        passed = list(results.get(PASSED, ()))
+        if len(passed) != len(lengths) - 1:
+            return _wrong(f"it shows {len(passed)} of {len(lengths) - 1} params on its way")
+        standard, checks = comparison.bound(spec.dtype), list[comparison.TensorCheck]()
+        shown = [draw.params(given.params), *passed, results[UPDATED]]
+        for (before, after), length, end in zip(
+            pairwise(shown), lengths, accumulate(lengths), strict=True
+        ):
+            checks += judge_steps(
                 spec,
-                draw.params(given.params),
-                order,
+                before,
+                order[end - length : end],
                 draw.learning_rate,
-                results[UPDATED],
-                results.get(LOSS),
+                after,
+                results.get(LOSS) if end == len(order) else None,
                 inaccuracy=max(1.0, comparison.bound(spec.dtype, accuracy) / standard),
                 precision=case.precision,
                 convention=own,
             )
-        )
+            if any(check.reason for check in checks):  # what follows began with what is wrong
+                break
+        return Comparison(tuple(checks))
 
     def _compared_first(self, call: Message) -> Comparison:
         workload = Workload.from_dict(call["workload"])
@@ -128,8 +139,7 @@ class Proofs:
         )
 
     def _first_expected(self, workload: MLPWorkload) -> Expected:
-        given, batches, _ = self._inputs(workload)
-        return expected(workload.spec, given.params, *batches[0])
+        return Expected(**inputs.load_expected(self.directory, workload))
 
     def _load(self, workload: MLPWorkload) -> tuple[inputs.Inputs, list[Batch], list[Batch]]:
         """Inputs, batches in float64, and those with which an epoch ends, likewise."""

@@ -3,7 +3,8 @@
 A block counts for as much as its proof: those at or below the lower tenth of a process, which set
 its value, and one more that is drawn. What each of them gave waits on the disk until several are
 judged at once, while nobody is timed: most are beaten before that. Where judging takes long, only
-the fastest block of a row is, which is what the row's value rests on (`records.rows.counted`).
+the fastest block of a row is, early and at last, which is what the row's value rests on
+(`records.rows.counted`).
 """
 
 import contextlib
@@ -28,8 +29,8 @@ EVERY_SECONDS = 45.0  # a run that is killed loses the proofs of so long
 MOST_WAITING_BYTES = 2**28
 SECONDS = 300.0  # for one block
 LAST_SECONDS = 5.0  # that an interrupted run may take to judge what waits
-LONG_SECONDS = 0.25  # to judge a block: then one of a row is judged
-GUESSED_SECONDS = 0.05  # to judge a block of a case of which none has been
+LONG_SECONDS = 0.1  # to judge a block: then one or two of a row are judged
+GUESSED_RATE = 1e10  # FLOP/s of the judge, for a case of which no block has been judged
 SECRET = random.SystemRandom()
 
 
@@ -178,43 +179,49 @@ class Proofs:
         """Whether so much waits, or has waited for so long, that it should be judged now."""
         if time.monotonic() > self.judged + EVERY_SECONDS:
             return True
-        sizes = (b.case.workload.size for blocks in self.waiting.values() for b in blocks)
-        return 8 * sum(sizes) > MOST_WAITING_BYTES
+        return 8 * sum(block.case.workload.size for block in self._chosen()) > MOST_WAITING_BYTES
 
     @property
     def seconds(self) -> float:
         """What judging all that waits will take."""
-        return sum(self._seconds(block.case) for block in self._chosen())
+        return sum(map(self._seconds, self._chosen(last=True)))
 
-    def _seconds(self, case: Case) -> float:
-        spent = self.spent.get(case.id)
-        return sum(spent) / len(spent) if spent else GUESSED_SECONDS
+    def _seconds(self, block: Block) -> float:
+        spent = self.spent.get(block.case.id)
+        return sum(spent) / len(spent) if spent else block.calls * block.case.flops / GUESSED_RATE
 
-    def _chosen(self) -> list[Block]:
-        """The blocks to judge, those of one workload together."""
+    def _chosen(self, last: bool = False) -> list[Block]:
+        """The blocks to judge, those of one workload together.
+
+        Args:
+            last: whether nothing else will be timed.
+        """
         chosen, of_row = list[Block](), dict[str, list[Block]]()
         for blocks in self.waiting.values():
             for block in blocks:
                 if block.about is not None and block.case.id not in self.run.failed:
                     of_row.setdefault(block.case.id, []).append(block)
         for name, blocks in of_row.items():
-            if self._seconds(blocks[0].case) > LONG_SECONDS:
+            if max(map(self._seconds, blocks)) > LONG_SECONDS:
+                # One soon, so that the row has a number, and at last one that was faster.
                 least = min(blocks, key=lambda block: block.seconds)
-                blocks = [least] if least.seconds < self.fastest.get(name, float("inf")) else []
+                faster = least.seconds < self.fastest.get(name, float("inf"))
+                blocks = [least] if faster and (last or name not in self.fastest) else []
             chosen += blocks
         return sorted(chosen, key=lambda block: (block.case.workload.id, block.case.id))
 
-    def judge(self) -> None:
-        """Have all judged that waits, and write down what comes of it."""
-        chosen = self._chosen()
+    def judge(self, last: bool = False) -> None:
+        """Have judged what waits, all of it at last, and write down what comes of it."""
+        chosen = self._chosen(last)
         self._ask_all(
             [_request(block) for block in chosen],
             lambda number, verdict, spent_ns: self._done(chosen[number], verdict, spent_ns),
             "timed blocks",
         )
+        later = [] if last else self._chosen(last=True)
         for blocks in self.waiting.values():
             for block in list(blocks):
-                if block.about is not None:
+                if block.about is not None and block not in later:
                     self._forget(block)
         self.judged = time.monotonic()
 
@@ -297,7 +304,7 @@ class Proofs:
         try:
             if kind is KeyboardInterrupt and self.seconds < LAST_SECONDS:
                 self.close()  # its answers to what was interrupted would come first
-                self.judge()
+                self.judge(last=True)
         finally:
             self.close()
 

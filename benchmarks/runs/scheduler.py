@@ -73,7 +73,7 @@ class Scheduler:
                 self._repeat_in_turn(waiting, self._seconds_to_repeat(process) / groups)
                 self._close_all(waiting)
                 waiting = []
-                self.proofs.judge()
+                self.proofs.judge(last=process == self.budget.processes)
 
     def _start_all(self, process: int) -> list[WorkerProcess]:
         """One process of each worker, its cases gated; those that stay alive."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from samegrad.benchmarks.cases import inputs
 from samegrad.benchmarks.cases.case import PRODUCTS, Case, MLPWorkload, Workload
-from samegrad.benchmarks.cases.draws import Draw
+from samegrad.benchmarks.cases.draws import PASSED, Draw
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.clock.calls import Several
 from samegrad.benchmarks.machine import system
@@ -156,7 +156,7 @@ class Bench:
         results = implementation.to_numpy(seen.result)
         given = dict(zip(names, results if len(names) > 1 else (results,), strict=True))
         given = shown(implementation, case.spec, given)
-        inputs.save_tree(path, given)
+        inputs.save_tree(path, {**given, **({PASSED: seen.passed} if seen.passed else {})})
         changed = not arrays.agree(seen.values, now)
         if not self.ours and not isinstance(implementation, OwnCalls):
             changed = changed or not arrays.same_numbers(now, [*arrays.leaves(results)])

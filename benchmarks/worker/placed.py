@@ -4,13 +4,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import combinations
+from itertools import accumulate, combinations
 from typing import Any
 
 import numpy as np
 
 from samegrad.benchmarks.cases.case import MLPWorkload
-from samegrad.benchmarks.cases.draws import Draw, most_calls, weights
+from samegrad.benchmarks.cases.draws import Draw, most_calls, parts, weights
 from samegrad.benchmarks.cases.inputs import Inputs
 from samegrad.benchmarks.clock import threads, timer
 from samegrad.benchmarks.clock.calls import Several, most_pending, repeated
@@ -19,7 +19,7 @@ from samegrad.benchmarks.worker.compilers import compilations
 from samegrad.implementations.checking.problems import targets
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.spec import Array, Params, Tree
+from samegrad.implementations.contract.spec import Array, MLPSpec, Params, Tree
 
 Batch = tuple[Array, Array]
 Start = Callable[[int], Tree]  # calls -> what a block starts from: `timer.Work.start`
@@ -41,12 +41,14 @@ class Seen:
         number: of its call, where calls are independent.
         block: number of the block in its repetition.
         result: outputs; or loss and gradient; or loss and params after a chain of steps.
+        passed: params after each part of that chain but the last, as NumPy trees.
         values: some numbers of it, as soon as the clock had stopped.
     """
 
     number: int
     block: int
     result: Tree
+    passed: list[Params]
     values: list[Array]
 
 
@@ -146,7 +148,7 @@ class Placed:
         elif operation == "train_step":
             batches = self._on_its_side(end_to_end)
             start, run = self._steps(
-                draws, end_to_end, lambda n, d: [batches[b] for b in d.batches(n, len(batches))]
+                draws, end_to_end, 1, lambda n, d: [batches[b] for b in d.batches(n, len(batches))]
             )
         else:
             start, run = self._epochs(draws, end_to_end)
@@ -154,19 +156,21 @@ class Placed:
             start, run = self._counted(operation, start, run)
 
         def synchronize(result: Tree) -> None:
-            if not isinstance(result, Unplaced):
-                several = isinstance(result, Several)
-                implementation.synchronize(result.last if several else result)
+            if isinstance(result, Several):
+                implementation.synchronize(result.last)
+            elif not isinstance(result, Unplaced):
+                implementation.synchronize(result[:3] if isinstance(result, tuple) else result)
 
         def fetch(result: Tree) -> Seen:
+            number, passed = 0, list[Params]()
             if isinstance(result, Several):
                 number, result = self._one(operation, result)
             else:
-                number, (params, _, loss) = 0, result
+                params, _, loss, passed = result
                 result = loss, params
                 if "train_step" not in self.converts:
                     implementation.to_numpy(loss)  # whatever type it is of
-            return Seen(number, draws.now.block, result, arrays.seen(result))
+            return Seen(number, draws.now.block, result, passed, arrays.seen(result))
 
         return timer.Work(
             start=start,
@@ -293,22 +297,25 @@ class Placed:
         return start, repeated(call, implementation.synchronize, most)
 
     def _steps(
-        self, draws: Draws, end_to_end: bool, batches_of: Callable[[int, Draw], list[Batch]]
+        self,
+        draws: Draws,
+        end_to_end: bool,
+        each: int,
+        batches_of: Callable[[int, Draw], list[Batch]],
+        make: Callable[..., Tree] | None = None,
     ) -> tuple[Start, Run]:
         """A chain of training steps.
 
         Args:
+            each: steps of a call.
             batches_of: calls, draw -> the batch of each step.
+            make: makes the steps on some batches, one after the other where it is None.
         """
         implementation, spec, rate = self.implementation, self.spec, draws.now.learning_rate
 
-        def start(calls: int) -> tuple[Tree, Tree, list[Batch]]:
-            draw = draws.next()
-            params, state = self.start(params=draw.params(self.inputs.params))
-            return params, state, batches_of(calls, draw)
-
-        def run(_: int, start: tuple[Tree, Tree, list[Batch]]) -> Tree:
-            params, state, batches = start
+        def one_by_one(
+            spec: MLPSpec, params: Tree, state: Tree, batches: list[Batch], rate: float
+        ) -> Tree:
             loss = None
             for X, y in batches:
                 if end_to_end:
@@ -316,19 +323,38 @@ class Placed:
                 params, state, loss = implementation.train_step(spec, params, state, X, y, rate)
                 if end_to_end:
                     implementation.to_numpy(loss)
-            return self._after_steps(params, state, loss)
+            return params, state, loss
+
+        def start(calls: int) -> tuple[Tree, Tree, list[list[Batch]]]:
+            draw = draws.next()
+            params, state = self.start(params=draw.params(self.inputs.params))
+            return params, state, self._parts(batches_of(calls, draw), each)
+
+        def run(_: int, start: tuple[Tree, Tree, list[list[Batch]]]) -> Tree:
+            params, state, chain = start
+            passed: list[Params] = []
+            loss = None
+            for number, batches in enumerate(chain):
+                if number:
+                    passed.append(implementation.to_numpy(params))
+                for first in range(0, len(batches), each) if make else (0,):
+                    some = batches[first : first + each] if make else batches
+                    params, state, loss = (make or one_by_one)(spec, params, state, some, rate)
+            if "train_step" in self.converts:
+                params, loss = implementation.to_numpy((params, loss))
+            return params, state, loss, passed
 
         return start, run
 
-    def _after_steps(self, params: Params, state: Tree, loss: Tree) -> Tree:
-        """What a chain of steps leaves."""
-        if "train_step" in self.converts:
-            params, loss = self.implementation.to_numpy((params, loss))
-        return params, state, loss
+    def _parts(self, batches: list[Batch], each: int) -> list[list[Batch]]:
+        """The steps of a chain in parts; a rule that keeps a state has one."""
+        if self.spec.optimizer != "sgd":
+            return [batches]
+        ends = list(accumulate(parts(each, len(batches) // each)))
+        return [batches[a:b] for a, b in zip([0, *ends], ends, strict=False)]
 
     def _epochs(self, draws: Draws, end_to_end: bool) -> tuple[Start, Run]:
         """A chain of epochs."""
-        implementation, spec, rate = self.implementation, self.spec, draws.now.learning_rate
         batches = self.inputs.epoch(self.workload) if end_to_end else self._epoch
         whole = self.workload.examples // self.workload.batch_size
 
@@ -336,22 +362,10 @@ class Placed:
             return [batches[b] for b in draw.epoch(whole, len(batches) > whole)]
 
         # An epoch of its own is one call, or a few; its batches are on the device.
-        at_once = None if end_to_end else implementation.capabilities.epoch
-        if at_once is None:
-            return self._steps(draws, end_to_end, lambda calls, draw: ordered(draw) * calls)
-
-        def start(_: int) -> tuple[Tree, Tree, list[Batch]]:
-            draw = draws.next()
-            return (*self.start(params=draw.params(self.inputs.params)), ordered(draw))
-
-        def run(calls: int, start: tuple[Tree, Tree, list[Batch]]) -> Tree:
-            params, state, order = start
-            loss = None
-            for _ in range(calls):
-                params, state, loss = at_once(spec, params, state, order, rate)
-            return self._after_steps(params, state, loss)
-
-        return start, run
+        at_once = None if end_to_end else self.implementation.capabilities.epoch
+        return self._steps(
+            draws, end_to_end, len(batches), lambda calls, draw: ordered(draw) * calls, at_once
+        )
 
     @cached_property
     def _epoch(self) -> list[Batch]:
@@ -361,7 +375,8 @@ class Placed:
         batches = [self.batches[i % len(self.batches)] for i in range(whole)] + last
         rate, at_once = Draw().learning_rate, self.implementation.capabilities.epoch
         if at_once is not None:
-            self.implementation.synchronize(at_once(self.spec, *self.start(), batches, rate))
+            for part in self._parts(batches, len(batches)):
+                self.implementation.synchronize(at_once(self.spec, *self.start(), part, rate))
         elif last:
             self.implementation.train_step(self.spec, *self.start(), *last[0], rate)
         return batches

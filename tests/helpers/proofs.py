@@ -5,10 +5,11 @@ from typing import Any
 
 from samegrad.benchmarks.cases import inputs
 from samegrad.benchmarks.cases.case import Case
-from samegrad.benchmarks.cases.draws import Draw
+from samegrad.benchmarks.cases.draws import PASSED, Draw
 from samegrad.benchmarks.judge.proofs import Proofs
 from samegrad.benchmarks.worker.gates import NAMES, Gates, about, shown
 from samegrad.benchmarks.worker.placed import Placed
+from samegrad.implementations.checking.reference import expected
 
 SEEDS = [2**50 + 3, 11]
 
@@ -22,6 +23,8 @@ def first_call(
         changed: what is made of the results.
     """
     inputs.save(directory, placed.workload, placed.inputs)
+    right = expected(placed.spec, placed.inputs.params, *placed.host[0])
+    inputs.save_expected(directory, placed.workload, vars(right))
     results = Gates(placed).results(operation)
     inputs.save_tree(directory / "first.npz", changed(results))
     return Proofs(directory).verdict(
@@ -52,6 +55,7 @@ def handed_in(
     results, names = implementation.to_numpy(seen.result), NAMES[case.gated[-1]]
     given = dict(zip(names, results if len(names) > 1 else (results,), strict=True))
     given = shown(implementation, placed.spec, given)
+    given |= {PASSED: seen.passed} if seen.passed else {}
     inputs.save_tree(directory / "block.npz", changed(given))
     return {
         "case": case.to_dict(),

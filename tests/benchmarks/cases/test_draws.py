@@ -1,8 +1,9 @@
 """What is drawn for a repetition."""
 
 import numpy as np
+import pytest
 
-from samegrad.benchmarks.cases.draws import FACTORS, RATES, Draw, most_calls, weights
+from samegrad.benchmarks.cases.draws import FACTORS, PART, RATES, Draw, most_calls, parts, weights
 from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.spec import MLPSpec
 
@@ -75,3 +76,14 @@ def test_smaller_batch_ends_each_epoch():
 
     assert 9 == order[-1] and sorted(order) == list(range(10))
     assert sorted(Draw(4).epoch(9, rest=False)) == list(range(9))
+
+
+@pytest.mark.parametrize(
+    ("each", "calls"), [(1, 5), (1, 256), (1, 700), (44, 3), (44, 13), (469, 2)]
+)
+def test_parts_of_a_chain_are_short_and_end_with_calls_where_they_can(each, calls):
+    """Nothing is left out."""
+    lengths = parts(each, calls)
+
+    assert each * calls == sum(lengths) and max(lengths) <= PART
+    assert all(length % each == 0 for length in lengths) or each > PART

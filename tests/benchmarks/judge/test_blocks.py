@@ -6,7 +6,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.judge import chains
+from samegrad.benchmarks.judge import blocks, chains
 from samegrad.benchmarks.judge.blocks import judge_call, judge_steps
 from samegrad.benchmarks.judge.chains import chain, difference, flattened, float64
 from samegrad.implementations.contract.spec import Optimizer, map_tree
@@ -99,6 +99,28 @@ def test_preactivation_on_the_other_side_of_its_kink_is_followed():
 
     assert [place] == [flip.place for k, flip in same.flips if k == 0]
     assert [] == [check.reason for check in checks if check.reason]
+
+
+def test_flip_that_sends_others_across_their_kinks_is_found_by_trying(monkeypatch):
+    """Its own share of the difference is then hidden by theirs."""
+
+    def refused(seed):
+        start, four = drawn(SMALL, 6, 4, seed)
+        batches, (X, _), rate = (8 * four)[:30], four[1], 10 * RATE
+        W, b = start[0][0], start[0][1].copy()
+        start = [(W, b), *start[1:]]
+        for _ in range(40):
+            (V, c), *_ = chain(SMALL, start, batches[:5], rate).params
+            b[0] -= (z := X[2].astype(np.float64) @ V[:, 0] + c[0])
+        if abs(z) > 1e-7:  # the steps before it are not smooth in the bias
+            return False
+        other = chain(SMALL, start, batches, rate, {5: [(0, 2, 0)]}).params
+        checks = judge_steps(SMALL, start, batches, rate, map_tree(np.float32, other), None)
+        return any(check.reason for check in checks)
+
+    assert not any(map(refused, range(12)))
+    monkeypatch.setattr(blocks, "MOST_TRIALS", 0)
+    assert any(map(refused, range(12)))
 
 
 def test_preactivation_far_from_its_kink_is_not_followed():

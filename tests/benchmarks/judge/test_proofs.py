@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from samegrad.benchmarks.cases.case import MLPWorkload
+from samegrad.benchmarks.cases.draws import PASSED
 from samegrad.benchmarks.judge.main import draw
 from samegrad.benchmarks.judge.proofs import Proofs
 from samegrad.benchmarks.worker.placed import Placed
@@ -112,3 +113,20 @@ def test_rates_are_such_that_no_loss_grows():
     wide = MLPWorkload("wide", MLPSpec((4000, 5, 3), loss="mse", activation="relu"), 4, 16)
 
     assert draw(wide, 0).scale < 1.0
+
+
+@pytest.mark.parametrize(("operation", "calls"), [("train_step", 600), ("epoch", 80)])
+def test_long_chain_is_held_in_parts_as_closely_as_a_short_one(block, tmp_path, operation, calls):
+    """A thousandth of one part's change is seen, and so is a part that is missing."""
+
+    def off(results):
+        for number, params in enumerate(results[PASSED]):
+            params[0][0][:] *= 1.001 if number == 1 else 1.0
+        return results
+
+    def short(results):
+        return results | {PASSED: results[PASSED][1:]}
+
+    assert "" == Proofs(tmp_path).verdict(block(operation, calls))["reason"]
+    for changed in (off, short):
+        assert Proofs(tmp_path).verdict(block(operation, calls, changed=changed))["reason"]

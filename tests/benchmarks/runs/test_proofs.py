@@ -195,7 +195,7 @@ def test_evidence_that_fails_is_the_rows_end(proofs):
 
 
 def test_of_what_takes_long_to_judge_the_fastest_of_a_row_is_judged(proofs):
-    """And again only where a faster one has come."""
+    """Soon, and at last again where a faster one has come."""
     proofs.child = judge = Judge(spent_ns=round(2e9 * LONG_SECONDS))
     timed(proofs, 7)
     proofs.judge()
@@ -203,10 +203,11 @@ def test_of_what_takes_long_to_judge_the_fastest_of_a_row_is_judged(proofs):
     timed(proofs, 5, process=1)
     proofs.judge()
     timed(proofs, 5, process=2)
-    proofs.judge()
+    assert [7] == judge.asked and math.isclose(2 * LONG_SECONDS, proofs.seconds)
+    proofs.judge(last=True)
 
     assert [7, 5] == judge.asked
-    assert math.isclose(2 * LONG_SECONDS, proofs._seconds(CASE))
+    assert not any(proofs.waiting.values()) and [] == list(proofs.scratch.iterdir())
 
 
 def test_it_is_due_after_a_while_or_when_much_waits(proofs, monkeypatch):
