@@ -31,7 +31,7 @@ gradient. With a gradient that is wrong by 0.1 % in one step: 7e-4 to 1e-3 along
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -77,9 +77,9 @@ COARSE = 0.02
 # (`cases.draws.PART`); one of another rule, whose state is not handed in, is held to COARSE.
 MEASURED_STEPS = 300
 MOST_PASSES = 8  # with preactivations moved to the other side of their kink
-# What one flip moves may send other preactivations across their kinks, so that its own share of
-# the difference is not to be seen: those nearest to their kinks are tried, one at a time.
-MOST_TRIALS = 40
+# In a chain, what one flip moves may send others across their kinks, so that its own share of the
+# difference is not to be seen: they are tried, those nearest to their kinks first.
+MOST_TRIALS = 60
 DIVIDING = ("adagrad", "adadelta", "adam", "adamw")
 _ANY = dict.fromkeys(("float32", "float64"), float("inf"))  # bounds where the form alone counts
 
@@ -161,47 +161,63 @@ def judge_steps(
     if not form.agrees:  # another nesting, shape or dtype, or not finite
         return form.tensors
     result = float64(params)
-    flipped: dict[int, tuple[Place, ...]] = {}
-    trials = MOST_TRIALS
 
-    def compared(flipped: Mapping[int, Sequence[Place]]) -> tuple[Chain, Params, Checks]:
+    def compared(flipped: Mapping[int, Sequence[Place]]) -> _Compared:
         right = chain(spec, start, batches, learning_rate, flipped, convention)
         D = difference(result, right.params)
-        return right, D, _compare_steps(spec, right, D, learning_rate, count, inaccuracy, precision)
+        checks = _compare_steps(spec, right, D, learning_rate, count, inaccuracy, precision)
+        return _Compared(flipped, right, D, checks)
 
-    right, D, checks = compared(flipped)
-    if not np.isfinite(right.moved).all():
+    best = compared({})
+    if not np.isfinite(best.right.moved).all():
         return (TensorCheck(name, None, 0.0, f"{name}: {NOT_FINITE}", undecided=True),)
-    for _ in range(MOST_PASSES):
-        if all(check.reason is None for check in checks) or spec.optimizer in DIVIDING:
-            break
-        gradients = [(-W / learning_rate, None if b is None else -b / learning_rate) for W, b in D]
-        explained = [flip for flip in right.flips if flip[1].share(gradients, spec.bias) > 0.5]
-        nearest = sorted(right.flips, key=lambda flip: flip[1].distance)
-        error = checks[0].error
-        for flips in [explained] * bool(explained) + [[flip] for flip in nearest[:trials]]:
-            others = _toggled(flipped, flips)
-            found = compared(others)
-            if found[-1][0].error < (error if flips is explained else error / 2):
-                flipped, (right, D, checks) = others, found
-                break
+    trials = 0 if spec.optimizer in DIVIDING else MOST_TRIALS
+    while trials > 0 and not best.agrees:
+        before = best
+        for flips in before.likely(learning_rate, spec.bias)[:trials]:
             trials -= 1
-        else:
+            best = min(best, compared(before.with_other_side(flips)), key=lambda each: each.off)
+            if best.agrees or best.off < before.off / 10:
+                break
+        if best is before:
             break
     if last_loss is None:
-        return checks
-    return (*checks, _compare_loss(spec, right, last_loss, inaccuracy, precision))
+        return best.checks
+    return (*best.checks, _compare_loss(spec, best.right, last_loss, inaccuracy, precision))
 
 
-def _toggled(
-    flipped: Mapping[int, tuple[Place, ...]], flips: Sequence[tuple[int, Flip]]
-) -> dict[int, tuple[Place, ...]]:
-    """Preactivations on the other side of their kink, with some more, or less, of them."""
-    result = dict(flipped)
-    for k, flip in flips:
-        places = set(result.get(k, ())) ^ {flip.place}
-        result[k] = tuple(sorted(places))
-    return result
+@dataclass(frozen=True)
+class _Compared:
+    """Params that came out, held against a chain with some preactivations across their kinks."""
+
+    flipped: Mapping[int, Sequence[Place]]
+    right: Chain
+    D: Params
+    checks: Checks
+
+    @property
+    def agrees(self) -> bool:
+        return all(check.reason is None for check in self.checks)
+
+    @property
+    def off(self) -> float:
+        return float(np.linalg.norm(flattened(self.D)))
+
+    def likely(self, learning_rate: float, bias: bool) -> list[list[tuple[int, Flip]]]:
+        """What else may be across: all that explain most of their share of D, then each alone."""
+        gradients = [
+            (-W / learning_rate, None if b is None else -b / learning_rate) for W, b in self.D
+        ]
+        explained = [flip for flip in self.right.flips if flip[1].share(gradients, bias) > 0.5]
+        nearest = sorted(self.right.flips, key=lambda flip: flip[1].distance)
+        return [explained] * (len(explained) > 1) + [[flip] for flip in nearest]
+
+    def with_other_side(self, flips: Sequence[tuple[int, Flip]]) -> dict[int, Sequence[Place]]:
+        """`flipped` and these; or without those of them that are in it."""
+        result = dict(self.flipped)
+        for k, flip in flips:
+            result[k] = sorted({*result.get(k, ())} ^ {flip.place})
+        return result
 
 
 def _compare_steps(
