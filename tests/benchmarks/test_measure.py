@@ -1,6 +1,7 @@
 """One case, measured as a user would: what is right gets a number, what is not a reason."""
 
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,24 @@ def test_implementation_that_ends_its_process_is_a_row(
     row = quick(written(tmp_path, body))
 
     assert "crashed" == row.status and reason in row.reason
+
+
+def test_digits_are_those_of_scikit_learn_which_need_not_be_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From its file, or by its function where there is none."""
+    from sklearn.datasets import load_digits
+
+    from samegrad.benchmarks.cases import inputs
+
+    expected = load_digits(return_X_y=True)
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    of_file = inputs.all_digits()
+    monkeypatch.undo()
+    monkeypatch.setattr(inputs, "find_spec", lambda _: None)
+    for actual in (of_file, inputs.all_digits()):
+        np.testing.assert_array_equal(expected[0], actual[0])
+        np.testing.assert_array_equal(expected[1], actual[1])
 
 
 def test_inputs_are_the_same_for_all_and_real_where_promised(tmp_path: Path) -> None:

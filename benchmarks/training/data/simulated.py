@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from samegrad.benchmarks.cases.inputs import all_digits
 from samegrad.benchmarks.cases.inputs import line_length as drawn_lines
 from samegrad.benchmarks.training.data.records import Records
 
@@ -18,10 +19,8 @@ PROTOTYPES = np.array(  # of discrete_mapping: three binary patterns that differ
 
 def digits() -> Records:
     """scikit-learn's 1,797 digits of 8 x 8 pixels, 0 to 16; the first 1,437 are for training."""
-    from sklearn.datasets import load_digits
-
-    X, y = load_digits(return_X_y=True)
-    return Records(X.astype(np.uint8), y.astype(np.int64), 1437)
+    X, y = all_digits()
+    return Records(X.astype(np.uint8), y, 1437)
 
 
 def line_length() -> Records:
