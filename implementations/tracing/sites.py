@@ -87,7 +87,7 @@ class _Probing(ast.NodeTransformer):
     def visit_FunctionDef(self, node: Any) -> Any:
         self.functions.append(node.name)
         kept = self.target, self.root
-        node.body = self._statements(node.body)
+        node.body = self.statements(node.body)
         self.target, self.root = kept
         self.functions.pop()
         return node
@@ -105,11 +105,12 @@ class _Probing(ast.NodeTransformer):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> Any:
         kept, self.functions = self.functions, []  # a class body is run once, when it is defined
-        node.body = self._statements(node.body)
+        node.body = self.statements(node.body)
         self.functions = kept
         return node
 
-    def _statements(self, body: list[ast.stmt]) -> list[ast.stmt]:
+    def statements(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        """Each of them, and what is to run after it."""
         found: list[ast.stmt] = []
         for statement in body:
             new = self.visit(statement)
@@ -207,7 +208,7 @@ class _Probing(ast.NodeTransformer):
             kept_so = whole or getattr(node, "is_kept", False)
             kind = "kept" if kept_so or argument.endswith(KEEPING) else "name"
         site = self._site(node, text, kind, whole, argument, operands, operator)
-        return ast.fix_missing_locations(ast.copy_location(self._call(site, new), node))
+        return ast.copy_location(self._call(site, new), node)
 
     def visit_Call(self, node: ast.Call) -> Any:
         name = ast.unparse(node.func)
@@ -281,6 +282,12 @@ def _simple(node: ast.expr) -> bool:
     return isinstance(node, ast.Name)
 
 
+def _span(top: ast.stmt) -> set[int]:
+    """The lines of a statement, from its first decorator on."""
+    first = min([top.lineno, *(d.lineno for d in getattr(top, "decorator_list", ()))])
+    return set(range(first, (top.end_lineno or first) + 1))
+
+
 def _root(node: ast.expr) -> str:
     while isinstance(node, ast.Attribute):
         node = node.value
@@ -335,14 +342,19 @@ def probed(
             source = "".join(lines)
             tree = ast.parse(source)
             plain = list(codes_within(compile(source, file, "exec", flags, True)))
-            _Probing(file, tree, sites).visit(tree)
+            places = {f: at for f in members if (at := place(f.__code__, plain)) is not None}
+            probing = _Probing(file, tree, sites)
+            wanted = {plain[at].co_firstlineno for at in places.values()}
+            tree.body = [
+                new
+                for top in tree.body
+                for new in (probing.statements([top]) if wanted & _span(top) else [top])
+            ]
+            ast.fix_missing_locations(tree)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # "'str' object is not callable": the place
                 traced = list(codes_within(compile(tree, file, "exec", flags, True)))
-            for function in members:
-                at = place(function.__code__, plain)
-                if at is None or len(traced) != len(plain):
-                    continue
+            for function, at in places.items() if len(traced) == len(plain) else ():
                 new = traced[at]
                 if new.co_freevars == function.__code__.co_freevars:
                     found[function] = _with_probe(new, probe)
