@@ -112,12 +112,15 @@ def jax_pairs(wrong: bool) -> Any:
     sizes = ((5, 4), (4, 3))
     params = [(jnp.asarray(rng.normal(size=s)), jnp.zeros(s[1])) for s in sizes]
 
+    @jax.jit  # type: ignore[untyped-decorator] # jax is Any here
     def loss(p: Any) -> Any:
         z = jnp.tanh(X @ p[0][0] + p[0][1]) @ p[1][0] + p[1][1]
         return -jnp.mean(jax.nn.log_softmax(z)[jnp.arange(7), y])
 
+    gradient = jax.jit(jax.grad(loss))  # traced once: else each of many calls takes its time
+
     def backward() -> Any:
-        return jax.tree.map(lambda g: g * (3 if wrong else 1), jax.grad(loss)(params))
+        return jax.tree.map(lambda g: g * (3 if wrong else 1), gradient(params))
 
     return params, lambda: loss(params), backward, (X, y)
 
