@@ -455,7 +455,10 @@ def test_verify_refuses_arguments_that_mean_nothing(
 
 def test_command_prints_a_table_and_the_place(tmp_path: Path) -> None:
     """Exit 1 for a fault, 0 without it."""
-    wrong, right = run(plant(tmp_path, "sum for mean")), run(written(tmp_path, RIGHT, "right.py"))
+    few = ("--loss", "cross_entropy", "--dtype", "float64")
+    files = plant(tmp_path, "sum for mean"), written(tmp_path, RIGHT, "right.py")
+
+    wrong, right = (run(path, *few) for path in files)
 
     assert (1, 0) == (wrong.returncode, right.returncode), wrong.stderr + right.stderr
     assert "my_mlp: DISAGREES" in wrong.stdout
