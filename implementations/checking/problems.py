@@ -34,6 +34,7 @@ OUTPUT_ACTIVATIONS = tuple(n for n in get_args(OutputActivation) if n not in FOR
 # rounding of any precision down to bfloat16, and no difference quotient, gets across.
 CLEAR = 2.0**-6
 SMALL = 10_000  # parameters of a network whose examples are looked for one by one
+AT_ONCE = 50  # of these; a whole part of the tries
 MOST = 1_000_000_000  # multiplications of a forward pass; those of a gradient are checked singly
 AT_THE_KINK = "at the kink"
 # A tensor whose terms cancel to less has too few digits left to be told right from wrong.
@@ -86,13 +87,19 @@ def draw(spec: MLPSpec, batch_size: int = 6, seed: int = 0, name: str = "") -> P
         params[1:] = [(W * scale, b) for W, b in params[1:]]
     masks = draw_masks(spec, batch_size, seed) if spec.dropout else None
     rows: list[Array] = []
-    for _ in range(1000 if spec.parameters < SMALL else 0):
+    tries, at_once = 1000 if spec.parameters < SMALL else 0, AT_ONCE if masks is None else 1
+    for _ in range(0, tries, at_once):
         if len(rows) == batch_size:
             break
-        x = rng.normal(size=(1, spec.layer_sizes[0])).astype(spec.dtype)
+        before = rng.bit_generator.state
+        X = rng.normal(size=(at_once, spec.layer_sizes[0])).astype(spec.dtype)
         mask = None if masks is None else [m[len(rows) : len(rows) + 1] for m in masks]
-        if clear_of_kinks(spec, params, x, mask, CLEAR)[0]:
-            rows.append(x[0])
+        (clear,) = np.nonzero(clear_of_kinks(spec, params, X, mask, CLEAR))
+        taken = clear[: batch_size - len(rows)]
+        rows += list(X[taken])
+        if len(rows) == batch_size:  # what follows is drawn as if they had come one by one
+            rng.bit_generator.state = before
+            rng.normal(size=(taken[-1] + 1, spec.layer_sizes[0]))
     if len(rows) < batch_size:  # a wide network: far from all kinks is asking too much
         X = rng.normal(size=(4 * batch_size, spec.layer_sizes[0])).astype(spec.dtype)
         rows = list(X[clear_of_kinks(replace(spec, dropout=0.0), params, X)][:batch_size])
