@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract.commands import install
 from samegrad.implementations.contract.files import named, replaced
@@ -124,7 +125,7 @@ def _check_parquet() -> None:
 
 def document(report: Report) -> Document:
     """Everything that a report says, its charts drawn."""
-    rows, runs = report.rows, [(source.label, source.journal.run) for source in report.sources]
+    rows, runs = report.rows, [(s.label, s.journal.run, s.journal) for s in report.sources]
     missing = rows[rows.status != OK].status.value_counts()
     reasons = ", ".join(f"{count} {status}" for status, count in missing.items())
     with chart.style():
@@ -151,12 +152,23 @@ def document(report: Report) -> Document:
         notes=[
             f"{label}: run {run['run']}, {run.get('started', 'unknown time')}, preset "
             f"{run.get('preset', 'unknown')}, commit {run['machine'].get('commit', 'unknown')}."
-            for label, run in runs
+            + products(journal)
+            for label, run, journal in runs
         ],
         first=None if leading is None else leading[1],
         chapters=[chapter for chapter in chapters if not chapter.empty],
         samples=[sample for source in report.sources for sample in source.samples()],
     )
+
+
+def products(journal: Journal) -> str:
+    """Which library and kernels NumPy's products ran on: a processor has fast ones and slow ones.
+
+    "" where it is not known.
+    """
+    facts = [dict(record.get("facts") or {}) for record in journal.implementations]
+    known = {str(fact["numpy_blas"]) for fact in facts if "numpy_blas" in fact}
+    return f" NumPy's matrix products: {' or '.join(sorted(known))}." if known else ""
 
 
 def terminal_lines(report: Report, made: Document) -> list[str]:

@@ -124,10 +124,11 @@ LIBRARIES = {
 }
 FRAMEWORKS = set().union(*LIBRARIES.values())
 # Who differentiates whose loss has to import the framework of that loss, when it is asked to; so
-# has who asks torch's own clock, and who compiles where nobody should.
+# has who asks torch's own clock, compiles where nobody should, or asks what cores can do at most.
 USERS_FRAMEWORK = {
     "implementations/checking/function_check.py",
     "benchmarks/selftest/child.py",
+    "benchmarks/worker/peak.py",
     *(f"benchmarks/selftest/{name}.py" for name in ("accidents", "honest", "saboteurs")),
 }
 # What reads a precise clock: the timer; the worker, for what is done for a case; selftest, whose

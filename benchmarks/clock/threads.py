@@ -1,10 +1,15 @@
-"""What the threads of this process have computed so far, and how long they have waited for it."""
+"""What this process has taken so far: time of its threads, waiting for a core, new memory."""
 
 import contextlib
 import os
 import threading
 import time
 from pathlib import Path
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 # What the CPU time of a block may be wrong by: on Linux by what reading it takes (`cpu_time`), on a
 # system that counts in ticks by one of them. Errors of several blocks cancel for the most part.
@@ -37,6 +42,16 @@ def waiting_time() -> int:
         return 0
     tasks = (task for task in os.scandir(TASKS) if task.name not in _left_out)
     return sum(_delay(Path(task.path) / "schedstat") for task in tasks)
+
+
+def new_memory() -> int:
+    """Bytes of memory that the system has given to this process so far, a page at its first use.
+
+    Huge pages count as one page. Where the system does not say, 0.
+    """
+    if resource is None:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt * resource.getpagesize()
 
 
 def leave_out_others() -> None:

@@ -90,6 +90,7 @@ class Blocks:
     looked_ns: list[int] = field(default_factory=list)
     busy_ns: list[int] = field(default_factory=list)
     wanting_ns: list[int] = field(default_factory=list)
+    new_bytes: list[int] = field(default_factory=list)
     compiled: int = 0
     last_result: Tree = None
     last_seen: Any = None
@@ -103,6 +104,7 @@ class Blocks:
         self.busy_ns.append(timed_block.busy_ns)
         self.looked_ns.append(timed_block.looked_ns)
         self.wanting_ns.append(timed_block.wanting_ns)
+        self.new_bytes.append(timed_block.new_bytes)
         self.compiled += timed_block.compiled
 
     @property
@@ -203,6 +205,7 @@ class Block:
         seen: what was fetched of the result as soon as the clock had stopped.
         looked_ns: how long that took, and waiting for nothing.
         wanting_ns: how long threads of the process waited for a core.
+        new_bytes: memory that the process was given meanwhile.
     """
 
     result: Tree
@@ -214,6 +217,7 @@ class Block:
     seen: Any = None
     looked_ns: int = 0
     wanting_ns: int = 0
+    new_bytes: int = 0
 
 
 def block(
@@ -234,7 +238,8 @@ def block(
     if not work.collects:
         gc.disable()
     try:
-        compiled, opened, busy = work.compilations(), clock(), threads.cpu_time()
+        given, compiled = threads.new_memory(), work.compilations()
+        opened, busy = clock(), threads.cpu_time()
         wanting = threads.waiting_time()
         began = clock()
         if work.events is not None:
@@ -244,7 +249,7 @@ def block(
         work.synchronize(result)
         ended = clock()
         busy, wanting, closed = threads.cpu_time() - busy, threads.waiting_time() - wanting, clock()
-        compiled = work.compilations() - compiled
+        compiled, given = work.compilations() - compiled, threads.new_memory() - given
         outside("ended")
         delayed = threads.delay()
         waited = clock()
@@ -268,7 +273,7 @@ def block(
     event = 0 if read is None else read()
     looked = closing - waited
     elapsed = ended - began
-    return Block(result, elapsed, residual, event, busy, compiled, seen, looked, wanting)
+    return Block(result, elapsed, residual, event, busy, compiled, seen, looked, wanting, given)
 
 
 def calibrate(work: Work, target_ns: int, clock: Clock = time.perf_counter_ns) -> int:

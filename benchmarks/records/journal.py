@@ -240,11 +240,14 @@ class Journal:
         settings = self.run.get("settings") or {}
         return settings.get("proofs") is True and case.operation != PRODUCTS
 
-    def gemm(self) -> dict[tuple[str, str, str], float]:
-        """(device, threads, arithmetic) -> FLOP/s of the best matrix product of any library."""
+    def most_flops(self) -> dict[tuple[str, str, str], float]:
+        """(device, threads, arithmetic) -> FLOP/s that are known to be possible.
+
+        The cores' own multiply-adds, or the best matrix product of any library.
+        """
         best: dict[tuple[str, str, str], float] = {}
         for record in self.ceilings:
-            if record["quantity"] == "gemm":
+            if record["quantity"] in ("peak", "gemm"):
                 key = (record["device"], record["threads"], record["arithmetic"])
                 best[key] = max(best.get(key, 0.0), record["value"])
         return best

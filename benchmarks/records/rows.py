@@ -18,7 +18,10 @@ NOT_RUN = "not_run"  # in the list of cases, and the run ended before it was mea
 
 EVENTS = 0.10  # the GPU's clock against the wall's: beyond it a row is bound by the host
 LEAST_CPU_SPEEDS = 10  # measurements that say how fast a machine was in a run
-TOO_FAST = 1.2  # times the best matrix product that a library has shown here
+TOO_FAST = 1.2  # times what was seen to be possible here
+EXCEEDS = 1.05  # times the call: parts that take as long are no parts of it
+# Of new memory a call; of all arrays that it must touch, each once.
+NEW_BYTES, NEW_SHARE = 2**16, 0.05
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class Row:
         transfer_in_seconds, transfer_out_seconds: a batch to the device; the result from it.
         products_seconds: the matrix products of a call by the same library in the same setting.
         empty_seconds: the same call with nothing to compute: dispatch and Python.
-        ceiling: FLOP/s of the best matrix product of any library on this device, with as many
-            threads and in the same arithmetic.
+        ceiling: FLOP/s that are known to be possible on this device, with as many threads and in
+            the same arithmetic: `Journal.most_flops`.
         host_bytes, device_bytes: peak memory of a call, where it was measured.
         quality: what the number is worth.
         remarks: what else is to be known of it, one line each.
@@ -107,7 +110,7 @@ class Row:
         The products are timed on their own, less what calling the library for products of
         nothing costs; dispatch and Python are the same call on a network of width 1. The rest is
         elementwise work, memory traffic, and what the parts cost each other. Measured apart, the
-        first two may exceed the call on a noisy machine: the rest is then 0.
+        first two may exceed the call on a noisy machine: the rest is then 0, and a remark says so.
         """
         if self.median_seconds is None or self.products_seconds is None:
             return None
@@ -122,7 +125,7 @@ def rows(journal: Journal) -> list[Row]:
     for case, record in journal.outcomes:
         outcomes.setdefault(case.id, []).append(record)
     cases = journal.cases or list({case.id: case for case, _ in journal.outcomes}.values())
-    ceilings = journal.gemm()
+    ceilings = journal.most_flops()
     return [
         _row(
             case,
@@ -180,18 +183,23 @@ def _row(
     times = [[call_seconds(record) for record in repetitions] for repetitions in processes]
     medians = tuple(map(undisturbed, times))
     rate = case.flops / statistics.geometric_mean(medians)
-    remarks = list(_host_bound(sound))
+    remarks = [*_host_bound(sound), *_new_memory(case, sound)]
     if ceiling and rate > TOO_FAST * ceiling:
-        faster = f"{rate / 1e9:.3g} GFLOP/s, and the best matrix product here reaches "
+        faster = f"{rate / 1e9:.3g} GFLOP/s, and the most that this machine has shown is "
         faster += f"{ceiling / 1e9:.3g}"
         if proofs is None:  # what was timed is not known to be right
             return Row(case, "rejected", f"faster than possible: {faster}")
-        remarks.append(f"faster than any library's product: {faster}")
+        remarks.append(f"faster than it should be possible here: {faster}")
 
     def least(name: str) -> float | None:
         values = [record[name] / 1e9 for record in records if record.get(name) is not None]
         return min(values, default=None)
 
+    products, empty = least("products_ns"), least("empty_ns")
+    parts = (products or 0.0) + (empty or 0.0)
+    if parts > EXCEEDS * statistics.geometric_mean(medians):
+        times_longer = parts / statistics.geometric_mean(medians)
+        remarks.append(f"its parts, measured apart, take {times_longer:.2f} times as long as it")
     first = next((r for r in records if r.get("first_call_ns")), {})
     host, device = memory.get("host_bytes"), memory.get("device_bytes")
     return Row(
@@ -204,8 +212,8 @@ def _row(
         compile_seconds=first["compile_ns"] / 1e9 if first.get("compile_ns") else None,
         transfer_in_seconds=least("transfer_in_ns"),
         transfer_out_seconds=least("transfer_out_ns"),
-        products_seconds=least("products_ns"),
-        empty_seconds=least("empty_ns"),
+        products_seconds=products,
+        empty_seconds=empty,
         ceiling=ceiling,
         host_bytes=host if isinstance(host, int) else None,
         device_bytes=device if isinstance(device, int) else None,
@@ -241,6 +249,19 @@ def _host_bound(records: Sequence[Record]) -> Iterable[str]:
     wall = sum(sum(record["elapsed_ns"]) for record in records)
     if events and abs(wall / events - 1) > EVENTS:
         yield f"host-bound: the GPU's own clock counts {100 * events / wall:.0f} % of the time"
+
+
+def _new_memory(case: Case, records: Sequence[Record]) -> Iterable[str]:
+    """Of what takes memory anew in every call, which the system clears first: microseconds a page.
+
+    The median: the process grows in a call now and then.
+    """
+    each = [
+        given / record["calls"] for record in records for given in record.get("new_bytes") or ()
+    ]
+    given = statistics.median(each) if each else 0.0
+    if given > max(NEW_BYTES, NEW_SHARE * case.bytes):
+        yield f"takes {given / 2**20:.3g} MiB of new memory in every call (page faults)"
 
 
 def call_seconds(record: Record) -> float:

@@ -187,8 +187,8 @@ RECORDS = {
     "ceiling": Kind(
         "what the machine or a library can do at most; the maximum of all counts",
         {
-            "quantity": Field(TEXT, "gemm, bandwidth, launch, transfer_in or transfer_out"),
-            "implementation": Field(TEXT, "whose library it is"),
+            "quantity": Field(TEXT, "peak, gemm, bandwidth, launch, transfer_in or transfer_out"),
+            "implementation": Field(TEXT, "whose library it is; empty for peak"),
             "device": Field(TEXT, "cpu, cuda, ..."),
             "threads": Field(TEXT, "all, or a number"),
             "arithmetic": Field(TEXT, "float64, float32, tf32, bfloat16, or empty"),
@@ -222,6 +222,7 @@ RECORDS = {
             "event_ns": _maybe(COUNTS, "of each block by the GPU's own clock"),
             "busy_ns": _maybe(COUNTS, "CPU time of each block, all threads"),
             "looked_ns": _maybe(COUNTS, "what looking at the results took after each block"),
+            "new_bytes": _maybe(COUNTS, "memory that its process was given within each block"),
             "outer_ns": _maybe(COUNTS, "each block by the clock of the process that started it"),
             "outer_looked_ns": _maybe(COUNTS, "looked_ns by that clock"),
             "others_ns": _maybe(COUNTS, "CPU time meanwhile of processes that it has started"),

@@ -5,6 +5,7 @@ from typing import Any
 
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.clock.intervals import LEAST_PROCESSES
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import budget, capabilities
 from samegrad.benchmarks.runs.budget import Budget, RunSettings
 from samegrad.benchmarks.runs.options import BenchmarkOptions
@@ -12,10 +13,12 @@ from samegrad.benchmarks.runs.run import Run
 from samegrad.benchmarks.runs.scheduler import Scheduler
 from samegrad.benchmarks.runs.selection import Selection
 from samegrad.benchmarks.runs.selection import select as select  # a part of the kind
-from samegrad.benchmarks.runs.worker_process import JUDGE
+from samegrad.benchmarks.runs.worker_process import JUDGE, WORKER, command
+from samegrad.implementations.checking import processes
 
 REPORT_SECONDS = 12.0  # kept back for pytest's table and the report, which take six here
 INPUTS_SECONDS = 300.0  # for the inputs of one workload
+PEAK_SECONDS = 60.0  # Numba compiles for one of them
 SEED = 0
 
 
@@ -70,9 +73,34 @@ def execute(run: Run, _: None = None) -> None:
 
     def work(scratch: Path) -> None:
         _make_inputs(run, scratch)
+        _measure_peak(run, scratch, 0)
         Scheduler(run, scratch).execute()
+        _measure_peak(run, scratch, run.budget.processes - 1)
 
     run.execute(work)
+
+
+def _measure_peak(run: Run, scratch: Path, process: int) -> None:
+    """What the cores can do at most, with as many threads as rows have; nothing without Numba."""
+    running = [case for case in run.running if case.device == "cpu" and run.settings.ceilings]
+    dtypes = sorted({case.workload.dtype for case in running})
+    for threads in sorted({case.threads for case in running}):
+
+        def on_message(message: dict[str, Any], threads: str = threads) -> float:
+            if "ceiling" in message:
+                where = {"implementation": "", "device": "cpu", "threads": threads}
+                about = {"record": "ceiling", "process": process}
+                run.write({**about, **where, **message["ceiling"]})
+            return PEAK_SECONDS
+
+        run.progress.now("multiply-adds of the cores")
+        processes.run_child(
+            command(WORKER, threads=threads),
+            {"role": "peak", "dtypes": dtypes},
+            system.worker_environment("cpu", scratch, threads),
+            on_message,
+            PEAK_SECONDS,
+        )
 
 
 def _make_inputs(run: Run, scratch: Path) -> None:

@@ -34,6 +34,11 @@ records. The parent sends a request and receives messages (`implementations.chec
         ceiling                     quantity, arithmetic, value, process
         cpu_speed                   how fast the machine itself was, at the end of a request
 
+    request "peak"
+        dtypes                      in which the cores multiply and add
+      answered with
+        ceiling                     quantity, arithmetic, value; or missing: there is no Numba
+
     request "memory", as "measure" with one case
       answered with
         begin, memory or failed     host_bytes and device_bytes; or status and reason
@@ -52,7 +57,7 @@ from typing import Any
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.clock import threads
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.worker import capabilities, ceilings, loaded
+from samegrad.benchmarks.worker import capabilities, ceilings, loaded, peak
 from samegrad.benchmarks.worker.breakdown import Breakdown
 from samegrad.benchmarks.worker.measurement import Bench
 from samegrad.implementations.checking import processes
@@ -65,7 +70,12 @@ MEMORY_CALLS = 3
 
 def main() -> None:
     """Answer one request, and those that follow it."""
-    roles = {"capabilities": capabilities.answer, "measure": measure, "memory": memory}
+    roles = {
+        "capabilities": capabilities.answer,
+        "measure": measure,
+        "memory": memory,
+        "peak": peak.answer,
+    }
     processes.serve(lambda request, send: roles[request["role"]](request, send))
 
 

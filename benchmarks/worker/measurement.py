@@ -215,6 +215,7 @@ class Bench:
             "event_ns": blocks.event_ns if any(blocks.event_ns) else [],
             "busy_ns": blocks.busy_ns,
             "looked_ns": blocks.looked_ns,
+            "new_bytes": blocks.new_bytes,
             **lost,
         }
 

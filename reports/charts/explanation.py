@@ -36,7 +36,7 @@ def roofline(rows: pd.DataFrame, sources: Sequence[Source]) -> Chart | None:
     roofs = [
         (source, *key, rate / 1e9)
         for source in sources
-        for key, rate in source.journal.gemm().items()
+        for key, rate in source.journal.most_flops().items()
     ]
     if part.empty or not roofs:
         return None
@@ -74,8 +74,9 @@ def roofline(rows: pd.DataFrame, sources: Sequence[Source]) -> Chart | None:
     plain(axes.xaxis, axes.yaxis)
     legend(axes)
     caption = (
-        "Black: the best matrix product of any library on this machine, and what the memory's "
-        "bandwidth allows (its slope). Bytes: every array of a call moved once; small networks "
+        "Black: the most that this machine can multiply and add (on a CPU a loop that stays in the "
+        "registers, else the best matrix product of any library), and what the memory's bandwidth "
+        "allows (its slope). Bytes: every array of a call moved once; small networks "
         "stay in caches and may lie above the slope. What keeps rows below is dispatch and "
         "elementwise work: see the next chart."
     )
@@ -138,7 +139,8 @@ def split(rows: pd.DataFrame) -> Chart | None:
         "Matrix products: those of the step alone, by the same library in the same process. "
         "Dispatch and Python: the same step with every layer of width 1. The rest: activations, "
         f"loss, update, memory traffic. What takes more than {HIDES} times as long as the fastest "
-        "is left out."
+        "is left out. Parts that exceed the step, as they were measured apart, are drawn to its "
+        "length."
     )
     return Chart("split", figure, caption)
 

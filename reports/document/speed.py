@@ -276,7 +276,7 @@ def every_row(ok: pd.DataFrame) -> pd.DataFrame:
 
 
 def percent_of_ceiling(rows: pd.DataFrame) -> pd.Series:
-    """The rate of arithmetic in percent of the machine's best matrix product."""
+    """The rate of arithmetic in percent of the ceiling."""
     return (100 * rows.gflops_per_second / rows.ceiling_gflops_per_second).map(digits)
 
 

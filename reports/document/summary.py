@@ -23,7 +23,7 @@ from samegrad.reports.data.report import (
 from samegrad.reports.data.values import digits, duration, folded, in_order, metric_text, range_text
 
 LEAST_SIZES = 3  # batch sizes that make a series
-MOST_SHARES = 4  # of the best product's rate, that a sentence has room for; NumPy's is always one
+MOST_SHARES = 4  # of the ceiling, that a sentence has room for; NumPy's is always one
 METRICS = {"accuracy": "test accuracy", "r2": "test R²", "rmse": "test error (RMSE)"}
 
 
@@ -100,7 +100,8 @@ def reaches(steps: pd.DataFrame) -> str:
             answer += f" and {_percent(least.share)} ({_case(least)}; {_why(least)})"
         answers.append(answer)
     highest_only = ", the highest" if len(answers) < part.implementation.nunique() else ""
-    return f"Share of the machine's best matrix product{highest_only}: {', '.join(answers)}."
+    of_what = "Share of the most that the machine can multiply and add"
+    return f"{of_what}{highest_only}: {', '.join(answers)}."
 
 
 def _case(row: Any) -> str:

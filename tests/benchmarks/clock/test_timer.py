@@ -2,6 +2,7 @@
 
 import gc
 import hashlib
+import mmap
 import os
 import statistics
 import threading
@@ -55,6 +56,19 @@ class FakeDevice:
     def work(self) -> Work:
         """What the timer is given."""
         return Work(lambda _: None, self.run, self.synchronize, self.fetch)
+
+
+def test_memory_that_calls_take_anew_is_counted() -> None:
+    """Pages that are touched for the first time; memory that is kept is not."""
+    size = 2**24
+    kept = np.ones(size, np.uint8)
+
+    def fresh() -> None:
+        with mmap.mmap(-1, size) as pages:
+            pages[:: mmap.PAGESIZE] = b"1" * (size // mmap.PAGESIZE)
+
+    assert size <= block(timer.work_of(fresh), 1).new_bytes
+    assert size / 10 > block(timer.work_of(lambda: kept.fill(2)), 1).new_bytes
 
 
 @pytest.mark.parametrize("call_ns", [20_000, MS, 20 * MS])

@@ -121,7 +121,7 @@ def test_ceilings_are_the_most_that_was_reached_there() -> None:
         about = {"quantity": quantity, "device": device, "threads": threads, "value": value}
         journal.add({**where, **about})
 
-    assert {("cpu", "all", "float32"): 3e9, ("cuda", "all", "float32"): 9e9} == journal.gemm()
+    assert {("cpu", "all", "float32"): 3e9, ("cuda", "all", "float32"): 9e9} == journal.most_flops()
     assert 5e9 == journal.bandwidth("cpu", "all")
     assert journal.bandwidth("cpu", "2") is None
 

@@ -131,10 +131,36 @@ def test_row_is_split_and_has_a_share_of_the_best_product() -> None:
 
 
 def test_breakdown_that_exceeds_the_call_leave_no_rest() -> None:
-    """Measured apart, they may; the rest is not negative."""
+    """Measured apart, they may; the rest is not negative, and it is said."""
     (row,) = rows.rows(journal(1e11, products_ns=9e5, empty_ns=3e5))
+    (right,) = rows.rows(journal(1e11, products_ns=7e5, empty_ns=3e5))
 
     assert row.split is not None and 0.0 == row.split[2]
+    assert ("its parts, measured apart, take 1.20 times as long as it",) == row.remarks
+    assert () == right.remarks
+
+
+@pytest.mark.parametrize(("each", "named"), [(0, False), (2**15, False), (3 * 2**20, True)])
+def test_memory_that_is_taken_anew_in_every_call_is_named(each: int, named: bool) -> None:
+    """Of calls that go through 2 MB; a process grows now and then by itself."""
+    made = journal(1e11)
+    for _, outcome in made.outcomes:
+        outcome["new_bytes"] = [10 * each, 10 * each, 10 * each, 2**28]
+    (row,) = rows.rows(made)
+
+    assert ("takes 3 MiB of new memory in every call (page faults)",) * named == row.remarks
+
+
+def test_own_multiply_adds_are_a_ceiling_too() -> None:
+    """A library may be slow."""
+    made = journal(1e9)
+    assert "rejected" == rows.rows(made)[0].status
+    about = {"implementation": "", "device": "cpu", "threads": "all", "arithmetic": "float32"}
+    made.add({"record": "ceiling", "quantity": "peak", "process": 0, "value": 1e12} | about)
+
+    (row,) = rows.rows(made)
+
+    assert "ok" == row.status and 1e12 == row.ceiling
 
 
 @pytest.mark.parametrize(("rate", "status"), [(1.4e10, "ok"), (0.9e10, "rejected")])
@@ -153,7 +179,7 @@ def test_row_faster_than_any_product_is_rejected(rate: float, status: str) -> No
     (row,) = rows.rows(made)
 
     assert "ok" == row.status
-    assert ("faster than any library" in " ".join(row.remarks)) == (status == "rejected")
+    assert ("faster than it should be" in " ".join(row.remarks)) == (status == "rejected")
 
 
 def test_products_alone_touch_no_more_arrays_than_a_step() -> None:
