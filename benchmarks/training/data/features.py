@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from samegrad.benchmarks.training.data.records import Records
 
@@ -93,11 +92,13 @@ def cars(records: Records, rows: Array) -> tuple[Array, Array]:
     return X, np.log(table.price.to_numpy(float) / PRICE_UNIT)[:, None]
 
 
-def _one_hot(categories: dict[str, pd.Series], rows: Array) -> Array:
+def _one_hot(categories: dict[str, Any], rows: Array) -> Array:
     """A column per value of the data set; what training has not seen is zero, like what is missing.
 
     So the number of features is that of the data set, and nothing unknown has an effect.
     """
+    import pandas as pd
+
     table = pd.get_dummies(pd.DataFrame(categories).astype(object))
     return (table & table.iloc[rows].any()).to_numpy(float)
 

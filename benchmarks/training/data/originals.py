@@ -15,7 +15,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from samegrad.benchmarks.training.data.records import Array, DataError, Records, reason
 
@@ -207,9 +206,9 @@ def automobile(directory: Path, checksum: str | None = AUTOMOBILE_SHA256) -> Rec
     return Records(table, np.empty(0), len(table))
 
 
-def _table(
-    path: Path, columns: list[str], numbers: Any, header: int | None, missing: str
-) -> pd.DataFrame:
+def _table(path: Path, columns: list[str], numbers: Any, header: int | None, missing: str) -> Any:
+    import pandas as pd
+
     text = unpacked(path, TABLE_MOST_BYTES)
     if (found := 1 + text.partition(b"\n")[0].count(b",")) > TABLE_MOST_COLUMNS:
         raise DataError(f"{path}: {found:,} columns, expected {len(columns)}")

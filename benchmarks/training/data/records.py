@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 Array = Any
 
@@ -39,7 +38,7 @@ class Records:
     def sha256(self) -> str:
         """Hash of the raw records, by which two sources of one data set are compared."""
         digest = hashlib.sha256()
-        if isinstance(self.X, pd.DataFrame):
+        if hasattr(self.X, "columns"):  # pandas takes a while to load, and few tasks need it
             for name in self.X.columns:
                 column = self.X[name]
                 digest.update(f"{name}\0".encode())
