@@ -229,7 +229,8 @@ def test_pretended_gpu_has_resident_and_end_to_end_rows(tmp_path: Path) -> None:
     arguments = ["--preset", "hello", "--implementation", str(fake), "--device", "cpu,cuda"]
 
     done = pytest_run(
-        "--benchmark", *arguments, "-k", "train_step and float32", "--output", str(tmp_path / "r")
+        *("--benchmark", *NO_FIGURES, *arguments, "-k", "train_step and float32"),
+        *("--output", str(tmp_path / "r")),
     )
 
     assert 0 == done.returncode, done.stdout + done.stderr
@@ -319,7 +320,8 @@ def test_unwritable_output_is_said_before_anything_runs(tmp_path: Path) -> None:
 
 def test_plain_pytest_runs_no_benchmark_from_anywhere() -> None:
     """Neither from the root nor from benchmarks/, nor when it is named."""
-    few = ["--ignore=tests/implementations", "--ignore=tests/benchmarks"]  # to be collected
+    left = ("implementations", "benchmarks", "reports", "docs")  # few are to be collected
+    few = [f"--ignore=tests/{folder}" for folder in left]
     for arguments, cwd in ((few, ROOT), ([], ROOT / "benchmarks"), (["benchmarks"], ROOT)):
         done = pytest_run("--collect-only", "-q", *arguments, cwd=cwd)
         assert "test_speed[" not in done.stdout

@@ -14,6 +14,7 @@ from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.benchmarks.records.schema import FAILED
+from samegrad.cli import main
 from samegrad.reports.data.report import machine_label
 from tests.helpers import planted
 
@@ -242,20 +243,25 @@ def test_figure_is_of_a_committed_run_whose_machine_and_date_are_named(
     assert not {row.status for row in rows.rows(journal)} & set(FAILED)
 
 
+@pytest.mark.parametrize(  # drawing takes ten seconds; charts have tests of their own
+    "drawn",
+    [pytest.param(True, id="drawn", marks=pytest.mark.full), pytest.param(False, id="blank")],
+)
 def test_main_figure_comes_from_the_committed_journal_by_the_command_of_the_page(
-    tmp_path: Path,
-) -> None:
+    drawn: bool, tmp_path: Path, request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     """The command renders it; the page is one file below 5 MB, and its numbers are committed."""
     (line,) = [line for line in commands() if line.startswith(f"{IN_TOX}render")]
     arguments = shlex.split(line.removeprefix(IN_TOX))
     assert EXAMPLE == ROOT / arguments[1]
 
-    done = subprocess.run(
-        [sys.executable, "-m", "samegrad", *arguments, "--output", str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    if not drawn:
+        request.getfixturevalue("no_figures")
+    monkeypatch.chdir(ROOT)
+    status = main([*arguments, "--output", str(tmp_path)])
 
-    assert 0 == done.returncode, done.stderr
+    assert 0 == status, capsys.readouterr().err
     assert (tmp_path / "results.csv").read_text() == (EXAMPLE / "results.csv").read_text()
     assert (tmp_path / "report.md").read_text() == (EXAMPLE / "report.md").read_text()
     figure = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)[0]

@@ -58,14 +58,14 @@ def test_one_that_hangs_costs_the_others_nothing_and_is_said(
     """They wait until it is given up, which takes as long as they may take themselves."""
     mine = tmp_path / "mine.py"
     mine.write_text("import time\ntime.sleep(600)\ndef forward(spec, params, X): ...\n")
-    monkeypatch.setattr(capabilities, "CAPABILITIES_SECONDS", 8.0)
-    monkeypatch.setattr(capabilities, "SILENT_SECONDS", 2.0)
+    monkeypatch.setattr(capabilities, "CAPABILITIES_SECONDS", 5.0)
+    monkeypatch.setattr(capabilities, "SILENT_SECONDS", 1.0)
 
     available = capabilities.find(("numpy", str(mine)), ("cpu",), {})
 
-    assert ("timeout", True) == (available["mine"].status, "8 s" in available["mine"].reason)
+    assert ("timeout", True) == (available["mine"].status, "5 s" in available["mine"].reason)
     assert "" == available["numpy"].reason and available["numpy"].cost_models
-    assert "samegrad: still probing numpy, mine (limit: 8 s for each)" in capsys.readouterr().out
+    assert "samegrad: still probing numpy, mine (limit: 5 s for each)" in capsys.readouterr().out
 
 
 def test_fixed_cost_of_a_call_is_not_taken_for_its_rate() -> None:
