@@ -73,14 +73,13 @@ def execute(run: Run, _: None = None) -> None:
 
     def work(scratch: Path) -> None:
         _make_inputs(run, scratch)
-        _measure_peak(run, scratch, 0)
+        _measure_peak(run, scratch)
         Scheduler(run, scratch).execute()
-        _measure_peak(run, scratch, run.budget.processes - 1)
 
     run.execute(work)
 
 
-def _measure_peak(run: Run, scratch: Path, process: int) -> None:
+def _measure_peak(run: Run, scratch: Path) -> None:
     """What the cores can do at most, with as many threads as rows have; nothing without Numba."""
     running = [case for case in run.running if case.device == "cpu" and run.settings.ceilings]
     dtypes = sorted({case.workload.dtype for case in running})
@@ -89,18 +88,20 @@ def _measure_peak(run: Run, scratch: Path, process: int) -> None:
         def on_message(message: dict[str, Any], threads: str = threads) -> float:
             if "ceiling" in message:
                 where = {"implementation": "", "device": "cpu", "threads": threads}
-                about = {"record": "ceiling", "process": process}
+                about = {"record": "ceiling", "process": 0}
                 run.write({**about, **where, **message["ceiling"]})
             return PEAK_SECONDS
 
         run.progress.now("multiply-adds of the cores")
-        processes.run_child(
+        ended = processes.run_child(
             command(WORKER, threads=threads),
             {"role": "peak", "dtypes": dtypes},
             system.worker_environment("cpu", scratch, threads),
             on_message,
             PEAK_SECONDS,
         )
+        if ended.kind != "ok":
+            run.progress.say(f"multiply-adds of the cores: {ended.kind}: {ended.reason}")
 
 
 def _make_inputs(run: Run, scratch: Path) -> None:
