@@ -304,6 +304,8 @@ def _record(source: Source, row: Row) -> dict[str, Any]:
         "worst_tensor": gate["name"],
         "gradient_error": gate["error"],
         "gradient_bound": gate["bound"],
+        "proofs": row.proofs,
+        "proof_seconds": row.proof_seconds,
         "code": row.code,
         "inputs": row.inputs,
         "process_medians": tuple(float(f"{seconds:.6g}") for seconds in medians),
