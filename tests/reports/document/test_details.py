@@ -37,5 +37,5 @@ def test_what_proofs_took_is_said_of_each_row_and_implementation() -> None:
     made = report([journal])
     (line,) = details.largest_errors(made).to_dict("records")
 
-    assert (2, "4 ms") == (line["proofs"], line["they took"])
+    assert (2, "4.00 ms") == (line["proofs"], line["they took"])
     assert [0.004] == list(made.rows.proof_seconds)
