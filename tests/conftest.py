@@ -61,7 +61,7 @@ EVERY = {
     "test_ten_steps_follow_the_same_losses": 2,
     "test_training_that_its_implementation_ends_is_no_success": 3,
     "test_weights_are_saved_where_it_was_said": 2,
-    "test_whatever_is_wrong_in_a_journal_the_rest_is_read": 3,
+    "test_whatever_is_wrong_in_a_journal_the_rest_is_read": 7,
     "test_whole_product_agrees_where_derivatives_are_by_hand": 3,
     "test_wrong_gradient_disagrees": 2,
     "test_wrong_input_is_one_line_and_exit_status_4": 3,
@@ -74,6 +74,8 @@ def pytest_configure(config: pytest.Config) -> None:
     A shell ignores Ctrl-C for what it starts with "&", and children inherit that.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Hundreds of them: each would compile the whole package for itself. tox does not hand it on.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
         del os.environ[name]
     starts_workers = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
