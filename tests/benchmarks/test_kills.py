@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from samegrad.benchmarks.machine.system import ROOT
+from tests.helpers.no_figures import NO_FIGURES
 
 RUN = [
     *("--preset", "full", "--time", "60", "--device", "cpu", "--implementation", "numpy"),
-    *("-k", "digits and float64", "--output", "run"),
+    *("-k", "digits and float64", "--output", "run", *NO_FIGURES),
 ]
 TAG = "SAMEGRAD_TEST_OF_KILLS"
 ENDED = 130

@@ -121,17 +121,17 @@ def test_pairwise_has_every_pair_and_is_small() -> None:
 
 
 # JAX takes most of a minute for all of them, and flax computes with its loss, initialisers and
-# updates: every twelfth combination, and none of flax; Numba compiles for each, every third. All of
-# them are among the `full` tests.
+# updates: every twentieth combination, and none of flax; Numba compiles for each, every sixth. All
+# of them are among the `full` tests, and under jit a few more of JAX are below.
 PAIRS = [
     pytest.param(
         *one.values, every, id=f"{one.id}-{every}", marks=[*one.marks, *[pytest.mark.full] * full]
     )
     for one in every_implementation()
     for every, full in {
-        "jax": [(12, False), (1, True)],
+        "jax": [(20, False), (1, True)],
         "flax": [(1, True)],
-        "numba": [(3, False), (1, True)],
+        "numba": [(6, False), (1, True)],
     }.get(one.values[0], [(1, False)])
 ]
 
