@@ -205,6 +205,8 @@ def test_of_what_takes_long_to_judge_the_fastest_of_a_row_is_judged(proofs):
     timed(proofs, 5, process=2)
     assert [7] == judge.asked and math.isclose(2 * LONG_SECONDS, proofs.seconds)
     proofs.judge(last=True)
+    timed(proofs, 6, process=3)
+    proofs.judge(last=True)
 
     assert [7, 5] == judge.asked
     assert not any(proofs.waiting.values()) and [] == list(proofs.scratch.iterdir())
