@@ -261,6 +261,8 @@ ROWS = Module(
         ),
         ("processes in one", 'record.get("process", number)', "0"),
         ("memory of nobody", "host if isinstance(host, int) else None", "None"),
+        ("new memory once", "given = statistics.median(each)", "given = max(each)"),
+        ("parts of any length", "EXCEEDS = 1.05", "EXCEEDS = 1.5"),
         ("first call lost", 'if r.get("first_call_ns")), {}', "if False), {}"),
     ),
 )
@@ -317,7 +319,18 @@ BLOCKS = Module(
     ("tests/benchmarks/judge/test_blocks.py",),
     (
         ("along a gradient", "ALONG = 3e-4", "ALONG = 3e-3"),
+        ("flips are not tried", "MOST_TRIALS = 60", "MOST_TRIALS = 0"),
         ("rounding grows with n", "rounding = eps / 2 * count**0.5", "rounding = eps / 2 * count"),
+    ),
+)
+PARTS = Module(
+    "benchmarks/judge/proofs.py",
+    ("tests/benchmarks/judge/test_proofs.py",),
+    (
+        ("any number of parts", "if len(passed) != len(lengths) - 1:", "if False:"),
+        ("the first part", "if any(check.reason for check in checks):  #", "if True:  #"),
+        ("one part", 'lengths = parts(each, calls) if spec.optimizer == "sgd" else', "lengths ="),
+        ("the same start", "before,\n                order", "shown[0],\n                order"),
     ),
 )
 DRAWS = Module(
@@ -363,7 +376,7 @@ ARRAYS = Module(
         ),
     ),
 )
-OF_PROOFS = (PROOFS, CLOCKS, BLOCKS, DRAWS, PLACED, ARRAYS)
+OF_PROOFS = (PROOFS, CLOCKS, BLOCKS, PARTS, DRAWS, PLACED, ARRAYS)
 MODULES = (
     COMPARISON,
     REFERENCE,
