@@ -219,7 +219,11 @@ class ThroughGraph:
 
 
 def _holds_gradient(backward: Callable[[], Any], found: Sequence[Place]) -> bool:
-    sizes = {int(np.size(p.read())) for p in places(backward(), "returned")}
+    """Whether more than a loss is returned, of the size of a parameter (a bias may be one number)."""
+    returned = places(backward(), "returned")
+    if len(returned) < 2 and all(np.size(p.read()) == 1 for p in returned):
+        return False
+    sizes = {int(np.size(p.read())) for p in returned}
     return bool(sizes & {int(np.size(p.read())) for p in found if np.ndim(p.read())})
 
 
@@ -264,10 +268,9 @@ def _rate(trial: Trial, plan: Plan) -> float | None:
     """The learning rate of a step: what was passed, or what the object or the file holds."""
     if any(key == "lr" for _, key in plan) or trial.network.rate:
         return RATE
-    for name, value in getattr(trial.network.net, "__dict__", {}).items():
-        if names.role(name) == "lr" and isinstance(value, float | int) and value:
-            return float(value)
-    return None
+    held = {n: value for n, value in getattr(trial.network.net, "__dict__", {}).items()
+            if isinstance(value, float | int) and value}  # fmt: skip
+    return next((float(held[name]) for name in names.rates(list(held))), None)
 
 
 def _by_kind(
@@ -311,11 +314,16 @@ def _runs(function: Callable[[], Any]) -> bool:
 
 def _is_new(step: Callable[[], Any], trial: Trial) -> bool:
     """Whether a step returns parameters like those that it was given, and changes none."""
-    held = places(trial.board.values.get("params"), "")
-    returned = places(step(), "")
-    return bool(held) and [np.shape(p.read()) for p in held] == [
-        np.shape(p.read()) for p in returned
-    ]
+    pairs = _with_new(places(trial.board.values.get("params"), ""), places(step(), ""))
+    return bool(pairs) and all(np.shape(a.read()) == np.shape(b.read()) for a, b in pairs)
+
+
+def _with_new(held: Sequence[Place], new: Sequence[Place]) -> list[tuple[Place, Place]]:
+    """Parameters with what takes their place, by name (jax.jit sorts keys), or else in order."""
+    named = {place.name: place for place in new}
+    if {place.name for place in held} == set(named):
+        return [(place, named[place.name]) for place in held]
+    return list(zip(held, new, strict=True)) if len(held) == len(new) else []
 
 
 @dataclass(frozen=True, eq=False)
@@ -331,7 +339,7 @@ class NewParameters:
         held = places(self.trial.board.values["params"], "net")
         return {
             f"d {old.name}": np.asarray((old.read() - new.read()) / self.rate)
-            for old, new in zip(held, places(self.step(), ""), strict=True)
+            for old, new in _with_new(held, places(self.step(), "net"))
         }
 
 

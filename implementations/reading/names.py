@@ -1,6 +1,7 @@
 """What people call things: the role of a parameter, and what a function is for, by its name."""
 
 import re
+from collections.abc import Sequence
 
 SIZES = re.compile(
     r"(?:net(?:work)?_?)?(?:layers?_?)*(?:sizes?|layers?|dims?|dimensions|architecture|arch|topology"
@@ -39,7 +40,7 @@ OUTPUT = {"out", "output", "outputs", "class", "classes", "y", "k", "c", "o", "l
 ROLES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (role, re.compile(pattern))
     for role, pattern in (
-        ("lr", r"(?:lr|l_?rate|learning_?rate|alpha|eta|step_?size|rate|gamma|learning"
+        ("lr", r"(?:lr|l_?rate|learning_?rate(?:_init)?|alpha|eta_?0?|step_?size|rate|gamma|learning"
                r"|taux(?:_apprentissage)?|pas|tasa(?:_aprendizaje)?|taxa(?:_aprendizado)?|lern_?rate"
                r"|tasso)"),
         ("epochs", r"(?:n_?|num_?|no_?of_?|max_?|number_of_)?"
@@ -140,7 +141,7 @@ WEAK = re.compile(r"(?:\w*_)?err(?:or|eur|o)?(?:_\w+)?|fehler", re.IGNORECASE)
 PENALTIES = re.compile(r"reg\w*|l2\w*|lambd?a?\w*|lmbda|lmbd|weight_?decay")
 MAYBE = re.compile(r"_grad(?:s|ients?)?$", re.IGNORECASE)  # of an activation, or of a loss alone
 RISING = re.compile(r"_*log_?lik(?:elihood)?|\w*reward|elbo|objective", re.IGNORECASE)  # or made so
-NO_LOSS = re.compile(r"accuracy|acc$|score|rmse|mae|absolute|abs_|r2|metric|print|plot|history",
+NO_LOSS = re.compile(r"accuracy|acc$|score(?!_?(?:loss|cost)$)|rmse|mae|absolute|abs_|r2|metric|print|plot|history",
                      re.IGNORECASE)  # fmt: skip
 WEIGHT = re.compile(
     r"(?:[wvb]\d*|[wb]_?(?:\d+|h|o|i|hidden|out(?:put)?|in(?:put)?|[hio]{2}|[xh]h|hy|xh)|w\w*_?\d*"
@@ -165,6 +166,12 @@ def role(name: str) -> str:
     """The role of a parameter by its name, or ""."""
     word = plain(name)
     return next((r for r, pattern in ROLES if pattern.fullmatch(word)), "")
+
+
+def rates(given: Sequence[str]) -> list[str]:
+    """The learning rates among names; `alpha` or `gamma` beside another is none."""
+    found = [name for name in given if role(name) == "lr"]
+    return [name for name in found if plain(name) not in ("alpha", "gamma")] or found
 
 
 def words(name: str) -> list[str]:

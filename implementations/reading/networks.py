@@ -188,7 +188,7 @@ def _options(
         if place == "h":
             return [("h", None), ("hs", None)]
         return [(place, None)] if place != "depth" or not default else []
-    if kind == "lr":
+    if p.name in names.rates([q.name for q in given]):
         return [("rate", None)]
     if written:
         return written[:2]
@@ -198,7 +198,7 @@ def _options(
         return []
     if kind in ("batch_size", "n"):
         return [("n", None)]
-    if kind in ("reg", "keep", "quiet"):
+    if kind in ("lr", "reg", "keep", "quiet"):
         return [("zero", None)]
     if ACTIVATION.fullmatch(names.plain(p.name)):
         return [("text", word) for word in dict.fromkeys(_activation_words(loaded))]

@@ -53,6 +53,8 @@ RIGHT = {
     "new_parameters.py": "gradient from the update of update; loss: its own loss",
     "softmax_regression.py": "loss: its own softmax_loss_vectorized",
     "tape_function.py": "class Unit(4)",
+    "estimator.py": "from the update of partial_fit; loss: its own score_loss",
+    "step_sorts_keys.py": "gradient from the update of update; loss: its own loss",
     "two_outputs.py": "targets like the outputs, gradient of gradient",
 }
 # The same of files whose framework a child imports: it computes with float64 then.
