@@ -8,6 +8,7 @@ import ast
 import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from samegrad.implementations.reading import names
 from samegrad.implementations.reading.board import Board, Form, Sizes, call, plans
 from samegrad.implementations.reading.effects import Place, places, with_effect
 from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions, parts
-from samegrad.implementations.reading.networks import constructions
+from samegrad.implementations.reading.networks import constructions, methods
 from samegrad.implementations.reading.readings import Reading
 
 Array = Any
@@ -58,9 +59,7 @@ def of_torch(loaded: Loaded, name: str) -> Iterator[Reading]:
                 break
         if found:
             return
-    for cls in classes.values():
-        if issubclass(cls, torch.autograd.Function):
-            yield from itertools.islice(_of_function(cls, loaded), 1)
+    yield from _each_of([cls for cls in _functions(loaded) if cls in classes.values()], loaded)
 
 
 def _of_module(make: Callable[[Sizes, Form], Any], loaded: Loaded) -> Iterator[Reading]:
@@ -79,28 +78,72 @@ def _of_module(make: Callable[[Sizes, Form], Any], loaded: Loaded) -> Iterator[R
             target = torch.randn(out.shape, dtype=torch.float64)
         except (Exception, SystemExit):
             continue
-        for loss, loss_name in _losses(net, X, target, loaded):
-            yield from _reading(net, loss, loss_name, (X, target), made.title, loaded)
+        for loss, loss_name, data in _losses(net, X, target, loaded):
+            left = _uncalled(loss, loaded)
+            alone = partial(_each_of, left, loaded)
+            if not left or loss_name != SQUARES:  # else: what is the file's own would not be seen
+                for reading in _reading(net, loss, loss_name, data, made.title, loaded):
+                    yield replace(reading, others=alone)
 
 
 def _losses(
     net: Any, X: Any, target: Any, loaded: Loaded
-) -> Iterator[tuple[Callable[[], Any], str]]:
-    """Losses of the file's own that take a module, then one of ours."""
-    board = Board(Sizes(), {"X": X, "y": target, "net": net, "params": net, "n": len(X)})
+) -> Iterator[tuple[Callable[[], Any], str, tuple[Any, ...]]]:
+    """Losses of the module's and the file's own that take a module, then one of ours."""
 
     def squares() -> Any:
         return ((net(X) - target) ** 2).sum()
 
-    for name, function in own_functions(loaded).items():
+    own = {**methods(net), **own_functions(loaded)}
+    for name, function in own.items():
         if names.LOSS.fullmatch(name):
-            for plan in plans(function, board, [], "loss"):
-                loss = partial(call, function, plan, board)
-                if _differentiable(loss):
-                    yield loss, name
+            for y in (target, _labels(target)):
+                board = Board(Sizes(), {"X": X, "y": y, "net": net, "params": net, "n": len(X)})
+                found = (
+                    partial(call, function, p, board) for p in plans(function, board, [], "loss")
+                )
+                loss = next(filter(_differentiable, found), None)
+                if loss is not None:
+                    yield loss, name, (X, y)
                     break
     if _differentiable(squares):
-        yield squares, SQUARES
+        yield squares, SQUARES, (X, target)
+
+
+def _labels(like: Any) -> Any:
+    """A label for each row of outputs."""
+    return sys.modules["torch"].arange(len(like)) % like.shape[-1]
+
+
+def _functions(loaded: Loaded) -> list[Any]:
+    """The classes of a file that are functions of autograd."""
+    function = sys.modules["torch"].autograd.Function
+    return [cls for cls in own_classes(loaded).values() if issubclass(cls, function)]
+
+
+def _uncalled(loss: Callable[[], Any], loaded: Loaded) -> list[Any]:
+    """Functions of autograd of a file that its loss does not call."""
+    left = _functions(loaded)
+    for cls in list(left):
+        own = vars(cls).get("forward")
+
+        def seen(*args: Any, cls: Any = cls, own: Any = own, **named: Any) -> Any:
+            if cls in left:
+                left.remove(cls)
+            return own.__func__(*args, **named)
+
+        if isinstance(own, staticmethod):
+            cls.forward = staticmethod(seen)
+            try:
+                loss()
+            finally:
+                cls.forward = own
+    return left
+
+
+def _each_of(classes: Sequence[Any], loaded: Loaded) -> Iterator[Reading]:
+    for cls in classes:
+        yield from itertools.islice(_of_function(cls, loaded), 1)
 
 
 def _differentiable(loss: Callable[[], Any]) -> bool:
@@ -117,17 +160,21 @@ def _of_function(cls: Any, loaded: Loaded) -> Iterator[Reading]:
     n, f, k = Sizes.n, Sizes.f, Sizes.k
     weights: tuple[Sequence[Any], ...] = ([(n, f), (k, f), (k,)], [(n, f), (f, k), (k,)])
     alike = [(n, f)] * 3
-    for shapes in (*(w[:count] for count in (1, 2, 3) for w in weights), alike[:2], alike):
+    labels = _labels(torch.zeros(n, k))
+    for shapes, more in (
+        *((w[:count], ()) for count in (1, 2, 3) for w in weights), (alike[:2], ()), (alike, ()),
+        ([(n, k)], (labels,)), ([(n, k)], (labels, 1.0)),
+    ):  # fmt: skip
         torch.manual_seed(0)
         given = {f"input{i}": torch.randn(s, dtype=torch.float64, requires_grad=True)
                  for i, s in enumerate(shapes)}  # fmt: skip
         try:
-            target = torch.randn(cls.apply(*given.values()).shape, dtype=torch.float64)
+            target = torch.randn(cls.apply(*given.values(), *more).shape, dtype=torch.float64)
         except (Exception, SystemExit):
             continue
 
-        def loss(given: Any = given, target: Any = target) -> Any:
-            return ((cls.apply(*given.values()) - target) ** 2).sum()
+        def loss(given: Any = given, target: Any = target, more: Any = more) -> Any:
+            return ((cls.apply(*given.values(), *more) - target) ** 2).sum()
 
         if _differentiable(loss):
             yield from _reading(given, loss, SQUARES, (), f"function {cls.__name__}", loaded)

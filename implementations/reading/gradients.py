@@ -219,7 +219,7 @@ class ThroughGraph:
 
 
 def _holds_gradient(backward: Callable[[], Any], found: Sequence[Place]) -> bool:
-    """Whether more than a loss is returned, of the size of a parameter (a bias may be one number)."""
+    """Whether something of a parameter's size is returned: not a loss where a bias has one."""
     returned = places(backward(), "returned")
     if len(returned) < 2 and all(np.size(p.read()) == 1 for p in returned):
         return False

@@ -40,7 +40,8 @@ OUTPUT = {"out", "output", "outputs", "class", "classes", "y", "k", "c", "o", "l
 ROLES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (role, re.compile(pattern))
     for role, pattern in (
-        ("lr", r"(?:lr|l_?rate|learning_?rate(?:_init)?|alpha|eta_?0?|step_?size|rate|gamma|learning"
+        ("lr", r"(?:lr|l_?rate|learning_?rate(?:_init)?|alpha|eta_?0?|step_?size"
+               r"|rate|gamma|learning"
                r"|taux(?:_apprentissage)?|pas|tasa(?:_aprendizaje)?|taxa(?:_aprendizado)?|lern_?rate"
                r"|tasso)"),
         ("epochs", r"(?:n_?|num_?|no_?of_?|max_?|number_of_)?"
@@ -141,8 +142,10 @@ WEAK = re.compile(r"(?:\w*_)?err(?:or|eur|o)?(?:_\w+)?|fehler", re.IGNORECASE)
 PENALTIES = re.compile(r"reg\w*|l2\w*|lambd?a?\w*|lmbda|lmbd|weight_?decay")
 MAYBE = re.compile(r"_grad(?:s|ients?)?$", re.IGNORECASE)  # of an activation, or of a loss alone
 RISING = re.compile(r"_*log_?lik(?:elihood)?|\w*reward|elbo|objective", re.IGNORECASE)  # or made so
-NO_LOSS = re.compile(r"accuracy|acc$|score(?!_?(?:loss|cost)$)|rmse|mae|absolute|abs_|r2|metric|print|plot|history",
-                     re.IGNORECASE)  # fmt: skip
+NO_LOSS = re.compile(
+    r"accuracy|acc$|score(?!_?(?:loss|cost)$)|rmse|mae|absolute|abs_|r2|metric|print|plot|history",
+    re.IGNORECASE,
+)
 WEIGHT = re.compile(
     r"(?:[wvb]\d*|[wb]_?(?:\d+|h|o|i|hidden|out(?:put)?|in(?:put)?|[hio]{2}|[xh]h|hy|xh)|w\w*_?\d*"
     r"|b(?:ias(?:es)?)?_?\w*|weights?\w*|theta_?\d+|u\d*|syn(?:apse)?_?\d+|kernel\d*|gamma\d*|c\d*)"

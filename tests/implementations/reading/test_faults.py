@@ -51,6 +51,21 @@ def test_planted_fault_is_told_with_its_line(tmp_path: Path) -> None:
     assert any(f"mine.py:{number}: " in line for line in report.lines), report
 
 
+@pytest.mark.parametrize("asks", [True, False])
+def test_fault_of_an_autograd_function_that_no_forward_pass_calls_is_found(
+    asks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the loss of the module that calls it, or alone."""
+    pytest.importorskip("torch")
+    monkeypatch.setattr(lines, "explain", lambda *_, **__: [])  # which takes seconds
+    text = (FILES / "torch_loss_function.py").read_text()
+    text = text if asks else text[: text.index("    def loss")]
+    file = tmp_path / "net.py"
+    file.write_text(text.replace("up * torch.tanh(error)", "up * error", 1))
+
+    assert "disagrees" == read_here(file).verdict
+
+
 def test_bias_that_is_a_number_is_judged_with_what_an_initializer_gives(tmp_path: Path) -> None:
     """What is passed for it is what the network holds."""
     text = (

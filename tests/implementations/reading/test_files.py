@@ -62,6 +62,7 @@ OF_FRAMEWORKS = {
     "jax_rule.py": "gradient of jax.grad; loss: its own loss",
     "torch_by_hand.py": "functions over global arrays: examples in rows",
     "torch_function.py": "class Net(4, 3) of torch",
+    "torch_loss_function.py": "class Net(4, 3) of torch",
 }
 
 
