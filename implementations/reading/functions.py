@@ -50,7 +50,8 @@ def of_functions(loaded: Loaded, forward: Callable[..., Any] | None) -> Iterator
     if learnt and set(learnt) <= _arrays(loaded):
         yield partial(_of_own, loaded, learnt, functions)
     if weights:
-        for layout in ("rows", "columns", "rows 1", "rows column bias"):
+        one = len(weights) == 1 and len(drawn) < 3  # output may be meant
+        for layout in ("rows", "columns", "rows 1", "rows column bias", *["flat"] * one):
             yield partial(_named, drawn, weights, layout, functions)
     elif forward is not None and any(names.role(t) == "params" for t in takes):
         if len(learnt) == 1:
@@ -255,12 +256,13 @@ def _drawn(
         if name in layer:
             i = layer[name]
             shape: tuple[int, ...] = (widths[i], widths[i + 1])
-            shape = shape[::-1] if layout == "columns" else shape
+            shape = {"columns": shape[::-1], "flat": shape[:1]}.get(layout, shape)
         else:
             width = widths[min(biases.index(name), len(weights) - 1) + 1]
-            shape = {"rows": (width,), "rows 1": (1, width)}.get(layout, (width, 1))
-        params[name] = rng.normal(0, 0.5, shape)
-    text = "stored (out, in)" if layout == "columns" else "stored (in, out)"
+            shape = {"rows": (width,), "rows 1": (1, width), "flat": ()}.get(layout, (width, 1))
+        params[name] = np.asarray(rng.normal(0, 0.5, shape))
+    stored = {"columns": "stored (out, in)", "flat": "for one output"}
+    text = stored.get(layout, "stored (in, out)")
     return Network(params, functions, f"functions of {', '.join(drawn)} {text}", dict(params))
 
 

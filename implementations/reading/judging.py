@@ -249,10 +249,13 @@ def _doubt(found: Found, report: CheckReport) -> str:
     reading = found.reading
     if reading.step and any(STATEFUL.search(_source(f).lower()) for f in _backward(reading)):
         return "an update by more than its gradient (momentum or the like)"
-    right = [m for m in report.matches if m.verdict == AGREES and m.gradient and m.entries > FEW]
+    right = [m for m in report.matches if m.verdict == AGREES and m.gradient]
+    numbers = [m for m in right if m.entries == 1]  # of a network of single numbers
+    right = [m for m in right if m.entries > FEW] or numbers[2 * FEW :]
     wrong = [m for m in report.matches if m.verdict == DISAGREES]
     flat = all(len([n for n in m.shape if n > 1]) < 2 for m in wrong)
-    if reading.how.startswith("functions of ") and len(report.matches) == 2 and flat:
+    guessed = any(len(m.shape) > 1 for m in report.matches)
+    if reading.how.startswith("functions of ") and guessed and len(report.matches) == 2 and flat:
         return "the shapes of its parameters were guessed: it may be for one output"
     if reading.own:
         return "" if reading.certain or right else "what the loss is given was guessed"

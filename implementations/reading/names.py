@@ -45,7 +45,7 @@ ROLES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
                r"|taux(?:_apprentissage)?|pas|tasa(?:_aprendizaje)?|taxa(?:_aprendizado)?|lern_?rate"
                r"|tasso)"),
         ("epochs", r"(?:n_?|num_?|no_?of_?|max_?|number_of_)?"
-                   r"(?:epochs?|iters?|iterations?|steps?|n_iter|training_iterations|epoques|epocas"
+                   r"(?:epochs?|iters?|iterations?|passes|steps?|n_iter|training_iterations|epoques|epocas"
                    r"|epoche?n?|durchlaeufe|nb_epoques)(?:_num)?"),
         ("batch_size", r"(?:mini_?)?batch_?size|bs|batchsize"),
         ("reg", r"(?:reg(?:ularization)?(?:_?(?:lambda|strength|param|rate))?|lambd?a?|lmbda|lmbd"
@@ -135,6 +135,8 @@ INIT = re.compile(
     r"|setup_?(?:param|net)|generate_?(?:param|weights))",
     re.IGNORECASE,
 )
+# Runs all that there is, for as long as that takes.
+WHOLE = re.compile(r"_*(?:main|run_?all|demo|experiment|example|plot|show)", re.IGNORECASE)
 DERIVED = re.compile(r"_?(?:prime|grad(?:ient)?|deriv(?:ative)?|backward|derivation|delta|d)$")
 GRADIENT = re.compile(r"d_?[A-Z]\w*|d_?[wb]\d*|(?:grad|d)_\w+|g_\w+")  # of a variable
 # Names of a loss that may be a measure that is not trained on.

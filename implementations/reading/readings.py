@@ -210,7 +210,8 @@ def _others_of(trial: Trial, known: Sequence[str]) -> list[str]:
     functions = trial.network.functions
     own = [n for n in functions if hasattr(functions[n], "__self__")]
     return [n for n in own or functions if n not in known and n != trial.name
-            and not names.INIT.match(n) and not n.startswith("__")][:MOST_OTHERS]  # fmt: skip
+            and not names.INIT.match(n) and not names.WHOLE.match(n)
+            and not n.startswith("__")][:MOST_OTHERS]  # fmt: skip
 
 
 def _others(

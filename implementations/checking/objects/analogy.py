@@ -1,10 +1,17 @@
 """Whose gradient an array is by its place: as others are kept whose gradients are right."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
 from samegrad.implementations.checking.objects import names
-from samegrad.implementations.checking.objects.matching import KEPT, RETURNED, Candidate, Fit
+from samegrad.implementations.checking.objects.matching import (
+    FEW,
+    KEPT,
+    RETURNED,
+    Candidate,
+    Fit,
+)
 
 MOST_READINGS = 16  # of one path
 
@@ -35,13 +42,19 @@ def placed(
     }
     right = [next((f for f in of if f.right and not f.candidate.of), None) for of in found]
     taken = {id(f.candidate) for of in found for f in of if f.right}
-    known = [
-        (tuple(names.parts(p)), tuple(names.parts(g)))
+    pairs = [
+        (tuple(names.parts(p)), tuple(names.parts(g)), of.values.size)
         for i, of in enumerate(right)
-        if of is not None and of.values.size > 1
+        if of is not None
         for p in paths[i]
         for g in (of.candidate.name, *of.candidate.paths)
     ]
+    # A number may be right by chance: several must lie beside theirs under the same name.
+    beside = Counter((p[-1], g[-1]) for p, g, size in pairs if size == 1 and p[:-1] == g[:-1])
+    known = [
+        (p, g) for p, g, size in pairs
+        if size > 1 or (p[:-1] == g[:-1] and beside[p[-1], g[-1]] > FEW)
+    ]  # fmt: skip
     expected: dict[int, list[Candidate]] = {}
     for i, of in enumerate(found):
         if any(f.right for f in of):

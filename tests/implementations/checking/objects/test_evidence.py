@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
+import math
 import numpy as np
 import pytest
 
@@ -219,3 +220,42 @@ def test_path_is_carried_over_if_it_follows(
     found = [" ".join(path) for path in carried_over(*paths)]
 
     assert (expected in found) if expected else not found
+
+
+class Link:
+    """A weight that is a number, with its slope beside it."""
+
+    def __init__(self, weight: float) -> None:
+        self.weight, self.slope = weight, 0.0
+
+
+class Chained:
+    """tanh of a weighted sum, times a weight, for each of three outputs."""
+
+    def __init__(self) -> None:
+        self.first = [Link(w) for w in (0.3, -0.8, 0.5)]
+        self.second = [Link(w) for w in (0.7, 0.2, -0.9)]
+
+    def outputs(self, x: list[float]) -> list[float]:
+        self.hidden = [math.tanh(a.weight * v) for a, v in zip(self.first, x, strict=True)]
+        return [b.weight * h for b, h in zip(self.second, self.hidden, strict=True)]
+
+    def loss(self, x: list[float]) -> float:
+        return sum((o - 1) ** 2 for o in self.outputs(x))
+
+    def backward(self, x: list[float]) -> None:
+        for a, b, h, o, v in zip(
+            self.first, self.second, self.hidden, self.outputs(x), x, strict=True
+        ):
+            b.slope = 2 * (o - 1) * h
+            a.slope = 2 * (o - 1) * b.weight * (1 - h) * v
+
+
+def test_number_whose_slope_lies_as_those_of_others_do_is_judged_by_it() -> None:
+    """It is no setting without a gradient because its gradient is wrong."""
+    net, x = Chained(), [0.4, 1.1, -0.6]
+
+    report = check(net, lambda: net.loss(x), lambda: net.backward(x), x)
+
+    wrong = [m.name for m in report.matches if m.verdict == "disagrees"]
+    assert ("disagrees", 3) == (report.verdict, len(wrong)), report
