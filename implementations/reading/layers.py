@@ -92,10 +92,12 @@ def of_layers(loaded: Loaded) -> Iterator[Maker]:
     working = [c for c in plain if _works(c)]
     known = [c for c in working if any(a in c.__name__.lower() for a in ACTIVATIONS)]
     chosen = (known or working)[:MOST_ACTIVATIONS]
+    left = [c for c in working if c not in chosen and _alters(c)]
     pairs: list[Any] = list(_loss_pairs(loaded)) or [None]
     for cls, pair in itertools.product(weighted, pairs):
+        also = tuple(partial(_chain, cls, (), _squares, None, last=c) for c in left)
         for container in [*containers, None]:
-            yield partial(_chain, cls, chosen, pair, container)
+            yield partial(_chain, cls, chosen, pair, container, also=also)
     # A whole network that gets the derivative of a loss by its outputs.
     wholes = [make for c in [*containers, *plain] if c.__name__ not in inner and not _works(c)
               for make in itertools.islice(constructions(c, loaded), MOST_ALONE)]  # fmt: skip
@@ -177,6 +179,18 @@ def _works(cls: type) -> bool:
         return False
 
 
+def _alters(cls: type) -> bool:
+    """Whether its backward pass does something: that of a softmax may be done with the loss."""
+    layer, X = cls(), np.random.default_rng(0).normal(0, 1, (5, 4))
+    _up(layer, X)
+    return not np.allclose(_down(layer, X.copy()), X)
+
+
+def _squares(sizes: Sizes) -> tuple[str, Any, Any]:
+    """A loss by which a layer is judged that the network of the others does without."""
+    return "squares", lambda y, out: ((out - y) ** 2).sum(), lambda y, out: 2 * (out - y)
+
+
 def _up(layer: Any, value: Any) -> Any:
     for name in FORWARD:
         if hasattr(layer, name):
@@ -216,9 +230,12 @@ def _chain(
     form: Form,
     alone: Maker | None = None,
     part: bool = True,
+    last: type | None = None,
+    also: tuple[Maker, ...] = (),
 ) -> Network:
     np.random.seed(sizes.seed)
     layers = [alone(sizes, form).net] if alone is not None else _stacked(cls, activations, sizes)
+    layers += [last()] if last is not None else []
     shown = ", ".join(type(layer).__name__ for layer in layers)
     rate = [RATE]
     net: Any = layers
@@ -257,7 +274,8 @@ def _chain(
 
         shown += f" with {name}"
     functions["backward"] = backward
-    return Network(net, functions, f"layers {shown}", rate=rate, part=part and alone is not None)
+    part = part and alone is not None
+    return Network(net, functions, f"layers {shown}", rate=rate, part=part, also=also)
 
 
 def _stacked(cls: type, activations: Sequence[type], sizes: Sizes) -> list[Any]:

@@ -26,6 +26,7 @@ from samegrad.implementations.reading.effects import places
 from samegrad.implementations.reading.loading import Loaded, own_functions
 
 MOST_WAYS = 12  # to construct one class
+LISTS = {"hs", "tuple h", "sizes", "int h"}  # kinds that say how many layers there are
 CURVED = ("tanh", "sigmoid", "relu", "logistic", "leaky_relu", "elu", "softplus", "gelu", "swish")
 STRAIGHT = ("linear", "identity", "none", "id")
 GENERATOR = re.compile(r"rng|rs|rgen|generator|random|prng|(?:rng_?|prng_?|random_?)?key")
@@ -46,6 +47,7 @@ class Network:
         kept: attributes that its methods take from their arguments, with the roles of these.
         settings: lists of numbers that its constructor was given, which are no weights.
         part: whether it is one layer of several that the file has.
+        also: ways to make networks of what else the file has, which must be right, too.
     """
 
     net: Any
@@ -57,6 +59,7 @@ class Network:
     kept: dict[str, str] = field(default_factory=dict)
     settings: tuple[Any, ...] = ()
     part: bool = False
+    also: "tuple[Maker, ...]" = ()
 
 
 class Globals:
@@ -222,6 +225,12 @@ def _activation_words(loaded: Loaded) -> list[str]:
     return [*curved, *straight[:1]]
 
 
+def _deep(kinds: Sequence[str]) -> list[str]:
+    """Kinds with two layers where their number is free: one shows nothing of the way between."""
+    free = not set(kinds) & LISTS
+    return ["deep" if free and kind == "depth" else kind for kind in kinds]
+
+
 def _int_like(p: inspect.Parameter, written: Sequence[tuple[str, Any]]) -> bool:
     return isinstance(p.default, int) or any(isinstance(v, int) for _, v in written)
 
@@ -240,6 +249,7 @@ def value_of_kind(kind: str, value: Any, sizes: Sizes, form: Form) -> Any:
     plain = {
         "f": sizes.f, "h": sizes.h, "k": sizes.k, "n": sizes.n, "hs": sizes.hidden,
         "tuple h": tuple(sizes.hidden), "sizes": sizes.layers, "depth": len(sizes.hidden),
+        "deep": max(2, len(sizes.hidden)),
         "int h": sizes.h, "pairs": list(itertools.pairwise(sizes.layers)), "spread": sizes.layers,
         "factors": [1.0 + i / 2 for i in range(sizes.k)],
         "rate": RATE, "one": 1, "zero": 0,
@@ -261,7 +271,11 @@ def _generator(kind: str, seed: int) -> Any:
 
 
 def _constructed(cls: type, way: Any, loaded: Loaded, sizes: Sizes, form: Form) -> Network:
-    arguments = {name: value_of_kind(kind, value, sizes, form) for name, kind, value in way}
+    kinds = _deep([kind for _, kind, _ in way])
+    arguments = {
+        name: value_of_kind(kind, value, sizes, form)
+        for kind, (name, _, value) in zip(kinds, way, strict=True)
+    }
     held = tuple(arguments[name] for name, kind, _ in way if kind in ("X", "y"))
     spread = next((arguments.pop(name) for name, kind, _ in way if kind == "spread"), ())
     np.random.seed(sizes.seed)
@@ -344,7 +358,11 @@ def init_ways(init: Callable[..., Any]) -> list[list[tuple[str, str]]]:
         first[:0] = [(first[0][0], "f")] if first else []
     if len(choices) > 1:
         choices = [[*c, (c[0][0], "h")] if c[0][1] == "sizes" else c for c in choices]
-    return [list(way) for way in itertools.islice(itertools.product(*choices), 6)]
+    ways = itertools.islice(itertools.product(*choices), 6)
+    return [
+        [(n, kind) for (n, _), kind in zip(way, _deep([k for _, k in way]), strict=True)]
+        for way in ways
+    ]
 
 
 def _as_written(node: ast.Call, loaded: Loaded, sizes: Sizes, form: Form) -> Network:

@@ -15,6 +15,7 @@ import numpy as np
 from samegrad.implementations.reading import names
 from samegrad.implementations.reading.board import (
     Y_FORMS,
+    Form,
     Sizes,
     parameters,
     turned,
@@ -230,6 +231,9 @@ def _others(
                      readings(other, Wishes(), [trial.form.y], wide) if r.key == key)  # fmt: skip
             yield from itertools.islice(found, 1)
         yield from _other_data(trial, key, wide)
+        for make in trial.network.also:
+            for other in runs(make, Sizes(), Form(), trial.name):
+                yield from itertools.islice(readings(other, Wishes(), ["same"]), 1)
 
     return others
 

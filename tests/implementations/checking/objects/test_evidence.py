@@ -1,9 +1,9 @@
 """A wrong gradient is told from none: by names, places, and by what backward() computes."""
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
-import math
 import numpy as np
 import pytest
 
