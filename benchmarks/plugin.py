@@ -139,6 +139,9 @@ def pytest_configure(config: pytest.Config) -> None:
         option = next(iter(options)).replace("_", "-")
         raise pytest.UsageError(f"--{option}: a resumed run keeps the options that it began with")
     _refuse_foreign_options(config)
+    for path in (config.getoption(name, None) for name in ("xmlpath", "log_file")):
+        if path and Path(path).name == "journal.jsonl":
+            raise pytest.UsageError(f"{path}: it would replace a journal; give another file")
     if config.args_source is pytest.Config.ArgsSource.ARGS:
         _refuse_foreign_paths(config)
     else:

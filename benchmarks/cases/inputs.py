@@ -135,7 +135,7 @@ def load_tree(path: Path) -> Any:
     Raises:
         Exception: it is another file; which one depends on how.
     """
-    with np.load(ordinary(path), allow_pickle=False) as stored:
+    with ordinary(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
         arrays = dict(stored)
     return _rebuilt(json.loads(str(arrays["structure"])), arrays)
 

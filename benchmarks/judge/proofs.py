@@ -1,6 +1,7 @@
 """Verdicts on timed blocks, from what came out of them and the seeds of what went in."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -25,6 +26,10 @@ from samegrad.implementations.contract.protocol import declared
 Message = dict[str, Any]
 KEPT = 3  # workloads whose batches are kept in float64
 LOSS, UPDATED = "loss of the step", "updated"
+
+
+class NothingToCompareError(Exception):
+    """What results are held against is gone: no fault of who gave them."""
 
 
 class Proofs:
@@ -52,12 +57,17 @@ class Proofs:
             nearest to its bound.
         """
         try:
-            first = "operation" in block
-            verdict = self._compared_first(block) if first else self._compared(block)
-        except OSError as error:  # somebody has taken them away
+            results = inputs.load_tree(Path(block["results"]))
+        except (MemoryError, Exception) as error:  # somebody took them away, or cut them
             return {"reason": f"its results are lost: {described(error)}", "status": "crashed"}
-        except (MemoryError, Exception) as error:  # it was written by whom it is about
-            return {"reason": f"its results cannot be read: {described(error)}"}
+        try:
+            first = "operation" in block
+            compared = self._compared_first if first else self._compared
+            verdict = compared(block, results)
+        except NothingToCompareError as error:
+            return {"reason": str(error), "status": "crashed"}
+        except (MemoryError, Exception) as error:  # they were written by whom it is about
+            return {"reason": f"its results cannot be judged: {described(error)}"}
         precision = block.get("precision", "ieee")
         if verdict.agrees and precision != "ieee" and not comparison.rounds(verdict.tensors):
             reason = f"precision {precision} has no effect: products are IEEE float32"
@@ -67,7 +77,7 @@ class Proofs:
             return {"reason": verdict.reason, "undecided": verdict.nothing_said}
         return {"reason": "", "name": worst.name, "error": worst.error or 0.0, "bound": worst.bound}
 
-    def _compared(self, block: Message) -> Comparison:
+    def _compared(self, block: Message, results: Any) -> Comparison:
         case = Case.from_dict(block["case"])
         workload, about, calls = case.workload, block["about"], block["calls"]
         assert isinstance(workload, MLPWorkload)
@@ -76,7 +86,6 @@ class Proofs:
         given, batches, rest = self._inputs(workload)
         seed, of_process = block["seeds"]
         draw = Draw(seed, of_process, given.scale, int(about["block"]))
-        results = inputs.load_tree(Path(block["results"]))
         if not isinstance(results, Mapping) or not results:
             return _wrong("it showed no results")
         accuracy = declared(about["accuracy"])
@@ -120,11 +129,10 @@ class Proofs:
                 break
         return Comparison(tuple(checks))
 
-    def _compared_first(self, call: Message) -> Comparison:
+    def _compared_first(self, call: Message, results: Any) -> Comparison:
         workload = Workload.from_dict(call["workload"])
         assert isinstance(workload, MLPWorkload)
         about, precision = call["about"], call["precision"]
-        results = inputs.load_tree(Path(call["results"]))
         if call["operation"] == PRODUCTS:
             return judge_products(workload, results[PRODUCTS], precision)
         (given, batches, _), accuracy = self._inputs(workload), declared(about["accuracy"])
@@ -139,14 +147,24 @@ class Proofs:
         )
 
     def _first_expected(self, workload: MLPWorkload) -> Expected:
-        return Expected(**inputs.load_expected(self.directory, workload))
+        with _our_files():
+            return Expected(**inputs.load_expected(self.directory, workload))
 
     def _load(self, workload: MLPWorkload) -> tuple[inputs.Inputs, list[Batch], list[Batch]]:
         """Inputs, batches in float64, and those with which an epoch ends, likewise."""
-        given = inputs.load(self.directory, workload)
+        with _our_files():
+            given = inputs.load(self.directory, workload)
         whole = workload.examples // workload.batch_size
         last = given.epoch(workload)[whole:] if workload.examples % workload.batch_size else []
         return given, _wide(given.batches(workload.batch_size)), _wide(last)
+
+
+@contextlib.contextmanager
+def _our_files() -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, Exception) as error:
+        raise NothingToCompareError(f"the judge's own files are lost: {described(error)}") from None
 
 
 def _wide(batches: list[Batch]) -> list[Batch]:

@@ -7,7 +7,6 @@ that whatever kills a run costs at most the record being written.
 import errno
 import json
 import os
-import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,10 +16,10 @@ from typing import Any
 
 from samegrad.benchmarks.cases.case import PRODUCTS, Case
 from samegrad.benchmarks.records import schema, states, upgrade
-from samegrad.benchmarks.records.schema import OK, SCHEMA, Record
+from samegrad.benchmarks.records.lines import ESCAPED, cleaned, decoded
+from samegrad.benchmarks.records.schema import JUDGED, OK, SCHEMA, Record
 from samegrad.implementations.contract.commands import command
 from samegrad.implementations.contract.files import ordinary
-from samegrad.implementations.contract.texts import MOST_NESTED, check_nesting, clean
 
 LONGEST_LINE = 64 * 2**20  # bytes; a picture takes some hundred thousand
 # Kinds of records that a journal keeps as they are -> their list.
@@ -33,10 +32,6 @@ LISTS = {
 }
 # What reading a line may raise when it is not what the schema says, or not JSON at all.
 UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
-
-
-# What a line has in which a text is not clean: an escape, or a letter beyond ASCII.
-ESCAPED = re.compile(rb"\\[bfru]|[\x7f-\xff]")
 
 
 class NotAJournalError(ValueError):
@@ -112,7 +107,9 @@ class JournalWriter:
         Raises:
             OSError: there is no room for it.
         """
-        name, error = f"{self.path.parent.name or 'run'}-", None
+        # Names have 255 bytes at most; mkdtemp adds eight letters.
+        name = os.fsdecode(os.fsencode(self.path.parent.name or "run")[:200]) + "-"
+        error: OSError | None = None
         for folder in (lambda: self.path.resolve().parents[1], Path.cwd, tempfile.gettempdir):
             try:  # the current folder may be gone, too
                 path = Path(tempfile.mkdtemp(prefix=name, dir=folder())) / self.path.name
@@ -159,7 +156,7 @@ class Journal:
         ceilings: what machine and libraries can do at most.
         cpu_speeds: how fast the machine itself was, from request to request.
         states: what else the machine did; outcomes since the last one have its share as "others".
-        outcomes: (case, record) in the order of the file, less what was tried again.
+        tried_again: case id -> the outcome with what was wrong before it was tried again.
         memory: case id -> its record.
         proofs: case id -> the records of its blocks that have been proved.
         loaded, parity, pictures: of a training run, its records of inputs and of these kinds.
@@ -177,7 +174,7 @@ class Journal:
     ceilings: list[Record] = field(default_factory=list)
     cpu_speeds: list[Record] = field(default_factory=list)
     states: list[Record] = field(default_factory=list)
-    outcomes: list[tuple[Case, Record]] = field(default_factory=list)
+    tried_again: dict[str, Record] = field(default_factory=dict)
     memory: dict[str, Record] = field(default_factory=dict)
     proofs: dict[str, list[Record]] = field(default_factory=dict)
     loaded: list[Record] = field(default_factory=list)
@@ -185,7 +182,15 @@ class Journal:
     pictures: list[Record] = field(default_factory=list)
     complete: bool = False
     warnings: list[str] = field(default_factory=list)
-    _looked: int = 0  # outcomes that were there at the last state
+    _outcomes: dict[int, tuple[Case, Record]] = field(default_factory=dict)  # by their numbers
+    _numbers: dict[str, list[int]] = field(default_factory=dict)  # case id -> of its outcomes
+    _next: int = 0  # number of an outcome
+    _looked: int = 0  # number of the first that the last state did not see
+
+    @property
+    def outcomes(self) -> list[tuple[Case, Record]]:
+        """(case, record) in the order of the file, less what was tried again."""
+        return list(self._outcomes.values())
 
     def add(self, record: Record) -> None:
         """Take in one record, which has been checked.
@@ -208,7 +213,10 @@ class Journal:
             if "seconds" in record:
                 self.loaded.append(record)
         elif kind == "outcome":
-            self.outcomes.append((_case(record["case"]), record))
+            case = _case(record["case"])
+            self._outcomes[self._next] = case, record
+            self._numbers.setdefault(case.id, []).append(self._next)
+            self._next += 1
         elif kind == "state":
             self._add_state(record)
         elif kind == "memory":
@@ -216,24 +224,37 @@ class Journal:
         elif kind == "proof":
             self.proofs.setdefault(_case(record["case"]).id, []).append(record)
         elif kind == "retry":
-            again = set(record["cases"])
-            self.outcomes = [
-                (case, outcome)
-                for case, outcome in self.outcomes
-                if case.id not in again or outcome["status"] == OK
-            ]
+            for name in record["cases"]:
+                self._try_again(name)
             self.complete = False
         elif kind == "run_complete":
             self.complete = True
+
+    def _try_again(self, name: str) -> None:
+        """The failures of a case no longer count; where it was judged, nothing of it does.
+
+        What a process had measured before it died stands. Of a case whose results were wrong once,
+        earlier ones may have been so, too: one that happened to be proved would speak for it.
+        """
+        known = {number: self._outcomes[number][1] for number in self._numbers.get(name, ())}
+        judged = [record for record in known.values() if record["status"] in JUDGED]
+        if judged:
+            self.tried_again[name] = judged[-1]
+            self.proofs.pop(name, None)
+        for number, record in known.items():
+            if judged or record["status"] != OK:
+                del self._outcomes[number]
+        self._numbers[name] = [number for number in known if number in self._outcomes]
 
     def _add_state(self, state: Record) -> None:
         """What others took while the outcomes since the last state were measured is theirs, too."""
         self.states.append(state)
         if state["when"] == "during" and "others" in state:
             share = states.taken(state)
-            for _, outcome in self.outcomes[self._looked :]:
-                outcome["others"] = share
-        self._looked = len(self.outcomes)
+            for number in range(self._looked, self._next):
+                if number in self._outcomes:
+                    self._outcomes[number][1]["others"] = share
+        self._looked = self._next
 
     def needs_proof(self, case: Case) -> bool:
         """Whether blocks of a case count only with proofs: since schema 6, products excepted."""
@@ -285,16 +306,16 @@ def read(path: Path, *, verbatim: bool = False) -> Journal:
     """
     lines = _lines(path)
     first_line = _first(path, next(lines))
-    journal = Journal(first_line if verbatim else _cleaned(first_line))
+    journal = Journal(first_line if verbatim else cleaned(first_line))
     old = journal.run["schema"] < upgrade.PRESENT_WORDS
     other_kernels: set[tuple[str, str]] = set()
     for number, line in enumerate(lines, start=2):
         try:
             if len(line) > LONGEST_LINE:
                 raise ValueError(f"longer than {LONGEST_LINE:,} bytes")
-            record = _checked(_decoded(line), old)
+            record = _checked(decoded(line), old)
             if not verbatim and ESCAPED.search(line):
-                record = _cleaned(record)
+                record = cleaned(record)
             kept = upgrade.without_other_kernels(record, other_kernels) if old else record
             if kept is not None:
                 journal.add(kept)
@@ -316,7 +337,7 @@ def first(path: Path) -> Record:
     Raises:
         NotAJournalError: as `read`.
     """
-    return _cleaned(_first(path, next(_lines(path))))
+    return cleaned(_first(path, next(_lines(path))))
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -339,7 +360,7 @@ def _first(path: Path, line: bytes) -> Record:
     try:
         if len(line) > LONGEST_LINE:
             raise ValueError
-        run = _decoded(line)
+        run = decoded(line)
         if run["record"] != "run":
             raise ValueError
         newer = run["schema"] > SCHEMA
@@ -361,34 +382,3 @@ def _first(path: Path, line: bytes) -> Record:
 def _checked(record: Any, old: bool) -> Record:
     """A record in the present words, if it has the form that the schema says."""
     return schema.check(upgrade.record(record) if old else record)
-
-
-def _cleaned(tree: Any) -> Any:
-    """Plain data with clean texts, but for the text of a source, which is parsed and compared."""
-    if isinstance(tree, str):
-        return clean(tree)
-    if isinstance(tree, list):
-        return [_cleaned(branch) for branch in tree]
-    if not isinstance(tree, dict):
-        return tree
-    source = tree.get("record") == "source"
-    return {
-        clean(name): branch if source and name == "text" else _cleaned(branch)
-        for name, branch in tree.items()
-    }
-
-
-def _refused(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number of JSON")
-
-
-# JSON without the NaN and Infinity that Python adds to it; made once, which takes longer than to
-# decode a line.
-DECODER = json.JSONDecoder(parse_constant=_refused)
-
-
-def _decoded(line: bytes) -> Any:
-    record = DECODER.decode(line.decode("utf-8", errors="replace"))
-    if line.count(b"[") + line.count(b"{") > MOST_NESTED:
-        check_nesting(record)
-    return record

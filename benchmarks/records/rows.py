@@ -134,6 +134,7 @@ def rows(journal: Journal) -> list[Row]:
             journal.memory.get(case.id, {}),
             journal.proofs.get(case.id, ()) if journal.needs_proof(case) else None,
             journal.run.get("intervals", True) is not False,
+            journal.tried_again.get(case.id),
         )
         for case in cases
     ]
@@ -168,12 +169,15 @@ def _row(
     memory: Mapping[str, object],
     proofs: Sequence[Record] | None,
     intervals: bool,
+    before: Record | None,
 ) -> Row:
     for record in records:
         if record["status"] != OK:
             process = record.get("process")
             where = f"process {process + 1}: " if isinstance(process, int) and process else ""
             return Row(case, record["status"], where + record["reason"])
+    if not records and before is not None:
+        return Row(case, before["status"], f"{before['reason']} (and not measured again)")
     if not records:
         return Row(case, NOT_RUN, "the run ended before it was measured")
     sound = records if proofs is None else counted(records, proofs)
@@ -184,6 +188,8 @@ def _row(
     medians = tuple(map(undisturbed, times))
     rate = case.flops / statistics.geometric_mean(medians)
     remarks = [*_host_bound(sound), *_new_memory(case, sound)]
+    if before is not None:
+        remarks.insert(0, f"tried again; before, {before['status']}: {before['reason']}")
     if ceiling and rate > TOO_FAST * ceiling:
         faster = f"{rate / 1e9:.3g} GFLOP/s, and the most that this machine has shown is "
         faster += f"{ceiling / 1e9:.3g}"

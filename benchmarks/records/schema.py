@@ -12,7 +12,8 @@ from samegrad.benchmarks.records import pictures
 SCHEMA = 6
 OK = "ok"
 NO_NUMBER = ("skipped", "unavailable")  # with a reason; not a failure
-FAILED = ("wrong", "rejected", "not_converged", "timeout", "out_of_memory", "crashed")
+JUDGED = ("wrong", "rejected", "not_converged")  # for what was computed, or how it was timed
+FAILED = (*JUDGED, "timeout", "out_of_memory", "crashed")
 STATUSES = (OK, *NO_NUMBER, *FAILED)
 
 MOST = 2.0**63  # a number from there on, infinity or NaN is no measurement
@@ -285,7 +286,7 @@ RECORDS = {
         },
     ),
     "retry": Kind(
-        "cases whose failures before this line no longer count",
+        "cases whose failures before this line no longer count, or nothing where they were judged",
         {"cases": Field(_list(TEXT), "ids of cases")},
     ),
     "resumed": Kind("the run went on in another session", {"at": Field(TEXT, "ISO 8601, UTC")}),

@@ -95,13 +95,13 @@ class Resumed:
 
     def failed(self) -> list[str]:
         """The cases that --retry-failed tries again."""
-        return list(
-            dict.fromkeys(
-                case.id
-                for case, outcome in self.journal.outcomes
-                if outcome["status"] in FAILED or outcome["reason"].startswith(SMALLER)
-            )
-        )
+        failed = [
+            case.id
+            for case, outcome in self.journal.outcomes
+            if outcome["status"] in FAILED or outcome["reason"].startswith(SMALLER)
+        ]
+        measured = {case.id for case, _ in self.journal.outcomes}
+        return list(dict.fromkeys([*failed, *(self.journal.tried_again.keys() - measured)]))
 
     def select(self) -> Selection:
         """The rows of the run, once it is sure that the implementations are still the same.

@@ -111,6 +111,11 @@ def run(arguments: Namespace) -> int:
         check_name(name)  # before a minute is spent on the first of them
     if arguments.against:
         registry.check_name(arguments.against)
+    if arguments.junit is not None and arguments.junit.exists():
+        for name in named:
+            files = [Path(name), Path(name.rpartition(":")[0])]  # FILE, or FILE:NAME
+            if any(file.is_file() and arguments.junit.samefile(file) for file in files):
+                raise ValueError(f"--junit {arguments.junit} would replace what is verified")
     parse(arguments.hint)
     allowed = set(_names(arguments.allow) or ())
     for code in sorted(allowed - set(CODES)):

@@ -281,6 +281,7 @@ def test_gpu_that_kills_its_probe_costs_no_cpu_row(tmp_path: Path) -> None:
         (["--benchmark", "--benchmark-disable"], "leave out --benchmark"),
         (["--benchmark", "--benchmark-warmup=on"], "every case is warmed up"),
         (["--preset", "hello"], "--preset goes with --benchmark"),
+        (["--benchmark", "--junitxml=o/journal.jsonl"], "it would replace a journal"),
         (
             ["--benchmark", "--implementation", "numpy", "--output", "README.md"],
             "it is not empty",

@@ -176,6 +176,11 @@ TIMER = Module(
         ),
     ),
 )
+LINES = Module(
+    "benchmarks/records/lines.py",
+    ("tests/benchmarks/records/test_journal.py",),
+    (("NaN read", "parse_constant=_refused", "parse_constant=None"),),
+)
 JOURNAL = Module(
     "benchmarks/records/journal.py",
     ("tests/benchmarks/records/test_journal.py",),
@@ -193,8 +198,11 @@ JOURNAL = Module(
         ),
         ("saved uncounted", "self.saved += record", "self.saved += 0 * record"),
         ("saved forgotten", 'self.saved = text.count(b\'"record": "outcome"\')', "pass"),
-        ("retry throws away", ' or outcome["status"] == OK', ""),
-        ("retry of all", "if case.id not in again or", "if"),
+        ("retry throws away", 'if judged or record["status"] != OK:', "if True:"),
+        ("retry keeps what was judged", 'if judged or record["status"] != OK:', "if not judged:"),
+        ("proof of what was judged", "self.proofs.pop(name, None)", "pass"),
+        ("nothing was wrong", "self.tried_again[name] = judged[-1]", "pass"),
+        ("state of all", "range(self._looked, self._next)", "range(self._next)"),
         ("retried is complete", "            self.complete = False\n", ""),
         ("least product", "= max(best.get(key, 0.0)", "= min(best.get(key, 1e99)"),
         ("least bandwidth", "return max(values", "return min(values"),
@@ -203,7 +211,6 @@ JOURNAL = Module(
             'record["quantity"], record["device"], record["threads"]) == where',
             '"bandwidth", device, threads) == where',
         ),
-        ("NaN read", "parse_constant=_refused", "parse_constant=None"),
         ("newer schema read", 'run["schema"] > SCHEMA', 'run["schema"] > 2 * SCHEMA'),
         (
             "processes of the plan",
@@ -382,6 +389,7 @@ MODULES = (
     REFERENCE,
     INTERVALS,
     TIMER,
+    LINES,
     JOURNAL,
     QUALITY,
     ROWS,

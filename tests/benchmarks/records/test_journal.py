@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal, JournalWriter, NotAJournalError, read
-from samegrad.benchmarks.records.schema import SCHEMA
+from samegrad.benchmarks.records.schema import JUDGED, SCHEMA
+from samegrad.benchmarks.runs import session
 from tests.helpers.journals import CASE, ok, plan_record, run_record, write
 
 
@@ -106,6 +108,44 @@ def test_retry_forgets_failures_of_its_cases_and_nothing_else() -> None:
         (case.implementation, outcome["status"]) for case, outcome in journal.outcomes
     ]
     assert not journal.complete
+
+
+@pytest.mark.parametrize("status", JUDGED)
+def test_retry_of_what_was_judged_measures_it_anew(status: str) -> None:
+    """Earlier repetitions may have been as wrong, and one that is proved would speak for them."""
+    wrong = {"record": "outcome", "status": status, "reason": "why", "case": CASE.to_dict()}
+    journal = Journal({**run_record(), "settings": {"proofs": True}})
+    proof = {"record": "proof", "case": CASE.to_dict(), "process": 0, "repetition": 0}
+    proof |= {"name": "dW1", "error": 0.0, "bound": 1.0, "spent_ns": 1}
+    for record in (
+        plan_record(CASE), ok(0, repetition=0), proof, wrong,
+        {"record": "retry", "cases": [CASE.id, "x"]}, {"record": "run_complete"},
+    ):  # fmt: skip
+        journal.add(record)
+
+    assert [] == journal.outcomes and {} == journal.proofs
+    (row,) = rows.rows(journal)
+    assert (status, "why (and not measured again)") == (row.status, row.reason)
+    assert [CASE.id] == session.Resumed(Path(), journal, None, None).failed()
+
+    journal.add(ok(0, repetition=0))
+    journal.add(proof)
+    (row,) = rows.rows(journal)
+    assert "ok" == row.status and (f"tried again; before, {status}: why",) == row.remarks
+
+
+def test_state_belongs_to_what_was_measured_since_the_last_also_after_a_retry() -> None:
+    """Numbers of outcomes stay as they are."""
+    failed = {"record": "outcome", "status": "crashed", "reason": "", "case": CASE.to_dict()}
+    journal = Journal(run_record())
+    about = {"record": "state", "when": "during", "seconds": 1.0, "cores": 2}
+    for record in (
+        plan_record(CASE), ok(0), failed, {**about, "others": 0.0},
+        {"record": "retry", "cases": [CASE.id]}, ok(1), {**about, "others": 1.0},
+    ):  # fmt: skip
+        journal.add(record)
+
+    assert [0.0, 1.0] == [outcome["others"] > 0 for _, outcome in journal.outcomes]
 
 
 def test_ceilings_are_the_most_that_was_reached_there() -> None:

@@ -5,9 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.case import Case, Workload
+from samegrad.benchmarks.judge.main import draw
+from samegrad.benchmarks.judge.proofs import Proofs as Judge
 from samegrad.benchmarks.runs.proofs import Block, Proofs
+from samegrad.benchmarks.worker.placed import Placed
 from samegrad.implementations.checking.processes import Exit
+from samegrad.implementations.contract.registry import load
+from tests.helpers.proofs import first_call, handed_in
 
 KILLED = Exit("crashed", "killed by SIGKILL", killed=True)
 RIGHT = {"reason": "", "name": "outputs", "error": 0.0, "bound": 1e-12}
@@ -63,10 +68,29 @@ def test_folder_in_the_place_of_results_ends_no_run(tmp_path):
 @pytest.mark.parametrize("put", [lambda path: None, os.mkdir, getattr(os, "mkfifo", None)])
 def test_results_that_are_gone_are_lost_and_not_wrong(tmp_path, put):
     """Nor is a pipe in their place waited for."""
-    from samegrad.benchmarks.judge.proofs import Proofs as Judge
-
     put(tmp_path / "first.npz")
     call = {"workload": WORKLOAD, "operation": "forward", "precision": "ieee", "thorough": False,
             "about": {}, "results": str(tmp_path / "first.npz")}  # fmt: skip
 
     assert "crashed" == Judge(tmp_path).verdict(call)["status"]
+
+
+@pytest.mark.parametrize("which", ["inputs", "expected", "block"])
+def test_file_that_is_cut_accuses_nobody(tmp_path, which):
+    """Neither the judge's own nor what was handed in: somebody else may have done it."""
+    workload = Workload.from_dict(WORKLOAD)
+    placed = Placed(workload, load("numpy"), "cpu", draw(workload, 0))
+
+    def cut(results=None):
+        (path,) = tmp_path.glob(f"*{which}.npz")
+        os.truncate(path, 100)
+        return results
+
+    if which == "expected":
+        verdict = first_call(placed, "forward", tmp_path, changed=cut)
+    else:
+        block = handed_in(placed, "forward", 3, tmp_path)
+        cut()
+        verdict = Judge(tmp_path).verdict(block)
+
+    assert "crashed" == verdict["status"] and "lost" in verdict["reason"]

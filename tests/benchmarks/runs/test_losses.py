@@ -45,6 +45,15 @@ def replaced(path: Path) -> None:
     path.write_bytes(text.replace(b"f", b"g"))
 
 
+def test_journal_of_a_long_name_goes_on_elsewhere_too(tmp_path: Path) -> None:
+    """Names have 255 bytes at most."""
+    path = tmp_path / ("é" * 125) / "journal.jsonl"
+    with closing(JournalWriter(path)) as writer:
+        removed(path)
+        writer.append(RUN)
+        assert read(writer.path).run == RUN and path != writer.path
+
+
 @pytest.mark.parametrize("change", [removed, cut, replaced])
 @pytest.mark.parametrize("resume", [False, True])
 def test_journal_that_somebody_takes_away_goes_on_elsewhere(

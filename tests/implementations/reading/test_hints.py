@@ -49,6 +49,18 @@ def test_hints_in_a_file_pin_its_reading(
     assert verdict == read_here(file).verdict
 
 
+@pytest.mark.parametrize("name", ["", ":thing"])
+def test_what_is_verified_is_not_replaced(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its own JUnit file."""
+    file = tmp_path / "thing.py"
+    file.write_text(THING)
+
+    assert 2 == main(["verify", f"{file}{name}", "--junit", str(file)])
+    assert THING == file.read_text() and "would replace" in capsys.readouterr().err
+
+
 def test_hints_of_the_command_line_are_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,46 @@
+"""One line of a journal as plain data."""
+
+import json
+import re
+from typing import Any
+
+from samegrad.implementations.contract.texts import MOST_NESTED, check_nesting, clean
+
+# What a line has in which a text is not clean: an escape, or a letter beyond ASCII.
+ESCAPED = re.compile(rb"\\[bfru]|[\x7f-\xff]")
+
+
+def cleaned(tree: Any) -> Any:
+    """Plain data with clean texts, but for the text of a source, which is parsed and compared."""
+    if isinstance(tree, str):
+        return clean(tree)
+    if isinstance(tree, list):
+        return [cleaned(branch) for branch in tree]
+    if not isinstance(tree, dict):
+        return tree
+    source = tree.get("record") == "source"
+    return {
+        clean(name): branch if source and name == "text" else cleaned(branch)
+        for name, branch in tree.items()
+    }
+
+
+def _refused(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+# JSON without the NaN and Infinity that Python adds to it; made once, which takes longer than to
+# decode a line.
+DECODER = json.JSONDecoder(parse_constant=_refused)
+
+
+def decoded(line: bytes) -> Any:
+    """What a line says.
+
+    Raises:
+        ValueError, RecursionError: it is no JSON, or nested too deeply.
+    """
+    record = DECODER.decode(line.decode("utf-8", errors="replace"))
+    if line.count(b"[") + line.count(b"{") > MOST_NESTED:
+        check_nesting(record)
+    return record
