@@ -243,6 +243,7 @@ def _chain(
         net = container(layers)
         shown = f"{container.__name__}([{shown}])"
     functions: dict[str, Callable[..., Any]] = {}
+    users: tuple[Any, ...] = ()
 
     def forward(X: Any) -> Any:
         if container is not None:
@@ -264,8 +265,9 @@ def _chain(
         def backward(Y: Any, out: Any) -> Any:
             return back(np.asarray(out) - Y)
     else:
-        name, loss, derivative = pair(sizes)
-        loss, derivative = _ordered(loss), _ordered(derivative)
+        name, *given = pair(sizes)
+        users = tuple(getattr(function, "user", function) for function in given)
+        loss, derivative = map(_ordered, given)
         functions["loss"] = lambda y, out: loss(y, out)
 
         def backward(y: Any, out: Any) -> Any:  # type: ignore[misc] # one of the two
@@ -275,7 +277,7 @@ def _chain(
         shown += f" with {name}"
     functions["backward"] = backward
     part = part and alone is not None
-    return Network(net, functions, f"layers {shown}", rate=rate, part=part, also=also)
+    return Network(net, functions, f"layers {shown}", rate=rate, part=part, also=also, users=users)
 
 
 def _stacked(cls: type, activations: Sequence[type], sizes: Sizes) -> list[Any]:
@@ -344,6 +346,7 @@ def _loss_pairs(loaded: Loaded) -> Iterator[Callable[[Sizes], tuple[str, Any, An
                     return next((getattr(one, d) for d in DOWN if hasattr(one, d)), None)
                 return returned
 
+            down.user = derivative  # type: ignore[attr-defined]
             return c.__name__, loss, derivative if len(parameters(derivative)) < 1 else down
 
         try:

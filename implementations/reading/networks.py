@@ -47,6 +47,7 @@ class Network:
         kept: attributes that its methods take from their arguments, with the roles of these.
         settings: lists of numbers that its constructor was given, which are no weights.
         part: whether it is one layer of several that the file has.
+        users: functions of the user that those to call have within them.
         also: ways to make networks of what else the file has, which must be right, too.
     """
 
@@ -59,6 +60,7 @@ class Network:
     kept: dict[str, str] = field(default_factory=dict)
     settings: tuple[Any, ...] = ()
     part: bool = False
+    users: tuple[Any, ...] = ()
     also: "tuple[Maker, ...]" = ()
 
 

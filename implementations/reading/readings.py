@@ -337,7 +337,7 @@ def _reading(
         batched=not one, examples=board.values["n"], outputs=outputs,
         certain=all(understood(trial.network.functions.get(n), board) for n in (loss_name, name)),
         functions=_backward_functions(trial, function), part=trial.network.part,
-        users=tuple(trial.network.functions.values()),
+        users=(*trial.network.functions.values(), *trial.network.users),
         changeable=tuple(v for v in (board.values["X"], board.values["y"])
                          if mine or v is not board.values["y"] or v is board.values["#Y"]),
     )  # fmt: skip

@@ -93,7 +93,10 @@ def _chosen(of: list[Fit], any_right: bool) -> Fit | None:
         [f for f in explicit if _returned_for_it(f)],
     ):
         if choice:
-            return min(choice, key=lambda f: (f.constant is None, f.error))
+            # What is wrong in every form is taken as it stands: a chance is no transposition.
+            return min(
+                choice, key=lambda f: (f.constant is None, not f.constant and f.form != "", f.error)
+            )
     return None
 
 

@@ -77,3 +77,16 @@ def test_bias_that_is_a_number_is_judged_with_what_an_initializer_gives(tmp_path
     report = read_here(file)
 
     assert ("disagrees", True) == (report.verdict, "'db'" in report.reason), report
+
+
+@pytest.mark.full
+def test_fault_of_a_loss_object_is_told_with_its_line(tmp_path: Path) -> None:
+    """It is not among the layers, and its methods are called all the same."""
+    text = (FILES / "layer_left_out.py").read_text().replace("/ y_pred.size", "/ len(y_pred)", 1)
+    file = tmp_path / "layers.py"
+    file.write_text(text)
+    number = next(n for n, line in enumerate(text.splitlines(), 1) if "/ len(y_pred)" in line)
+
+    report = read_here(file)
+
+    assert any(f"layers.py:{number}: " in line for line in report.lines), report

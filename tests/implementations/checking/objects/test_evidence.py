@@ -259,3 +259,20 @@ def test_number_whose_slope_lies_as_those_of_others_do_is_judged_by_it() -> None
 
     wrong = [m.name for m in report.matches if m.verdict == "disagrees"]
     assert ("disagrees", 3) == (report.verdict, len(wrong)), report
+
+
+def test_square_gradient_that_is_wrong_in_every_form_is_called_no_transpose() -> None:
+    """Of two wrong forms one is nearer by chance: that says nothing."""
+    x = np.random.default_rng(2).normal(size=(6, 4))
+
+    for seed in range(4):
+        draws = np.random.default_rng(seed)
+        net, wrong = {"W": draws.normal(size=(4, 4))}, draws.normal(size=(6, 4))
+        report = check(
+            net,
+            lambda n=net: (np.tanh(x @ n["W"]) ** 2).sum(),
+            lambda n=net, w=wrong: {"dW": x.T @ (np.tanh(x @ n["W"]) * w)},
+            x,
+        )
+
+        assert ("disagrees", False) == (report.verdict, "transpose" in str(report)), report
