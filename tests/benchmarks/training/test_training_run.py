@@ -23,6 +23,7 @@ from samegrad.implementations.contract import registry
 from samegrad.reports.data.report import report
 from samegrad.reports.document.learning import learning
 from tests.helpers.no_report import NO_REPORT
+from tests.helpers.once import made_once
 from tests.helpers.quiet_machine import QUIET_MACHINE
 from tests.helpers.shared_data import data_dir
 
@@ -64,17 +65,19 @@ def rows_of(directory: Path) -> dict[tuple[str, str], results.Row]:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small run of both idioms that start fast, two seeds."""
-    output = tmp_path_factory.mktemp("training") / "run"
-    tasks = "xor,perceptron,discrete_mapping,line_length"
-    done = trained(
-        output,
-        *("--workload", tasks, "--seeds", "2", "--implementation", "numpy,scalar_fast"),
-        *("-k", "not ((line_length or perceptron) and scalar_fast)"),
-        *("--limit", "100000"),  # the samples of cost may see a bad moment
-    )
-    assert 0 == done.returncode, done.stdout + done.stderr
-    assert f"report: {output / 'index.html'}" == done.stdout.splitlines()[-1]
-    return output
+
+    def make(output: Path) -> None:
+        tasks = "xor,perceptron,discrete_mapping,line_length"
+        done = trained(
+            output,
+            *("--workload", tasks, "--seeds", "2", "--implementation", "numpy,scalar_fast"),
+            *("-k", "not ((line_length or perceptron) and scalar_fast)"),
+            *("--limit", "100000"),  # the samples of cost may see a bad moment
+        )
+        assert 0 == done.returncode, done.stdout + done.stderr
+        assert f"report: {output / 'index.html'}" == done.stdout.splitlines()[-1]
+
+    return made_once(tmp_path_factory, "training", make)
 
 
 def test_every_seed_of_every_task_is_in_the_journal(small: Path) -> None:
