@@ -29,6 +29,7 @@ from samegrad.implementations.checking.slopes import (
     Slopes,
     bound_of,
     by_complex_steps,
+    check_tolerance,
     complex_slopes,
     noise_of,
     quiet,
@@ -73,6 +74,7 @@ class _Slot:
         self.array.flat[entry] = value
 
 
+@quiet()
 def check_function(
     loss: Callable[[Tree], Any] | None,
     grad: Callable[[Tree], Tree] | Tree,
@@ -111,6 +113,7 @@ def check_function(
             raise TypeError(f"{name} {function!r} is not accepted; give a function of params")
     if method not in METHODS:
         raise ValueError(f"method {method!r} is not known; accepted: {', '.join(METHODS)}")
+    check_tolerance(tolerance)
     if torch_loss is not None and jax_loss is not None:
         raise ValueError("give torch_loss or jax_loss, not both")
     if loss is None and torch_loss is None and jax_loss is None:
@@ -240,6 +243,8 @@ class _Check:
             gradient = self._gradient(map_tree(np.copy, self.work))
             if not np.isfinite(value) or wrong_nesting(self.params, gradient):
                 return first
+            if not all(np.isfinite(array_of(g)).all() for _, g in leaves(gradient)):
+                return first  # what overflows there alone says nothing about the user's point
             there = self._compared(gradient, method, noise)
         except Exception:  # what a user's code refuses there says nothing about it here
             return first

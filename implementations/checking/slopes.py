@@ -5,11 +5,13 @@ array and can be written. Slopes are taken along single entries, which say where
 wrong, and along random directions through whole arrays, which miss nothing but by luck.
 """
 
+import reprlib
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -248,6 +250,14 @@ class Clock:
 def bound_of(noise: Noise) -> float:
     """What a gradient may be off slopes of a loss with so much noise: 1e-6, in float32 1e-3."""
     return max(BOUND, min(DIGITS_KEPT * float(np.sqrt(noise.relative)), MOST_BOUND))
+
+
+def check_tolerance(tolerance: Any) -> None:
+    """Raise ValueError for what is neither None nor a number between 0 and 1."""
+    number = isinstance(tolerance, Real) and not isinstance(tolerance, bool)
+    if tolerance is not None and not (number and 0 < tolerance < 1):
+        shown = reprlib.repr(tolerance)
+        raise ValueError(f"tolerance {shown} is not accepted; give a number between 0 and 1")
 
 
 def _along(

@@ -128,7 +128,7 @@ class Collector:
         for leaf in self.walk().leaves:
             if leaf.name in names_of and leaf.size > 1 and id(leaf.value) not in own:
                 with contextlib.suppress(Exception):  # read-only: not written by backward() either
-                    leaf.write(leaf.read() + 1.0)
+                    leaf.write(np.nan_to_num(leaf.read(), posinf=0.0, neginf=0.0) + 1.0)
                     poked[leaf.name] = leaf.read().tobytes()
         try:
             self.calls.backward()

@@ -26,6 +26,7 @@ from samegrad.implementations.checking.objects.report import (
     CheckReport,
 )
 from samegrad.implementations.checking.objects.trial import Trial
+from samegrad.implementations.checking.slopes import check_tolerance, quiet
 from samegrad.implementations.contract.spec import items
 from samegrad.implementations.state.reach import Reached, around
 
@@ -34,6 +35,7 @@ SECONDS = 9.0  # of work on naming a line, then none is named; the searches them
 PROVING = "samegrad.implementations.proof.matched"
 
 
+@quiet()
 def check(
     net: Any = None,
     loss: Callable[..., Any] | None = None,
@@ -83,8 +85,7 @@ def check(
     for name, function in (("loss", loss), ("backward", backward)):
         if function is not None and not callable(function):
             raise TypeError(f"{name} is a {type(function).__name__}; give a function")
-    if tolerance is not None and not 0 < tolerance < 1:
-        raise ValueError(f"tolerance {tolerance!r} is not accepted; give a number from 0 to 1")
+    check_tolerance(tolerance)
     if dtype not in (None, "float32", "float64"):
         raise ValueError(f"dtype {dtype!r} is not known; accepted: float32, float64")
     try:

@@ -125,6 +125,11 @@ def _match(
         return replace(plain, verdict=UNDECIDED, error=None, reason=said)
     if of.right:
         return replace(plain, constant=1.0)
+    if of.not_finite:
+        said = f"{of.name}: {of.not_finite} of {of.values.size} values not finite"
+        said += "" if of.wrong else ", where no slope of the loss can be measured"
+        verdict = DISAGREES if of.wrong else UNDECIDED
+        return replace(plain, verdict=verdict, error=None, reason=said)
     if of.candidate.origin == UPDATE and of.constant is not None:
         return replace(plain, error=of.rest)  # a rate, see _updated
     said = f"{of.name} is not the gradient of {slopes.name}: error {of.error:.2g} {of.where}"

@@ -81,7 +81,12 @@ class Fit:
     @property
     def right(self) -> bool:
         """Whether it is the gradient."""
-        return self.decided and not self.wrong
+        return self.decided and not self.wrong and not self.not_finite
+
+    @property
+    def not_finite(self) -> int:
+        """How many of its entries, measured or not, are no numbers."""
+        return int(np.count_nonzero(~np.isfinite(self.values)))
 
 
 def forms(shape: tuple[int, ...], values: Array) -> Iterator[tuple[str, Array]]:
@@ -149,7 +154,8 @@ def fit(
     # An estimate of an error may be short beside a kink: within ten times it nobody is accused.
     clear = known & ~((off > bound * largest * scales) & (off <= BEYOND * slopes.errors))
     shares = np.where(clear, off / scales / largest, 0.0)
-    worst = int(np.argmax(np.where(np.isfinite(shares), shares, np.inf)))
+    shares = np.where(np.isfinite(shares), shares, np.inf)
+    worst = int(np.argmax(shares))
     error = float(shares[worst])
     constant, rest = _constant(claimed / scales, slopes.values / scales, trusted, bound)
     return Fit(

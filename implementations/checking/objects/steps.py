@@ -19,7 +19,8 @@ def none_fits(chosen: Sequence[Fit | None]) -> bool:
     """Whether updates are all that there is, and none is in proportion to its gradient."""
     known = [of for of in chosen if of is not None and of.decided]
     return bool(known) and all(
-        of.candidate.origin == UPDATE and of.constant is None and of.wrong for of in known
+        of.candidate.origin == UPDATE and of.constant is None and of.wrong and not of.not_finite
+        for of in known
     )
 
 

@@ -240,7 +240,7 @@ class Trial:
             return True
         for of in changed:
             name, first = of.candidate.name, of.candidate.values
-            if _alike(second[name, of.candidate.of] - first, first, 1e-3):
+            if not of.not_finite and _alike(second[name, of.candidate.of] - first, first, 1e-3):
                 said = f"{name} adds up over calls: set it to zero before each backward pass"
             else:
                 said = f"{name} depends on earlier calls: other values with the same data"
@@ -354,6 +354,8 @@ class Trial:
             finally:
                 self._state.restore()
                 put(self.parameters, before)
+            if _not_finite(there) != _not_finite(judged):
+                continue  # what overflows at one point alone says nothing about the other
             best = there
             if not there.count(UNDECIDED):
                 why = "slopes of 0" if flat and not judged.count(UNDECIDED) else "a kink"
@@ -377,7 +379,12 @@ def _in_form(of: Fit, values: Array) -> Array | None:
 
 
 def _alike(a: Array, b: Array, near: float) -> bool:
+    """Whether two results are one; what is not finite is like the same that is not."""
     if a.shape != b.shape:
         return False
-    size = max(float(np.max(np.abs(b), initial=0.0)), 1e-300)
-    return bool(np.max(np.abs(a - b), initial=0.0) <= near * size)
+    size = max(float(np.max(np.abs(b), where=np.isfinite(b), initial=0.0)), 1e-300)
+    return np.allclose(a, b, rtol=0.0, atol=near * size, equal_nan=True)
+
+
+def _not_finite(judged: Judged) -> list[bool]:
+    return [of is not None and of.not_finite > 0 for of in judged.chosen]

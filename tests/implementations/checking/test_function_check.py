@@ -161,6 +161,19 @@ def test_kink_at_the_point_is_judged_at_a_nearby_one_where_the_gradient_is_a_fun
     assert wrong.disagrees
 
 
+def test_gradient_that_overflows_at_a_drawn_point_alone_is_not_wrong() -> None:
+    """The user's own point has a kink, which is why another was drawn."""
+    given = np.array([0.0, 1.0])
+
+    def sign(p: Any) -> Any:
+        return np.sign(p) if (p == 0).any() else np.full(2, np.inf)
+
+    report = check_function(lambda p: np.abs(p).sum(), sign, given)
+
+    assert not report.disagrees
+    assert check_function(lambda p: np.abs(p).sum(), sign, given + 1).disagrees
+
+
 def test_large_array_is_checked_by_samples_and_directions() -> None:
     """A fault in one entry of 10,000 shows along the random directions."""
     x = np.random.default_rng(0).normal(size=(100, 100))
@@ -188,6 +201,11 @@ def test_plain_numbers_and_float32_are_params_too() -> None:
         ({"method": "magic"}, "method 'magic' is not known; accepted: auto, complex, central"),
         ({"params": {"W": np.array(["a"])}}, "expected real numbers"),
         ({"params": []}, "params hold no array"),
+        ({"tolerance": float("inf")}, "tolerance inf is not accepted; give a number between 0"),
+        ({"tolerance": float("nan")}, "tolerance nan is not accepted"),
+        ({"tolerance": True}, "tolerance True is not accepted"),
+        ({"tolerance": 10**400}, "tolerance 1000"),
+        ({"tolerance": 1.5, "jax_loss": loss}, "tolerance 1.5 is not accepted"),
         ({"loss": lambda p: np.ones(3)}, "the loss gave float64 of shape (3,), expected a number"),
         ({"loss": lambda p: float("nan")}, "the loss is nan; nothing can be compared"),
         ({"torch_loss": loss, "jax_loss": loss}, "give torch_loss or jax_loss, not both"),

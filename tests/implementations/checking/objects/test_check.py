@@ -110,6 +110,8 @@ def test_params_and_grads_pin_what_is_guessed() -> None:
         ({"params": 3}, TypeError, "give a dict or a list"),
         ({"grads": ["returned[9]"]}, ValueError, "leads to no float array after backward"),
         ({"tolerance": 2.0}, ValueError, "tolerance 2.0 is not accepted"),
+        ({"tolerance": True}, ValueError, "tolerance True is not accepted"),
+        ({"tolerance": "1"}, ValueError, "tolerance '1' is not accepted"),
         ({"dtype": "int"}, ValueError, "dtype 'int' is not known; accepted: float32, float64"),
     ],
 )
@@ -192,6 +194,89 @@ def test_gradient_that_changes_by_itself_is_undecided() -> None:
     )
 
     assert "undecided" == report.verdict and "returned[0] changes by itself" in report.reason
+
+
+class Kept:
+    """One layer that keeps its gradient, spoilt as a caller says."""
+
+    def __init__(self, spoil: Any) -> None:
+        self.W1, self.spoil = np.eye(2, 3), spoil
+
+    def loss(self) -> Any:
+        """Squares, in a way that has a kink at every 0."""
+        return (np.abs(self.W1) * np.arange(1.0, 7).reshape(2, 3)).sum() + (self.W1**2).sum()
+
+    def grads(self) -> Any:
+        """The gradient, 0 at a kink, and what is made of it."""
+        self.dW1 = np.sign(self.W1) * np.arange(1.0, 7).reshape(2, 3) + 2 * self.W1
+        self.spoil(self)
+
+
+def spoilt(place: Any, value: float) -> Any:
+    """Sets entries of the gradient that is kept."""
+
+    def spoil(net: Kept) -> None:
+        net.dW1[place] = value
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("place", "count", "value"), [(..., 6, np.nan), ((0, 0), 1, np.nan), ((0, 0), 1, -np.inf)]
+)
+def test_gradient_that_is_not_finite_is_wrong(place: Any, count: int, value: float) -> None:
+    """It is the same every time, whatever NaN is to itself; kept, returned and as an update."""
+    net = Kept(spoilt(place, value))
+    net.W1 = net.W1 + 2.0  # off the kinks
+
+    def returned() -> Any:
+        net.grads()
+        return vars(net).pop("dW1")
+
+    def updated() -> None:
+        net.W1 = net.W1 - 0.1 * returned()
+
+    for backward in (net.grads, returned, updated):
+        report = check(net, net.loss, backward)
+
+        assert "disagrees" == report.verdict
+        assert f"{count} of 6 values not finite" in report.reason
+        json.dumps(report.to_dict(), allow_nan=False)
+
+
+def test_gradient_that_is_not_finite_at_a_kink_alone_is_undecided() -> None:
+    """As W / |W| is at 0: no slope says what it should be."""
+
+    def spoil(net: Kept) -> None:
+        net.dW1[net.W1 == 0] = np.nan
+
+    net = Kept(spoil)
+    report = check(net, net.loss, net.grads)
+
+    assert "undecided" == report.verdict and "4 of 6 values not finite" in report.reason
+
+
+def test_gradient_that_is_not_finite_at_a_nearby_point_alone_is_not_wrong() -> None:
+    """The point was drawn, because that of the user has kinks."""
+
+    def spoil(net: Kept) -> None:
+        if not (net.W1 == 0).any():
+            net.dW1[:] = np.nan
+
+    net = Kept(spoil)
+    report = check(net, net.loss, net.grads)
+
+    assert not report.disagrees
+
+
+def test_array_of_nan_that_is_no_gradient_is_no_fault() -> None:
+    """But where nothing else may be the gradient it may be meant, for backward() makes it."""
+    net = Kept(lambda net: setattr(net, "mask", np.full((2, 3), np.nan)))
+    net.W1 = net.W1 + 2.0
+
+    assert check(net, net.loss, net.grads).agrees
+    net.spoil = lambda net: setattr(net, "mask", net.__dict__.pop("dW1") * np.nan)
+    assert "undecided" == check(net, net.loss, net.grads).verdict
 
 
 def test_data_changed_in_place_is_found_and_put_back() -> None:
