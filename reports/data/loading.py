@@ -3,7 +3,8 @@
 import gc
 import multiprocessing
 import os
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,14 @@ from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records.journal import Journal, NotAJournalError, first, read
 from samegrad.benchmarks.records.schema import Record
 from samegrad.implementations.contract.files import named
+from samegrad.implementations.contract.texts import say
 from samegrad.reports.data.report import Report, Source, flat, frame, labels, report, to_csv
 
 MOST_RUNS = 12  # that a report shows side by side
 MOST_WARNINGS = 20  # that are printed; a broken file may have one for each of its lines
 MOST_PROCESSES = 8  # that read journals
+SECONDS = 5.0  # of a search, after which it says where it is, again and again
+NO_FILES = {"dev", "proc", "sys"}  # folders of the root that show the system, and hold no run
 
 
 def paths(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -35,7 +39,25 @@ def _journals(path: Path) -> list[Path]:
     own = path / "journal.jsonl"
     if not path.is_dir():
         return [path]
-    return [own] if own.is_file() else sorted(path.rglob("journal.jsonl")) or [own]
+    return [own] if own.is_file() else sorted(_below(path)) or [own]
+
+
+def _below(top: Path) -> Iterator[Path]:
+    """The journals below a folder; no link is followed, and what vanishes meanwhile is left out."""
+    lost: list[OSError] = []
+    said = time.monotonic()
+    for count, (folder, folders, files) in enumerate(os.walk(top, onerror=lost.append), 1):
+        if count == 1 and top.resolve() == Path(os.sep):
+            folders[:] = [name for name in folders if name not in NO_FILES]
+        if "journal.jsonl" in files:
+            yield Path(folder) / "journal.jsonl"
+        if time.monotonic() - said > SECONDS:
+            say(f"searching {top} for runs: {count:,} folders so far, now {folder}", error=True)
+            said = time.monotonic()
+    if lost:
+        more = f", and {len(lost) - 1:,} more like it" if len(lost) > 1 else ""
+        what = f"{lost[0].filename or top}: cannot be searched: {lost[0].strerror}"
+        say(f"warning: {what}; it was left out{more}", error=True)
 
 
 def load(journals: Sequence[Path]) -> Report:
@@ -61,18 +83,23 @@ def load(journals: Sequence[Path]) -> Report:
 
 
 def _few(files: Sequence[Path]) -> Report:
-    journals, warnings = [], []
-    for path in files:
-        try:
-            journals.append(read(path))
-        except NotAJournalError as error:
-            if len(files) == 1:
-                raise
-            warnings.append(f"{error}; it was left out")
+    warnings: list[str] = []
+    journals = [read(files[0])] if len(files) == 1 else list(_readable(files, warnings).values())
     if not journals:
         raise NotAJournalError("; ".join(warnings))
     warnings += [line for journal in journals for line in journal.warnings]
     return replace(report(joined(journals)), warnings=warnings)
+
+
+def _readable(files: Sequence[Path], warnings: list[str]) -> dict[Path, Journal]:
+    """The journals that can be read, and a warning of each of the others."""
+    journals = {}
+    for path in files:
+        try:
+            journals[path] = read(path)
+        except NotAJournalError as error:
+            warnings.append(f"{error}; it was left out")
+    return journals
 
 
 def joined(journals: Iterable[Journal]) -> list[Journal]:
@@ -143,14 +170,16 @@ def _many(files: Sequence[Path]) -> Report:
             results_of = pool.map(
                 _rows, [kept[i] for i in others], [names[i] for i in others], chunksize=8
             )
-            made = report([read(kept[i]) for i in shown])
+            whole = _readable([kept[i] for i in shown], warnings)
+            made = report(list(whole.values()))
             parts = dict(zip(others, results_of, strict=True))
     finally:
         gc.enable()
+    shown = [number for number in shown if kept[number] in whole]
     for number, source in zip(shown, made.sources, strict=True):
         rows = made.rows[made.rows.source == source.label].assign(source=names[number])
         parts[number] = (rows, _csv(rows), source.journal.warnings)
-    in_order = [parts[number] for number in range(len(kept))]
+    in_order = [parts[number] for number in sorted(parts)]
     warnings += [line for _, _, lines in in_order for line in lines]
     frames = [rows for rows, _, _ in in_order]
     note = (
@@ -168,9 +197,10 @@ def _many(files: Sequence[Path]) -> Report:
 
 def _rows(path: Path, label: str) -> tuple[pd.DataFrame, str, list[str]]:
     """The rows of one journal, the same as CSV without titles, and what could not be read."""
-    journal = read(path)
-    rows = frame([Source(label, journal, results.rows(journal))])
-    return rows, _csv(rows), journal.warnings
+    warnings: list[str] = []
+    journals = _readable([path], warnings).values()  # it was there when its first line was read
+    rows = frame([Source(label, journal, results.rows(journal)) for journal in journals])
+    return rows, _csv(rows), [*warnings, *(w for journal in journals for w in journal.warnings)]
 
 
 def _csv(rows: pd.DataFrame) -> str:

@@ -7,6 +7,8 @@ from samegrad.cli.parser import DONE, FAILED
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.texts import say
 
+WAITING = 600  # seconds for which the command that is shown waits for a quiet machine, at most
+
 
 def add(subparsers: Any) -> None:
     """Declare the command."""
@@ -24,6 +26,8 @@ def add(subparsers: Any) -> None:
 def run(arguments: Namespace) -> int:
     """Print the answer; 1 if nothing is known."""
     commands.require("report", "advise")
+    import pandas as pd
+
     from samegrad.benchmarks.machine import system
     from samegrad.benchmarks.runs import options
     from samegrad.benchmarks.runs.directories import output_base
@@ -40,16 +44,33 @@ def run(arguments: Namespace) -> int:
     known = [path for path in paths(places) if path.is_file()]
     if arguments.runs and not known:
         raise ValueError(f"{', '.join(arguments.runs)}: no journal there")
-    rows = None
+    rows = busy = others = pd.DataFrame()
     if known:
-        rows = load(known).all_rows
-        rows = rows[~rows.machine_too_busy.astype(bool)] if len(rows) else rows
-        rows = rows[rows.fingerprint == system.fingerprint(system.machine())]
-    if rows is None or rows.empty:
-        others = f" ({len(known)} runs of other machines)" if known else ""
-        say(f"No run of this machine in {', '.join(places)}{others}. To measure:\n")
-        say("  " + advise.command(spec, batches[0], arguments.device))
+        report = load(known)
+        for warning in report.warnings:
+            say(f"warning: {warning}", error=True)
+        others = report.all_rows
+    if len(others):
+        here = others.fingerprint == system.fingerprint(system.machine())
+        others, rows = others[~here], others[here]
+        too_busy = rows.machine_too_busy.astype(bool)
+        busy, rows = rows[too_busy], rows[~too_busy]
+    if rows.empty:
+        command = advise.command(spec, batches[0], arguments.device)
+        if len(busy):
+            said = f"This machine was busy in all that it measured in {', '.join(places)} "
+            said += f"({_runs(busy)}): nothing is concluded from that. To measure once it is quiet:"
+            command += f" --wait-quiet {WAITING}"
+        else:
+            beside = f" ({_runs(others)} of other machines)" if len(others) else ""
+            said = f"No measurement of this machine in {', '.join(places)}{beside}. To measure:"
+        say(f"{said}\n\n  {command}")
         return FAILED
     answers = advise.answers(rows, spec, batches[0], arguments.device)
     say("\n".join(advise.text(answers, rows, spec, batches[0], arguments.device)))
     return DONE if answers else FAILED
+
+
+def _runs(rows: Any) -> str:
+    count = rows.source.nunique()
+    return "1 run" if count == 1 else f"{count} runs"

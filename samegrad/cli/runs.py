@@ -1,5 +1,6 @@
 """`samegrad runs`: what has been measured, and what may go."""
 
+import contextlib
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -65,7 +66,10 @@ def clean(arguments: Namespace) -> int:
     ]
     removable = []
     for name in chosen:
-        names = {path.name for path in (base / name).iterdir()}
+        try:
+            names = {path.name for path in (base / name).iterdir()}
+        except FileNotFoundError:  # somebody else removed it meanwhile
+            names = set()
         strangers = sorted(n for n in names - WRITTEN if not n.startswith(PART))
         if strangers:
             say(
@@ -83,7 +87,8 @@ def clean(arguments: Namespace) -> int:
     import shutil
 
     for name in removable:
-        shutil.rmtree(base / name)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(base / name)
     say(f"{len(removable)} run{'s' * (len(removable) != 1)} removed")
     return DONE if len(removable) == len(chosen) else FAILED
 

@@ -28,8 +28,8 @@ def seconds(width: int, batch: int, start: float, rate: float) -> float:
     return start + MLPWorkload("x", spec(width), batch, batch).flops("train_step") / rate
 
 
-def journal(path: Path, **about: Any) -> Path:
-    """jax starts fast, torch computes fast; five processes, 1 % apart."""
+def journal(path: Path, *more: dict[str, Any], **about: Any) -> Path:
+    """jax starts fast, torch computes fast; five processes, 1 % apart; and more records."""
     planned, records = [], []
     for name, start, rate in (("jax", 2e-5, 2e10), ("torch", 3e-4, 1e11)):
         for width in WIDTHS:
@@ -44,7 +44,7 @@ def journal(path: Path, **about: Any) -> Path:
             ]  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     run = run_record(**about)
-    return write(path, run, plan_record(*planned), *records, {"record": "run_complete"})
+    return write(path, run, plan_record(*planned), *records, *more, {"record": "run_complete"})
 
 
 def rows(tmp_path: Path) -> Any:
@@ -131,7 +131,7 @@ def test_command_answers_from_this_machine_only(
     assert "Use torch" in capsys.readouterr().out
     assert 1 == main([*asked, str(other)])
     printed = capsys.readouterr().out
-    assert "1 runs of other machines" in printed and "samegrad benchmark --layers" in printed
+    assert "(1 run of other machines)" in printed and "samegrad benchmark --layers" in printed
     assert 2 == main([*asked, str(tmp_path / "nowhere")])
     capsys.readouterr()
     for wrong in (["--layers", "784"], ["--layers", "a-b"], ["--batch-size", "1,2"]):
@@ -139,3 +139,18 @@ def test_command_answers_from_this_machine_only(
         assert 2 == main(arguments)
         (line,) = capsys.readouterr().err.splitlines()
         assert "samegrad advise: error: " in line
+
+
+def test_command_says_that_a_machine_was_busy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And how to measure once it is quiet: its runs are no other machine's."""
+    here = system.fingerprint(system.machine())
+    busy = {"record": "state", "when": "during", "seconds": 9.0, "cores": 2, "others": 1.9}
+    journal(tmp_path / "mine" / "journal.jsonl", busy, fingerprint=here)
+    journal(tmp_path / "other" / "journal.jsonl")
+
+    assert 1 == main(["advise", "--layers", "784-128-10", "--runs", str(tmp_path)])
+    printed = capsys.readouterr().out
+    assert "This machine was busy in all that it measured" in printed and "(1 run)" in printed
+    assert "--wait-quiet 600" in printed
