@@ -1,6 +1,5 @@
 """What several tests read, made once, whichever workers of pytest-xdist they run in."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +15,7 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
         make: fills the folder, which is not there yet.
     """
     base = factory.getbasetemp()
-    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    root = base.parent if base.name.startswith("popen-") else base  # of a worker, and of the run
     folder, filled = root / name, root / f"{name}.filled"
     with exclusive(root / f"{name}.lock"):
         if not filled.exists():
