@@ -10,7 +10,7 @@ import numpy as np
 from samegrad.implementations.tracing.outcome import named_alike
 from samegrad.implementations.tracing.probe import Event
 from samegrad.implementations.tracing.rights import Right
-from samegrad.implementations.tracing.search import Hypothesis, Spot, proportional
+from samegrad.implementations.tracing.search import Hypothesis, Spot, equal, proportional
 from samegrad.implementations.tracing.sites import Site
 
 Array = Any
@@ -31,6 +31,7 @@ def placed(found: Sequence[Hypothesis], rights: Sequence[Right], same: float) ->
     variable, or the one use that ought to read something else, is the cause.
     """
     found = _ordered(found, same)
+    found = [h for h in found if not _as_named(h, rights, same)] or found
     best = found[0]
     spot = best.spot
     factor = proportional(best.events[0].array, best.arrays[0], same)
@@ -116,18 +117,34 @@ def _of_others(h: Hypothesis, rights: Sequence[Right], same: float) -> list[floa
     return [c for r in whole for a in r.arrays if (c := proportional(value, a, same))]
 
 
+def _as_named(h: Hypothesis, rights: Sequence[Right], same: float) -> bool:
+    """Whether it is the slope that its name says, and only ought to be that of something else."""
+    value, target = h.events[0].array, h.spot.site.target
+    return _of_slopes(h) and any(
+        equal(value, h.constant * a, same)
+        for r in rights
+        if r.kind == "slope" and r.text != h.right.text and not r.partial
+        if named_alike(target, r.text.partition("dloss/d")[2])
+        for a in r.arrays
+    )
+
+
 def makes_up(
     h: Hypothesis, rights: Sequence[Right], same: float, last: Mapping[int, Array]
 ) -> bool:
     """Whether a right slope would be another one times a number, taken for a value.
 
-    Or a start from zero, to which something is added later, would be a slope.
+    Or a start from zero, to which something is added later, would be a slope, or labels would.
 
     Args:
         last: what objects hold in the end, by their ids.
     """
     value = h.events[0].array
     if h.right.kind in ("slope", "gradient"):
+        labels = [a for r in rights if r.text.startswith("one-hot of") for a in r.arrays]
+        part = h.constant != 1 and not h.spot.site.whole
+        if any(equal(value, a, same) or (part and equal(-value, a, same)) for a in labels):
+            return True
         return all(not np.any(e.array) and np.any(last[id(e.value)]) for e in h.events)
     if h.right.kind != "value" or value.size < 3 or not proportional(value, h.arrays[0], same):
         return False

@@ -14,6 +14,7 @@ from samegrad.implementations.tracing.sites import Site
 
 Array = Any
 READ = re.compile(r"[\w.]+(\[[^()]*\])*")  # a variable, an attribute, an entry
+WIDEST = 100  # of what a softmax gives: its Jacobian has the square of that
 ROOT_2_PI = float(np.sqrt(2 / np.pi))
 
 
@@ -126,6 +127,7 @@ def rights(
     for q in ordered:
         found.append(Right("value", name_of(q.site), tuple(e.array for e in q.events)))
     found += _softmaxes(ordered)
+    found += _jacobians(ordered)
     for site, events in others:
         kind = "label" if events[0].array.dtype.kind in "iu" else "value"
         found.append(Right(kind, name_of(site), tuple(e.array for e in events)))
@@ -197,6 +199,18 @@ def _softmaxes(quantities: Sequence[Quantity]) -> Iterator[Right]:
             if len(arrays) == len(q.events):
                 text = f"softmax({name_of(q.site)}) along axis {axis}"
                 yield Right("value", text, tuple(arrays))
+
+
+def _jacobians(quantities: Sequence[Quantity]) -> Iterator[Right]:
+    """diag(p) - p p^T of each row, or column, p of what a softmax gives."""
+    for q in quantities:
+        for axis in (0, 1):
+            arrays = [e.array.T if axis == 0 else e.array for e in q.events if e.array.ndim == 2]
+            rows = [p for a in arrays for p in a if 1 < p.size <= WIDEST]
+            if rows and all(p.min() > 0 and abs(p.sum() - 1) < 1e-6 for p in rows):
+                squares = tuple(np.diag(p) - np.outer(p, p) for p in rows)
+                text = f"diag(p) - p p^T of each p of {name_of(q.site)}"
+                yield Right("derivative", text, squares, layers=1)
 
 
 def _one_hot(name: str, labels: Array, quantities: Sequence[Quantity]) -> Iterator[Right]:

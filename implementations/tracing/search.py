@@ -220,7 +220,7 @@ def digest(array: Array) -> bytes:
 def clean(c: float) -> float:
     """A constant without the rounding of its measurement."""
     for whole in (c, 1 / c):
-        near = round(whole * 60) / 60
+        near = round(whole * 60) / 60 if math.isfinite(whole) else 0.0  # 1e-310 has no inverse
         if near and abs(whole - near) < 2e-4 * abs(near):
             return near if whole == c else 1 / near
     return c

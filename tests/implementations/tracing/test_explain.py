@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from samegrad.implementations.tracing.explain import Line, explain
+from samegrad.implementations.tracing.search import clean
 from tests.implementations.tracing.faults import FAULTS, MISSED
 
 STYLES = Path(__file__).parent / "styles"
@@ -119,3 +120,58 @@ def test_code_without_a_source_is_left_alone() -> None:
     loss, backward = names["loss"], names["backward"]
 
     assert [] == explain(loss, backward, (loss, backward), {"W": names["W"]}, list)
+
+
+AVERAGED = """import numpy as np
+rng = np.random.default_rng(4)
+E, w, rows, t = rng.normal(size=(5, 3)), rng.normal(size=3), [0, 2, 3], 0.7
+PARAMS = [E, w]
+def loss():
+    mid = E[rows].mean(axis=0)
+    return (mid @ w - t) ** 2
+def backward():
+    mid = E[rows].mean(axis=0)
+    d_mid = np.zeros(3)
+    d_mid += 2 * (mid @ w - t) * w
+    dE = np.zeros_like(E)
+    for row in rows:
+        dE[row] += d_mid  # without / len(rows)
+    return [dE, 2 * (mid @ w - t) * mid]
+"""
+JACOBIANS = """import numpy as np
+rng = np.random.default_rng(5)
+W, X, y = rng.normal(size=(3, 4)), rng.normal(size=(5, 3)), np.array([0, 2, 1, 3, 2])
+PARAMS = [W]
+def run():
+    e = np.exp(X @ W)
+    probs = e / e.sum(axis=1, keepdims=True)
+    return probs
+def loss():
+    return np.mean(-np.log(run()[np.arange(5), y]))
+def backward():
+    probs, hot = run(), np.eye(4)[y]
+    dprobs = -hot / probs
+    dprobs = dprobs / 5
+    dz = np.empty_like(probs)
+    for i, (p, d) in enumerate(zip(probs, dprobs)):
+        square = np.diagflat(p)  # without - np.outer(p, p)
+        dz[i] = square @ d
+    return [X.T @ dz]
+"""
+
+
+@pytest.mark.parametrize("source", [AVERAGED, JACOBIANS], ids=["mean", "softmax"])
+def test_line_that_leaves_something_out_is_named(source: str, tmp_path: Path) -> None:
+    """And no line before it, which is right."""
+    file = tmp_path / "left_out.py"
+    file.write_text(source + "grads = list\n")
+
+    lines = explained(loaded(file))
+
+    expected = source[: source.index("# without")].count("\n") + 1
+    assert [(str(file), expected)] == [(line.file, line.number) for line in lines]
+
+
+def test_constant_without_an_inverse_stays() -> None:
+    """A slope next to zero once ended the search."""
+    assert clean(1e-310) == 1e-310
