@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samegrad.implementations.contract.spec import Params
+from samegrad.implementations.contract.spec import MLPSpec, Params
 
 # Large enough that steps differ, small enough that no deviation grows (judge/blocks.py).
 RATES = (0.01, 0.03)
@@ -23,8 +23,11 @@ FACTORS = (0.8, 1.25)
 WEIGHTS_BYTES = 2**25  # of all weights of a block of independent calls: they stay in the cache
 MOST_WEIGHTS = 512
 # Steps of sgd after which a chain's params are handed in: what rounding and kinks make of one part
-# is no part of the next (judge/blocks.py).
-PART = 256
+# is no part of the next (judge/blocks.py). Flips of kinks come with the number of preactivations,
+# each may cause others, and of too many together nobody can tell which came first: right parts of
+# 256 steps of 784-128-64-10 were called wrong. A copy of the params costs less than 0.5 % of so
+# many steps.
+PARTS, PREACTIVATIONS = (16, 256), 2**18
 PASSED = "passed"  # name of these among the results
 VARIED = 8  # so many calls or more: up to an eighth more are made
 
@@ -93,16 +96,17 @@ class Draw:
         return np.random.default_rng([self.seed, self.block, purpose + 1, calls])
 
 
-def parts(each: int, calls: int) -> list[int]:
-    """How many steps the parts of a chain have: PART at most, and whole calls where these are less.
+def parts(spec: MLPSpec, batch_size: int, each: int, calls: int) -> list[int]:
+    """How many steps the parts of a chain have; whole calls where these have less.
 
     Args:
         each: steps of a call.
     """
-    several = max(1, PART // each)
-    whole = [PART] * (each // PART) + [each % PART] * (each % PART > 0)
-    if each > PART:
-        return whole * calls
+    hidden = max(1, batch_size * sum(spec.layer_sizes[1:-1]))
+    most = min(max(PREACTIVATIONS // hidden, PARTS[0]), PARTS[1])
+    several = max(1, most // each)
+    if each > most:
+        return ([most] * (each // most) + [each % most] * (each % most > 0)) * calls
     rest = calls % several
     return [each * several] * (calls // several) + [each * rest] * (rest > 0)
 

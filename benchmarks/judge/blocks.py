@@ -23,7 +23,9 @@ entries of either sign: SIGMAS standard deviations, eps/2/sqrt(3) sqrt(n) ||p g_
 
 Rules that divide the gradient by its own size (Adam's first step is its sign) send an entry that is
 nearly zero either way, so a long chain says little of single entries: it is held in the norm of
-what it has changed (COARSE).
+what it has changed (COARSE). So is one of a network that has learned its examples by heart, as in
+an epoch that goes through a few batches again and again: what is left of the gradient is of the
+size of its rounding (`chains.cancellation` above BY_HEART).
 
 Measured with NumPy, torch and JAX (64-32-10, batch 32, 300 steps; 784-128-64-10, batch 128, 15
 steps; rates 0.01 and 0.03): ||D|| 0.4 of the rounding of the params, at most 1.3e-5 along a
@@ -40,7 +42,6 @@ from samegrad.benchmarks.judge.chains import (
     WINDOW,
     Batch,
     Chain,
-    Flip,
     Place,
     chain,
     difference,
@@ -71,15 +72,17 @@ SUMS = 30.0  # times eps: rounding of a gradient in the norm (3 to 5 in NumPy, t
 GROWTH = 4.0
 ALONG = 3e-4
 SIGMAS = 6.0
-COARSE = 0.02
+COARSE, BY_HEART = 0.02, 30.0
 # Of more steps the flips of kinks pile up, each of which moves others: right epochs of 469 and
 # 1,875 steps were off by up to 0.007 of what they had changed. So a chain of sgd comes in parts
-# (`cases.draws.PART`); one of another rule, whose state is not handed in, is held to COARSE.
+# (`cases.draws.parts`); one of another rule, whose state is not handed in, is held to COARSE.
 MEASURED_STEPS = 300
 MOST_PASSES = 8  # with preactivations moved to the other side of their kink
 # In a chain, what one flip moves may send others across their kinks, so that its own share of the
-# difference is not to be seen: they are tried, those nearest to their kinks first.
-MOST_TRIALS = 60
+# difference is not to be seen: they are tried, those nearest to their kinks first. What is off by
+# more than HOPELESS of all that the steps have changed is so by no flip.
+MOST_TRIALS, HOPELESS = 120, 0.3
+ALIGNED = 0.2  # cosine between a difference and a gradient; 0.02 where flips were not found
 DIVIDING = ("adagrad", "adadelta", "adam", "adamw")
 _ANY = dict.fromkeys(("float32", "float64"), float("inf"))  # bounds where the form alone counts
 
@@ -171,16 +174,22 @@ def judge_steps(
     best = compared({})
     if not np.isfinite(best.right.moved).all():
         return (TensorCheck(name, None, 0.0, f"{name}: {NOT_FINITE}", undecided=True),)
-    trials = 0 if spec.optimizer in DIVIDING else MOST_TRIALS
+    hopeless = spec.optimizer in DIVIDING or not best.share <= HOPELESS
+    trials = 0 if hopeless else MOST_TRIALS
     while trials > 0 and not best.agrees:
         before = best
-        for flips in before.likely(learning_rate, spec.bias)[:trials]:
+        for places in before.likely(learning_rate, spec.bias)[:trials]:
             trials -= 1
-            best = min(best, compared(before.with_other_side(flips)), key=lambda each: each.off)
-            if best.agrees or best.off < before.off / 10:
+            other = compared(before.with_other_side(places))
+            much = other.agrees or other.off < before.off / 10
+            if much or (len(places) == 1 and other.off < best.off):
+                best = other
+            if much:
                 break
         if best is before:
             break
+    if not best.agrees and spec.optimizer == "sgd" and best.may_be_kinks:
+        best = replace(best, checks=(TensorCheck(name, best.share, COARSE, None),))
     if last_loss is None:
         return best.checks
     return (*best.checks, _compare_loss(spec, best.right, last_loss, inaccuracy, precision))
@@ -203,20 +212,43 @@ class _Compared:
     def off(self) -> float:
         return float(np.linalg.norm(flattened(self.D)))
 
-    def likely(self, learning_rate: float, bias: bool) -> list[list[tuple[int, Flip]]]:
-        """What else may be across: all that explain most of their share of D, then each alone."""
+    @property
+    def share(self) -> float:
+        """`off`, of what the steps have changed."""
+        return self.off / max(float(np.linalg.norm(self.right.moved)), 1e-300)
+
+    @property
+    def may_be_kinks(self) -> bool:
+        """Whether D may come of flips that were not found: small, and along no step's gradient.
+
+        Of several at once that cause others not every one is found (of 1,000 chains of 16 to 42
+        steps of 784-128-64-10, one). They change rows of single units; a wrong gradient lies along
+        itself.
+        """
+        norms = self.off * np.linalg.norm(self.right.held, axis=1)
+        along = np.abs(self.right.held @ flattened(self.D)) / np.maximum(norms, 1e-300)
+        return bool(self.right.flips) and self.share <= COARSE and bool((along < ALIGNED).all())
+
+    def likely(self, learning_rate: float, bias: bool) -> list[list[tuple[int, Place]]]:
+        """What else may be across: all that explain most of their share of D, then each alone.
+
+        Or is not, after all: what another flip has caused is far from its kink once that is known.
+        """
         gradients = [
             (-W / learning_rate, None if b is None else -b / learning_rate) for W, b in self.D
         ]
-        explained = [flip for flip in self.right.flips if flip[1].share(gradients, bias) > 0.5]
         nearest = sorted(self.right.flips, key=lambda flip: flip[1].distance)
-        return [explained] * (len(explained) > 1) + [[flip] for flip in nearest]
+        explained = [(k, f.place) for k, f in nearest if f.share(gradients, bias) > 0.5]
+        places = [(k, flip.place) for k, flip in nearest]
+        caused = [(k, place) for k, of in self.flipped.items() for place in of]
+        alone = [[place] for place in dict.fromkeys([*caused, *places])]
+        return [explained] * (len(explained) > 1) + alone
 
-    def with_other_side(self, flips: Sequence[tuple[int, Flip]]) -> dict[int, Sequence[Place]]:
+    def with_other_side(self, places: Sequence[tuple[int, Place]]) -> dict[int, Sequence[Place]]:
         """`flipped` and these; or without those of them that are in it."""
         result = dict(self.flipped)
-        for k, flip in flips:
-            result[k] = sorted({*result.get(k, ())} ^ {flip.place})
+        for k, place in places:
+            result[k] = sorted({*result.get(k, ())} ^ {place})
         return result
 
 
@@ -239,7 +271,7 @@ def _compare_steps(
     else:
         sums = inaccuracy * SUMS * eps * learning_rate * float(right.sizes.sum())
         limit = GROWTH * (rounding * float(np.linalg.norm(final)) + sums) / moved
-        if spec.optimizer in DIVIDING or count > MEASURED_STEPS:
+        if _coarsely(spec, right):
             limit = max(limit, COARSE * inaccuracy**0.5)
         elif spec.optimizer != "sgd":
             limit /= 1 - MOMENTUM
@@ -247,13 +279,13 @@ def _compare_steps(
     if not error <= limit:
         reason = f"{name}: off by {error:.2g} of what they have changed, {limit:.2g} is allowed"
     checks = [TensorCheck(name, error, limit, reason)]
-    long = count > MEASURED_STEPS
-    if reason or precision != "ieee" or spec.optimizer != "sgd" or long:
+    if reason or precision != "ieee" or spec.optimizer != "sgd" or _coarsely(spec, right):
         return tuple(checks)
     squares = np.maximum(np.einsum("ij,ij->i", right.held, right.held, dtype=np.float64), 1e-300)
     shares = np.abs(right.held @ flat) / (learning_rate * squares)
     sizes = np.sqrt(right.held**2 @ (final**2).astype(np.float32))
-    allowed = SIGMAS * rounding / 3**0.5 * sizes / (learning_rate * squares) + ALONG * inaccuracy
+    allowed = SIGMAS * rounding / 3**0.5 * sizes / (learning_rate * squares)
+    allowed += ALONG * inaccuracy
     worst = int(np.argmax(shares / allowed))
     name, error, limit = _after(count, "a gradient"), float(shares[worst]), float(allowed[worst])
     reason = None
@@ -261,6 +293,12 @@ def _compare_steps(
         reason = f"{name}: off by {100 * error:.2g} %, {100 * limit:.2g} % is allowed"
     checks.append(TensorCheck(name, error, limit, reason))
     return tuple(checks)
+
+
+def _coarsely(spec: MLPSpec, right: Chain) -> bool:
+    """Whether params are held to COARSE, and along no gradient."""
+    long = len(right.sizes) > MEASURED_STEPS
+    return spec.optimizer in DIVIDING or long or right.cancelled > BY_HEART
 
 
 def _after(count: int, what: str = "params") -> str:
@@ -276,8 +314,7 @@ def _compare_loss(
     if form.reason:  # another shape or dtype, or not finite
         return form
     moved = float(np.linalg.norm(right.moved))
-    coarsely = spec.optimizer in DIVIDING or len(right.sizes) > MEASURED_STEPS
-    relative = COARSE if coarsely else 1e-3
+    relative = COARSE if _coarsely(spec, right) else 1e-3
     if precision != "ieee":
         relative = IN_NORM[precision]
     off = relative * moved * float(right.sizes[-1]) + 1e3 * eps * inaccuracy * abs(right.loss)

@@ -130,6 +130,22 @@ def output_slope(spec: MLPSpec, outputs: Array, y: Array) -> Array:
     return slope
 
 
+def cancellation(spec: MLPSpec, outputs: Array, y: Array) -> float:
+    """How many times larger outputs and targets are than their difference.
+
+    The rounding of dloss/doutputs is that of what it is the difference of. A network that knows its
+    examples by heart has hardly a gradient left, and in it more of that rounding.
+    """
+    difference = len(outputs) * float(np.linalg.norm(output_slope(spec, outputs, y)))
+    if spec.loss == "cross_entropy":  # softmax is exp of what is the difference of logits
+        size = float(np.linalg.norm(1 + np.abs(outputs).max(axis=1)))
+    else:
+        if spec.loss == "binary_cross_entropy":
+            outputs = activation_value("sigmoid", outputs)
+        size = float(np.hypot(np.linalg.norm(outputs), np.linalg.norm(y)))
+    return size / max(difference, 1e-300)
+
+
 def loss(spec: MLPSpec, params: Params, outputs: Array, y: Array) -> float:
     """The loss of some outputs."""
     if spec.loss == "cross_entropy":
@@ -237,6 +253,7 @@ class Chain:
         sizes: ||g_k|| of each step.
         held: some of the gradients, one a row.
         flips: preactivations near a kink, with the number of their step.
+        cancelled: the most of `cancellation` in any step.
     """
 
     params: Params
@@ -245,6 +262,7 @@ class Chain:
     sizes: Array
     held: Array
     flips: tuple[tuple[int, Flip], ...]
+    cancelled: float
 
 
 def chain(
@@ -272,7 +290,7 @@ def chain(
     kept = set(range(count))
     if most < count:
         kept = set(np.random.default_rng().choice(count, most, replace=False).tolist())
-    held, sizes, flips, last = [], [], list[tuple[int, Flip]](), 0.0
+    held, sizes, flips, last, cancelled = [], [], list[tuple[int, Flip]](), 0.0, 0.0
     for k, (X, y) in enumerate(batches):
         window = (WINDOW + SINCE * k**0.5) * eps
         X = np.asarray(X, np.float64)
@@ -283,6 +301,7 @@ def chain(
             grads, near, outputs = gradient(spec, params, X, y, window, flipped.get(k, ()))
         flat = flattened(grads)
         sizes.append(float(np.linalg.norm(flat)))
+        cancelled = max(cancelled, cancellation(spec, outputs, y))
         if k in kept:
             held.append(flat.astype(np.float32))
         flips += [(k, flip) for flip in near]
@@ -291,7 +310,8 @@ def chain(
             last = loss(spec, params, outputs, y) if ours else theirs.loss
         params = rule(params, grads)
     moved = flattened(params) - flattened(first)
-    return Chain(params, last, moved, np.asarray(sizes), np.asarray(held), tuple(flips))
+    parts = np.asarray(sizes), np.asarray(held), tuple(flips)
+    return Chain(params, last, moved, *parts, cancelled)
 
 
 def flattened(tree: Params) -> Array:

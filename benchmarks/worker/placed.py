@@ -350,7 +350,8 @@ class Placed:
         """The steps of a chain in parts; a rule that keeps a state has one."""
         if self.spec.optimizer != "sgd":
             return [batches]
-        ends = list(accumulate(parts(each, len(batches) // each)))
+        calls = len(batches) // each
+        ends = list(accumulate(parts(self.spec, self.workload.batch_size, each, calls)))
         return [batches[a:b] for a, b in zip([0, *ends], ends, strict=False)]
 
     def _epochs(self, draws: Draws, end_to_end: bool) -> tuple[Start, Run]:

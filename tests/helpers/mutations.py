@@ -326,7 +326,7 @@ BLOCKS = Module(
     ("tests/benchmarks/judge/test_blocks.py",),
     (
         ("along a gradient", "ALONG = 3e-4", "ALONG = 3e-3"),
-        ("flips are not tried", "MOST_TRIALS = 60", "MOST_TRIALS = 0"),
+        ("flips are not tried", "MOST_TRIALS, HOPELESS = 120", "MOST_TRIALS, HOPELESS = 0"),
         ("rounding grows with n", "rounding = eps / 2 * count**0.5", "rounding = eps / 2 * count"),
     ),
 )
@@ -336,7 +336,7 @@ PARTS = Module(
     (
         ("any number of parts", "if len(passed) != len(lengths) - 1:", "if False:"),
         ("the first part", "if any(check.reason for check in checks):  #", "if True:  #"),
-        ("one part", 'lengths = parts(each, calls) if spec.optimizer == "sgd" else', "lengths ="),
+        ("one part", 'if spec.optimizer == "sgd":', "if False:"),
         ("the same start", "before,\n                order", "shown[0],\n                order"),
     ),
 )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.cases.draws import FACTORS, PART, RATES, Draw, most_calls, parts, weights
+from samegrad.benchmarks.cases.draws import FACTORS, RATES, Draw, most_calls, parts, weights
 from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.spec import MLPSpec
 
@@ -81,9 +81,13 @@ def test_smaller_batch_ends_each_epoch():
 @pytest.mark.parametrize(
     ("each", "calls"), [(1, 5), (1, 256), (1, 700), (44, 3), (44, 13), (469, 2)]
 )
-def test_parts_of_a_chain_are_short_and_end_with_calls_where_they_can(each, calls):
-    """Nothing is left out."""
-    lengths = parts(each, calls)
+@pytest.mark.parametrize(
+    ("sizes", "most"), [((64, 32, 10), 256), ((784, 128, 64, 10), 42), ((784, 4096, 10), 16)]
+)
+def test_parts_of_a_chain_are_short_and_end_with_calls_where_they_can(sizes, most, each, calls):
+    """Nothing is left out; the more kinks a step has, the fewer are in a part."""
+    lengths = parts(MLPSpec(sizes), 32, each, calls)
 
-    assert each * calls == sum(lengths) and max(lengths) <= PART
-    assert all(length % each == 0 for length in lengths) or each > PART
+    assert each * calls == sum(lengths) and max(lengths) <= most
+    assert all(length % each == 0 for length in lengths) or each > most
+    assert most // 2 < max(lengths) or max(lengths) == each * calls

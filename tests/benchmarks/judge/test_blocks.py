@@ -123,6 +123,43 @@ def test_flip_that_sends_others_across_their_kinks_is_found_by_trying(monkeypatc
     assert any(map(refused, range(12)))
 
 
+def test_flip_that_is_not_found_is_no_wrong_gradient(monkeypatch):
+    """A small difference along no gradient; one along it, as small, is wrong."""
+    monkeypatch.setattr(blocks, "MOST_TRIALS", 0)
+    spec = replace(SMALL, layer_sizes=(40, 80, 10))
+    start, batches, place = near_a_kink(spec)
+    batches = batches * 8
+    found = chain(spec, start, batches, RATE, {0: [place]})
+
+    def reasons(share):
+        params = [
+            (W - share * RATE * dW, b - share * RATE * db)
+            for (W, b), (dW, db) in zip(found.params, first, strict=True)
+        ]
+        checks = judge_steps(spec, start, batches, RATE, map_tree(np.float32, params), None)
+        return [check.reason for check in checks if check.reason]
+
+    first, _, _ = chains.gradient(spec, float64(start), np.float64(batches[0][0]), batches[0][1])
+    assert [] == reasons(0.0)
+    assert reasons(0.05) and reasons(1.0)
+    monkeypatch.setattr(blocks, "ALIGNED", 0.0)
+    assert reasons(0.0)
+
+
+@pytest.mark.parametrize("wrong", [1e-3, 1e-2])
+def test_wrong_gradient_beside_a_kink_is_wrong(wrong):
+    """That preactivations are near their kinks excuses nothing else."""
+    spec = replace(SMALL, layer_sizes=(40, 80, 10))
+    start, batches, _ = near_a_kink(spec)
+    batches = batches * 8
+
+    def changed(k, grads):
+        return map_tree(lambda p: p * (1 + wrong * (k == 7)), grads)
+
+    params, last = rounded_steps(spec, start, batches, RATE, changed)
+    assert any(check.reason for check in judge_steps(spec, start, batches, RATE, params, last))
+
+
 def test_preactivation_far_from_its_kink_is_not_followed():
     """Its share of the gradient is then simply missing."""
     start, batches = drawn(SMALL, 8, 5)
