@@ -18,6 +18,13 @@ from tests.implementations.checking.objects.styles import Returned, rows
 X, Y, _ = rows()
 
 
+class Hostile:
+    """What is shown of it clears a terminal."""
+
+    def __repr__(self) -> str:
+        return "\x1b[2Jx\0"
+
+
 def checked(net: Any, **options: Any) -> Any:
     """The report of a network with this data."""
     return check(net, lambda: net.loss(X, Y), lambda: net.grads(X, Y), (X, Y), **options)
@@ -112,6 +119,11 @@ def test_params_and_grads_pin_what_is_guessed() -> None:
         ({"tolerance": 2.0}, ValueError, "tolerance 2.0 is not accepted"),
         ({"tolerance": True}, ValueError, "tolerance True is not accepted"),
         ({"tolerance": "1"}, ValueError, "tolerance '1' is not accepted"),
+        (
+            {"tolerance": Hostile()},
+            ValueError,
+            r"tolerance [^\x00-\x1f]*x[^\x00-\x1f]* is not accepted",
+        ),
         ({"dtype": "int"}, ValueError, "dtype 'int' is not known; accepted: float32, float64"),
     ],
 )
