@@ -141,8 +141,12 @@ def _join(whole: Journal, part: Journal) -> None:
     whole.sources |= part.sources
     whole.inputs |= part.inputs
     whole.memory |= part.memory
-    for name in ("cases", "ceilings", "states", "outcomes", "loaded", "parity", "pictures"):
+    whole.proofs |= part.proofs
+    whole.tried_again |= part.tried_again
+    for name in ("cases", "ceilings", "states", "loaded", "parity", "pictures"):
         getattr(whole, name).extend(getattr(part, name))
+    for _, outcome in part.outcomes:
+        whole.add(outcome)
     whole.complete = whole.complete and part.complete
 
 

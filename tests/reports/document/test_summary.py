@@ -218,6 +218,23 @@ def test_many_journals_are_merged_and_the_newest_of_each_machine_shown(tmp_path:
     assert "run r13" in markdown and "run r12" in markdown
 
 
+def test_parts_of_one_measurement_keep_their_proofs(tmp_path: Path) -> None:
+    """Without them no block would count."""
+    files = []
+    for number, case in enumerate((NUMPY, SCALAR)):
+        run = run_record(run=f"part{number}", settings={"proofs": True})
+        proof = {"record": "proof", "case": case.to_dict(), "process": 0, "repetition": 0}
+        proof |= {"name": "dW1", "error": 0.0, "bound": 1.0, "spent_ns": 1}
+        measured = ok(0, 100, case, repetition=0)
+        path = tmp_path / str(number)
+        files.append(write(path, run, plan_record(case), measured, proof, COMPLETE))
+
+    report = loading.load(files)
+
+    assert 1 == report.rows.source.nunique()
+    assert {(1, "ok")} == set(zip(report.rows.proofs, report.all_rows.status, strict=True))
+
+
 def test_parts_of_one_measurement_are_shown_as_one(tmp_path: Path) -> None:
     """Same machine and commit, other cases; not where a case is in both, or the commit differs."""
     one = write(tmp_path / "a", run_record(run="fast"), plan_record(NUMPY), *several(NUMPY, 100),
