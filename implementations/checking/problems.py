@@ -119,32 +119,42 @@ def tells(problem: Problem, left: float | None = None) -> bool:
     Args:
         left: of the terms, at least; by default LEFT.
     """
-    p, dtype = problem, problem.spec.dtype
-    left = LEFT[dtype] if left is None else left
+    return _kept(problem) >= (LEFT[problem.spec.dtype] if left is None else left)
+
+
+def _kept(problem: Problem) -> float:
+    """Of the terms of each tensor of the gradient, the least share that is left of their sum."""
+    p = problem
     with np.errstate(all="ignore"):
         right = expected(replace(p.spec, dtype="float64"), p.params, p.X, p.y, p.masks)
     largest = float(np.max(np.abs(right.outputs)))
     if largest > LARGE_OUTPUT and right.loss < LOSS_LEFT * largest:
-        return False  # the loss is what is left of large logits
-    return all(
-        terms is None or float(np.max(np.abs(grad))) >= left * float(np.max(terms))
+        return 0.0  # the loss is what is left of large logits
+    return min(
+        float(np.max(np.abs(grad))) / max(float(np.max(terms)), 1e-300)
         for pair, sums in zip(right.grads, right.magnitudes or (), strict=True)
         for grad, terms in zip(pair, sums, strict=True)
+        if terms is not None
     )
 
 
 def other_batch(problem: Problem) -> Problem:
     """The same network with a batch of the same shapes that has another loss and gradient.
 
-    The same examples in reverse, so that they are as clear of kinks, with other targets.
+    The same examples in reverse, so that they are as clear of kinks, with other targets: the first
+    of some with which no tensor cancels, or those with which they cancel least.
     """
     p, outputs = problem, problem.spec.layer_sizes[-1]
-    if p.spec.loss == "cross_entropy":
-        y = (p.y + 1) % outputs
-    else:
-        y = 1 - p.y if p.spec.loss == "binary_cross_entropy" else -p.y
     masks = None if p.masks is None else [mask[::-1].copy() for mask in p.masks]
-    return replace(p, X=p.X[::-1].copy(), y=y, masks=masks)
+    others: list[Array]
+    if p.spec.loss == "cross_entropy":
+        others = [(p.y + shift) % outputs for shift in range(1, max(2, min(outputs, 4)))]
+    elif p.spec.loss == "binary_cross_entropy":
+        others = [1 - p.y, p.y[::-1].copy()]
+    else:
+        others = [-p.y, 1 - p.y, 2 * p.y + 1]
+    batches = [replace(p, X=p.X[::-1].copy(), y=y, masks=masks) for y in others]
+    return batches[0] if tells(batches[0]) else max(batches, key=_kept)
 
 
 def targets(spec: MLPSpec, batch_size: int, rng: np.random.Generator) -> Array:

@@ -1,6 +1,7 @@
 """Problems drawn anew show the faults that depend on size, values, options and calls."""
 
 import types
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from samegrad.implementations.checking.calls import Clock
 from samegrad.implementations.checking.report import VerifyOptions
 from samegrad.implementations.checking.verifier import verify
 from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.spec import MLPSpec
 from tests.helpers import conditional
 from tests.helpers.conditional import CONDITIONS
 from tests.helpers.here import report_of
@@ -181,3 +183,15 @@ def test_examples_in_columns_are_recognised(tmp_path: Path) -> None:
 
     assert "not checked" == report.verdict
     assert "it takes examples in columns" in report.reason
+
+
+def test_outputs_that_rounding_moves_are_not_drawn() -> None:
+    """Though the gradient is steady: they are what is left of large terms, beside large targets."""
+    spec = MLPSpec((2, 1), loss="mse", bias=False)
+    X, rng = np.ones((1, 2), np.float32), np.random.default_rng(0)
+    params = [(np.array([[1e4], [-9999.9]], np.float32), None)]
+    given = problems.Problem("", spec, params, X, np.full((1, 1), 1e6))
+    plain = replace(given, params=[(np.array([[1.0], [2.0]], np.float32), None)])
+
+    assert drawn._steady(plain, rng)
+    assert not drawn._steady(given, rng)

@@ -1,5 +1,6 @@
 """What is kept from call to call is found and named; what keeps nothing is not accused."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -196,6 +197,22 @@ def test_other_batch_has_another_gradient() -> None:
         )
 
         assert np.max(np.abs(one - two)) > 1e-3 * np.max(np.abs(one)), problem.label
+
+
+def test_other_batch_is_one_that_tells() -> None:
+    """A right float32 gradient was called wrong that is the rest of terms 4,000 times as large."""
+    spec = MLPSpec((2, 4, 1), "sigmoid", "sigmoid", "mse")
+    p = problems.draw(spec, 6)
+    for seed in range(40):
+        y = problems.targets(spec, 6, np.random.default_rng(seed))
+        given = replace(p, y=y)
+        plain = replace(given, X=p.X[::-1].copy(), y=-y)
+        other = problems.other_batch(given)
+
+        assert problems._kept(other) >= problems._kept(plain)
+        assert problems.tells(plain) <= problems.tells(other)
+    one = replace(p, spec=MLPSpec((2, 4, 1)), y=np.zeros(6, int))
+    assert (6,) == problems.other_batch(one).y.shape  # of one class there is no other
 
 
 def test_results_that_are_no_numbers_end_nothing() -> None:
