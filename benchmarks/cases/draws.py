@@ -99,9 +99,13 @@ class Draw:
 def parts(spec: MLPSpec, batch_size: int, each: int, calls: int) -> list[int]:
     """How many steps the parts of a chain have; whole calls where these have less.
 
+    That of a rule that keeps a state has one: its state is not handed in.
+
     Args:
         each: steps of a call.
     """
+    if spec.optimizer != "sgd":
+        return [each * calls]
     hidden = max(1, batch_size * sum(spec.layer_sizes[1:-1]))
     most = min(max(PREACTIVATIONS // hidden, PARTS[0]), PARTS[1])
     several = max(1, most // each)

@@ -105,9 +105,7 @@ class Proofs:
             whole = workload.examples // workload.batch_size
             epoch = [*(batches[i % len(batches)] for i in range(whole)), *rest]
             each, order = len(epoch), [epoch[b] for b in draw.epoch(whole, bool(rest))] * calls
-        lengths = [len(order)]
-        if spec.optimizer == "sgd":
-            lengths = parts(spec, workload.batch_size, each, calls)
+        lengths = parts(spec, workload.batch_size, each, calls)
         passed = list(results.get(PASSED, ()))
         if len(passed) != len(lengths) - 1:
             return _wrong(f"it shows {len(passed)} of {len(lengths) - 1} params on its way")

@@ -347,9 +347,7 @@ class Placed:
         return start, run
 
     def _parts(self, batches: list[Batch], each: int) -> list[list[Batch]]:
-        """The steps of a chain in parts; a rule that keeps a state has one."""
-        if self.spec.optimizer != "sgd":
-            return [batches]
+        """The steps of a chain in parts."""
         calls = len(batches) // each
         ends = list(accumulate(parts(self.spec, self.workload.batch_size, each, calls)))
         return [batches[a:b] for a, b in zip([0, *ends], ends, strict=False)]

@@ -336,7 +336,11 @@ PARTS = Module(
     (
         ("any number of parts", "if len(passed) != len(lengths) - 1:", "if False:"),
         ("the first part", "if any(check.reason for check in checks):  #", "if True:  #"),
-        ("one part", 'if spec.optimizer == "sgd":', "if False:"),
+        (
+            "one part",
+            "lengths = parts(spec, workload.batch_size, each, calls)",
+            "lengths = [len(order)]",
+        ),
         ("the same start", "before,\n                order", "shown[0],\n                order"),
     ),
 )

@@ -91,3 +91,8 @@ def test_parts_of_a_chain_are_short_and_end_with_calls_where_they_can(sizes, mos
     assert each * calls == sum(lengths) and max(lengths) <= most
     assert all(length % each == 0 for length in lengths) or each > most
     assert most // 2 < max(lengths) or max(lengths) == each * calls
+
+
+def test_chain_of_a_rule_with_a_state_is_one_part():
+    """Its state is not handed in."""
+    assert [700] == parts(MLPSpec((64, 32, 10), optimizer="adam"), 32, 1, 700)

@@ -38,8 +38,8 @@ def test_numbers_stay_such_that_no_operation_is_slow():
     assert ((x > 0.5) & (x < 8)).all()
 
 
-def test_rate_is_beyond_that_of_a_product():
-    """Of a library that may be slow: it is compiled for the cores as they are."""
+def test_rate_is_one_of_a_core_that_computes():
+    """Neither of a clock that stands nor of a loop that was left out."""
     pytest.importorskip("numba")
     (said,) = answers()
 
