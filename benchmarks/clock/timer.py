@@ -239,8 +239,7 @@ def block(
         gc.disable()
     try:
         given, compiled = threads.new_memory(), work.compilations()
-        opened, busy = clock(), threads.cpu_time()
-        wanting = threads.waiting_time()
+        opened, before = clock(), threads.computed_and_waited()
         began = clock()
         if work.events is not None:
             work.events[0]()
@@ -248,7 +247,7 @@ def block(
         read = work.events[1]() if work.events is not None else None
         work.synchronize(result)
         ended = clock()
-        busy, wanting, closed = threads.cpu_time() - busy, threads.waiting_time() - wanting, clock()
+        after, closed = threads.computed_and_waited(), clock()
         compiled, given = work.compilations() - compiled, threads.new_memory() - given
         outside("ended")
         delayed = threads.delay()
@@ -266,7 +265,7 @@ def block(
         residual = max(0, again - waited - 2 * nothing - delayed)
         # Between two clocks this thread may be stopped while others go on: their share counts.
         inside = (ended - began) / max(1, closed - opened)
-        busy, wanting = round(busy * inside), round(wanting * inside)
+        busy, wanting = (round((b - a) * inside) for a, b in zip(before, after, strict=True))
     finally:
         if was_enabled:
             gc.enable()

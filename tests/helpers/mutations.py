@@ -163,7 +163,7 @@ TIMER = Module(
         ),
         ("results kept", "        blocks.last_result = blocks.last_seen = None\n", ""),
         ("compilation ignored", "        if self.compiled:", "        if False:"),
-        ("stops count", "round(busy * inside)", "busy"),
+        ("stops count", "round((b - a) * inside)", "b - a"),
         (
             "error of one block",
             "math.sqrt(sum(len(blocks.elapsed_ns) for blocks in repetitions))",

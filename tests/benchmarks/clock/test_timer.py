@@ -10,6 +10,7 @@ import time
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -336,12 +337,12 @@ def test_stop_between_two_clocks_adds_no_thread(
     """Before or after the block: one thread works all the time, and one is what is counted."""
     device, count = FakeDevice(MS), [0]
 
-    def cpu_time() -> int:
+    def computed_and_waited() -> tuple[int, int]:
         count[0] += 1
         device.now += 10 * MS if count[0] == stopped else 0
-        return device.now if stopped == 2 else device.now - 10 * MS * (count[0] == 1)
+        return (device.now if stopped == 2 else device.now - 10 * MS * (count[0] == 1)), 0
 
-    monkeypatch.setattr(threads, "cpu_time", cpu_time)
+    monkeypatch.setattr(threads, "computed_and_waited", computed_and_waited)
     one_block = block(device.work(), 5, device.clock)
 
     assert 5 * MS == one_block.elapsed_ns == one_block.busy_ns
@@ -543,19 +544,49 @@ def test_garbage_collector_is_turned_off_inside_the_parents_clock(
 
 
 @pytest.mark.skipif(not threads.TASKS.exists(), reason="Linux only")
+def test_files_are_read_of_threads_that_have_computed_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read those of a hundred threads that sleep would take longer than a block."""
+    asked: list[str] = []
+    monkeypatch.setattr(threads, "_left_out", set())
+    monkeypatch.setattr(threads, "_known", {})
+
+    def delay(path: Path) -> int:
+        asked.append(path.parent.name)
+        return 7
+
+    monkeypatch.setattr(threads, "_delay", delay)
+    end = threading.Event()
+    asleep = [threading.Thread(target=end.wait) for _ in range(3)]
+    for thread in asleep:
+        thread.start()
+    time.sleep(0.05)
+    _, before = threads.computed_and_waited()
+    first, own = list(asked), str(threading.get_native_id())
+    asked.clear()
+    _, after = threads.computed_and_waited()
+    end.set()
+
+    assert {own, *(str(thread.native_id) for thread in asleep)} <= set(first)
+    assert own in asked
+    assert not {str(thread.native_id) for thread in asleep} & set(asked)
+    assert before == after
+
+
+@pytest.mark.skipif(not threads.TASKS.exists(), reason="Linux only")
 def test_waiting_of_threads_that_were_there_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """That of this one counts, and that of those that come."""
     monkeypatch.setattr(threads, "_left_out", set())
+    monkeypatch.setattr(threads, "_known", {})
     monkeypatch.setattr(threads, "_delay", lambda _: 1)
     end = threading.Event()
     before, after = (threading.Thread(target=end.wait) for _ in range(2))
     before.start()
     threads.leave_out_others()
-    left, all_of_it = len(threads._left_out), threads.waiting_time()
+    left, all_of_it = len(threads._left_out), threads.computed_and_waited()[1]
     after.start()
 
     assert str(before.native_id) in threads._left_out
-    assert all_of_it + 1 == threads.waiting_time() and left >= 1
+    assert all_of_it + 1 == threads.computed_and_waited()[1] and left >= 1
     assert str(threading.get_native_id()) not in threads._left_out
     end.set()
     before.join()
