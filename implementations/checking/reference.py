@@ -32,6 +32,10 @@ from samegrad.implementations.contract.spec import MLPSpec, Params, Tree
 Array = Any
 KINKED = ("relu", "leaky_relu", "unit_step")
 GELU = 2 * np.sqrt(2 / np.pi)
+# Of the terms that an activation sums, besides itself: with comparison.ELEMENTWISE_BOUND 14 eps of
+# them. Of 300 sums of 64, 784 and 3,072 positive terms and their like with the other sign, one
+# after the other, the worst was off by 1.6, 5.7 and 10 eps.
+LEFT = 3e-4
 
 
 @dataclass(frozen=True)
@@ -176,13 +180,24 @@ def _magnitudes(
     y: Array,
     drops: Sequence[Array | None],
 ) -> Params:
-    """The gradient's sums with |term| for each term, those of g' included."""
+    """The gradient's sums with |term| for each term, those of g' included.
+
+    An input that is what little is left of a sum (relu's, next to its kink) is off by the rounding
+    of that sum's terms, which count by LEFT.
+    """
+    felt = [np.abs(inputs[0])]
+    behind = felt[0]  # the terms that an input sums, and those behind them
+    for layer, following in enumerate(inputs[1:]):
+        z, name = zs[layer], spec.activations[layer]
+        behind = behind @ np.abs(matrices[layer]) * np.abs(activation_derivative(name, z))
+        behind = _with_ones(spec, behind * _kept(drops[layer]))
+        felt.append(np.abs(following) + LEFT * behind)
     outputs = activation_value(spec.activations[-1], zs[-1])
     _, slope = loss_slope(spec, outputs, y)
     magnitudes: Params = []
     for layer in reversed(range(len(matrices))):
         delta = slope * _kept(drops[layer]) * _derivative_terms(spec.activations[layer], zs[layer])
-        terms = np.abs(inputs[layer]).T @ delta
+        terms = felt[layer].T @ delta
         rows = spec.layer_sizes[layer]
         terms[:rows] += spec.l2 * np.abs(matrices[layer][:rows])
         magnitudes.insert(0, _split(spec, terms))
@@ -204,13 +219,17 @@ def _split(spec: MLPSpec, joined: Array) -> tuple[Array, Array]:
     return (joined[:-1], joined[-1]) if spec.bias else (joined, None)
 
 
+def _with_ones(spec: MLPSpec, a: Array) -> Array:
+    return np.hstack([a, np.ones((len(a), 1))]) if spec.bias else a
+
+
 def _propagate(
     spec: MLPSpec, matrices: list[Array], X: Array, drops: Sequence[Array | None]
 ) -> tuple[list[Array], list[Array]]:
     inputs, zs = [], []
     a = np.asarray(X, np.float64)
     for M, name, mask in zip(matrices, spec.activations, drops, strict=True):
-        extended = np.hstack([a, np.ones((len(a), 1))]) if spec.bias else a
+        extended = _with_ones(spec, a)
         inputs.append(extended)
         zs.append(extended @ M)
         a = activation_value(name, zs[-1]) * _kept(mask)

@@ -1,5 +1,6 @@
 """The reference is right: mpmath for small networks, central differences at every shape."""
 
+import math
 from dataclasses import replace
 from itertools import product
 from typing import Any, get_args
@@ -10,6 +11,7 @@ import pytest
 from samegrad.benchmarks.cases.case import PRODUCTS
 from samegrad.benchmarks.cases.presets import PRESETS
 from samegrad.implementations.checking import exact, problems, reference
+from samegrad.implementations.checking.comparison import ELEMENTWISE_BOUND, Comparison, judge
 from samegrad.implementations.contract.spec import MLPSpec, Optimizer
 from tests.helpers.networks import problem
 
@@ -260,6 +262,25 @@ def test_terms_are_summed_without_their_signs_and_with_those_of_the_decay() -> N
     assert magnitudes is not None and (s + 1) * (s + s * s) == pytest.approx(
         magnitudes[0][0].item()
     )
+
+
+def test_rounding_of_what_is_left_of_a_sum_next_to_a_kink_is_no_error() -> None:
+    """Summed in another order, relu's 1e-7 differs by more than 1e-11 of itself; 2e-5 is wrong."""
+    spec, rng = MLPSpec((300, 2, 1), "relu", loss="mse", dtype="float64"), np.random.default_rng(3)
+    X, W, y = rng.standard_normal((1, 300)), rng.standard_normal((300, 2)), np.ones((1, 1))
+    b = np.array([1e-7, 5.0]) - X[0] @ W
+    params = [(W, b), (np.ones((2, 1)), np.zeros(1))]
+    right = reference.expected(spec, params, X, y)
+    a = np.array([[math.fsum([*(X[0] * W[:, j]), b[j]]) for j in (0, 1)]])
+    delta = a.sum(axis=1, keepdims=True) - y
+
+    def compared(factor: float) -> Comparison:
+        dW2 = a.T @ delta * [[factor], [1]]
+        grads = [(X.T @ delta * np.ones(2), delta[0] * np.ones(2)), (dW2, delta[0])]
+        return judge(spec, right, {"grads": grads})
+
+    assert abs(right.grads[1][0][0] / (a[0, 0] * delta[0]) - 1) > ELEMENTWISE_BOUND
+    assert compared(1.0).agrees and "dW2: entry (0, 0)" in compared(1.00002).reason
 
 
 def test_rate_is_bounded_where_the_gradient_vanishes() -> None:
