@@ -110,7 +110,9 @@ def parts(spec: MLPSpec, batch_size: int, each: int, calls: int) -> list[int]:
     most = min(max(PREACTIVATIONS // hidden, PARTS[0]), PARTS[1])
     several = max(1, most // each)
     if each > most:
-        return ([most] * (each // most) + [each % most] * (each % most > 0)) * calls
+        # A rest of few steps needs no program of its own, where steps are compiled together.
+        length = min(range(most, most * 3 // 4, -1), key=lambda length: each % length)
+        return ([length] * (each // length) + [each % length] * (each % length > 0)) * calls
     rest = calls % several
     return [each * several] * (calls // several) + [each * rest] * (rest > 0)
 

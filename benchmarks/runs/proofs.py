@@ -4,15 +4,17 @@ A block counts for as much as its proof: those at or below the lower tenth of a 
 its value, and one more that is drawn. What each of them gave waits on the disk until several are
 judged at once, while nobody is timed: most are beaten before that. Where judging takes long, only
 the fastest block of a row is, early and at last, which is what the row's value rests on
-(`records.rows.counted`).
+(`records.rows.counted`); where it takes a good part of a second, at last alone.
 """
 
 import contextlib
+import math
 import os
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,10 @@ EVERY_SECONDS = 45.0  # a run that is killed loses the proofs of so long
 MOST_WAITING_BYTES = 2**28
 SECONDS = 300.0  # for one block
 LAST_SECONDS = 5.0  # that an interrupted run may take to judge what waits
-LONG_SECONDS = 0.1  # to judge a block: then one or two of a row are judged
-GUESSED_RATE = 1e10  # FLOP/s of the judge, for a case of which no block has been judged
+# To judge a block: then one or two of a row are judged; or, at last, one. An epoch of MNIST takes
+# 1.5 to 3 s: with one soon, proofs took a fifth of a standard run.
+LONG_SECONDS, LONGEST_SECONDS = 0.1, 0.5
+GUESSED_RATE = 1e10  # FLOP/s of the judge, before it has judged anything
 SECRET = random.SystemRandom()
 
 
@@ -72,6 +76,7 @@ class Proofs:
         self.times: dict[tuple[str, int], list[float]] = {}
         self.fastest: dict[str, float] = {}  # case -> seconds per call of its fastest proved block
         self.spent: dict[str, list[float]] = {}  # case -> seconds that each verdict took
+        self.longest, self.rate = 0.0, GUESSED_RATE  # seconds of one verdict; and its FLOP/s
         self.judged = time.monotonic()
         self.number = 0
         self.gates: dict[tuple[str, int], Message] = {}  # of a case in a process
@@ -188,13 +193,14 @@ class Proofs:
 
     def _seconds(self, block: Block) -> float:
         spent = self.spent.get(block.case.id)
-        return sum(spent) / len(spent) if spent else block.calls * block.case.flops / GUESSED_RATE
+        return sum(spent) / len(spent) if spent else block.calls * block.case.flops / self.rate
 
-    def _chosen(self, last: bool = False) -> list[Block]:
+    def _chosen(self, last: bool = False, within: float = math.inf) -> list[Block]:
         """The blocks to judge, those of one workload together.
 
         Args:
             last: whether nothing else will be timed.
+            within: seconds that it may take: what takes least comes first.
         """
         chosen, of_row = list[Block](), dict[str, list[Block]]()
         for blocks in self.waiting.values():
@@ -202,17 +208,26 @@ class Proofs:
                 if block.about is not None and block.case.id not in self.run.failed:
                     of_row.setdefault(block.case.id, []).append(block)
         for name, blocks in of_row.items():
-            if max(map(self._seconds, blocks)) > LONG_SECONDS:
+            if (seconds := max(map(self._seconds, blocks))) > LONG_SECONDS:
                 # One soon, so that the row has a number, and at last one that was faster.
                 least = min(blocks, key=lambda block: block.seconds)
-                faster = least.seconds < self.fastest.get(name, float("inf"))
-                blocks = [least] if faster and (last or name not in self.fastest) else []
+                faster = least.seconds < self.fastest.get(name, math.inf)
+                soon = name not in self.fastest and seconds < LONGEST_SECONDS
+                blocks = [least] if faster and (last or soon) else []
             chosen += blocks
+        if within < math.inf:
+            chosen.sort(key=self._seconds)
+            ends = accumulate(map(self._seconds, chosen))
+            chosen = [block for block, end in zip(chosen, ends, strict=True) if end < within]
         return sorted(chosen, key=lambda block: (block.case.workload.id, block.case.id))
 
-    def judge(self, last: bool = False) -> None:
-        """Have judged what waits, all of it at last, and write down what comes of it."""
-        chosen = self._chosen(last)
+    def judge(self, last: bool = False, within: float = math.inf) -> None:
+        """Have judged what waits, all of it at last, and write down what comes of it.
+
+        Args:
+            last, within: as of `_chosen`.
+        """
+        chosen = self._chosen(last, within)
         self._ask_all(
             [_request(block) for block in chosen],
             lambda number, verdict, spent_ns: self._done(chosen[number], verdict, spent_ns),
@@ -283,8 +298,11 @@ class Proofs:
         if verdict["reason"]:
             self.run.fail(case, _status(verdict), f"timed block: {verdict['reason']}", **about)
             return
-        self.spent.setdefault(case.id, []).append(spent_ns / 1e9)
-        known = self.fastest.get(case.id, float("inf"))
+        seconds = spent_ns / 1e9
+        self.spent.setdefault(case.id, []).append(seconds)
+        if seconds > self.longest:
+            self.longest, self.rate = seconds, block.calls * case.flops / seconds
+        known = self.fastest.get(case.id, math.inf)
         self.fastest[case.id] = min(known, block.seconds)
         self.run.write(
             {
@@ -300,11 +318,11 @@ class Proofs:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """End the judge; of an interrupted run it first judges what takes seconds."""
+        """End the judge; of an interrupted run it first judges what there is time for."""
         try:
-            if kind is KeyboardInterrupt and self.seconds < LAST_SECONDS:
+            if kind is KeyboardInterrupt:
                 self.close()  # its answers to what was interrupted would come first
-                self.judge(last=True)
+                self.judge(last=True, within=LAST_SECONDS)
         finally:
             self.close()
 

@@ -374,7 +374,7 @@ class Placed:
         batches = [self.batches[i % len(self.batches)] for i in range(whole)] + last
         rate, at_once = Draw().learning_rate, self.implementation.capabilities.epoch
         if at_once is not None:
-            for part in self._parts(batches, len(batches)):
+            for part in {len(part): part for part in self._parts(batches, len(batches))}.values():
                 self.implementation.synchronize(at_once(self.spec, *self.start(), part, rate))
         elif last:
             self.implementation.train_step(self.spec, *self.start(), *last[0], rate)

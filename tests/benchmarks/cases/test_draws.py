@@ -93,6 +93,14 @@ def test_parts_of_a_chain_are_short_and_end_with_calls_where_they_can(sizes, mos
     assert most // 2 < max(lengths) or max(lengths) == each * calls
 
 
+@pytest.mark.parametrize(("steps", "batch_size"), [(469, 128), (1875, 32)])
+def test_parts_of_an_epoch_leave_few_steps_over(steps, batch_size):
+    """Which JAX takes as they are: a program for a rest of 27 would be compiled for it alone."""
+    lengths = parts(MLPSpec((784, 128, 64, 10)), batch_size, steps, 2)
+
+    assert 2 == len(set(lengths)) and lengths[-1] <= 3 and 2 * steps == sum(lengths)
+
+
 def test_chain_of_a_rule_with_a_state_is_one_part():
     """Its state is not handed in."""
     assert [700] == parts(MLPSpec((64, 32, 10), optimizer="adam"), 32, 1, 700)

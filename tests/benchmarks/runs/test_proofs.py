@@ -9,7 +9,7 @@ import pytest
 
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.runs import proofs as module
-from samegrad.benchmarks.runs.proofs import LONG_SECONDS, Proofs
+from samegrad.benchmarks.runs.proofs import LONG_SECONDS, LONGEST_SECONDS, Proofs
 from samegrad.benchmarks.selftest.saboteurs import SMALL
 from samegrad.implementations.checking.processes import Exit
 
@@ -210,6 +210,34 @@ def test_of_what_takes_long_to_judge_the_fastest_of_a_row_is_judged(proofs):
 
     assert [7, 5] == judge.asked
     assert not any(proofs.waiting.values()) and [] == list(proofs.scratch.iterdir())
+
+
+def test_of_what_takes_longest_to_judge_one_block_of_a_row_is_judged_at_last(proofs):
+    """From the first one on its time is known by the longest verdict of any case."""
+    proofs.child = judge = Judge(spent_ns=round(2e9 * LONG_SECONDS))
+    timed(proofs, 7)
+    proofs.judge()
+    proofs.rate = OTHER.flops / (2 * LONGEST_SECONDS)
+    timed(proofs, 6, OTHER)
+    timed(proofs, 8, OTHER, process=1)
+    proofs.judge()
+    assert [7] == judge.asked and [6] == kept(proofs, OTHER) and not kept(proofs, OTHER, 1)
+    proofs.judge(last=True)
+
+    assert [7, 6] == judge.asked and not any(proofs.waiting.values())
+
+
+def test_interrupted_run_judges_what_takes_least(proofs, monkeypatch):
+    """As many blocks as fit into the seconds that it may take."""
+    proofs.child = judge = Judge()
+    monkeypatch.setattr(module, "Child", lambda *_: judge)
+    timed(proofs, 7)
+    timed(proofs, 6, OTHER)
+    proofs.spent = {CASE.id: [0.6 * module.LAST_SECONDS], OTHER.id: [0.5 * module.LAST_SECONDS]}
+    with pytest.raises(KeyboardInterrupt), proofs:
+        raise KeyboardInterrupt
+
+    assert [6] == judge.asked
 
 
 def test_it_is_due_after_a_while_or_when_much_waits(proofs, monkeypatch):
