@@ -65,7 +65,7 @@ REFERENCE = Module(
         ("rate a tenth", "4 * np.max(np.abs(p)) /", "0.4 * np.max(np.abs(p)) /"),
         ("least rate", "max(ratios, default", "min(ratios, default"),
         ("rate unbounded", "1.0, 1e6)", "1.0, 1e30)"),
-        ("signed terms", "terms = np.abs(inputs[layer]).T", "terms = inputs[layer].T"),
+        ("signed terms", "felt = [np.abs(inputs[0])]", "felt = [inputs[0]]"),
         ("terms without decay", "terms[:rows] += spec.l2", "terms[:rows] += 0"),
         ("terms of sigmoid", "_logistic(z) + _logistic(z) ** 2", "_logistic(z)"),
         ("gradient without decay", "gradient[:rows] += spec.l2 *", "gradient[:rows] += 0 *"),
