@@ -11,10 +11,12 @@ from samegrad.benchmarks.runs.options import parse_threads
 from samegrad.benchmarks.runs.run import Run
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.texts import clean_errors
 
 EPOCH_BATCHES = 16  # of the operation "epoch"
 
 
+@clean_errors()
 def measure(
     implementation: str,
     spec: MLPSpec,

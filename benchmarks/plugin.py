@@ -20,6 +20,7 @@ import pytest
 from samegrad.benchmarks.cases.case import OPERATIONS, PRODUCTS, TRAINING, Case
 from samegrad.benchmarks.cases.presets import GROUPS
 from samegrad.benchmarks.command_line import OPTIONS, read_settings
+from samegrad.benchmarks.foreign import spare_inputs
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.runs import directories
 from samegrad.benchmarks.runs import session as session_module
@@ -60,8 +61,9 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(Hooks)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """--benchmark and what goes with it."""
+    spare_inputs(_typed(pluginmanager.get_plugin("pytestconfig")))  # --debug writes once it is read
     group = parser.getgroup("samegrad", "samegrad: speed of the implementations")
     add = group.addoption
     # Destinations of their own: a conftest may have a --device, too.
@@ -139,9 +141,6 @@ def pytest_configure(config: pytest.Config) -> None:
         option = next(iter(options)).replace("_", "-")
         raise pytest.UsageError(f"--{option}: a resumed run keeps the options that it began with")
     _refuse_foreign_options(config)
-    for path in (config.getoption(name, None) for name in ("xmlpath", "log_file")):
-        if path and Path(path).name == "journal.jsonl":
-            raise pytest.UsageError(f"{path}: it would replace a journal; give another file")
     if config.args_source is pytest.Config.ArgsSource.ARGS:
         _refuse_foreign_paths(config)
     else:
@@ -157,9 +156,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{mark}: benchmark cases of that device or operation")
 
 
+def _typed(config: Any) -> list[str]:
+    """All that was typed for pytest."""
+    more = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
+    return [*more, *map(str, config.invocation_params.args)]
+
+
 def _refuse_foreign_options(config: pytest.Config) -> None:
-    arguments = [*shlex.split(os.environ.get("PYTEST_ADDOPTS", "")), *config.invocation_params.args]
-    for before, argument in pairwise(["", *map(str, arguments)]):
+    for before, argument in pairwise(["", *_typed(config)]):
         # pytest's own too: -m "" would measure everything.
         name, equals, value = argument.partition("=")
         wrong = no_value(value) if equals and name.startswith("--") else ""

@@ -13,6 +13,7 @@ from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract.commands import install
 from samegrad.implementations.contract.files import named, replaced
+from samegrad.implementations.contract.texts import clean_errors
 from samegrad.reports.charts import chart
 from samegrad.reports.data.loading import load, paths
 from samegrad.reports.data.report import Report, flat
@@ -67,6 +68,7 @@ class Rendered:
                 f"report: {self.page}"]  # fmt: skip
 
 
+@clean_errors()
 def render(
     journals: PathLike | Iterable[PathLike],
     output: PathLike | None = None,

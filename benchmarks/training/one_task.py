@@ -357,5 +357,8 @@ def _check_writable(path: Path) -> None:
     try:
         with tempfile.TemporaryFile(dir=replaceable(path).parent):
             pass
+        held = path.read_bytes()[:2] if path.is_file() else b""
     except OSError as error:
         raise ValueError(f"--save {path}: cannot be written: {error.strerror}") from None
+    if held not in (b"", b"PK"):  # with which an npz begins
+        raise ValueError(f"--save {path}: it is there and holds no weights; give another file")

@@ -16,8 +16,10 @@ from samegrad.implementations.checking.verifier import concluded, of_reference
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import adapted
 from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.texts import clean_errors
 
 
+@clean_errors()
 def assert_gradients_agree(
     implementation: Any,
     *,

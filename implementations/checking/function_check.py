@@ -43,6 +43,7 @@ from samegrad.implementations.checking.trees import (
     wrong_nesting,
 )
 from samegrad.implementations.contract.spec import map_tree
+from samegrad.implementations.contract.texts import clean_errors
 
 Array = Any
 Tree = Any  # of float arrays or floats, nested as `items` knows; None stands for nothing
@@ -74,6 +75,7 @@ class _Slot:
         self.array.flat[entry] = value
 
 
+@clean_errors()
 @quiet()
 def check_function(
     loss: Callable[[Tree], Any] | None,

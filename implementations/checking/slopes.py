@@ -16,8 +16,6 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from samegrad.implementations.contract.texts import clean
-
 Array = Any
 Loss = Callable[[], float]
 
@@ -258,7 +256,7 @@ def check_tolerance(tolerance: Any) -> None:
     """Raise ValueError for what is neither None nor a number between 0 and 1."""
     number = isinstance(tolerance, Real) and not isinstance(tolerance, bool)
     if tolerance is not None and not (number and 0 < tolerance < 1):
-        shown = clean(reprlib.repr(tolerance))
+        shown = reprlib.repr(tolerance)
         raise ValueError(f"tolerance {shown} is not accepted; give a number between 0 and 1")
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from samegrad.implementations.contract.texts import EMPTY
 
+# Code, weights, data, journals, settings: no command of ours writes over one of these for another.
+INPUTS = {".py", ".ipynb", ".npz", ".npy", ".jsonl", ".toml", ".ini", ".gz"}
 PART = ".part-"  # with which the name of a file begins that is not complete
 
 
@@ -22,6 +24,15 @@ def named(what: str, place: str | os.PathLike[str]) -> Path:
     if os.fspath(place) == "":
         raise ValueError(f"{what}: {EMPTY}")
     return Path(place)
+
+
+def is_input(path: Path) -> bool:
+    """Whether a path, links followed, is a file that is there and that a command reads."""
+    try:
+        target = path.resolve()
+        return target.suffix in INPUTS and target.is_file()
+    except (OSError, ValueError, RuntimeError):  # a name with NUL, links in a circle
+        return False
 
 
 def ordinary(path: Path) -> Path:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.contract.spec import MLPSpec, Params
+from samegrad.implementations.contract.texts import clean_errors
 
 Array = Any
 Drawn = Callable[[np.random.Generator, int, int, tuple[int, ...]], Array]
@@ -40,6 +41,7 @@ INITIALIZERS: dict[str, tuple[Drawn, Drawn | None]] = {
 }
 
 
+@clean_errors()
 def init_params(spec: MLPSpec, seed: int = 0, initializer: str = "torch") -> Params:
     """[(W, b), ...] drawn by one of INITIALIZERS, in the spec's dtype.
 

@@ -17,6 +17,7 @@ from typing import Literal, get_args
 
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.adapter import Implementation, adapted
+from samegrad.implementations.contract.texts import clean_errors
 
 Family = Literal["scalar", "numpy", "torch", "jax"]
 Kind = Literal["idiom", "variant", "differentiation", "peer"]
@@ -119,6 +120,7 @@ class BrokenImplementationError(ImportError):
     """The module exists but could not be imported, or defines nothing that could be called."""
 
 
+@clean_errors()
 def names(kind: str = "idiom") -> tuple[str, ...]:
     """The implementations of a kind, or of "all", in the order in which reports show them.
 
@@ -212,6 +214,7 @@ def looped(name: str) -> bool:
     return name in TABLE and TABLE[name].family == "scalar"
 
 
+@clean_errors()
 def load(name: str | Path) -> Implementation:
     """The network of that name, joined with its backend and completed to the contract.
 

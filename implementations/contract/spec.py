@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.equations import FORWARD_ONLY
+from samegrad.implementations.contract.texts import clean_errors
 
 Activation = Literal[
     "identity",
@@ -80,6 +81,7 @@ class MLPSpec:
         """
         return cls(**data)
 
+    @clean_errors()
     def __post_init__(self) -> None:
         object.__setattr__(self, "layer_sizes", _layer_sizes(self.layer_sizes))
         for field, accepted in (

@@ -2,6 +2,8 @@
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 # What parsing or compiling a text raises that is no Python, or nested too deep.
@@ -39,6 +41,16 @@ def check_nesting(tree: Any) -> None:
 def clean(text: str) -> str:
     r"""A text in which nothing acts on what shows it: such characters stand as escapes, \x1b."""
     return ACTING.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+@contextmanager
+def clean_errors() -> Iterator[None]:
+    """Around a function, or in a block: what is raised has clean messages, whatever they quote."""
+    try:
+        yield
+    except Exception as error:
+        error.args = tuple(clean(a) if isinstance(a, str) else a for a in error.args)
+        raise
 
 
 def no_value(text: str) -> str:

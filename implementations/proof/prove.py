@@ -18,6 +18,7 @@ import mpmath
 import numpy as np
 
 from samegrad.implementations.contract.spec import Tree, items, map_tree
+from samegrad.implementations.contract.texts import clean_errors
 from samegrad.implementations.proof.arrays import ExactArray
 from samegrad.implementations.proof.derivative import gradient
 from samegrad.implementations.proof.exactness import (
@@ -69,6 +70,7 @@ class _Evaluated:
         return max(self.entries, key=lambda entry: entry.share)
 
 
+@clean_errors()
 def prove(
     loss: Callable[[Tree], Any],
     grad: Callable[[Tree], Tree],

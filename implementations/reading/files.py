@@ -23,7 +23,7 @@ from samegrad.implementations.checking.objects.report import (
 from samegrad.implementations.checking.report import VerifyReport
 from samegrad.implementations.checking.verifier import verify as verify_contract
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.texts import clean
+from samegrad.implementations.contract.texts import clean, clean_errors
 from samegrad.implementations.reading.hints import parse
 from samegrad.implementations.reading.source import in_contract
 
@@ -114,6 +114,7 @@ def check_name(name: str) -> None:
     registry.check_name(name)
 
 
+@clean_errors()
 def verify(
     implementation: str | Path,
     *,

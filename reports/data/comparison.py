@@ -21,6 +21,7 @@ from samegrad.benchmarks.records.quality import UNUSABLE
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import OK, Record
 from samegrad.implementations.contract.files import named
+from samegrad.implementations.contract.texts import clean_errors
 from samegrad.reports.data.values import cell, duration, foldable, interval_text, markdown_table
 
 ACROSS = ("machine", "code", "inputs")  # what may be allowed to differ, each by name
@@ -63,6 +64,7 @@ class RunComparison:
         return self.rows[self.rows.reason == ""]
 
 
+@clean_errors()
 def compare(
     old: Source, new: Source, *, across: Collection[str] = (), fail_above: float = math.inf
 ) -> RunComparison:

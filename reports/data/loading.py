@@ -25,6 +25,10 @@ SECONDS = 5.0  # of a search, after which it says where it is, again and again
 NO_FILES = {"dev", "proc", "sys"}  # folders of the root that show the system, and hold no run
 
 
+class VanishedError(NotAJournalError):
+    """Every journal was removed or renamed, perhaps while it was read."""
+
+
 def paths(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
     """The journals that are meant: a file, the one in a folder, or all below a folder.
 
@@ -66,9 +70,15 @@ def load(journals: Sequence[Path]) -> Report:
     Up to MOST_RUNS are all shown; of more, the newest of each machine.
 
     Raises:
+        VanishedError: none of them is there by now.
         NotAJournalError: none of them can be read.
     """
-    made = _few(journals) if len(journals) <= MOST_RUNS else _many(journals)
+    try:
+        made = _few(journals) if len(journals) <= MOST_RUNS else _many(journals)
+    except NotAJournalError as error:
+        if not any(path.exists() for path in journals):
+            raise VanishedError(str(error)) from None
+        raise
     count, notes = len(made.warnings), list(made.notes)
     if not count:
         return made

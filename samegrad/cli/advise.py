@@ -33,7 +33,7 @@ def run(arguments: Namespace) -> int:
     from samegrad.benchmarks.runs.directories import output_base
     from samegrad.implementations.contract.spec import MLPSpec
     from samegrad.reports.data import advise
-    from samegrad.reports.data.loading import load, paths
+    from samegrad.reports.data.loading import VanishedError, load, paths
 
     sizes = options.parse_layers(arguments.layers)
     batches = options.parse_batch_sizes(arguments.batch_size)
@@ -45,8 +45,12 @@ def run(arguments: Namespace) -> int:
     if arguments.runs and not known:
         raise ValueError(f"{', '.join(arguments.runs)}: no journal there")
     rows = busy = others = pd.DataFrame()
-    if known:
-        report = load(known)
+    try:
+        report = load(known) if known else None
+    except VanishedError as error:  # what runs a folder has may change at any moment
+        report = None
+        say(f"warning: {error}; nothing is left", error=True)
+    if report is not None:
         for warning in report.warnings:
             say(f"warning: {warning}", error=True)
         others = report.all_rows

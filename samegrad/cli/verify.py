@@ -101,7 +101,7 @@ def run(arguments: Namespace) -> int:
     from samegrad.implementations.checking.notes import CODES
     from samegrad.implementations.checking.report import VerifyReport, summary
     from samegrad.implementations.contract import registry
-    from samegrad.implementations.contract.files import replaced
+    from samegrad.implementations.contract.files import is_input, replaced
     from samegrad.implementations.reading.files import FileReport, check_name, verify
     from samegrad.implementations.reading.hints import parse
     from samegrad.implementations.reading.junit import junit
@@ -111,11 +111,8 @@ def run(arguments: Namespace) -> int:
         check_name(name)  # before a minute is spent on the first of them
     if arguments.against:
         registry.check_name(arguments.against)
-    if arguments.junit is not None and arguments.junit.exists():
-        for name in named:
-            files = [Path(name), Path(name.rpartition(":")[0])]  # FILE, or FILE:NAME
-            if any(file.is_file() and arguments.junit.samefile(file) for file in files):
-                raise ValueError(f"--junit {arguments.junit} would replace what is verified")
+    if arguments.junit is not None and is_input(arguments.junit):
+        raise ValueError(f"--junit {arguments.junit} would replace what is verified, or read by it")
     parse(arguments.hint)
     allowed = set(_names(arguments.allow) or ())
     for code in sorted(allowed - set(CODES)):

@@ -28,6 +28,7 @@ from samegrad.implementations.checking.objects.report import (
 from samegrad.implementations.checking.objects.trial import Trial
 from samegrad.implementations.checking.slopes import check_tolerance, quiet
 from samegrad.implementations.contract.spec import items
+from samegrad.implementations.contract.texts import clean_errors
 from samegrad.implementations.state.reach import Reached, around
 
 SECONDS = 9.0  # of work on naming a line, then none is named; the searches themselves end sooner
@@ -35,6 +36,7 @@ SECONDS = 9.0  # of work on naming a line, then none is named; the searches them
 PROVING = "samegrad.implementations.proof.matched"
 
 
+@clean_errors()
 @quiet()
 def check(
     net: Any = None,

@@ -1,5 +1,6 @@
 """Advice: what was measured is told, what lies between is interpolated, the rest is not said."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from samegrad.benchmarks.cases.case import Case, MLPWorkload
 from samegrad.benchmarks.machine import system
 from samegrad.cli import main
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.reports.data import advise
+from samegrad.reports.data import advise, loading
 from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.helpers.reports import report_of
 
@@ -154,3 +155,38 @@ def test_command_says_that_a_machine_was_busy(
     printed = capsys.readouterr().out
     assert "This machine was busy in all that it measured" in printed and "(1 run)" in printed
     assert "--wait-quiet 600" in printed
+
+
+@pytest.mark.parametrize("most", [12, 1])
+def test_runs_that_vanish_cost_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], most: int
+) -> None:
+    """Before they are read: of one the other is used, of both there is no measurement."""
+    monkeypatch.setattr(loading, "MOST_RUNS", most)
+    folders = [tmp_path / name for name in "ab"]
+    for folder in folders:
+        folder.mkdir()
+        journal(folder / "journal.jsonl", fingerprint=system.fingerprint(system.machine()))
+    found = loading.paths([tmp_path])
+    monkeypatch.setattr(loading, "paths", lambda _: found)
+    read = {name: getattr(loading, name) for name in ("read", "first")}
+    gone = 1
+
+    def vanishing(name: str) -> Any:
+        def after_some_are_gone(path: Path, **options: Any) -> Any:
+            for folder in folders[:gone]:
+                shutil.rmtree(folder, ignore_errors=True)
+            return read[name](path, **options)
+
+        return after_some_are_gone
+
+    for name in read:
+        monkeypatch.setattr(loading, name, vanishing(name))
+
+    assert 0 == main(["advise", "--layers", "784-64-10", "--runs", str(tmp_path)])
+    assert f"{folders[0] / 'journal.jsonl'}: cannot be read" in capsys.readouterr().err
+
+    gone = 2
+    assert 1 == main(["advise", "--layers", "784-64-10", "--runs", str(tmp_path)])
+    out, error = capsys.readouterr()
+    assert "No measurement of this machine" in out and "nothing is left" in error

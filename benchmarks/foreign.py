@@ -1,0 +1,63 @@
+"""What options of pytest and of its plugins may write to: never what a run reads."""
+
+import os
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from samegrad.benchmarks.command_line import OPTIONS
+from samegrad.implementations.contract.files import is_input
+from samegrad.implementations.contract.texts import clean
+
+READ = {"-c", "--config-file", "--rootdir", "--confcutdir", "--inifile"}  # these write nothing
+
+
+def spare_inputs(arguments: Sequence[str]) -> None:
+    """Refuse options that are not ours and name a file that a benchmark reads.
+
+    Which of them write (--log-file, --junit-xml, --debug, --benchmark-json, those of plugins),
+    nobody knows: they empty a file before anything is measured, or replace it afterwards.
+
+    Raises:
+        UsageError: such an option is there, with --benchmark.
+    """
+    if "--benchmark" not in arguments:
+        return
+    flags = {option.flag: option for option in OPTIONS}
+    read: list[Path] = []
+    others: list[tuple[str, str]] = []
+    for before, argument in pairwise(["", *arguments]):
+        name, equals, value = argument.partition("=")
+        if name in flags or (before in flags and flags[before].metavar is not None):
+            texts = value if name in flags else argument
+            read += [Path(part) for text in texts.split(",") for part in _paths(text)]
+        elif equals or (before.startswith("-") and "=" not in before):
+            others.append((name if equals else before, value if equals else argument))
+    data = os.environ.get("SAMEGRAD_DATA")
+    read += [Path(data)] if data else []
+    for name, value in others:
+        if name in READ:
+            continue
+        path = Path(value)
+        if path.name == "journal.jsonl":
+            raise pytest.UsageError(
+                clean(f"{value}: it would replace a journal; give another file")
+            )
+        if is_input(path) or any(_same(path, place) for place in read):
+            what = f"{name} {value}: it would replace what is read; give another file"
+            raise pytest.UsageError(clean(what))
+
+
+def _paths(text: str) -> list[str]:
+    """What a value of ours may name: FILE, FILE:NAME, NAME=FILE."""
+    return [part for part in (text, text.partition("=")[2], text.rpartition(":")[0]) if part]
+
+
+def _same(path: Path, place: Path) -> bool:
+    """Whether a file that is there is another one."""
+    try:
+        return path.is_file() and place.is_file() and path.samefile(place)
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,90 @@
+"""Options of pytest that write: what a run reads is never replaced."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from samegrad.benchmarks.foreign import spare_inputs
+from samegrad.cli import main
+
+OURS = "--benchmark --implementation numpy,./c.py --resume old --data-dir data"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with an implementation, a run, weights, and links to them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old").mkdir()
+    for name in ("c.py", "w.npz", "old/journal.jsonl", "plain"):
+        (tmp_path / name).write_text("kept")
+    (tmp_path / "link.xml").symlink_to("c.py")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "--log-file=c.py",
+        "--log-file ./c.py",
+        "--junit-xml=link.xml",
+        "--debug=c.py",
+        "--debug c.py",
+        "-o log_file=c.py",
+        "-olog_file=c.py",
+        "--report-log=old/journal.jsonl",
+        "--report-log=new/journal.jsonl",
+        "--benchmark-json=w.npz",
+        "--benchmark-json w.npz",
+        "--implementation=./plain:NAME --report-log=plain",
+        "--python numpy=plain --html=../" + "{here}/plain",
+    ],
+)
+def test_option_that_names_what_is_read_is_refused(typed: str, here: Path) -> None:
+    """However it is written; what it would do with the file nobody knows."""
+    typed = typed.format(here=here.name)
+    with pytest.raises(pytest.UsageError, match="it would replace"):
+        spare_inputs(shlex.split(f"{typed} {OURS}"))
+    with pytest.raises(pytest.UsageError, match="it would replace"):
+        spare_inputs(shlex.split(f"{OURS} {typed}"))
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "--log-file=new.py",
+        "--junit-xml old/junit.xml",
+        "--benchmark-json=plain",
+        "-k c.py --output new",
+        "-c c.ini --rootdir .",
+        "--implementation c.py --implementation=./c.py",
+        "--log-file=a\0b",
+    ],
+)
+def test_other_files_may_be_written(typed: str, here: Path) -> None:
+    """And what is ours may be read."""
+    arguments = shlex.split(f"{OURS} {typed}")
+    if "-k" in arguments:
+        (here / "c.py").unlink()
+
+    spare_inputs(arguments)
+
+
+def test_file_is_kept_before_pytest_opens_it(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """--debug empties its file as soon as the options are read."""
+    assert 2 == main(["benchmark", "--implementation", "./c.py", "--debug=c.py"])
+
+    assert "kept" == (here / "c.py").read_text()
+    (line,) = [text for text in capfd.readouterr().err.splitlines() if text.strip()]
+    assert "ERROR: --debug c.py: it would replace what is read" in line
+
+
+@pytest.mark.parametrize("line", ["train xor --save c.py", "train xor --save plain"])
+def test_weights_do_not_take_the_place_of_something_else(
+    line: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is no npz was not written by the same command."""
+    assert 2 == main(line.split())
+
+    assert ["kept"] * 2 == [(here / name).read_text() for name in ("c.py", "plain")]
+    assert "it is there and holds no weights" in capsys.readouterr().err
