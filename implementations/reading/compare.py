@@ -121,7 +121,23 @@ def compare(
     """
     known_slopes = {} if measured is None else measured
     loss()
-    returned = backward()
+    pool = candidates(parameters, backward(), net, data)
+    used: set[str] = set()
+    matches = []
+    for place in parameters:
+        if place.name not in known_slopes:
+            known_slopes[place.name] = slopes_of(place, loss)
+        entries, slopes = known_slopes[place.name]
+        match = best(place, entries, slopes, pool, used)
+        used.add(match.source)
+        matches.append(match)
+    return Compared(tuple(matches), tolerance)
+
+
+def candidates(
+    parameters: Sequence[Place], returned: Any, net: Any, data: Sequence[Any] = ()
+) -> list[tuple[str, Array]]:
+    """What may be a gradient by its name: all that a backward pass returned or left in the net."""
     known = {place.key for place in parameters} | {id(array) for array in data}
     pool = [
         (place.name, place.read())
@@ -133,16 +149,7 @@ def compare(
         (f"{place.name}.grad", np.array(left, np.float64)) for place in parameters
         if isinstance(place.leaf, TorchLeaf) and (left := place.leaf.gradient()) is not None
     ]  # fmt: skip
-    used: set[str] = set()
-    matches = []
-    for place in parameters:
-        if place.name not in known_slopes:
-            known_slopes[place.name] = slopes_of(place, loss)
-        entries, slopes = known_slopes[place.name]
-        match = best(place, entries, slopes, pool, used)
-        used.add(match.source)
-        matches.append(match)
-    return Compared(tuple(matches), tolerance)
+    return pool
 
 
 def slopes_of(place: Place, loss: Callable[[], float]) -> tuple[Array, Array]:

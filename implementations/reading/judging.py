@@ -26,6 +26,7 @@ from samegrad.implementations.checking.objects.report import (
 )
 from samegrad.implementations.reading import losses, names
 from samegrad.implementations.reading.compare import Compared, compare
+from samegrad.implementations.reading.points import points_of
 from samegrad.implementations.reading.readings import BATCHED, Reading
 from samegrad.implementations.state.reach import Reached
 
@@ -102,9 +103,13 @@ def judge(readings: Iterable[Reading], deadline: float) -> CheckReport:
     """
     found: list[Found] = []
     checked: dict[int, CheckReport] = {}
+    without: list[Reading] = []  # a loss of the file's own that is no finite number
     for reading in readings:
         if time.process_time() > deadline:
             break
+        if not reading.parameters:
+            without.append(reading)
+            continue
         compared = compared_with(reading)
         if compared is None or not compared.judged:
             continue
@@ -112,12 +117,18 @@ def judge(readings: Iterable[Reading], deadline: float) -> CheckReport:
         found.append(one)
         if reading.own or compared.partly:  # a fault, unless another reading is right
             deadline = min(deadline, time.process_time() + MORE_SECONDS)
-        own = any(f.reading.own for f in found)
+        own = without or any(f.reading.own for f in found)
         right = compared.exact if reading.own else one.constant and not own
         if right and for_batches(one, found):
-            report = checked[id(one)] = _confirmed(one)
-            if report.agrees:
-                return report
+            report = checked_as(one)
+            fault = _fault_elsewhere(one) if report.agrees else None
+            checked[id(one)] = fault or report
+            # Where its own loss and one reading show a fault, that another never meets it is luck.
+            if report.agrees and (fault is None or (one.reading.own and fault.disagrees)):
+                return report if fault is None else fault
+    if without and not any(f.reading.own for f in found):
+        said = f"its own loss, {without[0].loss_name}, is no finite number"
+        return CheckReport(UNDECIDED, said=said, reading=without[0].how, advice=(HINTS,))
     return _concluded(found, checked)
 
 
@@ -190,15 +201,23 @@ def _source(function: Callable[..., Any]) -> str:
 
 
 def _confirmed(found: Found) -> CheckReport:
-    """What `check` says of a reading, and, if it agrees, of the same with other sizes."""
+    """What `check` says of a reading, and, if it agrees, of the same elsewhere."""
     report = checked_as(found)
-    if not report.agrees:
-        return report
+    fault = _fault_elsewhere(found) if report.agrees else None
+    return report if fault is None else fault
+
+
+def _fault_elsewhere(found: Found) -> CheckReport | None:
+    """Of a reading that agrees: with other sizes, weights or data it does not."""
     for other in _others(found):
         again = checked_as(other)
         if again.verdict == DISAGREES:
             return replace(again, remarks=(*again.remarks, f"on this problem: {other.reading.how}"))
-    return report
+    for where in points_of(found.reading, found.compared, found.factor).suspects():
+        again = checked_as(found, agreed=True)
+        if again.verdict == DISAGREES or HINTS in again.advice:
+            return replace(again, remarks=(*again.remarks, f"{where} than the first"))
+    return None
 
 
 def _others(found: Found) -> Iterator[Found]:
@@ -213,8 +232,12 @@ def _others(found: Found) -> Iterator[Found]:
             yield other
 
 
-def checked_as(found: Found) -> CheckReport:
-    """What `check` says of a reading, no stronger than a guess is."""
+def checked_as(found: Found, agreed: bool = False) -> CheckReport:
+    """What `check` says of a reading, no stronger than a guess is.
+
+    Args:
+        agreed: whether it was right at another point: what was guessed is then confirmed.
+    """
     reading, factor = found.reading, found.factor
     loss = seen(lambda: factor * reading.loss(), reading)
     report = check(reading.net, loss, seen(reading.backward, reading), reading.changeable)
@@ -225,7 +248,7 @@ def checked_as(found: Found) -> CheckReport:
         return replace(report, notes=(*_factor_notes(found), *report.notes))
     if report.verdict != DISAGREES:
         return report
-    doubt = _doubt(found, report)
+    doubt = _doubt(found, report, agreed)
     if not doubt:
         return report
     rows = tuple(
@@ -244,11 +267,13 @@ def _factor_notes(found: Found) -> list[Note]:
     return [Note("factor", f"the gradient is {factor:.6g} times that of {reading.loss_name}")]
 
 
-def _doubt(found: Found, report: CheckReport) -> str:
+def _doubt(found: Found, report: CheckReport, agreed: bool) -> str:
     """Why a disagreement is no evidence, or ""."""
     reading = found.reading
     if reading.step and any(STATEFUL.search(_source(f).lower()) for f in _backward(reading)):
         return "an update by more than its gradient (momentum or the like)"
+    if reading.own and agreed:
+        return ""
     right = [m for m in report.matches if m.verdict == AGREES and m.gradient]
     numbers = [m for m in right if m.entries == 1]  # of a network of single numbers
     right = [m for m in right if m.entries > FEW] or numbers[2 * FEW :]

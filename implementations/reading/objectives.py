@@ -28,7 +28,10 @@ SCALARS = ("data", "value", "val", "v", "x")  # where an object of a graph keeps
 def losses_of(
     trial: Trial, own: Sequence[str], out: str, wishes: Wishes
 ) -> Iterator[tuple[Callable[[], float], str, bool]]:
-    """Losses: the callable, its name, whether it is the file's own."""
+    """Losses: the callable, its name, whether it is the file's own.
+
+    One of the file's own that runs and is never finite is given as well.
+    """
     board = trial.board
     wished = wishes.loss
     if wished is not None:
@@ -44,7 +47,7 @@ def losses_of(
     if out:
         board.values["out"] = trial.out(out)
     for name in own:
-        function = trial.network.functions[name]
+        function, not_finite = trial.network.functions[name], None
         for plan in plans(function, board, ["out"] if outs else [], "loss"):
             loss = OwnLoss(trial, function, plan, out)
             per_example = PerExample(board.values["n"])
@@ -59,6 +62,11 @@ def losses_of(
                 if names.RISING.fullmatch(name) and not _ascends(trial):
                     yield partial(_negative, loss), f"-{name}", True
                 break
+            if not_finite is None and _value(loss) is not None:
+                not_finite = loss
+        else:
+            if not_finite is not None:
+                yield not_finite, name, True
     if not out:
         return
     for name in losses.STANDARD:
@@ -149,10 +157,15 @@ def _refresh(trial: Trial, out: str) -> None:
 
 
 def _finite(loss: Callable[[], float]) -> bool:
+    value = _value(loss)
+    return value is not None and bool(np.isfinite(value))
+
+
+def _value(loss: Callable[[], float]) -> float | None:
     try:
-        return bool(np.isfinite(loss()))
+        return loss()
     except (Exception, SystemExit):
-        return False
+        return None
 
 
 def with_penalty(trial: Trial, loss: Callable[[], float]) -> None:

@@ -54,7 +54,7 @@ class Reading:
 
     Attributes:
         net: what holds the parameters.
-        parameters: where they are.
+        parameters: where they are; none where the file's own loss is no finite number.
         loss, backward: to be called as often as one likes.
         data: X and y as they are passed.
         how: the reading in one line.
@@ -140,6 +140,10 @@ def readings(
             except Exception:  # this form does not fit
                 continue
             for loss, loss_name, mine in losses_of(trial, methods_first, out, wishes):
+                if mine and not np.isfinite(loss()):
+                    gradient = partial(dict[str, Any])
+                    yield _reading(trial, (), loss, loss_name, mine, gradient, "none", "")
+                    continue
                 if mine and not out and _stretched(trial, loss):
                     continue
                 if mine:

@@ -248,6 +248,10 @@ def _of_loop(loop: Loop, loaded: Loaded) -> Iterator[Reading]:
                 if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]  # fmt: skip
     assigned = [n for n in dict.fromkeys(assigned) if n not in script.weights]
     for loss, text, own in _losses(script, after, assigned):
+        if own and not np.isfinite(loss()):
+            how, nothing = f"script: weights {', '.join(script.weights)}", partial(dict[str, Any])
+            yield Reading(script.weights, (), loss, nothing, (), how, own, text)
+            continue
         found = _parameters(script, loss)
         if not found:
             continue

@@ -1,0 +1,153 @@
+"""A reading at other weights, inputs and targets: faults that show under a condition alone.
+
+One that is right at the first point is run at more of them until every entry of its gradients was
+above 0 and below: a gradient that is spoilt where one of them is positive is right at half of all
+points. What is measured is one slope, along a direction through all parameters; `check` decides.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.reading.compare import STEP, Compared, Match, candidates
+from samegrad.implementations.reading.effects import Place, redraw
+from samegrad.implementations.reading.readings import Reading
+from samegrad.implementations.reading.trials import Wishes
+
+Array = Any
+MOST_POINTS = 16  # an entry that is as often positive as negative is of one sign at 2^-15 of them
+SECONDS = 1.0  # of this process, for all points of a reading
+TARGETS = 6  # draws of targets, of which every other has none below 0
+
+
+@dataclass
+class Points:
+    """The points of a reading.
+
+    Attributes:
+        parameters: of which a gradient was found.
+        loss, backward, net: of the reading, the loss times its factor.
+        data: X and y; arrays of floats are changed.
+        matches: what is taken for whose gradient.
+        tolerance: relative to the length of the gradient.
+    """
+
+    parameters: Sequence[Place]
+    loss: Callable[[], float]
+    backward: Callable[[], Any]
+    net: Any
+    data: Sequence[Any]
+    matches: Sequence[Match]
+    tolerance: float
+    signs: dict[tuple[str, bool], Array] = field(default_factory=dict)
+
+    def suspects(self) -> Iterator[str]:
+        """Points at which the gradient does not follow from the loss, in words, while it is there.
+
+        All is as before when it ends.
+        """
+        arrays = [d for d in self.data if isinstance(d, np.ndarray) and d.dtype.kind == "f"]
+        before = [(p, p.read()) for p in self.parameters], [(a, a.copy()) for a in arrays]
+        try:
+            yield from self._other_weights(arrays)
+            yield from self._other_targets()
+        finally:
+            for place, values in before[0]:
+                place.write(values)
+            for array, values in before[1]:
+                array[...] = values
+
+    def _other_weights(self, arrays: Sequence[Array]) -> Iterator[str]:
+        end = time.process_time() + SECONDS
+        for point in range(MOST_POINTS):
+            redraw(self.parameters, 100 + point)
+            if len(self.data) > 1 and any(array is self.data[0] for array in arrays):
+                self.data[0][...] *= -1  # inputs that are drawn around 0
+            if self.follows(point) is False:
+                yield "at other weights"
+            if self._met_both() or time.process_time() > end:
+                return
+
+    def _other_targets(self) -> Iterator[str]:
+        """Real numbers for targets, where the gradient holds for some of them.
+
+        It may not for any: that of cross entropy is right where they add up to 1.
+        """
+        y = self.data[1] if len(self.data) > 1 else None
+        if not isinstance(y, np.ndarray) or y.dtype.kind != "f":
+            return
+        rng = np.random.default_rng(y.size)
+        draws = [rng.normal(0, 0.5 + number / 2, y.shape) for number in range(TARGETS)]
+        draws[::2] = [np.abs(values) for values in draws[::2]]
+        found = []
+        for number, values in enumerate(draws):
+            y[...] = values
+            found.append(self.follows(number))
+        if True in found and False in found:
+            y[...] = draws[found.index(False)]
+            yield "with other targets"
+
+    def follows(self, seed: int) -> bool | None:
+        """Whether the slope along a direction is what the gradient says; None if there is none.
+
+        Of two directions one may meet a kink.
+        """
+        try:
+            self.loss()
+            gradients = self._gradients()
+            answers = (self._along(gradients, 2 * seed + turn) for turn in (1, 2))
+            return next((a for a in answers if a is not False), False)
+        except (Exception, SystemExit):  # a point that the code does not accept
+            return None
+
+    def _gradients(self) -> list[Array]:
+        pool = dict(candidates(self.parameters, self.backward(), self.net, self.data))
+        gradients = []
+        for place, match in zip(self.parameters, self.matches, strict=True):
+            values = pool.get(match.source)
+            if values is None:
+                values = pool[match.source.removesuffix(".T")].T
+            gradients.append(np.reshape(values, match.shape))
+            for positive in (True, False):
+                of_sign = gradients[-1] > 0 if positive else gradients[-1] < 0
+                key = (place.name, positive)
+                self.signs[key] = self.signs.get(key, False) | of_sign
+        return gradients
+
+    def _met_both(self) -> bool:
+        return bool(self.signs) and all(np.all(met) for met in self.signs.values())
+
+    def _along(self, gradients: Sequence[Array], seed: int) -> bool | None:
+        rng = np.random.default_rng(seed)
+        here = [place.read() for place in self.parameters]
+        direction = [rng.normal(0, 1, np.shape(values)) for values in here]
+        values = []
+        try:
+            for steps in (1, -1, 2, -2):
+                for place, old, d in zip(self.parameters, here, direction, strict=True):
+                    place.write(old + steps * STEP * d)
+                values.append(self.loss())
+        finally:
+            for place, old in zip(self.parameters, here, strict=True):
+                place.write(old)
+        if not np.isfinite(values).all():
+            return None
+        slope = (8 * (values[0] - values[1]) - (values[2] - values[3])) / (12 * STEP)
+        said = sum(float(np.sum(g * d)) for g, d in zip(gradients, direction, strict=True))
+        length = np.sqrt(sum(float(np.sum(np.square(g))) for g in gradients))
+        return bool(abs(said - slope) <= self.tolerance * max(length, abs(slope), 1e-6))
+
+
+def points_of(reading: Reading, compared: Compared, factor: float) -> Points:
+    """Where else a reading is tried: with other data where they are ours."""
+    trial, pairs = reading.trial, zip(reading.parameters, compared.matches, strict=True)
+    known = [(place, match) for place, match in pairs if match in compared.judged]
+    drawn = trial is not None and not trial.network.held and trial.wishes == Wishes()
+    return Points(
+        [place for place, _ in known], lambda: factor * reading.loss(), reading.backward,
+        reading.net, reading.changeable if drawn else (),
+        [match for _, match in known], compared.tolerance,
+    )  # fmt: skip

@@ -1,0 +1,87 @@
+"""Faults under a condition: one reading that never meets it is no agreement."""
+
+from pathlib import Path
+
+import pytest
+
+from samegrad.implementations.checking.objects import lines
+from tests.helpers.read_here import read_here
+
+NET = """import numpy as np
+def loss(params, X, Y):
+    W1, W2 = params
+    return {scale} * ((np.tanh(X @ W1) @ W2 - Y) ** 2).sum() / 2
+def grad(params, X, Y):
+    W1, W2 = params
+    a = np.tanh(X @ W1); d = a @ W2 - Y; dW2 = a.T @ d; dW1 = X.T @ ((d @ W2.T) * (1 - a**2))
+    {fault}
+    return dW1, dW2
+"""
+LISTS = """import math
+class Net:
+    def __init__(self, n_in, n_out):
+        self.w = [[0.1 * (i + j + 1) for j in range(n_out)] for i in range(n_in)]
+    def forward(self, x):
+        return [math.tanh(sum(a * b for a, b in zip(x, w))) for w in zip(*self.w)]
+    def loss(self, x, y):
+        return sum((a - b) ** 2 for a, b in zip(self.forward(x), y)) / 2 + float("nan")
+    def backward(self, x, y):
+        o = self.forward(x); d = [(a - b) * (1 - a * a) for a, b in zip(o, y)]
+        self.dw = [[x[i] * d[j] for j in range(len(d))] for i in range(len(x))]
+"""
+SCRIPT = """import numpy as np
+X = np.array([[0.0, 1.0], [1.0, 0.5], [0.3, 0.2]]); Y = np.array([[1.0], [0.0], [1.0]])
+W = np.array([[0.3], [-0.2]])
+for epoch in range(100):
+    out = np.tanh(X @ W)
+    loss = ((out - Y) ** 2).sum() / 2 + np.log(-1.0)
+    W -= 0.1 * X.T @ ((out - Y) * (1 - out**2))
+"""
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "if dW2[0, 0] > 0: dW2[0, 0] = np.nan",
+        pytest.param("if dW2[0, 0] < 0: dW2[0, 0] *= 1.01", marks=pytest.mark.full),
+        pytest.param("if dW1[-1, -1] > 0: dW1[-1, -1] += 0.01", marks=pytest.mark.full),
+        pytest.param("if W2[0, 0] < 0: dW2 *= 1.001", marks=pytest.mark.full),
+        "if (Y < 0).any(): dW1[0, 0] = np.nan",
+        pytest.param("if Y.max() > 1.5: dW2 *= 1.1", marks=pytest.mark.full),
+    ],
+)
+def test_fault_under_a_condition_is_met(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever sign an entry, a weight or a target has at the first point of whatever reading."""
+    monkeypatch.setattr(lines, "explain", lambda *_, **__: [])  # which takes seconds
+    file = tmp_path / "net.py"
+    file.write_text(NET.format(scale=1, fault=fault))
+
+    report = read_here(file)
+
+    assert "disagrees" == report.verdict and report.reason, report
+
+
+def test_right_file_agrees_at_every_point(tmp_path: Path) -> None:
+    """The same without a fault."""
+    file = tmp_path / "net.py"
+    file.write_text(NET.format(scale=1, fault="pass"))
+
+    assert "agrees" == read_here(file).verdict
+
+
+@pytest.mark.parametrize(
+    "text",
+    [LISTS, SCRIPT, NET.format(scale="np.inf", fault="pass")],
+    ids=["lists", "script", "functions"],
+)
+def test_loss_that_is_no_finite_number_is_replaced_by_no_other(text: str, tmp_path: Path) -> None:
+    """The gradient is that of half the squared error; the file says that its loss is another."""
+    file = tmp_path / "net.py"
+    file.write_text(text)
+
+    report = read_here(file)
+
+    assert "undecided" == report.verdict, report
+    assert "its own loss, loss, is no finite number" == report.reason
