@@ -17,7 +17,7 @@ class Hostile:
     def __repr__(self) -> str:
         return "\x1b[2Jx\0\x9b"
 
-    __str__ = __format__ = lambda self, *_: repr(self)
+    __str__ = __repr__
 
     def __fspath__(self) -> str:
         return "nowhere/\x1b[2Jx\x9b"

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -136,7 +137,10 @@ def test_options_have_destinations_of_their_own() -> None:
         def getgroup(self, *_: str) -> Group:
             return Group()
 
-    plugin.pytest_addoption(Parser())
+    typed: Any = SimpleNamespace(invocation_params=SimpleNamespace(args=()))
+    manager: Any = SimpleNamespace(get_plugin=lambda _: typed)
+    parser: Any = Parser()
+    plugin.pytest_addoption(parser, manager)
 
     assert {"--benchmark", *(option.flag for option in OPTIONS)} == set(taken)
     assert all(dest.startswith("samegrad_") for dest in taken.values())
