@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.implementations.checking import processes
+from samegrad.implementations.checking.objects.calls import users_lines
 from samegrad.implementations.checking.objects.report import NOT_CHECKED, CheckReport
+from samegrad.implementations.contract.sources import is_users
 from samegrad.implementations.reading.hints import in_source, parse
 from samegrad.implementations.reading.judging import SECONDS
 
@@ -59,8 +61,15 @@ def answer(request: Message, send: Any) -> None:
 
 
 def ours(error: BaseException) -> CheckReport:
-    """What is said of an exception that no reading was prepared for: a fault of samegrad's."""
+    """What is said of an exception that no reading was prepared for: a fault of samegrad's.
+
+    But not of one that the file's own code raises in between: a handler of a signal, a tracer.
+    """
     frames = traceback.extract_tb(error.__traceback__)
+    if frames and is_users(frames[-1].filename):
+        lines = users_lines(error)
+        said = f"its code raised {type(error).__name__}: {error} where nothing of it was called"
+        return CheckReport(NOT_CHECKED, said=said, lines=tuple(lines))
     mine = [f for f in frames if Path(f.filename).is_relative_to(OURS)] or frames
     where = f"{Path(mine[-1].filename).name}:{mine[-1].lineno}" if mine else "?"
     text = " ".join(str(error).split())[:200]

@@ -121,3 +121,8 @@ def seconds(text: str) -> float:
         if 0 < value < math.inf:
             return value
     raise argparse.ArgumentTypeError(f"{text!r} is not accepted; give seconds, a number above 0")
+
+
+def seconds_or_none(text: str) -> float:
+    """The same, or 0 for what is not to be done."""
+    return 0.0 if text.strip() == "0" else seconds(text)

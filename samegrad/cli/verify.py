@@ -6,7 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from samegrad.cli.parser import DONE, FAILED, NOT_CHECKED, UNDECIDED, USAGE, seconds
+from samegrad.cli.parser import (
+    DONE,
+    FAILED,
+    NOT_CHECKED,
+    UNDECIDED,
+    USAGE,
+    seconds,
+    seconds_or_none,
+)
 from samegrad.implementations.contract.texts import say
 
 EPILOG = """
@@ -68,7 +76,7 @@ def add(subparsers: Any) -> None:
     )
     add(
         "--shrink",
-        type=float,
+        type=seconds_or_none,
         default=5.0,
         metavar="SECONDS",
         help="for the smallest network that shows a failure; 0 for none (default: 5)",
