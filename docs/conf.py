@@ -75,7 +75,7 @@ def _commands() -> str:
     tree = cli.tree()
     tree.prog = "samegrad"
     parts = [
-        "# Commands\n\n`samegrad` after an install, `python -m samegrad` in a clone where all of it "
+        "# Commands\n\n`samegrad` after an install, `python -m samegrad` in a clone where it "
         "is installed already. What follows is what `--help` prints.\n"
     ]
     for names, parser in _all(tree):
