@@ -7,13 +7,13 @@ file may mean, those from which its gradient follows, and how far it follows fro
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from samegrad.implementations.reading.effects import Place, places
-from samegrad.implementations.state.leaves import TorchLeaf
+from samegrad.implementations.state.leaves import NumberLeaf, TorchLeaf
 
 Array = Any
 STEP = 1e-4  # of a five-point difference: truncation about STEP^4, rounding about eps/STEP = 1e-12
@@ -35,6 +35,7 @@ class Match:
         error: largest difference, as a share of the largest slope.
         off: the same after the factor.
         flat: whether the loss has no slope here.
+        number: whether the parameter is a plain number, which may be a setting.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Match:
     error: float = np.inf
     off: float = np.inf
     flat: bool = False
+    number: bool = False
 
     def right(self, tolerance: float) -> bool:
         """Whether it is the gradient."""
@@ -68,8 +70,11 @@ class Compared:
         Others are settings, such as a decay or what is added in a logarithm.
         """
         arrays = any(match.shape for match in self.matches)
-        return [m for m in self.matches
-                if not m.flat and (m.shape or not arrays or m.right(self.tolerance))]  # fmt: skip
+        return [
+            m
+            for m in self.matches
+            if not m.flat and (not (m.number and arrays) or m.right(self.tolerance))
+        ]
 
     @property
     def exact(self) -> bool:
@@ -129,6 +134,7 @@ def compare(
             known_slopes[place.name] = slopes_of(place, loss)
         entries, slopes = known_slopes[place.name]
         match = best(place, entries, slopes, pool, used)
+        match = replace(match, number=isinstance(place.leaf, NumberLeaf))
         used.add(match.source)
         matches.append(match)
     return Compared(tuple(matches), tolerance)

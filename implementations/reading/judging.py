@@ -6,13 +6,11 @@ right: whatever else `check` finds wrong is then undecided, and what to hint is 
 """
 
 import inspect
-import itertools
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from samegrad.implementations.checking.notes import Note
@@ -28,12 +26,12 @@ from samegrad.implementations.reading import losses, names
 from samegrad.implementations.reading.compare import Compared, compare
 from samegrad.implementations.reading.points import points_of
 from samegrad.implementations.reading.readings import BATCHED, Reading
+from samegrad.implementations.reading.seen import seen
 from samegrad.implementations.state.reach import Reached
 
 SECONDS = 20.0  # of this process, for all readings of a file
 MORE_SECONDS = 3.0  # the same, after one that shows a fault
 MOST_CHECKED = 3  # readings with a loss of the file's own that `check` sees where none is right
-HERE = Path(__file__).parent  # functions of these files are not the user's
 SURE = (DISAGREES, UNDECIDED, NOT_CHECKED)  # what is said of several that do not agree
 FAR = 0.01  # the share of the largest slope by which a gradient is off, whatever its factor
 ROUNDING = 1e-6  # of a factor that is measured
@@ -95,7 +93,7 @@ class Found:
         return (right, near, found, self.reading.batched, self.reading.own)
 
 
-def judge(readings: Iterable[Reading], deadline: float) -> CheckReport:
+def judge(readings: Iterator[Reading], deadline: float) -> CheckReport:
     """The verdict on a file, of its readings in the order of their likelihood.
 
     Args:
@@ -240,7 +238,10 @@ def checked_as(found: Found, agreed: bool = False) -> CheckReport:
     """
     reading, factor = found.reading, found.factor
     loss = seen(lambda: factor * reading.loss(), reading)
-    report = check(reading.net, loss, seen(reading.backward, reading), reading.changeable)
+    backward = reading.backward
+    if reading.update and not reading.rated and found.compared.factor is None:
+        backward = reading.update  # with decay, perhaps: then no rate explains all of it
+    report = check(reading.net, loss, seen(backward, reading), reading.changeable)
     name = found.constant or found.usual or reading.loss_name
     how = f"{reading.how}; loss: {'its own ' if reading.own else ''}{name}"
     report = replace(report, reading=how)
@@ -287,31 +288,6 @@ def _doubt(found: Found, report: CheckReport, agreed: bool) -> str:
     if right and wrong and (found.usual or not reading.rated):
         return ""
     return f"the loss is a guess ({reading.loss_name})"
-
-
-def _file(function: Callable[..., Any]) -> str:
-    inner = getattr(function, "__wrapped__", function)
-    return getattr(getattr(inner, "__code__", None), "co_filename", "")
-
-
-def _result(function: Callable[[], Any]) -> Any:
-    return function()
-
-
-def seen(function: Callable[[], Any], reading: Reading) -> Callable[[], Any]:
-    """The function as one of the user's, which closes over those of the user's that it calls.
-
-    `check` then knows their constants, caches and generators, and names their lines.
-    """
-    users = tuple(f for f in reading.users if _file(f) and Path(_file(f)).parent != HERE)
-    # What of it is ours is not looked into: a method of an iterator closes over nothing.
-    hidden: Callable[[], Any] = map(_result, itertools.repeat(function)).__next__
-    if not users:
-        return hidden
-    source = "lambda call, functions: lambda: call() if functions else None"
-    make = eval(compile(source, str(Path(_file(users[0])).parent / "<reading>"), "eval"), {})
-    made: Callable[[], Any] = make(hidden, users)
-    return made
 
 
 def compared_with(reading: Reading) -> Compared | None:

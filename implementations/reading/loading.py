@@ -56,8 +56,12 @@ class Loaded:
 
 
 def own_functions(loaded: Loaded) -> dict[str, Callable[..., Any]]:
-    """The functions that the file itself defines, without rules that JAX alone calls."""
+    """The functions that the file defines, without rules that JAX alone calls.
+
+    Those that it takes from other files of its folder are its own too: losses, as a rule.
+    """
     files = {block.filename for block in loaded.blocks}
+    folder = loaded.path.parent
     rules = {
         argument.id
         for statement in loaded.statements
@@ -66,10 +70,15 @@ def own_functions(loaded: Loaded) -> dict[str, Callable[..., Any]]:
         for argument in node.args
         if isinstance(argument, ast.Name)
     }
+    given = dict(loaded.namespace)
+    for module in [v for v in given.values() if isinstance(v, types.ModuleType)]:
+        if Path(getattr(module, "__file__", None) or "/").parent == folder:
+            given = {**vars(module), **given}
     return {
         name: value
-        for name, value in loaded.namespace.items()
-        if name not in rules and _file_of(value) in files
+        for name, value in given.items()
+        if name not in rules
+        if (file := _file_of(value)) in files or (file and Path(file).parent == folder)
     }
 
 

@@ -45,7 +45,7 @@ ROLES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
                r"|taux(?:_apprentissage)?|pas|tasa(?:_aprendizaje)?|taxa(?:_aprendizado)?|lern_?rate"
                r"|tasso)"),
         ("epochs", r"(?:n_?|num_?|no_?of_?|max_?|number_of_)?"
-                   r"(?:epochs?|iters?|iterations?|steps?|n_iter|training_iterations|epoques|epocas"
+                   r"(?:epochs?|iters?|iterations?|passes|steps?|n_iter|training_iterations|epoques|epocas"
                    r"|epoche?n?|durchlaeufe|nb_epoques)(?:_num)?"),
         ("batch_size", r"(?:mini_?)?batch_?size|bs|batchsize"),
         ("reg", r"(?:reg(?:ularization)?(?:_?(?:lambda|strength|param|rate))?|lambd?a?|lmbda|lmbd"

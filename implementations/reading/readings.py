@@ -25,7 +25,7 @@ from samegrad.implementations.reading.effects import (
     Place,
     places,
 )
-from samegrad.implementations.reading.gradients import gradients_of
+from samegrad.implementations.reading.gradients import Change, gradients_of
 from samegrad.implementations.reading.networks import Globals
 from samegrad.implementations.reading.objectives import (
     PENALTY,
@@ -73,6 +73,7 @@ class Reading:
         key: of the calls that it consists of.
         others: the same calls on other networks and batches.
         trial: the network with its data and forward pass, of what is no script.
+        update: the step itself, of which `backward` gives the change.
     """
 
     net: Any
@@ -98,6 +99,7 @@ class Reading:
     key: tuple[str, ...] = ()
     others: "Callable[[], Iterator[Reading]]" = lambda: iter(())
     trial: Trial | None = None
+    update: Callable[[], Any] | None = None
 
 
 def readings(
@@ -342,6 +344,7 @@ def _reading(
         certain=all(understood(trial.network.functions.get(n), board) for n in (loss_name, name)),
         functions=_backward_functions(trial, function), part=trial.network.part,
         users=(*trial.network.functions.values(), *trial.network.users),
+        update=backward.step if isinstance(backward, Change) else None,
         changeable=tuple(v for v in (board.values["X"], board.values["y"])
                          if mine or v is not board.values["y"] or v is board.values["#Y"]),
     )  # fmt: skip

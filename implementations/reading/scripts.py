@@ -2,15 +2,19 @@
 
 import ast
 import copy
+import inspect
 import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from samegrad.implementations.reading import losses, names
+from samegrad.implementations.reading.board import RATE, Board, Form, Sizes, inputs, plans, targets
 from samegrad.implementations.reading.effects import (
     Place,
     number,
@@ -18,32 +22,29 @@ from samegrad.implementations.reading.effects import (
     redraw,
     with_effect,
 )
-from samegrad.implementations.reading.loading import Loaded, execute
+from samegrad.implementations.reading.loading import Loaded, execute, own_functions
+from samegrad.implementations.reading.loops import (
+    STEPS,
+    Loop,
+    as_function,
+    draws,
+    loops,
+    loops_of,
+    one_turn,
+)
+from samegrad.implementations.reading.networks import Maker, constructions
 from samegrad.implementations.reading.readings import Reading
 from samegrad.implementations.reading.source import defines
 
 Array = Any
 TURNS = 4  # of which the last is taken
 EXAMPLES = 8  # to which a script's own data is cut
-DRAWS = ("plt", "pyplot", "ax", "fig", "sns", "print", "tqdm", "display", "pbar", "writer")
+MOST_WAYS = 2  # to construct what has a method that trains
+DATA = (  # of functions that train
+    (Sizes(k=1), "flat"), (Sizes(k=1), "same"), (Sizes(), "same"), (Sizes(), "labels"),
+    (Sizes(f=2, k=2), "labels"), (Sizes(k=1), "signs"), (Sizes(), "label column"),
+)  # fmt: skip
 ERRORS = {"error", "err", "e", "total", "total_error", "mse_error", "loss_value", "residual"}
-
-
-@dataclass
-class Loop:
-    """A loop that updates arrays.
-
-    Attributes:
-        before: statements of the file before it, and those of outer loops before inner ones.
-        bindings: loop variables with what they run over.
-        body: one turn, without what prints and draws.
-        filename: of the statements.
-    """
-
-    before: list[ast.stmt]
-    bindings: list[tuple[ast.expr, ast.expr]]
-    body: list[ast.stmt]
-    filename: str
 
 
 def script_readings(loaded: Loaded) -> Iterator[Reading]:
@@ -52,84 +53,51 @@ def script_readings(loaded: Loaded) -> Iterator[Reading]:
         yield from _of_loop(loop, loaded)
 
 
-def loops(loaded: Loaded) -> Iterator[Loop]:
-    """The loops that update something, of the top level and below `if __name__`."""
-    before: list[ast.stmt] = []
+def fit_readings(loaded: Loaded, name: str = "", make: Maker | None = None) -> Iterator[Reading]:
+    """Readings of training loops in functions and methods, which make their weights themselves.
+
+    Args:
+        name: of the class or function that is meant, or "".
+        make: makes an object of the class, where a hint says how.
+    """
     for block in loaded.blocks:
-        for statement in _flat(block.tree.body):
-            if isinstance(statement, ast.For | ast.While) and _updates(statement):
-                yield _inner(statement, list(before), block.filename)
-            else:
-                before.append(statement)
+        for statement in block.tree.body:
+            cls = statement.name if isinstance(statement, ast.ClassDef) else ""
+            for node in statement.body if cls else [statement]:  # type: ignore[attr-defined]
+                meant = name in ("", cls, getattr(node, "name", ""))
+                if isinstance(node, ast.FunctionDef) and meant:
+                    found = list(loops_of(node, cls, block.filename))
+                    for given in _arguments(node.name, cls, loaded, make) if found else ():
+                        for loop in reversed(found):
+                            yield from _of_loop(replace(loop, given=given), loaded)
 
 
-def _flat(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    """Statements with those of `if __name__ == "__main__"` and `with` among them."""
-    for statement in body:
-        if (
-            isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test)
-        ) or isinstance(statement, ast.With):
-            yield from _flat(statement.body)
-        else:
-            yield statement
-
-
-def _updates(node: ast.AST) -> set[str]:
-    """Names that are changed by what they were: W -= ..., W = W - ..., W[i] += ..."""
-    found = set()
-    for child in ast.walk(node):
-        if isinstance(child, ast.AugAssign):
-            found.add(_root(child.target))
-        if isinstance(child, ast.Assign):
-            read = {n.id for n in ast.walk(child.value) if isinstance(n, ast.Name)}
-            for target in child.targets:
-                parts = target.elts if isinstance(target, ast.Tuple) else [target]
-                found |= {_root(part) for part in parts} & read
-    return found - {""}
-
-
-def _root(node: ast.expr) -> str:
-    while isinstance(node, ast.Subscript | ast.Attribute):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def _inner(loop: ast.For | ast.While, before: list[ast.stmt], filename: str) -> Loop:
-    """The innermost loop that holds every update of the outer one's weights."""
-    bindings = [(loop.target, loop.iter)] if isinstance(loop, ast.For) else []
-    held = {name for name in _updates(loop) if names.WEIGHT.fullmatch(names.plain(name))}
-    body = list(loop.body)
-    for index, statement in enumerate(body):
-        if not isinstance(statement, ast.For | ast.While):
-            continue
-        outside = set().union(*(_updates(s) for s in body if s is not statement))
-        if held and held <= _updates(statement) and not held & outside:
-            found = _inner(statement, before, filename)
-            setup = [s for s in body[:index] if not _draws(s)]
-            return (
-                Loop(found.before, bindings + found.bindings, found.body, filename)
-                if not setup
-                else (
-                    Loop([*found.before, *setup], bindings + found.bindings, found.body, filename)
-                )
-            )
-    return Loop(before, bindings, [s for s in body if not _draws(s)], filename)
-
-
-def _draws(statement: ast.stmt) -> bool:
-    """Whether a statement only shows something, by itself or in an `if`."""
-    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-        return _root(statement.value.func) in DRAWS
-    if isinstance(statement, ast.If):
-        return all(_draws(s) or _keeps(s) for s in [*statement.body, *statement.orelse])
-    return False
-
-
-def _keeps(statement: ast.stmt) -> bool:
-    """Whether a statement only keeps a value for later, or passes."""
-    return isinstance(statement, ast.Pass | ast.Break) or (
-        isinstance(statement, ast.Expr) and "append(" in ast.unparse(statement)
-    )
+def _arguments(
+    name: str, cls: str, loaded: Loaded, hinted: Maker | None
+) -> Iterator[dict[str, Any]]:
+    """What a function is given: data in several forms, and of a method the object."""
+    makers: Iterator[Maker | None] = iter([hinted])
+    if cls and hinted is None:
+        makers = (
+            constructions(loaded.namespace[cls], loaded) if cls in loaded.namespace else iter(())
+        )
+    for make in itertools.islice(makers, MOST_WAYS):
+        for sizes, y in DATA:
+            form = Form("rows", y)
+            try:
+                net = make(sizes, form).net if make else None
+                if make and type(net).__name__ != cls:
+                    return
+                function = getattr(net, name) if make else loaded.namespace[name]
+                shape = (sizes.n, sizes.k)
+                values = {"X": inputs(sizes, "rows"), "y": targets(sizes, form, shape)[0]}
+                board = Board(sizes, {**values, "n": sizes.n, "k": sizes.k, "lr": RATE})
+                plan = next(plans(function, board, [], "step"))
+                bound = inspect.signature(function).bind(**{n: board[key] for n, key in plan})
+            except (Exception, SystemExit):
+                continue
+            bound.apply_defaults()
+            yield {**bound.arguments, **({"self": net} if make else {})}
 
 
 class Script:
@@ -137,10 +105,15 @@ class Script:
 
     def __init__(self, loop: Loop, loaded: Loaded) -> None:
         self.loop = loop
-        self.base: dict[str, Any] = dict(loaded.namespace)
+        self.base: dict[str, Any] = {**loaded.namespace, **loop.given}
+        self.space: dict[str, Any] = {}
+        self.function: FunctionType | None = None
+        self.owner = self.base.get("self") if loop.function else None
+        self._class = None if self.owner is None else type(self.owner)
         np.random.seed(0)
         for statement in loop.before:
-            if isinstance(statement, ast.Expr) and not defines(statement):
+            shown = draws(statement) if loop.function else not defines(statement)
+            if isinstance(statement, ast.Expr) and shown:
                 continue  # it shows something, or trains
             try:
                 execute([statement], loop.filename, self.base)
@@ -150,25 +123,50 @@ class Script:
         self._bind()
         before = self._copy(self.base)
         after = self.turn()
-        self.weights = {k: v for k, v in before.items() if k in after and _changed(v, after[k])}
+        self.weights = {
+            k: v for k, v in before.items() if k in after and self._changed(v, after[k])
+        }
         self._cut()
         for name in self.weights:
             self.weights[name] = _as_floats(copy.deepcopy(self.base[name]))
+        _scalars(self, after)
+        held = {*self.weights, *getattr(self.weights.get("self"), "__dict__", {})}
+        self.function = as_function(loop, self.space, held)
 
-    def turn(self) -> dict[str, Any]:
-        """The globals after one turn from the weights as they are."""
-        space = self._copy(self.base)
-        space.update(self._copy(self.weights))
+    def turn(self, steps: bool = True) -> dict[str, Any]:
+        """The globals after one turn from the weights as they are.
+
+        Args:
+            steps: whether it updates them: what is computed after that is of other ones.
+        """
+        self.space.clear()
+        self.space.update({**self._copy(self.base), **self._copy(self.weights), STEPS: steps})
         np.random.seed(0)
-        once = ast.For(ast.Name("_turn", ast.Store()), ast.List([ast.Constant(0)], ast.Load()),
-                       self.loop.body, [])  # fmt: skip
-        execute([ast.fix_missing_locations(once)], self.loop.filename, space)
-        return space
+        if self.function is not None:
+            self.function()
+        else:
+            execute([one_turn(self.loop)], self.loop.filename, self.space)
+        return dict(self.space)
 
     def _copy(self, space: dict[str, Any]) -> dict[str, Any]:
-        kinds = (np.ndarray, list, dict)
+        kinds: Any = (np.ndarray, list, dict, self._class or dict)
         return {k: copy.deepcopy(v) if isinstance(v, kinds) and not k.startswith("__") else v
                 for k, v in space.items()}  # fmt: skip
+
+    def _changed(self, before: Any, after: Any) -> bool:
+        """Whether numbers that something holds are others, and no others are there."""
+        if isinstance(before, list | dict) or (before is not None and type(before) is self._class):
+            olds, news = ({p.name: p.read() for p in places(v, "")} for v in (before, after))
+            missing = np.empty(0)
+            whole = self._class is type(before) or len(olds) == len(news)
+            return whole and any(
+                np.shape(old) == np.shape(news.get(name, missing))
+                and not np.array_equal(old, news[name])
+                for name, old in olds.items()
+            )
+        return isinstance(before, np.ndarray) and before.dtype.kind in "fi" and (
+            before.shape == np.shape(after) and not np.array_equal(before, after)
+        )  # fmt: skip
 
     def _bind(self) -> None:
         """The loop variables of an early turn."""
@@ -201,45 +199,35 @@ class Script:
         self._bind()
 
 
-def _changed(before: Any, after: Any) -> bool:
-    if isinstance(before, list | dict):
-        olds = [p.read() for p in places(before, "")]
-        news = [p.read() for p in places(after, "")]
-        return len(olds) == len(news) and any(
-            np.shape(a) == np.shape(b) and not np.array_equal(a, b)
-            for a, b in zip(olds, news, strict=True)
-        )
-    if isinstance(before, np.ndarray):
-        return before.dtype.kind in "fi" and before.shape == np.shape(after) and (
-            not np.array_equal(before, after)
-        )  # fmt: skip
-    return False
-
-
 def _as_floats(value: Any) -> Any:
     return value.astype(np.float64) if isinstance(value, np.ndarray) else value
 
 
 def _scalars(script: Script, after: dict[str, Any]) -> None:
-    """Biases that are plain numbers are weights, too."""
+    """Biases that are plain numbers are weights, too; one of a fit may be 0 before its loop."""
     for name, value in script.base.items():
-        if isinstance(value, float | np.floating) and names.WEIGHT.fullmatch(names.plain(name)):
-            new = after.get(name)
-            if (
-                isinstance(new, float | np.floating | np.ndarray)
-                and np.size(new) == 1
-                and new != value
-            ):
-                script.weights[name] = float(value)
+        new = after.get(name) if names.WEIGHT.fullmatch(names.plain(name)) else None
+        kept = isinstance(value, int) and not script.loop.function
+        if _becomes(value, new) and new != value and not kept:
+            script.weights[name] = np.array(float(value))  # no setting
+    owner = script.weights.get("self")
+    for name, value in list(getattr(owner, "__dict__", {}).items()):
+        if _becomes(value, new := getattr(after["self"], name, None)) and new != value:
+            setattr(owner, name, np.array(float(value)))
+
+
+def _becomes(value: Any, new: Any) -> bool:
+    """Whether a number has become one with a fraction."""
+    plain = isinstance(value, float | int | np.floating) and not isinstance(value, bool)
+    return plain and isinstance(new, float | np.floating | np.ndarray) and np.size(new) == 1
 
 
 def _of_loop(loop: Loop, loaded: Loaded) -> Iterator[Reading]:
     try:
         script = Script(loop, loaded)
-        after = script.turn()
+        after = script.turn(False)
     except (Exception, SystemExit):
         return
-    _scalars(script, after)
     if not script.weights:
         return
     if not _draw(script):
@@ -247,7 +235,10 @@ def _of_loop(loop: Loop, loaded: Loaded) -> Iterator[Reading]:
     assigned = [n.id for s in loop.body for n in ast.walk(s)
                 if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]  # fmt: skip
     assigned = [n for n in dict.fromkeys(assigned) if n not in script.weights]
+    turn, others = [f for f in (script.function,) if f], own_functions(loaded).values()
     for loss, text, own in _losses(script, after, assigned):
+        if own and loop.function and not np.isfinite(loss()):
+            return  # of our data, which is in another form
         if own and not np.isfinite(loss()):
             how, nothing = f"script: weights {', '.join(script.weights)}", partial(dict[str, Any])
             yield Reading(script.weights, (), loss, nothing, (), how, own, text)
@@ -257,7 +248,7 @@ def _of_loop(loop: Loop, loaded: Loaded) -> Iterator[Reading]:
             continue
         rates = [
             float(value)
-            for name, value in script.base.items()
+            for name, value in {**script.base, **getattr(script.owner, "__dict__", {})}.items()
             if names.role(name) == "lr" and isinstance(value, float | int) and value
         ]
         rate = rates[0] if rates else None
@@ -267,11 +258,12 @@ def _of_loop(loop: Loop, loaded: Loaded) -> Iterator[Reading]:
                 script, found, rate or 1.0, assigned if kind == "variables" else ()
             )
             yield Reading(
-                script.weights, found, loss, backward, (), f"script: weights "
+                script.weights, found, loss, backward, (), f"{loop.function or 'script'}: weights "
                 f"{', '.join(script.weights)}, one turn of the loop, gradient from "
                 + ("the update" if kind == "update" else "its variables"),
                 own, text, step=True, rated=rate is not None, printed=own, certain=True,
-                examples=_examples(script), slopes=slopes,
+                examples=_examples(script), slopes=slopes, functions=turn, users=[*turn, *others],
+                update=partial(_step, script, found) if kind == "update" else None,
             )  # fmt: skip
 
 
@@ -290,7 +282,12 @@ def _examples(script: Script) -> int:
 
 def _parameters(script: Script, loss: Callable[[], float]) -> list[Place]:
     try:
-        return with_effect(list(places(script.weights, "net")), loss)
+        space = script.turn()
+        new = {p.name: p.read() for p in places({k: space[k] for k in script.weights}, "net")}
+        held = places(script.weights, "net")
+        if "self" in script.weights:  # an object holds data as well
+            held = [p for p in held if p.name in new and not np.array_equal(p.read(), new[p.name])]
+        return with_effect(held, loss)
     except (Exception, SystemExit):
         return []
 
@@ -299,16 +296,14 @@ def _losses(
     script: Script, after: dict[str, Any], assigned: Sequence[str]
 ) -> Iterator[tuple[Callable[[], float], str, bool]]:
     """The number that the loop computes as its loss; then standard losses of its outputs."""
-    for name in assigned:
-        word = names.plain(name)
-        if (names.LOSS.fullmatch(word) or word in ERRORS) and (
-            name in after and np.size(after[name]) == 1
-        ):
+    for text in [*assigned, *_appended(script.loop)]:
+        word = names.plain(re.split(r"[.\[]", text.removesuffix("[-1]"))[-1])
+        if any(names.LOSS.fullmatch(w) or w in ERRORS for w in (word, word.removesuffix("s"))):
             try:
-                number(after[name])
-            except (ValueError, TypeError):
+                number(eval(text, after))  # of the user's file
+            except Exception:  # it is no number, or not there in an early turn
                 continue
-            yield partial(_of_variable, script, name), name, True
+            yield partial(_of_variable, script, text), text, True
     data = {k: v for k, v in {**script.base, **after}.items()
             if names.role(k) == "y" and k not in assigned}  # fmt: skip
     arrays = {k: v for k, v in script.base.items() if isinstance(v, np.ndarray)}
@@ -319,13 +314,15 @@ def _losses(
         if not _is_numbers(value):
             continue
         for out in outs:
-            if np.size(after[out]) != np.size(value) or np.shape(after[out]) != np.shape(value):
+            wanted = _one_hot(value, after[out])
+            if np.shape(after[out]) != np.shape(wanted):
                 continue
             for loss in losses.STANDARD:
 
                 def standard(out: str = out, target: str = target, loss: str = loss) -> float:
-                    space = script.turn()
-                    return losses.value(loss, space[out], np.asarray(space[target], np.float64))
+                    space = script.turn(False)
+                    wanted = _one_hot(space[target], space[out])
+                    return losses.value(loss, space[out], np.asarray(wanted, np.float64))
 
                 try:
                     if np.isfinite(standard()):
@@ -334,8 +331,27 @@ def _losses(
                     continue
 
 
+def _one_hot(value: Any, out: Any) -> Any:
+    """Labels as outputs of so many rows have them; other targets as they are."""
+    labels, k = np.asarray(value), np.shape(out)[-1] if np.ndim(out) == 2 else 0
+    if labels.dtype.kind != "i" or labels.shape != np.shape(out)[:1] or k == 0:
+        return value
+    return np.eye(k)[labels] if 0 <= labels.min() and labels.max() < k else value
+
+
 def _of_variable(script: Script, name: str) -> float:
-    return number(script.turn()[name])
+    return number(eval(name, script.turn(False)))  # of the user's file
+
+
+def _appended(loop: Loop) -> list[str]:
+    """What is put into lists, as expressions for the last of them."""
+    calls = (
+        s.value for s in loop.body if isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)
+    )
+    return [
+        f"{ast.unparse(c.func.value)}[-1]" for c in calls
+        if isinstance(c.func, ast.Attribute) and c.func.attr == "append"
+    ]  # fmt: skip
 
 
 def _is_numbers(value: Any) -> bool:
@@ -351,11 +367,21 @@ def _backward(
         space = script.turn()
         if variables:
             return {name: space[name] for name in variables if name in space}
-        new = {p.name: p.read() for p in places({k: space[k] for k in script.weights}, "net")}
-        return {
-            f"d {p.name}": (p.read() - new[p.name]) / rate
-            for p in found
-            if p.name in new and np.shape(new[p.name]) == np.shape(p.read())
-        }
+        return {f"d {p.name}": (p.read() - new) / rate for p, new in _new(script, space, found)}
 
     return backward
+
+
+def _step(script: Script, found: Sequence[Place]) -> None:
+    for place, new in _new(script, script.turn(), found):
+        place.write(new)
+
+
+def _new(
+    script: Script, space: dict[str, Any], found: Sequence[Place]
+) -> Iterator[tuple[Place, Array]]:
+    """Weights with what a turn has made of them."""
+    new = {p.name: p.read() for p in places({k: space[k] for k in script.weights}, "net")}
+    for p in found:
+        if p.name in new and np.shape(new[p.name]) == np.shape(p.read()):
+            yield p, new[p.name]

@@ -23,7 +23,7 @@ from samegrad.implementations.reading.layers import (
 from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions, parts
 from samegrad.implementations.reading.networks import Maker, Network, constructions, methods
 from samegrad.implementations.reading.readings import Reading, readings
-from samegrad.implementations.reading.scripts import script_readings
+from samegrad.implementations.reading.scripts import fit_readings, script_readings
 from samegrad.implementations.reading.supplied import supplied
 from samegrad.implementations.reading.trials import Wishes, trials
 
@@ -62,6 +62,7 @@ def verdict(loaded: Loaded, name: str, hints: Hints, deadline: float) -> CheckRe
     if not hints.net:
         last = frameworks.by_hand(loaded)
         order.insert(len(order) if last else 0, frameworks.of_torch(loaded, name))
+    order.append(fit_readings(loaded, name, made[0][0] if made else None))
     report = judge(itertools.chain(*order), deadline)
     if report.verdict == NOT_CHECKED:
         kind = frameworks.outside(loaded)

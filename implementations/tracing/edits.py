@@ -30,6 +30,7 @@ class Edit:
         was, new: what it changes, in words of source.
         forward: whether it may be made in the forward pass, too.
         early: whether the first line where it helps is meant, of several.
+        adds: whether it adds a factor or a term, which could as well stand in a later line.
     """
 
     line: int
@@ -39,6 +40,7 @@ class Edit:
     new: str
     forward: bool = False
     early: bool = False
+    adds: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ def telling(statement: ast.stmt, known: Known) -> Iterator[Edit]:
 def edits(statement: ast.stmt, known: Known) -> Iterator[Edit]:
     """Of one statement, without those nested in it."""
     yield from _of_assignment(statement, known)
+    yield from _of_names(statement, known)
     for parent, field, index, node in _expressions(statement):
         plain = [*_of_operator(node), *_of_call(node), *_of_subscript(node)]
         plain += _of_operand(parent, node, known)
@@ -93,6 +96,8 @@ def edits(statement: ast.stmt, known: Known) -> Iterator[Edit]:
         for new in plain:
             early = ".reshape(" in ast.unparse(new)
             yield _replacing(statement, parent, field, index, node, new, early=early)
+        for new in _of_one(node, known):
+            yield _replacing(statement, parent, field, index, node, new, adds=True)
         for new in _of_axis(node):
             yield _replacing(statement, parent, field, index, node, new, forward=True)
         for new in _of_number(parent, node):
@@ -102,25 +107,25 @@ def edits(statement: ast.stmt, known: Known) -> Iterator[Edit]:
         for name in known.of_shape(shapes, "") if shapes else ():
             if name not in ast.unparse(node):
                 new = ast.BinOp(node, ast.Add(), _parsed(name))
-                yield _replacing(statement, parent, field, index, node, new)
-                for text in (name, f"({name} > 0)"):
+                yield _replacing(statement, parent, field, index, node, new, adds=True)
+                for text in (name, f"({name} > 0)", f"(1 - {name})"):
                     new = ast.BinOp(node, ast.Mult(), _parsed(text))
-                    yield _replacing(statement, parent, field, index, node, new)
+                    yield _replacing(statement, parent, field, index, node, new, adds=True)
         for name in known.unused:
             if name not in ast.unparse(node):
                 new = ast.BinOp(node, ast.Add(), _parsed(name))
-                yield _replacing(statement, parent, field, index, node, new)
+                yield _replacing(statement, parent, field, index, node, new, adds=True)
                 new = _parsed(f"list(map(lambda: 0, x, {name}))")
                 new.args[0].args[:2] = [_parsed("__import__('operator').add"), node]
-                yield _replacing(statement, parent, field, index, node, new)
+                yield _replacing(statement, parent, field, index, node, new, adds=True)
         for name in known.divisors if shapes else ():
             if name not in ast.unparse(node):
                 new = ast.BinOp(node, ast.Div(), _parsed(name))
-                yield _replacing(statement, parent, field, index, node, new)
+                yield _replacing(statement, parent, field, index, node, new, adds=True)
         if any(len(shape) == 1 for shape in shapes):
             new = _parsed("x.reshape(-1, 1)")
             new.func.value = node
-            yield _replacing(statement, parent, field, index, node, new, early=True)
+            yield _replacing(statement, parent, field, index, node, new, early=True, adds=True)
         negative = node.operand if isinstance(node, ast.UnaryOp) else ast.UnaryOp(ast.USub(), node)
         yield _replacing(statement, parent, field, index, node, negative, plain=False)
         for factor in known.factors:
@@ -148,6 +153,8 @@ def _wholes(statement: ast.stmt) -> Iterator[tuple[Any, str, int | None, ast.exp
     value = getattr(statement, "value", None)
     if isinstance(statement, ast.Expr) and isinstance(value, ast.Call) and value.args:
         yield value, "args", len(value.args) - 1, value.args[-1]  # errors.append(error)
+    if isinstance(statement, ast.Lambda):
+        yield statement, "body", None, statement.body
     if not isinstance(statement, ast.Assign | ast.AugAssign | ast.Return) or value is None:
         return
     if isinstance(value, ast.Tuple | ast.List):
@@ -163,6 +170,7 @@ def _wholes(statement: ast.stmt) -> Iterator[tuple[Any, str, int | None, ast.exp
 def _replacing(
     statement: ast.stmt, parent: Any, field: str, index: int | None, node: ast.expr,
     new: ast.expr, *, plain: bool = True, forward: bool = False, early: bool = False,
+    adds: bool = False,
 ) -> Edit:  # fmt: skip
     ast.fix_missing_locations(ast.copy_location(new, node))
 
@@ -183,7 +191,7 @@ def _replacing(
         was, text = whole, ast.unparse(statement)
         undo()
     text = text.replace("__import__('operator').add", "operator.add")
-    return Edit(node.lineno, plain, apply, was, text, forward, early)
+    return Edit(node.lineno, plain, apply, was, text, forward, early, adds)
 
 
 def _of_assignment(statement: ast.stmt, known: Known) -> Iterator[Edit]:
@@ -211,6 +219,30 @@ def _of_assignment(statement: ast.stmt, known: Known) -> Iterator[Edit]:
             other.append(ast.Expr(call))
     for new in other:
         yield _statement(statement, new)
+
+
+def _of_names(statement: ast.stmt, known: Known) -> Iterator[Edit]:
+    """Another name wherever a statement has one more than once."""
+    if not isinstance(statement, ast.Assign | ast.AugAssign | ast.Return):
+        return
+    read = [ast.unparse(n) for *_, n in _expressions(statement) if not isinstance(n, ast.Constant)]
+    for text in dict.fromkeys(t for t in read if t in known.names and read.count(t) > 1):
+        for name in known.of_shape(known.texts.get(text, set()), text):
+            new = _Renaming(text, name).visit(copy.deepcopy(statement))
+            yield _statement(statement, new)
+
+
+class _Renaming(ast.NodeTransformer):
+    """Puts one name for another, where it is read."""
+
+    def __init__(self, old: str, new: str) -> None:
+        self.old, self.new = old, new
+
+    def visit(self, node: ast.AST) -> Any:
+        read = isinstance(getattr(node, "ctx", None), ast.Load)
+        if read and ast.unparse(node) == self.old:
+            return ast.copy_location(_parsed(self.new), node)
+        return self.generic_visit(node)
 
 
 def _statement(statement: ast.stmt, new: ast.stmt) -> Edit:
@@ -248,8 +280,22 @@ def _of_operator(node: ast.expr) -> Iterator[ast.expr]:
             yield node.right
         if isinstance(node.op, ast.Pow):
             yield node.left
+        yield from _regrouped(node)
     if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in SWAPPED:
         yield ast.Compare(node.left, [SWAPPED[type(node.ops[0])]()], node.comparators)
+
+
+def _regrouped(node: ast.BinOp) -> Iterator[ast.expr]:
+    """(a - b) ** 2 for a - b ** 2, and the other way round."""
+    if isinstance(a := node.left, ast.BinOp) and not _associative(a.op, node.op):
+        yield ast.BinOp(a.left, a.op, ast.BinOp(a.right, node.op, node.right))
+    if isinstance(b := node.right, ast.BinOp) and not _associative(node.op, b.op):
+        yield ast.BinOp(ast.BinOp(node.left, node.op, b.left), b.op, b.right)
+
+
+def _associative(first: ast.operator, second: ast.operator) -> bool:
+    same = isinstance(first, ast.Add | ast.Mult | ast.MatMult)
+    return same and type(first) is (type(second) if not isinstance(second, ast.Sub) else ast.Add)
 
 
 def _of_call(node: ast.expr) -> Iterator[ast.expr]:
@@ -322,6 +368,13 @@ def _of_operand(parent: Any, node: ast.expr, known: Known) -> Iterator[ast.expr]
             call = _parsed(f"x.{ending}")
             call.func.value = node
             yield call
+
+
+def _of_one(node: ast.expr, known: Known) -> Iterator[ast.expr]:
+    """What is left of 1, and 1 more."""
+    if ast.unparse(node) in known.names:
+        yield ast.BinOp(ast.Constant(1), ast.Sub(), node)
+        yield ast.BinOp(node, ast.Add(), ast.Constant(1))
 
 
 def _of_number(parent: Any, node: ast.expr) -> Iterator[ast.expr]:

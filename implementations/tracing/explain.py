@@ -1,11 +1,10 @@
 """`explain`: the line of a backward pass that makes its gradient wrong."""
 
 import contextlib
-import re
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ from samegrad.implementations.state.leaves import Leaf, fixed, leaf_of
 from samegrad.implementations.state.reach import Reached
 from samegrad.implementations.state.snapshot import Snapshot
 from samegrad.implementations.tracing import quantities, words
-from samegrad.implementations.tracing.outcome import Outcome, Param
+from samegrad.implementations.tracing.outcome import Line, Outcome, Param
+from samegrad.implementations.tracing.over_calls import adds_up, not_cleared
 from samegrad.implementations.tracing.placing import Found, by_caller, makes_up, placed
 from samegrad.implementations.tracing.probe import Change, Event, Probe, Tracer
 from samegrad.implementations.tracing.quantities import Measured, Quantity
@@ -28,7 +28,6 @@ from samegrad.implementations.tracing.search import (
     clean,
     digest,
     disturbing,
-    equal,
     hypotheses,
     identical,
     orders,
@@ -42,28 +41,8 @@ MOST_ENTRIES = 3000  # of all parameters: each costs two of the losses of the bu
 SAMPLE = 40  # entries of each, where there are more
 SECONDS = 5.0  # of the processor, for all of it; what is not found by then is not named
 MOST_CONSTANTS = 4  # conventions of one backward pass
-CLEARING = re.compile("zero|reset|clear")  # functions that say that they clear gradients
 MOST_OF_SPOT = 3  # ways in which one expression may be right
 MOST_LEFT_OUT = 12  # values of one expression that are put back one by one
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of the user's that is at fault.
-
-    Attributes:
-        file, number: where.
-        text: what it computes and what it should.
-        certain: whether an experiment showed that the gradient is right with this line right.
-    """
-
-    file: str
-    number: int
-    text: str
-    certain: bool = True
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.number}: {self.text}"
 
 
 def explain(
@@ -151,7 +130,9 @@ class _Case:
         self.outcome = Outcome(params, grads, self.measured.same, free)
         result, events = self.tracer.record(self.backward)
         self.narrow, judged = self.snapshot.narrowed(), self.outcome.judge(result)
-        if not any(right is False for right in judged) or self._adds_up():
+        if not any(right is False for right in judged) or adds_up(
+            self.backward, self.outcome, self.narrow
+        ):
             return self._over_calls()
         self.snapshot.restore()
         forward = quantities.forward(self.measured, seen, self.sites, self.until - SECONDS / 3)
@@ -267,6 +248,8 @@ class _Case:
                 found.append((spot, frozenset(wrong)))
                 continue
             effect = frozenset(i for i in wrong if not identical(plain[i], moved[i]))
+            if effect and 1 < len(spot.events) <= MOST_LEFT_OUT:
+                spot = replace(spot, events=self._used(spot, plain))
             key = (
                 tuple((e.array.shape, e.array.tobytes()) for e in spot.events),
                 tuple(None if m is None else m.tobytes() for m in moved),
@@ -282,6 +265,19 @@ class _Case:
                 elif site.function == first.site.function:
                     found[classes[key]] = (replace(first, returned=site), effect)
         return found
+
+    def _used(self, spot: Spot, plain: Sequence[Array | None]) -> tuple[Event, ...]:
+        """The values of an expression, without those of last turns on which nothing depends."""
+        for last in reversed(range(1, len(spot.events))):
+            self.narrow.restore()
+            alone = replace(spot, events=spot.events[last:])
+            try:
+                moved = self.outcome.gradients(self.tracer.change(self.backward, disturbing(alone)))
+            except Exception:  # values that the code does not bear
+                return spot.events[: last + 1]
+            if not all(map(identical, plain, moved)):
+                return spot.events[: last + 1]
+        return spot.events[:1]
 
     def _search(self, spots: Sequence[Spot], judged: Sequence[bool | None]) -> Found | None:
         wrong = {i for i, right in enumerate(judged) if right is False}
@@ -337,22 +333,6 @@ class _Case:
                 h = fewer
         return h
 
-    def _adds_up(self) -> bool:
-        """Whether every pass adds the same to its gradients, of parameters that stay."""
-        if self.outcome.free:
-            return False
-        self.narrow.restore()
-        held = [p.leaf for p in self.outcome.params]
-        there = [slot.read() for slot in held]
-        runs = [self.outcome.gradients(self.backward()) for _ in range(3)]
-        return all(
-            np.array_equal(a, slot.read()) for a, slot in zip(there, held, strict=True)
-        ) and any(
-            np.any(b != a) and equal(c - b, b - a, self.measured.same)
-            for a, b, c in zip(*runs, strict=True)
-            if a is not None and b is not None and c is not None
-        )
-
     def _over_calls(self) -> list[Line]:
         """Where a second pass, after the first, adds to its gradients or does not clear them."""
 
@@ -366,29 +346,8 @@ class _Case:
             result, events = self.tracer.record(self.backward)
         except Exception:
             return []
-        slopes = [p.slopes for p in self.outcome.params if p.slopes.size > 1]
-        before = {(e.site, e.occurrence): e.array for e in first}
-
-        def times(array: Array) -> list[float]:
-            found = (proportional(array, s, self.measured.same) for s in slopes)
-            return [round(c, 3) for c in found if c]
-
-        for event in events:
-            site = self.sites[event.site]
-            if site.whole and times(event.array) and CLEARING.search(site.function.lower()):
-                text = f"{site.target} is what the last call left; expected zero"
-                return [Line(site.file, site.line, text)]
-        added: list[Line] = []
-        for event in events:
-            site, was = self.sites[event.site], before.get((event.site, event.occurrence))
-            if was is None or was.shape != event.array.shape:
-                continue
-            kept = site.kind == "stored" or site.operator == "Add"
-            if kept and 1.0 in times(event.array - was):
-                text = f"{site.target} adds up over calls; expected to start from zero in each"
-                added = [Line(site.file, site.line, text)]
-                break
-        if not any(right is False for right in self.outcome.judge(result)):
+        added, clearing = not_cleared(first, events, self.sites, self.outcome)
+        if clearing or not any(right is False for right in self.outcome.judge(result)):
             return added
         mended = self._repaired(twice, [*first, *events], result)
         return (

@@ -13,6 +13,25 @@ from samegrad.implementations.tracing.search import equal
 Array = Any
 
 
+@dataclass(frozen=True)
+class Line:
+    """A line of the user's that is at fault.
+
+    Attributes:
+        file, number: where.
+        text: what it computes and what it should.
+        certain: whether an experiment showed that the gradient is right with this line right.
+    """
+
+    file: str
+    number: int
+    text: str
+    certain: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.number}: {self.text}"
+
+
 @dataclass(frozen=True, eq=False)
 class Param:
     """A parameter.

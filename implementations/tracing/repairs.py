@@ -152,6 +152,7 @@ class Repairs:
 
 def _decided(found: Sequence[Repair]) -> Repair | None:
     plain = [r for r in found if r.edit.plain]
+    plain = [r for r in plain if not r.edit.adds] or plain
     if plain and not all(r.edit.early for r in plain):
         return plain[0] if len({(r.file, r.edit.line) for r in plain}) == 1 else None
     if not plain and len({(r.file, r.edit.line) for r in found}) > 1:
@@ -181,14 +182,16 @@ def _known(
     return {name: Known(names.get(name, {}), of, factors) for name, of in texts.items()}
 
 
-def _statements(node: Any, function: str) -> Iterator[tuple[str, ast.stmt]]:
-    """(function, statement) of all statements inside functions."""
+def _statements(node: Any, function: str) -> Iterator[tuple[str, Any]]:
+    """(function, statement) of all statements inside functions, and lambdas."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         function = node.name
     elif function and isinstance(node, ast.stmt):
         yield function, node
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.stmt | ast.ExceptHandler):
+        if isinstance(child, ast.Lambda):
+            yield "<lambda>", child
+        if isinstance(child, ast.stmt | ast.ExceptHandler | ast.expr | ast.keyword):
             yield from _statements(child, function)
 
 
@@ -238,12 +241,6 @@ def _is_users(called: ast.expr) -> bool:
     return isinstance(called, ast.Subscript) or (
         isinstance(called, ast.Name) and not hasattr(builtins, called.id)
     )
-
-
-def _own_lines(statement: ast.stmt) -> range:
-    body = getattr(statement, "body", None)
-    last = body[0].lineno - 1 if body else statement.end_lineno or statement.lineno
-    return range(statement.lineno, max(last, statement.lineno) + 1)
 
 
 class _Unit:

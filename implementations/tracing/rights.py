@@ -164,11 +164,17 @@ def _derivatives(quantities: Sequence[Quantity]) -> Iterator[Right]:
     for q in quantities:
         for p in quantities:
             pairs = list(zip(q.events, p.events, strict=False))
-            if len(q.events) != len(p.events) or q is p or not pairs[0][0].array.size > 1:
+            if len(q.events) != len(p.events) or q is p:
                 continue
             if any(z.array.shape != a.array.shape or z.index > a.index for z, a in pairs):
                 continue
-            kinds = [_activation(z.array, a.array) for z, a in pairs]
+            if pairs[0][0].array.size > 1:
+                kinds = [_activation(z.array, a.array) for z, a in pairs]
+            elif len(pairs) > 2 and q.site.function == p.site.function:  # of a scalar engine
+                z, a = (np.array([e.array for e in side]) for side in zip(*pairs, strict=True))
+                kinds = [_activation(z, a)] * len(pairs)
+            else:
+                continue
             known = [kind for kind in kinds if kind is not None]
             if len(known) == len(kinds) and any(k.name != "identity" for k in known):
                 kind = next(k for k in known if k.name != "identity")

@@ -24,6 +24,8 @@ FAULTS: tuple[tuple[str, str, str], ...] = (
         "db2 = 1 / m * np.sum(dZ2, axis=1, keepdims=True)",
         "db2 = 1 / m * np.sum(dZ2)",
     ),
+    ("weights_of_fit.py", "p.mean(axis=0)", "p.sum(axis=0)"),
+    ("loop_of_function.py", "alpha * (X.T @ error) / m", "alpha * (X.T @ error**2) / m"),
     ("eleven_lines.py", "l2_delta.dot(syn1.T) * (l1 * (1 - l1))", "l2_delta.dot(syn1.T)"),
     (
         "data_in_constructor.py",

@@ -110,6 +110,8 @@ class Calls:
         notes: what was found on the way.
         seeded: whether generators of random numbers are set before each call.
         zeroed: leaves whose own gradients are set to nothing before each call.
+        zeroes: whether that is done, and the user's own methods for it called: not for what takes a
+            whole step, which sets them to zero itself.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class Calls:
         self.notes: list[Note] = []
         self.seeded = False
         self.zeroed: list[Leaf] = []
+        self.zeroes = True
         self._states = [(put, get()) for get, put in map(state_of, reached.generators)]
 
     def loss(self) -> float:
@@ -147,10 +150,10 @@ class Calls:
             Stopped: it raises.
         """
         self.loss()
-        for zero in self._reached.zeroing:
+        for zero in self._reached.zeroing if self.zeroes else ():
             with quiet(), silent(), _let_pass():
                 zero()
-        for leaf in self.zeroed:
+        for leaf in self.zeroed if self.zeroes else ():
             leaf.clear_gradient()
         self._seed()
         try:

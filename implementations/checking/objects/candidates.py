@@ -41,6 +41,7 @@ class Collector:
     ) -> None:
         self.calls, self.walk, self.parameters, self.data = calls, walk, parameters, data
         self.pins: Mapping[str, Any] = {}
+        self.restore = walk().snapshot().restore
 
     def collect(self) -> list[Candidate]:
         """All that may be a gradient after backward() at this point; parameters stay."""
@@ -71,7 +72,12 @@ class Collector:
             if now is not None and not np.array_equal(now, old):
                 name = f"update of {leaf.name}"
                 found.append(Candidate(name, old - now, UPDATE, leaf.name))
-        put(self.parameters, before)
+                self.calls.zeroes = False
+        try:
+            put(self.parameters, before)
+        except LookupError:  # it was taken out of its list
+            self.restore()
+            put(self.parameters, before)
         return found
 
     def _cut_off(self, found: Sequence[Candidate]) -> list[Candidate]:
@@ -144,7 +150,10 @@ class Collector:
         loss = self.calls.loss
         reached = Reached().add(returned, "returned")
         # A call that returns the network itself returns its weights and settings with it.
-        own = {id(place.get()) for leaf in self.parameters for place in leaf.places}
+        own = {id(leaf.value) for leaf in self.parameters}
+        for place in (place for leaf in self.parameters for place in leaf.places):
+            with contextlib.suppress(Exception):  # a list that was emptied
+                own.add(id(place.get()))
         found = []
         value = None
         for leaf in reached.leaves:

@@ -58,6 +58,12 @@ class Knowledge:
         """Whether two constants are one."""
         return constants.same(a, b, self.near)
 
+    def may_be_rate(self, constant: float | None) -> bool:
+        """Whether an update by a constant may be one by a rate: one that is known, if any is."""
+        rates = self.rates.values() if self.rate is None else (self.rate,)
+        fits = not rates or any(self.same(constant or 0.0, rate) for rate in rates)
+        return constant is not None and constant > 0 and fits
+
     def made_of(self, constant: float) -> str:
         """What a constant is made of, or ""."""
         return constants.named(constant, self.sizes, self.near)
@@ -169,8 +175,8 @@ def _other(
                 f"{of.name} is the gradient of {measured[j].name}, where that of "
                 f"{measured[i].name} is expected: they are swapped"
             )
-    instead = next((f for f in found[i] if f.right and f.candidate is not of.candidate), None)
-    return said if instead is None else f"{said}; {instead.name} is"
+    instead = [f.name for f in found[i] if f.right and f.candidate is not of.candidate]
+    return f"{said}; {instead[0]} is" if instead else said
 
 
 def _decay(of: Fit, slopes: Slopes, values: Array) -> str:
@@ -267,7 +273,7 @@ def _scaled(
     known: Knowledge,
 ) -> None:
     """Names the constants of gradients that are no updates."""
-    makes_up = [f for f in updates if f is not None and f.constant is not None and f.constant > 0]
+    makes_up = [f for f in updates if f is not None and known.may_be_rate(f.constant)]
     for i, of in enumerate(judged.chosen):
         match = judged.matches[i]
         if of is None or of.candidate.origin == UPDATE or match.verdict != DISAGREES:
@@ -308,16 +314,10 @@ def _updated(judged: Judged, measured: Sequence[Slopes], known: Knowledge) -> No
         and judged.matches[i].verdict == AGREES
     ]
     _decayed(judged, measured, known)
-    found = {
-        i: of.constant
-        for i in at
-        if (of := judged.chosen[i]) is not None and of.constant is not None
-    }
+    found = {i: c for i in at if (of := judged.chosen[i]) and (c := of.constant) is not None}
     if not found:
         return
-    rates = dict(known.rates)
-    if known.rate is not None:
-        rates = {"rate": known.rate}
+    rates = known.rates if known.rate is None else {"rate": known.rate}
     big = [i for i in at if measured[i].size >= FEW] or at
     usual = _usual([found[i] for i in big], rates, known)
     for i, c in found.items():

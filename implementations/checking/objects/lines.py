@@ -109,6 +109,7 @@ class _Reader:
 
     def __init__(self, trial: Trial, held: list[Held], net: Any) -> None:
         self.held, self.trial, self.net = held, trial, net
+        self.leaves: dict[str, Leaf] = {}  # of kept gradients, by their paths
         shapes = [p.shape for p in trial.parameters]
         self.pieces = [
             {
@@ -162,8 +163,14 @@ class _Reader:
                 return None
             leaf = leaf_of(value, path, fixed(value))
             return None if leaf is None else leaf.read()
-        leaves = self.trial.walk().leaves
-        return next((leaf.read() for leaf in leaves if path in leaf.names), None)
+        kept = self.leaves.get(path)
+        now = None if kept is None else kept.held()
+        if now is None:  # a walk takes long: it is made where nothing is by now
+            found = (leaf for leaf in self.trial.walk().leaves if path in leaf.names)
+            if (leaf := next(found, None)) is None:
+                return None
+            self.leaves[path], now = leaf, leaf.read()
+        return now
 
 
 STEP = re.compile(r"\.(\w+)|\[('(?:[^'\\]|\\.)*'|-?\d+)\]")

@@ -91,7 +91,7 @@ class Trial:
         measured = self._measured
         flat = [m for m in measured if np.max(np.abs(m.values), initial=0) <= m.floor]
         kinks = any(np.mean(m.kinks & ~m.trusted(self._bound)) > OPEN for m in measured if m.size)
-        vague = judged.count(UNDECIDED) or kinks or flat
+        vague = judged.count(UNDECIDED) or kinks or flat or any(map(_alike_there, self.parameters))
         if vague and not judged.count(DISAGREES):
             judged = self._moved(judged, bool(flat), rate, tolerance)
         return judged
@@ -358,6 +358,8 @@ class Trial:
                 continue  # what overflows at one point alone says nothing about the other
             best = there
             if not there.count(UNDECIDED):
+                if not judged.count(UNDECIDED) and any(map(_alike_there, self.parameters)):
+                    return best
                 why = "slopes of 0" if flat and not judged.count(UNDECIDED) else "a kink"
                 self.notes.append(
                     Note("moved", f"the loss has {why} at your point: judged at one nearby")
@@ -384,6 +386,12 @@ def _alike(a: Array, b: Array, near: float) -> bool:
         return False
     size = max(float(np.max(np.abs(b), where=np.isfinite(b), initial=0.0)), 1e-300)
     return np.allclose(a, b, rtol=0.0, atol=near * size, equal_nan=True)
+
+
+def _alike_there(leaf: Leaf) -> bool:
+    """Whether all entries are one number, such as 1, which hides whether it is multiplied by."""
+    values = leaf.read()
+    return values.size > 1 and bool(values.flat[0] and np.all(values == values.flat[0]))
 
 
 def _not_finite(judged: Judged) -> list[bool]:

@@ -51,6 +51,29 @@ def test_planted_fault_is_told_with_its_line(tmp_path: Path) -> None:
     assert any(f"mine.py:{number}: " in line for line in report.lines), report
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        pytest.param(
+            "weights_of_fit.py", "p.mean(axis=0)", "p.sum(axis=0)", marks=pytest.mark.full
+        ),
+        ("loss_in_loop_script.py", "(1 - A1 ** 2)", "(1 - A1) ** 2"),
+    ],
+)
+def test_line_of_a_loop_is_named(name: str, old: str, new: str, tmp_path: Path) -> None:
+    """Of one in a method, and of one in a script: a turn of it is traced as a function is."""
+    text = (FILES / name).read_text()
+    number = text[: text.index(old)].count("\n") + 1
+    file = tmp_path / name
+    file.write_text(text.replace(old, new, 1))
+
+    report = read_here(file)
+
+    assert [f"{name}:{number}"] == [
+        line.rpartition(": ")[0].split(": ")[0] for line in report.lines
+    ]
+
+
 @pytest.mark.parametrize("asks", [True, False])
 def test_fault_of_an_autograd_function_that_no_forward_pass_calls_is_found(
     asks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

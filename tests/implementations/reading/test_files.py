@@ -58,6 +58,8 @@ RIGHT = {
     "one_of_vectors.py": "functions of w, b",
     "estimator.py": "from the update of partial_fit; loss: its own score_loss",
     "step_sorts_keys.py": "gradient from the update of update; loss: its own loss",
+    "weights_of_fit.py": "SoftmaxClassifier.fit: weights self",
+    "loop_of_function.py": "regress: weights theta, bias",
     "two_outputs.py": "targets like the outputs, gradient of gradient",
 }
 # The same of files whose framework a child imports: it computes with float64 then.

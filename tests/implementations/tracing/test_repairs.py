@@ -137,3 +137,22 @@ def test_rule_of_jax_that_is_not_its_derivative_is_named(tmp_path: Path) -> None
     report = verify_file(str(file))
 
     assert any("rule.py:18: what swish_backward returns" in line for line in report.report.lines)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("lambda h: 1 - h**2)", "lambda h: (1 - h)**2)"),
+        ("np.outer(h[n], d[n])", "np.outer(d[n], d[n])"),
+        ("dh * TANH[1](h)), dV", "(dh - dh * h) * h), dV"),
+    ],
+)
+def test_line_of_a_lambda_or_of_another_grouping_is_named(
+    right: str, wrong: str, tmp_path: Path
+) -> None:
+    """What is squared, a name, what is multiplied."""
+    expected = NETWORK[: NETWORK.index(right)].count("\n") + 1
+    file = tmp_path / "mended.py"
+    file.write_text(NETWORK.replace(right, wrong))
+
+    assert [expected] == [line.number for line in explained(loaded(file))]

@@ -526,3 +526,64 @@ def test_exact_shows_what_is_proved() -> None:
         net, lambda: ((x @ net.W) ** 2).sum(), lambda: (2 + 1e-9) * x.T @ (x @ net.W), exact=True
     )
     assert exact.disagrees and "exact numbers" in exact.reason
+
+
+class Adding:
+    """A layer whose gradients add up until they are set to zero."""
+
+    def __init__(self) -> None:
+        self.W, self.gain = np.array([[0.3, -0.2], [0.5, 0.1], [-0.4, 0.7]]), np.ones(2)
+        self.dW, self.dgain = np.zeros((3, 2)), np.zeros(2)
+        self.data = np.sin(np.arange(15.0)).reshape(5, 3)
+
+    def loss(self) -> float:
+        return float(np.sum((self.gain * (self.data @ self.W)) ** 2) / 2)
+
+    def zero_grad(self) -> None:
+        self.dW, self.dgain = np.zeros((3, 2)), np.zeros(2)
+
+    def backward(self, forgets: bool = False) -> None:
+        delta = self.gain * (self.data @ self.W)
+        self.dgain = self.dgain + (delta * (self.data @ self.W)).sum(0)
+        self.dW = self.dW + self.data.T @ (delta if forgets else delta * self.gain)
+
+    def step(self, clears: bool) -> None:
+        if clears:
+            self.zero_grad()
+        self.backward()
+        self.W -= 0.1 * self.dW
+        self.gain -= 0.1 * self.dgain
+
+
+def test_step_that_does_not_clear_gradients_is_wrong() -> None:
+    """What clears them is called before a backward pass alone, not before a whole step."""
+    net = Adding()
+
+    assert check(net, net.loss, net.backward, net.data).agrees
+    assert check(net, net.loss, lambda: net.step(True), net.data).agrees
+    assert "adds up over calls" in check(net, net.loss, lambda: net.step(False), net.data).reason
+
+
+def test_weights_that_are_1_do_not_hide_that_they_are_left_out() -> None:
+    """All of one number: judged at a point where they are not."""
+    net = Adding()
+
+    assert check(net, net.loss, lambda: net.backward(True), net.data).disagrees
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(2.0, "agrees"), (1.0, "disagrees")])
+def test_constant_is_made_up_for_by_an_update_with_a_known_rate_alone(
+    factor: float, verdict: str
+) -> None:
+    """Twice the gradient, and half of it taken off; or all of it."""
+    net = Adding()
+    net.rate = 0.3  # type: ignore[attr-defined]
+
+    def backward() -> None:
+        net.zero_grad()
+        net.backward()
+        net.dW, net.dgain = 2 * net.dW, 2 * net.dgain
+        net.W -= net.rate * net.dW / factor  # type: ignore[attr-defined]
+        net.gain -= net.rate * net.dgain / factor  # type: ignore[attr-defined]
+
+    assert verdict == check(net, net.loss, backward, net.data).verdict

@@ -1,0 +1,184 @@
+"""Loops that train: of scripts, and of functions such as `fit`; one turn of one as a function."""
+
+import ast
+import linecache
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import FunctionType
+from typing import Any
+
+from samegrad.implementations.reading import names
+from samegrad.implementations.reading.loading import Loaded, remember
+from samegrad.implementations.tracing.sites import codes_within
+
+DRAWS = ("plt", "pyplot", "ax", "fig", "sns", "print", "tqdm", "display", "pbar", "writer")
+STEPS = "_steps"  # a variable: whether a turn updates the weights
+# What a body of a loop may hold that no function around it alone can.
+ENDS = (ast.Yield, ast.YieldFrom, ast.Await, ast.Global, ast.Nonlocal)
+
+
+@dataclass
+class Loop:
+    """A loop that updates arrays.
+
+    Attributes:
+        before: statements of the file before it, and those of outer loops before inner ones.
+        bindings: loop variables with what they run over.
+        body: one turn, without what prints and draws.
+        filename: of the statements.
+        header: its first line.
+        function: the qualified name of the function that it stands in, or "".
+        given: names that this function has from elsewhere: its arguments.
+    """
+
+    before: list[ast.stmt]
+    bindings: list[tuple[ast.expr, ast.expr]]
+    body: list[ast.stmt]
+    filename: str
+    header: int
+    function: str = ""
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+
+def loops(loaded: Loaded) -> Iterator[Loop]:
+    """The loops that update something, of the top level and below `if __name__`."""
+    before: list[ast.stmt] = []
+    for block in loaded.blocks:
+        yield from _of_body(block.tree.body, before, block.filename)
+
+
+def loops_of(function: ast.FunctionDef, cls: str, filename: str) -> Iterator[Loop]:
+    """Those of a function, or of a method of a class."""
+    name = f"{cls}.{function.name}" if cls else function.name
+    for node in ast.walk(function) if cls else ():  # as the compiler names what is private
+        if isinstance(node, ast.Attribute) and node.attr.startswith("__") > node.attr.endswith(
+            "__"
+        ):
+            node.attr = f"_{cls.lstrip('_')}{node.attr}"
+    for loop in _of_body(function.body, [], filename):
+        yield replace(loop, function=name)
+
+
+def _of_body(body: Sequence[ast.stmt], before: list[ast.stmt], filename: str) -> Iterator[Loop]:
+    for statement in _flat(body):
+        if isinstance(statement, ast.For | ast.While) and _updates(statement):
+            yield _inner(statement, list(before), filename)
+        else:
+            before.append(statement)
+
+
+def _flat(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements with those of `if __name__ == "__main__"` and `with` among them."""
+    for statement in body:
+        if (
+            isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test)
+        ) or isinstance(statement, ast.With):
+            yield from _flat(statement.body)
+        else:
+            yield statement
+
+
+def _updates(node: ast.AST) -> set[str]:
+    """Names that are changed by what they were: W -= ..., W = W - ..., W[i] += ..."""
+    found = set()
+    for child in ast.walk(node):
+        if isinstance(child, ast.AugAssign):
+            found.add(_root(child.target))
+        if isinstance(child, ast.Assign):
+            read = {_root(n) for n in ast.walk(child.value) if isinstance(n, ast.expr)}
+            for target in child.targets:
+                parts = target.elts if isinstance(target, ast.Tuple) else [target]
+                found |= {_root(part) for part in parts} & read
+    return found - {""}
+
+
+def _root(node: ast.expr) -> str:
+    """The variable, or the attribute of self, that an expression starts at."""
+    while isinstance(node, ast.Subscript | ast.Attribute):
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "self":
+            return node.attr
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _inner(loop: ast.For | ast.While, before: list[ast.stmt], filename: str) -> Loop:
+    """The innermost loop that holds every update of the outer one's weights."""
+    bindings = [(loop.target, loop.iter)] if isinstance(loop, ast.For) else []
+    held = {name for name in _updates(loop) if names.WEIGHT.fullmatch(names.plain(name))}
+    body = list(loop.body)
+    for index, statement in enumerate(body):
+        if not isinstance(statement, ast.For | ast.While):
+            continue
+        outside = set().union(*(_updates(s) for s in body if s is not statement))
+        if held and held <= _updates(statement) and not held & outside:
+            found = _inner(statement, before, filename)
+            setup = [s for s in body[:index] if not draws(s)]
+            return replace(
+                found, before=[*found.before, *setup], bindings=bindings + found.bindings
+            )
+    return Loop(before, bindings, [s for s in body if not draws(s)], filename, loop.lineno)
+
+
+def draws(statement: ast.stmt) -> bool:
+    """Whether a statement only shows something, by itself or in an `if`."""
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        return _root(statement.value.func) in DRAWS
+    if isinstance(statement, ast.If):
+        return all(draws(s) or _keeps(s) for s in [*statement.body, *statement.orelse])
+    return False
+
+
+def _keeps(statement: ast.stmt) -> bool:
+    """Whether a statement only keeps a value for later, or passes."""
+    return isinstance(statement, ast.Pass | ast.Break) or (
+        isinstance(statement, ast.Expr) and "append(" in ast.unparse(statement)
+    )
+
+
+def one_turn(loop: Loop) -> ast.stmt:
+    """A loop of one turn, for what ends it, or goes on."""
+    once = ast.For(ast.Name("_turn", ast.Store()), ast.List([ast.Constant(0)], ast.Load()),
+                   loop.body, [])  # fmt: skip
+    return ast.fix_missing_locations(once)
+
+
+def as_function(loop: Loop, space: dict[str, Any], weights: set[str]) -> FunctionType | None:
+    """One turn as a function over a namespace, on the lines of the file; None where it has no room.
+
+    Its source is the file's with nothing but the turn, under another name of the same file, so
+    that it can be traced and changed as any function of the user's. Weights, by the names of their
+    variables and attributes, are updated where STEPS is true in the namespace.
+    """
+    lines = linecache.getlines(loop.filename)
+    cls, top = loop.function.rpartition(".")[0], loop.header - 1
+    nodes = [node for statement in loop.body for node in ast.walk(statement)]
+    stored = {n.id for n in nodes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    stored |= {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    indent = " " if cls else ""
+    head = [
+        *([f"class {cls}:\n"] if cls else []),  # which private names are of
+        f"{indent}def turn():\n",
+        f"{indent} global {', '.join(sorted(stored | {'_turn'}))}\n",
+        f"{indent} for _turn in [0]:\n",
+    ]
+    if top + 1 < len(head) or any(isinstance(node, ENDS) for node in nodes):
+        return None
+    kept = {n for s in loop.body for n in range(s.lineno - 1, s.end_lineno or s.lineno)}
+    text = [line if i in kept else "\n" for i, line in enumerate(lines)]
+    text[top + 1 - len(head) : top + 1] = head
+    for statement in loop.body:
+        if isinstance(statement, ast.Assign | ast.AugAssign):
+            line, at = text[statement.lineno - 1], statement.col_offset
+            if weights & _updates(statement):
+                text[statement.lineno - 1] = f"{line[:at]}if {STEPS}: {line[at:]}"
+    source, filename = "".join(text), loop.filename
+    while filename in linecache.cache or filename == loop.filename:
+        folder, slash, name = filename.rpartition(os.sep)
+        filename = f"{folder}{slash}.{os.sep}{name}"
+    try:
+        plain = list(codes_within(compile(source, filename, "exec", dont_inherit=True)))
+    except (SyntaxError, ValueError):
+        return None
+    remember(filename, source)
+    return FunctionType(next(code for code in plain if code.co_name == "turn"), space)
