@@ -5,7 +5,7 @@ As text for a terminal, and as Markdown for a pull request.
 
 import math
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from statistics import geometric_mean
 from typing import Any, TypeGuard
@@ -42,7 +42,7 @@ class RunComparison:
         names: of both runs, with what tells them apart.
         rows: case, old and new seconds, ratio, low, high, verdict, mark, reason; the slowest
             first. reason says why a row was not compared, mark what differs although it was.
-        beyond: the cases that are certainly slower by more than `fail_above`.
+        beyond: the cases that are certainly slower by more than their `fail_above`.
         machines: the state of the machine in both runs, which is said first.
         cpu_change: how many times as long the new run's machine takes for a fixed piece of work;
             None where the runs do not say it.
@@ -66,7 +66,11 @@ class RunComparison:
 
 @clean_errors()
 def compare(
-    old: Source, new: Source, *, across: Collection[str] = (), fail_above: float = math.inf
+    old: Source,
+    new: Source,
+    *,
+    across: Collection[str] = (),
+    fail_above: float | Mapping[str, float] = math.inf,
 ) -> RunComparison:
     """Compare two runs case by case: how many times as long the new one takes, with a verdict.
 
@@ -80,17 +84,21 @@ def compare(
     Args:
         old, new: run directories, their journals, or journals that were read already.
         across: names of ACROSS.
-        fail_above: 0.05 means that a row whose interval lies above 1.05 is in `beyond`.
+        fail_above: 0.05 means that a row whose interval lies above 1.05 is in `beyond`. Or limits
+            by group: an implementation, operation, workload, device, dtype or transfer, "" of all
+            rows; of those that a row is in, the last one counts.
 
     Raises:
         NotAJournalError: one of the files is no journal that can be read.
-        ValueError: a name of `across` is not known, or `fail_above` is negative.
+        ValueError: a name of `across` or a group is not known, or a limit is negative.
     """
     for name in across:
         if name not in ACROSS:
             raise ValueError(f"--across {name!r} is not known; accepted: {', '.join(ACROSS)}")
-    if not fail_above >= 0:
-        raise ValueError(f"fail_above={fail_above} is not accepted; it must be 0 or more")
+    limits = fail_above if isinstance(fail_above, Mapping) else {"": fail_above}
+    for limit in limits.values():
+        if not limit >= 0:
+            raise ValueError(f"fail_above={limit} is not accepted; it must be 0 or more")
     before, after = _journal(old), _journal(new)
     old_rows, new_rows = {row.case.id: row for row in results.rows(before)}, results.rows(after)
     change = results.cpu_speed_change(before, after)
@@ -106,12 +114,31 @@ def compare(
         records.append(_empty(case_id) | {"reason": reason})
     rows = pd.DataFrame.from_records(records, columns=list(_empty("")))
     rows = rows.sort_values(["low", "ratio"], ascending=False, na_position="last")
-    beyond = rows[rows.low > 1 + fail_above].case.tolist()
+    allowed = _allowed([row.case for row in new_rows], limits)
+    slow = rows[rows.case.map(allowed).fillna(math.inf) + 1 < rows.low]
     warnings = [*before.warnings, *after.warnings]
     names = _names((before, after), (old, new))
     rows = rows.reset_index(drop=True)
     machines = (states.sentence(before.states), states.sentence(after.states))
+    beyond = slow.case.tolist()
     return RunComparison(before.run, after.run, names, rows, beyond, machines, change, warnings)
+
+
+def _allowed(cases: Collection[Case], limits: Mapping[str, float]) -> dict[str, float]:
+    """Case id -> by how much it may be slower."""
+    groups = {
+        case.id: ("", case.implementation, case.operation, case.workload.name, case.device,
+                  case.spec.dtype, case.transfer)
+        for case in cases
+    }  # fmt: skip
+    known = sorted({name for names in groups.values() for name in names if name})
+    for name in limits:
+        if name and name not in known:
+            raise ValueError(f"no row is of the group {name!r}; there are: {', '.join(known)}")
+    return {
+        case: next((limits[name] for name in reversed(limits) if name in names), math.inf)
+        for case, names in groups.items()
+    }
 
 
 def _journal(source: Source) -> Journal:

@@ -19,7 +19,8 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--fail-above",
         metavar="PERCENT",
-        help="exit with 1 if a row is certainly slower by more; for example 5%%",
+        help="exit with 1 if a row is certainly slower by more; for example 5%%, or, by group, "
+        "10%%,epoch=20%%,jax=5%% (the last that a row is in counts)",
     )
     parser.add_argument(
         "--across",
@@ -32,42 +33,43 @@ def add(subparsers: Any) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print the comparison; 1 if a row is slower by more than --fail-above."""
-    threshold = parse_percent(arguments.fail_above)
+    limits = parse_limits(arguments.fail_above)
     commands.require("report", "compare")
     from samegrad.reports.data import comparison
 
     across = parse_across(arguments.across, comparison.ACROSS)
-    compared = comparison.compare(arguments.old, arguments.new, across=across, fail_above=threshold)
+    compared = comparison.compare(arguments.old, arguments.new, across=across, fail_above=limits)
     for line in compared.warnings:
         say(f"warning: {line}", error=True)
     say(comparison.markdown(compared) if arguments.markdown else comparison.text(compared))
-    if math.isinf(threshold):
+    if not limits:
         return DONE
     if compared.compared.empty:
         raise ValueError(
             "--fail-above: no row can be compared with certainty, so nothing was checked"
         )
     if compared.beyond:
-        say(
-            f"{len(compared.beyond)} rows are certainly slower by more than {100 * threshold:g} %",
-            error=True,
-        )
+        limit = f"{100 * limits['']:g} %" if list(limits) == [""] else "their limit"
+        say(f"{len(compared.beyond)} rows are certainly slower by more than {limit}", error=True)
     return FAILED if compared.beyond else DONE
 
 
-def parse_percent(text: str | None) -> float:
-    """0.05 from "5%" or "5"; infinity from nothing."""
-    if text is None:
-        return math.inf
-    try:
-        value = float(text.strip().removesuffix("%"))
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise ValueError(
-            f"--fail-above {text!r} is not accepted; give a percentage from 0 on, for example 5%"
-        )
-    return value / 100
+def parse_limits(text: str | None) -> dict[str, float]:
+    """{"": 0.05, "jax": 0.1} from "5%,jax=10%"; of nothing, none."""
+    limits = {}
+    for part in () if text is None else text.split(","):
+        group, equals, percent = part.strip().rpartition("=")
+        try:
+            value = float(percent.strip().removesuffix("%"))
+        except ValueError:
+            value = math.nan
+        if not 0 <= value < math.inf or (equals and not group):
+            raise ValueError(
+                f"--fail-above {part!r} is not accepted; give a percentage from 0 on, for example "
+                "5%, or one for a group: epoch=10%"
+            )
+        limits[group.strip()] = value / 100
+    return limits
 
 
 def parse_across(text: str | None, accepted: tuple[str, ...]) -> tuple[str, ...]:

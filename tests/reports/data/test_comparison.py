@@ -13,7 +13,7 @@ from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.benchmarks.worker.ceilings import cpu_speed
 from samegrad.cli import main
-from samegrad.cli.compare import parse_percent
+from samegrad.cli.compare import parse_limits
 from samegrad.reports.data import comparison
 from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.helpers.reports import COMPLETE, F64, NUMPY
@@ -53,6 +53,23 @@ def test_planted_slowdown_is_a_regression_and_a_twin_is_none(
     assert 0 == main(["compare", old, slow, "--fail-above", "30"])
     assert 0 == main(["compare", old, slow])
     assert 0 == main(["compare", slow, old, "--fail-above", "5%"])  # faster is no regression
+
+
+def test_limits_of_groups_hold_for_their_rows_and_the_last_one_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """15 % slower: allowed in general, and not of what one group has; a group must be there."""
+    old, slow = str(run(tmp_path / "old")), str(run(tmp_path / "slow", 1.15, seed=2))
+
+    assert 0 == main(["compare", old, slow, "--fail-above", "5%,numpy=30%"])
+    assert 1 == main(["compare", old, slow, "--fail-above", "30%, numpy=5"])
+    assert "slower by more than their limit" in capsys.readouterr().err
+    assert 1 == main(["compare", old, slow, "--fail-above", "numpy=5%"])
+    assert 0 == main(["compare", old, slow, "--fail-above", "numpy=5%,30%"])
+    assert 2 == main(["compare", old, slow, "--fail-above", "numpyy=5%"])
+    assert "no row is of the group 'numpyy'; there are: cpu, " in capsys.readouterr().err
+    for wrong in ("=5%", "numpy=", "numpy=x", "5%,", "numpy=-1"):
+        assert 2 == main(["compare", old, slow, "--fail-above", wrong]), wrong
 
 
 def at_cpu_speed(path: Path, elapsed_ns: int, work: str = "SHA-256", times: int = 12) -> str:
@@ -194,7 +211,7 @@ def test_a_case_with_other_threads_says_so(tmp_path: Path) -> None:
 def test_threshold_that_is_no_percentage_is_refused(text: str) -> None:
     """With what is accepted."""
     with pytest.raises(ValueError, match="give a percentage"):
-        parse_percent(text)
+        parse_limits(text)
 
 
 def test_few_processes_give_no_certainty(
