@@ -365,6 +365,5 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _uncaptured(config: pytest.Config) -> Any:
-    manager = config.pluginmanager.getplugin("capturemanager")
-    assert manager is not None
-    return manager.global_and_fixture_disabled()
+    manager = config.pluginmanager.getplugin("capturemanager")  # none with -p no:capture
+    return contextlib.nullcontext() if manager is None else manager.global_and_fixture_disabled()

@@ -2,9 +2,12 @@
 
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from samegrad.benchmarks import plugin
 from samegrad.benchmarks.foreign import spare_inputs
 from samegrad.cli import main
 
@@ -77,6 +80,14 @@ def test_file_is_kept_before_pytest_opens_it(here: Path, capfd: pytest.CaptureFi
     assert "kept" == (here / "c.py").read_text()
     (line,) = [text for text in capfd.readouterr().err.splitlines() if text.strip()]
     assert "ERROR: --debug c.py: it would replace what is read" in line
+
+
+def test_run_needs_no_capturing() -> None:
+    """-p no:capture is pytest's."""
+    without: Any = SimpleNamespace(pluginmanager=SimpleNamespace(getplugin=lambda _: None))
+
+    with plugin._uncaptured(without):
+        pass
 
 
 @pytest.mark.parametrize("line", ["train xor --save c.py", "train xor --save plain"])
