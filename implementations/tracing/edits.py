@@ -6,6 +6,7 @@ running the code with it; see `repairs`.
 
 import ast
 import copy
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -89,7 +90,7 @@ def edits(statement: ast.stmt, known: Known) -> Iterator[Edit]:
     yield from _of_names(statement, known)
     for parent, field, index, node in _expressions(statement):
         plain = [*_of_operator(node), *_of_call(node), *_of_subscript(node)]
-        plain += _of_operand(parent, node, known)
+        plain += [*_of_operand(parent, node, known), *_of_indices(node, statement)]
         if isinstance(node, ast.Call) and (called := ast.unparse(node.func)) in known.callees:
             others = (name for name in known.callees if name != called)
             plain += [ast.Call(_parsed(name), node.args, node.keywords) for name in others]
@@ -287,15 +288,10 @@ def _of_operator(node: ast.expr) -> Iterator[ast.expr]:
 
 def _regrouped(node: ast.BinOp) -> Iterator[ast.expr]:
     """(a - b) ** 2 for a - b ** 2, and the other way round."""
-    if isinstance(a := node.left, ast.BinOp) and not _associative(a.op, node.op):
+    if isinstance(a := node.left, ast.BinOp) and not isinstance(a.op, node.op.__class__):
         yield ast.BinOp(a.left, a.op, ast.BinOp(a.right, node.op, node.right))
-    if isinstance(b := node.right, ast.BinOp) and not _associative(node.op, b.op):
+    if isinstance(b := node.right, ast.BinOp):
         yield ast.BinOp(ast.BinOp(node.left, node.op, b.left), b.op, b.right)
-
-
-def _associative(first: ast.operator, second: ast.operator) -> bool:
-    same = isinstance(first, ast.Add | ast.Mult | ast.MatMult)
-    return same and type(first) is (type(second) if not isinstance(second, ast.Sub) else ast.Add)
 
 
 def _of_call(node: ast.expr) -> Iterator[ast.expr]:
@@ -347,6 +343,18 @@ def _of_subscript(node: ast.expr) -> Iterator[ast.expr]:
         yield ast.Subscript(first, node.value.slice, ast.Load())
 
 
+def _of_indices(node: ast.expr, statement: ast.stmt) -> Iterator[ast.expr]:
+    """An entry at another index, of those that the statement has."""
+    if not isinstance(node, ast.Subscript):
+        return
+    entries = (n for n in ast.walk(statement) if isinstance(n, ast.Subscript))
+    own, every = ([n.id for e in of for n in ast.walk(e.slice) if isinstance(n, ast.Name)]
+                  for of in ([node], entries))  # fmt: skip
+    for old, new in dict.fromkeys(itertools.product(own, every)):
+        at = _Renaming(old, new).visit(copy.deepcopy(node.slice))
+        yield ast.Subscript(node.value, at, ast.Load())
+
+
 def _of_operand(parent: Any, node: ast.expr, known: Known) -> Iterator[ast.expr]:
     """Another name of the same shape, a transpose, a square, a column for a row."""
     if isinstance(node, ast.Attribute) and node.attr == "T":
@@ -363,6 +371,9 @@ def _of_operand(parent: Any, node: ast.expr, known: Known) -> Iterator[ast.expr]
     if product or (isinstance(parent, ast.Call) and getattr(parent.func, "attr", "") == "dot"):
         yield ast.Attribute(node, "T", ast.Load())
     sum_of = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.Sub | ast.Add)
+    if sum_of and text in known.names:
+        for name in known.of_shape(shapes, text):
+            yield ast.BinOp(node, ast.Mult(), _parsed(name))
     if sum_of and any(len(shape) in (1, 2) for shape in shapes):
         for ending in ("reshape(-1, 1)", "ravel()"):
             call = _parsed(f"x.{ending}")
@@ -371,10 +382,11 @@ def _of_operand(parent: Any, node: ast.expr, known: Known) -> Iterator[ast.expr]
 
 
 def _of_one(node: ast.expr, known: Known) -> Iterator[ast.expr]:
-    """What is left of 1, and 1 more."""
+    """What is left of 1, 1 more, or whether it is above 0."""
     if ast.unparse(node) in known.names:
         yield ast.BinOp(ast.Constant(1), ast.Sub(), node)
         yield ast.BinOp(node, ast.Add(), ast.Constant(1))
+        yield ast.Compare(node, [ast.Gt()], [ast.Constant(0)])
 
 
 def _of_number(parent: Any, node: ast.expr) -> Iterator[ast.expr]:

@@ -143,7 +143,8 @@ def test_rule_of_jax_that_is_not_its_derivative_is_named(tmp_path: Path) -> None
     ("right", "wrong"),
     [
         ("lambda h: 1 - h**2)", "lambda h: (1 - h)**2)"),
-        ("np.outer(h[n], d[n])", "np.outer(d[n], d[n])"),
+        ("dV += np.outer(h[n], d[n])", "dV += np.outer(d[n], d[n])"),
+        ("dh = d @ V.T + d", "dh = d @ V.T + d * h"),
         ("dh * TANH[1](h)), dV", "(dh - dh * h) * h), dV"),
     ],
 )
