@@ -40,6 +40,7 @@ REFUSED = {
     r"--benchmark-(skip|disable)": "leave out --benchmark to measure nothing",
     r"--benchmark-cprofile(-loops|-top|-dump)?": "items replay what other processes measured",
     r"-n(\d+|auto|logical)?|--numprocesses|--dist": "side by side, processes disturb each other",
+    r"--doctest-(modules|glob)": "there are no doctests among the benchmarks",
     r"--looponfail|-f": "a benchmark is run once",
 }
 

@@ -279,6 +279,7 @@ def test_gpu_that_kills_its_probe_costs_no_cpu_row(tmp_path: Path) -> None:
         (["--benchmark", "tests"], "--benchmark collects benchmarks/ only"),
         (["--benchmark", "--benchmark-min-rounds=3"], "means nothing with --benchmark"),
         (["--benchmark", "--benchmark-disable"], "leave out --benchmark"),
+        (["--benchmark", "--doctest-modules"], "there are no doctests"),
         (["--benchmark", "--benchmark-warmup=on"], "every case is warmed up"),
         (["--preset", "hello"], "--preset goes with --benchmark"),
         (["--benchmark", "--junitxml=o/journal.jsonl"], "it would replace a journal"),
