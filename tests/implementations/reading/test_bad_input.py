@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.implementations.reading import files, search
+from samegrad.implementations.reading import files
 from samegrad.implementations.reading.files import verify_file
 from tests.helpers.read_here import read_here
 
@@ -121,7 +121,7 @@ def test_fault_of_ours_is_told_with_its_cause(
         raise KeyError("W9")
 
     raises = partial(dict[str, int]().__getitem__, "W9") if ours else handler
-    monkeypatch.setattr(search.frameworks, "with_digits", raises)
+    monkeypatch.setattr(frameworks, "with_digits", raises)
     file = tmp_path / "mine.py"
     file.write_text("")
 
