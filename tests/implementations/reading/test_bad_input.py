@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.implementations.reading import files
+from samegrad.implementations.reading import files, frameworks
 from samegrad.implementations.reading.files import verify_file
 from tests.helpers.read_here import read_here
 
