@@ -45,6 +45,10 @@ REFUSED = {
 }
 
 
+# Asked for one of these, pytest-benchmark shows its own table, too.
+ITS_TABLE = re.compile(r"--benchmark-(columns|sort|group-by|name|verbose|compare)\b.*")
+
+
 STATE = pytest.StashKey[State]()
 DIRECTORY = pytest.StashKey[Path]()
 
@@ -146,6 +150,8 @@ def pytest_configure(config: pytest.Config) -> None:
         _refuse_foreign_paths(config)
     else:
         config.args[:] = [str(HERE / "test_speed.py")]
+    if not any(map(ITS_TABLE.fullmatch, _typed(config))):
+        config.option.benchmark_quiet = True
     try:
         resumed = None if run is None else session_module.load(run, retry)
         parsed = parse(**options) if resumed is None else resumed.options

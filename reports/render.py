@@ -1,13 +1,10 @@
 """Journals in, report out: index.html, report.md, results.csv and figures."""
 
 import os
-import shutil
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
 
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.schema import OK
@@ -16,9 +13,9 @@ from samegrad.implementations.contract.files import named, replaced
 from samegrad.implementations.contract.texts import clean_errors
 from samegrad.reports.charts import chart
 from samegrad.reports.data.loading import load, paths
+from samegrad.reports.data.matrix import Matrix, matrix
 from samegrad.reports.data.report import Report, flat
-from samegrad.reports.data.values import folded
-from samegrad.reports.document import details, learning, page, speed, summary
+from samegrad.reports.document import details, learning, page, speed, summary, terminal
 from samegrad.reports.document.chapter import Document
 
 PathLike = str | os.PathLike[str]
@@ -40,7 +37,6 @@ CHAPTERS = (
     details.reproduce,
 )
 FIRST = ("time_per_step", "time_to_target", "cost_of_differentiation")  # one of these leads
-ON_TERMINAL = ("Time per call", "Floors and peers")  # tables
 
 
 class NoParquetError(ValueError):
@@ -74,6 +70,7 @@ def render(
     output: PathLike | None = None,
     *,
     parquet: bool = False,
+    reference: str | None = None,
 ) -> Rendered:
     """Write the report of one or more runs: index.html, report.md, results.csv and figures.
 
@@ -82,16 +79,18 @@ def render(
         output: the directory to write into, made where it does not exist. Without it, the first
             of `journals` if that is a directory, else the directory that the file lies in.
         parquet: whether to write results.parquet, too.
+        reference: the implementation that times are divided by; by default NumPy.
 
     Raises:
         NotAJournalError: none of the files is a journal that can be read.
         NoParquetError: what writes Parquet is not installed.
-        ValueError: a path is an empty text.
+        ValueError: a path is an empty text, or there is no such reference.
         OSError: the directory cannot be written.
     """
     places = [journals] if isinstance(journals, str | os.PathLike) else list(journals)
     into = None if output is None else named("output", output)
     report = load(paths(places))
+    times = matrix(report, reference)
     first = Path(places[0])
     output = into or (first if first.is_dir() else first.parent)
     if parquet:
@@ -105,7 +104,7 @@ def render(
     with warnings.catch_warnings():
         # A name in letters that the figures' font lacks is drawn as boxes, and costs no report.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        made = document(report)
+        made = document(report, times)
         chart.save(made.charts, figures)
     for name, text in (
         ("report.md", page.markdown(made)),
@@ -125,7 +124,7 @@ def _check_parquet() -> None:
         ) from None
 
 
-def document(report: Report) -> Document:
+def document(report: Report, times: Matrix) -> Document:
     """Everything that a report says, its charts drawn."""
     rows, runs = report.rows, [(s.label, s.journal.run, s.journal) for s in report.sources]
     missing = rows[rows.status != OK].status.value_counts()
@@ -144,6 +143,7 @@ def document(report: Report) -> Document:
         + (f"; {reasons}" if reasons else "")
         + ".",
         machine=report.machine_states,
+        matrix=times,
         warnings=[
             f"PARTIAL: run {journal.run['run']} did not come to its end; what it measured is here."
             for journal in report.journals
@@ -174,25 +174,9 @@ def products(journal: Journal) -> str:
 
 
 def terminal_lines(report: Report, made: Document) -> list[str]:
-    """Tables, how many rows have no number, and sentences."""
-    lines = ["", *made.machine, ""]
-    for chapter in made.chapters:
-        for table in chapter.tables:
-            if table.title in ON_TERMINAL:
-                lines += [f"{table.title}:", terminal(table.frame), ""]
-    if not len(report.rows):
-        lines += ["Time per call:", "no rows", ""]
-    lines += [made.counts, *made.summary]
+    """The machine's state, times, answers, and how many rows have no number."""
+    lines = ["", *terminal.sentences(made.machine), "", *terminal.matrix(made.matrix), ""]
+    lines += terminal.sentences([*map(str, made.summary), made.counts])
     if not all(journal.complete for journal in report.journals):
         lines.append("PARTIAL: a run did not come to its end; what was measured is in the report.")
     return lines
-
-
-def terminal(table: pd.DataFrame) -> str:
-    """A table in the terminal's width, if that suffices without the layers."""
-    width = shutil.get_terminal_size((200, 40)).columns
-    table = table.map(lambda value: folded(value) if isinstance(value, str) else value)
-    text = str(table.to_string(index=False))
-    if max(map(len, text.splitlines())) > max(width, 80):
-        text = str(table.drop(columns=["layers"], errors="ignore").to_string(index=False))
-    return text

@@ -1,10 +1,11 @@
 """Texts from elsewhere, such as names, messages, journals: they hold anything, and do nothing."""
 
+import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self, TextIO
 
 # What parsing or compiling a text raises that is no Python, or nested too deep.
 UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
@@ -58,6 +59,33 @@ def no_value(text: str) -> str:
     return DASHES if text == "--" else "" if text.strip() else EMPTY
 
 
+class Coloured(str):
+    """A line with colours for a terminal that has some: (begin, end, code of the colour)."""
+
+    spans: Sequence[tuple[int, int, str]]
+
+    def __new__(cls, text: str, spans: Sequence[tuple[int, int, str]]) -> Self:
+        """The text itself has no colours."""
+        made = super().__new__(cls, text)
+        made.spans = spans
+        return made
+
+    def painted(self) -> str:
+        """The text with its colours."""
+        parts, at = [], 0
+        for begin, end, code in self.spans:
+            parts += [self[at:begin], f"\x1b[{code}m", self[begin:end], "\x1b[0m"]
+            at = end
+        return "".join([*parts, self[at:]])
+
+
+def colours(stream: TextIO) -> bool:
+    """Whether a stream shows colours: a terminal, and nobody has said no (no-color.org)."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
+        return False
+    return stream.isatty()
+
+
 def say(text: object, *, error: bool = False, end: str = "\n") -> None:
     """Print a text that may be anybody's, at once: clean, and in letters that the terminal has.
 
@@ -69,4 +97,6 @@ def say(text: object, *, error: bool = False, end: str = "\n") -> None:
     stream = sys.stderr if error else sys.stdout
     encoding = stream.encoding or "utf-8"
     shown = clean(str(text)).encode(encoding, "backslashreplace").decode(encoding)
+    if isinstance(text, Coloured) and shown == text and colours(stream):
+        shown = text.painted()
     print(shown, file=stream, end=end, flush=True)

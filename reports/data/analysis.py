@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from samegrad.benchmarks.clock.intervals import LEAST_PROCESSES, NO_DIFFERENCE, Ratio, paired, ratio
+from samegrad.benchmarks.clock.intervals import (
+    LEAST_PROCESSES,
+    NO_DIFFERENCE,
+    SLOWER,
+    Ratio,
+    paired,
+    ratio,
+)
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract.registry import COMPARED_WITH, SPEED_UPS_OVER
@@ -86,6 +93,18 @@ def pays_from(speed_ups: pd.DataFrame) -> int | None:
     faster = (ordered.end_to_end_speed_up > NO_DIFFERENCE).tolist()
     first = next((i for i in range(len(faster)) if all(faster[i:])), None)
     return None if first is None else int(ordered.batch_size.iloc[first])
+
+
+def thread_gains(rows: pd.DataFrame) -> pd.DataFrame:
+    """How many times faster with all cores than with fewer (`regime`); whether that is certain."""
+    names = ["source", "device", "implementation", *(name for name in CASE if name != "threads")]
+    pairs = paired_rows(rows[rows.threads == "all"], rows[rows.threads != "all"], names)
+    times = list(map(ratio, pairs.process_medians_other, pairs.process_medians))
+    return pairs.assign(
+        regime=pairs.threads_other,
+        times=[one.value for one in times],
+        certain=[one.verdict == SLOWER for one in times],
+    )
 
 
 def differentiation(rows: pd.DataFrame) -> pd.DataFrame:
@@ -212,7 +231,7 @@ def _ratio(
 
 def slower(row: Any, best: Any) -> bool:
     """Whether it is certainly slower than the fastest; never without intervals."""
-    return ratio(row.process_medians, best.process_medians).low > 1
+    return ratio(row.process_medians, best.process_medians).verdict == SLOWER
 
 
 def break_even(rows: pd.DataFrame) -> pd.DataFrame:

@@ -45,7 +45,7 @@ WITHHELD = (
     f"`{command('benchmark', '--wait-quiet', '600')}`."
 )
 FEW_PROCESSES = (
-    f"Fewer than {LEAST_PROCESSES} processes: no intervals, so nothing is compared "
+    f"Fewer than {LEAST_PROCESSES} processes: no intervals, so none is called faster than another "
     f"(--processes {LEAST_PROCESSES})."
 )
 HEADLINE = ("mnist", "cifar10")  # what the names of the main tasks begin with

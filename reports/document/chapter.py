@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
 from samegrad.reports.charts.chart import Chart
 from samegrad.reports.data.code import Listing
+from samegrad.reports.data.matrix import Matrix
 from samegrad.reports.data.report import CASE, Report, Samples
 
 HEADERS = {
@@ -32,6 +34,17 @@ class Table:
     text: str
     frame: pd.DataFrame
     opens: bool = False
+
+
+class Answer(NamedTuple):
+    """A question that people ask, or "", and the answer."""
+
+    question: str
+    text: str
+
+    def __str__(self) -> str:
+        """Both in a line."""
+        return f"{self.question} {self.text}".strip()
 
 
 class Chapter:
@@ -69,8 +82,9 @@ class Document:
         title: one line.
         counts: how many rows have a number, and why others have none.
         machine: the state that each machine was in, which is said first.
+        matrix: times and ratios, case by implementation.
         warnings: what makes the report less than it should be.
-        summary: sentences that answer what most readers ask.
+        summary: what most readers ask, with answers.
         notes: which runs these are.
         first: the chart that stands before all chapters, if any.
         chapters: in order.
@@ -81,7 +95,8 @@ class Document:
     counts: str
     machine: list[str]
     warnings: list[str]
-    summary: list[str]
+    matrix: Matrix
+    summary: list[Answer]
     notes: list[str]
     first: Chart | None
     chapters: list[Chapter]

@@ -14,10 +14,13 @@ from jinja2 import Environment, select_autoescape
 
 from samegrad.implementations.contract.texts import clean
 from samegrad.reports.charts.chart import DPI, Chart
-from samegrad.reports.data.values import brief, cell, foldable, markdown_table
+from samegrad.reports.data.matrix import BEST, Cell, Matrix
+from samegrad.reports.data.values import brief, cell, markdown_table
 from samegrad.reports.document.chapter import Chapter, Document
 
-LONG = 20  # rows; a longer table is folded in Markdown
+LONG = 20  # rows; a longer table is not in Markdown
+MOST_LINES = 300  # of the matrix in Markdown
+MOST_MARKDOWN, ROOM = 58_000, 1_900  # characters; a comment on a Git host holds 65,536
 WIDE = 48  # characters; a longer cell may break
 SCREEN_DPI = 100  # a point of the figures' letters is that much larger than the page's
 UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "KiB": 2.0**10, "MiB": 2.0**20}
@@ -104,37 +107,76 @@ def order(text: str) -> float | None:
 
 
 def markdown(document: Document) -> str:
-    """The report for a Git host or a pull request: the summary first, long tables folded."""
+    """The report for a Git host or a pull request: the answers, and tables that are short.
+
+    As much as a comment there may hold; what is left out is named.
+    """
     blocks = [f"# {cell(document.title)}", *(f"> {cell(line)}" for line in document.warnings)]
     blocks += map(cell, document.machine)
-    blocks.append("\n".join(f"- {cell(line)}" for line in document.summary))
+    blocks += _matrix(document.matrix)
+    blocks.append("\n".join(f"- {_bold(cell(a.question))}{cell(a.text)}" for a in document.summary))
     blocks.append(f"**{cell(document.counts)}**")
     blocks.append("\n\n".join(cell(line) for line in document.notes))
     if document.first is not None:
         blocks.append(_image(document.first))
+    left_out: list[str] = []
     for chapter in document.chapters:
-        blocks += _chapter(chapter)
-    return clean("\n\n".join(block for block in blocks if block) + "\n")
+        blocks += _chapter(chapter, left_out)
+    text = ""
+    for block in filter(None, map(clean, blocks)):
+        if len(text) + len(block) > MOST_MARKDOWN:
+            left_out = ["all that comes after this", *left_out]
+            break
+        text += f"{block}\n\n"
+    if left_out:
+        text += f"On the page and in results.csv: {', '.join(map(cell, left_out))}."
+    return text.rstrip()[: MOST_MARKDOWN + ROOM] + "\n"
 
 
-def _chapter(chapter: Chapter) -> Iterator[str]:
+def _bold(question: str) -> str:
+    return f"**{question}** " if question else ""
+
+
+def _matrix(made: Matrix) -> Iterator[str]:
+    """The matrix as a table; its best in bold."""
+    if not made.lines:
+        return
+    yield f"## Time per call\n\n{cell(made.legend[0].upper() + made.legend[1:])}."
+    lines = [
+        {"case": f"{line.group}, {line.name}"}
+        | dict(zip(made.columns, map(_time, line.cells), strict=True))
+        for line in made.lines[:MOST_LINES]
+    ]
+    yield pd.DataFrame(lines).rename(columns=cell).to_markdown(index=False, disable_numparse=True)
+    if len(made.lines) > MOST_LINES:
+        yield f"And {len(made.lines) - MOST_LINES:,} more lines on the page."
+
+
+def _time(one: Cell | None) -> str:
+    if one is None:
+        return ""
+    time = f"**{cell(one.time)}**" if one.mark == BEST else f"{cell(one.time)}{one.mark}"
+    return f"{time} ({one.times})" if one.times else time
+
+
+def _chapter(chapter: Chapter, left_out: list[str]) -> Iterator[str]:
+    """What is short of a chapter; the titles of its other tables are added to those left out."""
+    short = [table for table in chapter.tables if len(table.frame) <= LONG]
+    left_out += [table.title for table in chapter.tables if len(table.frame) > LONG]
+    left_out += [listing.title for listing in chapter.listings]
+    parts = (chapter.text, chapter.points, chapter.commands, chapter.charts, short)
+    if not any(parts):
+        return
     yield f"## {chapter.heading}"
     yield from map(cell, chapter.text)
     yield "\n".join(f"- {cell(line)}" for line in chapter.points)
     for command in chapter.commands:
         yield _fenced(brief(command), "console")
     yield from map(_image, chapter.charts)
-    for table in chapter.tables:
+    for table in short:
         yield f"### {cell(table.title)}"
         yield cell(table.text)
-        body = markdown_table(table.frame)
-        title = f"{table.title}: {len(table.frame)} rows"
-        yield foldable(title, body) if len(table.frame) > LONG else body
-    for listing in chapter.listings:
-        for number, name in enumerate(listing.names):
-            lines = [texts[number] for _, texts in listing.equations]
-            text = "\n".join(line for line in lines if line)
-            yield foldable(f"{listing.title}: {name}", _fenced(text, "python"))
+        yield markdown_table(table.frame)
 
 
 def _fenced(text: str, language: str) -> str:

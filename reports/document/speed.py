@@ -6,16 +6,13 @@ from collections.abc import Sequence
 import pandas as pd
 
 from samegrad.benchmarks.records.quality import GOOD, NARROW, NOISY, UNUSABLE
-from samegrad.benchmarks.records.schema import OK
-from samegrad.implementations.contract.registry import TABLE
 from samegrad.reports.charts import explanation, growth
 from samegrad.reports.charts import speed as charts
 from samegrad.reports.data import analysis, code, scaling
-from samegrad.reports.data.report import CASE, Report, pivoted
+from samegrad.reports.data.report import Report
 from samegrad.reports.data.values import digits, duration, in_order, interval_text
 from samegrad.reports.document.chapter import Chapter, Table, columns, present
-
-NO_GPU = "no GPU on this machine"
+from samegrad.reports.document.summary import NO_GPU
 
 
 def speed(report: Report) -> Chapter:
@@ -33,7 +30,6 @@ def speed(report: Report) -> Chapter:
             charts.gflops(rows),
         ],
         tables=[
-            Table("Time per call", "", overview(report)),
             Table(
                 "Against NumPy", verdict_text(verdicts), with_interval(report, verdicts, "ratio")
             ),
@@ -131,7 +127,7 @@ def gpu(report: Report) -> Chapter:
             "Machines are named where they differ."
         )
     elif no_gpu(report):
-        text = f"There are no CUDA rows: {NO_GPU}."
+        text = f"{NO_GPU}: there are no CUDA rows."
     else:
         text = "There are no CUDA rows: the GPU was not asked for, or no framework sees it."
     ratios = speed_ups.filter(like="_speed_up").map(digits)
@@ -177,40 +173,6 @@ def differentiation(report: Report) -> Chapter:
 def no_gpu(report: Report) -> bool:
     """Whether none of the machines has a GPU."""
     return all(j.run["machine"].get("gpu", "none") == "none" for j in report.journals)
-
-
-def gpu_implementations(report: Report) -> bool:
-    """Whether any of the implementations could use a GPU."""
-    return any(TABLE[name].gpu for name in set(report.rows.implementation) & set(TABLE))
-
-
-def overview(report: Report) -> pd.DataFrame:
-    """Time per call as text: a line per case, a column per implementation and device.
-
-    An implementation without float32 (looped Python) stands in the float32 line, marked, where
-    no other one has computed the case in float64.
-    """
-    rows = report.rows[report.rows.transfer == "resident"]
-    names = ["source", *CASE]
-    has_float32 = report.rows[report.rows.dtype == "float32"].implementation
-    looped = ~rows.implementation.isin(has_float32)
-    cases, in_float32 = (
-        pd.MultiIndex.from_frame(one[names]) for one in (rows, rows.assign(dtype="float32"))
-    )
-    moved = looped & ~cases.isin(cases[~looped]) & in_float32.isin(cases[~looped])
-    times = rows.seconds.map(duration) + moved.map({True: " (float64)", False: ""})
-    rows = rows.assign(
-        dtype=rows.dtype.mask(moved, "float32"),
-        column=rows.implementation + " " + rows.device,
-        text=times.where(rows.status == OK, rows.status),
-    )
-    order = in_order(report.rows.implementation)
-    columns = rows[["implementation", "column"]].drop_duplicates()
-    columns = columns.sort_values("implementation", key=lambda s: s.map(order.index), kind="stable")
-    table = pivoted(rows, names, "column", "text")[columns.column].fillna("").reset_index()
-    if not (report.rows.device == "cuda").any() and gpu_implementations(report):
-        table["cuda"] = NO_GPU if no_gpu(report) else "not measured"
-    return present(report, table)
 
 
 def verdict_text(verdicts: pd.DataFrame) -> str:

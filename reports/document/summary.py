@@ -4,13 +4,12 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any
 
 import pandas as pd
 
 from samegrad.benchmarks.records.quality import GOOD, NOISY, UNUSABLE
 from samegrad.benchmarks.records.schema import OK
-from samegrad.implementations.contract.registry import COMPARED_WITH, SPEED_UPS_OVER
+from samegrad.implementations.contract.registry import COMPARED_WITH, SPEED_UPS_OVER, TABLE
 from samegrad.reports.data import analysis
 from samegrad.reports.data.report import (
     FEW_PROCESSES,
@@ -21,45 +20,65 @@ from samegrad.reports.data.report import (
     shares,
 )
 from samegrad.reports.data.values import digits, duration, folded, in_order, metric_text, range_text
+from samegrad.reports.document.chapter import Answer
 
 LEAST_SIZES = 3  # batch sizes that make a series
-MOST_SHARES = 4  # of the ceiling, that a sentence has room for; NumPy's is always one
+MOST_NETWORKS = 5  # of which a sentence says what is the fastest
+MOST_CROSSINGS = 3
+NETWORK = ["layers", "batch_size"]
+NO_GPU = "No GPU on this machine"
+NOT_ASKED = "Not measured: it was not asked for, or no framework sees it."
 METRICS = {"accuracy": "test accuracy", "r2": "test R²", "rmse": "test error (RMSE)"}
 
 
-def sentences(report: Report) -> list[str]:
-    """One line per answer; none where nothing was measured that gives one."""
+def sentences(report: Report) -> list[Answer]:
+    """One answer per question that people ask; none where nothing was measured that gives one."""
     rows = report.conclusive
     if not len(report.rows):
         return []
-    lines: list[str] = []
+    lines: list[Answer] = []
     steps = comparable(rows[(rows.status == OK) & (rows.operation == "train_step")])
     for source, part in steps.groupby("source", sort=False):
-        prefix = f"{source}: " if report.many else ""
-        lines += [prefix + line for line in (fastest(part), reaches(part)) if line]
-    lines += [*gpu(rows), *vectorisation(rows), *compilation(rows), *differentiation(rows)]
+        about = [fastest(part), crossing(part), parts(part)]
+        lines += [
+            Answer(line.question, f"{source}: {line.text}" if report.many else line.text)
+            for line in about
+            if line.text
+        ]
+    lines += [*vectorisation(rows), *gpu(report, rows), *threads(report, rows)]
+    lines += [*compilation(rows), *differentiation(rows)]
     return [*lines, *learned(report), *uncertainty(report)]
 
 
-def fastest(steps: pd.DataFrame) -> str:
-    """Which implementation is the fastest, by batch size, for the network with most of them."""
+def fastest(steps: pd.DataFrame) -> Answer:
+    """Which implementation is the fastest, for networks from the smallest to the largest."""
     used = steps[(steps.device == "cpu") | (steps.transfer == "end_to_end")]
     used = used[used.threads == "all"]
-    counts = used.groupby("layers").batch_size.nunique()
-    if counts.empty or counts.max() < LEAST_SIZES:
-        return ""
-    layers = counts.idxmax()
-    by_size = [
-        (size, contenders(part)) for size, part in used[used.layers == layers].groupby("batch_size")
-    ]
-    answers = []
-    for names, group in groupby(by_size, key=lambda pair: pair[1]):
-        sizes = [size for size, _ in group]
-        span = f"{sizes[0]:,}" + (f" to {sizes[-1]:,}" if len(sizes) > 1 else "")
-        answers.append(f"{_or(names)} (batch {span})")
-    doubt = any(len(names) > 1 for _, names in by_size)
-    return f"The fastest training step of {layers}: {', '.join(answers)}." + (
-        ' "Or": their times cannot be told apart.' if doubt else ""
+    used = used[used.groupby(NETWORK).implementation.transform("nunique") > 1]
+    sizes = used.groupby("layers").flops.max().sort_values().index.tolist()
+    if len(sizes) > MOST_NETWORKS:  # from the smallest to the largest, and that of most batches
+        places = {
+            round(i * (len(sizes) - 1) / (MOST_NETWORKS - 2)) for i in range(MOST_NETWORKS - 1)
+        }
+        places.add(sizes.index(used.groupby("layers").batch_size.nunique().idxmax()))
+        sizes = [sizes[i] for i in sorted(places)]
+    answers, doubt = [], False
+    for layers in sizes:
+        by_size = [
+            (size, contenders(part))
+            for size, part in used[used.layers == layers].groupby("batch_size")
+        ]
+        doubt = doubt or any(len(names) > 1 for _, names in by_size)
+        spans = []
+        for names, group in groupby(by_size, key=lambda pair: pair[1]):
+            batches = [size for size, _ in group]
+            span = f"{batches[0]:,}" + (f" to {batches[-1]:,}" if len(batches) > 1 else "")
+            spans.append(f"{_or(names)} (batch {span})")
+        answers.append(f"{folded(layers)}: {', '.join(spans)}")
+    said = f"{'; '.join(answers)}." if answers else ""
+    return Answer(
+        "Which is the fastest for my size?",
+        said + (' "Or": their times cannot be told apart.' if doubt else ""),
     )
 
 
@@ -79,55 +98,58 @@ def _or(names: Sequence[str]) -> str:
     return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def reaches(steps: pd.DataFrame) -> str:
-    """How near implementations come to what the machine can do, and why not nearer."""
-    part = steps[steps.ceiling_gflops_per_second.notna() & (steps.transfer == "resident")]
+def crossing(steps: pd.DataFrame) -> Answer:
+    """From which batch size on another implementation is certainly the faster one."""
+    table = analysis.crossovers(steps[steps.threads == "all"])
+    lines = []
+    if len(table):
+        table = table[(table.against == "batch size") & table.answer.str.contains("overtakes")]
+        for (network, first, second), part in table.groupby(
+            ["network", "first", "second"], sort=False
+        ):
+            lines.append(f"{folded(network)}, {first} and {second}: {part.answer.iloc[0]}")
+    more = f"; and {len(lines) - MOST_CROSSINGS} more" if len(lines) > MOST_CROSSINGS else ""
+    text = "; ".join(lines[:MOST_CROSSINGS]).replace(" cpu", "")
+    return Answer("From which batch on does that change?", f"{text}{more}." if lines else "")
+
+
+def parts(steps: pd.DataFrame) -> Answer:
+    """What most of a step's time is, of the smallest and the largest network."""
+    part = steps[steps.products_seconds.notna() & (steps.transfer == "resident")]
     part = part[(part.threads == "all") & (part.implementation != SPEED_UPS_OVER)]
-    part = part.assign(share=part.gflops_per_second / part.ceiling_gflops_per_second)
-    counts = part.implementation.value_counts()
-    part = part[part.implementation.map(counts) > 1]
-    if part.empty:
-        return ""
-    highest = part.groupby("implementation").share.max().nlargest(MOST_SHARES).index
+    ordered = part.sort_values("flops", kind="stable").drop_duplicates(NETWORK)
+    if len(ordered) < 2:
+        return Answer("", "")
     answers = []
-    for name in in_order(part.implementation):
-        if name not in (*highest, COMPARED_WITH):
-            continue
-        own = part[part.implementation == name]
-        best, least = own.loc[own.share.idxmax()], own.loc[own.share.idxmin()]
-        answer = f"{name} {_percent(best.share)} ({_case(best)}; {_why(best)})"
-        if name == COMPARED_WITH:
-            answer += f" and {_percent(least.share)} ({_case(least)}; {_why(least)})"
-        answers.append(answer)
-    highest_only = ", the highest" if len(answers) < part.implementation.nunique() else ""
-    of_what = "Share of the most that the machine can multiply and add"
-    return f"{of_what}{highest_only}: {', '.join(answers)}."
-
-
-def _case(row: Any) -> str:
-    return f"{folded(row.layers)}, batch {row.batch_size}"
-
-
-def _why(row: Any) -> str:
-    """What most of its time goes to."""
-    by_part = shares(row)
-    if not by_part:
-        return "its parts were not measured"
-    name = max(by_part, key=lambda part: by_part[part])
-    return f"{_percent(by_part[name])} of the time is {name}"
+    for case in (ordered.iloc[0], ordered.iloc[-1]):
+        own = part[(part[NETWORK] == case[NETWORK]).all(axis=1)]
+        by_name = {row.implementation: shares(row) for row in own.itertuples()}
+        most = {
+            name: max(share, key=lambda one: share[one]) for name, share in by_name.items() if share
+        }
+        said = [
+            f"{name} {_percent(by_name[name][most[name]])} {most[name]}" for name in in_order(most)
+        ]
+        answers.append(f"{folded(case.layers)}, batch {case.batch_size:,}: {', '.join(said)}")
+    return Answer("Is my time dispatch or arithmetic?", f"{'; '.join(answers)}.")
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.095 else f"{100 * share:.2g} %"
 
 
-def gpu(rows: pd.DataFrame) -> Iterator[str]:
-    """From which batch size on a GPU pays, end to end."""
-    table = analysis.gpu_over_cpu(rows)
+def gpu(report: Report, rows: pd.DataFrame) -> Iterator[Answer]:
+    """From which batch size on a GPU pays, end to end; or why that is not known."""
+    question, table = "GPU or CPU?", analysis.gpu_over_cpu(rows)
+    if not (report.rows.device == "cuda").any() and any(
+        TABLE[name].gpu for name in set(report.rows.implementation) & set(TABLE)
+    ):
+        machines = [j.run["machine"].get("gpu", "none") for j in report.journals]
+        yield Answer(question, f"{NO_GPU}." if set(machines) <= {"none"} else NOT_ASKED)
     if table.empty:
         return
     table = table[(table.operation == "train_step") & table.end_to_end_speed_up.notna()]
-    for (cpu, gpu, layers), part in table.groupby(["cpu", "gpu", "layers"], sort=False):
+    for (cpu, of_gpu, layers), part in table.groupby(["cpu", "gpu", "layers"], sort=False):
         if part.batch_size.nunique() < LEAST_SIZES:
             continue
         answers = []
@@ -139,14 +161,15 @@ def gpu(rows: pd.DataFrame) -> Iterator[str]:
             else:
                 most = digits(own.end_to_end_speed_up.max())
                 answers.append(f"{name}: from batch {size:,}, up to {most} times")
-        machines = "" if cpu == gpu else f" ({gpu} against the CPU of {cpu})"
-        yield (
+        machines = "" if cpu == of_gpu else f" ({of_gpu} against the CPU of {cpu})"
+        yield Answer(
+            question,
             f"A GPU pays for {layers}, the batch's way to it included{machines}: "
-            f"{'; '.join(answers)}."
+            f"{'; '.join(answers)}.",
         )
 
 
-def vectorisation(rows: pd.DataFrame) -> Iterator[str]:
+def vectorisation(rows: pd.DataFrame) -> Iterator[Answer]:
     """How many times faster than looped Python."""
     table = analysis.over_looped(rows)
     if table.empty:
@@ -157,15 +180,45 @@ def vectorisation(rows: pd.DataFrame) -> Iterator[str]:
         for name in in_order(table.implementation)
     ]
     if answers:
-        yield f"Times faster than looped Python (training step, float64): {', '.join(answers)}."
+        yield Answer(
+            "What does looping in Python cost?",
+            f"Times faster than it (training step, float64): {', '.join(answers)}.",
+        )
 
 
-def compilation(rows: pd.DataFrame) -> Iterator[str]:
-    """When a compilation has paid for itself."""
-    table = analysis.break_even(rows)
+def threads(report: Report, rows: pd.DataFrame) -> Iterator[Answer]:
+    """What all cores gain over fewer, or that only one regime was measured."""
+    question = "How many threads?"
+    ok = rows[(rows.status == OK) & (rows.device == "cpu") & (rows.transfer == "resident")]
+    ok = ok[ok.operation == "train_step"]
+    regimes = list(dict.fromkeys(ok.threads))
+    if len(regimes) == 1:
+        cores = {str(journal.run["machine"].get("cores", "?")) for journal in report.journals}
+        which = f"all ({' or '.join(sorted(cores))})" if regimes[0] == "all" else regimes[0]
+        yield Answer(question, f"Only {which} measured; --threads 1,all compares.")
+    table = analysis.thread_gains(ok)
+    for regime, pairs in table.groupby("regime", sort=False) if len(table) else ():
+        answers = []
+        for name in in_order(pairs.implementation):
+            own = pairs[pairs.implementation == name]
+            first = own[own.certain].sort_values("flops").head(1)
+            where = [
+                f"first at {folded(r.layers)}, batch {r.batch_size:,}" for r in first.itertuples()
+            ]
+            least = where[0] if where else "nowhere certainly"
+            answers.append(f"{name} {range_text(own.times)} ({least})")
+        yield Answer(question, f"Times faster with all than with {regime}: {'; '.join(answers)}.")
+
+
+def compilation(rows: pd.DataFrame) -> Iterator[Answer]:
+    """What compiling takes, and when it has paid for itself."""
+    table, question = analysis.break_even(rows), "What does compiling cost?"
     if table.empty:
         return
+    took = rows[(rows.status == OK) & (rows.compile_seconds > 0)]
     for name, part in table[table.against == COMPARED_WITH].groupby("compiled", sort=False):
+        own = took[took.implementation == name].compile_seconds
+        ends = " to ".join(dict.fromkeys(map(duration, (own.min(), own.max()))))
         pays = part[part.steps.map(math.isfinite)]
         never = int((part.steps == math.inf).sum())
         doubt = len(part) - len(pays) - never
@@ -176,10 +229,12 @@ def compilation(rows: pd.DataFrame) -> Iterator[str]:
             f"not determined in {doubt}" if doubt else "",
         ]
         answer = ", ".join(filter(None, answers))
-        yield f"{name}'s compilation has paid for itself against NumPy: {answer}."
+        yield Answer(
+            question, f"{name} {ends} at the first call; paid for against NumPy: {answer}."
+        )
 
 
-def differentiation(rows: pd.DataFrame) -> Iterator[str]:
+def differentiation(rows: pd.DataFrame) -> Iterator[Answer]:
     """What a gradient costs in forward passes."""
     table = analysis.differentiation(rows)
     if table.empty:
@@ -191,10 +246,10 @@ def differentiation(rows: pd.DataFrame) -> Iterator[str]:
         for row in largest.sort_values("ratio").itertuples()
     ]
     if answers:
-        yield f"Forward passes that one gradient costs: {', '.join(answers)}."
+        yield Answer("What does a gradient cost?", f"In forward passes: {', '.join(answers)}.")
 
 
-def learned(report: Report) -> Iterator[str]:
+def learned(report: Report) -> Iterator[Answer]:
     """What the networks of the main tasks have learned, and the time it took."""
     tasks = by_task(one for one in report.trained if one[0] not in report.too_busy)
     for task in headline(tasks) or list(tasks)[:3]:
@@ -216,23 +271,23 @@ def learned(report: Report) -> Iterator[str]:
             order = sorted(reached, key=lambda name: reached[name])
             times = ", ".join(f"{name} {duration(reached[name] / 1e9)}" for name in order)
             line += f"; {metric_text(metric, target)} of the validation data after: {times}"
-        yield line + "."
+        yield Answer("", line + ".")
 
 
-def uncertainty(report: Report) -> Iterator[str]:
+def uncertainty(report: Report) -> Iterator[Answer]:
     """What small differences are worth."""
     ok = report.ok[~report.ok.source.isin(report.too_busy)]
     trained = [row.case.operation for _, row in report.trained[:1]]
     ok = ok[~ok.operation.isin(trained)]
     known = ok[ok.seconds_low.notna()]
     if len(ok) and known.empty:
-        yield FEW_PROCESSES
+        yield Answer("How certain is that?", FEW_PROCESSES)
     elif len(known):
         half = ((known.seconds_high / known.seconds_low) ** 0.5 - 1).median()
         counts = report.rows["quality"].value_counts()
         levels = [f"{counts[name]} {name}" for name in (GOOD, NOISY, UNUSABLE) if name in counts]
-        yield (
-            f"Uncertainty: {', '.join(levels)} (by how much, and why: in their row); half of the "
-            f"rows have a 95 % interval within +-{100 * half:.0f} %; a difference smaller than the "
-            "intervals is no difference."
+        yield Answer(
+            "How certain is that?",
+            f"{', '.join(levels)}; half of the rows have a 95 % interval within "
+            f"+-{100 * half:.0f} %; a difference smaller than the intervals is none.",
         )

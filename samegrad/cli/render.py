@@ -23,6 +23,9 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--parquet", action="store_true", help="results.parquet too; needs samegrad[parquet]"
     )
+    parser.add_argument(
+        "--reference", metavar="NAME", help="what times are divided by (default: numpy)"
+    )
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -32,7 +35,12 @@ def run(arguments: Namespace) -> int:
     from samegrad.reports.render import render
 
     try:
-        report = render(arguments.journals, arguments.output, parquet=arguments.parquet)
+        report = render(
+            arguments.journals,
+            arguments.output,
+            parquet=arguments.parquet,
+            reference=arguments.reference,
+        )
     except OSError as error:
         raise ValueError(f"{error.filename}: cannot be written: {error.strerror}") from None
     for line in report.lines:

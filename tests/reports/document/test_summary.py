@@ -48,7 +48,7 @@ def swept(path: Path) -> Path:
 
 def sentences(*paths: Path) -> str:
     """The summary of journals."""
-    return "\n".join(summary.sentences(report_of(*paths)))
+    return "\n".join(map(str, summary.sentences(report_of(*paths))))
 
 
 def test_summary_says_which_is_fastest_at_which_batch(tmp_path: Path) -> None:
@@ -56,8 +56,12 @@ def test_summary_says_which_is_fastest_at_which_batch(tmp_path: Path) -> None:
     text = sentences(swept(tmp_path / "j"))
 
     assert (
-        "The fastest training step of 64-32-10: jax (batch 8 to 32), numpy or jax (batch 128), "
-        'numpy (batch 512). "Or": their times cannot be told apart.' in text
+        "Which is the fastest for my size? 64-32-10: jax (batch 8 to 32), numpy or jax (batch "
+        '128), numpy (batch 512). "Or": their times cannot be told apart.' in text
+    )
+    assert (
+        "From which batch on does that change? 64-32-10, numpy and jax: numpy overtakes between "
+        "32 and 512." in text
     )
 
 
@@ -68,7 +72,8 @@ def test_summary_says_what_vectorisation_brings_and_what_small_differences_are_w
     text = sentences(laptop(tmp_path / "j"))
 
     assert (
-        "Times faster than looped Python (training step, float64): numpy 60.0, torch 20.0" in text
+        "What does looping in Python cost? Times faster than it (training step, float64): "
+        "numpy 60.0, torch 20.0" in text
     )
     assert "half of the rows have a 95 % interval within +-2 %" in text
 
@@ -158,25 +163,36 @@ def test_summary_of_one_process_claims_no_certainty(tmp_path: Path) -> None:
     assert "Fewer than 5 processes: no intervals" in sentences(path)
 
 
-def test_summary_says_how_near_the_machines_limit_and_why(tmp_path: Path) -> None:
-    """Half of the ceiling, and what most of the time goes to."""
-    rate = NUMPY.flops / 100e-6
-    ceiling = {
-        "record": "ceiling", "quantity": "gemm", "implementation": "numpy", "device": "cpu",
-        "threads": "all", "arithmetic": "float64", "value": 2 * rate, "process": 0,
-    }  # fmt: skip
+def test_summary_says_what_most_of_the_time_is(tmp_path: Path) -> None:
+    """Of the smallest and of the largest network."""
     small, large = sized(NUMPY, 8), sized(NUMPY, 32)
     parts = {"products_ns": 70_000, "empty_ns": 10_000}
     records = [ok(p, 100_000, large, **parts) for p in range(5)]
     records += [ok(p, 100_000, small, products_ns=1000, empty_ns=90_000) for p in range(5)]
-    path = write(
-        tmp_path / "j", run_record(), plan_record(small, large), ceiling, *records, COMPLETE
-    )
+    path = write(tmp_path / "j", run_record(), plan_record(small, large), *records, COMPLETE)
 
     text = sentences(path)
 
-    assert "numpy 50 % (64-32-10, batch 32; 70 % of the time is matrix products)" in text
-    assert "and 12 % (64-32-10, batch 8; 90 % of the time is dispatch and Python)" in text
+    assert (
+        "Is my time dispatch or arithmetic? 64-32-10, batch 8: numpy 90 % dispatch and Python; "
+        "64-32-10, batch 32: numpy 70 % matrix products." in text
+    )
+
+
+def test_summary_says_what_threads_gain_or_that_nobody_knows(tmp_path: Path) -> None:
+    """Three times at batch 512, nothing at 32; with one regime, how to measure the other."""
+    records, planned = [], []
+    for batch, single, both in ((32, 100, 101), (512, 900, 300)):
+        for regime, microseconds in (("1", single), ("all", both)):
+            planned.append(replace(sized(NUMPY, batch), threads=regime))
+            records += several(planned[-1], microseconds)
+    two = write(tmp_path / "two", run_record(), plan_record(*planned), *records, COMPLETE)
+
+    assert (
+        "How many threads? Times faster with all than with 1: numpy 0.990 to 3.00 (first at "
+        "64-32-10, batch 512)." in sentences(two)
+    )
+    assert "Only all (2) measured; --threads 1,all compares." in sentences(laptop(tmp_path / "one"))
 
 
 @pytest.mark.parametrize(

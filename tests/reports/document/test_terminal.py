@@ -1,0 +1,87 @@
+"""What a terminal shows: within its width, coloured only where it has colours."""
+
+import io
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from samegrad.implementations.contract.texts import say
+from samegrad.reports.data.matrix import matrix
+from samegrad.reports.document import terminal
+from tests.helpers.journals import plan_record, run_record, write
+from tests.helpers.reports import NUMPY, laptop, report_of, several
+
+
+def shown(path: Path, width: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The matrix of a journal in a terminal that wide."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    return list(terminal.matrix(matrix(report_of(path))))
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_matrix_keeps_to_the_width(
+    width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight implementations: below each other where they do not fit, and none is lost."""
+    cases = [replace(NUMPY, implementation=f"mine{number}") for number in range(8)]
+    records = [o for i, case in enumerate(cases) for o in several(case, 100.0 * (i + 1))]
+    path = write(tmp_path / "j", run_record(), plan_record(*cases), *records)
+
+    lines = shown(path, width, monkeypatch)
+
+    assert max(map(len, lines)) <= width
+    for case in cases:
+        assert 1 == sum(case.implementation in line.split() for line in lines)
+    assert (1 if width == 200 else 2) <= sum("train_step" in line for line in lines)
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "environment", "colours"),
+    [
+        (Terminal(), {"TERM": "xterm"}, True),
+        (Terminal(), {"TERM": "dumb"}, False),
+        (Terminal(), {"TERM": "xterm", "NO_COLOR": "1"}, False),
+        (io.StringIO(), {"TERM": "xterm"}, False),
+    ],
+)
+def test_colours_are_for_terminals_that_have_them(
+    stream: Any, environment: dict[str, str], colours: bool, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The best in green; without colours, the mark alone."""
+    lines = shown(laptop(tmp_path / "j"), 80, monkeypatch)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stdout", stream)
+
+    for line in lines:
+        say(line)
+
+    printed = stream.getvalue()
+    assert colours == ("\x1b[1;32m102 us 1.0*\x1b[0m" in printed) == ("\x1b" in printed)
+    assert colours or "102 us 1.0*" in printed
+
+
+def test_thousands_of_lines_are_for_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal gets some, and how many more there are."""
+    cases = [
+        replace(NUMPY, workload=replace(NUMPY.workload, batch_size=size)) for size in range(1, 400)
+    ]
+    path = write(tmp_path / "j", run_record(), plan_record(*cases))
+
+    lines = shown(path, 80, monkeypatch)
+
+    assert len(lines) < 200 and "and 249 more lines, in the report" == lines[-1]
