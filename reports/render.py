@@ -15,12 +15,14 @@ from samegrad.reports.charts import chart
 from samegrad.reports.data.loading import load, paths
 from samegrad.reports.data.matrix import Matrix, matrix
 from samegrad.reports.data.report import Report, flat
+from samegrad.reports.data.values import in_order
 from samegrad.reports.document import details, learning, page, speed, summary, terminal
-from samegrad.reports.document.chapter import Document
+from samegrad.reports.document.chapter import Document, Look
 
 PathLike = str | os.PathLike[str]
 CHAPTERS = (
     speed.speed,
+    speed.inference,
     speed.best,
     speed.cost_growth,
     speed.gpu,
@@ -35,6 +37,7 @@ CHAPTERS = (
     details.machines,
     details.includes,
     details.reproduce,
+    details.cite,
 )
 FIRST = ("time_per_step", "time_to_target", "cost_of_differentiation")  # one of these leads
 
@@ -124,7 +127,7 @@ def _check_parquet() -> None:
         ) from None
 
 
-def document(report: Report, times: Matrix) -> Document:
+def document(report: Report, times: Matrix | None = None) -> Document:
     """Everything that a report says, its charts drawn."""
     rows, runs = report.rows, [(s.label, s.journal.run, s.journal) for s in report.sources]
     missing = rows[rows.status != OK].status.value_counts()
@@ -143,7 +146,7 @@ def document(report: Report, times: Matrix) -> Document:
         + (f"; {reasons}" if reasons else "")
         + ".",
         machine=report.machine_states,
-        matrix=times,
+        matrix=times or matrix(report),
         warnings=[
             f"PARTIAL: run {journal.run['run']} did not come to its end; what it measured is here."
             for journal in report.journals
@@ -159,8 +162,20 @@ def document(report: Report, times: Matrix) -> Document:
         ],
         first=None if leading is None else leading[1],
         chapters=[chapter for chapter in chapters if not chapter.empty],
+        looks=looks(report),
         samples=[sample for source in report.sources for sample in source.samples()],
     )
+
+
+def looks(report: Report) -> dict[str, Look]:
+    """How each implementation of a report looks in its charts."""
+    if report.rows.empty:
+        return {}
+    palette = chart.colours(report.rows)
+    return {
+        name: Look(palette[name], chart.shape(name))
+        for name in in_order(report.rows.implementation)
+    }
 
 
 def products(journal: Journal) -> str:

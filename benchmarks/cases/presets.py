@@ -138,6 +138,7 @@ STANDARD = (
     Grid(CIFAR, (128,), STEP),
     Grid(WIDE, (1024,), STEP),
     Grid(MNIST, (1, 8, 64, 512), ("train_step",)),
+    Grid(MNIST, (1, 8), ("forward",)),
     *(Grid(width(units), (128,), ("train_step",)) for units in (16, 64, 256, 1024)),
 )
 FULL = (

@@ -37,6 +37,8 @@ class Row:
         first_call_seconds: the first call in the first process that measured it (compilation
             included), or None.
         compile_seconds: trace, lower and compile within that call, where the framework says it.
+        request_seconds: calls one by one, of all processes; of forward passes of few examples.
+        import_seconds: loading the implementation in the process of the first call, or None.
         transfer_in_seconds, transfer_out_seconds: a batch to the device; the result from it.
         products_seconds: the matrix products of a call by the same library in the same setting.
         empty_seconds: the same call with nothing to compute: dispatch and Python.
@@ -61,6 +63,8 @@ class Row:
     blocks: int = 0
     first_call_seconds: float | None = None
     compile_seconds: float | None = None
+    request_seconds: tuple[float, ...] = ()
+    import_seconds: float | None = None
     transfer_in_seconds: float | None = None
     transfer_out_seconds: float | None = None
     products_seconds: float | None = None
@@ -216,6 +220,8 @@ def _row(
         blocks=sum(len(record["elapsed_ns"]) for record in sound),
         first_call_seconds=first["first_call_ns"] / 1e9 if first else None,
         compile_seconds=first["compile_ns"] / 1e9 if first.get("compile_ns") else None,
+        request_seconds=tuple(ns / 1e9 for r in records for ns in r.get("request_ns") or ()),
+        import_seconds=first["import_ns"] / 1e9 if first.get("import_ns") else None,
         transfer_in_seconds=least("transfer_in_ns"),
         transfer_out_seconds=least("transfer_out_ns"),
         products_seconds=products,

@@ -49,6 +49,9 @@ class Progress:
     def done(self, seconds: float) -> None:
         """One unit is done, which had been predicted to take so long."""
 
+    def measured(self, case: Case, outcome: Mapping[str, Any]) -> None:
+        """What the first repetition of a case gave, or why it has no number."""
+
     def repeating(self, seconds: float) -> None:
         """All units are done, and are repeated for so many seconds at most."""
 
@@ -253,6 +256,8 @@ class Run:
         }
         repetition = self.repetitions.number(case, process)
         first = not self.repetitions.count(case, process)
+        if first and process == 0:
+            self.progress.measured(case, outcome)
         if first:
             self.progress.done(self.predicted(case))
         if outcome["status"] == schema.OK:

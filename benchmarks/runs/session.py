@@ -1,9 +1,10 @@
 """What one `pytest --benchmark` does: from its options to a run, or to the rest of one."""
 
 import math
+import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ from samegrad.benchmarks.cases.case import ALL_THREADS, Case
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records.journal import Journal, NotAJournalError, read
 from samegrad.benchmarks.records.rows import Row
-from samegrad.benchmarks.records.schema import FAILED, NO_NUMBER
+from samegrad.benchmarks.records.schema import FAILED, NO_NUMBER, OK
 from samegrad.benchmarks.runs import capabilities, quiet
 from samegrad.benchmarks.runs.budget import Budget, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
@@ -28,6 +29,8 @@ from samegrad.benchmarks.runs.run import SMALLER, Progress, Run
 from samegrad.benchmarks.runs.selection import Selection
 from samegrad.implementations.contract import commands, registry
 from samegrad.implementations.contract.texts import clean, say
+
+UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (0.0, "ns"))
 
 
 class Kind(Protocol):
@@ -359,6 +362,15 @@ class Bar(Progress):
         self.count += 1
         self.weight += seconds
         self._show()
+
+    def measured(self, case: Case, outcome: Mapping[str, Any]) -> None:
+        """A line above the bar: the first time of a row, which later ones may better."""
+        if (took := outcome["status"]) == OK:
+            nanoseconds = statistics.median(outcome["elapsed_ns"]) / outcome["calls"]
+            size, unit = next((s or 1, unit) for s, unit in UNITS if nanoseconds >= s)
+            took = f"{nanoseconds / size:.3g} {unit}"
+        self.bar.clear()
+        say(f"  {took:>9}  {case.id}")
 
     def repeating(self, seconds: float) -> None:
         """Repetitions, until that time at most."""

@@ -82,7 +82,9 @@ def main() -> None:
 def measure(request: Message, send: Send) -> None:
     """Gate each case of the request; then repeat those that the parent names, again and again."""
     threads.leave_out_others()  # before somebody's code starts threads of its own
+    began = time.perf_counter_ns()
     implementation = loaded.load(request["implementation"])
+    import_ns = time.perf_counter_ns() - began
     worker = WorkerSpec(*(request[name] for name in WorkerSpec._fields))
     fewer_digits = "" if worker.precision == "ieee" else worker.precision
 
@@ -95,7 +97,7 @@ def measure(request: Message, send: Send) -> None:
 
     precision = implementation.capabilities.precision
     with precision(fewer_digits) if fewer_digits else contextlib.nullcontext():
-        bench = Bench(implementation, request, outside, send)
+        bench = Bench(implementation, request, outside, send, import_ns)
         by_id = {case.id: case for case in map(Case.from_dict, request["cases"])}
         spent: dict[str, int] = {}
         for case in by_id.values():

@@ -28,6 +28,8 @@ Message = dict[str, Any]
 # as long. Half of that is enough for later requests: which cases come first in them is left to
 # chance.
 SETTLE_SECONDS, SETTLE_AGAIN_SECONDS = 0.1, 0.05
+# A forward pass of so few examples is a request that somebody waits for: calls one by one, too.
+REQUEST, REQUEST_CALLS, REQUEST_NS = 32, 200, 50_000_000
 
 
 class Bench:
@@ -43,6 +45,7 @@ class Bench:
         request: Message,
         outside: timer.Outside = lambda _: None,
         tell: Callable[[Message], object] = lambda _: None,
+        import_ns: int | None = None,
     ) -> None:
         """Nothing is read yet.
 
@@ -50,7 +53,9 @@ class Bench:
             request: the first request of `main.measure`.
             outside: told of each block that counts.
             tell: told of each first call.
+            import_ns: what loading the implementation took.
         """
+        self.import_ns = import_ns
         self.tell, self.handed_in = tell, 0  # how many files it has written of first calls
         self.first_calls: str = request.get("first_calls", "")
         self.outside = outside
@@ -109,7 +114,21 @@ class Bench:
             "first_call_ns": gates.first_ns.get(case.operation),
             "compile_ns": gates.compile_ns.get(case.operation) or None,
             **self._broken_down(case, gates.placed, blocks.last_seen),
+            **self._requests(case, gates.placed),
         }
+
+    def _requests(self, case: Case, placed: Placed) -> Message:
+        """What one call after the other takes, each waited for, and what was before the first."""
+        if case.operation != "forward" or case.workload.batch_size > REQUEST:
+            return {}
+        work, times = placed.work(case.operation, case.transfer), list[int]()
+        until = time.perf_counter_ns() + REQUEST_NS
+        while len(times) < REQUEST_CALLS and time.perf_counter_ns() < until:
+            start = work.start(1)
+            began = time.perf_counter_ns()
+            work.synchronize(work.run(1, start))
+            times.append(time.perf_counter_ns() - began)
+        return {"request_ns": times, "import_ns": self.import_ns}
 
     def _timed(
         self, case: Case, gates: Gates, draw: Draw

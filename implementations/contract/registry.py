@@ -44,8 +44,9 @@ class Entry:
             form, or in another place), "differentiation" (another way to get the gradient) or
             "peer" (what people would use instead of an idiom).
         family: the idiom that it is or varies, or whose arrays it uses.
-        colour: of its lines and bars in charts. A family shares a hue of Okabe and Ito's palette
-            and differs in lightness: every common colour deficiency tells its members apart.
+        colour: of its lines and points in charts. Those of one kind (one shape of points) are told
+            apart with every common colour deficiency, and all of them from white and from black
+            (test_colours.py measures both).
         requires: import name of the framework that it needs, or None.
         extra: the extra of this project that installs it, if it has another name.
         gpu: whether the framework can use a CUDA device.
@@ -84,25 +85,25 @@ class Entry:
 
 
 _ENTRIES = (
-    Entry("scalar", "idiom", "scalar", "#E69F00", dtypes=FLOAT64),
-    Entry("numpy", "idiom", "numpy", "#0072B2"),
-    Entry("torch", "idiom", "torch", "#D55E00", requires="torch", gpu=True),
-    Entry("jax", "idiom", "jax", "#009E73", requires="jax", gpu=True, compiles=True),
-    Entry("scalar_fast", "variant", "scalar", "#F2C56B", dtypes=FLOAT64),
-    Entry("numpy_inplace", "variant", "numpy", "#00365C", requires="scipy", extra="benchmark"),
+    Entry("scalar", "idiom", "scalar", "#BD7E04", dtypes=FLOAT64),
+    Entry("numpy", "idiom", "numpy", "#3769A6"),
+    Entry("torch", "idiom", "torch", "#B64529", requires="torch", gpu=True),
+    Entry("jax", "idiom", "jax", "#09A377", requires="jax", gpu=True, compiles=True),
+    Entry("scalar_fast", "variant", "scalar", "#B47747", dtypes=FLOAT64),
+    Entry("numpy_inplace", "variant", "numpy", "#006EA3", requires="scipy", extra="benchmark"),
     Entry(
-        "torch_compile", "variant", "torch", "#7A2E00", requires="torch", gpu=True, compiles=True
+        "torch_compile", "variant", "torch", "#CB5B70", requires="torch", gpu=True, compiles=True
     ),
-    Entry("numba", "variant", "scalar", "#8A6100", requires="numba", dtypes=FLOAT64, compiles=True),
-    Entry("cupy", "variant", "numpy", "#332288", requires="cupy", gpu=True, cpu=False),
-    Entry("graph", "differentiation", "numpy", "#CC79A7"),
-    Entry("dual", "differentiation", "scalar", "#000000", dtypes=FLOAT64),
-    Entry("numerical", "differentiation", "numpy", "#882255", dtypes=FLOAT64),
-    Entry("micrograd", "peer", "scalar", "#C9B458", dtypes=FLOAT64),
-    Entry("sklearn", "peer", "numpy", "#56B4E9", requires="sklearn", extra="peers", whole=False),
-    Entry("torch_nn", "peer", "torch", "#F2946B", requires="torch", gpu=True),
+    Entry("numba", "variant", "scalar", "#969000", requires="numba", dtypes=FLOAT64, compiles=True),
+    Entry("cupy", "variant", "numpy", "#7150CD", requires="cupy", gpu=True, cpu=False),
+    Entry("graph", "differentiation", "numpy", "#BD79C3"),
+    Entry("dual", "differentiation", "scalar", "#796650", dtypes=FLOAT64),
+    Entry("numerical", "differentiation", "numpy", "#B0387D", dtypes=FLOAT64),
+    Entry("micrograd", "peer", "scalar", "#9A7D3E", dtypes=FLOAT64),
+    Entry("sklearn", "peer", "numpy", "#6C84B2", requires="sklearn", extra="peers", whole=False),
+    Entry("torch_nn", "peer", "torch", "#D17F1E", requires="torch", gpu=True),
     Entry(
-        "flax", "peer", "jax", "#66C2A5", requires="flax", extra="peers", gpu=True, compiles=True
+        "flax", "peer", "jax", "#26A38C", requires="flax", extra="peers", gpu=True, compiles=True
     ),
 )
 TABLE = {entry.name: entry for entry in _ENTRIES}

@@ -26,14 +26,17 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 from samegrad.implementations.contract.files import replaced
 from samegrad.implementations.contract.registry import TABLE
 from samegrad.implementations.contract.texts import clean
+from samegrad.reports.charts.vector import with_titles
 from samegrad.reports.data.report import to_csv
-from samegrad.reports.data.values import duration, in_order
+from samegrad.reports.data.values import digits, duration, in_order
 
 # Okabe and Ito's palette, its yellow (hard to read as text) replaced: distinguishable with every
 # common colour deficiency.
 OKABE_ITO = ["#E69F00", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000"]
 PALETTE = [*OKABE_ITO, "#882255", "#999999"]
-OTHERS = ["#CC79A7", "#000000", "#882255", "#999999", "#117733"]  # of implementations of users
+# Of implementations of users; chosen as those of the registry.
+OTHERS = ["#A352A0", "#717170", "#9C8500", "#0262D5", "#389850"]
+OTHERS_MARKER = "h"
 STYLE = {
     "figure.facecolor": "white",
     "axes.spines.top": False,
@@ -75,7 +78,13 @@ def colours(rows: pd.DataFrame) -> dict[str, str]:
     """The colour of each implementation of a report, the same in every chart."""
     others = [name for name in dict.fromkeys(rows.implementation) if name not in TABLE]
     known = {name: entry.colour for name, entry in TABLE.items()}
-    return known | {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(others)}
+    return known | {name: _other(i) for i, name in enumerate(others)}
+
+
+def _other(number: int) -> str:
+    """The colours once more, each a hair apart: what is drawn is found by its colour."""
+    turn, place = divmod(number, len(OTHERS))
+    return f"#{(int(OTHERS[place][1:], 16) + 256 * turn) % 2**24:06X}"
 
 
 def text(value: Any) -> str:
@@ -99,7 +108,7 @@ def by_series(
     groups = list(part.groupby(SERIES, sort=False))
     for key, one in sorted(groups, key=lambda group: order.index(group[0][1])):
         dtype = "float64" if dtypes and (one.dtype == "float64").all() else ""
-        look = {"color": palette[key[1]], "marker": marker(key), "label": label(key, rows, dtype)}
+        look = {"color": palette[key[1]], **marker(key), "label": label(key, rows, dtype)}
         yield one, look
 
 
@@ -114,11 +123,21 @@ def label(key: tuple[str, ...], rows: pd.DataFrame, dtype: str = "") -> str:
     return text(name + (f", {source}" if rows.source.nunique() > 1 else ""))
 
 
-def marker(key: tuple[str, ...]) -> str:
-    """Round for a CPU, square for fewer threads, triangles for a GPU."""
-    if key[2] == "cpu":
-        return "o" if key[4] == "all" else "s"
-    return "^" if key[3] == "resident" else "v"
+def shape(name: str) -> str:
+    """What kind of implementation it is, as a point."""
+    return TABLE[name].marker if name in TABLE else OTHERS_MARKER
+
+
+def marker(key: tuple[str, ...]) -> dict[str, str]:
+    """The shape says the kind; filled for a CPU, half with fewer threads, hollow for a GPU."""
+    fill = "full" if key[4] == "all" else "left"
+    if key[2] != "cpu":
+        fill = "none" if key[3] == "resident" else "bottom"
+    return {"marker": shape(key[1]), "fillstyle": fill}
+
+
+class Seconds(FuncFormatter):
+    """Durations with their unit."""
 
 
 def errors(rows: pd.DataFrame, name: str) -> Any:
@@ -136,7 +155,7 @@ def seconds_axis(axis: Any) -> None:
         number, _, unit = duration(value).partition(" ")
         return f"{float(number.replace(',', '')):g} {unit}" if number else ""
 
-    axis.set_major_formatter(FuncFormatter(tick))
+    axis.set_major_formatter(Seconds(tick))
 
 
 def legend(axes: Any) -> None:
@@ -165,7 +184,9 @@ def save(charts: Iterable[Chart], directory: Path) -> None:
     for chart in charts:
         figure = chart.figure
         box = figure.get_tightbbox().padded(PADDING)  # once for both: "tight" draws it for each
-        with plt.rc_context({"svg.hashsalt": "samegrad"}):  # the same bytes for the same chart
+        said = titles(figure)
+        # The same bytes for the same chart; its text as text.
+        with plt.rc_context({"svg.hashsalt": "samegrad", "svg.fonttype": "none"}):
             for suffix in ("png", "svg"):
                 with replaced(directory / f"{chart.name}.{suffix}") as beside:
                     figure.savefig(
@@ -173,7 +194,10 @@ def save(charts: Iterable[Chart], directory: Path) -> None:
                         dpi=DPI,
                         bbox_inches=box,
                         metadata={"Date": None} if suffix == "svg" else None,
+                        format=suffix,
                     )
+                    if suffix == "svg":
+                        beside.write_text(with_titles(beside.read_text("utf-8"), said), "utf-8")
         with replaced(directory / f"{chart.name}.csv") as beside:
             to_csv(data(figure), beside)
         plt.close(figure)
@@ -198,6 +222,53 @@ def data(figure: Figure) -> pd.DataFrame:
             lines.append({"panel": panel, "series": name} | place | more)
     frame = pd.DataFrame(lines, columns=COLUMNS)
     return frame.drop(columns=[name for name in COLUMNS[4:] if frame[name].isna().all()])
+
+
+def titles(figure: Figure) -> dict[str, list[str]]:
+    """Id of what is drawn in one go -> what each of its marks says; the ids are given here."""
+    made: dict[str, list[str]] = {}
+    for axes in figure.axes:
+        bars = {
+            container.lines[0]: container
+            for container in axes.containers
+            if isinstance(container, ErrorbarContainer)
+        }
+        for line in axes.lines:
+            if line.get_marker() in ("None", "", None) or line.get_transform() != axes.transData:
+                continue
+            own = bars.get(line)
+            name = str((own or line).get_label()).replace("\\$", "$")
+            name = "" if name.startswith("_") else f"{name}: "
+            line.set_gid(f"marks{len(made)}")
+            made[str(line.get_gid())] = [name + said for said in _said(axes, line, own)]
+    return made
+
+
+def _said(axes: Any, line: Any, bars: ErrorbarContainer | None) -> Iterator[str]:
+    """The place of each point of a line, with its interval."""
+    points = np.asarray(line.get_xydata(), dtype=float)
+    both = (axes.xaxis, axes.yaxis)
+    named = [_names(axis, points[:, i]) for i, axis in enumerate(both)]
+    along = 0 if bars is not None and bars.has_xerr else 1
+    collections = bars.lines[2] if bars is not None else ()
+    spans = [segment[:, along] for segment in collections[0].get_segments()] if collections else []
+    for number, point in enumerate(points):
+        texts = [
+            named[i].get(value) or _value(axis, value)
+            for i, (axis, value) in enumerate(zip(both, point, strict=True))
+        ]
+        if len(spans) == len(points) and spans[number][0] < spans[number][1]:
+            low, high = (_value(both[along], end) for end in spans[number])
+            texts[along] += f" ({low} to {high})"
+        yield ", ".join(filter(None, texts))
+
+
+def _value(axis: Any, value: float) -> str:
+    """A number in the unit of its axis; nothing on an axis of names."""
+    if isinstance(axis.get_major_formatter(), Seconds):
+        return duration(value)
+    names = isinstance(axis.get_major_locator(), FixedLocator) and axis.get_scale() == "linear"
+    return "" if names else digits(value)
 
 
 def _points(axes: Any) -> Iterator[tuple[str, float, float, dict[str, float]]]:

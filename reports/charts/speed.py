@@ -9,7 +9,6 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from samegrad.benchmarks.records.schema import OK
-from samegrad.implementations.contract.registry import TABLE
 from samegrad.reports.charts.chart import (
     Chart,
     by_series,
@@ -18,6 +17,7 @@ from samegrad.reports.charts.chart import (
     legend,
     plain,
     seconds_axis,
+    shape,
     text,
 )
 from samegrad.reports.data.report import comparable, products
@@ -189,7 +189,8 @@ def lines_and_speed(rows: pd.DataFrame, table: pd.DataFrame) -> Chart | None:
     for row in table.itertuples():
         colour = palette[row.implementation]
         name = text(row.implementation)
-        axes.plot([row.lines], [row.factor], "o", color=colour, markersize=9, label=name)
+        marker = shape(row.implementation)
+        axes.plot([row.lines], [row.factor], marker, color=colour, markersize=9, label=name)
         axes.annotate(
             name, (row.lines, row.factor), xytext=(8, 5),
             textcoords="offset points", color=colour,
@@ -234,7 +235,7 @@ def peers(rows: pd.DataFrame, families: Mapping[str, tuple[str, str]]) -> Chart 
             axes.plot(
                 [row.seconds / fastest[case]],
                 [names.index(name)],
-                TABLE[name].marker if name in TABLE else "o",
+                shape(name),
                 color=palette[name],
                 markersize=7,
             )

@@ -7,7 +7,7 @@ line is certainly slower.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -53,13 +53,20 @@ class Matrix:
 
     Attributes:
         columns: implementations, with their devices where there are several.
+        names: of the implementations of the columns.
         reference: the column that ratios refer to, or "".
         lines: in the order of the run, those of a network and arithmetic together.
     """
 
     columns: tuple[str, ...]
+    names: tuple[str, ...]
     reference: str
     lines: tuple[Line, ...]
+
+    @property
+    def groups(self) -> list[tuple[str, list[Line]]]:
+        """The lines of each network and arithmetic."""
+        return [(g, list(lines)) for g, lines in groupby(self.lines, key=lambda line: line.group)]
 
     @property
     def legend(self) -> str:
@@ -90,7 +97,7 @@ def matrix(report: Report, reference: str | None = None) -> Matrix:
         ValueError: there is no such implementation here.
     """
     if report.rows.empty:
-        return Matrix((), "", ())
+        return Matrix((), (), "", ())
     rows = report.rows[report.rows.transfer == "resident"]
     known = in_order(rows.implementation)
     if reference is not None and reference not in known:
@@ -99,7 +106,7 @@ def matrix(report: Report, reference: str | None = None) -> Matrix:
             f"{did_you_mean(reference, known)}"
         )
     if rows.empty:
-        return Matrix((), "", ())
+        return Matrix((), (), "", ())
     several = rows.device.nunique() > 1
     rows = rows.assign(
         line_dtype=_line_dtypes(report, rows),
@@ -120,7 +127,9 @@ def matrix(report: Report, reference: str | None = None) -> Matrix:
             name += f", {threads} thread{'s' * (threads != '1')}"
         line = Line(group, name, _cells(part, columns, chosen, dtype))
         groups.setdefault(group, []).append(line)
-    return Matrix(tuple(columns), chosen, tuple(chain.from_iterable(groups.values())))
+    by_column = dict(zip(rows.column, rows.implementation, strict=True))
+    names = tuple(by_column[column] for column in columns)
+    return Matrix(tuple(columns), names, chosen, tuple(chain.from_iterable(groups.values())))
 
 
 def _line_dtypes(report: Report, rows: pd.DataFrame) -> pd.Series:

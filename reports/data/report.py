@@ -7,6 +7,7 @@ sources says so.
 import json
 import math
 import re
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -37,8 +38,10 @@ CASE = ["workload", "layers", "operation", "batch_size", "dtype", "threads"]
 NUMBERS = (
     "seconds examples_per_second gflops_per_second ceiling_gflops_per_second first_call_seconds "
     "compile_seconds transfer_in_seconds transfer_out_seconds products_seconds dispatch_seconds "
-    "rest_seconds host_bytes device_bytes"
+    "rest_seconds host_bytes device_bytes "
+    "p50_seconds p99_seconds import_seconds"
 ).split()
+LEAST_REQUESTS = 200  # calls one by one, for percentiles
 NOT_IN_FILES = ["series", "series_value"]  # columns that repeat what workload says
 WITHHELD = (
     "No summary is drawn, and nothing is compared: rerun when it is quiet, or "
@@ -297,6 +300,9 @@ def _record(source: Source, row: Row) -> dict[str, Any]:
         "rest_seconds": rest,
         "first_call_seconds": row.first_call_seconds,
         "compile_seconds": row.compile_seconds,
+        "import_seconds": row.import_seconds,
+        "p50_seconds": _percentile(row.request_seconds, 50),
+        "p99_seconds": _percentile(row.request_seconds, 99),
         "transfer_in_seconds": row.transfer_in_seconds,
         "transfer_out_seconds": row.transfer_out_seconds,
         "host_bytes": row.host_bytes,
@@ -310,6 +316,13 @@ def _record(source: Source, row: Row) -> dict[str, Any]:
         "inputs": row.inputs,
         "process_medians": tuple(float(f"{seconds:.6g}") for seconds in medians),
     }
+
+
+def _percentile(values: Sequence[float], percent: int) -> float | None:
+    """Of calls one by one, if they are enough for it: ten beyond the 99th are 1,000."""
+    if len(values) < LEAST_REQUESTS:
+        return None
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def flat(rows: pd.DataFrame) -> pd.DataFrame:

@@ -74,6 +74,13 @@ class Chapter:
         return not any(parts)
 
 
+class Look(NamedTuple):
+    """How an implementation looks in charts: colour, and the shape of its points."""
+
+    colour: str
+    marker: str
+
+
 @dataclass(frozen=True)
 class Document:
     """What a report says, in every form.
@@ -89,6 +96,7 @@ class Document:
         first: the chart that stands before all chapters, if any.
         chapters: in order.
         samples: of each row with a number: see `Source.samples`.
+        looks: of each implementation, in order.
     """
 
     title: str
@@ -101,6 +109,7 @@ class Document:
     first: Chart | None
     chapters: list[Chapter]
     samples: Samples
+    looks: dict[str, Look]
 
     @property
     def charts(self) -> list[Chart]:

@@ -1,8 +1,10 @@
 """The chapters that say how far a number can be trusted, and where it comes from."""
 
+import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -13,7 +15,7 @@ from samegrad.reports.charts import explanation
 from samegrad.reports.charts import speed as charts
 from samegrad.reports.data import analysis, code
 from samegrad.reports.data.loading import MOST_RUNS
-from samegrad.reports.data.report import CASE, Report
+from samegrad.reports.data.report import CASE, Report, Source
 from samegrad.reports.data.values import bytes_text, digits, duration
 from samegrad.reports.document.chapter import Chapter, Table, columns, present
 from samegrad.reports.document.speed import percent_of_ceiling
@@ -274,19 +276,68 @@ def includes(_report: Report) -> Chapter:
 def reproduce(report: Report) -> Chapter:
     """What to type to have these runs and this report again."""
     return Chapter(
-        "How to reproduce this",
-        ["In a checkout of the commit, each run again, and the report of its journal:"],
+        "Reproduce this",
+        [
+            "In a checkout: the commit, an environment with the same versions, the variables, each "
+            "run again, and the report of its journal."
+        ],
         commands=commands(report.journals),
     )
+
+
+def cite(report: Report) -> Chapter:
+    """How these numbers are referred to: run, commit, machine, date."""
+    return Chapter(
+        "Cite this",
+        ["As BibTeX; what a number is of is part of it."],
+        commands=[_citation(source) for source in report.sources[:MOST_RUNS]],
+    )
+
+
+def _citation(source: Source) -> str:
+    run = source.journal.run
+    started, commit = str(run.get("started", "")), str(run["machine"].get("commit", "unknown"))
+    key = re.sub(r"[^A-Za-z0-9]+", "-", str(run["run"]))
+    lines = {
+        "title": f"samegrad: times of one network in several idioms, run {run['run']}",
+        "author": "{the samegrad authors}",
+        "year": started[:4] or "unknown",
+        "note": f"commit {commit}, {source.label}, {started or 'unknown time'}",
+    }
+    fields = ",\n".join(f"  {name} = {{{value}}}" for name, value in lines.items())
+    return f"@misc{{samegrad-{key},\n{fields}\n}}"
 
 
 def commands(journals: Sequence[Journal]) -> list[str]:
     """The commands of the runs, and the one of the report."""
     blocks = []
     for journal in journals[:MOST_RUNS]:
-        commit = str(journal.run["machine"].get("commit", "unknown"))
+        machine = journal.run["machine"]
+        commit = str(machine.get("commit", "unknown"))
         known = re.fullmatch(r"[0-9a-f]{7,40}", commit)
         lines = [f"git checkout {commit}"] if known else []
+        lines += _environment(machine)
         blocks.append("\n".join([*lines, str(journal.run.get("command", "unknown"))]))
     names = [shlex.quote(f"{journal.run['run']}/journal.jsonl") for journal in journals]
     return [*blocks, f"{PORTABLE} render {' '.join(names[:MOST_RUNS])}"]
+
+
+def _environment(machine: Mapping[str, Any]) -> Iterator[str]:
+    """The interpreter, the versions and the variable of a run, as far as its journal says them."""
+    try:
+        versions = json.loads(machine.get("versions", ""))
+    except (TypeError, ValueError):
+        versions = {}
+    python = re.match(r"3\.\d+", str(machine.get("python", "")))
+    if python and isinstance(versions, dict) and versions:
+        yield f"python{python[0]} -m venv .venv && . .venv/bin/activate"
+        pinned = [f"{name}=={str(one).partition('+')[0]}" for name, one in versions.items()]
+        yield f"pip install {shlex.join(pinned)} '.[benchmark]'"
+        for name, one in versions.items():
+            if "+" in str(one):
+                yield f"# {name} was the build {one}"
+    kernels = str(machine.get("openblas_coretype", ""))
+    if kernels == "not set":
+        yield "unset OPENBLAS_CORETYPE"
+    elif re.fullmatch(r"\w+", kernels) and kernels != "unknown":
+        yield f"export OPENBLAS_CORETYPE={kernels}"

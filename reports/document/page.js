@@ -1,5 +1,8 @@
 "use strict";
-// Everything here enhances a page that is whole without it: sort, filter, samples, downloads.
+// Everything here enhances a page that is whole without it: switches, sort, filter, samples,
+// downloads. Links are followed here, too: in a notebook the page's address is the notebook's.
+
+const all = (what, where = document) => [...where.querySelectorAll(what)];
 
 async function unpacked(base64) {
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
@@ -17,6 +20,82 @@ function download(name, blob) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
+function button(text, act, title) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.textContent = text;
+  if (title) made.setAttribute("aria-label", title);
+  made.addEventListener("click", act);
+  return made;
+}
+
+// What the page shows beyond its text: open chapters, reference, what is switched off.
+const state = { at: "", reference: "", off: [] };
+
+function read() {
+  let hash = "";
+  try { hash = decodeURIComponent(location.hash.slice(1)); } catch { return; }
+  const [at, ...parts] = hash.split(";");
+  Object.assign(state, { at, reference: "", off: [] });
+  for (const part of parts) {
+    const [name, value] = [part.slice(0, part.indexOf("=")), part.slice(part.indexOf("=") + 1)];
+    if (name === "reference") state.reference = value;
+    if (name === "off") state.off = value.split(",");
+  }
+}
+
+function write() {
+  const parts = [state.at];
+  if (state.reference) parts.push("reference=" + state.reference);
+  if (state.off.length) parts.push("off=" + state.off.join(","));
+  try { history.replaceState(null, "", "#" + encodeURI(parts.join(";"))); } catch { /* a notebook */ }
+}
+
+function show(id) {
+  const target = document.getElementById(id);
+  if (!target) return;
+  for (let one = target; one; one = one.parentElement) if (one.tagName === "DETAILS") one.open = true;
+  target.scrollIntoView();
+  if (!target.hasAttribute("tabindex")) target.tabIndex = -1;
+  target.focus({ preventScroll: true });
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest('a[href^="#"]');
+  if (!link) return;
+  event.preventDefault();
+  state.at = link.getAttribute("href").slice(1);
+  write();
+  show(state.at);
+});
+window.addEventListener("hashchange", () => { read(); apply(); show(state.at); });
+
+function times(ratio) {
+  if (ratio >= 9.95) return Math.round(ratio).toLocaleString("en");
+  return ratio >= 0.995 ? ratio.toFixed(1) : ratio.toFixed(1 - Math.floor(Math.log10(ratio)));
+}
+
+function apply() {
+  const select = document.getElementById("reference");
+  if (select) {
+    if (state.reference) select.value = state.reference;
+    else select.selectedIndex = [...select.options].findIndex((option) => option.defaultSelected);
+    const column = select.selectedIndex + 1;
+    for (const row of all("#matrix tbody tr:not(.group)")) {
+      const base = Number(row.cells[column].dataset.seconds);
+      for (const cell of all("td[data-seconds]", row))
+        cell.querySelector(".ratio").textContent =
+          base ? times(Number(cell.dataset.seconds) / base) : "";
+    }
+  }
+  for (const input of all("#switches input")) {
+    const off = state.off.includes(input.value), name = input.parentElement.classList[0];
+    input.checked = !off;
+    for (const one of all(":is(svg, table) ." + name))
+      if (!one.closest("#switches")) one.toggleAttribute("hidden", off);
+  }
+}
+
 // A cell that a spreadsheet would take for a formula becomes text.
 function cell(value) {
   const formula = /^\s*[=+@\uff1d\uff0b\uff20]|^\s*[-\uff0d](?![\d.,]+( \S+)?$)|^[\t\r\n]/;
@@ -24,12 +103,12 @@ function cell(value) {
   return /[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
 }
 
+const text = (td) => (td.querySelector(".read, button.sort, .plain") ?? td).textContent;
+
 function csv(table) {
-  const titles = [...table.querySelectorAll("thead th")].map((th) => th.textContent);
-  const api = DataTable.isDataTable(table) ? new DataTable.Api(table) : null;
-  const rows = api ? api.rows({ search: "applied", order: "applied" }).nodes().toArray()
-    : [...table.tBodies[0].rows];
-  const lines = rows.map((row) => [...row.cells].map((td) => td.textContent));
+  const titles = all("thead th", table).map(text);
+  const rows = [...table.tBodies[0].rows].filter((row) => !row.matches("[hidden], [data-filtered], [data-of]"));
+  const lines = rows.map((row) => [...row.cells].map(text));
   return [titles, ...lines].map((line) => line.map(cell).join(",")).join("\r\n") + "\r\n";
 }
 
@@ -47,8 +126,8 @@ function drawing(processes) {
     if (text !== undefined) element.textContent = text;
     return element;
   };
-  const all = processes.flatMap(([, repetitions]) => repetitions.flat()).map((ns) => ns / 1e9);
-  const low = Math.min(...all), high = Math.max(...all), room = (high - low || low) * 0.04;
+  const blocks = processes.flatMap(([, repetitions]) => repetitions.flat()).map((ns) => ns / 1e9);
+  const low = Math.min(...blocks), high = Math.max(...blocks), room = (high - low || low) * 0.04;
   const x = (seconds) => 90 + 560 * (seconds - low + room) / (high - low + 2 * room);
   const height = 22 * processes.length + 26;
   const svg = make("svg", { class: "samples", viewBox: `0 0 700 ${height}`, role: "img" });
@@ -56,77 +135,179 @@ function drawing(processes) {
     const y = 16 + 22 * number;
     svg.append(make("text", { x: 0, y: y + 4 }, `process ${number + 1}`));
     const middle = (repetitions.length - 1) / 2;
-    repetitions.forEach((blocks, index) => blocks.forEach((ns) => svg.append(
-      make("circle", { cx: x(ns / 1e9), cy: y + 4 * (index - middle), r: 2.4,
-        fill: "#0072B2", "fill-opacity": 0.55 }))));
+    repetitions.forEach((times, index) => times.forEach((ns) => {
+      const dot = make("circle", { cx: x(ns / 1e9), cy: y + 4 * (index - middle), r: 2.4 });
+      dot.append(make("title", {}, duration(ns / 1e9)));
+      svg.append(dot);
+    }));
     if (value === null) return; // none of its blocks counts
     const place = x(value / 1e9);
-    svg.append(make("line", { x1: place, x2: place, y1: y - 9, y2: y + 9, stroke: "#D55E00",
+    svg.append(make("line", { class: "value", x1: place, x2: place, y1: y - 9, y2: y + 9,
       "stroke-width": 2 }));
   });
   svg.append(make("text", { x: x(low), y: height - 4, "text-anchor": "middle" }, duration(low)));
   svg.append(make("text", { x: x(high), y: height - 4, "text-anchor": "middle" }, duration(high)));
-  const box = document.createElement("div");
   const words = document.createElement("p");
   words.className = "dim";
-  words.textContent = `${all.length} blocks in ${processes.length} processes; the stroke is the ` +
-    "value of the process: the longest of the least disturbed tenth of its repetitions.";
-  box.append(svg, words);
-  return box;
+  words.textContent = `${blocks.length} blocks in ${processes.length} processes; the stroke is ` +
+    "the value of the process: the longest of the least disturbed tenth of its repetitions.";
+  return [svg, words];
 }
 
 let samples = null;
-async function open(table, row) {
-  const api = new DataTable.Api(table).row(row);
-  if (api.child.isShown()) return api.child.hide();
+async function open(row) {
+  const next = row.nextElementSibling, control = row.querySelector("button");
+  control.textContent = next?.dataset.of ? "\u25b8" : "\u25be";
+  control.setAttribute("aria-expanded", String(!next?.dataset.of));
+  if (next?.dataset.of) return next.remove();
   samples ??= JSON.parse(await unpacked(document.getElementById("samples").textContent));
-  return api.child(drawing(samples[row.dataset.samples])).show();
+  const made = row.parentElement.insertRow(row.sectionRowIndex + 1);
+  made.dataset.of = row.dataset.samples;
+  const box = made.insertCell();
+  box.colSpan = row.cells.length;
+  box.append(...drawing(samples[row.dataset.samples]));
 }
 
-for (const tools of document.querySelectorAll(".tools[data-table]")) {
-  const table = document.getElementById(tools.dataset.table);
-  const api = new DataTable(table, { paging: false, info: false, order: [], autoWidth: false,
-    layout: { topStart: null, topEnd: null, bottomStart: null, bottomEnd: null } });
-  if (table.tBodies[0].rows.length > 5) {
+function sort(table, column, th) {
+  const down = th.getAttribute("aria-sort") === "ascending", body = table.tBodies[0];
+  for (const one of all("tr[data-of]", body)) one.remove();
+  for (const one of all("thead th", table)) one.removeAttribute("aria-sort");
+  th.setAttribute("aria-sort", down ? "descending" : "ascending");
+  const key = (row) => {
+    const td = row.cells[column];
+    return td.dataset.order === undefined ? text(td) : td.dataset.order === "" ? NaN : Number(td.dataset.order);
+  };
+  const order = (a, b) => {
+    if (typeof a === "string" || typeof b === "string") return String(a).localeCompare(String(b));
+    return isNaN(a) || isNaN(b) ? isNaN(a) - isNaN(b) : a - b;
+  };
+  const rows = [...body.rows].map((row) => [key(row), row]);
+  rows.sort((a, b) => (down ? -1 : 1) * order(a[0], b[0]));
+  body.append(...rows.map(([, row]) => row));
+}
+
+// Once its chapter is opened: a table gets its controls.
+function equip(table) {
+  if (table.dataset.ready || !table.id.startsWith("table-")) return;
+  table.dataset.ready = "yes";
+  const tools = document.createElement("div");
+  tools.className = "tools";
+  const body = table.tBodies[0];
+  if (body.rows.length > 5) {
     const input = document.createElement("input");
     input.className = "filter";
     input.placeholder = "filter: words, e.g. jax 512";
     input.setAttribute("aria-label", "filter the table");
-    input.addEventListener("input", () => api.search(input.value).draw());
+    input.addEventListener("input", () => {
+      const words = input.value.toLowerCase().split(/\s+/);
+      for (const row of [...body.rows]) {
+        if (row.dataset.of) { row.remove(); continue; }
+        const own = row.textContent.toLowerCase();
+        row.toggleAttribute("data-filtered", !words.every((word) => own.includes(word)));
+      }
+    });
     tools.append(input);
   }
-  const button = document.createElement("button");
-  button.textContent = "CSV";
-  button.title = "download what the table shows";
-  button.addEventListener("click", () =>
-    download(table.id.replace("table-", "") + ".csv", new Blob([csv(table)], { type: "text/csv" })));
-  tools.append(button);
-  table.addEventListener("click", (event) => {
-    const row = event.target.closest("tr.opens");
-    if (row) open(table, row);
+  tools.append(button("CSV", () =>
+    download(table.id.replace("table-", "") + ".csv", new Blob([csv(table)], { type: "text/csv" })),
+    "download what the table shows"));
+  table.parentElement.before(tools);
+  all("thead th", table).forEach((th, column) => {
+    const control = button(th.textContent, () => sort(table, column, th));
+    control.className = "sort";
+    th.replaceChildren(control);
   });
-  for (const row of table.querySelectorAll("tr.opens")) {
-    row.tabIndex = 0;
-    row.addEventListener("keydown", (event) => { if (event.key === "Enter") open(table, row); });
+  const rows = all("tr[data-samples]", body);
+  for (const row of rows) {
+    const first = row.cells[0], plain = document.createElement("span");
+    plain.className = "plain";
+    plain.append(...first.childNodes);
+    const control = button("\u25b8", () => open(row), "samples of this row");
+    control.setAttribute("aria-expanded", "false");
+    control.tabIndex = row === rows[0] ? 0 : -1;
+    first.append(control, plain);
+    row.addEventListener("click", (event) => {
+      if (!event.target.closest("button, a") && !String(getSelection())) open(row);
+    });
   }
+  body.addEventListener("keydown", (event) => { // one stop of the tab key; arrows go on from there
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const controls = all("tr[data-samples]:not([hidden], [data-filtered]) button", body);
+    const next = controls[controls.indexOf(event.target) + step];
+    if (!step || !next) return;
+    event.preventDefault();
+    next.focus();
+  });
 }
 
-for (const figure of document.querySelectorAll("figure[id]")) {
+function equipAll(details) {
+  for (const table of all("table", details)) equip(table);
+}
+
+// A drawing as a file of its own: in the colours that it has in the page.
+function standalone(figure) {
+  const svg = figure.querySelector(".picture svg").cloneNode(true), style = getComputedStyle(document.body);
+  const [, , width, height] = (svg.getAttribute("viewBox") ?? "0 0 1 1").split(" ");
+  for (const [key, value] of Object.entries({ width, height, color: style.color,
+    "font-family": "sans-serif" })) svg.setAttribute(key, value);
+  const back = svg.ownerDocument.createElementNS("http://www.w3.org/2000/svg", "rect");
+  for (const [key, value] of Object.entries({ width: "100%", height: "100%", fill: "var(--back)" }))
+    back.setAttribute(key, value);
+  svg.prepend(back);
+  const drawn = new XMLSerializer().serializeToString(svg);
+  const root = getComputedStyle(document.documentElement);
+  return { width: Number(width), height: Number(height),
+    text: drawn.replace(/var\((--\w+)\)/g, (_, name) => root.getPropertyValue(name).trim()) };
+}
+
+function picture(figure) {
+  const { text, width, height } = standalone(figure), image = new Image();
+  return new Promise((done, failed) => {
+    image.onload = () => {
+      const canvas = document.createElement("canvas");
+      canvas.width = 2 * width;
+      canvas.height = 2 * height;
+      canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+      canvas.toBlob(done, "image/png");
+    };
+    image.onerror = failed;
+    image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(text);
+  });
+}
+
+for (const figure of all("figure[id]")) {
   const tools = document.createElement("div");
   tools.className = "tools";
-  const add = (title, content) => {
-    const button = document.createElement("button");
-    button.textContent = title;
-    button.addEventListener("click", async () =>
-      download(`${figure.id}.${title.toLowerCase()}`, await content()));
-    tools.append(button);
-  };
-  const packed = (kind) => figure.querySelector(`script.${kind}`).textContent;
-  add("PNG", async () => {
-    const data = figure.querySelector("img").src.split(",")[1];
-    return new Blob([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], { type: "image/png" });
-  });
-  add("SVG", async () => new Blob([await unpacked(packed("svg"))], { type: "image/svg+xml" }));
-  add("CSV", async () => new Blob([await unpacked(packed("csv"))], { type: "text/csv" }));
+  const add = (title, content) => tools.append(button(title, async () =>
+    download(`${figure.id}.${title.toLowerCase()}`, await content()), `${title} of this figure`));
+  add("PNG", () => picture(figure));
+  add("SVG", async () => new Blob([standalone(figure).text], { type: "image/svg+xml" }));
+  add("CSV", async () => new Blob([await unpacked(figure.querySelector("script.csv").textContent)],
+    { type: "text/csv" }));
   figure.append(tools);
 }
+
+for (const details of all("main > details")) {
+  details.addEventListener("toggle", () => { if (details.open) equipAll(details); });
+  if (details.open) equipAll(details);
+}
+window.addEventListener("beforeprint", () => {
+  for (const details of all("details")) details.open = true;
+});
+
+const select = document.getElementById("reference"), switches = document.getElementById("switches");
+if (select) {
+  select.disabled = false;
+  select.addEventListener("change", () => { state.reference = select.value; write(); apply(); });
+}
+if (switches) {
+  switches.hidden = false;
+  switches.addEventListener("change", () => {
+    state.off = all("input:not(:checked)", switches).map((input) => input.value);
+    write();
+    apply();
+  });
+}
+read();
+apply();
+if (state.at) show(state.at);

@@ -8,12 +8,15 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 from jinja2 import Environment, select_autoescape
 
+from samegrad.benchmarks.records.quality import GOOD
 from samegrad.implementations.contract.texts import clean
-from samegrad.reports.charts.chart import DPI, Chart
+from samegrad.reports.charts import vector
+from samegrad.reports.charts.chart import Chart
 from samegrad.reports.data.matrix import BEST, Cell, Matrix
 from samegrad.reports.data.values import brief, cell, markdown_table
 from samegrad.reports.document.chapter import Chapter, Document
@@ -22,11 +25,18 @@ LONG = 20  # rows; a longer table is not in Markdown
 MOST_LINES = 300  # of the matrix in Markdown
 MOST_MARKDOWN, ROOM = 58_000, 1_900  # characters; a comment on a Git host holds 65,536
 WIDE = 48  # characters; a longer cell may break
-SCREEN_DPI = 100  # a point of the figures' letters is that much larger than the page's
+SCALE = 100 / 72  # letters of charts are that much larger on the page than their points
 UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "KiB": 2.0**10, "MiB": 2.0**20}
 NUMBER = re.compile(
     r"([+-]?[\d,]*\.?\d+(?:e[+-]?\d+)?)(?: (ns|us|ms|s|KiB|MiB|%|GFLOP/s|GB/s))?(?=$| |%|\()"
 )
+OUTLINES = {  # of the points of charts, in the switches
+    "o": "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0",
+    "D": "M0-5L5 0L0 5L-5 0z",
+    "X": "M-4-2L-2-4L0-2L2-4L4-2L2 0L4 2L2 4L0 2L-2 4L-4 2L-2 0z",
+    "P": "M-1.5-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
+    "h": "M0-5L4.3-2.5V2.5L0 5L-4.3 2.5V-2.5z",
+}
 
 
 def html(document: Document, figures: Path) -> str:
@@ -35,16 +45,18 @@ def html(document: Document, figures: Path) -> str:
         autoescape=select_autoescape(default=True, default_for_string=True),
         finalize=lambda value: value if hasattr(value, "__html__") else clean(str(value)),
     )
-    environment.filters |= {"brief": brief, "key": key, "rows": rows, "digest": digest}
-    library = _file("vendor/datatables.min.js")
+    environment.filters |= {"brief": brief, "key": key, "body": body, "digest": digest}
+    environment.filters |= {"icon": icon, "outline": lambda marker: OUTLINES.get(marker, "")}
+    classes = {name: f"i{number}" for number, name in enumerate(document.looks)}
+    colours = {look.colour.lower(): classes[name] for name, look in document.looks.items()}
+    own = [f".{classes[name]} {{ --own: {one.colour} }}" for name, one in document.looks.items()]
     return environment.from_string(_file("page.html")).render(
         document=document,
-        files={chart.name: _files(chart, figures) for chart in document.charts},
+        classes=classes,
+        files={chart.name: _files(chart, figures, colours) for chart in document.charts},
         samples=packed(json.dumps(document.samples, separators=(",", ":"))),
-        css=_file("page.css"),
-        script=library,
-        enhance=_file("page.js"),
-        library=library.partition("DataTables ")[2].split()[0],
+        css=_file("page.css") + "\n".join(own),
+        script=_file("page.js"),
     )
 
 
@@ -67,24 +79,45 @@ def key(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
-def _files(chart: Chart, figures: Path) -> dict[str, str]:
-    """The PNG as base64, SVG and data compressed, then as base64; and the width on the page."""
-    png = (figures / f"{chart.name}.png").read_bytes()
-    width = int.from_bytes(png[16:20], "big")  # of a PNG's header
+def icon(quality: str) -> str:
+    """A quality in a letter; the words are beside it, for who points at it or listens."""
+    return "" if not quality else "\u2713" if quality.startswith(GOOD) else "~"
+
+
+def _files(chart: Chart, figures: Path, colours: dict[str, str]) -> dict[str, str]:
+    """The drawing as an element of the page; its data compressed, then as base64."""
+    svg = (figures / f"{chart.name}.svg").read_text("utf-8")
     return {
-        "width": str(round(width * SCREEN_DPI / DPI)),  # letters are as large in every chart
-        "png": base64.b64encode(png).decode(),
-        "svg": packed((figures / f"{chart.name}.svg").read_text("utf-8")),
+        "svg": vector.inline(svg, chart.name, colours, clean(chart.caption), SCALE),
         "csv": packed((figures / f"{chart.name}.csv").read_text("utf-8")),
     }
 
 
-def rows(table: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str | None], ...]]:
-    """Of each row its cells: text, class, and what it is sorted by (None: its text)."""
-    return zip(*(_cells(column) for _, column in table.items()), strict=True)
+class Body(NamedTuple):
+    """A table as the page shows it.
+
+    Attributes:
+        heads: titles, and whether the column is of numbers.
+        rows: of each its implementation, if it has one, and its cells: text, class, and what it
+            is sorted by (None: its text).
+    """
+
+    heads: list[tuple[str, bool]]
+    rows: Iterator[tuple[str, tuple[tuple[str, str, str | None], ...]]]
 
 
-def _cells(column: pd.Series) -> Iterator[tuple[str, str, str | None]]:
+def body(table: pd.DataFrame) -> Body:
+    """A table with what its cells are."""
+    columns = [list(_cells(name, column)) for name, column in table.items()]
+    heads = [
+        (brief(name), any(kind == "number" for _, kind, _ in cells))
+        for name, cells in zip(table, columns, strict=True)
+    ]
+    names = table["implementation"] if "implementation" in table else [""] * len(table)
+    return Body(heads, zip(map(str, names), zip(*columns, strict=True), strict=True))
+
+
+def _cells(name: str, column: pd.Series) -> Iterator[tuple[str, str, str | None]]:
     """Cells that sort by their number where most of them are numbers."""
     texts = [brief(value) for value in column]
     orders = [order(text) for text in texts]
@@ -94,6 +127,7 @@ def _cells(column: pd.Series) -> Iterator[tuple[str, str, str | None]]:
     numeric = numeric and max(map(len, texts), default=0) <= WIDE
     for text, value in zip(texts, orders, strict=True):
         kind = "number" if numeric and value is not None else "wide" if len(text) > WIDE else ""
+        kind = "quality" if name == "quality" else kind
         yield text, kind, None if not numeric else "" if value is None else repr(value)
 
 
@@ -143,7 +177,7 @@ def _matrix(made: Matrix) -> Iterator[str]:
         return
     yield f"## Time per call\n\n{cell(made.legend[0].upper() + made.legend[1:])}."
     lines = [
-        {"case": f"{line.group}, {line.name}"}
+        {"case": cell(f"{line.group}, {line.name}")}
         | dict(zip(made.columns, map(_time, line.cells), strict=True))
         for line in made.lines[:MOST_LINES]
     ]

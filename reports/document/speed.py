@@ -10,9 +10,11 @@ from samegrad.reports.charts import explanation, growth
 from samegrad.reports.charts import speed as charts
 from samegrad.reports.data import analysis, code, scaling
 from samegrad.reports.data.report import Report
-from samegrad.reports.data.values import digits, duration, in_order, interval_text
+from samegrad.reports.data.values import bytes_text, digits, duration, in_order, interval_text
 from samegrad.reports.document.chapter import Chapter, Table, columns, present
 from samegrad.reports.document.summary import NO_GPU
+
+FEW_EXAMPLES = 32  # that a request has
 
 
 def speed(report: Report) -> Chapter:
@@ -167,6 +169,37 @@ def differentiation(report: Report) -> Chapter:
         "Cost of differentiation",
         charts=[growth.cost_of_differentiation(report.rows, costs)],
         tables=[Table("Cost of differentiation", text, present(report, table))],
+    )
+
+
+def inference(report: Report) -> Chapter:
+    """Forward passes of few examples: what a request waits for, warm and cold."""
+    ok = report.ok
+    part = ok[(ok.operation == "forward") & (ok.batch_size <= FEW_EXAMPLES)]
+    part = part[part.transfer == "resident"]
+    texts = {
+        "time per call": part.seconds.map(duration),
+        "p50": part.p50_seconds.map(duration),
+        "p99": part.p99_seconds.map(duration),
+        "examples/s": part.examples_per_second.map(digits),
+        "first call": part.first_call_seconds.map(duration),
+        "import": part.import_seconds.map(duration),
+        "peak memory": part.host_bytes.map(bytes_text),
+    }
+    filled = {name: column for name, column in texts.items() if (column != "").any()}
+    absent = [name for name in ("p50", "p99", "import", "peak memory") if name not in filled]
+    text = (
+        "Time per call is that of many calls in a row. p50 and p99 are of calls that are timed one "
+        "by one, each waited for. A cold start is the import (Python and NumPy are there already) "
+        "and the first call, which compiles where the framework compiles."
+    )
+    if absent:
+        text += f" Not measured in this run: {', '.join(absent)}."
+    table = present(report, columns(part, **filled), drop=["operation"])
+    return Chapter(
+        "Inference",
+        [text] if len(part) else [],
+        tables=[Table("Forward passes of few examples", "", table)] if len(part) else [],
     )
 
 

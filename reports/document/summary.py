@@ -45,6 +45,7 @@ def sentences(report: Report) -> list[Answer]:
             for line in about
             if line.text
         ]
+    lines += [*requests(report)]
     lines += [*vectorisation(rows), *gpu(report, rows), *threads(report, rows)]
     lines += [*compilation(rows), *differentiation(rows)]
     return [*lines, *learned(report), *uncertainty(report)]
@@ -166,6 +167,29 @@ def gpu(report: Report, rows: pd.DataFrame) -> Iterator[Answer]:
             question,
             f"A GPU pays for {layers}, the batch's way to it included{machines}: "
             f"{'; '.join(answers)}.",
+        )
+
+
+def requests(report: Report) -> Iterator[Answer]:
+    """What a forward pass of the fewest examples takes, warm and cold."""
+    ok = report.ok[~report.ok.source.isin(report.too_busy)]
+    known = ok[(ok.operation == "forward") & ok.p99_seconds.notna() & (ok.threads == "all")]
+    for source, part in known.groupby("source", sort=False):
+        case = part.sort_values(["batch_size", "flops"], kind="stable").iloc[0]
+        own = comparable(part[(part[NETWORK] == case[NETWORK]).all(axis=1)])
+        said = []
+        for row in own.drop_duplicates(["implementation", "device"]).itertuples():
+            name = row.implementation + ("" if row.device == "cpu" else f" {row.device}")
+            cold = [row.import_seconds, row.first_call_seconds]
+            said.append(
+                f"{name} {duration(row.p50_seconds)} (p99 {duration(row.p99_seconds)}; cold "
+                f"{' + '.join(filter(None, map(duration, cold)))})"
+            )
+        yield Answer(
+            "What does one prediction take?",
+            (f"{source}: " if report.many else "")
+            + f"{folded(case.layers)}, batch {case.batch_size}, p50: {', '.join(said)}; cold: "
+            "import + first call.",
         )
 
 

@@ -16,6 +16,10 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--layers", required=True, metavar="SIZES", help="for example 784-256-10")
     parser.add_argument("--batch-size", default="32", metavar="N", help="default: 32")
     parser.add_argument("--device", default="cpu", metavar="NAME", help="default: cpu")
+    parser.add_argument("--threads", default="all", metavar="N", help="default: all")
+    parser.add_argument(
+        "--operation", choices=("train_step", "loss_and_grad", "forward"), default="train_step"
+    )
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument(
         "--runs", nargs="+", metavar="DIR", help="default: the runs of this checkout or folder"
@@ -40,6 +44,11 @@ def run(arguments: Namespace) -> int:
     if len(batches) > 1:
         raise ValueError(f"--batch-size {arguments.batch_size!r}: give one; the answer is for one")
     spec = MLPSpec.from_dict({"layer_sizes": sizes, "dtype": arguments.dtype})
+    if arguments.threads != "all" and not options.whole_number(arguments.threads):
+        raise ValueError(f"--threads {arguments.threads!r:.60}: give a number, or all")
+    asked = advise.Question(
+        spec, batches[0], arguments.device, arguments.threads, arguments.operation
+    )
     places = arguments.runs or [str(output_base())]
     known = [path for path in paths(places) if path.is_file()]
     if arguments.runs and not known:
@@ -60,7 +69,7 @@ def run(arguments: Namespace) -> int:
         too_busy = rows.machine_too_busy.astype(bool)
         busy, rows = rows[too_busy], rows[~too_busy]
     if rows.empty:
-        command = advise.command(spec, batches[0], arguments.device)
+        command = advise.command(asked)
         if len(busy):
             said = f"This machine was busy in all that it measured in {', '.join(places)} "
             said += f"({_runs(busy)}): nothing is concluded from that. To measure once it is quiet:"
@@ -70,8 +79,8 @@ def run(arguments: Namespace) -> int:
             said = f"No measurement of this machine in {', '.join(places)}{beside}. To measure:"
         say(f"{said}\n\n  {command}")
         return FAILED
-    answers = advise.answers(rows, spec, batches[0], arguments.device)
-    say("\n".join(advise.text(answers, rows, spec, batches[0], arguments.device)))
+    answers = advise.answers(rows, asked)
+    say("\n".join(advise.text(answers, rows, asked)))
     return DONE if answers else FAILED
 
 

@@ -70,8 +70,8 @@ def used(page: Path, script: str, folder: Path, policy: bool = True) -> dict[str
     text = page.read_text(encoding="utf-8")
     scripts = (PRELUDE, HARNESS % script)
     for place, added in zip(("<title>", "</body>"), scripts, strict=True):
-        assert 1 == text.count(place)
-        text = text.replace(place, f"<script>{added}</script>{place}")
+        assert place in text
+        text = text.replace(place, f"<script>{added}</script>{place}", 1)  # points have titles, too
     assert 1 == len(re.findall(POLICY, text))
     if policy:
         allowed = " ".join(map(digest, scripts))

@@ -111,10 +111,8 @@ def ours(*names: str) -> dict[str, str]:
 
 
 def without_scripts(page: Path) -> str:
-    """A page without the two scripts of ours, in whose text anything may stand."""
+    """A page without the script of ours, in whose text anything may stand."""
     text = page.read_text()
-    for name in ("vendor/datatables.min.js", "page.js"):
-        script = (ROOT / "reports" / "document" / name).read_text()
-        assert 1 == text.count(script)
-        text = text.replace(script, "")
-    return text
+    script = (ROOT / "reports" / "document" / "page.js").read_text()
+    assert 1 == text.count(script)
+    return text.replace(script, "")

@@ -1,5 +1,6 @@
 """Advice: what was measured is told, what lies between is interpolated, the rest is not said."""
 
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,11 @@ WIDTHS = (16, 32, 64, 128, 256, 512, 1024)
 def spec(width: int) -> MLPSpec:
     """784-w-10."""
     return MLPSpec((784, width, 10))
+
+
+def asked(width: int, **more: Any) -> advise.Question:
+    """A training step of it, at the batch size of all rows."""
+    return advise.Question(**{"spec": spec(width), "batch_size": 64} | more)
 
 
 def seconds(width: int, batch: int, start: float, rate: float) -> float:
@@ -55,7 +61,7 @@ def rows(tmp_path: Path) -> Any:
 
 def test_measured_network_is_told_with_its_interval(tmp_path: Path) -> None:
     """The fastest first; not interpolated."""
-    answers = advise.answers(rows(tmp_path), spec(1024), 64, "cpu")
+    answers = advise.answers(rows(tmp_path), asked(1024))
 
     assert ["torch", "jax"] == [answer.implementation for answer in answers]
     assert {"measured"} == {answer.how for answer in answers}
@@ -64,7 +70,7 @@ def test_measured_network_is_told_with_its_interval(tmp_path: Path) -> None:
 
 def test_network_between_is_interpolated_with_its_uncertainty(tmp_path: Path) -> None:
     """Within 5 % of the machine's law, and inside what the answer says of itself."""
-    by_name = {a.implementation: a for a in advise.answers(rows(tmp_path), spec(300), 64, "cpu")}
+    by_name = {a.implementation: a for a in advise.answers(rows(tmp_path), asked(300))}
 
     for name, start, rate in (("jax", 2e-5, 2e10), ("torch", 3e-4, 1e11)):
         truth = 1.02 * seconds(300, 64, start, rate)
@@ -76,9 +82,9 @@ def test_network_between_is_interpolated_with_its_uncertainty(tmp_path: Path) ->
 def test_noise_widens_the_uncertainty(tmp_path: Path) -> None:
     """Times that no law explains give an answer that admits it."""
     table = rows(tmp_path)
-    exact = advise.between(table[table.implementation == "jax"], spec(300), 64)
+    exact = advise.between(table[table.implementation == "jax"], asked(300))
     shaken = table.assign(seconds=table.seconds * np.tile([1.0, 2.0], 7))
-    loose = advise.between(shaken[shaken.implementation == "jax"], spec(300), 64)
+    loose = advise.between(shaken[shaken.implementation == "jax"], asked(300))
 
     assert exact is not None and loose is not None
     assert exact[1] < 1.05 and loose[1] > 1.3
@@ -87,8 +93,9 @@ def test_noise_widens_the_uncertainty(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("width", "batch"), [(4, 64), (8192, 64), (128, 8192), (16, 1)])
 def test_beyond_what_was_measured_nothing_is_said(tmp_path: Path, width: int, batch: int) -> None:
     """But how to measure it."""
-    answers = advise.answers(rows(tmp_path), spec(width), batch, "cpu")
-    printed = "\n".join(advise.text(answers, rows(tmp_path), spec(width), batch, "cpu"))
+    question = asked(width, batch_size=batch)
+    answers = advise.answers(rows(tmp_path), question)
+    printed = "\n".join(advise.text(answers, rows(tmp_path), question))
 
     assert [] == answers
     layers = f"784-{width}-10"
@@ -97,15 +104,18 @@ def test_beyond_what_was_measured_nothing_is_said(tmp_path: Path, width: int, ba
 
 def test_other_devices_and_precisions_are_not_taken_for_this_one(tmp_path: Path) -> None:
     """No CPU time answers for a GPU, no float32 for float64."""
-    assert [] == advise.answers(rows(tmp_path), spec(64), 64, "cuda")
-    assert [] == advise.answers(rows(tmp_path), replace(spec(64), dtype="float64"), 64, "cpu")
+    float64 = replace(spec(64), dtype="float64")
+    assert [] == advise.answers(rows(tmp_path), asked(64, device="cuda"))
+    assert [] == advise.answers(rows(tmp_path), asked(64, spec=float64))
+    assert [] == advise.answers(rows(tmp_path), asked(64, threads="1"))
+    assert [] == advise.answers(rows(tmp_path), asked(64, operation="forward"))
 
 
 def test_advice_names_the_fastest_or_those_that_are_alike(tmp_path: Path) -> None:
     """And when a compilation has paid."""
     table = rows(tmp_path)
-    small = advise.text(advise.answers(table, spec(16), 64, "cpu"), table, spec(16), 64, "cpu")
-    same = advise.answers(table, spec(64), 64, "cpu")
+    small = advise.text(advise.answers(table, asked(16)), table, asked(16))
+    same = advise.answers(table, asked(64))
     alike = [replace(same[0], implementation=name) for name in ("jax", "numpy")]
 
     assert any(line.startswith("Use jax: torch takes") for line in small)
@@ -114,8 +124,61 @@ def test_advice_names_the_fastest_or_those_that_are_alike(tmp_path: Path) -> Non
         "first step."
     ) in small
     assert "Use jax or numpy: their times cannot be told apart." in advise.text(
-        alike, table, spec(64), 64, "cpu"
+        alike, table, asked(64)
     )
+
+
+def noisy_machine(path: Path, factors: tuple[float, ...]) -> Any:
+    """Networks whose times no law explains, those of torch so many times as long as jax's."""
+    rng = np.random.default_rng(3)
+    planned, records = [], []
+    for width, factor in zip(WIDTHS, factors, strict=True):
+        common = seconds(width, 64, 2e-5, 2e10) * math.exp(rng.normal(0, 0.5))
+        for name, times in (("jax", 1.0), ("torch", factor)):
+            case = Case(MLPWorkload(f"w{width}", spec(width), 64, 6400), "train_step", name)
+            planned.append(case)
+            records += [ok(p, round(1e9 * common * times * (1 + p / 500)), case) for p in range(5)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return report_of(write(path, run_record(), plan_record(*planned), *records)).rows
+
+
+def test_idioms_that_one_run_tells_apart_are_told_apart_between_its_networks(
+    tmp_path: Path,
+) -> None:
+    """By their ratio: each time by itself is known within a factor of two, and they overlap."""
+    table = noisy_machine(tmp_path / "j", (1.3, 1.4, 1.3, 1.5, 1.4, 1.3, 1.4))
+    first, second = advise.answers(table, asked(300))
+
+    assert ("jax", "torch") == (first.implementation, second.implementation)
+    assert second.low < first.high
+    assert 1.25 < second.ratio.low < second.ratio.value < 1.7
+    assert "Use jax: torch takes" in "\n".join(advise.text([first, second], table, asked(300)))
+
+
+def test_idioms_that_take_turns_are_not_told_apart_between_networks(tmp_path: Path) -> None:
+    """Now one is ahead, now the other."""
+    table = noisy_machine(tmp_path / "j", (1.6, 0.6, 1.5, 0.7, 1.6, 0.6, 1.5))
+    answers = advise.answers(table, asked(300))
+
+    assert "times cannot be told apart" in "\n".join(advise.text(answers, table, asked(300)))
+
+
+def test_advice_knows_threads_and_first_calls(tmp_path: Path) -> None:
+    """One thread is faster here; and a forward pass waits for its first call."""
+    problem = MLPWorkload("w", spec(64), 64, 6400)
+    planned, records = [], []
+    for threads, nanoseconds in (("all", 90_000), ("1", 40_000)):
+        case = Case(problem, "forward", "jax", threads=threads)
+        planned.append(case)
+        records += [ok(p, nanoseconds + p * 100, case, first_call_ns=2 * 10**8) for p in range(5)]
+    table = report_of(write(tmp_path / "j", run_record(), plan_record(*planned), *records)).rows
+    question = asked(64, operation="forward")
+
+    lines = advise.text(advise.answers(table, question), table, question)
+
+    assert "With 1 threads jax takes 40.2 us, which is faster." in lines
+    assert "First call in a process: jax 200 ms." in lines
+    assert lines[0].startswith("Forward pass of 784-64-10, batch 64")
 
 
 def test_command_answers_from_this_machine_only(

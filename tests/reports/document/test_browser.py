@@ -12,13 +12,14 @@ from tests.helpers.journals import plan_record, run_record, write
 from tests.helpers.reports import F64, NUMPY, laptop, several
 
 COLUMN = """
+  document.querySelector("#speed").open = true; await wait(100);
   const table = document.querySelector("#table-every-row-with-a-number");
   const titles = [...table.querySelectorAll("thead th")].map((th) => th.textContent);
   const column = (name) => [...table.tBodies[0].rows].filter((row) => row.cells.length > 2)
+    .filter((row) => getComputedStyle(row).display !== "none")
     .map((row) => row.cells[titles.indexOf(name)].textContent);
   const header = (name) => table.querySelectorAll("thead th")[titles.indexOf(name)];
-  const press = async (name) => { header(name).querySelector(".dt-column-order")
-    ? header(name).dispatchEvent(new MouseEvent("click", {bubbles: true})) : 0; await wait(50); };
+  const press = async (name) => { header(name).querySelector("button").click(); await wait(50); };
 """
 
 
@@ -45,27 +46,6 @@ def test_table_sorts_by_value_and_not_by_letters(page: Path, tmp_path: Path) -> 
     assert result["up"][::-1] == result["down"]
 
 
-def test_table_filters_by_words(page: Path, tmp_path: Path) -> None:
-    """All words must be there, in any column; an empty filter shows all."""
-    script = (
-        COLUMN
-        + """
-      const input = document.createElement("input");
-      const api = new DataTable.Api(table);
-      for (const words of ["numpy", "train_step 306", "numpy 306", ""]) {
-        api.search(words).draw();
-        result[words] = column("implementation");
-      }
-    """
-    )
-    result = used(page, script, tmp_path)
-
-    assert ["numpy"] == result["numpy"]
-    assert ["torch"] == result["train_step 306"]
-    assert [] == result["numpy 306"]
-    assert 3 == len(result[""])
-
-
 @pytest.mark.usefixtures("no_figures")
 def test_filter_is_offered_and_heard(tmp_path: Path) -> None:
     """By a field above every table of more than 5 rows."""
@@ -79,8 +59,12 @@ def test_filter_is_offered_and_heard(tmp_path: Path) -> None:
         tmp_path / "out" / "index.html",
         COLUMN
         + """
-        const tools = document.querySelector('.tools[data-table="table-every-row-with-a-number"]');
+        const tools = table.parentElement.previousElementSibling;
         const input = tools.querySelector("input.filter");
+        for (const words of ["numpy 128", "torch", ""]) {
+          input.value = words; input.dispatchEvent(new Event("input")); await wait(50);
+          result[words] = column("batch");
+        }
         input.value = "128"; input.dispatchEvent(new Event("input")); await wait(50);
         result.batches = column("batch");
         tools.querySelector("button").click(); await wait(50);
@@ -88,6 +72,7 @@ def test_filter_is_offered_and_heard(tmp_path: Path) -> None:
         tmp_path,
     )
 
+    assert (["128"], [], 8) == (result["numpy 128"], result["torch"], len(result[""]))
     assert "128" in result["batches"] and len(result["batches"]) < 8
     ((name, kind, _, text),) = result["saved"]
     assert ("every-row-with-a-number.csv", "text/csv") == (name, kind)
@@ -100,11 +85,12 @@ def test_row_opens_its_samples(page: Path, tmp_path: Path) -> None:
         COLUMN
         + """
       const row = table.tBodies[0].rows[0];
-      row.cells[0].click(); await wait(300);
+      row.cells[1].click(); await wait(300);
       result.dots = document.querySelectorAll("svg.samples circle").length;
-      result.strokes = document.querySelectorAll("svg.samples line").length;
+      result.strokes = document.querySelectorAll("svg.samples line.value").length;
       result.words = document.querySelector("svg.samples").parentNode.textContent;
-      row.cells[0].click(); await wait(300);
+      row.cells[1].click(); await wait(300);
+      result.expanded = row.querySelector("button").getAttribute("aria-expanded");
       result.closed = document.querySelectorAll("svg.samples").length;
     """
     )
@@ -135,7 +121,7 @@ def test_figures_and_their_data_can_be_downloaded(page: Path, tmp_path: Path) ->
         if name.endswith("png"):
             assert "image/png" == kind and size > 5000 and "PNG" in text[:8]
         elif name.endswith("svg"):
-            assert "image/svg+xml" == kind and text.startswith("<?xml")
+            assert "image/svg+xml" == kind and text.startswith("<svg") and "var(" not in text
     lines = saved["time_per_step.csv"][2].splitlines()
     assert "panel,series,x,y,low,high" == lines[0]
     assert any("numpy cpu" in line and "0.000101" in line for line in lines), lines
@@ -151,14 +137,17 @@ def test_page_asks_for_nothing_and_has_no_error(page: Path, tmp_path: Path) -> N
       await fetch("http://127.0.0.1:9/").catch(() => 0);
       await wait(100);
       result.refused = refused;
-      result.tables = [...document.querySelectorAll("table")].filter((t) => t.id)
-        .every((t) => DataTable.isDataTable(t));
+      result.styles = document.querySelectorAll("[style]").length;
+      for (const one of document.querySelectorAll("details")) one.open = true;
+      await wait(200);
+      result.tables = [...document.querySelectorAll("table[id^=table-]")]
+        .every((t) => t.dataset.ready);
     """
     result: dict[str, Any] = used(page, script, tmp_path)
 
     assert [] == result["requests"]
     assert 1 == result["refused"]
-    assert result["tables"]
+    assert result["tables"] and 0 == result["styles"]
 
 
 def test_page_fits_a_phone(page: Path, tmp_path: Path) -> None:
@@ -170,3 +159,90 @@ def test_page_fits_a_phone(page: Path, tmp_path: Path) -> None:
     result = used(page, script, tmp_path)
 
     assert result["width"] <= 0
+
+
+STOPS = """
+  result.stops = [...document.querySelectorAll("a, button, input, select, summary, [tabindex]")]
+    .filter((one) => one.tabIndex >= 0 && one.checkVisibility()).length;
+  result.landmarks = ["header", "main", "footer", "h1", "a.skip"]
+    .filter((what) => document.querySelectorAll(what).length !== 1);
+  result.ids = [...document.querySelectorAll("[id]")].map((one) => one.id);
+  result.bare = [...document.querySelectorAll("button, input, select")].filter((one) =>
+    !(one.textContent || one.getAttribute("aria-label") || one.closest("label"))).length;
+"""
+
+
+def test_page_is_walked_through_by_keyboard_and_landmarks(page: Path, tmp_path: Path) -> None:
+    """Few stops as it opens; every control has a name, every id is one element's."""
+    result = used(page, STOPS, tmp_path)
+
+    assert result["stops"] <= 60
+    assert ([], 0) == (result["landmarks"], result["bare"])
+    assert len(result["ids"]) == len(set(result["ids"]))
+
+
+def test_switches_and_reference_change_what_is_shown_and_the_link(
+    page: Path, tmp_path: Path
+) -> None:
+    """torch goes from matrix and figures; ratios are those to scalar; the address keeps both."""
+    script = """
+      const seen = (name) => [...document.querySelectorAll(`:is(svg, table) .${name}`)]
+        .filter((one) => !one.closest("#switches") && getComputedStyle(one).display !== "none");
+      const input = document.querySelector('#switches input[value="torch"]');
+      const name = input.parentElement.classList[0];
+      result.before = seen(name).length;
+      input.click(); await wait(50);
+      result.after = seen(name).length;
+      const select = document.querySelector("#reference");
+      const ratios = () =>
+        [...document.querySelectorAll("#matrix .ratio")].map((one) => one.textContent);
+      result.first = ratios();
+      select.value = "scalar"; select.dispatchEvent(new Event("change")); await wait(50);
+      result.ratios = ratios();
+      result.hash = location.hash;
+      location.hash = "#speed;reference=torch"; await wait(100);
+      result.open = document.querySelector("#speed").open;
+      result.again = [seen(name).length, select.value];
+    """
+    result = used(page, script, tmp_path)
+
+    assert result["before"] > 5 and 0 == result["after"]
+    assert ["60", "1.0", "3.0"] == result["first"]
+    assert ["1.0", "0.017", "0.050"] == result["ratios"]
+    assert "#;reference=scalar;off=torch" == result["hash"]
+    assert result["open"] and [result["before"], "torch"] == result["again"]
+
+
+def test_links_lead_into_the_page_in_a_notebook_too(page: Path, tmp_path: Path) -> None:
+    """There its address is the notebook's, and a link would show the notebook within itself."""
+    script = """
+      const before = location.href.split("#")[0];
+      const press = (event, where) => document.querySelector(`a[href="#${where}"]`)
+        .dispatchEvent(event);
+      press(new MouseEvent("click", { bubbles: true, cancelable: true }), "cite-this");
+      await wait(100);
+      result.open = document.querySelector("#cite-this").open;
+      result.stays = location.href.split("#")[0] === before;
+      result.focus = document.activeElement.id;
+      const event = new MouseEvent("click", { bubbles: true, cancelable: true });
+      press(event, "answers");
+      result.ours = event.defaultPrevented;
+    """
+    result = used(page, script, tmp_path)
+
+    assert result["open"] and result["stays"] and result["ours"]
+    assert "cite-this" == result["focus"]
+
+
+def test_points_say_their_values(page: Path, tmp_path: Path) -> None:
+    """Name, time, case and interval."""
+    script = """
+      result.said = [...document.querySelectorAll("#time_per_step use title")]
+        .map((one) => one.textContent);
+    """
+    result = used(page, script, tmp_path)
+
+    assert (
+        "numpy cpu (float64): 102 us (100 us to 104 us), digits  64-32-10  batch 32"
+        in (result["said"])
+    )
