@@ -8,6 +8,7 @@ import pytest
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records.journal import read
 from samegrad.benchmarks.runs import session
+from tests.helpers.journals import CASE, ok
 
 UNIT = 0.05  # seconds that a unit is predicted to take: far less than it does
 
@@ -75,3 +76,16 @@ def test_time_left_is_never_more_than_the_limit(monkeypatch: pytest.MonkeyPatch)
     (first, *_) = shown(monkeypatch, steps, 290.0, 300.0)
 
     assert 22.0 == first[0] and first[1] == pytest.approx(278.0)
+
+
+def test_first_time_of_each_row_is_shown_as_it_is_measured(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By the name that `-k` selects; without a number, its status."""
+    bar = session.Bar()
+    bar.measured(CASE, ok(0, 41_300))
+    bar.measured(CASE, {"status": "wrong", "reason": "dW1"})
+
+    assert [["41.3", "us", CASE.id], ["wrong", CASE.id]] == [
+        line.split() for line in capsys.readouterr().out.splitlines()
+    ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.reports.render import render
 from tests.helpers.browser import chromium, used
 from tests.helpers.journals import plan_record, run_record, write
@@ -246,3 +247,19 @@ def test_points_say_their_values(page: Path, tmp_path: Path) -> None:
         "numpy cpu (float64): 102 us (100 us to 104 us), digits  64-32-10  batch 32"
         in (result["said"])
     )
+
+
+@pytest.mark.full  # half a minute
+def test_page_of_a_standard_run_is_small_and_soon_there(tmp_path: Path) -> None:
+    """Under 1.2 MB, painted within a second, few stops."""
+    chromium()
+    render([ROOT / "reports/results/example/journal.jsonl"], tmp_path / "out")
+    made = tmp_path / "out" / "index.html"
+    paint = """
+      result.paint = performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0;
+    """
+    result = used(made, STOPS + paint, tmp_path)
+
+    assert made.stat().st_size < 1_200_000
+    assert result["paint"] < 1000 and result["stops"] <= 60
+    assert len(result["ids"]) == len(set(result["ids"]))

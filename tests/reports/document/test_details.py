@@ -39,3 +39,34 @@ def test_what_proofs_took_is_said_of_each_row_and_implementation() -> None:
 
     assert (2, "4.00 ms") == (line["proofs"], line["they took"])
     assert [0.004] == list(made.rows.proof_seconds)
+
+
+def test_what_reproduces_and_cites_a_run_is_what_its_journal_says() -> None:
+    """Commit, interpreter, versions, variable, command; a local build by its name."""
+    run = run_record(run="r'1", command="samegrad benchmark --preset hello", started="2026-11-22T1")
+    run["machine"] |= {"commit": "8bc63e5e5986", "python": "3.11.7", "openblas_coretype": "Haswell"}
+    run["machine"]["versions"] = '{"numpy": "2.4.6", "torch": "2.13.0+cpu"}'
+
+    block, render = details.commands([Journal(run)])
+    (cited,) = details.cite(report([Journal(run)])).commands
+
+    assert [
+        "git checkout 8bc63e5e5986",
+        "python3.11 -m venv .venv && . .venv/bin/activate",
+        "pip install numpy==2.4.6 torch==2.13.0 '.[benchmark]'",
+        "# torch was the build 2.13.0+cpu",
+        "export OPENBLAS_CORETYPE=Haswell",
+        "samegrad benchmark --preset hello",
+    ] == block.splitlines()
+    assert render.endswith("""'r'"'"'1/journal.jsonl'""")
+    assert "@misc{samegrad-r-1," in cited and "year = {2026}" in cited and "8bc63e5e5986" in cited
+
+
+def test_what_a_journal_does_not_say_is_not_made_up() -> None:
+    """No version, no variable, no commit; and no text of it becomes a command of its own."""
+    run = run_record(command="pytest")
+    run["machine"] = {"versions": "[1", "python": "$(rm)", "openblas_coretype": "a; b"}
+
+    block, _ = details.commands([Journal(run)])
+
+    assert "pytest" == block

@@ -1,0 +1,54 @@
+"""Inference: calls one by one, cold starts, and what was not measured."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from samegrad.benchmarks.cases.case import MLPWorkload
+from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.reports.data.report import Report
+from samegrad.reports.document import speed, summary
+from tests.helpers.journals import ok, plan_record, run_record, write
+from tests.helpers.reports import NUMPY, report_of
+
+PASS = replace(
+    NUMPY, operation="forward", workload=MLPWorkload("mnist", MLPSpec((784, 10)), 1, 60_000)
+)
+
+
+def measured(path: Path, **more: Any) -> Report:
+    """Five processes of a forward pass at batch 1."""
+    records = [ok(process, 10_000, PASS, first_call_ns=2e6, **more) for process in range(5)]
+    return report_of(write(path, run_record(), plan_record(PASS), *records))
+
+
+def test_percentiles_are_of_calls_one_by_one(tmp_path: Path) -> None:
+    """Of 100 calls a process two take a millisecond; import and first call are the cold start."""
+    calls = [12_000] * 98 + [1_000_000] * 2
+    report = measured(tmp_path / "j", request_ns=calls, import_ns=5e8)
+
+    (table,) = speed.inference(report).tables
+    (line,) = table.frame.to_dict("records")
+
+    assert ("12.0 us", "1.00 ms") == (line["p50"], line["p99"])
+    assert ("2.00 ms", "500 ms") == (line["first call"], line["import"])
+    assert (
+        "What does one prediction take? 784-10, batch 1, p50: numpy 12.0 us (p99 1.00 ms; cold "
+        "500 ms + 2.00 ms); cold: import + first call."
+    ) in map(str, summary.sentences(report))
+
+
+def test_few_calls_have_no_percentiles(tmp_path: Path) -> None:
+    """A table says what was not measured."""
+    chapter = speed.inference(measured(tmp_path / "j", request_ns=[12_000] * 39))
+
+    assert "p99" not in chapter.tables[0].frame
+    assert "Not measured in this run: p50, p99, import, peak memory." in chapter.text[0]
+
+
+def test_large_batches_and_training_steps_are_no_requests(tmp_path: Path) -> None:
+    """Without forward passes of few examples there is no chapter."""
+    case = replace(PASS, workload=replace(PASS.workload, batch_size=256))
+    path = write(tmp_path / "j", run_record(), plan_record(case, NUMPY), ok(0, 1, case), ok(0))
+
+    assert speed.inference(report_of(path)).empty
