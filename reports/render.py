@@ -12,11 +12,13 @@ from samegrad.implementations.contract.commands import install
 from samegrad.implementations.contract.files import named, replaced
 from samegrad.implementations.contract.texts import clean_errors
 from samegrad.reports.charts import chart
+from samegrad.reports.data.comparison import RunComparison, compare
 from samegrad.reports.data.loading import load, paths
 from samegrad.reports.data.matrix import Matrix, matrix
 from samegrad.reports.data.report import Report, flat
 from samegrad.reports.data.values import in_order
 from samegrad.reports.document import details, learning, page, speed, summary, terminal
+from samegrad.reports.document.changes import changes
 from samegrad.reports.document.chapter import Document, Look
 
 PathLike = str | os.PathLike[str]
@@ -74,6 +76,7 @@ def render(
     *,
     parquet: bool = False,
     reference: str | None = None,
+    base: PathLike | None = None,
 ) -> Rendered:
     """Write the report of one or more runs: index.html, report.md, results.csv and figures.
 
@@ -83,6 +86,7 @@ def render(
             of `journals` if that is a directory, else the directory that the file lies in.
         parquet: whether to write results.parquet, too.
         reference: the implementation that times are divided by; by default NumPy.
+        base: an earlier run, of other code perhaps; the report says what changed since.
 
     Raises:
         NotAJournalError: none of the files is a journal that can be read.
@@ -93,6 +97,7 @@ def render(
     places = [journals] if isinstance(journals, str | os.PathLike) else list(journals)
     into = None if output is None else named("output", output)
     report = load(paths(places))
+    since = None if base is None else compare(base, report.journals[0], across=("code",))
     times = matrix(report, reference)
     first = Path(places[0])
     output = into or (first if first.is_dir() else first.parent)
@@ -107,7 +112,7 @@ def render(
     with warnings.catch_warnings():
         # A name in letters that the figures' font lacks is drawn as boxes, and costs no report.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        made = document(report, times)
+        made = document(report, times, since)
         chart.save(made.charts, figures)
     for name, text in (
         ("report.md", page.markdown(made)),
@@ -127,13 +132,17 @@ def _check_parquet() -> None:
         ) from None
 
 
-def document(report: Report, times: Matrix | None = None) -> Document:
+def document(
+    report: Report, times: Matrix | None = None, since: RunComparison | None = None
+) -> Document:
     """Everything that a report says, its charts drawn."""
     rows, runs = report.rows, [(s.label, s.journal.run, s.journal) for s in report.sources]
     missing = rows[rows.status != OK].status.value_counts()
     reasons = ", ".join(f"{count} {status}" for status, count in missing.items())
     with chart.style():
         chapters = [make(report) for make in CHAPTERS] if len(rows) else []
+    if since is not None:
+        chapters.insert(0, changes(since))
     drawn = {one.name: (chapter, one) for chapter in chapters for one in chapter.charts}
     leading = next((drawn[name] for name in FIRST if name in drawn), None)
     if leading is not None:

@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 import pandas as pd
 
 from samegrad.benchmarks.cases.case import Case
-from samegrad.benchmarks.clock.intervals import LEAST_PROCESSES, SLOWER, Ratio, ratio
+from samegrad.benchmarks.clock.intervals import FASTER, LEAST_PROCESSES, SLOWER, Ratio, ratio
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records import states
 from samegrad.benchmarks.records.journal import Journal, read
@@ -270,15 +270,15 @@ def text(comparison: RunComparison) -> str:
         mark = f"  [{row.mark}]" if row.mark else ""
         lines.append(f"  {row.verdict:10} {row.ratio:6.3f}  {span:18}  {row.case}{mark}")
     if len(rows):
-        table = profile(comparison).to_string(index=False)
-        lines += [SHARES, *("  " + line for line in table.splitlines())]
+        shares = profile(comparison).to_string(index=False)
+        lines += [SHARES, *("  " + line for line in shares.splitlines())]
     return "\n".join([*lines, *(f"  not compared: {line}" for line in not_compared(comparison))])
 
 
-def markdown(comparison: RunComparison) -> str:
-    """For a pull request: what became slower first, what did not change folded."""
+def table(comparison: RunComparison) -> pd.DataFrame:
+    """The compared rows as texts, the slowest first."""
     rows = comparison.compared
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "verdict": rows.verdict,
             "ratio": rows.ratio.map("{:.3f}".format),
@@ -292,7 +292,18 @@ def markdown(comparison: RunComparison) -> str:
             "mark": rows.mark,
         }
     )
-    slower, rest = table[rows.verdict == SLOWER], table[rows.verdict != SLOWER]
+
+
+def certain(comparison: RunComparison) -> dict[str, pd.DataFrame]:
+    """The rows that have certainly become slower, and those that have become faster."""
+    verdict, whole = comparison.compared.verdict, table(comparison)
+    return {"Slower": whole[verdict == SLOWER], "Faster": whole[verdict == FASTER]}
+
+
+def markdown(comparison: RunComparison) -> str:
+    """For a pull request: what became slower first, what did not change folded."""
+    rows, whole = comparison.compared, table(comparison)
+    slower, rest = whole[rows.verdict == SLOWER], whole[rows.verdict != SLOWER]
     blocks = [f"## {' against '.join(map(cell, comparison.names))}"]
     blocks += map(cell, sentences(comparison))
     if len(slower):

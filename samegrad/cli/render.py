@@ -26,6 +26,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--reference", metavar="NAME", help="what times are divided by (default: numpy)"
     )
+    parser.add_argument("--base", metavar="RUN", help="an earlier run: what changed since")
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -40,6 +41,7 @@ def run(arguments: Namespace) -> int:
             arguments.output,
             parquet=arguments.parquet,
             reference=arguments.reference,
+            base=arguments.base,
         )
     except OSError as error:
         raise ValueError(f"{error.filename}: cannot be written: {error.strerror}") from None
