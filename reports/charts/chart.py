@@ -128,7 +128,7 @@ def shape(name: str) -> str:
     return TABLE[name].marker if name in TABLE else OTHERS_MARKER
 
 
-def marker(key: tuple[str, ...]) -> dict[str, str]:
+def marker(key: tuple[str, ...]) -> dict[str, Any]:
     """The shape says the kind; filled for a CPU, half with fewer threads, hollow for a GPU."""
     fill = "full" if key[4] == "all" else "left"
     if key[2] != "cpu":

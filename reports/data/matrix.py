@@ -178,7 +178,7 @@ def _cells(
             cells.append(Cell(row.status, words=row.reason))
         else:
             ratio = math.nan
-            if base in alike and row in alike and not row.machine_too_busy:
+            if base is not None and base in alike and row in alike and not row.machine_too_busy:
                 ratio = row.seconds / base.seconds
             words = [interval_text(row.seconds_low, row.seconds_high, duration), row.remarks]
             other = "" if row.dtype == dtype else f" ({SHORT.get(row.dtype, row.dtype)})"

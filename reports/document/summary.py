@@ -145,8 +145,8 @@ def gpu(report: Report, rows: pd.DataFrame) -> Iterator[Answer]:
     if not (report.rows.device == "cuda").any() and any(
         TABLE[name].gpu for name in set(report.rows.implementation) & set(TABLE)
     ):
-        machines = [j.run["machine"].get("gpu", "none") for j in report.journals]
-        yield Answer(question, f"{NO_GPU}." if set(machines) <= {"none"} else NOT_ASKED)
+        found = {j.run["machine"].get("gpu", "none") for j in report.journals}
+        yield Answer(question, f"{NO_GPU}." if found <= {"none"} else NOT_ASKED)
     if table.empty:
         return
     table = table[(table.operation == "train_step") & table.end_to_end_speed_up.notna()]

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from samegrad import cli as command
+from samegrad.benchmarks import plugin
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records.journal import Journal
@@ -54,6 +55,7 @@ def test_run_writes_journal_report_and_json(tmp_path: Path) -> None:
     )
 
     assert 0 == done.returncode, done.stdout + done.stderr
+    assert "Name (time in" not in done.stdout  # pytest-benchmark's own table
     journal = journal_of(out)
     assert journal.complete
     assert {"digits-batch32-float32", "digits-batch32-float64"} == set(journal.inputs)
@@ -86,6 +88,22 @@ def test_run_writes_journal_report_and_json(tmp_path: Path) -> None:
     for name in ("index.html", "report.md", "results.csv", "figures/time_per_step.png"):
         assert (out / name).stat().st_size > 0
     assert f"report: {out / 'index.html'}" == done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("option", "shown"),
+    [
+        ("--benchmark-columns=min", True),
+        ("--benchmark-sort", True),
+        ("--benchmark-compare", True),
+        ("--benchmark-json=a.json", False),
+        ("--benchmark-save=a", False),
+        ("--benchmark", False),
+    ],
+)
+def test_table_of_pytest_benchmark_is_shown_on_request(option: str, shown: bool) -> None:
+    """Where somebody types an option that is about it."""
+    assert shown == (plugin.ITS_TABLE.fullmatch(option) is not None)
 
 
 def test_failing_implementation_fails_the_run_and_no_other_row(tmp_path: Path) -> None:

@@ -11,9 +11,8 @@ from samegrad.reports.document import speed, summary
 from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.helpers.reports import NUMPY, report_of
 
-PASS = replace(
-    NUMPY, operation="forward", workload=MLPWorkload("mnist", MLPSpec((784, 10)), 1, 60_000)
-)
+ONE = MLPWorkload("mnist", MLPSpec((784, 10)), 1, 60_000)
+PASS = replace(NUMPY, operation="forward", workload=ONE)
 
 
 def measured(path: Path, **more: Any) -> Report:
@@ -48,7 +47,7 @@ def test_few_calls_have_no_percentiles(tmp_path: Path) -> None:
 
 def test_large_batches_and_training_steps_are_no_requests(tmp_path: Path) -> None:
     """Without forward passes of few examples there is no chapter."""
-    case = replace(PASS, workload=replace(PASS.workload, batch_size=256))
+    case = replace(PASS, workload=replace(ONE, batch_size=256))
     path = write(tmp_path / "j", run_record(), plan_record(case, NUMPY), ok(0, 1, case), ok(0))
 
     assert speed.inference(report_of(path)).empty

@@ -20,6 +20,7 @@ from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.helpers.reports import (
     COMPLETE,
     CUDA,
+    F64,
     JAX,
     NUMPY,
     SCALAR,
@@ -334,10 +335,7 @@ def test_samples_are_the_blocks_of_the_rows(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_figures")
 def test_markdown_fits_into_a_comment_and_names_what_it_leaves_out(tmp_path: Path) -> None:
     """Of 600 networks with long names; the page has all of them."""
-    network = NUMPY.workload
-    cases = [
-        replace(NUMPY, workload=replace(network, name=f"{'long' * 40}{n}")) for n in range(600)
-    ]
+    cases = [replace(NUMPY, workload=replace(F64, name=f"{'long' * 40}{n}")) for n in range(600)]
     records = [outcome for case in cases for outcome in several(case, 100, 1)]
     path = write(tmp_path / "j", run_record(), plan_record(*cases), *records, COMPLETE)
     render([path], tmp_path / "out")

@@ -12,7 +12,7 @@ from samegrad.implementations.contract.texts import say
 from samegrad.reports.data.matrix import matrix
 from samegrad.reports.document import terminal
 from tests.helpers.journals import plan_record, run_record, write
-from tests.helpers.reports import NUMPY, laptop, report_of, several
+from tests.helpers.reports import F64, NUMPY, laptop, report_of, several
 
 
 def shown(path: Path, width: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -77,9 +77,7 @@ def test_thousands_of_lines_are_for_the_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A terminal gets some, and how many more there are."""
-    cases = [
-        replace(NUMPY, workload=replace(NUMPY.workload, batch_size=size)) for size in range(1, 400)
-    ]
+    cases = [replace(NUMPY, workload=replace(F64, batch_size=size)) for size in range(1, 400)]
     path = write(tmp_path / "j", run_record(), plan_record(*cases))
 
     lines = shown(path, 80, monkeypatch)

@@ -1,0 +1,44 @@
+"""Calls one by one: of forward passes of few examples, within a time that nobody notices."""
+
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from samegrad.benchmarks.clock.timer import work_of
+from samegrad.benchmarks.worker import measurement
+from samegrad.benchmarks.worker.measurement import Bench
+from tests.helpers.journals import CASE, PROBLEM
+
+PASS = replace(CASE, operation="forward", workload=replace(PROBLEM, batch_size=1))
+
+
+def asked(case: Any, seconds: float) -> dict[str, Any]:
+    """What a bench says of a case whose call takes so long."""
+    bench: Any = object.__new__(Bench)
+    bench.import_ns = 7
+    placed: Any = SimpleNamespace(work=lambda *_: work_of(lambda: time.sleep(seconds)))
+    return bench._requests(case, placed)
+
+
+def test_each_call_is_timed_by_itself() -> None:
+    """As many as percentiles need, each with its wait; and what loading took."""
+    said = asked(PASS, 1e-4)
+
+    assert 7 == said["import_ns"] and len(said["request_ns"]) > 50
+    assert min(said["request_ns"]) >= 100_000
+
+
+def test_slow_calls_end_when_their_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One at least."""
+    monkeypatch.setattr(measurement, "REQUEST_NS", 5_000_000)
+
+    assert 1 == len(asked(PASS, 0.01)["request_ns"])
+
+
+@pytest.mark.parametrize("case", [CASE, replace(PASS, workload=replace(PROBLEM, batch_size=33))])
+def test_others_are_no_requests(case: Any) -> None:
+    """Training steps, and batches that nobody waits for alone."""
+    assert {} == asked(case, 0.0)
