@@ -29,7 +29,7 @@ def rows(preset: str, device: str = "cpu") -> dict[str, list[Case]]:
 
 
 @pytest.mark.parametrize(
-    ("preset", "each", "scalar"), [("hello", 5, 3), ("standard", 42, 32), ("full", 71, 59)]
+    ("preset", "each", "scalar"), [("hello", 5, 3), ("standard", 44, 34), ("full", 73, 61)]
 )
 def test_preset_has_its_rows(preset: str, each: int, scalar: int) -> None:
     """Looped Python has one row where the others have float32 and float64."""
@@ -66,6 +66,7 @@ def test_standard_has_the_promised_cases() -> None:
         *(("cifar", 128, "float32", op) for op in STEP),
         *(("wide", 1024, "float32", op) for op in STEP),
         *(("mnist", b, "float32", "train_step") for b in (1, 8, 64, 512)),
+        *(("mnist", b, "float32", "forward") for b in (1, 8)),
         *((f"width{w}", 128, "float32", "train_step") for w in (16, 64, 256, 1024)),
     }
     assert Counter(expected) == counts
