@@ -48,6 +48,8 @@ def sentences(report: Report) -> list[Answer]:
     lines += [*requests(report)]
     lines += [*vectorisation(rows), *gpu(report, rows), *threads(report, rows)]
     lines += [*compilation(rows), *differentiation(rows)]
+    asked = list(dict.fromkeys(line.question for line in lines))  # of each machine, together
+    lines.sort(key=lambda line: asked.index(line.question))
     return [*lines, *learned(report), *uncertainty(report)]
 
 
