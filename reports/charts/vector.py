@@ -81,7 +81,7 @@ def inline(svg: str, name: str, classes: Mapping[str, str], label: str, scale: f
     root.set("role", "img")
     root.set("aria-label", label)
     root.set("stroke-linejoin", "round")
-    return _text(root)
+    return _text(root).replace("'", "&#39;")  # as all texts of the page
 
 
 def _dress(one: ElementTree.Element, classes: Mapping[str, str]) -> None:

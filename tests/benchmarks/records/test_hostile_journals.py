@@ -83,7 +83,7 @@ def test_no_text_of_a_journal_does_anything(tmp_path: Path, evil: str) -> None:
     html = without_scripts(tmp_path / "out" / "index.html")
     assert 0 == len(re.findall(r"<script>alert|<img src=x|onload='x'", html))
     figures = html.count("<figure")
-    assert 3 + 2 * figures == len(re.findall(r"<script", html))  # library, ours, samples; data
+    assert 2 + figures == len(re.findall(r"<script", html))  # ours, samples; data
     for path in (tmp_path / "out").rglob("*.csv"):
         for line in csv.reader(io.StringIO(path.read_text(), newline="")):
             assert not any(cell.startswith(("=", "@")) for cell in line), path
