@@ -21,6 +21,7 @@ from samegrad.cli import (
     completion,
     doctor,
     render,
+    results,
     runs,
     schema,
     selftest,
@@ -38,7 +39,7 @@ SHOWN = {
     module.__name__.rpartition(".")[2]: module
     for module in (
         benchmark, verify, train, render, compare, advise, doctor, selftest, workloads, runs,
-        completion,
+        results, completion,
     )
 }  # fmt: skip
 

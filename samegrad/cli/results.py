@@ -1,0 +1,119 @@
+"""`samegrad results`: the published runs, measured and told again."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from samegrad.cli.parser import DONE, FAILED
+from samegrad.implementations.contract import commands
+from samegrad.implementations.contract.texts import say
+
+CHOSEN_KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # results are of what people have
+
+
+def add(subparsers: Any) -> None:
+    """Declare the command and its two commands."""
+    parser = subparsers.add_parser(
+        "results", help="in a clone: list the published runs; measure and draw them again"
+    )
+    parser.commands = parser.add_subparsers(
+        dest="action", metavar="list|update", required=True, parser_class=type(parser)
+    )
+    listing = parser.commands.add_parser("list", help="name, date, machine, rows, time it takes")
+    listing.set_defaults(run=list_results, parser=listing)
+    update = parser.commands.add_parser(
+        "update", help="measure, and write figures and documents; of all, if none is named"
+    )
+    update.add_argument("names", nargs="*", metavar="NAME", help="as `results list` shows them")
+    update.add_argument(
+        "--keep", action="store_true", help="the runs that are there: write documents only"
+    )
+    update.set_defaults(run=update_results, parser=update)
+
+
+def _published() -> Any:
+    """The module of published runs.
+
+    Raises:
+        ValueError: this is no clone.
+    """
+    if not commands.IN_CHECKOUT:
+        raise ValueError("the published runs lie in a clone of samegrad's repository; run it there")
+    commands.require("report", "results")
+    from samegrad.reports import published
+
+    return published
+
+
+def list_results(_: Namespace) -> int:
+    """Print a line for each published run."""
+    published = _published()
+    from samegrad.benchmarks.records import rows
+    from samegrad.benchmarks.records.journal import read
+
+    for name, run in published.RUNS.items():
+        path = commands.HOME / published.FOLDER / name / published.JOURNAL
+        told = "not measured yet"
+        if path.exists():
+            journal = read(path)
+            levels = [row.quality.level for row in rows.rows(journal) if row.status == "ok"]
+            counts = ", ".join(f"{levels.count(level)} {level}" for level in dict.fromkeys(levels))
+            told = f"{journal.run['started'][:10]}, {journal.run['machine'].get('cpu')}: {counts}"
+        say(f"{name:16} {run.minutes:3} minutes  {told}")
+    return DONE
+
+
+def update_results(arguments: Namespace) -> int:
+    """Measure runs and write what depends on them; 1 if one gave nothing to publish."""
+    published = _published()
+    for name in arguments.names:
+        if name not in published.RUNS:
+            raise ValueError(
+                f"{name!r} is no published run; there are: {', '.join(published.RUNS)}"
+                f"{commands.did_you_mean(name, published.RUNS)}"
+            )
+    status = DONE
+    for name in arguments.names or published.RUNS:
+        folder = commands.HOME / published.FOLDER / name
+        if not arguments.keep and (refused := _measured(published, name, folder)):
+            say(f"{name}: {refused}; what was published stays", error=True)
+            status = FAILED
+        elif (folder / published.JOURNAL).exists():
+            _drawn(folder)
+            published.write(name, commands.HOME)
+            say(f"{name}: {', '.join(published.pages(name))} and {published.FOLDER / name}")
+    return status
+
+
+def _measured(published: Any, name: str, folder: Path) -> str:
+    """Why a run gave nothing to publish, or "": then its journal is in the folder."""
+    from samegrad.benchmarks.records import states
+    from samegrad.benchmarks.records.journal import read
+
+    environment = {key: value for key, value in os.environ.items() if key not in CHOSEN_KERNELS}
+    output = Path(tempfile.mkdtemp(prefix=f"samegrad-{name}-"))
+    command = [sys.executable, "-m", "samegrad", "benchmark", *published.RUNS[name].arguments]
+    ended = subprocess.run(
+        [*command, "--output", str(output)], cwd=commands.HOME, env=environment, check=False
+    )
+    journal = output / published.JOURNAL
+    if ended.returncode != DONE or not journal.exists():
+        return f"`{' '.join(command[3:])}` ended with {ended.returncode} (see {output})"
+    if states.run_too_busy(read(journal).states):
+        return f"the machine was too busy (see {output})"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(journal, folder / published.JOURNAL)
+    shutil.rmtree(output)
+    return ""
+
+
+def _drawn(folder: Path) -> None:
+    """Write report, table and figures of a run."""
+    from samegrad.reports.render import render
+
+    render(folder)

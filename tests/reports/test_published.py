@@ -1,0 +1,123 @@
+"""The published runs: what documents say of them, and what happens when they are measured again."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from samegrad.cli import main, results
+from samegrad.implementations.contract import commands
+from samegrad.reports import published
+from tests.helpers.journals import ok, plan_record, run_record, write
+from tests.helpers.reports import COMPLETE, NUMPY
+
+BUSY = {"record": "state", "when": "during", "seconds": 9.0, "cores": 2, "others": 1.9}
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with one published run, and places for its text."""
+    folder = tmp_path / published.FOLDER / "example"
+    folder.mkdir(parents=True)
+    records = [ok(p, 50_000 + p, NUMPY) for p in range(5)]
+    write(
+        folder / published.JOURNAL,
+        run_record(started="2026-01-02T03:04:05"),
+        plan_record(NUMPY),
+        *records,
+        COMPLETE,
+    )
+    for page in published.pages("example"):
+        (tmp_path / page).parent.mkdir(exist_ok=True)
+        (tmp_path / page).write_text(
+            "before\n<!-- example:begin -->\nx\n<!-- example:end -->\nend\n"
+        )
+    monkeypatch.setattr(commands, "HOME", tmp_path)
+    monkeypatch.setattr(results, "_drawn", lambda _: None)
+    return tmp_path
+
+
+def test_text_of_a_run_takes_its_place_and_links_from_where_the_page_lies(clone: Path) -> None:
+    """What stands around it stays; the README has the caption alone."""
+    assert 0 == main(["results", "update", "example", "--keep"])
+
+    readme, page = ((clone / page).read_text() for page in ("README.md", "docs/results.md"))
+    assert "2026-01-02" in readme and "5 processes" in readme
+    assert "](reports/results/example/report.md)" in readme and "\n- " not in readme
+    assert "](../reports/results/example/report.md)" in page and "\n- The machine's" in page
+    for text in (readme, page):
+        assert text.startswith("before\n<!-- example:begin -->\n*Time of one training step.")
+        assert text.endswith("\n<!-- example:end -->\nend\n") and "\nx\n" not in text
+
+
+def test_page_without_the_place_is_an_error(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what to write into it."""
+    (clone / "README.md").write_text("nothing")
+
+    assert 2 == main(["results", "update", "example", "--keep"])
+    assert "README.md: there is no place for example: write <!--" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", ["failed", "busy", "good"])
+def test_run_replaces_the_published_one_only_if_it_is_worth_it(
+    ending: str, clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that failed, or on a busy machine, stays where it is; kernels are OpenBLAS's choice."""
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+
+    def benchmark(command: list[str], env: dict[str, str], **_: Any) -> SimpleNamespace:
+        assert not set(results.CHOSEN_KERNELS) & set(env)
+        output = Path(command[command.index("--output") + 1])
+        records = [ok(p, 70_000, NUMPY) for p in range(5)]
+        busy = [BUSY] if ending == "busy" else []
+        write(
+            output / published.JOURNAL,
+            run_record(started="2026-02-03"),
+            plan_record(NUMPY),
+            *busy,
+            *records,
+            COMPLETE,
+        )
+        return SimpleNamespace(returncode=ending == "failed")
+
+    monkeypatch.setattr(subprocess, "run", benchmark)
+    journal = clone / published.FOLDER / "example" / published.JOURNAL
+    before = journal.read_text()
+    status = main(["results", "update", "example"])
+
+    printed = capsys.readouterr()
+    assert (ending == "good") == (journal.read_text() != before) == (status == 0)
+    if ending != "good":
+        assert 1 == status and "what was published stays" in printed.err
+        (kept,) = {line.split("(see ")[1].split(")")[0] for line in printed.err.splitlines()}
+        shutil.rmtree(kept)
+
+
+def test_runs_are_listed_and_others_are_refused(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where there is a clone."""
+    assert 0 == main(["results", "list"])
+    listed = capsys.readouterr().out.splitlines()
+    assert list(published.RUNS) == [line.split()[0] for line in listed]
+    assert "2026-01-02" in listed[0] and "not measured yet" in listed[1]
+    assert 2 == main(["results", "update", "exampel"])
+    assert "did you mean 'example'" in capsys.readouterr().err
+    monkeypatch.setattr(commands, "IN_CHECKOUT", False)
+    assert 2 == main(["results", "list"])
+    assert "run it there" in capsys.readouterr().err
+
+
+def test_every_published_run_is_committed_and_has_its_places() -> None:
+    """Which is what `results update` needs."""
+    from samegrad.benchmarks.machine.system import ROOT
+
+    for name in published.RUNS:
+        assert (ROOT / published.FOLDER / name / published.JOURNAL).exists()
+        for page in published.pages(name):
+            assert 1 == (ROOT / page).read_text().count(f"<!-- {name}:begin -->")
