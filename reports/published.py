@@ -6,7 +6,6 @@ stands there is made from the journal and never typed.
 
 import json
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,11 +120,9 @@ def write(name: str, root: Path) -> None:
     for page in pages(name):
         path = root / page
         before, after = f"<!-- {name}:begin -->\n", f"\n<!-- {name}:end -->"
-        place = re.compile(f"{re.escape(before)}.*?{re.escape(after)}", re.DOTALL)
         old = path.read_text()
-        if len(place.findall(old)) != 1:
+        if not (old.count(before) == old.count(after) == 1):
             raise ValueError(f"{page}: there is no place for {name}: write {before.strip()}")
-        new = before + text(name, report, page) + after
-        made = place.sub(lambda _, new=new: new, old)
+        start, end = old.index(before), old.index(after)
         with replaced(path) as file:
-            file.write_text(made)
+            file.write_text(old[:start] + before + text(name, report, page) + old[end:])

@@ -174,7 +174,7 @@ class JaxBackend(Backend):
         """A copy; class indices stay int64."""
         return _placed(array, device)
 
-    def place_params(self, spec: MLPSpec, params: Params, device: str) -> Params:
+    def place_params(self, spec: MLPSpec, params: Params, device: str) -> Tree:
         """Copies; all at once, which takes half as long."""
         return _placed(params, device)
 

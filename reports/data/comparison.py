@@ -136,7 +136,7 @@ def _allowed(cases: Collection[Case], limits: Mapping[str, float]) -> dict[str, 
         if name and name not in known:
             raise ValueError(f"no row is of the group {name!r}; there are: {', '.join(known)}")
     return {
-        case: next((limits[name] for name in reversed(limits) if name in names), math.inf)
+        case: next((limits[name] for name in reversed([*limits]) if name in names), math.inf)
         for case, names in groups.items()
     }
 
