@@ -182,6 +182,7 @@ class Reached:
         elif not isinstance(value, float | int | np.number):
             for _ in self._attributes(value, ""):
                 pass
+            self._waiting.extend(self._of_class(type(value)) if self.closures else ())
 
     def _children(self, value: Any, name: str, place: Place) -> Below:
         if isinstance(value, dict):

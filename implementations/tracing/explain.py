@@ -153,7 +153,7 @@ class _Case:
             text = words.sentence(found.best, self.rights, self.sizes, self.measured.same)
         vague = " is wrong; ", " of shape ", "than that;"
         if found is None or found.other is not None or any(words in text for words in vague):
-            repaired = self._repaired(self.backward, events, result)
+            repaired = self._repaired(self.backward, events)
             if repaired or found is None:
                 return repaired
         site, other = found.best.spot.site, found.other
@@ -161,11 +161,9 @@ class _Case:
             return [Line(site.file, site.line, text)]
         return [Line(site.file, site.line, f"{text}; or line {other.line} is wrong", False)]
 
-    def _repaired(
-        self, backward: Callable[[], Any], events: Sequence[Event], result: Any
-    ) -> list[Line]:
+    def _repaired(self, backward: Callable[[], Any], events: Sequence[Event]) -> list[Line]:
         repairs = Repairs(backward, self.outcome, self.measured, self.snapshot, self.sites)
-        repair = repairs.find(list(self.tracer.codes), events, result)
+        repair = repairs.find(list(self.tracer.codes), events)
         return [] if repair is None else [Line(repair.file, repair.edit.line, repair.text)]
 
     def _precision(self, seen: Sequence[Event]) -> None:
@@ -349,7 +347,7 @@ class _Case:
         added, clearing = not_cleared(first, events, self.sites, self.outcome)
         if clearing or not any(right is False for right in self.outcome.judge(result)):
             return added
-        mended = self._repaired(twice, [*first, *events], result)
+        mended = self._repaired(twice, [*first, *events])
         return (
             mended if mended and [m.number for m in mended] != [a.number for a in added] else added
         )

@@ -66,15 +66,15 @@ class Repairs:
         self.snapshot, self.sites = snapshot, sites
         self.judged: Sequence[bool | None] = ()
 
-    def find(
-        self, functions: Sequence[FunctionType], events: Sequence[Event], result: Any
-    ) -> Repair | None:
+    def find(self, functions: Sequence[FunctionType], events: Sequence[Event]) -> Repair | None:
         """The change that makes the gradient right, where all that do are in one line.
 
         Args:
             functions: whose code may be changed.
-            events, result: of a run of the backward pass.
+            events: of a run of the backward pass.
         """
+        self.snapshot.restore()  # gradients that are kept are by now those of an experiment
+        result = self.backward()
         self.judged = self.outcome.judge(result)
         until = time.process_time() + SECONDS
         factors = self._factors(result)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from samegrad.implementations.checking.objects.check import check
 from samegrad.implementations.reading.files import verify_file
 from tests.implementations.tracing.test_explain import explained, loaded
 
@@ -157,3 +158,51 @@ def test_line_of_a_lambda_or_of_another_grouping_is_named(
     file.write_text(NETWORK.replace(right, wrong))
 
     assert [expected] == [line.number for line in explained(loaded(file))]
+
+
+GRAPH = """class Var:
+    def __init__(self, data, parents=()):
+        self.data, self.grad, self.parents = data, 0.0, parents
+
+    def __mul__(self, other):
+        return Var(self.data * other.data, ((self, other.data), (other, self.data)))
+
+    def backward(self, seed=1.0):
+        self.grad += seed
+        for parent, slope in self.parents:
+            parent.backward(seed * slope)
+
+
+W = [Var(0.7), Var(-1.3), Var(0.4)]
+
+
+def loss():
+    return W[0] * W[0] * W[1] * W[2]
+
+
+def gradient():
+    for w in W:
+        w.grad = 0.0
+    loss().backward()
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("self.grad += seed", "self.grad = seed"),
+        ("(other, self.data)", "(other, other.data)"),
+    ],
+)
+def test_line_of_an_engine_of_numbers_is_named(right: str, wrong: str, tmp_path: Path) -> None:
+    """Its gradients are kept in objects, and are by then those of experiments."""
+    file = tmp_path / "graph.py"
+    file.write_text(GRAPH.replace(right, wrong))
+    module = loaded(file)
+
+    report = check(module.W, lambda: module.loss().data, module.gradient)
+
+    number = GRAPH[: GRAPH.index(right)].count("\n") + 1
+    assert [f"graph.py:{number}"] == [
+        line.rpartition(": ")[0].split(": ")[0] for line in report.lines
+    ]
