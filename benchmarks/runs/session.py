@@ -370,7 +370,7 @@ class Bar(Progress):
             size, unit = next((s or 1, unit) for s, unit in UNITS if nanoseconds >= s)
             took = f"{nanoseconds / size:.3g} {unit}"
         self.bar.clear()
-        say(f"  {took:>9}  {case.id}")
+        say(f"  first {took:>9}  {case.id}")
 
     def repeating(self, seconds: float) -> None:
         """Repetitions, until that time at most."""

@@ -86,6 +86,6 @@ def test_first_time_of_each_row_is_shown_as_it_is_measured(
     bar.measured(CASE, ok(0, 41_300))
     bar.measured(CASE, {"status": "wrong", "reason": "dW1"})
 
-    assert [["41.3", "us", CASE.id], ["wrong", CASE.id]] == [
+    assert [["first", "41.3", "us", CASE.id], ["first", "wrong", CASE.id]] == [
         line.split() for line in capsys.readouterr().out.splitlines()
     ]
