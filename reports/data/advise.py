@@ -275,9 +275,8 @@ def _threads(known: Sequence[Answer], rows: pd.DataFrame, asked: Question) -> li
             continue
         times = ratio(exact.iloc[-1].process_medians, known[0].row.process_medians)
         verdict = {FASTER: ", which is faster", SLOWER: ", which is slower"}.get(times.verdict, "")
-        said.append(
-            f"With {regime} threads {name} takes {duration(exact.iloc[-1].seconds)}{verdict}."
-        )
+        many, took = "s" * (regime != "1"), duration(exact.iloc[-1].seconds)
+        said.append(f"With {regime} thread{many} {name} takes {took}{verdict}.")
     return said or ["Other numbers of threads were not measured (--threads 1,all)."]
 
 

@@ -176,7 +176,7 @@ def test_advice_knows_threads_and_first_calls(tmp_path: Path) -> None:
 
     lines = advise.text(advise.answers(table, question), table, question)
 
-    assert "With 1 threads jax takes 40.2 us, which is faster." in lines
+    assert "With 1 thread jax takes 40.2 us, which is faster." in lines
     assert "First call in a process: jax 200 ms." in lines
     assert lines[0].startswith("Forward pass of 784-64-10, batch 64")
 
