@@ -62,8 +62,10 @@ def verdict(loaded: Loaded, name: str, hints: Hints, deadline: float) -> CheckRe
     if not hints.net:
         last = frameworks.by_hand(loaded)
         order.insert(len(order) if last else 0, frameworks.of_torch(loaded, name))
-    order.append(fit_readings(loaded, name, made[0][0] if made else None))
     report = judge(itertools.chain(*order), deadline)
+    if not report.matches:  # penalties are left out in a fit: it is no way round a fault
+        fit = judge(fit_readings(loaded, name, made[0][0] if made else None), deadline)
+        report = report if fit.verdict == NOT_CHECKED else fit
     if report.verdict == NOT_CHECKED:
         kind = frameworks.outside(loaded)
         said = f"it has {kind}: files are read of dense layers alone" if kind else report.said

@@ -113,3 +113,24 @@ def test_fault_of_a_loss_object_is_told_with_its_line(tmp_path: Path) -> None:
     report = read_here(file)
 
     assert any(f"layers.py:{number}: " in line for line in report.lines), report
+
+
+def test_loop_that_trains_is_no_way_round_a_fault(tmp_path: Path) -> None:
+    """Its decay is 0, and hides that the gradient has another one than the loss."""
+    file = tmp_path / "ridge.py"
+    file.write_text(
+        "import numpy as np\n"
+        "def cost(theta, X, y, lambda_):\n"
+        "    h = X @ theta\n"
+        "    J = ((h - y) ** 2).sum() / 2 + lambda_ / 2 * (theta[1:] ** 2).sum()\n"
+        "    grad = X.T @ (h - y) + lambda_ * theta\n"
+        "    return J, grad\n"
+        "def train(X, y, lambda_, alpha=0.01, num_iters=400):\n"
+        "    theta = np.zeros((X.shape[1], 1))\n"
+        "    for _ in range(num_iters):\n"
+        "        J, grad = cost(theta, X, y, lambda_)\n"
+        "        theta = theta - alpha * grad\n"
+        "    return theta\n"
+    )
+
+    assert "disagrees" == read_here(file).verdict
