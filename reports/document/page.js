@@ -268,7 +268,7 @@ function picture(figure) {
       canvas.width = 2 * width;
       canvas.height = 2 * height;
       canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-      canvas.toBlob(done, "image/png");
+      canvas.toBlob((blob) => (blob ? done(blob) : failed(new Error("no picture"))), "image/png");
     };
     image.onerror = failed;
     image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(text);
