@@ -25,6 +25,8 @@ PRELUDE = """
 # What the page offers to download is kept instead of saved: (name, text or number of bytes).
 HARNESS = """
 (async () => {
+  // Time is virtual, and would jump to its end while a file is read or a picture is drawn.
+  const ticking = setInterval(() => {}, 1);
   const saved = [];
   let blob = null;
   URL.createObjectURL = (given) => { blob = given; return "blob:test"; };
@@ -38,6 +40,7 @@ HARNESS = """
     const text = new TextDecoder().decode(bytes.slice(0, 4000));
     result.saved.push([name, data.type, bytes.length, text]);
   }
+  clearInterval(ticking);
   const box = document.createElement("pre");
   box.id = "result";
   box.textContent = JSON.stringify(result);
