@@ -42,7 +42,7 @@ class Published:
 
 
 RUNS = {
-    "example": Published((), 6, "Time of one training step."),
+    "example": Published(("--time", "900"), 16, "Time of one training step."),
     "differentiation": Published(
         ("--preset", "differentiation"),
         6,
