@@ -119,7 +119,7 @@ def judge(readings: Iterator[Reading], deadline: float) -> CheckReport:
         right = compared.exact if reading.own else one.constant and not own
         if right and for_batches(one, found):
             report = checked_as(one)
-            fault = _fault_elsewhere(one) if report.agrees else None
+            fault = _fault_elsewhere(one, bool(report.notes)) if report.agrees else None
             checked[id(one)] = fault or report
             # Where its own loss and one reading show a fault, that another never meets it is luck.
             if report.agrees and (fault is None or (one.reading.own and fault.disagrees)):
@@ -201,18 +201,26 @@ def _source(function: Callable[..., Any]) -> str:
 def _confirmed(found: Found) -> CheckReport:
     """What `check` says of a reading, and, if it agrees, of the same elsewhere."""
     report = checked_as(found)
-    fault = _fault_elsewhere(found) if report.agrees else None
+    fault = _fault_elsewhere(found, bool(report.notes)) if report.agrees else None
     return report if fault is None else fault
 
 
-def _fault_elsewhere(found: Found) -> CheckReport | None:
-    """Of a reading that agrees: with other sizes, weights or data it does not."""
+def _fault_elsewhere(found: Found, noted: bool) -> CheckReport | None:
+    """Of a reading that agrees: with other sizes, weights or data it does not.
+
+    Args:
+        noted: whether it agrees but for a convention.
+    """
     for other in _others(found):
         again = checked_as(other)
         if again.verdict == DISAGREES:
             return replace(again, remarks=(*again.remarks, f"on this problem: {other.reading.how}"))
-    for where in points_of(found.reading, found.compared, found.factor).suspects():
+    for where in points_of(found.reading, found.compared, found.factor, noted).suspects():
         again = checked_as(found, agreed=True)
+        if again.verdict == DISAGREES and not found.reading.certain and again.constant is not None:
+            # All of it is so many times what another loss has: it was not this one.
+            said = f"the loss is a guess ({found.reading.loss_name}): {again.reason}"
+            again = replace(again, verdict=UNDECIDED, said=said, lines=(), advice=(HINTS,))
         if again.verdict == DISAGREES or HINTS in again.advice:
             return replace(again, remarks=(*again.remarks, f"{where} than the first"))
     return None

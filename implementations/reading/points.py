@@ -20,6 +20,10 @@ from samegrad.implementations.reading.trials import Wishes
 Array = Any
 MOST_POINTS = 16  # an entry that is as often positive as negative is of one sign at 2^-15 of them
 SECONDS = 1.0  # of this process, for all points of a reading
+# Of the gradient's length; and where a convention was noted at the first point. A small number in a
+# log, which was too little to be seen there, may be a hundred times as much at the next one: files
+# with log(p + 1e-7) were called wrong. What a condition spoils is more.
+GROSS, NOTED = 3e-4, 1e-3
 TARGETS = 6  # draws of targets, of which every other has none below 0
 
 
@@ -141,7 +145,7 @@ class Points:
         return bool(abs(said - slope) <= self.tolerance * max(length, abs(slope), 1e-6))
 
 
-def points_of(reading: Reading, compared: Compared, factor: float) -> Points:
+def points_of(reading: Reading, compared: Compared, factor: float, noted: bool) -> Points:
     """Where else a reading is tried: with other data where they are ours."""
     trial, pairs = reading.trial, zip(reading.parameters, compared.matches, strict=True)
     known = [(place, match) for place, match in pairs if match in compared.judged]
@@ -149,5 +153,5 @@ def points_of(reading: Reading, compared: Compared, factor: float) -> Points:
     return Points(
         [place for place, _ in known], lambda: factor * reading.loss(), reading.backward,
         reading.net, reading.changeable if drawn else (),
-        [match for _, match in known], compared.tolerance,
+        [match for _, match in known], max(compared.tolerance, NOTED if noted else GROSS),
     )  # fmt: skip

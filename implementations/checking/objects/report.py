@@ -3,6 +3,7 @@
 import html
 import textwrap
 from dataclasses import dataclass
+from math import isclose
 from typing import Any
 
 from samegrad.implementations.checking.comparison import TensorCheck
@@ -78,6 +79,14 @@ class CheckReport:
     def agrees(self) -> bool:
         """Whether something was compared and all of it agrees."""
         return self.verdict == AGREES
+
+    @property
+    def constant(self) -> float | None:
+        """How many times its slopes every gradient is; None if it is not so of all of them."""
+        constants = [match.constant for match in self.matches]
+        first = constants[0] if constants else None
+        same = (c is not None and isclose(c, first or 0.0, rel_tol=1e-3) for c in constants)
+        return first if all(same) else None
 
     @property
     def disagrees(self) -> bool:

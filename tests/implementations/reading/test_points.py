@@ -63,6 +63,47 @@ def test_fault_under_a_condition_is_met(
     assert "disagrees" == report.verdict and report.reason, report
 
 
+NOTED = """import numpy as np
+class Net:
+    def __init__(self, n_in, n_hidden, n_out):
+        self.W1 = np.random.randn(n_in, n_hidden); self.W2 = np.random.randn(n_hidden, n_out)
+    def forward(self, X):
+        self.a = np.tanh(X @ self.W1); z = self.a @ self.W2
+        e = np.exp(z - z.max(axis=1, keepdims=True)); self.p = e / e.sum(axis=1, keepdims=True)
+        return self.p
+    def loss(self, X, T):
+        return -np.sum(T * np.log(self.forward(X) + 1e-7)) / len(X)
+    def gradient(self, X, T):
+        d = (self.forward(X) - T) / len(X)
+        return {"W2": self.a.T @ d, "W1": X.T @ (d @ self.W2.T * (1 - self.a**2))}
+"""
+OWN_OUTPUT = """import numpy as np
+class Net:
+    def __init__(self, n_in, n_hidden, n_out):
+        self.w1 = np.random.randn(n_in, n_hidden); self.w2 = np.random.randn(n_hidden, n_out)
+    def out(self, x):
+        self.x = x; self.a = np.tanh(x @ self.w1)
+        return self.a @ self.w2
+    def rmse(self, x, t):
+        return np.sqrt(((self.out(x) - t) ** 2).mean())
+    def back(self, x, t):
+        d = self.out(x) - t
+        d = d / (d.size * np.sqrt((d**2).mean()))
+        self.dw2 = self.a.T @ d; self.dw1 = self.x.T @ (d @ self.w2.T * (1 - self.a**2))
+"""
+
+
+@pytest.mark.parametrize("text", [NOTED, OWN_OUTPUT], ids=["small number", "sign of the output"])
+def test_right_file_is_not_accused_of_what_its_first_point_has_hidden(
+    text: str, tmp_path: Path
+) -> None:
+    """A small number in a log is more elsewhere; one output is a loss of either sign."""
+    file = tmp_path / "net.py"
+    file.write_text(text)
+
+    assert "disagrees" != read_here(file).verdict
+
+
 def test_right_file_agrees_at_every_point(tmp_path: Path) -> None:
     """The same without a fault."""
     file = tmp_path / "net.py"
