@@ -96,12 +96,17 @@ def _measured(published: Any, name: str, folder: Path) -> str:
     from samegrad.benchmarks.records.journal import read
 
     environment = {key: value for key, value in os.environ.items() if key not in CHOSEN_KERNELS}
+    # From there, so that no path of this machine is in what is published.
     output = Path(tempfile.mkdtemp(prefix=f"samegrad-{name}-"))
     command = [sys.executable, "-m", "samegrad", "benchmark", *published.RUNS[name].arguments]
+    path = os.pathsep.join(filter(None, [str(commands.HOME), environment.get("PYTHONPATH")]))
     ended = subprocess.run(
-        [*command, "--output", str(output)], cwd=commands.HOME, env=environment, check=False
+        [*command, "--output", name],
+        cwd=output,
+        env=environment | {"PYTHONPATH": path},
+        check=False,
     )
-    journal = output / published.JOURNAL
+    journal = output / name / published.JOURNAL
     if ended.returncode != DONE or not journal.exists():
         return f"`{' '.join(command[3:])}` ended with {ended.returncode} (see {output})"
     if states.run_too_busy(read(journal).states):

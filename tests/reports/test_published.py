@@ -70,9 +70,10 @@ def test_run_replaces_the_published_one_only_if_it_is_worth_it(
     """One that failed, or on a busy machine, stays where it is; kernels are OpenBLAS's choice."""
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
 
-    def benchmark(command: list[str], env: dict[str, str], **_: Any) -> SimpleNamespace:
-        assert not set(results.CHOSEN_KERNELS) & set(env)
-        output = Path(command[command.index("--output") + 1])
+    def benchmark(command: list[str], env: dict[str, str], cwd: Path, **_: Any) -> SimpleNamespace:
+        assert not set(results.CHOSEN_KERNELS) & set(env) and str(clone) in env["PYTHONPATH"]
+        output = cwd / command[command.index("--output") + 1]
+        output.mkdir()
         records = [ok(p, 70_000, NUMPY) for p in range(5)]
         busy = [BUSY] if ending == "busy" else []
         write(
