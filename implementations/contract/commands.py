@@ -85,6 +85,11 @@ def install(extra: str) -> str:
     return f'pip install -e "{folder}[{extra}]"'
 
 
+def pinned(versions: Iterable[str], extra: str) -> str:
+    """What installs these versions, such as "numpy==2.4", and an extra of a clone."""
+    return f"pip install {shlex.join(versions)} '.[{extra}]'"
+
+
 def require(extra: str, user: str) -> None:
     """Raise MissingExtraError unless everything of an extra is installed.
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.schema import OK
-from samegrad.implementations.contract.commands import PORTABLE
+from samegrad.implementations.contract.commands import PORTABLE, pinned
 from samegrad.reports.charts import explanation
 from samegrad.reports.charts import speed as charts
 from samegrad.reports.data import analysis, code
@@ -331,8 +331,8 @@ def _environment(machine: Mapping[str, Any]) -> Iterator[str]:
     python = re.match(r"3\.\d+", str(machine.get("python", "")))
     if python and isinstance(versions, dict) and versions:
         yield f"python{python[0]} -m venv .venv && . .venv/bin/activate"
-        pinned = [f"{name}=={str(one).partition('+')[0]}" for name, one in versions.items()]
-        yield f"pip install {shlex.join(pinned)} '.[benchmark]'"
+        known = [f"{name}=={str(one).partition('+')[0]}" for name, one in versions.items()]
+        yield pinned(known, "benchmark")
         for name, one in versions.items():
             if "+" in str(one):
                 yield f"# {name} was the build {one}"

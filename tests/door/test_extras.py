@@ -60,9 +60,9 @@ def test_groups_for_tests_types_and_lint_stand_in_the_project() -> None:
     """tox takes its tools from there."""
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
 
-    assert {"test", "typing", "lint"} == set(groups)
+    assert {"test", "typing", "lint", "site"} == set(groups)
     used = re.findall(r"^dependency_groups = (.*)$", (ROOT / "tox.ini").read_text(), re.MULTILINE)
-    assert {"test, typing", "lint"} == set(used)
+    assert {"test, typing", "lint", "site"} == set(used)
 
 
 def test_two_environments_hold_torch() -> None:
