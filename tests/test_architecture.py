@@ -100,6 +100,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "reports/data": {
         "benchmarks/cases",
+        "benchmarks/clock/durations.py",  # how times are written
         "benchmarks/clock/intervals.py",
         "benchmarks/records",
         "implementations/contract",

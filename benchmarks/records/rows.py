@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from samegrad.benchmarks.cases.case import TRAINING, Case
 from samegrad.benchmarks.records.journal import Journal
@@ -276,7 +277,7 @@ def _new_memory(case: Case, records: Sequence[Record]) -> Iterable[str]:
         yield f"takes {given / 2**20:.3g} MiB of new memory in every call (page faults)"
 
 
-def call_seconds(record: Record) -> float:
+def call_seconds(record: Mapping[str, Any]) -> float:
     """Seconds per call, the median block of one repetition."""
     return statistics.median(record["elapsed_ns"]) / record["calls"] / 1e9
 

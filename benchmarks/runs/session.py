@@ -1,7 +1,6 @@
 """What one `pytest --benchmark` does: from its options to a run, or to the rest of one."""
 
 import math
-import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -10,9 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from samegrad.benchmarks.cases.case import ALL_THREADS, Case
+from samegrad.benchmarks.clock.durations import duration
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records.journal import Journal, NotAJournalError, read
-from samegrad.benchmarks.records.rows import Row
+from samegrad.benchmarks.records.rows import Row, call_seconds
 from samegrad.benchmarks.records.schema import FAILED, NO_NUMBER, OK
 from samegrad.benchmarks.runs import capabilities, quiet
 from samegrad.benchmarks.runs.budget import Budget, RunSettings
@@ -29,8 +29,6 @@ from samegrad.benchmarks.runs.run import SMALLER, Progress, Run
 from samegrad.benchmarks.runs.selection import Selection
 from samegrad.implementations.contract import commands, registry
 from samegrad.implementations.contract.texts import clean, say
-
-UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (0.0, "ns"))
 
 
 class Kind(Protocol):
@@ -366,9 +364,7 @@ class Bar(Progress):
     def measured(self, case: Case, outcome: Mapping[str, Any]) -> None:
         """A line above the bar: the first time of a row, which later ones may better."""
         if (took := outcome["status"]) == OK:
-            nanoseconds = statistics.median(outcome["elapsed_ns"]) / outcome["calls"]
-            size, unit = next((s or 1, unit) for s, unit in UNITS if nanoseconds >= s)
-            took = f"{nanoseconds / size:.3g} {unit}"
+            took = duration(call_seconds(outcome))
         self.bar.clear()
         say(f"  first {took:>9}  {case.id}")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from samegrad.benchmarks.clock import intervals, timer
+from samegrad.benchmarks.clock.durations import duration
 from samegrad.benchmarks.clock.timer import Clock, Work
 
 DELAYS_NS = (20_000, 1_000_000, 20_000_000)
@@ -211,8 +212,4 @@ def _ratio(ratio: intervals.Ratio) -> str:
 
 
 def _ns(value: float) -> str:
-    size = abs(value)
-    for unit, scale in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
-        if size >= scale:
-            return f"{value / scale:.3g} {unit}"
-    return f"{value:.0f} ns"
+    return duration(value / 1e9)

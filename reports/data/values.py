@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from samegrad.benchmarks.clock.durations import digits as digits
+from samegrad.benchmarks.clock.durations import duration as duration
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.texts import clean
 
@@ -31,26 +33,6 @@ def in_order(names: Iterable[str]) -> list[str]:
         return ORDER.index(name) if name in ORDER else len(ORDER)
 
     return sorted(dict.fromkeys(names), key=position)
-
-
-def duration(seconds: float) -> str:
-    """Three digits with a unit: 97.4 us; empty for NaN and infinity."""
-    if not math.isfinite(seconds):
-        return ""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= size:
-            return f"{digits(seconds / size)} {unit}"
-    return f"{digits(seconds / 1e-9)} ns"
-
-
-def digits(value: float) -> str:
-    """Three significant digits without an exponent, thousands separated; empty for NaN."""
-    if not math.isfinite(value):
-        return ""
-    if value == 0:
-        return "0"
-    places = 2 - math.floor(math.log10(abs(value)))
-    return f"{round(value, places):,.{max(0, places)}f}"
 
 
 def interval_text(low: float, high: float, text: Callable[[float], str] = digits) -> str:
