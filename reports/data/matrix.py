@@ -1,7 +1,7 @@
 """Case by implementation: times, their ratios to a reference, and which is certainly the fastest.
 
 A ratio is of rows of one run, case and arithmetic; the best is marked where every other row of its
-line is certainly slower.
+line is certainly slower, and none was measured without giving a usable number.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from samegrad.benchmarks.records.quality import NOISY
+from samegrad.benchmarks.records.quality import NOISY, UNUSABLE
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.registry import COMPARED_WITH
@@ -164,6 +164,7 @@ def _cells(
     best = min(certain, key=lambda r: r.seconds, default=None)
     if best is not None and (
         len(alike) < 2
+        or any(r.status == UNUSABLE and r.dtype == dtype for r in by_column.values())
         or len(certain) < len(alike)
         or not all(analysis.slower(r, best) for r in certain if r is not best)
     ):

@@ -38,8 +38,10 @@ def sentences(report: Report) -> list[Answer]:
         return []
     lines: list[Answer] = []
     steps = comparable(rows[(rows.status == OK) & (rows.operation == "train_step")])
+    unusable = rows[(rows.status == UNUSABLE) & (rows.operation == "train_step")]
     for source, part in steps.groupby("source", sort=False):
-        about = [fastest(part), crossing(part), parts(part)]
+        without = unusable[unusable.source == source]
+        about = [fastest(part, without), crossing(part), parts(part)]
         lines += [
             Answer(line.question, f"{source}: {line.text}" if report.many else line.text)
             for line in about
@@ -53,11 +55,16 @@ def sentences(report: Report) -> list[Answer]:
     return [*lines, *learned(report), *uncertainty(report)]
 
 
-def fastest(steps: pd.DataFrame) -> Answer:
-    """Which implementation is the fastest, for networks from the smallest to the largest."""
+def fastest(steps: pd.DataFrame, unusable: pd.DataFrame) -> Answer:
+    """Which implementation is the fastest, for networks from the smallest to the largest.
+
+    Args:
+        unusable: rows of the same run without a usable number: of their networks nobody knows.
+    """
     used = steps[(steps.device == "cpu") | (steps.transfer == "end_to_end")]
     used = used[used.threads == "all"]
     used = used[used.groupby(NETWORK).implementation.transform("nunique") > 1]
+    used = used[~_networks(used).isin(_networks(comparable(unusable)))]
     sizes = used.groupby("layers").flops.max().sort_values().index.tolist()
     if len(sizes) > MOST_NETWORKS:  # from the smallest to the largest, and that of most batches
         places = {
@@ -83,6 +90,10 @@ def fastest(steps: pd.DataFrame) -> Answer:
         "Which is the fastest for my size?",
         said + (' "Or": their times cannot be told apart.' if doubt else ""),
     )
+
+
+def _networks(rows: pd.DataFrame) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(rows[NETWORK])
 
 
 def contenders(part: pd.DataFrame) -> tuple[str, ...]:

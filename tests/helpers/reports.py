@@ -31,6 +31,11 @@ def several(case: Case, microseconds: float, processes: int = 5) -> list[dict[st
     return [ok(p, round(microseconds * 1000 * (1 + p / 100)), case) for p in range(processes)]
 
 
+def unusable(case: Case, microseconds: float) -> list[dict[str, Any]]:
+    """Outcomes of five processes of which each takes three times as long as the one before."""
+    return [ok(p, round(microseconds * 1000 * 3**p), case) for p in range(5)]
+
+
 def without_number(case: Case, status: str, reason: str) -> dict[str, Any]:
     """The outcome of a case that has none."""
     record = {"record": "outcome", "case": case.to_dict()}

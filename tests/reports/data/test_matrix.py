@@ -10,7 +10,17 @@ import pytest
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.data.matrix import Cell, matrix, times_text
 from tests.helpers.journals import plan_record, run_record, write
-from tests.helpers.reports import F64, JAX, NUMPY, SCALAR, TORCH, laptop, report_of, several
+from tests.helpers.reports import (
+    F64,
+    JAX,
+    NUMPY,
+    SCALAR,
+    TORCH,
+    laptop,
+    report_of,
+    several,
+    unusable,
+)
 
 
 def cells(made: Any) -> dict[str, Cell]:
@@ -59,6 +69,17 @@ def test_best_is_marked_where_the_intervals_allow(
 
     assert mark == cells(matrix(report))["numpy"].mark
     assert "*" != cells(matrix(report))["torch"].mark
+
+
+def test_best_is_not_marked_beside_what_was_measured_and_has_no_usable_number(
+    tmp_path: Path,
+) -> None:
+    """It may be the faster one."""
+    records = [*several(NUMPY, 100), *several(TORCH, 300), *unusable(JAX, 20)]
+    planned = plan_record(NUMPY, TORCH, JAX)
+    made = cells(matrix(report_of(write(tmp_path / "j", run_record(), planned, *records))))
+
+    assert ("unusable", "") == (made["jax"].time, made["numpy"].mark)
 
 
 def test_looped_python_stands_beside_the_others(tmp_path: Path) -> None:

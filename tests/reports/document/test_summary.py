@@ -28,6 +28,7 @@ from tests.helpers.reports import (
     laptop,
     report_of,
     several,
+    unusable,
 )
 
 
@@ -64,6 +65,16 @@ def test_summary_says_which_is_fastest_at_which_batch(tmp_path: Path) -> None:
         "From which batch on does that change? 64-32-10, numpy and jax: numpy overtakes between "
         "32 and 512." in text
     )
+
+
+def test_summary_names_no_fastest_where_one_has_no_usable_number(tmp_path: Path) -> None:
+    """At batch 512 torch may be faster than NumPy; at the others nothing changes."""
+    journal = swept(tmp_path / "j")
+    run, planned, *records = map(json.loads, journal.read_text().splitlines())
+    planned["cases"].append(sized(TORCH, 512).to_dict())
+    write(journal, run, planned, *unusable(sized(TORCH, 512), 200), *records)
+
+    assert "jax (batch 8 to 32), numpy or jax (batch 128). " in sentences(journal)
 
 
 def test_summary_says_what_vectorisation_brings_and_what_small_differences_are_worth(
