@@ -28,7 +28,7 @@ Message = dict[str, Any]
 # as long. Half of that is enough for later requests: which cases come first in them is left to
 # chance.
 SETTLE_SECONDS, SETTLE_AGAIN_SECONDS = 0.1, 0.05
-# A forward pass of so few examples is a request that somebody waits for: calls one by one, too.
+# A forward pass of so few examples is a request that somebody waits for: blocks of one call, too.
 REQUEST, REQUEST_CALLS, REQUEST_NS = 32, 200, 50_000_000
 
 
@@ -124,10 +124,7 @@ class Bench:
         work, times = placed.work(case.operation, case.transfer), list[int]()
         until = time.perf_counter_ns() + REQUEST_NS
         while len(times) < REQUEST_CALLS and time.perf_counter_ns() < until:
-            start = work.start(1)
-            began = time.perf_counter_ns()
-            work.synchronize(work.run(1, start))
-            times.append(time.perf_counter_ns() - began)
+            times.append(timer.block(work, 1).elapsed_ns)
         return {"request_ns": times, "import_ns": self.import_ns}
 
     def _timed(
