@@ -118,12 +118,13 @@ def judge(readings: Iterator[Reading], deadline: float) -> CheckReport:
         own = without or any(f.reading.own for f in found)
         right = compared.exact if reading.own else one.constant and not own
         if right and for_batches(one, found):
-            report = checked_as(one)
-            fault = _fault_elsewhere(one, bool(report.notes)) if report.agrees else None
-            checked[id(one)] = fault or report
+            report, fault = checked_as(one), None
+            if report.agrees:
+                fault = _fault_elsewhere(one, bool(report.notes))
+            confirmed = checked[id(one)] = report if fault is None else fault
             # Where its own loss and one reading show a fault, that another never meets it is luck.
             if report.agrees and (fault is None or (one.reading.own and fault.disagrees)):
-                return report if fault is None else fault
+                return confirmed
     if without and not any(f.reading.own for f in found):
         said = f"its own loss, {without[0].loss_name}, is no finite number"
         return CheckReport(UNDECIDED, said=said, reading=without[0].how, advice=(HINTS,))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.reading.compare import STEP, Compared, Match, candidates
+from samegrad.implementations.reading.compare import Compared, Match, candidates, slope_of
 from samegrad.implementations.reading.effects import Place, redraw
 from samegrad.implementations.reading.readings import Reading
 from samegrad.implementations.reading.trials import Wishes
@@ -128,18 +128,19 @@ class Points:
         rng = np.random.default_rng(seed)
         here = [place.read() for place in self.parameters]
         direction = [rng.normal(0, 1, np.shape(values)) for values in here]
-        values = []
+
+        def moved(by: float) -> float:
+            for place, old, d in zip(self.parameters, here, direction, strict=True):
+                place.write(old + by * d)
+            return self.loss()
+
         try:
-            for steps in (1, -1, 2, -2):
-                for place, old, d in zip(self.parameters, here, direction, strict=True):
-                    place.write(old + steps * STEP * d)
-                values.append(self.loss())
+            slope = slope_of(moved)
         finally:
             for place, old in zip(self.parameters, here, strict=True):
                 place.write(old)
-        if not np.isfinite(values).all():
+        if not np.isfinite(slope):
             return None
-        slope = (8 * (values[0] - values[1]) - (values[2] - values[3])) / (12 * STEP)
         said = sum(float(np.sum(g * d)) for g, d in zip(gradients, direction, strict=True))
         length = np.sqrt(sum(float(np.sum(np.square(g))) for g in gradients))
         return bool(abs(said - slope) <= self.tolerance * max(length, abs(slope), 1e-6))
