@@ -106,8 +106,9 @@ def _libraries(threads: str) -> dict[str, dict[str, Any]]:
 def _others() -> dict[str, Any]:
     """What other programs and other machines take while this one does nothing."""
     seen = state.watch()
+    loop = {name: seen[name] for name in ("loop_ns", "loop_least_ns")}
     return {"other_load": seen.get("others"), "steal": seen.get("steal"),
-            "programs": seen.get("programs", {})}  # fmt: skip
+            "programs": seen.get("programs", {}), **loop}  # fmt: skip
 
 
 def openblas(names: Sequence[str], repetitions: int = REPETITIONS) -> list[dict[str, Any]]:

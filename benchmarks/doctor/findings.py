@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from samegrad.benchmarks.clock.loops import SHARED
 from samegrad.implementations.contract.commands import command, install
 
 Facts = Mapping[str, Any]
@@ -192,6 +193,20 @@ def interference(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def shared(facts: Facts) -> Iterator[Finding]:
+    """Cores that somebody else uses whom the system does not see."""
+    times = facts.get("loop_ns", 1) / facts.get("loop_least_ns", 1)
+    if times > SHARED:
+        yield Finding(
+            NOTE,
+            "others use the same cores, and this system does not see whom",
+            f"a fixed loop took {times:.2g} times its least, half of the time; on a virtual "
+            "machine a core is often half of one, and somebody has the other half",
+            "give a run more time (--time 900): each row then meets free moments; or measure on a "
+            "machine of your own",
+        )
+
+
 def gpu(facts: Facts) -> Iterator[Finding]:
     """A GPU that a framework does not see, and what float32 means on it."""
     if facts.get("gpu", "none") == "none":
@@ -232,7 +247,7 @@ def denormals(facts: Facts) -> Iterator[Finding]:
         )
 
 
-CHECKS = (openblas, libraries, threads, quota, governor, gpu, denormals)
+CHECKS = (openblas, libraries, threads, quota, governor, gpu, denormals, shared)
 FAKED_BY_LOAD = (openblas, libraries, denormals)
 
 

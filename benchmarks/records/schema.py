@@ -161,6 +161,8 @@ RECORDS = {
             "throttled": _maybe(NUMBER, "share of the time that a quota stopped processes"),
             "quota": _maybe(NUMBER, "cores' worth of time that the control group allows"),
             "hot": _maybe(COUNT, "how often cores were slowed down for heat"),
+            "loop_ns": _maybe(POSITIVE, "what a fixed loop took, half of the time"),
+            "loop_least_ns": _maybe(POSITIVE, "the least that it took"),
         },
     ),
     "cases": Kind(

@@ -1,10 +1,11 @@
-"""The state that a machine was in: quiet, busy, throttled, on a quota; in words, from records.
+"""The state that a machine was in: quiet, busy, shared, throttled, on a quota; in words.
 
 `benchmarks/machine/state.py` measures what these functions judge.
 """
 
 from collections.abc import Iterable, Sequence
 
+from samegrad.benchmarks.clock.loops import SHARED
 from samegrad.benchmarks.records.quality import DISTURBED, LOST
 from samegrad.benchmarks.records.schema import Record
 
@@ -18,13 +19,21 @@ def taken(state: Record) -> float:
     return float(max(others, state.get("steal", 0.0)))
 
 
+def slower(state: Record) -> float:
+    """How many times its least a fixed loop took, half of the time; 1 where nobody has looked."""
+    return float(state.get("loop_ns", 1.0) / max(1.0, state.get("loop_least_ns", 1.0)))
+
+
 def quiet(state: Record) -> bool:
     """Whether others had so little that a number may be good."""
-    return taken(state) <= DISTURBED
+    return taken(state) <= DISTURBED and slower(state) <= SHARED
 
 
 def too_busy(state: Record | None) -> bool:
-    """Whether no conclusion is drawn from what was measured meanwhile."""
+    """Whether no conclusion is drawn from what was measured meanwhile.
+
+    Of shared cores the rows' own intervals tell: a repetition may find them free.
+    """
     return state is not None and taken(state) > LOST
 
 
@@ -45,7 +54,9 @@ def average(states: Iterable[Record]) -> Record | None:
         for name, cores in state.get("programs", {}).items():
             programs[name] = programs.get(name, 0.0) + cores * state["seconds"] / whole
     joined = dict(states[-1]) | {"seconds": whole, "programs": programs}
-    joined |= {name: mean(name) for name in ("others", "steal", "throttled")}
+    joined |= {name: mean(name) for name in ("others", "steal", "throttled", "loop_ns")}
+    leasts = [state["loop_least_ns"] for state in states if "loop_least_ns" in state]
+    joined["loop_least_ns"] = min(leasts, default=None)
     joined["hot"] = sum(state.get("hot", 0) for state in states)
     return {name: value for name, value in joined.items() if value is not None}
 
@@ -53,8 +64,13 @@ def average(states: Iterable[Record]) -> Record | None:
 def words(state: Record) -> str:
     """What the machine was, and by whom."""
     facts = []
-    if not quiet(state):
+    if taken(state) > DISTURBED:
         facts.append(f"busy ({'; '.join(_by_whom(state))})")
+    if taken(state) <= DISTURBED and slower(state) > SHARED:
+        facts.append(
+            "on cores that others use, too, whom this system does not see "
+            f"(a fixed loop took {slower(state):.2g} times its least, half of the time)"
+        )
     if state.get("throttled", 0.0) > STOPPED:
         facts.append(f"stopped by its quota in {100 * state['throttled']:.0f} % of the time")
     if state.get("hot"):

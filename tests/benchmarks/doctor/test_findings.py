@@ -78,6 +78,15 @@ def test_quota_below_the_cores_is_found() -> None:
     assert "--threads 2" in findings.findings(facts("quota_below_cores"))[0].remedy
 
 
+def test_cores_that_others_share_are_noted() -> None:
+    """That is no load: what libraries can do is judged by their best moments."""
+    (found,) = findings.findings(facts("nothing_wrong") | {"loop_ns": 320, "loop_least_ns": 200})
+
+    assert "note" == found.level and "others use the same cores" in found.title
+    assert "1.6 times its least" in found.effect
+    assert not findings.findings(facts("nothing_wrong") | {"loop_ns": 240, "loop_least_ns": 200})
+
+
 @pytest.mark.parametrize(
     ("changes", "title"),
     [

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from samegrad.benchmarks.clock.loops import LOOPS
 from samegrad.benchmarks.machine import state
 from samegrad.benchmarks.records import states
 from samegrad.benchmarks.records.journal import Journal
@@ -63,6 +64,18 @@ def test_own_processes_are_not_others_and_others_are_named() -> None:
             False,
         ),
         ({"hot": 3}, "throttled for heat", False),
+        ({"loop_ns": 280, "loop_least_ns": 230}, "quiet", False),
+        (
+            {"loop_ns": 420, "loop_least_ns": 220},
+            "on cores that others use, too, whom this system does not see (a fixed loop took 1.9 "
+            "times its least, half of the time)",
+            False,
+        ),
+        (
+            {"others": 1.9, "loop_ns": 420, "loop_least_ns": 220},
+            "busy (other programs take 1.9 of 2 cores)",
+            True,
+        ),
     ],
 )
 def test_state_is_said_in_words(facts: dict[str, Any], words: str, too_busy: bool) -> None:
@@ -71,6 +84,24 @@ def test_state_is_said_in_words(facts: dict[str, Any], words: str, too_busy: boo
 
     assert words == states.words(one)
     assert too_busy == states.too_busy(one) == states.run_too_busy([one])
+
+
+def test_least_time_of_a_loop_is_that_of_the_whole_run() -> None:
+    """A moment in which every loop is slow says so only beside others."""
+    free = a_state(loop_ns=220, loop_least_ns=200, seconds=1.0)
+    taken = a_state(loop_ns=400, loop_least_ns=390, seconds=3.0)
+
+    assert states.quiet(free) and states.quiet(taken)
+    assert 1.775 == states.slower(states.average([free, taken]) or {})
+    assert 1.0 == states.slower(states.average([a_state(), a_state()]) or {})
+
+
+def test_loop_is_timed_whenever_the_machine_is_looked_at() -> None:
+    """The half of both looks that woke the core up is left out."""
+    facts = state.watch(0.01)
+
+    assert 0 < facts["loop_least_ns"] <= facts["loop_ns"]
+    assert LOOPS == len(state.look().loops)
 
 
 def test_run_is_as_busy_as_it_was_on_average_while_it_measured() -> None:
