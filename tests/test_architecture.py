@@ -138,6 +138,11 @@ USERS_FRAMEWORK = {
 CLOCKS = ("benchmarks/clock/", "benchmarks/worker/", "benchmarks/selftest/")
 
 
+IN_C = sorted(
+    path.relative_to(ROOT).as_posix() for path in (ROOT / "implementations").glob("*_c.[ch]")
+)
+
+
 def path_of(name: str) -> str:
     """The file of an implementation of the table."""
     return registry.TABLE[name].module.removeprefix("samegrad.").replace(".", "/") + ".py"
@@ -279,11 +284,11 @@ def test_only_the_clock_reads_a_precise_clock() -> None:
 
 
 def test_files_stay_readable() -> None:
-    """At most 100 lines for each of the four, 200 for another network, nothing above 400."""
-    lines = {source: len((ROOT / source).read_text().splitlines()) for source in SOURCES}
+    """At most 100 lines for each of the idioms, 200 for another network, nothing above 400."""
+    lines = {s: len((ROOT / s).read_text().splitlines()) for s in [*SOURCES, *IN_C]}
 
     assert {} == {source: n for source, n in lines.items() if n > 400}
-    idioms = {path_of(name) for name in names()}
+    idioms = {path_of(name) for name in names()} | {"implementations/mlp_c.c"}
     assert {} == {s: n for s, n in lines.items() if s in idioms and n > 100}
     assert {} == {s: n for s, n in lines.items() if "/mlp_" in s and n > 200}
 
@@ -298,6 +303,9 @@ def test_networks_define_the_same_functions_in_the_same_order() -> None:
         assert own == [f for f in defined if f in expected], name
     by_hand, derived = functions(path_of("numpy")), functions(path_of("torch"))
     assert expected == by_hand == functions(path_of("scalar"))
+    text = (ROOT / "implementations" / "mlp_c.c").read_text()
+    in_C = re.findall(r"^(?:static )?\w+ (?:samegrad_)?(\w+)\(", text, re.MULTILINE)
+    assert expected == [f for f in in_C if f in expected]
     assert contract == derived == functions(path_of("jax"))
 
 
@@ -315,7 +323,8 @@ def test_networks_hold_no_plumbing() -> None:
     for name in names("all"):
         ours = {s for s in SOURCES if name_of(s) == name}
         allowed = {"perceptron"}  # P1, an equation
-        allowed |= {"products"} if name in ("scalar_fast", "numpy_inplace", "numba") else set()
+        own = ("scalar_fast", "numpy_inplace", "numba", "c")
+        allowed |= {"products"} if name in own else set()
         for source in ours:
             assert not plumbing & set(functions(source)) - allowed, source
 
@@ -325,11 +334,13 @@ def test_every_equation_has_its_tag_in_every_network() -> None:
     for name in names("all"):
         family = {name, registry.TABLE[name].base}
         text = "".join(
-            (ROOT / source).read_text() for source in SOURCES if name_of(source) in family
-        )
+            (ROOT / source).read_text()
+            for source in [*SOURCES, *(IN_C if name == "c" else [])]
+            if name_of(source) in family or source in IN_C
+        ).replace("/* ", "# ")
         for tag in ("F1", "F2", "F3", "L1", "L2", "U1"):
             assert re.search(rf"# .*{tag}", text), (name, tag)
-        if re.search("^def backward", text, re.MULTILINE):  # derived by hand
+        if re.search("^(def|static void) backward", text, re.MULTILINE):  # derived by hand
             for tag in ("B1", "B2", "B3", "B4", "U2", "U3", "U4", "U5", "U6", "U7"):
                 assert re.search(rf"# .*{tag}", text), (name, tag)
         else:

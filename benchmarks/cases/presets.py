@@ -70,6 +70,10 @@ def depth(layers: int) -> Network:
     return Network(f"depth{layers}", spec, 60_000, series=series)
 
 
+# What each line has. `c` has a line of its own: five minutes do not hold five of each row.
+IDIOMS = tuple(name for name in registry.names() if name != "c")
+
+
 @dataclass(frozen=True)
 class Grid:
     """Several cases: a network at some batch sizes, by some operations, in some dtypes."""
@@ -78,7 +82,7 @@ class Grid:
     batch_sizes: tuple[int, ...]
     operations: tuple[str, ...]
     dtypes: tuple[str, ...] = ("float32",)
-    runs: tuple[str, ...] = ("idiom",)  # kinds or names of who has it, unless the user names others
+    runs: tuple[str, ...] = IDIOMS  # kinds or names of who has it, unless the user names others
 
 
 BOTH = ("float32", "float64")
@@ -117,7 +121,7 @@ PEERS = (
             Grid(network, (batch_size,), (PRODUCTS,), runs=OURS),
         )
     ),
-    Grid(SQUARE, (2048,), (PRODUCTS,), runs=("numpy_inplace", "torch", "jax")),
+    Grid(SQUARE, (2048,), (PRODUCTS,), runs=("numpy_inplace", "torch", "jax", "c")),
 )
 # The cost against the size. Looped Python's is in proportion to the work from the start: its curves
 # end where a step takes seconds.
@@ -140,6 +144,7 @@ STANDARD = (
     Grid(MNIST, (1, 8, 64, 512), ("train_step",)),
     Grid(MNIST, (1, 8), ("forward",)),
     *(Grid(width(units), (128,), ("train_step",)) for units in (16, 64, 256, 1024)),
+    Grid(MNIST, (128,), STEP, runs=("c",)),
 )
 FULL = (
     *STANDARD,

@@ -114,6 +114,8 @@ def sources(implementation: Implementation) -> dict[str, str]:
         folder, _, part = name.removeprefix("samegrad.implementations.").rpartition(".")
         if folder == "backends" or part.startswith(("mlp_", "functions_", "engine_")):
             files.add(Path(str(module.__file__)).resolve())
+            if in_C := getattr(module, "SOURCES", ()):
+                files |= {path.resolve() for path in in_C}
     for path in files:
         inside = path.is_relative_to(ours)
         shown = path.relative_to(system.ROOT).as_posix() if inside else path.name

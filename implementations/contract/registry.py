@@ -9,6 +9,9 @@ import ast
 import contextlib
 import importlib
 import importlib.util
+import os
+import shlex
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +22,7 @@ from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.adapter import Implementation, adapted
 from samegrad.implementations.contract.texts import clean_errors
 
-Family = Literal["scalar", "numpy", "torch", "jax"]
+Family = Literal["scalar", "numpy", "torch", "jax", "c"]
 Kind = Literal["idiom", "variant", "differentiation", "peer"]
 FAMILIES: tuple[Family, ...] = get_args(Family)  # from loops to compilers
 # kind: the folder of its files, and the marker of its points in charts, as matplotlib names it
@@ -32,6 +35,7 @@ KINDS: dict[Kind, tuple[str, str]] = {
 FLOAT64 = ("float64",)
 SPEED_UPS_OVER = "scalar"  # looped Python
 COMPARED_WITH = "numpy"  # every user has it
+COMPILER = "C compiler"
 
 
 @dataclass(frozen=True)
@@ -40,14 +44,14 @@ class Entry:
 
     Attributes:
         name: of the implementation; its file is mlp_NAME.py.
-        kind: "idiom" (the four that are compared everywhere), "variant" (an idiom in a faster
+        kind: "idiom" (a way to write the network from nothing), "variant" (an idiom in a faster
             form, or in another place), "differentiation" (another way to get the gradient) or
             "peer" (what people would use instead of an idiom).
         family: the idiom that it is or varies, or whose arrays it uses.
         colour: of its lines and points in charts. Those of one kind (one shape of points) are told
             apart with every common colour deficiency, and all of them from white and from black
             (test_colours.py measures both).
-        requires: import name of the framework that it needs, or None.
+        requires: import name of the framework that it needs, COMPILER, or None.
         extra: the extra of this project that installs it, if it has another name.
         gpu: whether the framework can use a CUDA device.
         cpu: whether it runs on a CPU.
@@ -89,6 +93,7 @@ _ENTRIES = (
     Entry("numpy", "idiom", "numpy", "#3769A6"),
     Entry("torch", "idiom", "torch", "#B64529", requires="torch", gpu=True),
     Entry("jax", "idiom", "jax", "#09A377", requires="jax", gpu=True, compiles=True),
+    Entry("c", "idiom", "c", "#5B6770", requires=COMPILER),
     Entry("scalar_fast", "variant", "scalar", "#B47747", dtypes=FLOAT64),
     Entry("numpy_inplace", "variant", "numpy", "#006EA3", requires="scipy", extra="benchmark"),
     Entry(
@@ -202,12 +207,29 @@ def why_not_installed(name: str) -> str | None:
     entry = TABLE.get(name)
     if entry is None or entry.requires is None:
         return None
+    if entry.requires == COMPILER:
+        return None if c_compiler() else "it needs a C compiler: install gcc or clang, or set $CC"
     if importlib.util.find_spec(entry.requires) is not None:
         return None
     return (
         f"{entry.requires} is not installed in {sys.prefix}; "
         f"install it with: {commands.install(entry.extra or entry.requires)}"
     )
+
+
+def c_compiler() -> list[str] | None:
+    """The command of a C compiler: that of $CC, or cc, gcc or clang; None if there is none.
+
+    Nor on Windows, whose files have no owner that the cache of compiled code could be held to.
+    """
+    if os.name != "posix":
+        return None
+    own = os.environ.get("CC", "").strip()
+    try:
+        commands_of_it = [shlex.split(own)] if own else [["cc"], ["gcc"], ["clang"]]
+    except ValueError:  # a quotation without an end
+        return None
+    return next((words for words in commands_of_it if shutil.which(words[0])), None)
 
 
 def looped(name: str) -> bool:

@@ -23,7 +23,8 @@ from samegrad.reports.data.values import in_order, range_text
 
 ROOT = Path(registry.__file__).resolve().parents[2]  # of this checkout or installed package
 FUNCTIONS = {"forward": ("propagate", "forward"), "loss_and_grad": ("loss_and_grad", "backward")}
-TAG = re.compile(r"#\s*((?:[FLBP]\d)(?:,\s*[FLBP]\d)*)\s*$")
+TAG = re.compile(r"(?:#|/\*)\s*((?:[FLBPU]\d)(?:,\s*[FLBPU]\d)*)\s*(?:\*/)?\s*$")
+IN_C = (".c", ".h")
 LONGEST = 400_000  # characters; a longer source is no network of ours
 REST = ""  # the tag of lines after the last equation
 SIGNATURE = "def"
@@ -64,11 +65,12 @@ def sources(journals: Sequence[Journal]) -> dict[str, dict[str, str]]:
 
 
 def network(name: str, files: Mapping[str, str]) -> str:
-    """The text of the network itself: of mlp_NAME.py, NAME.py, or the only file; else empty."""
+    """The text of the network itself: mlp_NAME.c or .py, NAME.py, or the only file; else empty."""
     stem = name.partition(":")[0]
-    for path, text in files.items():
-        if Path(path).name in (f"mlp_{stem}.py", f"{stem}.py"):
-            return text
+    for wanted in (f"mlp_{stem}.c", f"mlp_{stem}.py", f"{stem}.py"):
+        for path, text in files.items():
+            if Path(path).name == wanted:
+                return text
     return next(iter(files.values())) if len(files) == 1 else ""
 
 
@@ -95,6 +97,18 @@ def split(text: str, function: str) -> tuple[str, str]:
                 start = first.end_lineno or start
             signature = lines[begin - 1 : first.lineno - 1]
             return "\n".join(signature), "\n".join(lines[start : node.end_lineno])
+    return _split_in_c(text.splitlines(), function)
+
+
+def _split_in_c(lines: Sequence[str], function: str) -> tuple[str, str]:
+    """The same of a source in C, whose braces of functions stand alone in their lines."""
+    head = re.compile(rf"\w[^;]*\b(?:samegrad_)?{function}\(")
+    begin = next((i for i, line in enumerate(lines) if head.match(line)), len(lines))
+    if "{" in lines[begin:]:
+        start = lines.index("{", begin)
+        if "}" in lines[start:]:
+            body = lines[start + 1 : lines.index("}", start)]
+            return "\n".join(lines[begin:start]), "\n".join(body)
     return "", ""
 
 
@@ -167,15 +181,19 @@ def _current(path: str) -> str | None:
     """The file of this checkout that a journal names; None if it has no such file."""
     try:
         file = (ROOT / path).resolve()
-        if not file.is_relative_to(ROOT) or file.suffix != ".py":
+        if not file.is_relative_to(ROOT) or file.suffix not in (".py", *IN_C):
             return None
         return file.read_text(encoding="utf-8", errors="replace")
     except (OSError, ValueError):  # a name that no file can have
         return None
 
 
-def count(text: str) -> int:
-    """Lines of code: without blank lines, comments and docstrings; 0 for what is no Python."""
+def count(text: str, path: str = "") -> int:
+    """Lines of code: without blank lines, comments and docstrings; 0 for what is no Python or C."""
+    if path.endswith(IN_C):
+        first, *others = text.split("/*")
+        code = first + "".join(other.partition("*/")[2] for other in others)
+        return sum(line.strip() != "" for line in code.splitlines())
     tree, tokens = _parsed(text)
     lines: set[int] = set()
     for token in tokens:
@@ -189,7 +207,9 @@ def count(text: str) -> int:
 
 def lines_of(name: str, files: Mapping[str, str]) -> tuple[int, int]:
     """Lines of code of the network, and of all its files."""
-    return count(network(name, files)), sum(map(count, files.values()))
+    own = network(name, files)
+    path = next((path for path, text in files.items() if text is own), "")
+    return count(own, path), sum(count(text, path) for path, text in files.items())
 
 
 def lines_and_speed(rows: pd.DataFrame, by_name: Sources) -> pd.DataFrame:

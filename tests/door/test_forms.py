@@ -157,7 +157,7 @@ def test_wheel_works_beside_folders_of_the_same_names(
     helped = run(samegrad, "doctor", "--help", cwd=folder, PYTHONPATH=".")
 
     assert 0 == imported.returncode, imported.stderr
-    assert f"('scalar', 'numpy', 'torch', 'jax') {folder / 'benchmarks'}" in imported.stdout
+    assert f"('scalar', 'numpy', 'torch', 'jax', 'c') {folder / 'benchmarks'}" in imported.stdout
     assert 0 == tests.returncode and "2 passed" in tests.stdout, tests.stdout + tests.stderr
     assert 0 == right.returncode and "mine: AGREES" in right.stdout, right.stdout + right.stderr
     assert 1 == wrong.returncode and "sum for mean" in wrong.stdout, wrong.stdout + wrong.stderr

@@ -270,8 +270,8 @@ def test_spec_is_frozen_and_hashable() -> None:
 
 
 def test_names_lists_what_loads() -> None:
-    """Four idioms and what varies them, differentiates them or competes with them."""
-    assert ("scalar", "numpy", "torch", "jax") == names()
+    """Five idioms and what varies them, differentiates them or competes with them."""
+    assert ("scalar", "numpy", "torch", "jax", "c") == names()
     assert ("scalar_fast", "numpy_inplace", "torch_compile", "numba", "cupy") == names("variant")
     assert ("graph", "dual", "numerical") == names("differentiation")
     assert ("micrograd", "sklearn", "torch_nn", "flax") == names("peer")

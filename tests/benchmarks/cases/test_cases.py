@@ -7,7 +7,7 @@ import pytest
 
 from samegrad.benchmarks.cases import case as cases
 from samegrad.benchmarks.cases.case import Case, MLPWorkload, Series, WorkerSpec
-from samegrad.benchmarks.cases.presets import PRESETS, STEP, expand
+from samegrad.benchmarks.cases.presets import IDIOMS, PRESETS, STEP, expand
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import capabilities, selection
 from samegrad.benchmarks.runs.capabilities import Capabilities
@@ -21,7 +21,7 @@ BOTH = ("float32", "float64")
 
 def rows(preset: str, device: str = "cpu") -> dict[str, list[Case]]:
     """The rows of each implementation, those that use a device only on it."""
-    lines = [line for line in PRESETS[preset].lines if line.runs == ("idiom",)]
+    lines = [line for line in PRESETS[preset].lines if line.runs == IDIOMS]
     vectorised = {
         name: expand(lines, WorkerSpec(name, device), BOTH) for name in ("numpy", "torch", "jax")
     }
@@ -103,8 +103,9 @@ def test_implementations_of_a_preset_are_those_that_its_lines_name() -> None:
     """By kind or by name; scikit-learn has no gradient, and no line that asks for one."""
     ways = {*names("idiom"), *names("differentiation"), *names("peer")}
     assert ways == set(parse(preset="differentiation").implementations)
-    assert set(names()) == set(parse(preset="hello").implementations)
-    assert {*names(), "numpy_inplace"} == set(parse(preset="scaling").implementations)
+    assert set(IDIOMS) == set(names()) - {"c"} == set(parse(preset="hello").implementations)
+    assert set(names()) == set(parse(preset="standard").implementations)
+    assert {*IDIOMS, "numpy_inplace"} == set(parse(preset="scaling").implementations)
     assert [] == _lines(parse(preset="differentiation"), "sklearn")
     assert _lines(parse(preset="peers"), "sklearn")
 

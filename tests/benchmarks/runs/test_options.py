@@ -68,7 +68,7 @@ def test_defaults_are_the_standard_preset_with_everything() -> None:
     options = parse()
 
     assert ("standard", None, None) == (options.preset_name, options.devices, options.dtypes)
-    assert ("scalar", "numpy", "torch", "jax") == options.implementations
+    assert ("scalar", "numpy", "torch", "jax", "c") == options.implementations
 
 
 def test_own_network_replaces_the_preset() -> None:

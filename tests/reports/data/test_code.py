@@ -31,11 +31,27 @@ def test_idioms_stand_side_by_side_with_their_equations_in_line(tmp_path: Path) 
     assert any(texts[0] and texts[1] and not texts[3] for texts in b2)
 
 
+def test_function_in_c_is_shown_by_its_equations() -> None:
+    """Its signature, then its lines; one without an end is none."""
+    text = (Path(code.ROOT) / "implementations" / "mlp_c.c").read_text()
+
+    head, lines = code.split(text, "forward")
+    tags = [tag for tag, _ in code.tagged(text, "backward")]
+
+    assert head.startswith("void samegrad_forward(") and "memcpy(" in lines
+    assert ["def", "B1", "B4", "B2, U1, U7", "B3, U1", "B2", "B3", ""] == tags
+    assert ("", "") == code.split("void forward(void)\n{\n", "forward")
+
+
 def test_lines_of_code_are_counted_without_comments_and_docstrings() -> None:
     """And a statement on three lines is three."""
     text = '"""Doc."""\n\n# no\nx = 1  # yes\n\n\ndef f(\n    a,\n):\n'
     text += '    """Doc\n    more."""\n    return a\n'
 
+    in_C = (
+        "/* A\n * comment. */\n#include <math.h>\n\nint one(void) /* ONE */\n{\n    return 1;\n}\n"
+    )
+    assert 5 == code.count(in_C, "one.c")
     assert 5 == code.count(text)
     assert 0 == code.count("def broken(")
 

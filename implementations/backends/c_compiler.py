@@ -1,0 +1,161 @@
+"""C compiled at run time by the machine's own compiler, and kept for the next process.
+
+Loaded through ctypes, which every Python has: cffi would be one more dependency, and compiles
+through the headers of Python, which a machine may lack. What is kept lies in a directory of this
+user that nobody else can write, under a name that is the hash of sources, flags, compiler and
+processor; it is compiled under a name of its own and renamed, so that no process sees half of it.
+"""
+
+import contextlib
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from samegrad.implementations.contract.registry import c_compiler
+
+# No number may change by them: sums keep their order, and NaN stays NaN.
+FLAGS = ("-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared", "-w")
+# What compilers lack: of Arm some know no -march=native, of Apple none has OpenMP.
+OPTIONAL = (("-march=native", "-fopenmp"), ("-march=native",), ("-fopenmp",), ())
+COMPILE_SECONDS = 120.0
+UNSURE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def library(sources: Sequence[Path], definitions: Mapping[str, object]) -> ctypes.CDLL:
+    """The library of a C file, compiled unless it has been before.
+
+    Args:
+        sources: the file, and the headers beside it that it includes.
+        definitions: names and what the compiler puts in their place.
+
+    Raises:
+        NotImplementedError: there is no compiler, it fails, or what it made cannot be loaded.
+    """
+    command = c_compiler()
+    if command is None:
+        raise NotImplementedError("it needs a C compiler: gcc, clang or $CC")
+    program = os.path.abspath(shutil.which(command[0]) or command[0])  # noqa: PTH100 # links stay
+    compiler = [program, *command[1:]]
+    texts = {path.name: path.read_bytes() for path in sources}
+    defined = [f"-D{name}={value}" for name, value in definitions.items()]
+    made_by = _stamp(compiler), FLAGS, OPTIONAL, defined, _processor()
+    key = [*texts.items(), *made_by]
+    name = f"{sources[0].stem}-{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}.so"
+    folder = kept_in()
+    kept = folder / name
+    if not _ours(kept):
+        _compile(compiler, texts, defined, kept)
+    try:
+        return ctypes.CDLL(os.fspath(kept))
+    except OSError:  # of another system, or damaged
+        _compile(compiler, texts, defined, kept)
+    try:
+        return ctypes.CDLL(os.fspath(kept))
+    except OSError as error:
+        raise NotImplementedError(f"what the C compiler made cannot be loaded: {error}") from None
+
+
+def _compile(
+    compiler: Sequence[str], texts: Mapping[str, bytes], defined: Sequence[str], kept: Path
+) -> None:
+    """Compile where only plain names are, so that no path is read as an option or a script."""
+    with tempfile.TemporaryDirectory(dir=kept.parent, prefix="making-") as making:
+        for name, text in texts.items():
+            (Path(making) / name).write_bytes(text)
+        for optional in OPTIONAL:
+            files = [next(iter(texts)), "-o", "made.so", "-lm"]
+            command = [*compiler, *FLAGS, *optional, *defined, *files]
+            try:
+                done = subprocess.run(
+                    command, cwd=making, capture_output=True, stdin=subprocess.DEVNULL,
+                    timeout=COMPILE_SECONDS, check=False,
+                )  # fmt: skip
+            except (OSError, subprocess.SubprocessError) as error:
+                raise NotImplementedError(
+                    f"the C compiler {Path(compiler[0]).name} fails: {error}"
+                ) from None
+            if done.returncode == 0:
+                (Path(making) / "made.so").replace(kept)
+                return
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["without a word"]
+        fault = next((line for line in said if "error" in line), said[0])
+        raise _failed(compiler, fault)
+
+
+def _failed(compiler: Sequence[str], fault: object) -> NotImplementedError:
+    name = Path(compiler[0]).name
+    return NotImplementedError(f"the C compiler {name} fails: {fault!s:.200}")
+
+
+@functools.cache
+def kept_in() -> Path:
+    """A directory that only this user can write; one for this process alone if there is none."""
+    for folder in _candidates():
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if _private(folder):
+                return folder
+    made = tempfile.TemporaryDirectory(prefix="samegrad-c-")
+    _FOR_THIS_PROCESS.append(made)  # removed when Python ends
+    return Path(made.name)
+
+
+_FOR_THIS_PROCESS: list[tempfile.TemporaryDirectory[str]] = []
+
+
+def _candidates() -> Iterator[Path]:
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    if Path(home).is_absolute():
+        yield Path(home) / "samegrad" / "c"
+    with contextlib.suppress(RuntimeError):  # nobody's home
+        base = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+        if base.is_absolute():
+            yield base / "samegrad" / "c"
+
+
+def _private(folder: Path) -> bool:
+    """Whether a directory is this user's, and nobody else can put another in its place."""
+    own = folder.lstat()
+    if not stat.S_ISDIR(own.st_mode) or own.st_uid != os.getuid() or own.st_mode & UNSURE:
+        return False
+    for above in folder.resolve().parents:
+        seen = above.stat()
+        open_to_all = seen.st_mode & UNSURE and not seen.st_mode & stat.S_ISVTX
+        if open_to_all or seen.st_uid not in (0, os.getuid()):
+            return False
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def _ours(kept: Path) -> bool:
+    """Whether a file is there that this user has written and nobody else can."""
+    try:
+        seen = kept.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(seen.st_mode) and seen.st_uid == os.getuid() and not seen.st_mode & UNSURE
+
+
+def _stamp(compiler: Sequence[str]) -> tuple[object, ...]:
+    """Which compiler it is, without asking it: its file."""
+    path = os.path.realpath(compiler[0])
+    seen = Path(path).stat()
+    return *compiler, path, seen.st_size, seen.st_mtime_ns
+
+
+def _processor() -> str:
+    """What -march=native depends on."""
+    lines = []
+    with contextlib.suppress(OSError):
+        text = Path("/proc/cpuinfo").read_text(errors="replace").partition("\n\n")[0]
+        names = ("flags", "Features", "model name", "model\t", "CPU part")
+        lines = [line for line in text.splitlines() if line.startswith(names)]
+    return "\n".join([platform.system(), platform.machine(), platform.processor(), *lines])

@@ -1,0 +1,220 @@
+"""The C network's side of Python: its arrays and layers as C has them, and its library.
+
+Compiled once for each dtype. C is given addresses, so what lies there is checked here: dtype,
+shape, and that rows lie one after the other.
+"""
+
+import ctypes
+from ctypes import POINTER, Structure, byref, c_double, c_long, c_void_p
+from functools import cache, lru_cache
+from itertools import chain
+from operator import is_
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from samegrad.implementations.backends import c_compiler
+from samegrad.implementations.contract import equations
+from samegrad.implementations.contract.layers import layer_masks
+from samegrad.implementations.contract.spec import (
+    Activation,
+    Loss,
+    MLPSpec,
+    Optimizer,
+    Tree,
+    map_tree,
+)
+
+Array = np.ndarray
+Params = list[tuple[Array, Array | None]]
+HERE = Path(__file__).parent
+SOURCES = tuple(
+    HERE / name
+    for name in ("mlp_c.c", "layers_c.h", "functions_c.h", "products_c.h", "vectors_c.h")
+)
+CONSTANTS = (
+    "LEAKY_SLOPE T_REF TAU LIF_WIDTH MOMENTUM ADAGRAD_EPS RHO ADADELTA_EPS BETA1 BETA2 ADAM_EPS"
+).split()
+KEPT = {"sgd": 0, "momentum": 1, "nesterov": 1, "adagrad": 1, "adadelta": 2, "adam": 2, "adamw": 2}
+INDICES = np.dtype(np.int64)
+MOST_PLACES = 4  # batch sizes whose memory is kept; an epoch has two
+GIVEN = ("W", "b", "dW", "db", "m", "s_W", "e_W", "s_b", "e_b")
+OWN = ("a_in", "a_in_stride", "stride", "z", "a", "kept", "delta")
+
+
+class Layer(Structure):
+    """As layers_c.h has it."""
+
+    _fields_ = [
+        *((name, c_long) for name in ("fan_in", "fan_out", "g")),
+        *((name, c_void_p) for name in GIVEN),
+        *((name, c_long if "stride" in name else c_void_p) for name in OWN),
+    ]
+
+
+class Network(Structure):
+    """As layers_c.h has it."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("first", "last")),
+        *((name, c_long) for name in ("loss", "rule")),
+        *((name, c_double) for name in ("l2", "decay")),
+        *((name, c_void_p) for name in ("memory", "dW", "db", "packing")),
+    ]
+
+
+@cache
+def library(dtype: str) -> Any:
+    """The compiled network.
+
+    Raises:
+        NotImplementedError: there is no C compiler, or it fails.
+    """
+    definitions: dict[str, object] = {name: getattr(equations, name) for name in CONSTANTS}
+    if dtype == "float32":
+        definitions["SINGLE"] = 1
+    made = c_compiler.library(SOURCES, definitions)
+    net, pointer, number = POINTER(Network), c_void_p, c_long
+    for name, result, arguments in (
+        ("room", c_long, (net, number)),
+        ("forward", None, (net, pointer, number, pointer)),
+        ("loss", c_double, (net, pointer, pointer, number)),
+        ("loss_and_grad", c_double, (net, pointer, pointer, number)),
+        ("train_step", c_double, (net, pointer, pointer, number, c_double, c_double)),
+        ("product", None, (pointer, *(number,) * 2) * 2 + (pointer, *(number,) * 3, pointer)),
+        ("product_room", c_long, (number, number, number)),
+    ):
+        function = getattr(made, f"samegrad_{name}")
+        function.restype, function.argtypes = result, arguments
+    return made
+
+
+def address(array: Array, dtype: Any, shape: tuple[int, ...]) -> int:
+    """Where an array lies.
+
+    Raises:
+        ValueError: C would read or write something else there.
+    """
+    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
+        raise ValueError(
+            f"an array of {array.dtype} {array.shape}, expected {dtype} {shape}, row after row"
+        )
+    return int(array.__array_interface__["data"][0])
+
+
+class Places:
+    """The layers of a network as C has them, with the arrays that they point at.
+
+    Attributes:
+        of: those arrays: as long as they are the same ones, so are the places.
+    """
+
+    def __init__(
+        self, spec: MLPSpec, params: Params, kept: Tree = None, grads: Tree = None
+    ) -> None:
+        """Point at params; at the arrays of the update rule, or at those of the gradient."""
+        self.spec, self.dtype, self.library = spec, np.dtype(spec.dtype), library(spec.dtype)
+        self.of = arrays(params)
+        sizes, count = spec.layer_sizes, len(params)
+        self.layers = (Layer * count)()
+        names = get_args(Activation)
+        for i, (layer, own) in enumerate(zip(self.layers, params, strict=True)):
+            layer.fan_in, layer.fan_out = sizes[i : i + 2]
+            layer.g = names.index(spec.activations[i])
+            shapes = (sizes[i], sizes[i + 1]), (sizes[i + 1],)
+            for name, p, shape, k in zip("Wb", own, shapes, (0, 1), strict=True):
+                if p is None:
+                    continue
+                setattr(layer, name, address(p, self.dtype, shape))
+                if grads is not None:
+                    setattr(layer, f"d{name}", address(grads[i][k], self.dtype, shape))
+                for which, array in zip("se", kept[i][k] if kept is not None else (), strict=False):
+                    setattr(layer, f"{which}_{name}", address(array, self.dtype, shape))
+        first = ctypes.addressof(self.layers)
+        self.net = Network(
+            first, first + (count - 1) * ctypes.sizeof(Layer), get_args(Loss).index(spec.loss),
+            get_args(Optimizer).index(spec.optimizer), spec.l2, spec.decay,
+        )  # fmt: skip
+        self.pointer = byref(self.net)
+        self.memory: dict[tuple[int, bool], Array] = {}
+        self.kept, self.n, self.masks = kept, 0, None
+
+    def __reduce__(self) -> Any:
+        """Nothing, of a copy: addresses are of one process, and of these arrays."""
+        return type(None), ()
+
+    def are_of(self, spec: MLPSpec, params: Params, kept: Tree) -> bool:
+        """Whether they are those of a network, its params and the arrays of its update rule."""
+        theirs = arrays(params)
+        return (
+            (self.spec is spec or self.spec == spec)
+            and self.kept is kept
+            and len(theirs) == len(self.of)
+            and all(map(is_, theirs, self.of))
+        )
+
+    def begin(self, X: Array, y: Array | None, masks: Tree) -> tuple[Any, int, int, int]:
+        """(the network, addresses of X and y, batch size) of a call; memory is there for it."""
+        n, spec = len(X), self.spec
+        if masks is not None:
+            for layer, m in zip(self.layers, layer_masks(spec, masks, n), strict=True):
+                layer.m = m if m is None else address(m, self.dtype, (n, layer.fan_out))
+        elif self.masks is not None:
+            for layer in self.layers:
+                layer.m = None
+        if n != self.n or (masks is None) != (self.masks is None):
+            key = n, masks is None
+            if key not in self.memory:
+                if len(self.memory) == MOST_PLACES:
+                    self.memory.clear()
+                numbers = self.library.samegrad_room(self.pointer, n)
+                self.memory[key] = np.empty(numbers, self.dtype)
+            self.net.memory = self.memory[key].__array_interface__["data"][0]
+            self.n = n
+        self.masks = masks
+        where = address(X, self.dtype, (n, spec.layer_sizes[0]))
+        if y is None:
+            return self.pointer, where, 0, n
+        if spec.loss == "cross_entropy":
+            return self.pointer, where, address(y, INDICES, (n,)), n
+        return self.pointer, where, address(y, self.dtype, (n, spec.layer_sizes[-1])), n
+
+
+def arrays(params: Params) -> list[Array | None]:
+    """W_1, b_1, W_2, ..."""
+    return list(chain.from_iterable(params))
+
+
+def init_kept(spec: MLPSpec, params: Params) -> Tree:
+    """For each W and b as many arrays of zeros as the rule keeps."""
+    return map_tree(lambda p: [np.zeros_like(p) for _ in range(KEPT[spec.optimizer])], params)
+
+
+def products(
+    kinds: tuple[str, ...], pairs: list[tuple[Array, Array]], out: list[Array] | None = None
+) -> list[Array]:
+    """Matrix products and nothing else: "nn" A B, "tn" A^T B, "nt" A B^T."""
+    made = []
+    for i, (kind, (A, B)) in enumerate(zip(kinds, pairs, strict=True)):
+        turned_A, turned_B = kind == "tn", kind == "nt"
+        (m, k), n = (A.T if turned_A else A).shape, B.shape[0 if turned_B else 1]
+        C = np.empty((m, n), A.dtype) if out is None else out[i]
+        c = library(A.dtype.name)
+        places = [address(array, A.dtype, array.shape) for array in (A, B, C)]
+        steps_A, steps_B = ((1, m) if turned_A else (k, 1)), ((1, k) if turned_B else (n, 1))
+        room = _room(A.dtype.name, m, n, k)
+        c.samegrad_product(places[0], *steps_A, places[1], *steps_B, places[2], m, n, k, room)
+        made.append(C)
+    return made
+
+
+@lru_cache(maxsize=16)
+def _packing(dtype: str, m: int, n: int, k: int) -> Array:
+    """Memory for a product, kept: of a small one, taking it anew would be most of the time."""
+    return np.empty(library(dtype).samegrad_product_room(m, n, k) + 64, dtype)
+
+
+def _room(dtype: str, m: int, n: int, k: int) -> int:
+    where = int(_packing(dtype, m, n, k).__array_interface__["data"][0])
+    return where + -where % 64
