@@ -29,6 +29,7 @@ MOST_WEIGHTS = 512
 # many steps.
 PARTS, PREACTIVATIONS = (16, 256), 2**18
 PASSED = "passed"  # name of these among the results
+ANSWERS = "answers"  # name of what requests gave among the results
 VARIED = 8  # so many calls or more: up to an eighth more are made
 
 
@@ -68,6 +69,11 @@ class Draw:
 
         return [(times(W), None if b is None else times(b)) for W, b in params]
 
+    def request(self, X: np.ndarray, number: int) -> np.ndarray:
+        """What is asked after the block: examples, each entry times a factor of its own."""
+        factors = self._random(-2, number).uniform(*FACTORS, X.shape)
+        return X * factors.astype(X.dtype)
+
     def pairs(self, calls: int, batches: int, weights: int) -> list[tuple[int, int]]:
         """(number of the weights, number of the batch) of each independent call.
 
@@ -93,7 +99,7 @@ class Draw:
         return [*self.batches(whole, whole), *[whole] * rest]
 
     def _random(self, purpose: int, calls: int = 0) -> np.random.Generator:
-        return np.random.default_rng([self.seed, self.block, purpose + 1, calls])
+        return np.random.default_rng([self.seed, self.block, purpose + 2, calls])
 
 
 def parts(spec: MLPSpec, batch_size: int, each: int, calls: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from samegrad.benchmarks.cases import inputs
 from samegrad.benchmarks.cases.case import PRODUCTS, Case, MLPWorkload, Workload
-from samegrad.benchmarks.cases.draws import PASSED, Draw, parts, weights
+from samegrad.benchmarks.cases.draws import ANSWERS, PASSED, Draw, parts, weights
 from samegrad.benchmarks.judge.blocks import judge_call, judge_steps
 from samegrad.benchmarks.judge.chains import Batch
 from samegrad.benchmarks.judge.gates import judge_first, judge_products
@@ -25,6 +26,7 @@ from samegrad.implementations.contract.protocol import declared
 
 Message = dict[str, Any]
 KEPT = 3  # workloads whose batches are kept in float64
+ASKED = 3  # requests of which the answer is judged; nobody knows beforehand which
 LOSS, UPDATED = "loss of the step", "updated"
 
 
@@ -93,11 +95,24 @@ class Proofs:
         own = None if convention is None else Convention.from_dict(convention)
         spec = workload.spec
         if case.operation in ("forward", "loss_and_grad"):
-            count = weights(given.params, calls, len(batches))
+            count, precision = weights(given.params, calls, len(batches)), case.precision
             number, batch = draw.pairs(calls, len(batches), count)[int(about["number"])]
             X, y = batches[batch]
-            params = draw.params(given.params, number)
-            return judge_call(spec, params, X, y, results, accuracy, case.precision, own)
+            params, answers = draw.params(given.params, number), results.get(ANSWERS, ())
+            block_itself = {name: tree for name, tree in results.items() if name != ANSWERS}
+            verdict = judge_call(spec, params, X, y, block_itself, accuracy, precision, own)
+            asked = block.get("requests", 0)
+            if asked and len(answers) != asked:
+                return _wrong(f"it shows other answers than those of {asked} requests")
+            draw = replace(draw, block=0)
+            params, host = draw.params(given.params), given.batches(workload.batch_size)[0]
+            for i in np.random.default_rng().integers(0, asked, ASKED) if asked else ():
+                if verdict.agrees:
+                    X, outputs = draw.request(host[0], int(i)), {"outputs": answers[i]}
+                    verdict = judge_call(
+                        spec, params, X, host[1], outputs, accuracy, precision, own
+                    )
+            return verdict
         each = 1
         if case.operation == "train_step":
             order = [batches[b] for b in draw.batches(calls, len(batches))]

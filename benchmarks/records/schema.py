@@ -233,7 +233,7 @@ RECORDS = {
             "ready_ns": _maybe(COUNTS, "how long its thread computed, or waited for a core"),
             "predicted_ns": _maybe(NUMBER, "of a call, by the cost model, before it was timed"),
             "first_call_ns": _maybe(NUMBER, "the first call of this shape in this process"),
-            "request_ns": _maybe(COUNTS, "calls one by one, of a forward pass of few examples"),
+            "request_ns": _maybe(COUNTS, "forward passes of few examples, waited for one by one"),
             "import_ns": _maybe(NUMBER, "loading the implementation, its framework included"),
             "compile_ns": _maybe(NUMBER, "trace, lower and compile within the first call"),
             "transfer_in_ns": _maybe(NUMBER, "a batch from the host's memory to the device"),

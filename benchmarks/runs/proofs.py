@@ -49,6 +49,7 @@ class Block:
         path: of its results.
         about: what the worker says of them; None until it has.
         drawn: whether it was drawn.
+        requests: how many calls one by one followed it, whose answers are judged with it.
     """
 
     case: Case
@@ -60,6 +61,7 @@ class Block:
     path: Path
     about: Message | None = None
     drawn: bool = False
+    requests: int = 0
 
 
 class Proofs:
@@ -153,16 +155,18 @@ class Proofs:
         if drawn:
             for other in kept:
                 other.drawn = False
-        elif not self._sets_the_value(key, seconds):
+        requests = len(outcome.get("request_ns") or ())
+        if not (drawn or requests or self._sets_the_value(key, seconds)):
             return
         self.number += 1
         path = self.scratch / f"block{self.number}.npz"
         seeds, calls = one.draws[case.id], outcome["calls"]
-        block = Block(case, one.process, repetition, seconds, calls, seeds, path, drawn=drawn)
+        block = Block(case, one.process, repetition, seconds, calls, seeds, path)
+        block.drawn, block.requests = drawn, requests
         kept.append(block)
         one.asked, one.child.answer, self.asked = case, {"evidence": str(path)}, block
         for other in list(kept):
-            if not other.drawn and not self._sets_the_value(key, other.seconds):
+            if not (other.drawn or other.requests) and not self._sets_the_value(key, other.seconds):
                 self._forget(other)
 
     def keep(self, one: WorkerProcess, about: Message) -> None:
@@ -213,7 +217,8 @@ class Proofs:
                 least = min(blocks, key=lambda block: block.seconds)
                 faster = least.seconds < self.fastest.get(name, math.inf)
                 soon = name not in self.fastest and seconds < LONGEST_SECONDS
-                blocks = [least] if faster and (last or soon) else []
+                now = faster and (last or soon)
+                blocks = [one for one in blocks if one.requests or (now and one is least)]
             chosen += blocks
         if within < math.inf:
             chosen.sort(key=self._seconds)
@@ -352,4 +357,5 @@ def _request(block: Block) -> Message:
         "seeds": block.seeds,
         "results": str(block.path),
         "about": block.about,
+        "requests": block.requests,
     }

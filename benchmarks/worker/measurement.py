@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from samegrad.benchmarks.cases import inputs
 from samegrad.benchmarks.cases.case import PRODUCTS, Case, MLPWorkload, Workload
-from samegrad.benchmarks.cases.draws import PASSED, Draw
+from samegrad.benchmarks.cases.draws import ANSWERS, PASSED, Draw
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.clock.calls import Several
 from samegrad.benchmarks.machine import system
@@ -19,6 +21,7 @@ from samegrad.benchmarks.worker.placed import INDEPENDENT, Placed, Seen
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.own_calls import OwnCalls
+from samegrad.implementations.contract.spec import Array, Tree
 
 Message = dict[str, Any]
 # Before the first block of a request. OpenBLAS's threads look for more work for a while before they
@@ -69,6 +72,7 @@ class Bench:
         self.present: Gates | None = None  # of the workload whose case was the last
         self.block_sizes: dict[str, tuple[int, float]] = {}  # case -> calls, ns per call
         self.repetitions: dict[str, list[timer.Blocks]] = {}  # case -> its blocks
+        self.answers: list[Array] = []  # what requests of the last repetition gave
         self.ours: bool = request["implementation"] in registry.TABLE
         self.breakdown: Breakdown | None = None  # where this process measures it, too
 
@@ -106,7 +110,7 @@ class Bench:
         outcome = self._outcome(case, blocks, lost)
         if outcome["status"] != "ok":
             return outcome
-        self.timed = case, blocks
+        self.timed, self.answers = (case, blocks), []
         if len(self.repetitions[case.id]) > 1:
             return outcome
         return {
@@ -114,17 +118,22 @@ class Bench:
             "first_call_ns": gates.first_ns.get(case.operation),
             "compile_ns": gates.compile_ns.get(case.operation) or None,
             **self._broken_down(case, gates.placed, blocks.last_seen),
-            **self._requests(case, gates.placed),
+            **self._requests(case, gates.placed, draw),
         }
 
-    def _requests(self, case: Case, placed: Placed) -> Message:
-        """What one call after the other takes, each waited for, and what was before the first."""
+    def _requests(self, case: Case, placed: Placed, draw: Draw) -> Message:
+        """What one call after the other takes, each waited for, and what was before the first.
+
+        All that they give is kept: the judge says which of them it looks at.
+        """
         if case.operation != "forward" or case.workload.batch_size > REQUEST:
             return {}
-        work, times = placed.work(case.operation, case.transfer), list[int]()
+        work, times = placed.requests(draw), list[int]()
         until = time.perf_counter_ns() + REQUEST_NS
         while len(times) < REQUEST_CALLS and time.perf_counter_ns() < until:
-            times.append(timer.block(work, 1).elapsed_ns)
+            one = timer.block(work, 1)
+            times.append(one.elapsed_ns)
+            self.answers.append(np.array(self._given(case, one.result)["outputs"]))
         return {"request_ns": times, "import_ns": self.import_ns}
 
     def _timed(
@@ -167,17 +176,24 @@ class Bench:
         """What the last repetition gave, for the judge: a file, and what it needs to know of it."""
         case, blocks = self.timed
         seen, implementation = blocks.last_seen, self.implementation
-        now = arrays.numbers(seen.result)
-        names = NAMES[case.gated[-1]]
-        results = implementation.to_numpy(seen.result)
-        given = dict(zip(names, results if len(names) > 1 else (results,), strict=True))
-        given = shown(implementation, case.spec, given)
-        inputs.save_tree(path, {**given, **({PASSED: seen.passed} if seen.passed else {})})
+        now, results = arrays.numbers(seen.result), implementation.to_numpy(seen.result)
+        given = self._given(case, seen.result)
+        if seen.passed:
+            given[PASSED] = seen.passed
+        if self.answers:
+            given[ANSWERS] = np.stack(self.answers)
+        inputs.save_tree(path, given)
         changed = not arrays.agree(seen.values, now)
         if not self.ours and not isinstance(implementation, OwnCalls):
             changed = changed or not arrays.same_numbers(now, [*arrays.leaves(results)])
         known = about(implementation, case.spec)
         return {**known, "number": seen.number, "block": seen.block, "changed": changed}
+
+    def _given(self, case: Case, result: Tree) -> dict[str, Tree]:
+        """What a call gave, as NumPy trees by the judge's names."""
+        names, results = NAMES[case.gated[-1]], self.implementation.to_numpy(result)
+        given = dict(zip(names, results if len(names) > 1 else (results,), strict=True))
+        return shown(self.implementation, case.spec, given)
 
     def call(self, case: Case, times: int) -> None:
         """Calls of a case that is neither gated nor timed, for who measures its memory."""

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import accumulate, combinations
+from itertools import accumulate, combinations, count
 from typing import Any
 
 import numpy as np
@@ -181,6 +181,22 @@ class Placed:
             compilations=partial(compilations, implementation),
             collects=implementation.capabilities.leaves_cycles,
             most_calls=most_calls(self.inputs.params, len(self.host)) if independent else 2**62,
+        )
+
+    def requests(self, draw: Draw) -> timer.Work:
+        """Forward passes of which each is waited for: weights stay, examples are new ones."""
+        implementation, spec, numbers = self.implementation, self.spec, count()
+        params, _ = self.start(with_state=False, params=draw.params(self.inputs.params))
+        host, y = self.host[0]
+
+        def run(_: int, X: Tree) -> Tree:
+            outputs = implementation.forward(spec, params, X)
+            return implementation.to_numpy(outputs) if "forward" in self.converts else outputs
+
+        return timer.Work(
+            start=lambda _: self.place(draw.request(host, next(numbers)), y)[0],
+            run=run,
+            synchronize=implementation.synchronize,
         )
 
     def _counted(self, operation: str, start: Start, run: Run) -> tuple[Start, Run]:

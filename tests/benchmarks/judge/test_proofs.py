@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from samegrad.benchmarks.cases.case import MLPWorkload
-from samegrad.benchmarks.cases.draws import PASSED
+from samegrad.benchmarks.cases.draws import ANSWERS, PASSED, Draw
 from samegrad.benchmarks.judge.main import draw
 from samegrad.benchmarks.judge.proofs import Proofs
 from samegrad.benchmarks.worker.placed import Placed
 from samegrad.implementations.checking.predictions import Convention
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec, map_tree
-from tests.helpers.proofs import handed_in
+from tests.helpers.proofs import SEEDS, handed_in
 
 WORKLOAD = MLPWorkload("random", MLPSpec((7, 5, 4, 3)), 6, 45)  # an epoch ends with three examples
 
@@ -105,6 +105,49 @@ def test_convention_of_its_own_is_kept_to(block, tmp_path):
 
     assert "" == verdict["reason"]
     assert Proofs(tmp_path).verdict(one)["reason"]
+
+
+def answered(block, requests=20, changed=lambda answers: answers):
+    """A block of forward passes with what requests after it gave."""
+    placed = Placed(WORKLOAD, load("numpy"), "cpu", draw(WORKLOAD, 0))
+    work = placed.requests(Draw(SEEDS[0], SEEDS[1], placed.inputs.scale))
+    answers = [work.run(1, work.start(1)) for _ in range(requests)]
+    answers = changed(np.stack(answers))
+    return block("forward", changed=lambda results: results | {ANSWERS: answers})
+
+
+def test_answers_to_requests_are_proved_with_the_block_before_them(block, tmp_path):
+    """Each of other examples."""
+    verdict = Proofs(tmp_path).verdict(answered(block) | {"requests": 20})
+
+    assert "" == verdict["reason"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda answers: np.repeat(answers[:1], 20, axis=0),  # remembered
+        lambda answers: 0 * answers,
+        lambda answers: answers[:-1],
+        lambda answers: np.roll(answers, 1, axis=0),
+        lambda answers: answers[:, :1],
+        lambda answers: answers * 1.001,
+        lambda answers: 1.0,
+    ],
+    ids=["remembered", "nothing", "too few", "of another", "of fewer", "off", "no list"],
+)
+def test_wrong_answers_are_found_wherever_they_are_looked_for(block, tmp_path, fault):
+    """The block itself is right."""
+    asked = answered(block, changed=fault) | {"requests": 20}
+
+    assert Proofs(tmp_path).verdict(asked)["reason"]
+
+
+def test_requests_without_answers_are_wrong(block, tmp_path):
+    """As if there had been none."""
+    reason = Proofs(tmp_path).verdict(block("forward") | {"requests": 20})["reason"]
+
+    assert "other answers than those of 20 requests" in reason
 
 
 def test_rates_are_such_that_no_loss_grows():

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from samegrad.benchmarks.cases.draws import Draw
 from samegrad.benchmarks.clock.timer import work_of
 from samegrad.benchmarks.worker import measurement
 from samegrad.benchmarks.worker.measurement import Bench
@@ -18,9 +19,12 @@ PASS = replace(CASE, operation="forward", workload=replace(PROBLEM, batch_size=1
 def asked(case: Any, seconds: float) -> dict[str, Any]:
     """What a bench says of a case whose call takes so long."""
     bench: Any = object.__new__(Bench)
-    bench.import_ns = 7
-    placed: Any = SimpleNamespace(work=lambda *_: work_of(lambda: time.sleep(seconds)))
-    return bench._requests(case, placed)
+    bench.import_ns, bench.answers = 7, []
+    bench._given = lambda *_: {"outputs": [1.0]}
+    placed: Any = SimpleNamespace(requests=lambda _: work_of(lambda: time.sleep(seconds)))
+    said: dict[str, Any] = bench._requests(case, placed, Draw())
+    assert len(bench.answers) == len(said.get("request_ns", ()))
+    return said
 
 
 def test_each_call_is_timed_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
