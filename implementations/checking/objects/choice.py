@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from samegrad.implementations.checking.objects import analogy
+from samegrad.implementations.checking.objects import analogy, names
 from samegrad.implementations.checking.objects.matching import (
     FEW,
     PINNED,
@@ -35,7 +35,26 @@ def choose(
     _in_one_array(found)
     taken = [f for of in found for f in of if f.right]
     any_right = any(f.values.size >= FEW for f in taken)
-    return [_chosen([f for f in of if not _is_taken(f, taken)], any_right) for of in found]
+    chosen = [_chosen([f for f in of if not _is_taken(f, taken)], any_right) for of in found]
+    return [
+        _forgotten(i, paths, found[i], chosen) if f is None else f for i, f in enumerate(chosen)
+    ]
+
+
+def _forgotten(
+    i: int, paths: Sequence[Sequence[str]], of: Sequence[Fit], chosen: Sequence[Fit | None]
+) -> Fit | None:
+    """Zeros that backward() leaves in the place of a bias' gradient, beside that of its weights.
+
+    Both of a layer are frozen, or none.
+    """
+    beside = [
+        f
+        for j, f in enumerate(chosen)
+        if f is not None and f.right and f.named and names.of_one_layer(paths[i][0], paths[j][0])
+    ]
+    zeros = [f for f in of if f.named and f.form == "" and f.wrong and not f.values.any()]
+    return zeros[0] if beside and zeros else None
 
 
 def _is_among(of: Fit, there: Sequence[Candidate]) -> bool:

@@ -68,6 +68,14 @@ def says_gradient(path: str) -> bool:
     )
 
 
+def of_one_layer(one: str, other: str) -> bool:
+    """Whether two paths are a layer's weights and its biases: `net.W1` and `net.b1`."""
+    *place, last = parts(one)
+    *there, beside = parts(other)
+    cores = _core(last), _core(beside)
+    return place == there and {"w", "b"} == {c[:1] for c in cores} and cores[0][1:] == cores[1][1:]
+
+
 def _beside(parameter: list[str], gradient: list[str]) -> bool:
     """Whether one is `x.params[2]`, and the other `x.grads[2]`."""
     if len(parameter) != len(gradient):

@@ -84,6 +84,55 @@ def test_buffer_that_backward_leaves_alone_is_no_gradient(before: str) -> None:
     assert ("agrees", ["no-gradient"] * 2) == judged(net, net.loss, net.back)
 
 
+def test_zeros_beside_the_gradient_of_the_same_layer_s_weights_are_wrong() -> None:
+    """Who forgets the bias: `db` stays as the constructor made it, `dW` does not."""
+    net = Stack("d")
+    back = net.layers[0].backward
+
+    def without_bias(d: Any) -> Any:
+        returned = back(d)
+        net.layers[0].__dict__["db"] = np.zeros(4)
+        return returned
+
+    net.layers[0].backward = without_bias  # type: ignore[method-assign]
+
+    report = check(net, net.loss, net.back, (X, Y))
+
+    assert "disagrees" == report.verdict
+    assert "net.layers[0].db is not the gradient of net.layers[0].b" in report.reason
+
+
+def test_zeros_that_are_never_written_are_so_too() -> None:
+    """Made once, in the constructor."""
+    net: Any = SimpleNamespace(W=rng.normal(size=(4, 3)), b=np.zeros(3), db=np.zeros(3))
+
+    def backward(x: Any, y: Any) -> None:
+        net.dW = x.T @ (x @ net.W + net.b - y)
+
+    report = check(net, lambda x, y: ((x @ net.W + net.b - y) ** 2).sum() / 2, backward, (X, Y))
+
+    assert "disagrees" == report.verdict and "net.db is not the gradient" in report.reason
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("net.layers[0].W", "net.layers[0].b", True),
+        ("net.weights1", "net.bias1", True),
+        ("net['W1']", "net['b1']", True),
+        ("net.layers[0].W", "net.layers[1].b", False),
+        ("net['W1']", "net['b2']", False),
+        ("net.W1", "net.W2", False),
+        ("net.gamma", "net.beta", False),
+    ],
+)
+def test_weights_and_biases_of_a_layer_are_told_by_their_names(
+    one: str, other: str, same: bool
+) -> None:
+    """In one object, or by one number."""
+    assert same == names.of_one_layer(one, other) == names.of_one_layer(other, one)
+
+
 @pytest.mark.parametrize("faults", [(0.0, 0.0), (0.2, 0.3)])
 def test_list_in_the_order_of_all_parameters_is_meant_for_their_gradients(
     faults: tuple[float, float],
