@@ -36,6 +36,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         "implementations/state",
         "implementations/tracing",
     },
+    "implementations/exercises": {
+        "implementations/checking",
+        "implementations/contract",
+        "implementations/reading",
+    },
     "implementations/proof": {
         "implementations/checking",
         "implementations/contract",

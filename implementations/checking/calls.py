@@ -318,7 +318,7 @@ def request(
 
     Args:
         seconds: what is predicted to take longer in all is left out; the tasks then come in the
-            order of their cost, and each function is called once.
+            order of their cost, and each function is called once, steps of other rules in a chain.
     """
     return {
         "implementation": registry.absolute(implementation),
@@ -375,7 +375,8 @@ def _answer(request: Message, send: Callable[[Message], None]) -> None:
                         continue
                     send({"task": number, "begins": function})
                     with clock:
-                        rate, more = task["learning_rate"], clock.again(number)
+                        rate, rule = task["learning_rate"], problem.spec.optimizer
+                        more = clock.again(number) or rule != "sgd"  # which shows in the chain
                         result = call(function, implementation, problem, device, rate, more)
                     send({"task": number, "result": encode_result(result)})
     except NotImplementedError as error:  # of the precision: a call's is a result of it

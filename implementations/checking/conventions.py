@@ -268,9 +268,11 @@ def _factors(outcome: Outcome, shape: Convention) -> tuple[float, float]:
 
 def _outputs(group: Sequence[Outcome]) -> str:
     """What `forward` gives: "" for the outputs themselves or anything unknown."""
-    given = [o for o in group if o.problem.spec.loss != "mse" and "outputs" in o.results]
+    # With squares these are the outputs; where those are refused, they are as with others.
+    free = [o for o in group if o.problem.spec.loss != "mse" or "grads" not in o.results]
+    given = [o for o in free if "outputs" in o.results]
     if given and any(o.comparison.disagrees for o in given):
-        for name in ("softmax", "sigmoid"):
+        for name in ("softmax", "log_softmax", "sigmoid"):
             if all(
                 repeats.near(
                     repeats.flat(o.results["outputs"]),

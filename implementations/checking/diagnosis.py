@@ -11,7 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.checking.known_mistakes import of_gradient, of_outputs
+from samegrad.implementations.checking import steps
+from samegrad.implementations.checking.known_mistakes import (
+    of_gradient,
+    of_outputs,
+    probabilities,
+)
 from samegrad.implementations.checking.problems import AT_THE_KINK, Problem
 from samegrad.implementations.checking.report import Outcome
 from samegrad.implementations.contract.spec import Params, Tree
@@ -43,7 +48,17 @@ def explain(
         shape = _shapes(main)
         known = [] if shape else _known_mistakes([a for a in failed if not _agrees(a, "d")])
         sentences += shape or known or _location(main, probes)
-    if not wrong_grads and not sentences and not _agrees(main, "step"):
+    rule = main.problem.spec.optimizer
+    forgets = any(
+        call.chained is not None
+        and steps.compared(main.problem, call.chained, rate, keeps=False).agrees
+        for call, rate in ((c, main.reference.learning_rate) for c in main.calls)
+    )
+    if not wrong_grads and not sentences and rule != "sgd" and forgets:
+        sentences.append(
+            f"each step is as if it were the first: the state of {rule} is thrown away (U2 to U7)"
+        )
+    elif not wrong_grads and not sentences and not _agrees(main, "step"):
         sentences.append(
             f"outputs, loss and gradient agree and the step does not: the update rule "
             f"({main.problem.spec.optimizer}, U1 to U7), or its order"
@@ -152,12 +167,21 @@ def _loss(failed: Sequence[Outcome], main: Outcome) -> list[str]:
             if all(_near(parts(a)[0], expected(a), a) for a in wrong):
                 sentences.append(f"the loss disagrees first: {text}")
     plain = [a for a in wrong if not a.problem.spec.l2]
+    classes = [a for a in plain if a.problem.spec.loss == "cross_entropy"]
+    if classes and all(_near(parts(a)[0], _softmax_twice(a), a) for a in classes):
+        return ["the loss disagrees first: softmax is taken twice (L1): of probabilities"]
     losses = [np.array([parts(a)[0]]) for a in plain]
     right = [np.array([parts(a)[1]]) for a in plain]
     named = _ratio(plain, losses, right) if plain else ""
     if named:
         sentences.append(f"the loss disagrees first: it is {named} (L1)")
     return sentences or [f"the loss disagrees first (L1 or L2): {_reason(main, key)}"]
+
+
+def _softmax_twice(outcome: Outcome) -> float:
+    """The cross entropy of the softmax of the probabilities."""
+    twice = probabilities(probabilities(np.asarray(outcome.reference.outputs, np.float64)))
+    return float(-np.mean(np.log(twice[np.arange(len(twice)), outcome.problem.y])))
 
 
 def _forward(failed: Sequence[Outcome]) -> list[str]:

@@ -191,7 +191,8 @@ def in_process(
         for function in functions:
             if function not in implementation.lacks:
                 with clock:
-                    rate, more = right.learning_rate, clock.again(number)
+                    rate = right.learning_rate
+                    more = clock.again(number) or problem.spec.optimizer != "sgd"
                     outcome.add(
                         calls.call(function, implementation, problem, options.device, rate, more)
                     )

@@ -28,6 +28,7 @@ def of_outputs() -> Iterator[tuple[str, Callable[[Problem], Array]]]:
         ("the hidden activation were applied to the outputs too (F2)", {"outputs_too": True}),
         ("W were transposed (F1)", {"transposed": True}),
         ("the dropout masks were left out (F3)", {"dropped": False}),
+        ("softmax were applied to the outputs; the loss takes it, too (F2)", {"softmax": True}),
     ]
     for name in ACTIVATIONS:
         text = f"the hidden activation were {name}, whatever the spec says (F2)"
@@ -66,6 +67,7 @@ def of_gradient(problem: Problem) -> Iterator[tuple[str, Callable[[Problem], Par
         (hidden, "the layers came in reverse order", {"reverse": True}),
         (classes, "softmax(z) were not reduced by onehot(y) (B1)", {"start": "softmax"}),
         (classes, "the logits were not passed through softmax (B1)", {"start": "linear"}),
+        (classes, "softmax were taken twice (L1)", {"start": "twice"}),
         (spec.l2 > 0, "weight decay were missing from dW (B2)", {"decay": 0.0}),
         (spec.l2 > 0, "weight decay entered dW twice as strong (B2)", {"decay": 2.0}),
         (spec.l2 > 0, "b were decayed too (B3)", {"decay_b": True}),
@@ -92,6 +94,7 @@ def _pass(
     bias: bool = True,
     transposed: bool = False,
     dropped: bool = True,
+    softmax: bool = False,
 ) -> tuple[list[Array], list[Array], list[Array]]:
     """Inputs a, preactivations z and masks of each layer; with outputs as one more z."""
     names = list(p.spec.activations)
@@ -108,6 +111,8 @@ def _pass(
         a = activation_value(name, zs[-1]) * scale
     if outputs_too:
         a = activation_value(p.spec.activation, a)
+    if softmax:
+        a = probabilities(a)
     return inputs, [*zs, a], scales
 
 
@@ -133,6 +138,10 @@ def _back(
     delta, terms = loss_slope(spec, outputs, p.y)
     if start == "softmax":
         delta = (delta + terms) / 2
+    elif start == "twice":  # the slope of a loss that takes the softmax of a softmax
+        p_k = probabilities(outputs)
+        above, _ = loss_slope(spec, p_k, p.y)
+        delta = p_k * (above - np.sum(above * p_k, axis=1, keepdims=True))
     elif start == "linear":
         delta = (outputs - np.eye(outputs.shape[1])[p.y]) / n
     grads: Params = []
@@ -167,3 +176,9 @@ def _slope(
     if slope == "shifted":
         return activation_derivative(name, zs[layer + 1])
     return activation_derivative(slope, z)
+
+
+def probabilities(outputs: Array) -> Array:
+    """softmax of each row."""
+    e = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)

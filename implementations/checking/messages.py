@@ -60,10 +60,10 @@ class CallResult:
 def encode_result(result: CallResult) -> Message:
     """What a call gave as plain data, without the exception."""
     trees = {
-        calls: {name: _encode(tree) for name, tree in getattr(result, calls).items()}
+        calls: {name: encode(tree) for name, tree in getattr(result, calls).items()}
         for calls in CALLS
     }
-    return {**vars(result), **trees, "chained": _encode(result.chained), "error": None}
+    return {**vars(result), **trees, "chained": encode(result.chained), "error": None}
 
 
 def decode_result(data: Message) -> CallResult:
@@ -72,8 +72,8 @@ def decode_result(data: Message) -> CallResult:
     Raises:
         Exception: one of `processes.SENSELESS`, it is no such result.
     """
-    trees = {calls: {name: _decode(tree) for name, tree in data[calls].items()} for calls in CALLS}
-    result = CallResult(**{**data, **trees, "chained": _decode(data["chained"])})
+    trees = {calls: {name: decode(tree) for name, tree in data[calls].items()} for calls in CALLS}
+    result = CallResult(**{**data, **trees, "chained": decode(data["chained"])})
     texts = [result.function, result.not_supported, result.failure]
     texts += [*result.overwritten, *result.kinds, *result.mutated]
     if result.error is not None or not all(isinstance(text, str) for text in texts):
@@ -81,7 +81,7 @@ def decode_result(data: Message) -> CallResult:
     return result
 
 
-def _encode(tree: Any, depth: int = 0) -> Any:
+def encode(tree: Any, depth: int = 0) -> Any:
     """Any result as plain data; what is no array, number or nesting of them, by its type."""
     if tree is None:
         return None
@@ -91,7 +91,7 @@ def _encode(tree: Any, depth: int = 0) -> Any:
         kind = "list" if isinstance(tree, list) else "tuple"
         if depth == DEEPEST:
             return {"type": f"a {kind} in more than {DEEPEST} others"}
-        return {kind: [_encode(branch, depth + 1) for branch in tree]}
+        return {kind: [encode(branch, depth + 1) for branch in tree]}
     if isinstance(tree, np.ndarray | np.generic | float | int):
         array = np.asarray(tree)
         if array.dtype.kind in "fiub" and array.size <= LARGEST:
@@ -101,13 +101,13 @@ def _encode(tree: Any, depth: int = 0) -> Any:
     return {"type": f"a {type(tree).__name__}"}
 
 
-def _decode(data: Any) -> Any:
-    """What `_encode` wrote; `Strange` for what is no array."""
+def decode(data: Any) -> Any:
+    """What `encode` wrote; `Strange` for what is no array."""
     if data is None:
         return None
     for kind, made in (("list", list), ("tuple", tuple)):
         if kind in data:
-            return made(_decode(branch) for branch in data[kind])
+            return made(decode(branch) for branch in data[kind])
     if "type" in data:
         return Strange(data["type"])
     array = np.frombuffer(base64.b64decode(data["data"]), data["dtype"])
@@ -116,7 +116,7 @@ def _decode(data: Any) -> Any:
 
 def encode_problem(problem: Problem) -> Message:
     """A problem as plain data."""
-    arrays = {name: _encode(getattr(problem, name)) for name in ("params", "X", "y", "masks")}
+    arrays = {name: encode(getattr(problem, name)) for name in ("params", "X", "y", "masks")}
     name, layout = problem.name, problem.layout
     return {"name": name, "layout": layout, "spec": problem.spec.to_dict(), **arrays}
 
@@ -124,5 +124,5 @@ def encode_problem(problem: Problem) -> Message:
 def decode_problem(data: Message) -> Problem:
     """What `encode_problem` wrote."""
     spec = MLPSpec.from_dict(data["spec"])
-    arrays = {name: _decode(data[name]) for name in ("params", "X", "y", "masks")}
+    arrays = {name: decode(data[name]) for name in ("params", "X", "y", "masks")}
     return Problem(data["name"], spec, layout=data["layout"], **arrays)

@@ -37,7 +37,7 @@ class Convention:
         size: that small number.
         in_roundings: whether it is so many roundings: `size` in float64, in float32 as many.
         in_slope: whether the gradient is that of the loss with the small number.
-        outputs: what `forward` gives of the outputs: "", "softmax" or "sigmoid".
+        outputs: what `forward` gives of the outputs: "", "softmax", "log_softmax", "sigmoid".
         exact_gelu: whether gelu is the one with erf.
         kink: g'(0) of relu; of leaky_relu, the share of the right side.
     """
@@ -195,8 +195,9 @@ def _log(
 
 def shown(outputs: str, a: Array) -> Array:
     """What `forward` gives of the outputs."""
-    if outputs == "softmax":
-        return np.exp(a - np.logaddexp.reduce(a, axis=1, keepdims=True))
+    if outputs in ("softmax", "log_softmax"):
+        logs = a - np.logaddexp.reduce(a, axis=1, keepdims=True)
+        return np.exp(logs) if outputs == "softmax" else logs
     return np.exp(-np.logaddexp(0, -a)) if outputs == "sigmoid" else a
 
 

@@ -31,18 +31,22 @@ def batches(problem: Problem) -> list[Problem]:
 
 
 def expected(
-    problem: Problem, learning_rate: float, gradient: Callable[[Problem], Params]
+    problem: Problem,
+    learning_rate: float,
+    gradient: Callable[[Problem], Params],
+    keeps: bool = True,
 ) -> Params:
     """Params after the steps.
 
     Args:
         learning_rate: that of the single step.
         gradient: of a problem, at its params.
+        keeps: whether a step knows those before it; False is a mistake that people make.
     """
-    params, history = problem.params, []
+    params, history = problem.params, list[Params]()
     for batch in batches(problem):
         at = Problem("", problem.spec, params, batch.X, batch.y, batch.masks)
-        history.append(gradient(at))
+        history = [*history, gradient(at)] if keeps else [gradient(at)]
         params = reference.updated(problem.spec, params, history, learning_rate / SMALLER)
     return params
 
@@ -58,8 +62,9 @@ def compared(
     found: Tree,
     learning_rate: float,
     gradient: Callable[[Problem], Params] = of_reference,
+    keeps: bool = True,
 ) -> Comparison:
     """The params that an implementation has after the steps, with what they should be."""
-    right = expected(problem, learning_rate, gradient)
+    right = expected(problem, learning_rate, gradient, keeps)
     dtype = problem.spec.dtype
     return compare(right, found, dtype, name=f"{{}} after {STEPS} steps", accuracy={dtype: BOUND})

@@ -19,7 +19,9 @@ from samegrad.implementations.checking import (
     drawn,
     exact,
     problems,
+    progress,
     reference,
+    rules,
 )
 from samegrad.implementations.checking import lines as lines_at_fault
 from samegrad.implementations.checking.comparison import PRECISIONS, as_float64, rounds
@@ -166,6 +168,8 @@ def concluded(
     notes = [] if options.against else conventions.explain(outcomes, called)
     more = None if options.drawn is None else _drawn(execution, options.drawn, execute)
     if more is not None:
+        more.outcomes, other_rules = rules.claimed(more.outcomes)
+        remarks += [other_rules] if other_rules else []
         outcomes = [*outcomes, *more.outcomes]
         execution = replace(more, outcomes=outcomes)
         notes = conventions.explain(outcomes, called)
@@ -174,6 +178,7 @@ def concluded(
     failed = [outcome for outcome in outcomes if outcome.status in ("failed", "undecided")]
     unsure = [outcome for outcome in outcomes if outcome.unsure]
     columns = [outcome.reason for outcome in outcomes if calls.COLUMNS in outcome.reason]
+    so_far = "" if execution.fault else progress.so_far(outcomes, execution.lacks)
     verdict, reason, sentences = "agrees", "", []
     if columns:
         verdict, reason = "not checked", columns[0]
@@ -181,8 +186,11 @@ def concluded(
         verdict = "disagrees"
         reason = next((o for o in wrong if o.mutations or o.faults), wrong[0]).reason
         sentences = _diagnosis(options, outcomes, execute, right, lines)
+        remarks += [so_far] if so_far else []
     elif unsure:
         verdict, reason = "undecided", unsure[0].reason
+    elif so_far:
+        verdict, reason = "not checked", so_far
     elif failed or execution.fault:
         verdict = "not checked"
         reason = failed[0].reason if failed else execution.fault
@@ -209,7 +217,8 @@ def _drawn(
     ]
     if seed is None or execution.fault or not accepted or states - {"agree", "not supported"}:
         return None
-    chosen = drawn.problems(accepted, seed)
+    chosen = [*drawn.problems(accepted, seed), *rules.problems(execution.outcomes)]
+    chosen.sort(key=drawn.cost)
     return execute(chosen, [of_reference(problem) for problem in chosen], DRAWN_SECONDS)
 
 

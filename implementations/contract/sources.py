@@ -1,5 +1,6 @@
-"""Whose code runs: a user's, a library's, or what of this project runs the user's."""
+"""Whose code runs: a user's, a library's, or what of this project runs it; and what is empty."""
 
+import ast
 import functools
 import os
 import site
@@ -8,7 +9,9 @@ from pathlib import Path
 
 _HERE = Path(__file__).parents[1]
 # Networks of ours are not among these: they are looked into as a user's are.
-_MACHINERY = [str(_HERE / name) for name in ("checking", "proof", "reading", "state", "tracing")]
+_MACHINERY = [
+    str(_HERE / name) for name in ("checking", "exercises", "proof", "reading", "state", "tracing")
+]
 _INSTALLED = [
     *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
     *site.getsitepackages(),
@@ -25,3 +28,21 @@ def is_users(path: str) -> bool:
     What runs from a text ("<string>", a cell of a notebook) is.
     """
     return not path.startswith(_BUILT_IN) and not os.path.realpath(path).startswith(_NOT_THEIRS)
+
+
+def unwritten(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a function has nothing in it yet: a docstring, pass, ..., NotImplementedError."""
+    return all(_nothing(statement) for statement in function.body)
+
+
+def _nothing(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Pass):
+        return True
+    if isinstance(statement, ast.Expr):  # a docstring, an ellipsis
+        return isinstance(statement.value, ast.Constant)
+    if isinstance(statement, ast.Return):
+        value = statement.value
+        return value is None or (isinstance(value, ast.Constant) and value.value in (None, ...))
+    raised = statement.exc if isinstance(statement, ast.Raise) else None
+    raised = raised.func if isinstance(raised, ast.Call) else raised
+    return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"

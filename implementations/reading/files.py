@@ -4,6 +4,7 @@ What is in the contract, an implementation's name or a module goes on to `checki
 Everything else is loaded, read and judged in a child process with limits.
 """
 
+import ast
 import os
 import textwrap
 from collections.abc import Sequence
@@ -23,9 +24,11 @@ from samegrad.implementations.checking.objects.report import (
 from samegrad.implementations.checking.report import VerifyReport
 from samegrad.implementations.checking.verifier import verify as verify_contract
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.texts import clean, clean_errors
+from samegrad.implementations.contract.sources import unwritten
+from samegrad.implementations.contract.texts import UNPARSABLE, clean, clean_errors
+from samegrad.implementations.reading import names
 from samegrad.implementations.reading.hints import parse
-from samegrad.implementations.reading.source import in_contract
+from samegrad.implementations.reading.source import blocks, in_contract
 
 RUNNING_SECONDS = 6.0  # for the top level of a file, after its imports: what takes longer trains
 IMPORT_SECONDS = 60.0  # for the libraries that it imports, which may compile
@@ -170,7 +173,21 @@ def verify_file(
         said = f"{does.get(stage, 'calling it')}: {ended.reason or 'it ended the process'}"
         advice = ("name the object that is meant (FILE:NAME), or say how it is used: --hint",)
         report = CheckReport(verdict, said=said, advice=advice)
+    if report.verdict in (NOT_CHECKED, UNDECIDED) and (empty := _unwritten(where)):
+        report = CheckReport(NOT_CHECKED, said=f"not written yet: {empty}")
     return FileReport(label, _with(report, remarks))
+
+
+def _unwritten(where: str) -> str:
+    """The backward passes of a file, with their lines, if there is nothing in any of them yet."""
+    try:
+        nodes = [node for block in blocks(Path(where)) for node in ast.walk(block.tree)]
+    except UNPARSABLE:
+        return ""
+    found = [n for n in nodes if isinstance(n, ast.FunctionDef) and names.BACKWARD.match(n.name)]
+    if not all(map(unwritten, found)):
+        return ""
+    return ", ".join(f"{node.name} (line {node.lineno})" for node in found)
 
 
 def _in_child(

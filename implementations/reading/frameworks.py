@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.reading import names
+from samegrad.implementations.reading import names, twice
 from samegrad.implementations.reading.board import Board, Form, Sizes, call, plans
 from samegrad.implementations.reading.effects import Place, places, with_effect
 from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions, parts
@@ -82,8 +82,9 @@ def _of_module(make: Callable[[Sizes, Form], Any], loaded: Loaded) -> Iterator[R
             left = _uncalled(loss, loaded)
             alone = partial(_each_of, left, loaded)
             if not left or loss_name != SQUARES:  # else: what is the file's own would not be seen
+                said = twice.of_module(out.detach().numpy(), loaded)
                 for reading in _reading(net, loss, loss_name, data, made.title, loaded):
-                    yield replace(reading, others=alone)
+                    yield replace(reading, others=alone, notes=said)
 
 
 def _losses(

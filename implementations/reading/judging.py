@@ -22,7 +22,7 @@ from samegrad.implementations.checking.objects.report import (
     UNDECIDED,
     CheckReport,
 )
-from samegrad.implementations.reading import losses, names
+from samegrad.implementations.reading import losses, names, twice
 from samegrad.implementations.reading.compare import Compared, compare
 from samegrad.implementations.reading.points import points_of
 from samegrad.implementations.reading.readings import BATCHED, Reading
@@ -255,7 +255,8 @@ def checked_as(found: Found, agreed: bool = False) -> CheckReport:
     how = f"{reading.how}; loss: {'its own ' if reading.own else ''}{name}"
     report = replace(report, reading=how)
     if report.agrees:
-        return replace(report, notes=(*_factor_notes(found), *report.notes))
+        more = (*_factor_notes(found), *reading.notes, *twice.of_trial(reading))
+        return replace(report, notes=(*more, *report.notes))
     if report.verdict != DISAGREES:
         return report
     doubt = _doubt(found, report, agreed)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.reading import names
 from samegrad.implementations.reading.board import (
     Y_FORMS,
@@ -74,6 +75,7 @@ class Reading:
         others: the same calls on other networks and batches.
         trial: the network with its data and forward pass, of what is no script.
         update: the step itself, of which `backward` gives the change.
+        notes: of what the file does besides, where its gradient is right.
     """
 
     net: Any
@@ -100,6 +102,7 @@ class Reading:
     others: "Callable[[], Iterator[Reading]]" = lambda: iter(())
     trial: Trial | None = None
     update: Callable[[], Any] | None = None
+    notes: Sequence[Note] = ()
 
 
 def readings(

@@ -20,6 +20,7 @@ from samegrad.cli import (
     compare,
     completion,
     doctor,
+    exercise,
     render,
     results,
     runs,
@@ -39,7 +40,7 @@ SHOWN = {
     module.__name__.rpartition(".")[2]: module
     for module in (
         benchmark, verify, train, render, compare, advise, doctor, selftest, workloads, runs,
-        results, completion,
+        results, exercise, completion,
     )
 }  # fmt: skip
 

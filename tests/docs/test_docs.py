@@ -28,6 +28,13 @@ def test_from_loops_to_matrices(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "journal.jsonl").exists()
 
 
+def test_teaching(tmp_path: Path) -> None:
+    """The worksheet as it is handed out."""
+    done, _ = follow((DOCS / "teaching.md").read_text(), tmp_path)
+
+    assert {"run": 3, "output": 2} == done
+
+
 def test_checking_gradients(tmp_path: Path) -> None:
     """The wrong file is found out."""
     pytest.importorskip("torch", reason="torch is not installed")

@@ -1,0 +1,53 @@
+"""A softmax of what is one already: the gradient may be right, and the network learns badly."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.checking.notes import Note
+from samegrad.implementations.reading import losses
+from samegrad.implementations.reading.loading import Loaded
+from samegrad.implementations.reading.readings import Reading
+
+Array = Any
+CODE = "softmax-twice"
+SAME = 1e-9  # relative, of a loss in float64
+# torch's losses that take logits
+OF_LOGITS = re.compile(r"\bCrossEntropyLoss\(|\bF\.cross_entropy\(|functional\.cross_entropy\(")
+
+
+def of_trial(reading: Reading) -> Sequence[Note]:
+    """Of a file's own loss: it is the cross entropy of the softmax of probabilities."""
+    trial = reading.trial
+    if trial is None or not reading.own:
+        return ()
+    try:
+        trial.forward()
+        value, targets = reading.loss(), np.asarray(trial.board.values["#Y"])
+        found = [np.asarray(trial.out(key)) for key in trial.outs]
+    except (Exception, SystemExit):
+        return ()
+    for out in found:
+        if out.shape == targets.shape and are_probabilities(out):
+            taken = losses.value("cross entropy of softmax", out, targets)
+            for c in (1.0, 1 / reading.examples, 1 / targets.size):
+                if abs(value - c * taken) <= SAME * abs(value):
+                    return (Note(CODE, "the loss takes the softmax of outputs that are one"),)
+    return ()
+
+
+def of_module(out: Array, loaded: Loaded) -> Sequence[Note]:
+    """Of a module of torch whose outputs are probabilities, in a file with a loss of logits."""
+    source = "".join(block.source for block in loaded.blocks)
+    if are_probabilities(out) and OF_LOGITS.search(source):
+        return (Note(CODE, "forward gives softmax, and torch's cross entropy takes it again"),)
+    return ()
+
+
+def are_probabilities(out: Array) -> bool:
+    """Whether examples, in rows or columns, have several positive numbers that sum to 1."""
+    if out.ndim != 2 or min(out.shape) < 2 or out.dtype.kind != "f" or not (out > 0).all():
+        return False
+    return any(np.allclose(out.sum(axis=axis), 1, rtol=1e-5) for axis in (0, 1))

@@ -1,0 +1,229 @@
+"""Worksheets: empty, half and full; a class of ten; and what may not be said of a right file."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from samegrad.cli import main
+from samegrad.implementations.exercises import check, grades, sheets
+from samegrad.implementations.exercises.answers import MISTAKES, RIGHT
+from samegrad.implementations.exercises.judging import (
+    RIGHT_STATE,
+    STATES,
+    UNWRITTEN,
+    WRONG,
+    Result,
+    compared,
+    judged,
+)
+from samegrad.implementations.exercises.sheets import NET, SHEETS
+from samegrad.implementations.exercises.tasks import DERIVED, tasks
+from tests.helpers.worksheets import BODIES, CLASS, filled, right, write_class
+
+KINDS = {"torch": "torch", "jax": "jax"}
+
+
+def written(folder: Path, text: str, name: str = "sheet.py") -> Path:
+    """A file with this text."""
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.full] * (n in KINDS)) for n in SHEETS]
+)  # JAX compiles for 20 s; the class has torch
+def test_right_file_is_right_in_every_equation(name: str, tmp_path: Path) -> None:
+    """And its last lines train: nothing of it is run."""
+    if name in KINDS:
+        pytest.importorskip(KINDS[name], reason=f"{name} is not installed")
+
+    report = check.check(written(tmp_path, right(name)))
+
+    assert report.done and report.score == report.most == len(SHEETS[name].scored), (
+        grades.of_one(report))  # fmt: skip
+    assert [] == report.remarks and [] == [n for r in report.results for n in r.notes]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.full] * (name not in ("matrices", "autograd")))
+        for name in SHEETS
+    ],
+)
+def test_worksheet_is_empty_as_it_is_handed_out(name: str, tmp_path: Path) -> None:
+    """Nothing in it is right or wrong, and it holds no solution."""
+    if name in KINDS:
+        pytest.importorskip(KINDS[name], reason=f"{name} is not installed")
+    text = SHEETS[name].text
+
+    report = check.check(written(tmp_path, text))
+
+    assert {UNWRITTEN} == {result.state for result in report.results}
+    assert 0 == report.score and not report.wrong
+    for body in BODIES[name].values():
+        assert body.strip().splitlines()[-1] not in text
+
+
+def test_half_of_a_file_is_said_to_be_right(tmp_path: Path) -> None:
+    """As the lectures ask it: forward right, loss right, gradient not written."""
+    half = {name: BODIES["matrices"][name] for name in ("affine", "activation", "loss", "penalty")}
+
+    report = check.check(written(tmp_path, filled(SHEETS["matrices"], half)))
+
+    assert "forward right, loss right, gradient not written yet, step not written yet" == (
+        report.summary)  # fmt: skip
+    assert (4, 9) == (report.score, report.most)
+    (net,) = (result for result in report.results if result.equation == NET)
+    assert (UNWRITTEN, "it needs output_delta") == (net.state, net.said)
+
+
+def test_class_of_ten_is_graded_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Right, unfinished, each common mistake, in folders, a notebook, hanging and dying."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    write_class(tmp_path)
+    xml = tmp_path / "class.xml"
+    options = ["--time-limit", "3", "--junit", str(xml), "--json"]
+
+    status = main(["exercise", "check", str(tmp_path), *options])
+
+    found = {report["file"]: report for report in json.loads(capsys.readouterr().out)}
+    assert 1 == status and set(CLASS) == set(found)
+    for name, (sheet, _, expected) in CLASS.items():
+        assert sheet == found[name]["exercise"]
+        for each in found[name]["equations"]:
+            said, tag = f"{each['state']}: {each['said']}", each["equation"]
+            if tag in expected:
+                assert expected[tag] in said, (name, tag, said)
+            elif tag != NET:
+                assert RIGHT_STATE == each["state"], (name, tag, said)
+        assert found[name]["of"] - found[name]["score"] == len({*expected} - {NET})
+    suites = ElementTree.parse(xml).getroot()
+    assert {*CLASS} == {suite.get("name") for suite in suites}
+    skipped = {suite.get("name"): suite.get("skipped") for suite in suites}
+    assert ("10", "1") == (skipped["ben.py"], skipped["hana/worksheet.py"])
+
+
+def test_every_named_mistake_is_wrong_and_told_from_the_others() -> None:
+    """In some worksheet: of one example a mean is a sum, and a vector has one axis."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for task in (task for sheet in SHEETS.values() for task in tasks(sheet, 3)):
+        for words, mistake in MISTAKES[task.part.equation]:
+            said = found.setdefault((task.part.equation, words), set())
+            try:
+                with np.errstate(all="ignore"):
+                    wrong = [mistake(*task.arguments(n)) for n in range(task.judged)]
+            except (ValueError, IndexError, TypeError):
+                continue  # no mistake on these shapes
+            said.add(judged(task, [{"value": value} for value in wrong], empty=False).said)
+
+    assert {} == {key: said for key, said in found.items() if key[1] not in said}
+
+
+@pytest.mark.parametrize("factor", [1 + 1e-13, 1 + 3e-7])
+def test_rounding_is_not_wrong(factor: float) -> None:
+    """In float64 nothing is said, in float32 a note."""
+    for task in tasks(SHEETS["matrices"], 4):
+        if task.part.equation in DERIVED:
+            continue
+        answers = [RIGHT[task.part.equation](*task.arguments(n)) for n in range(task.judged)]
+        said, notes = compared(answers[0] * factor, answers[0])
+        assert not said and bool(notes) == (factor - 1 > 1e-9)
+
+
+def test_right_files_of_another_style_are_right(tmp_path: Path) -> None:
+    """In place, in rows, in float32; each has a note where something is to be looked at."""
+    changes = {
+        "affine": "z = a @ W\nz += b\nreturn z",
+        "update": "p -= learning_rate * dp\nreturn p",
+        "bias_gradient": "return delta.sum(axis=0, keepdims=True)",
+        "loss": "p = np.exp(outputs) / np.exp(outputs).sum(axis=1)[:, None]\n"
+        "return -np.log(p[range(len(y)), y]).sum() / len(y)",
+        "hidden_delta": "return np.float32((delta @ W.T) * (1 - a**2))",
+    }
+    path = written(tmp_path, filled(SHEETS["matrices"], {**BODIES["matrices"], **changes}))
+
+    report = check.check(path)
+
+    notes = {result.equation: result.notes for result in report.results if result.notes}
+    assert 9 == report.score, grades.of_one(report)
+    assert "output is 1000" in notes["L1"][0] and "float32" in notes["B4"][0]
+    assert "of shape (1, 3), where (3,) is asked for" in notes["B3"][0]
+
+
+@pytest.mark.full  # another process with torch
+def test_gradient_by_autograd_of_a_wrong_loss_is_right(tmp_path: Path) -> None:
+    """B1-B4 are judged by the loss that is there."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    changes = {"affine": "return a @ W - b"}
+    path = written(tmp_path, filled(SHEETS["torch"], {**BODIES["torch"], **changes}))
+
+    states = {result.equation: result.state for result in check.check(path).results}
+
+    assert (WRONG, RIGHT_STATE) == (states["F1"], states["B1-B4"])
+
+
+def test_changed_arguments_and_samegrad_are_said(tmp_path: Path) -> None:
+    """Both spoil what comes after."""
+    changes = {"activation": "z[...] = np.tanh(z)\nreturn z", "affine": "import samegrad\n" + (
+        BODIES["matrices"]["affine"])}  # fmt: skip
+    path = written(tmp_path, filled(SHEETS["matrices"], {**BODIES["matrices"], **changes}))
+
+    report = check.check(path)
+
+    (one,) = (result for result in report.results if result.state == WRONG)
+    assert ("F2", "it changes what it is given: make a new array") == (one.equation, one.said)
+    assert ["it imports samegrad, which has the answers"] == report.remarks
+
+
+def test_files_that_cannot_be_run_are_said(tmp_path: Path) -> None:
+    """No Python; another file; no worksheet at all."""
+    broken = check.check(written(tmp_path, "# samegrad exercise: loops\ndef f(:\n", "a.py"))
+    other = check.check(written(tmp_path, "x = 1\n", "b.py"))
+
+    assert "it is no Python: SyntaxError in line 2" in broken.fault and broken.wrong
+    assert other.sheet is None and grades.NO_SHEET in grades.of_one(other)
+    assert 2 == main(["exercise", "check", str(tmp_path / "b.py")])
+    assert 2 == main(["exercise", "check", str(tmp_path / "nowhere")])
+
+
+def test_start_never_replaces_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody's work is in it."""
+    path = tmp_path / "mine.py"
+
+    assert 0 == main(["exercise", "start", "loops", "--output", str(path)])
+    assert 2 == main(["exercise", "start", "loops", "--output", str(path)])
+    assert 2 == main(["exercise", "start", "lops"])
+
+    assert SHEETS["loops"].text == path.read_text()
+    said = capsys.readouterr().err
+    assert "is there already" in said and "did you mean 'loops'" in said
+    assert 0 == main(["exercise", "list"])
+    assert len(SHEETS) == len(capsys.readouterr().out.splitlines())
+
+
+def test_table_of_a_class_has_a_column_for_each_equation() -> None:
+    """And how many have it."""
+    reports = [
+        check.Report("a.py", SHEETS["vectors"], check._all_wrong(SHEETS["vectors"]), "it hangs"),
+        check.Report("b.py", SHEETS["vectors"], [
+            Result(p.equation, p.function, RIGHT_STATE) for p in SHEETS["vectors"].parts]),
+    ]  # fmt: skip
+
+    lines = grades.of_class(reports).splitlines()
+
+    assert lines[0].split() == ["vectors", "F1", "F2", "L1", "B1", "B2", "B3", "B4", "U1", "score"]
+    assert lines[1].split() == ["a.py", *["WRONG"] * 8, "0/8"]
+    assert lines[2].split() == ["b.py", *["right"] * 8, "8/8"]
+    assert lines[3].split()[:9] == ["all", *["1/2"] * 8]
+    assert "it hangs" in lines[-1]
+
+
+def test_worksheets_say_which_they_are() -> None:
+    """So that `check` knows."""
+    assert all(sheets.of_sources([sheet.text]) is sheet for sheet in SHEETS.values())
+    assert {"right", "wrong", "not written yet"} == set(STATES)
