@@ -210,7 +210,7 @@ function equip(table) {
   }
   tools.append(button("CSV", () =>
     download(table.id.replace("table-", "") + ".csv", new Blob([csv(table)], { type: "text/csv" })),
-    "download what the table shows"));
+    "CSV of what the table shows"));
   table.parentElement.before(tools);
   all("thead th", table).forEach((th, column) => {
     const control = button(th.textContent, () => sort(table, column, th));

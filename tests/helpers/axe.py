@@ -1,0 +1,58 @@
+"""axe-core's rules on a page in headless Chromium: `python -m tests.helpers.axe PAGE...`.
+
+The script is that of the package axe-core-python, or the file that AXE names; nothing is fetched.
+"""
+
+import importlib.util
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from samegrad.implementations.contract.texts import say
+from tests.helpers.browser import chromium, used
+
+# Headings within <summary> are what opens a chapter; their order is that of the page.
+CHECK = """
+  for (const one of document.querySelectorAll("details")) one.open = %s;
+  await wait(200);
+  const report = await axe.run(document, { resultTypes: ["violations"] });
+  result.found = report.violations.filter((one) => ["serious", "critical"].includes(one.impact))
+    .map((one) => `${one.id}: ${one.help}: ${one.nodes.length} x ${one.nodes[0].target}`);
+  result.rules = axe.getRules().length;
+"""
+
+
+def script() -> str | None:
+    """The text of axe-core, or None where it is not installed."""
+    spec = importlib.util.find_spec("axe_core_python")
+    folder = Path(spec.origin).parent if spec and spec.origin else None
+    path = Path(os.environ["AXE"]) if "AXE" in os.environ else folder and folder / "axe.min.js"
+    return path.read_text("utf-8") if path else None
+
+
+def serious(page: Path, folder: Path, opened: bool = True) -> list[str]:
+    """Serious and critical findings on a page, its chapters opened or not."""
+    text = script()
+    assert text is not None
+    result = used(page, f"{text}\n{CHECK % str(opened).lower()}", folder)
+    assert result["rules"] > 50
+    found: list[str] = result["found"]
+    return found
+
+
+def main(pages: list[str]) -> int:
+    """1 if there is a finding on any of the pages."""
+    chromium()
+    found = []
+    for page in map(Path, pages):
+        with tempfile.TemporaryDirectory() as folder:
+            found += [f"{page}: {one}" for one in serious(page, Path(folder))]
+    for line in found:
+        say(line, error=True)
+    say(f"{len(pages)} pages, {len(found)} serious findings")
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
