@@ -6,7 +6,7 @@ process.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -23,6 +23,7 @@ TRANSFERS = ("resident", "end_to_end")
 # different contracts are never compared.
 ARITHMETIC = ("float64", "float32", "tf32", "bfloat16")
 ALL_THREADS = "all"
+FEW_EXAMPLES = 32  # of a forward pass that is a request, which somebody waits for
 TEXTS = ("operation", "implementation", "device", "transfer", "threads", "precision")
 MOST = 10**15  # examples, processes; with more, a number of operations is no number of anything
 COST = "cost"  # series of networks, by their number of parameters, for the cost of differentiation
@@ -375,3 +376,10 @@ def smallest_first(cases: Iterable[Case]) -> list[Case]:
     return sorted(
         cases, key=lambda c: (c.workload.size * c.workload.batch_size, c.workload.id, c.id)
     )
+
+
+def smallest_workload(cases: Sequence[Case]) -> list[Case]:
+    """The cases of the workload that is gated first, in each of its dtypes; in their order."""
+    about = [(case.workload.name, case.workload.batch_size) for case in cases]
+    least = about[cases.index(smallest_first(cases)[0])] if cases else None
+    return [case for case, one in zip(cases, about, strict=True) if one == least]

@@ -105,9 +105,10 @@ class Proofs:
                 "results": f"{one.first_calls}{number}.npz",
                 "about": message["about"],
             }
-            for number, (case, message) in enumerate(one.handed_in)
+            for number, (case, message) in enumerate(one.handed_in, one.judged)
         ]
         handed_in, one.handed_in = one.handed_in, []
+        one.judged += len(handed_in)
         verdicts: dict[tuple[str, str], Message] = {}
 
         def take(number: int, verdict: Message, _: int) -> None:

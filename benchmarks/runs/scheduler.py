@@ -1,10 +1,11 @@
 """Which process does which repetition of which case, and when.
 
 The processes of a run are started one per worker (implementation, device, number of threads) at a
-time, in an order that is drawn anew, and gate their cases. The first process of each worker also
-repeats each case once, which tells what a process costs. All processes stay alive, and are asked
-for repetitions in an order that is drawn anew until every interval is narrow or the time is up. A
-process that dies or hangs costs the case it was at, and its other cases go on in a new process.
+time, in an order that is drawn anew, and gate their cases. The first process of each also repeats
+each case once, which tells what a process costs; all of these begin with the smallest network, so
+that something is seen soon. All processes stay alive, and are asked for repetitions in an order
+that is drawn anew until every interval is narrow or the time is up. A process that dies or hangs
+costs the case it was at, and its other cases go on in a new process.
 """
 
 import random
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases.case import Case, WorkerSpec, smallest_first
+from samegrad.benchmarks.cases.case import Case, WorkerSpec, smallest_first, smallest_workload
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import budget
 from samegrad.benchmarks.runs.capabilities import CAPABILITIES_SECONDS, cost_models, other_libraries
@@ -28,7 +29,6 @@ from samegrad.implementations.contract import registry
 CASE_SECONDS = 60.0  # for one case, besides ten times what it should take
 CEILING_SECONDS = 120.0
 CEILINGS_COST = 2.0  # seconds per worker, breakdowns of calls included, once all is compiled
-MEMORY_OF = ("train_step", "resident", "ieee")  # what peak memory is measured of
 MOST_AT_ONCE = 4  # processes that gate at the same time; each holds the inputs of all its cases
 MOST_REPLACED = 3  # times that a process is which dies, be it between its requests
 ROOM = 0.5  # of the memory that is left may be taken by the next processes
@@ -45,6 +45,9 @@ class Scheduler:
         self.capabilities, self.repetitions = run.capabilities, run.repetitions
         self.alive, self.random = list[WorkerProcess](), random.Random()
         self.clocks, self.proofs = Clocks(), Proofs(run, scratch)
+        self.first = smallest_workload([case for case in run.left(0) if case.device == "cpu"])
+        # Who has measured these; seconds that it took, and of them repeating.
+        self.begun, self.spent = dict[WorkerSpec, WorkerProcess](), (0.0, 0.0)
         # Seconds that the next processes will not spend: compiling, ceilings, breakdowns.
         self.compiling, self.explaining = 0.0, 0.0
         self.ceilings_began: float | None = None
@@ -52,18 +55,17 @@ class Scheduler:
         self.gating = 0.0
         self.repeating = budget.process_seconds(run.running, cost_models(self.capabilities), 0.0)
 
-    def execute(self) -> None:
-        """Processes with their repetitions, ceilings around them, peak memory at last."""
-        with self.proofs:
-            try:
-                self._measure_cases()
-                self._measure_last_ceilings()
-                self._measure_memory()
-            finally:
-                for one in list(self.alive):
-                    self._close(one)
+    def __enter__(self) -> "Scheduler":
+        return self
 
-    def _measure_cases(self) -> None:
+    def __exit__(self, *about: Any) -> None:
+        """End all processes; of an interrupted run, once what it timed is judged."""
+        for one in list(self.alive):
+            self.close(one)
+        self.proofs.__exit__(*about)
+
+    def measure(self) -> None:
+        """Processes with their repetitions, ceilings around them."""
         process, waiting = 0, list[WorkerProcess]()
         while process < self.budget.processes:
             waiting, process = waiting + self._start_all(process), process + 1
@@ -74,18 +76,21 @@ class Scheduler:
                 self._close_all(waiting)
                 waiting = []
                 self.proofs.judge(last=process == self.budget.processes)
+        self._measure_last_ceilings()
 
     def _start_all(self, process: int) -> list[WorkerProcess]:
         """One process of each worker, its cases gated; those that stay alive."""
         left = self.run.left(process)
-        workers = {case.worker for case in left}
+        workers = {case.worker for case in left} | set(self.begun)
         when = self._when_ceilings(process)
         if left and when:
             workers |= other_libraries(self.run.running, self.capabilities)
         order = sorted(workers)
         self.random.shuffle(order)
-        self.compiling = self.explaining = repeating = on_gpu = 0.0
-        began = time.monotonic()
+        if process:
+            self.compiling = self.explaining = 0.0
+        (spent, repeating), on_gpu, self.spent = self.spent, 0.0, (0.0, 0.0)
+        began = time.monotonic() - spent
         asked = [(worker, [case for case in left if case.worker == worker]) for worker in order]
         staying = list[WorkerProcess]()
         for number, one in enumerate(self._gate_all(process, asked)):
@@ -101,7 +106,7 @@ class Scheduler:
                 on_gpu += time.monotonic() - gated
                 continue
             if process == 0:
-                same = self._repeat(one, one.cases)
+                same = self._repeat(one, self.repetitions.not_begun(one.cases, process))
                 repeating += time.monotonic() - gated
             staying += same
         if order:
@@ -109,6 +114,18 @@ class Scheduler:
         if repeating:
             self.repeating = repeating - self.explaining
         return staying
+
+    def begin(self) -> None:
+        """Gate and repeat the smallest workload, which all processes gate first; these go on."""
+        began, repeating = time.monotonic(), 0.0
+        for worker in dict.fromkeys(case.worker for case in self.first):
+            own = [c for c in self.first if c.worker == worker and c.id not in self.run.failed]
+            for one in self._gated(self._start(worker, 0, smallest_first(own))) if own else ():
+                one.extra = {"breakdown": True} if self.settings.ceilings else {}
+                gated = time.monotonic()
+                self.begun |= {same.worker: same for same in self._repeat(one, one.cases)}
+                repeating += time.monotonic() - gated
+        self.spent = time.monotonic() - began, repeating
 
     def _gate_all(
         self, process: int, asked: Sequence[tuple[WorkerSpec, list[Case]]]
@@ -121,7 +138,9 @@ class Scheduler:
         alone = process == 0 or any(worker.device != "cpu" for worker, _ in asked)
         gating, gated = list[WorkerProcess](), list[WorkerProcess]()
         for worker, cases in asked:
-            gating.append(self._start(worker, process, smallest_first(cases)))
+            if begun := self.begun.pop(worker, None):
+                begun.gate([case for case in smallest_first(cases) if case not in begun.cases])
+            gating.append(begun or self._start(worker, process, smallest_first(cases)))
             if alone:
                 yield from self._gated(gating.pop())
             elif len(gating) == min(MOST_AT_ONCE, system.cores()):
@@ -134,7 +153,7 @@ class Scheduler:
         self, worker: WorkerSpec, process: int, cases: Sequence[Case], replaces: int = 0
     ) -> WorkerProcess:
         """A process that gates some cases."""
-        one = self._new(worker, cases, process)
+        one = self.new(worker, cases, process)
         one.replaces = replaces
         one.begin("measure", self.settings.warm_up_seconds)
         return one
@@ -147,7 +166,7 @@ class Scheduler:
                 self.proofs.judge_first_calls(one)
                 if not one.cases or any(case.id not in self.run.failed for case in one.cases):
                     return [one]  # who has no cases measures ceilings
-            self._close(one)
+            self.close(one)
             if ended is None:
                 return []
             # It stopped short: at a case, or before its first one, when none of them can run.
@@ -174,7 +193,7 @@ class Scheduler:
             ended = self._ask(one, asked)
             if ended is None:
                 return [one]
-            self._close(one)
+            self.close(one)
             # Once it may have died between two requests, by no case's fault.
             self._fail_stopped(one, ended, asked if replaced else [])
             left = [case for case in one.cases if case.id not in self.run.failed]
@@ -303,9 +322,10 @@ class Scheduler:
             if after and one.worker.implementation in registry.names():
                 one.extra = {"ceilings": one.process}
                 self._ask(one, [])
-            self._close(one)
+            self.close(one)
 
-    def _close(self, one: WorkerProcess) -> None:
+    def close(self, one: WorkerProcess) -> None:
+        """End a process."""
         self.alive.remove(one)
         one.child.close()
 
@@ -316,7 +336,7 @@ class Scheduler:
         known = available is not None and None not in needed
         return known and sum(size or 0 for size in needed) < ROOM * (available or 0)
 
-    def _new(self, worker: WorkerSpec, cases: Sequence[Case], process: int) -> WorkerProcess:
+    def new(self, worker: WorkerSpec, cases: Sequence[Case], process: int) -> WorkerProcess:
         """A process that has not been asked anything."""
         name = worker.implementation
         if name in self.capabilities:
@@ -346,29 +366,7 @@ class Scheduler:
         for one in self._gated(self._start(worker, process, [])):
             one.extra = self._explanation(one)
             for other in self._repeat(one, []):
-                self._close(other)
-
-    def _measure_memory(self) -> None:
-        """The peak memory of each training step, in a process that does nothing else."""
-        for case in self.run.running if self.settings.memory else ():
-            if (case.operation, case.transfer, case.precision) != MEMORY_OF:
-                continue
-            if case.id in self.journal.memory:
-                continue
-
-            def on_message(message: dict[str, Any], case: Case = case) -> float | None:
-                if "begin" in message:
-                    return CAPABILITIES_SECONDS
-                self.run.write_memory(case, message.get("failed") or message["memory"])
-                return None
-
-            self.progress.now(f"peak memory of {case.id}")
-            one = self._new(case.worker, [case], 0)
-            one.begin("memory", self.settings.warm_up_seconds)
-            ended = one.receive([case], on_message, CAPABILITIES_SECONDS) or Exit("ok", "")
-            self._close(one)
-            if case.id not in self.journal.memory:
-                self.run.write_memory(case, stopped_short(ended))
+                self.close(other)
 
     def _shuffled(self, cases: list[Case]) -> list[Case]:
         """The cases of one process: problems in random order, their cases together."""

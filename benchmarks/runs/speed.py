@@ -3,18 +3,20 @@
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.case import FEW_EXAMPLES, Case, Workload
 from samegrad.benchmarks.clock.intervals import LEAST_PROCESSES
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import budget, capabilities
 from samegrad.benchmarks.runs.budget import Budget, RunSettings
+from samegrad.benchmarks.runs.capabilities import CAPABILITIES_SECONDS
 from samegrad.benchmarks.runs.options import BenchmarkOptions
 from samegrad.benchmarks.runs.run import Run
 from samegrad.benchmarks.runs.scheduler import Scheduler
 from samegrad.benchmarks.runs.selection import Selection
 from samegrad.benchmarks.runs.selection import select as select  # a part of the kind
-from samegrad.benchmarks.runs.worker_process import JUDGE, WORKER, command
+from samegrad.benchmarks.runs.worker_process import JUDGE, WORKER, command, stopped_short
 from samegrad.implementations.checking import processes
+from samegrad.implementations.checking.processes import Exit
 
 REPORT_SECONDS = 12.0  # kept back for pytest's table and the report, which take six here
 INPUTS_SECONDS = 300.0  # for the inputs of one workload
@@ -72,9 +74,19 @@ def execute(run: Run, _: None = None) -> None:
     """Measure the cases of a run and complete its journal."""
 
     def work(scratch: Path) -> None:
-        _make_inputs(run, scratch)
-        _measure_peak(run, scratch)
-        Scheduler(run, scratch).execute()
+        left = [case for process in range(run.budget.processes) for case in run.left(process)]
+        if run.settings.memory:
+            left += [case for case in run.running if case.id not in run.journal.memory]
+        run.progress.expect(len(left), sum(run.predicted(case) for case in left))
+        workloads = {case.workload.id: case.workload for case in left}
+        with Scheduler(run, scratch) as scheduler:
+            first = {case.workload.id: case.workload for case in scheduler.first}
+            _make_inputs(run, scratch, first)
+            scheduler.begin()
+            _make_inputs(run, scratch, {k: w for k, w in workloads.items() if k not in first})
+            _measure_peak(run, scratch)
+            scheduler.measure()
+            _measure_memory(run, scheduler)
 
     run.execute(work)
 
@@ -104,13 +116,32 @@ def _measure_peak(run: Run, scratch: Path) -> None:
             run.progress.say(f"multiply-adds of the cores: {ended.kind}: {ended.reason}")
 
 
-def _make_inputs(run: Run, scratch: Path) -> None:
-    """Inputs and reference results of all workloads that are left to measure."""
-    left = [case for process in range(run.budget.processes) for case in run.left(process)]
-    if run.settings.memory:
-        left += [case for case in run.running if case.id not in run.journal.memory]
-    run.progress.expect(len(left), sum(run.predicted(case) for case in left))
-    workloads = {case.workload.id: case.workload for case in left}
+def _measure_memory(run: Run, scheduler: Scheduler) -> None:
+    """The peak memory of a call, in a process that does nothing else: of steps, and of requests."""
+    for case in run.running if run.settings.memory else ():
+        small = case.operation == "forward" and case.workload.batch_size <= FEW_EXAMPLES
+        if case.id in run.journal.memory or not (small or case.operation == "train_step"):
+            continue
+        if (case.transfer, case.precision) != ("resident", "ieee"):
+            continue
+
+        def on_message(message: dict[str, Any], case: Case = case) -> float | None:
+            if "begin" in message:
+                return CAPABILITIES_SECONDS
+            run.write_memory(case, message.get("failed") or message["memory"])
+            return None
+
+        run.progress.now(f"peak memory of {case.id}")
+        one = scheduler.new(case.worker, [case], 0)
+        one.begin("memory", run.settings.warm_up_seconds)
+        ended = one.receive([case], on_message, CAPABILITIES_SECONDS) or Exit("ok", "")
+        scheduler.close(one)
+        if case.id not in run.journal.memory:
+            run.write_memory(case, stopped_short(ended))
+
+
+def _make_inputs(run: Run, scratch: Path, workloads: dict[str, Workload]) -> None:
+    """Inputs and reference results of some workloads, by their ids."""
 
     def request(names: list[str]) -> dict[str, Any]:
         return {

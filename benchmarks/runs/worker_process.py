@@ -51,6 +51,7 @@ class WorkerProcess:
         moment: of a block, which is the next.
         first_calls: how the paths begin to which it writes results of first calls.
         handed_in: its messages of these, each with its case.
+        judged: how many there were before these.
         asked: the case whose results have been asked for, and are to come next.
         stamps: of the present case's blocks, duration by the parent's clock, that of looking at the
             results, and meanwhile CPU time of other processes that descend from it, how long its
@@ -74,6 +75,7 @@ class WorkerProcess:
     moment: int = 0
     first_calls: str = ""
     handed_in: list[tuple[Case, dict[str, Any]]] = field(default_factory=list)
+    judged: int = 0
     asked: Case | None = None
     stamps: list[tuple[int, ...]] = field(default_factory=list)
     _before: tuple[int, int, int] = (0, 0, 0)
@@ -138,6 +140,12 @@ class WorkerProcess:
         names = [case.id for case in cases]
         self.child.send({**extra, "cases": names, "blocks": blocks, "draws": draws})
 
+    def gate(self, cases: Sequence[Case]) -> None:
+        """Send a request to gate more cases, which become its own."""
+        self.cases += cases
+        self.extra = {"gate": [case.to_dict() for case in cases]}
+        self.repeat([], {}, {})
+
     def receive(
         self,
         asked: Sequence[Case],
@@ -147,9 +155,7 @@ class WorkerProcess:
         """Receive the messages that answer a request; how the process ended, None if it waits.
 
         Args:
-            first_calls: how the paths begin to which it writes results of first calls.
-        handed_in: its messages of these, each with its case.
-        asked: the cases that the request named.
+            asked: the cases that the request named.
             on_message: see `Child.receive`.
             time_limit: seconds for the first message.
         """

@@ -1,5 +1,6 @@
 """The scheduler keeps to the time, and a dead worker costs the case that it was at."""
 
+import json
 import os
 import signal
 import tempfile
@@ -52,13 +53,18 @@ def of_numpy() -> dict[str, capabilities.Capabilities]:
 
 
 def run(
-    tmp_path: Path, name: str, operations: tuple[str, ...], processes: int, seconds: float
+    tmp_path: Path,
+    name: str,
+    operations: tuple[str, ...],
+    processes: int,
+    seconds: float,
+    hidden: tuple[int, ...] = (5,),
 ) -> tuple[Journal, Kept]:
-    """Measure some operations on one small problem."""
+    """Measure some operations on small problems, one for each hidden width."""
     available = of_numpy() if name == "numpy" else capabilities.find([name], ["cpu"], {})
     label = registry.label(name)
-    problem = MLPWorkload("measured", SPEC, 8, 128)
-    cases = [Case(problem, operation, label) for operation in operations]
+    problems = [MLPWorkload(f"measured{units}", MLPSpec((6, units, 3)), 8, 128) for units in hidden]
+    cases = [Case(problem, operation, label) for problem in problems for operation in operations]
     models = capabilities.cost_models(available)
     made = budget.make(cases, models, {}, processes, seconds, 0.01)
     kept = Kept()
@@ -147,6 +153,39 @@ def test_processes_stay_alive_and_repeat_in_turn(tmp_path: Path) -> None:
     assert 6 == len(firsts) == len(thirds) and max(firsts) < min(thirds)
 
 
+def test_run_begins_with_the_smallest_network(tmp_path: Path) -> None:
+    """Before inputs of others are made; in the process that goes on as the first one."""
+    run(tmp_path, "numpy", ("forward", "train_step"), 2, seconds=60, hidden=(64, 5))
+
+    lines = (tmp_path / "run" / "journal.jsonl").read_text().splitlines()
+    records = [r for r in map(json.loads, lines) if r["record"] in ("inputs", "outcome")]
+    outcomes = [r for r in records if r["record"] == "outcome"]
+    names = [r["case"]["workload"]["name"] for r in outcomes]
+
+    assert ["inputs", "outcome", "outcome", "inputs"] == [r["record"] for r in records[:4]]
+    assert ["measured5"] * 2 + ["measured64"] * 2 == names[:4]
+    assert {0, 1} == {r["process"] for r in outcomes}
+
+
+def test_process_that_dies_once_it_has_begun_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it waits for the inputs of larger networks: no row is lost."""
+    gate, killed = WorkerProcess.gate, list[int]()
+
+    def dying(one: WorkerProcess, cases: Any) -> None:
+        if not killed:
+            killed.append(one.child.working())
+            os.kill(killed[0], signal.SIGKILL)
+        gate(one, cases)
+
+    monkeypatch.setattr(WorkerProcess, "gate", dying)
+    journal, _ = run(tmp_path, "numpy", ("forward",), 2, seconds=60, hidden=(64, 5))
+
+    assert killed and journal.complete
+    assert [("ok", 2)] * 2 == [(row.status, len(row.process_medians)) for row in rows.rows(journal)]
+
+
 def test_processes_follow_one_another_where_memory_is_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,7 +225,7 @@ def test_process_that_dies_again_and_again_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between its requests, without a case at fault: it is replaced a few times; numbers stay."""
-    ask, new = scheduler.Scheduler._ask, scheduler.Scheduler._new
+    ask, new = scheduler.Scheduler._ask, scheduler.Scheduler.new
     started: list[WorkerProcess] = []
 
     def die_first(self: scheduler.Scheduler, one: WorkerProcess, cases: Any) -> Any:
@@ -200,7 +239,7 @@ def test_process_that_dies_again_and_again_is_given_up(
         return started[-1]
 
     monkeypatch.setattr(scheduler.Scheduler, "_ask", die_first)
-    monkeypatch.setattr(scheduler.Scheduler, "_new", counted)
+    monkeypatch.setattr(scheduler.Scheduler, "new", counted)
     journal, _ = run(tmp_path, "numpy", ("forward",), 1, seconds=60)
 
     assert journal.complete and 1 + scheduler.MOST_REPLACED == len(started)
