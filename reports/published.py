@@ -6,20 +6,33 @@ stands there is made from the journal and never typed.
 
 import json
 import os
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
 from samegrad.benchmarks.records.schema import OK
+from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.files import replaced
+from samegrad.implementations.contract.registry import COMPARED_WITH
 from samegrad.reports.data import analysis, loading
-from samegrad.reports.data.report import Report, machine_label
-from samegrad.reports.data.values import markdown_table
+from samegrad.reports.data.matrix import times_text
+from samegrad.reports.data.report import (
+    PARTS,
+    Report,
+    comparable,
+    machine_label,
+    pivoted,
+    shares,
+)
+from samegrad.reports.data.values import folded, in_order, markdown_table
 from samegrad.reports.document import learning, speed, summary
 
 # Of the table of floors and peers: what a page has room for.
 PEERS = ["layers", "batch", "operation", "best of the idiom", "over its products", "peer",
          "peer over best", "over its products alone"]  # fmt: skip
 LIBRARIES = {"numpy": "NumPy", "torch": "torch", "jax": "JAX"}
+ALIKE, MOST = 1.25, 0.5  # times the fastest, what is called alike; share of a step
+PRODUCTS = PARTS["products_seconds"]
 FOLDER = Path("reports/results")  # in a checkout
 JOURNAL = "journal.jsonl"
 
@@ -65,7 +78,7 @@ RUNS = {
         "docs/training.md",
     ),
 }
-README = "README.md"  # which shows the first of them, too
+FRONT = ("README.md", "docs/index.md")  # which show the first of them, too
 
 
 def text(name: str, report: Report, page: str) -> str:
@@ -74,8 +87,8 @@ def text(name: str, report: Report, page: str) -> str:
     link = os.path.relpath(FOLDER / name, Path(page).parent)
     links = f"[Report]({link}/report.md), [journal]({link}/{JOURNAL})."
     caption = f"*{run.shows} {_where(report)} {links}*"
-    if page == README:
-        return caption
+    if page in FRONT:
+        return "\n\n".join(filter(None, [caption, in_words(report)]))
     answers = [*report.machine_states, *summary.sentences(report)]
     parts = [caption, "\n".join(f"- {line}" for line in answers)]
     if name == "peers":
@@ -84,6 +97,53 @@ def text(name: str, report: Report, page: str) -> str:
     if name == "training":
         parts.append(markdown_table(learning.results(report)))
     return "\n\n".join(part for part in parts if part)
+
+
+def in_words(report: Report) -> str:
+    """What the times of a training step come to: on the smallest network, and from where on alike.
+
+    Of rows with an interval, on all cores and no GPU; "" where they do not say it.
+    """
+    rows = comparable(report.conclusive)
+    rows = rows[(rows.status == OK) & (rows.operation == "train_step") & (rows.threads == "all")]
+    rows = rows[(rows.device == "cpu") & ~rows.implementation.map(registry.looped)]
+    size = ["flops", "layers", "batch_size"]
+    times = pivoted(rows.sort_values(size), size, "implementation", "seconds").dropna()
+    if times.empty or len(times.columns) < 2:
+        return ""
+    (_, layers, batch), parts = times.index[0], []
+    own = rows[(rows.layers == layers) & (rows.batch_size == batch)].sort_values("seconds")
+    best, *others = own.drop_duplicates("implementation").itertuples()
+    factors = [
+        f"{times_text(one.seconds / best.seconds)} times as fast as {_name(one.implementation)}"
+        for one in others
+        if analysis.slower(one, best)
+    ]
+    if factors:
+        said = f"{_name(best.implementation)} is {' and '.join(factors)}"
+        parts.append(f"On {folded(layers)} (batch {batch:,}) {said}")
+    spread = times.max(axis=1) / times.min(axis=1)
+    alike = times[spread[::-1].cummax()[::-1] <= ALIKE]
+    if len(alike):
+        flops, layers, batch = alike.index[0]
+        names = ", ".join(map(_name, in_order(times.columns)))
+        within = f"{100 * (spread[alike.index].max() - 1):.0f} %"
+        large = map(shares, rows[rows.flops >= flops].itertuples())
+        share = statistics.median([one[PRODUCTS] for one in large if PRODUCTS in one] or [0.0])
+        why = f": {100 * share:.0f} % of a step is the same products" if share > MOST else ""
+        alike_from = f"from {folded(layers)} (batch {batch:,}) on {names}"
+        parts.append(f"{alike_from} are within {within} of each other{why}")
+    looped = analysis.over_looped(report.conclusive)
+    looped = looped[(looped.operation == "train_step") & (looped.implementation == COMPARED_WITH)]
+    if len(looped):
+        ends = dict.fromkeys(map(times_text, (looped.speed_up.min(), looped.speed_up.max())))
+        parts.append(f"looped Python takes {' to '.join(ends)} times as long as NumPy")
+    text = "; ".join(parts)
+    return f"**{text[:1].upper()}{text[1:]}.**" if text else ""
+
+
+def _name(implementation: str) -> str:
+    return LIBRARIES.get(implementation, implementation)
 
 
 def _where(report: Report) -> str:
@@ -107,7 +167,7 @@ def _where(report: Report) -> str:
 
 def pages(name: str) -> list[str]:
     """The documents that have a place for a run's text."""
-    return [*([README] if name == "example" else []), RUNS[name].page]
+    return [*(FRONT if name == "example" else ()), RUNS[name].page]
 
 
 def write(name: str, root: Path) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from samegrad.reports.data.comparison import compare as compare
     from samegrad.reports.render import render as render
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # public name -> the module that defines it
 _PUBLIC = {

@@ -39,7 +39,8 @@ class Row:
             included), or None.
         compile_seconds: trace, lower and compile within that call, where the framework says it.
         request_seconds: calls one by one, of all processes; of forward passes of few examples.
-        import_seconds: loading the implementation in the process of the first call, or None.
+        import_seconds, imported_bytes: loading the implementation in the process of the first
+            call, and the memory that it has then; or None.
         transfer_in_seconds, transfer_out_seconds: a batch to the device; the result from it.
         products_seconds: the matrix products of a call by the same library in the same setting.
         empty_seconds: the same call with nothing to compute: dispatch and Python.
@@ -66,6 +67,7 @@ class Row:
     compile_seconds: float | None = None
     request_seconds: tuple[float, ...] = ()
     import_seconds: float | None = None
+    imported_bytes: float | None = None
     transfer_in_seconds: float | None = None
     transfer_out_seconds: float | None = None
     products_seconds: float | None = None
@@ -223,6 +225,7 @@ def _row(
         compile_seconds=first["compile_ns"] / 1e9 if first.get("compile_ns") else None,
         request_seconds=tuple(ns / 1e9 for r in records for ns in r.get("request_ns") or ()),
         import_seconds=first["import_ns"] / 1e9 if first.get("import_ns") else None,
+        imported_bytes=first.get("imported_bytes"),
         transfer_in_seconds=least("transfer_in_ns"),
         transfer_out_seconds=least("transfer_out_ns"),
         products_seconds=products,

@@ -235,6 +235,7 @@ RECORDS = {
             "first_call_ns": _maybe(NUMBER, "the first call of this shape in this process"),
             "request_ns": _maybe(COUNTS, "forward passes of few examples, waited for one by one"),
             "import_ns": _maybe(NUMBER, "loading the implementation, its framework included"),
+            "imported_bytes": _maybe(NUMBER, "memory of the process once that is loaded"),
             "compile_ns": _maybe(NUMBER, "trace, lower and compile within the first call"),
             "transfer_in_ns": _maybe(NUMBER, "a batch from the host's memory to the device"),
             "transfer_out_ns": _maybe(NUMBER, "the operation's result to the host's memory"),

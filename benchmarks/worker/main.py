@@ -22,6 +22,7 @@ records. The parent sends a request and receives messages (`implementations.chec
       and then, as often as the parent likes,
         cases, blocks               ids of what is repeated once; calls and seconds that are known
         draws                       seeds of each: of all that it computes, and of its process
+        gate                        more cases, which are gated first
         ceilings                    number of the process: what the library can do is measured first
         breakdown                   what a call consists of is measured at its first repetition
       answered with
@@ -48,6 +49,7 @@ machine for a while disturbs one repetition of each, and not all repetitions of 
 """
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -84,7 +86,10 @@ def measure(request: Message, send: Send) -> None:
     threads.leave_out_others()  # before somebody's code starts threads of its own
     began = time.perf_counter_ns()
     implementation = loaded.load(request["implementation"])
-    import_ns = time.perf_counter_ns() - began
+    imported = {
+        "import_ns": time.perf_counter_ns() - began,
+        "imported_bytes": system.resident_memory(os.getpid()),
+    }
     worker = WorkerSpec(*(request[name] for name in WorkerSpec._fields))
     fewer_digits = "" if worker.precision == "ieee" else worker.precision
 
@@ -97,13 +102,19 @@ def measure(request: Message, send: Send) -> None:
 
     precision = implementation.capabilities.precision
     with precision(fewer_digits) if fewer_digits else contextlib.nullcontext():
-        bench = Bench(implementation, request, outside, send, import_ns)
-        by_id = {case.id: case for case in map(Case.from_dict, request["cases"])}
+        bench = Bench(implementation, request, outside, send, imported)
+        by_id: dict[str, Case] = {}
         spent: dict[str, int] = {}
-        for case in by_id.values():
-            _one(case, bench.gate, spent, send, send)
+
+        def gate(cases: list[Message]) -> None:
+            for case in map(Case.from_dict, cases):
+                by_id[case.id] = case
+                _one(case, bench.gate, spent, send, send)
+
+        gate(request["cases"])
         while True:
             following = processes.next_request(send)
+            gate(following.get("gate", []))
             bench.begin_request(following["blocks"])
             rates = {}
             if "ceilings" in following:

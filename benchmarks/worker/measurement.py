@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.benchmarks.cases import inputs
-from samegrad.benchmarks.cases.case import PRODUCTS, Case, MLPWorkload, Workload
+from samegrad.benchmarks.cases.case import FEW_EXAMPLES, PRODUCTS, Case, MLPWorkload, Workload
 from samegrad.benchmarks.cases.draws import ANSWERS, PASSED, Draw
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.clock.calls import Several
@@ -31,8 +31,7 @@ Message = dict[str, Any]
 # as long. Half of that is enough for later requests: which cases come first in them is left to
 # chance.
 SETTLE_SECONDS, SETTLE_AGAIN_SECONDS = 0.1, 0.05
-# A forward pass of so few examples is a request that somebody waits for: blocks of one call, too.
-REQUEST, REQUEST_CALLS, REQUEST_NS = 32, 200, 50_000_000
+REQUEST_CALLS, REQUEST_NS = 200, 50_000_000  # of a request, which somebody waits for
 
 
 class Bench:
@@ -48,7 +47,7 @@ class Bench:
         request: Message,
         outside: timer.Outside = lambda _: None,
         tell: Callable[[Message], object] = lambda _: None,
-        import_ns: int | None = None,
+        imported: Message | None = None,
     ) -> None:
         """Nothing is read yet.
 
@@ -56,9 +55,9 @@ class Bench:
             request: the first request of `main.measure`.
             outside: told of each block that counts.
             tell: told of each first call.
-            import_ns: what loading the implementation took.
+            imported: what loading the implementation took, in time and memory.
         """
-        self.import_ns = import_ns
+        self.imported = imported or {}
         self.tell, self.handed_in = tell, 0  # how many files it has written of first calls
         self.first_calls: str = request.get("first_calls", "")
         self.outside = outside
@@ -126,7 +125,7 @@ class Bench:
 
         All that they give is kept: the judge says which of them it looks at.
         """
-        if case.operation != "forward" or case.workload.batch_size > REQUEST:
+        if case.operation != "forward" or case.workload.batch_size > FEW_EXAMPLES:
             return {}
         work, times = placed.requests(draw), list[int]()
         until = time.perf_counter_ns() + REQUEST_NS
@@ -134,7 +133,7 @@ class Bench:
             one = timer.block(work, 1)
             times.append(one.elapsed_ns)
             self.answers.append(np.array(self._given(case, one.result)["outputs"]))
-        return {"request_ns": times, "import_ns": self.import_ns}
+        return {"request_ns": times, **self.imported}
 
     def _timed(
         self, case: Case, gates: Gates, draw: Draw

@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from samegrad.benchmarks.cases.case import FEW_EXAMPLES as FEW_EXAMPLES
 from samegrad.benchmarks.cases.case import PRODUCTS, TRAINING, MLPWorkload
 from samegrad.benchmarks.clock.intervals import LEAST_PROCESSES, interval
 from samegrad.benchmarks.records import rows as results
@@ -39,7 +40,7 @@ NUMBERS = (
     "seconds examples_per_second gflops_per_second ceiling_gflops_per_second first_call_seconds "
     "compile_seconds transfer_in_seconds transfer_out_seconds products_seconds dispatch_seconds "
     "rest_seconds host_bytes device_bytes "
-    "p50_seconds p99_seconds import_seconds"
+    "p50_seconds p99_seconds import_seconds imported_bytes"
 ).split()
 LEAST_REQUESTS = 200  # calls one by one, for percentiles
 NOT_IN_FILES = ["series", "series_value"]  # columns that repeat what workload says
@@ -301,6 +302,7 @@ def _record(source: Source, row: Row) -> dict[str, Any]:
         "first_call_seconds": row.first_call_seconds,
         "compile_seconds": row.compile_seconds,
         "import_seconds": row.import_seconds,
+        "imported_bytes": row.imported_bytes,
         "p50_seconds": _percentile(row.request_seconds, 50),
         "p99_seconds": _percentile(row.request_seconds, 99),
         "transfer_in_seconds": row.transfer_in_seconds,

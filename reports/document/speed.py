@@ -9,12 +9,10 @@ from samegrad.benchmarks.records.quality import GOOD, NARROW, NOISY, UNUSABLE
 from samegrad.reports.charts import explanation, growth
 from samegrad.reports.charts import speed as charts
 from samegrad.reports.data import analysis, code, scaling
-from samegrad.reports.data.report import Report
+from samegrad.reports.data.report import FEW_EXAMPLES, Report
 from samegrad.reports.data.values import bytes_text, digits, duration, in_order, interval_text
 from samegrad.reports.document.chapter import Chapter, Table, columns, present
 from samegrad.reports.document.summary import NO_GPU
-
-FEW_EXAMPLES = 32  # that a request has
 
 
 def speed(report: Report) -> Chapter:
@@ -184,14 +182,18 @@ def inference(report: Report) -> Chapter:
         "examples/s": part.examples_per_second.map(digits),
         "first call": part.first_call_seconds.map(duration),
         "import": part.import_seconds.map(duration),
-        "peak memory": part.host_bytes.map(bytes_text),
+        "memory once imported": part.imported_bytes.map(bytes_text),
+        "weights and activations": part.bytes.map(bytes_text),
+        "peak of a call": part.host_bytes.map(bytes_text),
     }
     filled = {name: column for name, column in texts.items() if (column != "").any()}
-    absent = [name for name in ("p50", "p99", "import", "peak memory") if name not in filled]
+    absent = [name for name in (*texts,) if name not in filled]
     text = (
         "Time per call is that of many calls in a row. p50 and p99 are of calls that are timed one "
         "by one, each waited for. A cold start is the import (Python and NumPy are there already) "
-        "and the first call, which compiles where the framework compiles."
+        "and the first call, which compiles where the framework compiles. Memory is that of the "
+        "whole process once it has imported, and what a pass needs at least: inputs, weights and "
+        "the outputs of all layers (the peak of a call above that: --preset full)."
     )
     if absent:
         text += f" Not measured in this run: {', '.join(absent)}."

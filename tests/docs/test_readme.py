@@ -67,7 +67,7 @@ def test_commands_name_environments_and_commands_that_exist() -> None:
 def test_readme_ends() -> None:
     """A reader gets to the end of it."""
     assert len(README.split()) <= 1200
-    assert len(README.splitlines()) <= 170
+    assert len(README.splitlines()) <= 150
 
 
 def test_checked_gradient_is_what_the_readme_shows(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -107,11 +108,15 @@ def test_arguments_of_another_type_are_refused_with_what_is_accepted(
 
 
 def test_version_is_that_of_the_metadata() -> None:
-    """pyproject.toml reads it from the package."""
+    """pyproject.toml reads it from the package; citation and changes have it with its date."""
     text = (ROOT / "pyproject.toml").read_text()
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    newest = re.findall(r"^## \[(\d[\d.]*)\] - ([\d-]+)$", changes, re.MULTILINE)[0]
+    cited = dict(re.findall(r"^([\w-]+): (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE))
 
     assert 'version = { attr = "samegrad.__version__" }' in text
-    assert sg.__version__ in (ROOT / "CITATION.cff").read_text()
+    assert (sg.__version__, sg.__version__) == (newest[0], cited["version"])
+    assert newest[1] == cited["date-released"]
     for record in importlib.metadata.distributions(name="samegrad"):
         assert record.version == sg.__version__
 

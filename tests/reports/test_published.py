@@ -2,17 +2,20 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from samegrad.benchmarks.cases.case import MLPWorkload
 from samegrad.cli import main, results
 from samegrad.implementations.contract import commands
+from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports import published
 from tests.helpers.journals import ok, plan_record, run_record, write
-from tests.helpers.reports import COMPLETE, NUMPY
+from tests.helpers.reports import COMPLETE, JAX, NUMPY, report_of, several
 
 BUSY = {"record": "state", "when": "during", "seconds": 9.0, "cores": 2, "others": 1.9}
 
@@ -51,6 +54,36 @@ def test_text_of_a_run_takes_its_place_and_links_from_where_the_page_lies(clone:
     for text in (readme, page):
         assert text.startswith("before\n<!-- example:begin -->\n*Time of one training step.")
         assert text.endswith("\n<!-- example:end -->\nend\n") and "\nx\n" not in text
+
+
+SMALL = MLPWorkload("small", MLPSpec((4, 3)), 8, 64)
+LARGE = MLPWorkload("large", MLPSpec((99, 99, 3)), 8, 64)
+
+
+def told(tmp_path: Path, jax_small: float, jax_large: float) -> str:
+    """What NumPy's 20 us and 1 ms and such times of JAX come to, in words."""
+    times = [("numpy", SMALL, 20), ("jax", SMALL, jax_small), ("numpy", LARGE, 1000),
+             ("jax", LARGE, jax_large)]  # fmt: skip
+    cases = {replace(JAX, implementation=n, workload=w): us for n, w, us in times}
+    records = [record for case, us in cases.items() for record in several(case, us)]
+    path = write(tmp_path / "j", run_record(), plan_record(*cases), *records, COMPLETE)
+    return published.in_words(report_of(path))
+
+
+@pytest.mark.parametrize(
+    ("jax_small", "jax_large", "said"),
+    [
+        (5, 1100, "On 4-3 (batch 8) JAX is 4.0 times as fast as NumPy; from 99-99-3 (batch 8) on "
+                  "NumPy, JAX are within 10 % of each other"),
+        (20, 1100, "From 4-3 (batch 8) on NumPy, JAX are within 10 % of each other"),
+        (5, 2000, "On 4-3 (batch 8) JAX is 4.0 times as fast as NumPy"),
+    ],
+)  # fmt: skip
+def test_figure_is_told_in_words(
+    jax_small: float, jax_large: float, said: str, tmp_path: Path
+) -> None:
+    """What is not certain is not said; where large networks differ, nothing is alike."""
+    assert f"**{said}.**" == told(tmp_path, jax_small, jax_large)
 
 
 def test_page_without_the_place_is_an_error(

@@ -19,7 +19,7 @@ PASS = replace(CASE, operation="forward", workload=replace(PROBLEM, batch_size=1
 def asked(case: Any, seconds: float) -> dict[str, Any]:
     """What a bench says of a case whose call takes so long."""
     bench: Any = object.__new__(Bench)
-    bench.import_ns, bench.answers = 7, []
+    bench.imported, bench.answers = {"import_ns": 7}, []
     bench._given = lambda *_: {"outputs": [1.0]}
     placed: Any = SimpleNamespace(requests=lambda _: work_of(lambda: time.sleep(seconds)))
     said: dict[str, Any] = bench._requests(case, placed, Draw())

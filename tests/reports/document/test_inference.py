@@ -24,13 +24,15 @@ def measured(path: Path, **more: Any) -> Report:
 def test_percentiles_are_of_calls_one_by_one(tmp_path: Path) -> None:
     """Of 100 calls a process two take a millisecond; import and first call are the cold start."""
     calls = [12_000] * 98 + [1_000_000] * 2
-    report = measured(tmp_path / "j", request_ns=calls, import_ns=5e8)
+    report = measured(tmp_path / "j", request_ns=calls, import_ns=5e8, imported_bytes=3 * 2**26)
 
     (table,) = speed.inference(report).tables
     (line,) = table.frame.to_dict("records")
 
     assert ("12.0 us", "1.00 ms") == (line["p50"], line["p99"])
     assert ("2.00 ms", "500 ms") == (line["first call"], line["import"])
+    assert "192 MiB" == line["memory once imported"]
+    assert "34 KiB" == line["weights and activations"]  # 784 inputs, 784 x 10 + 10 weights, 10
     assert (
         "What does one prediction take? 784-10, batch 1, p50: numpy 12.0 us (p99 1.00 ms; cold "
         "500 ms + 2.00 ms); cold: import + first call."
@@ -42,7 +44,8 @@ def test_few_calls_have_no_percentiles(tmp_path: Path) -> None:
     chapter = speed.inference(measured(tmp_path / "j", request_ns=[12_000] * 39))
 
     assert "p99" not in chapter.tables[0].frame
-    assert "Not measured in this run: p50, p99, import, peak memory." in chapter.text[0]
+    absent = "p50, p99, import, memory once imported, peak of a call"
+    assert f"Not measured in this run: {absent}." in chapter.text[0]
 
 
 def test_large_batches_and_training_steps_are_no_requests(tmp_path: Path) -> None:
