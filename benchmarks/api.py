@@ -3,7 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from samegrad.benchmarks.cases.case import OPERATIONS, Case, MLPWorkload
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import OPERATIONS, MLPWorkload
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.runs import budget, capabilities, speed

@@ -37,7 +37,7 @@ class Option(NamedTuple):
 
 
 # Names stand here once more so that help and completion import nothing; a test compares them.
-PRESETS = ("hello", "differentiation", "standard", "scaling", "peers", "full")
+PRESETS = ("hello", "differentiation", "standard", "scaling", "peers", "spiking", "full")
 ARITHMETIC = ("float64", "float32", "tf32", "bfloat16")
 ACTIVATIONS = (
     "identity", "relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu", "softplus", "lif_rate",

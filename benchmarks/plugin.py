@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
-from samegrad.benchmarks.cases.case import OPERATIONS, PRODUCTS, TRAINING, Case
+from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.presets import GROUPS
+from samegrad.benchmarks.cases.workload import TRAINING, Workload
 from samegrad.benchmarks.command_line import OPTIONS, read_settings
 from samegrad.benchmarks.foreign import spare_inputs
 from samegrad.benchmarks.records import rows
@@ -159,7 +160,8 @@ def pytest_configure(config: pytest.Config) -> None:
     except (ValueError, OSError) as error:
         raise pytest.UsageError(_line(error)) from None
     devices = {"cpu", "cuda", *(state.options.devices or ())}
-    for mark in {*devices, TRAINING, *GROUPS, *OPERATIONS, PRODUCTS}:
+    operations = {name for kind in Workload.kinds.values() for name in kind.operations}
+    for mark in {*devices, TRAINING, *GROUPS, *operations}:
         config.addinivalue_line("markers", f"{mark}: benchmark cases of that device or operation")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.records.quality import UNUSABLE
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import NO_NUMBER, OK
@@ -24,12 +25,13 @@ def test_speed(case: Case, row: Row, replay: Replay, benchmark: Any) -> None:
         pytest.skip(clean(str(row.quality)))
 
     assert row.gate is not None
+    sizes = case.spec.layer_sizes if isinstance(case.workload, MLPWorkload) else ()
     replay.samples = list(row.process_medians)
     benchmark.extra_info.update(
         operation=case.operation,
-        layers="-".join(map(str, case.spec.layer_sizes)),
+        layers="-".join(map(str, sizes)),
         batch_size=case.workload.batch_size,
-        dtype=case.spec.dtype,
+        dtype=case.workload.dtype,
         implementation=case.implementation,
         device=case.device,
         transfer=case.transfer,

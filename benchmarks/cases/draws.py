@@ -57,11 +57,11 @@ class Draw:
 
     def calls(self, least: int) -> int:
         """How many calls a block has that must not have fewer than `least`."""
-        return least + int(self._random(0).integers(0, least // VARIED + 1))
+        return least + int(self.random(0).integers(0, least // VARIED + 1))
 
     def params(self, params: Params, number: int = 0) -> Params:
         """Weights: those of the workload, each row and each bias times a factor of its own."""
-        random = self._random(1 + number)
+        random = self.random(1 + number)
 
         def times(p: np.ndarray) -> np.ndarray:
             factors = random.uniform(*FACTORS, (len(p), *[1] * (p.ndim - 1)))
@@ -71,7 +71,7 @@ class Draw:
 
     def request(self, X: np.ndarray, number: int) -> np.ndarray:
         """What is asked after the block: examples, each entry times a factor of its own."""
-        factors = self._random(-2, number).uniform(*FACTORS, X.shape)
+        factors = self.random(-2, number).uniform(*FACTORS, X.shape)
         return X * factors.astype(X.dtype)
 
     def pairs(self, calls: int, batches: int, weights: int) -> list[tuple[int, int]]:
@@ -81,7 +81,7 @@ class Draw:
         after the other: they stay in the cache, as in training. The order depends on the number of
         calls: nobody can say that there were more.
         """
-        random = self._random(-1, calls)
+        random = self.random(-1, calls)
         order = [
             (int(number), int(batch))
             for number in random.permutation(weights)
@@ -91,14 +91,15 @@ class Draw:
 
     def batches(self, steps: int, batches: int) -> list[int]:
         """Number of the batch of each step: all, in an order, again and again."""
-        order = self._random(-1).permutation(batches)
+        order = self.random(-1).permutation(batches)
         return [int(order[i % batches]) for i in range(steps)]
 
     def epoch(self, whole: int, rest: bool) -> list[int]:
         """Number of the batch of each step of every epoch: a smaller one comes last."""
         return [*self.batches(whole, whole), *[whole] * rest]
 
-    def _random(self, purpose: int, calls: int = 0) -> np.random.Generator:
+    def random(self, purpose: int, calls: int = 0) -> np.random.Generator:
+        """What draws for a purpose of this block."""
         return np.random.default_rng([self.seed, self.block, purpose + 2, calls])
 
 

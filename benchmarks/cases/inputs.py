@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from samegrad.benchmarks.cases.case import Workload
+from samegrad.benchmarks.cases.workload import Workload
 from samegrad.implementations.contract.files import ordinary, replaced
 from samegrad.implementations.contract.spec import Params, Tree
 
@@ -74,6 +74,13 @@ class Inputs:
     rate: float = 1.0
     scale: float = 1.0
 
+    def hashed(self) -> dict[str, Array]:
+        """What its SHA-256 is of."""
+        arrays = {"X": self.X, "y": self.y}
+        for layer, (W, b) in enumerate(self.params):
+            arrays |= {f"params.W{layer}": W} | ({} if b is None else {f"params.b{layer}": b})
+        return arrays
+
     def batches(self, size: int) -> list[Batch]:
         """All whole batches, in their order."""
         starts = range(0, len(self.X) - size + 1, size)
@@ -88,24 +95,32 @@ class Inputs:
         return [batches[i % len(batches)] for i in range(whole)] + last
 
 
-def save(directory: Path, workload: Workload, inputs: Inputs) -> str:
-    """Write a workload's inputs; returns the hash of weights and examples."""
+class Drawn(Protocol):
+    """What a workload of some kind is given; a dataclass, whose fields a file can hold."""
+
+    def hashed(self) -> dict[str, Array]:
+        """The arrays that its SHA-256 is of."""
+
+
+def save(directory: Path, workload: Workload, drawn: Drawn) -> str:
+    """Write a workload's inputs; returns their hash."""
     directory.mkdir(parents=True, exist_ok=True)
-    save_tree(_path(directory, workload), vars(inputs))
-    hashed = {"X": inputs.X, "y": inputs.y}
-    for layer, (W, b) in enumerate(inputs.params):
-        hashed[f"params.W{layer}"] = W
-        if b is not None:
-            hashed[f"params.b{layer}"] = b
-    digest = hashlib.sha256()
+    save_tree(_path(directory, workload), vars(drawn))
+    hashed, digest = drawn.hashed(), hashlib.sha256()
     for name in sorted(hashed):
         digest.update(np.ascontiguousarray(hashed[name]).tobytes())
     return digest.hexdigest()[:12]
 
 
 def load(directory: Path, workload: Workload) -> Inputs:
-    """Read what `save` wrote."""
-    return Inputs(**load_tree(_path(directory, workload)))
+    """Read what `save` wrote of a network."""
+    return Inputs(**load_fields(directory, workload))
+
+
+def load_fields(directory: Path, workload: Workload) -> dict[str, Any]:
+    """Read what `save` wrote, of whatever kind."""
+    fields: dict[str, Any] = load_tree(_path(directory, workload))
+    return fields
 
 
 def save_expected(directory: Path, workload: Workload, expected: Mapping[str, Tree]) -> None:

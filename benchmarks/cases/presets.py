@@ -5,19 +5,20 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from samegrad.benchmarks.cases.case import (
-    ALL_THREADS,
+from samegrad.benchmarks.cases.case import ALL_THREADS, TRANSFERS, Case, WorkerSpec
+from samegrad.benchmarks.cases.workload import (
     COST,
     OPERATIONS,
     PRODUCTS,
-    TRANSFERS,
-    Case,
     MLPWorkload,
     Series,
-    WorkerSpec,
+    SpikingWorkload,
+    Workload,
 )
-from samegrad.implementations.contract import registry
+from samegrad.implementations.contract import registry, spiking
+from samegrad.implementations.contract.equations import TAU
 from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.spiking import LIFSpec
 
 STEP = ("loss_and_grad", "train_step")
 PROCESS_LIMIT_SECONDS = 10.0  # of one case in one process, for its gate and three blocks
@@ -38,6 +39,30 @@ class Network:
     spec: MLPSpec
     examples: int
     series: Series | None = None
+
+    def workload(self, batch_size: int, dtype: Any) -> Workload:
+        """Of one batch size, in one dtype."""
+        spec = replace(self.spec, dtype=dtype)
+        return MLPWorkload(self.name, spec, batch_size, self.examples, self.series)
+
+
+@dataclass(frozen=True)
+class Neurons:
+    """A population of spiking neurons; a batch is so many steps.
+
+    Attributes:
+        name, series: as of a network.
+        spec: dt/tau_m and dt/tau_s are powers of two (`cases.spiking`).
+    """
+
+    name: str
+    spec: LIFSpec
+    series: Series | None = None
+
+    def workload(self, batch_size: int, dtype: Any) -> Workload:
+        """Of so many steps a call, in one dtype."""
+        spec = replace(self.spec, dtype=dtype)
+        return SpikingWorkload(self.name, spec, batch_size, batch_size, self.series)
 
 
 # The examples of the first two are those of `inputs.EXAMPLES`; all others have standard normal
@@ -70,6 +95,12 @@ def depth(layers: int) -> Network:
     return Network(f"depth{layers}", spec, 60_000, series=series)
 
 
+def population(neurons: int) -> Neurons:
+    """A population at 1/128 of the membrane's time constant a step, 1/32 of the synapses'."""
+    spec = LIFSpec(neurons, dt=TAU / 128, tau_s=TAU / 4)
+    return Neurons(f"population{neurons}", spec, Series("neurons", neurons))
+
+
 # What each line has. `c` has a line of its own: five minutes do not hold five of each row.
 IDIOMS = tuple(name for name in registry.names() if name != "c")
 
@@ -78,7 +109,7 @@ IDIOMS = tuple(name for name in registry.names() if name != "c")
 class Grid:
     """Several cases: a network at some batch sizes, by some operations, in some dtypes."""
 
-    network: Network
+    network: Network | Neurons
     batch_sizes: tuple[int, ...]
     operations: tuple[str, ...]
     dtypes: tuple[str, ...] = ("float32",)
@@ -133,6 +164,9 @@ SCALING = (
     Grid(MNIST, tuple(4**i for i in range(5)), ("train_step",), runs=LOOPED),
     *(Grid(width(2**i), (128,), ("train_step",), runs=LOOPED) for i in range(4, 9)),
     *(Grid(depth(2**i), (128,), ("train_step",), runs=LOOPED) for i in range(5)),
+)
+SPIKING = tuple(
+    Grid(population(neurons), (64,), ("simulate",), ("float64",), spiking.IDIOMS) for neurons in (10, 100, 1000)
 )
 STANDARD = (
     Grid(DIGITS, (32, 256), OPERATIONS, BOTH),
@@ -193,7 +227,7 @@ class Preset:
     short_call_seconds: float = 0.05
 
 
-GROUPS = ("peers", "scaling")  # presets that `-m` asks for, too
+GROUPS = ("peers", "scaling", "spiking")  # presets that `-m` asks for, too
 PRESETS = {
     "hello": Preset(HELLO, 1, (20, 30), 0.05, 0.1, intervals=False, ceilings=False),
     "differentiation": Preset(DIFFERENTIATION, 5, (360, 420), 0.1, 0.2),
@@ -208,6 +242,7 @@ PRESETS = {
         short_call_seconds=0.5,
     ),
     "peers": Preset(PEERS, 8, (1800, 1800), 0.3, case_seconds=120.0, short_call_seconds=1.0),
+    "spiking": Preset(SPIKING, 5, (120, 120), 0.2, ceilings=False, case_seconds=60.0),
     "full": Preset(FULL, 10, (3600, 5400), 0.5, threads=("1", "all"), memory=True),
 }
 
@@ -230,6 +265,8 @@ def in_form(lines: Iterable[Grid], form: Mapping[str, Any]) -> tuple[Grid, ...]:
     changed = {}
     for line in lines:
         network = line.network
+        if not isinstance(network, Network):
+            raise ValueError(f"{network.name} has neither of: {', '.join(form)}")
         changed[network.name] = replace(
             network,
             name="-".join([network.name, *texts]),
@@ -261,10 +298,8 @@ def expand(
         if not usable and only is None:
             usable = [contracts[0]]
         for batch_size, name, operation in product(line.batch_sizes, usable, line.operations):
-            dtype: Any
             dtype, precision = (name, "ieee") if name in BOTH else ("float32", name)
-            spec = replace(network.spec, dtype=dtype)
-            workload = MLPWorkload(network.name, spec, batch_size, network.examples, network.series)
+            workload = network.workload(batch_size, dtype)
             for transfer in transfers[:1] if operation == PRODUCTS else transfers:
                 case = Case(
                     workload,

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.benchmarks.cases.case import Shape
+from samegrad.benchmarks.cases.workload import Shape
 
 Array = Any
 Pairs = list[tuple[Array, Array]]

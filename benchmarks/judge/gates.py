@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.benchmarks.cases.case import MLPWorkload
 from samegrad.benchmarks.cases.products import factors
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.implementations.checking import comparison
 from samegrad.implementations.checking.comparison import PRECISIONS, Comparison, TensorCheck
 from samegrad.implementations.checking.reference import Expected

@@ -14,7 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases.case import PRODUCTS, Case
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import PRODUCTS
 from samegrad.benchmarks.records import schema, states, upgrade
 from samegrad.benchmarks.records.lines import ESCAPED, cleaned, decoded
 from samegrad.benchmarks.records.schema import JUDGED, OK, SCHEMA, Record

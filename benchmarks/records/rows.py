@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from samegrad.benchmarks.cases.case import TRAINING, Case
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import TRAINING
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.quality import WITHOUT_FAULT, Quality, quality
 from samegrad.benchmarks.records.schema import OK, Record

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases.case import Case, WorkerSpec, Workload
+from samegrad.benchmarks.cases.case import Case, WorkerSpec
+from samegrad.benchmarks.cases.workload import Workload
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.runs import worker_process

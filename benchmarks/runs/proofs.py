@@ -18,7 +18,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases.case import PRODUCTS, Case
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import PRODUCTS
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.schema import OK

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from samegrad.benchmarks.cases.case import OPERATIONS, PRODUCTS, Case, MLPWorkload, WorkerSpec
+from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.cases.presets import Grid, expand
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import capabilities
@@ -56,7 +56,7 @@ def begin(options: BenchmarkOptions, gpu: str) -> Selection:
         ValueError: an implementation or a device that was asked for by name is not available.
     """
     workloads = [
-        MLPWorkload(line.network.name, line.network.spec, batch_size, line.network.examples)
+        line.network.workload(batch_size, line.dtypes[0])
         for line in options.lines
         for batch_size in line.batch_sizes
     ]
@@ -126,7 +126,7 @@ def select(options: BenchmarkOptions) -> Selection:
         workload = case.workload
         return (
             names.index(workload.name),
-            (*OPERATIONS, PRODUCTS).index(case.operation),
+            workload.operations.index(case.operation),
             workload.batch_size,
             workload.dtype,
             case.precision,
@@ -175,7 +175,7 @@ def _other_form(label: str, capability: Capabilities, options: BenchmarkOptions)
     form, asked = capability.form, {line.network.spec for line in options.lines}
     if not form or label in registry.TABLE:
         return []
-    if any(all(getattr(spec, name) == value for name, value in form.items()) for spec in asked):
+    if any(form.items() <= vars(spec).items() for spec in asked):
         return []
     texts = {True: "yes", False: "no"}
     typed = " ".join(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.benchmarks.cases.case import MLPWorkload
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.selftest.accidents import ACCIDENTS
 from samegrad.benchmarks.selftest.red_team import GAMES, MEMORY, OURS, SMALL, Cheat, calls, cheat
 from samegrad.implementations.backends.numpy_backend import NumpyBackend

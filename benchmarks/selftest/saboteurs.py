@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from samegrad.benchmarks.cases.case import MLPWorkload
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.clock import threads, timer
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.spec import MLPSpec

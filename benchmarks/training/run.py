@@ -12,7 +12,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
-from samegrad.benchmarks.cases.case import TRAINING, Case, MLPWorkload
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import TRAINING, MLPWorkload
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.runs import selection, worker_process

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases.case import MLPWorkload, Workload
+from samegrad.benchmarks.cases.workload import MLPWorkload, SpikingWorkload, Workload
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.worker import loaded
 from samegrad.benchmarks.worker.placed import REFUSALS, Placed
 from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.calls import described
+from samegrad.implementations.contract import spiking
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.own_calls import OwnCalls
 from samegrad.implementations.contract.spec import MLPSpec
@@ -59,6 +60,9 @@ def answer(request: Message, send: Callable[[Message], None]) -> None:
         send({"status": status, "reason": str(error)})
         return
     devices = implementation.devices()
+    if any(data["kind"] == SpikingWorkload.kind for data in request["workloads"]):
+        with contextlib.suppress(NotImplementedError):  # then it has no rows of them
+            spiking.load("lif", implementation.name)
     texts = sources(implementation)
     send(
         {
@@ -112,7 +116,7 @@ def sources(implementation: Implementation) -> dict[str, str]:
     files = {own.resolve()} if own else set()
     for name, module in list(sys.modules.items()):
         folder, _, part = name.removeprefix("samegrad.implementations.").rpartition(".")
-        if folder == "backends" or part.startswith(("mlp_", "functions_", "engine_")):
+        if folder == "backends" or part.startswith(("mlp_", "functions_", "engine_", "lif_")):
             files.add(Path(str(module.__file__)).resolve())
             if in_C := getattr(module, "SOURCES", ()):
                 files |= {path.resolve() for path in in_C}

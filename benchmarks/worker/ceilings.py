@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.benchmarks.cases.case import MLPWorkload, Shape
 from samegrad.benchmarks.cases.products import Pairs, factors
+from samegrad.benchmarks.cases.workload import MLPWorkload, Shape
 from samegrad.benchmarks.clock import calls, timer
 from samegrad.benchmarks.machine import system
 from samegrad.implementations.contract.adapter import Implementation

@@ -1,14 +1,22 @@
-"""First calls: what they give is for the judge, and how long they take for the report."""
+"""A network in a worker process: its first calls, and what the judge is told of it."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases.case import PRODUCTS
+from samegrad.benchmarks.cases import inputs
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.draws import PASSED, Draw
+from samegrad.benchmarks.cases.workload import PRODUCTS, MLPWorkload
 from samegrad.benchmarks.clock import timer
+from samegrad.benchmarks.clock.calls import Several
+from samegrad.benchmarks.worker.breakdown import Breakdown, transfers
 from samegrad.benchmarks.worker.ceilings import Products
-from samegrad.benchmarks.worker.placed import Placed
+from samegrad.benchmarks.worker.placed import INDEPENDENT, Placed
+from samegrad.benchmarks.worker.subject import Seen, Subject
+from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.own_calls import OwnCalls
-from samegrad.implementations.contract.spec import Tree
+from samegrad.implementations.contract.spec import Params, Tree
 
 Message = dict[str, Any]
 # What each operation gives, as `comparison.judge` names it.
@@ -19,12 +27,11 @@ NAMES = {
 }
 
 
-class Gates:
+class Gates(Subject):
     """The first calls of one workload in one process, one of each operation.
 
     Attributes:
         placed: the workload on its device.
-        first_ns, compile_ns: operation -> duration of its first call, and of compiling within it.
         products: the matrix products of a step, once they have been called.
     """
 
@@ -34,11 +41,64 @@ class Gates:
         Args:
             ours: whether it is a registered implementation: what its results are is known.
         """
-        self.placed, self.implementation = placed, placed.implementation
+        super().__init__(placed.implementation)
+        self.placed = placed
         self.looks = not ours and not isinstance(placed.implementation, OwnCalls)
-        self.first_ns: dict[str, int] = {}
-        self.compile_ns: dict[str, int] = {}
         self.products: Products | None = None
+
+    @classmethod
+    def read(
+        cls,
+        workload: MLPWorkload,
+        implementation: Implementation,
+        device: str,
+        directory: Path,
+        ours: bool,
+    ) -> "Gates":
+        """A workload that is read and placed."""
+        placed = Placed(workload, implementation, device, inputs.load(directory, workload))
+        if isinstance(implementation, OwnCalls):
+            placed.overwrites |= set(INDEPENDENT)  # the file's own objects hold them
+        return cls(placed, ours)
+
+    @property
+    def scale(self) -> float:
+        """Of the learning rates."""
+        return self.placed.inputs.scale
+
+    def work(self, operation: str, transfer: str, draw: Draw) -> timer.Work:
+        """What is timed of an operation."""
+        if operation == PRODUCTS and self.products is not None:
+            return self.products.work()
+        return self.placed.work(operation, transfer, draw)
+
+    def requests(self, draw: Draw) -> timer.Work:
+        """Forward passes, one by one."""
+        return self.placed.requests(draw)
+
+    def named(self, operation: str, results: Tree, passed: list[Params]) -> Mapping[str, Tree]:
+        """What a block gave, as `comparison.judge` names it."""
+        names = NAMES[operation]
+        given = dict(zip(names, results if len(names) > 1 else (results,), strict=True))
+        given = shown(self.implementation, self.placed.spec, given)
+        return given | ({PASSED: passed} if passed else {})
+
+    def about(self) -> Message:
+        """Bounds and conventions."""
+        return about(self.implementation, self.placed.spec)
+
+    def again(self, operation: str, blocks: timer.Blocks) -> bool:
+        """Whether results share their memory, or placing weights computes: on other weights."""
+        result, placed = blocks.last_result, self.placed
+        return (isinstance(result, Several) and placed.overwritten(operation, result)) or (
+            bool(blocks.last_seen) and placed.prepared(operation, blocks.elapsed_ns)
+        )
+
+    def explained(self, case: Case, breakdown: Breakdown, seen: Seen | None) -> Message:
+        """Products, dispatch and transfers; of products alone there is nothing to tell."""
+        if seen is None:
+            return {}
+        return {**breakdown.of(case), **transfers(case, self.placed, seen.result)}
 
     def results(self, operation: str) -> Tree:
         """What the first call of an operation gives, as NumPy trees by the judge's names."""
@@ -57,7 +117,7 @@ class Gates:
             new, _, loss = implementation.train_step(spec, placed, state, X, y, inputs.rate)
             return loss, new  # the state is the implementation's own affair
 
-        results = self._first(operation, call)
+        results = self.first(operation, call)
         if self.looks and (
             fault := self.placed.look(operation, results[0] if operation == "forward" else results)
         ):
@@ -70,17 +130,9 @@ class Gates:
         self.products = products = Products.of_call(
             self.implementation, self.placed.workload, "train_step", self.placed.device
         )
-        results = self._first(PRODUCTS, products.call)
+        results = self.first(PRODUCTS, products.call)
         self.compile_ns[PRODUCTS] = 0  # their first call is shown as a whole
         return {PRODUCTS: [self.implementation.to_numpy(product) for product in results]}
-
-    def _first(self, operation: str, call: Callable[[], Tree]) -> Tree:
-        """The result of a call, whose time is kept."""
-        compiled = self.implementation.capabilities.compilations()[1]
-        result, first_ns = timer.timed(call, self.implementation.synchronize)
-        now_compiled = self.implementation.capabilities.compilations()[1]
-        self.first_ns[operation], self.compile_ns[operation] = first_ns, now_compiled - compiled
-        return result
 
 
 def shown(implementation: Any, spec: Any, results: dict[str, Tree]) -> dict[str, Tree]:

@@ -9,19 +9,18 @@ from typing import Any
 import numpy as np
 
 from samegrad.benchmarks.cases import inputs
-from samegrad.benchmarks.cases.case import FEW_EXAMPLES, PRODUCTS, Case, MLPWorkload, Workload
-from samegrad.benchmarks.cases.draws import ANSWERS, PASSED, Draw
+from samegrad.benchmarks.cases.case import FEW_EXAMPLES, Case
+from samegrad.benchmarks.cases.draws import ANSWERS, Draw
+from samegrad.benchmarks.cases.workload import Workload
 from samegrad.benchmarks.clock import timer
-from samegrad.benchmarks.clock.calls import Several
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.worker import arrays
-from samegrad.benchmarks.worker.breakdown import Breakdown, transfers
-from samegrad.benchmarks.worker.gates import NAMES, Gates, about, shown
-from samegrad.benchmarks.worker.placed import INDEPENDENT, Placed, Seen
+from samegrad.benchmarks.worker import arrays, subjects
+from samegrad.benchmarks.worker.breakdown import Breakdown
+from samegrad.benchmarks.worker.subject import Seen, Subject
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.own_calls import OwnCalls
-from samegrad.implementations.contract.spec import Array, Tree
+from samegrad.implementations.contract.spec import Array
 
 Message = dict[str, Any]
 # Before the first block of a request. OpenBLAS's threads look for more work for a while before they
@@ -67,8 +66,8 @@ class Bench:
         self.directory = Path(request["directory"])
         self.settle_seconds: float = max(request["warm_up_seconds"], SETTLE_SECONDS)
         self.target_ns = timer.CPU_BLOCK_NS if self.device == "cpu" else timer.GPU_BLOCK_NS
-        self.gates: dict[Workload, Gates] = {}
-        self.present: Gates | None = None  # of the workload whose case was the last
+        self.gates: dict[Workload, Subject] = {}
+        self.present: Subject | None = None  # of the workload whose case was the last
         self.block_sizes: dict[str, tuple[int, float]] = {}  # case -> calls, ns per call
         self.repetitions: dict[str, list[timer.Blocks]] = {}  # case -> its blocks
         self.answers: list[Array] = []  # what requests of the last repetition gave
@@ -83,8 +82,7 @@ class Bench:
                 results = gates.results(operation)
                 inputs.save_tree(Path(f"{self.first_calls}{self.handed_in}.npz"), results)
                 self.handed_in += 1
-                known = about(self.implementation, case.spec)
-                self.tell({"gate": operation, "case": case.id, "about": known})
+                self.tell({"gate": operation, "case": case.id, "about": gates.about()})
 
     def begin_request(self, blocks: Mapping[str, Sequence[float]]) -> None:
         """Others may have had the machine: the next blocks are preceded by some that settle it.
@@ -104,7 +102,7 @@ class Bench:
         """
         gates = self._enter(case.workload)
         seed, of_process = seeds
-        draw = Draw(seed, of_process, gates.placed.inputs.scale)
+        draw = Draw(seed, of_process, gates.scale)
         blocks, lost = self._timed(case, gates, draw)
         outcome = self._outcome(case, blocks, lost)
         if outcome["status"] != "ok":
@@ -116,31 +114,32 @@ class Bench:
             **outcome,
             "first_call_ns": gates.first_ns.get(case.operation),
             "compile_ns": gates.compile_ns.get(case.operation) or None,
-            **self._broken_down(case, gates.placed, blocks.last_seen),
-            **self._requests(case, gates.placed, draw),
+            **self._broken_down(case, gates, blocks.last_seen),
+            **self._requests(case, gates, draw),
         }
 
-    def _requests(self, case: Case, placed: Placed, draw: Draw) -> Message:
+    def _requests(self, case: Case, gates: Subject, draw: Draw) -> Message:
         """What one call after the other takes, each waited for, and what was before the first.
 
         All that they give is kept: the judge says which of them it looks at.
         """
         if case.operation != "forward" or case.workload.batch_size > FEW_EXAMPLES:
             return {}
-        work, times = placed.requests(draw), list[int]()
+        work, times = gates.requests(draw), list[int]()
         until = time.perf_counter_ns() + REQUEST_NS
         while len(times) < REQUEST_CALLS and time.perf_counter_ns() < until:
             one = timer.block(work, 1)
             times.append(one.elapsed_ns)
-            self.answers.append(np.array(self._given(case, one.result)["outputs"]))
+            given = gates.named(case.gated[-1], self.implementation.to_numpy(one.result), [])
+            self.answers.append(np.array(given["outputs"]))
         return {"request_ns": times, **self.imported}
 
     def _timed(
-        self, case: Case, gates: Gates, draw: Draw
+        self, case: Case, gates: Subject, draw: Draw
     ) -> tuple[timer.Blocks, Mapping[str, float]]:
         """The blocks of a repetition, and the shares of the time that were lost to others."""
         operation = case.gated[-1]
-        work = self._work(case, gates, draw)
+        work = gates.work(case.operation, case.transfer, draw)
         first_ns = gates.first_ns[operation] - gates.compile_ns[operation]
         calls, per_call_ns = self.block_sizes.get(case.id, (0, first_ns))
         self._settle(work, per_call_ns)
@@ -158,60 +157,38 @@ class Bench:
             calls = blocks.calls
         self.block_sizes[case.id] = calls, blocks.per_call_ns
         lost = system.interference(before, system.moment())
-        result, placed = blocks.last_result, gates.placed
-        if (isinstance(result, Several) and placed.overwritten(operation, result)) or (
-            blocks.last_seen and placed.prepared(operation, blocks.elapsed_ns)
-        ):  # on other weights: somebody may remember these
+        if gates.again(operation, blocks):  # on other weights: somebody may remember these
             return self._timed(case, gates, replace(draw, block=blocks.last_seen.block + 1))
         return blocks, lost
-
-    def _work(self, case: Case, gates: Gates, draw: Draw) -> timer.Work:
-        """What is timed of a case."""
-        if case.operation == PRODUCTS and gates.products is not None:
-            return gates.products.work()
-        return gates.placed.work(case.operation, case.transfer, draw)
 
     def evidence(self, path: Path) -> Message:
         """What the last repetition gave, for the judge: a file, and what it needs to know of it."""
         case, blocks = self.timed
         seen, implementation = blocks.last_seen, self.implementation
-        now, results = arrays.numbers(seen.result), implementation.to_numpy(seen.result)
-        given = self._given(case, seen.result)
-        if seen.passed:
-            given[PASSED] = seen.passed
-        if self.answers:
-            given[ANSWERS] = np.stack(self.answers)
-        inputs.save_tree(path, given)
+        now = arrays.numbers(seen.result)
+        gates, results = self._enter(case.workload), implementation.to_numpy(seen.result)
+        answers = {ANSWERS: np.stack(self.answers)} if self.answers else {}
+        inputs.save_tree(path, {**gates.named(case.gated[-1], results, seen.passed), **answers})
         changed = not arrays.agree(seen.values, now)
         if not self.ours and not isinstance(implementation, OwnCalls):
             changed = changed or not arrays.same_numbers(now, [*arrays.leaves(results)])
-        known = about(implementation, case.spec)
-        return {**known, "number": seen.number, "block": seen.block, "changed": changed}
-
-    def _given(self, case: Case, result: Tree) -> dict[str, Tree]:
-        """What a call gave, as NumPy trees by the judge's names."""
-        names, results = NAMES[case.gated[-1]], self.implementation.to_numpy(result)
-        given = dict(zip(names, results if len(names) > 1 else (results,), strict=True))
-        return shown(self.implementation, case.spec, given)
+        return {**gates.about(), "number": seen.number, "block": seen.block, "changed": changed}
 
     def call(self, case: Case, times: int) -> None:
         """Calls of a case that is neither gated nor timed, for who measures its memory."""
-        work = self._enter(case.workload).placed.work(case.operation, case.transfer)
+        work = self._enter(case.workload).work(case.operation, case.transfer, Draw())
         work.synchronize(work.run(times, work.start(times)))
 
-    def _enter(self, workload: Workload) -> Gates:
-        """The gates of a workload, which is read and placed at first."""
-        assert isinstance(workload, MLPWorkload)
+    def _enter(self, workload: Workload) -> Subject:
+        """A workload on its device, where it is placed at first."""
         gates = self.gates.get(workload)
         if gates is not None and gates is self.present:
             return gates
         self.present = None  # should placing fail, the next case tries again
         if gates is None:
-            stored = inputs.load(self.directory, workload)
-            placed = Placed(workload, self.implementation, self.device, stored)
-            if isinstance(self.implementation, OwnCalls):
-                placed.overwrites |= set(INDEPENDENT)  # the file's own objects hold them
-            gates = self.gates[workload] = Gates(placed, self.ours)
+            gates = self.gates[workload] = subjects.read(
+                workload, self.implementation, self.device, self.directory, self.ours
+            )
         self.present = gates
         return gates
 
@@ -250,12 +227,10 @@ class Bench:
             **lost,
         }
 
-    def _broken_down(self, case: Case, placed: Placed, seen: Seen | None) -> Message:
+    def _broken_down(self, case: Case, gates: Subject, seen: Seen | None) -> Message:
         """What a call consists of, in the processes that are asked for it."""
-        if self.breakdown is None or seen is None:  # of products alone there is nothing to tell
-            return {}
         breakdown = self.breakdown
-        times, spent_ns = timer.timed(
-            lambda: {**breakdown.of(case), **transfers(case, placed, seen.result)}
-        )
-        return {**times, "breakdown_spent_ns": spent_ns}
+        if breakdown is None:
+            return {}
+        times, spent_ns = timer.timed(lambda: gates.explained(case, breakdown, seen))
+        return {**times, "breakdown_spent_ns": spent_ns} if times else {}

@@ -2,20 +2,21 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import accumulate, combinations, count
 from typing import Any
 
 import numpy as np
 
-from samegrad.benchmarks.cases.case import MLPWorkload
 from samegrad.benchmarks.cases.draws import Draw, most_calls, parts, weights
 from samegrad.benchmarks.cases.inputs import Inputs
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.clock import threads, timer
 from samegrad.benchmarks.clock.calls import Several, most_pending, repeated
 from samegrad.benchmarks.worker import arrays
 from samegrad.benchmarks.worker.compilers import compilations
+from samegrad.benchmarks.worker.subject import Draws, Seen
 from samegrad.implementations.checking.problems import targets
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.initializers import init_params
@@ -34,25 +35,6 @@ PREPARED_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class Seen:
-    """The result of a block that is looked at.
-
-    Attributes:
-        number: of its call, where calls are independent.
-        block: number of the block in its repetition.
-        result: outputs; or loss and gradient; or loss and params after a chain of steps.
-        passed: params after each part of that chain but the last, as NumPy trees.
-        values: some numbers of it, as soon as the clock had stopped.
-    """
-
-    number: int
-    block: int
-    result: Tree
-    passed: list[Params]
-    values: list[Array]
-
-
-@dataclass(frozen=True)
 class Unplaced:
     """What a block starts from where weights are placed inside the clock."""
 
@@ -66,22 +48,6 @@ def _ours(function: Any) -> bool:
     module = sys.modules.get(name)
     ours = name.startswith("samegrad.implementations.") or name == __name__
     return ours and module is not None and vars(module) is names
-
-
-class Draws:
-    """What is drawn for one block of a repetition after the other.
-
-    Attributes:
-        now: of the present one.
-    """
-
-    def __init__(self, draw: Draw) -> None:
-        self.now = replace(draw, block=draw.block - 1)
-
-    def next(self) -> Draw:
-        """Of the next one."""
-        self.now = replace(self.now, block=self.now.block + 1)
-        return self.now
 
 
 class Placed:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from samegrad.benchmarks.cases.case import MLPWorkload
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.clock.intervals import FASTER, SLOWER, Ratio, ratio
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract import commands

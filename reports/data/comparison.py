@@ -128,7 +128,7 @@ def _allowed(cases: Collection[Case], limits: Mapping[str, float]) -> dict[str, 
     """Case id -> by how much it may be slower."""
     groups = {
         case.id: ("", case.implementation, case.operation, case.workload.name, case.device,
-                  case.spec.dtype, case.transfer)
+                  case.workload.dtype, case.transfer)
         for case in cases
     }  # fmt: skip
     known = sorted({name for names in groups.values() for name in names if name})

@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from samegrad.benchmarks.cases.case import FEW_EXAMPLES as FEW_EXAMPLES
-from samegrad.benchmarks.cases.case import PRODUCTS, TRAINING, MLPWorkload
+from samegrad.benchmarks.cases.workload import PRODUCTS, TRAINING, MLPWorkload
 from samegrad.benchmarks.clock.intervals import LEAST_PROCESSES, interval
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records import states

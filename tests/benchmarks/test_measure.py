@@ -308,8 +308,8 @@ def test_digits_are_those_of_scikit_learn_which_need_not_be_loaded(
 def test_inputs_are_the_same_for_all_and_real_where_promised(tmp_path: Path) -> None:
     """What is written is what is read back; digits are scikit-learn's, lines are balanced."""
     from samegrad.benchmarks.cases import inputs
-    from samegrad.benchmarks.cases.case import MLPWorkload
-    from samegrad.benchmarks.judge.main import draw
+    from samegrad.benchmarks.cases.workload import MLPWorkload
+    from samegrad.benchmarks.judge.inputs import draw
 
     problem = MLPWorkload("digits", MLPSpec((64, 32, 10), dtype="float64"), 32, 1437)
     made = draw(problem, 0)

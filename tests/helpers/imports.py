@@ -12,7 +12,7 @@ from samegrad.benchmarks.machine.system import ROOT
 
 FOLDERS = ("samegrad", "implementations", "benchmarks", "reports")
 PAGE = ROOT / "docs" / "architecture.md"
-NETWORK = re.compile(r"(?:mlp|functions|engine)_(\w+)\.py")
+NETWORK = re.compile(r"(?:mlp|functions|engine|lif|hh)_(\w+)\.py")
 SOURCES = sorted(
     path.relative_to(ROOT).as_posix()
     for folder in FOLDERS

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.records.schema import SCHEMA
 from samegrad.implementations.contract.spec import MLPSpec
 

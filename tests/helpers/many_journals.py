@@ -11,7 +11,8 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
-from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.implementations.contract.spec import MLPSpec
 from tests.helpers.journals import run_record
 

@@ -335,7 +335,7 @@ BLOCKS = Module(
     ),
 )
 PARTS = Module(
-    "benchmarks/judge/proofs.py",
+    "benchmarks/judge/networks.py",
     ("tests/benchmarks/judge/test_proofs.py",),
     (
         ("any number of parts", "if len(passed) != len(lengths) - 1:", "if False:"),

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases import presets
-from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records.journal import read
 from samegrad.implementations.contract.spec import MLPSpec

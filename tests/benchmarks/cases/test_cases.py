@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import pytest
 
-from samegrad.benchmarks.cases import case as cases
-from samegrad.benchmarks.cases.case import Case, MLPWorkload, Series, WorkerSpec
+from samegrad.benchmarks.cases.case import Case, WorkerSpec, smallest_first
 from samegrad.benchmarks.cases.presets import IDIOMS, PRESETS, STEP, expand
+from samegrad.benchmarks.cases.workload import OPERATIONS, MLPWorkload, Series
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import capabilities, selection
 from samegrad.benchmarks.runs.capabilities import Capabilities
@@ -41,9 +41,9 @@ def test_preset_has_its_rows(preset: str, each: int, scalar: int) -> None:
 def test_gates_begin_with_the_smallest_network_in_every_process() -> None:
     """One order, whatever order the cases come in; a problem is not begun twice."""
     planned = rows("standard")["jax"]
-    ordered = cases.smallest_first(planned)
+    ordered = smallest_first(planned)
 
-    assert ordered == cases.smallest_first(planned[::-1]) and set(planned) == set(ordered)
+    assert ordered == smallest_first(planned[::-1]) and set(planned) == set(ordered)
     sizes = [c.spec.parameters * c.workload.batch_size for c in ordered]
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
     problems = [c.workload for c in ordered]
@@ -59,9 +59,9 @@ def test_standard_has_the_promised_cases() -> None:
     )
 
     expected = {
-        *(("digits", b, d, op) for b in (32, 256) for d in BOTH for op in cases.OPERATIONS),
+        *(("digits", b, d, op) for b in (32, 256) for d in BOTH for op in OPERATIONS),
         *(("line_length", 32, d, op) for d in BOTH for op in STEP),
-        *(("mnist", b, "float32", op) for b in (32, 128) for op in cases.OPERATIONS),
+        *(("mnist", b, "float32", op) for b in (32, 128) for op in OPERATIONS),
         *(("newsgroups", 512, "float32", op) for op in STEP),
         *(("cifar", 128, "float32", op) for op in STEP),
         *(("wide", 1024, "float32", op) for op in STEP),
@@ -157,7 +157,7 @@ def test_dtype_that_was_asked_for_is_all_there_is() -> None:
 def test_what_is_gated_covers_every_gradient() -> None:
     """A forward pass needs the gradient's proof too; the timed operation comes last."""
     problem = MLPWorkload("x", MLPSpec((3, 2)), 4, 16)
-    gated = {op: Case(problem, op, "numpy").gated for op in cases.OPERATIONS}
+    gated = {op: Case(problem, op, "numpy").gated for op in OPERATIONS}
 
     assert gated["forward"] == ("loss_and_grad", "forward")
     assert gated["loss_and_grad"] == ("loss_and_grad",)

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.cases.case import Case, Series, Workload
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import Series, Workload
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.records import rows, schema
 from samegrad.benchmarks.records.journal import JournalWriter, read

@@ -5,9 +5,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.cases.case import MLPWorkload
 from samegrad.benchmarks.cases.draws import ANSWERS, PASSED, Draw
-from samegrad.benchmarks.judge.main import draw
+from samegrad.benchmarks.cases.workload import MLPWorkload
+from samegrad.benchmarks.judge.inputs import draw
 from samegrad.benchmarks.judge.proofs import Proofs
 from samegrad.benchmarks.worker.placed import Placed
 from samegrad.implementations.checking.predictions import Convention

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from samegrad.benchmarks.cases.case import Case, MLPWorkload, Series
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import MLPWorkload, Series
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows, schema, upgrade
 from samegrad.benchmarks.records.journal import Journal, JournalWriter

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from samegrad.benchmarks.cases.case import MLPWorkload
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import capabilities, selection
 from samegrad.benchmarks.runs.budget import CostModel

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.runs import capabilities
 from samegrad.benchmarks.runs.scheduler import Scheduler
 from samegrad.benchmarks.runs.worker_process import WorkerProcess

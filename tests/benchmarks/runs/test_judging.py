@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from samegrad.benchmarks.cases.case import Case, Workload
-from samegrad.benchmarks.judge.main import draw
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import Workload
+from samegrad.benchmarks.judge.inputs import draw
 from samegrad.benchmarks.judge.proofs import Proofs as Judge
 from samegrad.benchmarks.runs.proofs import Block, Proofs
 from samegrad.benchmarks.worker.placed import Placed

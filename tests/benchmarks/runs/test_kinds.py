@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.runs import session
 from samegrad.benchmarks.runs.budget import CostModel

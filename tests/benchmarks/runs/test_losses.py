@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from samegrad.benchmarks.cases import inputs
-from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.judge import main as judge
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import JournalWriter, read

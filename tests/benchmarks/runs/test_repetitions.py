@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.clock.intervals import interval
 from samegrad.benchmarks.records.rows import undisturbed
 from samegrad.benchmarks.runs.budget import RunSettings

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import JournalWriter, read

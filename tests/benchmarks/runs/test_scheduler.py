@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from samegrad.benchmarks.cases.case import Case, MLPWorkload, WorkerSpec
+from samegrad.benchmarks.cases.case import Case, WorkerSpec
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal

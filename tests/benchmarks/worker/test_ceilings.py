@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.products import factors
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.judge.gates import judge_products
-from samegrad.benchmarks.judge.main import draw
+from samegrad.benchmarks.judge.inputs import draw
 from samegrad.benchmarks.worker import measurement
 from samegrad.benchmarks.worker.ceilings import Products
 from samegrad.benchmarks.worker.placed import Placed

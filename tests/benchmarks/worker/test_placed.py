@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.cases.case import MLPWorkload
 from samegrad.benchmarks.cases.draws import Draw, most_calls
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.clock import threads
 from samegrad.benchmarks.clock.calls import Several
-from samegrad.benchmarks.judge.main import draw
+from samegrad.benchmarks.judge.inputs import draw
 from samegrad.benchmarks.worker import placed as module
 from samegrad.benchmarks.worker.placed import Placed
 from samegrad.implementations.backends.numpy_backend import NumpyBackend

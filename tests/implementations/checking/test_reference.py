@@ -8,8 +8,8 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.cases.case import PRODUCTS
 from samegrad.benchmarks.cases.presets import PRESETS
+from samegrad.benchmarks.cases.workload import PRODUCTS
 from samegrad.implementations.checking import exact, problems, reference
 from samegrad.implementations.checking.comparison import ELEMENTWISE_BOUND, Comparison, judge
 from samegrad.implementations.contract.spec import MLPSpec, Optimizer

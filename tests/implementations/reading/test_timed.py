@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.cases.case import MLPWorkload
-from samegrad.benchmarks.judge.main import draw
+from samegrad.benchmarks.cases.workload import MLPWorkload
+from samegrad.benchmarks.judge.inputs import draw
 from samegrad.benchmarks.judge.proofs import Proofs
 from samegrad.benchmarks.worker.placed import Placed
 from samegrad.implementations.contract.spec import MLPSpec

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.machine import system
 from samegrad.cli import main
 from samegrad.implementations.contract.spec import MLPSpec

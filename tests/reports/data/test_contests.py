@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from samegrad.benchmarks import plugin
-from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.presets import PRESETS
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.clock.intervals import paired, ratio
 from samegrad.benchmarks.runs.options import parse
 from samegrad.implementations.contract.registry import names

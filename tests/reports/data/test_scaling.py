@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.presets import PRESETS, Network, depth, width
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.machine.system import cpu_caches
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.runs import options, selection

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases.case import MLPWorkload
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.data.report import Report
 from samegrad.reports.document import speed, summary

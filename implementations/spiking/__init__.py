@@ -1,0 +1,1 @@
+"""Spiking neurons in four idioms: integrate-and-fire (lif) and Hodgkin and Huxley's (hh)."""
