@@ -9,8 +9,9 @@ from samegrad.cli.parser import DONE, FAILED, INTERRUPTED, USAGE
 from samegrad.implementations.contract import commands
 
 EPILOG = """
-Other options are pytest's: -k "mnist and train_step" and -m training, peers or scaling select
-cases, --collect-only lists them, --benchmark-json=FILE and --benchmark-histogram save them.
+Other options are pytest's: -k "mnist and train_step" and -m training, peers, scaling or
+spiking select cases, --collect-only lists them, --benchmark-json=FILE and --benchmark-histogram
+save them.
 Options may also stand in [tool.samegrad] of the current folder's pyproject.toml.
 """
 # pytest's codes: passed, failed, interrupted, internal error, usage, nothing selected
