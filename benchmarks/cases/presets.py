@@ -166,7 +166,8 @@ SCALING = (
     *(Grid(depth(2**i), (128,), ("train_step",), runs=LOOPED) for i in range(5)),
 )
 SPIKING = tuple(
-    Grid(population(neurons), (64,), ("simulate",), ("float64",), spiking.IDIOMS) for neurons in (10, 100, 1000)
+    Grid(population(neurons), (64,), ("simulate",), ("float64",), spiking.IDIOMS)
+    for neurons in (10, 100, 1000)
 )
 STANDARD = (
     Grid(DIGITS, (32, 256), OPERATIONS, BOTH),
