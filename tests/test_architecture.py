@@ -118,6 +118,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "benchmarks/records",
         "implementations/contract",
     },
+    # They show what is computed here.
+    "reports/pictures": {"reports/charts", "implementations/contract"},
     # `render` is what users call: its messages name what is to be installed.
     "reports": {"reports", "benchmarks/records", "implementations/contract"},
 }

@@ -21,6 +21,7 @@ from samegrad.cli import (
     completion,
     doctor,
     exercise,
+    pictures,
     render,
     results,
     runs,
@@ -40,13 +41,13 @@ SHOWN = {
     module.__name__.rpartition(".")[2]: module
     for module in (
         benchmark, verify, train, render, compare, advise, doctor, selftest, workloads, runs,
-        results, exercise, completion,
+        results, exercise, pictures, completion,
     )
 }  # fmt: skip
 
 # What an interrupt lets these finish or remove: a journal and its report, folders, a file. Every
 # other command ends where it is: C code and mpmath turn KeyboardInterrupt into something else.
-HOLDING = ("benchmark", "doctor", "selftest", "train", "render")
+HOLDING = ("benchmark", "doctor", "selftest", "train", "render", "pictures")
 OTHERS = ("SIGTERM", "SIGHUP")  # which, to those that hold something, mean the same
 
 

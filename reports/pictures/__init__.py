@@ -1,0 +1,1 @@
+"""Pictures of what is computed and learned, drawn anew by `samegrad pictures NAME`."""
