@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases.case import FEW_EXAMPLES, Case, Workload
+from samegrad.benchmarks.cases.case import FEW_EXAMPLES, Case
+from samegrad.benchmarks.cases.workload import Workload
 from samegrad.benchmarks.clock.intervals import LEAST_PROCESSES
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import budget, capabilities

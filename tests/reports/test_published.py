@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from samegrad.benchmarks.cases.case import MLPWorkload
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.cli import main, results
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.spec import MLPSpec

@@ -20,9 +20,12 @@ def asked(case: Any, seconds: float) -> dict[str, Any]:
     """What a bench says of a case whose call takes so long."""
     bench: Any = object.__new__(Bench)
     bench.imported, bench.answers = {"import_ns": 7}, []
-    bench._given = lambda *_: {"outputs": [1.0]}
-    placed: Any = SimpleNamespace(requests=lambda _: work_of(lambda: time.sleep(seconds)))
-    said: dict[str, Any] = bench._requests(case, placed, Draw())
+    bench.implementation = SimpleNamespace(to_numpy=lambda tree: tree)
+    gates: Any = SimpleNamespace(
+        requests=lambda _: work_of(lambda: time.sleep(seconds)),
+        named=lambda *_: {"outputs": [1.0]},
+    )
+    said: dict[str, Any] = bench._requests(case, gates, Draw())
     assert len(bench.answers) == len(said.get("request_ns", ()))
     return said
 
