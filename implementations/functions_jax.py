@@ -128,3 +128,17 @@ def update(spec: MLPSpec, params: Any, grads: Any, state: Any, learning_rate: fl
     if spec.optimizer != "sgd":
         grads, state = rule(spec.optimizer).update(grads, state)  # U2-U6
     return jax.tree.map(lambda p, dp: p - learning_rate * dp, params, grads), state  # U1
+
+
+@jax.jit
+def perceptron(params: Any, X: Array, y: Array) -> tuple[Any, Array]:
+    """Params after one pass of the perceptron rule, and how many mistakes it made."""
+    onehot = jnp.eye(len(params[0][1]), dtype=X.dtype)
+
+    def one(state: Any, example: tuple[Array, Array]) -> tuple[Any, Array]:
+        (W, b), (x, label) = state, example
+        error = onehot[label] - onehot[(x @ W + b).argmax()]  # F1; nothing where they are the same
+        return (W + jnp.outer(x, error), b + error), jnp.any(error != 0)  # P1
+
+    layer, mistakes = jax.lax.scan(one, tuple(params[0]), (X, y))
+    return [layer], mistakes.sum()

@@ -126,6 +126,20 @@ def update(spec: MLPSpec, params: Any, grads: Any, state: Any, learning_rate: fl
     return params, optimizer
 
 
+def perceptron(params: Any, X: Tensor, y: Tensor) -> tuple[Any, Tensor]:
+    """Params after one pass of the perceptron rule in place, and how many mistakes it made."""
+    (W, b), mistakes = params[0], 0
+    onehot = torch.eye(len(b), dtype=W.dtype, device=W.device)
+    for x, label in zip(X, y, strict=True):
+        guess = (x @ W + b).argmax()  # F1
+        if guess != label:
+            mistakes += 1
+            error = onehot[label] - onehot[guess]
+            W += torch.outer(x, error)  # P1
+            b += error  # P1
+    return params, torch.tensor(mistakes)
+
+
 def flat(tree: Any) -> list[Tensor]:
     """The tensors of params or grads in one list."""
     return [p for layer in tree for p in layer if p is not None]

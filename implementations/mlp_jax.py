@@ -15,6 +15,7 @@ from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec, Tree
 from samegrad.implementations.functions_jax import LOSSES, Params, layers, penalty
 from samegrad.implementations.functions_jax import init_state as init_state
+from samegrad.implementations.functions_jax import perceptron as perceptron
 from samegrad.implementations.functions_jax import update as update
 
 BACKEND = JAX
@@ -66,4 +67,4 @@ def train_step(
     return params, state, value
 
 
-CAPABILITIES = Capabilities(epoch=epoch_of(train_step))
+CAPABILITIES = Capabilities(epoch=epoch_of(train_step), perceptron=perceptron)

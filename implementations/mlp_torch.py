@@ -9,12 +9,15 @@ from torch import Tensor
 
 from samegrad.implementations.backends.torch_backend import TORCH
 from samegrad.implementations.contract.layers import drop, refuse_forward_only, require_masks
+from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec, Tree, map_tree
 from samegrad.implementations.functions_torch import LOSSES, Params, flat, layers, penalty
 from samegrad.implementations.functions_torch import init_state as init_state
+from samegrad.implementations.functions_torch import perceptron as perceptron
 from samegrad.implementations.functions_torch import update as update
 
 BACKEND = TORCH
+CAPABILITIES = Capabilities(perceptron=perceptron)
 
 
 def forward(spec: MLPSpec, params: Params, X: Tensor, masks: Tree = None) -> Tensor:

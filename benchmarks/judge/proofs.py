@@ -12,6 +12,10 @@ from samegrad.implementations.checking import comparison
 from samegrad.implementations.checking.calls import described
 from samegrad.implementations.checking.comparison import Comparison
 
+KEEPS = (
+    "the first call and the loss are right: something is kept from call to call, such as "
+    "gradients that are never set to zero"
+)
 KINDS: dict[str, type[Kind]] = {"mlp": Networks, "spiking": Populations}
 
 
@@ -53,7 +57,8 @@ class Proofs:
             return {"reason": reason, "undecided": True}
         worst = verdict.worst
         if worst is None or not verdict.agrees:
-            return {"reason": verdict.reason, "undecided": verdict.nothing_said}
+            reason = verdict.reason if "operation" in block else _with_hint(verdict)
+            return {"reason": reason, "undecided": verdict.nothing_said}
         return {"reason": "", "name": worst.name, "error": worst.error or 0.0, "bound": worst.bound}
 
     def _compared(self, block: Message, results: Any) -> Comparison:
@@ -64,3 +69,12 @@ class Proofs:
         if not isinstance(results, Mapping) or not results:
             return wrong("it showed no results")
         return self.kinds[block["case"]["workload"]["kind"]].block(block, results)
+
+
+def _with_hint(verdict: Comparison) -> str:
+    """Why a timed block is wrong; the first call was right, or nothing would have been timed."""
+    wrong = [tensor.name for tensor in verdict.tensors if tensor.disagrees]
+    right = [tensor.name for tensor in verdict.tensors if not tensor.reason]
+    if "loss with the gradient" in right and all(name.startswith("d") for name in wrong):
+        return f"{verdict.reason}; {KEEPS}"
+    return verdict.reason

@@ -175,7 +175,9 @@ def perceptron(implementation: Implementation) -> Callable[..., Any]:
     """
     one_pass = implementation.capabilities.perceptron
     if one_pass is None:
-        raise NotImplementedError("it has no perceptron rule; scalar and numpy have one")
+        raise NotImplementedError(
+            "it has no perceptron rule; scalar, numpy, torch and jax have one"
+        )
     return one_pass
 
 

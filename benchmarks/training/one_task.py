@@ -9,14 +9,15 @@ import json
 import tempfile
 import traceback
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from samegrad.benchmarks.training import loop
+from samegrad.benchmarks.training import loop, supplied
 from samegrad.benchmarks.training.data import datasets
 from samegrad.benchmarks.training.data.records import reason
 from samegrad.benchmarks.training.loop import Epoch, Evaluation, Trained
@@ -31,6 +32,7 @@ from samegrad.implementations.contract.spec import MLPSpec, Params
 from samegrad.implementations.contract.texts import say
 
 LINES = 40  # about epochs, at most
+ROSE = 2.0  # times the loss of the first step; a loss that moves up and down stays below
 FORM = 1  # of files of weights
 LONGEST_DESCRIPTION = 2**20  # bytes of what a file of weights says of itself
 
@@ -121,6 +123,7 @@ class Setting:
         dtype: Any,
         data_dir: str | None,
         say: Callable[[str], None],
+        changes: Mapping[str, Any],
     ) -> "Setting":
         """Check everything that was asked for, and load the data.
 
@@ -144,15 +147,17 @@ class Setting:
                     f"{what} {asked!r} is not available to {name} (has: {', '.join(has)})"
                 )
         chosen = TASKS[task]
+        recipe = chosen.recipe.in_dtype(dtype).changed(changes)
         dataset = datasets.make(chosen.data, directory, say)
         fold = dataset.folds[0]
         folds = f", fold 1 of {len(dataset.folds)}" if len(dataset.folds) > 1 else ""
         say(f"{chosen.name}: {chosen.source}")
+        for line in supplied.complete(module):
+            say(f"{name}: {line}")
         say(
             f"{len(fold.training)} training, {len(fold.validation)} validation and "
             f"{len(fold.test)} test examples{folds}; data in {dataset.seconds:.1f} s"
         )
-        recipe = chosen.recipe.in_dtype(dtype)
         return cls(chosen, module, name, device, recipe, fold, say)
 
     def tell_test(self, spec: MLPSpec, params: Params) -> None:
@@ -176,6 +181,7 @@ def train(
     dtype: str | None = None,
     data_dir: str | None = None,
     save: str | None = None,
+    changes: Mapping[str, Any] = MappingProxyType({}),
     say: Callable[[str], None] = say,
 ) -> Trained:
     """Train one task and say how it goes.
@@ -188,6 +194,7 @@ def train(
         dtype: "float32" or "float64"; None: the first of these that the implementation has.
         data_dir: directory of the original files; None: SAMEGRAD_DATA, else they are fetched.
         save: a file for the weights, as npz.
+        changes: of the task's recipe or its network, by the names of their fields.
         say: told lines about the progress.
 
     Raises:
@@ -205,10 +212,9 @@ def train(
     target = None if save is None else Path(save).absolute()
     if save is not None:
         _check_writable(Path(save))
-    setting = Setting.of(task, implementation, device, dtype, data_dir, say)
+    more = dict(changes) if epochs is None else {**changes, "epochs": epochs}
+    setting = Setting.of(task, implementation, device, dtype, data_dir, say, more)
     recipe, fold = setting.recipe, setting.fold
-    if epochs is not None:
-        recipe = replace(recipe, epochs=epochs)
     dtype = recipe.spec.dtype
     step = max(1, recipe.epochs // LINES)
 
@@ -224,8 +230,11 @@ def train(
             setting.tell_test(recipe.spec, made.params)
     if made.diverged:
         raise DivergedError(
-            f"the loss is not finite at step {made.diverged}: the training diverged"
+            f"the loss is not finite at step {made.diverged}: the training diverged; a learning "
+            f"rate below {recipe.learning_rate:g} may not"
         )
+    for line in remarks(recipe, made):
+        say(line)
     seconds = sum(epoch.elapsed_ns for epoch in made.epochs) / 1e9
     if setting.task.data.refit:
         say("(trained without the validation examples; reports train once more, with them)")
@@ -239,6 +248,27 @@ def train(
         save_weights(target, recipe.spec, made.params, about | {"epochs": recipe.epochs})
         say(f"weights: {save}")
     return made
+
+
+def remarks(recipe: Recipe, made: Trained) -> list[str]:
+    """What a training shows that its last line does not: a rate too large, no end in sight."""
+    losses = np.concatenate([epoch.losses for epoch in made.epochs])
+    if recipe.rule == "perceptron":
+        if losses[-1] == 0:
+            return [f"a pass without a mistake after {len(losses)} passes: it has settled"]
+        return [
+            f"it has not settled: {losses[-1]:.0%} mistakes in pass {len(losses)}. Where no lines "
+            "separate the classes, as in XOR, it never does"
+        ]
+    first, last = float(losses[0]), float(made.epochs[-1].losses.mean())
+    if last > ROSE * first:
+        return [
+            f"the loss rose from {first:.4g} to {last:.4g}: the training diverges, the learning "
+            f"rate ({recipe.learning_rate:g}) is too large"
+        ]
+    if last > first:
+        return [f"the loss has not fallen, from {first:.4g} to {last:.4g}: try a smaller rate"]
+    return []
 
 
 def evaluate(
@@ -260,11 +290,12 @@ def evaluate(
         ValueError, ImportError, FailedError: as of `train`; or the weights are of another task.
     """
     path = Path(saved).absolute()  # before a file runs, which may go elsewhere
-    setting = Setting.of(task, implementation, device, dtype, data_dir, say)
+    setting = Setting.of(task, implementation, device, dtype, data_dir, say, {})
     spec, params, about = load_weights(path)
-    if about.get("task") != task or spec.layer_sizes != setting.recipe.spec.layer_sizes:
-        sizes = "-".join(map(str, spec.layer_sizes))
-        raise ValueError(f"{saved}: weights of {about.get('task')} ({sizes}), not of {task}")
+    sizes, ends = spec.layer_sizes, setting.recipe.spec.layer_sizes
+    if about.get("task") != task or (sizes[0], sizes[-1]) != (ends[0], ends[-1]):
+        shown = "-".join(map(str, sizes))
+        raise ValueError(f"{saved}: weights of {about.get('task')} ({shown}), not of {task}")
     if spec.dtype not in setting.implementation.dtypes:
         dtypes: Any = setting.implementation.dtypes
         spec = replace(spec, dtype=dtypes[0])

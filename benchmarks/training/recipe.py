@@ -1,12 +1,14 @@
 """How a network is trained and judged: a recipe, its learning rates, its metric."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from samegrad.implementations.contract.commands import did_you_mean
+from samegrad.implementations.contract.initializers import INITIALIZERS
 from samegrad.implementations.contract.spec import MLPSpec
 
 Array = Any
@@ -44,6 +46,39 @@ class Recipe:
     def steps(self, examples: int) -> int:
         """Steps per epoch, the last, smaller batch included."""
         return -(-examples // (self.batch_size or examples))
+
+    def changed(self, changes: Mapping[str, Any]) -> "Recipe":
+        """The same with other values of the fields of the recipe, or of its network, by name.
+
+        Raises:
+            ValueError: a value is not accepted, or the task's data do not fit.
+        """
+        for name in changes:
+            if self.rule != "gradient" and name != "epochs":
+                option = name.replace("layer_sizes", "layers").replace("_", "-")
+                raise ValueError(f"--{option}: the {self.rule} rule has none")
+        own = {name: value for name, value in changes.items() if hasattr(self, name)}
+        of_spec: dict[str, Any] = {n: value for n, value in changes.items() if n not in own}
+        sizes, task = of_spec.get("layer_sizes"), self.spec.layer_sizes
+        if sizes is not None and (sizes[0], sizes[-1]) != (task[0], task[-1]):
+            raise ValueError(
+                f"--layers {'-'.join(map(str, sizes))}: the task has {task[0]} features and "
+                f"{task[-1]} outputs; give {task[0]}-...-{task[-1]}"
+            )
+        if "optimizer" in of_spec:  # adamw sets it, and another rule keeps it
+            of_spec["decoupled"] = of_spec["optimizer"] == "adamw"
+        batch, rate = own.get("batch_size", 0), own.get("learning_rate", 1.0)
+        if batch < 0:
+            raise ValueError(f"--batch-size {batch} is not accepted; give examples, or 0 for all")
+        if not 0 < rate < math.inf:
+            raise ValueError(f"--learning-rate {rate:g} is not accepted; give a number above 0")
+        if (chosen := own.get("initializer", self.initializer)) not in INITIALIZERS:
+            accepted = ", ".join(INITIALIZERS)
+            raise ValueError(
+                f"--initializer {chosen!r} is not known; accepted: {accepted}"
+                f"{did_you_mean(chosen, INITIALIZERS)}"
+            )
+        return replace(self, spec=replace(self.spec, **of_spec), **own)
 
     def in_dtype(self, dtype: Any) -> "Recipe":
         """The same in another dtype."""

@@ -106,7 +106,17 @@ _TASKS = (
         Recipe(_mlp((2, 3)), 50, 1, 1.0, rule="perceptron"),
         150,
         "Rosenblatt 1958: mistakes only, until a pass makes none",
-        goal="100 %",
+        # It stops at the first lines that part its 150 points, which are not those of the data:
+        # 98.0 to 99.7 % of other points, with five seeds.
+        goal="99 %; 100 % of the training data",
+    ),
+    Task(
+        "perceptron_xor",
+        Data("xor_classes"),
+        Recipe(_mlp((2, 2)), 50, 1, 1.0, rule="perceptron"),
+        4,
+        "Minsky and Papert 1969: no lines part XOR's classes, and the rule never settles",
+        family="perceptron",
     ),
     Task(
         "softmax_regression",
@@ -179,6 +189,16 @@ _TASKS = (
         55_000,
         "LeCun and Cortes 1998",
         goal="98.4 %",
+    ),
+    Task(
+        "digits28",
+        MNIST,
+        Recipe(
+            _mlp((784, 16, 16, 10), activation="sigmoid"), 10, 1, 0.01, initializer="uniform"
+        ),
+        55_000,
+        f"{LECTURE}: MNIST, one image at a time, weights uniform within 0.5, rate 0.01",
+        family="mnist",
     ),
     Task(
         "mnist_fast",

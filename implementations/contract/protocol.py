@@ -70,7 +70,7 @@ class Capabilities:
     products: Callable[..., list[Array]] | None = None
     take: Callable[..., tuple[Array, Array]] | None = None
     epoch: Callable[..., tuple[Params, Tree, Array]] | None = None
-    perceptron: Callable[..., tuple[Params, int]] | None = None
+    perceptron: Callable[..., tuple[Params, Array]] | None = None
     describe: Callable[[str], dict[str, str]] = lambda _: {}
     events: Callable[[str], Events | None] = lambda _: None
     peak_memory: Callable[[str], int | None] = lambda _: None

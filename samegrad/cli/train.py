@@ -16,6 +16,17 @@ from samegrad.cli.parser import DONE, FAILED, INTERRUPTED, USAGE
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.texts import say
 
+# options that change the recipe of a task, with what each is
+CHANGES: tuple[tuple[str, str, Any], ...] = (
+    ("activation", "NAME", str),
+    ("batch-size", "N", int),
+    ("learning-rate", "X", float),
+    ("optimizer", "NAME", str),
+    ("initializer", "NAME", str),
+    ("dropout", "X", float),
+    ("weight-decay", "X", float),
+)
+
 
 def add(subparsers: Any) -> None:
     """Declare the command."""
@@ -24,6 +35,9 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--implementation", default="numpy", metavar="NAME", help="default: numpy")
     parser.add_argument("--device", default="cpu", metavar="NAME", help="default: cpu")
     parser.add_argument("--epochs", type=int, metavar="N", help="default: the task's")
+    parser.add_argument("--layers", metavar="N-N-N", help="another network for the task")
+    for name, metavar, kind in CHANGES:
+        parser.add_argument(f"--{name}", metavar=metavar, type=kind, help="default: the task's")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
     parser.add_argument("--dtype", choices=("float32", "float64"))
     parser.add_argument("--data-dir", metavar="DIR", help="original files (or SAMEGRAD_DATA)")
@@ -39,15 +53,28 @@ def run(arguments: Namespace) -> int:
     from samegrad.implementations.contract import registry
 
     name = arguments.implementation
+    changes = {}
+    for option, _, _ in CHANGES:
+        field = option.replace("-", "_")
+        if (value := getattr(arguments, field)) is not None:
+            changes[field] = value
+    if arguments.layers is not None:
+        from samegrad.benchmarks.runs.options import parse_layers
+
+        changes["layer_sizes"] = parse_layers(arguments.layers)
     if name not in registry.TABLE and not _apart:
         registry.check_name(name)
+        if arguments.evaluate is None:
+            _warn(name, arguments.task, changes)
         return _in_a_process(arguments.typed, name)
     where = {what: getattr(arguments, what) for what in ("device", "dtype", "data_dir")}
     more = {what: getattr(arguments, what) for what in ("epochs", "seed", "save")}
     try:
         if arguments.evaluate is None:
-            one_task.train(arguments.task, name, **where, **more)
+            one_task.train(arguments.task, name, **where, **more, changes=changes)
         else:
+            if changes:
+                raise ValueError(f"--evaluate: {', '.join(changes)} come with the weights")
             one_task.evaluate(arguments.task, arguments.evaluate, name, **where)
     except (one_task.DivergedError, one_task.FailedError) as error:
         say(error, error=True)
@@ -56,6 +83,32 @@ def run(arguments: Namespace) -> int:
         say(f"{name}: it exits (SystemExit)", error=True)
         return FAILED
     return DONE
+
+
+def _warn(name: str, task: str, changes: dict[str, Any]) -> None:
+    """Say that the gradient of a file is wrong on the network that is about to be trained."""
+    from samegrad.benchmarks.training.tasks import TASKS
+    from samegrad.implementations.checking.verifier import verify
+
+    if task not in TASKS or TASKS[task].recipe.rule != "gradient":
+        return
+    spec = TASKS[task].recipe.changed(changes).spec
+    try:
+        report = verify(
+            name,
+            layers=spec.layer_sizes,
+            activations=(spec.activation,),
+            output_activations=(spec.output_activation,),
+            losses=(spec.loss,),
+            bias=spec.bias,
+            weight_decay=spec.weight_decay,
+            optimizer=spec.optimizer,
+        )
+    except ValueError:  # the network is too large for it
+        return
+    if report.verdict == "disagrees":
+        more = commands.command("verify", name)
+        say(f"{report.name}: its gradient is wrong: {report.reason}; `{more}` says more")
 
 
 STATUSES = {str(status): status for status in (DONE, FAILED, USAGE, INTERRUPTED)}

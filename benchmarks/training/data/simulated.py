@@ -38,6 +38,12 @@ def xor() -> Records:
     return Records(np.vstack([X, X]), np.vstack([y, y]), 4)
 
 
+def xor_classes() -> Records:
+    """The same with two classes instead of one output."""
+    records = xor()
+    return Records(records.X, records.y[:, 0].astype(np.int64), records.training)
+
+
 def chain() -> Array:
     """Transition matrix of the chain behind `tokens`: row = this token, column = the next one."""
     rng = np.random.default_rng([SEED, 20])
@@ -106,6 +112,7 @@ def separable() -> Records:
 SIMULATED = {
     function.__name__: function
     for function in (
-        digits, line_length, xor, tokens, sine, approximation, discrete_mapping, overfit, separable,
+        digits, line_length, xor, xor_classes, tokens, sine, approximation, discrete_mapping,
+        overfit, separable,
     )
 }  # fmt: skip

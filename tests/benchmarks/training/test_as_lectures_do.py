@@ -1,0 +1,152 @@
+"""Training with another network, rule or rate, with a file that has only a gradient, and P1."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from samegrad.benchmarks.judge.proofs import KEEPS, _with_hint
+from samegrad.benchmarks.training import one_task, supplied
+from samegrad.benchmarks.training.loop import Epoch, Trained
+from samegrad.benchmarks.training.tasks import TASKS
+from samegrad.cli import main
+from samegrad.implementations.checking.comparison import Comparison, TensorCheck
+from samegrad.implementations.contract.initializers import init_params
+from samegrad.implementations.contract.registry import load
+from samegrad.implementations.contract.spec import MLPSpec, map_tree
+
+ONLY = """
+import numpy as np
+import samegrad.implementations.mlp_numpy as ours
+
+KEPT = []
+
+
+def loss_and_grad(spec, params, X, y, masks=None):
+    return ours.loss_and_grad(spec, params, X, y, masks)
+"""
+
+
+def said(task: str, name: str = "numpy", epochs: int = 2, **changes: object) -> list[str]:
+    """The lines of a training."""
+    lines: list[str] = []
+    one_task.train(task, name, epochs=epochs, changes=changes, say=lines.append)
+    return lines
+
+
+@pytest.mark.parametrize("rule", ["sgd", "adamw"])
+def test_file_with_a_gradient_alone_trains_as_numpy_does(rule: str, tmp_path: Path) -> None:
+    """By any rule, with dropout, and the outputs of the reference."""
+    path = tmp_path / "only.py"
+    path.write_text(ONLY)
+    implementation, ours = load(path), load("numpy")
+    spec = MLPSpec((3, 5, 2), "tanh", optimizer=rule, weight_decay=0.1, dtype="float64")
+    params = init_params(spec)
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(4, 3)), np.array([0, 1, 1, 0])
+
+    lines = supplied.complete(implementation)
+    found = [map_tree(np.copy, params), implementation.init_state(spec, params)]
+    right = [map_tree(np.copy, params), ours.init_state(spec, params)]
+    for _ in range(3):
+        *found, loss = implementation.train_step(spec, *found, X, y, 0.1)
+        *right, expected = ours.train_step(spec, *right, X, y, 0.1)
+
+    assert 2 == len(lines) and expected == loss
+    for pair, other in zip(right[0], found[0], strict=True):
+        assert all(np.array_equal(p, q) for p, q in zip(pair, other, strict=True))
+    outputs = implementation.forward(spec, found[0], X)
+    assert np.allclose(ours.forward(spec, right[0], X), outputs, rtol=1e-12)
+
+
+def test_options_change_network_rule_and_start() -> None:
+    """A line of the training says each number that depends on it."""
+    plain, *others = (
+        [line for line in said("xor", **changes) if line.startswith("test ")]
+        for changes in (
+            {}, {"layer_sizes": (2, 8, 1)}, {"optimizer": "sgd"}, {"learning_rate": 0.1},
+            {"initializer": "uniform"}, {"weight_decay": 0.1}, {"dropout": 0.5}, {"batch_size": 1},
+        )
+    )  # fmt: skip
+
+    assert plain and plain not in others
+    recipe = TASKS["digits"].recipe.changed({"optimizer": "sgd", "batch_size": 7})
+    assert (False, 7) == (recipe.spec.decoupled, recipe.batch_size)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--layers", "3-4-1"], "the task has 2 features and 1 outputs; give 2-...-1"),
+        (["--batch-size", "-3"], "give examples, or 0 for all"),
+        (["--learning-rate", "0"], "give a number above 0"),
+        (["--initializer", "unifrm"], "did you mean 'uniform'?"),
+        (["--activation", "relo"], "did you mean 'relu'?"),
+        (["--dropout", "1.5"], "give a number from 0 to below 1"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before any data are loaded."""
+    assert 2 == main(["train", "xor", *arguments])
+
+    printed = capsys.readouterr()
+    assert expected in printed.err and "examples; data in" not in printed.out
+
+
+def test_rate_that_diverges_is_said() -> None:
+    """Finite or not."""
+    assert any("the training diverges" in line for line in said("sine", learning_rate=0.05))
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(one_task.DivergedError, match=r"a learning rate below 0\.05 may not"),
+    ):
+        said("sine", epochs=100, learning_rate=0.05)
+    made = Trained([], [Epoch(np.array([loss]), 1) for loss in (1.0, 1.2)])
+    assert "has not fallen, from 1 to 1.2" in one_task.remarks(TASKS["sine"].recipe, made)[0]
+    assert not any("diverges" in line or "fallen" in line for line in said("sine"))
+
+
+@pytest.mark.parametrize(
+    "name", ["numpy", "scalar", "torch", pytest.param("jax", marks=pytest.mark.full)]
+)
+def test_perceptron_settles_where_it_can_and_says_where_it_does_not(name: str) -> None:
+    """In every idiom."""
+    if name in ("torch", "jax"):
+        pytest.importorskip(name, reason=f"{name} is not installed")
+
+    parted = said("perceptron", name, epochs=50)
+    xor = said("perceptron_xor", name, epochs=10)
+
+    assert any("a pass without a mistake after 6 passes" in line for line in parted)
+    assert any("it has not settled: 75% mistakes in pass 10" in line for line in xor)
+
+
+def test_wrong_gradient_of_a_file_is_said_before_it_trains(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Gradients that add up; and it trains, as whoever wrote it may want to see."""
+    path = tmp_path / "adds.py"
+    path.write_text(
+        ONLY.replace("    return", "    value, grads =")
+        + "    KEPT.append(grads)\n"
+        + "    return value, [tuple(sum(p) for p in zip(*pairs)) for pairs in zip(*KEPT)]\n"
+    )
+
+    status = main(["train", "xor", "--implementation", str(path), "--epochs", "2"])
+
+    printed = capfd.readouterr().out
+    assert 0 == status
+    assert "its gradient is wrong: loss_and_grad: gradients add up over calls" in printed
+    assert "training took" in printed
+
+
+def test_what_is_kept_from_call_to_call_is_named_of_a_timed_block() -> None:
+    """Where the loss is right and the gradient is not; elsewhere nothing is added."""
+    loss, slope = TensorCheck("loss with the gradient", 0.0, 1e-12, None), "off by 2"
+    wrong = TensorCheck("dW1", 1.0, 1e-12, slope)
+
+    assert f"{slope}; {KEEPS}" in _with_hint(Comparison((loss, wrong)))
+    both = Comparison((TensorCheck("loss with the gradient", 1.0, 1e-12, "off"), wrong))
+    assert KEEPS not in _with_hint(both)
