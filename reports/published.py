@@ -14,7 +14,7 @@ from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.files import replaced
 from samegrad.implementations.contract.registry import COMPARED_WITH
-from samegrad.reports.data import analysis, loading
+from samegrad.reports.data import analysis, loading, scaling
 from samegrad.reports.data.matrix import times_text
 from samegrad.reports.data.report import (
     PARTS,
@@ -30,6 +30,7 @@ from samegrad.reports.document import learning, speed, summary
 # Of the table of floors and peers: what a page has room for.
 PEERS = ["layers", "batch", "operation", "best of the idiom", "over its products", "peer",
          "peer over best", "over its products alone"]  # fmt: skip
+TRAINED = ["task", "implementation", "test", "goal", "time per epoch", "time to target"]
 LIBRARIES = {"numpy": "NumPy", "torch": "torch", "jax": "JAX"}
 ALIKE, MOST = 1.25, 0.5  # times the fastest, what is called alike; share of a step
 PRODUCTS = PARTS["products_seconds"]
@@ -94,8 +95,12 @@ def text(name: str, report: Report, page: str) -> str:
     if name == "peers":
         contests = analysis.contests(report.conclusive, report.families)
         parts.append(markdown_table(speed.floors(report, contests)[PEERS]))
+    if name == "scaling":
+        caches = {source.label: scaling.caches(source.journal) for source in report.sources}
+        grown = scaling.growth(scaling.curves(report.rows), caches)
+        parts.append(markdown_table(grown.drop(columns=["source", "device", "beyond"])))
     if name == "training":
-        parts.append(markdown_table(learning.results(report)))
+        parts.append(markdown_table(learning.results(report)[TRAINED]))
     return "\n\n".join(part for part in parts if part)
 
 

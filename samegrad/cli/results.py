@@ -95,6 +95,8 @@ def _measured(published: Any, name: str, folder: Path) -> str:
     from samegrad.benchmarks.records import states
     from samegrad.benchmarks.records.journal import read
 
+    if refused := _only_here(commands.HOME):
+        return refused
     environment = {key: value for key, value in os.environ.items() if key not in CHOSEN_KERNELS}
     # From there, so that no path of this machine is in what is published.
     output = Path(tempfile.mkdtemp(prefix=f"samegrad-{name}-"))
@@ -114,6 +116,18 @@ def _measured(published: Any, name: str, folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(journal, folder / published.JOURNAL)
     shutil.rmtree(output)
+    return ""
+
+
+def _only_here(clone: Path) -> str:
+    """Why nobody else has the code that is measured, or "": a published run names its commit."""
+    from samegrad.benchmarks.machine.system import output
+
+    git = ("git", "-C", str(clone))
+    if output(*git, "status", "--porcelain", "--untracked-files=no"):
+        return "files differ from their commit, which it would name: commit them first"
+    if output(*git, "remote") and not output(*git, "branch", "-r", "--contains", "HEAD"):
+        return "this commit, which it would name, is in no branch of a remote: push it first"
     return ""
 
 

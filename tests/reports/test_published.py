@@ -43,6 +43,28 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_run_of_code_that_nobody_else_has_is_not_published(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its report would name a commit that cannot be checked out: changed files, or not pushed."""
+    git = ["git", "-C", str(clone), "-c", "user.name=a", "-c", "user.email=a@b.example"]
+    told = []
+    for steps in (
+        (["init", "-q"], ["add", "."], ["commit", "-qm", "one"], ["remote", "add", "o", "nowhere"]),
+        (["rm", "-q", "--cached", "README.md"],),
+    ):
+        for step in steps:
+            subprocess.run([*git, *step], check=True)
+        assert 1 == main(["results", "update", "example"])
+        told.append(capsys.readouterr().err)
+
+    assert "push it first; what was published stays" in told[0]
+    assert "commit them first" in told[1]
+    subprocess.run([*git, "reset", "-q"], check=True)
+    subprocess.run([*git, "update-ref", "refs/remotes/o/main", "HEAD"], check=True)
+    assert "" == results._only_here(clone)
+
+
 def test_text_of_a_run_takes_its_place_and_links_from_where_the_page_lies(clone: Path) -> None:
     """What stands around it stays; the README has the caption alone."""
     assert 0 == main(["results", "update", "example", "--keep"])
@@ -119,6 +141,7 @@ def test_run_replaces_the_published_one_only_if_it_is_worth_it(
         )
         return SimpleNamespace(returncode=ending == "failed")
 
+    monkeypatch.setattr(results, "_only_here", lambda _: "")
     monkeypatch.setattr(subprocess, "run", benchmark)
     journal = clone / published.FOLDER / "example" / published.JOURNAL
     before = journal.read_text()
