@@ -14,7 +14,8 @@
 #endif
 #include "vectors_c.h"
 
-enum { DEEP = 256, HIGH = 8 * 12, BROAD = 2048 }; /* HIGH: a multiple of every ROWS */
+enum { DEEP = 256, HIGH = 16 * 12, BROAD = 2048, TOGETHER = 4 * COLUMNS };
+/* HIGH is a multiple of every ROWS; four panels are packed together. */
 #define PAYS 2e6 /* operations: 10 us or more on one core, waking the others takes two */
 #define SMALL (1L << 15) /* bytes of A that need no packing: it stays in the first cache */
 #define ALWAYS static inline __attribute__((always_inline))
@@ -40,12 +41,19 @@ static long up_to(long multiple, long a) { return (a + multiple - 1) / multiple 
 
 static long room_for_B(long n, long k) { return least(DEEP, k) * up_to(COLUMNS, least(BROAD, n)); }
 
-static long room_for_A(long m, long k) { return up_to(16, least(DEEP, k) * least(HIGH, m)); }
+/* Rows of A that one of the threads takes at a time. */
+static long high(long m, int threads) { return least(HIGH, up_to(ROWS, (m + threads - 1) / threads)); }
+
+static long room_for_A(long m, long k, int threads)
+{
+    return up_to(16, least(DEEP, k) * high(m, threads));
+}
 
 /* Numbers that packing takes at most, with all threads. */
 static long product_room(long m, long n, long k)
 {
-    return room_for_B(n, k) + room_for_A(m, k) * omp_get_max_threads();
+    int threads = omp_get_max_threads();
+    return room_for_B(n, k) + threads * room_for_A(m, k, threads);
 }
 
 /* One tile: `rows`, `vectors` and one of the steps of A are constants where it is called. alpha and
@@ -109,20 +117,32 @@ static long tall(long left)
 }
 
 /* k rows and up to COLUMNS columns of B, one row after the other, zeros after the last column. */
-static void pack_columns(const real *B, long b_row, long b_column, long k, long columns, real *to)
+static void pack_panel(const real *B, long b_row, long b_column, long k, long columns, real *to)
 {
     if (columns < COLUMNS)
         memset(to, 0, k * COLUMNS * sizeof(real));
-    if (b_column == 1)
-        for (long i = 0; i < k; i++)
-            if (columns == COLUMNS)
-                memcpy(to + i * COLUMNS, B + i * b_row, sizeof(vec) * 2);
+    for (long j = 0; j < columns; j += LANES)
+        for (long i = 0; i < k; i += LANES) {
+            const real *from = B + i * b_row + j * b_column;
+            real *into = to + i * COLUMNS + j;
+            if (b_row == 1 && i + LANES <= k && j + LANES <= columns)
+                turn(from, b_column, into, COLUMNS);
             else
-                memcpy(to + i * COLUMNS, B + i * b_row, columns * sizeof(real));
-    else
-        for (long j = 0; j < columns; j++)
-            for (long i = 0; i < k; i++)
-                to[i * COLUMNS + j] = B[i * b_row + j * b_column];
+                for (long r = 0; r < least(LANES, k - i); r++)
+                    for (long c = 0; c < least(LANES, columns - j); c++)
+                        into[r * COLUMNS + c] = from[r * b_row + c * b_column];
+        }
+}
+
+/* Some panels one after the other; a row of all of them is read at once, where it lies together. */
+static void pack(const real *B, long b_row, long b_column, long k, long columns, real *to)
+{
+    long whole = b_column == 1 ? columns / COLUMNS * COLUMNS : 0;
+    for (long i = 0; i < k; i++)
+        for (long j = 0; j < whole; j += COLUMNS)
+            memcpy(to + j * k + i * COLUMNS, B + i * b_row + j, COLUMNS * sizeof(real));
+    for (long j = whole; j < columns; j += COLUMNS)
+        pack_panel(B + j * b_column, b_row, b_column, k, least(COLUMNS, columns - j), to + j * k);
 }
 
 /* What one of the threads does of a product. */
@@ -130,22 +150,23 @@ static void share(const Product *p, int thread, int threads)
 {
     int direct = p->b_column == 1 && p->m < 2 * ROWS; /* too few rows to pack for */
     int low = p->a_row == 1 && p->k * p->a_column * (long)sizeof(real) > SMALL;
-    real *packed = p->room, *rows_of_A = packed + room_for_B(p->n, p->k) + thread * room_for_A(p->m, p->k);
-    long high = least(HIGH, up_to(ROWS, (p->m + threads - 1) / threads));
+    real *packed = p->room, *rows_of_A = packed + room_for_B(p->n, p->k);
+    long step = high(p->m, threads);
+    rows_of_A += thread * room_for_A(p->m, p->k, threads);
     for (long j0 = 0; j0 < p->n; j0 += BROAD)
         for (long k0 = 0; k0 < p->k; k0 += DEEP) {
             long n = least(BROAD, p->n - j0), k = least(DEEP, p->k - k0);
             const real *B = p->B + k0 * p->b_row + j0 * p->b_column;
             const real factors[2] = {p->alpha, k0 ? 1 : p->beta};
-            for (long j = thread * COLUMNS; j < n; j += threads * COLUMNS)
-                if (!direct || n - j < COLUMNS)
-                    pack_columns(B + j * p->b_column, p->b_row, p->b_column, k,
-                                 least(COLUMNS, n - j), packed + j * k);
+            long first = direct ? n / COLUMNS * COLUMNS : 0; /* of one that is not whole, all are */
+            for (long j = first + thread * TOGETHER; j < n; j += threads * TOGETHER)
+                pack(B + j * p->b_column, p->b_row, p->b_column, k, least(TOGETHER, n - j),
+                     packed + j * k);
             if (threads > 1) {
 #pragma omp barrier
             }
-            for (long i0 = thread * high; i0 < p->m; i0 += threads * high) {
-                long m = least(high, p->m - i0), a_row = p->a_row, a_column = p->a_column;
+            for (long i0 = thread * step; i0 < p->m; i0 += threads * step) {
+                long m = least(step, p->m - i0), a_row = p->a_row, a_column = p->a_column;
                 const real *A = p->A + i0 * a_row + k0 * a_column;
                 for (long h = 0; low && h < k; h++) /* the rows of a tile one after the other */
                     for (long i = 0, rows; i < m; i += rows) {

@@ -68,6 +68,38 @@ static inline vec each(real (*function)(real), vec x)
     return x;
 }
 
+/* LANES rows of as many numbers, turned: in each step what is s numbers and s rows apart changes
+ * places (Eklundh 1972). Clang shuffles by numbers that stand in the text only. */
+static inline void turn(const real *from, long row, real *to, long to_row)
+{
+#ifndef __clang__
+    vec x[LANES];
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++)
+        x[i] = *(const vec *)(from + i * row);
+#pragma GCC unroll 4
+    for (int s = 1; s < LANES; s *= 2) {
+        mask upper, lower;
+#pragma GCC unroll 16
+        for (int l = 0; l < LANES; l++)
+            upper[l] = l & s ? LANES + l - s : l, lower[l] = l & s ? LANES + l : l + s;
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; i++)
+            if (!(i & s)) {
+                vec a = x[i], b = x[i + s];
+                x[i] = __builtin_shuffle(a, b, upper), x[i + s] = __builtin_shuffle(a, b, lower);
+            }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++)
+        *(vec *)(to + i * to_row) = x[i];
+#else
+    for (int i = 0; i < LANES; i++)
+        for (int j = 0; j < LANES; j++)
+            to[j * to_row + i] = from[i * row + j];
+#endif
+}
+
 /* exp(x) for x <= 0 to two ulps, 0 where it is no normal number: x = n log(2) + r, the series of
  * exp(r), and n added to the exponent. Adding 1.5 2^MANTISSA rounds to a whole number. */
 static inline vec vexp(vec x)

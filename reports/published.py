@@ -10,6 +10,7 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
+from samegrad.benchmarks.records import limits
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.files import replaced
@@ -27,7 +28,7 @@ from samegrad.reports.data.report import (
 from samegrad.reports.data.values import folded, in_order, markdown_table
 from samegrad.reports.document import learning, speed, summary
 
-# Of the table of floors and peers: what a page has room for.
+# Of the table of best forms and peers: what a page has room for.
 PEERS = ["layers", "batch", "operation", "best of the idiom", "over its products", "peer",
          "peer over best", "over its products alone"]  # fmt: skip
 TRAINED = ["task", "implementation", "test", "goal", "time per epoch", "time to target"]
@@ -94,9 +95,9 @@ def text(name: str, report: Report, page: str) -> str:
     parts = [caption, "\n".join(f"- {line}" for line in answers)]
     if name == "peers":
         contests = analysis.contests(report.conclusive, report.families)
-        parts.append(markdown_table(speed.floors(report, contests)[PEERS]))
+        parts.append(markdown_table(speed.best_forms(report, contests)[PEERS]))
     if name == "scaling":
-        caches = {source.label: scaling.caches(source.journal) for source in report.sources}
+        caches = {source.label: limits.caches(source.journal) for source in report.sources}
         grown = scaling.growth(scaling.curves(report.rows), caches)
         parts.append(markdown_table(grown.drop(columns=["source", "device", "beyond"])))
     if name == "training":

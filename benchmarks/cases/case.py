@@ -122,6 +122,12 @@ class Case:
         """Bytes that one call must move between memory and processor at least."""
         return self.workload.bytes(self.operation)
 
+    @property
+    def least_bytes(self) -> tuple[int, int] | None:
+        """(Distinct bytes of a step, bytes that all steps of a call move) at least, if known."""
+        of_step = self.workload.least_bytes(self.operation)
+        return of_step and (of_step[0], of_step[1] * self.calls_per_epoch)
+
     def larger_than(self, other: "Case") -> bool:
         """Whether it is the same thing in a larger size: batch size, or place in a series."""
         workload, smaller = self.workload, other.workload

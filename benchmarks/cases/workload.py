@@ -81,6 +81,13 @@ class Workload(ABC):
     def bytes(self, operation: str) -> int:
         """Bytes that one call must move between memory and processor at least."""
 
+    def least_bytes(self, operation: str) -> tuple[int, int] | None:  # noqa: ARG002
+        """Of one step, those that no way to compute it can do without: (distinct ones, moved ones).
+
+        None of a kind whose `flops`, too, are those of one way to compute it.
+        """
+        return None
+
     def gated(self, operation: str) -> tuple[str, ...]:
         """The operations that must agree with the reference before one is timed; it comes last."""
         return (operation,)
@@ -184,6 +191,19 @@ class MLPWorkload(Workload, kind="mlp"):
         if operation not in ("forward", "loss_and_grad", PRODUCTS):
             entries += 2 * spec.parameters
         return self.calls(operation) * (8 if spec.dtype == "float64" else 4) * entries
+
+    def least_bytes(self, operation: str) -> tuple[int, int]:
+        """X and the params are read, and what comes of it is written.
+
+        That is outputs, a gradient, or the params again. Activations and deltas of a part of the
+        batch may stay where they are.
+        """
+        spec, size = self.spec, 8 if self.spec.dtype == "float64" else 4
+        outputs = self.batch_size * spec.layer_sizes[-1]
+        written = outputs if operation == "forward" else spec.parameters
+        again = operation in ("train_step", "epoch", TRAINING)  # where they were read
+        read = self.batch_size * spec.layer_sizes[0] + spec.parameters
+        return size * (read if again else read + written), size * (read + written)
 
     def products(self, operation: str) -> list[tuple[str, Shape, Shape]]:
         """The matrix products of one call: (kind, shape of A, shape of B), in the order of a step.

@@ -274,15 +274,19 @@ class Journal:
                 best[key] = max(best.get(key, 0.0), record["value"])
         return best
 
-    def bandwidth(self, device: str, threads: str) -> float | None:
-        """Bytes per second of memory: the most of all libraries and moments."""
-        where = ("bandwidth", device, threads)
-        values = (
-            record["value"]
-            for record in self.ceilings
-            if (record["quantity"], record["device"], record["threads"]) == where
-        )
-        return max(values, default=None)
+    def _ceilings(self, *where: str) -> Iterator[float]:
+        for record in self.ceilings:
+            known = record["quantity"], record["device"], record["threads"], record["arithmetic"]
+            if known == where:
+                yield record["value"]
+
+    def most(self, quantity: str, device: str, threads: str, dtype: str = "") -> float | None:
+        """The most of all libraries and moments, such as bytes per second of "bandwidth"."""
+        return max(self._ceilings(quantity, device, threads, dtype), default=None)
+
+    def least(self, quantity: str, device: str, threads: str, dtype: str = "") -> float | None:
+        """The least of all moments, such as seconds of a "call"."""
+        return min(self._ceilings(quantity, device, threads, dtype), default=None)
 
 
 def _case(data: Record) -> Case:

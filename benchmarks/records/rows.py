@@ -13,6 +13,7 @@ from typing import Any
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.workload import TRAINING
 from samegrad.benchmarks.records.journal import Journal
+from samegrad.benchmarks.records.limits import Limit, limit
 from samegrad.benchmarks.records.quality import WITHOUT_FAULT, Quality, quality
 from samegrad.benchmarks.records.schema import OK, Record
 
@@ -21,6 +22,7 @@ NOT_RUN = "not_run"  # in the list of cases, and the run ended before it was mea
 EVENTS = 0.10  # the GPU's clock against the wall's: beyond it a row is bound by the host
 LEAST_CPU_SPEEDS = 10  # measurements that say how fast a machine was in a run
 TOO_FAST = 1.2  # times what was seen to be possible here
+BELOW = "faster than the limit"
 EXCEEDS = 1.05  # times the call: parts that take as long are no parts of it
 # Of new memory a call; of all arrays that it must touch, each once.
 NEW_BYTES, NEW_SHARE = 2**16, 0.05
@@ -47,6 +49,7 @@ class Row:
         empty_seconds: the same call with nothing to compute: dispatch and Python.
         ceiling: FLOP/s that are known to be possible on this device, with as many threads and in
             the same arithmetic: `Journal.most_flops`.
+        limit: the least that a call could take there: `limits.limit`.
         host_bytes, device_bytes: peak memory of a call, where it was measured.
         quality: what the number is worth.
         remarks: what else is to be known of it, one line each.
@@ -74,6 +77,7 @@ class Row:
     products_seconds: float | None = None
     empty_seconds: float | None = None
     ceiling: float | None = None
+    limit: Limit | None = None
     host_bytes: int | None = None
     device_bytes: int | None = None
     quality: Quality = WITHOUT_FAULT
@@ -139,6 +143,7 @@ def rows(journal: Journal) -> list[Row]:
             case,
             outcomes.get(case.id, ()),
             ceilings.get((case.device, case.threads, case.arithmetic)),
+            limit(journal, case),
             journal.memory.get(case.id, {}),
             journal.proofs.get(case.id, ()) if journal.needs_proof(case) else None,
             journal.run.get("intervals", True) is not False,
@@ -174,6 +179,7 @@ def _row(
     case: Case,
     records: Sequence[Record],
     ceiling: float | None,
+    least_time: Limit | None,
     memory: Mapping[str, object],
     proofs: Sequence[Record] | None,
     intervals: bool,
@@ -205,6 +211,9 @@ def _row(
             return Row(case, "rejected", f"faster than possible: {faster}")
         remarks.append(f"faster than it should be possible here: {faster}")
 
+    if least_time and statistics.geometric_mean(medians) < least_time.seconds:
+        remarks.append(f"{BELOW} of {1e6 * least_time.seconds:.3g} us, which is wrong here")
+
     def least(name: str) -> float | None:
         values = [record[name] / 1e9 for record in records if record.get(name) is not None]
         return min(values, default=None)
@@ -232,6 +241,7 @@ def _row(
         products_seconds=products,
         empty_seconds=empty,
         ceiling=ceiling,
+        limit=least_time,
         host_bytes=host if isinstance(host, int) else None,
         device_bytes=device if isinstance(device, int) else None,
         quality=quality(

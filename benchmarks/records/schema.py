@@ -190,12 +190,16 @@ RECORDS = {
     "ceiling": Kind(
         "what the machine or a library can do at most; the maximum of all counts",
         {
-            "quantity": Field(TEXT, "peak, gemm, bandwidth, launch, transfer_in or transfer_out"),
-            "implementation": Field(TEXT, "whose library it is; empty for peak"),
+            "quantity": Field(
+                TEXT,
+                "peak, gemm, bandwidth (of memory; of a cache, bandwidth L1), call, launch, "
+                "transfer_in or transfer_out",
+            ),
+            "implementation": Field(TEXT, "whose library it is; empty for the machine's own"),
             "device": Field(TEXT, "cpu, cuda, ..."),
             "threads": Field(TEXT, "all, or a number"),
             "arithmetic": Field(TEXT, "float64, float32, tf32, bfloat16, or empty"),
-            "value": Field(NUMBER, "FLOP/s, byte/s, or seconds for launch"),
+            "value": Field(NUMBER, "FLOP/s, byte/s, or seconds for call and launch"),
             "process": Field(COUNT, "number of the process that measured it"),
         },
     ),

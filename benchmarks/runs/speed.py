@@ -7,6 +7,7 @@ from samegrad.benchmarks.cases.case import FEW_EXAMPLES, Case
 from samegrad.benchmarks.cases.workload import Workload
 from samegrad.benchmarks.clock.intervals import LEAST_PROCESSES
 from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.records import limits
 from samegrad.benchmarks.runs import budget, capabilities
 from samegrad.benchmarks.runs.budget import Budget, RunSettings
 from samegrad.benchmarks.runs.capabilities import CAPABILITIES_SECONDS
@@ -21,7 +22,7 @@ from samegrad.implementations.checking.processes import Exit
 
 REPORT_SECONDS = 12.0  # kept back for pytest's table and the report, which take six here
 INPUTS_SECONDS = 300.0  # for the inputs of one workload
-PEAK_SECONDS = 60.0  # Numba compiles for one of them
+PEAK_SECONDS = 60.0  # between two answers; the first waits for a compiler
 SEED = 0
 
 
@@ -93,7 +94,7 @@ def execute(run: Run, _: None = None) -> None:
 
 
 def _measure_peak(run: Run, scratch: Path) -> None:
-    """What the cores can do at most, with as many threads as rows have; nothing without Numba."""
+    """What cores, caches and calls can do at most, with as many threads as rows have."""
     running = [case for case in run.running if case.device == "cpu" and run.settings.ceilings]
     dtypes = sorted({case.workload.dtype for case in running})
     for threads in sorted({case.threads for case in running}):
@@ -108,7 +109,7 @@ def _measure_peak(run: Run, scratch: Path) -> None:
         run.progress.now("multiply-adds of the cores")
         ended = processes.run_child(
             command(WORKER, threads=threads),
-            {"role": "peak", "dtypes": dtypes},
+            {"role": "peak", "dtypes": dtypes, "caches": limits.caches(run.journal)},
             system.worker_environment("cpu", scratch, threads),
             on_message,
             PEAK_SECONDS,

@@ -36,9 +36,10 @@ records. The parent sends a request and receives messages (`implementations.chec
         cpu_speed                   how fast the machine itself was, at the end of a request
 
     request "peak"
-        dtypes                      in which the cores multiply and add
+        dtypes, caches              in which the cores multiply and add; name -> bytes
       answered with
-        ceiling                     quantity, arithmetic, value; or missing: there is no Numba
+        ceiling                     quantity, arithmetic, value; or missing: there is neither a C
+                                    compiler nor Numba
 
     request "memory", as "measure" with one case
       answered with

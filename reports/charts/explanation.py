@@ -52,7 +52,7 @@ def roofline(rows: pd.DataFrame, sources: Sequence[Source]) -> Chart | None:
     used = set(part[columns].itertuples(index=False, name=None))
     shown = [roof for roof in roofs if (roof[0].label, *roof[1:4]) in used]
     for number, (source, device, threads, arithmetic, rate) in enumerate(shown):
-        bandwidth = source.journal.bandwidth(device, threads)
+        bandwidth = source.journal.most("bandwidth", device, threads)
         y = np.full_like(x, rate)
         if bandwidth:
             y = np.minimum(y, bandwidth / 1e9 * x)

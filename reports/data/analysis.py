@@ -147,8 +147,9 @@ def contests(rows: pd.DataFrame, families: Mapping[str, tuple[str, str]]) -> pd.
         families: implementation -> (kind, idiom), as the journals say it.
 
     Returns:
-        Columns NETWORK, operation, dtype, idiom, best, seconds; over_products and of_square (the
-        share of the best rate of square products), both with _low and _high; peer, peer_seconds;
+        Columns NETWORK, operation, dtype, idiom, best, seconds, limit_seconds; over_products and
+        of_square (the share of the best rate of square products), both with _low and _high; peer,
+        peer_seconds;
         over_best (the peer over the best form), over_floor (over the fastest products of the
         idiom's libraries) and over_idiom (over the idiom itself) with _low and _high; NaN where
         there is no such row.
@@ -180,6 +181,7 @@ def contests(rows: pd.DataFrame, families: Mapping[str, tuple[str, str]]) -> pd.
             least = min(known, key=lambda row: row.seconds, default=None)
         record = dict(zip(keys, values, strict=True))
         record |= {"best": best.implementation, "seconds": best.seconds}
+        record |= {"limit_seconds": best.limit_seconds}
         record |= _ratio("over_products", best, own, paired)
         record |= _of_square(best, squares)
         idiom = next(group[group.implementation == record["idiom"]].itertuples(), None)

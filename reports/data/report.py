@@ -37,7 +37,8 @@ PARTS = {  # of a call's time
 }
 CASE = ["workload", "layers", "operation", "batch_size", "dtype", "threads"]
 NUMBERS = (
-    "seconds examples_per_second gflops_per_second ceiling_gflops_per_second first_call_seconds "
+    "seconds examples_per_second gflops_per_second ceiling_gflops_per_second limit_seconds "
+    "limit_arithmetic_seconds limit_call_seconds first_call_seconds "
     "compile_seconds transfer_in_seconds transfer_out_seconds products_seconds dispatch_seconds "
     "rest_seconds host_bytes device_bytes "
     "p50_seconds p99_seconds import_seconds imported_bytes"
@@ -262,6 +263,7 @@ def _record(source: Source, row: Row) -> dict[str, Any]:
     gate = row.gate or {"name": "", "error": math.nan, "bound": math.nan}
     products, dispatch, rest = (row.split if usable else None) or (math.nan,) * 3
     series, value = workload.series or ("", math.nan)
+    least = row.limit
     sizes = workload.spec.layer_sizes if isinstance(workload, MLPWorkload) else ()
     return {
         "source": source.label,
@@ -296,6 +298,10 @@ def _record(source: Source, row: Row) -> dict[str, Any]:
         "bytes": case.bytes,
         "gflops_per_second": row.gflops if usable else None,
         "ceiling_gflops_per_second": None if row.ceiling is None else row.ceiling / 1e9,
+        "limit_seconds": least and least.seconds,
+        "limit_arithmetic_seconds": least and least.arithmetic,
+        "limit_call_seconds": least and least.call,
+        "limited_by": "" if least is None else least.by,
         "products_seconds": products,
         "dispatch_seconds": dispatch,
         "rest_seconds": rest,

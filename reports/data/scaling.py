@@ -6,7 +6,6 @@ the rate of arithmetic falls, and which cache the working set outgrows there.
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -15,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from samegrad.benchmarks.clock.intervals import ratio
-from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.schema import OK
 from samegrad.reports.data.analysis import paired_rows, with_ratios
 from samegrad.reports.data.report import comparable, shares
@@ -83,16 +81,6 @@ def fit(x: Sequence[float], seconds: Sequence[float]) -> tuple[float, float, flo
     variance = np.linalg.pinv(best.jac.T @ best.jac)[2, 2] * (best.fun @ best.fun) / freedom
     a, c, p = math.exp(best.x[0]), math.exp(best.x[1]), float(best.x[2])
     return a, c, p, math.sqrt(max(0.0, variance))
-
-
-def caches(journal: Journal) -> dict[str, int]:
-    """Bytes of each data cache, as the journal's machine says them; {} if it does not."""
-    text = str(journal.run["machine"].get("cpu_caches", ""))
-    units = {"K": 2**10, "M": 2**20, "G": 2**30}
-    return {
-        level: int(size) * units[unit]
-        for level, size, unit in re.findall(r"(L\d) (\d{1,9})([KMG])", text)
-    }
 
 
 def growth(points: pd.DataFrame, cache_sizes: Mapping[str, dict[str, int]]) -> pd.DataFrame:

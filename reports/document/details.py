@@ -18,7 +18,7 @@ from samegrad.reports.data.loading import MOST_RUNS
 from samegrad.reports.data.report import CASE, Report, Source
 from samegrad.reports.data.values import bytes_text, digits, duration
 from samegrad.reports.document.chapter import Chapter, Table, columns, present
-from samegrad.reports.document.speed import percent_of_ceiling
+from samegrad.reports.document.speed import over_limit
 
 INCLUDES = (
     "A time is one call: forward, loss and gradient, training step (loss, gradient, update), or "
@@ -39,8 +39,8 @@ INCLUDES = (
     "GFLOP/s count matrix products only: 2 operations per weight and example forward, twice "
     "that backward, less the first layer's input gradient. The ceiling is the most that was seen "
     "to be possible on the device, with as many threads and in the same arithmetic, before, "
-    "between and after the cases: on a CPU with Numba a loop of multiply-adds that stays in the "
-    "registers, and the best matrix product of any library.",
+    "between and after the cases: on a CPU a loop of multiply-adds that stays in the registers, "
+    "and the best matrix product of any library.",
     "Split: matrix products of a call alone, by the same library in the same process, less what "
     "calling it costs; dispatch and Python, the same call with every layer of width 1; the rest.",
     "Verdicts: FASTER or SLOWER if the interval of the ratio clears 1.05, SAME if it lies within "
@@ -50,10 +50,18 @@ INCLUDES = (
     "First call: the first process compiles, later ones load from the run's own cache. Transfers "
     "are a batch to the device and the result back, through the interface and its checks.",
 )
+LIMIT = (
+    "Seconds of one call. The limit is the least that it could take on this machine, however it is "
+    "written: its multiply-adds at the most that the cores can do, or what it must move at the "
+    "bandwidth of the cache that holds it, whichever is longer (by), and a call of a function that "
+    "does nothing. What a time has more is products that are slower than that, dispatch beyond "
+    "such a call, and the rest: passes over memory."
+)
 QUANTITIES = {  # of ceilings
     "peak": "multiply-adds in registers",
     "gemm": "matrix product",
     "bandwidth": "memory bandwidth",
+    "call": "call of a function that does nothing",
     "launch": "launch, one after another",
     "transfer_in": "to the device, with checks",
     "transfer_out": "from the device",
@@ -106,7 +114,7 @@ def limits(report: Report) -> Chapter:
         tables=[
             Table(
                 "What a call consists of",
-                "Seconds of one call, and the share of the ceiling.",
+                LIMIT,
                 split(report),
             ),
             Table("What the machine can do", "The maximum of all measurements.", ceilings(report)),
@@ -121,14 +129,25 @@ def split(report: Report) -> pd.DataFrame:
         part,
         **{
             "time": part.seconds.map(duration),
+            **over_limit(part),
+            "limit": part.limit_seconds.map(duration),
+            "by": part.limited_by,
+            "products beyond it": _beyond(part.products_seconds, part.limit_arithmetic_seconds),
+            "dispatch beyond it": _beyond(part.dispatch_seconds, part.limit_call_seconds),
             "matrix products": part.products_seconds.map(duration),
             "dispatch and Python": part.dispatch_seconds.map(duration),
             "rest": part.rest_seconds.map(duration),
             "GFLOP/s": part.gflops_per_second.map(digits),
-            "% of ceiling": percent_of_ceiling(part),
         },
     )
+    if part.limit_seconds.isna().all():
+        table = table.drop(columns=["limit", "by", "products beyond it", "dispatch beyond it"])
     return present(report, table)
+
+
+def _beyond(seconds: pd.Series, least: pd.Series) -> pd.Series:
+    """What a part takes more than the limit has for it."""
+    return (seconds - least).clip(lower=0).map(duration)
 
 
 def ceilings(report: Report) -> pd.DataFrame:
@@ -147,12 +166,17 @@ def ceilings(report: Report) -> pd.DataFrame:
     names = ["source", "quantity", "implementation", "device", "threads", "arithmetic"]
     table = measured.groupby(names, sort=False).value.agg(["min", "max"]).reset_index()
     best = [
-        duration(low) if quantity == "launch"
+        duration(low) if quantity in ("launch", "call")
         else f"{digits(high / 1e9)} {'GFLOP/s' if quantity in ('peak', 'gemm') else 'GB/s'}"
         for quantity, low, high in zip(table.quantity, table["min"], table["max"], strict=True)
     ]  # fmt: skip
-    table = table[names].assign(quantity=table.quantity.map(QUANTITIES), **{"at best": best})
+    table = table[names].assign(quantity=table.quantity.map(_quantity), **{"at best": best})
     return present(report, table, names={"implementation": "library", "arithmetic": "dtype"})
+
+
+def _quantity(name: str) -> str:
+    known, _, of = name.partition(" ")
+    return f"bandwidth of {of}" if of else QUANTITIES.get(known, known)
 
 
 def compilation(report: Report) -> Chapter:

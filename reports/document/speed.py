@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from samegrad.benchmarks.records import limits
 from samegrad.benchmarks.records.quality import GOOD, NARROW, NOISY, UNUSABLE
 from samegrad.reports.charts import explanation, growth
 from samegrad.reports.charts import speed as charts
@@ -64,8 +65,9 @@ def best(report: Report) -> Chapter:
         charts=[charts.peers(report.conclusive, report.families) if len(contests) else None],
         tables=[
             Table(
-                "Floors and peers",
-                "Each idiom in its fastest form, its variants included. Over its products: its "
+                "Limit, products and peers",
+                "Each idiom in its fastest form, its variants included. Times the limit: over the "
+                "least that this machine allows, however it is written. Over its products: its "
                 "time over that of the step's matrix products alone, by the same library in the "
                 "same processes, into arrays that exist already; no way of writing the step over "
                 "that library can go below. Of the best product: its rate of arithmetic over that "
@@ -74,7 +76,7 @@ def best(report: Report) -> Chapter:
                 "what people would use instead over that of the idiom's best; over its products, "
                 "which is the most that any way of writing the idiom could gain; and over the "
                 "idiom as it is written first, without its variants.",
-                floors(report, contests),
+                best_forms(report, contests),
             ),
             Table(
                 "What a variant gains and costs",
@@ -90,7 +92,7 @@ def cost_growth(report: Report) -> Chapter:
     """How the cost grows with batch size, width and depth, where all three were measured."""
     points = scaling.curves(report.rows)
     gains = scaling.thread_gains(scaling.curves(report.conclusive))
-    caches = {source.label: scaling.caches(source.journal) for source in report.sources}
+    caches = {source.label: limits.caches(source.journal) for source in report.sources}
     chart = growth.scaling(report.rows, points, gains, caches)
     if chart is None:  # a run of other cases: its batch sizes have a chart of their own
         return Chapter("How the cost grows")
@@ -256,7 +258,7 @@ def every_row(ok: pd.DataFrame) -> pd.DataFrame:
             ],
             "examples/s": ok.examples_per_second.map(digits),
             "GFLOP/s": ok.gflops_per_second.map(digits),
-            "% of ceiling": percent_of_ceiling(ok),
+            **over_limit(ok),
             "largest error": [
                 f"{error:.1e} ({tensor})"
                 for error, tensor in zip(ok.gradient_error, ok.worst_tensor, strict=True)
@@ -272,12 +274,13 @@ def every_row(ok: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def percent_of_ceiling(rows: pd.DataFrame) -> pd.Series:
-    """The rate of arithmetic in percent of the ceiling."""
-    return (100 * rows.gflops_per_second / rows.ceiling_gflops_per_second).map(digits)
+def over_limit(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    """Each time over the least that the machine allows, as a column, where that is known."""
+    known = (rows.seconds / rows.limit_seconds).map(digits)
+    return {"times the limit": known} if (known != "").any() else {}
 
 
-def floors(report: Report, contests: pd.DataFrame) -> pd.DataFrame:
+def best_forms(report: Report, contests: pd.DataFrame) -> pd.DataFrame:
     """The contests as texts."""
     if contests.empty:
         return contests
@@ -293,6 +296,7 @@ def floors(report: Report, contests: pd.DataFrame) -> pd.DataFrame:
     table = contests[[*analysis.NETWORK, "operation", "dtype", "best"]].assign(
         **{
             "time": contests.seconds.map(duration),
+            **over_limit(contests),
             "over its products": ratios("over_products"),
             "of the best product": ratios("of_square", 100, " %"),
             "peer": contests.peer,

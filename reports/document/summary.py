@@ -41,7 +41,7 @@ def sentences(report: Report) -> list[Answer]:
     unusable = rows[(rows.status == UNUSABLE) & (rows.operation == "train_step")]
     for source, part in steps.groupby("source", sort=False):
         without = unusable[unusable.source == source]
-        about = [fastest(part, without), crossing(part), parts(part)]
+        about = [fastest(part, without), crossing(part), near(part), parts(part)]
         lines += [
             Answer(line.question, f"{source}: {line.text}" if report.many else line.text)
             for line in about
@@ -125,6 +125,22 @@ def crossing(steps: pd.DataFrame) -> Answer:
     more = f"; and {len(lines) - MOST_CROSSINGS} more" if len(lines) > MOST_CROSSINGS else ""
     text = "; ".join(lines[:MOST_CROSSINGS]).replace(" cpu", "")
     return Answer("From which batch on does that change?", f"{text}{more}." if lines else "")
+
+
+def near(steps: pd.DataFrame) -> Answer:
+    """Each time over the least that the machine allows, of the smallest and largest networks."""
+    part = steps[steps.limit_seconds.notna() & (steps.transfer == "resident")]
+    part = part[part.threads == "all"]
+    ordered = part.sort_values("flops", kind="stable").drop_duplicates(NETWORK)
+    answers = []
+    for case in ordered.iloc[sorted({0, len(ordered) - 1})].itertuples() if len(ordered) else ():
+        own = part[(part.layers == case.layers) & (part.batch_size == case.batch_size)]
+        times = (own.seconds / own.limit_seconds).groupby(own.implementation).min()
+        said = ", ".join(f"{name} {digits(times[name])}" for name in in_order(times.index))
+        least = duration(case.limit_seconds)
+        answers.append(f"{folded(case.layers)}, batch {case.batch_size:,} ({least}): {said}")
+    text = f"In times the limit of the machine: {'; '.join(answers)}." if answers else ""
+    return Answer("How near is that to the limit?", text)
 
 
 def parts(steps: pd.DataFrame) -> Answer:

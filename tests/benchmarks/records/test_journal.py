@@ -162,8 +162,8 @@ def test_ceilings_are_the_most_that_was_reached_there() -> None:
         journal.add({**where, **about})
 
     assert {("cpu", "all", "float32"): 3e9, ("cuda", "all", "float32"): 9e9} == journal.most_flops()
-    assert 5e9 == journal.bandwidth("cpu", "all")
-    assert journal.bandwidth("cpu", "2") is None
+    assert 5e9 == journal.most("bandwidth", "cpu", "all", "float32")
+    assert journal.most("bandwidth", "cpu", "2", "float32") is None
 
 
 def test_number_of_processes_is_the_last_that_was_decided() -> None:

@@ -9,12 +9,28 @@ import pytest
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.worker import peak
+from samegrad.implementations.contract.registry import why_not_installed
+
+CACHES = {"L1": 2**14, "L2": 2**18, "L3": 2**22}
 
 
-def answers():
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """As little as shows something."""
+    monkeypatch.setattr(peak, "BLOCKS", 4)
+    monkeypatch.setattr(peak, "MEMORY_BYTES", 2**22)
+    monkeypatch.setattr(peak, "SWEPT_BYTES", 2**22)
+
+
+def no_compiler(*_):
+    """In the place of what compiles C."""
+    raise NotImplementedError("no C compiler")
+
+
+def answers(caches=CACHES):
     """What is answered for float32."""
     said: list[dict[str, Any]] = []
-    peak.answer({"dtypes": ["float32"]}, said.append)
+    peak.answer({"dtypes": ["float32"], "caches": caches}, said.append)
     return said
 
 
@@ -38,20 +54,35 @@ def test_numbers_stay_such_that_no_operation_is_slow():
     assert ((x > 0.5) & (x < 8)).all()
 
 
-def test_rate_is_one_of_a_core_that_computes():
+@pytest.mark.skipif(why_not_installed("c") is not None, reason="there is no C compiler")
+def test_in_c_cores_caches_and_calls_have_rates_that_can_be():
     """Neither of a clock that stands nor of a loop that was left out."""
+    found = {a["ceiling"]["quantity"]: a["ceiling"]["value"] for a in answers()}
+
+    caches = [f"bandwidth {name}" for name in CACHES]
+    assert ["call", "peak", *caches, "bandwidth"] == [*found]
+    assert 1e-9 < found["call"] < 1e-4
+    assert 1e8 < found["peak"] < 1e14
+    assert all(1e7 < found[name] < 1e14 for name in [*caches, "bandwidth"])
+    assert ["call", "peak", "bandwidth"] == [a["ceiling"]["quantity"] for a in answers({})]
+
+
+def test_rate_is_one_of_a_core_that_computes(monkeypatch):
+    """With Numba where there is no C compiler."""
     pytest.importorskip("numba")
-    (said,) = answers()
+    monkeypatch.setattr(peak, "library", no_compiler)
+    _, said = answers()
 
     assert {"quantity": "peak", "arithmetic": "float32"}.items() <= said["ceiling"].items()
     assert 1e8 < said["ceiling"]["value"] < 1e14
 
 
-def test_without_numba_nothing_is_measured(monkeypatch):
+def test_without_compilers_calls_are_measured_alone(monkeypatch):
     """The best product of any library stands in."""
+    monkeypatch.setattr(peak, "library", no_compiler)
     monkeypatch.setitem(__import__("sys").modules, "numba", None)
 
-    assert ["missing"] == [*answers()[0]]
+    assert [["ceiling"], ["missing"]] == [[*answer] for answer in answers()]
 
 
 def test_rate_counts_every_thread(monkeypatch):

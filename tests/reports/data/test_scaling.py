@@ -14,6 +14,7 @@ from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.presets import PRESETS, Network, depth, width
 from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.machine.system import cpu_caches
+from samegrad.benchmarks.records import limits
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.runs import options, selection
 from samegrad.implementations.contract.spec import MLPSpec
@@ -256,13 +257,13 @@ def test_caches_of_this_machine_are_read_or_unknown() -> None:
     read = cpu_caches()
     run = {"machine": {"cpu_caches": read}, "run": "r", "fingerprint": "f"}
 
-    sizes = scaling.caches(Journal({"record": "run", **run}))
+    sizes = limits.caches(Journal({"record": "run", **run}))
 
     assert bool(sizes) == (read != "unknown")
     assert all(size >= 1024 for size in sizes.values())
     assert {"L1": 32 * 2**10, "L3": 32 * 2**20} == {
         key: value
-        for key, value in scaling.caches(
+        for key, value in limits.caches(
             Journal({"record": "run", **run, "machine": {"cpu_caches": CACHES}})
         ).items()
         if key != "L2"
