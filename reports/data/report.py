@@ -38,10 +38,9 @@ PARTS = {  # of a call's time
 CASE = ["workload", "layers", "operation", "batch_size", "dtype", "threads"]
 NUMBERS = (
     "seconds examples_per_second gflops_per_second ceiling_gflops_per_second limit_seconds "
-    "limit_arithmetic_seconds limit_call_seconds first_call_seconds "
-    "compile_seconds transfer_in_seconds transfer_out_seconds products_seconds dispatch_seconds "
-    "rest_seconds host_bytes device_bytes "
-    "p50_seconds p99_seconds import_seconds imported_bytes"
+    "limit_arithmetic_seconds limit_call_seconds first_call_seconds compile_seconds "
+    "transfer_in_seconds transfer_out_seconds products_seconds dispatch_seconds rest_seconds "
+    "host_bytes device_bytes p50_seconds p99_seconds import_seconds imported_bytes"
 ).split()
 LEAST_REQUESTS = 200  # calls one by one, for percentiles
 NOT_IN_FILES = ["series", "series_value"]  # columns that repeat what workload says
@@ -263,7 +262,6 @@ def _record(source: Source, row: Row) -> dict[str, Any]:
     gate = row.gate or {"name": "", "error": math.nan, "bound": math.nan}
     products, dispatch, rest = (row.split if usable else None) or (math.nan,) * 3
     series, value = workload.series or ("", math.nan)
-    least = row.limit
     sizes = workload.spec.layer_sizes if isinstance(workload, MLPWorkload) else ()
     return {
         "source": source.label,
@@ -298,10 +296,10 @@ def _record(source: Source, row: Row) -> dict[str, Any]:
         "bytes": case.bytes,
         "gflops_per_second": row.gflops if usable else None,
         "ceiling_gflops_per_second": None if row.ceiling is None else row.ceiling / 1e9,
-        "limit_seconds": least and least.seconds,
-        "limit_arithmetic_seconds": least and least.arithmetic,
-        "limit_call_seconds": least and least.call,
-        "limited_by": "" if least is None else least.by,
+        "limit_seconds": row.limit and row.limit.seconds,
+        "limit_arithmetic_seconds": row.limit and row.limit.arithmetic,
+        "limit_call_seconds": row.limit and row.limit.call,
+        "limited_by": row.limit.by if row.limit else "",
         "products_seconds": products,
         "dispatch_seconds": dispatch,
         "rest_seconds": rest,
@@ -387,7 +385,7 @@ def pivoted(rows: pd.DataFrame, index: list[str], columns: str, values: str) -> 
 
 
 def products(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of matrix products alone: the least time that a step could take."""
+    """The rows of matrix products alone: the least that a step by that library could take."""
     return rows[rows.operation == PRODUCTS]
 
 

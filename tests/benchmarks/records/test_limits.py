@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.benchmarks.cases.case import Case, MLPWorkload
+from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.records import limits, rows
 from samegrad.benchmarks.records.journal import Journal, read
 from samegrad.implementations.contract.spec import MLPSpec
