@@ -153,7 +153,7 @@ _TASKS = (
         Recipe(
             _mlp((6, 10, 5, 3), activation="sigmoid"), 200, 0, 1.0, initializer="glorot_uniform"
         ),
-        90,
+        300,
         f"{LECTURE}: noisy copies of three prototypes, sigmoid layers, full batches at rate 1",
     ),
     Task(

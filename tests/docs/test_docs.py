@@ -28,6 +28,24 @@ def test_from_loops_to_matrices(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "journal.jsonl").exists()
 
 
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("ways-to-differentiate", {"file": 1, "run": 1, "output": 1}),
+        ("from-lectures", {"file": 3, "run": 3, "output": 2}),
+    ],
+)
+def test_pages_of_lectures(page: str, expected: dict[str, int], tmp_path: Path) -> None:
+    """Their files print what the pages say."""
+    done, printed = follow((DOCS / f"{page}.md").read_text(), tmp_path)
+
+    assert expected == done
+    if page == "from-lectures":
+        l2, decoupled = ([float(x) for x in line.split()[1:]] for line in printed.splitlines())
+        assert l2[0] < 0.4 and l2[-1] > 0.98
+        assert all(abs(kept - 0.905) < 0.005 for kept in decoupled)
+
+
 def test_teaching(tmp_path: Path) -> None:
     """The worksheet as it is handed out."""
     done, _ = follow((DOCS / "teaching.md").read_text(), tmp_path)

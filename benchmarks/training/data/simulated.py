@@ -12,9 +12,6 @@ Array = Any
 SEED = 0
 
 TOKENS = 8  # of the alphabet of `tokens`
-PROTOTYPES = np.array(  # of discrete_mapping: three binary patterns that differ in four places each
-    [[1, 1, 0, 0, 1, 0], [0, 1, 1, 1, 0, 0], [1, 0, 0, 1, 1, 1]], float
-)
 
 
 def digits() -> Records:
@@ -80,11 +77,15 @@ def approximation() -> Records:
 
 
 def discrete_mapping() -> Records:
-    """Noisy copies of three prototypes of six values: 90 for training, 300 for the test."""
+    """Noisy copies of three prototypes 3 (u - 1/2), u uniform: 300 for training, 300 for the test.
+
+    As in the course, whose first layer has no bias; here every layer has one, or none.
+    """
     rng = np.random.default_rng([SEED, 30])
-    y = np.concatenate([rng.permutation(np.repeat(np.arange(3), n)) for n in (30, 100)])
-    X = PROTOTYPES[y] + rng.normal(0, 0.25, (len(y), 6))
-    return Records(X, y.astype(np.int64), 90)
+    prototypes = 3 * (rng.random((3, 6)) - 0.5)
+    y = np.concatenate([rng.permutation(np.repeat(np.arange(3), 100)) for _ in range(2)])
+    X = prototypes[y] + rng.normal(0, 0.1, (len(y), 6))
+    return Records(X, y.astype(np.int64), 300)
 
 
 def overfit() -> Records:
