@@ -243,7 +243,7 @@ PRESETS = {
         short_call_seconds=0.5,
     ),
     "peers": Preset(PEERS, 8, (1800, 1800), 0.3, case_seconds=120.0, short_call_seconds=1.0),
-    "spiking": Preset(SPIKING, 5, (120, 120), 0.2, ceilings=False, case_seconds=60.0),
+    "spiking": Preset(SPIKING, 5, (120, 120), 0.2, ceilings=False, case_seconds=120.0),
     "full": Preset(FULL, 10, (3600, 5400), 0.5, threads=("1", "all"), memory=True),
 }
 

@@ -77,9 +77,9 @@ class Subject(ABC):
     def work(self, operation: str, transfer: str, draw: Draw) -> timer.Work:
         """What is timed of an operation; its `fetch` gives a `Seen`."""
 
-    def requests(self, draw: Draw) -> timer.Work:
+    def requests(self, draw: Draw) -> timer.Work:  # noqa: ARG002
         """Forward passes that are asked for one by one, each with other examples."""
-        raise NotImplementedError(f"{type(self).__name__} has no forward pass, at {draw}")
+        raise NotImplementedError("there are no forward passes of it")
 
     @abstractmethod
     def named(self, operation: str, results: Tree, passed: list[Params]) -> Mapping[str, Tree]:

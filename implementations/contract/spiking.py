@@ -44,6 +44,7 @@ from samegrad.implementations.contract.spec import DType
 
 IDIOMS = ("scalar", "numpy", "torch", "jax")
 MODELS = ("lif", "hh")
+MOST = 10**15  # neurons, seconds; with more, a number of operations is no number of anything
 
 
 @dataclass(frozen=True)  # hashable, so that it can be a static argument under jit
@@ -116,7 +117,7 @@ def _refuse(
         value = getattr(spec, name)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         whole = name != "neurons" or isinstance(value, int)
-        fits = number and whole and math.isfinite(value) and (signed or value >= 0)
+        fits = number and whole and abs(value) < MOST and (signed or value >= 0)
         if not fits or (name in positive and value <= 0):
             kind = "a whole number of 1 or more" if name == "neurons" else "a number above 0"
             raise ValueError(f"{name} {value!r:.60} is not accepted; give {kind}")

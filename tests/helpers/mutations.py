@@ -353,7 +353,7 @@ DRAWS = Module(
     ("tests/benchmarks/cases/test_draws.py",),
     (
         ("one factor", "(len(p), *[1] * (p.ndim - 1))", "[1] * p.ndim"),
-        ("one order", "random = self._random(-1, calls)", "random = np.random.default_rng(0)"),
+        ("one order", "random = self.random(-1, calls)", "random = np.random.default_rng(0)"),
         (
             "pairs again",
             "return batches * most_weights(params)",
