@@ -77,7 +77,7 @@ class Subject(ABC):
     def work(self, operation: str, transfer: str, draw: Draw) -> timer.Work:
         """What is timed of an operation; its `fetch` gives a `Seen`."""
 
-    def requests(self, draw: Draw) -> timer.Work:  # noqa: ARG002
+    def requests(self, draw: Draw) -> timer.Work:
         """Forward passes that are asked for one by one, each with other examples."""
         raise NotImplementedError("there are no forward passes of it")
 

@@ -269,7 +269,13 @@ def test_files_define_the_same_functions_and_tags(model: str) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{"neurons": 0}, {"neurons": 2.0}, {"neurons": 10**400}, {"neurons": 2, "dt": 0.0}, {"neurons": 2, "tau_m": "x"}],
+    [
+        {"neurons": 0},
+        {"neurons": 2.0},
+        {"neurons": 10**400},
+        {"neurons": 2, "dt": 0.0},
+        {"neurons": 2, "tau_m": "x"},
+    ],
 )
 def test_specs_refuse_what_is_none(given: dict[str, Any]) -> None:
     """In one line that says what is accepted."""
