@@ -101,7 +101,10 @@ def address(array: Array, dtype: Any, shape: tuple[int, ...]) -> int:
 
     Raises:
         ValueError: C would read or write something else there.
+        NotImplementedError: it is of a class of its own, whose memory need not hold its numbers.
     """
+    if type(array) is not np.ndarray:
+        raise NotImplementedError(f"C takes NumPy's own arrays, not {type(array).__name__}")
     if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
         raise ValueError(
             f"an array of {array.dtype} {array.shape}, expected {dtype} {shape}, row after row"

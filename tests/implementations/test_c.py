@@ -143,6 +143,17 @@ def test_c_is_given_nothing_that_it_would_misread(fault: str) -> None:
         c.train_step(spec, placed, c.init_state(spec, placed), wrong, y, 0.1)
 
 
+def test_arrays_of_other_classes_are_refused() -> None:
+    """Those of exact numbers hold no floats: C would take them for addresses."""
+    spec = MLPSpec((5, 4, 3))
+    c: Any = load("c")
+    params, X, _ = problem(spec, 6)
+    placed = c.params_from_numpy(spec, params, "cpu")
+
+    with pytest.raises(NotImplementedError, match="NumPy's own arrays, not recarray"):
+        c.forward(spec, placed, X.view(np.recarray))
+
+
 def test_state_of_other_arrays_is_not_used() -> None:
     """A copy of params or state is what is updated, not what they were copied from."""
     spec = MLPSpec((5, 4, 3), optimizer="adam")
