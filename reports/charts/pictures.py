@@ -159,8 +159,11 @@ def fits(pictures: Pictures) -> Chart | None:
     return Chart("function_fits", figure, caption)
 
 
+ROSE = 1.2  # times its least value: a held-out loss that rises
+
+
 def overfitting(pictures: Pictures, rows: Mapping[str, Row]) -> Chart | None:
-    """Six points: loss on them and on held-out points, plain, with decay and with dropout.
+    """A few points: loss on them and on held-out points, plain, with decay and with dropout.
 
     Args:
         rows: task -> its row.
@@ -176,16 +179,19 @@ def overfitting(pictures: Pictures, rows: Mapping[str, Row]) -> Chart | None:
     if not tasks:
         return None
     figure, grid = plt.subplots(2, len(tasks), figsize=(4.2 * len(tasks), 6), squeeze=False)
+    count, rises = len(pictures[tasks[0], "curve"]["points"]), ""
     for number, task in enumerate(tasks):
         above, below, arrays = grid[0][number], grid[1][number], pictures[task, "curve"]
         seeds = rows[task].training
         at = min((seed["at"] for seed in seeds), key=len)
         for field, colour, label in (
-            ("loss", PALETTE[1], "6 training points"),
+            ("loss", PALETTE[1], f"{count} training points"),
             ("validation_loss", PALETTE[2], "300 held-out points"),
         ):
             median = np.median([seed[field][: len(at)] for seed in seeds], axis=0)
             above.plot(at, np.maximum(median, 1e-9), color=colour, label=label)
+        if task == names[0] and median[-1] > ROSE * median.min():
+            rises = f" (it falls to {median.min():.3g}, then rises to {median[-1]:.3g})"
         above.set(yscale="log", ylim=(1e-7, 1), title=task, xlabel="epoch")
         points = np.array(arrays["points"])
         x = np.array(arrays["x"])
@@ -198,9 +204,9 @@ def overfitting(pictures: Pictures, rows: Mapping[str, Row]) -> Chart | None:
     grid[1][0].legend(frameon=False, loc="upper left")
     figure.tight_layout()
     caption = (
-        "A network of 63,501 weights and 6 points. Above: the loss on the points goes to zero, the "
-        "loss on held-out points does not; weight decay and dropout (whose training loss is "
-        "measured with dropout) hold the training loss up. Median over seeds."
+        f"A network of 63,501 weights and {count} points. Above: the loss on the points goes to "
+        f"zero, the loss on held-out points does not{rises}; weight decay and dropout (whose "
+        "training loss is measured with dropout) hold the training loss up. Median over seeds."
     )
     return Chart("overfitting", figure, caption)
 

@@ -89,10 +89,10 @@ def discrete_mapping() -> Records:
 
 
 def overfit() -> Records:
-    """A noisy cubic at 6 points, and at 300 others that are held out."""
+    """A noisy cubic at 30 points, and at 300 others that are held out."""
     rng = np.random.default_rng([SEED, 40])
-    x = np.concatenate([np.linspace(-1, 1, 6), rng.uniform(-1, 1, 300)])[:, None]
-    return Records(x, x**3 - 0.5 * x + rng.normal(0, 0.15, x.shape), 6)
+    x = rng.uniform(-1, 1, 330)[:, None]
+    return Records(x, x**3 - 0.5 * x + rng.normal(0, 0.3, x.shape), 30)
 
 
 # Of `separable`: three directions of the plane and their thresholds, and the gap between regions.
