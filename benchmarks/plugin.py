@@ -10,6 +10,7 @@ import importlib
 import os
 import re
 import shlex
+import tempfile
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -48,6 +49,9 @@ REFUSED = {
 
 # Asked for one of these, pytest-benchmark shows its own table, too.
 ITS_TABLE = re.compile(r"--benchmark-(columns|sort|group-by|name|verbose|compare)\b.*")
+# And for one of these it uses its storage.
+ITS_STORAGE = re.compile(r"--benchmark-(storage|save|autosave|compare)\b")
+STORAGES = ("file", "elasticsearch+http", "elasticsearch+https")
 
 
 STATE = pytest.StashKey[State]()
@@ -153,6 +157,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.args[:] = [str(HERE / "test_speed.py")]
     if not any(map(ITS_TABLE.fullmatch, _typed(config))):
         config.option.benchmark_quiet = True
+    if not any(map(ITS_STORAGE.match, _typed(config))):  # it makes the folder of an empty one, too
+        config.option.benchmark_storage = f"file://{tempfile.gettempdir()}"
     try:
         resumed = None if run is None else session_module.load(run, retry)
         parsed = parse(**options) if resumed is None else resumed.options
@@ -182,6 +188,13 @@ def _refuse_foreign_options(config: pytest.Config) -> None:
         for pattern, reason in REFUSED.items():
             if re.fullmatch(pattern, argument.split("=")[0]):
                 raise pytest.UsageError(f"{argument} means nothing with --benchmark: {reason}")
+
+    scheme, separator, _ = str(config.option.benchmark_storage).partition("://")
+    if separator and scheme not in STORAGES:
+        raise pytest.UsageError(
+            f"--benchmark-storage {clean(scheme)}: is not accepted; give a folder, or a URL of "
+            f"{' or '.join(STORAGES)}"
+        )
 
 
 def _refuse_foreign_paths(config: pytest.Config) -> None:

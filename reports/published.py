@@ -4,6 +4,7 @@ A page has the place of a run's text between two comments, `<!-- NAME:begin -->`
 stands there is made from the journal and never typed.
 """
 
+import contextlib
 import json
 import os
 import statistics
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from samegrad.benchmarks.records import limits
-from samegrad.benchmarks.records.schema import OK
+from samegrad.benchmarks.records.schema import OK, Record
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.files import replaced
 from samegrad.implementations.contract.registry import COMPARED_WITH
@@ -156,9 +157,9 @@ def _where(report: Report) -> str:
     """Machine, date, versions and processes of a run."""
     run = report.journals[0].run
     machine = run["machine"]
-    versions = json.loads(machine.get("versions", "{}"))
+    versions = _versions(machine.get("versions"))
     known = [
-        f"{label} {versions[name].partition('+')[0]}"
+        f"{label} {str(versions[name]).partition('+')[0]}"
         for name, label in LIBRARIES.items()
         if name in versions
     ]
@@ -168,7 +169,20 @@ def _where(report: Report) -> str:
     kernels = "" if core_type == "not set" else f"; OPENBLAS_CORETYPE={core_type} was set"
     gpu = ", no GPU" if machine.get("gpu", "none") == "none" else ""
     label = machine_label(run).split(" [")[0]
-    return f"{label}{gpu}, {run['started'][:10]}; {', '.join(known)}{several}{kernels}."
+    return f"{label}{gpu}, {date(run)}; {', '.join(known)}{several}{kernels}."
+
+
+def _versions(text: object) -> dict[str, object]:
+    """Library -> version, of a run's machine; nothing of what is no JSON object."""
+    with contextlib.suppress(ValueError):
+        versions = json.loads(str(text))
+        return versions if isinstance(versions, dict) else {}
+    return {}
+
+
+def date(run: Record) -> str:
+    """When a run began."""
+    return str(run["started"])[:10] if "started" in run else "at an unknown time"
 
 
 def pages(name: str) -> list[str]:
@@ -180,15 +194,18 @@ def write(name: str, root: Path) -> None:
     """Put the text of a run where its pages have the place for it.
 
     Raises:
-        ValueError: a page has no such place.
+        ValueError: a page has no such place, or there is nothing to tell.
     """
     report = loading.load([root / FOLDER / name / JOURNAL])
+    if report.rows.empty:
+        raise ValueError(f"{FOLDER / name / JOURNAL} has no rows, so there is nothing to tell")
     for page in pages(name):
         path = root / page
         before, after = f"<!-- {name}:begin -->\n", f"\n<!-- {name}:end -->"
-        old = path.read_text()
+        old = path.read_text(encoding="utf-8")
         if not (old.count(before) == old.count(after) == 1):
             raise ValueError(f"{page}: there is no place for {name}: write {before.strip()}")
         start, end = old.index(before), old.index(after)
+        told = text(name, report, page).replace("<!--", "&lt;!--")  # no place of another text
         with replaced(path) as file:
-            file.write_text(old[:start] + before + text(name, report, page) + old[end:])
+            file.write_text(old[:start] + before + told + old[end:], encoding="utf-8")

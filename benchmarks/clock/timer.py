@@ -33,6 +33,9 @@ MOST_BLOCKS = 200
 STEADY = 0.05  # two successive blocks that differ by less are warm
 MOST_UNSTEADY = 3  # full blocks that are waited for to become steady; on a noisy machine none is
 RESIDUAL_SHARE, RESIDUAL_NS = 0.05, 100_000  # what the second wait may take
+# What looks like a missing wait has so many blocks before it is called one, of which half must look
+# so. Of three, on cores that others use, too, one of 14,000 right repetitions was refused.
+SUSPECTED = 7
 BUSY_SLACK = 0.1  # cores beyond the threads that were asked for: the interpreter's own
 # Where others want the cores, too, what threads wait for them counts, where they were to be fewer
 # than there are cores; a system that is asked for one thread's does not say it exactly.
@@ -347,9 +350,8 @@ def _fill(
     work: Work, blocks: Blocks, least: int, budget_ns: float, clock: Clock, outside: Outside
 ) -> Blocks:
     spent = sum(blocks.elapsed_ns)
-    # What looks like a missing wait is measured three times before it is called one.
     while (
-        (len(blocks.elapsed_ns) < 3 and blocks.elapsed_ns and blocks.unsynchronised)
+        (len(blocks.elapsed_ns) < SUSPECTED and blocks.elapsed_ns and blocks.unsynchronised)
         or (len(blocks.elapsed_ns) < least)
         or (
             spent + spent / max(1, len(blocks.elapsed_ns)) <= budget_ns

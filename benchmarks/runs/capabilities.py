@@ -111,15 +111,17 @@ def find(
 
         # Frameworks take seconds to import: side by side. Their small networks run one at a time,
         # and the first one waits until nobody imports: that would slow it down several times.
-        found = {label: pool.submit(find_one, label) for label in labels}
         try:
+            found = {label: pool.submit(find_one, label) for label in labels}
             while waiting := wait(found.values(), SILENT_SECONDS).not_done:
                 left = ", ".join(label for label, one in found.items() if one in waiting)
                 limit = f"{CAPABILITIES_SECONDS:.0f} s for each"
                 say(f"samegrad: still probing {left} (limit: {limit})")
-        except BaseException:
+        except BaseException as error:
             interrupted.set()
             processes.end_all()  # or the pool would wait for them
+            if isinstance(error, RuntimeError):  # the system gives no thread
+                raise OSError(f"implementations cannot be probed: {error}") from None
             raise
         return {label: one.result() for label, one in found.items()}
 

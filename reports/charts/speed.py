@@ -197,7 +197,7 @@ def lines_and_speed(rows: pd.DataFrame, table: pd.DataFrame) -> Chart | None:
         )  # fmt: skip
     axes.set_yscale("log")
     plain(axes.yaxis)
-    axes.set_xlim(0, table.lines.max() * 1.25)
+    axes.set_xlim(0, max(1, table.lines.max()) * 1.25)
     axes.margins(y=0.15)
     axes.set_xlabel("lines of code: network and tables, without blanks, comments and docstrings")
     axes.set(ylabel="times the fastest one's time", title="Lines of code against speed")

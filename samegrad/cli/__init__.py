@@ -47,7 +47,7 @@ SHOWN = {
 
 # What an interrupt lets these finish or remove: a journal and its report, folders, a file. Every
 # other command ends where it is: C code and mpmath turn KeyboardInterrupt into something else.
-HOLDING = ("benchmark", "doctor", "selftest", "train", "render", "pictures")
+HOLDING = ("benchmark", "doctor", "selftest", "train", "render", "pictures", "results")
 OTHERS = ("SIGTERM", "SIGHUP")  # which, to those that hold something, mean the same
 
 
@@ -66,6 +66,7 @@ def tree() -> Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status, which `--help` explains."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    os.umask(os.umask(0) & 0o077)  # what is written can be read, and removed, by who writes it
     with streams.outputs() as written:
         status = _ended(given)
         for stream in written:

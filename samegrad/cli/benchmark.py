@@ -1,5 +1,6 @@
 """`samegrad benchmark`: measure speed and write the report, from whatever folder."""
 
+import os
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from samegrad.benchmarks.command_line import OPTIONS
 from samegrad.cli.parser import DONE, FAILED, INTERRUPTED, USAGE
 from samegrad.implementations.contract import commands
+from samegrad.implementations.contract.texts import ACTING, clean
 
 EPILOG = """
 Other options are pytest's: -k "mnist and train_step" and -m training, peers, scaling or
@@ -31,6 +33,9 @@ def add(subparsers: Any) -> None:
 def run(arguments: Namespace) -> int:
     """Run pytest on the cases alone, with neither configuration nor conftest of the folder."""
     commands.require("benchmark", "benchmark")
+    for given in (*arguments.typed[1:], os.environ.get("PYTEST_ADDOPTS", "")):
+        if ACTING.search(given):  # pytest shows what is wrong as it was typed
+            raise ValueError(f"{clean(given)}: control characters are not accepted here")
     import pytest
 
     from samegrad import benchmarks

@@ -44,7 +44,9 @@ def run(arguments: Namespace) -> int:
             base=arguments.base,
         )
     except OSError as error:
-        raise ValueError(f"{error.filename}: cannot be written: {error.strerror}") from None
+        what = error.filename or "the report"
+        said = error.strerror or error
+        raise ValueError(f"{what}: cannot be read or written: {said}") from None
     for line in report.lines:
         say(line, error=line.startswith("warning:"))
     return DONE

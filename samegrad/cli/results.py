@@ -6,13 +6,16 @@ import subprocess
 import sys
 import tempfile
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED
 from samegrad.implementations.contract import commands
+from samegrad.implementations.contract.files import replaced
 from samegrad.implementations.contract.texts import say
 
+ENDING_SECONDS = 20.0  # for a run that is told to end
 CHOSEN_KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # results are of what people have
 
 
@@ -63,7 +66,8 @@ def list_results(_: Namespace) -> int:
             journal = read(path)
             levels = [row.quality.level for row in rows.rows(journal) if row.status == "ok"]
             counts = ", ".join(f"{levels.count(level)} {level}" for level in dict.fromkeys(levels))
-            told = f"{journal.run['started'][:10]}, {journal.run['machine'].get('cpu')}: {counts}"
+            machine = published.machine_label(journal.run).split(",")[0]
+            told = f"{published.date(journal.run)}, {machine}: {counts or 'no rows'}"
         say(f"{name:16} {run.minutes:3} minutes  {told}")
     return DONE
 
@@ -100,23 +104,38 @@ def _measured(published: Any, name: str, folder: Path) -> str:
     environment = {key: value for key, value in os.environ.items() if key not in CHOSEN_KERNELS}
     # From there, so that no path of this machine is in what is published.
     output = Path(tempfile.mkdtemp(prefix=f"samegrad-{name}-"))
+    journal = output / name / published.JOURNAL
     command = [sys.executable, "-m", "samegrad", "benchmark", *published.RUNS[name].arguments]
     path = os.pathsep.join(filter(None, [str(commands.HOME), environment.get("PYTHONPATH")]))
-    ended = subprocess.run(
-        [*command, "--output", name],
-        cwd=output,
-        env=environment | {"PYTHONPATH": path},
-        check=False,
-    )
-    journal = output / name / published.JOURNAL
-    if ended.returncode != DONE or not journal.exists():
-        return f"`{' '.join(command[3:])}` ended with {ended.returncode} (see {output})"
+    ended = _ended([*command, "--output", name], output, environment | {"PYTHONPATH": path})
+    if ended != DONE or not journal.exists():
+        return f"`{' '.join(command[3:])}` ended with {ended} (see {output})"
     if states.run_too_busy(read(journal).states):
         return f"the machine was too busy (see {output})"
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(journal, folder / published.JOURNAL)
+    try:
+        with replaced(folder / published.JOURNAL) as beside:
+            shutil.copyfile(journal, beside)
+    except OSError as error:
+        return f"{error.strerror or error} in {folder} (the new run is in {output})"
     shutil.rmtree(output)
     return ""
+
+
+def _ended(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> int:
+    """The exit status of a command, which does not outlive this one."""
+    child = subprocess.Popen(command, cwd=folder, env=environment)
+    try:
+        return child.wait()
+    finally:
+        if child.poll() is None:
+            child.terminate()  # it writes down what it has
+            try:
+                child.wait(ENDING_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+            say(f"what was measured is in {folder}", error=True)
 
 
 def _only_here(clone: Path) -> str:

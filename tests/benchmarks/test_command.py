@@ -299,6 +299,7 @@ def test_gpu_that_kills_its_probe_costs_no_cpu_row(tmp_path: Path) -> None:
         (["--benchmark", "--benchmark-disable"], "leave out --benchmark"),
         (["--benchmark", "--doctest-modules"], "there are no doctests"),
         (["--benchmark", "--benchmark-warmup=on"], "every case is warmed up"),
+        (["--benchmark", "--benchmark-storage=nosuch://x"], "or a URL of file or elasticsearch"),
         (["--preset", "hello"], "--preset goes with --benchmark"),
         (["--benchmark", "--junitxml=o/journal.jsonl"], "it would replace a journal"),
         (

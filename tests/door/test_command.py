@@ -298,6 +298,7 @@ def test_settings_of_a_benchmark_stand_in_the_table_itself(tmp_path: Path) -> No
     wrong = samegrad(*quick, cwd=settings(tmp_path, "[tool.samegrad]\nprest = 'hello'\n"))
 
     assert 0 == hello.returncode and 5 == hello.stdout.count("test_speed["), hello.stderr
+    assert ["pyproject.toml"] == [path.name for path in folder.iterdir()]  # and no .benchmarks
     assert 0 == peers.returncode and "covtype" not in hello.stdout
     assert peers.stdout.count("test_speed[") > 5
     assert 2 == resumed.returncode and "--resume nowhere: no such run" in resumed.stderr
@@ -307,6 +308,30 @@ def test_settings_of_a_benchmark_stand_in_the_table_itself(tmp_path: Path) -> No
 
 
 # ---- a reader who leaves, a user who stops ----
+
+
+@pytest.mark.parametrize(("typed", "set_before"), [("\x1b[31m", ""), ("mnist", "--\x1b[31m")])
+def test_control_characters_do_not_reach_pytest(
+    typed: str, set_before: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would show them as they are."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", set_before)
+
+    assert 2 == main(["benchmark", "-k", typed, "--collect-only"])
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert r"\x1b[31m: control characters are not accepted" in line
+
+
+def test_what_is_written_can_be_read_by_who_writes_it() -> None:
+    """Whatever the mask says that a command finds."""
+    before = os.umask(0o777)
+    try:
+        assert 0 == main(["workloads"])
+    finally:
+        mask = os.umask(before)
+
+    assert 0o077 == mask
 
 
 @pytest.mark.parametrize(

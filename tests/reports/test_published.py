@@ -1,10 +1,12 @@
 """The published runs: what documents say of them, and what happens when they are measured again."""
 
+import os
 import shutil
 import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -125,7 +127,7 @@ def test_run_replaces_the_published_one_only_if_it_is_worth_it(
     """One that failed, or on a busy machine, stays where it is; kernels are OpenBLAS's choice."""
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
 
-    def benchmark(command: list[str], env: dict[str, str], cwd: Path, **_: Any) -> SimpleNamespace:
+    def benchmark(command: list[str], cwd: Path, env: dict[str, str]) -> int:
         assert not set(results.CHOSEN_KERNELS) & set(env) and str(clone) in env["PYTHONPATH"]
         output = cwd / command[command.index("--output") + 1]
         output.mkdir()
@@ -139,10 +141,10 @@ def test_run_replaces_the_published_one_only_if_it_is_worth_it(
             *records,
             COMPLETE,
         )
-        return SimpleNamespace(returncode=ending == "failed")
+        return int(ending == "failed")
 
     monkeypatch.setattr(results, "_only_here", lambda _: "")
-    monkeypatch.setattr(subprocess, "run", benchmark)
+    monkeypatch.setattr(results, "_ended", benchmark)
     journal = clone / published.FOLDER / "example" / published.JOURNAL
     before = journal.read_text()
     status = main(["results", "update", "example"])
@@ -178,3 +180,90 @@ def test_every_published_run_is_committed_and_has_its_places() -> None:
         assert (ROOT / published.FOLDER / name / published.JOURNAL).exists()
         for page in published.pages(name):
             assert 1 == (ROOT / page).read_text().count(f"<!-- {name}:begin -->")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"started": None}, "at an unknown time"),
+        ({"machine": {"versions": '{"numpy": 5}'}}, "NumPy 5"),
+        ({"machine": {"versions": 5}}, "2026-01-02"),
+        ({"machine": {"versions": "["}}, "2026-01-02"),
+        ({"machine": {"cpu": "<!-- example:end -->"}}, "&lt;!-- example:end -->"),
+    ],
+)
+def test_run_is_told_whatever_its_journal_leaves_out(
+    clone: Path, changes: dict[str, Any], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And a text that looks like a place for another is none: it can be told again."""
+    record = run_record(started="2026-01-02T03:04:05") | changes
+    records = [ok(p, 50_000 + p, NUMPY) for p in range(5)]
+    folder = clone / published.FOLDER / "example"
+    write(folder / published.JOURNAL, record, plan_record(NUMPY), *records, COMPLETE)
+
+    for _ in range(2):
+        assert 0 == main(["results", "update", "example", "--keep"])
+    assert 0 == main(["results", "list"])
+
+    assert told in (clone / "README.md").read_text()
+    assert "example" in capsys.readouterr().out
+
+
+def test_run_without_rows_is_not_told(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, and the pages stay."""
+    write(clone / published.FOLDER / "example" / published.JOURNAL, run_record())
+
+    assert 2 == main(["results", "update", "example", "--keep"])
+
+    assert "has no rows, so there is nothing to tell" in capsys.readouterr().err
+    assert "\nx\n" in (clone / "README.md").read_text()
+
+
+def test_published_journal_stays_where_the_new_one_cannot_be_written(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A full disk: the new run is said to be elsewhere."""
+    journal = clone / published.FOLDER / "example" / published.JOURNAL
+    old = journal.read_bytes()
+
+    def ended(_: Any, folder: Path, __: Any) -> int:
+        (folder / "example").mkdir()
+        (folder / "example" / published.JOURNAL).write_bytes(old)
+        return 0
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(results, "_ended", ended)
+    monkeypatch.setattr(results, "_only_here", lambda _: "")
+    monkeypatch.setattr(shutil, "copyfile", full)
+
+    assert 1 == main(["results", "update", "example"])
+
+    said = capsys.readouterr().err
+    assert "No space left on device in" in said and "what was published stays" in said
+    assert old == journal.read_bytes()
+    assert ["journal.jsonl"] == [path.name for path in journal.parent.iterdir()]
+
+
+def test_run_that_is_measured_ends_with_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupt reaches it, and so does what ends the command alone."""
+    code = "import time; open('begun', 'w').close(); time.sleep(60)"
+    child: list[subprocess.Popen[bytes]] = []
+
+    class Ending(subprocess.Popen[bytes]):
+        def wait(self, timeout: float | None = None) -> int:
+            if not child:
+                child.append(self)
+                while not (tmp_path / "begun").exists():
+                    time.sleep(0.01)
+                raise KeyboardInterrupt
+            return super().wait(timeout)
+
+    monkeypatch.setattr(subprocess, "Popen", Ending)
+    with pytest.raises(KeyboardInterrupt):
+        results._ended([sys.executable, "-c", code], tmp_path, dict(os.environ))
+
+    assert child[0].poll() is not None

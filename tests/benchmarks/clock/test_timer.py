@@ -362,7 +362,22 @@ def test_interruption_in_an_only_block_is_no_missing_wait() -> None:
     other = timer.measure(never.work(), 5 * MS, 0, never.clock, least=1)
 
     assert blocks.refusal() is None
-    assert other.refusal() is not None and 3 <= len(other.elapsed_ns)
+    assert other.refusal() is not None and timer.SUSPECTED <= len(other.elapsed_ns)
+
+
+@pytest.mark.parametrize(("slow", "refused"), [(3, False), (4, True)])
+def test_missing_wait_shows_in_half_of_the_blocks(slow: int, refused: bool) -> None:
+    """Looking at what is there takes long, too, where somebody else has the core."""
+    device, left = FakeDevice(MS), [True] * slow + [False] * 9
+
+    def fetch(_: Any) -> None:
+        device.now += 9 * MS if first[0] and left.pop(0) else 0
+        first[0] = not first[0]
+
+    first = [True]  # of the two looks at a block
+    blocks = timer.again(replace(device.work(), fetch=fetch), 5, device.clock, warm=False)
+
+    assert refused == (blocks.refusal() is not None)
 
 
 @pytest.mark.parametrize(

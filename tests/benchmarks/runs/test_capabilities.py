@@ -1,6 +1,7 @@
 """Cost samples: one process at a time, and none while somebody still imports."""
 
 import fcntl
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,6 +51,18 @@ def test_capabilities_of_several_have_a_cost_model_each() -> None:
     assert "no_such" in available["no_such.module"].reason
     assert available["numpy"].cost_models["cpu"].flops_per_second > 1e8
     assert available["graph"].cost_models["cpu"].flops_per_second > 1e8
+
+
+def test_system_without_threads_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no process is left."""
+
+    def submit(*_: Any) -> Any:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", submit)
+
+    with pytest.raises(OSError, match="implementations cannot be probed: can't start new thread"):
+        capabilities.find(("numpy",), ("cpu",), {})
 
 
 def test_one_that_hangs_costs_the_others_nothing_and_is_said(
