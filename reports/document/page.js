@@ -29,18 +29,20 @@ function button(text, act, title) {
   return made;
 }
 
-// What the page shows beyond its text: open chapters, reference, what is switched off.
-const state = { at: "", reference: "", off: [] };
+// What the page shows beyond its text: where it is, open chapters, reference, what is switched off.
+const state = { at: "", open: [], reference: "", off: [] };
+let printing = false;
 
 function read() {
   let hash = "";
   try { hash = decodeURIComponent(location.hash.slice(1)); } catch { return; }
   const [at, ...parts] = hash.split(";");
-  Object.assign(state, { at, reference: "", off: [] });
+  Object.assign(state, { at, open: [], reference: "", off: [] });
   for (const part of parts) {
     const [name, value] = [part.slice(0, part.indexOf("=")), part.slice(part.indexOf("=") + 1)];
     if (name === "reference") state.reference = value;
     if (name === "off") state.off = value.split(",");
+    if (name === "open") state.open = value.split(",");
   }
 }
 
@@ -48,6 +50,8 @@ function write() {
   const parts = [state.at];
   if (state.reference) parts.push("reference=" + state.reference);
   if (state.off.length) parts.push("off=" + state.off.join(","));
+  const open = all("main > details[open]").map((one) => one.id).filter((id) => id !== state.at);
+  if (open.length) parts.push("open=" + open.join(","));
   try { history.replaceState(null, "", "#" + encodeURI(parts.join(";"))); } catch { /* a notebook */ }
 }
 
@@ -76,6 +80,7 @@ function times(ratio) {
 }
 
 function apply() {
+  for (const id of state.open) document.getElementById(id)?.setAttribute("open", "");
   const select = document.getElementById("reference");
   if (select) {
     if (state.reference) select.value = state.reference;
@@ -288,10 +293,15 @@ for (const figure of all("figure[id]")) {
 }
 
 for (const details of all("main > details")) {
-  details.addEventListener("toggle", () => { if (details.open) equipAll(details); });
+  details.addEventListener("toggle", () => {
+    if (details.open) equipAll(details);
+    if (!printing) write();
+  });
   if (details.open) equipAll(details);
 }
+window.addEventListener("afterprint", () => { printing = false; });
 window.addEventListener("beforeprint", () => {
+  printing = true;
   for (const details of all("details")) details.open = true;
 });
 

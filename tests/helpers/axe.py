@@ -19,6 +19,7 @@ CHECK = """
   const report = await axe.run(document, { resultTypes: ["violations"] });
   result.found = report.violations.filter((one) => ["serious", "critical"].includes(one.impact))
     .map((one) => `${one.id}: ${one.help}: ${one.nodes.length} x ${one.nodes[0].target}`);
+  result.dark = matchMedia("(prefers-color-scheme: dark)").matches;
   result.rules = axe.getRules().length;
 """
 
@@ -31,11 +32,12 @@ def script() -> str | None:
     return path.read_text("utf-8") if path else None
 
 
-def serious(page: Path, folder: Path, opened: bool = True) -> list[str]:
-    """Serious and critical findings on a page, its chapters opened or not."""
+def serious(page: Path, folder: Path, opened: bool = True, dark: bool = False) -> list[str]:
+    """Serious and critical findings on a page, its chapters opened or not, light or dark."""
     text = script()
     assert text is not None
-    result = used(page, f"{text}\n{CHECK % str(opened).lower()}", folder)
+    result = used(page, f"{text}\n{CHECK % str(opened).lower()}", folder, dark=dark)
+    assert dark == result["dark"]
     assert result["rules"] > 50
     found: list[str] = result["found"]
     return found

@@ -64,11 +64,14 @@ def _run(folder: Path, *options: str) -> str:
     return done.stdout + done.stderr
 
 
-def used(page: Path, script: str, folder: Path, policy: bool = True) -> dict[str, Any]:
+def used(
+    page: Path, script: str, folder: Path, policy: bool = True, dark: bool = False
+) -> dict[str, Any]:
     """What a script (the body of an async function) has put into `result`.
 
     Args:
         policy: whether the page keeps its own, which here allows this script too.
+        dark: whether the reader prefers dark pages.
     """
     text = page.read_text(encoding="utf-8")
     scripts = (PRELUDE, HARNESS % script)
@@ -83,7 +86,8 @@ def used(page: Path, script: str, folder: Path, policy: bool = True) -> dict[str
         text = re.sub(POLICY, "", text)
     copy = folder / "used.html"
     copy.write_text(text, encoding="utf-8")
-    printed = _run(folder, "--dump-dom", copy.as_uri())
+    options = ["--blink-settings=preferredColorScheme=0"] if dark else []
+    printed = _run(folder, *options, "--dump-dom", copy.as_uri())
     match = re.search(r'<pre id="result">(.*?)</pre>', printed, re.DOTALL)
     assert match is not None, printed[-2000:]
     result: dict[str, Any] = json.loads(unescape(match.group(1)))

@@ -29,10 +29,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.full  # where axe-core is there, seconds for each
+@pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("opened", [False, True])
-def test_page_has_no_serious_finding(opened: bool, page: Path, tmp_path: Path) -> None:
-    """By any rule."""
-    assert [] == axe.serious(page, tmp_path, opened)
+def test_page_has_no_serious_finding(opened: bool, dark: bool, page: Path, tmp_path: Path) -> None:
+    """By any rule, contrasts of texts among them."""
+    assert [] == axe.serious(page, tmp_path, opened, dark)
 
 
 @pytest.mark.full

@@ -204,6 +204,11 @@ def test_switches_and_reference_change_what_is_shown_and_the_link(
       location.hash = "#speed;reference=torch"; await wait(100);
       result.open = document.querySelector("#speed").open;
       result.again = [seen(name).length, select.value];
+      document.querySelector("#agreement").open = true; await wait(100);
+      result.chapters = location.hash;
+      document.querySelector("#agreement").open = false; await wait(100);
+      location.hash = "#;open=agreement"; await wait(100);
+      result.opened = document.querySelector("#agreement").open;
     """
     result = used(page, script, tmp_path)
 
@@ -212,6 +217,7 @@ def test_switches_and_reference_change_what_is_shown_and_the_link(
     assert ["1.0", "0.017", "0.050"] == result["ratios"]
     assert "#;reference=scalar;off=torch" == result["hash"]
     assert result["open"] and [result["before"], "torch"] == result["again"]
+    assert "#speed;reference=torch;open=agreement" == result["chapters"] and result["opened"]
 
 
 def test_links_lead_into_the_page_in_a_notebook_too(page: Path, tmp_path: Path) -> None:
