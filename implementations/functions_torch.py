@@ -114,8 +114,7 @@ def update(spec: MLPSpec, params: Any, grads: Any, state: Any, learning_rate: fl
         for W, _ in params:
             W.mul_(1 - learning_rate * spec.decay)  # U7
     if spec.optimizer == "sgd":
-        for p, dp in zip(flat(params), flat(grads), strict=True):
-            p.sub_(dp, alpha=learning_rate)  # U1
+        torch._foreach_sub_(flat(params), flat(grads), alpha=learning_rate)  # U1
         return params, state
     optimizer = owning(state, flat(params))
     for p, dp in zip(flat(params), flat(grads), strict=True):

@@ -12,6 +12,7 @@ from samegrad.implementations.contract.commands import install
 from samegrad.implementations.contract.files import named, replaced
 from samegrad.implementations.contract.texts import clean_errors
 from samegrad.reports.charts import chart
+from samegrad.reports.data import archives
 from samegrad.reports.data.comparison import RunComparison, compare
 from samegrad.reports.data.loading import load, paths
 from samegrad.reports.data.matrix import Matrix, matrix
@@ -81,9 +82,10 @@ def render(
     """Write the report of one or more runs: index.html, report.md, results.csv and figures.
 
     Args:
-        journals: journal files, run directories, or directories of runs.
+        journals: journal files, run directories, directories of runs, or archives of gpu-proof.
         output: the directory to write into, made where it does not exist. Without it, the first
-            of `journals` if that is a directory, else the directory that the file lies in.
+            of `journals` if that is a directory, else the directory that the file lies in; of an
+            archive one beside it.
         parquet: whether to write results.parquet, too.
         reference: the implementation that times are divided by; by default NumPy.
         base: an earlier run, of other code perhaps; the report says what changed since.
@@ -96,11 +98,14 @@ def render(
     """
     places = [journals] if isinstance(journals, str | os.PathLike) else list(journals)
     into = None if output is None else named("output", output)
-    report = load(paths(places))
+    with archives.unpacked(places) as unpacked:
+        report = load(paths(unpacked))
     since = None if base is None else compare(base, report.journals[0], across=("code",))
     times = matrix(report, reference)
     first = Path(places[0])
-    output = into or (first if first.is_dir() else first.parent)
+    if archives.is_archive(first):
+        first = first.with_suffix("")
+    output = into or (first if first.is_dir() or not first.exists() else first.parent)
     if parquet:
         _check_parquet()
     figures = output / "figures"

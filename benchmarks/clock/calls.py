@@ -10,6 +10,9 @@ Tree = Any
 # takes longer than a small call (8, 16, 32: JAX's smallest gradient takes 26.7, 25.9, 25.6 us), and
 # too few to fill the cache, or to take long when they are waited for once more.
 MOST_PENDING, MOST_PENDING_BYTES = 16, 16 * 2**20
+# A GPU fills no cache of ours with them: three gradients of 8192-8192-8192-10, so that the next one
+# is queued while one is computed.
+MOST_PENDING_BYTES_GPU = 2**31
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,10 @@ def repeated(
     return run
 
 
-def most_pending(result_bytes: int) -> int:
+def most_pending(result_bytes: int, device: str = "cpu") -> int:
     """How many results of this size may wait for the synchronisation together."""
-    return max(1, min(MOST_PENDING, MOST_PENDING_BYTES // max(1, result_bytes)))
+    most = MOST_PENDING_BYTES if device == "cpu" else MOST_PENDING_BYTES_GPU
+    return max(1, min(MOST_PENDING, most // max(1, result_bytes)))
 
 
 def _random(below: int) -> int:

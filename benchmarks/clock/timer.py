@@ -45,6 +45,11 @@ WANTED_SLACK, LEAST_WANTED = 0.5, 5  # cores, blocks
 TREND_PARTS, TREND = 5, 4.0
 
 
+def block_ns(device: str) -> int:
+    """The shortest block that is timed on a device."""
+    return CPU_BLOCK_NS if device == "cpu" else GPU_BLOCK_NS
+
+
 @dataclass(frozen=True)
 class Work:
     """What is timed.

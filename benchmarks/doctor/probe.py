@@ -65,7 +65,7 @@ def _tf32_times(implementation: Any) -> float | None:
         return None
     ieee = ceilings.gemm(implementation, "cuda", "float32")
     try:
-        with implementation.capabilities.precision("tf32"):
+        with implementation.capabilities.precision("tf32", "cuda"):
             return ceilings.gemm(implementation, "cuda", "float32") / ieee
     except NotImplementedError:  # this GPU has no TF32, so there is nothing to compare
         return None

@@ -13,10 +13,12 @@ import importlib.metadata
 import json
 import os
 import platform
-import subprocess
 import sys
 import time
 from pathlib import Path
+
+from samegrad.benchmarks.machine import gpu
+from samegrad.benchmarks.machine.programs import output
 
 UNKNOWN = "unknown"
 Moment = dict[str, tuple[float, float]]  # what was lost to others -> (seconds, of so many)
@@ -50,7 +52,8 @@ def machine() -> dict[str, str]:
         "governor": text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "load": _load(),
         "memory_gib": _memory_gib(),
-        "gpu": gpus() or "none",
+        "gpu": "none",
+        **gpu.facts(),
         "system": f"{platform.system()} {platform.release()}",
         "architecture": platform.machine() or UNKNOWN,
         "python": platform.python_version(),
@@ -63,6 +66,17 @@ def fingerprint(facts: dict[str, str]) -> str:
     """Twelve hex digits that stay the same on the same hardware and system."""
     kept = {key: facts.get(key, UNKNOWN) for key in HARDWARE}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def fingerprint_beside(known: dict[str, str]) -> str:
+    """That of this machine, compared with another's facts.
+
+    Where only a framework could name the other's GPU, and nothing else can here, it is the same.
+    """
+    facts = machine()
+    if known.get("gpu_named_by") and facts["gpu"] in ("none", gpu.UNNAMED):
+        facts["gpu"] = known["gpu"]
+    return fingerprint(facts)
 
 
 def cores() -> int:
@@ -120,12 +134,6 @@ def cpu_quota() -> str:
     if len(quota) == 2 and quota[0].isdigit() and quota[1].isdigit():
         return f"{int(quota[0]) / int(quota[1]):g}"
     return "none" if quota[:1] == ["max"] else UNKNOWN
-
-
-def gpus() -> str:
-    """NVIDIA GPUs that the driver reports, with driver, power limit and clock; "" if none."""
-    query = "name,driver_version,memory.total,power.limit,clocks.max.sm"
-    return output("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader")
 
 
 def commit() -> str:
@@ -228,6 +236,7 @@ def worker_environment(device: str | None, scratch: Path, threads: str = "all") 
             environment.setdefault(variable, str(cores()))
         else:
             environment[variable] = str(thread_count(threads))
+    environment.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # the driver's: NVML counts like that
     if device is None:  # several such processes run side by side: JAX must not take the whole GPU
         environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     else:
@@ -239,14 +248,6 @@ def worker_environment(device: str | None, scratch: Path, threads: str = "all") 
     environment.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     return environment
-
-
-def gpu_throttling() -> str:
-    """Why an NVIDIA GPU runs slower than it can at this moment, for heat or power; "" if not."""
-    query = "clocks_event_reasons.hw_thermal_slowdown,clocks_event_reasons.sw_thermal_slowdown"
-    reasons = output("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader")
-    active = "Active" in reasons.replace("Not Active", "")
-    return f"GPU thermal slowdown ({reasons})" if active else ""
 
 
 def stolen() -> tuple[float, float] | None:
@@ -373,17 +374,6 @@ def text(path: str) -> str:
         return Path(path).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return UNKNOWN
-
-
-def output(*command: str) -> str:
-    """What a command prints, on one line; "" if it fails."""
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=20, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return "; ".join(done.stdout.strip().splitlines()) if done.returncode == 0 else ""
 
 
 def after(path: str, name: str) -> str:

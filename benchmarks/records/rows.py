@@ -120,15 +120,24 @@ class Row:
         """Seconds of a call: (matrix products, dispatch and Python, the rest), or None.
 
         The products are timed on their own, less what calling the library for products of
-        nothing costs; dispatch and Python are the same call on a network of width 1. The rest is
-        elementwise work, memory traffic, and what the parts cost each other. Measured apart, the
-        first two may exceed the call on a noisy machine: the rest is then 0, and a remark says so.
+        nothing costs; dispatch and Python are the same call on a network of width 1 (`exposed`).
+        The rest is elementwise work, memory traffic, and what the parts cost each other. Measured
+        apart, the first two may exceed the call on a noisy machine: the rest is then 0, and a
+        remark says so.
         """
         if self.median_seconds is None or self.products_seconds is None:
             return None
-        empty = self.empty_seconds or 0.0
+        empty = exposed(self.case, self.products_seconds, self.empty_seconds)
         rest = self.median_seconds - self.products_seconds - empty
         return self.products_seconds, empty, max(0.0, rest)
+
+
+def exposed(case: Case, products: float | None, empty: float | None) -> float:
+    """What dispatch adds to the products of a call.
+
+    A GPU computes while the next call is dispatched: what of it is longer than the products.
+    """
+    return (empty or 0.0) if case.device == "cpu" else max(0.0, (empty or 0.0) - (products or 0.0))
 
 
 def rows(journal: Journal) -> list[Row]:
@@ -201,7 +210,7 @@ def _row(
     times = [[call_seconds(record) for record in repetitions] for repetitions in processes]
     medians = tuple(map(undisturbed, times))
     rate = case.flops / statistics.geometric_mean(medians)
-    remarks = [*_host_bound(sound), *_new_memory(case, sound)]
+    remarks = [*_host_bound(sound), *_limited(sound), *_new_memory(case, sound)]
     if before is not None:
         remarks.insert(0, f"tried again; before, {before['status']}: {before['reason']}")
     if ceiling and rate > TOO_FAST * ceiling:
@@ -219,7 +228,7 @@ def _row(
         return min(values, default=None)
 
     products, empty = least("products_ns"), least("empty_ns")
-    parts = (products or 0.0) + (empty or 0.0)
+    parts = (products or 0.0) + exposed(case, products, empty)
     if parts > EXCEEDS * statistics.geometric_mean(medians):
         times_longer = parts / statistics.geometric_mean(medians)
         remarks.append(f"its parts, measured apart, take {times_longer:.2f} times as long as it")
@@ -276,6 +285,13 @@ def _host_bound(records: Sequence[Record]) -> Iterable[str]:
     wall = sum(sum(record["elapsed_ns"]) for record in records)
     if events and abs(wall / events - 1) > EVENTS:
         yield f"host-bound: the GPU's own clock counts {100 * events / wall:.0f} % of the time"
+
+
+def _limited(records: Sequence[Record]) -> Iterable[str]:
+    """Of a limit that is no fault: the number is what this GPU does."""
+    limits = [str(record["clock_limit"]) for record in records if record.get("clock_limit")]
+    if limits:
+        yield f"at the GPU's {limits[0]} in {len(limits)} of {len(records)} repetitions"
 
 
 def _new_memory(case: Case, records: Sequence[Record]) -> Iterable[str]:

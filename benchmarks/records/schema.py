@@ -249,6 +249,7 @@ RECORDS = {
             "steal": _maybe(NUMBER, "share of the machine's time that the hypervisor took"),
             "pressure": _maybe(NUMBER, "share of the time in which a process waited for a core"),
             "others": _maybe(NUMBER, "share of the cores that others took (the states say it)"),
+            "clock_limit": _maybe(TEXT, "what kept the GPU's clock below its most, in order"),
             "gate": _maybe(GATE, "the tensor nearest to its bound: name, error, bound"),
             "quality": _maybe(NUMBERS_BY_NAME, "what the result is worth, beside its time"),
             "spent_ns": _maybe(NUMBER, "everything that was done for the case in this process"),

@@ -74,17 +74,18 @@ class CostModel:
 
     def gate_and_blocks(self, case: Case) -> float:
         """Predicted seconds of a case in one process with its gate and three blocks."""
-        return self.gate(case) + 3 * max(self.call(case), timer.CPU_BLOCK_NS / 1e9)
+        return self.gate(case) + 3 * max(self.call(case), timer.block_ns(case.device) / 1e9)
 
     def case(self, case: Case, block_seconds: float) -> float:
         """Predicted seconds of a case in a process that measures nothing else."""
-        return self.gate(case) + timing_seconds(self.call(case), block_seconds)
+        return self.gate(case) + timing_seconds(self.call(case), block_seconds, case.device)
 
 
-def timing_seconds(call_seconds: float, block_seconds: float) -> float:
+def timing_seconds(call_seconds: float, block_seconds: float, device: str = "cpu") -> float:
     """Predicted seconds of calibration and blocks of a case in one process."""
-    block = max(timer.CPU_BLOCK_NS / 1e9, call_seconds)
-    if call_seconds > timer.LONG * timer.CPU_BLOCK_NS / 1e9:
+    shortest = timer.block_ns(device) / 1e9
+    block = max(shortest, call_seconds)
+    if call_seconds > timer.LONG * shortest:
         return max(block, block_seconds)
     return 5 * block + max(3 * block, block_seconds)  # calibration, and two first repetitions
 
@@ -159,7 +160,7 @@ def process_seconds(cases: Iterable[Case], models: CostModels, block_seconds: fl
         if worker not in started:
             started.add(worker)
             total += model.start_seconds
-        total += timing_seconds(model.call(case), block_seconds)
+        total += timing_seconds(model.call(case), block_seconds, case.device)
         for operation in case.gated:  # a workload is gated once per process
             if (worker, case.workload, operation) not in gated:
                 gated.add((worker, case.workload, operation))

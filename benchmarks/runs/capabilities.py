@@ -36,7 +36,7 @@ class Capabilities:
         status: of its rows where there is a reason: "unavailable", "crashed", "wrong" or
             "timeout".
         devices, dtypes: what it has.
-        precisions: of "tf32" and "bfloat16" those that it has for products.
+        precisions: device -> of "tf32" and "bfloat16" those that it has for products there.
         sources: path -> text of its files.
         failed: device -> why it cannot be used although the machine has it.
         cost_models: device -> how fast it is.
@@ -50,7 +50,7 @@ class Capabilities:
     status: str = "unavailable"
     devices: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
-    precisions: tuple[str, ...] = ()
+    precisions: dict[str, list[str]] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     cost_models: dict[str, CostModel] = field(default_factory=dict)
@@ -221,10 +221,9 @@ def _with(known: Capabilities, message: dict[str, Any], started: float) -> Capab
             record={**known.record, "facts": {**known.record["facts"], device: message["facts"]}},
         )
     sources = message.pop("sources")
-    devices, dtypes, precisions = (
-        tuple(message[name]) for name in ("devices", "dtypes", "precisions")
-    )
-    texts = [*devices, *dtypes, *precisions]
+    devices, dtypes = (tuple(message[name]) for name in ("devices", "dtypes"))
+    precisions = {device: [*names] for device, names in message["precisions"].items()}
+    texts = [*devices, *dtypes, *(t for d, names in precisions.items() for t in (d, *names))]
     if known.record or not all(isinstance(text, str) for text in texts):
         raise ValueError(f"{texts!r:.40}")
     return replace(
@@ -266,6 +265,16 @@ def records(capabilities: Mapping[str, Capabilities]) -> Iterator[dict[str, Any]
                 **{k: v for k, v in one.record.items() if k not in ("facts", "status")},
                 "facts": one.record.get("facts", {}).get(device, {}),
             }
+
+
+def facts_on(capabilities: Mapping[str, Capabilities], device: str) -> dict[str, dict[str, str]]:
+    """What the frameworks that we know say of themselves on a device."""
+    told = {label: one.record.get("facts", {}) for label, one in capabilities.items()}
+    return {
+        label: facts[device]
+        for label, facts in told.items()
+        if label in registry.TABLE and device in facts
+    }
 
 
 def family(name: str) -> dict[str, str]:

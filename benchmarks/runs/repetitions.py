@@ -110,7 +110,7 @@ class Repetitions:
     def _most(self, case: Case, process: int) -> int:
         """As many as block_seconds are enough for; a long call is repeated once."""
         call = rows.undisturbed(self.times[case.id][process])
-        shortest = timer.CPU_BLOCK_NS if case.device == "cpu" else timer.GPU_BLOCK_NS
+        shortest = timer.block_ns(case.device)
         repetition = max(call, 2 * shortest / 1e9)  # a block, and what precedes it
         least = LEAST_REPETITIONS if call <= self.settings.short_call_seconds else 1
         return max(least, math.floor(self.settings.block_seconds / repetition))

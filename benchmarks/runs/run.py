@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case
-from samegrad.benchmarks.machine import state, system
+from samegrad.benchmarks.machine import gpu, state, system
 from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.records.journal import Journal, JournalWriter
 from samegrad.benchmarks.runs import capabilities as capabilities_module
@@ -99,6 +99,8 @@ class Run:
             self._go_on(resume, retry)
             return
         machine = system.machine()
+        if machine["gpu"] in ("none", gpu.UNNAMED):
+            machine |= gpu.named_by(capabilities_module.facts_on(capabilities, "cuda"))
         run = {
             "record": "run",
             "schema": schema.SCHEMA,

@@ -5,12 +5,12 @@ from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.cases.presets import Grid, expand
-from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.machine.gpu import measured
 from samegrad.benchmarks.runs import capabilities
 from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.options import BenchmarkOptions
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.commands import install
+from samegrad.implementations.contract.commands import install, which_gpu
 
 DTYPES = ("float32", "float64")
 OWN_CALLS = ("times", "read as", "conventions", "converted")  # facts of a file's own calls
@@ -75,7 +75,7 @@ def begin(options: BenchmarkOptions, gpu: str) -> Selection:
             why = f"; this machine has {gpu}, see the install notes"
         raise ValueError(
             f"--device {device!r} is not available to {', '.join(available)} "
-            f"(has: {', '.join(usable) or 'none'}){why}"
+            f"(has: {', '.join(usable) or 'none'}){why or which_gpu(device)}"
         )
     return Selection(available)
 
@@ -86,7 +86,7 @@ def select(options: BenchmarkOptions) -> Selection:
     Raises:
         ValueError: something that was asked for by name is not available.
     """
-    gpu = system.gpus()
+    gpu = measured()
     asked = devices(options)
     made = begin(options, gpu)
     for device in asked:
@@ -104,12 +104,13 @@ def select(options: BenchmarkOptions) -> Selection:
         tried = asked
         if capability.reason:
             tried = asked[:1] if entry is None or entry.cpu else ("cuda",)
-        contracts = (*capability.dtypes, *capability.precisions) or dtypes_of(label)
         for device in tried:
             reason = capability.reason or capability.failed.get(device, "")
             reason = reason or why_no_gpu(label, capability, device, gpu)
             if device not in capability.devices and not reason:
                 continue  # not made for that device; said above if it was named
+            dtypes = capability.dtypes or dtypes_of(label)
+            contracts = (*dtypes, *capability.precisions.get(device, ()))
             for threads in _threads(label, device, options):
                 worker = WorkerSpec(label, device, threads)
                 lines = _lines(options, label)

@@ -243,7 +243,7 @@ def load(run: str, retry_failed: bool) -> Resumed:
             f"--resume {run}: the journal does not say how to go on (it was written by an older "
             "version, or ended before its cases were listed); start a new run"
         )
-    here = system.fingerprint(system.machine())
+    here = system.fingerprint_beside(journal.run["machine"])
     if journal.run["fingerprint"] != here:
         raise ValueError(
             f"--resume {run}: it is of another machine (fingerprint "

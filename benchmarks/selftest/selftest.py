@@ -16,7 +16,7 @@ from typing import Any
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.clock import intervals
-from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.machine import gpu, system
 from samegrad.benchmarks.records.rows import Row, rows
 from samegrad.benchmarks.runs import speed
 from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
@@ -72,7 +72,7 @@ def run(
             f"--only {unknown[0]!r} is not known; accepted: {', '.join(accepted)}"
             f"{did_you_mean(unknown[0], accepted)}"
         )
-    if device == "cuda" and not system.gpus():
+    if device == "cuda" and not gpu.measured():
         raise ValueError("no GPU on this machine")
     done: list[Check] = []
     everybody = RED_TEAM in only
@@ -120,7 +120,7 @@ def _steps(device: str) -> Iterator[Check]:
     if device == "cuda":
         requests.append(("torch", ["events"]))
     else:
-        reason = system.gpus() or "no GPU on this machine"
+        reason = gpu.measured() or "no GPU on this machine"
         yield Check("side by side with CUDA events", "5 % apart", f"device cpu: {reason}", None)
     for name, names in requests:
         missing = registry.why_not_installed(name)

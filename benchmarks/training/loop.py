@@ -19,9 +19,11 @@ from samegrad.implementations.contract.initializers import draw_masks, init_para
 from samegrad.implementations.contract.spec import MLPSpec, Params, Tree
 
 Array = Any
+Step = tuple[Array, Any, Tree]  # indices of its examples, learning rate, masks
 EVALUATION_BATCH = 1000  # examples of a forward pass in evaluation
 POINTS = 100  # of a curve, at most
 TRAIN_EVALUATED = 2_000  # training examples, at most, whose metric is computed after an epoch
+MASK_BYTES = 2**24  # of dropout masks that wait on the device; lists of floats take 8 times as much
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Epoch:
 
     Attributes:
         losses: of each step, before its update, with dropout where the spec has it.
-        elapsed_ns: the steps, until all is computed.
+        elapsed_ns: the steps, until all is computed; their masks and rates are there before.
         training, validation: the metric afterwards; None where it was not computed.
         validation_loss: the loss of the validation data, without dropout.
         validation_ns: the forward passes over the validation data, and the metric.
@@ -111,29 +113,54 @@ def train(
             held_out = Evaluation(implementation, spec, validation, device)
         return params, state, Feed(implementation, spec, training, device), held_out
 
-    (params, state, feed, held_out), placing_ns = timer.timed(
+    (*weights, feed, held_out), placing_ns = timer.timed(
         placed, lambda made: implementation.synchronize((made[0], made[2].placed))
     )
     sample = Examples(training.X[:TRAIN_EVALUATED], training.y[:TRAIN_EVALUATED])
     seen_again = Evaluation(implementation, spec, sample, device)
 
-    def one_epoch(
-        params: Tree, state: Tree, order: Array, first: int
-    ) -> tuple[Tree, Tree, list[Any]]:
-        if one_pass is not None:
-            params, mistakes = one_pass(params, *feed.take(order))
-            return params, state, [mistakes / examples]
-        losses = []
+    def parts(order: Array, first: int) -> Iterator[list[Step]]:
+        """The steps of an epoch, as many at a time as their masks may wait on the device."""
+        made, held = list[Step](), 0
         for step, chosen in enumerate(batches(order, recipe.batch_size), start=first):
             rate = SCHEDULES[recipe.schedule](recipe.learning_rate, recipe.epochs * steps, step)
-            X, y = feed.take(chosen)
             masks = None
             if spec.dropout:
                 drawn = draw_masks(spec, len(chosen), [seed, 2, step])
                 masks = implementation.masks_from_numpy(spec, drawn, device)
+                held += sum(mask.nbytes for mask in drawn)
+            made.append((chosen, implementation.backend.rate(rate, device), masks))
+            if held > MASK_BYTES:
+                yield made
+                made, held = [], 0
+        if made:
+            yield made
+
+    def several(weights: list[Tree], made: list[Step]) -> tuple[Tree, Tree, list[Any]]:
+        (params, state), losses = weights, []
+        weights.clear()  # no copy of them lives on while steps are made
+        for chosen, rate, masks in made:
+            X, y = feed.take(chosen)
             params, state, loss = implementation.train_step(spec, params, state, X, y, rate, masks)
             losses.append(loss)
         return params, state, losses
+
+    def one_epoch(weights: list[Tree], order: Array, first: int) -> tuple[list[Any], int]:
+        """Losses of the steps, and nanoseconds; the weights are replaced by those after it."""
+        if one_pass is not None:
+            (after, mistakes), elapsed_ns = timer.timed(
+                lambda: one_pass(weights[0], *feed.take(order)), implementation.synchronize
+            )
+            weights[0] = after
+            return [mistakes / examples], elapsed_ns
+        losses, elapsed_ns = list[Any](), 0
+        for made in parts(order, first):
+            implementation.synchronize([masks for *_, masks in made])
+            (*weights[:], more), ns = timer.timed(
+                partial(several, weights, made), implementation.synchronize
+            )
+            losses, elapsed_ns = losses + more, elapsed_ns + ns
+        return losses, elapsed_ns
 
     def evaluate(on: Evaluation, params: Tree) -> tuple[float, float]:
         outputs, y = on.outputs(params), on.examples.y
@@ -145,9 +172,7 @@ def train(
     for number in range(1, recipe.epochs + 1):
         order = rng.permutation(examples) if steps > 1 else np.arange(examples)
         first = (number - 1) * steps
-        (params, state, losses), elapsed_ns = timer.timed(
-            partial(one_epoch, params, state, order, first), implementation.synchronize
-        )
+        losses, elapsed_ns = one_epoch(weights, order, first)
         values = np.array([np.asarray(implementation.to_numpy(loss)).item() for loss in losses])
         epoch = Epoch(values, elapsed_ns)
         made.epochs.append(epoch)
@@ -157,13 +182,13 @@ def train(
         elif number in evaluated:
             if held_out is not None:
                 (epoch.validation, epoch.validation_loss), epoch.validation_ns = timer.timed(
-                    partial(evaluate, held_out, params)
+                    partial(evaluate, held_out, weights[0])
                 )
-            epoch.training, _ = evaluate(seen_again, params)
-        seen(number, epoch, partial(implementation.to_numpy, params))
+            epoch.training, _ = evaluate(seen_again, weights[0])
+        seen(number, epoch, partial(implementation.to_numpy, weights[0]))
         if made.diverged or (one_pass is not None and epoch.losses[-1] == 0):
             break
-    made.params = implementation.to_numpy(params)
+    made.params = implementation.to_numpy(weights[0])
     return made
 
 

@@ -27,20 +27,22 @@ def of(
     fold: Fold,
     made: Trained,
     after_first: Params,
+    device: str,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """(name, arrays) of what a task has to show; outputs come from the implementation itself.
 
     Args:
         made: the training from seed 0.
         after_first: weights after its first epoch.
+        device: where the outputs are computed.
     """
 
     def outputs(X: Array, params: Params = made.params, spec: MLPSpec = recipe.spec) -> Array:
         y: Array = np.zeros(len(X), np.int64)
         if spec.loss != "cross_entropy":
             y = np.zeros((len(X), spec.layer_sizes[-1]))
-        placed = implementation.params_from_numpy(spec, params, "cpu")
-        return Evaluation(implementation, spec, Examples(X, y), "cpu").outputs(placed)
+        placed = implementation.params_from_numpy(spec, params, device)
+        return Evaluation(implementation, spec, Examples(X, y), device).outputs(placed)
 
     test = fold.examples(fold.test, recipe.spec.dtype)
     family = task.family or task.name

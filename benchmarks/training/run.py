@@ -15,6 +15,7 @@ from typing import Any, get_args
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.workload import TRAINING, MLPWorkload
 from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.machine.gpu import measured
 from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.runs import selection, worker_process
 from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
@@ -88,7 +89,7 @@ def select(options: BenchmarkOptions) -> Selection:
         ValueError: something that was asked for by name is not available.
     """
     request: TrainingRequest = options.request
-    gpu = system.gpus()
+    gpu = measured()
     devices = selection.devices(options)
     made = selection.begin(options, gpu)
     for label, capability in made.capabilities.items():

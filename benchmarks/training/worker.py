@@ -14,7 +14,7 @@ from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.training import pictures
 from samegrad.benchmarks.training.data import datasets
 from samegrad.benchmarks.training.data.datasets import Fold
-from samegrad.benchmarks.training.data.records import DataError, reason
+from samegrad.benchmarks.training.data.records import DataError
 from samegrad.benchmarks.training.loop import (
     Epoch,
     Evaluation,
@@ -30,6 +30,7 @@ from samegrad.benchmarks.training.recipe import METRICS, Recipe
 from samegrad.benchmarks.training.tasks import TASKS, Task
 from samegrad.implementations.checking import comparison, processes
 from samegrad.implementations.checking.calls import described
+from samegrad.implementations.checking.failures import failure
 from samegrad.implementations.checking.reference import clear_of_kinks, expected
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import Implementation
@@ -106,9 +107,7 @@ def _outcome(request: Message, send: Send) -> Message:
     except NotImplementedError as error:
         return {"status": "unavailable", "reason": str(error)}
     except (Exception, SystemExit) as error:
-        no_memory = isinstance(error, MemoryError) or "out of memory" in str(error).lower()
-        status = "out_of_memory" if no_memory else "crashed"
-        return {"status": status, "reason": f"{type(error).__name__}: {reason(error)}"}
+        return failure(error)
     diverged = next((made.diverged for made, *_ in trained if made.diverged), None)
     if diverged:
         steps = recipe.steps(len(folds[0].training))
@@ -121,7 +120,7 @@ def _outcome(request: Message, send: Send) -> Message:
     made = trained[0][0]
     calls, elapsed_ns = _blocks([made.epochs for made, *_ in trained])
     if request["pictures"]:
-        drawn = pictures.of(implementation, task, recipe, folds[0], made, after_first[0])
+        drawn = pictures.of(implementation, task, recipe, folds[0], made, after_first[0], device)
         for name, arrays in drawn:
             send({"picture": {"name": name, "arrays": arrays}})
     return {

@@ -34,7 +34,7 @@ class Breakdown:
             rates: dtype -> FLOP/s, from the ceilings.
         """
         self.implementation, self.device, self.rates = implementation, device, rates
-        self.target_ns = (timer.CPU_BLOCK_NS if device == "cpu" else timer.GPU_BLOCK_NS) // 2
+        self.target_ns = timer.block_ns(device) // 2
         self._measured: dict[tuple[str, MLPWorkload, str], float] = {}
 
     def of(self, case: Case) -> Message:
@@ -96,7 +96,7 @@ def transfers(case: Case, placed: Placed, result: Tree) -> Message:
     output: Tree = result[-1] if case.operation in ("train_step", "epoch") else result  # params
     return {
         "transfer_in_ns": _least_ns(
-            lambda: placed.place(*placed.host[0]), implementation.synchronize
+            lambda: placed.copy(*placed.host[0]), implementation.synchronize
         ),
         "transfer_out_ns": _least_ns(lambda: implementation.to_numpy(output), lambda _: None),
     }

@@ -69,7 +69,10 @@ def answer(request: Message, send: Callable[[Message], None]) -> None:
             "status": "ok",
             "devices": list(devices),
             "dtypes": list(implementation.dtypes),
-            "precisions": [p for p in ("tf32", "bfloat16") if _has(implementation, p)],
+            "precisions": {
+                device: [p for p in ("tf32", "bfloat16") if _has(implementation, p, device)]
+                for device in devices
+            },
             "products": implementation.capabilities.products is not None,
             "sources": texts,
             "files": {path: _digest(text) for path, text in texts.items()},
@@ -100,9 +103,9 @@ def answer(request: Message, send: Callable[[Message], None]) -> None:
             )
 
 
-def _has(implementation: Implementation, precision: str) -> bool:
+def _has(implementation: Implementation, precision: str, device: str) -> bool:
     try:
-        with implementation.capabilities.precision(precision):
+        with implementation.capabilities.precision(precision, device):
             return True
     except NotImplementedError:
         return False

@@ -35,7 +35,7 @@ class Products:
     Attributes:
         kinds: "nn" (A B), "tn" (A^T B) or "nt" (A B^T) of each.
         pairs: their factors, in float64.
-        placed: the factors on the device.
+        device, placed: the factors on the device.
         out: an array there for each result.
     """
 
@@ -56,6 +56,7 @@ class Products:
             raise NotImplementedError("it defines no products(kinds, pairs, out)")
         self.multiply = implementation.capabilities.products
         self.implementation, self.kinds, self.pairs = implementation, kinds, pairs
+        self.device = device
         arrays = {id(array): array for pair in pairs for array in pair}
         once = {key: place(implementation, array, device, dtype) for key, array in arrays.items()}
         self.placed: Pairs = [(once[id(A)], once[id(B)]) for A, B in pairs]
@@ -86,7 +87,8 @@ class Products:
         sizes = self._sizes()
         one = dict(zip(sizes, self.out, strict=True))
         shared = [one[size] for size in sizes]
-        most = calls.most_pending(8 * max(rows * columns for rows, columns in sizes) * len(sizes))
+        size = 8 * max(rows * columns for rows, columns in sizes) * len(sizes)
+        most = calls.most_pending(size, self.device)
         run = calls.repeated(lambda *_: multiply(kinds, placed, shared), synchronize, most)
         return timer.Work(
             lambda _: None, run, lambda several: synchronize(several and several.last)
@@ -132,7 +134,7 @@ def measure(
 
 def gemm(implementation: Implementation, device: str, dtype: str) -> float:
     """FLOP/s of the largest square product that takes about a block, or of the best before."""
-    target = timer.CPU_BLOCK_NS if device == "cpu" else timer.GPU_BLOCK_NS
+    target = timer.block_ns(device)
     best, n = 0.0, SMALLEST
     while n <= LARGEST:
         product = _product(implementation, (n, n), (n, n), device, dtype)
@@ -184,17 +186,15 @@ def bandwidth() -> float:
 
 
 def transfer(implementation: Implementation, device: str) -> Iterator[tuple[str, float]]:
-    """Bytes per second to the device and back, through the interface and its checks."""
+    """Bytes per second to the device and back, from memory that the system may page out."""
     X = np.zeros((TRANSFER_BYTES // 4096, 1024), np.float32)
-    spec, y = MLPSpec((1024, 1)), np.zeros(len(X), np.int64)
     to_device, back = [], []
     for _ in range(3):
         on_device, ns = timer.timed(
-            lambda: implementation.batch_from_numpy(spec, X, y, device),
-            implementation.synchronize,
+            partial(implementation.backend.place, X, device), implementation.synchronize
         )
         to_device.append(ns)
-        _, ns = timer.timed(partial(implementation.to_numpy, on_device[0]))
+        _, ns = timer.timed(partial(implementation.to_numpy, on_device))
         back.append(ns)
     yield "transfer_in", 1e9 * X.nbytes / min(to_device)
     yield "transfer_out", 1e9 * X.nbytes / min(back)

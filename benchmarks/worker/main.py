@@ -63,11 +63,11 @@ from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.worker import capabilities, ceilings, loaded, peak
 from samegrad.benchmarks.worker.breakdown import Breakdown
 from samegrad.benchmarks.worker.measurement import Bench
-from samegrad.implementations.checking import processes
-from samegrad.implementations.checking.calls import described
+from samegrad.implementations.checking import failures, processes
 
 Message = dict[str, Any]
 Send = Callable[[Message], Message | None]  # what it was answered, where it waited
+Failed = Callable[[BaseException], Message]  # what is said of an exception
 MEMORY_CALLS = 3
 
 
@@ -101,8 +101,11 @@ def measure(request: Message, send: Send) -> None:
         # The parent's clock starts with its answer, and stops when the second message arrives.
         (send if moment == "ended" else send_and_wait)({"block": moment})
 
+    def failed(error: BaseException) -> Message:
+        return failures.failure_here(error, implementation, worker.device)
+
     precision = implementation.capabilities.precision
-    with precision(fewer_digits) if fewer_digits else contextlib.nullcontext():
+    with precision(fewer_digits, worker.device) if fewer_digits else contextlib.nullcontext():
         bench = Bench(implementation, request, outside, send, imported)
         by_id: dict[str, Case] = {}
         spent: dict[str, int] = {}
@@ -110,7 +113,7 @@ def measure(request: Message, send: Send) -> None:
         def gate(cases: list[Message]) -> None:
             for case in map(Case.from_dict, cases):
                 by_id[case.id] = case
-                _one(case, bench.gate, spent, send, send)
+                _one(case, bench.gate, spent, failed, send, send)
 
         gate(request["cases"])
         while True:
@@ -132,9 +135,10 @@ def measure(request: Message, send: Send) -> None:
             for name in following["cases"]:
                 case, seeds = by_id[name], following["draws"][name]
                 repeat = partial(bench.repeat, seeds=seeds)
-                answer = _one(case, repeat, spent, send_and_wait, send_and_wait)
+                answer = _one(case, repeat, spent, failed, send_and_wait, send_and_wait)
                 if answer and "evidence" in answer:
-                    send({"evidence": _evidence(bench, answer["evidence"]), "case": name})
+                    evidence = _evidence(bench, answer["evidence"], failed)
+                    send({"evidence": evidence, "case": name})
             if following["cases"]:
                 send({"cpu_speed": ceilings.cpu_speed()})
 
@@ -143,6 +147,7 @@ def _one(
     case: Case,
     do: Callable[[Case], Message | None],
     spent: dict[str, int],
+    failed: Failed,
     begin: Send,
     send: Send,
 ) -> Message | None:
@@ -152,19 +157,19 @@ def _one(
     try:
         outcome = do(case)
     except (Exception, SystemExit) as error:
-        outcome = _failure(error)
+        outcome = failed(error)
     spent[case.id] = spent.get(case.id, 0) + time.perf_counter_ns() - began
     if outcome is None:
         return None
     return send({"outcome": {**outcome, "spent_ns": spent.pop(case.id)}, "case": case.id})
 
 
-def _evidence(bench: Bench, path: str) -> Message:
+def _evidence(bench: Bench, path: str, failed: Failed) -> Message:
     """What the judge needs to know of the results that are now in a file, or why there are none."""
     try:
         return bench.evidence(Path(path))
     except (Exception, SystemExit) as error:
-        return {"failed": _failure(error)}
+        return {"failed": failed(error)}
 
 
 def memory(request: Message, send: Send) -> None:
@@ -175,24 +180,11 @@ def memory(request: Message, send: Send) -> None:
     bench = Bench(implementation, request)
     try:
         bench.call(case, 1)
+        on_device = implementation.capabilities.peak_memory(case.device)
         before = system.reset_peak_memory()
         bench.call(case, MEMORY_CALLS)
         after = system.peak_memory()
         host = max(0, after - before) if before is not None and after is not None else None
-        device = implementation.capabilities.peak_memory(case.device)
-        send({"memory": {"host_bytes": host, "device_bytes": device}})
+        send({"memory": {"host_bytes": host, "device_bytes": on_device and on_device()}})
     except (Exception, SystemExit) as error:
-        send({"failed": _failure(error)})
-
-
-def _failure(error: BaseException) -> Message:
-    """Status and reason of an exception."""
-    # Every framework has a class of its own for a lack of memory; what they share is what they say.
-    text = f"{type(error).__name__} {error}".lower()
-    words = ("out of memory", "outofmemory", "resource_exhausted")
-    status = "crashed"
-    if isinstance(error, NotImplementedError):
-        status = "unavailable"
-    elif isinstance(error, MemoryError) or any(word in text for word in words):
-        status = "out_of_memory"
-    return {"status": status, "reason": described(error)}
+        send({"failed": failures.failure(error)})

@@ -13,7 +13,7 @@ from samegrad.benchmarks.cases.case import FEW_EXAMPLES, Case
 from samegrad.benchmarks.cases.draws import ANSWERS, Draw
 from samegrad.benchmarks.cases.workload import Workload
 from samegrad.benchmarks.clock import timer
-from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.machine import gpu, system
 from samegrad.benchmarks.worker import arrays, subjects
 from samegrad.benchmarks.worker.breakdown import Breakdown
 from samegrad.benchmarks.worker.subject import Seen, Subject
@@ -63,9 +63,10 @@ class Bench:
         self.implementation = implementation
         self.device: str = request["device"]
         self.threads: str = request["threads"]
+        self.clocks = gpu.Clocks() if self.device == "cuda" else None
         self.directory = Path(request["directory"])
         self.settle_seconds: float = max(request["warm_up_seconds"], SETTLE_SECONDS)
-        self.target_ns = timer.CPU_BLOCK_NS if self.device == "cpu" else timer.GPU_BLOCK_NS
+        self.target_ns = timer.block_ns(self.device)
         self.gates: dict[Workload, Subject] = {}
         self.present: Subject | None = None  # of the workload whose case was the last
         self.block_sizes: dict[str, tuple[int, float]] = {}  # case -> calls, ns per call
@@ -210,8 +211,9 @@ class Bench:
         earlier = self.repetitions.setdefault(case.id, [])
         refusal = blocks.refusal(threads, earlier)
         earlier.append(replace(blocks, last_result=None, last_seen=None))
-        if refusal is None and self.device == "cuda" and (throttling := system.gpu_throttling()):
-            refusal = "rejected", throttling
+        fault, limit = self.clocks.look() if self.clocks else ("", "")
+        if refusal is None and fault:
+            refusal = "rejected", fault
         if refusal is not None:
             return {"status": refusal[0], "reason": refusal[1]}
         return {
@@ -224,6 +226,7 @@ class Bench:
             "busy_ns": blocks.busy_ns,
             "looked_ns": blocks.looked_ns,
             "new_bytes": blocks.new_bytes,
+            **({"clock_limit": limit} if limit else {}),
             **lost,
         }
 

@@ -20,7 +20,7 @@ from samegrad.benchmarks.worker.subject import Draws, Seen
 from samegrad.implementations.checking.problems import targets
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.initializers import init_params
-from samegrad.implementations.contract.spec import Array, MLPSpec, Params, Tree
+from samegrad.implementations.contract.spec import Array, Params, Tree
 
 Batch = tuple[Array, Array]
 Start = Callable[[int], Tree]  # calls -> what a block starts from: `timer.Work.start`
@@ -93,6 +93,11 @@ class Placed:
     def place(self, X: Array, y: Array) -> Batch:
         """A batch on the device."""
         return self.implementation.batch_from_numpy(self.spec, X, y, self.device)
+
+    def copy(self, X: Array, y: Array) -> Batch:
+        """A batch of checked inputs on the device: what an end-to-end call begins with."""
+        place = self.implementation.backend.place
+        return place(X, self.device), place(y, self.device)
 
     def start(self, with_state: bool = True, params: Params | None = None) -> tuple[Tree, Tree]:
         """Params on the device and the optimiser's state, the initial ones or others.
@@ -263,7 +268,7 @@ class Placed:
 
         def from_host_to_host(start: list[tuple[Tree, ...]], i: int) -> Tree:
             params, X, y = start[i]
-            result = function(spec, params, *self.place(X, y)[: taken - 1])
+            result = function(spec, params, *self.copy(X, y)[: taken - 1])
             implementation.to_numpy(result if forward else result[0])  # outputs, or the loss
             return result
 
@@ -272,7 +277,7 @@ class Placed:
         elif operation in self.converts:
             call = converted
         entries = self.workload.batch_size * spec.layer_sizes[-1] if forward else spec.parameters
-        most = most_pending(entries * np.dtype(spec.dtype).itemsize)
+        most = most_pending(entries * np.dtype(spec.dtype).itemsize, self.device)
         # Each must be there before the next one begins; or could be made together with others.
         if operation in self.overwrites or (self.own_waiting and self.device == "cpu"):
             most = 1
@@ -293,35 +298,32 @@ class Placed:
             batches_of: calls, draw -> the batch of each step.
             make: makes the steps on some batches, one after the other where it is None.
         """
-        implementation, spec, rate = self.implementation, self.spec, draws.now.learning_rate
+        implementation, spec = self.implementation, self.spec
+        rate = implementation.backend.rate(draws.now.learning_rate, self.device)
 
-        def one_by_one(
-            spec: MLPSpec, params: Tree, state: Tree, batches: list[Batch], rate: float
-        ) -> Tree:
-            loss = None
-            for X, y in batches:
-                if end_to_end:
-                    X, y = self.place(X, y)
-                params, state, loss = implementation.train_step(spec, params, state, X, y, rate)
-                if end_to_end:
-                    implementation.to_numpy(loss)
-            return params, state, loss
-
-        def start(calls: int) -> tuple[Tree, Tree, list[list[Batch]]]:
+        def start(calls: int) -> list[Any]:
             draw = draws.next()
             params, state = self.start(params=draw.params(self.inputs.params))
-            return params, state, self._parts(batches_of(calls, draw), each)
+            return [params, state, self._parts(batches_of(calls, draw), each)]
 
-        def run(_: int, start: tuple[Tree, Tree, list[list[Batch]]]) -> Tree:
+        def run(_: int, start: list[Any]) -> Tree:
             params, state, chain = start
-            passed: list[Params] = []
-            loss = None
+            start.clear()  # or the first weights would live on beside those of each step
+            passed, loss = list[Params](), None
             for number, batches in enumerate(chain):
                 if number:
                     passed.append(implementation.to_numpy(params))
-                for first in range(0, len(batches), each) if make else (0,):
-                    some = batches[first : first + each] if make else batches
-                    params, state, loss = (make or one_by_one)(spec, params, state, some, rate)
+                if make:
+                    for first in range(0, len(batches), each):
+                        some = batches[first : first + each]
+                        params, state, loss = make(spec, params, state, some, rate)
+                    continue
+                for X, y in batches:
+                    if end_to_end:
+                        X, y = self.copy(X, y)
+                    params, state, loss = implementation.train_step(spec, params, state, X, y, rate)
+                    if end_to_end:
+                        implementation.to_numpy(loss)
             if "train_step" in self.converts:
                 params, loss = implementation.to_numpy((params, loss))
             return params, state, loss, passed
@@ -354,7 +356,8 @@ class Placed:
         whole = self.workload.examples // self.workload.batch_size
         last = [self.place(*batch) for batch in self.inputs.epoch(self.workload)[whole:]]
         batches = [self.batches[i % len(self.batches)] for i in range(whole)] + last
-        rate, at_once = Draw().learning_rate, self.implementation.capabilities.epoch
+        rate = self.implementation.backend.rate(Draw().learning_rate, self.device)
+        at_once = self.implementation.capabilities.epoch
         if at_once is not None:
             for part in {len(part): part for part in self._parts(batches, len(batches))}.values():
                 self.implementation.synchronize(at_once(self.spec, *self.start(), part, rate))

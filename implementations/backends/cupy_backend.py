@@ -24,9 +24,15 @@ def take(X: Array, y: Array, chosen: np.ndarray) -> tuple[Array, Array]:
     return library().take(X, indices, axis=0), library().take(y, indices, axis=0)
 
 
-def peak_memory(device: str) -> int:
-    """The most bytes that CuPy's pool has taken from the GPU, in this process."""
-    return int(library().get_default_memory_pool().total_bytes())
+def peak_memory(device: str) -> Callable[[], int]:
+    """The most bytes that arrays take on the GPU from now on, above those of now.
+
+    CuPy counts what its pool holds: once free blocks are given back, that grows with the arrays.
+    """
+    pool = library().get_default_memory_pool()
+    pool.free_all_blocks()
+    before = int(pool.total_bytes())
+    return lambda: int(pool.total_bytes()) - before
 
 
 def describe(device: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ jax.config.update("jax_enable_x64", True)
 # "float32" means IEEE float32: recent GPUs would otherwise multiply in TF32.
 jax.config.update("jax_default_matmul_precision", "highest")
 
+ALGORITHMS = {"tf32": "TF32_TF32_F32", "bfloat16": "BF16_BF16_F32"}
 COMPILED = {"count": 0, "ns": 0}
 
 
@@ -57,10 +58,16 @@ def take(X: Array, y: Array, chosen: Any) -> tuple[Array, Array]:
     return X[chosen], y[chosen]
 
 
-def peak_memory(device: str) -> int | None:
-    """The most bytes that arrays have taken on a GPU, in this process; None on a CPU."""
+def peak_memory(device: str) -> Callable[[], int] | None:
+    """The most bytes that arrays take on a GPU, above those of now; None where nothing says it.
+
+    JAX cannot forget a peak: it is that of all calls of the process, which are alike.
+    """
     stats = jax.devices(device)[0].memory_stats() or {}
-    return stats.get("peak_bytes_in_use")
+    if "peak_bytes_in_use" not in stats:
+        return None
+    before = stats["bytes_in_use"]
+    return lambda: jax.devices(device)[0].memory_stats()["peak_bytes_in_use"] - before
 
 
 def describe(device: str) -> dict[str, str]:
@@ -73,11 +80,14 @@ def describe(device: str) -> dict[str, str]:
 
 
 @contextmanager
-def precision(name: str) -> Iterator[None]:
-    """Products of float32 networks in fewer digits, which a GPU has: "tf32" or "bfloat16"."""
-    if jax.default_backend() == "cpu":
-        raise NotImplementedError(f"jax has no precision {name} on this machine")
-    with jax.default_matmul_precision({"tf32": "tensorfloat32"}.get(name, name)):
+def precision(name: str, device: str) -> Iterator[None]:
+    """Products of float32 networks in fewer digits, which a GPU has: "tf32" or "bfloat16".
+
+    By the names of their algorithms: "bfloat16" is only a permission, of which CUDA makes TF32.
+    """
+    if device == "cpu":
+        raise NotImplementedError(f"jax has no precision {name} on {device} here")
+    with jax.default_matmul_precision(ALGORITHMS[name]):
         yield
 
 
@@ -177,6 +187,10 @@ class JaxBackend(Backend):
     def place_params(self, spec: MLPSpec, params: Params, device: str) -> Tree:
         """Copies; all at once, which takes half as long."""
         return _placed(params, device)
+
+    def rate(self, learning_rate: float, device: str) -> Any:
+        """On a GPU an array of no dtype of its own, as a float: nothing is compiled again."""
+        return learning_rate if device == "cpu" else jnp.asarray(learning_rate)
 
     def fetch(self, tree: Tree) -> Tree:
         """Arrays in the CPU's memory."""

@@ -10,11 +10,13 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from samegrad.implementations.contract.protocol import Backend, Capabilities, Events, products_of
 from samegrad.implementations.contract.spec import Tree, map_tree
 
 torch.backends.cuda.matmul.fp32_precision = "ieee"
+TF32_SINCE = (8, 0)  # compute capability: Ampere
 
 
 def take(X: Tensor, y: Tensor, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -29,9 +31,13 @@ def compilations() -> tuple[int, int]:
     return (0, 0) if dynamo is None else (int(dynamo.counters["stats"]["unique_graphs"]), 0)
 
 
-def peak_memory(device: str) -> int | None:
-    """The most bytes that tensors have taken on a GPU, in this process; None on a CPU."""
-    return torch.cuda.max_memory_allocated() if device == "cuda" else None
+def peak_memory(device: str) -> Callable[[], int] | None:
+    """The most bytes that tensors take on a GPU from now on, above those of now; None on a CPU."""
+    if device != "cuda":
+        return None
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    return lambda: torch.cuda.max_memory_allocated() - before
 
 
 def describe(device: str) -> dict[str, str]:
@@ -65,27 +71,42 @@ def events(device: str) -> Events | None:
 
 
 @contextmanager
-def precision(name: str) -> Iterator[None]:
+def precision(name: str, device: str) -> Iterator[None]:
     """Products of float32 networks in fewer digits: "tf32" (on a GPU), "bfloat16" by autocast."""
-    cuda = torch.cuda.is_available()
-    if name == "bfloat16":
-        with torch.autocast("cuda" if cuda else "cpu", torch.bfloat16):
+    if name == "bfloat16" and (device != "cuda" or torch.cuda.is_bf16_supported()):
+        with torch.autocast(device, torch.bfloat16):
             yield
-    elif name == "tf32" and cuda:
+    elif name == "tf32" and device == "cuda" and torch.cuda.get_device_capability() >= TF32_SINCE:
         torch.backends.cuda.matmul.fp32_precision = "tf32"
         try:
             yield
         finally:
             torch.backends.cuda.matmul.fp32_precision = "ieee"
     else:
-        raise NotImplementedError(f"torch has no precision {name} on this machine")
+        raise NotImplementedError(f"torch has no precision {name} on {device} here")
+
+
+NARROW = WeakIdKeyDictionary()  # factor of a product -> the same in the dtype of autocast
+
+
+def factor(tensor: Tensor) -> Tensor:
+    """What a product takes under autocast: the tensor in its dtype, made once and kept.
+
+    torch.mm with `out` is no operation of autocast's: it would multiply in float32.
+    """
+    device = tensor.device.type
+    if not torch.is_autocast_enabled(device) or tensor.dtype != torch.float32:
+        return tensor
+    if tensor not in NARROW:
+        NARROW[tensor] = tensor.to(torch.get_autocast_dtype(device))
+    return NARROW[tensor]
 
 
 class TorchBackend(Backend):
     """Tensors that do not require grad: a forward pass on them records nothing."""
 
     capabilities = Capabilities(
-        products=products_of(torch.mm),
+        products=products_of(torch.mm, factor),
         take=take,
         compilations=compilations,
         peak_memory=peak_memory,

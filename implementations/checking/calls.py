@@ -359,7 +359,8 @@ def _answer(request: Message, send: Callable[[Message], None]) -> None:
     ieee = precision == "ieee"
     clock = Clock(request["seconds"], implementation.capabilities.passes_per_parameter)
     try:
-        with contextlib.nullcontext() if ieee else implementation.capabilities.precision(precision):
+        fewer = implementation.capabilities.precision
+        with contextlib.nullcontext() if ieee else fewer(precision, device):
             for task in request["tasks"] if device in devices else ():
                 number, problem = task["task"], decode_problem(task["problem"])
                 if problem.spec.dtype not in dtypes:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.contract.commands import did_you_mean
+from samegrad.implementations.contract.commands import did_you_mean, which_gpu
 from samegrad.implementations.contract.layers import layer_masks
 from samegrad.implementations.contract.protocol import Backend, Capabilities
 from samegrad.implementations.contract.spec import (
@@ -283,11 +283,11 @@ def _part(module: Any, name: str) -> Any:
         ) from None
 
 
-def unavailable(kind: str, value: str, name: str, available: Sequence[str]) -> str:
+def unavailable(kind: str, value: str, name: str, has: Sequence[str]) -> str:
     """That an implementation lacks a device or dtype, in one line, or ""."""
-    if value in available:
+    if value in has:
         return ""
-    return f"{kind} {value!r} is not available to {name} (has: {', '.join(available)})"
+    return f"{kind} {value!r} is not available to {name} (has: {', '.join(has)}){which_gpu(value)}"
 
 
 def check_masks(spec: MLPSpec, masks: Any) -> list[Array] | None:

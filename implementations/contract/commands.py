@@ -124,6 +124,14 @@ def missing_extra(error: ImportError) -> str | None:
     return None
 
 
+def which_gpu(device: str) -> str:
+    """How to choose one of several GPUs, for who has typed its number; else ""."""
+    name, _, number = device.partition(":")
+    if name != "cuda" or not number:
+        return ""
+    return f"; choose a GPU by CUDA_VISIBLE_DEVICES={number} and give --device cuda"
+
+
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """The end of a message, "; did you mean 'numpy'?", for a name near a known one, or ""."""
     import difflib  # needed after mistakes only

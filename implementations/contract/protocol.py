@@ -24,7 +24,7 @@ LOOSEST = 1e-2
 Events = tuple[Callable[[], None], Callable[[], Callable[[], int]]]
 
 
-def _no_precision(name: str) -> AbstractContextManager[None]:
+def _no_precision(name: str, device: str) -> AbstractContextManager[None]:
     raise NotImplementedError(f"it has no precision {name}")
 
 
@@ -52,14 +52,17 @@ class Capabilities:
         perceptron: perceptron(params, X, y), one pass of P1: params and the number of mistakes.
         describe: what the framework says of itself on a device.
         events: a pair of functions around work on a device, for measuring it by the device's clock.
-        peak_memory: the most bytes that were taken on a GPU in this process; None on a CPU.
+        peak_memory: watch_memory = peak_memory(device) forgets what was; watch_memory() is then the
+            most bytes that arrays have taken on a GPU, above what they took when it was made. None
+            on a CPU.
         compilations: how many functions this process has compiled so far, and in how many
             nanoseconds.
-        precision: a context manager under which products are computed in "tf32" or "bfloat16".
+        precision: precision(name, device), a context manager under which products are computed
+            there in "tf32" or "bfloat16"; it raises NotImplementedError where they cannot be.
 
     Raises:
-        ValueError: dtypes are not a tuple of known ones, or products cannot be called as a run
-            calls them: the timing of all other rows would be lost.
+        ValueError: dtypes are not a tuple of known ones, or products or precision cannot be called
+            as a run calls them: the timing of all other rows would be lost.
     """
 
     dtypes: tuple[str, ...] = get_args(DType)
@@ -73,9 +76,9 @@ class Capabilities:
     perceptron: Callable[..., tuple[Params, Array]] | None = None
     describe: Callable[[str], dict[str, str]] = lambda _: {}
     events: Callable[[str], Events | None] = lambda _: None
-    peak_memory: Callable[[str], int | None] = lambda _: None
+    peak_memory: Callable[[str], Callable[[], int] | None] = lambda _: None
     compilations: Callable[[], tuple[int, int]] = lambda: (0, 0)
-    precision: Callable[[str], AbstractContextManager[None]] = _no_precision
+    precision: Callable[[str, str], AbstractContextManager[None]] = _no_precision
 
     def __post_init__(self) -> None:
         known = get_args(DType)
@@ -85,7 +88,8 @@ class Capabilities:
                 'for example ("float64",)'
             )
         if self.products is not None:
-            _refuse_products(self.products)
+            _refuse("products", self.products, ("kinds", "pairs", "out"))
+        _refuse("precision", self.precision, ("name", "device"))
 
     def over(self, other: "Capabilities") -> "Capabilities":
         """Another's capabilities, with ours in the place of theirs where ours are not defaults.
@@ -117,30 +121,38 @@ def declared(accuracy: Any) -> dict[str, float] | None:
     )
 
 
-def _refuse_products(function: Any) -> None:
-    """Raise ValueError unless it takes (kinds, pairs, out)."""
+def _refuse(name: str, function: Any, arguments: tuple[str, ...]) -> None:
+    """Raise ValueError unless a function takes as many arguments."""
     try:
-        inspect.signature(function).bind((), [], [])
+        inspect.signature(function).bind(*arguments)
     except TypeError as error:  # not called like this, or not a function
         raise ValueError(
-            f"its products does not take three arguments ({error}); accepted: products(kinds, "
-            "pairs, out=None), results in the arrays of out where it can; or leave it out"
+            f"its {name} does not take {len(arguments)} arguments ({error}); accepted: "
+            f"{name}({', '.join(arguments)}), see Capabilities; or leave it out"
         ) from None
     except ValueError:  # of a builtin nobody knows
         return
 
 
-def products_of(multiply: Callable[..., Array]) -> Callable[..., list[Array]]:
-    """`Capabilities.products` of a library whose multiply(A, B, out=C) is a matrix product."""
+def products_of(
+    multiply: Callable[..., Array], factor: Callable[[Array], Array] = lambda array: array
+) -> Callable[..., list[Array]]:
+    """`Capabilities.products` of a library whose multiply(A, B, out=C) is a matrix product.
+
+    Args:
+        factor: the array that it is called with in the place of one that was placed.
+    """
 
     def products(
         kinds: tuple[str, ...], pairs: list[tuple[Array, Array]], out: list[Array] | None = None
     ) -> list[Array]:
         """Matrix products and nothing else: "nn" A B, "tn" A^T B, "nt" A B^T."""
-        return [
-            multiply(A.T if kind == "tn" else A, B.T if kind == "nt" else B, out=C)
-            for kind, (A, B), C in zip(kinds, pairs, out or [None] * len(pairs), strict=True)
-        ]
+        results = []
+        for kind, (A, B), C in zip(kinds, pairs, out or [None] * len(pairs), strict=True):
+            A, B = factor(A), factor(B)
+            C = None if C is None else factor(C)
+            results.append(multiply(A.T if kind == "tn" else A, B.T if kind == "nt" else B, out=C))
+        return results
 
     return products
 
@@ -219,6 +231,13 @@ class Backend(ABC):
     def place_params(self, spec: MLPSpec, params: Params, device: str) -> Tree:
         """Copies of NumPy params on a device, in the form in which the networks take them."""
         return map_tree(lambda array: self.place(array, device), params)
+
+    def rate(self, learning_rate: float, device: str) -> Any:
+        """A learning rate as steps take it: a float, or that placed, where each step would copy it.
+
+        For who times them; a step takes a float as well.
+        """
+        return learning_rate
 
     @abstractmethod
     def fetch(self, tree: Tree) -> Tree:

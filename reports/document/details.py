@@ -42,13 +42,14 @@ INCLUDES = (
     "between and after the cases: on a CPU a loop of multiply-adds that stays in the registers, "
     "and the best matrix product of any library.",
     "Split: matrix products of a call alone, by the same library in the same process, less what "
-    "calling it costs; dispatch and Python, the same call with every layer of width 1; the rest.",
+    "calling it costs; dispatch and Python, the same call with every layer of width 1 (on a GPU, "
+    "which computes meanwhile, what of it is longer than the products); the rest.",
     "Verdicts: FASTER or SLOWER if the interval of the ratio clears 1.05, SAME if it lies within "
     "1.05, else CAN'T TELL; never across precisions, thread counts or machines.",
     "float32 is IEEE float32 everywhere; tf32 and bfloat16 are rows of their own. Looped Python "
     "computes in float64; a speed-up over it is formed with float64 rows only.",
     "First call: the first process compiles, later ones load from the run's own cache. Transfers "
-    "are a batch to the device and the result back, through the interface and its checks.",
+    "are a batch to the device and the result back; what it must be is checked before.",
 )
 LIMIT = (
     "Seconds of one call. The limit is the least that it could take on this machine, however it is "
@@ -63,7 +64,7 @@ QUANTITIES = {  # of ceilings
     "bandwidth": "memory bandwidth",
     "call": "call of a function that does nothing",
     "launch": "launch, one after another",
-    "transfer_in": "to the device, with checks",
+    "transfer_in": "to the device",
     "transfer_out": "from the device",
 }
 

@@ -21,6 +21,7 @@ from samegrad.cli import (
     completion,
     doctor,
     exercise,
+    gpu_proof,
     pictures,
     render,
     results,
@@ -38,16 +39,18 @@ from samegrad.implementations.contract.texts import say
 
 # Those that `--help` lists, by name.
 SHOWN = {
-    module.__name__.rpartition(".")[2]: module
+    module.__name__.rpartition(".")[2].replace("_", "-"): module
     for module in (
         benchmark, verify, train, render, compare, advise, doctor, selftest, workloads, runs,
-        results, exercise, pictures, completion,
+        results, exercise, pictures, gpu_proof, completion,
     )
 }  # fmt: skip
 
 # What an interrupt lets these finish or remove: a journal and its report, folders, a file. Every
 # other command ends where it is: C code and mpmath turn KeyboardInterrupt into something else.
-HOLDING = ("benchmark", "doctor", "selftest", "train", "render", "pictures", "results")
+HOLDING = (
+    "benchmark", "doctor", "selftest", "train", "render", "pictures", "results", "gpu-proof",
+)  # fmt: skip
 OTHERS = ("SIGTERM", "SIGHUP")  # which, to those that hold something, mean the same
 
 

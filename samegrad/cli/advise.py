@@ -63,8 +63,9 @@ def run(arguments: Namespace) -> int:
         for warning in report.warnings:
             say(f"warning: {warning}", error=True)
         others = report.all_rows
-    if len(others):
-        here = others.fingerprint == system.fingerprint(system.machine())
+    if report is not None and len(others):
+        named = [m for m in (j.run["machine"] for j in report.journals) if "gpu_named_by" in m]
+        here = others.fingerprint.isin({system.fingerprint_beside(m) for m in ({}, *named)})
         others, rows = others[~here], others[here]
         too_busy = rows.machine_too_busy.astype(bool)
         busy, rows = rows[too_busy], rows[~too_busy]

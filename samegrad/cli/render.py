@@ -17,7 +17,7 @@ def add(subparsers: Any) -> None:
         "journals",
         nargs="+",
         metavar="RUN",
-        help="a journal.jsonl, its folder, or a folder of runs",
+        help="a journal.jsonl, its folder, a folder of runs, or an archive of gpu-proof",
     )
     parser.add_argument("--output", metavar="DIR", help="default: the first journal's folder")
     parser.add_argument(

@@ -140,7 +140,7 @@ def _ended(command: Sequence[str], folder: Path, environment: Mapping[str, str])
 
 def _only_here(clone: Path) -> str:
     """Why nobody else has the code that is measured, or "": a published run names its commit."""
-    from samegrad.benchmarks.machine.system import output
+    from samegrad.benchmarks.machine.programs import output
 
     git = ("git", "-C", str(clone))
     if output(*git, "status", "--porcelain", "--untracked-files=no"):

@@ -218,7 +218,8 @@ def test_gpu_that_no_framework_sees_is_said_first(tmp_path: Path) -> None:
     """With the command that mends it; the rows say why they have no number."""
     pytest.importorskip("torch", reason="torch is not installed")
     smi = tmp_path / "nvidia-smi"
-    smi.write_text("#!/bin/sh\necho 'NVIDIA Test 9000, 580.1, 9 MiB, 9 W, 9 MHz'\n")
+    row = "0, GPU-1, [N/A], NVIDIA Test 9000, 9 MiB, 580.1, 9 W, 9 MHz"
+    smi.write_text(f"#!/bin/sh\necho '{row}'\n")
     smi.chmod(0o755)
     seen = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": ""}
     arguments = [

@@ -3,7 +3,8 @@
 Every code path of the benchmark that only a GPU takes runs on it: placement, transfer, waiting,
 events, running out of memory. SAMEGRAD_FAKE_FAULT plants a fault: "unsynchronised" (waiting
 does not wait), "out_of_memory" (placing params fails), "dead_gpu" (touching it ends the
-process), "nan_later" (the loss of every later step is NaN).
+process), "sticky" (a step of a deep network fails, and everything after it), "nan_later" (the loss
+of every later step is NaN), "no_cpu" (there is no device but the GPU, as with CuPy).
 """
 
 import os
@@ -29,6 +30,13 @@ class Later:
 
 QUEUE: deque[Later] = deque()
 steps = 0
+broken = False
+
+
+def refuse_if_broken() -> None:
+    """As every call of CUDA after an error of this kind."""
+    if broken:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
 
 def submit(compute: Callable[[], Any]) -> Later:
@@ -75,9 +83,10 @@ class FakeCuda(Backend):
     capabilities = Capabilities(describe=describe, events=events)
 
     def devices(self):
-        return ("cpu", "cuda")
+        return ("cuda",) if FAULT == "no_cpu" else ("cpu", "cuda")
 
     def place(self, array, device):
+        refuse_if_broken()
         return submit(lambda: NUMPY.place(array, "cpu"))
 
     def place_params(self, spec, params, device):
@@ -117,7 +126,9 @@ def init_state(spec, params):
 
 
 def train_step(spec, params, state, X, y, learning_rate, masks=None):
-    global steps
+    global steps, broken
+    broken = broken or (FAULT == "sticky" and len(spec.layer_sizes) > 4)
+    refuse_if_broken()
     steps += 1
     bad = FAULT == "nan_later" and steps > 2  # after the gate's calls
 

@@ -8,7 +8,7 @@ import pytest
 from samegrad.benchmarks.cases.case import Case, WorkerSpec, smallest_first
 from samegrad.benchmarks.cases.presets import IDIOMS, PRESETS, STEP, expand
 from samegrad.benchmarks.cases.workload import OPERATIONS, MLPWorkload, Series
-from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.machine import gpu as machine_gpu
 from samegrad.benchmarks.runs import capabilities, selection
 from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.options import parse
@@ -225,7 +225,7 @@ def test_what_runs_on_a_gpu_only_is_not_asked_of_a_cpu(
         for name, device in (("numpy", "cpu"), ("cupy", "cuda"))
     }
     monkeypatch.setattr(capabilities, "find", lambda *_: dict(known))
-    monkeypatch.setattr(system, "gpus", lambda: gpu)
+    monkeypatch.setattr(machine_gpu, "facts", lambda: {"gpu": gpu} if gpu else {})
 
     with pytest.raises(ValueError, match=f"--implementation {message}"):
         selection.select(parse(preset="peers", implementation="numpy,cupy", device="cpu"))

@@ -36,23 +36,6 @@ def test_commit_may_be_given_or_unknown(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert "abc123" == system.commit()
 
 
-def test_machine_without_a_driver_has_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No nvidia-smi, no GPU; one that fails, none either."""
-    monkeypatch.setenv("PATH", "")
-
-    assert "" == system.gpus()
-
-
-def test_gpu_is_described_by_the_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Name, driver, memory, power limit and clock, one part per GPU."""
-    smi = tmp_path / "nvidia-smi"
-    smi.write_text("#!/bin/sh\necho 'NVIDIA A, 580, 1 MiB, 2 W, 3 MHz'\necho 'NVIDIA B, 580'\n")
-    smi.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-
-    assert "NVIDIA A, 580, 1 MiB, 2 W, 3 MHz; NVIDIA B, 580" == system.gpus()
-
-
 @pytest.mark.parametrize(
     ("files", "expected"),
     [

@@ -26,7 +26,7 @@ FIRST: dict[str, Any] = {
     "status": "ok",
     "devices": ["cpu"],
     "dtypes": ["float64"],
-    "precisions": [],
+    "precisions": {},
     "sources": {"mine.py": "x"},
     "files": {"mine.py": "0"},
     "source_sha256": "0",

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
+from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.training import loop, one_task, recipe, worker
 from samegrad.benchmarks.training.data import datasets
 from samegrad.benchmarks.training.loop import Examples, train
@@ -15,6 +16,7 @@ from samegrad.benchmarks.training.recipe import Recipe
 from samegrad.benchmarks.training.tasks import PARITY, TASKS
 from samegrad.benchmarks.training.worker import gate, parity_losses
 from samegrad.implementations.checking.comparison import compare
+from samegrad.implementations.contract import initializers
 from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.registry import load, names
@@ -54,6 +56,35 @@ class Recorder:
         self.rates.append(rate)
         self.masks.append(masks)
         return self.numpy.train_step(spec, params, state, X, y, rate, masks)
+
+
+def test_masks_are_drawn_and_placed_outside_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In as many parts as the memory for them asks for, which change nothing."""
+    recipe = replace(RECIPE, spec=replace(SPEC, dropout=0.5), schedule="cosine")
+    timed, drawn, inside = timer.timed, initializers.draw_masks, list[bool]()
+
+    def noted(*arguments: Any) -> Any:
+        inside.append(True)
+        result = timed(*arguments)
+        inside.clear()
+        return result
+
+    def outside(*arguments: Any) -> Any:
+        assert not inside
+        return drawn(*arguments)
+
+    monkeypatch.setattr(timer, "timed", noted)
+    monkeypatch.setattr(loop, "draw_masks", outside)
+    made = []
+    for most in (loop.MASK_BYTES, 1):
+        monkeypatch.setattr(loop, "MASK_BYTES", most)
+        recorder = Recorder()
+        trained = train(recorder, recipe, part(), None, 0)
+        masks = [mask.tolist() for masks in recorder.masks for mask in masks]
+        losses = [epoch.losses.tolist() for epoch in trained.epochs]
+        made.append((trained.params[0][0].tolist(), masks, recorder.rates, losses))
+
+    assert made[0] == made[1] and 9 == len(made[0][2])
 
 
 def test_each_epoch_sees_every_example_once_in_a_new_order_and_the_last_batch_is_smaller() -> None:

@@ -427,3 +427,20 @@ def test_journal_of_a_training_is_of_the_present_schema(small: Path) -> None:
     assert schema.SCHEMA == journal.run["schema"]
     assert "training" == journal.run["preset"]
     assert {"numpy", "scalar_fast"} == {registry.label(r["name"]) for r in journal.implementations}
+
+
+def test_training_on_a_gpu_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pretended one, the only device as CuPy's is: nothing of a CPU, pictures included."""
+    monkeypatch.setenv("SAMEGRAD_FAKE_FAULT", "no_cpu")
+    fake = str(ROOT / "tests" / "helpers" / "fake_cuda.py")
+
+    done = trained(
+        tmp_path / "r",
+        *(*NO_REPORT, "--workload", "xor", "--seeds", "1"),
+        *("--implementation", fake, "--device", "cuda"),
+    )
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    (row,) = rows_of(tmp_path / "r").values()
+    assert ("cuda", "ok") == (row.case.device, row.status), row.reason
+    assert ["regions"] == [r["name"] for r in read(tmp_path / "r" / "journal.jsonl").pictures]

@@ -383,7 +383,7 @@ def test_precision_that_does_nothing_is_no_precision(tmp_path: Path) -> None:
     text = (
         "import contextlib\nfrom samegrad.implementations.mlp_torch import *\n"
         "from samegrad.implementations.contract.protocol import Capabilities\n"
-        "@contextlib.contextmanager\ndef precision(name):\n    yield\n"
+        "@contextlib.contextmanager\ndef precision(name, device):\n    yield\n"
         "CAPABILITIES = Capabilities(precision=precision)\n"
     )
     few = problems.standard("float32")[:4]
