@@ -155,7 +155,7 @@ TIMER = Module(
         ("two blocks suffice", "least: int = 3,", "least: int = 2,"),
         (
             "a missing wait is seen once",
-            "(len(blocks.elapsed_ns) < 3 and",
+            "(len(blocks.elapsed_ns) < SUSPECTED and",
             "(len(blocks.elapsed_ns) < 1 and",
         ),
         (
@@ -207,11 +207,12 @@ JOURNAL = Module(
         ("state of all", "range(self._looked, self._next)", "range(self._next)"),
         ("retried is complete", "            self.complete = False\n", ""),
         ("least product", "= max(best.get(key, 0.0)", "= min(best.get(key, 1e99)"),
-        ("least bandwidth", "return max(values", "return min(values"),
+        ("least bandwidth", "return max(self", "return min(self"),
+        ("most of a call", "return min(self", "return max(self"),
         (
             "bandwidth of others",
-            'record["quantity"], record["device"], record["threads"]) == where',
-            '"bandwidth", device, threads) == where',
+            'record["device"], record["threads"], record["arithmetic"]\n',
+            'where[1], record["threads"], record["arithmetic"]\n',
         ),
         ("newer schema read", 'run["schema"] > SCHEMA', 'run["schema"] > 2 * SCHEMA'),
         (
@@ -281,8 +282,8 @@ DETAILS = Module(
     (
         (
             "slowest launch",
-            'duration(low) if quantity == "launch"',
-            'duration(high) if quantity == "launch"',
+            'duration(low) if quantity in ("launch"',
+            'duration(high) if quantity in ("launch"',
         ),
         ("least product", 'f"{digits(high / 1e9)}', 'f"{digits(low / 1e9)}'),
     ),
@@ -300,7 +301,9 @@ PROOFS = Module(
         ("none is drawn", "drawn = not SECRET.randrange(len(times))", "drawn = False"),
         ("all that was drawn", "                other.drawn = False\n", "                pass\n"),
         ("files stay", "        path.unlink(missing_ok=True)\n", "        pass\n"),
-        ("any long one", "if faster and (last", "if (last"),
+        ("any long one", "now = faster and (last", "now = (last"),
+        ("requests beaten", "if not (other.drawn or other.requests)", "if not other.drawn"),
+        ("long requests dropped", "if one.requests or (now", "if (now"),
         ("long ones at once", "(last or soon)", "True"),
         ("the longest soon", " and seconds < LONGEST_SECONDS", ""),
         ("all of the interrupted", "if end < within]", "]"),

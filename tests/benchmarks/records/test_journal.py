@@ -163,6 +163,7 @@ def test_ceilings_are_the_most_that_was_reached_there() -> None:
 
     assert {("cpu", "all", "float32"): 3e9, ("cuda", "all", "float32"): 9e9} == journal.most_flops()
     assert 5e9 == journal.most("bandwidth", "cpu", "all", "float32")
+    assert journal.least("bandwidth", "cpu", "all", "float32") < 5e9
     assert journal.most("bandwidth", "cpu", "2", "float32") is None
 
 

@@ -74,13 +74,14 @@ def proofs(tmp_path, monkeypatch):
     return proofs
 
 
-def timed(proofs, milliseconds, case=CASE, process=0, draw=False):
+def timed(proofs, milliseconds, case=CASE, process=0, draw=False, requests=0):
     """A block of so long, and its results if they are asked for."""
     number = len(proofs.times.get((case.id, process), ()))
     vars(module.SECRET)["randrange"] = lambda _: 0 if draw else 1
     child = SimpleNamespace(answer=None)
     one = SimpleNamespace(process=process, child=child, draws={case.id: [1, 2]}, asked=None)
     outcome = {"status": "ok", "elapsed_ns": [milliseconds * 10**6], "calls": 1}
+    outcome |= {"request_ns": [1] * requests} if requests else {}
     proofs.timed(one, case, outcome, number)
     if child.answer is None:
         return False
@@ -101,6 +102,22 @@ def test_fastest_block_of_a_process_is_kept_and_others_are_not(proofs):
     assert [True, False, True, False] == [timed(proofs, ms) for ms in (7, 8, 5, 6)]
     assert [5] == kept(proofs)
     assert 1 == len(list(proofs.scratch.glob("block*.npz")))
+
+
+@pytest.mark.parametrize("spent_ns", [10**6, int(2e9 * LONG_SECONDS)])
+def test_block_with_requests_is_judged_though_others_are_faster(proofs, spent_ns):
+    """However long that takes: their times stand beside the row's value."""
+    proofs.child.spent_ns = spent_ns
+    timed(proofs, 3)
+    proofs.judge()  # so that it is known how long it takes
+    timed(proofs, 8, requests=20)
+    for ms in (5, 4, 2):
+        timed(proofs, ms)
+    assert 8 in kept(proofs)
+
+    proofs.judge()
+
+    assert 8.0 in proofs.child.asked and 8 not in kept(proofs)
 
 
 def test_blocks_at_or_below_the_lower_tenth_are_kept(proofs):
