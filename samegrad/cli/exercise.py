@@ -39,7 +39,7 @@ def add(subparsers: Any) -> None:
     )
     check.add_argument("--exercise", metavar="NAME", help="of files that do not say which it is")
     check.add_argument(
-        "--time-limit", type=seconds, default=10.0, metavar="SECONDS", help="a function (10)"
+        "--time-limit", type=seconds, default=60.0, metavar="SECONDS", help="a call (default: 60)"
     )
     check.add_argument("--seed", type=int, metavar="N", help="of the numbers (default: another)")
     check.add_argument("--json", action="store_true", help="print JSON instead of tables")
