@@ -16,6 +16,8 @@ NOTHING = "returned NoneType"  # of a body that is `pass`
 
 def so_far(outcomes: Sequence[Outcome], lacks: Sequence[str]) -> str:
     """The state of each part where the gradient is not written yet and something else is, or ""."""
+    if any(outcome.shows_gradient for outcome in outcomes):  # a step shows it, too
+        return ""
     states = {part: _state(part, outcomes, lacks) for part in PARTS}
     if states["gradient"] != UNWRITTEN or set(states.values()) == {UNWRITTEN}:
         return ""

@@ -221,6 +221,19 @@ def test_unfinished_file_is_told_how_far_it_is(body: str, said: str, tmp_path: P
     assert ("not checked", said) == (found.verdict, found.reason)
 
 
+def test_step_without_a_gradient_of_its_own_is_not_unfinished(tmp_path: Path) -> None:
+    """Who refuses `loss_and_grad` and makes a right step has written what there is to write."""
+    path = changed(
+        tmp_path,
+        ("def loss_and_grad(", "def hidden(", ),
+        ("    value, grads = loss_and_grad(", "    value, grads = hidden("),
+    )  # fmt: skip
+    refusing = "\n\ndef loss_and_grad(spec, params, X, y):\n    raise NotImplementedError('no')\n"
+    path.write_text(path.read_text() + refusing)
+
+    assert report(path).agrees
+
+
 def test_empty_backward_of_a_class_is_named(tmp_path: Path) -> None:
     """With its line."""
     head, _, _ = CLASS.partition("        q, n = softmax(self.p)")
