@@ -91,7 +91,7 @@ def every_shape() -> list[tuple[MLPSpec, int]]:
         (replace(line.network.spec, dtype="float64"), batch_size)
         for preset in PRESETS.values()
         for line in preset.lines
-        if line.operations != (PRODUCTS,)
+        if isinstance(line.network.spec, MLPSpec) and line.operations != (PRODUCTS,)
         for batch_size in line.batch_sizes
     }
     return sorted(shapes, key=lambda shape: (shape[0].layer_sizes, shape[1]))
