@@ -34,6 +34,7 @@ PEERS = ["layers", "batch", "operation", "best of the idiom", "over its products
          "peer over best", "over its products alone"]  # fmt: skip
 TRAINED = ["task", "implementation", "test", "goal", "time per epoch", "time to target"]
 LIBRARIES = {"numpy": "NumPy", "torch": "torch", "jax": "JAX"}
+FEW = 0.5  # of the sizes: who has fewer is left out
 ALIKE, MOST = 1.25, 0.5  # times the fastest, what is called alike; share of a step
 PRODUCTS = PARTS["products_seconds"]
 FOLDER = Path("reports/results")  # in a checkout
@@ -115,7 +116,8 @@ def in_words(report: Report) -> str:
     rows = rows[(rows.status == OK) & (rows.operation == "train_step") & (rows.threads == "all")]
     rows = rows[(rows.device == "cpu") & ~rows.implementation.map(registry.looped)]
     size = ["flops", "layers", "batch_size"]
-    times = pivoted(rows.sort_values(size), size, "implementation", "seconds").dropna()
+    times = pivoted(rows.sort_values(size), size, "implementation", "seconds")
+    times = times.loc[:, times.notna().mean() > FEW].dropna()  # c has one network, and tells of one
     if times.empty or len(times.columns) < 2:
         return ""
     (_, layers, batch), parts = times.index[0], []

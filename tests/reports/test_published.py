@@ -84,10 +84,12 @@ SMALL = MLPWorkload("small", MLPSpec((4, 3)), 8, 64)
 LARGE = MLPWorkload("large", MLPSpec((99, 99, 3)), 8, 64)
 
 
-def told(tmp_path: Path, jax_small: float, jax_large: float) -> str:
+def told(
+    tmp_path: Path, jax_small: float, jax_large: float, *more: tuple[str, MLPWorkload, float]
+) -> str:
     """What NumPy's 20 us and 1 ms and such times of JAX come to, in words."""
     times = [("numpy", SMALL, 20), ("jax", SMALL, jax_small), ("numpy", LARGE, 1000),
-             ("jax", LARGE, jax_large)]  # fmt: skip
+             ("jax", LARGE, jax_large), *more]  # fmt: skip
     cases = {replace(JAX, implementation=n, workload=w): us for n, w, us in times}
     records = [record for case, us in cases.items() for record in several(case, us)]
     path = write(tmp_path / "j", run_record(), plan_record(*cases), *records, COMPLETE)
@@ -108,6 +110,13 @@ def test_figure_is_told_in_words(
 ) -> None:
     """What is not certain is not said; where large networks differ, nothing is alike."""
     assert f"**{said}.**" == told(tmp_path, jax_small, jax_large)
+
+
+def test_who_has_one_network_of_several_takes_no_other_from_the_words(tmp_path: Path) -> None:
+    """The fifth idiom, of which a standard run has one network."""
+    said = told(tmp_path, 5, 1100, ("c", LARGE, 500))
+
+    assert said == told(tmp_path, 5, 1100)
 
 
 def test_page_without_the_place_is_an_error(
