@@ -10,9 +10,7 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
 import time
 import zipfile
 import zlib
@@ -25,7 +23,7 @@ from typing import Any
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records.journal import Journal, NotAJournalError, read
-from samegrad.implementations.contract import commands, registry
+from samegrad.implementations.contract import own_commands, registry
 from samegrad.implementations.contract.files import replaced
 from samegrad.implementations.contract.texts import clean
 
@@ -187,21 +185,13 @@ class Proof:
 
     def _child(self, name: str, arguments: Sequence[str], seconds: float) -> int | None:
         """Exit status of a command, None if it was stopped; what it prints goes to files."""
-        own = [str(commands.HOME)] if commands.IN_CHECKOUT else []
-        path = os.pathsep.join([*own, *filter(None, [os.environ.get("PYTHONPATH")])])
         kept = min(END_SECONDS, END_SHARE * seconds)
         with (
             (self.folder / f"{name}.out").open("wb") as out,
             (self.folder / f"{name}.log").open("wb") as log,
         ):
-            child = subprocess.Popen(
-                [sys.executable, "-m", "samegrad", *arguments],
-                cwd=self.folder,  # so that no path of this machine is in what is packed
-                env=os.environ | {"PYTHONPATH": path},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=log,
-            )
+            streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": log}
+            child = own_commands.start(arguments, self.folder, os.environ, **streams)
             try:
                 return child.wait(seconds - kept)
             except subprocess.TimeoutExpired:
@@ -211,7 +201,7 @@ class Proof:
                     child.wait(kept)
                 raise
             finally:
-                _end(child, kept)
+                own_commands.end(child, kept)
 
     def pack(self, max_bytes: int) -> Path:
         """The archive of everything, the most valuable first as far as the size allows."""
@@ -308,14 +298,3 @@ def environment() -> dict[str, Any]:
         "packages": dict(sorted(packages.items())),
         "variables": dict(sorted(variables.items())),
     }
-
-
-def _end(child: "subprocess.Popen[bytes]", seconds: float) -> None:
-    """Let a part write down what it has; then end it. What it has started ends with it."""
-    if child.poll() is None:
-        child.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(seconds)
-    if child.poll() is None:
-        child.kill()
-        child.wait()

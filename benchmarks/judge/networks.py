@@ -61,20 +61,18 @@ class Networks(Kind):
             count, precision = weights(given.params, calls, len(batches)), case.precision
             number, batch = draw.pairs(calls, len(batches), count)[int(about["number"])]
             X, y = batches[batch]
-            params, answers = draw.params(given.params, number), results.get(ANSWERS, ())
+            params = draw.params(given.params, number)
             block_itself = {name: tree for name, tree in results.items() if name != ANSWERS}
             verdict = judge_call(spec, params, X, y, block_itself, accuracy, precision, own)
-            asked = block.get("requests", 0)
+            asked, answers = block.get("requests", 0), results.get(ANSWERS, ())
             if asked and len(answers) != asked:
                 return wrong(f"it shows other answers than those of {asked} requests")
-            draw = replace(draw, block=0)
-            params, host = draw.params(given.params), given.batches(workload.batch_size)[0]
+            first = replace(draw, block=0)
+            params, (X, y) = first.params(given.params), given.batches(workload.batch_size)[0]
             for i in np.random.default_rng().integers(0, asked, ASKED) if asked else ():
                 if verdict.agrees:
-                    X, outputs = draw.request(host[0], int(i)), {"outputs": answers[i]}
-                    verdict = judge_call(
-                        spec, params, X, host[1], outputs, accuracy, precision, own
-                    )
+                    new, outputs = first.request(X, int(i)), {"outputs": answers[i]}
+                    verdict = judge_call(spec, params, new, y, outputs, accuracy, precision, own)
             return verdict
         each = 1
         if case.operation == "train_step":

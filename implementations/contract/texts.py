@@ -10,6 +10,14 @@ from typing import Any, Self, TextIO
 # What parsing or compiling a text raises that is no Python, or nested too deep.
 UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
+
+def unparsable(error: BaseException) -> str:
+    """What is said of such a text, in one line."""
+    line = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
+    said = getattr(error, "msg", None) or error
+    return clean(f"it is no Python: {type(error).__name__}{line}: {said}")
+
+
 # Control characters but newline and tab, line separators, what turns the direction of a line, and
 # halves of surrogate pairs, which no encoding has.
 ACTING = re.compile(

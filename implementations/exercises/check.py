@@ -12,7 +12,7 @@ from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.messages import decode, encode
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.sources import unwritten
-from samegrad.implementations.contract.texts import UNPARSABLE, clean
+from samegrad.implementations.contract.texts import UNPARSABLE, clean, unparsable
 from samegrad.implementations.exercises import sheets
 from samegrad.implementations.exercises.judging import (
     RIGHT_STATE,
@@ -145,7 +145,7 @@ def check(
     try:
         source = blocks(path)
     except UNPARSABLE as error:
-        return Report(name, sheet, _all_wrong(sheet), _unparsable(error))
+        return Report(name, sheet, _all_wrong(sheet), unparsable(error))
     sheet = sheet or sheets.of_sources([block.source for block in source])
     if sheet is None:
         return Report(name, None)
@@ -306,12 +306,6 @@ def _plain(number: int, task: Task) -> dict[str, Any]:
         "state": STATE.get(equation, 0),
         "counted": equation in COUNTED,
     }
-
-
-def _unparsable(error: BaseException) -> str:
-    line = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
-    said = getattr(error, "msg", None) or error
-    return clean(f"it is no Python: {type(error).__name__}{line}: {said}")
 
 
 def _functions(source: Sequence[Block]) -> dict[str, ast.FunctionDef]:

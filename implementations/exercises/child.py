@@ -14,7 +14,7 @@ import numpy as np
 from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.messages import decode, encode
 from samegrad.implementations.contract.adapter import as_numpy
-from samegrad.implementations.contract.texts import UNPARSABLE
+from samegrad.implementations.contract.texts import UNPARSABLE, unparsable
 
 Message = dict[str, Any]
 IN_PLACE = ("U",)  # equations whose function may change what it is given
@@ -34,9 +34,7 @@ def answer(request: Message, send: Callable[[Message], None]) -> None:
     try:
         loaded = load(path, request["run"], lambda: send({"stage": "running"}))
     except UNPARSABLE as error:
-        line = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        said = getattr(error, "msg", None) or error
-        send({"fault": f"it is no Python: {type(error).__name__}{line}: {said}"})
+        send({"fault": unparsable(error)})
         return
     send({"remarks": loaded.remarks})
     for task in request["tasks"]:

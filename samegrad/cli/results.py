@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -11,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED
-from samegrad.implementations.contract import commands
+from samegrad.implementations.contract import commands, own_commands
 from samegrad.implementations.contract.files import replaced
 from samegrad.implementations.contract.texts import say
 
@@ -105,11 +103,10 @@ def _measured(published: Any, name: str, folder: Path) -> str:
     # From there, so that no path of this machine is in what is published.
     output = Path(tempfile.mkdtemp(prefix=f"samegrad-{name}-"))
     journal = output / name / published.JOURNAL
-    command = [sys.executable, "-m", "samegrad", "benchmark", *published.RUNS[name].arguments]
-    path = os.pathsep.join(filter(None, [str(commands.HOME), environment.get("PYTHONPATH")]))
-    ended = _ended([*command, "--output", name], output, environment | {"PYTHONPATH": path})
+    command = ["benchmark", *published.RUNS[name].arguments]
+    ended = _ended([*command, "--output", name], output, environment)
     if ended != DONE or not journal.exists():
-        return f"`{' '.join(command[3:])}` ended with {ended} (see {output})"
+        return f"`{' '.join(command)}` ended with {ended} (see {output})"
     if states.run_too_busy(read(journal).states):
         return f"the machine was too busy (see {output})"
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,19 +119,14 @@ def _measured(published: Any, name: str, folder: Path) -> str:
     return ""
 
 
-def _ended(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> int:
-    """The exit status of a command, which does not outlive this one."""
-    child = subprocess.Popen(command, cwd=folder, env=environment)
+def _ended(arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> int:
+    """The exit status of a command of ours, which does not outlive this one."""
+    child = own_commands.start(arguments, folder, environment)
     try:
         return child.wait()
     finally:
         if child.poll() is None:
-            child.terminate()  # it writes down what it has
-            try:
-                child.wait(ENDING_SECONDS)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+            own_commands.end(child, ENDING_SECONDS)
             say(f"what was measured is in {folder}", error=True)
 
 

@@ -1,0 +1,40 @@
+"""Commands of samegrad that another one starts, each in a process of its own."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from samegrad.implementations.contract import commands
+
+Process = subprocess.Popen[bytes]
+
+
+def start(
+    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], **streams: Any
+) -> Process:
+    """Start `samegrad ARGUMENTS` from a folder, whose paths are then none of this machine.
+
+    Args:
+        environment: variables; of a checkout its place is added.
+        streams: stdin, stdout, stderr of `subprocess.Popen`.
+    """
+    own = [str(commands.HOME)] if commands.IN_CHECKOUT else []
+    path = os.pathsep.join([*own, *filter(None, [environment.get("PYTHONPATH")])])
+    command = [sys.executable, "-m", "samegrad", *arguments]
+    return subprocess.Popen(command, cwd=folder, env={**environment, "PYTHONPATH": path}, **streams)
+
+
+def end(child: Process, seconds: float) -> None:
+    """Let a command write down what it has, for so long; then end it."""
+    if child.poll() is None:
+        child.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(seconds)
+    if child.poll() is None:
+        child.kill()
+        child.wait()
