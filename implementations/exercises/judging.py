@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from samegrad.implementations.checking import progress
 from samegrad.implementations.checking.comparison import Strange
-from samegrad.implementations.checking.progress import RIGHT as RIGHT_STATE
-from samegrad.implementations.checking.progress import UNWRITTEN, WRONG
 from samegrad.implementations.exercises.answers import MISTAKES, RIGHT
 from samegrad.implementations.exercises.tasks import DERIVED, SMALL, Task
 
 Array = Any
-STATES = RIGHT_STATE, WRONG, UNWRITTEN
+RIGHT_STATE, WRONG, UNWRITTEN = STATES = progress.RIGHT, progress.WRONG, progress.UNWRITTEN
 # Of the largest entry. In float64 sums of some ten terms are off by 1e-14, in float32 by 1e-6; what
 # somebody has forgotten shows in the first digits.
 BOUND, SINGLE = 1e-9, 1e-5
