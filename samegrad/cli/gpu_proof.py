@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from samegrad.cli.parser import DONE, FAILED, UNDECIDED, seconds
+from samegrad.cli.parser import DONE, FAILED, UNDECIDED, positive
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.texts import say
 
@@ -20,14 +20,18 @@ def add(subparsers: Any) -> None:
         epilog="exit status 3: parts are left, --resume DIR goes on",
     )
     parser.add_argument(
-        "--minutes", type=seconds, default=MINUTES, metavar="N", help=f"default: {MINUTES:g}"
+        "--minutes",
+        type=positive("minutes"),
+        default=MINUTES,
+        metavar="N",
+        help=f"default: {MINUTES:g}",
     )
     parser.add_argument("--output", metavar="DIR", help="default: gpu-proof-DATE")
     parser.add_argument("--resume", metavar="DIR", help="go on with what is left of one")
     parser.add_argument("--only", metavar="PART,...", help="of the parts that it prints")
     parser.add_argument(
         "--max-size",
-        type=seconds,
+        type=positive("megabytes"),
         default=MEGABYTES,
         metavar="MB",
         help=f"of the archive (default: {MEGABYTES:g})",

@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from samegrad import __version__
@@ -114,13 +114,20 @@ def _named(action: argparse.Action) -> str:
     return "/".join(action.option_strings) or str(action.metavar)
 
 
-def seconds(text: str) -> float:
-    """A time limit as typed: a finite number above 0."""
-    with contextlib.suppress(ValueError):
-        value = float(text)
-        if 0 < value < math.inf:
-            return value
-    raise argparse.ArgumentTypeError(f"{text!r} is not accepted; give seconds, a number above 0")
+def positive(what: str) -> Callable[[str], float]:
+    """What reads a finite number above 0 as typed; `what` says of what it is."""
+
+    def read(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            value = float(text)
+            if 0 < value < math.inf:
+                return value
+        raise argparse.ArgumentTypeError(f"{text!r} is not accepted; give {what}, a number above 0")
+
+    return read
+
+
+seconds = positive("seconds")  # of a time limit
 
 
 def seconds_or_none(text: str) -> float:

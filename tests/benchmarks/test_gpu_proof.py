@@ -187,3 +187,17 @@ def test_predictions_stand_beside_what_was_measured(tmp_path: Path) -> None:
         line for line in lines if "NOT AS" in line
     ]
     assert "launch: 2.5 us, predicted 1.3 to 5.2" == lines[-1] and 4 == len(lines)
+
+
+@pytest.mark.parametrize(
+    ("option", "unit"), [("--minutes", "minutes"), ("--max-size", "megabytes")]
+)
+@pytest.mark.parametrize("value", ["x", "0", "-3", "nan", "inf"])
+def test_limits_are_numbers_above_zero(
+    option: str, unit: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the unit that the option is in."""
+    assert 2 == main(["gpu-proof", f"{option}={value}"])
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"argument {option}: '{value}' is not accepted; give {unit}, a number above 0" in line
