@@ -36,6 +36,7 @@ RESIDUAL_SHARE, RESIDUAL_NS = 0.05, 100_000  # what the second wait may take
 # What looks like a missing wait has so many blocks before it is called one, of which half must look
 # so. Of three, on cores that others use, too, one of 14,000 right repetitions was refused.
 SUSPECTED = 7
+REST_SECONDS = 0.0005  # as the message to the other clock lets a core rest: it wakes slowly
 BUSY_SLACK = 0.1  # cores beyond the threads that were asked for: the interpreter's own
 # Where others want the cores, too, what threads wait for them counts, where they were to be fewer
 # than there are cores; a system that is asked for one thread's does not say it exactly.
@@ -59,6 +60,7 @@ class Work:
         run: (calls, start) -> everything that must have been computed when the clock stops.
         synchronize: returns once all of that is computed.
         fetch: brings something small of it to the host; it cannot arrive before it is computed.
+        copies: of a result, new arrays in the same places: what has been computed for certain.
         events: start and stop of the device's own clock, if it has one.
         compilations: how many functions have been compiled so far.
         collects: whether the garbage collector runs: where nothing else frees what calls leave.
@@ -69,6 +71,7 @@ class Work:
     run: Callable[[int, Tree], Tree]
     synchronize: Callable[[Tree], None]
     fetch: Callable[[Tree], Any] = lambda _: None
+    copies: Callable[[Tree], Tree] | None = None
     events: Events | None = None
     compilations: Callable[[], int] = lambda: 0
     collects: bool = False
@@ -126,8 +129,7 @@ class Blocks:
 
         Of a missing wait every block suffers; of an interruption by the system, one.
         """
-        limit = max(RESIDUAL_SHARE * statistics.median(self.elapsed_ns), RESIDUAL_NS)
-        return statistics.median(self.residual_ns) > limit
+        return statistics.median(self.residual_ns) > _allowed(statistics.median(self.elapsed_ns))
 
     def refusal(
         self, threads: int | None = None, earlier: Sequence["Blocks"] = ()
@@ -271,6 +273,9 @@ def block(
         # Waiting for nothing, and looking at what is there, takes up to twice as long when the
         # caches hold what the block has computed with.
         residual = max(0, again - waited - 2 * nothing - delayed)
+        if work.copies is not None and residual > _allowed(ended - began):
+            nothing = max(nothing, _first_look(work, work.copies(result), clock))
+            residual = max(0, again - waited - 2 * nothing - delayed)
         # Between two clocks this thread may be stopped while others go on: their share counts.
         inside = (ended - began) / max(1, closed - opened)
         busy, wanting = (round((b - a) * inside) for a, b in zip(before, after, strict=True))
@@ -281,6 +286,21 @@ def block(
     looked = closing - waited
     elapsed = ended - began
     return Block(result, elapsed, residual, event, busy, compiled, seen, looked, wanting, given)
+
+
+def _allowed(elapsed_ns: float) -> float:
+    """How long the second wait of a block may take, in nanoseconds."""
+    return max(RESIDUAL_SHARE * elapsed_ns, RESIDUAL_NS)
+
+
+def _first_look(work: Work, copies: Tree, clock: Clock) -> int:
+    """Nanoseconds of a first look at arrays that are there: a second one may find what it made."""
+    work.synchronize(copies)
+    time.sleep(REST_SECONDS)
+    began = clock()
+    work.synchronize(copies)
+    work.fetch(copies)
+    return clock() - began
 
 
 def calibrate(work: Work, target_ns: int, clock: Clock = time.perf_counter_ns) -> int:

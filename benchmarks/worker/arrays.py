@@ -63,6 +63,17 @@ def seen(tree: Tree) -> list[Array]:
     return [_read(leaf, SAMPLED) for leaf in _known(tree)]
 
 
+def copies(tree: Tree) -> Tree:
+    """A tree with new arrays in place of those of a known type."""
+    if isinstance(tree, dict):
+        return {key: copies(branch) for key, branch in tree.items()}
+    if isinstance(tree, list) or type(tree) is tuple:
+        return type(tree)(copies(branch) for branch in tree)
+    if type(tree) not in _types() or isinstance(tree, float | int):
+        return tree
+    return tree.detach().clone() if type(tree).__module__.startswith("torch") else tree.copy()
+
+
 def numbers(tree: Tree) -> list[Array]:
     """All numbers of each array of a known type, likewise."""
     return [_read(leaf, None) for leaf in _known(tree)]

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import accumulate, combinations, count
 from typing import Any
@@ -48,6 +48,14 @@ def _ours(function: Any) -> bool:
     module = sys.modules.get(name)
     ours = name.startswith("samegrad.implementations.") or name == __name__
     return ours and module is not None and vars(module) is names
+
+
+def _copies(result: Tree) -> Tree:
+    """What a block left, with new arrays."""
+    if not isinstance(result, Several):
+        return arrays.copies(result)
+    one = result.one and (result.one[0], arrays.copies(result.one[1]))
+    return replace(result, last=arrays.copies(result.last), one=one)
 
 
 class Placed:
@@ -148,6 +156,8 @@ class Placed:
             run=run,
             synchronize=synchronize,
             fetch=fetch,
+            # Somebody's own waiting might take as long as it wants to.
+            copies=None if self.own_waiting else _copies,
             events=implementation.capabilities.events(self.device),
             compilations=partial(compilations, implementation),
             collects=implementation.capabilities.leaves_cycles,

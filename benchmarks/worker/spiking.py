@@ -78,6 +78,7 @@ class Spiking(Subject):
             run=run,
             synchronize=implementation.synchronize,
             fetch=fetch,
+            copies=arrays.copies,
             events=implementation.capabilities.events(self.device),
             compilations=partial(compilations, implementation),
         )

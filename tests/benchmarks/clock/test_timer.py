@@ -123,6 +123,25 @@ def test_cost_of_waiting_for_nothing_is_no_residual() -> None:
     assert (6 * MS, 0) == (one_block.elapsed_ns, one_block.residual_ns)
 
 
+@pytest.mark.parametrize(("waits", "residual"), [(True, 0), (False, 3 * MS)])
+def test_first_look_that_takes_longer_is_no_residual(waits: bool, residual: int) -> None:
+    """It is compared with a first look at copies; a missing wait is seen all the same."""
+    device = FakeDevice(MS, waits=waits)
+    seen: list[Any] = []
+
+    def fetch(tree: Any) -> None:
+        device.fetch(tree)
+        device.now += 0 if any(tree is one for one in seen) else 2 * MS
+        seen.append(tree)
+
+    looked = replace(device.work(), start=lambda _: object(), fetch=fetch)
+    alone = block(looked, 5, device.clock)
+    compared = block(replace(looked, copies=lambda _: object()), 5, device.clock)
+
+    assert 2 * MS <= alone.residual_ns
+    assert residual == compared.residual_ns
+
+
 def test_residual_is_judged_by_share_and_by_size() -> None:
     """5 % of the block or 0.1 ms, whichever is more."""
     assert Blocks(1, [100 * MS], [4 * MS]).refusal() is None

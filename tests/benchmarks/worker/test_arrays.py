@@ -71,6 +71,22 @@ def test_what_is_unknown_is_not_read():
     np.testing.assert_array_equal(B, found)
 
 
+def test_copies_are_new_arrays_in_the_same_places():
+    """Of frameworks' own types; what is of another type stays, and is asked nothing."""
+    torch, jnp = pytest.importorskip("torch"), pytest.importorskip("jax.numpy")
+    late = Late()
+    tree = [1.5, (W, {"t": torch.tensor(B, requires_grad=True)}), jnp.asarray(B), late]
+
+    copied = arrays.copies(tree)
+
+    assert 1.5 == copied[0] and late is copied[3]
+    assert arrays.unchanged(arrays.numbers(tree), arrays.numbers(copied))
+    for old, new in zip(arrays.leaves(tree[1:3]), arrays.leaves(copied[1:3]), strict=True):
+        assert type(old) is type(new) and old is not new
+    copied[1][0][0, 0] = 9
+    assert 0 == W[0, 0]
+
+
 def test_numbers_are_copies_and_samples_are_some_of_them():
     """The last one always is."""
     vector = np.arange(100.0)
