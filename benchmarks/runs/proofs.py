@@ -79,7 +79,8 @@ class Proofs:
         self.times: dict[tuple[str, int], list[float]] = {}
         self.fastest: dict[str, float] = {}  # case -> seconds per call of its fastest proved block
         self.spent: dict[str, list[float]] = {}  # case -> seconds that each verdict took
-        self.longest, self.rate = 0.0, GUESSED_RATE  # seconds of one verdict; and its FLOP/s
+        # FLOP/s of its quickest verdict: by a disturbed one, a run would keep minutes for others.
+        self.rate = 0.0
         self.judged = time.monotonic()
         self.number = 0
         self.gates: dict[tuple[str, int], Message] = {}  # of a case in a process
@@ -198,8 +199,9 @@ class Proofs:
         return sum(map(self._seconds, self._chosen(last=True)))
 
     def _seconds(self, block: Block) -> float:
-        spent = self.spent.get(block.case.id)
-        return sum(spent) / len(spent) if spent else block.calls * block.case.flops / self.rate
+        if spent := self.spent.get(block.case.id):
+            return sum(spent) / len(spent)
+        return block.calls * block.case.flops / (self.rate or GUESSED_RATE)
 
     def _chosen(self, last: bool = False, within: float = math.inf) -> list[Block]:
         """The blocks to judge, those of one workload together.
@@ -307,8 +309,7 @@ class Proofs:
             return
         seconds = spent_ns / 1e9
         self.spent.setdefault(case.id, []).append(seconds)
-        if seconds > self.longest:
-            self.longest, self.rate = seconds, block.calls * case.flops / seconds
+        self.rate = max(self.rate, block.calls * case.flops / seconds)
         known = self.fastest.get(case.id, math.inf)
         self.fastest[case.id] = min(known, block.seconds)
         self.run.write(

@@ -311,6 +311,7 @@ PROOFS = Module(
         ("long requests dropped", "if one.requests or (now", "if (now"),
         ("long ones at once", "(last or soon)", "True"),
         ("the longest soon", " and seconds < LONGEST_SECONDS", ""),
+        ("slowest verdict", "self.rate = max(self.rate, ", "self.rate = min(self.rate or 1e99, "),
         ("all of the interrupted", "if end < within]", "]"),
         ("nothing is wrong", 'if verdict["reason"]:', "if False:"),
         ("never due", "time.monotonic() > self.judged + EVERY_SECONDS", "False"),

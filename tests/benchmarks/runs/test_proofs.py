@@ -230,7 +230,7 @@ def test_of_what_takes_long_to_judge_the_fastest_of_a_row_is_judged(proofs):
 
 
 def test_of_what_takes_longest_to_judge_one_block_of_a_row_is_judged_at_last(proofs):
-    """From the first one on its time is known by the longest verdict of any case."""
+    """Its time is predicted from the quickest verdict of any case."""
     proofs.child = judge = Judge(spent_ns=round(2e9 * LONG_SECONDS))
     timed(proofs, 7)
     proofs.judge()
@@ -242,6 +242,18 @@ def test_of_what_takes_longest_to_judge_one_block_of_a_row_is_judged_at_last(pro
     proofs.judge(last=True)
 
     assert [7, 6] == judge.asked and not any(proofs.waiting.values())
+
+
+@pytest.mark.parametrize("order", [(1, 900), (900, 1)])
+def test_disturbed_verdict_does_not_prolong_what_others_are_expected_to_take(proofs, order):
+    """A run kept ten minutes for epochs because one small verdict had taken 0.7 s for 0.05."""
+    for number, milliseconds in enumerate(order):
+        proofs.child.spent_ns = milliseconds * 10**6
+        timed(proofs, 7 - number, process=number)
+        proofs.judge(last=True)
+    timed(proofs, 6, OTHER)
+
+    assert OTHER.flops / CASE.flops / 1e3 == pytest.approx(proofs.seconds)
 
 
 def test_interrupted_run_judges_what_takes_least(proofs, monkeypatch):
