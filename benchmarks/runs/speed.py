@@ -35,7 +35,8 @@ def prepare(
         spent_seconds: what has been spent of the run's time limit.
     """
     preset = options.preset
-    limit = options.seconds or preset.seconds[any(case.device == "cuda" for case in chosen)]
+    usual = preset.seconds[any(case.device == "cuda" for case in chosen)]
+    limit = options.seconds or usual
     seconds = max(0.0, limit - spent_seconds - min(REPORT_SECONDS, limit / 4))
     made = budget.make(
         chosen,
@@ -49,7 +50,8 @@ def prepare(
     made.intervals = made.processes >= LEAST_PROCESSES
     settings = RunSettings(
         seconds,
-        preset.block_seconds,
+        # Who gives more time wants it to be used.
+        min(budget.MOST_SECONDS, preset.block_seconds * max(1.0, limit / usual)),
         preset.warm_up_seconds,
         preset.memory,
         preset.ceilings,

@@ -57,18 +57,25 @@ def test_options_of_an_older_journal_name_the_kind() -> None:
 
 @pytest.mark.parametrize(
     ("processes", "time", "expected"),
-    [(None, None, (1, 20, False)), ("5", None, (5, 20, True)), ("2", "100", (2, 100, False))],
+    [
+        (None, None, (1, 20, False, 0.05)),
+        ("5", None, (5, 20, True, 0.05)),
+        ("2", "100", (2, 100, False, 0.25)),
+        ("2", "10", (2, 10, False, 0.05)),
+        ("2", "9e8", (2, 9e8, False, 3600.0)),
+    ],
 )
 def test_processes_and_time_replace_those_of_the_preset(
-    processes: str | None, time: str | None, expected: tuple[int, int, bool]
+    processes: str | None, time: str | None, expected: tuple[int, float, bool, float]
 ) -> None:
-    """And with five processes there are intervals."""
+    """With five processes there are intervals; in more time, rows are repeated more often."""
     options = parse(preset="hello", processes=processes, time=time)
 
     made, settings, _ = prepare(options, Selection({}), [], 0.0)
 
-    count, limit, intervals = expected
+    count, limit, intervals, of_a_case = expected
     assert (count, intervals) == (made.processes, made.intervals)
+    assert of_a_case == pytest.approx(settings.block_seconds)
     assert settings.seconds == limit - min(12.0, limit / 4)
 
 
