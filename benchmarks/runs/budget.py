@@ -120,7 +120,7 @@ class RunSettings:
             none = value is None and name == "seconds"
             most = MOST_RUN_SECONDS if name == "seconds" else MOST_SECONDS
             real = isinstance(value, int | float) and not isinstance(value, bool)
-            if not none and not (real and 0 <= value < most):
+            if not none and not (real and 0 <= value <= most):
                 raise ValueError(f"{name} {value!r:.60} is not accepted; give seconds")
         for name in ("memory", "ceilings"):
             if not isinstance(getattr(self, name), bool):
