@@ -39,6 +39,13 @@ EXTRAS = {
     "numba": {"numba": "numba"},
     "cupy": {"cupy": "cupy-cuda13x"},
     "parquet": {"pyarrow": "pyarrow"},
+    "archive": {
+        "duckdb": "duckdb",
+        "pyarrow": "pyarrow",
+        "pandas": "pandas",
+        "jinja2": "jinja2",
+        "scipy": "scipy",
+    },
 }
 
 

@@ -29,32 +29,37 @@ class VanishedError(NotAJournalError):
     """Every journal was removed or renamed, perhaps while it was read."""
 
 
-def paths(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
+def paths(
+    places: Iterable[str | os.PathLike[str]], names: Sequence[str] = ("journal.jsonl",)
+) -> list[Path]:
     """The journals that are meant: a file, the one in a folder, or all below a folder.
+
+    Args:
+        names: of files; of each folder the first of them that is there.
 
     Raises:
         ValueError: a place is an empty text.
     """
     return [path for place in [named("journals", place) for place in places]
-            for path in _journals(place)]  # fmt: skip
+            for path in _journals(place, names)]  # fmt: skip
 
 
-def _journals(path: Path) -> list[Path]:
-    own = path / "journal.jsonl"
+def _journals(path: Path, names: Sequence[str]) -> list[Path]:
     if not path.is_dir():
         return [path]
-    return [own] if own.is_file() else sorted(_below(path)) or [own]
+    own = next((path / name for name in names if (path / name).is_file()), None)
+    return [own] if own is not None else sorted(_below(path, names)) or [path / names[0]]
 
 
-def _below(top: Path) -> Iterator[Path]:
+def _below(top: Path, names: Sequence[str]) -> Iterator[Path]:
     """The journals below a folder; no link is followed, and what vanishes meanwhile is left out."""
     lost: list[OSError] = []
     said = time.monotonic()
     for count, (folder, folders, files) in enumerate(os.walk(top, onerror=lost.append), 1):
         if count == 1 and top.resolve() == Path(os.sep):
             folders[:] = [name for name in folders if name not in NO_FILES]
-        if "journal.jsonl" in files:
-            yield Path(folder) / "journal.jsonl"
+        if one := next((name for name in names if name in files), None):
+            yield Path(folder) / one
         if time.monotonic() - said > SECONDS:
             say(f"searching {top} for runs: {count:,} folders so far, now {folder}", error=True)
             said = time.monotonic()

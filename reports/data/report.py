@@ -56,7 +56,6 @@ HEADLINE = ("mnist", "cifar10")  # what the names of the main tasks begin with
 # How a spreadsheet's formula begins, in letters of any width.
 FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\n]")
 
-
 Samples = list[list[tuple[float | None, list[list[float]]]]]
 
 
@@ -242,7 +241,7 @@ def frame(sources: Iterable[Source]) -> pd.DataFrame:
     series says which series of networks a workload belongs to, series_value its number there.
     process_medians are the seconds per call of each process, in six digits.
     """
-    records = [_record(source, row) for source in sources for row in source.rows]
+    records = [record(source, row) for source in sources for row in source.rows]
     if not records:
         facts = ["source", "machine", "run", "started", "commit", "fingerprint"]
         return pd.DataFrame(columns=[*facts, *CASE, "implementation", "device", "status"])
@@ -250,7 +249,8 @@ def frame(sources: Iterable[Source]) -> pd.DataFrame:
     return rows.astype(dict.fromkeys(NUMBERS, float))
 
 
-def _record(source: Source, row: Row) -> dict[str, Any]:
+def record(source: Source, row: Row) -> dict[str, Any]:
+    """One row as `frame` has it."""
     run, case, workload = source.journal.run, row.case, row.case.workload
     # A number that is worth nothing is none: its samples stay in the journal.
     usable = row.status == OK and row.quality.level != UNUSABLE

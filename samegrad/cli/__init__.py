@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from samegrad.benchmarks import command_line
 from samegrad.cli import (
     advise,
+    archive,
     benchmark,
     compare,
     completion,
@@ -42,7 +43,7 @@ SHOWN = {
     module.__name__.rpartition(".")[2].replace("_", "-"): module
     for module in (
         benchmark, verify, train, render, compare, advise, doctor, selftest, workloads, runs,
-        results, exercise, pictures, gpu_proof, completion,
+        results, archive, exercise, pictures, gpu_proof, completion,
     )
 }  # fmt: skip
 
@@ -50,6 +51,7 @@ SHOWN = {
 # other command ends where it is: C code and mpmath turn KeyboardInterrupt into something else.
 HOLDING = (
     "benchmark", "doctor", "selftest", "train", "render", "pictures", "results", "gpu-proof",
+    "archive",
 )  # fmt: skip
 OTHERS = ("SIGTERM", "SIGHUP")  # which, to those that hold something, mean the same
 

@@ -1,0 +1,228 @@
+"""What comes into the archive: journals and summaries, however many, each once.
+
+Read in several processes, a bounded number at a time; what is refused is a line.
+"""
+
+import gc
+import multiprocessing
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from samegrad.benchmarks.records.journal import read
+from samegrad.implementations.contract.texts import clean
+from samegrad.reports.archive import checking, form, store
+from samegrad.reports.archive import summary as summaries
+from samegrad.reports.archive.store import Known
+from samegrad.reports.archive.summary import Content, Summary
+from samegrad.reports.data import loading
+
+JOURNAL = "journal.jsonl"
+GROUP = 2000  # places that are read before what came of them is written
+PART_ROWS = 400_000  # in one part
+FEW = 4  # places that are read in this process: starting others takes a second
+MOST_PROCESSES = 8
+ADDED, NEWER, THERE, OLDER, REFUSED = "added", "newer version", "there already", "older", "refused"
+
+
+def places(texts: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """The journals that are meant, and the summaries that lie without theirs.
+
+    Raises:
+        ValueError: a place is an empty text.
+    """
+    return loading.paths(texts, (JOURNAL, summaries.NAME))
+
+
+class Taken(NamedTuple):
+    """What came of one place.
+
+    Attributes:
+        outcome: ADDED, NEWER, THERE, OLDER or REFUSED.
+        content: of its journal, but of what was refused.
+        rows: as columns, of ADDED and NEWER.
+        lines: why it was refused, or what of it was left out.
+    """
+
+    outcome: str
+    content: Content | None = None
+    rows: pa.RecordBatch | None = None
+    lines: tuple[str, ...] = ()
+
+
+@dataclass
+class Added:
+    """What came of all of them: outcome -> how many; rows; lines to be said."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    rows: int = 0
+    lines: list[str] = field(default_factory=list)
+
+
+def add(folder: Path, places: Sequence[Path]) -> Added:
+    """Add runs to an archive, which is made where there is none.
+
+    Args:
+        places: journals, or summaries of journals.
+
+    Raises:
+        ArchiveError: the folder holds something else.
+        OSError: the disk is full, or the like: what was written before is there, and whole.
+    """
+    known, result = store.known(folder), Added()
+    waiting: list[pa.RecordBatch] = []
+
+    def flush() -> None:
+        if waiting:
+            store.write(folder, waiting)
+            result.rows += sum(len(rows) for rows in waiting)
+            waiting.clear()
+
+    for taken in _read(places, known):
+        taken = _again(taken, known)
+        result.counts[taken.outcome] = result.counts.get(taken.outcome, 0) + 1
+        result.lines += taken.lines
+        if taken.rows is not None and taken.content is not None:
+            content = taken.content
+            known[content.run_id] = Known(content.size, content.sha256, form.FORM)
+            waiting.append(taken.rows)
+            if sum(len(rows) for rows in waiting) >= PART_ROWS:
+                flush()
+    flush()
+    return result
+
+
+def _again(taken: Taken, known: dict[str, Known]) -> Taken:
+    """The same, by what was added since the others began: one run may lie in two places."""
+    if taken.rows is None or taken.content is None:
+        return taken
+    outcome = standing(taken.content, known.get(taken.content.run_id))
+    return taken if outcome in (ADDED, NEWER) else Taken(outcome, taken.content)
+
+
+def _read(places: Sequence[Path], known: dict[str, Known]) -> Iterator[Taken]:
+    if len(places) <= FEW:
+        yield from (_taken(place, known) for place in places)
+        return
+    processes = min(os.cpu_count() or 1, MOST_PROCESSES)
+    context = multiprocessing.get_context("spawn")  # the libraries of this process have threads
+    with ProcessPoolExecutor(
+        processes, mp_context=context, initializer=_begin, initargs=(known,)
+    ) as pool:
+        for start in range(0, len(places), GROUP):
+            group = places[start : start + GROUP]
+            yield from pool.map(_taken_there, group, chunksize=max(1, min(32, len(group) // 8)))
+
+
+_KNOWN: dict[str, Known] = {}  # in a process that reads
+
+
+def _begin(known: dict[str, Known]) -> None:
+    gc.disable()  # it would search millions of small objects, of which none is part of a cycle
+    _KNOWN.update(known)
+
+
+def _taken_there(place: Path) -> Taken:
+    return _taken(place, _KNOWN)
+
+
+def _taken(place: Path, known: dict[str, Known]) -> Taken:
+    """What comes of one place; whatever is wrong with it is a line."""
+    try:
+        return _of(place, known)
+    except Exception as error:  # a place may hold anything
+        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        text = said if str(place) in said else f"{place}: {said}"
+        return Taken(REFUSED, lines=(clean(" ".join(text.split()))[:400],))
+
+
+def _of(place: Path, known: dict[str, Known]) -> Taken:
+    lines: tuple[str, ...] = ()
+    if place.name == summaries.NAME:
+        made = summaries.read(place)
+        content = made.content
+        outcome = standing(content, known.get(content.run_id))
+    else:
+        content = summaries.content(place)
+        before = known.get(content.run_id)
+        outcome = standing(content, before)
+        goes_on = before is None or summaries.begins_with(place, before.size, before.sha256)
+        if outcome == NEWER and not goes_on:
+            raise ValueError("it does not go on as the journal that is there of this run did")
+        if outcome not in (ADDED, NEWER):
+            return Taken(outcome, content)
+        made, lines = _summarised(place, content)
+    if outcome not in (ADDED, NEWER):
+        return Taken(outcome, content)
+    if not made.rows:
+        raise ValueError("it has no rows")
+    copy = {
+        "added": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "entry": secrets.randbits(62),
+    }
+    return Taken(outcome, content, form.batch(made.run | copy, made.rows), lines)
+
+
+def standing(content: Content, before: Known | None) -> str:
+    """Whether a journal is new, goes on, is there, or is older than what is there.
+
+    Raises:
+        ValueError: it is as long as what is there of this run, and says something else.
+    """
+    if before is None:
+        return ADDED
+    if content.size < before.size:
+        return OLDER
+    if content.size > before.size:
+        return NEWER
+    if content.sha256 != before.sha256:
+        raise ValueError("it is as long as the journal that is there of this run, and another one")
+    return THERE if before.form >= form.FORM else NEWER
+
+
+def _summarised(place: Path, content: Content) -> tuple[Summary, tuple[str, ...]]:
+    """The summary beside a journal, if it is of it; else a new one, and what was left out."""
+    beside = place.with_name(summaries.NAME)
+    if place.name == JOURNAL and beside.is_file():
+        made = summaries.read(beside)
+        if summaries.fits(made, content):
+            return made, ()
+    journal = read(place)
+    wrong = next(checking.untrue(journal), None)
+    if wrong is not None:
+        raise ValueError(f"it contradicts itself: {wrong}")
+    made = summaries.summary(journal, content)
+    summaries.check(made)
+    left_out = journal.warnings[:1]
+    more = f" (and {len(journal.warnings) - 1} lines more)" if len(journal.warnings) > 1 else ""
+    return made, tuple(f"warning: {line}{more}" for line in left_out)
+
+
+def faults(place: Path) -> list[str]:
+    """Why a run may not be published, a line each; none if it may.
+
+    Its summary, where one lies beside it, is made again and must be the same.
+    """
+    try:
+        if place.name == summaries.NAME:
+            raise ValueError("a summary without its journal, by which it could be checked")
+        content = summaries.content(place)
+        journal = read(place)
+        if wrong := list(checking.untrue(journal)):
+            return wrong
+        made = summaries.summary(journal, content)
+        summaries.check(made)
+        found = list(checking.unfit(journal, made.rows))
+        beside = place.with_name(summaries.NAME)
+        if beside.is_file() and (names := summaries.differs(summaries.read(beside), made)):
+            found.append(f"{beside.name} is not of this journal: {', '.join(names)}")
+        return found
+    except (ValueError, OSError, ArithmeticError) as error:
+        return [str(getattr(error, "strerror", None) or error)]

@@ -1,0 +1,133 @@
+"""What the archive holds of a row: one table, by which parts are written, checked and documented.
+
+FORM counts its versions; a summary of a newer one is refused, an older one lacks columns.
+"""
+
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+FORM = 1
+KINDS = {
+    "text": pa.string(),
+    "whole": pa.int64(),
+    "number": pa.float64(),
+    "truth": pa.bool_(),
+    "numbers": pa.list_(pa.float64()),
+}
+
+
+class Column(NamedTuple):
+    """One column.
+
+    Attributes:
+        kind: a key of KINDS.
+        meaning: in words, with its unit.
+    """
+
+    kind: str
+    meaning: str
+
+
+# Of a run: the same in each of its rows.
+RUN = {
+    "run_id": Column("text", "SHA-256 (16 digits) of the journal's first line"),
+    "journal_bytes": Column("whole", "whole lines of the journal that were summarised"),
+    "journal_sha256": Column("text", "of these"),
+    "form": Column("whole", "version of this table"),
+    "run": Column("text", "name of the run's directory"),
+    "started": Column("text", "ISO 8601, UTC"),
+    "complete": Column("truth", "whether the run came to its end"),
+    "preset": Column("text", "the list of cases"),
+    "commit": Column("text", "of samegrad"),
+    "fingerprint": Column("text", "of the machine: hash of its hardware and system"),
+    "machine": Column("text", "processor, cores, GPU, in words"),
+    "cpu": Column("text", "processor"),
+    "cores": Column("whole", "that the run could use"),
+    "gpu": Column("text", "or none"),
+    "system": Column("text", "operating system and its release"),
+    "architecture": Column("text", "of the processor"),
+    "python": Column("text", "version"),
+    "versions": Column("text", "of libraries, as JSON"),
+    "machine_too_busy": Column("truth", "nothing is concluded from such a run"),
+    "cpu_speed_ns": Column("number", "what a fixed piece of work took"),
+    "cpu_speed_work": Column("text", "which one"),
+}
+ROW = {
+    "case_id": Column("text", "workload, operation, batch size, arithmetic, implementation, ..."),
+    "workload": Column("text", "name of the network or task"),
+    "layers": Column("text", "sizes, joined by -"),
+    "operation": Column("text", "what is timed"),
+    "batch_size": Column("whole", "examples"),
+    "dtype": Column("text", "arithmetic: float64, float32, tf32 or bfloat16"),
+    "threads": Column("text", "all, or a number"),
+    "implementation": Column("text", "who computes"),
+    "device": Column("text", "cpu, cuda, ..."),
+    "transfer": Column("text", "resident or end_to_end"),
+    "status": Column("text", "ok, or why there is no number"),
+    "reason": Column("text", "the same in words"),
+    "seconds": Column("number", "per call: mean over processes, of logs, taken back"),
+    "seconds_low": Column("number", "its 95 % interval"),
+    "seconds_high": Column("number", "its 95 % interval"),
+    "process_seconds": Column("numbers", "the value of each process"),
+    "processes": Column("whole", "how many"),
+    "blocks": Column("whole", "timed in all of them"),
+    "quality": Column("text", "good, noisy or unusable"),
+    "remarks": Column("text", "what else is to be known"),
+    "flops": Column("number", "of a call"),
+    "limit_seconds": Column("number", "the least that the machine allows"),
+    "products_seconds": Column("number", "of a call: matrix products"),
+    "dispatch_seconds": Column("number", "of a call: dispatch and Python"),
+    "rest_seconds": Column("number", "of a call: what else"),
+    "first_call_seconds": Column("number", "compilation included"),
+    "p50_seconds": Column("number", "of calls one by one"),
+    "p99_seconds": Column("number", "of calls one by one"),
+    "host_bytes": Column("number", "peak memory of a call"),
+    "device_bytes": Column("number", "peak memory of a call on the GPU"),
+    "worst_tensor": Column("text", "the one nearest to its bound"),
+    "gradient_error": Column("number", "its error"),
+    "gradient_bound": Column("number", "what that may be"),
+    "proofs": Column("whole", "timed blocks whose results were proved"),
+    "code": Column("text", "hash of the implementation's sources"),
+    "inputs": Column("text", "hash of weights and examples"),
+}
+# Of one copy in the archive.
+COPY = {
+    "added": Column("text", "ISO 8601, UTC"),
+    "entry": Column("whole", "number of this copy of this version of the run"),
+}
+COLUMNS = {**COPY, **RUN, **ROW}
+SCHEMA = pa.schema([(name, KINDS[column.kind]) for name, column in COLUMNS.items()])
+
+
+def batch(run: dict[str, Any], rows: list[dict[str, Any]]) -> pa.RecordBatch:
+    """The rows of one run as columns, in the order of the table; what is missing is null.
+
+    Raises:
+        ValueError: a value is not of its column's kind; the message says which.
+    """
+    arrays = []
+    for name in COLUMNS:
+        of_run = name not in ROW
+        values = [run.get(name)] * len(rows) if of_run else [row.get(name) for row in rows]
+        check(name, values[:1] if of_run else values)
+        arrays.append(pa.array(values, KINDS[COLUMNS[name].kind]))
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def check(name: str, values: list[Any]) -> None:
+    """Raise ValueError unless each value is null or of its column's kind."""
+    kind = COLUMNS[name].kind
+    accepted = TYPES[kind]
+    for value in values:
+        if value is None or type(value) in accepted:
+            continue
+        raise ValueError(f"{name}: {value!r:.60} is no {kind}")
+    if kind == "numbers":
+        for value in values:
+            check("seconds", value or [])
+
+
+TYPES: dict[str, tuple[type, ...]] = {
+    "text": (str,), "whole": (int,), "number": (float, int), "truth": (bool,), "numbers": (list,),
+}  # fmt: skip

@@ -1,0 +1,146 @@
+"""The archive on a disk: a folder of Parquet files, to which files are added and nothing else.
+
+A part holds rows of some runs, written beside and renamed once it is whole, under a name that no
+other has: who reads sees whole parts only, two who add do not meet, and a full disk costs the part
+that was being written. Of each run the newest version counts; older ones stay and are hidden.
+"""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from samegrad.implementations.contract.commands import command
+from samegrad.implementations.contract.files import PART, named, replaced
+from samegrad.implementations.contract.texts import clean
+from samegrad.reports.archive import form
+
+MEMORY = "2GB"  # of a query; beyond it, it ends with an error
+PATTERN = "rows-*.parquet"
+LATEST = """
+CREATE TEMP TABLE latest AS
+SELECT {run}, entry, added, count AS rows FROM (
+    SELECT {run}, entry, added, count(*) AS count FROM parts GROUP BY ALL
+) QUALIFY row_number() OVER (
+    PARTITION BY run_id ORDER BY journal_bytes DESC, form DESC, added DESC, entry DESC
+) = 1
+"""
+
+
+class Known(NamedTuple):
+    """What the archive has of a run: how much of which journal, and summarised by which form."""
+
+    size: int
+    sha256: str
+    form: int
+
+
+class ArchiveError(ValueError):
+    """The folder is no archive, or cannot be read."""
+
+
+def parts(folder: Path) -> list[Path]:
+    """The parts of an archive, the oldest first; none if the folder is not there.
+
+    Raises:
+        ArchiveError: it is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ArchiveError(f"{folder}: a file, where the archive's folder should be")
+    return sorted(folder.glob(PATTERN))
+
+
+def write(folder: Path, batches: Sequence[pa.RecordBatch]) -> Path:
+    """Add one part.
+
+    Raises:
+        OSError: it cannot be written, and nothing of it is there.
+    """
+    now = datetime.now(UTC)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"rows-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(8)}.parquet"
+    assert not path.name.startswith(PART)
+    with replaced(path) as beside, pq.ParquetWriter(beside, form.SCHEMA, compression="zstd") as out:
+        out.write_table(pa.Table.from_batches(batches))
+    return path
+
+
+@contextlib.contextmanager
+def opened(place: str | os.PathLike[str]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to an archive that can read it and nothing else.
+
+    Its views: `rows`, the newest version of each run; `runs`, a line for each of these; `parts`,
+    every version. The configuration is locked, and no file but the parts can be opened.
+
+    Raises:
+        ArchiveError: it has no rows, or one of its files is not as this version writes them.
+    """
+    folder = named("--archive", place)
+    files = [os.fspath(path.resolve()) for path in parts(folder)]
+    if not files:
+        add = command("archive", "add", "RUN", f"--archive={folder}")
+        raise ArchiveError(f"{folder}: no archive with results there; `{add}` makes one")
+    with duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": ""}) as connection:
+        try:
+            _define(connection, files)
+        except duckdb.Error as error:
+            raise ArchiveError(f"{folder}: cannot be read as an archive: {_line(error)}") from None
+        yield connection
+
+
+def _define(connection: duckdb.DuckDBPyConnection, files: list[str]) -> None:
+    everything = connection.read_parquet(files, union_by_name=True)
+    everything.select(*form.COLUMNS).create_view("parts")
+    connection.execute(LATEST.format(run=", ".join(form.RUN)))
+    connection.execute("CREATE VIEW runs AS SELECT * EXCLUDE entry FROM latest")
+    hidden = "" if _all_latest(connection) else " SEMI JOIN latest USING (entry)"
+    connection.execute(f"CREATE VIEW rows AS SELECT * EXCLUDE entry FROM parts{hidden}")
+    quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    connection.execute(f"SET allowed_paths = [{quoted}]")
+    for setting in ("enable_external_access = false", "lock_configuration = true"):
+        connection.execute(f"SET {setting}")
+
+
+def _all_latest(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether nothing is hidden, so that no row need be looked up."""
+    query = "SELECT (SELECT count(*) FROM parts) = (SELECT sum(rows) FROM latest)"
+    return bool((connection.execute(query).fetchone() or (False,))[0])
+
+
+def known(folder: Path) -> dict[str, Known]:
+    """Run id -> what the archive has of it; {} where there is none yet."""
+    if not parts(folder):
+        return {}
+    query = "SELECT run_id, journal_bytes, journal_sha256, form FROM latest"
+    with opened(folder) as connection:
+        return {run_id: Known(*rest) for run_id, *rest in connection.execute(query).fetchall()}
+
+
+def select(
+    connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] = ()
+) -> duckdb.DuckDBPyConnection:
+    """Ask one question, in SQL that changes nothing.
+
+    Raises:
+        ValueError: it is something else than one SELECT, or DuckDB refuses it.
+    """
+    try:
+        text = query.strip().rstrip(";")
+        statements = connection.extract_statements(text)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise ValueError("an archive is only read: give one SELECT")
+        # WITH may name a COPY or an INSERT, but not within another query.
+        return connection.execute(f"SELECT * FROM (\n{text}\n)", list(values))
+    except duckdb.Error as error:
+        raise ValueError(f"the query is refused: {_line(error)}") from None
+
+
+def _line(error: Exception) -> str:
+    return clean(str(error).splitlines()[0])[:300]

@@ -1,0 +1,194 @@
+"""The summary of a run: what the archive keeps of a journal.
+
+`summary.json` lies beside the journal of a run whose report was written, and is a hundredth of it.
+The archive takes a summary instead of its journal where its hash is the journal's.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from samegrad.benchmarks.records import rows as results
+from samegrad.benchmarks.records import states
+from samegrad.benchmarks.records.journal import UNUSABLE, Journal
+from samegrad.benchmarks.records.lines import ESCAPED, cleaned, decoded
+from samegrad.implementations.contract.files import ordinary, replaced
+from samegrad.reports.archive import form
+from samegrad.reports.archive.checking import impossible
+from samegrad.reports.data.report import Source, machine_label, record
+
+NAME = "summary.json"
+MOST_BYTES = 2**28  # of a summary; a row takes some 1,500
+LEAST_CPU_SPEEDS = results.LEAST_CPU_SPEEDS
+
+
+@dataclass(frozen=True)
+class Content:
+    """What of a journal's file was read.
+
+    Attributes:
+        run_id: hash of its first line, which stays when the run goes on.
+        size: bytes of its whole lines.
+        sha256: of these.
+    """
+
+    run_id: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One version of one run: the columns that its rows share, and those of each row."""
+
+    run: dict[str, Any]
+    rows: list[dict[str, Any]]
+
+    @property
+    def content(self) -> Content:
+        """The journal that it is of."""
+        run = self.run
+        return Content(run["run_id"], run["journal_bytes"], run["journal_sha256"])
+
+
+def content(path: Path) -> Content:
+    """What a journal's file holds, without reading its records.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    whole, size, first = hashlib.sha256(), 0, b""
+    with ordinary(path).open("rb") as file:
+        first = file.readline(2**20)
+        line = first
+        while line.endswith(b"\n"):
+            whole.update(line)
+            size += len(line)
+            line = file.readline()
+    return Content(hashlib.sha256(first.strip()).hexdigest()[:16], size, whole.hexdigest())
+
+
+def begins_with(path: Path, size: int, sha256: str) -> bool:
+    """Whether the first bytes of a file have a hash."""
+    whole = hashlib.sha256()
+    with path.open("rb") as file:
+        while size > 0 and (data := file.read(min(size, 2**20))):
+            whole.update(data)
+            size -= len(data)
+    return size == 0 and whole.hexdigest() == sha256
+
+
+def summary(journal: Journal, read: Content) -> Summary:
+    """What is kept of a journal.
+
+    Args:
+        read: what its file held.
+    """
+    facts = journal.run["machine"]
+    speeds = [one["elapsed_ns"] for one in journal.cpu_speeds]
+    works = {one["work"] for one in journal.cpu_speeds}
+    steady = len(works) == 1 and len(speeds) >= LEAST_CPU_SPEEDS
+    texts = {name: _text(facts.get(name)) for name in ("cpu", "gpu", "system", "architecture")}
+    run = {
+        "run_id": read.run_id,
+        "journal_bytes": read.size,
+        "journal_sha256": read.sha256,
+        "form": form.FORM,
+        "run": journal.run["run"],
+        "started": journal.run.get("started", ""),
+        "complete": journal.complete,
+        "preset": journal.run.get("preset", ""),
+        "commit": _text(facts.get("commit")),
+        "fingerprint": journal.run["fingerprint"],
+        "machine": machine_label(journal.run),
+        **texts,
+        "cores": int(cores) if (cores := str(facts.get("cores"))).isdecimal() else None,
+        "python": _text(facts.get("python")),
+        "versions": _text(facts.get("versions", "{}")),
+        "machine_too_busy": states.run_too_busy(journal.states),
+        "cpu_speed_ns": results.undisturbed(speeds) if steady else None,
+        "cpu_speed_work": works.pop() if steady else "",
+    }
+    source = Source("", journal, results.rows(journal))
+    return Summary(run, [_row(source, row) for row in source.rows])
+
+
+def _row(source: Source, row: results.Row) -> dict[str, Any]:
+    made = record(source, row)
+    made |= {"case_id": row.case.id, "process_seconds": list(made.pop("process_medians"))}
+    return {name: _finite(made[name]) for name in form.ROW}
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _text(value: object) -> str:
+    return "unknown" if value is None else str(value)
+
+
+def write(made: Summary, path: Path) -> None:
+    """Write a summary, whole or not at all."""
+    with replaced(path) as beside:
+        text = json.dumps({"run": made.run, "rows": made.rows}, allow_nan=False)
+        beside.write_text(text + "\n", encoding="utf-8")
+
+
+def read(path: Path) -> Summary:
+    """The summary in a file, checked by itself.
+
+    Raises:
+        ValueError: it is none, or says what cannot be; the message names the file.
+        OSError: it cannot be read.
+    """
+    with ordinary(path).open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    try:
+        if len(data) > MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES:,} bytes")
+        tree = decoded(data)
+        if ESCAPED.search(data):
+            tree = cleaned(tree)
+        made = Summary({**tree["run"]}, [{**row} for row in tree["rows"]])
+        check(made)
+    except UNUSABLE as error:
+        raise ValueError(f"{path}: no summary of a run that can be used ({error!s:.120})") from None
+    return made
+
+
+def check(made: Summary) -> None:
+    """Raise ValueError if a summary has another form, or a row says what cannot be."""
+    if made.run["form"] > form.FORM:
+        raise ValueError(f"form {made.run['form']}, not up to {form.FORM}; update samegrad")
+    for name in form.RUN:
+        form.check(name, [made.run[name]])
+        if made.run[name] is None and name not in ("cores", "cpu_speed_ns"):
+            raise ValueError(f"{name} is missing")
+    names = set[str]()
+    for row in made.rows:
+        for name in form.ROW:
+            form.check(name, [row[name]])
+        if row["case_id"] in names:
+            raise ValueError(f"{row['case_id']} is there twice")
+        names.add(row["case_id"])
+        if wrong := impossible(row):
+            raise ValueError(f"{row['case_id']}: {wrong}")
+
+
+def fits(made: Summary, read_now: Content) -> bool:
+    """Whether a summary is of a journal as it is now."""
+    return made.content == read_now and made.run["form"] == form.FORM
+
+
+def differs(made: Summary, other: Summary) -> list[str]:
+    """The columns in which a summary is not what another says, which was made anew."""
+    wrong = [name for name in form.RUN if made.run[name] != other.run[name]]
+    if len(made.rows) != len(other.rows):
+        return [*wrong, "rows"]
+    pairs: list[tuple[Mapping[str, Any], Mapping[str, Any]]]
+    pairs = list(zip(made.rows, other.rows, strict=True))
+    return wrong + [n for n in form.ROW if any(a[n] != b[n] for a, b in pairs)]

@@ -1,0 +1,117 @@
+"""Answers as lines of text, for a terminal and for files."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+from samegrad.benchmarks.clock.intervals import Ratio
+from samegrad.reports.archive.queries import Beside, Point, Series, Spread
+from samegrad.reports.data.report import to_csv
+from samegrad.reports.data.values import brief, duration, interval_text
+
+CHUNK = 2**15  # rows of an answer that are held at a time
+WIDEST = 100  # characters of a column
+
+
+def aligned(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Columns of texts, each as wide as it must be."""
+    shown = [[brief(text).replace("\n", " ")[:WIDEST] for text in line] for line in (heads, *lines)]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for line in shown:
+        yield "  ".join(map(str.ljust, line, widths)).rstrip()
+
+
+def text(answer: Any, most: int) -> Iterator[str]:
+    """An answer of DuckDB, of which some lines are shown."""
+    lines = answer.fetchmany(most + 1)
+    heads = [column[0] for column in answer.description]
+    cells = [[_cell(value) for value in line] for line in lines[:most]]
+    yield from aligned(heads, cells)
+    if len(lines) > most:
+        yield f"the first {most:,} lines; --csv prints all"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def csv(answer: Any) -> Iterator[str]:
+    """All of an answer; a text that a spreadsheet would take for a formula is a text to it."""
+    heads = [column[0] for column in answer.description]
+    yield to_csv(pd.DataFrame(columns=heads)).rstrip("\r\n")
+    while lines := answer.fetchmany(CHUNK):
+        lines = [[_plain(value) for value in line] for line in lines]
+        yield to_csv(pd.DataFrame(lines, columns=heads), header=False).rstrip("\r\n")
+
+
+def _plain(value: Any) -> Any:
+    """A value of a file: a list, a date and whatever else there is as a text."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return json.dumps(value) if isinstance(value, list) else str(value)
+
+
+def ratio_text(change: Ratio) -> str:
+    """A ratio with its interval and verdict."""
+    span = interval_text(change.low, change.high, "{:.3f}".format)
+    return f"{change.verdict} {change.value:.3f}" + (f" ({span})" if span else "")
+
+
+def value_text(point: Point) -> str:
+    """A time with its interval."""
+    ends = (point.seconds_low, point.seconds_high)
+    low, high = (math.nan if end is None else end for end in ends)
+    span = interval_text(low, high, duration)
+    return duration(point.seconds) + (f" ({span})" if span else "")
+
+
+def history(series: Sequence[Series], count: int, *, only_steps: bool) -> Iterator[str]:
+    """Series after series: a line for each run, what changed since the one before beside it."""
+    steps = 0
+    for one in series:
+        first = one.points[0]
+        yield f"{first.case_id} on {first.machine} {first.fingerprint}"
+        lines = []
+        for point, step in zip(one.points, (None, *one.steps), strict=True):
+            mark = reasons = ""
+            if step is not None:
+                mark = ratio_text(step.change) if step.certain else ""
+                reasons = "; ".join(step.reasons)
+                steps += step.certain
+            when = point.started[:16] or "unknown time"
+            lines.append([f"  {when}", point.run, value_text(point), point.quality, mark, reasons])
+        yield from list(aligned([""] * 6, lines))[1:]
+    what = "may have steps" if only_steps else "were measured more than once"
+    shown = f"; shown are {len(series):,}" if len(series) != count else ""
+    yield f"{count:,} cases of a machine {what}{shown}. {steps:,} steps."
+
+
+def spread(cases: Sequence[Spread], count: int) -> Iterator[str]:
+    """Each case over all machines."""
+    heads = "case machines fastest quarter median three-quarters slowest"
+    lines = []
+    for one in cases:
+        times = one.fastest, one.quarter, one.median, one.three_quarters, one.slowest
+        lines.append([one.case, f"{one.machines:,}", *map(duration, times), one.fastest_machine])
+    yield from aligned([*heads.split(), "fastest on"], lines)
+    if len(cases) < count:
+        yield f"{count:,} cases; shown are {len(cases):,}: --case WORDS chooses"
+
+
+def beside(cases: Sequence[Beside], machines: Sequence[str], count: int) -> Iterator[str]:
+    """Machines side by side, each against the first."""
+    lines = []
+    for one in cases:
+        cells = [one.case]
+        for point, against in zip(one.points, one.against, strict=True):
+            said = ratio_text(against) if isinstance(against, Ratio) else against or ""
+            cells.append("" if point is None else f"{value_text(point)} {said}".rstrip())
+        lines.append(cells)
+    yield from aligned(["case", *machines], lines)
+    if len(cases) < count:
+        yield f"{count:,} cases; shown are {len(cases):,}: --case WORDS chooses"

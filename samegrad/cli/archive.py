@@ -1,0 +1,155 @@
+"""`samegrad archive`: the results of many runs in one place, and questions to them."""
+
+from argparse import Namespace
+from typing import Any
+
+from samegrad.cli.parser import DONE, FAILED
+from samegrad.implementations.contract import commands
+from samegrad.implementations.contract.texts import say
+
+MOST_LINES = 1000  # of a table in a terminal; --csv has all
+MOST_REFUSED = 20  # that are said one by one
+RUN = "a journal.jsonl, its folder, a folder of runs, or an archive of gpu-proof"
+
+
+def add(subparsers: Any) -> None:
+    """Declare the command and its commands."""
+    parser = subparsers.add_parser("archive", help="keep results of many runs; ask, check")
+    parser.commands = parser.add_subparsers(
+        dest="action",
+        metavar="add|check|query|history|compare",
+        required=True,
+        parser_class=type(parser),
+    )
+    actions = {}
+    for name, function, help_text in (
+        ("add", add_runs, "add runs, each version once"),
+        ("check", check, "whether runs may be published; 1 if not"),
+        ("query", query, "ask in SQL: tables rows, runs, parts (older versions, too)"),
+        ("history", history, "each case over the runs of a machine, steps marked"),
+        ("compare", compare, "each case across machines"),
+    ):
+        actions[name] = parser.commands.add_parser(name, help=help_text)
+        actions[name].set_defaults(run=function, parser=actions[name])
+        if name != "check":
+            actions[name].add_argument(
+                "--archive", default="archive", metavar="DIR", help="default: archive"
+            )
+    for name in ("add", "check"):
+        actions[name].add_argument("journals", nargs="+", metavar="RUN", help=RUN)
+    actions["query"].add_argument("sql", metavar="SQL", help="one SELECT")
+    actions["query"].add_argument("--csv", action="store_true", help="all of it, as CSV")
+    for name in ("history", "compare"):
+        actions[name].add_argument(
+            "--case", metavar="WORDS", help='for example "mnist train_step numpy"'
+        )
+    actions["history"].add_argument(
+        "--machine", metavar="WORDS", help="beginning of a fingerprint, or its name"
+    )
+    actions["history"].add_argument("--steps", action="store_true", help="cases with steps only")
+    actions["compare"].add_argument(
+        "machines", nargs="*", metavar="MACHINE", help="fingerprints, or their beginnings"
+    )
+
+
+def _needed(what: str) -> None:
+    commands.require("archive", f"archive {what}")
+
+
+def add_runs(arguments: Namespace) -> int:
+    """Add runs; 1 if one was refused."""
+    _needed("add")
+    from samegrad.implementations.contract.files import named
+    from samegrad.reports.archive import adding
+    from samegrad.reports.data import archives
+
+    folder = named("--archive", arguments.archive)
+    with archives.unpacked(arguments.journals) as unpacked:
+        result = adding.add(folder, adding.places(unpacked))
+    _told(result.lines)
+    counts = ", ".join(f"{count:,} {outcome}" for outcome, count in result.counts.items())
+    say(f"{folder}: {counts or 'no runs'}; {result.rows:,} rows written")
+    return FAILED if result.counts.get(adding.REFUSED) else DONE
+
+
+def _told(lines: list[str]) -> None:
+    for line in lines[:MOST_REFUSED]:
+        say(line, error=True)
+    if len(lines) > MOST_REFUSED:
+        say(f"and {len(lines) - MOST_REFUSED:,} more like these", error=True)
+
+
+def check(arguments: Namespace) -> int:
+    """Say of each run whether it may be published; 1 if one may not."""
+    _needed("check")
+    from samegrad.reports.archive import adding
+    from samegrad.reports.data import archives
+
+    status = DONE
+    with archives.unpacked(arguments.journals) as unpacked:
+        for place in adding.places(unpacked):
+            faults = adding.faults(place)
+            for fault in faults:
+                say(f"{place}: {fault}", error=True)
+            if not faults:
+                say(f"{place}: may be published")
+            status = FAILED if faults else status
+    return status
+
+
+def query(arguments: Namespace) -> int:
+    """Print the answer to a question in SQL."""
+    _needed("query")
+    from samegrad.reports.archive import store, tables
+
+    with store.opened(arguments.archive) as connection:
+        answer = store.select(connection, arguments.sql)
+        for line in tables.csv(answer) if arguments.csv else tables.text(answer, MOST_LINES):
+            say(line)
+    return DONE
+
+
+def history(arguments: Namespace) -> int:
+    """Print each case over time; 1 if no machine has run one twice."""
+    _needed("history")
+    from samegrad.reports.archive import queries, store, tables
+
+    machine = (arguments.machine,) if arguments.machine else ()
+    filters = queries.Filters(arguments.case or "", machine)
+    with store.opened(arguments.archive) as connection:
+        series, count = queries.history(connection, filters, only_steps=arguments.steps)
+    for line in tables.history(series, count, only_steps=arguments.steps):
+        say(line)
+    return DONE if count else FAILED
+
+
+def compare(arguments: Namespace) -> int:
+    """Print each case over all machines, or some side by side; 1 if nothing can be compared."""
+    _needed("compare")
+    from samegrad.reports.archive import queries, store, tables
+
+    filters = queries.Filters(arguments.case or "")
+    with store.opened(arguments.archive) as connection:
+        if not arguments.machines:
+            spreads = queries.spread(connection, filters)
+            for line in tables.spread(spreads[:MOST_LINES], len(spreads)):
+                say(line)
+            return DONE if spreads else FAILED
+        chosen = [_machine(queries, connection, text) for text in arguments.machines]
+        if not 2 <= len(dict(chosen)) == len(chosen) <= queries.MOST_MACHINES:
+            raise ValueError(f"give 2 to {queries.MOST_MACHINES} machines, each once")
+        cases = queries.beside(connection, filters, list(dict(chosen)))
+    for line in tables.beside(cases[:MOST_LINES], [words for _, words in chosen], len(cases)):
+        say(line)
+    return DONE if cases else FAILED
+
+
+def _machine(queries: Any, connection: Any, text: str) -> tuple[str, str]:
+    """(fingerprint, words) of the one machine that a text means."""
+    found = queries.machines(connection, queries.Filters(machines=(text,)))
+    if len(found) != 1:
+        known = found or queries.machines(connection, queries.Filters())
+        some = ", ".join(f"{fingerprint} ({words})" for fingerprint, words, *_ in known[:5])
+        several = f"means {len(found):,} machines" if found else "is no machine of this archive"
+        raise ValueError(f"{text!r:.60} {several}; there are: {some}{', ...' * (len(known) > 5)}")
+    return found[0][0], found[0][1]

@@ -1,0 +1,386 @@
+"""The archive: what is added, once, and what stays whole whatever happens."""
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("duckdb", reason="the extra archive is not installed")
+pytest.importorskip("pyarrow", reason="the extra archive is not installed")
+
+from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.records.journal import read
+from samegrad.cli import main
+from samegrad.reports.archive import adding, form, store
+from samegrad.reports.archive import summary as summaries
+from tests.helpers.archives import journal, records, simulated, write_simulated
+from tests.helpers.hostile import TEXTS, WORDS, poisoned
+from tests.helpers.journals import write
+
+
+def asked(archive: Path, query: str) -> list[tuple[Any, ...]]:
+    """The answer to a query."""
+    with store.opened(archive) as connection:
+        return store.select(connection, query).fetchall()
+
+
+def count(archive: Path, table: str = "rows") -> int:
+    """Lines of a table."""
+    return int(asked(archive, f"SELECT count(*) FROM {table}")[0][0])
+
+
+@pytest.mark.quick
+def test_rows_are_those_of_the_journal(tmp_path: Path) -> None:
+    """With a value per process, quality, error, and the hashes of machine, code and inputs."""
+    path = journal(tmp_path / "run")
+
+    result = adding.add(tmp_path / "a", [path])
+
+    assert {adding.ADDED: 1} == result.counts and 3 == result.rows and [] == result.lines
+    rows = asked(
+        tmp_path / "a",
+        "SELECT case_id, seconds, process_seconds, quality, gradient_error, fingerprint, code, "
+        "inputs, complete FROM rows ORDER BY seconds",
+    )
+    made = summaries.summary(read(path), summaries.content(path))
+    assert ["numpy", "jax", "numpy"] == [case.split("-")[4] for case, *_ in rows]
+    for row, other in zip(rows, made.rows, strict=True):
+        assert (other["case_id"], other["seconds"], other["process_seconds"]) == row[:3]
+        assert ("good", 1e-7, made.run["fingerprint"], other["code"], "1" * 12, True) == row[3:]
+
+
+@pytest.mark.quick
+def test_a_run_is_there_once(tmp_path: Path) -> None:
+    """Added twice, from two places, in one command or in several."""
+    first, again = journal(tmp_path / "one"), journal(tmp_path / "two")
+
+    counts = [adding.add(tmp_path / "a", places).counts for places in ([first, again], [again])]
+
+    assert [{adding.ADDED: 1, adding.THERE: 1}, {adding.THERE: 1}] == counts
+    assert 3 == count(tmp_path / "a") == count(tmp_path / "a", "parts")
+
+
+def test_a_newer_version_supersedes_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    """A run that went on; its older version, added again later, does not come back."""
+    lines = records()
+    half = write(tmp_path / "half.jsonl", *lines[:-6])
+    whole = write(tmp_path / "whole.jsonl", *lines)
+    archive = tmp_path / "a"
+
+    before = adding.add(archive, [half])
+    files = {path: path.read_bytes() for path in archive.iterdir()}
+    after = adding.add(archive, [whole])
+    late = adding.add(archive, [half])
+
+    assert [{adding.ADDED: 1}, {adding.NEWER: 1}, {adding.OLDER: 1}] == [
+        result.counts for result in (before, after, late)
+    ]
+    assert files == {path: path.read_bytes() for path in files}
+    assert [(True, 1)] == asked(archive, "SELECT complete, count(*) FROM runs GROUP BY ALL")
+    assert 3 == count(archive) and 6 == count(archive, "parts")
+
+
+def test_a_journal_that_does_not_go_on_as_before_is_refused(tmp_path: Path) -> None:
+    """The same first line, and another past; or as long and another one."""
+    lines = records()
+    changed = json.loads(json.dumps(lines))
+    changed[-3]["elapsed_ns"] = [7] * 3
+    as_long = json.loads(json.dumps(lines))
+    as_long[-3]["elapsed_ns"] = [ns + 1 for ns in as_long[-3]["elapsed_ns"]]
+    archive = tmp_path / "a"
+    adding.add(archive, [journal(tmp_path / "one", *lines)])
+
+    longer = adding.add(archive, [journal(tmp_path / "b", *changed, {"record": "run_complete"})])
+    same = adding.add(archive, [journal(tmp_path / "c", *as_long)])
+
+    assert {adding.REFUSED: 1} == longer.counts == same.counts
+    assert "does not go on as the journal that is there" in longer.lines[0]
+    assert "as long as the journal that is there" in same.lines[0]
+    assert 3 == count(archive, "parts")
+
+
+def lie(what: str) -> list[dict[str, Any]]:
+    """A run in which one thing is not as it says."""
+    lines: list[dict[str, Any]] = json.loads(json.dumps(records()))
+    by_kind = {line["record"]: line for line in lines}
+    if what == "machine":
+        by_kind["run"]["machine"]["cpu"] = "Another CPU"
+    elif what == "source":
+        by_kind["source"]["text"] = "x = 2\n"
+    elif what == "sources":
+        by_kind["implementation"]["source_sha256"] = "2" * 12
+        for line in lines:
+            if line["record"] == "outcome":
+                line["source_sha256"] = "2" * 12
+    elif what == "code":
+        by_kind["outcome"]["source_sha256"] = "2" * 12
+    elif what == "inputs":
+        by_kind["outcome"]["inputs_sha256"] = "2" * 12
+    elif what == "gate":
+        by_kind["outcome"]["gate"]["error"] = 1.0
+    elif what == "bound":
+        by_kind["outcome"]["gate"] |= {"error": 1.0, "bound": 1e9}
+    elif what == "proof":
+        proof = {"record": "proof", "case": by_kind["outcome"]["case"], "process": 0}
+        proof |= {"repetition": 0, "name": "dW1", "error": 1.0, "bound": 1e-5, "spent_ns": 1}
+        lines.insert(-1, proof)
+    return lines
+
+
+LIES = {
+    "machine": "its machine's fingerprint is not that of its machine's facts",
+    "source": "the text of a.py does not have its hash",
+    "sources": "its sources do not have their hash",
+    "code": "its code (222222222222) is not what the journal lists",
+    "inputs": "its inputs (222222222222) are not those of its workload",
+    "gate": "its gate was not passed: dW1: error 1.0, bound 1e-05",
+    "bound": "its gate was not passed: dW1: error 1.0, bound 1000000000.0",
+    "proof": "a proof says that its block was wrong",
+}
+
+
+@pytest.mark.parametrize("what", LIES)
+def test_a_journal_that_lies_is_one_line(
+    what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By `add` and by `check`; the others are added."""
+    lying, good = journal(tmp_path / "lie", *lie(what)), journal(tmp_path / "good", name="good")
+    archive = str(tmp_path / "a")
+
+    assert 1 == main(["archive", "add", str(lying), str(good), "--archive", archive])
+
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert LIES[what] in line and str(lying) in line
+    assert "1 refused, 1 added; 3 rows written" in said.out
+    assert 3 == count(tmp_path / "a")
+    assert 1 == main(["archive", "check", str(lying)])
+    assert LIES[what] in capsys.readouterr().err
+
+
+def test_what_is_no_run_is_a_line_each(tmp_path: Path) -> None:
+    """Half a file is what it has; the rest is refused, and says why."""
+    good = journal(tmp_path / "good")
+    half = tmp_path / "half.jsonl"
+    half.write_bytes(journal(tmp_path / "h", name="h").read_bytes()[:-200])
+    nothing, text = tmp_path / "empty.jsonl", tmp_path / "text.jsonl"
+    nothing.touch()
+    text.write_text("my notes\n")
+    bare = write(tmp_path / "bare.jsonl", *records()[:1])
+    places = [good, half, nothing, text, tmp_path / "nowhere", tmp_path, bare]
+
+    result = adding.add(tmp_path / "a", places)
+
+    assert {adding.ADDED: 2, adding.REFUSED: 5} == result.counts
+    expected = ("is cut off in the middle", "empty", "not a samegrad journal", "No such file",
+                "it is no ordinary file", "it has no rows")  # fmt: skip
+    for line, words in zip(result.lines, expected, strict=True):
+        assert words in line and str(tmp_path) in line and "\n" not in line
+    assert [(2, 6)] == asked(tmp_path / "a", "SELECT count(DISTINCT run_id), count(*) FROM rows")
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_hostile_texts_are_texts(text: str, tmp_path: Path) -> None:
+    """In every field that may hold any; they come back clean."""
+    kept = WORDS | {"path", "source_sha256", "inputs_sha256", "workload", "fingerprint"}
+    lines = [poisoned(line, TEXTS[text], kept) for line in records()]
+    lines[0]["fingerprint"] = records()[0]["fingerprint"]
+    path = tmp_path / "journal.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    archive = tmp_path / "a"
+
+    result = adding.add(archive, [path])
+
+    (line,) = result.lines  # the facts of its machine are others, so it is another machine
+    assert "fingerprint" in line and "\x1b" not in line
+    about = json.loads(path.read_text().splitlines()[0])
+    clean = read(path).run["machine"]
+    about["fingerprint"] = system.fingerprint(clean)
+    path.write_text("".join(json.dumps(line) + "\n" for line in [about, *lines[1:]]))
+    result = adding.add(archive, [path])
+    assert {adding.ADDED: 1} == result.counts, result.lines
+    for row in asked(archive, "SELECT * FROM rows"):
+        assert not any("\x1b" in value for value in row if isinstance(value, str))
+
+
+# ---- summaries ----
+
+
+def test_summary_beside_a_journal_is_taken_if_it_is_of_it(tmp_path: Path) -> None:
+    """An older one is not; `check` makes it again, and finds one that lies."""
+    path = journal(tmp_path / "run")
+    made = summaries.summary(read(path), summaries.content(path))
+    beside = path.with_name(summaries.NAME)
+    summaries.write(made, beside)
+    assert made == summaries.read(beside)
+    assert [] == adding.faults(path)
+
+    for row in made.rows:
+        row["remarks"] = "from the summary"
+    summaries.write(made, beside)
+    adding.add(tmp_path / "a", [path])
+    with path.open("a") as file:
+        file.write('{"record": "resumed", "at": "later"}\n')
+    adding.add(tmp_path / "b", [path])
+
+    assert [("from the summary",)] == asked(tmp_path / "a", "SELECT DISTINCT remarks FROM rows")
+    assert [("",)] == asked(tmp_path / "b", "SELECT DISTINCT remarks FROM rows")
+    assert ["summary.json is not of this journal: journal_bytes, journal_sha256, remarks"] == (
+        adding.faults(path)
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda s: s.rows[0].update(seconds=1.0), "not the mean of its processes' values"),
+        (lambda s: s.rows[0].update(seconds="1"), "seconds: '1' is no number"),
+        (lambda s: s.rows[0].update(seconds=True), "seconds: True is no number"),
+        (lambda s: s.rows[0].update(process_seconds=[]), "its processes have no values"),
+        (lambda s: s.rows[0].update(process_seconds=["a"]), "seconds: 'a' is no number"),
+        (lambda s: s.rows[0].update(seconds_low=9.0), "its interval does not hold its time"),
+        (lambda s: s.rows[0].update(gradient_error=1.0), "its gate was not passed"),
+        (lambda s: s.rows[0].update(status="fine"), "status 'fine' is not known"),
+        (lambda s: s.rows[0].update(status="wrong"), "a number beside a status that has none"),
+        (lambda s: s.rows.append(s.rows[0]), "is there twice"),
+        (lambda s: s.rows[0].pop("code"), "'code'"),
+        (lambda s: s.run.update(form=99), "form 99, not up to 1; update samegrad"),
+        (lambda s: s.run.update(run_id=None), "run_id is missing"),
+        (lambda s: s.run.update(cores=2**80), "No summary|too large|no summary"),
+    ],
+)
+def test_summary_that_cannot_be_is_refused(change: Any, words: str, tmp_path: Path) -> None:
+    """In one line, and nothing of it is added."""
+    made = simulated(1, 0, 1, rows=3)
+    change(made)
+    summaries.write(made, tmp_path / summaries.NAME)
+
+    result = adding.add(tmp_path / "a", adding.places([tmp_path]))
+
+    assert {adding.REFUSED: 1} == result.counts
+    (line,) = result.lines
+    assert any(word in line for word in words.split("|"))
+    assert [] == store.parts(tmp_path / "a")
+
+
+def test_many_small_runs_in_one_command(tmp_path: Path) -> None:
+    """Read by several processes; each once, a broken one is a line."""
+    write_simulated(tmp_path / "runs", machines=40, runs=2, rows=2)
+    (tmp_path / "runs" / "000" / "000007-1" / summaries.NAME).write_text("{")
+
+    result = adding.add(tmp_path / "a", adding.places([tmp_path / "runs"]))
+
+    assert {adding.ADDED: 79, adding.REFUSED: 1} == result.counts and 1 == len(result.lines)
+    assert 158 == count(tmp_path / "a") and 1 == len(store.parts(tmp_path / "a"))
+
+
+# ---- two at once, a full disk ----
+
+
+def command(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
+    """`python -m samegrad archive ...`, begun."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "samegrad", "archive", *arguments],
+        cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
+    )  # fmt: skip
+
+
+def test_two_who_add_at_the_same_time_both_succeed(tmp_path: Path) -> None:
+    """The same runs, too: each row is there once."""
+    for number in range(3):
+        journal(tmp_path / "runs" / str(number), name=f"r{number}")
+
+    children = [
+        command("add", str(tmp_path / "runs"), "--archive", str(tmp_path / "a")) for _ in range(2)
+    ]
+
+    for child in children:
+        out, err = child.communicate(timeout=120)
+        assert (0, "") == (child.returncode, err), out
+    assert 9 == count(tmp_path / "a") and 3 == count(tmp_path / "a", "runs")
+
+
+def test_a_copy_from_who_added_at_the_same_time_is_hidden(tmp_path: Path) -> None:
+    """Neither knew of the other's."""
+    path = journal(tmp_path / "run")
+    for _ in range(2):
+        taken = adding._taken(path, {})
+        assert taken.rows is not None
+        store.write(tmp_path / "a", [taken.rows])
+
+    assert 6 == count(tmp_path / "a", "parts")
+    assert 3 == count(tmp_path / "a") and 1 == count(tmp_path / "a", "runs")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
+def test_a_full_disk_is_one_line_and_leaves_the_archive_whole(tmp_path: Path) -> None:
+    """No file may grow beyond a kilobyte, which stands for it."""
+    adding.add(tmp_path / "a", [journal(tmp_path / "one")])
+    before = sorted((tmp_path / "a").iterdir())
+    journal(tmp_path / "two", name="r2")
+
+    child = command(
+        "add", str(tmp_path / "two"), "--archive", str(tmp_path / "a"),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024)),
+    )  # fmt: skip
+    out, err = child.communicate(timeout=120)
+
+    assert 2 == child.returncode, out + err
+    (line,) = err.splitlines()
+    assert "File too large" in line and str(tmp_path / "a") in line
+    assert before == sorted((tmp_path / "a").iterdir())
+    assert 3 == count(tmp_path / "a")
+
+
+# ---- what an archive is not ----
+
+
+def test_a_folder_without_results_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not there, empty, a file, a part that is cut off."""
+    adding.add(tmp_path / "a", [journal(tmp_path / "run")])
+    (part,) = store.parts(tmp_path / "a")
+    part.write_bytes(part.read_bytes()[:-100])
+    (tmp_path / "file").touch()
+    expected = {
+        "nowhere": "no archive with results there",
+        ".": "no archive with results there",
+        "file": "a file, where the archive's folder should be",
+        "a": "cannot be read as an archive",
+    }
+
+    for name, words in expected.items():
+        assert 2 == main(["archive", "query", "FROM rows", "--archive", str(tmp_path / name)])
+        (line,) = capsys.readouterr().err.splitlines()
+        assert words in line
+
+
+def test_table_of_columns_says_what_each_is() -> None:
+    """Which the documents and the checks are made from."""
+    assert set(form.COLUMNS) == set(form.SCHEMA.names)
+    assert all(column.meaning and column.kind in form.KINDS for column in form.COLUMNS.values())
+
+
+PAGE = ROOT / "docs" / "archive.md"
+
+
+def columns() -> str:
+    """The table of the page."""
+    lines = ["| column | kind | what it is |", "|---|---|---|"]
+    shown = {name: column for name, column in form.COLUMNS.items() if name != "entry"}
+    lines += [f"| `{name}` | {kind} | {meaning} |" for name, (kind, meaning) in shown.items()]
+    return "\n".join(lines)
+
+
+def test_page_has_the_columns() -> None:
+    """As they are: paste what `columns` gives."""
+    text = PAGE.read_text()
+    shown = text.partition("<!-- columns:begin -->\n")[2].partition("\n<!-- columns:end -->")[0]
+
+    assert columns() == shown
