@@ -23,6 +23,7 @@ from samegrad.implementations.contract.commands import command
 from samegrad.implementations.contract.files import ordinary
 
 LONGEST_LINE = 64 * 2**20  # bytes; a picture takes some hundred thousand
+MOST_UNUSABLE = 1000  # lines of a file; what has more of them is not read to its end
 # Kinds of records that a journal keeps as they are -> their list.
 LISTS = {
     "implementation": "implementations",
@@ -306,8 +307,8 @@ def read(path: Path, *, verbatim: bool = False) -> Journal:
         verbatim: for who goes on with the run; otherwise texts are clean, but those of sources.
 
     Raises:
-        NotAJournalError: the file cannot be read, does not begin like a journal, or is of a
-            newer schema.
+        NotAJournalError: the file cannot be read, does not begin like a journal, is of a newer
+            schema, or, if it is to go on, is not read to its end.
     """
     lines = _lines(path)
     first_line = _first(path, next(lines))
@@ -315,6 +316,7 @@ def read(path: Path, *, verbatim: bool = False) -> Journal:
     old = journal.run["schema"] < upgrade.PRESENT_WORDS
     other_kernels: set[tuple[str, str]] = set()
     for number, line in enumerate(lines, start=2):
+        end = ""
         try:
             if len(line) > LONGEST_LINE:
                 raise ValueError(f"longer than {LONGEST_LINE:,} bytes")
@@ -322,12 +324,21 @@ def read(path: Path, *, verbatim: bool = False) -> Journal:
             if not verbatim and ESCAPED.search(line):
                 record = cleaned(record)
             kept = upgrade.without_other_kernels(record, other_kernels) if old else record
-            if kept is not None:
+            if record["record"] == "run":
+                end = "begins another run"  # whose machine and cases are others
+            elif kept is not None:
                 journal.add(kept)
         except UNUSABLE as error:
             cut = not line.endswith(b"\n") and len(line) <= LONGEST_LINE
             what = "cut off in the middle" if cut else f"not usable ({error!r:.80})"
             journal.warnings.append(f"{path}: line {number} is {what}; it was left out")
+            end = "is one of too many" if len(journal.warnings) == MOST_UNUSABLE else ""
+        if end:
+            end = f"{path}: line {number} {end}; neither it nor what follows it is read"
+            if verbatim:
+                raise NotAJournalError(end)
+            journal.warnings.append(end)
+            break
     if other_kernels:
         journal.warnings.append(
             f"{path}: {len(other_kernels)} rows with other OpenBLAS kernels, from an older "

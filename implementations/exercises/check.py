@@ -238,30 +238,30 @@ class _Run:
         self, waiting: Sequence[int], run: bool
     ) -> tuple[str, int | None, processes.Exit]:  # fmt: skip
         """(the stage in which it ended, the task that was in flight, how)."""
-        stage, current = "loading", None
+        stage, current, left = "loading", None, [*waiting]
         limits = {"loading": IMPORT_SECONDS, "running": RUNNING_SECONDS}
 
         def on_message(message: dict[str, Any]) -> float | None:
             nonlocal stage, current
             if "stage" in message:
                 stage = message["stage"]
-                return min(limits.pop(stage), self.time_limit) if stage == "running" else None
+                limit = min(limits.pop(stage), self.time_limit)
+                return limit if stage == "running" else None
             if "fault" in message:
                 self.fault, stage = clean(str(message["fault"])), "complete"
-            elif "remarks" in message:
+            elif "remarks" in message and stage != "calling":
                 self.remarks = [clean(str(remark)) for remark in message["remarks"]]
                 stage = "calling"
                 return self.time_limit
-            elif "begins" in message:
-                current = waiting[waiting.index(message["begins"])]
+            elif "begins" in message:  # each once: it is given more time for it
+                current = left.pop(left.index(message["begins"]))
                 return self.time_limit
             elif "complete" in message:
                 stage = "complete"
             elif current is not None and [message["task"], message["call"]] == [
                 current, len(self.given[current])
-            ]:  # fmt: skip
-                value = {"value": decode(message["value"])} if "value" in message else {}
-                self.given[current].append({**message, **value})
+            ] and message["call"] < len(self.drawn[current].calls):  # fmt: skip
+                self.given[current].append(_result(message))
                 return self.time_limit
             else:
                 raise ValueError("a result that was not asked for")
@@ -306,6 +306,19 @@ def _plain(number: int, task: Task) -> dict[str, Any]:
         "state": STATE.get(equation, 0),
         "counted": equation in COUNTED,
     }
+
+
+def _result(message: dict[str, Any]) -> dict[str, Any]:
+    """What a child sent of a call: a value, or what was raised, in words.
+
+    Raises:
+        Exception: one of `processes.SENSELESS`, it is neither.
+    """
+    if "value" in message:
+        return {"value": decode(message["value"]), "changed": bool(message["changed"])}
+    raised = message["raised"]
+    texts = {name: clean(str(raised[name])) for name in ("kind", "text", "function")}
+    return {"raised": {**texts, "line": int(raised["line"])}}
 
 
 def _functions(source: Sequence[Block]) -> dict[str, ast.FunctionDef]:

@@ -219,10 +219,13 @@ def _is(mistake: Callable[..., Any], task: Task, values: Sequence[Any]) -> bool:
 
 def _kept(task: Task, values: Sequence[Any], right: Sequence[Any]) -> str:
     """Of a function that is right in its first call alone."""
-    if task.part.equation in DERIVED:
-        added = [values[n][1] for n in (1, 2)]
-        if near(added[0], _sum(right[0][1], right[1][1])):
-            return ADDS_UP
+    fits = not any(isinstance(found, str) for _, found, _ in leaves(values[1], right[1]))
+    if (
+        task.part.equation in DERIVED
+        and fits
+        and near(values[1][1], _sum(right[0][1], right[1][1]))
+    ):
+        return ADDS_UP
     if near(values[1], right[0]):
         return "what it gives for other numbers is that of the numbers before: something is kept"
     return "the first call is right, the next one is not: something is kept"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from samegrad.benchmarks.cases.case import Case
-from samegrad.benchmarks.records.journal import LONGEST_LINE, NotAJournalError
+from samegrad.benchmarks.records.journal import LONGEST_LINE, MOST_UNUSABLE, NotAJournalError
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.cli import main
 from samegrad.implementations.contract.spec import MLPSpec
@@ -196,6 +196,33 @@ def test_line_without_end_does_not_fill_the_memory(
     assert journal.complete
     assert "longer than 10,000 bytes" in journal.warnings[0]
     assert LONGEST_LINE >= 2**20
+
+
+def test_second_run_in_a_file_is_said_and_not_mixed_with_the_first(tmp_path: Path) -> None:
+    """Its cases would replace those of the first, and its rows be of another machine."""
+    both = laptop(tmp_path / "j").read_bytes() + server(tmp_path / "k").read_bytes()
+    (tmp_path / "both").write_bytes(both)
+
+    journal = read_journal(tmp_path / "both")
+
+    alone = read_journal(tmp_path / "j")
+    assert (alone.cases, len(alone.outcomes)) == (journal.cases, len(journal.outcomes))
+    (warning,) = journal.warnings
+    assert "begins another run" in warning
+    with pytest.raises(NotAJournalError, match="begins another run"):
+        read_journal(tmp_path / "both", verbatim=True)
+
+
+def test_lines_without_number_end_the_reading(tmp_path: Path) -> None:
+    """200 kB of an archive may hold 2**28 empty lines."""
+    path = laptop(tmp_path / "j")
+    path.write_bytes(path.read_bytes() + b"\n" * 10_000)
+
+    journal = read_journal(path)
+
+    assert journal.complete
+    assert MOST_UNUSABLE + 1 == len(journal.warnings)
+    assert "too many" in journal.warnings[-1]
 
 
 @pytest.mark.usefixtures("no_figures")

@@ -21,6 +21,7 @@ from samegrad.implementations.exercises.judging import (
 )
 from samegrad.implementations.exercises.sheets import NET, SHEETS
 from samegrad.implementations.exercises.tasks import DERIVED, tasks
+from tests.helpers.forging import FORGES
 from tests.helpers.worksheets import BODIES, CLASS, filled, right, write_class
 
 KINDS = {"torch": "torch", "jax": "jax"}
@@ -227,3 +228,32 @@ def test_worksheets_say_which_they_are() -> None:
     """So that `check` knows."""
     assert all(sheets.of_sources([sheet.text]) is sheet for sheet in SHEETS.values())
     assert {"right", "wrong", "not written yet"} == set(STATES)
+
+
+@pytest.mark.parametrize("second", [None, 5.0, (1.0,), (1.0, None), (1.0, [None, None])])
+def test_later_call_may_give_anything(second: object) -> None:
+    """The first was right: it is wrong, and no error of ours."""
+    (task,) = (t for t in tasks(SHEETS["matrices"], 0) if t.part.equation == NET)
+    values = [RIGHT[NET](*task.arguments(n)) for n in range(task.judged)]
+
+    result = judged(task, [{"value": value} for value in (values[0], second, values[2])], False)
+
+    assert (WRONG, "something is kept") == (result.state, result.said[-17:])
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        "while True:\n    forge('{\"begins\": 0}')",
+        'while True:\n    forge(\'{"stage": "loading"}\'); forge(\'{"remarks": []}\')',
+    ],
+)
+def test_file_wins_nothing_by_messages_of_its_own(messages: str, tmp_path: Path) -> None:
+    """No time without end: the function that writes them is wrong."""
+    forges = "\n".join(f"    {line}" for line in messages.splitlines())
+    text = f"{right('matrices')}\n{FORGES}\ndef affine(a, W, b):\n{forges}\n    return a @ W + b\n"
+
+    report = check.check(written(tmp_path, text), time_limit=3.0)
+
+    wrong = {r.equation: r.said for r in report.results if r.state == WRONG}
+    assert {"F1", NET} == set(wrong) and "makes no sense" in wrong["F1"]
