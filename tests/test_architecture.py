@@ -126,8 +126,13 @@ MAY_IMPORT: dict[str, set[str]] = {
         "benchmarks/records",
         "implementations/contract",
     },
-    # They show what is computed here.
-    "reports/pictures": {"reports/charts", "implementations/contract"},
+    # They show what is computed here: networks are trained for them.
+    "reports/pictures": {
+        "reports/charts",
+        "reports/data",
+        "benchmarks/training",
+        "implementations/contract",
+    },
     # `render` is what users call: its messages name what is to be installed.
     "reports": {"reports", "benchmarks/records", "implementations/contract"},
 }

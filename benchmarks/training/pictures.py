@@ -137,14 +137,23 @@ def staircase_of(
     return spec, [(W1.astype(dtype), b1.astype(dtype)), (W2.astype(dtype), b2.astype(dtype))]
 
 
+def hidden(spec: MLPSpec, params: Params, X: Array) -> list[Array]:
+    """Activations of each hidden layer, (examples, units) in float64."""
+    layers, a = list[Array](), X.astype(np.float64)
+    for (W, b), name in zip(params[:-1], spec.activations[:-1], strict=True):
+        a = reference.activation_value(name, a @ W if b is None else a @ W + b)
+        layers.append(a)
+    return layers
+
+
+def by_class(values: Array, y: Array) -> Array:
+    """Mean of the rows of each class, in the order of the classes."""
+    return np.stack([values[y == label].mean(axis=0) for label in np.unique(y)])
+
+
 def _by_class(spec: MLPSpec, params: Params, test: Examples) -> Array:
     """Mean activation of every hidden unit per class: (classes, units of all hidden layers)."""
-    layers, a = [], test.X.astype(np.float64)
-    for (W, b), name in zip(params[:-1], spec.activations[:-1], strict=True):
-        a = reference.activation_value(name, a @ W + b)
-        layers.append(a)
-    hidden = np.hstack(layers)
-    return np.stack([hidden[test.y == label].mean(axis=0) for label in np.unique(test.y)])
+    return by_class(np.hstack(hidden(spec, params, test.X)), test.y)
 
 
 def _projected(spec: MLPSpec, outputs: Any, training: Examples, test: Examples) -> dict[str, Any]:

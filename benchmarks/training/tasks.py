@@ -166,7 +166,9 @@ _TASKS = (
     Task(
         "overfit_decay",
         Data("overfit", watched=True),
-        replace(OVERFIT, spec=replace(OVERFIT.spec, weight_decay=0.01)),
+        # Twice as much and nothing is left of the weights: a constant, whose held-out loss (0.058)
+        # looks like a cure, too.
+        replace(OVERFIT, spec=replace(OVERFIT.spec, weight_decay=0.005)),
         30,
         "the same with L2 weight decay",
         family="overfit",

@@ -28,6 +28,16 @@ PICTURES = {
     "spike_raster": Picture("spiking", "spikes of 100 connected neurons"),
     "gates": Picture("spiking", "n, m, h of Hodgkin and Huxley: where they rest, how fast"),
     "membrane_voltage": Picture("spiking", "Hodgkin and Huxley's neuron under a staircase"),
+    "hidden_activations": Picture("learning", "hidden units and outputs through training"),
+    "network_graph": Picture("learning", "the network as a graph, with its activations"),
+    "xor": Picture("plane", "XOR by two lines, in the hidden plane, and learned"),
+    "decision_regions": Picture("plane", "regions of two classes, and of five"),
+    "universal_approximation": Picture("functions", "steep sigmoid, step, bump, staircase"),
+    "cross_entropy": Picture("functions", "outputs of low and of high cross entropy"),
+    "cost_of_ways": Picture("functions", "what a gradient costs by each way to differentiate"),
+    "initialisers": Picture("learning", "losses over the epochs from eight initialisers"),
+    "overfitting": Picture("learning", "held-out loss that rises; decay and dropout"),
+    "weight_decay": Picture("learning", "Adam with decay in the loss, and decoupled"),
 }
 
 

@@ -28,7 +28,7 @@ def run(arguments: Namespace) -> int:
 
     if not arguments.names:
         for name, picture in registry.PICTURES.items():
-            say(f"{name:18} {picture.shows}")
+            say(f"{name:24} {picture.shows}")
     for name in registry.chosen(arguments.names):
         caption = registry.draw(name, Path(arguments.output))
         say(f"{Path(arguments.output) / name}.png, .svg, .csv: {caption}")
