@@ -83,10 +83,14 @@ RUNS = {
     ),
 }
 FRONT = ("README.md", "docs/index.md")  # which show the first of them, too
+LECTURES = "docs/from-lectures.md"  # which tells of trainings with and without dropout
+DROPOUT = "_dropout"  # how a task ends that is another one with dropout
 
 
 def text(name: str, report: Report, page: str) -> str:
     """What a page says of a run: its figure, machine and date; answers; and its table."""
+    if page == LECTURES:
+        return dropout(report)
     run = RUNS[name]
     link = os.path.relpath(FOLDER / name, Path(page).parent)
     links = f"[Report]({link}/report.md), [journal]({link}/{JOURNAL})."
@@ -105,6 +109,28 @@ def text(name: str, report: Report, page: str) -> str:
     if name == "training":
         parts.append(markdown_table(learning.results(report)[TRAINED]))
     return "\n\n".join(part for part in parts if part)
+
+
+def dropout(report: Report) -> str:
+    """Times and test results of tasks with a target, without dropout and with it."""
+    rows = {(row.case.workload.name, row.case.implementation): row for _, row in report.trained}
+    both = [
+        (task, name)
+        for (task, name), row in rows.items()
+        if (task + DROPOUT, name) in rows and row.training[0].get("target") is not None
+    ]
+    factors = [
+        (rows[task + DROPOUT, name].median_seconds or 0) / (rows[task, name].median_seconds or 1)
+        for task, name in both
+    ]
+    if not both:
+        return ""
+    tasks = {*(task for task, _ in both), *(task + DROPOUT for task, _ in both)}
+    table = learning.results(report)
+    table = table[table.task.isin(tasks)].sort_values(["implementation", "task"], kind="stable")
+    ends = " to ".join(dict.fromkeys(map(times_text, (min(factors), max(factors)))))
+    said = f"With dropout an epoch takes {ends} times as long. {_where(report, bars=False)}"
+    return f"{markdown_table(table[[c for c in TRAINED if c != 'goal']])}\n\n*{said}*"
 
 
 def in_words(report: Report) -> str:
@@ -155,7 +181,7 @@ def _name(implementation: str) -> str:
     return LIBRARIES.get(implementation, implementation)
 
 
-def _where(report: Report) -> str:
+def _where(report: Report, bars: bool = True) -> str:
     """Machine, date, versions and processes of a run."""
     run = report.journals[0].run
     machine = run["machine"]
@@ -166,7 +192,9 @@ def _where(report: Report) -> str:
         if name in versions
     ]
     processes = report.rows[report.rows.status == OK].processes.max()
-    several = f"; bars are 95 % intervals over {processes:.0f} processes" * bool(processes >= 5)
+    several = f"; bars are 95 % intervals over {processes:.0f} processes" * bool(
+        bars and processes >= 5
+    )
     core_type = machine.get("openblas_coretype", "not set")
     kernels = "" if core_type == "not set" else f"; OPENBLAS_CORETYPE={core_type} was set"
     gpu = ", no GPU" if machine.get("gpu", "none") == "none" else ""
@@ -189,7 +217,8 @@ def date(run: Record) -> str:
 
 def pages(name: str) -> list[str]:
     """The documents that have a place for a run's text."""
-    return [*(FRONT if name == "example" else ()), RUNS[name].page]
+    more = {"example": FRONT, "training": (LECTURES,)}
+    return [*more.get(name, ()), RUNS[name].page]
 
 
 def write(name: str, root: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.training.recipe import METRICS, SCHEDULES, Recipe
 from samegrad.implementations.contract.adapter import Implementation
-from samegrad.implementations.contract.initializers import draw_masks, init_params
+from samegrad.implementations.contract.initializers import draw_masks
 from samegrad.implementations.contract.spec import MLPSpec, Params, Tree
 
 Array = Any
@@ -103,7 +103,7 @@ def train(
     """
     spec, examples, steps = recipe.spec, len(training), recipe.steps(len(training))
     one_pass = perceptron(implementation) if recipe.rule == "perceptron" else None
-    start = init_params(spec, seed, recipe.initializer)
+    start = recipe.params(seed)
 
     def placed() -> tuple[Tree, Tree, Feed, Evaluation | None]:
         params = implementation.params_from_numpy(spec, start, device)
@@ -130,7 +130,7 @@ def train(
                 masks = implementation.masks_from_numpy(spec, drawn, device)
                 held += sum(mask.nbytes for mask in drawn)
             made.append((chosen, implementation.backend.rate(rate, device), masks))
-            if held > MASK_BYTES:
+            if held > MASK_BYTES or not recipe.first_bias:
                 yield made
                 made, held = [], 0
         if made:
@@ -160,6 +160,9 @@ def train(
                 partial(several, weights, made), implementation.synchronize
             )
             losses, elapsed_ns = losses + more, elapsed_ns + ns
+            if not recipe.first_bias:
+                kept = recipe.held(implementation.to_numpy(weights[0]))
+                weights[0] = implementation.params_from_numpy(spec, kept, device)
         return losses, elapsed_ns
 
     def evaluate(on: Evaluation, params: Tree) -> tuple[float, float]:

@@ -48,6 +48,7 @@ def _described(task: Task) -> dict[str, str]:
     extra = [rule, f"rate {recipe.learning_rate:g} {recipe.schedule.replace('_', '-')}"]
     extra += [f"dropout {spec.dropout:g}"] * bool(spec.dropout)
     extra += [f"decay {spec.weight_decay:g}"] * bool(spec.weight_decay)
+    extra += ["no bias in the first layer"] * (not recipe.first_bias)
     extra += ["decay of " + ", ".join(f"{c:g}" for c in task.candidates)] * bool(task.candidates)
     metric = METRICS[recipe.metric]
     target = "" if recipe.target is None else metric.shown(recipe.target)

@@ -12,7 +12,6 @@ from samegrad.benchmarks.training.recipe import Recipe, predicted
 from samegrad.benchmarks.training.tasks import Task
 from samegrad.implementations.checking import reference
 from samegrad.implementations.contract.adapter import Implementation
-from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.spec import MLPSpec, Params
 
 Array = Any
@@ -47,7 +46,7 @@ def of(
     test = fold.examples(fold.test, recipe.spec.dtype)
     family = task.family or task.name
     if task.name == "line_length":
-        start = init_params(recipe.spec, 0, recipe.initializer)
+        start = recipe.params(0)
         moments = {"before": start, "during": after_first, "after": made.params}
         yield (
             "activations",

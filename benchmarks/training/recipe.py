@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.contract.commands import did_you_mean
-from samegrad.implementations.contract.initializers import INITIALIZERS
-from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.initializers import INITIALIZERS, init_params
+from samegrad.implementations.contract.spec import MLPSpec, Params
 
 Array = Any
 # Smith and Topin (2018), in the form of torch's OneCycleLR: where the maximum is, and how much
@@ -31,6 +31,8 @@ class Recipe:
         metric: one of METRICS.
         target: value of the metric on the validation data to which time is taken, or None.
         rule: "gradient" (`train_step`) or "perceptron" (P1, until a pass makes no mistake).
+        first_bias: whether the first layer has a bias. Where it has none, its b is 0 before each
+            step: no rule looks at b otherwise, so that is the network without it.
     """
 
     spec: MLPSpec
@@ -42,10 +44,20 @@ class Recipe:
     metric: str = "accuracy"
     target: float | None = None
     rule: str = "gradient"
+    first_bias: bool = True
 
     def steps(self, examples: int) -> int:
         """Steps per epoch, the last, smaller batch included."""
         return -(-examples // (self.batch_size or examples))
+
+    def params(self, seed: int) -> Params:
+        """The weights that training starts from."""
+        return self.held(init_params(self.spec, seed, self.initializer))
+
+    def held(self, params: Params) -> Params:
+        """NumPy params; where the first layer has no bias, with zeros in its place."""
+        (W, b), *others = params
+        return params if self.first_bias or b is None else [(W, np.zeros_like(b)), *others]
 
     def changed(self, changes: Mapping[str, Any]) -> "Recipe":
         """The same with other values of the fields of the recipe, or of its network, by name.

@@ -11,7 +11,6 @@ from samegrad.benchmarks.training.data import datasets
 from samegrad.benchmarks.training.loop import Examples, Trained
 from samegrad.benchmarks.training.recipe import Recipe
 from samegrad.benchmarks.training.tasks import TASKS
-from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec, Params
 
@@ -56,7 +55,7 @@ def trained(
 ) -> Run:
     """A training whose test examples are watched, with the weights after some of its epochs."""
     recipe = recipe.in_dtype("float64")
-    moments = {0: init_params(recipe.spec, seed, recipe.initializer)}
+    moments = {0: recipe.params(seed)}
 
     def seen(number: int, _: Any, params: Any) -> None:
         if number in at:

@@ -1,6 +1,7 @@
 """The published runs: what documents say of them, and what happens when they are measured again."""
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -11,10 +12,12 @@ from typing import Any
 import pytest
 
 from samegrad.benchmarks.cases.workload import MLPWorkload
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.cli import main, results
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports import published
+from samegrad.reports.data import loading
 from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.helpers.reports import COMPLETE, JAX, NUMPY, report_of, several
 
@@ -182,12 +185,25 @@ def test_runs_are_listed_and_others_are_refused(
 
 def test_every_published_run_is_committed_and_has_its_places() -> None:
     """Which is what `results update` needs."""
-    from samegrad.benchmarks.machine.system import ROOT
-
     for name in published.RUNS:
         assert (ROOT / published.FOLDER / name / published.JOURNAL).exists()
         for page in published.pages(name):
             assert 1 == (ROOT / page).read_text().count(f"<!-- {name}:begin -->")
+
+
+def test_page_of_lectures_tells_of_dropout_what_the_committed_run_says() -> None:
+    """Its table is made from the journal; of a run without such pairs there is nothing to tell."""
+    page, folder = (ROOT / published.LECTURES).read_text(), ROOT / published.FOLDER
+    report = loading.load([folder / "training" / published.JOURNAL])
+
+    told = published.text("training", report, published.LECTURES)
+
+    assert f"<!-- training:begin -->\n{told}\n<!-- training:end -->" in page
+    assert {"newsgroups", "newsgroups_dropout"} == set(re.findall(r"^\| (news\w*)", told, re.M))
+    factors = re.findall(r"takes ([\d.]+) to ([\d.]+) times as long", told)
+    assert 1 < float(factors[0][0]) < float(factors[0][1])
+    other = loading.load([folder / "differentiation" / published.JOURNAL])
+    assert "" == published.dropout(other)
 
 
 @pytest.mark.parametrize(

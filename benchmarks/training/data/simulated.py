@@ -77,10 +77,7 @@ def approximation() -> Records:
 
 
 def discrete_mapping() -> Records:
-    """Noisy copies of three prototypes 3 (u - 1/2), u uniform: 300 for training, 300 for the test.
-
-    As in the course, whose first layer has no bias; here every layer has one, or none.
-    """
+    """Noisy copies of three prototypes 3 (u - 1/2), u uniform: 300, and 300 for the test."""
     rng = np.random.default_rng([SEED, 30])
     prototypes = 3 * (rng.random((3, 6)) - 0.5)
     y = np.concatenate([rng.permutation(np.repeat(np.arange(3), 100)) for _ in range(2)])

@@ -1,16 +1,22 @@
 """Training with another network, rule or rate, with a file that has only a gradient, and P1."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from samegrad.benchmarks.judge.proofs import KEEPS, _with_hint
-from samegrad.benchmarks.training import one_task, supplied
+from samegrad.benchmarks.training import loop, one_task, supplied
+from samegrad.benchmarks.training.data import datasets
+from samegrad.benchmarks.training.data.simulated import chain
 from samegrad.benchmarks.training.loop import Epoch, Trained
 from samegrad.benchmarks.training.tasks import TASKS
 from samegrad.cli import main
+from samegrad.implementations import mlp_numpy
 from samegrad.implementations.checking.comparison import Comparison, TensorCheck
+from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec, map_tree
@@ -32,6 +38,51 @@ def said(task: str, name: str = "numpy", epochs: int = 2, **changes: object) -> 
     lines: list[str] = []
     one_task.train(task, name, epochs=epochs, changes=changes, say=lines.append)
     return lines
+
+
+@pytest.mark.parametrize("rule", ["sgd", "adam"])
+@pytest.mark.parametrize("name", ["numpy", "torch_nn", "jax"])
+def test_first_layer_without_a_bias_is_trained_as_if_it_had_none(name: str, rule: Any) -> None:
+    """b stays 0, and the losses are those of the same rule on a gradient without it."""
+    pytest.importorskip(registry.TABLE[name].requires or "numpy")
+    task = TASKS["discrete_mapping"]
+    recipe = task.recipe.in_dtype("float64").changed({"optimizer": rule, "learning_rate": 0.1})
+    recipe = replace(recipe, epochs=3, batch_size=64, initializer="torch")
+    fold = datasets.make(task.data, None).folds[0]
+    training = fold.examples(fold.training, "float64")
+    ours = load("numpy")
+    params, losses, spec = recipe.params(5), [], recipe.spec
+    state, order = ours.init_state(spec, params), np.random.default_rng([5, 1])
+    for _ in range(3):
+        for rows in loop.batches(order.permutation(300), 64):
+            X, y = training.X[rows], training.y[rows]
+            loss, (first, *others) = ours.loss_and_grad(spec, params, X, y)
+            losses.append(float(loss))
+            grads = [(first[0], np.zeros(10)), *others]  # what a layer without a bias has of it
+            params, state = mlp_numpy.update(spec, params, grads, state, 0.1)
+
+    made = loop.train(load(name), recipe, training, None, 5)
+
+    assert 0.0 == np.abs(made.params[0][1]).max() < np.abs(made.params[1][1]).max()
+    np.testing.assert_allclose(np.concatenate([e.losses for e in made.epochs]), losses, rtol=1e-10)
+    other = loop.train(load("numpy"), replace(recipe, first_bias=True), training, None, 5)
+    assert abs(other.epochs[-1].losses[-1] - losses[-1]) > 1e-6
+
+
+def test_softmax_regression_reaches_its_goal_from_every_seed() -> None:
+    """That of the chain's own probabilities, which no other guess of the next token can beat."""
+    task = TASKS["softmax_regression"]
+    fold = datasets.make(task.data, None).folds[0]
+    training, test = (fold.examples(rows, "float32") for rows in (fold.training, fold.test))
+    best = chain().argmax(axis=1)[test.X.argmax(axis=1)] == test.y
+
+    reached = set()
+    for seed in range(3):
+        made = loop.train(load("numpy"), task.recipe, training, test, seed)
+        reached.add(made.epochs[-1].validation)
+
+    assert {float(best.mean())} == reached
+    assert f"{100 * best.mean():.2f} %" == task.goal.split(",")[0]
 
 
 @pytest.mark.parametrize("rule", ["sgd", "adamw"])
