@@ -109,7 +109,8 @@ class Proof:
         """Begin, or go on.
 
         Raises:
-            ValueError: the folder is there already, or holds none to go on with.
+            ValueError: the folder is there already, or holds none to go on with, or links or pipes,
+                through which what is written would go elsewhere.
         """
         self.folder, self.parts, self.say = folder, chosen, say
         state = folder / STATE
@@ -117,8 +118,11 @@ class Proof:
             raise ValueError(f"--resume {folder}: there is no {STATE}; start without --resume")
         if not resume and folder.exists() and any(folder.iterdir()):
             raise ValueError(f"--output {folder}: it is not empty; --resume goes on with it")
+        for path in folder.rglob("*"):
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                raise ValueError(f"--resume {folder}: {path} is no ordinary file; take it away")
         folder.mkdir(parents=True, exist_ok=True)
-        self.came: dict[str, dict[str, Any]] = json.loads(state.read_text()) if resume else {}
+        self.came = _came(state) if resume else {}
 
     def run(self, seconds: float, max_bytes: int) -> Path:
         """Every part that is left, until the time is up; the archive."""
@@ -286,6 +290,16 @@ class Proof:
 
 def _beside(holds: bool) -> str:
     return "" if holds else ": NOT AS PREDICTED"
+
+
+def _came(state: Path) -> dict[str, dict[str, Any]]:
+    """What became of the parts of another start, by their names."""
+    came = None
+    with contextlib.suppress(ValueError, RecursionError):
+        came = json.loads(state.read_bytes())
+    if not isinstance(came, dict) or not all(isinstance(one, dict) for one in came.values()):
+        raise ValueError(f"--resume: {state} is not what gpu-proof writes; start without --resume")
+    return came
 
 
 def environment() -> dict[str, Any]:

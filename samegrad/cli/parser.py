@@ -15,6 +15,7 @@ UNDECIDED, NOT_CHECKED = 3, 4  # of `verify`: nothing is wrong as far as could b
 STATUS = (
     "exit status: 0 done, 1 a check failed, 2 wrong usage or something is missing, 130 interrupted"
 )
+MOST = 1e7  # of seconds, minutes, megabytes: what is said of them computes with them
 NEAR = 0.85  # how alike an unknown option of `benchmark`, which may be pytest's, must be to ours
 
 
@@ -115,14 +116,16 @@ def _named(action: argparse.Action) -> str:
 
 
 def positive(what: str) -> Callable[[str], float]:
-    """What reads a finite number above 0 as typed; `what` says of what it is."""
+    """What reads a number above 0, at most MOST, as typed; `what` says of what it is."""
 
     def read(text: str) -> float:
         with contextlib.suppress(ValueError):
             value = float(text)
-            if 0 < value < math.inf:
+            if 0 < value <= MOST:
                 return value
-        raise argparse.ArgumentTypeError(f"{text!r} is not accepted; give {what}, a number above 0")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not accepted; give {what}, a number above 0 (at most {MOST:.0f})"
+        )
 
     return read
 

@@ -192,7 +192,7 @@ def test_predictions_stand_beside_what_was_measured(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "unit"), [("--minutes", "minutes"), ("--max-size", "megabytes")]
 )
-@pytest.mark.parametrize("value", ["x", "0", "-3", "nan", "inf"])
+@pytest.mark.parametrize("value", ["x", "0", "-3", "nan", "inf", "1e308"])
 def test_limits_are_numbers_above_zero(
     option: str, unit: str, value: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -201,3 +201,27 @@ def test_limits_are_numbers_above_zero(
 
     (line,) = capsys.readouterr().err.splitlines()
     assert f"argument {option}: '{value}' is not accepted; give {unit}, a number above 0" in line
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"tiny": 5}', "[" * 5000, "\x00", "5"])
+def test_state_of_another_start_may_be_anything(text: str, tmp_path: Path) -> None:
+    """It is refused in one line."""
+    (tmp_path / gpu_proof.STATE).write_text(text)
+
+    with pytest.raises(ValueError, match="is not what gpu-proof writes"):
+        Proof(tmp_path, [], print, resume=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+@pytest.mark.parametrize("name", ["tiny.out", "environment.json", "gpu-proof.zip", "tiny"])
+def test_folder_of_another_start_leads_nowhere(name: str, tmp_path: Path) -> None:
+    """What is written through a link is lost elsewhere, and a pipe is waited for without end."""
+    (tmp_path / "precious").write_text("precious")
+    for number, make in enumerate((lambda p: p.symlink_to(tmp_path / "precious"), os.mkfifo)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / gpu_proof.STATE).write_text("{}")
+        make(folder / name)
+
+        with pytest.raises(ValueError, match="no ordinary file"):
+            Proof(folder, [Part("tiny", ("completion", "bash"), 1, 1)], print, resume=True)
