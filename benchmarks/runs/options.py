@@ -332,15 +332,15 @@ def parse_interpreters(text: str | None, names: Sequence[str]) -> dict[str, str]
     return interpreters
 
 
-def check_memory(sizes: tuple[int, ...], batch_size: int) -> None:
-    """Raise ValueError if checking such a network cannot fit into this machine's memory."""
+def check_memory(sizes: tuple[int, ...], batch_size: int, what: str = "checked") -> None:
+    """Raise ValueError if such a network, and what checks it, does not fit into the memory here."""
     needed = MLPSpec(sizes).parameters * BYTES_PER_PARAMETER
     needed += batch_size * (sum(sizes) + 4 * sizes[0]) * BYTES_PER_UNIT
     available = system.available_memory()
     if available is not None and needed > available:
         raise ValueError(
             f"--layers {'-'.join(map(str, sizes))} at batch size {batch_size} needs about "
-            f"{needed / 2**30:,.1f} GiB of memory to be checked; {available / 2**30:.1f} GiB are "
+            f"{needed / 2**30:,.1f} GiB of memory to be {what}; {available / 2**30:.1f} GiB are "
             "free here"
         )
 

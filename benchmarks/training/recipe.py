@@ -15,6 +15,7 @@ Array = Any
 # Smith and Topin (2018), in the form of torch's OneCycleLR: where the maximum is, and how much
 # smaller the rate is at the start and at the end.
 WARM_UP, START, END = 0.3, 25.0, 25.0e4
+MOST_EPOCHS = 10_000_000  # each is remembered
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,10 @@ class Recipe:
             )
         if "optimizer" in of_spec:  # adamw sets it, and another rule keeps it
             of_spec["decoupled"] = of_spec["optimizer"] == "adamw"
+        epochs = own.get("epochs", 1)
+        if not 1 <= epochs <= MOST_EPOCHS:
+            most = f"give a whole number >= 1, at most {MOST_EPOCHS:,}"
+            raise ValueError(f"--epochs {epochs!s:.60} is not accepted; {most}")
         batch, rate = own.get("batch_size", 0), own.get("learning_rate", 1.0)
         if batch < 0:
             raise ValueError(f"--batch-size {batch} is not accepted; give examples, or 0 for all")

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
