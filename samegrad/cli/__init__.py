@@ -195,3 +195,7 @@ def _main(arguments: list[str]) -> int:
         command.error(f"{where}{error.strerror or error}")
     except (ValueError, ImportError, NotImplementedError) as error:
         command.error(str(error))
+    except RuntimeError as error:
+        if not str(error).startswith("Symlink loop"):  # of pathlib until Python 3.13, then OSError
+            raise
+        command.error(f"{error}: links lead in a circle; give another place")

@@ -403,6 +403,23 @@ def test_reader_of_both_streams_may_leave(command: tuple[str, ...]) -> None:
     assert done.returncode in (1, 2)
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["train xor --epochs 1 --save loop", "verify numpy --layers 2-2 --activation tanh --junit loop",
+     "exercise check sheet.py --exercise loops --junit loop/x"],
+)  # fmt: skip
+def test_links_in_a_circle_are_one_line(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wherever a file is to be written."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "sheet.py").write_text("x = 1\n")
+
+    assert 2 == main(line.split())
+    assert "error: " in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize("limit", ["0", "-1", "nan", "inf", "soon"])
 def test_time_limit_that_is_none_is_refused(limit: str, capsys: pytest.CaptureFixture[str]) -> None:
     """In one line, before anything is called."""
