@@ -43,7 +43,9 @@ def unpacked(places: Sequence[str | os.PathLike[str]]) -> Iterator[list[str | os
 def _unpack(path: Path, folder: Path) -> None:
     """Write the journals of an archive, whose other members are not looked at."""
     try:
-        with zipfile.ZipFile(ordinary(path)) as archive:
+        if ordinary(path).stat().st_size > MOST_BYTES:  # all of it may be names
+            raise ValueError(f"it has more than {MOST_BYTES / 2**20:.0f} MiB")
+        with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if len(members) > MOST_MEMBERS:
                 raise ValueError(f"it has {len(members):,} members")

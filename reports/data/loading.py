@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -192,6 +193,11 @@ def _many(files: Sequence[Path]) -> Report:
             whole = _readable([kept[i] for i in shown], warnings)
             made = report(list(whole.values()))
             parts = dict(zip(others, results_of, strict=True))
+    except BrokenProcessPool:
+        raise NotAJournalError(
+            f"a process that read some of the {len(kept)} journals was ended, perhaps because they "
+            "need more memory than there is; give fewer of them"
+        ) from None
     finally:
         gc.enable()
     shown = [number for number in shown if kept[number] in whole]

@@ -152,13 +152,14 @@ def test_of_an_archive_only_journals_are_read(tmp_path: Path) -> None:
 
 def test_bad_archives_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No archive, one without journals, one that unpacks to more than is allowed."""
-    monkeypatch.setattr(archives, "MOST_BYTES", 1000)
+    monkeypatch.setattr(archives, "MOST_BYTES", 5000)
     bomb = {"x/journal.jsonl": bytes(10**6)}
     (tmp_path / "no.zip").write_bytes(b"PK nothing")
     cases: dict[Any, str] = {
         tmp_path / "no.zip": "no archive that can be read",
         archive_of(tmp_path / "empty.zip", {"x.txt": b""}): "without a journal",
         archive_of(tmp_path / "bomb.zip", bomb): "its journals have more than",
+        archive_of(tmp_path / "names.zip", {f"{n}.txt": b"" for n in range(100)}): "it has more",
     }
     for path, message in cases.items():
         with pytest.raises(NotAJournalError, match=message), archives.unpacked([path]):

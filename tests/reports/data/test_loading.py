@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,22 @@ class InThisProcess:
     def map(self, function: Any, *lists: Any, chunksize: int) -> Iterator[Any]:
         """One after the other, later."""
         return map(function, *lists)
+
+
+def test_process_that_reads_and_is_killed_is_one_line(
+    three: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the memory does not suffice."""
+
+    class Killed(InThisProcess):
+        def map(self, *_: Any, **__: Any) -> Iterator[Any]:
+            raise BrokenProcessPool
+
+    monkeypatch.setattr(loading, "MOST_RUNS", 1)
+    monkeypatch.setattr(loading, "ProcessPoolExecutor", Killed)
+
+    with pytest.raises(NotAJournalError, match="more memory than there is"):
+        loading.load(loading.paths([three]))
 
 
 def test_long_search_says_where_it_is(
