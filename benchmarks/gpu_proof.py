@@ -23,6 +23,12 @@ from typing import Any
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records.journal import Journal, NotAJournalError, read
+from samegrad.benchmarks.records.sheets import (
+    LAUNCH_SECONDS,
+    LEAST_OF_SHEET,
+    NODE_SECONDS,
+    SHEETS,
+)
 from samegrad.implementations.contract import own_commands, registry
 from samegrad.implementations.contract.files import replaced
 from samegrad.implementations.contract.texts import clean
@@ -36,20 +42,6 @@ PACK_SECONDS = 5.0
 LOG_BYTES = 2**16  # of what a part printed, from its end
 # Variables that change what is measured; others are nobody's business.
 VARIABLES = ("CUDA_", "JAX_", "MKL_", "NVIDIA_", "OMP_", "OPENBLAS_", "PYTORCH_", "TORCH", "XLA_")
-# FLOP/s of dense products by NVIDIA's data sheets: float32 by the ordinary cores, the others by
-# tensor cores without sparsity.
-SHEETS: dict[str, dict[str, float]] = {
-    "H200": {"float64": 67e12, "float32": 67e12, "tf32": 494e12, "bfloat16": 989e12},
-    "H100 80GB HBM3": {"float64": 67e12, "float32": 67e12, "tf32": 494e12, "bfloat16": 989e12},
-    "H100 PCIe": {"float64": 51e12, "float32": 51e12, "tf32": 378e12, "bfloat16": 756e12},
-    "A100": {"float64": 19.5e12, "float32": 19.5e12, "tf32": 156e12, "bfloat16": 312e12},
-    "L40S": {"float32": 91.6e12, "tf32": 183e12, "bfloat16": 362e12},
-    "L4": {"float32": 30.3e12, "tf32": 60e12, "bfloat16": 121e12},
-    "T4": {"float32": 8.1e12},
-}
-LEAST_OF_SHEET = 0.6  # of a data sheet's rate that the best square product is predicted to reach
-LAUNCH_SECONDS = (1.3e-6, 5.2e-6)  # 2.6 us enqueued, within a factor of two
-NODE_SECONDS = 0.6e-6  # of a CUDA graph
 
 
 @dataclass(frozen=True)

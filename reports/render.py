@@ -18,7 +18,7 @@ from samegrad.reports.data.loading import load, paths
 from samegrad.reports.data.matrix import Matrix, matrix
 from samegrad.reports.data.report import Report, flat
 from samegrad.reports.data.values import in_order
-from samegrad.reports.document import details, learning, page, speed, summary, terminal
+from samegrad.reports.document import details, forecast, learning, page, speed, summary, terminal
 from samegrad.reports.document.changes import changes
 from samegrad.reports.document.chapter import Document, Look
 
@@ -33,6 +33,7 @@ CHAPTERS = (
     learning.learning,
     details.agreement,
     details.limits,
+    forecast.predictions,
     details.compilation,
     details.memory,
     details.measured_code,

@@ -10,7 +10,6 @@ import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +153,8 @@ class Journal:
         sources: SHA-256 -> (path, text).
         cases: every case of the run.
         processes: how many processes per case there are to be.
+        probes: what fixed calls took that are no rows.
+        predictions: case id -> seconds of a call, as they were predicted before any was measured.
         inputs: workload -> hash of its weights and examples.
         ceilings: what machine and libraries can do at most.
         cpu_speeds: how fast the machine itself was, from request to request.
@@ -172,6 +173,8 @@ class Journal:
     sources: dict[str, tuple[str, str]] = field(default_factory=dict)
     cases: list[Case] = field(default_factory=list)
     processes: int = 0
+    probes: list[tuple[Case, float]] = field(default_factory=list)
+    predictions: dict[str, float] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
     ceilings: list[Record] = field(default_factory=list)
     cpu_speeds: list[Record] = field(default_factory=list)
@@ -206,8 +209,14 @@ class Journal:
         elif kind == "source":
             self.sources[record["sha256"]] = (record["path"], record["text"])
         elif kind == "cases":
-            self.cases = [_case(data) for data in record["cases"]]
+            self.cases = [upgrade.case_of(data) for data in record["cases"]]
             self.processes = record["processes"]
+        elif kind == "probe":
+            self.probes.append((upgrade.case_of(record["case"]), record["seconds"]))
+        elif kind == "predictions":
+            if any(outcome["status"] == OK for _, outcome in self.outcomes):
+                raise ValueError("predicted after a measurement")
+            self.predictions = record["seconds"]
         elif kind == "processes":
             self.processes = record["processes"]
         elif kind == "inputs":
@@ -215,16 +224,16 @@ class Journal:
             if "seconds" in record:
                 self.loaded.append(record)
         elif kind == "outcome":
-            case = _case(record["case"])
+            case = upgrade.case_of(record["case"])
             self._outcomes[self._next] = case, record
             self._numbers.setdefault(case.id, []).append(self._next)
             self._next += 1
         elif kind == "state":
             self._add_state(record)
         elif kind == "memory":
-            self.memory[_case(record["case"]).id] = record
+            self.memory[upgrade.case_of(record["case"]).id] = record
         elif kind == "proof":
-            self.proofs.setdefault(_case(record["case"]).id, []).append(record)
+            self.proofs.setdefault(upgrade.case_of(record["case"]).id, []).append(record)
         elif kind == "retry":
             for name in record["cases"]:
                 self._try_again(name)
@@ -288,16 +297,6 @@ class Journal:
     def least(self, quantity: str, device: str, threads: str, dtype: str = "") -> float | None:
         """The least of all moments, such as seconds of a "call"."""
         return min(self._ceilings(quantity, device, threads, dtype), default=None)
-
-
-def _case(data: Record) -> Case:
-    """The same object for the same case: journals name each of their cases many times."""
-    return _case_of(json.dumps(data))
-
-
-@lru_cache(maxsize=20_000)
-def _case_of(text: str) -> Case:
-    return Case.from_dict(upgrade.case(json.loads(text)))
 
 
 def read(path: Path, *, verbatim: bool = False) -> Journal:

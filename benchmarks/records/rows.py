@@ -57,7 +57,7 @@ class Row:
         code: hash of the implementation's sources, or "unknown".
         inputs: hash of weights and examples, or "unknown".
         training: of a training, what each seed gave.
-        predicted_seconds: of a call, by the cost model, before it was timed; or None.
+        predicted_seconds: of a call, before any row was measured: `predictions`; or None.
         measures: what the result is worth beside its time, by name; of the first process.
         proofs, proof_seconds: how many timed blocks have been proved, and what that took.
     """
@@ -157,6 +157,7 @@ def rows(journal: Journal) -> list[Row]:
             journal.proofs.get(case.id, ()) if journal.needs_proof(case) else None,
             journal.run.get("intervals", True) is not False,
             journal.tried_again.get(case.id),
+            journal.predictions.get(case.id),
         )
         for case in cases
     ]
@@ -193,6 +194,7 @@ def _row(
     proofs: Sequence[Record] | None,
     intervals: bool,
     before: Record | None,
+    predicted: float | None,
 ) -> Row:
     for record in records:
         if record["status"] != OK:
@@ -265,7 +267,7 @@ def _row(
         code=records[0].get("source_sha256", "unknown"),
         inputs=records[0].get("inputs_sha256", "unknown"),
         training=tuple(record["training"] for record in records if "training" in record),
-        predicted_seconds=least("predicted_ns"),
+        predicted_seconds=predicted,
         measures=next((r["quality"] for r in records if r.get("quality")), {}),
         proofs=len(proofs or ()),
         proof_seconds=sum(proof["spent_ns"] for proof in proofs or ()) / 1e9,

@@ -203,6 +203,17 @@ RECORDS = {
             "process": Field(COUNT, "number of the process that measured it"),
         },
     ),
+    "probe": Kind(
+        "what a fixed call took that is no row, before any row was measured",
+        {
+            "case": Field(OBJECT, "as in the list of cases"),
+            "seconds": Field(NUMBER, "of a call"),
+        },
+    ),
+    "predictions": Kind(
+        "what rows are predicted to take, from ceilings and probes alone, before any is measured",
+        {"seconds": Field(NUMBERS_BY_NAME, "id of a case -> of a call")},
+    ),
     "cpu_speed": Kind(
         "how fast the machine itself was when a process had answered a request",
         {
@@ -235,7 +246,6 @@ RECORDS = {
             "others_ns": _maybe(COUNTS, "CPU time meanwhile of processes that it has started"),
             "waited_ns": _maybe(COUNTS, "how long both waited for a core meanwhile"),
             "ready_ns": _maybe(COUNTS, "how long its thread computed, or waited for a core"),
-            "predicted_ns": _maybe(NUMBER, "of a call, by the cost model, before it was timed"),
             "first_call_ns": _maybe(NUMBER, "the first call of this shape in this process"),
             "request_ns": _maybe(COUNTS, "forward passes of few examples, waited for one by one"),
             "import_ns": _maybe(NUMBER, "loading the implementation, its framework included"),

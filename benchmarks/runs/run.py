@@ -264,9 +264,6 @@ class Run:
             self.progress.done(self.predicted(case))
         if outcome["status"] == schema.OK:
             record = {**outcome, **about, "repetition": repetition}
-            if first:
-                model = self.capabilities[case.implementation].cost_models[case.device]
-                record["predicted_ns"] = 1e9 * model.call(case)
             self._outcome(case, record)
             self.repetitions.add(case, record)
             return

@@ -1,13 +1,15 @@
 """A run of speed: one of the kinds of runs."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases.case import FEW_EXAMPLES, Case
+from samegrad.benchmarks.cases import probes
+from samegrad.benchmarks.cases.case import FEW_EXAMPLES, Case, WorkerSpec
 from samegrad.benchmarks.cases.workload import Workload
 from samegrad.benchmarks.clock.intervals import LEAST_PROCESSES
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.records import limits
+from samegrad.benchmarks.records import limits, predictions, schema
 from samegrad.benchmarks.runs import budget, capabilities
 from samegrad.benchmarks.runs.budget import Budget, RunSettings
 from samegrad.benchmarks.runs.capabilities import CAPABILITIES_SECONDS
@@ -19,9 +21,12 @@ from samegrad.benchmarks.runs.selection import select as select  # a part of the
 from samegrad.benchmarks.runs.worker_process import JUDGE, WORKER, command, stopped_short
 from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.processes import Exit
+from samegrad.implementations.contract import registry
 
 REPORT_SECONDS = 12.0  # kept back for pytest's table and the report, which take six here
 INPUTS_SECONDS = 300.0  # for the inputs of one workload
+LEAST_TO_PREDICT = 60.0  # seconds of a run: probes take a few of each implementation
+PROBE_SECONDS = 60.0  # between two messages
 PEAK_SECONDS = 60.0  # between two answers; the first waits for a compiler
 SEED = 0
 
@@ -86,6 +91,7 @@ def execute(run: Run, _: None = None) -> None:
         with Scheduler(run, scratch) as scheduler:
             first = {case.workload.id: case.workload for case in scheduler.first}
             _make_inputs(run, scratch, first)
+            _predict(run, scratch)
             scheduler.begin()
             _make_inputs(run, scratch, {k: w for k, w in workloads.items() if k not in first})
             _measure_peak(run, scratch)
@@ -95,8 +101,52 @@ def execute(run: Run, _: None = None) -> None:
     run.execute(work)
 
 
+def _predict(run: Run, scratch: Path) -> None:
+    """Commit to what the rows will take, before any is measured; not in a run of a minute."""
+    measured = run.repetitions.times or run.journal.predictions
+    if measured or not run.settings.ceilings or run.seconds < LEAST_TO_PREDICT:
+        return
+    _measure_peak(run, scratch)
+    for worker in dict.fromkeys(case.worker for case in run.running):
+        name, models = worker.implementation, run.capabilities[worker.implementation].cost_models
+        slow = registry.looped(name) or models[worker.device].passes
+        if not slow and (worker.precision, worker.ranks) == ("ieee", 1):
+            _probe(run, scratch, worker)
+    made = predictions.predictions(run.journal, run.running)
+    if made:
+        run.write({"record": "predictions", "seconds": made})
+
+
+def _probe(run: Run, scratch: Path, worker: WorkerSpec) -> None:
+    """What fixed calls take in a process of their own; what it has is written down."""
+    name, cases = run.capabilities[worker.implementation].name, probes.probes(worker)
+
+    def on_message(message: dict[str, Any]) -> float:
+        if "probe" in message:
+            case = cases[message["probe"]]
+            run.write(schema.check({"record": "probe", "case": case.to_dict(),
+                                    "seconds": message["seconds"]}))  # fmt: skip
+        return PROBE_SECONDS
+
+    run.progress.now(f"probes of {worker.implementation}")
+    interpreter = run.interpreters.get(name, sys.executable)
+    processes.run_child(
+        command(WORKER, interpreter, worker.threads),
+        {
+            "role": "probe",
+            "implementation": registry.absolute(name),
+            "cases": [case.to_dict() for case in cases],
+        },
+        system.worker_environment(worker.device, scratch, worker.threads),
+        on_message,
+        CAPABILITIES_SECONDS,
+    )
+
+
 def _measure_peak(run: Run, scratch: Path) -> None:
-    """What cores, caches and calls can do at most, with as many threads as rows have."""
+    """What cores, caches and calls can do at most, with as many threads as rows have, once."""
+    if any(ceiling["quantity"] == "call" for ceiling in run.journal.ceilings):
+        return
     running = [case for case in run.running if case.device == "cpu" and run.settings.ceilings]
     dtypes = sorted({case.workload.dtype for case in running})
     for threads in sorted({case.threads for case in running}):

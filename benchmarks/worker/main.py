@@ -41,6 +41,11 @@ records. The parent sends a request and receives messages (`implementations.chec
         ceiling                     quantity, arithmetic, value; or missing: there is neither a C
                                     compiler nor Numba
 
+    request "probe"
+        implementation, cases       `cases.probes`
+      and of each that it has
+        begin; probe, seconds       its number in the list, and what a call takes
+
     request "memory", as "measure" with one case
       answered with
         begin, memory or failed     host_bytes and device_bytes; or status and reason
@@ -60,7 +65,7 @@ from typing import Any
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.clock import threads
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.worker import capabilities, ceilings, loaded, peak
+from samegrad.benchmarks.worker import capabilities, ceilings, loaded, peak, probes
 from samegrad.benchmarks.worker.breakdown import Breakdown
 from samegrad.benchmarks.worker.measurement import Bench
 from samegrad.implementations.checking import failures, processes
@@ -78,6 +83,7 @@ def main() -> None:
         "measure": measure,
         "memory": memory,
         "peak": peak.answer,
+        "probe": probes.answer,
     }
     processes.serve(lambda request, send: roles[request["role"]](request, send))
 

@@ -5,6 +5,8 @@ roofline's parts): c0 + c1 layers + c2 operations + c3 bytes, each c >= 0, fitte
 calls of an implementation by relative error. How far the fit may be off is shown by leaving out
 one network after the other and predicting it. Sizes outside those measured get no answer.
 
+Beyond what was measured, the probes of a run predict (`prediction`), and the answer says so.
+
 Which is the faster one is asked of the ratio of two, over the networks that one run has of both:
 what makes a network slow for one makes it slow for the other, and cancels.
 """
@@ -17,18 +19,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.clock.intervals import FASTER, SLOWER, Ratio, ratio
 from samegrad.benchmarks.records.schema import OK
+from samegrad.benchmarks.records.sheets import LEAST_OF_SHEET, SHEETS, band
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.registry import TABLE
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.data import analysis
+from samegrad.reports.data.prediction import Predictor
 from samegrad.reports.data.report import shares
 from samegrad.reports.data.values import bytes_text, digits, duration, in_order
 
 LEAST_NETWORKS = 6  # that a fit takes; it has four unknowns
 BEYOND = 1.25  # times the largest, or below the smallest, is no longer between
+PREDICTED = "predicted"
 WORST = 0.9  # share of left-out networks within the stated factor
 SIZES = ["layers", "batch_size"]
 TITLES = {"train_step": "Training step", "loss_and_grad": "Gradient", "forward": "Forward pass"}
@@ -49,6 +55,12 @@ class Question:
         """Its sizes, as rows have them."""
         return "-".join(map(str, self.spec.layer_sizes))
 
+    def case(self, implementation: str) -> Case:
+        """The call by an implementation."""
+        workload = MLPWorkload("asked", self.spec, self.batch_size, self.batch_size)
+        where = implementation, self.device
+        return Case(workload, self.operation, *where, threads=self.threads)
+
     def of(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The rows with a number that are of this kind of call, whatever the network."""
         part = rows[(rows.status == OK) & (rows.transfer == "resident")]
@@ -66,7 +78,7 @@ class Answer:
 
     Attributes:
         seconds, low, high: of a call; low and high are its interval, or how far a fit may be off.
-        how: "measured", or "between N measured networks".
+        how: "measured", "between N measured networks", or "predicted".
         memory: bytes of its peak, or NaN.
         row: the measured row, or None.
         ratio: its time over that of the fastest, with its range.
@@ -82,10 +94,17 @@ class Answer:
     ratio: Ratio = field(default_factory=lambda: Ratio(math.nan))
 
 
-def answers(rows: pd.DataFrame, asked: Question) -> list[Answer]:
-    """What is known of every implementation of which anything is known, the fastest first."""
-    part, known = asked.of(rows), []
-    for name in in_order(part.implementation):
+def answers(
+    rows: pd.DataFrame, asked: Question, predictor: Predictor | None = None
+) -> list[Answer]:
+    """What is known of every implementation of which anything is known, the fastest first.
+
+    Args:
+        predictor: tells of what was never measured.
+    """
+    part, known = asked.of(rows), list[Answer]()
+    probed = [worker.implementation for worker in predictor.models] if predictor else []
+    for name in in_order([*part.implementation, *probed]):
         own = _own(part, name, asked)
         exact = asked.exactly(own)
         if len(exact):
@@ -96,6 +115,9 @@ def answers(rows: pd.DataFrame, asked: Question) -> list[Answer]:
             seconds, factor, count = fitted
             how = f"between {count} measured networks"
             known.append(Answer(name, seconds, seconds / factor, seconds * factor, how))
+        elif predictor and (made := predictor.seconds(asked.case(name))):
+            seconds, factor = made
+            known.append(Answer(name, seconds, seconds / factor, seconds * factor, PREDICTED))
     known.sort(key=lambda answer: answer.seconds)
     for _ in known:  # a ratio may say that another is the faster one
         known = [replace(one, ratio=_ratio(one, known[0], part, asked)) for one in known]
@@ -176,6 +198,9 @@ def _ratio(one: Answer, best: Answer, part: pd.DataFrame, asked: Question) -> Ra
         return Ratio(1.0, 1.0, 1.0)
     if one.row is not None and best.row is not None:
         return ratio(one.row.process_medians, best.row.process_medians)
+    if PREDICTED in (one.how, best.how):
+        times, off = one.seconds / best.seconds, one.high * best.high / one.seconds / best.seconds
+        return Ratio(times, times / off, times * off)
     names = ["source", *SIZES]
     own, other = (_own(part, answer.implementation, asked) for answer in (one, best))
     pairs = analysis.paired_rows(own, other, names)
@@ -242,6 +267,26 @@ def text(known: Sequence[Answer], rows: pd.DataFrame, asked: Question) -> list[s
     elif all(math.isnan(a.memory) for a in known):
         lines.append("Memory was not measured; --preset full measures it.")
     return lines
+
+
+def on_a_gpu(asked: Question, gpu: str) -> list[str]:
+    """The band of a call on a GPU that is not there, by its data sheet, in lines.
+
+    Raises:
+        ValueError: no data sheet of it is known here, or it says nothing of the dtype.
+    """
+    dtype, sheet = asked.spec.dtype, SHEETS.get(gpu, {})
+    if dtype not in sheet:
+        has = [name for name, rates in SHEETS.items() if dtype in rates]
+        raise ValueError(f"--gpu {gpu!r:.60} in {dtype}: not known; accepted: {', '.join(has)}")
+    workload = MLPWorkload("asked", asked.spec, asked.batch_size, asked.batch_size)
+    low, high = map(duration, band(sheet, workload, asked.operation, dtype))
+    return [
+        f"{TITLES[asked.operation]} of {asked.layers}, batch {asked.batch_size:,}, {dtype}, on "
+        f"{gpu}, which is not here: predicted {low} to {high}, nothing is measured.",
+        "The least: a graph of its products at the data sheet's rates. The most: an eager "
+        f"framework that starts each kernel by itself, at {LEAST_OF_SHEET:.0%} of these rates.",
+    ]
 
 
 def _times(times: Ratio) -> str:

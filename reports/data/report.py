@@ -38,9 +38,9 @@ PARTS = {  # of a call's time
 CASE = ["workload", "layers", "operation", "batch_size", "dtype", "threads"]
 NUMBERS = (
     "seconds examples_per_second gflops_per_second ceiling_gflops_per_second limit_seconds "
-    "limit_arithmetic_seconds limit_call_seconds first_call_seconds compile_seconds "
-    "transfer_in_seconds transfer_out_seconds products_seconds dispatch_seconds rest_seconds "
-    "host_bytes device_bytes p50_seconds p99_seconds import_seconds imported_bytes"
+    "limit_arithmetic_seconds limit_call_seconds predicted_seconds first_call_seconds "
+    "compile_seconds transfer_in_seconds transfer_out_seconds products_seconds dispatch_seconds "
+    "rest_seconds host_bytes device_bytes p50_seconds p99_seconds import_seconds imported_bytes"
 ).split()
 LEAST_REQUESTS = 200  # calls one by one, for percentiles
 NOT_IN_FILES = ["series", "series_value"]  # columns that repeat what workload says
@@ -256,9 +256,8 @@ def record(source: Source, row: Row) -> dict[str, Any]:
     usable = row.status == OK and row.quality.level != UNUSABLE
     unusable = row.status == OK and not usable
     medians = row.process_medians if usable else ()
-    low, high = math.nan, math.nan
-    if run.get("intervals", True) and medians:
-        low, high = interval(medians)
+    known = run.get("intervals", True) and medians
+    low, high = interval(medians) if known else (math.nan, math.nan)
     gate = row.gate or {"name": "", "error": math.nan, "bound": math.nan}
     products, dispatch, rest = (row.split if usable else None) or (math.nan,) * 3
     series, value = workload.series or ("", math.nan)
@@ -299,6 +298,7 @@ def record(source: Source, row: Row) -> dict[str, Any]:
         "limit_seconds": row.limit and row.limit.seconds,
         "limit_arithmetic_seconds": row.limit and row.limit.arithmetic,
         "limit_call_seconds": row.limit and row.limit.call,
+        "predicted_seconds": row.predicted_seconds,
         "limited_by": row.limit.by if row.limit else "",
         "products_seconds": products,
         "dispatch_seconds": dispatch,

@@ -21,6 +21,7 @@ from samegrad.reports.data.report import (
 )
 from samegrad.reports.data.values import digits, duration, folded, in_order, metric_text, range_text
 from samegrad.reports.document.chapter import Answer
+from samegrad.reports.document.forecast import answer
 
 LEAST_SIZES = 3  # batch sizes that make a series
 MOST_NETWORKS = 5  # of which a sentence says what is the fastest
@@ -52,7 +53,8 @@ def sentences(report: Report) -> list[Answer]:
     lines += [*compilation(rows), *differentiation(rows)]
     asked = list(dict.fromkeys(line.question for line in lines))  # of each machine, together
     lines.sort(key=lambda line: asked.index(line.question))
-    return [*lines, *learned(report), *uncertainty(report)]
+    forecast = answer(report)
+    return [*lines, *([forecast] if forecast.text else []), *learned(report), *uncertainty(report)]
 
 
 def fastest(steps: pd.DataFrame, unusable: pd.DataFrame) -> Answer:

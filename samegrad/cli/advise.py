@@ -22,6 +22,9 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument(
+        "--gpu", metavar="NAME", help='predict for a GPU that is not here, such as "H100 PCIe"'
+    )
+    parser.add_argument(
         "--runs", nargs="+", metavar="DIR", help="default: the runs of this checkout or folder"
     )
     parser.set_defaults(run=run, parser=parser)
@@ -33,11 +36,15 @@ def run(arguments: Namespace) -> int:
     import pandas as pd
 
     from samegrad.benchmarks.machine import system
+    from samegrad.benchmarks.records import states
+    from samegrad.benchmarks.records.journal import Journal
     from samegrad.benchmarks.runs import options
     from samegrad.benchmarks.runs.directories import output_base
     from samegrad.implementations.contract.spec import MLPSpec
     from samegrad.reports.data import advise
     from samegrad.reports.data.loading import VanishedError, load, paths
+    from samegrad.reports.data.prediction import Predictor
+    from samegrad.reports.data.report import machine_label
 
     sizes = options.parse_layers(arguments.layers)
     batches = options.parse_batch_sizes(arguments.batch_size)
@@ -49,13 +56,17 @@ def run(arguments: Namespace) -> int:
     asked = advise.Question(
         spec, batches[0], arguments.device, arguments.threads, arguments.operation
     )
+    if arguments.gpu is not None:
+        say("\n".join(advise.on_a_gpu(asked, arguments.gpu)))
+        return DONE
     places = arguments.runs or [str(output_base())]
-    known = [path for path in paths(places) if path.is_file()]
-    if arguments.runs and not known:
+    files = [path for path in paths(places) if path.is_file()]
+    if arguments.runs and not files:
         raise ValueError(f"{', '.join(arguments.runs)}: no journal there")
     rows = busy = others = pd.DataFrame()
+    journals: list[Journal] = []
     try:
-        report = load(known) if known else None
+        report = load(files) if files else None
     except VanishedError as error:  # what runs a folder has may change at any moment
         report = None
         say(f"warning: {error}; nothing is left", error=True)
@@ -65,10 +76,20 @@ def run(arguments: Namespace) -> int:
         others = report.all_rows
     if report is not None and len(others):
         named = [m for m in (j.run["machine"] for j in report.journals) if "gpu_named_by" in m]
-        here = others.fingerprint.isin({system.fingerprint_beside(m) for m in ({}, *named)})
+        prints = {system.fingerprint_beside(m) for m in ({}, *named)}
+        here = others.fingerprint.isin(prints)
         others, rows = others[~here], others[here]
+        quiet = [j for j in report.journals if not states.run_too_busy(j.states)]
+        journals = [j for j in quiet if j.run["fingerprint"] in prints] or quiet
         too_busy = rows.machine_too_busy.astype(bool)
         busy, rows = rows[too_busy], rows[~too_busy]
+    predictor = Predictor.of(journals, others if rows.empty else rows)
+    elsewhere = rows.empty and len(others) and busy.empty
+    if elsewhere and (known := advise.answers(rows, asked, predictor)):
+        machine = ", ".join(dict.fromkeys(machine_label(j.run) for j in journals))
+        say(f"Nothing is measured here. Predicted for {machine}, from the probes of its runs.")
+        say("\n".join(advise.text(known, rows, asked)))
+        return DONE
     if rows.empty:
         command = advise.command(asked)
         if len(busy):
@@ -80,7 +101,7 @@ def run(arguments: Namespace) -> int:
             said = f"No measurement of this machine in {', '.join(places)}{beside}. To measure:"
         say(f"{said}\n\n  {command}")
         return FAILED
-    answers = advise.answers(rows, asked)
+    answers = advise.answers(rows, asked, predictor)
     say("\n".join(advise.text(answers, rows, asked)))
     return DONE if answers else FAILED
 

@@ -53,7 +53,7 @@ def repetition(case: Case) -> schema.Record:
     blocks = timer.measure(work, 100_000, 0, least=3)
     return {
         "record": "outcome", "case": case.to_dict(), "status": "ok", "reason": "", "process": 0,
-        "calls": blocks.calls, "elapsed_ns": blocks.elapsed_ns, "predicted_ns": 5e4,
+        "calls": blocks.calls, "elapsed_ns": blocks.elapsed_ns,
         "gate": {"name": "order", "error": error, "bound": 1e-12},
         "quality": {"inversions": error},
     }  # fmt: skip
@@ -70,6 +70,7 @@ def test_second_kind_of_workload_goes_from_case_to_row(tmp_path: Path, case: Cas
     with closing(JournalWriter(tmp_path / "journal.jsonl")) as writer:
         writer.append(run_record())
         writer.append({"record": "cases", "cases": [case.to_dict()], "processes": 1})
+        writer.append({"record": "predictions", "seconds": {case.id: 5e-5}})
         writer.append(repetition(case))
 
     (row,) = rows.rows(read(tmp_path / "journal.jsonl"))

@@ -254,3 +254,51 @@ def test_runs_that_vanish_cost_no_answer(
     assert 1 == main(["advise", "--layers", "784-64-10", "--runs", str(tmp_path)])
     out, error = capsys.readouterr()
     assert "No measurement of this machine" in out and "nothing is left" in error
+
+
+def predictor(tmp_path: Path) -> Any:
+    """Of probes of numpy alone, on a machine that keeps to the law."""
+    from samegrad.benchmarks.records.journal import read
+    from samegrad.reports.data.prediction import Predictor
+    from tests.benchmarks.records.test_predictions import probed
+
+    journal = read(write(tmp_path / "probes", run_record(), *probed()))
+    return Predictor.of([journal], rows(tmp_path))
+
+
+def test_what_was_never_measured_is_predicted_and_said_to_be(tmp_path: Path) -> None:
+    """Far beyond all rows; within a factor of two where no row has shown better."""
+    from tests.benchmarks.records.test_predictions import seconds as law
+
+    question = asked(8192)
+    (answer,) = advise.answers(rows(tmp_path), question, predictor(tmp_path))
+
+    assert ("numpy", "predicted") == (answer.implementation, answer.how)
+    assert answer.seconds == pytest.approx(law(question.case("numpy")), rel=1e-3)
+    assert answer.seconds / 2 == answer.low and 2 * answer.seconds == answer.high
+    printed = "\n".join(advise.text([answer], rows(tmp_path), question))
+    assert "predicted" in printed and "To measure it instead:" in printed
+
+
+def test_what_is_predicted_is_no_certain_winner(tmp_path: Path) -> None:
+    """A measured one may be as fast, as long as the factors allow it."""
+    answers = advise.answers(rows(tmp_path), asked(1024), predictor(tmp_path))
+    known = {answer.implementation: answer for answer in answers}
+
+    assert {"predicted", "measured"} == {answer.how for answer in answers}
+    assert known["numpy"].ratio.low < known["numpy"].ratio.value < known["numpy"].ratio.high
+
+
+def test_gpu_that_is_not_there_gets_a_band_by_its_data_sheet(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By hand: 5 products of 0.6 us; the most is 22 launches of 5.2 us and little else."""
+    assert 0 == main(["advise", "--layers", "64-32-10", "--gpu", "H100 80GB HBM3"])
+    said = capsys.readouterr().out
+
+    assert "which is not here: predicted 3.00 us to 114 us, nothing is measured" in said
+    assert 2 == main(["advise", "--layers", "64-32-10", "--gpu", "H100 80GB HBM", *FLOAT64])
+    assert "accepted: H200, H100 80GB HBM3" in capsys.readouterr().err
+
+
+FLOAT64 = ("--dtype", "float64")
