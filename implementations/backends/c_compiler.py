@@ -13,10 +13,12 @@ import hashlib
 import os
 import platform
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -27,6 +29,8 @@ FLAGS = ("-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fPIC", 
 # What compilers lack: of Arm some know no -march=native, of Apple none has OpenMP.
 OPTIONAL = (("-march=native", "-fopenmp"), ("-march=native",), ("-fopenmp",), ())
 COMPILE_SECONDS = 120.0
+LEFT_SECONDS = 86400.0  # after which nobody compiles there any more
+LONGEST = 2**16  # bytes of what a compiler says that are read
 UNSURE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -68,6 +72,10 @@ def _compile(
     compiler: Sequence[str], texts: Mapping[str, bytes], defined: Sequence[str], kept: Path
 ) -> None:
     """Compile where only plain names are, so that no path is read as an option or a script."""
+    for left in kept.parent.glob("making-*"):  # by a process that was killed
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFT_SECONDS:
+                shutil.rmtree(left)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix="making-") as making:
         for name, text in texts.items():
             (Path(making) / name).write_bytes(text)
@@ -75,20 +83,47 @@ def _compile(
             files = [next(iter(texts)), "-o", "made.so", "-lm"]
             command = [*compiler, *FLAGS, *optional, *defined, *files]
             try:
-                done = subprocess.run(
-                    command, cwd=making, capture_output=True, stdin=subprocess.DEVNULL,
-                    timeout=COMPILE_SECONDS, check=False,
-                )  # fmt: skip
-            except (OSError, subprocess.SubprocessError) as error:
-                raise NotImplementedError(
-                    f"the C compiler {Path(compiler[0]).name} fails: {error}"
-                ) from None
-            if done.returncode == 0:
-                (Path(making) / "made.so").replace(kept)
+                status, told = _run(command, making)
+            except subprocess.TimeoutExpired:
+                raise _failed(compiler, f"no result within {COMPILE_SECONDS:.0f} s") from None
+            except OSError as error:
+                raise _failed(compiler, error) from None
+            if status == 0:
+                _keep(Path(making) / "made.so", kept, compiler)
                 return
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["without a word"]
+        said = told.decode(errors="replace").strip().splitlines() or ["without a word"]
         fault = next((line for line in said if "error" in line), said[0])
         raise _failed(compiler, fault)
+
+
+def _run(command: Sequence[str], making: str) -> tuple[int, bytes]:
+    """Exit status and standard error of a compiler; what it has started ends with it.
+
+    What it writes for itself lies where it compiles, and goes with that, even if it is killed.
+    """
+    with tempfile.TemporaryFile() as told:  # of a pipe, whoever has it would be waited for
+        process = subprocess.Popen(
+            command, cwd=making, env={**os.environ, "TMPDIR": making}, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=told,
+        )  # fmt: skip
+        try:
+            status = process.wait(COMPILE_SECONDS)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        told.seek(0)
+        return status, told.read(LONGEST)
+
+
+def _keep(made: Path, kept: Path, compiler: Sequence[str]) -> None:
+    """Keep what was compiled, if it is an ordinary file: nothing else may stay in its place."""
+    try:
+        if not stat.S_ISREG(made.lstat().st_mode):
+            raise _failed(compiler, "it made no ordinary file")
+        made.replace(kept)
+    except OSError as error:  # it made none
+        raise _failed(compiler, error.strerror) from None
 
 
 def _failed(compiler: Sequence[str], fault: object) -> NotImplementedError:

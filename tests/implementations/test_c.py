@@ -4,6 +4,7 @@ import copy
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,15 @@ def test_code_is_compiled_once_whatever_the_folders_are_called(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another definition is another library; nothing half made is left."""
+    killed = cache / "making-killed"
+    killed.mkdir(parents=True, mode=0o700)
+    cache.chmod(0o700)
+    os.utime(killed, (0, 0))
+
     assert (1, 2) == (one(tmp_path), one(tmp_path, 2))
     made = sorted(cache.iterdir())
 
-    monkeypatch.setattr(subprocess, "run", no_compiler)
+    monkeypatch.setattr(subprocess, "Popen", no_compiler)
 
     assert 1 == one(tmp_path)
     assert 2 == len(made) and made == sorted(cache.iterdir())
@@ -123,6 +129,49 @@ def test_without_a_compiler_it_is_unavailable_and_says_what_it_needs(
     failing.chmod(0o755)
     with pytest.raises(NotImplementedError, match=r"the C compiler cc fails: error: out of luck"):
         one(tmp_path)
+
+
+def compiler(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let $CC be a script."""
+    program = tmp_path / "own cc"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("CC", f"'{program}'")
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [("exit 0", "No such file"), ("mkdir made.so", "it made no ordinary"),
+     ("ln -s /etc/passwd made.so", "it made no ordinary"), ("sleep 300", "no result within 1 s")],
+)  # fmt: skip
+def test_compiler_that_makes_nothing_is_one_line(
+    script: str, said: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And leaves nothing where the library would be."""
+    compiler(script, tmp_path, monkeypatch)
+    monkeypatch.setattr(c_compiler, "COMPILE_SECONDS", 1.0)
+
+    with pytest.raises(NotImplementedError, match=f"the C compiler own cc fails: {said}"):
+        one(tmp_path)
+    assert [] == list(cache.iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_what_a_compiler_starts_is_not_waited_for_and_ends_with_it(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have the other end of every pipe."""
+    own = registry.c_compiler()
+    assert own is not None
+    compiler(f'sleep 300 &\necho $! > "$0.started"\nexec {own[0]} "$@"', tmp_path, monkeypatch)
+    monkeypatch.setattr(c_compiler, "COMPILE_SECONDS", 60.0)
+
+    assert 1 == one(tmp_path)
+    state = Path("/proc") / (tmp_path / "own cc.started").read_text().strip() / "stat"
+    deadline = time.monotonic() + 10
+    while state.exists() and ") Z" not in state.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("fault", ["dtype", "shape", "stride", "label"])
