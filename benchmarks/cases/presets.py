@@ -137,7 +137,8 @@ OURS = tuple(name for name in VECTORISED if registry.TABLE[name].kind != "peer")
 PEERS = (
     Grid(DIGITS, (32,), ("train_step",), runs=BEST),
     Grid(DIGITS, (32,), (PRODUCTS,), runs=("idiom", "variant")),
-    Grid(DIGITS, (32,), ("epoch",), runs=VECTORISED),
+    Grid(DIGITS, (32,), ("epoch",), runs=(*VECTORISED, "loader")),
+    Grid(MNIST, (128,), ("epoch",), runs=("torch", "loader")),
     Grid(DIGITS, (8,), ("train_step",), ("float64",), ("scalar", "numba", "micrograd")),
     *(
         line

@@ -38,11 +38,14 @@ class Clocks:
     def __init__(self) -> None:
         self._blocks: dict[tuple[str, int | None], list[Block]] = {}
 
-    def judged(self, case: Case, process: int, outcome: dict[str, Any]) -> dict[str, Any]:
+    def judged(
+        self, case: Case, process: int, outcome: dict[str, Any], helpers: int = 0
+    ) -> dict[str, Any]:
         """The outcome; or one without a number, if the two clocks cannot both be right.
 
         Args:
             outcome: as `WorkerProcess.stamped` gives it.
+            helpers: see `disagreement`.
         """
         if "outer_ns" not in outcome:
             return outcome
@@ -57,7 +60,7 @@ class Clocks:
         for key in ((case.id, process), (case.id, None)):
             blocks = self._blocks.setdefault(key, [])
             blocks += zip(*times, strict=True)
-            if reason := disagreement(blocks):
+            if reason := disagreement(blocks, helpers):
                 return {"status": "rejected", "reason": reason}
         return outcome
 
@@ -75,8 +78,12 @@ def computed_and_waited(process: int, thread: int = 0) -> tuple[int, int]:
     return 0, 0
 
 
-def disagreement(blocks: Sequence[Block]) -> str:
-    """Why these blocks were not timed as they say, or ""."""
+def disagreement(blocks: Sequence[Block], helpers: int = 0) -> str:
+    """Why these blocks were not timed as they say, or "".
+
+    Args:
+        helpers: other processes that belong to what is timed, as its name says.
+    """
     late = next(ns for count, ns in LATE_NS if len(blocks) >= count)
     for number, share, more, took in (
         (1, SHARE, late, "that took"),
@@ -90,7 +97,7 @@ def disagreement(blocks: Sequence[Block]) -> str:
         own, outer, *_ = blocks[0]
         return f"its clock says {own / 1e6:.3g} ms of a block that took {outer / 1e6:.3g} ms"
     elapsed, others = (sum(block[i] for block in blocks) for i in (1, 2))
-    if others > SHARE * elapsed + OTHERS_NS:
+    if others > (SHARE + helpers) * elapsed + OTHERS_NS:
         cores = others / max(1, elapsed)
         return f"processes that it has started compute, too: {cores:.2g} cores meanwhile"
     return ""

@@ -294,7 +294,9 @@ class Scheduler:
         self.explaining += (outcome.get("breakdown_spent_ns") or 0) / 1e9
         if one.process == 0:
             self.compiling += (1 - LOADED) * (outcome.get("compile_ns") or 0) / 1e9
-        outcome = self.clocks.judged(finished, one.process, one.stamped(outcome))
+        entry = registry.TABLE.get(one.name)  # by its name: a file of a user's has none of these
+        helpers = entry.processes if entry else 0
+        outcome = self.clocks.judged(finished, one.process, one.stamped(outcome), helpers)
         outcome = self.proofs.with_gate(finished, one.process, outcome)
         one.current = None
         one.waiting = [case for case in one.waiting if case != finished]

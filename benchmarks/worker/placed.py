@@ -1,10 +1,10 @@
 """A workload in a worker process: its batches on the device, and the loops over its calls."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import accumulate, combinations, count
+from itertools import accumulate, combinations, count, islice
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,16 @@ def _ours(function: Any) -> bool:
     module = sys.modules.get(name)
     ours = name.startswith("samegrad.implementations.") or name == __name__
     return ours and module is not None and vars(module) is names
+
+
+def _loaded(loader: Any, each: int, chain: list[list[Batch]]) -> Iterator[Iterator[Batch]]:
+    """The parts of a chain, their batches as a loader gives them that is made for each call."""
+    steps = [batch for part in chain for batch in part]
+    calls = (loader(steps[first : first + each]) for first in range(0, len(steps), each))
+    batches = (batch for call in calls for batch in call)
+    for part in chain:
+        yield islice(batches, len(part))
+    next(batches, None)  # the last one's end: its workers stop within their call
 
 
 def _copies(result: Tree) -> Tree:
@@ -300,6 +310,7 @@ class Placed:
         each: int,
         batches_of: Callable[[int, Draw], list[Batch]],
         make: Callable[..., Tree] | None = None,
+        load: Callable[[list[list[Batch]]], Iterable[Any]] = iter,
     ) -> tuple[Start, Run]:
         """A chain of training steps.
 
@@ -307,6 +318,7 @@ class Placed:
             each: steps of a call.
             batches_of: calls, draw -> the batch of each step.
             make: makes the steps on some batches, one after the other where it is None.
+            load: parts of the chain -> the same, as somebody's loader gives their batches.
         """
         implementation, spec = self.implementation, self.spec
         rate = implementation.backend.rate(draws.now.learning_rate, self.device)
@@ -320,7 +332,7 @@ class Placed:
             params, state, chain = start
             start.clear()  # or the first weights would live on beside those of each step
             passed, loss = list[Params](), None
-            for number, batches in enumerate(chain):
+            for number, batches in enumerate(load(chain)):
                 if number:
                     passed.append(implementation.to_numpy(params))
                 if make:
@@ -356,8 +368,15 @@ class Placed:
 
         # An epoch of its own is one call, or a few; its batches are on the device.
         at_once = None if end_to_end else self.implementation.capabilities.epoch
+        loader = self.implementation.capabilities.loader
+        load = iter if loader is None else partial(_loaded, loader, len(batches))
         return self._steps(
-            draws, end_to_end, len(batches), lambda calls, draw: ordered(draw) * calls, at_once
+            draws,
+            end_to_end,
+            len(batches),
+            lambda calls, draw: ordered(draw) * calls,
+            at_once,
+            load,
         )
 
     @cached_property

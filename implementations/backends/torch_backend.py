@@ -4,12 +4,15 @@
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 from torch.utils.weak import WeakIdKeyDictionary
 
 from samegrad.implementations.contract.protocol import Backend, Capabilities, Events, products_of
@@ -145,3 +148,44 @@ class TorchBackend(Backend):
 
 
 TORCH = TorchBackend()
+
+
+class Examples(Dataset[tuple[Tensor, Tensor]]):
+    """The examples of some batches, one by one, as a TensorDataset has those of one.
+
+    All batches have one size, but for a smaller last one.
+    """
+
+    def __init__(self, batches: Sequence[tuple[Tensor, Tensor]]) -> None:
+        self.batches, self.size = batches, len(batches[0][1])
+
+    def __len__(self) -> int:
+        return sum(len(y) for _, y in self.batches)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        X, y = self.batches[number // self.size]
+        return X[number % self.size], y[number % self.size]
+
+
+def loaded(
+    batches: Sequence[tuple[Tensor, Tensor]], workers: int
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Batches put together from single examples, by this process or by others.
+
+    Their order is that of the batches, not a random one as in training: to draw it takes
+    microseconds.
+    """
+    return DataLoader(Examples(batches), batch_size=len(batches[0][1]), num_workers=workers)
+
+
+class TorchLoaderBackend(TorchBackend):
+    """Batches of an epoch come from a DataLoader; on the CPU, where its workers have their data."""
+
+    def __init__(self, workers: int) -> None:
+        self.capabilities = replace(
+            TorchBackend.capabilities, loader=partial(loaded, workers=workers)
+        )
+
+    def devices(self) -> tuple[str, ...]:
+        """The CPU."""
+        return ("cpu",)

@@ -10,7 +10,7 @@ these unless they are instances, nothing of a file is taken for ours: its own `a
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, get_args
@@ -49,6 +49,8 @@ class Capabilities:
             of their indices.
         epoch: epoch(spec, params, state, batches, learning_rate), a step on each of some placed
             batches: params, state and the last loss.
+        loader: loader(batches), what an epoch's steps get in the place of some placed batches: the
+            same ones, in their order, as somebody's loader puts them together.
         perceptron: perceptron(params, X, y), one pass of P1: params and the number of mistakes.
         describe: what the framework says of itself on a device.
         events: a pair of functions around work on a device, for measuring it by the device's clock.
@@ -73,6 +75,7 @@ class Capabilities:
     products: Callable[..., list[Array]] | None = None
     take: Callable[..., tuple[Array, Array]] | None = None
     epoch: Callable[..., tuple[Params, Tree, Array]] | None = None
+    loader: Callable[[Sequence[tuple[Array, Array]]], Iterable[tuple[Array, Array]]] | None = None
     perceptron: Callable[..., tuple[Params, Array]] | None = None
     describe: Callable[[str], dict[str, str]] = lambda _: {}
     events: Callable[[str], Events | None] = lambda _: None

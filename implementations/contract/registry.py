@@ -23,7 +23,7 @@ from samegrad.implementations.contract.adapter import Implementation, adapted
 from samegrad.implementations.contract.texts import clean_errors
 
 Family = Literal["scalar", "numpy", "torch", "jax", "c"]
-Kind = Literal["idiom", "variant", "differentiation", "peer"]
+Kind = Literal["idiom", "variant", "differentiation", "peer", "loader"]
 FAMILIES: tuple[Family, ...] = get_args(Family)  # from loops to compilers
 # kind: the folder of its files, and the marker of its points in charts, as matplotlib names it
 KINDS: dict[Kind, tuple[str, str]] = {
@@ -31,6 +31,7 @@ KINDS: dict[Kind, tuple[str, str]] = {
     "variant": ("variants.", "D"),
     "differentiation": ("differentiation.", "X"),
     "peer": ("peers.", "P"),
+    "loader": ("peers.", "^"),
 }
 FLOAT64 = ("float64",)
 SPEED_UPS_OVER = "scalar"  # looped Python
@@ -45,8 +46,9 @@ class Entry:
     Attributes:
         name: of the implementation; its file is mlp_NAME.py.
         kind: "idiom" (a way to write the network from nothing), "variant" (an idiom in a faster
-            form, or in another place), "differentiation" (another way to get the gradient) or
-            "peer" (what people would use instead of an idiom).
+            form, or in another place), "differentiation" (another way to get the gradient),
+            "peer" (what people would use instead of an idiom) or "loader" (an idiom whose epochs
+            get their batches as guides have it).
         family: the idiom that it is or varies, or whose arrays it uses.
         colour: of its lines and points in charts. Those of one kind (one shape of points) are told
             apart with every common colour deficiency, and all of them from white and from black
@@ -58,6 +60,7 @@ class Entry:
         dtypes: those that its model has, for its rows where it cannot be loaded.
         whole: whether it keeps the whole contract; if not, it has a training step and no gradient.
         compiles: whether a function's first call compiles, so that many of them take minutes.
+        processes: others that may compute for it while it is timed.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Entry:
     dtypes: tuple[str, ...] = ("float32", "float64")
     whole: bool = True
     compiles: bool = False
+    processes: int = 0
 
     @property
     def module(self) -> str:
@@ -110,6 +114,8 @@ _ENTRIES = (
     Entry(
         "flax", "peer", "jax", "#26A38C", requires="flax", extra="peers", gpu=True, compiles=True
     ),
+    Entry("torch_loader", "loader", "torch", "#C2497A", requires="torch"),
+    Entry("torch_loader_2", "loader", "torch", "#C77C02", requires="torch", processes=2),
 )
 TABLE = {entry.name: entry for entry in _ENTRIES}
 

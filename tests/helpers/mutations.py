@@ -330,7 +330,9 @@ CLOCKS = Module(
         ),
         ("any late block", "if all(block[number]", "if any(block[number]"),
         ("rows apart", "((case.id, process), (case.id, None))", "((case.id, process),)"),
-        ("others ignored", "if others > SHARE", "if False and others > SHARE"),
+        ("others ignored", "if others > (SHARE", "if False and others > (SHARE"),
+        ("helpers forgotten", "(SHARE + helpers)", "SHARE"),
+        ("everybody has helpers", "helpers: int = 0) -> str:", "helpers: int = 2) -> str:"),
         ("waiting counts", "ours - waited) for", "ours) for"),
     ),
 )

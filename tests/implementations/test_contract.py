@@ -23,7 +23,14 @@ def typed() -> list[Model]:
     """mypy holds each module against the protocol here; nothing calls this."""
     from samegrad.implementations import mlp_jax, mlp_numpy, mlp_scalar, mlp_torch
     from samegrad.implementations.differentiation import mlp_dual, mlp_graph, mlp_numerical
-    from samegrad.implementations.peers import mlp_flax, mlp_micrograd, mlp_sklearn, mlp_torch_nn
+    from samegrad.implementations.peers import (
+        mlp_flax,
+        mlp_micrograd,
+        mlp_sklearn,
+        mlp_torch_loader,
+        mlp_torch_loader_2,
+        mlp_torch_nn,
+    )
     from samegrad.implementations.variants import (
         mlp_cupy,
         mlp_numba,
@@ -35,7 +42,7 @@ def typed() -> list[Model]:
     modules: list[Model] = [mlp_scalar, mlp_numpy, mlp_torch, mlp_jax]
     modules += [mlp_graph, mlp_dual, mlp_numerical, mlp_torch_nn, mlp_flax, mlp_micrograd]
     modules += [mlp_numpy_inplace, mlp_torch_compile, mlp_numba, mlp_cupy, mlp_sklearn]
-    modules += [mlp_scalar_fast]
+    modules += [mlp_scalar_fast, mlp_torch_loader, mlp_torch_loader_2]
     return modules
 
 
@@ -275,7 +282,8 @@ def test_names_lists_what_loads() -> None:
     assert ("scalar_fast", "numpy_inplace", "torch_compile", "numba", "cupy") == names("variant")
     assert ("graph", "dual", "numerical") == names("differentiation")
     assert ("micrograd", "sklearn", "torch_nn", "flax") == names("peer")
-    kinds = ("idiom", "variant", "differentiation", "peer")
+    assert ("torch_loader", "torch_loader_2") == names("loader")
+    kinds = ("idiom", "variant", "differentiation", "peer", "loader")
     assert sum(map(names, kinds), ()) == names("all")
     with pytest.raises(ValueError, match="kind 'fast' is not known; accepted: idiom"):
         names("fast")

@@ -49,6 +49,15 @@ def test_other_processes_that_compute_are_found(others, found):
     assert found is ("0.8 cores meanwhile" in disagreement(blocks(10, others=others)))
 
 
+@pytest.mark.parametrize(("helpers", "others", "found"), [(2, 4.0, False), (2, 12.0, True)])
+def test_processes_that_belong_to_a_row_may_compute_on_a_core_each(helpers, others, found):
+    """Workers of a loader; more cores than there are workers have others."""
+    said = disagreement(blocks(10, others=others), helpers)
+
+    assert found is ("cores meanwhile" in said)
+    assert "cores meanwhile" in disagreement(blocks(10, others=others))
+
+
 def test_blocks_are_compared_over_a_process_and_over_the_row():
     """Few in each process, and enough in all of them."""
     clocks = Clocks()

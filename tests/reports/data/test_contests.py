@@ -201,7 +201,7 @@ def test_preset_peers_has_every_idiom_variant_and_peer() -> None:
     options = parse(preset="peers")
     lines = PRESETS["peers"].lines
 
-    everyone = {*names("idiom"), *names("variant"), *names("peer")}
+    everyone = {*names("idiom"), *names("variant"), *names("peer"), *names("loader")}
     assert everyone == set(options.implementations)
     networks = {
         (line.network.spec.layer_sizes, size)
