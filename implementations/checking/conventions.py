@@ -17,7 +17,7 @@ import numpy as np
 from samegrad.implementations.checking import predictions, problems, repeats
 from samegrad.implementations.checking.comparison import Comparison, judge
 from samegrad.implementations.checking.notes import Note
-from samegrad.implementations.checking.predictions import Convention, Terms, data_terms, times
+from samegrad.implementations.checking.predictions import Convention, Terms, times
 from samegrad.implementations.checking.problems import AT_THE_KINK, Problem, other_batch
 from samegrad.implementations.checking.report import Outcome
 from samegrad.implementations.contract.spec import MLPSpec, Tree, map_tree
@@ -47,8 +47,6 @@ DECAYS: dict[Power, str] = {
     (1.0, 1, 0): "times the batch size",
     (1.0, 0, -1): "divided by the number of outputs",
 }
-LOWEST, HIGHEST = 1e-300, 0.1  # of a small number in a log
-HALVES = 200  # of that range: down to the last digit
 KINKS = (0.5, 1.0)
 LOGS = ("epsilon", "floor", "clip")
 
@@ -309,7 +307,8 @@ def _sizes(group: Sequence[Outcome], convention: Convention) -> list[float]:
     """Small numbers that make a loss what it is, of the problem where it differs the most.
 
     There the loss is made of that number alone, and shows it in all digits: of float64, if any.
-    Where probabilities are ordinary it is 1e-12 of the loss, and shows in four.
+    Where probabilities are ordinary it is 1e-12 of the loss, and shows in four, beside decay in
+    ten: a number as people write it comes first.
     """
     if convention.log not in LOGS or group[0].problem.spec.loss == "mse":
         return []
@@ -320,8 +319,8 @@ def _sizes(group: Sequence[Outcome], convention: Convention) -> list[float]:
     ]
     off.sort(key=lambda each: (each[0].spec.dtype == "float32", -each[2]))
     chosen = off[:1] + [each for each in off if not each[0].name][:1]
-    sizes = (_size(problem, value, convention) for problem, value, _ in chosen)
-    return [size for size in dict.fromkeys(sizes) if size is not None]
+    sizes = (predictions.sizes(problem, value, convention) for problem, value, _ in chosen)
+    return list(dict.fromkeys(size for each in sizes for size in each))
 
 
 def _loss_of(outcome: Outcome) -> float | None:
@@ -329,24 +328,6 @@ def _loss_of(outcome: Outcome) -> float | None:
     value = next((outcome.results[name] for name in losses if name in outcome.results), None)
     flat = repeats.flat(value)
     return float(flat[0]) if flat is not None and flat.size == 1 and np.isfinite(flat[0]) else None
-
-
-def _size(p: Problem, value: float, convention: Convention) -> float | None:
-    """The small number with which a loss has a value, by halving; None if there is none."""
-    terms = Terms(p, convention)
-    data, penalty = times(convention.data, p), times(convention.decay, p) * terms.penalty
-
-    def loss(size: float) -> float:
-        losses, _ = data_terms(replace(convention, size=size), p.spec, terms.outputs, p.y)
-        return data * float(np.mean(losses)) + penalty
-
-    low, high = np.log(LOWEST), np.log(HIGHEST)
-    if not loss(HIGHEST) < value < loss(LOWEST):
-        return None
-    for _ in range(HALVES):
-        middle = (low + high) / 2
-        low, high = (middle, high) if loss(float(np.exp(middle))) > value else (low, middle)
-    return float(np.exp(high))
 
 
 def _decided(

@@ -5,7 +5,7 @@ of each to differences of its own loss.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ from samegrad.implementations.contract.spec import MLPSpec, Params, map_tree
 
 Array = Any
 erf = np.vectorize(math.erf, otypes=[float])
+LOWEST, HIGHEST = 1e-300, 0.1  # of a small number in a log
+HALVES = 200  # of that range: down to the last digit
+AS_WRITTEN = 1e-3  # a measured number that is this near is tried as written; the results decide
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,30 @@ def _log(
     lowest = np.log(1 - top) if clips and complement else np.log(size)
     value = np.where(low, lowest, np.where(high, np.log(top), log_p))
     return value, np.where(low | high, 0.0, 1.0)
+
+
+def sizes(p: Problem, value: float, convention: Convention) -> list[float]:
+    """The small numbers with which a loss may have a value; none if there is no such number.
+
+    The measured one is found by halving. Before it comes what people write near it: one digit, or
+    a power of two, as the rounding of a dtype is.
+    """
+    terms = Terms(p, convention)
+    data, penalty = times(convention.data, p), times(convention.decay, p) * terms.penalty
+
+    def loss(size: float) -> float:
+        losses, _ = data_terms(replace(convention, size=size), p.spec, terms.outputs, p.y)
+        return data * float(np.mean(losses)) + penalty
+
+    low, high = np.log(LOWEST), np.log(HIGHEST)
+    if not loss(HIGHEST) < value < loss(LOWEST):
+        return []
+    for _ in range(HALVES):
+        middle = (low + high) / 2
+        low, high = (middle, high) if loss(float(np.exp(middle))) > value else (low, middle)
+    size = float(np.exp(high))
+    written = (float(f"{size:.0e}"), 2.0 ** round(math.log2(size)))
+    return [*(each for each in written if abs(each / size - 1) < AS_WRITTEN), size]
 
 
 def shown(outputs: str, a: Array) -> Array:

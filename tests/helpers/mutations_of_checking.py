@@ -49,7 +49,7 @@ SLOPES = Module(
 )
 PREDICTIONS = Module(
     "implementations/checking/predictions.py",
-    ("tests/implementations/checking/test_conventions.py", "-k", "predicted or clip_at"),
+    ("tests/implementations/checking/test_conventions.py", "-k", "predicted or clip_at or size_of"),
     (
         (
             "slope without the epsilon",
@@ -64,6 +64,12 @@ PREDICTIONS = Module(
         ("both classes have one slope", "(1 - y) * p * by_q - y * q", "(1 - y) * p - y * q"),
         ("no power of the outputs", "** of_outputs", "** 0"),
         ("one rounding for all", "np.finfo(spec.dtype).eps /", "np.finfo(np.float64).eps /"),
+        ("size by one halving", "HALVES = 200", "HALVES = 1"),
+        (
+            "size as measured only",
+            "[*(each for each in written if abs",
+            "[*(each for each in () if abs",
+        ),
     ),
 )
 CONVENTIONS = Module(
@@ -84,7 +90,6 @@ CONVENTIONS = Module(
         ("size of any problem", 'each[0].spec.dtype == "float32", -each[2]', "0"),
         ("logits only", 'for name in ("softmax", "log_softmax", "sigmoid"):', "for name in ():"),
         ("one gelu", "return exact < ours", "return False"),
-        ("size by one halving", "HALVES = 200", "HALVES = 1"),
         (
             "slope is said wrongly",
             '"its derivative" if convention.in_slope',

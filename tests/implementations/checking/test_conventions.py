@@ -285,15 +285,32 @@ def test_size_of_a_small_number_is_said(tmp_path: Path) -> None:
 
 
 def test_size_of_a_small_number_is_measured_where_it_shows(tmp_path: Path) -> None:
-    """1e-12 beside ordinary probabilities has four digits, which large logits refute."""
+    """1.3e-12 beside ordinary probabilities has four digits, which large logits refute."""
     ordinary = problems.draw(MLPSpec((5, 7, 3), "tanh", dtype="float64"), name="drawn")
     *first, (W, b) = ordinary.params
     large = replace(ordinary, name="large logits", params=[*first, (300 * W, b)])
-    path = written(tmp_path, ((EPSILON[0], EPSILON[1].replace("1e-7", "1e-12")),))
+    path = written(tmp_path, ((EPSILON[0], EPSILON[1].replace("1e-7", "1.3e-12")),))
 
     report = report_of(path, VerifyOptions([ordinary, large]))
 
     assert ("agrees", ["epsilon-in-log"]) == (report.verdict, [n.code for n in report.notes])
+
+
+@pytest.mark.parametrize("cut", ["", "        delta = delta.clip(-0.1, 0.1)\n"])
+def test_size_of_a_small_number_is_as_people_write_it(cut: str, tmp_path: Path) -> None:
+    """A decay of 1e6 hides the last digits of a clip at the rounding of float64; faults stay."""
+    spec = MLPSpec((5, 7, 3), "tanh", dtype="float64")
+    drawn = problems.draw(spec, name="drawn")
+    *first, (W, b) = drawn.params
+    clipped = replace(drawn, name="large logits", params=[*first, (1000 * W, b)])
+    decayed = replace(clipped, name="decayed", spec=replace(spec, weight_decay=1.0))
+    rounding = f"e = np.finfo(X.dtype).eps\n        {CLIP[1]}".replace("1e-12, 1)", "e, 1 - e)")
+    path = written(tmp_path, ((CLIP[0], rounding), (CE_SLOPE, f"{CE_SLOPE}\n{cut}".rstrip())))
+
+    report = report_of(path, VerifyOptions([drawn, clipped, decayed]))
+
+    expected = ("disagrees", []) if cut else ("agrees", ["clip"])
+    assert expected == (report.verdict, [note.code for note in report.notes])
 
 
 def test_right_file_has_no_notes(tmp_path: Path) -> None:
