@@ -1,6 +1,7 @@
 """What can be passed to a user's functions: data in some form, and what earlier calls returned."""
 
 import ast
+import contextlib
 import inspect
 import itertools
 import textwrap
@@ -167,11 +168,8 @@ def in_form(rows: Array, form: Form, shape: Sequence[int]) -> Any:
     if form.y == "one-hot int":
         return same.astype(int)
     labels = rows.argmax(axis=1) if k > 1 else rows[:, 0].astype(np.int64)
-    given: Any = labels
-    if form.y == "label column":
-        given = labels[:, None]
-    if form.y == "label row":
-        given = labels[None]
+    shapes = {"label column": (-1, 1), "label row": (1, -1)}
+    given: Any = labels.reshape(shapes.get(form.y, -1))
     if one and form.y == "labels":
         given = int(labels[0])
     return given.tolist() if "list" in form.x and not one else given
@@ -331,6 +329,8 @@ def _keys(p: inspect.Parameter, board: Board, outs: Sequence[str], purpose: str)
             return ["k" if place == "k" else f"#{place}"]
     if kind == "reg" and "#reg" in values and PENALTIES.fullmatch(plain(name)):
         return ["#reg"]
+    if kind == "k" and isinstance(p.default, int) and name != "k":
+        return ["k"]  # its own data have that many classes
     if has_default and kind not in ("lr", "epochs", "quiet"):
         return []
     constants = {
@@ -351,11 +351,10 @@ def understood(function: Callable[..., Any] | None, board: Board) -> bool:
 
 
 def _has(board: Board, key: str) -> bool:
-    try:
+    with contextlib.suppress(KeyError, IndexError, TypeError):
         board[key]
-    except (KeyError, IndexError, TypeError):
-        return False
-    return True
+        return True
+    return False
 
 
 def returned_names(function: Callable[..., Any] | CodeType) -> list[str]:

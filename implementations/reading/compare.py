@@ -37,6 +37,7 @@ class Match:
         off: the same after the factor.
         flat: whether the loss has no slope here.
         number: whether the parameter is a plain number, which may be a setting.
+        right_entries: how many of the measured slopes, if not 0, are those of what was taken.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Match:
     off: float = np.inf
     flat: bool = False
     number: bool = False
+    right_entries: int = 0
 
     def right(self, tolerance: float) -> bool:
         """Whether it is the gradient."""
@@ -212,16 +214,18 @@ def best(
                 continue
             if flat:
                 off = error = float(np.max(np.abs(claimed), initial=0))
-                factor = 1.0
+                factor, hits = 1.0, 0
             else:
                 factor = float(claimed @ slopes / (slopes @ slopes))
+                near = np.abs(claimed - slopes) <= TOLERANCE * largest
+                hits = int(np.sum(near & (np.abs(slopes) > SINGLE * largest)))
                 error = float(np.max(np.abs(claimed - slopes))) / largest
                 scale = largest * max(abs(factor), 1e-12)
                 off = float(np.max(np.abs(claimed - factor * slopes))) / scale
             found.append((
                 error > TOLERANCE, off > TOLERANCE or size < 2, name in used,
                 -alike(place.name, name), off,
-                Match(place.name, shape, label, factor, error, off, flat),
+                Match(place.name, shape, label, factor, error, off, flat, right_entries=hits),
             ))  # fmt: skip
     if not found:
         return Match(place.name, shape, "", flat=flat)

@@ -36,6 +36,7 @@ SURE = (DISAGREES, UNDECIDED, NOT_CHECKED)  # what is said of several that do no
 FAR = 0.01  # the share of the largest slope by which a gradient is off, whatever its factor
 ROUNDING = 1e-6  # of a factor that is measured
 FEW = 2  # entries whose being right may be chance
+ENOUGH = 5  # entries of one array whose being right is none, the others being wrong
 HINTS = (
     "say what is meant, in the file or with --hint: `# samegrad: loss = ...`, "
     "`# samegrad: backward = ...`"
@@ -88,7 +89,9 @@ class Found:
         """How much of the gradient is right: the larger the better."""
         c = self.compared
         right = sum(m.right(c.tolerance) for m in c.judged)
-        near = sum(m.proportional(c.tolerance) for m in c.judged)
+        # Of one output of one example all gradients have one factor, whatever is wrong.
+        several = self.reading.batched or self.reading.outputs > 1
+        near = sum(m.proportional(c.tolerance) for m in c.judged) if several else 0
         found = sum(bool(m.source) for m in c.matches)
         return (right, near, found, self.reading.batched, self.reading.own)
 
@@ -294,7 +297,9 @@ def _doubt(found: Found, report: CheckReport, agreed: bool) -> str:
     if reading.how.startswith("functions of ") and guessed and len(report.matches) == 2 and flat:
         return "the shapes of its parameters were guessed: it may be for one output"
     if reading.own:
-        return "" if reading.certain or right else "what the loss is given was guessed"
+        judged = found.compared.judged  # where one vector holds all, some layers are right
+        known = len(judged) == 1 and judged[0].right_entries >= ENOUGH
+        return "" if reading.certain or right or known else "what the loss is given was guessed"
     if right and wrong and (found.usual or not reading.rated):
         return ""
     return f"the loss is a guess ({reading.loss_name})"

@@ -61,7 +61,7 @@ ROLES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("cache", r"(?:forward_?)?caches?|memory|trace|intermediates?|saved|activations?|tape|zs"
                   r"|history|store|forward_?(?:pass|results?|values?|output)|ctx|values"),
         ("data", r"(?:mini_?)?(?:batch|training_?data|data|dataset|train_?data|test_?data"
-                 r"|examples|samples)"),
+                 r"|examples|samples|(?:train(?:ing)?|test|data)_?sets?)"),
         ("X", r"(?:x|inputs?|features?|a0|input_?(?:data|list|s_list|vector|array|values|layer)"
               r"|inputs_list|x_?(?:batch|train|data|i|in|t|input|train|sample|b|mini)|xs|inp|images?"
               r"|training_?inputs?|example|sample|train_?(?:x|inputs?|images|data)|batch_?x|xb|xx"
@@ -75,7 +75,7 @@ ROLES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
               r"|real|label_?(?:batch|one_?hot)|set_y|tgts?|ts|pixels"
               r"|cibles?|sorties?_attendues?|objetivos?|alvos?|ziele?)"),
         ("out", r"(?:out(?:puts?)?|y_?(?:hat|pred(?:icted)?|out|p|h)|h_?x?|o\d?|preds?|predictions?"
-                r"|predicted(?:_y|_outputs?)?|al|a\d?|a_?(?:out|last|l)|prob(?:s|abilit(?:y|ies))?"
+                r"|predicted(?:_y|_outputs?)?|al|a\d?|a_?(?:out|last|l)|prob(?:as?|s|abilit(?:y|ies))?"
                 r"|scores?|logits?|final_?outputs?|yh|result|last_?activation|net_output|q"
                 r"|softmax_?out(?:put)?|actual_?output|output_?(?:layer|activation)|hypothesis|z)"),
         ("grad_out", r"(?:d_?out(?:put)?s?|grad_?(?:out(?:put)?|output|y|in)?"

@@ -1,13 +1,14 @@
 """Networks made from what a file defines: classes, functions over parameters, globals."""
 
 import ast
+import contextlib
 import inspect
 import itertools
 import re
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ from samegrad.implementations.reading.effects import places
 from samegrad.implementations.reading.loading import Loaded, own_functions
 
 MOST_WAYS = 12  # to construct one class
+MOST_LAYERS = 3  # hidden ones
 LISTS = {"hs", "tuple h", "sizes", "int h"}  # kinds that say how many layers there are
 CURVED = ("tanh", "sigmoid", "relu", "logistic", "leaky_relu", "elu", "softplus", "gelu", "swish")
 STRAIGHT = ("linear", "identity", "none", "id")
@@ -107,7 +109,7 @@ def constructor(cls: type) -> list[inspect.Parameter]:
 
 def constructions(cls: type, loaded: Loaded) -> Iterator[Maker]:
     """Ways to construct a class, the likeliest first."""
-    examples = list(_call_sites(cls.__name__, loaded))
+    examples = list(usage.calls_of(cls, loaded.statements, loaded.namespace))
     try:
         given = constructor(cls)
     except (TypeError, ValueError):
@@ -127,9 +129,8 @@ def constructions(cls: type, loaded: Loaded) -> Iterator[Maker]:
         ways = list(itertools.islice(itertools.product(*choices), MOST_WAYS))
     for way in ways:
         yield partial(_constructed, cls, way, loaded)
-    for node, evaluated in examples:
-        if evaluated is not None:
-            yield partial(_as_written, node, loaded)
+    for node, _ in examples:
+        yield partial(_as_written, node, loaded)
 
 
 def _widths(cls: type, given: Sequence[inspect.Parameter]) -> dict[str, str]:
@@ -163,9 +164,7 @@ def _options(
     written = [
         ("written", value)
         for _, evaluated in examples
-        if evaluated is not None
-        and p.name in evaluated
-        and (value := evaluated[p.name]) is not None
+        if p.name in evaluated and (value := evaluated[p.name]) is not None
     ]
     kind, place = names.role(p.name), widths[p.name]
     use = "" if default else usage.used_as(cls, p.name)
@@ -273,6 +272,15 @@ def _generator(kind: str, seed: int) -> Any:
 
 
 def _constructed(cls: type, way: Any, loaded: Loaded, sizes: Sizes, form: Form) -> Network:
+    """A network of a class, with more hidden layers where it unpacks a list of so many."""
+    for more in range(MOST_LAYERS if "sizes" in [kind for _, kind, _ in way] else 0):
+        with contextlib.suppress(ValueError, IndexError):
+            deeper = replace(sizes, more=sizes.more or (sizes.h - 1, sizes.h + 1)[:more])
+            return _with_sizes(cls, way, loaded, deeper, form)
+    return _with_sizes(cls, way, loaded, sizes, form)
+
+
+def _with_sizes(cls: type, way: Any, loaded: Loaded, sizes: Sizes, form: Form) -> Network:
     kinds = _deep([kind for _, kind, _ in way])
     arguments = {
         name: value_of_kind(kind, value, sizes, form)
@@ -372,26 +380,3 @@ def _as_written(node: ast.Call, loaded: Loaded, sizes: Sizes, form: Form) -> Net
     code = compile(ast.Expression(node), "samegrad", "eval")
     net = eval(code, dict(loaded.namespace))  # a call of the user's file
     return of_object(net, f"class {ast.unparse(node)}"[:80], (), loaded)
-
-
-def _call_sites(name: str, loaded: Loaded) -> Iterator[tuple[ast.Call, dict[str, Any] | None]]:
-    """Calls of a class anywhere in the file; arguments by name where they can be evaluated."""
-    cls = loaded.namespace.get(name)
-    for statement in loaded.statements:
-        for node in ast.walk(statement):
-            if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") == name):
-                continue
-            try:
-                known = parameters(cls) if callable(cls) else []
-            except (TypeError, ValueError):
-                return
-            pairs = [*zip((p.name for p in known), node.args, strict=False),
-                     *((kw.arg, kw.value) for kw in node.keywords if kw.arg)]  # fmt: skip
-            evaluated: dict[str, Any] = {}
-            for parameter, expression in pairs:
-                try:
-                    code = compile(ast.Expression(expression), "samegrad", "eval")
-                    evaluated[parameter] = eval(code, dict(loaded.namespace))  # of the user's file
-                except Exception:  # a name that is not there without a run
-                    continue
-            yield node, evaluated

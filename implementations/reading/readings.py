@@ -41,6 +41,7 @@ from samegrad.implementations.reading.usage import gives_loss, returns_several
 Array = Any
 MOST_WIDTH = 8  # outputs that are told from one
 MOST_OTHERS = 16  # functions of a network whose names say nothing
+ONE_WIDE = {"label column": 1, "label row": 0}  # forms of targets: the axis that is 1
 OTHER_SIZES = (Sizes(8, 3, 5, 2, 1), Sizes(6, 5, 7, 4, 2))  # of the problems that confirm a reading
 # Words of a backward pass that is meant for several examples at once.
 BATCHED = re.compile(
@@ -149,7 +150,7 @@ def readings(
                     gradient = partial(dict[str, Any])
                     yield _reading(trial, (), loss, loss_name, mine, gradient, "none", "")
                     continue
-                if mine and not out and _stretched(trial, loss):
+                if mine and (not out or y in ONE_WIDE) and _stretched(trial, loss):
                     continue
                 if mine:
                     with_penalty(trial, loss)
@@ -196,7 +197,7 @@ def _stretched(trial: Trial, loss: Callable[[], float]) -> bool:
     y = trial.board.values["y"]
     if not isinstance(y, np.ndarray) or y.ndim != 2 or y.dtype.kind not in "fi":
         return False
-    axis = 0 if "column" in trial.form.x else 1
+    axis = ONE_WIDE.get(trial.form.y, 0 if "column" in trial.form.x else 1)
     k = y.shape[axis]
     first = np.take(y, [0], axis)
 

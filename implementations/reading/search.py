@@ -26,6 +26,7 @@ from samegrad.implementations.reading.readings import Reading, readings
 from samegrad.implementations.reading.scripts import fit_readings, script_readings
 from samegrad.implementations.reading.supplied import supplied
 from samegrad.implementations.reading.trials import Wishes, trials
+from samegrad.implementations.reading.uncleared import with_training
 
 FIRST = ("same", "labels", "like X")  # forms of targets that are tried before all others
 LAST = [form for form in Y_FORMS if form not in FIRST]
@@ -70,7 +71,7 @@ def verdict(loaded: Loaded, name: str, hints: Hints, deadline: float) -> CheckRe
         kind = frameworks.outside(loaded)
         said = f"it has {kind}: files are read of dense layers alone" if kind else report.said
         return CheckReport(NOT_CHECKED, said=said, advice=(GO_ON,))
-    return report
+    return report if name or hints.backward else with_training(report, loaded)
 
 
 def _networks(

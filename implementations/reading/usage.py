@@ -3,13 +3,13 @@
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from types import CodeType
 from typing import Any
 
 from samegrad.implementations.reading import names
-from samegrad.implementations.reading.board import returned_names
+from samegrad.implementations.reading.board import parameters, returned_names
 
 SIZED = {"len", "zip", "enumerate", "pairwise", "list", "tuple", "sum"}
 SHAPED = {"zeros", "ones", "empty", "full", "randn", "rand", "normal", "uniform", "standard_normal",
@@ -108,3 +108,27 @@ def kept_arguments(cls: type) -> Iterator[tuple[str, str]]:
                     and right.id in given
                 ):
                     yield left.attr, right.id
+
+
+def calls_of(
+    cls: type, statements: Sequence[ast.stmt], namespace: dict[str, Any]
+) -> Iterator[tuple[ast.Call, dict[str, Any]]]:
+    """Calls of a class anywhere in a file; arguments by name where they can be evaluated."""
+    for statement in statements:
+        for node in ast.walk(statement):
+            if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") == cls.__name__):
+                continue
+            try:
+                known = parameters(cls)
+            except (TypeError, ValueError):
+                return
+            pairs = [*zip((p.name for p in known), node.args, strict=False),
+                     *((kw.arg, kw.value) for kw in node.keywords if kw.arg)]  # fmt: skip
+            evaluated: dict[str, Any] = {}
+            for parameter, expression in pairs:
+                try:
+                    code = compile(ast.Expression(expression), "samegrad", "eval")
+                    evaluated[parameter] = eval(code, dict(namespace))  # of the user's file
+                except Exception:  # a name that is not there without a run
+                    continue
+            yield node, evaluated

@@ -1,0 +1,110 @@
+"""Training that never sets its gradients to zero: each pass adds to what the last one left.
+
+What is said follows from the file's text: a graph's `backward` adds to the gradients that are
+there, an update takes them, and nothing in the file clears them. It has to run more than once, in
+a loop or as a step, on parameters that live longer than a turn.
+"""
+
+import ast
+import copy
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from samegrad.implementations.checking.objects.report import DISAGREES, CheckReport
+from samegrad.implementations.reading import names
+from samegrad.implementations.reading.loading import Loaded
+
+ZEROES = re.compile(r"\w*(?:zero|clear|reset)\w*")  # functions that clear if somebody calls them
+CLEARS = re.compile(
+    r"(?:zero|clear|reset)\w*\(|\.grad(?:\.data)?(?:\[.*\])?\s*\*?=(?!=)(?!\s*(?:1(?:\.0*)?$|.*ones))"
+    r"|\.grad(?:\.data)?\.(?:fill|mul|copy|sub)\w*\(|accumulat",
+    re.IGNORECASE | re.MULTILINE,
+)
+# Gradients that are taken otherwise, or by what is in other files.
+ELSEWHERE = re.compile(
+    r"autograd\.grad|\.vjp|closure|lightning|accelerate|ignite|deepspeed|fabric|manual_backward",
+    re.IGNORECASE,
+)
+TORCH = re.compile(r"^\s*(?:import|from) torch\b", re.MULTILINE)
+STEPS = re.compile(
+    r"(?:.*\.)?(?:opt|optim|optimi[sz]er\w*|sgd|adam\w*|solver)\.step", re.IGNORECASE
+)
+ANEW = re.compile(r"=\s*[\w.]*(?:optim\.\w+|SGD|Adam\w*|RMSprop)\(|requires_grad|\.detach\(\)")
+Repeated = ast.For | ast.While | ast.FunctionDef
+
+
+def with_training(report: CheckReport, loaded: Loaded) -> CheckReport:
+    """What is said of a file whose gradient is right, if its training never clears it."""
+    if not report.agrees or (at := never_cleared(loaded)) is None:
+        return report
+    said = "gradients add up over calls"
+    line = f"{loaded.path.name}:{at}: {said}; expected to start from zero in each"
+    return replace(
+        report, verdict=DISAGREES, said=f"{said}: nothing sets them to zero", lines=(line,)
+    )
+
+
+def never_cleared(loaded: Loaded) -> int | None:
+    """The line of a backward pass whose gradients are used and never set to zero, or None."""
+    tree = _WithoutClearing().visit(copy.deepcopy(ast.Module(loaded.statements, [])))
+    source = ast.unparse(tree)  # without comments, too
+    adds = any(
+        isinstance(node, ast.AugAssign) and ast.unparse(node.target).endswith(".grad")
+        for node in ast.walk(tree)
+    )
+    if not (adds or TORCH.search(source)) or ELSEWHERE.search(source) or CLEARS.search(source):
+        return None
+    for repeated in _repeated(tree):
+        inside = list(_inside(repeated))
+        passes = [getattr(node, "lineno", 0) for node in inside if _is_pass(node)]
+        if passes and any(map(_updates, inside)) and not ANEW.search(ast.unparse(repeated)):
+            return passes[0]
+    return None
+
+
+class _WithoutClearing(ast.NodeTransformer):
+    """Leaves out constructors, and what would clear gradients if it were called."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef | None:
+        left_out = node.name == "__init__" or ZEROES.fullmatch(node.name)
+        return None if left_out else self.generic_visit(node)  # type: ignore[return-value]
+
+
+def _repeated(tree: ast.AST) -> Iterator[Repeated]:
+    """What runs more than once: loops, and functions that are called a step."""
+    for node in ast.walk(tree):
+        step = isinstance(node, ast.FunctionDef) and (
+            names.STEP.fullmatch(node.name) and not names.BACKWARD.match(node.name)
+        )
+        if step or isinstance(node, ast.For | ast.While):
+            assert isinstance(node, Repeated)
+            yield node
+
+
+def _inside(repeated: ast.AST) -> Iterator[ast.AST]:
+    """All that is in a body, without the bodies of loops that run a backward pass themselves."""
+    for node in ast.iter_child_nodes(repeated):
+        inner = isinstance(node, ast.For | ast.While) and any(map(_is_pass, ast.walk(node)))
+        if not inner:
+            yield node
+            yield from _inside(node)
+
+
+def _is_pass(node: ast.AST) -> bool:
+    """Whether it is `loss.backward()`."""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "backward"
+        and "super" not in ast.unparse(node.func.value)
+    )
+
+
+def _updates(node: ast.AST) -> bool:
+    """Whether it takes a step by the gradients that are kept."""
+    if isinstance(node, ast.Call):
+        return STEPS.fullmatch(ast.unparse(node.func)) is not None
+    if isinstance(node, ast.AugAssign):
+        return ".grad" in ast.unparse(node.value) and "grad" not in ast.unparse(node.target)
+    return isinstance(node, ast.Assign) and bool(re.search(r"-.*\.grad\b", ast.unparse(node.value)))
