@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from samegrad.implementations.tracing.arguments import REDUCING, of_axis, of_number, of_range
+
 SWAPPED: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
     ast.Gt: ast.Lt, ast.Lt: ast.Gt, ast.GtE: ast.LtE, ast.LtE: ast.GtE,
 }  # fmt: skip
-REDUCING = {"sum": "mean", "mean": "sum", "max": "max"}
 LONGEST = 60  # characters of a statement that is shown
 Shape = tuple[int, ...]
 
@@ -89,7 +90,7 @@ def edits(statement: ast.stmt, known: Known) -> Iterator[Edit]:
     yield from _of_assignment(statement, known)
     yield from _of_names(statement, known)
     for parent, field, index, node in _expressions(statement):
-        plain = [*_of_operator(node), *_of_call(node), *_of_subscript(node)]
+        plain = [*_of_operator(node), *_of_call(node), *of_range(node), *_of_subscript(node)]
         plain += [*_of_operand(parent, node, known), *_of_indices(node, statement)]
         if isinstance(node, ast.Call) and (called := ast.unparse(node.func)) in known.callees:
             others = (name for name in known.callees if name != called)
@@ -99,9 +100,9 @@ def edits(statement: ast.stmt, known: Known) -> Iterator[Edit]:
             yield _replacing(statement, parent, field, index, node, new, early=early)
         for new in _of_one(node, known):
             yield _replacing(statement, parent, field, index, node, new, adds=True)
-        for new in _of_axis(node):
+        for new in of_axis(node):
             yield _replacing(statement, parent, field, index, node, new, forward=True)
-        for new in _of_number(parent, node):
+        for new in of_number(parent, node):
             yield _replacing(statement, parent, field, index, node, new, plain=False)
     for parent, field, index, node in _wholes(statement):
         shapes = known.texts.get(ast.unparse(node), set())
@@ -306,21 +307,6 @@ def _of_call(node: ast.expr) -> Iterator[ast.expr]:
         yield ast.Call(func, node.args, node.keywords)
 
 
-def _of_axis(node: ast.expr) -> Iterator[ast.expr]:
-    """Another axis, or one where there is none."""
-    if not isinstance(node, ast.Call) or getattr(node.func, "attr", "") not in REDUCING:
-        return
-    now = next((k for k in node.keywords if k.arg == "axis"), None)
-    others = [k for k in node.keywords if k is not now]
-    for axis in ("0", "1", "-1"):
-        if now is not None and ast.unparse(now.value) != axis:
-            yield ast.Call(node.func, node.args, [*others, ast.keyword("axis", _parsed(axis))])
-        elif now is None and axis != "-1":
-            more = ast.keyword("axis", _parsed(axis))
-            for kept in ([], [ast.keyword("keepdims", ast.Constant(True))]):
-                yield ast.Call(node.func, node.args, [*others, more, *kept])
-
-
 def _of_subscript(node: ast.expr) -> Iterator[ast.expr]:
     """The index beside it, indices the other way round, the other end left out."""
     if not isinstance(node, ast.Subscript):
@@ -387,13 +373,3 @@ def _of_one(node: ast.expr, known: Known) -> Iterator[ast.expr]:
         yield ast.BinOp(ast.Constant(1), ast.Sub(), node)
         yield ast.BinOp(node, ast.Add(), ast.Constant(1))
         yield ast.Compare(node, [ast.Gt()], [ast.Constant(0)])
-
-
-def _of_number(parent: Any, node: ast.expr) -> Iterator[ast.expr]:
-    """Other small numbers."""
-    if not isinstance(node, ast.Constant) or type(node.value) not in (int, float):
-        return
-    if not isinstance(parent, ast.Subscript | ast.Slice | ast.keyword):
-        value: Any = node.value
-        for new in (2 * value, value / 2, value + 1, value - 1):
-            yield ast.Constant(new)

@@ -32,6 +32,7 @@ def placed(found: Sequence[Hypothesis], rights: Sequence[Right], same: float) ->
     """
     found = _ordered(found, same)
     found = [h for h in found if not _as_named(h, rights, same)] or found
+    found = [h for h in found if not _as_forward(h, rights, same)] or found
     best = found[0]
     spot = best.spot
     factor = proportional(best.events[0].array, best.arrays[0], same)
@@ -39,7 +40,7 @@ def placed(found: Sequence[Hypothesis], rights: Sequence[Right], same: float) ->
         return Found(replace(best, spot=replace(spot, site=spot.returned)))
     others = _of_others(best, rights, same)
     if not _of_slopes(best) or not others:
-        return Found(best, _stored_later(best, found))
+        return Found(best, _stored_later(best, found, same))
     assigned = replace(best, spot=_assigned(best))
     target = assigned.spot.site.target
     for h in found:  # dz1 ought to be dloss/dz1
@@ -50,8 +51,11 @@ def placed(found: Sequence[Hypothesis], rights: Sequence[Right], same: float) ->
     return Found(_used(best, found, rights, same), None if usual else assigned.spot.site)
 
 
-def _stored_later(best: Hypothesis, found: Sequence[Hypothesis]) -> Site | None:
-    """Where the same variable would be the slope itself, if what is first is off by a number."""
+def _stored_later(best: Hypothesis, found: Sequence[Hypothesis], same: float) -> Site | None:
+    """Where the same variable would be the slope itself, if what is first is off by a number.
+
+    A number alone makes nothing right of what is off by more, which was so before.
+    """
     site = best.spot.site
     if best.constant == 1 or site.kind != "stored" or not _of_slopes(best):
         return None
@@ -62,6 +66,8 @@ def _stored_later(best: Hypothesis, found: Sequence[Hypothesis]) -> Site | None:
             for h in found
             if h.constant == 1 and (other := h.spot.site).kind == "stored"
             if re.split(r"[.\[]", other.text)[0] == name and other.line != site.line
+            if _scaled(best, same)
+            or not proportional(h.events[0].array, best.events[0].array, same)
         ),
         None,
     )
@@ -125,6 +131,24 @@ def _as_named(h: Hypothesis, rights: Sequence[Right], same: float) -> bool:
         for r in rights
         if r.kind == "slope" and r.text != h.right.text and not r.partial
         if named_alike(target, r.text.partition("dloss/d")[2])
+        for a in r.arrays
+    )
+
+
+def _as_forward(h: Hypothesis, rights: Sequence[Right], same: float) -> bool:
+    """Whether it is the value that its name has in the forward pass, or a derivative returned.
+
+    Such a value is rightly computed, and no slope: its use may be wrong.
+    """
+    value, site = h.events[0].array, h.spot.site
+    if not _of_slopes(h):
+        return False
+    named = site.target.removeprefix("self.")
+    return any(
+        equal(value, a, same)
+        for r in rights
+        if (r.kind == "value" and r.text == named)
+        or (r.kind == "derivative" and site.target == "return")
         for a in r.arrays
     )
 

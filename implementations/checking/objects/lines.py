@@ -46,7 +46,7 @@ def lines_of(trial: Trial, judged: Judged, net: Any = None) -> list[Line]:
         return explain(
             trial.calls.loss,
             _cheapest(trial, read, state.restore),
-            (loss, backward, *owners),
+            (loss, backward, net, *owners),  # weights may lie in a dict that no function names
             {_name(leaf): leaf for leaf, _, _ in held},
             read.gradients,
             _free(held),
