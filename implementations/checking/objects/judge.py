@@ -203,7 +203,7 @@ def _with_decay(of: Fit, slopes: Slopes, values: Array) -> tuple[float, float] |
     claimed = slopes.along(of.values)[:n]
     (rate, factor), *_ = np.linalg.lstsq(columns, claimed, rcond=None)
     off = np.max(np.abs(claimed - columns @ (rate, factor)))
-    fits = rate > 0 and factor > 0 and off <= of.bound * rate * slopes.largest
+    fits = rate > 0 and factor > of.bound * rate and off <= of.bound * rate * slopes.largest
     return (float(rate), float(factor)) if fits else None
 
 

@@ -42,12 +42,13 @@ FAULTS = (
     ("dh = d @ V.T + d", "dh = d @ V.T"),
     ("np.outer(h[n], d[n])", "np.outer(h[n - 1], d[n])"),
     ("dh * TANH[1](h)", "dh * SIGMOID[1](h)"),
+    ("range(len(X))", "range(1, len(X))"),
 )
 
 
 @pytest.mark.parametrize(("right", "wrong"), FAULTS)
 def test_line_is_named_by_the_change_that_mends_it(right: str, wrong: str, tmp_path: Path) -> None:
-    """`+=`, a term, an index, a function."""
+    """`+=`, a term, an index, a function, a bound."""
     expected = NETWORK[: NETWORK.index(right)].count("\n") + 1
     file = tmp_path / "mended.py"
     file.write_text(NETWORK.replace(right, wrong))
