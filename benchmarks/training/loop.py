@@ -57,6 +57,10 @@ class Epoch:
     validation_ns: int = 0
 
 
+class DivergedError(RuntimeError):
+    """The loss of a training is not finite."""
+
+
 @dataclass
 class Trained:
     """The outcome of a training.

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from samegrad.benchmarks.runs.options import check_memory
-from samegrad.benchmarks.training import loop, supplied
+from samegrad.benchmarks.training import loop, speedrun, supplied
 from samegrad.benchmarks.training.data import datasets
 from samegrad.benchmarks.training.data.records import reason
+from samegrad.benchmarks.training.loop import DivergedError as DivergedError
 from samegrad.benchmarks.training.loop import Epoch, Evaluation, Trained
 from samegrad.benchmarks.training.recipe import METRICS, Recipe
 from samegrad.benchmarks.training.tasks import TASKS, Task
@@ -68,10 +69,6 @@ def _described(task: Task) -> dict[str, str]:
     }
 
 
-class DivergedError(RuntimeError):
-    """The loss of a training is not finite."""
-
-
 class FailedError(RuntimeError):
     """Somebody's implementation raises something; the message says which function, and what."""
 
@@ -91,7 +88,7 @@ def _told(name: str) -> Iterator[None]:
     except Exception as error:
         frames = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
         function = next((frame for frame in reversed(frames) if frame in MODEL), "")
-        passes = isinstance(error, NotImplementedError) or (
+        passes = isinstance(error, NotImplementedError | DivergedError) or (
             isinstance(error, OSError) and not function
         )
         if name in registry.TABLE or passes:
@@ -222,6 +219,9 @@ def train(
     recipe, fold = setting.recipe, setting.fold
     dtype = recipe.spec.dtype
     step = max(1, recipe.epochs // LINES)
+    if recipe.updates:
+        with _told(implementation):
+            return speedrun.tell(setting, seed, save)
 
     def seen(number: int, epoch: Epoch, _: object) -> None:
         if number % step == 0 or number in (1, recipe.epochs):

@@ -25,6 +25,8 @@ class Recipe:
     Attributes:
         spec: the network, its loss, its update rule and its dropout.
         epochs: passes over the training examples.
+        updates: steps in all, of a speedrun; 0 of others, whose epochs say it.
+        pooled: whether a speedrun takes the means of 2 x 2 pixels of square images.
         batch_size: examples per step; 0 for all of them.
         learning_rate: the largest one of the schedule.
         schedule: one of SCHEDULES.
@@ -46,6 +48,8 @@ class Recipe:
     target: float | None = None
     rule: str = "gradient"
     first_bias: bool = True
+    updates: int = 0
+    pooled: bool = False
 
     def steps(self, examples: int) -> int:
         """Steps per epoch, the last, smaller batch included."""
@@ -70,6 +74,8 @@ class Recipe:
             if self.rule != "gradient" and name != "epochs":
                 option = name.replace("layer_sizes", "layers").replace("_", "-")
                 raise ValueError(f"--{option}: the {self.rule} rule has none")
+        if self.updates and "epochs" in changes:
+            raise ValueError(f"--epochs: a speedrun counts steps, and has {self.updates}")
         own = {name: value for name, value in changes.items() if hasattr(self, name)}
         of_spec: dict[str, Any] = {n: value for n, value in changes.items() if n not in own}
         sizes, task = of_spec.get("layer_sizes"), self.spec.layer_sizes
