@@ -88,10 +88,13 @@ def _other(number: int) -> str:
 
 
 def text(value: Any) -> str:
-    """What a journal says, as a chart may show it: no mathematics, no more than a line."""
+    """What a journal says, as a chart may show it: no mathematics, no more than a line.
+
+    Nor does it begin with "_": Matplotlib leaves such names out of legends.
+    """
     line = clean(" ".join(str(value).split()))
     line = line if len(line) <= LONGEST else line[: LONGEST - 3] + "..."
-    return line.replace("$", r"\$")
+    return (" " * line.startswith("_") + line).replace("$", r"\$")
 
 
 def by_series(

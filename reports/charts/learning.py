@@ -187,7 +187,7 @@ def one_loss_curve(differences: pd.DataFrame) -> Chart | None:
             apart = np.maximum(one.differences, 1e-17)
             colour = PALETTE[rules.index(one.optimizer) % len(PALETTE)]
             steps = range(1, len(apart) + 1)
-            axes.plot(steps, apart, color=colour, label=one.optimizer, linewidth=1.2)
+            axes.plot(steps, apart, color=colour, label=text(one.optimizer), linewidth=1.2)
         axes.axhline(PARITY, color="black", linestyle="--", linewidth=1)
         axes.set(yscale="log", ylim=(1e-17, 1e-6), title=text(task), xlabel="step")
     grid[0][0].set_ylabel("largest difference of losses")

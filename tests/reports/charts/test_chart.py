@@ -54,3 +54,14 @@ def test_figure_data_of_dates_at_some_places_are_numbers() -> None:
 
     assert [0, 1, 2, 3, "p", "q"] == points.x.tolist()
     assert [10, 100] == points.y.tolist()[4:]
+
+
+def test_name_that_begins_with_an_underscore_is_in_the_legend() -> None:
+    """Matplotlib would leave it out, and warn."""
+    figure, axes = plt.subplots()
+    axes.plot([1], [1], label=chart.text("_mine"))
+    chart.legend(axes)
+    shown = [entry.get_text().strip() for entry in axes.get_legend().get_texts()]
+    plt.close(figure)
+
+    assert ["_mine"] == shown
