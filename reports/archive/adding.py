@@ -27,7 +27,7 @@ from samegrad.reports.data import loading
 JOURNAL = "journal.jsonl"
 GROUP = 2000  # places that are read before what came of them is written
 PART_ROWS = 400_000  # in one part
-FEW = 4  # places that are read in this process: starting others takes a second
+LITTLE = 2**24  # bytes that are read in this process: starting others takes two seconds
 MOST_PROCESSES = 8
 ADDED, NEWER, THERE, OLDER, REFUSED = "added", "newer version", "there already", "older", "refused"
 
@@ -108,7 +108,7 @@ def _again(taken: Taken, known: dict[str, Known]) -> Taken:
 
 
 def _read(places: Sequence[Path], known: dict[str, Known]) -> Iterator[Taken]:
-    if len(places) <= FEW:
+    if len(places) < 2 or sum(map(_size, places)) < LITTLE:
         yield from (_taken(place, known) for place in places)
         return
     processes = min(os.cpu_count() or 1, MOST_PROCESSES)
@@ -119,6 +119,13 @@ def _read(places: Sequence[Path], known: dict[str, Known]) -> Iterator[Taken]:
         for start in range(0, len(places), GROUP):
             group = places[start : start + GROUP]
             yield from pool.map(_taken_there, group, chunksize=max(1, min(32, len(group) // 8)))
+
+
+def _size(place: Path) -> int:
+    try:
+        return place.stat().st_size
+    except OSError:  # which is said when it is read
+        return 0
 
 
 _KNOWN: dict[str, Known] = {}  # in a process that reads

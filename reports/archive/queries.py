@@ -5,6 +5,7 @@ bear out: the rule of `samegrad compare`, `Ratio.verdict`. What else changed in 
 beside it.
 """
 
+import contextlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -152,18 +153,19 @@ def reasons(old: Point, new: Point) -> Iterator[str]:
         before, after = getattr(old, name), getattr(new, name)
         if before != after:
             yield f"{name} {before} -> {after}"
-    before, after = _versions(old.versions), _versions(new.versions)
+    before, after = versions(old.versions), versions(new.versions)
     for name in {**before, **after}:
         if before.get(name) != after.get(name):
             yield f"{name} {before.get(name, 'none')} -> {after.get(name, 'none')}"
 
 
-def _versions(text: str) -> dict[str, str]:
-    try:
-        versions = json.loads(text)
-    except ValueError:
-        return {}
-    return {str(k): str(v) for k, v in versions.items()} if isinstance(versions, dict) else {}
+def versions(text: str) -> dict[str, str]:
+    """Library -> version, of a run; nothing of what is no JSON object."""
+    with contextlib.suppress(ValueError, RecursionError):
+        known = json.loads(text)
+        if isinstance(known, dict):
+            return {str(name): str(version) for name, version in known.items()}
+    return {}
 
 
 def machines(

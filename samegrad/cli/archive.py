@@ -1,6 +1,7 @@
 """`samegrad archive`: the results of many runs in one place, and questions to them."""
 
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED
@@ -14,10 +15,10 @@ RUN = "a journal.jsonl, its folder, a folder of runs, or an archive of gpu-proof
 
 def add(subparsers: Any) -> None:
     """Declare the command and its commands."""
-    parser = subparsers.add_parser("archive", help="keep results of many runs; ask, check")
+    parser = subparsers.add_parser("archive", help="keep results of many runs; ask, check, show")
     parser.commands = parser.add_subparsers(
         dest="action",
-        metavar="add|check|query|history|compare",
+        metavar="add|check|query|history|compare|site",
         required=True,
         parser_class=type(parser),
     )
@@ -28,6 +29,7 @@ def add(subparsers: Any) -> None:
         ("query", query, "ask in SQL: tables rows, runs, parts (older versions, too)"),
         ("history", history, "each case over the runs of a machine, steps marked"),
         ("compare", compare, "each case across machines"),
+        ("site", site, "write static pages"),
     ):
         actions[name] = parser.commands.add_parser(name, help=help_text)
         actions[name].set_defaults(run=function, parser=actions[name])
@@ -50,6 +52,7 @@ def add(subparsers: Any) -> None:
     actions["compare"].add_argument(
         "machines", nargs="*", metavar="MACHINE", help="fingerprints, or their beginnings"
     )
+    actions["site"].add_argument("folder", metavar="DIR", help="an empty folder, or an older site")
 
 
 def _needed(what: str) -> None:
@@ -153,3 +156,15 @@ def _machine(queries: Any, connection: Any, text: str) -> tuple[str, str]:
         several = f"means {len(found):,} machines" if found else "is no machine of this archive"
         raise ValueError(f"{text!r:.60} {several}; there are: {some}{', ...' * (len(known) > 5)}")
     return found[0][0], found[0][1]
+
+
+def site(arguments: Namespace) -> int:
+    """Write the pages of an archive."""
+    _needed("site")
+    from samegrad.implementations.contract.files import named
+    from samegrad.reports.archive import site, store
+
+    with store.opened(arguments.archive) as connection:
+        pages = site.write(connection, named("DIR", arguments.folder))
+    say(f"{pages:,} pages: {Path(arguments.folder) / 'index.html'}")
+    return DONE

@@ -68,18 +68,20 @@ def journal(folder: Path, *lines: dict[str, Any], **about: Any) -> Path:
     return write(folder / "journal.jsonl", *(lines or records(**about)))
 
 
-@lru_cache(maxsize=1)
-def template() -> list[dict[str, Any]]:
+@lru_cache(maxsize=2)
+def template(names: tuple[str, ...]) -> list[dict[str, Any]]:
     """The rows of real runs."""
     made = []
-    for name in ("example", "peers"):
+    for name in names:
         path = RESULTS / name / "journal.jsonl"
         made += summaries.summary(read(path), summaries.content(path)).rows
     return list({row["case_id"]: row for row in made}.values())[:ROWS]
 
 
-def simulated(machine: int, run: int, runs: int, rows: int = ROWS) -> Summary:
-    """One run of many."""
+def simulated(
+    machine: int, run: int, runs: int, rows: int = 20, names: tuple[str, ...] = ("peers",)
+) -> Summary:
+    """One run of many, with so many of the rows of some published runs."""
     own, chance = random.Random(machine), random.Random(f"{machine} {run}")
     maker, model = (
         own.choice(("AMD EPYC", "Intel Xeon", "Apple M", "Ampere Altra")),
@@ -105,7 +107,7 @@ def simulated(machine: int, run: int, runs: int, rows: int = ROWS) -> Summary:
     }  # fmt: skip
     factors = {name: math.exp(own.gauss(0, 0.1)) for name in ("numpy", "torch", "jax", "scalar")}
     made = []
-    for place, row in enumerate(template()[:rows]):
+    for place, row in enumerate(template(names)[:rows]):
         row = {**row}
         if row["status"] == "ok":
             step = 1.2 if place % 10 == 0 and 2 * run >= runs > 1 else 1.0
@@ -118,13 +120,13 @@ def simulated(machine: int, run: int, runs: int, rows: int = ROWS) -> Summary:
     return Summary(about, made)
 
 
-def write_simulated(folder: Path, machines: int, runs: int, rows: int = ROWS) -> None:
+def write_simulated(folder: Path, machines: int, runs: int, **options: Any) -> None:
     """A summary for each run of each machine, each in a folder of its own."""
     for machine in range(machines):
         for run in range(runs):
             own = folder / f"{machine // 1000:03}" / f"{machine:06}-{run}"
             own.mkdir(parents=True)
-            summaries.write(simulated(machine, run, runs, rows), own / summaries.NAME)
+            summaries.write(simulated(machine, run, runs, **options), own / summaries.NAME)
 
 
 def main() -> None:
@@ -134,7 +136,8 @@ def main() -> None:
     parser.add_argument("--machines", type=int, default=10_000)
     parser.add_argument("--runs", type=int, default=1)
     arguments = parser.parse_args()
-    write_simulated(arguments.folder, arguments.machines, arguments.runs)
+    names = ("example", "peers")
+    write_simulated(arguments.folder, arguments.machines, arguments.runs, rows=ROWS, names=names)
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ def test_what_is_no_run_is_a_line_each(tmp_path: Path) -> None:
     nothing, text = tmp_path / "empty.jsonl", tmp_path / "text.jsonl"
     nothing.touch()
     text.write_text("my notes\n")
-    bare = write(tmp_path / "bare.jsonl", *records()[:1])
+    bare = write(tmp_path / "bare.jsonl", records("bare")[0])
     places = [good, half, nothing, text, tmp_path / "nowhere", tmp_path, bare]
 
     result = adding.add(tmp_path / "a", places)
@@ -268,8 +268,9 @@ def test_summary_that_cannot_be_is_refused(change: Any, words: str, tmp_path: Pa
     assert [] == store.parts(tmp_path / "a")
 
 
-def test_many_small_runs_in_one_command(tmp_path: Path) -> None:
+def test_many_small_runs_in_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read by several processes; each once, a broken one is a line."""
+    monkeypatch.setattr(adding, "LITTLE", 0)
     write_simulated(tmp_path / "runs", machines=40, runs=2, rows=2)
     (tmp_path / "runs" / "000" / "000007-1" / summaries.NAME).write_text("{")
 

@@ -1,0 +1,166 @@
+"""The site of an archive: static pages on which nothing of the archive acts."""
+
+import html
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("duckdb", reason="the extra archive is not installed")
+pytest.importorskip("pyarrow", reason="the extra archive is not installed")
+
+from samegrad.benchmarks.machine.system import ROOT
+from samegrad.cli import main
+from samegrad.reports.archive import adding
+from samegrad.reports.archive import summary as summaries
+from samegrad.reports.document.page import digest
+from tests.helpers.archives import journal, simulated, write_simulated
+from tests.helpers.browser import used
+from tests.helpers.hostile import TEXTS
+
+ATOM = "{http://www.w3.org/2005/Atom}"
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of twenty simulated machines with two runs each, and two published runs."""
+    folder = tmp_path_factory.mktemp("site")
+    write_simulated(folder / "runs", machines=20, runs=2, rows=20)
+    real = [ROOT / "reports" / "results" / name for name in ("differentiation", "peers")]
+    places = adding.places([folder / "runs", *real])
+    adding.add(folder / "archive", places)
+    assert 0 == main(
+        ["archive", "site", str(folder / "pages"), "--archive", str(folder / "archive")]
+    )
+    return folder / "pages"
+
+
+def test_every_machine_and_case_has_a_page_and_links_lead_somewhere(pages: Path) -> None:
+    """And nowhere else."""
+    files = sorted(pages.rglob("*.html"))
+
+    assert 21 == len(list((pages / "machines").iterdir()))
+    for page in files:
+        text = page.read_text("utf-8")
+        for link in re.findall(r'href="([^"]*)"', text):
+            assert (page.parent / html.unescape(link)).is_file(), (page, link)
+        assert not re.search(r"(src|http-equiv=.refresh)", text.partition("<body>")[2])
+        assert {"http", "https"}.isdisjoint(re.findall(r"(https?)://", text))
+
+
+def test_scripts_and_styles_are_those_of_the_policy(pages: Path) -> None:
+    """By their hashes; nothing else runs."""
+    text = (pages / "index.html").read_text("utf-8")
+
+    assert 1 == text.count("<script>") and 1 == text.count("<style>")
+    for tag, name in (("script", "site.js"), ("style", "site.css")):
+        own = re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        assert own is not None
+        assert (ROOT / "reports" / "archive" / name).read_text("utf-8") == own[1]
+        assert f"{tag}-src {digest(own[1])};" in html.unescape(text)
+    assert "default-src 'none'" in text
+
+
+def test_feed_has_runs_with_their_steps(pages: Path) -> None:
+    """The newest first, as Atom; what was 20 % slower is named."""
+    feed = ET.fromstring((pages / "feed.xml").read_bytes())
+    entries = feed.findall(f"{ATOM}entry")
+
+    assert 42 == len(entries)
+    ids = [entry.findtext(f"{ATOM}id") for entry in entries]
+    assert len(set(ids)) == len(ids)
+    told = [entry.findtext(f"{ATOM}summary") or "" for entry in entries]
+    slower = [text for text in told if "SLOWER 1." in text]
+    assert 15 <= len(slower) <= 20  # of 20 second runs; noise of 2 % hides a step now and then
+    for entry in entries:
+        link = entry.find(f"{ATOM}link")
+        assert link is not None and (pages / link.attrib["href"]).is_file()
+
+
+def test_tables_are_filtered_and_sorted(pages: Path, tmp_path: Path) -> None:
+    """In a browser, by words and by a column; the page breaks no rule of its own."""
+    page = max((pages / "cases").iterdir(), key=lambda path: path.read_text().count("EPYC"))
+    script = """
+      const table = document.querySelector("table.sortable"), box = document.querySelector(".filter");
+      const visible = () => [...table.tBodies[0].rows].filter((row) => !row.hidden);
+      result.all = visible().length;
+      box.value = "epyc 2"; box.dispatchEvent(new Event("input"));
+      result.some = visible().length;
+      result.fit = visible().every((row) => /EPYC/.test(row.textContent));
+      box.value = ""; box.dispatchEvent(new Event("input"));
+      const head = [...table.tHead.rows[0].cells].findIndex((c) => c.textContent.startsWith("numpy"));
+      const button = table.tHead.rows[0].cells[head].querySelector("button");
+      const times = () => visible().map((row) => row.cells[head].dataset.order).filter(Boolean).map(Number);
+      button.click(); result.up = times(); button.click(); result.down = times();
+      result.acted = window.acted;
+      result.wide = document.documentElement.scrollWidth > window.innerWidth;
+    """  # noqa: E501 # a script
+
+    seen = used(page, script, tmp_path)
+
+    assert seen["all"] > 15 and 0 < seen["some"] < seen["all"] and seen["fit"]
+    assert sorted(seen["up"]) == seen["up"] and sorted(seen["up"], reverse=True) == seen["down"]
+    assert [] == seen["acted"] and not seen["wide"]
+
+
+def test_hostile_texts_do_nothing(tmp_path: Path) -> None:
+    """Neither as markup nor as names of files."""
+    for number, text in enumerate(TEXTS.values()):
+        made = simulated(number, 0, 1, rows=2)
+        run = {name: f"{text}{value}{text}" for name, value in made.run.items()
+               if isinstance(value, str) and name not in ("versions",)}  # fmt: skip
+        rows: list[dict[str, Any]] = [
+            {**row, "workload": text + row["workload"], "device": text, "implementation": text,
+             "layers": text, "case_id": text + row["case_id"]}
+            for row in made.rows
+        ]  # fmt: skip
+        poisoned = replace(made, run={**made.run, **run}, rows=rows)
+        folder = tmp_path / "runs" / str(number)
+        folder.mkdir(parents=True)
+        summaries.write(poisoned, folder / summaries.NAME)
+    result = adding.add(tmp_path / "a", adding.places([tmp_path / "runs"]))
+    assert {adding.ADDED: len(TEXTS)} == result.counts, result.lines
+
+    assert 0 == main(["archive", "site", str(tmp_path / "s"), "--archive", str(tmp_path / "a")])
+
+    ET.fromstring((tmp_path / "s" / "feed.xml").read_bytes())
+    for page in (tmp_path / "s").rglob("*"):
+        assert page.resolve().is_relative_to(tmp_path / "s")
+    for page in (tmp_path / "s").rglob("*.html"):
+        text = page.read_text("utf-8").partition("<body>")[2]
+        assert "<img" not in text and "<svg" not in text and "<iframe" not in text
+        assert 1 == text.count("<script>") and "\x1b" not in text
+    names = {page.stem for page in (tmp_path / "s" / "machines").iterdir()}
+    assert len(TEXTS) == len(names)
+    assert all(re.fullmatch("[0-9a-f]{20}", name) for name in names)
+
+
+def test_a_folder_with_other_things_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An older site is written anew."""
+    adding.add(tmp_path / "a", [journal(tmp_path / "run")])
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("mine")
+    typed = ["--archive", str(tmp_path / "a")]
+
+    assert 2 == main(["archive", "site", str(tmp_path / "mine"), *typed])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "neither an empty folder nor an older site" in line
+    assert ["thesis.tex"] == [path.name for path in (tmp_path / "mine").iterdir()]
+    assert 0 == main(["archive", "site", str(tmp_path / "s"), *typed])
+    assert 0 == main(["archive", "site", str(tmp_path / "s"), *typed])
+
+
+def test_the_newest_value_of_a_machine_is_shown(tmp_path: Path) -> None:
+    """Of two runs."""
+    places = [journal(tmp_path / f"{n}", name=f"r{n}", day=n, times=n) for n in (1, 2)]
+    adding.add(tmp_path / "a", places)
+
+    assert 0 == main(["archive", "site", str(tmp_path / "s"), "--archive", str(tmp_path / "a")])
+
+    (page,) = (tmp_path / "s" / "machines").iterdir()
+    assert "204 us" in page.read_text() and "102 us" not in page.read_text()
