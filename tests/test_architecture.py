@@ -111,9 +111,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "benchmarks/records",
         "implementations/contract",
     },
-    # A journal's machine must be that of its facts.
+    # A journal's machine must be that of its facts; its pages have the policy of reports.
     "reports/archive": {
         "reports/data",
+        "reports/document/page.py",
         "benchmarks/records",
         "benchmarks/clock/intervals.py",
         "benchmarks/machine/system.py",

@@ -16,7 +16,8 @@ from typing import Any
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.workload import PRODUCTS
 from samegrad.benchmarks.records import schema, states, upgrade
-from samegrad.benchmarks.records.lines import ESCAPED, cleaned, decoded
+from samegrad.benchmarks.records.lines import cleaned, decoded, may_be_unclean
+from samegrad.benchmarks.records.named_cases import UNUSABLE, NamedCases, case_of
 from samegrad.benchmarks.records.schema import JUDGED, OK, SCHEMA, Record
 from samegrad.implementations.contract.commands import command
 from samegrad.implementations.contract.files import ordinary
@@ -31,8 +32,6 @@ LISTS = {
     "parity": "parity",
     "picture": "pictures",
 }
-# What reading a line may raise when it is not what the schema says, or not JSON at all.
-UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
 
 
 class NotAJournalError(ValueError):
@@ -209,10 +208,10 @@ class Journal:
         elif kind == "source":
             self.sources[record["sha256"]] = (record["path"], record["text"])
         elif kind == "cases":
-            self.cases = [upgrade.case_of(data) for data in record["cases"]]
+            self.cases = [case_of(data) for data in record["cases"]]
             self.processes = record["processes"]
         elif kind == "probe":
-            self.probes.append((upgrade.case_of(record["case"]), record["seconds"]))
+            self.probes.append((case_of(record["case"]), record["seconds"]))
         elif kind == "predictions":
             if any(outcome["status"] == OK for _, outcome in self.outcomes):
                 raise ValueError("predicted after a measurement")
@@ -224,16 +223,16 @@ class Journal:
             if "seconds" in record:
                 self.loaded.append(record)
         elif kind == "outcome":
-            case = upgrade.case_of(record["case"])
+            case = case_of(record["case"])
             self._outcomes[self._next] = case, record
             self._numbers.setdefault(case.id, []).append(self._next)
             self._next += 1
         elif kind == "state":
             self._add_state(record)
         elif kind == "memory":
-            self.memory[upgrade.case_of(record["case"]).id] = record
+            self.memory[case_of(record["case"]).id] = record
         elif kind == "proof":
-            self.proofs.setdefault(upgrade.case_of(record["case"]).id, []).append(record)
+            self.proofs.setdefault(case_of(record["case"]).id, []).append(record)
         elif kind == "retry":
             for name in record["cases"]:
                 self._try_again(name)
@@ -314,13 +313,15 @@ def read(path: Path, *, verbatim: bool = False) -> Journal:
     journal = Journal(first_line if verbatim else cleaned(first_line))
     old = journal.run["schema"] < upgrade.PRESENT_WORDS
     other_kernels: set[tuple[str, str]] = set()
+    cases = NamedCases()
     for number, line in enumerate(lines, start=2):
         end = ""
         try:
             if len(line) > LONGEST_LINE:
                 raise ValueError(f"longer than {LONGEST_LINE:,} bytes")
-            record = _checked(decoded(line), old)
-            if not verbatim and ESCAPED.search(line):
+            unclean = may_be_unclean(line)
+            record = _checked(decoded(line) if unclean else cases.decoded(line), old)
+            if unclean and not verbatim:
                 record = cleaned(record)
             kept = upgrade.without_other_kernels(record, other_kernels) if old else record
             if record["record"] == "run":

@@ -1,13 +1,19 @@
 """One line of a journal as plain data."""
 
 import json
-import re
 from typing import Any
 
 from samegrad.implementations.contract.texts import MOST_NESTED, check_nesting, clean
 
-# What a line has in which a text is not clean: an escape, or a letter beyond ASCII.
-ESCAPED = re.compile(rb"\\[bfru]|[\x7f-\xff]")
+# What a line has in which a text is not clean, if it has no letter beyond ASCII.
+ESCAPES = (rb"\u", rb"\b", rb"\f", rb"\r")
+
+
+def may_be_unclean(line: bytes) -> bool:
+    """Whether a line of JSON may hold a text that is not clean."""
+    if b"\\" in line and any(map(line.__contains__, ESCAPES)):
+        return True
+    return not line.isascii() or b"\x7f" in line
 
 
 def cleaned(tree: Any) -> Any:

@@ -34,7 +34,23 @@ class Form(NamedTuple):
 
 
 def _number(value: Any) -> bool:
+    if type(value) is float or type(value) is int:  # nearly always, and quickly told
+        return -MOST < value < MOST
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MOST
+
+
+def _whole(least: int) -> Callable[[Any], bool]:
+    """Whether a value is a list of whole numbers from the least on, without a call for each."""
+
+    def holds(value: Any) -> bool:
+        if not isinstance(value, list):
+            return False
+        for number in value:  # noqa: SIM110 # a generator takes twice as long
+            if type(number) is not int or not least <= number < MOST:
+                return False
+        return True
+
+    return holds
 
 
 def _list(form: Form) -> Form:
@@ -69,7 +85,9 @@ NUMBER = Form("number", _number)
 COUNT = Form("whole number", lambda value: type(value) is int and 0 <= value < MOST)
 POSITIVE = Form("positive whole number", lambda value: type(value) is int and 0 < value < MOST)
 NUMBERS = _list(NUMBER)
-COUNTS, POSITIVES = _list(COUNT), _list(POSITIVE)
+COUNTS, POSITIVES = (
+    Form(f"list of {one.name}s", _whole(least)) for least, one in enumerate((COUNT, POSITIVE))
+)
 DURATIONS = Form(POSITIVES.name, lambda value: bool(value) and POSITIVES.holds(value))
 OBJECT = Form("object", lambda value: isinstance(value, dict))
 NUMBERS_BY_NAME = Form(
@@ -319,6 +337,10 @@ REQUIRED = {
     kind: [name for name, field in fields.items() if not field.optional]
     for kind, (_, fields) in RECORDS.items()
 }
+HOLDS = {
+    kind: {name: field.form.holds for name, field in fields.items()}
+    for kind, (_, fields) in RECORDS.items()
+}
 
 
 def check(record: Any) -> Record:
@@ -331,14 +353,15 @@ def check(record: Any) -> Record:
         kind = record.get("record") if isinstance(record, dict) else type(record).__name__
         raise ValueError(f"record {kind!r} is not known")
     kind = record["record"]
-    fields = RECORDS[kind].fields
+    known = HOLDS[kind]
     for name in REQUIRED[kind]:
         if record.get(name) is None:
             raise ValueError(f"{kind} without {name}")
     for name, value in record.items():  # fewer than there are fields: a journal has many records
-        field = fields.get(name)
-        if field is not None and value is not None and not field.form.holds(value):
-            raise ValueError(f"{kind}: {name} must be a {field.form.name}, not {value!r:.60}")
+        holds = known.get(name)
+        if holds is not None and value is not None and not holds(value):
+            form = RECORDS[kind].fields[name].form
+            raise ValueError(f"{kind}: {name} must be a {form.name}, not {value!r:.60}")
     if kind == "picture":
         pictures.check(record, _number)
     if kind == "outcome" and record["status"] == OK:

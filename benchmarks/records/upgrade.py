@@ -4,9 +4,7 @@ The reader calls `record` before it checks a record of schemas 1 to 4, and every
 the present words only. Those schemas differ from each other in what was added to them.
 """
 
-import json
 import re
-from functools import lru_cache
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case
@@ -96,17 +94,3 @@ def _tuned(data: Record, left_out: set[tuple[str, str]]) -> bool:
         return False
     left_out.add((Case.from_dict(case(data)).id, kernel))
     return True
-
-
-def case_of(data: Record) -> Case:
-    """The same object for the same case: journals name each of their cases many times.
-
-    Raises:
-        ValueError, KeyError, TypeError: it is none.
-    """
-    return _case_of(json.dumps(data))
-
-
-@lru_cache(maxsize=20_000)
-def _case_of(text: str) -> Case:
-    return Case.from_dict(case(json.loads(text)))

@@ -100,34 +100,28 @@ COLUMNS = {**COPY, **RUN, **ROW}
 SCHEMA = pa.schema([(name, KINDS[column.kind]) for name, column in COLUMNS.items()])
 
 
-def batch(run: dict[str, Any], rows: list[dict[str, Any]]) -> pa.RecordBatch:
-    """The rows of one run as columns, in the order of the table; what is missing is null.
+TYPES: dict[str, set[type]] = {
+    "text": {str}, "whole": {int}, "number": {float, int}, "truth": {bool}, "numbers": {list},
+}  # fmt: skip
 
-    Raises:
-        ValueError: a value is not of its column's kind; the message says which.
-    """
+
+def batch(run: dict[str, Any], rows: list[dict[str, Any]]) -> pa.RecordBatch:
+    """The rows of one run, which have been checked, as columns in the order of the table."""
     arrays = []
     for name in COLUMNS:
-        of_run = name not in ROW
-        values = [run.get(name)] * len(rows) if of_run else [row.get(name) for row in rows]
-        check(name, values[:1] if of_run else values)
+        values = [row[name] for row in rows] if name in ROW else [run[name]] * len(rows)
         arrays.append(pa.array(values, KINDS[COLUMNS[name].kind]))
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
 def check(name: str, values: list[Any]) -> None:
-    """Raise ValueError unless each value is null or of its column's kind."""
+    """Raise ValueError unless each value of a column is null or of its kind."""
     kind = COLUMNS[name].kind
-    accepted = TYPES[kind]
-    for value in values:
-        if value is None or type(value) in accepted:
-            continue
+    wrong = {*map(type, values)} - TYPES[kind] - {type(None)}
+    if wrong:
+        value = next(value for value in values if type(value) in wrong)
         raise ValueError(f"{name}: {value!r:.60} is no {kind}")
     if kind == "numbers":
-        for value in values:
-            check("seconds", value or [])
-
-
-TYPES: dict[str, tuple[type, ...]] = {
-    "text": (str,), "whole": (int,), "number": (float, int), "truth": (bool,), "numbers": (list,),
-}  # fmt: skip
+        numbers = [number for value in values for number in value or ()]
+        if {*map(type, numbers)} - TYPES["number"]:
+            raise ValueError(f"{name}: a list of something else than numbers")

@@ -14,8 +14,9 @@ from typing import Any
 
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records import states
-from samegrad.benchmarks.records.journal import UNUSABLE, Journal
-from samegrad.benchmarks.records.lines import ESCAPED, cleaned, decoded
+from samegrad.benchmarks.records.journal import Journal
+from samegrad.benchmarks.records.lines import cleaned, decoded, may_be_unclean
+from samegrad.benchmarks.records.named_cases import UNUSABLE
 from samegrad.implementations.contract.files import ordinary, replaced
 from samegrad.reports.archive import form
 from samegrad.reports.archive.checking import impossible
@@ -151,7 +152,7 @@ def read(path: Path) -> Summary:
         if len(data) > MOST_BYTES:
             raise ValueError(f"more than {MOST_BYTES:,} bytes")
         tree = decoded(data)
-        if ESCAPED.search(data):
+        if may_be_unclean(data):
             tree = cleaned(tree)
         made = Summary({**tree["run"]}, [{**row} for row in tree["rows"]])
         check(made)
@@ -168,10 +169,10 @@ def check(made: Summary) -> None:
         form.check(name, [made.run[name]])
         if made.run[name] is None and name not in ("cores", "cpu_speed_ns"):
             raise ValueError(f"{name} is missing")
+    for name in form.ROW:
+        form.check(name, [row[name] for row in made.rows])
     names = set[str]()
     for row in made.rows:
-        for name in form.ROW:
-            form.check(name, [row[name]])
         if row["case_id"] in names:
             raise ValueError(f"{row['case_id']} is there twice")
         names.add(row["case_id"])
