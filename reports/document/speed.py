@@ -9,7 +9,7 @@ from samegrad.benchmarks.records import limits
 from samegrad.benchmarks.records.quality import GOOD, NARROW, NOISY, UNUSABLE
 from samegrad.reports.charts import explanation, growth
 from samegrad.reports.charts import speed as charts
-from samegrad.reports.data import analysis, code, scaling
+from samegrad.reports.data import analysis, code, scaling, threads
 from samegrad.reports.data.report import FEW_EXAMPLES, Report
 from samegrad.reports.data.values import bytes_text, digits, duration, in_order, interval_text
 from samegrad.reports.document.chapter import Chapter, Table, columns, present
@@ -46,6 +46,12 @@ def speed(report: Report) -> Chapter:
                 present(report, analysis.crossovers(compared)),
             ),
             Table(
+                "Best number of threads",
+                "Of each case that was measured with several, and how many times as long the next "
+                "best takes; certain if its interval says so.",
+                best_threads(report),
+            ),
+            Table(
                 "Every row with a number",
                 f"{qualities(rows)} On the page, a row opens its samples: the blocks of each "
                 "process.".strip(),
@@ -54,6 +60,20 @@ def speed(report: Report) -> Chapter:
             ),
         ],
     )
+
+
+def best_threads(report: Report) -> pd.DataFrame:
+    """The best number of threads of each case, as texts."""
+    table = threads.best(report.conclusive)
+    if table.empty:
+        return table
+    shown = table.drop(columns="flops").assign(
+        seconds=table.seconds.map(duration),
+        times=table.times.map(digits),
+        certain=table.certain.map({True: "yes", False: "no"}),
+    )
+    names = {"best": "best threads", "seconds": "time", "next": "next best"}
+    return present(report, shown, ["device", "workload"], names)
 
 
 def best(report: Report) -> Chapter:

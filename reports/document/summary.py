@@ -11,6 +11,7 @@ from samegrad.benchmarks.records.quality import GOOD, NOISY, UNUSABLE
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract.registry import COMPARED_WITH, SPEED_UPS_OVER, TABLE
 from samegrad.reports.data import analysis
+from samegrad.reports.data import threads as best_threads
 from samegrad.reports.data.report import (
     FEW_PROCESSES,
     Report,
@@ -251,6 +252,8 @@ def threads(report: Report, rows: pd.DataFrame) -> Iterator[Answer]:
         cores = {str(journal.run["machine"].get("cores", "?")) for journal in report.journals}
         which = f"all ({' or '.join(sorted(cores))})" if regimes[0] == "all" else regimes[0]
         yield Answer(question, f"Only {which} measured; --threads 1,all compares.")
+    if said := best_threads.sentence(best_threads.best(ok)):
+        yield Answer(question, said)
     table = analysis.thread_gains(ok)
     for regime, pairs in table.groupby("regime", sort=False) if len(table) else ():
         answers = []
