@@ -4,6 +4,7 @@ What is not ours is trained in a process of its own, at the same terminal. It ma
 with whatever status: how the command ended is what that process writes into a file at last.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -79,8 +80,10 @@ def run(arguments: Namespace) -> int:
     except (one_task.DivergedError, one_task.FailedError) as error:
         say(error, error=True)
         return FAILED
-    except SystemExit:  # the implementation's
-        say(f"{name}: it exits (SystemExit)", error=True)
+    except BaseException as error:
+        if isinstance(error, Exception | KeyboardInterrupt):
+            raise
+        say(f"{name}: it exits ({type(error).__name__})", error=True)  # SystemExit, or its own
         return FAILED
     return DONE
 
@@ -136,6 +139,9 @@ def main() -> None:
 
     _apart = True
     end, *typed = sys.argv[4:]
+    # Opened before: the implementation may leave us no file to open, or close this one.
+    file = os.open(end, os.O_WRONLY | os.O_CREAT)
     status = cli.main(typed)
-    Path(end).write_text(str(status))
+    with contextlib.suppress(OSError):
+        os.write(file, str(status).encode())
     os._exit(status)

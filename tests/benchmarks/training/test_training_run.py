@@ -332,6 +332,14 @@ def test_wrong_training_is_one_line(
     assert f"error: {message}" in shown
 
 
+# A step after which nothing can be opened any more.
+NO_FILES = """import resource
+def train_step(*a):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+    raise KeyError
+"""
+
+
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
@@ -341,6 +349,13 @@ def test_wrong_training_is_one_line(
         ("def train_step(*a):\n    os._exit(0)\n", 1, "it ended its process with status 0"),
         ("def train_step(*a):\n    os._exit(64)\n", 1, "it ended its process with status 64"),
         ("def train_step(*a):\n    raise SystemExit\n", 1, "it exits (SystemExit)"),
+        ("def train_step(*a):\n    raise BaseException\n", 1, "it exits (BaseException)"),
+        pytest.param(
+            NO_FILES,
+            1,
+            "train_step raises KeyError",
+            marks=pytest.mark.skipif(os.name != "posix", reason="there are no such limits"),
+        ),
         ("def train_step(*a):\n    raise KeyError('x')\n", 1, "train_step raises KeyError: 'x'"),
         (
             "def train_step(*a):\n    raise TypeError('\\x1b]0;owned\\x07')\n",
