@@ -1,6 +1,7 @@
 """What one `pytest --benchmark` does: from its options to a run, or to the rest of one."""
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -279,7 +280,8 @@ def _refuse_companions(folder: Path, options: dict[str, str]) -> None:
     pythons = [part.partition("=")[2] for part in options.get("python", "").split(",")]
     files = [registry.split(name)[0] for name in options.get("implementation", "").split(",")]
     for program in filter(None, [*pythons, *files]):
-        if Path(program.strip()).expanduser().resolve().is_relative_to(folder.resolve()):
+        path = os.path.realpath(Path(program.strip()).expanduser())  # links may lead in a circle
+        if Path(path).is_relative_to(folder.resolve()):
             raise ValueError(f"{program!r:.60} lies in its own folder, of which nothing is run")
 
 
