@@ -132,6 +132,11 @@ DIFFERENTIATION = tuple(
     Grid(cost(units), (8,), ("forward", "loss_and_grad"), ("float64",), WAYS)
     for units in (2, 8, 32, 128, 512, 2048, 8192)
 )
+# Formulas grow so fast that the smallest of these have to do.
+DIFFERENTIATION += tuple(
+    Grid(cost(units), (8,), ("forward", "loss_and_grad"), ("float64",), ("symbolic",))
+    for units in (1, 4)
+)
 OURS = tuple(name for name in VECTORISED if registry.TABLE[name].kind != "peer")
 # Each idiom at its best, beside its matrix products alone and what people would use instead.
 PEERS = (

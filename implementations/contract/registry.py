@@ -60,6 +60,7 @@ class Entry:
         dtypes: those that its model has, for its rows where it cannot be loaded.
         whole: whether it keeps the whole contract; if not, it has a training step and no gradient.
         compiles: whether a function's first call compiles, so that many of them take minutes.
+        small: whether it takes small networks alone, and refuses all others.
         processes: others that may compute for it while it is timed.
     """
 
@@ -74,6 +75,7 @@ class Entry:
     dtypes: tuple[str, ...] = ("float32", "float64")
     whole: bool = True
     compiles: bool = False
+    small: bool = False
     processes: int = 0
 
     @property
@@ -108,6 +110,16 @@ _ENTRIES = (
     Entry("graph", "differentiation", "numpy", "#BD79C3"),
     Entry("dual", "differentiation", "scalar", "#796650", dtypes=FLOAT64),
     Entry("numerical", "differentiation", "numpy", "#B0387D", dtypes=FLOAT64),
+    Entry(
+        "symbolic",
+        "differentiation",
+        "numpy",
+        "#5A9A00",
+        requires="sympy",
+        extra="peers",
+        dtypes=FLOAT64,
+        small=True,
+    ),
     Entry("micrograd", "peer", "scalar", "#9A7D3E", dtypes=FLOAT64),
     Entry("sklearn", "peer", "numpy", "#6C84B2", requires="sklearn", extra="peers", whole=False),
     Entry("torch_nn", "peer", "torch", "#D17F1E", requires="torch", gpu=True),

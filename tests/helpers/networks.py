@@ -27,12 +27,13 @@ def problem(spec: MLPSpec, batch_size: int, seed: int = 0) -> tuple[Any, Any, An
 def every_implementation(kind: str = "all") -> list[Any]:
     """pytest parameters (name, device); one that is not installed is skipped with its reason.
 
-    What has no more than a training step is left out: test_peers.py looks at it.
+    What has no more than a training step is left out: test_peers.py looks at it; and what takes
+    small networks alone: test_symbolic.py.
     """
     parameters = []
     for name in names(kind):
         entry = registry.TABLE[name]
-        if not entry.whole:
+        if not entry.whole or entry.small:
             continue
         missing = registry.why_not_installed(name)
         marks = [pytest.mark.skip(reason=missing)] if missing else []

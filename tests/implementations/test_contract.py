@@ -22,7 +22,12 @@ SPEC = MLPSpec((4, 5, 3), dtype="float64")
 def typed() -> list[Model]:
     """mypy holds each module against the protocol here; nothing calls this."""
     from samegrad.implementations import mlp_jax, mlp_numpy, mlp_scalar, mlp_torch
-    from samegrad.implementations.differentiation import mlp_dual, mlp_graph, mlp_numerical
+    from samegrad.implementations.differentiation import (
+        mlp_dual,
+        mlp_graph,
+        mlp_numerical,
+        mlp_symbolic,
+    )
     from samegrad.implementations.peers import (
         mlp_flax,
         mlp_micrograd,
@@ -42,7 +47,7 @@ def typed() -> list[Model]:
     modules: list[Model] = [mlp_scalar, mlp_numpy, mlp_torch, mlp_jax]
     modules += [mlp_graph, mlp_dual, mlp_numerical, mlp_torch_nn, mlp_flax, mlp_micrograd]
     modules += [mlp_numpy_inplace, mlp_torch_compile, mlp_numba, mlp_cupy, mlp_sklearn]
-    modules += [mlp_scalar_fast, mlp_torch_loader, mlp_torch_loader_2]
+    modules += [mlp_scalar_fast, mlp_torch_loader, mlp_torch_loader_2, mlp_symbolic]
     return modules
 
 
@@ -160,7 +165,11 @@ def masked(dtype: str = "float64") -> Any:
 
 @pytest.mark.parametrize(
     "name",
-    [name for name in names("all") if name not in ("cupy", "sklearn", "torch_nn", "flax")],
+    [
+        name
+        for name in names("all")
+        if name not in ("cupy", "sklearn", "torch_nn", "flax", "symbolic")
+    ],
 )
 def test_training_and_evaluation_are_told_apart(name: str) -> None:
     """With masks units are dropped, without them none is; a step without masks is refused."""
@@ -280,7 +289,7 @@ def test_names_lists_what_loads() -> None:
     """Five idioms and what varies them, differentiates them or competes with them."""
     assert ("scalar", "numpy", "torch", "jax", "c") == names()
     assert ("scalar_fast", "numpy_inplace", "torch_compile", "numba", "cupy") == names("variant")
-    assert ("graph", "dual", "numerical") == names("differentiation")
+    assert ("graph", "dual", "numerical", "symbolic") == names("differentiation")
     assert ("micrograd", "sklearn", "torch_nn", "flax") == names("peer")
     assert ("torch_loader", "torch_loader_2") == names("loader")
     kinds = ("idiom", "variant", "differentiation", "peer", "loader")
