@@ -113,7 +113,7 @@ LOSS = re.compile(
     r"|mistakes?|misfit|squared_?error|mean_squared_?error|log_?loss|total_cost|cost_?fn|loss_?fn|cost_?func(?:tion)?"
     r"|loss_?func(?:tion)?|entropy|(?:neg(?:ative)?_?)?log_?lik(?:elihood)?|error|err|perte|co(?:u|\u00fb)t"
     r"|erreur|perdida|coste|costo|custo|perda|erro|fehler|kosten|verlust|error_\w+|poisson|huber"
-    r"|hinge|\w*loss_?fun)(?:_fn|_func|_function|_value)?",
+    r"|hinge|\w*loss_?fun)(?:_fn|_func|_function|_value)?(?:_(?:with|and)_(?:reg|l2|penalt|decay)\w*)?",
     re.IGNORECASE,
 )
 # Gives the loss and its gradient.

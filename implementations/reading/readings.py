@@ -297,10 +297,16 @@ def _over_examples(trial: Trial, loss: Callable[[], float]) -> float:
 
 
 def _set_sizes(trial: Trial) -> None:
-    """Numbers of examples that a file keeps in globals are those of its data: ours are fewer."""
+    """Numbers of examples that a file keeps in globals are those of its data: ours are fewer.
+
+    What a function takes of its data from there, too, goes with their number.
+    """
     for function in list(trial.network.functions.values()):
         known = getattr(function, "__globals__", {})
-        for name in getattr(getattr(function, "__code__", None), "co_names", ()):
+        named = getattr(getattr(function, "__code__", None), "co_names", ())
+        if any(names.role(n) in ("X", "y") and getattr(known.get(n), "ndim", 0) for n in named):
+            continue
+        for name in named:
             if type(known.get(name)) is int and names.role(name) == "n":
                 known[name] = trial.board.values["n"]
 

@@ -88,7 +88,62 @@ class Net:
         dA = x.T @ (dh * (1 - self.h**2))
         return {"A": dA, "B": self.h.T @ (d @ self.C.T), "C": self.z.T @ d}
 """
+GLOBALS = """
+import numpy as np
+
+X = np.random.default_rng(0).normal(size=(20, 2))
+y = (X[:, 0] > 0).astype(int)
+num_examples, rate = len(X), 0.1
+
+
+def probabilities(model):
+    h = np.tanh(X @ model["W1"])
+    e = np.exp(h @ model["W2"])
+    return h, e / e.sum(axis=1, keepdims=True)
+
+
+def calculate_loss(model):
+    h, p = probabilities(model)
+    return -np.log(p[range(num_examples), y]).sum()
+
+
+def make_model(hidden):
+    return {"W1": np.random.randn(2, hidden), "W2": np.random.randn(hidden, 2)}
+
+
+def train_step(model):
+    h, d = probabilities(model)
+    d[range(num_examples), y] -= 1
+    W1 = model["W1"] - rate * X.T @ (d @ model["W2"].T * (1 - h**2))
+    return {"W1": W1, "W2": model["W2"] - rate * h.T @ d}
+"""
+PENALTY = """
+import numpy as np
+
+
+def forward(X, parameters):
+    return parameters["W"] @ X
+
+
+def compute_cost(A, Y):
+    return ((A - Y) ** 2).sum() / 2
+
+
+def compute_cost_with_regularization(A, Y, parameters, lambd=0.7):
+    return compute_cost(A, Y) + lambd / 2 * (parameters["W"] ** 2).sum()
+
+
+def init_parameters(n_x, n_y):
+    return {"W": np.random.randn(n_y, n_x)}
+
+
+def backward(X, Y, parameters, lambd=0.7):
+    d = forward(X, parameters) - Y
+    return {"dW": d @ X.T + lambd * parameters["W"]}
+"""
 KINDS = [
+    pytest.param(GLOBALS, "(1 - h**2)", "(1 - h)", id="data and their number from globals"),
+    pytest.param(PENALTY, "d @ X.T + lambd", "2 * d @ X.T + lambd", id="a cost with a penalty"),
     pytest.param(SETS, " * p * (1 - p)", "", id="a list of pairs, named as sets"),
     pytest.param(CLASSES, "wanted.size", "len(wanted)", id="ten classes of its own data"),
     pytest.param(VECTOR, "(1 - h**2)", "(1 - h)", id="all parameters in one vector"),
