@@ -91,7 +91,10 @@ def library(dtype: str) -> Any:
         ("product", None, (pointer, *(number,) * 2) * 2 + (pointer, *(number,) * 3, pointer)),
         ("product_room", c_long, (number, number, number)),
     ):
-        function = getattr(made, f"samegrad_{name}")
+        function = getattr(made, f"samegrad_{name}", None)
+        if function is None:
+            missing = f"what the C compiler made has no samegrad_{name}"
+            raise NotImplementedError(f"{missing}; do options in $CC hide names?")
         function.restype, function.argtypes = result, arguments
     return made
 

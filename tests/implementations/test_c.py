@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from samegrad.implementations import functions_c
 from samegrad.implementations.backends import c_compiler
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.registry import load
@@ -154,6 +155,19 @@ def test_compiler_that_makes_nothing_is_one_line(
     with pytest.raises(NotImplementedError, match=f"the C compiler own cc fails: {said}"):
         one(tmp_path)
     assert [] == list(cache.iterdir())
+
+
+@pytest.mark.usefixtures("cache")
+def test_library_that_hides_its_names_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by -fvisibility=hidden."""
+    own = registry.c_compiler()
+    assert own is not None
+    compiler(f'exec {own[0]} "$@" -fvisibility=hidden', tmp_path, monkeypatch)
+
+    with pytest.raises(NotImplementedError, match="has no samegrad_room; do options in"):
+        functions_c.library.__wrapped__("float64")
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
