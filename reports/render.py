@@ -1,4 +1,7 @@
-"""Journals in, report out: index.html, report.md, results.csv and figures."""
+"""Journals in, report out: index.html, report.md, results.csv and figures.
+
+Beside the journal of a single run lies its summary then, too, which archives take.
+"""
 
 import os
 import warnings
@@ -11,12 +14,13 @@ from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract.commands import install
 from samegrad.implementations.contract.files import named, replaced
 from samegrad.implementations.contract.texts import clean_errors
+from samegrad.reports.archive import summary as summaries
 from samegrad.reports.charts import chart
 from samegrad.reports.data import archives
 from samegrad.reports.data.comparison import RunComparison, compare
 from samegrad.reports.data.loading import load, paths
 from samegrad.reports.data.matrix import Matrix, matrix
-from samegrad.reports.data.report import Report, flat
+from samegrad.reports.data.report import Report, Source, flat
 from samegrad.reports.data.values import in_order
 from samegrad.reports.document import details, forecast, learning, page, speed, summary, terminal
 from samegrad.reports.document.changes import changes
@@ -100,7 +104,8 @@ def render(
     places = [journals] if isinstance(journals, str | os.PathLike) else list(journals)
     into = None if output is None else named("output", output)
     with archives.unpacked(places) as unpacked:
-        report = load(paths(unpacked))
+        found = paths(unpacked)
+        report = load(found)
     since = None if base is None else compare(base, report.journals[0], across=("code",))
     times = matrix(report, reference)
     first = Path(places[0])
@@ -112,6 +117,8 @@ def render(
     figures = output / "figures"
     figures.mkdir(parents=True, exist_ok=True)
     report.write_csv(output / "results.csv")
+    if [path.parent for path in found] == [output]:
+        _write_summary(found[0], report.sources[0])
     if parquet:
         with replaced(output / "results.parquet") as beside:
             flat(report.all_rows).to_parquet(beside, index=False)
@@ -127,6 +134,16 @@ def render(
         with replaced(output / name) as beside:
             beside.write_text(text, encoding="utf-8")
     return Rendered(output / "index.html", report.warnings, terminal_lines(report, made))
+
+
+def _write_summary(path: Path, source: Source) -> None:
+    """Write the summary of a journal beside it."""
+    try:
+        read = summaries.content(path)
+    except OSError:  # somebody has removed it meanwhile
+        return
+    made = summaries.summary(source.journal, read, source.rows)
+    summaries.write(made, path.with_name(summaries.NAME))
 
 
 def _check_parquet() -> None:

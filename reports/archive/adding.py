@@ -174,7 +174,7 @@ def _of(place: Path, known: dict[str, Known]) -> Taken:
         "added": datetime.now(UTC).isoformat(timespec="microseconds"),
         "entry": secrets.randbits(62),
     }
-    return Taken(outcome, content, form.batch(made.run | copy, made.rows), lines)
+    return Taken(outcome, content, store.batch(made.run | copy, made.rows), lines)
 
 
 def standing(content: Content, before: Known | None) -> str:

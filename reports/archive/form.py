@@ -5,16 +5,11 @@ FORM counts its versions; a summary of a newer one is refused, an older one lack
 
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-
 FORM = 1
-KINDS = {
-    "text": pa.string(),
-    "whole": pa.int64(),
-    "number": pa.float64(),
-    "truth": pa.bool_(),
-    "numbers": pa.list_(pa.float64()),
-}
+# Kind -> types of its values in Python.
+KINDS: dict[str, set[type]] = {
+    "text": {str}, "whole": {int}, "number": {float, int}, "truth": {bool}, "numbers": {list},
+}  # fmt: skip
 
 
 class Column(NamedTuple):
@@ -97,31 +92,16 @@ COPY = {
     "entry": Column("whole", "number of this copy of this version of the run"),
 }
 COLUMNS = {**COPY, **RUN, **ROW}
-SCHEMA = pa.schema([(name, KINDS[column.kind]) for name, column in COLUMNS.items()])
-
-
-TYPES: dict[str, set[type]] = {
-    "text": {str}, "whole": {int}, "number": {float, int}, "truth": {bool}, "numbers": {list},
-}  # fmt: skip
-
-
-def batch(run: dict[str, Any], rows: list[dict[str, Any]]) -> pa.RecordBatch:
-    """The rows of one run, which have been checked, as columns in the order of the table."""
-    arrays = []
-    for name in COLUMNS:
-        values = [row[name] for row in rows] if name in ROW else [run[name]] * len(rows)
-        arrays.append(pa.array(values, KINDS[COLUMNS[name].kind]))
-    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
 def check(name: str, values: list[Any]) -> None:
     """Raise ValueError unless each value of a column is null or of its kind."""
     kind = COLUMNS[name].kind
-    wrong = {*map(type, values)} - TYPES[kind] - {type(None)}
+    wrong = {*map(type, values)} - KINDS[kind] - {type(None)}
     if wrong:
         value = next(value for value in values if type(value) in wrong)
         raise ValueError(f"{name}: {value!r:.60} is no {kind}")
     if kind == "numbers":
         numbers = [number for value in values for number in value or ()]
-        if {*map(type, numbers)} - TYPES["number"]:
+        if {*map(type, numbers)} - KINDS["number"]:
             raise ValueError(f"{name}: a list of something else than numbers")

@@ -22,6 +22,14 @@ from samegrad.implementations.contract.files import PART, named, replaced
 from samegrad.implementations.contract.texts import clean
 from samegrad.reports.archive import form
 
+TYPES = {
+    "text": pa.string(),
+    "whole": pa.int64(),
+    "number": pa.float64(),
+    "truth": pa.bool_(),
+    "numbers": pa.list_(pa.float64()),
+}
+SCHEMA = pa.schema([(name, TYPES[column.kind]) for name, column in form.COLUMNS.items()])
 MEMORY = "2GB"  # of a query; beyond it, it ends with an error
 PATTERN = "rows-*.parquet"
 LATEST = """
@@ -46,6 +54,15 @@ class ArchiveError(ValueError):
     """The folder is no archive, or cannot be read."""
 
 
+def batch(run: dict[str, Any], rows: list[dict[str, Any]]) -> pa.RecordBatch:
+    """The rows of one run, which have been checked, as columns in the order of the table."""
+    arrays = []
+    for name, kind in zip(SCHEMA.names, SCHEMA.types, strict=True):
+        values = [row[name] for row in rows] if name in form.ROW else [run[name]] * len(rows)
+        arrays.append(pa.array(values, kind))
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
 def parts(folder: Path) -> list[Path]:
     """The parts of an archive, the oldest first; none if the folder is not there.
 
@@ -67,7 +84,7 @@ def write(folder: Path, batches: Sequence[pa.RecordBatch]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"rows-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(8)}.parquet"
     assert not path.name.startswith(PART)
-    with replaced(path) as beside, pq.ParquetWriter(beside, form.SCHEMA, compression="zstd") as out:
+    with replaced(path) as beside, pq.ParquetWriter(beside, SCHEMA, compression="zstd") as out:
         out.write_table(pa.Table.from_batches(batches))
     return path
 

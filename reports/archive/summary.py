@@ -7,7 +7,7 @@ The archive takes a summary instead of its journal where its hash is the journal
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,11 +83,12 @@ def begins_with(path: Path, size: int, sha256: str) -> bool:
     return size == 0 and whole.hexdigest() == sha256
 
 
-def summary(journal: Journal, read: Content) -> Summary:
+def summary(journal: Journal, read: Content, rows: Sequence[results.Row] | None = None) -> Summary:
     """What is kept of a journal.
 
     Args:
         read: what its file held.
+        rows: its rows, if somebody has computed them.
     """
     facts = journal.run["machine"]
     speeds = [one["elapsed_ns"] for one in journal.cpu_speeds]
@@ -114,7 +115,7 @@ def summary(journal: Journal, read: Content) -> Summary:
         "cpu_speed_ns": results.undisturbed(speeds) if steady else None,
         "cpu_speed_work": works.pop() if steady else "",
     }
-    source = Source("", journal, results.rows(journal))
+    source = Source("", journal, results.rows(journal) if rows is None else list(rows))
     return Summary(run, [_row(source, row) for row in source.rows])
 
 

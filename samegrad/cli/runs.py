@@ -14,7 +14,7 @@ from samegrad.implementations.contract.texts import say
 # What a run and its report write; a folder that holds anything else is not removed.
 WRITTEN = {
     "journal.jsonl", "index.html", "report.md", "results.csv", "results.parquet", "figures",
-    "pictures", "weights",
+    "pictures", "weights", "summary.json",
 }  # fmt: skip
 
 

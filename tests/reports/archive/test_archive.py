@@ -18,6 +18,7 @@ from samegrad.benchmarks.records.journal import read
 from samegrad.cli import main
 from samegrad.reports.archive import adding, form, store
 from samegrad.reports.archive import summary as summaries
+from samegrad.reports.render import render
 from tests.helpers.archives import journal, records, simulated, write_simulated
 from tests.helpers.hostile import TEXTS, WORDS, poisoned
 from tests.helpers.journals import write
@@ -211,6 +212,22 @@ def test_hostile_texts_are_texts(text: str, tmp_path: Path) -> None:
 # ---- summaries ----
 
 
+def test_summary_is_written_with_the_report_of_a_run(tmp_path: Path) -> None:
+    """Beside its journal, and it is what is archived; of several runs, or elsewhere, none is."""
+    path, other = journal(tmp_path / "run"), journal(tmp_path / "other", name="r2")
+
+    render([path, other], tmp_path / "both")
+    render(path, tmp_path / "elsewhere")
+    assert [] == list(tmp_path.rglob(summaries.NAME))
+    render(tmp_path / "run")
+
+    (beside,) = tmp_path.rglob(summaries.NAME)
+    assert path.with_name(summaries.NAME) == beside
+    made = summaries.summary(read(path), summaries.content(path))
+    assert made == summaries.read(beside) and summaries.fits(made, summaries.content(path))
+    assert [] == adding.faults(path)
+
+
 def test_summary_beside_a_journal_is_taken_if_it_is_of_it(tmp_path: Path) -> None:
     """An older one is not; `check` makes it again, and finds one that lies."""
     path = journal(tmp_path / "run")
@@ -367,8 +384,8 @@ def test_a_folder_without_results_is_one_line(
 
 def test_table_of_columns_says_what_each_is() -> None:
     """Which the documents and the checks are made from."""
-    assert set(form.COLUMNS) == set(form.SCHEMA.names)
-    assert all(column.meaning and column.kind in form.KINDS for column in form.COLUMNS.values())
+    assert set(form.COLUMNS) == set(store.SCHEMA.names)
+    assert all(column.meaning and column.kind in store.TYPES for column in form.COLUMNS.values())
 
 
 PAGE = ROOT / "docs" / "archive.md"
