@@ -26,7 +26,7 @@ from tests.helpers.hostile import RUNS, TEXTS, journal
 from tests.helpers.reports import laptop
 
 # What a report consists of; nothing else is written.
-FILES = {"index.html", "report.md", "results.csv"}
+FILES = {"index.html", "report.md", "results.csv", "summary.json"}
 # Sort by every column, filter, open every row, press every button.
 USE = """
   for (const one of document.querySelectorAll("details")) one.open = true;
