@@ -37,7 +37,9 @@ class Option(NamedTuple):
 
 
 # Names stand here once more so that help and completion import nothing; a test compares them.
-PRESETS = ("hello", "differentiation", "standard", "scaling", "peers", "spiking", "full")
+PRESETS = (
+    "hello", "differentiation", "standard", "scaling", "peers", "spiking", "ranks", "full",
+)  # fmt: skip
 ARITHMETIC = ("float64", "float32", "tf32", "bfloat16")
 ACTIVATIONS = (
     "identity", "relu", "leaky_relu", "sigmoid", "tanh", "gelu", "silu", "softplus", "lif_rate",
@@ -65,6 +67,7 @@ OPTIONS = (
     ),
     Option("dtype", f"of {', '.join(ARITHMETIC)} (default: per case)", "NAMES", ARITHMETIC),
     Option("threads", "for example 1,all (default: all; full: both)", "NUMBERS"),
+    Option("ranks", "processes that share a network out, for example 1,2 (default: 1)", "NUMBERS"),
     Option("processes", "fresh processes per implementation (default: the preset's)", "N"),
     Option("time", "limit of the whole run (default: the preset's)", "SECONDS"),
     Option("wait_quiet", "wait so long for a quiet machine at most (default: 0)", "SECONDS"),

@@ -87,6 +87,13 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+def part(spec: MLPSpec, outputs: Tensor, y: Tensor, count: int) -> Tensor:
+    """What these examples contribute to the loss of a batch of `count`."""
+    if not len(y):  # a mean of nothing is NaN
+        return outputs.sum()
+    return LOSSES[spec.loss](outputs, y) * (len(y) / count)
+
+
 def penalty(spec: MLPSpec, params: Params) -> Tensor | float:
     """l2/2 times the sum of W^2."""
     return spec.l2 / 2 * sum(W.square().sum() for W, _ in params) if spec.l2 else 0

@@ -32,6 +32,7 @@ CHAPTERS = (
     speed.inference,
     speed.best,
     speed.cost_growth,
+    speed.several_ranks,
     speed.gpu,
     speed.differentiation,
     learning.learning,

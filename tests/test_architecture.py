@@ -78,6 +78,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "benchmarks/records",
         "implementations/contract",
         "implementations/checking/processes.py",
+        "implementations/checking/launch.py",
+        "implementations/checking/keeper.py",
     },
     "benchmarks/doctor": {
         "benchmarks/cases",
@@ -148,6 +150,10 @@ LIBRARIES = {
 FRAMEWORKS = set().union(*LIBRARIES.values())
 # Who differentiates whose loss has to import the framework of that loss, when it is asked to; so
 # has who asks torch's own clock, compiles where nobody should, or asks what cores can do at most.
+# Where ranks meet: the launcher and the store are torchrun's, whatever they compute with.
+TORCHRUN = {"implementations/contract/ranks.py"} | {
+    f"implementations/checking/{name}.py" for name in ("launch", "rank")
+}
 USERS_FRAMEWORK = {
     "implementations/checking/function_check.py",
     "benchmarks/selftest/child.py",
@@ -215,7 +221,9 @@ def test_frameworks_are_imported_where_their_arrays_are(source: str) -> None:
         family = (name, str(registry.TABLE[name].base))
         accepted = set().union(*(LIBRARIES.get(member, set()) for member in family))
     elif below(source, "implementations/backends"):
-        accepted = LIBRARIES.get(Path(source).stem.removesuffix("_backend"), set())
+        accepted = LIBRARIES.get(Path(source).stem.split("_")[0], set())
+    elif source in TORCHRUN:
+        accepted = {"torch"}
     elif source in USERS_FRAMEWORK:
         accepted = FRAMEWORKS
 

@@ -175,6 +175,13 @@ SPIKING = tuple(
     Grid(population(neurons), (64,), ("simulate",), ("float64",), spiking.IDIOMS)
     for neurons in (10, 100, 1000)
 )
+# Batches for one rank up to eight: at one size the work is shared out (strong scaling), at one size
+# for each rank it grows with them (weak scaling).
+SHARED_OUT = ("torch", "jax", "parallel")
+RANKS = tuple(
+    Grid(network, (64, 128, 256, 512), ("train_step",), runs=SHARED_OUT)
+    for network in (MNIST, width(512))
+)
 STANDARD = (
     Grid(DIGITS, (32, 256), OPERATIONS, BOTH),
     Grid(LINE_LENGTH, (32,), STEP, BOTH),
@@ -250,6 +257,7 @@ PRESETS = {
     ),
     "peers": Preset(PEERS, 8, (1800, 1800), 0.3, case_seconds=120.0, short_call_seconds=1.0),
     "spiking": Preset(SPIKING, 5, (120, 120), 0.2, ceilings=False, case_seconds=120.0),
+    "ranks": Preset(RANKS, 5, (600, 600), 0.2, case_seconds=60.0, short_call_seconds=0.5),
     "full": Preset(FULL, 10, (3600, 5400), 0.5, threads=("1", "all"), memory=True),
 }
 
@@ -283,6 +291,11 @@ def in_form(lines: Iterable[Grid], form: Mapping[str, Any]) -> tuple[Grid, ...]:
     return tuple(replace(line, network=changed[line.network.name]) for line in lines)
 
 
+def shared_out(operations: Iterable[str]) -> tuple[str, ...]:
+    """The operations that several ranks are timed at: they share out a training."""
+    return tuple(name for name in operations if name in ("train_step", "epoch"))
+
+
 def expand(
     lines: Iterable[Grid],
     worker: WorkerSpec,
@@ -304,7 +317,8 @@ def expand(
         usable = [name for name in only or line.dtypes if name in contracts]
         if not usable and only is None:
             usable = [contracts[0]]
-        for batch_size, name, operation in product(line.batch_sizes, usable, line.operations):
+        operations = line.operations if worker.ranks == 1 else shared_out(line.operations)
+        for batch_size, name, operation in product(line.batch_sizes, usable, operations):
             dtype, precision = (name, "ieee") if name in BOTH else ("float32", name)
             workload = network.workload(batch_size, dtype)
             for transfer in transfers[:1] if operation == PRODUCTS else transfers:

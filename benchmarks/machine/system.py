@@ -36,6 +36,7 @@ CONTROL_GROUP_MEMORY = (
 )
 FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
+RANK_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")  # torchrun's
 HARDWARE = ("cpu", "cores", "memory_gib", "architecture", "gpu", "system")
 
 
@@ -230,7 +231,7 @@ def worker_environment(device: str | None, scratch: Path, threads: str = "all") 
             a run compiles, the others load.
         threads: "all", or a number of threads, which is then set whatever the user has set.
     """
-    environment = dict(os.environ)
+    environment = {k: v for k, v in os.environ.items() if k not in RANK_VARIABLES}
     for variable in THREAD_VARIABLES:
         if threads == "all":
             environment.setdefault(variable, str(cores()))
@@ -244,7 +245,7 @@ def worker_environment(device: str | None, scratch: Path, threads: str = "all") 
     environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(scratch / "jax-cache"))
     environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     environment.setdefault("TORCHINDUCTOR_CACHE_DIR", str(scratch / "torch-cache"))
-    # Otherwise torch.compile starts processes of its own, which disturb whatever is timed next.
+    # Otherwise torch.compile starts processes of its own, which disturb what is timed next.
     environment.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     return environment

@@ -47,6 +47,8 @@ class Row:
         transfer_in_seconds, transfer_out_seconds: a batch to the device; the result from it.
         products_seconds: the matrix products of a call by the same library in the same setting.
         empty_seconds: the same call with nothing to compute: dispatch and Python.
+        alone_seconds, exchange_seconds: of several ranks, a step on the rows of one without the
+            others, and an all-reduce of as much as a gradient.
         ceiling: FLOP/s that are known to be possible on this device, with as many threads and in
             the same arithmetic: `Journal.most_flops`.
         limit: the least that a call could take there: `limits.limit`.
@@ -76,6 +78,8 @@ class Row:
     transfer_out_seconds: float | None = None
     products_seconds: float | None = None
     empty_seconds: float | None = None
+    alone_seconds: float | None = None
+    exchange_seconds: float | None = None
     ceiling: float | None = None
     limit: Limit | None = None
     host_bytes: int | None = None
@@ -151,8 +155,8 @@ def rows(journal: Journal) -> list[Row]:
         _row(
             case,
             outcomes.get(case.id, ()),
-            ceilings.get((case.device, case.threads, case.arithmetic)),
-            limit(journal, case),
+            case.ranks * ceilings.get((case.device, case.threads, case.arithmetic), 0) or None,
+            limit(journal, case) if case.ranks == 1 else None,
             journal.memory.get(case.id, {}),
             journal.proofs.get(case.id, ()) if journal.needs_proof(case) else None,
             journal.run.get("intervals", True) is not False,
@@ -251,6 +255,8 @@ def _row(
         transfer_out_seconds=least("transfer_out_ns"),
         products_seconds=products,
         empty_seconds=empty,
+        alone_seconds=least("alone_ns"),
+        exchange_seconds=least("exchange_ns"),
         ceiling=ceiling,
         limit=least_time,
         host_bytes=host if isinstance(host, int) else None,

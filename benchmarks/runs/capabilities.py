@@ -291,7 +291,7 @@ def other_libraries(
     """Workers without cases, whose libraries may reach more: what they reach is a ceiling, too."""
     others = set()
     for worker in {case.worker for case in cases}:
-        if worker.precision != "ieee":
+        if worker.precision != "ieee" or worker.ranks > 1:
             continue
         for name, entry in registry.TABLE.items():
             vectorised = entry.kind == "idiom" and not registry.looped(name)

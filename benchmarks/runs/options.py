@@ -5,12 +5,19 @@ Every mistake is a ValueError of one line: what was typed, what is accepted.
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from samegrad.benchmarks.cases.case import ALL_THREADS, ARITHMETIC
-from samegrad.benchmarks.cases.presets import PRESETS, Grid, Preset, in_form, own_network
+from samegrad.benchmarks.cases.presets import (
+    PRESETS,
+    SHARED_OUT,
+    Grid,
+    Preset,
+    in_form,
+    own_network,
+)
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import interpreter
 from samegrad.implementations.contract import registry
@@ -32,6 +39,8 @@ ACTIVATIONS, OUTPUT_ACTIVATIONS = (
 LOSSES = get_args(Loss)
 MOST_BATCH = 1_000_000
 MOST_PROCESSES = 1000
+MOST_RANKS = 10_000
+RANKS, DEFAULT_RANKS = "ranks", (1, 2)  # the preset, and how many it has
 # Bytes per parameter while the reference is made: weights, gradient, magnitudes and updated in
 # float64, each with a temporary; and per preactivation: z, a, delta and theirs.
 BYTES_PER_PARAMETER, BYTES_PER_UNIT = 80, 80
@@ -46,7 +55,8 @@ class BenchmarkOptions:
         named: whether implementations were asked for by name.
         devices: those asked for by name, or None for all that are available.
         dtypes: of ARITHMETIC those asked for, or None for the lines' own.
-        threads: "all", or numbers as text.
+        threads: "all", or numbers as text; of each rank.
+        ranks: how many processes share a network out.
         interpreters: implementation -> path of its Python.
         processes: fresh processes per row, or None for the preset's number.
         seconds: time limit of the run, or None for the preset's.
@@ -64,6 +74,7 @@ class BenchmarkOptions:
     devices: tuple[str, ...] | None
     dtypes: tuple[str, ...] | None
     threads: tuple[str, ...]
+    ranks: tuple[int, ...]
     interpreters: dict[str, str]
     processes: int | None
     seconds: float | None
@@ -92,6 +103,7 @@ def parse(
     device: str | None = None,
     dtype: str | None = None,
     threads: str | None = None,
+    ranks: str | None = None,
     processes: str | None = None,
     time: str | None = None,
     wait_quiet: str | None = None,
@@ -116,6 +128,7 @@ def parse(
         "loss": loss,
         "bias": bias,
         "threads": threads,
+        "ranks": ranks,
         "processes": processes,
         "time": time,
     }
@@ -128,7 +141,9 @@ def parse(
     else:
         _refuse(of_speed, f"does not go with {kind}: tasks have networks of their own")
         request = load_kind(kind).parse(workload, seeds, limit, data_dir)
-    preset = "standard" if preset is None else preset
+    counts = (1,) if ranks is None else parse_ranks(ranks)
+    preset = ("standard" if ranks is None else RANKS) if preset is None else preset
+    counts = DEFAULT_RANKS if preset == RANKS and ranks is None else counts
     if preset not in PRESETS:
         raise ValueError(
             f"--preset {preset!r} is not known; accepted: {', '.join(PRESETS)}"
@@ -142,6 +157,8 @@ def parse(
         lines = own_network(sizes, batches)
     elif batch_size is not None:
         raise ValueError("--batch-size goes with --layers, for example --layers 784-128-10")
+    if ranks is not None:
+        lines = tuple(replace(line, runs=SHARED_OUT) for line in lines)
     if workload is not None and request is None:
         lines = _of_workloads(lines, workload)
     if form := parse_form(activation, output_activation, loss, bias):
@@ -177,6 +194,7 @@ def parse(
         "device": device,
         "dtype": dtype,
         "threads": threads,
+        "ranks": ranks,
         "processes": processes,
         "time": time,
         "wait_quiet": wait_quiet,
@@ -184,6 +202,9 @@ def parse(
         "workload": workload,
         **({} if request is None else request.arguments),
     }
+    # A rank has as many cores in all rows: those that the most ranks leave to each.
+    shared = (str(max(1, system.cores() // max(counts))),)
+    default_threads = PRESETS[preset].threads if max(counts) == 1 else shared
     shown = preset if layers is None else f"own network, as {preset}"
     return BenchmarkOptions(
         kind=kind,
@@ -194,7 +215,8 @@ def parse(
         named=implementation is not None,
         devices=None if device is None else _split("--device", device),
         dtypes=dtypes,
-        threads=PRESETS[preset].threads if threads is None else parse_threads(threads),
+        threads=default_threads if threads is None else parse_threads(threads),
+        ranks=counts,
         interpreters=interpreters,
         processes=None if processes is None else parse_processes(processes),
         seconds=None if time is None else parse_seconds("--time", time),
@@ -282,6 +304,17 @@ def parse_threads(text: str) -> tuple[str, ...]:
                 f"--threads {part}: there are {cores} cores here; give at most as many, or 'all'"
             )
     return tuple(dict.fromkeys(part if part == ALL_THREADS else str(int(part)) for part in parts))
+
+
+def parse_ranks(text: str) -> tuple[int, ...]:
+    """(1, 2, 4) from "1,2,4"."""
+    counts = [whole_number(part) for part in _split("--ranks", text)]
+    if not all(1 <= count <= MOST_RANKS for count in counts):
+        raise ValueError(
+            f"--ranks {text!r} is not accepted; give whole numbers from 1 to {MOST_RANKS:,} joined "
+            "by ',', for example 1,2,4"
+        )
+    return tuple(dict.fromkeys(counts))
 
 
 def parse_processes(text: str) -> int:

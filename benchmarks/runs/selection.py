@@ -1,6 +1,7 @@
 """From options and capabilities to rows: which cases run here, and which do not and why."""
 
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
@@ -111,8 +112,8 @@ def select(options: BenchmarkOptions) -> Selection:
                 continue  # not made for that device; said above if it was named
             dtypes = capability.dtypes or dtypes_of(label)
             contracts = (*dtypes, *capability.precisions.get(device, ()))
-            for threads in _threads(label, device, options):
-                worker = WorkerSpec(label, device, threads)
+            for threads, ranks in product(_threads(label, device, options), _ranks(label, options)):
+                worker = WorkerSpec(label, device, threads, ranks=ranks)
                 lines = _lines(options, label)
                 status = capability.status if reason else "unavailable"
                 made.add(expand(lines, worker, contracts, options.dtypes), reason, status)
@@ -132,6 +133,7 @@ def select(options: BenchmarkOptions) -> Selection:
             workload.dtype,
             case.precision,
             options.threads.index(case.threads),
+            case.ranks,
             labels.index(case.implementation),
             asked.index(case.device),
         )
@@ -156,6 +158,11 @@ def refuse_nothing(made: Selection) -> None:
 def _threads(label: str, device: str, options: BenchmarkOptions) -> tuple[str, ...]:
     """Numbers of threads: a GPU does not mind how many wait for it, and loops have only one."""
     return options.threads[-1:] if registry.looped(label) or device != "cpu" else options.threads
+
+
+def _ranks(label: str, options: BenchmarkOptions) -> tuple[int, ...]:
+    """Numbers of ranks: what runs in one process stands beside those that share a network out."""
+    return options.ranks if label in registry.names("parallel") else (1,)
 
 
 def _lines(options: BenchmarkOptions, label: str) -> list[Grid]:

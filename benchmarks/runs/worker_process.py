@@ -1,5 +1,6 @@
 """A worker process as the parent sees it: its command line, environment and messages."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -10,6 +11,8 @@ from typing import Any
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs.clocks import computed_and_waited
+from samegrad.implementations.checking import launch
+from samegrad.implementations.checking.keeper import children
 from samegrad.implementations.checking.processes import Child, Exit, python_child
 from samegrad.implementations.contract import registry
 
@@ -19,14 +22,19 @@ WORKER = "samegrad.benchmarks.worker.main"
 JUDGE = "samegrad.benchmarks.judge.main"
 
 
-def command(module: str, interpreter: str = sys.executable, threads: str = "all") -> list[str]:
+def command(
+    module: str, interpreter: str = sys.executable, threads: str = "all", ranks: int = 1
+) -> list[str]:
     """The command line of a child that runs a module's main(), bound to its cores.
 
     Args:
         module: WORKER, or another one that answers requests.
         interpreter: path of its Python.
         threads: "all", or a number of threads: then it is bound to as many cores.
+        ranks: in which it runs; then it is each of them that is bound.
     """
+    if ranks > 1:
+        return launch.command(module, interpreter, ranks, threads)
     return python_child(module, interpreter, system.affinity(threads))
 
 
@@ -79,6 +87,7 @@ class WorkerProcess:
     asked: Case | None = None
     stamps: list[tuple[int, ...]] = field(default_factory=list)
     _before: tuple[int, int, int] = (0, 0, 0)
+    _rank0: int = 0
     _elapsed: int = 0
     _ended_ns: int = 0
 
@@ -94,7 +103,7 @@ class WorkerProcess:
     ) -> "WorkerProcess":
         """A new process, which has not been asked anything."""
         child = Child(
-            command(WORKER, interpreter, worker.threads),
+            command(WORKER, interpreter, worker.threads, worker.ranks),
             system.worker_environment(worker.device, scratch, worker.threads),
         )
         one = cls(worker, process, list(cases), child, name, scratch)
@@ -217,8 +226,9 @@ class WorkerProcess:
             self._elapsed = self.child.arrived_ns - self.child.answered_ns
             self._ended_ns = self.child.arrived_ns
             return
-        working, started = self.child.working(), self.child.process.pid
-        others = system.descendants_cpu_ns(working, 0 if working == started else started)
+        working, started = self.working(), self.child.process.pid
+        keeps = working != started and self.worker.ranks == 1  # or it keeps the other ranks, too
+        others = system.descendants_cpu_ns(working, started if keeps else 0)
         ready = sum(computed_and_waited(working))
         waited = computed_and_waited(working)[1]
         waited += sum(computed_and_waited(os.getpid(), own)[1] for own in self.child.threads)
@@ -246,7 +256,23 @@ class WorkerProcess:
 
     def memory(self) -> int | None:
         """Bytes of the machine's memory that it takes; None where the system does not say."""
-        return system.resident_memory(self.child.working())
+        size = system.resident_memory(self.working())
+        return size and size * self.worker.ranks
+
+    def working(self) -> int:
+        """The id of the process that has the clock: of several ranks, that of rank 0."""
+        if self.worker.ranks > 1 and not self._rank0:
+            self._rank0 = rank0_of(self.child.working())
+        return self._rank0 or self.child.working()
+
+
+def rank0_of(launcher: int) -> int:
+    """The process of rank 0 that a launcher has started, behind a keeper; 0 if there is none."""
+    for keeper in children(launcher):
+        with contextlib.suppress(OSError):  # it has ended
+            if b"RANK=0" in Path(f"/proc/{keeper}/environ").read_bytes().split(b"\0"):
+                return next(iter(children(keeper)), keeper)
+    return 0
 
 
 def too_early(one: WorkerProcess) -> Exit | None:

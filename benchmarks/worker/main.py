@@ -65,10 +65,11 @@ from typing import Any
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.clock import threads
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.worker import capabilities, ceilings, loaded, peak, probes
+from samegrad.benchmarks.worker import capabilities, ceilings, loaded, peak, probes, ranked
 from samegrad.benchmarks.worker.breakdown import Breakdown
 from samegrad.benchmarks.worker.measurement import Bench
 from samegrad.implementations.checking import failures, processes
+from samegrad.implementations.contract import ranks
 
 Message = dict[str, Any]
 Send = Callable[[Message], Message | None]  # what it was answered, where it waited
@@ -98,6 +99,10 @@ def measure(request: Message, send: Send) -> None:
         "imported_bytes": system.resident_memory(os.getpid()),
     }
     worker = WorkerSpec(*(request[name] for name in WorkerSpec._fields))
+    if max(ranks.size(), worker.ranks) > 1:
+        ranked.joined(implementation, request)
+        if ranks.rank():
+            ranked.follow(implementation)
     fewer_digits = "" if worker.precision == "ieee" else worker.precision
 
     def send_and_wait(message: Message) -> Message:
@@ -162,7 +167,11 @@ def _one(
     began = time.perf_counter_ns()
     try:
         outcome = do(case)
+    except ranks.RanksError:  # the others are not where this one is: no case of theirs can go on
+        raise
     except (Exception, SystemExit) as error:
+        if ranks.size() > 1:
+            ranks.group().failed(error)
         outcome = failed(error)
     spent[case.id] = spent.get(case.id, 0) + time.perf_counter_ns() - began
     if outcome is None:

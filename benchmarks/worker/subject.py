@@ -89,6 +89,10 @@ class Subject(ABC):
             results, passed: of a `Seen`, the results as NumPy trees.
         """
 
+    def fetched(self, seen: Seen) -> Tree:
+        """The result of a block as NumPy trees."""
+        return self.implementation.to_numpy(seen.result)
+
     def about(self) -> Message:
         """What the judge needs to know of whose results they are."""
         return {}

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from samegrad.benchmarks.cases.workload import MLPWorkload, SpikingWorkload, Workload
 from samegrad.benchmarks.worker.gates import Gates
+from samegrad.benchmarks.worker.ranked import Leading
 from samegrad.benchmarks.worker.spiking import Spiking
 from samegrad.benchmarks.worker.subject import Subject
+from samegrad.implementations.contract import ranks
 from samegrad.implementations.contract.adapter import Implementation
 
 
@@ -23,4 +25,5 @@ def read(
     if isinstance(workload, SpikingWorkload):
         return Spiking(workload, implementation, device, directory)
     assert isinstance(workload, MLPWorkload)
-    return Gates.read(workload, implementation, device, directory, ours)
+    kind = Gates if ranks.size() == 1 else Leading
+    return kind.read(workload, implementation, device, directory, ours)

@@ -63,18 +63,18 @@ def peak_memory(device: str) -> Callable[[], int] | None:
 
     JAX cannot forget a peak: it is that of all calls of the process, which are alike.
     """
-    stats = jax.devices(device)[0].memory_stats() or {}
+    stats = jax.local_devices(backend=device)[0].memory_stats() or {}
     if "peak_bytes_in_use" not in stats:
         return None
     before = stats["bytes_in_use"]
-    return lambda: jax.devices(device)[0].memory_stats()["peak_bytes_in_use"] - before
+    return lambda: jax.local_devices(backend=device)[0].memory_stats()["peak_bytes_in_use"] - before
 
 
 def describe(device: str) -> dict[str, str]:
     """What JAX says of itself."""
     return {
         "jax": jax.__version__,
-        "device": str(jax.devices(device)[0].device_kind),
+        "device": str(jax.local_devices(backend=device)[0].device_kind),
         "float32 products": "IEEE float32",
     }
 
@@ -148,7 +148,7 @@ def _loop(
 
 def _placed(tree: Tree, device: str) -> Tree:
     # A copy first: on the CPU device_put may share memory, and a donated array is overwritten.
-    placed = jax.device_put(jax.tree.map(np.array, tree), jax.devices(device)[0])
+    placed = jax.device_put(jax.tree.map(np.array, tree), jax.local_devices(backend=device)[0])
     for array, copy in zip(jax.tree.leaves(tree), jax.tree.leaves(placed), strict=True):
         if copy.dtype != array.dtype:
             raise ValueError(

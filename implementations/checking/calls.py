@@ -27,6 +27,7 @@ from samegrad.implementations.checking.messages import (
 from samegrad.implementations.checking.problems import Problem, other_batch
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import PLAIN, Implementation, as_numpy
+from samegrad.implementations.contract.ranks import decided
 from samegrad.implementations.contract.spec import MLPSpec, Tree, items, map_tree
 
 Message = dict[str, Any]
@@ -161,7 +162,7 @@ class Clock:
     def again(self, number: int) -> bool:
         """Whether to call again on the task of this number."""
         wanted = number < AGAIN_TASKS or self.spent < AGAIN_SECONDS
-        return self.seconds is None and wanted
+        return bool(decided(self.seconds is None and wanted))
 
     def allows(self, cost: float) -> bool:
         """Whether a task is predicted to fit: in proportion to its cost, from the longest call."""
@@ -169,7 +170,7 @@ class Clock:
         self._cost = cost
         if self.seconds is None:
             return True
-        return self.spent + self._longest * growth**self.power <= self.seconds
+        return bool(decided(self.spent + self._longest * growth**self.power <= self.seconds))
 
 
 def described(error: BaseException) -> str:

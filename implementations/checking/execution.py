@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from samegrad.implementations.checking import calls, processes
+from samegrad.implementations.checking import calls, launch, processes
 from samegrad.implementations.checking.messages import decode_result
 from samegrad.implementations.checking.problems import Problem
 from samegrad.implementations.checking.reference import Expected
@@ -127,7 +127,7 @@ def in_child(
         if answer is not None
     ]
     ended = processes.run_child(
-        processes.python_child("samegrad.implementations.checking.calls"),
+        launch.command("samegrad.implementations.checking.calls", ranks=options.ranks),
         calls.request(name, options.device, options.precision, tasks, seconds),
         {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
         on_message,

@@ -320,6 +320,11 @@ def serve(answer: Callable[[Message, Callable[[Message], None]], None]) -> None:
     send(DONE)
 
 
+def given(request: Message) -> None:
+    """The child's side: a request that came in another way, before `serve`."""
+    _requests.put(request)
+
+
 def next_request(send: Callable[[Message], object]) -> Message:
     """The child's side: this request is answered; wait for the next one."""
     send(IDLE)

@@ -45,6 +45,7 @@ class VerifyOptions:
         time_limit: seconds for loading and for each call.
         seed: of the problems that a diagnosis draws.
         drawn: seed of more problems, of the kinds that the implementation accepts, or None.
+        ranks: processes that compute each problem together.
     """
 
     problems: Sequence[Problem]
@@ -54,6 +55,7 @@ class VerifyOptions:
     time_limit: float = 60.0
     seed: int = 0
     drawn: int | None = None
+    ranks: int = 1
 
 
 @dataclass(eq=False)  # one and the same or not: arrays have no ==

@@ -52,6 +52,7 @@ def verify(
     against: str | Path | None = None,
     seed: int | None = None,
     time_limit: float = 60.0,
+    ranks: int = 1,
 ) -> VerifyReport:
     """Run an implementation on small networks in a process of its own and judge what it gives.
 
@@ -74,6 +75,7 @@ def verify(
         seed: of weights and batches, >= 0; by default 0 for the standard problems, and drawn for
             those that are drawn anew in every run.
         time_limit: seconds for loading and for each call.
+        ranks: processes that compute together, of an implementation that shares a network out.
 
     Returns:
         A VerifyReport: `.verdict`, `.agrees`, `.reason`, `.to_dict()`, and as its str() a table
@@ -87,6 +89,7 @@ def verify(
     for named in (name, other):
         if named is not None:
             registry.check_name(named)
+    registry.check_ranks(name, ranks)
     if precision not in PRECISIONS:
         accepted = ", ".join(PRECISIONS)
         raise ValueError(f"precision {precision!r} is not known; accepted: {accepted}")
@@ -108,9 +111,10 @@ def verify(
     if precision != "ieee":
         selected = tuple(p for p in selected if p.spec.dtype == "float32")
     anew = secrets.randbelow(2**31) if seed is None else seed
-    more = anew if layers is None and other is None and precision == "ieee" else None
+    standard = layers is None and other is None and precision == "ieee" and ranks == 1
+    more = anew if standard else None
     return verify_problems(
-        name, VerifyOptions(selected, device, other, precision, time_limit, seed or 0, more)
+        name, VerifyOptions(selected, device, other, precision, time_limit, seed or 0, more, ranks)
     )
 
 
@@ -139,10 +143,11 @@ def verify_problems(name: str, options: VerifyOptions) -> VerifyReport:
         expected = _of_another(options.against, expected, options)
 
     def lines(problem: Problem) -> list[str]:
-        here = options.device == "cpu" and options.against is None
+        here = options.device == "cpu" and options.against is None and options.ranks == 1
         return lines_at_fault.of_problem(name, problem, options.time_limit) if here else []
 
-    return concluded(registry.label(name), options, expected, execute, of_reference, lines)
+    label = registry.label(name) + (f" on {options.ranks} ranks" if options.ranks > 1 else "")
+    return concluded(label, options, expected, execute, of_reference, lines)
 
 
 def concluded(
@@ -236,7 +241,8 @@ def _of_another(
     name: str, exact_results: Sequence[Expected | None], options: VerifyOptions
 ) -> list[Expected | None]:
     """What another implementation gave, as what is right; None where it gave no gradient."""
-    execution = in_child(name, options.problems, exact_results, replace(options, against=None))
+    alone = replace(options, against=None, ranks=1)
+    execution = in_child(name, options.problems, exact_results, alone)
     wrong = execution.fault or execution.missing(name, options.device)
     if wrong:
         raise ValueError(f"against {name}: {wrong}")

@@ -23,13 +23,14 @@ from samegrad.implementations.contract.adapter import Implementation, adapted
 from samegrad.implementations.contract.texts import clean_errors
 
 Family = Literal["scalar", "numpy", "torch", "jax", "c"]
-Kind = Literal["idiom", "variant", "differentiation", "peer", "loader"]
+Kind = Literal["idiom", "variant", "differentiation", "parallel", "peer", "loader"]
 FAMILIES: tuple[Family, ...] = get_args(Family)  # from loops to compilers
 # kind: the folder of its files, and the marker of its points in charts, as matplotlib names it
 KINDS: dict[Kind, tuple[str, str]] = {
     "idiom": ("", "o"),
     "variant": ("variants.", "D"),
     "differentiation": ("differentiation.", "X"),
+    "parallel": ("parallel.", "s"),
     "peer": ("peers.", "P"),
     "loader": ("peers.", "^"),
 }
@@ -47,8 +48,8 @@ class Entry:
         name: of the implementation; its file is mlp_NAME.py.
         kind: "idiom" (a way to write the network from nothing), "variant" (an idiom in a faster
             form, or in another place), "differentiation" (another way to get the gradient),
-            "peer" (what people would use instead of an idiom) or "loader" (an idiom whose epochs
-            get their batches as guides have it).
+            "parallel" (over several processes), "peer" (what people would use instead of an
+            idiom) or "loader" (an idiom whose epochs get their batches as guides have it).
         family: the idiom that it is or varies, or whose arrays it uses.
         colour: of its lines and points in charts. Those of one kind (one shape of points) are told
             apart with every common colour deficiency, and all of them from white and from black
@@ -120,6 +121,10 @@ _ENTRIES = (
         dtypes=FLOAT64,
         small=True,
     ),
+    Entry("torch_ddp", "parallel", "torch", "#C44076", requires="torch", gpu=True),
+    Entry("torch_fsdp", "parallel", "torch", "#C67E17", requires="torch", gpu=True),
+    Entry("jax_sharded", "parallel", "jax", "#00994C", requires="jax", gpu=True, compiles=True),
+    Entry("jax_tensor", "parallel", "jax", "#4E74DB", requires="jax", gpu=True, compiles=True),
     Entry("micrograd", "peer", "scalar", "#9A7D3E", dtypes=FLOAT64),
     Entry("sklearn", "peer", "numpy", "#6C84B2", requires="sklearn", extra="peers", whole=False),
     Entry("torch_nn", "peer", "torch", "#D17F1E", requires="torch", gpu=True),
@@ -218,6 +223,15 @@ def check_name(name: str) -> None:
         "./my_mlp.py, a module such as package.module, or one object of these, ./my_mlp.py:NAME"
         f"{commands.did_you_mean(where, TABLE)}"
     )
+
+
+def check_ranks(name: str, ranks: int) -> None:
+    """Raise ValueError unless an implementation can compute in so many processes together."""
+    parallel = names("parallel")
+    if ranks > 1 and name not in parallel:
+        raise ValueError(
+            f"{name} runs in one process, not in {ranks} ranks; accepted: {', '.join(parallel)}"
+        )
 
 
 def why_not_installed(name: str) -> str | None:

@@ -115,16 +115,18 @@ def matrix(report: Report, reference: str | None = None) -> Matrix:
     order = rows.implementation.map(known.index)
     columns = list(dict.fromkeys(rows.column[order.sort_values(kind="stable").index]))
     chosen = _reference(rows, reference)
-    keys = ["source", *CASE[:-2], "line_dtype", "threads"]
+    keys = ["source", *CASE[:-3], "line_dtype", "threads", "ranks"]
     one_dtype, one_regime = rows.line_dtype.nunique() == 1, (rows.threads == "all").all()
     groups: dict[str, list[Line]] = {}
     for key, part in rows.groupby(keys, sort=False):
-        source, workload, layers, operation, batch, dtype, threads = key
+        source, workload, layers, operation, batch, dtype, threads, ranks = key
         group = f"{workload} {folded(layers)}".strip() + ("" if one_dtype else f", {dtype}")
         group = f"{source}: {group}" if report.many else group
         name = f"{operation} {batch}"
         if not one_regime:
             name += f", {threads} thread{'s' * (threads != '1')}"
+        if ranks > 1:
+            name += f", {ranks} ranks"
         line = Line(group, name, _cells(part, columns, chosen, dtype))
         groups.setdefault(group, []).append(line)
     by_column = dict(zip(rows.column, rows.implementation, strict=True))

@@ -35,7 +35,7 @@ PARTS = {  # of a call's time
     "dispatch_seconds": "dispatch and Python",
     "rest_seconds": "elementwise work and memory traffic",
 }
-CASE = ["workload", "layers", "operation", "batch_size", "dtype", "threads"]
+CASE = ["workload", "layers", "operation", "batch_size", "dtype", "threads", "ranks"]
 NUMBERS = (
     "seconds examples_per_second gflops_per_second ceiling_gflops_per_second limit_seconds "
     "limit_arithmetic_seconds limit_call_seconds predicted_seconds first_call_seconds "
@@ -43,7 +43,7 @@ NUMBERS = (
     "rest_seconds host_bytes device_bytes p50_seconds p99_seconds import_seconds imported_bytes"
 ).split()
 LEAST_REQUESTS = 200  # calls one by one, for percentiles
-NOT_IN_FILES = ["series", "series_value"]  # columns that repeat what workload says
+NOT_IN_FILES = ["series", "series_value", "ranks", "alone_seconds", "exchange_seconds"]
 WITHHELD = (
     "No summary is drawn, and nothing is compared: rerun when it is quiet, or "
     f"`{command('benchmark', '--wait-quiet', '600')}`."
@@ -276,8 +276,7 @@ def record(source: Source, row: Row) -> dict[str, Any]:
         "operation": case.operation,
         "batch_size": workload.batch_size,
         "dtype": case.arithmetic,
-        "threads": case.threads,
-        "implementation": case.implementation,
+        **{name: getattr(case, name) for name in ("threads", "ranks", "implementation")},
         "device": case.device,
         "transfer": case.transfer,
         "status": UNUSABLE if unusable else row.status,
@@ -300,6 +299,7 @@ def record(source: Source, row: Row) -> dict[str, Any]:
         "limit_call_seconds": row.limit and row.limit.call,
         "predicted_seconds": row.predicted_seconds,
         "limited_by": row.limit.by if row.limit else "",
+        **{name: getattr(row, name) for name in ("alone_seconds", "exchange_seconds")},
         "products_seconds": products,
         "dispatch_seconds": dispatch,
         "rest_seconds": rest,
@@ -309,10 +309,8 @@ def record(source: Source, row: Row) -> dict[str, Any]:
         "imported_bytes": row.imported_bytes,
         "p50_seconds": _percentile(row.request_seconds, 50),
         "p99_seconds": _percentile(row.request_seconds, 99),
-        "transfer_in_seconds": row.transfer_in_seconds,
-        "transfer_out_seconds": row.transfer_out_seconds,
-        "host_bytes": row.host_bytes,
-        "device_bytes": row.device_bytes,
+        **{name: getattr(row, name) for name in ("transfer_in_seconds", "transfer_out_seconds")},
+        **{name: getattr(row, name) for name in ("host_bytes", "device_bytes")},
         "worst_tensor": gate["name"],
         "gradient_error": gate["error"],
         "gradient_bound": gate["bound"],
@@ -333,6 +331,8 @@ def _percentile(values: Sequence[float], percent: int) -> float | None:
 
 def flat(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows as files hold them: numbers and texts only."""
+    of_ranks = rows.threads + " in each of " + rows.ranks.astype(str) + " ranks"
+    rows = rows.assign(threads=rows.threads.mask(rows.ranks > 1, of_ranks))
     rows = rows.drop(columns=NOT_IN_FILES, errors="ignore")
     if "process_medians" in rows:
         rows = rows.assign(process_medians=[json.dumps(list(s)) for s in rows.process_medians])

@@ -133,6 +133,8 @@ def present(
     drop = [*drop, *(() if report.many else ("source",))]
     if "threads" in frame and (frame.threads == "all").all():
         drop = [*drop, "threads"]
+    if "ranks" in frame and (frame.ranks == 1).all():
+        drop = [*drop, "ranks"]
     return frame.drop(columns=drop, errors="ignore").rename(columns=HEADERS | dict(names or {}))
 
 

@@ -9,11 +9,19 @@ from samegrad.benchmarks.records import limits
 from samegrad.benchmarks.records.quality import GOOD, NARROW, NOISY, UNUSABLE
 from samegrad.reports.charts import explanation, growth
 from samegrad.reports.charts import speed as charts
-from samegrad.reports.data import analysis, code, scaling, threads
+from samegrad.reports.data import analysis, code, ranks, scaling, threads
 from samegrad.reports.data.report import FEW_EXAMPLES, Report
 from samegrad.reports.data.values import bytes_text, digits, duration, in_order, interval_text
 from samegrad.reports.document.chapter import Chapter, Table, columns, present
 from samegrad.reports.document.summary import NO_GPU
+
+SCALING = {  # titles of columns
+    "seconds": "time",
+    "alone_seconds": "alone",
+    "exchange_seconds": "exchange",
+    "communication_seconds": "communication",
+    "overlap": "hidden",
+}
 
 
 def speed(report: Report) -> Chapter:
@@ -104,6 +112,43 @@ def best(report: Report) -> Chapter:
                 "run.",
                 code.variants(report.conclusive, report.families, sources),
             ),
+        ],
+    )
+
+
+def several_ranks(report: Report) -> Chapter:
+    """What more ranks gain, and what they wait for."""
+    gains = ranks.scaling(report.rows)
+    said = [str(journal.run["machine"].get("cores")) for journal in report.journals]
+    cores = max((int(text) for text in said if text.isdigit()), default=1)
+    times = ("seconds", "alone_seconds", "exchange_seconds", "communication_seconds")
+    shares = ("strong", "weak", "overlap")
+    shown = (
+        gains.assign(
+            **{
+                name: gains[name].map(lambda x: "" if pd.isna(x) else duration(x)) for name in times
+            },
+            **{
+                name: gains[name].map(lambda x: "" if pd.isna(x) else f"{x:.0%}") for name in shares
+            },
+        )
+        if len(gains)
+        else gains
+    )
+    return Chapter(
+        "Several ranks",
+        text=list(ranks.sharing(report.rows, cores)),
+        tables=[
+            Table(
+                "Scaling and communication",
+                "Strong: time of one rank / (ranks x time), at the same batch. Weak: time of one "
+                "rank with its rows of the batch / time. Alone: a step on the rows of one rank "
+                "by the idiom, all ranks at once and none waiting. Exchange: an all-reduce of as "
+                "many numbers as the gradient has, the least that ranks could wait. "
+                "Communication: what the step is longer than alone, bookkeeping included. Hidden: "
+                "how much of the exchange goes on while the step computes.",
+                present(report, shown, drop=["transfer"], names=SCALING),
+            )
         ],
     )
 

@@ -3,6 +3,7 @@
 import sys
 from argparse import Namespace
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,12 @@ def add(subparsers: Any) -> None:
         metavar="A,B",
         help="of products in float32: ieee, tf32, bfloat16 (default: ieee; on cuda all)",
     )
+    add(
+        "--ranks",
+        default="1",
+        metavar="N,N",
+        help="processes that share a network out, of torch_ddp and its like (default: 1)",
+    )
     add("--against", metavar="IMPLEMENTATION", help="instead of exact results")
     add("--seed", type=int, metavar="N", help="of what is drawn (default: another in every run)")
     add("--time-limit", type=seconds, default=60.0, metavar="SECONDS", help="a call (default: 60)")
@@ -104,7 +111,7 @@ def run(arguments: Namespace) -> int:
     """
     import json
 
-    from samegrad.benchmarks.runs.options import parse_form, parse_layers
+    from samegrad.benchmarks.runs.options import parse_form, parse_layers, parse_ranks
     from samegrad.implementations.checking.comparison import PRECISIONS
     from samegrad.implementations.checking.notes import CODES
     from samegrad.implementations.checking.report import VerifyReport, summary
@@ -114,9 +121,12 @@ def run(arguments: Namespace) -> int:
     from samegrad.implementations.reading.hints import parse
     from samegrad.implementations.reading.junit import junit
 
-    named = list(dict.fromkeys(arguments.implementations or registry.names("all")))
+    counts = parse_ranks(arguments.ranks)
+    default = registry.names("all" if counts == (1,) else "parallel")
+    named = list(dict.fromkeys(arguments.implementations or default))
     for name in named:
         check_name(name)  # before a minute is spent on the first of them
+        registry.check_ranks(name, max(counts))
     if arguments.against:
         registry.check_name(arguments.against)
     if arguments.junit is not None and is_input(arguments.junit):
@@ -129,7 +139,7 @@ def run(arguments: Namespace) -> int:
     asked = _names(arguments.precision)
     precisions = asked or (("ieee",) if arguments.device == "cpu" else tuple(PRECISIONS))
     reports: list[VerifyReport | FileReport] = []
-    for precision in precisions:
+    for precision, ranks in product(precisions, counts):
         for name in named:
             if sys.stderr.isatty():  # compilers take most of a minute
                 say(f"verifying {name} ...", end="\r", error=True)
@@ -151,10 +161,11 @@ def run(arguments: Namespace) -> int:
                 against=arguments.against,
                 seed=arguments.seed,
                 time_limit=arguments.time_limit,
+                ranks=ranks,
             )
             if precision != "ieee" and asked is None and report.verdict == "unavailable":
                 continue  # of a precision that only some have, and nobody asked for by name
-            if isinstance(report, VerifyReport):
+            if isinstance(report, VerifyReport) and ranks == 1:
                 report = _proved(report, name, arguments, precision)
             reports.append(report)
             if not arguments.json:

@@ -477,7 +477,7 @@ def test_completion_script_is_one_of_the_shell(
         ("benchmark --pre", {"--preset"}),
         ("benchmark --preset h", {"hello"}),
         ("verify numpy_", {"numpy_inplace"}),
-        ("train xor --implementation ja", {"jax"}),
+        ("train xor --implementation ja", {"jax", "jax_sharded", "jax_tensor"}),
         ("runs cl", {"clean"}),
         ("completion f", {"fish"}),
     ],

@@ -28,6 +28,12 @@ def typed() -> list[Model]:
         mlp_numerical,
         mlp_symbolic,
     )
+    from samegrad.implementations.parallel import (
+        mlp_jax_sharded,
+        mlp_jax_tensor,
+        mlp_torch_ddp,
+        mlp_torch_fsdp,
+    )
     from samegrad.implementations.peers import (
         mlp_flax,
         mlp_micrograd,
@@ -48,6 +54,7 @@ def typed() -> list[Model]:
     modules += [mlp_graph, mlp_dual, mlp_numerical, mlp_torch_nn, mlp_flax, mlp_micrograd]
     modules += [mlp_numpy_inplace, mlp_torch_compile, mlp_numba, mlp_cupy, mlp_sklearn]
     modules += [mlp_scalar_fast, mlp_torch_loader, mlp_torch_loader_2, mlp_symbolic]
+    modules += [mlp_torch_ddp, mlp_torch_fsdp, mlp_jax_sharded, mlp_jax_tensor]
     return modules
 
 

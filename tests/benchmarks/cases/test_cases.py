@@ -81,6 +81,7 @@ def test_presets_ask_for_enough_processes() -> None:
         "scaling": 5,
         "peers": 8,
         "spiking": 5,
+        "ranks": 5,
         "full": 10,
     }
     assert expected == {name: preset.processes for name, preset in PRESETS.items()}

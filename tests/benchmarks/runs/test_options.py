@@ -14,7 +14,7 @@ from samegrad.benchmarks.runs.options import parse
         (
             {"preset": "fast"},
             "--preset 'fast' is not known; accepted: hello, differentiation, standard, scaling, "
-            "peers, spiking, full",
+            "peers, spiking, ranks, full",
         ),
         ({"layers": "784"}, "--layers '784' is not accepted"),
         ({"layers": "784-0-10"}, "whole numbers >= 1 joined by '-'"),

@@ -25,6 +25,7 @@ def row(implementation: str, seconds: float, spread: Any = TIGHT, **changes: Any
         "batch_size": 32,
         "dtype": "float32",
         "threads": "all",
+        "ranks": 1,
         "implementation": implementation,
         "device": "cpu",
         "transfer": "resident",

@@ -1,0 +1,1 @@
+"""The network over several processes, each with a share of the work: ranks."""
