@@ -298,8 +298,9 @@ def test_names_lists_what_loads() -> None:
     assert ("scalar_fast", "numpy_inplace", "torch_compile", "numba", "cupy") == names("variant")
     assert ("graph", "dual", "numerical", "symbolic") == names("differentiation")
     assert ("micrograd", "sklearn", "torch_nn", "flax") == names("peer")
+    assert ("torch_ddp", "torch_fsdp", "jax_sharded", "jax_tensor") == names("parallel")
     assert ("torch_loader", "torch_loader_2") == names("loader")
-    kinds = ("idiom", "variant", "differentiation", "peer", "loader")
+    kinds = ("idiom", "variant", "differentiation", "parallel", "peer", "loader")
     assert sum(map(names, kinds), ()) == names("all")
     with pytest.raises(ValueError, match="kind 'fast' is not known; accepted: idiom"):
         names("fast")

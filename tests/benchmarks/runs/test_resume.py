@@ -19,6 +19,7 @@ from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import JournalWriter, read
+from samegrad.benchmarks.records.quality import WITHOUT_FAULT
 from samegrad.benchmarks.runs import directories, scheduler, speed
 from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
@@ -60,9 +61,13 @@ def shape(directory: Path) -> list[Any]:
 @pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize("times", [1, pytest.param(4, marks=pytest.mark.full)])
 def test_run_that_is_killed_at_random_goes_on_and_loses_no_completed_row(
-    tmp_path: Path, times: int
+    tmp_path: Path, times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGKILL of the parent at moments drawn at random; then to its end."""
+    """SIGKILL of the parent at moments drawn at random; then to its end.
+
+    What the numbers are worth is the machine's doing, and no part of what the reports share.
+    """
+    monkeypatch.setattr(rows, "quality", lambda *_, **__: WITHOUT_FAULT)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert 0 == start(*OPTIONS, "--output", str(whole)).wait(180)
     rng = random.Random(4)
@@ -107,15 +112,11 @@ def _until_something_is_there(path: Path, before: int) -> None:
 
 
 def _without_samples(text: str) -> list[str]:
-    """Headings, and what stands in the first cells of the tables; no answers from the times.
-
-    How many rows have a number hangs on the times, too: an interval may be too wide for one.
-    """
+    """Headings, and what stands in the first cells of the tables; no answers from the times."""
     kept = []
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split("|")]
-        if "rows have a number" not in line:
-            kept.append(" | ".join(cells[:2]) if line.startswith("|") else line[:12])
+        kept.append(" | ".join(cells[:2]) if line.startswith("|") else line[:12])
     return [line for line in kept if not line.startswith((" | ---", " | :--", " | load", "- **"))]
 
 
