@@ -171,6 +171,8 @@ def parse(
     )
     for name in names:
         registry.check_name(name)
+    if not set(names) & set(registry.names("parallel")):  # beside these, others stand in one
+        registry.check_ranks(names[0], max(counts))
     dtypes = None if dtype is None else _split("--dtype", dtype)
     for name in dtypes or ():
         if name not in ARITHMETIC:
