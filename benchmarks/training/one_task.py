@@ -1,14 +1,7 @@
-"""One task trained or evaluated here and now, in this process, with lines about its progress.
-
-Its weights are kept in an npz of plain arrays, which is never unpickled.
-"""
+"""One task trained or evaluated here and now, in this process, with lines about its progress."""
 
 import contextlib
-import io
-import json
-import tempfile
 import traceback
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,23 +13,21 @@ import numpy as np
 from samegrad.benchmarks.runs.options import check_memory
 from samegrad.benchmarks.training import loop, speedrun, supplied
 from samegrad.benchmarks.training.data import datasets
-from samegrad.benchmarks.training.data.records import reason
 from samegrad.benchmarks.training.loop import DivergedError as DivergedError
 from samegrad.benchmarks.training.loop import Epoch, Evaluation, Trained
 from samegrad.benchmarks.training.recipe import METRICS, Recipe
 from samegrad.benchmarks.training.tasks import TASKS, Task
+from samegrad.benchmarks.training.weights import check_writable, load_weights, save_weights
 from samegrad.implementations.checking import calls
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.adapter import MODEL, Implementation, check_params
+from samegrad.implementations.contract.adapter import MODEL, Implementation
 from samegrad.implementations.contract.commands import did_you_mean
-from samegrad.implementations.contract.files import ordinary, replaceable, replaced
 from samegrad.implementations.contract.spec import MLPSpec, Params
 from samegrad.implementations.contract.texts import say
 
 LINES = 40  # about epochs, at most
 ROSE = 2.0  # times the loss of the first step; a loss that moves up and down stays below
-FORM = 1  # of files of weights
-LONGEST_DESCRIPTION = 2**20  # bytes of what a file of weights says of itself
+DATA, EPOCH = "data", "epoch"  # with which it begins, of what may take long
 
 
 def described() -> list[dict[str, str]]:
@@ -126,6 +117,7 @@ class Setting:
         data_dir: str | None,
         say: Callable[[str], None],
         changes: Mapping[str, Any],
+        working: Callable[[str], None],
     ) -> "Setting":
         """Check everything that was asked for, and load the data.
 
@@ -152,6 +144,7 @@ class Setting:
         recipe = chosen.recipe.in_dtype(dtype).changed(changes)
         batch = min(recipe.batch_size or chosen.examples, chosen.examples)
         check_memory(recipe.spec.layer_sizes, batch, "trained")
+        working(DATA)
         dataset = datasets.make(chosen.data, directory, say)
         fold = dataset.folds[0]
         folds = f", fold 1 of {len(dataset.folds)}" if len(dataset.folds) > 1 else ""
@@ -162,6 +155,7 @@ class Setting:
             f"{len(fold.training)} training, {len(fold.validation)} validation and "
             f"{len(fold.test)} test examples{folds}; data in {dataset.seconds:.1f} s"
         )
+        working(EPOCH)
         return cls(chosen, module, name, device, recipe, fold, say)
 
     def tell_test(self, spec: MLPSpec, params: Params) -> None:
@@ -187,6 +181,7 @@ def train(
     save: str | None = None,
     changes: Mapping[str, Any] = MappingProxyType({}),
     say: Callable[[str], None] = say,
+    working: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """Train one task and say how it goes.
 
@@ -200,6 +195,7 @@ def train(
         save: a file for the weights, as npz.
         changes: of the task's recipe or its network, by the names of their fields.
         say: told lines about the progress.
+        working: told DATA before the data are loaded, and EPOCH before each epoch.
 
     Raises:
         ValueError: an argument is not accepted, or not available.
@@ -213,9 +209,9 @@ def train(
         raise ValueError(f"--seed {seed} is not accepted; give a whole number >= 0")
     target = None if save is None else Path(save).absolute()
     if save is not None:
-        _check_writable(Path(save))
+        check_writable(Path(save))
     more = dict(changes) if epochs is None else {**changes, "epochs": epochs}
-    setting = Setting.of(task, implementation, device, dtype, data_dir, say, more)
+    setting = Setting.of(task, implementation, device, dtype, data_dir, say, more, working)
     recipe, fold = setting.recipe, setting.fold
     dtype = recipe.spec.dtype
     step = max(1, recipe.epochs // LINES)
@@ -224,6 +220,7 @@ def train(
             return speedrun.tell(setting, seed, save)
 
     def seen(number: int, epoch: Epoch, _: object) -> None:
+        working(EPOCH)
         if number % step == 0 or number in (1, recipe.epochs):
             say(_line(recipe, number, epoch))
 
@@ -285,17 +282,19 @@ def evaluate(
     dtype: str | None = None,
     data_dir: str | None = None,
     say: Callable[[str], None] = say,
+    working: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Say how well weights that `train` has saved do on the test data of their task.
 
     Args:
         saved: the file of the weights.
+        working: as of `train`.
 
     Raises:
         ValueError, ImportError, FailedError: as of `train`; or the weights are of another task.
     """
     path = Path(saved).absolute()  # before a file runs, which may go elsewhere
-    setting = Setting.of(task, implementation, device, dtype, data_dir, say, {})
+    setting = Setting.of(task, implementation, device, dtype, data_dir, say, {}, working)
     spec, params, about = load_weights(path)
     sizes, ends = spec.layer_sizes, setting.recipe.spec.layer_sizes
     if about.get("task") != task or (sizes[0], sizes[-1]) != (ends[0], ends[-1]):
@@ -308,76 +307,6 @@ def evaluate(
         setting.tell_test(spec, params)
 
 
-class WeightsError(ValueError):
-    """The file holds no weights of this form; the message says which file and why."""
-
-
-def save_weights(path: Path, spec: MLPSpec, params: Params, about: dict[str, Any]) -> None:
-    """Write W1, b1, W2, ... and a description, as JSON, of what they are.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    arrays: dict[str, Any] = {}
-    for layer, (W, b) in enumerate(params, start=1):
-        arrays[f"W{layer}"] = W
-        if b is not None:
-            arrays[f"b{layer}"] = b
-    description = {"form": FORM, "spec": spec.to_dict(), **about}
-    # A file that is open: NumPy would add .npz to a path.
-    with replaced(path) as beside, beside.open("wb") as file:
-        np.savez(file, description=np.array(json.dumps(description)), **arrays)
-
-
-def load_weights(path: Path) -> tuple[MLPSpec, Params, dict[str, Any]]:
-    """(spec, params, description) that `save_weights` wrote.
-
-    Raises:
-        WeightsError: not such a file, or its arrays do not fit its spec.
-    """
-    try:
-        about = json.loads(str(_arrays(path, ["description"], LONGEST_DESCRIPTION)["description"]))
-        if about["form"] != FORM:
-            raise WeightsError(f"{path}: weights of form {about['form']}, this reads form {FORM}")
-        spec = MLPSpec.from_dict(about["spec"])
-        layers = range(1, len(spec.layer_sizes))
-        names = [f"{letter}{layer}" for layer in layers for letter in ("Wb" if spec.bias else "W")]
-        arrays = _arrays(path, names, 8 * max(spec.weights) + LONGEST_DESCRIPTION)
-        params = check_params(
-            spec, [(arrays[f"W{layer}"], arrays.get(f"b{layer}")) for layer in layers]
-        )
-    except WeightsError:
-        raise
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: no such file") from None
-    except Exception as error:  # whatever zipfile, its decompressors and NumPy make of a bad file
-        what = f"{path}: no weights that `train --save` wrote: {reason(error)}"
-        raise WeightsError(what) from None
-    return spec, params, about
-
-
-def _arrays(path: Path, names: list[str], most: int) -> dict[str, Any]:
-    """Arrays of an npz by name, none of which may take more bytes.
-
-    Raises:
-        Exception: the file is none, or lies about what it holds.
-    """
-    if not zipfile.is_zipfile(ordinary(path)):
-        raise ValueError("it is no npz file")
-    arrays = {}
-    with zipfile.ZipFile(path) as archive:
-        for name in names:
-            info = archive.getinfo(f"{name}.npy")
-            if info.flag_bits & 1:
-                raise ValueError(f"{name} is encrypted")
-            if info.file_size > most:
-                raise ValueError(f"{name} has {info.file_size:,} bytes")
-            with archive.open(info) as member:
-                data = io.BytesIO(member.read(most + 1))
-            arrays[name] = np.lib.format.read_array(data, allow_pickle=False)
-    return arrays
-
-
 def _line(recipe: Recipe, number: int, epoch: Epoch) -> str:
     metric, text = METRICS[recipe.metric], f"epoch {number:4}: loss {epoch.losses.mean():.6f}"
     if epoch.training is not None:
@@ -385,16 +314,3 @@ def _line(recipe: Recipe, number: int, epoch: Epoch) -> str:
     if epoch.validation is not None:
         text += f", validation {metric.name} {metric.shown(epoch.validation)}"
     return f"{text}, {epoch.elapsed_ns / 1e9:.3g} s"
-
-
-def _check_writable(path: Path) -> None:
-    if path.is_dir() or not path.parent.is_dir():
-        raise ValueError(f"--save {path}: cannot be written; give a file in a folder that exists")
-    try:
-        with tempfile.TemporaryFile(dir=replaceable(path).parent):
-            pass
-        held = path.read_bytes()[:2] if path.is_file() else b""
-    except OSError as error:
-        raise ValueError(f"--save {path}: cannot be written: {error.strerror}") from None
-    if held not in (b"", b"PK"):  # with which an npz begins
-        raise ValueError(f"--save {path}: it is there and holds no weights; give another file")

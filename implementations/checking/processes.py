@@ -117,12 +117,15 @@ class Child:
     ends.
     """
 
-    def __init__(self, command: list[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: list[str], environment: Mapping[str, str], shown: bool = False
+    ) -> None:
         """Start it.
 
         Args:
             command: program and arguments.
             environment: the child's whole environment.
+            shown: whether what it prints is shown on our standard error.
         """
         with contextlib.ExitStack() as stack:
             self.errors = stack.enter_context(
@@ -133,7 +136,7 @@ class Child:
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self.errors,
+                stderr=None if shown else self.errors,
                 env={**environment, MARK: self._mark},
                 bufsize=0,
                 start_new_session=True,
@@ -294,9 +297,10 @@ def run_child(
     environment: Mapping[str, str],
     on_message: Callable[[Message], float | None],
     time_limit: float,
+    shown: bool = False,
 ) -> Exit:
     """Run a child for one request: arguments as of `Child`, `Child.send`, `Child.receive`."""
-    with Child(command, environment) as child:
+    with Child(command, environment, shown) as child:
         child.send(request)
         ended = child.receive(on_message, time_limit)
     return ended or Exit("crashed", "it waits for another request, and there is none")

@@ -1,19 +1,15 @@
 """`samegrad train`: train one task with one implementation.
 
-What is not ours is trained in a process of its own, at the same terminal. It may end its process
-with whatever status: how the command ended is what that process writes into a file at last.
+What is not ours is trained in a process and a session of its own, with a limit for each epoch: what
+it says comes as messages, what it prints goes to standard error, and what it starts ends with it.
 """
 
-import contextlib
 import os
-import subprocess
-import sys
-import tempfile
 from argparse import Namespace
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-from samegrad.cli.parser import DONE, FAILED, INTERRUPTED, USAGE
+from samegrad.cli.parser import DONE, FAILED, seconds
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.texts import say
 
@@ -44,6 +40,10 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--data-dir", metavar="DIR", help="original files (or SAMEGRAD_DATA)")
     parser.add_argument("--save", metavar="FILE", help="write the weights, as npz")
     parser.add_argument("--evaluate", metavar="FILE", help="do not train: weights of --save")
+    parser.add_argument(
+        "--time-limit", type=seconds, default=600.0, metavar="SECONDS",
+        help="of your file: to be loaded, and for an epoch (default: 600)",
+    )  # fmt: skip
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -63,32 +63,40 @@ def run(arguments: Namespace) -> int:
         from samegrad.benchmarks.runs.options import parse_layers
 
         changes["layer_sizes"] = parse_layers(arguments.layers)
-    if name not in registry.TABLE and not _apart:
+    if arguments.evaluate is not None and changes:
+        raise ValueError(f"--evaluate: {', '.join(changes)} come with the weights")
+    asked = {what: getattr(arguments, what) for what in ("device", "dtype", "data_dir")}
+    if arguments.evaluate is None:
+        asked |= {what: getattr(arguments, what) for what in ("epochs", "seed", "save")}
+        asked["changes"] = changes
+    request = {"task": arguments.task, "saved": arguments.evaluate, "name": name, "asked": asked}
+    if name not in registry.TABLE:
         registry.check_name(name)
         if arguments.evaluate is None:
-            _warn(name, arguments.task, changes)
-        return _in_a_process(arguments.typed, name)
-    where = {what: getattr(arguments, what) for what in ("device", "dtype", "data_dir")}
-    more = {what: getattr(arguments, what) for what in ("epochs", "seed", "save")}
+            _warn(name, arguments.task, changes, min(arguments.time_limit, VERIFY_SECONDS))
+        return _in_a_process(request, name, arguments.time_limit)
     try:
-        if arguments.evaluate is None:
-            one_task.train(arguments.task, name, **where, **more, changes=changes)
-        else:
-            if changes:
-                raise ValueError(f"--evaluate: {', '.join(changes)} come with the weights")
-            one_task.evaluate(arguments.task, arguments.evaluate, name, **where)
+        _done(request, say, lambda _: None)
     except (one_task.DivergedError, one_task.FailedError) as error:
         say(error, error=True)
-        return FAILED
-    except BaseException as error:
-        if isinstance(error, Exception | KeyboardInterrupt):
-            raise
-        say(f"{name}: it exits ({type(error).__name__})", error=True)  # SystemExit, or its own
         return FAILED
     return DONE
 
 
-def _warn(name: str, task: str, changes: dict[str, Any]) -> None:
+def _done(
+    request: dict[str, Any], say: Callable[[str], None], working: Callable[[str], None]
+) -> None:
+    """What was asked for, in this process; raises what `one_task` raises."""
+    from samegrad.benchmarks.training import one_task
+
+    task, saved, name, asked = (request[key] for key in ("task", "saved", "name", "asked"))
+    if saved is None:
+        one_task.train(task, name, **asked, say=say, working=working)
+    else:
+        one_task.evaluate(task, saved, name, **asked, say=say, working=working)
+
+
+def _warn(name: str, task: str, changes: dict[str, Any], limit: float) -> None:
     """Say that the gradient of a file is wrong on the network that is about to be trained."""
     from samegrad.benchmarks.training.tasks import TASKS
     from samegrad.implementations.checking.verifier import verify
@@ -106,6 +114,7 @@ def _warn(name: str, task: str, changes: dict[str, Any]) -> None:
             bias=spec.bias,
             weight_decay=spec.weight_decay,
             optimizer=spec.optimizer,
+            time_limit=limit,
         )
     except ValueError:  # the network is too large for it
         return
@@ -114,34 +123,71 @@ def _warn(name: str, task: str, changes: dict[str, Any]) -> None:
         say(f"{report.name}: its gradient is wrong: {report.reason}; `{more}` says more")
 
 
-STATUSES = {str(status): status for status in (DONE, FAILED, USAGE, INTERRUPTED)}
-_apart = False  # whether this is that process
+def _in_a_process(request: dict[str, Any], name: str, limit: float) -> int:
+    """The same in another process; 1 if the training diverges or fails, or the process ends.
+
+    Raises:
+        ValueError: what was asked for is not accepted, or not available.
+    """
+    from samegrad.benchmarks.training import one_task
+    from samegrad.benchmarks.training.run import DATA_SECONDS
+    from samegrad.benchmarks.training.tasks import TASKS
+    from samegrad.implementations.checking import processes
+
+    task, ends = TASKS.get(request["task"]), list[tuple[str, str]]()
+    epochs = request["asked"].get("epochs") or (task.recipe.epochs if task else 0)
+    signs = iter(range(epochs + OTHER_SIGNS))  # of life: a file may write some itself
+
+    def on_message(message: dict[str, Any]) -> float | None:
+        if "say" in message:
+            say(message["say"])
+        elif "end" in message:
+            ends.append((str(message["end"]), str(message["text"])))
+        elif next(signs, None) is not None:
+            return DATA_SECONDS if message["at"] == one_task.DATA else limit
+        return None
+
+    ended = processes.run_child(
+        processes.python_child(__name__), request, os.environ, on_message, limit, shown=True
+    )
+    end, text = ends[0] if ends else (FAIL, f"{name}: its training {ended.kind}: {ended.reason}")
+    if ended.kind == "timeout":
+        end, text = FAIL, f"{name}: {ended.reason}; --time-limit {10 * limit:g} allows more"
+    if end == REFUSE:
+        raise ValueError(text)
+    if text:
+        say(text, error=True)
+    return DONE if end == SUCCEED else FAILED
 
 
-def _in_a_process(typed: list[str], name: str) -> int:
-    """The same command in another process; its status, or 1 if it ended before its time."""
-    from samegrad.implementations.checking.processes import python_child
-
-    with tempfile.TemporaryDirectory(prefix="samegrad-") as folder:
-        end = Path(folder) / "end"
-        child = [*python_child(__name__), str(end), *typed]
-        code = subprocess.run(child, check=False).returncode
-        if end.is_file() and (status := end.read_text()) in STATUSES:
-            return STATUSES[status]
-    say(f"{name}: it ended its process with status {code}", error=True)
-    return FAILED
+SUCCEED, FAIL, REFUSE = "succeed", "fail", "refuse"  # how it ends
+OTHER_SIGNS = 10  # of life than epochs
+VERIFY_SECONDS = 60.0  # of its gradient before
 
 
 def main() -> None:
-    """The process: whatever hangs on is not waited for."""
-    global _apart
-    from samegrad import cli
+    """The process of what is not ours."""
+    from samegrad.implementations.checking import processes
 
-    _apart = True
-    end, *typed = sys.argv[4:]
-    # Opened before: the implementation may leave us no file to open, or close this one.
-    file = os.open(end, os.O_WRONLY | os.O_CREAT)
-    status = cli.main(typed)
-    with contextlib.suppress(OSError):
-        os.write(file, str(status).encode())
-    os._exit(status)
+    processes.serve(_answer)
+
+
+def _answer(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> None:
+    """Train, and say how that ended."""
+    from samegrad.benchmarks.training import one_task
+
+    end, text = SUCCEED, ""
+    try:
+        _done(request, lambda line: send({"say": line}), lambda what: send({"at": what}))
+    except (one_task.DivergedError, one_task.FailedError) as error:
+        end, text = FAIL, str(error)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        end, text = REFUSE, f"{where}{error.strerror or error}"
+    except (ValueError, ImportError, NotImplementedError) as error:
+        end, text = REFUSE, str(error)
+    except Exception as error:
+        end, text = FAIL, f"{request['name']}: {type(error).__name__}: {error}"
+    except BaseException as error:  # SystemExit, or its own
+        end, text = FAIL, f"{request['name']}: it exits ({type(error).__name__})"
+    send({"end": end, "text": text})

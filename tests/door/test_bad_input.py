@@ -18,7 +18,7 @@ from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.runs import interpreter, session
 from samegrad.benchmarks.runs.options import parse
-from samegrad.benchmarks.training import one_task
+from samegrad.benchmarks.training import weights as weights_file
 from samegrad.cli import main
 from samegrad.implementations.contract.spec import MLPSpec
 from tests.helpers.journals import CASE, ok, plan_record, run_record, write
@@ -337,8 +337,8 @@ def test_weights_that_lie_are_refused(fault: str, tmp_path: Path) -> None:
         raw[local + 36 : local + 50] = b"\xff" * 14
     path.write_bytes(raw)
 
-    with pytest.raises(one_task.WeightsError, match="no weights that `train --save` wrote: "):
-        one_task.load_weights(path)
+    with pytest.raises(weights_file.WeightsError, match="no weights that `train --save` wrote: "):
+        weights_file.load_weights(path)
 
 
 # ---- a user who stops, a reader who leaves ----

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from samegrad.benchmarks.clock import timer
-from samegrad.benchmarks.training import loop, one_task, recipe, worker
+from samegrad.benchmarks.training import loop, recipe, worker
+from samegrad.benchmarks.training import weights as weights_file
 from samegrad.benchmarks.training.data import datasets
 from samegrad.benchmarks.training.loop import Examples, train
 from samegrad.benchmarks.training.recipe import Recipe
@@ -357,9 +358,9 @@ def test_weights_of_one_implementation_are_evaluated_by_another(name: str, tmp_p
         load("numpy"), task.recipe, *(fold_of("xor").examples(np.arange(4), "float32"), None), 0
     )
     path = tmp_path / "xor.weights"
-    one_task.save_weights(path, task.recipe.spec, made.params, {"task": "xor"})
+    weights_file.save_weights(path, task.recipe.spec, made.params, {"task": "xor"})
 
-    spec, params, about = one_task.load_weights(path)
+    spec, params, about = weights_file.load_weights(path)
     other = load(name)
     in_its_dtype = replace(spec, dtype=other.dtypes[-1])
     placed = other.params_from_numpy(in_its_dtype, params, "cpu")
@@ -378,21 +379,21 @@ def test_weights_of_one_implementation_are_evaluated_by_another(name: str, tmp_p
 def test_files_that_hold_no_weights_are_refused(tmp_path: Path) -> None:
     """Missing, broken, of something else, or not fitting their own spec: one line each."""
     path = tmp_path / "w.npz"
-    with pytest.raises(one_task.WeightsError, match="no such file"):
-        one_task.load_weights(path)
+    with pytest.raises(weights_file.WeightsError, match="no such file"):
+        weights_file.load_weights(path)
     path.write_text("no zip")
-    with pytest.raises(one_task.WeightsError, match="no weights that `train --save` wrote"):
-        one_task.load_weights(path)
+    with pytest.raises(weights_file.WeightsError, match="no weights that `train --save` wrote"):
+        weights_file.load_weights(path)
     np.savez(path, W1=np.zeros((2, 2)))
-    with pytest.raises(one_task.WeightsError, match="no weights that `train --save` wrote"):
-        one_task.load_weights(path)
-    one_task.save_weights(path, MLPSpec((2, 3)), [(np.zeros((2, 2)), np.zeros(3))], {})
-    with pytest.raises(one_task.WeightsError, match=r"W1: shape \(2, 2\), expected \(2, 3\)"):
-        one_task.load_weights(path)
+    with pytest.raises(weights_file.WeightsError, match="no weights that `train --save` wrote"):
+        weights_file.load_weights(path)
+    weights_file.save_weights(path, MLPSpec((2, 3)), [(np.zeros((2, 2)), np.zeros(3))], {})
+    with pytest.raises(weights_file.WeightsError, match=r"W1: shape \(2, 2\), expected \(2, 3\)"):
+        weights_file.load_weights(path)
     objects: Any = np.array([{"a": 1}], dtype=object)
     np.savez(path, description=objects)
-    with pytest.raises(one_task.WeightsError, match="Object arrays cannot be loaded"):
-        one_task.load_weights(path)
+    with pytest.raises(weights_file.WeightsError, match="Object arrays cannot be loaded"):
+        weights_file.load_weights(path)
 
 
 @pytest.mark.parametrize(("value", "status"), [(np.nan, "unavailable"), (1.0, "wrong")])

@@ -22,6 +22,7 @@ from samegrad.benchmarks.training.tasks import TASKS
 from samegrad.implementations.contract import registry
 from samegrad.reports.data.report import report
 from samegrad.reports.document.learning import learning
+from tests.helpers.forging import FORGES, NETWORK
 from tests.helpers.no_report import NO_REPORT
 from tests.helpers.once import made_once
 from tests.helpers.quiet_machine import QUIET_MACHINE
@@ -344,10 +345,10 @@ def train_step(*a):
     ("body", "status", "message"),
     [
         ("", 0, ""),
-        ("os._exit(0)\n", 1, "it ended its process with status 0"),
+        ("os._exit(0)\n", 1, "exit status 0 before its work was done"),
         ("raise SystemExit(0)\n", 2, "could not be loaded: SystemExit: 0"),
-        ("def train_step(*a):\n    os._exit(0)\n", 1, "it ended its process with status 0"),
-        ("def train_step(*a):\n    os._exit(64)\n", 1, "it ended its process with status 64"),
+        ("def train_step(*a):\n    os._exit(0)\n", 1, "exit status 0 before its work was done"),
+        ("def train_step(*a):\n    os._exit(64)\n", 1, "its training crashed: exit status 64"),
         ("def train_step(*a):\n    raise SystemExit\n", 1, "it exits (SystemExit)"),
         ("def train_step(*a):\n    raise BaseException\n", 1, "it exits (BaseException)"),
         pytest.param(
@@ -365,6 +366,12 @@ def train_step(*a):
         ("def train_step(*a):\n    raise OSError(5, 'x')\n", 1, "raises OSError: [Errno 5] x"),
         ("def train_step(*a):\n    return 1\n", 1, "its training raises TypeError: cannot unpack"),
         ("threading.Thread(target=time.sleep, args=(600,)).start()\n", 0, ""),
+        (
+            "def train_step(*a):\n    os.killpg(0, 9)\n",
+            1,
+            "its training crashed: killed by SIGKILL",
+        ),
+        ("os.killpg(0, 15)\n", 1, "its training crashed: killed by SIGTERM"),
     ],
 )
 def test_training_that_its_implementation_ends_is_no_success(
@@ -380,6 +387,46 @@ def test_training_that_its_implementation_ends_is_no_success(
     shown = capfd.readouterr()
     assert (message in shown.err) and len(shown.err.splitlines()) == bool(message)
     assert ("test accuracy" in shown.out) == (not status)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.parametrize("when", ["imported", "called"])
+def test_training_that_hangs_has_an_end(
+    when: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """And so has what it started, in whatever session."""
+    mine, number = tmp_path / "mine.py", tmp_path / "number"
+    hangs = (
+        "child = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        f"open({str(number)!r}, 'w').write(str(child.pid))\n"
+        "time.sleep(600)\n"
+    )
+    if when == "called":
+        hangs = "def train_step(*a):\n" + "".join(f"    {line}\n" for line in hangs.splitlines())
+    head = "import subprocess, time\nfrom samegrad.implementations.mlp_numpy import *\n"
+    mine.write_text(head + hangs)
+    limits = ["--time-limit", "3", "--seed=1"]
+
+    assert 1 == command.main(["train", "xor", "--epochs=2", f"--implementation={mine}", *limits])
+
+    assert "no result within 3 s; killed; --time-limit 30 allows more" in capfd.readouterr().err
+    assert not Path(f"/proc/{number.read_text()}").exists()
+
+
+def test_messages_that_a_file_writes_itself_end_its_training(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In a line."""
+    mine = tmp_path / "mine.py"
+    for message in ('{"end": "succeed"}', '{"at": []}', "[1]", '{"say": 5}'):
+        mine.write_text(f"{NETWORK}{FORGES}forge({message!r})\nos._exit(0)\n")
+
+        assert 1 == command.main(["train", "xor", "--epochs=2", f"--implementation={mine}"]), (
+            message
+        )
+
+        (line,) = capfd.readouterr().err.splitlines()
+        assert "its training crashed" in line
 
 
 @pytest.mark.parametrize("when", ["imported", "called"])
