@@ -5,6 +5,7 @@ Facts are measured in fresh processes (`gather`) and judged by `findings`.
 
 import os
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,12 @@ from samegrad.benchmarks.doctor.findings import PROBLEM, Finding, findings
 from samegrad.benchmarks.machine import state, system
 from samegrad.implementations.checking import processes
 from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.commands import command
 
 CHILD_SECONDS = 120.0
+HALF = 0.5  # of the time goes to kernels, so that there is some for the libraries
+LEAST_SECONDS = 1.0  # with less, a part is not begun
+SECONDS = 60.0  # of all measurements; a machine with nothing else to do takes half of it
 REPETITIONS = 2  # of each library: a neighbour who disturbs one of them is no property of it
 CORE_TYPE = "OPENBLAS_CORETYPE"  # the variable; NumPy's rows are measured with what it says
 UNSET = "unset"  # name of the trial without what the user has set
@@ -30,16 +35,39 @@ CORE_TYPES = {
 }
 
 
-def diagnose() -> tuple[dict[str, Any], list[Finding]]:
+class Time:
+    """What is left of the time of a diagnosis, and what there was none for."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.until = seconds, time.monotonic() + seconds
+        self.left_out: list[str] = []
+
+    def left(self, part: str) -> float:
+        """Seconds that a part may take; 0 where nothing is left, which is written down."""
+        left = min(CHILD_SECONDS, self.until - time.monotonic())
+        if left < LEAST_SECONDS:
+            self.left_out += [part] * (part not in self.left_out)
+            return 0.0
+        return left
+
+    def share(self, share: float) -> "Time":
+        """A share of what is left."""
+        made = Time(share * max(0.0, self.until - time.monotonic()))
+        made.left_out = self.left_out
+        return made
+
+
+def diagnose(seconds: float = SECONDS) -> tuple[dict[str, Any], list[Finding]]:
     """The facts about this machine, and what of them is worth a finding, problems first.
 
-    It takes about half a minute.
+    Args:
+        seconds: that it may take; parts for which there is no time are left out.
     """
-    facts = gather()
+    facts = gather(Time(seconds))
     return facts, findings(facts)
 
 
-def gather() -> dict[str, Any]:
+def gather(within: Time) -> dict[str, Any]:
     """Everything that `findings` judges."""
     machine = system.machine()
     cores = system.cores()
@@ -48,28 +76,27 @@ def gather() -> dict[str, Any]:
     }
     facts |= {"cores": cores, "cores_in_machine": machine["cores_in_machine"]}
     facts |= _others()
-    (own,) = openblas((), repetitions=1)
+    (own,) = openblas((), within, repetitions=1)
     names = core_types(facts["cpu_flags"], own["kernel"])
     facts["openblas_coretype"] = os.environ.get(CORE_TYPE, "")
     if facts["openblas_coretype"]:
         names = [UNSET, *names]
-    facts["openblas"] = [] if own["reason"] else openblas(names)
+    facts["openblas"] = [] if own["reason"] else openblas(names, within.share(HALF))
     facts["thread_variables"] = {
         name: os.environ[name] for name in system.THREAD_VARIABLES if name in os.environ
     }
     # As it would be without the user's variables: those are looked at below.
-    facts["libraries"] = libraries = _libraries(str(cores))
+    facts["libraries"] = libraries = _libraries(str(cores), within)
     facts["denormals"] = {name: library.pop("denormals") for name, library in libraries.items()}
     busy = [library.pop("busy_cores") for library in libraries.values()]
     facts["busy_cores"] = max(busy, default=None)
     if any(v.isdigit() and int(v) > cores for v in facts["thread_variables"].values()):
         facts["oversubscription"] = {
-            name: {
-                "as_set": _measured(name, "all").get("step_seconds", float("nan")),
-                "one_per_core": library["step_seconds"],
-            }
+            name: {"as_set": as_set["step_seconds"], "one_per_core": library["step_seconds"]}
             for name, library in libraries.items()
+            if "step_seconds" in (as_set := _measured(name, "all", within))
         }
+    facts["left_out"], facts["seconds"] = within.left_out, within.seconds
     return facts | busier(facts, _others())
 
 
@@ -80,7 +107,7 @@ def busier(before: Mapping[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     return after if loads[1] > loads[0] else earlier
 
 
-def _libraries(threads: str) -> dict[str, dict[str, Any]]:
+def _libraries(threads: str, within: Time) -> dict[str, dict[str, Any]]:
     """What each installed library reaches: the best of its repetitions, which alternate."""
     best: dict[str, dict[str, Any]] = {}
     names = [
@@ -90,7 +117,7 @@ def _libraries(threads: str) -> dict[str, dict[str, Any]]:
     ]
     for _ in range(REPETITIONS):
         for name in names:
-            now = _measured(name, threads)
+            now = _measured(name, threads, within)
             if "gemm" not in now:
                 continue
             now["gpu"] = registry.TABLE[name].gpu
@@ -111,7 +138,9 @@ def _others() -> dict[str, Any]:
             "programs": seen.get("programs", {}), **loop}  # fmt: skip
 
 
-def openblas(names: Sequence[str], repetitions: int = REPETITIONS) -> list[dict[str, Any]]:
+def openblas(
+    names: Sequence[str], within: Time, repetitions: int = REPETITIONS
+) -> list[dict[str, Any]]:
     """Which kernels NumPy's products use as it is here and with some core types, and how fast.
 
     OpenBLAS takes its kernels by the processor that it recognises. A processor that is newer than
@@ -120,6 +149,7 @@ def openblas(names: Sequence[str], repetitions: int = REPETITIONS) -> list[dict[
 
     Args:
         names: core types, or UNSET for what the library takes by itself where the user has set one.
+        within: the time that there is.
         repetitions: of each, alternating.
 
     Returns:
@@ -131,7 +161,8 @@ def openblas(names: Sequence[str], repetitions: int = REPETITIONS) -> list[dict[
     for _ in range(repetitions):
         for name in ("", *names):
             variables = {} if not name else {CORE_TYPE: None if name == UNSET else name}
-            answer, ended = _probe({"about": "openblas"}, "all", variables)
+            part = f"OpenBLAS{f' ({name})' if name else ''}"
+            answer, ended = _probe(part, {"about": "openblas"}, "all", within, variables)
             now = {"name": name, "kernel": "", "gemm": {}, "reason": "", **answer}
             if not now["gemm"]:
                 now["reason"] = now["reason"] or ended.reason or "no answer"
@@ -149,16 +180,23 @@ def core_types(flags: str, own: str) -> list[str]:
     return [name for name, flag in CORE_TYPES.items() if flag in instructions and flag != used]
 
 
-def _measured(name: str, threads: str) -> dict[str, Any]:
+def _measured(name: str, threads: str, within: Time) -> dict[str, Any]:
     """What one library reaches in a process of its own; with "all" threads as the user has set."""
-    return _probe({"about": "library", "implementation": name}, threads)[0]
+    return _probe(name, {"about": "library", "implementation": name}, threads, within)[0]
 
 
 def _probe(
-    request: dict[str, str], threads: str, variables: Mapping[str, str | None] | None = None
+    part: str,
+    request: dict[str, str],
+    threads: str,
+    within: Time,
+    variables: Mapping[str, str | None] | None = None,
 ) -> tuple[dict[str, Any], processes.Exit]:
     """What a child says, and how it ended; variables of its environment that are None are unset."""
     answer: dict[str, Any] = {}
+    seconds = within.left(part)
+    if not seconds:
+        return answer, processes.Exit("timeout", "there was no time left")
     with tempfile.TemporaryDirectory(prefix="samegrad-") as scratch:
         environment = system.worker_environment(None, Path(scratch), threads)
         for name, value in (variables or {}).items():
@@ -170,8 +208,10 @@ def _probe(
             request,
             environment,
             answer.update,
-            CHILD_SECONDS,
+            seconds,
         )
+    if ended.kind == "timeout":
+        within.left_out += [part] * (part not in within.left_out)
     return answer, ended
 
 
@@ -201,6 +241,12 @@ def text(facts: dict[str, Any], judged: Sequence[Finding]) -> str:
     for name, library in facts["libraries"].items():
         devices = ", ".join(library["devices"])
         lines.append(f"  {name}: GFLOP/s: {_rates(library['gemm'])}; devices: {devices}")
+    if facts.get("left_out"):
+        parts = ", ".join(facts["left_out"])
+        lines.append(
+            f"  (not measured, or only once, within {facts['seconds']:g} s: {parts}; "
+            f"`{command('doctor', '--time', '600')}` gives more)"
+        )
     for finding in judged:
         lines += [
             "",

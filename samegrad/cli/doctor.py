@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from samegrad.cli.parser import DONE, FAILED
+from samegrad.cli.parser import DONE, FAILED, seconds
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.texts import say
 
@@ -21,6 +21,9 @@ def add(subparsers: Any) -> None:
         "doctor", help="what makes this machine's numbers misleading or slow"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of sentences")
+    parser.add_argument(
+        "--time", type=seconds, default=60.0, metavar="SECONDS", help="limit (default: 60)"
+    )
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -36,7 +39,7 @@ def run(arguments: Namespace) -> int:
 
     from samegrad.benchmarks.doctor import doctor
 
-    facts, findings = doctor.diagnose()
+    facts, findings = doctor.diagnose(arguments.time)
     if arguments.json:
         plain = [asdict(finding) for finding in findings]
         say(json.dumps({"installation": wrong, "facts": facts, "findings": plain}, indent=1))

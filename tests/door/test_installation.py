@@ -84,7 +84,7 @@ def test_doctor_says_it_first(
 
     (site / "samegrad.py").write_text("")
     monkeypatch.syspath_prepend(site)
-    monkeypatch.setattr(doctor, "diagnose", lambda: ({}, []))
+    monkeypatch.setattr(doctor, "diagnose", lambda _: ({}, []))
     monkeypatch.setattr(doctor, "text", lambda facts, findings: "Nothing is wrong")
 
     assert 1 == main(["doctor"])
