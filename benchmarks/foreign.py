@@ -48,6 +48,33 @@ def spare_inputs(arguments: Sequence[str]) -> None:
         if is_input(path) or any(_same(path, place) for place in read):
             what = f"{name} {value}: it would replace what is read; give another file"
             raise pytest.UsageError(clean(what))
+        logs = name.replace("_", "-").endswith("log-file")  # also -o log_file
+        wrong = _not_writable(path) if logs else _waits(path)
+        if wrong:
+            raise pytest.UsageError(clean(f"{name} {value}: {wrong}; give another file"))
+
+
+def _waits(path: Path) -> str:
+    """Whether a path is a pipe that has no reader yet, in words; those of a shell have one."""
+    try:
+        alone = path.is_fifo() and path.resolve().parts[1:2] not in (("dev",), ("proc",))
+    except (OSError, ValueError):
+        return ""
+    return "a pipe, whose reader would be waited for" if alone else ""
+
+
+def _not_writable(path: Path) -> str:
+    """Why pytest cannot open its log, which it would say in a traceback."""
+    if wrong := _waits(path):
+        return wrong
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError as error:
+        return f"cannot be written: {error.strerror}"
+    except ValueError:  # a name that is none is refused later
+        pass
+    return ""
 
 
 def _paths(text: str) -> list[str]:

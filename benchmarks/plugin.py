@@ -47,6 +47,8 @@ REFUSED = {
 }
 
 
+NEEDED = ("python", "skipping")  # plugins of pytest: cases are items, some without a number
+
 # Asked for one of these, pytest-benchmark shows its own table, too.
 ITS_TABLE = re.compile(r"--benchmark-(columns|sort|group-by|name|verbose|compare)\b.*")
 # And for one of these it uses its storage.
@@ -150,6 +152,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if run is not None and options.keys() - {"kind"}:
         option = next(iter(options)).replace("_", "-")
         raise pytest.UsageError(f"--{option}: a resumed run keeps the options that it began with")
+    for name in NEEDED:
+        if not config.pluginmanager.hasplugin(name):
+            raise pytest.UsageError(f"-p no:{name}: --benchmark needs that plugin; leave this out")
     _refuse_foreign_options(config)
     if config.args_source is pytest.Config.ArgsSource.ARGS:
         _refuse_foreign_paths(config)

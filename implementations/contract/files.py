@@ -72,17 +72,49 @@ def replaced(path: Path) -> Iterator[Path]:
         OSError: as `replaceable`; or there is no room.
     """
     target = replaceable(path)
-    beside = target.with_name(f"{PART}{secrets.token_hex(4)}{target.suffix[:9]}")
-    try:
+    with _part(path, target) as beside:
         yield beside
-        with beside.open("r+b") as file:
-            os.fsync(file.fileno())  # a name must not come before what it names
+        _sync(beside)
         if target.exists():
             beside.chmod(stat.S_IMODE(target.stat().st_mode))
         beside.replace(target)
+
+
+@contextlib.contextmanager
+def created(path: Path) -> Iterator[Path]:
+    """Where to write what becomes a new file once it is whole; nothing that is there is replaced.
+
+    Raises:
+        FileExistsError: something is there, be it a link to nowhere.
+        OSError: there is no room.
+    """
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    with _part(path, path) as beside:
+        yield beside
+        _sync(beside)
+        try:
+            path.hardlink_to(beside)  # a rename would replace what has come meanwhile
+        except FileExistsError:
+            raise
+        except OSError:  # the file system has no links
+            beside.rename(path)
+
+
+@contextlib.contextmanager
+def _part(path: Path, target: Path) -> Iterator[Path]:
+    """A name beside a file for what is not complete, which is gone afterwards."""
+    beside = target.with_name(f"{PART}{secrets.token_hex(4)}{target.suffix[:9]}")
+    try:
+        yield beside
     except OSError as error:
         if error.filename in (None, str(beside)):
             error.filename = str(path)
         raise
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _sync(beside: Path) -> None:
+    with beside.open("r+b") as file:
+        os.fsync(file.fileno())  # a name must not come before what it names

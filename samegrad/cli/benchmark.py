@@ -1,7 +1,9 @@
 """`samegrad benchmark`: measure speed and write the report, from whatever folder."""
 
 import os
+import shlex
 from argparse import Namespace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ Options may also stand in [tool.samegrad] of the current folder's pyproject.toml
 """
 # pytest's codes: passed, failed, interrupted, internal error, usage, nothing selected
 STATUS = {0: DONE, 1: FAILED, 2: INTERRUPTED, 3: FAILED, 4: USAGE, 5: USAGE}
+PLUGIN = "samegrad.benchmarks.plugin"
+NEEDED = ("benchmark", PLUGIN)  # without which pytest would run something else
 
 
 def add(subparsers: Any) -> None:
@@ -36,6 +40,7 @@ def run(arguments: Namespace) -> int:
     for given in (*arguments.typed[1:], os.environ.get("PYTEST_ADDOPTS", "")):
         if ACTING.search(given):  # pytest shows what is wrong as it was typed
             raise ValueError(f"{clean(given)}: control characters are not accepted here")
+    _refuse_to_leave_out(arguments.typed[1:])
     import pytest
 
     from samegrad import benchmarks
@@ -46,6 +51,15 @@ def run(arguments: Namespace) -> int:
     options = [
         *("-c", str(here / "installed.ini"), "--rootdir", str(here.parent)),
         *("--noconftest", "--import-mode", "importlib", "-p", "no:cacheprovider"),
-        *("-p", "samegrad.benchmarks.plugin", "-p", "samegrad.pytest_plugin", "--benchmark"),
+        *("-p", PLUGIN, "-p", "samegrad.pytest_plugin", "--benchmark"),
     ]
     return STATUS[int(pytest.main([*options, *arguments.typed[1:]]))]
+
+
+def _refuse_to_leave_out(typed: list[str]) -> None:
+    """Raise ValueError if an option of pytest's leaves out a plugin that is needed."""
+    more = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
+    for before, word in pairwise(["", *more, *typed]):
+        named = word if before == "-p" else word[2:] if word.startswith("-p") else ""
+        if named.strip() in [f"no:{name}" for name in NEEDED]:
+            raise ValueError(f"-p {named.strip()}: benchmarks need that plugin; leave this out")

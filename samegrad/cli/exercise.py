@@ -59,13 +59,14 @@ def list_sheets(_: Namespace) -> int:
 
 def start_sheet(arguments: Namespace) -> int:
     """Write a worksheet; what is there is never replaced."""
+    from samegrad.implementations.contract.files import created
     from samegrad.implementations.exercises.sheets import named
 
     sheet = named(arguments.name)
     path = Path(arguments.output or f"{sheet.name}_exercise.py")
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(sheet.text)
+        with created(path) as beside:
+            beside.write_text(sheet.text, encoding="utf-8")
     except FileExistsError:
         raise ValueError(f"{path} is there already; give another --output FILE") from None
     say(f"{path}: {sheet.title}; {len(sheet.scored)} equations to write. How far it is:")

@@ -302,6 +302,9 @@ def test_gpu_that_kills_its_probe_costs_no_cpu_row(tmp_path: Path) -> None:
         (["--benchmark", "--benchmark-warmup=on"], "every case is warmed up"),
         (["--benchmark", "--benchmark-storage=nosuch://x"], "or a URL of file or elasticsearch"),
         (["--preset", "hello"], "--preset goes with --benchmark"),
+        (["--benchmark", "-p", "no:skipping"], "-p no:skipping: --benchmark needs that plugin"),
+        (["--benchmark", "-p", "no:python"], "-p no:python: --benchmark needs that plugin"),
+        (["--benchmark", "--log-file=docs"], "--log-file docs: cannot be written: Is a dir"),
         (["--benchmark", "--junitxml=o/journal.jsonl"], "it would replace a journal"),
         (
             ["--benchmark", "--implementation", "numpy", "--output", "README.md"],

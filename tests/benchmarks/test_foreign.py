@@ -1,5 +1,6 @@
 """Options of pytest that write: what a run reads is never replaced."""
 
+import os
 import shlex
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,6 +53,26 @@ def test_option_that_names_what_is_read_is_refused(typed: str, here: Path) -> No
         spare_inputs(shlex.split(f"{OURS} {typed}"))
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("--log-file=old", "cannot be written: Is a directory"),
+        ("-o log_file=plain/x", "cannot be written: "),
+        ("--log-file=pipe", "a pipe, whose reader would be waited for"),
+        ("--junit-xml pipe", "a pipe"),
+        ("--benchmark-json=pipe", "a pipe"),
+    ],
+)
+def test_file_that_cannot_be_written_or_hangs_is_refused(
+    typed: str, message: str, here: Path
+) -> None:
+    """Which pytest would say in a traceback, or wait for."""
+    os.mkfifo(here / "pipe")
+    with pytest.raises(pytest.UsageError, match=message):
+        spare_inputs(shlex.split(f"{OURS} {typed}"))
+
+
 @pytest.mark.parametrize(
     "typed",
     [
@@ -99,3 +120,17 @@ def test_weights_do_not_take_the_place_of_something_else(
 
     assert ["kept"] * 2 == [(here / name).read_text() for name in ("c.py", "plain")]
     assert "it is there and holds no weights" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["benchmark", "samegrad.benchmarks.plugin"])
+def test_plugins_that_are_needed_are_not_left_out(
+    name: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without ours, pytest would run whatever tests lie in the folder."""
+    (here / "test_theirs.py").write_text("def test_theirs():\n    open('ran', 'w').close()\n")
+
+    for typed in (["-p", f"no:{name}"], [f"-pno:{name}"]):
+        assert 2 == main(["benchmark", *typed])
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"-p no:{name}: benchmarks need that plugin" in line
+    assert not (here / "ran").exists()

@@ -13,6 +13,7 @@ from samegrad.benchmarks import command_line
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records.journal import NotAJournalError, read
 from samegrad.benchmarks.training import one_task
+from samegrad.benchmarks.training import weights as weights_file
 from samegrad.benchmarks.training.data import originals
 from samegrad.benchmarks.training.data.records import DataError
 from samegrad.implementations.contract.files import replaced
@@ -28,17 +29,17 @@ def test_full_disk_leaves_the_weights_that_were_there(tmp_path: Path) -> None:
     """And nothing beside them; the message names the file."""
     path = tmp_path / "weights.npz"
     params = init_params(SPEC, 0)
-    one_task.save_weights(path, SPEC, params, {"task": "iris"})
+    weights_file.save_weights(path, SPEC, params, {"task": "iris"})
     before = path.read_bytes()
     code = (
         "import resource, signal, sys\nfrom pathlib import Path\n"
-        "from samegrad.benchmarks.training import one_task\n"
+        "from samegrad.benchmarks.training import weights as weights_file\n"
         "from samegrad.implementations.contract.initializers import init_params\n"
         "from samegrad.implementations.contract.spec import MLPSpec\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "spec = MLPSpec((40, 30, 3))\n"
-        "try:\n    one_task.save_weights(Path(sys.argv[1]), spec, init_params(spec, 1), {})\n"
+        "try:\n    weights_file.save_weights(Path(sys.argv[1]), spec, init_params(spec, 1), {})\n"
         "except OSError as error:\n    print(error.filename, error.strerror)\n"
     )
 
@@ -123,8 +124,8 @@ def test_what_is_no_file_is_neither_read_nor_replaced(
 
     with pytest.raises(NotAJournalError, match="no ordinary file"):
         read(journal)
-    with pytest.raises(one_task.WeightsError, match="no ordinary file"):
-        one_task.load_weights(weights)
+    with pytest.raises(weights_file.WeightsError, match="no ordinary file"):
+        weights_file.load_weights(weights)
     with pytest.raises(ValueError, match="no ordinary file"):
         one_task.train("iris", save=str(weights))
     with pytest.raises(ValueError, match="no ordinary file"):

@@ -1,6 +1,8 @@
 """Worksheets: empty, half and full; a class of ten; and what may not be said of a right file."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -205,6 +207,29 @@ def test_start_never_replaces_a_file(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "is there already" in said and "did you mean 'loops'" in said
     assert 0 == main(["exercise", "list"])
     assert len(SHEETS) == len(capsys.readouterr().out.splitlines())
+
+
+def test_start_writes_a_worksheet_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A full disk leaves nothing of it, and the next start is no "is there already"."""
+    path, synced = tmp_path / "mine.py", os.fsync
+
+    def full(number: int) -> None:
+        os.ftruncate(number, 10)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert 2 == main(["exercise", "start", "loops", "--output", str(path)])
+    assert f"{path}: No space left on device" in capsys.readouterr().err
+    assert [] == list(tmp_path.iterdir())
+
+    monkeypatch.setattr(os, "fsync", synced)
+    assert 0 == main(["exercise", "start", "loops", "--output", str(path)])
+    assert SHEETS["loops"].text == path.read_text() and [path] == list(tmp_path.iterdir())
+    (tmp_path / "link").symlink_to("nowhere")
+    assert 2 == main(["exercise", "start", "loops", "--output", str(tmp_path / "link")])
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_table_of_a_class_has_a_column_for_each_equation() -> None:
