@@ -72,6 +72,7 @@ class Bench:
         self.block_sizes: dict[str, tuple[int, float]] = {}  # case -> calls, ns per call
         self.repetitions: dict[str, list[timer.Blocks]] = {}  # case -> its blocks
         self.answers: list[Array] = []  # what requests of the last repetition gave
+        self.looked: tuple[dict[str, Array], Message] | None = None  # at it, where calls followed
         self.ours: bool = request["implementation"] in registry.TABLE
         self.breakdown: Breakdown | None = None  # where this process measures it, too
 
@@ -108,9 +109,11 @@ class Bench:
         outcome = self._outcome(case, blocks, lost)
         if outcome["status"] != "ok":
             return outcome
-        self.timed, self.answers = (case, blocks), []
+        self.timed, self.answers, self.looked = (case, blocks), [], None
         if len(self.repetitions[case.id]) > 1:
             return outcome
+        results, about = self._look()
+        self.looked = arrays.copies(results), about  # further calls may write over these
         return {
             **outcome,
             "first_call_ns": gates.first_ns.get(case.operation),
@@ -164,17 +167,22 @@ class Bench:
 
     def evidence(self, path: Path) -> Message:
         """What the last repetition gave, for the judge: a file, and what it needs to know of it."""
-        case, blocks = self.timed
-        seen, implementation = blocks.last_seen, self.implementation
-        now = arrays.numbers(seen.result)
-        gates = self._enter(case.workload)
-        results = gates.fetched(seen)
+        results, about = self.looked or self._look()
         answers = {ANSWERS: np.stack(self.answers)} if self.answers else {}
-        inputs.save_tree(path, {**gates.named(case.gated[-1], results, seen.passed), **answers})
+        inputs.save_tree(path, {**results, **answers})
+        return about
+
+    def _look(self) -> tuple[dict[str, Array], Message]:
+        """What the last repetition gave, on the host, and what is to be known of it."""
+        case, blocks = self.timed
+        seen, gates = blocks.last_seen, self._enter(case.workload)
+        now, results = arrays.numbers(seen.result), gates.fetched(seen)
         changed = not arrays.agree(seen.values, now)
-        if not self.ours and not isinstance(implementation, OwnCalls):
+        if not self.ours and not isinstance(self.implementation, OwnCalls):
             changed = changed or not arrays.same_numbers(now, [*arrays.leaves(results)])
-        return {**gates.about(), "number": seen.number, "block": seen.block, "changed": changed}
+        about = {"number": seen.number, "block": seen.block, "changed": changed}
+        named = gates.named(case.gated[-1], results, seen.passed)
+        return named, {**gates.about(), **about}
 
     def call(self, case: Case, times: int) -> None:
         """Calls of a case that is neither gated nor timed, for who measures its memory."""

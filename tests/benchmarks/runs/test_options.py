@@ -44,7 +44,10 @@ from samegrad.benchmarks.runs.options import parse
             {"dtype": "float16"},
             "--dtype 'float16' is not known; accepted: float64, float32, tf32, bfloat16",
         ),
-        ({"ranks": "1,2", "implementation": "numpy,c"}, "numpy runs in one process, not in 2 ranks"),
+        (
+            {"ranks": "1,2", "implementation": "numpy,c"},
+            "numpy runs in one process, not in 2 ranks",
+        ),
         ({"preset": "ranks", "implementation": "numpy"}, "accepted: torch_ddp, torch_fsdp"),
         ({"processes": "0"}, "--processes '0' is not accepted; give a whole number from 1 to 1000"),
         ({"processes": "2.5"}, "--processes '2.5' is not accepted"),

@@ -16,7 +16,7 @@ REFUSED = (
     "scales_products_anyway",
     "adds_up",
 )
-ACCEPTED = ("keeps_buffers", "views_of_a_vector", "functional_step")
+ACCEPTED = ("keeps_buffers", "keeps_outputs", "views_of_a_vector", "functional_step")
 
 
 def test_names_are_of_one_kind_each():

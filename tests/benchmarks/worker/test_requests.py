@@ -5,12 +5,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from samegrad.benchmarks.cases.draws import Draw
 from samegrad.benchmarks.clock.timer import work_of
-from samegrad.benchmarks.worker import measurement
+from samegrad.benchmarks.worker import arrays, measurement
 from samegrad.benchmarks.worker.measurement import Bench
+from samegrad.benchmarks.worker.subject import Seen
 from tests.helpers.journals import CASE, PROBLEM
 
 PASS = replace(CASE, operation="forward", workload=replace(PROBLEM, batch_size=1))
@@ -38,6 +40,42 @@ def test_each_call_is_timed_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert (7, measurement.REQUEST_CALLS) == (said["import_ns"], len(said["request_ns"]))
     assert min(said["request_ns"]) >= 100_000
+
+
+def test_results_are_kept_from_the_calls_that_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which may write over them: outputs in a buffer that is kept are right."""
+    buffer = np.array([1.0, 2.0])
+    bench: Any = object.__new__(Bench)
+    bench.repetitions, bench.answers = {PASS.id: [None]}, []
+    bench.implementation, bench.ours = SimpleNamespace(to_numpy=lambda tree: tree), False
+    gates: Any = SimpleNamespace(
+        scale=1.0,
+        first_ns={},
+        compile_ns={},
+        fetched=lambda seen: seen.result,
+        named=lambda _, results, __: {"outputs": results},
+        about=lambda: {},
+    )
+    seen = Seen(0, 0, buffer, [], arrays.seen(buffer))
+    blocks = SimpleNamespace(last_seen=seen)
+
+    def overwritten(*_: Any) -> dict[str, Any]:
+        buffer[:] = 0
+        return {}
+
+    for name, stand_in in (
+        ("_enter", lambda _: gates),
+        ("_timed", lambda *_: (blocks, {})),
+        ("_outcome", lambda *_: {"status": "ok"}),
+        ("_broken_down", lambda *_: {}),
+        ("_requests", overwritten),
+    ):
+        monkeypatch.setattr(bench, name, stand_in, raising=False)
+
+    bench.repeat(PASS, (1, 2))
+    results, about = bench.looked
+
+    assert [1.0, 2.0] == results["outputs"].tolist() and not about["changed"]
 
 
 def test_slow_calls_end_when_their_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
