@@ -63,10 +63,13 @@ def replaceable(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def replaced(path: Path) -> Iterator[Path]:
+def replaced(path: Path, wait: bool = True) -> Iterator[Path]:
     """Where to write what takes the place of a file, or of what a link points at, once it is whole.
 
     Whatever stops it (a full disk, an exception), what was there before stays as it was.
+
+    Args:
+        wait: for the disk, so that it is whole after a power failure, too.
 
     Raises:
         OSError: as `replaceable`; or there is no room.
@@ -74,7 +77,8 @@ def replaced(path: Path) -> Iterator[Path]:
     target = replaceable(path)
     with _part(path, target) as beside:
         yield beside
-        _sync(beside)
+        if wait:
+            _sync(beside)  # a name must not come before what it names
         if target.exists():
             beside.chmod(stat.S_IMODE(target.stat().st_mode))
         beside.replace(target)
@@ -117,4 +121,4 @@ def _part(path: Path, target: Path) -> Iterator[Path]:
 
 def _sync(beside: Path) -> None:
     with beside.open("r+b") as file:
-        os.fsync(file.fileno())  # a name must not come before what it names
+        os.fsync(file.fileno())

@@ -76,7 +76,8 @@ def add(folder: Path, places: Sequence[Path]) -> Added:
         ArchiveError: the folder holds something else.
         OSError: the disk is full, or the like: what was written before is there, and whole.
     """
-    known, result = store.known(folder), Added()
+    result = Added()
+    known = store.known(folder, result.lines.append)
     waiting: list[pa.RecordBatch] = []
 
     def flush() -> None:

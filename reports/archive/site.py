@@ -131,14 +131,11 @@ def _file(name: str) -> str:
 
 def _write(template: Template, folder: Path, name: str, page: Page) -> None:
     text = template.render(page=page, css=_file("site.css"), script=_file("site.js"))
-    if name in ("index.html", "machines.html"):
-        _replace(folder / name, text)
-    else:  # of many: no waiting for the disk after each
-        (folder / name).write_text(text, "utf-8")
+    _replace(folder / name, text, wait=name in ("index.html", "machines.html"))  # others are many
 
 
-def _replace(path: Path, text: str) -> None:
-    with replaced(path) as beside:
+def _replace(path: Path, text: str, wait: bool = True) -> None:
+    with replaced(path, wait) as beside:
         beside.write_text(text, "utf-8")
 
 

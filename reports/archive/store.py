@@ -2,13 +2,16 @@
 
 A part holds rows of some runs, written beside and renamed once it is whole, under a name that no
 other has: who reads sees whole parts only, two who add do not meet, and a full disk costs the part
-that was being written. Of each run the newest version counts; older ones stay and are hidden.
+that was being written. The name ends with the hash of what is in it: a part that is not what was
+written is left out and said, and the rest is read. Of each run the newest version counts; older
+ones stay and are hidden.
 """
 
 import contextlib
+import hashlib
 import os
-import secrets
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from samegrad.implementations.contract.commands import command
-from samegrad.implementations.contract.files import PART, named, replaced
+from samegrad.implementations.contract.files import PART, named, ordinary, replaced
 from samegrad.implementations.contract.texts import clean
 from samegrad.reports.archive import form
 
@@ -32,6 +35,7 @@ TYPES = {
 SCHEMA = pa.schema([(name, TYPES[column.kind]) for name, column in form.COLUMNS.items()])
 MEMORY = "2GB"  # of a query; beyond it, it ends with an error
 PATTERN = "rows-*.parquet"
+NAME = re.compile(r"rows-\d{8}-\d{6}-([0-9a-f]{16})\.parquet")  # when it was written; its hash
 LATEST = """
 CREATE TEMP TABLE latest AS
 SELECT {run}, entry, added, count AS rows FROM (
@@ -74,6 +78,33 @@ def parts(folder: Path) -> list[Path]:
     return sorted(folder.glob(PATTERN))
 
 
+def readable(folder: Path) -> tuple[list[Path], list[str]]:
+    """The parts that hold what was written, each once, and a line for each other one.
+
+    Whatever their names: of two whose names were swapped, both do.
+    """
+    every, sound, lines = parts(folder), dict[str, Path](), list[str]()
+    written = {match[1] for path in every if (match := NAME.fullmatch(path.name))}
+    for path in every:
+        try:
+            digest = _digest(path)
+        except OSError as error:
+            lines.append(f"{path}: {error.strerror}; it is left out")
+            continue
+        if digest not in written:
+            lines.append(f"{path}: it is damaged, and left out; add its runs again")
+        elif digest in sound:
+            lines.append(f"{path}: a copy of {sound[digest].name}; it is left out")
+        else:
+            sound[digest] = path
+    return list(sound.values()), lines
+
+
+def _digest(path: Path) -> str:
+    with ordinary(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
 def write(folder: Path, batches: Sequence[pa.RecordBatch]) -> Path:
     """Add one part.
 
@@ -82,25 +113,41 @@ def write(folder: Path, batches: Sequence[pa.RecordBatch]) -> Path:
     """
     now = datetime.now(UTC)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"rows-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(8)}.parquet"
-    assert not path.name.startswith(PART)
-    with replaced(path) as beside, pq.ParquetWriter(beside, SCHEMA, compression="zstd") as out:
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, SCHEMA, compression="zstd") as out:
         out.write_table(pa.Table.from_batches(batches))
+    data = sink.getvalue()
+    digest = hashlib.sha256(data).hexdigest()[:16]
+    path = folder / f"rows-{now:%Y%m%d-%H%M%S}-{digest}.parquet"
+    assert not path.name.startswith(PART)
+    with replaced(path) as beside:
+        beside.write_bytes(data)
     return path
 
 
 @contextlib.contextmanager
-def opened(place: str | os.PathLike[str]) -> Iterator[duckdb.DuckDBPyConnection]:
+def opened(
+    place: str | os.PathLike[str], told: Callable[[str], object] = lambda _: None
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to an archive that can read it and nothing else.
 
     Its views: `rows`, the newest version of each run; `runs`, a line for each of these; `parts`,
     every version. The configuration is locked, and no file but the parts can be opened.
 
+    Args:
+        told: of each part that is left out, a line.
+
     Raises:
         ArchiveError: it has no rows, or one of its files is not as this version writes them.
     """
     folder = named("--archive", place)
-    files = [os.fspath(path.resolve()) for path in parts(folder)]
+    sound, lines = readable(folder)
+    if lines and not sound:
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        raise ArchiveError(f"none of the archive's parts can be read: {lines[0]}{more}")
+    for line in lines:
+        told(clean(line))
+    files = [os.fspath(path.resolve()) for path in sound]
     if not files:
         add = command("archive", "add", "RUN", f"--archive={folder}")
         raise ArchiveError(f"{folder}: no archive with results there; `{add}` makes one")
@@ -131,12 +178,19 @@ def _all_latest(connection: duckdb.DuckDBPyConnection) -> bool:
     return bool((connection.execute(query).fetchone() or (False,))[0])
 
 
-def known(folder: Path) -> dict[str, Known]:
-    """Run id -> what the archive has of it; {} where there is none yet."""
-    if not parts(folder):
+def known(folder: Path, told: Callable[[str], object] = lambda _: None) -> dict[str, Known]:
+    """Run id -> what the archive has of it; {} where there is none yet, or none can be read.
+
+    Args:
+        told: of each part that is left out, a line.
+    """
+    sound, lines = readable(folder)
+    if not sound:
+        for line in lines:
+            told(clean(line))
         return {}
     query = "SELECT run_id, journal_bytes, journal_sha256, form FROM latest"
-    with opened(folder) as connection:
+    with opened(folder, told) as connection:
         return {run_id: Known(*rest) for run_id, *rest in connection.execute(query).fetchall()}
 
 

@@ -105,11 +105,18 @@ def query(arguments: Namespace) -> int:
     _needed("query")
     from samegrad.reports.archive import store, tables
 
-    with store.opened(arguments.archive) as connection:
+    damaged = list[str]()
+    with store.opened(arguments.archive, damaged.append) as connection:
         answer = store.select(connection, arguments.sql)
         for line in tables.csv(answer) if arguments.csv else tables.text(answer, MOST_LINES):
             say(line)
-    return DONE
+    return _ended(damaged)
+
+
+def _ended(damaged: list[str], done: bool = True) -> int:
+    """The exit status, after what is to be said of parts that were left out."""
+    _told(damaged)
+    return FAILED if damaged or not done else DONE
 
 
 def history(arguments: Namespace) -> int:
@@ -119,11 +126,12 @@ def history(arguments: Namespace) -> int:
 
     machine = (arguments.machine,) if arguments.machine else ()
     filters = queries.Filters(arguments.case or "", machine)
-    with store.opened(arguments.archive) as connection:
+    damaged = list[str]()
+    with store.opened(arguments.archive, damaged.append) as connection:
         series, count = queries.history(connection, filters, only_steps=arguments.steps)
     for line in tables.history(series, count, only_steps=arguments.steps):
         say(line)
-    return DONE if count else FAILED
+    return _ended(damaged, bool(count))
 
 
 def compare(arguments: Namespace) -> int:
@@ -132,19 +140,20 @@ def compare(arguments: Namespace) -> int:
     from samegrad.reports.archive import queries, store, tables
 
     filters = queries.Filters(arguments.case or "")
-    with store.opened(arguments.archive) as connection:
+    damaged = list[str]()
+    with store.opened(arguments.archive, damaged.append) as connection:
         if not arguments.machines:
             spreads = queries.spread(connection, filters)
             for line in tables.spread(spreads[:MOST_LINES], len(spreads)):
                 say(line)
-            return DONE if spreads else FAILED
+            return _ended(damaged, bool(spreads))
         chosen = [_machine(queries, connection, text) for text in arguments.machines]
         if not 2 <= len(dict(chosen)) == len(chosen) <= queries.MOST_MACHINES:
             raise ValueError(f"give 2 to {queries.MOST_MACHINES} machines, each once")
         cases = queries.beside(connection, filters, list(dict(chosen)))
     for line in tables.beside(cases[:MOST_LINES], [words for _, words in chosen], len(cases)):
         say(line)
-    return DONE if cases else FAILED
+    return _ended(damaged, bool(cases))
 
 
 def _machine(queries: Any, connection: Any, text: str) -> tuple[str, str]:
@@ -164,7 +173,8 @@ def site(arguments: Namespace) -> int:
     from samegrad.implementations.contract.files import named
     from samegrad.reports.archive import site, store
 
-    with store.opened(arguments.archive) as connection:
+    damaged = list[str]()
+    with store.opened(arguments.archive, damaged.append) as connection:
         pages = site.write(connection, named("DIR", arguments.folder))
     say(f"{pages:,} pages: {Path(arguments.folder) / 'index.html'}")
-    return DONE
+    return _ended(damaged)

@@ -1,7 +1,9 @@
 """The archive: what is added, once, and what stays whole whatever happens."""
 
 import json
+import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -372,13 +374,79 @@ def test_a_folder_without_results_is_one_line(
         "nowhere": "no archive with results there",
         ".": "no archive with results there",
         "file": "a file, where the archive's folder should be",
-        "a": "cannot be read as an archive",
+        "a": "none of the archive's parts can be read: ",
     }
 
     for name, words in expected.items():
         assert 2 == main(["archive", "query", "FROM rows", "--archive", str(tmp_path / name)])
         (line,) = capsys.readouterr().err.splitlines()
         assert words in line
+
+
+def flipped(path: Path) -> None:
+    """One bit, of a number perhaps."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 4
+    path.write_bytes(data)
+
+
+def piped(path: Path) -> None:
+    """A pipe in its place."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def linked(path: Path, place: str) -> None:
+    """A link in its place."""
+    path.unlink()
+    path.symlink_to(place)
+
+
+DAMAGES: dict[str, Any] = {
+    "it is damaged": flipped,
+    "it is damaged, ": lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    "it is damaged, and": lambda path: path.write_bytes(b""),
+    "it is damaged, and left": lambda path: path.rename(path.with_name("rows-other.parquet")),
+    "it is no ordinary file": piped,
+    "it is damaged, and left out": lambda path: linked(path, "/etc/passwd"),
+    "No such file or directory": lambda path: linked(path, "nowhere"),
+    "a copy of": lambda path: shutil.copyfile(path, path.with_name("rows-0.parquet")),
+}
+
+
+@pytest.mark.parametrize("words", DAMAGES)
+def test_a_part_that_is_damaged_is_a_line_and_the_rest_is_read(
+    words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By every command; what was in it can be added again."""
+    archive, runs = tmp_path / "a", [journal(tmp_path / str(n), name=f"r{n}") for n in (1, 2)]
+    for run in runs:
+        adding.add(archive, [run])
+    DAMAGES[words](store.parts(archive)[0])
+    left = 2 if words == "a copy of" else 1
+
+    assert 1 == main(["archive", "query", "SELECT count(*) FROM rows", f"--archive={archive}"])
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert words in line and str(archive) in line and str(3 * left) in said.out
+    for again in ("history", "compare"):
+        assert 1 == main(["archive", again, f"--archive={archive}"])
+        assert words in capsys.readouterr().err
+    result = adding.add(archive, runs)
+    assert 2 - left == result.counts.get(adding.ADDED, 0) and words in result.lines[0]
+    assert 6 == count(archive)
+
+
+def test_parts_whose_names_were_swapped_are_both_read(tmp_path: Path) -> None:
+    """What is in them is what was written."""
+    for number in (1, 2):
+        adding.add(tmp_path / "a", [journal(tmp_path / str(number), name=f"r{number}")])
+    one, two = store.parts(tmp_path / "a")
+    one.rename(tmp_path / "x")
+    two.rename(one)
+    (tmp_path / "x").rename(two)
+
+    assert 6 == count(tmp_path / "a") and [] == store.readable(tmp_path / "a")[1]
 
 
 def test_table_of_columns_says_what_each_is() -> None:
