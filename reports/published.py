@@ -8,13 +8,14 @@ import contextlib
 import json
 import os
 import statistics
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from samegrad.benchmarks.records import limits
 from samegrad.benchmarks.records.schema import OK, Record
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.files import replaced
+from samegrad.implementations.contract.files import replaceable, replaced
 from samegrad.implementations.contract.registry import COMPARED_WITH
 from samegrad.reports.data import analysis, loading, scaling
 from samegrad.reports.data.matrix import times_text
@@ -38,7 +39,7 @@ FEW = 0.5  # of the sizes: who has fewer is left out
 ALIKE, MOST = 1.25, 0.5  # times the fastest, what is called alike; share of a step
 PRODUCTS = PARTS["products_seconds"]
 FOLDER = Path("reports/results")  # in a checkout
-JOURNAL = "journal.jsonl"
+JOURNAL, FIGURES = "journal.jsonl", "figures"
 
 
 @dataclass(frozen=True)
@@ -221,15 +222,16 @@ def pages(name: str) -> list[str]:
     return [*more.get(name, ()), RUNS[name].page]
 
 
-def write(name: str, root: Path) -> None:
-    """Put the text of a run where its pages have the place for it.
+def told(name: str, root: Path, journal: Path) -> dict[Path, str]:
+    """Page -> the whole of it, with the text of a run where it has the place for it.
 
     Raises:
         ValueError: a page has no such place, or there is nothing to tell.
     """
-    report = loading.load([root / FOLDER / name / JOURNAL])
+    report = loading.load([journal])
     if report.rows.empty:
-        raise ValueError(f"{FOLDER / name / JOURNAL} has no rows, so there is nothing to tell")
+        raise ValueError(f"{journal} has no rows, so there is nothing to tell")
+    made = {}
     for page in pages(name):
         path = root / page
         before, after = f"<!-- {name}:begin -->\n", f"\n<!-- {name}:end -->"
@@ -237,6 +239,56 @@ def write(name: str, root: Path) -> None:
         if not (old.count(before) == old.count(after) == 1):
             raise ValueError(f"{page}: there is no place for {name}: write {before.strip()}")
         start, end = old.index(before), old.index(after)
-        told = text(name, report, page).replace("<!--", "&lt;!--")  # no place of another text
-        with replaced(path) as file:
-            file.write_text(old[:start] + before + told + old[end:], encoding="utf-8")
+        new = text(name, report, page).replace("<!--", "&lt;!--")  # no place of another text
+        made[path] = old[:start] + before + new + old[end:]
+    return made
+
+
+def write(name: str, root: Path, run: Path | None = None) -> None:
+    """Put the text of a run on its pages and, of a new one, its files into its folder.
+
+    All of it or nothing: whatever stops it before the last file is written, what was there stays.
+    The journal comes last, after which the folder has nothing of another run.
+
+    Args:
+        run: the folder of a new run, with its report; without it, the text alone.
+
+    Raises:
+        ValueError, OSError: as `told`; or something cannot be written.
+    """
+    folder = root / FOLDER / name
+    made = told(name, root, (run or folder) / JOURNAL)
+    files = [] if run is None else sorted(path for path in run.rglob("*") if path.is_file())
+    files.sort(key=lambda path: path.name != JOURNAL)  # opened first, it is closed last
+    with contextlib.ExitStack() as stack:
+        for path in files:
+            target = folder / path.relative_to(run or folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            written(stack.enter_context(replaced(target)), path.read_bytes())
+        for page, content in made.items():
+            written(stack.enter_context(replaced(page)), content.encode())
+    if run is not None:
+        for path in (folder / FIGURES).glob("*.*"):
+            if not (run / FIGURES / path.name).exists():
+                path.unlink()
+
+
+def written(path: Path, data: bytes) -> None:
+    """Write a file that the disk has then: a full one is known before anything takes its place."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def refused(name: str, root: Path) -> str:
+    """Why the text and files of a run could not be written, in a line, or ""."""
+    folder = root / FOLDER / name
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+        for page in pages(name):
+            tempfile.TemporaryFile(dir=replaceable(root / page).parent).close()
+    except OSError as error:
+        return f"{error.filename}: cannot be written: {error.strerror}"
+    return ""

@@ -10,7 +10,6 @@ from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED
 from samegrad.implementations.contract import commands, own_commands
-from samegrad.implementations.contract.files import replaced
 from samegrad.implementations.contract.texts import say
 
 ENDING_SECONDS = 20.0  # for a run that is told to end
@@ -81,40 +80,47 @@ def update_results(arguments: Namespace) -> int:
             )
     status = DONE
     for name in arguments.names or published.RUNS:
-        folder = commands.HOME / published.FOLDER / name
-        if not arguments.keep and (refused := _measured(published, name, folder)):
+        if not arguments.keep and (refused := _measured(published, name)):
             say(f"{name}: {refused}; what was published stays", error=True)
             status = FAILED
-        elif (folder / published.JOURNAL).exists():
+            continue
+        folder = commands.HOME / published.FOLDER / name
+        if arguments.keep and (folder / published.JOURNAL).exists():
             _drawn(folder)
             published.write(name, commands.HOME)
+        if (folder / published.JOURNAL).exists():
             say(f"{name}: {', '.join(published.pages(name))} and {published.FOLDER / name}")
     return status
 
 
-def _measured(published: Any, name: str, folder: Path) -> str:
-    """Why a run gave nothing to publish, or "": then its journal is in the folder."""
+def _measured(published: Any, name: str) -> str:
+    """Why a run gave nothing to publish, or "": then it is published."""
     from samegrad.benchmarks.records import states
     from samegrad.benchmarks.records.journal import read
 
-    if refused := _only_here(commands.HOME):
-        return refused
+    if refused := _only_here(commands.HOME) or published.refused(name, commands.HOME):
+        return str(refused)
     environment = {key: value for key, value in os.environ.items() if key not in CHOSEN_KERNELS}
     # From there, so that no path of this machine is in what is published.
     output = Path(tempfile.mkdtemp(prefix=f"samegrad-{name}-"))
-    journal = output / name / published.JOURNAL
+    run = output / name
     command = ["benchmark", *published.RUNS[name].arguments]
     ended = _ended([*command, "--output", name], output, environment)
-    if ended != DONE or not journal.exists():
+    if ended != DONE or not (run / published.JOURNAL).exists():
         return f"`{' '.join(command)}` ended with {ended} (see {output})"
-    if states.run_too_busy(read(journal).states):
+    if states.run_too_busy(read(run / published.JOURNAL).states):
         return f"the machine was too busy (see {output})"
-    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with replaced(folder / published.JOURNAL) as beside:
-            shutil.copyfile(journal, beside)
+        _drawn(run)
+        published.write(name, commands.HOME, run)
     except OSError as error:
-        return f"{error.strerror or error} in {folder} (the new run is in {output})"
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error} (the new run is in {output})"
+    except ValueError as error:
+        return f"{error} (the new run is in {output})"
+    except KeyboardInterrupt:
+        say(f"the new run is in {output}", error=True)
+        raise
     shutil.rmtree(output)
     return ""
 

@@ -243,31 +243,78 @@ def test_run_without_rows_is_not_told(clone: Path, capsys: pytest.CaptureFixture
     assert "\nx\n" in (clone / "README.md").read_text()
 
 
-def test_published_journal_stays_where_the_new_one_cannot_be_written(
+def files(folder: Path) -> dict[Path, bytes]:
+    """All of them, with what is in them."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_new_run_is_published_whole_or_not_at_all(
     clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A full disk: the new run is said to be elsewhere."""
-    journal = clone / published.FOLDER / "example" / published.JOURNAL
-    old = journal.read_bytes()
+    """A full disk or an interrupt, at whichever file: the new run is said to be elsewhere."""
+    figures = clone / published.FOLDER / "example" / "figures"
+    figures.mkdir()
+    (figures / "old.png").write_text("old")
+    records = [ok(p, 70_000, NUMPY) for p in range(5)]
+    lines = run_record(started="2026-03-03"), plan_record(NUMPY), *records, COMPLETE
+    new = write(clone / "new", *lines).read_bytes()
+    (clone / "new").unlink()
 
     def ended(_: Any, folder: Path, __: Any) -> int:
-        (folder / "example").mkdir()
-        (folder / "example" / published.JOURNAL).write_bytes(old)
+        (folder / "example" / "figures").mkdir(parents=True)
+        (folder / "example" / "figures" / "new.png").write_text("new")
+        (folder / "example" / published.JOURNAL).write_bytes(new)
         return 0
 
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
+    calls, synced = 0, os.fsync
+
+    def full(number: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == at:
+            os.ftruncate(number, 10)
+            raise KeyboardInterrupt if at == 2 else OSError(28, "No space left on device")
+        synced(number)
 
     monkeypatch.setattr(results, "_ended", ended)
     monkeypatch.setattr(results, "_only_here", lambda _: "")
-    monkeypatch.setattr(shutil, "copyfile", full)
+    before = files(clone)
+    assert 5 == len(before)  # a journal, an old figure, three pages
+    for at, status in (*((at, 1) for at in (1, 3, 4, 5)), (2, 130)):
+        calls = 0
+        monkeypatch.setattr(os, "fsync", full)
+
+        assert status == main(["results", "update", "example"])
+
+        monkeypatch.setattr(os, "fsync", synced)
+        said = capsys.readouterr().err
+        assert before == files(clone), at
+        assert ("No space left on device (" in said) == (status == 1)
+        kept = Path(said.split("the new run is in ")[1].split(")")[0].split("\n")[0])
+        assert new == (kept / "example" / published.JOURNAL).read_bytes()
+        shutil.rmtree(kept)
+    assert 0 == main(["results", "update", "example"])
+    after = files(clone)
+    folder = clone / published.FOLDER / "example"
+    assert after.keys() == before.keys() - {folder / "figures" / "old.png"} | {
+        folder / "figures" / "new.png"
+    }
+    assert new == after[folder / published.JOURNAL] and b"2026-03-03" in after[clone / "README.md"]
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_measured(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An hour would be lost."""
+    monkeypatch.setattr(results, "_only_here", lambda _: "")
+    monkeypatch.setattr(results, "_ended", lambda *_: pytest.fail("it was measured"))
+    (clone / "README.md").unlink()
+    (clone / "README.md").mkdir()
 
     assert 1 == main(["results", "update", "example"])
 
     said = capsys.readouterr().err
-    assert "No space left on device in" in said and "what was published stays" in said
-    assert old == journal.read_bytes()
-    assert ["journal.jsonl"] == [path.name for path in journal.parent.iterdir()]
+    assert "README.md: cannot be written: it is no ordinary file; what was published stays" in said
 
 
 def test_run_that_is_measured_ends_with_the_command(
