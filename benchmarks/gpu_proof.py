@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import rows as results
@@ -33,6 +33,7 @@ from samegrad.implementations.contract import own_commands, registry
 from samegrad.implementations.contract.files import replaced
 from samegrad.implementations.contract.texts import clean
 
+LOCK = "gpu-proof.lock"
 STATE, ENVIRONMENT, ARCHIVE = "gpu-proof.json", "environment.json", "gpu-proof.zip"
 JOURNAL = "journal.jsonl"
 DONE, FAILED, STOPPED, LEFT = "done", "failed", "stopped", "left"  # what became of a part
@@ -115,21 +116,29 @@ class Proof:
                 raise ValueError(f"--resume {folder}: {path} is no ordinary file; take it away")
         folder.mkdir(parents=True, exist_ok=True)
         self.came = _came(state) if resume else {}
+        self.resume = resume
 
     def run(self, seconds: float, max_bytes: int) -> Path:
-        """Every part that is left, until the time is up; the archive."""
+        """Every part that is left, until the time is up; the archive.
+
+        Raises:
+            ValueError: another start still is at work in the folder.
+        """
         deadline = time.monotonic() + seconds - PACK_SECONDS
-        self._write(ENVIRONMENT, environment())
-        self._write(STATE, self.came)
-        left = [part for part in self.parts if not self._over(part)]
-        try:
-            for number, part in enumerate(left):
-                # What is no benchmark ends by itself, and leaves its rest to the others.
-                share = part.share / sum(other.share for other in left[number:])
-                self._run(part, share * (deadline - time.monotonic()), deadline)
-        finally:
-            archive = self.pack(max_bytes)
-        return archive
+        with _alone(self.folder, self.say) as self._lock:
+            if self.resume:  # which another start may have written meanwhile
+                self.came = _came(self.folder / STATE)
+            self._write(ENVIRONMENT, environment())
+            self._write(STATE, self.came)
+            left = [part for part in self.parts if not self._over(part)]
+            try:
+                for number, part in enumerate(left):
+                    # What is no benchmark ends by itself, and leaves its rest to the others.
+                    share = part.share / sum(other.share for other in left[number:])
+                    self._run(part, share * (deadline - time.monotonic()), deadline)
+            finally:
+                archive = self.pack(max_bytes)
+            return archive
 
     def status(self, part: Part) -> str:
         """What has become of a part."""
@@ -186,7 +195,9 @@ class Proof:
             (self.folder / f"{name}.out").open("wb") as out,
             (self.folder / f"{name}.log").open("wb") as log,
         ):
-            streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": log}
+            # A part that outlives us for a moment, to write what it has, holds the folder, too.
+            held = {"pass_fds": (self._lock.fileno(),)} if os.name == "posix" else {}
+            streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": log, **held}
             child = own_commands.start(arguments, self.folder, os.environ, **streams)
             try:
                 return child.wait(seconds - kept)
@@ -278,6 +289,31 @@ class Proof:
                 f"{min(steps) / NODE_SECONDS:.0f} nodes of a graph are predicted to take"
             )
         return lines
+
+
+def _alone(folder: Path, say: Callable[[str], object]) -> IO[bytes]:
+    """Hold a folder, as one at a time, until what is returned is closed; on Windows nothing is.
+
+    Raises:
+        ValueError: another start still is at work there.
+    """
+    lock = (folder / LOCK).open("ab")
+    try:
+        import fcntl
+    except ImportError:
+        return lock
+    told, until = False, time.monotonic() + END_SECONDS + PACK_SECONDS
+    while True:
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        if time.monotonic() > until:
+            lock.close()
+            raise ValueError(f"{folder}: another gpu-proof is at work there; wait until it ends")
+        if not told:
+            told = True
+            say(f"{folder}: another start, or its last part, is ending; it is waited for")
+        time.sleep(0.2)
 
 
 def _beside(holds: bool) -> str:

@@ -1,6 +1,7 @@
 """Commands of samegrad that another one starts, each in a process of its own."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -19,13 +20,24 @@ def start(
 ) -> Process:
     """Start `samegrad ARGUMENTS` from a folder, whose paths are then none of this machine.
 
+    On Linux it is told to end (SIGTERM) when this process is gone, be it killed.
+
     Args:
         environment: variables; of a checkout its place is added.
-        streams: stdin, stdout, stderr of `subprocess.Popen`.
+        streams: stdin, stdout, stderr, pass_fds of `subprocess.Popen`.
     """
     own = [str(commands.HOME)] if commands.IN_CHECKOUT else []
     path = os.pathsep.join([*own, *filter(None, [environment.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "samegrad", *arguments]
+    if sys.platform == "linux":
+        prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+        def tied() -> None:
+            prctl(1, signal.SIGTERM, 0, 0, 0)  # PR_SET_PDEATHSIG
+            if os.getppid() != parent:  # it is gone already
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        streams["preexec_fn"] = tied
     return subprocess.Popen(command, cwd=folder, env={**environment, "PYTHONPATH": path}, **streams)
 
 

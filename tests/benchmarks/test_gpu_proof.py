@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -111,6 +112,28 @@ def test_a_part_is_stopped_at_its_time_and_may_write_what_it_has(
     first, second = ("-m training --output one", "--resume one")
     expected = [f"-m samegrad benchmark {first}", "written", f"-m samegrad benchmark {second}"]
     assert [*expected, "written"] == log.read_text().splitlines()
+
+
+def test_one_start_at_a_time_holds_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And so does a part that outlives it for a moment."""
+    monkeypatch.setattr(gpu_proof, "END_SECONDS", 0.0)
+    monkeypatch.setattr(gpu_proof, "PACK_SECONDS", 0.3)
+    said: list[str] = []
+    Proof(tmp_path / "p", [], said.append, resume=False).run(1.0, 10**6)
+    again = Proof(tmp_path / "p", [], said.append, resume=True)
+
+    with gpu_proof._alone(tmp_path / "p", said.append) as lock:
+        with pytest.raises(ValueError, match="another gpu-proof is at work there"):
+            again.run(1.0, 10**6)
+        part = subprocess.Popen(["sleep", "60"], pass_fds=(lock.fileno(),))
+    with pytest.raises(ValueError, match="another gpu-proof is at work there"):
+        again.run(1.0, 10**6)
+    part.kill()
+    part.wait()
+    again.run(1.0, 10**6)
+    assert [True] * 2 == ["is waited for" in line for line in said]
 
 
 def test_archive_keeps_to_its_size_and_what_matters_most(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.implementations.contract import commands, own_commands
 
 
@@ -51,3 +52,29 @@ def test_command_is_asked_to_end_and_then_ended(
     own_commands.end(child, 0.5 if status < 0 else 20.0)
 
     assert status == child.returncode
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells of a parent that is gone")
+def test_command_ends_with_who_started_it(tmp_path: Path) -> None:
+    """Killed, too, which nobody can do anything before."""
+    (tmp_path / "stub").mkdir()
+    environment = stub(
+        tmp_path / "stub", "import time\nopen('begun', 'w').close()\ntime.sleep(60)\n"
+    )
+    code = (
+        "import os, time\nfrom pathlib import Path\n"
+        "from samegrad.implementations.contract import commands, own_commands\n"
+        "commands.IN_CHECKOUT = False\n"
+        f"child = own_commands.start([], Path({str(tmp_path)!r}), {environment!r})\n"
+        f"while not Path({str(tmp_path / 'begun')!r}).exists(): time.sleep(0.01)\n"
+        "print(child.pid, flush=True)\nos.kill(os.getpid(), 9)\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+
+    stat = Path(f"/proc/{int(done.stdout)}/stat")
+    for _ in range(1000):
+        if not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.01)
+    pytest.fail("it goes on")
