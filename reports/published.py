@@ -17,7 +17,7 @@ from samegrad.benchmarks.records.schema import OK, Record
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.files import replaceable, replaced
 from samegrad.implementations.contract.registry import COMPARED_WITH
-from samegrad.reports.data import analysis, loading, scaling
+from samegrad.reports.data import analysis, loading, scaling, versions
 from samegrad.reports.data.matrix import times_text
 from samegrad.reports.data.report import (
     PARTS,
@@ -40,6 +40,14 @@ ALIKE, MOST = 1.25, 0.5  # times the fastest, what is called alike; share of a s
 PRODUCTS = PARTS["products_seconds"]
 FOLDER = Path("reports/results")  # in a checkout
 JOURNAL, FIGURES = "journal.jsonl", "figures"
+# Those of 2024 and 2025 that the registry has for Python 3.11, and the newest; 0.4.32, which it has
+# withdrawn, comes if both of its halves are named. XLA's new runtime for CPUs could be turned off.
+OLD_RUNTIME = "XLA_FLAGS=--xla_cpu_use_thunk_runtime=false"
+JAX_VERSIONS = (
+    "jax==0.4.30", "jax==0.4.31", "jax==0.4.32 jaxlib==0.4.32", "jax==0.4.33", "jax==0.4.35",
+    f"jax==0.4.35 {OLD_RUNTIME}", "jax==0.4.38", "jax==0.5.3", "jax==0.6.2",
+    f"jax==0.6.2 {OLD_RUNTIME}", "jax==0.10.2",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,16 +55,18 @@ class Published:
     """A run and its text.
 
     Attributes:
-        arguments: of `samegrad benchmark`.
+        arguments: of the command.
         minutes: that it takes on two cores.
         shows: what its figure shows.
         page: the document that tells of it.
+        command: of samegrad, by which it is measured.
     """
 
     arguments: tuple[str, ...]
     minutes: int
     shows: str
     page: str = "docs/results.md"
+    command: str = "benchmark"
 
 
 RUNS = {
@@ -82,6 +92,13 @@ RUNS = {
         "the data not: median over the seeds.",
         "docs/training.md",
     ),
+    "versions": Published(
+        JAX_VERSIONS,
+        8,
+        "Time of one training step in each version.",
+        "docs/versions.md",
+        "versions",
+    ),
 }
 FRONT = ("README.md", "docs/index.md")  # which show the first of them, too
 LECTURES = "docs/from-lectures.md"  # which tells of trainings with and without dropout
@@ -98,6 +115,8 @@ def text(name: str, report: Report, page: str) -> str:
     caption = f"*{run.shows} {_where(report)} {links}*"
     if page in FRONT:
         return "\n\n".join(filter(None, [caption, in_words(report)]))
+    if run.command == "versions":
+        return over_versions(report, caption, link)
     answers = [*report.machine_states, *summary.sentences(report)]
     parts = [caption, "\n".join(f"- {line}" for line in answers)]
     if name == "peers":
@@ -110,6 +129,14 @@ def text(name: str, report: Report, page: str) -> str:
     if name == "training":
         parts.append(markdown_table(learning.results(report)[TRAINED]))
     return "\n\n".join(part for part in parts if part)
+
+
+def over_versions(report: Report, caption: str, link: str) -> str:
+    """The figure of a run over versions, what is certain of each network, and the table."""
+    lines = versions.table(report)
+    figure = f"![Time of a training step over versions]({link}/figures/time_over_versions.png)"
+    answers = "\n".join(f"- {line}" for line in versions.sentences(lines))
+    return "\n\n".join([figure, caption, answers, markdown_table(versions.shown(lines))])
 
 
 def dropout(report: Report) -> str:
@@ -186,11 +213,14 @@ def _where(report: Report, bars: bool = True) -> str:
     """Machine, date, versions and processes of a run."""
     run = report.journals[0].run
     machine = run["machine"]
-    versions = _versions(machine.get("versions"))
+    labels = LIBRARIES
+    libraries = _versions(machine.get("versions"))
+    if versions.named(report):  # each had an environment of its own
+        libraries, labels = versions.shared(report), {"python": "Python", **LIBRARIES}
     known = [
-        f"{label} {str(versions[name]).partition('+')[0]}"
-        for name, label in LIBRARIES.items()
-        if name in versions
+        f"{label} {str(libraries[name]).partition('+')[0]}"
+        for name, label in labels.items()
+        if name in libraries
     ]
     processes = report.rows[report.rows.status == OK].processes.max()
     several = f"; bars are 95 % intervals over {processes:.0f} processes" * bool(
@@ -206,8 +236,8 @@ def _where(report: Report, bars: bool = True) -> str:
 def _versions(text: object) -> dict[str, object]:
     """Library -> version, of a run's machine; nothing of what is no JSON object."""
     with contextlib.suppress(ValueError):
-        versions = json.loads(str(text))
-        return versions if isinstance(versions, dict) else {}
+        known = json.loads(str(text))
+        return known if isinstance(known, dict) else {}
     return {}
 
 

@@ -22,12 +22,22 @@ from samegrad.reports.data.loading import load, paths
 from samegrad.reports.data.matrix import Matrix, matrix
 from samegrad.reports.data.report import Report, Source, flat
 from samegrad.reports.data.values import in_order
-from samegrad.reports.document import details, forecast, learning, page, speed, summary, terminal
+from samegrad.reports.document import (
+    details,
+    forecast,
+    learning,
+    page,
+    speed,
+    summary,
+    terminal,
+    versions,
+)
 from samegrad.reports.document.changes import changes
 from samegrad.reports.document.chapter import Document, Look
 
 PathLike = str | os.PathLike[str]
 CHAPTERS = (
+    versions.over_time,
     speed.speed,
     speed.inference,
     speed.best,
@@ -48,7 +58,8 @@ CHAPTERS = (
     details.reproduce,
     details.cite,
 )
-FIRST = ("time_per_step", "time_to_target", "cost_of_differentiation")  # one of these leads
+# One of these leads.
+FIRST = ("time_over_versions", "time_per_step", "time_to_target", "cost_of_differentiation")
 
 
 class NoParquetError(ValueError):

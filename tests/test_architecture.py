@@ -97,6 +97,16 @@ MAY_IMPORT: dict[str, set[str]] = {
         "benchmarks/runs",
         "implementations",
     },
+    # The parent judges first steps; the child, in another environment, has NumPy and a library.
+    "benchmarks/versions": {
+        "benchmarks/cases",
+        "benchmarks/clock",
+        "benchmarks/machine",
+        "benchmarks/records",
+        "benchmarks/runs",
+        "implementations/contract",
+        "implementations/checking",
+    },
     # The plugin, its test file and `measure`: what starts a run.
     "benchmarks": {
         "benchmarks/cases",
@@ -149,7 +159,8 @@ LIBRARIES = {
 }
 FRAMEWORKS = set().union(*LIBRARIES.values())
 # Who differentiates whose loss has to import the framework of that loss, when it is asked to; so
-# has who asks torch's own clock, compiles where nobody should, or asks what cores can do at most.
+# has who asks torch's own clock, compiles where nobody should, asks what cores can do at most, or
+# has a step in versions that no network of ours knows.
 # Where ranks meet: the launcher and the store are torchrun's, whatever they compute with.
 TORCHRUN = {"implementations/contract/ranks.py"} | {
     f"implementations/checking/{name}.py" for name in ("launch", "rank")
@@ -158,6 +169,7 @@ USERS_FRAMEWORK = {
     "implementations/checking/function_check.py",
     "benchmarks/selftest/child.py",
     "benchmarks/worker/peak.py",
+    "benchmarks/versions/step.py",
     *(f"benchmarks/selftest/{name}.py" for name in ("accidents", "honest", "saboteurs")),
 }
 # What reads a precise clock: the timer; the worker, for what is done for a case; selftest, whose
@@ -258,11 +270,12 @@ def loaded_by(module: str) -> list[str]:
     return done.stdout.split()
 
 
-def test_worker_loads_neither_scheduler_nor_journal_nor_judge_nor_reports() -> None:
+@pytest.mark.parametrize("worker", ["worker.main", "versions.worker"])
+def test_worker_loads_neither_scheduler_nor_journal_nor_judge_nor_reports(worker: str) -> None:
     """What is timed shares its process with what times it, and with nothing else."""
     strangers = ("benchmarks.runs", "benchmarks.records", "benchmarks.judge", "reports")
 
-    loaded = loaded_by("samegrad.benchmarks.worker.main")
+    loaded = loaded_by(f"samegrad.benchmarks.{worker}")
 
     assert "samegrad.benchmarks.clock.timer" in loaded
     assert [] == [

@@ -1,21 +1,18 @@
 """What one `pytest --benchmark` does: from its options to a run, or to the rest of one."""
 
-import math
 import os
-import sys
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from samegrad.benchmarks.cases.case import ALL_THREADS, Case
-from samegrad.benchmarks.clock.durations import duration
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records.journal import Journal, NotAJournalError, read
-from samegrad.benchmarks.records.rows import Row, call_seconds
-from samegrad.benchmarks.records.schema import FAILED, NO_NUMBER, OK
+from samegrad.benchmarks.records.rows import Row
+from samegrad.benchmarks.records.schema import FAILED, NO_NUMBER
 from samegrad.benchmarks.runs import capabilities, quiet
+from samegrad.benchmarks.runs.bar import Bar
 from samegrad.benchmarks.runs.budget import Budget, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.directories import output_base
@@ -26,10 +23,10 @@ from samegrad.benchmarks.runs.options import (
     parse,
     whole_number,
 )
-from samegrad.benchmarks.runs.run import SMALLER, Progress, Run
+from samegrad.benchmarks.runs.run import SMALLER, Run
 from samegrad.benchmarks.runs.selection import Selection
 from samegrad.implementations.contract import commands, registry
-from samegrad.implementations.contract.texts import clean, say
+from samegrad.implementations.contract.texts import say
 
 
 class Kind(Protocol):
@@ -123,7 +120,7 @@ class Resumed:
             )
         for record in self.journal.implementations:
             if record["status"] == "ok":
-                _check(record, now[record["name"]])
+                check_unchanged(record, now[record["name"]])
         told = {c.id for c, outcome in self.journal.outcomes if outcome["status"] in NO_NUMBER}
         for case in self.journal.cases:
             if case.id not in told and case.device not in now[case.implementation].cost_models:
@@ -221,11 +218,11 @@ def measure(state: State, chosen: list[Case], directory: Path, command: str) -> 
         progress.close()
 
 
-def load(run: str, retry_failed: bool) -> Resumed:
-    """The run of a directory, a journal, or a name under reports/output.
+def opened(run: str) -> tuple[Path, Journal]:
+    """The journal of a run of this machine, by its directory, its path, or a name there.
 
     Raises:
-        ValueError: no such run, it is another machine's, or nothing of it is left.
+        ValueError: no such run, it is another machine's, or it cannot go on.
     """
     path = Path(run)
     if not path.exists():
@@ -250,9 +247,19 @@ def load(run: str, retry_failed: bool) -> Resumed:
             f"--resume {run}: it is of another machine (fingerprint "
             f"{journal.run['fingerprint']}, here {here}); start a new run, `render` shows both"
         )
+    return path, journal
+
+
+def load(run: str, retry_failed: bool) -> Resumed:
+    """The run of a directory, a journal, or a name under reports/output.
+
+    Raises:
+        ValueError: no such run, it is another machine's, or nothing of it is left.
+    """
+    path, journal = opened(run)
     try:
-        typed = _options_now(journal.run["options"])
-        _refuse_companions(path.parent, typed)
+        typed = options_now(journal.run["options"])
+        refuse_companions(path.parent, typed)
         options = parse(**typed)
         resumed = Resumed(path.parent, journal, options, RunSettings(**journal.run["settings"]))
         if not 1 <= journal.processes <= MOST_PROCESSES:
@@ -275,7 +282,7 @@ def load(run: str, retry_failed: bool) -> Resumed:
     return resumed
 
 
-def _refuse_companions(folder: Path, options: dict[str, str]) -> None:
+def refuse_companions(folder: Path, options: dict[str, str]) -> None:
     """Raise ValueError if a program lies in the run's folder: it may have come with the journal."""
     pythons = [part.partition("=")[2] for part in options.get("python", "").split(",")]
     files = [registry.split(name)[0] for name in options.get("implementation", "").split(",")]
@@ -285,7 +292,7 @@ def _refuse_companions(folder: Path, options: dict[str, str]) -> None:
             raise ValueError(f"{program!r:.60} lies in its own folder, of which nothing is run")
 
 
-def _options_now(options: dict[str, str]) -> dict[str, str]:
+def options_now(options: dict[str, str]) -> dict[str, str]:
     """The options in a journal; older versions knew one kind of run by an option of its own."""
     if not all(isinstance(text, str) for text in options.values()):
         raise ValueError("an option is no text")
@@ -294,7 +301,7 @@ def _options_now(options: dict[str, str]) -> dict[str, str]:
     return {**{k: v for k, v in options.items() if k != "training"}, "kind": "training"}
 
 
-def _check(record: dict[str, object], now: Capabilities) -> None:
+def check_unchanged(record: dict[str, object], now: Capabilities) -> None:
     """Raise ValueError if an implementation is not what it was when its record was written."""
     name = record["name"]
     if now.reason or now.failed:
@@ -305,93 +312,3 @@ def _check(record: dict[str, object], now: Capabilities) -> None:
             f"--resume: the code of {name} has changed since the run began; its samples would "
             "be of two programs: start a new run"
         )
-
-
-class Bar(Progress):
-    """tqdm's bar on a terminal; a line every 15 seconds elsewhere."""
-
-    def __init__(self) -> None:
-        from tqdm import tqdm
-
-        # The original stream: pytest has replaced sys.stderr where output is captured.
-        self.terminal = sys.stderr.isatty()
-        self.bar: Any = tqdm(
-            total=0,
-            disable=not self.terminal,
-            dynamic_ncols=True,
-            bar_format="{percentage:3.0f}% |{bar:24}| {elapsed} {desc}",
-        )
-        self.count = self.units = 0
-        self.weight = self.total = self.planned = 0.0
-        self.limit: Callable[[], float] = lambda: math.inf
-        self.began = self.last_line = time.monotonic()
-        self.what = ""
-
-    def say(self, line: str) -> None:
-        """Above the bar."""
-        self.bar.clear()
-        say(f"samegrad: {line}")
-
-    def expect(self, units: int, seconds: float) -> None:
-        """How many units there are, and what they are predicted to take."""
-        self.units, self.total = units, seconds
-        self.began = time.monotonic()
-        self._show()
-
-    def within(self, seconds: float, left: Callable[[], float]) -> None:
-        """What the time left is bound by."""
-        self.planned, self.limit = seconds, left
-
-    def left(self) -> float:
-        """Seconds that are left: as planned, or as the units so far tell, within the time limit.
-
-        Repetitions fill the time that is planned. The first units tell little: the very first one
-        waits for a process to start.
-        """
-        elapsed = time.monotonic() - self.began
-        by_units = elapsed * (self.total / self.weight - 1) if self.weight else 0.0
-        return max(0.0, min(max(self.planned - elapsed, by_units), self.limit()))
-
-    def now(self, what: str) -> None:
-        """What runs."""
-        self.what = what
-        self._show()
-
-    def done(self, seconds: float) -> None:
-        """One unit."""
-        self.count += 1
-        self.weight += seconds
-        self._show()
-
-    def measured(self, case: Case, outcome: Mapping[str, Any]) -> None:
-        """A line above the bar: the first time of a row, which later ones may better."""
-        if (took := outcome["status"]) == OK:
-            took = duration(call_seconds(outcome))
-        self.bar.clear()
-        say(f"  first {took:>9}  {case.id}")
-
-    def repeating(self, seconds: float) -> None:
-        """Repetitions, until that time at most."""
-        most = f" for {_minutes(seconds)} at most" if math.isfinite(seconds) else ""
-        self._show(f"repeating{most}")
-
-    def close(self) -> None:
-        """Leave the line."""
-        self.bar.close()
-
-    def _show(self, how: str = "") -> None:
-        left = self.left()
-        how = how or (f"about {_minutes(left)} left" if left else "")
-        text = clean(", ".join(filter(None, [f"{self.count}/{self.units}", how, self.what])))
-        if self.terminal:
-            self.bar.n = time.monotonic() - self.began
-            self.bar.total = self.bar.n + left
-            self.bar.set_description_str(text)
-        elif time.monotonic() - self.last_line > 15:
-            self.last_line = time.monotonic()
-            say(f"  {text}")
-
-
-def _minutes(seconds: float) -> str:
-    """4:05 of 245 seconds."""
-    return f"{max(0, round(seconds)) // 60}:{max(0, round(seconds)) % 60:02d}"

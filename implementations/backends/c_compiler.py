@@ -8,7 +8,6 @@ processor; it is compiled under a name of its own and renamed, so that no proces
 
 import contextlib
 import ctypes
-import functools
 import hashlib
 import os
 import platform
@@ -16,12 +15,12 @@ import shutil
 import signal
 import stat
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from samegrad.implementations.contract.cache import UNSURE, kept_in
 from samegrad.implementations.contract.registry import c_compiler
 
 # No number may change by them: sums keep their order, and NaN stays NaN.
@@ -31,7 +30,6 @@ OPTIONAL = (("-march=native", "-fopenmp"), ("-march=native",), ("-fopenmp",), ()
 COMPILE_SECONDS = 120.0
 LEFT_SECONDS = 86400.0  # after which nobody compiles there any more
 LONGEST = 2**16  # bytes of what a compiler says that are read
-UNSURE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def library(sources: Sequence[Path], definitions: Mapping[str, object]) -> ctypes.CDLL:
@@ -54,7 +52,7 @@ def library(sources: Sequence[Path], definitions: Mapping[str, object]) -> ctype
     made_by = _stamp(compiler), FLAGS, OPTIONAL, defined, _processor()
     key = [*texts.items(), *made_by]
     name = f"{sources[0].stem}-{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}.so"
-    folder = kept_in()
+    folder = kept_in("c")
     kept = folder / name
     if not _ours(kept):
         _compile(compiler, texts, defined, kept)
@@ -129,45 +127,6 @@ def _keep(made: Path, kept: Path, compiler: Sequence[str]) -> None:
 def _failed(compiler: Sequence[str], fault: object) -> NotImplementedError:
     name = Path(compiler[0]).name
     return NotImplementedError(f"the C compiler {name} fails: {fault!s:.200}")
-
-
-@functools.cache
-def kept_in() -> Path:
-    """A directory that only this user can write; one for this process alone if there is none."""
-    for folder in _candidates():
-        with contextlib.suppress(OSError):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if _private(folder):
-                return folder
-    made = tempfile.TemporaryDirectory(prefix="samegrad-c-")
-    _FOR_THIS_PROCESS.append(made)  # removed when Python ends
-    return Path(made.name)
-
-
-_FOR_THIS_PROCESS: list[tempfile.TemporaryDirectory[str]] = []
-
-
-def _candidates() -> Iterator[Path]:
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    if Path(home).is_absolute():
-        yield Path(home) / "samegrad" / "c"
-    with contextlib.suppress(RuntimeError):  # nobody's home
-        base = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
-        if base.is_absolute():
-            yield base / "samegrad" / "c"
-
-
-def _private(folder: Path) -> bool:
-    """Whether a directory is this user's, and nobody else can put another in its place."""
-    own = folder.lstat()
-    if not stat.S_ISDIR(own.st_mode) or own.st_uid != os.getuid() or own.st_mode & UNSURE:
-        return False
-    for above in folder.resolve().parents:
-        seen = above.stat()
-        open_to_all = seen.st_mode & UNSURE and not seen.st_mode & stat.S_ISVTX
-        if open_to_all or seen.st_uid not in (0, os.getuid()):
-            return False
-    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def _ours(kept: Path) -> bool:

@@ -10,7 +10,7 @@ import pandas as pd
 from samegrad.benchmarks.records.quality import GOOD, NOISY, UNUSABLE
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract.registry import COMPARED_WITH, SPEED_UPS_OVER, TABLE
-from samegrad.reports.data import analysis
+from samegrad.reports.data import analysis, versions
 from samegrad.reports.data import threads as best_threads
 from samegrad.reports.data.report import (
     FEW_PROCESSES,
@@ -38,7 +38,8 @@ def sentences(report: Report) -> list[Answer]:
     rows = report.conclusive
     if not len(report.rows):
         return []
-    lines: list[Answer] = []
+    over_time = versions.sentences(versions.table(report))
+    lines = [Answer("Has it become slower?", told) for told in over_time]
     steps = comparable(rows[(rows.status == OK) & (rows.operation == "train_step")])
     unusable = rows[(rows.status == UNUSABLE) & (rows.operation == "train_step")]
     for source, part in steps.groupby("source", sort=False):

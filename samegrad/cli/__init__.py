@@ -32,6 +32,7 @@ from samegrad.cli import (
     streams,
     train,
     verify,
+    versions,
     workloads,
 )
 from samegrad.cli.parser import DONE, FAILED, INTERRUPTED, USAGE, Parser
@@ -43,7 +44,8 @@ SHOWN = {
     module.__name__.rpartition(".")[2].replace("_", "-"): module
     for module in (
         benchmark, verify, train, render, compare, advise, doctor, selftest, workloads, runs,
-        results, archive, exercise, pictures, gpu_proof, completion,
+        results, archive, exercise, pictures, gpu_proof, versions,
+        completion,
     )
 }  # fmt: skip
 
@@ -51,7 +53,7 @@ SHOWN = {
 # other command ends where it is: C code and mpmath turn KeyboardInterrupt into something else.
 HOLDING = (
     "benchmark", "doctor", "selftest", "train", "render", "pictures", "results", "gpu-proof",
-    "archive",
+    "archive", "versions",
 )  # fmt: skip
 OTHERS = ("SIGTERM", "SIGHUP")  # which, to those that hold something, mean the same
 

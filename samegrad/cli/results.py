@@ -104,7 +104,7 @@ def _measured(published: Any, name: str) -> str:
     # From there, so that no path of this machine is in what is published.
     output = Path(tempfile.mkdtemp(prefix=f"samegrad-{name}-"))
     run = output / name
-    command = ["benchmark", *published.RUNS[name].arguments]
+    command = [published.RUNS[name].command, *published.RUNS[name].arguments]
     ended = _ended([*command, "--output", name], output, environment)
     if ended != DONE or not (run / published.JOURNAL).exists():
         return f"`{' '.join(command)}` ended with {ended} (see {output})"

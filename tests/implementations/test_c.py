@@ -13,6 +13,7 @@ import pytest
 
 from samegrad.implementations import functions_c
 from samegrad.implementations.backends import c_compiler
+from samegrad.implementations.contract import cache as cache_folder
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec
@@ -30,9 +31,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where compiled code is kept in this test."""
     home = tmp_path / HOSTILE
     monkeypatch.setenv("XDG_CACHE_HOME", str(home))
-    c_compiler.kept_in.cache_clear()
+    cache_folder.kept_in.cache_clear()
     yield home / "samegrad" / "c"
-    c_compiler.kept_in.cache_clear()
+    cache_folder.kept_in.cache_clear()
 
 
 def one(tmp_path: Path, value: int = 1) -> int:
@@ -110,7 +111,7 @@ def test_folder_that_others_can_write_is_not_used(which: str, cache: Path, tmp_p
         (cache if which == "itself" else cache.parent).chmod(0o777)
 
     assert 1 == one(tmp_path)
-    assert cache not in c_compiler.kept_in().parents and c_compiler.kept_in() != cache
+    assert cache not in cache_folder.kept_in("c").parents and cache_folder.kept_in("c") != cache
 
 
 def test_without_a_compiler_it_is_unavailable_and_says_what_it_needs(

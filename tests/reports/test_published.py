@@ -20,6 +20,8 @@ from samegrad.reports import published
 from samegrad.reports.data import loading
 from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.helpers.reports import COMPLETE, JAX, NUMPY, report_of, several
+from tests.reports.data.test_versions import FIVE
+from tests.reports.data.test_versions import told as over_time
 
 BUSY = {"record": "state", "when": "during", "seconds": 9.0, "cores": 2, "others": 1.9}
 
@@ -183,10 +185,13 @@ def test_runs_are_listed_and_others_are_refused(
     assert "run it there" in capsys.readouterr().err
 
 
+NOT_YET = {"versions"}  # until somebody has measured it
+
+
 def test_every_published_run_is_committed_and_has_its_places() -> None:
     """Which is what `results update` needs."""
     for name in published.RUNS:
-        assert (ROOT / published.FOLDER / name / published.JOURNAL).exists()
+        assert (ROOT / published.FOLDER / name / published.JOURNAL).exists() != (name in NOT_YET)
         for page in published.pages(name):
             assert 1 == (ROOT / page).read_text().count(f"<!-- {name}:begin -->")
 
@@ -341,3 +346,19 @@ def test_run_that_is_measured_ends_with_the_command(
         results._ended([], tmp_path, dict(os.environ) | {"PYTHONPATH": ""})
 
     assert child[0].poll() is not None
+
+
+def test_run_over_versions_is_told_by_its_figure_what_is_certain_and_a_table(
+    tmp_path: Path,
+) -> None:
+    """And it is another command that measures it."""
+    slow = tuple(1.5 * us for us in FIVE)
+    report = over_time(tmp_path, {"jax==1": FIVE, "jax==2": slow, "jax==3": "pip: no"})
+
+    told = published.text("versions", report, "docs/versions.md")
+
+    assert "versions" == published.RUNS["versions"].command
+    assert "; NumPy 2.9; bars are 95 % intervals" in told and "JAX" not in told
+    assert "(../reports/results/versions/figures/time_over_versions.png)" in told
+    assert "\n- 64-32-10 (batch 32), over jax==1: slower: jax==2 1.50; certain steps: " in told
+    assert "| pip: no |" in " ".join(told.split())

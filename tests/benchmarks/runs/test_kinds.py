@@ -45,9 +45,9 @@ def test_options_of_an_older_journal_name_the_kind() -> None:
     """They had an option "training" instead; the others stay."""
     older = {"training": "yes", "workload": "xor", "seeds": "2"}
 
-    assert session._options_now(older) == {"kind": "training", "workload": "xor", "seeds": "2"}
-    assert {"preset": "hello"} == session._options_now({"preset": "hello"})
-    options = parse(**session._options_now(older))
+    assert session.options_now(older) == {"kind": "training", "workload": "xor", "seeds": "2"}
+    assert {"preset": "hello"} == session.options_now({"preset": "hello"})
+    options = parse(**session.options_now(older))
     assert ("training", ("xor",), 2) == (
         options.kind,
         options.request.tasks,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.benchmarks.runs import session
+from samegrad.benchmarks.runs.bar import Bar
 from tests.helpers.journals import CASE, ok
 
 UNIT = 0.05  # seconds that a unit is predicted to take: far less than it does
@@ -28,7 +28,7 @@ def shown(
     """(seconds that have passed, seconds left that are shown) after each step."""
     clock = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    bar = session.Bar()
+    bar = Bar()
     bar.within(planned, lambda: limit - (clock[0] - 1000))
     bar.expect(sum(first for _, first in steps), UNIT * sum(first for _, first in steps))
     for seconds, first in steps:
@@ -78,7 +78,7 @@ def test_first_time_of_each_row_is_shown_as_it_is_measured(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """By the name that `-k` selects; without a number, its status."""
-    bar = session.Bar()
+    bar = Bar()
     bar.measured(CASE, ok(0, 41_300))
     bar.measured(CASE, {"status": "wrong", "reason": "dW1"})
 

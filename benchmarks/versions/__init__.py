@@ -1,0 +1,1 @@
+"""The same training step over versions of a library, and of Python."""
