@@ -20,13 +20,12 @@ import secrets
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from samegrad.implementations.checking.keeper import children, prctl
 
@@ -40,6 +39,7 @@ MARK = "SAMEGRAD_MESSAGES"
 END_SECONDS = 5.0  # for a child whose work is done, or that was killed, to be gone
 SILENT_SECONDS = 30.0  # of a child, before the user is told of them
 LONGEST = 2**30  # bytes of a message; what is longer is none
+PRINTED_BYTES = 2**16  # of what a child prints that are kept: its end
 READ_SECONDS = 1.0  # to read what a child had written that has ended
 OTHERS_SEND = ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT")  # signals
 # What reading a message raises that is not what was asked for: whose file runs in a child can write
@@ -111,11 +111,7 @@ class Exit:
 
 
 class Child:
-    """A child in a process group of its own, which ends with its `with` block.
-
-    The parent sends a request and receives messages until the child waits for another request or
-    ends.
-    """
+    """A child in a session of its own, which ends with its `with` block."""
 
     def __init__(
         self, command: list[str], environment: Mapping[str, str], shown: bool = False
@@ -127,29 +123,26 @@ class Child:
             environment: the child's whole environment.
             shown: whether what it prints is shown on our standard error.
         """
-        with contextlib.ExitStack() as stack:
-            self.errors = stack.enter_context(
-                tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
-            )
-            self._mark = secrets.token_hex(16)
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=None if shown else self.errors,
-                env={**environment, MARK: self._mark},
-                bufsize=0,
-                start_new_session=True,
-            )
-            self._files = stack.pop_all()
+        self._mark = secrets.token_hex(16)
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if shown else subprocess.PIPE,
+            env={**environment, MARK: self._mark},
+            bufsize=0,
+            start_new_session=True,
+        )
         _alive.add(self)
         # Each with the moment at which it came; None when nothing else will come.
         self.lines: queue.Queue[tuple[int, bytes] | None] = queue.Queue()
         self.arrived_ns = self.answered_ns = 0  # of the last message; of the last that waited
         self.answer: Message = {}  # to the next one that waits
-        self._working = 0
+        self._working, self._printed = 0, b""
+        self._listener = threading.Thread(target=self._listen, daemon=True)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._listener.start()
         self._reader.start()
         self._watcher.start()
 
@@ -197,7 +190,7 @@ class Child:
             silent = 0.0
             if received is None:
                 self.lines.put(None)  # however often it is asked
-                return _ended(self.process.wait(END_SECONDS), self.errors)
+                return _ended(self.process.wait(END_SECONDS), self._printed)
             self.arrived_ns, line = received
             try:
                 message = json.loads(line, parse_constant=_number, parse_float=_number)
@@ -236,8 +229,8 @@ class Child:
             sys.stderr.write(f"process {self.process.pid} cannot be killed; it is left\n")
         with contextlib.suppress(OSError):  # a broken pipe; on Windows an invalid argument
             self.process.stdin.close()
-        self._reader.join(READ_SECONDS)  # unless somebody out of reach has the other end still
-        self._files.close()
+        for reader in (self._reader, self._listener):
+            reader.join(READ_SECONDS)  # unless somebody out of reach has the other end still
 
     @property
     def threads(self) -> tuple[int, ...]:
@@ -273,10 +266,21 @@ class Child:
                 if marked:
                     self.lines.put((time.perf_counter_ns(), message))
 
+    def _listen(self) -> None:
+        """Keep the end of what it prints, and none of it on a disk, which it could fill."""
+        with (
+            contextlib.suppress(OSError, ValueError),
+            self.process.stderr or io.BytesIO() as stream,
+        ):
+            while printed := stream.read(PRINTED_BYTES):
+                self._printed = (self._printed + printed)[-PRINTED_BYTES:]
+                time.sleep(0.001)  # or what prints without end takes a core of ours
+
     def _watch(self) -> None:
         """Say that it has ended, after all that it had to say."""
         self.process.wait()
-        self._reader.join(READ_SECONDS)  # a descendant may keep the pipe open for ever
+        for reader in (self._reader, self._listener):
+            reader.join(READ_SECONDS)  # a descendant may keep the pipe open for ever
         self.lines.put(None)
 
 
@@ -373,7 +377,7 @@ def _too_long(limit: float) -> Exit:
     return Exit("timeout", f"no result within {limit:.0f} s; killed")
 
 
-def _ended(code: int, errors: IO[str]) -> Exit:
+def _ended(code: int, errors: bytes) -> Exit:
     """What is said of a child that has ended before its work was done."""
     if code == 0:
         return Exit("crashed", "exit status 0 before its work was done")
@@ -381,9 +385,8 @@ def _ended(code: int, errors: IO[str]) -> Exit:
         with contextlib.suppress(ValueError):
             name = signal.Signals(-code).name
             return Exit("crashed", f"killed by {name}", name in OTHERS_SEND)
-    errors.seek(0, os.SEEK_END)
-    errors.seek(max(0, errors.tell() - 4000))
-    printed = [line.strip() for line in errors.read().splitlines() if line.strip()]
+    lines = errors.decode("utf-8", "replace").splitlines()
+    printed = [line.strip() for line in lines if line.strip()]
     last = f": {printed[-1][:300]}" if printed else ""
     return Exit("crashed", f"exit status {code}{last}")
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -276,3 +277,23 @@ def test_no_descendant_outlives_a_child(then: str, expected: Exit, tmp_path: Pat
     assert ([1, 2], expected) == (received, ended)
     with pytest.raises(ProcessLookupError):
         os.kill(int(file.read_text()), 0)
+
+
+PRINTS = """
+import os, sys
+for _ in range(100):
+    os.write(2, b"x" * 10_000 + b"\\n")
+print("the last words", file=sys.stderr)
+sys.exit(3)
+"""
+
+
+def test_what_a_child_prints_fills_no_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end is kept in memory, of which the last line is the reason."""
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda *_, **__: pytest.fail("a file"))
+
+    with Child([sys.executable, "-c", PRINTS], dict(os.environ)) as child:
+        ended = child.receive(lambda _: None, 30.0)
+
+        assert ended == Exit("crashed", "exit status 3: the last words")
+        assert len(child._printed) == processes.PRINTED_BYTES
