@@ -315,10 +315,10 @@ def refused(name: str, root: Path) -> str:
     """Why the text and files of a run could not be written, in a line, or ""."""
     folder = root / FOLDER / name
     there = next(path for path in (folder, *folder.parents) if path.exists())
-    try:
-        tempfile.TemporaryFile(dir=there).close()
-        for page in pages(name):
-            tempfile.TemporaryFile(dir=replaceable(root / page).parent).close()
-    except OSError as error:
-        return f"{error.filename}: cannot be written: {error.strerror}"
+    for place in (there, *(root / page for page in pages(name))):
+        try:
+            inside = place if place == there else replaceable(place).parent
+            tempfile.TemporaryFile(dir=inside).close()
+        except OSError as error:
+            return f"{place}: cannot be written: {error.strerror}"
     return ""

@@ -15,6 +15,7 @@ STATUS = (
     "exit status: 0 done, 1 a check failed, 2 wrong usage or something is missing, 130 interrupted"
 )
 MOST = 1e7  # of seconds, minutes, megabytes: what is said of them computes with them
+LONGEST = 2000  # characters of an error; what is accepted may be some hundred words
 NEAR = 0.85  # how alike an unknown option of `benchmark`, which may be pytest's, must be to ours
 
 
@@ -34,8 +35,11 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--version", action="version", version=f"samegrad {__version__}")
 
     def error(self, message: str) -> NoReturn:
-        """End with one line."""
-        self.exit(USAGE, f"{self.prog}: error: {clean(' '.join(message.split()))}\n")
+        """End with one line, which a value of any length does not fill screens with."""
+        line = clean(" ".join(message.split()))
+        if len(line) > LONGEST:
+            line = f"{line[: LONGEST // 2]} [...] {line[-LONGEST // 2 :]}"
+        self.exit(USAGE, f"{self.prog}: error: {line}\n")
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
         """The value of every option and argument, as argparse makes it of a text: never of ""."""

@@ -427,3 +427,14 @@ def test_time_limit_that_is_none_is_refused(limit: str, capsys: pytest.CaptureFi
     """In one line, before anything is called."""
     assert 2 == main(["verify", "numpy", f"--time-limit={limit}"])
     assert f"{limit!r} is not accepted; give seconds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("typed", ["--layers={}", "{}", "--nothing={}"])
+def test_value_of_any_length_does_not_fill_screens(
+    typed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its beginning and what is accepted are shown."""
+    assert 2 == main(["advise", "--layers", "3-2", typed.format("x/" * 40_000)])
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert len(line) < 2100 and "x/x/x" in line and " [...] " in line
