@@ -109,7 +109,8 @@ def make(version: Version) -> str:
             _run("venv", [version.python, "-m", "venv", "--clear", str(folder)])
             # Nothing is built here: what has no wheel for this Python is not installed.
             pip = ["pip", "--no-input", "--disable-pip-version-check", "install"]
-            _run("pip", [str(python), "-m", *pip, "--only-binary", ":all:", *version.requirements])
+            only = ["--only-binary", ":all:", "--no-compile"]  # what is imported is, then
+            _run("pip", [str(python), "-m", *pip, *only, *version.requirements])
             (folder / COMPLETE).touch()
     return str(python)
 
