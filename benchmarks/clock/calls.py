@@ -1,7 +1,7 @@
 """A loop over independent calls, and which of their results is looked at."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import urandom
 from typing import Any
 
@@ -13,6 +13,7 @@ MOST_PENDING, MOST_PENDING_BYTES = 16, 16 * 2**20
 # A GPU fills no cache of ours with them: three gradients of 8192-8192-8192-10, so that the next one
 # is queued while one is computed.
 MOST_PENDING_BYTES_GPU = 2**31
+MOST_HELD = 128  # results that are kept once, without a clock: does one come in another's memory?
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,14 @@ class Several:
         if self.one is not None and number < self.before:
             return self.one
         return number, self.last[number - self.before]
+
+
+def copied(copies: Callable[[Tree], Tree], result: Tree) -> Tree:
+    """What a block left, with new arrays."""
+    if not isinstance(result, Several):
+        return copies(result)
+    one = result.one and (result.one[0], copies(result.one[1]))
+    return replace(result, last=copies(result.last), one=one)
 
 
 def repeated(

@@ -82,9 +82,7 @@ def gather(within: Time) -> dict[str, Any]:
     if facts["openblas_coretype"]:
         names = [UNSET, *names]
     facts["openblas"] = [] if own["reason"] else openblas(names, within.share(HALF))
-    facts["thread_variables"] = {
-        name: os.environ[name] for name in system.THREAD_VARIABLES if name in os.environ
-    }
+    facts["thread_variables"] = system.thread_variables()
     # As it would be without the user's variables: those are looked at below.
     facts["libraries"] = libraries = _libraries(str(cores), within)
     facts["denormals"] = {name: library.pop("denormals") for name, library in libraries.items()}

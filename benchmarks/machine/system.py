@@ -40,6 +40,11 @@ RANK_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")  # tor
 HARDWARE = ("cpu", "cores", "memory_gib", "architecture", "gpu", "system")
 
 
+def thread_variables() -> dict[str, str]:
+    """Those of the user's variables that limit the threads of rows on "all" threads."""
+    return {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ}
+
+
 def machine() -> dict[str, str]:
     """Facts about this machine, all as strings."""
     return {
@@ -50,6 +55,8 @@ def machine() -> dict[str, str]:
         "cpu_flags": cpu_flags(),
         "cpu_caches": cpu_caches(),
         "openblas_coretype": os.environ.get("OPENBLAS_CORETYPE", "not set"),
+        "thread_variables": " ".join(f"{k}={v}" for k, v in thread_variables().items())
+        or "not set",
         "governor": text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "load": _load(),
         "memory_gib": _memory_gib(),

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from samegrad.benchmarks.cases.case import Case, WorkerSpec
+from samegrad.benchmarks.cases.case import ALL_THREADS, Case, WorkerSpec
 from samegrad.benchmarks.cases.presets import Grid, expand
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.machine.gpu import measured
 from samegrad.benchmarks.runs import capabilities
 from samegrad.benchmarks.runs.capabilities import Capabilities
@@ -90,6 +91,7 @@ def select(options: BenchmarkOptions) -> Selection:
     gpu = measured()
     asked = devices(options)
     made = begin(options, gpu)
+    made.notes += _fewer_threads(options)
     for device in asked:
         if device not in ("cpu", "cuda"):
             made.notes.append(f"device {device!r} is untested; it is passed on by its name")
@@ -153,6 +155,18 @@ def refuse_nothing(made: Selection) -> None:
     if not made.cases:
         names = ", ".join(made.capabilities)
         raise ValueError(f"nothing to run: {names} have none of the dtypes asked for")
+
+
+def _fewer_threads(options: BenchmarkOptions) -> list[str]:
+    """What the user's variables leave of "all" threads, in a line."""
+    set_by_user = {k: v for k, v in system.thread_variables().items() if v != str(system.cores())}
+    if ALL_THREADS not in options.threads or not set_by_user:
+        return []
+    named = ", ".join(f"{name}={number}" for name, number in set_by_user.items())
+    return [
+        f'{named} is set: in rows of "all" threads libraries that heed it have no other number; '
+        f"unset it for {system.cores()}"
+    ]
 
 
 def _threads(label: str, device: str, options: BenchmarkOptions) -> tuple[str, ...]:

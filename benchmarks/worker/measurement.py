@@ -20,7 +20,7 @@ from samegrad.benchmarks.worker.subject import Seen, Subject
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.own_calls import OwnCalls
-from samegrad.implementations.contract.spec import Array
+from samegrad.implementations.contract.spec import Array, Tree
 
 Message = dict[str, Any]
 # Before the first block of a request. OpenBLAS's threads look for more work for a while before they
@@ -72,7 +72,7 @@ class Bench:
         self.block_sizes: dict[str, tuple[int, float]] = {}  # case -> calls, ns per call
         self.repetitions: dict[str, list[timer.Blocks]] = {}  # case -> its blocks
         self.answers: list[Array] = []  # what requests of the last repetition gave
-        self.looked: tuple[dict[str, Array], Message] | None = None  # at it, where calls followed
+        self.looked: tuple[Mapping[str, Tree], Message] | None = None  # at it, where calls followed
         self.ours: bool = request["implementation"] in registry.TABLE
         self.breakdown: Breakdown | None = None  # where this process measures it, too
 
@@ -172,7 +172,7 @@ class Bench:
         inputs.save_tree(path, {**results, **answers})
         return about
 
-    def _look(self) -> tuple[dict[str, Array], Message]:
+    def _look(self) -> tuple[Mapping[str, Tree], Message]:
         """What the last repetition gave, on the host, and what is to be known of it."""
         case, blocks = self.timed
         seen, gates = blocks.last_seen, self._enter(case.workload)

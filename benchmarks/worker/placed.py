@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import accumulate, combinations, count, islice
 from typing import Any
@@ -13,7 +13,13 @@ from samegrad.benchmarks.cases.draws import Draw, most_calls, parts, weights
 from samegrad.benchmarks.cases.inputs import Inputs
 from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.clock import threads, timer
-from samegrad.benchmarks.clock.calls import Several, most_pending, repeated
+from samegrad.benchmarks.clock.calls import (
+    MOST_HELD,
+    Several,
+    copied,
+    most_pending,
+    repeated,
+)
 from samegrad.benchmarks.worker import arrays
 from samegrad.benchmarks.worker.compilers import compilations
 from samegrad.benchmarks.worker.subject import Draws, Seen
@@ -60,21 +66,14 @@ def _loaded(loader: Any, each: int, chain: list[list[Batch]]) -> Iterator[Iterat
     next(batches, None)  # the last one's end: its workers stop within their call
 
 
-def _copies(result: Tree) -> Tree:
-    """What a block left, with new arrays."""
-    if not isinstance(result, Several):
-        return arrays.copies(result)
-    one = result.one and (result.one[0], arrays.copies(result.one[1]))
-    return replace(result, last=arrays.copies(result.last), one=one)
-
-
 class Placed:
     """A workload with its batches on the device of one implementation.
 
     Attributes:
         workload, implementation, device, inputs: what is where.
         host, batches: batches in the host's memory, and on the device.
-        overwrites: operations whose results overwrite those of the call before.
+        overwrites, held: operations whose results overwrite those of calls before; all that were
+            tried out for it.
         converts: operations whose results are of types that may compute when they are asked.
         prepares: operations for which so much is computed while weights are placed that it belongs
             to the calls.
@@ -91,6 +90,7 @@ class Placed:
         self.host = inputs.batches(workload.batch_size)
         self.batches = [self.place(*batch) for batch in self.host]
         self.overwrites: set[str] = set()
+        self.held: set[str] = set()
         self.converts: set[str] = set()
         self.prepares: set[str] = set()
         backend, model = implementation.backend, implementation.model
@@ -167,7 +167,7 @@ class Placed:
             synchronize=synchronize,
             fetch=fetch,
             # Somebody's own waiting might take as long as it wants to.
-            copies=None if self.own_waiting else _copies,
+            copies=None if self.own_waiting else partial(copied, arrays.copies),
             events=implementation.capabilities.events(self.device),
             compilations=partial(compilations, implementation),
             collects=implementation.capabilities.leaves_cycles,
@@ -249,6 +249,11 @@ class Placed:
         if operation in self.overwrites or several.before + len(several.last) < 2:
             return False
         kept = [*([several.one[1]] if several.one else []), *several.last]
+        if several.one and operation not in self.held:  # a ring of buffers may come round later
+            self.held.add(operation)
+            calls = min(several.before, MOST_HELD)
+            start, run = self._independent_calls(operation, Draws(Draw()), False, calls)
+            kept += run(calls, start(calls)).last
         places = [set(arrays.places(result)) for result in kept]
         if not any(a & b for a, b in combinations(places, 2)):
             return False
@@ -260,9 +265,9 @@ class Placed:
         return self.host if end_to_end else self.batches
 
     def _independent_calls(
-        self, operation: str, draws: Draws, end_to_end: bool
+        self, operation: str, draws: Draws, end_to_end: bool, most: int | None = None
     ) -> tuple[Start, Run]:
-        """A loop over forward passes or gradients."""
+        """A loop over forward passes or gradients, of which `most` are kept at once."""
         implementation, spec, given = self.implementation, self.spec, self.inputs.params
         forward = operation == "forward"
         function: Callable[..., Tree] = (
@@ -296,8 +301,8 @@ class Placed:
             call = from_host_to_host
         elif operation in self.converts:
             call = converted
-        entries = self.workload.batch_size * spec.layer_sizes[-1] if forward else spec.parameters
-        most = most_pending(entries * np.dtype(spec.dtype).itemsize, self.device)
+        size = self.workload.batch_size * spec.layer_sizes[-1] if forward else spec.parameters
+        most = most or most_pending(size * np.dtype(spec.dtype).itemsize, self.device)
         # Each must be there before the next one begins; or could be made together with others.
         if operation in self.overwrites or (self.own_waiting and self.device == "cpu"):
             most = 1

@@ -50,19 +50,17 @@ class Entry:
             form, or in another place), "differentiation" (another way to get the gradient),
             "parallel" (over several processes), "peer" (what people would use instead of an
             idiom) or "loader" (an idiom whose epochs get their batches as guides have it).
-        family: the idiom that it is or varies, or whose arrays it uses.
+        family: the idiom that it is, varies, or whose arrays it uses.
         colour: of its lines and points in charts. Those of one kind (one shape of points) are told
             apart with every common colour deficiency, and all of them from white and from black
             (test_colours.py measures both).
-        requires: import name of the framework that it needs, COMPILER, or None.
-        extra: the extra of this project that installs it, if it has another name.
-        gpu: whether the framework can use a CUDA device.
-        cpu: whether it runs on a CPU.
-        dtypes: those that its model has, for its rows where it cannot be loaded.
-        whole: whether it keeps the whole contract; if not, it has a training step and no gradient.
+        requires, extra: import name of the framework that it needs, COMPILER, or None; the extra
+            that installs it, if it has another name.
+        gpu, cpu: whether it runs on a CUDA device, and is timed on a CPU.
+        dtypes: of its model, for its rows where it cannot be loaded.
+        whole: whether it keeps the whole contract; if not, it has only a training step.
         compiles: whether a function's first call compiles, so that many of them take minutes.
-        small: whether it takes small networks alone, and refuses all others.
-        processes: others that may compute for it while it is timed.
+        small, processes: whether it refuses large networks; how many others compute for it.
     """
 
     name: str
@@ -108,6 +106,17 @@ _ENTRIES = (
     ),
     Entry("numba", "variant", "scalar", "#969000", requires="numba", dtypes=FLOAT64, compiles=True),
     Entry("cupy", "variant", "numpy", "#7150CD", requires="cupy", gpu=True, cpu=False),
+    Entry(
+        "pallas",
+        "variant",
+        "jax",
+        "#00A08A",
+        requires="jax",
+        gpu=True,
+        cpu=False,
+        compiles=True,
+        small=True,
+    ),
     Entry("graph", "differentiation", "numpy", "#BD79C3"),
     Entry("dual", "differentiation", "scalar", "#796650", dtypes=FLOAT64),
     Entry("numerical", "differentiation", "numpy", "#B0387D", dtypes=FLOAT64),

@@ -5,6 +5,7 @@ Everything else is loaded, read and judged in a child process with limits.
 """
 
 import ast
+import html
 import os
 import textwrap
 from collections.abc import Sequence
@@ -80,6 +81,14 @@ class FileReport:
 
     def __str__(self) -> str:
         return self.text()
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """The text, in IPython's terminal and in notebooks that show no HTML."""
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        return f"<b>{html.escape(clean(self.name))}</b>{self.report._repr_html_()}"
 
     def text(self, verbose: bool = False) -> str:
         """The verdict and what it rests on; all parameters if it is no agreement or `verbose`."""

@@ -4,12 +4,15 @@ A chart is saved as PNG, SVG, and what is drawn as CSV.
 """
 
 import math
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# A notebook's kernel leaves the name of its own, which this environment may not have.
+os.environ.pop("MPLBACKEND", None)
 import matplotlib
 
 matplotlib.use("Agg")

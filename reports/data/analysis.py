@@ -331,9 +331,11 @@ def _overtakes(names: Sequence[str], sizes: Sequence[float], signs: Sequence[int
     changes = [(x, y, later) for (x, sign), (y, later) in pairwise(known) if sign != later]
     if not changes:
         name = names[0] if known[0][1] < 0 else names[1]
-        doubtful = len(sizes) - len(known)
-        doubt = f"; at {doubtful} of {len(sizes)} sizes in doubt" if doubtful else ""
-        return f"{name} is faster at every size from {sizes[0]:,.0f} to {sizes[-1]:,.0f}{doubt}"
+        doubtful = [f"{x:,.0f}" for x, sign in zip(sizes, signs, strict=True) if not sign]
+        if doubtful:
+            certain = ", ".join(f"{x:,.0f}" for x, _ in known)
+            return f"{name} is faster at {certain}; in doubt at {', '.join(doubtful)}"
+        return f"{name} is faster at every size from {sizes[0]:,.0f} to {sizes[-1]:,.0f}"
     return ", then ".join(
         f"{names[0] if later < 0 else names[1]} overtakes between {x:,.0f} and {y:,.0f}"
         for x, y, later in changes

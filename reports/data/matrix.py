@@ -71,7 +71,7 @@ class Matrix:
     @property
     def legend(self) -> str:
         """What the marks say."""
-        ratios = f"ratios: times {self.reference}'s; " if self.reference else ""
+        ratios = f"ratios: times {self.reference}'s; " if self.reference else "marks: "
         return f"{ratios}{BEST} certainly the fastest, {DOUBT} noisy"
 
 

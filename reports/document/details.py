@@ -361,6 +361,9 @@ def _environment(machine: Mapping[str, Any]) -> Iterator[str]:
         for name, one in versions.items():
             if "+" in str(one):
                 yield f"# {name} was the build {one}"
+    for variable in str(machine.get("thread_variables", "not set")).split():
+        if re.fullmatch(r"[A-Z_]+=\d+", variable):
+            yield f"export {variable}"
     kernels = str(machine.get("openblas_coretype", ""))
     if kernels == "not set":
         yield "unset OPENBLAS_CORETYPE"

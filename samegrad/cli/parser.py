@@ -12,7 +12,8 @@ from samegrad.implementations.contract.texts import DASHES, EMPTY, clean
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 UNDECIDED, NOT_CHECKED = 3, 4  # of `verify`: nothing is wrong as far as could be seen
 STATUS = (
-    "exit status: 0 done, 1 a check failed, 2 wrong usage or something is missing, 130 interrupted"
+    "exit status: 0 done, 1 a check failed, 2 wrong usage or something is missing, 3 undecided and "
+    "4 not checked (verify), 130 interrupted"
 )
 MOST = 1e7  # of seconds, minutes, megabytes: what is said of them computes with them
 LONGEST = 2000  # characters of an error; what is accepted may be some hundred words

@@ -167,6 +167,10 @@ class CheckReport:
             return f"gradient against {self.method}: agrees{notes}"
         return f"gradient against {self.method}: {self.verdict.upper()}: {self.reason}"
 
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        """The text, in IPython's terminal and in notebooks that show no HTML."""
+        printer.text(str(self))
+
     def _repr_html_(self) -> str:
         """A table, for notebooks."""
         head = "".join(

@@ -9,6 +9,7 @@ from samegrad.benchmarks.cases.case import Case, WorkerSpec, smallest_first
 from samegrad.benchmarks.cases.presets import IDIOMS, PRESETS, STEP, expand
 from samegrad.benchmarks.cases.workload import OPERATIONS, MLPWorkload, Series
 from samegrad.benchmarks.machine import gpu as machine_gpu
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import capabilities, selection
 from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.options import parse
@@ -235,3 +236,21 @@ def test_what_runs_on_a_gpu_only_is_not_asked_of_a_cpu(
     selected = selection.select(parse(preset="peers", device="cpu"))
     assert {"numpy"} == {case.implementation for case in selected.cases}
     assert (f"cupy: {selection.NO_GPU}" in selected.notes) == (gpu == "")
+
+
+@pytest.mark.parametrize(
+    ("threads", "number", "said"), [(None, "1", True), (None, "", False), ("1", "1", False)]
+)
+def test_users_number_of_threads_is_said(
+    monkeypatch: pytest.MonkeyPatch, threads: str | None, number: str, said: bool
+) -> None:
+    """A variable of a shell or a container limits what "all" means: nobody else would tell."""
+    monkeypatch.setattr(system, "cores", lambda: 2)
+    for name in system.THREAD_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    if number:
+        monkeypatch.setenv("OMP_NUM_THREADS", number)
+
+    notes = selection.select(parse(implementation="numpy", threads=threads)).notes
+
+    assert said == any("OMP_NUM_THREADS=1 is set" in note for note in notes)

@@ -1,5 +1,6 @@
 """What belongs to the calls that are timed: conversions, buffers, work that is done ahead."""
 
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -126,6 +127,15 @@ def test_one_of_the_calls_before_is_in_the_same_memory():
 
     assert placed().overwritten("forward", Several(buffers, 5, (2, buffers[2])))
     assert not placed().overwritten("forward", Several(buffers[:2], 5, (2, buffers[2])))
+
+
+def test_ring_of_buffers_that_comes_round_later_is_noted():
+    """None of the last is in the memory of the one before; a few calls later one is."""
+    buffers = [np.ones((4, 3), np.float32) for _ in range(5)]
+    ring = itertools.cycle(buffers)
+    ours = placed(forward=lambda *_: next(ring))
+
+    assert ours.overwritten("forward", Several(buffers[:2], 90, (7, buffers[2])))
 
 
 @pytest.mark.parametrize(("backend", "waits"), [(None, 1), (Noted(), 5)])

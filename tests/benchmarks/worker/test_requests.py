@@ -54,7 +54,7 @@ def test_results_are_kept_from_the_calls_that_follow(monkeypatch: pytest.MonkeyP
         compile_ns={},
         fetched=lambda seen: seen.result,
         named=lambda _, results, __: {"outputs": results},
-        about=lambda: {},
+        about=dict,
     )
     seen = Seen(0, 0, buffer, [], arrays.seen(buffer))
     blocks = SimpleNamespace(last_seen=seen)

@@ -99,6 +99,12 @@ def sweep(name: str, times: dict[int, float], spread: Any = TIGHT, **changes: An
             "numpy cpu is faster at every size from 1 to 64",
         ),
         (
+            {1: 1, 8: 2, 64: 3},
+            {1: 3, 8: 2, 64: 5},
+            TIGHT,
+            "numpy cpu is faster at 1, 64; in doubt at 8",
+        ),
+        (
             {1: 1, 8: 2, 64: 9},
             {1: 1, 8: 2, 64: 9},
             WIDE,

@@ -411,6 +411,12 @@ def test_report_is_text_table_and_json() -> None:
     assert ("disagrees", report.reason) == (found["verdict"], found["reason"])
     assert "net['<b>'].W1" in str(report)
     assert "&lt;b&gt;" in report._repr_html_() and "<b>'" not in report._repr_html_()
+    shown: list[str] = []
+    file = FileReport("<i>.py", report)
+    for one in (report, file):
+        one._repr_pretty_(SimpleNamespace(text=shown.append), False)
+    assert [str(report), str(file)] == shown
+    assert file._repr_html_().startswith("<b>&lt;i&gt;.py</b>")
 
 
 def test_lines_come_from_who_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
