@@ -88,6 +88,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         "benchmarks/worker",
         "implementations",
     },
+    "benchmarks/fleet": {
+        "benchmarks/machine",
+        "benchmarks/records",
+        "implementations/contract",
+    },
     "benchmarks/selftest": {"benchmarks", "implementations"},
     "benchmarks/training": {
         "benchmarks/cases",

@@ -37,6 +37,7 @@ CONTROL_GROUP_MEMORY = (
 FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
 RANK_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")  # torchrun's
+SHARED = "SAMEGRAD_SHARED_MACHINE"  # with whom, set by who starts several runs on one machine
 HARDWARE = ("cpu", "cores", "memory_gib", "architecture", "gpu", "system")
 
 
@@ -67,6 +68,7 @@ def machine() -> dict[str, str]:
         "python": platform.python_version(),
         "versions": json.dumps(versions()),
         "commit": commit(),
+        **({"shared": os.environ[SHARED]} if os.environ.get(SHARED) else {}),
     }
 
 

@@ -6,7 +6,7 @@ Computed from the journal and from nothing else.
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.workload import TRAINING
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.limits import Limit, limit
-from samegrad.benchmarks.records.quality import WITHOUT_FAULT, Quality, quality
+from samegrad.benchmarks.records.quality import UNUSABLE, WITHOUT_FAULT, Quality, quality
 from samegrad.benchmarks.records.schema import OK, Record
 
 NOT_RUN = "not_run"  # in the list of cases, and the run ended before it was measured
@@ -145,13 +145,16 @@ def exposed(case: Case, products: float | None, empty: float | None) -> float:
 
 
 def rows(journal: Journal) -> list[Row]:
-    """Each case of the run once, in their order; one failed process fails its row."""
+    """Each case of the run once, in their order; one failed process fails its row.
+
+    Of a machine that several runs shared at the same time every number is unusable.
+    """
     outcomes: dict[str, list[Record]] = {}
     for case, record in journal.outcomes:
         outcomes.setdefault(case.id, []).append(record)
     cases = journal.cases or list({case.id: case for case, _ in journal.outcomes}.values())
     ceilings = journal.most_flops()
-    return [
+    made = [
         _row(
             case,
             outcomes.get(case.id, ()),
@@ -165,6 +168,11 @@ def rows(journal: Journal) -> list[Row]:
         )
         for case in cases
     ]
+    shared = journal.run["machine"].get("shared")
+    if not shared:
+        return made
+    worth = Quality(UNUSABLE, f"shared machine: {shared}")
+    return [replace(row, quality=worth) if row.status == OK else row for row in made]
 
 
 def sound(journal: Journal, case: Case, records: Sequence[Record]) -> Sequence[Record]:

@@ -52,6 +52,7 @@ EXTRAS = {
         "jinja2": "jinja2",
         "scipy": "scipy",
     },
+    "fleet": {"submitit": "submitit"},
 }
 
 

@@ -22,6 +22,7 @@ from samegrad.cli import (
     completion,
     doctor,
     exercise,
+    fleet,
     gpu_proof,
     pictures,
     render,
@@ -44,8 +45,7 @@ SHOWN = {
     module.__name__.rpartition(".")[2].replace("_", "-"): module
     for module in (
         benchmark, verify, train, render, compare, advise, doctor, selftest, workloads, runs,
-        results, archive, exercise, pictures, gpu_proof, versions,
-        completion,
+        results, fleet, archive, exercise, pictures, gpu_proof, versions, completion,
     )
 }  # fmt: skip
 
@@ -53,7 +53,7 @@ SHOWN = {
 # other command ends where it is: C code and mpmath turn KeyboardInterrupt into something else.
 HOLDING = (
     "benchmark", "doctor", "selftest", "train", "render", "pictures", "results", "gpu-proof",
-    "archive", "versions",
+    "archive", "fleet", "versions",
 )  # fmt: skip
 OTHERS = ("SIGTERM", "SIGHUP")  # which, to those that hold something, mean the same
 
@@ -179,8 +179,8 @@ def _main(arguments: list[str]) -> int:
             settings = command_line.read_settings(Path.cwd(), name, command.settable())
             command.preset(settings)
         options, rest = parser.parse_known_args(arguments)
-        command, options.typed = options.parser, arguments
-        if name == "benchmark":
+        command, options.typed, options.rest = options.parser, arguments, rest
+        if command.of_pytest:
             command.refuse_misspelt(rest)
         elif rest:
             command.refuse(rest)

@@ -31,6 +31,7 @@ def add(subparsers: Any) -> None:
     )
     for option in OPTIONS:
         parser.add_argument(option.flag, **option.keywords)
+    parser.of_pytest = True
     parser.set_defaults(run=run, parser=parser)
 
 

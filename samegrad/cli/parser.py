@@ -24,6 +24,7 @@ class Parser(argparse.ArgumentParser):
     """Options in full only; an error is one line on stderr, and the exit status 2."""
 
     commands: Any = None  # what add_subparsers returned
+    of_pytest = False  # whether options that it does not know are pytest's
 
     def __init__(self, **options: Any) -> None:
         epilog = options.pop("epilog", "")

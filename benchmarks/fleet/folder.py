@@ -1,0 +1,164 @@
+"""The folder of a fleet: what every machine is to run, and the runs, which grow in it.
+
+`fleet.json` says what was begun, `machines/N` is the run of machine N, `jobs` is submitit's. If a
+run cannot go on where its machine's job is now (other hardware), another one begins in
+`machines/N-2`, and both are in the report.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.records.journal import Journal, NotAJournalError, read
+from samegrad.implementations.contract.files import ordinary, replaced
+
+NAME, MACHINES, JOBS, JOURNAL = "fleet.json", "machines", "jobs", "journal.jsonl"
+MOST_MACHINES = 1000
+MOST_BYTES = 2**20  # of fleet.json
+CODE = {".py", ".c", ".h"}
+OUTCOME = b'"record": "outcome"'
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a job is told.
+
+    Attributes:
+        folder: of the fleet, absolute.
+        number: of the machine, from 1.
+        start: the folder that the command was typed in.
+        arguments: of `samegrad benchmark`.
+        code: hash of the code that began the fleet.
+        shared: with whom the machine is shared, or "".
+    """
+
+    folder: str
+    number: int
+    start: str
+    arguments: tuple[str, ...]
+    code: str
+    shared: str = ""
+
+
+def code() -> str:
+    """A hash of all that measures and all that is measured: samegrad's code on this machine."""
+    whole, top = hashlib.sha256(), Path(__file__).resolve().parents[2]
+    for name in ("benchmarks", "implementations"):
+        for path in sorted((top / name).rglob("*")):
+            if path.suffix in CODE and path.is_file():
+                whole.update(f"{path.relative_to(top).as_posix()}\0".encode())
+                whole.update(hashlib.sha256(path.read_bytes()).digest())
+    return whole.hexdigest()[:12]
+
+
+def begin(folder: Path, arguments: Sequence[str]) -> None:
+    """Make the folder of a fleet, or take the one that was begun with the same command.
+
+    Raises:
+        ValueError: it holds something else, another command or other code; or cannot be made.
+    """
+    now = {"arguments": list(arguments), "code": code()}
+    path = folder / NAME
+    if not path.exists():
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ValueError(f"--folder {folder}: neither an empty folder nor that of a fleet")
+        folder.mkdir(parents=True, exist_ok=True)
+        with replaced(path) as beside:
+            beside.write_text(json.dumps(now) + "\n", encoding="utf-8")
+        return
+    try:
+        with ordinary(path).open("rb") as file:
+            before = json.loads(file.read(MOST_BYTES))
+        began, by = [str(text) for text in before["arguments"]], str(before["code"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{path}: cannot be read as that of a fleet: {error!s:.100}") from None
+    if began != now["arguments"]:
+        typed = " ".join(began)[:200]
+        raise ValueError(f"--folder {folder}: it was begun with `{typed}`; give another folder")
+    if by != now["code"]:
+        raise ValueError(
+            f"--folder {folder}: it was begun by other code ({by}, here {now['code']}); its rows "
+            "would be of two programs: give another folder"
+        )
+
+
+def runs(folder: Path, number: int) -> list[Path]:
+    """The runs of a machine that have a journal, the oldest first."""
+    base = folder / MACHINES
+    names = [base / str(number), *(base / f"{number}-{again}" for again in range(2, 100))]
+    return [path for path in names if (path / JOURNAL).is_file()]
+
+
+def place(folder: Path, number: int) -> tuple[Path, bool]:
+    """(run, whether it goes on) of a machine's job, where that job is.
+
+    Raises:
+        ValueError: there is no room for another run.
+    """
+    known = runs(folder, number)
+    for path in reversed(known):
+        if _goes_on(path):
+            return path, True
+    base = folder / MACHINES
+    for name in (str(number), *(f"{number}-{again}" for again in range(2, 100))):
+        path = base / name
+        if not path.exists() or not any(path.iterdir()):
+            return path, False
+    raise ValueError(f"machine {number} has begun a hundred runs")
+
+
+def _goes_on(path: Path) -> bool:
+    try:
+        journal = read(path / JOURNAL, verbatim=True)
+    except NotAJournalError:
+        return False
+    here = system.fingerprint_beside(journal.run["machine"])
+    return bool(journal.cases) and journal.run["fingerprint"] == here
+
+
+def outcomes(path: Path) -> int:
+    """How many outcomes a run's journal has so far."""
+    try:
+        return (path / JOURNAL).read_bytes().count(OUTCOME)
+    except OSError:
+        return 0
+
+
+def newest(folder: Path, number: int) -> Journal | None:
+    """What the last run of a machine has measured, or None."""
+    for path in reversed(runs(folder, number)):
+        try:
+            return read(path / JOURNAL)
+        except NotAJournalError:
+            continue
+    return None
+
+
+def strangers(journals: Mapping[int, Journal]) -> dict[int, str]:
+    """Machine -> why its rows are not of the same thing as most machines' rows.
+
+    What most have is right; of as many the first machine's.
+    """
+    seen: dict[str, dict[int, str]] = {}
+    for number, journal in journals.items():
+        for what, value in _hashes(journal):
+            seen.setdefault(what, {})[number] = value
+    found: dict[int, str] = {}
+    for what, values in seen.items():
+        right = Counter(values.values()).most_common(1)[0][0]
+        for number, value in values.items():
+            if value != right:
+                found.setdefault(number, f"{what} is {value}, and of most machines {right}")
+    return found
+
+
+def _hashes(journal: Journal) -> Iterator[tuple[str, str]]:
+    for record in journal.implementations:
+        if record.get("source_sha256"):
+            yield f"the code of {record['name']}", str(record["source_sha256"])
+    for workload, value in journal.inputs.items():
+        yield f"the hash of the inputs of {workload}", value
