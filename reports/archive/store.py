@@ -4,14 +4,15 @@ A part holds rows of some runs, written beside and renamed once it is whole, und
 other has: who reads sees whole parts only, two who add do not meet, and a full disk costs the part
 that was being written. The name ends with the hash of what is in it: a part that is not what was
 written is left out and said, and the rest is read. Of each run the newest version counts; older
-ones stay and are hidden.
+ones stay and are hidden. A merged part (`merging`) says which parts it holds, and hides these.
 """
 
 import contextlib
 import hashlib
+import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +36,9 @@ TYPES = {
 SCHEMA = pa.schema([(name, TYPES[column.kind]) for name, column in form.COLUMNS.items()])
 MEMORY = "2GB"  # of a query; beyond it, it ends with an error
 PATTERN = "rows-*.parquet"
-NAME = re.compile(r"rows-\d{8}-\d{6}-([0-9a-f]{16})\.parquet")  # when it was written; its hash
+# When it was written; its hash.
+NAME = re.compile(r"rows-\d{8}-\d{6}-(?:merged-)?([0-9a-f]{16})\.parquet")
+MERGED, HOLDS = "merged-", b"samegrad_parts"  # in its name; in its metadata, hashes of its parts
 LATEST = """
 CREATE TEMP TABLE latest AS
 SELECT {run}, entry, added, count AS rows FROM (
@@ -83,24 +86,54 @@ def readable(folder: Path) -> tuple[list[Path], list[str]]:
 
     Whatever their names: of two whose names were swapped, both do.
     """
+    sound, lines = _sound(folder)
+    held = _held(sound.values())
+    return [path for own, path in sound.items() if own not in held], lines
+
+
+def superseded(folder: Path) -> list[Path]:
+    """The parts that are there still, and which a merged part holds as well."""
+    sound, _ = _sound(folder)
+    held = _held(sound.values())
+    return [path for own, path in sound.items() if own in held]
+
+
+def _sound(folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """The hash of each part that is what was written, with its path; a line for each other one."""
     every, sound, lines = parts(folder), dict[str, Path](), list[str]()
     written = {match[1] for path in every if (match := NAME.fullmatch(path.name))}
     for path in every:
         try:
-            digest = _digest(path)
+            own = digest(path)
         except OSError as error:
             lines.append(f"{path}: {error.strerror}; it is left out")
             continue
-        if digest not in written:
+        if own not in written:
             lines.append(f"{path}: it is damaged, and left out; add its runs again")
-        elif digest in sound:
-            lines.append(f"{path}: a copy of {sound[digest].name}; it is left out")
+        elif own in sound:
+            lines.append(f"{path}: a copy of {sound[own].name}; it is left out")
         else:
-            sound[digest] = path
-    return list(sound.values()), lines
+            sound[own] = path
+    return sound, lines
 
 
-def _digest(path: Path) -> str:
+def _held(sound: Collection[Path]) -> set[str]:
+    """The hashes of the parts that others of these hold."""
+    held = set[str]()
+    if any(MERGED in path.name for path in sound):
+        for path in sound:
+            with contextlib.suppress(pa.ArrowException, OSError, ValueError, TypeError):
+                about = pq.read_metadata(path).metadata or {}
+                held |= set(map(str, json.loads(about.get(HOLDS, b"[]"))))
+    return held
+
+
+def digest(path: Path) -> str:
+    """The hash of what is in a part.
+
+    Raises:
+        OSError: it is no ordinary file, or cannot be read.
+    """
     with ordinary(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
@@ -111,14 +144,16 @@ def write(folder: Path, batches: Sequence[pa.RecordBatch]) -> Path:
     Raises:
         OSError: it cannot be written, and nothing of it is there.
     """
-    now = datetime.now(UTC)
-    folder.mkdir(parents=True, exist_ok=True)
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(sink, SCHEMA, compression="zstd") as out:
         out.write_table(pa.Table.from_batches(batches))
-    data = sink.getvalue()
-    digest = hashlib.sha256(data).hexdigest()[:16]
-    path = folder / f"rows-{now:%Y%m%d-%H%M%S}-{digest}.parquet"
+    return named_by_hash(folder, sink.getvalue(), f"{datetime.now(UTC):%Y%m%d-%H%M%S}-")
+
+
+def named_by_hash(folder: Path, data: pa.Buffer, beginning: str) -> Path:
+    """Add a part that is whole, under a name that says what must be in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"rows-{beginning}{hashlib.sha256(data).hexdigest()[:16]}.parquet"
     assert not path.name.startswith(PART)
     with replaced(path) as beside:
         beside.write_bytes(data)

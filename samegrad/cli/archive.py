@@ -18,7 +18,7 @@ def add(subparsers: Any) -> None:
     parser = subparsers.add_parser("archive", help="keep results of many runs; ask, check, show")
     parser.commands = parser.add_subparsers(
         dest="action",
-        metavar="add|check|query|history|compare|site",
+        metavar="add|check|query|history|compare|merge|site",
         required=True,
         parser_class=type(parser),
     )
@@ -29,6 +29,7 @@ def add(subparsers: Any) -> None:
         ("query", query, "ask in SQL: tables rows, runs, parts (older versions, too)"),
         ("history", history, "each case over the runs of a machine, steps marked"),
         ("compare", compare, "each case across machines"),
+        ("merge", merge, "put small parts together"),
         ("site", site, "write static pages"),
     ):
         actions[name] = parser.commands.add_parser(name, help=help_text)
@@ -165,6 +166,19 @@ def _machine(queries: Any, connection: Any, text: str) -> tuple[str, str]:
         several = f"means {len(found):,} machines" if found else "is no machine of this archive"
         raise ValueError(f"{text!r:.60} {several}; there are: {some}{', ...' * (len(known) > 5)}")
     return found[0][0], found[0][1]
+
+
+def merge(arguments: Namespace) -> int:
+    """Put the small parts of an archive together."""
+    _needed("merge")
+    from samegrad.implementations.contract.files import named
+    from samegrad.reports.archive import merging
+
+    folder = named("--archive", arguments.archive)
+    damaged = list[str]()
+    before, after = merging.merge(folder, damaged.append)
+    say(f"{folder}: {before:,} parts are {after:,}")
+    return _ended(damaged)
 
 
 def site(arguments: Namespace) -> int:
