@@ -232,15 +232,19 @@ def _fit(known: Any, seconds: Any) -> Any:
     return nnls(relative / scale, np.ones(len(seconds)))[0] / scale
 
 
-def text(known: Sequence[Answer], rows: pd.DataFrame, asked: Question) -> list[str]:
-    """The answer in lines: a table, the advice with its reason, and what to measure."""
+def title(asked: Question) -> str:
+    """What is asked, in words."""
     regime = "" if asked.threads == "all" else f", {asked.threads} threads"
-    title = (
+    return (
         f"{TITLES[asked.operation]} of {asked.layers}, batch {asked.batch_size:,}, "
         f"{asked.spec.dtype}, on {asked.device}{regime}:"
     )
+
+
+def text(known: Sequence[Answer], rows: pd.DataFrame, asked: Question) -> list[str]:
+    """The answer in lines: a table, the advice with its reason, and what to measure."""
     if not known:
-        return [title, "No run here has measured it or anything near it. To measure it:", "",
+        return [title(asked), "No run here has measured it or anything near it. To measure it:", "",
                 f"  {command(asked)}"]  # fmt: skip
     table = pd.DataFrame(
         {
@@ -253,7 +257,7 @@ def text(known: Sequence[Answer], rows: pd.DataFrame, asked: Question) -> list[s
             "peak memory": [bytes_text(a.memory) or "not measured" for a in known],
         }
     )
-    lines = [title, "", *table.to_string(index=False).splitlines(), ""]
+    lines = [title(asked), "", *table.to_string(index=False).splitlines(), ""]
     lines += [_advice(known), *_break_even(known[0], rows), *_threads(known, rows, asked)]
     lines += _cold(known, asked)
     part = asked.of(rows)

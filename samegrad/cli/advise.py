@@ -27,6 +27,9 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--runs", nargs="+", metavar="DIR", help="default: the runs of this checkout or folder"
     )
+    parser.add_argument(
+        "--archive", metavar="DIR", help="ask an archive: what machines like this one measured"
+    )
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -56,6 +59,10 @@ def run(arguments: Namespace) -> int:
     asked = advise.Question(
         spec, batches[0], arguments.device, arguments.threads, arguments.operation
     )
+    if arguments.archive is not None:
+        if arguments.gpu is not None or arguments.runs:
+            raise ValueError("--archive goes with neither --runs nor --gpu")
+        return _of_archive(arguments.archive, asked)
     if arguments.gpu is not None:
         say("\n".join(advise.on_a_gpu(asked, arguments.gpu)))
         return DONE
@@ -104,6 +111,27 @@ def run(arguments: Namespace) -> int:
     answers = advise.answers(rows, asked, predictor)
     say("\n".join(advise.text(answers, rows, asked)))
     return DONE if answers else FAILED
+
+
+def _of_archive(place: str, asked: Any) -> int:
+    """Print what machines like this one say; 1 if nothing is known."""
+    commands.require("archive", "advise --archive")
+    from samegrad.benchmarks.machine import system
+    from samegrad.reports.archive import advice, store
+    from samegrad.reports.data import advise
+
+    facts = system.machine()
+    alike = advice.groups(facts, system.fingerprint(facts), asked.device)
+    with store.opened(place) as connection:
+        made = advice.ask(connection, asked, alike)
+    if made is None:
+        machines = "; ".join(group.words for group in alike)
+        said = f"{advise.title(asked)} nothing in {place} tells, of {machines}. To measure it here:"
+        say(f"{said}\n\n  {advise.command(asked)}")
+        return FAILED
+    for line in advice.text(made, asked):
+        say(line)
+    return DONE
 
 
 def _runs(rows: Any) -> str:
