@@ -15,6 +15,7 @@ from pygments.lexers.special import TextLexer
 
 import samegrad
 from samegrad import cli
+from samegrad.implementations.contract.texts import say
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -55,6 +56,7 @@ def setup(app: object) -> None:
     (GENERATED / "commands.md").write_text(_commands())
     for journal in RUNS.glob("*/journal.jsonl"):
         _page_of(journal)
+    _archive()
     app.add_lexer("mermaid", TextLexer)  # type: ignore[attr-defined]
     app.connect("source-read", _links)  # type: ignore[attr-defined]
 
@@ -67,6 +69,19 @@ def _page_of(journal: Path) -> None:
     page.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(samegrad.render(journal.parent, folder).page, page)
+
+
+def _archive() -> None:
+    """The pages of an archive of all committed runs: cases, machines, changes."""
+    from samegrad.reports.archive import adding, site, store
+
+    pages = EXTRA / "archive"
+    with tempfile.TemporaryDirectory() as folder:
+        added = adding.add(Path(folder), adding.places([RUNS]))
+        for line in added.lines:
+            say(line, error=True)
+        with store.opened(folder) as connection:
+            site.write(connection, pages)
 
 
 def _commands() -> str:
@@ -113,6 +128,8 @@ def _links(_: object, page: str, text: list[str]) -> None:
         file = (origin.parent / path).resolve()
         if not file.exists() or not file.is_relative_to(ROOT):
             return match[0]  # Sphinx says so
+        if file == RUNS:
+            return f'<a href="{"../" * page.count("/")}archive/index.html">{label}</a>'
         if file.is_dir():
             return f"{label} (`{file.relative_to(ROOT)}/`)"
         name = str(file.relative_to(ROOT))
