@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import duckdb
 from jinja2 import Environment, Template, select_autoescape
@@ -20,6 +20,7 @@ from jinja2 import Environment, Template, select_autoescape
 from samegrad.implementations.contract.files import replaced
 from samegrad.implementations.contract.texts import clean
 from samegrad.reports.archive import queries, tables
+from samegrad.reports.archive.cells import Cell, row_html
 from samegrad.reports.archive.queries import VALUE, Filters
 from samegrad.reports.archive.store import ArchiveError, select
 from samegrad.reports.data.values import brief, duration, folded, in_order
@@ -47,16 +48,6 @@ ONCE = """
     ) = 1
 """
 NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-class Cell(NamedTuple):
-    """A cell that is more than a text: a link, or a number with what it is sorted by."""
-
-    text: str
-    href: str = ""
-    order: float | str | None = None
-    title: str = ""
-    best: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,7 +112,7 @@ def _template(name: str) -> Template:
         autoescape=select_autoescape(default=True, default_for_string=True),
         finalize=lambda value: value if hasattr(value, "__html__") else clean(str(value)),
     )
-    environment.filters["digest"] = digest
+    environment.filters |= {"digest": digest, "row": row_html}
     return environment.from_string(_file(name))
 
 
@@ -229,11 +220,15 @@ def in_order_first(columns: Iterable[str]) -> list[str]:
 
 def case_title(row: dict[str, Any]) -> str:
     """What is timed, in words."""
-    layers = f" ({folded(row['layers'])})" if row["layers"] else ""
-    transfer = ", end to end" if row["transfer"] == "end_to_end" else ""
-    return brief(
-        f"{row['workload']}{layers}, {row['operation']}, batch {row['batch_size']:,}{transfer}"
-    )
+    names = ("workload", "layers", "operation", "batch_size", "transfer")
+    return _case_title(*map(row.__getitem__, names))
+
+
+@lru_cache(maxsize=2**12)
+def _case_title(workload: str, layers: str, operation: str, batch: int, transfer: str) -> str:
+    sizes = f" ({folded(layers)})" if layers else ""
+    how = ", end to end" if transfer == "end_to_end" else ""
+    return brief(f"{workload}{sizes}, {operation}, batch {batch:,}{how}")
 
 
 def _time(row: dict[str, Any]) -> Cell:
