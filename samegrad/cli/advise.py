@@ -122,7 +122,7 @@ def _of_archive(place: str, asked: Any) -> int:
 
     facts = system.machine()
     alike = advice.groups(facts, system.fingerprint(facts), asked.device)
-    with store.opened(place) as connection:
+    with store.opened(place, lambda line: say(f"warning: {line}", error=True)) as connection:
         made = advice.ask(connection, asked, alike)
     if made is None:
         machines = "; ".join(group.words for group in alike)
