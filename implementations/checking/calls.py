@@ -29,6 +29,7 @@ from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import PLAIN, Implementation, as_numpy
 from samegrad.implementations.contract.ranks import decided
 from samegrad.implementations.contract.spec import MLPSpec, Tree, items, map_tree
+from samegrad.implementations.contract.texts import message
 
 Message = dict[str, Any]
 FUNCTIONS = ("loss_and_grad", "forward", "loss", "train_step")  # in the order of the calls
@@ -175,7 +176,7 @@ class Clock:
 
 def described(error: BaseException) -> str:
     """An exception in one line of at most 300 characters and its type."""
-    text = " ".join(str(error).split())[:300]
+    text = " ".join(message(error).split())[:300]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

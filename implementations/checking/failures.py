@@ -8,6 +8,7 @@ import numpy as np
 
 from samegrad.implementations.checking.calls import described
 from samegrad.implementations.contract.adapter import Implementation
+from samegrad.implementations.contract.texts import message
 
 # Every framework has a class of its own for a lack of memory; what they share is what they say.
 # cuBLAS says only that it could not allocate its workspace.
@@ -18,7 +19,7 @@ NO_MEMORY = (
 
 def failure(error: BaseException) -> dict[str, Any]:
     """Status and reason of an exception."""
-    text = f"{type(error).__name__} {error}".lower()
+    text = f"{type(error).__name__} {message(error)}".lower()
     status = "crashed"
     if isinstance(error, NotImplementedError):
         status = "unavailable"

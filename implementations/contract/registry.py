@@ -20,7 +20,7 @@ from typing import Literal, get_args
 
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.adapter import Implementation, adapted
-from samegrad.implementations.contract.texts import clean_errors
+from samegrad.implementations.contract.texts import clean_errors, message
 
 Family = Literal["scalar", "numpy", "torch", "jax", "c"]
 Kind = Literal["idiom", "variant", "differentiation", "parallel", "peer", "loader"]
@@ -327,7 +327,7 @@ _LOADED: dict[str, Implementation] = {}  # of the table
 
 
 def _broken(name: str, error: BaseException) -> BrokenImplementationError:
-    reason = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
+    reason = f"{type(error).__name__}: {' '.join(message(error).split()) or 'no message'}"
     where, _ = split(name)
     if _is_path(where) and isinstance(error, ImportError):
         reason = _what_to_write(Path(where)) or reason

@@ -52,6 +52,14 @@ def clean(text: str) -> str:
     return ACTING.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
+def message(error: BaseException) -> str:
+    """The text of an exception, be it somebody's whose text cannot be had."""
+    try:
+        return str(error)
+    except Exception:  # whatever their __str__ raises
+        return "its message cannot be told"
+
+
 @contextmanager
 def clean_errors() -> Iterator[None]:
     """Around a function, or in a block: what is raised has clean messages, whatever they quote."""

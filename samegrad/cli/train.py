@@ -11,7 +11,7 @@ from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED, seconds
 from samegrad.implementations.contract import commands
-from samegrad.implementations.contract.texts import say
+from samegrad.implementations.contract.texts import message, say
 
 # options that change the recipe of a task, with what each is
 CHANGES: tuple[tuple[str, str, Any], ...] = (
@@ -150,7 +150,8 @@ def _in_a_process(request: dict[str, Any], name: str, limit: float) -> int:
     ended = processes.run_child(
         processes.python_child(__name__), request, os.environ, on_message, limit, shown=True
     )
-    end, text = ends[0] if ends else (FAIL, f"{name}: its training {ended.kind}: {ended.reason}")
+    reason = ended.reason or "it ended without an outcome"
+    end, text = ends[0] if ends else (FAIL, f"{name}: its training crashed: {reason}")
     if ended.kind == "timeout":
         end, text = FAIL, f"{name}: {ended.reason}; --time-limit {10 * limit:g} allows more"
     if end == REFUSE:
@@ -180,14 +181,14 @@ def _answer(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> 
     try:
         _done(request, lambda line: send({"say": line}), lambda what: send({"at": what}))
     except (one_task.DivergedError, one_task.FailedError) as error:
-        end, text = FAIL, str(error)
+        end, text = FAIL, message(error)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         end, text = REFUSE, f"{where}{error.strerror or error}"
     except (ValueError, ImportError, NotImplementedError) as error:
-        end, text = REFUSE, str(error)
+        end, text = REFUSE, message(error)
     except Exception as error:
-        end, text = FAIL, f"{request['name']}: {type(error).__name__}: {error}"
+        end, text = FAIL, f"{request['name']}: {type(error).__name__}: {message(error)}"
     except BaseException as error:  # SystemExit, or its own
         end, text = FAIL, f"{request['name']}: it exits ({type(error).__name__})"
     send({"end": end, "text": text})

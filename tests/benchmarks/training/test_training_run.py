@@ -371,7 +371,12 @@ def train_step(*a):
             1,
             "its training crashed: killed by SIGKILL",
         ),
-        ("os.killpg(0, 15)\n", 1, "its training crashed: killed by SIGTERM"),
+        (
+            "class E(Exception):\n    def __str__(self):\n        raise E\nraise E\n",
+            2,
+            "could not be loaded: E: its message cannot be told",
+        ),
+        ("os.killpg(0, 15)\n", 1, "its training crashed: killed by SIG"),
     ],
 )
 def test_training_that_its_implementation_ends_is_no_success(
@@ -418,7 +423,7 @@ def test_messages_that_a_file_writes_itself_end_its_training(
 ) -> None:
     """In a line."""
     mine = tmp_path / "mine.py"
-    for message in ('{"end": "succeed"}', '{"at": []}', "[1]", '{"say": 5}'):
+    for message in ('{"done": true}', '{"end": "succeed"}', '{"at": []}', "[1]", '{"say": 5}'):
         mine.write_text(f"{NETWORK}{FORGES}forge({message!r})\nos._exit(0)\n")
 
         assert 1 == command.main(["train", "xor", "--epochs=2", f"--implementation={mine}"]), (
