@@ -11,6 +11,7 @@ from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.objects.calls import users_lines
 from samegrad.implementations.checking.objects.report import NOT_CHECKED, CheckReport
 from samegrad.implementations.contract.sources import is_users
+from samegrad.implementations.reading.bounded import bound
 from samegrad.implementations.reading.hints import in_source, parse
 from samegrad.implementations.reading.judging import SECONDS
 
@@ -23,7 +24,7 @@ GIVE_HINTS = (
 
 
 def main() -> None:
-    """Answer one request: {"path", "name", "hints", "run", "seed"}."""
+    """Answer one request: {"path", "name", "hints", "run"} and "seconds" for its top level."""
     processes.serve(answer)
 
 
@@ -35,13 +36,22 @@ def answer(request: Message, send: Any) -> None:
 
     send({"stage": "loading"})
     path = Path(request["path"])
+    bounds: list[Any] = []
+
+    def before_running() -> None:
+        send({"stage": "running"})
+        if "seconds" in request:
+            bounds.append(bound(request["seconds"]))
+
     try:
-        loaded = load(path, request["run"], lambda: send({"stage": "running"}))
+        loaded = load(path, request["run"], before_running)
     except (SyntaxError, ValueError) as error:
         line = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
         said = f"{type(error).__name__}{line}: {getattr(error, 'msg', None) or error}"
         send({"report": CheckReport(NOT_CHECKED, said=said).to_dict()})
         return
+    for lift in bounds:
+        lift()
     send({"stage": "reading"})
     own = [hint for block in loaded.blocks for hint in in_source(block.source)]
     try:

@@ -6,7 +6,7 @@ file may mean, those from which its gradient follows, and how far it follows fro
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -159,6 +159,17 @@ def candidates(
         if isinstance(place.leaf, TorchLeaf) and (left := place.leaf.gradient()) is not None
     ]  # fmt: skip
     return pool
+
+
+def is_multiple(slopes: Mapping[str, Any], of: Mapping[str, Any]) -> bool:
+    """Whether the slopes of one loss, as `compare` adds them, are a number times another's."""
+    if slopes.keys() != of.keys() or not slopes:
+        return False
+    a, b = (np.concatenate([np.ravel(found[n][1]) for n in slopes]) for found in (slopes, of))
+    if a.shape != b.shape or not np.any(b):
+        return False
+    off = float(np.max(np.abs(a - (a @ b) / (b @ b) * b)))
+    return off <= TOLERANCE * float(np.max(np.abs(a))) > 0
 
 
 def slopes_of(place: Place, loss: Callable[[], float]) -> tuple[Array, Array]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from samegrad.implementations.checking.objects.lines import leaf_at
 from samegrad.implementations.reading import names
 from samegrad.implementations.reading.board import RATE, Plan, call, parameters, plans, sure
 from samegrad.implementations.reading.effects import Place, places, snapshot
@@ -96,7 +97,7 @@ def gradients_of(
                     complete = complete or _covers(backward, kind, found, trial.network.net)
                 if _draws(backward, found, trial):
                     continue
-                known = _rate(trial, plan)
+                known = _rate(trial, plan, function)
                 if name in steps and kind == "explicit" and _is_new(backward, trial):
                     new = NewParameters(backward, trial, known or 1.0)
                     yield new, name, "step" if known else "free step"
@@ -264,13 +265,21 @@ def values_of(net: Any) -> dict[str, Array]:
     return {place.name: place.read() for place in places(net, "net")}
 
 
-def _rate(trial: Trial, plan: Plan) -> float | None:
-    """The learning rate of a step: what was passed, or what the object or the file holds."""
+def _rate(trial: Trial, plan: Plan, step: Callable[..., Any]) -> float | None:
+    """The learning rate of a step: what was passed, or what object, class or file hold."""
     if any(key == "lr" for _, key in plan) or trial.network.rate:
         return RATE
-    held = {n: value for n, value in getattr(trial.network.net, "__dict__", {}).items()
-            if isinstance(value, float | int) and value}  # fmt: skip
-    return next((float(held[name]) for name in names.rates(list(held))), None)
+    net, code = trial.network.net, getattr(step, "__code__", None)
+    own = getattr(step, "__globals__", {})
+    for held in (
+        getattr(net, "__dict__", {}),
+        {n: v for kind in type(net).__mro__[:-1] for n, v in vars(kind).items()},
+        {n: own[n] for n in getattr(code, "co_names", ()) if n in own},
+    ):
+        numbers = [n for n, v in held.items() if type(v) in (float, int) and v]
+        for name in names.rates(numbers):
+            return float(held[name])
+    return None
 
 
 def _by_kind(
@@ -358,7 +367,7 @@ class Change:
         held = snapshot(self.net)
         try:
             self.step()
-            after = values_of(self.net)
+            after = self._after(before)
         finally:
             held.restore()
         return {
@@ -366,3 +375,12 @@ class Change:
             for place, old in zip(self.parameters, before, strict=True)
             if place.name in after and np.shape(after[place.name]) == np.shape(old)
         }
+
+    def _after(self, before: Sequence[Array]) -> dict[str, Array]:
+        """The parameters by name; a walk through all of the network takes long."""
+        found = {place.name: leaf_at(self.net, place.name) for place in self.parameters}
+        after = {name: leaf.read() for name, leaf in found.items() if leaf is not None}
+        there = zip(self.parameters, before, strict=True)
+        if all(p.name in after and np.shape(after[p.name]) == np.shape(old) for p, old in there):
+            return after
+        return values_of(self.net)

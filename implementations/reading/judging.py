@@ -23,7 +23,7 @@ from samegrad.implementations.checking.objects.report import (
     CheckReport,
 )
 from samegrad.implementations.reading import losses, names, twice
-from samegrad.implementations.reading.compare import Compared, compare
+from samegrad.implementations.reading.compare import Compared, compare, is_multiple
 from samegrad.implementations.reading.points import points_of
 from samegrad.implementations.reading.readings import BATCHED, Reading
 from samegrad.implementations.reading.seen import seen
@@ -43,6 +43,8 @@ HINTS = (
 )
 # Words of a backward pass that divides by the number of examples.
 AVERAGES = re.compile(r"mean\(|/ ?(?:len\(|(?:self\.)?(?:m|n|N|batch\w*|n_samples)\b)")
+# What a loop calls that which it minimizes; other names may be of a measure beside it.
+OBJECTIVE = re.compile(r"(?:\w*_)?(?:loss|losses|costs?|objective|J)", re.IGNORECASE)
 # What makes of an update more than a rate times the gradient.
 STATEFUL = re.compile(r"momentum|velocit|nesterov|adam|rms_?prop|ada_?grad|ada_?delta|beta_?[12]\b")
 
@@ -216,7 +218,7 @@ def _fault_elsewhere(found: Found, noted: bool) -> CheckReport | None:
         noted: whether it agrees but for a convention.
     """
     for other in _others(found):
-        again = checked_as(other)
+        again = checked_as(other, agreed=True)
         if again.verdict == DISAGREES:
             return replace(again, remarks=(*again.remarks, f"on this problem: {other.reading.how}"))
     for where in points_of(found.reading, found.compared, found.factor, noted).suspects():
@@ -338,6 +340,10 @@ def _concluded(found: Sequence[Found], checked: dict[int, CheckReport]) -> Check
     whole = next((f for f in standard if f.constant), None)
     reports: list[CheckReport] = []
     for one in own[:MOST_CHECKED]:
+        if whole is None and any(
+            is_multiple(one.reading.slopes, f.reading.slopes) for f in standard
+        ):
+            one.reading.certain = True  # an "error" that is a loss, and no measure beside it
         if not (one.far and any(r.verdict == DISAGREES for r in reports)):
             reports.append(report_of(one))
     agreeing = [r for r in reports if r.agrees]
@@ -376,8 +382,16 @@ def _incomplete(report: CheckReport) -> bool:
 
 
 def _with_printed(report: CheckReport, own: Sequence[Found]) -> CheckReport:
-    """A report on the loss that is trained, with a note on the other one that is printed."""
+    """A report on the loss that is trained, with a note on the other one that is printed.
+
+    A measure of error may well be another; of what it calls its loss, either may be meant.
+    """
     if not own or not report.agrees:
         return report
-    text = f"what it prints as {own[0].reading.loss_name} is another loss"
-    return replace(report, notes=(Note("factor", text), *report.notes))
+    name = own[0].reading.loss_name
+    text = f"what it prints as {name} is another loss"
+    if not OBJECTIVE.fullmatch(re.split(r"\W+", name.removesuffix("[-1]"))[-1]):
+        return replace(report, notes=(Note("factor", text), *report.notes))
+    said = f"{text} than that of its gradient ({report.reading.rpartition('loss: ')[2]})"
+    advice = f"if {name} is meant, the gradient is wrong; if it is not, give it another name"
+    return replace(report, verdict=UNDECIDED, said=said, advice=(advice,))

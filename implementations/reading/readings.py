@@ -42,7 +42,8 @@ Array = Any
 MOST_WIDTH = 8  # outputs that are told from one
 MOST_OTHERS = 16  # functions of a network whose names say nothing
 ONE_WIDE = {"label column": 1, "label row": 0}  # forms of targets: the axis that is 1
-OTHER_SIZES = (Sizes(8, 3, 5, 2, 1), Sizes(6, 5, 7, 4, 2))  # of the problems that confirm a reading
+# Of the problems that confirm a reading; what sends back a wrong array shows from three layers on.
+OTHER_SIZES = (Sizes(8, 3, 5, 2, 1), Sizes(6, 5, 7, 4, 2, (3,)))
 # Words of a backward pass that is meant for several examples at once.
 BATCHED = re.compile(
     r"sum\(|mean\(|\.shape\[|len\(\w+\)|\.size\b"
@@ -236,10 +237,13 @@ def _others(
                 sizes = replace(sizes, k=trial.board.sizes.k)
             if trial.board.sizes.k == trial.board.sizes.f:  # an autoencoder
                 sizes = replace(sizes, k=sizes.f)
-            networks = runs(trial.make, sizes, trial.form, trial.name) if trial.make else ()
-            found = (r for other in networks for r in
-                     readings(other, Wishes(), [trial.form.y], wide) if r.key == key)  # fmt: skip
-            yield from itertools.islice(found, 1)
+            for of in (sizes, replace(sizes, more=())) if sizes.more else (sizes,):
+                networks = runs(trial.make, of, trial.form, trial.name) if trial.make else ()
+                read = (readings(other, Wishes(), [trial.form.y], wide) for other in networks)
+                found = (r for r in itertools.chain.from_iterable(read) if r.key == key)
+                if (first := next(found, None)) is not None:
+                    yield first
+                    break
         yield from _other_data(trial, key, wide)
         for make in trial.network.also:
             for other in runs(make, Sizes(), Form(), trial.name):

@@ -250,19 +250,25 @@ def _loaded(path: Path) -> Loaded:
         raise TooLongError
 
     def limited() -> None:
-        signal.setitimer(signal.ITIMER_REAL, files.RUNNING_SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, files.RUNNING_SECONDS)  # of this process
+        signal.setitimer(signal.ITIMER_REAL, files.WAITING_SECONDS)
+
+    def unlimited() -> None:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
     if not hasattr(signal, "setitimer"):
         return load(path, run=False)
-    before = signal.signal(signal.SIGALRM, stop)
+    before = {n: signal.signal(n, stop) for n in (signal.SIGALRM, signal.SIGPROF)}
     try:
         return load(path, True, limited)
     except TooLongError:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        unlimited()
         return load(path, run=False)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        unlimited()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _why_not(loaded: Loaded, of: str, hints: Hints) -> NotTimedError:

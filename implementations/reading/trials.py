@@ -4,7 +4,7 @@ import contextlib
 import copy
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -181,11 +181,12 @@ def runs(
             trial.board.values["X"] = trial.given(inputs(trial.board.sizes, form.x))
         with contextlib.suppress(Exception):
             set_targets(trial, form, "")
+        before = _held(trial)
         for plan in plans(function, trial.board, [], "forward"):
             trial.plan = plan
             try:
                 trial.forward()
-                trial.outs = _outs(trial)
+                trial.outs = _outs(trial, before)
             except (Exception, SystemExit):
                 continue
             width = (
@@ -228,8 +229,20 @@ def _inputs_of(network: Network, sizes: Sizes) -> list[int]:
     return [f for f in dict.fromkeys(found) if f > 0][:8]
 
 
-def _outs(trial: Trial) -> list[str]:
-    """Keys of what may be the outputs in what a forward pass returned, or left in the object."""
+def _held(trial: Trial) -> dict[str, tuple[Any, Any]]:
+    """The attributes of a network, and copies of those that are arrays or lists."""
+    return {
+        name: (value, copy.copy(value) if isinstance(value, np.ndarray | list) else value)
+        for name, value in getattr(trial.network.net, "__dict__", {}).items()
+    }
+
+
+def _outs(trial: Trial, before: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    """Keys of what may be the outputs in what a forward pass returned, or left in the object.
+
+    Args:
+        before: what the object held before it: what stays, as weights do, are no outputs.
+    """
     returned, keys = trial.board.returned, []
     if isinstance(returned, tuple):
         for i, part in enumerate(returned):
@@ -244,6 +257,8 @@ def _outs(trial: Trial) -> list[str]:
     if returned is None:
         held = [f".{k}" for k in getattr(trial.network.net, "__dict__", {})
                 if names.role(k) not in ("X", "y")]  # fmt: skip
+        now = vars(trial.network.net) if held else {}
+        held = [k for k in held if not _stays(before.get(k[1:]), now[k[1:]])] or held
         keys += sorted(held, key=lambda k: names.role(k[1:]) != "out")
         keys = [k for k in keys if not (k.startswith(".") and k[1:].startswith("__"))]
     good: dict[int, tuple[int, str]] = {}
@@ -275,6 +290,15 @@ def _outs(trial: Trial) -> list[str]:
         # Of several arrays of that shape (z and a) the last is more likely the outputs.
         same = sorted(same, key=lambda k: (names.role(k.strip("@.")) != "out", -_number(k)))
     return same[:4]
+
+
+def _stays(before: tuple[Any, Any] | None, now: Any) -> bool:
+    """Whether an attribute is the same object, with what was in it."""
+    if before is None or before[0] is not now:
+        return False
+    if isinstance(now, np.ndarray):
+        return np.array_equal(before[1], now)
+    return not isinstance(now, list) or list(map(id, before[1])) == list(map(id, now))
 
 
 def _number(key: str) -> int:

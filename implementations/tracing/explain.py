@@ -149,7 +149,7 @@ class _Case:
         found = self._search(spots, judged)
         text = ""
         if found is not None:
-            found = replace(found, best=by_caller(found.best, events, self.sites))
+            found = replace(found, best=by_caller(found.best, events, self.sites, seen))
             text = words.sentence(found.best, self.rights, self.sizes, self.measured.same)
         vague = " is wrong; ", " of shape ", "than that;"
         if found is None or found.other is not None or any(words in text for words in vague):

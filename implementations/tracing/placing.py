@@ -31,7 +31,7 @@ def placed(found: Sequence[Hypothesis], rights: Sequence[Right], same: float) ->
     variable, or the one use that ought to read something else, is the cause.
     """
     found = _ordered(found, same)
-    found = [h for h in found if not _as_named(h, rights, same)] or found
+    found = [h for h in found if _misnamed(h) or not _as_named(h, rights, same)] or found
     found = [h for h in found if not _as_forward(h, rights, same)] or found
     best = found[0]
     spot = best.spot
@@ -100,8 +100,9 @@ def _assigned(h: Hypothesis) -> Spot:
 
 def _ordered(found: Sequence[Hypothesis], same: float) -> list[Hypothesis]:
     plain = [h for h in found if _scaled(h, same)]
-    if plain:  # what is off by a factor alone does not come of what is off by more
-        found = [h for h in found if h in plain or not _of_slopes(h)]
+    if plain:  # what is off by a factor alone does not come of what is off by more,
+        # unless that is by its own name: a mask may hide by how much more
+        found = [h for h in found if h in plain or not _of_slopes(h) or _misnamed(h)]
     return sorted(found, key=lambda h: (h.rank[0], not _scaled(h, same), h.rank))
 
 
@@ -121,6 +122,12 @@ def _of_others(h: Hypothesis, rights: Sequence[Right], same: float) -> list[floa
         return []
     whole = [r for r in rights if r.kind == "slope" and not r.partial]
     return [c for r in whole for a in r.arrays if (c := proportional(value, a, same))]
+
+
+def _misnamed(h: Hypothesis) -> bool:
+    """Whether it ought to be, with no factor, the slope that its last name says."""
+    target = _assigned(h).site.target
+    return h.constant == 1 and named_alike(target, h.right.text.partition("dloss/d")[2])
 
 
 def _as_named(h: Hypothesis, rights: Sequence[Right], same: float) -> bool:
@@ -176,20 +183,75 @@ def makes_up(
     return any(proportional(value, a, same) for a in slopes)
 
 
-def by_caller(h: Hypothesis, events: Sequence[Event], sites: Sequence[Site]) -> Hypothesis:
-    """What a function reads that ought to be another value is what its caller gave it."""
+def by_caller(
+    h: Hypothesis, events: Sequence[Event], sites: Sequence[Site], seen: Sequence[Event]
+) -> Hypothesis:
+    """What a function reads that ought to be another value is what its caller gave it.
+
+    So is what a function computes by a line of which the loss is made: that line is right.
+
+    Args:
+        seen: events of the loss.
+    """
     first, site = h.events[0], h.spot.site
-    if site.kind != "name" or h.right.kind not in ("value", "label"):
+    if h.right.kind in ("value", "label"):
+        if site.argument and _as_its_function(site.argument, h, seen, sites):
+            reads = (
+                s
+                for e in events[first.index + 1 :]
+                if e.value is first.value and (s := sites[e.site]).function != site.function
+            )
+            return replace(h, spot=replace(h.spot, site=next(reads, site)))
+        if site.kind == "name":
+            return _given(h, events, sites, seen)
+    if site.number not in {e.site for e in seen}:
         return h
+    call = re.compile(rf"\b{re.escape(site.function)}\(")
+    calls = (
+        s
+        for e in events[first.index + 1 :]
+        if (s := sites[e.site]).function != site.function and call.search(s.text)
+        if np.array_equal(e.array, first.array)
+    )
+    return replace(h, spot=replace(h.spot, site=next(calls, site)))
+
+
+def _given(
+    h: Hypothesis, events: Sequence[Event], sites: Sequence[Site], seen: Sequence[Event]
+) -> Hypothesis:
+    """Where the caller of a function gave it the name that it reads."""
+    first, site = h.events[0], h.spot.site
     given = [
         sites[e.site]
         for e in events[: first.index]
         if e.value is first.value and sites[e.site].argument and e.site != site.number
     ]
     called = [g for g in given if g.function != site.function and g.file == site.file]
+    if called and _as_its_function(called[-1].argument, h, seen, sites):
+        return h
     read = [
         s for s in sites if (s.file, s.function, s.text) == (site.file, site.function, site.text)
     ]
     if len(read) > 1 and h.right.text != site.text:
         return h  # another use of it in the function is right
     return replace(h, spot=replace(h.spot, site=called[-1])) if called else h
+
+
+def _as_its_function(
+    derivative: str, h: Hypothesis, seen: Sequence[Event], sites: Sequence[Site]
+) -> bool:
+    """Whether an object's derivative is given what the object's function was, not its result."""
+    owner = derivative.rpartition(".")[0]
+    if owner in ("", "self", "cls"):
+        return False
+    value, wanted = h.events[0].array, h.arrays[0]
+
+    def is_of_owner(called: str) -> bool:
+        return called == owner or (called.startswith(f"{owner}.") and called != derivative)
+
+    return any(
+        is_of_owner(sites[e.site].argument) and np.array_equal(e.array, value) for e in seen
+    ) and any(
+        is_of_owner(sites[e.site].text.partition("(")[0]) and np.array_equal(e.array, wanted)
+        for e in seen
+    )

@@ -1,5 +1,6 @@
 """What a backward pass may rightly hold: values of the forward pass, derivatives, slopes."""
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -170,7 +171,8 @@ def _derivatives(quantities: Sequence[Quantity]) -> Iterator[Right]:
                 continue
             if pairs[0][0].array.size > 1:
                 kinds = [_activation(z.array, a.array) for z, a in pairs]
-            elif len(pairs) > 2 and q.site.function == p.site.function:  # of a scalar engine
+            elif len(pairs) > 2 and (q.site.function == p.site.function or _in_turn(pairs)):
+                # of a scalar engine, or of neurons that are objects
                 z, a = (np.array([e.array for e in side]) for side in zip(*pairs, strict=True))
                 kinds = [_activation(z, a)] * len(pairs)
             else:
@@ -181,6 +183,11 @@ def _derivatives(quantities: Sequence[Quantity]) -> Iterator[Right]:
                 text = (kind.of_a or kind.of_z).format(z=name_of(q.site), a=name_of(p.site))
                 arrays = [k.slope(z.array) for k, (z, _) in zip(known, pairs, strict=True)]
                 yield Right("derivative", text, tuple(arrays), kind)
+
+
+def _in_turn(pairs: Sequence[tuple[Event, Event]]) -> bool:
+    """Whether each second value was computed before the next first one."""
+    return all(a.index < z.index for (_, a), (z, _) in itertools.pairwise(pairs))
 
 
 def _activation(z: Array, a: Array) -> Activation | None:

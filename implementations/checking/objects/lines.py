@@ -153,15 +153,11 @@ class _Reader:
 
     def _kept(self, path: str) -> Array | None:
         """What is at a path by now, in containers that may be new."""
-        root, steps = _steps(path)
-        if root == "net" and self.net is not None and steps is not None:
-            value = self.net
-            try:
-                for key, attribute in steps:
-                    value = getattr(value, key) if attribute else value[key]
-            except (AttributeError, LookupError, TypeError):
-                return None
-            leaf = leaf_of(value, path, fixed(value))
+        root = path.partition("[")[0].partition(".")[0]
+        if root == "returned":
+            return None  # it is not there, wherever one looks
+        if root == "net" and self.net is not None and _steps(path)[1] is not None:
+            leaf = leaf_at(self.net, path)
             return None if leaf is None else leaf.read()
         kept = self.leaves.get(path)
         now = None if kept is None else kept.held()
@@ -171,6 +167,18 @@ class _Reader:
                 return None
             self.leaves[path], now = leaf, leaf.read()
         return now
+
+
+def leaf_at(net: Any, path: str) -> Leaf | None:
+    """The numbers at a path that begins with "net", or None: none are there, or it is no path."""
+    _, steps = _steps(path)
+    value = net
+    try:
+        for key, attribute in steps or ():
+            value = getattr(value, key) if attribute else value[key]
+    except (AttributeError, LookupError, TypeError):
+        return None
+    return None if steps is None else leaf_of(value, path, fixed(value))
 
 
 STEP = re.compile(r"\.(\w+)|\[('(?:[^'\\]|\\.)*'|-?\d+)\]")

@@ -12,6 +12,7 @@ BEFORE = re.compile(
 AFTER = re.compile(r"_?(?:grad(?:ient)?s?|deriv(?:ative)?s?)$", re.IGNORECASE)
 WHOLE = re.compile(r"d?_?(?:grad(?:ient)?s?|nablas?|derivatives?)|dparams|d", re.IGNORECASE)
 CLEAR = re.compile(r"_*(?:d_?)?(?:grad|nabla|deriv)", re.IGNORECASE)
+CHANGE = re.compile(r"returned\[(['\"])d (.+)\1\]")  # of what a step changes, by its own path
 HOLDERS = {"params", "parameters", "data", "value", "values", "param", "_data", ""}
 WEIGHTS = re.compile(r"(?:weights?|w|kernel|wts?)(_?\d*|_\w+)", re.IGNORECASE)
 LISTS = {"params", "parameters"}
@@ -32,6 +33,8 @@ def of_parameter(path: str) -> tuple[str, ...]:
 @cache
 def of_gradient(path: str) -> frozenset[tuple[str, ...]]:
     """The parameters whose gradient may have this name; none if it is no gradient's."""
+    if change := CHANGE.fullmatch(path):
+        return frozenset({of_parameter(change[2])})
     readings: set[tuple[tuple[str, ...], bool]] = {((), path.startswith("returned"))}
     for part in parts(path)[_root(path) :]:
         choices = {(_core(part), False)}

@@ -134,3 +134,18 @@ def test_loop_that_trains_is_no_way_round_a_fault(tmp_path: Path) -> None:
     )
 
     assert "disagrees" == read_here(file).verdict
+
+
+@pytest.mark.parametrize(("name", "verdict"), [("cost", "undecided"), ("err", "agrees")])
+def test_gradient_of_another_loss_than_the_one_that_is_printed(
+    name: str, verdict: str, tmp_path: Path
+) -> None:
+    """What is called the loss may be meant; a measure of error is only noted."""
+    text = (FILES / "loss_in_loop_script.py").read_text().replace("cost", name)
+    file = tmp_path / "script.py"
+    file.write_text(text.replace("dZ2 = A2 - t", "dZ2 = (A2 - t) * A2 * (1 - A2)", 1))
+
+    report = read_here(file)
+
+    assert verdict == report.verdict, report
+    assert f"what it prints as {name} is another loss" in f"{report.reason} {report.notes}"

@@ -99,6 +99,188 @@ for turn in range(1000):
     A += X.T @ (dh * (1 - h**2))
     B += h.T @ d
 """
+MASKED = """
+import numpy as np
+
+
+class Net:
+    def __init__(self, n_in, n_hidden, n_out):
+        self.V, self.W = np.random.randn(n_in, n_hidden), np.random.randn(n_hidden, n_out)
+
+    def forward(self, X):
+        self.X, self.z = X, X @ self.V
+        self.h = np.maximum(0, self.z)
+        self.kept = 1.25 * np.where(self.z > -0.5, 1.0, 0.0)
+        self.k = self.h * self.kept
+        return self.k @ self.W
+
+    def loss(self, X, Y):
+        return 0.5 * ((self.forward(X) - Y) ** 2).sum()
+
+    def backward(self, X, Y):
+        e = self.forward(X) - Y
+        dk = e @ self.W.T
+        dh = dk * self.kept
+        dz = dh * (self.z > 0)
+        return {"V": self.X.T @ dz, "W": self.k.T @ e}
+"""
+DEEP = """
+import numpy as np
+
+
+class Net:
+    def __init__(self, sizes):
+        self.W = [np.random.randn(a, b) for a, b in zip(sizes, sizes[1:])]
+
+    def forward(self, X):
+        self.a = [X]
+        for W in self.W[:-1]:
+            self.a.append(np.tanh(self.a[-1] @ W))
+        self.a.append(self.a[-1] @ self.W[-1])
+        return self.a[-1]
+
+    def loss(self, X, Y):
+        return 0.5 * ((self.forward(X) - Y) ** 2).sum()
+
+    def backward(self, Y):
+        grads, back = [], self.a[-1] - Y
+        for W, a, before in zip(self.W[::-1], self.a[:0:-1], self.a[-2::-1]):
+            delta = back * (1 - a**2) if grads else back
+            grads.insert(0, before.T @ delta)
+            back = delta @ W.T
+        return grads
+"""
+SIZE = """
+import numpy as np
+
+
+class Net:
+    def __init__(self, *widths):
+        self.W = [np.random.randn(a, b) for a, b in zip(widths, widths[1:])]
+
+    def __call__(self, Q):
+        self.q = [Q]
+        for W in self.W[:-1]:
+            self.q.append(np.tanh(self.q[-1] @ W))
+        return self.q[-1] @ self.W[-1]
+
+    def objective(self, Q, T):
+        return 0.5 * ((self(Q) - T) ** 2).sum() / len(Q)
+
+    def pullback(self, T):
+        g = (self.q[-1] @ self.W[-1] - T) / len(T)
+        found = []
+        for W, q in zip(self.W[::-1], self.q[::-1]):
+            found.insert(0, q.T @ g)
+            g = (g @ W.T) * (1 - q**2)
+        return found
+"""
+HELPER = """
+import math
+import random
+
+
+def product(v, w):
+    return sum(a * b for a, b in zip(v, w))
+
+
+class Net:
+    def __init__(self, n_in, n_hidden, n_out):
+        self.V = [[random.gauss(0, 1) for _ in range(n_in)] for _ in range(n_hidden)]
+        self.W = [[random.gauss(0, 1) for _ in range(n_hidden)] for _ in range(n_out)]
+
+    def forward(self, x):
+        self.h = [math.tanh(product(v, x)) for v in self.V]
+        return [product(w, self.h) for w in self.W]
+
+    def loss(self, x, y):
+        return sum((a - b) ** 2 for a, b in zip(self.forward(x), y)) / 2
+
+    def backward(self, x, y):
+        e = [a - b for a, b in zip(self.forward(x), y)]
+        back = [product(e, [w[j] for w in self.W]) for j in range(len(self.h))]
+        d = [b * (1 - h * h) for b, h in zip(back, self.h)]
+        return [[a * b for b in x] for a in d], [[a * b for b in self.h] for a in e]
+"""
+NEURONS = """
+import math
+import random
+
+
+class Neuron:
+    def __init__(self, n):
+        self.weights, self.bias = [random.gauss(0, 1) for _ in range(n)], 0.1
+
+    def total(self):
+        return sum(w * x for w, x in zip(self.weights, self.x)) + self.bias
+
+    def forward(self, x):
+        self.x = x
+        self.out = 1 / (1 + math.exp(-self.total()))
+        return self.out
+
+    def slope(self):
+        return self.out * (1 - self.out)
+
+    def step(self, d, rate):
+        for i, x in enumerate(self.x):
+            self.weights[i] -= rate * d * x
+        self.bias -= rate * d
+
+
+class Net:
+    LEARNING_RATE = 0.25
+
+    def __init__(self, n_in, n_hidden, n_out):
+        self.hidden = [Neuron(n_in) for _ in range(n_hidden)]
+        self.last = [Neuron(n_hidden) for _ in range(n_out)]
+
+    def forward(self, x):
+        h = [u.forward(x) for u in self.hidden]
+        return [u.forward(h) for u in self.last]
+
+    def loss(self, x, y):
+        return sum((o - t) ** 2 for o, t in zip(self.forward(x), y)) / 2
+
+    def train(self, x, y):
+        out = self.forward(x)
+        d = [(o - t) * u.slope() for o, t, u in zip(out, y, self.last)]
+        columns = zip(*(u.weights for u in self.last))
+        back = [sum(e * w for e, w in zip(d, c)) for c in columns]
+        before = [b * u.slope() for b, u in zip(back, self.hidden)]
+        for u, e in zip(self.last + self.hidden, d + before):
+            u.step(e, self.LEARNING_RATE)
+"""
+OWNER = """
+import numpy as np
+
+
+class Tanh:
+    def __call__(self, z):
+        return np.tanh(z)
+
+    def slope(self, z):
+        return 1 - np.tanh(z) ** 2
+
+
+class Net:
+    def __init__(self, n_in, n_hidden, n_out):
+        self.V, self.W = np.random.randn(n_in, n_hidden), np.random.randn(n_hidden, n_out)
+        self.act = Tanh()
+
+    def forward(self, X):
+        self.X, self.z = X, X @ self.V
+        self.h = self.act(self.z)
+        return self.h @ self.W
+
+    def loss(self, X, Y):
+        return 0.5 * ((self.forward(X) - Y) ** 2).sum()
+
+    def backward(self, X, Y):
+        e = self.forward(X) - Y
+        dz = e @ self.W.T * self.act.slope(self.z)
+        return {"V": self.X.T @ dz, "W": self.h.T @ e}
+"""
 
 
 @pytest.mark.parametrize(
@@ -108,6 +290,12 @@ for turn in range(1000):
         pytest.param(TWICE, "d = self.p - Y", "d = (self.p - Y) * slope(self.z)", id="derivative"),
         pytest.param(LABELS, "d[np.arange(len(y)), y] -= 1.0", "d -= 1.0", id="before a scaling"),
         pytest.param(SCRIPT, "dh = d @ B.T", "dh = error @ B.T", id="a script without a rate"),
+        pytest.param(MASKED, "dh = dk * self.kept", "dh = dk", id="a mask that drops nothing"),
+        pytest.param(DEEP, "delta @ W.T", "back @ W.T", id="three layers"),
+        pytest.param(SIZE, "- T) / len(T)", "- T) / T.size", id="several outputs"),
+        pytest.param(HELPER, "[w[j] for w", "[w[j - 1] for w", id="what a right helper is given"),
+        pytest.param(NEURONS, "self.out * (1 - self.out)", "1 - self.out", id="neurons"),
+        pytest.param(OWNER, "1 - np.tanh(z) ** 2", "1 - z**2", id="an object and its slope"),
     ],
 )
 def test_line_of_the_use_is_named(text: str, right: str, wrong: str, tmp_path: Path) -> None:

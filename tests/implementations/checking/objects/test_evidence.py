@@ -325,3 +325,11 @@ def test_square_gradient_that_is_wrong_in_every_form_is_called_no_transpose() ->
         )
 
         assert ("disagrees", False) == (report.verdict, "transpose" in str(report)), report
+
+
+def test_change_of_a_step_is_of_the_parameter_whose_path_it_has() -> None:
+    """However deep that is, and whatever quotes are in it."""
+    for path in ("net.hidden[1].bias", "net['W1']", 'net[0]["w"]'):
+        returned = f"returned[{f'd {path}'!r}]"
+        assert names.pairs([path], returned)
+        assert not names.pairs(["net.hidden[0].bias"], returned)
