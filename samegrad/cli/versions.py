@@ -10,7 +10,7 @@ from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.texts import say
 
 EPILOG = """
-A version is what pip installs, and variables: jax==0.4.30 "jax==0.4.35 XLA_FLAGS=..."
+A version is a package and its number, and variables: jax==0.4.30 "jax==0.4.35 XLA_FLAGS=..."
 Its environment is made once and kept in the cache of the user (docs/versions.md).
 """
 OPTIONS = {
