@@ -308,7 +308,7 @@ class _Rounds:
     def _judged(self, case: Case, process: int) -> Message | None:
         """Why a first step does not agree with the reference, or None; the gate is kept."""
         path, right = _problem(case, self.scratch)
-        with np.load(f"{path}-first.npz") as file:
+        with np.load(f"{path}-first.npz", allow_pickle=False) as file:
             given = {name: file[name] for name in file.files}
         Path(f"{path}-first.npz").unlink()  # it is no other version's
         count = len(case.spec.layer_sizes) - 1

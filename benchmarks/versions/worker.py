@@ -62,7 +62,7 @@ def answer(request: Message, send: Callable[[Message], object]) -> None:
 
 def _first_step(library: step.Library, path: str) -> tuple[timer.Work, int]:
     """What is timed of a case; and nanoseconds of its first step, whose results go to a file."""
-    with np.load(f"{path}.npz") as file:
+    with np.load(f"{path}.npz", allow_pickle=False) as file:
         given = {name: file[name] for name in file.files}
     count = sum(name.startswith("W") for name in given)
     params = [(given[f"W{i}"], given[f"b{i}"]) for i in range(count)]

@@ -98,7 +98,7 @@ def test_doctor_ends_with_1_if_something_is_wrong(
     facts = json.loads(
         (Path(__file__).parents[1] / "doctor" / "machines" / f"{name}.json").read_text()
     )
-    monkeypatch.setattr(doctor, "gather", lambda: facts)
+    monkeypatch.setattr(doctor, "gather", lambda _: facts)
 
     assert status == command.main(["doctor"])
     assert ("PROBLEM" in capsys.readouterr().out) == bool(status)
