@@ -4,6 +4,7 @@ Random ones for every activation, loss, depth and option; and some made by hand,
 exact: kinks and huge logits.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -330,19 +331,22 @@ def select(
 def probes(problem: Problem, seed: int = 0) -> dict[str, Problem]:
     """The same network with one thing made trivial: what agrees then points at that thing."""
     spec, batch_size = problem.spec, len(problem.X)
-    simpler = {}
-    if spec.activation != "identity" and len(spec.layer_sizes) > 2:
-        simpler["identity activation"] = draw(
-            replace(spec, activation="identity", dropout=0.0), batch_size, seed
-        )
-    if batch_size > 1:
-        simpler["a batch of 1"] = draw(replace(spec, dropout=0.0), 1, seed)
-    if spec.weight_decay:
-        simpler["weight_decay 0"] = draw(
-            replace(spec, weight_decay=0.0, dropout=0.0), batch_size, seed
-        )
-    if problem.masks is not None:
-        simpler["no dropout"] = draw(replace(spec, dropout=0.0), batch_size, seed)
+    simpler: dict[str, Problem] = {}
+    plain = replace(spec, dropout=0.0)
+    for applies, name, other, size in (
+        (
+            spec.activation != "identity" and len(spec.layer_sizes) > 2,
+            "identity activation",
+            replace(plain, activation="identity"),
+            batch_size,
+        ),
+        (batch_size > 1, "a batch of 1", plain, 1),
+        (spec.weight_decay, "weight_decay 0", replace(plain, weight_decay=0.0), batch_size),
+        (problem.masks is not None, "no dropout", plain, batch_size),
+    ):
+        if applies:
+            with contextlib.suppress(ValueError):  # no example of it is clear of kinks
+                simpler[name] = draw(other, size, seed)
     ones = [
         (np.full_like(W, 1 / len(W)), None if b is None else np.full_like(b, 0.25))
         for W, b in problem.params

@@ -22,7 +22,7 @@ TWO = "numpy==1.26.4\nnumpy==2.4.6"
 # Run by an interpreter before anything else: NumPy as it is found is another one then.
 FAULTS = {
     "no_relu": "numpy.maximum = lambda a, b: a",
-    "dies": "import os; numpy.load = lambda _: os._exit(3)",
+    "dies": "import os; numpy.load = lambda *_, **__: os._exit(3)",
     "broken": "import sys; sys.modules['numpy'] = None",
 }
 
