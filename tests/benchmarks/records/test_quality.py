@@ -78,7 +78,7 @@ def test_row_of_a_run_without_intervals_is_not_good() -> None:
 @pytest.mark.parametrize(
     ("run", "counts"),
     [
-        ("example", {"good": 88, "noisy": 63}),
+        ("example", {"good": 115, "noisy": 40}),
         ("peers", {"good": 0, "noisy": 83}),
         pytest.param(
             "differentiation", {"good": 7, "noisy": 99, "unusable": 10}, marks=pytest.mark.full
