@@ -23,6 +23,7 @@ from samegrad.benchmarks.machine.programs import output
 UNKNOWN = "unknown"
 Moment = dict[str, tuple[float, float]]  # what was lost to others -> (seconds, of so many)
 ROOT = Path(__file__).resolve().parents[2]  # of a checkout; installed, samegrad's own folder
+CODE = (":(top,exclude)*.md", ":(top,exclude)reports/results")  # all of a clone but these
 DISTRIBUTIONS = ("numpy", "torch", "jax", "jaxlib", "pytest-benchmark", "pandas", "matplotlib")
 # Directory, limit, usage, and what of that is files that the system can drop: versions 2 and 1.
 CONTROL_GROUP_MEMORY = (
@@ -155,8 +156,17 @@ def commit() -> str:
     head = output("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD")
     if not head:
         return UNKNOWN
-    changed = output("git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no")
-    return head + ("+changes" if changed else "")
+    return head + ("+changes" if changed(ROOT) else "")
+
+
+def changed(clone: Path) -> str:
+    """What files of a clone differ from their commit, as git says it, or "".
+
+    Documents and published runs are none of it: nothing that is measured reads them, and one run's
+    are written before the next is measured.
+    """
+    status = ("status", "--porcelain", "--untracked-files=no")
+    return output("git", "-C", str(clone), *status, "--", *CODE)
 
 
 def versions() -> dict[str, str]:

@@ -1,7 +1,12 @@
-"""A step over versions: each against the first, and against the one before it."""
+"""A step over versions: each against the first, and against the one before it.
+
+A version with variables of its own (`jax==0.4.35 XLA_FLAGS=...`) is no later one: it is compared
+with the same version without them.
+"""
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -11,12 +16,31 @@ from samegrad.reports.data.report import Report
 from samegrad.reports.data.values import digits, duration, folded, interval_text
 
 KIND = "version"
+VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*=(?!=)")  # as benchmarks.versions.environments reads them
 SAID = {SLOWER: "slower", FASTER: "faster", SAME: "as fast within 5 %", CANT_TELL: "can't tell"}
 
 
 def named(report: Report) -> list[str]:
     """The versions of a report, in their order."""
     return [name for name, (kind, _) in report.families.items() if kind == KIND]
+
+
+def split(name: str) -> tuple[str, str]:
+    """(a version without its variables, its variables): ("jax==0.4.35", "XLA_FLAGS=...")."""
+    words = name.split()
+    variables = [word for word in words if VARIABLE.match(word)]
+    return " ".join(w for w in words if w not in variables), " ".join(variables)
+
+
+def short(names: Sequence[str]) -> dict[str, str]:
+    """Name without variables -> what tells it from the others: "0.4.32" where all are of jax."""
+    plain = list(dict.fromkeys(split(name)[0] for name in names))
+    pairs = [name.split(" ")[0].partition("==") for name in plain]
+    numbers = [number for _, _, number in pairs]
+    alike = len({library for library, _, _ in pairs}) == 1 and all(numbers)
+    if not alike or len(set(numbers)) < len(plain):
+        return {name: name for name in plain}
+    return dict(zip(plain, numbers, strict=True))
 
 
 def shared(report: Report) -> dict[str, object]:
@@ -48,22 +72,29 @@ def table(report: Report) -> pd.DataFrame:
     rows = report.rows[report.rows.implementation.isin(named(report))]
     lines = []
     for network, part in networks(rows):
-        first, before = None, None
+        first, before, known = None, None, {}
         for row in part.itertuples():
             usable = row.status == OK and not row.machine_too_busy
+            plain, variables = split(row.implementation)
             line = {"network": network, "version": row.implementation, "first": "", "before": "",
                     "seconds": row.seconds, "seconds_low": row.seconds_low,
                     "seconds_high": row.seconds_high, "reason": row.reason,
                     "over_first": None, "over_before": None}  # fmt: skip
-            if usable and first is not None and before is not None:
+            base = known.get(plain) if variables else before
+            if usable and first is not None:
                 line |= {
                     "first": first.implementation,
-                    "before": before.implementation,
                     "over_first": ratio(row.process_medians, first.process_medians),
-                    "over_before": ratio(row.process_medians, before.process_medians),
+                }
+            if usable and base is not None:
+                line |= {
+                    "before": base.implementation,
+                    "over_before": ratio(row.process_medians, base.process_medians),
                 }
             if usable:
-                first, before = first or row, row
+                first = row if first is None else first
+            if usable and not variables:
+                before = known[plain] = row
             lines.append(line)
     return pd.DataFrame(lines)
 
@@ -93,22 +124,32 @@ def _with_interval(one: Ratio | None) -> str:
 
 def sentences(lines: pd.DataFrame) -> Iterator[str]:
     """Of each network: which versions are slower than the first, and where it changes."""
+    called = short([*lines.version]) if len(lines) else {}
+
+    def listed(part: pd.DataFrame, ratios: str) -> str:
+        pairs = zip(part.version, part[ratios], strict=True)
+        return ", ".join(f"{called[split(name)[0]]} {digits(one.value)}" for name, one in pairs)
+
     for network, part in lines.groupby("network", sort=False) if len(lines) else ():
         part = part[part.over_first.notna()]
         if part.empty:
             continue
-        told = []
-        for verdict, words in SAID.items():
-            own = part[[one.verdict == verdict for one in part.over_first]]
-            if len(own):
-                known = zip(own.version, own.over_first, strict=True)
-                told.append(f"{words}: {', '.join(f'{n} {digits(r.value)}' for n, r in known)}")
-        steps = [
-            f"{line.before} to {line.version} {_with_interval(line.over_before)}"
-            for line in part.itertuples()
-            if line.over_before.verdict in (SLOWER, FASTER)
+        variables = part.version.map(lambda name: split(name)[1])
+        plain = part[variables == ""]
+        told = [
+            f"{words}: {listed(own, 'over_first')}"
+            for verdict, words in SAID.items()
+            if len(own := plain[[one.verdict == verdict for one in plain.over_first]])
         ]
-        changes = f"; certain steps: {', '.join(steps)}" if steps else "; no certain step"
+        steps = [
+            f"{called[line.before]} to {called[line.version]} {_with_interval(line.over_before)}"
+            for line in plain.itertuples()
+            if line.over_before is not None and line.over_before.verdict in (SLOWER, FASTER)
+        ]
+        told.append(f"certain steps: {', '.join(steps)}" if steps else "no certain step")
         if not any(math.isfinite(one.low) for one in part.over_first):
-            changes = "; too few processes for intervals"
-        yield f"{network}, over {part['first'].iloc[0]}: {'; '.join(told)}{changes}."
+            told[-1] = "too few processes for intervals"
+        for own, others in part[part.over_before.notna()].groupby(variables, sort=False):
+            if own:
+                told.append(f"times itself with {own}: {listed(others, 'over_before')}")
+        yield f"{network}, over {part['first'].iloc[0]}: {'; '.join(told)}."

@@ -139,9 +139,10 @@ def _ended(arguments: Sequence[str], folder: Path, environment: Mapping[str, str
 def _only_here(clone: Path) -> str:
     """Why nobody else has the code that is measured, or "": a published run names its commit."""
     from samegrad.benchmarks.machine.programs import output
+    from samegrad.benchmarks.machine.system import changed
 
     git = ("git", "-C", str(clone))
-    if output(*git, "status", "--porcelain", "--untracked-files=no"):
+    if changed(clone):
         return "files differ from their commit, which it would name: commit them first"
     if output(*git, "remote") and not output(*git, "branch", "-r", "--contains", "HEAD"):
         return "this commit, which it would name, is in no branch of a remote: push it first"

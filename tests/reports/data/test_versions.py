@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from samegrad.reports.charts.versions import over_versions
 from samegrad.reports.data import versions
 from samegrad.reports.data.report import Report
 from tests.helpers.journals import ok, plan_record, run_record, write
@@ -72,6 +73,53 @@ def test_step_is_named_where_it_was_made(tmp_path: Path) -> None:
     shown = versions.shown(lines).set_index("version")
     assert "pip: no" == shown.loc["x", "in words"] == shown.loc["c", "in words"]
     assert "slower" == shown.loc["e", "in words"] and "" == shown.loc["a", "in words"]
+
+
+def test_version_with_variables_is_compared_with_itself_without_them(tmp_path: Path) -> None:
+    """It is no step in time, and the next version is not compared with it."""
+    slow, half = tuple(4 * us for us in FIVE), tuple(2 * us for us in FIVE)
+    report = told(tmp_path, {"jax==1": FIVE, "jax==2 jaxlib==2": slow,
+                             "jax==2 jaxlib==2 XLA_FLAGS=--a=b": half, "jax==3": slow})  # fmt: skip
+
+    lines = versions.table(report)
+    (line,) = versions.sentences(lines)
+
+    assert ["", "jax==1", "jax==2 jaxlib==2", "jax==2 jaxlib==2"] == [*lines.before]
+    assert ["", "jax==1", "jax==1", "jax==1"] == [*lines["first"]]
+    assert "over jax==1: slower: 2 4.00, 3 4.00; certain steps: 1 to 2 4.00 (" in line
+    assert line.endswith("; times itself with XLA_FLAGS=--a=b: 2 0.500.") and "to 3" not in line
+
+
+@pytest.mark.parametrize(
+    ("names", "called"),
+    [
+        (["jax==1 X=1", "jax==2"], ["1", "2"]),
+        (["jax==1 numpy==1", "jax==1 numpy==2"], ["jax==1 numpy==1", "jax==1 numpy==2"]),
+        (["jax", "jax==2"], ["jax", "jax==2"]),
+        (["jax==1 on a", "jax==1 on b"], ["jax==1 on a", "jax==1 on b"]),
+    ],
+)
+def test_short_name_is_the_version_where_that_tells_them_apart(
+    names: list[str], called: list[str]
+) -> None:
+    """Else the whole name, without variables."""
+    assert called == list(versions.short(names).values())
+
+
+def test_figure_draws_variables_as_points_beside_the_line(tmp_path: Path) -> None:
+    """At the place of their version, with a legend; versions are written level."""
+    report = told(tmp_path, {"jax==1": FIVE, "jax==2": FIVE, "jax==2 X=1": FIVE})
+
+    chart = over_versions(report)
+
+    assert chart is not None
+    (axes,) = chart.figure.axes
+    line, points = axes.get_lines()[0], axes.get_lines()[3]
+    assert [0, 1] == [*line.get_xdata()] and [1] == [*points.get_xdata()]
+    assert ("-", "None") == (line.get_linestyle(), points.get_linestyle())
+    assert ["1", "2"] == [t.get_text() for t in axes.get_xticklabels()]
+    legend = axes.get_legend()
+    assert legend is not None and ["with X=1"] == [t.get_text() for t in legend.get_texts()]
 
 
 def test_nothing_is_said_of_a_busy_machine_or_few_processes(tmp_path: Path) -> None:
