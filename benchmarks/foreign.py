@@ -1,6 +1,7 @@
-"""What options of pytest and of its plugins may write to: never what a run reads."""
+"""Options of pytest and of its plugins: those that mean nothing here, and what others may write."""
 
 import os
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -9,9 +10,54 @@ import pytest
 
 from samegrad.benchmarks.command_line import OPTIONS
 from samegrad.implementations.contract.files import is_input
-from samegrad.implementations.contract.texts import clean
+from samegrad.implementations.contract.texts import EMPTY, clean, no_value
 
+REFUSED = {
+    r"--benchmark-timer": "the clock is ours (benchmarks/clock/timer.py)",
+    r"--benchmark-(min-rounds|min-time|max-time|precision|confidence)": "use --preset",
+    r"--benchmark-calibration-precision": "blocks are calibrated by benchmarks/clock/timer.py",
+    r"--benchmark-warmup(-iterations)?": "every case is warmed up",
+    r"--benchmark-disable-gc": "garbage collection is off inside every block",
+    r"--benchmark-(skip|disable)": "leave out --benchmark to measure nothing",
+    r"--benchmark-cprofile(-loops|-top|-dump)?": "items replay what other processes measured",
+    r"-n(\d+|auto|logical)?|--numprocesses|--dist": "side by side, processes disturb each other",
+    r"--doctest-(modules|glob)": "there are no doctests among the benchmarks",
+    r"--looponfail|-f": "a benchmark is run once",
+}
+STORAGES = ("file", "elasticsearch+http", "elasticsearch+https")
 READ = {"-c", "--config-file", "--rootdir", "--confcutdir", "--inifile"}  # these write nothing
+
+
+def refuse_options(typed: Sequence[str]) -> None:
+    """Refuse options that mean nothing with --benchmark, and empty values of any.
+
+    Raises:
+        UsageError: such an option is there.
+    """
+    for before, argument in pairwise(["", *typed]):
+        # pytest's own too: -m "" would measure everything.
+        name, equals, value = argument.partition("=")
+        wrong = no_value(value) if equals and name.startswith("--") else ""
+        wrong = wrong or (EMPTY if not argument.strip() else "")
+        if wrong:
+            raise pytest.UsageError(f"{argument.strip() or before}: {wrong}")
+        for pattern, reason in REFUSED.items():
+            if re.fullmatch(pattern, name):
+                raise pytest.UsageError(f"{argument} means nothing with --benchmark: {reason}")
+
+
+def refuse_storage(place: str) -> None:
+    """Refuse a place where pytest-benchmark cannot keep runs.
+
+    Raises:
+        UsageError: it is a URL of another kind.
+    """
+    scheme, separator, _ = place.partition("://")
+    if separator and scheme not in STORAGES:
+        raise pytest.UsageError(
+            f"--benchmark-storage {clean(scheme)}: is not accepted; give a folder, or a URL of "
+            f"{' or '.join(STORAGES)}"
+        )
 
 
 def spare_inputs(arguments: Sequence[str]) -> None:

@@ -12,7 +12,6 @@ import re
 import shlex
 import tempfile
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.presets import GROUPS
 from samegrad.benchmarks.cases.workload import TRAINING, Workload
 from samegrad.benchmarks.command_line import OPTIONS, read_settings
-from samegrad.benchmarks.foreign import spare_inputs
+from samegrad.benchmarks.foreign import refuse_options, refuse_storage, spare_inputs
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.runs import directories
 from samegrad.benchmarks.runs import session as session_module
@@ -30,30 +29,15 @@ from samegrad.benchmarks.runs.options import parse
 from samegrad.benchmarks.runs.run import Run
 from samegrad.benchmarks.runs.session import Replay, State
 from samegrad.implementations.contract.commands import command, require
-from samegrad.implementations.contract.texts import EMPTY, clean, no_value, say
+from samegrad.implementations.contract.texts import clean, no_value, say
 
 HERE = Path(__file__).resolve().parent
-REFUSED = {
-    r"--benchmark-timer": "the clock is ours (benchmarks/clock/timer.py)",
-    r"--benchmark-(min-rounds|min-time|max-time|precision|confidence)": "use --preset",
-    r"--benchmark-calibration-precision": "blocks are calibrated by benchmarks/clock/timer.py",
-    r"--benchmark-warmup(-iterations)?": "every case is warmed up",
-    r"--benchmark-disable-gc": "garbage collection is off inside every block",
-    r"--benchmark-(skip|disable)": "leave out --benchmark to measure nothing",
-    r"--benchmark-cprofile(-loops|-top|-dump)?": "items replay what other processes measured",
-    r"-n(\d+|auto|logical)?|--numprocesses|--dist": "side by side, processes disturb each other",
-    r"--doctest-(modules|glob)": "there are no doctests among the benchmarks",
-    r"--looponfail|-f": "a benchmark is run once",
-}
-
-
 NEEDED = ("python", "skipping")  # plugins of pytest: cases are items, some without a number
 
 # Asked for one of these, pytest-benchmark shows its own table, too.
 ITS_TABLE = re.compile(r"--benchmark-(columns|sort|group-by|name|verbose|compare)\b.*")
 # And for one of these it uses its storage.
 ITS_STORAGE = re.compile(r"--benchmark-(storage|save|autosave|compare)\b")
-STORAGES = ("file", "elasticsearch+http", "elasticsearch+https")
 
 
 STATE = pytest.StashKey[State]()
@@ -83,6 +67,25 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         help="measure speed and write the report")  # fmt: skip
     for option in OPTIONS:
         add(option.flag, dest=f"samegrad_{option.name}", **option.keywords)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> None:
+    """Say of what was typed for `samegrad benchmark` what nobody takes; no conftest will."""
+    if not _by_our_command(early_config):
+        return
+    refuse_options(_typed(early_config))
+    for option in parser.parse_known_and_unknown_args(args)[1]:
+        raise pytest.UsageError(
+            f"{clean(option)}: samegrad, pytest and pytest-benchmark have no such option; another "
+            "plugin of pytest takes part if -p names it"
+        )
+
+
+def _by_our_command(config: pytest.Config) -> bool:
+    return config.inipath is not None and config.inipath.name == "installed.ini"
 
 
 def _option(config: pytest.Config, name: str) -> Any:
@@ -155,7 +158,8 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in NEEDED:
         if not config.pluginmanager.hasplugin(name):
             raise pytest.UsageError(f"-p no:{name}: --benchmark needs that plugin; leave this out")
-    _refuse_foreign_options(config)
+    refuse_options(_typed(config))
+    refuse_storage(str(config.option.benchmark_storage))
     if config.args_source is pytest.Config.ArgsSource.ARGS:
         _refuse_foreign_paths(config)
     else:
@@ -180,26 +184,6 @@ def _typed(config: Any) -> list[str]:
     """All that was typed for pytest."""
     more = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
     return [*more, *map(str, config.invocation_params.args)]
-
-
-def _refuse_foreign_options(config: pytest.Config) -> None:
-    for before, argument in pairwise(["", *_typed(config)]):
-        # pytest's own too: -m "" would measure everything.
-        name, equals, value = argument.partition("=")
-        wrong = no_value(value) if equals and name.startswith("--") else ""
-        wrong = wrong or (EMPTY if not argument.strip() else "")
-        if wrong:
-            raise pytest.UsageError(f"{argument.strip() or before}: {wrong}")
-        for pattern, reason in REFUSED.items():
-            if re.fullmatch(pattern, argument.split("=")[0]):
-                raise pytest.UsageError(f"{argument} means nothing with --benchmark: {reason}")
-
-    scheme, separator, _ = str(config.option.benchmark_storage).partition("://")
-    if separator and scheme not in STORAGES:
-        raise pytest.UsageError(
-            f"--benchmark-storage {clean(scheme)}: is not accepted; give a folder, or a URL of "
-            f"{' or '.join(STORAGES)}"
-        )
 
 
 def _refuse_foreign_paths(config: pytest.Config) -> None:
@@ -333,7 +317,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 def _command(config: pytest.Config) -> str:
     """What the user typed; `samegrad benchmark` puts options of its own before --benchmark."""
     arguments = [str(argument) for argument in config.invocation_params.args]
-    if config.inipath is not None and config.inipath.name == "installed.ini":
+    if _by_our_command(config):
         return shlex.join(
             ["samegrad", "benchmark", *arguments[arguments.index("--benchmark") + 1 :]]
         )

@@ -15,7 +15,7 @@ from pathlib import Path
 from samegrad.benchmarks.records import limits
 from samegrad.benchmarks.records.schema import OK, Record
 from samegrad.implementations.contract import registry
-from samegrad.implementations.contract.files import replaceable, replaced
+from samegrad.implementations.contract.files import PART, ordinary, replaceable, replaced
 from samegrad.implementations.contract.registry import COMPARED_WITH
 from samegrad.reports.data import analysis, loading, scaling, versions
 from samegrad.reports.data.matrix import times_text
@@ -278,7 +278,8 @@ def write(name: str, root: Path, run: Path | None = None) -> None:
     """Put the text of a run on its pages and, of a new one, its files into its folder.
 
     All of it or nothing: whatever stops it before the last file is written, what was there stays.
-    The journal comes last, after which the folder has nothing of another run.
+    The journal comes last, after which the folder has nothing of another run. Once files take
+    their places, only a kill stops it, after which it can be done again (`begin`).
 
     Args:
         run: the folder of a new run, with its report; without it, the text alone.
@@ -288,7 +289,8 @@ def write(name: str, root: Path, run: Path | None = None) -> None:
     """
     folder = root / FOLDER / name
     made = told(name, root, (run or folder) / JOURNAL)
-    files = [] if run is None else sorted(path for path in run.rglob("*") if path.is_file())
+    inside = [] if run is None else sorted(path for path in run.rglob("*") if path.is_file())
+    files = [path for path in inside if not path.name.startswith(PART)]
     files.sort(key=lambda path: path.name != JOURNAL)  # opened first, it is closed last
     with contextlib.ExitStack() as stack:
         for path in files:
@@ -309,6 +311,32 @@ def written(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def begin(name: str, root: Path, run: Path) -> None:
+    """Note which run is to be published: if that is cut short, the next one goes on with it."""
+    (root / FOLDER).mkdir(parents=True, exist_ok=True)
+    with replaced(_note(name, root)) as beside:
+        beside.write_bytes(os.fsencode(run))
+
+
+def begun(name: str, root: Path) -> Path | None:
+    """The run whose publication was cut short, or None; it may be gone."""
+    note = _note(name, root)
+    return Path(os.fsdecode(ordinary(note).read_bytes())) if note.exists() else None
+
+
+def end(name: str, root: Path) -> None:
+    """Remove that note, and the parts of files that a kill has left."""
+    left = [*(root / FOLDER / name).rglob(f"{PART}*")]
+    left += [one for page in pages(name) for one in (root / page).parent.glob(f"{PART}*.md")]
+    left += [*(root / FOLDER).glob(PART + 8 * "[0-9a-f]")]
+    for path in (*left, _note(name, root)):  # which comes last
+        path.unlink(missing_ok=True)
+
+
+def _note(name: str, root: Path) -> Path:
+    return root / FOLDER / f"{PART}{name}"
 
 
 def refused(name: str, root: Path) -> str:

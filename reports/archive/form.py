@@ -92,6 +92,12 @@ COPY = {
     "entry": Column("whole", "number of this copy of this version of the run"),
 }
 COLUMNS = {**COPY, **RUN, **ROW}
+MAY_BE_UNKNOWN = ("cores", "cpu_speed_ns")
+# Without a value of each of these a row is none.
+NEEDED = (
+    *COPY, *(name for name in RUN if name not in MAY_BE_UNKNOWN), "case_id", "workload",
+    "batch_size", "operation", "dtype", "threads", "implementation", "device", "transfer", "status",
+)  # fmt: skip
 
 
 def check(name: str, values: list[Any]) -> None:

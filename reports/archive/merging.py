@@ -92,8 +92,14 @@ def _about(path: Path) -> pq.FileMetaData:
     try:
         return pq.read_metadata(path)
     except (pa.ArrowException, OSError) as error:
-        said = str(error).splitlines()[0][:200]
-        raise ArchiveError(f"{path}: cannot be read as part of an archive: {said}") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> ArchiveError:
+    said = str(error).splitlines()[0][:200]
+    return ArchiveError(
+        f"{path}: cannot be read as part of an archive: {said}; move it away, add its runs again"
+    )
 
 
 def _write(folder: Path, group: Sequence[Path]) -> Path:
@@ -115,15 +121,22 @@ def _write(folder: Path, group: Sequence[Path]) -> Path:
 def _tables(group: Sequence[Path]) -> Iterator[pa.Table]:
     waiting, rows = list[pa.Table](), 0
     for path in group:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(GROUP_ROWS):
-                waiting.append(_in_form(pa.Table.from_batches([batch])))
-                rows += len(batch)
-                if rows >= GROUP_ROWS:
-                    yield pa.concat_tables(waiting)
-                    waiting, rows = [], 0
+        for batch in _batches(path):
+            waiting.append(_in_form(pa.Table.from_batches([batch])))
+            rows += len(batch)
+            if rows >= GROUP_ROWS:
+                yield pa.concat_tables(waiting)
+                waiting, rows = [], 0
     if waiting:
         yield pa.concat_tables(waiting)
+
+
+def _batches(path: Path) -> Iterator[pa.RecordBatch]:
+    try:
+        with pq.ParquetFile(path) as file:
+            yield from file.iter_batches(GROUP_ROWS)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from None
 
 
 def _in_form(table: pa.Table) -> pa.Table:

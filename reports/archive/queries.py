@@ -21,7 +21,7 @@ from samegrad.reports.data.comparison import SAME_SPEED
 
 MOST_SERIES = 200  # that are shown; those with the largest steps first
 MOST_MACHINES = 12  # side by side
-VALUE = "status = 'ok' AND NOT machine_too_busy AND seconds IS NOT NULL"
+VALUE = "status = 'ok' AND NOT machine_too_busy AND seconds > 0 AND seconds < 'inf'::DOUBLE"
 POINT = ("fingerprint", "machine", "case_id", "started", "run", "run_id", "commit", "versions",
          "python", "code", "inputs", "seconds", "seconds_low", "seconds_high", "quality", "device",
          "process_seconds", "cpu_speed_ns", "cpu_speed_work")  # fmt: skip

@@ -3,8 +3,9 @@
 A part holds rows of some runs, written beside and renamed once it is whole, under a name that no
 other has: who reads sees whole parts only, two who add do not meet, and a full disk costs the part
 that was being written. The name ends with the hash of what is in it: a part that is not what was
-written is left out and said, and the rest is read. Of each run the newest version counts; older
-ones stay and are hidden. A merged part (`merging`) says which parts it holds, and hides these.
+written, or is not as parts are (`footers`), is left out and said, and the rest is read. Of each run
+the newest version counts; older ones stay and are hidden. A merged part (`merging`) says which
+parts it holds, and hides these.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ import pyarrow.parquet as pq
 from samegrad.implementations.contract.commands import command
 from samegrad.implementations.contract.files import PART, named, ordinary, replaced
 from samegrad.implementations.contract.texts import clean
-from samegrad.reports.archive import form
+from samegrad.reports.archive import footers, form
 
 TYPES = {
     "text": pa.string(),
@@ -34,10 +35,15 @@ TYPES = {
     "numbers": pa.list_(pa.float64()),
 }
 SCHEMA = pa.schema([(name, TYPES[column.kind]) for name, column in form.COLUMNS.items()])
+SQL = {
+    "text": "VARCHAR", "whole": "BIGINT", "number": "DOUBLE", "truth": "BOOLEAN",
+    "numbers": "DOUBLE[]",
+}  # fmt: skip
 MEMORY = "2GB"  # of a query; beyond it, it ends with an error
 PATTERN = "rows-*.parquet"
 # When it was written; its hash.
 NAME = re.compile(r"rows-\d{8}-\d{6}-(?:merged-)?([0-9a-f]{16})\.parquet")
+OF_THE_QUERY = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 MERGED, HOLDS = "merged-", b"samegrad_parts"  # in its name; in its metadata, hashes of its parts
 LATEST = """
 CREATE TEMP TABLE latest AS
@@ -112,6 +118,8 @@ def _sound(folder: Path) -> tuple[dict[str, Path], list[str]]:
             lines.append(f"{path}: it is damaged, and left out; add its runs again")
         elif own in sound:
             lines.append(f"{path}: a copy of {sound[own].name}; it is left out")
+        elif wrong := footers.strange(path, SCHEMA, form.NEEDED):
+            lines.append(f"{path}: no part of an archive: {wrong}; it is left out")
         else:
             sound[own] = path
     return sound, lines
@@ -182,21 +190,52 @@ def opened(
         raise ArchiveError(f"none of the archive's parts can be read: {lines[0]}{more}")
     for line in lines:
         told(clean(line))
-    files = [os.fspath(path.resolve()) for path in sound]
-    if not files:
+    if not sound:
         add = command("archive", "add", "RUN", f"--archive={folder}")
         raise ArchiveError(f"{folder}: no archive with results there; `{add}` makes one")
-    with duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": ""}) as connection:
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(_connected())
         try:
-            _define(connection, files)
+            _define(connection, sound)
         except duckdb.Error as error:
-            raise ArchiveError(f"{folder}: cannot be read as an archive: {_line(error)}") from None
+            wrong = _unreadable(sound)
+            if not 0 < len(wrong) < len(sound):
+                said = next(iter(wrong.values()), f"{folder}: cannot be read: {_line(error)}")
+                raise ArchiveError(said) from None
+            for line in wrong.values():
+                told(f"{line}; it is left out")
+            connection = stack.enter_context(_connected())
+            _define(connection, [path for path in sound if path not in wrong])
         yield connection
 
 
-def _define(connection: duckdb.DuckDBPyConnection, files: list[str]) -> None:
+def _connected() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": ""})
+
+
+def _unreadable(paths: Sequence[Path]) -> dict[Path, str]:
+    """A line for each part that cannot be read to its end, which is asked once something failed."""
+    lines = {}
+    for path in paths:
+        with _connected() as connection:
+            try:
+                _define(connection, [path])
+                every = ", ".join(f'"{name}"' for name in form.COLUMNS)
+                connection.execute(f"SELECT bit_xor(hash({every})) FROM parts").fetchall()
+            except duckdb.Error as error:
+                lines[path] = clean(f"{path}: cannot be read: {_line(error)}")
+    return lines
+
+
+def _define(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> None:
+    files = [os.fspath(path.resolve()) for path in paths]
     everything = connection.read_parquet(files, union_by_name=True)
-    everything.select(*form.COLUMNS).create_view("parts")
+    there = {*everything.columns}
+    chosen = [
+        f'"{name}"' if name in there else f'CAST(NULL AS {SQL[column.kind]}) AS "{name}"'
+        for name, column in form.COLUMNS.items()
+    ]
+    everything.project(", ".join(chosen)).create_view("parts")
     connection.execute(LATEST.format(run=", ".join(form.RUN)))
     connection.execute("CREATE VIEW runs AS SELECT * EXCLUDE entry FROM latest")
     hidden = "" if _all_latest(connection) else " SEMI JOIN latest USING (entry)"
@@ -245,7 +284,20 @@ def select(
         # WITH may name a COPY or an INSERT, but not within another query.
         return connection.execute(f"SELECT * FROM (\n{text}\n)", list(values))
     except duckdb.Error as error:
-        raise ValueError(f"the query is refused: {_line(error)}") from None
+        raise ValueError(
+            f"the query is refused: {_line(error)}{_cause(connection, error)}"
+        ) from None
+
+
+def _cause(connection: duckdb.DuckDBPyConnection, error: duckdb.Error) -> str:
+    """The part on which a query ended, if it is not the query's own fault; else ""."""
+    if isinstance(error, OF_THE_QUERY):
+        return ""
+    with contextlib.suppress(duckdb.Error):
+        asked = connection.execute("SELECT unnest(current_setting('allowed_paths'))").fetchall()
+        for line in _unreadable([Path(path) for (path,) in asked]).values():
+            return f"; {line}; move it away and add its runs again"
+    return ""
 
 
 def _line(error: Exception) -> str:

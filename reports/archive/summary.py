@@ -23,6 +23,7 @@ from samegrad.reports.archive.checking import impossible
 from samegrad.reports.data.report import Source, machine_label, record
 
 NAME = "summary.json"
+BLOCK = 2**20  # bytes that are read at a time
 MOST_BYTES = 2**28  # of a summary; a row takes some 1,500
 LEAST_CPU_SPEEDS = results.LEAST_CPU_SPEEDS
 
@@ -62,14 +63,17 @@ def content(path: Path) -> Content:
     Raises:
         OSError: it cannot be read.
     """
-    whole, size, first = hashlib.sha256(), 0, b""
+    running, whole, size, count = hashlib.sha256(), hashlib.sha256(), 0, 0
     with ordinary(path).open("rb") as file:
-        first = file.readline(2**20)
-        line = first
-        while line.endswith(b"\n"):
-            whole.update(line)
-            size += len(line)
-            line = file.readline()
+        first = block = file.readline(BLOCK)
+        while block:  # never a line: one may be as long as the disk is large
+            end = block.rfind(b"\n") + 1
+            running.update(block[:end])
+            if end:
+                whole, size = running.copy(), count + end
+            running.update(block[end:])
+            count += len(block)
+            block = file.read(BLOCK)
     return Content(hashlib.sha256(first.strip()).hexdigest()[:16], size, whole.hexdigest())
 
 
@@ -77,7 +81,7 @@ def begins_with(path: Path, size: int, sha256: str) -> bool:
     """Whether the first bytes of a file have a hash."""
     whole = hashlib.sha256()
     with path.open("rb") as file:
-        while size > 0 and (data := file.read(min(size, 2**20))):
+        while size > 0 and (data := file.read(min(size, BLOCK))):
             whole.update(data)
             size -= len(data)
     return size == 0 and whole.hexdigest() == sha256
@@ -167,11 +171,9 @@ def check(made: Summary) -> None:
     if made.run["form"] > form.FORM:
         raise ValueError(f"form {made.run['form']}, not up to {form.FORM}; update samegrad")
     for name in form.RUN:
-        form.check(name, [made.run[name]])
-        if made.run[name] is None and name not in ("cores", "cpu_speed_ns"):
-            raise ValueError(f"{name} is missing")
+        _check(name, [made.run[name]])
     for name in form.ROW:
-        form.check(name, [row[name] for row in made.rows])
+        _check(name, [row[name] for row in made.rows])
     names = set[str]()
     for row in made.rows:
         if row["case_id"] in names:
@@ -179,6 +181,12 @@ def check(made: Summary) -> None:
         names.add(row["case_id"])
         if wrong := impossible(row):
             raise ValueError(f"{row['case_id']}: {wrong}")
+
+
+def _check(name: str, values: list[Any]) -> None:
+    form.check(name, values)
+    if name in form.NEEDED and None in values:
+        raise ValueError(f"{name} is missing")
 
 
 def fits(made: Summary, read_now: Content) -> bool:

@@ -84,7 +84,9 @@ def history(series: Sequence[Series], count: int, *, only_steps: bool) -> Iterat
                 reasons = "; ".join(step.reasons)
                 steps += step.certain
             when = point.started[:16] or "unknown time"
-            lines.append([f"  {when}", point.run, value_text(point), point.quality, mark, reasons])
+            lines.append(
+                [f"  {when}", point.run, value_text(point), point.quality or "", mark, reasons]
+            )
         yield from list(aligned([""] * 6, lines))[1:]
     what = "may have steps" if only_steps else "were measured more than once"
     shown = f"; shown are {len(series):,}" if len(series) != count else ""

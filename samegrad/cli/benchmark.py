@@ -13,9 +13,9 @@ from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.texts import ACTING, clean
 
 EPILOG = """
-Other options are pytest's: -k "mnist and train_step" and -m training, peers, scaling or
-spiking select cases, --collect-only lists them, --benchmark-json=FILE and --benchmark-histogram
-save them.
+Other options are those of pytest and pytest-benchmark: -k "mnist and train_step" and -m training,
+peers, scaling or spiking select cases, --collect-only lists them, --benchmark-json=FILE and
+--benchmark-histogram save them. Of other plugins those take part that -p names.
 Options may also stand in [tool.samegrad] of the current folder's pyproject.toml.
 """
 # pytest's codes: passed, failed, interrupted, internal error, usage, nothing selected
@@ -52,6 +52,8 @@ def run(arguments: Namespace) -> int:
     options = [
         *("-c", str(here / "installed.ini"), "--rootdir", str(here.parent)),
         *("--noconftest", "--import-mode", "importlib", "-p", "no:cacheprovider"),
+        # Whatever else is installed might reorder items, measure coverage or end in a traceback.
+        *("--disable-plugin-autoload", "-p", NEEDED[0]),
         *("-p", PLUGIN, "-p", "samegrad.pytest_plugin", "--benchmark"),
     ]
     return STATUS[int(pytest.main([*options, *arguments.typed[1:]]))]

@@ -80,17 +80,39 @@ def update_results(arguments: Namespace) -> int:
             )
     status = DONE
     for name in arguments.names or published.RUNS:
-        if not arguments.keep and (refused := _measured(published, name)):
+        refused = ""
+        if (begun := _begun(published, name)) is not None:
+            say(f"{name}: {begun} was being published; that goes on, and nothing is measured")
+            refused = _put(published, name, begun)
+        elif arguments.keep:
+            _tell(published, name)
+        else:
+            refused = _measured(published, name)
+        if refused:
             say(f"{name}: {refused}; what was published stays", error=True)
             status = FAILED
-            continue
-        folder = commands.HOME / published.FOLDER / name
-        if arguments.keep and (folder / published.JOURNAL).exists():
-            _drawn(folder)
-            published.write(name, commands.HOME)
-        if (folder / published.JOURNAL).exists():
+        elif (commands.HOME / published.FOLDER / name / published.JOURNAL).exists():
             say(f"{name}: {', '.join(published.pages(name))} and {published.FOLDER / name}")
     return status
+
+
+def _begun(published: Any, name: str) -> Path | None:
+    """The run whose publication was cut short; if it is gone, what was there before is told."""
+    run: Path | None = published.begun(name, commands.HOME)
+    if run is None or (run / published.JOURNAL).is_file():
+        return run
+    say(f"{name}: {run} was being published and is gone; the pages tell of the one before")
+    _tell(published, name)
+    published.end(name, commands.HOME)
+    return None
+
+
+def _tell(published: Any, name: str) -> None:
+    """Write report and pages of the run that is there, if one is."""
+    folder = commands.HOME / published.FOLDER / name
+    if (folder / published.JOURNAL).exists():
+        _drawn(folder)
+        published.write(name, commands.HOME)
 
 
 def _measured(published: Any, name: str) -> str:
@@ -102,7 +124,7 @@ def _measured(published: Any, name: str) -> str:
         return str(refused)
     environment = {key: value for key, value in os.environ.items() if key not in CHOSEN_KERNELS}
     # From there, so that no path of this machine is in what is published.
-    output = Path(tempfile.mkdtemp(prefix=f"samegrad-{name}-"))
+    output = Path(tempfile.mkdtemp(prefix=_beginning(name)))
     run = output / name
     command = [published.RUNS[name].command, *published.RUNS[name].arguments]
     ended = _ended([*command, "--output", name], output, environment)
@@ -110,19 +132,37 @@ def _measured(published: Any, name: str) -> str:
         return f"`{' '.join(command)}` ended with {ended} (see {output})"
     if states.run_too_busy(read(run / published.JOURNAL).states):
         return f"the machine was too busy (see {output})"
+    return _put(published, name, run)
+
+
+def _put(published: Any, name: str, run: Path) -> str:
+    """Why a run that was measured is not published, or "": then it is, and its folder is gone.
+
+    A kill or an interrupt anywhere, or a full disk: the next `results update` goes on.
+    """
+    output = run.parent
     try:
+        published.begin(name, commands.HOME, run)
         _drawn(run)
         published.write(name, commands.HOME, run)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or error} (the new run is in {output})"
+        again = "the next `results update` publishes it"
+        return f"{where}{error.strerror or error} (the new run is in {output}; {again})"
     except ValueError as error:
+        published.end(name, commands.HOME)
         return f"{error} (the new run is in {output})"
     except KeyboardInterrupt:
-        say(f"the new run is in {output}", error=True)
+        say(f"the new run is in {output}; the next `results update` publishes it", error=True)
         raise
-    shutil.rmtree(output)
+    published.end(name, commands.HOME)
+    if output.name.startswith(_beginning(name)):
+        shutil.rmtree(output)
     return ""
+
+
+def _beginning(name: str) -> str:
+    return f"samegrad-{name}-"
 
 
 def _ended(arguments: Sequence[str], folder: Path, environment: Mapping[str, str]) -> int:

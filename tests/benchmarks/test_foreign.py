@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -134,3 +135,38 @@ def test_plugins_that_are_needed_are_not_left_out(
         (line,) = capsys.readouterr().err.splitlines()
         assert f"-p no:{name}: benchmarks need that plugin" in line
     assert not (here / "ran").exists()
+
+
+PLUGIN = """
+import pathlib
+pathlib.Path(__file__).with_name("loaded").touch()
+def pytest_addoption(parser):
+    parser.addoption("--theirs")
+def pytest_configure(config):
+    if config.getoption("theirs") == "nothing":
+        raise LookupError("there is no profile nothing")  # which pytest shows as an INTERNALERROR
+"""
+
+
+@pytest.mark.parametrize("typed", [["--theirs", "nothing"], ["--theirs=nothing"], ["-n2"]])
+def test_plugin_that_is_only_installed_takes_no_part(
+    typed: list[str], here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Its options are none of a benchmark, and one that ended in a traceback is a line; -p asks."""
+    about = here / "theirs-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[pytest11]\ntheirs = their_plugin\n")
+    (here / "their_plugin.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(here)
+    monkeypatch.delitem(sys.modules, "their_plugin", raising=False)
+
+    assert 2 == main(["benchmark", *typed, "--implementation", "nunpy"])
+    (line,) = [text for text in capsys.readouterr().err.splitlines() if text.strip()]
+    said = "side by side" if typed == ["-n2"] else "samegrad, pytest and pytest-benchmark have no"
+    assert f"ERROR: {typed[0]}" in line and said in line
+    assert not (here / "loaded").exists()
+
+    typed = ["--theirs=else", "-p", "theirs", "--implementation", "nunpy"]
+    assert 2 == main(["benchmark", *typed])
+    assert "'nunpy' is not known" in capsys.readouterr().err and (here / "loaded").exists()

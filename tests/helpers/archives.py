@@ -68,6 +68,22 @@ def journal(folder: Path, *lines: dict[str, Any], **about: Any) -> Path:
     return write(folder / "journal.jsonl", *(lines or records(**about)))
 
 
+def rewritten(part: Path, content: Any) -> Path:
+    """A part with something else in it, a table or bytes, under the name that goes with that."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from samegrad.reports.archive import store
+
+    data = content
+    if not isinstance(content, bytes):
+        sink = pa.BufferOutputStream()
+        pq.write_table(content, sink)
+        data = sink.getvalue()
+    part.unlink()
+    return store.named_by_hash(part.parent, data, part.name[5:21])
+
+
 @lru_cache(maxsize=2)
 def template(names: tuple[str, ...]) -> list[dict[str, Any]]:
     """The rows of real runs."""

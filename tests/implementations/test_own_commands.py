@@ -1,10 +1,12 @@
 """Commands that commands start: with the code of this checkout, and ended with what they hold."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,3 +80,16 @@ def test_command_ends_with_who_started_it(tmp_path: Path) -> None:
             return
         time.sleep(0.01)
     pytest.fail("it goes on")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells of a parent that is gone")
+def test_command_whose_parent_is_gone_before_it_looks_runs_nothing(tmp_path: Path) -> None:
+    """Of that one it would never hear."""
+    given: Any = {"cwd": tmp_path, "env": stub(tmp_path, "print('begun')\n")}
+    tied = [sys.executable, "-c", own_commands.TIED]
+
+    ours = subprocess.run([*tied, str(os.getpid())], **given, capture_output=True)
+    gone = subprocess.run([*tied, "999999999"], **given, capture_output=True)
+
+    assert (0, b"begun\n") == (ours.returncode, ours.stdout)
+    assert (-signal.SIGTERM, b"") == (gone.returncode, gone.stdout)

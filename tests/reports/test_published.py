@@ -258,13 +258,11 @@ def files(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_new_run_is_published_whole_or_not_at_all(
-    clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A full disk or an interrupt, at whichever file: the new run is said to be elsewhere."""
-    figures = clone / published.FOLDER / "example" / "figures"
-    figures.mkdir()
-    (figures / "old.png").write_text("old")
+@pytest.fixture
+def measured(clone: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """The journal of the next run, which is measured when it is asked for; an old figure."""
+    (clone / published.FOLDER / "example" / "figures").mkdir()
+    (clone / published.FOLDER / "example" / "figures" / "old.png").write_text("old")
     records = [ok(p, 70_000, NUMPY) for p in range(5)]
     lines = run_record(started="2026-03-03"), plan_record(NUMPY), *records, COMPLETE
     new = write(clone / "new", *lines).read_bytes()
@@ -276,6 +274,33 @@ def test_new_run_is_published_whole_or_not_at_all(
         (folder / "example" / published.JOURNAL).write_bytes(new)
         return 0
 
+    monkeypatch.setattr(results, "_ended", ended)
+    monkeypatch.setattr(results, "_only_here", lambda _: "")
+    return new
+
+
+def restore(clone: Path, before: dict[Path, bytes]) -> None:
+    """What was there."""
+    for path in files(clone).keys() - before.keys():
+        path.unlink()
+    for path, data in before.items():
+        path.write_bytes(data)
+
+
+def is_new(clone: Path, before: dict[Path, bytes], new: bytes) -> None:
+    """Assert that the new run is published, and nothing else is there."""
+    after, folder = files(clone), clone / published.FOLDER / "example"
+    assert after.keys() == before.keys() - {folder / "figures" / "old.png"} | {
+        folder / "figures" / "new.png"
+    }
+    assert new == after[folder / published.JOURNAL]
+    assert all(b"2026-03-03" in after[clone / page] for page in published.pages("example"))
+
+
+def test_new_run_is_published_whole_or_not_at_all(
+    clone: Path, measured: bytes, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """A full disk or an interrupt, at whichever file: the next one publishes it."""
     calls, synced = 0, os.fsync
 
     def full(number: int) -> None:
@@ -286,11 +311,9 @@ def test_new_run_is_published_whole_or_not_at_all(
             raise KeyboardInterrupt if at == 2 else OSError(28, "No space left on device")
         synced(number)
 
-    monkeypatch.setattr(results, "_ended", ended)
-    monkeypatch.setattr(results, "_only_here", lambda _: "")
     before = files(clone)
     assert 5 == len(before)  # a journal, an old figure, three pages
-    for at, status in (*((at, 1) for at in (1, 3, 4, 5)), (2, 130)):
+    for at, status in (*((at, 1) for at in (1, 3, 4, 5, 6)), (2, 130)):
         calls = 0
         monkeypatch.setattr(os, "fsync", full)
 
@@ -298,18 +321,81 @@ def test_new_run_is_published_whole_or_not_at_all(
 
         monkeypatch.setattr(os, "fsync", synced)
         said = capsys.readouterr().err
-        assert before == files(clone), at
+        note = {published._note("example", clone)} if at > 1 else set()
+        assert before == {p: data for p, data in files(clone).items() if p not in note}, at
         assert ("No space left on device (" in said) == (status == 1)
-        kept = Path(said.split("the new run is in ")[1].split(")")[0].split("\n")[0])
-        assert new == (kept / "example" / published.JOURNAL).read_bytes()
-        shutil.rmtree(kept)
+        kept = Path(said.split("the new run is in ")[1].split(";")[0].split("\n")[0])
+        assert measured == (kept / "example" / published.JOURNAL).read_bytes()
+        if note:
+            assert 0 == main(["results", "update", "example", *(["--keep"] if at == 3 else [])])
+            is_new(clone, before, measured)
+            assert not kept.exists()
+        else:
+            shutil.rmtree(kept)
+        restore(clone, before)
     assert 0 == main(["results", "update", "example"])
-    after = files(clone)
-    folder = clone / published.FOLDER / "example"
-    assert after.keys() == before.keys() - {folder / "figures" / "old.png"} | {
-        folder / "figures" / "new.png"
-    }
-    assert new == after[folder / published.JOURNAL] and b"2026-03-03" in after[clone / "README.md"]
+    is_new(clone, before, measured)
+
+
+class KilledError(BaseException):
+    """The process was ended there."""
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_publication_that_is_killed_goes_on(
+    gone: bool, clone: Path, measured: bytes, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Between whichever names; without the new run, the pages tell of the one before again."""
+    replace_, unlink, calls, at = Path.replace, Path.unlink, 0, 0
+
+    def killed(call: Any) -> Any:
+        def counted(path: Path, *rest: Any, **options: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls >= at:  # what would tidy up is killed as well
+                raise KilledError
+            return call(path, *rest, **options)
+
+        return counted
+
+    assert 0 == main(["results", "update", "example", "--keep"])
+    folder, before = clone / published.FOLDER / "example", files(clone)
+    for at in range(1, 100):
+        calls = 0
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "replace", killed(replace_))
+            patched.setattr(Path, "unlink", killed(unlink))
+            try:
+                main(["results", "update", "example"])
+                break
+            except KilledError:
+                pass
+        capsys.readouterr()
+        note = published._note("example", clone)
+        published_now = (folder / published.JOURNAL).read_bytes()
+        if note.exists():
+            run = Path(note.read_text())
+            with monkeypatch.context() as patched:
+                if gone:
+                    shutil.rmtree(run.parent)
+                    patched.setattr(results, "_measured", lambda *_: "it is not measured")
+                assert int(gone) == main(["results", "update", "example"])
+            now, said = files(clone), capsys.readouterr().out
+            assert not any(path.name.startswith(".part-") for path in now)
+            if gone:
+                assert f"{run} was being published and is gone; the pages tell of the one" in said
+                date = b"2026-03-03" if published_now == measured else b"2026-01-02"
+                assert all(date in now[clone / page] for page in published.pages("example"))
+            else:
+                assert f"{run} was being published; that goes on" in said
+                is_new(clone, before, measured)
+        else:  # before anything took its place, or after everything had
+            same = {path: files(clone)[path] for path in before} == before
+            assert same or measured == published_now, at
+        restore(clone, before)
+    else:
+        pytest.fail("it was never done")
+    assert at > 10
 
 
 def test_what_cannot_be_written_is_said_before_anything_is_measured(

@@ -1,11 +1,13 @@
 """The archive: what is added, once, and what stays whole whatever happens."""
 
+import hashlib
 import json
 import os
 import resource
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +275,7 @@ def test_summary_beside_a_journal_is_taken_if_it_is_of_it(tmp_path: Path) -> Non
         (lambda s: s.rows[0].pop("code"), "'code'"),
         (lambda s: s.run.update(form=99), "form 99, not up to 1; update samegrad"),
         (lambda s: s.run.update(run_id=None), "run_id is missing"),
+        (lambda s: s.rows[0].update(implementation=None), "implementation is missing"),
         (lambda s: s.run.update(cores=2**80), "No summary|too large|no summary"),
     ],
 )
@@ -447,6 +450,35 @@ def test_parts_whose_names_were_swapped_are_both_read(tmp_path: Path) -> None:
     (tmp_path / "x").rename(two)
 
     assert 6 == count(tmp_path / "a") and [] == store.readable(tmp_path / "a")[1]
+
+
+def test_content_of_a_journal_is_that_of_its_whole_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long they are; a line as long as the disk is large is not held."""
+    path = tmp_path / "journal.jsonl"
+    for size in (1, 7, 2**20):
+        monkeypatch.setattr(summaries, "BLOCK", size)
+        for text in (b"", b"a\nbcd\n", b"a\nbcd", b"\n\n", b"x" * 20 + b"\n" + b"y" * 20):
+            path.write_bytes(text)
+            whole = text[: text.rfind(b"\n") + 1]
+            assert (len(whole), hashlib.sha256(whole).hexdigest()) == summaries_of(path)
+    os.truncate(path, 2**26)
+
+    tracemalloc.start()
+    try:
+        summaries_of(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 2**24
+
+
+def summaries_of(path: Path) -> tuple[int, str]:
+    """Size and hash of what is read of a journal."""
+    content = summaries.content(path)
+    return content.size, content.sha256
 
 
 def test_table_of_columns_says_what_each_is() -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from samegrad.cli import main
 from samegrad.reports.archive import adding, form, merging, store
-from tests.helpers.archives import journal, records
+from tests.helpers.archives import journal, records, rewritten
 from tests.helpers.journals import write
 
 ALL = ", ".join(name for name in form.COLUMNS if name != "entry")
@@ -130,21 +130,13 @@ def test_a_merged_part_that_is_damaged_hides_nothing(
     assert before == answers(archive) and merged.is_file()
 
 
-def again(part: Path, table: pa.Table) -> Path:
-    """A part with something else in it, as a whole part."""
-    part.unlink()
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    return store.named_by_hash(part.parent, sink.getvalue(), part.name[5:21])
-
-
 def test_parts_of_other_versions(archive: Path) -> None:
     """A part without a column of today is merged; one with more columns stays as it is."""
     oldest, newer, *_ = store.parts(archive)
     before = answers(archive)
-    again(oldest, pq.read_table(oldest).drop_columns(["remarks"]))
+    rewritten(oldest, pq.read_table(oldest).drop_columns(["remarks"]))
     table = pq.read_table(newer)
-    newer = again(newer, table.append_column("future", pa.nulls(len(table), pa.string())))
+    newer = rewritten(newer, table.append_column("future", pa.nulls(len(table), pa.string())))
 
     assert (5, 2) == merging.merge(archive)
 
