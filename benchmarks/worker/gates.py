@@ -89,10 +89,11 @@ class Gates(Subject):
 
     def again(self, operation: str, blocks: timer.Blocks) -> bool:
         """Whether results share their memory, or placing weights computes: on other weights."""
+        if blocks.last_seen is None:  # products, into arrays of their own
+            return False
         result, placed = blocks.last_result, self.placed
-        return (isinstance(result, Several) and placed.overwritten(operation, result)) or (
-            bool(blocks.last_seen) and placed.prepared(operation, blocks.elapsed_ns)
-        )
+        shared = isinstance(result, Several) and placed.overwritten(operation, result)
+        return shared or placed.prepared(operation, blocks.elapsed_ns)
 
     def explained(self, case: Case, breakdown: Breakdown, seen: Seen | None) -> Message:
         """Products, dispatch and transfers; of products alone there is nothing to tell."""

@@ -2,17 +2,22 @@
 
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from samegrad.benchmarks.cases import inputs
 from samegrad.benchmarks.cases.draws import Draw
+from samegrad.benchmarks.cases.workload import OPERATIONS, PRODUCTS
 from samegrad.benchmarks.clock.timer import work_of
+from samegrad.benchmarks.judge.networks import Networks
 from samegrad.benchmarks.worker import arrays, measurement
 from samegrad.benchmarks.worker.measurement import Bench
 from samegrad.benchmarks.worker.subject import Seen
+from samegrad.implementations.contract import registry
 from tests.helpers.journals import CASE, PROBLEM
 
 PASS = replace(CASE, operation="forward", workload=replace(PROBLEM, batch_size=1))
@@ -76,6 +81,24 @@ def test_results_are_kept_from_the_calls_that_follow(monkeypatch: pytest.MonkeyP
     results, about = bench.looked
 
     assert [1.0, 2.0] == results["outputs"].tolist() and not about["changed"]
+
+
+@pytest.mark.parametrize("operation", [*OPERATIONS, PRODUCTS])
+def test_first_repetition_of_each_operation_has_a_time(operation: str, tmp_path: Path) -> None:
+    """Of a real bench; of products no block is looked at, as nobody judges them again."""
+    case = replace(CASE, operation=operation, implementation="numpy")
+    inputs.save(tmp_path, case.workload, Networks.prepare(case.workload, 0)[0])
+    request = {"device": "cpu", "threads": "all", "directory": str(tmp_path),
+               "warm_up_seconds": 0, "implementation": "numpy",
+               "first_calls": str(tmp_path / "first-")}  # fmt: skip
+    bench = Bench(registry.load("numpy"), request)
+    bench.gate(case)
+
+    said = [bench.repeat(case, (1, 2)) for _ in range(2)]
+
+    assert [("ok", "")] * 2 == [(one["status"], one["reason"]) for one in said]
+    assert min(said[0]["elapsed_ns"]) > 0
+    assert (operation == PRODUCTS) == (bench.timed[1].last_seen is None)
 
 
 def test_slow_calls_end_when_their_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
