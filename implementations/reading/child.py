@@ -11,7 +11,7 @@ from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.objects.calls import users_lines
 from samegrad.implementations.checking.objects.report import NOT_CHECKED, CheckReport
 from samegrad.implementations.contract.sources import is_users
-from samegrad.implementations.reading.bounded import bound
+from samegrad.implementations.reading.bounded import bound, while_it_waits
 from samegrad.implementations.reading.hints import in_source, parse
 from samegrad.implementations.reading.judging import SECONDS
 
@@ -24,7 +24,11 @@ GIVE_HINTS = (
 
 
 def main() -> None:
-    """Answer one request: {"path", "name", "hints", "run"} and "seconds" for its top level."""
+    """Answer one request: {"path", "name", "hints", "run"}, and limits if there are any.
+
+    "seconds" for its top level, "reading" for all that is called then, of this process; "waiting"
+    for how long that may wait.
+    """
     processes.serve(answer)
 
 
@@ -53,6 +57,9 @@ def answer(request: Message, send: Any) -> None:
     for lift in bounds:
         lift()
     send({"stage": "reading"})
+    if "reading" in request:
+        bound(request["reading"])
+        while_it_waits(request["waiting"], lambda: _waits(send))
     own = [hint for block in loaded.blocks for hint in in_source(block.source)]
     try:
         hints = parse([*own, *request["hints"]])
@@ -70,6 +77,11 @@ def answer(request: Message, send: Any) -> None:
     lines = tuple(line.removeprefix(folder) for line in report.lines)
     remarks = (*report.remarks, *loaded.remarks)
     send({"report": replace(report, lines=lines, remarks=remarks).to_dict()})
+
+
+def _waits(send: Any) -> None:
+    send({"stage": "waiting"})
+    os._exit(1)
 
 
 def ours(error: BaseException) -> CheckReport:

@@ -38,7 +38,8 @@ from samegrad.implementations.reading.source import blocks, in_contract
 RUNNING_SECONDS = 6.0
 WAITING_SECONDS = 30.0
 IMPORT_SECONDS = 60.0  # for the libraries that it imports, which may compile
-READING_SECONDS = 60.0  # for all readings; the child gives up before (judging.SECONDS)
+READING_SECONDS = 60.0  # the same, for all readings; the child gives up before (judging.SECONDS)
+AT_MOST = 10  # times as long by the clock
 # Products of small networks take longer on several threads than on one.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 NO_RUN = "take it out of the top level, or give --no-run at once"
@@ -184,8 +185,14 @@ def verify_file(
         report, stage, ended = _in_child(where, of, hints, False, time_limit)
     if report is None:
         does = {"loading": "importing what it imports", "running": "running what defines something"}
-        verdict = UNDECIDED if stage == "reading" and ended.kind == "timeout" else NOT_CHECKED
-        said = f"{does.get(stage, 'calling it')}: {ended.reason or 'it ended the process'}"
+        late = stage == "waiting" or ended.kind == "timeout" or ended.reason == OVER
+        verdict = UNDECIDED if stage in ("reading", "waiting") and late else NOT_CHECKED
+        how = ended.reason or "it ended the process"
+        if stage == "waiting":
+            how = f"it waits, for {min(WAITING_SECONDS, time_limit):g} s by now"
+        elif ended.reason == OVER:
+            how = f"it takes longer than {min(READING_SECONDS, time_limit):g} s"
+        said = f"{does.get(stage, 'calling it')}: {how}"
         advice = ("name the object that is meant (FILE:NAME), or say how it is used: --hint",)
         report = CheckReport(verdict, said=said, advice=advice)
     if report.verdict in (NOT_CHECKED, UNDECIDED) and (empty := _unwritten(where)):
@@ -211,9 +218,21 @@ def _in_child(
     """(the report or None, the stage in which it ended, how)."""
     stage, found = "loading", None
     running = WAITING_SECONDS if COUNTED else RUNNING_SECONDS
-    limits = {"loading": IMPORT_SECONDS, "running": running, "reading": READING_SECONDS}
+    reading = min(READING_SECONDS, time_limit)
+    limits = {
+        "loading": min(IMPORT_SECONDS, time_limit),
+        "running": min(running, time_limit),
+        "reading": AT_MOST * reading if COUNTED else reading,
+        "waiting": 1.0,
+    }
     seconds = min(RUNNING_SECONDS, time_limit)
-    request = {"path": str(Path(where).resolve()), "name": of, "hints": list(hints), "run": run}
+    request: dict[str, Any] = {
+        "path": str(Path(where).resolve()),
+        "name": of,
+        "hints": list(hints),
+        "run": run,
+    }
+    request |= {"seconds": seconds, "reading": reading, "waiting": min(WAITING_SECONDS, reading)}
 
     def on_message(message: dict[str, Any]) -> float | None:
         nonlocal stage, found
@@ -223,11 +242,11 @@ def _in_child(
             found = report
             return None
         stage = message["stage"]
-        return min(limits.pop(stage), time_limit)
+        return limits.pop(stage)
 
     ended = processes.run_child(
         processes.python_child("samegrad.implementations.reading.child"),
-        {**request, "seconds": seconds},
+        request,
         {**ONE_THREAD, **os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "MPLBACKEND": "Agg"},
         on_message,
         min(IMPORT_SECONDS, time_limit),

@@ -9,12 +9,13 @@ import inspect
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.objects.check import check
+from samegrad.implementations.checking.objects.names import pairs
 from samegrad.implementations.checking.objects.report import (
     AGREES,
     DISAGREES,
@@ -22,19 +23,21 @@ from samegrad.implementations.checking.objects.report import (
     UNDECIDED,
     CheckReport,
 )
-from samegrad.implementations.reading import losses, names, twice
-from samegrad.implementations.reading.compare import Compared, compare, is_multiple
+from samegrad.implementations.reading import names, twice
+from samegrad.implementations.reading.applied import with_steps
+from samegrad.implementations.reading.compare import is_multiple
+from samegrad.implementations.reading.factors import factor_notes, with_sizes
+from samegrad.implementations.reading.found import Found, compared_with
 from samegrad.implementations.reading.points import points_of
 from samegrad.implementations.reading.readings import BATCHED, Reading
 from samegrad.implementations.reading.seen import seen
+from samegrad.implementations.reading.shown import with_variables
 from samegrad.implementations.state.reach import Reached
 
 SECONDS = 20.0  # of this process, for all readings of a file
 MORE_SECONDS = 3.0  # the same, after one that shows a fault
 MOST_CHECKED = 3  # readings with a loss of the file's own that `check` sees where none is right
 SURE = (DISAGREES, UNDECIDED, NOT_CHECKED)  # what is said of several that do not agree
-FAR = 0.01  # the share of the largest slope by which a gradient is off, whatever its factor
-ROUNDING = 1e-6  # of a factor that is measured
 FEW = 2  # entries whose being right may be chance
 ENOUGH = 5  # entries of one array whose being right is none, the others being wrong
 HINTS = (
@@ -47,55 +50,6 @@ AVERAGES = re.compile(r"mean\(|/ ?(?:len\(|(?:self\.)?(?:m|n|N|batch\w*|n_sample
 OBJECTIVE = re.compile(r"(?:\w*_)?(?:loss|losses|costs?|objective|J)", re.IGNORECASE)
 # What makes of an update more than a rate times the gradient.
 STATEFUL = re.compile(r"momentum|velocit|nesterov|adam|rms_?prop|ada_?grad|ada_?delta|beta_?[12]\b")
-
-
-@dataclass
-class Found:
-    """A reading with how its gradient compares."""
-
-    reading: Reading
-    compared: Compared
-
-    @property
-    def constant(self) -> str:
-        """In words the standard loss that the whole gradient follows from; "" if there is none."""
-        factor = self.compared.factor
-        return "" if self.reading.own or factor is None else self._named(factor)
-
-    @property
-    def usual(self) -> str:
-        """In words the standard loss that most of the gradient follows from, or ""."""
-        return "" if self.reading.own else self._named(self.factor)
-
-    @property
-    def factor(self) -> float:
-        """By which the loss is multiplied before it is checked: 1 for one of the file's own."""
-        reading, common = self.reading, self.compared.factor
-        if reading.own:
-            free = reading.printed or (reading.step and not reading.rated)
-            return common if free and common and abs(common - 1) > ROUNDING else 1.0
-        sizes = [round(m.factor, 9) for m in self.compared.partly]
-        return common or max(set(sizes), key=sizes.count, default=1.0)
-
-    def _named(self, factor: float) -> str:
-        r = self.reading
-        return losses.named(r.loss_name, factor, r.examples, r.outputs)
-
-    @property
-    def far(self) -> bool:
-        """Whether a gradient is wrong by so much that no check will find it right."""
-        return any(m.off > FAR for m in self.compared.judged)
-
-    @property
-    def score(self) -> tuple[float, ...]:
-        """How much of the gradient is right: the larger the better."""
-        c = self.compared
-        right = sum(m.right(c.tolerance) for m in c.judged)
-        # Of one output of one example all gradients have one factor, whatever is wrong.
-        several = self.reading.batched or self.reading.outputs > 1
-        near = sum(m.proportional(c.tolerance) for m in c.judged) if several else 0
-        found = sum(bool(m.source) for m in c.matches)
-        return (right, near, found, self.reading.batched, self.reading.own)
 
 
 def judge(readings: Iterator[Reading], deadline: float) -> CheckReport:
@@ -245,23 +199,33 @@ def _others(found: Found) -> Iterator[Found]:
 
 
 def checked_as(found: Found, agreed: bool = False) -> CheckReport:
-    """What `check` says of a reading, no stronger than a guess is.
+    """What `check` says of a reading, no stronger than a guess is; variables by their names.
 
     Args:
         agreed: whether it was right at another point: what was guessed is then confirmed.
     """
+    report = _checked_as(found, agreed)
+    return with_variables(report) if found.reading.variables else report
+
+
+def _checked_as(found: Found, agreed: bool) -> CheckReport:
     reading, factor = found.reading, found.factor
     loss = seen(lambda: factor * reading.loss(), reading)
     backward = reading.backward
-    if reading.update and not reading.rated and found.compared.factor is None:
+    if reading.update and (not reading.rated or found.decays) and found.compared.factor is None:
         backward = reading.update  # with decay, perhaps: then no rate explains all of it
     report = check(reading.net, loss, seen(backward, reading), reading.changeable)
     name = found.constant or found.usual or reading.loss_name
+    if reading.applied is not None:
+        report = with_sizes(report, reading.applied.sizes)
     how = f"{reading.how}; loss: {'its own ' if reading.own else ''}{name}"
     report = replace(report, reading=how)
     if report.agrees:
-        more = (*_factor_notes(found), *reading.notes, *twice.of_trial(reading))
-        return replace(report, notes=(*more, *report.notes))
+        more = (*_of_factor(found), *reading.notes, *twice.of_trial(reading))
+        report = replace(report, notes=(*more, *report.notes))
+        if reading.applied is None or agreed:
+            return report
+        return with_steps(report, reading.applied, reading.slopes, reading.loss)
     if report.verdict != DISAGREES:
         return report
     doubt = _doubt(found, report, agreed)
@@ -275,18 +239,25 @@ def checked_as(found: Found, agreed: bool = False) -> CheckReport:
     return replace(report, verdict=UNDECIDED, matches=rows, said=said, lines=(), advice=(HINTS,))
 
 
-def _factor_notes(found: Found) -> list[Note]:
+def _of_factor(found: Found) -> list[Note]:
     """A factor that no usual average explains, where the loss does not say it."""
     reading, factor = found.reading, found.factor
-    if (reading.own and factor == 1) or found.constant:
-        return []
-    return [Note("factor", f"the gradient is {factor:.6g} times that of {reading.loss_name}")]
+    known = (reading.own and factor == 1) or found.constant
+    return [] if known else factor_notes(reading, factor)
+
+
+def _of_variables(reading: Reading, report: CheckReport) -> bool:
+    """Whether what is wrong are gradients of a loop by their names, whatever is made of them."""
+    wrong = [m for m in report.matches if m.verdict == DISAGREES]
+    named = all(pairs([m.name], m.gradient) for m in wrong)
+    return reading.applied is not None and reading.update is None and named
 
 
 def _doubt(found: Found, report: CheckReport, agreed: bool) -> str:
     """Why a disagreement is no evidence, or ""."""
     reading = found.reading
-    if reading.step and any(STATEFUL.search(_source(f).lower()) for f in _backward(reading)):
+    stateful = any(STATEFUL.search(_source(f).lower()) for f in _backward(reading))
+    if reading.step and stateful and not _of_variables(reading, report):
         return "an update by more than its gradient (momentum or the like)"
     if reading.own and agreed:
         return ""
@@ -302,22 +273,11 @@ def _doubt(found: Found, report: CheckReport, agreed: bool) -> str:
         judged = found.compared.judged  # where one vector holds all, some layers are right
         known = len(judged) == 1 and judged[0].right_entries >= ENOUGH
         return "" if reading.certain or right or known else "what the loss is given was guessed"
+    if reading.applied is not None and found.compared.factor is not None:
+        return ""  # all of it is that of the loss, but for its sign
     if right and wrong and (found.usual or not reading.rated):
         return ""
     return f"the loss is a guess ({reading.loss_name})"
-
-
-def compared_with(reading: Reading) -> Compared | None:
-    """How a reading compares; None if it does not run, or not twice alike."""
-    try:
-        if reading.loss() != reading.loss():
-            return None
-        return compare(
-            reading.parameters, reading.loss, reading.backward, reading.net, reading.data,
-            reading.slopes,
-        )  # fmt: skip
-    except (Exception, SystemExit):
-        return None
 
 
 def _concluded(found: Sequence[Found], checked: dict[int, CheckReport]) -> CheckReport:
@@ -335,7 +295,8 @@ def _concluded(found: Sequence[Found], checked: dict[int, CheckReport]) -> Check
         return checked[id(one)]
 
     usable = [f for f in found if for_batches(f, found)] or list(found)
-    own = sorted((f for f in usable if f.reading.own), key=lambda f: f.score, reverse=True)
+    own = [f for f in usable if f.reading.own]
+    own = sorted(own, key=lambda f: (not _shows_less(f, own), f.score), reverse=True)
     standard = [f for f in usable if not f.reading.own]
     whole = next((f for f in standard if f.constant), None)
     reports: list[CheckReport] = []
@@ -351,6 +312,8 @@ def _concluded(found: Sequence[Found], checked: dict[int, CheckReport]) -> Check
     if agreeing and not (_incomplete(agreeing[0]) and any(r.verdict == DISAGREES for r in reports)):
         return agreeing[0]
     reports = [r for r in reports if not r.agrees]
+    if any(f.compared.factor is not None for f in own):
+        whole = None  # the gradient is that of its own loss, and something else is wrong
     if whole is not None and (not own or own[0].reading.printed):
         return _with_printed(report_of(whole), own)
     reports.sort(key=lambda r: SURE.index(r.verdict))
@@ -374,6 +337,22 @@ def _concluded(found: Sequence[Found], checked: dict[int, CheckReport]) -> Check
         reading=best_one.reading.how,
         advice=(HINTS,),
     )
+
+
+def _shows_less(one: Found, found: Sequence[Found]) -> bool:
+    """Whether the same calls on a network of several outputs show all its faults, and others.
+
+    It does not hang on how many readings there was time for, which of them is told.
+    """
+    wrong = {m.name for m in one.compared.judged if not m.right(one.compared.tolerance)}
+    for other in found:
+        same = other.reading.key == one.reading.key != ()
+        if same and other.reading.outputs > 1 == one.reading.outputs:
+            more = [m for m in other.compared.judged if not m.right(other.compared.tolerance)]
+            right = [m for m in other.compared.judged if len(m.shape) > 1 and m not in more]
+            if right and wrong < {m.name for m in more}:
+                return True
+    return False
 
 
 def _incomplete(report: CheckReport) -> bool:

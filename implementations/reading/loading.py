@@ -36,6 +36,7 @@ class Loaded:
         module: whose `__dict__` holds what it defines.
         remarks: what was left out or is missing, a line each with its remedy.
         whole: whether everything at the top level was run.
+        raised: by turns of loops that train, with the file's own data.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Loaded:
     module: types.ModuleType
     remarks: list[str] = field(default_factory=list)
     whole: bool = True
+    raised: list[BaseException] = field(default_factory=list)
 
     @property
     def namespace(self) -> dict[str, Any]:

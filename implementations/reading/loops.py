@@ -3,7 +3,7 @@
 import ast
 import linecache
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from types import FunctionType
 from typing import Any
@@ -68,6 +68,28 @@ def _of_body(body: Sequence[ast.stmt], before: list[ast.stmt], filename: str) ->
             before.append(statement)
 
 
+def updates(loop: Loop) -> dict[str, list[ast.stmt]]:
+    """The statements of a turn that change something by what it was, by its name."""
+    found: dict[str, list[ast.stmt]] = {}
+    for statement in loop.body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Assign | ast.AugAssign):
+                for name in _updates(node):
+                    found.setdefault(name, []).append(node)
+    return found
+
+
+def literal_rate(loop: Loop, weights: Set[str]) -> float | None:
+    """The one number below 1 that all updates of weights have in their lines; None: no such one."""
+    known = set()
+    for name, statements in updates(loop).items():
+        if name in weights:
+            nodes = [n for s in statements for n in ast.walk(s) if isinstance(n, ast.Constant)]
+            known.add(frozenset(n.value for n in nodes if type(n.value) is float and n.value < 1))
+    (one,) = known if len(known) == 1 else (frozenset(),)
+    return next(iter(one)) if len(one) == 1 else None
+
+
 def _flat(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
     """Statements with those of `if __name__ == "__main__"` and `with` among them."""
     for statement in body:
@@ -111,7 +133,12 @@ def _inner(loop: ast.For | ast.While, before: list[ast.stmt], filename: str) -> 
         if not isinstance(statement, ast.For | ast.While):
             continue
         outside = set().union(*(_updates(s) for s in body if s is not statement))
-        if held and held <= _updates(statement) and not held & outside:
+        ahead = any(
+            isinstance(node, ast.expr) and _root(node) in held
+            for s in body[:index]
+            for node in ast.walk(s)
+        )  # what is computed of weights is the forward pass, and this loop only goes through them
+        if held and held <= _updates(statement) and not held & outside and not ahead:
             found = _inner(statement, before, filename)
             setup = [s for s in body[:index] if not draws(s)]
             return replace(

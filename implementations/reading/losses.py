@@ -63,17 +63,12 @@ def value(name: str, outputs: Any, targets: Array) -> float:
 def named(loss: str, factor: float, examples: int, outputs: int) -> str:
     """A loss with a constant factor in words; "" if the factor is none that is usual."""
     half = "1/2 " if loss == "squared error" else ""
-    usual = {
-        1.0: f"{half}{loss}, summed",
-        1 / examples: f"{half}{loss}, averaged over examples",
-        1 / outputs: f"{half}{loss}, averaged over outputs",
-        1 / (examples * outputs): f"{half}{loss}, averaged over examples and outputs",
-    }
+    usual = [
+        (1.0, f"{half}{loss}, summed"),
+        (1 / examples, f"{half}{loss}, averaged over examples"),
+        (1 / outputs, f"{half}{loss}, averaged over outputs"),
+        (1 / (examples * outputs), f"{half}{loss}, averaged over examples and outputs"),
+    ]
     if half:
-        usual |= {
-            2.0: f"{loss}, summed",
-            2 / examples: f"{loss}, averaged over examples",
-            2 / outputs: f"{loss}, averaged over outputs",
-            2 / (examples * outputs): f"{loss}, averaged over examples and outputs",
-        }
-    return next((text for c, text in usual.items() if abs(factor / c - 1) < 1e-5), "")
+        usual += [(2 * c, text.removeprefix(half)) for c, text in usual]
+    return next((text for c, text in usual if abs(factor / c - 1) < 1e-5), "")

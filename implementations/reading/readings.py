@@ -14,6 +14,7 @@ import numpy as np
 
 from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.reading import names
+from samegrad.implementations.reading.applied import Applied
 from samegrad.implementations.reading.board import (
     Y_FORMS,
     Form,
@@ -78,6 +79,8 @@ class Reading:
         trial: the network with its data and forward pass, of what is no script.
         update: the step itself, of which `backward` gives the change.
         notes: of what the file does besides, where its gradient is right.
+        applied: what is known of the steps of a loop.
+        variables: whether the net is made of variables of the file, by their names.
     """
 
     net: Any
@@ -105,6 +108,8 @@ class Reading:
     trial: Trial | None = None
     update: Callable[[], Any] | None = None
     notes: Sequence[Note] = ()
+    applied: Applied | None = None
+    variables: bool = False
 
 
 def readings(
@@ -346,14 +351,15 @@ def _reading(
     one, step = trial.form.x.startswith("one"), "step" in kind
     outputs = max(1, int(np.size(board.values["#Y"])) // (1 if one else board.values["n"]))
     net = trial.network.net
-    if isinstance(net, Globals):  # of these only the weights: data are globals as well
+    variables = isinstance(net, Globals)
+    if variables:  # of these only the weights: data are globals as well
         backward = partial(_with_globals, backward, net)
         net = {n: vars(net)[n] for p in found if (n := _root(p.name)) in vars(net)}
     return Reading(
         net, found, loss, backward, (board.values["X"], board.values["y"]),
         f"{trial.network.title}: {trial.form.text()}, gradient "
         + ("from the update of " if step else "of ") + name,
-        mine, loss_name, step, kind != "free step",
+        mine, loss_name, step, kind != "free step", variables=variables,
         batched=not one, examples=board.values["n"], outputs=outputs,
         certain=all(understood(trial.network.functions.get(n), board) for n in (loss_name, name)),
         functions=_backward_functions(trial, function), part=trial.network.part,

@@ -1,19 +1,18 @@
 """Scripts: weights in globals and a loop that trains them; one turn is the backward pass."""
 
 import ast
-import copy
 import inspect
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from samegrad.implementations.reading import losses, names
+from samegrad.implementations.reading.applied import Applied, root
 from samegrad.implementations.reading.board import RATE, Board, Form, Sizes, inputs, plans, targets
 from samegrad.implementations.reading.effects import (
     Place,
@@ -22,23 +21,13 @@ from samegrad.implementations.reading.effects import (
     redraw,
     with_effect,
 )
-from samegrad.implementations.reading.loading import Loaded, execute, own_functions
-from samegrad.implementations.reading.loops import (
-    STEPS,
-    Loop,
-    as_function,
-    draws,
-    loops,
-    loops_of,
-    one_turn,
-)
+from samegrad.implementations.reading.loading import Loaded, own_functions
+from samegrad.implementations.reading.loops import Loop, loops, loops_of, updates
 from samegrad.implementations.reading.networks import Maker, constructions
 from samegrad.implementations.reading.readings import Reading
-from samegrad.implementations.reading.source import defines
+from samegrad.implementations.reading.turns import RaisedError, Script
 
 Array = Any
-TURNS = 4  # of which the last is taken
-EXAMPLES = 8  # to which a script's own data is cut
 MOST_WAYS = 2  # to construct what has a method that trains
 DATA = (  # of functions that train
     (Sizes(k=1), "flat"), (Sizes(k=1), "same"), (Sizes(), "same"), (Sizes(), "labels"),
@@ -100,143 +89,29 @@ def _arguments(
             yield {**bound.arguments, **({"self": net} if make else {})}
 
 
-class Script:
-    """One turn of a loop, as often as one likes, from the same globals."""
-
-    def __init__(self, loop: Loop, loaded: Loaded) -> None:
-        self.loop = loop
-        self.base: dict[str, Any] = {**loaded.namespace, **loop.given}
-        self.space: dict[str, Any] = {}
-        self.function: FunctionType | None = None
-        self.owner = self.base.get("self") if loop.function else None
-        self._class = None if self.owner is None else type(self.owner)
-        np.random.seed(0)
-        for statement in loop.before:
-            shown = draws(statement) if loop.function else not defines(statement)
-            if isinstance(statement, ast.Expr) and shown:
-                continue  # it shows something, or trains
-            try:
-                execute([statement], loop.filename, self.base)
-            except (Exception, SystemExit):
-                continue
-        self.weights: dict[str, Any] = {}
-        self._bind()
-        before = self._copy(self.base)
-        after = self.turn()
-        self.weights = {
-            k: v for k, v in before.items() if k in after and self._changed(v, after[k])
-        }
-        self._cut()
-        for name in self.weights:
-            self.weights[name] = _as_floats(copy.deepcopy(self.base[name]))
-        _scalars(self, after)
-        held = {*self.weights, *getattr(self.weights.get("self"), "__dict__", {})}
-        self.function = as_function(loop, self.space, held)
-
-    def turn(self, steps: bool = True) -> dict[str, Any]:
-        """The globals after one turn from the weights as they are.
-
-        Args:
-            steps: whether it updates them: what is computed after that is of other ones.
-        """
-        self.space.clear()
-        self.space.update({**self._copy(self.base), **self._copy(self.weights), STEPS: steps})
-        np.random.seed(0)
-        if self.function is not None:
-            self.function()
-        else:
-            execute([one_turn(self.loop)], self.loop.filename, self.space)
-        return dict(self.space)
-
-    def _copy(self, space: dict[str, Any]) -> dict[str, Any]:
-        kinds: Any = (np.ndarray, list, dict, self._class or dict)
-        return {k: copy.deepcopy(v) if isinstance(v, kinds) and not k.startswith("__") else v
-                for k, v in space.items()}  # fmt: skip
-
-    def _changed(self, before: Any, after: Any) -> bool:
-        """Whether numbers that something holds are others, and no others are there."""
-        if isinstance(before, list | dict) or (before is not None and type(before) is self._class):
-            olds, news = ({p.name: p.read() for p in places(v, "")} for v in (before, after))
-            missing = np.empty(0)
-            whole = self._class is type(before) or len(olds) == len(news)
-            return whole and any(
-                np.shape(old) == np.shape(news.get(name, missing))
-                and not np.array_equal(old, news[name])
-                for name, old in olds.items()
-            )
-        return isinstance(before, np.ndarray) and before.dtype.kind in "fi" and (
-            before.shape == np.shape(after) and not np.array_equal(before, after)
-        )  # fmt: skip
-
-    def _bind(self) -> None:
-        """The loop variables of an early turn."""
-        for target, over in self.loop.bindings:
-            try:
-                code = compile(ast.Expression(over), self.loop.filename, "eval")
-                turns = itertools.islice(iter(eval(code, self.base)), TURNS)
-                value = list(turns)[-1]  # of XOR's examples the first has no slopes
-            except (Exception, SystemExit):
-                value = 0
-            self.base["_first"] = value
-            assign = ast.Assign([target], ast.Name("_first", ast.Load()))
-            execute([ast.fix_missing_locations(assign)], self.loop.filename, self.base)
-
-    def _cut(self) -> None:
-        """Keep the first EXAMPLES of the data: arrays that have the axis of targets in common."""
-        data = {k: v for k, v in self.base.items() if k not in self.weights}
-        arrays = {k: v for k, v in data.items() if isinstance(v, np.ndarray) and v.ndim in (1, 2)}
-        y = next((v for k, v in arrays.items() if names.role(k) == "y"), None)
-        length = max(y.shape, default=0) if y is not None else 0
-        if length <= 2 * EXAMPLES or sum(length in v.shape for v in arrays.values()) < 2:
-            return
-        for name, value in arrays.items():
-            if length in value.shape:
-                axis = value.shape.index(length)
-                self.base[name] = np.take(value, range(EXAMPLES), axis=axis)
-        for name, value in list(self.base.items()):
-            if type(value) is int and value == length:
-                self.base[name] = EXAMPLES
-        self._bind()
-
-
-def _as_floats(value: Any) -> Any:
-    return value.astype(np.float64) if isinstance(value, np.ndarray) else value
-
-
-def _scalars(script: Script, after: dict[str, Any]) -> None:
-    """Biases that are plain numbers are weights, too; one of a fit may be 0 before its loop."""
-    for name, value in script.base.items():
-        new = after.get(name) if names.WEIGHT.fullmatch(names.plain(name)) else None
-        kept = isinstance(value, int) and not script.loop.function
-        if _becomes(value, new) and new != value and not kept:
-            script.weights[name] = np.array(float(value))  # no setting
-    owner = script.weights.get("self")
-    for name, value in list(getattr(owner, "__dict__", {}).items()):
-        if _becomes(value, new := getattr(after["self"], name, None)) and new != value:
-            setattr(owner, name, np.array(float(value)))
-
-
-def _becomes(value: Any, new: Any) -> bool:
-    """Whether a number has become one with a fraction."""
-    plain = isinstance(value, float | int | np.floating) and not isinstance(value, bool)
-    return plain and isinstance(new, float | np.floating | np.ndarray) and np.size(new) == 1
-
-
 def _of_loop(loop: Loop, loaded: Loaded) -> Iterator[Reading]:
     try:
         script = Script(loop, loaded)
-        after = script.turn(False)
+        rate = script.rate()
+    except RaisedError as error:
+        if not loop.function and error.__cause__ is not None:  # on data of the file's own
+            loaded.raised.append(error.__cause__)
+        return
     except (Exception, SystemExit):
         return
     if not script.weights:
         return
-    if not _draw(script):
+    assigned = {n.id: s for s in _simple(loop.body) for n in ast.walk(s)
+                if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
+    order = [n.id for s in loop.body for n in ast.walk(s)
+             if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]  # fmt: skip
+    names_of = [n for n in dict.fromkeys(order) if n not in script.weights]
+    if not _draw(script, names_of):
         return
-    assigned = [n.id for s in loop.body for n in ast.walk(s)
-                if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]  # fmt: skip
-    assigned = [n for n in dict.fromkeys(assigned) if n not in script.weights]
+    after = script.turn(False)
     turn, others = [f for f in (script.function,) if f], own_functions(loaded).values()
-    for loss, text, own in _losses(script, after, assigned):
+    y = _targets(script, after)
+    for loss, text, own in _losses(script, after, names_of):
         if own and loop.function and not np.isfinite(loss()):
             return  # of our data, which is in another form
         if own and not np.isfinite(loss()):
@@ -246,38 +121,108 @@ def _of_loop(loop: Loop, loaded: Loaded) -> Iterator[Reading]:
         found = _parameters(script, loss)
         if not found:
             continue
-        rates = [
-            float(value)
-            for name, value in {**script.base, **getattr(script.owner, "__dict__", {})}.items()
-            if names.role(name) == "lr" and isinstance(value, float | int) and value
-        ]
-        rate = rates[0] if rates else None
+        applied = _applied(script, found, loss, names_of, assigned, y)
         slopes: dict[str, Any] = {}
         for kind in ("update", "variables"):
             backward = _backward(
-                script, found, rate or 1.0, assigned if kind == "variables" else ()
+                script, found, rate or 1.0, names_of if kind == "variables" else ()
             )
             yield Reading(
                 script.weights, found, loss, backward, (), f"{loop.function or 'script'}: weights "
                 f"{', '.join(script.weights)}, one turn of the loop, gradient from "
                 + ("the update" if kind == "update" else "its variables"),
                 own, text, step=True, rated=rate is not None, printed=own, certain=True,
-                examples=_examples(script), slopes=slopes, functions=turn, users=[*turn, *others],
+                examples=max((1, *np.shape(y))), outputs=_outputs(y), slopes=slopes, functions=turn,
+                users=[*turn, *others], applied=applied, variables=True,
                 update=partial(_step, script, found) if kind == "update" else None,
             )  # fmt: skip
 
 
-def _draw(script: Script) -> bool:
-    found = [p for p in places(script.weights, "net") if np.ndim(p.read()) > 0]
-    zero = [p for p in found if not np.any(p.read())]
-    redraw(zero, 3)
-    return bool(found)
+def _simple(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements that hold no others, in their order."""
+    for statement in body:
+        within = [s for s in ast.iter_child_nodes(statement) if isinstance(s, ast.stmt)]
+        yield from _simple(within) if within else [statement]
 
 
-def _examples(script: Script) -> int:
-    y = next((v for k, v in script.base.items()
-              if names.role(k) == "y" and isinstance(v, np.ndarray)), None)  # fmt: skip
-    return max(1, max(np.shape(y), default=1)) if y is not None else 1
+def _targets(script: Script, after: dict[str, Any]) -> Any:
+    """The targets of a turn: those of its batch, if it takes one."""
+    given = [{k: v for k, v in after.items() if k not in script.base}, script.base]
+    return next((v for space in given for k, v in space.items()
+                 if names.role(k) == "y" and isinstance(v, np.ndarray)), None)  # fmt: skip
+
+
+def _outputs(y: Any) -> int:
+    return min(np.shape(y)) if np.ndim(y) == 2 else 1
+
+
+def _applied(
+    script: Script,
+    found: Sequence[Place],
+    loss: Callable[[], float],
+    variables: Sequence[str],
+    assigned: dict[str, ast.stmt],
+    y: Any,
+) -> Applied:
+    """What is known of the steps of a loop."""
+    changed = updates(script.loop)
+    lines = [s for statements in changed.values() for s in statements]
+    numbers: list[Any] = [
+        n.value for s in lines for n in ast.walk(s) if isinstance(n, ast.Constant)
+    ]
+    numbers += script.base.values()
+    # A shape that is another one is no fault where the loss does not depend on it.
+    held = {n: script.base[n] for n in (*script.still, *script.grown)}
+    felt = with_effect(places(held, "net"), loss) if held else []
+    grown = {n: s for n, s in script.grown.items() if any(root(p.name) == n for p in felt)}
+    sizes = {"batch size": max(np.shape(y), default=0), "outputs": min(np.shape(y), default=0)}
+    return Applied(
+        changes=partial(_changes, script, found),
+        variables=partial(_variables, script, variables),
+        still=[p for p in felt if root(p.name) in script.still],
+        grown=grown,
+        updates=changed,
+        assigned=assigned,
+        filename=script.loop.filename,
+        sizes={name: n for name, n in sizes.items() if n > 2},
+        numbers=[n for n in numbers if isinstance(n, float) and n > 0],
+        sometimes=any(
+            isinstance(node, ast.If) and any(s is n for s in lines for n in ast.walk(node))
+            for statement in script.loop.body
+            for node in ast.walk(statement)
+        ),
+    )
+
+
+def _changes(script: Script, found: Sequence[Place]) -> dict[str, tuple[Array, Array]]:
+    """What weights were before a turn, and before - after, by name."""
+    new = _new(script, script.turn(), found)
+    return {p.name: (p.read(), p.read() - values) for p, values in new}
+
+
+def _variables(script: Script, variables: Sequence[str]) -> dict[str, Any]:
+    space = script.turn(False)
+    return {name: space[name] for name in variables if name in space}
+
+
+def _draw(script: Script, variables: Sequence[str]) -> bool:
+    """Whether there are weights; those that are zero are drawn, but for what an optimizer keeps."""
+    found = places(script.weights, "net")
+    arrays = [p for p in found if np.ndim(p.read()) > 0]
+    for place in arrays:
+        old = place.read()
+        if np.any(old):
+            continue
+        held = _variables(script, variables)
+        redraw([place], old.size)
+        if _alike(held, _variables(script, variables)):
+            place.write(old)  # nothing is computed of it but its own update
+    return bool(arrays) or (bool(found) and script.rated)
+
+
+def _alike(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    numbers = [n for n, v in first.items() if _is_numbers(v)]
+    return all(np.array_equal(first[n], second.get(n), equal_nan=True) for n in numbers)
 
 
 def _parameters(script: Script, loss: Callable[[], float]) -> list[Place]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from samegrad.implementations.checking.objects.calls import users_lines
 from samegrad.implementations.checking.objects.report import NOT_CHECKED, CheckReport
 from samegrad.implementations.reading import frameworks, names, usage
 from samegrad.implementations.reading.board import X_FORMS, Y_FORMS, Board, Form, Sizes
@@ -67,11 +68,24 @@ def verdict(loaded: Loaded, name: str, hints: Hints, deadline: float) -> CheckRe
     if not report.matches:  # penalties are left out in a fit: it is no way round a fault
         fit = judge(fit_readings(loaded, name, made[0][0] if made else None), deadline)
         report = report if fit.verdict == NOT_CHECKED else fit
+    if report.verdict == NOT_CHECKED and loaded.raised:
+        return raised(loaded.raised[0])
     if report.verdict == NOT_CHECKED:
         kind = frameworks.outside(loaded)
         said = f"it has {kind}: files are read of dense layers alone" if kind else report.said
         return CheckReport(NOT_CHECKED, said=said, advice=(GO_ON,))
     return report if name or hints.backward else with_training(report, loaded)
+
+
+def raised(error: BaseException) -> CheckReport:
+    """What is said of a loop that raises with the file's own data."""
+    lines = list(dict.fromkeys(users_lines(error)))
+    text = " ".join(str(error).split())[:200]
+    at = f" in {lines[-1].split(': ')[0]}" if lines else ""
+    said = f"its loop raises {type(error).__name__}{at}: {text}"
+    return CheckReport(
+        NOT_CHECKED, said=said, lines=tuple(lines), advice=("make it run by itself first",)
+    )
 
 
 def _networks(

@@ -62,7 +62,8 @@ def sentence(best: Hypothesis, rights: Sequence[Right], known: Sizes, same: floa
     text = _short(site.text)
     if right.kind in ("value", "label") or best.events[0].array.dtype.kind != "f":
         takes = f"{name} is {text}" if whole else f"{name} takes {text}"
-        return f"{takes}; expected {right.text}"
+        before = " as it was before that changed" if text == right.text else ""
+        return f"{takes}; expected {right.text}{before}"
     subject = name if whole else f"in {name}, {text}"
     if right.kind == "derivative":
         now = text if whole else ""

@@ -1,0 +1,50 @@
+"""Constants between a gradient and the slopes of its loss, in words."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from samegrad.implementations.checking.notes import Note
+from samegrad.implementations.checking.objects import constants
+from samegrad.implementations.checking.objects.report import CheckReport
+from samegrad.implementations.reading.readings import Reading
+
+BATCH = "batch size"
+TIMES = re.compile(r"(-?[\d.e+-]+) times the slopes of the loss")
+
+
+def factor_notes(reading: Reading, factor: float) -> list[Note]:
+    """That all of a gradient is so many times that of the loss: a sum, where the loss is a mean.
+
+    In a loop a learning rate makes up for any constant, so it is a convention and no fault.
+    """
+    applied, loss = reading.applied, reading.loss_name
+    times = "" if applied is None else constants.named(factor, applied.sizes)
+    if applied is None or not times:
+        return [Note("factor", f"the gradient is {factor:.6g} times that of {loss}")]
+    shown = _shown(times, applied.sizes)
+    if BATCH not in times.partition("/")[0]:
+        return [Note("factor", f"the gradient is {shown} times that of {loss}")]
+    text = (
+        f"the gradient is summed over the batch where {loss} is averaged: it is {shown} times that "
+        f"of {loss}, for which a learning rate makes up"
+    )
+    return [Note("summed", text)]
+
+
+def with_sizes(report: CheckReport, sizes: Mapping[str, int]) -> CheckReport:
+    """A report whose constants are named: sizes of the data are this check's, not the file's."""
+
+    def named(found: re.Match[str]) -> str:
+        times = constants.named(float(found[1]), sizes)
+        return found[0].replace(found[1], _shown(times, sizes) if BATCH in times else found[1])
+
+    rows = tuple(replace(m, reason=TIMES.sub(named, m.reason)) for m in report.matches)
+    return replace(report, matches=rows)
+
+
+def _shown(times: str, sizes: Mapping[str, int]) -> str:
+    """A constant with the sizes that it is made of."""
+    return re.sub(
+        "|".join(sizes) or "$^", lambda of: f"the {of[0]} ({sizes[of[0]]} in this check)", times
+    )

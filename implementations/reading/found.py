@@ -1,0 +1,91 @@
+"""A reading with how its gradient compares with slopes of its loss."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from samegrad.implementations.reading import losses
+from samegrad.implementations.reading.compare import Compared, compare
+from samegrad.implementations.reading.readings import Reading
+
+FAR = 0.01  # the share of the largest slope by which a gradient is off, whatever its factor
+ROUNDING = 1e-6  # of a factor that is measured
+
+
+@dataclass
+class Found:
+    """A reading with how its gradient compares."""
+
+    reading: Reading
+    compared: Compared
+
+    @cached_property
+    def decays(self) -> bool:
+        """Whether a loop takes off a share of weights beside the gradient, at the first point."""
+        applied = self.reading.applied
+        return applied is not None and applied.decays(self.reading.slopes)
+
+    @property
+    def constant(self) -> str:
+        """In words the standard loss that the whole gradient follows from; "" if there is none."""
+        factor = self.compared.factor
+        return "" if self.reading.own or factor is None else self._named(factor)
+
+    @property
+    def usual(self) -> str:
+        """In words the standard loss that most of the gradient follows from, or ""."""
+        return "" if self.reading.own else self._named(self.factor)
+
+    @property
+    def factor(self) -> float:
+        """By which the loss is multiplied before it is checked: 1 for one of the file's own."""
+        factor, applied = self._factor, self.reading.applied
+        up = factor < 0 and self.reading.step and applied is not None
+        # A sign that is lost before the update is a fault of the gradient, not of the step.
+        lost = up and applied and (applied.takes_off or applied.turned(self.reading.slopes))
+        return -factor if lost else factor
+
+    @property
+    def _factor(self) -> float:
+        reading, common = self.reading, self.compared.factor
+        if reading.own:
+            free = reading.printed or (reading.step and not reading.rated)
+            if free and common:
+                return common if abs(common - 1) > ROUNDING else 1.0
+            if reading.applied is None and (reading.rated or reading.update is not None):
+                return 1.0  # `check` looks for a rate in what an update changes
+        partly = [m for m in self.compared.partly if m.factor > 0 or not reading.own]
+        sizes = [round(m.factor, 9) for m in partly]
+        return common or max(set(sizes), key=sizes.count, default=1.0)
+
+    def _named(self, factor: float) -> str:
+        r = self.reading
+        return losses.named(r.loss_name, factor, r.examples, r.outputs)
+
+    @property
+    def far(self) -> bool:
+        """Whether a gradient is wrong by so much that no check will find it right."""
+        return any(m.off > FAR for m in self.compared.judged)
+
+    @property
+    def score(self) -> tuple[float, ...]:
+        """How much of the gradient is right: the larger the better."""
+        c = self.compared
+        right = sum(m.right(c.tolerance) for m in c.judged)
+        # Of one output of one example all gradients have one factor, whatever is wrong.
+        several = self.reading.batched or self.reading.outputs > 1
+        near = sum(m.proportional(c.tolerance) for m in c.judged) if several else 0
+        found = sum(bool(m.source) for m in c.matches)
+        return (right, near, found, self.reading.batched, self.reading.own)
+
+
+def compared_with(reading: Reading) -> Compared | None:
+    """How a reading compares; None if it does not run, or not twice alike."""
+    try:
+        if reading.loss() != reading.loss():
+            return None
+        return compare(
+            reading.parameters, reading.loss, reading.backward, reading.net, reading.data,
+            reading.slopes,
+        )  # fmt: skip
+    except (Exception, SystemExit):
+        return None

@@ -1,0 +1,252 @@
+"""One turn of a loop that trains, as often as one likes, from the same weights."""
+
+import ast
+import copy
+import itertools
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.checking.objects.names import of_one_layer
+from samegrad.implementations.reading import names
+from samegrad.implementations.reading.effects import places
+from samegrad.implementations.reading.loading import Loaded, execute
+from samegrad.implementations.reading.loops import (
+    STEPS,
+    Loop,
+    as_function,
+    draws,
+    literal_rate,
+    one_turn,
+    updates,
+)
+from samegrad.implementations.reading.source import defines
+
+Array = Any
+TURNS = 4  # of which the last is taken
+# To which a script's own data is cut. A prime: what is 7 times too much is so by the batch size.
+EXAMPLES = 7
+LEAST_RATE = 1e-2  # what is computed of updated weights shows only where they have moved
+
+
+class RaisedError(Exception):
+    """A turn of a loop raises with the file's own data; the cause is the file's exception."""
+
+
+class Script:
+    """One turn of a loop, as often as one likes, from the same globals.
+
+    Attributes:
+        weights: what a turn changes, by name.
+        still: arrays with names like those of weights, that no turn changes.
+        rated: whether a number is called a learning rate.
+        grown: of weights to which a turn gives another shape, (the shape, the other one).
+
+    Raises:
+        RaisedError: a turn raises.
+    """
+
+    def __init__(self, loop: Loop, loaded: Loaded) -> None:
+        self.loop = loop
+        self.base: dict[str, Any] = {**loaded.namespace, **loop.given}
+        self.space: dict[str, Any] = {}
+        self.function: FunctionType | None = None
+        self.owner = self.base.get("self") if loop.function else None
+        self._class = None if self.owner is None else type(self.owner)
+        self.rated = False
+        self._failed: BaseException | None = None
+        np.random.seed(0)
+        for statement in loop.before:
+            shown = draws(statement) if loop.function else not defines(statement)
+            if isinstance(statement, ast.Expr) and shown:
+                continue  # it shows something, or trains
+            try:
+                execute([statement], loop.filename, self.base)
+            except (Exception, SystemExit) as error:
+                self._failed = self._failed or error
+        self.weights: dict[str, Any] = {}
+        self._bind()
+        before = self._copy(self.base)
+        after = self._first()
+        self.weights = {
+            k: v for k, v in before.items() if k in after and self._changed(v, after[k])
+        }
+        self.still, self.grown = self._others(before, after)
+        self._cut()
+        for name in self.weights:
+            self.weights[name] = _as_floats(copy.deepcopy(self.base[name]))
+        _scalars(self, after)
+        held = {*self.weights, *getattr(self.weights.get("self"), "__dict__", {})}
+        self.function = as_function(loop, self.space, held)
+
+    def turn(self, steps: bool = True) -> dict[str, Any]:
+        """The globals after one turn from the weights as they are.
+
+        Args:
+            steps: whether it updates them: what is computed after that is of other ones.
+        """
+        self.space.clear()
+        self.space.update({**self._copy(self.base), **self._copy(self.weights), STEPS: steps})
+        np.random.seed(0)
+        if self.function is not None:
+            self.function()
+        else:
+            execute([one_turn(self.loop)], self.loop.filename, self.space)
+        return dict(self.space)
+
+    def rate(self) -> float | None:
+        """The learning rate of a turn, by its name or as the one number in all updates; or None.
+
+        One that is tiny is set to LEAST_RATE.
+        """
+        for name, value in list(self.base.items()):
+            if names.role(name) == "lr" and type(value) is float and 0 < value < LEAST_RATE:
+                self.base[name] = LEAST_RATE
+        now = {**self.base, **self.turn()}
+        for name, value in {**now, **getattr(self.owner, "__dict__", {})}.items():
+            if names.role(name) == "lr" and isinstance(value, float | int) and value:
+                self.rated = True
+                return float(value)
+        return literal_rate(self.loop, set(self.weights))
+
+    def _first(self) -> dict[str, Any]:
+        try:
+            return self.turn()
+        except (Exception, SystemExit) as error:
+            missing = isinstance(error, NameError) and self._failed is not None
+            if isinstance(error, NameError) and not missing and _stored(self.loop, error.name):
+                raise  # it is there when the whole file runs
+            raise RaisedError from (self._failed if missing else error)
+
+    def _others(
+        self, before: dict[str, Any], after: dict[str, Any]
+    ) -> tuple[list[str], dict[str, tuple[Any, Any]]]:
+        """What a turn leaves as it is, or gives another shape, of arrays named as weights are."""
+        if self.loop.function:
+            return [], {}
+        stored = {n.id for s in self.loop.body for n in ast.walk(s)
+                  if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}  # fmt: skip
+        read = {n.id for s in self.loop.body for n in ast.walk(s) if isinstance(n, ast.Name)}
+        changed = updates(self.loop)
+        still, grown = [], {}
+        for name, value in before.items():
+            new = after.get(name)
+            if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or name not in read:
+                continue
+            if not any(of_one_layer(name, other) for other in self.weights):
+                continue
+            if name not in stored:
+                still.append(name)
+            elif name in changed and np.size(new) and np.shape(new) != value.shape:
+                grown[name] = (value.shape, np.shape(new))
+        return still, grown
+
+    def _copy(self, space: dict[str, Any]) -> dict[str, Any]:
+        kinds: Any = (np.ndarray, list, dict, self._class or dict)
+        return {k: copy.deepcopy(v) if isinstance(v, kinds) and not k.startswith("__") else v
+                for k, v in space.items()}  # fmt: skip
+
+    def _changed(self, before: Any, after: Any) -> bool:
+        """Whether numbers that something holds are others, and no others are there."""
+        if isinstance(before, list | dict) or (before is not None and type(before) is self._class):
+            olds, news = ({p.name: p.read() for p in places(v, "")} for v in (before, after))
+            missing = np.empty(0)
+            whole = self._class is type(before) or len(olds) == len(news)
+            return whole and any(
+                np.shape(old) == np.shape(news.get(name, missing))
+                and not np.array_equal(old, news[name])
+                for name, old in olds.items()
+            )
+        return isinstance(before, np.ndarray) and before.dtype.kind in "fi" and (
+            before.shape == np.shape(after) and not np.array_equal(before, after)
+        )  # fmt: skip
+
+    def _bind(self) -> None:
+        """The loop variables of an early turn."""
+        for target, over in self.loop.bindings:
+            try:
+                code = compile(ast.Expression(over), self.loop.filename, "eval")
+                turns = itertools.islice(iter(eval(code, self.base)), TURNS)
+                value = list(turns)[-1]  # of XOR's examples the first has no slopes
+            except (Exception, SystemExit):
+                value = 0
+            self.base["_first"] = value
+            assign = ast.Assign([target], ast.Name("_first", ast.Load()))
+            execute([ast.fix_missing_locations(assign)], self.loop.filename, self.base)
+
+    def _cut(self) -> None:
+        """Keep the first EXAMPLES of the data: arrays that have the axis of targets in common."""
+        data = {k: v for k, v in self.base.items() if k not in self.weights}
+        arrays = {k: v for k, v in data.items() if isinstance(v, np.ndarray) and v.ndim in (1, 2)}
+        y = next((v for k, v in arrays.items() if names.role(k) == "y"), None)
+        length = max(y.shape, default=0) if y is not None else 0
+        if length <= 2 * EXAMPLES or sum(length in v.shape for v in arrays.values()) < 2:
+            return
+        whole = dict(self.base)
+        for name, value in arrays.items():
+            if length in value.shape and name not in self.still:
+                axis = value.shape.index(length)
+                self.base[name] = np.take(value, range(EXAMPLES), axis=axis)
+                if value.dtype.kind == "i" and np.array_equal(np.sort(value), np.arange(length)):
+                    self.base[name] = np.argsort(np.argsort(self.base[name]))  # the order of turns
+        for name, value in list(self.base.items()):
+            if type(value) is int and (value == length or _is_batch(name, value)):
+                self.base[name] = EXAMPLES
+        self._bind()
+        if not self._goes_on():  # it knows how many there are in another way
+            self.base = whole
+            self._bind()
+
+    def _goes_on(self) -> bool:
+        """Whether a turn changes all weights, and to finite numbers."""
+        try:
+            now = self.turn()
+        except (Exception, SystemExit):
+            return False
+        return all(
+            self._changed(old, now[name]) and np.isfinite(_numbers(now[name])).all()
+            for name, old in self.weights.items()
+        )
+
+
+def _stored(loop: Loop, name: str) -> bool:
+    """Whether the loop, or something before it, gives a variable a value."""
+    nodes = [*loop.before, *loop.body, *(target for target, _ in loop.bindings)]
+    return any(
+        isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
+        for root in nodes
+        for node in ast.walk(root)
+    )
+
+
+def _numbers(value: Any) -> Array:
+    """All numbers that something holds, in a row."""
+    return np.concatenate([np.ravel(p.read()) for p in places(value, "")] or [np.empty(0)])
+
+
+def _is_batch(name: str, value: int) -> bool:
+    return names.role(name) == "batch_size" and value > EXAMPLES
+
+
+def _as_floats(value: Any) -> Any:
+    return value.astype(np.float64) if isinstance(value, np.ndarray) else value
+
+
+def _scalars(script: Script, after: dict[str, Any]) -> None:
+    """Biases that are plain numbers are weights, too; one of a fit may be 0 before its loop."""
+    for name, value in script.base.items():
+        new = after.get(name) if names.WEIGHT.fullmatch(names.plain(name)) else None
+        kept = isinstance(value, int) and not script.loop.function
+        if _becomes(value, new) and new != value and not kept:
+            script.weights[name] = np.array(float(value))  # no setting
+    owner = script.weights.get("self")
+    for name, value in list(getattr(owner, "__dict__", {}).items()):
+        if _becomes(value, new := getattr(after["self"], name, None)) and new != value:
+            setattr(owner, name, np.array(float(value)))
+
+
+def _becomes(value: Any, new: Any) -> bool:
+    """Whether a number has become one with a fraction."""
+    plain = isinstance(value, float | int | np.floating) and not isinstance(value, bool)
+    return plain and isinstance(new, float | np.floating | np.ndarray) and np.size(new) == 1
