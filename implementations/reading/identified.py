@@ -27,9 +27,10 @@ from samegrad.implementations.checking.report import Outcome
 from samegrad.implementations.contract.spec import MLPSpec, Tree
 from samegrad.implementations.reading import layers, layouts, live, networks, search
 from samegrad.implementations.reading.effects import places
+from samegrad.implementations.reading.found import Found, compared_with
 from samegrad.implementations.reading.gradients import Backward, Change, ThroughGraph
 from samegrad.implementations.reading.hints import Hints
-from samegrad.implementations.reading.judging import SECONDS, Found, compared_with, for_batches
+from samegrad.implementations.reading.judging import SECONDS, for_batches
 from samegrad.implementations.reading.layouts import Layout
 from samegrad.implementations.reading.live import Batch, Calls, Live
 from samegrad.implementations.reading.loading import Loaded

@@ -222,7 +222,7 @@ def _draw(script: Script, variables: Sequence[str]) -> bool:
 
 def _alike(first: dict[str, Any], second: dict[str, Any]) -> bool:
     numbers = [n for n, v in first.items() if _is_numbers(v)]
-    return all(np.array_equal(first[n], second.get(n), equal_nan=True) for n in numbers)
+    return all(n in second and np.array_equal(first[n], second[n], equal_nan=True) for n in numbers)
 
 
 def _parameters(script: Script, loss: Callable[[], float]) -> list[Place]:

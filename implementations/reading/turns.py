@@ -131,7 +131,7 @@ class Script:
         changed = updates(self.loop)
         still, grown = [], {}
         for name, value in before.items():
-            new = after.get(name)
+            new: Any = after.get(name)
             if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or name not in read:
                 continue
             if not any(of_one_layer(name, other) for other in self.weights):
@@ -210,7 +210,7 @@ class Script:
         )
 
 
-def _stored(loop: Loop, name: str) -> bool:
+def _stored(loop: Loop, name: str | None) -> bool:
     """Whether the loop, or something before it, gives a variable a value."""
     nodes = [*loop.before, *loop.body, *(target for target, _ in loop.bindings)]
     return any(
