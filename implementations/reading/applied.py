@@ -48,6 +48,7 @@ class Applied:
         filename: of these.
         sizes: what constants may be made of.
         numbers: that may be rates.
+        rises: whether what is called the loss is one that is made larger.
         sometimes: whether there is an update that not every turn makes.
     """
 
@@ -60,6 +61,7 @@ class Applied:
     filename: str
     sizes: Mapping[str, int]
     numbers: Sequence[float]
+    rises: bool
     sometimes: bool
 
     def turned(self, slopes: Slopes) -> bool:
@@ -224,12 +226,13 @@ def _of_step(step: Step, usual: float, applied: Applied, said: Said, given: Sequ
     elif step.off > SAME:
         line = applied.line(step.name, "takes off something else than a rate times the gradient")
         said.faults.append(Fault(step.name, f"{who} is no rate times its gradient", line))
-    elif step.rate < 0:
-        line = applied.line(step.name, "goes up the gradient; expected down it")
-        said.faults.append(Fault(step.name, f"{who} goes up its gradient", line))
-    elif not any(_same(step.rate, n) for n in (abs(usual), *applied.numbers)):
-        times = constants.named(step.rate / abs(usual), applied.sizes)
-        text = f"is {times or f'{step.rate / abs(usual):.4g}'} times that of others"
+    elif step.rate * (usual if applied.rises else 1.0) < 0:
+        way, other = ("up", "down") if step.rate < 0 else ("down", "up")
+        line = applied.line(step.name, f"goes {way} the gradient; expected {other} it")
+        said.faults.append(Fault(step.name, f"{who} goes {way} its gradient", line))
+    elif not any(_same(abs(step.rate), n) for n in (abs(usual), *applied.numbers)):
+        times = constants.named(abs(step.rate / usual), applied.sizes)
+        text = f"is {times or f'{abs(step.rate / usual):.4g}'} times that of others"
         if BATCH in times and not applied.free:
             said.faults.append(Fault(step.name, f"{who} {text}", applied.line(step.name, text)))
         else:

@@ -39,7 +39,7 @@ class Found:
     def factor(self) -> float:
         """By which the loss is multiplied before it is checked: 1 for one of the file's own."""
         factor, applied = self._factor, self.reading.applied
-        up = factor < 0 and self.reading.step and applied is not None
+        up = factor < 0 and self.reading.step and applied is not None and not applied.rises
         # A sign that is lost before the update is a fault of the gradient, not of the step.
         lost = up and applied and (applied.takes_off or applied.turned(self.reading.slopes))
         return -factor if lost else factor

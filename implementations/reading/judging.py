@@ -49,7 +49,10 @@ AVERAGES = re.compile(r"mean\(|/ ?(?:len\(|(?:self\.)?(?:m|n|N|batch\w*|n_sample
 # What a loop calls that which it minimizes; other names may be of a measure beside it.
 OBJECTIVE = re.compile(r"(?:\w*_)?(?:loss|losses|costs?|objective|J)", re.IGNORECASE)
 # What makes of an update more than a rate times the gradient.
-STATEFUL = re.compile(r"momentum|velocit|nesterov|adam|rms_?prop|ada_?grad|ada_?delta|beta_?[12]\b")
+STATEFUL = re.compile(
+    r"momentum|velocit|nesterov|adam|rms_?prop|ada_?grad|ada_?delta|beta_?[12]\b"
+    r"|clip_?(?:grad|norm)|(?:grad\w*|max|global)_?norm|\bnorm *>|clip\((?:d_?|grad_?)?[wvb]_?\d*,"
+)
 
 
 def judge(readings: Iterator[Reading], deadline: float) -> CheckReport:

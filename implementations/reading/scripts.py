@@ -121,7 +121,7 @@ def _of_loop(loop: Loop, loaded: Loaded) -> Iterator[Reading]:
         found = _parameters(script, loss)
         if not found:
             continue
-        applied = _applied(script, found, loss, names_of, assigned, y)
+        applied = _applied(script, found, loss, text, names_of, assigned, y)
         slopes: dict[str, Any] = {}
         for kind in ("update", "variables"):
             backward = _backward(
@@ -160,6 +160,7 @@ def _applied(
     script: Script,
     found: Sequence[Place],
     loss: Callable[[], float],
+    called: str,
     variables: Sequence[str],
     assigned: dict[str, ast.stmt],
     y: Any,
@@ -186,6 +187,7 @@ def _applied(
         filename=script.loop.filename,
         sizes={name: n for name, n in sizes.items() if n > 2},
         numbers=[n for n in numbers if isinstance(n, float) and n > 0],
+        rises=bool(names.RISING.fullmatch(names.plain(called.removesuffix("[-1]")))),
         sometimes=any(
             isinstance(node, ast.If) and any(s is n for s in lines for n in ast.walk(node))
             for statement in script.loop.body

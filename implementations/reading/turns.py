@@ -132,13 +132,18 @@ class Script:
         still, grown = [], {}
         for name, value in before.items():
             new: Any = after.get(name)
-            if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or name not in read:
+            if not _are_floats(value) or name not in read:
                 continue
             if not any(of_one_layer(name, other) for other in self.weights):
                 continue
             if name not in stored:
                 still.append(name)
-            elif name in changed and np.size(new) and np.shape(new) != value.shape:
+            elif (
+                isinstance(value, np.ndarray)
+                and name in changed
+                and np.size(new)
+                and np.shape(new) != value.shape
+            ):
                 grown[name] = (value.shape, np.shape(new))
         return still, grown
 
@@ -208,6 +213,13 @@ class Script:
             self._changed(old, now[name]) and np.isfinite(_numbers(now[name])).all()
             for name, old in self.weights.items()
         )
+
+
+def _are_floats(value: Any) -> bool:
+    """Whether something is an array of floats, or a list of some: of a layer each."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(v, np.ndarray) and _are_floats(v) for v in value)
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
 def _stored(loop: Loop, name: str | None) -> bool:

@@ -149,6 +149,56 @@ def test_sign_that_is_lost_before_the_update_is_told_where_it_is_lost(tmp_path: 
     assert ("disagrees", True) == (report.verdict, "script.py:23: dZ2" in report.lines[0]), report
 
 
+ASCENDS = """import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(40, 3)); y = (rng.random(40) > 0.4) * 1.0
+w = np.zeros(3); b = 0.0
+for epoch in range(300):
+    p = 1 / (1 + np.exp(-(X @ w + b)))
+    log_likelihood = np.sum(y * np.log(p) + (1 - y) * np.log(1 - p))
+    dw, db = X.T @ (y - p), np.sum(y - p)
+    w += 0.01 * dw
+    b {sign}= 0.01 * db
+"""
+CLIPS = """import numpy as np
+rng = np.random.default_rng(0)
+x = rng.normal(size=(50, 3)); y = rng.normal(size=(50, 2))
+w1 = rng.normal(size=(3, 7)); w2 = rng.normal(size=(7, 2))
+for i in range(100):
+    h = np.maximum(0, x @ w1)
+    loss = 0.5 * np.sum((h @ w2 - y) ** 2) / len(x)
+    d = (h @ w2 - y) / len(x)
+    g1, g2 = x.T @ ((d @ w2.T) * (h > 0)), h.T @ d
+    norm = np.sqrt((g1**2).sum() + (g2**2).sum())
+    if norm > 0.5:
+        g1, g2 = g1 * 0.5 / norm, g2 * 0.5 / norm
+    w1 = np.clip(w1 - 0.1 * g1, -2, 2)
+    w2 = np.clip(w2 - 0.1 * g2, -2, 2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        (ASCENDS.format(sign="+"), "agrees"),
+        (ASCENDS.format(sign="-"), "disagrees"),
+        (CLIPS, "undecided"),
+    ],
+    ids=["ascends", "one descends", "clips"],
+)
+def test_steps_of_another_kind_are_no_fault(
+    text: str, verdict: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up a likelihood, of all weights alike; or cut to a length, which other weights have not."""
+    monkeypatch.setattr(lines, "explain", lambda *_, **__: [])  # which takes seconds
+    file = tmp_path / "script.py"
+    file.write_text(text)
+
+    report = read_here(file)
+
+    assert verdict == report.verdict, report
+
+
 BOTH = """import numpy as np
 def initialize_parameters(n_x, n_h, n_y):
     rng = np.random.default_rng(0)
