@@ -72,7 +72,8 @@ def test_wrong_script_disagrees_by_its_line(name: str) -> None:
         ),
         pytest.param(
             "minibatches.py", "        b_in -= LEARNING_RATE * d_b_in\n", "", "disagrees",
-            "d_b_in is the gradient of b_in, and no line takes it off that", id="another", marks=pytest.mark.full,
+            "d_b_in is the gradient of b_in, and no line takes it off that", id="another",
+            marks=pytest.mark.full,
         ),
         pytest.param(
             "gradient_table.py", "for key in params:", 'for key in ("W1", "W2", "b2"):', "agrees",
@@ -81,7 +82,8 @@ def test_wrong_script_disagrees_by_its_line(name: str) -> None:
         ),
         pytest.param(
             "gradient_table.py", "-= 0.3", "+= 0.3", "disagrees",
-            "`params[key] += 0.3 * grads[key]` goes up the gradient", id="climbs by a table", marks=pytest.mark.full,
+            "`params[key] += 0.3 * grads[key]` goes up the gradient", id="climbs by a table",
+            marks=pytest.mark.full,
         ),
         pytest.param(
             "momentum.py", "W1 += vW1", "W1 -= vW1", "disagrees",
@@ -89,7 +91,8 @@ def test_wrong_script_disagrees_by_its_line(name: str) -> None:
         ),
         pytest.param(
             "momentum.py", "eta * db1", "eta * dW1.sum(0)", "disagrees",
-            "`b1 += vb1` takes off something else", id="another gradient", marks=pytest.mark.full,
+            "`b1 += vb1` takes off something else", id="another gradient",
+            marks=pytest.mark.full,
         ),
         pytest.param(
             "minibatches.py", "w_out.T", "w_out", "not checked",
@@ -97,7 +100,8 @@ def test_wrong_script_disagrees_by_its_line(name: str) -> None:
         ),
         pytest.param(
             "label_batches.py", "da1.sum(axis=0)", "da1.sum(axis=1)", "not checked",
-            "its loop raises ValueError in script.py:35: operands", id="axis", marks=pytest.mark.full,
+            "its loop raises ValueError in script.py:35: operands", id="axis",
+            marks=pytest.mark.full,
         ),
         pytest.param(
             "minibatches.py", "rng.normal(size=(96, 5))", "np.loadtxt('no_such_table.txt')",
