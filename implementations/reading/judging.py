@@ -298,8 +298,7 @@ def _concluded(found: Sequence[Found], checked: dict[int, CheckReport]) -> Check
         return checked[id(one)]
 
     usable = [f for f in found if for_batches(f, found)] or list(found)
-    own = [f for f in usable if f.reading.own]
-    own = sorted(own, key=lambda f: (not _shows_less(f, own), f.score), reverse=True)
+    own = sorted((f for f in usable if f.reading.own), key=lambda f: f.score, reverse=True)
     standard = [f for f in usable if not f.reading.own]
     whole = next((f for f in standard if f.constant), None)
     reports: list[CheckReport] = []
@@ -322,6 +321,10 @@ def _concluded(found: Sequence[Found], checked: dict[int, CheckReport]) -> Check
     reports.sort(key=lambda r: SURE.index(r.verdict))
     if reports and (reports[0].verdict != NOT_CHECKED or not standard):
         best = reports[0]
+        told = next(f for f in own if checked.get(id(f)) is best)
+        wider = next((f for f in own if best.disagrees and _shows_less(told, f)), None)
+        if wider is not None and report_of(wider).disagrees:
+            best = report_of(wider)
         if whole is not None:
             best = replace(best, advice=(*best.advice, f"it is the gradient of: {whole.constant}"))
         return best
@@ -342,20 +345,16 @@ def _concluded(found: Sequence[Found], checked: dict[int, CheckReport]) -> Check
     )
 
 
-def _shows_less(one: Found, found: Sequence[Found]) -> bool:
-    """Whether the same calls on a network of several outputs show all its faults, and others.
-
-    It does not hang on how many readings there was time for, which of them is told.
-    """
-    wrong = {m.name for m in one.compared.judged if not m.right(one.compared.tolerance)}
-    for other in found:
-        same = other.reading.key == one.reading.key != ()
-        if same and other.reading.outputs > 1 == one.reading.outputs:
-            more = [m for m in other.compared.judged if not m.right(other.compared.tolerance)]
-            right = [m for m in other.compared.judged if len(m.shape) > 1 and m not in more]
-            if right and wrong < {m.name for m in more}:
-                return True
-    return False
+def _shows_less(one: Found, other: Found) -> bool:
+    """Whether the same calls on a network of several outputs show all the faults, and others."""
+    if not other.reading.key == one.reading.key != () or one.reading.outputs != 1:
+        return False
+    wrong, more = (
+        {m.name for m in f.compared.judged if not m.right(f.compared.tolerance)}
+        for f in (one, other)
+    )
+    matrices = {m.name for m in other.compared.judged if len(m.shape) > 1}
+    return other.reading.outputs > 1 and wrong < more and bool(matrices - more)
 
 
 def _incomplete(report: CheckReport) -> bool:

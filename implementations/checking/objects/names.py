@@ -52,7 +52,10 @@ def of_gradient(path: str) -> frozenset[tuple[str, ...]]:
             for names, marked in readings
             for core, more in choices
         }
-    return frozenset(names for names, marked in readings if marked and any(_named(names)))
+    found = {names for names, marked in readings if marked and any(_named(names))}
+    if path.startswith("returned"):  # (loss, gradients): the first index is a place among results
+        found |= {names[1:] for names in found if names[0].isdigit()}
+    return frozenset(found)
 
 
 def pairs(parameter_paths: list[str], gradient_path: str) -> bool:
