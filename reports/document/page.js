@@ -75,7 +75,7 @@ document.addEventListener("click", (event) => {
 window.addEventListener("hashchange", () => { read(); apply(); show(state.at); });
 
 function times(ratio) {
-  if (ratio >= 9.95) return Math.round(ratio).toLocaleString("en");
+  if (ratio >= 9.95) return Math.round(ratio.toPrecision(3)).toLocaleString("en");
   return ratio >= 0.995 ? ratio.toFixed(1) : ratio.toFixed(1 - Math.floor(Math.log10(ratio)));
 }
 
