@@ -20,6 +20,7 @@ from samegrad.benchmarks.records.journal import Journal, read
 from samegrad.benchmarks.records.quality import UNUSABLE
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import OK, Record
+from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.files import named
 from samegrad.implementations.contract.texts import clean_errors
 from samegrad.reports.data.values import cell, duration, foldable, interval_text, markdown_table
@@ -46,7 +47,8 @@ class RunComparison:
         machines: the state of the machine in both runs, which is said first.
         cpu_change: how many times as long the new run's machine takes for a fixed piece of work;
             None where the runs do not say it.
-        warnings: one line for each line of the journals that could not be used.
+        warnings: one line for each line of the journals that could not be used, and for each
+            group that has a limit and no rows.
     """
 
     old: Record
@@ -90,7 +92,7 @@ def compare(
 
     Raises:
         NotAJournalError: one of the files is no journal that can be read.
-        ValueError: a name of `across` or a group is not known, or a limit is negative.
+        ValueError: a name of `across` is not known, no group has rows, or a limit is negative.
     """
     for name in across:
         if name not in ACROSS:
@@ -114,9 +116,9 @@ def compare(
         records.append(_empty(case_id) | {"reason": reason})
     rows = pd.DataFrame.from_records(records, columns=list(_empty("")))
     rows = rows.sort_values(["low", "ratio"], ascending=False, na_position="last")
-    allowed = _allowed([row.case for row in new_rows], limits)
+    allowed, without_rows = _allowed([row.case for row in new_rows], limits)
     slow = rows[rows.case.map(allowed).fillna(math.inf) + 1 < rows.low]
-    warnings = [*before.warnings, *after.warnings]
+    warnings = [*before.warnings, *after.warnings, *without_rows]
     names = _names((before, after), (old, new))
     rows = rows.reset_index(drop=True)
     machines = (states.sentence(before.states), states.sentence(after.states))
@@ -124,21 +126,33 @@ def compare(
     return RunComparison(before.run, after.run, names, rows, beyond, machines, change, warnings)
 
 
-def _allowed(cases: Collection[Case], limits: Mapping[str, float]) -> dict[str, float]:
-    """Case id -> by how much it may be slower."""
+def _allowed(
+    cases: Collection[Case], limits: Mapping[str, float]
+) -> tuple[dict[str, float], list[str]]:
+    """Case id -> by how much it may be slower; a line for each group without rows.
+
+    Raises:
+        ValueError: no group has rows, so nothing would be judged.
+    """
     groups = {
         case.id: ("", case.implementation, case.operation, case.workload.name, case.device,
                   case.workload.dtype, case.transfer)
         for case in cases
     }  # fmt: skip
     known = sorted({name for names in groups.values() for name in names if name})
-    for name in limits:
-        if name and name not in known:
-            raise ValueError(f"no row is of the group {name!r}; there are: {', '.join(known)}")
-    return {
+    empty = [name for name in limits if name and name not in known]
+    said = [
+        f"no row is of the group {name!r:.60}, whose limit judges nothing; there are: "
+        f"{', '.join(known)}{did_you_mean(name, known)}"
+        for name in empty
+    ]
+    if empty and len(empty) == len(limits):
+        raise ValueError(said[0])
+    allowed = {
         case: next((limits[name] for name in reversed([*limits]) if name in names), math.inf)
         for case, names in groups.items()
     }
+    return allowed, said
 
 
 def _journal(source: Source) -> Journal:

@@ -67,7 +67,13 @@ def test_limits_of_groups_hold_for_their_rows_and_the_last_one_counts(
     assert 1 == main(["compare", old, slow, "--fail-above", "numpy=5%"])
     assert 0 == main(["compare", old, slow, "--fail-above", "numpy=5%,30%"])
     assert 2 == main(["compare", old, slow, "--fail-above", "numpyy=5%"])
-    assert "no row is of the group 'numpyy'; there are: cpu, " in capsys.readouterr().err
+    assert "no row is of the group 'numpyy', whose limit judges nothing" in capsys.readouterr().err
+    for others, status in (("5%", 1), ("30%", 0), ("30%,numpy=5%", 1)):
+        limits = f"{others},epoch=20%,nunpy=5%"
+        assert status == main(["compare", old, slow, "--fail-above", limits]), others
+        lines = capsys.readouterr().err.splitlines()
+        assert lines[0].startswith("warning: no row is of the group 'epoch', whose limit judges no")
+        assert lines[1].endswith("; did you mean 'numpy'?")
     for wrong in ("=5%", "numpy=", "numpy=x", "5%,", "numpy=-1"):
         assert 2 == main(["compare", old, slow, "--fail-above", wrong]), wrong
 
