@@ -152,6 +152,7 @@ def pytest_configure(config: pytest.Config) -> None:
     run, retry = options.pop("resume", None), bool(options.pop("retry_failed", False))
     if retry and run is None:
         raise pytest.UsageError("--retry-failed goes with --resume RUN")
+    anew = {name: options.pop(name) for name in session_module.ANEW if run and name in options}
     if run is not None and options.keys() - {"kind"}:
         option = next(iter(options)).replace("_", "-")
         raise pytest.UsageError(f"--{option}: a resumed run keeps the options that it began with")
@@ -169,7 +170,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not any(map(ITS_STORAGE.match, _typed(config))):  # it makes the folder of an empty one, too
         config.option.benchmark_storage = f"file://{tempfile.gettempdir()}"
     try:
-        resumed = None if run is None else session_module.load(run, retry)
+        resumed = None if run is None else session_module.load(run, retry, anew)
         parsed = parse(**options) if resumed is None else resumed.options
         state = config.stash[STATE] = State(parsed, resumed, retry)
     except (ValueError, OSError) as error:
@@ -246,8 +247,7 @@ def pytest_collection(session: pytest.Session) -> None:
             session.config.stash[DIRECTORY] = directory
             directories.check_writable(directory)
         with _uncaptured(session.config):
-            say(f"samegrad: probing {', '.join(state.options.implementations)} ...")
-            for note in state.select().notes:
+            for note in state.select(not session.config.option.collectonly).notes:
                 say(f"samegrad: {note}")
     except BrokenPipeError:  # whoever read the output has seen enough
         raise
@@ -357,10 +357,13 @@ def _report(session: pytest.Session, run: Run) -> list[str]:
         again = command("render", str(run.directory))
         lines = [f"no report: {reason}; journal: {path}; once that is mended: {again}"]
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
-    lines = lines or [f"journal: {path}"]
+    lines = list(lines or [f"journal: {path}"])
     if not run.journal.complete:
         lines.insert(-1, f"to go on: {command('benchmark', f'--resume={run.directory}')}")
-    return list(lines)
+    if nothing := rows.without_use(config.stash[STATE].rows.values()):
+        lines.insert(-1, nothing)
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+    return lines
 
 
 @pytest.hookimpl(trylast=True)

@@ -5,9 +5,11 @@ Computed from the journal and from nothing else.
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case
@@ -42,6 +44,7 @@ class Row:
             included), or None.
         compile_seconds: trace, lower and compile within that call, where the framework says it.
         request_seconds: calls one by one, of all processes; of forward passes of few examples.
+        request_medians: the median of these in each process.
         import_seconds, imported_bytes: loading the implementation in the process of the first
             call, and the memory that it has then; or None.
         transfer_in_seconds, transfer_out_seconds: a batch to the device; the result from it.
@@ -72,6 +75,7 @@ class Row:
     first_call_seconds: float | None = None
     compile_seconds: float | None = None
     request_seconds: tuple[float, ...] = ()
+    request_medians: tuple[float, ...] = ()
     import_seconds: float | None = None
     imported_bytes: float | None = None
     transfer_in_seconds: float | None = None
@@ -175,6 +179,21 @@ def rows(journal: Journal) -> list[Row]:
     return [replace(row, quality=worth) if row.status == OK else row for row in made]
 
 
+def without_use(rows: Iterable[Row]) -> str:
+    """In a line why a run was for nothing: none of its rows has a usable number; "" if one has.
+
+    What a network has learned is of use on a busy machine, too.
+    """
+    usable = Counter[str]()
+    for row in rows:
+        lost = row.quality.level == UNUSABLE and row.case.operation != TRAINING
+        usable[UNUSABLE if row.status == OK and lost else row.status] += 1
+    if OK in usable or not usable:
+        return ""
+    counts = ", ".join(f"{count} {status}" for status, count in usable.items())
+    return f"no row has a usable number ({counts}); the exit status is 1"
+
+
 def sound(journal: Journal, case: Case, records: Sequence[Record]) -> Sequence[Record]:
     """The repetitions of a case that count: all, or where it needs proofs what they allow."""
     proofs = journal.proofs.get(case.id, ())
@@ -247,6 +266,10 @@ def _row(
         times_longer = parts / statistics.geometric_mean(medians)
         remarks.append(f"its parts, measured apart, take {times_longer:.2f} times as long as it")
     first = next((r for r in records if r.get("first_call_ns")), {})
+    requests = [
+        [ns / 1e9 for record in own for ns in record.get("request_ns") or () if ns]
+        for own in by_process(records)
+    ]
     host, device = memory.get("host_bytes"), memory.get("device_bytes")
     return Row(
         case,
@@ -256,7 +279,8 @@ def _row(
         blocks=sum(len(record["elapsed_ns"]) for record in sound),
         first_call_seconds=first["first_call_ns"] / 1e9 if first else None,
         compile_seconds=first["compile_ns"] / 1e9 if first.get("compile_ns") else None,
-        request_seconds=tuple(ns / 1e9 for r in records for ns in r.get("request_ns") or ()),
+        request_seconds=tuple(chain.from_iterable(requests)),
+        request_medians=tuple(statistics.median(calls) for calls in requests if calls),
         import_seconds=first["import_ns"] / 1e9 if first.get("import_ns") else None,
         imported_bytes=first.get("imported_bytes"),
         transfer_in_seconds=least("transfer_in_ns"),

@@ -15,6 +15,7 @@ from samegrad.benchmarks.clock import timer
 
 MOST_SECONDS = 3600.0  # of blocks, or of a warm-up: nobody asks for more
 MOST_RUN_SECONDS = 1e9  # of a run
+PREDICTED = "predicted"  # how the reason of a case begins that is skipped for want of time
 CostModels = Mapping[tuple[str, str], "CostModel"]  # (implementation, device) -> its cost model
 
 
@@ -168,6 +169,14 @@ def process_seconds(cases: Iterable[Case], models: CostModels, block_seconds: fl
     return total
 
 
+def too_long(case: Case, model: CostModel, limit: float) -> str:
+    """Why a case is skipped that may take so many seconds in a process, or ""."""
+    predicted = model.gate_and_blocks(case)
+    if predicted <= limit:
+        return ""
+    return f"{PREDICTED} {predicted:.0f} s a process (limit {limit:.0f} s)"
+
+
 def make(
     cases: Sequence[Case],
     models: CostModels,
@@ -180,12 +189,8 @@ def make(
     """The budget of some cases; those predicted above `case_seconds` are excluded as skipped."""
     made = Budget(list(cases), dict(excluded))
     for case in made.running:
-        predicted = models[case.implementation, case.device].gate_and_blocks(case)
-        if predicted > case_seconds:
-            made.excluded[case.id] = (
-                "skipped",
-                f"predicted {predicted:.0f} s a process (limit {case_seconds:.0f} s)",
-            )
+        if reason := too_long(case, models[case.implementation, case.device], case_seconds):
+            made.excluded[case.id] = ("skipped", reason)
     # The number of processes is kept until the first of them show that the others do not fit.
     made.processes = processes
     least, most = (

@@ -2,7 +2,8 @@
 
 import os
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import FAILED, NO_NUMBER
 from samegrad.benchmarks.runs import capabilities, quiet
 from samegrad.benchmarks.runs.bar import Bar
-from samegrad.benchmarks.runs.budget import Budget, RunSettings
+from samegrad.benchmarks.runs.budget import MOST_RUN_SECONDS, PREDICTED, Budget, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.directories import output_base
 from samegrad.benchmarks.runs.options import (
@@ -21,12 +22,15 @@ from samegrad.benchmarks.runs.options import (
     BenchmarkOptions,
     load_kind,
     parse,
+    parse_seconds,
     whole_number,
 )
 from samegrad.benchmarks.runs.run import SMALLER, Run
 from samegrad.benchmarks.runs.selection import Selection
 from samegrad.implementations.contract import commands, registry
 from samegrad.implementations.contract.texts import say
+
+ANEW = ("time", "wait_quiet")  # options of a run that its rest may have of its own
 
 
 class Kind(Protocol):
@@ -38,6 +42,9 @@ class Kind(Protocol):
         Raises:
             ValueError: something that was asked for by name is not available.
         """
+
+    def too_long(self, options: BenchmarkOptions, case: Case, capability: Capabilities) -> str:
+        """Why a case is skipped for want of time, or ""; its device has a cost model."""
 
     def prepare(
         self,
@@ -102,6 +109,35 @@ class Resumed:
         measured = {case.id for case, _ in self.journal.outcomes}
         return list(dict.fromkeys([*failed, *(self.journal.tried_again.keys() - measured)]))
 
+    def skipped(self) -> list[Case]:
+        """The cases that were predicted to take too long; on a busy machine that may be wrong."""
+        return [
+            case
+            for case, outcome in self.journal.outcomes
+            if outcome["status"] == "skipped" and outcome["reason"].startswith(PREDICTED)
+        ]
+
+    def again(self, kind: Kind, found: Mapping[str, Capabilities], *, failures: bool) -> list[str]:
+        """The ids of the cases that are tried again.
+
+        Args:
+            found: what the implementations can do now: what was skipped may fit by that.
+            failures: whether those that failed are.
+        """
+        failed, skipped = set(self.failed()) if failures else set[str](), set(self.skipped())
+        return [
+            case.id
+            for case in self.journal.cases
+            if case.device in found[case.implementation].cost_models
+            and (
+                case.id in failed
+                or (
+                    case in skipped
+                    and not kind.too_long(self.options, case, found[case.implementation])
+                )
+            )
+        ]
+
     def select(self) -> Selection:
         """The rows of the run, once it is sure that the implementations are still the same.
 
@@ -144,13 +180,25 @@ class State:
     rows: dict[str, Row] = field(default_factory=dict)
     summary: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
+    waited: float = 0.0
 
-    def select(self) -> Selection:
+    def select(self, measures: bool = True) -> Selection:
         """The rows of the run; kept.
+
+        Args:
+            measures: whether they are measured then. If it is to be waited for a quiet machine,
+                that is before the implementations are probed: on a busy one they are so slow that
+                rows seem to take too long.
 
         Raises:
             ValueError: something that was asked for by name is not available.
         """
+        if measures and self.options.wait_quiet:
+            began = time.monotonic()
+            quiet.wait(self.options.wait_quiet, lambda line: say(f"samegrad: {line}"))
+            self.waited = time.monotonic() - began
+            self.began += self.waited
+        say(f"samegrad: probing {', '.join(self.options.implementations)} ...")
         kind: Kind = load_kind(self.options.kind)
         rest = self.resumed
         self.selection = kind.select(self.options) if rest is None else rest.select()
@@ -184,20 +232,10 @@ def measure(state: State, chosen: list[Case], directory: Path, command: str) -> 
         }
     else:
         made, settings = rest.budget, rest.settings
-        able = {
-            (label, device)
-            for label, one in state.selection.capabilities.items()
-            for device in one.cost_models
-        }
-        failed = set(rest.failed()) if state.retry else set[str]()
-        retry = [
-            case.id
-            for case in rest.journal.cases
-            if case.id in failed and (case.implementation, case.device) in able
-        ]
+        retry = rest.again(kind, state.selection.capabilities, failures=state.retry)
         done = {(case.id, record.get("process")) for case, record in rest.journal.outcomes}
         line = f"going on with {directory}: {len(done)} outcomes are in its journal"
-        line += f", {len(retry)} cases are tried again" if state.retry else ""
+        line += f", {len(retry)} cases are tried again" if state.retry or retry else ""
     say(f"samegrad: {line}")
     progress = Bar()
     try:
@@ -212,7 +250,7 @@ def measure(state: State, chosen: list[Case], directory: Path, command: str) -> 
             resume=None if rest is None else rest.journal,
             retry=retry,
         )
-        quiet.begin(state.run, state.options.wait_quiet)
+        quiet.begin(state.run, max(0.0, state.options.wait_quiet - state.waited))
         kind.execute(state.run, state.options.request)
     finally:
         progress.close()
@@ -250,12 +288,16 @@ def opened(run: str) -> tuple[Path, Journal]:
     return path, journal
 
 
-def load(run: str, retry_failed: bool) -> Resumed:
+def load(run: str, retry_failed: bool, anew: Mapping[str, str] | None = None) -> Resumed:
     """The run of a directory, a journal, or a name under reports/output.
+
+    Args:
+        anew: options of ANEW as they were typed now, in place of those that it began with.
 
     Raises:
         ValueError: no such run, it is another machine's, or nothing of it is left.
     """
+    anew = anew or {}
     path, journal = opened(run)
     try:
         typed = options_now(journal.run["options"])
@@ -271,7 +313,9 @@ def load(run: str, retry_failed: bool) -> Resumed:
         raise ValueError(
             f"--resume {run}: the journal's options or settings are none: {error}; start a new run"
         ) from None
-    if journal.complete and not (retry_failed and resumed.failed()):
+    _give(resumed, anew)
+    left = resumed.skipped() if retry_failed or "time" in anew else []
+    if journal.complete and not (left or (retry_failed and resumed.failed())):
         reason = "no case failed"
         if not retry_failed:
             report = commands.command("render", run)
@@ -280,6 +324,21 @@ def load(run: str, retry_failed: bool) -> Resumed:
             )
         raise ValueError(f"--resume {run}: nothing is left to measure: {reason}")
     return resumed
+
+
+def _give(resumed: Resumed, anew: Mapping[str, str]) -> None:
+    """Give the rest of a run time of its own, and let it wait for a quiet machine."""
+    if (text := anew.get("wait_quiet")) is not None:
+        seconds = parse_seconds("--wait-quiet", text)
+        resumed.options = replace(resumed.options, wait_quiet=seconds)
+    if (text := anew.get("time")) is None:
+        return
+    seconds = parse_seconds("--time", text)
+    if resumed.settings.seconds is None:
+        raise ValueError("--time: a run of trainings has no limit; leave it out")
+    spent = sum(outcome.get("spent_ns", 0) for _, outcome in resumed.journal.outcomes) / 1e9
+    limit = min(spent + seconds, MOST_RUN_SECONDS)
+    resumed.settings = replace(resumed.settings, seconds=limit)
 
 
 def refuse_companions(folder: Path, options: dict[str, str]) -> None:

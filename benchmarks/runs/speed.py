@@ -12,7 +12,7 @@ from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import limits, predictions, schema
 from samegrad.benchmarks.runs import budget, capabilities
 from samegrad.benchmarks.runs.budget import Budget, RunSettings
-from samegrad.benchmarks.runs.capabilities import CAPABILITIES_SECONDS
+from samegrad.benchmarks.runs.capabilities import CAPABILITIES_SECONDS, Capabilities
 from samegrad.benchmarks.runs.options import BenchmarkOptions
 from samegrad.benchmarks.runs.run import Run
 from samegrad.benchmarks.runs.scheduler import Scheduler
@@ -67,6 +67,11 @@ def prepare(
         f"{made.processes}, predicted {made.seconds:.0f} s of {seconds:.0f} s"
     )
     return made, settings, f"{line}{_beyond(made, seconds)}"
+
+
+def too_long(options: BenchmarkOptions, case: Case, capability: Capabilities) -> str:
+    """Why a case is skipped, as fast as its implementation is now; or ""."""
+    return budget.too_long(case, capability.cost_models[case.device], options.preset.case_seconds)
 
 
 def _beyond(made: Budget, seconds: float) -> str:

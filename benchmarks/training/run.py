@@ -18,7 +18,7 @@ from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.machine.gpu import measured
 from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.runs import selection, worker_process
-from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
+from samegrad.benchmarks.runs.budget import PREDICTED, Budget, CostModel, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.options import BenchmarkOptions, parse_seconds, whole_number
 from samegrad.benchmarks.runs.run import Run
@@ -104,7 +104,7 @@ def select(options: BenchmarkOptions) -> Selection:
                 continue
             for name in request.tasks:
                 for case in _cases(TASKS[name], label, capability, device, options.dtypes):
-                    too_slow = _too_slow(case, capability, device, request.limit)
+                    too_slow = too_long(options, case, capability)
                     status = capability.status if unusable else "skipped"
                     made.add([case], unusable or too_slow, status)
     labels, names = list(made.capabilities), list(TASKS)
@@ -168,14 +168,15 @@ def predicted_seconds(case: Case, model: CostModel) -> float:
     return 1.2 * epoch * task.recipe.epochs * trainings
 
 
-def _too_slow(case: Case, capability: Capabilities, device: str, limit: float) -> str:
+def too_long(options: BenchmarkOptions, case: Case, capability: Capabilities) -> str:
     """Why a training is skipped, or ""."""
-    model = capability.cost_models.get(device)
+    model, limit = capability.cost_models.get(case.device), options.request.limit
     if model is None:
         return ""
     if model.passes:
         return "it takes a pass per parameter: too slow for a training"
     seconds = predicted_seconds(case, model)
+    return f"{PREDICTED} {seconds:,.0f} s per training, limit {limit:g} s" * (seconds > limit)
     return f"predicted {seconds:,.0f} s per training, limit {limit:g} s" if seconds > limit else ""
 
 

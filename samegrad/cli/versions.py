@@ -5,7 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from samegrad.cli.parser import DONE, seconds_or_none
+from samegrad.cli.parser import DONE, FAILED, seconds_or_none
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.texts import say
 
@@ -45,6 +45,8 @@ def run(arguments: Namespace) -> int:
     """Measure, and write the report; prints its summary and its path."""
     for extra in ("benchmark", "report"):
         commands.require(extra, "versions")
+    from samegrad.benchmarks.records import rows
+    from samegrad.benchmarks.records.journal import read
     from samegrad.benchmarks.runs import directories
     from samegrad.benchmarks.versions import run as measured
     from samegrad.reports.render import render
@@ -64,4 +66,6 @@ def run(arguments: Namespace) -> int:
     measured.measure(request, directory, command, arguments.wait_quiet, journal)
     for line in render(directory).lines:
         say(line, error=line.startswith("warning:"))
-    return DONE
+    if nothing := rows.without_use(rows.rows(read(directory / "journal.jsonl"))):
+        say(nothing, error=True)
+    return FAILED if nothing else DONE

@@ -206,7 +206,8 @@ def test_broken_framework_is_skipped_with_its_reason(tmp_path: Path) -> None:
 
     done = pytest_run(*selected, "--output", str(tmp_path / "run"), environment=hide)
 
-    assert 0 == done.returncode, done.stdout + done.stderr
+    assert 1 == done.returncode, done.stdout + done.stderr
+    assert "no row has a usable number (" in done.stdout
     assert "unavailable: implementation 'torch' could not be loaded" in done.stdout
     assert "libcudart.so.13 missing" in done.stdout
     named = pytest_run("--benchmark", "--implementation", "torch", environment=hide)
@@ -236,7 +237,8 @@ def test_gpu_that_no_framework_sees_is_said_first(tmp_path: Path) -> None:
         *arguments, "-k", "cuda", "-rs", "--output", str(tmp_path / "r"), environment=seen
     )
 
-    assert 0 == done.returncode, done.stdout + done.stderr
+    assert 1 == done.returncode, done.stdout + done.stderr
+    assert "no row has a usable number (" in done.stdout.splitlines()[-2]
     assert "this machine has NVIDIA Test 9000" in done.stdout
     assert 'pip install -e ".[cuda]"' in done.stdout
     assert "NVIDIA Test 9000" in (tmp_path / "r" / "report.md").read_text()
@@ -248,7 +250,7 @@ def test_pretended_gpu_has_resident_and_end_to_end_rows(tmp_path: Path) -> None:
     arguments = ["--preset", "hello", "--implementation", str(fake), "--device", "cpu,cuda"]
 
     done = pytest_run(
-        *("--benchmark", *NO_FIGURES, *arguments, "-k", "train_step and float32"),
+        *("--benchmark", *NO_FIGURES, *QUIET_MACHINE, *arguments, "-k", "train_step and float32"),
         *("--output", str(tmp_path / "r")),
     )
 
@@ -269,7 +271,8 @@ def test_gpu_that_kills_its_probe_costs_no_cpu_row(tmp_path: Path) -> None:
     arguments = ["--preset", "hello", "--implementation", str(fake), "--device", "cpu,cuda"]
 
     done = pytest_run(
-        *("--benchmark", *NO_REPORT, *arguments, "-k", "train_step and float32", "-rs"),
+        *("--benchmark", *NO_REPORT, *QUIET_MACHINE, *arguments),
+        *("-k", "train_step and float32", "-rs"),
         *("--output", str(tmp_path / "r")),
         environment={"SAMEGRAD_FAKE_FAULT": "dead_gpu"},
     )

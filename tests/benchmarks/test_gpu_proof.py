@@ -22,11 +22,12 @@ from samegrad.reports.data import archives
 from samegrad.reports.data.loading import paths
 from tests.helpers import journals
 from tests.helpers.no_report import NO_REPORT
+from tests.helpers.quiet_machine import QUIET_MACHINE
 
 FAKE = str(ROOT / "tests" / "helpers" / "fake_cuda.py")
 TINY = ("--layers", "6-5-3", "--batch-size", "4", "--implementation", FAKE, "--device", "cuda",
         "--dtype", "float64", "--processes", "1", "-k", "train_step and not end_to_end",
-        "--time", "2", *NO_REPORT)  # fmt: skip
+        "--time", "2", *NO_REPORT, *QUIET_MACHINE)  # fmt: skip
 
 
 def test_parts_are_commands_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

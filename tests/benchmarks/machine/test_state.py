@@ -12,7 +12,8 @@ from samegrad.benchmarks.clock.loops import LOOPS
 from samegrad.benchmarks.machine import state
 from samegrad.benchmarks.records import states
 from samegrad.benchmarks.records.journal import Journal
-from samegrad.benchmarks.runs import quiet
+from samegrad.benchmarks.runs import quiet, session
+from samegrad.benchmarks.runs.options import parse
 from tests.helpers.journals import run_record
 
 BUSY_LOOP = "import time; end = time.monotonic() + 20\nwhile time.monotonic() < end: pass"
@@ -168,3 +169,32 @@ def test_outcomes_since_a_look_have_what_others_took_meanwhile() -> None:
         journal.add(record)
 
     assert [None, 0.5, 0.25, 0.25] == [outcome.get("others") for _, outcome in journal.outcomes]
+
+
+@pytest.mark.parametrize(
+    ("measures", "busy_for", "left"), [(True, 3, 6), (True, 99, 0), (False, 3, 10)]
+)
+def test_implementations_are_probed_once_the_machine_is_quiet(
+    monkeypatch: pytest.MonkeyPatch, measures: bool, busy_for: int, left: int
+) -> None:
+    """Not while it is busy, when rows seem to take too long; what is waited is taken off."""
+    clock, probed_at = [0.0], list[float]()
+
+    def watch() -> dict[str, Any]:
+        clock[0] += 1.0
+        return {"seconds": 1.0, "cores": 2, "others": 1.0 if clock[0] <= busy_for else 0.0}
+
+    class Kind:
+        def select(self, _: Any) -> Any:
+            probed_at.append(clock[0])
+
+    monkeypatch.setattr(state, "watch", watch)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(session, "load_kind", lambda _: Kind())
+    one = session.State(parse(implementation="numpy", wait_quiet="10"), began=0.0)
+
+    one.select(measures)
+
+    assert [0.0 if not measures else min(busy_for + 1, 10)] == probed_at
+    assert (one.waited, one.began) == (probed_at[0], probed_at[0])
+    assert left == 10 - one.waited

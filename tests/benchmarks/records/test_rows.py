@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from samegrad.benchmarks.cases.workload import TRAINING
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal, JournalWriter, NotAJournalError
 from samegrad.benchmarks.records.journal import read as read_journal
+from samegrad.benchmarks.records.quality import UNUSABLE, Quality
 from samegrad.benchmarks.records.schema import FAILED
 from tests.helpers.journals import CASE, ok, old_case, plan_record, run_record, write
 
@@ -339,3 +341,16 @@ def test_journals_without_proofs_are_read_as_before(proofs: bool | None, status:
         (row,) = rows.rows(journal)
         assert ("ok", 1, 0.001) == (row.status, row.proofs, row.proof_seconds)
         assert (5e-7,) == row.process_medians
+
+
+def test_run_without_a_usable_number_says_so() -> None:
+    """One good row is enough; a training on a busy machine has learned all the same."""
+    good = rows.Row(CASE, "ok", "", (1e-6,))
+    lost = replace(good, quality=Quality(UNUSABLE, "others took 60 % of the cores"))
+    skipped = rows.Row(CASE, "skipped", "predicted 42 s")
+    trained = replace(lost, case=replace(CASE, operation=TRAINING))
+
+    for worth in ([], [good, lost], [trained, skipped]):
+        assert "" == rows.without_use(worth)
+    said = rows.without_use([lost, lost, skipped])
+    assert said == "no row has a usable number (2 unusable, 1 skipped); the exit status is 1"

@@ -2,19 +2,25 @@
 
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.workload import MLPWorkload
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.runs import session
 from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.options import KINDS, SPEED, load_kind, parse
+from samegrad.benchmarks.runs.run import SMALLER
 from samegrad.benchmarks.runs.selection import Selection
 from samegrad.benchmarks.runs.speed import prepare
 from samegrad.implementations.contract.spec import MLPSpec
+from tests.helpers.journals import CASE, plan_record, run_record, write
+from tests.helpers.reports import COMPLETE, without_number
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -22,7 +28,8 @@ def test_kind_has_what_a_session_calls(name: str) -> None:
     """Rows, a budget, and the work; all but speed have options of their own."""
     kind = load_kind(name)
 
-    functions = ("select", "prepare", "execute", *(("parse",) if name != SPEED else ()))
+    own = ("parse",) if name != SPEED else ()
+    functions = ("select", "too_long", "prepare", "execute", *own)
     assert all(callable(getattr(kind, function)) for function in functions)
 
 
@@ -103,3 +110,49 @@ def test_prediction_beyond_the_limit_says_what_becomes_of_it(
     assert 0 == late[1].seconds and " s of 0 s: one process of each takes longer" in late[2]
     assert expected in line and line.startswith("1 of 1 rows run, processes per implementation: 5")
     assert (" s" == expected) == line.endswith("s of 30 s")
+
+
+def test_row_that_a_busy_probe_had_skipped_is_tried_again_where_it_fits_now(
+    tmp_path: Path,
+) -> None:
+    """By what its implementation is found to be now; of a run that ended, if time is given."""
+    cases = [
+        Case(MLPWorkload("own", MLPSpec((6, 4, 3)), 4, 64), operation, "numpy")
+        for operation in ("forward", "train_step", "epoch")
+    ]
+    reasons = (
+        "predicted 99 s a process (limit 10 s)",
+        f"{SMALLER}: it",
+        "predicted 12 s a process",
+    )
+    skipped = [without_number(c, "skipped", r) for c, r in zip(cases, reasons, strict=True)]
+    about = {"settings": {"seconds": 9, "block_seconds": 0.1}, "options": {"preset": "hello"}}
+    run = run_record(**about, fingerprint=system.fingerprint_beside(run_record()["machine"]))
+    path = write(tmp_path / "journal.jsonl", run, plan_record(*cases), *skipped, COMPLETE)
+    fast = Capabilities("numpy", "numpy", cost_models={"cpu": CostModel(1e-6, 0.0, 1e9, 0.1)})
+    slow = replace(fast, cost_models={"cpu": CostModel(99.0, 0.0, 1e9, 0.1)})
+    kind = load_kind(SPEED)
+
+    with pytest.raises(ValueError, match="nothing is left to measure: it came to its end"):
+        session.load(str(path), retry_failed=False)
+    rest = session.load(str(path), False, {"time": "60", "wait_quiet": "5"})
+
+    assert (60.0, 5.0) == (rest.settings.seconds, rest.options.wait_quiet)
+    again = rest.again(kind, {"numpy": fast}, failures=False)
+    assert [cases[0].id, cases[2].id] == again
+    assert [] == rest.again(kind, {"numpy": slow}, failures=False)
+    assert [c.id for c in cases] == rest.again(kind, {"numpy": fast}, failures=True)
+    assert [] == rest.again(kind, {"numpy": Capabilities("numpy", "numpy")}, failures=True)
+    assert [] != session.load(str(path), retry_failed=True).skipped()
+    with pytest.raises(ValueError, match="--time 'soon' is not accepted"):
+        session.load(str(path), False, {"time": "soon"})
+
+
+def test_rest_of_a_run_of_trainings_is_given_no_time(tmp_path: Path) -> None:
+    """It has no limit."""
+    about = {"settings": {"seconds": None, "block_seconds": 0.0}, "options": {"kind": "training"}}
+    run = run_record(**about, fingerprint=system.fingerprint_beside(run_record()["machine"]))
+    path = write(tmp_path / "journal.jsonl", run, plan_record(CASE))
+
+    with pytest.raises(ValueError, match="--time: a run of trainings has no limit"):
+        session.load(str(path), False, {"time": "60"})

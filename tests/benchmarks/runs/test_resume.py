@@ -138,7 +138,8 @@ def test_what_failed_is_tried_again_on_demand(tmp_path: Path) -> None:
     before = read(run / "journal.jsonl")
     nothing = pytest_run("--benchmark", f"--resume={run}")
     switch.write_text("")
-    second = pytest_run("--benchmark", *NO_REPORT, f"--resume={run}", "--retry-failed")
+    again = [*NO_REPORT, *QUIET_MACHINE, f"--resume={run}", "--retry-failed"]
+    second = pytest_run("--benchmark", *again)
     after = read(run / "journal.jsonl")
 
     assert 1 == first.returncode and "out_of_memory: MemoryError: no room" in first.stdout
@@ -294,7 +295,7 @@ def test_other_code_is_not_resumed(tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
     mine.write_text("from samegrad.implementations.mlp_numpy import *\n")
     options = [*OPTIONS[:4], "--batch-size=4", f"--implementation={mine}"]
-    options += [*NO_REPORT, "--output", str(tmp_path / "run")]
+    options += [*NO_REPORT, *QUIET_MACHINE, "--output", str(tmp_path / "run")]
     assert 0 == pytest_run("--benchmark", *options).returncode
     path = tmp_path / "run" / "journal.jsonl"
     lines = path.read_text().splitlines()
