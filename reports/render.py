@@ -18,9 +18,10 @@ from samegrad.reports.archive import summary as summaries
 from samegrad.reports.charts import chart
 from samegrad.reports.data import archives
 from samegrad.reports.data.comparison import RunComparison, compare
+from samegrad.reports.data.files import flat
 from samegrad.reports.data.loading import load, paths
 from samegrad.reports.data.matrix import Matrix, matrix
-from samegrad.reports.data.report import Report, Source, flat
+from samegrad.reports.data.report import Report, Source
 from samegrad.reports.data.values import in_order
 from samegrad.reports.document import (
     details,

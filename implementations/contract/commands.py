@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[2]  # a checkout; installed, samegrad's own folder
@@ -63,6 +64,29 @@ class MissingExtraError(ImportError):
 def command(*arguments: str) -> str:
     """What starts `samegrad ARGUMENTS` with the interpreter that is running."""
     return " ".join([_program(), *map(shlex.quote, arguments)])
+
+
+def again(typed: str, *more: str) -> str:
+    """What starts a command as somebody has typed it, with another option, elsewhere.
+
+    Args:
+        typed: the command, or several, each a line; if it is none, that of a run.
+        more: the option and its value, which take the place of those that were typed.
+    """
+    made = []
+    for line in typed.splitlines():
+        try:
+            words = shlex.split(line)
+        except ValueError:  # a quotation that does not end
+            continue
+        names = ("--output", more[0])  # its folder is not empty any more
+        kept = [
+            word
+            for before, word in pairwise(["", *words])
+            if before not in names and word.partition("=")[0] not in names
+        ]
+        made += [shlex.join([*kept, *more])] if kept not in ([], ["unknown"]) else []
+    return " && ".join(made) or command("benchmark", *more)
 
 
 def _program() -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from samegrad.benchmarks.clock.intervals import Ratio
 from samegrad.reports.archive.queries import Beside, Point, Series, Spread
-from samegrad.reports.data.report import to_csv
+from samegrad.reports.data.files import to_csv
 from samegrad.reports.data.values import brief, duration, interval_text
 
 CHUNK = 2**15  # rows of an answer that are held at a time

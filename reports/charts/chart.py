@@ -30,7 +30,7 @@ from samegrad.implementations.contract.files import replaced
 from samegrad.implementations.contract.registry import TABLE
 from samegrad.implementations.contract.texts import clean
 from samegrad.reports.charts.vector import with_titles
-from samegrad.reports.data.report import to_csv
+from samegrad.reports.data.files import to_csv
 from samegrad.reports.data.values import digits, duration, in_order
 
 # Okabe and Ito's palette, its yellow (hard to read as text) replaced: distinguishable with every

@@ -12,7 +12,6 @@ what makes a network slow for one makes it slow for the other, and cancels.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,16 +20,14 @@ import pandas as pd
 
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.workload import MLPWorkload
-from samegrad.benchmarks.clock.intervals import FASTER, SLOWER, Ratio, ratio
+from samegrad.benchmarks.clock.intervals import SLOWER, Ratio, ratio
 from samegrad.benchmarks.records.schema import OK
-from samegrad.benchmarks.records.sheets import LEAST_OF_SHEET, SHEETS, band
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.registry import TABLE
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.data import analysis
 from samegrad.reports.data.prediction import Predictor
-from samegrad.reports.data.report import shares
-from samegrad.reports.data.values import bytes_text, digits, duration, in_order
+from samegrad.reports.data.values import in_order
 
 LEAST_NETWORKS = 6  # that a fit takes; it has four unknowns
 BEYOND = 1.25  # times the largest, or below the smallest, is no longer between
@@ -61,9 +58,9 @@ class Question:
         where = implementation, self.device
         return Case(workload, self.operation, *where, threads=self.threads)
 
-    def of(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """The rows with a number that are of this kind of call, whatever the network."""
-        part = rows[(rows.status == OK) & (rows.transfer == "resident")]
+    def of(self, rows: pd.DataFrame, status: str = OK) -> pd.DataFrame:
+        """The rows of a status, with a number by default, of this kind of call on any network."""
+        part = rows[(rows.status == status) & (rows.transfer == "resident")]
         part = part[(part.operation == self.operation) & (part.device == self.device)]
         return part[part.threads == self.threads]
 
@@ -105,7 +102,7 @@ def answers(
     part, known = asked.of(rows), list[Answer]()
     probed = [worker.implementation for worker in predictor.models] if predictor else []
     for name in in_order([*part.implementation, *probed]):
-        own = _own(part, name, asked)
+        own = rows_of(part, name, asked)
         exact = asked.exactly(own)
         if len(exact):
             row = exact.sort_values("started").iloc[-1]
@@ -128,7 +125,7 @@ def answers(
     return known
 
 
-def _own(part: pd.DataFrame, name: str, asked: Question) -> pd.DataFrame:
+def rows_of(part: pd.DataFrame, name: str, asked: Question) -> pd.DataFrame:
     """The rows of an implementation.
 
     One that has no such dtype computes in the one that it has, whatever is asked for.
@@ -202,7 +199,7 @@ def _ratio(one: Answer, best: Answer, part: pd.DataFrame, asked: Question) -> Ra
         times, off = one.seconds / best.seconds, one.high * best.high / one.seconds / best.seconds
         return Ratio(times, times / off, times * off)
     names = ["source", *SIZES]
-    own, other = (_own(part, answer.implementation, asked) for answer in (one, best))
+    own, other = (rows_of(part, answer.implementation, asked) for answer in (one, best))
     pairs = analysis.paired_rows(own, other, names)
     # The run that has most networks of both.
     pairs = pairs[pairs.source == pairs.source.mode().iloc[0]] if len(pairs) else pairs
@@ -239,137 +236,6 @@ def title(asked: Question) -> str:
         f"{TITLES[asked.operation]} of {asked.layers}, batch {asked.batch_size:,}, "
         f"{asked.spec.dtype}, on {asked.device}{regime}:"
     )
-
-
-def text(known: Sequence[Answer], rows: pd.DataFrame, asked: Question) -> list[str]:
-    """The answer in lines: a table, the advice with its reason, and what to measure."""
-    if not known:
-        return [title(asked), "No run here has measured it or anything near it. To measure it:", "",
-                f"  {command(asked)}"]  # fmt: skip
-    table = pd.DataFrame(
-        {
-            "implementation": [a.implementation for a in known],
-            "time": [duration(a.seconds) for a in known],
-            "from": [duration(a.low) for a in known],
-            "to": [duration(a.high) for a in known],
-            "times the fastest": [_times(a.ratio) for a in known],
-            "known": [a.how for a in known],
-            "peak memory": [bytes_text(a.memory) or "not measured" for a in known],
-        }
-    )
-    lines = [title(asked), "", *table.to_string(index=False).splitlines(), ""]
-    lines += [_advice(known), *_break_even(known[0], rows), *_threads(known, rows, asked)]
-    lines += _cold(known, asked)
-    part = asked.of(rows)
-    unknown = [
-        n for n in in_order(part.implementation) if n not in {a.implementation for a in known}
-    ]
-    if unknown:
-        lines.append(f"Nothing near it is measured of {', '.join(unknown)}.")
-    if unknown or any(a.row is None for a in known):
-        lines += ["", "To measure it instead:", "", f"  {command(asked)}"]
-    elif all(math.isnan(a.memory) for a in known):
-        lines.append("Memory was not measured; --preset full measures it.")
-    return lines
-
-
-def on_a_gpu(asked: Question, gpu: str) -> list[str]:
-    """The band of a call on a GPU that is not there, by its data sheet, in lines.
-
-    Raises:
-        ValueError: no data sheet of it is known here, or it says nothing of the dtype.
-    """
-    dtype, sheet = asked.spec.dtype, SHEETS.get(gpu, {})
-    if dtype not in sheet:
-        has = [name for name, rates in SHEETS.items() if dtype in rates]
-        raise ValueError(f"--gpu {gpu!r:.60} in {dtype}: not known; accepted: {', '.join(has)}")
-    workload = MLPWorkload("asked", asked.spec, asked.batch_size, asked.batch_size)
-    low, high = map(duration, band(sheet, workload, asked.operation, dtype))
-    return [
-        f"{TITLES[asked.operation]} of {asked.layers}, batch {asked.batch_size:,}, {dtype}, on "
-        f"{gpu}, which is not here: predicted {low} to {high}, nothing is measured.",
-        "The least: a graph of its products at the data sheet's rates. The most: an eager "
-        f"framework that starts each kernel by itself, at {LEAST_OF_SHEET:.0%} of these rates.",
-    ]
-
-
-def _times(times: Ratio) -> str:
-    span = f" ({digits(times.low)} to {digits(times.high)})" if times.low != times.high else ""
-    return digits(times.value) + (span if math.isfinite(times.low) else "")
-
-
-def _advice(known: Sequence[Answer]) -> str:
-    """Which one, and why; several where they cannot be told apart."""
-    best = known[0]
-    equals = [best, *(a for a in known[1:] if a.ratio.verdict != SLOWER)]
-    names = " or ".join(a.implementation for a in equals)
-    reason = _reason(best)
-    if len(equals) > 1:
-        return f"Use {names}: their times cannot be told apart.{reason}"
-    if len(known) == 1:
-        return f"Only {names} is known.{reason}"
-    times = digits(known[1].ratio.value)
-    return f"Use {names}: {known[1].implementation} takes {times} times as long.{reason}"
-
-
-def _threads(known: Sequence[Answer], rows: pd.DataFrame, asked: Question) -> list[str]:
-    """What other numbers of threads take for the fastest one, as far as that is measured."""
-    if asked.device != "cpu":
-        return []
-    name, said = known[0].implementation, []
-    for regime in dict.fromkeys(rows.threads):
-        other = replace(asked, threads=regime)
-        exact = other.exactly(_own(other.of(rows), name, asked))
-        if regime == asked.threads or exact.empty or known[0].row is None:
-            continue
-        times = ratio(exact.iloc[-1].process_medians, known[0].row.process_medians)
-        verdict = {FASTER: ", which is faster", SLOWER: ", which is slower"}.get(times.verdict, "")
-        many, took = "s" * (regime != "1"), duration(exact.iloc[-1].seconds)
-        said.append(f"With {regime} thread{many} {name} takes {took}{verdict}.")
-    return said or ["Other numbers of threads were not measured (--threads 1,all)."]
-
-
-def _cold(known: Sequence[Answer], asked: Question) -> list[str]:
-    """What the first call takes, of a forward pass: who starts for each request waits for it."""
-    if asked.operation != "forward":
-        return []
-    lines = []
-    for what, columns in (
-        ("One by one, p50 and p99", ("p50_seconds", "p99_seconds")),
-        ("First call in a process", ("first_call_seconds",)),
-        ("Import", ("import_seconds",)),
-    ):
-        said = [
-            f"{a.implementation} {' and '.join(duration(getattr(a.row, c)) for c in columns)}"
-            for a in known
-            if a.row is not None and not pd.isna(getattr(a.row, columns[-1]))
-        ]
-        lines += [f"{what}: {', '.join(said)}."] if said else []
-    return lines
-
-
-def _reason(best: Answer) -> str:
-    """Where its time goes, if that was measured."""
-    parts = {} if best.row is None else shares(best.row)
-    text = ", ".join(f"{100 * share:.0f} % {name}" for name, share in parts.items())
-    return f" Its time: {text}." if text else ""
-
-
-def _break_even(best: Answer, rows: pd.DataFrame) -> list[str]:
-    """When the fastest one's compilation has paid for itself, against those without one."""
-    if best.row is None or best.row.operation != "train_step":
-        return []
-    table = analysis.break_even(rows[rows.source == best.row.source])
-    if table.empty:
-        return []
-    alike = ["layers", "batch_size", "dtype", "device"]
-    own = table[(table.compiled == best.implementation) & (table.threads == "all")]
-    own = own[(own[alike] == best.row[alike]).all(axis=1)]
-    return [
-        f"Its compilation ({duration(r.extra_seconds)} more at the first call) has paid for itself "
-        f"against {r.against}: {r.answer}."
-        for r in own.itertuples()
-    ]
 
 
 def command(asked: Question) -> str:

@@ -69,6 +69,15 @@ def with_ratios(table: pd.DataFrame, name: str, times: Iterable[Ratio]) -> pd.Da
     return table.join(pd.DataFrame(values, table.index, names, dtype=float))
 
 
+def single_differs(rows: pd.DataFrame) -> bool:
+    """Whether who is the fastest in a row is not where each call is waited for (p50)."""
+    known = rows[rows.p50_seconds.notna()]
+    if known.empty:
+        return False
+    ahead = known.p50_seconds[known.seconds.idxmin()]
+    return bool(ahead > NO_DIFFERENCE * known.p50_seconds.min())
+
+
 def gpu_over_cpu(rows: pd.DataFrame) -> pd.DataFrame:
     """How many times faster a GPU is than a CPU with the same implementation.
 

@@ -17,7 +17,8 @@ from samegrad.benchmarks.records.journal import Journal, NotAJournalError, first
 from samegrad.benchmarks.records.schema import Record
 from samegrad.implementations.contract.files import named
 from samegrad.implementations.contract.texts import say
-from samegrad.reports.data.report import Report, Source, flat, frame, labels, report, to_csv
+from samegrad.reports.data.files import flat, to_csv
+from samegrad.reports.data.report import Report, Source, frame, labels, report
 
 MOST_RUNS = 12  # that a report shows side by side
 MOST_WARNINGS = 20  # that are printed; a broken file may have one for each of its lines

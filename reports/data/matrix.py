@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from samegrad.benchmarks.clock.intervals import interval
 from samegrad.benchmarks.records.quality import NOISY, UNUSABLE
 from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract.commands import did_you_mean
@@ -22,6 +23,8 @@ from samegrad.reports.data.values import duration, folded, in_order, interval_te
 
 SHORT = {"float64": "f64", "float32": "f32"}
 BEST, DOUBT = "*", "~"  # after a time: certainly the fastest of its line; noisy
+SINGLE = "single (p50)"  # how a line of latencies ends
+OF_SINGLE = f"{SINGLE}: calls one at a time, where another one is the fastest then"
 
 
 class Cell(NamedTuple):
@@ -72,15 +75,21 @@ class Matrix:
     def legend(self) -> str:
         """What the marks say."""
         ratios = f"ratios: times {self.reference}'s; " if self.reference else "marks: "
-        return f"{ratios}{BEST} certainly the fastest, {DOUBT} noisy"
+        single = f"; {self.singles}" * bool(self.singles)
+        return f"{ratios}{BEST} certainly the fastest, {DOUBT} noisy{single}"
+
+    @property
+    def singles(self) -> str:
+        """What lines of latencies are; "" if there are none."""
+        return OF_SINGLE * any(line.name.endswith(SINGLE) for line in self.lines)
 
 
 def times_text(ratio: float) -> str:
-    """0.067, 0.67, 6.7, 67: two digits and no unit; empty for NaN."""
+    """0.067, 0.67, 6.7, 67, 15,200: two digits, of large ones three; empty for NaN."""
     if not math.isfinite(ratio):
         return ""
     if ratio >= 9.95:
-        return f"{ratio:,.0f}"
+        return f"{float(f'{ratio:.3g}'):,.0f}"  # 15,228 says more than is known
     return f"{ratio:.{1 if ratio >= 0.995 else 1 - math.floor(math.log10(ratio))}f}"
 
 
@@ -127,8 +136,11 @@ def matrix(report: Report, reference: str | None = None) -> Matrix:
             name += f", {threads} thread{'s' * (threads != '1')}"
         if ranks > 1:
             name += f", {ranks} ranks"
-        line = Line(group, name, _cells(part, columns, chosen, dtype))
-        groups.setdefault(group, []).append(line)
+        own = groups.setdefault(group, [])
+        own.append(Line(group, name, _cells(part, columns, chosen, dtype)))
+        if len(single := _single(part, dtype)):
+            cells = _cells(single, columns, chosen, dtype)
+            own.append(Line(group, f"{name}, {SINGLE}", cells))
     by_column = dict(zip(rows.column, rows.implementation, strict=True))
     names = tuple(by_column[column] for column in columns)
     return Matrix(tuple(columns), names, chosen, tuple(chain.from_iterable(groups.values())))
@@ -154,6 +166,30 @@ def _reference(rows: pd.DataFrame, name: str | None) -> str:
     of_name = rows[rows.implementation == (name or COMPARED_WITH)]
     on_cpu = of_name[of_name.device == "cpu"]
     return str((on_cpu if len(on_cpu) else of_name).column.iloc[0])
+
+
+def _single(part: pd.DataFrame, dtype: str) -> pd.DataFrame:
+    """The rows of a line by the latency of single calls; none where the same one is the fastest.
+
+    Who answers requests waits for each call, and a framework that is ahead while calls follow each
+    other may be behind then.
+    """
+    rows = part[(part.status != OK) | part.p50_seconds.notna()]
+    alike = rows[(rows.status == OK) & (rows.dtype == dtype)]
+    if not analysis.single_differs(alike):
+        return rows.head(0)
+    # Of one whose latency was not measured nobody knows: nothing is certain then.
+    whole = len(alike) == ((part.status == OK) & (part.dtype == dtype)).sum()
+    ends = [
+        interval(medians) if whole and math.isfinite(low) else (math.nan, math.nan)
+        for medians, low in zip(rows.request_medians, rows.seconds_low, strict=True)
+    ]
+    return rows.assign(
+        seconds=rows.p50_seconds,
+        seconds_low=[low for low, _ in ends],
+        seconds_high=[high for _, high in ends],
+        process_medians=rows.request_medians,
+    )
 
 
 def _cells(

@@ -4,9 +4,7 @@ A run is one source; rows of different sources never overwrite each other, and a
 sources says so.
 """
 
-import json
 import math
-import re
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -26,9 +24,9 @@ from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.quality import UNUSABLE
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import OK, Record
-from samegrad.implementations.contract.commands import command
+from samegrad.implementations.contract.commands import again
 from samegrad.implementations.contract.files import replaced
-from samegrad.implementations.contract.texts import clean
+from samegrad.reports.data.files import flat, to_csv
 
 PARTS = {  # of a call's time
     "products_seconds": "matrix products",
@@ -43,18 +41,13 @@ NUMBERS = (
     "rest_seconds host_bytes device_bytes p50_seconds p99_seconds import_seconds imported_bytes"
 ).split()
 LEAST_REQUESTS = 200  # calls one by one, for percentiles
-NOT_IN_FILES = ["series", "series_value", "ranks", "alone_seconds", "exchange_seconds"]
-WITHHELD = (
-    "No summary is drawn, and nothing is compared: rerun when it is quiet, or "
-    f"`{command('benchmark', '--wait-quiet', '600')}`."
-)
+WITHHELD = "No summary is drawn, and nothing is compared: rerun when it is quiet, or `{}`."
+WAITING = ("--wait-quiet", "600")  # with which a run waits until the machine is quiet
 FEW_PROCESSES = (
     f"Fewer than {LEAST_PROCESSES} processes: no intervals, so none is called faster than another "
     f"(--processes {LEAST_PROCESSES})."
 )
 HEADLINE = ("mnist", "cifar10")  # what the names of the main tasks begin with
-# How a spreadsheet's formula begins, in letters of any width.
-FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\n]")
 
 Samples = list[list[tuple[float | None, list[list[float]]]]]
 
@@ -131,6 +124,11 @@ class Report:
         return self.rows[self.rows.status == OK]
 
     @cached_property
+    def measured(self) -> pd.DataFrame:
+        """The rows with a number, and those whose time is worth nothing: their memory is."""
+        return self.rows[self.rows.status.isin([OK, UNUSABLE])]
+
+    @cached_property
     def conclusive(self) -> pd.DataFrame:
         """The rows that are compared: with an interval, of a machine that was not too busy.
 
@@ -149,12 +147,14 @@ class Report:
     @cached_property
     def machine_states(self) -> list[str]:
         """What each machine was while it measured, and what follows from that."""
-        return [
-            (f"{source.label}: " if len(self.sources) > 1 else "")
-            + states.sentence(source.journal.states)
-            + (f" {WITHHELD}" if source.label in self.too_busy else "")
-            for source in self.sources
-        ]
+        said = []
+        for source in self.sources:
+            run, label = source.journal.run, f"{source.label}: " * (len(self.sources) > 1)
+            line = f"{label}{states.sentence(source.journal.states)}"
+            if source.label in self.too_busy:
+                line += f" {WITHHELD.format(again(str(run.get('command', '')), *WAITING))}"
+            said.append(line)
+        return said
 
     @cached_property
     def many(self) -> bool:
@@ -307,8 +307,9 @@ def record(source: Source, row: Row) -> dict[str, Any]:
         "compile_seconds": row.compile_seconds,
         "import_seconds": row.import_seconds,
         "imported_bytes": row.imported_bytes,
-        "p50_seconds": _percentile(row.request_seconds, 50),
-        "p99_seconds": _percentile(row.request_seconds, 99),
+        "p50_seconds": _percentile(row.request_seconds, 50) if usable else None,
+        "p99_seconds": _percentile(row.request_seconds, 99) if usable else None,
+        "request_medians": row.request_medians if usable else (),
         **{name: getattr(row, name) for name in ("transfer_in_seconds", "transfer_out_seconds")},
         **{name: getattr(row, name) for name in ("host_bytes", "device_bytes")},
         "worst_tensor": gate["name"],
@@ -329,16 +330,6 @@ def _percentile(values: Sequence[float], percent: int) -> float | None:
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
-def flat(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows as files hold them: numbers and texts only."""
-    of_ranks = rows.threads + " in each of " + rows.ranks.astype(str) + " ranks"
-    rows = rows.assign(threads=rows.threads.mask(rows.ranks > 1, of_ranks))
-    rows = rows.drop(columns=NOT_IN_FILES, errors="ignore")
-    if "process_medians" in rows:
-        rows = rows.assign(process_medians=[json.dumps(list(s)) for s in rows.process_medians])
-    return rows
-
-
 def by_task(trained: Iterable[tuple[str, Row]]) -> dict[str, list[Row]]:
     """Task -> its trained rows, in order."""
     tasks: dict[str, list[Row]] = {}
@@ -350,23 +341,6 @@ def by_task(trained: Iterable[tuple[str, Row]]) -> dict[str, list[Row]]:
 def headline(names: Iterable[str]) -> list[str]:
     """The main tasks among some."""
     return [name for name in names if name.startswith(HEADLINE)]
-
-
-def to_csv(table: pd.DataFrame, file: Any = None, header: bool = True) -> str:
-    """A table as CSV; a text that a spreadsheet would take for a formula becomes a text to it."""
-    changed = {}
-    for name in table.columns:
-        if not pd.api.types.is_numeric_dtype(table[name]):
-            values = table[name].tolist()
-            quoted = {value: _quoted(value) for value in set(values) if isinstance(value, str)}
-            if any(old != new for old, new in quoted.items()):
-                changed[name] = [quoted.get(value, value) for value in values]
-    return table.assign(**changed).to_csv(file, index=False, header=header) or ""
-
-
-def _quoted(text: str) -> str:
-    shown = clean(text)
-    return f"'{shown}" if FORMULA.match(shown) else shown
 
 
 def shares(row: Any) -> dict[str, float]:

@@ -182,12 +182,12 @@ def _quantity(name: str) -> str:
 
 def compilation(report: Report) -> Chapter:
     """First calls, compilation, transfers, and when a compilation has paid for itself."""
-    ok = report.ok
+    rows = report.measured
     quantities = {
-        "first call": ok.first_call_seconds.map(duration),
-        "compilation": ok.compile_seconds.map(duration),
-        "transfer in": ok.transfer_in_seconds.map(duration),
-        "transfer out": ok.transfer_out_seconds.map(duration),
+        "first call": rows.first_call_seconds.map(duration),
+        "compilation": rows.compile_seconds.map(duration),
+        "transfer in": rows.transfer_in_seconds.map(duration),
+        "transfer out": rows.transfer_out_seconds.map(duration),
     }
     return Chapter(
         "Compilation and break-even",
@@ -195,7 +195,7 @@ def compilation(report: Report) -> Chapter:
             Table(
                 "First call, compilation, transfer",
                 "Quantities of their own, in no mean.",
-                _filled(report, ok, quantities),
+                _filled(report, rows, quantities),
             ),
             Table(
                 "When a compilation has paid for itself",
@@ -220,8 +220,8 @@ def break_even(report: Report) -> pd.DataFrame:
 
 def memory(report: Report) -> Chapter:
     """Peak memory of a call, or how to measure it."""
-    ok = report.ok
-    part = ok[ok.host_bytes.notna() | ok.device_bytes.notna()]
+    rows = report.measured
+    part = rows[rows.host_bytes.notna() | rows.device_bytes.notna()]
     quantities = {
         "peak memory": part.host_bytes.map(bytes_text),
         "peak GPU memory": part.device_bytes.map(bytes_text),

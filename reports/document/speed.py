@@ -13,8 +13,8 @@ from samegrad.reports.data import analysis, code, ranks, scaling, threads
 from samegrad.reports.data.report import FEW_EXAMPLES, Report
 from samegrad.reports.data.values import bytes_text, digits, duration, in_order, interval_text
 from samegrad.reports.document.chapter import Chapter, Table, columns, present
-from samegrad.reports.document.summary import NO_GPU
 
+OF_CALLS = ("time per call", "p50", "p99", "examples/s")  # what a busy machine spoils
 SCALING = {  # titles of columns
     "seconds": "time",
     "alone_seconds": "alone",
@@ -185,18 +185,15 @@ def cost_growth(report: Report) -> Chapter:
 
 
 def gpu(report: Report) -> Chapter:
-    """How many times faster a GPU is than a CPU, or why no row says it."""
+    """How many times faster a GPU is than a CPU; nothing without rows of a GPU."""
+    if not (report.rows.device == "cuda").any():
+        return Chapter("GPU against CPU")
     speed_ups = analysis.gpu_over_cpu(report.conclusive)
-    if (report.rows.device == "cuda").any():
-        text = (
-            "Times faster than the CPU with the same implementation. End to end: the batch comes "
-            "from the host's memory (through the interface's checks) and the loss goes back. "
-            "Machines are named where they differ."
-        )
-    elif no_gpu(report):
-        text = f"{NO_GPU}: there are no CUDA rows."
-    else:
-        text = "There are no CUDA rows: the GPU was not asked for, or no framework sees it."
+    text = (
+        "Times faster than the CPU with the same implementation. End to end: the batch comes "
+        "from the host's memory (through the interface's checks) and the loss goes back. "
+        "Machines are named where they differ."
+    )
     ratios = speed_ups.filter(like="_speed_up").map(digits)
     return Chapter(
         "GPU against CPU",
@@ -239,8 +236,8 @@ def differentiation(report: Report) -> Chapter:
 
 def inference(report: Report) -> Chapter:
     """Forward passes of few examples: what a request waits for, warm and cold."""
-    ok = report.ok
-    part = ok[(ok.operation == "forward") & (ok.batch_size <= FEW_EXAMPLES)]
+    rows = report.measured
+    part = rows[(rows.operation == "forward") & (rows.batch_size <= FEW_EXAMPLES)]
     part = part[part.transfer == "resident"]
     texts = {
         "time per call": part.seconds.map(duration),
@@ -254,7 +251,7 @@ def inference(report: Report) -> Chapter:
         "peak of a call": part.host_bytes.map(bytes_text),
     }
     filled = {name: column for name, column in texts.items() if (column != "").any()}
-    absent = [name for name in (*texts,) if name not in filled]
+    absent = [name for name in texts if name not in filled]
     text = (
         "Time per call is that of many calls in a row. p50 and p99 are of calls that are timed one "
         "by one, each waited for. A cold start is the import (Python and NumPy are there already) "
@@ -262,6 +259,9 @@ def inference(report: Report) -> Chapter:
         "whole process once it has imported, and what a pass needs at least: inputs, weights and "
         "the outputs of all layers (the peak of a call above that: --preset full)."
     )
+    if unusable := int((part.status == UNUSABLE).sum()):
+        text += f" Of {unusable} of {len(part)} rows the times are not usable (why: below)."
+        absent = [name for name in absent if name not in OF_CALLS]
     if absent:
         text += f" Not measured in this run: {', '.join(absent)}."
     table = present(report, columns(part, **filled), drop=["operation"])
@@ -270,11 +270,6 @@ def inference(report: Report) -> Chapter:
         [text] if len(part) else [],
         tables=[Table("Forward passes of few examples", "", table)] if len(part) else [],
     )
-
-
-def no_gpu(report: Report) -> bool:
-    """Whether none of the machines has a GPU."""
-    return all(j.run["machine"].get("gpu", "none") == "none" for j in report.journals)
 
 
 def verdict_text(verdicts: pd.DataFrame) -> str:

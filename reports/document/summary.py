@@ -9,6 +9,7 @@ import pandas as pd
 
 from samegrad.benchmarks.records.quality import GOOD, NOISY, UNUSABLE
 from samegrad.benchmarks.records.schema import OK
+from samegrad.implementations.contract.commands import PORTABLE
 from samegrad.implementations.contract.registry import COMPARED_WITH, SPEED_UPS_OVER, TABLE
 from samegrad.reports.data import analysis, versions
 from samegrad.reports.data import threads as best_threads
@@ -27,9 +28,15 @@ from samegrad.reports.document.forecast import answer
 LEAST_SIZES = 3  # batch sizes that make a series
 MOST_NETWORKS = 5  # of which a sentence says what is the fastest
 MOST_CROSSINGS = 3
+LONGEST = 40  # letters of the sizes of a network in a command
 NETWORK = ["layers", "batch_size"]
-NO_GPU = "No GPU on this machine"
-NOT_ASKED = "Not measured: it was not asked for, or no framework sees it."
+NO_GPU = "No GPU on this machine; what one may take by its data sheet: "
+NOT_ASKED = "Not measured; to measure it, or to see why no framework sees the GPU: "
+TITLES = {  # of what is asked for first
+    "train_step": "Training step",
+    "loss_and_grad": "Gradient",
+    "forward": "Forward pass, calls in a row",
+}
 METRICS = {"accuracy": "test accuracy", "r2": "test R²", "rmse": "test error (RMSE)"}
 
 
@@ -40,14 +47,10 @@ def sentences(report: Report) -> list[Answer]:
         return []
     over_time = versions.sentences(versions.table(report))
     lines = [Answer("Has it become slower?", told) for told in over_time]
-    steps = comparable(rows[(rows.status == OK) & (rows.operation == "train_step")])
-    unusable = rows[(rows.status == UNUSABLE) & (rows.operation == "train_step")]
-    for source, part in steps.groupby("source", sort=False):
-        without = unusable[unusable.source == source]
-        about = [fastest(part, without), crossing(part), near(part), parts(part)]
+    for source, part in rows.groupby("source", sort=False):
         lines += [
             Answer(line.question, f"{source}: {line.text}" if report.many else line.text)
-            for line in about
+            for line in _of_steps(part)
             if line.text
         ]
     lines += [*requests(report)]
@@ -57,6 +60,19 @@ def sentences(report: Report) -> list[Answer]:
     lines.sort(key=lambda line: asked.index(line.question))
     forecast = answer(report)
     return [*lines, *([forecast] if forecast.text else []), *learned(report), *uncertainty(report)]
+
+
+def _of_steps(rows: pd.DataFrame) -> Iterator[Answer]:
+    """What the training steps of a run say; of a run without any, the calls that it has."""
+    has = set(rows.operation[rows.status == OK])
+    operation = next((name for name in TITLES if name in has), "")
+    if not operation:
+        return
+    of_it = rows[rows.operation == operation]
+    part = comparable(of_it[of_it.status == OK])
+    yield fastest(part, of_it[of_it.status == UNUSABLE])
+    if operation == "train_step":
+        yield from (crossing(part), near(part), parts(part))
 
 
 def fastest(steps: pd.DataFrame, unusable: pd.DataFrame) -> Answer:
@@ -89,7 +105,8 @@ def fastest(steps: pd.DataFrame, unusable: pd.DataFrame) -> Answer:
             span = f"{batches[0]:,}" + (f" to {batches[-1]:,}" if len(batches) > 1 else "")
             spans.append(f"{_or(names)} (batch {span})")
         answers.append(f"{folded(layers)}: {', '.join(spans)}")
-    said = f"{'; '.join(answers)}." if answers else ""
+    title = TITLES[steps.operation.iloc[0]] if answers else ""
+    said = f"{title}, {'; '.join(answers)}." if answers else ""
     return Answer(
         "Which is the fastest for my size?",
         said + (' "Or": their times cannot be told apart.' if doubt else ""),
@@ -179,7 +196,11 @@ def gpu(report: Report, rows: pd.DataFrame) -> Iterator[Answer]:
         TABLE[name].gpu for name in set(report.rows.implementation) & set(TABLE)
     ):
         found = {j.run["machine"].get("gpu", "none") for j in report.journals}
-        yield Answer(question, f"{NO_GPU}." if found <= {"none"} else NOT_ASKED)
+        known = report.rows[report.rows.layers.str.len().between(1, LONGEST)]
+        sizes = known.layers[known.flops.idxmax()] if len(known) else "784-256-10"
+        band = f'`{PORTABLE} advise --layers {sizes} --gpu "H100 PCIe"`'
+        asked = f"`{PORTABLE} benchmark --device cpu,cuda`, `{PORTABLE} doctor`"
+        yield Answer(question, f"{NO_GPU}{band}." if found <= {"none"} else f"{NOT_ASKED}{asked}.")
     if table.empty:
         return
     table = table[(table.operation == "train_step") & table.end_to_end_speed_up.notna()]
@@ -218,11 +239,13 @@ def requests(report: Report) -> Iterator[Answer]:
                 f"{name} {duration(row.p50_seconds)} (p99 {duration(row.p99_seconds)}; cold "
                 f"{' + '.join(filter(None, map(duration, cold)))})"
             )
+        ahead = own.loc[own.seconds.idxmin()]
+        row = f" In a row {ahead.implementation} is the fastest: {duration(ahead.seconds)} a call."
         yield Answer(
             "What does one prediction take?",
             (f"{source}: " if report.many else "")
             + f"{folded(case.layers)}, batch {case.batch_size}, p50: {', '.join(said)}; cold: "
-            "import + first call.",
+            f"import + first call.{row * analysis.single_differs(own)}",
         )
 
 

@@ -1,7 +1,8 @@
 """`samegrad advise`: which implementation for a network, and why."""
 
 from argparse import Namespace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from samegrad.cli.parser import DONE, FAILED
 from samegrad.implementations.contract import commands
@@ -36,18 +37,9 @@ def add(subparsers: Any) -> None:
 def run(arguments: Namespace) -> int:
     """Print the answer; 1 if nothing is known."""
     commands.require("report", "advise")
-    import pandas as pd
-
-    from samegrad.benchmarks.machine import system
-    from samegrad.benchmarks.records import states
-    from samegrad.benchmarks.records.journal import Journal
     from samegrad.benchmarks.runs import options
-    from samegrad.benchmarks.runs.directories import output_base
     from samegrad.implementations.contract.spec import MLPSpec
-    from samegrad.reports.data import advise
-    from samegrad.reports.data.loading import VanishedError, load, paths
-    from samegrad.reports.data.prediction import Predictor
-    from samegrad.reports.data.report import machine_label
+    from samegrad.reports.data import advise, advise_text
 
     sizes = options.parse_layers(arguments.layers)
     batches = options.parse_batch_sizes(arguments.batch_size)
@@ -64,53 +56,83 @@ def run(arguments: Namespace) -> int:
             raise ValueError("--archive goes with neither --runs nor --gpu")
         return _of_archive(arguments.archive, asked)
     if arguments.gpu is not None:
-        say("\n".join(advise.on_a_gpu(asked, arguments.gpu)))
+        lines = advise_text.on_a_gpu(asked, arguments.gpu)
+        known = _known(replace(asked, device="cpu"), arguments.runs, besides=True)
+        say("\n".join([*lines, *known.lines]))
         return DONE
-    places = arguments.runs or [str(output_base())]
+    known = _known(asked, arguments.runs)
+    say("\n".join(known.lines))
+    return DONE if known.answered else FAILED
+
+
+class _Known(NamedTuple):
+    """What runs tell: whether they answer, and what is printed."""
+
+    answered: bool
+    lines: list[str]
+
+
+def _known(asked: Any, runs: list[str] | None, besides: bool = False) -> _Known:
+    """What the runs of some places tell, of this machine if they can.
+
+    Args:
+        besides: whether a line will do, beside what is said of another device.
+    """
+    from samegrad.reports.data import advise, advise_runs, advise_text
+
+    where, report, here = _read(runs)
+    own = []
+    for machine in advise_runs.machines(report, here) if report and len(report.all_rows) else ():
+        if not machine.name:
+            own.append(machine)
+        if answers := machine.answers(asked):
+            first = machine.first(answers)
+            if machine.busy:
+                first = f"This machine was busy in {_runs(machine.rows)}. {first}"
+            if besides:
+                name = machine.name or "this machine"
+                return _Known(True, [*filter(None, [first]), advise_text.beside(answers, name)])
+            text = advise_text.text(answers, machine.rows, asked)
+            return _Known(True, [*filter(None, [first]), *text])
+    command = advise.command(asked)
+    if besides:
+        return _Known(False, [f"The CPU beside it: nothing is known in {where}; to measure it:",
+                              "", f"  {command}"])  # fmt: skip
+    if own and not own[0].busy:
+        return _Known(False, advise_text.text([], own[0].rows, asked))
+    if own:
+        said = f"This machine was busy in all that it measured in {where} ({_runs(own[0].rows)}): "
+        said += "nothing is concluded from that. To measure once it is quiet:"
+        command += f" --wait-quiet {WAITING}"
+    else:
+        others = report.all_rows if report else ()
+        beside = f" ({_runs(others)} of other machines)" if len(others) else ""
+        said = f"No measurement of this machine in {where}{beside}. To measure:"
+    return _Known(False, [said, "", f"  {command}"])
+
+
+def _read(runs: list[str] | None) -> tuple[str, Any, set[str]]:
+    """The places of runs in words, a report of these or None, and fingerprints of this machine."""
+    from samegrad.benchmarks.machine import system
+    from samegrad.benchmarks.runs.directories import output_base
+    from samegrad.reports.data.loading import VanishedError, load, paths
+
+    places = runs or [str(output_base())]
+    where = ", ".join(places)
     files = [path for path in paths(places) if path.is_file()]
-    if arguments.runs and not files:
-        raise ValueError(f"{', '.join(arguments.runs)}: no journal there")
-    rows = busy = others = pd.DataFrame()
-    journals: list[Journal] = []
+    if runs and not files:
+        raise ValueError(f"{where}: no journal there")
     try:
         report = load(files) if files else None
     except VanishedError as error:  # what runs a folder has may change at any moment
-        report = None
         say(f"warning: {error}; nothing is left", error=True)
-    if report is not None:
-        for warning in report.warnings:
-            say(f"warning: {warning}", error=True)
-        others = report.all_rows
-    if report is not None and len(others):
-        named = [m for m in (j.run["machine"] for j in report.journals) if "gpu_named_by" in m]
-        prints = {system.fingerprint_beside(m) for m in ({}, *named)}
-        here = others.fingerprint.isin(prints)
-        others, rows = others[~here], others[here]
-        quiet = [j for j in report.journals if not states.run_too_busy(j.states)]
-        journals = [j for j in quiet if j.run["fingerprint"] in prints] or quiet
-        too_busy = rows.machine_too_busy.astype(bool)
-        busy, rows = rows[too_busy], rows[~too_busy]
-    predictor = Predictor.of(journals, others if rows.empty else rows)
-    elsewhere = rows.empty and len(others) and busy.empty
-    if elsewhere and (known := advise.answers(rows, asked, predictor)):
-        machine = ", ".join(dict.fromkeys(machine_label(j.run) for j in journals))
-        say(f"Nothing is measured here. Predicted for {machine}, from the probes of its runs.")
-        say("\n".join(advise.text(known, rows, asked)))
-        return DONE
-    if rows.empty:
-        command = advise.command(asked)
-        if len(busy):
-            said = f"This machine was busy in all that it measured in {', '.join(places)} "
-            said += f"({_runs(busy)}): nothing is concluded from that. To measure once it is quiet:"
-            command += f" --wait-quiet {WAITING}"
-        else:
-            beside = f" ({_runs(others)} of other machines)" if len(others) else ""
-            said = f"No measurement of this machine in {', '.join(places)}{beside}. To measure:"
-        say(f"{said}\n\n  {command}")
-        return FAILED
-    answers = advise.answers(rows, asked, predictor)
-    say("\n".join(advise.text(answers, rows, asked)))
-    return DONE if answers else FAILED
+        report = None
+    if report is None:
+        return where, None, set()
+    for warning in report.warnings:
+        say(f"warning: {warning}", error=True)
+    named = [m for m in (j.run["machine"] for j in report.journals) if "gpu_named_by" in m]
+    return where, report, {system.fingerprint_beside(m) for m in ({}, *named)}
 
 
 def _of_archive(place: str, asked: Any) -> int:

@@ -87,3 +87,26 @@ def test_installed_script_is_named_whatever_the_interpreter_is_called(
     monkeypatch.setattr(sys, "executable", str(tmp_path / interpreter))
 
     assert f"{tmp_path / 'samegrad'} verify" == commands.command("verify")
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        (
+            "samegrad benchmark --layers 8-2 -k 'a and b'",
+            "--layers 8-2 -k 'a and b' --wait-quiet 9",
+        ),
+        ("samegrad benchmark --output out --device cpu", "samegrad benchmark --device cpu --wait-"),
+        ("pytest --benchmark --output=a --wait-quiet=60", "pytest --benchmark --wait-quiet 9"),
+        ("a --wait-quiet 60 b\nc", "a b --wait-quiet 9 && c --wait-quiet 9"),
+        ("", "benchmark --wait-quiet 9"),
+        ("unknown", "benchmark --wait-quiet 9"),
+        ("a 'b", "benchmark --wait-quiet 9"),
+    ],
+)
+def test_command_is_shown_again_as_it_was_started(typed: str, shown: str) -> None:
+    """With all of its options but its folder, and another one; or that of a run."""
+    made = commands.again(typed, "--wait-quiet", "9")
+
+    assert shown in made and made.count("--wait-quiet") == made.count("&&") + 1
+    assert "--output" not in made and "'b" not in made

@@ -16,7 +16,7 @@ def save(charts: Iterable[Any], directory: Path) -> None:
 
     from samegrad.implementations.contract.files import replaced
     from samegrad.reports.charts.chart import data
-    from samegrad.reports.data.report import to_csv
+    from samegrad.reports.data.files import to_csv
 
     for one in charts:
         with replaced(directory / f"{one.name}.png") as beside:

@@ -14,7 +14,7 @@ from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.machine import system
 from samegrad.cli import main
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.reports.data import advise, loading
+from samegrad.reports.data import advise, advise_text, loading
 from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.helpers.reports import report_of
 
@@ -96,7 +96,7 @@ def test_beyond_what_was_measured_nothing_is_said(tmp_path: Path, width: int, ba
     """But how to measure it."""
     question = asked(width, batch_size=batch)
     answers = advise.answers(rows(tmp_path), question)
-    printed = "\n".join(advise.text(answers, rows(tmp_path), question))
+    printed = "\n".join(advise_text.text(answers, rows(tmp_path), question))
 
     assert [] == answers
     layers = f"784-{width}-10"
@@ -115,7 +115,7 @@ def test_other_devices_and_precisions_are_not_taken_for_this_one(tmp_path: Path)
 def test_advice_names_the_fastest_or_those_that_are_alike(tmp_path: Path) -> None:
     """And when a compilation has paid."""
     table = rows(tmp_path)
-    small = advise.text(advise.answers(table, asked(16)), table, asked(16))
+    small = advise_text.text(advise.answers(table, asked(16)), table, asked(16))
     same = advise.answers(table, asked(64))
     alike = [replace(same[0], implementation=name) for name in ("jax", "numpy")]
 
@@ -124,7 +124,7 @@ def test_advice_names_the_fastest_or_those_that_are_alike(tmp_path: Path) -> Non
         "Its compilation (0 ns more at the first call) has paid for itself against torch: from the "
         "first step."
     ) in small
-    assert "Use jax or numpy: their times cannot be told apart." in advise.text(
+    assert "Use jax or numpy: their times cannot be told apart." in advise_text.text(
         alike, table, asked(64)
     )
 
@@ -153,7 +153,7 @@ def test_idioms_that_one_run_tells_apart_are_told_apart_between_its_networks(
     assert ("jax", "torch") == (first.implementation, second.implementation)
     assert second.low < first.high
     assert 1.25 < second.ratio.low < second.ratio.value < 1.7
-    assert "Use jax: torch takes" in "\n".join(advise.text([first, second], table, asked(300)))
+    assert "Use jax: torch takes" in "\n".join(advise_text.text([first, second], table, asked(300)))
 
 
 def test_idioms_that_take_turns_are_not_told_apart_between_networks(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_idioms_that_take_turns_are_not_told_apart_between_networks(tmp_path: Pa
     table = noisy_machine(tmp_path / "j", (1.6, 0.6, 1.5, 0.7, 1.6, 0.6, 1.5))
     answers = advise.answers(table, asked(300))
 
-    assert "times cannot be told apart" in "\n".join(advise.text(answers, table, asked(300)))
+    assert "times cannot be told apart" in "\n".join(advise_text.text(answers, table, asked(300)))
 
 
 def test_advice_knows_threads_and_first_calls(tmp_path: Path) -> None:
@@ -175,17 +175,20 @@ def test_advice_knows_threads_and_first_calls(tmp_path: Path) -> None:
     table = report_of(write(tmp_path / "j", run_record(), plan_record(*planned), *records)).rows
     question = asked(64, operation="forward")
 
-    lines = advise.text(advise.answers(table, question), table, question)
+    lines = advise_text.text(advise.answers(table, question), table, question)
 
     assert "With 1 thread jax takes 40.2 us, which is faster." in lines
     assert "First call in a process: jax 200 ms." in lines
     assert lines[0].startswith("Forward pass of 784-64-10, batch 64")
 
 
-def test_command_answers_from_this_machine_only(
+def test_command_answers_from_this_machine_or_says_from_which_other_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """0 with an answer; 1 with a command to measure; 2 for what is no network."""
+    """0 with an answer; 1 with a command to measure; 2 for what is no network.
+
+    What another machine measured is marked as such, in the first line and in each row.
+    """
     here = system.fingerprint(system.machine())
     mine, other = tmp_path / "mine", tmp_path / "other"
     journal(mine / "run" / "journal.jsonl", fingerprint=here)
@@ -194,7 +197,15 @@ def test_command_answers_from_this_machine_only(
 
     assert 0 == main([*asked, str(mine)])
     assert "Use torch" in capsys.readouterr().out
-    assert 1 == main([*asked, str(other)])
+    assert 0 == main([*asked, str(other)])
+    printed = capsys.readouterr().out
+    assert printed.startswith(
+        "No usable time of this one. Measured on another machine: Test CPU, 2 cores [f00d].\n"
+    )
+    assert 2 == printed.count("measured, another machine") and "Use torch" in printed
+    assert 0 == main([*asked, str(mine), str(other)])
+    assert "another machine" not in capsys.readouterr().out
+    assert 1 == main([*asked, str(other), "--operation", "forward"])
     printed = capsys.readouterr().out
     assert "(1 run of other machines)" in printed and "samegrad benchmark --layers" in printed
     assert 2 == main([*asked, str(tmp_path / "nowhere")])
@@ -209,16 +220,80 @@ def test_command_answers_from_this_machine_only(
 def test_command_says_that_a_machine_was_busy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And how to measure once it is quiet: its runs are no other machine's."""
+    """And how to measure once it is quiet; what another machine measured is said to be that."""
     here = system.fingerprint(system.machine())
     busy = {"record": "state", "when": "during", "seconds": 9.0, "cores": 2, "others": 1.9}
     journal(tmp_path / "mine" / "journal.jsonl", busy, fingerprint=here)
     journal(tmp_path / "other" / "journal.jsonl")
 
-    assert 1 == main(["advise", "--layers", "784-128-10", "--runs", str(tmp_path)])
+    assert 1 == main(["advise", "--layers", "784-128-10", "--runs", str(tmp_path / "mine")])
     printed = capsys.readouterr().out
     assert "This machine was busy in all that it measured" in printed and "(1 run)" in printed
     assert "--wait-quiet 600" in printed
+    assert 0 == main(["advise", "--layers", "784-128-10", "--runs", str(tmp_path)])
+    assert "No usable time of this one. Measured on another machine: " in capsys.readouterr().out
+
+
+BUSY = {"record": "state", "when": "during", "seconds": 9.0, "cores": 2, "others": 1.9}
+
+
+def test_busy_machine_answers_with_what_its_probes_predict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Marked, with their band, and how to measure; none of its times is used."""
+    from tests.benchmarks.records.test_predictions import probed
+
+    here = system.fingerprint(system.machine())
+    journal(tmp_path / "mine" / "journal.jsonl", BUSY, *probed(), fingerprint=here)
+
+    assert 0 == main(
+        ["advise", "--layers", "784-128-10", "--batch-size", "64", "--runs", str(tmp_path)]
+    )
+    printed = capsys.readouterr().out
+    assert printed.startswith("This machine was busy in 1 run. Its times are not used: these are ")
+    assert "predicted, while it was busy" in printed and "Only numpy is known." in printed
+    assert "To measure it instead:" in printed and "measured," not in printed
+
+
+def test_memory_and_cold_start_are_kept_where_times_are_not_usable(tmp_path: Path) -> None:
+    """Of a forward pass at batch 1 whose processes differ threefold."""
+    problem = MLPWorkload("w", spec(64), 1, 64)
+    case = Case(problem, "forward", "jax")
+    records = [
+        ok(p, 90_000 * 3**p, case, first_call_ns=2 * 10**8, import_ns=10**9, request_ns=[9] * 99)
+        for p in range(5)
+    ]
+    about: dict[str, Any] = {"record": "memory", "case": case.to_dict(), "status": "ok"}
+    memory = about | {"reason": "", "host_bytes": 3 * 2**20}
+    path = write(tmp_path / "j", run_record(), plan_record(case), *records, memory)
+    table, question = report_of(path).rows, asked(64, operation="forward", batch_size=1)
+
+    known = advise.answers(table, question)
+    lines = advise_text.text(known, table, question)
+
+    assert [] == known and "Peak memory: jax 3.00 MiB." in lines
+    assert "First call in a process: jax 200 ms." in lines and "Import: jax 1.00 s." in lines
+    assert not any("p50" in line for line in lines)
+
+
+@pytest.mark.parametrize(("latency", "said"), [(40_000, True), (400_000, False)])
+def test_who_waits_for_each_call_is_told_of_another_winner(
+    latency: int, said: bool, tmp_path: Path
+) -> None:
+    """jax is ahead where calls follow each other; numpy may answer sooner."""
+    problem = MLPWorkload("w", spec(64), 1, 64)
+    records, planned = [], []
+    for name, nanoseconds, single in (("jax", 15_800, 168_000), ("numpy", 39_000, latency)):
+        planned.append(Case(problem, "forward", name))
+        records += [ok(p, nanoseconds + p, planned[-1], request_ns=[single] * 99) for p in range(5)]
+    table = report_of(write(tmp_path / "j", run_record(), plan_record(*planned), *records)).rows
+    question = asked(64, operation="forward", batch_size=1)
+
+    lines = advise_text.text(advise.answers(table, question), table, question)
+
+    told = "Where each call is waited for, numpy is the fastest, not jax."
+    assert any(line.startswith("Use jax: numpy takes 2.47") for line in lines)
+    assert said == (told in lines)
 
 
 @pytest.mark.parametrize("most", [12, 1])
@@ -276,7 +351,7 @@ def test_what_was_never_measured_is_predicted_and_said_to_be(tmp_path: Path) -> 
     assert ("numpy", "predicted") == (answer.implementation, answer.how)
     assert answer.seconds == pytest.approx(law(question.case("numpy")), rel=1e-3)
     assert answer.seconds / 2 == answer.low and 2 * answer.seconds == answer.high
-    printed = "\n".join(advise.text([answer], rows(tmp_path), question))
+    printed = "\n".join(advise_text.text([answer], rows(tmp_path), question))
     assert "predicted" in printed and "To measure it instead:" in printed
 
 
@@ -299,6 +374,21 @@ def test_gpu_that_is_not_there_gets_a_band_by_its_data_sheet(
     assert "which is not here: predicted 3.00 us to 114 us, nothing is measured" in said
     assert 2 == main(["advise", "--layers", "64-32-10", "--gpu", "H100 80GB HBM", *FLOAT64])
     assert "accepted: H200, H100 80GB HBM3" in capsys.readouterr().err
+
+
+def test_cpu_stands_beside_a_gpu_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is known of it here, and how it is known; or what to run."""
+    journal(tmp_path / "j" / "journal.jsonl", fingerprint=system.fingerprint(system.machine()))
+    arguments = ["advise", "--layers", "784-128-10", "--gpu", "T4", "--runs", str(tmp_path)]
+
+    assert 0 == main([*arguments, "--batch-size", "64", "--device", "cuda"])
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.startswith("The CPU of this machine: torch 573 us (measured, 562 us to 584 us), j")
+    assert 0 == main([*arguments, "--batch-size", "9999"])
+    said = capsys.readouterr().out
+    assert "The CPU beside it: nothing is known in" in said and "--batch-size 9999" in said
 
 
 FLOAT64 = ("--dtype", "float64")

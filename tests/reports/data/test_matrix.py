@@ -101,8 +101,60 @@ def test_without_numpy_the_reference_is_another(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ratio", "text"),
     [(0.0671, "0.067"), (0.5, "0.50"), (0.996, "1.0"), (2.94, "2.9"), (9.97, "10"), (4550, "4,550"),
-     (math.nan, "")],
+     (15228, "15,200"), (math.nan, "")],
 )  # fmt: skip
-def test_ratio_has_two_digits(ratio: float, text: str) -> None:
+def test_ratio_has_two_digits_or_three(ratio: float, text: str) -> None:
     """More would say more than is known."""
     assert text == times_text(ratio)
+
+
+PASS = replace(NUMPY, operation="forward", workload=replace(F64, batch_size=1))
+
+
+def requests(
+    path: Path, numpy: tuple[float, float], jax: tuple[float, float], calls: int = 99
+) -> Any:
+    """A report of forward passes at batch 1: microseconds in a row, and of single calls."""
+    records = []
+    for name, (row, single), count in (("numpy", numpy, 99), ("jax", jax, calls)):
+        case = replace(PASS, implementation=name)
+        more = {"request_ns": [round(1000 * single)] * count}
+        records += [outcome | more for outcome in several(case, row)]
+    planned = plan_record(PASS, replace(PASS, implementation="jax"))
+    return report_of(write(path, run_record(), planned, *records))
+
+
+def test_line_below_says_who_is_the_fastest_where_each_call_is_waited_for(tmp_path: Path) -> None:
+    """Each line has its own star: jax is ahead in a row, numpy by latency."""
+    made = matrix(requests(tmp_path / "j", numpy=(39, 40), jax=(15.8, 168)))
+
+    row, single = made.lines
+    assert ("forward 1", "forward 1, single (p50)") == (row.name, single.name)
+    assert [("39.8 us", ""), ("16.1 us", "*")] == [(c.time, c.mark) for c in row.cells if c]
+    assert [("40.0 us", "*"), ("168 us", "")] == [(c.time, c.mark) for c in single.cells if c]
+    assert ["1.0", "4.2"] == [cell.times for cell in single.cells if cell]
+    assert "single (p50): calls one at a time" in made.legend
+
+
+@pytest.mark.parametrize("single", [16.0, 41.0], ids=["same", "hardly"])
+def test_no_line_below_where_the_same_one_is_the_fastest(single: float, tmp_path: Path) -> None:
+    """Nor where the other one is ahead by less than a difference."""
+    made = matrix(requests(tmp_path / "j", numpy=(39, 40), jax=(15.8, single)))
+
+    assert ["forward 1"] == [line.name for line in made.lines]
+    assert "single" not in made.legend
+
+
+def test_latency_of_an_unknown_one_leaves_no_star(tmp_path: Path) -> None:
+    """torch, whose calls were not timed one by one, may answer sooner."""
+    report = requests(tmp_path / "j", numpy=(39, 40), jax=(15.8, 168))
+    lines = (tmp_path / "j").read_text().splitlines(keepends=True)
+    case = replace(PASS, implementation="torch")
+    planned = plan_record(PASS, replace(PASS, implementation="jax"), case)
+    path = write(tmp_path / "k", run_record(), planned, *several(case, 50))
+    path.write_text(path.read_text() + "".join(lines[2:]))
+
+    made, known = (matrix(one).lines[1] for one in (report_of(path), report))
+
+    assert ["*", ""] == [cell.mark for cell in known.cells if cell]
+    assert ["", ""] == [cell.mark for cell in made.cells if cell]

@@ -19,7 +19,8 @@ from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.records.journal import read
 from samegrad.cli import main
 from samegrad.implementations.contract.texts import ACTING, clean
-from samegrad.reports.data.report import FORMULA, report
+from samegrad.reports.data.files import FORMULA
+from samegrad.reports.data.report import report
 from samegrad.reports.render import render
 from tests.helpers.browser import chromium, used
 from tests.helpers.hostile import RUNS, TEXTS, journal

@@ -7,7 +7,7 @@ from typing import Any
 from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.data.report import Report
-from samegrad.reports.document import speed, summary
+from samegrad.reports.document import details, speed, summary
 from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.helpers.reports import NUMPY, report_of
 
@@ -54,3 +54,42 @@ def test_large_batches_and_training_steps_are_no_requests(tmp_path: Path) -> Non
     path = write(tmp_path / "j", run_record(), plan_record(case, NUMPY), ok(0, 1, case), ok(0))
 
     assert speed.inference(report_of(path)).empty
+
+
+def test_memory_and_cold_start_are_kept_where_times_are_not_usable(tmp_path: Path) -> None:
+    """They are no times of calls; what is not usable is not said not to be measured."""
+    records = [
+        ok(p, 10_000 * 3**p, PASS, first_call_ns=2e6, import_ns=5e8, request_ns=[12_000] * 99)
+        for p in range(5)
+    ]
+    memory = {"record": "memory", "case": PASS.to_dict(), "status": "ok", "host_bytes": 2**21}
+    report = report_of(
+        write(tmp_path / "j", run_record(), plan_record(PASS), *records, memory | {"reason": ""})
+    )
+
+    chapter, (peak,) = speed.inference(report), details.memory(report).tables
+    (line,) = chapter.tables[0].frame.to_dict("records")
+
+    assert ("2.00 ms", "500 ms") == (line["first call"], line["import"])
+    assert {"time per call", "p50", "p99"}.isdisjoint(line)
+    assert "Of 1 of 1 rows the times are not usable" in chapter.text[0]
+    assert "Not measured in this run: memory once imported." in chapter.text[0]
+    assert "2.00 MiB" == peak.frame["peak memory"].iloc[0]
+    first, _ = [table.frame for table in details.compilation(report).tables] + [None]
+    assert "2.00 ms" == first["first call"].iloc[0]
+
+
+def test_answer_to_a_request_says_who_is_ahead_in_a_row(tmp_path: Path) -> None:
+    """Where that is another one than by latency."""
+    jax = replace(PASS, implementation="jax")
+    records = [
+        ok(process, nanoseconds + process, case, request_ns=[single] * 99)
+        for case, nanoseconds, single in ((PASS, 39_000, 40_000), (jax, 15_800, 168_000))
+        for process in range(5)
+    ]
+    path = write(tmp_path / "j", run_record(), plan_record(PASS, jax), *records)
+
+    told = "\n".join(map(str, summary.sentences(report_of(path))))
+
+    assert "In a row jax is the fastest: 15.8 us a call." in told
+    assert "for my size? Forward pass, calls in a row, 784-10: jax (batch 1)." in told

@@ -14,7 +14,7 @@ import pytest
 from samegrad.implementations.contract.commands import install
 from samegrad.reports.data import analysis, loading
 from samegrad.reports.data import report as reports
-from samegrad.reports.document import page, summary
+from samegrad.reports.document import page, speed, summary
 from samegrad.reports.render import render
 from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.helpers.reports import (
@@ -58,8 +58,8 @@ def test_summary_says_which_is_fastest_at_which_batch(tmp_path: Path) -> None:
     text = sentences(swept(tmp_path / "j"))
 
     assert (
-        "Which is the fastest for my size? 64-32-10: jax (batch 8 to 32), numpy or jax (batch "
-        '128), numpy (batch 512). "Or": their times cannot be told apart.' in text
+        "Which is the fastest for my size? Training step, 64-32-10: jax (batch 8 to 32), numpy or "
+        'jax (batch 128), numpy (batch 512). "Or": their times cannot be told apart.' in text
     )
     assert (
         "From which batch on does that change? 64-32-10, numpy and jax: numpy overtakes between "
@@ -88,6 +88,25 @@ def test_summary_says_what_vectorisation_brings_and_what_small_differences_are_w
         "numpy 60.0, torch 20.0" in text
     )
     assert "half of the rows have a 95 % interval within +-2 %" in text
+
+
+@pytest.mark.parametrize(
+    ("gpu", "said"),
+    [
+        ("none", 'advise --layers 64-32-10 --gpu "H100 PCIe"`.'),
+        ("NVIDIA T4", "benchmark --device cpu,cuda`, `python -m samegrad doctor`."),
+    ],
+)
+def test_without_rows_of_a_gpu_a_line_says_what_to_run(gpu: str, said: str, tmp_path: Path) -> None:
+    """And there is no chapter."""
+    about = run_record()["machine"] | {"gpu": gpu}
+    path = write(tmp_path / "j", run_record(machine=about), plan_record(TORCH), *several(TORCH, 9))
+    report = report_of(path)
+
+    (line,) = [a for a in summary.sentences(report) if a.question == "GPU or CPU?"]
+
+    assert line.text.endswith(said)
+    assert speed.gpu(report).empty
 
 
 def test_summary_says_from_which_batch_a_gpu_pays(tmp_path: Path) -> None:
@@ -166,6 +185,20 @@ def test_profile_counts_how_often_each_is_near_the_fastest(tmp_path: Path) -> No
     assert 40 == pytest.approx(share("jax cpu", 1))  # batch 8, 32 of train_step; of five cases
     assert 100 == pytest.approx(share("jax cpu", 3.01))
     assert 0 == share("torch cpu", 100)
+
+
+def test_busy_run_shows_its_own_command_again(tmp_path: Path) -> None:
+    """With its options, to wait for a quiet machine; elsewhere, as its folder is full."""
+    busy = {"record": "state", "when": "during", "seconds": 9.0, "cores": 2, "others": 1.9}
+    typed = "samegrad benchmark --layers 64-32-10 --output out"
+    path = write(
+        tmp_path / "j", run_record(command=typed), plan_record(NUMPY), *several(NUMPY, 9), busy
+    )
+
+    (line,) = report_of(path).machine_states
+
+    again = "`samegrad benchmark --layers 64-32-10 --wait-quiet 600`."
+    assert line.endswith(f"rerun when it is quiet, or {again}")
 
 
 def test_summary_of_one_process_claims_no_certainty(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ import pytest
 
 from samegrad.implementations.contract.texts import say
 from samegrad.reports.data.matrix import matrix
-from samegrad.reports.document import terminal
+from samegrad.reports.document import page, terminal
+from samegrad.reports.render import document
 from tests.helpers.journals import plan_record, run_record, write
 from tests.helpers.reports import F64, NUMPY, laptop, report_of, several
+from tests.reports.data.test_matrix import requests
 
 
 def shown(path: Path, width: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -83,3 +85,20 @@ def test_thousands_of_lines_are_for_the_page(
     lines = shown(path, 80, monkeypatch)
 
     assert len(lines) < 200 and "and 249 more lines, in the report" == lines[-1]
+
+
+def test_latency_stands_below_throughput_in_every_form(tmp_path: Path) -> None:
+    """Terminal, Markdown and page: who is the fastest in a row, and by single calls."""
+    report = requests(tmp_path / "j", numpy=(39, 40), jax=(15.8, 168))
+
+    shown = list(terminal.matrix(matrix(report)))
+    made = document(report)
+    text, whole = page.markdown(made), page.html(replace(made, chapters=[], first=None), tmp_path)
+
+    row, single = shown[-2:]
+    assert row.split() == ["forward", "1", "39.8", "us", "1.0", "16.1", "us", "0.41*"]
+    assert single.split()[2:] == ["single", "(p50)", "40.0", "us", "1.0*", "168", "us", "4.2"]
+    (line,) = [line for line in text.splitlines() if "forward 1, single (p50)" in line]
+    assert ["**40.0 us** (1.0)", "168 us (4.2)"] == [c.strip() for c in line.split("|")[2:4]]
+    assert '<th scope="row">forward 1, single (p50)</th>' in whole
+    assert "single (p50): calls one at a time" in " ".join(" ".join(shown).split())
