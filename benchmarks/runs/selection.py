@@ -15,7 +15,8 @@ from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.commands import install, which_gpu
 
 DTYPES = ("float32", "float64")
-OWN_CALLS = ("times", "read as", "conventions", "converted")  # facts of a file's own calls
+# Facts of a file's own calls, and of what it lacks.
+OWN_CALLS = ("times", "read as", "conventions", "converted", "training step")
 NO_GPU = "no GPU on this machine"
 
 
@@ -207,9 +208,9 @@ def _other_form(label: str, capability: Capabilities, options: BenchmarkOptions)
 
 
 def _own_calls(label: str, capability: Capabilities) -> list[str]:
-    """What is timed of a file that is not written to the contract."""
+    """What is timed of a file that is not written to the contract, or that lacks a step."""
     for facts in capability.record.get("facts", {}).values():
-        return [f"{label}: {name} {facts[name]}" for name in OWN_CALLS if name in facts]
+        return [f"{label}: {name} {facts[name]}" for name in OWN_CALLS if facts.get(name)]
     return []
 
 

@@ -136,7 +136,8 @@ def targets(sizes: Sizes, form: Form, shape: Sequence[int]) -> tuple[Any, Array]
 
 def _like(rows: Array, form: Form, shape: Sequence[int]) -> Array:
     """Rows of targets in the shape that outputs have, columns if these are some."""
-    turned = len(shape) > 1 and (form.x == "columns" or tuple(shape) == rows.shape[::-1])
+    other = tuple(shape) == rows.shape[::-1] != rows.shape  # a square fits both ways round
+    turned = len(shape) > 1 and (form.x == "columns" or other)
     return (rows.T if turned else rows).reshape(shape).copy()
 
 

@@ -5,6 +5,7 @@ together. What is weights and what biases, and which axis is whose, is found by 
 leave it open, every way is tried on numbers (`timed`).
 """
 
+import contextlib
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,11 +82,14 @@ class Layout:
         roles: kind of name -> "W" or "b", in the order of the layers.
         bias: one of BIASES.
         turned: whether weights lie as (out, in) where both axes are alike.
+        turns: where one kind holds both, as [(W, b), ...] and [W, b, W, b] do: "alternating", or
+            "halves" of [W, W, b, b]; else "".
     """
 
     roles: Mapping[str, str]
     bias: str
     turned: bool
+    turns: str = ""
 
     def slots(self, places: Sequence[Place], features: int) -> list[Slot]:
         """The layers of a network.
@@ -116,6 +120,8 @@ class Layout:
 
     def _blocks(self, places: Sequence[Place], role: str) -> list[Block]:
         kinds = [kind for kind, given in self.roles.items() if given == role]
+        if self.turns:
+            kinds, places = [*self.roles], self._in_turn(places, role)
         found: dict[Any, list[Place]] = {}
         for place in places:
             if kind_of(place.name) in kinds:
@@ -140,6 +146,17 @@ class Layout:
                 blocks.append(Block(held, (rows, size // rows)))
         return blocks
 
+    def _in_turn(self, places: Sequence[Place], role: str) -> Sequence[Place]:
+        """Those of a role where one kind holds both."""
+        held = sorted(
+            (place for place in places if kind_of(place.name) in self.roles),
+            key=lambda place: numbers_of(place.name),
+        )
+        if self.turns == "alternating":
+            return held[role == "b" :: 2]
+        half = len(held) // 2
+        return held[half:] if role == "b" else held[:half]
+
 
 def layouts(places: Sequence[Place], features: int, outputs: int) -> Iterator[Layout]:
     """The ways in which a network's numbers may be weights and biases, by their sizes."""
@@ -160,6 +177,11 @@ def layouts(places: Sequence[Place], features: int, outputs: int) -> Iterator[La
                     yield layout
             if len(kinds) < 2:
                 break
+    for turns, turned in itertools.product(("alternating", "halves"), (False, True)):
+        layout = Layout(dict.fromkeys(kinds, "W"), "apart", turned, turns)
+        with contextlib.suppress(ValueError):
+            if len(kinds) == 1 and sizes_of(layout.slots(places, features))[-1] == outputs:
+                yield layout
 
 
 def sizes_of(slots: Sequence[Slot]) -> tuple[int, ...]:

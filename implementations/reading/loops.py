@@ -40,6 +40,11 @@ class Loop:
     function: str = ""
     given: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def lines(self) -> str:
+        """Where it stands."""
+        return f"lines {self.header} to {max(s.end_lineno or 0 for s in self.body)}"
+
 
 def loops(loaded: Loaded) -> Iterator[Loop]:
     """The loops that update something, of the top level and below `if __name__`."""

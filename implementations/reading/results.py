@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,7 +45,10 @@ def gradient(result: Result) -> Params:
     network = result.live
     wanted = reference.expected(network.spec, network.params, *result.batch.given).grads
     found = sources(network, result.returned, wanted, network.calls.pairs)
-    return [slot.gathered(v) for slot, v in zip(network.slots, found, strict=True)]
+    return [
+        slot.gathered([source.value for source in given])
+        for slot, given in zip(network.slots, found, strict=True)
+    ]
 
 
 def weights(network: Live) -> Params:
@@ -61,9 +64,23 @@ def outputs(result: Outputs) -> Array:
     return np.ascontiguousarray(given.T if columns else given).reshape(result.batch.n, k)
 
 
+class Source(NamedTuple):
+    """Where the gradient of one place is.
+
+    Attributes:
+        value: it, in the shape of the place.
+        name: a path that begins with "returned" or "net"; "" where nothing fits.
+        turned: whether it lies there the other way round.
+    """
+
+    value: Array
+    name: str = ""
+    turned: bool = False
+
+
 def sources(
     live: Live, returned: Any, wanted: Params, pairs: Sequence[tuple[str, str]]
-) -> list[list[Array]]:
+) -> list[list[Source]]:
     """What a backward pass gave for each place of each layer, nearest to what is wanted.
 
     Args:
@@ -89,26 +106,27 @@ def sources(
     return found
 
 
-def _source(name: str, wanted: Array, pool: dict[str, Array], rules: dict[str, Any]) -> Array:
+def _source(name: str, wanted: Array, pool: dict[str, Array], rules: dict[str, Any]) -> Source:
     """The gradient of one place: by its name where it has several like it, else by value."""
     rule = rules.get(kind_of(name))
     shape = np.shape(wanted)
     if rule is not None and np.ndim(wanted) < 2:
-        given = pool.get(rule(numbers_of(name)))
+        path = rule(numbers_of(name))
+        given = pool.get(path)
         if given is not None and np.size(given) == max(1, np.size(wanted)):
-            return np.reshape(given, shape)
-    best, least = np.full(shape, np.nan), np.inf
-    for array in pool.values():
+            return Source(np.reshape(given, shape), path)
+    best, least = Source(np.full(shape, np.nan)), np.inf
+    for path, array in pool.items():
         if np.size(array) != np.size(wanted):
             continue
-        forms = [array.T] if np.ndim(array) == 2 and array.T.shape == shape else []
+        forms = [(array.T, True)] if np.ndim(array) == 2 and array.T.shape == shape else []
         if np.shape(array) == shape or not forms:
-            forms.append(array)
-        for form in forms:
+            forms.append((array, False))
+        for form, turned in forms:
             value = np.reshape(form, shape)
             off = distance(value, wanted)
             if off < least:
-                best, least = value, off
+                best, least = Source(value, path, turned), off
     return best
 
 

@@ -129,7 +129,7 @@ def _of_loop(loop: Loop, loaded: Loaded) -> Iterator[Reading]:
             )
             yield Reading(
                 script.weights, found, loss, backward, (), f"{loop.function or 'script'}: weights "
-                f"{', '.join(script.weights)}, one turn of the loop, gradient from "
+                f"{', '.join(script.weights)}, one turn of the loop ({loop.lines}), gradient from "
                 + ("the update" if kind == "update" else "its variables"),
                 own, text, step=True, rated=rate is not None, printed=own, certain=True,
                 examples=max((1, *np.shape(y))), outputs=_outputs(y), slopes=slopes, functions=turn,

@@ -6,6 +6,7 @@ computed. Conversion is done outside of the clock: weights and a batch before, w
 afterwards, from references.
 """
 
+import re
 import signal
 import time
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from samegrad.implementations.contract.adapter import (
 from samegrad.implementations.contract.own_calls import Network, OwnCalls
 from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec, Params, Tree, map_tree
+from samegrad.implementations.contract.supplied import FACT
 from samegrad.implementations.reading import files, live, search
 from samegrad.implementations.reading.gradients import ThroughGraph
 from samegrad.implementations.reading.hints import Hints, in_source, parse
@@ -43,8 +45,11 @@ from samegrad.implementations.reading.results import (
     outputs,
     weights,
 )
+from samegrad.implementations.reading.stepped import Updates
 
 Array = Any
+STEP = "by samegrad's update rule, on the file's own weights and gradient"
+LOOP = re.compile(r"one turn of the loop \((.*?)\)")  # of a script's reading
 SHOWN_BY = {"forward": "outputs", "loss_and_grad": "grads", "train_step": "updated"}
 
 
@@ -65,12 +70,17 @@ class FileBackend(PlainBackend):
 
 
 class FileModel:
-    """The contract's functions over a file's own calls."""
+    """The contract's functions over a file's own calls.
+
+    Attributes:
+        updates: what makes steps of its gradient; None where the calls make steps themselves.
+    """
 
     BACKEND = FileBackend()
 
-    def __init__(self, capabilities: Capabilities) -> None:
+    def __init__(self, capabilities: Capabilities, step: bool) -> None:
         self.CAPABILITIES = capabilities
+        self.updates = None if step else Updates()
 
     def forward(self, _: MLPSpec, params: Live, X: Batch) -> Any:
         """The file's forward pass."""
@@ -84,14 +94,18 @@ class FileModel:
         """The file's calls that give a gradient; the loss is computed when it is asked for."""
         return Result(params, X, params.run(X)), GRADS
 
-    def init_state(self, _: MLPSpec, _params: Live) -> Tree:
-        """A file keeps its state itself."""
-        return
+    def init_state(self, _: MLPSpec, params: Live) -> Tree:
+        """A file keeps its state itself; where it makes no step, what does: samegrad's sgd."""
+        return None if self.updates is None else self.updates.of(params)
 
     def train_step(
         self, _: MLPSpec, params: Live, state: Tree, X: Batch, _y: Batch, learning_rate: float
     ) -> Any:
-        """The file's calls that make a step."""
+        """The file's calls that make a step, or that give the gradient for one."""
+        if self.updates is not None:
+            returned = params.run(X)
+            state(returned, learning_rate)
+            return params, state, Result(params, X, returned)
         if params.rate[0] != learning_rate:
             params.set_rate(learning_rate)
         return params, state, Result(params, X, params.run(X))
@@ -116,9 +130,9 @@ class FileImplementation(OwnCalls):
         graph = isinstance(self.owns[0].calls.reading.backward, ThroughGraph)
         facts = {name: text for name, text in self.said().items() if text}
         offered = Capabilities(dtypes=("float64",), describe=lambda _: facts, leaves_cycles=graph)
-        super().__init__(FileModel(offered), name)
+        super().__init__(FileModel(offered, self.step), name)
         self.file = file
-        shown = {result for own in self.owns for result in own.shows}
+        shown = {result for own in self.owns for result in shows(own)}
         for function, result in SHOWN_BY.items():
             if result not in shown:
                 setattr(self, function, partial(_lacking, function))
@@ -131,6 +145,7 @@ class FileImplementation(OwnCalls):
             "read as": own.calls.reading.how,
             "conventions": "; ".join(own.texts),
             "converted": "weights and batches to the file's own layout, before the clock starts",
+            FACT: "" if self.step else STEP,
         }
 
     def networks(self) -> list[Network]:
@@ -165,7 +180,7 @@ class FileImplementation(OwnCalls):
 
     def shows(self, spec: MLPSpec) -> tuple[str, ...]:
         """Names of the results that are compared; see `Own`."""
-        return self.own(spec).shows
+        return shows(self.own(spec))
 
     def params_from_numpy(self, spec: MLPSpec, params: Params, device: str) -> Any:
         """A network of the file's with these weights.
@@ -216,6 +231,11 @@ class FileImplementation(OwnCalls):
             value = loss_of(leaf)
             return np.float64(0) if value is None else value
         return weights(leaf) if isinstance(leaf, Live) else leaf
+
+
+def shows(own: Own) -> tuple[str, ...]:
+    """Names of the results of a network that are compared; of a gradient also the step of it."""
+    return (*own.shows, "updated") if "grads" in own.shows else own.shows
 
 
 def _lacking(function: str, *_: Any) -> NoReturn:
@@ -276,6 +296,10 @@ def _why_not(loaded: Loaded, of: str, hints: Hints) -> NotTimedError:
     report = search.verdict(loaded, of, hints, time.process_time() + SECONDS)
     if report.verdict == DISAGREES:
         return NotTimedError("wrong", report.reason)
+    if report.verdict == AGREES and (loop := LOOP.search(report.reading)):
+        said = f"its step is the body of a loop ({loop[1]}), which cannot be called: put that into"
+        said += " a function of the weights and a batch that returns the gradient of each weight"
+        return NotTimedError("unavailable", f"{said}; samegrad verify checks it as it is")
     if report.verdict == AGREES:
         said = f"its network is none that a row can name ({report.reading})"
         return NotTimedError("unavailable", f"{said}; samegrad verify checks it")

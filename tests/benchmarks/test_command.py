@@ -155,7 +155,7 @@ def test_file_of_pytest_that_cannot_be_written_costs_no_report(
 
 
 def test_file_with_two_functions_is_timed_after_its_check(tmp_path: Path) -> None:
-    """What it lacks is a row that says so; a wrong one has no time."""
+    """The step that it lacks is samegrad's, which is said; a wrong one has no time."""
     right, wrong = tmp_path / "right.py", tmp_path / "wrong.py"
     right.write_text(planted.RIGHT)
     wrong.write_text(planted.RIGHT.replace("        delta = delta / n\n", ""))
@@ -169,8 +169,8 @@ def test_file_with_two_functions_is_timed_after_its_check(tmp_path: Path) -> Non
     rows = {row.case.id: row for row in results.rows(journal_of(tmp_path / "run"))}
     outcomes = {row.case.id: (row.status, row.reason) for row in rows.values()}
     assert ("ok", "") == outcomes["digits-loss_and_grad-batch32-float64-right-cpu"]
-    status, reason = outcomes["digits-train_step-batch32-float64-right-cpu"]
-    assert "unavailable" == status and "right has no init_state" in reason
+    assert ("ok", "") == outcomes["digits-train_step-batch32-float64-right-cpu"]
+    assert "right: training step by samegrad's update rule, in NumPy" in done.stdout
     status, reason = outcomes["digits-loss_and_grad-batch32-float64-wrong-cpu"]
     assert "wrong" == status and "dW1: error 31" in reason
 

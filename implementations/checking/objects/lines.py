@@ -156,7 +156,7 @@ class _Reader:
         root = path.partition("[")[0].partition(".")[0]
         if root == "returned":
             return None  # it is not there, wherever one looks
-        if root == "net" and self.net is not None and _steps(path)[1] is not None:
+        if root == "net" and self.net is not None and steps_of(path)[1] is not None:
             leaf = leaf_at(self.net, path)
             return None if leaf is None else leaf.read()
         kept = self.leaves.get(path)
@@ -171,7 +171,7 @@ class _Reader:
 
 def leaf_at(net: Any, path: str) -> Leaf | None:
     """The numbers at a path that begins with "net", or None: none are there, or it is no path."""
-    _, steps = _steps(path)
+    _, steps = steps_of(path)
     value = net
     try:
         for key, attribute in steps or ():
@@ -185,7 +185,7 @@ STEP = re.compile(r"\.(\w+)|\[('(?:[^'\\]|\\.)*'|-?\d+)\]")
 
 
 @cache  # it is asked after every run
-def _steps(path: str) -> tuple[str, list[tuple[Any, bool]] | None]:
+def steps_of(path: str) -> tuple[str, list[tuple[Any, bool]] | None]:
     """The root of a path and its (key, whether it is an attribute); None: written otherwise."""
     root = re.match(r"\w*", path)
     at = root.end() if root else 0

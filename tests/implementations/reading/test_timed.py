@@ -1,6 +1,7 @@
 """Files in nobody's dialect as implementations: what of them is offered, and what is compared."""
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.judge.inputs import draw
 from samegrad.benchmarks.judge.proofs import Proofs
 from samegrad.benchmarks.worker.placed import Placed
+from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.reading import timed
+from samegrad.implementations.reading import stepped, timed
 from tests.helpers.proofs import first_call, handed_in
 from tests.helpers.read_here import as_before
 
@@ -45,6 +47,48 @@ class Net:
         d = out - y
         e = d @ self.W2.T * (1 - self.h ** 2)
         return {"W1": self.X.T @ e, "b1": e.sum(0), "W2": self.h.T @ d, "b2": d.sum(0)}
+"""
+
+FUNCTIONS = """
+import numpy as np
+
+def init_params(n_in, n_hidden, n_out):
+    f, h, k = n_in, n_hidden, n_out
+    return [np.random.randn(f, h), np.zeros(h), np.random.randn(h, k), np.zeros(k)]
+
+def forward(params, x):
+    W1, b1, W2, b2 = params
+    return np.tanh(x @ W1 + b1) @ W2 + b2
+
+def loss_and_grad(params, x, y):
+    W1, b1, W2, b2 = params
+    h = np.tanh(x @ W1 + b1)
+    d = (h @ W2 + b2 - y) / len(x)
+    e = d @ W2.T * (1 - h ** 2)
+    return len(x) * np.sum(d ** 2) / 2, [x.T @ e, e.sum(0), h.T @ d, d.sum(0)]
+"""
+# How people hold weights and biases in one list.
+LISTS = {
+    "flat": FUNCTIONS,
+    "pairs": FUNCTIONS.replace("W1, b1, W2, b2 =", "(W1, b1), (W2, b2) =")
+    .replace("[np.random.randn(f, h), np.zeros(h), ", "[(np.random.randn(f, h), np.zeros(h)), (")
+    .replace("np.zeros(k)]", "np.zeros(k))]")
+    .replace(
+        "[x.T @ e, e.sum(0), h.T @ d, d.sum(0)]", "[(x.T @ e, e.sum(0)), (h.T @ d, d.sum(0))]"
+    ),
+    "weights first": FUNCTIONS.replace("W1, b1, W2, b2 =", "W1, W2, b1, b2 =")
+    .replace("np.zeros(h), np.random.randn(h, k), ", "np.random.randn(h, k), np.zeros(h), ")
+    .replace("[x.T @ e, e.sum(0), h.T @ d,", "[x.T @ e, h.T @ d, e.sum(0),"),
+}
+SCRIPT = """
+import numpy as np
+
+X, Y = np.random.randn(8, 3), np.random.randn(8, 2)
+W = np.random.randn(3, 2)
+for epoch in range(9):
+    out = X @ W
+    loss = np.sum((out - Y) ** 2) / 2
+    W -= 0.01 * X.T @ (out - Y)
 """
 
 
@@ -80,6 +124,80 @@ def test_file_agrees_on_a_network_of_other_sizes(load: Load, name: str, tmp_path
     verdict, _ = gated(file, (9, 7, outputs), batch, tmp_path, operation)
 
     assert verdict["reason"] == ""
+
+
+@pytest.mark.parametrize("operation", ["forward", "loss_and_grad", "train_step"])
+@pytest.mark.parametrize("form", LISTS)
+def test_two_functions_are_timed_and_their_steps_are_sgd(
+    load: Load, form: str, operation: str, tmp_path: Path
+) -> None:
+    """Weights and biases in one list are told apart; a step takes its own gradient off them."""
+    path = tmp_path / "two.py"
+    path.write_text(LISTS[form])
+    file = load(path)
+    verdict, _ = gated(file, (9, 7, 5), 6, tmp_path, operation)
+
+    assert verdict["reason"] == ""
+    assert "samegrad's update rule" in file.said()["training step"]
+
+
+def test_batch_of_as_many_examples_as_outputs_keeps_its_targets(load: Load, tmp_path: Path) -> None:
+    """A square of targets fits both ways round; rows stay rows."""
+    path = tmp_path / "two.py"
+    path.write_text(FUNCTIONS)
+    verdict, _ = gated(load(path), (9, 7, 5), 5, tmp_path)
+
+    assert verdict["reason"] == ""
+
+
+@pytest.mark.parametrize("name", ["params_dict_class.py", "two_layer_functions.py"])
+def test_step_of_a_gradient_that_a_network_keeps(load: Load, name: str, tmp_path: Path) -> None:
+    """Its gradient is in an attribute or a dict, with examples in columns perhaps."""
+    file = load(FILES / name)
+    verdict, placed = gated(
+        file, (9, 7, 5 if file.owns[0].sizes[-1] > 1 else 1), 6, tmp_path, "train_step"
+    )
+    block = handed_in(placed, "train_step", 3, tmp_path)
+
+    assert ["", ""] == [verdict["reason"], Proofs(tmp_path).verdict(block)["reason"]]
+
+
+def test_step_in_the_wrong_direction_is_refused(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is supplied is compared with the reference's step as any other."""
+    path = tmp_path / "two.py"
+    path.write_text(FUNCTIONS)
+    update = stepped._update
+    monkeypatch.setattr(
+        stepped, "_update", lambda *given: lambda result, rate: update(*given)(result, -rate)
+    )
+    verdict, _ = gated(load(path), (9, 7, 5), 6, tmp_path, "train_step")
+
+    assert "after a step" in verdict["reason"] or "W1" in verdict["reason"]
+
+
+def test_gradient_that_adds_up_makes_no_step(load: Load, tmp_path: Path) -> None:
+    """A step of it would be of all that came before."""
+    path = tmp_path / "two.py"
+    path.write_text(FUNCTIONS)
+    file = load(path)
+    spec = MLPSpec((4, 6, 3), **file.owns[0].form, dtype="float64")
+    network = file.params_from_numpy(spec, init_params(spec), "cpu")
+    run, calls = network.run, count(1)
+    network.run = lambda batch: (0.0, [next(calls) * g for g in run(batch)[1]])
+
+    with pytest.raises(NotImplementedError, match="nor a gradient for one"):
+        file.init_state(spec, network)
+
+
+def test_script_says_what_to_put_into_a_function(load: Load, tmp_path: Path) -> None:
+    """Its loop agrees and cannot be called: the line names its lines."""
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT)
+
+    with pytest.raises(timed.NotTimedError, match=r"a loop \(lines 6 to 9\).* put that into"):
+        load(path)
 
 
 @pytest.mark.parametrize(
