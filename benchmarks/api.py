@@ -12,14 +12,14 @@ from samegrad.benchmarks.runs.options import parse_threads
 from samegrad.benchmarks.runs.run import Run
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.texts import clean_errors
+from samegrad.implementations.contract.texts import clean_errors, described
 
 EPOCH_BATCHES = 16  # of the operation "epoch"
 
 
 @clean_errors()
 def measure(
-    implementation: str,
+    implementation: str | Path,
     spec: MLPSpec,
     *,
     batch_size: int,
@@ -52,9 +52,18 @@ def measure(
         by `pytest --benchmark` only.
 
     Raises:
+        TypeError: implementation is no name, or spec none.
         ValueError: an argument is not accepted, or the device or dtype is not available.
         ImportError: the implementation cannot be loaded.
     """
+    if not isinstance(implementation, str | Path):
+        raise TypeError(
+            f"implementation is {described(implementation)}; give a name of samegrad.names('all'), "
+            "the path of a file, or a module's name"
+        )
+    implementation = str(implementation)
+    if not isinstance(spec, MLPSpec):
+        raise TypeError(f"spec is {described(spec)}; give one: MLPSpec((784, 128, 10))")
     if operation not in OPERATIONS:
         raise ValueError(f"operation {operation!r} is not known; accepted: {', '.join(OPERATIONS)}")
     for name, value in (("batch_size", batch_size), ("processes", processes)):

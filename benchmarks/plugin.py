@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from samegrad.benchmarks import pytest_output
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.presets import GROUPS
 from samegrad.benchmarks.cases.workload import TRAINING, Workload
@@ -28,6 +29,7 @@ from samegrad.benchmarks.runs import session as session_module
 from samegrad.benchmarks.runs.options import parse
 from samegrad.benchmarks.runs.run import Run
 from samegrad.benchmarks.runs.session import Replay, State
+from samegrad.implementations.contract.columns import sentences
 from samegrad.implementations.contract.commands import command, require
 from samegrad.implementations.contract.texts import clean, no_value, say
 
@@ -74,7 +76,7 @@ def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> None:
     """Say of what was typed for `samegrad benchmark` what nobody takes; no conftest will."""
-    if not _by_our_command(early_config):
+    if not pytest_output.ours(early_config):
         return
     refuse_options(_typed(early_config))
     for option in parser.parse_known_and_unknown_args(args)[1]:
@@ -82,10 +84,6 @@ def pytest_load_initial_conftests(
             f"{clean(option)}: samegrad, pytest and pytest-benchmark have no such option; another "
             "plugin of pytest takes part if -p names it"
         )
-
-
-def _by_our_command(config: pytest.Config) -> bool:
-    return config.inipath is not None and config.inipath.name == "installed.ini"
 
 
 def _option(config: pytest.Config, name: str) -> Any:
@@ -175,6 +173,7 @@ def pytest_configure(config: pytest.Config) -> None:
         state = config.stash[STATE] = State(parsed, resumed, retry)
     except (ValueError, OSError) as error:
         raise pytest.UsageError(_line(error)) from None
+    pytest_output.silence(config, _typed(config))
     devices = {"cpu", "cuda", *(state.options.devices or ())}
     operations = {name for kind in Workload.kinds.values() for name in kind.operations}
     for mark in {*devices, TRAINING, *GROUPS, *operations}:
@@ -304,7 +303,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     directory = config.stash[DIRECTORY]
     try:
         with _uncaptured(config):
-            session_module.measure(state, chosen, directory, _command(config))
+            session_module.measure(state, chosen, directory, pytest_output.command(config))
     except ValueError as error:  # another process writes this run
         raise pytest.UsageError(clean(str(error))) from None
     except OSError as error:
@@ -312,16 +311,6 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         raise pytest.UsageError(clean(what)) from None
     assert state.run is not None
     state.rows = {row.case.id: row for row in rows.rows(state.run.journal)}
-
-
-def _command(config: pytest.Config) -> str:
-    """What the user typed; `samegrad benchmark` puts options of its own before --benchmark."""
-    arguments = [str(argument) for argument in config.invocation_params.args]
-    if _by_our_command(config):
-        return shlex.join(
-            ["samegrad", "benchmark", *arguments[arguments.index("--benchmark") + 1 :]]
-        )
-    return shlex.join(["pytest", *arguments])
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -358,6 +347,8 @@ def _report(session: pytest.Session, run: Run) -> list[str]:
         lines = [f"no report: {reason}; journal: {path}; once that is mended: {again}"]
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
     lines = list(lines or [f"journal: {path}"])
+    if pytest_output.silent(config):
+        lines[-1:-1] = sentences(pytest_output.without_number(config.stash[STATE].rows.values()))
     if not run.journal.complete:
         lines.insert(-1, f"to go on: {command('benchmark', f'--resume={run.directory}')}")
     if nothing := rows.without_use(config.stash[STATE].rows.values()):

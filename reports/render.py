@@ -11,9 +11,10 @@ from pathlib import Path
 
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.schema import OK
+from samegrad.implementations.contract.columns import sentences
 from samegrad.implementations.contract.commands import install
 from samegrad.implementations.contract.files import named, replaced
-from samegrad.implementations.contract.texts import clean_errors
+from samegrad.implementations.contract.texts import clean_errors, described
 from samegrad.reports.archive import summary as summaries
 from samegrad.reports.charts import chart
 from samegrad.reports.data import archives
@@ -109,11 +110,14 @@ def render(
         base: an earlier run, of other code perhaps; the report says what changed since.
 
     Raises:
+        TypeError: `journals` are no paths.
         NotAJournalError: none of the files is a journal that can be read.
         NoParquetError: what writes Parquet is not installed.
         ValueError: a path is an empty text, or there is no such reference.
         OSError: the directory cannot be written.
     """
+    if not isinstance(journals, str | os.PathLike | Iterable):
+        raise TypeError(f"journals is {described(journals)}; give a path, or several")
     places = [journals] if isinstance(journals, str | os.PathLike) else list(journals)
     into = None if output is None else named("output", output)
     with archives.unpacked(places) as unpacked:
@@ -235,8 +239,8 @@ def products(journal: Journal) -> str:
 
 def terminal_lines(report: Report, made: Document) -> list[str]:
     """The machine's state, times, answers, and how many rows have no number."""
-    lines = ["", *terminal.sentences(made.machine), "", *terminal.matrix(made.matrix), ""]
-    lines += terminal.sentences([*map(str, made.summary), made.counts])
+    lines = ["", *sentences(made.machine), "", *terminal.matrix(made.matrix), ""]
+    lines += sentences([*map(str, made.summary), made.counts])
     if not all(journal.complete for journal in report.journals):
         lines.append("PARTIAL: a run did not come to its end; what was measured is in the report.")
     return lines

@@ -16,7 +16,7 @@ from samegrad.implementations.checking.verifier import concluded, of_reference
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import adapted
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.texts import clean_errors
+from samegrad.implementations.contract.texts import clean_errors, described
 
 
 @clean_errors()
@@ -42,6 +42,7 @@ def assert_gradients_agree(
         seed: of weights and batches.
 
     Raises:
+        TypeError: specs are none.
         AssertionError: something disagrees, or nothing could be checked; the message is the
             verdict with the place of the fault.
     """
@@ -53,6 +54,9 @@ def assert_gradients_agree(
         module = adapted(implementation, name)
     if isinstance(specs, MLPSpec):
         specs = (specs,)
+    for spec in specs or ():
+        if not isinstance(spec, MLPSpec):
+            raise TypeError(f"specs holds {described(spec)}; give MLPSpec((784, 128, 10)) or more")
     if specs is None:
         of_dtype = [
             f(d, seed) for d in module.dtypes for f in (problems.standard, problems.classics)

@@ -43,7 +43,7 @@ from samegrad.implementations.checking.trees import (
     wrong_nesting,
 )
 from samegrad.implementations.contract.spec import map_tree
-from samegrad.implementations.contract.texts import clean_errors
+from samegrad.implementations.contract.texts import clean_errors, described
 
 Array = Any
 Tree = Any  # of float arrays or floats, nested as `items` knows; None stands for nothing
@@ -112,7 +112,7 @@ def check_function(
     """
     for name, function in (("loss", loss), ("torch_loss", torch_loss), ("jax_loss", jax_loss)):
         if function is not None and not callable(function):
-            raise TypeError(f"{name} {function!r} is not accepted; give a function of params")
+            raise TypeError(f"{name} is {described(function)}; give a function of params")
     if method not in METHODS:
         raise ValueError(f"method {method!r} is not known; accepted: {', '.join(METHODS)}")
     check_tolerance(tolerance)

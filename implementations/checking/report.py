@@ -10,11 +10,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from samegrad.implementations.checking import reference, repeats, steps
+from samegrad.implementations.checking import reference, repeats, steps, tables
 from samegrad.implementations.checking.comparison import (
     PRECISIONS,
     Comparison,
-    TensorCheck,
     as_float64,
     bound,
     judge,
@@ -23,14 +22,12 @@ from samegrad.implementations.checking.messages import CallResult
 from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.problems import AT_THE_KINK, Problem, other_batch
 from samegrad.implementations.checking.reference import Expected
+from samegrad.implementations.contract import columns
 from samegrad.implementations.contract.spec import Params, Tree
 from samegrad.implementations.contract.texts import clean
 
 VERDICTS = ("agrees", "disagrees", "undecided", "not checked", "unavailable")
 STATES = ("agree", "disagree", "failed", "undecided", "not supported")
-_HEADING = (
-    f"{'tensor':22}{'error':>9}{'ulp':>8}{'bound':>9}{'% of bound':>12}  verdict    worst problem"
-)
 
 
 @dataclass(frozen=True)
@@ -264,6 +261,12 @@ class VerifyReport:
         """Whether gradients were compared and everything that was compared agrees."""
         return self.verdict == "agrees"
 
+    @property
+    def title(self) -> str:
+        """The name, with a precision that is no standard one."""
+        precision = self.options.precision
+        return self.name if precision == "ieee" else f"{self.name} ({precision})"
+
     def __str__(self) -> str:
         return self.text()
 
@@ -273,32 +276,43 @@ class VerifyReport:
         Args:
             verbose: with the tables of every single problem.
         """
-        precision = self.options.precision
-        title = self.name if precision == "ieee" else f"{self.name} ({precision})"
         reason = f": {self.reason}" if self.reason else ""
-        lines = [f"{title}: {self.verdict.upper()}{reason}"]
+        lines = [f"{self.title}: {self.verdict.upper()}{reason}"]
         for dtype in dict.fromkeys(o.problem.spec.dtype for o in self.outcomes):
             outcomes = [o for o in self.outcomes if o.problem.spec.dtype == dtype]
-            rows = worst(outcomes)
+            rows = [(t, o.problem.label) for o in outcomes for t in o.comparison.tensors]
             if not rows:
                 continue
             counts = [f"{n} {s}" for s in STATES if (n := sum(o.status == s for o in outcomes))]
             lines.append(f"  {dtype}, {len(outcomes)} problems: {', '.join(counts)}")
-            lines.append(f"    {_HEADING}")
-            lines += [f"    {_row(t)}  {o.problem.label}" for t, o in _step_in_one_row(rows)]
+            lines += tables.of_worst(rows)
             if verbose:
                 for outcome in outcomes:
                     lines.append(f"    {outcome.problem.label}: {outcome.status}")
                     lines += [f"      {fault}" for fault in outcome.mutations + outcome.failures]
-                    lines += [f"      {_row(tensor)}" for tensor in outcome.comparison.tensors]
+                    lines += tables.of_one(outcome.comparison.tensors)
         if self.exact is not None:
             lines += [f"  {line}" for line in self.exact.lines(verbose)]
         lines += [f"  likely: {sentence}" for sentence in self.diagnosis]
         lines += [f"  note: {note}" for note in self.notes]
         lines += [f"  note: {remark}" for remark in self.remarks]
+        lines = [*columns.folded(lines, "    ")]
         if self.snippet:  # not indented: it is there to be pasted
             lines += ["  the smallest network that shows it:", "", self.snippet, ""]
         return clean("\n".join(lines))
+
+    def line(self) -> str:
+        """The verdict in one line: with the tensor nearest to its bound, or the reason."""
+        name = f"{self.title:16} {self.verdict if self.agrees else self.verdict.upper()}"
+        tensors = [t for o in self.outcomes for t in o.comparison.tensors]
+        if not self.agrees or not tensors:
+            return clean(f"{name}: {self.reason}")
+        worst = max(tensors, key=lambda t: t.percent_of_bound or 0.0)
+        notes = f"; {len(self.notes)} note{'s' * (len(self.notes) > 1)}" if self.notes else ""
+        return clean(
+            f"{name}  worst error {worst.error or 0.0:.1e}, {worst.percent_of_bound or 0.0:.2g} % "
+            f"of its bound ({worst.name}){notes}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data for JSON."""
@@ -328,50 +342,3 @@ def summary(reports: Sequence[Any]) -> str:
     verdicts = [report.verdict for report in reports]
     counts = [f"{n} {verdict}" for verdict in VERDICTS if (n := verdicts.count(verdict))]
     return f"{len(reports)} verified: {', '.join(counts)}"
-
-
-def worst(outcomes: Sequence[Outcome]) -> list[tuple[TensorCheck, Outcome]]:
-    """Per tensor name the check that disagrees, or else the one nearest to its bound."""
-    rows: dict[str, tuple[TensorCheck, Outcome]] = {}
-
-    def severity(row: tuple[TensorCheck, Outcome]) -> tuple[bool, bool, float]:
-        tensor = row[0]
-        return tensor.disagrees, tensor.undecided, tensor.percent_of_bound or 0.0
-
-    for outcome in outcomes:
-        for tensor in outcome.comparison.tensors:
-            row = (tensor, outcome)
-            rows[tensor.name] = max(rows.get(tensor.name, row), row, key=severity)
-    first = ["outputs", "loss", "loss with the gradient", "loss of the step"]
-
-    def position(name: str) -> tuple[Any, ...]:
-        place = first.index(name) if name in first else len(first)
-        layer = "".join(c for c in name if c.isdigit())
-        return place, "step" in name, layer.rjust(3), name
-
-    return [rows[name] for name in sorted(rows, key=position)]
-
-
-def _step_in_one_row(
-    rows: list[tuple[TensorCheck, Outcome]],
-) -> list[tuple[TensorCheck, Outcome]]:
-    """With one row for the params after a step where all of them agree."""
-    step = [row for row in rows if row[0].name.endswith(("after a step", "steps"))]
-    if not step or any(tensor.reason for tensor, _ in step):
-        return rows
-    tensor, outcome = max(step, key=lambda row: row[0].percent_of_bound or 0.0)
-    rest = [row for row in rows if row not in step]
-    return [*rest, (replace(tensor, name="params after a step"), outcome)]
-
-
-def _row(tensor: TensorCheck) -> str:
-    def number(value: float | None, form: str) -> str:
-        return "-" if value is None else format(value, form)
-
-    ulps = tensor.ulps
-    shown = "-" if ulps is None else f"{ulps:.2g}" if ulps < 100 else f"{ulps:.1e}"
-    verdict = "DIFFERS" if tensor.disagrees else "undecided" if tensor.undecided else "agrees"
-    return (
-        f"{tensor.name:22}{number(tensor.error, '.1e'):>9}{shown:>8}{tensor.bound:>9.0e}"
-        f"{number(tensor.percent_of_bound, '.3g'):>12}  {verdict:9}"
-    )

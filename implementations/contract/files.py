@@ -8,10 +8,11 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from samegrad.implementations.contract.texts import EMPTY
+from samegrad.implementations.contract.texts import EMPTY, described
 
 # Code, weights, data, journals, settings: no command of ours writes over one of these for another.
 INPUTS = {".py", ".ipynb", ".npz", ".npy", ".jsonl", ".toml", ".ini", ".gz"}
+MOST_NAMED = 5  # files of a folder
 PART = ".part-"  # with which the name of a file begins that is not complete
 
 
@@ -19,11 +20,27 @@ def named(what: str, place: str | os.PathLike[str]) -> Path:
     """The path that a text means.
 
     Raises:
+        TypeError: it is no path.
         ValueError: it is empty, and would mean the current folder.
     """
+    if not isinstance(place, str | os.PathLike):
+        raise TypeError(f"{what} is {described(place)}; give a path")
     if os.fspath(place) == "":
         raise ValueError(f"{what}: {EMPTY}")
     return Path(place)
+
+
+def instead_of_folder(place: str) -> str:
+    """What is said of a folder that is given in the place of a file."""
+    found = sorted(
+        path.as_posix()
+        for path in Path(place).iterdir()
+        if path.suffix in (".py", ".ipynb") and path.name[0] not in "_."
+    )
+    if not found:
+        return "is a folder without a .py or .ipynb file; give a file"
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return f"is a folder; give one of its files: {', '.join(found[:MOST_NAMED])}{more}"
 
 
 def is_input(path: Path) -> bool:

@@ -5,7 +5,6 @@ A name of the table, the path of a Python file, or a dotted module name: all thr
 Nothing is imported before it is asked for.
 """
 
-import ast
 import contextlib
 import importlib
 import importlib.util
@@ -20,6 +19,8 @@ from typing import Literal, get_args
 
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.adapter import Implementation, adapted
+from samegrad.implementations.contract.files import instead_of_folder
+from samegrad.implementations.contract.old_names import what_to_write
 from samegrad.implementations.contract.texts import clean_errors, message
 
 Family = Literal["scalar", "numpy", "torch", "jax", "c"]
@@ -211,7 +212,9 @@ def check_name(name: str) -> None:
             ) from None
         raise UnknownImplementationError(f"implementation {name!r}: no such file")
     with contextlib.suppress(OSError):  # too long for one
-        if name not in TABLE and Path(name).is_file():
+        if Path(name).is_dir():
+            raise UnknownImplementationError(f"implementation {name!r} {instead_of_folder(name)}")
+        if Path(name).is_file():
             raise UnknownImplementationError(
                 f"implementation {name!r} is no Python file; give one that ends in .py (verify "
                 "also takes .ipynb)"
@@ -330,7 +333,7 @@ def _broken(name: str, error: BaseException) -> BrokenImplementationError:
     reason = f"{type(error).__name__}: {' '.join(message(error).split()) or 'no message'}"
     where, _ = split(name)
     if _is_path(where) and isinstance(error, ImportError):
-        reason = _what_to_write(Path(where)) or reason
+        reason = what_to_write(Path(where)) or reason
     return BrokenImplementationError(f"implementation {name!r} could not be loaded: {reason}")
 
 
@@ -366,35 +369,3 @@ def _module_name(path: Path) -> str:
         if known is None or origin is not None:
             return name if origin in (None, str(path)) else f"samegrad file {path}"
     return f"samegrad file {path}"
-
-
-# The packages of before samegrad was one; and modules that have another name now.
-OLD_TOPS = ("benchmarks", "implementations", "reports")
-PUBLIC = {"MLPSpec", "init_params", "load", "names"}  # of `implementations` itself
-OLD_MODULES = {
-    "implementations.initial": "samegrad.implementations.contract.initializers",
-    "implementations.interface": "samegrad.implementations.contract.spec",
-    "implementations.registry": "samegrad.implementations.contract.registry",
-    "implementations.parts_jax": "samegrad.implementations.functions_jax",
-    "implementations.parts_numpy": "samegrad.implementations.functions_numpy",
-    "implementations.parts_scalar": "samegrad.implementations.functions_scalar",
-    "implementations.parts_torch": "samegrad.implementations.functions_torch",
-    "implementations.verification": "samegrad.implementations.checking.assertions",
-}
-
-
-def _what_to_write(path: Path) -> str | None:
-    """What to write for the first import of our packages by their old names, if there is one."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        module = node.module if isinstance(node, ast.ImportFrom) and not node.level else None
-        if isinstance(node, ast.Import):
-            module = next((a.name for a in node.names if a.name.split(".")[0] in OLD_TOPS), None)
-        if isinstance(node, ast.Import | ast.ImportFrom) and module:
-            if module.split(".")[0] not in OLD_TOPS:
-                continue
-            new = OLD_MODULES.get(module, f"samegrad.{module}")
-            if module == "implementations" and PUBLIC & {alias.name for alias in node.names}:
-                new = "samegrad"
-            words = f"from {new} import" if isinstance(node, ast.ImportFrom) else f"import {new}"
-            return f"line {node.lineno} imports {module} by its old name; write: {words} ..."
-    return None

@@ -60,6 +60,18 @@ def message(error: BaseException) -> str:
         return "its message cannot be told"
 
 
+def described(value: object) -> str:
+    """What somebody has given, for a message: "the number 3", "the text 'a'", "an ndarray"."""
+    if value is None or isinstance(value, bool):
+        return repr(value)
+    if isinstance(value, int | float):
+        return f"the number {value!r:.40}"
+    if isinstance(value, str):
+        return f"the text {value!r:.60}"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
 @contextmanager
 def clean_errors() -> Iterator[None]:
     """Around a function, or in a block: what is raised has clean messages, whatever they quote."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from xml.sax.saxutils import escape, quoteattr
 
+from samegrad.implementations.contract import columns
 from samegrad.implementations.contract.texts import clean
 from samegrad.implementations.exercises.check import Report
 from samegrad.implementations.exercises.judging import RIGHT_STATE, UNWRITTEN, WRONG
@@ -35,7 +36,7 @@ def of_one(report: Report, verbose: bool = True) -> str:
         lines.append(f"  {tag:6}{result.function:16} {result.state}{said}")
         lines += [f"{'':25}note: {note}" for note in result.notes]
     lines += [f"  note: {remark}" for remark in report.remarks]
-    return "\n".join([*lines, f"  {report.summary}"])
+    return "\n".join(columns.folded([*lines, f"  {report.summary}"], "    "))
 
 
 def of_class(reports: Sequence[Report]) -> str:
@@ -44,19 +45,18 @@ def of_class(reports: Sequence[Report]) -> str:
     for sheet in dict.fromkeys(report.sheet for report in reports if report.sheet is not None):
         rows = [report for report in reports if report.sheet is sheet]
         tags = [part.equation for part in sheet.scored]
-        wide = max(len(sheet.name), *(len(row.name) for row in rows))
-        lines = ["  ".join([f"{sheet.name:{wide}}", *(f"{tag:5}" for tag in tags), "score"])]
+        table = [[sheet.name, *tags, "score"]]
         for row in rows:
             states = {result.equation: result.state for result in row.results}
-            cells = [f"{CELLS[states[tag]]:5}" for tag in tags]
-            lines.append("  ".join([f"{row.name:{wide}}", *cells, f"{row.score}/{row.most}"]))
+            table.append(
+                [row.name, *(CELLS[states[tag]] for tag in tags), f"{row.score}/{row.most}"]
+            )
         counts = [
             f"{sum(_is_right(row, tag) for row in rows)}/{len(rows)}" for tag in tags
         ]  # of each equation, how many have it
         total = sum(row.score for row in rows) / len(rows)
-        heads = [f"{count:5}" for count in counts]
-        lines.append("  ".join([f"{'all':{wide}}", *heads, f"{total:.1f} on average"]))
-        parts.append("\n".join(lines))
+        table.append(["all", *counts, f"{total:.1f} on average"])
+        parts.append("\n".join(columns.table(table)))
     said = [of_one(report, verbose=False) for report in reports if not report.done]
     return "\n\n".join([*parts, *said])
 

@@ -18,7 +18,7 @@ import mpmath
 import numpy as np
 
 from samegrad.implementations.contract.spec import Tree, items, map_tree
-from samegrad.implementations.contract.texts import clean_errors
+from samegrad.implementations.contract.texts import clean_errors, described
 from samegrad.implementations.proof.arrays import ExactArray
 from samegrad.implementations.proof.derivative import gradient
 from samegrad.implementations.proof.exactness import (
@@ -100,9 +100,9 @@ def prove(
     """
     for name, function in (("loss", loss), ("grad", grad)):
         if not callable(function):
-            raise TypeError(f"{name} {function!r} is not accepted; give a function of params")
-    if points < 1:
-        raise ValueError(f"points {points} is not accepted; give 1 or more")
+            raise TypeError(f"{name} is {described(function)}; give a function of params")
+    if type(points) is not int or points < 1:
+        raise ValueError(f"points {points!r} is not accepted; give a whole number >= 1")
 
     def evaluate(point: Point) -> tuple[Any, Tree, Tree]:
         tree = point.like(params)

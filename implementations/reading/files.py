@@ -26,7 +26,12 @@ from samegrad.implementations.checking.report import VerifyReport
 from samegrad.implementations.checking.verifier import verify as verify_contract
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.sources import unwritten
-from samegrad.implementations.contract.texts import UNPARSABLE, clean, clean_errors
+from samegrad.implementations.contract.texts import (
+    UNPARSABLE,
+    clean,
+    clean_errors,
+    described,
+)
 from samegrad.implementations.reading import names
 from samegrad.implementations.reading.bounded import COUNTED, OVER
 from samegrad.implementations.reading.hints import parse
@@ -155,10 +160,17 @@ def verify(
         `.verdict`, `.agrees`, `.reason`, `.notes`, `.to_dict()`.
 
     Raises:
+        TypeError: it is no name.
         ValueError: an argument is not accepted.
     """
+    if not isinstance(implementation, str | Path):
+        raise TypeError(
+            f"implementation is {described(implementation)}; give a name, a file or a module as a "
+            "text. An object is checked by samegrad.check(net, loss=..., backward=...)"
+        )
     name = str(implementation)
     check_name(name)
+    hints = [hints] if isinstance(hints, str) else hints
     if not is_foreign(name):
         return verify_contract(implementation, **options)
     return verify_file(name, hints, run, float(options.get("time_limit", 60.0)))

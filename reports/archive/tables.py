@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from samegrad.benchmarks.clock.intervals import Ratio
+from samegrad.implementations.contract import columns
 from samegrad.reports.archive.queries import Beside, Point, Series, Spread
 from samegrad.reports.data.files import to_csv
 from samegrad.reports.data.values import brief, duration, interval_text
@@ -19,9 +20,7 @@ WIDEST = 100  # characters of a column
 def aligned(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterator[str]:
     """Columns of texts, each as wide as it must be."""
     shown = [[brief(text).replace("\n", " ")[:WIDEST] for text in line] for line in (heads, *lines)]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    for line in shown:
-        yield "  ".join(map(str.ljust, line, widths)).rstrip()
+    yield from columns.table(shown)
 
 
 def text(answer: Any, most: int) -> Iterator[str]:

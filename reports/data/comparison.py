@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from statistics import geometric_mean
 from typing import Any, TypeGuard
 
@@ -20,6 +21,7 @@ from samegrad.benchmarks.records.journal import Journal, read
 from samegrad.benchmarks.records.quality import UNUSABLE
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import OK, Record
+from samegrad.implementations.contract import columns
 from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.files import named
 from samegrad.implementations.contract.texts import clean_errors
@@ -94,13 +96,16 @@ def compare(
         NotAJournalError: one of the files is no journal that can be read.
         ValueError: a name of `across` is not known, no group has rows, or a limit is negative.
     """
+    across = (across,) if isinstance(across, str) else across
     for name in across:
         if name not in ACROSS:
             raise ValueError(f"--across {name!r} is not known; accepted: {', '.join(ACROSS)}")
     limits = fail_above if isinstance(fail_above, Mapping) else {"": fail_above}
     for limit in limits.values():
-        if not limit >= 0:
-            raise ValueError(f"fail_above={limit} is not accepted; it must be 0 or more")
+        if not (isinstance(limit, Real) and limit >= 0):
+            raise ValueError(
+                f"fail_above={limit!r} is not accepted; give a share from 0 on: 0.05 means 5 %"
+            )
     before, after = _journal(old), _journal(new)
     old_rows, new_rows = {row.case.id: row for row in results.rows(before)}, results.rows(after)
     change = results.cpu_speed_change(before, after)
@@ -278,15 +283,22 @@ def sentences(comparison: RunComparison) -> list[str]:
 def text(comparison: RunComparison) -> str:
     """For a terminal."""
     rows, (old, new) = comparison.compared, comparison.names
-    lines = [f"{old} (old) against {new} (new)", *sentences(comparison)]
-    for row in rows.itertuples():
-        span = f"({interval_text(row.low, row.high, '{:.3f}'.format)})"
-        mark = f"  [{row.mark}]" if row.mark else ""
-        lines.append(f"  {row.verdict:10} {row.ratio:6.3f}  {span:18}  {row.case}{mark}")
+    lines = [*columns.folded([f"{old} (old) against {new} (new)", *sentences(comparison)])]
+    cells = [
+        (
+            row.verdict,
+            f"{row.ratio:.3f}",
+            f"({interval_text(row.low, row.high, '{:.3f}'.format)})",
+            row.case + (f"  [{row.mark}]" if row.mark else ""),
+        )
+        for row in rows.itertuples()
+    ]
+    lines += columns.table(cells, right=(1,), indent="  ")
     if len(rows):
         shares = profile(comparison).to_string(index=False)
         lines += [SHARES, *("  " + line for line in shares.splitlines())]
-    return "\n".join([*lines, *(f"  not compared: {line}" for line in not_compared(comparison))])
+    refused = [f"  not compared: {line}" for line in not_compared(comparison)]
+    return "\n".join([*lines, *columns.folded(refused)])
 
 
 def table(comparison: RunComparison) -> pd.DataFrame:

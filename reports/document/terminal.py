@@ -1,29 +1,14 @@
-"""What a terminal shows of a report: the matrix in its width, and sentences broken into lines."""
+"""What a terminal shows of a report: the matrix in its width."""
 
 import math
-import shutil
-import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
+from samegrad.implementations.contract.columns import sentences, width
 from samegrad.implementations.contract.texts import Coloured, clean
 from samegrad.reports.data.matrix import BEST, DOUBT, Cell, Line, Matrix
 
 MOST_LINES = 150  # of a matrix; more is nothing for a terminal
-LEAST_WIDTH, WIDEST = 40, 100  # of a table at least; of a sentence at most
 GREEN, YELLOW, DIM, BOLD = "1;32", "33", "2", "1"
-
-
-def width() -> int:
-    """Of the terminal; 80 where nobody knows it, such as in a pipe."""
-    return max(LEAST_WIDTH, shutil.get_terminal_size((80, 24)).columns)
-
-
-def sentences(lines: Iterable[str]) -> Iterator[str]:
-    """Broken where the terminal ends; what is left of a sentence is indented."""
-    for line in lines:
-        yield from textwrap.wrap(
-            clean(line), min(width(), WIDEST), subsequent_indent="  ", break_on_hyphens=False
-        ) or [""]
 
 
 def matrix(made: Matrix) -> Iterator[str]:

@@ -49,6 +49,13 @@ SHOWN = {
     )
 }  # fmt: skip
 
+# What other programs call what a command does.
+ALSO = {
+    "report": "render", "show": "render", "check": "verify", "bench": "benchmark",
+    "measure": "benchmark", "time": "benchmark", "diff": "compare", "plot": "pictures",
+    "list": "runs list", "clean": "runs clean",
+}  # fmt: skip
+
 # What an interrupt lets these finish or remove: a journal and its report, folders, a file. Every
 # other command ends where it is: C code and mpmath turn KeyboardInterrupt into something else.
 HOLDING = (
@@ -169,8 +176,9 @@ def _main(arguments: list[str]) -> int:
     if name in ("-h", *parser.options()):  # which end here
         parser.parse_args([name])
     if name not in parser.named():
+        near = f"; did you mean {ALSO[name]!r}?" if name in ALSO else ""
         parser.error(
-            f"there is no command {name!r}{commands.did_you_mean(name, SHOWN)} "
+            f"there is no command {name!r}{near or commands.did_you_mean(name, SHOWN)} "
             f"(commands: {', '.join(SHOWN)})"
         )
     command = parser.named()[name]

@@ -1,11 +1,12 @@
 """`samegrad advise`: which implementation for a network, and why."""
 
 from argparse import Namespace
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from samegrad.cli.parser import DONE, FAILED
-from samegrad.implementations.contract import commands
+from samegrad.implementations.contract import columns, commands
 from samegrad.implementations.contract.texts import say
 
 WAITING = 600  # seconds for which the command that is shown waits for a quiet machine, at most
@@ -19,7 +20,11 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--device", default="cpu", metavar="NAME", help="default: cpu")
     parser.add_argument("--threads", default="all", metavar="N", help="default: all")
     parser.add_argument(
-        "--operation", choices=("train_step", "loss_and_grad", "forward"), default="train_step"
+        "--operation",
+        choices=("train_step", "loss_and_grad", "forward"),
+        default="train_step",
+        metavar="NAME",
+        help="train_step (default), loss_and_grad or forward",
     )
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument(
@@ -58,11 +63,16 @@ def run(arguments: Namespace) -> int:
     if arguments.gpu is not None:
         lines = advise_text.on_a_gpu(asked, arguments.gpu)
         known = _known(replace(asked, device="cpu"), arguments.runs, besides=True)
-        say("\n".join([*lines, *known.lines]))
+        _say([*lines, *known.lines])
         return DONE
     known = _known(asked, arguments.runs)
-    say("\n".join(known.lines))
+    _say(known.lines)
     return DONE if known.answered else FAILED
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in columns.folded(lines):
+        say(line)
 
 
 class _Known(NamedTuple):

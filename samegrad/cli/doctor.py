@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED, seconds
-from samegrad.implementations.contract import commands
+from samegrad.implementations.contract import columns, commands
 from samegrad.implementations.contract.texts import say
 
 # Top-level names of samegrad before it was one package, and a file that only its own had.
@@ -31,8 +31,8 @@ def run(arguments: Namespace) -> int:
     """Print facts and findings; 1 if something is wrong."""
     wrong = faults_of_installation()
     if not arguments.json:
-        for line in wrong:
-            say(f"PROBLEM: {line}")
+        for line in columns.folded(f"PROBLEM: {line}" for line in wrong):
+            say(line)
     commands.require("benchmark", "doctor")
     import json
     from dataclasses import asdict
@@ -44,7 +44,8 @@ def run(arguments: Namespace) -> int:
         plain = [asdict(finding) for finding in findings]
         say(json.dumps({"installation": wrong, "facts": facts, "findings": plain}, indent=1))
     else:
-        say(doctor.text(facts, findings))
+        for line in columns.folded(doctor.text(facts, findings).splitlines()):
+            say(line)
     return FAILED if wrong or doctor.problems(findings) else DONE
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED, NOT_CHECKED, USAGE, seconds
-from samegrad.implementations.contract import commands
+from samegrad.implementations.contract import columns, commands
 from samegrad.implementations.contract.texts import say
 
 EPILOG = """
@@ -51,9 +51,12 @@ def list_sheets(_: Namespace) -> int:
     """Print a line for each worksheet."""
     from samegrad.implementations.exercises.sheets import SHEETS
 
-    for name, sheet in SHEETS.items():
-        tags = " ".join(part.equation for part in sheet.scored)
-        say(f"{name:11} {sheet.title:52} {tags}")
+    rows = [
+        (name, sheet.title, " ".join(part.equation for part in sheet.scored))
+        for name, sheet in SHEETS.items()
+    ]
+    for line in columns.table(rows):
+        say(line)
     return DONE
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -20,6 +21,17 @@ LONGEST = 2000  # characters of an error; what is accepted may be some hundred w
 NEAR = 0.85  # how alike an unknown option of `benchmark`, which may be pytest's, must be to ours
 
 
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Paragraphs in the width of the terminal, as they are where that is enough."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:  # noqa: ARG002 # argparse's
+        parts = text.strip().split("\n\n")
+        for i, part in enumerate(parts):
+            if max(map(len, part.splitlines())) > width:
+                parts[i] = textwrap.fill(" ".join(part.split()), width, break_on_hyphens=False)
+        return "\n\n".join(parts)
+
+
 class Parser(argparse.ArgumentParser):
     """Options in full only; an error is one line on stderr, and the exit status 2."""
 
@@ -31,8 +43,8 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             **options,
             allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            epilog=f"{epilog}\n{STATUS}".lstrip(),
+            formatter_class=Formatter,
+            epilog=f"{epilog.strip()}\n\n{STATUS}",
         )
         self.add_argument("--version", action="version", version=f"samegrad {__version__}")
 
@@ -42,6 +54,16 @@ class Parser(argparse.ArgumentParser):
         if len(line) > LONGEST:
             line = f"{line[: LONGEST // 2]} [...] {line[-LONGEST // 2 :]}"
         self.exit(USAGE, f"{self.prog}: error: {line}\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Of a word that is not accepted, what is near it."""
+        if action.choices is None or value in action.choices:
+            return
+        accepted = [str(choice) for choice in action.choices]
+        known = f"accepted: {', '.join(accepted)}{did_you_mean(str(value), accepted)}"
+        if action.nargs == argparse.PARSER:
+            self.error(f"there is no command {value!r} of it; {known}")
+        self.error(f"{_named(action)}: {value!r} is not accepted; {known}")
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
         """The value of every option and argument, as argparse makes it of a text: never of ""."""

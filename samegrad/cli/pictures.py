@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.cli.parser import DONE
-from samegrad.implementations.contract import commands
+from samegrad.implementations.contract import columns, commands
 from samegrad.implementations.contract.texts import say
 
 
@@ -27,8 +27,9 @@ def run(arguments: Namespace) -> int:
     from samegrad.reports.pictures import registry
 
     if not arguments.names:
-        for name, picture in registry.PICTURES.items():
-            say(f"{name:24} {picture.shows}")
+        rows = [(name, picture.shows) for name, picture in registry.PICTURES.items()]
+        for line in columns.table(rows):
+            say(line)
     for name in registry.chosen(arguments.names):
         caption = registry.draw(name, Path(arguments.output))
         say(f"{Path(arguments.output) / name}.png, .svg, .csv: {caption}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED
-from samegrad.implementations.contract import commands, own_commands
+from samegrad.implementations.contract import columns, commands, own_commands
 from samegrad.implementations.contract.texts import say
 
 ENDING_SECONDS = 20.0  # for a run that is told to end
@@ -56,6 +56,7 @@ def list_results(_: Namespace) -> int:
     from samegrad.benchmarks.records import rows
     from samegrad.benchmarks.records.journal import read
 
+    cells = []
     for name, run in published.RUNS.items():
         path = commands.HOME / published.FOLDER / name / published.JOURNAL
         told = "not measured yet"
@@ -65,7 +66,9 @@ def list_results(_: Namespace) -> int:
             counts = ", ".join(f"{levels.count(level)} {level}" for level in dict.fromkeys(levels))
             machine = published.machine_label(journal.run).split(",")[0]
             told = f"{published.date(journal.run)}, {machine}: {counts or 'no rows'}"
-        say(f"{name:16} {run.minutes:3} minutes  {told}")
+        cells.append((name, f"{run.minutes} minutes", told))
+    for line in columns.table(cells, right=(1,)):
+        say(line)
     return DONE
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED
-from samegrad.implementations.contract import commands
+from samegrad.implementations.contract import columns, commands
 from samegrad.implementations.contract.files import PART
 from samegrad.implementations.contract.texts import say
 
@@ -16,6 +16,9 @@ WRITTEN = {
     "journal.jsonl", "index.html", "report.md", "results.csv", "results.parquet", "figures",
     "pictures", "weights", "summary.json",
 }  # fmt: skip
+
+
+RIGHT = (2,)  # the columns of numbers
 
 
 def add(subparsers: Any) -> None:
@@ -42,8 +45,8 @@ def add(subparsers: Any) -> None:
 def list_runs(arguments: Namespace) -> int:
     """Print a line for each run."""
     base = _base(arguments.runs)
-    lines = [line for line, _ in _runs(base).values()]
-    say("\n".join(lines) if lines else f"no runs in {base}")
+    runs = [cells for cells, _ in _runs(base).values()]
+    say("\n".join(columns.table(runs, RIGHT)) if runs else f"no runs in {base}")
     return DONE
 
 
@@ -78,7 +81,7 @@ def clean(arguments: Namespace) -> int:
             )
         else:
             removable.append(name)
-            say(runs[name][0])
+            say("\n".join(columns.table([runs[name][0]], RIGHT)))
     if removable and not arguments.yes:
         if not sys.stdin.isatty():
             raise ValueError("nobody can be asked here; give --yes to remove these runs")
@@ -103,14 +106,14 @@ def _base(text: str | None) -> Path:
     return Path(text)
 
 
-def _runs(base: Path) -> dict[str, tuple[str, bool]]:
-    """(line, whether it is complete) of each run directly below a folder, the oldest first.
+def _runs(base: Path) -> dict[str, tuple[tuple[str, ...], bool]]:
+    """(cells, whether it is complete) of each run directly below a folder, the oldest first.
 
     Anything else is passed over.
     """
     from samegrad.benchmarks.records.journal import NotAJournalError, read
 
-    runs = {}
+    runs: dict[str, tuple[tuple[str, ...], bool]] = {}
     for path in sorted(base.glob("*/journal.jsonl")):
         if path.parent.is_symlink() or path.is_symlink():
             continue
@@ -122,6 +125,6 @@ def _runs(base: Path) -> dict[str, tuple[str, bool]]:
         started = str(journal.run.get("started", "unknown"))[:16]
         state = "complete" if journal.complete else "incomplete"
         machine = f"{facts.get('cpu', 'unknown')}, {facts.get('cores', '?')} cores"
-        line = f"{name:40} {started:17} {len(journal.cases):5} rows  {state:10}  {machine}"
-        runs[name] = (line, journal.complete)
+        cells = (name, started, f"{len(journal.cases)} rows", state, machine)
+        runs[name] = (cells, journal.complete)
     return runs

@@ -2,6 +2,7 @@
 
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -16,6 +17,7 @@ from samegrad.cli.parser import (
     seconds,
     seconds_or_none,
 )
+from samegrad.implementations.contract import columns, commands
 from samegrad.implementations.contract.texts import say
 
 EPILOG = """
@@ -48,7 +50,8 @@ def add(subparsers: Any) -> None:
         nargs="*",
         metavar="IMPLEMENTATION",
         help="a name such as numpy, package.module, or any path/to/file.py or notebook.ipynb, "
-        "whatever its network looks like; :NAME for one object (default: all that are installed)",
+        "whatever its network looks like; :NAME for one object (default: all that are installed, "
+        "a line each)",
     )
     add("--activation", metavar="A,B", help="only these hidden activations")
     add("--output-activation", metavar="A,B", help="only these output activations")
@@ -100,7 +103,7 @@ def add(subparsers: Any) -> None:
     )
     add("--junit", type=Path, metavar="FILE", help="write JUnit XML, a test case for each")
     add("--json", action="store_true", help="print JSON instead of tables")
-    add("-v", "--verbose", action="store_true", help="a line for every problem")
+    add("-v", "--verbose", action="store_true", help="tables; of what is named, every problem")
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -138,6 +141,11 @@ def run(arguments: Namespace) -> int:
     bias = parse_form(None, None, None, arguments.bias).get("bias")
     asked = _names(arguments.precision)
     precisions = asked or (("ieee",) if arguments.device == "cpu" else tuple(PRECISIONS))
+    # Of all that there are, a line each.
+    brief = not (arguments.implementations or arguments.verbose or arguments.json)
+    if brief:
+        for line in columns.sentences([_beginning(len(named), default)]):
+            say(line)
     reports: list[VerifyReport | FileReport] = []
     for precision, ranks in product(precisions, counts):
         for name in named:
@@ -169,7 +177,7 @@ def run(arguments: Namespace) -> int:
                 report = _proved(report, name, arguments, precision)
             reports.append(report)
             if not arguments.json:
-                say(report.text(arguments.verbose))
+                say(_shown(report, brief, arguments.verbose))
                 if arguments.exact and not isinstance(report, VerifyReport):
                     say(f"  {NOT_EXACT}")
     if arguments.json:
@@ -193,6 +201,22 @@ def run(arguments: Namespace) -> int:
     if "undecided" in verdicts:
         return UNDECIDED
     return NOT_CHECKED if "not checked" in verdicts else DONE
+
+
+def _beginning(count: int, names: Sequence[str]) -> str:
+    """What is said before a run that takes minutes."""
+    some = commands.command("verify", "NAME", "FILE.py")
+    return (
+        f"All {count} implementations, one after the other, a line each; -v shows tables. It takes "
+        f"minutes; `{some}` verifies some of {', '.join(names)}, or a file of yours."
+    )
+
+
+def _shown(report: Any, brief: bool, verbose: bool) -> str:
+    """The report, or a line of it if nothing is wrong, or there is nothing to be said of it."""
+    if brief and (report.agrees or report.verdict == "unavailable"):
+        return "\n".join(columns.folded([report.line()], "    "))
+    return str(report.text(verbose))
 
 
 def _proved(report: Any, name: str, arguments: Namespace, precision: str) -> Any:

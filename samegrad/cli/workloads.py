@@ -1,12 +1,11 @@
 """`samegrad workloads`: the tasks that networks are trained for."""
 
-import shutil
 import textwrap
 from argparse import Namespace
 from typing import Any
 
 from samegrad.cli.parser import DONE
-from samegrad.implementations.contract import commands
+from samegrad.implementations.contract import columns, commands
 from samegrad.implementations.contract.texts import say
 
 
@@ -25,7 +24,7 @@ def run(_: Namespace) -> int:
 
     tasks = one_task.described()
     table = pd.DataFrame(tasks).to_markdown(index=False)
-    width = shutil.get_terminal_size((80, 24)).columns
+    width = columns.width()
     if table.index("\n") <= width:
         say(table)
         return DONE

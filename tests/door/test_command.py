@@ -45,7 +45,7 @@ def test_commands_are_those_of_the_issue(capsys: pytest.CaptureFixture[str]) -> 
     assert set(expected.split()) == set(COMMANDS)
     assert all(f"\n    {name}" in printed for name in COMMANDS)
     assert "schema" not in printed
-    assert STATUS in printed
+    assert STATUS in " ".join(printed.split())
     assert {*COMMANDS, "schema"} == set(tree().named()) == set(command_line.COMMANDS)
     for name in command_line.COMMANDS:
         assert (ROOT / "samegrad" / "cli" / f"{name.replace('-', '_')}.py").exists()
@@ -57,7 +57,7 @@ def test_every_command_has_help_version_and_one_line_errors(
 ) -> None:
     """Statuses 0, 0 and 2."""
     assert 0 == main([name, "--help"])
-    assert STATUS in capsys.readouterr().out
+    assert STATUS in " ".join(capsys.readouterr().out.split())
     assert 0 == main([name, "--version"])
     assert capsys.readouterr().out.startswith("samegrad 0.")
     assert 2 == main([name, "--versoin"])
@@ -90,9 +90,14 @@ def test_help_loads_neither_numpy_nor_pytest() -> None:
         (["compare", "a", "b", "--across", "machin"], "did you mean 'machine'?"),
         (["train", "digts"], "did you mean 'digits'?"),
         (["selftest", "--only", "clok"], "did you mean 'clock'?"),
-        (["completion", "bahs"], "'bahs'"),
+        (["completion", "bahs"], "did you mean 'bash'?"),
         (["benchmark", "--presett", "hello"], "did you mean '--preset'?"),
-        (["runs", "lst"], "'lst'"),
+        (["runs", "lst"], "there is no command 'lst' of it; accepted: list, clean; did you mean"),
+        (["exercise", "chek"], "did you mean 'check'?"),
+        (["results", "updat"], "did you mean 'update'?"),
+        (["advise", "--dtype", "flaot32"], "did you mean 'float32'?"),
+        (["report"], "did you mean 'render'?"),
+        (["bench"], "did you mean 'benchmark'?"),
     ],
 )
 def test_misspelt_words_get_a_suggestion(

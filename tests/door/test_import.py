@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,8 @@ PUBLIC = (
 ).split()
 
 pytestmark = pytest.mark.quick
+
+ANY: Any = [3]  # no specs
 
 
 def python(code: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
@@ -94,7 +97,22 @@ def test_unknown_name_gets_one_suggestion() -> None:
         (lambda: sg.MLPSpec(3), "layer_sizes 3 is not accepted; give features, hidden widths"),
         (lambda: sg.load(None), "implementation None is not accepted; give a name such as"),
         (lambda: sg.init_params(3), "spec 3 is not accepted; give one: MLPSpec((784, 128, 10))"),
-        (lambda: sg.check_gradient(1, 2, 3), "loss 1 is not accepted; give a function of params"),
+        (lambda: sg.check_gradient(1, 2, 3), "loss is the number 1; give a function of params"),
+        (lambda: sg.check("my.py"), "net is the text 'my.py'; give the object itself. A file is"),
+        (lambda: sg.check([], loss=3), "loss is the number 3; give a function without arguments"),
+        (lambda: sg.check([], abs, []), "backward is a list; give a function without arguments"),
+        (lambda: sg.check([0.1], float, float, params=int), "params is a type; give a dict or a"),
+        (lambda: sg.prove(float, None, 1.0), "grad is None; give a function of params"),
+        (lambda: sg.prove(float, float, 1.0, points="3"), "points '3' is not accepted; give a"),
+        (lambda: sg.verify(object()), "implementation is an object; give a name, a file or"),
+        (lambda: sg.verify("x", hints="y"), "implementation 'x' is not known"),
+        (lambda: sg.measure("numpy", (3, 2), batch_size=1), "spec is a tuple; give one: MLPSpec("),
+        (lambda: sg.measure(open, sg.MLPSpec((3, 2)), batch_size=1), "implementation is a builtin"),
+        (lambda: sg.compare(1, 2), "run is the number 1; give a path"),
+        (lambda: sg.compare("a", "b", fail_above="5%"), "fail_above='5%' is not accepted; give a"),
+        (lambda: sg.compare("a", "b", across="machin"), "--across 'machin' is not known; accepted"),
+        (lambda: sg.render(3), "journals is the number 3; give a path, or several"),
+        (lambda: sg.assert_gradients_agree("numpy", specs=ANY), "specs holds the number 3; give"),
     ],
 )
 def test_arguments_of_another_type_are_refused_with_what_is_accepted(

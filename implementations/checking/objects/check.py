@@ -28,7 +28,7 @@ from samegrad.implementations.checking.objects.report import (
 from samegrad.implementations.checking.objects.trial import Trial
 from samegrad.implementations.checking.slopes import check_tolerance, quiet
 from samegrad.implementations.contract.spec import items
-from samegrad.implementations.contract.texts import clean_errors
+from samegrad.implementations.contract.texts import clean_errors, described
 from samegrad.implementations.state.reach import Reached, around
 
 SECONDS = 9.0  # of work on naming a line, then none is named; the searches themselves end sooner
@@ -84,9 +84,17 @@ def check(
         TypeError: loss or backward is no function, params or grads no dict or list.
         ValueError: an argument's value is not accepted.
     """
+    if isinstance(net, str | Path):
+        raise TypeError(
+            f"net is {described(str(net))}; give the object itself. A file is checked by "
+            f"samegrad.verify({str(net)!r})"
+        )
     for name, function in (("loss", loss), ("backward", backward)):
         if function is not None and not callable(function):
-            raise TypeError(f"{name} is a {type(function).__name__}; give a function")
+            raise TypeError(
+                f"{name} is {described(function)}; give a function without arguments, or of data, "
+                f"such as {name}=lambda: net.{name}(X, y)"
+            )
     check_tolerance(tolerance)
     if dtype not in (None, "float32", "float64"):
         raise ValueError(f"dtype {dtype!r} is not known; accepted: float32, float64")

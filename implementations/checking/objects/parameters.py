@@ -9,6 +9,7 @@ import numpy as np
 from samegrad.implementations.checking.objects import names
 from samegrad.implementations.checking.objects.calls import Calls, Stopped
 from samegrad.implementations.checking.objects.other_data import OtherData
+from samegrad.implementations.contract.texts import described
 from samegrad.implementations.state.leaves import Leaf, NumberLeaf
 from samegrad.implementations.state.reach import Reached
 
@@ -110,7 +111,7 @@ def pinned(pins: Any, reached: Reached, kind: str) -> dict[str, Any]:
     if isinstance(pins, list | tuple):
         pins = {p if isinstance(p, str) else f"{kind}[{i}]": p for i, p in enumerate(pins)}
     if not isinstance(pins, Mapping):
-        raise TypeError(f"{kind}= is a {type(pins).__name__}; give a dict or a list")
+        raise TypeError(f"{kind} is {described(pins)}; give a dict or a list")
     return {str(name): _pin(name, pin, reached, kind) for name, pin in pins.items()}
 
 

@@ -396,8 +396,8 @@ def test_numpy_math_and_globals_are_put_back() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((1, grad, PARAMS), "loss 1 is not accepted"),
-        ((loss, grad(PARAMS), PARAMS), "is not accepted; give a function"),
+        ((1, grad, PARAMS), "loss is the number 1; give a function"),
+        ((loss, grad(PARAMS), PARAMS), "grad is a list; give a function"),
     ],
 )
 def test_what_is_no_function_is_refused(arguments: Any, said: str) -> None:

@@ -126,12 +126,12 @@ def test_policy_refuses_what_quoting_would_let_through(
 
 @pytest.mark.usefixtures("no_figures")
 def test_page_has_no_attribute_that_its_script_takes_for_markup(tmp_path: Path) -> None:
-    """What it reads from data-* are numbers to sort and to divide by, and places."""
+    """What is in data-* are numbers to sort and to divide by, places, and texts for the style."""
     render([journal(tmp_path / "j", TEXTS["markup"])], tmp_path / "out")
     html = (tmp_path / "out" / "index.html").read_text()
 
     assert "unsafe" not in re.findall("<meta http-equiv.*?>", html)[0]
-    assert {"data-seconds", "data-samples", "data-order"} >= set(
+    assert {"data-seconds", "data-samples", "data-order", "data-name"} >= set(
         re.findall(r"<\w[^<>]* (data-[\w-]+)=", html.partition("<script>")[0])
     )
     for value in re.findall(r' data-order="(.*?)"', html):

@@ -137,7 +137,7 @@ def test_functions_must_be_functions() -> None:
     """A name is none."""
     loss: Any = "loss"
 
-    with pytest.raises(TypeError, match="loss is a str; give a function"):
+    with pytest.raises(TypeError, match="loss is the text 'loss'; give a function"):
         check(None, loss, lambda: None)
 
 

@@ -1,0 +1,92 @@
+"""Every command keeps to a terminal of 80 columns, but for what is there to be copied."""
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from samegrad.benchmarks.machine.system import ROOT
+from samegrad.cli import SHOWN
+from samegrad.implementations.contract import columns
+from samegrad.implementations.contract.commands import command
+
+WIDTH = 80
+EXAMPLE = str(ROOT / "reports" / "results" / "example")
+PEERS = str(ROOT / "reports" / "results" / "peers")
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def lines_of(*arguments: str) -> Iterator[str]:
+    """What a command shows in a terminal of that width."""
+    pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        os.environ.update(COLUMNS=str(WIDTH), NO_COLOR="1")
+        os.execv(sys.executable, [sys.executable, "-m", "samegrad", *arguments])
+    parts = []
+    with contextlib.suppress(OSError):  # its end
+        while part := os.read(terminal, 2**16):
+            parts.append(part)
+    os.close(terminal)
+    os.waitpid(pid, 0)
+    yield from b"".join(parts).decode().replace("\r\n", "\n").split("\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        *((name, "--help") for name in ("benchmark", "verify", "advise", "versions")),
+        *(pytest.param((name, "--help"), marks=pytest.mark.full) for name in SHOWN),
+        ("exercise", "list"),
+        ("results", "list"),
+        ("workloads",),
+        ("pictures",),
+        ("compare", EXAMPLE, EXAMPLE),
+        ("compare", EXAMPLE, PEERS),
+        ("advise", "--layers", "784-256-10", "--runs", EXAMPLE),
+        ("verify", "numpy", "--layers", "4-3-2", "--dtype", "float64"),
+    ],
+    ids=" ".join,
+)
+def test_terminal_of_80_columns_is_wide_enough(arguments: tuple[str, ...]) -> None:
+    """Tables fold or come nearer; sentences break."""
+    shown = [line.rpartition("\r")[2] for line in lines_of(*arguments)]
+    copied = command().rpartition(" ")[2]  # a command, however it is started here
+
+    assert any(shown)
+    assert [] == [line for line in shown if len(line) > WIDTH and copied not in line]
+
+
+def test_table_folds_its_last_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside itself where there is room, below where there is none; in a pipe not at all."""
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "40")
+    rows = [("a", "1", "some words that are longer than the line"), ("bb", "22", "x" * 39)]
+
+    shown = list(columns.table(rows, right=(1,)))
+
+    assert "a    1  some words that are longer than" == shown[0]
+    assert ["        the line", "bb  22", f"    {'x' * 39}"] == shown[1:]
+    monkeypatch.setattr("sys.stdout", None)
+    assert 2 == len(list(columns.table(rows)))
+
+
+def test_commands_are_never_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are there to be copied."""
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "40")
+    line = f"  {command('render', str(Path('some') / 'folder'))} {'--an-option value ' * 3}"
+
+    assert [line] == list(columns.folded([line]))
