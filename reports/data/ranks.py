@@ -36,6 +36,7 @@ def _beside_one(rows: pd.DataFrame, row: dict[str, Any]) -> dict[str, Any]:
     alone, exchange, seconds = row["alone_seconds"], row["exchange_seconds"], row["seconds"]
     known = pd.notna(alone) and pd.notna(exchange)
     waits = max(0.0, seconds - alone) if known else None
+    hidden = None if waits is None or not exchange else 1 - waits / exchange
     return {
         **{name: row[name] for name in [*SAME, "ranks", "batch_size", "seconds"]},
         "strong": strong and strong / (ranks * seconds),
@@ -43,14 +44,15 @@ def _beside_one(rows: pd.DataFrame, row: dict[str, Any]) -> dict[str, Any]:
         "alone_seconds": alone if pd.notna(alone) else None,
         "exchange_seconds": exchange if pd.notna(exchange) else None,
         "communication_seconds": waits,
-        "overlap": None if waits is None else min(1.0, max(0.0, 1 - waits / exchange)),
+        "overlap": None if hidden is None else min(1.0, max(0.0, hidden)),
     }
 
 
 def sharing(rows: pd.DataFrame, cores: int) -> Iterator[str]:
     """What must be said of ranks that have no device of their own, a sentence each."""
     on_cpu = rows[(rows.ranks > 1) & (rows.device == "cpu")] if "ranks" in rows else rows[:0]
-    for ranks, threads in sorted(set(zip(on_cpu.ranks, on_cpu.threads, strict=True))):
+    pairs = set(zip(on_cpu.ranks, on_cpu.threads, strict=True)) if len(on_cpu) else set()
+    for ranks, threads in sorted(pairs):
         each = int(threads) if str(threads).isdigit() else max(1, cores // ranks)
         if ranks * each > cores:
             yield (

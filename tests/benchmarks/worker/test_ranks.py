@@ -5,6 +5,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.judge.networks import Networks
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs.worker_process import WORKER, WorkerProcess, command, stopped_short
-from samegrad.implementations.checking import launch, problems
+from samegrad.implementations.checking import launch, problems, steps
 from samegrad.implementations.checking.processes import Child, Exit
 from samegrad.implementations.checking.rank import share
 from samegrad.implementations.checking.report import VerifyOptions
 from samegrad.implementations.checking.verifier import verify_problems
 from samegrad.implementations.contract import ranks, registry
 from samegrad.implementations.contract.spec import MLPSpec
+from tests.helpers import ten_steps
 
 pytest.importorskip("torch", reason="torch is not installed: its launcher starts ranks")
 FAULTY = "tests.helpers.faulty_ranks"
@@ -54,15 +56,22 @@ def shared_out() -> list[problems.Problem]:
 
 @pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.full)])
 @pytest.mark.parametrize("name", PARALLEL)
-def test_ranks_agree_with_the_reference(name: str, count: int) -> None:
-    """Loss, every gradient and chains of steps; each result the same bits on all ranks."""
+def test_ranks_agree_with_the_reference(
+    name: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loss, every gradient and chains of ten steps; each result the same bits on all ranks."""
     options = VerifyOptions(shared_out(), ranks=count)
+    monkeypatch.setattr(steps, "STEPS", ten_steps.TEN)
+    ours = partial(launch.command, ten_steps.__name__)
+    monkeypatch.setattr(launch, "command", lambda _, **given: ours(**given))
 
     report = verify_problems(name, options)
 
     assert ("agrees", "") == (report.verdict, report.reason)
     assert ["agree"] * 5 == [outcome.status for outcome in report.outcomes]
     assert f"{name} on {count} ranks" == report.name
+    named = [t.name for o in report.outcomes for t in o.comparison.tensors]
+    assert 4 == sum(name == "W1 after 10 steps" for name in named)
 
 
 def faulty(directory: Path, fault: str, count: int = 2, name: str = "torch_ddp") -> tuple[Any, ...]:
