@@ -111,11 +111,11 @@ def cost_of_differentiation(rows: pd.DataFrame, costs: pd.DataFrame) -> Chart | 
             capsize=2,
         )
         last = ok.iloc[-1]
-        if missing.empty:
+        if last.parameters == costs.parameters.max():
             ends.append((last.ratio, label(key, costs), colour))
-            continue
-        end = (last.parameters * 1.1, last.ratio)
-        axes.annotate(label(key, costs), end, color=colour, va="center")
+        else:
+            end = (last.parameters * 1.1, last.ratio)
+            axes.annotate(label(key, costs), end, color=colour, va="center")
         # What was skipped: at the upper edge, a line for each implementation.
         y = 0.97 - 0.03 * (list(palette).index(name) % 4)
         edge = axes.get_xaxis_transform()
