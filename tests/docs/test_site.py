@@ -1,6 +1,8 @@
 """The site: its pages, where their links lead, and that it is built without a warning."""
 
+import ast
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from types import ModuleType
 import pytest
 
 from samegrad.benchmarks.machine.system import ROOT
+from samegrad.cli import SHOWN, tree
 from tests.helpers import notebooks
 
 DOCS = ROOT / "docs"
@@ -99,6 +102,41 @@ def test_notebooks_are_committed_without_outputs() -> None:
     """What a cell printed somewhere once is no result."""
     files = sorted(notebooks.FOLDER.glob("*.ipynb"))
 
-    assert 2 == len(files)
+    assert 3 == len(files)
     for file in files:
         assert '"outputs": []' in file.read_text() and '"text/plain"' not in file.read_text()
+
+
+def started(cell: str) -> list[list[str]]:
+    """The arguments of samegrad in the lists of a cell; what is computed there is "value"."""
+    lists = [node for node in ast.walk(ast.parse(cell)) if isinstance(node, ast.List)]
+    words = [
+        [e.value if isinstance(e, ast.Constant) else "value" for e in one.elts if not starred(e)]
+        for one in lists
+    ]
+    return [line[line.index("samegrad") + 1 :] for line in words if {"-m", "samegrad"} <= {*line}]
+
+
+def starred(node: ast.expr) -> bool:
+    return isinstance(node, ast.Starred)
+
+
+@pytest.mark.parametrize("file", sorted(notebooks.FOLDER.glob("*.ipynb")), ids=lambda f: f.stem)
+def test_notebooks_are_valid_and_start_commands_that_exist(file: Path) -> None:
+    """As Jupyter reads them; with options that the commands take."""
+    nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
+    notebook = json.loads(file.read_text())
+    nbformat.validate(nbformat.from_dict(notebook))
+
+    cells = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+    lines = [line for cell in cells for line in started(cell)]
+
+    assert {line[0] for line in lines} <= set(SHOWN)
+    if file.stem == "gpu-proof":
+        (line,) = lines
+        assert ["gpu-proof", "--minutes", "20"] == line
+        for folder in ("--output", "--resume"):
+            given = tree().parse_args([*line, folder, "proof"])
+            assert (20.0, "proof") == (given.minutes, vars(given)[folder[2:]])
+        assert '"--output"' in cells[1] and '"--resume"' in cells[1]
+        assert "files.download" in cells[2] and "gpu-proof.zip" in cells[2]
