@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from samegrad.benchmarks.cases.workload import COST, MOST, TRAINING, MLPWorkload, Workload
 from samegrad.implementations.contract.spec import MLPSpec
 
-TRANSFERS = ("resident", "end_to_end")
+TRANSFERS = ("resident", "end_to_end", "end_to_end_pinned")
 # Contracts of arithmetic: the last two are float32 networks with products of fewer digits. Rows of
 # different contracts are never compared.
 ARITHMETIC = ("float64", "float32", "tf32", "bfloat16")
@@ -42,8 +42,9 @@ class Case:
     """One row of the report: an operation on a workload by an implementation on a device.
 
     Attributes:
-        transfer: "resident" (the batch is on the device) or "end_to_end" (each batch comes
-            from the host's memory and each loss goes back).
+        transfer: "resident" (the batch is on the device), "end_to_end" (each batch comes from the
+            host's memory and each loss goes back) or "end_to_end_pinned" (the same, from pinned
+            memory, and no call waits for its batch).
         threads, precision, ranks: see `WorkerSpec`.
     """
 
@@ -65,7 +66,7 @@ class Case:
         if self.threads != ALL_THREADS:
             names.append(f"{self.threads}_threads" if self.threads != "1" else "1_thread")
         names += [f"{self.ranks}_ranks"] * (self.ranks > 1)
-        return "-".join(names + ["end_to_end"] * (self.transfer == "end_to_end"))
+        return "-".join(names + [self.transfer] * (self.transfer != "resident"))
 
     @property
     def worker(self) -> WorkerSpec:

@@ -296,6 +296,16 @@ def shared_out(operations: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in operations if name in ("train_step", "epoch"))
 
 
+def transfers(worker: WorkerSpec, workload: Workload, operation: str) -> tuple[str, ...]:
+    """Where a row's batches come from: of pinned memory torch has a notion."""
+    if worker.device == "cpu" or operation == PRODUCTS:
+        return TRANSFERS[:1]
+    entry = registry.TABLE.get(worker.implementation)
+    pins = entry is not None and entry.family == "torch" and entry.kind != "parallel"
+    pins = pins and worker.device == "cuda" and isinstance(workload, MLPWorkload)
+    return TRANSFERS if pins else TRANSFERS[:2]
+
+
 def expand(
     lines: Iterable[Grid],
     worker: WorkerSpec,
@@ -311,7 +321,6 @@ def expand(
         only: what the user asked for, instead of the grids' own dtypes.
     """
     cases: dict[str, Case] = {}
-    transfers = TRANSFERS[:1] if worker.device == "cpu" else TRANSFERS
     for line in lines:
         network = line.network
         usable = [name for name in only or line.dtypes if name in contracts]
@@ -321,7 +330,7 @@ def expand(
         for batch_size, name, operation in product(line.batch_sizes, usable, operations):
             dtype, precision = (name, "ieee") if name in BOTH else ("float32", name)
             workload = network.workload(batch_size, dtype)
-            for transfer in transfers[:1] if operation == PRODUCTS else transfers:
+            for transfer in transfers(worker, workload, operation):
                 case = Case(
                     workload,
                     operation,

@@ -14,6 +14,7 @@ from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.worker.ceilings import Products
 from samegrad.benchmarks.worker.placed import REFUSALS, Placed
+from samegrad.benchmarks.worker.transfers import Pageable
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.spec import MLPSpec, Tree
 
@@ -94,9 +95,10 @@ def transfers(case: Case, placed: Placed, result: Tree) -> Message:
     """transfer_in_ns of a batch to the device, transfer_out_ns of what the operation gives."""
     implementation = placed.implementation
     output: Tree = result[-1] if case.operation in ("train_step", "epoch") else result  # params
+    pageable = Pageable(implementation, placed.device)
     return {
         "transfer_in_ns": _least_ns(
-            lambda: placed.copy(*placed.host[0]), implementation.synchronize
+            lambda: pageable.copy(*placed.host[0]), implementation.synchronize
         ),
         "transfer_out_ns": _least_ns(lambda: implementation.to_numpy(output), lambda _: None),
     }

@@ -23,12 +23,12 @@ from samegrad.benchmarks.clock.calls import (
 from samegrad.benchmarks.worker import arrays
 from samegrad.benchmarks.worker.compilers import compilations
 from samegrad.benchmarks.worker.subject import Draws, Seen
+from samegrad.benchmarks.worker.transfers import Batch, Pageable, Ways
 from samegrad.implementations.checking.problems import targets
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.spec import Array, Params, Tree
 
-Batch = tuple[Array, Array]
 Start = Callable[[int], Tree]  # calls -> what a block starts from: `timer.Work.start`
 Run = Callable[[int, Tree], Tree]  # calls, start -> what they gave: `timer.Work.run`
 # How somebody's file may refuse a network: one for a single shape raises whatever a product or a
@@ -93,6 +93,7 @@ class Placed:
         self.held: set[str] = set()
         self.converts: set[str] = set()
         self.prepares: set[str] = set()
+        self._ways = Ways(implementation, device)
         backend, model = implementation.backend, implementation.model
         self.own_placing = not all(map(_ours, (backend.place, backend.place_params)))
         self.own_waiting = not _ours(backend.synchronize)
@@ -112,11 +113,6 @@ class Placed:
         """A batch on the device."""
         return self.implementation.batch_from_numpy(self.spec, X, y, self.device)
 
-    def copy(self, X: Array, y: Array) -> Batch:
-        """A batch of checked inputs on the device: what an end-to-end call begins with."""
-        place = self.implementation.backend.place
-        return place(X, self.device), place(y, self.device)
-
     def start(self, with_state: bool = True, params: Params | None = None) -> tuple[Tree, Tree]:
         """Params on the device and the optimiser's state, the initial ones or others.
 
@@ -131,16 +127,16 @@ class Placed:
     ) -> timer.Work:
         """What is timed of an operation: calls of it, on weights and batches as drawn."""
         implementation, draws = self.implementation, Draws(draw or Draw())
-        end_to_end, independent = transfer == "end_to_end", operation in INDEPENDENT
+        way, independent = self._ways[transfer], operation in INDEPENDENT
         if independent:
-            start, run = self._independent_calls(operation, draws, end_to_end)
+            start, run = self._independent_calls(operation, draws, way)
         elif operation == "train_step":
-            batches = self._on_its_side(end_to_end)
+            batches = self._on_its_side(way)
             start, run = self._steps(
-                draws, end_to_end, 1, lambda n, d: [batches[b] for b in d.batches(n, len(batches))]
+                draws, way, 1, lambda n, d: [batches[b] for b in d.batches(n, len(batches))]
             )
         else:
-            start, run = self._epochs(draws, end_to_end)
+            start, run = self._epochs(draws, way)
         if self.own_placing or self.own_waiting or (self.own_state and not independent):
             start, run = self._counted(operation, start, run)
 
@@ -252,7 +248,7 @@ class Placed:
         if several.one and operation not in self.held:  # a ring of buffers may come round later
             self.held.add(operation)
             calls = min(several.before, MOST_HELD)
-            start, run = self._independent_calls(operation, Draws(Draw()), False, calls)
+            start, run = self._independent_calls(operation, Draws(Draw()), None, calls)
             kept += run(calls, start(calls)).last
         places = [set(arrays.places(result)) for result in kept]
         if not any(a & b for a, b in combinations(places, 2)):
@@ -260,12 +256,12 @@ class Placed:
         self.overwrites.add(operation)
         return True
 
-    def _on_its_side(self, end_to_end: bool) -> list[Batch]:
+    def _on_its_side(self, way: Pageable | None) -> list[Batch]:
         """Whole batches, on the device or in the host's memory."""
-        return self.host if end_to_end else self.batches
+        return way.host(self.host) if way else self.batches
 
     def _independent_calls(
-        self, operation: str, draws: Draws, end_to_end: bool, most: int | None = None
+        self, operation: str, draws: Draws, way: Pageable | None, most: int | None = None
     ) -> tuple[Start, Run]:
         """A loop over forward passes or gradients, of which `most` are kept at once."""
         implementation, spec, given = self.implementation, self.spec, self.inputs.params
@@ -274,7 +270,7 @@ class Placed:
             implementation.forward if forward else implementation.loss_and_grad
         )
         taken = 2 if forward else 3  # params, X; and y
-        batches = self._on_its_side(end_to_end)
+        batches = self._on_its_side(way)
 
         def start(calls: int) -> list[tuple[Tree, ...]]:
             draw, count = draws.next(), weights(given, calls, len(batches))
@@ -283,7 +279,7 @@ class Placed:
             self._began_ns = threads.cpu_time() if self.own_placing else 0
             placed = [self.start(with_state=False, params=params)[0] for params in drawn]
             arguments = [(placed[w], *batches[b]) for w, b in pairs]
-            return arguments if end_to_end else [each[:taken] for each in arguments]
+            return arguments if way else [each[:taken] for each in arguments]
 
         def call(start: list[tuple[Tree, ...]], i: int) -> Tree:
             return function(spec, *start[i])
@@ -291,13 +287,14 @@ class Placed:
         def converted(start: list[tuple[Tree, ...]], i: int) -> Tree:
             return implementation.to_numpy(function(spec, *start[i]))
 
-        def from_host_to_host(start: list[tuple[Tree, ...]], i: int) -> Tree:
-            params, X, y = start[i]
-            result = function(spec, params, *self.copy(X, y)[: taken - 1])
-            implementation.to_numpy(result if forward else result[0])  # outputs, or the loss
-            return result
+        if way:
 
-        if end_to_end:
+            def from_host_to_host(start: list[tuple[Tree, ...]], i: int) -> Tree:
+                params, X, y = start[i]
+                result = function(spec, params, *way.copy(X, y)[: taken - 1])
+                implementation.to_numpy(result if forward else result[0])  # outputs, or the loss
+                return result
+
             call = from_host_to_host
         elif operation in self.converts:
             call = converted
@@ -311,7 +308,7 @@ class Placed:
     def _steps(
         self,
         draws: Draws,
-        end_to_end: bool,
+        way: Pageable | None,
         each: int,
         batches_of: Callable[[int, Draw], list[Batch]],
         make: Callable[..., Tree] | None = None,
@@ -346,10 +343,10 @@ class Placed:
                         params, state, loss = make(spec, params, state, some, rate)
                     continue
                 for X, y in batches:
-                    if end_to_end:
-                        X, y = self.copy(X, y)
+                    if way:
+                        X, y = way.copy(X, y)
                     params, state, loss = implementation.train_step(spec, params, state, X, y, rate)
-                    if end_to_end:
+                    if way:
                         implementation.to_numpy(loss)
             if "train_step" in self.converts:
                 params, loss = implementation.to_numpy((params, loss))
@@ -363,21 +360,21 @@ class Placed:
         ends = list(accumulate(parts(self.spec, self.workload.batch_size, each, calls)))
         return [batches[a:b] for a, b in zip([0, *ends], ends, strict=False)]
 
-    def _epochs(self, draws: Draws, end_to_end: bool) -> tuple[Start, Run]:
+    def _epochs(self, draws: Draws, way: Pageable | None) -> tuple[Start, Run]:
         """A chain of epochs."""
-        batches = self.inputs.epoch(self.workload) if end_to_end else self._epoch
+        batches = way.host(self.inputs.epoch(self.workload)) if way else self._epoch
         whole = self.workload.examples // self.workload.batch_size
 
         def ordered(draw: Draw) -> list[Batch]:
             return [batches[b] for b in draw.epoch(whole, len(batches) > whole)]
 
         # An epoch of its own is one call, or a few; its batches are on the device.
-        at_once = None if end_to_end else self.implementation.capabilities.epoch
+        at_once = None if way else self.implementation.capabilities.epoch
         loader = self.implementation.capabilities.loader
         load = iter if loader is None else partial(_loaded, loader, len(batches))
         return self._steps(
             draws,
-            end_to_end,
+            way,
             len(batches),
             lambda calls, draw: ordered(draw) * calls,
             at_once,

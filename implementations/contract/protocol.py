@@ -45,6 +45,8 @@ class Capabilities:
         products: the framework's matrix products alone, products(kinds, pairs, out=None): "nn" A B,
             "tn" A^T B, "nt" A B^T, into the arrays `out` where it can. By it a run measures the
             least that a step could take.
+        pinned: pinned(array, device), a copy of a NumPy array in memory of the host from which a
+            GPU reads by itself; what it returns begins a copy to the device, without waiting.
         take: take(X, y, chosen), a batch of some examples of a placed one, by an int64 NumPy array
             of their indices.
         epoch: epoch(spec, params, state, batches, learning_rate), a step on each of some placed
@@ -73,6 +75,7 @@ class Capabilities:
     passes_per_parameter: int = 0
     leaves_cycles: bool = False
     products: Callable[..., list[Array]] | None = None
+    pinned: Callable[[Array, str], Callable[[], Array]] | None = None
     take: Callable[..., tuple[Array, Array]] | None = None
     epoch: Callable[..., tuple[Params, Tree, Array]] | None = None
     loader: Callable[[Sequence[tuple[Array, Array]]], Iterable[tuple[Array, Array]]] | None = None

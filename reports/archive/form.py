@@ -58,7 +58,7 @@ ROW = {
     "threads": Column("text", "all, or a number"),
     "implementation": Column("text", "who computes"),
     "device": Column("text", "cpu, cuda, ..."),
-    "transfer": Column("text", "resident or end_to_end"),
+    "transfer": Column("text", "resident, end_to_end or end_to_end_pinned"),
     "status": Column("text", "ok, or why there is no number"),
     "reason": Column("text", "the same in words"),
     "seconds": Column("number", "per call: mean over processes, of logs, taken back"),

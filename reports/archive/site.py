@@ -227,7 +227,7 @@ def case_title(row: dict[str, Any]) -> str:
 @lru_cache(maxsize=2**12)
 def _case_title(workload: str, layers: str, operation: str, batch: int, transfer: str) -> str:
     sizes = f" ({folded(layers)})" if layers else ""
-    how = ", end to end" if transfer == "end_to_end" else ""
+    how = "" if transfer == "resident" else f", {transfer.replace('_', ' ')}"
     return brief(f"{workload}{sizes}, {operation}, batch {batch:,}{how}")
 
 

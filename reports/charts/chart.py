@@ -121,7 +121,9 @@ def by_series(
 def label(key: tuple[str, ...], rows: pd.DataFrame, dtype: str = "") -> str:
     """A series as its legend names it; with its source if the rows are of several."""
     source, implementation, device, transfer, threads = key
-    name = f"{implementation} {device}" + (" end to end" if transfer == "end_to_end" else "")
+    name = f"{implementation} {device}"
+    if transfer != "resident":
+        name += f" {transfer.replace('_', ' ')}"
     if threads != "all":
         name += f" {threads} thread{'s' * (threads != '1')}"
     if dtype:

@@ -116,11 +116,20 @@ def test_implementations_of_a_preset_are_those_that_its_lines_name() -> None:
 
 
 def test_gpu_rows_are_resident_and_end_to_end() -> None:
-    """Two quantities per row on a GPU, one on the CPU."""
-    on_gpu = expand(PRESETS["hello"].lines, WorkerSpec("torch", "cuda"), BOTH)
+    """Two quantities per row on a GPU, of torch a third from pinned memory; one on the CPU."""
+    two, lines = {"resident": 5, "end_to_end": 5}, PRESETS["hello"].lines
+    for worker, expected in {
+        WorkerSpec("torch", "cuda"): two | {"end_to_end_pinned": 5},
+        WorkerSpec("torch", "mps"): two,
+        WorkerSpec("torch_ddp", "cuda"): two,
+        WorkerSpec("jax", "cuda"): two,
+        WorkerSpec("my_mlp", "cuda"): two,
+        WorkerSpec("torch"): {"resident": 5},
+    }.items():
+        planned = expand(lines, worker, BOTH)
 
-    assert Counter({"resident": 5, "end_to_end": 5}) == Counter(c.transfer for c in on_gpu)
-    assert len(on_gpu) == len({case.id for case in on_gpu})
+        assert expected == Counter(case.transfer for case in planned), worker
+        assert len(planned) == len({case.id for case in planned})
 
 
 def test_flops_are_counted_by_the_formula() -> None:

@@ -24,6 +24,7 @@ from samegrad.benchmarks.runs.selection import select
 from samegrad.benchmarks.worker.placed import Placed
 from samegrad.implementations.checking import failures
 from samegrad.implementations.contract.adapter import Implementation
+from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec
 
@@ -101,6 +102,58 @@ def test_end_to_end_calls_copy_and_check_nothing() -> None:
     for operation in ("forward", "train_step", "epoch"):
         work = placed.work(operation, "end_to_end")
         assert timer.block(work, 2).elapsed_ns > 0
+
+
+def test_pinned_batches_are_made_once_and_begun_in_each_call() -> None:
+    """An array is in pinned memory once, however many blocks there are; each call copies it."""
+    made: list[Any] = []
+    begun: list[Any] = []
+
+    def pinned(array: Any, device: str) -> Any:
+        made.append((device, array.shape))
+        return lambda: (begun.append(array.shape), array)[1]
+
+    implementation = Implementation(MODEL, "own")
+    implementation.capabilities = Capabilities(pinned=pinned)
+    placed = Placed(WORKLOAD, implementation, "cpu", draw(WORKLOAD, 0))
+    arrays = 2 * len(placed.host)
+    for operation in ("train_step", "train_step", "epoch", "loss_and_grad"):
+        given = timer.block(placed.work(operation, "end_to_end_pinned"), 4)
+        assert given.elapsed_ns > 0
+
+    assert arrays == len(made) and {"cpu"} == {device for device, _ in made}
+    assert 2 * (4 + 4 + 4 * (WORKLOAD.examples // WORKLOAD.batch_size) + 4) == len(begun)
+
+
+def test_row_without_pinned_memory_says_so() -> None:
+    """It is planned for no such implementation."""
+    placed = Placed(WORKLOAD, Implementation(MODEL, "own"), "cpu", draw(WORKLOAD, 0))
+
+    with pytest.raises(NotImplementedError, match="own has no pinned memory"):
+        placed.work("forward", "end_to_end_pinned")
+
+
+def test_copy_from_pinned_memory_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is one of its own, there before it is asked for, and the same numbers."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    asked: list[Any] = []
+    to = torch.Tensor.to
+
+    def noted(tensor: Any, device: str, **options: Any) -> Any:
+        asked.append((device, options))
+        return to(tensor, "cpu")
+
+    monkeypatch.setattr(
+        torch.Tensor, "pin_memory", lambda tensor: (asked.append("pinned"), tensor)[1]
+    )
+    monkeypatch.setattr(torch.Tensor, "to", noted)
+    array = np.arange(6.0).reshape(2, 3)
+
+    begin = load("torch").capabilities.pinned(array, "cuda")
+    array[...] = 0
+
+    assert np.arange(6.0).tolist() == begin().flatten().tolist()
+    assert ["pinned", ("cuda", {"non_blocking": True})] == asked
 
 
 def test_learning_rate_is_placed_once_for_many_steps(monkeypatch: pytest.MonkeyPatch) -> None:
