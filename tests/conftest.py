@@ -1,6 +1,7 @@
 """What the tests share: how often each runs, and what children are not told of."""
 
 import os
+import shutil
 import signal
 from collections import Counter
 
@@ -76,6 +77,9 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # Hundreds of them: each would compile the whole package for itself. tox does not hand it on.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    # Who imports Triton first, as torch's compiler may, decides how all of its kernels run.
+    if not shutil.which("nvidia-smi"):
+        os.environ.setdefault("TRITON_INTERPRET", "1")
     for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
         del os.environ[name]
     starts_workers = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")

@@ -161,6 +161,7 @@ LIBRARIES = {
     "flax": {"jax", "optax", "flax"},
     "numba": {"numba"},
     "cupy": {"cupy"},
+    "triton": {"triton"},
 }
 FRAMEWORKS = set().union(*LIBRARIES.values())
 # Who differentiates whose loss has to import the framework of that loss, when it is asked to; so

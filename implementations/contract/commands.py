@@ -45,6 +45,7 @@ EXTRAS = {
     },
     "numba": {"numba": "numba"},
     "cupy": {"cupy": "cupy-cuda13x"},
+    "triton": {"torch": "torch", "triton": "triton"},
     "parquet": {"pyarrow": "pyarrow"},
     "archive": {
         "duckdb": "duckdb",

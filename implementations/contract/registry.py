@@ -13,6 +13,7 @@ import shlex
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Literal, get_args
@@ -94,6 +95,8 @@ class Entry:
         return None if self.kind == "idiom" else self.family
 
 
+# Narrow networks as one kernel, for a GPU.
+_kernel = partial(Entry, kind="variant", gpu=True, cpu=False, compiles=True, small=True)
 _ENTRIES = (
     Entry("scalar", "idiom", "scalar", "#BD7E04", dtypes=FLOAT64),
     Entry("numpy", "idiom", "numpy", "#3769A6"),
@@ -107,17 +110,8 @@ _ENTRIES = (
     ),
     Entry("numba", "variant", "scalar", "#969000", requires="numba", dtypes=FLOAT64, compiles=True),
     Entry("cupy", "variant", "numpy", "#7150CD", requires="cupy", gpu=True, cpu=False),
-    Entry(
-        "pallas",
-        "variant",
-        "jax",
-        "#00A08A",
-        requires="jax",
-        gpu=True,
-        cpu=False,
-        compiles=True,
-        small=True,
-    ),
+    _kernel("pallas", family="jax", colour="#00A08A", requires="jax"),
+    _kernel("triton", family="torch", colour="#CC28AB", requires="triton"),
     Entry("graph", "differentiation", "numpy", "#BD79C3"),
     Entry("dual", "differentiation", "scalar", "#796650", dtypes=FLOAT64),
     Entry("numerical", "differentiation", "numpy", "#B0387D", dtypes=FLOAT64),

@@ -1,7 +1,4 @@
-"""What a kernel of Pallas is given: arrays padded to powers of two, a tile of examples at a time.
-
-Triton's products take no other sizes.
-"""
+"""What a kernel of Pallas is given: arrays padded to powers of two, one tile at a time."""
 
 from functools import partial
 from typing import Any
@@ -15,15 +12,7 @@ from jax.experimental.pallas import triton
 from samegrad.implementations.contract.layers import layer_masks, refuse_mask
 from samegrad.implementations.contract.spec import MLPSpec, Tree
 from samegrad.implementations.functions_jax import Params
-
-WIDEST = 128  # units: two such layers' weights fill the registers and shared memory of a block
-LEAST = 16  # rows and columns of a product on tensor cores
-TILE = 32  # examples of a kernel's instance
-
-
-def power(size: int) -> int:
-    """The least power of two that is no less, and at least LEAST."""
-    return max(LEAST, 1 << (size - 1).bit_length())
+from samegrad.implementations.variants.tiles import TILE, power, tiles
 
 
 def pad(array: Array, *sizes: int) -> Array:
@@ -33,7 +22,7 @@ def pad(array: Array, *sizes: int) -> Array:
 
 def padded(spec: MLPSpec, params: Params, X: Array, masks: Tree) -> tuple[Any, Array, Any]:
     """Weights, inputs and a mask or None per layer, of sizes that a kernel takes."""
-    rows = -(-len(X) // TILE) * TILE
+    rows = tiles(len(X)) * TILE
     weights, drops = [], []
     for (W, b), m in zip(params, layer_masks(spec, masks), strict=True):
         fan_in, fan_out = (power(size) for size in W.shape)

@@ -25,25 +25,13 @@ from samegrad.implementations.contract.spec import MLPSpec, Tree
 from samegrad.implementations.functions_jax import ACTIVATIONS, LOSSES, Params, penalty, update
 from samegrad.implementations.functions_jax import init_state as init_state
 from samegrad.implementations.functions_jax import perceptron as perceptron
-from samegrad.implementations.variants.functions_pallas import (
-    LEAST,
-    TILE,
-    WIDEST,
-    call,
-    pad,
-    padded,
-    power,
-    read,
-    tiled,
-)
+from samegrad.implementations.variants.functions_pallas import call, pad, padded, read, tiled
+from samegrad.implementations.variants.tiles import LEAST, TILE, power, refuse_wide
 
 
 def refuse(spec: MLPSpec) -> None:
     """Raise NotImplementedError for a network that is too wide for one kernel."""
-    if max(spec.layer_sizes) > WIDEST:
-        raise NotImplementedError(
-            f"pallas holds the whole network in one kernel: no layer wider than {WIDEST}"
-        )
+    refuse_wide("pallas", spec.layer_sizes)
 
 
 BACKEND = JAX

@@ -49,6 +49,7 @@ def typed() -> list[Model]:
         mlp_pallas,
         mlp_scalar_fast,
         mlp_torch_compile,
+        mlp_triton,
     )
 
     modules: list[Model] = [mlp_scalar, mlp_numpy, mlp_torch, mlp_jax]
@@ -56,6 +57,7 @@ def typed() -> list[Model]:
     modules += [mlp_numpy_inplace, mlp_torch_compile, mlp_numba, mlp_cupy, mlp_sklearn]
     modules += [mlp_scalar_fast, mlp_torch_loader, mlp_torch_loader_2, mlp_symbolic]
     modules += [mlp_torch_ddp, mlp_torch_fsdp, mlp_jax_sharded, mlp_jax_tensor, mlp_pallas]
+    modules += [mlp_triton]
     return modules
 
 
@@ -296,9 +298,8 @@ def test_spec_is_frozen_and_hashable() -> None:
 def test_names_lists_what_loads() -> None:
     """Five idioms and what varies them, differentiates them or competes with them."""
     assert ("scalar", "numpy", "torch", "jax", "c") == names()
-    assert ("scalar_fast", "numpy_inplace", "torch_compile", "numba", "cupy", "pallas") == names(
-        "variant"
-    )
+    variants = "scalar_fast numpy_inplace torch_compile numba cupy pallas triton"
+    assert tuple(variants.split()) == names("variant")
     assert ("graph", "dual", "numerical", "symbolic") == names("differentiation")
     assert ("micrograd", "sklearn", "torch_nn", "flax") == names("peer")
     assert ("torch_ddp", "torch_fsdp", "jax_sharded", "jax_tensor") == names("parallel")

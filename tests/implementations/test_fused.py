@@ -3,22 +3,28 @@
 No kernel has run on a GPU in these tests. That it is lowered for one is shown without.
 """
 
+import os
+import runpy
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from samegrad.benchmarks.machine import gpu
+from samegrad.benchmarks.machine.system import ROOT
 from samegrad.benchmarks.runs import selection
 from samegrad.benchmarks.runs.options import parse
 from samegrad.implementations.checking import problems
 from samegrad.implementations.contract.equations import FORWARD_ONLY
-from samegrad.implementations.contract.registry import load
+from samegrad.implementations.contract.registry import TABLE, load, why_not_installed
 from samegrad.implementations.contract.spec import Activation, Loss, MLPSpec
 from tests.helpers.networks import check
 
-jax = pytest.importorskip("jax", reason="jax is not installed")
 ACTIVATIONS = [name for name in get_args(Activation) if name not in FORWARD_ONLY]
 SPEC = MLPSpec((5, 17, 3), dtype="float64")
 SPECS = [
@@ -30,19 +36,27 @@ SPECS = [
     MLPSpec((16, 128, 1), loss="binary_cross_entropy", weight_decay=0.01, dtype="float64"),
     MLPSpec((5, 6, 6, 3), "tanh", dropout=0.5, optimizer="adam", dtype="float64"),
 ]
+KERNELS = [
+    pytest.param(name, marks=[pytest.mark.skip(reason=why)] if why else [])
+    for name in ("pallas", "triton")
+    for why in [why_not_installed(name)]
+]
 
 
-def complaint(spec: MLPSpec, batch_size: int) -> str:
+def complaint(name: str, spec: MLPSpec, batch_size: int) -> str:
     """Why it disagrees; "" if it does not."""
     p = problems.draw(spec, batch_size)
-    verdict = check(load("pallas"), spec, p.params, p.X, p.y, "cpu", masks=p.masks)
+    implementation = load(name)
+    device = implementation.devices()[0]
+    verdict = check(implementation, spec, p.params, p.X, p.y, device, masks=p.masks)
     return "" if verdict.agrees else verdict.reason
 
 
-def test_kernel_agrees() -> None:
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernel_agrees(name: str) -> None:
     """Each activation and loss; sizes and batches that are padded, and that are not."""
     reasons = {
-        (spec, size): complaint(spec, size)
+        (spec, size): complaint(name, spec, size)
         for number, spec in enumerate(SPECS)
         for size in ((1, 32, 33)[number % 3],)
     }
@@ -53,8 +67,9 @@ def test_kernel_agrees() -> None:
 @pytest.mark.parametrize("mistake", ["padded outputs", "padded examples"])
 def test_padding_that_counts_is_seen(monkeypatch: pytest.MonkeyPatch, mistake: str) -> None:
     """What fills a kernel's arrays up is neither an output nor an example."""
+    jax = pytest.importorskip("jax", reason="jax is not installed")
     from samegrad.implementations.variants import mlp_pallas
-    from samegrad.implementations.variants.functions_pallas import TILE
+    from samegrad.implementations.variants.tiles import TILE
 
     right = mlp_pallas.part
 
@@ -68,7 +83,7 @@ def test_padding_that_counts_is_seen(monkeypatch: pytest.MonkeyPatch, mistake: s
     jax.clear_caches()
     monkeypatch.setattr(mlp_pallas, "part", part)
     try:
-        assert complaint(replace(SPEC, weight_decay=1e-3), 33)
+        assert complaint("pallas", replace(SPEC, weight_decay=1e-3), 33)
     finally:
         jax.clear_caches()
 
@@ -77,6 +92,7 @@ def test_padding_that_counts_is_seen(monkeypatch: pytest.MonkeyPatch, mistake: s
 @pytest.mark.parametrize("loss", get_args(Loss))
 def test_kernel_is_lowered_for_cuda(loss: Any, dtype: Any) -> None:
     """To a program of Triton: products, exponentials and sums are there; no GPU is needed."""
+    pytest.importorskip("jax", reason="jax is not installed")
     from samegrad.implementations.variants import mlp_pallas
 
     spec = MLPSpec((64, 32, 10), "silu", loss=loss, dtype=dtype)
@@ -90,32 +106,93 @@ def test_kernel_is_lowered_for_cuda(loss: Any, dtype: Any) -> None:
     assert "triton" in lowered.as_text()
 
 
-def test_wide_network_is_refused() -> None:
+KERNEL_MISTAKES = {  # what stands in the kernel's file, what in its place, for which loss
+    "padded outputs": ('tl.where(j < OUTPUTS, a, float("-inf"))', "a", "cross_entropy"),
+    "padded examples": ("(i < count) & (j < OUTPUTS)\n", "(i < 64) & (j < OUTPUTS)\n", "mse"),
+    "the mask of another layer": ("m[l], first", "m[0], first", "cross_entropy"),
+    "the slope of another layer": ("slopes[LAYERS - 2 - k]", "slopes[0]", "cross_entropy"),
+    "part of another tile": ("out + tl.program_id(0) *", "out + 0 *", "cross_entropy"),
+}
+
+
+@pytest.mark.parametrize("mistake", KERNEL_MISTAKES)
+def test_mistake_in_the_kernel_of_triton_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mistake: str
+) -> None:
+    """In a copy of its file, as the interpreter computes it."""
+    pytest.importorskip("triton", reason="triton is not installed")
+    from samegrad.implementations.variants import functions_triton, mlp_triton
+
+    if "cpu" not in mlp_triton.BACKEND.devices():
+        pytest.skip("kernels are compiled here, and nobody wants that of a mistake")
+    before, after, loss = KERNEL_MISTAKES[mistake]
+    text = Path(str(functions_triton.__file__)).read_text()
+    assert 1 == text.count(before)
+    file = tmp_path / "mistaken.py"
+    file.write_text(text.replace(before, after))
+    module = SimpleNamespace(**runpy.run_path(str(file)))
+    monkeypatch.setattr(mlp_triton, "network", module.network)
+
+    wide = replace(SPEC, layer_sizes=(5, 6, 6, 3), loss=loss, dropout=0.5)
+
+    assert complaint("triton", wide, 33)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "loss"),
+    [
+        ("float64", "cross_entropy"),
+        pytest.param("float32", "binary_cross_entropy", marks=pytest.mark.full),
+        pytest.param("float32", "mse", marks=pytest.mark.full),
+    ],
+)
+def test_kernel_of_triton_is_compiled_for_cuda(tmp_path: Path, dtype: str, loss: str) -> None:
+    """To machine code of a GPU that nobody has here, with a product for each F1, B2 and B4."""
+    pytest.importorskip("triton", reason="triton is not installed")
+    if sys.platform != "linux":
+        pytest.skip("Triton brings NVIDIA's assembler on Linux")
+    child = subprocess.run(
+        [sys.executable, "-m", "tests.helpers.compiled_kernel", dtype, loss],
+        cwd=ROOT,
+        env=os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert 0 == child.returncode, child.stderr[-2000:]
+    *forms, products = child.stdout.split()
+    assert {"cubin", "ptx"} <= set(forms) and "5" == products
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_wide_network_is_refused(name: str) -> None:
     """In a sentence, before anything is compiled."""
     spec = MLPSpec((784, 128, 10))
 
     with pytest.raises(NotImplementedError, match="no layer wider than 128"):
-        load("pallas").capabilities.refuse(spec)
+        load(name).capabilities.refuse(spec)
 
 
-def test_it_is_timed_on_a_gpu_only() -> None:
+@pytest.mark.parametrize("name", KERNELS)
+def test_it_is_timed_on_a_gpu_only(name: str) -> None:
     """An interpreted kernel's time is no time of anything."""
     if gpu.measured():
         pytest.skip("there is a GPU")
 
-    with pytest.raises(ValueError, match="pallas: no GPU on this machine"):
-        selection.select(parse(preset="hello", implementation="pallas"))
+    with pytest.raises(ValueError, match=f"{name}: no GPU on this machine"):
+        selection.select(parse(preset="hello", implementation=name))
 
 
-def test_forward_is_that_of_jax() -> None:
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_forward_is_that_of_its_idiom(kernel: str) -> None:
     """Also where no unit has a derivative."""
     spec = MLPSpec((5, 6, 3), "unit_step", dtype="float64")
     p = problems.draw(spec, 6)
     outputs = []
-    for name in ("jax", "pallas"):
+    for name in (TABLE[kernel].base, kernel):
         implementation = load(name)
-        params = implementation.params_from_numpy(spec, p.params, "cpu")
-        X, _ = implementation.batch_from_numpy(spec, p.X, p.y, "cpu")
-        outputs.append(np.asarray(implementation.forward(spec, params, X)))
+        device = load(kernel).devices()[0]
+        params = implementation.params_from_numpy(spec, p.params, device)
+        X, _ = implementation.batch_from_numpy(spec, p.X, p.y, device)
+        outputs.append(implementation.to_numpy(implementation.forward(spec, params, X)))
 
     np.testing.assert_allclose(outputs[1], outputs[0], rtol=1e-13)
