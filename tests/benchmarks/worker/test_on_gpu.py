@@ -111,7 +111,12 @@ def test_pinned_batches_are_made_once_and_begun_in_each_call() -> None:
 
     def pinned(array: Any, device: str) -> Any:
         made.append((device, array.shape))
-        return lambda: (begun.append(array.shape), array)[1]
+
+        def begin() -> Any:
+            begun.append(array.shape)
+            return array
+
+        return begin
 
     implementation = Implementation(MODEL, "own")
     implementation.capabilities = Capabilities(pinned=pinned)
@@ -143,9 +148,11 @@ def test_copy_from_pinned_memory_is_not_waited_for(monkeypatch: pytest.MonkeyPat
         asked.append((device, options))
         return to(tensor, "cpu")
 
-    monkeypatch.setattr(
-        torch.Tensor, "pin_memory", lambda tensor: (asked.append("pinned"), tensor)[1]
-    )
+    def pin(tensor: Any) -> Any:
+        asked.append("pinned")
+        return tensor
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
     monkeypatch.setattr(torch.Tensor, "to", noted)
     array = np.arange(6.0).reshape(2, 3)
 
