@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.registry import names

@@ -2,7 +2,7 @@
 
 import re
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from tests.conftest import EVERY
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from tests.helpers.mutations import MODULES
 from tests.helpers.mutations_of_checking import Module
 

@@ -18,12 +18,11 @@ import time
 from pathlib import Path
 
 from samegrad.benchmarks.machine import gpu
+from samegrad.benchmarks.machine.checkout import commit
 from samegrad.benchmarks.machine.programs import output
 
 UNKNOWN = "unknown"
 Moment = dict[str, tuple[float, float]]  # what was lost to others -> (seconds, of so many)
-ROOT = Path(__file__).resolve().parents[2]  # of a checkout; installed, samegrad's own folder
-CODE = (":(top,exclude)*.md", ":(top,exclude)reports/results")  # all of a clone but these
 DISTRIBUTIONS = ("numpy", "torch", "jax", "jaxlib", "pytest-benchmark", "pandas", "matplotlib")
 # Directory, limit, usage, and what of that is files that the system can drop: versions 2 and 1.
 CONTROL_GROUP_MEMORY = (
@@ -145,28 +144,6 @@ def cpu_quota() -> str:
     if len(quota) == 2 and quota[0].isdigit() and quota[1].isdigit():
         return f"{int(quota[0]) / int(quota[1]):g}"
     return "none" if quota[:1] == ["max"] else UNKNOWN
-
-
-def commit() -> str:
-    """The checkout's commit, "+changes" if files differ; SAMEGRAD_COMMIT where git cannot say."""
-    if os.environ.get("SAMEGRAD_COMMIT"):
-        return os.environ["SAMEGRAD_COMMIT"]
-    if not (ROOT / ".git").exists():
-        return UNKNOWN
-    head = output("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD")
-    if not head:
-        return UNKNOWN
-    return head + ("+changes" if changed(ROOT) else "")
-
-
-def changed(clone: Path) -> str:
-    """What files of a clone differ from their commit, as git says it, or "".
-
-    Documents and published runs are none of it: nothing that is measured reads them, and one run's
-    are written before the next is measured.
-    """
-    status = ("status", "--porcelain", "--untracked-files=no")
-    return output("git", "-C", str(clone), *status, "--", *CODE)
 
 
 def versions() -> dict[str, str]:

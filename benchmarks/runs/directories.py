@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.machine import checkout
 
 NOT_ALONE = "another run is measuring on this machine: the numbers of both suffer"
 LEAST_FREE_BYTES = 64 * 2**20  # of the disk; the journal of a full run is a few megabytes
@@ -40,8 +40,8 @@ def run_directory(output: Path | None) -> Path:
 
 def output_base() -> Path:
     """Where runs go: an installed package writes where its user stands, a checkout into itself."""
-    in_checkout = (system.ROOT / "pyproject.toml").is_file()
-    return (system.ROOT if in_checkout else Path.cwd()) / "reports" / "output"
+    in_checkout = (checkout.ROOT / "pyproject.toml").is_file()
+    return (checkout.ROOT if in_checkout else Path.cwd()) / "reports" / "output"
 
 
 def _make(directory: Path, exist_ok: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from samegrad.benchmarks.cases.workload import MLPWorkload, SpikingWorkload, Workload
 from samegrad.benchmarks.clock import timer
-from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.machine import checkout, system
 from samegrad.benchmarks.worker import loaded
 from samegrad.benchmarks.worker.placed import REFUSALS, Placed
 from samegrad.implementations.checking import processes
@@ -114,7 +114,7 @@ def _has(implementation: Implementation, precision: str, device: str) -> bool:
 def sources(implementation: Implementation) -> dict[str, str]:
     """Path -> text of everything of ours, and of the implementation's own, that makes it up."""
     texts = {}
-    ours = system.ROOT / "implementations"
+    ours = checkout.ROOT / "implementations"
     own = implementation.file
     files = {own.resolve()} if own else set()
     for name, module in list(sys.modules.items()):
@@ -125,7 +125,7 @@ def sources(implementation: Implementation) -> dict[str, str]:
                 files |= {path.resolve() for path in in_C}
     for path in files:
         inside = path.is_relative_to(ours)
-        shown = path.relative_to(system.ROOT).as_posix() if inside else path.name
+        shown = path.relative_to(checkout.ROOT).as_posix() if inside else path.name
         texts[shown] = path.read_text(encoding="utf-8", errors="replace")
     return texts
 

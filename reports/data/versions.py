@@ -7,6 +7,7 @@ with the same version without them.
 import math
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -72,7 +73,7 @@ def table(report: Report) -> pd.DataFrame:
     rows = report.rows[report.rows.implementation.isin(named(report))]
     lines = []
     for network, part in networks(rows):
-        first, before, known = None, None, {}
+        first, before, known = None, None, dict[str, Any]()
         for row in part.itertuples():
             usable = row.status == OK and not row.machine_too_busy
             plain, variables = split(row.implementation)

@@ -181,8 +181,8 @@ def _ended(arguments: Sequence[str], folder: Path, environment: Mapping[str, str
 
 def _only_here(clone: Path) -> str:
     """Why nobody else has the code that is measured, or "": a published run names its commit."""
+    from samegrad.benchmarks.machine.checkout import changed
     from samegrad.benchmarks.machine.programs import output
-    from samegrad.benchmarks.machine.system import changed
 
     git = ("git", "-C", str(clone))
     if changed(clone):

@@ -15,7 +15,7 @@ import pytest
 
 from samegrad import cli as command
 from samegrad.benchmarks import plugin
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.journal import read as read_journal

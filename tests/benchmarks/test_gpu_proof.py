@@ -13,7 +13,7 @@ import pytest
 from samegrad.benchmarks import gpu_proof
 from samegrad.benchmarks.gpu_proof import Part, Proof
 from samegrad.benchmarks.machine import gpu
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records.journal import NotAJournalError, read
 from samegrad.benchmarks.records.schema import OK
 from samegrad.cli import main

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from tests.helpers.no_figures import NO_FIGURES
 
 RUN = [

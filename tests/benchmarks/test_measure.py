@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from samegrad.benchmarks.api import measure
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.runs import scheduler
 from samegrad.implementations.contract.spec import MLPSpec
 

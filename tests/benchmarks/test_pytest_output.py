@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.pytest_output import ASKED, MOST_REASONS, without_number
 from samegrad.benchmarks.records import rows
 from tests.helpers import planted

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from tests.helpers.pages import follow
 
 PAGE = (ROOT / "implementations" / "README.md").read_text()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.selftest import selftest
 from samegrad.benchmarks.selftest.saboteurs import SABOTEURS
 from samegrad.implementations.contract import equations

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from tests.helpers import mistakes
 from tests.helpers.pages import follow
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import samegrad as sg
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.benchmarks.records.schema import FAILED

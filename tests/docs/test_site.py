@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.cli import SHOWN, tree
 from tests.helpers import notebooks
 

@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 
 PAGE = ROOT / "docs" / "spiking.md"
 

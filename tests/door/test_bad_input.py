@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.runs import interpreter, session
 from samegrad.benchmarks.runs.options import parse

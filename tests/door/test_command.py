@@ -13,7 +13,7 @@ import pytest
 from samegrad.benchmarks import command_line
 from samegrad.benchmarks.cases.case import ARITHMETIC
 from samegrad.benchmarks.cases.presets import PRESETS
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.cli import SHOWN, main, tree
 from samegrad.cli.parser import STATUS
 from samegrad.implementations.contract import registry

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from samegrad.benchmarks.command_line import OPTIONS
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.cli import main, tree
 from samegrad.cli.parser import Parser
 from samegrad.implementations.contract.texts import DASHES, EMPTY

@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.implementations.contract import commands, registry
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

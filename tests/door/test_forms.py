@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from tests.helpers import planted
 from tests.helpers.forms import (
     BASE,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import samegrad as sg
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 
 PUBLIC = (
     "MLPSpec init_params load names verify check check_function check_gradient prove "

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.cli import main
 from samegrad.cli.doctor import faults_of_installation as faults
 

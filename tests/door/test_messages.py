@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.implementations.contract import commands
 
 # What is typed differs between a checkout and an install, so only one module may know it.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from samegrad.benchmarks.command_line import OPTIONS
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from tests.helpers import planted
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.cli import SHOWN
 from samegrad.implementations.contract import columns
 from samegrad.implementations.contract.commands import command

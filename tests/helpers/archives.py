@@ -19,7 +19,7 @@ from typing import Any
 
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.clock.intervals import interval
-from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.machine import checkout, system
 from samegrad.benchmarks.records.journal import read
 from samegrad.reports.archive import summary as summaries
 from samegrad.reports.archive.checking import digest
@@ -27,7 +27,7 @@ from samegrad.reports.archive.summary import Summary
 from tests.helpers.journals import CASE, ok, plan_record, run_record, write
 
 ROWS = 177
-RESULTS = system.ROOT / "reports" / "results"
+RESULTS = checkout.ROOT / "reports" / "results"
 TEXT = "x = 1\n"
 FACTS = {
     "cpu": "Test CPU", "cores": "2", "memory_gib": "8", "architecture": "x86_64", "gpu": "none",

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 
 PACKAGED = ("benchmarks", "implementations", "reports", "samegrad")
 FILES = ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff",

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 
 FOLDERS = ("samegrad", "implementations", "benchmarks", "reports")
 PAGE = ROOT / "docs" / "architecture.md"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.implementations.checking.notes import CODES
 from samegrad.implementations.checking.objects.check import check
 

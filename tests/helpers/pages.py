@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 
 STEP = re.compile(
     r"<!-- (?P<what>file|run|output|change)(?:: (?P<detail>.*?))? -->"

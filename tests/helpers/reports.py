@@ -7,7 +7,7 @@ from typing import Any
 from samegrad.benchmarks.cases import presets
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.workload import MLPWorkload
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records.journal import read
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.data.report import Report, report

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.training.data import datasets, simulated
 from samegrad.benchmarks.training.tasks import TASKS
 

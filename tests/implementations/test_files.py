@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from samegrad.benchmarks import command_line
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records.journal import NotAJournalError, read
 from samegrad.benchmarks.training import one_task
 from samegrad.benchmarks.training import weights as weights_file

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from samegrad.benchmarks.machine import gpu
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.runs import selection
 from samegrad.benchmarks.runs.options import parse
 from samegrad.implementations.checking import problems

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad, solve_ivp
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.implementations.contract import spiking
 from samegrad.implementations.contract.equations import T_REF, TAU
 from samegrad.implementations.contract.registry import why_not_installed

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.implementations.checking import problems
 from samegrad.implementations.contract.registry import load
 from samegrad.implementations.contract.spec import MLPSpec

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from samegrad.benchmarks.cases.workload import MLPWorkload
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.cli import main, results
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.spec import MLPSpec

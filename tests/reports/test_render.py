@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from samegrad.benchmarks.clock.intervals import interval
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records import schema
 from samegrad.cli import main

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from matplotlib import pyplot as plt
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.records.journal import read
 from samegrad.benchmarks.records.pictures import PICTURES

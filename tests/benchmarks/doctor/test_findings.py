@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from samegrad.benchmarks.doctor import doctor, findings
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 
 MACHINES = Path(__file__).parent / "machines"
 

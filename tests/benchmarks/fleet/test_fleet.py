@@ -16,7 +16,7 @@ import pytest
 from samegrad.benchmarks.fleet import folder as folders
 from samegrad.benchmarks.fleet import jobs as job_module
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import read
 from samegrad.benchmarks.records.quality import UNUSABLE

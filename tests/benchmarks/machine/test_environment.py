@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.machine import checkout, system
 
 
 def test_machine_is_described_in_strings_that_a_journal_can_hold() -> None:
@@ -28,12 +28,12 @@ def test_fingerprint_depends_on_hardware_and_not_on_the_moment() -> None:
 
 def test_commit_may_be_given_or_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A copy without history is told by SAMEGRAD_COMMIT, or says unknown; neither fails."""
-    monkeypatch.setattr(system, "ROOT", tmp_path)
+    monkeypatch.setattr(checkout, "ROOT", tmp_path)
     monkeypatch.delenv("SAMEGRAD_COMMIT", raising=False)
 
-    assert "unknown" == system.commit()
+    assert "unknown" == checkout.commit()
     monkeypatch.setenv("SAMEGRAD_COMMIT", "abc123")
-    assert "abc123" == system.commit()
+    assert "abc123" == checkout.commit()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records.journal import JournalWriter, read
 from samegrad.benchmarks.runs import directories, interpreter
 from samegrad.benchmarks.runs.options import parse

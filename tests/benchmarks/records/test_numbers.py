@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 
 EXAMPLE = ROOT / "reports" / "results" / "example"
 

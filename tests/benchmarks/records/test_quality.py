@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal, read
 from tests.helpers.journals import CASE, ok, plan_record, run_record

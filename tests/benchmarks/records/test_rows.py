@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from samegrad.benchmarks.cases.workload import TRAINING
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal, JournalWriter, NotAJournalError
 from samegrad.benchmarks.records.journal import read as read_journal

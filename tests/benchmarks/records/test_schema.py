@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records import schema
 
 OUTCOME: dict[str, Any] = {

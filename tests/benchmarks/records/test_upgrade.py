@@ -10,7 +10,7 @@ import pytest
 
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.workload import MLPWorkload, Series
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records import rows, schema, upgrade
 from samegrad.benchmarks.records.journal import Journal, JournalWriter
 from samegrad.benchmarks.records.journal import read as read_journal

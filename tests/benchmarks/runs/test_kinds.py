@@ -10,7 +10,7 @@ import pytest
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.runs import session
 from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.benchmarks.runs.capabilities import Capabilities

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.runs import directories
 
 LOCK = "samegrad-measuring.lock"

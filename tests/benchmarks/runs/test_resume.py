@@ -16,7 +16,7 @@ import pytest
 
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.workload import MLPWorkload
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import JournalWriter, read
 from samegrad.benchmarks.records.quality import WITHOUT_FAULT

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from samegrad import cli as command
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.records.journal import Journal, read

@@ -12,7 +12,7 @@ import pytest
 from samegrad.benchmarks.cases.draws import Draw
 from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.judge.inputs import draw
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.worker.placed import Placed
 from samegrad.implementations.checking.keeper import children
 from samegrad.implementations.contract.registry import TABLE, load, names

@@ -14,7 +14,7 @@ from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.clock.calls import most_pending
 from samegrad.benchmarks.judge.inputs import draw
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.runs import budget, capabilities, speed

@@ -6,7 +6,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from tests.helpers.planted import RIGHT
 
 # Comes first on the path of the process and of its children.

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.processes import Child, Exit, run_child
 

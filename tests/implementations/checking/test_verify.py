@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.cli import main
 from samegrad.implementations.checking import diagnosis, lines, problems
 from samegrad.implementations.checking.assertions import assert_gradients_agree

@@ -17,7 +17,7 @@ pytest.importorskip("duckdb", reason="the extra archive is not installed")
 pytest.importorskip("pyarrow", reason="the extra archive is not installed")
 
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records.journal import read
 from samegrad.cli import main
 from samegrad.reports.archive import adding, form, store

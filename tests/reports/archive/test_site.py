@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("duckdb", reason="the extra archive is not installed")
 pytest.importorskip("pyarrow", reason="the extra archive is not installed")
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.cli import main
 from samegrad.reports.archive import adding
 from samegrad.reports.archive import summary as summaries

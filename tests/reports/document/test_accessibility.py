@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.reports.render import render
 from tests.helpers import axe
 from tests.helpers.browser import chromium

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.reports.render import render
 from tests.helpers.browser import chromium, used
 from tests.helpers.journals import plan_record, run_record, write

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from samegrad.benchmarks.machine.system import ROOT
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records.journal import read
 from samegrad.cli import main
 from samegrad.implementations.contract.texts import ACTING, clean
