@@ -13,6 +13,7 @@ from samegrad.implementations.contract.texts import EMPTY, described
 # Code, weights, data, journals, settings: no command of ours writes over one of these for another.
 INPUTS = {".py", ".ipynb", ".npz", ".npy", ".jsonl", ".toml", ".ini", ".gz"}
 MOST_NAMED = 5  # files of a folder
+MADE_BY_SYSTEM = ("/proc", "/sys")  # while they are read, some of them without end
 PART = ".part-"  # with which the name of a file begins that is not complete
 
 
@@ -55,13 +56,15 @@ def is_input(path: Path) -> bool:
 def ordinary(path: Path) -> Path:
     """The path, if it is an ordinary file or a link to one.
 
-    A pipe would be waited for without end, and a device may have none.
+    A pipe would be waited for without end, and a device may have none; nor may what the system
+    writes while it is read, although it looks like a file.
 
     Raises:
         OSError: it is something else, or not there.
     """
     mode = path.stat().st_mode
-    if not stat.S_ISREG(mode):
+    made = any(path.resolve().is_relative_to(folder) for folder in MADE_BY_SYSTEM)
+    if made or not stat.S_ISREG(mode):
         number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
         raise OSError(number, "it is no ordinary file", str(path))
     return path

@@ -181,7 +181,8 @@ def opened(
         told: of each part that is left out, a line.
 
     Raises:
-        ArchiveError: it has no rows, or one of its files is not as this version writes them.
+        ArchiveError: it has no rows, one of its files is not as this version writes them, or what
+            is done with the connection ends on one.
     """
     folder = named("--archive", place)
     sound, lines = readable(folder)
@@ -206,7 +207,10 @@ def opened(
                 told(f"{line}; it is left out")
             connection = stack.enter_context(_connected())
             _define(connection, [path for path in sound if path not in wrong])
-        yield connection
+        try:
+            yield connection
+        except duckdb.Error as error:  # which may come as late as rows are fetched
+            raise ArchiveError(_refused(connection, error)) from None
 
 
 def _connected() -> duckdb.DuckDBPyConnection:
@@ -284,9 +288,11 @@ def select(
         # WITH may name a COPY or an INSERT, but not within another query.
         return connection.execute(f"SELECT * FROM (\n{text}\n)", list(values))
     except duckdb.Error as error:
-        raise ValueError(
-            f"the query is refused: {_line(error)}{_cause(connection, error)}"
-        ) from None
+        raise ValueError(_refused(connection, error)) from None
+
+
+def _refused(connection: duckdb.DuckDBPyConnection, error: duckdb.Error) -> str:
+    return f"the query is refused: {_line(error)}{_cause(connection, error)}"
 
 
 def _cause(connection: duckdb.DuckDBPyConnection, error: duckdb.Error) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,17 +30,17 @@ class Terminal(io.StringIO):
 def lines_of(*arguments: str) -> Iterator[str]:
     """What a command shows in a terminal of that width."""
     pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(ROOT)
-        os.environ.update(COLUMNS=str(WIDTH), NO_COLOR="1")
-        os.execv(sys.executable, [sys.executable, "-m", "samegrad", *arguments])
+    terminal, end = pty.openpty()
+    environment = {**os.environ, "COLUMNS": str(WIDTH), "NO_COLOR": "1"}
+    child = subprocess.Popen([sys.executable, "-m", "samegrad", *arguments], cwd=ROOT,
+                             stdin=end, stdout=end, stderr=end, env=environment)  # fmt: skip
+    os.close(end)
     parts = []
     with contextlib.suppress(OSError):  # its end
         while part := os.read(terminal, 2**16):
             parts.append(part)
     os.close(terminal)
-    os.waitpid(pid, 0)
+    child.wait()
     yield from b"".join(parts).decode().replace("\r\n", "\n").split("\n")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.benchmarks.training.data.records import Array, DataError, Records, reason
+from samegrad.implementations.contract.files import ordinary
 
 # As published with the files (LeCun and Cortes).
 MNIST_MD5 = {
@@ -255,12 +256,14 @@ def _plain_or_gzip(path: Path) -> Path:
 
 
 def _check_exists(path: Path) -> None:
-    if not path.is_file():
+    try:
+        ordinary(path)
+    except OSError:
         what = "no ordinary file" if path.exists() else "no such file"
         raise DataError(
             f"{path}: {what}; give --data-dir (or SAMEGRAD_DATA) a directory with the "
             "original files, or leave it out to fetch them"
-        )
+        ) from None
 
 
 def _same_checksum(path: Path, kind: str, checksum: str, expected: str | None) -> None:
