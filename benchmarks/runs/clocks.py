@@ -12,6 +12,10 @@ smallest differences count, and the fewer blocks there are, the more is allowed.
 two busy loops, 20 ms where five processes want each core; a clock that runs at 0.7 of the time
 makes 2.1 ms of each. And however busy the machine is: no thread computes, or waits for a core, for
 longer than its block takes.
+
+What a thread has waited may hide how long a block took, so that one of many says nothing: it is
+enough if most are late by a little more than honest ones. In 1,700 rows of a process each, on a
+virtual machine whose host others use, no more than one block in five was late by 1 ms.
 """
 
 import contextlib
@@ -26,6 +30,8 @@ SHARE = 0.1  # of a block
 READY_SHARE, READY_NS = 0.3, 2_000_000
 # Blocks, and nanoseconds that all of them may be late besides.
 LATE_NS = ((30, 200_000), (12, 1_000_000), (5, 5_000_000), (1, 200_000_000))
+# Of so many blocks, the share that is enough, if they are so late.
+SEVERAL, MOST, MOST_NS = 5, 0.75, 1_500_000
 OTHERS_NS = 12_000_000  # a tick of 10 ms, in which children count that have ended
 # By its own clock, by the parent's, CPU time of others, and how long its thread was ready.
 Block = tuple[int, int, int, int]
@@ -85,12 +91,16 @@ def disagreement(blocks: Sequence[Block], helpers: int = 0) -> str:
         helpers: other processes that belong to what is timed, as its name says.
     """
     late = next(ns for count, ns in LATE_NS if len(blocks) >= count)
+    told = any(ready for *_, ready in blocks)  # by the system, what threads have waited
     for number, share, more, took in (
-        (1, SHARE, late, "that took"),
-        (3, READY_SHARE, READY_NS + late, "in which its thread was ready for"),
+        (1, SHARE, 0, "that took"),
+        (3, READY_SHARE, READY_NS, "in which its thread was ready for"),
     ):
-        if all(block[number] - (1 + share) * block[0] > more for block in blocks):
-            least = min(blocks, key=lambda block: block[number] / max(1, block[0]))
+        beyond = [block[number] - (1 + share) * block[0] - more for block in blocks]
+        longer = [b for b, ns in zip(blocks, beyond, strict=True) if ns > MOST_NS]
+        many = len(longer) >= max(SEVERAL, MOST * len(blocks))
+        if min(beyond) > late or (told and many):
+            least = min(longer or blocks, key=lambda block: block[number] / max(1, block[0]))
             own, outer = least[0], least[number]
             return f"its clock says {own / 1e6:.3g} ms of a block {took} {outer / 1e6:.3g} ms"
     if all(own > (1 + SHARE) * outer for own, outer, *_ in blocks):

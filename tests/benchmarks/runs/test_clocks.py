@@ -38,6 +38,21 @@ def test_clock_that_runs_at_0_7_is_found_in_one_long_block():
     assert "its clock says" in disagreement(blocks(1, own=1000, outer=1000 / 0.7))
 
 
+@pytest.mark.parametrize("count", [8, 12, 40])
+def test_short_clock_is_found_though_some_blocks_say_nothing(count):
+    """One in six has waited for as long as it took: what is left of it is its own time."""
+    found = blocks(count, own=2, outer=5, ready=2)
+    found[::6] = blocks(len(found[::6]), own=2, outer=2, ready=2)
+
+    assert "its clock says 2 ms of a block that took 5.01 ms" in disagreement(found)
+
+
+@pytest.mark.parametrize(("ready", "late"), [(0.0, (9.0, 9.0, 9.0, 0.1)), (5.0, (9.0, 9.0, 0.1))])
+def test_most_blocks_may_be_late_where_the_system_tells_no_waits_and_some_elsewhere(ready, late):
+    """Off Linux waits are not left out of what the parent sees."""
+    assert "" == disagreement(blocks(40, late=late, ready=ready))
+
+
 def test_clock_that_runs_fast_is_found():
     """It makes an implementation slower than it is."""
     assert "its clock says" in disagreement(blocks(3, own=10, outer=5))
