@@ -19,6 +19,10 @@ from samegrad.implementations.contract.own_calls import OwnCalls
 from samegrad.implementations.contract.spec import Params, Tree
 
 Message = dict[str, Any]
+# Bytes of inputs that a workload keeps while others are computed, and while its process waits.
+# Wider networks are read again: of many processes that wait, each would hold them several times.
+KEPT_BYTES = 32 * 2**20
+HELD = ("inputs", "host", "batches", "_epoch")  # of `Placed`
 # What each operation gives, as `comparison.judge` names it.
 NAMES = {
     "forward": ("outputs",),
@@ -35,13 +39,15 @@ class Gates(Subject):
         products: the matrix products of a step, once they have been called.
     """
 
-    def __init__(self, placed: Placed, ours: bool = True) -> None:
+    def __init__(self, placed: Placed, ours: bool = True, directory: Path | None = None) -> None:
         """Nothing is called yet.
 
         Args:
             ours: whether it is a registered implementation: what its results are is known.
+            directory: where its inputs can be read again; None: they are kept.
         """
         super().__init__(placed.implementation)
+        self.directory = directory
         self.placed = placed
         self.looks = not ours and not isinstance(placed.implementation, OwnCalls)
         self.products: Products | None = None
@@ -58,8 +64,27 @@ class Gates(Subject):
         """A workload that is read and placed."""
         placed = Placed(workload, implementation, device, inputs.load(directory, workload))
         if isinstance(implementation, OwnCalls):
-            placed.overwrites |= set(INDEPENDENT)  # the file's own objects hold them
-        return cls(placed, ours)
+            placed.overwrites |= set(INDEPENDENT)
+            return cls(placed, ours)  # the file's own objects hold what is placed
+        return cls(placed, ours, directory)
+
+    def release(self) -> None:
+        """Let go of inputs that are large, on the host and on the device."""
+        held = vars(self.placed)
+        if self.directory is None or "inputs" not in held:
+            return
+        if sum(array.nbytes for array in self.placed.inputs.hashed().values()) > KEPT_BYTES:
+            self.products = None
+            for name in HELD:
+                held.pop(name, None)
+
+    def enter(self) -> None:
+        """Read and place the inputs again."""
+        if self.directory is None or "inputs" in vars(self.placed):
+            return
+        self.placed.hold(inputs.load(self.directory, self.placed.workload))
+        if PRODUCTS in self.first_ns:
+            self.products = self._random_products()
 
     @property
     def scale(self) -> float:
@@ -128,12 +153,14 @@ class Gates(Subject):
 
     def _products(self) -> Tree:
         """Products of random factors."""
-        self.products = products = Products.of_call(
-            self.implementation, self.placed.workload, "train_step", self.placed.device
-        )
+        self.products = products = self._random_products()
         results = self.first(PRODUCTS, products.call)
         self.compile_ns[PRODUCTS] = 0  # their first call is shown as a whole
         return {PRODUCTS: [self.implementation.to_numpy(product) for product in results]}
+
+    def _random_products(self) -> Products:
+        workload, device = self.placed.workload, self.placed.device
+        return Products.of_call(self.implementation, workload, "train_step", device)
 
 
 def shown(implementation: Any, spec: Any, results: dict[str, Tree]) -> dict[str, Tree]:

@@ -128,6 +128,7 @@ def measure(request: Message, send: Send) -> None:
 
         gate(request["cases"])
         while True:
+            bench.rest()
             following = processes.next_request(send)
             gate(following.get("gate", []))
             bench.begin_request(following["blocks"])

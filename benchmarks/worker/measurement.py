@@ -71,6 +71,7 @@ class Bench:
         self.present: Subject | None = None  # of the workload whose case was the last
         self.block_sizes: dict[str, tuple[int, float]] = {}  # case -> calls, ns per call
         self.repetitions: dict[str, list[timer.Blocks]] = {}  # case -> its blocks
+        self.timed: tuple[Case, timer.Blocks] | None = None  # in the last repetition
         self.answers: list[Array] = []  # what requests of the last repetition gave
         self.looked: tuple[Mapping[str, Tree], Message] | None = None  # at it, where calls followed
         self.ours: bool = request["implementation"] in registry.TABLE
@@ -175,6 +176,7 @@ class Bench:
 
     def _look(self) -> tuple[Mapping[str, Tree], Message]:
         """What the last repetition gave, on the host, and what is to be known of it."""
+        assert self.timed is not None
         case, blocks = self.timed
         seen, gates = blocks.last_seen, self._enter(case.workload)
         now, results = arrays.numbers(seen.result), gates.fetched(seen)
@@ -195,13 +197,23 @@ class Bench:
         gates = self.gates.get(workload)
         if gates is not None and gates is self.present:
             return gates
+        if self.present is not None:
+            self.present.release()
         self.present = None  # should placing fail, the next case tries again
         if gates is None:
             gates = self.gates[workload] = subjects.read(
                 workload, self.implementation, self.device, self.directory, self.ours
             )
+        gates.enter()
         self.present = gates
         return gates
+
+    def rest(self) -> None:
+        """Give back memory: many processes wait at a time."""
+        self.timed, self.answers, self.looked = None, [], None
+        if self.present is not None:
+            self.present.release()
+            self.present = None
 
     def _settle(self, timed: timer.Work, call_ns: float) -> None:
         """Once a request: clocks up, caches filled, and threads of others asleep by its end."""

@@ -86,13 +86,10 @@ class Placed:
     ) -> None:
         """Place the batches."""
         self.workload, self.implementation, self.device = workload, implementation, device
-        self.spec, self.inputs = workload.spec, inputs
-        self.host = inputs.batches(workload.batch_size)
-        self.batches = [self.place(*batch) for batch in self.host]
-        self.overwrites: set[str] = set()
-        self.held: set[str] = set()
-        self.converts: set[str] = set()
-        self.prepares: set[str] = set()
+        self.spec = workload.spec
+        self.hold(inputs)
+        self.overwrites, self.held = set[str](), set[str]()
+        self.converts, self.prepares = set[str](), set[str]()
         self._ways = Ways(implementation, device)
         backend, model = implementation.backend, implementation.model
         self.own_placing = not all(map(_ours, (backend.place, backend.place_params)))
@@ -108,6 +105,11 @@ class Placed:
         X = rng.standard_normal((workload.batch_size, spec.layer_sizes[0])).astype(spec.dtype)
         y = targets(spec, workload.batch_size, rng)
         return cls(workload, implementation, device, Inputs(init_params(spec), X, y))
+
+    def hold(self, inputs: Inputs) -> None:
+        """Place its batches, at first or once more."""
+        self.inputs, self.host = inputs, inputs.batches(self.workload.batch_size)
+        self.batches = [self.place(*batch) for batch in self.host]
 
     def place(self, X: Array, y: Array) -> Batch:
         """A batch on the device."""

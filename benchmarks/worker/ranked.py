@@ -164,6 +164,7 @@ class Leading(Ranked):
 def _alike(gates: Any) -> Any:
     """A workload whose weights and examples are those of all ranks; else RanksError."""
     hashed = gates.placed.inputs.hashed()
+    gates.directory = None  # all ranks keep them
     what = f"data of {gates.placed.workload.name}"
     ranks.group().agree(what, ranks.digest(hashed[name] for name in sorted(hashed)))
     return gates

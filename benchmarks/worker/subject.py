@@ -101,6 +101,12 @@ class Subject(ABC):
         """Whether the blocks say something for which they must be timed again."""
         return False
 
+    def release(self) -> None:  # noqa: B027 # most hold nothing large
+        """Give back memory until it is entered again."""
+
+    def enter(self) -> None:  # noqa: B027
+        """Hold again what was given back."""
+
     def explained(self, case: Case, breakdown: Any, seen: Seen | None) -> Message:  # noqa: ARG002
         """What a call consists of, where that is known."""
         return {}

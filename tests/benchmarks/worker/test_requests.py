@@ -14,7 +14,7 @@ from samegrad.benchmarks.cases.draws import Draw
 from samegrad.benchmarks.cases.workload import OPERATIONS, PRODUCTS
 from samegrad.benchmarks.clock.timer import work_of
 from samegrad.benchmarks.judge.networks import Networks
-from samegrad.benchmarks.worker import arrays, measurement
+from samegrad.benchmarks.worker import arrays, gates, measurement
 from samegrad.benchmarks.worker.measurement import Bench
 from samegrad.benchmarks.worker.subject import Seen
 from samegrad.implementations.contract import registry
@@ -99,6 +99,48 @@ def test_first_repetition_of_each_operation_has_a_time(operation: str, tmp_path:
     assert [("ok", "")] * 2 == [(one["status"], one["reason"]) for one in said]
     assert min(said[0]["elapsed_ns"]) > 0
     assert (operation == PRODUCTS) == (bench.timed[1].last_seen is None)
+
+
+@pytest.mark.parametrize("operation", ["train_step", PRODUCTS])
+def test_wide_networks_are_let_go_while_others_are_computed_and_at_rest(
+    operation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And read again when they are entered: with the same inputs, and repetitions go on."""
+    monkeypatch.setattr(gates, "KEPT_BYTES", 10_000)
+    wide = replace(CASE, operation=operation, implementation="numpy")
+    narrow = replace(wide, workload=replace(
+        PROBLEM, name="narrow", spec=replace(PROBLEM.spec, layer_sizes=(3, 2)), examples=8,
+        batch_size=4,
+    ))  # fmt: skip
+    for case in (wide, narrow):
+        inputs.save(tmp_path, case.workload, Networks.prepare(case.workload, 0)[0])
+    request = {"device": "cpu", "threads": "all", "directory": str(tmp_path),
+               "warm_up_seconds": 0, "implementation": "numpy",
+               "first_calls": str(tmp_path / "first-")}  # fmt: skip
+    bench = Bench(registry.load("numpy"), request)
+    for case in (wide, narrow):
+        bench.gate(case)
+    subjects: Any = bench.gates
+    held = {case.workload.name: vars(subjects[case.workload].placed) for case in (wide, narrow)}
+    there = [{name for name in held if "inputs" in held[name]}]
+
+    said = []
+    for case in (wide, narrow, wide):
+        said.append(bench.repeat(case, (1, 2))["status"])
+        there.append({name for name in held if "inputs" in held[name]})
+    bench.rest()
+    there.append({name for name in held if "inputs" in held[name]})
+
+    wide_name = wide.workload.name
+    assert ["ok"] * 3 == said
+    assert [
+        {"narrow"},
+        {"narrow", wide_name},
+        {"narrow"},
+        {"narrow", wide_name},
+        {"narrow"},
+    ] == there
+    assert bench.timed is None and subjects[wide.workload].products is None
 
 
 def test_slow_calls_end_when_their_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
