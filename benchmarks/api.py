@@ -1,6 +1,5 @@
 """`samegrad.measure`: one case, checked and timed from Python."""
 
-import tempfile
 from pathlib import Path
 
 from samegrad.benchmarks.cases.case import Case
@@ -11,6 +10,7 @@ from samegrad.benchmarks.runs import budget, capabilities, speed
 from samegrad.benchmarks.runs.options import parse_threads
 from samegrad.benchmarks.runs.run import Run
 from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.scratch import scratch
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.texts import clean_errors, described
 
@@ -94,11 +94,11 @@ def measure(
     case = Case(workload, operation, label, device, threads=regimes[0])
     models = capabilities.cost_models({label: capability})
     excluded = {case.id: (capability.status, reason)} if reason else {}
-    with tempfile.TemporaryDirectory(prefix="samegrad-") as directory:
+    with scratch() as directory:
         run = Run(
             budget.make([case], models, excluded, processes, float("inf"), block_seconds),
             {label: capability},
-            Path(directory) / "run",
+            directory / "run",
             budget.RunSettings(None, block_seconds, ceilings=False),
             about={"preset": "measure", "command": "measure"},
         )

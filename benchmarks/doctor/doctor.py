@@ -4,10 +4,8 @@ Facts are measured in fresh processes (`gather`) and judged by `findings`.
 """
 
 import os
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.doctor.findings import PROBLEM, Finding, findings
@@ -15,6 +13,7 @@ from samegrad.benchmarks.machine import state, system
 from samegrad.implementations.checking import processes
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.commands import command
+from samegrad.implementations.contract.scratch import scratch
 
 CHILD_SECONDS = 120.0
 HALF = 0.5  # of the time goes to kernels, so that there is some for the libraries
@@ -195,8 +194,8 @@ def _probe(
     seconds = within.left(part)
     if not seconds:
         return answer, processes.Exit("timeout", "there was no time left")
-    with tempfile.TemporaryDirectory(prefix="samegrad-") as scratch:
-        environment = system.worker_environment(None, Path(scratch), threads)
+    with scratch() as folder:
+        environment = system.worker_environment(None, folder, threads)
         for name, value in (variables or {}).items():
             environment.pop(name, None)
             if value is not None:

@@ -1,7 +1,7 @@
 """What each implementation can do here and how fast it is, found out in a process of its own."""
 
+import math
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,11 +18,14 @@ from samegrad.benchmarks.runs import worker_process
 from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.implementations.checking import processes
 from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.scratch import scratch
 from samegrad.implementations.contract.texts import say
 
 # Importing torch or jax from a cold disk, and the small networks of the others.
 CAPABILITIES_SECONDS = 240.0
+LEAST_SECONDS = 30.0  # of which a file of a user's may need most: it may import the same
 SILENT_SECONDS = 15.0  # before it is said what is being waited for
+MORE = "; --time SECONDS gives a file more"
 
 
 @dataclass
@@ -42,6 +45,7 @@ class Capabilities:
         cost_models: device -> how fast it is.
         form: the fields of an MLPSpec in which it supports our small networks, or None.
         record: facts for the journal, per device.
+        limit: seconds for its import, and for each step until it is known how fast it is.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Capabilities:
     cost_models: dict[str, CostModel] = field(default_factory=dict)
     form: dict[str, Any] | None = None
     record: dict[str, Any] = field(default_factory=dict)
+    limit: float = CAPABILITIES_SECONDS
 
 
 def find(
@@ -63,6 +68,7 @@ def find(
     devices: Sequence[str],
     interpreters: Mapping[str, str],
     workloads: Sequence[Workload] = (),
+    run_seconds: float = math.inf,
 ) -> dict[str, Capabilities]:
     """The capabilities of each implementation by its label.
 
@@ -71,6 +77,7 @@ def find(
         devices: those to time.
         interpreters: name -> path of its Python.
         workloads: of the run; what supports no network of ours is timed on these.
+        run_seconds: what the run has, of which somebody's file gets a part (`limit_of`).
 
     Raises:
         ValueError: a name is not known, or two have the same label.
@@ -84,11 +91,12 @@ def find(
                 f"implementation {name!r}: another one is called {label!r} too; rename the file"
             )
         labels[label] = name
+    limits = {label: limit_of(name, run_seconds) for label, name in labels.items()}
 
     with (
-        tempfile.TemporaryDirectory(prefix="samegrad-") as scratch,
+        scratch() as folder,
         ThreadPoolExecutor(max(1, len(labels))) as pool,
-        processes.exclusive(Path(scratch) / "lock") as give_up,
+        processes.exclusive(folder / "lock") as give_up,
     ):
         importing, interrupted = set(labels), threading.Event()
 
@@ -98,12 +106,13 @@ def find(
                 give_up()
 
         def find_one(label: str) -> Capabilities:
-            name = labels[label]
+            name, limit = labels[label], limits[label]
             interpreter = interpreters.get(name, sys.executable)
-            limits = 1 + len(labels)  # each of the others may use up its own
+            turns = limit + sum(limits.values())  # each of the others may use up its own
             for _ in range(2):  # once more where somebody killed it
+                new = Capabilities(name, label, limit=limit)
                 found, killed = _find_one(
-                    name, label, devices, interpreter, Path(scratch), imported, limits, workloads
+                    new, devices, interpreter, folder, imported, turns, workloads
                 )
                 if not killed or interrupted.is_set():
                     break
@@ -114,9 +123,10 @@ def find(
         try:
             found = {label: pool.submit(find_one, label) for label in labels}
             while waiting := wait(found.values(), SILENT_SECONDS).not_done:
-                left = ", ".join(label for label, one in found.items() if one in waiting)
-                limit = f"{CAPABILITIES_SECONDS:.0f} s for each"
-                say(f"samegrad: still probing {left} (limit: {limit})")
+                left = [label for label, one in found.items() if one in waiting]
+                told = ", ".join(f"{label} (at most {limits[label]:.0f} s)" for label in left)
+                more = any(limits[label] < CAPABILITIES_SECONDS for label in left)
+                say(f"samegrad: still probing {told}{MORE * more}")
         except BaseException as error:
             interrupted.set()
             processes.end_all()  # or the pool would wait for them
@@ -126,23 +136,33 @@ def find(
         return {label: one.result() for label, one in found.items()}
 
 
+def limit_of(name: str, run_seconds: float) -> float:
+    """Seconds for the import of an implementation, and for each of its first calls.
+
+    Ours are waited for. What is in somebody's file may hang, and gets half of what the run has.
+    """
+    if name in registry.TABLE:
+        return CAPABILITIES_SECONDS
+    return min(CAPABILITIES_SECONDS, max(LEAST_SECONDS, run_seconds / 2))
+
+
 def _find_one(
-    name: str,
-    label: str,
+    capability: Capabilities,
     devices: Sequence[str],
     interpreter: str,
     scratch: Path,
     imported: Callable[[str], None],
-    limits: int,
+    turns: float,
     workloads: Sequence[Workload],
 ) -> tuple[Capabilities, bool]:
     """The capabilities of one, and whether somebody killed its process.
 
     Args:
+        capability: of which nothing is known yet.
         imported: called with the label once it is imported, or never will be.
-        limits: how many times its limit it may wait for the others.
+        turns: seconds that it may wait for the others.
     """
-    capability = Capabilities(name, label)
+    name, limit = capability.name, capability.limit
     began, waits = time.monotonic(), [True]
     started = 0.0
     request = {
@@ -156,28 +176,29 @@ def _find_one(
     def on_message(message: dict[str, Any]) -> float | None:
         nonlocal started, capability
         started = started or time.monotonic() - began
-        imported(label)
+        imported(capability.label)
         if message.get("alone") is True:
             waits.pop()
-            return CAPABILITIES_SECONDS
+            return limit
         told = taken(capability, message, started)
         new = len(told.devices) + len(told.cost_models) > len(capability.devices) + len(
             capability.cost_models
         )
         capability = told
         # Until all are imported, and it is its turn; then until the next device is told.
-        return (limits if waits else 1) * CAPABILITIES_SECONDS if new else None
+        return (turns if waits else limit) if new else None
 
     ended = processes.run_child(
         worker_process.command(worker_process.WORKER, interpreter),
         request,
         system.worker_environment(None, scratch),
         on_message,
-        CAPABILITIES_SECONDS,
+        limit,
     )
-    imported(label)
+    imported(capability.label)
     if ended.kind != "ok":
         reason = f"finding its capabilities {ended.kind}: {ended.reason}"
+        reason += MORE * (ended.kind == "timeout" and limit < CAPABILITIES_SECONDS)
         if capability.cost_models:  # a GPU that ends the process costs no row of the CPU
             lost = [
                 d for d in devices if d in capability.devices and d not in capability.cost_models

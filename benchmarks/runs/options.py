@@ -4,6 +4,7 @@ Every mistake is a ValueError of one line: what was typed, what is accepted.
 """
 
 import importlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,6 +83,13 @@ class BenchmarkOptions:
     output: Path | None
     arguments: dict[str, str]
     request: Any = None
+
+    @property
+    def limit_seconds(self) -> float:
+        """Time limit of the whole run, with a GPU where nobody said it; without one, infinity."""
+        if self.kind != SPEED:
+            return math.inf
+        return self.seconds or max(self.preset.seconds)
 
 
 def load_kind(name: str) -> Any:

@@ -6,16 +6,15 @@ a run that was killed goes on from there. What is measured when is decided by wh
 """
 
 import math
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.machine import gpu, state, system
 from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.records.journal import Journal, JournalWriter
@@ -26,6 +25,7 @@ from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.directories import NOT_ALONE, noticed
 from samegrad.benchmarks.runs.repetitions import Repetitions
 from samegrad.implementations.checking import processes
+from samegrad.implementations.contract.scratch import scratch
 
 LOOK_SECONDS = 2.0  # between two looks at the machine, which take some milliseconds
 SMALLER = "a smaller size timed out"  # what a case is skipped for that may run after all
@@ -150,16 +150,11 @@ class Run:
         Args:
             work: measures the cases, in a scratch directory that is removed afterwards.
         """
-        scratch = Path(tempfile.mkdtemp(prefix="samegrad-"))
-        try:
-            with noticed() as alone:
-                if not alone:
-                    self.progress.say(NOT_ALONE)
-                work(scratch)
-                self.write({"record": "run_complete", "seconds": time.monotonic() - self.began})
-        finally:
-            self.writer.close()
-            shutil.rmtree(scratch, ignore_errors=True)
+        with closing(self.writer), scratch() as folder, noticed() as alone:
+            if not alone:
+                self.progress.say(NOT_ALONE)
+            work(folder)
+            self.write({"record": "run_complete", "seconds": time.monotonic() - self.began})
 
     @property
     def running(self) -> list[Case]:
@@ -178,6 +173,11 @@ class Run:
     def predicted(self, case: Case) -> float:
         """Predicted seconds of a case in one process, with one repetition."""
         return self.capabilities[case.implementation].cost_models[case.device].case(case, 0.0)
+
+    def import_seconds(self, worker: WorkerSpec) -> float:
+        """Seconds that a process of a worker may take until its first message."""
+        one = self.capabilities.get(worker.implementation)  # None: it measures ceilings only
+        return capabilities_module.CAPABILITIES_SECONDS if one is None else one.limit
 
     def make_inputs(
         self,

@@ -18,7 +18,7 @@ from typing import Any
 from samegrad.benchmarks.cases.case import Case, WorkerSpec, smallest_first, smallest_workload
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import budget
-from samegrad.benchmarks.runs.capabilities import CAPABILITIES_SECONDS, cost_models, other_libraries
+from samegrad.benchmarks.runs.capabilities import cost_models, other_libraries
 from samegrad.benchmarks.runs.clocks import Clocks
 from samegrad.benchmarks.runs.proofs import Proofs
 from samegrad.benchmarks.runs.run import Run
@@ -258,7 +258,7 @@ class Scheduler:
         """Write down what a process answers to a request; how it ended, None if it waits."""
         by_id = {case.id: case for case in asked}
         told = lambda message: self._on_message(one, by_id, message)  # noqa: E731 # one line
-        ended = one.receive(asked, told, CAPABILITIES_SECONDS)
+        ended = one.receive(asked, told, self.run.import_seconds(one.worker))
         self._end_ceilings()
         self.run.look()
         return ended

@@ -64,7 +64,11 @@ def begin(options: BenchmarkOptions, gpu: str) -> Selection:
         for batch_size in line.batch_sizes
     ]
     available = capabilities.find(
-        options.implementations, devices(options), options.interpreters, workloads
+        options.implementations,
+        devices(options),
+        options.interpreters,
+        workloads,
+        run_seconds=options.limit_seconds,
     )
     for capability in available.values() if options.named else ():
         if capability.reason and capability.status == "unavailable":

@@ -146,7 +146,12 @@ class Resumed:
         """
         devices = list(dict.fromkeys(case.device for case in self.journal.cases))
         names = self.options.implementations
-        now = capabilities.find(names, devices, self.options.interpreters)
+        now = capabilities.find(
+            names,
+            devices,
+            self.options.interpreters,
+            run_seconds=self.options.limit_seconds,
+        )
         named = {case.implementation for case in self.journal.cases}
         named |= {record["name"] for record in self.journal.implementations}
         if strangers := sorted(named - now.keys()):
@@ -338,6 +343,7 @@ def _give(resumed: Resumed, anew: Mapping[str, str]) -> None:
         raise ValueError("--time: a run of trainings has no limit; leave it out")
     spent = sum(outcome.get("spent_ns", 0) for _, outcome in resumed.journal.outcomes) / 1e9
     limit = min(spent + seconds, MOST_RUN_SECONDS)
+    resumed.options = replace(resumed.options, seconds=seconds)
     resumed.settings = replace(resumed.settings, seconds=limit)
 
 

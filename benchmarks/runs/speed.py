@@ -144,7 +144,7 @@ def _probe(run: Run, scratch: Path, worker: WorkerSpec) -> None:
         },
         system.worker_environment(worker.device, scratch, worker.threads),
         on_message,
-        CAPABILITIES_SECONDS,
+        run.import_seconds(worker),
     )
 
 
@@ -193,7 +193,7 @@ def _measure_memory(run: Run, scheduler: Scheduler) -> None:
         run.progress.now(f"peak memory of {case.id}")
         one = scheduler.new(case.worker, [case], 0)
         one.begin("memory", run.settings.warm_up_seconds)
-        ended = one.receive([case], on_message, CAPABILITIES_SECONDS) or Exit("ok", "")
+        ended = one.receive([case], on_message, run.import_seconds(case.worker)) or Exit("ok", "")
         scheduler.close(one)
         if case.id not in run.journal.memory:
             run.write_memory(case, stopped_short(ended))

@@ -6,11 +6,9 @@ program under two names. The last section says whether the machine was quiet mea
 """
 
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.case import Case
@@ -38,6 +36,7 @@ from samegrad.benchmarks.selftest.saboteurs import SABOTEURS, SMALL, Saboteur
 from samegrad.implementations.checking.processes import python_child, run_child
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.commands import command, did_you_mean
+from samegrad.implementations.contract.scratch import scratch
 from samegrad.implementations.contract.spec import MLPSpec
 
 TWINS = MLPWorkload("twins", MLPSpec((784, 128, 64, 10)), 32, 512)
@@ -140,14 +139,14 @@ def _in_child(name: str, device: str, names: list[str]) -> Iterator[Check]:
             done.append(replace(check, what=f"{name}: {check.what}"))
         return CHILD_SECONDS
 
-    with tempfile.TemporaryDirectory(prefix="samegrad-") as scratch:
+    with scratch() as folder:
         ended = run_child(
             python_child(
                 "samegrad.benchmarks.selftest.child",
                 cores=system.affinity("1"),  # as little as possible besides the clock
             ),
             {"implementation": name, "device": device, "checks": names},
-            system.worker_environment(device, Path(scratch), "1"),
+            system.worker_environment(device, folder, "1"),
             on_message,
             CHILD_SECONDS,
         )
@@ -291,11 +290,11 @@ def measure(cases: list[Case], processes: int, block_seconds: float = 0.05) -> d
             if isinstance(vars(module).get(label), Saboteur):
                 name = f"{module.__name__}:{label}"
         capabilities[label] = Capabilities(name, label, cost_models={case.device: model})
-    with tempfile.TemporaryDirectory(prefix="samegrad-") as directory:
+    with scratch() as directory:
         run = Run(
             Budget(cases, processes=processes),
             capabilities,
-            Path(directory) / "run",
+            directory / "run",
             RunSettings(None, block_seconds=block_seconds, warm_up_seconds=0.2, ceilings=False),
             about={"preset": "selftest"},
         )

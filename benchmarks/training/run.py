@@ -177,7 +177,6 @@ def too_long(options: BenchmarkOptions, case: Case, capability: Capabilities) ->
         return "it takes a pass per parameter: too slow for a training"
     seconds = predicted_seconds(case, model)
     return f"{PREDICTED} {seconds:,.0f} s per training, limit {limit:g} s" * (seconds > limit)
-    return f"predicted {seconds:,.0f} s per training, limit {limit:g} s" if seconds > limit else ""
 
 
 class Trainings:

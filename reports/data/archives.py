@@ -3,13 +3,13 @@
 import contextlib
 import os
 import re
-import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from samegrad.benchmarks.records.journal import NotAJournalError
 from samegrad.implementations.contract.files import ordinary
+from samegrad.implementations.contract.scratch import scratch
 
 MEMBER = re.compile(r"([a-z0-9][a-z0-9_-]{0,40})/journal\.jsonl")  # by `samegrad gpu-proof`
 MOST_BYTES = 2**28  # of all journals of an archive; a run of an hour has some 2**24
@@ -28,11 +28,11 @@ def unpacked(places: Sequence[str | os.PathLike[str]]) -> Iterator[list[str | os
     Raises:
         NotAJournalError: an archive cannot be read, or has no journal.
     """
-    with tempfile.TemporaryDirectory(prefix="samegrad-") as scratch:
+    with scratch() as made:
         opened = list[str | os.PathLike[str]]()
         for number, place in enumerate(places):
             if is_archive(Path(place)):
-                folder = Path(scratch) / str(number)
+                folder = made / str(number)
                 _unpack(Path(place), folder)
                 opened.append(folder)
             else:

@@ -83,14 +83,7 @@ def update_results(arguments: Namespace) -> int:
             )
     status = DONE
     for name in arguments.names or published.RUNS:
-        refused = ""
-        if (begun := _begun(published, name)) is not None:
-            say(f"{name}: {begun} was being published; that goes on, and nothing is measured")
-            refused = _put(published, name, begun)
-        elif arguments.keep:
-            _tell(published, name)
-        else:
-            refused = _measured(published, name)
+        refused = _updated(published, name, arguments.keep)
         if refused:
             say(f"{name}: {refused}; what was published stays", error=True)
             status = FAILED
@@ -99,42 +92,82 @@ def update_results(arguments: Namespace) -> int:
     return status
 
 
+def _updated(published: Any, name: str, keep: bool) -> str:
+    """Why nothing new is published, or "".
+
+    Args:
+        keep: only what is there is told, or what has been measured already.
+    """
+    run = _begun(published, name)
+    if run is None:
+        return _told(published, name) if keep else _measured(published, name)
+    if refused := _of_no_use(published, name, run):
+        return _told(published, name) if keep else f"{refused}; remove {run} to measure anew"
+    say(f"{name}: {run} was being published; that goes on, and nothing is measured")
+    return _put(published, name, run)
+
+
 def _begun(published: Any, name: str) -> Path | None:
-    """The run whose publication was cut short; if it is gone, what was there before is told."""
+    """The run that was cut short, or its publication; if it is gone, the one before is told."""
     run: Path | None = published.begun(name, commands.HOME)
     if run is None or (run / published.JOURNAL).is_file():
         return run
-    say(f"{name}: {run} was being published and is gone; the pages tell of the one before")
-    _tell(published, name)
+    say(f"{name}: {run} was begun and has no journal; the pages tell of the one before")
+    _told(published, name)
     published.end(name, commands.HOME)
     return None
 
 
-def _tell(published: Any, name: str) -> None:
-    """Write report and pages of the run that is there, if one is."""
+def _of_no_use(published: Any, name: str, run: Path) -> str:
+    """Why a run cannot be published, and what goes on with it; or ""."""
+    from samegrad.benchmarks.records import rows, schema, states
+    from samegrad.benchmarks.records.journal import read
+
+    command = published.RUNS[name].command
+    try:
+        journal = read(run / published.JOURNAL)
+    except ValueError as error:
+        return str(error)
+    if not journal.complete:
+        on = commands.command(command, f"--resume={run}")
+        return f"its measurement did not come to its end: `{on}` goes on, then this publishes it"
+    failed = [row.case.id for row in rows.rows(journal) if row.status in schema.FAILED]
+    if failed and command == "benchmark":
+        return f"rows have failed, such as {failed[0]}"
+    return "the machine was too busy" * states.run_too_busy(journal.states)
+
+
+def _told(published: Any, name: str) -> str:
+    """Write report and pages of the run that is there, if one is; ""."""
     folder = commands.HOME / published.FOLDER / name
     if (folder / published.JOURNAL).exists():
         _drawn(folder)
         published.write(name, commands.HOME)
+    return ""
 
 
 def _measured(published: Any, name: str) -> str:
     """Why a run gave nothing to publish, or "": then it is published."""
-    from samegrad.benchmarks.records import states
-    from samegrad.benchmarks.records.journal import read
-
     if refused := _only_here(commands.HOME) or published.refused(name, commands.HOME):
         return str(refused)
     environment = {key: value for key, value in os.environ.items() if key not in CHOSEN_KERNELS}
     # From there, so that no path of this machine is in what is published.
     output = Path(tempfile.mkdtemp(prefix=_beginning(name)))
     run = output / name
+    try:
+        published.begin(name, commands.HOME, run)  # from here on a kill leaves nothing untold
+    except OSError as error:
+        output.rmdir()
+        return f"{error.filename}: {error.strerror}"
     command = [published.RUNS[name].command, *published.RUNS[name].arguments]
     ended = _ended([*command, "--output", name], output, environment)
     if ended != DONE or not (run / published.JOURNAL).exists():
-        return f"`{' '.join(command)}` ended with {ended} (see {output})"
-    if states.run_too_busy(read(run / published.JOURNAL).states):
-        return f"the machine was too busy (see {output})"
+        refused = f"`{' '.join(command)}` ended with {ended}"
+    else:
+        refused = _of_no_use(published, name, run)
+    if refused:
+        published.end(name, commands.HOME)
+        return f"{refused} (see {output})"
     return _put(published, name, run)
 
 
@@ -145,7 +178,6 @@ def _put(published: Any, name: str, run: Path) -> str:
     """
     output = run.parent
     try:
-        published.begin(name, commands.HOME, run)
         _drawn(run)
         published.write(name, commands.HOME, run)
     except OSError as error:

@@ -111,7 +111,7 @@ def test_run_that_is_killed_again_and_again_loses_and_doubles_no_row(tmp_path: P
         now, (made, alive) = outcomes(tmp_path), left(tmp_path)
 
         assert ([], known) == (alive, now[: len(known)]), seed
-        assert number == signal.SIGKILL or made == folders, seed
+        assert number == signal.SIGKILL or made <= folders, seed  # a run removes what is left
         known, folders = now, made
         arguments = ["--resume", "run"]
         if complete(tmp_path):

@@ -1,5 +1,6 @@
 """The published runs: what documents say of them, and what happens when they are measured again."""
 
+import json
 import os
 import re
 import shutil
@@ -173,6 +174,7 @@ def test_run_replaces_the_published_one_only_if_it_is_worth_it(
         assert 1 == status and "what was published stays" in printed.err
         (kept,) = {line.split("(see ")[1].split(")")[0] for line in printed.err.splitlines()}
         shutil.rmtree(kept)
+    assert not published._note("example", clone).exists()
 
 
 def test_runs_are_listed_and_others_are_refused(
@@ -320,18 +322,17 @@ def test_new_run_is_published_whole_or_not_at_all(
         assert status == main(["results", "update", "example"])
 
         monkeypatch.setattr(os, "fsync", synced)
-        said = capsys.readouterr().err
-        note = {published._note("example", clone)} if at > 1 else set()
+        said, note = capsys.readouterr().err, {published._note("example", clone)}
+        if at == 1:  # the note, before anything is measured
+            assert before == files(clone) and "No space left on device; what was pub" in said
+            continue
         assert before == {p: data for p, data in files(clone).items() if p not in note}, at
         assert ("No space left on device (" in said) == (status == 1)
         kept = Path(said.split("the new run is in ")[1].split(";")[0].split("\n")[0])
         assert measured == (kept / "example" / published.JOURNAL).read_bytes()
-        if note:
-            assert 0 == main(["results", "update", "example", *(["--keep"] if at == 3 else [])])
-            is_new(clone, before, measured)
-            assert not kept.exists()
-        else:
-            shutil.rmtree(kept)
+        assert 0 == main(["results", "update", "example", *(["--keep"] if at == 3 else [])])
+        is_new(clone, before, measured)
+        assert not kept.exists()
         restore(clone, before)
     assert 0 == main(["results", "update", "example"])
     is_new(clone, before, measured)
@@ -375,6 +376,7 @@ def test_publication_that_is_killed_goes_on(
         published_now = (folder / published.JOURNAL).read_bytes()
         if note.exists():
             run = Path(note.read_text())
+            began = not (run / published.JOURNAL).exists()  # and nothing was measured
             with monkeypatch.context() as patched:
                 if gone:
                     shutil.rmtree(run.parent)
@@ -382,12 +384,13 @@ def test_publication_that_is_killed_goes_on(
                 assert int(gone) == main(["results", "update", "example"])
             now, said = files(clone), capsys.readouterr().out
             assert not any(path.name.startswith(".part-") for path in now)
+            if gone or began:
+                assert f"{run} was begun and has no journal; the pages tell of the one" in said
             if gone:
-                assert f"{run} was being published and is gone; the pages tell of the one" in said
                 date = b"2026-03-03" if published_now == measured else b"2026-01-02"
                 assert all(date in now[clone / page] for page in published.pages("example"))
             else:
-                assert f"{run} was being published; that goes on" in said
+                assert began != (f"{run} was being published; that goes on" in said)
                 is_new(clone, before, measured)
         else:  # before anything took its place, or after everything had
             same = {path: files(clone)[path] for path in before} == before
@@ -396,6 +399,47 @@ def test_publication_that_is_killed_goes_on(
     else:
         pytest.fail("it was never done")
     assert at > 10
+
+
+@pytest.mark.parametrize("ending", ["whole", "cut", "failed", "empty"])
+def test_run_whose_command_was_killed_is_told(
+    ending: str, clone: Path, measured: bytes, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Between its last row and its publication: that goes on, or it is said what would."""
+    case, status = NUMPY.to_dict(), {"status": "crashed", "reason": "exit status 7"}
+    failed = json.dumps({"record": "outcome", "case": case, **status}).encode() + b"\n"
+    written = {
+        "whole": measured,
+        "cut": measured[: measured[:-1].rindex(b"\n") + 1],
+        "failed": measured + failed,
+        "empty": b"",
+    }
+    measure, before = results._ended, files(clone)
+
+    def killed(arguments: Any, folder: Path, environment: Any) -> int:
+        measure(arguments, folder, environment)
+        (folder / "example" / published.JOURNAL).write_bytes(written[ending])
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(results, "_ended", killed)
+        with pytest.raises(KilledError):
+            main(["results", "update", "example"])
+    note = published._note("example", clone)
+    run = Path(note.read_text())
+    if ending != "whole":
+        assert 0 == main(["results", "update", "example", "--keep"])
+        assert note.exists() and b"2026-01-02" in files(clone)[clone / "README.md"]
+        assert 1 == main(["results", "update", "example"])
+        said = capsys.readouterr().err
+        assert f"remove {run} to measure anew; what was published stays" in said
+        assert (ending == "cut") == (f"benchmark --resume={run}` goes on, then" in said)
+        (run / published.JOURNAL).write_bytes(measured)
+    assert 0 == main(["results", "update", "example"])
+
+    assert f"{run} was being published; that goes on" in capsys.readouterr().out
+    is_new(clone, before, measured)
+    assert not run.exists()
 
 
 def test_what_cannot_be_written_is_said_before_anything_is_measured(

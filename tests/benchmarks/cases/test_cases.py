@@ -237,7 +237,7 @@ def test_what_runs_on_a_gpu_only_is_not_asked_of_a_cpu(
         name: Capabilities(name, name, devices=(device,), dtypes=("float32",))
         for name, device in (("numpy", "cpu"), ("cupy", "cuda"))
     }
-    monkeypatch.setattr(capabilities, "find", lambda *_: dict(known))
+    monkeypatch.setattr(capabilities, "find", lambda *_, **__: dict(known))
     monkeypatch.setattr(machine_gpu, "facts", lambda: {"gpu": gpu} if gpu else {})
 
     with pytest.raises(ValueError, match=f"--implementation {message}"):

@@ -1,6 +1,7 @@
 """Cost samples: one process at a time, and none while somebody still imports."""
 
 import fcntl
+import math
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,10 +11,12 @@ import pytest
 
 from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.runs import capabilities, selection
-from samegrad.benchmarks.runs.budget import CostModel
+from samegrad.benchmarks.runs.budget import CostModel, RunSettings
 from samegrad.benchmarks.runs.capabilities import family
 from samegrad.benchmarks.runs.options import parse
+from samegrad.benchmarks.runs.session import Resumed
 from samegrad.benchmarks.worker import capabilities as worker_capabilities
 from samegrad.implementations import mlp_numpy
 from samegrad.implementations.checking import processes
@@ -78,7 +81,65 @@ def test_one_that_hangs_costs_the_others_nothing_and_is_said(
 
     assert ("timeout", True) == (available["mine"].status, "5 s" in available["mine"].reason)
     assert "" == available["numpy"].reason and available["numpy"].cost_models
-    assert "samegrad: still probing numpy, mine (limit: 5 s for each)" in capsys.readouterr().out
+    told = "samegrad: still probing numpy (at most 5 s), mine (at most 5 s)\n"
+    assert told in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("run_seconds", "seconds"),
+    [(20.0, 30.0), (60.0, 30.0), (100.0, 50.0), (1800.0, 240.0), (math.inf, 240.0)],
+)
+def test_somebodys_file_is_waited_for_as_long_as_the_run_has_time(
+    run_seconds: float, seconds: float
+) -> None:
+    """Half of it, and 30 s at least; frameworks may take as long as a cold disk takes them."""
+    limits = [capabilities.limit_of(name, run_seconds) for name in ("./mine.py", "my.net", "torch")]
+
+    assert [seconds, seconds, 240.0] == limits
+
+
+@pytest.mark.parametrize("where", ["", "def forward(spec, params, X):\n    "])
+def test_short_run_is_not_spent_on_a_file_that_hangs(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At its import or in its first call; it is said which option gives it more."""
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        f"import time\n{where}time.sleep(600)\ndef loss_and_grad(*_): time.sleep(600)\n"
+    )
+    monkeypatch.setattr(capabilities, "LEAST_SECONDS", 3.0)
+    monkeypatch.setattr(capabilities, "SILENT_SECONDS", 1.0)
+
+    found = capabilities.find(("numpy", str(mine)), ("cpu",), {}, run_seconds=6.0)
+
+    assert ("timeout", 3.0) == (found["mine"].status, found["mine"].limit)
+    assert "within 3 s; killed; --time SECONDS gives a file more" in found["mine"].reason
+    assert ("", 240.0) == (found["numpy"].reason, found["numpy"].limit)
+    assert found["numpy"].cost_models
+    assert "mine (at most 3 s); --time SECONDS gives a file more\n" in capsys.readouterr().out
+
+
+def test_limit_of_a_file_follows_what_the_run_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As typed, or that of the preset; a run of trainings has no limit."""
+    typed = [{"time": "25"}, {"preset": "hello"}, {"preset": "full", "time": "9"}]
+
+    seconds = [parse(**options).limit_seconds for options in typed]
+
+    assert [25.0, 30.0, 9.0] == seconds
+    assert math.inf == parse(kind="training").limit_seconds
+    given: list[float] = []
+
+    def find(*rest: Any, run_seconds: float) -> dict[str, Any]:
+        given.append(run_seconds)
+        return {}
+
+    monkeypatch.setattr(capabilities, "find", find)
+    options = parse(time="25")
+    selection.begin(options, "")
+    Resumed(tmp_path, Journal({}), options, RunSettings(25.0, 0.1)).select()
+    assert [25.0, 25.0] == given
 
 
 def test_fixed_cost_of_a_call_is_not_taken_for_its_rate() -> None:

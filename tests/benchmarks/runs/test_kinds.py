@@ -138,6 +138,7 @@ def test_row_that_a_busy_probe_had_skipped_is_tried_again_where_it_fits_now(
     rest = session.load(str(path), False, {"time": "60", "wait_quiet": "5"})
 
     assert (60.0, 5.0) == (rest.settings.seconds, rest.options.wait_quiet)
+    assert 60.0 == rest.options.limit_seconds  # which an import heeds
     again = rest.again(kind, {"numpy": fast}, failures=False)
     assert [cases[0].id, cases[2].id] == again
     assert [] == rest.again(kind, {"numpy": slow}, failures=False)

@@ -271,6 +271,18 @@ def planned(
     )
 
 
+def test_import_that_hangs_in_a_worker_is_waited_for_as_when_it_was_probed(tmp_path: Path) -> None:
+    """Somebody's file may hang at its second import: it is not given more than the run has."""
+    settings = budget.RunSettings(None, 0.01, 0.0, ceilings=False)
+    run = planned(tmp_path, "import time\ntime.sleep(600)\n", WorkerSpec("mine"), settings)
+    run.capabilities["mine"].limit = 2.0
+
+    speed.execute(run)
+
+    (row,) = rows.rows(run.journal)
+    assert ("timeout", "no result within 2 s; killed") == (row.status, row.reason)
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no affinity")
 def test_worker_is_bound_before_it_imports_anything(tmp_path: Path) -> None:
     """One thread: one core, and every library told so."""

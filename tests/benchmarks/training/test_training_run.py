@@ -221,7 +221,7 @@ def test_too_slow_a_training_is_skipped_with_its_prediction(
     """Before anything runs; a perceptron's pass is no sequence of steps."""
     slow = Capabilities("numpy", "numpy", devices=("cpu",), dtypes=("float32",))
     slow.cost_models = {"cpu": CostModel(0.05, 0.1, 1e9, 1.0)}
-    monkeypatch.setattr(capabilities, "find", lambda *_: {"numpy": slow})
+    monkeypatch.setattr(capabilities, "find", lambda *_, **__: {"numpy": slow})
     options = parse(kind="training", workload="digits,xor,perceptron", implementation="numpy")
 
     selection = training_run.select(options)
