@@ -1,5 +1,6 @@
 """One line of a journal as plain data."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -46,7 +47,16 @@ def decoded(line: bytes) -> Any:
     Raises:
         ValueError, RecursionError: it is no JSON, or nested too deeply.
     """
-    record = DECODER.decode(line.decode("utf-8", errors="replace"))
+    record = _decoded(line.decode("utf-8", errors="replace"))
     if line.count(b"[") + line.count(b"{") > MOST_NESTED:
         check_nesting(record)
     return record
+
+
+def _decoded(text: str) -> Any:
+    """As DECODER.decode, which looks for blanks around it by two regular expressions."""
+    with contextlib.suppress(ValueError):
+        record, end = DECODER.raw_decode(text)
+        if text[end:] in ("\n", ""):
+            return record
+    return DECODER.decode(text)

@@ -60,6 +60,11 @@ class Source:
     journal: Journal
     rows: list[Row]
 
+    @cached_property
+    def too_busy(self) -> bool:
+        """Whether nothing is concluded from it: its machine was too busy."""
+        return states.run_too_busy(self.journal.states)
+
     def samples(self) -> Samples:
         """Of every row with a number and each of its processes: its value, and what it is of.
 
@@ -142,7 +147,7 @@ class Report:
     @cached_property
     def too_busy(self) -> list[str]:
         """The labels of the runs from which nothing is concluded: their machine was too busy."""
-        return [s.label for s in self.sources if states.run_too_busy(s.journal.states)]
+        return [source.label for source in self.sources if source.too_busy]
 
     @cached_property
     def machine_states(self) -> list[str]:
@@ -287,7 +292,7 @@ def record(source: Source, row: Row) -> dict[str, Any]:
         "processes": len(row.process_medians),
         "blocks": row.blocks,
         "quality": row.quality.level if row.status == OK else "",
-        "machine_too_busy": states.run_too_busy(source.journal.states),
+        "machine_too_busy": source.too_busy,
         "remarks": "; ".join(filter(None, [row.quality.why if usable else "", *row.remarks])),
         "examples_per_second": row.examples_per_second if usable else None,
         "flops": case.flops,
