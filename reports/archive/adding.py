@@ -229,7 +229,9 @@ def faults(place: Path) -> list[str]:
         summaries.check(made)
         found = list(checking.unfit(journal, made.rows))
         beside = place.with_name(summaries.NAME)
-        if beside.is_file() and (names := summaries.differs(summaries.read(beside), made)):
+        stated = summaries.read(beside) if beside.is_file() else made
+        newest = stated.run["form"] == form.FORM  # else `add` takes none of it
+        if newest and (names := summaries.differs(stated, made)):
             found.append(f"{beside.name} is not of this journal: {', '.join(names)}")
         return found
     except (ValueError, OSError, ArithmeticError) as error:

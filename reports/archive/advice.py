@@ -112,6 +112,7 @@ def _of(
     query = f"""
         SELECT {", ".join(COLUMNS)} FROM rows WHERE {VALUE} AND fingerprint IN ({places})
         AND operation = ? AND device = ? AND threads = ? AND transfer = 'resident'
+        AND coalesce(ranks, 1) = 1
         AND regexp_full_match(layers, '[1-9][0-9]{{0,6}}(-[1-9][0-9]{{0,6}})+')"""
     kind = (asked.operation, asked.device, asked.threads)
     found = select(connection, query, [*names, *kind]).fetchall()

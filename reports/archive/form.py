@@ -5,7 +5,7 @@ FORM counts its versions; a summary of a newer one is refused, an older one lack
 
 from typing import Any, NamedTuple
 
-FORM = 1
+FORM = 2
 # Kind -> types of its values in Python.
 KINDS: dict[str, set[type]] = {
     "text": {str}, "whole": {int}, "number": {float, int}, "truth": {bool}, "numbers": {list},
@@ -56,6 +56,7 @@ ROW = {
     "batch_size": Column("whole", "examples"),
     "dtype": Column("text", "arithmetic: float64, float32, tf32 or bfloat16"),
     "threads": Column("text", "all, or a number"),
+    "ranks": Column("whole", "processes that computed it together"),
     "implementation": Column("text", "who computes"),
     "device": Column("text", "cpu, cuda, ..."),
     "transfer": Column("text", "resident, end_to_end or end_to_end_pinned"),
@@ -92,6 +93,7 @@ COPY = {
     "entry": Column("whole", "number of this copy of this version of the run"),
 }
 COLUMNS = {**COPY, **RUN, **ROW}
+SINCE = {"ranks": 2}  # column -> the first version that has it
 MAY_BE_UNKNOWN = ("cores", "cpu_speed_ns")
 # Without a value of each of these a row is none.
 NEEDED = (

@@ -159,7 +159,9 @@ def read(path: Path) -> Summary:
         tree = decoded(data)
         if may_be_unclean(data):
             tree = cleaned(tree)
-        made = Summary({**tree["run"]}, [{**row} for row in tree["rows"]])
+        older = [name for name, since in form.SINCE.items() if tree["run"]["form"] < since]
+        missing = dict.fromkeys(older)
+        made = Summary({**tree["run"]}, [{**missing, **row} for row in tree["rows"]])
         check(made)
     except UNUSABLE as error:
         raise ValueError(f"{path}: no summary of a run that can be used ({error!s:.120})") from None

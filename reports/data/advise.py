@@ -62,7 +62,8 @@ class Question:
         """The rows of a status, with a number by default, of this kind of call on any network."""
         part = rows[(rows.status == status) & (rows.transfer == "resident")]
         part = part[(part.operation == self.operation) & (part.device == self.device)]
-        return part[part.threads == self.threads]
+        part = part[part.threads == self.threads]
+        return part[part.ranks == 1] if "ranks" in part else part  # others take other cores, too
 
     def exactly(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Those of the very network and batch size."""

@@ -2,7 +2,7 @@
 
 python -m tests.helpers.archives FOLDER --machines 10000 --runs 1
 
-writes a summary for each run: the 177 rows of the published runs (166 of `example`, 11 of `peers`)
+writes a summary for each run: 177 rows of the published runs (of `example`, then of `peers`)
 with other values. A machine has a speed, each implementation on it another; processes differ by
 2 %; of the later half of a machine's runs every tenth case is 20 % slower.
 """
@@ -21,6 +21,7 @@ from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.clock.intervals import interval
 from samegrad.benchmarks.machine import checkout, system
 from samegrad.benchmarks.records.journal import read
+from samegrad.reports.archive import form
 from samegrad.reports.archive import summary as summaries
 from samegrad.reports.archive.checking import digest
 from samegrad.reports.archive.summary import Summary
@@ -113,7 +114,7 @@ def simulated(
     ident = f"{machine:08x}{run:08x}"
     about = {
         "run_id": ident, "journal_bytes": 17_000_000 + run, "journal_sha256": f"{ident:0>64}",
-        "form": 1, "run": f"run{run}", "complete": True, "preset": "standard",
+        "form": form.FORM, "run": f"run{run}", "complete": True, "preset": "standard",
         "started": f"{2024 + month // 12}-{1 + month % 12:02}-{1 + machine % 28:02}T00:00:00+00:00",
         "commit": f"{0xABC000 + month:012x}", "fingerprint": fingerprint, "cores": cores,
         "machine": f"{facts['cpu']}, {cores} cores [{fingerprint[:4]}]", "cpu": facts["cpu"],

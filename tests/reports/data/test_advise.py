@@ -104,10 +104,11 @@ def test_beyond_what_was_measured_nothing_is_said(tmp_path: Path, width: int, ba
 
 
 def test_other_devices_and_precisions_are_not_taken_for_this_one(tmp_path: Path) -> None:
-    """No CPU time answers for a GPU, no float32 for float64."""
+    """No CPU time answers for a GPU, no float32 for float64, no two processes for one."""
     float64 = replace(spec(64), dtype="float64")
     assert [] == advise.answers(rows(tmp_path), asked(64, device="cuda"))
     assert [] == advise.answers(rows(tmp_path), asked(64, spec=float64))
+    assert [] == advise.answers(rows(tmp_path).assign(ranks=2), asked(64))
     assert [] == advise.answers(rows(tmp_path), asked(64, threads="1"))
     assert [] == advise.answers(rows(tmp_path), asked(64, operation="forward"))
 
