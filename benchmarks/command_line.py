@@ -48,8 +48,8 @@ OUTPUT_ACTIVATIONS = ("identity", "sigmoid")
 LOSSES = ("cross_entropy", "binary_cross_entropy", "mse")
 COMMANDS = (
     "benchmark", "verify", "train", "render", "compare", "advise", "doctor", "selftest",
-    "workloads", "runs", "results", "fleet", "archive", "exercise", "pictures", "gpu-proof",
-    "versions", "completion", "schema",
+    "workloads", "runs", "results", "fleet", "archive", "site", "exercise", "pictures",
+    "gpu-proof", "versions", "completion", "schema",
 )  # fmt: skip
 OPTIONS = (
     Option("preset", f"{', '.join(PRESETS)} (default: standard)", "NAME", PRESETS),

@@ -349,8 +349,7 @@ def _new_memory(case: Case, records: Sequence[Record]) -> Iterable[str]:
 
 def call_seconds(record: Mapping[str, Any]) -> float:
     """Seconds per call, the median block of one repetition."""
-    elapsed = record["elapsed_ns"]  # most often of one block
-    return (elapsed[0] if len(elapsed) == 1 else statistics.median(elapsed)) / record["calls"] / 1e9
+    return statistics.median(record["elapsed_ns"]) / record["calls"] / 1e9
 
 
 def undisturbed(times: Sequence[float]) -> float:

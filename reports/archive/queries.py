@@ -48,11 +48,13 @@ class Filters:
 
     Attributes:
         case: words, such as "mnist train_step numpy"; any case of letters.
-        machines: beginnings of fingerprints, or parts of the machine's words; "" of all.
+        machines: beginnings of fingerprints, or parts of the machine's words; none: all.
+        fingerprints: of machines, whole; none: all.
     """
 
     case: str = ""
     machines: tuple[str, ...] = ()
+    fingerprints: tuple[str, ...] = ()
 
     def sql(self) -> tuple[str, list[str]]:
         """Conditions to be added to others, and their values."""
@@ -62,6 +64,9 @@ class Filters:
             one = "(starts_with(fingerprint, ?) OR contains(lower(machine), lower(?)))"
             conditions.append(f"AND ({' OR '.join([one] * len(self.machines))})")
             values += [text for machine in self.machines for text in (machine, machine)]
+        if self.fingerprints:
+            conditions.append(f"AND fingerprint IN ({', '.join('?' * len(self.fingerprints))})")
+            values += self.fingerprints
         return " ".join(conditions), values
 
 
@@ -103,9 +108,10 @@ class Series:
 
 
 def history(
-    connection: duckdb.DuckDBPyConnection, filters: Filters, *, only_steps: bool = False
-) -> tuple[list[Series], int]:
-    """Each case of each machine over its runs: MOST_SERIES at most, and how many there are.
+    connection: duckdb.DuckDBPyConnection, filters: Filters, *, only_steps: bool = False,
+    most: int = MOST_SERIES,
+) -> tuple[list[Series], int]:  # fmt: skip
+    """Each case of each machine over its runs: `most` of them, and how many there are.
 
     Those that may have steps come first, the largest first; `only_steps`: no others.
     """
@@ -113,7 +119,7 @@ def history(
     least = f"WHERE jump > {math.log(NO_DIFFERENCE)}" if only_steps else ""
     series = f"SELECT * FROM ({SERIES.format(filters=conditions)}) {least}"
     count = (select(connection, f"SELECT count(*) FROM ({series})", values).fetchone() or (0,))[0]
-    chosen = f"{series} ORDER BY jump DESC NULLS LAST, case_id, fingerprint LIMIT {MOST_SERIES}"
+    chosen = f"{series} ORDER BY jump DESC NULLS LAST, case_id, fingerprint LIMIT {most}"
     query = f"""
         SELECT {", ".join(f"rows.{name}" for name in POINT)} FROM rows JOIN ({chosen}) AS chosen
         USING (fingerprint, case_id) WHERE {VALUE}

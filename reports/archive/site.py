@@ -4,32 +4,36 @@ A page asks for nothing and runs no script but its own, which filters and sorts;
 there, too. What comes from the archive is text, and names no file.
 """
 
-import hashlib
+import multiprocessing
+import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from functools import lru_cache, partial
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import duckdb
-from jinja2 import Environment, Template, select_autoescape
 
-from samegrad.implementations.contract.files import replaced
-from samegrad.implementations.contract.texts import clean
-from samegrad.reports.archive import queries, tables
-from samegrad.reports.archive.cells import Cell, row_html
+from samegrad.reports.archive import pages, queries, tables
+from samegrad.reports.archive.cells import Cell
+from samegrad.reports.archive.pages import CasePage, Page, Site, Table, Value
 from samegrad.reports.archive.queries import VALUE, Filters
 from samegrad.reports.archive.store import ArchiveError, select
-from samegrad.reports.data.values import brief, duration, folded, in_order
-from samegrad.reports.document.page import digest, key
+from samegrad.reports.data.values import duration
 
 FEED = 100  # entries
+MOST_STEPS = 20  # that are told of a run, the largest
 CHUNK = 2**14  # rows that are fetched at a time
-MOST_COLUMNS = 24  # of a table of machines by cases
-GROUP = "workload, layers, operation, batch_size, transfer"
+LITTLE = 50_000  # rows whose pages this process makes: starting others takes two seconds
+MOST_PROCESSES = 8
+WAITING = 2**16  # rows whose pages are being made at a time
+COLUMNS, BY_CASE = ", ".join(Value._fields), ", ".join(pages.GROUP)
+MACHINE = Value._fields.index("fingerprint")
 # The newest value of each case on each machine, its rank among them and their median.
 NEWEST = f"""
 WITH newest AS (
@@ -50,29 +54,6 @@ ONCE = """
 NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table; `filter` is the label of the box that filters it, "" for none."""
-
-    title: str
-    heads: Sequence[str]
-    lines: Iterable[Sequence[str | Cell]]
-    filter: str = ""
-    numbers: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True)
-class Page:
-    """What a page says; `up` leads from it to the site's top."""
-
-    title: str
-    lines: Sequence[str]
-    tables: Sequence[Table]
-    made_from: str
-    up: str = ""
-    facts: dict[str, str] = field(default_factory=dict)
-
-
 def write(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     """Write the site of an archive; how many pages it has.
 
@@ -84,297 +65,187 @@ def write(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
         raise ArchiveError(f"{folder}: neither an empty folder nor an older site of an archive")
     for name in ("machines", "cases"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    page = partial(_write, _template("site.html"), folder)
     runs = _runs(connection)
-    names = {one["fingerprint"]: file_name(one["fingerprint"]) for one in runs}
     latest = {one["fingerprint"]: one for one in runs}  # of each machine the newest is last
     rows = sum(one["rows"] for one in runs)
     told = f"{len(runs):,} runs on {len(latest):,} machines, {rows:,} rows"
+    site = Site(folder, latest, told)
     newest = NEWEST.format(once="" if len(runs) == len(latest) else ONCE)
-    groups = list(_cases(connection, newest, names, latest, page, told))
-    page("index.html", _index(groups, told))
-    page("machines.html", _machines(runs, latest, names, told))
-    _machine_pages(connection, newest, runs, names, page, told)
-    entries = [_entry(connection, one, names) for one in _last_added(connection)]
-    feed = _template("feed.xml").render(
+    with _Makers(site, rows) as makers:
+        cases = list(makers.each(pages.case_page, _of_cases(connection, newest)))
+        site.write("index.html", _index(cases, told))
+        site.write("machines.html", _machines(runs, site))
+        for _ in makers.each(pages.machine_page, _of_machines(connection, newest, runs)):
+            pass
+    entries = list(_entries(connection, site.names))
+    feed = pages.template("feed.xml").render(
         updated=entries[0]["updated"] if entries else _now(), entries=entries
     )
-    _replace(folder / "feed.xml", NO_XML.sub("?", feed))
-    return 2 + len(groups) + len(latest)
+    site.replace("feed.xml", NO_XML.sub("?", feed))
+    return 2 + len(cases) + len(latest)
 
 
 def _foreign(folder: Path) -> bool:
     return any(folder.iterdir()) and not (folder / "feed.xml").is_file()
 
 
-def _template(name: str) -> Template:
-    environment = Environment(
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        finalize=lambda value: value if hasattr(value, "__html__") else clean(str(value)),
-    )
-    environment.filters |= {"digest": digest, "row": row_html}
-    return environment.from_string(_file(name))
-
-
-def _file(name: str) -> str:
-    return (Path(__file__).parent / name).read_text("utf-8")
-
-
-def _write(template: Template, folder: Path, name: str, page: Page) -> None:
-    text = template.render(page=page, css=_file("site.css"), script=_file("site.js"))
-    _replace(folder / name, text, wait=name in ("index.html", "machines.html"))  # others are many
-
-
-def _replace(path: Path, text: str, wait: bool = True) -> None:
-    with replaced(path, wait) as beside:
-        beside.write_text(text, "utf-8")
-
-
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def file_name(text: str) -> str:
-    """A name that is a file's everywhere, the same for the same text."""
-    if re.fullmatch("[0-9a-f]{4,16}", text):
-        return text
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:20]
+class _Makers:
+    """Who makes pages: this process, or for many rows as many others as there are cores."""
+
+    def __init__(self, site: Site, rows: int) -> None:
+        self._site = site
+        self._processes = min(os.cpu_count() or 1, MOST_PROCESSES) if rows > LITTLE else 0
+        self._held = ExitStack()
+
+    def __enter__(self) -> Self:
+        if self._processes:
+            context = multiprocessing.get_context("spawn")  # the libraries here have threads
+            pool = ProcessPoolExecutor(
+                self._processes, mp_context=context, initializer=_begin, initargs=(self._site,)
+            )
+            self._submit = self._held.enter_context(pool).submit
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._held.close()
+
+    def each(
+        self, make: Callable[..., Any], items: Iterable[tuple[Any, list[Any]]]
+    ) -> Iterator[Any]:
+        """What is made with each item, in their order; the second of one is its rows."""
+        if not self._processes:
+            for first, rows in items:
+                yield make(self._site, first, rows)
+            return
+        waiting, held = deque[tuple[Future[Any], int]](), 0
+        for first, rows in items:
+            waiting.append((self._submit(_made, make, first, rows), len(rows)))
+            held += len(rows)
+            while held > WAITING and len(waiting) > self._processes:
+                made, count = waiting.popleft()
+                held -= count
+                yield made.result()
+        yield from (made.result() for made, _ in waiting)
+
+
+_SITE: list[Site] = []  # in a process that makes pages
+
+
+def _begin(site: Site) -> None:
+    _SITE.append(site)
+
+
+def _made(make: Callable[..., Any], first: Any, rows: list[Any]) -> Any:
+    return make(_SITE[-1], first, rows)
 
 
 def _dicts(answer: Any) -> Iterator[dict[str, Any]]:
     heads = [column[0] for column in answer.description]
+    for line in _fetched(answer):
+        yield dict(zip(heads, line, strict=True))
+
+
+def _fetched(answer: Any) -> Iterator[tuple[Any, ...]]:
     while lines := answer.fetchmany(CHUNK):
-        for line in lines:
-            yield dict(zip(heads, line, strict=True))
+        yield from lines
 
 
 def _runs(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     return list(_dicts(select(connection, "SELECT * FROM runs ORDER BY started, run_id")))
 
 
-def column(row: dict[str, Any]) -> str:
-    """The column of a row in the table of its case: who computes, and how if not as usual."""
-    words = [row["implementation"]]
-    words += [row["dtype"]] * (row["dtype"] != "float32")
-    words += [row["device"]] * (row["device"] != "cpu")
-    several = "thread" if row["threads"] == "1" else "threads"
-    words += [f"{row['threads']} {several}"] * (row["threads"] != "all")
-    return " ".join(words)
+def _of_cases(
+    connection: duckdb.DuckDBPyConnection, newest: str
+) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
+    """The number of each case, and its rows."""
+    query = f"SELECT {COLUMNS} FROM ({newest}) ORDER BY {BY_CASE}, fingerprint"
+    answer = _fetched(select(connection, query))
+    kinds = groupby(answer, itemgetter(slice(len(pages.GROUP))))
+    for number, (_, rows) in enumerate(kinds):
+        yield number, list(rows)
 
 
-def _cases(
-    connection: duckdb.DuckDBPyConnection,
-    newest: str,
-    names: dict[str, str],
-    latest: dict[str, dict[str, Any]],
-    page: Any,
-    told: str,
-) -> Iterator[tuple[str, str, dict[str, list[float]], int]]:
-    """Write a page for each case: machines by implementations.
-
-    Yields:
-        Its title, its file, the times of each column, and how many machines have it.
-    """
-    query = f"""
-        SELECT {GROUP}, dtype, implementation, device, threads, fingerprint, seconds, seconds_low,
-            seconds_high, quality
-        FROM ({newest}) ORDER BY {GROUP}, fingerprint"""
-    answer = _dicts(select(connection, query))
-    for number, (_, some) in enumerate(groupby(answer, lambda row: tuple(row.values())[:5])):
-        rows = list(some)
-        first = rows[0]
-        title = case_title(first)
-        columns: dict[str, list[float]] = {}
-        machines: dict[str, dict[str, Cell]] = {}
-        for row in rows:
-            columns.setdefault(column(row), []).append(row["seconds"])
-            machines.setdefault(row["fingerprint"], {})[column(row)] = _time(row)
-        heads = sorted(in_order_first(columns), key=lambda c: -len(columns[c]))[:MOST_COLUMNS]
-        lines = [
-            [
-                Cell(latest[one]["machine"], f"../machines/{names[one]}.html"),
-                *(cells.get(head, Cell("", order="")) for head in heads),
-                *_about(latest[one]),
-            ]
-            for one, cells in sorted(machines.items(), key=lambda item: _fastest(item[1]))
-        ]
-        titles = ["machine", *heads, "cores", "GPU", "date"]
-        numbers = frozenset(range(1, 2 + len(heads)))
-        table = Table("", titles, lines, "Filter machines", numbers)
-        said = "Time per call, the newest of each machine; ~: noisy. Point at one for its interval."
-        name = f"cases/{number:04}-{key(title)[:60]}.html"
-        page(name, Page(title, [said], [table], told, "../"))
-        yield title, name, columns, len(machines)
+def _of_machines(
+    connection: duckdb.DuckDBPyConnection, newest: str, runs: Sequence[dict[str, Any]]
+) -> Iterator[tuple[list[dict[str, Any]], list[tuple[Any, ...]]]]:
+    """The runs of each machine, and its rows."""
+    own: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        own.setdefault(run["fingerprint"], []).append(run)
+    query = f"SELECT {COLUMNS} FROM ({newest}) ORDER BY fingerprint, {BY_CASE}, implementation"
+    answer = _fetched(select(connection, query))
+    for fingerprint, rows in groupby(answer, itemgetter(MACHINE)):
+        yield own.pop(fingerprint), list(rows)
+    for its in own.values():  # without a number
+        yield its, []
 
 
-def _fastest(cells: dict[str, Cell]) -> float:
-    return min(float(cell.order or 0.0) for cell in cells.values())
-
-
-def in_order_first(columns: Iterable[str]) -> list[str]:
-    """Columns in the order of their implementations."""
-    columns = list(columns)
-    order = {name: n for n, name in enumerate(in_order(c.split(" ")[0] for c in columns))}
-    return sorted(columns, key=lambda c: (order[c.split(" ")[0]], c))
-
-
-def case_title(row: dict[str, Any]) -> str:
-    """What is timed, in words."""
-    names = ("workload", "layers", "operation", "batch_size", "transfer")
-    return _case_title(*map(row.__getitem__, names))
-
-
-@lru_cache(maxsize=2**12)
-def _case_title(workload: str, layers: str, operation: str, batch: int, transfer: str) -> str:
-    sizes = f" ({folded(layers)})" if layers else ""
-    how = "" if transfer == "resident" else f", {transfer.replace('_', ' ')}"
-    return brief(f"{workload}{sizes}, {operation}, batch {batch:,}{how}")
-
-
-def _time(row: dict[str, Any]) -> Cell:
-    low, high = row["seconds_low"], row["seconds_high"]
-    span = "" if low is None else f"{duration(low)} to {duration(high)}"
-    noisy = "~" * (row["quality"] != "good")
-    return Cell(f"{duration(row['seconds'])}{noisy}", "", row["seconds"], span)
-
-
-def _about(run: dict[str, Any]) -> list[str | Cell]:
-    cores = run["cores"]
-    return [Cell(f"{cores or ''}", order=cores or ""), run["gpu"], run["started"][:10]]
-
-
-def _index(groups: Sequence[tuple[str, str, dict[str, list[float]], int]], told: str) -> Page:
+def _index(cases: Sequence[CasePage], told: str) -> Page:
     lines: list[list[str | Cell]] = []
-    for title, name, columns, machines in sorted(groups, key=lambda group: -group[3]):
-        medians = {c: sorted(times)[len(times) // 2] for c, times in columns.items()}
+    for case in sorted(cases, key=lambda case: -case.machines):
+        medians = case.medians
         best = min(medians, key=lambda c: medians[c])
-        others = in_order_first(columns)
-        said = ", ".join(f"{c} {duration(medians[c])}" for c in others if c != best)
+        others = [c for c in pages.in_order_first(medians) if c != best]
         lines.append(
             [
-                Cell(title, name),
+                Cell(case.title, case.name),
                 Cell(f"{best} {duration(medians[best])}", order=medians[best], best=True),
-                Cell(f"{machines:,}", order=machines),
-                said,
+                Cell(f"{case.machines:,}", order=case.machines),
+                ", ".join(f"{c} {duration(medians[c])}" for c in others),
             ]
         )
     table = Table("", ["case", "fastest", "machines", "others"], lines,
                   "Filter cases", frozenset({1, 2}))  # fmt: skip
     said = f"{told}. Times per call are those of the median machine."
-    return Page("Results of many machines", [said], [table], told)
+    return Page("Results of many machines", [said], [table])
 
 
-def _machines(
-    runs: Sequence[dict[str, Any]],
-    latest: dict[str, dict[str, Any]],
-    names: dict[str, str],
-    told: str,
-) -> Page:
-    counts: dict[str, int] = {}
+def _machines(runs: Sequence[dict[str, Any]], site: Site) -> Page:
+    rows: dict[str, list[int]] = {}  # of each of its runs
     for run in runs:
-        counts[run["fingerprint"]] = counts.get(run["fingerprint"], 0) + 1
+        rows.setdefault(run["fingerprint"], []).append(run["rows"])
     lines = [
         [
-            Cell(run["machine"], f"machines/{names[one]}.html"),
-            *_about(run),
+            Cell(run["machine"], f"machines/{site.names[one]}.html"),
+            *pages.about(run),
             run["system"],
-            Cell(f"{counts[one]:,}", order=counts[one]),
-            Cell(f"{run['rows']:,}", order=run["rows"]),
+            Cell(f"{len(rows[one]):,}", order=len(rows[one])),
+            Cell(f"{sum(rows[one]):,}", order=sum(rows[one])),
         ]
-        for one, run in sorted(latest.items(), key=lambda item: item[1]["machine"])
+        for one, run in sorted(site.latest.items(), key=lambda item: item[1]["machine"])
     ]
     heads = ["machine", "cores", "GPU", "last run", "system", "runs", "rows"]
     table = Table("", heads, lines, "Filter machines", frozenset({1, 5, 6}))
-    return Page("Machines", [f"{told}."], [table], told)
+    return Page("Machines", [f"{site.told}."], [table])
 
 
-def _machine_pages(
-    connection: duckdb.DuckDBPyConnection,
-    newest: str,
-    runs: Sequence[dict[str, Any]],
-    names: dict[str, str],
-    page: Any,
-    told: str,
-) -> None:
-    """A page for each machine: what it is, its runs, its newest values among all machines'."""
-    own: dict[str, list[dict[str, Any]]] = {}
-    for run in runs:
-        own.setdefault(run["fingerprint"], []).append(run)
-    query = f"""
-        SELECT {GROUP}, dtype, implementation, device, threads, fingerprint, seconds, seconds_low,
-            seconds_high, quality, middle, machines, place
-        FROM ({newest}) ORDER BY fingerprint, {GROUP}, implementation"""
-    left = dict(own)
-    answer = _dicts(select(connection, query))
-    for fingerprint, some in groupby(answer, lambda row: row["fingerprint"]):
-        _machine_page(left.pop(fingerprint), list(some), names[fingerprint], page, told)
-    for fingerprint, its in left.items():  # without a number
-        _machine_page(its, [], names[fingerprint], page, told)
-
-
-def _machine_page(
-    runs: Sequence[dict[str, Any]],
-    rows: Sequence[dict[str, Any]],
-    name: str,
-    page: Any,
-    told: str,
-) -> None:
-    run = runs[-1]
-    named = ("cpu", "cores", "gpu", "system", "architecture", "python", "fingerprint")
-    facts = {what: str(run[what]) for what in named}
-    facts["libraries"] = ", ".join(map(" ".join, queries.versions(run["versions"]).items()))
-    values: list[list[str | Cell]] = []
-    for row in rows:
-        times = row["seconds"] / row["middle"]
-        alone = row["machines"] == 1
-        values.append(
-            [
-                case_title(row),
-                column(row),
-                _time(row),
-                Cell("" if alone else f"{times:.2f}", order=times),
-                Cell(f"{row['place']:,} of {row['machines']:,}", order=row["place"]),
-            ]
-        )
-    heads = ["case", "who", "time", "over the median machine", "rank"]
-    history = [
-        [one["started"][:16], one["run"], one["commit"], "complete" if one["complete"] else "not",
-         "busy" if one["machine_too_busy"] else "", Cell(f"{one['rows']:,}", order=one["rows"])]
-        for one in reversed(runs)
-    ]  # fmt: skip
-    shown = [
-        Table("Values", heads, values, "Filter values", frozenset({2, 3, 4})),
-        Table("Runs", ["date", "run", "commit", "end", "state", "rows"], history,
-              numbers=frozenset({5})),
-    ]  # fmt: skip
-    page(f"machines/{name}.html", Page(run["machine"], [], shown, told, "../", facts))
-
-
-def _last_added(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+def _entries(
+    connection: duckdb.DuckDBPyConnection, names: dict[str, str]
+) -> Iterator[dict[str, str]]:
+    """The entries of the feed: runs, the last added first, and the steps that each made."""
     query = f"SELECT * FROM runs ORDER BY added DESC, run_id LIMIT {FEED}"
-    return list(_dicts(select(connection, query)))
-
-
-def _entry(
-    connection: duckdb.DuckDBPyConnection, run: dict[str, Any], names: dict[str, str]
-) -> dict[str, str]:
-    """An entry of the feed: a run, and the steps that it made."""
-    earlier = select(
-        connection, "SELECT count(*) FROM runs WHERE fingerprint = ?", [run["fingerprint"]]
-    ).fetchone()
-    said = []
-    if earlier and earlier[0] > 1:
-        filters = Filters(machines=(run["fingerprint"],))
-        for series in queries.history(connection, filters, only_steps=True)[0]:
+    last = list(_dicts(select(connection, query)))
+    filters = Filters(fingerprints=tuple({run["fingerprint"]: None for run in last}))
+    steps: dict[str, list[str]] = {}
+    if last:
+        found, _ = queries.history(connection, filters, only_steps=True, most=FEED * MOST_STEPS)
+        for series in found:
             for point, step in zip(series.points[1:], series.steps, strict=True):
-                if point.run_id == run["run_id"] and step.certain:
-                    said.append(f"{point.case_id}: {tables.ratio_text(step.change)}")
-    state = "complete" if run["complete"] else "not complete"
-    return {
-        "id": file_name(run["run_id"]),
-        "size": str(run["journal_bytes"]),
-        "title": f"{run['machine']}: run {run['run']} of {run['started'][:10]}",
-        "updated": run["added"],
-        "href": f"machines/{names[run['fingerprint']]}.html",
-        "summary": "; ".join([f"{run['rows']:,} rows, {state}", *said[:20]]),
-    }
+                if step.certain:
+                    said = f"{point.case_id}: {tables.ratio_text(step.change)}"
+                    steps.setdefault(point.run_id, []).append(said)
+    for run in last:
+        state = "complete" if run["complete"] else "not complete"
+        told = steps.get(run["run_id"], [])[:MOST_STEPS]
+        yield {
+            "id": pages.file_name(run["run_id"]),
+            "size": str(run["journal_bytes"]),
+            "title": f"{run['machine']}: run {run['run']} of {run['started'][:10]}",
+            "updated": run["added"],
+            "href": f"machines/{names[run['fingerprint']]}.html",
+            "summary": "; ".join([f"{run['rows']:,} rows, {state}", *told]),
+        }

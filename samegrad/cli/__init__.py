@@ -30,6 +30,7 @@ from samegrad.cli import (
     runs,
     schema,
     selftest,
+    site,
     streams,
     train,
     verify,
@@ -45,7 +46,7 @@ SHOWN = {
     module.__name__.rpartition(".")[2].replace("_", "-"): module
     for module in (
         benchmark, verify, train, render, compare, advise, doctor, selftest, workloads, runs,
-        results, fleet, archive, exercise, pictures, gpu_proof, versions, completion,
+        results, fleet, archive, site, exercise, pictures, gpu_proof, versions, completion,
     )
 }  # fmt: skip
 
@@ -60,7 +61,7 @@ ALSO = {
 # other command ends where it is: C code and mpmath turn KeyboardInterrupt into something else.
 HOLDING = (
     "benchmark", "doctor", "selftest", "train", "render", "pictures", "results", "gpu-proof",
-    "archive", "fleet", "versions",
+    "archive", "site", "fleet", "versions",
 )  # fmt: skip
 OTHERS = ("SIGTERM", "SIGHUP")  # which, to those that hold something, mean the same
 

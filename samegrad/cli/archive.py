@@ -1,7 +1,6 @@
 """`samegrad archive`: the results of many runs in one place, and questions to them."""
 
 from argparse import Namespace
-from pathlib import Path
 from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED
@@ -18,7 +17,7 @@ def add(subparsers: Any) -> None:
     parser = subparsers.add_parser("archive", help="keep results of many runs; ask, check, show")
     parser.commands = parser.add_subparsers(
         dest="action",
-        metavar="add|check|query|history|compare|merge|site",
+        metavar="add|check|query|history|compare|merge",
         required=True,
         parser_class=type(parser),
     )
@@ -30,14 +29,11 @@ def add(subparsers: Any) -> None:
         ("history", history, "each case over the runs of a machine, steps marked"),
         ("compare", compare, "each case across machines"),
         ("merge", merge, "put small parts together"),
-        ("site", site, "write static pages"),
     ):
         actions[name] = parser.commands.add_parser(name, help=help_text)
         actions[name].set_defaults(run=function, parser=actions[name])
         if name != "check":
-            actions[name].add_argument(
-                "--archive", default="archive", metavar="DIR", help="default: archive"
-            )
+            place(actions[name])
     for name in ("add", "check"):
         actions[name].add_argument("journals", nargs="+", metavar="RUN", help=RUN)
     actions["query"].add_argument("sql", metavar="SQL", help="one SELECT")
@@ -53,7 +49,11 @@ def add(subparsers: Any) -> None:
     actions["compare"].add_argument(
         "machines", nargs="*", metavar="MACHINE", help="fingerprints, or their beginnings"
     )
-    actions["site"].add_argument("folder", metavar="DIR", help="an empty folder, or an older site")
+
+
+def place(parser: Any) -> None:
+    """Declare which archive is meant."""
+    parser.add_argument("--archive", default="archive", metavar="DIR", help="default: archive")
 
 
 def _needed(what: str) -> None:
@@ -111,10 +111,10 @@ def query(arguments: Namespace) -> int:
         answer = store.select(connection, arguments.sql)
         for line in tables.csv(answer) if arguments.csv else tables.text(answer, MOST_LINES):
             say(line)
-    return _ended(damaged)
+    return ended(damaged)
 
 
-def _ended(damaged: list[str], done: bool = True) -> int:
+def ended(damaged: list[str], done: bool = True) -> int:
     """The exit status, after what is to be said of parts that were left out."""
     _told(damaged)
     return FAILED if damaged or not done else DONE
@@ -132,7 +132,7 @@ def history(arguments: Namespace) -> int:
         series, count = queries.history(connection, filters, only_steps=arguments.steps)
     for line in tables.history(series, count, only_steps=arguments.steps):
         say(line)
-    return _ended(damaged, bool(count))
+    return ended(damaged, bool(count))
 
 
 def compare(arguments: Namespace) -> int:
@@ -147,14 +147,14 @@ def compare(arguments: Namespace) -> int:
             spreads = queries.spread(connection, filters)
             for line in tables.spread(spreads[:MOST_LINES], len(spreads)):
                 say(line)
-            return _ended(damaged, bool(spreads))
+            return ended(damaged, bool(spreads))
         chosen = [_machine(queries, connection, text) for text in arguments.machines]
         if not 2 <= len(dict(chosen)) == len(chosen) <= queries.MOST_MACHINES:
             raise ValueError(f"give 2 to {queries.MOST_MACHINES} machines, each once")
         cases = queries.beside(connection, filters, list(dict(chosen)))
     for line in tables.beside(cases[:MOST_LINES], [words for _, words in chosen], len(cases)):
         say(line)
-    return _ended(damaged, bool(cases))
+    return ended(damaged, bool(cases))
 
 
 def _machine(queries: Any, connection: Any, text: str) -> tuple[str, str]:
@@ -178,17 +178,4 @@ def merge(arguments: Namespace) -> int:
     damaged = list[str]()
     before, after = merging.merge(folder, damaged.append)
     say(f"{folder}: {before:,} parts are {after:,}")
-    return _ended(damaged)
-
-
-def site(arguments: Namespace) -> int:
-    """Write the pages of an archive."""
-    _needed("site")
-    from samegrad.implementations.contract.files import named
-    from samegrad.reports.archive import site, store
-
-    damaged = list[str]()
-    with store.opened(arguments.archive, damaged.append) as connection:
-        pages = site.write(connection, named("DIR", arguments.folder))
-    say(f"{pages:,} pages: {Path(arguments.folder) / 'index.html'}")
-    return _ended(damaged)
+    return ended(damaged)

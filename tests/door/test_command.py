@@ -41,7 +41,7 @@ def test_commands_are_those_of_the_issue(capsys: pytest.CaptureFixture[str]) -> 
     printed = capsys.readouterr().out
 
     expected = "benchmark verify train render compare advise doctor selftest workloads runs "
-    expected += "results fleet archive exercise pictures gpu-proof versions completion"
+    expected += "results fleet archive site exercise pictures gpu-proof versions completion"
     assert set(expected.split()) == set(COMMANDS)
     assert all(f"\n    {name}" in printed for name in COMMANDS)
     assert "schema" not in printed

@@ -13,15 +13,18 @@ pytest.importorskip("duckdb", reason="the extra archive is not installed")
 pytest.importorskip("pyarrow", reason="the extra archive is not installed")
 
 from samegrad.benchmarks.machine.checkout import ROOT
+from samegrad.benchmarks.records.journal import first
 from samegrad.cli import main
-from samegrad.reports.archive import adding
+from samegrad.reports.archive import adding, site
 from samegrad.reports.archive import summary as summaries
 from samegrad.reports.document.page import digest
-from tests.helpers.archives import journal, simulated, write_simulated
+from tests.helpers.archives import journal, records, simulated, write_simulated
 from tests.helpers.browser import used
 from tests.helpers.hostile import TEXTS
+from tests.helpers.journals import CASE
 
 ATOM = "{http://www.w3.org/2005/Atom}"
+REAL = [ROOT / "reports" / "results" / name for name in ("differentiation", "peers")]
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +32,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of twenty simulated machines with two runs each, and two published runs."""
     folder = tmp_path_factory.mktemp("site")
     write_simulated(folder / "runs", machines=20, runs=2, rows=20)
-    real = [ROOT / "reports" / "results" / name for name in ("differentiation", "peers")]
-    places = adding.places([folder / "runs", *real])
+    places = adding.places([folder / "runs", *REAL])
     adding.add(folder / "archive", places)
-    assert 0 == main(
-        ["archive", "site", str(folder / "pages"), "--archive", str(folder / "archive")]
-    )
+    assert 0 == main(["site", str(folder / "pages"), "--archive", str(folder / "archive")])
     return folder / "pages"
 
 
@@ -42,7 +42,8 @@ def test_every_machine_and_case_has_a_page_and_links_lead_somewhere(pages: Path)
     """And nowhere else."""
     files = sorted(pages.rglob("*.html"))
 
-    assert 21 == len(list((pages / "machines").iterdir()))
+    real = {first(run / "journal.jsonl")["fingerprint"] for run in REAL}
+    assert 20 + len(real) == len(list((pages / "machines").iterdir()))
     for page in files:
         text = page.read_text("utf-8")
         for link in re.findall(r'href="([^"]*)"', text):
@@ -106,6 +107,36 @@ def test_tables_are_filtered_and_sorted(pages: Path, tmp_path: Path) -> None:
     assert [] == seen["acted"] and not seen["wide"]
 
 
+def test_pages_by_several_processes_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by one: of many rows, by as many processes as there are cores."""
+    write_simulated(tmp_path / "runs", machines=6, runs=2, rows=4)
+    adding.add(tmp_path / "a", adding.places([tmp_path / "runs"]))
+    written = []
+    for little in (site.LITTLE, 0):
+        monkeypatch.setattr(site, "LITTLE", little)
+        folder = tmp_path / str(little)
+        assert 0 == main(["site", str(folder), "--archive", str(tmp_path / "a")])
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        written.append({str(path.relative_to(folder)): path.read_bytes() for path in files})
+
+    assert written[0] == written[1] and 9 < len(written[0])
+
+
+def test_ranks_have_columns_of_their_own(tmp_path: Path) -> None:
+    """A network shared out over two processes is not the same one alone."""
+    cases = tuple(replace(CASE, implementation="torch_ddp", ranks=n, threads="1") for n in (1, 2))
+    adding.add(tmp_path / "a", [journal(tmp_path / "run", *records(cases=cases))])
+
+    assert 0 == main(["site", str(tmp_path / "s"), "--archive", str(tmp_path / "a")])
+
+    (page,) = (tmp_path / "s" / "cases").iterdir()
+    text = page.read_text()
+    assert "torch_ddp 1 thread<" in text and "torch_ddp 1 thread 2 ranks<" in text
+    assert "102 us" in text and "204 us" in text
+
+
 def test_hostile_texts_do_nothing(tmp_path: Path) -> None:
     """Neither as markup nor as names of files."""
     for number, text in enumerate(TEXTS.values()):
@@ -124,7 +155,7 @@ def test_hostile_texts_do_nothing(tmp_path: Path) -> None:
     result = adding.add(tmp_path / "a", adding.places([tmp_path / "runs"]))
     assert {adding.ADDED: len(TEXTS)} == result.counts, result.lines
 
-    assert 0 == main(["archive", "site", str(tmp_path / "s"), "--archive", str(tmp_path / "a")])
+    assert 0 == main(["site", str(tmp_path / "s"), "--archive", str(tmp_path / "a")])
 
     ET.fromstring((tmp_path / "s" / "feed.xml").read_bytes())
     for page in (tmp_path / "s").rglob("*"):
@@ -147,12 +178,12 @@ def test_a_folder_with_other_things_is_left_alone(
     (tmp_path / "mine" / "thesis.tex").write_text("mine")
     typed = ["--archive", str(tmp_path / "a")]
 
-    assert 2 == main(["archive", "site", str(tmp_path / "mine"), *typed])
+    assert 2 == main(["site", str(tmp_path / "mine"), *typed])
     (line,) = capsys.readouterr().err.splitlines()
     assert "neither an empty folder nor an older site" in line
     assert ["thesis.tex"] == [path.name for path in (tmp_path / "mine").iterdir()]
-    assert 0 == main(["archive", "site", str(tmp_path / "s"), *typed])
-    assert 0 == main(["archive", "site", str(tmp_path / "s"), *typed])
+    assert 0 == main(["site", str(tmp_path / "s"), *typed])
+    assert 0 == main(["site", str(tmp_path / "s"), *typed])
 
 
 def test_the_newest_value_of_a_machine_is_shown(tmp_path: Path) -> None:
@@ -160,7 +191,7 @@ def test_the_newest_value_of_a_machine_is_shown(tmp_path: Path) -> None:
     places = [journal(tmp_path / f"{n}", name=f"r{n}", day=n, times=n) for n in (1, 2)]
     adding.add(tmp_path / "a", places)
 
-    assert 0 == main(["archive", "site", str(tmp_path / "s"), "--archive", str(tmp_path / "a")])
+    assert 0 == main(["site", str(tmp_path / "s"), "--archive", str(tmp_path / "a")])
 
     (page,) = (tmp_path / "s" / "machines").iterdir()
     assert "204 us" in page.read_text() and "102 us" not in page.read_text()
