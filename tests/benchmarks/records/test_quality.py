@@ -79,7 +79,7 @@ def test_row_of_a_run_without_intervals_is_not_good() -> None:
     ("run", "counts"),
     [
         ("example", {"good": 115, "noisy": 40}),
-        ("peers", {"good": 0, "noisy": 83}),
+        ("peers", {"good": 80, "noisy": 22}),
         pytest.param(
             "differentiation", {"good": 7, "noisy": 99, "unusable": 10}, marks=pytest.mark.full
         ),
