@@ -328,7 +328,7 @@ CLOCKS = Module(
             "READY_SHARE, READY_NS = 0.3, 2_000_000",
             "READY_SHARE, READY_NS = 3.0, 0",
         ),
-        ("any late block", "if all(block[number]", "if any(block[number]"),
+        ("any late block", "if min(beyond) > late", "if max(beyond) > late"),
         ("rows apart", "((case.id, process), (case.id, None))", "((case.id, process),)"),
         ("others ignored", "if others > (SHARE", "if False and others > (SHARE"),
         ("helpers forgotten", "(SHARE + helpers)", "SHARE"),
