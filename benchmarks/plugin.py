@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ NEEDED = ("python", "skipping")  # plugins of pytest: cases are items, some with
 ITS_TABLE = re.compile(r"--benchmark-(columns|sort|group-by|name|verbose|compare)\b.*")
 # And for one of these it uses its storage.
 ITS_STORAGE = re.compile(r"--benchmark-(storage|save|autosave|compare)\b")
+SAVES = re.compile(r"--benchmark-(json|save|autosave)\b")
 
 
 STATE = pytest.StashKey[State]()
@@ -321,7 +323,10 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
         return (yield)
     lost = ""
     try:
-        yield
+        with warnings.catch_warnings():
+            # Of pytest-benchmark; the report says it.
+            warnings.filterwarnings("ignore", "Not saving anything")
+            yield
     except pytest.exit.Exception:
         raise
     except Exception as error:
@@ -352,7 +357,8 @@ def _report(session: pytest.Session, run: Run) -> list[str]:
     if not run.journal.complete:
         lines.insert(-1, f"to go on: {command('benchmark', f'--resume={run.directory}')}")
     if nothing := rows.without_use(config.stash[STATE].rows.values()):
-        lines.insert(-1, nothing)
+        saves = any(map(SAVES.match, _typed(config)))
+        lines.insert(-1, nothing + "; no row is there to be saved" * saves)
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
     return lines
 

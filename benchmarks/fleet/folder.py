@@ -5,10 +5,11 @@ run cannot go on where its machine's job is now (other hardware), another one be
 `machines/N-2`, and both are in the report.
 """
 
+import contextlib
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,12 +131,14 @@ def outcomes(path: Path) -> int:
 
 def newest(folder: Path, number: int) -> Journal | None:
     """What the last run of a machine has measured, or None."""
-    for path in reversed(runs(folder, number)):
-        try:
-            return read(path / JOURNAL)
-        except NotAJournalError:
-            continue
-    return None
+    return next(readable(reversed(runs(folder, number))), None)
+
+
+def readable(paths: Iterable[Path]) -> Iterator[Journal]:
+    """The journals of runs, but of those that were killed before they had one."""
+    for path in paths:
+        with contextlib.suppress(NotAJournalError):
+            yield read(path / JOURNAL)
 
 
 def strangers(journals: Mapping[int, Journal]) -> dict[int, str]:

@@ -16,7 +16,7 @@ from typing import Any
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.workload import PRODUCTS
 from samegrad.benchmarks.records import schema, states, upgrade
-from samegrad.benchmarks.records.lines import cleaned, decoded, may_be_unclean
+from samegrad.benchmarks.records.lines import cleaned, decoded, may_be_unclean, why
 from samegrad.benchmarks.records.named_cases import UNUSABLE, NamedCases, case_of
 from samegrad.benchmarks.records.schema import JUDGED, OK, SCHEMA, Record
 from samegrad.implementations.contract.commands import command
@@ -330,7 +330,7 @@ def read(path: Path, *, verbatim: bool = False) -> Journal:
                 journal.add(kept)
         except UNUSABLE as error:
             cut = not line.endswith(b"\n") and len(line) <= LONGEST_LINE
-            what = "cut off in the middle" if cut else f"not usable ({error!r:.80})"
+            what = "cut off in the middle" if cut else f"not usable ({why(error):.80})"
             journal.warnings.append(f"{path}: line {number} is {what}; it was left out")
             end = "is one of too many" if len(journal.warnings) == MOST_UNUSABLE else ""
         if end:

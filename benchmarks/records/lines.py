@@ -4,7 +4,7 @@ import contextlib
 import json
 from typing import Any
 
-from samegrad.implementations.contract.texts import MOST_NESTED, check_nesting, clean
+from samegrad.implementations.contract.texts import MOST_NESTED, NESTED, check_nesting, clean
 
 # What a line has in which a text is not clean, if it has no letter beyond ASCII.
 ESCAPES = (rb"\u", rb"\b", rb"\f", rb"\r")
@@ -60,3 +60,16 @@ def _decoded(text: str) -> Any:
         if text[end:] in ("\n", ""):
             return record
     return DECODER.decode(text)
+
+
+def why(error: Exception) -> str:
+    """Why a line or a file cannot be used, in words: what Python or we have raised over it."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"no JSON from character {error.pos + 1} on"
+    if isinstance(error, KeyError):
+        return f"{error} is missing, or not known"
+    if isinstance(error, OverflowError) or "int_max_str_digits" in str(error):
+        return "a number is too large"
+    if isinstance(error, TypeError | AttributeError):
+        return "a value is of another kind than it must be"
+    return NESTED if isinstance(error, RecursionError) else str(error)

@@ -184,13 +184,15 @@ def without_use(rows: Iterable[Row]) -> str:
 
     What a network has learned is of use on a busy machine, too.
     """
-    usable = Counter[str]()
+    lost = Counter[str]()
     for row in rows:
-        lost = row.quality.level == UNUSABLE and row.case.operation != TRAINING
-        usable[UNUSABLE if row.status == OK and lost else row.status] += 1
-    if OK in usable or not usable:
+        unusable = row.quality.level == UNUSABLE and row.case.operation != TRAINING
+        if row.status == OK and not unusable:
+            return ""
+        lost[UNUSABLE if row.status == OK else row.status] += 1
+    if not lost:
         return ""
-    counts = ", ".join(f"{count} {status}" for status, count in usable.items())
+    counts = ", ".join(f"{count} {status}" for status, count in lost.items())
     return f"no row has a usable number ({counts}); the exit status is 1"
 
 

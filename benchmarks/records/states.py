@@ -4,11 +4,13 @@
 """
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from samegrad.benchmarks.clock.loops import SHARED
 from samegrad.benchmarks.records.quality import DISTURBED, LOST
 from samegrad.benchmarks.records.schema import Record
 
+BEFORE, DURING = "before the run", "while it measured"
 MOST_PROGRAMS = 3  # that are named
 STOPPED = 0.01  # share of the time that a quota stopped this run's processes
 
@@ -61,38 +63,68 @@ def average(states: Iterable[Record]) -> Record | None:
     return {name: value for name, value in joined.items() if value is not None}
 
 
-def words(state: Record) -> str:
+class Fact(NamedTuple):
+    """What a machine was, in parts: of two times the clause is said once.
+
+    Attributes:
+        what: the clause.
+        how: in brackets behind it, by whom or how much, or "".
+        again: `how` in fewer words, where it stands behind that of another time.
+    """
+
+    what: str
+    how: str = ""
+    again: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.how})" if self.how else self.what
+
+
+def facts(state: Record) -> list[Fact]:
     """What the machine was, and by whom."""
-    facts = []
+    found = []
     if taken(state) > DISTURBED:
-        facts.append(f"busy ({'; '.join(_by_whom(state))})")
+        found.append(Fact("busy", *_by_whom(state)))
     if taken(state) <= DISTURBED and slower(state) > SHARED:
-        facts.append(
-            "on cores that others use, too, whom this system does not see "
-            f"(a fixed loop took {slower(state):.2g} times its least, half of the time)"
+        times = f"{slower(state):.2g}"
+        found.append(
+            Fact(
+                "on cores that others use, too, whom this system does not see",
+                f"a fixed loop took {times} times its least, half of the time",
+                f"{times} times",
+            )
         )
     if state.get("throttled", 0.0) > STOPPED:
-        facts.append(f"stopped by its quota in {100 * state['throttled']:.0f} % of the time")
+        share = f"{100 * state['throttled']:.0f} %"
+        found.append(Fact("stopped by its quota", f"in {share} of the time", f"in {share}"))
     if state.get("hot"):
-        facts.append("throttled for heat")
+        found.append(Fact("throttled for heat"))
     if state.get("quota", state["cores"]) < state["cores"]:
-        facts.append(f"on a quota of {state['quota']:g} of {state['cores']} cores")
-    return ", ".join(facts) or "quiet"
+        found.append(Fact(f"on a quota of {state['quota']:g} of {state['cores']} cores"))
+    return found or [Fact("quiet")]
 
 
-def _by_whom(state: Record) -> Sequence[str]:
-    reasons = []
+def words(state: Record) -> str:
+    """The same as a part of a sentence."""
+    return ", ".join(map(str, facts(state)))
+
+
+def _by_whom(state: Record) -> tuple[str, str]:
+    """Who had the cores, and the same again, shorter."""
+    reasons, again = [], []
     if state.get("others", 0.0) / max(1, state["cores"]) > DISTURBED:
         programs = state.get("programs", {})
         largest = sorted(programs, key=lambda name: -programs[name])[:MOST_PROGRAMS]
         named = ", ".join(f"{n} {programs[n]:.2g}" for n in largest if programs[n] >= 0.05)
-        reasons.append(
-            f"other programs take {state['others']:.2g} of {state['cores']} cores"
-            + f": {named}" * bool(named)
-        )
+        named = f": {named}" * bool(named)
+        others = f"{state['others']:.2g}"
+        reasons.append(f"other programs take {others} of {state['cores']} cores{named}")
+        again.append(f"other programs {others}{named}")
     if state.get("steal", 0.0) > DISTURBED:
-        reasons.append(f"the hypervisor takes {100 * state['steal']:.0f} % of the time")
-    return reasons
+        share = f"the hypervisor takes {100 * state['steal']:.0f} %"
+        reasons.append(f"{share} of the time")
+        again.append(share)
+    return "; ".join(reasons), ", ".join(again)
 
 
 def before_and_during(states: Sequence[Record]) -> tuple[Record | None, Record | None]:
@@ -112,8 +144,21 @@ def sentence(states: Sequence[Record]) -> str:
     before, during = before_and_during(states)
     if before is None and during is None:
         return "The machine's state was not recorded."
-    parts = {"before the run": before, "while it measured": during}
+    parts = {BEFORE: before, DURING: during}
     known = {when: words(state) for when, state in parts.items() if state is not None}
     if len(set(known.values())) == 1:
         return f"The machine was {next(iter(known.values()))}, {' and '.join(known)}."
+    if before is not None and during is not None and (joined := _both(before, during)):
+        return f"The machine was {joined}."
     return f"The machine was {'; '.join(f'{state} {when}' for when, state in known.items())}."
+
+
+def _both(before: Record, during: Record) -> str:
+    """Two states of the same faults, each of which is said once; "" if their faults differ."""
+    first, then = facts(before), facts(during)
+    if [one.what for one in first] != [one.what for one in then]:
+        return ""
+    return ", ".join(
+        str(a) if a == b else f"{a.what} ({a.how}, {BEFORE}; {b.again} {DURING})"
+        for a, b in zip(first, then, strict=True)
+    )

@@ -42,7 +42,8 @@ class Check:
 
     def __str__(self) -> str:
         state = {True: "passed", False: "FAILED", None: "not tried"}[self.passed]
-        return f"{state:9}  {self.what}: {self.measured} (allowed: {self.allowed})"
+        allowed = f" (allowed: {self.allowed})" if self.allowed else ""
+        return f"{state:9}  {self.what}: {self.measured}{allowed}"
 
 
 def known_delay(wait: Callable[[int], None], clock: Clock) -> list[Check]:

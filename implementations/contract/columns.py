@@ -6,11 +6,12 @@ import textwrap
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from samegrad.implementations.contract.commands import command
-from samegrad.implementations.contract.texts import clean
+from samegrad.implementations.contract.texts import TYPED, clean
 
 LEAST_WIDTH, WIDEST = 40, 100  # of a table at least; of a sentence at most
 LEAST_TEXT = 24  # columns for a text beside others; else it goes below
 GAP = "  "
+KEPT = "\0"  # a space at which nothing breaks: no clean text has this
 
 
 def width() -> int:
@@ -30,22 +31,26 @@ def sentences(lines: Iterable[str]) -> Iterator[str]:
 
 
 def wrapped(line: str, wide: int, indent: str, words: bool = False) -> list[str]:
-    """A line in lines of so many columns at most.
+    """A line in lines of so many columns at most; a command in backticks stays whole, if it can.
 
     Args:
         words: whether longer ones are broken, too: not those that somebody may copy.
     """
-    if len(clean(line)) <= wide:
-        return [clean(line)]
+    text = clean(line)
+    if len(text) <= wide:
+        return [text]
     begin = line[: len(line) - len(line.lstrip())]
-    return textwrap.wrap(
-        clean(line).lstrip(),
-        max(wide, LEAST_WIDTH),
+    wide = max(wide, LEAST_WIDTH)
+    room = wide - len(begin + indent) - 1  # and a full stop
+    broken = textwrap.wrap(
+        TYPED.sub(lambda m: m[0].replace(" ", KEPT) if len(m[0]) <= room else m[0], text).lstrip(),
+        wide,
         initial_indent=begin,
         subsequent_indent=begin + indent,
         break_on_hyphens=False,
         break_long_words=words,
-    ) or [""]
+    )
+    return [part.replace(KEPT, " ") for part in broken] or [""]
 
 
 def folded(lines: Iterable[str], indent: str = GAP) -> Iterator[str]:
@@ -64,6 +69,8 @@ def table(
 ) -> Iterator[str]:
     """Rows in columns; where that is too wide, nearer to each other, then the last cell folded.
 
+    Where there is no room for that, the first cell has a line of its own.
+
     Args:
         rows: of as many cells each.
         right: numbers of columns whose cells end below each other.
@@ -71,10 +78,17 @@ def table(
     """
     cells = [[clean(cell) for cell in row] for row in rows]
     sizes = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    least = len(indent) + sum(sizes[:-1]) + len(sizes) - 1 + min(sizes[-1], LEAST_TEXT)
+    stacked = len(sizes) > 2 and least > room()
+    firsts = [indent + row.pop(0) for row in cells] if stacked else []
+    if stacked:
+        sizes, right, indent = sizes[1:], [i - 1 for i in right], indent + 2 * GAP
     whole = len(indent) + sum(sizes)
     near = whole + len(GAP) * (len(sizes) - 1) > room() >= whole + len(sizes) - 1
     gap = " " if near else GAP
-    for row in cells:
+    for number, row in enumerate(cells):
+        if stacked:
+            yield from wrapped(firsts[number], room(), GAP)
         *first, last = (
             cell.rjust(size) if i in right else cell.ljust(size)
             for i, (cell, size) in enumerate(zip(row, sizes, strict=True))

@@ -24,6 +24,8 @@ ACTING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
+TYPED = re.compile("`([^`]+)`")  # in a sentence: a command, or what else can be typed
+
 EMPTY = "an empty text is not accepted; give a value, or leave it out"  # after what it stands for
 DASHES = "'--' ends the options and is no value; give a value, or leave it out"
 

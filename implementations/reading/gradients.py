@@ -45,7 +45,7 @@ def gradients_of(
         rate = wishes.rate or RATE
         if kind:
             yield (
-                _by_kind(hinted, kind, found, trial, rate), "as hinted",
+                _by_kind(hinted, kind, found, trial, rate), "the hint",
                 kind if kind == "explicit" or wishes.rate else "free step",
             )  # fmt: skip
         return

@@ -41,7 +41,7 @@ def losses_of(
             return number(wished(board, trial))
 
         if _finite(hinted):
-            yield hinted, "as hinted", True
+            yield hinted, "loss of the hint", True
         return
     outs = [out] if out else []
     if out:

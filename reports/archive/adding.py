@@ -17,6 +17,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from samegrad.benchmarks.records.journal import read
+from samegrad.benchmarks.records.lines import why
 from samegrad.implementations.contract.texts import clean
 from samegrad.reports.archive import checking, form, store
 from samegrad.reports.archive import summary as summaries
@@ -146,7 +147,7 @@ def _taken(place: Path, known: dict[str, Known]) -> Taken:
     try:
         return _of(place, known)
     except Exception as error:  # a place may hold anything
-        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        said = getattr(error, "strerror", None) or why(error) or type(error).__name__
         text = said if str(place) in said else f"{place}: {said}"
         return Taken(REFUSED, lines=(clean(" ".join(text.split()))[:400],))
 
@@ -235,4 +236,4 @@ def faults(place: Path) -> list[str]:
             found.append(f"{beside.name} is not of this journal: {', '.join(names)}")
         return found
     except (ValueError, OSError, ArithmeticError) as error:
-        return [str(getattr(error, "strerror", None) or error)]
+        return [str(getattr(error, "strerror", None) or why(error))]

@@ -15,7 +15,7 @@ from typing import Any
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records import states
 from samegrad.benchmarks.records.journal import Journal
-from samegrad.benchmarks.records.lines import cleaned, decoded, may_be_unclean
+from samegrad.benchmarks.records.lines import cleaned, decoded, may_be_unclean, why
 from samegrad.benchmarks.records.named_cases import UNUSABLE
 from samegrad.implementations.contract.files import ordinary, replaced
 from samegrad.reports.archive import form
@@ -164,7 +164,8 @@ def read(path: Path) -> Summary:
         made = Summary({**tree["run"]}, [{**missing, **row} for row in tree["rows"]])
         check(made)
     except UNUSABLE as error:
-        raise ValueError(f"{path}: no summary of a run that can be used ({error!s:.120})") from None
+        reason = f"no summary of a run that can be used ({why(error):.120})"
+        raise ValueError(f"{path}: {reason}") from None
     return made
 
 

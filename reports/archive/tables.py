@@ -17,9 +17,9 @@ CHUNK = 2**15  # rows of an answer that are held at a time
 WIDEST = 100  # characters of a column
 
 
-def aligned(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterator[str]:
+def aligned(lines: Sequence[Sequence[str]]) -> Iterator[str]:
     """Columns of texts, each as wide as it must be."""
-    shown = [[brief(text).replace("\n", " ")[:WIDEST] for text in line] for line in (heads, *lines)]
+    shown = [[brief(text).replace("\n", " ")[:WIDEST] for text in line] for line in lines]
     yield from columns.table(shown)
 
 
@@ -28,7 +28,7 @@ def text(answer: Any, most: int) -> Iterator[str]:
     lines = answer.fetchmany(most + 1)
     heads = [column[0] for column in answer.description]
     cells = [[_cell(value) for value in line] for line in lines[:most]]
-    yield from aligned(heads, cells)
+    yield from aligned([heads, *cells])
     if len(lines) > most:
         yield f"the first {most:,} lines; --csv prints all"
 
@@ -74,7 +74,8 @@ def history(series: Sequence[Series], count: int, *, only_steps: bool) -> Iterat
     steps = 0
     for one in series:
         first = one.points[0]
-        yield f"{first.case_id} on {first.machine} {first.fingerprint}"
+        about = f"{first.case_id} on {first.machine} {first.fingerprint}"
+        yield from columns.wrapped(about, columns.room(), columns.GAP)
         lines = []
         for point, step in zip(one.points, (None, *one.steps), strict=True):
             mark = reasons = ""
@@ -86,7 +87,7 @@ def history(series: Sequence[Series], count: int, *, only_steps: bool) -> Iterat
             lines.append(
                 [f"  {when}", point.run, value_text(point), point.quality or "", mark, reasons]
             )
-        yield from list(aligned([""] * 6, lines))[1:]
+        yield from aligned(lines)
     what = "may have steps" if only_steps else "were measured more than once"
     shown = f"; shown are {len(series):,}" if len(series) != count else ""
     yield f"{count:,} cases of a machine {what}{shown}. {steps:,} steps."
@@ -94,12 +95,12 @@ def history(series: Sequence[Series], count: int, *, only_steps: bool) -> Iterat
 
 def spread(cases: Sequence[Spread], count: int) -> Iterator[str]:
     """Each case over all machines."""
-    heads = "case machines fastest quarter median three-quarters slowest"
+    heads = "case machines fastest 1/4 median 3/4 slowest"
     lines = []
     for one in cases:
         times = one.fastest, one.quarter, one.median, one.three_quarters, one.slowest
         lines.append([one.case, f"{one.machines:,}", *map(duration, times), one.fastest_machine])
-    yield from aligned([*heads.split(), "fastest on"], lines)
+    yield from aligned([[*heads.split(), "fastest on"], *lines])
     if len(cases) < count:
         yield f"{count:,} cases; shown are {len(cases):,}: --case WORDS chooses"
 
@@ -113,6 +114,6 @@ def beside(cases: Sequence[Beside], machines: Sequence[str], count: int) -> Iter
             said = ratio_text(against) if isinstance(against, Ratio) else against or ""
             cells.append("" if point is None else f"{value_text(point)} {said}".rstrip())
         lines.append(cells)
-    yield from aligned(["case", *machines], lines)
+    yield from aligned([["case", *machines], *lines])
     if len(cases) < count:
         yield f"{count:,} cases; shown are {len(cases):,}: --case WORDS chooses"

@@ -14,7 +14,7 @@ import pandas as pd
 from jinja2 import Environment, select_autoescape
 
 from samegrad.benchmarks.records.quality import GOOD
-from samegrad.implementations.contract.texts import clean
+from samegrad.implementations.contract.texts import TYPED, clean
 from samegrad.reports.charts import vector
 from samegrad.reports.charts.chart import Chart
 from samegrad.reports.data.matrix import BEST, Cell, Matrix
@@ -46,7 +46,8 @@ def html(document: Document, figures: Path) -> str:
         finalize=lambda value: value if hasattr(value, "__html__") else clean(str(value)),
     )
     environment.filters |= {"brief": brief, "key": key, "body": body, "digest": digest}
-    environment.filters |= {"icon": icon, "outline": lambda marker: OUTLINES.get(marker, "")}
+    environment.filters |= {"icon": icon, "parts": TYPED.split}
+    environment.filters["outline"] = lambda marker: OUTLINES.get(marker, "")
     classes = {name: f"i{number}" for number, name in enumerate(document.looks)}
     colours = {look.colour.lower(): classes[name] for name, look in document.looks.items()}
     own = [f".{classes[name]} {{ --own: {one.colour} }}" for name, one in document.looks.items()]

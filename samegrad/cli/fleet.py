@@ -51,7 +51,7 @@ def add(subparsers: Any) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Run the benchmark on each machine; 1 if one was lost."""
+    """Run the benchmark on each machine; 1 if one was lost, or no row has a usable number."""
     commands.require("benchmark", "fleet")
     commands.require("fleet", "fleet")
     from samegrad.benchmarks.fleet import folder as folders
@@ -234,6 +234,7 @@ class _Watched:
 def _reported(folder: Path, count: int, lost: dict[int, str]) -> int:
     """Write the report of all that came home, and say what is missing; the exit status."""
     from samegrad.benchmarks.fleet import folder as folders
+    from samegrad.benchmarks.records import rows
     from samegrad.reports.render import render
 
     known = {
@@ -243,18 +244,17 @@ def _reported(folder: Path, count: int, lost: dict[int, str]) -> int:
     }
     strange = folders.strangers(known)
     kept = [
-        run / folders.JOURNAL
-        for number in known
-        if number not in strange
-        for run in folders.runs(folder, number)
+        run for number in known if number not in strange for run in folders.runs(folder, number)
     ]
+    # As of a run: whoever reads the exit status has nothing to use.
+    nothing = rows.without_use(row for one in folders.readable(kept) for row in rows.rows(one))
     if kept:
-        report = render(kept, folder)
-        for line in report.lines:
+        *lines, page = render([path / folders.JOURNAL for path in kept], folder).lines
+        for line in [*lines, *filter(None, [nothing]), page]:
             say(line, error=line.startswith("warning:"))
     for number, reason in lost.items():
         home = sum(map(folders.outcomes, folders.runs(folder, number)))
         say(f"machine {number} is lost: {reason} ({home} outcomes came home)", error=True)
     for number, reason in strange.items():
         say(f"machine {number} is not in the report: {reason}", error=True)
-    return FAILED if lost or strange or not kept else DONE
+    return FAILED if lost or strange or nothing or not kept else DONE

@@ -4,7 +4,7 @@ from argparse import Namespace
 from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED
-from samegrad.implementations.contract import commands
+from samegrad.implementations.contract import columns, commands
 from samegrad.implementations.contract.texts import say
 
 
@@ -40,13 +40,13 @@ def run(arguments: Namespace) -> int:
     if arguments.red_team:
         only = (selftest.RED_TEAM,) if arguments.only is None else (*only, selftest.RED_TEAM)
 
-    def tell(line: str) -> None:
+    def tell(text: str) -> None:
         if not arguments.json:
-            say(line)
+            for line in columns.folded(text.split("\n")):
+                say(line)
 
     checks = selftest.run(tell, arguments.device, only)
     if arguments.json:
         say(json.dumps([asdict(check) for check in checks], indent=1))
-    else:
-        say(selftest.summary(checks))
+    tell(selftest.summary(checks))
     return FAILED if selftest.failed(checks) else DONE

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from samegrad.cli.parser import DONE, FAILED, seconds
-from samegrad.implementations.contract import commands
+from samegrad.implementations.contract import columns, commands
 from samegrad.implementations.contract.texts import message, say
 
 # options that change the recipe of a task, with what each is
@@ -76,11 +76,17 @@ def run(arguments: Namespace) -> int:
             _warn(name, arguments.task, changes, min(arguments.time_limit, VERIFY_SECONDS))
         return _in_a_process(request, name, arguments.time_limit)
     try:
-        _done(request, say, lambda _: None)
+        _done(request, _say, lambda _: None)
     except (one_task.DivergedError, one_task.FailedError) as error:
         say(error, error=True)
         return FAILED
     return DONE
+
+
+def _say(line: str) -> None:
+    """Print a line in the width of the terminal."""
+    for part in columns.folded([line]):
+        say(part)
 
 
 def _done(
@@ -120,7 +126,7 @@ def _warn(name: str, task: str, changes: dict[str, Any], limit: float) -> None:
         return
     if report.verdict == "disagrees":
         more = commands.command("verify", name)
-        say(f"{report.name}: its gradient is wrong: {report.reason}; `{more}` says more")
+        _say(f"{report.name}: its gradient is wrong: {report.reason}; `{more}` says more")
 
 
 def _in_a_process(request: dict[str, Any], name: str, limit: float) -> int:
@@ -140,7 +146,7 @@ def _in_a_process(request: dict[str, Any], name: str, limit: float) -> int:
 
     def on_message(message: dict[str, Any]) -> float | None:
         if "say" in message:
-            say(message["say"])
+            _say(str(message["say"]))
         elif "end" in message:
             ends.append((str(message["end"]), str(message["text"])))
         elif next(signs, None) is not None:

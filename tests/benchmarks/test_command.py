@@ -127,6 +127,7 @@ def test_failing_implementation_fails_the_run_and_no_other_row(tmp_path: Path) -
     assert 1 == done.returncode, done.stdout + done.stderr
     assert "wrong: loss of the step: error 1 " in done.stdout
     assert "2 failed, 2 passed" in done.stdout
+    assert "Warning" not in done.stdout and " error" not in done.stdout.splitlines()[-1]
     names = {bench["name"] for bench in json.loads(saved.read_text())["benchmarks"]}
     assert 2 == len(names) and all("numpy" in name for name in names)
     assert "wrong" in (tmp_path / "run" / "report.md").read_text()

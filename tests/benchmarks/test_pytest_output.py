@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.pytest_output import ASKED, MOST_REASONS, without_number
 from samegrad.benchmarks.records import rows
@@ -39,6 +40,18 @@ def test_run_shows_nothing_of_pytest_and_why_rows_have_no_number(tmp_path: Path)
     assert [] == [word for word in PYTESTS if word in shown]
     assert "first" in shown and "\nwrong: wrong, 2 rows: " in shown.replace("1 row: ", "2 rows: ")
     assert shown.splitlines()[-1].startswith("report: ")
+
+
+def test_run_without_a_usable_number_saves_nothing_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its own line, and without a warning of pytest-benchmark's."""
+    monkeypatch.setenv(system.SHARED, "2 runs")
+    started = benchmark(tmp_path, *QUICK, "numpy", "-k", "train_step", "--benchmark-json=a.json")
+    shown, _ = started.communicate()
+
+    assert 1 == started.returncode and "Warning" not in shown, shown
+    assert "unusable); the exit status is 1; no row is there to be saved\nreport: " in shown
 
 
 def test_interrupt_is_one_line(tmp_path: Path) -> None:

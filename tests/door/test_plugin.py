@@ -120,7 +120,8 @@ def test_fixture_takes_any_object(tmp_path: Path) -> None:
 
     assert 1 == done.returncode, done.stdout + done.stderr
     assert "1 failed, 1 passed" in done.stdout
-    assert "assert gradient against" in done.stdout and "net.W" in done.stdout
+    assert "assert DISAGREES: all gradients are 2 times" in done.stdout
+    assert "Captured gradient call" in done.stdout and "net.W 3  net.dW" in done.stdout
 
 
 def test_options_have_destinations_of_their_own() -> None:

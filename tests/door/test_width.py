@@ -91,3 +91,30 @@ def test_commands_are_never_folded(monkeypatch: pytest.MonkeyPatch) -> None:
     line = f"  {command('render', str(Path('some') / 'folder'))} {'--an-option value ' * 3}"
 
     assert [line] == list(columns.folded([line]))
+
+
+def test_command_in_a_sentence_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless it is longer than a line."""
+    monkeypatch.setenv("COLUMNS", "40")
+
+    assert ["Nothing was compared: rerun, or", "  `samegrad benchmark --wait-quiet 600`."] == list(
+        columns.sentences(
+            ["Nothing was compared: rerun, or `samegrad benchmark --wait-quiet 600`."]
+        )
+    )
+    assert ["See `one --option two --option three", "  --option four`."] == list(
+        columns.sentences(["See `one --option two --option three --option four`."])
+    )
+
+
+def test_wide_table_has_its_first_cell_on_a_line_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And the others below each other."""
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "40")
+    name = "a long name that a case has here"
+    rows = [(name, "1", "10 us", "one"), ("short", "22", "3 us", "two")]
+
+    expected = [name, "    1   10 us  one", "short", "    22  3 us   two"]
+    assert expected == list(columns.table(rows))

@@ -85,6 +85,10 @@ def test_report_has_every_part(tmp_path: Path) -> None:
         assert "Test CPU" in text
         assert "No GPU on this machine" in text
         assert "3 of 5 rows have a number; 1 skipped, 1 wrong." in text
+    assert (
+        "<code>python -m samegrad advise --layers 64-32-10 --gpu &#34;H100 PCIe&#34;</code>."
+        in page
+    )
 
 
 @pytest.mark.usefixtures("no_figures")

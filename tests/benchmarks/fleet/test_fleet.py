@@ -71,7 +71,8 @@ def test_a_machine_that_is_killed_is_resumed_and_loses_at_most_one_case(tmp_path
     status = child.wait(240)
 
     said = (tmp_path / "printed").read_text()
-    assert 0 == status and "Traceback" not in said, said
+    assert 1 == status and "Traceback" not in said, said
+    assert "no row has a usable number (4 unusable); the exit status is 1\nreport: " in said
     assert "machine 1: its process was ended; it is tried again" in said
     assert before and before == outcomes(killed)[: len(before)]
     assert b'"resumed"' in killed.read_bytes()
@@ -173,6 +174,21 @@ def test_machine_with_other_code_is_named_and_in_no_report(
     assert "machine 1 is not in the report: the code of numpy is" in said.err
     assert "CPU 1" not in (tmp_path / "f" / "results.csv").read_text()
     assert 7 == len((tmp_path / "f" / "results.csv").read_text().splitlines())
+
+
+def test_fleet_without_a_usable_number_ends_with_1(
+    tmp_path: Path, fake: type[FakeJobs], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a run does; one machine with a number is enough."""
+    command = ["fleet", "benchmark", "--slurm", "2", "--folder"]
+    fake.does = lambda task: measured(task, shared="2 runs")
+
+    assert 1 == main([*command, str(tmp_path / "none")])
+
+    *_, nothing, report = capsys.readouterr().out.splitlines()
+    assert nothing.startswith("no row has a usable number (") and report.startswith("report: ")
+    fake.does = lambda task: measured(task, **({"shared": "2 runs"} if task.number == 1 else {}))
+    assert 0 == main([*command, str(tmp_path / "one")])
 
 
 def test_inputs_of_another_hash_are_named(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_own_processes_are_not_others_and_others_are_named() -> None:
         ({"quota": 2.0}, "quiet", False),
         (
             {"quota": 1.0, "throttled": 0.4},
-            "stopped by its quota in 40 % of the time, on a quota of 1 of 2 cores",
+            "stopped by its quota (in 40 % of the time), on a quota of 1 of 2 cores",
             False,
         ),
         ({"hot": 3}, "throttled for heat", False),
@@ -115,11 +115,46 @@ def test_run_is_as_busy_as_it_was_on_average_while_it_measured() -> None:
     assert "The machine was quiet, before the run and while it measured." == states.sentence(
         [a_state("before"), a_state()]
     )
-    assert states.sentence(quiet_run) == (
-        "The machine was busy (other programs take 1.9 of 2 cores) before the run; "
-        "busy (other programs take 0.4 of 2 cores) while it measured."
-    )
     assert "The machine's state was not recorded." == states.sentence([])
+
+
+@pytest.mark.parametrize(
+    ("before", "during", "words"),
+    [
+        (
+            {"others": 1.9, "programs": {"cc1": 1.8}},
+            {"others": 0.4},
+            "busy (other programs take 1.9 of 2 cores: cc1 1.8, before the run; other programs 0.4 "
+            "while it measured)",
+        ),
+        (
+            {"steal": 0.3},
+            {"others": 0.4, "steal": 0.2},
+            "busy (the hypervisor takes 30 % of the time, before the run; other programs 0.4, the "
+            "hypervisor takes 20 % while it measured)",
+        ),
+        (
+            {"loop_ns": 420, "loop_least_ns": 220, "quota": 1.0},
+            {"loop_ns": 350, "loop_least_ns": 220, "quota": 1.0},
+            "on cores that others use, too, whom this system does not see (a fixed loop took 1.9 "
+            "times its least, half of the time, before the run; 1.6 times while it measured), on a "
+            "quota of 1 of 2 cores",
+        ),
+        ({}, {"hot": 1}, "quiet before the run; throttled for heat while it measured"),
+        (
+            {"others": 0.4},
+            {"others": 0.4},
+            "busy (other programs take 0.4 of 2 cores), before the run and while it measured",
+        ),
+    ],
+)
+def test_state_that_a_machine_was_in_twice_is_said_once(
+    before: dict[str, Any], during: dict[str, Any], words: str
+) -> None:
+    """With how much at each time."""
+    assert f"The machine was {words}." == states.sentence(
+        [a_state("before", **before), a_state(**during)]
+    )
 
 
 class Waiting:

@@ -138,6 +138,13 @@ def test_other_clocks_must_agree() -> None:
     assert not checks.side_by_side("x", [100, 101, 99], [107, 108, 106]).passed
 
 
+def test_what_could_not_be_tried_has_no_bound() -> None:
+    """It says why, and no more."""
+    assert "not tried  torch: timeit: not installed" == str(
+        checks.Check("torch: timeit", "", "not installed", None)
+    )
+
+
 def test_saboteur_needs_the_right_reason() -> None:
     """Not only some reason."""
     expected = ("rejected", "not synchronised")

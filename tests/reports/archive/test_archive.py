@@ -291,11 +291,11 @@ def test_summary_of_an_older_form_lacks_columns(tmp_path: Path) -> None:
         (lambda s: s.rows[0].update(status="fine"), "status 'fine' is not known"),
         (lambda s: s.rows[0].update(status="wrong"), "a number beside a status that has none"),
         (lambda s: s.rows.append(s.rows[0]), "is there twice"),
-        (lambda s: s.rows[0].pop("code"), "'code'"),
+        (lambda s: s.rows[0].pop("code"), "'code' is missing, or not known"),
         (lambda s: s.run.update(form=99), f"form 99, not up to {form.FORM}; update samegrad"),
         (lambda s: s.run.update(run_id=None), "run_id is missing"),
         (lambda s: s.rows[0].update(implementation=None), "implementation is missing"),
-        (lambda s: s.run.update(cores=2**80), "No summary|too large|no summary"),
+        (lambda s: s.run.update(cores=2**80), "a number is too large"),
     ],
 )
 def test_summary_that_cannot_be_is_refused(change: Any, words: str, tmp_path: Path) -> None:
@@ -310,6 +310,29 @@ def test_summary_that_cannot_be_is_refused(change: Any, words: str, tmp_path: Pa
     (line,) = result.lines
     assert any(word in line for word in words.split("|"))
     assert [] == store.parts(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "no JSON from character 2 on"),
+        ("[]", "a value is of another kind than it must be"),
+        ('{"run": {}, "rows": [3]}', "a value is of another kind than it must be"),
+        ('{"run": {}}', "'rows' is missing, or not known"),
+        ("9" * 5000, "a number is too large"),
+        ("[" * 100 + "]" * 100, "more than 32 lists or tables lie in each other"),
+    ],
+)
+def test_what_is_no_summary_is_refused_in_plain_words(
+    text: str, words: str, tmp_path: Path
+) -> None:
+    """Not in Python's."""
+    path = tmp_path / summaries.NAME
+    path.write_text(text)
+
+    (line,) = adding.add(tmp_path / "a", [path]).lines
+
+    assert f"{path}: no summary of a run that can be used ({words})" == line
 
 
 def test_many_small_runs_in_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
