@@ -317,8 +317,8 @@ def test_summary_that_cannot_be_is_refused(change: Any, words: str, tmp_path: Pa
     [
         ("{", "no JSON from character 2 on"),
         ("[]", "a value is of another kind than it must be"),
-        ('{"run": {}, "rows": [3]}', "a value is of another kind than it must be"),
-        ('{"run": {}}', "'rows' is missing, or not known"),
+        ('{"run": {"form": 1}, "rows": [3]}', "a value is of another kind than it must be"),
+        ('{"run": {"form": 1}}', "'rows' is missing, or not known"),
         ("9" * 5000, "a number is too large"),
         ("[" * 100 + "]" * 100, "more than 32 lists or tables lie in each other"),
     ],
