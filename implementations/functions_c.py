@@ -108,14 +108,16 @@ def address(array: Array, dtype: Any, shape: tuple[int, ...]) -> int:
     """
     if type(array) is not np.ndarray:
         raise NotImplementedError(f"C takes NumPy's own arrays, not {type(array).__name__}")
-    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
-        raise ValueError(
-            f"an array of {array.dtype} {array.shape}, expected {dtype} {shape}, row after row"
-        )
-    try:
-        return addressof(BYTE.from_buffer(array))  # a seventh of the time of the other way
-    except (TypeError, ValueError, BufferError):  # not to be written
-        return int(array.__array_interface__["data"][0])
+    given = array.dtype
+    if (given is dtype or given == dtype) and array.shape == shape:
+        try:  # a seventh of the time of the other way
+            return addressof(BYTE.from_buffer(array))
+        except (TypeError, ValueError, BufferError):  # not to be written, or rows lie apart
+            if array.flags.c_contiguous:
+                return int(array.__array_interface__["data"][0])
+    raise ValueError(
+        f"an array of {array.dtype} {array.shape}, expected {dtype} {shape}, row after row"
+    )
 
 
 def scratch(numbers: int, dtype: Any) -> Array:
@@ -135,6 +137,7 @@ class Places:
 
     Attributes:
         of: those arrays: as long as they are the same ones, so are the places.
+        pairs: the tuples of params: as long as they are the same ones, so are the arrays.
     """
 
     def __init__(
@@ -142,7 +145,8 @@ class Places:
     ) -> None:
         """Point at params; at the arrays of the update rule, or at those of the gradient."""
         self.spec, self.dtype, self.library = spec, np.dtype(spec.dtype), library(spec.dtype)
-        self.of = arrays(params)
+        self.of, self.cell = arrays(params), np.empty(1, self.dtype)
+        self.pairs = [pair if type(pair) is tuple else None for pair in params]
         sizes, count, dtype = spec.layer_sizes, len(params), self.dtype
         self.layers = (Layer * count)()
         for i, (layer, (W, b)) in enumerate(zip(self.layers, params, strict=True)):
@@ -167,7 +171,7 @@ class Places:
         )  # fmt: skip
         self.pointer = byref(self.net)
         self.memory: dict[tuple[int, bool], Array] = {}
-        self.kept, self.n, self.masks = kept, 0, None
+        self.kept, self.n, self.masks = kept, -1, None
 
     def __reduce__(self) -> Any:
         """Nothing, of a copy: addresses are of one process, and of these arrays."""
@@ -175,20 +179,32 @@ class Places:
 
     def are_of(self, spec: MLPSpec, params: Params, kept: Tree) -> bool:
         """Whether they are those of a network, its params and the arrays of its update rule."""
+        if self.kept is not kept or not (self.spec is spec or self.spec == spec):
+            return False
+        if len(params) == len(self.pairs) and all(map(is_, params, self.pairs)):
+            return True
         theirs = arrays(params)
-        return (
-            (self.spec is spec or self.spec == spec)
-            and self.kept is kept
-            and len(theirs) == len(self.of)
-            and all(map(is_, theirs, self.of))
-        )
+        return len(theirs) == len(self.of) and all(map(is_, theirs, self.of))
 
     def begin(self, X: Array, y: Array | None, masks: Tree) -> tuple[Any, int, int, int]:
         """(the network, addresses of X and y, batch size) of a call; memory is there for it."""
-        n, spec = len(X), self.spec
+        n = len(X)
+        if masks is not None or self.masks is not None or n != self.n:
+            self._resize(n, masks)
+        where = address(X, self.dtype, self.inputs)
+        return self.pointer, where, 0 if y is None else address(y, *self.targets), n
+
+    def scalar(self, value: float) -> Any:
+        """A number of the spec's dtype: an array gives one in a third of the time of the type."""
+        self.cell[0] = value
+        return self.cell[0]
+
+    def _resize(self, n: int, masks: Tree) -> None:
+        """Masks of a call, what X and y are held to, and memory for it."""
+        spec, dtype = self.spec, self.dtype
         if masks is not None:
             for layer, m in zip(self.layers, layer_masks(spec, masks, n), strict=True):
-                layer.m = m if m is None else address(m, self.dtype, (n, layer.fan_out))
+                layer.m = m if m is None else address(m, dtype, (n, layer.fan_out))
         elif self.masks is not None:
             for layer in self.layers:
                 layer.m = None
@@ -199,16 +215,12 @@ class Places:
                     self.memory.clear()
                 numbers = self.library.samegrad_room(self.pointer, n)
                 make = scratch if self.kept is None else np.empty
-                self.memory[key] = make(numbers, self.dtype)
+                self.memory[key] = make(numbers, dtype)
             self.net.memory = addressof(BYTE.from_buffer(self.memory[key]))
-            self.n = n
+            self.n, self.inputs = n, (n, spec.layer_sizes[0])
+            classes = spec.loss == "cross_entropy"
+            self.targets = (INDICES, (n,)) if classes else (dtype, (n, spec.layer_sizes[-1]))
         self.masks = masks
-        where = address(X, self.dtype, (n, spec.layer_sizes[0]))
-        if y is None:
-            return self.pointer, where, 0, n
-        if spec.loss == "cross_entropy":
-            return self.pointer, where, address(y, INDICES, (n,)), n
-        return self.pointer, where, address(y, self.dtype, (n, spec.layer_sizes[-1])), n
 
 
 def arrays(params: Params) -> list[Array | None]:

@@ -47,6 +47,8 @@ static long place(Network *net, const real *X, long n)
             MORE(widest[(l - net->first) % 2], l->stride);
         MORE(largest, l->fan_in * l->fan_out);
         MORE(broadest, l->fan_out);
+        if (net->memory) /* what packing takes comes last: here only its place counts */
+            continue;
         MORE(packing, product_room(n, l->fan_out, l->fan_in));
         MORE(packing, product_room(n, l->fan_in, l->fan_out));
         MORE(packing, product_room(l->fan_in, l->fan_out, n));
@@ -66,7 +68,12 @@ static long place(Network *net, const real *X, long n)
     return used + 64;
 }
 
-long samegrad_room(Network *net, long n) { return place(net, NULL, n); }
+long samegrad_room(Network *net, long n)
+{
+    Network without = *net;
+    without.memory = NULL;
+    return place(&without, NULL, n);
+}
 
 static Tile tile_at(Layer *l, long row, long rows, long column, long columns)
 {
@@ -127,9 +134,12 @@ static void column_sums(const Layer *l, long n, double alpha, double beta, real 
                 if (j + LANES < l->stride)
                     sums[1] += *(const vec *)(from + LANES);
             }
-            for (long c = 0; c < least(COLUMNS, l->fan_out - j); c++) {
-                real total = (real)alpha * sums[c / LANES][c % LANES];
-                to[j + c] = beta == 0 ? total : total + (real)beta * to[j + c];
+            for (long v = 0, at = j; v < 2; v++, at += LANES) {
+                vec total = (real)alpha * sums[v];
+                long left = l->fan_out - at;
+                if (beta != 0)
+                    total += (real)beta * load(to + at, left);
+                store(to + at, total, left);
             }
         }
 }

@@ -43,7 +43,7 @@ def forward(spec: MLPSpec, params: Params, X: Array, masks: Tree = None) -> Arra
 def loss(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) -> Any:
     """The loss as a scalar of the spec's dtype."""
     here = Places(spec, params)
-    return here.dtype.type(here.library.samegrad_loss(*here.begin(X, y, masks)))  # L1, L2
+    return here.scalar(here.library.samegrad_loss(*here.begin(X, y, masks)))  # L1, L2
 
 
 # B1-B4: by hand, in `backward` of mlp_c.c
@@ -57,7 +57,7 @@ def loss_and_grad(
     grads: Params = [(np.empty_like(W), b if b is None else np.empty_like(b)) for W, b in params]
     here = Places(spec, params, grads=grads)
     value = here.library.samegrad_loss_and_grad(*here.begin(X, y, masks))
-    return here.dtype.type(value), grads
+    return here.scalar(value), grads
 
 
 def init_state(spec: MLPSpec, params: Params) -> Any:
@@ -83,4 +83,4 @@ def train_step(
         here = Places(spec, params, kept)
     given = here.begin(X, y, masks)
     value = here.library.samegrad_train_step(*given, learning_rate, done + 1)  # U1-U7
-    return params, (done + 1, kept, here), here.dtype.type(value)
+    return params, (done + 1, kept, here), here.scalar(value)

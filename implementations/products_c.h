@@ -14,12 +14,10 @@
 #endif
 #include "vectors_c.h"
 
-enum { DEEP = 256, HIGH = 16 * 12, BROAD = 2048, TOGETHER = 4 * COLUMNS };
-/* HIGH is a multiple of every ROWS; four panels are packed together. */
+enum { DEEP = 512, HIGH = 16 * 12, BROAD = 1024, FEWEST = 4 };
+/* HIGH is a multiple of every ROWS; threads share rows in fours. */
 #define PAYS 2e6 /* operations: 10 us or more on one core, waking the others takes two */
-#define SMALL (1L << 15) /* bytes of A that need no packing: it stays in the first cache */
-#define ALWAYS static inline __attribute__((always_inline))
-#define UNROLLED _Pragma("GCC unroll 16")
+#define SMALL (1L << 15) /* bytes that need no packing: they stay in the first cache */
 
 typedef struct {
     long m, n, k;                /* C is m x n, A m x k, B k x n */
@@ -39,21 +37,36 @@ static long least(long a, long b) { return a < b ? a : b; }
 
 static long up_to(long multiple, long a) { return (a + multiple - 1) / multiple * multiple; }
 
-static long room_for_B(long n, long k) { return least(DEEP, k) * up_to(COLUMNS, least(BROAD, n)); }
-
-/* Rows of A that one of the threads takes at a time. */
-static long high(long m, int threads) { return least(HIGH, up_to(ROWS, (m + threads - 1) / threads)); }
-
-static long room_for_A(long m, long k, int threads)
+/* The largest of as few and as equal parts as can be, each at most `most`. */
+static long part(long count, long most, long multiple)
 {
-    return up_to(16, least(DEEP, k) * high(m, threads));
+    long parts = count > most ? (count + most - 1) / most : 1;
+    return up_to(multiple, (count + parts - 1) / parts);
+}
+
+/* Deeper where C is wide: each block reads and writes it once more. */
+static long deep(long n, long k) { return part(k, n < DEEP ? DEEP / 2 : DEEP, 1); }
+
+static long room_for_B(long n, long k) { return deep(n, k) * up_to(COLUMNS, least(BROAD, n)); }
+
+/* Rows of A that are one thread's, and those that it takes at a time. */
+static long own(long m, int threads) { return up_to(FEWEST, (m + threads - 1) / threads); }
+
+static long high(long m, int threads) { return part(own(m, threads), HIGH, ROWS); }
+
+/* Rows that lie a multiple of 4 KiB apart would be at the same place of the first cache. */
+static long apart(long k) { return k + LANES; }
+
+static long room_for_A(long m, long n, long k, int threads)
+{
+    return up_to(16, apart(deep(n, k)) * high(m, threads));
 }
 
 /* Numbers that packing takes at most, with all threads. */
 static long product_room(long m, long n, long k)
 {
     int threads = omp_get_max_threads();
-    return room_for_B(n, k) + threads * room_for_A(m, k, threads);
+    return room_for_B(n, k) + threads * room_for_A(m, n, k, threads);
 }
 
 /* One tile: `rows`, `vectors` and one of the steps of A are constants where it is called. alpha and
@@ -62,10 +75,14 @@ ALWAYS void tile(int rows, int vectors, long k, const real *A, long a_row, long 
                  const real *B, long b_row, real *C, long c_row, long width, const real *factors)
 {
     vec sums[ROWS][2] = {0};
+    UNROLLED for (int r = 0; r < rows; r++)
+        __builtin_prefetch(C + r * c_row, 1), __builtin_prefetch(C + r * c_row + LANES, 1);
     for (long i = 0; i < k; i++, A += a_column, B += b_row) {
         vec b[2] = {*(const vec *)B};
         if (vectors == 2)
             b[1] = *(const vec *)(B + LANES);
+        KEPT(b[0]);
+        KEPT(b[1]);
         UNROLLED for (int r = 0; r < rows; r++) {
             sums[r][0] += A[r * a_row] * b[0];
             if (vectors == 2)
@@ -74,17 +91,13 @@ ALWAYS void tile(int rows, int vectors, long k, const real *A, long a_row, long 
     }
     real alpha = factors[0], beta = factors[1];
     UNROLLED for (int r = 0; r < rows; r++, C += c_row) {
-        if (width >= vectors * LANES) {
-            UNROLLED for (int v = 0; v < vectors; v++) {
-                vec *c = (vec *)C + v;
-                *c = beta == 0 ? alpha * sums[r][v] : alpha * sums[r][v] + beta * *c;
-            }
-            continue;
-        }
-        vec row[2] = {sums[r][0], sums[r][1]};
-        for (long j = 0; j < width; j++) {
-            real total = alpha * row[j / LANES][j % LANES];
-            C[j] = beta == 0 ? total : total + beta * C[j];
+        UNROLLED for (int v = 0; v < vectors; v++) {
+            real *c = C + v * LANES;
+            long left = width - v * LANES;
+            vec total = alpha * sums[r][v];
+            if (beta != 0)
+                total += beta * load(c, left);
+            store(c, total, left);
         }
     }
 }
@@ -119,79 +132,98 @@ static long tall(long left)
 /* k rows and up to COLUMNS columns of B, one row after the other, zeros after the last column. */
 static void pack_panel(const real *B, long b_row, long b_column, long k, long columns, real *to)
 {
-    if (columns < COLUMNS)
-        memset(to, 0, k * COLUMNS * sizeof(real));
-    for (long j = 0; j < columns; j += LANES)
-        for (long i = 0; i < k; i += LANES) {
-            const real *from = B + i * b_row + j * b_column;
-            real *into = to + i * COLUMNS + j;
-            if (b_row == 1 && i + LANES <= k && j + LANES <= columns)
-                turn(from, b_column, into, COLUMNS);
-            else
-                for (long r = 0; r < least(LANES, k - i); r++)
-                    for (long c = 0; c < least(LANES, columns - j); c++)
-                        into[r * COLUMNS + c] = from[r * b_row + c * b_column];
-        }
+    for (long j = 0; j < COLUMNS; j += LANES, B += LANES * b_column, columns -= LANES)
+        if (b_column == 1)
+            for (long i = 0; i < k; i++)
+                *(vec *)(to + i * COLUMNS + j) = load(B + i * b_row, columns);
+        else /* b_row is 1 */
+            for (long i = 0; i < k; i += LANES)
+                turn(B + i, b_column, columns, k - i, to + i * COLUMNS + j, COLUMNS);
 }
 
-/* Some panels one after the other; a row of all of them is read at once, where it lies together. */
-static void pack(const real *B, long b_row, long b_column, long k, long columns, real *to)
+/* Rows from `i` to `end` of k of some panels; a row of all of them is read at once, where it lies
+ * together. */
+static void pack(const real *B, long b_row, long b_column, long i, long end, long k, long columns,
+                 real *to)
 {
     long whole = b_column == 1 ? columns / COLUMNS * COLUMNS : 0;
-    for (long i = 0; i < k; i++)
+    for (long j = whole; i < end && j < columns; j += COLUMNS)
+        pack_panel(B + i * b_row + j * b_column, b_row, b_column, end - i, least(COLUMNS, columns - j),
+                   to + j * k + i * COLUMNS);
+    for (; i < end; i++)
         for (long j = 0; j < whole; j += COLUMNS)
             memcpy(to + j * k + i * COLUMNS, B + i * b_row + j, COLUMNS * sizeof(real));
-    for (long j = whole; j < columns; j += COLUMNS)
-        pack_panel(B + j * b_column, b_row, b_column, k, least(COLUMNS, columns - j), to + j * k);
 }
 
-/* What one of the threads does of a product. */
-static void share(const Product *p, int thread, int threads)
+/* m rows of k numbers of A, apart(k) from one to the next; or those of each tile side by side. */
+static void pack_A(const real *A, long a_row, long a_column, long k, long m, real *to)
 {
-    int direct = p->b_column == 1 && p->m < 2 * ROWS; /* too few rows to pack for */
-    int low = p->a_row == 1 && p->k * p->a_column * (long)sizeof(real) > SMALL;
+    if (a_row != 1)
+        for (long i = 0; i < m; i++)
+            memcpy(to + i * apart(k), A + i * a_row, k * sizeof(real));
+    else
+        for (long h = 0; h < k; h++, A += a_column)
+            for (long i = 0, rows; i < m; i += rows) {
+                rows = tall(m - i);
+                real *into = to + i * apart(k) + h * rows;
+                if (rows == ROWS)
+                    memcpy(into, A + i, ROWS * sizeof(real));
+                else
+                    memcpy(into, A + i, rows * sizeof(real));
+            }
+}
+
+/* Columns of B that tiles read where they lie: few read them, or they stay in the first cache. */
+static long unpacked(const Product *p)
+{
+    if (p->b_column != 1 || (p->m >= 2 * ROWS && p->k * p->b_row * (long)sizeof(real) > SMALL))
+        return 0;
+    return up_to(LANES, p->n) <= p->b_row ? p->n : p->n / COLUMNS * COLUMNS; /* whole vectors */
+}
+
+/* What one of the threads does of a product; there may be fewer than were asked for. */
+static void share(const Product *p, int thread, int threads, int asked)
+{
+    int pack_rows = p->a_row == 1 ? p->k * p->a_column * (long)sizeof(real) > SMALL
+                                  : p->n >= 4 * COLUMNS && p->a_row * sizeof(real) % 1024 == 0;
     real *packed = p->room, *rows_of_A = packed + room_for_B(p->n, p->k);
-    long step = high(p->m, threads);
-    rows_of_A += thread * room_for_A(p->m, p->k, threads);
+    long begin = thread * own(p->m, threads), end = least(p->m, begin + own(p->m, threads));
+    long step = high(p->m, asked), depth = deep(p->n, p->k), lying = unpacked(p);
+    rows_of_A += thread * room_for_A(p->m, p->n, p->k, asked);
     for (long j0 = 0; j0 < p->n; j0 += BROAD)
-        for (long k0 = 0; k0 < p->k; k0 += DEEP) {
-            long n = least(BROAD, p->n - j0), k = least(DEEP, p->k - k0);
+        for (long k0 = 0; k0 < p->k; k0 += depth) {
+            long n = least(BROAD, p->n - j0), k = least(depth, p->k - k0);
             const real *B = p->B + k0 * p->b_row + j0 * p->b_column;
             const real factors[2] = {p->alpha, k0 ? 1 : p->beta};
-            long first = direct ? n / COLUMNS * COLUMNS : 0; /* of one that is not whole, all are */
-            for (long j = first + thread * TOGETHER; j < n; j += threads * TOGETHER)
-                pack(B + j * p->b_column, p->b_row, p->b_column, k, least(TOGETHER, n - j),
-                     packed + j * k);
+            long first = least(n, lying > j0 ? lying - j0 : 0);
+            long packs = up_to(LANES, (k + threads - 1) / threads);
+            pack(B + first * p->b_column, p->b_row, p->b_column, thread * packs,
+                 least(k, (thread + 1) * packs), k, n - first, packed + first * k);
             if (threads > 1) {
 #pragma omp barrier
             }
-            for (long i0 = thread * step; i0 < p->m; i0 += threads * step) {
-                long m = least(step, p->m - i0), a_row = p->a_row, a_column = p->a_column;
+            for (long i0 = begin; i0 < end; i0 += step) {
+                long m = least(step, end - i0), a_row = p->a_row, a_column = p->a_column;
                 const real *A = p->A + i0 * a_row + k0 * a_column;
-                for (long h = 0; low && h < k; h++) /* the rows of a tile one after the other */
-                    for (long i = 0, rows; i < m; i += rows) {
-                        real *to = rows_of_A + i * k + h * (rows = tall(m - i));
-                        const real *from = A + i + h * a_column;
-                        if (rows == ROWS)
-                            memcpy(to, from, ROWS * sizeof(real));
-                        else
-                            memcpy(to, from, rows * sizeof(real));
-                    }
+                if (pack_rows) {
+                    pack_A(A, a_row, a_column, k, m, rows_of_A);
+                    A = rows_of_A, a_row = a_row == 1 ? 1 : apart(k);
+                }
                 for (long j = 0; j < n; j += COLUMNS) {
-                    int own = direct && n - j >= COLUMNS, vectors = n - j > LANES ? 2 : 1;
+                    int vectors = n - j > LANES ? 2 : 1;
                     long width = least(vectors * LANES, p->c_row - j0 - j);
                     for (long i = 0, rows; i < m; i += rows) {
                         rows = tall(m - i);
-                        tile_of(rows, vectors, k, low ? rows_of_A + i * k : A + i * a_row, a_row,
-                                low ? rows : a_column, own ? B + j : packed + j * k,
-                                own ? p->b_row : COLUMNS, p->C + (i0 + i) * p->c_row + j0 + j,
-                                p->c_row, width, factors);
+                        tile_of(rows, vectors, k, pack_rows ? A + i * apart(k) : A + i * a_row,
+                                a_row, pack_rows && a_row == 1 ? rows : a_column,
+                                j < first ? B + j : packed + j * k, j < first ? p->b_row : COLUMNS,
+                                p->C + (i0 + i) * p->c_row + j0 + j, p->c_row, width, factors);
                         if (p->after && k0 + k == p->k)
                             p->after(p->layer, i0 + i, rows, j0 + j, vectors * LANES);
                     }
                 }
             }
-            if (threads > 1) {
+            if (threads > 1 && (k0 + k < p->k || j0 + n < p->n)) {
 #pragma omp barrier
             }
         }
@@ -201,13 +233,13 @@ static void product(Product p)
 {
     int threads = 2.0 * p.m * p.n * p.k > PAYS ? omp_get_max_threads() : 1;
     if (threads == 1) {
-        share(&p, 0, 1);
+        share(&p, 0, 1, 1);
         return;
     }
 #pragma omp parallel num_threads(threads)
 #ifdef _OPENMP
-    share(&p, omp_get_thread_num(), omp_get_num_threads());
+    share(&p, omp_get_thread_num(), omp_get_num_threads(), threads);
 #else
-    share(&p, 0, 1);
+    share(&p, 0, 1, 1);
 #endif
 }

@@ -2,7 +2,6 @@
 #include "vectors_c.h"
 
 enum { CHAINS = ROWS == 12 || ROWS == 8 ? 20 : 10, READS = 8 };
-#define UNROLLED _Pragma("GCC unroll 32")
 
 long samegrad_operations(void) { return 2 * CHAINS * LANES; }
 

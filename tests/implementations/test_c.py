@@ -78,11 +78,13 @@ def test_what_is_not_as_it_was_made_is_compiled_again(
     (kept,) = cache.iterdir()
     whole = kept.read_bytes()
     if fault == "damaged":
+        kept.unlink()  # it is open in this process
         kept.write_bytes(whole[:100])
     elif fault == "link":
         kept.unlink()
         kept.symlink_to(tmp_path / "somebody's.so")
     else:
+        kept.unlink()
         kept.write_bytes(b"somebody's")
         kept.chmod(0o777)
     # A library that is open in this process stays what it was: another one looks.
@@ -245,6 +247,22 @@ def test_products_of_every_size_are_right(batch_size: int, dtype: str) -> None:
         bound = 8 * np.finfo(dtype).eps * (np.abs(A) @ np.abs(B)).max()
         for C in c.capabilities.products(("nn", "tn", "nt"), pairs):
             assert np.abs(C - A.astype("float64") @ B).max() <= bound
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_ends_of_rows_are_left_alone(dtype: str) -> None:
+    """What lies after a product or its second factor stays, and is not read as a part of them."""
+    rng = np.random.default_rng(0)
+    for m, n, k in ((13, 10, 7), (30, 33, 5), (3, 47, 300)):
+        A, B = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((n, k)).astype(dtype)
+        wide = np.full(m * n + 64, np.nan, dtype)
+        given = np.full(n * k + 64, np.nan, dtype)
+        given[: n * k] = B.ravel()
+        C, turned = wide[: m * n].reshape(m, n), given[: n * k].reshape(n, k)
+        for kind, other in (("nt", turned), ("nn", np.ascontiguousarray(turned.T))):
+            functions_c.products((kind,), [(A, other)], [C])
+            np.testing.assert_allclose(C, A @ B.T, rtol=0, atol=1e3 * np.finfo(dtype).eps)
+            assert np.isnan(wide[m * n :]).all()
 
 
 def test_threads_change_no_more_than_rounding() -> None:
