@@ -91,6 +91,9 @@ class Applied:
     def line(self, name: str, said: str) -> str:
         """The one line that updates a weight, with what is said of it, or ""."""
         found = self.updates.get(root(name), ())
+        if len(found) > 1:  # params['b1'] of net['params']['b1']
+            own = re.sub(r"^net\['(\w+)'\]", r"\1", name)
+            found = [s for s in found if own in map(ast.unparse, _targets(s))]
         return self._shown(found[0], said) if len(found) == 1 else ""
 
     def where(self, variable: str, said: str) -> str:
@@ -139,6 +142,12 @@ def root(name: str) -> str:
     """The variable, or the attribute of self, at the root of a place: W of net['W'][0]."""
     found = re.match(r"net(?:\['self'\]\.(\w+)|\['(\w+)'\])", name)
     return (found[1] or found[2]) if found else ""
+
+
+def _targets(statement: ast.stmt) -> list[ast.expr]:
+    if isinstance(statement, ast.Assign):
+        return statement.targets
+    return [statement.target] if isinstance(statement, ast.AugAssign) else []
 
 
 def _is_difference(statement: ast.stmt) -> bool:

@@ -55,7 +55,8 @@ class Found:
                 return 1.0  # `check` looks for a rate in what an update changes
         partly = [m for m in self.compared.partly if m.factor > 0 or not reading.own]
         sizes = [round(m.factor, 9) for m in partly]
-        return common or max(set(sizes), key=sizes.count, default=1.0)
+        # Of as many one way as another, its own loss is meant as it is.
+        return common or max(set(sizes), key=lambda s: (sizes.count(s), s == 1), default=1.0)
 
     def _named(self, factor: float) -> str:
         r = self.reading

@@ -1,6 +1,7 @@
 """Networks of functions over parameters: a file's own initializer, arrays by name, or globals."""
 
 import ast
+import copy
 import inspect
 import re
 import types
@@ -47,8 +48,9 @@ def of_functions(loaded: Loaded, forward: Callable[..., Any] | None) -> Iterator
     ]
     weights = [t for t in drawn if not names.plain(t).startswith("b")]
     learnt = [t for t in takes if t in drawn or names.role(t) == "params"]
-    if learnt and set(learnt) <= _arrays(loaded):
+    if learnt and set(learnt) <= _held_by(loaded):
         yield partial(_of_own, loaded, learnt, functions)
+    yield from _of_unpacking(functions)
     if weights:
         one = len(weights) == 1 and len(drawn) < 3  # output may be meant
         for layout in ("rows", "columns", "rows 1", "rows column bias", *["flat"] * one):
@@ -135,12 +137,68 @@ def _taking(functions: dict[str, Callable[..., Any]]) -> Callable[..., Any] | No
     return None
 
 
-def _arrays(loaded: Loaded) -> set[str]:
-    """The names of arrays that a file keeps in globals."""
-    return {
-        name for name, value in loaded.namespace.items()
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f"
-    }  # fmt: skip
+def unmade(loaded: Loaded) -> str:
+    """The hint that makes parameters that functions take and nothing in the file makes, or ""."""
+    functions = own_functions(loaded)
+    if any(names.INIT.match(name) for name in functions):
+        return ""
+    for name, function in functions.items():
+        called = names.FORWARD.match(name) or names.BACKWARD.match(name)
+        if not (called or names.LOSS.fullmatch(name)):
+            continue
+        for given in parameters(function):
+            if names.role(given.name) == "params" and given.default is given.empty:
+                return (
+                    f"nothing in the file makes the {given.name} that {name} takes; say what it "
+                    "is: `# samegrad: net = [np.random.randn(4, 6), np.zeros(6), ...]`"
+                )
+    return ""
+
+
+def _of_unpacking(functions: dict[str, Callable[..., Any]]) -> Iterator[Maker]:
+    """Arrays in lists, as a function unpacks them: `W1, b1, W2, b2 = params`."""
+    for name, function in functions.items():
+        for given in () if names.INIT.match(name) else parameters(function):
+            if names.role(given.name) != "params":
+                continue
+            pattern = usage.unpacked(function, given.name)
+            drawn = _flat(pattern)
+            known = [d for d in drawn if names.WEIGHT.fullmatch(names.plain(d))]
+            if drawn and known == drawn and len(set(drawn)) == len(drawn):
+                layouts = ("rows", "columns", "rows 1", "rows column bias")
+                yield from (partial(_unpacked, pattern, way, functions) for way in layouts)
+                return
+
+
+def _flat(pattern: str | list[Any]) -> list[str]:
+    return [pattern] if isinstance(pattern, str) else [n for part in pattern for n in _flat(part)]
+
+
+def _unpacked(
+    pattern: list[Any], layout: str, functions: dict[str, Callable[..., Any]],
+    sizes: Sizes, form: Form,
+) -> Network:  # fmt: skip
+    drawn = _flat(pattern)
+    weights = [d for d in drawn if not names.plain(d).startswith("b")] or drawn
+    made = _drawn(drawn, weights, layout, sizes, functions)
+
+    def filled(part: str | list[Any]) -> Any:
+        return made.net[part] if isinstance(part, str) else [filled(p) for p in part]
+
+    net = filled(pattern)
+    return Network(net, functions, f"{made.title}, unpacked", {"params": net})
+
+
+def _held_by(loaded: Loaded) -> set[str]:
+    """The names of arrays, and of what holds nothing but arrays, that a file keeps in globals."""
+    return {name for name, value in loaded.namespace.items() if _of_arrays(value)}
+
+
+def _of_arrays(value: Any) -> bool:
+    if isinstance(value, dict | list | tuple):
+        parts = list(value.values()) if isinstance(value, dict) else value
+        return bool(parts) and all(map(_of_arrays, parts))
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
 def _of_own(
@@ -148,9 +206,10 @@ def _of_own(
     sizes: Sizes, form: Form,
 ) -> Network:  # fmt: skip
     """Parameters and data as the file keeps them in globals, by the names that functions take."""
-    params = {name: loaded.namespace[name].copy() for name in learnt}
+    params = {name: copy.deepcopy(loaded.namespace[name]) for name in learnt}
     title = f"functions of {', '.join(learnt)} as in the file"
-    return Network(params, functions, title, dict(params), _own_data(loaded))
+    values = {**params, **({"params": params[learnt[0]]} if len(learnt) == 1 else {})}
+    return Network(params, functions, title, values, _own_data(loaded))
 
 
 def _alone(
@@ -267,7 +326,8 @@ def _drawn(
 
 
 def _digits(name: str) -> str:
-    return "".join(re.findall(r"\d+", name)) or name
+    """By which layers are sorted; without digits they stay in their order."""
+    return "".join(re.findall(r"\d+", name))
 
 
 def _of_keys(

@@ -5,7 +5,7 @@ import linecache
 import os
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from types import FunctionType
+from types import FunctionType, MappingProxyType
 from typing import Any
 
 from samegrad.implementations.reading import names
@@ -16,6 +16,8 @@ DRAWS = ("plt", "pyplot", "ax", "fig", "sns", "print", "tqdm", "display", "pbar"
 STEPS = "_steps"  # a variable: whether a turn updates the weights
 # What a body of a loop may hold that no function around it alone can.
 ENDS = (ast.Yield, ast.YieldFrom, ast.Await, ast.Global, ast.Nonlocal)
+TURNING = (ast.Break, ast.Continue)
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass
@@ -67,7 +69,9 @@ def loops_of(function: ast.FunctionDef, cls: str, filename: str) -> Iterator[Loo
 
 def _of_body(body: Sequence[ast.stmt], before: list[ast.stmt], filename: str) -> Iterator[Loop]:
     for statement in _flat(body):
-        if isinstance(statement, ast.For | ast.While) and _updates(statement):
+        if isinstance(statement, ast.For | ast.While) and _updates(
+            statement, _unpacked(statement.body)
+        ):
             yield _inner(statement, list(before), filename)
         else:
             before.append(statement)
@@ -76,10 +80,11 @@ def _of_body(body: Sequence[ast.stmt], before: list[ast.stmt], filename: str) ->
 def updates(loop: Loop) -> dict[str, list[ast.stmt]]:
     """The statements of a turn that change something by what it was, by its name."""
     found: dict[str, list[ast.stmt]] = {}
+    unpacked = _unpacked(loop.body)
     for statement in loop.body:
         for node in ast.walk(statement):
             if isinstance(node, ast.Assign | ast.AugAssign):
-                for name in _updates(node):
+                for name in _updates(node, unpacked):
                     found.setdefault(name, []).append(node)
     return found
 
@@ -106,18 +111,44 @@ def _flat(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
             yield statement
 
 
-def _updates(node: ast.AST) -> set[str]:
-    """Names that are changed by what they were: W -= ..., W = W - ..., W[i] += ..."""
+def _updates(node: ast.AST, unpacked: Mapping[str, str] = NONE) -> set[str]:
+    """Names that are changed by what they were: W -= ..., W = W - ..., W[i] += ...
+
+    Args:
+        unpacked: variables with what they are of: to read or change one is to do so with that.
+    """
     found = set()
     for child in ast.walk(node):
         if isinstance(child, ast.AugAssign):
             found.add(_root(child.target))
         if isinstance(child, ast.Assign):
             read = {_root(n) for n in ast.walk(child.value) if isinstance(n, ast.expr)}
+            read |= {unpacked[name] for name in read if name in unpacked}
             for target in child.targets:
-                parts = target.elts if isinstance(target, ast.Tuple) else [target]
-                found |= {_root(part) for part in parts} & read
-    return found - {""}
+                found |= {_root(part) for part in _parts(target)} & read
+    return (found | {unpacked[name] for name in found if name in unpacked}) - {""}
+
+
+def _unpacked(body: Sequence[ast.stmt]) -> dict[str, str]:
+    """Variables with what they are of: of `W, b = params`, params; p of `zip(params, grads)`."""
+    found: dict[str, str] = {}
+    for node in (n for s in body for n in ast.walk(s)):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name):
+            if isinstance(node.targets[0], ast.Tuple | ast.List):
+                names_of = (n for n in ast.walk(node.targets[0]) if isinstance(n, ast.Name))
+                found |= {name.id: node.value.id for name in names_of}
+        elif isinstance(node, ast.For):
+            over, given = node.iter, [node.iter]
+            if isinstance(over, ast.Call) and getattr(over.func, "id", "") == "zip":
+                given = over.args
+            for part, of in zip(_parts(node.target), given, strict=False):
+                if isinstance(part, ast.Name) and isinstance(of, ast.Name):
+                    found[part.id] = of.id
+    return found
+
+
+def _parts(target: ast.expr) -> list[ast.expr]:
+    return target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
 
 
 def _root(node: ast.expr) -> str:
@@ -129,6 +160,10 @@ def _root(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
+def _is_read(node: ast.expr) -> bool:
+    return isinstance(getattr(node, "ctx", None), ast.Load)
+
+
 def _inner(loop: ast.For | ast.While, before: list[ast.stmt], filename: str) -> Loop:
     """The innermost loop that holds every update of the outer one's weights."""
     bindings = [(loop.target, loop.iter)] if isinstance(loop, ast.For) else []
@@ -138,12 +173,17 @@ def _inner(loop: ast.For | ast.While, before: list[ast.stmt], filename: str) -> 
         if not isinstance(statement, ast.For | ast.While):
             continue
         outside = set().union(*(_updates(s) for s in body if s is not statement))
+        changes = _updates(statement)
         ahead = any(
-            isinstance(node, ast.expr) and _root(node) in held
+            isinstance(node, ast.expr)
+            and (_root(node) in held or (_root(node) in changes and _is_read(node)))
             for s in body[:index]
+            if not draws(s)
             for node in ast.walk(s)
         )  # what is computed of weights is the forward pass, and this loop only goes through them
-        if held and held <= _updates(statement) and not held & outside and not ahead:
+        own = ast.walk(statement.target) if isinstance(statement, ast.For) else ()
+        changed = held - {_root(n) for n in own if isinstance(n, ast.Name)}  # its own are of others
+        if changed and changed <= changes and not changed & outside and not ahead:
             found = _inner(statement, before, filename)
             setup = [s for s in body[:index] if not draws(s)]
             return replace(
@@ -194,16 +234,27 @@ def as_function(loop: Loop, space: dict[str, Any], weights: set[str]) -> Functio
         f"{indent} global {', '.join(sorted(stored | {'_turn'}))}\n",
         f"{indent} for _turn in [0]:\n",
     ]
-    if top + 1 < len(head) or any(isinstance(node, ENDS) for node in nodes):
+    short = top + 1 < len(head)  # as in a cell that begins with the loop
+    if any(isinstance(node, (*ENDS, *TURNING) if short else ENDS) for node in nodes):
         return None
+    first = loop.body[0]
+    if short:
+        if cls or first.lineno == loop.header or not hasattr(first, "value"):
+            return None
+        head = head[:1]
     kept = {n for s in loop.body for n in range(s.lineno - 1, s.end_lineno or s.lineno)}
     text = [line if i in kept else "\n" for i, line in enumerate(lines)]
     text[top + 1 - len(head) : top + 1] = head
+    unpacked, held = _unpacked(loop.body), set[int]()
     for statement in loop.body:
         if isinstance(statement, ast.Assign | ast.AugAssign):
-            line, at = text[statement.lineno - 1], statement.col_offset
-            if weights & _updates(statement):
-                text[statement.lineno - 1] = f"{line[:at]}if {STEPS}: {line[at:]}"
+            number, at = statement.lineno - 1, statement.col_offset
+            if number not in held and weights & _updates(statement, unpacked):
+                held.add(number)  # those after it on its line, too
+                text[number] = f"{text[number][:at]}if {STEPS}: {text[number][at:]}"
+    if short:  # in front of a simple statement
+        line, at = text[first.lineno - 1], first.col_offset
+        text[first.lineno - 1] = f"{line[:at]}global {', '.join(sorted(stored))}; {line[at:]}"
     source, filename = "".join(text), loop.filename
     while filename in linecache.cache or filename == loop.filename:
         folder, slash, name = filename.rpartition(os.sep)

@@ -12,7 +12,7 @@ from samegrad.implementations.checking.objects.report import NOT_CHECKED, CheckR
 from samegrad.implementations.reading import frameworks, names, usage
 from samegrad.implementations.reading.board import X_FORMS, Y_FORMS, Board, Form, Sizes
 from samegrad.implementations.reading.compare import compare
-from samegrad.implementations.reading.functions import of_factories, of_functions
+from samegrad.implementations.reading.functions import of_factories, of_functions, unmade
 from samegrad.implementations.reading.hints import Hints
 from samegrad.implementations.reading.judging import judge
 from samegrad.implementations.reading.layers import (
@@ -73,7 +73,8 @@ def verdict(loaded: Loaded, name: str, hints: Hints, deadline: float) -> CheckRe
     if report.verdict == NOT_CHECKED:
         kind = frameworks.outside(loaded)
         said = f"it has {kind}: files are read of dense layers alone" if kind else report.said
-        return CheckReport(NOT_CHECKED, said=said, advice=(GO_ON,))
+        missing = "" if hints.net else unmade(loaded)
+        return CheckReport(NOT_CHECKED, said=said, advice=(missing or GO_ON,))
     return report if name or hints.backward else with_training(report, loaded)
 
 
@@ -127,7 +128,13 @@ def _networks(
 
 
 def _fits(reading: Reading) -> bool:
-    """Whether at least half of a gradient follows from a loss that is so by no name."""
+    """Whether at least half of a gradient follows from a loss that is so by no name.
+
+    What a loss by name gives that differentiates itself is no guess.
+    """
+    named = names.LOSS.fullmatch(reading.loss_name) and not names.WEAK.fullmatch(reading.loss_name)
+    if named and reading.certain and "graph" in reading.key:
+        return True
     try:
         compared = compare(
             reading.parameters, reading.loss, reading.backward, reading.net, reading.data,
@@ -136,7 +143,6 @@ def _fits(reading: Reading) -> bool:
     except (Exception, SystemExit):
         return False
     right = [m for m in compared.judged if m.right(compared.tolerance)]
-    named = names.LOSS.fullmatch(reading.loss_name) and not names.WEAK.fullmatch(reading.loss_name)
     whole = compared.factor is not None and (named or not reading.own)
     return bool(whole or (right and 2 * len(right) >= len(compared.judged)))
 

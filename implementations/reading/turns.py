@@ -74,11 +74,11 @@ class Script:
         }
         self.still, self.grown = self._others(before, after)
         self._cut()
-        for name in self.weights:
-            self.weights[name] = _as_floats(copy.deepcopy(self.base[name]))
+        held = self._copy({name: self.base[name] for name in self.weights})
+        self.weights = {name: _as_floats(value) for name, value in held.items()}
         _scalars(self, after)
-        held = {*self.weights, *getattr(self.weights.get("self"), "__dict__", {})}
-        self.function = as_function(loop, self.space, held)
+        names_held = {*self.weights, *getattr(self.weights.get("self"), "__dict__", {})}
+        self.function = as_function(loop, self.space, names_held)
 
     def turn(self, steps: bool = True) -> dict[str, Any]:
         """The globals after one turn from the weights as they are.
@@ -148,13 +148,16 @@ class Script:
         return still, grown
 
     def _copy(self, space: dict[str, Any]) -> dict[str, Any]:
-        kinds: Any = (np.ndarray, list, dict, self._class or dict)
-        return {k: copy.deepcopy(v) if isinstance(v, kinds) and not k.startswith("__") else v
+        kinds: Any = (np.ndarray, list, tuple, dict, self._class or dict)
+        memo: dict[int, Any] = {}  # what two names share stays shared
+        return {k: copy.deepcopy(v, memo) if isinstance(v, kinds) and not k.startswith("__") else v
                 for k, v in space.items()}  # fmt: skip
 
     def _changed(self, before: Any, after: Any) -> bool:
         """Whether numbers that something holds are others, and no others are there."""
-        if isinstance(before, list | dict) or (before is not None and type(before) is self._class):
+        if isinstance(before, list | tuple | dict) or (
+            before is not None and type(before) is self._class
+        ):
             olds, news = ({p.name: p.read() for p in places(v, "")} for v in (before, after))
             missing = np.empty(0)
             whole = self._class is type(before) or len(olds) == len(news)
@@ -242,7 +245,7 @@ def _is_batch(name: str, value: int) -> bool:
 
 
 def _as_floats(value: Any) -> Any:
-    return value.astype(np.float64) if isinstance(value, np.ndarray) else value
+    return value.astype(np.float64, copy=False) if isinstance(value, np.ndarray) else value
 
 
 def _scalars(script: Script, after: dict[str, Any]) -> None:

@@ -62,6 +62,28 @@ def _use(node: ast.AST, name: str) -> str:
     return ""
 
 
+def unpacked(function: Callable[..., Any], name: str) -> list[Any]:
+    """The names that a body unpacks a parameter into, nested as they are there; [] if it does not.
+
+    Of `W1, b1, W2, b2 = params` these four; of `(W1, b1), (W2, b2) = params` two lists of two.
+    """
+    tree = body(function)
+    for node in ast.walk(tree) if tree is not None else ():
+        if isinstance(node, ast.Assign) and is_name(node.value, name):
+            pattern = _pattern(node.targets[0])
+            if isinstance(pattern, list):
+                return pattern
+    return []
+
+
+def _pattern(target: ast.AST) -> list[Any] | str | None:
+    """A target of an assignment: a name, or a list of such; None where it is anything else."""
+    if isinstance(target, ast.Tuple | ast.List):
+        parts = [_pattern(part) for part in target.elts]
+        return None if any(part is None for part in parts) else parts
+    return target.id if isinstance(target, ast.Name) else None
+
+
 def is_name(node: ast.AST, name: str) -> bool:
     """Whether a node is a name."""
     return isinstance(node, ast.Name) and node.id == name

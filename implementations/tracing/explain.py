@@ -13,11 +13,12 @@ from samegrad.implementations.state.leaves import Leaf, fixed, leaf_of
 from samegrad.implementations.state.reach import Reached
 from samegrad.implementations.state.snapshot import Snapshot
 from samegrad.implementations.tracing import quantities, words
+from samegrad.implementations.tracing.experiments import Experiments, Judged
 from samegrad.implementations.tracing.outcome import Line, Outcome, Param
 from samegrad.implementations.tracing.over_calls import adds_up, not_cleared
-from samegrad.implementations.tracing.placing import Found, by_caller, makes_up, placed
-from samegrad.implementations.tracing.probe import Change, Event, Probe, Tracer
-from samegrad.implementations.tracing.quantities import Measured, Quantity
+from samegrad.implementations.tracing.placing import by_caller
+from samegrad.implementations.tracing.probe import Event, Probe, Tracer
+from samegrad.implementations.tracing.quantities import Measured
 from samegrad.implementations.tracing.repairs import Repairs
 from samegrad.implementations.tracing.rights import rights
 from samegrad.implementations.tracing.rules import wrong_rule
@@ -26,23 +27,19 @@ from samegrad.implementations.tracing.search import (
     Hypothesis,
     Spot,
     clean,
-    digest,
-    disturbing,
-    hypotheses,
-    identical,
     orders,
     proportional,
 )
 from samegrad.implementations.tracing.sites import Site, probed
+from samegrad.implementations.tracing.two import two_at_fault
 
 Array = Any
 BUDGET = 6_000  # runs of the loss, and of the backward pass
 MOST_ENTRIES = 3000  # of all parameters: each costs two of the losses of the budget
 SAMPLE = 40  # entries of each, where there are more
 SECONDS = 5.0  # of the processor, for all of it; what is not found by then is not named
+MORE_SECONDS = 2.0  # the same, for two lines where no one is at fault
 MOST_CONSTANTS = 4  # conventions of one backward pass
-MOST_OF_SPOT = 3  # ways in which one expression may be right
-MOST_LEFT_OUT = 12  # values of one expression that are put back one by one
 
 
 def explain(
@@ -107,8 +104,7 @@ class _Case:
         snapshot.restore()
         loss()
         self.measured = Measured(loss, self.tracer, snapshot.narrowed(), BUDGET)
-        self.left = BUDGET
-        self.until, self.over = time.process_time() + SECONDS, False
+        self.until = time.process_time() + SECONDS
 
     def lines(
         self, given: Mapping[str, Any], grads: Callable[[Any], Sequence[Any]], free: bool
@@ -135,31 +131,49 @@ class _Case:
         ):
             return self._over_calls()
         self.snapshot.restore()
-        forward = quantities.forward(self.measured, seen, self.sites, self.until - SECONDS / 3)
-        self.rights = rights(
-            list(forward.values()),
-            self._others(seen, forward),
-            [(p.name, p.slopes) for p in params],
+        self.seen = quantities.forward(self.measured, seen, self.sites, self.until - SECONDS / 3)
+        known = list(self.seen.values())
+        tried = self.tried = Experiments(
+            self.backward, self.tracer, self.outcome, self.narrow, BUDGET, self.until
         )
-        self.sizes = words.sizes(list(forward.values()))
-        self.last = {id(e.value): e.array for e in events}
-        spots = self._spots(events, forward)
-        self.orders = orders(events, self.rights)
-        self.constants = self._constants([e for spot in spots for e in spot.events])
-        found = self._search(spots, judged)
+        tried.rights = rights(known, self._others(seen), [(p.name, p.slopes) for p in params])
+        self.sizes = words.sizes(known)
+        found = tried.search(self._spots(events), judged)
         text = ""
         if found is not None:
-            found = replace(found, best=by_caller(found.best, events, self.sites, seen))
-            text = words.sentence(found.best, self.rights, self.sizes, self.measured.same)
+            best, text = self._said(found.best, events, seen)
+            found = replace(found, best=best)
         vague = " is wrong; ", " of shape ", "than that;"
         if found is None or found.other is not None or any(words in text for words in vague):
             repaired = self._repaired(self.backward, events)
-            if repaired or found is None:
+            if repaired:
                 return repaired
+            if found is None:
+                return self._two(events, judged, seen)
         site, other = found.best.spot.site, found.other
         if other is None or (other.file, other.line) == (site.file, site.line):
             return [Line(site.file, site.line, text)]
         return [Line(site.file, site.line, f"{text}; or line {other.line} is wrong", False)]
+
+    def _said(
+        self, best: Hypothesis, events: Sequence[Event], seen: Sequence[Event]
+    ) -> tuple[Hypothesis, str]:
+        """A hypothesis at the place that is to be named, and what is said of it."""
+        best = by_caller(best, events, self.sites, seen)
+        same = self.measured.same
+        return best, words.sentence(best, self.tried.rights, self.sizes, same)
+
+    def _two(self, events: Sequence[Event], judged: Judged, seen: Sequence[Event]) -> list[Line]:
+        """The lines of two faults, the first one first."""
+        self.tried.left, self.tried.until = BUDGET, time.process_time() + MORE_SECONDS
+        self.tried.over = False
+        found: list[Line] = []
+        for shown, of in two_at_fault(self.tried, events, judged, self._spots):
+            best, text = self._said(shown, of, seen)
+            site = best.spot.site
+            if (site.file, site.line) not in [(f.file, f.number) for f in found]:
+                found.append(Line(site.file, site.line, text))
+        return found
 
     def _repaired(self, backward: Callable[[], Any], events: Sequence[Event]) -> list[Line]:
         repairs = Repairs(backward, self.outcome, self.measured, self.snapshot, self.sites)
@@ -176,13 +190,11 @@ class _Case:
             raise TypeError(name)
         return leaf
 
-    def _others(
-        self, seen: Sequence[Event], forward: Mapping[int, Quantity]
-    ) -> list[tuple[Site, list[Event]]]:
+    def _others(self, seen: Sequence[Event]) -> list[tuple[Site, list[Event]]]:
         """Labels and masks: whole numbers, and arrays that were there before the run."""
         by_site: dict[int, list[Event]] = {}
         for event in seen:
-            if event.site in forward or event.array.size == 1:
+            if event.site in self.seen or event.array.size == 1:
                 continue
             counted = event.array.dtype.kind in "iu" and not np.array_equal(
                 event.array, np.arange(event.array.size)
@@ -191,20 +203,27 @@ class _Case:
                 by_site.setdefault(event.site, []).append(event)
         return [(self.sites[number], events) for number, events in by_site.items()]
 
-    def _spots(self, events: Sequence[Event], forward: Mapping[int, Quantity]) -> list[Spot]:
-        """Expressions of the backward pass, without the values of its forward pass."""
+    def _spots(self, events: Sequence[Event]) -> list[Spot]:
+        """Expressions of a backward pass, without the values of its forward pass.
+
+        The experiments know from then on what else there is in it.
+        """
         by_site: dict[int, list[Event]] = {}
         users = {site.function for site in self.sites}
         for event in quantities.thinned(events, self.sites, users):
-            known = forward[event.site].events if event.site in forward else []
+            known = self.seen[event.site].events if event.site in self.seen else []
             if not any(np.array_equal(event.array, e.array) for e in known):
                 by_site.setdefault(event.site, []).append(event)
-        return [Spot(self.sites[number], tuple(group)) for number, group in by_site.items()]
+        spots = [Spot(self.sites[number], tuple(group)) for number, group in by_site.items()]
+        self.tried.last = {id(e.value): e.array for e in events}
+        self.orders = orders(events, self.tried.rights)
+        self.tried.constants = self._constants([e for spot in spots for e in spot.events])
+        return spots
 
     def _constants(self, events: Sequence[Event]) -> Constants:
         """1, and constants by which values of the backward pass differ from slopes."""
         counts: dict[float, list[int]] = {}
-        slopes = [a for r in self.rights if r.kind == "slope" for a in r.arrays if a.size > 2]
+        slopes = [a for r in self.tried.rights if r.kind == "slope" for a in r.arrays if a.size > 2]
         for event in events:
             for a in slopes if event.array.size > 2 else ():
                 c = proportional(event.array, a, self.measured.same)
@@ -216,120 +235,6 @@ class _Case:
         arrays = any(isinstance(e.value, np.ndarray) and e.array.size > 1 for e in events)
         usual = (-1.0, n, -n) if n > 1 else (-1.0,)
         return Constants({1.0: -1, **seen}, usual, arrays, self.orders)
-
-    def run(self, changes: dict[int, dict[int, Change]]) -> list[bool | None] | None:
-        """Which gradients are right with some values changed; None if the run fails."""
-        self.left -= 1
-        self.narrow.restore()
-        try:
-            return self.outcome.judge(self.tracer.change(self.backward, changes))
-        except Exception:
-            return None
-
-    def _effective(
-        self, spots: Sequence[Spot], wrong: set[int]
-    ) -> list[tuple[Spot, frozenset[int]]]:
-        """The expressions on which wrong gradients depend, with these gradients.
-
-        Of expressions that have the same values to the same effect only the first is kept.
-        """
-        found: list[tuple[Spot, frozenset[int]]] = []
-        classes: dict[Any, int] = {}
-        self.narrow.restore()
-        plain = self.outcome.gradients(self.tracer.change(self.backward, {}))
-        for spot in sorted(spots, key=lambda s: s.events[0].index):
-            try:
-                self.narrow.restore()
-                result = self.tracer.change(self.backward, disturbing(spot))
-                moved = self.outcome.gradients(result)
-            except Exception:  # values that the code does not bear: it may be tried with others
-                found.append((spot, frozenset(wrong)))
-                continue
-            effect = frozenset(i for i in wrong if not identical(plain[i], moved[i]))
-            if effect and 1 < len(spot.events) <= MOST_LEFT_OUT:
-                spot = replace(spot, events=self._used(spot, plain))
-            key = (
-                tuple((e.array.shape, e.array.tobytes()) for e in spot.events),
-                tuple(None if m is None else m.tobytes() for m in moved),
-            )
-            if effect and key not in classes:
-                classes[key] = len(found)
-                found.append((spot, effect))
-            site = spot.site
-            if effect and site.whole:
-                first, _ = found[classes[key]]
-                if site.target != "return":
-                    found[classes[key]] = (replace(first, assigned=site), effect)
-                elif site.function == first.site.function:
-                    found[classes[key]] = (replace(first, returned=site), effect)
-        return found
-
-    def _used(self, spot: Spot, plain: Sequence[Array | None]) -> tuple[Event, ...]:
-        """The values of an expression, without those of last turns on which nothing depends."""
-        for last in reversed(range(1, len(spot.events))):
-            self.narrow.restore()
-            alone = replace(spot, events=spot.events[last:])
-            try:
-                moved = self.outcome.gradients(self.tracer.change(self.backward, disturbing(alone)))
-            except Exception:  # values that the code does not bear
-                return spot.events[: last + 1]
-            if not all(map(identical, plain, moved)):
-                return spot.events[: last + 1]
-        return spot.events[:1]
-
-    def _search(self, spots: Sequence[Spot], judged: Sequence[bool | None]) -> Found | None:
-        wrong = {i for i, right in enumerate(judged) if right is False}
-        found: list[Hypothesis] = []
-        late: list[Hypothesis] = []
-        for spot, effect in self._effective(spots, wrong):
-            if effect != wrong:
-                continue  # it cannot make all of them right
-            if self.over:
-                break
-            tried: set[Any] = set()
-            for h in hypotheses(spot, self.rights, self.constants, self.measured.same):
-                key = tuple((e.index, digest(a)) for e, a in zip(h.events, h.arrays, strict=True))
-                if key not in tried and not makes_up(h, self.rights, self.measured.same, self.last):
-                    tried.add(key)
-                    if h.late:
-                        late.append(h)
-                    else:
-                        self._try(h, found, judged)
-        if not found:
-            for h in sorted(late, key=lambda h: h.rank):
-                self._try(h, found, judged)
-        if not found:
-            return None
-        return placed(found, self.rights, self.measured.same)
-
-    def _try(self, h: Hypothesis, found: list[Hypothesis], judged: Sequence[bool | None]) -> None:
-        self.over = self.over or self.left < 0 or time.process_time() > self.until
-        if self.over:
-            return
-        known = sum(f.spot is h.spot for f in found)
-        if known < MOST_OF_SPOT and self._mends(h, judged):
-            found.append(self._least(h, judged))
-
-    def _mends(self, hypothesis: Hypothesis, judged: Sequence[bool | None]) -> bool:
-        """Whether all wrong gradients are right with it, and all right ones still."""
-        result = self.run(hypothesis.changes())
-        return result is not None and all(
-            result[i] is True for i, right in enumerate(judged) if right is not None
-        )
-
-    def _least(self, h: Hypothesis, judged: Sequence[bool | None]) -> Hypothesis:
-        """The same without the values that need not change: the first that does is the cause."""
-        if len(h.events) > MOST_LEFT_OUT:
-            return h
-        for event in h.events:
-            left = [(e, a) for e, a in zip(h.events, h.arrays, strict=True) if e is not event]
-            if not left:
-                break
-            events, arrays = zip(*left, strict=True)
-            fewer = replace(h, events=events, arrays=arrays)
-            if self._mends(fewer, judged):
-                h = fewer
-        return h
 
     def _over_calls(self) -> list[Line]:
         """Where a second pass, after the first, adds to its gradients or does not clear them."""

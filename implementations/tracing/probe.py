@@ -62,6 +62,8 @@ class Probe:
             return value if change is None else self._changed(site, value, change)
         occurrence = self.counts.get(site, 0)
         self.counts[site] = occurrence + 1
+        known = self.changes.get(site, {}).get(occurrence)
+        value = value if known is None else self._changed(site, value, known)
         array = as_array(value)
         if array is not None and not self.full:
             self.room -= array.size
@@ -159,13 +161,16 @@ class Tracer:
             for function, code in plain.items():
                 function.__code__ = code
 
-    def record(self, run: Callable[[], Any]) -> tuple[Any, list[Event]]:
-        """What a run gives, and its events.
+    def record(
+        self, run: Callable[[], Any], changes: Mapping[int, Mapping[int, Change]] | None = None
+    ) -> tuple[Any, list[Event]]:
+        """What a run gives, and its events, with some values changed.
 
         Raises:
             OverflowError: it has too many.
         """
         self.probe.events, self.probe.room, self.probe.full = [], MOST_VALUES, False
+        self.probe.changes = changes or {}
         with self._traced(RECORDS):
             result = run()
         if self.probe.full:
