@@ -315,10 +315,10 @@ def read(path: Path, *, verbatim: bool = False) -> Journal:
     other_kernels: set[tuple[str, str]] = set()
     cases = NamedCases()
     for number, line in enumerate(lines, start=2):
-        end = ""
+        end = f"is longer than {LONGEST_LINE:,} bytes" if len(line) > LONGEST_LINE else ""
         try:
-            if len(line) > LONGEST_LINE:
-                raise ValueError(f"longer than {LONGEST_LINE:,} bytes")
+            if end:
+                raise ValueError(end)
             unclean = may_be_unclean(line)
             record = _checked(decoded(line) if unclean else cases.decoded(line), old)
             if unclean and not verbatim:
@@ -329,10 +329,10 @@ def read(path: Path, *, verbatim: bool = False) -> Journal:
             elif kept is not None:
                 journal.add(kept)
         except UNUSABLE as error:
-            cut = not line.endswith(b"\n") and len(line) <= LONGEST_LINE
+            cut = not line.endswith(b"\n") and not end
             what = "cut off in the middle" if cut else f"not usable ({why(error):.80})"
             journal.warnings.append(f"{path}: line {number} is {what}; it was left out")
-            end = "is one of too many" if len(journal.warnings) == MOST_UNUSABLE else ""
+            end = end or "is one of too many" * (len(journal.warnings) == MOST_UNUSABLE)
         if end:
             end = f"{path}: line {number} {end}; neither it nor what follows it is read"
             if verbatim:
@@ -357,7 +357,7 @@ def first(path: Path) -> Record:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file, at least one; of a line that is too long, its beginning."""
+    """The lines of a file, at least one; of a line that is too long its beginning, and no more."""
     try:
         with ordinary(path).open("rb") as file:
             line = file.readline(LONGEST_LINE + 1)
@@ -365,8 +365,8 @@ def _lines(path: Path) -> Iterator[bytes]:
                 raise NotAJournalError(f"{path}: the file is empty, not a journal")
             while line:
                 yield line
-                while len(line) > LONGEST_LINE and not line.endswith(b"\n"):
-                    line = file.readline(LONGEST_LINE + 1)
+                if len(line) > LONGEST_LINE:  # of a sparse file its end may be hours away
+                    return
                 line = file.readline(LONGEST_LINE + 1)
     except OSError as error:
         raise NotAJournalError(f"{path}: cannot be read: {error.strerror}") from None

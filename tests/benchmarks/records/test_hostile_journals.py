@@ -182,19 +182,23 @@ def test_run_that_is_nested_too_deep_hides_no_other_run(
     assert "not a samegrad journal" in capsys.readouterr().err
 
 
-def test_line_without_end_does_not_fill_the_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is left out, and what comes after it is read."""
+def test_line_without_end_ends_the_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a sparse file of a terabyte, which costs nothing, it would be looked for for hours."""
     monkeypatch.setattr("samegrad.benchmarks.records.journal.LONGEST_LINE", 10_000)
     path = laptop(tmp_path / "j")
     first, *rest = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(first + b"x" * 35_000 + b"\n" + b"".join(rest))
+    path.write_bytes(first + b"".join(rest[:-1]))
+    alone = read_journal(path)
+    with path.open("ab") as file:
+        file.write(b"x" * 35_000)
+        file.truncate(2**40)
 
     journal = read_journal(path)
 
-    assert journal.complete
-    assert "longer than 10,000 bytes" in journal.warnings[0]
+    assert len(alone.outcomes) == len(journal.outcomes) and not journal.complete
+    assert "is longer than 10,000 bytes; neither it nor what follows" in journal.warnings[-1]
+    with pytest.raises(NotAJournalError, match="is longer than 10,000 bytes"):
+        read_journal(path, verbatim=True)
     assert LONGEST_LINE >= 2**20
 
 
