@@ -77,6 +77,8 @@ def table(
         indent: of each row.
     """
     cells = [[clean(cell) for cell in row] for row in rows]
+    if not cells:
+        return
     sizes = [max(map(len, column)) for column in zip(*cells, strict=True)]
     least = len(indent) + sum(sizes[:-1]) + len(sizes) - 1 + min(sizes[-1], LEAST_TEXT)
     stacked = len(sizes) > 2 and least > room()

@@ -116,5 +116,6 @@ def test_wide_table_has_its_first_cell_on_a_line_of_its_own(
     name = "a long name that a case has here"
     rows = [(name, "1", "10 us", "one"), ("short", "22", "3 us", "two")]
 
+    assert [] == list(columns.table([]))
     expected = [name, "    1   10 us  one", "short", "    22  3 us   two"]
     assert expected == list(columns.table(rows))
