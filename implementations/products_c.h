@@ -10,6 +10,7 @@
 #include <omp.h>
 #else
 #define omp_get_max_threads() 1
+#define omp_get_num_procs() 1
 #define omp_get_thread_num() 0
 #endif
 #include "vectors_c.h"
@@ -62,11 +63,24 @@ static long room_for_A(long m, long n, long k, int threads)
     return up_to(16, apart(deep(n, k)) * high(m, threads));
 }
 
-/* Numbers that packing takes at most, with all threads. */
+/* The most threads of a product, once and for all: how many OpenMP has may change. */
+static int most_threads(long m, long n, long k)
+{
+    static int processors;
+    if (!processors)
+        processors = omp_get_num_procs();
+    return 2.0 * m * n * k > PAYS ? processors : 1;
+}
+
+/* Numbers that packing takes at most, with any number of threads. */
 static long product_room(long m, long n, long k)
 {
-    int threads = omp_get_max_threads();
-    return room_for_B(n, k) + threads * room_for_A(m, n, k, threads);
+    long most = 0;
+    for (int threads = 1; threads <= most_threads(m, n, k); threads++) {
+        long room = threads * room_for_A(m, n, k, threads);
+        most = room > most ? room : most;
+    }
+    return room_for_B(n, k) + most;
 }
 
 /* One tile: `rows`, `vectors` and one of the steps of A are constants where it is called. alpha and
@@ -231,7 +245,7 @@ static void share(const Product *p, int thread, int threads, int asked)
 
 static void product(Product p)
 {
-    int threads = 2.0 * p.m * p.n * p.k > PAYS ? omp_get_max_threads() : 1;
+    int threads = least(omp_get_max_threads(), most_threads(p.m, p.n, p.k));
     if (threads == 1) {
         share(&p, 0, 1, 1);
         return;

@@ -266,7 +266,7 @@ def test_ends_of_rows_are_left_alone(dtype: str) -> None:
 
 
 def test_threads_change_no_more_than_rounding() -> None:
-    """A large step on two threads is that on one."""
+    """A large step on two threads is that on one; memory is made for any number of them."""
     code = (
         "import numpy as np; from samegrad.implementations.contract.registry import load\n"
         "from samegrad.implementations.contract.spec import MLPSpec\n"
@@ -276,10 +276,12 @@ def test_threads_change_no_more_than_rounding() -> None:
         "X, y = rng.standard_normal((150, 300)), rng.integers(0, 7, 150)\n"
         "X, y = c.batch_from_numpy(spec, X, y, 'cpu')\n"
         "params, _, loss = c.train_step(spec, params, c.init_state(spec, params), X, y, 0.5)\n"
-        "print(float(loss), *(repr(float(np.abs(p).sum())) for layer in params for p in layer))"
+        "print(float(loss), *(repr(float(np.abs(p).sum())) for layer in params for p in layer))\n"
+        "from samegrad.implementations.functions_c import library\n"
+        "print(library('float64').samegrad_product_room(96, 512, 512))"
     )
     given = {}
-    for threads in "12":
+    for threads in "123":
         environment = {**os.environ, "OMP_NUM_THREADS": threads}
         done = subprocess.run(
             [sys.executable, "-c", code],
@@ -291,6 +293,7 @@ def test_threads_change_no_more_than_rounding() -> None:
         given[threads] = [float(number) for number in done.stdout.split()]
 
     assert given["1"] == pytest.approx(given["2"], rel=1e-6)
+    assert 1 == len({numbers[-1] for numbers in given.values()})
 
 
 @pytest.mark.parametrize("steps", [1, 3])
