@@ -261,7 +261,7 @@ def test_ends_of_rows_are_left_alone(dtype: str) -> None:
         C, turned = wide[: m * n].reshape(m, n), given[: n * k].reshape(n, k)
         for kind, other in (("nt", turned), ("nn", np.ascontiguousarray(turned.T))):
             functions_c.products((kind,), [(A, other)], [C])
-            np.testing.assert_allclose(C, A @ B.T, rtol=0, atol=1e3 * np.finfo(dtype).eps)
+            assert np.abs(C - A @ B.T).max() <= 1e3 * np.finfo(dtype).eps
             assert np.isnan(wide[m * n :]).all()
 
 
