@@ -101,15 +101,15 @@ def answers(
         predictor: tells of what was never measured.
     """
     part, known = asked.of(rows), list[Answer]()
+    of_this_network = asked.exactly(part)
     probed = [worker.implementation for worker in predictor.models] if predictor else []
     for name in in_order([*part.implementation, *probed]):
-        own = rows_of(part, name, asked)
-        exact = asked.exactly(own)
+        exact = rows_of(of_this_network, name, asked)
         if len(exact):
             row = exact.sort_values("started").iloc[-1]
             times = (row.seconds, row.seconds_low, row.seconds_high)
             known.append(Answer(name, *times, "measured", row.host_bytes, row))
-        elif (fitted := between(own, asked)) is not None:
+        elif (fitted := between(rows_of(part, name, asked), asked)) is not None:
             seconds, factor, count = fitted
             how = f"between {count} measured networks"
             known.append(Answer(name, seconds, seconds / factor, seconds * factor, how))
@@ -138,6 +138,8 @@ def rows_of(part: pd.DataFrame, name: str, asked: Question) -> pd.DataFrame:
 
 def between(rows: pd.DataFrame, asked: Question) -> tuple[float, float, int] | None:
     """(seconds, by what factor it may be off, networks), or None where it would be a guess."""
+    if len(rows) < LEAST_NETWORKS:
+        return None
     newest = rows.sort_values("started").drop_duplicates(SIZES, keep="last")
     if not _within(newest, asked):
         return None
@@ -175,12 +177,11 @@ def _predicted(rows: pd.DataFrame, seconds: pd.Series, features: Any) -> Any:
 
 def _left_out(rows: pd.DataFrame, seconds: pd.Series) -> Any:
     """The log of predicted over measured time of each network, by a fit to the others."""
-    errors, places = [], np.arange(len(rows))
+    errors, places, features, values = [], np.arange(len(rows)), _features(rows), seconds.to_numpy()
     for number in places:
         others = places != number
-        features = _features(rows)[number]
-        predicted = float(_predicted(rows[others], seconds[others], features))
-        times = predicted / seconds.iloc[number]
+        predicted = float(features[number] @ _fit(features[others], values[others]))
+        times = predicted / values[number]
         errors.append(math.inf if times <= 0 else math.log(times))
     return np.array(errors)
 
