@@ -17,7 +17,7 @@ from samegrad.benchmarks.records import schema
 from samegrad.benchmarks.runs import worker_process
 from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.implementations.checking import processes
-from samegrad.implementations.contract import registry
+from samegrad.implementations.contract import commands, registry
 from samegrad.implementations.contract.scratch import scratch
 from samegrad.implementations.contract.texts import say
 
@@ -281,7 +281,7 @@ def records(capabilities: Mapping[str, Capabilities]) -> Iterator[dict[str, Any]
                 "name": label,
                 "device": device,
                 "status": "unavailable" if one.reason else "ok",
-                "reason": one.reason,
+                "reason": commands.anywhere(one.reason),  # journals are handed on
                 **family(one.name),
                 **{k: v for k, v in one.record.items() if k not in ("facts", "status")},
                 "facts": one.record.get("facts", {}).get(device, {}),

@@ -124,6 +124,13 @@ def install(extra: str) -> str:
     return f'pip install -e "{folder}[{extra}]"'
 
 
+def anywhere(text: str) -> str:
+    """A text without the folders of this machine, for those who read it elsewhere."""
+    for folder, name in ((os.fspath(HOME), "."), (sys.prefix, "its environment")):
+        text = text.replace(folder, name)
+    return text
+
+
 def pinned(versions: Iterable[str], extra: str) -> str:
     """What installs these versions, such as "numpy==2.4", and an extra of a clone."""
     return f"pip install {shlex.join(versions)} '.[{extra}]'"

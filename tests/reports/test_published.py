@@ -498,3 +498,14 @@ def test_run_over_versions_is_told_by_its_figure_what_is_certain_and_a_table(
     certain = "slower: 2 1.50; certain steps: 1 to 2 1.50 ("
     assert f"\n- 64-32-10 (batch 32), over jax==1: {certain}" in told
     assert "| pip: no |" in " ".join(told.split())
+
+
+@pytest.mark.parametrize("name", published.RUNS)
+def test_published_records_name_no_folder_of_a_machine(name: str) -> None:
+    """Of reasons: sources and commands are those of the clone."""
+    named = re.compile(r"(?:^|[\s\"'=(])/(?:work|home|root|tmp|Users|var|opt|mnt)/")
+    lines = (ROOT / published.FOLDER / name / published.JOURNAL).read_text("utf-8").splitlines()
+    reasons = {json.loads(line)["reason"] for line in lines if '"reason": "' in line}
+
+    assert named.search('install it with: pip install -e "/work/clone[cupy]"')
+    assert [] == [reason for reason in reasons if named.search(reason)]

@@ -2,6 +2,7 @@
 
 import fcntl
 import math
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from samegrad.benchmarks.runs.session import Resumed
 from samegrad.benchmarks.worker import capabilities as worker_capabilities
 from samegrad.implementations import mlp_numpy
 from samegrad.implementations.checking import processes
+from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.adapter import adapted
 from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec
@@ -265,3 +267,20 @@ def test_cost_is_predicted_from_what_a_file_supports() -> None:
     assert all(sample["warm_ns"] > 0 for sample in samples) and 1 <= len(samples) <= 2
     with pytest.raises(NotImplementedError, match="mine has no loss_and_grad"):
         worker_capabilities.cost_samples(adapted(Nothing(), "mine"), "cpu")
+
+
+def test_journals_name_no_folder_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else reads them, in folders of their own."""
+    monkeypatch.chdir("/")  # where the command that installs it has the whole path
+    monkeypatch.setattr(commands, "HOME", Path("/data/somebody/clone"))
+    monkeypatch.setattr(commands, "IN_CHECKOUT", True)
+    monkeypatch.setattr(sys, "prefix", "/data/somebody/venv")
+    reason = f"cupy is not installed in {sys.prefix}; install it with: {commands.install('cupy')}"
+    missing = capabilities.Capabilities("cupy", "cupy", reason=reason)
+
+    (record,) = capabilities.records({"cupy": missing})
+
+    assert "/data/somebody/clone" in reason
+    assert record["reason"] == (
+        'cupy is not installed in its environment; install it with: pip install -e ".[cupy]"'
+    )
