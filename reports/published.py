@@ -86,7 +86,7 @@ RUNS = {
     ),
     "scaling": Published(("-m", "scaling"), 30, "Solid: all cores, dashed: one thread."),
     "training": Published(
-        ("-m", "training"),
+        ("-m", "training", "--implementation", "numpy,torch,jax", "--limit", "100"),
         90,
         "Time per epoch and to the validation target, compilation and validation included, loading "
         "the data not: median over the seeds.",

@@ -80,7 +80,9 @@ def parse(
     seconds = LIMIT_SECONDS if limit is None else parse_seconds("--limit", limit)
     chosen = tuple(task.name for task in tasks)
     directory = data_directory(data_dir)
-    arguments = {"seeds": seeds, "limit": limit, "data_dir": str(directory) if directory else None}
+    # What the environment says is this machine's own: a journal does not tell it.
+    given = str(directory) if data_dir else None
+    arguments = {"seeds": seeds, "limit": limit, "data_dir": given}
     return TrainingRequest(chosen, count, seconds, directory, arguments)
 
 

@@ -290,6 +290,18 @@ _TASKS = (
         )
     ),
     Task(
+        "newsgroups_words",
+        Data("newsgroups", "telling words", validation=0.1),
+        Recipe(
+            _mlp((8000, 512, 20), optimizer="adamw", weight_decay=0.01, dropout=0.5),
+            5, 128, 0.001, "one_cycle", target=0.9,
+        ),
+        10_183,
+        f"{LECTURE}: 20 newsgroups split by date, dropout, words instead of their reduction",
+        goal="84 %",
+        family="newsgroups",
+    ),
+    Task(
         "titanic",
         Data("titanic", "passengers", "columns", validation=0.2, cross_validation=True),
         Recipe(

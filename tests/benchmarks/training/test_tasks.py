@@ -55,6 +55,26 @@ def test_what_is_fitted_to_data_does_not_know_the_test_part() -> None:
     assert mister in imputed
 
 
+def test_telling_words_are_chosen_without_held_out_documents(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither their words nor their groups have a say; a training document's group has."""
+    monkeypatch.setattr(features, "NEWS_WORDS", 2)
+    documents = ["red ball", "red cup", "blue ball", "blue cup", "ball cup", "cup red ball"]
+    groups, rows = np.array([0, 0, 1, 1, 0, 1]), np.arange(4)
+
+    def made(documents: list[str], groups: Any) -> Any:
+        return features.telling_words(Records(documents, groups, 4), rows)[0]
+
+    X = made(documents, groups)
+
+    assert [[0, 1], [0, 1], [1, 0], [1, 0], [0, 0], [0, 1]] == X.tolist()  # blue and red
+    held_out = made([*documents[:4], "blue red", "green"], np.array([0, 0, 1, 1, 1, 0]))
+    assert np.array_equal(X[rows], held_out[rows])
+    assert not np.array_equal(X[rows], made(documents, np.array([0, 1, 0, 1, 0, 1]))[rows])
+    assert not TASKS["newsgroups_words"].data.refit
+
+
 def test_category_that_training_has_not_seen_has_no_effect() -> None:
     """It is all zeros, like a missing one."""
     import pandas as pd

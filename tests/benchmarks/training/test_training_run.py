@@ -18,6 +18,7 @@ from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.options import parse
 from samegrad.benchmarks.training import run as training_run
+from samegrad.benchmarks.training.data import datasets
 from samegrad.benchmarks.training.tasks import TASKS
 from samegrad.implementations.contract import registry
 from samegrad.reports.data.report import report
@@ -254,6 +255,19 @@ def test_wrong_option_is_one_line(options: dict[str, str], message: str) -> None
     with pytest.raises(ValueError, match=r"(?s)^[^\n]*$") as caught:
         parse(**options)
     assert str(caught.value).startswith(message)
+
+
+def test_journal_does_not_tell_what_the_environment_says_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The directory of original files: an option is kept, as a run that goes on needs it."""
+    monkeypatch.setenv(datasets.DATA_DIR, str(tmp_path))
+
+    told = training_run.parse("xor", None, None, None)
+    given = training_run.parse("xor", None, None, str(tmp_path))
+
+    assert (tmp_path.resolve(), None) == (told.data_dir, told.arguments["data_dir"])
+    assert str(tmp_path.resolve()) == given.arguments["data_dir"]
 
 
 def test_workload_selects_lines_of_speed() -> None:
