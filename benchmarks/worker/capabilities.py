@@ -24,9 +24,13 @@ Message = dict[str, Any]
 UNTIL_THE_END = contextlib.ExitStack()
 TINY = ((8, 8, 4), 8)
 SMALL = ((64, 32, 10), 32)
+# Each has four to six times the arithmetic of the one after it: threads that others keep waiting
+# make a small call as slow as arithmetic would, and only a larger one tells these apart.
 LARGE: tuple[tuple[tuple[int, ...], int], ...] = (
     ((784, 512, 512, 10), 128),
+    ((512, 256, 10), 128),
     ((256, 256, 10), 64),
+    ((256, 128, 10), 32),
     ((128, 128, 10), 16),
 )
 # Activations, loss and biases of these networks: the first form that is supported. The first is

@@ -181,7 +181,7 @@ def test_compilers_write_into_the_run_and_start_no_processes(
     [
         (0.0, 50e9, (784, 512, 512, 10)),
         (5e-3, 50e9, (784, 512, 512, 10)),  # ruled out by the small network, not by the next
-        (18e-3, 50e9, (784, 512, 512, 10)),  # by way of both of the others
+        (150e-3, 50e9, (784, 512, 512, 10)),  # by way of all others: threads wait for others
         (5e-3, 40e6, (256, 256, 10)),
         (0.0, 1e6, (64, 32, 10)),
     ],
