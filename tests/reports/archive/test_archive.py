@@ -16,6 +16,8 @@ import pytest
 pytest.importorskip("duckdb", reason="the extra archive is not installed")
 pytest.importorskip("pyarrow", reason="the extra archive is not installed")
 
+import pyarrow.parquet as pq
+
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records.journal import read
@@ -345,6 +347,25 @@ def test_many_small_runs_in_one_command(tmp_path: Path, monkeypatch: pytest.Monk
 
     assert {adding.ADDED: 79, adding.REFUSED: 1} == result.counts and 1 == len(result.lines)
     assert 158 == count(tmp_path / "a") and 1 == len(store.parts(tmp_path / "a"))
+
+
+@pytest.mark.parametrize(
+    ("bound", "most", "parts"), [("PART_ROWS", 6, [2, 2, 1]), ("PART_RUNS", 4, [4, 1])]
+)
+def test_a_part_holds_no_more_than_fits_in_memory(
+    bound: str, most: int, parts: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many rows a run has: a hundred thousand runs of one row are no single part."""
+    monkeypatch.setattr(adding, bound, most)
+    places = [journal(tmp_path / str(number), name=f"r{number}") for number in range(5)]
+
+    result = adding.add(tmp_path / "a", places)
+
+    written = [
+        pq.read_table(path).column("run_id").unique() for path in store.parts(tmp_path / "a")
+    ]
+    assert sorted(parts) == sorted(map(len, written))
+    assert 15 == result.rows == count(tmp_path / "a") and 5 == count(tmp_path / "a", "runs")
 
 
 # ---- two at once, a full disk ----
