@@ -8,6 +8,7 @@ an answer rests on stands first, and what it does not know last.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from statistics import geometric_mean, median
 from typing import Any, NamedTuple
 
@@ -110,7 +111,8 @@ def _of(
         return None
     places = ", ".join(["?"] * len(names))
     query = f"""
-        SELECT {", ".join(COLUMNS)} FROM rows WHERE {VALUE} AND fingerprint IN ({places})
+        WITH its AS MATERIALIZED (SELECT * FROM rows WHERE fingerprint IN ({places}))
+        SELECT {", ".join(COLUMNS)} FROM its WHERE {VALUE}
         AND operation = ? AND device = ? AND threads = ? AND transfer = 'resident'
         AND coalesce(ranks, 1) = 1
         AND regexp_full_match(layers, '[1-9][0-9]{{0,6}}(-[1-9][0-9]{{0,6}})+')"""
@@ -128,7 +130,8 @@ def _of(
         rows[name] = rows[name].astype(float)
     # Of Arrow's strings, some rows take longer to be selected than all that follows from them.
     texts = [name for name in rows if isinstance(rows[name].dtype, pd.StringDtype)]
-    rows = rows.astype(dict.fromkeys(texts, object))
+    # A copy has its columns in a few blocks, so that selecting rows is not done column by column.
+    rows = rows.astype(dict.fromkeys(texts, object)).copy()
     known = {
         str(name): answers
         for name, its in rows.groupby("fingerprint")
@@ -141,6 +144,7 @@ def _of(
     return Advice(group.words, known, len(names) - len(known), dates, own)
 
 
+@lru_cache(maxsize=4096)
 def _bytes(asked: Question, layers: str, batch_size: int, dtype: str) -> float:
     """What a call on a network touches, as a journal's rows have it."""
     about: dict[str, Any] = {"layer_sizes": list(map(int, layers.split("-")))}
