@@ -25,16 +25,17 @@ def command() -> str:
 
 
 def test_page_shows_the_command() -> None:
-    """And the folder that it looks at."""
+    """And the folder that it looks at; its shell has pipefail, as the one below."""
     page = (ROOT / "docs" / "archive.md").read_text()
 
     assert command() in page and f"`{WHERE}/NAME`" in page
+    assert "- shell: bash" in WORKFLOW.read_text()
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 @pytest.mark.skipif(sys.platform == "win32", reason="the step is of a shell")
 def test_run_that_lies_fails_and_the_others_pass(tmp_path: Path) -> None:
-    """Only what the pull request brings is looked at."""
+    """What a pull request brings is looked at, moved runs and lone summaries too, and no more."""
     program = tmp_path / "bin" / "samegrad"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m samegrad "$@"\n')
@@ -64,8 +65,20 @@ def test_run_that_lies_fails_and_the_others_pass(tmp_path: Path) -> None:
     journal(repository / WHERE / "lies", *lying)
     assert 0 == shell(commit).returncode
     bad = shell(command())
+    assert 0 == shell(f"git rm -q -r {WHERE}/lies && {commit}").returncode
+    assert 0 == shell(f"git mv {WHERE}/before {WHERE}/moved && {commit}").returncode
+    moved = shell(command())
+    assert 0 == shell(f"git rm -q -r {WHERE}/moved").returncode
+    (repository / WHERE / "alone").mkdir()
+    (repository / WHERE / "alone" / "summary.json").write_text("{}")
+    assert 0 == shell(commit).returncode
+    alone = shell(command())
+    lost = shell(command().replace("origin/main", "origin/none"))
 
     assert (0, "") == (good.returncode, good.stderr)
     assert f"{WHERE}/mine/journal.jsonl: may be published\n" == good.stdout
     assert 0 != bad.returncode and 1 == len(bad.stderr.splitlines())
     assert f"{WHERE}/lies/journal.jsonl" in bad.stderr and "its gate was not passed" in bad.stderr
+    assert 0 != moved.returncode and "its gate was not passed" in moved.stderr
+    assert 0 != alone.returncode and "a summary without its journal" in alone.stderr
+    assert 0 != lost.returncode
