@@ -56,7 +56,7 @@ def of_functions(loaded: Loaded, forward: Callable[..., Any] | None) -> Iterator
         for layout in ("rows", "columns", "rows 1", "rows column bias", *["flat"] * one):
             yield partial(_named, drawn, weights, layout, functions)
     elif forward is not None and any(names.role(t) == "params" for t in takes):
-        if len(learnt) == 1:
+        if len(learnt) == 1 and not any(usage.unpacked(f, learnt[0]) for f in functions.values()):
             yield from (partial(_alone, learnt[0], shape, functions) for shape in ("fk", "f", "kf"))
         yield from _of_keys(forward, functions)
     if any(_takes_vector(f) for f in functions.values()):

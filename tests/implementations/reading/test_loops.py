@@ -115,6 +115,30 @@ def test_one_hint_that_helps_is_named(hinted: bool, tmp_path: Path) -> None:
     assert hinted or "nothing in the file makes the params that forward takes" in str(report)
 
 
+NAMELESS = """import numpy as np
+def forward(params, x):
+    p, q, r, s = params
+    h = np.tanh(x @ p + q)
+    return h @ r + s
+def loss(params, x, y):
+    return np.mean((forward(params, x) - y) ** 2)
+def grad(params, x, y):
+    p, q, r, s = params
+    h = np.tanh(x @ p + q)
+    d = 2 * (h @ r + s - y) / y.size
+    dh = d @ r.T * (1 - h**2)
+    return [x @ dh, dh.sum(0), h.T @ d, d.sum(0)]
+"""
+
+
+def test_what_is_unpacked_is_not_one_array(tmp_path: Path) -> None:
+    """Its rows as numbers, one example at a time, were right: x.T is x for one number."""
+    report = read_here(written(tmp_path, NAMELESS))
+
+    assert "not checked" == report.verdict, report
+    assert "nothing in the file makes the params that forward takes" in str(report)
+
+
 ONE_LINE = """import numpy as np
 rng = np.random.default_rng(3)
 X = rng.normal(size=(8, 3)); y = rng.normal(size=(8, 2))
