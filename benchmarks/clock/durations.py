@@ -1,6 +1,7 @@
 """Durations and other numbers as people read them."""
 
 import math
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 
 def duration(seconds: float) -> str:
@@ -13,11 +14,15 @@ def duration(seconds: float) -> str:
     return f"{digits(seconds / 1e-9)} ns"
 
 
-def digits(value: float) -> str:
-    """Three significant digits without an exponent, thousands separated; empty for NaN."""
+def digits(value: float, count: int = 3) -> str:
+    """Significant digits without an exponent, thousands separated; empty for NaN and infinity.
+
+    Halves are rounded away from zero, as JavaScript's `toPrecision` does: the page writes the same
+    numbers by `digits` of its script.
+    """
     if not math.isfinite(value):
         return ""
     if value == 0:
         return "0"
-    places = 2 - math.floor(math.log10(abs(value)))
-    return f"{round(value, places):,.{max(0, places)}f}"
+    rounded = Context(prec=count, rounding=ROUND_HALF_UP).plus(Decimal(float(value)))
+    return f"{rounded:,.{max(0, count - 1 - rounded.adjusted())}f}"

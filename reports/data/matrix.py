@@ -19,7 +19,7 @@ from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.registry import COMPARED_WITH
 from samegrad.reports.data import analysis
 from samegrad.reports.data.report import CASE, Report
-from samegrad.reports.data.values import duration, folded, in_order, interval_text
+from samegrad.reports.data.values import digits, duration, folded, in_order, interval_text
 
 SHORT = {"float64": "f64", "float32": "f32"}
 BEST, DOUBT = "*", "~"  # after a time: certainly the fastest of its line; noisy
@@ -86,11 +86,7 @@ class Matrix:
 
 def times_text(ratio: float) -> str:
     """0.067, 0.67, 6.7, 67, 15,200: two digits, of large ones three; empty for NaN."""
-    if not math.isfinite(ratio):
-        return ""
-    if ratio >= 9.95:
-        return f"{float(f'{ratio:.3g}'):,.0f}"  # 15,228 says more than is known
-    return f"{ratio:.{1 if ratio >= 0.995 else 1 - math.floor(math.log10(ratio))}f}"
+    return digits(ratio, 3 if ratio >= 100 else 2)  # 15,228 says more than is known
 
 
 def matrix(report: Report, reference: str | None = None) -> Matrix:

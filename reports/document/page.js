@@ -74,10 +74,13 @@ document.addEventListener("click", (event) => {
 });
 window.addEventListener("hashchange", () => { read(); apply(); show(state.at); });
 
-function times(ratio) {
-  if (ratio >= 9.95) return Math.round(ratio.toPrecision(3)).toLocaleString("en");
-  return ratio >= 0.995 ? ratio.toFixed(1) : ratio.toFixed(1 - Math.floor(Math.log10(ratio)));
+// As digits and times_text of Python write them: the terminal shows the same numbers.
+function digits(value, count = 3) {
+  const options = { minimumSignificantDigits: count, maximumSignificantDigits: count };
+  return Number(value.toPrecision(count)).toLocaleString("en", options);
 }
+
+const times = (ratio) => digits(ratio, ratio >= 100 ? 3 : 2);
 
 function apply() {
   for (const id of state.open) document.getElementById(id)?.setAttribute("open", "");
@@ -119,8 +122,8 @@ function csv(table) {
 
 function duration(seconds) {
   for (const [unit, size] of [["s", 1], ["ms", 1e-3], ["us", 1e-6]])
-    if (seconds >= size) return (seconds / size).toPrecision(3) + " " + unit;
-  return (seconds / 1e-9).toPrecision(3) + " ns";
+    if (seconds >= size) return digits(seconds / size) + " " + unit;
+  return digits(seconds / 1e-9) + " ns";
 }
 
 // The blocks of each process as dots on one axis of time, and their medians as strokes.

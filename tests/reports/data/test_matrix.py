@@ -100,8 +100,8 @@ def test_without_numpy_the_reference_is_another(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("ratio", "text"),
-    [(0.0671, "0.067"), (0.5, "0.50"), (0.996, "1.0"), (2.94, "2.9"), (9.97, "10"), (4550, "4,550"),
-     (15228, "15,200"), (math.nan, "")],
+    [(0.0671, "0.067"), (0.5, "0.50"), (0.996, "1.0"), (2.94, "2.9"), (9.97, "10"), (12.5, "13"),
+     (74.46, "74"), (4550, "4,550"), (15228, "15,200"), (math.nan, "")],
 )  # fmt: skip
 def test_ratio_has_two_digits_or_three(ratio: float, text: str) -> None:
     """More would say more than is known."""

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from samegrad.benchmarks.machine.checkout import ROOT
+from samegrad.reports.data.matrix import times_text
+from samegrad.reports.data.values import duration
 from samegrad.reports.render import render
 from tests.helpers.browser import chromium, used
 from tests.helpers.journals import plan_record, run_record, write
@@ -180,6 +182,24 @@ def test_page_is_walked_through_by_keyboard_and_landmarks(page: Path, tmp_path: 
     assert result["stops"] <= 60
     assert ([], 0) == (result["landmarks"], result["bare"])
     assert len(result["ids"]) == len(set(result["ids"]))
+
+
+def test_page_and_terminal_write_the_same_numbers(page: Path, tmp_path: Path) -> None:
+    """Halves, what rounds up to a power of ten, and what is a half only after it was rounded."""
+    numbers = [0.0125, 0.125, 0.995, 0.9951, 1.25, 2.5, 9.949, 9.95, 9.996, 12.5, 74.46, 74.5]
+    numbers += [99.49, 99.5, 99.97, 100.5, 999.5, 1234.5, 15228.0, 1 / 3, 6e-5]
+    result = used(
+        page,
+        f"const numbers = {numbers};"
+        "result.times = numbers.map(times); result.durations = numbers.map(duration);"
+        "result.small = numbers.map((number) => duration(number / 1e6));",
+        tmp_path,
+    )
+
+    assert list(map(times_text, numbers)) == result["times"]
+    assert list(map(duration, numbers)) == result["durations"]
+    assert [duration(number / 1e6) for number in numbers] == result["small"]
+    assert {"74", "75", "13", "1,230"} <= set(result["times"])
 
 
 def test_switches_and_reference_change_what_is_shown_and_the_link(
