@@ -251,9 +251,11 @@ def case_title(value: Value) -> str:
 
 @lru_cache(maxsize=2**12)
 def _case_title(workload: str, layers: str, operation: str, batch: int, transfer: str) -> str:
-    sizes = f" ({folded(layers)})" if layers else ""
+    network = folded(layers)
+    if workload != layers:  # which is what a network of --layers is called
+        network = f"{workload} ({network})" if layers else workload
     how = "" if transfer == "resident" else f", {transfer.replace('_', ' ')}"
-    return brief(f"{workload}{sizes}, {operation}, batch {batch:,}{how}")
+    return brief(f"{network}, {operation}, batch {batch:,}{how}")
 
 
 def _time(value: Value) -> Cell:

@@ -62,7 +62,10 @@ def write(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
         OSError: it cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or _foreign(folder)):
-        raise ArchiveError(f"{folder}: neither an empty folder nor an older site of an archive")
+        raise ArchiveError(
+            f"{folder}: neither an empty folder nor an older site of an archive; name one for the "
+            "pages, the results are those of --archive"
+        )
     for name in ("machines", "cases"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     runs = _runs(connection)

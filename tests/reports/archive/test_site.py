@@ -137,6 +137,18 @@ def test_ranks_have_columns_of_their_own(tmp_path: Path) -> None:
     assert "102 us" in text and "204 us" in text
 
 
+def test_a_network_that_is_called_by_its_layers_is_named_once(tmp_path: Path) -> None:
+    """As one of `--layers` is."""
+    own = replace(CASE, workload=replace(CASE.workload, name="64-32-10"))
+    adding.add(tmp_path / "a", [journal(tmp_path / "run", *records(cases=(CASE, own)))])
+
+    assert 0 == main(["site", str(tmp_path / "s"), "--archive", str(tmp_path / "a")])
+
+    text = (tmp_path / "s" / "index.html").read_text()
+    assert ">64-32-10, train_step, batch 32<" in text
+    assert ">digits (64-32-10), train_step, batch 32<" in text
+
+
 def test_hostile_texts_do_nothing(tmp_path: Path) -> None:
     """Neither as markup nor as names of files."""
     for number, text in enumerate(TEXTS.values()):
@@ -180,7 +192,7 @@ def test_a_folder_with_other_things_is_left_alone(
 
     assert 2 == main(["site", str(tmp_path / "mine"), *typed])
     (line,) = capsys.readouterr().err.splitlines()
-    assert "neither an empty folder nor an older site" in line
+    assert "neither an empty folder nor an older site" in line and "--archive" in line
     assert ["thesis.tex"] == [path.name for path in (tmp_path / "mine").iterdir()]
     assert 0 == main(["site", str(tmp_path / "s"), *typed])
     assert 0 == main(["site", str(tmp_path / "s"), *typed])
