@@ -79,7 +79,12 @@ def time_to_target(rows: pd.DataFrame, trained: Trained) -> Chart | None:
 
 def learning_curves(rows: pd.DataFrame, trained: Trained) -> Chart | None:
     """Loss and metric against the epoch, all implementations on one axis, a panel per task."""
-    tasks, palette = _with_curves(trained), colours(rows)
+    palette = colours(rows)
+    tasks = {
+        task: of_task
+        for task, of_task in _with_curves(trained).items()
+        if any(len(seed["at"]) > 1 for row in of_task for seed in row.training)  # no speedrun
+    }
     if not tasks:
         return None
     figure, grid = _panels(len(tasks), 4, 2.7)

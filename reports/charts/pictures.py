@@ -178,8 +178,11 @@ def overfitting(pictures: Pictures, rows: Mapping[str, Row]) -> Chart | None:
     ]
     if not tasks:
         return None
-    figure, grid = plt.subplots(2, len(tasks), figsize=(4.2 * len(tasks), 6), squeeze=False)
+    figure, grid = plt.subplots(
+        2, len(tasks), figsize=(4.2 * len(tasks), 6), squeeze=False, sharey="row"
+    )
     count, rises = len(pictures[tasks[0], "curve"]["points"]), ""
+    ends: list[str] = []
     for number, task in enumerate(tasks):
         above, below, arrays = grid[0][number], grid[1][number], pictures[task, "curve"]
         seeds = rows[task].training
@@ -190,9 +193,10 @@ def overfitting(pictures: Pictures, rows: Mapping[str, Row]) -> Chart | None:
         ):
             median = np.median([seed[field][: len(at)] for seed in seeds], axis=0)
             above.plot(at, np.maximum(median, 1e-9), color=colour, label=label)
+            ends.append(f"{median[-1]:.3g}")
         if task == names[0] and median[-1] > ROSE * median.min():
             rises = f" (it falls to {median.min():.3g}, then rises to {median[-1]:.3g})"
-        above.set(yscale="log", ylim=(1e-7, 1), title=task, xlabel="epoch")
+        above.set(yscale="log", title=task, xlabel="epoch")
         points = np.array(arrays["points"])
         x = np.array(arrays["x"])
         below.plot(x, x**3 - 0.5 * x, color="black", linewidth=1, label="without noise")
@@ -200,12 +204,12 @@ def overfitting(pictures: Pictures, rows: Mapping[str, Row]) -> Chart | None:
         below.plot(points[:, 0], points[:, 1], "o", color=PALETTE[2], label="training points")
         below.set(ylim=(-1.1, 1.1), xlabel="x")
     grid[0][0].set_ylabel("loss")
-    grid[0][-1].legend(frameon=False, loc="lower left")
-    grid[1][0].legend(frameon=False, loc="upper left")
+    grid[0][0].legend(frameon=False, loc="lower left")
+    grid[1][0].legend(frameon=False, loc="lower center")
     figure.tight_layout()
     caption = (
-        f"A network of 63,501 weights and {count} points. Above: the loss on the points goes to "
-        f"zero, the loss on held-out points does not{rises}; weight decay and dropout (whose "
+        f"A network of 63,501 weights and {count} points. Above: the loss on the points ends at "
+        f"{ends[0]}, the loss on held-out points at {ends[1]}{rises}; weight decay and dropout (whose "
         "training loss is measured with dropout) hold the training loss up. Median over seeds."
     )
     return Chart("overfitting", figure, caption)

@@ -80,6 +80,13 @@ def test_task_alone_has_a_report(task: str, expected: set[str], journal: Any, dr
     assert expected <= drawn(journal(task))
 
 
+def test_single_point_is_no_curve(journal: Any, drawn: Any) -> None:
+    """A speedrun says one loss, at its end."""
+    charts = drawn(journal("speedrun_97"))
+
+    assert "learning_curves" not in charts and "spread_over_seeds" in charts
+
+
 def damaged(value: Any) -> list[Any]:
     """What may stand in a journal in the place of an array."""
     others: list[Any] = [[], None, 1, "x", {"a": 1}, [[value]], [value, value]]
