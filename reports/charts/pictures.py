@@ -209,8 +209,9 @@ def overfitting(pictures: Pictures, rows: Mapping[str, Row]) -> Chart | None:
     figure.tight_layout()
     caption = (
         f"A network of 63,501 weights and {count} points. Above: the loss on the points ends at "
-        f"{ends[0]}, the loss on held-out points at {ends[1]}{rises}; weight decay and dropout (whose "
-        "training loss is measured with dropout) hold the training loss up. Median over seeds."
+        f"{ends[0]}, the loss on held-out points at {ends[1]}{rises}; weight decay and dropout "
+        "(whose training loss is measured with dropout) hold the training loss up. Median over "
+        "seeds."
     )
     return Chart("overfitting", figure, caption)
 

@@ -139,7 +139,8 @@ def test_ranks_have_columns_of_their_own(tmp_path: Path) -> None:
 
 def test_a_network_that_is_called_by_its_layers_is_named_once(tmp_path: Path) -> None:
     """As one of `--layers` is."""
-    own = replace(CASE, workload=replace(CASE.workload, name="64-32-10"))
+    called: Any = CASE.workload  # any kind is a dataclass with a name
+    own = replace(CASE, workload=replace(called, name="64-32-10"))
     adding.add(tmp_path / "a", [journal(tmp_path / "run", *records(cases=(CASE, own)))])
 
     assert 0 == main(["site", str(tmp_path / "s"), "--archive", str(tmp_path / "a")])
