@@ -202,10 +202,10 @@ def overfitting(pictures: Pictures, rows: Mapping[str, Row]) -> Chart | None:
         below.plot(x, x**3 - 0.5 * x, color="black", linewidth=1, label="without noise")
         below.plot(x, arrays["fitted"], color=PALETTE[1], label="network")
         below.plot(points[:, 0], points[:, 1], "o", color=PALETTE[2], label="training points")
-        below.set(ylim=(-1.1, 1.1), xlabel="x")
+        below.set(ylim=(-1.6, 1.1), xlabel="x")  # with room for a legend
     grid[0][0].set_ylabel("loss")
-    grid[0][0].legend(frameon=False, loc="lower left")
-    grid[1][0].legend(frameon=False, loc="lower center")
+    grid[0][0].legend(frameon=False, loc="upper right")
+    grid[1][0].legend(frameon=False, loc="lower left")
     figure.tight_layout()
     caption = (
         f"A network of 63,501 weights and {count} points. Above: the loss on the points ends at "
