@@ -127,8 +127,9 @@ def history(
         USING (fingerprint, case_id) WHERE {VALUE}
         ORDER BY jump DESC NULLS LAST, case_id, fingerprint, started, run_id"""
     made: dict[tuple[str, str], list[Point]] = {}
-    count = 0
-    for *row, count in select(connection, query, values).fetchall():
+    rows = select(connection, query, values).fetchall()
+    count = rows[0][-1] if rows else 0
+    for *row, _ in rows:
         point = Point(dict(zip(POINT, row, strict=True)))
         made.setdefault((point.fingerprint, point.case_id), []).append(point)
     found = [
