@@ -115,7 +115,8 @@ def compared(found: Any, right: Any) -> tuple[str, list[str]]:
             value = value.reshape(np.shape(answer))
         off = distance(value, answer)
         if off > SINGLE or not np.isfinite(off):
-            said = said or f"{where}off by {off:.2g} of the largest entry"
+            by = f"off by {off:.2g} times the largest entry"
+            said = said or where + (by if np.isfinite(off) else "not finite: nan or infinite")
         elif off > BOUND:
             notes.append("right to 6 digits: float32 somewhere, or a small number that is added")
     return said, notes

@@ -10,7 +10,7 @@ from typing import Any
 from samegrad.benchmarks.command_line import OPTIONS
 from samegrad.cli.parser import DONE, FAILED, INTERRUPTED, USAGE
 from samegrad.implementations.contract import commands
-from samegrad.implementations.contract.texts import ACTING, clean
+from samegrad.implementations.contract.texts import ACTING, clean, say
 
 EPILOG = """
 Other options are those of pytest and pytest-benchmark: -k "mnist and train_step" and -m training,
@@ -19,7 +19,8 @@ peers, scaling or spiking select cases, --collect-only lists them, --benchmark-j
 Options may also stand in [tool.samegrad] of the current folder's pyproject.toml.
 """
 # pytest's codes: passed, failed, interrupted, internal error, usage, nothing selected
-STATUS = {0: DONE, 1: FAILED, 2: INTERRUPTED, 3: FAILED, 4: USAGE, 5: USAGE}
+NOTHING = 5
+STATUS = {0: DONE, 1: FAILED, 2: INTERRUPTED, 3: FAILED, 4: USAGE, NOTHING: USAGE}
 PLUGIN = "samegrad.benchmarks.plugin"
 NEEDED = ("benchmark", PLUGIN)  # without which pytest would run something else
 
@@ -56,7 +57,14 @@ def run(arguments: Namespace) -> int:
         *("--disable-plugin-autoload", "-p", NEEDED[0]),
         *("-p", PLUGIN, "-p", "samegrad.pytest_plugin", "--benchmark"),
     ]
-    return STATUS[int(pytest.main([*options, *arguments.typed[1:]]))]
+    ended = int(pytest.main([*options, *arguments.typed[1:]]))
+    if ended == NOTHING:
+        say(
+            "samegrad: -k or -m leaves none of the cases that the other options choose: give "
+            "another expression, or leave one of them out (--collect-only lists the cases)",
+            error=True,
+        )
+    return STATUS[ended]
 
 
 def _refuse_to_leave_out(typed: list[str]) -> None:

@@ -42,6 +42,15 @@ def test_run_shows_nothing_of_pytest_and_why_rows_have_no_number(tmp_path: Path)
     assert shown.splitlines()[-1].startswith("report: ")
 
 
+def test_expression_that_fits_no_case_is_said(tmp_path: Path) -> None:
+    """Of the preset's cases; pytest alone would end without a word."""
+    started = benchmark(tmp_path, *QUICK, "numpy", "-k", "nowhere")
+    shown, _ = started.communicate()
+
+    assert 2 == started.returncode and not (tmp_path / "run").exists()
+    assert shown.splitlines()[-1].startswith("samegrad: -k or -m leaves none of the cases")
+
+
 def test_run_without_a_usable_number_saves_nothing_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

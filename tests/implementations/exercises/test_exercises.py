@@ -282,3 +282,17 @@ def test_file_wins_nothing_by_messages_of_its_own(messages: str, tmp_path: Path)
 
     wrong = {r.equation: r.said for r in report.results if r.state == WRONG}
     assert {"F1", NET} == set(wrong) and "makes no sense" in wrong["F1"]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (np.nan, "not finite: nan or infinite"),
+        (-np.inf, "not finite: nan or infinite"),
+        (6.0, "off by 2 times the largest entry"),
+        (2.0, ""),
+    ],
+)
+def test_how_far_off_a_number_is(value: float, said: str) -> None:
+    """In words where there is no number for it."""
+    assert (said, []) == compared(np.array([value, 1.0]), np.array([2.0, 1.0]))
