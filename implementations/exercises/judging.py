@@ -116,7 +116,7 @@ def compared(found: Any, right: Any) -> tuple[str, list[str]]:
         off = distance(value, answer)
         if off > SINGLE or not np.isfinite(off):
             by = f"off by {off:.2g} times the largest entry"
-            said = said or where + (by if np.isfinite(off) else "not finite: nan or infinite")
+            said = said or where + (by if np.isfinite(value).all() else "nan or infinite")
         elif off > BOUND:
             notes.append("right to 6 digits: float32 somewhere, or a small number that is added")
     return said, notes
