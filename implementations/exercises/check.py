@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -144,11 +145,16 @@ def check(
     name = name or str(path)
     try:
         source = blocks(path)
+    except OSError as error:
+        return Report(name, sheet, _all_wrong(sheet), f"it cannot be read: {error.strerror}")
     except UNPARSABLE as error:
+        text = path.read_text("utf-8", "replace").replace('"', "\n")  # of a notebook each line
+        sheet = sheet or sheets.of_sources([text])[0]
         return Report(name, sheet, _all_wrong(sheet), unparsable(error))
-    sheet = sheet or sheets.of_sources([block.source for block in source])
     if sheet is None:
-        return Report(name, None)
+        sheet, unknown = sheets.of_sources([block.source for block in source])
+        if sheet is None:
+            return Report(name, None, fault=unknown)
     if sheet.kind in commands.EXTRAS:
         commands.require(sheet.kind, f"exercise {sheet.name}")
     drawn = tasks(sheet, secrets.randbelow(2**31) if seed is None else seed)
@@ -169,9 +175,18 @@ def check(
             result = Result(part.equation, part.function, WRONG, run.ended[number])
         else:
             result = judged(task, run.given[number], empty)
+            if node is None and (fault := _not_parsed(source, task.part.function)):
+                result.state, result.said = WRONG, fault
         report.results.append(result)
     _follow(report, drawn, run.given)
     return report
+
+
+def _not_parsed(source: Sequence[Block], function: str) -> str:
+    """Why there is no such function: it stands in a cell that is no Python; else ""."""
+    head = re.compile(rf"^\s*(?:def|class)\s+{function.partition('.')[0]}\b", re.MULTILINE)
+    cells = [block for block in source if block.fault and head.search(block.source)]
+    return f"{cells[-1].shown}: {cells[-1].fault}" if cells else ""
 
 
 def _all_wrong(sheet: Sheet | None) -> list[Result]:
@@ -317,7 +332,7 @@ def _result(message: dict[str, Any]) -> dict[str, Any]:
     if "value" in message:
         return {"value": decode(message["value"]), "changed": bool(message["changed"])}
     raised = message["raised"]
-    texts = {name: clean(str(raised[name])) for name in ("kind", "text", "function")}
+    texts = {name: clean(str(raised[name])) for name in ("kind", "text", "function", "cell")}
     return {"raised": {**texts, "line": int(raised["line"])}}
 
 

@@ -27,12 +27,12 @@ def main() -> None:
 
 def answer(request: Message, send: Callable[[Message], None]) -> None:
     """Send each stage as it begins, remarks on the file, and the result of each call."""
-    from samegrad.implementations.reading.loading import load
+    from samegrad.implementations.reading.loading import BELOW, load
 
     send({"stage": "loading"})
     path = Path(request["path"])
     try:
-        loaded = load(path, request["run"], lambda: send({"stage": "running"}))
+        loaded = load(path, request["run"], lambda: send({"stage": "running"}), BELOW)
     except UNPARSABLE as error:
         send({"fault": unparsable(error)})
         return
@@ -172,7 +172,7 @@ def same(before: Any, after: Any) -> bool:
 
 
 def described(error: BaseException, path: Path) -> Message:
-    """An exception: its type, text, the line and the function of the file that it came from."""
+    """An exception: its type, text, and where in the file it came from; of a notebook the cell."""
     own = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -182,5 +182,6 @@ def described(error: BaseException, path: Path) -> Message:
         "kind": type(error).__name__,
         "text": " ".join(str(error).split())[:200],
         "line": own[-1].lineno if own else 0,
+        "cell": own[-1].filename.removeprefix(str(path.resolve())).strip("[]") if own else "",
         "function": own[-1].name if own else "",
     }

@@ -57,6 +57,8 @@ def of_class(reports: Sequence[Report]) -> str:
         total = sum(row.score for row in rows) / len(rows)
         table.append(["all", *counts, f"{total:.1f} on average"])
         parts.append("\n".join(columns.table(table)))
+    if others := [report.name for report in reports if report.sheet is None]:
+        parts.append(f"in no table and no average: {', '.join(others)}")
     said = [of_one(report, verbose=False) for report in reports if not report.done]
     return "\n\n".join([*parts, *said])
 
@@ -65,23 +67,38 @@ def _is_right(report: Report, tag: str) -> bool:
     return any(r.equation == tag and r.state == RIGHT_STATE for r in report.results)
 
 
+def _cases(report: Report) -> list[tuple[str, str, str]]:
+    """(name, what JUnit calls its outcome or "", why) of each case of a file."""
+    if report.sheet is None:
+        fault = report.fault
+        return [("worksheet", "error" if fault else "skipped", fault or NO_SHEET)]
+    kinds = {WRONG: "error" if report.fault else "failure", UNWRITTEN: "skipped", RIGHT_STATE: ""}
+    return [
+        (f"{r.equation} {r.function}", kinds[r.state], report.fault or r.said or r.state)
+        for r in report.results
+    ]
+
+
 def junit(reports: Sequence[Report]) -> str:
-    """A suite for each file, a case for each equation; what is not written yet was skipped."""
+    """A suite for each file, a case for each equation.
+
+    What is not written yet was skipped, also a file that is no worksheet; a file that cannot be run
+    is an error in each of its cases, and in one where nobody knows which it has.
+    """
     suites = []
     for report in reports:
-        cases = []
-        for result in report.results:
-            name = quoteattr(clean(f"{result.equation} {result.function}"))
-            said = quoteattr(clean(result.said or result.state))
-            body = {WRONG: f"<failure message={said}/>", UNWRITTEN: f"<skipped message={said}/>"}
+        cases, kinds = [], list[str]()
+        for name, kind, said in _cases(report):
+            body = f"<{kind} message={quoteattr(clean(said))}/>" if kind else ""
             cases.append(
-                f"<testcase classname={quoteattr(clean(report.name))} name={name}>"
-                f"{body.get(result.state, '')}</testcase>"
+                f"<testcase classname={quoteattr(clean(report.name))} "
+                f"name={quoteattr(clean(name))}>{body}</testcase>"
             )
-        states = [result.state for result in report.results]
+            kinds.append(kind)
         suites.append(
-            f'<testsuite name={quoteattr(clean(report.name))} tests="{len(states)}" '
-            f'failures="{states.count(WRONG)}" errors="0" skipped="{states.count(UNWRITTEN)}">'
+            f'<testsuite name={quoteattr(clean(report.name))} tests="{len(kinds)}" '
+            f'failures="{kinds.count("failure")}" errors="{kinds.count("error")}" '
+            f'skipped="{kinds.count("skipped")}">'
             + "\n".join(cases)
             + f"<system-out>{escape(clean(of_one(report)))}</system-out></testsuite>"
         )

@@ -99,6 +99,7 @@ def _raises(raised: dict[str, Any]) -> str:
     if raised["kind"] == "FormError":
         return str(raised["text"]).removeprefix("it ")
     where = f" in line {raised['line']}" if raised["line"] else ""
+    where += f" of {raised['cell']}" if raised["cell"] else ""
     text = f": {raised['text']}" if raised["text"] else ""
     return f"raises {raised['kind']}{where}{text}"
 

@@ -126,9 +126,17 @@ def named(name: str) -> Sheet:
     return SHEETS[name]
 
 
-def of_sources(sources: Sequence[str]) -> Sheet | None:
-    """The worksheet that a file says it is, in the line that `start` has written, or None."""
-    for source in sources:
-        if (match := MARK.search(source)) and match[1] in SHEETS:
-            return SHEETS[match[1]]
-    return None
+def of_sources(sources: Sequence[str]) -> tuple[Sheet | None, str]:
+    """The worksheet that a file says it is, in the line that `start` has written.
+
+    Returns:
+        It, or None; and what is said of a name that is not known, or "".
+    """
+    said = [match[1] for source in sources for match in MARK.finditer(source)]
+    known = [name for name in said if name in SHEETS]
+    if known or not said:
+        return (SHEETS[known[0]] if known else None), ""
+    try:
+        return named(said[0]), ""
+    except ValueError as error:
+        return None, str(error)

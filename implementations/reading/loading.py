@@ -23,7 +23,8 @@ from typing import Any, NoReturn
 from samegrad.implementations.reading.source import Block, blocks, defines, trains
 
 MOST_STUBS = 20  # third-party imports that are missing in one file
-GUARD = 'put it below `if __name__ == "__main__":`, or give --no-run'
+BELOW = 'put it below `if __name__ == "__main__":`'
+GUARD = f"{BELOW}, or give --no-run"  # of `verify`
 
 
 @dataclass
@@ -117,13 +118,19 @@ class AskedForInputError(Exception):
     """The file has called input()."""
 
 
-def load(path: Path, run: bool = True, before_running: Callable[[], None] = lambda: None) -> Loaded:
+def load(
+    path: Path,
+    run: bool = True,
+    before_running: Callable[[], None] = lambda: None,
+    remedy: str = GUARD,
+) -> Loaded:
     """Load a file.
 
     Args:
         path: of Python or of a notebook.
         run: whether what does more than define may be run; of a notebook nothing else is.
         before_running: called when imports are done, so that a time limit begins there.
+        remedy: for what trains or asks at the top level, in the words of the command that loads it.
 
     Raises:
         SyntaxError, ValueError: it is no Python, or no notebook.
@@ -133,7 +140,7 @@ def load(path: Path, run: bool = True, before_running: Callable[[], None] = lamb
     statements = [statement for part in parts for statement in part.tree.body]
     name = _on_the_path(path, statements)
     isolate(path)
-    remarks: list[str] = []
+    remarks = [f"{part.shown}: {part.fault}; nothing of it was run" for part in parts if part.fault]
     stubs = _Stubs()
     sys.meta_path.append(stubs)
     _imports(statements, stubs)
@@ -145,7 +152,7 @@ def load(path: Path, run: bool = True, before_running: Callable[[], None] = lamb
             return Loaded(path, parts, module, _missing(stubs))
         why = _why(error)
     if why:
-        remarks.append(f"{why}; only what defines something was run: {GUARD}")
+        remarks.append(f"{why}; only what defines something was run: {remedy}")
     module = _module(name, path)
     for part in parts:
         _define(part, part.tree.body, module, remarks, stubs)

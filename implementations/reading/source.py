@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from samegrad.implementations.contract.texts import UNPARSABLE
+from samegrad.implementations.contract.texts import UNPARSABLE, unparsable
 
 # Calls at the top level that train, ask, draw or fetch.
 RUNS = re.compile(
@@ -43,12 +43,14 @@ class Block:
         shown: the same without folders.
         source: its text.
         tree: its statements.
+        fault: why a cell has none: it is no Python; else "".
     """
 
     filename: str
     shown: str
     source: str
     tree: ast.Module
+    fault: str = ""
 
 
 def blocks(path: Path) -> list[Block]:
@@ -72,13 +74,14 @@ def blocks(path: Path) -> list[Block]:
         if text.startswith("%%") and not text.startswith(("%%time", "%%capture")):
             continue
         source = "\n".join("" if MAGIC.search(line) else line for line in text.splitlines())
+        fault = ""
         try:
             tree = ast.parse(source, filename)
-        except SyntaxError:
-            continue  # one that does not run does not define anything
+        except UNPARSABLE as error:
+            tree, fault = ast.Module([], []), unparsable(error)
         lines = source.splitlines(keepends=True)
         linecache.cache[filename] = (len(source), None, lines, filename)
-        found.append(Block(filename, shown, source, tree))
+        found.append(Block(filename, shown, source, tree, fault))
     return found
 
 

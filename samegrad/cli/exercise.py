@@ -110,9 +110,9 @@ def check_files(arguments: Namespace) -> int:
     if arguments.junit is not None:
         with replaced(arguments.junit) as file:
             file.write_text(grades.junit(reports), encoding="utf-8")
+    if any(report.wrong for report in reports):
+        return FAILED
     known = [report for report in reports if report.sheet is not None]
     if not known:
         return USAGE
-    if any(report.wrong for report in known):
-        return FAILED
     return DONE if all(report.done for report in known) else NOT_CHECKED

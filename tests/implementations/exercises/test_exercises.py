@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -190,8 +191,76 @@ def test_files_that_cannot_be_run_are_said(tmp_path: Path) -> None:
 
     assert "it is no Python: SyntaxError in line 2" in broken.fault and broken.wrong
     assert other.sheet is None and grades.NO_SHEET in grades.of_one(other)
+    assert 1 == main(["exercise", "check", str(tmp_path / "a.py")])
     assert 2 == main(["exercise", "check", str(tmp_path / "b.py")])
     assert 2 == main(["exercise", "check", str(tmp_path / "nowhere")])
+    assert "cannot be read: No such file" in check.check(tmp_path / "gone.py").fault
+
+
+def test_broken_files_of_a_class_count_and_are_errors_of_junit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the table and the average where they say which worksheet they are, else said apart."""
+    written(tmp_path, right("loops"), "a.py")
+    written(tmp_path, "# samegrad exercise: loops\ndef f(:\n", "b.py")
+    written(tmp_path, "def f(:\n", "c.py")
+    written(tmp_path, "# samegrad exercise: matrixes\n", "d.py")
+    written(tmp_path, '{"cells": ["# samegrad exercise: loops\\n",\n', "e.ipynb")
+    written(tmp_path, "x = 1\n", "helper.py")
+    xml = tmp_path / "class.xml"
+
+    status = main(["exercise", "check", str(tmp_path), "--junit", str(xml)])
+
+    text = capsys.readouterr().out
+    assert 1 == status
+    assert ["all", *["1/3"] * 9, "3.0", "on", "average"] in [x.split() for x in text.splitlines()]
+    assert "in no table and no average: c.py, d.py, helper.py" in text
+    assert "exercise 'matrixes' is not known; accepted: loops, vectors, matrices" in text
+    assert "did you mean 'matrices'?" in text
+    cases = {}
+    for suite in ElementTree.parse(xml).getroot():
+        kinds = [child.tag for case in suite.iter("testcase") for child in case]
+        counts = {kind: int(suite.get(f"{kind}s", suite.get(kind, ""))) for kind in {*kinds}}
+        assert counts == {kind: kinds.count(kind) for kind in kinds}
+        cases[suite.get("name")] = kinds
+    one = {"c.py": ["error"], "d.py": ["error"], "helper.py": ["skipped"]}
+    assert {"a.py": [], "b.py": ["error"] * 10, "e.ipynb": ["error"] * 10, **one} == cases
+
+
+def test_cell_that_is_no_python_is_said_with_its_number(tmp_path: Path) -> None:
+    """What it holds is wrong, not unwritten; and where an exception came from has its cell, too."""
+    plain = filled(SHEETS["matrices"], {**BODIES["matrices"], "activation": "return tnh(z)"})
+    before, _, after = plain.partition("def penalty(")
+    cells = [
+        before,
+        f"def penalty({after.partition('def ')[0]}    return (\n",
+        f"def {after.partition('def ')[2]}",
+    ]
+    notebook = {"cells": [{"cell_type": "code", "source": [cell]} for cell in cells]}
+    path = written(tmp_path, json.dumps(notebook), "sheet.ipynb")
+
+    report = check.check(path)
+
+    said = {r.equation: (r.state, r.said) for r in report.results if r.state != RIGHT_STATE}
+    assert {"F2", "L2", NET} == set(said) and {WRONG} == {state for state, _ in said.values()}
+    assert "sheet.ipynb[cell 2]: it is no Python: SyntaxError in line" in said["L2"][1]
+    assert "raises NameError in line" in said["F2"][1] and "of cell 1: " in said["F2"][1]
+    assert report.remarks and "cell 2]: it is no Python" in report.remarks[0]
+
+
+def test_advice_of_a_check_names_options_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not those of `verify`, which loads files by the same functions."""
+    path = written(tmp_path, right("matrices") + "\ninput()\n")
+
+    assert 0 == main(["exercise", "check", str(path), "--time-limit", "9"])
+
+    said = capsys.readouterr().out
+    assert "only what defines something was run: put it below" in " ".join(said.split())
+    main(["exercise", "check", "--help"])
+    accepted = set(re.findall("--[a-z-]+", capsys.readouterr().out))
+    assert set(re.findall("--[a-z-]+", said)) <= accepted
 
 
 def test_start_never_replaces_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -251,7 +320,7 @@ def test_table_of_a_class_has_a_column_for_each_equation() -> None:
 
 def test_worksheets_say_which_they_are() -> None:
     """So that `check` knows."""
-    assert all(sheets.of_sources([sheet.text]) is sheet for sheet in SHEETS.values())
+    assert all(sheets.of_sources([sheet.text])[0] is sheet for sheet in SHEETS.values())
     assert {"right", "wrong", "not written yet"} == set(STATES)
 
 
