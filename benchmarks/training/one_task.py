@@ -2,7 +2,7 @@
 
 import contextlib
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -14,9 +14,9 @@ from samegrad.benchmarks.runs.options import check_memory
 from samegrad.benchmarks.training import loop, speedrun, supplied
 from samegrad.benchmarks.training.data import datasets
 from samegrad.benchmarks.training.loop import DivergedError as DivergedError
-from samegrad.benchmarks.training.loop import Epoch, Evaluation, Trained
+from samegrad.benchmarks.training.loop import Epoch, Evaluation, Examples, Trained
 from samegrad.benchmarks.training.recipe import METRICS, Recipe
-from samegrad.benchmarks.training.tasks import TASKS, Task
+from samegrad.benchmarks.training.tasks import TASKS, Task, select
 from samegrad.benchmarks.training.weights import check_writable, load_weights, save_weights
 from samegrad.implementations.checking import calls
 from samegrad.implementations.contract import registry
@@ -26,13 +26,21 @@ from samegrad.implementations.contract.spec import MLPSpec, Params
 from samegrad.implementations.contract.texts import say
 
 LINES = 40  # about epochs, at most
-ROSE = 2.0  # times the loss of the first step; a loss that moves up and down stays below
+ROSE = 2.0  # times the loss of the first weights; a loss that moves up and down stays below
+LEARNED = 0.99  # of the error of a constant: what is above it has learned nothing
 DATA, EPOCH = "data", "epoch"  # with which it begins, of what may take long
 
 
-def described() -> list[dict[str, str]]:
-    """The table of tasks: a row for each, by column."""
-    return [_described(task) for task in TASKS.values()]
+def described(names: Sequence[str] = ()) -> list[dict[str, str]]:
+    """The table of tasks: a row for each, by column.
+
+    Args:
+        names: of tasks or families, or patterns; none: all.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    return [_described(task) for task in select(list(names) or list(TASKS))]
 
 
 def _described(task: Task) -> dict[str, str]:
@@ -144,29 +152,39 @@ class Setting:
         recipe = chosen.recipe.in_dtype(dtype).changed(changes)
         batch = min(recipe.batch_size or chosen.examples, chosen.examples)
         check_memory(recipe.spec.layer_sizes, batch, "trained")
+        say(f"{chosen.name}: {chosen.source}")
         working(DATA)
         dataset = datasets.make(chosen.data, directory, say)
         fold = dataset.folds[0]
         folds = f", fold 1 of {len(dataset.folds)}" if len(dataset.folds) > 1 else ""
-        say(f"{chosen.name}: {chosen.source}")
+        seconds = f"{dataset.seconds:.1f} s"
+        if dataset.of_features >= 1:
+            features = chosen.data.features
+            seconds += f", {dataset.of_features:.1f} s of them for features: {features}"
         for line in supplied.complete(module):
             say(f"{name}: {line}")
         say(
             f"{len(fold.training)} training, {len(fold.validation)} validation and "
-            f"{len(fold.test)} test examples{folds}; data in {dataset.seconds:.1f} s"
+            f"{len(fold.test)} test examples{folds}; data in {seconds}"
         )
         working(EPOCH)
         return cls(chosen, module, name, device, recipe, fold, say)
+
+    def outputs(self, evaluation: Evaluation, params: Params) -> Any:
+        """What a network with these weights, NumPy, gives for some examples, NumPy."""
+        spec = evaluation.spec
+        return evaluation.outputs(self.implementation.params_from_numpy(spec, params, self.device))
 
     def tell_test(self, spec: MLPSpec, params: Params) -> None:
         """Say metric and loss of some weights on the test data."""
         metric = METRICS[self.recipe.metric]
         test = self.fold.examples(self.fold.test, spec.dtype)
-        placed = self.implementation.params_from_numpy(spec, params, self.device)
-        outputs = Evaluation(self.implementation, spec, test, self.device).outputs(placed)
+        evaluation = Evaluation(self.implementation, spec, test, self.device)
+        outputs = self.outputs(evaluation, params)
         value = metric.shown(metric.of(spec, outputs, test.y), 3)
         loss = loop.mean_loss(spec, outputs, test.y)
-        self.say(f"test {metric.name} {value}, loss {loss:.6g} ({self.name}, {spec.dtype})")
+        goal = f"; goal: {self.task.goal}" if self.task.goal else ""
+        self.say(f"test {metric.name} {value}, loss {loss:.6g} ({self.name}, {spec.dtype}){goal}")
 
 
 def train(
@@ -201,7 +219,7 @@ def train(
         ValueError: an argument is not accepted, or not available.
         ImportError: the implementation cannot be loaded.
         NotImplementedError: it does not have the task's rule.
-        DivergedError: the loss is not finite.
+        DivergedError: the loss is not finite, or has risen.
         FailedError: the implementation raises something.
         OSError: the weights cannot be written.
     """
@@ -225,17 +243,18 @@ def train(
             say(_line(recipe, number, epoch))
 
     training = fold.examples(fold.training, dtype)
+    sample = Examples(training.X[: loop.TRAIN_EVALUATED], training.y[: loop.TRAIN_EVALUATED])
     validation = fold.examples(fold.validation, dtype) if len(fold.validation) else None
     with _told(implementation):
+        evaluation = Evaluation(setting.implementation, recipe.spec, sample, device)
+        before = setting.outputs(evaluation, recipe.params(seed))
         made = loop.train(setting.implementation, recipe, training, validation, seed, device, seen)
         if not made.diverged:
             setting.tell_test(recipe.spec, made.params)
+            after = setting.outputs(evaluation, made.params)
     if made.diverged:
-        raise DivergedError(
-            f"the loss is not finite at step {made.diverged}: the training diverged; a learning "
-            f"rate below {recipe.learning_rate:g} may not"
-        )
-    for line in remarks(recipe, made):
+        raise _diverged(recipe, f"the loss is not finite at step {made.diverged}")
+    for line in remarks(recipe, made, sample.y, before, after):
         say(line)
     seconds = sum(epoch.elapsed_ns for epoch in made.epochs) / 1e9
     if setting.task.data.refit:
@@ -252,25 +271,56 @@ def train(
     return made
 
 
-def remarks(recipe: Recipe, made: Trained) -> list[str]:
-    """What a training shows that its last line does not: a rate too large, no end in sight."""
-    losses = np.concatenate([epoch.losses for epoch in made.epochs])
+def remarks(recipe: Recipe, made: Trained, y: Any, before: Any, after: Any) -> list[str]:
+    """What a training shows that its last line does not: no end in sight, nothing learned.
+
+    Args:
+        y: of some training examples.
+        before, after: the outputs for them, of the first weights and of the last.
+
+    Raises:
+        DivergedError: the loss has risen: the rate is too large.
+    """
     if recipe.rule == "perceptron":
-        if losses[-1] == 0:
-            return [f"a pass without a mistake after {len(losses)} passes: it has settled"]
+        mistakes, passes = made.epochs[-1].losses[-1], len(made.epochs)
+        if mistakes == 0:
+            return [f"a pass without a mistake after {passes} passes: it has settled"]
         return [
-            f"it has not settled: {losses[-1]:.0%} mistakes in pass {len(losses)}. Where no lines "
+            f"it has not settled: {mistakes:.0%} mistakes in pass {passes}. Where no lines "
             "separate the classes, as in XOR, it never does"
         ]
-    first, last = float(losses[0]), float(made.epochs[-1].losses.mean())
-    if last > ROSE * first:
-        return [
-            f"the loss rose from {first:.4g} to {last:.4g}: the training diverges, the learning "
-            f"rate ({recipe.learning_rate:g}) is too large"
-        ]
+    with np.errstate(all="ignore"):
+        first, last = (loop.mean_loss(recipe.spec, outputs, y) for outputs in (before, after))
+    if not last <= ROSE * first:
+        raise _diverged(recipe, f"the loss rose from {first:.4g} to {last:.4g}")
+    lines = []
     if last > first:
-        return [f"the loss has not fallen, from {first:.4g} to {last:.4g}: try a smaller rate"]
-    return []
+        lines = [f"the loss has not fallen, from {first:.4g} to {last:.4g}: try a smaller rate"]
+    if of_constant := _no_better_than_a_constant(recipe, y, after):
+        lines.append(
+            f"nothing is learned so far: {of_constant} on the training data is what one answer for "
+            "all examples has; another rate, start or decay may learn"
+        )
+    return lines
+
+
+def _diverged(recipe: Recipe, how: str) -> DivergedError:
+    rate = f"a learning rate below {recipe.learning_rate:g} may not"
+    return DivergedError(f"{how}: the training diverged; {rate}")
+
+
+def _no_better_than_a_constant(recipe: Recipe, y: Any, outputs: Any) -> str:
+    """The metric of the best constant where the outputs do no better; else ""."""
+    spec, metric, width = recipe.spec, METRICS[recipe.metric], outputs.shape[1]
+    if recipe.metric != "accuracy":
+        mean = np.broadcast_to(y.mean(axis=0), outputs.shape)
+        errors = [float(np.sum((a - y) ** 2)) for a in (outputs, mean)]
+        return f"{metric.name} {metric.shown(metric.of(spec, mean, y))}" * (
+            errors[0] >= LEARNED**2 * errors[1]
+        )
+    answers = np.eye(width) if width > 1 else np.array([[-1.0], [2.0]])
+    best = max(metric.of(spec, np.broadcast_to(a, outputs.shape), y) for a in answers)
+    return f"{metric.name} {metric.shown(best)}" * (metric.of(spec, outputs, y) <= best)
 
 
 def evaluate(

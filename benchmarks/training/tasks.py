@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 
 from samegrad.benchmarks.training.data.datasets import Data
 from samegrad.benchmarks.training.recipe import Recipe
+from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.spec import MLPSpec
 
 
@@ -126,7 +127,8 @@ _TASKS = (
         # on top is chance where each step sees one example.
         Recipe(_mlp((8, 8)), 20, 32, 1.0, "cosine"),
         3_600,
-        "the next token of a known Markov chain, from the token before",
+        "the next token of a known Markov chain, from the token before; no guess beats the chain's "
+        "own probabilities",
         goal="44.45 %, that of the chain's own probabilities",
     ),
     Task(
@@ -342,7 +344,10 @@ def select(names: Sequence[str]) -> list[Task]:
         else:
             named = [t for t in _TASKS if t.family == name or fnmatchcase(t.name, name)]
         if not named:
-            raise ValueError(f"task {name!r} is not known; accepted: {', '.join(TASKS)}")
+            raise ValueError(
+                f"task {name!r:.60} is not known; accepted: {', '.join(TASKS)}"
+                f"{did_you_mean(name, TASKS)}"
+            )
         chosen |= {task.name: task for task in named}
     return list(chosen.values())
 

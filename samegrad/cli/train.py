@@ -34,7 +34,10 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--epochs", type=int, metavar="N", help="default: the task's")
     parser.add_argument("--layers", metavar="N-N-N", help="another network for the task")
     for name, metavar, kind in CHANGES:
-        parser.add_argument(f"--{name}", metavar=metavar, type=kind, help="default: the task's")
+        what = "examples a step, 0 for all; " if name == "batch-size" else ""
+        parser.add_argument(
+            f"--{name}", metavar=metavar, type=kind, help=f"{what}default: the task's"
+        )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
     parser.add_argument("--dtype", choices=("float32", "float64"))
     parser.add_argument("--data-dir", metavar="DIR", help="original files (or SAMEGRAD_DATA)")

@@ -149,14 +149,67 @@ def test_wrong_options_are_one_line(
     assert expected in printed.err and "examples; data in" not in printed.out
 
 
-def test_rate_that_diverges_is_said() -> None:
+def test_rate_that_diverges_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     """Finite or not; NumPy's warnings, which are errors here, say it no better."""
-    assert any("the training diverges" in line for line in said("sine", learning_rate=0.05))
-    with pytest.raises(one_task.DivergedError, match=r"a learning rate below 0\.05 may not"):
-        said("sine", epochs=100, learning_rate=0.05)
-    made = Trained([], [Epoch(np.array([loss]), 1) for loss in (1.0, 1.2)])
-    assert "has not fallen, from 1 to 1.2" in one_task.remarks(TASKS["sine"].recipe, made)[0]
-    assert not any("diverges" in line or "fallen" in line for line in said("sine"))
+    for epochs, how in ((2, "the loss rose from "), (100, "the loss is not finite at step")):
+        with pytest.raises(one_task.DivergedError, match=f"{how}.*a learning rate below 0.05 may"):
+            said("sine", epochs=epochs, learning_rate=0.05)
+    assert 1 == main(["train", "sine", "--learning-rate", "100", "--epochs", "5"])
+    assert "the training diverged" in capsys.readouterr().err
+    made, y = Trained([], [Epoch(np.ones(1), 1)]), np.array([[1.0], [-1.0]])
+    lines = one_task.remarks(TASKS["sine"].recipe, made, y, 0 * y, -0.1 * y)
+    assert ["the loss has not fallen, from 0.5 to 0.605: try a smaller rate"] == lines[:1]
+    assert not any("diverged" in line or "fallen" in line for line in said("sine"))
+
+
+@pytest.mark.parametrize(
+    ("task", "epochs", "changes", "shown"),
+    [
+        ("digits", 3, {"learning_rate": 10.0, "optimizer": "sgd"}, "accuracy 10."),
+        ("xor", 2, {"weight_decay": 100.0, "learning_rate": 0.01}, "accuracy 50.00 %"),
+        ("overfit", 300, {"weight_decay": 0.1}, "RMSE 0.33"),
+        ("digits", 3, {}, ""),
+        ("xor", 300, {}, ""),
+        ("overfit", 100, {}, ""),
+    ],
+)
+def test_network_that_has_become_a_constant_is_said(
+    task: str, epochs: int, changes: dict[str, Any], shown: str
+) -> None:
+    """Its held-out loss may look well: one answer does better than one that learned the noise."""
+    lines = said(task, epochs=epochs, **changes)
+
+    found = [line for line in lines if line.startswith("nothing is learned so far")]
+    assert bool(shown) == bool(found) and all(f": {shown}" in line for line in found)
+
+
+def test_time_of_data_says_what_of_it_are_features(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Counting words takes 20 s of a task whose training takes four; the task is said before."""
+    make, lines = datasets.make, list[str]()
+
+    def slow(*arguments: Any) -> Any:
+        assert lines[0].startswith("xor: ")
+        return replace(make(*arguments), seconds=19.0, of_features=17.25)
+
+    monkeypatch.setattr(datasets, "make", slow)
+    one_task.train("xor", epochs=1, say=lines.append)
+
+    assert "data in 19.0 s, 17.2 s of them for features: as given" in lines[1]
+    main(["train", "--help"])
+    assert "examples a step, 0 for all" in " ".join(capsys.readouterr().out.split())
+
+
+def test_goal_of_a_task_is_said_with_what_was_reached() -> None:
+    """And that no guess is better, where it is what chance allows."""
+    lines = said("softmax_regression")
+
+    assert "no guess beats the chain's own probabilities" in lines[0]
+    assert any(
+        line.startswith("test accuracy ") and "goal: 44.45 %, that of the chain's own" in line
+        for line in lines
+    )
 
 
 @pytest.mark.parametrize(

@@ -292,7 +292,20 @@ def test_workloads_are_listed(
         assert begins.format(task.name) in shown
         assert task.source in shown
     assert max(map(len, lines)) <= int(columns)
-    assert 2 == command.main(["workloads", "mnist"])
+
+
+def test_workloads_are_listed_by_name_family_and_pattern(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As a run takes them; a name that is none is said."""
+    assert 0 == command.main(["workloads", "overfit", "approximation", "speedrun_9*"])
+    text = capsys.readouterr().out
+    named = {task.name for task in TASKS.values() if f"task: {task.name};" in text}
+
+    assert 2 == command.main(["workloads", "overfitt"])
+    assert "did you mean 'overfit'?" in capsys.readouterr().err
+    families = {n for n in TASKS if n.startswith(("approximation_", "speedrun_"))}
+    assert {"overfit", *families} == named
 
 
 def test_train_saves_weights_that_another_implementation_evaluates(
