@@ -192,11 +192,12 @@ def _percent(share: float) -> str:
 def gpu(report: Report, rows: pd.DataFrame) -> Iterator[Answer]:
     """From which batch size on a GPU pays, end to end; or why that is not known."""
     question, table = "GPU or CPU?", analysis.gpu_over_cpu(rows)
+    networks = report.rows[report.rows.layers != ""]  # a population of neurons has none
     if not (report.rows.device == "cuda").any() and any(
-        TABLE[name].gpu for name in set(report.rows.implementation) & set(TABLE)
+        TABLE[name].gpu for name in set(networks.implementation) & set(TABLE)
     ):
         found = {j.run["machine"].get("gpu", "none") for j in report.journals}
-        known = report.rows[report.rows.layers.str.len().between(1, LONGEST)]
+        known = networks[networks.layers.str.len() <= LONGEST]
         sizes = known.layers[known.flops.idxmax()] if len(known) else "784-256-10"
         band = f'`{PORTABLE} advise --layers {sizes} --gpu "H100 PCIe"`'
         asked = f"`{PORTABLE} benchmark --device cpu,cuda`, `{PORTABLE} doctor`"

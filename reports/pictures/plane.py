@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib import pyplot as plt
-from matplotlib.colors import ListedColormap, to_rgb
+from matplotlib.colors import LinearSegmentedColormap, ListedColormap, to_rgb
 
 from samegrad.benchmarks.training.loop import Examples
 from samegrad.benchmarks.training.recipe import Recipe
@@ -43,6 +43,7 @@ def xor() -> Chart:
     labels, names = np.array([0, 1, 1, 0]), ["0", "1"]
     side, X = grid(-0.5, 1.5, FINE)
     two = ListedColormap([tint(ORANGE, 0.3), tint(BLUE, 0.3)])
+    shades = [tint(ORANGE, 0.6), (1.0, 1.0, 1.0), tint(BLUE, 0.6)]  # of the same classes, by how sure
 
     def steps(X: Array) -> Array:  # h1: at least one input; h2: both
         return (X.sum(axis=1, keepdims=True) > np.array([0.5, 1.5])) * 1.0
@@ -66,9 +67,15 @@ def xor() -> Chart:
     run = of_task("xor")
     z = outputs(run.recipe.spec, run.params, X).reshape(FINE, FINE)
     mesh = right.pcolormesh(
-        side, side, 1 / (1 + np.exp(-z)), cmap="cividis", vmin=0, vmax=1, rasterized=True
+        side,
+        side,
+        1 / (1 + np.exp(-z)),
+        vmin=0,
+        vmax=1,
+        rasterized=True,
+        cmap=LinearSegmentedColormap.from_list("xor", shades),
     )
-    right.contour(side, side, z, levels=[0.0], colors="white", linewidths=2)
+    right.contour(side, side, z, levels=[0.0], colors=BLACK, linewidths=1.5)
     _points(right, CORNERS, labels, names, 110)
     right.set(xlim=(-0.5, 1.5), ylim=(-0.5, 1.5), xlabel="x1", ylabel="x2")
     right.set_title("Learned: 2-4-1, tanh")
@@ -85,7 +92,7 @@ def xor() -> Chart:
     caption = (
         "No line parts XOR's classes. Left: two unit steps, h1 (at least one input is 1) and h2 "
         "(both are). Middle: in their plane, where (0, 1) and (1, 0) fall on one point, the line "
-        "h1 - h2 = 1/2 does. Right: what training finds; white: probability 1/2."
+        "h1 - h2 = 1/2 does. Right: what training finds; line: probability 1/2."
     )
     return Chart("xor", figure, caption)
 

@@ -10,7 +10,7 @@ from samegrad.implementations.contract.equations import LIF_WIDTH
 from samegrad.implementations.contract.spiking import CONDUCTANCES, HHSpec, LIFSpec
 from samegrad.reports.charts.chart import PALETTE, Chart, plain
 
-ORANGE, BLUE, RED, GREEN = PALETTE[:4]
+ORANGE, BLUE, RED, GREEN, PINK = PALETTE[:5]
 SIZE = (8.0, 4.5)  # inches, the proportions of a slide
 GATES = ("n", "m", "h")
 GATE_COLOURS = (BLUE, RED, GREEN)
@@ -154,7 +154,7 @@ def membrane_voltage() -> Chart:
         middle.plot(milliseconds[drawn], values, color=colour, linewidth=1, label=name)
     middle.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     middle.set_ylabel("gates")
-    bottom.plot(milliseconds[drawn], J[drawn], color=RED)
+    bottom.plot(milliseconds[drawn], J[drawn], color=PINK)
     bottom.set_ylabel("J")
     bottom.set_xlabel("ms; J in uA/cm^2")
     figure.align_ylabels()

@@ -9,13 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.text import Text
 
 from samegrad.cli import main
 from samegrad.implementations.contract import spiking
 from samegrad.reports.charts import chart
 from samegrad.reports.charts.chart import Chart
-from samegrad.reports.pictures import functions, learning, registry
+from samegrad.reports.pictures import functions, learning, plane, registry
+from samegrad.reports.pictures import spiking as spiking_pictures
 from samegrad.reports.pictures.networks import of_task, outputs
 
 # Simulations and trainings of many steps; `full` draws each, and looks for texts that overlap.
@@ -77,6 +80,33 @@ def test_texts_that_overlap_are_found() -> None:
     axes.annotate("two", (0.52, 0.51))
 
     assert {("one", "two")} == overlapping(figure)
+    plt.close(figure)
+
+
+@pytest.mark.full  # 28,000 steps of a neuron
+def test_colour_stands_for_one_thing_in_panels_of_a_neuron() -> None:
+    """Voltage, gates and current are five lines of five colours."""
+    with chart.style():
+        figure = spiking_pictures.membrane_voltage().figure
+    colours = [to_hex(line.get_color()) for axes in figure.axes for line in axes.lines]
+    plt.close(figure)
+
+    assert 5 == len(colours) == len(set(colours))
+
+
+def test_classes_of_xor_have_their_colour_in_each_panel() -> None:
+    """Around each point the region is nearer to its class's colour than to the other's."""
+    with chart.style():
+        figure = plane.xor().figure
+    orange, blue = (np.array(to_rgb(colour)) for colour in (plane.ORANGE, plane.BLUE))
+    for axes in (figure.axes[0], figure.axes[2]):
+        mesh = next(c for c in axes.collections if isinstance(c, QuadMesh))
+        mesh.update_scalarmappable()
+        colours = mesh.get_facecolor().reshape(plane.FINE, plane.FINE, 4)[..., :3]
+        for (x1, x2), label in zip(plane.CORNERS, (0, 1, 1, 0), strict=True):
+            row, column = (round((x + 0.5) / 2 * (plane.FINE - 1)) for x in (x2, x1))
+            found = colours[row, column]
+            assert label == int(np.abs(found - blue).sum() < np.abs(found - orange).sum())
     plt.close(figure)
 
 

@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from samegrad.benchmarks.cases.workload import SpikingWorkload
 from samegrad.implementations.contract.commands import install
+from samegrad.implementations.contract.spiking import LIFSpec
 from samegrad.reports.data import analysis, loading
 from samegrad.reports.data import report as reports
 from samegrad.reports.document import page, speed, summary
@@ -107,6 +109,18 @@ def test_without_rows_of_a_gpu_a_line_says_what_to_run(gpu: str, said: str, tmp_
 
     assert line.text.endswith(said)
     assert speed.gpu(report).empty
+
+
+def test_neurons_get_no_advice_on_networks(tmp_path: Path) -> None:
+    """A run of populations alone says nothing of a network on a GPU."""
+    population = SpikingWorkload("population10", LIFSpec(10), 64, 64)
+    case = replace(TORCH, workload=population, operation="simulate")
+    path = write(tmp_path / "j", run_record(), plan_record(case), *several(case, 9), COMPLETE)
+
+    report = report_of(path)
+
+    assert 1 == len(report.ok)
+    assert [] == [str(a) for a in summary.sentences(report) if "advise" in str(a)]
 
 
 def test_summary_says_from_which_batch_a_gpu_pays(tmp_path: Path) -> None:
