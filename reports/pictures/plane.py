@@ -43,7 +43,11 @@ def xor() -> Chart:
     labels, names = np.array([0, 1, 1, 0]), ["0", "1"]
     side, X = grid(-0.5, 1.5, FINE)
     two = ListedColormap([tint(ORANGE, 0.3), tint(BLUE, 0.3)])
-    shades = [tint(ORANGE, 0.6), (1.0, 1.0, 1.0), tint(BLUE, 0.6)]  # of the same classes, by how sure
+    shades = [
+        tint(ORANGE, 0.6),
+        (1.0, 1.0, 1.0),
+        tint(BLUE, 0.6),
+    ]  # of the same classes, by how sure
 
     def steps(X: Array) -> Array:  # h1: at least one input; h2: both
         return (X.sum(axis=1, keepdims=True) > np.array([0.5, 1.5])) * 1.0
