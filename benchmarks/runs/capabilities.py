@@ -62,6 +62,11 @@ class Capabilities:
     record: dict[str, Any] = field(default_factory=dict)
     limit: float = CAPABILITIES_SECONDS
 
+    @property
+    def answers(self) -> int:
+        """How much of it is known."""
+        return len(self.devices) + len(self.cost_models) + len(self.failed)
+
 
 def find(
     names: Sequence[str],
@@ -181,9 +186,7 @@ def _find_one(
             waits.pop()
             return limit
         told = taken(capability, message, started)
-        new = len(told.devices) + len(told.cost_models) > len(capability.devices) + len(
-            capability.cost_models
-        )
+        new = told.answers > capability.answers
         capability = told
         # Until all are imported, and it is its turn; then until the next device is told.
         return (turns if waits else limit) if new else None
@@ -203,9 +206,11 @@ def _find_one(
             lost = [
                 d for d in devices if d in capability.devices and d not in capability.cost_models
             ]
-            capability.failed = dict.fromkeys(lost, reason)
+            capability.failed = {**dict.fromkeys(lost, reason), **capability.failed}
         else:
             capability.status, capability.reason = ended.kind, reason
+    elif capability.failed and not capability.cost_models:  # not a device is left
+        capability.reason = next(iter(capability.failed.values()))
     return capability, ended.killed
 
 
@@ -230,11 +235,17 @@ def _with(known: Capabilities, message: dict[str, Any], started: float) -> Capab
             raise ValueError(f"status {status!r:.40}")
         return replace(known, status=status, reason=message["reason"])
     if "device" in message:
-        device, samples = message["device"], message["cost_samples"]
+        device = message["device"]
+        if device not in known.devices or device in known.cost_models.keys() | known.failed.keys():
+            raise ValueError(f"device {device!r:.40}")
+        if "failed" in message:
+            if not isinstance(message["failed"], str):
+                raise ValueError(f"failed {message['failed']!r:.40}")
+            return replace(known, failed={**known.failed, device: message["failed"]})
+        samples = message["cost_samples"]
         form = samples["form"]
-        again = device not in known.devices or device in known.cost_models
-        if again or not isinstance(form, dict | None):
-            raise ValueError(f"device {device!r:.40}, form {form!r:.40}")
+        if not isinstance(form, dict | None):
+            raise ValueError(f"form {form!r:.40}")
         return replace(
             known,
             form=form,

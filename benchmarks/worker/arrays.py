@@ -143,4 +143,7 @@ def _read(leaf: Any, most: int | None) -> Array:
 
 def _some(values: Any, most: int | None) -> Any:
     """Some of a vector: its last number, and others at equal distances."""
-    return values if most is None else values[:: -max(1, len(values) // most)]
+    if most is None:
+        return values
+    step = max(1, len(values) // most)
+    return values[(len(values) - 1) % step :: step]  # torch has no negative steps

@@ -96,8 +96,8 @@ def answer(request: Message, send: Callable[[Message], None]) -> None:
                 samples = cost_samples(implementation, device, _asked(request))
             except NotImplementedError as error:
                 reason = f"it supports none of the networks that predict its cost: {error}"
-                send({"status": "unavailable", "reason": reason})
-                return
+                send({"device": device, "failed": reason})
+                continue
             send(
                 {
                     "device": device,

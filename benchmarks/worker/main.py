@@ -12,6 +12,7 @@ records. The parent sends a request and receives messages (`implementations.chec
         devices, dtypes, precisions, products, sources, files, source_sha256, versions, python
         alone                       its turn to sample has come
         device, facts, cost_samples of each device: what `runs.budget.CostModel` is fitted to
+        device, failed              or why nothing could be sampled there
 
     request "measure"
         implementation, device, threads, precision, ranks: a `cases.WorkerSpec`

@@ -23,7 +23,9 @@ from samegrad.implementations.contract.spec import MLPSpec, Tree, map_tree
 from samegrad.implementations.functions_torch import OPTIMIZERS, Params, flat, update
 
 COMPILERS = (os.environ.get("CXX", ""), "g++", "clang++", "cl")
-FUSED = ("momentum", "nesterov", "adagrad", "adam", "adamw")  # torch has no fused Adadelta
+# optimiser: where torch has it fused; Adadelta it has nowhere
+BOTH = ("cpu", "cuda")
+FUSED = {"momentum": BOTH, "nesterov": BOTH, "adagrad": ("cpu",), "adam": BOTH, "adamw": BOTH}
 # Programs per function before torch gives up and runs it uncompiled: one per network and batch.
 torch._dynamo.config.recompile_limit = 512
 torch._dynamo.config.accumulated_recompile_limit = 4096
@@ -81,7 +83,8 @@ def init_state(spec: MLPSpec, params: Params) -> Any:
     """torch's optimiser object over the params, fused where there is one; () for sgd."""
     if spec.optimizer == "sgd":
         return ()
-    fused = {"fused": True} if spec.optimizer in FUSED else {}
+    device = flat(params)[0].device.type
+    fused = {"fused": True} if device in FUSED.get(spec.optimizer, ()) else {}
     return OPTIMIZERS[spec.optimizer](flat(params), lr=1.0, **fused)
 
 

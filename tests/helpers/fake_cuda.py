@@ -3,7 +3,7 @@
 Every code path of the benchmark that only a GPU takes runs on it: placement, transfer, waiting,
 events, running out of memory. SAMEGRAD_FAKE_FAULT plants a fault: "unsynchronised" (waiting
 does not wait), "out_of_memory" (placing params fails), "dead_gpu" (touching it ends the
-process), "sticky" (a step of a deep network fails, and everything after it), "nan_later" (the loss
+process), "refused" (it takes no network), "sticky" (a step of a deep network fails, and everything after it), "nan_later" (the loss
 of every later step is NaN), "no_cpu" (there is no device but the GPU, as with CuPy).
 """
 
@@ -92,6 +92,8 @@ class FakeCuda(Backend):
     def place_params(self, spec, params, device):
         if FAULT == "dead_gpu" and device == "cuda":
             os._exit(7)
+        if FAULT == "refused" and device == "cuda":
+            raise ValueError("step must be greater than zero")
         if FAULT == "out_of_memory" and device == "cuda" and len(spec.layer_sizes) > 4:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return submit(lambda: NUMPY.place_params(spec, params, "cpu"))

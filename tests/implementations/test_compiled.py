@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,25 @@ def test_program_is_not_compiled_again_for_another_rate_or_batch(torch_compile: 
 
 
 @TORCH
+@pytest.mark.parametrize(
+    ("optimizer", "device", "fused"),
+    [("adagrad", "cpu", True), ("adagrad", "cuda", None), ("adam", "cuda", True)],
+)
+def test_fused_rule_is_asked_for_where_torch_has_it(
+    optimizer: Any, device: str, fused: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On an H100, torch 2.11 refused a fused Adagrad."""
+    module = pytest.importorskip("samegrad.implementations.variants.mlp_torch_compile")
+    asked: dict[str, Any] = {}
+    tensor = SimpleNamespace(device=SimpleNamespace(type=device))
+    monkeypatch.setattr(module, "flat", lambda params: [tensor])
+    monkeypatch.setitem(module.OPTIMIZERS, optimizer, lambda params, **given: asked.update(given))
+
+    module.init_state(MLPSpec((3, 2), optimizer=optimizer), [])
+
+    assert fused == asked.get("fused")
+
+
 def test_without_a_compiler_it_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     """An unavailable row with its reason, and never a program that was not compiled."""
     implementation = load("torch_compile")

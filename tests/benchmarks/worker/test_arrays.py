@@ -93,8 +93,20 @@ def test_numbers_are_copies_and_samples_are_some_of_them():
     (whole,), (some,) = arrays.numbers(vector), arrays.seen(vector)
     vector[:] = 0
 
-    assert 99 == whole[-1] == some[0]
+    assert 99 == whole[-1] == some[-1]
     assert arrays.SAMPLED <= len(some) < 40
+
+
+@pytest.mark.parametrize("length", [0, 1, 15, 16, 17, 100, 4095])
+def test_samples_are_taken_on_the_device_of_a_framework(length):
+    """torch takes no negative steps."""
+    torch = pytest.importorskip("torch")
+    vector = np.arange(length)
+
+    some = arrays._some(torch.from_numpy(vector), arrays.SAMPLED)
+
+    np.testing.assert_array_equal(arrays._some(vector, arrays.SAMPLED), some.numpy())
+    assert vector[-1:].tolist() == some[-1:].tolist()
 
 
 def test_change_is_seen_in_a_sample_and_nan_is_nan():
