@@ -273,9 +273,7 @@ def test_pretended_gpu_has_resident_and_end_to_end_rows(tmp_path: Path) -> None:
         ("refused", "it supports none of the networks that predict its cost: ValueError: step"),
     ],
 )
-def test_gpu_that_fails_its_probe_costs_no_cpu_row(
-    fault: str, reason: str, tmp_path: Path
-) -> None:
+def test_gpu_that_fails_its_probe_costs_no_cpu_row(fault: str, reason: str, tmp_path: Path) -> None:
     """The CUDA rows say why they have no number; those of the CPU are measured."""
     fake = ROOT / "tests" / "helpers" / "fake_cuda.py"
     arguments = ["--preset", "hello", "--implementation", str(fake), "--device", "cpu,cuda"]

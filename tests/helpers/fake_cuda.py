@@ -3,8 +3,9 @@
 Every code path of the benchmark that only a GPU takes runs on it: placement, transfer, waiting,
 events, running out of memory. SAMEGRAD_FAKE_FAULT plants a fault: "unsynchronised" (waiting
 does not wait), "out_of_memory" (placing params fails), "dead_gpu" (touching it ends the
-process), "refused" (it takes no network), "sticky" (a step of a deep network fails, and everything after it), "nan_later" (the loss
-of every later step is NaN), "no_cpu" (there is no device but the GPU, as with CuPy).
+process), "refused" (it takes no network), "sticky" (a step of a deep network fails, and everything
+after it), "nan_later" (the loss of every later step is NaN), "no_cpu" (there is no device but the
+GPU, as with CuPy).
 """
 
 import os
