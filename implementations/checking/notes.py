@@ -16,7 +16,7 @@ CODES = {
     "decay-over-batch": "weight decay is divided by the batch size, in loss and gradient",
     "exact-gelu": "gelu is the exact one, with erf, instead of the approximation with tanh",
     "probabilities": "forward gives softmax, log-softmax or sigmoid of outputs; the rest is right",
-    "softmax-twice": "the loss takes the softmax of what is one already; its gradient is right",
+    "softmax-twice": "the loss takes the softmax of what is one already",
     "one-number": "the loss is an array of shape (1,)",
     "no-gradient": "something changes the loss, and no gradient of it was found",
     "not-updated": "a weight or a bias changes the loss, and a script's loop never changes it",

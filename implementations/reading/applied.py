@@ -71,7 +71,7 @@ class Applied:
 
     def decays(self, slopes: Slopes) -> bool:
         """Whether updates take off a share of weights beside the gradient."""
-        return any(step.decays and step.off > SAME for step in _steps(self, slopes)[0])
+        return any(step.decays and step.off > SAME for step in steps_of(self, slopes)[0])
 
     @property
     def takes_off(self) -> bool:
@@ -193,7 +193,7 @@ def _number(fault: Fault) -> int:
     return int((re.findall(r":(\d+): ", fault.line) or [0])[0])
 
 
-def _steps(applied: Applied, slopes: Slopes) -> tuple[list[Step], list[str]]:
+def steps_of(applied: Applied, slopes: Slopes) -> tuple[list[Step], list[str]]:
     """The changes of weights, and the names of those that stay though the loss has slopes."""
     steps, waits = [], []
     changes = applied.changes()
@@ -210,7 +210,7 @@ def _steps(applied: Applied, slopes: Slopes) -> tuple[list[Step], list[str]]:
 
 def _of_steps(applied: Applied, slopes: Slopes, given: Sequence[Note]) -> Said:
     said = Said([], [], [])
-    steps, waits = _steps(applied, slopes)
+    steps, waits = steps_of(applied, slopes)
     known = [s for s in steps if s.off <= SAME]
     usual = _usual([s for s in known if s.entries > 1] or known)
     if usual is None:

@@ -37,6 +37,7 @@ def answer(request: Message, send: Any) -> None:
     from samegrad.implementations.reading.hinted import outright
     from samegrad.implementations.reading.loading import load
     from samegrad.implementations.reading.search import verdict
+    from samegrad.implementations.reading.training import with_training
 
     send({"stage": "loading"})
     path = Path(request["path"])
@@ -71,6 +72,8 @@ def answer(request: Message, send: Any) -> None:
         if report is None or report.said.startswith(RAISED):  # data of the file that does not fit
             found = verdict(loaded, request["name"], hints, time.process_time() + SECONDS)
             report = found if report is None or found.verdict != NOT_CHECKED else report
+        elif report.agrees and not request["name"]:
+            report = with_training(report, loaded, hints)
     except (Exception, SystemExit) as error:
         report = ours(error)
     folder = f"{path.resolve().parent}{os.sep}"

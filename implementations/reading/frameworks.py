@@ -5,6 +5,7 @@ define. Nothing is imported: what is not in `sys.modules` is not what the file u
 """
 
 import ast
+import copy
 import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.reading import names, twice
+from samegrad.implementations.reading import losses, names, twice
 from samegrad.implementations.reading.board import Board, Form, Sizes, call, plans
 from samegrad.implementations.reading.effects import Place, places, with_effect
 from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions, parts
-from samegrad.implementations.reading.networks import constructions, methods
+from samegrad.implementations.reading.networks import Network, constructions, methods
 from samegrad.implementations.reading.readings import Reading
 
 Array = Any
-SQUARES = "squared error of its outputs"
+SQUARES = losses.OF_OUTPUTS
 MOST_SHAPES = 6  # of the inputs of one function
 
 
@@ -59,7 +60,18 @@ def of_torch(loaded: Loaded, name: str) -> Iterator[Reading]:
                 break
         if found:
             return
+    for make in _modules_at_hand(loaded, name):
+        yield from itertools.islice(_of_module(make, loaded), 1)
     yield from _each_of([cls for cls in _functions(loaded) if cls in classes.values()], loaded)
+
+
+def _modules_at_hand(loaded: Loaded, name: str) -> Iterator[Callable[[Sizes, Form], Network]]:
+    """Modules that a file makes of torch's own classes, the last first."""
+    torch = sys.modules["torch"]
+    for of, value in reversed(loaded.namespace.items()):
+        if isinstance(value, torch.nn.Module) and name in ("", of) and list(value.parameters()):
+            title = f"{of}, a {type(value).__name__}"
+            yield lambda *_, v=value, t=title: Network(copy.deepcopy(v), {}, t)
 
 
 def _of_module(make: Callable[[Sizes, Form], Any], loaded: Loaded) -> Iterator[Reading]:
@@ -90,7 +102,8 @@ def _of_module(make: Callable[[Sizes, Form], Any], loaded: Loaded) -> Iterator[R
 def _losses(
     net: Any, X: Any, target: Any, loaded: Loaded
 ) -> Iterator[tuple[Callable[[], Any], str, tuple[Any, ...]]]:
-    """Losses of the module's and the file's own that take a module, then one of ours."""
+    """Losses of the module's and the file's own, then one of ours."""
+    torch = sys.modules["torch"]
 
     def squares() -> Any:
         return ((net(X) - target) ** 2).sum()
@@ -107,8 +120,18 @@ def _losses(
                 if loss is not None:
                     yield loss, name, (X, y)
                     break
+    for name, value in loaded.namespace.items():
+        if isinstance(value, torch.nn.modules.loss._Loss):
+            for y in (target, _labels(target)):
+                if _differentiable(loss := partial(_loss_of, value, net, X, y)):
+                    yield loss, name, (X, y)
+                    break
     if _differentiable(squares):
         yield squares, SQUARES, (X, target)
+
+
+def _loss_of(loss: Any, net: Any, X: Any, y: Any) -> Any:
+    return loss(net(X), y)
 
 
 def _labels(like: Any) -> Any:

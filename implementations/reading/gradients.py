@@ -245,6 +245,11 @@ def _covers(backward: Callable[[], Any], kind: str, found: Sequence[Place], net:
     return all(sizes.count(size) >= wanted.count(size) for size in wanted)
 
 
+def is_step(backward: Callable[[], Any], found: Sequence[Place], net: Any) -> bool:
+    """Whether a call runs and changes the parameters, which are put back."""
+    return _kind(backward, found, net) == "step"
+
+
 def _kind(backward: Callable[[], Any], found: Sequence[Place], net: Any) -> str:
     """Say "step" if it changes the parameters, "explicit" if not, "" if it does not run."""
     before = [place.read() for place in found]

@@ -14,7 +14,7 @@ import numpy as np
 
 from samegrad.implementations.checking.objects.check import check
 from samegrad.implementations.checking.objects.report import NOT_CHECKED, CheckReport
-from samegrad.implementations.reading import names
+from samegrad.implementations.reading import names, twice
 from samegrad.implementations.reading.hints import NO_HINT, Hints
 from samegrad.implementations.reading.loading import Loaded, execute
 
@@ -65,7 +65,8 @@ def _checked(hints: Hints, file: "_File", used: set[str]) -> CheckReport:
         raise FailedError(f"{type(error).__name__}: {error}") from None
     texts = [f"{n} = {getattr(hints, n)}" for n in ("net", "loss", "backward")]
     how = "; ".join(text for text in texts if not text.endswith("= "))
-    return replace(report, reading=f"hinted: {how}", remarks=(*report.remarks, *remarks))
+    notes, remarks = (*report.notes, *twice.of_call(loss)), [*report.remarks, *remarks]
+    return replace(report, reading=f"hinted: {how}", notes=notes, remarks=tuple(remarks))
 
 
 def _given(hints: Hints, file: "_File", used: set[str]) -> tuple[dict[str, Any], list[str]]:

@@ -23,11 +23,12 @@ from samegrad.implementations.checking.objects.report import (
     UNDECIDED,
     CheckReport,
 )
-from samegrad.implementations.reading import names, twice
+from samegrad.implementations.reading import losses, names, twice
 from samegrad.implementations.reading.applied import with_steps
 from samegrad.implementations.reading.compare import is_multiple
 from samegrad.implementations.reading.factors import factor_notes, with_sizes
 from samegrad.implementations.reading.found import Found, compared_with
+from samegrad.implementations.reading.own_steps import with_own_steps
 from samegrad.implementations.reading.points import points_of
 from samegrad.implementations.reading.readings import BATCHED, Reading
 from samegrad.implementations.reading.seen import seen
@@ -221,16 +222,21 @@ def _checked_as(found: Found, agreed: bool) -> CheckReport:
     name = found.constant or found.usual or reading.loss_name
     if reading.applied is not None:
         report = with_sizes(report, reading.applied.sizes)
-    how = f"{reading.how}; loss: {'its own ' if reading.own else ''}{name}"
+    own = "its own " if reading.own and name != losses.OF_OUTPUTS else ""
+    how = f"{reading.how}; loss: {own}{name}"
     report = replace(report, reading=how)
     if report.agrees:
         more = (*_of_factor(found), *reading.notes, *twice.of_trial(reading))
         report = replace(report, notes=(*more, *report.notes))
+        if reading.applied is None and not agreed:
+            return with_own_steps(report, reading)
         if reading.applied is None or agreed:
             return report
         return with_steps(report, reading.applied, reading.slopes, reading.loss)
     if report.verdict != DISAGREES:
         return report
+    of_loss = [note for note in twice.of_trial(reading) if note.code == twice.CODE]
+    report = replace(report, notes=(*of_loss, *report.notes))
     doubt = _doubt(found, report, agreed)
     if not doubt:
         return report

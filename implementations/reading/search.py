@@ -26,8 +26,8 @@ from samegrad.implementations.reading.networks import Maker, Network, constructi
 from samegrad.implementations.reading.readings import Reading, readings
 from samegrad.implementations.reading.scripts import fit_readings, script_readings
 from samegrad.implementations.reading.supplied import supplied
+from samegrad.implementations.reading.training import with_training
 from samegrad.implementations.reading.trials import Wishes, trials
-from samegrad.implementations.reading.uncleared import with_training
 
 FIRST = ("same", "labels", "like X")  # forms of targets that are tried before all others
 LAST = [form for form in Y_FORMS if form not in FIRST]
@@ -74,8 +74,17 @@ def verdict(loaded: Loaded, name: str, hints: Hints, deadline: float) -> CheckRe
         kind = frameworks.outside(loaded)
         said = f"it has {kind}: files are read of dense layers alone" if kind else report.said
         missing = "" if hints.net else unmade(loaded)
-        return CheckReport(NOT_CHECKED, said=said, advice=(missing or GO_ON,))
-    return report if name or hints.backward else with_training(report, loaded)
+        report = CheckReport(NOT_CHECKED, said=said, advice=(missing or go_on(hints),))
+    return report if name else with_training(report, loaded, hints)
+
+
+def go_on(hints: Hints) -> str:
+    """What to do about a file in which no gradient was found: the hints that are missing."""
+    missing = [f"`# samegrad: {n} = ...`" for n in ("net", "loss", "backward")
+               if not getattr(hints, n)]  # fmt: skip
+    if not missing or len(missing) == 3:
+        return GO_ON
+    return f"say in the file, too, or with --hint: {', '.join(missing)}"
 
 
 def raised(error: BaseException) -> CheckReport:

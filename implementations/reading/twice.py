@@ -1,7 +1,11 @@
-"""A softmax of what is one already: the gradient may be right, and the network learns badly."""
+"""Outputs that are softmax or its log, and losses that take the softmax of what is one already.
+
+The gradient of a loss with two may be right, and the network learns badly.
+"""
 
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +17,7 @@ from samegrad.implementations.reading.readings import Reading
 
 Array = Any
 CODE = "softmax-twice"
+LOGS = Note("probabilities", "forward gives log_softmax of the outputs")
 SAME = 1e-9  # relative, of a loss in float64
 # torch's losses that take logits
 OF_LOGITS = re.compile(r"\bCrossEntropyLoss\(|\bF\.cross_entropy\(|functional\.cross_entropy\(")
@@ -30,6 +35,8 @@ def of_trial(reading: Reading) -> Sequence[Note]:
     except (Exception, SystemExit):
         return ()
     for out in found:
+        if out.shape == targets.shape and are_logs(out):
+            return (LOGS,)
         if out.shape == targets.shape and are_probabilities(out):
             taken = losses.value("cross entropy of softmax", out, targets)
             for c in (1.0, 1 / reading.examples, 1 / targets.size):
@@ -39,10 +46,36 @@ def of_trial(reading: Reading) -> Sequence[Note]:
 
 
 def of_module(out: Array, loaded: Loaded) -> Sequence[Note]:
-    """Of a module of torch whose outputs are probabilities, in a file with a loss of logits."""
+    """Of a module of torch: a file with a loss of logits, or outputs that are logs."""
     source = "".join(block.source for block in loaded.blocks)
     if are_probabilities(out) and OF_LOGITS.search(source):
         return (Note(CODE, "forward gives softmax, and torch's cross entropy takes it again"),)
+    return (LOGS,) if are_logs(out) else ()
+
+
+def of_call(loss: Callable[[], Any]) -> Sequence[Note]:
+    """Of a loss that can be called: torch's cross entropy is given probabilities."""
+    torch = sys.modules.get("torch")
+    if torch is None or not hasattr(torch, "overrides"):
+        return ()
+    cross_entropy = torch.nn.functional.cross_entropy
+    seen: list[Array] = []
+
+    class Watched(torch.overrides.TorchFunctionMode):  # type: ignore[misc,name-defined] # torch's
+        def __torch_function__(
+            self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            if function is cross_entropy:
+                seen.append(args[0] if args else kwargs["input"])
+            return function(*args, **(kwargs or {}))
+
+    try:
+        with Watched():
+            loss()
+    except (Exception, SystemExit):
+        return ()
+    if any(are_probabilities(out.detach().cpu().numpy()) for out in seen):
+        return (Note(CODE, "torch's cross entropy takes the softmax of probabilities"),)
     return ()
 
 
@@ -51,3 +84,10 @@ def are_probabilities(out: Array) -> bool:
     if out.ndim != 2 or min(out.shape) < 2 or out.dtype.kind != "f" or not (out > 0).all():
         return False
     return any(np.allclose(out.sum(axis=axis), 1, rtol=1e-5) for axis in (0, 1))
+
+
+def are_logs(out: Array) -> bool:
+    """Whether they are the logs of such."""
+    return out.ndim == 2 and out.dtype.kind == "f" and bool((out < 0).all()) and (
+        are_probabilities(np.exp(out))
+    )  # fmt: skip

@@ -9,15 +9,13 @@ import ast
 import copy
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
-from samegrad.implementations.checking.objects.report import DISAGREES, CheckReport
 from samegrad.implementations.reading import names
 from samegrad.implementations.reading.loading import Loaded
 
 ZEROES = re.compile(r"\w*(?:zero|clear|reset)\w*")  # functions that clear if somebody calls them
 CLEARS = re.compile(
-    r"(?:zero|clear|reset)\w*\(|\.grad(?:\.data)?(?:\[.*\])?\s*\*?=(?!=)(?!\s*(?:1(?:\.0*)?$|.*ones))"
+    r"(?:zero(?!s(?:_like)?\()|clear|reset)\w*\(|\.grad(?:\.data)?(?:\[.*\])?\s*\*?=(?!=)(?!\s*(?:1(?:\.0*)?$|.*ones))"
     r"|\.grad(?:\.data)?\.(?:fill|mul|copy|sub)\w*\(|accumulat",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -34,17 +32,6 @@ ANEW = re.compile(r"=\s*[\w.]*(?:optim\.\w+|SGD|Adam\w*|RMSprop)\(|requires_grad
 Repeated = ast.For | ast.While | ast.FunctionDef
 
 
-def with_training(report: CheckReport, loaded: Loaded) -> CheckReport:
-    """What is said of a file whose gradient is right, if its training never clears it."""
-    if not report.agrees or (at := never_cleared(loaded)) is None:
-        return report
-    said = "gradients add up over calls"
-    line = f"{loaded.path.name}:{at}: {said}; expected to start from zero in each"
-    return replace(
-        report, verdict=DISAGREES, said=f"{said}: nothing sets them to zero", lines=(line,)
-    )
-
-
 def never_cleared(loaded: Loaded) -> int | None:
     """The line of a backward pass whose gradients are used and never set to zero, or None."""
     tree = _WithoutClearing().visit(copy.deepcopy(ast.Module(loaded.statements, [])))
@@ -55,10 +42,10 @@ def never_cleared(loaded: Loaded) -> int | None:
     )
     if not (adds or TORCH.search(source)) or ELSEWHERE.search(source) or CLEARS.search(source):
         return None
-    for repeated in _repeated(tree):
-        inside = list(_inside(repeated))
+    for body in repeated(tree):
+        inside = list(_inside(body))
         passes = [getattr(node, "lineno", 0) for node in inside if _is_pass(node)]
-        if passes and any(map(_updates, inside)) and not ANEW.search(ast.unparse(repeated)):
+        if passes and any(map(_updates, inside)) and not ANEW.search(ast.unparse(body)):
             return passes[0]
     return None
 
@@ -71,7 +58,7 @@ class _WithoutClearing(ast.NodeTransformer):
         return None if left_out else self.generic_visit(node)  # type: ignore[return-value]
 
 
-def _repeated(tree: ast.AST) -> Iterator[Repeated]:
+def repeated(tree: ast.AST) -> Iterator[Repeated]:
     """What runs more than once: loops, and functions that are called a step."""
     for node in ast.walk(tree):
         step = isinstance(node, ast.FunctionDef) and (
@@ -80,6 +67,11 @@ def _repeated(tree: ast.AST) -> Iterator[Repeated]:
         if step or isinstance(node, ast.For | ast.While):
             assert isinstance(node, Repeated)
             yield node
+
+
+def trains(tree: ast.AST) -> bool:
+    """Whether something that runs more than once takes steps by gradients that are kept."""
+    return any(_updates(node) for body in repeated(tree) for node in ast.walk(body))
 
 
 def _inside(repeated: ast.AST) -> Iterator[ast.AST]:

@@ -186,6 +186,31 @@ def test_softmax_twice_with_its_own_gradient_is_a_note(tmp_path: Path) -> None:
     assert once.agrees and [] == [note.code for note in once.notes]
 
 
+def test_softmax_twice_with_the_gradient_of_one_is_wrong_and_named(tmp_path: Path) -> None:
+    """In a class: which of both is meant is for people to say."""
+    left_out = "        d = self.p * (d - (d * self.p).sum(axis=1, keepdims=True))\n"
+
+    found = verify_file(str(changed(tmp_path, (left_out, ""), text=CLASS)))
+
+    assert "disagrees" == found.verdict
+    assert ["softmax-twice"] == [note.code for note in found.notes]
+
+
+def test_outputs_of_a_class_may_be_log_softmax(tmp_path: Path) -> None:
+    """A convention with its name, as in a file of the contract."""
+    changes = [
+        ("self.p = softmax(self.h @ self.W2)\n        return self.p",
+         "self.p = softmax(self.h @ self.W2)\n        return np.log(self.p)"),
+        ("q = softmax(self.forward(X))", "q = np.exp(self.forward(X))"),
+        ("q, n = softmax(self.p), len(y)", "q, n = self.p, len(y)"),
+        ("        d = self.p * (d - (d * self.p).sum(axis=1, keepdims=True))\n", ""),
+    ]  # fmt: skip
+
+    found = verify_file(str(changed(tmp_path, *changes, text=CLASS)))
+
+    assert found.agrees and ["probabilities"] == [note.code for note in found.notes]
+
+
 @pytest.mark.full  # a process with torch
 def test_softmax_before_torchs_cross_entropy_is_a_note(tmp_path: Path) -> None:
     """By its outputs and its text."""

@@ -1,0 +1,102 @@
+"""Steps that a class or functions make of a gradient that is right: each is called once.
+
+One whose changes are a rate times the gradient is judged as those of loops are; of another, and of
+what trains for long, it is said that it was not.
+"""
+
+import ast
+import inspect
+import itertools
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from samegrad.implementations.checking.objects.report import CheckReport
+from samegrad.implementations.contract.texts import UNPARSABLE
+from samegrad.implementations.reading import names
+from samegrad.implementations.reading.applied import SAME, Applied, steps_of, with_steps
+from samegrad.implementations.reading.board import RATE, plans
+from samegrad.implementations.reading.gradients import Backward, Change, is_step
+from samegrad.implementations.reading.readings import Reading
+
+MOST_WAYS = 3  # to call one
+ONCE = "one call takes a rate times the gradient off the weights"
+NOT_RUN = "its steps were not checked, only its gradient"
+# Parameters of what makes many steps, or draws batches of its own.
+LONG = ("epoch", "iter", "batch_size", "num_steps", "n_steps", "tol")
+
+
+def with_own_steps(report: CheckReport, reading: Reading) -> CheckReport:
+    """A report on a gradient that is right, with what is to be said of steps that are there."""
+    trial = reading.trial
+    first = reading.backward
+    if trial is None or reading.step or not isinstance(first, Backward):
+        return report
+    unknown, right = [], []
+    for name, function in trial.network.functions.items():
+        if not names.STEP.fullmatch(name) or names.BACKWARD.match(name):
+            continue
+        changes = None
+        if _is_short(function):
+            changes = next(_changes(reading, name, function, first), None)
+        applied = None if changes is None else _applied(reading, function, changes)
+        steps, _ = ([], []) if applied is None else steps_of(applied, reading.slopes)
+        if applied is None or not steps or any(s.off > SAME and not s.decays for s in steps):
+            unknown.append(name)
+        else:
+            report = with_steps(report, applied, reading.slopes, reading.loss)
+            if report.disagrees:
+                return replace(report, said=f"{name} was called once: {report.reason}")
+            right.append(name)
+    remarks = [*report.remarks]
+    remarks += [f"{ONCE}: {', '.join(right)}"] if right else []
+    remarks += [f"{NOT_RUN}: {', '.join(unknown)}"] if unknown else []
+    return replace(report, remarks=tuple(remarks))
+
+
+def _is_short(function: Callable[..., Any]) -> bool:
+    """Whether a function makes one step, by its parameters and its text."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        given = inspect.signature(function).parameters
+    except (OSError, TypeError, ValueError, *UNPARSABLE):
+        return False
+    long = any(word in name.lower() for name in given for word in LONG)
+    return not long and not any(isinstance(node, ast.While) for node in ast.walk(tree))
+
+
+def _changes(
+    reading: Reading, name: str, function: Callable[..., Any], first: Backward
+) -> Iterator[dict[str, tuple[Any, Any]]]:
+    """What weights were and before - after, by name, of ways to call a step that run."""
+    trial, net = reading.trial, reading.net
+    assert trial is not None
+    outs = ["out"] if trial.outs else []
+    for plan in itertools.islice(plans(function, trial.board, outs, "step"), MOST_WAYS):
+        step = Backward(trial, function, name, plan, first)
+        if is_step(step, reading.parameters, net):
+            changed = Change(step, reading.parameters, net, 1.0)()
+            held = {p.name: p.read() for p in reading.parameters}
+            yield {n: (held[n], changed[f"d {n}"]) for n in held if f"d {n}" in changed}
+
+
+def _applied(
+    reading: Reading, function: Callable[..., Any], changes: dict[str, tuple[Any, Any]]
+) -> Applied:
+    held = getattr(reading.net, "__dict__", {}).values()
+    defaults = [p.default for p in inspect.signature(function).parameters.values()]
+    numbers = [v for v in (RATE, *held, *defaults) if type(v) is float and v > 0]
+    return Applied(
+        changes=lambda: changes,
+        variables=dict,
+        still=(),
+        grown={},
+        updates={},
+        assigned={},
+        filename="",
+        sizes={"batch size": reading.examples} if reading.examples > 1 else {},
+        numbers=numbers,
+        rises=bool(names.RISING.fullmatch(names.plain(reading.loss_name))),
+        sometimes=True,  # another function may well update what this one leaves
+    )

@@ -1,0 +1,53 @@
+"""What is said of training that a gradient alone does not show, by the text of a file."""
+
+import ast
+from dataclasses import replace
+
+from samegrad.implementations.checking.objects.report import (
+    AGREES,
+    DISAGREES,
+    NOT_CHECKED,
+    CheckReport,
+)
+from samegrad.implementations.reading.forgotten import thrown_away
+from samegrad.implementations.reading.hints import Hints
+from samegrad.implementations.reading.loading import Loaded
+from samegrad.implementations.reading.own_steps import NOT_RUN, ONCE
+from samegrad.implementations.reading.uncleared import CLEARS, never_cleared, trains
+
+TEXT_ALONE = (
+    "its training was not run: its text was read for gradients that are never set to zero and "
+    "for optimizer state that is thrown away"
+)
+TURN = "one turn of the loop"  # words of a reading that judges steps
+
+
+def with_training(report: CheckReport, loaded: Loaded, hints: Hints) -> CheckReport:
+    """What is said of a file whose gradient is right, or was not found, if its training is wrong.
+
+    It is wrong if it never clears its gradients, or throws the state of its optimizer away.
+    """
+    if report.verdict not in (AGREES, NOT_CHECKED) or CLEARS.search(hints.backward):
+        return report
+    if (at := never_cleared(loaded)) is not None:
+        said = "gradients add up over calls"
+        expected, why = "to start from zero in each", f"{said}: nothing sets them to zero"
+    elif (found := thrown_away(loaded)) is not None:
+        at, name = found
+        said = f"{name} starts anew in each step"
+        expected = "to be kept from step to step"
+        why = f"optimizer state is thrown away: {said}"
+    else:
+        return _with_remark(report, loaded)
+    line = f"{loaded.path.name}:{at}: {said}; expected {expected}"
+    return replace(report, verdict=DISAGREES, said=why, lines=(line,))
+
+
+def _with_remark(report: CheckReport, loaded: Loaded) -> CheckReport:
+    """A report with what is known of training that was not run, if there is some."""
+    known = any(remark.startswith((ONCE, NOT_RUN)) for remark in report.remarks)
+    if not report.agrees or known or TURN in report.reading:
+        return report
+    if not trains(ast.Module(loaded.statements, [])):
+        return report
+    return replace(report, remarks=(*report.remarks, TEXT_ALONE))

@@ -1,0 +1,169 @@
+"""Averages of gradients that start anew in each step are named; what is kept is not."""
+
+import ast
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from samegrad.implementations.reading.forgotten import thrown_away
+from tests.helpers.read_here import read_here
+
+LOOP = """
+START
+for epoch in range(20):
+    dW = X.T @ (X @ W - Y)
+    ANEW
+    v = 0.9 * v + dW
+    W -= 0.1 * v
+"""
+ADAM = """
+class Adam:
+    def __init__(self, params):
+        self.params, self.t = params, 0
+        self.m = [np.zeros_like(p) for p in params]
+        self.v = [np.zeros_like(p) for p in params]
+
+    def step(self, grads):
+        self.t += 1
+        ANEW
+        for i, (p, g) in enumerate(zip(self.params, grads)):
+            self.m[i] = 0.9 * self.m[i] + 0.1 * g
+            self.v[i] = 0.999 * self.v[i] + 0.001 * g * g
+            m = self.m[i] / (1 - 0.9**self.t)
+            p -= 0.1 * m / (np.sqrt(self.v[i] / (1 - 0.999**self.t)) + 1e-8)
+"""
+BOOK = """
+class Momentum:
+    v = None
+
+    def update(self, params, grads):
+        IF
+            self.v = {}
+            for key, val in params.items():
+                self.v[key] = np.zeros_like(val)
+        for key in params.keys():
+            self.v[key] = self.momentum * self.v[key] - self.lr * grads[key]
+            params[key] += self.v[key]
+"""
+STATE = """
+def init_state(params):
+    return [np.zeros_like(W) for W in params]
+
+
+def train_step(params, state, X, y, rate):
+    grads = gradient(params, X, y)
+    ANEW
+    state = [0.9 * v + dW for v, dW in zip(state, grads)]
+    return [W - rate * v for W, v in zip(params, state)], state
+"""
+TORCH = """
+BEFORE
+for epoch in range(20):
+    ANEW
+    opt.zero_grad()
+    loss_fn(model(X), y).backward()
+    opt.step()
+"""
+MADE = "opt = torch.optim.Adam(model.parameters(), lr=0.1)"
+# Sums over a batch, an average that is printed, a network per turn, a rate per epoch: no fault.
+OTHERS = (
+    "for epoch in range(9):\n  v = np.zeros_like(W)\n  for x, y in batch:\n    v = v + g(x, y)\n"
+    "  W -= 0.1 * v",
+    "for epoch in range(9):\n  v = 0\n  for x, y in batches:\n    v = 0.9 * v + g(x, y)\n"
+    "    W -= 0.1 * v",
+    "for epoch in range(9):\n  mean = 0.0\n  mean = 0.9 * mean + 0.1 * loss()\n  W -= 0.1 * g()\n"
+    "  print(mean)",
+    "for W in weights:\n  reg = 0.0\n  loss = data(W) + 0.5 * lam * reg\n  W -= 0.1 * loss",
+    "for epoch in range(9):\n  grads = [0.0, 0.0]\n  grads[0] = X.T @ d\n  W -= 0.1 * grads[0]",
+    f"for model in models:\n  {MADE}\n  loss(model).backward()\n  opt.step()",
+    f"for seed in range(3):\n  model = Net(seed)\n  {MADE}\n  loss(model).backward()\n  opt.step()",
+    f"for epoch in range(3):\n  {MADE}\n  for x, y in loader:\n    loss(x, y).backward()\n"
+    "    opt.step()",
+    "for epoch in range(9):\n  opt = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0)\n"
+    "  loss().backward()\n  opt.step()",
+    f"for epoch in range(3):\n  {MADE}\n  opt.load_state_dict(kept)\n  loss().backward()\n"
+    "  opt.step()",
+)
+
+
+def found(text: str, **places: str) -> tuple[int, str] | None:
+    """What is said of a text with something in its places."""
+    for place, instead in places.items():
+        text = text.replace(place, instead)
+    loaded: Any = SimpleNamespace(statements=ast.parse(text).body)
+    return thrown_away(loaded)
+
+
+@pytest.mark.parametrize(
+    ("text", "places", "name"),
+    [
+        (LOOP, {"START": "v = np.zeros_like(W)", "ANEW": "pass"}, None),
+        (LOOP, {"START": "", "ANEW": "v = np.zeros_like(W)"}, "v"),
+        (LOOP, {"START": "", "ANEW": "v, n = np.zeros(3), 0"}, "v"),
+        (LOOP, {"START": "", "ANEW": "v = np.zeros_like(W) if epoch == 0 else v"}, None),
+        (LOOP, {"START": "", "ANEW": "if epoch == 0: v = 0"}, None),
+        (ADAM, {"ANEW": "pass"}, None),
+        (ADAM, {"ANEW": "self.m = [np.zeros_like(p) for p in self.params]"}, "self.m"),
+        (ADAM, {"ANEW": "self.v = [0.0] + [np.zeros(3)]"}, None),  # of what it is is not known
+        (BOOK, {"IF": "if self.v is None:"}, None),
+        (BOOK, {"IF": "with np.errstate(all='ignore'):"}, "self.v"),
+        (STATE, {"ANEW": "pass"}, None),
+        (STATE, {"ANEW": "state = init_state(params)"}, "state"),
+        (STATE, {"ANEW": "state = state or init_state(params)"}, None),
+        (TORCH, {"BEFORE": MADE, "ANEW": "pass"}, None),
+        (TORCH, {"BEFORE": "", "ANEW": MADE}, "opt"),
+        (TORCH, {"BEFORE": "", "ANEW": MADE.replace("Adam", "SGD")}, None),
+        (TORCH, {"BEFORE": "", "ANEW": "opt = SGD(model.parameters(), 0.1, momentum=0.9)"}, "opt"),
+        *((text, {}, None) for text in OTHERS),
+    ],
+)
+def test_name_is_that_of_a_state_that_starts_anew(
+    text: str, places: dict[str, str], name: str | None
+) -> None:
+    """None where it is kept, where it is no average, or where the network is new as well."""
+    at = found(text, **places)
+
+    assert name == (None if at is None else at[1])
+
+
+NET = """
+import numpy as np
+
+
+class Net:
+    def __init__(self, n_in, n_out, rate=0.1):
+        self.W, self.v, self.rate = np.random.randn(n_in, n_out), np.zeros((n_in, n_out)), rate
+
+    def loss(self, X, Y):
+        self.d = X @ self.W - Y
+        return (self.d**2).sum() / 2
+
+    def backward(self, X, Y):
+        self.dW = X.T @ self.d
+
+    def train_step(self, X, Y):
+        self.loss(X, Y)
+        self.backward(X, Y)
+        STEP
+"""
+RULE = "self.v = 0.9 * self.v + self.dW\n        self.W -= self.rate * self.v"
+
+
+@pytest.mark.parametrize(
+    ("step", "verdict"),
+    [(RULE, "agrees"), (f"self.v = np.zeros_like(self.W)\n        {RULE}", "disagrees")],
+)
+def test_class_that_throws_its_state_away(step: str, verdict: str, tmp_path: Path) -> None:
+    """Is wrong though its gradient is right; the line is named."""
+    text = NET.replace("STEP", step)
+    file = tmp_path / "net.py"
+    file.write_text(text)
+
+    report = read_here(file)
+
+    line = text[: text.index("np.zeros_like(")].count("\n") + 1 if verdict == "disagrees" else 0
+    said = f"net.py:{line}: self.v starts anew in each step; expected to be kept from step to step"
+    assert verdict == report.verdict, str(report)
+    assert ((said,) if line else ()) == report.lines

@@ -1,0 +1,67 @@
+"""A step that a class makes of a right gradient is called once and judged; others are said."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.read_here import read_here
+
+NET = """
+import numpy as np
+
+
+class Net:
+    def __init__(self, n_in, n_out, rate=0.1):
+        self.W, self.b = np.random.randn(n_in, n_out), np.zeros(n_out)
+        self.rate, self.v, self.s = rate, 0.0, 0.0
+
+    def loss(self, X, Y):
+        self.d = X @ self.W + self.b - Y
+        return (self.d**2).sum() / 2
+
+    def backward(self, X, Y):
+        self.dW, self.db = X.T @ self.d, self.d.sum(axis=0)
+
+    def STEP
+"""
+CALLS = "self.loss(X, Y); self.backward(X, Y)"
+DOWN = "self.W -= self.rate * self.dW; self.b -= self.rate * self.db"
+ONE = f"train_step(self, X, Y):\n        {CALLS}"
+ONCE = "one call takes a rate times the gradient off the weights: {}"
+NOT = "its steps were not checked, only its gradient: {}"
+ADAM = (
+    "self.v = 0.9 * self.v + 0.1 * self.dW\n        self.s = 0.999 * self.s + 0.001 * self.dW**2\n"
+    "        self.W -= 0.01 * self.v / (np.sqrt(self.s) + 1e-8)"
+)
+
+
+@pytest.mark.parametrize(
+    ("step", "reason", "remark"),
+    [
+        (f"{ONE}\n        {DOWN}", "", ONCE.format("train_step")),
+        (f"update(self):\n        {DOWN}", "", ONCE.format("update")),
+        (f"update(self, lr=0.5):\n        {DOWN.replace('self.rate', 'lr')}", "",
+         ONCE.format("update")),
+        (f"{ONE}\n        self.v = 0.9 * self.v + self.dW; self.W -= self.rate * self.v", "",
+         ONCE.format("train_step")),
+        (f"{ONE}\n        self.W -= self.rate * (self.dW + 0.1 * self.W)", "",
+         ONCE.format("train_step")),
+        (f"{ONE}\n        {ADAM}", "", NOT.format("train_step")),
+        (f"fit(self, X, Y, epochs=10**9):\n        for _ in range(epochs):\n"
+         f"            {CALLS}; {DOWN}", "", NOT.format("fit")),
+        (f"{ONE}\n        {DOWN.replace('-=', '+=')}",
+         "train_step was called once: the update of net.W goes up its gradient", None),
+        (f"update(self):\n        {DOWN.replace('b -=', 'b +=')}",
+         "update was called once: the update of net.b goes up its gradient", None),
+    ],
+)  # fmt: skip
+def test_step_is_called_once(step: str, reason: str, remark: str | None, tmp_path: Path) -> None:
+    """Up the gradient is wrong; what is no rate times it, or trains for long, is not judged."""
+    file = tmp_path / "net.py"
+    file.write_text(NET.replace("STEP", step))
+
+    report = read_here(file)
+
+    assert (reason, not reason) == (report.reason, report.agrees), str(report)
+    said = [r for r in report.remarks if r.startswith((ONCE.format(""), NOT.format("")))]
+    assert ([remark] if remark else []) == said
