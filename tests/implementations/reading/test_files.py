@@ -14,7 +14,7 @@ FILES = Path(__file__).parent / "files"
 # file -> what the line that says how it was read must hold
 RIGHT = {
     "columns_class.py": "examples in columns",
-    "data_in_constructor.py": "from the update of backprop; loss: squared error, averaged over",
+    "data_in_constructor.py": "from the update of backprop; loss: squared error, summed",
     "deep_functions.py": "loss: its own compute_cost",
     "dense_layers.py": "Layer_Dense, Activation_ReLU, Layer_Dense with Activation_Softmax_Loss",
     "digits_functions.py": "labels 0 to k-1, gradient of backward_prop",
