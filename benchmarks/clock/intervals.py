@@ -14,6 +14,8 @@ from dataclasses import dataclass
 CONFIDENCE = 0.95
 LEAST_PROCESSES = 5  # fewer give no interval that deserves the name
 NO_DIFFERENCE = 1.05  # a ratio within it is no difference: clocks and code layout differ by as much
+# A machine whose own speed changed by more may be what makes a row faster or slower.
+SAME_SPEED = 1.02
 FASTER, SLOWER, SAME, CANT_TELL = "FASTER", "SLOWER", "SAME", "CAN'T TELL"
 
 

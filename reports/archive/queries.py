@@ -15,9 +15,15 @@ from typing import Any
 
 import duckdb
 
-from samegrad.benchmarks.clock.intervals import FASTER, NO_DIFFERENCE, SLOWER, Ratio, ratio
+from samegrad.benchmarks.clock.intervals import (
+    FASTER,
+    NO_DIFFERENCE,
+    SAME_SPEED,
+    SLOWER,
+    Ratio,
+    ratio,
+)
 from samegrad.reports.archive.store import select
-from samegrad.reports.data.comparison import SAME_SPEED
 
 MOST_SERIES = 200  # that are shown; those with the largest steps first
 MOST_MACHINES = 12  # side by side
@@ -25,21 +31,41 @@ VALUE = "status = 'ok' AND NOT machine_too_busy AND seconds > 0 AND seconds < 'i
 POINT = ("fingerprint", "machine", "case_id", "started", "run", "run_id", "commit", "versions",
          "python", "code", "inputs", "seconds", "seconds_low", "seconds_high", "quality", "device",
          "process_seconds", "cpu_speed_ns", "cpu_speed_work")  # fmt: skip
-# Series of one case on one machine with at least two runs; how far its largest jump goes.
+LEAST = math.log(NO_DIFFERENCE)  # of a jump that may be a step
+# How far the largest jump goes of each case on a machine with at least two runs. No jump goes
+# further than from the least value to the largest, which needs no order: of two runs that is the
+# jump, and of more the order is asked only where it may matter ({long}).
 SERIES = f"""
 WITH several AS (
     SELECT fingerprint FROM runs GROUP BY fingerprint HAVING count(*) > 1
+), spans AS MATERIALIZED (
+    SELECT fingerprint, case_id, count(*) AS count, count(seconds_low) AS known,
+        ln(max(seconds)) - ln(min(seconds)) AS span
+    FROM rows SEMI JOIN several USING (fingerprint) WHERE {VALUE} {{filters}}
+    GROUP BY fingerprint, case_id HAVING count(*) > 1
+), long AS (
+    SELECT fingerprint, case_id FROM spans WHERE count > 2 AND {{long}}
 ), values AS (
     SELECT fingerprint, case_id, ln(seconds) AS value, seconds_low IS NOT NULL AS known,
         lag(ln(seconds)) OVER along AS before,
         lag(seconds_low IS NOT NULL) OVER along AS known_before
-    FROM rows SEMI JOIN several USING (fingerprint) WHERE {VALUE} {{filters}}
+    FROM rows SEMI JOIN long USING (fingerprint, case_id) WHERE {VALUE}
     WINDOW along AS (PARTITION BY fingerprint, case_id ORDER BY started, run_id)
+), jumps AS (
+    SELECT fingerprint, case_id, CASE WHEN known = 2 THEN span END AS jump
+    FROM spans WHERE count = 2
+    UNION ALL
+    SELECT fingerprint, case_id, max(CASE WHEN known AND known_before THEN abs(value - before) END)
+    FROM values GROUP BY fingerprint, case_id
 )
-SELECT fingerprint, case_id,
-    max(CASE WHEN known AND known_before THEN abs(value - before) END) AS jump
-FROM values GROUP BY fingerprint, case_id HAVING count(*) > 1
 """
+STEPS = f"SELECT *, count(*) OVER () AS found FROM jumps WHERE jump > {LEAST}"
+EVERY = "SELECT *, (SELECT count(*) FROM spans) AS found FROM jumps"
+# What is among the `most` largest jumps: one of n runs jumps by 1/(n - 1) of its span at least.
+AMONG = """span >= (
+    SELECT min(least) FROM (
+        SELECT CASE WHEN known = count THEN span / (count - 1) - 1e-12 ELSE -1 END AS least
+        FROM spans ORDER BY least DESC LIMIT {most}))"""
 
 
 @dataclass(frozen=True)
@@ -116,11 +142,9 @@ def history(
     Those that may have steps come first, the largest first; `only_steps`: no others.
     """
     conditions, values = filters.sql()
-    least = f"WHERE jump > {math.log(NO_DIFFERENCE)}" if only_steps else ""
-    series = f"SELECT * FROM ({SERIES.format(filters=conditions)}) {least}"
-    # Counted on the way: looking for all of them is what takes the time.
-    counted = f"SELECT *, count(*) OVER () AS found FROM ({series})"
-    chosen = f"{counted} ORDER BY jump DESC NULLS LAST, case_id, fingerprint LIMIT {most}"
+    long = f"span > {LEAST}" if only_steps else AMONG.format(most=most)
+    series = SERIES.format(filters=conditions, long=long) + (STEPS if only_steps else EVERY)
+    chosen = f"{series} ORDER BY jump DESC NULLS LAST, case_id, fingerprint LIMIT {most}"
     query = f"""
         SELECT {", ".join(f"rows.{name}" for name in POINT)}, found
         FROM rows JOIN ({chosen}) AS chosen

@@ -5,12 +5,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import pandas as pd
-
 from samegrad.benchmarks.clock.intervals import Ratio
 from samegrad.implementations.contract import columns
 from samegrad.reports.archive.queries import Beside, Point, Series, Spread
-from samegrad.reports.data.files import to_csv
 from samegrad.reports.data.values import brief, duration, interval_text
 
 CHUNK = 2**15  # rows of an answer that are held at a time
@@ -41,6 +38,10 @@ def _cell(value: Any) -> str:
 
 def csv(answer: Any) -> Iterator[str]:
     """All of an answer; a text that a spreadsheet would take for a formula is a text to it."""
+    import pandas as pd  # half a second, for a file alone
+
+    from samegrad.reports.data.files import to_csv
+
     heads = [column[0] for column in answer.description]
     yield to_csv(pd.DataFrame(columns=heads)).rstrip("\r\n")
     while lines := answer.fetchmany(CHUNK):

@@ -14,7 +14,14 @@ from typing import Any, TypeGuard
 import pandas as pd
 
 from samegrad.benchmarks.cases.case import Case
-from samegrad.benchmarks.clock.intervals import FASTER, LEAST_PROCESSES, SLOWER, Ratio, ratio
+from samegrad.benchmarks.clock.intervals import (
+    FASTER,
+    LEAST_PROCESSES,
+    SAME_SPEED,
+    SLOWER,
+    Ratio,
+    ratio,
+)
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records import states
 from samegrad.benchmarks.records.journal import Journal, read
@@ -28,8 +35,6 @@ from samegrad.implementations.contract.texts import clean_errors
 from samegrad.reports.data.values import cell, duration, foldable, interval_text, markdown_table
 
 ACROSS = ("machine", "code", "inputs")  # what may be allowed to differ, each by name
-# A machine whose own speed changed by more may be what makes a row faster or slower.
-SAME_SPEED = 1.02
 FACTORS = (1.0, 1.05, 1.1, 1.25, 1.5, 2.0)  # of the performance profile
 TOO_FEW = f"fewer than {LEAST_PROCESSES} processes in a run: no intervals, so no verdict"
 SHARES = "Share of cases within a factor of the better run:"

@@ -3,14 +3,15 @@
 import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from samegrad.benchmarks.clock.durations import digits as digits
 from samegrad.benchmarks.clock.durations import duration as duration
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.texts import clean
+
+if TYPE_CHECKING:  # half a second, which a question to an archive need not wait for
+    import pandas as pd
 
 KINDS = ("idiom", "variant", "peer")  # of a family, in this order
 ORDER = [
@@ -81,7 +82,7 @@ def cell(value: Any) -> str:
     return re.sub(r"\s*[\r\n]+\s*", " ", text)
 
 
-def markdown_table(table: pd.DataFrame) -> str:
+def markdown_table(table: "pd.DataFrame") -> str:
     """A table of texts, in Markdown."""
     return table.rename(columns=cell).map(cell).to_markdown(index=False, disable_numparse=True)
 

@@ -2,7 +2,12 @@
 
 import csv
 import io
+import itertools
+import math
+import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,10 @@ import pytest
 pytest.importorskip("duckdb", reason="the extra archive is not installed")
 pytest.importorskip("pyarrow", reason="the extra archive is not installed")
 
+import duckdb
+import pyarrow as pa
+
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.cli import main
 from samegrad.reports.archive import adding, queries, store
 from samegrad.reports.archive.queries import Filters
@@ -54,6 +63,63 @@ def test_a_step_is_marked_where_the_intervals_bear_it_out(archive: Path) -> None
         assert step.certain and "SLOWER" == step.change.verdict
         assert 1.3 / 1.01 == pytest.approx(step.change.value, rel=1e-3)
         assert ("commit abc -> def", "numpy 2.4.6 -> 2.5.0") == step.reasons
+
+
+@pytest.mark.parametrize("most", [1, 4, 30])
+@pytest.mark.parametrize(("longest", "share"), [(2, 0.7), (4, 0.6), (5, 0.8), (6, 0.95)])
+def test_series_are_those_of_the_largest_jumps_in_their_order(
+    longest: int, share: float, most: int
+) -> None:
+    """As counted here run by run, whatever the number of runs, and where intervals are missing."""
+    drawn, runs, rows = random.Random(longest), list[Any](), list[Any]()
+    for machine in (f"m{n}" for n in range(8)):
+        for number in range(drawn.randint(1, longest)):
+            runs.append({"fingerprint": machine})
+            for case in (f"c{n}" for n in range(6)):
+                drift = 1.15**number  # each jump is far less than all of them together
+                value = drift if case < "c3" else drawn.choice([1.0, 1.03, drawn.uniform(1, 1.3)])
+                known = drawn.random() < share
+                if case == "c5" and number == 1:
+                    value, known = 10.0, False  # far off, and neither jump to it nor from it counts
+                point = dict.fromkeys(queries.POINT, "") | {
+                    "fingerprint": machine, "case_id": case, "started": f"2026-01-0{number + 1}",
+                    "seconds": value, "seconds_low": value if known else None,
+                    "process_seconds": [value], "cpu_speed_ns": 1.0, "status": "ok",
+                    "machine_too_busy": False,
+                }  # fmt: skip
+                rows += [point] * (drawn.random() < 0.9)
+    jumps = dict[tuple[str, str], float]()
+    by_case = sorted(rows, key=lambda p: (p["case_id"], p["fingerprint"], p["started"]))
+    for key, one in itertools.groupby(by_case, lambda p: (p["case_id"], p["fingerprint"])):
+        pairs = [*itertools.pairwise(one)]
+        known = [(a, b) for a, b in pairs if a["seconds_low"] and b["seconds_low"]]
+        jump = (abs(math.log(b["seconds"]) - math.log(a["seconds"])) for a, b in known)
+        jumps |= {key: max(jump, default=-1.0)} if pairs else {}
+    largest = sorted(jumps, key=lambda key: (-round(jumps[key], 12), key))
+    made = {"runs": pa.Table.from_pylist(runs), "rows": pa.Table.from_pylist(rows)}
+
+    with duckdb.connect() as connection:
+        for name, table in made.items():
+            connection.register(name, table)
+        series, count = queries.history(connection, Filters(), most=most)
+        _, steps = queries.history(connection, Filters(), most=most, only_steps=True)
+
+    found = [(one.points[0].case_id, one.points[0].fingerprint) for one in series]
+    assert (len(jumps), sum(jump > math.log(1.05) for jump in jumps.values())) == (count, steps)
+    assert [jumps[key] for key in largest[:most]] == pytest.approx([jumps[key] for key in found])
+    assert set(found) <= set(jumps) and len(set(found)) == min(most, len(jumps))
+
+
+def test_questions_do_not_wait_for_pandas() -> None:
+    """Half a second, in a process that asks one question in less."""
+    code = (
+        "import sys; from samegrad.reports.archive import queries, store, tables; "
+        "print('pandas' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+
+    assert "False\n" == done.stdout
 
 
 def test_without_intervals_there_is_no_step(tmp_path: Path) -> None:
