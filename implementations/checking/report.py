@@ -271,13 +271,14 @@ class VerifyReport:
         return self.text()
 
     def text(self, verbose: bool = False) -> str:
-        """The verdict, a table per dtype of each tensor's largest error, and what to make of it.
+        """The verdict, what to make of it, and a table per dtype of each tensor's largest error.
 
         Args:
             verbose: with the tables of every single problem.
         """
         reason = f": {self.reason}" if self.reason else ""
         lines = [f"{self.title}: {self.verdict.upper()}{reason}"]
+        lines += [f"  likely: {sentence}" for sentence in self.diagnosis]
         for dtype in dict.fromkeys(o.problem.spec.dtype for o in self.outcomes):
             outcomes = [o for o in self.outcomes if o.problem.spec.dtype == dtype]
             rows = [(t, o.problem.label) for o in outcomes for t in o.comparison.tensors]
@@ -293,7 +294,6 @@ class VerifyReport:
                     lines += tables.of_one(outcome.comparison.tensors)
         if self.exact is not None:
             lines += [f"  {line}" for line in self.exact.lines(verbose)]
-        lines += [f"  likely: {sentence}" for sentence in self.diagnosis]
         lines += [f"  note: {note}" for note in self.notes]
         lines += [f"  note: {remark}" for remark in self.remarks]
         lines = [*columns.folded(lines, "    ")]

@@ -18,11 +18,12 @@ RULES: Sequence[Any] = ("momentum", "adam")  # an average of gradients; two of t
 
 
 def problems(outcomes: Sequence[Outcome]) -> list[Problem]:
-    """The smallest network whose step of sgd agrees, with each rule; none if there is none."""
+    """The smallest network whose step of sgd agrees, or is refused, with each rule; or none."""
     stepped = [
         o.problem
         for o in outcomes
-        if o.status == "agree" and "updated" in o.results and "grads" in o.results
+        if o.status == "agree" and "grads" in o.results
+        and ("updated" in o.results or "train_step" in o.not_supported)
         and steps.wanted(o.problem) and o.problem.spec.optimizer == "sgd" and not o.accuracy
     ]  # fmt: skip
     if not stepped:

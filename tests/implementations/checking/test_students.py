@@ -170,6 +170,7 @@ def test_softmax_that_is_taken_twice_is_named(tmp_path: Path) -> None:
 
     assert "disagrees" == found.verdict
     assert any("softmax is taken twice" in sentence for sentence in found.diagnosis)
+    assert found.text().index("likely: ") < found.text().index("tensor ")  # before the tables
 
 
 def test_softmax_twice_with_its_own_gradient_is_a_note(tmp_path: Path) -> None:
@@ -288,6 +289,8 @@ def outcomes(path: Path, tried: list[Any]) -> list[Outcome]:
     [
         ("\n    return dp\n", 0, 0),
         (ADAM, 2, 1),  # momentum is refused
+        ("\n    if spec.optimizer != 'momentum':\n        raise NotImplementedError\n"
+         "    return dp\n", 2, 1),  # adam is refused
         ("\n    if spec.optimizer != 'sgd':\n        raise KeyError(spec.optimizer)\n"
          "    return dp\n", 0, 0),
     ],
