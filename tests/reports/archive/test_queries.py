@@ -92,8 +92,8 @@ def test_series_are_those_of_the_largest_jumps_in_their_order(
     by_case = sorted(rows, key=lambda p: (p["case_id"], p["fingerprint"], p["started"]))
     for key, one in itertools.groupby(by_case, lambda p: (p["case_id"], p["fingerprint"])):
         pairs = [*itertools.pairwise(one)]
-        known = [(a, b) for a, b in pairs if a["seconds_low"] and b["seconds_low"]]
-        jump = (abs(math.log(b["seconds"]) - math.log(a["seconds"])) for a, b in known)
+        both = [(a, b) for a, b in pairs if a["seconds_low"] and b["seconds_low"]]
+        jump = (abs(math.log(b["seconds"]) - math.log(a["seconds"])) for a, b in both)
         jumps |= {key: max(jump, default=-1.0)} if pairs else {}
     largest = sorted(jumps, key=lambda key: (-round(jumps[key], 12), key))
     made = {"runs": pa.Table.from_pylist(runs), "rows": pa.Table.from_pylist(rows)}
