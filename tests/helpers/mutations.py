@@ -397,7 +397,7 @@ ARRAYS = Module(
         ("sum of bits", "mixed ^ (mixed >> np.uint64(29))", "mixed & np.uint64(0)"),
         (
             "last number unseen",
-            "values[:: -max(1, len(values) // most)]",
+            "values[(len(values) - 1) % step :: step]",
             "values[: len(values) // 2]",
         ),
     ),
