@@ -108,12 +108,18 @@ def _explained(
         if judged[number].agrees and outcome.comparison.disagrees:
             outcome.comparison = judged[number]
             _judge_other_data(outcome, convention)
+        elif _wrong(judged[number]) < _wrong(outcome.comparison):
+            outcome.comparison = judged[number]  # what is still wrong is so by its own convention
     said = list(texts(convention, {o.problem.spec.activation for o in group}))
     if doubles:
         said.append(
             ("float64-only", "float32 goes in and float64 comes out; judged by float32's bounds")
         )
     return said
+
+
+def _wrong(comparison: Comparison) -> int:
+    return sum(tensor.disagrees for tensor in comparison.tensors)
 
 
 def judged_by(group: Sequence[Outcome], convention: Convention) -> dict[int, Comparison] | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.checking import steps
+from samegrad.implementations.checking import patterns, steps
 from samegrad.implementations.checking.known_mistakes import (
     of_gradient,
     of_outputs,
@@ -63,8 +63,8 @@ def explain(
             f"outputs, loss and gradient agree and the step does not: the update rule "
             f"({main.problem.spec.optimizer}, U1 to U7), or its order"
         )
-    sentences += _pattern(failed, passed)
-    return sentences
+    sentences += patterns.only(failed, passed)
+    return [*patterns.alone(failed, passed), *sentences]
 
 
 def _digits(failed: Sequence[Outcome]) -> list[str]:
@@ -98,40 +98,6 @@ def simplest(failed: Sequence[Outcome]) -> Outcome:
         )
 
     return min(failed, key=hardness)
-
-
-# ---- patterns over problems ----
-
-
-def _pattern(failed: Sequence[Outcome], passed: Sequence[Outcome]) -> list[str]:
-    """The properties that all failures have and no success has."""
-    if not passed:
-        return []
-
-    def properties(outcome: Outcome) -> set[str]:
-        problem, spec = outcome.problem, outcome.problem.spec
-        return {
-            f"activation {spec.activation}",
-            f"loss {spec.loss}",
-            f"{spec.dtype}",
-            "weight decay" if spec.weight_decay else "no weight decay",
-            "biases" if spec.bias else "no biases",
-            "a batch of 1" if len(problem.X) == 1 else "a batch of more than 1",
-            "hidden layers" if len(spec.layer_sizes) > 2 else "no hidden layer",
-            "more than one hidden layer"
-            if len(spec.layer_sizes) > 3
-            else "at most one hidden layer",
-            f"output activation {spec.output_activation}",
-            "dropout" if problem.masks is not None else "no dropout",
-            *({problem.name} if problem.name else ()),
-        }
-
-    shared = set.intersection(*map(properties, failed))
-    only = sorted(shared - {name for outcome in passed for name in properties(outcome)})
-    if not only:
-        return []
-    count = f"{len(failed)} of {len(failed) + len(passed)} problems"
-    return [f"it fails only, and always, with: {', '.join(only)} ({count})"]
 
 
 # ---- the loss and the outputs ----

@@ -210,7 +210,7 @@ def chain_rule(nodes: Sequence[Any], added: bool = True, zeroed: bool = True) ->
     return np.stack(rows)
 
 
-def passed_at_once(nodes: Sequence[Any], added: bool) -> Array:
+def passed_at_once(nodes: Sequence[Any], added: bool, zeroed: bool = False) -> Array:
     """The same by recursion: what comes to a node is passed on before all of it has come."""
     grads, rows = np.zeros(len(nodes)), []
 
@@ -221,6 +221,7 @@ def passed_at_once(nodes: Sequence[Any], added: bool) -> Array:
             visit(parent)
 
     for _ in range(2):
+        grads[:] = 0.0 if zeroed else grads
         grads[-1] = 1.0
         visit(len(nodes) - 1)
         rows.append(grads.copy())
@@ -387,8 +388,8 @@ MISTAKES: dict[str, list[tuple[str, Answer]]] = {
          lambda nodes: chain_rule(nodes, added=False)),
         ("a Value passes on before it has got all: order the Values first, and add up",
          lambda nodes: passed_at_once(nodes, added=False)),
-        ("a Value passes on before it has got all: order the Values first",
-         lambda nodes: passed_at_once(nodes, added=True)),
+        *(("a Value passes on before it has got all: order the Values first",
+           partial(passed_at_once, added=True, zeroed=zeroed)) for zeroed in (False, True)),
     ],
     "B1-B4": [
         ("weight decay is left out", lambda params, X, y, c: loss_and_grad(params, X, y)),

@@ -209,10 +209,8 @@ def _follow(report: Report, drawn: Sequence[Task], given: Sequence[Any]) -> None
             result.said = f"because of {', '.join(by_state[WRONG])}"
         elif derives(task, calls):
             result.state, result.said = RIGHT_STATE, ""
-            made = ", ".join(by_state[WRONG])
-            result.notes = [
-                f"it is the gradient of the loss that is there, which {made} make wrong"
-            ]
+            made = f"{', '.join(by_state[WRONG])} make{'s' * (len(by_state[WRONG]) == 1)}"
+            result.notes = [f"it is the gradient of the loss that is there, which {made} wrong"]
 
 
 class _Run:

@@ -7,7 +7,6 @@ from samegrad.implementations.contract import columns
 from samegrad.implementations.contract.texts import clean
 from samegrad.implementations.exercises.check import Report
 from samegrad.implementations.exercises.judging import RIGHT_STATE, UNWRITTEN, WRONG
-from samegrad.implementations.exercises.sheets import NET
 
 CELLS = {RIGHT_STATE: "right", WRONG: "WRONG", UNWRITTEN: "-"}
 NO_SHEET = (
@@ -31,9 +30,8 @@ def of_one(report: Report, verbose: bool = True) -> str:
             continue
         if not (verbose or result.said or result.notes):
             continue
-        tag = "all" if result.equation == NET else result.equation
         said = f": {result.said}" if result.said else ""
-        lines.append(f"  {tag:6}{result.function:16} {result.state}{said}")
+        lines.append(f"  {result.equation:6}{result.function:16} {result.state}{said}")
         lines += [f"{'':25}note: {note}" for note in result.notes]
     lines += [f"  note: {remark}" for remark in report.remarks]
     return "\n".join(columns.folded([*lines, f"  {report.summary}"], "    "))

@@ -196,6 +196,7 @@ def _answer(request: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> 
         end, text = REFUSE, f"{where}{error.strerror or error}"
     except (ValueError, ImportError, NotImplementedError) as error:
         end, text = REFUSE, message(error)
+        text += "; --dropout 0 trains without" if "takes no masks" in text else ""
     except Exception as error:
         end, text = FAIL, f"{request['name']}: {type(error).__name__}: {message(error)}"
     except BaseException as error:  # SystemExit, or its own

@@ -173,6 +173,42 @@ def test_softmax_that_is_taken_twice_is_named(tmp_path: Path) -> None:
     assert found.text().index("likely: ") < found.text().index("tensor ")  # before the tables
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("    if form != (", "    if False and form != ("), True),
+        (("(1 - a * a)", "(1 - a)"), False),
+    ],
+)
+def test_file_for_one_activation_that_ignores_the_spec_is_told_so(
+    change: tuple[str, str], told: bool, tmp_path: Path
+) -> None:
+    """Without a forward, too; one that is wrong for its own is not."""
+    path = changed(tmp_path, change, ("def forward(", "def hidden("))
+    path.write_text(path.read_text().replace(" forward(spec", " hidden(spec"))
+
+    found = verify(path, losses=["cross_entropy"], dtypes=["float64"])
+
+    assert "disagrees" == found.verdict
+    said = [text for text in found.diagnosis if text.startswith("it agrees with activation tanh")]
+    assert told == bool(said), found.diagnosis
+
+
+def test_loss_that_overflows_is_named_where_outputs_are_log_softmax(tmp_path: Path) -> None:
+    """The convention of its outputs is not what is wrong."""
+    path = changed(
+        tmp_path,
+        ("    return X @ params[-1][0] + params[-1][1]",
+         "    z = X @ params[-1][0] + params[-1][1]\n    return logs(z)"),
+        ("-logs(z)[np.arange(len(y)), y]", "-np.log(soft(z))[np.arange(len(y)), y]"),
+    )  # fmt: skip
+
+    found = verify(path, dtypes=["float64"])
+
+    assert "disagrees" == found.verdict
+    assert "the loss is not finite (L1)" in found.diagnosis[0], found.diagnosis
+
+
 def test_softmax_twice_with_its_own_gradient_is_a_note(tmp_path: Path) -> None:
     """The gradient is right; once is no note."""
     twice = verify_file(str(changed(tmp_path, text=CLASS)))

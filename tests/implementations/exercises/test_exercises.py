@@ -112,6 +112,28 @@ def test_class_of_ten_is_graded_right(tmp_path: Path, capsys: pytest.CaptureFixt
     assert ("10", "1") == (skipped["ben.py"], skipped["hana/worksheet.py"])
 
 
+def test_recursion_that_zeroes_and_adds_up_is_named(tmp_path: Path) -> None:
+    """A Value that is used twice passes on what it has got so far, each time."""
+    body = """
+def zero(value):
+    value.grad = 0.0
+    for parent in value.parents:
+        zero(parent)
+def visit(value):
+    for parent, slope in zip(value.parents, value.slopes):
+        parent.grad += slope * value.grad
+        visit(parent)
+zero(self)
+self.grad = 1.0
+visit(self)"""
+    bodies = {**BODIES["autograd"], "Value.backward": body}
+
+    report = check.check(written(tmp_path, filled(SHEETS["autograd"], bodies)))
+
+    (result,) = (result for result in report.results if result.equation == "D6")
+    assert "a Value passes on before it has got all: order the Values first" == result.said
+
+
 def test_every_named_mistake_is_wrong_and_told_from_the_others() -> None:
     """In some worksheet: of one example a mean is a sum, and a vector has one axis."""
     found: dict[tuple[str, str], set[str]] = {}
