@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.cases.inputs import Drawn
-from samegrad.implementations.checking.calls import described
 from samegrad.implementations.checking.comparison import Comparison, TensorCheck
 from samegrad.implementations.contract.spec import Tree
+from samegrad.implementations.contract.texts import in_one_line
 
 Message = dict[str, Any]
 
@@ -52,7 +52,8 @@ def our_files() -> Iterator[None]:
     try:
         yield
     except (MemoryError, Exception) as error:
-        raise NothingToCompareError(f"the judge's own files are lost: {described(error)}") from None
+        lost = f"the judge's own files are lost: {in_one_line(error)}"
+        raise NothingToCompareError(lost) from None
 
 
 def wrong(reason: str) -> Comparison:

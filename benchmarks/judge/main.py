@@ -27,7 +27,7 @@ from samegrad.benchmarks.cases.workload import Workload
 from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.judge.proofs import KINDS, Proofs
 from samegrad.implementations.checking import processes
-from samegrad.implementations.checking.calls import described
+from samegrad.implementations.contract.texts import in_one_line
 
 Message = dict[str, Any]
 
@@ -63,4 +63,4 @@ def prepare(request: Message, send: Callable[[Message], None]) -> None:
             # Only what this workload and dtype are stays so when it is tried again.
             status = "crashed" if isinstance(error, OSError) else "unavailable"
             status = "out_of_memory" if isinstance(error, MemoryError) else status
-            send({"workload": workload.id, "status": status, "reason": described(error)})
+            send({"workload": workload.id, "status": status, "reason": in_one_line(error)})

@@ -9,8 +9,8 @@ from samegrad.benchmarks.judge.kind import Kind, Message, NothingToCompareError,
 from samegrad.benchmarks.judge.networks import Networks
 from samegrad.benchmarks.judge.spiking import Populations
 from samegrad.implementations.checking import comparison
-from samegrad.implementations.checking.calls import described
 from samegrad.implementations.checking.comparison import Comparison
+from samegrad.implementations.contract.texts import in_one_line
 
 KEEPS = (
     "the first call and the loss are right: something is kept from call to call, such as "
@@ -44,13 +44,13 @@ class Proofs:
         try:
             results = inputs.load_tree(Path(block["results"]))
         except (MemoryError, Exception) as error:  # somebody took them away, or cut them
-            return {"reason": f"its results are lost: {described(error)}", "status": "crashed"}
+            return {"reason": f"its results are lost: {in_one_line(error)}", "status": "crashed"}
         try:
             verdict = self._compared(block, results)
         except NothingToCompareError as error:
             return {"reason": str(error), "status": "crashed"}
         except (MemoryError, Exception) as error:  # they were written by whom it is about
-            return {"reason": f"its results cannot be judged: {described(error)}"}
+            return {"reason": f"its results cannot be judged: {in_one_line(error)}"}
         precision = block.get("precision", "ieee")
         if verdict.agrees and precision != "ieee" and not comparison.rounds(verdict.tensors):
             reason = f"precision {precision} has no effect: products are IEEE float32"

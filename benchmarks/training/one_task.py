@@ -18,12 +18,11 @@ from samegrad.benchmarks.training.loop import Epoch, Evaluation, Examples, Train
 from samegrad.benchmarks.training.recipe import METRICS, Recipe
 from samegrad.benchmarks.training.tasks import TASKS, Task, select
 from samegrad.benchmarks.training.weights import check_writable, load_weights, save_weights
-from samegrad.implementations.checking import calls
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import MODEL, Implementation
 from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.spec import MLPSpec, Params
-from samegrad.implementations.contract.texts import say
+from samegrad.implementations.contract.texts import in_one_line, say
 
 LINES = 40  # about epochs, at most
 ROSE = 2.0  # times the loss of the first weights; a loss that moves up and down stays below
@@ -92,7 +91,7 @@ def _told(name: str) -> Iterator[None]:
         )
         if name in registry.TABLE or passes:
             raise
-        raises = f"{name}: {function or 'its training'} raises {calls.described(error)}"
+        raises = f"{name}: {function or 'its training'} raises {in_one_line(error)}"
         raise FailedError(raises) from error
 
 

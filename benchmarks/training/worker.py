@@ -29,13 +29,13 @@ from samegrad.benchmarks.training.loop import (
 from samegrad.benchmarks.training.recipe import METRICS, Recipe
 from samegrad.benchmarks.training.tasks import TASKS, Task
 from samegrad.implementations.checking import comparison, processes
-from samegrad.implementations.checking.calls import described
 from samegrad.implementations.checking.failures import failure
 from samegrad.implementations.checking.reference import clear_of_kinks, expected
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.initializers import draw_masks, init_params
 from samegrad.implementations.contract.spec import Optimizer, Params
+from samegrad.implementations.contract.texts import in_one_line
 
 Message = dict[str, Any]
 Send = Callable[[Message], None]
@@ -70,7 +70,8 @@ def load_data(request: Message, send: Send) -> None:
         except (DataError, MemoryError, OSError) as error:
             # Only what is not there, or not what it should be, stays so when it is tried again.
             is_data = isinstance(error, DataError)
-            status, text = ("unavailable", str(error)) if is_data else ("crashed", described(error))
+            text = str(error) if is_data else in_one_line(error)
+            status = "unavailable" if is_data else "crashed"
             send({"workload": name, "status": status, "reason": text})
             continue
         send({"workload": name, "sha256": made.sha256, "seconds": made.seconds})

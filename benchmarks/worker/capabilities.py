@@ -13,11 +13,11 @@ from samegrad.benchmarks.machine import checkout, system
 from samegrad.benchmarks.worker import loaded
 from samegrad.benchmarks.worker.placed import REFUSALS, Placed
 from samegrad.implementations.checking import processes
-from samegrad.implementations.checking.calls import described
 from samegrad.implementations.contract import spiking
 from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.own_calls import OwnCalls
 from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.implementations.contract.texts import in_one_line
 
 Message = dict[str, Any]
 # What a process holds until it has ended: its threads come to rest during that.
@@ -209,7 +209,7 @@ def _first_supported(
     first = refusals[0]
     if isinstance(first, NotImplementedError):
         raise first
-    raise NotImplementedError(described(first))
+    raise NotImplementedError(in_one_line(first))
 
 
 def _affordable(known: Message, sizes: tuple[int, ...], batch_size: int, operation: str) -> bool:

@@ -22,7 +22,9 @@ from samegrad.implementations.contract.adapter import Implementation
 from samegrad.implementations.contract.spec import Array, MLPSpec, Tree
 
 Message = dict[str, Any]
-SMALLEST, LARGEST = 64, 8192  # of the square products; doubled until one takes a block
+# Of the square products; doubled until one takes a block. A GPU is filled by none below its own.
+SMALLEST, SMALLEST_ON_GPU, LARGEST = 64, 1024, 8192
+PATTERN = 2**16  # random numbers that large factors repeat: 134 million would take a second
 BLOCKS = 5  # of a ceiling: the best one counts
 COPY_BYTES = 2**28  # far more than a cache holds
 TRANSFER_BYTES = 2**26
@@ -61,7 +63,7 @@ class Products:
         once = {key: place(implementation, array, device, dtype) for key, array in arrays.items()}
         self.placed: Pairs = [(once[id(A)], once[id(B)]) for A, B in pairs]
         self.out: list[Array] = [
-            place(implementation, np.zeros(size), device, dtype) for size in self._sizes()
+            place(implementation, np.zeros(size, dtype), device, dtype) for size in self._sizes()
         ]
 
     @classmethod
@@ -106,7 +108,8 @@ def place(implementation: Implementation, array: Array, device: str, dtype: Any)
     """A matrix on the device, by way of a batch: the contract knows no other arrays."""
     spec = MLPSpec((array.shape[1], 1), dtype=dtype)
     y = np.zeros(len(array), np.int64)
-    return implementation.batch_from_numpy(spec, array.astype(dtype), y, device)[0]
+    X = array.astype(dtype, copy=False)
+    return implementation.batch_from_numpy(spec, X, y, device)[0]
 
 
 def measure(
@@ -135,7 +138,7 @@ def measure(
 def gemm(implementation: Implementation, device: str, dtype: str) -> float:
     """FLOP/s of the largest square product that takes about a block, or of the best before."""
     target = timer.block_ns(device)
-    best, n = 0.0, SMALLEST
+    best, n = 0.0, SMALLEST if device == "cpu" else SMALLEST_ON_GPU
     while n <= LARGEST:
         product = _product(implementation, (n, n), (n, n), device, dtype)
         timer.block(product, 1)  # compiles, and fills caches
@@ -165,8 +168,8 @@ def _product(
     implementation: Implementation, a: Shape, b: Shape, device: str, dtype: str = "float32"
 ) -> timer.Work:
     """The product of two matrices of these shapes, to be timed."""
-    rng = np.random.default_rng(0)
-    pair = rng.random(a), rng.random(b)
+    some = np.random.default_rng(0).random(PATTERN).astype(dtype)
+    pair = np.resize(some, a), np.resize(some[::-1], b)
     return Products(implementation, ("nn",), [pair], device, dtype).work()
 
 

@@ -147,11 +147,15 @@ class TorchBackend(Backend):
 
     def synchronize(self, tree: Tree) -> None:
         """Wait for the queue of every device that holds a tensor of the tree."""
-        used: set[torch.device | None] = set()
-        map_tree(lambda leaf: used.add(getattr(leaf, "device", None)), tree)
+        used: set[torch.device] = set()
+
+        def use(leaf: object) -> None:  # NumPy's arrays, too, have a device: the text "cpu"
+            if isinstance(leaf, Tensor) and leaf.device.type != "cpu":
+                used.add(leaf.device)
+
+        map_tree(use, tree)
         for device in used:
-            if device is not None and device.type != "cpu":
-                torch.accelerator.synchronize(device)
+            torch.accelerator.synchronize(device)
 
 
 TORCH = TorchBackend()

@@ -29,7 +29,7 @@ from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import PLAIN, Implementation, as_numpy
 from samegrad.implementations.contract.ranks import decided
 from samegrad.implementations.contract.spec import MLPSpec, Tree, items, map_tree
-from samegrad.implementations.contract.texts import message
+from samegrad.implementations.contract.texts import in_one_line
 
 Message = dict[str, Any]
 FUNCTIONS = ("loss_and_grad", "forward", "loss", "train_step")  # in the order of the calls
@@ -124,11 +124,11 @@ def _call(
         marks["kinds"] = sorted(run.kinds)
     except (Exception, SystemExit) as error:
         if isinstance(error, NotImplementedError) and not results:
-            marks["not_supported"] = described(error)
+            marks["not_supported"] = in_one_line(error)
         else:
             exits = f"exits (SystemExit {error.code})" if isinstance(error, SystemExit) else ""
             which = f" in call {len(results) + 1}" if results else ""
-            marks["failure"] = f"it {exits or 'raises ' + described(error)}{which}"
+            marks["failure"] = f"it {exits or 'raises ' + in_one_line(error)}{which}"
             marks["error"] = error
     if marks.get("swapped"):
         results = [_swapped(result) for result in results]
@@ -172,12 +172,6 @@ class Clock:
         if self.seconds is None:
             return True
         return bool(decided(self.spent + self._longest * growth**self.power <= self.seconds))
-
-
-def described(error: BaseException) -> str:
-    """An exception in one line of at most 300 characters and its type."""
-    text = " ".join(message(error).split())[:300]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 class _Calls:
@@ -353,7 +347,7 @@ def _answer(request: Message, send: Callable[[Message], None]) -> None:
         return
     except (Exception, SystemExit) as error:
         loading = isinstance(error, registry.BrokenImplementationError)
-        send({"fault": str(error) if loading else described(error)})
+        send({"fault": str(error) if loading else in_one_line(error)})
         return
     lacks, others = list(implementation.lacks), list(implementation.others)
     send({"devices": devices, "dtypes": dtypes, "lacks": lacks, "others": others})
@@ -385,6 +379,6 @@ def _answer(request: Message, send: Callable[[Message], None]) -> None:
     except NotImplementedError as error:  # of the precision: a call's is a result of it
         send({"unavailable": str(error)})
     except (Exception, SystemExit) as error:  # of its accuracy
-        send({"fault": described(error)})
+        send({"fault": in_one_line(error)})
         return
     send({"complete": True})

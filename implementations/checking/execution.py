@@ -15,6 +15,7 @@ from samegrad.implementations.checking.reference import Expected
 from samegrad.implementations.checking.report import Outcome, VerifyOptions
 from samegrad.implementations.contract.adapter import Implementation, unavailable
 from samegrad.implementations.contract.protocol import declared
+from samegrad.implementations.contract.texts import in_one_line
 
 # of an Execution, as a child sends them
 LISTS, TEXTS = ("devices", "dtypes", "lacks", "others"), ("fault", "unavailable")
@@ -147,7 +148,7 @@ def in_child(
         try:
             outcome.judge(right, options)
         except processes.SENSELESS as error:  # a file can have any results sent
-            outcome.failures.append(f"what it gave cannot be judged: {calls.described(error)}")
+            outcome.failures.append(f"what it gave cannot be judged: {in_one_line(error)}")
     execution.left = len(left)
     execution.outcomes = [o for number, o in enumerate(outcomes) if number not in left]
     return execution

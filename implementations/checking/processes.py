@@ -1,9 +1,9 @@
 """A child process with limits that speaks JSON lines. Standard library only.
 
 The child gets a JSON line on its standard input (the request) and answers with JSON lines. It may
-then wait for another. Its standard input stays open while the parent lives; when it
-closes, the child ends itself, so a parent that was killed leaves no orphan. Whatever else the child
-or its libraries print goes to standard error, whose end becomes part of the reason when it crashes.
+then wait for another. Its standard input stays open while the parent lives; when it closes, the
+child ends itself: no orphan is left. Whatever else is printed goes to standard error, whose end
+becomes part of the reason when it crashes.
 
 A last message says that its work is done: a child that ends without it has crashed, whatever its
 exit status, and what outlives the work is ended. On Linux the child has a keeper (`keeper`), which
@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.implementations.checking.keeper import children, prctl
+from samegrad.implementations.contract.texts import last_words
 
 Message = dict[str, Any]
 IDLE = {"idle": True}  # the last message of a child that waits for another request
@@ -42,8 +43,7 @@ LONGEST = 2**30  # bytes of a message; what is longer is none
 PRINTED_BYTES = 2**16  # of what a child prints that are kept: its end
 READ_SECONDS = 1.0  # to read what a child had written that has ended
 OTHERS_SEND = ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT")  # signals
-# What reading a message raises that is not what was asked for: whose file runs in a child can write
-# any, and it costs nobody else anything.
+# What reading a message raises that is none of ours: whose file runs in a child can write any.
 SENSELESS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 MANY = 1000  # messages that wait to be read; then the child waits, too
 SHORT = 4096  # bytes that a pipe takes at once, even where nobody reads them
@@ -324,7 +324,8 @@ def serve(answer: Callable[[Message, Callable[[Message], None]], None]) -> None:
         out.write(f"{mark}{json.dumps(message, allow_nan=False)}\n")
         out.flush()
 
-    answer(_requests.get(), send)
+    with last_words():
+        answer(_requests.get(), send)
     send(DONE)
 
 
@@ -385,9 +386,8 @@ def _ended(code: int, errors: bytes) -> Exit:
         with contextlib.suppress(ValueError):
             name = signal.Signals(-code).name
             return Exit("crashed", f"killed by {name}", name in OTHERS_SEND)
-    lines = errors.decode("utf-8", "replace").splitlines()
-    printed = [line.strip() for line in lines if line.strip()]
-    last = f": {printed[-1][:300]}" if printed else ""
+    printed = errors.decode("utf-8", "replace").strip().splitlines()
+    last = f": {printed[-1].strip()[:300]}" if printed else ""
     return Exit("crashed", f"exit status {code}{last}")
 
 

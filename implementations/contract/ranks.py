@@ -18,6 +18,7 @@ import numpy as np
 
 from samegrad.implementations.contract.layers import refuse_mask
 from samegrad.implementations.contract.spec import Tree, items
+from samegrad.implementations.contract.texts import in_one_line
 
 # What torchrun and (in a job's step) srun call them.
 RANK, SIZE = ("RANK", "SLURM_PROCID"), ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
@@ -174,8 +175,8 @@ class Group:
         until = time.monotonic() + STEP_SECONDS
         for other in range(1, size()):
             said = self._awaited(f"done{self._told}/{other}", other, until, STEP_SECONDS)
-            if said != described(error):
-                reason = f"rank {other}: {said or 'nothing wrong'}; rank 0: {described(error)}"
+            if said != in_one_line(error):
+                reason = f"rank {other}: {said or 'nothing wrong'}; rank 0: {in_one_line(error)}"
                 raise RanksError(reason) from error
 
     def follow(self, do: Callable[[dict[str, Any]], None]) -> None:
@@ -191,7 +192,7 @@ class Group:
             try:
                 do(command)
             except Exception as error:
-                said = described(error)
+                said = in_one_line(error)
             self.store.set(f"done{self._told}/{rank()}", said)
             if said:
                 until = time.monotonic() + GRACE_SECONDS
@@ -248,11 +249,6 @@ def free_port() -> int:
     with socket.socket() as one:
         one.bind(("", 0))
         return int(one.getsockname()[1])
-
-
-def described(error: BaseException) -> str:
-    """An exception in a line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def digest(arrays: Iterable[Any]) -> str:

@@ -130,6 +130,13 @@ def test_pinned_batches_are_made_once_and_begun_in_each_call() -> None:
     assert 2 * (4 + 4 + 4 * (WORKLOAD.examples // WORKLOAD.batch_size) + 4) == len(begun)
 
 
+def test_waiting_passes_over_arrays_of_numpy() -> None:
+    """End to end the batches are on the host; NumPy's arrays have a device, the text "cpu"."""
+    torch = load("torch").backend
+
+    torch.synchronize(([np.zeros(2)], torch.place(np.zeros(2), "cpu"), 1.0, None))
+
+
 def test_row_without_pinned_memory_says_so() -> None:
     """It is planned for no such implementation."""
     placed = Placed(WORKLOAD, Implementation(MODEL, "own"), "cpu", draw(WORKLOAD, 0))

@@ -288,6 +288,25 @@ sys.exit(3)
 """
 
 
+ADVICE = """
+from samegrad.implementations.checking import processes
+class CompilerError(RuntimeError): pass
+def answer(request, send):
+    raise CompilerError("no such header: Python.h\\n\\nSet VERBOSE=1 for more\\n")
+processes.serve(answer)
+"""
+
+
+def test_reason_is_what_was_raised_not_the_advice_at_its_end() -> None:
+    """The messages of torch.compile end in advice."""
+    ended = processes.run_child(
+        [sys.executable, "-c", ADVICE], {}, dict(os.environ), lambda _: None, 30.0
+    )
+
+    text = "exit status 1: CompilerError: no such header: Python.h Set VERBOSE=1 for more"
+    assert ended == Exit("crashed", text)
+
+
 def test_what_a_child_prints_fills_no_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its end is kept in memory, of which the last line is the reason."""
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda *_, **__: pytest.fail("a file"))
