@@ -44,6 +44,17 @@ def thrown_away(loaded: Loaded) -> tuple[int, str] | None:
     return None
 
 
+def keeps(loaded: Loaded) -> bool:
+    """Whether steps take off an average, wherever that is kept."""
+    return any(
+        _is_average(statement, name, {name}) and _taken_off(body[index:], {name})
+        for each in repeated(ast.Module(loaded.statements, []))
+        for body in [list(_flat(each.body))]
+        for index, statement in enumerate(body)
+        for name, _ in _assigned(statement)
+    )
+
+
 def _flat(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
     """Statements that run in every turn, once, with those of `with` among them."""
     for statement in body:

@@ -9,7 +9,7 @@ from samegrad.implementations.checking.objects.report import (
     NOT_CHECKED,
     CheckReport,
 )
-from samegrad.implementations.reading.forgotten import thrown_away
+from samegrad.implementations.reading.forgotten import keeps, thrown_away
 from samegrad.implementations.reading.hints import Hints
 from samegrad.implementations.reading.loading import Loaded
 from samegrad.implementations.reading.own_steps import NOT_RUN, ONCE
@@ -19,6 +19,7 @@ TEXT_ALONE = (
     "its training was not run: its text was read for gradients that are never set to zero and "
     "for optimizer state that is thrown away"
 )
+KEPT = "one step was judged; what is kept from step to step was read, not run"
 TURN = "one turn of the loop"  # words of a reading that judges steps
 
 
@@ -45,9 +46,11 @@ def with_training(report: CheckReport, loaded: Loaded, hints: Hints) -> CheckRep
 
 def _with_remark(report: CheckReport, loaded: Loaded) -> CheckReport:
     """A report with what is known of training that was not run, if there is some."""
-    known = any(remark.startswith((ONCE, NOT_RUN)) for remark in report.remarks)
-    if not report.agrees or known or TURN in report.reading:
+    once = TURN in report.reading or any(r.startswith(ONCE) for r in report.remarks)
+    if not report.agrees or any(r.startswith(NOT_RUN) for r in report.remarks):
         return report
-    if not trains(ast.Module(loaded.statements, [])):
+    if once and keeps(loaded):
+        return replace(report, remarks=(*report.remarks, KEPT))
+    if once or not trains(ast.Module(loaded.statements, [])):
         return report
     return replace(report, remarks=(*report.remarks, TEXT_ALONE))

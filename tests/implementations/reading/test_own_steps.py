@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from samegrad.implementations.reading.training import KEPT
 from tests.helpers.read_here import read_here
 
 NET = """
@@ -65,3 +66,5 @@ def test_step_is_called_once(step: str, reason: str, remark: str | None, tmp_pat
     assert (reason, not reason) == (report.reason, report.agrees), str(report)
     said = [r for r in report.remarks if r.startswith((ONCE.format(""), NOT.format("")))]
     assert ([remark] if remark else []) == said
+    keeps = "self.v = 0.9 * self.v + self.dW" in step
+    assert keeps == (KEPT in report.remarks)
