@@ -95,6 +95,8 @@ def _of_module(make: Callable[[Sizes, Form], Any], loaded: Loaded) -> Iterator[R
             alone = partial(_each_of, left, loaded)
             if not left or loss_name != SQUARES:  # else: what is the file's own would not be seen
                 said = twice.of_module(out.detach().numpy(), loaded)
+                if loss_name != SQUARES:  # its own loss shows what it takes
+                    said = (*twice.of_call(loss), *(n for n in said if n.code != twice.CODE))
                 for reading in _reading(net, loss, loss_name, data, made.title, loaded):
                     yield replace(reading, others=alone, notes=said)
 
@@ -120,12 +122,13 @@ def _losses(
                 if loss is not None:
                     yield loss, name, (X, y)
                     break
-    for name, value in loaded.namespace.items():
-        if isinstance(value, torch.nn.modules.loss._Loss):
-            for y in (target, _labels(target)):
-                if _differentiable(loss := partial(_loss_of, value, net, X, y)):
-                    yield loss, name, (X, y)
-                    break
+    given = {n: v for n, v in loaded.namespace.items()
+             if isinstance(v, torch.nn.modules.loss._Loss)}  # fmt: skip
+    for name in sorted(given, key=lambda n: not names.LOSS.fullmatch(n)):
+        for y in (target, _labels(target)):
+            if _differentiable(loss := partial(_loss_of, given[name], net, X, y)):
+                yield loss, name, (X, y)
+                break
     if _differentiable(squares):
         yield squares, SQUARES, (X, target)
 

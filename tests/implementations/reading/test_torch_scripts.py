@@ -76,6 +76,26 @@ def test_script_of_a_module(
 
 
 @pytest.mark.parametrize(
+    ("last", "loss"),
+    [
+        (", nn.Softmax(dim=1)", "other = nn.CrossEntropyLoss(); nn.MSELoss"),  # of another model
+        ("", "probabilities = nn.Softmax(dim=1); nn.CrossEntropyLoss"),  # to be shown
+        (", nn.Sigmoid()", "nn.MSELoss"),
+    ],
+)
+def test_softmax_that_is_taken_once_is_no_note(last: str, loss: str, tmp_path: Path) -> None:
+    """Where the loss takes no second one, whatever else the file has."""
+    before, _, own = loss.rpartition("; ")
+    text = script(last, own).replace("loss_fn =", f"{before}\nloss_fn =")
+    file = tmp_path / "script.py"
+    file.write_text(text)
+
+    report = read_here(file)
+
+    assert report.agrees and [] == list(report.notes), str(report)
+
+
+@pytest.mark.parametrize(
     ("zero", "verdict"), [("p.grad = None", "not checked"), ("pass", "disagrees")]
 )
 def test_script_of_tensors(zero: str, verdict: str, tmp_path: Path) -> None:
