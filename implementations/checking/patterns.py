@@ -19,17 +19,20 @@ def only(failed: Sequence[Outcome], passed: Sequence[Outcome]) -> list[str]:
     return [f"it fails only, and always, with: {', '.join(found)} ({count})"]
 
 
-def alone(failed: Sequence[Outcome], passed: Sequence[Outcome]) -> list[str]:
+def alone(failed: Sequence[Outcome], passed: Sequence[Outcome], raises: bool = False) -> list[str]:
     """The one kind of network on which it always agrees, if it agrees on no other.
 
     It may be written for that alone and not say so. Where nothing is hidden an activation is none.
+
+    Args:
+        raises: whether it fails by exceptions, not by other numbers: then one loss is a kind, too.
     """
     deep = [o for o in passed if len(o.problem.spec.layer_sizes) > 2]
     if not deep:
         return []
     shared = set.intersection(*map(_kind, deep))
     activation = {name for name in shared if name.startswith("activation ")}
-    if not activation or not all(
+    if not (activation or raises) or not all(
         shared - (set() if len(o.problem.spec.layer_sizes) > 2 else activation) - _kind(o)
         for o in failed
     ):

@@ -18,6 +18,7 @@ from samegrad.implementations.checking import (
     diagnosis,
     drawn,
     exact,
+    patterns,
     problems,
     progress,
     reference,
@@ -199,6 +200,8 @@ def concluded(
     elif failed or execution.fault:
         verdict = "not checked"
         reason = failed[0].reason if failed else execution.fault
+        agreed = [outcome for outcome in outcomes if outcome.status == "agree"]
+        sentences = patterns.alone(failed, agreed, raises=True)
     elif not any(outcome.shows_gradient for outcome in outcomes):
         verdict = "not checked"
         reason = "nothing could be checked: no problem gave a gradient"

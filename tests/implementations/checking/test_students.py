@@ -194,6 +194,18 @@ def test_file_for_one_activation_that_ignores_the_spec_is_told_so(
     assert told == bool(said), found.diagnosis
 
 
+def test_file_for_one_loss_that_raises_for_others_is_told_so(tmp_path: Path) -> None:
+    """Labels are no indices where targets are numbers: that is all that is wrong with it."""
+    old = "    form = (spec.activation, spec.output_activation, spec.loss, spec.bias)\n"
+    new = "    form = (spec.activation, spec.output_activation, 'cross_entropy', spec.bias)\n"
+
+    found = verify(changed(tmp_path, (old, new)), dtypes=["float64"])
+
+    assert "not checked" == found.verdict and "IndexError" in found.reason
+    (said,) = found.diagnosis
+    assert said.startswith("it agrees with loss cross_entropy, "), said
+
+
 def test_loss_that_overflows_is_named_where_outputs_are_log_softmax(tmp_path: Path) -> None:
     """The convention of its outputs is not what is wrong."""
     path = changed(
