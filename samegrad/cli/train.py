@@ -75,9 +75,13 @@ def run(arguments: Namespace) -> int:
     request = {"task": arguments.task, "saved": arguments.evaluate, "name": name, "asked": asked}
     if name not in registry.TABLE:
         registry.check_name(name)
+        limit, wrong = min(arguments.time_limit, VERIFY_SECONDS), False
         if arguments.evaluate is None:
-            _warn(name, arguments.task, changes, min(arguments.time_limit, VERIFY_SECONDS))
-        return _in_a_process(request, name, arguments.time_limit)
+            wrong = _is_wrong(name, arguments.task, changes, limit)
+        status = _in_a_process(request, name, arguments.time_limit)
+        if wrong:
+            _say("its gradient is wrong, see above: mend that before another rate or more epochs")
+        return status
     try:
         _done(request, _say, lambda _: None)
     except (one_task.DivergedError, one_task.FailedError) as error:
@@ -105,13 +109,13 @@ def _done(
         one_task.evaluate(task, saved, name, **asked, say=say, working=working)
 
 
-def _warn(name: str, task: str, changes: dict[str, Any], limit: float) -> None:
-    """Say that the gradient of a file is wrong on the network that is about to be trained."""
+def _is_wrong(name: str, task: str, changes: dict[str, Any], limit: float) -> bool:
+    """Whether the gradient of a file is wrong on the network that is about to be trained: said."""
     from samegrad.benchmarks.training.tasks import TASKS
     from samegrad.implementations.checking.verifier import verify
 
     if task not in TASKS or TASKS[task].recipe.rule != "gradient":
-        return
+        return False
     spec = TASKS[task].recipe.changed(changes).spec
     try:
         report = verify(
@@ -126,10 +130,11 @@ def _warn(name: str, task: str, changes: dict[str, Any], limit: float) -> None:
             time_limit=limit,
         )
     except ValueError:  # the network is too large for it
-        return
+        return False
     if report.verdict == "disagrees":
         more = commands.command("verify", name)
         _say(f"{report.name}: its gradient is wrong: {report.reason}; `{more}` says more")
+    return bool(report.verdict == "disagrees")
 
 
 def _in_a_process(request: dict[str, Any], name: str, limit: float) -> int:

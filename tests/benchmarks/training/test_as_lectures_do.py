@@ -243,7 +243,18 @@ def test_wrong_gradient_of_a_file_is_said_before_it_trains(
     printed = capfd.readouterr().out
     assert 0 == status
     assert "its gradient is wrong: loss_and_grad: gradients add up over calls" in printed
-    assert "training took" in printed
+    assert "its gradient is wrong, see above" in printed.partition("training took")[2]
+
+
+def test_file_without_masks_is_told_how_to_train(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Where the task has dropout."""
+    path = tmp_path / "only.py"
+    path.write_text(ONLY.replace(", masks=None", "").replace(", masks", ""))
+
+    assert 2 == main(["train", "digits", "--implementation", str(path)])
+    assert "--dropout 0 trains without" in " ".join(capfd.readouterr().err.split())
 
 
 def test_what_is_kept_from_call_to_call_is_named_of_a_timed_block() -> None:
