@@ -88,7 +88,9 @@ class Trial:
             judged = self._without_epsilons(judged, rate, tolerance)
         if judged.count(DISAGREES) and steps.none_fits(judged.chosen):
             self._other_steps(judged, rate)
-        measured = self._measured
+        each = zip(self._measured, self.parameters, judged.matches, strict=True)
+        measured = [m for m, leaf, of in each  # slopes of settings are not judged
+                    if of.gradient or not isinstance(leaf, NumberLeaf)]  # fmt: skip
         flat = [m for m in measured if np.max(np.abs(m.values), initial=0) <= m.floor]
         kinks = any(np.mean(m.kinks & ~m.trusted(self._bound)) > OPEN for m in measured if m.size)
         vague = judged.count(UNDECIDED) or kinks or flat or any(map(_alike_there, self.parameters))

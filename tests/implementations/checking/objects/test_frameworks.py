@@ -184,3 +184,31 @@ def test_torch_module_is_afterwards_as_it_was() -> None:
 
     for (value, grad), p in zip(before, net.parameters(), strict=True):
         assert torch.equal(value, p) and torch.equal(grad, p.grad) and p.dtype == torch.float32
+
+
+class Loss:
+    """Cross entropy with a setting that has a kink at 0, as label smoothing has."""
+
+    def __init__(self) -> None:
+        self.smoothing = 0.0
+
+    def __call__(self, z: Any, y: Any) -> Any:
+        """Of a batch."""
+        return torch.nn.functional.cross_entropy(z, y) + abs(self.smoothing)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.1])
+def test_loss_object_with_settings_of_its_own(factor: float) -> None:
+    """They change the loss and have no gradient: nothing is said of their kinks."""
+    torch.manual_seed(0)
+    X, y = torch.randn(12, 4), torch.arange(12) % 3
+    model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3))
+    loss = Loss()
+
+    found = check(
+        loss=lambda: loss(model(X), y), backward=lambda: (factor * loss(model(X), y)).backward()
+    )
+
+    assert (factor == 1.0) == found.agrees, str(found)
+    assert [] == list(found.notes)
+    assert any("smoothing" in remark for remark in found.remarks)
