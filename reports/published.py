@@ -68,6 +68,11 @@ class Published:
     page: str = "docs/results.md"
     command: str = "benchmark"
 
+    @property
+    def needs_gpu(self) -> bool:
+        """Whether it has rows of a GPU."""
+        return any("cuda" in argument for argument in self.arguments)
+
 
 RUNS = {
     "example": Published(("--time", "900"), 16, "Time of one training step."),
@@ -91,6 +96,18 @@ RUNS = {
         "Time per epoch and to the validation target, compilation and validation included, loading "
         "the data not: median over the seeds.",
         "docs/training.md",
+    ),
+    "gpu": Published(
+        ("--device", "cpu,cuda", "--time", "1200"),
+        20,
+        "Time of one training step on CPU and GPU.",
+        "docs/gpu.md",
+    ),
+    "gpu_hello": Published(
+        ("--preset", "hello", "--device", "cpu,cuda"),
+        1,
+        "Time of one gradient and one training step on CPU and GPU, one process each: no intervals.",
+        "docs/gpu.md",
     ),
     "versions": Published(
         JAX_VERSIONS,

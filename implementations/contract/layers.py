@@ -9,11 +9,11 @@ from samegrad.implementations.contract.spec import Array, MLPSpec, Params, Tree
 
 def layers_of(activations: Mapping[str, Any]) -> Callable[..., Iterable[Any]]:
     """The function `layers` of an idiom with these activations."""
-    function_of = activations.__getitem__
 
     def layers(spec: MLPSpec, params: Any, masks: Tree = None) -> Iterable[Any]:
         """(W, b), the activation and the dropout mask or None, from the first layer to the last."""
-        functions = map(function_of, spec.activations)
+        # No map of a bound method: the compiler of torch 2.11 does not see through it.
+        functions = [activations[name] for name in spec.activations]
         drops = layer_masks(spec, masks) if masks is not None else [None] * len(params)
         return zip(params, functions, drops, strict=True)
 

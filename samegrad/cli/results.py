@@ -82,7 +82,7 @@ def update_results(arguments: Namespace) -> int:
                 f"{commands.did_you_mean(name, published.RUNS)}"
             )
     status = DONE
-    for name in arguments.names or published.RUNS:
+    for name in arguments.names or _possible(published, arguments.keep):
         refused = _updated(published, name, arguments.keep)
         if refused:
             say(f"{name}: {refused}; what was published stays", error=True)
@@ -90,6 +90,18 @@ def update_results(arguments: Namespace) -> int:
         elif (commands.HOME / published.FOLDER / name / published.JOURNAL).exists():
             say(f"{name}: {', '.join(published.pages(name))} and {published.FOLDER / name}")
     return status
+
+
+def _possible(published: Any, keep: bool) -> list[str]:
+    """The runs that this machine can measure; what is only told, any can."""
+    from samegrad.benchmarks.machine import gpu
+
+    if keep or gpu.measured():
+        return list(published.RUNS)
+    for name, run in published.RUNS.items():
+        if run.needs_gpu:
+            say(f"{name}: no GPU on this machine; what was published stays")
+    return [name for name, run in published.RUNS.items() if not run.needs_gpu]
 
 
 def _updated(published: Any, name: str, keep: bool) -> str:
