@@ -106,7 +106,7 @@ RUNS = {
     "gpu_hello": Published(
         ("--preset", "hello", "--device", "cpu,cuda"),
         1,
-        "Time of one gradient and one training step on CPU and GPU, one process each: no intervals.",
+        "Time of a gradient and a training step on CPU and GPU, one process each: no intervals.",
         "docs/gpu.md",
     ),
     "versions": Published(
