@@ -57,8 +57,8 @@ def setup(app: object) -> None:
     for journal in RUNS.glob("*/journal.jsonl"):
         _page_of(journal)
     _archive()
-    app.add_lexer("mermaid", TextLexer)  # type: ignore[attr-defined]
-    app.connect("source-read", _links)  # type: ignore[attr-defined]
+    app.add_lexer("mermaid", TextLexer)  # type: ignore[attr-defined] # Sphinx's, which has no types here
+    app.connect("source-read", _links)  # type: ignore[attr-defined] # Sphinx's, which has no types here
 
 
 def _page_of(journal: Path) -> None:

@@ -25,6 +25,10 @@ typedef struct {
 
 enum { IDENTITY, SGD = 0, NEEDS_Z = 5, HAS_NO_SLOPE = 9, ROW_BLOCK = 64, CHUNK = 1 << 14 };
 
+/* Whether a step adds to W and b where it multiplies. That rounds them once per some rows: of more
+   than a thousand examples the gradient comes first (a step on 65,536 was off by 0.7 %). */
+static int adds(const Network *net, long n) { return net->rule == SGD && n <= 1024; }
+
 /* Where everything of a call lies; how many numbers that takes. Without memory, only the latter. */
 static long place(Network *net, const real *X, long n)
 {
@@ -60,7 +64,7 @@ static long place(Network *net, const real *X, long n)
     TAKE(deltas[1], n * widest[1]);
     for (Layer *l = net->first; l < net->last; l++)
         l->delta = deltas[(l - net->first) % 2];
-    if (net->rule != SGD && !net->first->dW) {
+    if (!adds(net, n) && !net->first->dW) {
         TAKE(net->dW, largest);
         TAKE(net->db, broadest);
     }

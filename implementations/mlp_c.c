@@ -57,7 +57,7 @@ static void backward(Network *net, long n, double rate, double t)
     for (Layer *l = net->last; l >= net->first; l--) {
         if (l > net->first) /* nobody asks for dloss/dX */
             delta_Wt(net, l, n, times_slope); /* B4 */
-        if (!l->dW && net->rule == SGD) {
+        if (!l->dW && adds(net, n)) {
             at_delta(net, l, n, -rate, 1 - rate * (net->l2 + net->decay), l->W); /* B2, U1, U7 */
             column_sums(l, n, -rate, 1, l->b); /* B3, U1 */
             continue;
@@ -67,7 +67,7 @@ static void backward(Network *net, long n, double rate, double t)
         at_delta(net, l, n, 1, net->l2 != 0, dW); /* B2 */
         column_sums(l, n, 1, 0, db); /* B3 */
         if (!l->dW)
-            update(net, l, dW, db, rate, t); /* U2-U7 */
+            update(net, l, dW, db, rate, t); /* U1-U7 */
     }
 }
 

@@ -81,7 +81,7 @@ class Workload(ABC):
     def bytes(self, operation: str) -> int:
         """Bytes that one call must move between memory and processor at least."""
 
-    def least_bytes(self, operation: str) -> tuple[int, int] | None:  # noqa: ARG002
+    def least_bytes(self, operation: str) -> tuple[int, int] | None:  # noqa: ARG002 # another kind's does
         """Of one step, those that no way to compute it can do without: (distinct ones, moved ones).
 
         None of a kind whose `flops`, too, are those of one way to compute it.

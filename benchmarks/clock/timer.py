@@ -278,7 +278,8 @@ def block(
             residual = max(0, again - waited - 2 * nothing - delayed)
         # Between two clocks this thread may be stopped while others go on: their share counts.
         inside = (ended - began) / max(1, closed - opened)
-        busy, wanting = (round((b - a) * inside) for a, b in zip(before, after, strict=True))
+        busy = round((after[0] - before[0]) * inside)
+        wanting = round(threads.waited_between(before[1], after[1], closed - opened) * inside)
     finally:
         if was_enabled:
             gc.enable()

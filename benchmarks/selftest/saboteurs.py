@@ -181,7 +181,7 @@ def second_pool(network, spec, params, X, y, masks=None):
 @Saboteur("a clock that runs at 0.4 of the time", "rejected", "its clock says")
 def slow_clock(network, spec, params, X, y, masks=None):
     """The timer's clock, exchanged by the first call, and its count of CPU time stopped."""
-    threads.computed_and_waited = lambda: (0, 0)
+    threads.computed_and_waited = lambda: (0, {})
     real = time.perf_counter_ns
     began = real()
 

@@ -41,7 +41,7 @@ def _numba() -> list[Any]:
     """What Numba compiles from now on."""
     event, compiled = import_module("numba.core.event"), list[Any]()
 
-    class Told(event.Listener):  # type: ignore[misc,name-defined]
+    class Told(event.Listener):  # type: ignore[misc,name-defined] # of a library without types
         def on_start(self, started: Any) -> None:
             compiled.append(started)
 

@@ -97,17 +97,17 @@ class Subject(ABC):
         """What the judge needs to know of whose results they are."""
         return {}
 
-    def again(self, operation: str, blocks: timer.Blocks) -> bool:  # noqa: ARG002
+    def again(self, operation: str, blocks: timer.Blocks) -> bool:  # noqa: ARG002 # another kind's does
         """Whether the blocks say something for which they must be timed again."""
         return False
 
     def release(self) -> None:  # noqa: B027 # most hold nothing large
         """Give back memory until it is entered again."""
 
-    def enter(self) -> None:  # noqa: B027
+    def enter(self) -> None:  # noqa: B027 # may do nothing
         """Hold again what was given back."""
 
-    def explained(self, case: Case, breakdown: Any, seen: Seen | None) -> Message:  # noqa: ARG002
+    def explained(self, case: Case, breakdown: Any, seen: Seen | None) -> Message:  # noqa: ARG002 # another kind's does
         """What a call consists of, where that is known."""
         return {}
 

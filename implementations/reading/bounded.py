@@ -11,7 +11,7 @@ from collections.abc import Callable
 try:
     import resource
 except ImportError:  # on Windows: there a limit by the clock is all there is
-    resource = None  # type: ignore[assignment]
+    resource = None  # type: ignore[assignment] # asked before it is used
 
 COUNTED = resource is not None
 IDLE = 0.01  # of a second, in which a process computes so much at most: then it waits

@@ -346,7 +346,7 @@ def _loss_pairs(loaded: Loaded) -> Iterator[Callable[[Sizes], tuple[str, Any, An
                     return next((getattr(one, d) for d in DOWN if hasattr(one, d)), None)
                 return returned
 
-            down.user = derivative  # type: ignore[attr-defined]
+            down.user = derivative  # type: ignore[attr-defined] # an attribute of ours
             return c.__name__, loss, derivative if len(parameters(derivative)) < 1 else down
 
         try:

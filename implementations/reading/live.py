@@ -337,7 +337,7 @@ def _named(name: str, small: Trial) -> Call:
         if isinstance(part, dict) and name in part:
             if whole:
                 return lambda batch, returned: returned[name]
-            return lambda batch, returned, i=index: returned[i][name]  # type: ignore[misc]
+            return lambda batch, returned, i=index: returned[i][name]  # type: ignore[misc] # i is bound here
     index = small.called.index(name)
     if not isinstance(returned, tuple):
         return lambda batch, returned: returned

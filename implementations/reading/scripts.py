@@ -52,7 +52,7 @@ def fit_readings(loaded: Loaded, name: str = "", make: Maker | None = None) -> I
     for block in loaded.blocks:
         for statement in block.tree.body:
             cls = statement.name if isinstance(statement, ast.ClassDef) else ""
-            for node in statement.body if cls else [statement]:  # type: ignore[attr-defined]
+            for node in statement.body if cls else [statement]:  # type: ignore[attr-defined] # a class has a body
                 meant = name in ("", cls, getattr(node, "name", ""))
                 if isinstance(node, ast.FunctionDef) and meant:
                     found = list(loops_of(node, cls, block.filename))

@@ -35,7 +35,7 @@ def supplied(make: Maker) -> Iterator[Maker]:
         if len(free) == len(given) and 2 <= len(free) <= MOST_NAMES:
             ways = (way for way in _ways(free) if _runs(make, name, way))
             for way in itertools.islice(ways, MOST_WAYS):
-                yield lambda sizes, form, way=way: _with(make, way, sizes, form)  # type: ignore[misc]
+                yield lambda sizes, form, way=way: _with(make, way, sizes, form)  # type: ignore[misc] # way is bound here
 
 
 def _ways(free: list[str]) -> Iterator[dict[str, str]]:

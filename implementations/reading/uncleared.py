@@ -55,7 +55,7 @@ class _WithoutClearing(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef | None:
         left_out = node.name == "__init__" or ZEROES.fullmatch(node.name)
-        return None if left_out else self.generic_visit(node)  # type: ignore[return-value]
+        return None if left_out else self.generic_visit(node)  # type: ignore[return-value] # None removes a node
 
 
 def repeated(tree: ast.AST) -> Iterator[Repeated]:

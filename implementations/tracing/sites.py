@@ -213,7 +213,7 @@ class _Probing(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> Any:
         name = ast.unparse(node.func)
         for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
-            argument.argument_of = name  # type: ignore[attr-defined]
+            argument.argument_of = name  # type: ignore[attr-defined] # an attribute of ours
         if isinstance(node.func, ast.Attribute):
             if node.func.attr not in MUTATING:  # a changed copy would be what is mutated
                 node.func.value = self.visit(node.func.value)
@@ -268,7 +268,7 @@ def _targets(node: Any) -> list[ast.expr]:
 def _changed(node: ast.expr) -> ast.expr | None:
     """The array to which a call of np.add.at and the like adds."""
     at = isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "at"
-    return node.args[0] if at and node.args else None  # type: ignore[attr-defined]
+    return node.args[0] if at and node.args else None  # type: ignore[attr-defined] # at says that it is a call
 
 
 def _simple(node: ast.expr) -> bool:
@@ -296,7 +296,7 @@ def _root(node: ast.expr) -> str:
 
 def _copy(node: ast.expr, context: ast.expr_context) -> Any:
     new = ast.parse(ast.unparse(node), mode="eval").body
-    new.ctx = context  # type: ignore[attr-defined]
+    new.ctx = context  # type: ignore[attr-defined] # of names, attributes, subscripts
     return new
 
 

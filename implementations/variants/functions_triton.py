@@ -147,7 +147,7 @@ def network(
     first = tl.program_id(0) * TILE
     a = block(X, first, count, SIZES[0], TILE, WIDTHS[0])
     given, slopes = (), ()  # what each layer is given; m g'(z)
-    for l in tl.static_range(LAYERS):  # noqa: E741
+    for l in tl.static_range(LAYERS):  # noqa: E741 # the layer, as in the equations
         given = given + (a,)  # noqa: RUF005 # Triton's tuples are not unpacked
         weights = block(W[l], 0, SIZES[l], SIZES[l + 1], WIDTHS[l], WIDTHS[l + 1])
         z = tl.dot(a, weights, input_precision=PRECISION, out_dtype=a.dtype)  # F1
@@ -157,7 +157,7 @@ def network(
         if MASKS and l < LAYERS - 1:
             mask = block(m[l], first, count, SIZES[l + 1], TILE, WIDTHS[l + 1])
             a, slope = mask * a, mask * slope  # F3
-        slopes = slopes + (slope,)  # noqa: RUF005
+        slopes = slopes + (slope,)  # noqa: RUF005 # Triton compiles no unpacking
     if GRADIENT:
         part = out + tl.program_id(0) * PLACES[2 * LAYERS + 1]
         value, delta = judged(a, y, first, count, LOSS, SIZES[LAYERS], TILE, WIDTHS[LAYERS])

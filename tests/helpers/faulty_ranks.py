@@ -34,19 +34,19 @@ def main() -> None:
     fault = str(processes._requests.queue[0].get("fault"))
     if ranks.rank() == 1:
         if fault in ("dies", "hangs", "raises"):
-            gates.Gates.results = globals()[fault]  # type: ignore[method-assign]
+            gates.Gates.results = globals()[fault]  # type: ignore[method-assign] # a planted fault
         elif fault == "code":
             sources = capabilities.sources
             capabilities.sources = lambda implementation: {**sources(implementation), "x": "y"}
         elif fault == "data":
-            load = ranked.Ranked.read.__func__  # type: ignore[attr-defined]
+            load = ranked.Ranked.read.__func__  # type: ignore[attr-defined] # of a class method
 
             def read(cls: Any, *arguments: Any) -> Any:
                 made = load(cls, *arguments)
                 made.placed.inputs.X[0, 0] += 1
                 return made
 
-            ranked.Ranked.read = classmethod(read)  # type: ignore[assignment]
+            ranked.Ranked.read = classmethod(read)  # type: ignore[assignment] # a planted fault
         elif fault == "result":
             results = gates.Gates.results
 
@@ -55,5 +55,5 @@ def main() -> None:
                 given["updated"][0][0][0, 0] += 1e-7
                 return given
 
-            gates.Gates.results = another  # type: ignore[method-assign]
+            gates.Gates.results = another  # type: ignore[method-assign] # a planted fault
     worker.main()

@@ -170,7 +170,7 @@ TIMER = Module(
         ),
         ("results kept", "        blocks.last_result = blocks.last_seen = None\n", ""),
         ("compilation ignored", "        if self.compiled:", "        if False:"),
-        ("stops count", "round((b - a) * inside)", "b - a"),
+        ("stops count", "round((after[0] - before[0]) * inside)", "after[0] - before[0]"),
         (
             "error of one block",
             "math.sqrt(sum(len(blocks.elapsed_ns) for blocks in repetitions))",

@@ -1,9 +1,12 @@
 """Small networks and batches that the tests share, and every usable (implementation, device)."""
 
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 
+from samegrad.benchmarks.judge import chains
 from samegrad.implementations.checking import problems
 from samegrad.implementations.checking.calls import FUNCTIONS, call
 from samegrad.implementations.checking.comparison import (
@@ -81,3 +84,25 @@ def check(
             return Comparison((TensorCheck("call", None, bound(spec.dtype), reason),))
         results |= result.results
     return judge(spec, reference, results, implementation.capabilities.accuracy(spec))
+
+
+def step_error(implementation: Any, batch_size: int = 4096) -> float:
+    """By how much params are off after a step of gradient descent in float32, in the norm."""
+    spec, rng = MLPSpec((64, 32, 10)), np.random.default_rng(1)
+    X = rng.normal(size=(batch_size, 64)).astype(np.float32)
+    y = rng.integers(0, 10, batch_size)
+    start: Any = [
+        (rng.normal(0, 0.1, (a, b)).astype(np.float32), np.zeros(b, np.float32))
+        for a, b in pairwise(spec.layer_sizes)
+    ]
+    grads, _, _ = chains.gradient(spec, chains.float64(start), X.astype(np.float64), y)
+    moved = [
+        (W - 0.01 * dW, b - 0.01 * db)
+        for (W, b), (dW, db) in zip(chains.float64(start), grads, strict=True)
+    ]
+    params = implementation.params_from_numpy(spec, start, "cpu")
+    state = implementation.init_state(spec, params)
+    batch = implementation.batch_from_numpy(spec, X, y, "cpu")
+    stepped, _, _ = implementation.train_step(spec, params, state, *batch, 0.01)
+    off = chains.difference(chains.float64(implementation.to_numpy(stepped)), moved)
+    return float(np.linalg.norm(chains.flattened(off)))

@@ -10,8 +10,9 @@ import pytest
 from samegrad.implementations.checking import problems
 from samegrad.implementations.checking.comparison import judge
 from samegrad.implementations.checking.reference import expected
-from samegrad.implementations.contract.registry import load
+from samegrad.implementations.contract.registry import load, why_not_installed
 from samegrad.implementations.contract.spec import MLPSpec
+from tests.helpers.networks import step_error
 
 SPEC = MLPSpec((64, 256, 128, 10))
 BATCH = 1024
@@ -129,3 +130,12 @@ def test_batches_of_many_sizes_do_not_fill_the_memory() -> None:
 
     assert np.isfinite(loss)
     assert len(state[2]) <= 4
+
+
+@pytest.mark.parametrize("name", ["numpy_inplace", "c"])
+def test_step_on_many_examples_is_as_exact_as_a_gradient_taken_off(name: str) -> None:
+    """BLAS that adds to W rounds it once per some hundred examples."""
+    if reason := why_not_installed(name):
+        pytest.skip(reason)
+
+    assert step_error(load(name)) < 1.5 * step_error(load("numpy"))

@@ -360,10 +360,10 @@ def test_stop_between_two_clocks_adds_no_thread(
     """Before or after the block: one thread works all the time, and one is what is counted."""
     device, count = FakeDevice(MS), [0]
 
-    def computed_and_waited() -> tuple[int, int]:
+    def computed_and_waited() -> tuple[int, dict[str, int]]:
         count[0] += 1
         device.now += 10 * MS if count[0] == stopped else 0
-        return (device.now if stopped == 2 else device.now - 10 * MS * (count[0] == 1)), 0
+        return (device.now if stopped == 2 else device.now - 10 * MS * (count[0] == 1)), {}
 
     monkeypatch.setattr(threads, "computed_and_waited", computed_and_waited)
     one_block = block(device.work(), 5, device.clock)
@@ -610,6 +610,14 @@ def test_files_are_read_of_threads_that_have_computed_only(monkeypatch: pytest.M
     assert before == after
 
 
+def test_wait_that_began_before_a_block_is_none_of_it() -> None:
+    """It is known once it ends; a second thread that computes all the time waits in every block."""
+    before = {"main": 7 * MS, "pool": 0}
+
+    assert 6 * MS == threads.waited_between(before, {"main": 8 * MS, "pool": 40 * MS}, 5 * MS)
+    assert 5 * MS == threads.waited_between(before, {"main": 7 * MS, "new": 9 * MS}, 5 * MS)
+
+
 @pytest.mark.skipif(not threads.TASKS.exists(), reason="Linux only")
 def test_waiting_of_threads_that_were_there_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """That of this one counts, and that of those that come."""
@@ -620,11 +628,11 @@ def test_waiting_of_threads_that_were_there_is_left_out(monkeypatch: pytest.Monk
     before, after = (threading.Thread(target=end.wait) for _ in range(2))
     before.start()
     threads.leave_out_others()
-    left, all_of_it = len(threads._left_out), threads.computed_and_waited()[1]
+    left, known = len(threads._left_out), threads.computed_and_waited()[1]
     after.start()
 
     assert str(before.native_id) in threads._left_out
-    assert all_of_it + 1 == threads.computed_and_waited()[1] and left >= 1
+    assert known | {str(after.native_id): 1} == threads.computed_and_waited()[1] and left >= 1
     assert str(threading.get_native_id()) not in threads._left_out
     end.set()
     before.join()

@@ -56,11 +56,11 @@ def test_record_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     """Where the system takes a part of it, the rest follows; a full disk leaves no part."""
     path = tmp_path / "j"
     with closing(JournalWriter(path)) as writer:
-        writer._file = Slow(writer._file, float("inf"))  # type: ignore[assignment]
+        writer._file = Slow(writer._file, float("inf"))  # type: ignore[assignment] # a stand-in
         for record in (run_record(), plan_record(CASE), ok(0)):
             writer.append(record)
         whole = path.read_bytes()
-        writer._file = Slow(writer._file, 30)  # type: ignore[assignment]
+        writer._file = Slow(writer._file, 30)  # type: ignore[assignment] # a stand-in
         with pytest.raises(OSError, match="No space left on device; 1 outcomes are saved"):
             writer.append(ok(1))
 

@@ -86,7 +86,7 @@ def faulty(directory: Path, fault: str, count: int = 2, name: str = "torch_ddp")
     one = WorkerProcess(case.worker, 0, [case], child, name, directory)
     one.first_calls = str(directory / "first-")
     send = child.send
-    child.send = lambda message: send({**message, "fault": fault})  # type: ignore[method-assign]
+    child.send = lambda message: send({**message, "fault": fault})  # type: ignore[method-assign] # a stand-in
 
     def on_message(message: dict[str, Any]) -> float | None:
         one.current = case if "begin" in message else one.current

@@ -356,7 +356,7 @@ def test_parquet_holds_the_same_rows(tmp_path: Path, capsys: pytest.CaptureFixtu
 
     journal = laptop(tmp_path / "j")
     try:
-        import pyarrow  # noqa: F401
+        import pyarrow  # noqa: F401 # whether it is there
     except ImportError:
         assert 2 == main(["render", str(journal), "--parquet"])
         assert install("parquet") in capsys.readouterr().err

@@ -583,13 +583,13 @@ def test_constant_is_made_up_for_by_an_update_with_a_known_rate_alone(
 ) -> None:
     """Twice the gradient, and half of it taken off; or all of it."""
     net = Adding()
-    net.rate = 0.3  # type: ignore[attr-defined]
+    net.rate = 0.3  # type: ignore[attr-defined] # as students write it
 
     def backward() -> None:
         net.zero_grad()
         net.backward()
         net.dW, net.dgain = 2 * net.dW, 2 * net.dgain
-        net.W -= net.rate * net.dW / factor  # type: ignore[attr-defined]
-        net.gain -= net.rate * net.dgain / factor  # type: ignore[attr-defined]
+        net.W -= net.rate * net.dW / factor  # type: ignore[attr-defined] # as students write it
+        net.gain -= net.rate * net.dgain / factor  # type: ignore[attr-defined] # as students write it
 
     assert verdict == check(net, net.loss, backward, net.data).verdict

@@ -94,7 +94,7 @@ def test_zeros_beside_the_gradient_of_the_same_layer_s_weights_are_wrong() -> No
         net.layers[0].__dict__["db"] = np.zeros(4)
         return returned
 
-    net.layers[0].backward = without_bias  # type: ignore[method-assign]
+    net.layers[0].backward = without_bias  # type: ignore[method-assign] # a planted fault
 
     report = check(net, net.loss, net.back, (X, Y))
 
