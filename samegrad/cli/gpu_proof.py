@@ -51,11 +51,14 @@ def run(arguments: Namespace) -> int:
     chosen = gpu_proof.parts()
     if arguments.only:
         names = [name.strip() for name in arguments.only.split(",")]
+        every = gpu_proof.AGREEMENT.rstrip("_")  # all that verify
         known = [part.name for part in chosen]
         for name in names:
-            if name not in known:
-                near = commands.did_you_mean(name, known)
+            if name not in [every, *known]:
+                near = commands.did_you_mean(name, [every, *known])
                 raise ValueError(f"--only {name!r}: the parts are {', '.join(known)}{near}")
+        if every in names:
+            names += [name for name in known if name.startswith(gpu_proof.AGREEMENT)]
         chosen = [part for part in chosen if part.name in names]
     if not gpu.measured():
         raise ValueError("no GPU on this machine: nothing here would prove anything")

@@ -35,12 +35,30 @@ def test_parts_are_commands_that_there_are(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(registry, "why_not_installed", lambda name: "" if name == "jax" else "no")
     made = gpu_proof.parts()
 
-    order = "agreement hello standard precisions selftest peers wide scaling training"
+    order = "hello agreement_jax standard precisions selftest peers wide scaling training"
     assert order.split() == [part.name for part in made]
-    assert ("verify", "jax", "--device", "cuda", "--json") == made[0].arguments
+    assert ("verify", "jax", "--device", "cuda", "--json") == made[1].arguments
     assert "jax" == made[6].arguments[-1]
     monkeypatch.setattr(registry, "why_not_installed", lambda name: "no")
-    assert {"agreement", "wide"}.isdisjoint(part.name for part in gpu_proof.parts())
+    assert {"agreement_jax", "wide"}.isdisjoint(part.name for part in gpu_proof.parts())
+
+
+def test_all_agreement_is_chosen_by_one_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each implementation is a part: what one takes costs the others nothing."""
+    ran: list[str] = []
+    monkeypatch.setattr(gpu, "facts", lambda: {"gpu": "NVIDIA T4, 9 MiB"})
+    monkeypatch.setattr(
+        registry, "why_not_installed", lambda name: "" if name in ("jax", "torch") else "no"
+    )
+    monkeypatch.setattr(gpu_proof.Proof, "_run", lambda _, part, *__: ran.append(part.name))
+
+    main(["gpu-proof", "--only", "agreement", "--output", str(tmp_path / "p")])
+
+    assert {"agreement_jax", "agreement_torch"} == set(ran)
+    assert 2 == main(["gpu-proof", "--only", "agreemnt"])
+    assert "did you mean 'agreement'" in capsys.readouterr().err
 
 
 @pytest.mark.full  # five commands in processes of their own
