@@ -134,6 +134,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "reports/data",
         "reports/document/page.py",
         "benchmarks/records",
+        "benchmarks/clock/agreement.py",  # what clocks say twice must agree
         "benchmarks/clock/intervals.py",
         "benchmarks/machine/system.py",
         "implementations/contract",

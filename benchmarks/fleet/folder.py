@@ -87,6 +87,13 @@ def begin(folder: Path, arguments: Sequence[str]) -> None:
         )
 
 
+def machines(folder: Path) -> int:
+    """The highest number of a machine that has a run with a journal; 0 if none has."""
+    paths = (folder / MACHINES).glob(f"*/{JOURNAL}")
+    numbers = (path.parent.name.partition("-")[0] for path in paths)
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+
 def runs(folder: Path, number: int) -> list[Path]:
     """The runs of a machine that have a journal, the oldest first."""
     base = folder / MACHINES
@@ -144,7 +151,8 @@ def readable(paths: Iterable[Path]) -> Iterator[Journal]:
 def strangers(journals: Mapping[int, Journal]) -> dict[int, str]:
     """Machine -> why its rows are not of the same thing as most machines' rows.
 
-    What most have is right; of as many the first machine's.
+    What more than half of them have is right. Where none is, the first machine's rows are kept,
+    and it is said that nobody knows which are right.
     """
     seen: dict[str, dict[int, str]] = {}
     for number, journal in journals.items():
@@ -152,10 +160,17 @@ def strangers(journals: Mapping[int, Journal]) -> dict[int, str]:
             seen.setdefault(what, {})[number] = value
     found: dict[int, str] = {}
     for what, values in seen.items():
-        right = Counter(values.values()).most_common(1)[0][0]
+        right, count = Counter(values.values()).most_common(1)[0]
+        most = 2 * count > len(values)
+        first = next(number for number, value in values.items() if value == right)
         for number, value in values.items():
             if value != right:
-                found.setdefault(number, f"{what} is {value}, and of most machines {right}")
+                told = (
+                    f"of most machines {right}"
+                    if most
+                    else (f"of machine {first} {right}: which of them is right is not known")
+                )
+                found.setdefault(number, f"{what} is {value}, and {told}")
     return found
 
 

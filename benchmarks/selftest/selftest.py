@@ -175,7 +175,7 @@ def _saboteurs(device: str, chosen: Collection[str]) -> Iterator[Check]:
             saboteur.workload, saboteur.operation, name, where, threads=saboteur.threads
         )
     honest = Case(SMALL, "loss_and_grad", "numpy")
-    # Of fewer than five blocks the two clocks may differ by chance (runs/clocks.py).
+    # Of fewer than five blocks the two clocks may differ by chance (clock/agreement.py).
     measured = measure([*cases.values(), honest], processes=1, block_seconds=0.15)
     for name in cases:
         saboteur, row = SABOTEURS[name], measured[name]

@@ -26,6 +26,7 @@ from samegrad.reports.archive.summary import Content, Summary
 from samegrad.reports.data import loading
 
 JOURNAL = "journal.jsonl"
+CUT_OFF = "is cut off in the middle; it was left out"  # as an older version may be
 GROUP = 2000  # places that are read before what came of them is written
 PART_ROWS = 400_000  # in one part
 PART_RUNS = 10_000  # in one part: until it is written, each takes 25 kB, however few its rows
@@ -68,11 +69,13 @@ class Added:
     lines: list[str] = field(default_factory=list)
 
 
-def add(folder: Path, places: Sequence[Path]) -> Added:
+def add(folder: Path, places: Sequence[Path], *, again: bool = False) -> Added:
     """Add runs to an archive, which is made where there is none.
 
     Args:
         places: journals, or summaries of journals.
+        again: whether what is there already is added once more, and hides what is there: that may
+            have come from a summary which was not true.
 
     Raises:
         ArchiveError: the folder holds something else.
@@ -80,6 +83,10 @@ def add(folder: Path, places: Sequence[Path]) -> Added:
     """
     result = Added()
     known = store.known(folder, result.lines.append)
+    if again:  # as if all were of an older form
+        known = {run_id: one._replace(form=0) for run_id, one in known.items()}
+    here: dict[str, Path] = {}  # run id -> where what was added of it now came from
+    refused: list[str] = []
     waiting: list[pa.RecordBatch] = []
     rows = 0  # of these
 
@@ -91,30 +98,55 @@ def add(folder: Path, places: Sequence[Path]) -> Added:
             waiting.clear()
             rows = 0
 
-    for taken in _read(places, known):
-        taken = _again(taken, known)
+    for place, taken in zip(places, _read(places, known), strict=True):
+        if taken.content is not None and (before := here.get(taken.content.run_id)) is not None:
+            taken = _again(place, taken, before, known[taken.content.run_id])
         result.counts[taken.outcome] = result.counts.get(taken.outcome, 0) + 1
-        result.lines += taken.lines
+        lines = refused if taken.outcome == REFUSED else result.lines
+        lines += taken.lines
         if taken.rows is not None and taken.content is not None:
             content = taken.content
             known[content.run_id] = Known(content.size, content.sha256, form.FORM)
+            here[content.run_id] = place
             waiting.append(taken.rows)
             rows += len(taken.rows)
             if rows >= PART_ROWS or len(waiting) >= PART_RUNS:
                 flush()
     flush()
+    result.lines[:0] = refused
     return result
 
 
-def _again(taken: Taken, known: dict[str, Known]) -> Taken:
-    """The same, by what was added since the others began: one run may lie in two places."""
-    if taken.rows is None or taken.content is None:
+def _again(place: Path, taken: Taken, before: Path, known: Known) -> Taken:
+    """The same, by what was added of this run since the others began: it may lie in two places.
+
+    Args:
+        before: where that came from.
+        known: what it was.
+    """
+    content = taken.content
+    if content is None:
         return taken
-    outcome = standing(taken.content, known.get(taken.content.run_id))
-    return taken if outcome in (ADDED, NEWER) else Taken(outcome, taken.content)
+    outcome = REFUSED  # as long, and another one
+    if content.size != known.size or content.sha256 == known.sha256:
+        outcome = standing(content, known)
+    if outcome != REFUSED and summaries.NAME in (place.name, before.name):  # no journal to look at
+        return taken._replace(outcome=outcome) if outcome == NEWER else Taken(outcome, content)
+    try:
+        if outcome == NEWER and summaries.begins_with(place, known.size, known.sha256):
+            return taken._replace(outcome=outcome)
+        if outcome == OLDER and not summaries.begins_with(before, content.size, content.sha256):
+            outcome = REFUSED
+    except OSError:
+        outcome = REFUSED
+    if outcome in (NEWER, REFUSED):
+        said = f"it and {before} say that they are of the same run, and neither begins the other"
+        return Taken(REFUSED, lines=(clean(f"{place}: {said}; {before} was added"),))
+    return Taken(outcome, content)
 
 
 def _read(places: Sequence[Path], known: dict[str, Known]) -> Iterator[Taken]:
+    known = dict(known)  # as it is now, in this process as in others
     if len(places) < 2 or sum(map(_size, places)) < LITTLE:
         yield from (_taken(place, known) for place in places)
         return
@@ -176,6 +208,8 @@ def _of(place: Path, known: dict[str, Known]) -> Taken:
         goes_on = before is None or summaries.begins_with(place, before.size, before.sha256)
         if outcome == NEWER and not goes_on:
             raise ValueError("it does not go on as the journal that is there of this run did")
+        if outcome == OLDER:
+            _as_it_was(place)
         if outcome not in (ADDED, NEWER):
             return Taken(outcome, content)
         made, lines = _summarised(place, content)
@@ -207,13 +241,22 @@ def standing(content: Content, before: Known | None) -> str:
     return THERE if before.form >= form.FORM else NEWER
 
 
+def _as_it_was(place: Path) -> None:
+    """Raise ValueError if a journal cannot be the beginning of the one that is there of its run.
+
+    Of that one the hash of its whole is known, so only what is wrong with this one itself is seen.
+    """
+    journal = read(place)
+    lines = [line for line in journal.warnings if line.startswith(f"{place}: line ")]
+    for wrong in (
+        *(line for line in lines if not line.endswith(CUT_OFF)),
+        *checking.untrue(journal),
+    ):
+        raise ValueError(f"it is not the beginning of the longer one that is there: {wrong}")
+
+
 def _summarised(place: Path, content: Content) -> tuple[Summary, tuple[str, ...]]:
-    """The summary beside a journal, if it is of it; else a new one, and what was left out."""
-    beside = place.with_name(summaries.NAME)
-    if place.name == JOURNAL and beside.is_file():
-        made = summaries.read(beside)
-        if summaries.fits(made, content):
-            return made, ()
+    """The summary of a journal, made from it whatever lies beside it, and what was left out."""
     journal = read(place)
     wrong = next(checking.untrue(journal), None)
     if wrong is not None:

@@ -8,19 +8,28 @@ invents a whole journal that agrees with itself is not found here; that takes me
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from statistics import geometric_mean
 from typing import Any
 
+from samegrad.benchmarks.clock import agreement
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import states
 from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.quality import UNUSABLE
 from samegrad.benchmarks.records.rows import BELOW, NOT_RUN
 from samegrad.benchmarks.records.schema import JUDGED, OK, STATUSES
+from samegrad.implementations.contract import registry
 
 MOST_BOUND = 0.3  # of any gate: the norm's of bfloat16 is 0.27 (comparison.IN_NORM)
 DIGITS = 1e-4  # to which a value is the mean of its processes' values, which have six digits
 UNKNOWN = "unknown"
+AHEAD = timedelta(days=1)  # that the clock of another machine may be
+# Of an outcome whose blocks the parent's clock has timed, too; lists of the same length.
+CLOCKED = (
+    *("elapsed_ns", "outer_ns", "waited_ns", "looked_ns", "outer_looked_ns", "others_ns"),
+    "ready_ns",
+)
 
 
 def untrue(journal: Journal) -> Iterator[str]:
@@ -28,6 +37,8 @@ def untrue(journal: Journal) -> Iterator[str]:
     facts = journal.run["machine"]
     if journal.run["fingerprint"] != system.fingerprint(facts):
         yield "its machine's fingerprint is not that of its machine's facts"
+    if wrong := wrong_time(str(journal.run.get("started", ""))):
+        yield wrong
     for stated, (path, text) in journal.sources.items():
         if digest(text) != stated:
             yield f"the text of {path} does not have its hash, {stated}"
@@ -44,10 +55,51 @@ def untrue(journal: Journal) -> Iterator[str]:
             told = f"{gate['name']}: error {gate['error']}, bound {gate['bound']}"
             yield f"{case.id}: its gate was not passed: {told}"
             break
+    yield from _of_blocks(journal)
     for name, proofs in journal.proofs.items():
         if any(not _passed(proof["error"], proof["bound"]) for proof in proofs):
             yield f"{name}: a proof says that its block was wrong"
             break
+
+
+def wrong_time(started: str) -> str:
+    """Why a run cannot have been started then, or "", also where nobody knows when."""
+    if not started:
+        return ""
+    try:
+        when = datetime.fromisoformat(started)
+    except ValueError:
+        return f"started {started!r:.60} is no time in ISO 8601"
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return f"started {started} is in the future" if when - AHEAD > datetime.now(UTC) else ""
+
+
+def _of_blocks(journal: Journal) -> Iterator[str]:
+    """Repetitions that are there twice; blocks that took longer within than from without."""
+    names: dict[int, str] = {}  # of a case's object: an id is put together whenever it is asked for
+    seen = set[tuple[Any, ...]]()
+    known: dict[tuple[str, str, Any], list[agreement.Block]] = {}
+    for case, outcome in journal.outcomes:
+        if outcome["status"] != OK:
+            continue
+        name = names.get(id(case)) or names.setdefault(id(case), case.id)
+        process, repetition = outcome.get("process"), outcome.get("repetition")
+        if process is not None and repetition is not None:  # older schemas do not count them
+            if (name, process, repetition) in seen:
+                yield f"{name}: repetition {repetition} of process {process} is there twice"
+                return
+            seen.add((name, process, repetition))
+        if all(list_name in outcome for list_name in CLOCKED):
+            if len({len(outcome[list_name]) for list_name in CLOCKED}) > 1:
+                yield f"{name}: lists of its blocks are not of the same length"
+                return
+            own = known.setdefault((name, case.implementation, process), [])
+            own.extend(agreement.blocks(outcome))
+    for (name, implementation, process), blocks in known.items():
+        entry = registry.TABLE.get(implementation)
+        if reason := agreement.disagreement(blocks, entry.processes if entry else 0):
+            yield f"{name} in process {process}: {reason}"
+            return
 
 
 def _of_code(journal: Journal) -> Iterator[str]:
@@ -93,6 +145,11 @@ def impossible(row: Mapping[str, Any]) -> str:
     low, high = row["seconds_low"], row["seconds_high"]
     if (low is None) != (high is None) or (low is not None and not low <= seconds <= high):
         return "its interval does not hold its time"
+    least = row["limit_seconds"]
+    if least is not None and seconds < (1 - DIGITS) * least and BELOW not in (row["remarks"] or ""):
+        return (
+            f"its time, {seconds:.3g} s, is below its limit, {least:.3g} s, and no remark says so"
+        )
     return ""
 
 

@@ -27,6 +27,7 @@ from samegrad.reports.archive.store import ArchiveError, select
 from samegrad.reports.data.values import duration
 
 FEED = 100  # entries
+BEGUN = "unfinished-site"  # a file
 MOST_STEPS = 20  # that are told of a run, the largest
 CHUNK = 2**14  # rows that are fetched at a time
 LITTLE = 50_000  # rows whose pages this process makes: starting others takes two seconds
@@ -66,8 +67,10 @@ def write(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
             f"{folder}: neither an empty folder nor an older site of an archive; name one for the "
             "pages, the results are those of --archive"
         )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / BEGUN).touch()  # until all is written, by which what is half of a site is known
     for name in ("machines", "cases"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / name).mkdir(exist_ok=True)
     runs = _runs(connection)
     latest = {one["fingerprint"]: one for one in runs}  # of each machine the newest is last
     rows = sum(one["rows"] for one in runs)
@@ -85,11 +88,13 @@ def write(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
         updated=entries[0]["updated"] if entries else _now(), entries=entries
     )
     site.replace("feed.xml", NO_XML.sub("?", feed))
+    (folder / BEGUN).unlink(missing_ok=True)
     return 2 + len(cases) + len(latest)
 
 
 def _foreign(folder: Path) -> bool:
-    return any(folder.iterdir()) and not (folder / "feed.xml").is_file()
+    known = any((folder / name).is_file() for name in ("feed.xml", BEGUN))
+    return any(folder.iterdir()) and not known
 
 
 def _now() -> str:

@@ -119,7 +119,7 @@ def _sound(folder: Path) -> tuple[dict[str, Path], list[str]]:
             lines.append(f"{path}: {error.strerror}; it is left out")
             continue
         if own not in written:
-            lines.append(f"{path}: it is damaged, and left out; add its runs again")
+            lines.append(f"{path}: it is damaged, and left out; add its runs again and remove it")
         elif own in sound:
             lines.append(f"{path}: a copy of {sound[own].name}; it is left out")
         elif wrong := footers.strange(path, SCHEMA, form.NEEDED):

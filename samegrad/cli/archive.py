@@ -36,6 +36,11 @@ def add(subparsers: Any) -> None:
             place(actions[name])
     for name in ("add", "check"):
         actions[name].add_argument("journals", nargs="+", metavar="RUN", help=RUN)
+    actions["add"].add_argument(
+        "--again",
+        action="store_true",
+        help="also what is there already: a journal corrects what a false summary has brought",
+    )
     actions["query"].add_argument("sql", metavar="SQL", help="one SELECT")
     actions["query"].add_argument("--csv", action="store_true", help="all of it, as CSV")
     for name in ("history", "compare"):
@@ -69,7 +74,7 @@ def add_runs(arguments: Namespace) -> int:
 
     folder = named("--archive", arguments.archive)
     with archives.unpacked(arguments.journals) as unpacked:
-        result = adding.add(folder, adding.places(unpacked))
+        result = adding.add(folder, adding.places(unpacked), again=arguments.again)
     _told(result.lines)
     counts = ", ".join(f"{count:,} {outcome}" for outcome, count in result.counts.items())
     say(f"{folder}: {counts or 'no runs'}; {result.rows:,} rows written")

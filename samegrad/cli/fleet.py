@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from argparse import Namespace
 from datetime import UTC, datetime
@@ -9,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from samegrad.benchmarks.command_line import OPTIONS
-from samegrad.cli.parser import DONE, FAILED, INTERRUPTED
-from samegrad.implementations.contract import commands
+from samegrad.cli.parser import DONE, FAILED, INTERRUPTED, USAGE
+from samegrad.implementations.contract import commands, own_commands
 from samegrad.implementations.contract.texts import say
 
 TRIES = 3
@@ -66,7 +67,14 @@ def run(arguments: Namespace) -> int:
     place = named("--folder", arguments.folder) if arguments.folder else _new_folder()
     folder = place.resolve()
     slurm = None if arguments.local else _slurm(arguments.slurm_options)
+    _check(given)
     folders.begin(folder, given)
+    if (before := folders.machines(folder)) > count:
+        flag = "--local" if arguments.local else "--slurm"
+        raise ValueError(
+            f"{flag} {count}: {place} has runs of {before} machines, which the report would lack; "
+            f"give {flag} {before}, or another folder"
+        )
     jobs = Jobs(folder / folders.JOBS, slurm)
     shared = f"{count} runs of a fleet for tests" if arguments.local else ""
     tasks = {
@@ -123,6 +131,22 @@ def _of_benchmark(arguments: Namespace) -> list[str]:
         if name in {f"--{own.replace('_', '-')}" for own in OWN}:
             raise ValueError(f"{name}: each machine has its own; give --folder of the fleet")
     return [*given, *arguments.rest]
+
+
+def _check(given: list[str]) -> None:
+    """Raise ValueError if `samegrad benchmark` refuses its options, before any job finds out.
+
+    It lists pytest's markers, for which it reads all of them and looks at no device.
+    """
+    child = own_commands.start(
+        ["benchmark", "--markers", *given], Path.cwd(), os.environ,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    _, said = child.communicate()
+    if child.returncode == USAGE:
+        lines = [line for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
+        errors = [line for line in lines if line.startswith("ERROR: ")] or lines
+        raise ValueError(errors[0].removeprefix("ERROR: ") if errors else "they are refused")
 
 
 def _new_folder() -> Path:

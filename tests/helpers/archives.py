@@ -128,11 +128,14 @@ def simulated(
         row = {**row}
         if row["status"] == "ok":
             step = 1.2 if place % 10 == 0 and 2 * run >= runs > 1 else 1.0
-            value = row["seconds"] * speed * step * factors.get(row["implementation"], 1.0)
+            before, least = row["seconds"], row["limit_seconds"]
+            value = before * speed * step * factors.get(row["implementation"], 1.0)
             values = [float(f"{value * math.exp(chance.gauss(0, 0.02)):.6g}") for _ in range(5)]
             low, high = interval(values)
             row |= {"seconds": geometric_mean(values), "seconds_low": low, "seconds_high": high}
             row |= {"process_seconds": values, "processes": 5}
+            if least is not None:
+                row["limit_seconds"] = least * value / before  # as far from it as before
         made.append(row)
     return Summary(about, made)
 

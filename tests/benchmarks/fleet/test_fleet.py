@@ -200,6 +200,25 @@ def test_inputs_of_another_hash_are_named(tmp_path: Path) -> None:
 
     assert "the hash of the inputs of" in line and f"is {'2' * 12}" in line
     assert {} == folders.strangers({1: known[1], 2: known[2]})
+    (line,) = folders.strangers({2: known[2], 3: known[3]}).values()
+    assert "of machine 2" in line and line.endswith("which of them is right is not known")
+
+
+def test_fewer_machines_than_a_fleet_has_are_refused(
+    tmp_path: Path, fake: type[FakeJobs], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The report would lack what was measured."""
+    fake.does = measured
+    place = ["--folder", str(tmp_path / "f")]
+    assert 0 == main(["fleet", "benchmark", "--slurm", "2", *place])
+    before = (tmp_path / "f" / "results.csv").read_bytes()
+    capsys.readouterr()
+
+    assert 2 == main(["fleet", "benchmark", "--slurm", "1", *place])
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "has runs of 2 machines" in line and "give --slurm 2" in line
+    assert before == (tmp_path / "f" / "results.csv").read_bytes()
 
 
 # ---- in a job ----
@@ -266,6 +285,9 @@ def test_numbers_of_a_shared_machine_are_unusable(tmp_path: Path) -> None:
         (["--local", "2", "--output=x"], "each machine has its own"),
         (["--local", "2", "--folder", "."], "neither an empty folder nor that of a fleet"),
         (["--local", "2", "--presett", "hello"], "did you mean '--preset'?"),
+        (["--local", "2", "--preset", "helo"], "did you mean 'hello'?"),
+        (["--local", "2", "--layers", "64-abc"], "--layers '64-abc' is not accepted"),
+        (["--local", "2", "--no-such-option"], "have no such option"),
     ],
 )
 def test_mistakes_are_one_line(

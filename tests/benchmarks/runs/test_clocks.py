@@ -3,7 +3,8 @@
 import pytest
 
 from samegrad.benchmarks.cases.case import Case
-from samegrad.benchmarks.runs.clocks import Clocks, disagreement
+from samegrad.benchmarks.clock.agreement import disagreement
+from samegrad.benchmarks.runs.clocks import Clocks
 from samegrad.benchmarks.selftest.saboteurs import SMALL
 
 MS = 1_000_000

@@ -94,5 +94,5 @@ def worker_processes() -> set[int]:
 
 
 def test_one_row_alone_may_compute_in_other_processes() -> None:
-    """See runs/clocks.py."""
+    """See clock/agreement.py."""
     assert {"torch_loader_2": 2} == {n: e.processes for n, e in TABLE.items() if e.processes}

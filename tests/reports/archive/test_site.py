@@ -152,10 +152,11 @@ def test_a_network_that_is_called_by_its_layers_is_named_once(tmp_path: Path) ->
 
 def test_hostile_texts_do_nothing(tmp_path: Path) -> None:
     """Neither as markup nor as names of files."""
+    kept = ("versions", "started", *summaries.HASHES)  # of which no other text is added
     for number, text in enumerate(TEXTS.values()):
         made = simulated(number, 0, 1, rows=2)
         run = {name: f"{text}{value}{text}" for name, value in made.run.items()
-               if isinstance(value, str) and name not in ("versions",)}  # fmt: skip
+               if isinstance(value, str) and name not in kept}  # fmt: skip
         rows: list[dict[str, Any]] = [
             {**row, "workload": text + row["workload"], "device": text, "implementation": text,
              "layers": text, "case_id": text + row["case_id"]}
@@ -197,6 +198,24 @@ def test_a_folder_with_other_things_is_left_alone(
     assert ["thesis.tex"] == [path.name for path in (tmp_path / "mine").iterdir()]
     assert 0 == main(["site", str(tmp_path / "s"), *typed])
     assert 0 == main(["site", str(tmp_path / "s"), *typed])
+
+
+def test_a_site_that_was_interrupted_is_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a full disk, or Ctrl-C."""
+    adding.add(tmp_path / "a", [journal(tmp_path / "run")])
+    typed = ["site", str(tmp_path / "s"), "--archive", str(tmp_path / "a")]
+
+    def full(*_: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(site, "_machines", full)
+        assert 2 == main(typed)
+    assert (tmp_path / "s" / site.BEGUN).is_file()
+    assert 0 == main(typed)
+    assert not (tmp_path / "s" / site.BEGUN).exists() and (tmp_path / "s" / "feed.xml").is_file()
 
 
 def test_the_newest_value_of_a_machine_is_shown(tmp_path: Path) -> None:
