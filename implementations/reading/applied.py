@@ -50,6 +50,7 @@ class Applied:
         numbers: that may be rates.
         rises: whether what is called the loss is one that is made larger.
         sometimes: whether there is an update that not every turn makes.
+        summed: gives, for slopes, variables that add up gradients over turns, with whose.
     """
 
     changes: Callable[[], Mapping[str, tuple[Array, Array]]]
@@ -63,6 +64,7 @@ class Applied:
     numbers: Sequence[float]
     rises: bool
     sometimes: bool
+    summed: Callable[[Slopes], Mapping[str, str]] = lambda _: {}
 
     def turned(self, slopes: Slopes) -> bool:
         """Whether variables hold minus the gradients: the sign is lost before the update."""
@@ -94,14 +96,15 @@ class Applied:
         if len(found) > 1:  # params['b1'] of net['params']['b1']
             own = re.sub(r"^net\['(\w+)'\]", r"\1", name)
             found = [s for s in found if own in map(ast.unparse, _targets(s))]
-        return self._shown(found[0], said) if len(found) == 1 else ""
+        return self.shown(found[0], said) if len(found) == 1 else ""
 
     def where(self, variable: str, said: str) -> str:
         """The line that gives a variable its value, with what is said of it, or ""."""
         found = self.assigned.get(variable)
-        return "" if found is None else self._shown(found, said)
+        return "" if found is None else self.shown(found, said)
 
-    def _shown(self, statement: ast.stmt, said: str) -> str:
+    def shown(self, statement: ast.stmt, said: str) -> str:
+        """A statement by its line, with what is said of it."""
         text = " ".join(ast.unparse(statement).split())
         text = text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
         return f"{Path(self.filename).name}:{statement.lineno}: `{text}` {said}"
@@ -164,6 +167,10 @@ def with_steps(
     said = _of_steps(applied, slopes, report.notes)
     for place in applied.still:
         _of_still(applied, place, loss, said)
+    for variable, name in applied.summed(slopes).items():
+        text = "adds up over turns: expected to start from zero in each"
+        line = next((applied.shown(s, text) for s in applied.updates.get(root(variable), ())), "")
+        said.faults.append(Fault(name, f"its gradient, {variable}, adds up over turns", line))
     for variable, (shape, other) in applied.grown.items():
         name, now = f"net['{variable}']", f"the shape {other}; it was {shape}"
         line = applied.line(name, f"gives {variable} {now}: expected a sum over the examples")
@@ -212,7 +219,7 @@ def _of_steps(applied: Applied, slopes: Slopes, given: Sequence[Note]) -> Said:
     said = Said([], [], [])
     steps, waits = steps_of(applied, slopes)
     known = [s for s in steps if s.off <= SAME]
-    usual = _usual([s for s in known if s.entries > 1] or known)
+    usual = _usual(known)
     if usual is None:
         if any(not s.decays for s in steps):
             said.remarks.append("its steps are more than a rate times the gradient: not judged")
@@ -239,8 +246,10 @@ def _of_step(step: Step, usual: float, applied: Applied, said: Said, given: Sequ
         way, other = ("up", "down") if step.rate < 0 else ("down", "up")
         line = applied.line(step.name, f"goes {way} the gradient; expected {other} it")
         said.faults.append(Fault(step.name, f"{who} goes {way} its gradient", line))
-    elif not any(_same(abs(step.rate), n) for n in (abs(usual), *applied.numbers)):
+    elif not _same(abs(step.rate), abs(usual)):
         times = constants.named(abs(step.rate / usual), applied.sizes)
+        if _is_rate(step, applied) and not (times == BATCH and _undivided(step, usual, applied)):
+            return
         text = f"is {times or f'{abs(step.rate / usual):.4g}'} times that of others"
         if BATCH in times and not applied.free:
             said.faults.append(Fault(step.name, f"{who} {text}", applied.line(step.name, text)))
@@ -248,26 +257,46 @@ def _of_step(step: Step, usual: float, applied: Applied, said: Said, given: Sequ
             said.notes.append(Note("rate", f"{who} {text}"))
 
 
+def _is_rate(step: Step, applied: Applied) -> bool:
+    return any(_same(abs(step.rate), n) for n in applied.numbers)
+
+
+def _undivided(step: Step, usual: float, applied: Applied) -> bool:
+    """Whether the rate of others is divided by the batch size, and that of a weight is not."""
+    rates = (abs(usual), abs(step.rate) * applied.sizes[BATCH])  # of one each, in a file with two
+    return not any(_same(rate, n) for rate in rates for n in applied.numbers)
+
+
+def multiple(claimed: Array, measured: Array) -> tuple[float, float]:
+    """How many times the slopes something is, and how far off that, relative to the largest."""
+    rate = float(claimed @ measured / (measured @ measured))
+    return rate, _off(claimed - rate * measured, rate, measured)
+
+
+def _off(rest: Array, rate: float, measured: Array) -> float:
+    return float(np.max(np.abs(rest))) / (abs(rate) * float(np.max(np.abs(measured))) or 1.0)
+
+
 def _step(name: str, claimed: Array, measured: Array, held: Array | None = None) -> Step:
     """A change beside the slopes, and beside these and the weight: with decay, L2 or L1."""
-    rate = float(claimed @ measured / (measured @ measured))
-    largest = float(np.max(np.abs(measured)))
-
-    def off(rest: Array) -> float:
-        return float(np.max(np.abs(rest))) / (abs(rate) * largest or 1.0)
+    rate, off = multiple(claimed, measured)
 
     decays = False
     if held is not None and len(measured) >= FEW:
         columns = np.stack([measured, held, np.sign(held)][: len(measured) // 2], axis=1)
         found, *_ = np.linalg.lstsq(columns, claimed, rcond=None)
-        decays = bool(found[0] > 0 and off(claimed - columns @ found) <= SAME)
-    return Step(name, rate, off(claimed - rate * measured), decays, len(measured))
+        decays = bool(found[0] > 0 and _off(claimed - columns @ found, rate, measured) <= SAME)
+    return Step(name, rate, off, decays, len(measured))
 
 
 def _usual(steps: Sequence[Step]) -> float | None:
-    """The rate of most."""
-    rates = [s.rate for s in steps]
-    return max(rates, key=lambda r: sum(_same(r, other) for other in rates), default=None)
+    """The rate of most; of as many one way as another, the smaller: that of an average.
+
+    Of one number any change is a rate times the slope: its rate is that of others, or none.
+    """
+    rates = [s.rate for s in steps if s.entries > 1] or [s.rate for s in steps]
+    times = [(sum(_same(r, s.rate) for s in steps), -abs(r), r) for r in rates]
+    return max(times)[-1] if times else None
 
 
 def _same(a: float, b: float) -> bool:
@@ -300,7 +329,11 @@ def _gradient_in(
     if len(measured) < 2 or np.max(np.abs(measured), initial=0) < FLAT:
         return ""
     for variable, value in variables.items():
-        if not pairs([root(name)], variable) or not isinstance(value, np.ndarray):
+        if not pairs([root(name)], variable) or not isinstance(value, np.ndarray | list):
+            continue
+        try:
+            value = np.asarray(value)
+        except ValueError:  # lists of several lengths
             continue
         if value.dtype.kind != "f" or np.size(value) <= int(np.max(entries)):
             continue

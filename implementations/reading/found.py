@@ -13,10 +13,15 @@ ROUNDING = 1e-6  # of a factor that is measured
 
 @dataclass
 class Found:
-    """A reading with how its gradient compares."""
+    """A reading with how its gradient compares.
+
+    Attributes:
+        follows: whether `check` found the whole gradient right, whatever is made of it.
+    """
 
     reading: Reading
     compared: Compared
+    follows: bool = False
 
     @cached_property
     def decays(self) -> bool:

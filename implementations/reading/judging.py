@@ -45,6 +45,7 @@ HINTS = (
     "say what is meant, in the file or with --hint: `# samegrad: loss = ...`, "
     "`# samegrad: backward = ...`"
 )
+ALONE = "it was read as one layer: what its backward pass returns for those below was not judged"
 # Words of a backward pass that divides by the number of examples.
 AVERAGES = re.compile(r"mean\(|/ ?(?:len\(|(?:self\.)?(?:m|n|N|batch\w*|n_samples)\b)")
 # What a loop calls that which it minimizes; other names may be of a measure beside it.
@@ -226,8 +227,10 @@ def _checked_as(found: Found, agreed: bool) -> CheckReport:
     how = f"{reading.how}; loss: {own}{name}"
     report = replace(report, reading=how)
     if report.agrees:
+        found.follows = True
         more = (*_of_factor(found), *reading.notes, *twice.of_trial(reading))
-        report = replace(report, notes=(*more, *report.notes))
+        remarks = (*report.remarks, *([ALONE] if reading.part else []))
+        report = replace(report, notes=(*more, *report.notes), remarks=remarks)
         if reading.applied is None and not agreed:
             return with_own_steps(report, reading)
         if reading.applied is None or agreed:
@@ -324,7 +327,8 @@ def _concluded(found: Sequence[Found], checked: dict[int, CheckReport]) -> Check
         whole = None  # the gradient is that of its own loss, and something else is wrong
     if whole is not None and (not own or own[0].reading.printed):
         return _with_printed(report_of(whole), own)
-    reports.sort(key=lambda r: SURE.index(r.verdict))
+    steps = [checked[id(f)] for f in own if f.follows and id(f) in checked]  # wrong in these alone
+    reports.sort(key=lambda r: (SURE.index(r.verdict), not any(r is one for one in steps)))
     if reports and (reports[0].verdict != NOT_CHECKED or not standard):
         best = reports[0]
         told = next(f for f in own if checked.get(id(f)) is best)

@@ -6,6 +6,7 @@ import inspect
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -46,8 +47,9 @@ def _is_layer(cls: type, among: bool = False) -> bool:
         given = [p for p in parameters(backward) if p.default is inspect.Parameter.empty][1:]
     except (TypeError, ValueError):
         return False
-    return len(takes) == 1 and 1 <= len(given) <= 2 and names.role(given[0].name) in (
-        "grad_out", "out", "", "grads"
+    return len(takes) == 1 and 1 <= len(given) <= 2 and (
+        names.role(given[0].name) in ("grad_out", "out", "", "grads")
+        or (given[0].name == "d" and not usage.subtracts(backward, "d"))
     ) and all(names.role(p.name) == "lr" for p in given[1:])  # fmt: skip
 
 
@@ -108,6 +110,10 @@ def of_layers(loaded: Loaded) -> Iterator[Maker]:
         for other in holding:
             if other not in classes.values():
                 yield partial(_chain, cls, chosen, pair, other)
+    # Layers as wide as long: what raises with others runs, and shows what is wrong with it.
+    for cls, pair in itertools.product(weighted, pairs):
+        if usage.calls(cls.__name__, loaded.statements) > 1:
+            yield partial(_chain, cls, chosen, pair, None, square=True)
     # A layer that is a network by itself.
     for cls, pair in itertools.product(weighted, pairs):
         for make in itertools.islice(constructions(cls, loaded), MOST_ALONE):
@@ -186,6 +192,11 @@ def _alters(cls: type) -> bool:
     return not np.allclose(_down(layer, X.copy()), X)
 
 
+def runs_alone(cls: type) -> bool:
+    """Whether it is an activation that a network has, or that is judged as its last layer."""
+    return not _needed(cls) and _works(cls) and _alters(cls)
+
+
 def _squares(sizes: Sizes) -> tuple[str, Any, Any]:
     """A loss by which a layer is judged that the network of the others does without."""
     return "squares", lambda y, out: ((out - y) ** 2).sum(), lambda y, out: 2 * (out - y)
@@ -232,8 +243,10 @@ def _chain(
     part: bool = True,
     last: type | None = None,
     also: tuple[Maker, ...] = (),
+    square: bool = False,
 ) -> Network:
     np.random.seed(sizes.seed)
+    sizes = replace(sizes, f=sizes.f, h=sizes.f, k=sizes.f) if square else sizes
     layers = [alone(sizes, form).net] if alone is not None else _stacked(cls, activations, sizes)
     layers += [last()] if last is not None else []
     shown = ", ".join(type(layer).__name__ for layer in layers)

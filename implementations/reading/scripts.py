@@ -25,6 +25,7 @@ from samegrad.implementations.reading.loading import Loaded, own_functions
 from samegrad.implementations.reading.loops import Loop, loops, loops_of, updates
 from samegrad.implementations.reading.networks import Maker, constructions
 from samegrad.implementations.reading.readings import Reading
+from samegrad.implementations.reading.summed import summed
 from samegrad.implementations.reading.turns import RaisedError, Script
 
 Array = Any
@@ -152,6 +153,15 @@ def _targets(script: Script, after: dict[str, Any]) -> Any:
                  if names.role(k) == "y" and isinstance(v, np.ndarray)), None)  # fmt: skip
 
 
+def _examples(script: Script) -> int:
+    """How many examples a turn goes through one by one, or 0."""
+    over = (s.iter for s in script.loop.body if isinstance(s, ast.For))
+    of = (n.id for i in over for n in ast.walk(i) if isinstance(n, ast.Name))
+    kept = (script.base.get(name) for name in of if name not in script.weights)
+    lists = (v for v in kept if isinstance(v, list | np.ndarray) and len(v))
+    return next((len(v) for v in lists if isinstance(v[0], list | tuple | float | np.ndarray)), 0)
+
+
 def _outputs(y: Any) -> int:
     return min(np.shape(y)) if np.ndim(y) == 2 else 1
 
@@ -176,7 +186,8 @@ def _applied(
     held = {n: script.base[n] for n in (*script.still, *script.grown)}
     felt = with_effect(places(held, "net"), loss) if held else []
     grown = {n: s for n, s in script.grown.items() if any(root(p.name) == n for p in felt)}
-    sizes = {"batch size": max(np.shape(y), default=0), "outputs": min(np.shape(y), default=0)}
+    n = max(np.shape(y), default=0) if y is not None else _examples(script)
+    sizes = {"batch size": n, "outputs": min(np.shape(y), default=0)}
     return Applied(
         changes=partial(_changes, script, found),
         variables=partial(_variables, script, variables),
@@ -193,6 +204,7 @@ def _applied(
             for statement in script.loop.body
             for node in ast.walk(statement)
         ),
+        summed=partial(summed, script, found),
     )
 
 

@@ -1,7 +1,9 @@
 """Everything that a file may be, in order, and the verdict on it."""
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +22,7 @@ from samegrad.implementations.reading.layers import (
     layer_classes,
     of_containers,
     of_layers,
+    runs_alone,
 )
 from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions, parts
 from samegrad.implementations.reading.networks import Maker, Network, constructions, methods
@@ -40,6 +43,7 @@ PASSES = (
 )
 # Of several outputs, of one, and of an autoencoder.
 WIDE = (Sizes(), Sizes(k=1), Sizes(k=Sizes.f))
+OF_LAYERS = re.compile(r"layers |class \w+\(\[")  # a reading of such
 Candidate = tuple[Maker, list[str]]
 GO_ON = (
     "name the object (FILE:NAME), or say in the file how it is used: `# samegrad: net = ...`, "
@@ -64,7 +68,7 @@ def verdict(loaded: Loaded, name: str, hints: Hints, deadline: float) -> CheckRe
     if not hints.net:
         last = frameworks.by_hand(loaded)
         order.insert(len(order) if last else 0, frameworks.of_torch(loaded, name))
-    report = judge(itertools.chain(*order), deadline)
+    report = _with_left_out(judge(itertools.chain(*order), deadline), loaded)
     if not report.matches:  # penalties are left out in a fit: it is no way round a fault
         fit = judge(fit_readings(loaded, name, made[0][0] if made else None), deadline)
         report = report if fit.verdict == NOT_CHECKED else fit
@@ -76,6 +80,21 @@ def verdict(loaded: Loaded, name: str, hints: Hints, deadline: float) -> CheckRe
         missing = "" if hints.net else unmade(loaded)
         report = CheckReport(NOT_CHECKED, said=said, advice=(missing or go_on(hints),))
     return report if name else with_training(report, loaded, hints)
+
+
+def _with_left_out(report: CheckReport, loaded: Loaded) -> CheckReport:
+    """A report on layers, with those of the file that were not among them."""
+    if not report.agrees or not OF_LAYERS.match(report.reading):
+        return report
+    named, inner = set(re.findall(r"\w+", report.reading)), parts(loaded)
+    classes = layer_classes(loaded)
+    out = [
+        n for n, c in classes.items()
+        if n not in named and n not in inner and not holds_layers(c) and not runs_alone(c)
+        and not any(c in other.__mro__[1:] for other in classes.values())
+    ]  # fmt: skip
+    said = [f"not among the layers that were judged: {', '.join(out)}"] if out else []
+    return replace(report, remarks=(*report.remarks, *said))
 
 
 def go_on(hints: Hints) -> str:

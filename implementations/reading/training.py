@@ -13,7 +13,7 @@ from samegrad.implementations.reading.forgotten import keeps, thrown_away
 from samegrad.implementations.reading.hints import Hints
 from samegrad.implementations.reading.loading import Loaded
 from samegrad.implementations.reading.own_steps import NOT_RUN, ONCE
-from samegrad.implementations.reading.uncleared import CLEARS, never_cleared, trains
+from samegrad.implementations.reading.uncleared import CLEARS, never_cleared, never_steps, trains
 
 TEXT_ALONE = (
     "its training was not run: its text was read for gradients that are never set to zero and "
@@ -38,6 +38,9 @@ def with_training(report: CheckReport, loaded: Loaded, hints: Hints) -> CheckRep
         said = f"{name} starts anew in each step"
         expected = "to be kept from step to step"
         why = f"optimizer state is thrown away: {said}"
+    elif (at := never_steps(loaded)) is not None:
+        said, expected = "no step follows", "optimizer.step()"
+        why = "its optimizer never takes a step: no weight changes"
     else:
         return _with_remark(report, loaded)
     line = f"{loaded.path.name}:{at}: {said}; expected {expected}"

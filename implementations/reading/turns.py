@@ -3,6 +3,7 @@
 import ast
 import copy
 import itertools
+import re
 from types import FunctionType
 from typing import Any
 
@@ -134,7 +135,10 @@ class Script:
             new: Any = after.get(name)
             if not _are_floats(value) or name not in read:
                 continue
-            if not any(of_one_layer(name, other) for other in self.weights):
+            if not any(
+                of_one_layer(name, other) or _numbered(name) == _numbered(other) != name
+                for other in self.weights
+            ):
                 continue
             if name not in stored:
                 still.append(name)
@@ -219,10 +223,15 @@ class Script:
 
 
 def _are_floats(value: Any) -> bool:
-    """Whether something is an array of floats, or a list of some: of a layer each."""
+    """Whether something is an array of floats, or a list of some, or of floats."""
     if isinstance(value, list):
-        return bool(value) and all(isinstance(v, np.ndarray) and _are_floats(v) for v in value)
+        return bool(value) and all(_are_floats(v) or type(v) is float for v in value)
     return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+
+
+def _numbered(name: str) -> str:
+    """A name without its numbers, which are those of layers."""
+    return re.sub(r"\d+", "#", name)
 
 
 def _stored(loop: Loop, name: str | None) -> bool:

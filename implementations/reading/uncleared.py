@@ -9,6 +9,7 @@ import ast
 import copy
 import re
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from samegrad.implementations.reading import names
 from samegrad.implementations.reading.loading import Loaded
@@ -29,6 +30,10 @@ STEPS = re.compile(
     r"(?:.*\.)?(?:opt|optim|optimi[sz]er\w*|sgd|adam\w*|solver)\.step", re.IGNORECASE
 )
 ANEW = re.compile(r"=\s*[\w.]*(?:optim\.\w+|SGD|Adam\w*|RMSprop)\(|requires_grad|\.detach\(\)")
+STEP = re.compile(r"\.step\b|[gs]etattr|\.grad\b")  # of an optimizer, or what may be one by hand
+OPTIMIZER = re.compile(
+    r"(?:torch\.)?(?:optim\.)?(?:SGD|Adam\w*|NAdam|RAdam|RMSprop|Adagrad|Adadelta)"
+)
 Repeated = ast.For | ast.While | ast.FunctionDef
 
 
@@ -48,6 +53,37 @@ def never_cleared(loaded: Loaded) -> int | None:
         if passes and any(map(_updates, inside)) and not ANEW.search(ast.unparse(body)):
             return passes[0]
     return None
+
+
+def never_steps(loaded: Loaded) -> int | None:
+    """The line of a backward pass in a loop of a file that makes an optimizer and never steps.
+
+    None where there is none, or where something of other files is given the optimizer.
+    """
+    tree = ast.Module(loaded.statements, [])
+    source = ast.unparse(tree)
+    if ELSEWHERE.search(source) or STEP.search(source) or not TORCH.search(source):
+        return None
+    nodes = list(ast.walk(tree))
+    made = [n.targets[0] for n in nodes if isinstance(n, ast.Assign) and _makes(n.value)]
+    own = {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    held = {ast.unparse(target) for target in made}
+    given = (
+        ast.unparse(call.func)
+        for call in nodes
+        if isinstance(call, ast.Call)
+        for value in (*call.args, *(k.value for k in call.keywords))
+        if ast.unparse(value) in held
+    )
+    if not made or any(name not in own and name != "print" for name in given):
+        return None
+    loops = (n for n in nodes if isinstance(n, ast.For | ast.While))
+    passes = (n for loop in loops for n in ast.walk(loop) if _is_pass(n) and not n.args)
+    return next((n.lineno for n in passes), None)
+
+
+def _makes(value: ast.expr) -> bool:
+    return isinstance(value, ast.Call) and OPTIMIZER.fullmatch(ast.unparse(value.func)) is not None
 
 
 class _WithoutClearing(ast.NodeTransformer):
@@ -70,8 +106,20 @@ def repeated(tree: ast.AST) -> Iterator[Repeated]:
 
 
 def trains(tree: ast.AST) -> bool:
-    """Whether something that runs more than once takes steps by gradients that are kept."""
-    return any(_updates(node) for body in repeated(tree) for node in ast.walk(body))
+    """Whether something that runs more than once takes gradients of a loss, or steps by such."""
+    return any(
+        _updates(node) or (_is_pass(node) and not _is_layers(node, body))
+        for body in repeated(tree)
+        for node in ast.walk(body)
+    )
+
+
+def _is_layers(node: ast.Call, body: Repeated) -> bool:
+    """Whether `node.backward()` goes backwards through layers: a loop over these, or a gradient."""
+    targets = ast.walk(body.target) if isinstance(body, ast.For) else ()
+    return bool(node.args) or any(
+        isinstance(t, ast.Name) and f"{t.id}.backward" == ast.unparse(node.func) for t in targets
+    )
 
 
 def _inside(repeated: ast.AST) -> Iterator[ast.AST]:
@@ -83,7 +131,7 @@ def _inside(repeated: ast.AST) -> Iterator[ast.AST]:
             yield from _inside(node)
 
 
-def _is_pass(node: ast.AST) -> bool:
+def _is_pass(node: ast.AST) -> TypeGuard[ast.Call]:
     """Whether it is `loss.backward()`."""
     return (
         isinstance(node, ast.Call)

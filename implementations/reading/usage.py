@@ -89,6 +89,23 @@ def is_name(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
 
 
+def subtracts(function: Callable[..., Any], name: str) -> bool:
+    """Whether a parameter is subtracted, as targets are; or may be, for all that is known."""
+    tree = body(function)
+    return tree is None or any(
+        isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Sub)
+        and any(is_name(side, name) for side in (node.left, node.right))
+        for node in ast.walk(tree)
+    )
+
+
+def calls(name: str, statements: Sequence[ast.stmt]) -> int:
+    """In how many places statements call something by a name."""
+    nodes = (node for s in statements for node in ast.walk(s))
+    return sum(isinstance(node, ast.Call) and is_name(node.func, name) for node in nodes)
+
+
 def returns_several(function: Callable[..., Any]) -> bool:
     """Whether a function returns a tuple somewhere."""
     tree = body(function)
