@@ -67,9 +67,12 @@ def begin(folder: Path, arguments: Sequence[str]) -> None:
     if not path.exists():
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ValueError(f"--folder {folder}: neither an empty folder nor that of a fleet")
-        folder.mkdir(parents=True, exist_ok=True)
-        with replaced(path) as beside:
-            beside.write_text(json.dumps(now) + "\n", encoding="utf-8")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with replaced(path) as beside:
+                beside.write_text(json.dumps(now) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise ValueError(f"--folder {folder}: cannot be written: {error.strerror}") from None
         return
     try:
         with ordinary(path).open("rb") as file:

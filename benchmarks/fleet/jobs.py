@@ -4,6 +4,7 @@ import contextlib
 import logging
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from samegrad.implementations.contract.commands import did_you_mean
 
 LOCAL_MINUTES = 7 * 24 * 60  # submitit ends local jobs after five without it
 # A machine measures one run at a time, and nothing else.
@@ -49,7 +52,10 @@ class Jobs:
         try:
             self._executor.update_parameters(**SLURM | own)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"--slurm-options: {error}") from None
+            said, known = str(error), re.findall(r"^\s*- (\w+)", str(error), re.MULTILINE)
+            near = next(filter(None, (did_you_mean(n, known) for n in own if n not in known)), "")
+            line = " ".join(said.splitlines()[0].split())[:200]
+            raise ValueError(f"--slurm-options: {line}{near}") from None
 
     def submit(self, function: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Any]:
         """A job for each task; several are one array of Slurm's.

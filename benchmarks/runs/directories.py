@@ -53,8 +53,19 @@ def _make(directory: Path, exist_ok: bool) -> None:
         raise ValueError(f"{directory}: cannot be written: {error.strerror}") from None
 
 
-def check_writable(directory: Path) -> None:
-    """Raise ValueError now, rather than after the measurements, if it cannot be written."""
+def name(directory: Path) -> str:
+    """What a run is called: as its directory, of a fleet as its fleet's and its own."""
+    whose = directory.resolve().parent.parent
+    own = directory.name
+    return f"{whose.name}-{own}" if (whose / "fleet.json").is_file() else own
+
+
+def check_writable(directory: Path, flag: str = "--output") -> None:
+    """Raise ValueError now, rather than after the measurements, if it cannot be written.
+
+    Args:
+        flag: by which another one is named.
+    """
     try:
         tempfile.TemporaryFile(dir=directory).close()  # of a name that nobody can foresee
         free = shutil.disk_usage(directory).free
@@ -63,7 +74,7 @@ def check_writable(directory: Path) -> None:
     if free < LEAST_FREE_BYTES:
         raise ValueError(
             f"{directory}: {free / 2**20:.0f} MiB of disk are free, a run needs "
-            f"{LEAST_FREE_BYTES / 2**20:.0f}; make room, or give --output on another disk"
+            f"{LEAST_FREE_BYTES / 2**20:.0f}; make room, or give {flag} on another disk"
         )
 
 

@@ -22,7 +22,7 @@ from samegrad.benchmarks.runs import capabilities as capabilities_module
 from samegrad.benchmarks.runs import worker_process
 from samegrad.benchmarks.runs.budget import Budget, RunSettings
 from samegrad.benchmarks.runs.capabilities import Capabilities
-from samegrad.benchmarks.runs.directories import NOT_ALONE, noticed
+from samegrad.benchmarks.runs.directories import NOT_ALONE, name, noticed
 from samegrad.benchmarks.runs.repetitions import Repetitions
 from samegrad.implementations.checking import processes
 from samegrad.implementations.contract.scratch import scratch
@@ -104,7 +104,7 @@ class Run:
         run = {
             "record": "run",
             "schema": schema.SCHEMA,
-            "run": directory.name,
+            "run": name(directory),
             "started": _now(),
             "machine": machine,
             "fingerprint": system.fingerprint(machine),

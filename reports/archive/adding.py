@@ -62,11 +62,12 @@ class Taken(NamedTuple):
 
 @dataclass
 class Added:
-    """What came of all of them: outcome -> how many; rows; lines to be said."""
+    """What came of all of them: outcome -> how many; rows; lines; parts of no use."""
 
     counts: dict[str, int] = field(default_factory=dict)
     rows: int = 0
     lines: list[str] = field(default_factory=list)
+    damaged: int = 0
 
 
 def add(folder: Path, places: Sequence[Path], *, again: bool = False) -> Added:
@@ -83,6 +84,7 @@ def add(folder: Path, places: Sequence[Path], *, again: bool = False) -> Added:
     """
     result = Added()
     known = store.known(folder, result.lines.append)
+    result.damaged = len(result.lines)
     if again:  # as if all were of an older form
         known = {run_id: one._replace(form=0) for run_id, one in known.items()}
     here: dict[str, Path] = {}  # run id -> where what was added of it now came from
@@ -248,10 +250,9 @@ def _as_it_was(place: Path) -> None:
     """
     journal = read(place)
     lines = [line for line in journal.warnings if line.startswith(f"{place}: line ")]
-    for wrong in (
-        *(line for line in lines if not line.endswith(CUT_OFF)),
-        *checking.untrue(journal),
-    ):
+    whole = (line for line in lines if not line.endswith(CUT_OFF))
+    for wrong in (*whole, *checking.untrue(journal)):
+        wrong = wrong.removeprefix(f"{place}: ")
         raise ValueError(f"it is not the beginning of the longer one that is there: {wrong}")
 
 

@@ -67,7 +67,10 @@ def write(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
             f"{folder}: neither an empty folder nor an older site of an archive; name one for the "
             "pages, the results are those of --archive"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArchiveError(f"{folder}: cannot be made: {error.strerror}; name another") from None
     (folder / BEGUN).touch()  # until all is written, by which what is half of a site is known
     for name in ("machines", "cases"):
         (folder / name).mkdir(exist_ok=True)

@@ -89,9 +89,11 @@ def history(series: Sequence[Series], count: int, *, only_steps: bool) -> Iterat
                 [f"  {when}", point.run, value_text(point), point.quality or "", mark, reasons]
             )
         yield from aligned(lines)
-    what = "may have steps" if only_steps else "were measured more than once"
+    what = "may have steps" if only_steps else f"{'was' if count == 1 else 'were'} measured"
+    what += "" if only_steps else " more than once"
     shown = f"; shown are {len(series):,}" if len(series) != count else ""
-    yield f"{count:,} cases of a machine {what}{shown}. {steps:,} steps."
+    found = f"{steps:,} step{'s' * (steps != 1)}"
+    yield f"{count:,} case{'s' * (count != 1)} of a machine {what}{shown}. {found}."
 
 
 def spread(cases: Sequence[Spread], count: int) -> Iterator[str]:

@@ -42,6 +42,7 @@ NUMBERS = (
 ).split()
 LEAST_REQUESTS = 200  # calls one by one, for percentiles
 WITHHELD = "No summary is drawn, and nothing is compared: rerun when it is quiet, or `{}`."
+NEVER = "No row is usable, and nothing is compared; that is for tests, rerunning changes nothing."
 WAITING = ("--wait-quiet", "600")  # with which a run waits until the machine is quiet
 FEW_PROCESSES = (
     f"Fewer than {LEAST_PROCESSES} processes: no intervals, so none is called faster than another "
@@ -156,7 +157,9 @@ class Report:
         for source in self.sources:
             run, label = source.journal.run, f"{source.label}: " * (len(self.sources) > 1)
             line = f"{label}{states.sentence(source.journal.states)}"
-            if source.label in self.too_busy:
+            if shared := run["machine"].get("shared"):
+                line = f"{label}Shared machine: {shared}. {NEVER}"
+            elif source.label in self.too_busy:
                 line += f" {WITHHELD.format(again(str(run.get('command', '')), *WAITING))}"
             said.append(line)
         return said

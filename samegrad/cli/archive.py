@@ -66,7 +66,7 @@ def _needed(what: str) -> None:
 
 
 def add_runs(arguments: Namespace) -> int:
-    """Add runs; 1 if one was refused."""
+    """Add runs; 1 if one was refused, or a part of the archive was left out."""
     _needed("add")
     from samegrad.implementations.contract.files import named
     from samegrad.reports.archive import adding
@@ -78,7 +78,7 @@ def add_runs(arguments: Namespace) -> int:
     _told(result.lines)
     counts = ", ".join(f"{count:,} {outcome}" for outcome, count in result.counts.items())
     say(f"{folder}: {counts or 'no runs'}; {result.rows:,} rows written")
-    return FAILED if result.counts.get(adding.REFUSED) else DONE
+    return FAILED if result.counts.get(adding.REFUSED) or result.damaged else DONE
 
 
 def _told(lines: list[str]) -> None:
@@ -137,7 +137,16 @@ def history(arguments: Namespace) -> int:
         series, count = queries.history(connection, filters, only_steps=arguments.steps)
     for line in tables.history(series, count, only_steps=arguments.steps):
         say(line)
+    if not count:
+        _nothing("no case that a machine has measured twice", arguments.case)
     return ended(damaged, bool(count))
+
+
+def _nothing(what: str, words: str | None) -> None:
+    """Say that there is no such case, among those with some words."""
+    say(
+        f"--case {words!r:.60}: {what} has these words" if words else f"{what} is there", error=True
+    )
 
 
 def compare(arguments: Namespace) -> int:
@@ -152,6 +161,8 @@ def compare(arguments: Namespace) -> int:
             spreads = queries.spread(connection, filters)
             for line in tables.spread(spreads[:MOST_LINES], len(spreads)):
                 say(line)
+            if not spreads:
+                _nothing("no case that two machines have measured", arguments.case)
             return ended(damaged, bool(spreads))
         chosen = [_machine(queries, connection, text) for text in arguments.machines]
         if not 2 <= len(dict(chosen)) == len(chosen) <= queries.MOST_MACHINES:
@@ -159,6 +170,8 @@ def compare(arguments: Namespace) -> int:
         cases = queries.beside(connection, filters, list(dict(chosen)))
     for line in tables.beside(cases[:MOST_LINES], [words for _, words in chosen], len(cases)):
         say(line)
+    if not cases:
+        _nothing("no case that these machines have measured", arguments.case)
     return ended(damaged, bool(cases))
 
 
@@ -182,5 +195,5 @@ def merge(arguments: Namespace) -> int:
     folder = named("--archive", arguments.archive)
     damaged = list[str]()
     before, after = merging.merge(folder, damaged.append)
-    say(f"{folder}: {before:,} parts are {after:,}")
+    say(f"{folder}: {before:,} part{'s' * (before != 1)}, now {after:,}")
     return ended(damaged)

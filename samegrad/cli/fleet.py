@@ -57,6 +57,7 @@ def run(arguments: Namespace) -> int:
     commands.require("fleet", "fleet")
     from samegrad.benchmarks.fleet import folder as folders
     from samegrad.benchmarks.fleet.jobs import Jobs
+    from samegrad.benchmarks.runs.directories import check_writable
     from samegrad.implementations.contract.files import named
 
     count = _number("--local" if arguments.local else "--slurm", arguments.local or arguments.slurm)
@@ -75,6 +76,7 @@ def run(arguments: Namespace) -> int:
             f"{flag} {count}: {place} has runs of {before} machines, which the report would lack; "
             f"give {flag} {before}, or another folder"
         )
+    check_writable(folder, "--folder")
     jobs = Jobs(folder / folders.JOBS, slurm)
     shared = f"{count} runs of a fleet for tests" if arguments.local else ""
     tasks = {
@@ -259,6 +261,7 @@ def _reported(folder: Path, count: int, lost: dict[int, str]) -> int:
     """Write the report of all that came home, and say what is missing; the exit status."""
     from samegrad.benchmarks.fleet import folder as folders
     from samegrad.benchmarks.records import rows
+    from samegrad.reports.archive import checking
     from samegrad.reports.render import render
 
     known = {
@@ -266,7 +269,8 @@ def _reported(folder: Path, count: int, lost: dict[int, str]) -> int:
         for number in range(1, count + 1)
         if (journal := folders.newest(folder, number)) is not None
     }
-    strange = folders.strangers(known)
+    untrue = {number: next(checking.untrue(journal), "") for number, journal in known.items()}
+    strange = folders.strangers(known) | {n: wrong for n, wrong in untrue.items() if wrong}
     kept = [
         run for number in known if number not in strange for run in folders.runs(folder, number)
     ]

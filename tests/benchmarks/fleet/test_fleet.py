@@ -20,6 +20,7 @@ from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import read
 from samegrad.benchmarks.records.quality import UNUSABLE
+from samegrad.benchmarks.runs import directories
 from samegrad.cli import fleet, main
 from samegrad.implementations.contract import commands
 from tests.helpers import no_figures
@@ -78,7 +79,7 @@ def test_a_machine_that_is_killed_is_resumed_and_loses_at_most_one_case(tmp_path
     assert b'"resumed"' in killed.read_bytes()
     for path in sorted((place / "machines").glob("*/journal.jsonl")):
         made = rows.rows(run := read(path))
-        assert run.complete and 2 == len(made)
+        assert run.complete and 2 == len(made) and run.run["run"] == f"f-{path.parent.name}"
         assert {UNUSABLE} == {row.quality.level for row in made}
         assert all(row.quality.why.startswith("shared machine: 2 runs") for row in made)
     assert "shared machine" in (place / "report.md").read_text()
@@ -204,6 +205,57 @@ def test_inputs_of_another_hash_are_named(tmp_path: Path) -> None:
     assert "of machine 2" in line and line.endswith("which of them is right is not known")
 
 
+def test_machine_that_is_not_that_of_its_facts_is_named(
+    tmp_path: Path, fake: type[FakeJobs], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As an archive would: its rows would be another machine's."""
+
+    def does(task: folders.Task) -> str:
+        said = measured(task)
+        path = Path(task.folder) / "machines" / "2" / "journal.jsonl"
+        if task.number == 2:
+            first, _, rest = path.read_text().partition("\n")
+            about = json.loads(first) | {"fingerprint": "0" * 12}
+            path.write_text(json.dumps(about) + "\n" + rest)
+        return said
+
+    fake.does = does
+    assert 1 == main(["fleet", "benchmark", "--slurm", "2", "--folder", str(tmp_path / "f")])
+
+    said = capsys.readouterr().err
+    assert "machine 2 is not in the report: its machine's fingerprint is not that of" in said
+    assert "CPU 2" not in (tmp_path / "f" / "results.csv").read_text()
+
+
+def test_full_disk_is_said_before_any_job(
+    tmp_path: Path,
+    fake: type[FakeJobs],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With the option that a fleet has."""
+    fake.does = pytest.fail
+    monkeypatch.setattr(directories, "LEAST_FREE_BYTES", 2**80)
+
+    assert 2 == main(["fleet", "benchmark", "--slurm", "2", "--folder", str(tmp_path / "f")])
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("make room, or give --folder on another disk")
+
+
+def test_unknown_option_of_slurm_is_one_line_with_the_nearest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of submitit's names, of which there are dozens."""
+    pytest.importorskip("submitit", reason="the extra fleet is not installed")
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
+
+    with pytest.raises(ValueError, match="partitio") as error:
+        job_module.Jobs(tmp_path, {"partitio": "x"})
+
+    assert str(error.value).endswith("; did you mean 'partition'?") and len(str(error.value)) < 120
+
+
 def test_fewer_machines_than_a_fleet_has_are_refused(
     tmp_path: Path, fake: type[FakeJobs], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -282,6 +334,7 @@ def test_numbers_of_a_shared_machine_are_unusable(tmp_path: Path) -> None:
         (["--local", "2", "--slurm-options", "time=1"], "--slurm-options goes with --slurm"),
         (["--slurm", "2", "--slurm-options", "gpu"], "give NAME=VALUE"),
         (["--slurm", "2"], "there is no sbatch here"),
+        (["--local", "2", "--folder", "/proc/f"], "--folder /proc/f: cannot be written"),
         (["--local", "2", "--output=x"], "each machine has its own"),
         (["--local", "2", "--folder", "."], "neither an empty folder nor that of a fleet"),
         (["--local", "2", "--presett", "hello"], "did you mean '--preset'?"),

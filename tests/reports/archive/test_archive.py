@@ -597,6 +597,8 @@ def test_a_part_that_is_damaged_is_a_line_and_the_rest_is_read(
     result = adding.add(archive, runs)
     assert 2 - left == result.counts.get(adding.ADDED, 0) and words in result.lines[0]
     assert 6 == count(archive)
+    assert 1 == main(["archive", "add", str(runs[1]), f"--archive={archive}"])
+    assert words in capsys.readouterr().err
 
 
 def test_parts_whose_names_were_swapped_are_both_read(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_merged_parts_give_the_same_answers(
     before = answers(archive)
 
     assert 0 == main(["archive", "merge", "--archive", str(archive)])
-    assert "5 parts are 1" in capsys.readouterr().out
+    assert "5 parts, now 1" in capsys.readouterr().out
     (part,) = archive.iterdir()
     assert before == answers(archive)
     assert {adding.THERE: 1} == adding.add(archive, [tmp_path / "1" / "journal.jsonl"]).counts
@@ -126,7 +126,7 @@ def test_a_merged_part_that_is_damaged_hides_nothing(
     assert before == answers(archive)
     assert 1 == main(["archive", "merge", "--archive", str(archive)])
     said = capsys.readouterr()
-    assert "it is damaged, and left out" in said.err and "5 parts are 1" in said.out
+    assert "it is damaged, and left out" in said.err and "5 parts, now 1" in said.out
     assert before == answers(archive) and merged.is_file()
 
 

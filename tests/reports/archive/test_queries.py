@@ -192,8 +192,8 @@ def test_machines_stand_beside_each_other(
         (["compare", "Test CPU"], 2, "give 2 to 12 machines"),
         (["compare", "nowhere", "Test"], 2, "'nowhere' is no machine of this archive"),
         (["compare", "CPU", "Test"], 2, "machines; there are: "),
-        (["compare", "--case", "nothing"], 1, ""),
-        (["history", "--case", "nothing"], 1, ""),
+        (["compare", "--case", "nothing"], 1, "--case 'nothing': no case that two machines"),
+        (["history", "--case", "nothing"], 1, "--case 'nothing': no case that a machine"),
         (["history", "--steps"], 0, ""),
         (["compare"], 0, ""),
     ],
@@ -215,7 +215,7 @@ def test_history_is_printed_run_by_run(archive: Path, capsys: pytest.CaptureFixt
     assert head.startswith("digits-train_step-batch32-float32-jax-cpu on Test CPU, 2 cores [")
     assert "2026-01-03T00:00  third" in third and "SLOWER 1.287 (1.2" in third
     assert "commit abc -> def; numpy 2.4.6 -> 2.5.0" in third
-    assert "1 cases of a machine were measured more than once. 1 steps." == end
+    assert "1 case of a machine was measured more than once. 1 step." == end
 
 
 # ---- SQL ----

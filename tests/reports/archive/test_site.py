@@ -196,6 +196,9 @@ def test_a_folder_with_other_things_is_left_alone(
     (line,) = capsys.readouterr().err.splitlines()
     assert "neither an empty folder nor an older site" in line and "--archive" in line
     assert ["thesis.tex"] == [path.name for path in (tmp_path / "mine").iterdir()]
+    assert 2 == main(["site", str(tmp_path / "mine" / "thesis.tex" / "s"), *typed])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot be made" in line and line.endswith("name another")
     assert 0 == main(["site", str(tmp_path / "s"), *typed])
     assert 0 == main(["site", str(tmp_path / "s"), *typed])
 

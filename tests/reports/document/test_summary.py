@@ -210,7 +210,14 @@ def test_busy_run_shows_its_own_command_again(tmp_path: Path) -> None:
     )
 
     (line,) = report_of(path).machine_states
+    local = write(
+        tmp_path / "l",
+        run_record(machine={"cpu": "Test CPU", "cores": "2", "shared": "2 runs of a fleet"}),
+        *(plan_record(NUMPY), *several(NUMPY, 9), busy),
+    )
+    (shared,) = report_of(local).machine_states
 
+    assert shared.startswith("Shared machine: 2 runs of a fleet. ") and "--wait" not in shared
     again = "`samegrad benchmark --layers 64-32-10 --wait-quiet 600`."
     assert line.endswith(f"rerun when it is quiet, or {again}")
 
