@@ -9,6 +9,8 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
+from operator import itemgetter
 from statistics import geometric_mean
 from typing import Any
 
@@ -26,10 +28,11 @@ DIGITS = 1e-4  # to which a value is the mean of its processes' values, which ha
 UNKNOWN = "unknown"
 AHEAD = timedelta(days=1)  # that the clock of another machine may be
 # Of an outcome whose blocks the parent's clock has timed, too; lists of the same length.
-CLOCKED = (
+LISTS = (
     *("elapsed_ns", "outer_ns", "waited_ns", "looked_ns", "outer_looked_ns", "others_ns"),
     "ready_ns",
 )
+CLOCKED = {*LISTS}
 
 
 def untrue(journal: Journal) -> Iterator[str]:
@@ -77,8 +80,8 @@ def wrong_time(started: str) -> str:
 def _of_blocks(journal: Journal) -> Iterator[str]:
     """Repetitions that are there twice; blocks that took longer within than from without."""
     names: dict[int, str] = {}  # of a case's object: an id is put together whenever it is asked for
-    seen = set[tuple[Any, ...]]()
-    known: dict[tuple[str, str, Any], list[agreement.Block]] = {}
+    seen, of_blocks = set[tuple[Any, ...]](), itemgetter(*LISTS)
+    known: dict[tuple[str, str, Any], list[tuple[list[int], ...]]] = {}  # LISTS of repetitions
     for case, outcome in journal.outcomes:
         if outcome["status"] != OK:
             continue
@@ -89,13 +92,15 @@ def _of_blocks(journal: Journal) -> Iterator[str]:
                 yield f"{name}: repetition {repetition} of process {process} is there twice"
                 return
             seen.add((name, process, repetition))
-        if all(list_name in outcome for list_name in CLOCKED):
-            if len({len(outcome[list_name]) for list_name in CLOCKED}) > 1:
+        if outcome.keys() >= CLOCKED:
+            lists = of_blocks(outcome)
+            if len({*map(len, lists)}) > 1:
                 yield f"{name}: lists of its blocks are not of the same length"
                 return
-            own = known.setdefault((name, case.implementation, process), [])
-            own.extend(agreement.blocks(outcome))
-    for (name, implementation, process), blocks in known.items():
+            known.setdefault((name, case.implementation, process), []).append(lists)
+    for (name, implementation, process), repetitions in known.items():
+        whole = map(list, map(chain.from_iterable, zip(*repetitions, strict=True)))
+        blocks = list(agreement.blocks(dict(zip(LISTS, whole, strict=True))))
         entry = registry.TABLE.get(implementation)
         if reason := agreement.disagreement(blocks, entry.processes if entry else 0):
             yield f"{name} in process {process}: {reason}"

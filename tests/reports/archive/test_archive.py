@@ -217,10 +217,10 @@ def lie(what: str) -> list[dict[str, Any]]:
             if line["record"] == "outcome":
                 none, own = [0] * 3, line["elapsed_ns"]
                 outer = [ns // 2 if what == "clock" else 2 * ns + 10**9 for ns in own]
-                line |= dict.fromkeys(checking.CLOCKED, none) | {"elapsed_ns": own}
+                line |= dict.fromkeys(checking.LISTS, none) | {"elapsed_ns": own}
                 line["outer_ns"] = outer
     elif what == "lengths":
-        by_kind["outcome"] |= {name: [1] for name in checking.CLOCKED} | {"elapsed_ns": [1, 2]}
+        by_kind["outcome"] |= {name: [1] for name in checking.LISTS} | {"elapsed_ns": [1, 2]}
     return lines
 
 
