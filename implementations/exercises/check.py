@@ -148,7 +148,7 @@ def check(
     except OSError as error:
         return Report(name, sheet, _all_wrong(sheet), f"it cannot be read: {error.strerror}")
     except UNPARSABLE as error:
-        text = path.read_text("utf-8", "replace").replace('"', "\n")  # of a notebook each line
+        text = path.read_text("utf-8-sig", "replace").replace('"', "\n")  # of a notebook each line
         sheet = sheet or sheets.of_sources([text])[0]
         return Report(name, sheet, _all_wrong(sheet), unparsable(error))
     if sheet is None:

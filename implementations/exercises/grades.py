@@ -6,7 +6,8 @@ from xml.sax.saxutils import escape, quoteattr
 from samegrad.implementations.contract import columns
 from samegrad.implementations.contract.texts import clean
 from samegrad.implementations.exercises.check import Report
-from samegrad.implementations.exercises.judging import RIGHT_STATE, UNWRITTEN, WRONG
+from samegrad.implementations.exercises.judging import MISSING, RIGHT_STATE, UNWRITTEN, WRONG
+from samegrad.implementations.reading.loading import AT_IMPORT
 
 CELLS = {RIGHT_STATE: "right", WRONG: "WRONG", UNWRITTEN: "-"}
 NO_SHEET = (
@@ -26,7 +27,8 @@ def of_one(report: Report, verbose: bool = True) -> str:
     if report.fault:
         return f"{lines[0]}\n  {report.fault}"
     for result in report.results:
-        if result.state == UNWRITTEN and not verbose:
+        there = not result.said.startswith(MISSING)
+        if result.state == UNWRITTEN and there and not verbose:
             continue
         if not (verbose or result.said or result.notes):
             continue
@@ -57,8 +59,13 @@ def of_class(reports: Sequence[Report]) -> str:
         parts.append("\n".join(columns.table(table)))
     if others := [report.name for report in reports if report.sheet is None]:
         parts.append(f"in no table and no average: {', '.join(others)}")
-    said = [of_one(report, verbose=False) for report in reports if not report.done]
+    said = [of_one(r, verbose=False) for r in reports if not r.done or _noticed(r)]
     return "\n\n".join([*parts, *said])
+
+
+def _noticed(report: Report) -> bool:
+    """Whether there is more to say of a right file than that its training was not run."""
+    return not all(remark.startswith(AT_IMPORT) for remark in report.remarks)
 
 
 def _is_right(report: Report, tag: str) -> bool:

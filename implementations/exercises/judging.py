@@ -19,6 +19,7 @@ BOUND, SINGLE = 1e-9, 1e-5
 SAME = 1e-7  # that a mistake gives the same
 # Of slopes by differences: their own error is SMALL^2 and the loss's rounding over SMALL.
 SLOPES = 1e-6
+MISSING = "there is no"  # of a function that the file does not define
 ADDS_UP = "gradients add up over calls: set them to zero in each"
 RATIOS = {"L2": {2.0: "its 1/2 is missing", 0.5: "there is a 1/2 too many"}}
 
@@ -84,7 +85,7 @@ def _without(result: Result, raised: dict[str, Any] | None, empty: bool) -> Resu
     if raised is None or empty:
         result.state = UNWRITTEN
     elif raised["kind"] == "MissingError":
-        result.state, result.said = UNWRITTEN, f"there is no {result.function} in the file"
+        result.state, result.said = UNWRITTEN, f"{MISSING} {result.function} in the file"
     elif raised["kind"] == "NotImplementedError":
         result.state = UNWRITTEN
         own = result.function.rpartition(".")[2]

@@ -118,12 +118,12 @@ def named(name: str) -> Sheet:
     Raises:
         ValueError: there is none of this name.
     """
-    if name not in SHEETS:
+    if name.lower() not in SHEETS:
         raise ValueError(
             f"exercise {name!r} is not known; accepted: {', '.join(SHEETS)}"
             f"{did_you_mean(name, SHEETS)}"
         )
-    return SHEETS[name]
+    return SHEETS[name.lower()]
 
 
 def of_sources(sources: Sequence[str]) -> tuple[Sheet | None, str]:
@@ -133,7 +133,7 @@ def of_sources(sources: Sequence[str]) -> tuple[Sheet | None, str]:
         It, or None; and what is said of a name that is not known, or "".
     """
     said = [match[1] for source in sources for match in MARK.finditer(source)]
-    known = [name for name in said if name in SHEETS]
+    known = [name for name in map(str.lower, said) if name in SHEETS]
     if known or not said:
         return (SHEETS[known[0]] if known else None), ""
     try:

@@ -9,7 +9,12 @@ from typing import Any
 
 from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.objects.calls import users_lines
-from samegrad.implementations.checking.objects.report import NOT_CHECKED, CheckReport
+from samegrad.implementations.checking.objects.report import (
+    AGREES,
+    DISAGREES,
+    NOT_CHECKED,
+    CheckReport,
+)
 from samegrad.implementations.contract.sources import is_users
 from samegrad.implementations.reading.bounded import bound, while_it_waits
 from samegrad.implementations.reading.hints import in_source, parse
@@ -35,7 +40,7 @@ def main() -> None:
 def answer(request: Message, send: Any) -> None:
     """Send "loading", "running", "reading" as it begins each, then the report."""
     from samegrad.implementations.reading.hinted import outright
-    from samegrad.implementations.reading.loading import load
+    from samegrad.implementations.reading.loading import TRAINS, load
     from samegrad.implementations.reading.search import verdict
     from samegrad.implementations.reading.training import with_training
 
@@ -78,7 +83,9 @@ def answer(request: Message, send: Any) -> None:
         report = ours(error)
     folder = f"{path.resolve().parent}{os.sep}"
     lines = tuple(line.removeprefix(folder) for line in report.lines)
-    remarks = (*report.remarks, *loaded.remarks)
+    decided = report.verdict in (AGREES, DISAGREES)  # without a run of what trains
+    left_out = [r for r in loaded.remarks if not (decided and r.startswith(TRAINS))]
+    remarks = (*report.remarks, *left_out)
     send({"report": replace(report, lines=lines, remarks=remarks).to_dict()})
 
 

@@ -65,6 +65,7 @@ def gradients_of(
         yield from _by_jax(trial, own)
     ran: list[Backward] = []  # that leave the parameters as they are
     both = [name for name in own if name not in explicit]  # losses that may be gradients as well
+    attempts = wishes.attempts
     complete = False  # whether one of them gives a gradient of everything
     for name in [*explicit, *both, *steps]:
         if complete and name in steps:
@@ -78,7 +79,10 @@ def gradients_of(
             alone = [None] if not ran or any(key in ("X", "pairs") for _, key in plan) else []
             for first in [*ran[:2], *alone] if name in steps else [None]:
                 backward = Backward(trial, function, name, plan, first)
-                kind = _kind(backward, found, trial.network.net)
+                called = attempts.noted(name, backward) if name in explicit else backward
+                kind = _kind(called, found, trial.network.net)
+                if kind == "explicit" and name not in (*explicit, *both) and attempts.failed:
+                    continue  # what training returns where the backward pass raises is no gradient
                 if not kind or (name in both and kind != "explicit"):
                     continue
                 if name in both and not (

@@ -25,6 +25,7 @@ from samegrad.implementations.checking.objects.report import (
 )
 from samegrad.implementations.reading import losses, names, twice
 from samegrad.implementations.reading.applied import with_steps
+from samegrad.implementations.reading.attempts import Attempts
 from samegrad.implementations.reading.compare import is_multiple
 from samegrad.implementations.reading.factors import factor_notes, with_sizes
 from samegrad.implementations.reading.found import Found, compared_with
@@ -57,11 +58,14 @@ STATEFUL = re.compile(
 )
 
 
-def judge(readings: Iterator[Reading], deadline: float) -> CheckReport:
+def judge(
+    readings: Iterator[Reading], deadline: float, attempts: Attempts | None = None
+) -> CheckReport:
     """The verdict on a file, of its readings in the order of their likelihood.
 
     Args:
         deadline: of time.process_time(), after which no other reading is tried.
+        attempts: what becomes of calls while readings are sought.
     """
     found: list[Found] = []
     checked: dict[int, CheckReport] = {}
@@ -90,7 +94,10 @@ def judge(readings: Iterator[Reading], deadline: float) -> CheckReport:
             if report.agrees and (fault is None or (one.reading.own and fault.disagrees)):
                 return confirmed
     if without and not any(f.reading.own for f in found):
-        said = f"its own loss, {without[0].loss_name}, is no finite number"
+        loss_name = without[0].loss_name
+        if attempts is not None and (runs := attempts.without(loss_name)) is not None:
+            return runs
+        said = f"its own loss, {loss_name}, is no finite number"
         return CheckReport(UNDECIDED, said=said, reading=without[0].how, advice=(HINTS,))
     return _concluded(found, checked)
 

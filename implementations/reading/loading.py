@@ -23,6 +23,8 @@ from typing import Any, NoReturn
 from samegrad.implementations.reading.source import Block, blocks, defines, trains
 
 MOST_STUBS = 20  # third-party imports that are missing in one file
+AT_IMPORT = "at import it"  # the beginning of what is said of the top level
+TRAINS = (f"{AT_IMPORT} runs a loop", f"{AT_IMPORT} calls ")  # of what trains, by its text
 BELOW = 'put it below `if __name__ == "__main__":`'
 GUARD = f"{BELOW}, or give --no-run"  # of `verify`
 
@@ -151,12 +153,17 @@ def load(
         if error is None:
             return Loaded(path, parts, module, _missing(stubs))
         why = _why(error)
-    if why:
+    if why and not (why.startswith(TRAINS) and _all_defined(statements)):
         remarks.append(f"{why}; only what defines something was run: {remedy}")
     module = _module(name, path)
     for part in parts:
         _define(part, part.tree.body, module, remarks, stubs)
     return Loaded(path, parts, module, remarks + _missing(stubs), whole=False)
+
+
+def _all_defined(statements: Sequence[ast.stmt]) -> bool:
+    """Whether all that the top level gives a name to is there without a run of what trains."""
+    return all(defines(s) for s in statements if isinstance(s, ast.Assign | ast.AnnAssign))
 
 
 def isolate(path: Path) -> None:

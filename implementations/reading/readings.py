@@ -165,6 +165,9 @@ def readings(
                 found = parameters_of(trial, loss)
                 if not found:
                     continue
+                wishes.attempts.own = mine
+                if mine:
+                    wishes.attempts.losses.add(loss_name)
                 slopes: dict[str, Any] = {}
                 for backward, name, kind in gradients_of(
                     trial, gradients, methods_first, steps, found, wishes

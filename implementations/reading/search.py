@@ -47,7 +47,9 @@ OF_LAYERS = re.compile(r"layers |class \w+\(\[")  # a reading of such
 Candidate = tuple[Maker, list[str]]
 GO_ON = (
     "name the object (FILE:NAME), or say in the file how it is used: `# samegrad: net = ...`, "
-    "`# samegrad: loss = ...`, `# samegrad: backward = ...`"
+    "`# samegrad: loss = ...`, `# samegrad: backward = ...`; a loss that only a loop computes "
+    "needs a function: `def loss_of(): ...`, then `# samegrad: loss = loss_of()`, `# samegrad: "
+    "backward = loss_of().backward()`"
 )
 
 
@@ -68,14 +70,18 @@ def verdict(loaded: Loaded, name: str, hints: Hints, deadline: float) -> CheckRe
     if not hints.net:
         last = frameworks.by_hand(loaded)
         order.insert(len(order) if last else 0, frameworks.of_torch(loaded, name))
-    report = _with_left_out(judge(itertools.chain(*order), deadline), loaded)
+    told = judge(itertools.chain(*order), deadline, wishes.attempts)
+    report = _with_left_out(told, loaded)
     if not report.matches:  # penalties are left out in a fit: it is no way round a fault
         fit = judge(fit_readings(loaded, name, made[0][0] if made else None), deadline)
         report = report if fit.verdict == NOT_CHECKED else fit
-    if report.verdict == NOT_CHECKED and loaded.raised:
+    kind = frameworks.outside(loaded) if not report.matches else ""
+    explained = None if kind else wishes.attempts.explained(report)
+    if explained is not None:
+        report = explained
+    elif report.verdict == NOT_CHECKED and loaded.raised:
         return raised(loaded.raised[0])
-    if report.verdict == NOT_CHECKED:
-        kind = frameworks.outside(loaded)
+    elif report.verdict == NOT_CHECKED:
         said = f"it has {kind}: files are read of dense layers alone" if kind else report.said
         missing = "" if hints.net else unmade(loaded)
         report = CheckReport(NOT_CHECKED, said=said, advice=(missing or go_on(hints),))

@@ -1,9 +1,11 @@
 """What the text of a file says before anything of it is run."""
 
 import ast
+import contextlib
 import json
 import linecache
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +64,8 @@ def blocks(path: Path) -> list[Block]:
     data = path.read_bytes()
     if path.suffix != ".ipynb":
         tree = ast.parse(data, str(path))
-        return [Block(str(path), path.name, data.decode("utf-8", "replace"), tree)]
+        _compiles(tree, str(path))
+        return [Block(str(path), path.name, data.decode("utf-8-sig", "replace"), tree)]
     try:
         cells = json.loads(data)["cells"]
         texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
@@ -77,12 +80,20 @@ def blocks(path: Path) -> list[Block]:
         fault = ""
         try:
             tree = ast.parse(source, filename)
+            _compiles(tree, filename)
         except UNPARSABLE as error:
             tree, fault = ast.Module([], []), unparsable(error)
         lines = source.splitlines(keepends=True)
         linecache.cache[filename] = (len(source), None, lines, filename)
         found.append(Block(filename, shown, source, tree, fault))
     return found
+
+
+def _compiles(tree: ast.Module, filename: str) -> None:
+    """Raise SyntaxError for what only compiling shows, such as two parameters of one name."""
+    with warnings.catch_warnings(), contextlib.suppress(RecursionError, MemoryError):
+        warnings.simplefilter("ignore")
+        compile(tree, filename, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
 
 
 def calls(node: ast.AST) -> Iterator[tuple[str, str, int]]:

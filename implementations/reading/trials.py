@@ -5,12 +5,13 @@ import copy
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from samegrad.implementations.reading import names
+from samegrad.implementations.reading.attempts import Attempts
 from samegrad.implementations.reading.board import (
     RATE,
     X_FORMS,
@@ -32,7 +33,11 @@ MOST_FORWARDS = 4
 
 @dataclass
 class Wishes:
-    """What hints pin: expressions of the file's names, X, y, net and what forward returned."""
+    """What hints pin: expressions of the file's names, X, y, net and what forward returned.
+
+    Attributes:
+        attempts: what became of the calls that were tried for them.
+    """
 
     loss: Callable[[Board, Any], Any] | None = None
     backward: Callable[[Board, Any], Any] | None = None
@@ -41,6 +46,7 @@ class Wishes:
     X_value: Callable[[], Any] | None = None
     y_value: Callable[[], Any] | None = None
     rate: float | None = None
+    attempts: Attempts = field(default_factory=Attempts, compare=False)  # no wish
 
 
 NO_WISHES = Wishes()

@@ -231,7 +231,26 @@ def _of_names(statement: ast.stmt, known: Known) -> Iterator[Edit]:
     for text in dict.fromkeys(t for t in read if t in known.names and read.count(t) > 1):
         for name in known.of_shape(known.texts.get(text, set()), text):
             new = _Renaming(text, name).visit(copy.deepcopy(statement))
-            yield _statement(statement, new)
+            if not _cancels(new):
+                yield _statement(statement, new)
+
+
+def _cancels(tree: ast.AST) -> bool:
+    """Whether something is taken off itself: with zeros, what was right before stays so."""
+    return any(
+        isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Sub)
+        and ast.unparse(node.left) == ast.unparse(node.right)
+        for node in ast.walk(tree)
+    )
+
+
+def _with_side(parent: Any, node: ast.expr, new: ast.expr) -> ast.expr:
+    """An operation with another operand; what is none, as the operand alone."""
+    if not isinstance(parent, ast.BinOp):
+        return new
+    left, right = (new if side is node else side for side in (parent.left, parent.right))
+    return ast.BinOp(left, parent.op, right)
 
 
 class _Renaming(ast.NodeTransformer):
@@ -350,7 +369,8 @@ def _of_operand(parent: Any, node: ast.expr, known: Known) -> Iterator[ast.expr]
     shapes = known.texts.get(text, set())
     if text in known.names and not isinstance(parent, ast.Attribute):
         for name in known.of_shape(shapes, text):
-            yield _parsed(name)
+            if not _cancels(_with_side(parent, node, _parsed(name))):
+                yield _parsed(name)
         if isinstance(parent, ast.BinOp):
             yield ast.BinOp(node, ast.Pow(), ast.Constant(2))
     product = isinstance(parent, ast.BinOp) and isinstance(parent.op, ast.MatMult)

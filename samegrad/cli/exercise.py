@@ -11,7 +11,8 @@ from samegrad.implementations.contract.texts import say
 
 EPILOG = """
 exit status of exercise check: 0 all of it is right; 1 something is wrong, or cannot be run;
-4 nothing is wrong, and something is not written yet; 2 no worksheet is there to be checked.
+4 nothing is wrong, and something is not written yet; 2 no worksheet is there to be checked,
+or nothing is wrong and a file that was named (not found in a folder) says no worksheet.
 """
 
 
@@ -93,9 +94,11 @@ def check_files(arguments: Namespace) -> int:
         raise ValueError(f"--seed {arguments.seed} is not accepted; give a whole number >= 0")
     sheet = None if arguments.exercise is None else sheets.named(arguments.exercise)
     named: dict[Path, str] = {}
+    in_folders: set[str] = set()  # where what is no worksheet may lie beside those
     for place in map(Path, arguments.places):
         for path in check.files(place):
             named[path] = str(path.relative_to(place) if place.is_dir() else path)
+            in_folders |= {named[path]} if place.is_dir() else set()
     reports = []
     for path, name in named.items():
         if sys.stderr.isatty():
@@ -113,6 +116,6 @@ def check_files(arguments: Namespace) -> int:
     if any(report.wrong for report in reports):
         return FAILED
     known = [report for report in reports if report.sheet is not None]
-    if not known:
+    if not known or any(r.sheet is None and r.name not in in_folders for r in reports):
         return USAGE
     return DONE if all(report.done for report in known) else NOT_CHECKED

@@ -270,6 +270,34 @@ def test_cell_that_is_no_python_is_said_with_its_number(tmp_path: Path) -> None:
     assert report.remarks and "cell 2]: it is no Python" in report.remarks[0]
 
 
+def test_report_of_a_class_says_why_a_right_file_is_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A part that was handed out is missing; a cell is no Python; a training at the end is none."""
+    text = right("matrices")
+    cells = [{"cell_type": "code", "source": [part]} for part in (text, "def f(:")]
+    written(tmp_path, text.replace("def loss_and_grad(", "def renamed("), "a.py")
+    written(tmp_path, json.dumps({"cells": cells}), "b.ipynb")
+    (tmp_path / "c.py").write_text(text + "\nfor i in range(9):\n    i += 1\n", "utf-8-sig")
+
+    assert 4 == main(["exercise", "check", str(tmp_path)])
+
+    said = capsys.readouterr().out.partition("on average\n")[2]
+    assert "there is no loss_and_grad in the file" in said
+    assert "b.ipynb[cell 2]: it is no Python: SyntaxError in line 1" in said
+    assert "c.py" not in said
+
+
+def test_file_that_is_named_and_no_worksheet_is_not_passed_over(tmp_path: Path) -> None:
+    """Beside a right one; in a folder it may be a helper. Names of worksheets have no case."""
+    good = written(tmp_path, right("matrices").replace(": matrices", ": Matrices"), "a.py")
+    other = written(tmp_path, "x = 1\n", "b.py")
+
+    assert 2 == main(["exercise", "check", str(good), str(other)])
+    assert 0 == main(["exercise", "check", str(tmp_path)])
+    assert sheets.named("Loops") is SHEETS["loops"]
+
+
 def test_advice_of_a_check_names_options_of_its_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

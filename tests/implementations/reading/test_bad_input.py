@@ -20,8 +20,6 @@ DOES = {
     ),
     "n = int(input('hidden units? '))\n": "asks for input",
     "def ask():\n    return input()\n\n\nanswer = [ask() for _ in 'x']\n": "asks for input",
-    "for epoch in range(10 ** 9):\n    total = epoch * 2\n": "it runs a loop",
-    "def train():\n    while True:\n        pass\n\n\ntrain()\n": "it calls train()",
     "import plots_that_nobody_has as plt\nplt.plot([1, 2])\n": "plots_that_nobody_has",
     "import numpy as np\nnp.load('there_is_no_such_file.npy')\n": "FileNotFoundError in line",
     "raise RuntimeError('no data')\n": "RuntimeError",
@@ -40,6 +38,28 @@ def test_file_that_does_more_than_define_is_read_and_that_is_said(
 
     assert "agrees" == report.verdict, report
     assert DOES[does] in " ".join(report.remarks)
+
+
+@pytest.mark.parametrize(
+    "trains",
+    [
+        "for epoch in range(10 ** 9):\n    total = epoch * 2\n",
+        "def train():\n    while True:\n        pass\n\n\ntrain()\n",
+    ],
+)
+def test_training_at_import_is_said_only_where_it_matters(trains: str, tmp_path: Path) -> None:
+    """Not where the verdict needs nothing of it; where it does, what came of it was not there."""
+    file, made = tmp_path / "mine.py", "net = loaded_from_somewhere()\n"
+    file.write_text(f"{NETWORK}\n\n{made}{trains}")
+    decided = read_here(file)
+    file.write_text(f"{made}{trains}")
+    missing = read_here(file)
+    file.write_text(trains)
+    nothing = read_here(file)
+
+    assert ("agrees", "not checked") == (decided.verdict, missing.verdict)
+    assert [1, 0] == [sum("at import it" in line for line in r.remarks) for r in (missing, nothing)]
+    assert not [line for line in decided.remarks if "at import it" in line]
 
 
 @pytest.mark.parametrize("hangs", ["time.sleep(10 ** 6)", "sum(range(10 ** 12))"])

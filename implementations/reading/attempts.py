@@ -1,0 +1,84 @@
+"""What became of the calls of a file's own loss and backward pass, where no gradient was found."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from samegrad.implementations.checking.objects.calls import users_lines
+from samegrad.implementations.checking.objects.report import (
+    NOT_CHECKED,
+    UNDECIDED,
+    CheckReport,
+)
+from samegrad.implementations.contract.texts import in_one_line
+from samegrad.implementations.reading.effects import places
+
+RUNS_FIRST = (
+    "make it run by itself first, or say how it is called: `# samegrad: net = ...`, "
+    "`# samegrad: loss = ...`, `# samegrad: backward = ...`"
+)
+
+
+@dataclass
+class Attempts:
+    """Calls that were tried, by the names of functions.
+
+    Attributes:
+        own: whether the loss of the calls that are tried now is the file's own.
+        losses: of the file's own, that depend on parameters.
+        raised: what came out of a backward pass, in its own lines.
+        empty: backward passes that returned a container with nothing in it.
+        ran: those that gave something, at least once.
+    """
+
+    own: bool = False
+    losses: set[str] = field(default_factory=set)
+    raised: dict[str, BaseException] = field(default_factory=dict)
+    empty: set[str] = field(default_factory=set)
+    ran: set[str] = field(default_factory=set)
+
+    def noted(self, name: str, backward: Callable[[], Any]) -> Callable[[], Any]:
+        """A backward pass of which it is noted what becomes of it."""
+
+        def called() -> Any:
+            try:
+                returned = backward()
+            except (Exception, SystemExit) as error:
+                if self.own and users_lines(error):
+                    self.raised.setdefault(name, error)
+                raise
+            nothing = isinstance(returned, dict | list | tuple) and not list(places(returned, ""))
+            (self.empty if nothing else self.ran).add(name)
+            return returned
+
+        return called
+
+    @property
+    def failed(self) -> list[str]:
+        """Backward passes that raised whenever they were called."""
+        return [name for name in self.raised if name not in self.ran | self.empty]
+
+    def explained(self, report: CheckReport) -> CheckReport | None:
+        """Why nothing could be compared, if a backward pass raises or gives nothing."""
+        if report.matches or report.verdict not in (UNDECIDED, NOT_CHECKED):
+            return None
+        if self.failed:
+            name = self.failed[0]
+            error = self.raised[name]
+            lines = users_lines(error)
+            at = lines[-1].split(": ")[0]
+            if isinstance(error, NotImplementedError):
+                said = f"not written yet: {name} raises NotImplementedError in {at}"
+                return CheckReport(NOT_CHECKED, said=said, lines=tuple(lines))
+            said = f"each call of {name} raises, in {at}: {in_one_line(error)}"
+            return CheckReport(NOT_CHECKED, said=said, lines=tuple(lines), advice=(RUNS_FIRST,))
+        if empty := sorted(self.empty - self.ran):
+            return CheckReport(NOT_CHECKED, said=f"not written yet: {empty[0]} returns nothing")
+        return None
+
+    def without(self, loss_name: str) -> CheckReport | None:
+        """What is said of a loss that is no number in some readings, and in others is."""
+        if self.ran or loss_name not in self.losses:
+            return None
+        said = f"no gradient was found in it; its loss, {loss_name}, runs"
+        return CheckReport(NOT_CHECKED, said=said)
