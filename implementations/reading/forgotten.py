@@ -7,7 +7,7 @@ taken off weights. The average then never has more than one gradient in it.
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from samegrad.implementations.reading.loading import Loaded
 from samegrad.implementations.reading.uncleared import repeated
@@ -30,15 +30,20 @@ def thrown_away(loaded: Loaded) -> tuple[int, str] | None:
         if isinstance(node, ast.FunctionDef)
         if isinstance(node.body[-1], ast.Return) and _is_zero(node.body[-1].value, set())
     }
+    makers = {
+        node.name: node.body[-1].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and isinstance(node.body[-1], ast.Return)
+    }
     for each in repeated(tree):
-        body = list(_flat(each.body))
+        body = list(flat(each.body))
         turned = ast.walk(each.target) if isinstance(each, ast.For) else ()
         new = {n.id for n in turned if isinstance(n, ast.Name)}
         for index, statement in enumerate(body):
             for name, value in _assigned(statement):
                 later = body[index + 1 :]
                 if (_is_zero(value, zero) and _averages(name, later, zero)) or (
-                    _is_optimizer(value, body[:index], new) and _steps(name, later)
+                    _is_optimizer(value, body[:index], new, makers) and _steps(name, later)
                 ):
                     return statement.lineno, name
     return None
@@ -49,17 +54,18 @@ def keeps(loaded: Loaded) -> bool:
     return any(
         _is_average(statement, name, {name}) and _taken_off(body[index:], {name})
         for each in repeated(ast.Module(loaded.statements, []))
-        for body in [list(_flat(each.body))]
+        for body in [list(flat(each.body))]
         for index, statement in enumerate(body)
         for name, _ in _assigned(statement)
     )
 
 
-def _flat(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+def flat(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
     """Statements that run in every turn, once, with those of `with` among them."""
     for statement in body:
-        if isinstance(statement, ast.With):
-            yield from _flat(statement.body)
+        always = isinstance(statement, ast.If) and getattr(statement.test, "value", None) is True
+        if isinstance(statement, ast.With) or (isinstance(statement, ast.If) and always):
+            yield from flat(statement.body)
         else:
             yield statement
 
@@ -104,7 +110,7 @@ def _averages(name: str, later: Sequence[ast.stmt], zero: set[str]) -> bool:
             if not _by_element(statement, name):
                 return False
             inside = {name, *_elements(statement.target, statement.iter, name)}
-            inner = list(_flat(statement.body))
+            inner = list(flat(statement.body))
             made = next((i for i, s in enumerate(inner) if _mentions(s, inside)), len(inner))
             averaged = made < len(inner) and _is_average(inner[made], name, inside)
             return averaged and _taken_off([*inner[made:], *later[index + 1 :]], inside)
@@ -212,15 +218,24 @@ def _taken_off(statements: Sequence[ast.stmt], names: set[str]) -> bool:
     return False
 
 
-def _is_optimizer(value: ast.expr, before: Sequence[ast.stmt], new: set[str]) -> bool:
+def _is_optimizer(
+    value: ast.expr,
+    before: Sequence[ast.stmt],
+    new: set[str],
+    makers: Mapping[str, ast.expr | None],
+) -> bool:
     """Whether torch's optimizer is made that keeps averages, of parameters that were there.
 
     Args:
         before: statements of the turn that come first: they may make parameters anew.
         new: variables of the loop.
+        makers: what functions of the file return.
     """
-    text = ast.unparse(value)
-    if not isinstance(value, ast.Call) or not KEEPS.fullmatch(ast.unparse(value.func)):
+    if not isinstance(value, ast.Call):
+        return False
+    call = makers.get(ast.unparse(value.func)) or value
+    text = ast.unparse(call)
+    if not isinstance(call, ast.Call) or not KEEPS.fullmatch(ast.unparse(call.func)):
         return False
     if text.partition("(")[0].endswith("SGD") and not MOMENTUM.search(text):
         return False

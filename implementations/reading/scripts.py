@@ -259,9 +259,12 @@ def _losses(
         word = names.plain(re.split(r"[.\[]", text.removesuffix("[-1]"))[-1])
         if any(names.LOSS.fullmatch(w) or w in ERRORS for w in (word, word.removesuffix("s"))):
             try:
-                number(eval(text, after))  # of the user's file
+                value = eval(text, after)  # of the user's file
+                number(value)
             except Exception:  # it is no number, or not there in an early turn
                 continue
+            if isinstance(value, int | np.integer):
+                continue  # how many are wrong: no step follows its slope
             yield partial(_of_variable, script, text), text, True
     data = {k: v for k, v in {**script.base, **after}.items()
             if names.role(k) == "y" and k not in assigned}  # fmt: skip

@@ -12,6 +12,7 @@ from samegrad.implementations.checking.objects.report import (
 from samegrad.implementations.reading.forgotten import keeps, thrown_away
 from samegrad.implementations.reading.hints import Hints
 from samegrad.implementations.reading.loading import Loaded
+from samegrad.implementations.reading.order import out_of_order
 from samegrad.implementations.reading.own_steps import NOT_RUN, ONCE
 from samegrad.implementations.reading.uncleared import CLEARS, never_cleared, never_steps, trains
 
@@ -26,7 +27,8 @@ TURN = "one turn of the loop"  # words of a reading that judges steps
 def with_training(report: CheckReport, loaded: Loaded, hints: Hints) -> CheckReport:
     """What is said of a file whose gradient is right, or was not found, if its training is wrong.
 
-    It is wrong if it never clears its gradients, or throws the state of its optimizer away.
+    It is wrong if it never clears its gradients, throws the state of its optimizer away, or never
+    steps by gradients that are there.
     """
     if report.verdict not in (AGREES, NOT_CHECKED) or CLEARS.search(hints.backward):
         return report
@@ -41,6 +43,9 @@ def with_training(report: CheckReport, loaded: Loaded, hints: Hints) -> CheckRep
     elif (at := never_steps(loaded)) is not None:
         said, expected = "no step follows", "optimizer.step()"
         why = "its optimizer never takes a step: no weight changes"
+    elif (told := out_of_order(loaded)) is not None:
+        at, said, expected = told
+        why = said
     else:
         return _with_remark(report, loaded)
     line = f"{loaded.path.name}:{at}: {said}; expected {expected}"

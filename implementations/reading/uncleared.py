@@ -65,7 +65,7 @@ def never_steps(loaded: Loaded) -> int | None:
     if ELSEWHERE.search(source) or STEP.search(source) or not TORCH.search(source):
         return None
     nodes = list(ast.walk(tree))
-    made = [n.targets[0] for n in nodes if isinstance(n, ast.Assign) and _makes(n.value)]
+    made = [n.targets[0] for n in nodes if isinstance(n, ast.Assign) and makes(n.value)]
     own = {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)}
     held = {ast.unparse(target) for target in made}
     given = (
@@ -82,7 +82,8 @@ def never_steps(loaded: Loaded) -> int | None:
     return next((n.lineno for n in passes), None)
 
 
-def _makes(value: ast.expr) -> bool:
+def makes(value: ast.expr) -> bool:
+    """Whether an expression makes an optimizer of torch's."""
     return isinstance(value, ast.Call) and OPTIMIZER.fullmatch(ast.unparse(value.func)) is not None
 
 

@@ -231,3 +231,18 @@ def test_optimizer_that_never_steps_disagrees(
 
     assert verdict == report.verdict, report
     assert (verdict == "disagrees") == ("net.py:12: no step follows" in " ".join(report.lines))
+
+
+def test_count_of_errors_is_no_loss(tmp_path: Path) -> None:
+    """A perceptron's rule follows no slope of it: nothing is claimed."""
+    file = tmp_path / "net.py"
+    file.write_text(
+        "import numpy as np\nX = np.array([[2.0, 1], [1, 3], [-1, -2], [-2, -1]])\n"
+        "y = np.array([1, 1, -1, -1])\nw = np.zeros(2)\nfor epoch in range(10):\n"
+        "    errors = 0\n    for xi, yi in zip(X, y):\n        if yi * (w @ xi) <= 0:\n"
+        "            w += 0.1 * yi * xi\n            errors += 1\n    print(errors)\n"
+    )
+
+    report = read_here(file)
+
+    assert report.verdict in ("undecided", "not checked"), report
