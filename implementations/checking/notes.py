@@ -17,6 +17,7 @@ CODES = {
     "exact-gelu": "gelu is the exact one, with erf, instead of the approximation with tanh",
     "probabilities": "forward gives softmax, log-softmax or sigmoid of outputs; the rest is right",
     "softmax-twice": "the loss takes the softmax of what is one already",
+    "no-log-softmax": "torch's nll_loss takes outputs that are no logs of probabilities",
     "one-number": "the loss is an array of shape (1,)",
     "no-gradient": "something changes the loss, and no gradient of it was found",
     "not-updated": "a weight or a bias changes the loss, and a script's loop never changes it",

@@ -17,6 +17,7 @@ from samegrad.implementations.reading.readings import Reading
 
 Array = Any
 CODE = "softmax-twice"
+NO_LOGS = "no-log-softmax"
 LOGS = Note("probabilities", "forward gives log_softmax of the outputs")
 SAME = 1e-9  # relative, of a loss in float64
 # torch's losses that take logits
@@ -54,19 +55,24 @@ def of_module(out: Array, loaded: Loaded) -> Sequence[Note]:
 
 
 def of_call(loss: Callable[[], Any]) -> Sequence[Note]:
-    """Of a loss that can be called: torch's cross entropy is given probabilities."""
+    """Of a loss that can be called: torch's cross entropy is given probabilities, or nll_loss none.
+
+    The smallest value of nll_loss is minus infinity where its input are outputs as they are.
+    """
     torch = sys.modules.get("torch")
     if torch is None or not hasattr(torch, "overrides"):
         return ()
-    cross_entropy = torch.nn.functional.cross_entropy
+    cross_entropy, nll_loss = torch.nn.functional.cross_entropy, torch.nn.functional.nll_loss
     seen: list[Array] = []
+    logs: list[Array] = []
 
     class Watched(torch.overrides.TorchFunctionMode):  # type: ignore[misc,name-defined] # torch's
         def __torch_function__(
             self, function: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
-            if function is cross_entropy:
-                seen.append(args[0] if args else kwargs["input"])
+            if function in (cross_entropy, nll_loss):
+                into = seen if function is cross_entropy else logs
+                into.append(args[0] if args else kwargs["input"])
             return function(*args, **(kwargs or {}))
 
     try:
@@ -76,6 +82,9 @@ def of_call(loss: Callable[[], Any]) -> Sequence[Note]:
         return ()
     if any(are_probabilities(out.detach().cpu().numpy()) for out in seen):
         return (Note(CODE, "torch's cross entropy takes the softmax of probabilities"),)
+    sums = [np.exp(out.detach().cpu().numpy()).sum(axis=1) for out in logs if out.ndim == 2]
+    if any(not np.allclose(each, 1, rtol=1e-3) for each in sums):
+        return (Note(NO_LOGS, "nll_loss takes outputs that are no log_softmax: it has no minimum"),)
     return ()
 
 

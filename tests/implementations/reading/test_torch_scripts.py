@@ -54,6 +54,7 @@ def script(last: str = "", loss: str = "nn.CrossEntropyLoss", zero: str = CLEARS
         (script(), "", []),
         (script(", nn.Softmax(dim=1)"), "", ["softmax-twice"]),
         (script(", nn.LogSoftmax(dim=1)", "nn.NLLLoss"), "", ["probabilities"]),
+        (script("", "nn.NLLLoss"), "", ["no-log-softmax"]),
         (script(zero="pass"), ADDS, []),
         (script(zero="zeros = torch.zeros(3)"), ADDS, []),
         (script(zero="optimizer = torch.optim.Adam(model.parameters()); model.zero_grad()"),
