@@ -233,8 +233,10 @@ class Proof:
         for name in (STATE, ENVIRONMENT):
             if (self.folder / name).is_file():
                 yield name, (self.folder / name).read_bytes()
+        # An earlier start may have had other parts: --only.
+        began = [one for one in parts() if one.name in self.came and one not in self.parts]
         for pattern in (f"{{}}/{JOURNAL}", "{}.out", "{}.log", "{}/report.md"):
-            for part in self.parts:
+            for part in (*self.parts, *began):
                 name = pattern.format(part.name)
                 if (self.folder / name).is_file():
                     data = (self.folder / name).read_bytes()

@@ -171,6 +171,23 @@ def test_archive_keeps_to_its_size_and_what_matters_most(tmp_path: Path) -> None
     assert path.stat().st_size < 3000 and "a/report.md: left out" in said[0]
 
 
+def test_archive_keeps_the_parts_of_an_earlier_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `--only` of a later start leaves out has been measured nevertheless."""
+    parts = [Part(name, ("benchmark",), 1) for name in ("first", "second", "third")]
+    monkeypatch.setattr(gpu_proof, "parts", lambda: parts)
+    folder = tmp_path / "p"
+    for name in ("first", "third"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "journal.jsonl").write_bytes(name.encode())
+    (folder / gpu_proof.STATE).write_text('{"first": {"exit_status": 0}, "../else": {}}')
+
+    path = Proof(folder, parts[1:2], print, resume=True).pack(10**6)
+
+    assert {gpu_proof.STATE, "first/journal.jsonl"} == set(zipfile.ZipFile(path).namelist())
+
+
 def archive_of(path: Path, members: dict[str, bytes]) -> Path:
     """An archive with these members, whatever their names."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
