@@ -109,6 +109,24 @@ RUNS = {
         "Time of a gradient and a training step on CPU and GPU, one process each: no intervals.",
         "docs/gpu.md",
     ),
+    "gpu_best": Published(
+        (
+            "--preset",
+            "hello",
+            "--device",
+            "cuda",
+            "-k",
+            "train_step and not end_to_end",
+            "--implementation",
+            "torch,jax,cupy,triton,pallas,torch_compile",
+            "--time",
+            "115",
+        ),
+        3,
+        "Time of one training step on the GPU, whose memory holds the batch; one process each: no "
+        "intervals.",
+        "docs/gpu.md",
+    ),
     "versions": Published(
         JAX_VERSIONS,
         8,

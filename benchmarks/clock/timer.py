@@ -17,7 +17,7 @@ from itertools import zip_longest
 from typing import Any
 
 from samegrad.benchmarks.clock import threads
-from samegrad.benchmarks.clock.threads import TICK_NS
+from samegrad.benchmarks.clock.threads import TICK_NS, confined
 
 Clock = Callable[[], int]
 # Told that a block that counts "begins", that it has "ended", and that the thread "rests".
@@ -39,7 +39,7 @@ SUSPECTED = 7
 REST_SECONDS = 0.0005  # as the message to the other clock lets a core rest: it wakes slowly
 BUSY_SLACK = 0.1  # cores beyond the threads that were asked for: the interpreter's own
 # Where others want the cores, too, what threads wait for them counts, where they were to be fewer
-# than there are cores; a system that is asked for one thread's does not say it exactly.
+# than there are cores, and may use more. A system that is asked for one thread's is not exact.
 WANTED_SLACK, LEAST_WANTED = 0.5, 5  # cores, blocks
 # A call that grows and grows has no time: of so many parts of the blocks each takes longer than the
 # one before, to this factor in all. Noise does that to a few blocks in a row, not to ten.
@@ -154,15 +154,16 @@ class Blocks:
         elapsed = sum(sum(blocks.elapsed_ns) for blocks in repetitions)
         busy = sum(sum(blocks.busy_ns) for blocks in repetitions)
         error = TICK_NS * math.sqrt(sum(len(blocks.elapsed_ns) for blocks in repetitions))
-        if threads is not None and busy - threads * elapsed > BUSY_SLACK * elapsed + error:
+        most = math.inf if threads is None else threads
+        if busy > (most + BUSY_SLACK) * elapsed + error:
             return "rejected", (
                 f"{busy / max(1, elapsed):.2f} cores were busy with {threads} thread"
                 f"{'s' * (threads != 1)}: other threads compute, too"
             )
         wanted = busy + sum(sum(blocks.wanting_ns) for blocks in repetitions)
         count = sum(len(blocks.elapsed_ns) for blocks in repetitions)
-        few = threads is not None and threads < (os.cpu_count() or 1) and count >= LEAST_WANTED
-        if threads is not None and few and wanted > (threads + WANTED_SLACK) * elapsed + error:
+        few = most < (os.cpu_count() or 1) and count >= LEAST_WANTED
+        if few and wanted > (most + WANTED_SLACK) * elapsed + error and not confined(most):
             return "rejected", (
                 f"{wanted / max(1, elapsed):.2f} cores were wanted with {threads} thread"
                 f"{'s' * (threads != 1)}: other threads compute, too"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.cases.presets import PROCESS_LIMIT_SECONDS
 from samegrad.benchmarks.clock import timer
 
@@ -18,6 +18,7 @@ MOST_RUN_SECONDS = 1e9  # of a run
 # To compile a case once a run: other processes load what the first has compiled. On a GPU XLA tries
 # several kernels of each product, 3.5 s a function, which is no reason to leave a row out.
 COMPILING_SECONDS = 20.0
+LOADED = 0.2  # of a compilation's time is spent again where its result is on the disk
 PREDICTED = "predicted"  # how the reason of a case begins that is skipped for want of time
 CostModels = Mapping[tuple[str, str], "CostModel"]  # (implementation, device) -> its cost model
 
@@ -155,8 +156,15 @@ class Budget:
         return [case for case in self.cases if case.id not in self.excluded]
 
 
-def process_seconds(cases: Iterable[Case], models: CostModels, block_seconds: float) -> float:
-    """Predicted seconds of one process of each worker, one after another."""
+def process_seconds(
+    cases: Iterable[Case], models: CostModels, block_seconds: float, compiling: float = 1.0
+) -> float:
+    """Predicted seconds of one process of each worker, one after another.
+
+    Args:
+        cases, models, block_seconds: as of `make`.
+        compiling: of a compilation's time, how much is spent: LOADED once its result is there.
+    """
     total, gated, started = 0.0, set(), set()
     for case in cases:
         worker = case.worker
@@ -168,8 +176,18 @@ def process_seconds(cases: Iterable[Case], models: CostModels, block_seconds: fl
         for operation in case.gated:  # a workload is gated once per process
             if (worker, case.workload, operation) not in gated:
                 gated.add((worker, case.workload, operation))
-                total += model.call(case, operation) + model.first_seconds
+                total += model.call(case, operation) + compiling * model.first_seconds
     return total
+
+
+def compiling(worker: WorkerSpec, cases: Iterable[Case], models: CostModels) -> float:
+    """Predicted seconds for which a worker compiles its cases for a GPU, the first time."""
+    if worker.device == "cpu":
+        return 0.0
+    gated = {
+        (case.workload, name) for case in cases if case.worker == worker for name in case.gated
+    }
+    return sum(models[worker[:2]].first_seconds for _ in gated)
 
 
 def too_long(case: Case, model: CostModel, limit: float) -> str:
@@ -197,7 +215,9 @@ def make(
     # The number of processes is kept until the first of them show that the others do not fit.
     made.processes = processes
     least, most = (
-        processes * process_seconds(made.running, models, blocks) for blocks in (0.0, block_seconds)
+        process_seconds(made.running, models, blocks)
+        + (processes - 1) * process_seconds(made.running, models, blocks, LOADED)
+        for blocks in (0.0, block_seconds)
     )
     made.seconds = max(least, min(most, seconds))  # what is left of it is for more repetitions
     return made

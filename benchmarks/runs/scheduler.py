@@ -32,7 +32,6 @@ CEILINGS_COST = 2.0  # seconds per worker, breakdowns of calls included, once al
 MOST_AT_ONCE = 4  # processes that gate at the same time; each holds the inputs of all its cases
 MOST_REPLACED = 3  # times that a process is which dies, be it between its requests
 ROOM = 0.5  # of the memory that is left may be taken by the next processes
-LOADED = 0.2  # of a compilation's time is spent again where its result is on the disk
 
 
 class Scheduler:
@@ -85,10 +84,11 @@ class Scheduler:
         when = self._when_ceilings(process)
         if left and when:
             workers |= other_libraries(self.run.running, self.capabilities)
-        order = sorted(workers)
-        self.random.shuffle(order)
+        order = self.random.sample(sorted(workers), len(workers))
         if process:
             self.compiling = self.explaining = 0.0
+        else:  # XLA compiles for minutes for a GPU: a run that is cut off has all other rows
+            order.sort(key=lambda one: budget.compiling(one, left, cost_models(self.capabilities)))
         (spent, repeating), on_gpu, self.spent = self.spent, 0.0, (0.0, 0.0)
         began = time.monotonic() - spent
         asked = [(worker, [case for case in left if case.worker == worker]) for worker in order]
@@ -293,7 +293,7 @@ class Scheduler:
         outcome, finished = message["outcome"], by_id[message["case"]]
         self.explaining += (outcome.get("breakdown_spent_ns") or 0) / 1e9
         if one.process == 0:
-            self.compiling += (1 - LOADED) * (outcome.get("compile_ns") or 0) / 1e9
+            self.compiling += (1 - budget.LOADED) * (outcome.get("compile_ns") or 0) / 1e9
         entry = registry.TABLE.get(one.name)  # by its name: a file of a user's has none of these
         helpers = entry.processes if entry else 0
         outcome = self.clocks.judged(finished, one.process, one.stamped(outcome), helpers)

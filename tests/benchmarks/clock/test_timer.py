@@ -328,6 +328,39 @@ def test_threads_that_want_a_core_count_where_others_have_them() -> None:
     assert one.refusal(1) is None and two.refusal(os.cpu_count()) is None
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no threads")
+def test_threads_that_take_turns_on_their_core_want_no_other() -> None:
+    """JAX hands steps to another thread: 1.9 wanted. One that may go elsewhere computes, too."""
+    two = Blocks(1, [5 * MS] * 9, [0], busy_ns=[5 * MS] * 9, wanting_ns=[5 * MS] * 9)
+    everywhere, stop = os.sched_getaffinity(0), threading.Event()
+    bound, other = [], []
+
+    def bind() -> None:
+        os.sched_setaffinity(0, everywhere)
+        other.append(threading.get_native_id())
+        stop.wait()
+
+    thread = threading.Thread(target=bind)
+    os.sched_setaffinity(0, {min(everywhere)})
+    try:
+        names = [str(threading.get_native_id())]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(threads, "_threads", lambda: [(name, 0) for name in names])
+            bound.append(two.refusal(1))
+            thread.start()
+            while not other:
+                time.sleep(0.001)
+            names.append(str(other[0]))
+            bound.append(two.refusal(1))
+    finally:
+        stop.set()
+        thread.join()
+        os.sched_setaffinity(0, everywhere)
+
+    assert bound[0] is None
+    assert len(everywhere) == 1 or "2.00 cores were wanted" in str(bound[1])
+
+
 @pytest.mark.skipif(not threads.TASKS.exists(), reason="only Linux counts threads one by one")
 def test_cpu_time_counts_a_thread_that_is_running_on_another_core() -> None:
     """By as much as its own clock says; where that is not asked, up to a tick is missing."""

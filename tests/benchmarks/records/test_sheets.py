@@ -9,7 +9,7 @@ from samegrad.benchmarks.records.journal import read
 H100 = "H100 80GB HBM3"
 
 
-@pytest.mark.parametrize(("run", "least"), [("gpu", 2), ("gpu_hello", 10)])
+@pytest.mark.parametrize(("run", "least"), [("gpu", 2), ("gpu_hello", 10), ("gpu_best", 16)])
 def test_times_of_an_h100_lie_in_their_bands(run: str, least: int) -> None:
     """All that were measured with the batch on the GPU."""
     measured = [

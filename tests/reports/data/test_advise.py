@@ -368,11 +368,11 @@ def test_what_is_predicted_is_no_certain_winner(tmp_path: Path) -> None:
 def test_gpu_that_is_not_there_gets_a_band_by_its_data_sheet(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """By hand: 5 products of 0.6 us; the most is 22 kernels of 50 us and little else."""
+    """By hand: 5 products of 0.6 us; the most is 22 kernels of 60 us and little else."""
     assert 0 == main(["advise", "--layers", "64-32-10", "--gpu", "H100 80GB HBM3"])
     said = capsys.readouterr().out
 
-    assert "which is not here: predicted 3.00 us to 1.10 ms, nothing is measured" in said
+    assert "which is not here: predicted 3.00 us to 1.32 ms, nothing is measured" in said
     assert 2 == main(["advise", "--layers", "64-32-10", "--gpu", "H100 80GB HBM", *FLOAT64])
     assert "accepted: H200, H100 80GB HBM3" in capsys.readouterr().err
 
