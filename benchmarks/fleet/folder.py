@@ -21,7 +21,9 @@ NAME, MACHINES, JOBS, JOURNAL = "fleet.json", "machines", "jobs", "journal.jsonl
 MOST_MACHINES = 1000
 MOST_BYTES = 2**20  # of fleet.json
 CODE = {".py", ".c", ".h"}
-OUTCOME = b'"record": "outcome"'
+OUTCOME, DONE = b'"record": "outcome"', b'"status": "ok"'
+FIRST = (b'"repetition": 0,', b'"repetition": 0}')
+PLAN = (b'"record": "cases"', b'"record": "processes"')
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,29 @@ def outcomes(path: Path) -> int:
         return (path / JOURNAL).read_bytes().count(OUTCOME)
     except OSError:
         return 0
+
+
+def progress(path: Path) -> tuple[int, int]:
+    """How many values a run's journal has so far, and is to have: one of a case in a process.
+
+    Read as bytes, since it is asked again and again while the journals grow. Cases without a number
+    have none to come; the second number is 0 where there is no plan yet.
+    """
+    have = without = cases = processes = 0
+    with (
+        contextlib.suppress(OSError, ValueError, KeyError, TypeError),
+        (path / JOURNAL).open("rb") as file,
+    ):
+        for line in file:
+            if OUTCOME in line:
+                have += any(text in line for text in FIRST)
+                without += DONE not in line
+            elif any(kind in line for kind in PLAN):
+                record = json.loads(line)
+                cases = len(record.get("cases", ())) or cases
+                processes = int(record["processes"])
+    total = max(0, cases - without) * processes
+    return min(have, total), total
 
 
 def newest(folder: Path, number: int) -> Journal | None:

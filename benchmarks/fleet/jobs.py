@@ -1,6 +1,7 @@
 """Jobs by submitit: an array of Slurm's, or processes of this machine."""
 
 import contextlib
+import io
 import logging
 import math
 import os
@@ -65,7 +66,8 @@ class Jobs:
         """
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-        with _deaf(self.local):
+        # Submitit prints what sbatch says of an error, which is in the exception as well.
+        with _deaf(self.local), contextlib.redirect_stderr(io.StringIO()):
             try:
                 return list(self._executor.map_array(function, tasks))
             except (FailedJobError, FailedSubmissionError, subprocess.SubprocessError) as error:

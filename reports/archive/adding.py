@@ -3,11 +3,12 @@
 Read in several processes, a bounded number at a time; what is refused is a line.
 """
 
+import errno
 import gc
 import multiprocessing
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,11 +19,14 @@ import pyarrow as pa
 
 from samegrad.benchmarks.records.journal import read
 from samegrad.benchmarks.records.lines import why
+from samegrad.implementations.contract.commands import command
 from samegrad.implementations.contract.texts import clean
-from samegrad.reports.archive import checking, form, store
+from samegrad.reports.archive import checking, form, store, withdrawing
 from samegrad.reports.archive import summary as summaries
+from samegrad.reports.archive.beginnings import agree
 from samegrad.reports.archive.store import Known
 from samegrad.reports.archive.summary import Content, Summary
+from samegrad.reports.archive.withdrawing import Withdrawal
 from samegrad.reports.data import loading
 
 JOURNAL = "journal.jsonl"
@@ -33,6 +37,10 @@ PART_RUNS = 10_000  # in one part: until it is written, each takes 25 kB, howeve
 LITTLE = 2**24  # bytes that are read in this process: starting others takes two seconds
 MOST_PROCESSES = 8
 ADDED, NEWER, THERE, OLDER, REFUSED = "added", "newer version", "there already", "older", "refused"
+WITHDRAWN = "withdrawn before"
+FLEET = "fleet.json"  # in the folder of a fleet
+
+Withdrawals = Mapping[str, Sequence[Withdrawal]]  # run id -> what was withdrawn of it
 
 
 def places(texts: Sequence[str | os.PathLike[str]]) -> list[Path]:
@@ -48,7 +56,7 @@ class Taken(NamedTuple):
     """What came of one place.
 
     Attributes:
-        outcome: ADDED, NEWER, THERE, OLDER or REFUSED.
+        outcome: ADDED, NEWER, THERE, OLDER, WITHDRAWN or REFUSED.
         content: of its journal, but of what was refused.
         rows: as columns, of ADDED and NEWER.
         lines: why it was refused, or what of it was left out.
@@ -76,7 +84,7 @@ def add(folder: Path, places: Sequence[Path], *, again: bool = False) -> Added:
     Args:
         places: journals, or summaries of journals.
         again: whether what is there already is added once more, and hides what is there: that may
-            have come from a summary which was not true.
+            have come from a summary which was not true; and what was withdrawn is, too.
 
     Raises:
         ArchiveError: the folder holds something else.
@@ -85,8 +93,10 @@ def add(folder: Path, places: Sequence[Path], *, again: bool = False) -> Added:
     result = Added()
     known = store.known(folder, result.lines.append)
     result.damaged = len(result.lines)
-    if again:  # as if all were of an older form
+    withdrawn = withdrawing.known(folder)
+    if again:  # as if all were of an older form, and nothing withdrawn
         known = {run_id: one._replace(form=0) for run_id, one in known.items()}
+        withdrawn = {}
     here: dict[str, Path] = {}  # run id -> where what was added of it now came from
     refused: list[str] = []
     waiting: list[pa.RecordBatch] = []
@@ -100,7 +110,7 @@ def add(folder: Path, places: Sequence[Path], *, again: bool = False) -> Added:
             waiting.clear()
             rows = 0
 
-    for place, taken in zip(places, _read(places, known), strict=True):
+    for place, taken in zip(places, _read(places, known, withdrawn), strict=True):
         if taken.content is not None and (before := here.get(taken.content.run_id)) is not None:
             taken = _again(place, taken, before, known[taken.content.run_id])
         result.counts[taken.outcome] = result.counts.get(taken.outcome, 0) + 1
@@ -108,7 +118,9 @@ def add(folder: Path, places: Sequence[Path], *, again: bool = False) -> Added:
         lines += taken.lines
         if taken.rows is not None and taken.content is not None:
             content = taken.content
-            known[content.run_id] = Known(content.size, content.sha256, form.FORM)
+            known[content.run_id] = Known(
+                content.size, content.sha256, form.FORM, content.beginnings
+            )
             here[content.run_id] = place
             waiting.append(taken.rows)
             rows += len(taken.rows)
@@ -132,6 +144,8 @@ def _again(place: Path, taken: Taken, before: Path, known: Known) -> Taken:
     outcome = REFUSED  # as long, and another one
     if content.size != known.size or content.sha256 == known.sha256:
         outcome = standing(content, known)
+    if not agree(content.beginnings, known.beginnings):
+        outcome = REFUSED
     if outcome != REFUSED and summaries.NAME in (place.name, before.name):  # no journal to look at
         return taken._replace(outcome=outcome) if outcome == NEWER else Taken(outcome, content)
     try:
@@ -147,15 +161,17 @@ def _again(place: Path, taken: Taken, before: Path, known: Known) -> Taken:
     return Taken(outcome, content)
 
 
-def _read(places: Sequence[Path], known: dict[str, Known]) -> Iterator[Taken]:
+def _read(
+    places: Sequence[Path], known: dict[str, Known], withdrawn: Withdrawals
+) -> Iterator[Taken]:
     known = dict(known)  # as it is now, in this process as in others
     if len(places) < 2 or sum(map(_size, places)) < LITTLE:
-        yield from (_taken(place, known) for place in places)
+        yield from (_taken(place, known, withdrawn) for place in places)
         return
     processes = min(os.cpu_count() or 1, MOST_PROCESSES)
     context = multiprocessing.get_context("spawn")  # the libraries of this process have threads
     with ProcessPoolExecutor(
-        processes, mp_context=context, initializer=_begin, initargs=(known,)
+        processes, mp_context=context, initializer=_begin, initargs=(known, withdrawn)
     ) as pool:
         for start in range(0, len(places), GROUP):
             group = places[start : start + GROUP]
@@ -173,50 +189,59 @@ def _size(place: Path) -> int:
 
 
 _KNOWN: dict[str, Known] = {}  # in a process that reads
+_WITHDRAWN: dict[str, Sequence[Withdrawal]] = {}  # there, too
 
 
-def _begin(known: dict[str, Known]) -> None:
+def _begin(known: dict[str, Known], withdrawn: Withdrawals) -> None:
     gc.disable()  # it would search millions of small objects, of which none is part of a cycle
     _KNOWN.update(known)
+    _WITHDRAWN.update(withdrawn)
 
 
 def _taken_there(place: Path) -> tuple[Taken, bytes]:
     """Rows beside it as Arrow sends them: pickled, a run's columns cost more than its rows."""
-    taken = _taken(place, _KNOWN)
+    taken = _taken(place, _KNOWN, _WITHDRAWN)
     data = taken.rows.serialize().to_pybytes() if taken.rows is not None else b""
     return taken._replace(rows=None), data
 
 
-def _taken(place: Path, known: dict[str, Known]) -> Taken:
+def _taken(place: Path, known: dict[str, Known], withdrawn: Withdrawals) -> Taken:
     """What comes of one place; whatever is wrong with it is a line."""
     try:
-        return _of(place, known)
+        return _of(place, known, withdrawn)
+    except FileNotFoundError:
+        return Taken(REFUSED, lines=(clean(_nothing(place)),))
     except Exception as error:  # a place may hold anything
         said = getattr(error, "strerror", None) or why(error) or type(error).__name__
         text = said if str(place) in said else f"{place}: {said}"
         return Taken(REFUSED, lines=(clean(" ".join(text.split()))[:400],))
 
 
-def _of(place: Path, known: dict[str, Known]) -> Taken:
+def _nothing(place: Path) -> str:
+    """What is said of a journal that is not there: nobody has named it if a folder was given."""
+    folder = place.parent
+    if place.name != JOURNAL or not folder.is_dir():
+        return f"{place}: {os.strerror(errno.ENOENT)}"
+    if (folder / FLEET).is_file():
+        return f"{folder}: a fleet in which no machine has begun its run"
+    return f"{folder}: no run there, nor in a folder below it (no {JOURNAL}, no {summaries.NAME})"
+
+
+def _of(place: Path, known: dict[str, Known], withdrawn: Withdrawals) -> Taken:
     lines: tuple[str, ...] = ()
-    if place.name == summaries.NAME:
-        made = summaries.read(place)
-        content = made.content
-        outcome = standing(content, known.get(content.run_id))
-    else:
-        content = summaries.content(place)
-        before = known.get(content.run_id)
-        outcome = standing(content, before)
-        goes_on = before is None or summaries.begins_with(place, before.size, before.sha256)
-        if outcome == NEWER and not goes_on:
-            raise ValueError("it does not go on as the journal that is there of this run did")
-        if outcome == OLDER:
-            _as_it_was(place)
-        if outcome not in (ADDED, NEWER):
-            return Taken(outcome, content)
-        made, lines = _summarised(place, content)
+    made = summaries.read(place) if place.name == summaries.NAME else None
+    journal, content = (None, made.content) if made else (place, summaries.content(place))
+    before = known.get(content.run_id)
+    for one in withdrawn.get(content.run_id, ()):
+        if said := _withdrawn(journal, content, before, one):
+            return Taken(WITHDRAWN, lines=(clean(f"{place}: {said}"),))
+    outcome = standing(content, before)
+    if before is not None and outcome in (NEWER, OLDER):
+        _has_its_past(journal, content, before, outcome)
     if outcome not in (ADDED, NEWER):
         return Taken(outcome, content)
+    if made is None:
+        made, lines = _summarised(place, content)
     if not made.rows:
         raise ValueError("it has no rows")
     copy = {
@@ -224,6 +249,55 @@ def _of(place: Path, known: dict[str, Known]) -> Taken:
         "entry": secrets.randbits(62),
     }
     return Taken(outcome, content, store.batch(made.run | copy, made.rows), lines)
+
+
+def _withdrawn(
+    journal: Path | None, content: Content, before: Known | None, one: Withdrawal
+) -> str:
+    """Why a version is not added after a withdrawal, or "" where it is another one.
+
+    A shorter one may be what was right of the one that was withdrawn. Of what was added again since
+    nothing is held against those that go on from it.
+    """
+    own = one.journal_bytes, one.journal_sha256
+    newer = before is None or before.size < one.journal_bytes
+    if content.sha256 == one.journal_sha256:
+        what = "" if before is not None and before.sha256 == content.sha256 else "this version"
+    elif journal and newer and content.size > own[0]:
+        what = "what it goes on from" * summaries.begins_with(journal, *own)
+    else:
+        what = ""
+    if not what:
+        return ""
+    return f"{what} was withdrawn on {one.withdrawn_at[:10]} ({one.reason}); --again adds it"
+
+
+def _has_its_past(journal: Path | None, content: Content, before: Known, outcome: str) -> None:
+    """Raise ValueError if a version is not the beginning of what is there of its run, or goes on.
+
+    Args:
+        journal: None of a summary that came alone.
+    """
+    if outcome == NEWER and journal is not None:
+        if not summaries.begins_with(journal, before.size, before.sha256):
+            raise ValueError(
+                "it does not go on as the journal that is there of this run did; "
+                + _take_out(content)
+            )
+        return
+    if journal is not None:
+        _as_it_was(journal)
+    if not agree(content.beginnings, before.beginnings):
+        what = "longer" if outcome == OLDER else "shorter"
+        raise ValueError(
+            f"it has another past than the {what} journal that is there of this run; "
+            + _take_out(content)
+        )
+
+
+def _take_out(content: Content) -> str:
+    first = command("archive", "withdraw", content.run_id, "--reason=TEXT")
+    return f"if this one is right, take that one out first: {first}"
 
 
 def standing(content: Content, before: Known | None) -> str:
@@ -239,14 +313,17 @@ def standing(content: Content, before: Known | None) -> str:
     if content.size > before.size:
         return NEWER
     if content.sha256 != before.sha256:
-        raise ValueError("it is as long as the journal that is there of this run, and another one")
+        raise ValueError(
+            "it is as long as the journal that is there of this run, and another one; "
+            + _take_out(content)
+        )
     return THERE if before.form >= form.FORM else NEWER
 
 
 def _as_it_was(place: Path) -> None:
     """Raise ValueError if a journal cannot be the beginning of the one that is there of its run.
 
-    Of that one the hash of its whole is known, so only what is wrong with this one itself is seen.
+    Of that one hashes alone are known, so beyond these only what is wrong with this one is seen.
     """
     journal = read(place)
     lines = [line for line in journal.warnings if line.startswith(f"{place}: line ")]

@@ -67,7 +67,7 @@ def columns(schema: pq.ParquetSchema) -> Columns:
     return made
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _expected(schema: pa.Schema) -> Columns:
     sink = pa.BufferOutputStream()
     pq.write_table(schema.empty_table(), sink)

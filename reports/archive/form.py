@@ -5,7 +5,7 @@ FORM counts its versions; a summary of a newer one is refused, an older one lack
 
 from typing import Any, NamedTuple
 
-FORM = 2
+FORM = 3
 # Kind -> types of its values in Python.
 KINDS: dict[str, set[type]] = {
     "text": {str}, "whole": {int}, "number": {float, int}, "truth": {bool}, "numbers": {list},
@@ -24,11 +24,12 @@ class Column(NamedTuple):
     meaning: str
 
 
-# Of a run: the same in each of its rows.
+# Of a run: the same in each of its rows, but for ONCE.
 RUN = {
     "run_id": Column("text", "SHA-256 (16 digits) of the journal's first line"),
     "journal_bytes": Column("whole", "whole lines of the journal that were summarised"),
     "journal_sha256": Column("text", "of these"),
+    "beginnings": Column("text", "a length, hashes of this many bytes, of twice, ...; in one row"),
     "form": Column("whole", "version of this table"),
     "run": Column("text", "name of the run's directory"),
     "started": Column("text", "ISO 8601, UTC"),
@@ -93,8 +94,9 @@ COPY = {
     "entry": Column("whole", "number of this copy of this version of the run"),
 }
 COLUMNS = {**COPY, **RUN, **ROW}
-SINCE = {"ranks": 2}  # column -> the first version that has it
-MAY_BE_UNKNOWN = ("cores", "cpu_speed_ns")
+SINCE = {"ranks": 2, "beginnings": 3}  # column -> the first version that has it
+MAY_BE_UNKNOWN = ("beginnings", "cores", "cpu_speed_ns")
+ONCE = ("beginnings",)  # in the first row of a run alone, since it is long
 # Without a value of each of these a row is none.
 NEEDED = (
     *COPY, *(name for name in RUN if name not in MAY_BE_UNKNOWN), "case_id", "workload",

@@ -38,12 +38,12 @@ def merge(folder: Path, told: Callable[[str], object] = lambda _: None) -> Merge
         told: of each part that is damaged, a line.
 
     Raises:
-        ArchiveError: the folder is none, or another merge is under way.
+        ArchiveError: the folder is none, or another merge or withdrawal is under way.
         OSError: the disk is full, or the like: the archive is what it was.
     """
     if not store.parts(folder):
         raise ArchiveError(f"{folder}: no archive with results there; nothing can be merged")
-    with _alone(folder):
+    with alone(folder):
         _remove(folder, store.superseded(folder))
         before, lines = store.readable(folder)
         for line in lines:
@@ -55,8 +55,12 @@ def merge(folder: Path, told: Callable[[str], object] = lambda _: None) -> Merge
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Two merges at a time would both hold the same rows."""
+def alone(folder: Path) -> Iterator[None]:
+    """Two merges at a time would both hold the same rows; two withdrawals would take two versions.
+
+    Raises:
+        ArchiveError: somebody else is at it.
+    """
     with contextlib.ExitStack() as stack:
         try:
             import fcntl
@@ -65,7 +69,7 @@ def _alone(folder: Path) -> Iterator[None]:
             stack.callback(os.close, lock)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ArchiveError(f"{folder}: another merge is under way") from None
+            raise ArchiveError(f"{folder}: another merge or withdrawal is under way") from None
         except (ImportError, OSError):  # Windows, a disk without locks: it is not noticed
             pass
         yield

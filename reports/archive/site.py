@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import duckdb
 
-from samegrad.reports.archive import pages, queries, tables
+from samegrad.reports.archive import pages, queries, tables, withdrawing
 from samegrad.reports.archive.cells import Cell
 from samegrad.reports.archive.pages import CasePage, Page, Site, Table, Value
 from samegrad.reports.archive.queries import VALUE, Filters
@@ -78,15 +78,19 @@ def write(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     latest = {one["fingerprint"]: one for one in runs}  # of each machine the newest is last
     rows = sum(one["rows"] for one in runs)
     told = f"{len(runs):,} runs on {len(latest):,} machines, {rows:,} rows"
+    withdrawn = list(_dicts(select(connection, withdrawing.LEFT_OUT)))
+    if withdrawn:
+        told += f"; {len(withdrawn):,} more {'were' if len(withdrawn) > 1 else 'was'} withdrawn"
     site = Site(folder, latest, told)
     newest = NEWEST.format(once="" if len(runs) == len(latest) else ONCE)
     with _Makers(site, rows) as makers:
         cases = list(makers.each(pages.case_page, _of_cases(connection, newest)))
         site.write("index.html", _index(cases, told))
-        site.write("machines.html", _machines(runs, site))
+        site.write("machines.html", _machines(runs, site, withdrawn))
         for _ in makers.each(pages.machine_page, _of_machines(connection, newest, runs)):
             pass
-    entries = list(_entries(connection, site.names))
+    every = [*_entries(connection, site.names), *_of_withdrawn(withdrawn[:FEED], site.names)]
+    entries = sorted(every, key=itemgetter("updated"), reverse=True)[:FEED]
     feed = pages.template("feed.xml").render(
         updated=entries[0]["updated"] if entries else _now(), entries=entries
     )
@@ -215,7 +219,9 @@ def _index(cases: Sequence[CasePage], told: str) -> Page:
     return Page("Results of many machines", [said], [table])
 
 
-def _machines(runs: Sequence[dict[str, Any]], site: Site) -> Page:
+def _machines(
+    runs: Sequence[dict[str, Any]], site: Site, withdrawn: Sequence[dict[str, Any]]
+) -> Page:
     rows: dict[str, list[int]] = {}  # of each of its runs
     for run in runs:
         rows.setdefault(run["fingerprint"], []).append(run["rows"])
@@ -230,8 +236,16 @@ def _machines(runs: Sequence[dict[str, Any]], site: Site) -> Page:
         for one, run in sorted(site.latest.items(), key=lambda item: item[1]["machine"])
     ]
     heads = ["machine", "cores", "GPU", "last run", "system", "runs", "rows"]
-    table = Table("", heads, lines, "Filter machines", frozenset({1, 5, 6}))
-    return Page("Machines", [f"{site.told}."], [table])
+    shown = [Table("", heads, lines, "Filter machines", frozenset({1, 5, 6}))]
+    if withdrawn:
+        gone: list[list[str | Cell]] = [
+            [one["withdrawn_at"][:10], one["machine"], one["run"], one["started"][:10],
+             Cell(f"{one['rows']:,}", order=one["rows"]), one["reason"]]
+            for one in withdrawn
+        ]  # fmt: skip
+        heads = ["withdrawn", "machine", "run", "of", "rows", "why"]
+        shown.append(Table("Withdrawn", heads, gone, numbers=frozenset({4})))
+    return Page("Machines", [f"{site.told}."], shown)
 
 
 def _entries(
@@ -259,4 +273,20 @@ def _entries(
             "updated": run["added"],
             "href": f"machines/{names[run['fingerprint']]}.html",
             "summary": "; ".join([f"{run['rows']:,} rows, {state}", *told]),
+        }
+
+
+def _of_withdrawn(
+    withdrawn: Sequence[dict[str, Any]], names: dict[str, str]
+) -> Iterator[dict[str, str]]:
+    """Their entries of the feed."""
+    for one in withdrawn:
+        known = names.get(one["fingerprint"])
+        yield {
+            "id": pages.file_name(one["run_id"]),
+            "size": f"{one['journal_bytes']}:withdrawn",
+            "title": f"{one['machine']}: run {one['run']} of {one['started'][:10]} withdrawn",
+            "updated": one["withdrawn_at"],
+            "href": f"machines/{known}.html" if known else "machines.html",
+            "summary": f"{one['rows']:,} rows: {one['reason']}",
         }

@@ -5,7 +5,8 @@ other has: who reads sees whole parts only, two who add do not meet, and a full 
 that was being written. The name ends with the hash of what is in it: a part that is not what was
 written, or is not as parts are (`footers`), is left out and said, and the rest is read. Of each run
 the newest version counts; older ones stay and are hidden. A merged part (`merging`) says which
-parts it holds, and hides these.
+parts it holds, and hides these. A withdrawal (`withdrawing`) is a file of its own, named in the
+same way, which says which copies of which versions count no longer.
 """
 
 import contextlib
@@ -40,31 +41,47 @@ SQL = {
     "numbers": "DOUBLE[]",
 }  # fmt: skip
 MEMORY = "2GB"  # of a query; beyond it, it ends with an error
-PATTERN = "rows-*.parquet"
+ROWS, WITHDRAWN = "rows-", "withdrawn-"  # with which names begin
 # When it was written; its hash.
-NAME = re.compile(r"rows-\d{8}-\d{6}-(?:merged-)?([0-9a-f]{16})\.parquet")
+NAME = re.compile(r"(?:rows|withdrawn)-\d{8}-\d{6}-(?:merged-)?([0-9a-f]{16})\.parquet")
 OF_THE_QUERY = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 MERGED, HOLDS = "merged-", b"samegrad_parts"  # in its name; in its metadata, hashes of its parts
+# Of a withdrawal: which copy, of what, when and why.
+WITHDRAWALS = {
+    "entry": "whole", "run_id": "text", "journal_bytes": "whole", "journal_sha256": "text",
+    "withdrawn_at": "text", "reason": "text",
+}  # fmt: skip
+WITHDRAWAL = pa.schema([(name, TYPES[kind]) for name, kind in WITHDRAWALS.items()])
+FIRST_WITHDRAWALS = """
+CREATE TEMP TABLE withdrawals AS SELECT * FROM every_withdrawal
+QUALIFY row_number() OVER (PARTITION BY entry, run_id ORDER BY withdrawn_at, reason) = 1
+"""
 # What is said of a run stands in each of its rows: grouping by all of it takes twice the time.
 KEYS = ("run_id", "journal_bytes", "form")
+OF_RUN = [name for name in form.RUN if name not in form.ONCE]
 LATEST = f"""
 CREATE TEMP TABLE latest AS
-SELECT {", ".join(form.RUN)}, entry, added, count AS rows FROM (
+SELECT {", ".join(OF_RUN)}, entry, added, count AS rows FROM (
     SELECT {", ".join(KEYS)}, entry, added, count(*) AS count,
-    {", ".join(f"first({name}) AS {name}" for name in form.RUN if name not in KEYS)}
+    {", ".join(f"first({name}) AS {name}" for name in OF_RUN if name not in KEYS)}
     FROM parts GROUP BY {", ".join(KEYS)}, entry, added
-) QUALIFY row_number() OVER (
+) ANTI JOIN withdrawals USING (entry, run_id) QUALIFY row_number() OVER (
     PARTITION BY run_id ORDER BY journal_bytes DESC, form DESC, added DESC, entry DESC
 ) = 1
 """
 
 
 class Known(NamedTuple):
-    """What the archive has of a run: how much of which journal, and summarised by which form."""
+    """What the archive has of a run: how much of which journal, and summarised by which form.
+
+    Attributes:
+        beginnings: hashes of beginnings of it (`beginnings`), or "" where they are not known.
+    """
 
     size: int
     sha256: str
     form: int
+    beginnings: str = ""
 
 
 class ArchiveError(ValueError):
@@ -76,6 +93,8 @@ def batch(run: dict[str, Any], rows: list[dict[str, Any]]) -> pa.RecordBatch:
     arrays = []
     for name, kind in zip(SCHEMA.names, SCHEMA.types, strict=True):
         values = [row[name] for row in rows] if name in form.ROW else [run[name]] * len(rows)
+        if name in form.ONCE:
+            values[1:] = [None] * (len(rows) - 1)
         arrays.append(pa.array(values, kind))
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
@@ -88,7 +107,7 @@ def parts(folder: Path) -> list[Path]:
     """
     if folder.exists() and not folder.is_dir():
         raise ArchiveError(f"{folder}: a file, where the archive's folder should be")
-    return sorted(folder.glob(PATTERN))
+    return sorted(folder.glob(f"{ROWS}*.parquet"))
 
 
 def readable(folder: Path) -> tuple[list[Path], list[str]]:
@@ -110,7 +129,21 @@ def superseded(folder: Path) -> list[Path]:
 
 def _sound(folder: Path) -> tuple[dict[str, Path], list[str]]:
     """The hash of each part that is what was written, with its path; a line for each other one."""
-    every, sound, lines = parts(folder), dict[str, Path](), list[str]()
+    return _as_written(parts(folder), SCHEMA, form.NEEDED, "add its runs again and remove it")
+
+
+def withdrawals(folder: Path) -> tuple[list[Path], list[str]]:
+    """The files that say what was withdrawn, and a line for each that is not what was written."""
+    every = sorted(folder.glob(f"{WITHDRAWN}*.parquet"))
+    again = "what it withdrew counts again, unless you withdraw it again; then remove it"
+    sound, lines = _as_written(every, WITHDRAWAL, WITHDRAWALS, again)
+    return [*sound.values()], lines
+
+
+def _as_written(
+    every: Sequence[Path], schema: pa.Schema, needed: Collection[str], again: str
+) -> tuple[dict[str, Path], list[str]]:
+    sound, lines = dict[str, Path](), list[str]()
     written = {match[1] for path in every if (match := NAME.fullmatch(path.name))}
     for path in every:
         try:
@@ -119,10 +152,10 @@ def _sound(folder: Path) -> tuple[dict[str, Path], list[str]]:
             lines.append(f"{path}: {error.strerror}; it is left out")
             continue
         if own not in written:
-            lines.append(f"{path}: it is damaged, and left out; add its runs again and remove it")
+            lines.append(f"{path}: it is damaged, and left out; {again}")
         elif own in sound:
             lines.append(f"{path}: a copy of {sound[own].name}; it is left out")
-        elif wrong := footers.strange(path, SCHEMA, form.NEEDED):
+        elif wrong := footers.strange(path, schema, needed):
             lines.append(f"{path}: no part of an archive: {wrong}; it is left out")
         else:
             sound[own] = path
@@ -162,10 +195,10 @@ def write(folder: Path, batches: Sequence[pa.RecordBatch]) -> Path:
     return named_by_hash(folder, sink.getvalue(), f"{datetime.now(UTC):%Y%m%d-%H%M%S}-")
 
 
-def named_by_hash(folder: Path, data: pa.Buffer, beginning: str) -> Path:
-    """Add a part that is whole, under a name that says what must be in it."""
+def named_by_hash(folder: Path, data: pa.Buffer, beginning: str, kind: str = ROWS) -> Path:
+    """Add a file that is whole, under a name that says what must be in it."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"rows-{beginning}{hashlib.sha256(data).hexdigest()[:16]}.parquet"
+    path = folder / f"{kind}{beginning}{hashlib.sha256(data).hexdigest()[:16]}.parquet"
     assert not path.name.startswith(PART)
     with replaced(path) as beside:
         beside.write_bytes(data)
@@ -179,7 +212,8 @@ def opened(
     """A connection to an archive that can read it and nothing else.
 
     Its views: `rows`, the newest version of each run; `runs`, a line for each of these; `parts`,
-    every version. The configuration is locked, and no file but the parts can be opened.
+    every version; `withdrawn`, those that count no longer. The configuration is locked, and no file
+    but the parts can be opened.
 
     Args:
         told: of each part that is left out, a line.
@@ -190,18 +224,19 @@ def opened(
     """
     folder = named("--archive", place)
     sound, lines = readable(folder)
+    taken_out, more_lines = withdrawals(folder)
     if lines and not sound:
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
         raise ArchiveError(f"none of the archive's parts can be read: {lines[0]}{more}")
-    for line in lines:
+    for line in (*lines, *more_lines):
         told(clean(line))
     if not sound:
         add = command("archive", "add", "RUN", f"--archive={folder}")
         raise ArchiveError(f"{folder}: no archive with results there; `{add}` makes one")
     with contextlib.ExitStack() as stack:
-        connection = stack.enter_context(_connected())
+        connection = stack.enter_context(connected())
         try:
-            _define(connection, sound)
+            without = _define(connection, sound, taken_out)
         except duckdb.Error as error:
             wrong = _unreadable(sound)
             if not 0 < len(wrong) < len(sound):
@@ -209,15 +244,18 @@ def opened(
                 raise ArchiveError(said) from None
             for line in wrong.values():
                 told(f"{line}; it is left out")
-            connection = stack.enter_context(_connected())
-            _define(connection, [path for path in sound if path not in wrong])
+            connection = stack.enter_context(connected())
+            without = _define(connection, [path for path in sound if path not in wrong], taken_out)
+        for line in without:
+            told(line)
         try:
             yield connection
         except duckdb.Error as error:  # which may come as late as rows are fetched
             raise ArchiveError(_refused(connection, error)) from None
 
 
-def _connected() -> duckdb.DuckDBPyConnection:
+def connected() -> duckdb.DuckDBPyConnection:
+    """A database of nothing, in memory, and in no more of it than MEMORY."""
     return duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": ""})
 
 
@@ -225,7 +263,7 @@ def _unreadable(paths: Sequence[Path]) -> dict[Path, str]:
     """A line for each part that cannot be read to its end, which is asked once something failed."""
     lines = {}
     for path in paths:
-        with _connected() as connection:
+        with connected() as connection:
             try:
                 _define(connection, [path])
                 every = ", ".join(f'"{name}"' for name in form.COLUMNS)
@@ -235,7 +273,10 @@ def _unreadable(paths: Sequence[Path]) -> dict[Path, str]:
     return lines
 
 
-def _define(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> None:
+def _define(
+    connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], taken_out: Sequence[Path] = ()
+) -> list[str]:
+    """Make tables and views; a line for each withdrawal that cannot be read."""
     files = [os.fspath(path.resolve()) for path in paths]
     everything = connection.read_parquet(files, union_by_name=True)
     there = {*everything.columns}
@@ -244,14 +285,38 @@ def _define(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> Non
         for name, column in form.COLUMNS.items()
     ]
     everything.project(", ".join(chosen)).create_view("parts")
+    lines = define_withdrawals(connection, taken_out)
     connection.execute(LATEST)
     connection.execute("CREATE VIEW runs AS SELECT * EXCLUDE entry FROM latest")
     hidden = "" if _all_latest(connection) else " SEMI JOIN latest USING (entry)"
     connection.execute(f"CREATE VIEW rows AS SELECT * EXCLUDE entry FROM parts{hidden}")
+    connection.execute(
+        "CREATE VIEW withdrawn AS SELECT own.withdrawn_at, own.reason, parts.* EXCLUDE (entry) "
+        "FROM parts JOIN withdrawals AS own USING (entry, run_id)"
+    )
     quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
     connection.execute(f"SET allowed_paths = [{quoted}]")
     for setting in ("enable_external_access = false", "lock_configuration = true"):
         connection.execute(f"SET {setting}")
+    return lines
+
+
+def define_withdrawals(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> list[str]:
+    """Make the table `withdrawals`; a line for each file that cannot be read."""
+    columns = ", ".join(f"{name} {SQL[kind]}" for name, kind in WITHDRAWALS.items())
+    connection.execute(f"CREATE TEMP TABLE every_withdrawal ({columns})")
+    lines = []
+    for path in paths:
+        try:
+            connection.execute(
+                f"INSERT INTO every_withdrawal SELECT {', '.join(WITHDRAWALS)} "
+                "FROM read_parquet(?)",
+                [os.fspath(path.resolve())],
+            )
+        except duckdb.Error as error:
+            lines.append(clean(f"{path}: cannot be read: {_line(error)}; it is left out"))
+    connection.execute(FIRST_WITHDRAWALS)
+    return lines
 
 
 def _all_latest(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -271,7 +336,11 @@ def known(folder: Path, told: Callable[[str], object] = lambda _: None) -> dict[
         for line in lines:
             told(clean(line))
         return {}
-    query = "SELECT run_id, journal_bytes, journal_sha256, form FROM latest"
+    query = """
+        SELECT run_id, journal_bytes, journal_sha256, form, coalesce(own.beginnings, '')
+        FROM latest LEFT JOIN (
+            SELECT entry, any_value(beginnings) AS beginnings FROM parts GROUP BY entry
+        ) AS own USING (entry)"""
     with opened(folder, told) as connection:
         return {run_id: Known(*rest) for run_id, *rest in connection.execute(query).fetchall()}
 

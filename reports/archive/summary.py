@@ -19,7 +19,8 @@ from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.lines import cleaned, decoded, may_be_unclean, why
 from samegrad.benchmarks.records.named_cases import UNUSABLE
 from samegrad.implementations.contract.files import ordinary, replaced
-from samegrad.reports.archive import form
+from samegrad.reports.archive import beginnings, form
+from samegrad.reports.archive.beginnings import Beginnings
 from samegrad.reports.archive.checking import impossible, wrong_time
 from samegrad.reports.data.report import Source, machine_label, record
 
@@ -38,11 +39,13 @@ class Content:
         run_id: hash of its first line, which stays when the run goes on.
         size: bytes of its whole lines.
         sha256: of these.
+        beginnings: hashes of beginnings of them (`beginnings`), "" where they are not known.
     """
 
     run_id: str
     size: int
     sha256: str
+    beginnings: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class Summary:
     def content(self) -> Content:
         """The journal that it is of."""
         run = self.run
-        return Content(run["run_id"], run["journal_bytes"], run["journal_sha256"])
+        known = run["run_id"], run["journal_bytes"], run["journal_sha256"]
+        return Content(*known, run["beginnings"] or "")
 
 
 def content(path: Path) -> Content:
@@ -65,18 +69,18 @@ def content(path: Path) -> Content:
     Raises:
         OSError: it cannot be read.
     """
-    running, whole, size, count = hashlib.sha256(), hashlib.sha256(), 0, 0
+    running, whole, size = Beginnings(), hashlib.sha256(), 0
     with ordinary(path).open("rb") as file:
         first = block = file.readline(BLOCK)
         while block:  # never a line: one may be as long as the disk is large
             end = block.rfind(b"\n") + 1
             running.update(block[:end])
             if end:
-                whole, size = running.copy(), count + end
+                whole, size = running.whole.copy(), running.size
             running.update(block[end:])
-            count += len(block)
             block = file.read(BLOCK)
-    return Content(hashlib.sha256(first.strip()).hexdigest()[:16], size, whole.hexdigest())
+    run_id = hashlib.sha256(first.strip()).hexdigest()[:16]
+    return Content(run_id, size, whole.hexdigest(), running.text(size))
 
 
 def begins_with(path: Path, size: int, sha256: str) -> bool:
@@ -105,6 +109,7 @@ def summary(journal: Journal, read: Content, rows: Sequence[results.Row] | None 
         "run_id": read.run_id,
         "journal_bytes": read.size,
         "journal_sha256": read.sha256,
+        "beginnings": read.beginnings,
         "form": form.FORM,
         "run": journal.run["run"],
         "started": journal.run.get("started", ""),
@@ -162,8 +167,9 @@ def read(path: Path) -> Summary:
         if may_be_unclean(data):
             tree = cleaned(tree)
         older = [name for name, since in form.SINCE.items() if tree["run"]["form"] < since]
-        missing = dict.fromkeys(older)
-        made = Summary({**tree["run"]}, [{**missing, **row} for row in tree["rows"]])
+        run = dict.fromkeys(name for name in older if name in form.RUN)
+        missing = dict.fromkeys(name for name in older if name in form.ROW)
+        made = Summary({**run, **tree["run"]}, [{**missing, **row} for row in tree["rows"]])
         check(made)
     except UNUSABLE as error:
         reason = f"no summary of a run that can be used ({why(error):.120})"
@@ -180,6 +186,9 @@ def check(made: Summary) -> None:
     for name, digits in HASHES.items():
         if not re.fullmatch(f"[0-9a-f]{{{digits}}}", made.run[name]):
             raise ValueError(f"{name} {made.run[name]!r:.40} is not {digits} hexadecimal digits")
+    said = made.run["beginnings"]
+    if said is not None and not beginnings.FORM.fullmatch(said):
+        raise ValueError(f"beginnings {said!r:.40} are not as they must be")
     if wrong := wrong_time(made.run["started"]):
         raise ValueError(wrong)
     for name in form.ROW:

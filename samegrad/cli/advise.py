@@ -149,13 +149,15 @@ def _of_archive(place: str, asked: Any) -> int:
     """Print what machines like this one say; 1 if nothing is known."""
     commands.require("archive", "advise --archive")
     from samegrad.benchmarks.machine import system
-    from samegrad.reports.archive import advice, store
+    from samegrad.reports.archive import advice, store, withdrawing
     from samegrad.reports.data import advise
 
     facts = system.machine()
     alike = advice.groups(facts, system.fingerprint(facts), asked.device)
     with store.opened(place, lambda line: say(f"warning: {line}", error=True)) as connection:
         made = advice.ask(connection, asked, alike)
+        if left_out := withdrawing.note(connection):
+            say(left_out, error=True)
     if made is None:
         machines = "; ".join(group.words for group in alike)
         said = f"{advise.title(asked)} nothing in {place} tells, of {machines}. To measure it here:"

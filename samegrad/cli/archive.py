@@ -10,6 +10,10 @@ from samegrad.implementations.contract.texts import say
 MOST_LINES = 1000  # of a table in a terminal; --csv has all
 MOST_REFUSED = 20  # that are said one by one
 RUN = "a journal.jsonl, its folder, a folder of runs, or an archive of gpu-proof"
+MEANT = (
+    "a run's name or the beginning of its run_id: its newest version; a journal, its folder, or "
+    "the beginning of a journal_sha256: that version"
+)
 
 
 def add(subparsers: Any) -> None:
@@ -17,7 +21,7 @@ def add(subparsers: Any) -> None:
     parser = subparsers.add_parser("archive", help="keep results of many runs; ask, check, show")
     parser.commands = parser.add_subparsers(
         dest="action",
-        metavar="add|check|query|history|compare|merge",
+        metavar="add|check|query|history|compare|withdraw|merge",
         required=True,
         parser_class=type(parser),
     )
@@ -25,9 +29,10 @@ def add(subparsers: Any) -> None:
     for name, function, help_text in (
         ("add", add_runs, "add runs, each version once"),
         ("check", check, "whether runs may be published; 1 if not"),
-        ("query", query, "ask in SQL: tables rows, runs, parts (older versions, too)"),
+        ("query", query, "ask in SQL: tables rows, runs, parts (every version), withdrawn"),
         ("history", history, "each case over the runs of a machine, steps marked"),
         ("compare", compare, "each case across machines"),
+        ("withdraw", withdraw, "take a wrong version of a run out; nothing is deleted"),
         ("merge", merge, "put small parts together"),
     ):
         actions[name] = parser.commands.add_parser(name, help=help_text)
@@ -39,9 +44,15 @@ def add(subparsers: Any) -> None:
     actions["add"].add_argument(
         "--again",
         action="store_true",
-        help="also what is there already: a journal corrects what a false summary has brought",
+        help="also what is there already: a journal corrects what a false summary has brought; "
+        "and what was withdrawn",
     )
-    actions["query"].add_argument("sql", metavar="SQL", help="one SELECT")
+    actions["query"].add_argument("sql", metavar="SQL", nargs="?", help="one SELECT")
+    actions["query"].add_argument(
+        "--withdrawn", action="store_true", help="what was withdrawn, when and why"
+    )
+    actions["withdraw"].add_argument("meant", metavar="RUN", help=MEANT)
+    actions["withdraw"].add_argument("--reason", metavar="TEXT", required=True, help="which stays")
     actions["query"].add_argument("--csv", action="store_true", help="all of it, as CSV")
     for name in ("history", "compare"):
         actions[name].add_argument(
@@ -109,37 +120,41 @@ def check(arguments: Namespace) -> int:
 def query(arguments: Namespace) -> int:
     """Print the answer to a question in SQL."""
     _needed("query")
-    from samegrad.reports.archive import store, tables
+    from samegrad.reports.archive import store, tables, withdrawing
 
+    if arguments.withdrawn == (arguments.sql is not None):
+        raise ValueError("give one SELECT, or --withdrawn without one")
     damaged = list[str]()
     with store.opened(arguments.archive, damaged.append) as connection:
-        answer = store.select(connection, arguments.sql)
+        answer = store.select(connection, arguments.sql or withdrawing.LEFT_OUT)
         for line in tables.csv(answer) if arguments.csv else tables.text(answer, MOST_LINES):
             say(line)
-    return ended(damaged)
+        note = "" if arguments.withdrawn else withdrawing.note(connection)
+    return ended(damaged, note)
 
 
-def ended(damaged: list[str], done: bool = True) -> int:
-    """The exit status, after what is to be said of parts that were left out."""
-    _told(damaged)
+def ended(damaged: list[str], note: str, done: bool = True) -> int:
+    """The exit status, after what is to be said of what was left out: withdrawn, and damaged."""
+    _told([note] * bool(note) + damaged)
     return FAILED if damaged or not done else DONE
 
 
 def history(arguments: Namespace) -> int:
     """Print each case over time; 1 if no machine has run one twice."""
     _needed("history")
-    from samegrad.reports.archive import queries, store, tables
+    from samegrad.reports.archive import queries, store, tables, withdrawing
 
     machine = (arguments.machine,) if arguments.machine else ()
     filters = queries.Filters(arguments.case or "", machine)
     damaged = list[str]()
     with store.opened(arguments.archive, damaged.append) as connection:
         series, count = queries.history(connection, filters, only_steps=arguments.steps)
+        note = withdrawing.note(connection)
     for line in tables.history(series, count, only_steps=arguments.steps):
         say(line)
     if not count:
         _nothing("no case that a machine has measured twice", arguments.case)
-    return ended(damaged, bool(count))
+    return ended(damaged, note, bool(count))
 
 
 def _nothing(what: str, words: str | None) -> None:
@@ -152,18 +167,19 @@ def _nothing(what: str, words: str | None) -> None:
 def compare(arguments: Namespace) -> int:
     """Print each case over all machines, or some side by side; 1 if nothing can be compared."""
     _needed("compare")
-    from samegrad.reports.archive import queries, store, tables
+    from samegrad.reports.archive import queries, store, tables, withdrawing
 
     filters = queries.Filters(arguments.case or "")
     damaged = list[str]()
     with store.opened(arguments.archive, damaged.append) as connection:
+        note = withdrawing.note(connection)
         if not arguments.machines:
             spreads = queries.spread(connection, filters)
             for line in tables.spread(spreads[:MOST_LINES], len(spreads)):
                 say(line)
             if not spreads:
                 _nothing("no case that two machines have measured", arguments.case)
-            return ended(damaged, bool(spreads))
+            return ended(damaged, note, bool(spreads))
         chosen = [_machine(queries, connection, text) for text in arguments.machines]
         if not 2 <= len(dict(chosen)) == len(chosen) <= queries.MOST_MACHINES:
             raise ValueError(f"give 2 to {queries.MOST_MACHINES} machines, each once")
@@ -172,7 +188,7 @@ def compare(arguments: Namespace) -> int:
         say(line)
     if not cases:
         _nothing("no case that these machines have measured", arguments.case)
-    return ended(damaged, bool(cases))
+    return ended(damaged, note, bool(cases))
 
 
 def _machine(queries: Any, connection: Any, text: str) -> tuple[str, str]:
@@ -186,6 +202,18 @@ def _machine(queries: Any, connection: Any, text: str) -> tuple[str, str]:
     return found[0][0], found[0][1]
 
 
+def withdraw(arguments: Namespace) -> int:
+    """Take a version of a run out, and say what counts then."""
+    _needed("withdraw")
+    from samegrad.implementations.contract.files import named
+    from samegrad.reports.archive import withdrawing
+
+    folder = named("--archive", arguments.archive)
+    damaged = list[str]()
+    say(withdrawing.withdraw(folder, arguments.meant, arguments.reason, damaged.append))
+    return ended(damaged, "")
+
+
 def merge(arguments: Namespace) -> int:
     """Put the small parts of an archive together."""
     _needed("merge")
@@ -196,4 +224,4 @@ def merge(arguments: Namespace) -> int:
     damaged = list[str]()
     before, after = merging.merge(folder, damaged.append)
     say(f"{folder}: {before:,} part{'s' * (before != 1)}, now {after:,}")
-    return ended(damaged)
+    return ended(damaged, "")

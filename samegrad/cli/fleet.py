@@ -1,5 +1,6 @@
 """`samegrad fleet benchmark`: one benchmark on many machines, and one report of all."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -16,6 +17,8 @@ from samegrad.implementations.contract.texts import say
 
 TRIES = 3
 POLL_SECONDS, SAY_SECONDS = 1.0, 15.0
+MOST_TOLD = 8  # machines whose progress is told one by one
+FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
 OWN = ("output", "resume", "retry_failed")  # options of a run that the fleet gives itself
 EPILOG = """
 Other options are those of `samegrad benchmark`. The same command with --folder goes on with a fleet
@@ -201,7 +204,8 @@ class _Watched:
         self.left = dict.fromkeys(tasks, tries)
         self.running: dict[int, Any] = {}
         self.lost: dict[int, str] = {}
-        self._home: dict[int, int] = {}
+        self._begun = self._full = False
+        self._home: dict[int, tuple[int, int]] = {}
         self._said = time.monotonic()
 
     def watch(self) -> None:
@@ -209,10 +213,7 @@ class _Watched:
         waiting = [number for number in self.tasks if not self._complete(number)]
         while waiting or self.running:
             if waiting:
-                started = self.jobs.submit(measure, [self.tasks[number] for number in waiting])
-                self.running |= zip(waiting, started, strict=True)
-                for number in waiting:
-                    self.left[number] -= 1
+                self._start(waiting)
                 waiting = []
             time.sleep(POLL_SECONDS)
             for number, job in list(self.running.items()):
@@ -222,14 +223,52 @@ class _Watched:
                         waiting.append(number)
             self._say_progress()
 
+    def _start(self, waiting: list[int]) -> None:
+        """Submit jobs; where that fails later on, their machines are lost and the others go on."""
+        try:
+            started = self.jobs.submit(measure, [self.tasks[number] for number in waiting])
+        except (OSError, ValueError) as error:
+            if not self._begun:
+                raise
+            said = getattr(error, "strerror", None) or str(error)
+            self.lost |= dict.fromkeys(waiting, self._no_room() or f"no job can be begun: {said}")
+            return
+        self._begun = True
+        self.running |= zip(waiting, started, strict=True)
+        for number in waiting:
+            self.left[number] -= 1
+
+    def _no_room(self) -> str:
+        """Why nothing more can come home, or ""; the first time it is said."""
+        from samegrad.benchmarks.runs.directories import check_writable
+
+        try:
+            check_writable(self.folder)
+        except ValueError as error:
+            reason = str(error).partition(";")[0]
+            if not self._full:
+                self._full = True
+                then = "nothing is tried again; once there is room, the same command goes on"
+                say(f"{reason}: {then}")
+            return reason
+        return ""
+
     def _again(self, number: int, job: Any) -> bool:
         """Whether another job goes on for the machine whose job has ended."""
         if self._complete(number):
             say(f"machine {number}: complete")
             return False
         reason = self.jobs.said(job) or self.jobs.last_line(job) or "it ended too early"
-        again = self.left[number] > 0
-        say(f"machine {number}: {reason}; " + ("it is tried again" if again else "it is lost"))
+        if full := self._no_room():
+            self.lost[number] = full
+            return False
+        told = (reason, self.jobs.last_line(job))
+        full = next((line.partition(said)[0] + said for line in told for said in FULL
+                     if said in line), "")  # fmt: skip
+        again = self.left[number] > 0 and not full
+        reason = full or reason
+        lost = "its disk is full; it is not tried again" if full else "it is lost"
+        say(f"machine {number}: {reason}; " + ("it is tried again" if again else lost))
         if not again:
             self.lost[number] = reason
         return again
@@ -241,20 +280,29 @@ class _Watched:
         return journal is not None and journal.complete
 
     def _say_progress(self) -> None:
-        """What has come home so far, now and then."""
+        """What has come home so far, and of how much, now and then."""
         from samegrad.benchmarks.fleet import folder as folders
 
         if time.monotonic() - self._said < SAY_SECONDS:
             return
         self._said = time.monotonic()
-        home = {
-            number: sum(map(folders.outcomes, folders.runs(self.folder, number)))
-            for number in self.running
-        }
-        if home and home != self._home:
-            self._home = home
-            told = ", ".join(f"machine {number}: {count}" for number, count in home.items())
-            say(f"outcomes so far: {told}")
+        home = dict.fromkeys(self.tasks, (0, 0)) | self._home
+        for number, (have, total) in list(home.items()):
+            runs = folders.runs(self.folder, number)
+            if runs and (number in self.running or have < total or not total):
+                home[number] = folders.progress(runs[-1])
+        most = max(total for _, total in home.values())
+        if home == self._home or not most:
+            return
+        self._home = home
+        whole = sum(total or most for _, total in home.values())  # all of them have one command
+        about = "" if all(total for _, total in home.values()) else "about "
+        some = [number for number in self.running if home[number][1]][:MOST_TOLD]
+        told = ", ".join(f"machine {n}: {home[n][0]:,} of {home[n][1]:,}" for n in some)
+        say(
+            f"values so far: {sum(have for have, _ in home.values()):,} of {about}{whole:,}"
+            + (f" ({told}{', ...' * (len(self.running) > len(some))})" if told else "")
+        )
 
 
 def _reported(folder: Path, count: int, lost: dict[int, str]) -> int:
@@ -276,13 +324,19 @@ def _reported(folder: Path, count: int, lost: dict[int, str]) -> int:
     ]
     # As of a run: whoever reads the exit status has nothing to use.
     nothing = rows.without_use(row for one in folders.readable(kept) for row in rows.rows(one))
+    unwritten = ""
     if kept:
-        *lines, page = render([path / folders.JOURNAL for path in kept], folder).lines
+        try:
+            *lines, page = render([path / folders.JOURNAL for path in kept], folder).lines
+        except OSError as error:  # a full disk; what came home is there
+            where, said = error.filename or folder, error.strerror or error
+            unwritten = f"no report: {where}: {said}; mend this, then the same command writes it"
+            lines, page = [], unwritten
         for line in [*lines, *filter(None, [nothing]), page]:
-            say(line, error=line.startswith("warning:"))
+            say(line, error=line.startswith("warning:") or line == unwritten)
     for number, reason in lost.items():
         home = sum(map(folders.outcomes, folders.runs(folder, number)))
         say(f"machine {number} is lost: {reason} ({home} outcomes came home)", error=True)
     for number, reason in strange.items():
         say(f"machine {number} is not in the report: {reason}", error=True)
-    return FAILED if lost or strange or nothing or not kept else DONE
+    return FAILED if lost or strange or nothing or unwritten or not kept else DONE

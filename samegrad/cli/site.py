@@ -21,10 +21,11 @@ def run(arguments: Namespace) -> int:
     """Write the pages; 1 if a part of the archive was left out."""
     commands.require("archive", "site")
     from samegrad.implementations.contract.files import named
-    from samegrad.reports.archive import site, store
+    from samegrad.reports.archive import site, store, withdrawing
 
     damaged = list[str]()
     with store.opened(arguments.archive, damaged.append) as connection:
         pages = site.write(connection, named("DIR", arguments.folder))
+        note = withdrawing.note(connection)
     say(f"{pages:,} pages: {Path(arguments.folder) / 'index.html'}")
-    return ended(damaged)
+    return ended(damaged, note)

@@ -100,6 +100,7 @@ def simulated(
 ) -> Summary:
     """One run of many, with so many of the rows of some published runs."""
     own, chance = random.Random(machine), random.Random(f"{machine} {run}")
+    marks = random.Random(f"{machine} {run} beginnings")
     maker, model = (
         own.choice(("AMD EPYC", "Intel Xeon", "Apple M", "Ampere Altra")),
         own.randint(1, 99),
@@ -114,6 +115,7 @@ def simulated(
     ident = f"{machine:08x}{run:08x}"
     about = {
         "run_id": ident, "journal_bytes": 17_000_000 + run, "journal_sha256": f"{ident:0>64}",
+        "beginnings": " ".join(["524288", *(f"{marks.getrandbits(32):08x}" for _ in range(32))]),
         "form": form.FORM, "run": f"run{run}", "complete": True, "preset": "standard",
         "started": f"{2024 + month // 12}-{1 + month % 12:02}-{1 + machine % 28:02}T00:00:00+00:00",
         "commit": f"{0xABC000 + month:012x}", "fingerprint": fingerprint, "cores": cores,

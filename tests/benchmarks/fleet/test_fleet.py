@@ -243,6 +243,149 @@ def test_full_disk_is_said_before_any_job(
     assert line.endswith("make room, or give --folder on another disk")
 
 
+def test_disk_that_fills_is_said_once_and_nothing_is_tried_again(
+    tmp_path: Path,
+    fake: type[FakeJobs],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What came home stays, and is reported; once there is room the same command goes on."""
+    place, tasks = tmp_path / "f", list[int]()
+
+    def does(task: folders.Task) -> str:
+        tasks.append(task.number)
+        monkeypatch.setattr(directories, "LEAST_FREE_BYTES", 2**80)
+        path, _ = folders.place(Path(task.folder), task.number)
+        journal(path, *records(f"r{task.number}", cpu=f"CPU {task.number}")[:-5])
+        return "its process was ended"
+
+    fake.does = does
+    command = ["fleet", "benchmark", "--slurm", "2", "--folder", str(place)]
+    assert 1 == main(command)
+    said = capsys.readouterr()
+    assert [1, 2] == tasks
+    (once,) = [line for line in said.out.splitlines() if "tried again" in line]
+    assert "MiB of disk are free, a run needs" in once and "once there is room" in once
+    lost = [line for line in said.err.splitlines() if " is lost: " in line]
+    assert 2 == len(lost) and all("a run needs" in line for line in lost)
+    assert all(line.endswith("(11 outcomes came home)") for line in lost)
+    assert 5 <= len((place / "results.csv").read_text().splitlines())
+    assert 2 == main(command)
+    assert "make room" in capsys.readouterr().err
+
+    monkeypatch.setattr(directories, "LEAST_FREE_BYTES", 0)
+    fake.does = measured
+    assert 0 == main(command)
+    assert "lost" not in capsys.readouterr().err
+
+
+def test_full_disk_of_one_machine_is_not_tried_again_and_others_are(
+    tmp_path: Path, fake: type[FakeJobs], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By what its job has said, be it in a long line."""
+    tasks = list[int]()
+
+    def does(task: folders.Task) -> str:
+        tasks.append(task.number)
+        if task.number == 1:
+            return "ERROR: /tmp/x: cannot be written: No space left on device; 3 outcomes are saved"
+        return measured(task) if tasks.count(2) > 1 else "its job ended: node_fail"
+
+    fake.does = does
+    assert 1 == main(["fleet", "benchmark", "--slurm", "2", "--folder", str(tmp_path / "f")])
+
+    said = capsys.readouterr()
+    assert [1, 2, 2] == tasks
+    full = "/tmp/x: cannot be written: No space left on device"
+    assert f"machine 1: ERROR: {full}; its disk is full; it is not tried again\n" in said.out
+    assert f"machine 1 is lost: ERROR: {full} (0 outcomes came home)" in said.err
+    assert 4 == len((tmp_path / "f" / "results.csv").read_text().splitlines())
+
+
+def test_report_that_cannot_be_written_is_a_line_beside_the_others(
+    tmp_path: Path,
+    fake: type[FakeJobs],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What is lost is said still."""
+
+    def full(*_: Any) -> Any:
+        raise OSError(28, "No space left on device", "results.csv")
+
+    fake.does = lambda task: measured(task) if task.number == 1 else "its job ended: node_fail"
+    command = ["fleet", "benchmark", "--slurm", "2", "--folder", str(tmp_path / "f")]
+    with monkeypatch.context() as patched:
+        patched.setattr("samegrad.reports.render.render", full)
+        assert 1 == main(command)
+
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("no report: results.csv: No space left on device; ")
+    assert "machine 2 is lost: its job ended: node_fail" in second
+    fake.does = measured
+    assert 0 == main(command)
+
+
+def test_jobs_that_cannot_be_begun_again_are_lost_and_the_others_go_on(
+    tmp_path: Path,
+    fake: type[FakeJobs],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whom nobody could submit at all ends the command."""
+    submit, seen = FakeJobs.submit, list[int]()
+
+    def refused(self: FakeJobs, function: Any, tasks: list[folders.Task]) -> list[FakeJob]:
+        seen.append(len(tasks))
+        if len(seen) > 1:
+            raise ValueError("--slurm: sbatch: error: invalid account")
+        return submit(self, function, tasks)
+
+    monkeypatch.setattr(FakeJobs, "submit", refused)
+    fake.does = lambda task: measured(task) if task.number == 1 else "its job ended: node_fail"
+    command = ["fleet", "benchmark", "--slurm", "2", "--folder", str(tmp_path / "f")]
+
+    assert 1 == main(command)
+
+    said = capsys.readouterr().err
+    assert [2, 1] == seen
+    assert "machine 2 is lost: no job can be begun: --slurm: sbatch: error: invalid acc" in said
+    assert 2 == main(command)
+    assert "sbatch: error: invalid account" in capsys.readouterr().err
+
+
+def test_progress_has_a_total(
+    tmp_path: Path,
+    fake: type[FakeJobs],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of each machine and of all; those that have no plan yet are taken to be like the others."""
+    monkeypatch.setattr(fleet, "SAY_SECONDS", 0.0)
+    polls = list[int]()
+    monkeypatch.setattr(FakeJobs, "ended", lambda *_: len(polls) > 2)
+
+    def slept(_: float) -> None:
+        polls.append(1)
+        if len(polls) == 1:
+            path, _ = folders.place(tmp_path / "f", 1)
+            lines = records("r1", cpu="CPU 1")
+            first = [one | {"repetition": 0} for one in lines if one["record"] == "outcome"]
+            others = [one for one in lines if one["record"] != "outcome"][:-1]
+            again, lost = first[0] | {"repetition": 1}, first[-1] | {"status": "crashed"}
+            journal(path, *others, *first[:3], again, lost)
+
+    monkeypatch.setattr("time.sleep", slept)
+    fake.does = lambda _: "its job ended: node_fail"
+    command = ["fleet", "benchmark", "--slurm", "2", "--folder", str(tmp_path / "f"), "--tries=1"]
+    assert 1 == main(command)
+
+    said = [one for one in capsys.readouterr().out.splitlines() if "so far" in one]
+    # Two processes of three cases, of which one has no number.
+    assert ["values so far: 4 of about 8 (machine 1: 4 of 4, ...)"] == said
+    assert (0, 0) == folders.progress(tmp_path) == folders.progress(tmp_path / "nowhere")
+
+
 def test_unknown_option_of_slurm_is_one_line_with_the_nearest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,9 +528,12 @@ exec "$@"
 
 
 def test_an_array_of_slurm_gives_results_and_names_a_dead_node(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without accounting, too: what has left the queue without a result has ended."""
+    """Without accounting, too: what has left the queue without a result has ended.
+
+    What sbatch refuses is said once.
+    """
     pytest.importorskip("submitit", reason="the extra fleet is not installed")
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -417,5 +563,10 @@ def test_an_array_of_slurm_gives_results_and_names_a_dead_node(
     (programs / "squeue").write_text("#!/bin/sh\necho NODE_FAIL\n")
     assert jobs.ended(dead) and "its job ended: node_fail" == jobs.said(dead)
     (script,) = (tmp_path / "jobs").glob("*submission.sh")
+    (programs / "sbatch").write_text("#!/bin/sh\necho 'sbatch: error: no such place' >&2\nexit 1\n")
+    capsys.readouterr()
+    with pytest.raises(ValueError, match="--slurm: sbatch: error: no such place"):
+        jobs.submit(int, ["5", "6"])
+    assert "" == capsys.readouterr().err
     for line in ("partition=gpu", "time=3", "exclusive", "nodes=1", "array=0-2%3"):
         assert f"#SBATCH --{line}\n" in script.read_text()

@@ -344,9 +344,9 @@ def test_summary_beside_a_journal_is_passed_over(tmp_path: Path) -> None:
 
     for name in ("a", "b"):
         assert [("",)] == asked(tmp_path / name, "SELECT DISTINCT remarks FROM rows")
-    assert ["summary.json is not of this journal: journal_bytes, journal_sha256, remarks"] == (
-        adding.faults(path)
-    )
+    assert [
+        "summary.json is not of this journal: journal_bytes, journal_sha256, beginnings, remarks"
+    ] == (adding.faults(path))
 
 
 def test_summary_of_an_older_form_lacks_columns(tmp_path: Path) -> None:
@@ -475,6 +475,26 @@ def command(*arguments: str) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
+def test_folder_without_runs_is_named_and_that_of_a_fleet_has_its_machines(tmp_path: Path) -> None:
+    """A journal in it that nobody has named is not what is missing."""
+    fleet, nothing = tmp_path / "fleet", tmp_path / "nothing"
+    for folder in (fleet, nothing):
+        folder.mkdir()
+    (fleet / "fleet.json").write_text("{}")
+    (fleet / "jobs").mkdir()
+
+    result = adding.add(tmp_path / "a", adding.places([fleet, nothing]))
+
+    assert {adding.REFUSED: 2} == result.counts
+    first, second = result.lines
+    assert f"{fleet}: a fleet in which no machine has begun its run" == first
+    assert second.startswith(f"{nothing}: no run there, nor in a folder below it")
+    for number in ("1", "2", "2-2"):
+        journal(fleet / "machines" / number, name=f"fleet-{number}")
+    result = adding.add(tmp_path / "a", adding.places([fleet]))
+    assert {adding.ADDED: 3} == result.counts and [] == result.lines
+
+
 def test_two_who_add_at_the_same_time_both_succeed(tmp_path: Path) -> None:
     """The same runs, too: each row is there once."""
     for number in range(3):
@@ -494,7 +514,7 @@ def test_a_copy_from_who_added_at_the_same_time_is_hidden(tmp_path: Path) -> Non
     """Neither knew of the other's."""
     path = journal(tmp_path / "run")
     for _ in range(2):
-        taken = adding._taken(path, {})
+        taken = adding._taken(path, {}, {})
         assert taken.rows is not None
         store.write(tmp_path / "a", [taken.rows])
 

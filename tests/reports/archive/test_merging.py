@@ -160,8 +160,8 @@ def test_a_second_merge_at_the_same_time_is_refused_in_one_line(
     archive: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """So is a folder that is no archive."""
-    with merging._alone(archive):
+    with merging.alone(archive):
         assert 2 == main(["archive", "merge", "--archive", str(archive)])
-    assert "another merge is under way" in capsys.readouterr().err
+    assert "another merge or withdrawal is under way" in capsys.readouterr().err
     assert 2 == main(["archive", "merge", "--archive", str(archive / "nowhere")])
     assert "no archive with results there" in capsys.readouterr().err

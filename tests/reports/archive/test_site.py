@@ -152,7 +152,12 @@ def test_a_network_that_is_called_by_its_layers_is_named_once(tmp_path: Path) ->
 
 def test_hostile_texts_do_nothing(tmp_path: Path) -> None:
     """Neither as markup nor as names of files."""
-    kept = ("versions", "started", *summaries.HASHES)  # of which no other text is added
+    kept = (
+        "versions",
+        "started",
+        "beginnings",
+        *summaries.HASHES,
+    )  # of which no other text is added
     for number, text in enumerate(TEXTS.values()):
         made = simulated(number, 0, 1, rows=2)
         run = {name: f"{text}{value}{text}" for name, value in made.run.items()

@@ -1,0 +1,208 @@
+"""Versions of runs that are taken out of an archive; nothing is deleted.
+
+A withdrawal is a file of its own beside the parts. It names the copies of a version that count no
+longer, and says since when and why. Of its run then the version before counts again, or none does,
+and another one can be added. Copies of it that are added later count (`archive add --again`).
+"""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from samegrad.implementations.contract.commands import command
+from samegrad.implementations.contract.texts import EMPTY, clean
+from samegrad.reports.archive import merging, store
+from samegrad.reports.archive import summary as summaries
+from samegrad.reports.archive.store import select
+
+MOST_REASON = 300  # characters
+MOST_NAMED = 5  # runs of several that are meant
+BEGINNING = re.compile("[0-9a-f]{4,64}")
+COPY = """
+SELECT copies.*, own.withdrawn_at, own.reason FROM (
+    SELECT run_id, journal_sha256, journal_bytes, form, added, entry, any_value(run) AS run,
+        any_value(started) AS started, any_value(machine) AS machine, count(*) AS rows
+    FROM parts WHERE {condition}
+    GROUP BY run_id, journal_sha256, journal_bytes, form, added, entry
+) AS copies LEFT JOIN withdrawals AS own USING (entry, run_id)
+ORDER BY journal_bytes, form, added, entry
+"""
+# Versions that were withdrawn, but for those that were added again and count.
+LEFT_OUT = """
+SELECT withdrawn_at, reason, run_id, run, started, machine, fingerprint,
+    count(DISTINCT case_id) AS rows, journal_bytes, journal_sha256
+FROM withdrawn ANTI JOIN runs USING (run_id, journal_sha256)
+GROUP BY ALL ORDER BY withdrawn_at DESC, run_id, journal_sha256
+"""
+
+
+class Withdrawal(NamedTuple):
+    """A version that was withdrawn: its journal, ISO 8601 in UTC, and why."""
+
+    journal_bytes: int
+    journal_sha256: str
+    withdrawn_at: str
+    reason: str
+
+
+class Copy(NamedTuple):
+    """A copy of a version of a run; `withdrawn_at` is None if it counts."""
+
+    run_id: str
+    journal_sha256: str
+    journal_bytes: int
+    form: int
+    added: str
+    entry: int
+    run: str
+    started: str
+    machine: str
+    rows: int
+    withdrawn_at: str | None
+    reason: str | None
+
+    def __str__(self) -> str:
+        """Which run it is of, in words."""
+        return f"{self.run_id} ({self.run} of {self.started[:10]} on {self.machine})"
+
+
+def known(folder: Path) -> dict[str, list[Withdrawal]]:
+    """Run id -> what was withdrawn of it, be it that it was added again since."""
+    paths, _ = store.withdrawals(folder)
+    found: dict[str, list[Withdrawal]] = {}
+    if paths:
+        with store.connected() as connection:
+            store.define_withdrawals(connection, paths)
+            query = """
+                SELECT run_id, journal_bytes, journal_sha256, max(withdrawn_at),
+                    arg_max(reason, withdrawn_at)
+                FROM withdrawals GROUP BY ALL ORDER BY ALL"""
+            for run_id, *about in connection.execute(query).fetchall():
+                found.setdefault(run_id, []).append(Withdrawal(*about))
+    return found
+
+
+def note(connection: duckdb.DuckDBPyConnection) -> str:
+    """What is said beside an answer of what was left out of it, or ""."""
+    if not select(connection, "FROM withdrawals LIMIT 1").fetchall():
+        return ""
+    count = len(select(connection, LEFT_OUT).fetchall())
+    named = f"{count:,} version{'s' * (count != 1)} of runs that {'were' if count > 1 else 'was'}"
+    return f"left out: {named} withdrawn; query --withdrawn shows why" if count else ""
+
+
+def withdraw(
+    folder: Path, text: str, reason: str, told: Callable[[str], object] = lambda _: None
+) -> str:
+    """Take a version of a run out of an archive; what then counts of this run, in words.
+
+    Args:
+        text: the beginning of a run_id, or a run's name: its newest version is meant; the beginning
+            of a journal_sha256, or a journal: this one.
+        told: of each part that is left out, a line.
+
+    Raises:
+        ValueError: there is no such run, several are meant, or it was withdrawn before.
+        ArchiveError: the folder is no archive, or somebody else merges or withdraws.
+        OSError: the disk is full, or the like: the archive is what it was.
+    """
+    reason = " ".join(clean(reason).split())
+    if not reason or len(reason) > MOST_REASON:
+        raise ValueError(f"--reason: {f'more than {MOST_REASON} characters' if reason else EMPTY}")
+    with merging.alone(folder):
+        with store.opened(folder, told) as connection:
+            taken, others = _meant(connection, text)
+        now = datetime.now(UTC)
+        at = now.isoformat(timespec="microseconds")
+        lines = [
+            (one.entry, one.run_id, one.journal_bytes, one.journal_sha256, at, reason)
+            for one in taken
+        ]
+        columns = [
+            pa.array(values, kind)
+            for values, kind in zip(zip(*lines, strict=True), store.WITHDRAWAL.types, strict=True)
+        ]
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_arrays(columns, schema=store.WITHDRAWAL), sink)
+        store.named_by_hash(folder, sink.getvalue(), f"{now:%Y%m%d-%H%M%S}-", store.WITHDRAWN)
+    left = f"the one of {others[-1].rows:,} rows counts again" if others else "none of it is left"
+    return f"{taken[-1]}, {taken[-1].rows:,} rows, is withdrawn; {left}"
+
+
+def _meant(connection: duckdb.DuckDBPyConnection, text: str) -> tuple[list[Copy], list[Copy]]:
+    """The copies of the version that a text means, and those of this run that count besides."""
+    run_id, version = _named(connection, text)
+    every = _copies(connection, "run_id = ?", run_id)
+    counting = [one for one in every if one.withdrawn_at is None]
+    gone = max((one for one in every if one.withdrawn_at), key=_when, default=None)
+    if not version and counting:
+        newest = counting[-1]
+        version = newest.journal_sha256
+        if gone is not None and newest.added < _when(gone):
+            raise ValueError(
+                f"{gone} was withdrawn on {_when(gone)[:10]} ({gone.reason}), and the version "
+                f"before it counts; to withdraw that, too, give its journal_sha256, {version[:16]}"
+            )
+    taken = [one for one in counting if one.journal_sha256 == version]
+    if not taken:
+        of_it = [one for one in every if one.journal_sha256 == version] or every * (not version)
+        if not of_it:
+            raise ValueError(
+                f"{text:.200}: the archive has other versions of this run, {run_id}, or none"
+            )
+        last = max(of_it, key=_when)
+        raise ValueError(f"{last} was withdrawn on {_when(last)[:10]} already: {last.reason}")
+    return taken, [one for one in counting if one.journal_sha256 != version]
+
+
+def _when(one: Copy) -> str:
+    return one.withdrawn_at or ""
+
+
+def _named(connection: duckdb.DuckDBPyConnection, text: str) -> tuple[str, str]:
+    """(run_id, journal_sha256) of what is meant; the latter is "" where a run is."""
+    if not text.strip():
+        raise ValueError(f"RUN: {EMPTY}")
+    path = Path(text)
+    names = ("journal.jsonl", summaries.NAME)
+    path = next((path / name for name in names if (path / name).is_file()), path)
+    if path.is_file():
+        is_summary = path.name == summaries.NAME
+        content = summaries.read(path).content if is_summary else summaries.content(path)
+        return content.run_id, content.sha256
+    text = clean(text)  # as the archive has all texts
+    condition, values = "run = ?", [text]
+    if BEGINNING.fullmatch(text):
+        condition += " OR starts_with(run_id, ?) OR starts_with(journal_sha256, ?)"
+        values *= 3
+    found = _copies(connection, condition, *values)
+    runs = {one.run_id: one for one in found if one.run == text or one.run_id.startswith(text)}
+    some = [*(runs or {one.journal_sha256: one for one in found}).values()]
+    if not some:
+        every = command("archive", "query", "SELECT run_id, run, started, machine FROM runs")
+        raise ValueError(
+            f"{text!r:.60}: no such run is there; give a journal, a run's name, or at least four "
+            f"digits that a run_id or a journal_sha256 begins with: {every}"
+        )
+    if len(some) > 1:
+        more = ", ..." * (len(some) > MOST_NAMED)
+        raise ValueError(
+            f"{text!r:.60} means {len(some):,} runs; give more of a run_id: "
+            f"{', '.join(map(str, some[:MOST_NAMED]))}{more}"
+        )
+    return some[0].run_id, "" if runs else some[0].journal_sha256
+
+
+def _copies(connection: duckdb.DuckDBPyConnection, condition: str, *values: str) -> list[Copy]:
+    rows = select(connection, COPY.format(condition=condition), values).fetchall()
+    return [Copy(*map(_clean, row)) for row in rows]
+
+
+def _clean(value: Any) -> Any:
+    return clean(value) if isinstance(value, str) else value
