@@ -23,6 +23,7 @@ DIRECTIONS = 4  # through each array
 # What is measured of an array however long a loss takes, directions and entries.
 LEAST_DIRECTIONS, LEAST_ENTRIES = 2, 3
 MOST_ENTRIES = 500  # of one array: a random choice where it has more
+LONG_SECONDS = 0.01  # of a loss: one of each, where a second point is looked at
 SECONDS = 0.4  # for all slopes, or as many as LOSSES take
 LOSSES = 1500  # of 1 ms: 1.5 seconds, for a network of some 100,000 entries
 WAITING = 3  # times as long as it works may this thread wait: for other programs, or a device
@@ -166,8 +167,9 @@ def slopes(
         slots: what it may depend on; one `Slopes` for each.
         noise: of the loss, see `noise_of`.
         seed: of entries and directions.
-        seconds: after which no slope is begun but the least of each array; by default SECONDS, or
-            what LOSSES losses of a millisecond take.
+        seconds: after which no slope is begun but the least of each array (with 0, of a loss that
+            takes long, one of each kind); by default SECONDS, or what LOSSES losses of a
+            millisecond take.
         most_entries: of each array.
         directions: through each array.
     """
@@ -177,6 +179,9 @@ def slopes(
         clock = Clock()
         here = loss()
         taken = clock.elapsed
+        least_directions, least_entries = LEAST_DIRECTIONS, LEAST_ENTRIES
+        if seconds == 0.0 and taken > LONG_SECONDS:
+            least_directions = least_entries = 1
         if seconds is None:
             seconds = max(SECONDS, LOSSES * min(taken, 1e-3))
         orders = [rng.permutation(m.size)[:most_entries] for m in measured]
@@ -187,10 +192,10 @@ def slopes(
         for turn in range(max([directions, *map(len, orders)], default=0)):
             for slot, m, order, moves in zip(slots, measured, orders, signs, strict=True):
                 late = clock.elapsed > seconds
-                if turn < len(moves) and not (late and turn >= LEAST_DIRECTIONS):
+                if turn < len(moves) and not (late and turn >= least_directions):
                     m.of_directions.append(_along(loss, slot, moves[turn], here, noise, m))
                     m.directions.append(moves[turn])
-                if turn < len(order) and not (late and turn >= LEAST_ENTRIES):
+                if turn < len(order) and not (late and turn >= least_entries):
                     m.of_entries.append(_along(loss, slot, int(order[turn]), here, noise, m))
                     m.entries.append(int(order[turn]))
     share = SHARE if noise.relative <= DOUBLE else SHARE_OF_FEW

@@ -6,6 +6,8 @@ replaced by one of more digits are written into the objects that hold them.
 
 import sys
 from collections.abc import Callable
+from functools import partial, reduce
+from operator import getitem, setitem
 from typing import Any
 
 import numpy as np
@@ -51,11 +53,7 @@ def of_class(kind: type, name: str) -> Place:
 
 def item(owner: Any, key: Any) -> Place:
     """An item of a list, a dict or an array of objects."""
-
-    def put(value: Any) -> None:
-        owner[key] = value
-
-    return Place(lambda: owner[key], put)
+    return Place(lambda: owner[key], partial(setitem, owner, key))
 
 
 def variable_of(variables: dict[str, Any], name: str) -> Place:
@@ -72,11 +70,7 @@ def variable_of(variables: dict[str, Any], name: str) -> Place:
 
 def cell_of(cell: Any) -> Place:
     """A variable of a closure."""
-
-    def put(value: Any) -> None:
-        cell.cell_contents = value
-
-    return Place(lambda: cell.cell_contents, put)
+    return Place(lambda: cell.cell_contents, partial(setattr, cell, "cell_contents"))
 
 
 def item_of_tuple(parent: Place, index: int) -> Place:
@@ -291,17 +285,15 @@ class ListLeaf(Leaf):
         self.shape = np.shape(value)
 
     def write(self, values: Array) -> None:
-        """Number by number."""
-        for entry, number in enumerate(np.asarray(values).ravel()):
-            self.put(entry, float(number))
+        """Row by row, in the same lists."""
+        values = np.asarray(values, np.float64).reshape(self.shape)
+        for row in np.ndindex(self.shape[:-1]):
+            reduce(getitem, row, self.value)[:] = values[row].tolist()
 
     def put(self, entry: int, value: float) -> None:
         """One number."""
-        *outer, last = np.unravel_index(entry, self.shape)
-        row = self.value
-        for index in outer:
-            row = row[index]
-        row[last] = float(value)
+        *row, last = np.unravel_index(entry, self.shape)
+        reduce(getitem, row, self.value)[last] = float(value)
 
 
 class ScalarsLeaf(ListLeaf):
@@ -318,6 +310,11 @@ class ScalarsLeaf(ListLeaf):
         """The numbers of such objects."""
         objects = np.array(_objects(value), object)
         return np.array([float(getattr(s, self.kept)) for s in objects.flat]).reshape(self.shape)
+
+    def write(self, values: Array) -> None:
+        """One by one."""
+        for entry, number in enumerate(np.ravel(values)):
+            self.put(entry, number)
 
     def put(self, entry: int, value: float) -> None:
         """In one."""
@@ -385,14 +382,14 @@ def _of_framework(value: Any, name: str, place: Place) -> Leaf | None:
 
 def _of_list(value: Any, name: str, place: Place) -> Leaf | None:
     """Of numbers (one of them a float) or scalar objects, in rows of one length."""
-    rows, depth = list(value), 1
+    rows = list(value)
     while rows and all(isinstance(row, list) for row in rows):
         if len({len(row) for row in rows}) > 1:
             return None
-        rows, depth = [entry for row in rows for entry in row], depth + 1
+        rows = [entry for row in rows for entry in row]
     if not rows or len(rows) > 10**6:
         return None
-    if all(type(n) in (float, int) or isinstance(n, np.floating) for n in rows):
-        floats = any(isinstance(n, float | np.floating) for n in rows)
-        return ListLeaf(value, name, place) if floats else None
+    types = set(map(type, rows))
+    if all(kind in (float, int) or issubclass(kind, np.floating) for kind in types):
+        return ListLeaf(value, name, place) if types - {int} else None
     return ScalarsLeaf(value, name, place) if all(map(is_scalar_object, rows)) else None

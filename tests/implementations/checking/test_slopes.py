@@ -1,11 +1,13 @@
 """Slopes by extrapolated differences, and what they say of their own errors."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from samegrad.implementations.checking import slopes as module
 from samegrad.implementations.checking.slopes import bound_of, noise_of, slopes
 
 
@@ -133,6 +135,20 @@ def test_time_that_is_up_leaves_the_least_of_each_array() -> None:
 
     assert (3, 2) == (len(found.entries), len(found.directions))
     assert found.sampled
+
+
+@pytest.mark.parametrize(("taken", "least"), [(0.009, (3, 2)), (0.011, (1, 1))])
+def test_of_a_loss_that_takes_long_a_second_point_has_one_slope_of_each_kind(
+    taken: float, least: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loop over lists of 784-128-10 takes 30 ms: two of each took two seconds more."""
+    monkeypatch.setattr(module, "Clock", lambda: SimpleNamespace(elapsed=taken))
+    x = np.random.default_rng(0).normal(size=(20, 20))
+
+    found, bound = measured(lambda x: np.sum(x**3), x, seconds=0.0)
+
+    assert least == (len(found.entries), len(found.directions))
+    assert np.abs(found.values - found.along(3 * x**2)).max() < bound * found.largest * 20
 
 
 def test_neither_warnings_nor_numpy_errors_escape() -> None:

@@ -1,6 +1,8 @@
 """A wrong gradient is told from none: by names, places, and by what backward() computes."""
 
 import math
+from functools import reduce
+from operator import getitem
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from samegrad.implementations.checking.objects import names
 from samegrad.implementations.checking.objects.analogy import carried_over
 from samegrad.implementations.checking.objects.check import check
+from samegrad.implementations.state.leaves import item, leaf_of
 
 rng = np.random.default_rng(3)
 X, Y = rng.normal(size=(7, 4)), rng.normal(size=(7, 3))
@@ -333,3 +336,22 @@ def test_change_of_a_step_is_of_the_parameter_whose_path_it_has() -> None:
         returned = f"returned[{f'd {path}'!r}]"
         assert names.pairs([path], returned)
         assert not names.pairs(["net.hidden[0].bias"], returned)
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 3), (2, 2, 2)])
+def test_lists_are_written_row_by_row_and_stay_the_same_lists(shape: tuple[int, ...]) -> None:
+    """Whoever holds a row goes on with it; integers become floats, as one by one."""
+    count = int(np.prod(shape))
+    lists = np.arange(count).reshape(shape).tolist()
+    rows = [reduce(getitem, index, lists) for index in np.ndindex(shape[:-1])]
+    rows[0][0] = 0.5
+    leaf = leaf_of(lists, "W", item([lists], 0))
+    assert leaf is not None
+
+    leaf.write(np.arange(count).reshape(shape) + 1)
+    leaf.put(count - 1, -7.0)
+
+    assert np.array_equal([*range(1, count), -7], np.ravel(lists))
+    again = [reduce(getitem, index, lists) for index in np.ndindex(shape[:-1])]
+    assert all(new is old for new, old in zip(again, rows, strict=True))
+    assert {float} == {type(number) for row in rows for number in row}
