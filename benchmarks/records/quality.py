@@ -24,6 +24,12 @@ NARROW = 0.03  # half an interval, of the value
 FACTOR = 2.0  # between the ends of an interval: beyond it not even the magnitude is known
 DISTURBED, LOST = 0.05, 0.25  # share of the cores that others took while the value was set
 WAITED = 0.95  # share of the time that some process waited, where nothing says what others took
+OFTEN = 0.25  # share of the intervals of a run from which on it is said of the whole
+WIDE = (
+    " Yet {wide} of {all} intervals reach further than {most:.0f} %: by no load that was seen, but "
+    "because fresh processes of the same code differ; more processes narrow them "
+    "(--processes {more})."
+)
 
 
 class Quality(NamedTuple):
@@ -68,6 +74,24 @@ def quality(
     levels = [level for level, _ in reasons]
     level = next((one for one in (UNUSABLE, NOISY) if one in levels), GOOD)
     return Quality(level, "; ".join(why for one, why in reasons if one == level))
+
+
+def often_wide(medians: Sequence[Sequence[float]]) -> str:
+    """That many intervals of a run are wide although its machine was quiet; "" if few are.
+
+    Args:
+        medians: of each row the values of its processes.
+
+    Returns:
+        A sentence that follows the one on the machine: that it was quiet is no promise.
+    """
+    ends = map(interval, medians)
+    halves = [math.sqrt(high / low) - 1 for low, high in ends if math.isfinite(low)]
+    wide = sum(half > NARROW for half in halves)
+    if not halves or wide < OFTEN * len(halves):
+        return ""
+    more = 2 * max(map(len, medians))
+    return WIDE.format(wide=wide, all=len(halves), most=100 * NARROW, more=more)
 
 
 def _width(medians: Sequence[float], intervals: bool, alike: bool) -> Iterator[tuple[str, str]]:

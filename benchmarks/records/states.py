@@ -80,6 +80,9 @@ class Fact(NamedTuple):
         return f"{self.what} ({self.how})" if self.how else self.what
 
 
+QUIET = Fact("quiet")
+
+
 def facts(state: Record) -> list[Fact]:
     """What the machine was, and by whom."""
     found = []
@@ -101,7 +104,7 @@ def facts(state: Record) -> list[Fact]:
         found.append(Fact("throttled for heat"))
     if state.get("quota", state["cores"]) < state["cores"]:
         found.append(Fact(f"on a quota of {state['quota']:g} of {state['cores']} cores"))
-    return found or [Fact("quiet")]
+    return found or [QUIET]
 
 
 def words(state: Record) -> str:
@@ -137,6 +140,13 @@ def run_too_busy(states: Sequence[Record]) -> bool:
     """Whether no conclusion is drawn from a run."""
     before, during = before_and_during(states)
     return too_busy(during or before)
+
+
+def run_quiet(states: Sequence[Record]) -> bool:
+    """Whether nothing was found that would explain what differs while a run measured."""
+    before, during = before_and_during(states)
+    state = during or before
+    return state is not None and facts(state) == [QUIET]
 
 
 def sentence(states: Sequence[Record]) -> str:

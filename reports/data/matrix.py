@@ -23,6 +23,7 @@ from samegrad.reports.data.values import digits, duration, folded, in_order, int
 
 SHORT = {"float64": "f64", "float32": "f32"}
 BEST, DOUBT = "*", "~"  # after a time: certainly the fastest of its line; noisy
+NO_INTERVAL = "no interval"  # of any row: too few processes
 SINGLE = "single (p50)"  # how a line of latencies ends
 OF_SINGLE = f"{SINGLE}: calls one at a time, where another one is the fastest then"
 
@@ -35,6 +36,7 @@ class Cell(NamedTuple):
     ratio: float = math.nan
     mark: str = ""
     words: str = ""
+    interval: str = ""
 
     @property
     def times(self) -> str:
@@ -76,7 +78,17 @@ class Matrix:
         """What the marks say."""
         ratios = f"ratios: times {self.reference}'s; " if self.reference else "marks: "
         single = f"; {self.singles}" * bool(self.singles)
-        return f"{ratios}{BEST} certainly the fastest, {DOUBT} noisy{single}"
+        return f"{ratios}{BEST} certainly the fastest, {DOUBT} {self.doubt}{single}"
+
+    @property
+    def intervals(self) -> bool:
+        """Whether any row has one."""
+        return any(cell and cell.interval for line in self.lines for cell in line.cells)
+
+    @property
+    def doubt(self) -> str:
+        """What a DOUBT says: where no row has an interval, no machine was too noisy for it."""
+        return NOISY if self.intervals else NO_INTERVAL
 
     @property
     def singles(self) -> str:
@@ -215,7 +227,7 @@ def _cells(
             ratio = math.nan
             if base is not None and base in alike and row in alike and not row.machine_too_busy:
                 ratio = row.seconds / base.seconds
-            words = [interval_text(row.seconds_low, row.seconds_high, duration), row.remarks]
+            ends = interval_text(row.seconds_low, row.seconds_high, duration)
             other = "" if row.dtype == dtype else f" ({SHORT.get(row.dtype, row.dtype)})"
             cells.append(
                 Cell(
@@ -223,7 +235,8 @@ def _cells(
                     row.seconds,
                     ratio,
                     BEST if row is best else DOUBT if row.quality == NOISY else "",
-                    "; ".join(filter(None, words)),
+                    "; ".join(filter(None, [ends, row.remarks])),
+                    ends,
                 )
             )
     return tuple(cells)

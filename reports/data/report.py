@@ -21,7 +21,7 @@ from samegrad.benchmarks.clock.intervals import LEAST_PROCESSES, interval
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records import states
 from samegrad.benchmarks.records.journal import Journal
-from samegrad.benchmarks.records.quality import UNUSABLE
+from samegrad.benchmarks.records.quality import UNUSABLE, often_wide
 from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.records.schema import OK, Record
 from samegrad.implementations.contract.commands import again
@@ -161,6 +161,9 @@ class Report:
                 line = f"{label}Shared machine: {shared}. {NEVER}"
             elif source.label in self.too_busy:
                 line += f" {WITHHELD.format(again(str(run.get('command', '')), *WAITING))}"
+            elif states.run_quiet(source.journal.states):
+                timed = [r for r in source.rows if r.status == OK and r.case.operation != TRAINING]
+                line += often_wide([row.process_medians for row in timed])
             said.append(line)
         return said
 

@@ -65,13 +65,14 @@ def _run(folder: Path, *options: str) -> str:
 
 
 def used(
-    page: Path, script: str, folder: Path, policy: bool = True, dark: bool = False
+    page: Path, script: str, folder: Path, policy: bool = True, dark: bool = False, width: int = 0
 ) -> dict[str, Any]:
     """What a script (the body of an async function) has put into `result`.
 
     Args:
         policy: whether the page keeps its own, which here allows this script too.
         dark: whether the reader prefers dark pages.
+        width: of the window, in pixels; 0: the browser's own.
     """
     text = page.read_text(encoding="utf-8")
     scripts = (PRELUDE, HARNESS % script)
@@ -87,6 +88,7 @@ def used(
     copy = folder / "used.html"
     copy.write_text(text, encoding="utf-8")
     options = ["--blink-settings=preferredColorScheme=0"] if dark else []
+    options += [f"--window-size={width},900"] if width else []
     printed = _run(folder, *options, "--dump-dom", copy.as_uri())
     match = re.search(r'<pre id="result">(.*?)</pre>', printed, re.DOTALL)
     assert match is not None, printed[-2000:]

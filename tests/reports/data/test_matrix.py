@@ -71,6 +71,17 @@ def test_best_is_marked_where_the_intervals_allow(
     assert "*" != cells(matrix(report))["torch"].mark
 
 
+@pytest.mark.parametrize(("processes", "said"), [(5, "noisy"), (1, "no interval")])
+def test_mark_says_that_no_row_has_an_interval(processes: int, said: str, tmp_path: Path) -> None:
+    """Of one process nothing is known to be noisy, on a machine that was quiet."""
+    made = matrix(measured(tmp_path / "j", (NUMPY, 100), (TORCH, 200), processes=processes))
+
+    assert f"~ {said}" in made.legend
+    assert ["100 us to 104 us", "200 us to 208 us"] * made.intervals == [
+        cell.interval for cell in made.lines[0].cells if cell and cell.interval
+    ]
+
+
 def test_best_is_not_marked_beside_what_was_measured_and_has_no_usable_number(
     tmp_path: Path,
 ) -> None:

@@ -164,6 +164,28 @@ def test_page_fits_a_phone(page: Path, tmp_path: Path) -> None:
     assert result["width"] <= 0
 
 
+def test_intervals_are_seen_where_nothing_points(page: Path, tmp_path: Path) -> None:
+    """On a phone each stands below its time; beside a mouse, what points shows it."""
+    script = """
+      const cell = document.querySelector("#matrix td[data-interval]");
+      const below = (rule) => [...document.styleSheets[0].cssRules]
+        .filter((one) => one.media && one.media.mediaText.includes(rule))
+        .flatMap((one) => [...one.cssRules]).map((one) => one.selectorText);
+      result.interval = cell.dataset.interval;
+      result.title = cell.title;
+      result.seen = ["print", "hover: none", "max-width: 40rem"]
+        .map((rule) => below(rule).includes(".matrix td[data-interval]::after"));
+      result.phone = matchMedia("(max-width: 40rem)").matches;
+      result.shown = getComputedStyle(cell, "::after").content;
+      result.told = getComputedStyle(document.querySelector(".pointed")).display;
+    """
+    result = used(page, script, tmp_path, width=400)
+
+    assert result["phone"] and result["interval"] in result["title"]
+    assert [True] * 3 == result["seen"]
+    assert (f'"{result["interval"]}"', "none") == (result["shown"], result["told"])
+
+
 STOPS = """
   result.stops = [...document.querySelectorAll("a, button, input, select, summary, [tabindex]")]
     .filter((one) => one.tabIndex >= 0 && one.checkVisibility()).length;

@@ -222,6 +222,33 @@ def test_busy_run_shows_its_own_command_again(tmp_path: Path) -> None:
     assert line.endswith(f"rerun when it is quiet, or {again}")
 
 
+@pytest.mark.parametrize(
+    ("spread", "others", "said"),
+    [
+        (20, 0.0, "Yet 2 of 2 intervals reach further than 3 %: by no load that was seen, but "),
+        (100, 0.0, ""),
+        (20, 0.2, ""),  # which the line names instead
+    ],
+)
+def test_quiet_machine_with_wide_intervals_is_no_contradiction(
+    spread: int, others: float, said: str, tmp_path: Path
+) -> None:
+    """The line that says "quiet" says in words that the processes differ all the same."""
+    state = {"record": "state", "when": "during", "seconds": 9.0, "cores": 2, "others": others}
+    outcomes = [
+        ok(p, round(microseconds * 1000 * (1 + p / spread)), case)
+        for case, microseconds in ((NUMPY, 100), (TORCH, 300))
+        for p in range(5)
+    ]
+    path = write(tmp_path / "j", run_record(), plan_record(NUMPY, TORCH), *outcomes, state)
+
+    (line,) = report_of(path).machine_states
+
+    assert ("quiet" in line) == (others == 0)
+    assert said in line and ("Yet" in line) == bool(said)
+    assert line.endswith("narrow them (--processes 10).") == bool(said)
+
+
 def test_summary_of_one_process_claims_no_certainty(tmp_path: Path) -> None:
     """It says that there are no intervals."""
     path = write(tmp_path / "j", run_record(), plan_record(NUMPY), *several(NUMPY, 50, 1))
