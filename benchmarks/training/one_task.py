@@ -21,8 +21,9 @@ from samegrad.benchmarks.training.weights import check_writable, load_weights, s
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import MODEL, Implementation
 from samegrad.implementations.contract.commands import did_you_mean
+from samegrad.implementations.contract.sources import raised
 from samegrad.implementations.contract.spec import MLPSpec, Params
-from samegrad.implementations.contract.texts import in_one_line, say
+from samegrad.implementations.contract.texts import say
 
 LINES = 40  # about epochs, at most
 ROSE = 2.0  # times the loss of the first weights; a loss that moves up and down stays below
@@ -91,7 +92,7 @@ def _told(name: str) -> Iterator[None]:
         )
         if name in registry.TABLE or passes:
             raise
-        raises = f"{name}: {function or 'its training'} raises {in_one_line(error)}"
+        raises = f"{name}: {function or 'its training'} raises {raised(error)}"
         raise FailedError(raises) from error
 
 

@@ -12,12 +12,12 @@ from samegrad.benchmarks.clock import timer
 from samegrad.benchmarks.machine import checkout, system
 from samegrad.benchmarks.worker import loaded
 from samegrad.benchmarks.worker.placed import REFUSALS, Placed
-from samegrad.implementations.checking import processes
-from samegrad.implementations.contract import spiking
+from samegrad.implementations.contract import commands, spiking
 from samegrad.implementations.contract.adapter import Implementation
+from samegrad.implementations.contract.files import exclusive
 from samegrad.implementations.contract.own_calls import OwnCalls
+from samegrad.implementations.contract.sources import place, raised
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.implementations.contract.texts import in_one_line
 
 Message = dict[str, Any]
 # What a process holds until it has ended: its threads come to rest during that.
@@ -85,7 +85,7 @@ def answer(request: Message, send: Callable[[Message], None]) -> None:
             "python": sys.version.split()[0],
         }
     )
-    UNTIL_THE_END.enter_context(processes.exclusive(Path(request["lock"])))
+    UNTIL_THE_END.enter_context(exclusive(Path(request["lock"])))
     send({"alone": True})
     leaves_cycles = implementation.capabilities.leaves_cycles
     collector = {"garbage collector": "on while it is timed"} if leaves_cycles else {}
@@ -96,6 +96,17 @@ def answer(request: Message, send: Callable[[Message], None]) -> None:
                 samples = cost_samples(implementation, device, _asked(request))
             except NotImplementedError as error:
                 reason = f"it supports none of the networks that predict its cost: {error}"
+                send({"device": device, "failed": reason})
+                continue
+            except Exception as error:
+                if not place(error):  # ours: a fault of samegrad's, or of the machine
+                    raise
+                file = Path(request["implementation"]).name
+                mend = f"mend that, then `{commands.PORTABLE} verify {file}`"
+                reason = f"its first call raises {raised(error)}; {mend}"
+                if device == "cpu":
+                    send({"status": "crashed", "reason": reason})
+                    return
                 send({"device": device, "failed": reason})
                 continue
             send(
@@ -209,7 +220,7 @@ def _first_supported(
     first = refusals[0]
     if isinstance(first, NotImplementedError):
         raise first
-    raise NotImplementedError(in_one_line(first))
+    raise NotImplementedError(raised(first))
 
 
 def _affordable(known: Message, sizes: tuple[int, ...], batch_size: int, operation: str) -> bool:

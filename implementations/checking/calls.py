@@ -28,6 +28,7 @@ from samegrad.implementations.checking.problems import Problem, other_batch
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.adapter import PLAIN, Implementation, as_numpy
 from samegrad.implementations.contract.ranks import decided
+from samegrad.implementations.contract.sources import place
 from samegrad.implementations.contract.spec import MLPSpec, Tree, items, map_tree
 from samegrad.implementations.contract.texts import in_one_line
 
@@ -128,7 +129,7 @@ def _call(
         else:
             exits = f"exits (SystemExit {error.code})" if isinstance(error, SystemExit) else ""
             which = f" in call {len(results) + 1}" if results else ""
-            marks["failure"] = f"it {exits or 'raises ' + in_one_line(error)}{which}"
+            marks["failure"] = f"it {exits or 'raises ' + in_one_line(error)}{which}{place(error)}"
             marks["error"] = error
     if marks.get("swapped"):
         results = [_swapped(result) for result in results]

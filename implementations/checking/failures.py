@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.contract.adapter import Implementation
-from samegrad.implementations.contract.texts import in_one_line, message
+from samegrad.implementations.contract.sources import raised
+from samegrad.implementations.contract.texts import message
 
 # Every framework has a class of its own for a lack of memory; what they share is what they say.
 # cuBLAS says only that it could not allocate its workspace.
@@ -24,7 +25,7 @@ def failure(error: BaseException) -> dict[str, Any]:
         status = "unavailable"
     elif isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY):
         status = "out_of_memory"
-    return {"status": status, "reason": in_one_line(error)}
+    return {"status": status, "reason": raised(error)}
 
 
 def failure_here(

@@ -22,6 +22,7 @@ from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.adapter import Implementation, adapted
 from samegrad.implementations.contract.files import instead_of_folder
 from samegrad.implementations.contract.old_names import what_to_write
+from samegrad.implementations.contract.sources import place
 from samegrad.implementations.contract.texts import clean_errors, message
 
 Family = Literal["scalar", "numpy", "torch", "jax", "c"]
@@ -324,7 +325,8 @@ _LOADED: dict[str, Implementation] = {}  # of the table
 
 
 def _broken(name: str, error: BaseException) -> BrokenImplementationError:
-    reason = f"{type(error).__name__}: {' '.join(message(error).split()) or 'no message'}"
+    text = " ".join(message(error).split()) or "no message"
+    reason = f"{type(error).__name__}: {text}{place(error)}"
     where, _ = split(name)
     if _is_path(where) and isinstance(error, ImportError):
         reason = what_to_write(Path(where)) or reason

@@ -5,7 +5,10 @@ import functools
 import os
 import site
 import sysconfig
+import traceback
 from pathlib import Path
+
+from samegrad.implementations.contract.texts import in_one_line
 
 _HERE = Path(__file__).parents[1]
 # Networks of ours are not among these: they are looked into as a user's are.
@@ -18,6 +21,10 @@ _INSTALLED = [
     site.getusersitepackages(),
 ]
 _NOT_THEIRS = tuple(os.path.realpath(path) + os.sep for path in (*_MACHINERY, *_INSTALLED))
+_OURS = tuple(
+    os.path.realpath(_HERE.parent / name) + os.sep
+    for name in ("benchmarks", "implementations", "reports", "samegrad")
+)
 _BUILT_IN = ("<frozen", "<__array_function__")  # files of functions that have none
 
 
@@ -28,6 +35,21 @@ def is_users(path: str) -> bool:
     What runs from a text ("<string>", a cell of a notebook) is.
     """
     return not path.startswith(_BUILT_IN) and not os.path.realpath(path).startswith(_NOT_THEIRS)
+
+
+def place(error: BaseException) -> str:
+    """Where in a user's own file an exception was raised, " (my_net.py:17)"; "" if in none."""
+    found = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        path = frame.f_code.co_filename
+        if path[:1] != "<" and is_users(path) and not os.path.realpath(path).startswith(_OURS):
+            found = f" ({Path(path).name}:{line})"
+    return found
+
+
+def raised(error: BaseException) -> str:
+    """An exception in one line, with its place in a user's file, which is where to look first."""
+    return f"{in_one_line(error)}{place(error)}"
 
 
 def unwritten(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

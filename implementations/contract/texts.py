@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self, TextIO
@@ -67,19 +66,6 @@ def in_one_line(error: BaseException) -> str:
     """An exception in one line of at most 300 characters and its type."""
     text = " ".join(message(error).split())[:300]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-@contextmanager
-def last_words() -> Iterator[None]:
-    """Let a process that fails by an exception print that in one line, last of all.
-
-    Of a traceback the last line may be advice, with which some frameworks end their messages.
-    """
-    try:
-        yield
-    except Exception as error:
-        traceback.print_exc()
-        sys.exit(in_one_line(error))
 
 
 def described(value: object) -> str:

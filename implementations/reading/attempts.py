@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 from samegrad.implementations.checking.objects.calls import users_lines
@@ -13,6 +14,7 @@ from samegrad.implementations.checking.objects.report import (
 from samegrad.implementations.contract.texts import in_one_line
 from samegrad.implementations.reading.effects import places
 
+OF_DATA = {"builtins", "numpy", "torch", "jax", "jaxlib"}  # what a trial passes
 RUNS_FIRST = (
     "make it run by itself first, or say how it is called: `# samegrad: net = ...`, "
     "`# samegrad: loss = ...`, `# samegrad: backward = ...`"
@@ -29,6 +31,8 @@ class Attempts:
         raised: what came out of a backward pass, in its own lines.
         empty: backward passes that returned a container with nothing in it.
         ran: those that gave something, at least once.
+        stuck: what came out of a forward pass, of the file's own making.
+        went: forward passes that ran, at least once.
     """
 
     own: bool = False
@@ -36,6 +40,8 @@ class Attempts:
     raised: dict[str, BaseException] = field(default_factory=dict)
     empty: set[str] = field(default_factory=set)
     ran: set[str] = field(default_factory=set)
+    stuck: dict[str, BaseException] = field(default_factory=dict)
+    went: set[str] = field(default_factory=set)
 
     def noted(self, name: str, backward: Callable[[], Any]) -> Callable[[], Any]:
         """A backward pass of which it is noted what becomes of it."""
@@ -53,18 +59,33 @@ class Attempts:
 
         return called
 
+    def forward(self, name: str, error: BaseException | None = None) -> None:
+        """Note what became of a forward pass: its exception, where no other data would help.
+
+        What a wrong form of data raises is of the trial, not of the file.
+        """
+        own = isinstance(error, NameError | ImportError)
+        if isinstance(error, AttributeError):
+            kind = type(error.obj).__module__.split(".")[0]
+            own = isinstance(error.obj, ModuleType) or kind not in OF_DATA
+        if error is None:
+            self.went.add(name)
+        elif own and users_lines(error):
+            self.stuck.setdefault(name, error)
+
     @property
     def failed(self) -> list[str]:
         """Backward passes that raised whenever they were called."""
         return [name for name in self.raised if name not in self.ran | self.empty]
 
     def explained(self, report: CheckReport) -> CheckReport | None:
-        """Why nothing could be compared, if a backward pass raises or gives nothing."""
+        """Why nothing could be compared, if a pass raises or gives nothing."""
         if report.matches or report.verdict not in (UNDECIDED, NOT_CHECKED):
             return None
-        if self.failed:
-            name = self.failed[0]
-            error = self.raised[name]
+        never = [name for name in self.stuck if name not in self.went]
+        if never or self.failed:
+            name = (never or self.failed)[0]
+            error = (self.stuck if never else self.raised)[name]
             lines = users_lines(error)
             at = lines[-1].split(": ")[0]
             if isinstance(error, NotImplementedError):

@@ -193,8 +193,10 @@ def runs(
             try:
                 trial.forward()
                 trial.outs = _outs(trial, before)
-            except (Exception, SystemExit):
+            except (Exception, SystemExit) as error:
+                wishes.attempts.forward(name, error)
                 continue
+            wishes.attempts.forward(name)
             width = (
                 int(np.prod(np.shape(trial.out(trial.outs[0])))) // trial.board.values["n"]
                 if trial.outs

@@ -75,7 +75,16 @@ def tree() -> Parser:
     parser.commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for module in (*SHOWN.values(), schema):
         module.add(parser.commands)
+    _describe(parser)
     return parser
+
+
+def _describe(parser: Parser) -> None:
+    """Let the help of each command begin with what it does, as the list of all has it."""
+    for listed in parser.commands._choices_actions if parser.commands else ():
+        own, said = parser.named()[listed.dest], str(listed.help)
+        own.description = f"{said[0].upper()}{said[1:]}" + "." * (said[-1] not in ".?")
+        _describe(own)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

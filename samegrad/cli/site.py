@@ -8,12 +8,24 @@ from samegrad.cli.archive import ended, place
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.texts import say
 
+EPILOG = """
+DIR/index.html lists the cases; each case, each machine and what was added have a page, and
+feed.xml the steps. Any web server shows them, or a browser from the disk; none asks for anything.
+Runs get into an archive by `samegrad archive add RUN`.
+"""
+
 
 def add(subparsers: Any) -> None:
     """Declare the command."""
-    parser = subparsers.add_parser("site", help="static pages of the results in an archive")
+    parser = subparsers.add_parser(
+        "site", help="write the results of an archive as static pages", epilog=EPILOG
+    )
     place(parser)
-    parser.add_argument("folder", metavar="DIR", help="an empty folder, or an older site")
+    parser.add_argument(
+        "folder",
+        metavar="DIR",
+        help="where the pages go: a new or empty folder, or an older site, which is written anew",
+    )
     parser.set_defaults(run=run, parser=parser)
 
 

@@ -162,7 +162,13 @@ def _in_a_process(request: dict[str, Any], name: str, limit: float) -> int:
         return None
 
     ended = processes.run_child(
-        processes.python_child(__name__), request, os.environ, on_message, limit, shown=True
+        processes.python_child(__name__),
+        request,
+        os.environ,
+        on_message,
+        limit,
+        shown=True,
+        doing=f"training {name}",
     )
     reason = ended.reason or "it ended without an outcome"
     end, text = ends[0] if ends else (FAIL, f"{name}: its training crashed: {reason}")

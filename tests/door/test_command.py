@@ -51,6 +51,20 @@ def test_commands_are_those_of_the_issue(capsys: pytest.CaptureFixture[str]) -> 
         assert (ROOT / "samegrad" / "cli" / f"{name.replace('-', '_')}.py").exists()
 
 
+def test_help_begins_with_what_the_command_does() -> None:
+    """After how it is used, and before its options: in the words of the list of all."""
+    parsers = [tree()]
+    for parser in parsers:
+        for listed in parser.commands._choices_actions if parser.commands else ():
+            own = parser.named()[listed.dest]
+            _, said, *_ = (" ".join(part.split()) for part in own.format_help().split("\n\n"))
+            assert said.rstrip(".").lower() == str(listed.help).rstrip(".").lower()
+            assert said[0].isupper() and said[-1] in ".?"
+            parsers.append(own)
+
+    assert len(parsers) > len(COMMANDS)
+
+
 @pytest.mark.parametrize("name", command_line.COMMANDS)
 def test_every_command_has_help_version_and_one_line_errors(
     name: str, capsys: pytest.CaptureFixture[str]

@@ -253,13 +253,21 @@ def _with_data(function: Callable[..., Any], data: tuple[Any, ...]) -> Callable[
         for p in parameters
         if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]
+    name = getattr(function, "__name__", "a function")
+    flat = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
+    if needed and flat not in ("", "args") and not flat.startswith("_"):
+        raise Stopped(
+            NOT_CHECKED,
+            f"{name} takes *{flat}, which nothing was given for",
+            f"give functions without arguments, and the list as net: net={flat}, "
+            f"lambda: {name}({', '.join(p.name for p in needed)}, *{flat})",
+        )
     if not needed:
         return function
     if len(needed) != len(data):
         raise Stopped(
             NOT_CHECKED,
-            f"{getattr(function, '__name__', 'a function')} takes {len(needed)} arguments, and "
-            f"data has {len(data)}",
+            f"{name} takes {len(needed)} arguments, and data has {len(data)}",
             "give functions without arguments, such as lambda: net.loss(X, y)",
         )
     return lambda: function(*data)

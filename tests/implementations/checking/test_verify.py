@@ -165,8 +165,8 @@ def test_file_for_which_nothing_could_be_checked_does_not_pass(
         ("import numpy as np\ndef f(:\n", "could not be loaded: SyntaxError: invalid syntax"),
         ("def f():\nreturn 1\n", "could not be loaded: IndentationError"),
         ("import no_such_library\n", "ModuleNotFoundError: No module named 'no_such_library'"),
-        ("import sys\nsys.exit(0)\n", "could not be loaded: SystemExit: 0"),
-        ("raise ValueError('no data')\n", "could not be loaded: ValueError: no data"),
+        ("import sys\nsys.exit(0)\n", "could not be loaded: SystemExit: 0 (my_mlp.py:2)"),
+        ("raise ValueError('no data')\n", "could not be loaded: ValueError: no data (my_mlp.py:1)"),
         ("raise KeyboardInterrupt\n", "loading: it ends the process: "),
         ("import os\nos._exit(0)\n", "loading: it ends the process: exit status 0"),
         ("while True: pass\n", "loading: it hangs: no result within 2 s"),
@@ -227,7 +227,8 @@ def test_call_that_fails_is_not_checked_and_what_agrees_is_shown(tmp_path: Path)
     )
 
     assert "not checked" == report.verdict
-    assert "loss_and_grad: it raises ZeroDivisionError: division by zero [float64 " in report.reason
+    said = "loss_and_grad: it raises ZeroDivisionError: division by zero (my_mlp.py:"
+    assert said in report.reason and ") [float64 " in report.reason
     assert {"agree", "failed"} == {outcome.status for outcome in report.outcomes}
     assert "4 agree, 4 failed" in str(report)
 

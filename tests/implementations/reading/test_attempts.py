@@ -68,11 +68,26 @@ net = Net([Dense(5, 12), Dense(12, 2)])
          "not written yet: backward returns nothing"),
         (LAYERS, "each call of backward raises, in net.py:10: AttributeError"),
         (
+            START.replace("np.tanh", "tanh") + BACKWARD.format(line=""),
+            "each call of forward raises, in net.py:6: NameError: name 'tanh' is not defined",
+        ),
+        (
+            START.replace("np.tanh", "np.thanh") + BACKWARD.format(line=""),
+            "each call of forward raises, in net.py:6: AttributeError: module 'numpy' has no",
+        ),
+        (
+            LAYERS.replace("x @ self.W", "x @ self.weight"),
+            "each call of forward raises, in net.py:7: AttributeError: 'Dense' object has no",
+        ),
+        (
             START.replace("n_in, n_hid, n_out", "n_in, n_hid, n_hid", 1),
             "SyntaxError in line 2: duplicate argument 'n_hid'",
         ),
     ],
-    ids=["missing", "unfinished", "raises", "empty", "layers", "syntax"],
+    ids=[
+        "missing", "unfinished", "raises", "empty", "layers", "no name", "no function", "no weight",
+        "syntax",
+    ],
 )  # fmt: skip
 def test_gradient_that_is_not_there_is_not_checked(text: str, said: str, tmp_path: Path) -> None:
     """With the line and the exception."""

@@ -150,6 +150,11 @@ def exits() -> None:
     raise SystemExit(3)
 
 
+def flat(x: Any, y: Any, *weights: Any) -> float:
+    """A loss of parameters in a row."""
+    return float(((x @ weights[0] - y) ** 2).sum())
+
+
 NET = Returned("")
 
 
@@ -167,6 +172,7 @@ NET = Returned("")
         (lambda: NET.loss(X, Y), exits, "backward() raised SystemExit: 3"),
         (lambda: NET.loss(X, Y), nothing, "no gradient was found for net.W1"),
         (lambda a, b, c: 1.0, nothing, "takes 3 arguments, and data has 2"),
+        (flat, nothing, "flat takes *weights, which nothing was given for"),
     ],
 )
 def test_what_cannot_be_checked_is_said(loss: Any, backward: Any, says: str) -> None:
@@ -176,6 +182,23 @@ def test_what_cannot_be_checked_is_said(loss: Any, backward: Any, says: str) -> 
     assert "not checked" == report.verdict and not report
     assert says in report.reason and report.advice
     assert all(len(line) <= 80 for line in str(report).splitlines())
+
+
+def test_flat_parameters_are_checked_as_the_advice_says() -> None:
+    """`lambda: flat(x, y, *weights)`, with the list as net: the advice can be copied."""
+    rng = np.random.default_rng(0)
+    x, y, weights = rng.normal(size=(5, 3)), rng.normal(size=(5, 2)), [rng.normal(size=(3, 2))]
+
+    told = check(weights, flat, nothing, (x, y))
+    report = check(
+        weights,
+        lambda: flat(x, y, *weights),
+        lambda: [2 * x.T @ (x @ weights[0] - y)],
+        (x, y),
+    )
+
+    assert "net=weights, lambda: flat(x, y, *weights)" in " ".join(told.advice)
+    assert report.agrees, report
 
 
 def test_loss_that_changes_by_itself_is_undecided() -> None:
