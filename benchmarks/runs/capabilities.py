@@ -18,6 +18,7 @@ from samegrad.benchmarks.runs import worker_process
 from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.implementations.checking import processes
 from samegrad.implementations.contract import commands, registry
+from samegrad.implementations.contract.files import exclusive
 from samegrad.implementations.contract.scratch import scratch
 from samegrad.implementations.contract.texts import say
 
@@ -101,7 +102,7 @@ def find(
     with (
         scratch() as folder,
         ThreadPoolExecutor(max(1, len(labels))) as pool,
-        processes.exclusive(folder / "lock") as give_up,
+        exclusive(folder / "lock") as give_up,
     ):
         importing, interrupted = set(labels), threading.Event()
 

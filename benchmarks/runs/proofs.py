@@ -285,13 +285,16 @@ class Proofs:
                 return ended
         self.child.send({"blocks": [{"block": n, **one} for n, one in left.items()]})
         self.run.progress.now(f"judging {len(left)} {what}")
+        count, child = len(left), self.child
 
         def on_message(message: Message) -> float:
             if "verdict" in message:
                 del left[message["block"]]
                 take(message["block"], message["verdict"], message["spent_ns"])
+            child.doing = f"judging {what}, {min(count, count - len(left) + 1)} of {count}"
             return SECONDS
 
+        child.doing = f"judging {what}, 1 of {count}"
         ended = self.child.receive(on_message, SECONDS)
         if ended is not None:
             self.close()

@@ -231,6 +231,7 @@ class Run:
                 system.worker_environment("cpu", scratch),
                 on_message,
                 time_limit,
+                doing=f"making {what}",
             )
             if current in left and (not ended.killed or current in again):
                 left.remove(current)

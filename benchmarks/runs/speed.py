@@ -145,6 +145,7 @@ def _probe(run: Run, scratch: Path, worker: WorkerSpec) -> None:
         system.worker_environment(worker.device, scratch, worker.threads),
         on_message,
         run.import_seconds(worker),
+        doing=f"importing {worker.implementation} and timing its probes",
     )
 
 
@@ -170,6 +171,7 @@ def _measure_peak(run: Run, scratch: Path) -> None:
             system.worker_environment("cpu", scratch, threads),
             on_message,
             PEAK_SECONDS,
+            doing="measuring what the cores can do at most",
         )
         if ended.kind != "ok":
             run.progress.say(f"multiply-adds of the cores: {ended.kind}: {ended.reason}")

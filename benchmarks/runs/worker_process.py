@@ -117,6 +117,7 @@ class WorkerProcess:
             role: "measure" (gate the cases, then wait for requests to repeat some) or "memory".
             warm_up_seconds: on a CPU; twice that on a GPU.
         """
+        self.child.doing = f"importing {self.worker.implementation} and making its first calls"
         on_cpu = self.worker.device == "cpu"
         self.child.send(
             {
@@ -146,6 +147,7 @@ class WorkerProcess:
         """
         extra, self.extra = self.extra, {}
         self.ceilings, self.draws = "ceilings" in extra, draws
+        self.child.doing = f"waiting for {self.worker.implementation}"
         names = [case.id for case in cases]
         self.child.send({**extra, "cases": names, "blocks": blocks, "draws": draws})
 
@@ -206,6 +208,8 @@ class WorkerProcess:
             wanted = "outcome" not in message or (case is not None and case == current)
         if not wanted:
             raise ValueError(f"{begins or case!r:.60} was not asked for")
+        if begins is not None:
+            self.child.doing = f"at {begins}"
 
     def _hand_in(self, message: dict[str, Any]) -> None:
         """Keep a message of a first call; raise ValueError if it was not to be made now."""

@@ -149,6 +149,7 @@ def _in_child(name: str, device: str, names: list[str]) -> Iterator[Check]:
             system.worker_environment(device, folder, "1"),
             on_message,
             CHILD_SECONDS,
+            doing=f"checking {name}",
         )
     yield from done
     for missing in names[len(done) :]:

@@ -280,6 +280,7 @@ class Trainings:
             system.worker_environment(worker.device, self.scratch, worker.threads),
             on_message,
             DATA_SECONDS,
+            doing=f"working on {case.workload.name} with {case.implementation}",
         )
 
     def _train(self, case: Case, seed: int) -> None:

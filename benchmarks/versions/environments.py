@@ -11,9 +11,9 @@ from pathlib import Path
 
 from samegrad.benchmarks.runs import interpreter
 from samegrad.benchmarks.versions.step import LIBRARIES
-from samegrad.implementations.checking.processes import exclusive
 from samegrad.implementations.contract.cache import kept_in
 from samegrad.implementations.contract.commands import did_you_mean
+from samegrad.implementations.contract.files import exclusive
 from samegrad.implementations.contract.texts import clean
 
 # Packages by their names, from the registry that pip is set up for: no options, paths, addresses.

@@ -133,6 +133,7 @@ def in_child(
         {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
         on_message,
         options.time_limit,
+        doing=f"calling the functions of {name}",
     )
     said = execution.complete or execution.fault or execution.unavailable
     if ended.kind != "ok" or not said:

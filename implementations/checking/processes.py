@@ -22,13 +22,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from samegrad.implementations.checking.keeper import children, prctl
-from samegrad.implementations.contract.texts import last_words
+from samegrad.implementations.contract.sources import raised
 
 Message = dict[str, Any]
 IDLE = {"idle": True}  # the last message of a child that waits for another request
@@ -39,6 +40,7 @@ WAITS = "waits"  # key of a message that the child waits with until it has been 
 MARK = "SAMEGRAD_MESSAGES"
 END_SECONDS = 5.0  # for a child whose work is done, or that was killed, to be gone
 SILENT_SECONDS = 30.0  # of a child, before the user is told of them
+SILENCE = "samegrad: still {}: {:.0f} s so far, at most {:.0f} s\n"
 LONGEST = 2**30  # bytes of a message; what is longer is none
 PRINTED_BYTES = 2**16  # of what a child prints that are kept: its end
 READ_SECONDS = 1.0  # to read what a child had written that has ended
@@ -64,22 +66,6 @@ sys.path.append(os.getcwd())  # for package.module of the user, after everything
 importlib.import_module("samegrad.implementations.checking.keeper").keep()
 importlib.import_module(module).main()
 """
-
-
-@contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[Callable[[], None]]:
-    """Hold the lock of a file, as one process at a time; what is yielded releases it early.
-
-    It is released when the process ends, however it ends. On Windows nothing is locked.
-    """
-    with path.open("w") as lock:
-        try:
-            import fcntl
-        except ImportError:
-            yield lambda: None
-            return
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lambda: fcntl.flock(lock, fcntl.LOCK_UN)
 
 
 def python_child(
@@ -138,6 +124,7 @@ class Child:
         self.lines: queue.Queue[tuple[int, bytes] | None] = queue.Queue()
         self.arrived_ns = self.answered_ns = 0  # of the last message; of the last that waited
         self.answer: Message = {}  # to the next one that waits
+        self.doing = "waiting for a process"  # as users are told where it is silent
         self._working, self._printed = 0, b""
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -185,7 +172,7 @@ class Child:
                 if time.monotonic() >= deadline:
                     return _too_long(limit)
                 if threading.current_thread() is threading.main_thread():  # others are waited for
-                    sys.stderr.write(f"samegrad: no answer for {silent:.0f} s of {limit:.0f} s\n")
+                    sys.stderr.write(SILENCE.format(self.doing, silent, limit))
                 continue
             silent = 0.0
             if received is None:
@@ -302,9 +289,15 @@ def run_child(
     on_message: Callable[[Message], float | None],
     time_limit: float,
     shown: bool = False,
+    doing: str = "",
 ) -> Exit:
-    """Run a child for one request: arguments as of `Child`, `Child.send`, `Child.receive`."""
+    """Run a child for one request: arguments as of `Child`, `Child.send`, `Child.receive`.
+
+    Args:
+        doing: what takes long where it is silent: "still DOING: 30 s so far, at most 60 s".
+    """
     with Child(command, environment, shown) as child:
+        child.doing = doing or child.doing
         child.send(request)
         ended = child.receive(on_message, time_limit)
     return ended or Exit("crashed", "it waits for another request, and there is none")
@@ -324,8 +317,11 @@ def serve(answer: Callable[[Message, Callable[[Message], None]], None]) -> None:
         out.write(f"{mark}{json.dumps(message, allow_nan=False)}\n")
         out.flush()
 
-    with last_words():
+    try:
         answer(_requests.get(), send)
+    except Exception as error:
+        traceback.print_exc()
+        sys.exit(raised(error))  # a traceback may end with advice, as some frameworks' do
     send(DONE)
 
 

@@ -5,7 +5,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from samegrad.implementations.contract.texts import EMPTY, described
@@ -15,6 +15,22 @@ INPUTS = {".py", ".ipynb", ".npz", ".npy", ".jsonl", ".toml", ".ini", ".gz"}
 MOST_NAMED = 5  # files of a folder
 MADE_BY_SYSTEM = ("/proc", "/sys")  # while they are read, some of them without end
 PART = ".part-"  # with which the name of a file begins that is not complete
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[Callable[[], None]]:
+    """Hold the lock of a file, as one process at a time; what is yielded releases it early.
+
+    It is released when the process ends, however it ends. On Windows nothing is locked.
+    """
+    with path.open("w") as lock:
+        try:
+            import fcntl
+        except ImportError:
+            yield lambda: None
+            return
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lambda: fcntl.flock(lock, fcntl.LOCK_UN)
 
 
 def named(what: str, place: str | os.PathLike[str]) -> Path:

@@ -292,6 +292,7 @@ class _Run:
             },
             on_message,
             IMPORT_SECONDS,
+            doing=f"working on {self.path.name}",
         )
         return stage, current, ended
 

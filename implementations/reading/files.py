@@ -262,6 +262,7 @@ def _in_child(
         {**ONE_THREAD, **os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "MPLBACKEND": "Agg"},
         on_message,
         min(IMPORT_SECONDS, time_limit),
+        doing=f"working on {Path(where).name}",
     )
     return found, stage, ended
 

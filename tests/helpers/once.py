@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.implementations.checking.processes import exclusive
+from samegrad.implementations.contract.files import exclusive
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:

@@ -20,6 +20,7 @@ from samegrad.benchmarks.records.journal import JournalWriter, read
 from samegrad.benchmarks.runs import directories, interpreter
 from samegrad.benchmarks.runs.options import parse
 from samegrad.implementations.checking import processes
+from samegrad.implementations.contract.files import exclusive
 
 CALLS = ("sched_getaffinity", "sched_setaffinity", "sysconf", "getloadavg", "killpg")
 # What a process of such a system lacks from its start.
@@ -104,7 +105,7 @@ def test_runs_are_neither_noticed_nor_locked(tmp_path: Path) -> None:
     """What holds a lock elsewhere goes on without one."""
     with directories.noticed() as first, directories.noticed() as second:
         assert (True, True) == (first, second)
-    with processes.exclusive(tmp_path / "turn") as give_up:
+    with exclusive(tmp_path / "turn") as give_up:
         give_up()
     run = {"record": "run", "schema": 2, "run": "r", "machine": {}, "fingerprint": "f"}
     with contextlib.closing(JournalWriter(tmp_path / "journal.jsonl")) as writer:

@@ -20,9 +20,9 @@ from samegrad.benchmarks.runs.options import parse
 from samegrad.benchmarks.runs.session import Resumed
 from samegrad.benchmarks.worker import capabilities as worker_capabilities
 from samegrad.implementations import mlp_numpy
-from samegrad.implementations.checking import processes
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.adapter import adapted
+from samegrad.implementations.contract.files import exclusive
 from samegrad.implementations.contract.protocol import Capabilities
 from samegrad.implementations.contract.spec import MLPSpec
 
@@ -40,11 +40,11 @@ def free(path: Path) -> bool:
 def test_lock_is_held_until_it_is_given_up(tmp_path: Path) -> None:
     """Early, or at the end."""
     path = tmp_path / "lock"
-    with processes.exclusive(path) as give_up:
+    with exclusive(path) as give_up:
         assert not free(path)
         give_up()
         assert free(path)
-    with processes.exclusive(path):
+    with exclusive(path):
         assert not free(path)
     assert free(path)
 
@@ -247,6 +247,21 @@ def test_file_for_other_networks_is_told_what_to_type(tmp_path: Path) -> None:
     typed = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in form.items())
     assert any(note.endswith(typed) for note in other.notes)
     assert [] == [note for note in same.notes if "--activation" in note]
+
+
+def test_file_whose_first_call_raises_is_told_its_line(tmp_path: Path) -> None:
+    """In one line with the exception and what to do, and not what a process printed at its end."""
+    mine = tmp_path / "mine.py"
+    mine.write_text("def loss_and_grad(spec, params, X, y):\n    return relu(X)\n")
+
+    made = selection.select(parse(implementation=str(mine), layers="6-5-3"))
+
+    said = (
+        "its first call raises NameError: name 'relu' is not defined (mine.py:2); mend that, then "
+    )
+    said += f"`{commands.PORTABLE} verify mine.py`"
+    assert [f"mine: {said}"] == [note for note in made.notes if note.startswith("mine: ")]
+    assert {("crashed", said)} == {made.excluded[case.id] for case in made.cases}
 
 
 def test_cost_is_predicted_from_what_a_file_supports() -> None:

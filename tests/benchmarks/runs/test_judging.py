@@ -52,6 +52,24 @@ def test_judge_that_dies_calls_nobody_wrong(tmp_path, monkeypatch, ends, statuse
     assert statuses == [taken[number].get("status", "") for number in (0, 1)]
 
 
+def test_user_is_told_which_block_is_judged_for_so_long(tmp_path, monkeypatch):
+    """A long block takes long to judge: nothing hangs, and nobody is timed meanwhile."""
+    told = []
+
+    def receive(on_message, _):
+        for number in (0, 1):
+            told.append(child.doing)
+            on_message({"block": number, "verdict": RIGHT, "spent_ns": 1})
+
+    child = SimpleNamespace(send=lambda _: None, receive=receive)
+    proofs = Proofs(SimpleNamespace(progress=SimpleNamespace(now=lambda _: None)), tmp_path)
+    monkeypatch.setattr(proofs, "child", child)
+
+    proofs._ask_all([{}, {}], lambda *_: None, "timed blocks")
+
+    assert ["judging timed blocks, 1 of 2", "judging timed blocks, 2 of 2"] == told
+
+
 def test_folder_in_the_place_of_results_ends_no_run(tmp_path):
     """It goes with the scratch folder."""
     proofs, path = Proofs(SimpleNamespace(), tmp_path), tmp_path / "block1.npz"

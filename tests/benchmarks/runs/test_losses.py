@@ -162,7 +162,7 @@ def test_rows_whose_inputs_did_not_fit_fail_and_can_be_tried_again(
     request = {"workloads": [workload.to_dict()], "directory": str(tmp_path), "seed": 0}
     judge.prepare(request, sent.append)
 
-    def run_child(*arguments: Any) -> processes.Exit:
+    def run_child(*arguments: Any, **_: Any) -> processes.Exit:
         for message in sent:
             arguments[3](dict(message))
         return processes.Exit("ok", "")

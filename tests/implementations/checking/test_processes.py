@@ -130,12 +130,16 @@ def test_child_that_hangs_is_killed_with_its_group(child: Child) -> None:
 def test_silence_is_told(
     child: Child, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """How long it lasts, and what the limit is; an answer ends it."""
+    """What takes so long, for how long, and what the limit is; an answer ends it."""
+    child.doing = "judging blocks, 2 of 3"
     monkeypatch.setattr(processes, "SILENT_SECONDS", 0.4)
     _, ended = exchange(child, {"sleep": 60}, limit=1.0)
 
     assert ended is not None and "timeout" == ended.kind
-    told = ["samegrad: no answer for 0 s of 1 s", "samegrad: no answer for 1 s of 1 s"]
+    told = [
+        f"samegrad: still judging blocks, 2 of 3: {so_far} s so far, at most 1 s"
+        for so_far in (0, 1)
+    ]
     assert told == capsys.readouterr().err.splitlines()[-2:]
 
 
