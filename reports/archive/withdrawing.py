@@ -33,12 +33,12 @@ SELECT copies.*, own.withdrawn_at, own.reason FROM (
 ) AS copies LEFT JOIN withdrawals AS own USING (entry, run_id)
 ORDER BY journal_bytes, form, added, entry
 """
-# Versions that were withdrawn, but for those that were added again and count.
+# Versions that were withdrawn, for the last time, but for those that were added again and count.
 LEFT_OUT = """
-SELECT withdrawn_at, reason, run_id, run, started, machine, fingerprint,
-    count(DISTINCT case_id) AS rows, journal_bytes, journal_sha256
+SELECT max(withdrawn_at) AS withdrawn_at, arg_max(reason, withdrawn_at) AS reason, run_id, run,
+    started, machine, fingerprint, count(DISTINCT case_id) AS rows, journal_bytes, journal_sha256
 FROM withdrawn ANTI JOIN runs USING (run_id, journal_sha256)
-GROUP BY ALL ORDER BY withdrawn_at DESC, run_id, journal_sha256
+GROUP BY ALL ORDER BY 1 DESC, run_id, journal_sha256
 """
 
 
@@ -93,8 +93,8 @@ def note(connection: duckdb.DuckDBPyConnection) -> str:
     if not select(connection, "FROM withdrawals LIMIT 1").fetchall():
         return ""
     count = len(select(connection, LEFT_OUT).fetchall())
-    named = f"{count:,} version{'s' * (count != 1)} of runs that {'were' if count > 1 else 'was'}"
-    return f"left out: {named} withdrawn; query --withdrawn shows why" if count else ""
+    of_runs = "versions of runs" if count > 1 else "version of a run"
+    return f"left out: {count:,} withdrawn {of_runs}; query --withdrawn shows why" if count else ""
 
 
 def withdraw(

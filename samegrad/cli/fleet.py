@@ -334,7 +334,7 @@ def _reported(folder: Path, count: int, lost: dict[int, str]) -> int:
             lines, page = [], unwritten
         for line in [*lines, *filter(None, [nothing]), page]:
             say(line, error=line.startswith("warning:") or line == unwritten)
-    for number, reason in lost.items():
+    for number, reason in sorted(lost.items()):
         home = sum(map(folders.outcomes, folders.runs(folder, number)))
         say(f"machine {number} is lost: {reason} ({home} outcomes came home)", error=True)
     for number, reason in strange.items():

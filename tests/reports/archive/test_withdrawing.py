@@ -87,7 +87,7 @@ def test_wrong_version_is_taken_out_and_the_right_one_is_added(
     assert (0, 0, 3, 3) == counts(archive)
     for command in (["history"], ["compare"], ["query", "FROM rows"]):
         assert main(["archive", *command, f"--archive={archive}"]) in (0, 1)
-        note = "left out: 1 version of runs that was withdrawn; query --withdrawn shows why"
+        note = "left out: 1 withdrawn version of a run; query --withdrawn shows why"
         assert note in capsys.readouterr().err
     assert 0 == main(["archive", "query", "--withdrawn", "--csv", f"--archive={archive}"])
     (shown,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
@@ -154,6 +154,11 @@ def test_what_was_withdrawn_comes_back_by_again_alone(
     assert "" == capsys.readouterr().err
     assert {adding.THERE: 1, adding.NEWER: 1} == adding.add(archive, [wrong, on]).counts
     assert (3, 1, 9, 3) == counts(archive)
+    for path in (on, wrong):
+        assert 0 == withdraw(archive, summaries.content(path).sha256[:9], "and again")
+    assert (0, 0, 9, 9) == counts(archive)
+    reasons = asked(archive, f"SELECT reason, rows FROM ({withdrawing.LEFT_OUT})")
+    assert [("and again", 3)] * 2 == reasons  # of each version the last one
 
 
 def test_right_version_that_is_as_long_is_added(tmp_path: Path) -> None:
@@ -372,7 +377,7 @@ def test_pages_say_what_was_withdrawn(tmp_path: Path, capsys: pytest.CaptureFixt
 
     assert 0 == main(["site", str(pages), f"--archive={archive}"])
 
-    assert "left out: 1 version" in capsys.readouterr().err
+    assert "left out: 1 withdrawn version" in capsys.readouterr().err
     machines = (pages / "machines.html").read_text("utf-8")
     assert "<h2>Withdrawn</h2>" in machines and "its fan stood still" in machines
     assert "1 runs on 1 machines, 3 rows; 1 more was withdrawn" in machines
