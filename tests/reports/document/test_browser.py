@@ -12,7 +12,7 @@ from samegrad.reports.data.values import duration
 from samegrad.reports.render import render
 from tests.helpers.browser import chromium, used
 from tests.helpers.journals import plan_record, run_record, write
-from tests.helpers.reports import F64, NUMPY, laptop, several
+from tests.helpers.reports import F64, NUMPY, laptop, several, unusable
 
 COLUMN = """
   document.querySelector("#speed").open = true; await wait(100);
@@ -184,6 +184,18 @@ def test_intervals_are_seen_where_nothing_points(page: Path, tmp_path: Path) -> 
     assert result["phone"] and result["interval"] in result["title"]
     assert [True] * 3 == result["seen"]
     assert (f'"{result["interval"]}"', "none") == (result["shown"], result["told"])
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_page_without_a_number_asks_for_no_reference(tmp_path: Path) -> None:
+    """There is nothing to divide by, and the choice was empty."""
+    journal = write(tmp_path / "j", run_record(), plan_record(NUMPY), *unusable(NUMPY, 100))
+
+    render([journal], tmp_path / "out")
+
+    text = (tmp_path / "out" / "index.html").read_text()
+    assert "unusable" in text and '<select id="reference"' not in text
+    assert "how many times those of" not in text
 
 
 STOPS = """
