@@ -80,7 +80,7 @@ def parts() -> list[Part]:
     made = [
         Part("hello", ("benchmark", "--preset", "hello", *both), 3, limited=True),
         *(Part(f"{AGREEMENT}{name}", (*_verify(name), *cuda, "--json"), 1.5, 60) for name in here),
-        Part("standard", ("benchmark", *both), 16, 120, limited=True),
+        Part("standard", ("benchmark", *both), 24, 480, limited=True),
         Part("precisions", ("benchmark", *cuda, *digits), 8, limited=True),
         Part("selftest", ("selftest", *cuda, "--json"), 5),
         Part("peers", ("benchmark", "-m", "peers", *both), 20, 120, limited=True),

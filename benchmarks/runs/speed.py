@@ -11,7 +11,7 @@ from samegrad.benchmarks.clock.intervals import LEAST_PROCESSES
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import limits, predictions, schema
 from samegrad.benchmarks.runs import budget, capabilities
-from samegrad.benchmarks.runs.budget import Budget, RunSettings
+from samegrad.benchmarks.runs.budget import Budget, CostModel, RunSettings
 from samegrad.benchmarks.runs.capabilities import CAPABILITIES_SECONDS, Capabilities
 from samegrad.benchmarks.runs.options import BenchmarkOptions
 from samegrad.benchmarks.runs.run import Run
@@ -26,6 +26,8 @@ from samegrad.implementations.contract import registry
 REPORT_SECONDS = 12.0  # kept back for pytest's table and the report, which take six here
 INPUTS_SECONDS = 300.0  # for the inputs of one workload
 LEAST_TO_PREDICT = 60.0  # seconds of a run: probes take a few of each implementation
+# Of a run: who compiles probes for longer is not predicted. For an H100 JAX took 68 s of 293.
+MOST_TO_PREDICT = 0.1
 PROBE_SECONDS = 60.0  # between two messages
 PEAK_SECONDS = 60.0  # between two answers; the first waits for a compiler
 SEED = 0
@@ -113,13 +115,19 @@ def _predict(run: Run, scratch: Path) -> None:
         return
     _measure_peak(run, scratch)
     for worker in dict.fromkeys(case.worker for case in run.running):
-        name, models = worker.implementation, run.capabilities[worker.implementation].cost_models
-        slow = registry.looped(name) or models[worker.device].passes
-        if not slow and (worker.precision, worker.ranks) == ("ieee", 1):
+        model = run.capabilities[worker.implementation].cost_models[worker.device]
+        if (worker.precision, worker.ranks) == ("ieee", 1) and probed(worker, model, run.seconds):
             _probe(run, scratch, worker)
     made = predictions.predictions(run.journal, run.running)
     if made:
         run.write({"record": "predictions", "seconds": made})
+
+
+def probed(worker: WorkerSpec, model: CostModel, seconds: float) -> bool:
+    """Whether a worker's probes are worth their time in a run of so many seconds."""
+    compiling = len(probes.probes(worker)) * model.first_seconds
+    slow = registry.looped(worker.implementation) or model.passes
+    return not slow and compiling <= MOST_TO_PREDICT * seconds
 
 
 def _probe(run: Run, scratch: Path, worker: WorkerSpec) -> None:

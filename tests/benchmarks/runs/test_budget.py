@@ -4,7 +4,7 @@ import pytest
 
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.cases.presets import PRESETS, expand
-from samegrad.benchmarks.runs import budget
+from samegrad.benchmarks.runs import budget, speed
 from samegrad.benchmarks.runs.budget import CostModel
 
 FAST = CostModel(call_seconds=1e-4, first_seconds=0.0, flops_per_second=1e11, start_seconds=0.3)
@@ -116,3 +116,22 @@ def test_row_that_cannot_run_is_not_predicted() -> None:
 
     assert ([], 0.0) == (made.running, made.seconds)
     assert excluded == made.excluded
+
+
+@pytest.mark.parametrize(
+    ("name", "compiling", "passes", "seconds", "worth"),
+    [
+        ("jax", 0.3, 0.0, 300.0, True),
+        ("jax", 3.5, 0.0, 300.0, False),  # on an H100
+        ("jax", 3.5, 0.0, 900.0, True),
+        ("scalar", 0.0, 0.0, 300.0, False),
+        ("dual", 0.0, 2.0, 300.0, False),
+    ],
+)
+def test_probes_that_take_long_are_left_out(
+    name: str, compiling: float, passes: float, seconds: float, worth: bool
+) -> None:
+    """A run's time is for its rows: what would be predicted of them is worth a tenth of it."""
+    model = budget.CostModel(1e-4, compiling, 1e12, 3.0, passes)
+
+    assert worth is bool(speed.probed(WorkerSpec(name), model, seconds))
