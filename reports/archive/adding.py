@@ -19,7 +19,6 @@ import pyarrow as pa
 
 from samegrad.benchmarks.records.journal import read
 from samegrad.benchmarks.records.lines import why
-from samegrad.implementations.contract.commands import command
 from samegrad.implementations.contract.texts import clean
 from samegrad.reports.archive import checking, form, store, withdrawing
 from samegrad.reports.archive import summary as summaries
@@ -296,8 +295,7 @@ def _has_its_past(journal: Path | None, content: Content, before: Known, outcome
 
 
 def _take_out(content: Content) -> str:
-    first = command("archive", "withdraw", content.run_id, "--reason=TEXT")
-    return f"if this one is right, take that one out first: {first}"
+    return f"if this one is right, take that one out first: `archive withdraw {content.run_id}`"
 
 
 def standing(content: Content, before: Known | None) -> str:

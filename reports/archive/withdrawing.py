@@ -131,7 +131,9 @@ def withdraw(
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_arrays(columns, schema=store.WITHDRAWAL), sink)
         store.named_by_hash(folder, sink.getvalue(), f"{now:%Y%m%d-%H%M%S}-", store.WITHDRAWN)
-    left = f"the one of {others[-1].rows:,} rows counts again" if others else "none of it is left"
+    left = (
+        f"of this run that of {others[-1].rows:,} rows counts" if others else "none of it is left"
+    )
     return f"{taken[-1]}, {taken[-1].rows:,} rows, is withdrawn; {left}"
 
 
@@ -140,11 +142,12 @@ def _meant(connection: duckdb.DuckDBPyConnection, text: str) -> tuple[list[Copy]
     run_id, version = _named(connection, text)
     every = _copies(connection, "run_id = ?", run_id)
     counting = [one for one in every if one.withdrawn_at is None]
-    gone = max((one for one in every if one.withdrawn_at), key=_when, default=None)
     if not version and counting:
         newest = counting[-1]
         version = newest.journal_sha256
-        if gone is not None and newest.added < _when(gone):
+        later = every[every.index(newest) + 1 :]  # all of them are withdrawn
+        gone = max(later, key=_when, default=newest)
+        if newest.added < _when(gone):
             raise ValueError(
                 f"{gone} was withdrawn on {_when(gone)[:10]} ({gone.reason}), and the version "
                 f"before it counts; to withdraw that, too, give its journal_sha256, {version[:16]}"
