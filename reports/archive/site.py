@@ -79,6 +79,9 @@ def write(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     rows = sum(one["rows"] for one in runs)
     told = f"{len(runs):,} runs on {len(latest):,} machines, {rows:,} rows"
     withdrawn = list(_dicts(select(connection, withdrawing.LEFT_OUT)))
+    counting = {one["run_id"] for one in runs}
+    for one in withdrawn:
+        one["reason"] += "; another version counts" * (one["run_id"] in counting)
     if withdrawn:
         told += f"; {len(withdrawn):,} more {'were' if len(withdrawn) > 1 else 'was'} withdrawn"
     site = Site(folder, latest, told)
