@@ -33,6 +33,8 @@ from samegrad.reports.document import learning, speed, summary
 # Of the table of best forms and peers: what a page has room for.
 PEERS = ["layers", "batch", "operation", "best of the idiom", "over its products", "peer",
          "peer over best", "over its products alone"]  # fmt: skip
+RANKS = ["layers", "batch", "implementation", "ranks", "time", "strong", "weak", "alone",
+         "exchange", "communication", "hidden"]  # fmt: skip
 TRAINED = ["task", "implementation", "test", "goal", "time per epoch", "time to target"]
 LIBRARIES = {"numpy": "NumPy", "torch": "torch", "jax": "JAX"}
 FEW = 0.5  # of the sizes: who has fewer is left out
@@ -96,6 +98,12 @@ RUNS = {
         "Time per epoch and to the validation target, compilation and validation included, loading "
         "the data not: median over the seeds.",
         "docs/training.md",
+    ),
+    "ranks": Published(
+        ("--ranks", "1,2"),
+        10,
+        "Time of one training step on one rank and on two, each with a core of its own.",
+        "docs/data-parallel.md",
     ),
     "gpu": Published(
         ("--device", "cpu,cuda", "--time", "1200"),
@@ -161,6 +169,9 @@ def text(name: str, report: Report, page: str) -> str:
         caches = {source.label: limits.caches(source.journal) for source in report.sources}
         grown = scaling.growth(scaling.curves(report.rows), caches)
         parts.append(markdown_table(grown.drop(columns=["source", "device", "beyond"])))
+    if name == "ranks":
+        (gains,) = speed.several_ranks(report).tables
+        parts.append(markdown_table(gains.frame[RANKS]))
     if name == "training":
         parts.append(markdown_table(learning.results(report)[TRAINED]))
     return "\n\n".join(part for part in parts if part)

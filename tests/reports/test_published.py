@@ -193,7 +193,7 @@ def test_runs_are_listed_and_others_are_refused(
     assert "run it there" in capsys.readouterr().err
 
 
-NOT_YET: set[str] = set()  # runs that nobody has measured yet
+NOT_YET: set[str] = {"ranks"}  # runs that nobody has measured yet
 
 
 def test_every_published_run_is_committed_and_has_its_places() -> None:
@@ -501,7 +501,7 @@ def test_run_over_versions_is_told_by_its_figure_what_is_certain_and_a_table(
     assert "| pip: no |" in " ".join(told.split())
 
 
-@pytest.mark.parametrize("name", published.RUNS)
+@pytest.mark.parametrize("name", sorted(published.RUNS.keys() - NOT_YET))
 def test_published_records_name_no_folder_of_a_machine(name: str) -> None:
     """Of reasons: sources and commands are those of the clone."""
     named = re.compile(r"(?:^|[\s\"'=(])/(?:work|home|root|tmp|Users|var|opt|mnt)/")
