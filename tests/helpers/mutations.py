@@ -131,6 +131,7 @@ TIMER = Module(
         ("half a block left", "RESIDUAL_NS = 0.05", "RESIDUAL_NS = 0.5"),
         ("1 ms left", "0.05, 100_000", "0.05, 1_000_000"),
         ("a core more", "BUSY_SLACK = 0.1", "BUSY_SLACK = 1.0"),
+        ("turns are cores", " and not confined(most)", ""),
         ("steady at 50 %", "STEADY = 0.05", "STEADY = 0.5"),
         ("never steady", "MOST_UNSTEADY = 3", "MOST_UNSTEADY = 30"),
         ("long is 100 blocks", "LONG = 10 ", "LONG = 100 "),

@@ -296,6 +296,20 @@ def test_size_of_a_small_number_is_measured_where_it_shows(tmp_path: Path) -> No
     assert ("agrees", ["epsilon-in-log"]) == (report.verdict, [n.code for n in report.notes])
 
 
+def test_size_of_a_small_number_may_be_so_many_roundings_of_each_dtype(tmp_path: Path) -> None:
+    """Where probabilities are below it in both, no one number explains the two."""
+    chosen = []
+    for dtype, factor in (("float64", 150.0), ("float32", 60.0)):
+        drawn = problems.draw(MLPSpec((5, 7, 3), "tanh", dtype=dtype), name=dtype)
+        *first, (W, b) = drawn.params
+        chosen.append(replace(drawn, params=[*first, (factor * W, b)]))
+    edits, codes = CONVENTIONS["clip at the rounding of each dtype"]
+
+    report = report_of(written(tmp_path, edits), VerifyOptions(chosen))
+
+    assert ("agrees", codes) == (report.verdict, {note.code for note in report.notes})
+
+
 @pytest.mark.parametrize("cut", ["", "        delta = delta.clip(-0.1, 0.1)\n"])
 def test_size_of_a_small_number_is_as_people_write_it(cut: str, tmp_path: Path) -> None:
     """A decay of 1e6 hides the last digits of a clip at the rounding of float64; faults stay."""
