@@ -43,6 +43,7 @@ class Report:
         results: one for each part of it.
         fault: why nothing of it could be run, or "".
         remarks: what was left out when it was loaded, and what else is to be looked at.
+        broken: cells of a notebook that are no Python, each with its reason.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Report:
     results: list[Result] = field(default_factory=list)
     fault: str = ""
     remarks: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
 
     @property
     def score(self) -> int:
@@ -72,13 +74,14 @@ class Report:
 
     @property
     def wrong(self) -> bool:
-        """Whether anything of it is, or it cannot be run."""
-        return bool(self.fault) or any(r.state == WRONG for r in self.results)
+        """Whether anything of it is, or it cannot be run, or a cell of it."""
+        faults = bool(self.fault or self.broken)
+        return faults or any(r.state == WRONG for r in self.results)
 
     @property
     def done(self) -> bool:
         """Whether all of it is right."""
-        return not self.fault and bool(self.results) and all(
+        return not (self.fault or self.broken) and bool(self.results) and all(
             r.state == RIGHT_STATE for r in self.results
         )  # fmt: skip
 
@@ -92,6 +95,7 @@ class Report:
             "summary": self.summary,
             "fault": self.fault,
             "remarks": self.remarks,
+            "broken": self.broken,
             "equations": [result.to_dict() for result in self.results],
         }
 
@@ -162,6 +166,7 @@ def check(
     run.all()
     bodies = _functions(source)
     report = Report(name, sheet, fault=run.fault, remarks=run.remarks)
+    report.broken = [f"{block.shown}: {block.fault}" for block in source if block.fault]
     if any(_imports_samegrad(block.tree) for block in source):
         report.remarks.append("it imports samegrad, which has the answers")
     if run.fault:

@@ -78,7 +78,8 @@ def _cases(report: Report) -> list[tuple[str, str, str]]:
         fault = report.fault
         return [("worksheet", "error" if fault else "skipped", fault or NO_SHEET)]
     kinds = {WRONG: "error" if report.fault else "failure", UNWRITTEN: "skipped", RIGHT_STATE: ""}
-    return [
+    cells = [(said.partition("[")[2].partition("]")[0], "error", said) for said in report.broken]
+    return cells + [
         (f"{r.equation} {r.function}", kinds[r.state], report.fault or r.said or r.state)
         for r in report.results
     ]
@@ -88,7 +89,8 @@ def junit(reports: Sequence[Report]) -> str:
     """A suite for each file, a case for each equation.
 
     What is not written yet was skipped, also a file that is no worksheet; a file that cannot be run
-    is an error in each of its cases, and in one where nobody knows which it has.
+    is an error in each of its cases, and in one where nobody knows which it has; a cell of a
+    notebook that is no Python is an error of its own.
     """
     suites = []
     for report in reports:

@@ -32,7 +32,8 @@ DRAWN = {
     "integers", "randint", "choice", "permutation", "format", "partial", "tolist", "split", "float",
     "double", "long", "tensor", "from_numpy", "zeros", "ones", "eye", "arange", "linspace",
 }  # fmt: skip
-MAGIC = re.compile(r"^\s*[%!?]|\?\s*$")
+# Of IPython: %timeit f(), !ls, f?, and names = !ls.
+MAGIC = re.compile(r"^(?P<indent>\s*)(?:[%!?].*|[^#\"']*\?\s*|[\w, .]+=\s*[%!].*)$")
 MODEL = {"forward", "loss", "loss_and_grad", "init_state", "train_step"}
 
 
@@ -76,17 +77,32 @@ def blocks(path: Path) -> list[Block]:
         filename, shown = f"{path}[cell {number}]", f"{path.name}[cell {number}]"
         if text.startswith("%%") and not text.startswith(("%%time", "%%capture")):
             continue
-        source = "\n".join("" if MAGIC.search(line) else line for line in text.splitlines())
-        fault = ""
-        try:
-            tree = ast.parse(source, filename)
-            _compiles(tree, filename)
-        except UNPARSABLE as error:
-            tree, fault = ast.Module([], []), unparsable(error)
+        source, tree, fault = _of_cell(text, filename)
         lines = source.splitlines(keepends=True)
         linecache.cache[filename] = (len(source), None, lines, filename)
         found.append(Block(filename, shown, source, tree, fault))
     return found
+
+
+def _of_cell(text: str, filename: str) -> tuple[str, ast.Module, str]:
+    """Its source, without magics where these are no Python, its statements, and its fault or ""."""
+    lines = text.splitlines()
+    without = "\n".join(MAGIC.sub(_nothing, line) for line in lines)
+    fault = ""
+    for source in ("\n".join(lines), without):  # a line that begins with % may go on with another
+        try:
+            tree = ast.parse(source, filename)
+            _compiles(tree, filename)
+        except UNPARSABLE as error:
+            fault = unparsable(error)
+            continue
+        return source, tree, ""
+    return without, ast.Module([], []), fault
+
+
+def _nothing(found: re.Match[str]) -> str:
+    """A statement that does nothing, as far in as a magic is."""
+    return f"{found['indent']}pass"
 
 
 def _compiles(tree: ast.Module, filename: str) -> None:

@@ -10,9 +10,10 @@ from samegrad.implementations.contract import columns, commands
 from samegrad.implementations.contract.texts import say
 
 EPILOG = """
-exit status of exercise check: 0 all of it is right; 1 something is wrong, or cannot be run;
-4 nothing is wrong, and something is not written yet; 2 no worksheet is there to be checked,
-or nothing is wrong and a file that was named (not found in a folder) says no worksheet.
+exit status of exercise check: 0 all of it is right; 1 something is wrong, or cannot be run (a cell
+of a notebook that is no Python, too, though it may cost no points); 4 nothing is wrong, and
+something is not written yet; 2 no worksheet is there to be checked, or nothing is wrong and a file
+that was named (not found in a folder) says no worksheet.
 """
 
 

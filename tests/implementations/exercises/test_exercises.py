@@ -280,11 +280,16 @@ def test_report_of_a_class_says_why_a_right_file_is_looked_at(
     written(tmp_path, json.dumps({"cells": cells}), "b.ipynb")
     (tmp_path / "c.py").write_text(text + "\nfor i in range(9):\n    i += 1\n", "utf-8-sig")
 
-    assert 4 == main(["exercise", "check", str(tmp_path)])
+    xml = tmp_path / "class.xml"
+    assert 1 == main(["exercise", "check", str(tmp_path), "--junit", str(xml)])
 
     said = capsys.readouterr().out.partition("on average\n")[2]
     assert "there is no loss_and_grad in the file" in said
     assert "b.ipynb[cell 2]: it is no Python: SyntaxError in line 1" in said
+    assert 4 == main(["exercise", "check", str(tmp_path / "a.py")])
+    assert 1 == main(["exercise", "check", str(tmp_path / "b.ipynb")])
+    (case,) = ElementTree.parse(xml).findall(".//testcase[error]")
+    assert ("b.ipynb", "cell 2") == (case.get("classname"), case.get("name"))
     assert "c.py" not in said
 
 

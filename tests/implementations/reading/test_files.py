@@ -1,5 +1,6 @@
 """Files of people as they stand: each right one is read and agrees."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from samegrad.implementations.reading import board
 from samegrad.implementations.reading.files import verify_file
+from samegrad.implementations.reading.source import blocks
 from tests.helpers.read_here import read_here
 
 OFTEN = 5  # of them in every run of the suite
@@ -124,3 +126,20 @@ def test_many_features_are_smaller_together() -> None:
     few, many = (board.inputs(board.Sizes(n=20, f=f, h=3, k=2), "rows") for f in (16, 784))
 
     assert 0.7 < np.linalg.norm(many) / np.linalg.norm(few) < 1.4
+
+
+def test_magics_of_a_cell_are_left_out_and_python_is_not(tmp_path: Path) -> None:
+    """What only looks like one, at the beginning of a line, goes on with a line before."""
+    cells = [
+        "%matplotlib inline\n!ls\nfiles = !ls\nif True:\n    %time x = 1\nlen?",
+        'said = ("%d of %d"\n        % (1, 2))\nwhy = "really?"',
+        "def f(:",
+    ]
+    notebook = {"cells": [{"cell_type": "code", "source": [cell]} for cell in cells]}
+    path = tmp_path / "net.ipynb"
+    path.write_text(json.dumps(notebook))
+
+    found = blocks(path)
+
+    assert [False, False, True] == [bool(block.fault) for block in found]
+    assert "% (1, 2)" in found[1].source and "!ls" not in found[0].source
