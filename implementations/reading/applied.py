@@ -51,6 +51,7 @@ class Applied:
         rises: whether what is called the loss is one that is made larger.
         sometimes: whether there is an update that not every turn makes.
         summed: gives, for slopes, variables that add up gradients over turns, with whose.
+        diverges: says how the loss grows over turns, or "".
     """
 
     changes: Callable[[], Mapping[str, tuple[Array, Array]]]
@@ -65,6 +66,7 @@ class Applied:
     rises: bool
     sometimes: bool
     summed: Callable[[Slopes], Mapping[str, str]] = lambda _: {}
+    diverges: Callable[[], str] = str
 
     def turned(self, slopes: Slopes) -> bool:
         """Whether variables hold minus the gradients: the sign is lost before the update."""
@@ -89,6 +91,12 @@ class Applied:
         calls = (n.func for s in statements for n in ast.walk(s) if isinstance(n, ast.Call))
         own = any(isinstance(f, ast.Name) and f.id not in BUILT_IN for f in calls)
         return own or any(MORE.search(ast.unparse(s).lower()) for s in statements)
+
+    @property
+    def divides(self) -> bool:
+        """Whether an update takes a square root, as those by averages of squares do."""
+        statements = (s for found in self.updates.values() for s in found)
+        return any("sqrt(" in ast.unparse(s) for s in statements)
 
     def line(self, name: str, said: str) -> str:
         """The one line that updates a weight, with what is said of it, or ""."""
@@ -177,7 +185,8 @@ def with_steps(
         said.faults.append(Fault(name, f"the update of {name} gives it {now}", line, shape))
     notes, remarks = (*report.notes, *said.notes), (*report.remarks, *said.remarks)
     if not said.faults:
-        return replace(report, notes=notes, remarks=remarks)
+        more = [applied.diverges()]
+        return replace(report, notes=notes, remarks=(*remarks, *filter(None, more)))
     of = {fault.name: fault for fault in said.faults}
     matches = [
         replace(m, verdict=DISAGREES, reason=of[m.name].said) if m.name in of else m

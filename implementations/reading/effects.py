@@ -72,7 +72,8 @@ def number(value: Any) -> float:
         for part in value:
             if np.ndim(part) == 0 or np.size(part) == 1:
                 return number(part)
-    array = np.asarray(value)
+    detached = getattr(value, "detach", None)  # a tensor of torch with a graph
+    array = np.asarray(detached().cpu() if callable(detached) else value)
     if array.size != 1 or array.dtype.kind not in "fiu":
         raise ValueError(f"the loss is no number: {type(value).__name__} of shape {array.shape}")
     return float(array.reshape(()))

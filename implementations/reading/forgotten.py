@@ -40,7 +40,7 @@ def thrown_away(loaded: Loaded) -> tuple[int, str] | None:
         turned = ast.walk(each.target) if isinstance(each, ast.For) else ()
         new = {n.id for n in turned if isinstance(n, ast.Name)}
         for index, statement in enumerate(body):
-            for name, value in _assigned(statement):
+            for name, value in assigned(statement):
                 later = body[index + 1 :]
                 if (_is_zero(value, zero) and _averages(name, later, zero)) or (
                     _is_optimizer(value, body[:index], new, makers) and _steps(name, later)
@@ -56,7 +56,7 @@ def keeps(loaded: Loaded) -> bool:
         for each in repeated(ast.Module(loaded.statements, []))
         for body in [list(flat(each.body))]
         for index, statement in enumerate(body)
-        for name, _ in _assigned(statement)
+        for name, _ in assigned(statement)
     )
 
 
@@ -70,7 +70,7 @@ def flat(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
             yield statement
 
 
-def _assigned(statement: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+def assigned(statement: ast.AST) -> Iterator[tuple[str, ast.expr]]:
     """Targets of an assignment, as they are written, each with its value."""
     if isinstance(statement, ast.AnnAssign) and statement.value is not None:
         yield ast.unparse(statement.target), statement.value
@@ -122,7 +122,7 @@ def _fills(statement: ast.stmt, name: str, zero: set[str]) -> bool:
     """Whether a statement, or a loop of such, only puts zeros into a container."""
     if isinstance(statement, ast.For):
         return all(_fills(s, name, zero) for s in statement.body)
-    found = list(_assigned(statement))
+    found = list(assigned(statement))
     return bool(found) and all(
         target.startswith(f"{name}[") and _is_zero(v, zero) for target, v in found
     )
@@ -154,7 +154,7 @@ def _is_average(statement: ast.stmt, name: str, known: set[str]) -> bool:
     """Whether something becomes a number times itself plus something else."""
     if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Mult):
         return _is(statement.target, known)
-    for target, value in _assigned(statement):
+    for target, value in assigned(statement):
         if not _is(ast.parse(target, mode="eval").body, known):
             continue
         inside = set(known)
@@ -200,7 +200,7 @@ def _taken_off(statements: Sequence[ast.stmt], names: set[str]) -> bool:
     for node in nodes:  # statements come before what is in them, in their order
         if isinstance(node, ast.For | ast.comprehension):
             known |= set().union(*(_elements(node.target, node.iter, name) for name in known))
-        for target, value in _assigned(node):
+        for target, value in assigned(node):
             known |= {target} if _mentions(value, known) else set()
     average = list(ast.walk(statements[0]))
     falls = any(isinstance(node, ast.Sub | ast.USub) for node in average)
@@ -239,7 +239,7 @@ def _is_optimizer(
         return False
     if text.partition("(")[0].endswith("SGD") and not MOMENTUM.search(text):
         return False
-    made = new | {name for s in before for name, _ in _assigned(s)}
+    made = new | {name for s in before for name, _ in assigned(s)}
     anew = any(ANEW.search(ast.unparse(s)) for s in before)
     return not anew and not any(_mentions(argument, made) for argument in value.args)
 

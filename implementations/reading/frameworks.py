@@ -17,6 +17,7 @@ import numpy as np
 
 from samegrad.implementations.reading import losses, names, twice
 from samegrad.implementations.reading.board import Board, Form, Sizes, call, plans
+from samegrad.implementations.reading.called import called_losses
 from samegrad.implementations.reading.effects import Place, places, with_effect
 from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions, parts
 from samegrad.implementations.reading.networks import Network, constructions, methods
@@ -127,6 +128,11 @@ def _losses(
     for name in sorted(given, key=lambda n: not names.LOSS.fullmatch(n)):
         for y in (target, _labels(target)):
             if _differentiable(loss := partial(_loss_of, given[name], net, X, y)):
+                yield loss, name, (X, y)
+                break
+    for given_loss, name in called_losses(loaded):
+        for y in (target, _labels(target), target.sigmoid()):
+            if _differentiable(loss := partial(_loss_of, given_loss, net, X, y)):
                 yield loss, name, (X, y)
                 break
     if _differentiable(squares):

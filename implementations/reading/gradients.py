@@ -67,6 +67,7 @@ def gradients_of(
     both = [name for name in own if name not in explicit]  # losses that may be gradients as well
     attempts = wishes.attempts
     complete = False  # whether one of them gives a gradient of everything
+    some = False  # whether one of them runs
     for name in [*explicit, *both, *steps]:
         if complete and name in steps:
             break
@@ -102,10 +103,10 @@ def gradients_of(
                 if _draws(backward, found, trial):
                     continue
                 known = _rate(trial, plan, function)
-                if name in steps and kind == "explicit" and _is_new(backward, trial):
+                if name in steps and kind == "explicit" and is_new(backward, trial):
                     new = NewParameters(backward, trial, known or 1.0)
                     yield new, name, "step" if known else "free step"
-                    tried += 1
+                    tried, some = tried + 1, True
                     continue
                 paired = any(key == "pairs" for _, key in plan)
                 (trial.paired.add if paired else trial.paired.discard)(name)
@@ -116,9 +117,11 @@ def gradients_of(
                     name,
                     (kind if kind == "explicit" or known else "free step"),
                 )
-                tried += 1
+                tried, some = tried + 1, True
             if tried >= MOST_WAYS:
                 break
+    if explicit and not some:  # as of gradient = jax.grad(loss)
+        yield from _by_jax(trial, own)
 
 
 def _draws(backward: Callable[[], Any], found: Sequence[Place], trial: Trial) -> bool:
@@ -330,7 +333,7 @@ def _runs(function: Callable[[], Any]) -> bool:
     return True
 
 
-def _is_new(step: Callable[[], Any], trial: Trial) -> bool:
+def is_new(step: Callable[[], Any], trial: Trial) -> bool:
     """Whether a step returns parameters like those that it was given, and changes none."""
     pairs = _with_new(places(trial.board.values.get("params"), ""), places(step(), ""))
     return bool(pairs) and all(np.shape(a.read()) == np.shape(b.read()) for a, b in pairs)

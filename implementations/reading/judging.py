@@ -276,6 +276,7 @@ def _doubt(found: Found, report: CheckReport, agreed: bool) -> str:
     """Why a disagreement is no evidence, or ""."""
     reading = found.reading
     stateful = any(STATEFUL.search(_source(f).lower()) for f in _backward(reading))
+    stateful = stateful or (reading.applied is not None and reading.applied.divides)
     if reading.step and stateful and not _of_variables(reading, report):
         return "an update by more than its gradient (momentum or the like)"
     if reading.own and agreed:

@@ -174,11 +174,13 @@ def _inner(loop: ast.For | ast.While, before: list[ast.stmt], filename: str) -> 
             continue
         outside = set().union(*(_updates(s) for s in body if s is not statement))
         changes = _updates(statement)
+        made = {id(s): new for s in body[:index] if (new := _made(s)) and new <= changes}
+        anew = bool(held) and held <= set().union(*made.values())  # as in a loop over seeds
         ahead = any(
             isinstance(node, ast.expr)
             and (_root(node) in held or (_root(node) in changes and _is_read(node)))
             for s in body[:index]
-            if not draws(s)
+            if not (draws(s) or (anew and id(s) in made))
             for node in ast.walk(s)
         )  # what is computed of weights is the forward pass, and this loop only goes through them
         own = ast.walk(statement.target) if isinstance(statement, ast.For) else ()
@@ -190,6 +192,16 @@ def _inner(loop: ast.For | ast.While, before: list[ast.stmt], filename: str) -> 
                 found, before=[*found.before, *setup], bindings=bindings + found.bindings
             )
     return Loop(before, bindings, [s for s in body if not draws(s)], filename, loop.lineno)
+
+
+def _made(statement: ast.stmt) -> set[str]:
+    """The variables that a statement gives what calls have made, such as random numbers."""
+    if not isinstance(statement, ast.Assign):
+        return set()
+    if not any(isinstance(node, ast.Call) for node in ast.walk(statement.value)):
+        return set()
+    found = {part for target in statement.targets for part in _parts(target)}
+    return {p.id for p in found if isinstance(p, ast.Name)}
 
 
 def draws(statement: ast.stmt) -> bool:

@@ -6,17 +6,27 @@ functions of other files do to an optimizer is not known: then nothing is said.
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from samegrad.implementations.reading.cut_off import cut_off, losses_in
 from samegrad.implementations.reading.forgotten import flat
 from samegrad.implementations.reading.loading import Loaded
-from samegrad.implementations.reading.uncleared import CLEARS, ELSEWHERE, TORCH, makes
+from samegrad.implementations.reading.uncleared import (
+    CLEARS,
+    ELSEWHERE,
+    TORCH,
+    makes,
+    repeated,
+)
 
 KNOWN = re.compile(
     r"torch\w*|numpy|math|random|matplotlib|sklearn|time|tqdm|os|sys|pandas|typing|pathlib|json"
     r"|argparse|collections|itertools|copy|datetime|seaborn|scipy|__future__|functools"
 )
 GRADIENTS = re.compile(r"backward|\bgrad\b|closure")
+GRAD = re.compile(r"\.grad\b")
+# Methods, and functions of modules, after which gradients are there still.
+QUIET = ("item", "append", "clip_grad_norm_", "clip_grad_value_", "parameters")
 LOOPS = ast.For | ast.While
 
 
@@ -28,17 +38,27 @@ def out_of_order(loaded: Loaded) -> tuple[int, str, str] | None:
         return None
     nodes = list(ast.walk(tree))
     made = {
-        ast.unparse(n.targets[0]) for n in nodes if isinstance(n, ast.Assign) and makes(n.value)
+        ast.unparse(n.targets[0]): _whose(n.value)
+        for n in nodes
+        if isinstance(n, ast.Assign) and makes(n.value)
     }
     if not GRADIENTS.search(source) and all(map(KNOWN.fullmatch, _imported(nodes))):
         for loop in (n for n in nodes if isinstance(n, LOOPS)):
             for statement in flat(loop.body):
                 if (name := _call(statement, "step")) in made:
                     return statement.lineno, f"{name} steps without gradients", "loss.backward()"
+    for each in repeated(tree):
+        body = list(flat(each.body))
+        if (line := _between(body, made)) is not None:
+            return line, "gradients are set to zero before the step", "this before loss.backward()"
+        steps = any(_call(s, "step") in made for s in body)
+        taken = GRAD.search("\n".join(map(ast.unparse, body)))  # by hand
+        line = cut_off(body, losses_in(nodes)) if steps and not taken else None
+        if line is not None:
+            said = "what is trained on is cut off from the model"
+            return line, said, "no detach() or item() before loss.backward()"
     for loop in (n for n in nodes if isinstance(n, LOOPS)):
         body = list(flat(loop.body))
-        if (line := _between(body)) is not None:
-            return line, "gradients are set to zero before the step", "this before loss.backward()"
         inner = [s for s in body if isinstance(s, LOOPS)]
         for once in (name for s in body if (name := _call(s, "zero_grad"))):
             for each in inner:
@@ -64,8 +84,19 @@ def _call(statement: ast.stmt, method: str) -> str:
     return ast.unparse(call.func.value) if call.func.attr == method else ""
 
 
-def _between(body: Sequence[ast.stmt]) -> int | None:
-    """The line that sets gradients to zero after the backward pass and before their step."""
+def _whose(value: ast.expr) -> str:
+    """The model whose parameters an optimizer is given, or ""."""
+    given = value.args[0] if isinstance(value, ast.Call) and value.args else value
+    text = ast.unparse(given)
+    return text.removesuffix(".parameters()") if text.endswith(".parameters()") else ""
+
+
+def _between(body: Sequence[ast.stmt], made: Mapping[str, str]) -> int | None:
+    """The line that sets gradients to zero after the backward pass and before their step.
+
+    Args:
+        made: optimizers, each with the model whose parameters it was given, or "".
+    """
     last = -1
     cleared: dict[str, int] = {}
     for index, statement in enumerate(body):
@@ -75,8 +106,9 @@ def _between(body: Sequence[ast.stmt]) -> int | None:
             if last >= 0:
                 cleared[name] = statement.lineno
         elif name := _call(statement, "step"):
-            if name in cleared:
-                return cleared[name]
+            of = next((n for n in (name, made.get(name, "")) if n in cleared), "")
+            if of:
+                return cleared[of]
             last = -1  # what comes after it is of the next turn
         elif not _only_shows(statement):
             last, cleared = -1, {}
@@ -87,7 +119,7 @@ def _only_shows(statement: ast.stmt) -> bool:
     """Whether a statement calls nothing but `print`, and what makes numbers of tensors."""
     calls = (n.func for n in ast.walk(statement) if isinstance(n, ast.Call))
     return all(
-        ast.unparse(f) in ("print", "float", "len") or getattr(f, "attr", "") in ("item", "append")
+        ast.unparse(f) in ("print", "float", "len") or getattr(f, "attr", "") in QUIET
         for f in calls
     )
 

@@ -1,7 +1,8 @@
 """Steps that a class or functions make of a gradient that is right: each is called once.
 
-One whose changes are a rate times the gradient is judged as those of loops are; of another, and of
-what trains for long, it is said that it was not.
+It changes weights, or returns new ones as functions of JAX do. One whose changes are a rate times
+the gradient is judged as those of loops are; of another, and of what trains for long, it is said
+that it was not.
 """
 
 import ast
@@ -17,12 +18,19 @@ from samegrad.implementations.contract.texts import UNPARSABLE
 from samegrad.implementations.reading import names
 from samegrad.implementations.reading.applied import SAME, Applied, steps_of, with_steps
 from samegrad.implementations.reading.board import RATE, plans
-from samegrad.implementations.reading.gradients import Backward, Change, is_step
+from samegrad.implementations.reading.gradients import (
+    Backward,
+    Change,
+    NewParameters,
+    is_new,
+    is_step,
+)
 from samegrad.implementations.reading.readings import Reading
 
 MOST_WAYS = 3  # to call one
 ONCE = "one call takes a rate times the gradient off the weights"
 NOT_RUN = "its steps were not checked, only its gradient"
+BY_JAX = "jax.grad"  # in the key of a reading
 # Parameters of what makes many steps, or draws batches of its own.
 LONG = ("epoch", "iter", "batch_size", "num_steps", "n_steps", "tol")
 
@@ -30,8 +38,8 @@ LONG = ("epoch", "iter", "batch_size", "num_steps", "n_steps", "tol")
 def with_own_steps(report: CheckReport, reading: Reading) -> CheckReport:
     """A report on a gradient that is right, with what is to be said of steps that are there."""
     trial = reading.trial
-    first = reading.backward
-    if trial is None or reading.step or not isinstance(first, Backward):
+    first = reading.backward if isinstance(reading.backward, Backward) else None
+    if trial is None or reading.step or not (first or BY_JAX in reading.key):
         return report
     unknown, right = [], []
     for name, function in trial.network.functions.items():
@@ -67,7 +75,7 @@ def _is_short(function: Callable[..., Any]) -> bool:
 
 
 def _changes(
-    reading: Reading, name: str, function: Callable[..., Any], first: Backward
+    reading: Reading, name: str, function: Callable[..., Any], first: Backward | None
 ) -> Iterator[dict[str, tuple[Any, Any]]]:
     """What weights were and before - after, by name, of ways to call a step that run."""
     trial, net = reading.trial, reading.net
@@ -77,8 +85,22 @@ def _changes(
         step = Backward(trial, function, name, plan, first)
         if is_step(step, reading.parameters, net):
             changed = Change(step, reading.parameters, net, 1.0)()
-            held = {p.name: p.read() for p in reading.parameters}
-            yield {n: (held[n], changed[f"d {n}"]) for n in held if f"d {n}" in changed}
+            yield _by_name(reading, changed)
+        elif first is None and (changed := _of_new(step)):
+            yield _by_name(reading, changed)
+
+
+def _by_name(reading: Reading, changed: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    held = {p.name: p.read() for p in reading.parameters}
+    return {n: (held[n], changed[f"d {n}"]) for n in held if f"d {n}" in changed}
+
+
+def _of_new(step: Backward) -> dict[str, Any]:
+    """What a step takes off that returns new weights; nothing if it does not run, or is none."""
+    try:
+        return NewParameters(step, step.trial, 1.0)() if is_new(step, step.trial) else {}
+    except (Exception, SystemExit):
+        return {}
 
 
 def _applied(

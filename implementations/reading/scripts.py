@@ -14,6 +14,7 @@ import numpy as np
 from samegrad.implementations.reading import losses, names
 from samegrad.implementations.reading.applied import Applied, root
 from samegrad.implementations.reading.board import RATE, Board, Form, Sizes, inputs, plans, targets
+from samegrad.implementations.reading.diverging import diverges
 from samegrad.implementations.reading.effects import (
     Place,
     number,
@@ -26,7 +27,7 @@ from samegrad.implementations.reading.loops import Loop, loops, loops_of, update
 from samegrad.implementations.reading.networks import Maker, constructions
 from samegrad.implementations.reading.readings import Reading
 from samegrad.implementations.reading.summed import summed
-from samegrad.implementations.reading.turns import RaisedError, Script
+from samegrad.implementations.reading.turns import RaisedError, Script, is_leaf
 
 Array = Any
 MOST_WAYS = 2  # to construct what has a method that trains
@@ -35,6 +36,9 @@ DATA = (  # of functions that train
     (Sizes(f=2, k=2), "labels"), (Sizes(k=1), "signs"), (Sizes(), "label column"),
 )  # fmt: skip
 ERRORS = {"error", "err", "e", "total", "total_error", "mse_error", "loss_value", "residual"}
+# Of torch: what takes gradients, and what lets none through.
+TAKES = re.compile(r"\.backward\(|autograd\.grad\(")
+STOPS = re.compile(r"\.detach\(|no_grad|\.data\b")
 
 
 def script_readings(loaded: Loaded) -> Iterator[Reading]:
@@ -100,7 +104,7 @@ def _of_loop(loop: Loop, loaded: Loaded) -> Iterator[Reading]:
         return
     except (Exception, SystemExit):
         return
-    if not script.weights:
+    if not script.weights or (script.of_torch and _stops(loop.body)):
         return
     assigned = {n.id: s for s in _simple(loop.body) for n in ast.walk(s)
                 if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
@@ -139,6 +143,14 @@ def _of_loop(loop: Loop, loaded: Loaded) -> Iterator[Reading]:
             )  # fmt: skip
 
 
+def _stops(body: Sequence[ast.stmt]) -> bool:
+    """Whether autograd is kept from something on purpose, of which slopes know nothing."""
+    texts = [ast.unparse(s) for s in body]
+    passes = (i for i, text in enumerate(texts) if TAKES.search(text))
+    first = next(passes, -1)
+    return any(STOPS.search(text) for text in texts[: first + 1])
+
+
 def _simple(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
     """The statements that hold no others, in their order."""
     for statement in body:
@@ -149,8 +161,8 @@ def _simple(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
 def _targets(script: Script, after: dict[str, Any]) -> Any:
     """The targets of a turn: those of its batch, if it takes one."""
     given = [{k: v for k, v in after.items() if k not in script.base}, script.base]
-    return next((v for space in given for k, v in space.items()
-                 if names.role(k) == "y" and isinstance(v, np.ndarray)), None)  # fmt: skip
+    found = (v for space in given for k, v in space.items() if names.role(k) == "y")
+    return next((v for v in found if isinstance(v, np.ndarray) or is_leaf(v)), None)
 
 
 def _examples(script: Script) -> int:
@@ -205,6 +217,7 @@ def _applied(
             for node in ast.walk(statement)
         ),
         summed=partial(summed, script, found),
+        diverges=partial(diverges, script, loss),
     )
 
 

@@ -26,6 +26,7 @@ from samegrad.implementations.reading.layers import (
 )
 from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions, parts
 from samegrad.implementations.reading.networks import Maker, Network, constructions, methods
+from samegrad.implementations.reading.passes import of_passes
 from samegrad.implementations.reading.readings import Reading, readings
 from samegrad.implementations.reading.scripts import fit_readings, script_readings
 from samegrad.implementations.reading.supplied import supplied
@@ -75,6 +76,9 @@ def verdict(loaded: Loaded, name: str, hints: Hints, deadline: float) -> CheckRe
     if not report.matches:  # penalties are left out in a fit: it is no way round a fault
         fit = judge(fit_readings(loaded, name, made[0][0] if made else None), deadline)
         report = report if fit.verdict == NOT_CHECKED else fit
+    if report.verdict == NOT_CHECKED and not (name or hints.net or hints.loss or hints.backward):
+        of_loop = of_passes(loaded)
+        report = report if of_loop is None else of_loop
     kind = frameworks.outside(loaded) if not report.matches else ""
     explained = None if kind else wishes.attempts.explained(report)
     if explained is not None:

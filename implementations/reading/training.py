@@ -9,9 +9,11 @@ from samegrad.implementations.checking.objects.report import (
     NOT_CHECKED,
     CheckReport,
 )
+from samegrad.implementations.reading.diverging import DIVERGES
 from samegrad.implementations.reading.forgotten import keeps, thrown_away
 from samegrad.implementations.reading.hints import Hints
 from samegrad.implementations.reading.loading import Loaded
+from samegrad.implementations.reading.never_called import never_called
 from samegrad.implementations.reading.order import out_of_order
 from samegrad.implementations.reading.own_steps import NOT_RUN, ONCE
 from samegrad.implementations.reading.uncleared import CLEARS, never_cleared, never_steps, trains
@@ -21,6 +23,7 @@ TEXT_ALONE = (
     "for optimizer state that is thrown away"
 )
 KEPT = "one step was judged; what is kept from step to step was read, not run"
+ONE_TURN = "one turn was judged; whether the training comes to anything at its rate was not"
 TURN = "one turn of the loop"  # words of a reading that judges steps
 
 
@@ -35,6 +38,10 @@ def with_training(report: CheckReport, loaded: Loaded, hints: Hints) -> CheckRep
     if (at := never_cleared(loaded)) is not None:
         said = "gradients add up over calls"
         expected, why = "to start from zero in each", f"{said}: nothing sets them to zero"
+    elif (uncalled := never_called(ast.Module(loaded.statements, []))) is not None:
+        at, name = uncalled
+        said, expected = "gradients add up over calls", f"a call of {name} in each turn"
+        why = f"{said}: nothing calls {name}"
     elif (found := thrown_away(loaded)) is not None:
         at, name = found
         said = f"{name} starts anew in each step"
@@ -59,6 +66,9 @@ def _with_remark(report: CheckReport, loaded: Loaded) -> CheckReport:
         return report
     if once and keeps(loaded):
         return replace(report, remarks=(*report.remarks, KEPT))
+    if TURN in report.reading:
+        said = any(r.startswith(DIVERGES) for r in report.remarks)
+        return report if said else replace(report, remarks=(*report.remarks, ONE_TURN))
     if once or not trains(ast.Module(loaded.statements, [])):
         return report
     return replace(report, remarks=(*report.remarks, TEXT_ALONE))

@@ -1,9 +1,12 @@
 """One turn of a loop that trains, as often as one likes, from the same weights."""
 
 import ast
+import contextlib
 import copy
 import itertools
 import re
+import sys
+from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
@@ -23,6 +26,7 @@ from samegrad.implementations.reading.loops import (
     updates,
 )
 from samegrad.implementations.reading.source import defines
+from samegrad.implementations.state.leaves import TorchLeaf
 
 Array = Any
 TURNS = 4  # of which the last is taken
@@ -42,6 +46,8 @@ class Script:
         weights: what a turn changes, by name.
         still: arrays with names like those of weights, that no turn changes.
         rated: whether a number is called a learning rate.
+        raised: whether that is larger than the file has it.
+        of_torch: whether weights are tensors, which are float64 from then on.
         grown: of weights to which a turn gives another shape, (the shape, the other one).
 
     Raises:
@@ -55,7 +61,8 @@ class Script:
         self.function: FunctionType | None = None
         self.owner = self.base.get("self") if loop.function else None
         self._class = None if self.owner is None else type(self.owner)
-        self.rated = False
+        self.rated = self.raised = False
+        self.of_torch = False
         self._failed: BaseException | None = None
         np.random.seed(0)
         for statement in loop.before:
@@ -73,6 +80,9 @@ class Script:
         self.weights = {
             k: v for k, v in before.items() if k in after and self._changed(v, after[k])
         }
+        self.of_torch = any(isinstance(p.leaf, TorchLeaf) for p in places(self.weights, ""))
+        if self.of_torch:
+            _promote(self.base)
         self.still, self.grown = self._others(before, after)
         self._cut()
         held = self._copy({name: self.base[name] for name in self.weights})
@@ -90,10 +100,11 @@ class Script:
         self.space.clear()
         self.space.update({**self._copy(self.base), **self._copy(self.weights), STEPS: steps})
         np.random.seed(0)
-        if self.function is not None:
-            self.function()
-        else:
-            execute([one_turn(self.loop)], self.loop.filename, self.space)
+        with _of_doubles(self.of_torch):
+            if self.function is not None:
+                self.function()
+            else:
+                execute([one_turn(self.loop)], self.loop.filename, self.space)
         return dict(self.space)
 
     def rate(self) -> float | None:
@@ -104,6 +115,7 @@ class Script:
         for name, value in list(self.base.items()):
             if names.role(name) == "lr" and type(value) is float and 0 < value < LEAST_RATE:
                 self.base[name] = LEAST_RATE
+                self.raised = True
         now = {**self.base, **self.turn()}
         for name, value in {**now, **getattr(self.owner, "__dict__", {})}.items():
             if names.role(name) == "lr" and isinstance(value, float | int) and value:
@@ -154,8 +166,12 @@ class Script:
     def _copy(self, space: dict[str, Any]) -> dict[str, Any]:
         kinds: Any = (np.ndarray, list, tuple, dict, self._class or dict)
         memo: dict[int, Any] = {}  # what two names share stays shared
-        return {k: copy.deepcopy(v, memo) if isinstance(v, kinds) and not k.startswith("__") else v
-                for k, v in space.items()}  # fmt: skip
+        return {
+            k: copy.deepcopy(v, memo)
+            if (isinstance(v, kinds) or is_leaf(v)) and not k.startswith("__")
+            else v
+            for k, v in space.items()
+        }
 
     def _changed(self, before: Any, after: Any) -> bool:
         """Whether numbers that something holds are others, and no others are there."""
@@ -170,6 +186,9 @@ class Script:
                 and not np.array_equal(old, news[name])
                 for name, old in olds.items()
             )
+        if is_leaf(before):
+            same = hasattr(after, "is_leaf") and before.shape == after.shape
+            return same and before.is_floating_point() and not bool((before == after).all())
         return isinstance(before, np.ndarray) and before.dtype.kind in "fi" and (
             before.shape == np.shape(after) and not np.array_equal(before, after)
         )  # fmt: skip
@@ -220,6 +239,40 @@ class Script:
             self._changed(old, now[name]) and np.isfinite(_numbers(now[name])).all()
             for name, old in self.weights.items()
         )
+
+
+def is_leaf(value: Any) -> bool:
+    """Whether something is a tensor of torch that nothing was computed for."""
+    torch: Any = sys.modules.get("torch")
+    tensor = getattr(torch, "Tensor", None)
+    known: Any = value
+    return isinstance(tensor, type) and isinstance(value, tensor) and bool(known.is_leaf)
+
+
+def _promote(space: dict[str, Any]) -> None:
+    """Give tensors float64, in the places of variables and of what these hold."""
+    for name, value in space.items():
+        held = is_leaf(value) or isinstance(value, list | tuple | dict)
+        if held and not name.startswith("__"):
+            for place in places(value, name):
+                if isinstance(place.leaf, TorchLeaf):
+                    place.leaf.promote()
+
+
+@contextlib.contextmanager
+def _of_doubles(wanted: bool) -> Iterator[None]:
+    """Torch makes tensors of float64, if that is wanted."""
+    if not wanted:
+        yield
+        return
+    torch: Any = sys.modules["torch"]
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(0)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _are_floats(value: Any) -> bool:

@@ -13,8 +13,8 @@ from typing import TypeGuard
 
 from samegrad.implementations.reading import names
 from samegrad.implementations.reading.loading import Loaded
+from samegrad.implementations.reading.never_called import ZEROES
 
-ZEROES = re.compile(r"\w*(?:zero|clear|reset)\w*")  # functions that clear if somebody calls them
 CLEARS = re.compile(
     r"(?:zero(?!s(?:_like)?\()|clear|reset)\w*\(|\.grad(?:\.data)?(?:\[.*\])?\s*\*?=(?!=)(?!\s*(?:1(?:\.0*)?$|.*ones))"
     r"|\.grad(?:\.data)?\.(?:fill|mul|copy|sub)\w*\(|accumulat",
@@ -26,6 +26,8 @@ ELSEWHERE = re.compile(
     re.IGNORECASE,
 )
 TORCH = re.compile(r"^\s*(?:import|from) torch\b", re.MULTILINE)
+JAX = re.compile(r"^\s*(?:import|from) jax\b", re.MULTILINE)
+GRAD = re.compile(r"\b(?:value_and_)?grad\b(?!\s*=)|\bapply_updates\b")  # of JAX, and of optax
 STEPS = re.compile(
     r"(?:.*\.)?(?:opt|optim|optimi[sz]er\w*|sgd|adam\w*|solver)\.step", re.IGNORECASE
 )
@@ -49,7 +51,7 @@ def never_cleared(loaded: Loaded) -> int | None:
         return None
     for body in repeated(tree):
         inside = list(_inside(body))
-        passes = [getattr(node, "lineno", 0) for node in inside if _is_pass(node)]
+        passes = [getattr(node, "lineno", 0) for node in inside if is_pass(node)]
         if passes and any(map(_updates, inside)) and not ANEW.search(ast.unparse(body)):
             return passes[0]
     return None
@@ -78,7 +80,7 @@ def never_steps(loaded: Loaded) -> int | None:
     if not made or any(name not in own and name != "print" for name in given):
         return None
     loops = (n for n in nodes if isinstance(n, ast.For | ast.While))
-    passes = (n for loop in loops for n in ast.walk(loop) if _is_pass(n) and not n.args)
+    passes = (n for loop in loops for n in ast.walk(loop) if is_pass(n) and not n.args)
     return next((n.lineno for n in passes), None)
 
 
@@ -108,11 +110,24 @@ def repeated(tree: ast.AST) -> Iterator[Repeated]:
 
 def trains(tree: ast.AST) -> bool:
     """Whether something that runs more than once takes gradients of a loss, or steps by such."""
-    return any(
-        _updates(node) or (_is_pass(node) and not _is_layers(node, body))
+    return _by_jax(tree) or any(
+        _updates(node) or (is_pass(node) and not _is_layers(node, body))
         for body in repeated(tree)
         for node in ast.walk(body)
     )
+
+
+def _by_jax(tree: ast.AST) -> bool:
+    """Whether something of JAX that runs more than once takes gradients, by itself or by a name."""
+    if not JAX.search(ast.unparse(tree)):
+        return False
+    taking = {
+        node.name if isinstance(node, ast.FunctionDef) else ast.unparse(node.targets[0])
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.Assign) and GRAD.search(ast.unparse(node))
+    }
+    calls = (n for body in repeated(tree) for n in ast.walk(body) if isinstance(n, ast.Call))
+    return any(GRAD.search(text) or text in taking for text in (ast.unparse(c.func) for c in calls))
 
 
 def _is_layers(node: ast.Call, body: Repeated) -> bool:
@@ -126,13 +141,13 @@ def _is_layers(node: ast.Call, body: Repeated) -> bool:
 def _inside(repeated: ast.AST) -> Iterator[ast.AST]:
     """All that is in a body, without the bodies of loops that run a backward pass themselves."""
     for node in ast.iter_child_nodes(repeated):
-        inner = isinstance(node, ast.For | ast.While) and any(map(_is_pass, ast.walk(node)))
+        inner = isinstance(node, ast.For | ast.While) and any(map(is_pass, ast.walk(node)))
         if not inner:
             yield node
             yield from _inside(node)
 
 
-def _is_pass(node: ast.AST) -> TypeGuard[ast.Call]:
+def is_pass(node: ast.AST) -> TypeGuard[ast.Call]:
     """Whether it is `loss.backward()`."""
     return (
         isinstance(node, ast.Call)

@@ -256,3 +256,40 @@ def test_cell_that_begins_with_its_loop_is_read_by_line(tmp_path: Path) -> None:
 
     assert "disagrees" == report.verdict, report
     assert report.lines[0].startswith("cells.ipynb[cell 2]:4: ")
+
+
+SEEDS = """import numpy as np
+X, Y = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]), np.array([[0.0], [1], [1], [0]])
+for seed in range(3):
+    np.random.seed(seed)
+    W1, b1 = np.random.randn(2, 4), np.zeros((1, 4))
+    W2, b2 = np.random.randn(4, 1), np.zeros((1, 1))
+    vW1 = np.zeros_like(W1)
+    lr = 0.5
+    for epoch in range(200):
+        h = np.tanh(X @ W1 + b1)
+        out = h @ W2 + b2
+        loss = 0.5 * np.mean((out - Y) ** 2)
+        d = (out - Y) / len(X)
+        dW2, db2 = h.T @ d, d.sum(axis=0, keepdims=True)
+        dh = d @ W2.T * {slope}
+        dW1, db1 = X.T @ dh, dh.sum(axis=0, keepdims=True)
+        vW1 = 0.9 * vW1 - lr * dW1
+        W1 += vW1
+        b1 -= lr * db1
+        W2 -= lr * dW2
+        b2 -= lr * db2
+    print(loss)
+"""
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [("(1 - h**2)", "agrees"), ("(1 - h)", "disagrees")])
+def test_weights_that_each_turn_of_an_outer_loop_makes_anew(
+    slope: str, verdict: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop that trains them is the inner one."""
+    monkeypatch.setattr(lines, "explain", lambda *_, **__: [])  # which takes seconds
+
+    report = read_here(written(tmp_path, SEEDS.format(slope=slope)))
+
+    assert verdict == report.verdict, str(report)

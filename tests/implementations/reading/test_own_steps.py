@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.implementations.reading.training import KEPT
+from samegrad.implementations.reading.training import KEPT, TEXT_ALONE
 from tests.helpers.read_here import read_here
 
 NET = """
@@ -34,6 +34,46 @@ ADAM = (
     "self.v = 0.9 * self.v + 0.1 * self.dW\n        self.s = 0.999 * self.s + 0.001 * self.dW**2\n"
     "        self.W -= 0.01 * self.v / (np.sqrt(self.s) + 1e-8)"
 )
+
+JAX = """
+import jax
+import jax.numpy as jnp
+
+
+def init_mlp(sizes, key):
+    params = []
+    for m, n in zip(sizes[:-1], sizes[1:]):
+        key, k = jax.random.split(key)
+        params.append((jax.random.normal(k, (m, n)) * 0.3, jnp.zeros(n)))
+    return params
+
+
+def predict(params, inputs):
+    for w, b in params[:-1]:
+        inputs = jnp.tanh(inputs @ w + b)
+    w, b = params[-1]
+    return inputs @ w + b
+
+
+def loss(params, inputs, targets):
+    return jnp.mean((predict(params, inputs) - targets) ** 2)
+
+
+"""
+UPDATE = """def update(params, inputs, targets, step_size=0.1):
+    grads = jax.grad(loss)(params, inputs, targets)
+    return [(w - step_size * dw, b SIGN step_size * db) for (w, b), (dw, db) in zip(params, grads)]
+"""
+OPTAX = """def update(params, state, inputs, targets):
+    grads = jax.grad(loss)(params, inputs, targets)
+    updates, state = optimizer.update(grads, state)
+    return optimizer.apply(params, updates), state
+"""
+LOOP = """gradient = jax.grad(loss)
+params, X, Y = init_mlp([4, 3, 2], jax.random.PRNGKey(0)), jnp.ones((5, 4)), jnp.ones((5, 2))
+for i in range(9):
+    params = jax.tree.map(lambda p, g: p + 0.1 * g, params, gradient(params, X, Y))
+"""
 
 
 @pytest.mark.parametrize(
@@ -68,3 +108,30 @@ def test_step_is_called_once(step: str, reason: str, remark: str | None, tmp_pat
     assert ([remark] if remark else []) == said
     keeps = "self.v = 0.9 * self.v + self.dW" in step
     assert keeps == (KEPT in report.remarks)
+
+
+@pytest.mark.parametrize(
+    ("step", "reason", "remark"),
+    [
+        pytest.param(UPDATE.replace("SIGN", "-"), "", ONCE.format("update"),
+                     marks=pytest.mark.full, id="right"),
+        pytest.param(UPDATE.replace("SIGN", "+"),
+                     "update was called once: the update of net[0][1] goes up its gradient", "",
+                     id="biases go up"),
+        pytest.param(OPTAX, "", NOT.format("update"), marks=pytest.mark.full, id="not called"),
+        pytest.param(LOOP, "", TEXT_ALONE, marks=pytest.mark.full, id="a loop"),
+        pytest.param("gradient = jax.grad(loss)\n", "", "", marks=pytest.mark.full, id="by a name"),
+    ],
+)  # fmt: skip
+def test_step_of_jax_that_returns_new_weights(
+    step: str, reason: str, remark: str, tmp_path: Path
+) -> None:
+    """Is called once as well; what is not is said."""
+    pytest.importorskip("jax", reason="files of JAX are read with it")
+    file = tmp_path / "net.py"
+    file.write_text(JAX + step)
+
+    report = read_here(file)
+
+    assert (reason, not reason) == (report.reason, report.agrees), str(report)
+    assert not remark or remark in report.remarks

@@ -7,7 +7,7 @@ import pytest
 from samegrad.implementations.reading.training import TEXT_ALONE
 from tests.helpers.read_here import read_here
 
-pytest.importorskip("torch", reason="files of torch are read with it")
+torch = pytest.importorskip("torch", reason="files of torch are read with it")
 SCRIPT = """
 import torch
 from torch import nn
@@ -96,24 +96,131 @@ def test_softmax_that_is_taken_once_is_no_note(last: str, loss: str, tmp_path: P
     assert report.agrees and [] == list(report.notes), str(report)
 
 
-@pytest.mark.parametrize(
-    ("zero", "verdict"), [("p.grad = None", "not checked"), ("pass", "disagrees")]
+BY_GRAD = PLAIN.replace("    loss.backward()\n", "    gW, gb = torch.autograd.grad(loss, [W, b])\n")
+BY_GRAD = (
+    f"{BY_GRAD.partition('        for p in')[0]}        W -= 0.1 * gW\n        b -= 0.1 * gb\n"
 )
-def test_script_of_tensors(zero: str, verdict: str, tmp_path: Path) -> None:
-    """Is not read, but for gradients that add up."""
-    file = tmp_path / "script.py"
-    file.write_text(PLAIN.replace("ZERO", zero))
+BY_HAND = """
+import torch
 
-    assert verdict == read_here(file).verdict
+x, y = torch.randn(12, 4), torch.randn(12, 3)
+w1, w2 = torch.randn(4, 5), torch.randn(5, 3)
+lr = 1e-4
+for t in range(20):
+    h = x.mm(w1)
+    hr = h.clamp(min=0)
+    loss = (hr.mm(w2) - y).pow(2).sum().item()
+    gy = 2.0 * (hr.mm(w2) - y)
+    gw2 = hr.t().mm(gy)
+    gh = gy.mm(w2.t())
+    gh[h < 0] = 0
+    gw1 = x.t().mm(gh)
+    w1 -= lr * gw1
+    w2 -= lr * gw2
+"""
+SEMI = PLAIN.replace("- Y)", "- Y - 0.5 * (X @ W).detach())")
+NONE = "p.grad = None"
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "said"),
+    [
+        (PLAIN.replace("ZERO", NONE), "agrees", ""),
+        (PLAIN.replace("ZERO", "pass"), "disagrees", ADDS),
+        (PLAIN.replace("ZERO", NONE).replace("p -=", "p +="), "disagrees", "up its gradient"),
+        (BY_GRAD, "agrees", ""),
+        (BY_GRAD.replace("b -=", "b +="), "disagrees", "update of b goes up its gradient"),
+        (BY_HAND, "agrees", ""),
+        (BY_HAND.replace("[h < 0]", "[h > 0]"), "disagrees", "is not the gradient of w1"),
+        (SEMI.replace("ZERO", NONE), "not checked", ""),
+    ],
+    ids=["plain", "adds up", "up", "grad", "one up", "by hand", "mask", "detached"],
+)
+def test_script_of_tensors(text: str, verdict: str, said: str, tmp_path: Path) -> None:
+    """Its loop is read as one of NumPy is; what autograd is kept from on purpose is no fault."""
+    dtype = torch.get_default_dtype()
+    file = tmp_path / "script.py"
+    file.write_text(text)
+
+    report = read_here(file)
+
+    assert (verdict, True) == (report.verdict, said in report.reason), str(report)
+    assert dtype == torch.get_default_dtype()
 
 
 def test_hint_that_is_missing_is_named(tmp_path: Path) -> None:
     """Not those that are there."""
     file = tmp_path / "script.py"
-    file.write_text(PLAIN.replace("ZERO", "p.grad = None"))
+    file.write_text(PLAIN.partition("for epoch")[0])
 
     report = read_here(file, hints=["loss = ((X @ W + b - Y) ** 2).mean()"])
 
     (advice,) = report.advice
     assert "not checked" == report.verdict
     assert "backward = " in advice and "loss = " not in advice
+
+
+MODULE = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 20), nn.Linear(20, 4)
+
+    def forward(self, x):
+        return OUT
+
+
+def train(model, loader, optimizer):
+    for data, target in loader:
+        optimizer.zero_grad()
+        loss = LOSS
+        loss.backward()
+        optimizer.step()
+
+
+def main(loader):
+    model = Net()
+    train(model, loader, torch.optim.SGD(model.parameters(), lr=0.1))
+"""
+OUT = "self.second(F.relu(self.first(x)))"
+
+
+@pytest.mark.parametrize(
+    ("out", "loss", "name", "codes"),
+    [
+        (OUT, "F.cross_entropy(model(data), target)", "F.cross_entropy", []),
+        (OUT, "F.cross_entropy(model(data), target, reduction='sum')", "F.cross_entropy", []),
+        (OUT, "nn.CrossEntropyLoss()(model(data), target)", "nn.CrossEntropyLoss", []),
+        (f"{OUT}.sigmoid()", "F.binary_cross_entropy(model(data), target)",
+         "F.binary_cross_entropy", []),
+        (f"{OUT}.softmax(1)", "F.cross_entropy(model(data), target)", "F.cross_entropy",
+         ["softmax-twice"]),
+        (OUT, "F.nll_loss(model(data), target)", "F.nll_loss", ["no-log-softmax"]),
+    ],
+)  # fmt: skip
+def test_loss_that_training_calls_is_the_one_that_is_judged(
+    out: str, loss: str, name: str, codes: list[str], tmp_path: Path
+) -> None:
+    """Though nothing of the file is called a loss."""
+    file = tmp_path / "net.py"
+    file.write_text(MODULE.replace("OUT", out).replace("LOSS", loss))
+
+    report = read_here(file)
+
+    assert report.agrees and report.reading.endswith(f"loss: its own {name}"), str(report)
+    assert codes == [note.code for note in report.notes]
+
+
+def test_losses_of_an_evaluation_come_after_those_of_a_training(tmp_path: Path) -> None:
+    """Whatever comes first in the file."""
+    test = "def test(model, x, y):\n    return F.l1_loss(model(x), y)\n\n\ndef train("
+    text = MODULE.replace("OUT", OUT).replace("LOSS", "F.mse_loss(model(data), target)")
+    file = tmp_path / "net.py"
+    file.write_text(text.replace("def train(", test))
+
+    assert read_here(file).reading.endswith("loss: its own F.mse_loss")

@@ -1,12 +1,14 @@
 """Training that never sets gradients to zero is wrong though its gradient is right."""
 
 import ast
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from samegrad.implementations.reading.never_called import never_called
 from samegrad.implementations.reading.uncleared import never_cleared
 from tests.helpers.read_here import read_here
 
@@ -107,3 +109,89 @@ def test_module_of_torch_with_such_training(zero: str, verdict: str, tmp_path: P
     said = "gradients add up over calls; expected to start from zero in each"
     expected = (f"net.py:{PASS}: {said}",) if verdict == "disagrees" else ()
     assert expected == report.lines
+
+
+LAYERS = """
+import numpy as np
+
+
+class Dense:
+    def __init__(self, n_in, n_out):
+        self.W, self.b = np.random.randn(n_in, n_out), np.zeros(n_out)
+        self.zero_grad()
+
+    def zero_grad(self):
+        self.dW, self.db = np.zeros_like(self.W), np.zeros_like(self.b)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, d):
+        BACK
+        self.dW += self.x.T @ d
+        self.db += d.sum(axis=0)
+        return d @ self.W.T
+
+    def step(self, rate):
+        self.W -= rate * self.dW
+        self.b -= rate * self.db
+        STEPPED
+
+
+def loss(out, y):
+    return ((out - y) ** 2).sum() / 2
+
+
+def main(X, y):
+    net = Dense(3, 2)
+    for epoch in range(100):
+        ZERO
+        net.backward(net.forward(X) - y)
+        net.step(0.1)
+"""
+AT = LAYERS[: LAYERS.index("net.backward(")].count("\n") + 1
+
+
+def test_own_function_that_zeroes_and_is_never_called(tmp_path: Path) -> None:
+    """By the constructor alone: gradients of all turns add up, and the line is that of the pass."""
+    file = tmp_path / "net.py"
+    file.write_text(re.sub("ZERO|BACK|STEPPED", "pass", LAYERS))
+
+    report = read_here(file)
+
+    said = "gradients add up over calls; expected a call of zero_grad in each turn"
+    assert "disagrees" == report.verdict, report
+    assert (f"net.py:{AT}: {said}",) == report.lines
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("ZERO", "net.zero_grad()"),
+        ("ZERO", "[layer.zero_grad() for layer in layers]"),
+        ("ZERO", "net.dW = net.db = 0"),
+        ("ZERO", "for p, g in net.params(): g[...] = 0"),
+        ("ZERO", "for p, g in net.params(): g *= 0"),
+        ("ZERO", "net = Dense(3, 2)"),
+        ("BACK", "self.zero_grad()"),
+        ("BACK", "self.dW, self.db = 0, 0"),
+        ("STEPPED", "self.dW.fill(0); self.db.fill(0)"),
+        ("STEPPED", "self.__init__(3, 2)"),
+        ("net.step(0.1)", "pass"),
+        ("for epoch in range(100)", "if True"),
+    ],
+)
+def test_gradients_that_something_may_clear_are_not_accused(old: str, new: str) -> None:
+    """By another name, by what a step does, in the pass itself; or a pass that runs once."""
+    text = LAYERS.replace(old, new)
+
+    assert never_called(ast.parse(re.sub("ZERO|BACK|STEPPED", "pass", text))) is None
+
+
+def test_layers_that_a_loop_goes_through_are_no_training() -> None:
+    """Its calls are of one pass; around it another file may clear them."""
+    before, _, after = LAYERS.partition("for epoch in range(100):")
+    loop = "for layer in net:\n        d = layer.backward(d)\n        layer.step(0.1)\n"
+
+    assert after and never_called(ast.parse(re.sub("BACK|STEPPED", "pass", before) + loop)) is None
