@@ -13,7 +13,7 @@ import numpy as np
 
 from samegrad.implementations.checking.comparison import BOUNDS, NOT_FINITE, ONE_NUMBER
 from samegrad.implementations.checking.notes import Note
-from samegrad.implementations.checking.objects.calls import Stopped, number
+from samegrad.implementations.checking.objects.calls import Stopped, check_takes_params, number
 from samegrad.implementations.checking.objects.matching import Candidate, fit
 from samegrad.implementations.checking.objects.report import (
     AGREES,
@@ -113,6 +113,8 @@ def check_function(
     for name, function in (("loss", loss), ("torch_loss", torch_loss), ("jax_loss", jax_loss)):
         if function is not None and not callable(function):
             raise TypeError(f"{name} is {described(function)}; give a function of params")
+        check_takes_params(name, function)
+    check_takes_params("grad", grad)
     if method not in METHODS:
         raise ValueError(f"method {method!r} is not known; accepted: {', '.join(METHODS)}")
     check_tolerance(tolerance)

@@ -5,7 +5,8 @@ from what it has to be; UNDECIDED, that nothing can be said of what was compared
 there was no number to compare, and why. A convention that differs from ours is a note.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -278,6 +279,8 @@ class VerifyReport:
         """
         reason = f": {self.reason}" if self.reason else ""
         lines = [f"{self.title}: {self.verdict.upper()}{reason}"]
+        if self.verdict == "disagrees":
+            lines += self._raises()
         lines += [f"  likely: {sentence}" for sentence in self.diagnosis]
         for dtype in dict.fromkeys(o.problem.spec.dtype for o in self.outcomes):
             outcomes = [o for o in self.outcomes if o.problem.spec.dtype == dtype]
@@ -300,6 +303,14 @@ class VerifyReport:
         if self.snippet:  # not indented: it is there to be pasted
             lines += ["  the smallest network that shows it:", "", self.snippet, ""]
         return clean("\n".join(lines))
+
+    def _raises(self) -> Iterator[str]:
+        """What most calls raise, beside those that give something wrong: first of all to mend."""
+        failures = Counter(text for outcome in self.outcomes for text in outcome.failures)
+        for text, count in failures.most_common(1):
+            function, _, said = text.partition(": it ")
+            problems = f"{count} of {len(self.outcomes)} problems"
+            yield f"  {function} {said}, on {problems}: mend that first"
 
     def line(self) -> str:
         """The verdict in one line: with the tensor nearest to its bound, or the reason."""

@@ -119,15 +119,32 @@ def _shown(path: Path) -> str:
 def install(extra: str) -> str:
     """The command that adds an extra to this installation."""
     if not IN_CHECKOUT:
-        return f'pip install "samegrad[{extra}]"'
+        return f'pip install "{_origin() or "samegrad"}[{extra}]"'
     folder = "." if Path.cwd() == HOME else os.fspath(HOME)
     return f'pip install -e "{folder}[{extra}]"'
 
 
+def _origin() -> str:
+    """The clone that it was installed from, by pip's own note (PEP 610); "" if it is gone."""
+    import json  # here and below: nothing of it is needed before something is missing
+    from importlib import metadata
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    try:
+        noted = metadata.distribution("samegrad").read_text("direct_url.json")
+        url = urlsplit(json.loads(noted or "{}")["url"])
+    except (metadata.PackageNotFoundError, LookupError, TypeError, ValueError):
+        return ""
+    folder = url2pathname(url.path) if url.scheme == "file" else ""
+    return folder if folder and Path(folder, "pyproject.toml").is_file() else ""
+
+
 def anywhere(text: str) -> str:
     """A text without the folders of this machine, for those who read it elsewhere."""
-    for folder, name in ((os.fspath(HOME), "."), (sys.prefix, "its environment")):
-        text = text.replace(folder, name)
+    places = {os.fspath(HOME): ".", _origin(): ".", sys.prefix: "its environment"}
+    for folder, name in places.items():
+        text = text.replace(folder, name) if folder else text
     return text
 
 

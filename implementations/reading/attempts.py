@@ -33,6 +33,7 @@ class Attempts:
         ran: those that gave something, at least once.
         stuck: what came out of a forward pass, of the file's own making.
         went: forward passes that ran, at least once.
+        furthest: of a backward pass, with whatever loss, the exception in its latest line.
     """
 
     own: bool = False
@@ -42,6 +43,7 @@ class Attempts:
     ran: set[str] = field(default_factory=set)
     stuck: dict[str, BaseException] = field(default_factory=dict)
     went: set[str] = field(default_factory=set)
+    furthest: dict[str, tuple[int, BaseException]] = field(default_factory=dict)
 
     def noted(self, name: str, backward: Callable[[], Any]) -> Callable[[], Any]:
         """A backward pass of which it is noted what becomes of it."""
@@ -50,8 +52,12 @@ class Attempts:
             try:
                 returned = backward()
             except (Exception, SystemExit) as error:
-                if self.own and users_lines(error):
-                    self.raised.setdefault(name, error)
+                if lines := users_lines(error):
+                    if self.own:
+                        self.raised.setdefault(name, error)
+                    line = int(lines[-1].split(":")[1])
+                    if line >= self.furthest.get(name, (0, error))[0]:
+                        self.furthest[name] = line, error
                 raise
             nothing = isinstance(returned, dict | list | tuple) and not list(places(returned, ""))
             (self.empty if nothing else self.ran).add(name)
@@ -95,6 +101,18 @@ class Attempts:
             return CheckReport(NOT_CHECKED, said=said, lines=tuple(lines), advice=(RUNS_FIRST,))
         if empty := sorted(self.empty - self.ran):
             return CheckReport(NOT_CHECKED, said=f"not written yet: {empty[0]} returns nothing")
+        return None
+
+    def tried(self) -> CheckReport | None:
+        """Why no gradient was found where no call of a backward pass came to its end."""
+        for name, (_, error) in self.furthest.items():
+            if name in self.ran | self.empty:
+                continue
+            lines = users_lines(error)
+            at = lines[-1].split(": ")[0]
+            said = f"no call of {name} that was tried came to its end; the one that came furthest "
+            said += f"raised, in {at}: {in_one_line(error)}"
+            return CheckReport(NOT_CHECKED, said=said, lines=tuple(lines), advice=(RUNS_FIRST,))
         return None
 
     def without(self, loss_name: str) -> CheckReport | None:

@@ -86,9 +86,11 @@ def verdict(loaded: Loaded, name: str, hints: Hints, deadline: float) -> CheckRe
     elif report.verdict == NOT_CHECKED and loaded.raised:
         return raised(loaded.raised[0])
     elif report.verdict == NOT_CHECKED:
+        tried = None if kind else wishes.attempts.tried()
         said = f"it has {kind}: files are read of dense layers alone" if kind else report.said
         missing = "" if hints.net else unmade(loaded)
-        report = CheckReport(NOT_CHECKED, said=said, advice=(missing or go_on(hints),))
+        generic = CheckReport(NOT_CHECKED, said=said, advice=(missing or go_on(hints),))
+        report = generic if tried is None else tried
     return report if name else with_training(report, loaded, hints)
 
 

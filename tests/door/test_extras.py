@@ -1,8 +1,10 @@
 """What is installed with what: pyproject.toml and the table that messages are made from."""
 
 import configparser
+import json
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -101,4 +103,25 @@ def test_install_command_is_that_of_a_checkout(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(ROOT / "docs")
     assert f'pip install -e "{ROOT}[torch]"' == commands.install("torch")
     monkeypatch.setattr(commands, "IN_CHECKOUT", False)
+    monkeypatch.setattr(commands, "_origin", lambda: "")
     assert 'pip install "samegrad[torch]"' == commands.install("torch")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_install_command_of_what_a_clone_installed_names_the_clone(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as it is there: no index has samegrad, and its name alone installs nothing."""
+    clone, noted = tmp_path / "my clone", tmp_path / "site" / "samegrad-0.2.0.dist-info"
+    for folder in (clone, noted):
+        folder.mkdir(parents=True)
+    (noted / "METADATA").write_text("Metadata-Version: 2.1\nName: samegrad\nVersion: 0.2.0\n")
+    (noted / "direct_url.json").write_text(json.dumps({"url": clone.as_uri(), "dir_info": {}}))
+    if there:
+        (clone / "pyproject.toml").touch()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.setattr(commands, "IN_CHECKOUT", False)
+
+    named = clone if there else "samegrad"
+    assert f'pip install "{named}[torch]"' == commands.install("torch")
+    assert ("clone" in commands.anywhere(f"in {clone}")) == (not there)

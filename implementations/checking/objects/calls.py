@@ -242,25 +242,45 @@ def steady(calls: Calls, before: Snapshot) -> float:
     return values[0]
 
 
+def check_takes_params(name: str, function: Any) -> None:
+    """Raise TypeError if a function cannot be called with params alone, and say how it can be."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # no function, or one of C
+        return
+    try:
+        signature.bind(None)
+    except TypeError:
+        needed, flat = _arguments(signature)
+        given = [*needed, "*p"] if flat else [*needed[:-1], "p"]
+        called = f"{getattr(function, '__name__', name)}({', '.join(given)})"
+        raise TypeError(
+            f"{name} takes {signature}, and is called with params alone; give {name}=lambda p: "
+            f"{called}"
+        ) from None
+
+
+def _arguments(signature: inspect.Signature) -> tuple[list[str], str]:
+    """The names of the arguments that a call must have, and that of `*others`, if any."""
+    parameters = signature.parameters.values()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind in positional]
+    return needed, next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
+
+
 def _with_data(function: Callable[..., Any], data: tuple[Any, ...]) -> Callable[[], Any]:
     """A function without arguments; one that takes as many as there is data gets it."""
     try:
-        parameters = list(inspect.signature(function).parameters.values())
+        needed, flat = _arguments(inspect.signature(function))
     except (TypeError, ValueError):
         return function
-    needed = [
-        p
-        for p in parameters
-        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
     name = getattr(function, "__name__", "a function")
-    flat = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
     if needed and flat not in ("", "args") and not flat.startswith("_"):
         raise Stopped(
             NOT_CHECKED,
             f"{name} takes *{flat}, which nothing was given for",
             f"give functions without arguments, and the list as net: net={flat}, "
-            f"lambda: {name}({', '.join(p.name for p in needed)}, *{flat})",
+            f"lambda: {name}({', '.join(needed)}, *{flat})",
         )
     if not needed:
         return function

@@ -93,7 +93,7 @@ def check(
         if function is not None and not callable(function):
             raise TypeError(
                 f"{name} is {described(function)}; give a function without arguments, or of data, "
-                f"such as {name}=lambda: net.{name}(X, y)"
+                f"such as {name}=lambda: net.{name}(X, y); the order is net, loss, backward, data"
             )
     check_tolerance(tolerance)
     if dtype not in (None, "float32", "float64"):

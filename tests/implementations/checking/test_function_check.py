@@ -30,6 +30,21 @@ def params() -> Any:
     return {"W": np.full((3, 2), 0.3), "layers": [np.array([0.1, -0.2]), None]}
 
 
+def test_loss_of_data_and_flat_parameters_is_told_what_to_give() -> None:
+    """With the call that does it, and not Python's own words about an argument."""
+
+    def squares(x: Any, y: Any, *weights: Any) -> Any:
+        return ((x @ weights[0] - y) ** 2).sum()
+
+    def of_one(x: Any, y: Any, weights: Any) -> Any:
+        return squares(x, y, *weights)
+
+    for loss, call in ((squares, "squares(x, y, *p)"), (of_one, "of_one(x, y, p)")):
+        with pytest.raises(TypeError, match="with params alone; give loss=lambda p: ") as raised:
+            check_function(loss, lambda p: p, [np.ones((3, 2))])
+        assert str(raised.value).endswith(call)
+
+
 @pytest.mark.parametrize(
     ("method", "used", "bound"),
     [("auto", "complex", 1e-12), ("complex", "complex", 1e-12), ("central", "central", 1e-6)],

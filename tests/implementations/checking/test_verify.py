@@ -233,6 +233,21 @@ def test_call_that_fails_is_not_checked_and_what_agrees_is_shown(tmp_path: Path)
     assert "4 agree, 4 failed" in str(report)
 
 
+def test_exception_of_most_calls_is_said_beside_what_is_wrong(tmp_path: Path) -> None:
+    """Its line and how often: where it is raised nothing was compared."""
+    text = RIGHT.replace(
+        "    n = len(X)\n", "    n = len(X)\n    if spec.activation == 'tanh': n = 1 / 0\n"
+    ).replace("dW = inputs[l].T @ delta", "dW = 2 * inputs[l].T @ delta")
+
+    report = verify(
+        written(tmp_path, text), activations=["tanh", "relu"], losses=["mse"], dtypes=["float64"]
+    )
+
+    said = "loss_and_grad raises ZeroDivisionError: division by zero (my_mlp.py:"
+    assert "disagrees" == report.verdict and said in " ".join(str(report).split())
+    assert "on 4 of 8 problems: mend that first" in " ".join(str(report).split())
+
+
 def test_where_probes_do_not_decide_both_places_are_named(tmp_path: Path) -> None:
     """Without biases dW alone is wrong, and B2 cannot be told from B1."""
     old = "        dW = inputs[l].T @ delta\n"

@@ -50,6 +50,23 @@ class Net:
             d = layer.backward(d)
 net = Net([Dense(5, 12), Dense(12, 2)])
 """
+WITHOUT_LOSS = """import numpy as np
+class Net:
+    def __init__(self, sizes=(4, 8, 3), lr=0.1):
+        self.lr = lr
+        self.W = [np.random.randn(a, b) for a, b in zip(sizes, sizes[1:])]
+    def forward(self, X):
+        self.a = [X]
+        for W in self.W:
+            self.a.append(np.tanh(self.a[-1] @ W))
+        return self.a[-1]
+    def backward(self, y):
+        delta = (self.a[-1] - y) * (1 - self.a[-1]**2)
+        for i in (1, 0):
+            new = (delta @ self.W[i]) * (1 - self.a[i]**2)
+            self.W[i] -= self.lr * self.a[i].T @ delta
+            delta = new
+"""
 
 
 @pytest.mark.parametrize(
@@ -80,13 +97,18 @@ net = Net([Dense(5, 12), Dense(12, 2)])
             "each call of forward raises, in net.py:7: AttributeError: 'Dense' object has no",
         ),
         (
+            WITHOUT_LOSS,
+            "no call of backward that was tried came to its end; the one that came furthest "
+            "raised, in net.py:14: ValueError: matmul",
+        ),
+        (
             START.replace("n_in, n_hid, n_out", "n_in, n_hid, n_hid", 1),
             "SyntaxError in line 2: duplicate argument 'n_hid'",
         ),
     ],
     ids=[
         "missing", "unfinished", "raises", "empty", "layers", "no name", "no function", "no weight",
-        "syntax",
+        "no loss", "syntax",
     ],
 )  # fmt: skip
 def test_gradient_that_is_not_there_is_not_checked(text: str, said: str, tmp_path: Path) -> None:
