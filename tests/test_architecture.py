@@ -56,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "benchmarks/records": {
         "benchmarks/cases",
         "benchmarks/clock/intervals.py",  # a row is worth what its interval is
+        "benchmarks/clock/durations.py",  # a row is shown in words
         "benchmarks/clock/loops.py",  # and the machine what a fixed loop takes
         "implementations/contract/commands.py",
         "implementations/contract/texts.py",

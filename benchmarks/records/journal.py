@@ -385,7 +385,7 @@ def _first(path: Path, line: bytes) -> Record:
     except UNUSABLE:
         raise NotAJournalError(
             f"{path}: not a samegrad journal; give a journal.jsonl that `{command('benchmark')}` "
-            "wrote"
+            "wrote (what pytest-benchmark saved: `pytest-benchmark compare`)"
         ) from None
     if newer:
         raise NotAJournalError(

@@ -18,6 +18,7 @@ from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.limits import Limit, limit
 from samegrad.benchmarks.records.quality import UNUSABLE, WITHOUT_FAULT, Quality, quality
 from samegrad.benchmarks.records.schema import OK, Record
+from samegrad.benchmarks.records.shown import Shown
 
 NOT_RUN = "not_run"  # in the list of cases, and the run ended before it was measured
 
@@ -31,7 +32,7 @@ NEW_BYTES, NEW_SHARE = 2**16, 0.05
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(Shown):
     """One case of one run, over all of its processes.
 
     Attributes:

@@ -184,9 +184,11 @@ class _Check:
         if not found.parameters:
             raise Stopped(
                 NOT_CHECKED,
-                f"nothing that was found changes the loss ({len(reached.leaves)} places with "
-                "floats were tried)",
-                "give the object that holds the weights as net, or params=[...]",
+                f"nothing that was found changes the loss (places with floats that were tried: "
+                f"{len(reached.leaves)})",
+                f"net is the class {self.net.__name__} itself; give an object of it"
+                if isinstance(self.net, type)
+                else "give the object that holds the weights as net, or params=[...]",
             )
         return found
 

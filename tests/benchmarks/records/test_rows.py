@@ -8,6 +8,7 @@ import textwrap
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -36,6 +37,33 @@ def test_journal_gives_back_what_was_written(tmp_path: Path) -> None:
     assert (CASE, "ok", (1e-6, 3e-6), 6) == (row.case, row.status, row.process_medians, row.blocks)
     assert row.median_seconds == pytest.approx(3**0.5 * 1e-6)
     assert row.first_call_seconds == 5e-6
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "said"),
+    [
+        ([ok(0)], "1.00 us a call (noisy: no interval: 1 process, 5 give one)"),
+        (
+            [ok(process, 1000 + process) for process in range(5)],
+            "1.00 us a call, 1.00 us to 1.00 us (good)",
+        ),
+        (
+            [ok(0, status="crashed", reason="NameError (mine.py:3)")],
+            "crashed: NameError (mine.py:3)",
+        ),
+    ],
+)
+def test_row_is_shown_in_one_line(outcomes: list[Any], said: str, tmp_path: Path) -> None:
+    """In a terminal and a notebook, to who has called `samegrad.measure`."""
+    journal = read_journal(write(tmp_path / "j", run_record(), plan_record(CASE), *outcomes))
+    shown: list[str] = []
+
+    (row,) = rows.rows(journal)
+    row._repr_pretty_(SimpleNamespace(text=shown.append), False)
+
+    assert [str(row)] == shown and 1 == len(str(row).splitlines())
+    assert str(row).endswith(f": {said}")
+    assert str(row).startswith(f"{CASE.implementation} on cpu, {CASE.operation} of ")
 
 
 def test_line_that_was_cut_off_costs_itself_only(tmp_path: Path) -> None:

@@ -184,6 +184,14 @@ def test_what_cannot_be_checked_is_said(loss: Any, backward: Any, says: str) -> 
     assert all(len(line) <= 80 for line in str(report).splitlines())
 
 
+def test_class_in_the_place_of_an_object_is_said() -> None:
+    """Its weights are those of an object of it."""
+    report = check(Returned, lambda: 1.0, nothing)
+
+    assert "not checked" == report.verdict
+    assert ("net is the class Returned itself; give an object of it",) == report.advice
+
+
 def test_flat_parameters_are_checked_as_the_advice_says() -> None:
     """`lambda: flat(x, y, *weights)`, with the list as net: the advice can be copied."""
     rng = np.random.default_rng(0)
