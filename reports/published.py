@@ -52,6 +52,11 @@ JAX_VERSIONS = (
 )  # fmt: skip
 
 
+ALL_FORMS = ("--implementation", "numpy,numpy_inplace,c,torch,jax")
+ON_GPU = ("--implementation", "torch,jax,cupy,triton,pallas,torch_compile")
+STEPS = ("-k", "train_step and not end_to_end")
+
+
 @dataclass(frozen=True)
 class Published:
     """A run and its text.
@@ -100,16 +105,7 @@ RUNS = {
         "docs/training.md",
     ),
     "speedrun": Published(
-        (
-            "-m",
-            "training",
-            "--workload",
-            "speedrun*",
-            "--implementation",
-            "numpy,numpy_inplace,c,torch,jax",
-            "--limit",
-            "100",
-        ),
+        ("-m", "training", "--workload", "speedrun*", "--limit", "100", *ALL_FORMS),
         10,
         "MNIST from raw bytes in memory to weights, once through: median over ten seeds.",
         "docs/training.md",
@@ -133,18 +129,7 @@ RUNS = {
         "docs/gpu.md",
     ),
     "gpu_best": Published(
-        (
-            "--preset",
-            "hello",
-            "--device",
-            "cuda",
-            "-k",
-            "train_step and not end_to_end",
-            "--implementation",
-            "torch,jax,cupy,triton,pallas,torch_compile",
-            "--time",
-            "115",
-        ),
+        ("--preset", "hello", "--device", "cuda", *STEPS, "--time", "115", *ON_GPU),
         3,
         "Time of one training step on the GPU, whose memory holds the batch; one process each: no "
         "intervals.",
@@ -187,7 +172,9 @@ def text(name: str, report: Report, page: str) -> str:
     if name == "ranks":
         (gains,) = speed.several_ranks(report).tables
         parts.append(markdown_table(gains.frame[RANKS]))
-    if name in ("training", "speedrun"):
+    if name == "speedrun":
+        parts.append(markdown_table(learning.speedruns(report).drop(columns=["source", "device"])))
+    if name == "training":
         parts.append(markdown_table(learning.results(report)[TRAINED]))
     return "\n\n".join(part for part in parts if part)
 

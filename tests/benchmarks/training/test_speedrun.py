@@ -123,21 +123,26 @@ def test_report_has_median_and_worst_of_its_seeds() -> None:
     """Of time and of test metric, and how many have reached the target."""
     pytest.importorskip("pandas")
     from samegrad.reports.document.learning import speedruns
+    from samegrad.reports.document.summary import learned
 
     def seed(ns: int, test: float) -> dict[str, Any]:
-        return {"speedrun_ns": ns, "test": test, "metric": "accuracy", "target": 0.97}
+        of_task = {"test": test, "metric": "accuracy", "target": 0.97}
+        return {"speedrun_ns": ns, "to_target_ns": ns, **of_task}
 
     case = SimpleNamespace(
         implementation="c", device="cpu", workload=SimpleNamespace(name="speedrun_97")
     )
     seeds = [seed(60_000_000, 0.972), seed(90_000_000, 0.969), seed(50_000_000, 0.974)]
-    shown: Any = SimpleNamespace(trained=[("here", SimpleNamespace(case=case, training=seeds))])
+    rows = [("here", SimpleNamespace(case=case, training=seeds))]
+    shown: Any = SimpleNamespace(trained=rows, too_busy=())
 
     (line,) = speedruns(shown).to_dict("records")
 
     assert ("60.0 ms", "90.0 ms") == (line["time, median"], line["time, worst"])
     assert ("97.20 %", "96.90 %") == (line["test, median"], line["test, worst"])
     assert "2 of 3" == line["reached"]
+    (said,) = map(str, learned(shown))
+    assert "from raw bytes to weights: c cpu 60.0 ms" in said and "validation" not in said
 
 
 @pytest.mark.full
