@@ -9,7 +9,7 @@ from samegrad.benchmarks.records.rows import Row
 from samegrad.benchmarks.runs import budget, capabilities, speed
 from samegrad.benchmarks.runs.options import parse_threads
 from samegrad.benchmarks.runs.run import Run
-from samegrad.implementations.contract import registry
+from samegrad.implementations.contract import commands, registry
 from samegrad.implementations.contract.scratch import scratch
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.implementations.contract.texts import clean_errors, described
@@ -54,8 +54,9 @@ def measure(
     Raises:
         TypeError: implementation is no name, or spec none.
         ValueError: an argument is not accepted, or the device or dtype is not available.
-        ImportError: the implementation cannot be loaded.
+        ImportError: the implementation cannot be loaded, or the extra "benchmark" is missing.
     """
+    commands.require("benchmark", "samegrad.measure")
     if not isinstance(implementation, str | Path):
         raise TypeError(
             f"implementation is {described(implementation)}; give a name of samegrad.names('all'), "

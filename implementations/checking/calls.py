@@ -347,7 +347,8 @@ def _answer(request: Message, send: Callable[[Message], None]) -> None:
         send({"unavailable": str(error)})
         return
     except (Exception, SystemExit) as error:
-        loading = isinstance(error, registry.BrokenImplementationError)
+        told = registry.BrokenImplementationError | registry.UnknownImplementationError
+        loading = isinstance(error, told)
         send({"fault": str(error) if loading else in_one_line(error)})
         return
     lacks, others = list(implementation.lacks), list(implementation.others)

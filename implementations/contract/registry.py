@@ -307,7 +307,7 @@ def load(name: str | Path) -> Implementation:
     except ModuleNotFoundError as error:
         if name not in TABLE and error.name and f"{where}.".startswith(f"{error.name}."):
             raise UnknownImplementationError(
-                f"implementation {name!r}: no module named {error.name!r}"
+                f"implementation {name!r}: no module named {error.name!r}, and no file {where!r}"
             ) from None
         raise _broken(name, error) from error
     except (Exception, SystemExit) as error:  # whatever the import raised is the message

@@ -12,6 +12,7 @@ import pytest
 from samegrad.benchmarks.api import measure
 from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.runs import scheduler
+from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.spec import MLPSpec
 
 SPEC = MLPSpec((6, 5, 3))
@@ -46,6 +47,14 @@ def test_measure_gives_a_time_and_its_proof(operation: str) -> None:
     assert row.examples_per_second == pytest.approx(row.case.examples / row.median_seconds)
     assert row.gflops == pytest.approx(row.case.flops / row.median_seconds / 1e9)
     assert 0 <= row.gate["error"] <= row.gate["bound"] == 1e-5
+
+
+def test_measure_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before any process, and not as a row that has crashed."""
+    monkeypatch.setattr(commands, "_installed", lambda module: module != "threadpoolctl")
+
+    with pytest.raises(ImportError, match=r"samegrad.measure needs threadpoolctl .*pip install"):
+        quick("numpy")
 
 
 def test_measure_takes_as_many_processes_as_asked() -> None:

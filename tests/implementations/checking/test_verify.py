@@ -187,6 +187,14 @@ def test_file_that_cannot_be_loaded_is_not_checked(text: str, reason: str, tmp_p
     assert not report.agrees and [] == report.diagnosis
 
 
+def test_name_of_no_file_and_no_module_is_not_checked_in_plain_words() -> None:
+    """A name with a dot may be a module; the name of an exception says nothing."""
+    report = verify("my_net.txt", layers=(2, 2))
+
+    said = "implementation 'my_net.txt': no module named 'my_net', and no file 'my_net.txt'"
+    assert ("not checked", said) == (report.verdict, report.reason)
+
+
 @pytest.mark.parametrize("here", [True, False], ids=["checkout", "elsewhere"])
 @pytest.mark.parametrize("package", ["implementations", "benchmarks"])
 def test_file_that_imports_by_an_old_name_is_told_the_new_one(
