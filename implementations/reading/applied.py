@@ -26,7 +26,7 @@ FLAT = 1e-11  # the largest slope of what the loss does not depend on here
 # Words of updates that are more than a rate times the gradient, entry by entry.
 MORE = re.compile(
     r"momentum|velocit|nesterov|adam|rms_?prop|ada_?grad|ada_?delta|beta_?[12]\b|sqrt\(|clip"
-    r"|minimum|maximum|norm\(|sign\(|mask|prun|where\("
+    r"|clamp|minimum|maximum|norm\(|sign\(|mask|prun|where\("
 )
 BUILT_IN = {"zip", "range", "enumerate", "len", "list", "tuple", "float", "int", "sum", "reversed"}
 FEW = 4  # entries, of which too few show what is besides a multiple
@@ -51,6 +51,7 @@ class Applied:
         rises: whether what is called the loss is one that is made larger.
         sometimes: whether there is an update that not every turn makes.
         summed: gives, for slopes, variables that add up gradients over turns, with whose.
+        changed: whether gradients are made others before updates take them.
         diverges: says how the loss grows over turns, or "".
     """
 
@@ -66,6 +67,7 @@ class Applied:
     rises: bool
     sometimes: bool
     summed: Callable[[Slopes], Mapping[str, str]] = lambda _: {}
+    changed: bool = False
     diverges: Callable[[], str] = str
 
     def turned(self, slopes: Slopes) -> bool:
@@ -90,7 +92,7 @@ class Applied:
         statements = [s for found in self.updates.values() for s in found]
         calls = (n.func for s in statements for n in ast.walk(s) if isinstance(n, ast.Call))
         own = any(isinstance(f, ast.Name) and f.id not in BUILT_IN for f in calls)
-        return own or any(MORE.search(ast.unparse(s).lower()) for s in statements)
+        return self.changed or own or any(MORE.search(ast.unparse(s).lower()) for s in statements)
 
     @property
     def divides(self) -> bool:

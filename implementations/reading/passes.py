@@ -6,6 +6,7 @@ was found in a file.
 """
 
 import ast
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,7 @@ from samegrad.implementations.reading.hints import Hints
 from samegrad.implementations.reading.loading import Loaded, execute, own_classes
 from samegrad.implementations.reading.loops import draws
 from samegrad.implementations.reading.shown import with_variables
+from samegrad.implementations.reading.turns import of_doubles, promote
 
 LOSS, GRADIENT = "_loss_of_the_loop", "_gradient_of_the_loop"
 BY_TORCH = ("torch.autograd.grad", "autograd.grad", "grad")
@@ -50,26 +52,35 @@ class Pass:
 def of_passes(loaded: Loaded) -> CheckReport | None:
     """The verdict on the last loop of a file with a backward pass; None where there is none."""
     for found in reversed(list(_passes(loaded))):
-        try:
-            net = _made(found, loaded)
-        except (Exception, SystemExit):
-            continue
-        if not net:
-            continue
-        backward = f"{GRADIENT}()" if found.gradient else f"{LOSS}().backward()"
-        held = "{" + ", ".join(f"{name!r}: {name}" for name in net) + "}"
-        report = outright(Hints(net=held, loss=f"{LOSS}()", backward=backward), loaded)
-        if report is None or report.verdict not in (AGREES, DISAGREES):
-            continue
-        # Of torch: what is kept from gradients on purpose looks like a fault.
-        if report.agrees or not any(_learns(loaded.namespace[name]) for name in net):
-            name = ast.unparse(found.loss)
-            call = ast.unparse(found.gradient) if found.gradient else f"{name}.backward()"
-            how = (
-                f"script: {', '.join(net)}, as a loop has them before {call}; loss: its own {name}"
-            )
-            return replace(with_variables(report), reading=how)
+        for doubles in (False, True)[: 1 + ("torch" in sys.modules)]:  # others may have made some
+            with of_doubles(doubles):
+                if doubles:
+                    promote(loaded.namespace)
+                report = _of(found, loaded)
+            if report is not None:
+                return report
     return None
+
+
+def _of(found: Pass, loaded: Loaded) -> CheckReport | None:
+    try:
+        net = _made(found, loaded)
+    except (Exception, SystemExit):
+        return None
+    if not net:
+        return None
+    backward = f"{GRADIENT}()" if found.gradient else f"{LOSS}().backward()"
+    held = "{" + ", ".join(f"{name!r}: {name}" for name in net) + "}"
+    report = outright(Hints(net=held, loss=f"{LOSS}()", backward=backward), loaded)
+    if report is None or report.verdict not in (AGREES, DISAGREES):
+        return None
+    # Of torch: what is kept from gradients on purpose looks like a fault.
+    if report.disagrees and any(_learns(loaded.namespace[name]) for name in net):
+        return None
+    name = ast.unparse(found.loss)
+    call = ast.unparse(found.gradient) if found.gradient else f"{name}.backward()"
+    how = f"script: {', '.join(net)}, as a loop has them before {call}; loss: its own {name}"
+    return replace(with_variables(report), reading=how)
 
 
 def _passes(loaded: Loaded) -> Iterator[Pass]:

@@ -39,6 +39,11 @@ ERRORS = {"error", "err", "e", "total", "total_error", "mse_error", "loss_value"
 # Of torch: what takes gradients, and what lets none through.
 TAKES = re.compile(r"\.backward\(|autograd\.grad\(")
 STOPS = re.compile(r"\.detach\(|no_grad|\.data\b")
+# What makes another number of a gradient after it was taken.
+CHANGES = re.compile(
+    r"clip_grad|\.grad(?:\.data)?\.(?!zero_)\w+_\(|\.grad(?:\.data)?(?:\[[^]]*\])?\s*[-+*/]="
+    r"|\.grad(?:\.data)?\s*=(?!\s*None)"
+)
 
 
 def script_readings(loaded: Loaded) -> Iterator[Reading]:
@@ -216,6 +221,7 @@ def _applied(
             for statement in script.loop.body
             for node in ast.walk(statement)
         ),
+        changed=script.of_torch and any(CHANGES.search(ast.unparse(s)) for s in script.loop.body),
         summed=partial(summed, script, found),
         diverges=partial(diverges, script, loss),
     )
@@ -341,7 +347,9 @@ def _backward(
     def backward() -> dict[str, Any]:
         space = script.turn()
         if variables:
-            return {name: space[name] for name in variables if name in space}
+            named = {re.sub(r"\W+", "_", n[3:]).strip("_"): g for n, g in script.gradients.items()}
+            taken = {f"d_{name}": gradient for name, gradient in named.items()}
+            return {**taken, **{name: space[name] for name in variables if name in space}}
         return {f"d {p.name}": (p.read() - new) / rate for p, new in _new(script, space, found)}
 
     return backward

@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.checking.objects.calls import users_lines
-from samegrad.implementations.checking.objects.report import NOT_CHECKED, CheckReport
+from samegrad.implementations.checking.objects.report import (
+    NOT_CHECKED,
+    UNDECIDED,
+    CheckReport,
+)
 from samegrad.implementations.reading import frameworks, names, usage
 from samegrad.implementations.reading.board import X_FORMS, Y_FORMS, Board, Form, Sizes
 from samegrad.implementations.reading.compare import compare
@@ -76,7 +80,8 @@ def verdict(loaded: Loaded, name: str, hints: Hints, deadline: float) -> CheckRe
     if not report.matches:  # penalties are left out in a fit: it is no way round a fault
         fit = judge(fit_readings(loaded, name, made[0][0] if made else None), deadline)
         report = report if fit.verdict == NOT_CHECKED else fit
-    if report.verdict == NOT_CHECKED and not (name or hints.net or hints.loss or hints.backward):
+    hinted = name or hints.net or hints.loss or hints.backward
+    if report.verdict in (NOT_CHECKED, UNDECIDED) and not (report.matches or hinted):
         of_loop = of_passes(loaded)
         report = report if of_loop is None else of_loop
     kind = frameworks.outside(loaded) if not report.matches else ""

@@ -7,6 +7,7 @@ import itertools
 import re
 import sys
 from collections.abc import Iterator
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -48,6 +49,7 @@ class Script:
         rated: whether a number is called a learning rate.
         raised: whether that is larger than the file has it.
         of_torch: whether weights are tensors, which are float64 from then on.
+        gradients: what autograd gave for tensors in the last turn, by the names of weights.
         grown: of weights to which a turn gives another shape, (the shape, the other one).
 
     Raises:
@@ -63,6 +65,7 @@ class Script:
         self._class = None if self.owner is None else type(self.owner)
         self.rated = self.raised = False
         self.of_torch = False
+        self.gradients: dict[str, Any] = {}
         self._failed: BaseException | None = None
         np.random.seed(0)
         for statement in loop.before:
@@ -82,7 +85,7 @@ class Script:
         }
         self.of_torch = any(isinstance(p.leaf, TorchLeaf) for p in places(self.weights, ""))
         if self.of_torch:
-            _promote(self.base)
+            promote(self.base)
         self.still, self.grown = self._others(before, after)
         self._cut()
         held = self._copy({name: self.base[name] for name in self.weights})
@@ -99,13 +102,28 @@ class Script:
         """
         self.space.clear()
         self.space.update({**self._copy(self.base), **self._copy(self.weights), STEPS: steps})
+        if self.of_torch:
+            self._watch()
         np.random.seed(0)
-        with _of_doubles(self.of_torch):
+        with of_doubles(self.of_torch):
             if self.function is not None:
                 self.function()
             else:
                 execute([one_turn(self.loop)], self.loop.filename, self.space)
         return dict(self.space)
+
+    def _watch(self) -> None:
+        """Keep what autograd gives for weights: a loop may change it, and set it to zero, then."""
+        self.gradients = {}
+        for place in places({name: self.space[name] for name in self.weights}, "net"):
+            tensor = place.leaf.value
+            if getattr(tensor, "requires_grad", False):
+                tensor.register_hook(partial(self._keep, place.name))
+
+    def _keep(self, name: str, gradient: Any) -> None:
+        held = self.gradients.get(name)  # a copy: clipping changes it in place
+        now = gradient.detach().clone()
+        self.gradients[name] = now if held is None else held + now
 
     def rate(self) -> float | None:
         """The learning rate of a turn, by its name or as the one number in all updates; or None.
@@ -249,7 +267,7 @@ def is_leaf(value: Any) -> bool:
     return isinstance(tensor, type) and isinstance(value, tensor) and bool(known.is_leaf)
 
 
-def _promote(space: dict[str, Any]) -> None:
+def promote(space: dict[str, Any]) -> None:
     """Give tensors float64, in the places of variables and of what these hold."""
     for name, value in space.items():
         held = is_leaf(value) or isinstance(value, list | tuple | dict)
@@ -260,7 +278,7 @@ def _promote(space: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _of_doubles(wanted: bool) -> Iterator[None]:
+def of_doubles(wanted: bool) -> Iterator[None]:
     """Torch makes tensors of float64, if that is wanted."""
     if not wanted:
         yield

@@ -101,6 +101,33 @@ for fold in range(3):
         optimizer.step()
     results[fold] = loss.item()
 """
+FUNCTIONS = """import torch
+X = torch.randn(40, 3)
+y = X @ torch.tensor([1.0, -2.0, 3.0])
+w, b = torch.zeros(3, requires_grad=True), torch.zeros(1, requires_grad=True)
+
+def net(X, w, b):
+    return X @ w + b
+
+def squared_loss(y_hat, y):
+    return (y_hat - y) ** 2 / 2
+
+def sgd(params, lr, batch_size):
+    with torch.no_grad():
+        for param in params:
+            param -= lr * param.grad / batch_size
+            param.grad.zero_()
+
+def batches():
+    for i in range(0, 40, 10):
+        yield X[i : i + 10], y[i : i + 10]
+
+for epoch in range(3):
+    for features, labels in batches():
+        loss = squared_loss(net(features, w, b), labels).sum()
+        loss.backward()
+        sgd([w, b], 0.03, 10)
+"""
 MAIN = """def main():
     model = make()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
@@ -119,8 +146,8 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize(
     ("text", "net"),
-    [(ENGINE, "net"), (TORCH + SEVERAL, "model"), (TORCH + MAIN, "model")],
-    ids=["an engine", "a network in each turn", "in main"],
+    [(ENGINE, "net"), (TORCH + SEVERAL, "model"), (TORCH + MAIN, "model"), (FUNCTIONS, "w, b")],
+    ids=["an engine", "a network in each turn", "in main", "functions"],
 )
 def test_loss_of_a_loop_is_taken_as_a_function(text: str, net: str, tmp_path: Path) -> None:
     """And its gradient is judged; that its training was not run is said."""

@@ -120,6 +120,18 @@ for t in range(20):
 """
 SEMI = PLAIN.replace("- Y)", "- Y - 0.5 * (X @ W).detach())")
 NONE = "p.grad = None"
+DOWN = PLAIN.replace("ZERO", NONE)
+# Steps that are more than a rate times a gradient, which is right.
+MORE = [
+    DOWN.replace("p.grad\n", "p.grad / p.grad.norm()\n"),
+    DOWN.replace("p.grad\n", "p.grad.sign()\n"),
+    DOWN.replace("p.grad\n", "torch.clamp(p.grad, -0.1, 0.1)\n"),
+    DOWN.replace("p.grad\n", "(p.grad + 0.01 * p)\n"),
+    DOWN.replace("0.1 * p.grad", "(0.1 if p.ndim > 1 else 0.02) * p.grad"),
+    DOWN.replace("backward()\n", "backward()\n    torch.nn.utils.clip_grad_value_([W, b], 0.1)\n"),
+    DOWN.replace("backward()\n", "backward()\n    torch.nn.utils.clip_grad_norm_([W, b], 0.1)\n"),
+    DOWN.replace("backward()\n", "backward()\n    b.grad.clamp_(-0.1, 0.1)\n"),
+]
 
 
 @pytest.mark.parametrize(
@@ -133,8 +145,8 @@ NONE = "p.grad = None"
         (BY_HAND, "agrees", ""),
         (BY_HAND.replace("[h < 0]", "[h > 0]"), "disagrees", "is not the gradient of w1"),
         (SEMI.replace("ZERO", NONE), "not checked", ""),
+        *((text, "agrees", "") for text in MORE),
     ],
-    ids=["plain", "adds up", "up", "grad", "one up", "by hand", "mask", "detached"],
 )
 def test_script_of_tensors(text: str, verdict: str, said: str, tmp_path: Path) -> None:
     """Its loop is read as one of NumPy is; what autograd is kept from on purpose is no fault."""
