@@ -11,15 +11,17 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.records.fleets import JOURNAL, MACHINES, MOST_BYTES, NAME
+from samegrad.benchmarks.records.fleets import count as stated_count
 from samegrad.benchmarks.records.journal import Journal, NotAJournalError, read
 from samegrad.implementations.contract.files import ordinary, replaced
 
-NAME, MACHINES, JOBS, JOURNAL = "fleet.json", "machines", "jobs", "journal.jsonl"
-MOST_MACHINES = 1000
-MOST_BYTES = 2**20  # of fleet.json
+JOBS = "jobs"
 CODE = {".py", ".c", ".h"}
 OUTCOME, DONE = b'"record": "outcome"', b'"status": "ok"'
 FIRST = (b'"repetition": 0,', b'"repetition": 0}')
@@ -58,23 +60,26 @@ def code() -> str:
     return whole.hexdigest()[:12]
 
 
-def begin(folder: Path, arguments: Sequence[str]) -> None:
+def begin(folder: Path, arguments: Sequence[str], count: int = 0) -> None:
     """Make the folder of a fleet, or take the one that was begun with the same command.
+
+    Args:
+        count: of its machines; the most of several commands is kept.
 
     Raises:
         ValueError: it holds something else, another command or other code; or cannot be made.
     """
-    now = {"arguments": list(arguments), "code": code()}
+    stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    now = {"arguments": list(arguments), "code": code(), "began": stamp, "machines": count}
     path = folder / NAME
     if not path.exists():
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ValueError(f"--folder {folder}: neither an empty folder nor that of a fleet")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with replaced(path) as beside:
-                beside.write_text(json.dumps(now) + "\n", encoding="utf-8")
         except OSError as error:
             raise ValueError(f"--folder {folder}: cannot be written: {error.strerror}") from None
+        _write(folder, now)
         return
     try:
         with ordinary(path).open("rb") as file:
@@ -84,19 +89,24 @@ def begin(folder: Path, arguments: Sequence[str]) -> None:
         raise ValueError(f"{path}: cannot be read as that of a fleet: {error!s:.100}") from None
     if began != now["arguments"]:
         typed = " ".join(began)[:200]
-        raise ValueError(f"--folder {folder}: it was begun with `{typed}`; give another folder")
+        raise ValueError(
+            f"--folder {folder}: it was begun with `{typed}`; give another folder, or these options"
+        )
     if by != now["code"]:
         raise ValueError(
             f"--folder {folder}: it was begun by other code ({by}, here {now['code']}); its rows "
             "would be of two programs: give another folder"
         )
+    if count > stated_count(before):
+        _write(folder, before | {"machines": count})
 
 
-def machines(folder: Path) -> int:
-    """The highest number of a machine that has a run with a journal; 0 if none has."""
-    paths = (folder / MACHINES).glob(f"*/{JOURNAL}")
-    numbers = (path.parent.name.partition("-")[0] for path in paths)
-    return max((int(number) for number in numbers if number.isdecimal()), default=0)
+def _write(folder: Path, about: dict[str, Any]) -> None:
+    try:
+        with replaced(folder / NAME) as beside:
+            beside.write_text(json.dumps(about) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"--folder {folder}: cannot be written: {error.strerror}") from None
 
 
 def runs(folder: Path, number: int) -> list[Path]:
@@ -133,14 +143,6 @@ def _goes_on(path: Path) -> bool:
     return bool(journal.cases) and journal.run["fingerprint"] == here
 
 
-def outcomes(path: Path) -> int:
-    """How many outcomes a run's journal has so far."""
-    try:
-        return (path / JOURNAL).read_bytes().count(OUTCOME)
-    except OSError:
-        return 0
-
-
 def progress(path: Path) -> tuple[int, int]:
     """How many values a run's journal has so far, and is to have: one of a case in a process.
 
@@ -162,6 +164,12 @@ def progress(path: Path) -> tuple[int, int]:
                 processes = int(record["processes"])
     total = max(0, cases - without) * processes
     return min(have, total), total
+
+
+def values(folder: Path, number: int) -> str:
+    """How many values of a machine have come home, in words."""
+    have = sum(progress(run)[0] for run in runs(folder, number))
+    return f"{have:,} value{'s' * (have != 1)}"
 
 
 def newest(folder: Path, number: int) -> Journal | None:

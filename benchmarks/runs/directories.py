@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from samegrad.benchmarks.machine import checkout
+from samegrad.benchmarks.records import fleets
 
 NOT_ALONE = "another run is measuring on this machine: the numbers of both suffer"
 LEAST_FREE_BYTES = 64 * 2**20  # of the disk; the journal of a full run is a few megabytes
@@ -57,7 +58,7 @@ def name(directory: Path) -> str:
     """What a run is called: as its directory, of a fleet as its fleet's and its own."""
     whose = directory.resolve().parent.parent
     own = directory.name
-    return f"{whose.name}-{own}" if (whose / "fleet.json").is_file() else own
+    return fleets.run_name(whose, own) if (whose / fleets.NAME).is_file() else own
 
 
 def check_writable(directory: Path, flag: str = "--output") -> None:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from samegrad.benchmarks.records import fleets
 from samegrad.benchmarks.records.journal import read
 from samegrad.benchmarks.records.lines import why
 from samegrad.implementations.contract.texts import clean
@@ -37,7 +38,6 @@ LITTLE = 2**24  # bytes that are read in this process: starting others takes two
 MOST_PROCESSES = 8
 ADDED, NEWER, THERE, OLDER, REFUSED = "added", "newer version", "there already", "older", "refused"
 WITHDRAWN = "withdrawn before"
-FLEET = "fleet.json"  # in the folder of a fleet
 
 Withdrawals = Mapping[str, Sequence[Withdrawal]]  # run id -> what was withdrawn of it
 
@@ -127,6 +127,7 @@ def add(folder: Path, places: Sequence[Path], *, again: bool = False) -> Added:
                 flush()
     flush()
     result.lines[:0] = refused
+    result.lines += map(clean, fleets.lacking(places))
     return result
 
 
@@ -221,7 +222,7 @@ def _nothing(place: Path) -> str:
     folder = place.parent
     if place.name != JOURNAL or not folder.is_dir():
         return f"{place}: {os.strerror(errno.ENOENT)}"
-    if (folder / FLEET).is_file():
+    if (folder / fleets.NAME).is_file():
         return f"{folder}: a fleet in which no machine has begun its run"
     return f"{folder}: no run there, nor in a folder below it (no {JOURNAL}, no {summaries.NAME})"
 

@@ -149,12 +149,17 @@ def history(arguments: Namespace) -> int:
     damaged = list[str]()
     with store.opened(arguments.archive, damaged.append) as connection:
         series, count = queries.history(connection, filters, only_steps=arguments.steps)
-        note = withdrawing.note(connection)
+        note, measured = withdrawing.note(connection), count
+        if arguments.steps and not count:
+            _, measured = queries.history(connection, filters, most=1)
     for line in tables.history(series, count, only_steps=arguments.steps):
         say(line)
-    if not count:
+    if measured and not count:
+        were = f"case{'s were' if measured > 1 else ' was'}"
+        say(f"{measured:,} such {were} measured more than once; none has a step")
+    if not measured:
         _nothing("no case that a machine has measured twice", arguments.case)
-    return ended(damaged, note, bool(count))
+    return ended(damaged, note, bool(measured))
 
 
 def _nothing(what: str, words: str | None) -> None:

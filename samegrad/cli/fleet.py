@@ -60,6 +60,7 @@ def run(arguments: Namespace) -> int:
     commands.require("fleet", "fleet")
     from samegrad.benchmarks.fleet import folder as folders
     from samegrad.benchmarks.fleet.jobs import Jobs
+    from samegrad.benchmarks.records import fleets
     from samegrad.benchmarks.runs.directories import check_writable
     from samegrad.implementations.contract.files import named
 
@@ -72,8 +73,8 @@ def run(arguments: Namespace) -> int:
     folder = place.resolve()
     slurm = None if arguments.local else _slurm(arguments.slurm_options)
     _check(given)
-    folders.begin(folder, given)
-    if (before := folders.machines(folder)) > count:
+    folders.begin(folder, given, count)
+    if (before := fleets.machines(folder)) > count:
         flag = "--local" if arguments.local else "--slurm"
         raise ValueError(
             f"{flag} {count}: {place} has runs of {before} machines, which the report would lack; "
@@ -101,7 +102,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _number(flag: str, text: str) -> int:
-    from samegrad.benchmarks.fleet.folder import MOST_MACHINES
+    from samegrad.benchmarks.records.fleets import MOST_MACHINES
 
     if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST_MACHINES):
         raise ValueError(f"{flag} {text!r:.60}: give a whole number from 1 to {MOST_MACHINES}")
@@ -169,11 +170,12 @@ def measure(task: Any) -> str:
     """
     from samegrad.benchmarks.fleet import folder as folders
     from samegrad.benchmarks.machine import system
+    from samegrad.benchmarks.records import fleets
     from samegrad.cli import main
 
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # submitit ignores it; a run ends in good order
     folder = Path(task.folder)
-    if not (folder / folders.NAME).is_file():
+    if not (folder / fleets.NAME).is_file():
         return f"{folder} is not there on {_host()}: give --folder on a disk that all machines see"
     if (here := folders.code()) != task.code:
         return f"the code on {_host()} is not that of the fleet ({here}, {task.code})"
@@ -255,8 +257,10 @@ class _Watched:
 
     def _again(self, number: int, job: Any) -> bool:
         """Whether another job goes on for the machine whose job has ended."""
+        from samegrad.benchmarks.fleet import folder as folders
+
         if self._complete(number):
-            say(f"machine {number}: complete")
+            say(f"machine {number}: complete, {folders.values(self.folder, number)}")
             return False
         reason = self.jobs.said(job) or self.jobs.last_line(job) or "it ended too early"
         if full := self._no_room():
@@ -296,11 +300,11 @@ class _Watched:
             return
         self._home = home
         whole = sum(total or most for _, total in home.values())  # all of them have one command
-        about = "" if all(total for _, total in home.values()) else "about "
         some = [number for number in self.running if home[number][1]][:MOST_TOLD]
         told = ", ".join(f"machine {n}: {home[n][0]:,} of {home[n][1]:,}" for n in some)
         say(
-            f"values so far: {sum(have for have, _ in home.values()):,} of {about}{whole:,}"
+            # A run that is short of time has fewer processes in the end.
+            f"values so far: {sum(have for have, _ in home.values()):,} of about {whole:,}"
             + (f" ({told}{', ...' * (len(self.running) > len(some))})" if told else "")
         )
 
@@ -308,7 +312,7 @@ class _Watched:
 def _reported(folder: Path, count: int, lost: dict[int, str]) -> int:
     """Write the report of all that came home, and say what is missing; the exit status."""
     from samegrad.benchmarks.fleet import folder as folders
-    from samegrad.benchmarks.records import rows
+    from samegrad.benchmarks.records import fleets, rows
     from samegrad.reports.archive import checking
     from samegrad.reports.render import render
 
@@ -327,7 +331,7 @@ def _reported(folder: Path, count: int, lost: dict[int, str]) -> int:
     unwritten = ""
     if kept:
         try:
-            *lines, page = render([path / folders.JOURNAL for path in kept], folder).lines
+            *lines, page = render([path / fleets.JOURNAL for path in kept], folder).lines
         except OSError as error:  # a full disk; what came home is there
             where, said = error.filename or folder, error.strerror or error
             unwritten = f"no report: {where}: {said}; mend this, then the same command writes it"
@@ -335,8 +339,8 @@ def _reported(folder: Path, count: int, lost: dict[int, str]) -> int:
         for line in [*lines, *filter(None, [nothing]), page]:
             say(line, error=line.startswith("warning:") or line == unwritten)
     for number, reason in sorted(lost.items()):
-        home = sum(map(folders.outcomes, folders.runs(folder, number)))
-        say(f"machine {number} is lost: {reason} ({home} outcomes came home)", error=True)
+        home = folders.values(folder, number)
+        say(f"machine {number} is lost: {reason} ({home} came home)", error=True)
     for number, reason in strange.items():
         say(f"machine {number} is not in the report: {reason}", error=True)
     return FAILED if lost or strange or nothing or unwritten or not kept else DONE

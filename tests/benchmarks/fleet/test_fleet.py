@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from samegrad.benchmarks.fleet import folder as folders
 from samegrad.benchmarks.fleet import jobs as job_module
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.machine.checkout import ROOT
-from samegrad.benchmarks.records import rows
+from samegrad.benchmarks.records import fleets, rows
 from samegrad.benchmarks.records.journal import read
 from samegrad.benchmarks.records.quality import UNUSABLE
 from samegrad.benchmarks.runs import directories
@@ -79,7 +80,8 @@ def test_a_machine_that_is_killed_is_resumed_and_loses_at_most_one_case(tmp_path
     assert b'"resumed"' in killed.read_bytes()
     for path in sorted((place / "machines").glob("*/journal.jsonl")):
         made = rows.rows(run := read(path))
-        assert run.complete and 2 == len(made) and run.run["run"] == f"f-{path.parent.name}"
+        assert run.complete and 2 == len(made)
+        assert re.fullmatch(rf"\d{{8}}-\d{{6}}-f-{path.parent.name}", run.run["run"])
         assert {UNUSABLE} == {row.quality.level for row in made}
         assert all(row.quality.why.startswith("shared machine: 2 runs") for row in made)
     assert "shared machine" in (place / "report.md").read_text()
@@ -152,7 +154,7 @@ def test_lost_machines_are_named_and_the_same_command_goes_on(
     assert 1 == main(command)
     said = capsys.readouterr()
     assert [1, 2, 3, 2] == tasks
-    assert "machine 2 is lost: its job ended: node_fail (0 outcomes came home)" in said.err
+    assert "machine 2 is lost: its job ended: node_fail (0 values came home)" in said.err
     assert 7 == len((place / "results.csv").read_text().splitlines())
 
     fake.does = measured
@@ -160,7 +162,7 @@ def test_lost_machines_are_named_and_the_same_command_goes_on(
     assert "lost" not in capsys.readouterr().err
     assert 10 == len((place / "results.csv").read_text().splitlines())
     assert 2 == main([*command, "--preset", "hello"])
-    assert "it was begun with ``; give another folder" in capsys.readouterr().err
+    assert "it was begun with ``; give another folder, or these options" in capsys.readouterr().err
 
 
 def test_machine_with_other_code_is_named_and_in_no_report(
@@ -256,7 +258,8 @@ def test_disk_that_fills_is_said_once_and_nothing_is_tried_again(
         tasks.append(task.number)
         monkeypatch.setattr(directories, "LEAST_FREE_BYTES", 2**80)
         path, _ = folders.place(Path(task.folder), task.number)
-        journal(path, *records(f"r{task.number}", cpu=f"CPU {task.number}")[:-5])
+        lines = records(f"r{task.number}", cpu=f"CPU {task.number}")[:-5]
+        journal(path, *(one | {"repetition": 0} for one in lines))
         return "its process was ended"
 
     fake.does = does
@@ -268,7 +271,7 @@ def test_disk_that_fills_is_said_once_and_nothing_is_tried_again(
     assert "MiB of disk are free, a run needs" in once and "once there is room" in once
     lost = [line for line in said.err.splitlines() if " is lost: " in line]
     assert 2 == len(lost) and all("a run needs" in line for line in lost)
-    assert all(line.endswith("(11 outcomes came home)") for line in lost)
+    assert all(line.endswith("(6 values came home)") for line in lost)
     assert 5 <= len((place / "results.csv").read_text().splitlines())
     assert 2 == main(command)
     assert "make room" in capsys.readouterr().err
@@ -298,7 +301,7 @@ def test_full_disk_of_one_machine_is_not_tried_again_and_others_are(
     assert [1, 2, 2] == tasks
     full = "/tmp/x: cannot be written: No space left on device"
     assert f"machine 1: ERROR: {full}; its disk is full; it is not tried again\n" in said.out
-    assert f"machine 1 is lost: ERROR: {full} (0 outcomes came home)" in said.err
+    assert f"machine 1 is lost: ERROR: {full} (0 values came home)" in said.err
     assert 4 == len((tmp_path / "f" / "results.csv").read_text().splitlines())
 
 
@@ -354,6 +357,60 @@ def test_jobs_that_cannot_be_begun_again_are_lost_and_the_others_go_on(
     assert "sbatch: error: invalid account" in capsys.readouterr().err
 
 
+def test_what_is_complete_is_said_with_its_values(
+    tmp_path: Path, fake: type[FakeJobs], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the processes that a run has in the end, not of those that it began with."""
+
+    def does(task: folders.Task) -> str:
+        path, _ = folders.place(tmp_path / "f", task.number)
+        *lines, end = records("r1")
+        lines = [one | {"repetition": 0} for one in lines if not one.get("process")]
+        journal(path, *lines, {"record": "processes", "processes": 1}, end)
+        assert (3, 3) == folders.progress(path)
+        return ""
+
+    fake.does = does
+
+    assert 0 == main(["fleet", "benchmark", "--slurm", "1", "--folder", str(tmp_path / "f")])
+
+    assert "machine 1: complete, 3 values\n" in capsys.readouterr().out
+
+
+def test_fleets_in_folders_of_one_name_have_runs_of_different_names(tmp_path: Path) -> None:
+    """By when they began; a folder that is named by its time has it once."""
+    known = {}
+    for number, name in enumerate(("a/fleet", "b/fleet", "20260102-000000-fleet", "old/fleet")):
+        folders.begin(tmp_path / name, [], 2)
+        about = json.loads((tmp_path / name / "fleet.json").read_text())
+        assert 2 == about["machines"] and re.fullmatch(r"\d{8}-\d{6}", about.pop("began"))
+        if "old" not in name:
+            about["began"] = f"20260101-00000{number}"
+        (tmp_path / name / "fleet.json").write_text(json.dumps(about))
+        known[name] = directories.name(tmp_path / name / "machines" / "2-2")
+
+    assert {
+        "a/fleet": "20260101-000000-fleet-2-2",
+        "b/fleet": "20260101-000001-fleet-2-2",
+        "20260102-000000-fleet": "20260102-000000-fleet-2-2",
+        "old/fleet": "fleet-2-2",  # of an earlier version
+    } == known
+    assert "2" == directories.name(tmp_path / "nowhere" / "machines" / "2")
+
+
+def test_the_most_machines_of_a_fleet_are_kept(tmp_path: Path) -> None:
+    """Of several commands; what they lack is known, be the file one of an earlier version."""
+    for count in (2, 3, 1):
+        folders.begin(tmp_path / "f", [], count)
+    journal(tmp_path / "f" / "machines" / "2-2")
+
+    assert [1, 3] == fleets.absent(tmp_path / "f")
+
+    for text in ("{}", "x", "[]", '{"machines": "9"}'):
+        (tmp_path / "f" / "fleet.json").write_text(text)
+        assert [1] == fleets.absent(tmp_path / "f")
+
+
 def test_progress_has_a_total(
     tmp_path: Path,
     fake: type[FakeJobs],
@@ -382,7 +439,7 @@ def test_progress_has_a_total(
     assert 1 == main(command)
 
     said = [one for one in capsys.readouterr().out.splitlines() if "so far" in one]
-    # Two processes of three cases, of which one has no number.
+    # Two processes of three cases, of which one has no number; a run may yet have fewer processes.
     assert ["values so far: 2 of about 8 (machine 1: 2 of 4, ...)"] == said
     assert (0, 0) == folders.progress(tmp_path) == folders.progress(tmp_path / "nowhere")
 

@@ -495,6 +495,27 @@ def test_folder_without_runs_is_named_and_that_of_a_fleet_has_its_machines(tmp_p
     assert {adding.ADDED: 3} == result.counts and [] == result.lines
 
 
+def test_machine_of_a_fleet_without_a_run_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused nothing for that; a summary without its journal is a run, too."""
+    (fleet := tmp_path / "fleet").mkdir()
+    (fleet / "fleet.json").write_text('{"machines": 4}')
+    made = [journal(fleet / "machines" / one, name=one, day=int(one)) for one in ("1", "3")]
+    summaries.write(
+        summaries.summary(read(made[1]), summaries.content(made[1])),
+        made[1].parent / summaries.NAME,
+    )
+    made[1].unlink()
+    monkeypatch.chdir(fleet)
+
+    for place in (fleet, Path()):
+        result = adding.add(tmp_path / place.name / "a", adding.places([place]))
+
+        assert {adding.ADDED: 2} == result.counts
+        assert [f"{place}: no run of machines 2, 4 of this fleet is there"] == result.lines
+
+
 def test_two_who_add_at_the_same_time_both_succeed(tmp_path: Path) -> None:
     """The same runs, too: each row is there once."""
     for number in range(3):

@@ -207,6 +207,23 @@ def test_statuses(
     assert words in capsys.readouterr().err
 
 
+def test_cases_without_a_step_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They were measured, so that none has a step is an answer; without any there is none."""
+    places = [journal(tmp_path / f"{n}", name=f"r{n}", day=n) for n in (1, 2)]
+    adding.add(tmp_path / "a", places)
+    typed = ["archive", "history", "--steps", "--archive", str(tmp_path / "a")]
+
+    assert 0 == main([*typed, "--case", "jax"])
+
+    said = capsys.readouterr()
+    assert "" == said.err
+    assert "1 such case was measured more than once; none has a step" == said.out.splitlines()[-1]
+    assert 1 == main([*typed, "--case", "nothing"])
+    assert "--case 'nothing': no case that a machine has" in capsys.readouterr().err
+
+
 def test_history_is_printed_run_by_run(archive: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Date, value with interval, step, and what changed."""
     assert 0 == main(["archive", "history", "--archive", str(archive), "--case", "jax"])
