@@ -57,13 +57,19 @@ GROUP = Value._fields[:5]  # what one page of a case is about
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `filter` is the label of the box that filters it, "" for none."""
+    """A table.
+
+    Attributes:
+        filter: label of the box that filters it, "" for none.
+        wraps: whether its last column is a long text; without a filter, all of them are.
+    """
 
     title: str
     heads: Sequence[str]
     lines: Iterable[Sequence[str | Cell]]
     filter: str = ""
     numbers: frozenset[int] = frozenset()
+    wraps: bool = False
 
 
 @dataclass(frozen=True)
@@ -175,7 +181,10 @@ def case_page(site: Site, number: int, rows: Sequence[tuple[Any, ...]]) -> CaseP
     titles = ["machine", *heads, "cores", "GPU", "date"]
     numbers = frozenset(range(1, 2 + len(heads)))
     table = Table("", titles, lines, "Filter machines", numbers)
-    said = "Time per call, the newest of each machine; ~: noisy. Point at one for its interval."
+    said = (
+        "Time per call, the newest of each machine; ~: noisy. Its interval: point at it; on a "
+        "phone it stands below."
+    )
     name = f"cases/{number:04}-{key(title)[:60]}.html"
     site.write(name, Page(title, [said], [table], "../"))
     medians = {head: median_high(times) for head, times in columns.items()}

@@ -77,7 +77,10 @@ def write(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     runs = _runs(connection)
     latest = {one["fingerprint"]: one for one in runs}  # of each machine the newest is last
     rows = sum(one["rows"] for one in runs)
-    told = f"{len(runs):,} runs on {len(latest):,} machines, {rows:,} rows"
+    told = (
+        f"{_counted(len(runs), 'run')} on {_counted(len(latest), 'machine')}, "
+        f"{_counted(rows, 'row')}"
+    )
     withdrawn = list(_dicts(select(connection, withdrawing.LEFT_OUT)))
     counting = {one["run_id"] for one in runs}
     for one in withdrawn:
@@ -100,6 +103,10 @@ def write(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     site.replace("feed.xml", NO_XML.sub("?", feed))
     (folder / BEGUN).unlink(missing_ok=True)
     return 2 + len(cases) + len(latest)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _foreign(folder: Path) -> bool:
@@ -217,7 +224,7 @@ def _index(cases: Sequence[CasePage], told: str) -> Page:
             ]
         )
     table = Table("", ["case", "fastest", "machines", "others"], lines,
-                  "Filter cases", frozenset({1, 2}))  # fmt: skip
+                  "Filter cases", frozenset({1, 2}), wraps=True)  # fmt: skip
     said = f"{told}. Times per call are those of the median machine."
     return Page("Results of many machines", [said], [table])
 
@@ -242,12 +249,12 @@ def _machines(
     shown = [Table("", heads, lines, "Filter machines", frozenset({1, 5, 6}))]
     if withdrawn:
         gone: list[list[str | Cell]] = [
-            [one["withdrawn_at"][:10], one["machine"], one["run"], one["started"][:10],
-             Cell(f"{one['rows']:,}", order=one["rows"]), one["reason"]]
+            [one["withdrawn_at"][:10], one["reason"], f"{one['run']} of {one['started'][:10]}, "
+             f"{_counted(one['rows'], 'row')}, on {one['machine']}; run_id {one['run_id']}, "
+             f"journal {one['journal_sha256'][:12]}, {_counted(one['journal_bytes'], 'byte')}"]
             for one in withdrawn
         ]  # fmt: skip
-        heads = ["withdrawn", "machine", "run", "of", "rows", "why"]
-        shown.append(Table("Withdrawn", heads, gone, numbers=frozenset({4})))
+        shown.append(Table("Withdrawn", ["withdrawn", "why", "version"], gone, wraps=True))
     return Page("Machines", [f"{site.told}."], shown)
 
 

@@ -226,6 +226,56 @@ def test_a_site_that_was_interrupted_is_written_anew(
     assert not (tmp_path / "s" / site.BEGUN).exists() and (tmp_path / "s" / "feed.xml").is_file()
 
 
+def test_what_was_withdrawn_fits_into_a_phone_with_its_reason(tmp_path: Path) -> None:
+    """Which version, too; of a time its interval stands below; one machine is no machines."""
+    places = [journal(tmp_path / f"{n}", name=f"r{n}", day=n) for n in (1, 2)]
+    adding.add(tmp_path / "a", places)
+    typed = ["--archive", str(tmp_path / "a")]
+    reason = "a bit of its disk was lost, as " * 8
+    assert 0 == main(["archive", "withdraw", "r1", "--reason", reason, *typed])
+    content = summaries.content(places[0])
+
+    assert 0 == main(["site", str(tmp_path / "s"), *typed])
+
+    script = """
+      document.body.style.width = "390px"; document.body.style.padding = "13px";
+      const own = document.querySelector("table.wraps:not(.sortable)");
+      if (own) {
+        result.texts = [...own.tBodies[0].rows[0].cells].map((cell) => cell.textContent);
+        result.over = own.parentElement.scrollWidth - own.parentElement.clientWidth;
+      }
+      const time = document.querySelector("td[title]");
+      if (time) {
+        result.title = JSON.stringify(time.title);
+        result.below = getComputedStyle(time, "::after").content;
+      }
+    """
+    seen = used(tmp_path / "s" / "machines.html", script, tmp_path, width=500)
+    _, why, version = seen["texts"]
+    assert reason.strip() == why.strip() and seen["over"] <= 0
+    for text in ("r1 of 2026-01-01", content.run_id, content.sha256[:12], f"{content.size:,} b"):
+        assert text in version
+    (page,) = (path for path in (tmp_path / "s" / "cases").iterdir() if "train" in path.name)
+    for width, shown in ((500, True), (1200, False)):
+        seen = used(page, script, tmp_path, width=width)
+        assert shown == (seen["title"] == seen["below"])
+    text = (tmp_path / "s" / "index.html").read_text("utf-8")
+    assert "1 run on 1 machine, 3 rows; 1 more was withdrawn" in text
+
+
+def test_long_last_columns_are_not_cut_in_a_window_of_1200_pixels(
+    tmp_path: Path, pages: Path
+) -> None:
+    """Neither the other implementations of a case, nor the dates of machines."""
+    script = """
+      const box = document.querySelector(".scroll");
+      result.over = box.scrollWidth - box.clientWidth;
+    """
+    for page in (pages / "index.html", pages / "machines.html"):
+        seen = used(page, script, tmp_path, width=1200)
+        assert 0 == seen["over"], page
+
+
 def test_the_newest_value_of_a_machine_is_shown(tmp_path: Path) -> None:
     """Of two runs."""
     places = [journal(tmp_path / f"{n}", name=f"r{n}", day=n, times=n) for n in (1, 2)]

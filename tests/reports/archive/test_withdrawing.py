@@ -393,7 +393,7 @@ def test_pages_say_what_was_withdrawn(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "left out: 1 withdrawn version" in capsys.readouterr().err
     machines = (pages / "machines.html").read_text("utf-8")
     assert "<h2>Withdrawn</h2>" in machines and "its fan stood still" in machines
-    assert "1 runs on 1 machines, 3 rows; 1 more was withdrawn" in machines
+    assert "1 run on 1 machine, 3 rows; 1 more was withdrawn" in machines
     (case,) = (pages / "cases").glob("*forward*")
     text = case.read_text("utf-8")
     assert 'data-order="0.0003' in text and 'data-order="0.0006' not in text
