@@ -20,6 +20,7 @@ import pyarrow as pa
 from samegrad.benchmarks.records import fleets
 from samegrad.benchmarks.records.journal import read
 from samegrad.benchmarks.records.lines import why
+from samegrad.implementations.contract.commands import command
 from samegrad.implementations.contract.texts import clean
 from samegrad.reports.archive import checking, form, store, withdrawing
 from samegrad.reports.archive import summary as summaries
@@ -38,6 +39,9 @@ LITTLE = 2**24  # bytes that are read in this process: starting others takes two
 MOST_PROCESSES = 8
 ADDED, NEWER, THERE, OLDER, REFUSED = "added", "newer version", "there already", "older", "refused"
 WITHDRAWN = "withdrawn before"
+BY_JOURNAL = "there by a summary alone and now by its journal"
+ONCE_MORE = "added once more"
+TAKEN = (ADDED, NEWER, BY_JOURNAL, ONCE_MORE)
 
 Withdrawals = Mapping[str, Sequence[Withdrawal]]  # run id -> what was withdrawn of it
 
@@ -55,16 +59,27 @@ class Taken(NamedTuple):
     """What came of one place.
 
     Attributes:
-        outcome: ADDED, NEWER, THERE, OLDER, WITHDRAWN or REFUSED.
+        outcome: one of TAKEN, THERE, OLDER, WITHDRAWN or REFUSED.
         content: of its journal, but of what was refused.
-        rows: as columns, of ADDED and NEWER.
+        rows: as columns, of TAKEN.
         lines: why it was refused, or what of it was left out.
+        in_its_way: the run of which the archive has another version, for which it was refused.
     """
 
     outcome: str
     content: Content | None = None
     rows: pa.RecordBatch | None = None
     lines: tuple[str, ...] = ()
+    in_its_way: str = ""
+
+
+class OtherVersionError(ValueError):
+    """It contradicts the version that the archive has of its run."""
+
+    def __init__(self, run_id: str, said: str) -> None:
+        """The run, and what does not agree."""
+        super().__init__(said)
+        self.run_id = run_id
 
 
 @dataclass
@@ -82,8 +97,8 @@ def add(folder: Path, places: Sequence[Path], *, again: bool = False) -> Added:
 
     Args:
         places: journals, or summaries of journals.
-        again: whether what is there already is added once more, and hides what is there: that may
-            have come from a summary which was not true; and what was withdrawn is, too.
+        again: whether what is there already is added once more, and hides what is there; and what
+            was withdrawn is, too.
 
     Raises:
         ArchiveError: the folder holds something else.
@@ -115,11 +130,14 @@ def add(folder: Path, places: Sequence[Path], *, again: bool = False) -> Added:
         result.counts[taken.outcome] = result.counts.get(taken.outcome, 0) + 1
         lines = refused if taken.outcome == REFUSED else result.lines
         lines += taken.lines
+        if taken.in_its_way:
+            lines[-1] += _take_out(folder, taken.in_its_way)
         if taken.rows is not None and taken.content is not None:
             content = taken.content
             known[content.run_id] = Known(
-                content.size, content.sha256, form.FORM, content.beginnings
-            )
+                content.size, content.sha256, form.FORM, content.beginnings,
+                place.name == summaries.NAME,
+            )  # fmt: skip
             here[content.run_id] = place
             waiting.append(taken.rows)
             rows += len(taken.rows)
@@ -141,11 +159,12 @@ def _again(place: Path, taken: Taken, before: Path, known: Known) -> Taken:
     content = taken.content
     if content is None:
         return taken
-    outcome = REFUSED  # as long, and another one
-    if content.size != known.size or content.sha256 == known.sha256:
-        outcome = standing(content, known)
+    as_long = content.size == known.size and content.sha256 != known.sha256  # and another one
+    outcome = REFUSED if as_long else standing(content, known)
     if not agree(content.beginnings, known.beginnings):
         outcome = REFUSED
+    if outcome == THERE and known.from_summary and place.name != summaries.NAME:
+        return taken._replace(outcome=BY_JOURNAL)
     if outcome != REFUSED and summaries.NAME in (place.name, before.name):  # no journal to look at
         return taken._replace(outcome=outcome) if outcome == NEWER else Taken(outcome, content)
     try:
@@ -157,7 +176,8 @@ def _again(place: Path, taken: Taken, before: Path, known: Known) -> Taken:
         outcome = REFUSED
     if outcome in (NEWER, REFUSED):
         said = f"it and {before} say that they are of the same run, and neither begins the other"
-        return Taken(REFUSED, lines=(clean(f"{place}: {said}; {before} was added"),))
+        line = clean(f"{place}: {said}; {before} was added")
+        return Taken(REFUSED, lines=(line,), in_its_way=content.run_id)
     return Taken(outcome, content)
 
 
@@ -210,21 +230,33 @@ def _taken(place: Path, known: dict[str, Known], withdrawn: Withdrawals) -> Take
     try:
         return _of(place, known, withdrawn)
     except FileNotFoundError:
-        return Taken(REFUSED, lines=(clean(_nothing(place)),))
+        return Taken(REFUSED, lines=(clean(f"{meant(place)}: {_nothing(place)}"),))
     except Exception as error:  # a place may hold anything
         said = getattr(error, "strerror", None) or why(error) or type(error).__name__
         text = said if str(place) in said else f"{place}: {said}"
-        return Taken(REFUSED, lines=(clean(" ".join(text.split()))[:400],))
+        other = getattr(error, "run_id", "")
+        return Taken(REFUSED, lines=(clean(" ".join(text.split()))[:400],), in_its_way=other)
+
+
+def _take_out(folder: Path, run_id: str) -> str:
+    """What is to be done where a version is in the way of the right one."""
+    typed = command("archive", "withdraw", run_id, f"--archive={folder}", "--reason=TEXT")
+    return f"; if this one is right, take that one out and add it again: `{typed}`"
+
+
+def meant(place: Path) -> Path:
+    """What somebody has named: where no journal is, the folder."""
+    folder = place.parent
+    return folder if place.name == JOURNAL and folder.is_dir() and not place.exists() else place
 
 
 def _nothing(place: Path) -> str:
-    """What is said of a journal that is not there: nobody has named it if a folder was given."""
-    folder = place.parent
-    if place.name != JOURNAL or not folder.is_dir():
-        return f"{place}: {os.strerror(errno.ENOENT)}"
+    """What is said of a journal that is not there."""
+    if (folder := meant(place)) == place:
+        return os.strerror(errno.ENOENT)
     if (folder / fleets.NAME).is_file():
-        return f"{folder}: a fleet in which no machine has begun its run"
-    return f"{folder}: no run there, nor in a folder below it (no {JOURNAL}, no {summaries.NAME})"
+        return "a fleet in which no machine has begun its run"
+    return f"no run there, nor in a folder below it (no {JOURNAL}, no {summaries.NAME})"
 
 
 def _of(place: Path, known: dict[str, Known], withdrawn: Withdrawals) -> Taken:
@@ -236,9 +268,11 @@ def _of(place: Path, known: dict[str, Known], withdrawn: Withdrawals) -> Taken:
         if said := _withdrawn(journal, content, before, one):
             return Taken(WITHDRAWN, lines=(clean(f"{place}: {said}"),))
     outcome = standing(content, before)
+    if outcome == THERE and before is not None and before.from_summary and journal is not None:
+        outcome = BY_JOURNAL
     if before is not None and outcome in (NEWER, OLDER):
         _has_its_past(journal, content, before, outcome)
-    if outcome not in (ADDED, NEWER):
+    if outcome not in TAKEN:
         return Taken(outcome, content)
     if made is None:
         made, lines = _summarised(place, content)
@@ -247,6 +281,7 @@ def _of(place: Path, known: dict[str, Known], withdrawn: Withdrawals) -> Taken:
     copy = {
         "added": datetime.now(UTC).isoformat(timespec="microseconds"),
         "entry": secrets.randbits(62),
+        "from_summary": journal is None,
     }
     return Taken(outcome, content, store.batch(made.run | copy, made.rows), lines)
 
@@ -280,30 +315,22 @@ def _has_its_past(journal: Path | None, content: Content, before: Known, outcome
     """
     if outcome == NEWER and journal is not None:
         if not summaries.begins_with(journal, before.size, before.sha256):
-            raise ValueError(
-                "it does not go on as the journal that is there of this run did; "
-                + _take_out(content)
-            )
+            said = "it does not go on as the journal that is there of this run did"
+            raise OtherVersionError(content.run_id, said)
         return
     if journal is not None:
         _as_it_was(journal)
     if not agree(content.beginnings, before.beginnings):
         what = "longer" if outcome == OLDER else "shorter"
-        raise ValueError(
-            f"it has another past than the {what} journal that is there of this run; "
-            + _take_out(content)
-        )
-
-
-def _take_out(content: Content) -> str:
-    return f"if this one is right, take that one out first: `archive withdraw {content.run_id}`"
+        said = f"it has another past than the {what} journal that is there of this run"
+        raise OtherVersionError(content.run_id, said)
 
 
 def standing(content: Content, before: Known | None) -> str:
     """Whether a journal is new, goes on, is there, or is older than what is there.
 
     Raises:
-        ValueError: it is as long as what is there of this run, and says something else.
+        OtherVersionError: it is as long as what is there of this run, and says something else.
     """
     if before is None:
         return ADDED
@@ -312,24 +339,25 @@ def standing(content: Content, before: Known | None) -> str:
     if content.size > before.size:
         return NEWER
     if content.sha256 != before.sha256:
-        raise ValueError(
-            "it is as long as the journal that is there of this run, and another one; "
-            + _take_out(content)
-        )
+        said = "it is as long as the journal that is there of this run, and another one"
+        raise OtherVersionError(content.run_id, said)
+    if before.form == 0:  # as `add` has it where what is there is to be added once more
+        return ONCE_MORE
     return THERE if before.form >= form.FORM else NEWER
 
 
 def _as_it_was(place: Path) -> None:
     """Raise ValueError if a journal cannot be the beginning of the one that is there of its run.
 
-    Of that one hashes alone are known, so beyond these only what is wrong with this one is seen.
+    Of that one hashes alone are known: else only what is wrong with this one is seen.
     """
     journal = read(place)
     lines = [line for line in journal.warnings if line.startswith(f"{place}: line ")]
     whole = (line for line in lines if not line.endswith(CUT_OFF))
     for wrong in (*whole, *checking.untrue(journal)):
         wrong = wrong.removeprefix(f"{place}: ")
-        raise ValueError(f"it is not the beginning of the longer one that is there: {wrong}")
+        said = "it is not the beginning of the longer one that is there, which stays"
+        raise ValueError(f"{said}: {wrong}")
 
 
 def _summarised(place: Path, content: Content) -> tuple[Summary, tuple[str, ...]]:
@@ -366,5 +394,7 @@ def faults(place: Path) -> list[str]:
         if newest and (names := summaries.differs(stated, made)):
             found.append(f"{beside.name} is not of this journal: {', '.join(names)}")
         return found
+    except FileNotFoundError:
+        return [_nothing(place)]
     except (ValueError, OSError, ArithmeticError) as error:
         return [str(getattr(error, "strerror", None) or why(error))]

@@ -91,15 +91,16 @@ ROW = {
 # Of one copy in the archive.
 COPY = {
     "added": Column("text", "ISO 8601, UTC"),
+    "from_summary": Column("truth", "made from a summary that came alone, not from its journal"),
     "entry": Column("whole", "number of this copy of this version of the run"),
 }
 COLUMNS = {**COPY, **RUN, **ROW}
 SINCE = {"ranks": 2, "beginnings": 3}  # column -> the first version that has it
-MAY_BE_UNKNOWN = ("beginnings", "cores", "cpu_speed_ns")
+MAY_BE_UNKNOWN = ("beginnings", "from_summary", "cores", "cpu_speed_ns")
 ONCE = ("beginnings",)  # in the first row of a run alone, since it is long
 # Without a value of each of these a row is none.
 NEEDED = (
-    *COPY, *(name for name in RUN if name not in MAY_BE_UNKNOWN), "case_id", "workload",
+    *(name for name in (*COPY, *RUN) if name not in MAY_BE_UNKNOWN), "case_id", "workload",
     "batch_size", "operation", "dtype", "threads", "implementation", "device", "transfer", "status",
 )  # fmt: skip
 

@@ -69,7 +69,8 @@ def alone(folder: Path) -> Iterator[None]:
             stack.callback(os.close, lock)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ArchiveError(f"{folder}: another merge or withdrawal is under way") from None
+            said = "another merge or withdrawal is under way; try again"
+            raise ArchiveError(f"{folder}: {said}") from None
         except (ImportError, OSError):  # Windows, a disk without locks: it is not noticed
             pass
         yield

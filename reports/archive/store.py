@@ -4,9 +4,10 @@ A part holds rows of some runs, written beside and renamed once it is whole, und
 other has: who reads sees whole parts only, two who add do not meet, and a full disk costs the part
 that was being written. The name ends with the hash of what is in it: a part that is not what was
 written, or is not as parts are (`footers`), is left out and said, and the rest is read. Of each run
-the newest version counts; older ones stay and are hidden. A merged part (`merging`) says which
-parts it holds, and hides these. A withdrawal (`withdrawing`) is a file of its own, named in the
-same way, which says which copies of which versions count no longer.
+the newest version counts, and before a summary that came alone what a journal gave; others are
+hidden. A merged part (`merging`) says which parts it holds, and hides these. A withdrawal
+(`withdrawing`) is a file of its own, named in the same way, which says which copies of which
+versions count no longer.
 """
 
 import contextlib
@@ -61,12 +62,14 @@ KEYS = ("run_id", "journal_bytes", "form")
 OF_RUN = [name for name in form.RUN if name not in form.ONCE]
 LATEST = f"""
 CREATE TEMP TABLE latest AS
-SELECT {", ".join(OF_RUN)}, entry, added, count AS rows FROM (
+SELECT {", ".join(OF_RUN)}, entry, added, from_summary, count AS rows FROM (
     SELECT {", ".join(KEYS)}, entry, added, count(*) AS count,
+    coalesce(first(from_summary), false) AS from_summary,
     {", ".join(f"first({name}) AS {name}" for name in OF_RUN if name not in KEYS)}
     FROM parts GROUP BY {", ".join(KEYS)}, entry, added
 ) ANTI JOIN withdrawals USING (entry, run_id) QUALIFY row_number() OVER (
-    PARTITION BY run_id ORDER BY journal_bytes DESC, form DESC, added DESC, entry DESC
+    PARTITION BY run_id
+    ORDER BY journal_bytes DESC, form DESC, from_summary, added DESC, entry DESC
 ) = 1
 """
 
@@ -76,12 +79,14 @@ class Known(NamedTuple):
 
     Attributes:
         beginnings: hashes of beginnings of it (`beginnings`), or "" where they are not known.
+        from_summary: whether it came as a summary alone.
     """
 
     size: int
     sha256: str
     form: int
     beginnings: str = ""
+    from_summary: bool = False
 
 
 class ArchiveError(ValueError):
@@ -337,7 +342,8 @@ def known(folder: Path, told: Callable[[str], object] = lambda _: None) -> dict[
             told(clean(line))
         return {}
     query = """
-        SELECT run_id, journal_bytes, journal_sha256, form, coalesce(own.beginnings, '')
+        SELECT run_id, journal_bytes, journal_sha256, form, coalesce(own.beginnings, ''),
+            from_summary
         FROM latest LEFT JOIN (
             SELECT entry, any_value(beginnings) AS beginnings FROM parts GROUP BY entry
         ) AS own USING (entry)"""

@@ -194,6 +194,9 @@ def check(made: Summary) -> None:
     for name in form.ROW:
         _check(name, [row[name] for row in made.rows])
     names = set[str]()
+    for columns, values in ((form.RUN, made.run), *((form.ROW, row) for row in made.rows)):
+        if len(values) > len(columns):  # each of which was found
+            raise ValueError(f"{min(values.keys() - columns):.60} is no column of form {form.FORM}")
     for row in made.rows:
         if row["case_id"] in names:
             raise ValueError(f"{row['case_id']} is there twice")

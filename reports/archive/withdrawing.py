@@ -5,6 +5,7 @@ longer, and says since when and why. Of its run then the version before counts a
 and another one can be added. Copies of it that are added later count (`archive add --again`).
 """
 
+import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -23,15 +24,18 @@ from samegrad.reports.archive.store import select
 
 MOST_REASON = 300  # characters
 MOST_NAMED = 5  # runs of several that are meant
+SHOWN = 16  # digits of a journal_sha256
 BEGINNING = re.compile("[0-9a-f]{4,64}")
 COPY = """
 SELECT copies.*, own.withdrawn_at, own.reason FROM (
     SELECT run_id, journal_sha256, journal_bytes, form, added, entry, any_value(run) AS run,
-        any_value(started) AS started, any_value(machine) AS machine, count(*) AS rows
+        any_value(started) AS started, any_value(machine) AS machine,
+        coalesce(any_value(from_summary), false) AS from_summary,
+        any_value(complete) AS complete, count(*) AS rows
     FROM parts WHERE {condition}
     GROUP BY run_id, journal_sha256, journal_bytes, form, added, entry
 ) AS copies LEFT JOIN withdrawals AS own USING (entry, run_id)
-ORDER BY journal_bytes, form, added, entry
+ORDER BY journal_bytes, form, from_summary DESC, added, entry
 """
 # Versions that were withdrawn, for the last time, but for those that were added again and count.
 LEFT_OUT = """
@@ -63,6 +67,8 @@ class Copy(NamedTuple):
     run: str
     started: str
     machine: str
+    from_summary: bool
+    complete: bool
     rows: int
     withdrawn_at: str | None
     reason: str | None
@@ -70,6 +76,12 @@ class Copy(NamedTuple):
     def __str__(self) -> str:
         """Which run it is of, in words."""
         return f"{self.run_id} ({self.run} of {self.started[:10]} on {self.machine})"
+
+    def version(self) -> str:
+        """Which version of it, in words."""
+        whole = "complete" if self.complete else "not complete"
+        own = f"{self.journal_sha256[:SHOWN]} ({self.journal_bytes:,} bytes of journal"
+        return f"{own}, {whole}, {self.rows:,} rows)"
 
 
 def known(folder: Path) -> dict[str, list[Withdrawal]]:
@@ -97,6 +109,17 @@ def note(connection: duckdb.DuckDBPyConnection) -> str:
     return f"left out: {count:,} withdrawn {of_runs}; query --withdrawn shows why" if count else ""
 
 
+def nothing(connection: duckdb.DuckDBPyConnection, folder: str) -> str:
+    """What is said beside a list of what was withdrawn and counts no longer if it is empty."""
+    if select(connection, LEFT_OUT).fetchall():
+        return ""
+    if not select(connection, "FROM withdrawn LIMIT 1").fetchall():
+        return "nothing is withdrawn"
+    query = "SELECT DISTINCT withdrawn_at, reason, run_id, run, journal_sha256 FROM withdrawn"
+    typed = command("archive", "query", query, f"--archive={folder}")
+    return f"what was withdrawn was added again and counts; when and why it was: `{typed}`"
+
+
 def withdraw(
     folder: Path, text: str, reason: str, told: Callable[[str], object] = lambda _: None
 ) -> str:
@@ -117,7 +140,7 @@ def withdraw(
         raise ValueError(f"--reason: {f'more than {MOST_REASON} characters' if reason else EMPTY}")
     with merging.alone(folder):
         with store.opened(folder, told) as connection:
-            taken, others = _meant(connection, text)
+            taken, others, newest = _meant(connection, text, folder)
         now = datetime.now(UTC)
         at = now.isoformat(timespec="microseconds")
         lines = [
@@ -131,15 +154,18 @@ def withdraw(
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_arrays(columns, schema=store.WITHDRAWAL), sink)
         store.named_by_hash(folder, sink.getvalue(), f"{now:%Y%m%d-%H%M%S}-", store.WITHDRAWN)
-    left = (
-        f"of this run that of {others[-1].rows:,} rows counts" if others else "none of it is left"
-    )
-    return f"{taken[-1]}, {taken[-1].rows:,} rows, is withdrawn; {left}"
+    left = "none of it is left"
+    if others:
+        as_before = "" if newest in taken else ", as before"
+        left = f"of this run {others[-1].version()} counts{as_before}"
+    return f"{taken[-1]}: {taken[-1].version()} is withdrawn; {left}"
 
 
-def _meant(connection: duckdb.DuckDBPyConnection, text: str) -> tuple[list[Copy], list[Copy]]:
-    """The copies of the version that a text means, and those of this run that count besides."""
-    run_id, version = _named(connection, text)
+def _meant(
+    connection: duckdb.DuckDBPyConnection, text: str, folder: Path
+) -> tuple[list[Copy], list[Copy], Copy]:
+    """The copies of the version that a text means, the others of this run, and what counts now."""
+    run_id, version = _named(connection, text, folder)
     every = _copies(connection, "run_id = ?", run_id)
     counting = [one for one in every if one.withdrawn_at is None]
     if not version and counting:
@@ -156,19 +182,20 @@ def _meant(connection: duckdb.DuckDBPyConnection, text: str) -> tuple[list[Copy]
     if not taken:
         of_it = [one for one in every if one.journal_sha256 == version] or every * (not version)
         if not of_it:
-            raise ValueError(
-                f"{text:.200}: the archive has other versions of this run, {run_id}, or none"
-            )
+            versions = {one.journal_sha256: one.version() for one in every}
+            some = ", ".join([*versions.values()][-MOST_NAMED:])
+            has = f"not this version of the run {run_id}, but {some}; give one of these hashes"
+            raise ValueError(f"{text:.200}: the archive has {has if every else 'none of this run'}")
         last = max(of_it, key=_when)
         raise ValueError(f"{last} was withdrawn on {_when(last)[:10]} already: {last.reason}")
-    return taken, [one for one in counting if one.journal_sha256 != version]
+    return taken, [one for one in counting if one.journal_sha256 != version], counting[-1]
 
 
 def _when(one: Copy) -> str:
     return one.withdrawn_at or ""
 
 
-def _named(connection: duckdb.DuckDBPyConnection, text: str) -> tuple[str, str]:
+def _named(connection: duckdb.DuckDBPyConnection, text: str, folder: Path) -> tuple[str, str]:
     """(run_id, journal_sha256) of what is meant; the latter is "" where a run is."""
     if not text.strip():
         raise ValueError(f"RUN: {EMPTY}")
@@ -188,7 +215,11 @@ def _named(connection: duckdb.DuckDBPyConnection, text: str) -> tuple[str, str]:
     runs = {one.run_id: one for one in found if one.run == text or one.run_id.startswith(text)}
     some = [*(runs or {one.journal_sha256: one for one in found}).values()]
     if not some:
-        every = command("archive", "query", "SELECT run_id, run, started, machine FROM runs")
+        if "/" in text or os.sep in text:
+            wrong = "no run is there" if path.is_dir() else "there is no such file"
+            raise ValueError(f"{text:.200}: {wrong}, and no run of the archive has this name")
+        query = "SELECT run_id, run, started, machine FROM runs"
+        every = command("archive", "query", query, f"--archive={folder}")
         raise ValueError(
             f"{text!r:.60}: no such run is there; give a journal, a run's name, or at least four "
             f"digits that a run_id or a journal_sha256 begins with: {every}"

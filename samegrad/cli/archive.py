@@ -44,15 +44,17 @@ def add(subparsers: Any) -> None:
     actions["add"].add_argument(
         "--again",
         action="store_true",
-        help="also what is there already: a journal corrects what a false summary has brought; "
-        "and what was withdrawn",
+        help="also what is there already, and what was withdrawn",
     )
     actions["query"].add_argument("sql", metavar="SQL", nargs="?", help="one SELECT")
     actions["query"].add_argument(
         "--withdrawn", action="store_true", help="what was withdrawn, when and why"
     )
     actions["withdraw"].add_argument("meant", metavar="RUN", help=MEANT)
-    actions["withdraw"].add_argument("--reason", metavar="TEXT", required=True, help="which stays")
+    actions["withdraw"].one_more = "one RUN at a time can be withdrawn"
+    actions["withdraw"].add_argument(
+        "--reason", metavar="TEXT", required=True, help="which stays; up to 300 characters"
+    )
     actions["query"].add_argument("--csv", action="store_true", help="all of it, as CSV")
     for name in ("history", "compare"):
         actions[name].add_argument(
@@ -110,7 +112,8 @@ def check(arguments: Namespace) -> int:
         for place in adding.places(unpacked):
             faults = adding.faults(place)
             for fault in faults:
-                say(f"{place}: {fault}", error=True)
+                said = fault.removeprefix(f"{place}: ")  # of what its lines say
+                say(f"{adding.meant(place)}: {said}", error=True)
             if not faults:
                 say(f"{place}: may be published")
             status = FAILED if faults else status
@@ -129,7 +132,10 @@ def query(arguments: Namespace) -> int:
         answer = store.select(connection, arguments.sql or withdrawing.LEFT_OUT)
         for line in tables.csv(answer) if arguments.csv else tables.text(answer, MOST_LINES):
             say(line)
-        note = "" if arguments.withdrawn else withdrawing.note(connection)
+        if arguments.withdrawn:
+            note = withdrawing.nothing(connection, arguments.archive)
+        else:
+            note = withdrawing.note(connection)
     return ended(damaged, note)
 
 

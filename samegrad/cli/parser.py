@@ -37,6 +37,7 @@ class Parser(argparse.ArgumentParser):
 
     commands: Any = None  # what add_subparsers returned
     of_pytest = False  # whether options that it does not know are pytest's
+    one_more = ""  # what is said of an argument too many, if there is more to say
 
     def __init__(self, **options: Any) -> None:
         epilog = options.pop("epilog", "")
@@ -126,6 +127,8 @@ class Parser(argparse.ArgumentParser):
     def refuse(self, arguments: Iterable[str]) -> NoReturn:
         """End because of arguments that nobody takes."""
         first = next(iter(arguments))
+        if self.one_more and not first.startswith("-"):
+            self.error(f"{first}: {self.one_more}")
         known = self.options() if first.startswith("-") else ()
         self.error(f"{first}: there is no such option or argument{did_you_mean(first, known)}")
 

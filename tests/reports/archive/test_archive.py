@@ -129,10 +129,13 @@ def test_versions_in_one_command_must_go_on_from_each_other(tmp_path: Path) -> N
     assert [refused] * 3 + goes_on == [result.counts for result in results]
     for (first, second), result in zip(pairs[:3], results, strict=False):
         (line,) = result.lines
-        assert line.startswith(f"{second}: ") and line.endswith(f"; {first} was added")
+        assert line.startswith(f"{second}: ") and f"; {first} was added; if this one is" in line
+        assert f" archive withdraw {summaries.content(first).run_id} --archive=" in line
 
 
-def test_shorter_journal_that_is_damaged_is_no_older_version(tmp_path: Path) -> None:
+def test_shorter_journal_that_is_damaged_is_no_older_version(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A last line that is cut off is all that an older one may lack."""
     path = journal(tmp_path / "run")
     data = path.read_bytes()
@@ -146,10 +149,17 @@ def test_shorter_journal_that_is_damaged_is_no_older_version(tmp_path: Path) -> 
     assert {adding.OLDER: 1, adding.REFUSED: 1} == result.counts
     (line,) = result.lines
     assert "not the beginning of the longer one that is there" in line and str(middle) in line
+    capsys.readouterr()
+    assert 1 == main(["archive", "check", str(middle)])
+    for line in capsys.readouterr().err.splitlines():
+        assert line.startswith(f"{middle}: ") and 1 == line.count(str(middle))
 
 
-def test_journal_corrects_what_a_false_summary_has_brought(tmp_path: Path) -> None:
-    """Which came alone; the older rows stay and are hidden."""
+@pytest.mark.parametrize("together", [False, True])
+def test_journal_corrects_what_a_false_summary_has_brought(
+    together: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which came alone; the older rows stay and are hidden, and that summary hides no others."""
     path, archive = journal(tmp_path / "run"), tmp_path / "a"
     made = summaries.summary(read(path), summaries.content(path))
     for row in made.rows:
@@ -157,13 +167,18 @@ def test_journal_corrects_what_a_false_summary_has_brought(tmp_path: Path) -> No
     alone = tmp_path / "alone" / summaries.NAME
     alone.parent.mkdir()
     summaries.write(made, alone)
-    adding.add(archive, [alone])
-    assert {adding.THERE: 1} == adding.add(archive, [path]).counts
+    monkeypatch.setattr(adding, "LITTLE", 0)  # in other processes, too
+    pairs = [[alone, path]] if together else [[alone], [path]]
 
-    assert 0 == main(["archive", "add", "--again", str(path), str(path), f"--archive={archive}"])
+    *_, last = [adding.add(archive, pair) for pair in pairs]
 
+    assert {adding.BY_JOURNAL: 1} | ({adding.ADDED: 1} if together else {}) == last.counts
     assert [("",)] == asked(archive, "SELECT DISTINCT remarks FROM rows")
     assert 3 == count(archive) and 6 == count(archive, "parts")
+    for place in (alone, path):
+        assert {adding.THERE: 1} == adding.add(archive, [place]).counts
+        assert {adding.ONCE_MORE: 1} == adding.add(archive, [place], again=True).counts
+        assert [("", False)] == asked(archive, "SELECT DISTINCT remarks, from_summary FROM rows")
 
 
 def test_refused_runs_are_said_before_warnings(
@@ -393,6 +408,8 @@ def test_summary_of_an_older_form_lacks_columns(tmp_path: Path) -> None:
         (lambda s: s.rows[0].update(limit_seconds=9e9), "below its limit"),
         (lambda s: s.rows[0].update(implementation=None), "implementation is missing"),
         (lambda s: s.run.update(cores=2**80), "a number is too large"),
+        (lambda s: s.run.update(foo=1), f"foo is no column of form {form.FORM}"),
+        (lambda s: s.rows[1].update(bar=1), f"bar is no column of form {form.FORM}"),
     ],
 )
 def test_summary_that_cannot_be_is_refused(change: Any, words: str, tmp_path: Path) -> None:
@@ -475,7 +492,9 @@ def command(*arguments: str) -> "subprocess.Popen[str]":
     )  # fmt: skip
 
 
-def test_folder_without_runs_is_named_and_that_of_a_fleet_has_its_machines(tmp_path: Path) -> None:
+def test_folder_without_runs_is_named_and_that_of_a_fleet_has_its_machines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A journal in it that nobody has named is not what is missing."""
     fleet, nothing = tmp_path / "fleet", tmp_path / "nothing"
     for folder in (fleet, nothing):
@@ -487,7 +506,10 @@ def test_folder_without_runs_is_named_and_that_of_a_fleet_has_its_machines(tmp_p
 
     assert {adding.REFUSED: 2} == result.counts
     first, second = result.lines
-    assert f"{fleet}: a fleet in which no machine has begun its run" == first
+    empty = f"{fleet}: a fleet in which no machine has begun its run"
+    assert empty == first
+    assert 1 == main(["archive", "check", str(fleet)])
+    assert empty == capsys.readouterr().err.strip()
     assert second.startswith(f"{nothing}: no run there, nor in a folder below it")
     for number in ("1", "2", "2-2"):
         journal(fleet / "machines" / number, name=f"fleet-{number}")

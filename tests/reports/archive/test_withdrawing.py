@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shlex
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any, NoReturn
@@ -76,13 +77,16 @@ def test_wrong_version_is_taken_out_and_the_right_one_is_added(
     files = {path: path.read_bytes() for path in archive.iterdir()}
     (line,) = adding.add(archive, [right]).lines
     assert "has another past than the longer journal" in line
-    assert line.endswith(f"`archive withdraw {ident}`")
+    typed = shlex.split(line.split("`")[1])
+    assert ["withdraw", ident, f"--archive={archive}", "--reason=TEXT"] == typed[-4:]
 
     assert 0 == withdraw(archive, ident[:6])
 
     said = capsys.readouterr()
     assert said.out.startswith(f"{ident} (r1 of 2026-01-01 on ") and "" == said.err
-    assert said.out.endswith("3 rows, is withdrawn; none of it is left\n")
+    own = summaries.content(wrong)
+    version = f"{own.sha256[:16]} ({own.size:,} bytes of journal, complete, 3 rows)"
+    assert said.out.endswith(f": {version} is withdrawn; none of it is left\n")
     assert files == {path: path.read_bytes() for path in files}
     assert (0, 0, 3, 3) == counts(archive)
     for command in (["history"], ["compare"], ["query", "FROM rows"]):
@@ -111,11 +115,12 @@ def test_version_before_counts_again_and_is_not_taken_by_mistake(
     longer = journal(tmp_path / "longer", *records(), MORE)
     adding.add(archive, [longer])
     assert 0 == withdraw(archive, "r1")
-    assert "is withdrawn; of this run that of 3 rows counts" in capsys.readouterr().out
+    before = summaries.content(right).sha256[:16]
+    said = capsys.readouterr().out
+    assert f"is withdrawn; of this run {before} (" in said and said.endswith(" counts\n")
     assert [(summaries.content(right).size,)] == asked(archive, "SELECT journal_bytes FROM runs")
 
     assert 2 == withdraw(archive, "r1")
-    before = summaries.content(right).sha256[:16]
     (line,) = capsys.readouterr().err.splitlines()
     assert ident in line and line.endswith(f"give its journal_sha256, {before}")
     assert 2 == withdraw(archive, str(longer))
@@ -128,12 +133,15 @@ def test_version_before_counts_again_and_is_not_taken_by_mistake(
     assert (0, 0, 6, 6) == counts(archive)
 
 
-def test_older_version_that_was_withdrawn_is_no_hindrance(right: Path, tmp_path: Path) -> None:
-    """It had not counted anyway; the newest is still what is meant."""
+def test_older_version_that_was_withdrawn_is_no_hindrance(
+    right: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It had not counted anyway, which is said; the newest is still what is meant."""
     archive = tmp_path / "a"
     for path in (right, journal(tmp_path / "longer", *records(), MORE)):
         adding.add(archive, [path])
     assert 0 == withdraw(archive, str(right))
+    assert capsys.readouterr().out.endswith(" counts, as before\n")
     assert (3, 1, 6, 3) == counts(archive)
 
     assert 0 == withdraw(archive, "r1")
@@ -163,6 +171,10 @@ def test_what_was_withdrawn_comes_back_by_again_alone(
     assert 0 == main([*command[:3], "--again", f"--archive={archive}"])
     assert (3, 1, 6, 3) == counts(archive)
     capsys.readouterr()
+    assert 0 == main(["archive", "query", "--withdrawn", f"--archive={archive}"])
+    typed = capsys.readouterr().err.split("`")[1]
+    assert 0 == main(["archive", *shlex.split(typed)[-3:], "--csv"])
+    assert "a bit of its disk was lost" in capsys.readouterr().out
     assert 0 == main(["archive", "query", "SELECT 1", f"--archive={archive}"])
     assert "" == capsys.readouterr().err
     assert {adding.THERE: 1, adding.NEWER: 1} == adding.add(archive, [wrong, on]).counts
@@ -251,7 +263,10 @@ def test_archive_of_an_older_version_knows_no_beginnings(right: Path, tmp_path: 
         ("", "x", "RUN: "),
         ("same", " \n", "--reason: "),
         ("same", "x" * 301, "--reason: more than 300 characters"),
-        ("JOURNAL", "x", "the archive has other versions of this run"),
+        ("JOURNAL", "x", "the archive has not this version of the run RUN_ID, but VERSION ("),
+        ("OTHER", "x", "the archive has none of this run"),
+        ("/nowhere/journal.jsonl", "x", "there is no such file, and no run of the archive"),
+        ("/", "x", "no run is there, and no run of the archive has this name"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(
@@ -260,13 +275,17 @@ def test_what_cannot_be_meant_is_one_line(
     """And nothing is withdrawn."""
     for number in (1, 2):
         adding.add(tmp_path / "a", [journal(tmp_path / str(number), name="same", day=number)])
-    other = journal(tmp_path / "3", *records("same", 1), MORE)
+    places = {"JOURNAL": journal(tmp_path / "3", *records("same", 1), MORE)}
+    places["OTHER"] = journal(tmp_path / "4", name="another")
     before = sorted((tmp_path / "a").iterdir())
 
-    assert 2 == withdraw(tmp_path / "a", str(other) if text == "JOURNAL" else text, reason)
+    assert 2 == withdraw(tmp_path / "a", str(places.get(text, text)), reason)
 
     (line,) = capsys.readouterr().err.splitlines()
-    assert words in line
+    there = summaries.content(tmp_path / "1" / "journal.jsonl")
+    assert words.replace("RUN_ID", there.run_id).replace("VERSION", there.sha256[:16]) in line
+    if "`" in line:
+        assert 0 == main(["archive", *shlex.split(line.split("`")[1])[-3:]])
     assert before == sorted((tmp_path / "a").iterdir())
 
 
@@ -280,6 +299,10 @@ def test_without_a_reason_or_an_archive_or_beside_another_it_is_one_line(
     assert "--reason" in capsys.readouterr().err
     assert 2 == withdraw(tmp_path / "nowhere", "r1")
     assert "no archive with results there" in capsys.readouterr().err
+    assert 2 == main(["archive", "withdraw", "r1", "r2", "--reason=x", f"--archive={archive}"])
+    assert "r2: one RUN at a time can be withdrawn" in capsys.readouterr().err
+    assert 0 == main(["archive", "query", "--withdrawn", f"--archive={archive}"])
+    assert "nothing is withdrawn" == capsys.readouterr().err.strip()
     for query in ([], ["FROM rows", "--withdrawn"]):
         assert 2 == main(["archive", "query", *query, f"--archive={archive}"])
         assert "give one SELECT, or --withdrawn without one" in capsys.readouterr().err
@@ -288,7 +311,7 @@ def test_without_a_reason_or_an_archive_or_beside_another_it_is_one_line(
         assert 2 == withdraw(archive, "r1")
 
     (line,) = capsys.readouterr().err.splitlines()
-    assert "another merge or withdrawal is under way" in line
+    assert "another merge or withdrawal is under way; try again" in line
     assert (3, 1, 3, 0) == counts(archive)
 
 
