@@ -222,7 +222,7 @@ def _named(connection: duckdb.DuckDBPyConnection, text: str, folder: Path) -> tu
         every = command("archive", "query", query, f"--archive={folder}")
         raise ValueError(
             f"{text!r:.60}: no such run is there; give a journal, a run's name, or at least four "
-            f"digits that a run_id or a journal_sha256 begins with: {every}"
+            f"digits that a run_id or a journal_sha256 begins with: `{every}`"
         )
     if len(some) > 1:
         more = ", ..." * (len(some) > MOST_NAMED)
