@@ -607,7 +607,8 @@ def test_an_array_of_slurm_gives_results_and_names_a_dead_node(
 
     deadline = time.monotonic() + 60
     while not (done.paths.result_pickle.exists() and failed.paths.result_pickle.exists()):
-        assert time.monotonic() < deadline
+        said = [path.read_text() for path in (tmp_path / "jobs").rglob("*.err")]
+        assert time.monotonic() < deadline, said
         time.sleep(0.1)
     assert jobs.ended(done) and jobs.ended(failed) and not jobs.ended(dead)
     (programs / "squeue").write_text(gone)
