@@ -16,6 +16,7 @@ from samegrad.implementations.contract.sources import unwritten
 from samegrad.implementations.contract.texts import UNPARSABLE, clean, unparsable
 from samegrad.implementations.exercises import sheets
 from samegrad.implementations.exercises.judging import (
+    CUT,
     RIGHT_STATE,
     UNWRITTEN,
     WRONG,
@@ -207,10 +208,14 @@ def _follow(report: Report, drawn: Sequence[Task], given: Sequence[Any]) -> None
                 and r.equation not in DERIVED and r.equation[0] != "U"]
         for state in (WRONG, UNWRITTEN)
     }  # fmt: skip
+    cut = [f"{r.function} ({r.equation})" for r in report.results if CUT in r.notes]
     for result, task, calls in zip(report.results, drawn, given, strict=True):
+        if result.equation in DERIVED and result.state == WRONG and cut:
+            result.said = f"{', '.join(cut)}: {CUT}"
         if result.equation not in DERIVED or result.state != WRONG or not by_state[WRONG]:
             continue
-        if result.equation == NET:
+        raised = next((each["raised"]["function"] for each in calls if "raised" in each), "")
+        if result.equation == NET or any(at.startswith(f"{raised} (") for at in by_state[WRONG]):
             result.said = f"because of {', '.join(by_state[WRONG])}"
         elif derives(task, calls):
             result.state, result.said = RIGHT_STATE, ""
@@ -334,7 +339,8 @@ def _result(message: dict[str, Any]) -> dict[str, Any]:
         Exception: one of `processes.SENSELESS`, it is neither.
     """
     if "value" in message:
-        return {"value": decode(message["value"]), "changed": bool(message["changed"])}
+        said = {name: bool(message[name]) for name in ("changed", "cut")}
+        return {"value": decode(message["value"]), **said}
     raised = message["raised"]
     texts = {name: clean(str(raised[name])) for name in ("kind", "text", "function", "cell")}
     return {"raised": {**texts, "line": int(raised["line"])}}

@@ -18,6 +18,7 @@ from samegrad.implementations.contract.texts import UNPARSABLE, unparsable
 
 Message = dict[str, Any]
 IN_PLACE = ("U",)  # equations whose function may change what it is given
+THROUGH = ("F1", "F2", "L1", "L2")  # through which autograd has to go back
 
 
 def main() -> None:
@@ -48,7 +49,10 @@ def results(task: Message, namespace: dict[str, Any], kind: str, path: Path) -> 
     """What each call of a task gives; it ends with the first that raises."""
     pool = {key: decode(value) for key, value in task["pool"].items()}
     learns = task["learns"]
-    given = {key: placed(value, kind, key in learns) for key, value in pool.items()}
+    through = kind == "torch" and task["equation"] in THROUGH
+    given = {key: placed(value, kind, through or key in learns) for key, value in pool.items()}
+    if through:
+        given = {key: inner(value) for key, value in given.items()}
     for keys in task["calls"]:
         arguments = [given[key] for key in keys]
         if task["how"] != "call" or task["equation"].startswith(IN_PLACE):
@@ -63,7 +67,8 @@ def results(task: Message, namespace: dict[str, Any], kind: str, path: Path) -> 
             n for n, key in enumerate(keys)
             if arguments[n] is given[key] and not same(pool[key], fetched(given[key]))
         ]  # fmt: skip
-        yield {"value": encode(fetched(value)), "changed": changed}
+        cut = through and not getattr(value, "requires_grad", False)
+        yield {"value": encode(fetched(value)), "changed": changed, "cut": cut}
 
 
 class MissingError(LookupError):
@@ -112,7 +117,7 @@ def _operated(function: Any, namespace: dict[str, Any], arguments: list[Any], _:
     if not hasattr(result, "slopes"):
         return result
     if len(result.slopes) != len(result.parents):
-        raise FormError(f"{len(result.slopes)} slopes for {len(result.parents)} parents")
+        raise FormError(f"it has {len(result.slopes)} slopes for {len(result.parents)} parents")
     slopes = [
         sum(s for parent, s in zip(result.parents, result.slopes, strict=True) if parent is value)
         for value in values
@@ -154,6 +159,13 @@ def placed(value: Any, kind: str, learns: bool) -> Any:
     if kind == "jax":
         return importlib.import_module("jax.numpy").asarray(value)
     return value.copy()
+
+
+def inner(value: Any) -> Any:
+    """Tensors as they come from a layer, which may be changed in place where leaves may not."""
+    if isinstance(value, list | tuple):
+        return type(value)(inner(branch) for branch in value)
+    return value.clone() if hasattr(value, "clone") else value
 
 
 def fetched(value: Any) -> Any:

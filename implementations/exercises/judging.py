@@ -8,7 +8,8 @@ import numpy as np
 
 from samegrad.implementations.checking import progress
 from samegrad.implementations.checking.comparison import Strange
-from samegrad.implementations.exercises.answers import MISTAKES, RIGHT
+from samegrad.implementations.exercises.answers import RIGHT
+from samegrad.implementations.exercises.mistakes import MISTAKES
 from samegrad.implementations.exercises.tasks import DERIVED, SMALL, Task
 
 Array = Any
@@ -21,7 +22,12 @@ SAME = 1e-7  # that a mistake gives the same
 SLOPES = 1e-6
 MISSING = "there is no"  # of a function that the file does not define
 ADDS_UP = "gradients add up over calls: set them to zero in each"
-RATIOS = {"L2": {2.0: "its 1/2 is missing", 0.5: "there is a 1/2 too many"}}
+RATIOS = {
+    "L1": {1 / np.log(2): "the log is to base 2", 1 / np.log(10): "the log is to base 10"},
+    "L2": {2.0: "its 1/2 is missing", 0.5: "there is a 1/2 too many"},
+}
+CHANGES = "it changes what it is given"
+CUT = "autograd cannot go back through it: detach(), item(), numpy() or torch.tensor() cut it off"
 
 
 @dataclass
@@ -62,21 +68,27 @@ def judged(task: Task, given: Sequence[dict[str, Any]], empty: bool) -> Result:
         return _without(result, raised, empty)
     if raised is not None and len(values) < task.judged:
         result.said = f"it {_raises(raised)} in call {len(values) + 1}"
+        if named := _named_mistake(task, values):
+            result.said = f"{named}; {result.said}"
         return result
     if len(values) < task.judged:
         result.said = "what it gave cannot be read"
         return result
     right = [RIGHT[part.equation](*task.arguments(n)) for n in range(task.judged)]
     states = [compared(value, answer) for value, answer in zip(values, right, strict=False)]
-    if not states[0][0] and any(each.get("changed") for each in given):
-        result.said = "it changes what it is given: make a new array"
+    changed = any(each.get("changed") for each in given)
+    if not states[0][0] and changed:
+        result.said = f"{CHANGES}: make a new array"
         return result
     if not any(said for said, _ in states):
         result.notes = list(dict.fromkeys(note for _, notes in states for note in notes))
         result.state = RIGHT_STATE
         result.notes += _overflow(task, given)
+        result.notes += [CUT] * any(each.get("cut") for each in given)
         return result
     result.said = _why(task, values, right, states)
+    if changed and result.said in [said for said, _ in states]:
+        result.said += f"; {CHANGES}"
     return result
 
 
@@ -173,7 +185,9 @@ def _named(value: Any) -> str:
         return "nothing is returned: None"
     if isinstance(value, Strange):
         return str(value.kind)
-    return "something else" if not isinstance(value, tuple | list) else "lists that do not fit"
+    if isinstance(value, tuple | list):
+        return "lists that do not fit"
+    return _shape(value) if isinstance(value, np.ndarray | float | int) else "something else"
 
 
 def _shape(right: Any) -> str:
@@ -181,8 +195,10 @@ def _shape(right: Any) -> str:
 
 
 def distance(found: Array, right: Array) -> float:
-    """The largest difference, of the largest entry."""
+    """The largest difference, of the largest entry; nan in the same places differs by nothing."""
     with np.errstate(all="ignore"):
+        if (lost := np.isnan(right)).any() and np.array_equal(lost, np.isnan(found)):
+            found, right = np.where(lost, 0.0, found), np.where(lost, 0.0, right)
         off = np.max(np.abs(found - right), initial=0.0)
         return float(off / max(np.max(np.abs(right), initial=0.0), 1e-300))
 
@@ -202,22 +218,35 @@ def _why(
     equation = task.part.equation
     if not states[0][0]:
         return _kept(task, values, right)
-    for words, mistake in MISTAKES[equation]:
-        if _is(mistake, task, values):
+    named = _named_mistake(task, values) or _times(task, values, right)
+    for words, mistake in MISTAKES[equation] if not named else ():
+        if (factor := _times(task, values, _made(mistake, task, len(values)))) in KNOWN:
+            return f"{words}; {factor}"
+    return named or next(said for said, _ in states if said)
+
+
+def _named_mistake(task: Task, values: Sequence[Any]) -> str:
+    """The words of a mistake that gives what was given in every call, or ""."""
+    for words, mistake in MISTAKES[task.part.equation]:
+        wrong = _made(mistake, task, len(values))
+        if wrong and all(near(v, w) for v, w in zip(values, wrong, strict=False)):
             return words
-    ratios = _ratio(values, right)
-    factor = "" if ratios is None else _factor(ratios, equation, task)
-    return factor or next(said for said, _ in states if said)
+    return ""
 
 
-def _is(mistake: Callable[..., Any], task: Task, values: Sequence[Any]) -> bool:
-    """Whether a mistake gives what was given in every call."""
+def _made(mistake: Callable[..., Any], task: Task, calls: int) -> list[Any]:
+    """What a mistake gives in each of the first calls; none where it fails on their shapes."""
     try:
         with np.errstate(all="ignore"):
-            wrong = [mistake(*task.arguments(n)) for n in range(task.judged)]
-    except (ValueError, IndexError, TypeError):  # it fails on these shapes: it was another one
-        return False
-    return all(near(value, answer) for value, answer in zip(values, wrong, strict=False))
+            return [mistake(*task.arguments(n)) for n in range(min(calls, task.judged))]
+    except (ValueError, IndexError, TypeError):
+        return []
+
+
+def _times(task: Task, values: Sequence[Any], answers: Sequence[Any]) -> str:
+    """The constant factor of what was given to these answers, in words, or ""."""
+    ratios = _ratio(values, answers) if answers else None
+    return "" if ratios is None else _factor(ratios, task.part.equation, task)
 
 
 def _kept(task: Task, values: Sequence[Any], right: Sequence[Any]) -> str:
@@ -229,9 +258,15 @@ def _kept(task: Task, values: Sequence[Any], right: Sequence[Any]) -> str:
         and near(values[1][1], _sum(right[0][1], right[1][1]))
     ):
         return ADDS_UP
+    if near(values[2], _doubled(right[2])) and task.part.equation[0] == "B":
+        return ADDS_UP
     if near(values[1], right[0]):
         return "what it gives for other numbers is that of the numbers before: something is kept"
     return "the first call is right, the next one is not: something is kept"
+
+
+def _doubled(answer: Any) -> Any:
+    return 2 * answer if isinstance(answer, np.ndarray) else answer
 
 
 def _sum(a: Any, b: Any) -> Any:
@@ -256,6 +291,17 @@ def _ratio(values: Sequence[Any], right: Sequence[Any]) -> list[float] | None:
     return ratios
 
 
+# Factors that are a mistake of their own, also beside another one.
+KNOWN = (ZERO, SIGN, SUMMED, TWICE, SIGN_SUMMED, OUTPUTS) = (
+    "it is zero",
+    "it has the wrong sign",
+    "it is summed over the examples, not divided by their number",
+    "it is divided by the number of examples twice",
+    "it has the wrong sign, and is not divided by the number of examples",
+    "it is divided by the number of outputs, too",
+)
+
+
 def _factor(ratios: list[float], equation: str, task: Task) -> str:
     """A constant factor in words; "" where the calls have different ones that mean nothing."""
     arrays = [
@@ -264,15 +310,15 @@ def _factor(ratios: list[float], equation: str, task: Task) -> str:
     ]
     sizes = np.array([1.0 if a is None else len(a) for a in arrays])
     words: list[tuple[str, Array]] = [
-        ("it is zero", 0 * sizes),
-        ("it has the wrong sign", -np.ones_like(sizes)),
-        ("it is summed over the examples, not divided by their number", sizes),
-        ("it is divided by the number of examples twice", 1 / sizes),
-        ("it has the wrong sign, and is not divided by the number of examples", -sizes),
+        (ZERO, 0 * sizes),
+        (SIGN, -np.ones_like(sizes)),
+        (SUMMED, sizes),
+        (TWICE, 1 / sizes),
+        (SIGN_SUMMED, -sizes),
     ]
     if equation in ("L1", "B1"):
         outputs = np.array([1.0 if a is None else a.shape[1] for a in arrays])
-        words.append(("it is divided by the number of outputs, too", 1 / outputs))
+        words.append((OUTPUTS, 1 / outputs))
     found = np.array(ratios)
     for text, expected in words:
         if np.any(expected != 1) and np.allclose(found, expected, rtol=SAME, atol=SAME):

@@ -88,6 +88,14 @@ def _labels(rng: np.random.Generator, n: int, k: int) -> Array:
     return rng.permutation(np.arange(n) % k)
 
 
+def _label(rng: np.random.Generator, k: int) -> int:
+    """The class of one example; of three the last, of more one of the first two.
+
+    So a class that is taken for another thing, such as a factor, is no 0 or 1 in every call.
+    """
+    return 2 if k == 3 else int(rng.integers(2))
+
+
 def _params(rng: np.random.Generator, *sizes: int) -> list[Any]:
     pairs = itertools.pairwise(sizes)
     return [(rng.normal(size=(i, j)), rng.normal(size=j)) for i, j in pairs]
@@ -112,8 +120,8 @@ ONE: dict[str, Draw] = {
     "F1": lambda rng, n, i, j: (
         rng.normal(size=i), rng.normal(size=(i, j)), rng.normal(size=j)),
     "F2": lambda rng, n, i, j: (rng.normal(size=j),),
-    "L1": lambda rng, n, i, j: (rng.normal(size=j), int(rng.integers(j))),
-    "B1": lambda rng, n, i, j: (rng.normal(size=j), int(rng.integers(j))),
+    "L1": lambda rng, n, i, j: (rng.normal(size=j), _label(rng, j)),
+    "B1": lambda rng, n, i, j: (rng.normal(size=j), _label(rng, j)),
     "B2": lambda rng, n, i, j: (rng.normal(size=i), rng.normal(size=j)),
     "B3": lambda rng, n, i, j: (rng.normal(size=j),),
     "B4": lambda rng, n, i, j: (

@@ -12,7 +12,7 @@ import pytest
 
 from samegrad.cli import main
 from samegrad.implementations.exercises import check, grades, sheets
-from samegrad.implementations.exercises.answers import MISTAKES, RIGHT
+from samegrad.implementations.exercises.answers import RIGHT
 from samegrad.implementations.exercises.judging import (
     RIGHT_STATE,
     STATES,
@@ -22,6 +22,7 @@ from samegrad.implementations.exercises.judging import (
     compared,
     judged,
 )
+from samegrad.implementations.exercises.mistakes import MISTAKES
 from samegrad.implementations.exercises.sheets import NET, SHEETS
 from samegrad.implementations.exercises.tasks import DERIVED, tasks
 from tests.helpers.forging import FORGES
