@@ -29,16 +29,17 @@ GIVE_HINTS = (
 
 
 def main() -> None:
-    """Answer one request: {"path", "name", "hints", "run"}, and limits if there are any.
+    """Answer one request: {"path", "name", "hints", "run"}, and what is asked, and limits.
 
-    "seconds" for its top level, "reading" for all that is called then, of this process; "waiting"
-    for how long that may wait.
+    "seed" and "exact" as in `drawn.Asked`; "seconds" for the top level, "reading" for all that is
+    called then, of this process; "waiting" for how long that may wait.
     """
     processes.serve(answer)
 
 
 def answer(request: Message, send: Any) -> None:
     """Send "loading", "running", "reading" as it begins each, then the report."""
+    from samegrad.implementations.reading.drawn import Asked
     from samegrad.implementations.reading.hinted import outright
     from samegrad.implementations.reading.loading import TRAINS, load
     from samegrad.implementations.reading.search import verdict
@@ -72,10 +73,12 @@ def answer(request: Message, send: Any) -> None:
     except ValueError as error:
         send({"report": CheckReport(NOT_CHECKED, said=str(error)).to_dict()})
         return
+    asked = Asked(request.get("seed", 0), request.get("exact", False))
     try:
-        report = outright(hints, loaded)
+        report = outright(hints, loaded, asked.exact)
         if report is None or report.said.startswith(RAISED):  # data of the file that does not fit
-            found = verdict(loaded, request["name"], hints, time.process_time() + SECONDS)
+            end = time.process_time() + SECONDS
+            found = verdict(loaded, request["name"], hints, end, asked)
             report = found if report is None or found.verdict != NOT_CHECKED else report
         elif report.agrees and not request["name"]:
             report = with_training(report, loaded, hints)

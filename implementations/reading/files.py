@@ -6,9 +6,11 @@ Everything else is loaded, read and judged in a child process with limits.
 
 import ast
 import html
+import inspect
 import os
+import secrets
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,7 @@ READING_SECONDS = 60.0  # the same, for all readings; the child gives up before 
 AT_MOST = 10  # times as long by the clock
 # Products of small networks take longer on several threads than on one.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+USED = ("seed", "time_limit")  # options of a file that is read as it stands
 NO_RUN = "take it out of the top level, or give --no-run at once"
 
 
@@ -143,6 +146,7 @@ def verify(
     *,
     hints: Sequence[str] = (),
     run: bool = True,
+    exact: bool = False,
     **options: Any,
 ) -> VerifyReport | FileReport:
     """Verify a name, a file of the contract, or whatever else a file or notebook holds.
@@ -153,7 +157,9 @@ def verify(
         hints: for a file that is not written to the contract, "NAME = VALUE" as in the file's own
             lines `# samegrad: NAME = VALUE`.
         run: whether the file's top level may be run; else only what defines something is.
-        options: of `checking.verifier.verify`, for what is written to the contract.
+        exact: of a file that is not, whether its own arithmetic is run over exact numbers, too.
+        options: of `checking.verifier.verify`, for what is written to the contract; of another
+            file `seed` and `time_limit` alone.
 
     Returns:
         A VerifyReport, or of a file that is not written to the contract a FileReport; both have
@@ -171,30 +177,59 @@ def verify(
     name = str(implementation)
     check_name(name)
     hints = [hints] if isinstance(hints, str) else hints
+    limit, seed = float(options.get("time_limit", 60.0)), options.get("seed")
     if not is_foreign(name):
         return verify_contract(implementation, **options)
-    return verify_file(name, hints, run, float(options.get("time_limit", 60.0)))
+    found = verify_file(name, hints, run, limit, seed, exact)
+    unused = _unused(options)
+    return replace(found, report=_with(found.report, [unused])) if unused else found
+
+
+def _unused(options: Mapping[str, Any]) -> str:
+    """What is said of options that choose among networks of the contract; "" if there are none."""
+    signature = inspect.signature(verify_contract)
+    signature.bind(None, **options)  # an option that there is not is a TypeError here, too
+    usual = signature.parameters
+    given = [n for n, v in options.items() if n not in USED and v != usual[n].default]
+    told = ", ".join(name.replace("_", " ") for name in given)
+    return f"it is read as it stands, so these are not used: {told}" if told else ""
 
 
 def verify_file(
-    name: str, hints: Sequence[str] = (), run: bool = True, time_limit: float = 60.0
+    name: str,
+    hints: Sequence[str] = (),
+    run: bool = True,
+    time_limit: float = 60.0,
+    seed: int | None = None,
+    exact: bool = False,
 ) -> FileReport:
     """Read a file in a child process and say whether its gradient is that of its loss.
 
+    Args:
+        name: its path, with :NAME for one object of it.
+        hints: see `verify`.
+        run: whether its top level may be run.
+        time_limit: seconds for each stage.
+        seed: of the networks that are drawn for it; by default another in every run.
+        exact: whether it is run over exact numbers, too.
+
     Raises:
-        ValueError: a hint is not accepted.
+        ValueError: a hint or the seed is not accepted.
     """
     parse(hints)
+    if seed is not None and seed < 0:
+        raise ValueError(f"seed {seed} is not accepted; give a whole number >= 0")
     where, of = registry.split(name)
     label = Path(where).name + (f":{of}" if of else "")
-    report, stage, ended = _in_child(where, of, hints, run, time_limit)
+    asked = {"seed": secrets.randbelow(2**31) if seed is None else seed, "exact": exact}
+    report, stage, ended = _in_child(where, of, hints, run, time_limit, asked)
     remarks: tuple[str, ...] = ()
     if report is None and run and stage == "running":
         seconds = WAITING_SECONDS if ended.kind == "timeout" and COUNTED else RUNNING_SECONDS
         late = ended.kind == "timeout" or ended.reason == OVER
         how = f"takes longer than {min(seconds, time_limit):g} s" if late else ended.reason
         remarks = (f"at import it {how}; only what defines something was run: {NO_RUN}",)
-        report, stage, ended = _in_child(where, of, hints, False, time_limit)
+        report, stage, ended = _in_child(where, of, hints, False, time_limit, asked)
     if report is None:
         does = {"loading": "importing what it imports", "running": "running what defines something"}
         late = stage == "waiting" or ended.kind == "timeout" or ended.reason == OVER
@@ -225,7 +260,12 @@ def _unwritten(where: str) -> str:
 
 
 def _in_child(
-    where: str, of: str, hints: Sequence[str], run: bool, time_limit: float
+    where: str,
+    of: str,
+    hints: Sequence[str],
+    run: bool,
+    time_limit: float,
+    asked: Mapping[str, Any],
 ) -> tuple[CheckReport | None, str, processes.Exit]:
     """(the report or None, the stage in which it ended, how)."""
     stage, found = "loading", None
@@ -243,6 +283,7 @@ def _in_child(
         "name": of,
         "hints": list(hints),
         "run": run,
+        **asked,
     }
     request |= {"seconds": seconds, "reading": reading, "waiting": min(WAITING_SECONDS, reading)}
 

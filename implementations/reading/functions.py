@@ -22,6 +22,7 @@ from samegrad.implementations.reading.networks import (
     of_object,
     value_of_kind,
 )
+from samegrad.implementations.reading.vectors import of_vectors
 
 # Names of functions that do more than make something.
 WORKS = re.compile(
@@ -59,9 +60,7 @@ def of_functions(loaded: Loaded, forward: Callable[..., Any] | None) -> Iterator
         if len(learnt) == 1 and not any(usage.unpacked(f, learnt[0]) for f in functions.values()):
             yield from (partial(_alone, learnt[0], shape, functions) for shape in ("fk", "f", "kf"))
         yield from _of_keys(forward, functions)
-    if any(_takes_vector(f) for f in functions.values()):
-        for biases in (1, 0):
-            yield partial(_vector, functions, biases)
+    yield from of_vectors(functions)
     held = _own_data(loaded)
     for data in (held, ()) if held else ((),):
         yield partial(_of_globals, loaded, functions, data)
@@ -220,28 +219,6 @@ def _alone(
     array = np.random.default_rng(sizes.seed).normal(0, 0.5, shape)
     title = f"functions of {name} {shape}"
     return Network({name: array}, functions, title, {name: array, "params": array})
-
-
-def _takes_vector(function: Callable[..., Any]) -> bool:
-    """Whether a function takes parameters together with the sizes of the layers: unrolled."""
-    try:
-        given = [p.name for p in parameters(function)]
-    except (TypeError, ValueError):
-        return False
-    sized = [g for g in given if names.width(g) in ("f", "h", "k")]
-    return len(sized) >= 3 and ("param" in given[0] or names.role(given[0]) == "params")
-
-
-def _vector(
-    functions: dict[str, Callable[..., Any]], biases: int, sizes: Sizes, form: Form
-) -> Network:
-    """All weights in one vector."""
-    n = (sizes.f + biases) * sizes.h + (sizes.h + biases) * sizes.k
-    vector = np.random.default_rng(sizes.seed).normal(0, 0.5, n)
-    return Network({"params": vector}, functions, f"functions of a vector ({n},)", {
-        "params": vector, **{p.name: vector for f in functions.values() if _takes_vector(f)
-                             for p in parameters(f)[:1]},
-    })  # fmt: skip
 
 
 def _of_globals(

@@ -27,7 +27,7 @@ class FailedError(Exception):
     """A hint that cannot be evaluated."""
 
 
-def outright(hints: Hints, loaded: Loaded) -> CheckReport | None:
+def outright(hints: Hints, loaded: Loaded, exact: bool = False) -> CheckReport | None:
     """The verdict on what hints say; None if something that they name has still to be found."""
     if not (hints.loss and hints.backward):
         return None
@@ -40,12 +40,12 @@ def outright(hints: Hints, loaded: Loaded) -> CheckReport | None:
         if name in used and (word or not (text or made or file.has(name))):
             return None
     try:
-        return _checked(hints, file, used)
+        return _checked(hints, file, used, exact)
     except FailedError as error:
         return CheckReport(NOT_CHECKED, said=str(error), advice=(NO_HINT,))
 
 
-def _checked(hints: Hints, file: "_File", used: set[str]) -> CheckReport:
+def _checked(hints: Hints, file: "_File", used: set[str], exact: bool) -> CheckReport:
     np.random.seed(SEED)  # the generator that expressions draw from
     given, remarks = _given(hints, file, used)
     loss = file.function("loss", hints.loss, given)
@@ -58,9 +58,8 @@ def _checked(hints: Hints, file: "_File", used: set[str]) -> CheckReport:
     data = data or file.data(used)
     rate = file.value("rate", hints.rate, given) if hints.rate else None
     try:
-        report = check(
-            given.get("net"), loss, backward, data, rate=None if rate is None else float(rate)
-        )
+        of_update = None if rate is None else float(rate)
+        report = check(given.get("net"), loss, backward, data, rate=of_update, exact=exact)
     except (TypeError, ValueError) as error:
         raise FailedError(f"{type(error).__name__}: {error}") from None
     texts = [f"{n} = {getattr(hints, n)}" for n in ("net", "loss", "backward")]

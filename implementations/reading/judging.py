@@ -5,70 +5,65 @@ file is right. That none does is a fault only where the loss is no guess, or par
 right: whatever else `check` finds wrong is then undecided, and what to hint is said.
 """
 
-import inspect
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from samegrad.implementations.checking.notes import Note
-from samegrad.implementations.checking.objects.check import check
-from samegrad.implementations.checking.objects.names import pairs
 from samegrad.implementations.checking.objects.report import (
-    AGREES,
     DISAGREES,
     NOT_CHECKED,
     UNDECIDED,
     CheckReport,
 )
-from samegrad.implementations.reading import losses, names, twice
-from samegrad.implementations.reading.applied import with_steps
 from samegrad.implementations.reading.attempts import Attempts
+from samegrad.implementations.reading.checked import HINTS, backward_of, checked_as, source_of
 from samegrad.implementations.reading.compare import is_multiple
-from samegrad.implementations.reading.factors import factor_notes, with_sizes
+from samegrad.implementations.reading.drawn import Asked, asked_for
 from samegrad.implementations.reading.found import Found, compared_with
-from samegrad.implementations.reading.own_steps import with_own_steps
 from samegrad.implementations.reading.points import points_of
 from samegrad.implementations.reading.readings import BATCHED, Reading
-from samegrad.implementations.reading.seen import seen
-from samegrad.implementations.reading.shown import with_variables
-from samegrad.implementations.state.reach import Reached
 
 SECONDS = 20.0  # of this process, for all readings of a file
 MORE_SECONDS = 3.0  # the same, after one that shows a fault
 MOST_CHECKED = 3  # readings with a loss of the file's own that `check` sees where none is right
 SURE = (DISAGREES, UNDECIDED, NOT_CHECKED)  # what is said of several that do not agree
-FEW = 2  # entries whose being right may be chance
-ENOUGH = 5  # entries of one array whose being right is none, the others being wrong
-HINTS = (
-    "say what is meant, in the file or with --hint: `# samegrad: loss = ...`, "
-    "`# samegrad: backward = ...`"
-)
-ALONE = "it was read as one layer: what its backward pass returns for those below was not judged"
 # Words of a backward pass that divides by the number of examples.
 AVERAGES = re.compile(r"mean\(|/ ?(?:len\(|(?:self\.)?(?:m|n|N|batch\w*|n_samples)\b)")
 # What a loop calls that which it minimizes; other names may be of a measure beside it.
 OBJECTIVE = re.compile(r"(?:\w*_)?(?:loss|losses|costs?|objective|J)", re.IGNORECASE)
-# What makes of an update more than a rate times the gradient.
-STATEFUL = re.compile(
-    r"momentum|velocit|nesterov|adam|rms_?prop|ada_?grad|ada_?delta|beta_?[12]\b"
-    r"|clip_?(?:grad|norm)|(?:grad\w*|max|global)_?norm|\bnorm *>|clip\((?:d_?|grad_?)?[wvb]_?\d*,"
-)
 
 
 def judge(
-    readings: Iterator[Reading], deadline: float, attempts: Attempts | None = None
+    readings: Iterator[Reading],
+    deadline: float,
+    attempts: Attempts | None = None,
+    asked: Asked | None = None,
 ) -> CheckReport:
     """The verdict on a file, of its readings in the order of their likelihood.
 
     Args:
         deadline: of time.process_time(), after which no other reading is tried.
         attempts: what becomes of calls while readings are sought.
+        asked: what is wanted of one that is right.
     """
     found: list[Found] = []
     checked: dict[int, CheckReport] = {}
+    report = _judged(readings, deadline, attempts, found, checked)
+    right = [one for one in found if checked.get(id(one)) is report and report.agrees]
+    return asked_for(right[0], report, asked) if right and asked is not None else report
+
+
+def _judged(
+    readings: Iterator[Reading],
+    deadline: float,
+    attempts: Attempts | None,
+    found: list[Found],
+    checked: dict[int, CheckReport],
+) -> CheckReport:
+    """The same; what was found, and what `check` says of it, is put into the last two."""
     without: list[Reading] = []  # a loss of the file's own that is no finite number
     for reading in readings:
         if time.process_time() > deadline:
@@ -110,7 +105,7 @@ def for_batches(one: Found, found: Sequence[Found]) -> bool:
         return False  # what is wrong with the outputs that the file has is right with one
     if one.reading.batched:
         return True
-    sources = [_source(f) for f in _backward(one.reading)]
+    sources = [source_of(f) for f in backward_of(one.reading)]
     if any(_same_in_batches(one.reading, f) for f in found) and any(map(AVERAGES.search, sources)):
         return False
     batched = [f for f in found if f.reading.batched and f.compared.partly]
@@ -144,30 +139,6 @@ def _same_in_batches(one: Reading, found: Found) -> bool:
 
 def _is_label(form: str) -> bool:
     return form.startswith("label") or form == "one-hot int"
-
-
-def _backward(reading: Reading) -> Iterator[Callable[..., Any]]:
-    """The user's functions that make up a backward pass, those of the net's layers too."""
-    users = {f.__name__: f for f in reading.users if inspect.isroutine(f)}
-    called = list(reading.functions)
-    for function in called:  # it grows
-        code = getattr(function, "__code__", None)
-        called += [
-            users[n] for n in getattr(code, "co_names", ()) if n in users and users[n] not in called
-        ]
-    yield from called
-    owners = Reached().add(reading.net, "net").owners
-    for kind in {kind for owner in owners for kind in type(owner).__mro__}:
-        for name, function in vars(kind).items():
-            if names.BACKWARD.match(name) and inspect.isfunction(function):
-                yield function
-
-
-def _source(function: Callable[..., Any]) -> str:
-    try:
-        return inspect.getsource(function)
-    except (OSError, TypeError):
-        return ""
 
 
 def _confirmed(found: Found) -> CheckReport:
@@ -208,96 +179,6 @@ def _others(found: Found) -> Iterator[Found]:
         follows = compared.exact if reading.own else compared.factor is not None
         if not follows:
             yield other
-
-
-def checked_as(found: Found, agreed: bool = False) -> CheckReport:
-    """What `check` says of a reading, no stronger than a guess is; variables by their names.
-
-    Args:
-        agreed: whether it was right at another point: what was guessed is then confirmed.
-    """
-    report = _checked_as(found, agreed)
-    return with_variables(report) if found.reading.variables else report
-
-
-def _checked_as(found: Found, agreed: bool) -> CheckReport:
-    reading, factor = found.reading, found.factor
-    loss = seen(lambda: factor * reading.loss(), reading)
-    backward = reading.backward
-    if reading.update and (not reading.rated or found.decays) and found.compared.factor is None:
-        backward = reading.update  # with decay, perhaps: then no rate explains all of it
-    report = check(reading.net, loss, seen(backward, reading), reading.changeable)
-    name = found.constant or found.usual or reading.loss_name
-    if reading.applied is not None:
-        report = with_sizes(report, reading.applied.sizes)
-    own = "its own " if reading.own and name != losses.OF_OUTPUTS else ""
-    how = f"{reading.how}; loss: {own}{name}"
-    report = replace(report, reading=how)
-    if report.agrees:
-        found.follows = True
-        more = (*_of_factor(found), *reading.notes, *twice.of_trial(reading))
-        remarks = (*report.remarks, *([ALONE] if reading.part else []))
-        report = replace(report, notes=(*more, *report.notes), remarks=remarks)
-        if reading.applied is None and not agreed:
-            return with_own_steps(report, reading)
-        if reading.applied is None or agreed:
-            return report
-        return with_steps(report, reading.applied, reading.slopes, reading.loss)
-    if report.verdict != DISAGREES:
-        return report
-    of_loss = [note for note in twice.of_trial(reading) if note.code == twice.CODE]
-    report = replace(report, notes=(*of_loss, *report.notes))
-    doubt = _doubt(found, report, agreed)
-    if not doubt:
-        return report
-    rows = tuple(
-        replace(m, verdict=UNDECIDED, reason="") if m.verdict == DISAGREES else m
-        for m in report.matches
-    )
-    said = f"{doubt}: {report.reason}"
-    return replace(report, verdict=UNDECIDED, matches=rows, said=said, lines=(), advice=(HINTS,))
-
-
-def _of_factor(found: Found) -> list[Note]:
-    """A factor that no usual average explains, where the loss does not say it."""
-    reading, factor = found.reading, found.factor
-    known = (reading.own and factor == 1) or found.constant
-    return [] if known else factor_notes(reading, factor)
-
-
-def _of_variables(reading: Reading, report: CheckReport) -> bool:
-    """Whether what is wrong are gradients of a loop by their names, whatever is made of them."""
-    wrong = [m for m in report.matches if m.verdict == DISAGREES]
-    named = all(pairs([m.name], m.gradient) for m in wrong)
-    return reading.applied is not None and reading.update is None and named
-
-
-def _doubt(found: Found, report: CheckReport, agreed: bool) -> str:
-    """Why a disagreement is no evidence, or ""."""
-    reading = found.reading
-    stateful = any(STATEFUL.search(_source(f).lower()) for f in _backward(reading))
-    stateful = stateful or (reading.applied is not None and reading.applied.divides)
-    if reading.step and stateful and not _of_variables(reading, report):
-        return "an update by more than its gradient (momentum or the like)"
-    if reading.own and agreed:
-        return ""
-    right = [m for m in report.matches if m.verdict == AGREES and m.gradient]
-    numbers = [m for m in right if m.entries == 1]  # of a network of single numbers
-    right = [m for m in right if m.entries > FEW] or numbers[2 * FEW :]
-    wrong = [m for m in report.matches if m.verdict == DISAGREES]
-    flat = all(len([n for n in m.shape if n > 1]) < 2 for m in wrong)
-    guessed = any(len(m.shape) > 1 for m in report.matches)
-    if reading.how.startswith("functions of ") and guessed and len(report.matches) == 2 and flat:
-        return "the shapes of its parameters were guessed: it may be for one output"
-    if reading.own:
-        judged = found.compared.judged  # where one vector holds all, some layers are right
-        known = len(judged) == 1 and judged[0].right_entries >= ENOUGH
-        return "" if reading.certain or right or known else "what the loss is given was guessed"
-    if reading.applied is not None and found.compared.factor is not None:
-        return ""  # all of it is that of the loss, but for its sign
-    if right and wrong and (found.usual or not reading.rated):
-        return ""
-    return f"the loss is a guess ({reading.loss_name})"
 
 
 def _concluded(found: Sequence[Found], checked: dict[int, CheckReport]) -> CheckReport:

@@ -9,35 +9,35 @@ Array = Any
 OF_OUTPUTS = "squared error of its outputs"  # for what a file needs no loss for
 
 
-def squared(outputs: Array, targets: Array) -> float:
+def squared(outputs: Array, targets: Array) -> Any:
     """1/2 the sum of squares."""
-    return float(np.sum((outputs - targets) ** 2) / 2)
+    return np.sum((outputs - targets) ** 2) / 2
 
 
-def cross_entropy(outputs: Array, targets: Array) -> float:
+def cross_entropy(outputs: Array, targets: Array) -> Any:
     """Of probabilities."""
-    return float(-np.sum(targets * np.log(outputs)))
+    return -np.sum(targets * np.log(outputs))
 
 
-def binary(outputs: Array, targets: Array) -> float:
+def binary(outputs: Array, targets: Array) -> Any:
     """Binary cross entropy of probabilities."""
-    return float(-np.sum(targets * np.log(outputs) + (1 - targets) * np.log(1 - outputs)))
+    return -np.sum(targets * np.log(outputs) + (1 - targets) * np.log(1 - outputs))
 
 
-def softmax(outputs: Array, targets: Array) -> float:
+def softmax(outputs: Array, targets: Array) -> Any:
     """Of logits: cross entropy, classes along the axis on which targets sum to 1."""
     axis = 0 if targets.ndim < 2 or np.allclose(targets.sum(axis=0), 1) else 1
     top = outputs.max(axis=axis, keepdims=True)
     logs = outputs - top - np.log(np.sum(np.exp(outputs - top), axis=axis, keepdims=True))
-    return float(-np.sum(targets * logs))
+    return -np.sum(targets * logs)
 
 
-def sigmoid(outputs: Array, targets: Array) -> float:
+def sigmoid(outputs: Array, targets: Array) -> Any:
     """Of logits: binary cross entropy."""
-    return float(np.sum(np.logaddexp(0, outputs) - targets * outputs))
+    return np.sum(np.logaddexp(0, outputs) - targets * outputs)
 
 
-STANDARD: dict[str, Callable[[Array, Array], float]] = {
+STANDARD: dict[str, Callable[[Array, Array], Any]] = {
     "squared error": squared,
     "cross entropy": cross_entropy,
     "binary cross entropy": binary,
@@ -52,13 +52,17 @@ def value(name: str, outputs: Any, targets: Array) -> float:
     Raises:
         ValueError: outputs and targets differ in size.
     """
-    out, given = np.asarray(outputs, np.float64), np.asarray(targets, np.float64)
+    exact = isinstance(outputs, np.ndarray) and np.ndarray.view(outputs, np.ndarray).dtype == object
+    out, given = outputs, targets
+    if not exact:
+        out, given = np.asarray(outputs, np.float64), np.asarray(targets, np.float64)
     if out.shape != given.shape:
         if out.size != given.size:
             raise ValueError(f"outputs {out.shape}, targets {given.shape}")
         out = out.reshape(given.shape)
     with np.errstate(all="ignore"):
-        return STANDARD[name](out, given)
+        found = STANDARD[name](out, given)
+    return found if exact else float(found)
 
 
 def named(loss: str, factor: float, examples: int, outputs: int) -> str:

@@ -51,6 +51,7 @@ class Network:
         part: whether it is one layer of several that the file has.
         users: functions of the user that those to call have within them.
         also: ways to make networks of what else the file has, which must be right, too.
+        shapes: of its matrices, where all of them are in one vector.
     """
 
     net: Any
@@ -64,6 +65,7 @@ class Network:
     part: bool = False
     users: tuple[Any, ...] = ()
     also: "tuple[Maker, ...]" = ()
+    shapes: tuple[tuple[int, ...], ...] = ()
 
 
 class Globals:

@@ -76,6 +76,7 @@ class Reading:
         changeable: the data that loss and backward both follow when it changes.
         key: of the calls that it consists of.
         others: the same calls on other networks and batches.
+        at: the same calls on a network and a batch of these sizes, or None.
         trial: the network with its data and forward pass, of what is no script.
         update: the step itself, of which `backward` gives the change.
         notes: of what the file does besides, where its gradient is right.
@@ -105,6 +106,7 @@ class Reading:
     changeable: tuple[Any, ...] = ()
     key: tuple[str, ...] = ()
     others: "Callable[[], Iterator[Reading]]" = lambda: iter(())
+    at: "Callable[[Sizes], Reading | None]" = lambda _: None
     trial: Trial | None = None
     update: Callable[[], Any] | None = None
     notes: Sequence[Note] = ()
@@ -178,11 +180,13 @@ def readings(
                     reading.key = (loss_name, name, kind, out, pairs)
                     reading.trial = trial
                     reading.others = _others(trial, reading.key, wide)
+                    reading.at = partial(_at, trial, reading.key, wide)
                     reading.printed = loss_name.endswith(PER_EXAMPLE)
                     # Of a graph the loss and its gradient are those of one call, whatever it is.
                     reading.certain = (kind == "graph" and name == loss_name) or (
                         reading.certain
-                        and not wide and name not in unsure and not names.WEAK.fullmatch(loss_name)
+                        and not wide and not names.WEAK.fullmatch(loss_name)
+                        and (name not in unsure or names.MAYBE.sub("", name) == loss_name)
                         and trial.sure.get(loss_name, True) and trial.sure.get(name, True)
                     )  # fmt: skip
                     yield reading
@@ -234,6 +238,14 @@ def _others_of(trial: Trial, known: Sequence[str]) -> list[str]:
             and not n.startswith("__")][:MOST_OTHERS]  # fmt: skip
 
 
+def _at(trial: Trial, key: tuple[str, ...], wide: bool, sizes: Sizes) -> Reading | None:
+    """The same calls with such sizes, if they run."""
+    networks = runs(trial.make, sizes, trial.form, trial.name) if trial.make else ()
+    read = (readings(other, Wishes(), [trial.form.y], wide) for other in networks)
+    found = (r for r in itertools.chain.from_iterable(read) if r.key == key)
+    return next(found, None)
+
+
 def _others(
     trial: Trial, key: tuple[str, ...], wide: bool = False
 ) -> Callable[[], Iterator[Reading]]:
@@ -246,10 +258,7 @@ def _others(
             if trial.board.sizes.k == trial.board.sizes.f:  # an autoencoder
                 sizes = replace(sizes, k=sizes.f)
             for of in (sizes, replace(sizes, more=())) if sizes.more else (sizes,):
-                networks = runs(trial.make, of, trial.form, trial.name) if trial.make else ()
-                read = (readings(other, Wishes(), [trial.form.y], wide) for other in networks)
-                found = (r for r in itertools.chain.from_iterable(read) if r.key == key)
-                if (first := next(found, None)) is not None:
+                if (first := _at(trial, key, wide, of)) is not None:
                     yield first
                     break
         yield from _other_data(trial, key, wide)

@@ -18,6 +18,7 @@ from samegrad.implementations.checking.objects.report import (
 from samegrad.implementations.reading import frameworks, names, usage
 from samegrad.implementations.reading.board import X_FORMS, Y_FORMS, Board, Form, Sizes
 from samegrad.implementations.reading.compare import compare
+from samegrad.implementations.reading.drawn import Asked
 from samegrad.implementations.reading.functions import of_factories, of_functions, unmade
 from samegrad.implementations.reading.hints import Hints
 from samegrad.implementations.reading.judging import judge
@@ -58,13 +59,16 @@ GO_ON = (
 )
 
 
-def verdict(loaded: Loaded, name: str, hints: Hints, deadline: float) -> CheckReport:
+def verdict(
+    loaded: Loaded, name: str, hints: Hints, deadline: float, asked: Asked | None = None
+) -> CheckReport:
     """What is said of a file.
 
     Args:
         name: of the object in it that is meant, or "".
         hints: of the file and the command line.
         deadline: of time.process_time(), after which no other reading is tried.
+        asked: what is wanted of a reading that is right.
     """
     frameworks.with_digits()
     wishes = _wishes(hints, loaded)
@@ -75,7 +79,7 @@ def verdict(loaded: Loaded, name: str, hints: Hints, deadline: float) -> CheckRe
     if not hints.net:
         last = frameworks.by_hand(loaded)
         order.insert(len(order) if last else 0, frameworks.of_torch(loaded, name))
-    told = judge(itertools.chain(*order), deadline, wishes.attempts)
+    told = judge(itertools.chain(*order), deadline, wishes.attempts, asked)
     report = _with_left_out(told, loaded)
     if not report.matches:  # penalties are left out in a fit: it is no way round a fault
         fit = judge(fit_readings(loaded, name, made[0][0] if made else None), deadline)

@@ -19,17 +19,20 @@ def _result(function: Callable[[], Any]) -> Any:
     return function()
 
 
-def seen(function: Callable[[], Any], reading: Reading) -> Callable[[], Any]:
+def seen(function: Callable[[], Any], reading: Reading, more: Any = None) -> Callable[[], Any]:
     """The function as one of the user's, which closes over those of the user's that it calls.
 
     `check` then knows their constants, caches and generators, and names their lines.
+
+    Args:
+        more: what it closes over besides.
     """
     users = tuple(f for f in reading.users if _file(f) and Path(_file(f)).parent != HERE)
     # What of it is ours is not looked into: a method of an iterator closes over nothing.
     hidden: Callable[[], Any] = map(_result, itertools.repeat(function)).__next__
     if not users:
         return hidden
-    source = "lambda call, functions: lambda: call() if functions else None"
+    source = "lambda call, functions, more: lambda: call() if functions else more"
     make = eval(compile(source, str(Path(_file(users[0])).parent / "<reading>"), "eval"), {})
-    made: Callable[[], Any] = make(hidden, users)
+    made: Callable[[], Any] = make(hidden, users, more)
     return made

@@ -220,20 +220,23 @@ def _resized(make: Maker, sizes: Sizes, form: Form, wishes: Wishes) -> Iterator[
 
 def _widths_of(network: Network, sizes: Sizes) -> list[tuple[int, int]]:
     """Features and outputs that a network of fixed widths may have, by its matrices."""
-    shapes = [np.shape(p.read()) for p in list(places(network.net, "net"))[:40]]
-    shapes = [shape for shape in shapes if len(shape) == 2]
+    shapes = _shapes_of(network)
     if not shapes or {sizes.f, sizes.k} <= {*shapes[0], *shapes[-1]}:
         return []
     return list(dict.fromkeys(itertools.product(shapes[0], shapes[-1])))
 
 
+def _shapes_of(network: Network) -> list[tuple[int, ...]]:
+    """Of its matrices, in order."""
+    shapes = [np.shape(place.read()) for place in list(places(network.net, "net"))[:40]]
+    return [*network.shapes, *(shape for shape in shapes if len(shape) == 2)]
+
+
 def _inputs_of(network: Network, sizes: Sizes) -> list[int]:
     """Numbers of features that a network may take; its own if it was not made to measure."""
     found = [sizes.f]
-    for place in list(places(network.net, "net"))[:40]:
-        shape = np.shape(place.read())
-        if len(shape) == 2:
-            found += [*shape, *(s - 1 for s in shape)]
+    for shape in _shapes_of(network):
+        found += [*shape, *(s - 1 for s in shape)]
     return [f for f in dict.fromkeys(found) if f > 0][:8]
 
 

@@ -13,11 +13,18 @@ from samegrad.implementations.reading.child import answer
 from samegrad.implementations.reading.files import from_dict
 
 
-def read_here(path: Path | str, name: str = "", hints: Sequence[str] = ()) -> CheckReport:
+def read_here(
+    path: Path | str,
+    name: str = "",
+    hints: Sequence[str] = (),
+    seed: int = 0,
+    exact: bool = False,
+) -> CheckReport:
     """The report of a file that does not hang or end the process."""
     sent: list[dict[str, Any]] = []
+    request = {"path": str(path), "name": name, "hints": list(hints), "run": True}
     with as_before():
-        answer({"path": str(path), "name": name, "hints": list(hints), "run": True}, sent.append)
+        answer({**request, "seed": seed, "exact": exact}, sent.append)
     return from_dict(sent[-1]["report"])
 
 

@@ -1,0 +1,157 @@
+"""A reading that is right on networks drawn anew: of other sizes, depths and batches.
+
+Faults that depend on a size (a batch above 32, a width above 64, a fourth layer) are right on the
+few small networks on which files are read. These are others in every run; a seed repeats them. Of
+code that is too slow for one of them it is left out.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from samegrad.implementations.checking.objects.report import DISAGREES, CheckReport
+from samegrad.implementations.reading.board import Sizes
+from samegrad.implementations.reading.checked import checked_as
+from samegrad.implementations.reading.found import Found, compared_with
+from samegrad.implementations.reading.points import GROSS, NOTED, points_of
+from samegrad.implementations.reading.proved import with_proof
+from samegrad.implementations.reading.readings import Reading
+
+# Of this process: for all networks of a file, and the longest loss of one, of some hundred. Small
+# networks say too much of the time of a larger one: the first of these may be four times as long.
+SECONDS, LONGEST, FIRST = 3.0, 0.005, 4
+LOSSES = 40  # for the slopes of one array, at least
+# Ranges of examples, features, hidden units, outputs and further layers; the first one is small
+# enough for any code, and says how fast it is.
+RANGES: tuple[tuple[tuple[int, int], ...], ...] = (
+    ((33, 48), (9, 14), (17, 24), (2, 6), (0, 0)),
+    ((2, 9), (2, 8), (65, 300), (2, 6), (0, 0)),
+    ((101, 200), (2, 8), (3, 9), (2, 6), (0, 0)),
+    ((21, 32), (33, 300), (3, 9), (11, 18), (0, 0)),
+    ((5, 12), (2, 8), (5, 9), (2, 6), (3, 6)),
+)
+ZEROS = 2  # of RANGES: an example and a feature are zeros there
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is wanted of a reading that is right.
+
+    Attributes:
+        seed: of the networks that are drawn.
+        exact: whether it is run over exact numbers, too.
+    """
+
+    seed: int
+    exact: bool = False
+
+
+def asked_for(found: Found, report: CheckReport, asked: Asked) -> CheckReport:
+    """The report on a reading that agrees, with what the networks and exact numbers show."""
+    again = f"--seed {asked.seed} draws them again"
+    tried: list[Reading] = []
+    for other in _drawn(found, asked.seed):
+        tried.append(other.reading)
+        if not _follows(other, noted=bool(report.notes)):
+            fault = checked_as(other, agreed=True)
+            if fault.verdict == DISAGREES:
+                where = f"on a network that was drawn: {_text(tried[-1:])}; {again}"
+                return replace(fault, remarks=(*fault.remarks, where))
+    if tried:
+        several = f"{len(tried)} networks" if len(tried) > 1 else "a network"
+        said = f"right, too, on {several} drawn for this run ({_text(tried)}); {again}"
+        report = replace(report, remarks=(*report.remarks, said))
+    return with_proof(report, found) if asked.exact else report
+
+
+def _drawn(found: Found, seed: int) -> Iterator[Found]:
+    """The reading on networks that it takes and that are not too slow."""
+    reading = found.reading
+    if reading.trial is None:
+        return
+    end = time.process_time() + SECONDS
+    known = [_size(reading)]
+    longest, rate = FIRST * LONGEST, _seconds(reading) / _products(reading.trial.board.sizes)
+    for number, ranges in enumerate(RANGES):
+        rng = np.random.default_rng([seed, number])
+        sizes = _sizes(reading, rng, ranges)
+        late = time.process_time() > end or rate * _products(sizes) > longest
+        other = None if late else reading.at(sizes)
+        if other is None or _size(other) in known:  # it has sizes of its own
+            continue
+        known.append(_size(other))
+        _ordinary(other)
+        if number == ZEROS:
+            _with_zeros(other)
+        taken = _seconds(other)
+        longest, rate = LONGEST, taken / _products(sizes)
+        if taken * LOSSES * len(other.parameters) > SECONDS:
+            continue
+        compared = compared_with(other)
+        if compared is not None and compared.judged:
+            yield Found(other, compared)
+
+
+def _sizes(
+    reading: Reading, rng: np.random.Generator, ranges: tuple[tuple[int, int], ...]
+) -> Sizes:
+    """Sizes within ranges; outputs are as many as features where they are so in the reading."""
+    assert reading.trial is not None
+    of = reading.trial.board.sizes
+    n, f, h, k, more = (int(rng.integers(low, high + 1)) for low, high in ranges)
+    k = 1 if of.k == 1 else f if of.k == of.f else k
+    widths = tuple(int(width) for width in rng.integers(3, 10, more))
+    return Sizes(max(n, k + 2), f, h, k, int(rng.integers(2**31)), widths)
+
+
+def _seconds(reading: Reading) -> float:
+    """That one of three losses takes, at the least."""
+    taken = []
+    for _ in range(3):
+        began = time.monotonic()
+        reading.loss()
+        taken.append(time.monotonic() - began)
+    return min(taken)
+
+
+def _products(sizes: Sizes) -> int:
+    return sizes.n * sum(a * b for a, b in pairwise(sizes.layers))
+
+
+def _ordinary(reading: Reading) -> None:
+    """Weights of wide layers as small as they have to be for sums of ordinary size."""
+    for place in reading.parameters:
+        values = place.read()
+        if values.ndim == 2:
+            place.write(values * np.sqrt(min(values.shape) / max(values.shape)))
+
+
+def _with_zeros(reading: Reading) -> None:
+    X = reading.data[0]
+    if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind == "f":
+        X[0] = X[:, 0] = 0
+
+
+def _follows(found: Found, noted: bool) -> bool:
+    """Whether the gradient follows from the loss, but for what a convention may make of it."""
+    compared = replace(found.compared, tolerance=NOTED if noted else GROSS)
+    right = compared.exact if found.reading.own else compared.factor is not None
+    if not right:
+        return False
+    return points_of(found.reading, compared, found.factor, noted).follows(0) is not False
+
+
+def _size(reading: Reading) -> tuple[int, int, int]:
+    """Examples, parameters, and arrays of these."""
+    sizes = [np.size(place.read()) for place in reading.parameters]
+    return reading.examples, sum(sizes), len(sizes)
+
+
+def _text(readings: list[Reading]) -> str:
+    """The most of each."""
+    examples, numbers, arrays = (max(each) for each in zip(*map(_size, readings), strict=True))
+    batch = f"up to {examples} examples" if examples > 1 else "one example"
+    return f"{batch}, {numbers:,} parameters in {arrays} array{'s' * (arrays > 1)}"
