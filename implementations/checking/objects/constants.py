@@ -3,8 +3,13 @@
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import product
+from typing import Any
 
+import numpy as np
+
+Array = Any
 NEAR = 1e-5  # relative: two constants are one
+PART = 0.01  # of a difference, that a multiple may leave: of a small one anything leaves little
 POWERS = (0, 1, -1, 2, -2)
 
 
@@ -38,6 +43,17 @@ def named(constant: float, sizes: Mapping[str, int], near: float = NEAR) -> str:
             (above if power > 0 else below).append(whole)
     made = " * ".join(above) or "1"
     return sign + (f"{made} / ({' * '.join(below)})" if len(below) > 1 else made + _over(below))
+
+
+def multiple(off: Array, of: Array, most: float) -> float | None:
+    """The number of times that a difference is an array, or None.
+
+    Args:
+        most: that may be left of it.
+    """
+    factor = float(np.sum(off * of)) / max(float(np.sum(of**2)), 1e-300)
+    left = np.max(np.abs(off - factor * of))
+    return factor if left <= min(most, PART * np.max(np.abs(off))) else None
 
 
 def _over(below: list[str]) -> str:

@@ -185,9 +185,8 @@ def _decay(of: Fit, slopes: Slopes, values: Array) -> str:
     if n < FEW:
         return ""
     off = slopes.along(of.values)[:n] - slopes.values[:n]
-    weights = values.ravel()[slopes.entries]
-    factor = float(np.sum(off * weights)) / max(float(np.sum(weights**2)), 1e-300)
-    if not np.max(np.abs(off - factor * weights)) <= of.bound * slopes.largest:
+    factor = constants.multiple(off, values.ravel()[slopes.entries], of.bound * slopes.largest)
+    if factor is None:
         return ""
     if factor > 0:
         return f"; it has {factor:.4g} times the parameter too much: decay that the loss has not"

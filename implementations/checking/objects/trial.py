@@ -8,18 +8,12 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.checking.notes import Note
-from samegrad.implementations.checking.objects import constants, steps
+from samegrad.implementations.checking.objects import constants, matching, steps
 from samegrad.implementations.checking.objects.calls import Calls, Stopped
 from samegrad.implementations.checking.objects.candidates import Collector, put
 from samegrad.implementations.checking.objects.epsilon import without_epsilons
 from samegrad.implementations.checking.objects.judge import Judged, Knowledge, judge
-from samegrad.implementations.checking.objects.matching import (
-    UPDATE,
-    Candidate,
-    Fit,
-    fit,
-    forms,
-)
+from samegrad.implementations.checking.objects.matching import FEW, UPDATE, Candidate, Fit, fit
 from samegrad.implementations.checking.objects.other_data import SHRUNK, OtherData
 from samegrad.implementations.checking.objects.report import AGREES, DISAGREES, UNDECIDED
 from samegrad.implementations.checking.slopes import Noise, Slopes, bound_of, noise_of, slopes
@@ -121,7 +115,8 @@ class Trial:
         self, judged: Judged, rate: float | None, tolerance: float | None
     ) -> Judged:
         """Judged for the loss without its small constants, if that is what the gradient is of."""
-        wrong = [m for m in judged.matches if m.verdict == DISAGREES]
+        # Of fewer entries there is a constant, whatever is wrong with them.
+        wrong = [m for m in judged.matches if m.verdict == DISAGREES and m.entries > FEW]
         if any(m.constant is not None or "decay" in m.reason for m in wrong):
             return judged
         reached = self.walk()
@@ -173,10 +168,10 @@ class Trial:
             )
         known = self._knowledge(rate)
         judged = judge(self._measured, candidates, self._bound, known)
-        if judged.count(AGREES) == len(judged.matches):
-            return judged
-        candidates = self.collector.with_origins(candidates)
-        return judge(self._measured, candidates, self._bound, known)
+        if judged.count(AGREES) < len(judged.matches):
+            candidates = self.collector.with_origins(candidates)
+            judged = judge(self._measured, candidates, self._bound, known)
+        return judged
 
     def _knowledge(self, rate: float | None) -> Knowledge:
         reached = self.walk()
@@ -379,7 +374,7 @@ class Trial:
 
 def _in_form(of: Fit, values: Array) -> Array | None:
     """Other values of a candidate, in the form that fitted."""
-    return next((v for form, v in forms(of.values.shape, values) if form == of.form), None)
+    return next((v for form, v in matching.forms(of.values.shape, values) if form == of.form), None)
 
 
 def _alike(a: Array, b: Array, near: float) -> bool:

@@ -355,3 +355,37 @@ def test_lists_are_written_row_by_row_and_stay_the_same_lists(shape: tuple[int, 
     again = [reduce(getitem, index, lists) for index in np.ndindex(shape[:-1])]
     assert all(new is old for new, old in zip(again, rows, strict=True))
     assert {float} == {type(number) for row in rows for number in row}
+
+
+@pytest.mark.parametrize("seed", [2, 8, 36])
+@pytest.mark.parametrize("kind", ["softmax of two", "softmax", "logistic"])
+def test_small_number_in_a_log_is_no_decay_and_no_constant(kind: str, seed: int) -> None:
+    """Of few entries everything is a constant, and a small difference a multiple of anything."""
+    rng = np.random.default_rng(seed)
+    k, n = (2 if kind == "softmax of two" else 3), 9
+    small = 10.0 ** rng.uniform(-7, -5)
+    X, y = rng.normal(size=(n, 4)), rng.integers(0, k, n)
+    net = SimpleNamespace(W=rng.normal(size=(4, k)), b=rng.normal(size=k))
+    if kind == "logistic":
+        net.W, net.b = rng.normal(size=4), float(rng.normal())
+
+    def out() -> Any:
+        z = X @ net.W + net.b
+        if kind == "logistic":
+            return 1 / (1 + np.exp(-z))
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+
+    def loss() -> float:
+        p = out()
+        chosen = np.where(y > 0, p, 1 - p) if kind == "logistic" else p[np.arange(n), y]
+        return float(-np.log(chosen + small).mean())
+
+    def backward() -> None:
+        d = out() - (np.minimum(y, 1) if kind == "logistic" else np.eye(k)[y])
+        net.dW, net.db = X.T @ d / n, d.sum(axis=0) / n
+
+    report = check(net, loss, backward, (X, y))
+
+    assert report.agrees, report
+    assert {note.code for note in report.notes} <= {"epsilon-in-log"}
