@@ -86,8 +86,8 @@ function apply() {
   for (const id of state.open) document.getElementById(id)?.setAttribute("open", "");
   const select = document.getElementById("reference");
   if (select) {
-    if (state.reference) select.value = state.reference;
-    else select.selectedIndex = [...select.options].findIndex((option) => option.defaultSelected);
+    const options = [...select.options], named = options.findIndex((one) => one.value === state.reference);
+    select.selectedIndex = named < 0 ? options.findIndex((one) => one.defaultSelected) : named;
     const column = select.selectedIndex + 1;
     for (const row of all("#matrix tbody tr:not(.group)")) {
       const base = Number(row.cells[column].dataset.seconds);

@@ -263,6 +263,8 @@ def test_switches_and_reference_change_what_is_shown_and_the_link(
       document.querySelector("#agreement").open = false; await wait(100);
       location.hash = "#;open=agreement"; await wait(100);
       result.opened = document.querySelector("#agreement").open;
+      location.hash = "#;reference=nobody"; await wait(100);
+      result.unknown = [ratios(), select.value];
     """
     result = used(page, script, tmp_path)
 
@@ -272,6 +274,7 @@ def test_switches_and_reference_change_what_is_shown_and_the_link(
     assert "#;reference=scalar;off=torch" == result["hash"]
     assert result["open"] and [result["before"], "torch"] == result["again"]
     assert "#speed;reference=torch;open=agreement" == result["chapters"] and result["opened"]
+    assert [result["first"], "numpy"] == result["unknown"]  # of a link to another run's page
 
 
 def test_links_lead_into_the_page_in_a_notebook_too(page: Path, tmp_path: Path) -> None:
