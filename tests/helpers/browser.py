@@ -101,3 +101,14 @@ def picture(page: Path, target: Path, width: int, height: int, *options: str) ->
     """A screenshot."""
     size = f"--window-size={width},{height}"
     _run(target.parent, f"--screenshot={target}", size, *options, page.as_uri())
+
+
+def printed(page: Path, folder: Path) -> list[str]:
+    """The text of each sheet of paper; the test skips where nothing reads these."""
+    reader = shutil.which("pdftotext")
+    if reader is None:
+        pytest.skip("pdftotext is not installed")
+    sheets = folder / "sheets.pdf"
+    _run(folder, f"--print-to-pdf={sheets}", page.as_uri())
+    done = subprocess.run([reader, str(sheets), "-"], capture_output=True, text=True, check=True)
+    return done.stdout.split("\f")[:-1]

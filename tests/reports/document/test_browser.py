@@ -10,9 +10,9 @@ from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.reports.data.matrix import times_text
 from samegrad.reports.data.values import duration
 from samegrad.reports.render import render
-from tests.helpers.browser import chromium, used
+from tests.helpers.browser import chromium, printed, used
 from tests.helpers.journals import plan_record, run_record, write
-from tests.helpers.reports import F64, NUMPY, laptop, several, unusable
+from tests.helpers.reports import F64, NUMPY, TORCH, laptop, several, unusable
 
 COLUMN = """
   document.querySelector("#speed").open = true; await wait(100);
@@ -162,6 +162,40 @@ def test_page_fits_a_phone(page: Path, tmp_path: Path) -> None:
     result = used(page, script, tmp_path)
 
     assert result["width"] <= 0
+
+
+def test_print_has_every_chapter_and_no_empty_sheet(page: Path, tmp_path: Path) -> None:
+    """What is folded on the screen is on paper, and what is to be pressed is not."""
+    sheets = printed(page, tmp_path)
+
+    assert [] == [sheet for sheet in sheets if len(sheet.split()) < 5]
+    whole = "".join(sheets)
+    assert "@misc{samegrad" in whole  # below "Cite this", which opens folded
+    assert "Skip to" not in whole
+
+
+def test_page_of_five_machines_stays_legible(tmp_path: Path) -> None:
+    """On a phone, too: nothing is wider than it, and each machine's rows say whose they are."""
+    chromium()
+    journals = []
+    for number in range(5):
+        machine = run_record()["machine"] | {"cpu": f"Processor of kind {number}"}
+        run = run_record(machine=machine, fingerprint=f"beef{number}", run=f"r{number}")
+        cases = (NUMPY, TORCH)
+        records = [o for case in cases for o in several(case, 100.0 + number)]
+        journals.append(write(tmp_path / f"j{number}", run, plan_record(*cases), *records))
+    render(journals, tmp_path / "out")
+
+    script = """
+      result.wider = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+      result.groups = [...document.querySelectorAll("#matrix .group")].map((g) => g.textContent);
+    """
+    result = used(tmp_path / "out" / "index.html", script, tmp_path, width=390)
+
+    assert result["wider"] <= 0
+    named = [f"Processor of kind {number}" in group for number in range(5)
+             for group in result["groups"]]  # fmt: skip
+    assert 5 == len(result["groups"]) == sum(named)
 
 
 def test_intervals_are_seen_where_nothing_points(page: Path, tmp_path: Path) -> None:
