@@ -1,6 +1,7 @@
 """`samegrad results`: the published runs, measured and told again."""
 
 import os
+import re
 import shutil
 import tempfile
 from argparse import Namespace
@@ -191,6 +192,8 @@ def _put(published: Any, name: str, run: Path) -> str:
     output = run.parent
     try:
         _drawn(run)
+        if gone := _gone(published, name, run):
+            raise ValueError(f"it has no {gone}, which pages show: it may have been too short")
         published.write(name, commands.HOME, run)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -206,6 +209,14 @@ def _put(published: Any, name: str, run: Path) -> str:
     if output.name.startswith(_beginning(name)):
         shutil.rmtree(output)
     return ""
+
+
+def _gone(published: Any, name: str, run: Path) -> str:
+    """The figures that documents show of a run, and a new one has not."""
+    link = re.compile(rf"{published.FOLDER.as_posix()}/{name}/{published.FIGURES}/([\w.-]+)")
+    texts = [commands.HOME / "README.md", *(commands.HOME / "docs").glob("*.md")]
+    shown = {one for text in texts if text.is_file() for one in link.findall(text.read_text())}
+    return ", ".join(sorted(s for s in shown if not (run / published.FIGURES / s).exists()))
 
 
 def _beginning(name: str) -> str:

@@ -178,6 +178,24 @@ def test_run_replaces_the_published_one_only_if_it_is_worth_it(
     assert not published._note("example", clone).exists()
 
 
+def test_run_without_a_figure_that_pages_show_is_not_published(clone: Path, tmp_path: Path) -> None:
+    """One of too few processes had no intervals, and a page was left with a broken picture."""
+    page = clone / "docs" / "results.md"
+    page.write_text(f"![cost]({published.FOLDER}/example/figures/cost.png)\n{page.read_text()}")
+    journal = clone / published.FOLDER / "example" / published.JOURNAL
+    before = page.read_text(), journal.read_bytes()
+    run = tmp_path / "run"
+    (run / published.FIGURES).mkdir(parents=True)
+    shutil.copy(journal, run)
+
+    assert "has no cost.png, which pages show" in results._put(published, "example", run)
+    assert before == (page.read_text(), journal.read_bytes())
+
+    (run / published.FIGURES / "cost.png").write_bytes(b"")
+    assert "" == results._put(published, "example", run)
+    assert (journal.parent / published.FIGURES / "cost.png").exists()
+
+
 def test_runs_are_listed_and_others_are_refused(
     clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
