@@ -23,6 +23,7 @@ from samegrad.implementations.reading.readings import Reading
 # Of this process: for all networks of a file, and the longest loss of one, of some hundred. Small
 # networks say too much of the time of a larger one: the first of these may be four times as long.
 SECONDS, LONGEST, FIRST = 3.0, 0.005, 4
+SMALLER_SECONDS = 2.0  # for making a network that shows a fault smaller
 LOSSES = 40  # for the slopes of one array, at least
 # Ranges of examples, features, hidden units, outputs and further layers; the first one is small
 # enough for any code, and says how fast it is.
@@ -56,9 +57,15 @@ def asked_for(found: Found, report: CheckReport, asked: Asked) -> CheckReport:
     for other in _drawn(found, asked.seed):
         tried.append(other.reading)
         if not _follows(other, noted=bool(report.notes)):
-            fault = checked_as(other, agreed=True)
+            noted, fault = bool(report.notes), checked_as(other, agreed=True)
             if fault.verdict == DISAGREES:
+                smallest = _smallest(other, noted)
                 where = f"on a network that was drawn: {_text(tried[-1:])}; {again}"
+                # What is wrong is told of the larger one: of single entries less can be said.
+                if smallest is not other and checked_as(smallest, agreed=True).disagrees:
+                    at = _sizes_of(smallest)
+                    layers = "-".join(map(str, at.layers))
+                    where += f"; the smallest that shows it: {layers} with {at.n} examples"
                 return replace(fault, remarks=(*fault.remarks, where))
     if tried:
         several = f"{len(tried)} networks" if len(tried) > 1 else "a network"
@@ -105,6 +112,47 @@ def _sizes(
     k = 1 if of.k == 1 else f if of.k == of.f else k
     widths = tuple(int(width) for width in rng.integers(3, 10, more))
     return Sizes(max(n, k + 2), f, h, k, int(rng.integers(2**31)), widths)
+
+
+def _smallest(found: Found, noted: bool) -> Found:
+    """The smallest network and batch, of those that are tried, where a gradient does not follow."""
+    end, changed = time.process_time() + SMALLER_SECONDS, True
+    while changed:
+        changed = False
+        for sizes in smaller(_sizes_of(found)):
+            if time.process_time() > end:
+                return found
+            other = found.reading.at(sizes)
+            if other is None or other.trial is None or other.trial.board.sizes != sizes:
+                continue
+            _ordinary(other)
+            compared = compared_with(other)
+            if compared is not None and compared.judged:
+                fewer = Found(other, compared)
+                if not _follows(fewer, noted):
+                    found, changed = fewer, True
+                    break
+    return found
+
+
+def smaller(sizes: Sizes) -> Iterator[Sizes]:
+    """Sizes of which one number is smaller: by half, else by one."""
+    if sizes.more:
+        yield replace(sizes, more=sizes.more[: len(sizes.more) // 2])
+        yield replace(sizes, more=sizes.more[:-1])
+    if max(sizes.more, default=1) > 1:
+        yield replace(sizes, more=tuple(max(1, width // 2) for width in sizes.more))
+    # Outputs first: there are more examples than these.
+    for name, least in (("k", min(2, sizes.k)), ("n", 2), ("h", 1), ("f", 1)):
+        value = getattr(sizes, name)
+        for less in dict.fromkeys((max(least, value // 2), value - 1)):
+            if least <= less < value:
+                yield replace(sizes, **{name: less})
+
+
+def _sizes_of(found: Found) -> Sizes:
+    assert found.reading.trial is not None
+    return found.reading.trial.board.sizes
 
 
 def _seconds(reading: Reading) -> float:

@@ -19,7 +19,13 @@ from samegrad.implementations.reading import losses, names, twice
 from samegrad.implementations.reading.board import Board, Form, Sizes, call, plans
 from samegrad.implementations.reading.called import called_losses
 from samegrad.implementations.reading.effects import Place, places, with_effect
-from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions, parts
+from samegrad.implementations.reading.loading import (
+    Loaded,
+    imported_torch,
+    own_classes,
+    own_functions,
+    parts,
+)
 from samegrad.implementations.reading.networks import Network, constructions, methods
 from samegrad.implementations.reading.readings import Reading
 
@@ -37,7 +43,7 @@ def with_digits() -> None:
 
 def by_hand(loaded: Loaded) -> bool:
     """Whether a file has a backward pass that no framework calls."""
-    torch = sys.modules.get("torch")
+    torch = imported_torch()
     theirs = (torch.nn.Module, torch.autograd.Function) if torch is not None else ()
     defined = [n for c in own_classes(loaded).values() if not issubclass(c, theirs) for n in dir(c)]
     return any(names.BACKWARD.match(n) for n in [*defined, *own_functions(loaded)])
@@ -45,8 +51,8 @@ def by_hand(loaded: Loaded) -> bool:
 
 def of_torch(loaded: Loaded, name: str) -> Iterator[Reading]:
     """Readings of a file's modules, and of its functions of autograd that no module calls."""
-    torch = sys.modules.get("torch")
-    if torch is None or not hasattr(torch, "nn"):
+    torch = imported_torch()
+    if torch is None:
         return
     inner = parts(loaded)
     classes = {n: c for n, c in own_classes(loaded).items() if n == name or not name}

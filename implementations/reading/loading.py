@@ -326,6 +326,13 @@ def _missing(stubs: "_Stubs") -> list[str]:
     return [f"not installed here, so a stub stands for it: {', '.join(sorted(stubs.names))}"]
 
 
+def imported_torch() -> Any:
+    """torch, if it was imported; None where another module has its name, such as a stub."""
+    torch = sys.modules.get("torch")
+    module = getattr(getattr(torch, "nn", None), "Module", None)
+    return torch if isinstance(module, type) else None
+
+
 class _Stubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Modules that are not installed: they import, and fail where something of them is used."""
 

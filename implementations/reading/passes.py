@@ -6,7 +6,6 @@ was found in a file.
 """
 
 import ast
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +17,7 @@ from samegrad.implementations.reading import names
 from samegrad.implementations.reading.forgotten import flat
 from samegrad.implementations.reading.hinted import outright
 from samegrad.implementations.reading.hints import Hints
-from samegrad.implementations.reading.loading import Loaded, execute, own_classes
+from samegrad.implementations.reading.loading import Loaded, execute, imported_torch, own_classes
 from samegrad.implementations.reading.loops import draws
 from samegrad.implementations.reading.shown import with_variables
 from samegrad.implementations.reading.turns import of_doubles, promote
@@ -52,7 +51,9 @@ class Pass:
 def of_passes(loaded: Loaded) -> CheckReport | None:
     """The verdict on the last loop of a file with a backward pass; None where there is none."""
     for found in reversed(list(_passes(loaded))):
-        for doubles in (False, True)[: 1 + ("torch" in sys.modules)]:  # others may have made some
+        for doubles in (False, True)[
+            : 1 + (imported_torch() is not None)
+        ]:  # others may have made some
             with of_doubles(doubles):
                 if doubles:
                     promote(loaded.namespace)

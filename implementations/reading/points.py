@@ -57,6 +57,7 @@ class Points:
         before = [(p, p.read()) for p in self.parameters], [(a, a.copy()) for a in arrays]
         try:
             yield from self._other_weights(arrays)
+            yield from self._degenerate(arrays)
             yield from self._other_targets()
         finally:
             for place, values in before[0]:
@@ -74,6 +75,24 @@ class Points:
                 yield "at other weights"
             if self._met_both() or time.process_time() > end:
                 return
+
+    def _degenerate(self, arrays: Sequence[Array]) -> Iterator[str]:
+        """An example and a feature of zeros; all targets alike."""
+        X, y = [*self.data, None, None][:2]
+        if any(array is X for array in arrays) and np.ndim(X) == 2:
+            held = X.copy()
+            X[0], X[:, 0] = 0, 0
+            if self.follows(1) is False:
+                yield "with an example and a feature of zeros"
+            X[...] = held
+        if isinstance(y, np.ndarray) and y.size > 1:
+            held = y.copy()
+            try:
+                y[...] = _alike(y)
+                if self.follows(2) is False:
+                    yield "with all targets alike"
+            finally:  # labels are restored by nobody else
+                y[...] = held
 
     def _other_targets(self) -> Iterator[str]:
         """Real numbers for targets, where the gradient holds for some of them.
@@ -144,6 +163,15 @@ class Points:
         said = sum(float(np.sum(g * d)) for g, d in zip(gradients, direction, strict=True))
         length = np.sqrt(sum(float(np.sum(np.square(g))) for g in gradients))
         return bool(abs(said - slope) <= self.tolerance * max(length, abs(slope), 1e-6))
+
+
+def _alike(y: Array) -> Array:
+    """Targets, labels or one-hot, of which each is the first; others as they are."""
+    if y.ndim < 2:
+        return y[:1]
+    if y.shape[1] == 1 or np.all(y.sum(axis=1) == 1):
+        return y[:1]
+    return y[:, :1] if y.shape[0] == 1 or np.all(y.sum(axis=0) == 1) else y
 
 
 def points_of(reading: Reading, compared: Compared, factor: float, noted: bool) -> Points:

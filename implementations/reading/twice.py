@@ -4,7 +4,6 @@ The gradient of a loss with two may be right, and the network learns badly.
 """
 
 import re
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.reading import losses
-from samegrad.implementations.reading.loading import Loaded
+from samegrad.implementations.reading.loading import Loaded, imported_torch
 from samegrad.implementations.reading.readings import Reading
 
 Array = Any
@@ -59,8 +58,8 @@ def of_call(loss: Callable[[], Any]) -> Sequence[Note]:
 
     The smallest value of nll_loss is minus infinity where its input are outputs as they are.
     """
-    torch = sys.modules.get("torch")
-    if torch is None or not hasattr(torch, "overrides"):
+    torch = imported_torch()
+    if torch is None:
         return ()
     cross_entropy, nll_loss = torch.nn.functional.cross_entropy, torch.nn.functional.nll_loss
     seen: list[Array] = []

@@ -174,3 +174,21 @@ def test_notebook_that_is_none_is_not_checked(tmp_path: Path) -> None:
     report = read_here(file)
 
     assert ("not checked", True) == (report.verdict, "no notebook" in report.reason)
+
+
+@pytest.mark.parametrize("of", ["net = torch.nn.Linear(4, 3)", "class Net(torch.nn.Module): pass"])
+def test_library_that_cannot_be_imported_is_no_fault_of_ours(
+    of: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands in its place is not taken for it."""
+    (tmp_path / "torch.py").write_text("raise ImportError('libc10.so: cannot open')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "there").mkdir()
+    file = tmp_path / "there" / "mine.py"
+    file.write_text(f"import torch\n{of}\n")
+
+    report = verify_file(str(file))
+
+    assert "not checked" == report.verdict
+    assert "samegrad's" not in report.reason
+    assert "cannot open" in " ".join(report.report.remarks)

@@ -8,6 +8,8 @@ import pytest
 from samegrad.cli import main
 from samegrad.implementations.checking.objects import lines
 from samegrad.implementations.checking.objects.report import CheckReport
+from samegrad.implementations.reading.board import Sizes
+from samegrad.implementations.reading.drawn import smaller
 from tests.helpers.read_here import read_here
 
 NET = """import numpy as np
@@ -130,3 +132,37 @@ def test_command_repeats_what_was_drawn_and_says_what_it_does_not_use(
     assert "it is read as it stands, so these are not used: activations, losses" in shown
     assert 2 == main(["verify", str(file), "--seed", "-5"])
     assert "seed -5 is not accepted" in capsys.readouterr().err
+
+
+def test_fault_where_all_targets_are_alike_disagrees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which nothing that is drawn is."""
+    monkeypatch.setattr(lines, "explain", lambda *_, **__: [])  # which takes seconds
+
+    report = read(tmp_path, NET.format(fault=f"if (Y == Y[0]).all(): {WRONG}", **TANH))
+
+    assert ("disagrees", True) == (report.verdict, "all targets alike" in str(report.remarks))
+
+
+def test_fault_is_made_smaller_as_long_as_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the least width and batch with which it does."""
+    monkeypatch.setattr(lines, "explain", lambda *_, **__: [])  # which takes seconds
+    text = NET.format(fault=f"if len(X) > 32 and Y.shape[1] > 1: {WRONG}", **TANH)
+
+    (said,) = [r for r in read(tmp_path, text, 1).remarks if "--seed" in r]
+
+    assert said.endswith("the smallest that shows it: 1-1-2 with 33 examples")
+
+
+def test_smaller_networks_end() -> None:
+    """Each is smaller than the one before, down to one where nothing is."""
+    sizes, total = Sizes(7, 8, 9, 5, 0, (4, 5, 6)), 99
+    while left := list(smaller(sizes)):
+        sizes = left[0]
+        assert sizes.n + sum(sizes.layers) < total
+        total = sizes.n + sum(sizes.layers)
+
+    assert (2, 1, 1, 2, ()) == (sizes.n, sizes.f, sizes.h, sizes.k, sizes.more)
