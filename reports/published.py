@@ -84,7 +84,7 @@ class Published:
 RUNS = {
     "example": Published(("--time", "900"), 16, "Time of one training step."),
     "differentiation": Published(
-        ("--preset", "differentiation", "--time", "600"),
+        ("--preset", "differentiation", "--time", "900"),
         11,
         "Gradient time over forward time by every way to differentiate: reverse mode takes a few "
         "forward passes for any number of parameters, dual numbers and differences of the loss "
