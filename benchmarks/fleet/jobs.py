@@ -21,6 +21,7 @@ LOCAL_MINUTES = 7 * 24 * 60  # submitit ends local jobs after five without it
 SLURM = {"job_name": "samegrad", "nodes": 1, "ntasks_per_node": 1, "exclusive": True, "time": 240}
 ENDING_SECONDS = 20.0  # for jobs that are told to end
 ASKING_SECONDS = 15.0  # between two questions to Slurm's queue
+ANSWER_SECONDS = 60.0  # that it may take to answer one: on a busy cluster it waits itself
 LATE_SECONDS = 15.0  # that a result takes to be seen on a shared disk
 UNKNOWN, LOST = "UNKNOWN", "NO_LONGER_KNOWN"
 ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY",
@@ -84,11 +85,7 @@ class Jobs:
         asked, state = self._states.get(name, (-math.inf, UNKNOWN))
         if time.monotonic() - asked > ASKING_SECONDS:
             command = ["squeue", "--noheader", "--states=all", "--jobs", name, "--format=%T"]
-            answer = subprocess.run(command, capture_output=True, text=True, check=False)
-            if lines := answer.stdout.split():
-                state = lines[0]
-            elif GONE in answer.stderr or not answer.returncode:  # it ended a while ago
-                state = state if state in ENDED else LOST
+            state = _answer(command, state)
             self._states[name] = time.monotonic(), state
         return state
 
@@ -125,6 +122,22 @@ class Jobs:
         for job in jobs:
             if self.local and not job.done():
                 job.cancel()
+
+
+def _answer(question: Sequence[str], known: str) -> str:
+    """What Slurm's queue answers, or what is known where it gives no answer in time."""
+    try:
+        answer = subprocess.run(
+            question, capture_output=True, text=True, errors="replace", check=False,
+            timeout=ANSWER_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return known
+    if lines := answer.stdout.split():
+        return lines[0]
+    if GONE in answer.stderr or not answer.returncode:  # it ended a while ago
+        return known if known in ENDED else LOST
+    return known
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from samegrad.benchmarks.versions.step import LIBRARIES
 from samegrad.implementations.contract.cache import kept_in
 from samegrad.implementations.contract.commands import did_you_mean
 from samegrad.implementations.contract.files import exclusive
-from samegrad.implementations.contract.texts import clean
+from samegrad.implementations.contract.texts import clean, say
 
 # Packages by their names, from the registry that pip is set up for: no options, paths, addresses.
 REQUIREMENT = re.compile(r"([A-Za-z0-9][\w.-]*)(\[[\w,.-]+\])?(([=<>!~]=|[<>])[\w.*+!]+(,|$))*")
@@ -104,7 +104,8 @@ def make(version: Version) -> str:
     name = hashlib.sha256(repr((*about, version.requirements)).encode()).hexdigest()[:24]
     folder = kept_in("versions") / name
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    with exclusive(folder.with_suffix(".lock")):
+    wait = f"samegrad: {version.label}: another run is making it; waiting {INSTALL_SECONDS:.0f} s"
+    with exclusive(folder.with_suffix(".lock"), INSTALL_SECONDS, lambda: say(f"{wait} at most")):
         if not (folder / COMPLETE).is_file():
             _run("venv", [version.python, "-m", "venv", "--clear", str(folder)])
             # Nothing is built here: what has no wheel for this Python is not installed.

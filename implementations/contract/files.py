@@ -2,9 +2,11 @@
 
 import contextlib
 import errno
+import math
 import os
 import secrets
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,14 +16,24 @@ from samegrad.implementations.contract.texts import EMPTY, described
 INPUTS = {".py", ".ipynb", ".npz", ".npy", ".jsonl", ".toml", ".ini", ".gz"}
 MOST_NAMED = 5  # files of a folder
 MADE_BY_SYSTEM = ("/proc", "/sys")  # while they are read, some of them without end
+LOCK_SECONDS = 0.1  # between two looks at a lock that another process holds
 PART = ".part-"  # with which the name of a file begins that is not complete
 
 
 @contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[Callable[[], None]]:
+def exclusive(
+    path: Path, seconds: float = math.inf, told: Callable[[], object] | None = None
+) -> Iterator[Callable[[], None]]:
     """Hold the lock of a file, as one process at a time; what is yielded releases it early.
 
     It is released when the process ends, however it ends. On Windows nothing is locked.
+
+    Args:
+        seconds: to wait for another process at most, which may be stopped, and hold it for ever.
+        told: called once, where there is one to wait for.
+
+    Raises:
+        TimeoutError: another process holds it still.
     """
     with path.open("w") as lock:
         try:
@@ -29,7 +41,21 @@ def exclusive(path: Path) -> Iterator[Callable[[], None]]:
         except ImportError:
             yield lambda: None
             return
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        if math.isinf(seconds):  # whoever started us ends us
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        deadline = time.monotonic() + seconds
+        while math.isfinite(seconds):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    reason = f"another process has held it for {seconds:.0f} s"
+                    raise TimeoutError(errno.ETIMEDOUT, reason, str(path)) from None
+            if told is not None:
+                told()
+                told = None
+            time.sleep(LOCK_SECONDS)
         yield lambda: fcntl.flock(lock, fcntl.LOCK_UN)
 
 

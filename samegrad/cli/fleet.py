@@ -17,6 +17,7 @@ from samegrad.implementations.contract.texts import say
 
 TRIES = 3
 POLL_SECONDS, SAY_SECONDS = 1.0, 15.0
+CHECK_SECONDS = 300.0  # to read the options of a benchmark: on a shared disk imports are slow
 MOST_TOLD = 8  # machines whose progress is told one by one
 FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
 OWN = ("output", "resume", "retry_failed")  # options of a run that the fleet gives itself
@@ -144,11 +145,16 @@ def _check(given: list[str]) -> None:
 
     It lists pytest's markers, for which it reads all of them and looks at no device.
     """
-    child = own_commands.start(
+    with own_commands.start(
         ["benchmark", "--markers", *given], Path.cwd(), os.environ,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    _, said = child.communicate()
+    ) as child:  # fmt: skip
+        try:
+            _, said = child.communicate(timeout=CHECK_SECONDS)
+        except subprocess.TimeoutExpired:  # somebody's plugin of pytest, say
+            own_commands.end(child, 0.0)
+            late = f"the options could not be read within {CHECK_SECONDS:.0f} s"
+            raise ValueError(late) from None
     if child.returncode == USAGE:
         lines = [line for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR: ")] or lines

@@ -629,3 +629,19 @@ def test_an_array_of_slurm_gives_results_and_names_a_dead_node(
     assert "" == capsys.readouterr().err
     for line in ("partition=gpu", "time=3", "exclusive", "nodes=1", "array=0-2%3"):
         assert f"#SBATCH --{line}\n" in script.read_text()
+
+
+def test_what_never_answers_is_waited_for_with_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A queue of Slurm's, of whose jobs what is known stays known; a benchmark's options."""
+    asked = "import time; time.sleep(60)"
+    monkeypatch.setattr(job_module, "ANSWER_SECONDS", 0.2)
+    assert "RUNNING" == job_module._answer([sys.executable, "-c", asked], "RUNNING")
+
+    (tmp_path / "slow_plugin.py").write_text(asked)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(fleet, "CHECK_SECONDS", 0.5)
+    with pytest.raises(ValueError, match="could not be read within"):
+        fleet._check(["-p", "slow_plugin"])

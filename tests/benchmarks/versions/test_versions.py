@@ -16,6 +16,7 @@ from samegrad.benchmarks.versions.environments import Version, parse
 from samegrad.cli import main
 from samegrad.implementations.checking.comparison import judge
 from samegrad.implementations.contract import cache
+from samegrad.implementations.contract.files import exclusive
 from tests.helpers.quiet_machine import between
 
 TWO = "numpy==1.26.4\nnumpy==2.4.6"
@@ -90,6 +91,32 @@ def test_environment_is_made_once_and_again_if_that_failed(
     (path,) = paths
     assert kept in Path(path).parents
     assert path != environments.make(Version("jax==1", "jax", ("jax==1",)))
+
+
+def test_environment_that_another_process_holds_is_waited_for_with_a_word_and_a_limit(
+    kept: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that is stopped holds it for ever."""
+    ran: list[str] = []
+
+    def fake(what: str, command: list[str]) -> None:
+        ran.append(what)
+        if what == "venv":
+            Path(command[-1]).mkdir()
+
+    monkeypatch.setattr(environments, "_run", fake)
+    monkeypatch.setattr(environments, "INSTALL_SECONDS", 0.3)
+    version = Version("jax==0", "jax", ("jax==0",))
+    made = Path(environments.make(version)).parents[1].with_suffix(".lock")
+    del ran[:]
+    with (
+        exclusive(made),
+        pytest.raises(TimeoutError, match="another process has held it"),
+    ):
+        environments.make(version)
+
+    assert [] == ran
+    assert 1 == capsys.readouterr().out.count("jax==0: another run is making it; waiting")
 
 
 def test_missing_interpreter_and_faults_of_pip_are_one_line(kept: Path) -> None:
