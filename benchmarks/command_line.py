@@ -124,13 +124,15 @@ def _table(path: Path) -> dict[str, Any]:
     try:
         whole = tomllib.loads(ordinary(path).read_text(encoding="utf-8"))
         check_nesting(whole)
-        table = whole.get("tool", {}).get("samegrad", {})
     except RecursionError:
         raise ValueError(f"{path}: cannot be read: {NESTED}") from None
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: cannot be read: {error}") from None
+    tool = whole.get("tool", {})
+    table = tool.get("samegrad", {}) if isinstance(tool, dict) else None
     if not isinstance(table, dict):
-        raise ValueError(f"{path}: tool.samegrad is no table")
+        name = "tool.samegrad" if isinstance(tool, dict) else "tool"
+        raise ValueError(f"{path}: {name} is no table")
     for name, value in table.items():
         if isinstance(value, dict) and name not in COMMANDS:
             raise ValueError(

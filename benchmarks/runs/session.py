@@ -1,8 +1,9 @@
 """What one `pytest --benchmark` does: from its options to a run, or to the rest of one."""
 
+import inspect
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -307,8 +308,9 @@ def load(run: str, retry_failed: bool, anew: Mapping[str, str] | None = None) ->
     try:
         typed = options_now(journal.run["options"])
         refuse_companions(path.parent, typed)
-        options = parse(**typed)
-        resumed = Resumed(path.parent, journal, options, RunSettings(**journal.run["settings"]))
+        options = parse(**known(typed, parse))
+        settings = RunSettings(**known(journal.run["settings"], RunSettings))
+        resumed = Resumed(path.parent, journal, options, settings)
         if not 1 <= journal.processes <= MOST_PROCESSES:
             raise ValueError(f"{journal.processes} processes")
         for threads in {case.threads for case in journal.cases} - {ALL_THREADS}:
@@ -364,6 +366,22 @@ def options_now(options: dict[str, str]) -> dict[str, str]:
     if "training" not in options:
         return options
     return {**{k: v for k, v in options.items() if k != "training"}, "kind": "training"}
+
+
+def known(values: Mapping[str, Any], taken_by: Callable[..., Any]) -> Mapping[str, Any]:
+    """The options or settings of a journal, if they are what a function or a class takes.
+
+    Raises:
+        ValueError: one of them is not, or is missing.
+    """
+    parameters = inspect.signature(taken_by).parameters
+    for name in values:
+        if name not in parameters:
+            raise ValueError(f"{name!r:.60} is none of them")
+    for name, parameter in parameters.items():
+        if parameter.default is parameter.empty and name not in values:
+            raise ValueError(f"{name!r} is missing")
+    return values
 
 
 def check_unchanged(record: dict[str, object], now: Capabilities) -> None:

@@ -108,7 +108,7 @@ def resumed(run: str) -> tuple[Path, Request, Journal]:
     try:
         typed = session.options_now(journal.run["options"])
         session.refuse_companions(path.parent, typed)
-        return path.parent, parse(**typed), journal
+        return path.parent, parse(**session.known(typed, parse)), journal
     except (TypeError, ValueError) as error:
         raise ValueError(f"--resume {run}: it is no run of versions: {error}") from None
 

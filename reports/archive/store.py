@@ -28,6 +28,7 @@ from samegrad.implementations.contract.commands import command
 from samegrad.implementations.contract.files import PART, named, ordinary, replaced
 from samegrad.implementations.contract.texts import clean
 from samegrad.reports.archive import footers, form
+from samegrad.reports.archive.asking import patiently
 
 TYPES = {
     "text": pa.string(),
@@ -357,7 +358,7 @@ def select(
     """Ask one question, in SQL that changes nothing.
 
     Raises:
-        ValueError: it is something else than one SELECT, or DuckDB refuses it.
+        ValueError: it is something else than one SELECT, DuckDB refuses it, or it takes too long.
     """
     try:
         text = query.strip().rstrip(";")
@@ -365,7 +366,9 @@ def select(
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise ValueError("an archive is only read: give one SELECT")
         # WITH may name a COPY or an INSERT, but not within another query.
-        return connection.execute(f"SELECT * FROM (\n{text}\n)", list(values))
+        query = f"SELECT * FROM (\n{text}\n)"
+        patiently(connection, connection.execute, query, list(values))
+        return connection
     except duckdb.Error as error:
         raise ValueError(_refused(connection, error)) from None
 

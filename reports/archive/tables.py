@@ -7,6 +7,7 @@ from typing import Any
 
 from samegrad.benchmarks.clock.intervals import Ratio
 from samegrad.implementations.contract import columns
+from samegrad.reports.archive.asking import patiently
 from samegrad.reports.archive.queries import Beside, Point, Series, Spread
 from samegrad.reports.data.values import brief, duration, interval_text
 
@@ -22,7 +23,7 @@ def aligned(lines: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def text(answer: Any, most: int) -> Iterator[str]:
     """An answer of DuckDB, of which some lines are shown."""
-    lines = answer.fetchmany(most + 1)
+    lines = patiently(answer, answer.fetchmany, most + 1)
     heads = [column[0] for column in answer.description]
     cells = [[_cell(value) for value in line] for line in lines[:most]]
     yield from aligned([heads, *cells])
@@ -44,7 +45,7 @@ def csv(answer: Any) -> Iterator[str]:
 
     heads = [column[0] for column in answer.description]
     yield to_csv(pd.DataFrame(columns=heads)).rstrip("\r\n")
-    while lines := answer.fetchmany(CHUNK):
+    while lines := patiently(answer, answer.fetchmany, CHUNK):
         lines = [[_plain(value) for value in line] for line in lines]
         yield to_csv(pd.DataFrame(lines, columns=heads), header=False).rstrip("\r\n")
 

@@ -113,15 +113,17 @@ def _ended(given: list[str]) -> int:
         what = f"the current folder cannot be found ({error.strerror}); go to another one: cd /"
         say(f"samegrad: error: {what}", error=True)
         return USAGE
+    asked = threading.Event()
     try:
-        with _interruptible(holding=bool(given) and given[0] in HOLDING):
+        with _interruptible(asked, holding=bool(given) and given[0] in HOLDING):
             status = _main(given)
             sys.stdout.flush()
     except SystemExit as end:  # of the parsers: --help, --version, an error
         status = int(end.code or DONE)
-    except (KeyboardInterrupt, SystemError) as error:
-        # The latter is what C code makes of an interrupt in the midst of it.
-        if isinstance(error, SystemError) and not isinstance(error.__cause__, KeyboardInterrupt):
+    except (KeyboardInterrupt, SystemError, RuntimeError) as error:
+        # The latter two are what C code makes of an interrupt in the midst of it.
+        known = asked.is_set() or isinstance(error.__cause__, KeyboardInterrupt)
+        if not known and not isinstance(error, KeyboardInterrupt):
             raise
         say("interrupted", error=True)
         status = INTERRUPTED
@@ -131,8 +133,12 @@ def _ended(given: list[str]) -> int:
 
 
 @contextlib.contextmanager
-def _interruptible(holding: bool) -> Iterator[None]:
-    """Let Ctrl-C end the command at once; if it holds something, the second one does."""
+def _interruptible(asked: threading.Event, holding: bool) -> Iterator[None]:
+    """Let Ctrl-C end the command at once; if it holds something, the second one does.
+
+    Args:
+        asked: is set when the first one is heard.
+    """
     heard = [signal.SIGINT]  # else somebody else decides, such as nohup
     if holding:
         named = [getattr(signal, name) for name in OTHERS if hasattr(signal, name)]
@@ -154,6 +160,7 @@ def _interruptible(holding: bool) -> Iterator[None]:
         os._exit(INTERRUPTED)
 
     def first(*_: object) -> NoReturn:
+        asked.set()
         hear(end)  # stays, while what is held is let go
         raise KeyboardInterrupt
 

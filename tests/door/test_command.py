@@ -285,6 +285,7 @@ def test_settings_are_defaults_of_the_command_line(
         ("[tool.samegrad.verfy]\nseed = 1", "there is no such command; accepted: "),
         ("[tool.samegrad]\nverify = 3", "tool.samegrad.verify is 3, expected a table of options"),
         ("[tool]\nsamegrad = 3", "tool.samegrad is no table"),
+        ("tool = 3", "pyproject.toml: tool is no table"),
         ("[tool.samegrad", "cannot be read: "),
         (f"x = {'[' * 3000}{']' * 3000}", "cannot be read: more than 32 lists or tables"),
         (f"x = {'{a = ' * 3000}1{'}' * 3000}", "cannot be read: more than 32 lists or tables"),

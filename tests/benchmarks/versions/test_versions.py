@@ -245,7 +245,7 @@ def test_run_of_another_kind_is_not_gone_on_with(
         "samegrad.benchmarks.runs.session.opened", lambda _: (tmp_path / "journal.jsonl", journal)
     )
     assert 2 == main(["versions", "--resume", "x"])
-    assert "it is no run of versions" in capsys.readouterr().err
+    assert "it is no run of versions: 'preset' is none of them" in capsys.readouterr().err
 
 
 def test_cases_are_those_of_all_versions_on_each_network() -> None:
