@@ -43,12 +43,28 @@ def described(names: Sequence[str] = ()) -> list[dict[str, str]]:
     return [_described(task) for task in select(list(names) or list(TASKS))]
 
 
+def _training(recipe: Recipe) -> list[str]:
+    """By which rule, at which rate, with which dropout and decay."""
+    spec = recipe.spec
+    rule = spec.optimizer if recipe.rule == "gradient" else recipe.rule
+    parts = [rule, f"rate {recipe.learning_rate:g} {recipe.schedule.replace('_', '-')}"]
+    parts += [f"dropout {spec.dropout:g}"] * bool(spec.dropout)
+    return parts + [f"decay {spec.weight_decay:g}"] * bool(spec.weight_decay)
+
+
+def _in_words(recipe: Recipe) -> str:
+    """A line about what is trained, and how: a task's choices are seen nowhere else."""
+    spec = recipe.spec
+    hidden = f" {spec.activation}" if len(spec.layer_sizes) > 2 else ""
+    network = "-".join(map(str, spec.layer_sizes)) + hidden
+    batch = f"batches of {recipe.batch_size}" if recipe.batch_size else "all examples a step"
+    length = f"{recipe.updates} steps" if recipe.updates else f"{recipe.epochs} epochs"
+    return "; ".join([network, ", ".join(_training(recipe)), f"{length}, {batch}"])
+
+
 def _described(task: Task) -> dict[str, str]:
     recipe, spec = task.recipe, task.recipe.spec
-    rule = spec.optimizer if recipe.rule == "gradient" else recipe.rule
-    extra = [rule, f"rate {recipe.learning_rate:g} {recipe.schedule.replace('_', '-')}"]
-    extra += [f"dropout {spec.dropout:g}"] * bool(spec.dropout)
-    extra += [f"decay {spec.weight_decay:g}"] * bool(spec.weight_decay)
+    extra = _training(recipe)
     extra += ["no bias in the first layer"] * (not recipe.first_bias)
     extra += ["decay of " + ", ".join(f"{c:g}" for c in task.candidates)] * bool(task.candidates)
     metric = METRICS[recipe.metric]
@@ -231,6 +247,7 @@ def train(
     more = dict(changes) if epochs is None else {**changes, "epochs": epochs}
     setting = Setting.of(task, implementation, device, dtype, data_dir, say, more, working)
     recipe, fold = setting.recipe, setting.fold
+    say(_in_words(recipe))
     dtype = recipe.spec.dtype
     step = max(1, recipe.epochs // LINES)
     if recipe.updates:

@@ -1,6 +1,7 @@
 """How a network is trained and judged: a recipe, its learning rates, its metric."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -86,6 +87,8 @@ class Recipe:
             )
         if "optimizer" in of_spec:  # adamw sets it, and another rule keeps it
             of_spec["decoupled"] = of_spec["optimizer"] == "adamw"
+            if of_spec["decoupled"] != self.spec.decoupled:  # the task's was chosen for the other
+                of_spec.setdefault("weight_decay", 0.0)
         epochs = own.get("epochs", 1)
         if not 1 <= epochs <= MOST_EPOCHS:
             most = f"give a whole number >= 1, at most {MOST_EPOCHS:,}"
@@ -97,9 +100,10 @@ class Recipe:
             raise ValueError(f"--learning-rate {rate:g} is not accepted; give a number above 0")
         if (chosen := own.get("initializer", self.initializer)) not in INITIALIZERS:
             accepted = ", ".join(INITIALIZERS)
+            meant = re.sub("xavier", "glorot", re.sub("kaiming", "he", str(chosen).lower()))
             raise ValueError(
                 f"--initializer {chosen!r} is not known; accepted: {accepted}"
-                f"{did_you_mean(chosen, INITIALIZERS)}"
+                f"{did_you_mean(meant.strip('_'), INITIALIZERS)}"
             )
         return replace(self, spec=replace(self.spec, **of_spec), **own)
 

@@ -23,7 +23,7 @@ RUNS_FIRST = (
 
 @dataclass
 class Attempts:
-    """Calls that were tried, by the names of functions.
+    """Calls that were tried, by the names of functions, of a backward pass after its class's.
 
     Attributes:
         own: whether the loss of the calls that are tried now is the file's own.
@@ -33,7 +33,8 @@ class Attempts:
         ran: those that gave something, at least once.
         stuck: what came out of a forward pass, of the file's own making.
         went: forward passes that ran, at least once.
-        furthest: of a backward pass, with whatever loss, the exception in its latest line.
+        furthest: of a backward pass, with whatever loss, the exception in the latest of its own
+            lines, not of a function that it calls.
     """
 
     own: bool = False
@@ -55,7 +56,7 @@ class Attempts:
                 if lines := users_lines(error):
                     if self.own:
                         self.raised.setdefault(name, error)
-                    line = int(lines[-1].split(":")[1])
+                    line = int(lines[0].split(":")[1])
                     if line >= self.furthest.get(name, (0, error))[0]:
                         self.furthest[name] = line, error
                 raise
@@ -90,8 +91,8 @@ class Attempts:
             return None
         never = [name for name in self.stuck if name not in self.went]
         if never or self.failed:
-            name = (never or self.failed)[0]
-            error = (self.stuck if never else self.raised)[name]
+            of = (never or self.failed)[0]
+            error, name = (self.stuck if never else self.raised)[of], of.rpartition(".")[2]
             lines = users_lines(error)
             at = lines[-1].split(": ")[0]
             if isinstance(error, NotImplementedError):
@@ -100,7 +101,8 @@ class Attempts:
             said = f"each call of {name} raises, in {at}: {in_one_line(error)}"
             return CheckReport(NOT_CHECKED, said=said, lines=tuple(lines), advice=(RUNS_FIRST,))
         if empty := sorted(self.empty - self.ran):
-            return CheckReport(NOT_CHECKED, said=f"not written yet: {empty[0]} returns nothing")
+            name = empty[0].rpartition(".")[2]
+            return CheckReport(NOT_CHECKED, said=f"not written yet: {name} returns nothing")
         return None
 
     def tried(self) -> CheckReport | None:
@@ -110,8 +112,8 @@ class Attempts:
                 continue
             lines = users_lines(error)
             at = lines[-1].split(": ")[0]
-            said = f"no call of {name} that was tried came to its end; the one that came furthest "
-            said += f"raised, in {at}: {in_one_line(error)}"
+            said = f"no call of {name.rpartition('.')[2]} that was tried came to its end; the one "
+            said += f"that came furthest raised, in {at}: {in_one_line(error)}"
             return CheckReport(NOT_CHECKED, said=said, lines=tuple(lines), advice=(RUNS_FIRST,))
         return None
 

@@ -80,7 +80,8 @@ def gradients_of(
             alone = [None] if not ran or any(key in ("X", "pairs") for _, key in plan) else []
             for first in [*ran[:2], *alone] if name in steps else [None]:
                 backward = Backward(trial, function, name, plan, first)
-                called = attempts.noted(name, backward) if name in explicit else backward
+                owned = f"{type(trial.network.net).__name__}.{name}"  # a layer may have one, too
+                called = attempts.noted(owned, backward) if name in explicit else backward
                 kind = _kind(called, found, trial.network.net)
                 if kind == "explicit" and name not in (*explicit, *both) and attempts.failed:
                     continue  # what training returns where the backward pass raises is no gradient

@@ -265,3 +265,19 @@ def test_what_is_kept_from_call_to_call_is_named_of_a_timed_block() -> None:
     assert f"{slope}; {KEEPS}" in _with_hint(Comparison((loss, wrong)))
     both = Comparison((TensorCheck("loss with the gradient", 1.0, 1e-12, "off"), wrong))
     assert KEEPS not in _with_hint(both)
+
+
+def test_what_is_trained_is_said_with_the_choices_of_the_task() -> None:
+    """A decay that was chosen for adamw is none of another rule's loss."""
+    task, lines = "digits", said("digits", optimizer="sgd", learning_rate=0.1)
+
+    assert "decay 0.1" in said(task)[2] and "64-32-10 relu; adamw, rate 0.005" in said(task)[2]
+    assert "64-32-10 relu; sgd, rate 0.1 one-cycle, dropout 0.3; 2 epochs, batches of 32" in lines
+    kept = said(task, optimizer="sgd", weight_decay=0.1)
+    assert "decay 0.1" in kept[2]
+
+
+def test_initializers_of_other_names_are_found() -> None:
+    """As torch and the lectures call them."""
+    with pytest.raises(ValueError, match="did you mean 'glorot_uniform'"):
+        said("xor", initializer="xavier_uniform_")

@@ -1,9 +1,12 @@
 """Backward passes that are not there, raise or are empty: said so, and no fault of the loss."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from samegrad.implementations.reading.attempts import Attempts
 from tests.helpers.read_here import read_here
 
 START = """import numpy as np
@@ -175,3 +178,24 @@ class Net:
     assert ["net.py:18: self.dW[i] adds up over calls; expected to start from zero in each"] == [
         *report.lines
     ]
+
+
+def test_call_that_came_furthest_is_told_by_lines_of_the_backward_pass(tmp_path: Path) -> None:
+    """Not by those of a function below it that other data do not pass."""
+    source = """
+def backprop(a):
+    below(a[0])
+    return a[1] + 1
+def below(x):
+    return x + 1
+"""
+    file, names, attempts = tmp_path / "net.py", dict[str, Any](), Attempts()
+    exec(compile(source, str(file), "exec"), names)
+
+    for data in (["", 0], [0, ""], ["", 0]):  # raises in lines 6, 4, 6
+        with pytest.raises(TypeError):
+            attempts.noted("Net.backprop", partial(names["backprop"], data))()
+
+    report = attempts.tried()
+    assert report is not None and "no call of backprop that was tried" in report.reason
+    assert "net.py:4" in report.reason
