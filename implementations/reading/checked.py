@@ -17,7 +17,7 @@ from samegrad.implementations.checking.objects.report import (
 )
 from samegrad.implementations.reading import losses, names, twice
 from samegrad.implementations.reading.applied import with_steps
-from samegrad.implementations.reading.factors import factor_notes, with_sizes
+from samegrad.implementations.reading.factors import factor_notes, uphill, with_sizes
 from samegrad.implementations.reading.found import Found
 from samegrad.implementations.reading.own_steps import with_own_steps
 from samegrad.implementations.reading.readings import Reading
@@ -87,6 +87,8 @@ def _checked_as(found: Found, agreed: bool) -> CheckReport:
     own = "its own " if reading.own and name != losses.OF_OUTPUTS else ""
     how = f"{reading.how}; loss: {own}{name}"
     report = replace(report, reading=how)
+    if report.agrees and (up := uphill(report, reading, factor)) is not None:
+        return up
     if report.agrees:
         found.follows = True
         more = (*_of_factor(found), *reading.notes, *twice.of_trial(reading))

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.objects import constants
-from samegrad.implementations.checking.objects.report import CheckReport
+from samegrad.implementations.checking.objects.report import DISAGREES, CheckReport
+from samegrad.implementations.reading import names
 from samegrad.implementations.reading.readings import Reading
 
 BATCH = "batch size"
@@ -30,6 +31,21 @@ def factor_notes(reading: Reading, factor: float) -> list[Note]:
         f"of {loss}, for which a learning rate makes up"
     )
     return [Note("summed", text)]
+
+
+def uphill(report: CheckReport, reading: Reading, factor: float) -> CheckReport | None:
+    """A report that says so of a step that adds the gradient; None where none does.
+
+    Of one in a loop its line is found elsewhere.
+    """
+    step = reading.own and reading.step and reading.applied is None
+    if not step or factor > 0 or names.RISING.fullmatch(names.plain(reading.loss_name)):
+        return None
+    rows = tuple(
+        replace(m, verdict=DISAGREES, reason=f"the update of {m.name} goes up its gradient")
+        for m in report.matches
+    )
+    return replace(report, verdict=DISAGREES, matches=rows)
 
 
 def with_sizes(report: CheckReport, sizes: Mapping[str, int]) -> CheckReport:

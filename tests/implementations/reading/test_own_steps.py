@@ -135,3 +135,28 @@ def test_step_of_jax_that_returns_new_weights(
 
     assert (reason, not reason) == (report.reason, report.agrees), str(report)
     assert not remark or remark in report.remarks
+
+
+def test_function_that_adds_the_gradient_disagrees(tmp_path: Path) -> None:
+    """It returns new weights, at a rate that nobody knows: no factor of the loss explains it."""
+    source = """import numpy as np
+def init_params(n_in, n_out):
+    return {"W": np.random.randn(n_in, n_out) * 0.5, "b": np.zeros(n_out)}
+def predict(params, X):
+    return X @ params["W"] + params["b"]
+def NAME(params, X, Y):
+    return np.mean((predict(params, X) - Y) ** 2)
+def step(params, X, Y):
+    d = 2 * (predict(params, X) - Y) / Y.size
+    grads = {"W": X.T @ d, "b": d.sum(axis=0)}
+    return {name: params[name] SIGN 0.5 * grads[name] for name in params}
+"""
+    found = []
+    for number, (sign, name) in enumerate((("+", "loss"), ("-", "loss"), ("+", "reward"))):
+        file = tmp_path / f"net{number}.py"
+        file.write_text(source.replace("SIGN", sign).replace("NAME", name))
+        found.append(read_here(file))
+
+    up, down, rising = found
+    assert up.disagrees and "goes up its gradient" in up.reason
+    assert down.agrees and not rising.disagrees
