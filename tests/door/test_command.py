@@ -1,5 +1,6 @@
 """The command `samegrad`: one tree, the same manners in every command."""
 
+import json
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ from samegrad.cli.parser import STATUS
 from samegrad.implementations.contract import registry
 
 EXAMPLE = ROOT / "reports" / "results" / "differentiation"
+ELSEWHERE = ROOT / "reports" / "results" / "gpu_hello"  # of a machine that is not this one
 COMMANDS = tuple(SHOWN)
 
 
@@ -213,7 +215,7 @@ ABSENT = next((n for n in registry.names("all") if registry.why_not_installed(n)
         ("compare RUN RUN --across code,inputs --fail-above 5%", 0, "no row is slower"),
         ("compare RUN nowhere", 2, "there is no such run"),
         ("render nowhere", 2, "there is no such run"),
-        ("advise --layers 3-2 --runs RUN", 1, "nothing is known of this machine"),
+        ("advise --layers 3-2 --runs ELSEWHERE", 1, "nothing is known of this machine"),
         ("advise --layers 3-2 --runs nowhere", 2, "there is no such run"),
         ("runs list --runs .", 0, "none is a list, too"),
         ("runs clean --runs .", 2, "nothing was named"),
@@ -239,7 +241,7 @@ def test_exit_statuses_mean(
     )
     (tmp_path / "broken.py").write_text("1 / 0\n")
     (tmp_path / "notes.md").write_text("no network\n")
-    words = {"ABSENT": ABSENT, "RUN": str(EXAMPLE)}
+    words = {"ABSENT": ABSENT, "RUN": str(EXAMPLE), "ELSEWHERE": str(ELSEWHERE)}
 
     assert status == main([words.get(word, word) for word in line.split()]), (
         meaning + capsys.readouterr().err
@@ -416,6 +418,13 @@ def runs_of(folder: Path) -> Path:
     return folder
 
 
+def run_and_cases(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The first record of a run, and the cases that it planned."""
+    with (folder / "journal.jsonl").open() as file:
+        records = map(json.loads, file)
+        return next(records), next(r["cases"] for r in records if r["record"] == "cases")
+
+
 def test_runs_are_listed_with_what_tells_them_apart(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -425,7 +434,9 @@ def test_runs_are_listed_with_what_tells_them_apart(
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("20260101-first") and " complete " in first
     assert second.startswith("20260102-second") and " incomplete " in second
-    assert "126 rows" in first and "cores" in first and "2026-11-21" in first
+    about, planned = run_and_cases(EXAMPLE)
+    assert f"{len(planned)} rows" in first and "cores" in first
+    assert about["started"][:10] in first
 
 
 def test_clean_removes_what_is_named_and_nothing_else(
