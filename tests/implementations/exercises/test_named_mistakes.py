@@ -12,21 +12,8 @@ from tests.helpers.worksheets import BODIES, filled
 
 SOFT = "e = np.exp(outputs)\n"
 OWN = "p = e / e.sum(axis=1, keepdims=True)\n"
-DEPTH = """
-order, seen = [], set()
-def visit(value):
-    if value not in seen:
-        seen.add(value)
-        for parent in value.parents:
-            visit(parent)
-        order.append(value)
-visit(self)
-for value in order:
-    value.grad = 0.0
-self.grad = 1.0
-for value in reversed(order):
-    for parent, slope in zip(value.parents, value.slopes):
-        parent.grad = value.grad * slope"""
+ADDED, SET = "parent.grad += slope * value.grad", "parent.grad = value.grad * slope"
+DEPTH = BODIES["autograd"]["Value.backward"].replace(ADDED, SET)
 BREADTH = """
 order = [self]
 for value in order:
