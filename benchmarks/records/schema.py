@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from samegrad.benchmarks.records import pictures
+from samegrad.implementations.contract.texts import an
 
 SCHEMA = 6
 OK = "ok"
@@ -80,7 +81,7 @@ def _training(value: Any) -> bool:
 
 
 TEXT = Form("text", lambda value: isinstance(value, str))
-TRUTH = Form("true or false", lambda value: isinstance(value, bool))
+TRUTH = Form("boolean", lambda value: isinstance(value, bool))
 NUMBER = Form("number", _number)
 COUNT = Form("whole number", lambda value: type(value) is int and 0 <= value < MOST)
 POSITIVE = Form("positive whole number", lambda value: type(value) is int and 0 < value < MOST)
@@ -96,7 +97,7 @@ NUMBERS_BY_NAME = Form(
 )
 GATE = Form("object with error and bound", _gate)
 TRAINED = Form("object with metric, test and curves", _training)
-STATUS = Form("one of the statuses", lambda value: value in STATUSES)
+STATUS = Form("status", lambda value: value in STATUSES)
 
 
 class Field(NamedTuple):
@@ -363,7 +364,7 @@ def check(record: Any) -> Record:
         holds = known.get(name)
         if holds is not None and value is not None and not holds(value):
             form = RECORDS[kind].fields[name].form
-            raise ValueError(f"{kind}: {name} must be a {form.name}, not {value!r:.60}")
+            raise ValueError(f"{kind}: {name} must be {an(form.name)}, not {value!r:.60}")
     if kind == "picture":
         pictures.check(record, _number)
     if kind == "outcome" and record["status"] == OK:

@@ -9,6 +9,7 @@ from typing import Any
 
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.records.schema import NUMBER, TEXT, Record
+from samegrad.implementations.contract.texts import an
 
 PRESENT_WORDS = 5  # the schema that began to use them
 # These workloads are of a series, and their number stands in the name.
@@ -57,7 +58,7 @@ def record(data: Any) -> Any:
     for name, form in GONE.get(kind, {}).items():
         value = data.pop(name, None) if name != "kernel" else data.get(name)
         if value is not None and not form.holds(value):
-            raise ValueError(f"{kind}: {name} must be a {form.name}, not {value!r:.60}")
+            raise ValueError(f"{kind}: {name} must be {an(form.name)}, not {value!r:.60}")
     data["record"] = KINDS.get(kind, kind)
     for old, new in FIELDS.get(kind, {}).items():
         if old in data:

@@ -54,6 +54,11 @@ def clean(text: str) -> str:
     return ACTING.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
+def an(noun: str) -> str:
+    """A noun after its article: a list, an object."""
+    return f"a{'n' * (noun[:1] in set('aeiou'))} {noun}"
+
+
 def message(error: BaseException) -> str:
     """The text of an exception, be it somebody's whose text cannot be had."""
     try:

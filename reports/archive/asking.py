@@ -1,18 +1,31 @@
-"""A call of DuckDB's that may take long: said, ended by Ctrl-C, and given up at a limit."""
+"""A call of DuckDB's that may take long, or much memory.
 
+What is waited for is said, ended by Ctrl-C, and given up at a limit. DuckDB's own limit of memory
+does not count texts while they are made (`repeat('x', 4e9)`): the process has one, too.
+"""
+
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from samegrad.implementations.contract.texts import say
 
+try:
+    import resource
+except ImportError:  # on Windows: there DuckDB's own limit is all there is
+    resource = None  # type: ignore[assignment] # asked before it is used
+
 SILENT_SECONDS = 30.0  # before the user is told what is waited for
 ANSWER_SECONDS = 600.0  # of one call
 LOOK_SECONDS = 0.05
 END_SECONDS = 5.0  # for a query that was told to end
+MORE_BYTES = 3 * 2**30  # that a call may take: DuckDB's own limit, and as much again for texts
+TAKEN = Path("/proc/self/statm")  # in pages; Linux
 
 
 def patiently(connection: duckdb.DuckDBPyConnection, call: Callable[..., Any], *given: Any) -> Any:
@@ -22,7 +35,7 @@ def patiently(connection: duckdb.DuckDBPyConnection, call: Callable[..., Any], *
     (a recursion without an end) do not leave; others make a RuntimeError of it.
 
     Raises:
-        ValueError: there is no answer within ANSWER_SECONDS.
+        ValueError: there is no answer within ANSWER_SECONDS, or it does not fit in memory.
         duckdb.Error: of the query.
     """
     came: list[tuple[Any, BaseException | None]] = []
@@ -30,7 +43,10 @@ def patiently(connection: duckdb.DuckDBPyConnection, call: Callable[..., Any], *
 
     def work() -> None:
         try:
-            came.append((call(*given), None))
+            with _bounded():
+                came.append((call(*given), None))
+        except MemoryError:
+            came.append((None, ValueError("the answer takes too much memory: ask for less of it")))
         except BaseException as error:  # raised again below
             came.append((None, error))
         over.set()
@@ -61,3 +77,19 @@ def _end(connection: duckdb.DuckDBPyConnection, over: threading.Event) -> None:
     deadline = time.monotonic() + END_SECONDS
     while not over.wait(LOOK_SECONDS) and time.monotonic() < deadline:
         connection.interrupt()
+
+
+@contextlib.contextmanager
+def _bounded() -> Iterator[None]:
+    """The process takes MORE_BYTES at most, where the system counts it."""
+    if resource is None or not TAKEN.exists():
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    most = int(TAKEN.read_text().split()[0]) * resource.getpagesize() + MORE_BYTES
+    others = [limit for limit in before if limit not in (resource.RLIM_INFINITY, -1)]
+    resource.setrlimit(resource.RLIMIT_AS, (min([most, *others]), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)

@@ -13,6 +13,7 @@ from samegrad.reports.data.values import brief, duration, interval_text
 
 CHUNK = 2**15  # rows of an answer that are held at a time
 WIDEST = 100  # characters of a column
+LONGEST = 2**24  # characters of a value in a file: to clean as many takes a second
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -52,9 +53,15 @@ def csv(answer: Any) -> Iterator[str]:
 
 def _plain(value: Any) -> Any:
     """A value of a file: a list, a date and whatever else there is as a text."""
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool | int | float):
         return value
-    return json.dumps(value) if isinstance(value, list) else str(value)
+    text = value if isinstance(value, str) else None
+    if text is None:
+        text = json.dumps(value) if isinstance(value, list) else str(value)
+    if len(text) > LONGEST:
+        often = f"{len(text):,} characters, at most {LONGEST:,} are printed"
+        raise ValueError(f"a value has {often}: ask for a part, such as left(column, 1000)")
+    return text
 
 
 def ratio_text(change: Ratio) -> str:

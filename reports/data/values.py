@@ -22,6 +22,7 @@ ORDER = [
     if (entry.family, entry.kind) == (family, kind)
 ]
 MOST = 1_000  # characters of a cell or a line; what a journal says may be longer
+READ = 100 * MOST  # of a text, which are cleaned and folded before it is cut
 
 
 def in_order(names: Iterable[str]) -> list[str]:
@@ -71,8 +72,11 @@ def folded(text: str) -> str:
 
 def brief(value: Any) -> str:
     """A text, cut where it is longer than anyone reads."""
-    text = folded(clean(str(value)))
-    return text if len(text) <= MOST else text[:MOST] + f" ... ({len(text):,} characters)"
+    text = str(value)
+    short = folded(clean(text[:READ]))
+    if len(short) <= MOST and len(text) <= READ:
+        return short
+    return short[:MOST] + f" ... ({max(len(text), len(short)):,} characters)"
 
 
 def cell(value: Any) -> str:

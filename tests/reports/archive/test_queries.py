@@ -4,14 +4,10 @@ import csv
 import io
 import itertools
 import math
-import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +21,7 @@ import pyarrow as pa
 
 from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.cli import main
-from samegrad.reports.archive import adding, asking, queries, store
+from samegrad.reports.archive import adding, queries, store
 from samegrad.reports.archive.queries import Filters
 from tests.helpers.archives import CASES, journal, records
 from tests.helpers.journals import ok
@@ -298,89 +294,6 @@ def test_query_reads_the_archive_and_nothing_else(
     assert "the query is refused" in line or "an archive is only read" in line
     assert "\x1b" not in line
     assert before == part.read_bytes()
-
-
-ENDLESS = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t"
-
-
-def test_a_query_without_an_end_is_said_and_given_up(
-    archive: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """One line that says how long it was waited for."""
-    monkeypatch.setattr(asking, "SILENT_SECONDS", 0.2)
-    monkeypatch.setattr(asking, "ANSWER_SECONDS", 1.0)
-
-    assert 2 == main(["archive", "query", ENDLESS, "--archive", str(archive)])
-
-    *waiting, line = capsys.readouterr().err.splitlines()
-    assert "no answer within 1 s" in line
-    assert waiting and all("still waiting for the archive" in one for one in waiting)
-
-
-@pytest.fixture
-def own_signals() -> Iterator[None]:
-    """Those of pytest again afterwards: a command that was interrupted ignores what comes then."""
-    known = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-    before = [signal.getsignal(number) for number in known]
-    yield
-    for number, handler in zip(known, before, strict=True):
-        signal.signal(number, handler)
-
-
-@pytest.mark.usefixtures("own_signals")
-@pytest.mark.parametrize(
-    "query", [ENDLESS, pytest.param("SELECT sum(n % 7) FROM range(100000000000) t(n)", id="long")]
-)
-def test_interrupt_ends_a_query(
-    query: str, archive: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """DuckDB, in the main thread, would not hear of it."""
-    monkeypatch.setattr(asking, "ANSWER_SECONDS", 60.0)
-    ending = threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT))
-    ending.start()
-
-    assert 130 == main(["archive", "query", query, "--archive", str(archive)])
-
-    ending.cancel()
-    assert ["interrupted"] == capsys.readouterr().err.splitlines()
-
-
-@pytest.mark.usefixtures("own_signals")
-def test_interrupt_of_which_c_code_makes_another_exception_is_one(
-    archive: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As DuckDB does; one that nobody interrupted stays what it is."""
-    heard: list[int] = []
-
-    def fail(*_: object) -> None:
-        try:
-            for number in heard:
-                signal.raise_signal(number)
-        except KeyboardInterrupt:
-            pass
-        raise RuntimeError("Query interrupted")
-
-    monkeypatch.setattr(store, "patiently", fail)
-    typed = ["archive", "query", "SELECT 1", "--archive", str(archive)]
-
-    with pytest.raises(RuntimeError):
-        main(typed)
-    heard.append(signal.SIGINT)
-    assert 130 == main(typed)
-    assert ["interrupted"] == capsys.readouterr().err.splitlines()
-
-
-def test_a_query_that_takes_too_much_memory_is_one_line(
-    archive: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It neither fills the disk nor ends the process."""
-    monkeypatch.setattr(store, "MEMORY", "50MB")
-    query = "SELECT list(a.range || '' || b.range) FROM range(100000) a, range(100) b"
-
-    assert 2 == main(["archive", "query", query, "--archive", str(archive)])
-
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "Out of Memory" in line
 
 
 def test_a_busy_machine_enters_no_comparison(tmp_path: Path) -> None:
