@@ -8,7 +8,7 @@ import ast
 import re
 from collections.abc import Mapping, Sequence
 
-from samegrad.implementations.reading.forgotten import assigned
+from samegrad.implementations.reading.averages import assigned
 
 CUTS = {"detach", "item", "numpy", "tolist"}  # methods that give what has no graph
 # Torch's losses, as functions and as what makes objects of them.

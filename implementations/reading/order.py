@@ -8,8 +8,8 @@ import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from samegrad.implementations.reading.averages import flat
 from samegrad.implementations.reading.cut_off import cut_off, losses_in
-from samegrad.implementations.reading.forgotten import flat
 from samegrad.implementations.reading.loading import Loaded
 from samegrad.implementations.reading.uncleared import (
     CLEARS,

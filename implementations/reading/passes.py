@@ -14,7 +14,7 @@ import numpy as np
 
 from samegrad.implementations.checking.objects.report import AGREES, DISAGREES, CheckReport
 from samegrad.implementations.reading import names
-from samegrad.implementations.reading.forgotten import flat
+from samegrad.implementations.reading.averages import flat
 from samegrad.implementations.reading.hinted import outright
 from samegrad.implementations.reading.hints import Hints
 from samegrad.implementations.reading.loading import Loaded, execute, imported_torch, own_classes

@@ -67,6 +67,60 @@ for epoch in range(20):
     opt.step()
 """
 MADE = "opt = torch.optim.Adam(model.parameters(), lr=0.1)"
+# Rules of classes and functions of the file's own; with UPDATE in the place of theirs.
+OWN = """
+class Rule:
+    def __init__(self, lr=0.1):
+        self.lr, self.h = lr, None
+
+    def update(self, params, grads):
+        if self.h is None:
+            self.h = {k: np.zeros_like(v) for k, v in params.items()}
+        for key in params.keys():
+            UPDATE
+
+
+class Heavy(Rule):
+    pass
+
+
+def rule(lr):
+    h = {}
+    def step(params, grads):
+        for key in params:
+            h[key] = 0.9 * h.get(key, 0) - lr * grads[key]
+            params[key] += h[key]
+    return step
+
+
+BEFORE
+for i in range(300):
+    ANEW
+    grads = net.gradient(x, t)
+    STEP
+"""
+RULES = {
+    "momentum": "self.h[key] = 0.9 * self.h[key] - self.lr * grads[key]\n"
+    "            params[key] += self.h[key]",
+    "adagrad": "self.h[key] += grads[key] * grads[key]\n"
+    "            params[key] -= self.lr * grads[key] / (np.sqrt(self.h[key]) + 1e-7)",
+    "rmsprop": "self.h[key] *= 0.99\n            self.h[key] += 0.01 * grads[key] ** 2\n"
+    "            params[key] -= self.lr * grads[key] / (np.sqrt(self.h[key]) + 1e-7)",
+    "adam": "self.h[key] += 0.1 * (grads[key] - self.h[key])\n"
+    "            params[key] -= self.lr * self.h[key]",
+    "sgd": "params[key] -= self.lr * grads[key]",
+}
+TAKE = "opt.update(net.params, grads)"
+OPTAX = """
+opt = optax.RULE
+BEFORE
+for i in range(100):
+    ANEW
+    grads = jax.grad(loss)(params, X, y)
+    updates, state = opt.update(grads, state, params)
+    params = optax.apply_updates(params, updates)
+"""
+BEGIN = "state = opt.init(params)"
 # Sums over a batch, an average that is printed, a network per turn, a rate per epoch: no fault.
 OTHERS = (
     "for epoch in range(9):\n  v = np.zeros_like(W)\n  for x, y in batch:\n    v = v + g(x, y)\n"
@@ -116,6 +170,57 @@ def found(text: str, **places: str) -> tuple[int, str] | None:
         (TORCH, {"BEFORE": "", "ANEW": MADE}, "opt"),
         (TORCH, {"BEFORE": "", "ANEW": MADE.replace("Adam", "SGD")}, None),
         (TORCH, {"BEFORE": "", "ANEW": "opt = SGD(model.parameters(), 0.1, momentum=0.9)"}, "opt"),
+        *(
+            (
+                OWN,
+                {"UPDATE": rule, "BEFORE": "", "ANEW": "opt = Rule()", "STEP": TAKE},
+                None if name == "sgd" else "opt",
+            )
+            for name, rule in RULES.items()
+        ),
+        *(
+            (OWN, {"UPDATE": RULES["adam"], "BEFORE": before, "ANEW": anew, "STEP": step}, name)
+            for before, anew, step, name in (
+                ("opt = Rule()", "pass", TAKE, None),
+                ("", "opt = Heavy(0.1)", TAKE, "opt"),
+                ("", "pass", "Rule(0.1).update(net.params, grads)", "Rule(0.1)"),
+                ("", "net.opt = Rule()", "net.opt.update(net.params, grads)", "net.opt"),
+                ("", "step = rule(0.1)", "step(net.params, grads)", "step"),
+                ("step = rule(0.1)", "pass", "step(net.params, grads)", None),
+                (
+                    "def one(x, t):\n    opt = Rule()\n    grads = net.gradient(x, t)\n    " + TAKE,
+                    "one(x, t)",
+                    "pass",
+                    "opt",
+                ),
+                ("", "net = Net(3, 4)\n    opt = Rule()", TAKE, None),  # one for each network
+                ("", "opt = Rule()\n    opt.h = kept", TAKE, None),
+                ("", "opt = Rule() if i == 0 else opt", TAKE, None),
+                ("", "opt = Rule()", f"for x, t in batches:\n        {TAKE}", None),
+            )
+        ),
+        (OWN, {"UPDATE": RULES["adam"], "if self.h is None": "if True", "ANEW": "pass"}, "self.h"),
+        (
+            OWN,
+            {"UPDATE": RULES["adagrad"], "if self.h is None": "if True", "ANEW": "pass"},
+            "self.h",
+        ),
+        (
+            OWN,
+            {
+                "UPDATE": RULES["adam"],
+                "lr=0.1": "lr, h",
+                "lr, None": "lr, h",
+                "BEFORE": "",
+                "ANEW": "opt = Rule(0.1, h)",
+                "STEP": TAKE,
+            },
+            None,
+        ),  # kept outside of it
+        (OPTAX, {"RULE": "adam(0.1)", "BEFORE": "", "ANEW": BEGIN}, "state"),
+        (OPTAX, {"RULE": "adam(0.1)", "BEFORE": BEGIN, "ANEW": "pass"}, None),
+        (OPTAX, {"RULE": "sgd(0.1)", "BEFORE": "", "ANEW": BEGIN}, None),
+        (OPTAX, {"RULE": "sgd(0.1, momentum=0.9)", "BEFORE": "", "ANEW": BEGIN}, "state"),
         *((text, {}, None) for text in OTHERS),
     ],
 )
