@@ -83,7 +83,7 @@ def of_layers(loaded: Loaded) -> Iterator[Maker]:
             continue
         places = [names.width(p.name) for p in given]
         needed = [p for p in given if p.default is inspect.Parameter.empty]
-        if "sizes" in places[:1] and any("layer" in p.name for p in given):
+        if cls in holding or ("sizes" in places[:1] and any("layer" in p.name for p in given)):
             containers.append(cls)
         elif cls.__name__ in inner and needed:
             continue  # a network that is a class of its own makes it
@@ -144,22 +144,35 @@ def _contained(
 ) -> Network:
     np.random.seed(sizes.seed)
     layers = _stacked(cls, activations, sizes)
-    net = other(layers)
+    net = _holding(other, layers)
     shown = ", ".join(type(layer).__name__ for layer in layers)
     functions = {**own_functions(loaded), **methods(net)}
     return Network(net, functions, f"class {other.__name__}([{shown}])")
 
 
 def holds_layers(cls: type) -> bool:
-    """Whether a class is constructed of a list of layers."""
+    """Whether a class is constructed of a list of layers, or of layers one by one."""
     try:
         given = parameters(cls)
     except (TypeError, ValueError):
         return False
-    return bool(given) and bool(LAYERS.search(given[0].name)) and (
-        len(_needed(cls)) <= 1 and usage.used_as(cls, given[0].name) != "width"
-        and not _builds(cls, given[0].name)
-    )  # fmt: skip
+    star = _star(cls)
+    name = given[0].name if given else star
+    layers = bool(LAYERS.search(name) or (star == name != "" and not names.width(name)))
+    return layers and (
+        len(_needed(cls)) <= 1 and usage.used_as(cls, name) != "width" and not _builds(cls, name)
+    )
+
+
+def _star(cls: type) -> str:
+    """The name of what a constructor takes any number of, as in `Chain(*layers)`; or ""."""
+    given = inspect.signature(cls).parameters.values()
+    return next((p.name for p in given if p.kind is p.VAR_POSITIONAL), "")
+
+
+def _holding(cls: type, layers: Sequence[Any]) -> Any:
+    """A container of layers."""
+    return cls(*layers) if not parameters(cls) and _star(cls) else cls(layers)
 
 
 def _builds(cls: type, name: str) -> bool:
@@ -253,7 +266,7 @@ def _chain(
     rate = [RATE]
     net: Any = layers
     if container is not None:
-        net = container(layers)
+        net = _holding(container, layers)
         shown = f"{container.__name__}([{shown}])"
     functions: dict[str, Callable[..., Any]] = {}
     users: tuple[Any, ...] = ()

@@ -93,7 +93,7 @@ def verdict(
     if explained is not None:
         report = explained
     elif report.verdict == NOT_CHECKED and loaded.raised:
-        return raised(loaded.raised[0])
+        report = raised(loaded.raised[0])
     elif report.verdict == NOT_CHECKED:
         tried = None if kind else wishes.attempts.tried()
         said = f"it has {kind}: files are read of dense layers alone" if kind else report.said

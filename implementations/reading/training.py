@@ -9,6 +9,7 @@ from samegrad.implementations.checking.objects.report import (
     NOT_CHECKED,
     CheckReport,
 )
+from samegrad.implementations.reading.backwards import not_reversed
 from samegrad.implementations.reading.diverging import DIVERGES
 from samegrad.implementations.reading.forgotten import keeps, thrown_away
 from samegrad.implementations.reading.hints import Hints
@@ -23,6 +24,7 @@ TEXT_ALONE = (
     "for optimizer state that is thrown away"
 )
 KEPT = "one step was judged; what is kept from step to step was read, not run"
+FORWARDS = "goes back through the layers from the first to the last"
 ONE_TURN = "one turn was judged; whether the training comes to anything at its rate was not"
 TURN = "one turn of the loop"  # words of a reading that judges steps
 
@@ -30,9 +32,15 @@ TURN = "one turn of the loop"  # words of a reading that judges steps
 def with_training(report: CheckReport, loaded: Loaded, hints: Hints) -> CheckReport:
     """What is said of a file whose gradient is right, or was not found, if its training is wrong.
 
-    It is wrong if it never clears its gradients, throws the state of its optimizer away, or never
-    steps by gradients that are there.
+    It is wrong if it never clears its gradients, throws the state of its optimizer away, never
+    steps by gradients that are there, or goes back through its layers in the order of forward.
     """
+    judged = report.verdict in (AGREES, DISAGREES, NOT_CHECKED) and not hints.backward
+    if judged and (at := not_reversed(loaded)) is not None:
+        line = f"{loaded.path.name}:{at}: {FORWARDS}; expected from the last to the first"
+        said = report.reason if report.disagrees else f"its backward pass {FORWARDS}"
+        raised = report.lines if report.verdict == NOT_CHECKED else ()
+        return replace(report, verdict=DISAGREES, said=said, lines=(line, *raised), advice=())
     if report.verdict not in (AGREES, NOT_CHECKED) or CLEARS.search(hints.backward):
         return report
     if (at := never_cleared(loaded)) is not None:
