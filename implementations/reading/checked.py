@@ -21,7 +21,7 @@ from samegrad.implementations.reading.factors import factor_notes, uphill, with_
 from samegrad.implementations.reading.found import Found
 from samegrad.implementations.reading.own_steps import with_own_steps
 from samegrad.implementations.reading.readings import Reading
-from samegrad.implementations.reading.seen import seen
+from samegrad.implementations.reading.seen import by_name, seen
 from samegrad.implementations.reading.shown import with_variables
 from samegrad.implementations.state.reach import Reached
 
@@ -35,8 +35,11 @@ ALONE = "it was read as one layer: what its backward pass returns for those belo
 # What makes of an update more than a rate times the gradient.
 STATEFUL = re.compile(
     r"momentum|velocit|nesterov|adam|rms_?prop|ada_?grad|ada_?delta|beta_?[12]\b"
-    r"|clip_?(?:grad|norm)|(?:grad\w*|max|global)_?norm|\bnorm *>|clip\((?:d_?|grad_?)?[wvb]_?\d*,"
+    r"|clip_?(?:grad|norm)|(?:grad\w*|max|global)_?norm|\bnorm *>"
+    r"|clip\((?:self\.)?(?:(?:d_?|grad_?)?(?:[wvb]|weights?|bias(?:es)?)_?\w{,3}|\w*grad\w*),"
+    r"|\b(?:d_?|grad_?)\w+ *= *np\.clip\("
 )
+MORE = "an update by more than its gradient (momentum or the like)"
 
 
 def backward_of(reading: Reading) -> Iterator[Callable[..., Any]]:
@@ -80,6 +83,8 @@ def _checked_as(found: Found, agreed: bool) -> CheckReport:
     backward = reading.backward
     if reading.update and (not reading.rated or found.decays) and found.compared.factor is None:
         backward = reading.update  # with decay, perhaps: then no rate explains all of it
+    if not all(match.source for match in found.compared.matches):
+        backward = by_name(backward)
     report = check(reading.net, loss, seen(backward, reading), reading.changeable)
     name = found.constant or found.usual or reading.loss_name
     if reading.applied is not None:
@@ -134,7 +139,7 @@ def _doubt(found: Found, report: CheckReport, agreed: bool) -> str:
     stateful = any(STATEFUL.search(source_of(f).lower()) for f in backward_of(reading))
     stateful = stateful or (reading.applied is not None and reading.applied.divides)
     if reading.step and stateful and not _of_variables(reading, report):
-        return "an update by more than its gradient (momentum or the like)"
+        return MORE
     if reading.own and agreed:
         return ""
     right = [m for m in report.matches if m.verdict == AGREES and m.gradient]

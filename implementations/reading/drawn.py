@@ -186,8 +186,7 @@ def _with_zeros(reading: Reading) -> None:
 def _follows(found: Found, noted: bool) -> bool:
     """Whether the gradient follows from the loss, but for what a convention may make of it."""
     compared = replace(found.compared, tolerance=NOTED if noted else GROSS)
-    right = compared.exact if found.reading.own else compared.factor is not None
-    if not right:
+    if not replace(found, compared=compared).fits:
         return False
     return points_of(found.reading, compared, found.factor, noted).follows(0) is not False
 

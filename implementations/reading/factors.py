@@ -20,10 +20,11 @@ def factor_notes(reading: Reading, factor: float) -> list[Note]:
     In a loop a learning rate makes up for any constant, so it is a convention and no fault.
     """
     applied, loss = reading.applied, reading.loss_name
-    times = "" if applied is None else constants.named(factor, applied.sizes)
-    if applied is None or not times:
+    sizes = applied.sizes if applied is not None else _sizes(reading)
+    times = constants.named(factor, sizes)
+    if not times:
         return [Note("factor", f"the gradient is {factor:.6g} times that of {loss}")]
-    shown = _shown(times, applied.sizes)
+    shown = _shown(times, sizes)
     if BATCH not in times.partition("/")[0]:
         return [Note("factor", f"the gradient is {shown} times that of {loss}")]
     text = (
@@ -57,6 +58,12 @@ def with_sizes(report: CheckReport, sizes: Mapping[str, int]) -> CheckReport:
 
     rows = tuple(replace(m, reason=TIMES.sub(named, m.reason)) for m in report.matches)
     return replace(report, matches=rows)
+
+
+def _sizes(reading: Reading) -> dict[str, int]:
+    """The sizes that a constant of a reading may be made of."""
+    sizes = {BATCH: reading.examples, "outputs": reading.outputs}
+    return {name: size for name, size in sizes.items() if size > 1}
 
 
 def _shown(times: str, sizes: Mapping[str, int]) -> str:

@@ -30,6 +30,26 @@ class Found:
         return applied is not None and applied.decays(self.reading.slopes)
 
     @property
+    def fits(self) -> bool:
+        """Whether the whole gradient follows from the loss.
+
+        But for a constant, where the loss is a guess or a learning rate makes up for it.
+        """
+        free = not self.reading.own or self._rated
+        return self.compared.factor is not None if free else self.compared.exact
+
+    @property
+    def _rated(self) -> bool:
+        """Whether any constant of the gradient is one of the learning rate.
+
+        Of one output of one example all gradients have one constant, whatever the loss.
+        """
+        r, factor = self.reading, self.compared.factor
+        if not r.step or r.applied is not None:
+            return r.step and not r.rated
+        return not r.rated or bool((r.batched or r.outputs > 1) and factor and factor > 0)
+
+    @property
     def constant(self) -> str:
         """In words the standard loss that the whole gradient follows from; "" if there is none."""
         factor = self.compared.factor
@@ -53,8 +73,7 @@ class Found:
     def _factor(self) -> float:
         reading, common = self.reading, self.compared.factor
         if reading.own:
-            free = reading.printed or (reading.step and not reading.rated)
-            if free and common:
+            if (reading.printed or self._rated) and common:
                 return common if abs(common - 1) > ROUNDING else 1.0
             if reading.applied is None and (reading.rated or reading.update is not None):
                 return 1.0  # `check` looks for a rate in what an update changes

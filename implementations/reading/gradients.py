@@ -105,8 +105,8 @@ def gradients_of(
                     continue
                 known = _rate(trial, plan, function)
                 if name in steps and kind == "explicit" and is_new(backward, trial):
-                    new = NewParameters(backward, trial, known or 1.0)
-                    yield new, name, "step" if known else "free step"
+                    kind = "step" if known else "free step"
+                    yield NewParameters(backward, trial, known or 1.0), name, kind
                     tried, some = tried + 1, True
                     continue
                 paired = any(key == "pairs" for _, key in plan)
@@ -114,10 +114,9 @@ def gradients_of(
                 if name not in both:
                     trial.sure[name] = sure(plan)
                 yield (
-                    _by_kind(backward, kind, found, trial, known or 1.0),
-                    name,
+                    _by_kind(backward, kind, found, trial, known or 1.0), name,
                     (kind if kind == "explicit" or known else "free step"),
-                )
+                )  # fmt: skip
                 tried, some = tried + 1, True
             if tried >= MOST_WAYS:
                 break
@@ -227,13 +226,15 @@ class ThroughGraph:
         value.backward() if self.through is None else self.through(value)
 
 
-def _holds_gradient(backward: Callable[[], Any], found: Sequence[Place]) -> bool:
-    """Whether something of a parameter's size is returned: not a loss where a bias has one."""
-    returned = places(backward(), "returned")
-    if len(returned) < 2 and all(np.size(p.read()) == 1 for p in returned):
-        return False
-    sizes = {int(np.size(p.read())) for p in returned}
-    return bool(sizes & {int(np.size(p.read())) for p in found if np.ndim(p.read())})
+def _holds_gradient(backward: Backward, found: Sequence[Place]) -> bool:
+    """Whether something of a parameter's size is returned: not a loss where a bias has one.
+
+    What a loss returns in the shape of its outputs is the derivative by these.
+    """
+    out = next((np.shape(backward.trial.board[k]) for _, k in backward.plan if k == "out"), None)
+    returned = [p.read() for p in places(backward(), "") if np.shape(p.read()) != out]
+    sizes = {np.size(a) for a in returned if len(returned) > 1 or np.size(a) > 1}
+    return bool(sizes & {np.size(p.read()) for p in found if np.ndim(p.read())})
 
 
 def _covers(backward: Callable[[], Any], kind: str, found: Sequence[Place], net: Any) -> bool:
@@ -248,7 +249,7 @@ def _covers(backward: Callable[[], Any], kind: str, found: Sequence[Place], net:
                  if p.key not in known]  # fmt: skip
     finally:
         held.restore()
-    least = 1 if any(np.ndim(p.read()) > 1 for p in found) else 0
+    least = int(any(np.ndim(p.read()) > 1 for p in found))
     wanted = [int(np.size(p.read())) for p in found if np.ndim(p.read()) > least]
     return all(sizes.count(size) >= wanted.count(size) for size in wanted)
 
@@ -269,8 +270,8 @@ def _kind(backward: Callable[[], Any], found: Sequence[Place], net: Any) -> str:
         return ""
     finally:
         held.restore()
-    alike = all(same(old, after.get(p.name, old)) for p, old in zip(found, before, strict=True))
-    return "explicit" if alike else "step"
+    pairs = zip(found, before, strict=True)
+    return "explicit" if all(same(old, after.get(p.name, old)) for p, old in pairs) else "step"
 
 
 def values_of(net: Any) -> dict[str, Array]:

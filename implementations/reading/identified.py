@@ -98,7 +98,7 @@ def owns_of(loaded: Loaded, of: str, hints: Hints) -> list[Own]:
         seen.append(one)
         # As `judge`: what follows from a usual loss is wrong where the file has another one.
         own = any(each.reading.own for each in seen)
-        right = compared.exact if reading.own else one.constant and not own
+        right = one.fits if reading.own else one.constant and not own
         if not (right and for_batches(one, seen)):
             continue
         tried += 1

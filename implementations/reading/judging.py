@@ -19,7 +19,13 @@ from samegrad.implementations.checking.objects.report import (
     CheckReport,
 )
 from samegrad.implementations.reading.attempts import Attempts
-from samegrad.implementations.reading.checked import HINTS, backward_of, checked_as, source_of
+from samegrad.implementations.reading.checked import (
+    HINTS,
+    MORE,
+    backward_of,
+    checked_as,
+    source_of,
+)
 from samegrad.implementations.reading.compare import is_multiple
 from samegrad.implementations.reading.drawn import Asked, asked_for
 from samegrad.implementations.reading.found import Found, compared_with
@@ -79,7 +85,7 @@ def _judged(
         if reading.own or compared.partly:  # a fault, unless another reading is right
             deadline = min(deadline, time.process_time() + MORE_SECONDS)
         own = without or any(f.reading.own for f in found)
-        right = compared.exact if reading.own else one.constant and not own
+        right = one.fits if reading.own else one.constant and not own
         if right and for_batches(one, found):
             report, fault = checked_as(one), None
             if report.agrees:
@@ -160,10 +166,13 @@ def _fault_elsewhere(found: Found, noted: bool) -> CheckReport | None:
             return replace(again, remarks=(*again.remarks, f"on this problem: {other.reading.how}"))
     for where in points_of(found.reading, found.compared, found.factor, noted).suspects():
         again = checked_as(found, agreed=True)
-        if again.verdict == DISAGREES and not found.reading.certain and again.constant is not None:
+        sure = found.reading.certain and found.reading.own
+        if again.verdict == DISAGREES and not sure and again.constant is not None:
             # All of it is so many times what another loss has: it was not this one.
             said = f"the loss is a guess ({found.reading.loss_name}): {again.reason}"
             again = replace(again, verdict=UNDECIDED, said=said, lines=(), advice=(HINTS,))
+        if again.said.startswith(MORE):
+            continue  # where gradients are clipped, for one: that it is right shows elsewhere
         if again.verdict == DISAGREES or HINTS in again.advice:
             return replace(again, remarks=(*again.remarks, f"{where} than the first"))
     return None
@@ -176,8 +185,7 @@ def _others(found: Found) -> Iterator[Found]:
         if compared is None or not compared.judged:
             continue
         other = Found(reading, compared)
-        follows = compared.exact if reading.own else compared.factor is not None
-        if not follows:
+        if not other.fits:
             yield other
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.reading import names, usage
+from samegrad.implementations.reading.activated import made_of_functions, squashing
 from samegrad.implementations.reading.board import RATE, Board, Form, Sizes, call, parameters, plans
 from samegrad.implementations.reading.functions import of_factories
 from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions, parts
@@ -87,6 +88,8 @@ def of_layers(loaded: Loaded) -> Iterator[Maker]:
             containers.append(cls)
         elif cls.__name__ in inner and needed:
             continue  # a network that is a class of its own makes it
+        elif made := list(made_of_functions(cls, loaded)):
+            plain += made
         elif len([p for p in places if p]) >= 2 or len(needed) == 2:
             weighted.append(cls)
         elif not needed:
@@ -95,7 +98,7 @@ def of_layers(loaded: Loaded) -> Iterator[Maker]:
     known = [c for c in working if any(a in c.__name__.lower() for a in ACTIVATIONS)]
     chosen = (known or working)[:MOST_ACTIVATIONS]
     left = [c for c in working if c not in chosen and _alters(c)]
-    pairs: list[Any] = list(_loss_pairs(loaded)) or [None]
+    pairs: list[Any] = [_squashed(pair, loaded) for pair in _loss_pairs(loaded)] or [None]
     for cls, pair in itertools.product(weighted, pairs):
         also = tuple(partial(_chain, cls, (), _squares, None, last=c) for c in left)
         for container in [*containers, None]:
@@ -271,12 +274,12 @@ def _chain(
     functions: dict[str, Callable[..., Any]] = {}
     users: tuple[Any, ...] = ()
 
+    squash: list[Callable[..., Any]] = []
+
     def forward(X: Any) -> Any:
-        if container is not None:
-            return _up(net, X)
-        for layer in layers:
+        for layer in layers if container is None else [net]:
             X = _up(layer, X)
-        return X
+        return squash[0](X) if squash else X
 
     def back(gradient: Any) -> Any:
         if container is not None and _method(container, BACKWARD) is not None:
@@ -293,14 +296,15 @@ def _chain(
     else:
         name, *given = pair(sizes)
         users = tuple(getattr(function, "user", function) for function in given)
-        loss, derivative = map(_ordered, given)
+        loss, derivative = map(_ordered, given[:2])
+        squash += given[2:]
         functions["loss"] = lambda y, out: loss(y, out)
 
         def backward(y: Any, out: Any) -> Any:  # type: ignore[misc] # one of the two
             loss(y, out)  # a loss object may keep what its derivative needs
             return back(derivative(y, out))
 
-        shown += f" with {name}"
+        shown += f" with {', '.join([*(f.__name__ for f in squash), name])}"
     functions["backward"] = backward
     part = part and alone is not None
     return Network(net, functions, f"layers {shown}", rate=rate, part=part, also=also, users=users)
@@ -388,6 +392,16 @@ def _loss_pairs(loaded: Loaded) -> Iterator[Callable[[Sizes], tuple[str, Any, An
         except Exception:  # it may take labels
             pass
         yield made
+
+
+def _squashed(pair: Any, loaded: Loaded) -> Any:
+    """The same, with what makes probabilities of outputs where its derivative is behind that."""
+    try:
+        _, loss, derivative = pair(Sizes())
+        last = squashing(_ordered(loss), _ordered(derivative), loaded)
+    except (Exception, SystemExit):
+        return pair
+    return pair if last is None else lambda sizes: (*pair(sizes), last)
 
 
 def _pair(name: str, loss: Any, derivative: Any, sizes: Sizes) -> tuple[str, Any, Any]:

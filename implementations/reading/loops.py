@@ -180,7 +180,7 @@ def _inner(loop: ast.For | ast.While, before: list[ast.stmt], filename: str) -> 
             isinstance(node, ast.expr)
             and (_root(node) in held or (_root(node) in changes and _is_read(node)))
             for s in body[:index]
-            if not (draws(s) or (anew and id(s) in made))
+            if not (draws(s) or _keeps(s) or (anew and id(s) in made))
             for node in ast.walk(s)
         )  # what is computed of weights is the forward pass, and this loop only goes through them
         own = ast.walk(statement.target) if isinstance(statement, ast.For) else ()

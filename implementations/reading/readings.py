@@ -148,6 +148,8 @@ def readings(
             form = replace(trial.form, y=y)
             trial = trial.copy()  # a reading keeps its targets
             try:
+                if trial.takes_targets and not trial.network.held:
+                    set_targets(trial, form, "")
                 if trial.function is not None:
                     trial.forward()
                 set_targets(trial, form, out)

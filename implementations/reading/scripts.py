@@ -103,6 +103,7 @@ def _of_loop(loop: Loop, loaded: Loaded) -> Iterator[Reading]:
     try:
         script = Script(loop, loaded)
         rate = script.rate()
+        script.turn(False)
     except RaisedError as error:
         if not loop.function and error.__cause__ is not None:  # on data of the file's own
             loaded.raised.append(error.__cause__)
@@ -298,6 +299,8 @@ def _losses(
             wanted = _one_hot(value, after[out])
             if np.shape(after[out]) != np.shape(wanted):
                 continue
+            if np.size(wanted) == 1 and names.role(out) != "out":
+                continue  # of a single number any loss gives so many times the same slopes
             for loss in losses.STANDARD:
 
                 def standard(out: str = out, target: str = target, loss: str = loss) -> float:

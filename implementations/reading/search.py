@@ -157,7 +157,7 @@ def _networks(
                 chosen = (forwards[:1] if first else forwards[1:]) or [""]
                 for trial in trials(make, sizes, chosen, wishes):
                     for reading in readings(trial, wishes, forms):
-                        own = own or reading.own
+                        own = own or (reading.own and bool(reading.parameters))
                         yield reading
         if own:  # a network with its loss: its parts by themselves say less
             return

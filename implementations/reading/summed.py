@@ -34,14 +34,18 @@ def summed(script: Script, found: Sequence[Place], slopes: Slopes) -> dict[str, 
 
 
 def _numbers(script: Script) -> Mapping[str, Array]:
-    """Plain numbers that a turn changes."""
-    base, after = script.base, script.turn()
-    return {
-        name: np.array(value)
-        for name, value in base.items()
-        if type(value) is float and name not in script.weights and after.get(name) != value
-        if isinstance(after.get(name), float)
-    }
+    """Plain numbers that a turn changes, or to which it adds arrays."""
+    after = script.turn()
+    numbers = {}
+    for name, value in script.base.items():
+        new = after.get(name)
+        if type(value) not in (int, float) or name in script.weights:
+            continue
+        if isinstance(new, np.ndarray) and new.dtype.kind == "f" and value == 0:
+            numbers[name] = np.zeros(new.shape)
+        elif type(value) is float and isinstance(new, float) and new != value:
+            numbers[name] = np.array(value)
+    return numbers
 
 
 def _summed(script: Script, weights: set[str], slopes: Slopes) -> dict[str, str]:
@@ -79,7 +83,7 @@ def _summed(script: Script, weights: set[str], slopes: Slopes) -> dict[str, str]
                 continue
             taken = before[weight] - after[weight]
             sum_of, step = (multiple(np.ravel(v)[entries], measured) for v in (change, taken))
-            if sum_of[0] <= 0 or max(sum_of[1], step[1]) > SAME:
+            if sum_of[0] == 0 or max(sum_of[1], step[1]) > SAME:
                 continue
             shifts = [after[weight] - m[weight] for m in moved]
             rate = step[0] / sum_of[0]

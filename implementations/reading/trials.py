@@ -97,6 +97,11 @@ class Trial:
         if self.function is not None:
             self.board.take(call(self.function, self.plan, self.board), self.called)
 
+    @property
+    def takes_targets(self) -> bool:
+        """Whether the forward pass is given targets."""
+        return any(key == "y" for _, key in self.plan)
+
     def out(self, key: str) -> Any:
         """What may be the outputs, by its key."""
         return value_of(self, key)
@@ -191,7 +196,7 @@ def runs(
         for plan in plans(function, trial.board, [], "forward"):
             trial.plan = plan
             try:
-                trial.forward()
+                _first(trial, form)
                 trial.outs = _outs(trial, before)
             except (Exception, SystemExit) as error:
                 wishes.attempts.forward(name, error)
@@ -208,6 +213,17 @@ def runs(
             if trial.outs:
                 yield trial
                 return
+
+
+def _first(trial: Trial, form: Form) -> None:
+    """The first forward pass of a trial; one that takes targets may want labels."""
+    try:
+        trial.forward()
+    except Exception:
+        if not trial.takes_targets or trial.network.held:
+            raise
+        set_targets(trial, replace(form, y="labels"), "")
+        trial.forward()
 
 
 def _resized(make: Maker, sizes: Sizes, form: Form, wishes: Wishes) -> Iterator[Trial]:

@@ -192,7 +192,10 @@ class Script:
         }
 
     def _changed(self, before: Any, after: Any) -> bool:
-        """Whether numbers that something holds are others, and no others are there."""
+        """Whether numbers that something holds are others, and no others are there.
+
+        In another order, as examples are that are shuffled, they are the same.
+        """
         if isinstance(before, list | tuple | dict) or (
             before is not None and type(before) is self._class
         ):
@@ -208,7 +211,8 @@ class Script:
             same = hasattr(after, "is_leaf") and before.shape == after.shape
             return same and before.is_floating_point() and not bool((before == after).all())
         return isinstance(before, np.ndarray) and before.dtype.kind in "fi" and (
-            before.shape == np.shape(after) and not np.array_equal(before, after)
+            before.shape == np.shape(after)
+            and not np.array_equal(np.sort(before, None), np.sort(after, None))
         )  # fmt: skip
 
     def _bind(self) -> None:

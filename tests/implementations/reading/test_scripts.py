@@ -186,7 +186,7 @@ for i in range(100):
     [
         (ASCENDS.format(sign="+"), "agrees"),
         (ASCENDS.format(sign="-"), "disagrees"),
-        (CLIPS, "undecided"),
+        (CLIPS, "agrees"),
     ],
     ids=["ascends", "one descends", "clips"],
 )
