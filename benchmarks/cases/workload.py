@@ -117,7 +117,7 @@ class Workload(ABC):
         Raises:
             ValueError, KeyError, TypeError: it is no workload of a known kind.
         """
-        fields = dict(data)
+        fields = {**data}  # which a list of pairs is not
         kind = Workload.kinds[fields.pop("kind")]
         if fields.get("series") is not None:
             fields["series"] = Series(**fields["series"])

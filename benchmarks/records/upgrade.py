@@ -33,7 +33,7 @@ def case(data: Record) -> Record:
     if "problem" not in data:
         return data
     fields = {name: data[name] for name in data if name not in ("problem", "kernel")}
-    problem = dict(data["problem"])
+    problem = {**data["problem"]}  # which a list of pairs is not
     name = problem.pop("workload")
     workload = {"kind": "mlp", "name": name, **problem}
     if isinstance(name, str) and (match := SERIES.fullmatch(name)):

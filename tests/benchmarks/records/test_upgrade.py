@@ -119,6 +119,23 @@ def test_wrong_value_of_a_field_that_is_gone_spoils_its_record(
         upgrade.record({"record": kind, **changes})
 
 
+@pytest.mark.parametrize("wrong", [[[1, 2, 3]], ["ab"], 3])
+@pytest.mark.parametrize("kind", ["problem", "workload"])
+def test_workload_that_is_no_object_is_said_in_our_words(
+    kind: str, wrong: Any, tmp_path: Path
+) -> None:
+    """Of a list Python would make an object, or say why it cannot."""
+    about = run_record(**({"schema": 4} if kind == "problem" else {}))
+    case = {**CASE.to_dict(), kind: wrong}
+    if kind == "problem":
+        del case["workload"]
+    path = write(tmp_path / "j", about, ok(0) | {"case": case})
+
+    (warning,) = read_journal(path).warnings
+
+    assert "a value is of another kind than it must be" in warning
+
+
 def test_committed_journals_are_read_to_the_last_line() -> None:
     """Of every schema so far; the rows with other kernels are all that is left out."""
     paths = sorted((ROOT / "reports" / "results").rglob("journal.jsonl"))
