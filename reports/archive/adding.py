@@ -22,7 +22,7 @@ from samegrad.benchmarks.records.journal import read
 from samegrad.benchmarks.records.lines import why
 from samegrad.implementations.contract.commands import command
 from samegrad.implementations.contract.texts import clean
-from samegrad.reports.archive import checking, form, store, withdrawing
+from samegrad.reports.archive import checking, files, form, store, withdrawing
 from samegrad.reports.archive import summary as summaries
 from samegrad.reports.archive.beginnings import agree
 from samegrad.reports.archive.store import Known
@@ -119,7 +119,7 @@ def add(folder: Path, places: Sequence[Path], *, again: bool = False) -> Added:
     def flush() -> None:
         nonlocal rows
         if waiting:
-            store.write(folder, waiting)
+            files.write(folder, waiting)
             result.rows += rows
             waiting.clear()
             rows = 0
@@ -197,7 +197,7 @@ def _read(
             group = places[start : start + GROUP]
             size = max(1, min(32, len(group) // 8))
             for taken, data in pool.map(_taken_there, group, chunksize=size):
-                rows = pa.ipc.read_record_batch(data, store.SCHEMA) if data else None
+                rows = pa.ipc.read_record_batch(data, files.SCHEMA) if data else None
                 yield taken._replace(rows=rows)
 
 
@@ -283,7 +283,7 @@ def _of(place: Path, known: dict[str, Known], withdrawn: Withdrawals) -> Taken:
         "entry": secrets.randbits(62),
         "from_summary": journal is None,
     }
-    return Taken(outcome, content, store.batch(made.run | copy, made.rows), lines)
+    return Taken(outcome, content, files.batch(made.run | copy, made.rows), lines)
 
 
 def _withdrawn(

@@ -1,7 +1,7 @@
 """Many small parts of an archive into few: nothing is lost or doubled, whenever it is ended.
 
 A merged part says in its metadata which parts it holds, by their hashes. From the moment on at
-which it has its name, readers pass these over (`store.readable`); that they are removed then makes
+which it has its name, readers pass these over (`files.readable`); that they are removed then makes
 room and changes no answer. What a merge that was killed has left there, the next one removes first.
 A part that is damaged is neither merged nor removed; a merged one that is damaged hides nothing.
 """
@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from samegrad.implementations.contract.texts import clean
-from samegrad.reports.archive import store
-from samegrad.reports.archive.store import ArchiveError
+from samegrad.reports.archive import files
+from samegrad.reports.archive.files import ArchiveError
 
 MOST_ROWS = 400_000  # of a merged part; one with half as many is left as it is
 GROUP_ROWS = 100_000  # that are held, and become one row group
@@ -41,17 +41,17 @@ def merge(folder: Path, told: Callable[[str], object] = lambda _: None) -> Merge
         ArchiveError: the folder is none, or another merge or withdrawal is under way.
         OSError: the disk is full, or the like: the archive is what it was.
     """
-    if not store.parts(folder):
+    if not files.parts(folder):
         raise ArchiveError(f"{folder}: no archive with results there; nothing can be merged")
     with alone(folder):
-        _remove(folder, store.superseded(folder))
-        before, lines = store.readable(folder)
-        for line in lines:
+        _remove(folder, files.superseded(folder))
+        before = files.readable(folder)
+        for line in before.lines:
             told(clean(line))
-        for group in _groups(before):
+        for group in _groups([*before.paths.values()]):
             _write(folder, group)
             _remove(folder, group)
-        return Merged(len(before), len(store.readable(folder)[0]))
+        return Merged(len(before.paths), len(files.readable(folder).paths))
 
 
 @contextlib.contextmanager
@@ -83,7 +83,7 @@ def _groups(parts: Sequence[Path]) -> Iterator[list[Path]]:
         about = _about(path)
         own = about.num_rows
         # Of a newer version of samegrad: this one would lose what it does not know.
-        if 2 * own > MOST_ROWS or set(about.schema.to_arrow_schema().names) - {*store.SCHEMA.names}:
+        if 2 * own > MOST_ROWS or set(about.schema.to_arrow_schema().names) - {*files.SCHEMA.names}:
             continue
         if rows + own > MOST_ROWS:
             yield from [group] * (len(group) > 1)
@@ -109,8 +109,8 @@ def _unreadable(path: Path, error: Exception) -> ArchiveError:
 
 def _write(folder: Path, group: Sequence[Path]) -> Path:
     """Add the part that holds those of a group; whole, or not at all."""
-    hashes = [store.digest(path) for path in group]
-    schema = store.SCHEMA.with_metadata({store.HOLDS: json.dumps(hashes)})
+    hashes = [files.digest(path) for path in group]
+    schema = files.SCHEMA.with_metadata({files.HOLDS: json.dumps(hashes)})
     sink = pa.BufferOutputStream()
     rows = 0
     with pq.ParquetWriter(sink, schema, compression="zstd") as out:
@@ -120,7 +120,7 @@ def _write(folder: Path, group: Sequence[Path]) -> Path:
     if rows != sum(_about(one).num_rows for one in group):
         raise ArchiveError(f"{folder}: its parts changed while they were merged; try again")
     stamp = max(path.name for path in group).removeprefix("rows-")[:15]  # as old as the last one
-    return store.named_by_hash(folder, sink.getvalue(), f"{stamp}-{store.MERGED}")
+    return files.named_by_hash(folder, sink.getvalue(), f"{stamp}-{files.MERGED}")
 
 
 def _tables(group: Sequence[Path]) -> Iterator[pa.Table]:
@@ -146,10 +146,10 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 def _in_form(table: pa.Table) -> pa.Table:
     """The columns of today; those that an older part lacks are empty."""
-    for name, kind in zip(store.SCHEMA.names, store.SCHEMA.types, strict=True):
+    for name, kind in zip(files.SCHEMA.names, files.SCHEMA.types, strict=True):
         if name not in table.column_names:
             table = table.append_column(name, pa.nulls(len(table), kind))
-    return table.select(store.SCHEMA.names).cast(store.SCHEMA)
+    return table.select(files.SCHEMA.names).cast(files.SCHEMA)
 
 
 def _remove(folder: Path, paths: Sequence[Path]) -> None:

@@ -21,9 +21,10 @@ import duckdb
 
 from samegrad.reports.archive import pages, queries, tables, withdrawing
 from samegrad.reports.archive.cells import Cell
+from samegrad.reports.archive.files import ArchiveError
 from samegrad.reports.archive.pages import CasePage, Page, Site, Table, Value
 from samegrad.reports.archive.queries import VALUE, Filters
-from samegrad.reports.archive.store import ArchiveError, select
+from samegrad.reports.archive.store import select
 from samegrad.reports.data.values import duration
 
 FEED = 100  # entries

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from samegrad.implementations.contract.commands import command
 from samegrad.implementations.contract.texts import EMPTY, clean
-from samegrad.reports.archive import merging, store
+from samegrad.reports.archive import files, merging, store
 from samegrad.reports.archive import summary as summaries
 from samegrad.reports.archive.store import select
 
@@ -86,7 +86,7 @@ class Copy(NamedTuple):
 
 def known(folder: Path) -> dict[str, list[Withdrawal]]:
     """Run id -> what was withdrawn of it, be it that it was added again since."""
-    paths, _ = store.withdrawals(folder)
+    paths = [*files.withdrawals(folder).paths.values()]
     found: dict[str, list[Withdrawal]] = {}
     if paths:
         with store.connected() as connection:
@@ -149,11 +149,11 @@ def withdraw(
         ]
         columns = [
             pa.array(values, kind)
-            for values, kind in zip(zip(*lines, strict=True), store.WITHDRAWAL.types, strict=True)
+            for values, kind in zip(zip(*lines, strict=True), files.WITHDRAWAL.types, strict=True)
         ]
         sink = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_arrays(columns, schema=store.WITHDRAWAL), sink)
-        store.named_by_hash(folder, sink.getvalue(), f"{now:%Y%m%d-%H%M%S}-", store.WITHDRAWN)
+        pq.write_table(pa.Table.from_arrays(columns, schema=files.WITHDRAWAL), sink)
+        files.named_by_hash(folder, sink.getvalue(), f"{now:%Y%m%d-%H%M%S}-", files.WITHDRAWN)
     left = "none of it is left"
     if others:
         as_before = "" if newest in taken else ", as before"

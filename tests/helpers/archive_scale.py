@@ -23,7 +23,7 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 
 from samegrad.benchmarks.machine.checkout import ROOT
-from samegrad.reports.archive import store
+from samegrad.reports.archive import files
 from tests.helpers.archives import RESULTS, ROWS, records, write_simulated
 from tests.helpers.journals import CASE
 
@@ -115,7 +115,7 @@ def measured(own: Path, machines: int, runs: int) -> dict[str, str]:
         made[name] = str(min(cost(*arguments, *at) for _ in range(2)))
     small = own / "small"
     cut(archive, small)
-    made["parts"] = f"{len(store.parts(small)):,}"
+    made["parts"] = f"{len(files.parts(small)):,}"
     asked = QUERIES["query: count, median by implementation"]
     made["a query of these"] = str(cost(*asked, "--archive", str(small)))
     made["merge"] = str(cost("archive", "merge", "--archive", str(small)))
@@ -126,10 +126,10 @@ def measured(own: Path, machines: int, runs: int) -> dict[str, str]:
 
 def cut(archive: Path, small: Path) -> None:
     """The same rows in parts of a few machines."""
-    for path in store.parts(archive):
+    for path in files.parts(archive):
         (batch,) = pq.read_table(path).combine_chunks().to_batches()
         for start in range(0, len(batch), SMALL_PART * ROWS):
-            store.write(small, [batch.slice(start, SMALL_PART * ROWS)])
+            files.write(small, [batch.slice(start, SMALL_PART * ROWS)])
 
 
 def journals(own: Path, count: int) -> dict[str, str]:

@@ -74,7 +74,7 @@ def rewritten(part: Path, content: Any) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from samegrad.reports.archive import store
+    from samegrad.reports.archive import files
 
     data = content
     if not isinstance(content, bytes):
@@ -82,7 +82,7 @@ def rewritten(part: Path, content: Any) -> Path:
         pq.write_table(content, sink)
         data = sink.getvalue()
     part.unlink()
-    return store.named_by_hash(part.parent, data, part.name[5:21])
+    return files.named_by_hash(part.parent, data, part.name[5:21])
 
 
 @lru_cache(maxsize=2)

@@ -22,7 +22,7 @@ from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records.journal import read
 from samegrad.cli import main
-from samegrad.reports.archive import adding, checking, form, store
+from samegrad.reports.archive import adding, checking, files, form, store
 from samegrad.reports.archive import summary as summaries
 from samegrad.reports.render import render
 from tests.helpers.archives import journal, records, simulated, write_simulated
@@ -423,7 +423,7 @@ def test_summary_that_cannot_be_is_refused(change: Any, words: str, tmp_path: Pa
     assert {adding.REFUSED: 1} == result.counts
     (line,) = result.lines
     assert any(word in line for word in words.split("|"))
-    assert [] == store.parts(tmp_path / "a")
+    assert [] == files.parts(tmp_path / "a")
 
 
 @pytest.mark.parametrize(
@@ -458,7 +458,7 @@ def test_many_small_runs_in_one_command(tmp_path: Path, monkeypatch: pytest.Monk
     result = adding.add(tmp_path / "a", adding.places([tmp_path / "runs"]))
 
     assert {adding.ADDED: 79, adding.REFUSED: 1} == result.counts and 1 == len(result.lines)
-    assert 158 == count(tmp_path / "a") and 1 == len(store.parts(tmp_path / "a"))
+    assert 158 == count(tmp_path / "a") and 1 == len(files.parts(tmp_path / "a"))
 
 
 @pytest.mark.parametrize(
@@ -474,7 +474,7 @@ def test_a_part_holds_no_more_than_fits_in_memory(
     result = adding.add(tmp_path / "a", places)
 
     written = [
-        pq.read_table(path).column("run_id").unique() for path in store.parts(tmp_path / "a")
+        pq.read_table(path).column("run_id").unique() for path in files.parts(tmp_path / "a")
     ]
     assert sorted(parts) == sorted(map(len, written))
     assert 15 == result.rows == count(tmp_path / "a") and 5 == count(tmp_path / "a", "runs")
@@ -559,7 +559,7 @@ def test_a_copy_from_who_added_at_the_same_time_is_hidden(tmp_path: Path) -> Non
     for _ in range(2):
         taken = adding._taken(path, {}, {})
         assert taken.rows is not None
-        store.write(tmp_path / "a", [taken.rows])
+        files.write(tmp_path / "a", [taken.rows])
 
     assert 6 == count(tmp_path / "a", "parts")
     assert 3 == count(tmp_path / "a") and 1 == count(tmp_path / "a", "runs")
@@ -592,7 +592,7 @@ def test_a_folder_without_results_is_one_line(
 ) -> None:
     """Not there, empty, a file, a part that is cut off."""
     adding.add(tmp_path / "a", [journal(tmp_path / "run")])
-    (part,) = store.parts(tmp_path / "a")
+    (part,) = files.parts(tmp_path / "a")
     part.write_bytes(part.read_bytes()[:-100])
     (tmp_path / "file").touch()
     expected = {
@@ -647,7 +647,7 @@ def test_a_part_that_is_damaged_is_a_line_and_the_rest_is_read(
     archive, runs = tmp_path / "a", [journal(tmp_path / str(n), name=f"r{n}") for n in (1, 2)]
     for run in runs:
         adding.add(archive, [run])
-    DAMAGES[words](store.parts(archive)[0])
+    DAMAGES[words](files.parts(archive)[0])
     left = 2 if words == "a copy of" else 1
 
     assert 1 == main(["archive", "query", "SELECT count(*) FROM rows", f"--archive={archive}"])
@@ -668,12 +668,12 @@ def test_parts_whose_names_were_swapped_are_both_read(tmp_path: Path) -> None:
     """What is in them is what was written."""
     for number in (1, 2):
         adding.add(tmp_path / "a", [journal(tmp_path / str(number), name=f"r{number}")])
-    one, two = store.parts(tmp_path / "a")
+    one, two = files.parts(tmp_path / "a")
     one.rename(tmp_path / "x")
     two.rename(one)
     (tmp_path / "x").rename(two)
 
-    assert 6 == count(tmp_path / "a") and [] == store.readable(tmp_path / "a")[1]
+    assert 6 == count(tmp_path / "a") and [] == files.readable(tmp_path / "a").lines
 
 
 def test_content_of_a_journal_is_that_of_its_whole_lines(
@@ -707,8 +707,8 @@ def summaries_of(path: Path) -> tuple[int, str]:
 
 def test_table_of_columns_says_what_each_is() -> None:
     """Which the documents and the checks are made from."""
-    assert set(form.COLUMNS) == set(store.SCHEMA.names)
-    assert all(column.meaning and column.kind in store.TYPES for column in form.COLUMNS.values())
+    assert set(form.COLUMNS) == set(files.SCHEMA.names)
+    assert all(column.meaning and column.kind in files.TYPES for column in form.COLUMNS.values())
 
 
 PAGE = ROOT / "docs" / "archive.md"

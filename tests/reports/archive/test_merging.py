@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from samegrad.cli import main
-from samegrad.reports.archive import adding, form, merging, store
+from samegrad.reports.archive import adding, files, form, merging, store
 from tests.helpers.archives import journal, records, rewritten
 from tests.helpers.journals import write
 
@@ -107,7 +107,7 @@ def test_rows_would_be_doubled_if_merged_parts_did_not_say_what_they_hold(
         merging.merge(archive)
     assert before == answers(archive)
 
-    monkeypatch.setattr(store, "_held", lambda _: set())
+    monkeypatch.setattr(files, "_held", lambda _: set())
 
     assert 2 * len(before[1]) == len(answers(archive)[1])
 
@@ -120,7 +120,7 @@ def test_a_merged_part_that_is_damaged_hides_nothing(
     with monkeypatch.context() as patched:
         patched.setattr(merging, "_remove", lambda *_: None)
         merging.merge(archive)
-    (merged,) = archive.glob(f"rows-*{store.MERGED}*")
+    (merged,) = archive.glob(f"rows-*{files.MERGED}*")
     merged.write_bytes(merged.read_bytes()[:-100])
 
     assert before == answers(archive)
@@ -132,12 +132,15 @@ def test_a_merged_part_that_is_damaged_hides_nothing(
 
 def test_parts_of_other_versions(archive: Path) -> None:
     """A part without a column of today is merged; one with more columns stays as it is."""
-    oldest, newer, *_ = store.parts(archive)
+    oldest, newer, *_ = files.parts(archive)
     before = answers(archive)
     rewritten(oldest, pq.read_table(oldest).drop_columns(["remarks"]))
     table = pq.read_table(newer)
     newer = rewritten(newer, table.append_column("future", pa.nulls(len(table), pa.string())))
 
+    with store.opened(archive) as connection:  # of a column that the first part lacks
+        counted = store.select(connection, "SELECT count(remarks), count(*) FROM parts").fetchone()
+    assert counted == (len(before[1]) - 3, len(before[1]))
     assert (5, 2) == merging.merge(archive)
 
     assert newer in archive.iterdir()

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.cli import main
-from samegrad.reports.archive import adding, queries, store
+from samegrad.reports.archive import adding, files, queries, store
 from samegrad.reports.archive.queries import Filters
 from tests.helpers.archives import CASES, journal, records
 from tests.helpers.journals import ok
@@ -284,7 +284,7 @@ def test_query_reads_the_archive_and_nothing_else(
     query: str, archive: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What would read or write another file, or change something, is one line."""
-    part = store.parts(archive)[0]
+    part = files.parts(archive)[0]
     before = part.read_bytes()
 
     typed = query.replace("PART", str(part))

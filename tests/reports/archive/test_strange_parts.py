@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from samegrad.cli import main
-from samegrad.reports.archive import adding, footers, store
+from samegrad.reports.archive import adding, files, footers, store
 from tests.helpers.archives import journal, rewritten
 
 
@@ -70,7 +70,7 @@ def test_a_part_that_is_none_is_a_line_and_the_rest_answers(
 ) -> None:
     """Though its hash is right, which anybody can compute."""
     monkeypatch.setattr(footers, "MOST_ROWS", 9)
-    part = store.parts(archive)[0]
+    part = files.parts(archive)[0]
     part = rewritten(part, CHANGES[words](pq.read_table(part)))
 
     for command in ("query", "history", "compare"):
@@ -90,13 +90,13 @@ def test_an_archive_of_nothing_else_is_one_line(
     archive: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It names one of them."""
-    for part in store.parts(archive):
+    for part in files.parts(archive):
         rewritten(part, broken("machine")(pq.read_table(part)))
 
     assert 2 == main(["archive", "query", "FROM rows", f"--archive={archive}"])
 
     (line,) = capsys.readouterr().err.splitlines()
-    assert str(store.parts(archive)[0]) in line and "cannot be read" in line
+    assert str(files.parts(archive)[0]) in line and "cannot be read" in line
 
 
 @pytest.mark.parametrize("csv", [[], ["--csv"]])
@@ -104,7 +104,7 @@ def test_a_query_that_ends_on_a_part_names_it(
     csv: list[str], archive: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Where a column is broken that nothing has read before; merging stops at it, too."""
-    part = store.parts(archive)[0]
+    part = files.parts(archive)[0]
     part = rewritten(part, broken("remarks")(pq.read_table(part)))
 
     assert 0 == main(["archive", "query", "SELECT count(*) FROM rows", f"--archive={archive}"])
@@ -117,7 +117,7 @@ def test_a_query_that_ends_on_a_part_names_it(
 
 def test_a_column_that_no_part_has_is_empty(archive: Path) -> None:
     """As in an archive of an older version."""
-    for part in store.parts(archive):
+    for part in files.parts(archive):
         rewritten(part, pq.read_table(part).drop_columns(["remarks", "process_seconds"]))
 
     with store.opened(archive, pytest.fail) as connection:

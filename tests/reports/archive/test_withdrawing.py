@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from samegrad.benchmarks.records.journal import read
 from samegrad.cli import main
-from samegrad.reports.archive import adding, merging, store, withdrawing
+from samegrad.reports.archive import adding, files, merging, store, withdrawing
 from samegrad.reports.archive import summary as summaries
 from tests.helpers.archives import journal, records, rewritten
 from tests.helpers.hostile import TEXTS
@@ -244,7 +244,7 @@ def test_archive_of_an_older_version_knows_no_beginnings(right: Path, tmp_path: 
     """What is shorter is held to itself alone there."""
     archive = tmp_path / "a"
     adding.add(archive, [journal(tmp_path / "longer", *records(), MORE)])
-    (part,) = store.parts(archive)
+    (part,) = files.parts(archive)
     rewritten(part, pq.read_table(part).drop_columns(["beginnings"]))
 
     assert {adding.OLDER: 1} == adding.add(archive, [right]).counts
@@ -344,7 +344,7 @@ def test_withdrawal_that_is_damaged_is_said_and_the_rest_answers(
     archive = tmp_path / "a"
     adding.add(archive, [right])
     assert 0 == withdraw(archive, "r1")
-    (path,) = archive.glob(f"{store.WITHDRAWN}*")
+    (path,) = archive.glob(f"{files.WITHDRAWN}*")
     data = path.read_bytes()
     path.unlink()
     if what == "cut":
@@ -352,7 +352,7 @@ def test_withdrawal_that_is_damaged_is_said_and_the_rest_answers(
     elif what == "columns":
         sink = pa.BufferOutputStream()
         pq.write_table(pa.table({"entry": [1]}), sink)
-        path = store.named_by_hash(archive, sink.getvalue(), path.name[10:26], store.WITHDRAWN)
+        path = files.named_by_hash(archive, sink.getvalue(), path.name[10:26], files.WITHDRAWN)
     else:
         sink = pa.BufferOutputStream()
         pq.write_table(pq.read_table(pa.BufferReader(data)), sink, use_dictionary=False)
@@ -360,7 +360,7 @@ def test_withdrawal_that_is_damaged_is_said_and_the_rest_answers(
         start = pq.ParquetFile(pa.BufferReader(data)).metadata.row_group(0).column(0)
         at = start.data_page_offset
         data = data[:at] + b"\xff" * 8 + data[at + 8 :]
-        path = store.named_by_hash(archive, data, path.name[10:26], store.WITHDRAWN)
+        path = files.named_by_hash(archive, data, path.name[10:26], files.WITHDRAWN)
     capsys.readouterr()
 
     assert 1 == main(["archive", "query", "SELECT count(*) FROM rows", f"--archive={archive}"])
