@@ -14,7 +14,7 @@ from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract.columns import sentences
 from samegrad.implementations.contract.commands import install
 from samegrad.implementations.contract.files import named, replaced
-from samegrad.implementations.contract.texts import clean_errors, described
+from samegrad.implementations.contract.texts import clean_errors, described, say
 from samegrad.reports.archive import summary as summaries
 from samegrad.reports.charts import chart
 from samegrad.reports.data import archives
@@ -123,8 +123,9 @@ def render(
     with archives.unpacked(places) as unpacked:
         found = paths(unpacked)
         report = load(found)
+    shown = report.shown()
     since = None if base is None else compare(base, report.journals[0], across=("code",))
-    times = matrix(report, reference)
+    times = matrix(shown, reference)
     first = Path(places[0])
     if archives.is_archive(first):
         first = first.with_suffix("")
@@ -139,10 +140,12 @@ def render(
     if parquet:
         with replaced(output / "results.parquet") as beside:
             flat(report.all_rows).to_parquet(beside, index=False)
+    if shown is not report:  # which takes minutes
+        say(f"{output / 'results.csv'} is written. {shown.notes[-1]}", error=True)
     with warnings.catch_warnings():
         # A name in letters that the figures' font lacks is drawn as boxes, and costs no report.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        made = document(report, times, since)
+        made = document(shown, times, since)
         chart.save(made.charts, figures)
     for name, text in (
         ("report.md", page.markdown(made)),
@@ -150,7 +153,7 @@ def render(
     ):
         with replaced(output / name) as beside:
             beside.write_text(text, encoding="utf-8")
-    return Rendered(output / "index.html", report.warnings, terminal_lines(report, made))
+    return Rendered(output / "index.html", report.warnings, terminal_lines(shown, made))
 
 
 def _write_summary(path: Path, source: Source) -> None:
@@ -191,7 +194,8 @@ def document(
         title="samegrad: the same networks, trained by several implementations"
         if report.only_trained
         else "samegrad: speed of one network in several idioms",
-        counts=f"{len(report.ok)} of {len(rows)} rows have a number"
+        counts=f"{len(report.ok):,} of {len(rows):,} rows have a number"
+        + f" (results.csv has {len(report.all_rows):,})" * (len(report.all_rows) > len(rows))
         + (f"; {reasons}" if reasons else "")
         + ".",
         machine=report.machine_states,

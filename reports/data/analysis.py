@@ -69,13 +69,17 @@ def with_ratios(table: pd.DataFrame, name: str, times: Iterable[Ratio]) -> pd.Da
     return table.join(pd.DataFrame(values, table.index, names, dtype=float))
 
 
-def single_differs(rows: pd.DataFrame) -> bool:
-    """Whether who is the fastest in a row is not where each call is waited for (p50)."""
-    known = rows[rows.p50_seconds.notna()]
-    if known.empty:
+def single_differs(rows: Iterable[Any]) -> bool:
+    """Whether who is the fastest in a row is not where each call is waited for (p50).
+
+    Args:
+        rows: of a frame, as its `itertuples` gives them.
+    """
+    known = [row for row in rows if not math.isnan(row.p50_seconds)]
+    if not known:
         return False
-    ahead = known.p50_seconds[known.seconds.idxmin()]
-    return bool(ahead > NO_DIFFERENCE * known.p50_seconds.min())
+    ahead = min(known, key=lambda row: row.seconds).p50_seconds
+    return bool(ahead > NO_DIFFERENCE * min(row.p50_seconds for row in known))
 
 
 def gpu_over_cpu(rows: pd.DataFrame) -> pd.DataFrame:

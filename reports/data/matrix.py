@@ -135,7 +135,10 @@ def matrix(report: Report, reference: str | None = None) -> Matrix:
     keys = ["source", *CASE[:-3], "line_dtype", "threads", "ranks"]
     one_dtype, one_regime = rows.line_dtype.nunique() == 1, (rows.threads == "all").all()
     groups: dict[str, list[Line]] = {}
-    for key, part in rows.groupby(keys, sort=False):
+    parts: dict[tuple[Any, ...], list[Any]] = {}  # grouping a frame costs more than all the rest
+    for key, row in zip(rows[keys].itertuples(index=False), rows.itertuples(), strict=True):
+        parts.setdefault(tuple(key), []).append(row)
+    for key, part in parts.items():
         source, workload, layers, operation, batch, dtype, threads, ranks = key
         group = f"{workload} {folded(layers)}".strip() + ("" if one_dtype else f", {dtype}")
         group = f"{source}: {group}" if report.many else group
@@ -146,7 +149,7 @@ def matrix(report: Report, reference: str | None = None) -> Matrix:
             name += f", {ranks} ranks"
         own = groups.setdefault(group, [])
         own.append(Line(group, name, _cells(part, columns, chosen, dtype)))
-        if len(single := _single(part, dtype)):
+        if single := _single(part, dtype):
             cells = _cells(single, columns, chosen, dtype)
             own.append(Line(group, f"{name}, {SINGLE}", cells))
     by_column = dict(zip(rows.column, rows.implementation, strict=True))
@@ -176,35 +179,40 @@ def _reference(rows: pd.DataFrame, name: str | None) -> str:
     return str((on_cpu if len(on_cpu) else of_name).column.iloc[0])
 
 
-def _single(part: pd.DataFrame, dtype: str) -> pd.DataFrame:
+def _single(part: Sequence[Any], dtype: str) -> list[Any]:
     """The rows of a line by the latency of single calls; none where the same one is the fastest.
 
     Who answers requests waits for each call, and a framework that is ahead while calls follow each
     other may be behind then.
     """
-    rows = part[(part.status != OK) | part.p50_seconds.notna()]
-    alike = rows[(rows.status == OK) & (rows.dtype == dtype)]
+    of_dtype = [row for row in part if row.status == OK and row.dtype == dtype]
+    alike = [row for row in of_dtype if not math.isnan(row.p50_seconds)]
     if not analysis.single_differs(alike):
-        return rows.head(0)
+        return []
     # Of one whose latency was not measured nobody knows: nothing is certain then.
-    whole = len(alike) == ((part.status == OK) & (part.dtype == dtype)).sum()
-    ends = [
-        interval(medians) if whole and math.isfinite(low) else (math.nan, math.nan)
-        for medians, low in zip(rows.request_medians, rows.seconds_low, strict=True)
-    ]
-    return rows.assign(
-        seconds=rows.p50_seconds,
-        seconds_low=[low for low, _ in ends],
-        seconds_high=[high for _, high in ends],
-        process_medians=rows.request_medians,
-    )
+    whole = len(alike) == len(of_dtype)
+    rows = []
+    for row in part:
+        if row.status == OK and math.isnan(row.p50_seconds):
+            continue
+        known = whole and math.isfinite(row.seconds_low)
+        low, high = interval(row.request_medians) if known else (math.nan, math.nan)
+        rows.append(
+            row._replace(
+                seconds=row.p50_seconds,
+                seconds_low=low,
+                seconds_high=high,
+                process_medians=row.request_medians,
+            )
+        )
+    return rows
 
 
 def _cells(
-    part: pd.DataFrame, columns: Sequence[str], reference: str, dtype: str
+    part: Sequence[Any], columns: Sequence[str], reference: str, dtype: str
 ) -> tuple[Cell | None, ...]:
-    """The cells of a line."""
-    by_column: dict[str, Any] = {row.column: row for row in part.itertuples()}
+    """The cells of a line, of whose rows these are."""
+    by_column: dict[str, Any] = {row.column: row for row in part}
     alike = [r for r in by_column.values() if r.status == OK and r.dtype == dtype]
     certain = [r for r in alike if math.isfinite(r.seconds_low) and not r.machine_too_busy]
     best = min(certain, key=lambda r: r.seconds, default=None)

@@ -8,7 +8,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ FEW_PROCESSES = (
     f"Fewer than {LEAST_PROCESSES} processes: no intervals, so none is called faster than another "
     f"(--processes {LEAST_PROCESSES})."
 )
+MOST_SHOWN = 10_000  # rows; more would be a page of more than 30 MB, which takes minutes to write
 HEADLINE = ("mnist", "cifar10")  # what the names of the main tasks begin with
 
 Samples = list[list[tuple[float | None, list[list[float]]]]]
@@ -118,6 +119,22 @@ class Report:
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     csv: list[str] = field(default_factory=list)
+
+    def shown(self) -> "Report":
+        """The same, or of far too many rows for figures and a page the first of each run."""
+        if len(self.rows) <= MOST_SHOWN:
+            return self
+        share = MOST_SHOWN // len(self.sources)
+        note = (
+            f"{len(self.rows):,} rows are too many for one page: the first {share:,} of each run "
+            "are shown here, all are in results.csv."
+        )
+        return replace(
+            self,
+            sources=[replace(source, rows=source.rows[:share]) for source in self.sources],
+            rows=self.rows.groupby("source", sort=False).head(share).reset_index(drop=True),
+            notes=[*self.notes, note],
+        )
 
     @property
     def journals(self) -> list[Journal]:

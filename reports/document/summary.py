@@ -246,7 +246,7 @@ def requests(report: Report) -> Iterator[Answer]:
             "What does one prediction take?",
             (f"{source}: " if report.many else "")
             + f"{folded(case.layers)}, batch {case.batch_size}, p50: {', '.join(said)}; cold: "
-            f"import + first call.{row * analysis.single_differs(own)}",
+            f"import + first call.{row * analysis.single_differs(own.itertuples())}",
         )
 
 

@@ -54,7 +54,7 @@ def lines_of(*arguments: str) -> Iterator[str]:
         ("results", "list"),
         ("workloads",),
         ("pictures",),
-        ("compare", EXAMPLE, EXAMPLE),
+        pytest.param(("compare", EXAMPLE, EXAMPLE), marks=pytest.mark.full),
         ("compare", EXAMPLE, PEERS),
         ("advise", "--layers", "784-256-10", "--runs", EXAMPLE),
         ("verify", "numpy", "--layers", "4-3-2", "--dtype", "float64"),

@@ -27,6 +27,8 @@ from samegrad.reports.data.values import duration
 from samegrad.reports.render import render
 from tests.helpers.journals import plan_record, run_record, write
 from tests.helpers.reports import (
+    COMPLETE,
+    F64,
     NUMPY,
     TORCH,
     cost_series,
@@ -294,3 +296,26 @@ def test_duration_has_three_digits_and_a_unit(seconds: float, text: str) -> None
     """Nothing where there is nothing."""
     assert text == duration(seconds)
     assert "" == duration(math.nan)
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_too_many_rows_for_a_page_are_all_in_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The page has the first of them, and every form says so; their archive's summary has all."""
+    monkeypatch.setattr(data, "MOST_SHOWN", 3)
+    cases = [replace(NUMPY, workload=replace(F64, batch_size=size)) for size in range(11, 16)]
+    outcomes = [outcome for case in cases for outcome in several(case, 100, 1)]
+    path = write(tmp_path / "journal.jsonl", run_record(), plan_record(*cases), *outcomes, COMPLETE)
+
+    made = render(path)
+
+    said = "5 rows are too many for one page: the first 3 of each run are shown here"
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert "3 of 3 rows have a number (results.csv has 5)." in made.summary
+    for name in ("report.md", "index.html"):
+        text = (tmp_path / name).read_text()
+        assert said in " ".join(text.split())
+        assert "train_step 13" in text and "train_step 14" not in text
+    assert 1 + 5 == len((tmp_path / "results.csv").read_text().splitlines())
+    assert 5 == len(json.loads((tmp_path / "summary.json").read_text())["rows"])

@@ -517,7 +517,7 @@ def steps_of(net: Any, rule: str) -> Any:
     ("rule", "right", "wrong"),
     [
         ("adam", "undecided", "undecided"),
-        ("examples", "undecided", "disagrees"),
+        pytest.param("examples", "undecided", "disagrees", marks=pytest.mark.full),
         ("decay", "agrees", "disagrees"),
     ],
 )
