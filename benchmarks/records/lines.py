@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 from samegrad.implementations.contract.texts import MOST_NESTED, NESTED, check_nesting, clean
@@ -40,6 +41,14 @@ def _refused(constant: str) -> Any:
 # decode a line.
 DECODER = json.JSONDecoder(parse_constant=_refused)
 
+# What it takes, it takes as Python's own, in a third of the time; of anything else that one says
+# what is wrong, or takes it.
+_fast: Callable[[bytes], Any] | None = None
+with contextlib.suppress(ImportError):
+    import msgspec
+
+    _fast = msgspec.json.Decoder().decode
+
 
 def decoded(line: bytes) -> Any:
     """What a line says.
@@ -47,14 +56,18 @@ def decoded(line: bytes) -> Any:
     Raises:
         ValueError, RecursionError: it is no JSON, or nested too deeply.
     """
-    record = _decoded(line.decode("utf-8", errors="replace"))
+    record = _decoded(line)
     if line.count(b"[") + line.count(b"{") > MOST_NESTED:
         check_nesting(record)
     return record
 
 
-def _decoded(text: str) -> Any:
+def _decoded(line: bytes) -> Any:
     """As DECODER.decode, which looks for blanks around it by two regular expressions."""
+    if _fast is not None:
+        with contextlib.suppress(ValueError, RecursionError):
+            return _fast(line)
+    text = line.decode("utf-8", errors="replace")
     with contextlib.suppress(ValueError):
         record, end = DECODER.raw_decode(text)
         if text[end:] in ("\n", ""):

@@ -120,10 +120,9 @@ def test_pairwise_has_every_pair_and_is_small() -> None:
     assert len(PAIRWISE) < 100
 
 
-# JAX takes most of a minute for all of them, and as long on meshes of devices; flax computes with its
-# loss, initialisers and updates: every twentieth combination, and none of flax; Numba compiles for
-# each, every sixth. All of them are among the `full` tests, and under jit a few more of JAX are
-# below.
+# JAX takes most of a minute for all of them, on meshes of devices as well, and flax computes with
+# its loss, initialisers and updates: every twentieth combination, and none of flax; Numba compiles
+# for each, every sixth. All are among the `full` tests, and under jit a few more of JAX are below.
 OF_JAX = [(20, False), (1, True)]
 PAIRS = [
     pytest.param(
@@ -131,7 +130,7 @@ PAIRS = [
     )
     for one in every_implementation()
     for every, full in {
-        **{name: OF_JAX for name in ("jax", "jax_sharded", "jax_tensor")},
+        **dict.fromkeys(("jax", "jax_sharded", "jax_tensor"), OF_JAX),
         "flax": [(1, True)],
         "numba": [(6, False), (1, True)],
     }.get(one.values[0], [(1, False)])
