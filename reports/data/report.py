@@ -125,10 +125,8 @@ class Report:
         if len(self.rows) <= MOST_SHOWN:
             return self
         share = MOST_SHOWN // len(self.sources)
-        note = (
-            f"{len(self.rows):,} rows are too many for one page: the first {share:,} of each run "
-            "are shown here, all are in results.csv."
-        )
+        what = f"{len(self.rows):,} rows are too many for one page"
+        note = f"{what}: the first {share:,} of each run are shown here, all are in results.csv."
         return replace(
             self,
             sources=[replace(source, rows=source.rows[:share]) for source in self.sources],
