@@ -112,8 +112,10 @@ def opened(
 
 
 def connected() -> duckdb.DuckDBPyConnection:
-    """A database of nothing, in memory, and in no more of it than MEMORY."""
-    connection = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": ""})
+    """A database of nothing, in memory, and in no more of it than MEMORY; nothing is loaded."""
+    loaded = dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), "false")
+    config = {"memory_limit": MEMORY, "temp_directory": "", **loaded}
+    connection = duckdb.connect(config=config)
     connection.execute("SET parquet_metadata_cache = true")  # no part ever changes
     return connection
 

@@ -256,6 +256,18 @@ def test_query_prints_a_table_or_csv(archive: Path, capsys: pytest.CaptureFixtur
     assert table[0]["process_seconds"].startswith("[0.00")
 
 
+def test_extension_is_neither_installed_nor_loaded_for_a_query(
+    archive: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The line says what is missing, not why it could not be had."""
+    query = "SELECT * FROM sqlite_scan('x.db', 't')"
+
+    assert 2 == main(["archive", "query", query, "--archive", str(archive)])
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "it exists in the sqlite_scanner extension" in line
+
+
 @pytest.mark.parametrize(
     "query",
     [
