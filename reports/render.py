@@ -143,8 +143,10 @@ def render(
     if shown is not report:  # which takes minutes
         say(f"{output / 'results.csv'} is written. {shown.notes[-1]}", error=True)
     with warnings.catch_warnings():
-        # A name in letters that the figures' font lacks is drawn as boxes, and costs no report.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        # A name in letters that the figures' font lacks is drawn as boxes, one that is too long is
+        # drawn over what is beside it, and neither costs a report.
+        for message in ("Glyph .* missing from", "Tight layout not applied"):
+            warnings.filterwarnings("ignore", message=message, category=UserWarning)
         made = document(shown, times, since)
         chart.save(made.charts, figures)
     for name, text in (

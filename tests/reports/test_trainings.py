@@ -2,6 +2,7 @@
 
 import json
 import random
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from samegrad.cli import main
 from samegrad.reports.charts.pictures import pictures
 from samegrad.reports.data.report import report
 from samegrad.reports.document.learning import learning
+from samegrad.reports.render import render
 from tests.helpers.reports import report_of
 
 MEASURED = ROOT / "reports" / "results" / "training" / "journal.jsonl"
@@ -85,6 +87,42 @@ def test_single_point_is_no_curve(journal: Any, drawn: Any) -> None:
     charts = drawn(journal("speedrun_97"))
 
     assert "learning_curves" not in charts and "spread_over_seeds" in charts
+
+
+class DrawnError(Exception):
+    """The figures were made."""
+
+
+@pytest.mark.parametrize(
+    "words", ["Glyph 1 (\\x01) missing from font(s) X.", "Tight layout not applied."]
+)
+def test_what_a_figure_lacks_is_no_warning(
+    words: str, journal: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Letters, or room for long names: warnings are errors here."""
+
+    def warned(*_: object) -> None:
+        warnings.warn(words, UserWarning, stacklevel=1)
+        raise DrawnError
+
+    monkeypatch.setattr("samegrad.reports.render.document", warned)
+
+    with pytest.raises(DrawnError):
+        render([journal("speedrun_97")], tmp_path / "out")
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("no_figures")
+def test_names_for_which_a_figure_has_no_room_are_no_warning(journal: Any, tmp_path: Path) -> None:
+    """The same with figures that are made."""
+    path = journal("speedrun_97")
+    name = '"implementation": "numpy"'
+    assert name in path.read_text()
+    path.write_text(path.read_text().replace(name, name[:-1] + 250 * "W" + '"'))
+
+    rendered = render([path], tmp_path / "out")
+
+    assert rendered.page.is_file()
 
 
 def damaged(value: Any) -> list[Any]:
