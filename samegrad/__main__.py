@@ -1,5 +1,6 @@
 """`python -m samegrad`, and the script `samegrad`."""
 
+import os
 import sys
 
 
@@ -14,5 +15,16 @@ def main() -> int:
     return cli.main()
 
 
+def _look_there_last() -> None:
+    """Look for modules in the current folder after everything else: it may hold a numpy.py."""
+    try:
+        here = os.getcwd()  # noqa: PTH109 # pathlib would be looked for there
+    except OSError:  # it is gone
+        return
+    if sys.path[:1] in ([""], [here]):
+        sys.path.append(sys.path.pop(0))
+
+
 if __name__ == "__main__":
+    _look_there_last()
     sys.exit(main())

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
@@ -172,6 +173,18 @@ def test_strangers_folders_beside_the_package_are_not_taken(tmp_path: Path) -> N
     done = python(f"import sys\nsys.meta_path = {finders}\nimport samegrad.benchmarks", cwd=site)
 
     assert "ModuleNotFoundError: No module named 'samegrad.benchmarks'" in done.stderr
+
+
+def test_strangers_modules_in_the_current_folder_are_not_taken(tmp_path: Path) -> None:
+    """Somebody's own numpy.py, which is to be checked, is not the library."""
+    for name in ("numpy", "json", "argparse"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not this one')\n")
+    command = [sys.executable, "-m", "samegrad", "verify", "nothing"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    assert 2 == done.returncode and "'nothing' is not known" in done.stderr
 
 
 def test_script_of_an_older_install_says_so_in_one_line(tmp_path: Path) -> None:
