@@ -49,6 +49,15 @@ def check_nesting(tree: Any) -> None:
     raise ValueError(NESTED)
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a text can be written: bytes of other letters, in a name or an argument, cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def clean(text: str) -> str:
     r"""A text in which nothing acts on what shows it: such characters stand as escapes, \x1b."""
     return ACTING.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

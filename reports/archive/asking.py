@@ -20,12 +20,27 @@ try:
 except ImportError:  # on Windows: there DuckDB's own limit is all there is
     resource = None  # type: ignore[assignment] # asked before it is used
 
+MEMORY = "2GB"  # of a query; beyond it, it ends with an error
 SILENT_SECONDS = 30.0  # before the user is told what is waited for
 ANSWER_SECONDS = 600.0  # of one call
 LOOK_SECONDS = 0.05
 END_SECONDS = 5.0  # for a query that was told to end
 MORE_BYTES = 3 * 2**30  # that a call may take: DuckDB's own limit, and as much again for texts
 TAKEN = Path("/proc/self/statm")  # in pages; Linux
+
+
+@contextlib.contextmanager
+def connected() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database of nothing, in memory, and in no more of it than MEMORY; nothing is loaded."""
+    loaded = dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), "false")
+    config = {"memory_limit": MEMORY, "temp_directory": "", **loaded}
+    connection = duckdb.connect(config=config)
+    connection.execute("SET parquet_metadata_cache = true")  # no part ever changes
+    try:
+        yield connection
+    finally:
+        with contextlib.suppress(duckdb.Error):  # of a call that was given up and has not ended
+            connection.close()
 
 
 def patiently(connection: duckdb.DuckDBPyConnection, call: Callable[..., Any], *given: Any) -> Any:

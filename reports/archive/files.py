@@ -11,6 +11,7 @@ of its own, named in the same way.
 import contextlib
 import hashlib
 import json
+import os
 import re
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from samegrad.implementations.contract.files import PART, ordinary, replaced
+from samegrad.implementations.contract.texts import clean, is_utf8
 from samegrad.reports.archive import footers, form
 
 TYPES = {
@@ -76,8 +78,12 @@ def parts(folder: Path) -> list[Path]:
     """The parts of an archive, the oldest first; none if the folder is not there.
 
     Raises:
-        ArchiveError: it is a file.
+        ArchiveError: it is a file, or DuckDB cannot open what is in it.
     """
+    place = os.fspath(folder.resolve())
+    if not is_utf8(place):
+        said = f"{clean(place)}: an archive's folder needs a name in UTF-8"
+        raise ArchiveError(f"{said}; give another one")
     if folder.exists() and not folder.is_dir():
         raise ArchiveError(f"{folder}: a file, where the archive's folder should be")
     return sorted(folder.glob(f"{ROWS}*.parquet"))

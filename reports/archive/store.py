@@ -14,16 +14,15 @@ import duckdb
 
 from samegrad.implementations.contract.commands import command
 from samegrad.implementations.contract.files import named
-from samegrad.implementations.contract.texts import clean
+from samegrad.implementations.contract.texts import clean, is_utf8
 from samegrad.reports.archive import form
-from samegrad.reports.archive.asking import patiently
+from samegrad.reports.archive.asking import connected, patiently
 from samegrad.reports.archive.files import WITHDRAWALS, ArchiveError, readable, withdrawals
 
 SQL = {
     "text": "VARCHAR", "whole": "BIGINT", "number": "DOUBLE", "truth": "BOOLEAN",
     "numbers": "DOUBLE[]",
 }  # fmt: skip
-MEMORY = "2GB"  # of a query; beyond it, it ends with an error
 OF_THE_QUERY = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 FIRST_WITHDRAWALS = """
 CREATE TEMP TABLE withdrawals AS SELECT * FROM every_withdrawal
@@ -109,15 +108,6 @@ def opened(
             yield connection
         except duckdb.Error as error:  # which may come as late as rows are fetched
             raise ArchiveError(_refused(connection, error)) from None
-
-
-def connected() -> duckdb.DuckDBPyConnection:
-    """A database of nothing, in memory, and in no more of it than MEMORY; nothing is loaded."""
-    loaded = dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), "false")
-    config = {"memory_limit": MEMORY, "temp_directory": "", **loaded}
-    connection = duckdb.connect(config=config)
-    connection.execute("SET parquet_metadata_cache = true")  # no part ever changes
-    return connection
 
 
 def _unreadable(paths: Sequence[Path]) -> dict[Path, str]:
@@ -223,6 +213,9 @@ def select(
     Raises:
         ValueError: it is something else than one SELECT, DuckDB refuses it, or it takes too long.
     """
+    for text in (query, *values):
+        if isinstance(text, str) and not is_utf8(text):
+            raise ValueError(f"{text!r:.60}: this is not UTF-8, as all texts of an archive are")
     try:
         text = query.strip().rstrip(";")
         statements = connection.extract_statements(text)

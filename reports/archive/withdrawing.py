@@ -20,6 +20,7 @@ from samegrad.implementations.contract.commands import command
 from samegrad.implementations.contract.texts import EMPTY, clean
 from samegrad.reports.archive import files, merging, store
 from samegrad.reports.archive import summary as summaries
+from samegrad.reports.archive.asking import connected
 from samegrad.reports.archive.store import select
 
 MOST_REASON = 300  # characters
@@ -89,7 +90,7 @@ def known(folder: Path) -> dict[str, list[Withdrawal]]:
     paths = [*files.withdrawals(folder).paths.values()]
     found: dict[str, list[Withdrawal]] = {}
     if paths:
-        with store.connected() as connection:
+        with connected() as connection:
             store.define_withdrawals(connection, paths)
             query = """
                 SELECT run_id, journal_bytes, journal_sha256, max(withdrawn_at),

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,6 +43,24 @@ def test_a_query_without_an_end_is_said_and_given_up(
     *waiting, line = capsys.readouterr().err.splitlines()
     assert "no answer within 1 s" in line
     assert waiting and all("still waiting for the archive" in one for one in waiting)
+
+
+def test_a_query_that_goes_on_when_it_is_told_to_end_is_left_behind(
+    archive: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as one that makes a long text: its connection cannot be closed, and that is no error."""
+    going: list[Any] = []
+    monkeypatch.setattr(asking, "_end", lambda connection, _: going.append(connection))
+    monkeypatch.setattr(asking, "ANSWER_SECONDS", 0.5)
+
+    try:
+        assert 2 == main(["archive", "query", ENDLESS, "--archive", str(archive)])
+    finally:
+        for connection in going:
+            connection.interrupt()
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no answer within" in line
 
 
 @pytest.fixture
@@ -101,7 +120,7 @@ def test_a_query_that_takes_too_much_memory_is_one_line(
     archive: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It neither fills the disk nor ends the process."""
-    monkeypatch.setattr(store, "MEMORY", "50MB")
+    monkeypatch.setattr(asking, "MEMORY", "50MB")
     query = "SELECT list(a.range || '' || b.range) FROM range(100000) a, range(100) b"
 
     assert 2 == main(["archive", "query", query, "--archive", str(archive)])

@@ -256,6 +256,48 @@ def test_query_prints_a_table_or_csv(archive: Path, capsys: pytest.CaptureFixtur
     assert table[0]["process_seconds"].startswith("[0.00")
 
 
+OTHER_LETTERS = "caf\udce9"  # Latin-1, as it comes from a command line
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("query", f"SELECT '{OTHER_LETTERS}'"),
+        ("history", "--case", OTHER_LETTERS),
+        ("history", "--machine", OTHER_LETTERS),
+        ("compare", OTHER_LETTERS, "Faster"),
+    ],
+    ids=lambda typed: typed[0],
+)
+def test_text_that_is_not_utf8_is_one_line(
+    typed: tuple[str, ...], archive: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In our words: neither DuckDB nor Python says what it needs."""
+    assert 2 == main(["archive", *typed, "--archive", str(archive)])
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert r"caf\udce9" in line and "is not UTF-8" in line
+
+
+@pytest.mark.parametrize("command", ["query", "add", "merge", "site"])
+def test_folder_that_no_query_could_open_is_no_archive(
+    command: str, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is added where nothing could be read."""
+    folder = tmp_path / OTHER_LETTERS
+    given = {
+        "query": ["archive", "query", "FROM rows"],
+        "add": ["archive", "add", str(archive.parent / "1")],
+        "merge": ["archive", "merge"],
+        "site": ["site", str(tmp_path / "s")],
+    }
+
+    assert 2 == main([*given[command], "--archive", str(folder)])
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "needs a name in UTF-8" in line and not folder.exists()
+
+
 def test_extension_is_neither_installed_nor_loaded_for_a_query(
     archive: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
