@@ -11,13 +11,19 @@ from pathlib import Path
 import pytest
 
 import samegrad as sg
+from samegrad.benchmarks.cases.case import WorkerSpec
+from samegrad.benchmarks.cases.presets import BOTH, PRESETS, expand
 from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import read as read_journal
 from samegrad.benchmarks.records.schema import FAILED
 from samegrad.cli import main
+from samegrad.reports.data.loading import load
+from samegrad.reports.data.matrix import matrix
 from samegrad.reports.data.report import machine_label
+from samegrad.reports.document import terminal
 from tests.helpers import planted
+from tests.helpers.journals import ok, plan_record, run_record, write
 
 README = (ROOT / "README.md").read_text()
 DOCS = ROOT / "docs"
@@ -268,6 +274,44 @@ def test_main_figure_comes_from_the_committed_journal_by_the_command_of_the_page
     figure = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)[0]
     assert (tmp_path / Path(figure).relative_to("reports/results/example")).exists()
     assert (tmp_path / "index.html").stat().st_size < 5_000_000
+
+
+def test_what_hello_ends_with_has_its_rows_in_todays_form(tmp_path: Path) -> None:
+    """The times of the block, drawn again: the same lines, but for ratios of rounded numbers."""
+    block = README.split("`hello` ends with:\n```text\n")[1].split("```")[0].splitlines()
+    columns = block[3].split()
+    table = block[4 : block.index("...") - 1]
+    workers = [(WorkerSpec(name), BOTH) for name in columns[1:]]  # in the order in which they run
+    workers.append((WorkerSpec(columns[0]), ("float64",)))
+    planned = {
+        (case.workload.name, case.spec.dtype, case.operation, case.implementation): case
+        for worker, dtypes in workers
+        for case in expand(PRESETS["hello"].lines, worker, dtypes)
+    }
+    records = []
+    for line in table:
+        if not line.startswith(" "):
+            network, dtype = line.split()[0], line.split()[-1]
+            continue
+        cells = re.findall(r"([\d.]+) ([um]?s)( \(f64\))?(?: +[\d.]+)?~", line)
+        # Looped Python, the first, has no float32 of its own.
+        for name, (value, unit, moved) in zip(columns[-len(cells) :], cells, strict=True):
+            key = (network, "float64" if moved else dtype, line.split()[0], name)
+            ns = float(value) * {"us": 1e3, "ms": 1e6, "s": 1e9}[unit]
+            records.append(ok(0, round(ns), planned[key]))
+    run = run_record() | {"intervals": False}
+    path = write(tmp_path / "journal.jsonl", run, plan_record(*planned.values()), *records)
+
+    shown = [*terminal.matrix(matrix(load([path])))]
+
+    assert len(planned) == len(records)
+    assert f"{len(records)} of {len(records)} rows have a number." in block
+    assert [*map(without_ratios, block[2 : 4 + len(table)])] == [*map(without_ratios, shown)]
+
+
+def without_ratios(line: str) -> list[str]:
+    """The words of a line of the matrix, less the ratios: these are of numbers not yet rounded."""
+    return re.sub(r"[\d.]+~", "~", line).split()
 
 
 def test_sections_stand_in_their_order() -> None:
