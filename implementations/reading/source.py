@@ -70,7 +70,7 @@ def blocks(path: Path) -> list[Block]:
     try:
         cells = json.loads(data)["cells"]
         texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError("it is no notebook of format 4: it has no list of cells") from None
     found = []
     for number, text in enumerate(texts, 1):

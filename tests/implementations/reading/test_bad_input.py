@@ -166,10 +166,11 @@ def test_fault_of_ours_is_told_with_its_cause(
     assert ours == ("a fault of samegrad's" in report.reason)
 
 
-def test_notebook_that_is_none_is_not_checked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["{}", "[" * 100_000], ids=["empty", "deep"])
+def test_notebook_that_is_none_is_not_checked(text: str, tmp_path: Path) -> None:
     """It is said."""
     file = tmp_path / "mine.ipynb"
-    file.write_text("{}")
+    file.write_text(text)
 
     report = read_here(file)
 
