@@ -1,7 +1,7 @@
 """Small constants that a loss has and its gradient ignores: log(p + 1e-8), clip(p, 1e-7, 1 - 1e-7).
 
 They are found by effect as well: a gradient that is right once they are a million times smaller is
-that of the loss without them.
+that of the loss without them. Of probabilities that are smaller still it is once they are nothing.
 """
 
 import types
@@ -12,21 +12,24 @@ from typing import Any
 from samegrad.implementations.state.leaves import Leaf, NumberLeaf
 
 SMALLEST, LARGEST = 1e-30, 1e-4  # of what people add to a probability, or clip it to
-TIMES = 1e-6  # what is left of it: of 1e-4 no more than rounding in float32, of 1e-8 in float64
+# What is left of it: of 1e-4 no more than rounding in float32, of 1e-8 in float64; or nothing.
+TIMES = (1e-6, 1e-200)
 
 
-def shrunk(number: Any) -> Any:
-    """A small constant (or 1 less one) a million times nearer to 0 (or to 1); others stay."""
+def shrunk(number: Any, times: float = TIMES[0]) -> Any:
+    """A small constant (or 1 less one) so many times as far from 0 (or from 1); others stay."""
     if isinstance(number, float):
         if SMALLEST <= number <= LARGEST:
-            return number * TIMES
+            return number * times
         if SMALLEST <= 1.0 - number <= LARGEST:
-            return 1.0 - (1.0 - number) * TIMES
+            return 1.0 - (1.0 - number) * times
     return number
 
 
 @contextmanager
-def without_epsilons(functions: Sequence[Any], leaves: Sequence[Leaf]) -> Iterator[list[str]]:
+def without_epsilons(
+    functions: Sequence[Any], leaves: Sequence[Leaf], times: float
+) -> Iterator[list[str]]:
     """The user's functions with their small constants shrunk; gives where these are."""
     found: list[str] = []
     codes = [(f, f.__code__, f.__defaults__, f.__kwdefaults__) for f in functions]
@@ -41,14 +44,14 @@ def without_epsilons(functions: Sequence[Any], leaves: Sequence[Leaf]) -> Iterat
             found += [f"{c:g} in {function.__name__}" for c in _constants(code)]
             for c in (*(defaults or ()), *(keywords or {}).values()):
                 found += [f"{c:g} in {function.__name__}"] if _small(c) else []
-            function.__code__ = _of_code(code)
+            function.__code__ = _of_code(code, times)
             if defaults:
-                function.__defaults__ = tuple(map(shrunk, defaults))
+                function.__defaults__ = tuple(shrunk(c, times) for c in defaults)
             if keywords:
-                function.__kwdefaults__ = {k: shrunk(c) for k, c in keywords.items()}
+                function.__kwdefaults__ = {k: shrunk(c, times) for k, c in keywords.items()}
         for leaf, value in zip(numbers, values, strict=True):
             found.append(f"{leaf.name} = {value:g}")
-            leaf.replace(shrunk(float(value)))
+            leaf.replace(shrunk(float(value), times))
         yield list(dict.fromkeys(found))
     finally:
         for function, code, defaults, keywords in codes:
@@ -70,8 +73,9 @@ def _constants(code: Any) -> Iterator[float]:
             yield from _constants(constant)
 
 
-def _of_code(code: Any) -> Any:
+def _of_code(code: Any, times: float) -> Any:
     constants = tuple(
-        _of_code(c) if isinstance(c, types.CodeType) else shrunk(c) for c in code.co_consts
+        _of_code(c, times) if isinstance(c, types.CodeType) else shrunk(c, times)
+        for c in code.co_consts
     )
     return code.replace(co_consts=constants) if constants != code.co_consts else code

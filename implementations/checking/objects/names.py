@@ -83,11 +83,12 @@ def of_one_layer(one: str, other: str) -> bool:
 
 
 def _beside(parameter: list[str], gradient: list[str]) -> bool:
-    """Whether one is `x.params[2]`, and the other `x.grads[2]`."""
+    """Whether one is `x.params[2]`, and the other `x.grads[2]`; or `x[2].value`, `x[2].grad`."""
     if len(parameter) != len(gradient):
         return False
     other = [(p, g) for p, g in zip(parameter, gradient, strict=True) if p != g]
-    return len(other) == 1 and other[0][0] in LISTS and bool(WHOLE.fullmatch(other[0][1]))
+    held = LISTS if parameter[-1] == gradient[-1] else LISTS | HOLDERS
+    return len(other) == 1 and other[0][0] in held and bool(WHOLE.fullmatch(other[0][1]))
 
 
 def _named(names: tuple[str, ...]) -> list[str]:

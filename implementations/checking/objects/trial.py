@@ -11,7 +11,7 @@ from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.objects import constants, matching, steps
 from samegrad.implementations.checking.objects.calls import Calls, Stopped
 from samegrad.implementations.checking.objects.candidates import Collector, put
-from samegrad.implementations.checking.objects.epsilon import without_epsilons
+from samegrad.implementations.checking.objects.epsilon import TIMES, without_epsilons
 from samegrad.implementations.checking.objects.judge import Judged, Knowledge, judge
 from samegrad.implementations.checking.objects.matching import FEW, UPDATE, Candidate, Fit, fit
 from samegrad.implementations.checking.objects.other_data import SHRUNK, OtherData
@@ -121,21 +121,22 @@ class Trial:
             return judged
         reached = self.walk()
         here, notes = self._measured, list(self.notes)
-        try:
-            with without_epsilons(reached.functions, reached.leaves) as epsilons:
-                if not epsilons:
-                    return judged
-                there = self._at_point(self.collector.collect(), rate, tolerance)
-        except Stopped:
-            return judged
-        finally:
-            self._state.restore()
-        if there.count(DISAGREES) or there.count(UNDECIDED) or not there.count(AGREES):
-            self._measured, self.notes = here, notes
-            return judged
-        text = f"the gradient is that of the loss without {', '.join(epsilons[:3])}"
-        self.notes.append(Note("epsilon-in-log", text))
-        return there
+        for times in TIMES:
+            try:
+                with without_epsilons(reached.functions, reached.leaves, times) as epsilons:
+                    if not epsilons:
+                        return judged
+                    there = self._at_point(self.collector.collect(), rate, tolerance)
+            except Stopped:
+                return judged
+            finally:
+                self._state.restore()
+            if there.count(AGREES) and not (there.count(DISAGREES) or there.count(UNDECIDED)):
+                text = f"the gradient is that of the loss without {', '.join(epsilons[:3])}"
+                self.notes.append(Note("epsilon-in-log", text))
+                return there
+            self._measured, self.notes = here, list(notes)
+        return judged
 
     def _data_kept(self) -> None:
         """Whether the user's functions leave their data alone; it is put back if they do not."""

@@ -1,6 +1,7 @@
 """Kinds of strangers' networks that were taken for something else."""
 
 import textwrap
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -163,3 +164,44 @@ def test_gradient_under_another_name(slope: str, verdict: str) -> None:
 
     assert verdict == report.verdict, report.reason
     assert verdict == "agrees" or "net.first has its shape" in report.reason
+
+
+def test_logits_far_apart_do_not_make_an_epsilon_a_fault() -> None:
+    """A probability may be smaller than any small number that a loss adds to it."""
+    rng = np.random.default_rng(0)
+    net, X, y = {"W": rng.normal(size=(4, 3)) * 20}, rng.normal(size=(6, 4)), np.arange(6) % 3
+
+    def forward() -> Any:
+        z = X @ net["W"]
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+
+    def gradient(times: float = 1.0) -> Any:
+        return {"dW": times * X.T @ (forward() - np.eye(3)[y]) / len(y)}
+
+    def loss() -> Any:
+        return -np.log(forward()[range(len(y)), y] + 1e-8).mean()
+
+    right = sg.check(net, loss=loss, backward=gradient, data=(X, y))
+    wrong = sg.check(net, loss=loss, backward=lambda: gradient(1.1), data=(X, y))
+
+    assert ("agrees", ["epsilon-in-log"]) == (right.verdict, [n.code for n in right.notes]), right
+    assert "disagrees" == wrong.verdict, wrong
+
+
+def test_gradient_beside_its_value_is_wrong_and_not_missing() -> None:
+    """Of `parameters[0].value` it is `parameters[0].gradient`, whatever is in it."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(6, 4)), rng.normal(size=(6, 3))
+    parameter = SimpleNamespace(value=rng.normal(size=(4, 3)), gradient=np.zeros((4, 3)))
+    net = SimpleNamespace(parameters=[parameter])
+
+    def backward() -> None:
+        parameter.gradient = X.T @ (np.tanh(X @ parameter.value) - y)
+
+    report = sg.check(
+        net, loss=lambda: ((np.tanh(X @ parameter.value) - y) ** 2).sum() / 2, backward=backward,
+        data=(X, y),
+    )  # fmt: skip
+
+    assert "disagrees" == report.verdict, report
