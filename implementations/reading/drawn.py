@@ -19,6 +19,7 @@ from samegrad.implementations.reading.found import Found, compared_with
 from samegrad.implementations.reading.points import GROSS, NOTED, points_of
 from samegrad.implementations.reading.proved import with_proof
 from samegrad.implementations.reading.readings import Reading
+from samegrad.implementations.reading.snippets import snippet
 
 # Of this process: for all networks of a file, and the longest loss of one, of some hundred. Small
 # networks say too much of the time of a larger one: the first of these may be four times as long.
@@ -59,14 +60,15 @@ def asked_for(found: Found, report: CheckReport, asked: Asked) -> CheckReport:
         if not _follows(other, noted=bool(report.notes)):
             noted, fault = bool(report.notes), checked_as(other, agreed=True)
             if fault.verdict == DISAGREES:
-                smallest = _smallest(other, noted)
+                fewest = smallest(other, noted)
                 where = f"on a network that was drawn: {_text(tried[-1:])}; {again}"
                 # What is wrong is told of the larger one: of single entries less can be said.
-                if smallest is not other and checked_as(smallest, agreed=True).disagrees:
-                    at = _sizes_of(smallest)
+                lines = snippet(fewest, fault)
+                if fewest is not other and (lines or checked_as(fewest, agreed=True).disagrees):
+                    at = _sizes_of(fewest)
                     layers = "-".join(map(str, at.layers))
                     where += f"; the smallest that shows it: {layers} with {at.n} examples"
-                return replace(fault, remarks=(*fault.remarks, where))
+                return replace(fault, remarks=(*fault.remarks, where), snippet=lines)
     if tried:
         several = f"{len(tried)} networks" if len(tried) > 1 else "a network"
         said = f"right, too, on {several} drawn for this run ({_text(tried)}); {again}"
@@ -114,9 +116,10 @@ def _sizes(
     return Sizes(max(n, k + 2), f, h, k, int(rng.integers(2**31)), widths)
 
 
-def _smallest(found: Found, noted: bool) -> Found:
+def smallest(found: Found, noted: bool) -> Found:
     """The smallest network and batch, of those that are tried, where a gradient does not follow."""
-    end, changed = time.process_time() + SMALLER_SECONDS, True
+    end, changed = time.process_time() + SMALLER_SECONDS, found.reading.trial is not None
+    wrong = _wrong(found, noted)
     while changed:
         changed = False
         for sizes in smaller(_sizes_of(found)):
@@ -129,7 +132,7 @@ def _smallest(found: Found, noted: bool) -> Found:
             compared = compared_with(other)
             if compared is not None and compared.judged:
                 fewer = Found(other, compared)
-                if not _follows(fewer, noted):
+                if _shows(fewer, wrong, noted):
                     found, changed = fewer, True
                     break
     return found
@@ -183,12 +186,31 @@ def _with_zeros(reading: Reading) -> None:
         X[0] = X[:, 0] = 0
 
 
-def _follows(found: Found, noted: bool) -> bool:
-    """Whether the gradient follows from the loss, but for what a convention may make of it."""
+def _fits(found: Found, noted: bool) -> bool:
+    """Whether measured slopes are the gradient's, but for what a convention may make of it."""
     compared = replace(found.compared, tolerance=NOTED if noted else GROSS)
-    if not replace(found, compared=compared).fits:
-        return False
-    return points_of(found.reading, compared, found.factor, noted).follows(0) is not False
+    return replace(found, compared=compared).fits
+
+
+def _wrong(found: Found, noted: bool) -> set[str]:
+    """The parameters whose measured slopes are others than the gradient's."""
+    tolerance = NOTED if noted else GROSS
+    return {m.name for m in found.compared.judged if not m.right(tolerance)}
+
+
+def _shows(found: Found, wrong: set[str], noted: bool) -> bool:
+    """Whether all of these are wrong there, as far as they are there: one may meet a kink."""
+    if not wrong:
+        return not _follows(found, noted)
+    there = wrong & {m.name for m in found.compared.judged}
+    return bool(there) and there <= _wrong(found, noted) and not _fits(found, noted)
+
+
+def _follows(found: Found, noted: bool) -> bool:
+    """The same, and along random directions."""
+    compared = replace(found.compared, tolerance=NOTED if noted else GROSS)
+    points = points_of(found.reading, compared, found.factor, noted)
+    return _fits(found, noted) and points.follows(0) is not False
 
 
 def _size(reading: Reading) -> tuple[int, int, int]:

@@ -320,6 +320,7 @@ def from_dict(data: dict[str, Any]) -> CheckReport:
         data["method"],
         data["reading"],
         data["reason"],
+        data.get("snippet", ""),
     )
 
 

@@ -27,10 +27,11 @@ from samegrad.implementations.reading.checked import (
     source_of,
 )
 from samegrad.implementations.reading.compare import is_multiple
-from samegrad.implementations.reading.drawn import Asked, asked_for
+from samegrad.implementations.reading.drawn import Asked, asked_for, smallest
 from samegrad.implementations.reading.found import Found, compared_with
 from samegrad.implementations.reading.points import points_of
 from samegrad.implementations.reading.readings import BATCHED, Reading
+from samegrad.implementations.reading.snippets import snippet
 
 SECONDS = 20.0  # of this process, for all readings of a file
 MORE_SECONDS = 3.0  # the same, after one that shows a fault
@@ -58,8 +59,12 @@ def judge(
     found: list[Found] = []
     checked: dict[int, CheckReport] = {}
     report = _judged(readings, deadline, attempts, found, checked)
-    right = [one for one in found if checked.get(id(one)) is report and report.agrees]
-    return asked_for(right[0], report, asked) if right and asked is not None else report
+    told = next((one for one in found if checked.get(id(one)) is report), None)
+    if told is None or asked is None:
+        return report
+    if report.disagrees:
+        return replace(report, snippet=snippet(smallest(told, False), report))
+    return asked_for(told, report, asked) if report.agrees else report
 
 
 def _judged(

@@ -63,6 +63,7 @@ class CheckReport:
         method: of the slopes: "central", "complex", "torch" or "jax".
         reading: how a file was read, or "".
         said: a reason that is no parameter's.
+        snippet: lines of Python that show a fault of a file, or "".
     """
 
     verdict: str
@@ -74,6 +75,7 @@ class CheckReport:
     method: str = "central"
     reading: str = ""
     said: str = ""
+    snippet: str = ""
 
     @property
     def agrees(self) -> bool:
@@ -130,6 +132,7 @@ class CheckReport:
             "lines": list(self.lines),
             "advice": list(self.advice),
             "remarks": list(self.remarks),
+            "snippet": self.snippet,
         }
 
     def __str__(self) -> str:
@@ -152,6 +155,8 @@ class CheckReport:
         for kind, texts in (("note", self.notes), ("", self.remarks), ("do", self.advice)):
             for said in texts:
                 lines += _wrapped(f"{kind}: {said}" if kind else str(said))
+        if self.snippet:  # not indented: it is there to be pasted
+            lines += ["  the same in Python:", "", *self.snippet.splitlines(), ""]
         return lines
 
     def _more(self) -> list[str]:
