@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.reading import names
-from samegrad.implementations.reading.board import parameters
+from samegrad.implementations.reading.board import RATE, Board, Sizes, call, parameters, plans
 from samegrad.implementations.reading.loading import Loaded, own_functions
 
 Array = Any
@@ -70,3 +70,24 @@ def squashing(
         return None  # it is its derivative as it stands
     found = (f for n, f in own_functions(loaded).items() if SQUASHES.fullmatch(names.plain(n)))
     return next(iter(sorted(found, key=lambda f: "max" not in f.__name__.lower())), None)
+
+
+def ordered_call(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """A function of outputs and targets, in whatever order it names them, as one of (y, out).
+
+    What it gives raises TypeError if the function takes others.
+    """
+    names_of = ("y", "out", "X", "grad_out")
+    known = {**dict.fromkeys(names_of), "n": 1, "k": 1, "lr": RATE}
+    plan = next(plans(function, Board(Sizes(), known), ["out"], "loss"), None)
+
+    def ordered(y: Any, out: Any) -> Any:
+        if plan is None:
+            raise TypeError("it takes more than outputs and targets")
+        if plain:  # a call of it may be timed
+            return function(**{name: y if key == "y" else out for name, key in plan})
+        values = {**known, **dict.fromkeys(names_of, out), "y": y, "n": len(out)}
+        return call(function, plan, Board(Sizes(), values))
+
+    plain = plan is not None and all(k in names_of and n[0] != "*" for n, k in plan)
+    return ordered

@@ -13,8 +13,12 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.reading import names, usage
-from samegrad.implementations.reading.activated import made_of_functions, squashing
-from samegrad.implementations.reading.board import RATE, Board, Form, Sizes, call, parameters, plans
+from samegrad.implementations.reading.activated import (
+    made_of_functions,
+    ordered_call,
+    squashing,
+)
+from samegrad.implementations.reading.board import RATE, Form, Sizes, parameters
 from samegrad.implementations.reading.functions import of_factories
 from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions, parts
 from samegrad.implementations.reading.networks import Maker, Network, constructions, methods
@@ -296,7 +300,7 @@ def _chain(
     else:
         name, *given = pair(sizes)
         users = tuple(getattr(function, "user", function) for function in given)
-        loss, derivative = map(_ordered, given[:2])
+        loss, derivative = map(ordered_call, given[:2])
         squash += given[2:]
         functions["loss"] = lambda y, out: loss(y, out)
 
@@ -324,27 +328,6 @@ def _stacked(cls: type, activations: Sequence[type], sizes: Sizes) -> list[Any]:
     return layers
 
 
-def _ordered(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
-    """A function of outputs and targets, in whatever order it names them, as one of (y, out).
-
-    What it gives raises TypeError if the function takes others.
-    """
-    names_of = ("y", "out", "X", "grad_out")
-    known = {**dict.fromkeys(names_of), "n": 1, "k": 1, "lr": RATE}
-    plan = next(plans(function, Board(Sizes(), known), ["out"], "loss"), None)
-
-    def ordered(y: Any, out: Any) -> Any:
-        if plan is None:
-            raise TypeError("it takes more than outputs and targets")
-        if plain:  # a call of it may be timed
-            return function(**{name: y if key == "y" else out for name, key in plan})
-        values = {**known, **dict.fromkeys(names_of, out), "y": y, "n": len(out)}
-        return call(function, plan, Board(Sizes(), values))
-
-    plain = plan is not None and all(k in names_of and n[0] != "*" for n, k in plan)
-    return ordered
-
-
 def _loss_pairs(loaded: Loaded) -> Iterator[Callable[[Sizes], tuple[str, Any, Any]]]:
     """Losses of the file with their derivatives: two functions, or two methods of a class."""
     functions = own_functions(loaded)
@@ -368,7 +351,7 @@ def _loss_pairs(loaded: Loaded) -> Iterator[Callable[[Sizes], tuple[str, Any, An
         def made(sizes: Sizes, c: type = cls, f: str = forward, b: str = backward) -> Any:
             one = c()
             loss, derivative = getattr(one, f), getattr(one, b)
-            ordered = _ordered(derivative)
+            ordered = ordered_call(derivative)
 
             def down(y: Any, out: Any) -> Any:
                 returned = ordered(y, getattr(one, "output", out))
@@ -398,7 +381,7 @@ def _squashed(pair: Any, loaded: Loaded) -> Any:
     """The same, with what makes probabilities of outputs where its derivative is behind that."""
     try:
         _, loss, derivative = pair(Sizes())
-        last = squashing(_ordered(loss), _ordered(derivative), loaded)
+        last = squashing(ordered_call(loss), ordered_call(derivative), loaded)
     except (Exception, SystemExit):
         return pair
     return pair if last is None else lambda sizes: (*pair(sizes), last)
