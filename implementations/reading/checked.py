@@ -136,7 +136,9 @@ def _of_variables(reading: Reading, report: CheckReport) -> bool:
 def _doubt(found: Found, report: CheckReport, agreed: bool) -> str:
     """Why a disagreement is no evidence, or ""."""
     reading = found.reading
-    stateful = any(STATEFUL.search(source_of(f).lower()) for f in backward_of(reading))
+    # Of a hint it is not known which functions it calls.
+    called = reading.users if "the hint" in reading.key else backward_of(reading)
+    stateful = any(STATEFUL.search(source_of(f).lower()) for f in called)
     stateful = stateful or (reading.applied is not None and reading.applied.divides)
     if reading.step and stateful and not _of_variables(reading, report):
         return MORE

@@ -29,6 +29,8 @@ class FailedError(Exception):
 
 def outright(hints: Hints, loaded: Loaded, exact: bool = False) -> CheckReport | None:
     """The verdict on what hints say; None if something that they name has still to be found."""
+    if hints != Hints():
+        loaded.namespace.setdefault("np", np)  # hints of lists may draw arrays
     if not (hints.loss and hints.backward):
         return None
     file = _File(loaded)

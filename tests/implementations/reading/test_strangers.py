@@ -300,3 +300,16 @@ def test_derivative_by_outputs_is_no_gradient_of_parameters(tmp_path: Path) -> N
     file.write_text(CLOSURES)
 
     assert "disagrees" != read_here(file).verdict
+
+
+def test_update_of_a_hint_may_be_cut_off(tmp_path: Path) -> None:
+    """Where gradients are clipped the update is no multiple of them, whoever calls it."""
+    file = tmp_path / "fits.py"
+    file.write_text(FIT.replace("-9, 9", "-0.2, 0.2"))
+    hints = [
+        "net = MLP(2, 4, 1)",
+        "loss = ((net.predict(X) - y) ** 2).sum() / 2",
+        "backward = net.fit(X, y, 1)",
+    ]
+
+    assert "disagrees" != read_here(file, hints=hints).verdict
