@@ -31,10 +31,12 @@ def made_of_functions(cls: type, loaded: Loaded) -> Iterator[type]:
         return
     if len(needed) != 2 or given[:2] != needed or not ACTIVATION.fullmatch(names.plain(given[0])):
         return
+    inherited = (vars(c)["__init__"] for c in cls.__mro__ if "__init__" in vars(c))
+    constructor: Any = next(inherited)
     for f, prime in _pairs(loaded):
 
         def made(self: Any, f: Any = f, prime: Any = prime) -> None:
-            cls.__init__(self, f, prime)
+            constructor(self, f, prime)
 
         yield type(f"{cls.__name__}({f.__name__})", (cls,), {"__init__": made})
 

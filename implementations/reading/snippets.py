@@ -109,7 +109,7 @@ class _Text:
             raise UnsaidError
         X = np.round(X, DIGITS) if isinstance(X, np.ndarray) else X
         place = self.parameter
-        file = Path(self.backward.function.__code__.co_filename)  # type: ignore[attr-defined] # of the user's file
+        file = Path(self.backward.function.__code__.co_filename)
         names = sorted({made[1].partition("(")[0], *self._functions()})
         text = [
             "import numpy as np",
