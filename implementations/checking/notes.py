@@ -20,7 +20,7 @@ CODES = {
     "no-log-softmax": "torch's nll_loss takes outputs that are no logs of probabilities",
     "one-number": "the loss is an array of shape (1,)",
     "no-gradient": "something changes the loss, and no gradient of it was found",
-    "not-updated": "a weight or a bias changes the loss, and a script's loop never changes it",
+    "not-updated": "a weight or a bias changes the loss, and no step of the file changes it",
     "rate": "an update is a constant times the gradient that is no rate that was found",
     "decay-in-update": "an update takes off a share of the parameter too, as the loss does not",
     "scaled-gradient": "a gradient is kept times a constant, and the update makes up for it",

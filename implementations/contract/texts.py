@@ -18,6 +18,30 @@ def unparsable(error: BaseException) -> str:
     return clean(f"it is no Python: {type(error).__name__}{line}: {said}")
 
 
+BYTE_ORDERS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16",
+               b"\xfe\xff": "UTF-16"}  # fmt: skip
+CODING = re.compile(rb"^[ \t\f]*#.*?coding[:=]", re.MULTILINE)  # in the first two lines
+
+
+def not_utf8(data: bytes) -> str:
+    """Why the bytes of a file are no Python in UTF-8, with what to do; or ""."""
+    if data.startswith(b"%PDF"):
+        return "it is a PDF; give the file of Python itself"
+    of = next((name for mark, name in BYTE_ORDERS.items() if data.startswith(mark)), "")
+    if not of and data[:200].count(0) > len(data[:200]) // 4:
+        of = "UTF-16"
+    if of:
+        return f"it is text in {of}: save it as UTF-8"
+    if CODING.search(b"\n".join(data.splitlines()[:2])):
+        return ""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        return f"it is no UTF-8 (line {line}): save it as UTF-8"
+    return ""
+
+
 # Control characters but newline and tab, line separators, what turns the direction of a line, and
 # halves of surrogate pairs, which no encoding has.
 ACTING = re.compile(

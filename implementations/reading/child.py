@@ -1,11 +1,13 @@
 """The child's side: load a file, read it, judge it, and send the report as JSON."""
 
+import ast
 import os
 import time
 import traceback
 from dataclasses import replace
+from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.objects.calls import users_lines
@@ -19,6 +21,9 @@ from samegrad.implementations.contract.sources import is_users
 from samegrad.implementations.reading.bounded import bound, while_it_waits
 from samegrad.implementations.reading.hints import in_source, parse
 from samegrad.implementations.reading.judging import SECONDS
+
+if TYPE_CHECKING:
+    from samegrad.implementations.reading.loading import Loaded
 
 Message = dict[str, Any]
 RAISED = ("loss() raised", "backward() raised")
@@ -58,11 +63,15 @@ def answer(request: Message, send: Any) -> None:
         loaded = load(path, request["run"], before_running)
     except (SyntaxError, ValueError) as error:
         line = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        said = f"{type(error).__name__}{line}: {getattr(error, 'msg', None) or error}"
+        kind = f"{type(error).__name__}{line}: " if type(error) is not ValueError else ""
+        said = f"{kind}{getattr(error, 'msg', None) or error}"
         send({"report": CheckReport(NOT_CHECKED, said=said).to_dict()})
         return
     for lift in bounds:
         lift()
+    if (said := _nothing_meant(loaded, request["name"])) is not None:
+        send({"report": said.to_dict()})
+        return
     send({"stage": "reading"})
     if "reading" in request:
         bound(request["reading"])
@@ -90,6 +99,24 @@ def answer(request: Message, send: Any) -> None:
     left_out = [r for r in loaded.remarks if not (decided and r.startswith(TRAINS))]
     remarks = (*report.remarks, *left_out)
     send({"report": replace(report, lines=lines, remarks=remarks).to_dict()})
+
+
+def _nothing_meant(loaded: "Loaded", name: str) -> CheckReport | None:
+    """What is said of a file without code, or one that does not have what is named; or None."""
+    texts = [s for s in loaded.statements if isinstance(s, ast.Expr)]  # of which some are docs
+    texts = [s for s in texts if isinstance(s.value, ast.Constant)]
+    defined = len(loaded.statements) > len(texts)
+    if not defined and not any(block.fault for block in loaded.blocks):
+        advice = "write a network into it: `samegrad exercise start matrices` gives one to fill in"
+        return CheckReport(NOT_CHECKED, said="there is no code in it", advice=(advice,))
+    there = [s.name for s in loaded.statements if isinstance(s, ast.ClassDef | ast.FunctionDef)]
+    nodes = (n for s in loaded.statements for n in ast.walk(s))
+    stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    if not name or name.partition(".")[0] in {*there, *stored, *loaded.namespace}:
+        return None
+    there.sort(key=lambda n: -SequenceMatcher(None, n.lower(), name.lower()).ratio())
+    said = f"there is no {name} in it; it has {', '.join(there) or 'no class and no function'}"
+    return CheckReport(NOT_CHECKED, said=said, advice=())
 
 
 def _waits(send: Any) -> None:

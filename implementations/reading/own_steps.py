@@ -8,11 +8,13 @@ that it was not.
 import ast
 import inspect
 import itertools
+import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.objects.report import CheckReport
 from samegrad.implementations.contract.texts import UNPARSABLE
 from samegrad.implementations.reading import names
@@ -26,6 +28,7 @@ from samegrad.implementations.reading.gradients import (
     is_step,
 )
 from samegrad.implementations.reading.readings import Reading
+from samegrad.implementations.reading.trials import Trial
 
 MOST_WAYS = 3  # to call one
 ONCE = "one call takes a rate times the gradient off the weights"
@@ -41,7 +44,7 @@ def with_own_steps(report: CheckReport, reading: Reading) -> CheckReport:
     first = reading.backward if isinstance(reading.backward, Backward) else None
     if trial is None or reading.step or not (first or BY_JAX in reading.key):
         return report
-    unknown, right = [], []
+    unknown, right, waits = [], [], list[set[str]]()
     for name, function in trial.network.functions.items():
         if not names.STEP.fullmatch(name) or names.BACKWARD.match(name):
             continue
@@ -49,7 +52,7 @@ def with_own_steps(report: CheckReport, reading: Reading) -> CheckReport:
         if _is_short(function):
             changes = next(_changes(reading, name, function, first), None)
         applied = None if changes is None else _applied(reading, function, changes)
-        steps, _ = ([], []) if applied is None else steps_of(applied, reading.slopes)
+        steps, left = ([], []) if applied is None else steps_of(applied, reading.slopes)
         if applied is None or not steps or any(s.off > SAME and not s.decays for s in steps):
             unknown.append(name)
         else:
@@ -57,10 +60,35 @@ def with_own_steps(report: CheckReport, reading: Reading) -> CheckReport:
             if report.disagrees:
                 return replace(report, said=f"{name} was called once: {report.reason}")
             right.append(name)
+            waits.append(set(left))
+    left = sorted(set.intersection(*waits)) if waits and not unknown else []
+    report = replace(report, notes=(*report.notes, *_unchanged(left, right, report, trial)))
     remarks = [*report.remarks]
     remarks += [f"{ONCE}: {', '.join(right)}"] if right else []
     remarks += [f"{NOT_RUN}: {', '.join(unknown)}"] if unknown else []
     return replace(report, remarks=tuple(remarks))
+
+
+def _unchanged(
+    left: Sequence[str], steps: Sequence[str], report: CheckReport, trial: Trial
+) -> Iterator[Note]:
+    """Notes on weights that no step changes, nor another function by the name that they have."""
+    others = [f for n, f in trial.network.functions.items() if n not in steps]
+    texts = [_source(f) for f in others if not names.INIT.match(f.__name__)]
+    for name in left:
+        variable = re.findall(r"[A-Za-z_]\w*", name)[-1]
+        set_to = re.compile(rf"\b{variable}\b['\"\\]]*(?:\[.*\])? *[-+*]?=(?!=)")
+        noted = any(name in note.text for note in report.notes)
+        if not noted and not any(map(set_to.search, texts)):
+            said = f"{name} changes the loss, and {' and '.join(steps)} leaves it as it is"
+            yield Note("not-updated", said)
+
+
+def _source(function: Callable[..., Any]) -> str:
+    try:
+        return inspect.getsource(function)
+    except (OSError, TypeError):
+        return ""
 
 
 def _is_short(function: Callable[..., Any]) -> bool:

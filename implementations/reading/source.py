@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from samegrad.implementations.contract.texts import UNPARSABLE, unparsable
+from samegrad.implementations.contract.texts import UNPARSABLE, not_utf8, unparsable
 
 # Calls at the top level that train, ask, draw or fetch.
 RUNS = re.compile(
@@ -63,6 +63,8 @@ def blocks(path: Path) -> list[Block]:
         SyntaxError, ValueError: it is no Python, or no notebook.
     """
     data = path.read_bytes()
+    if fault := not_utf8(data):
+        raise ValueError(fault)
     if path.suffix != ".ipynb":
         tree = ast.parse(data, str(path))
         _compiles(tree, str(path))
@@ -181,7 +183,10 @@ def in_contract(path: Path) -> bool:
     if path.suffix == ".ipynb":
         return False
     try:
-        tree = ast.parse(path.read_bytes())
+        data = path.read_bytes()
+        if not_utf8(data):
+            return False
+        tree = ast.parse(data)
     except (OSError, *UNPARSABLE):
         return True  # today's path says what is wrong with it
     for node in ast.walk(tree):

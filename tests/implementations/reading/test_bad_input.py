@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from samegrad.implementations.contract.texts import not_utf8
 from samegrad.implementations.reading import files, frameworks
 from samegrad.implementations.reading.files import verify_file
+from samegrad.implementations.reading.source import in_contract
 from tests.helpers.read_here import read_here
 
 NETWORK = (Path(__file__).parent / "files" / "softmax_class.py").read_text()
@@ -121,7 +123,8 @@ def test_file_that_prints_megabytes_is_read_in_silence(
     ("text", "said"),
     [
         ("def f(:\n", "SyntaxError in line 1"),
-        ("", "no gradient was found"),
+        ("", "there is no code in it"),
+        ("# nothing yet\n'''later'''\n", "there is no code in it"),
         ("class A:\n    def forward(self, X):\n        return X\n", "no gradient was found"),
     ],
 )
@@ -134,6 +137,39 @@ def test_file_without_a_gradient_is_not_checked(text: str, said: str, tmp_path: 
 
     assert "not checked" == report.verdict
     assert said in report.reason
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("x = 1\n".encode("utf-16"), "UTF-16: save it as UTF-8"),
+        ("x = 1\n".encode("utf-16-le"), "UTF-16: save it as UTF-8"),
+        ("x = 1\n".encode("utf-32"), "UTF-32: save it as UTF-8"),
+        (b"x = 1\n# caf\xe9\n", "no UTF-8 (line 2): save it as UTF-8"),
+        (b"%PDF-1.4\n\x80", "it is a PDF"),
+    ],
+)
+def test_file_that_is_no_utf8_is_told_how_to_be(data: bytes, said: str, tmp_path: Path) -> None:
+    """Nothing of it is run; one with a byte order mark of UTF-8, or that says its own, is."""
+    file = tmp_path / "mine.py"
+    file.write_bytes(data)
+
+    report = read_here(file)
+
+    assert "not checked" == report.verdict and said in report.reason, report
+    assert not in_contract(file)
+    for right in (b"\xef\xbb\xbfx = 1\n", b"# -*- coding: latin-1 -*-\n# caf\xe9\n"):
+        assert "" == not_utf8(right)
+
+
+def test_name_that_is_not_in_the_file_is_said_with_those_that_are(tmp_path: Path) -> None:
+    """The closest first."""
+    file = tmp_path / "mine.py"
+    file.write_text("def loss(): pass\nclass Network: pass\n")
+
+    report = read_here(file, "Netwrok")
+
+    assert "there is no Netwrok in it; it has Network, loss" == report.reason
 
 
 def test_file_that_ends_its_process_is_not_checked(tmp_path: Path) -> None:
@@ -158,7 +194,7 @@ def test_fault_of_ours_is_told_with_its_cause(
     raises = partial(dict[str, int]().__getitem__, "W9") if ours else handler
     monkeypatch.setattr(frameworks, "with_digits", raises)
     file = tmp_path / "mine.py"
-    file.write_text("")
+    file.write_text("x = 1\n")
 
     report = read_here(file)
 

@@ -106,6 +106,9 @@ def test_step_is_called_once(step: str, reason: str, remark: str | None, tmp_pat
     assert (reason, not reason) == (report.reason, report.agrees), str(report)
     said = [r for r in report.remarks if r.startswith((ONCE.format(""), NOT.format("")))]
     assert ([remark] if remark else []) == said
+    left = [n.text.split()[0] for n in report.notes if n.code == "not-updated"]
+    one = remark and not remark.startswith(NOT.format("")) and "self.b -=" not in step
+    assert (["net.b"] if one else []) == left
     keeps = "self.v = 0.9 * self.v + self.dW" in step
     assert keeps == (KEPT in report.remarks)
 
