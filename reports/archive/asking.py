@@ -33,8 +33,7 @@ TAKEN = Path("/proc/self/statm")  # in pages; Linux
 def connected() -> Iterator[duckdb.DuckDBPyConnection]:
     """A database of nothing, in memory, and in no more of it than MEMORY; nothing is loaded."""
     loaded = dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), "false")
-    config = {"memory_limit": MEMORY, "temp_directory": "", **loaded}
-    connection = duckdb.connect(config=config)
+    connection = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": "", **loaded})
     connection.execute("SET parquet_metadata_cache = true")  # no part ever changes
     try:
         yield connection
