@@ -2,6 +2,7 @@
 
 import ast
 import os
+import sys
 import time
 import traceback
 from dataclasses import replace
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Message = dict[str, Any]
 RAISED = ("loss() raised", "backward() raised")
 OURS = Path(__file__).parents[1]  # implementations/
+DEEP = 3000  # calls in each other; where some of them are C's, 10,000 may end the process
 GIVE_HINTS = (
     "say how the file is used: --hint 'loss = ...', --hint 'backward = ...'; please report it"
 )
@@ -69,6 +71,7 @@ def answer(request: Message, send: Any) -> None:
         return
     for lift in bounds:
         lift()
+    sys.setrecursionlimit(DEEP)  # of what reads it, whatever the file has set
     if (said := _nothing_meant(loaded, request["name"])) is not None:
         send({"report": said.to_dict()})
         return
@@ -136,6 +139,8 @@ def ours(error: BaseException) -> CheckReport:
         return CheckReport(NOT_CHECKED, said=said, lines=tuple(lines))
     mine = [f for f in frames if Path(f.filename).is_relative_to(OURS)] or frames
     where = f"{Path(mine[-1].filename).name}:{mine[-1].lineno}" if mine else "?"
+    if isinstance(error, RecursionError):
+        return CheckReport(NOT_CHECKED, said="its code nests too deep to be read", advice=())
     text = " ".join(str(error).split())[:200]
     said = f"a fault of samegrad's ({where}): {type(error).__name__}: {text}"
     return CheckReport(NOT_CHECKED, said=said, advice=(GIVE_HINTS,))

@@ -8,6 +8,7 @@ import pytest
 from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.journal import Journal, read
+from samegrad.benchmarks.records.quality import quality
 from tests.helpers.journals import CASE, ok, plan_record, run_record
 
 FIVE = range(5)
@@ -54,9 +55,20 @@ def test_quality_is_decided_by_width_and_by_what_others_took(
     records: list[dict[str, Any]], level: str, why: str
 ) -> None:
     """The words say by how much; what is unusable says no more than why."""
-    quality = row_of(records).quality
+    assert (level, why) == row_of(records).quality
 
-    assert (level, why) == quality
+
+def test_trainings_from_several_seeds_may_differ_by_any_factor() -> None:
+    """Where all processes did the same work the same times would be worth nothing."""
+    records = [[ok(p, 1000 * (p + 1))] for p in FIVE]
+    times = [
+        [1e-9 * record["elapsed_ns"][0] / record["calls"] for record in own] for own in records
+    ]
+    medians = [own[0] for own in times]
+
+    assert ("unusable", "its interval is a factor of 4.8 wide") == quality(records, times, medians)
+    level, why = quality(records, times, medians, alike=False)
+    assert "noisy" == level and why.startswith("interval +-")
 
 
 def test_disturbance_of_repetitions_that_set_no_value_does_no_harm() -> None:

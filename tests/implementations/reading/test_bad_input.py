@@ -202,6 +202,31 @@ def test_fault_of_ours_is_told_with_its_cause(
     assert ours == ("a fault of samegrad's" in report.reason)
 
 
+@pytest.mark.parametrize(
+    ("terms", "limit", "said"),
+    [
+        (600, 1000, "no gradient was found"),
+        (1, 60, "no gradient was found"),
+        (2000, 1000, "nests too deep"),
+    ],
+    ids=["long sum", "low limit", "too long a sum"],
+)
+def test_code_that_nests_deep_is_no_fault_of_ours(
+    terms: int, limit: int, said: str, tmp_path: Path
+) -> None:
+    """A sum of hundreds of terms; one of thousands is said; so is a file that lowers the limit."""
+    file = tmp_path / "mine.py"
+    total = " + ".join(["x"] * terms)
+    file.write_text(
+        f"import sys\nsys.setrecursionlimit({limit})\n\n\ndef formula(x):\n    return {total}\n\n\n"
+        "for turn in range(3):\n    y = formula(turn)\n"
+    )
+
+    report = verify_file(str(file))
+
+    assert "not checked" == report.verdict and said in report.reason
+
+
 @pytest.mark.parametrize("text", ["{}", "[" * 100_000], ids=["empty", "deep"])
 def test_notebook_that_is_none_is_not_checked(text: str, tmp_path: Path) -> None:
     """It is said."""
