@@ -72,8 +72,8 @@ def answer(request: Message, send: Any) -> None:
     for lift in bounds:
         lift()
     sys.setrecursionlimit(DEEP)  # of what reads it, whatever the file has set
-    if (said := _nothing_meant(loaded, request["name"])) is not None:
-        send({"report": said.to_dict()})
+    if (nothing := _nothing_meant(loaded, request["name"])) is not None:
+        send({"report": nothing.to_dict()})
         return
     send({"stage": "reading"})
     if "reading" in request:
