@@ -39,6 +39,8 @@ def run(arguments: Namespace) -> int:
 
     from samegrad.benchmarks.doctor import doctor
 
+    limit = f"about {arguments.time:,.0f} s at most"
+    say(f"samegrad: measuring what this machine and its libraries do, {limit}", error=True)
     facts, findings = doctor.diagnose(arguments.time)
     if arguments.json:
         plain = [asdict(finding) for finding in findings]

@@ -88,7 +88,9 @@ def test_doctor_says_it_first(
     monkeypatch.setattr(doctor, "text", lambda facts, findings: "Nothing is wrong")
 
     assert 1 == main(["doctor"])
-    assert f"PROBLEM: {site / 'samegrad.py'} is of an older" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert f"PROBLEM: {site / 'samegrad.py'} is of an older" in shown.out
+    assert "about 60 s at most" in shown.err  # what is waited for
 
 
 def test_checkouts_pytest_refuses_another_version(tmp_path: Path) -> None:
