@@ -12,6 +12,7 @@ what makes a network slow for one makes it slow for the other, and cancels.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -100,16 +101,16 @@ def answers(
     Args:
         predictor: tells of what was never measured.
     """
-    part, known = asked.of(rows), list[Answer]()
-    of_this_network = asked.exactly(part)
+    part, known = of_their_dtype(asked.of(rows), asked), list[Answer]()
+    own = {str(name): its for name, its in part.groupby("implementation")}
+    # The newest of each: the last of its name.
+    exact = {row.implementation: row for row in asked.exactly(part).sort_values("started").iloc}
     probed = [worker.implementation for worker in predictor.models] if predictor else []
-    for name in in_order([*part.implementation, *probed]):
-        exact = rows_of(of_this_network, name, asked)
-        if len(exact):
-            row = exact.sort_values("started").iloc[-1]
+    for name in in_order([*own, *probed]):
+        if (row := exact.get(name)) is not None:
             times = (row.seconds, row.seconds_low, row.seconds_high)
             known.append(Answer(name, *times, "measured", row.host_bytes, row))
-        elif (fitted := between(rows_of(part, name, asked), asked)) is not None:
+        elif (fitted := between(own.get(name, part[:0]), asked)) is not None:
             seconds, factor, count = fitted
             how = f"between {count} measured networks"
             known.append(Answer(name, seconds, seconds / factor, seconds * factor, how))
@@ -118,7 +119,7 @@ def answers(
             known.append(Answer(name, seconds, seconds / factor, seconds * factor, PREDICTED))
     known.sort(key=lambda answer: answer.seconds)
     for _ in known:  # a ratio may say that another is the faster one
-        known = [replace(one, ratio=_ratio(one, known[0], part, asked)) for one in known]
+        known = [replace(one, ratio=_ratio(one, known[0], own, asked)) for one in known]
         first = min(known, key=lambda one: one.ratio.value)
         if first is known[0] or first.ratio.value >= 1:
             break
@@ -126,14 +127,18 @@ def answers(
     return known
 
 
-def rows_of(part: pd.DataFrame, name: str, asked: Question) -> pd.DataFrame:
-    """The rows of an implementation.
+def of_their_dtype(part: pd.DataFrame, asked: Question) -> pd.DataFrame:
+    """The rows with the dtype that is asked for.
 
-    One that has no such dtype computes in the one that it has, whatever is asked for.
+    Of an implementation that has no such dtype those with the one that it has.
     """
-    dtypes = TABLE[name].dtypes if name in TABLE else (asked.spec.dtype,)
-    dtype = asked.spec.dtype if asked.spec.dtype in dtypes else dtypes[0]
-    return part[(part.implementation == name) & (part.dtype == dtype)]
+    theirs = {name: _dtype(name, asked.spec.dtype) for name in set(part.implementation)}
+    return part[part.dtype == part.implementation.map(theirs)]
+
+
+def _dtype(name: str, asked: str) -> str:
+    dtypes = TABLE[name].dtypes if name in TABLE else (asked,)
+    return asked if asked in dtypes else dtypes[0]
 
 
 def between(rows: pd.DataFrame, asked: Question) -> tuple[float, float, int] | None:
@@ -191,7 +196,9 @@ def _spread(errors: Any) -> float:
     return math.exp(float(np.quantile(np.abs(errors), WORST, method="higher")))
 
 
-def _ratio(one: Answer, best: Answer, part: pd.DataFrame, asked: Question) -> Ratio:
+def _ratio(
+    one: Answer, best: Answer, of_each: Mapping[str, pd.DataFrame], asked: Question
+) -> Ratio:
     """The time of one over that of the fastest; with a range where that is known."""
     if one is best:
         return Ratio(1.0, 1.0, 1.0)
@@ -201,7 +208,7 @@ def _ratio(one: Answer, best: Answer, part: pd.DataFrame, asked: Question) -> Ra
         times, off = one.seconds / best.seconds, one.high * best.high / one.seconds / best.seconds
         return Ratio(times, times / off, times * off)
     names = ["source", *SIZES]
-    own, other = (rows_of(part, answer.implementation, asked) for answer in (one, best))
+    own, other = (of_each[answer.implementation] for answer in (one, best))
     pairs = analysis.paired_rows(own, other, names)
     # The run that has most networks of both.
     pairs = pairs[pairs.source == pairs.source.mode().iloc[0]] if len(pairs) else pairs

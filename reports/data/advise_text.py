@@ -12,7 +12,7 @@ from samegrad.benchmarks.clock.intervals import FASTER, NO_DIFFERENCE, SLOWER, R
 from samegrad.benchmarks.records.quality import UNUSABLE
 from samegrad.benchmarks.records.sheets import LEAST_OF_SHEET, SHEETS, band
 from samegrad.reports.data import analysis
-from samegrad.reports.data.advise import TITLES, Answer, Question, command, rows_of, title
+from samegrad.reports.data.advise import TITLES, Answer, Question, command, of_their_dtype, title
 from samegrad.reports.data.report import shares
 from samegrad.reports.data.values import bytes_text, digits, duration, in_order
 
@@ -112,7 +112,8 @@ def _threads(known: Sequence[Answer], rows: pd.DataFrame, asked: Question) -> li
     name, said = known[0].implementation, []
     for regime in dict.fromkeys(rows.threads):
         other = replace(asked, threads=regime)
-        exact = other.exactly(rows_of(other.of(rows), name, asked))
+        exact = of_their_dtype(other.exactly(other.of(rows)), asked)
+        exact = exact[exact.implementation == name]
         if regime == asked.threads or exact.empty or known[0].row is None:
             continue
         times = ratio(exact.iloc[-1].process_medians, known[0].row.process_medians)
@@ -124,12 +125,9 @@ def _threads(known: Sequence[Answer], rows: pd.DataFrame, asked: Question) -> li
 
 def _spoiled(rows: pd.DataFrame, asked: Question) -> dict[str, Any]:
     """Implementation -> the newest row of the very call whose time alone is worth nothing."""
-    part = asked.exactly(asked.of(rows, UNUSABLE)).sort_values("started")
-    return {
-        name: list(its.itertuples())[-1]
-        for name in in_order(part.implementation)
-        if len(its := rows_of(part, name, asked))
-    }
+    part = of_their_dtype(asked.exactly(asked.of(rows, UNUSABLE)), asked)
+    newest = {row.implementation: row for row in part.sort_values("started").itertuples()}
+    return {name: newest[name] for name in in_order(newest)}
 
 
 def _kept(known: Sequence[Answer], asked: Question, spoiled: dict[str, Any]) -> list[str]:
