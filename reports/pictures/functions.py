@@ -12,7 +12,7 @@ from samegrad.benchmarks.training.pictures import staircase_of
 from samegrad.implementations.contract.commands import HOME
 from samegrad.implementations.contract.registry import TABLE
 from samegrad.implementations.contract.spec import MLPSpec
-from samegrad.reports.charts.chart import PALETTE, Chart, errors, plain
+from samegrad.reports.charts.chart import PALETTE, Chart, errors
 from samegrad.reports.data import analysis, loading
 from samegrad.reports.pictures.networks import outputs, softmax
 
@@ -169,8 +169,8 @@ def cost_of_ways() -> Chart:
     axes.set_xlabel("parameters (8-w-4, tanh, batch 8, float64)")
     axes.set_ylabel("gradient time / forward time")
     axes.set_title("How many forward passes does a gradient take?")
-    plain(axes.yaxis)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     handles, names = axes.get_legend_handles_labels()
     order = [names.index(way) for _, way in sorted(ends, reverse=True)]
     axes.legend(

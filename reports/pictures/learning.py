@@ -126,7 +126,9 @@ def _graph(axes: Any, values: list[Array], weights: list[Array]) -> None:
             np.full(len(row), float(column)), _places(len(row)), c=row, cmap="cividis", vmin=0,
             vmax=1, s=95, edgecolor="black", linewidth=0.6, zorder=2, label=f"column {column + 1}",
         )  # fmt: skip
-    axes.set(xlim=(-0.25, 3.75), ylim=(-8, 8))
+    for column, name in enumerate(("pixels", "layer 1", "layer 2", "out")):
+        axes.annotate(name, (column, -8.4), ha="center", fontsize=9)
+    axes.set(xlim=(-0.25, 3.75), ylim=(-8.6, 8))
     axes.axis("off")
 
 
@@ -192,6 +194,7 @@ def overfitting() -> Chart:
             )  # fmt: skip
     left.set_yscale("log")
     left.set_ylim(4e-3, 1)
+    plain(left.yaxis)
     left.set_xlabel("epoch")
     left.set_title("Loss")
     left.legend(frameon=False, loc="upper right", fontsize=9)
@@ -235,11 +238,11 @@ def weight_decay() -> Chart:
             losses.append(np.median([run.curve(held_out=True)[1][-1] for run in runs]))
             sizes.append(np.median([_size(run.params) / _size(run.moments[0]) for run in runs]))
         left.plot(DECAYS, losses, color=colour, marker=marker, label=form)
-        right.plot(DECAYS, sizes, color=colour, marker=marker, label=form)
+        right.plot(DECAYS, sizes, color=colour, marker=marker, label=form, clip_on=False)
         best.append(f"{form} {DECAYS[int(np.argmin(losses))]:.2g}")
     left.axhline(_loss_of_a_constant(), color=BLACK, linewidth=1, linestyle=":", label="a constant")
     left.set_title("Held-out loss after 1,000 steps")
-    right.set_title("Weights (root mean square) over the first ones")
+    right.set_title("Root mean square of the weights: end / start")
     right.set_yscale("symlog", linthresh=0.1)
     right.set_ylim(0)
     for axes in (left, right):
@@ -253,7 +256,7 @@ def weight_decay() -> Chart:
         "number does two things: as a term of the loss it goes through Adam's division, decoupled "
         "it does not. Best of these decays: " + "; ".join(best) + ". Dotted: the points' mean, all "
         "that too much decay leaves; it has learned nothing, and errs less than a network that has "
-        "learned the noise. Under sgd both are one."
+        "learned the noise. Under sgd without momentum both are one."
     )
     return Chart("weight_decay", figure, caption)
 

@@ -18,6 +18,7 @@ SIZE = (8.0, 4.5)  # inches, the proportions of a slide
 MARKERS = "os^Dv"
 COLOURS = (ORANGE, BLUE, GREEN, PINK, WINE)
 FINE = 120  # points per side of a region
+EDGE = 1.9  # of the plane: no point is cut
 CORNERS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 
 
@@ -119,7 +120,7 @@ def _arms(rng: np.random.Generator, count: int, arms: int = 5) -> Examples:
 def decision_regions() -> Chart:
     """Two classes and five, the stronger the colour the surer the network."""
     figure, panels = plt.subplots(1, 2, figsize=SIZE)
-    side, X = grid(-1.7, 1.7, FINE)
+    side, X = grid(-EDGE, EDGE, FINE)
     said = []
     for axes, drawn, classes, title in zip(
         panels, (_moons, _arms), (2, 5), ("Two classes", "Five classes"), strict=True
@@ -134,7 +135,7 @@ def decision_regions() -> Chart:
             [tint(COLOURS[c], 0.12 + 0.4 * s) for c, s in zip(p.argmax(axis=1), sure, strict=True)]
         ).reshape(FINE, FINE, 3)
         axes.imshow(
-            picture, origin="lower", extent=(-1.7, 1.7, -1.7, 1.7), interpolation="bilinear"
+            picture, origin="lower", extent=(-EDGE, EDGE, -EDGE, EDGE), interpolation="bilinear"
         )
         for c in range(classes):  # where its probability is that of the best of the others
             lead = p[:, c] - np.delete(p, c, axis=1).max(axis=1)
@@ -144,7 +145,7 @@ def decision_regions() -> Chart:
         _points(axes, training.X, training.y, [f"class {c + 1}" for c in range(classes)], 16)
         right = float(np.mean(outputs(run.recipe.spec, run.params, test.X).argmax(1) == test.y))
         axes.set_title(f"{title}: {100 * right:.1f} % of 1,000 others right")
-        axes.set(xlim=(-1.7, 1.7), ylim=(-1.7, 1.7), xlabel="x1", ylabel="x2")
+        axes.set(xlim=(-EDGE, EDGE), ylim=(-EDGE, EDGE), xlabel="x1", ylabel="x2")
         said.append(f"{len(training)} points of {classes} classes")
     figure.tight_layout(rect=(0, 0.06, 1, 1))
     figure.legend(*panels[1].get_legend_handles_labels(), ncols=5, loc="lower center",

@@ -43,8 +43,8 @@ def tuning_curve() -> Chart:
     axes.set_title("A neuron's rate against its drive")
     caption = (
         "Leaky integrate-and-fire, tau_m = 20 ms, tau_ref = 2 ms: 1 / (tau_ref - tau_m ln(1 - "
-        "1/v_in)), and spikes counted in simulations. Coarse steps round the time between two "
-        "spikes up to whole steps."
+        "1/v_in)), and spikes counted in simulations. With coarse steps the time between two "
+        "spikes is a whole number of them, and Euler's steps reach the threshold early."
     )
     return Chart("tuning_curve", figure, caption)
 
@@ -96,7 +96,8 @@ def spike_raster() -> Chart:
     raster.set_ylabel("neuron, by its drive")
     raster.set_title("Spikes of 100 neurons, each connected to each")
     counts = shown.sum(axis=1).reshape(-1, 50).sum(axis=1)
-    rate.step(5 * np.arange(len(counts)), counts / 0.005 / 100, where="post", color=RED)
+    ends = np.append(counts, counts[-1]) / 0.005 / 100  # a step lasts up to the next one
+    rate.step(5 * np.arange(len(ends)), ends, where="post", color=RED)
     rate.set_ylabel("spikes/s\neach")
     rate.set_xlabel("ms")
     rate.set_ylim(0)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
-from matplotlib.collections import QuadMesh
+from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.text import Text
 
@@ -49,6 +49,30 @@ def overlapping(figure: Any) -> set[tuple[str, str]]:
     return {(a, b) for (a, one), (b, two) in combinations(boxes, 2) if one.overlaps(two)}
 
 
+def illegible(figure: Any) -> set[str]:
+    """Labels of axes with exponents, and series of points that reach over the edge of their axes.
+
+    A circle on an axis may (`clip_on=False`): it is then drawn as a whole.
+    """
+    texts = {
+        t.get_text()
+        for axes in figure.axes
+        for t in axes.get_xticklabels() + axes.get_yticklabels()
+    }
+    found = {text for text in texts if "^" in text}
+    for axes in figure.axes:
+        for points in axes.collections:
+            if isinstance(points, PathCollection) and points.get_clip_on():
+                x, y = (
+                    axes.transAxes.inverted()
+                    .transform(points.get_offset_transform().transform(points.get_offsets()))
+                    .T
+                )
+                if min(x.min(), y.min()) < 0.01 or max(x.max(), y.max()) > 0.99:
+                    found.add(str(points.get_label()))
+    return found
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_picture_is_drawn(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -57,6 +81,7 @@ def test_picture_is_drawn(
 
     def save(charts: list[Chart], directory: Path) -> None:
         assert [set()] == [overlapping(one.figure) for one in charts]
+        assert [set()] == [illegible(one.figure) for one in charts]
         chart.save(charts, directory)
 
     monkeypatch.setattr(registry, "save", save)
@@ -71,8 +96,8 @@ def test_picture_is_drawn(
     assert "<svg" in files[2].read_text()
 
 
-def test_texts_that_overlap_are_found() -> None:
-    """Two words at one place."""
+def test_what_cannot_be_read_is_found() -> None:
+    """Two words at one place, powers of ten on an axis, a point that is cut by its edge."""
     figure, axes = plt.subplots()
     axes.annotate("one", (0.5, 0.5))
     assert set() == overlapping(figure)
@@ -80,6 +105,11 @@ def test_texts_that_overlap_are_found() -> None:
     axes.annotate("two", (0.52, 0.51))
 
     assert {("one", "two")} == overlapping(figure)
+    assert set() == illegible(figure)
+    axes.scatter([0.5], [0.0], label="cut")
+    axes.set(xlim=(0.01, 1), ylim=(0, 1), xscale="log")
+    figure.canvas.draw()
+    assert {"cut"} < illegible(figure)
     plt.close(figure)
 
 
