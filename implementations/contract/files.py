@@ -90,7 +90,7 @@ def is_input(path: Path) -> bool:
     """Whether a path, links followed, is a file that is there and that a command reads."""
     try:
         target = path.resolve()
-        return target.suffix in INPUTS and target.is_file()
+        return target.suffix.lower() in INPUTS and target.is_file()
     except (OSError, ValueError, RuntimeError):  # a name with NUL, links in a circle
         return False
 

@@ -11,27 +11,40 @@ from typing import Any, Self, TextIO
 UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
+class UnreadableError(ValueError):
+    """A file is no Python, for the reason that this says, with what to do."""
+
+
 def unparsable(error: BaseException) -> str:
     """What is said of such a text, in one line."""
-    line = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
+    if isinstance(error, UnreadableError):
+        return clean(message(error))
+    line = f" in line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
     said = getattr(error, "msg", None) or error
     return clean(f"it is no Python: {type(error).__name__}{line}: {said}")
 
 
 BYTE_ORDERS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16",
                b"\xfe\xff": "UTF-16"}  # fmt: skip
+# How files begin that are handed in for, or as, one of Python.
+OTHERS = {b"%PDF": "a PDF", b"PK\x03\x04": "a ZIP archive or a document of an office program",
+          b"{\\rtf": "rich text (RTF)", b"\x89PNG": "a picture", b"\xff\xd8\xff": "a picture",
+          b"\x1f\x8b": "a compressed file"}  # fmt: skip
 CODING = re.compile(rb"^[ \t\f]*#.*?coding[:=]", re.MULTILINE)  # in the first two lines
 
 
 def not_utf8(data: bytes) -> str:
     """Why the bytes of a file are no Python in UTF-8, with what to do; or ""."""
-    if data.startswith(b"%PDF"):
-        return "it is a PDF; give the file of Python itself"
+    if other := next((what for begin, what in OTHERS.items() if data.startswith(begin)), ""):
+        return f"it is {other}; give the file of Python itself"
     of = next((name for mark, name in BYTE_ORDERS.items() if data.startswith(mark)), "")
     if not of and data[:200].count(0) > len(data[:200]) // 4:
         of = "UTF-16"
     if of:
         return f"it is text in {of}: save it as UTF-8"
+    if 0 in data:
+        line = data[: data.index(0)].count(b"\n") + 1
+        return f"it has bytes of zero (line {line}): save it as plain text in UTF-8"
     if CODING.search(b"\n".join(data.splitlines()[:2])):
         return ""
     try:
@@ -40,6 +53,11 @@ def not_utf8(data: bytes) -> str:
         line = data[: error.start].count(b"\n") + 1
         return f"it is no UTF-8 (line {line}): save it as UTF-8"
     return ""
+
+
+def legible(data: bytes) -> str:
+    """What is ASCII in the bytes of a file, whatever its encoding: for one that is no Python."""
+    return data.replace(b"\0", b"").lstrip(b"\xff\xfe\xef\xbb\xbf").decode("ascii", "replace")
 
 
 # Control characters but newline and tab, line separators, what turns the direction of a line, and

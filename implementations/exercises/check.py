@@ -13,7 +13,7 @@ from samegrad.implementations.checking import processes
 from samegrad.implementations.checking.messages import decode, encode
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.sources import unwritten
-from samegrad.implementations.contract.texts import UNPARSABLE, clean, unparsable
+from samegrad.implementations.contract.texts import UNPARSABLE, clean, legible, unparsable
 from samegrad.implementations.exercises import sheets
 from samegrad.implementations.exercises.judging import (
     CUT,
@@ -113,19 +113,31 @@ def files(place: Path) -> list[Path]:
     Raises:
         ValueError: it is neither, or there are none.
     """
-    if place.is_file() and place.suffix in SUFFIXES:
+    if place.is_file() and place.suffix.lower() in SUFFIXES:
         return [place]
     if not place.is_dir():
         raise ValueError(f"{place}: no file of Python, no notebook, no folder")
-    found = sorted(
-        path
-        for path in place.rglob("*")
-        if path.suffix in SUFFIXES and path.is_file()
-        and not any(_hidden(part) for part in path.relative_to(place).parts)
-    )  # fmt: skip
+    found = [path for path in _all_files(place) if path.suffix.lower() in SUFFIXES]
     if not found:
         raise ValueError(f"{place}: there is no file of Python and no notebook in it")
     return found
+
+
+def passed_over(place: Path) -> list[str]:
+    """The other files of a folder, by their names in it: one may be a worksheet in disguise."""
+    return [
+        str(path.relative_to(place))
+        for path in (_all_files(place) if place.is_dir() else ())
+        if path.suffix.lower() not in SUFFIXES
+    ]
+
+
+def _all_files(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(_hidden(part) for part in path.relative_to(folder).parts)
+    )
 
 
 def _hidden(part: str) -> bool:
@@ -153,13 +165,14 @@ def check(
     except OSError as error:
         return Report(name, sheet, _all_wrong(sheet), f"it cannot be read: {error.strerror}")
     except UNPARSABLE as error:
-        text = path.read_text("utf-8-sig", "replace").replace('"', "\n")  # of a notebook each line
+        text = legible(path.read_bytes()).replace('"', "\n")  # of a notebook each line
         sheet = sheet or sheets.of_sources([text])[0]
         return Report(name, sheet, _all_wrong(sheet), unparsable(error))
     if sheet is None:
         sheet, unknown = sheets.of_sources([block.source for block in source])
         if sheet is None:
-            return Report(name, None, fault=unknown)
+            nothing = not (unknown or any(block.tree.body or block.fault for block in source))
+            return Report(name, None, fault=unknown, remarks=["there is no code in it"] * nothing)
     if sheet.kind in commands.EXTRAS:
         commands.require(sheet.kind, f"exercise {sheet.name}")
     drawn = tasks(sheet, secrets.randbelow(2**31) if seed is None else seed)

@@ -15,6 +15,14 @@ NO_SHEET = (
 )
 
 
+MOST_NAMED = 5  # files that are passed over
+
+
+def shown(name: str) -> str:
+    """A file's name in one line."""
+    return clean(name).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def of_one(report: Report, verbose: bool = True) -> str:
     """A line for each equation.
 
@@ -22,8 +30,8 @@ def of_one(report: Report, verbose: bool = True) -> str:
         verbose: with those that are right and say nothing.
     """
     if report.sheet is None:
-        return f"{report.name}: {report.fault or NO_SHEET}"
-    lines = [f"{report.name}: {report.score} of {report.most} ({report.sheet.name})"]
+        return f"{shown(report.name)}: {'; '.join([*report.remarks, report.fault or NO_SHEET])}"
+    lines = [f"{shown(report.name)}: {report.score} of {report.most} ({report.sheet.name})"]
     if report.fault:
         return f"{lines[0]}\n  {report.fault}"
     for result in report.results:
@@ -39,8 +47,12 @@ def of_one(report: Report, verbose: bool = True) -> str:
     return "\n".join(columns.folded([*lines, f"  {report.summary}"], "    "))
 
 
-def of_class(reports: Sequence[Report]) -> str:
-    """A table for each worksheet, then what is wrong in each file."""
+def of_class(reports: Sequence[Report], passed_over: Sequence[str] = ()) -> str:
+    """A table for each worksheet, then what is wrong in each file.
+
+    Args:
+        passed_over: files that are neither of Python nor notebooks.
+    """
     parts = []
     for sheet in dict.fromkeys(report.sheet for report in reports if report.sheet is not None):
         rows = [report for report in reports if report.sheet is sheet]
@@ -49,7 +61,7 @@ def of_class(reports: Sequence[Report]) -> str:
         for row in rows:
             states = {result.equation: result.state for result in row.results}
             table.append(
-                [row.name, *(CELLS[states[tag]] for tag in tags), f"{row.score}/{row.most}"]
+                [shown(row.name), *(CELLS[states[tag]] for tag in tags), f"{row.score}/{row.most}"]
             )
         counts = [
             f"{sum(_is_right(row, tag) for row in rows)}/{len(rows)}" for tag in tags
@@ -57,8 +69,12 @@ def of_class(reports: Sequence[Report]) -> str:
         total = sum(row.score for row in rows) / len(rows)
         table.append(["all", *counts, f"{total:.1f} on average"])
         parts.append("\n".join(columns.table(table)))
-    if others := [report.name for report in reports if report.sheet is None]:
+    if others := [shown(report.name) for report in reports if report.sheet is None]:
         parts.append(f"in no table and no average: {', '.join(others)}")
+    if passed_over:
+        more = len(passed_over) - MOST_NAMED
+        names = ", ".join(map(shown, passed_over[:MOST_NAMED])) + f" and {more} more" * (more > 0)
+        parts.append(f"passed over, neither .py nor .ipynb: {names}")
     said = [of_one(r, verbose=False) for r in reports if not r.done or _noticed(r)]
     return "\n\n".join([*parts, *said])
 

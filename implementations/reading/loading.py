@@ -147,8 +147,9 @@ def load(
     sys.meta_path.append(stubs)
     _imports(statements, stubs)
     before_running()
-    why = trains(statements) if run and path.suffix == ".py" else ""
-    if run and path.suffix == ".py" and not why:
+    run = run and path.suffix.lower() == ".py"
+    why = trains(statements) if run else ""
+    if run and not why:
         module, error = _run(name, path, parts, stubs)
         if error is None:
             return Loaded(path, parts, module, _missing(stubs))

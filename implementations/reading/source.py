@@ -10,7 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from samegrad.implementations.contract.texts import UNPARSABLE, not_utf8, unparsable
+from samegrad.implementations.contract.texts import (
+    UNPARSABLE,
+    UnreadableError,
+    not_utf8,
+    unparsable,
+)
 
 # Calls at the top level that train, ask, draw or fetch.
 RUNS = re.compile(
@@ -64,8 +69,8 @@ def blocks(path: Path) -> list[Block]:
     """
     data = path.read_bytes()
     if fault := not_utf8(data):
-        raise ValueError(fault)
-    if path.suffix != ".ipynb":
+        raise UnreadableError(fault)
+    if path.suffix.lower() != ".ipynb":
         tree = ast.parse(data, str(path))
         _compiles(tree, str(path))
         return [Block(str(path), path.name, data.decode("utf-8-sig", "replace"), tree)]
@@ -73,7 +78,7 @@ def blocks(path: Path) -> list[Block]:
         cells = json.loads(data)["cells"]
         texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise ValueError("it is no notebook of format 4: it has no list of cells") from None
+        raise UnreadableError("it is no notebook of format 4: it has no list of cells") from None
     found = []
     for number, text in enumerate(texts, 1):
         filename, shown = f"{path}[cell {number}]", f"{path.name}[cell {number}]"
@@ -180,7 +185,7 @@ def in_contract(path: Path) -> bool:
 
     Decided from the text; a file that is no Python, or nested too deep for it, counts as one.
     """
-    if path.suffix == ".ipynb":
+    if path.suffix.lower() == ".ipynb":
         return False
     try:
         data = path.read_bytes()

@@ -96,10 +96,12 @@ def check_files(arguments: Namespace) -> int:
     sheet = None if arguments.exercise is None else sheets.named(arguments.exercise)
     named: dict[Path, str] = {}
     in_folders: set[str] = set()  # where what is no worksheet may lie beside those
+    others: list[str] = []
     for place in map(Path, arguments.places):
         for path in check.files(place):
             named[path] = str(path.relative_to(place) if place.is_dir() else path)
             in_folders |= {named[path]} if place.is_dir() else set()
+        others += check.passed_over(place)
     reports = []
     for path, name in named.items():
         if sys.stderr.isatty():
@@ -107,10 +109,10 @@ def check_files(arguments: Namespace) -> int:
         reports.append(check.check(path, name, sheet, arguments.seed, arguments.time_limit))
     if arguments.json:
         say(json.dumps([report.to_dict() for report in reports], indent=1))
-    elif len(reports) == 1:
+    elif len(reports) == 1 and not others:
         say(grades.of_one(reports[0]))
     else:
-        say(grades.of_class(reports))
+        say(grades.of_class(reports, others))
     if arguments.junit is not None:
         with replaced(arguments.junit) as file:
             file.write_text(grades.junit(reports), encoding="utf-8")

@@ -220,6 +220,39 @@ def test_files_that_cannot_be_run_are_said(tmp_path: Path) -> None:
     assert "cannot be read: No such file" in check.check(tmp_path / "gone.py").fault
 
 
+def test_files_of_no_python_are_told_the_remedy_of_verify_and_none_is_passed_over_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In other encodings they count where they say which worksheet they are; .PY is Python."""
+    text = f"# samegrad exercise: matrices\n# gr\xf6\xdfer\n{right('matrices')}"
+    files = {
+        "a.py": (text.encode("utf-16"), "it is text in UTF-16: save it as UTF-8"),
+        "b.py": (text.encode("utf-16-le"), "it is text in UTF-16: save it as UTF-8"),
+        "c.py": (text.encode("latin-1"), "it is no UTF-8 (line 2): save it as UTF-8"),
+        "d.py": (text.encode() + b"\0", "it has bytes of zero (line "),
+        "e.PY": (b"# samegrad exercise: matrices\n1x", "it is no Python: SyntaxError in line 2"),
+        "new\nline.py": (
+            b"\xef\xbb\xbf# samegrad exercise: matrices\nx =",
+            r"new\nline.py: 0 of 9",
+        ),
+        "f.py": (b"PK\x03\x04\x14", "it is a ZIP archive or a document"),
+        "g.py": (b"{\\rtf1", "it is rich text (RTF); give the file of Python itself"),
+        "h.py": (b"# later\n", "there is no code in it"),
+        "i.ipynb": (b"", "it is no notebook of format 4"),
+        "j.py.txt": (text.encode(), "passed over, neither .py nor .ipynb: j.py.txt"),
+    }
+    for name, (data, _) in files.items():
+        (tmp_path / name).write_bytes(data)
+
+    assert 1 == main(["exercise", "check", str(tmp_path)])
+
+    said = capsys.readouterr().out
+    assert [] == [words for _, words in files.values() if words not in said] and "Error:" not in (
+        said.replace("SyntaxError", ""))  # fmt: skip
+    assert "0/6" in said and "average: f.py, g.py, h.py, i.ipynb\n" in said
+    assert 2 == main(["exercise", "check", str(tmp_path / "h.py")])
+
+
 def test_broken_files_of_a_class_count_and_are_errors_of_junit(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
