@@ -68,6 +68,9 @@ def results(task: Message, namespace: dict[str, Any], kind: str, path: Path) -> 
             if arguments[n] is given[key] and not same(pool[key], fetched(given[key]))
         ]  # fmt: skip
         cut = through and not getattr(value, "requires_grad", False)
+        if kind == "jax" and task["equation"] in THROUGH and keys is task["calls"][-1]:
+            first = [given[key] for key in task["calls"][0]]  # the last may be on huge numbers
+            cut = stops(function, first)  # once, at the end: it traces what the file keeps
         yield {"value": encode(fetched(value)), "changed": changed, "cut": cut}
 
 
@@ -166,6 +169,28 @@ def inner(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(inner(branch) for branch in value)
     return value.clone() if hasattr(value, "clone") else value
+
+
+def stops(function: Callable[..., Any], arguments: list[Any]) -> bool:
+    """Whether jax.grad cannot go back through a function, or finds nothing that it depends on."""
+    jax = importlib.import_module("jax")
+    leaves, form = jax.tree.flatten(arguments)
+    learns = [
+        n
+        for n, leaf in enumerate(leaves)
+        if getattr(getattr(leaf, "dtype", None), "kind", "") == "f"
+    ]
+
+    def of(values: list[Any]) -> Any:
+        changed = dict(zip(learns, values, strict=True))
+        return function(*form.unflatten([changed.get(n, x) for n, x in enumerate(leaves)]))
+
+    values = [leaves[n] for n in learns]
+    try:
+        _, slope = jax.jvp(of, (values,), (values,))  # along them: along ones a softmax is even
+        return not np.any(np.asarray(slope))
+    except Exception:  # whatever float() or NumPy make of what has no numbers
+        return True
 
 
 def fetched(value: Any) -> Any:

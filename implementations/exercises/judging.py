@@ -27,7 +27,10 @@ RATIOS = {
     "L2": {2.0: "its 1/2 is missing", 0.5: "there is a 1/2 too many"},
 }
 CHANGES = "it changes what it is given"
-CUT = "autograd cannot go back through it: detach(), item(), numpy() or torch.tensor() cut it off"
+CUT = (
+    "autograd cannot go back through it: detach(), item(), float(), NumPy, torch.tensor() or "
+    "stop_gradient() cut it off"
+)
 
 
 @dataclass
@@ -216,9 +219,14 @@ def _why(
 ) -> str:
     """What is wrong, as far as the numbers say it."""
     equation = task.part.equation
+    if equation in DERIVED and (said := _other_form(values[0], right[0])):
+        return said
     if not states[0][0]:
         return _kept(task, values, right)
     named = _named_mistake(task, values) or _times(task, values, right)
+    if not named and equation in DERIVED and all(map(_has_loss, values, right)):
+        of = [[both[1] for both in pair] for pair in (values[: task.judged], right)]
+        return _times(task, *of).replace("it ", "the gradient ", 1) or states[0][0]
     for words, mistake in MISTAKES[equation] if not named else ():
         if (factor := _times(task, values, _made(mistake, task, len(values)))) in KNOWN:
             return f"{words}; {factor}"
@@ -241,6 +249,23 @@ def _made(mistake: Callable[..., Any], task: Task, calls: int) -> list[Any]:
             return [mistake(*task.arguments(n)) for n in range(min(calls, task.judged))]
     except (ValueError, IndexError, TypeError):
         return []
+
+
+def _other_form(found: Any, right: Any) -> str:
+    """What is returned in the place of (loss, gradient), or ""."""
+    loss, gradient = right
+    if near(found, gradient):
+        return "it returns the gradient without the loss: loss, gradient is asked for"
+    if near(found, loss):
+        return "it returns the loss without the gradient: loss, gradient is asked for"
+    if near(found, (gradient, loss)):
+        return "it returns gradient, loss: the loss comes first"
+    return ""
+
+
+def _has_loss(found: Any, right: Any) -> bool:
+    """Whether the first of two parts is the loss."""
+    return isinstance(found, tuple | list) and len(found) == 2 and near(found[0], right[0])
 
 
 def _times(task: Task, values: Sequence[Any], answers: Sequence[Any]) -> str:

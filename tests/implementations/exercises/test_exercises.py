@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from samegrad.cli import main
-from samegrad.implementations.exercises import check, grades, sheets
+from samegrad.implementations.exercises import check, child, grades, sheets
 from samegrad.implementations.exercises.answers import RIGHT
 from samegrad.implementations.exercises.judging import (
     RIGHT_STATE,
@@ -149,6 +149,53 @@ def test_every_named_mistake_is_wrong_and_told_from_the_others() -> None:
             said.add(judged(task, [{"value": value} for value in wrong], empty=False).said)
 
     assert {} == {key: said for key, said in found.items() if key[1] not in said}
+
+
+def test_gradient_of_another_form_or_factor_is_told_from_a_wrong_one() -> None:
+    """The loss is left out, or comes second, or is right where the gradient has a factor."""
+    (task,) = (task for task in tasks(SHEETS["jax"], 5) if task.part.equation == "B1-B4")
+    right = [RIGHT["B1-B4"](*task.arguments(n)) for n in range(task.judged)]
+    sizes = [len(task.arguments(n)[1]) for n in range(task.judged)]
+    without = "without the loss: loss, gradient is asked for"
+    forms = {
+        f"it returns the gradient {without}": [grads for _, grads in right],
+        "it returns the loss without the gradient: loss, gradient is asked for": [
+            value for value, _ in right],
+        "it returns gradient, loss: the loss comes first": [both[::-1] for both in right],
+        "the gradient has the wrong sign": [(v, _scaled(g, -1)) for v, g in right],
+        "the gradient is summed over the examples, not divided by their number": [
+            (v, _scaled(g, n)) for (v, g), n in zip(right, sizes, strict=True)],
+    }  # fmt: skip
+
+    said = {words: judged(task, [{"value": v} for v in values], False).said
+            for words, values in forms.items()}  # fmt: skip
+
+    assert {words: words for words in forms} == said
+
+
+def _scaled(grads: list[tuple[np.ndarray, np.ndarray]], factor: float) -> list[object]:
+    return [(factor * dW, factor * db) for dW, db in grads]
+
+
+def test_what_jax_cannot_go_back_through_is_found() -> None:
+    """NumPy, float() and stop_gradient; not what branches on numbers, as jax.grad lets it."""
+    jax = pytest.importorskip("jax", reason="jax is not installed")
+    jnp = jax.numpy
+    z, y = jnp.arange(1.0, 7.0).reshape(2, 3), jnp.array([0, 2])
+
+    cut = [
+        child.stops(lambda z: np.tanh(np.asarray(z)), [z]),
+        child.stops(lambda z, y: float(z[0, 0]), [z, y]),
+        child.stops(lambda z: jax.lax.stop_gradient(jnp.tanh(z)), [z]),
+    ]
+    passed = [
+        child.stops(lambda z, y: sum(z[n, int(k)] for n, k in enumerate(y)), [z, y]),
+        child.stops(lambda params, c: c * sum((W**2).sum() for W, _ in params), [[(z, z)], 0.1]),
+        child.stops(lambda z, y: jnp.mean(z) if z[0, 0] > 0 else z.sum(), [z, y]),
+        child.stops(lambda z: z, [z]),
+    ]
+
+    assert [True] * 3 == cut and [False] * 4 == passed
 
 
 @pytest.mark.parametrize("factor", [1 + 1e-13, 1 + 3e-7])

@@ -142,20 +142,24 @@ def test_mistake_has_a_name(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("sheet", "changes"),
     [
-        {"loss": f"{BODIES['torch']['loss']}.item()"},
-        {"activation": "return torch.tensor(torch.tanh(z).detach().numpy())"},
+        ("torch", {"loss": f"{BODIES['torch']['loss']}.item()"}),
+        ("torch", {"activation": "return torch.tensor(torch.tanh(z).detach().numpy())"}),
+        pytest.param("jax", {"activation": "import numpy\nreturn numpy.tanh(z)"},
+                     marks=pytest.mark.full),  # JAX compiles for 10 s; `child.stops` is tested
+        pytest.param("jax", {"activation": "return jax.lax.stop_gradient(jnp.tanh(z))"},
+                     marks=pytest.mark.full),
     ],
-)
+)  # fmt: skip
 def test_what_autograd_cannot_pass_costs_the_gradient_alone_and_is_named(
-    changes: dict[str, str], tmp_path: Path
+    sheet: str, changes: dict[str, str], tmp_path: Path
 ) -> None:
     """The numbers are right: a note there; the gradient says which function it is."""
-    pytest.importorskip("torch", reason="torch is not installed")
+    pytest.importorskip(sheet, reason=f"{sheet} is not installed")
     ((function, _),) = changes.items()
 
-    report = checked(tmp_path, "torch", changes)
+    report = checked(tmp_path, sheet, changes)
 
     of = {result.function: result for result in report.results}
     assert (RIGHT_STATE, [CUT]) == (of[function].state, of[function].notes)
