@@ -13,7 +13,7 @@ from samegrad.benchmarks.records.schema import OK
 from samegrad.implementations.contract.commands import PORTABLE, pinned
 from samegrad.reports.charts import explanation
 from samegrad.reports.charts import speed as charts
-from samegrad.reports.data import analysis, code
+from samegrad.reports.data import analysis, code, kinds
 from samegrad.reports.data.loading import MOST_RUNS
 from samegrad.reports.data.report import CASE, Report, Source
 from samegrad.reports.data.values import bytes_text, digits, duration
@@ -21,12 +21,6 @@ from samegrad.reports.document.chapter import Chapter, Table, columns, present
 from samegrad.reports.document.speed import over_limit
 
 INCLUDES = (
-    "A time is one call: forward, loss and gradient, training step (loss, gradient, update), or "
-    "an epoch (all steps of one pass over the examples, the loop included).",
-    "Every case was checked first, in the same process and on the timed functions, against a "
-    "float64 reference: loss and every gradient (and the outputs of a forward pass), or loss and "
-    "one updated step, at a learning rate at which it shows every gradient. A case that "
-    "disagrees has no time.",
     "Included: dispatch, the Python call, and waiting until every result is computed. Chained "
     "steps wait once per block; independent calls wait for up to 16 results at once.",
     "Not included: start of the process, imports, the first call (compilation; a column of its "
@@ -36,14 +30,8 @@ INCLUDES = (
     "interval is within 1.5 % or the time is up. The value of a process is the longest of the "
     "least disturbed tenth of its repetitions, averaged over processes on a log scale, with "
     "a 95 % Student t interval from 5 processes up.",
-    "GFLOP/s count matrix products only: 2 operations per weight and example forward, twice "
-    "that backward, less the first layer's input gradient. The ceiling is the most that was seen "
-    "to be possible on the device, with as many threads and in the same arithmetic, before, "
-    "between and after the cases: on a CPU a loop of multiply-adds that stays in the registers, "
-    "and the best matrix product of any library.",
-    "Split: matrix products of a call alone, by the same library in the same process, less what "
-    "calling it costs; dispatch and Python, the same call with every layer of width 1 (on a GPU, "
-    "which computes meanwhile, what of it is longer than the products); the rest.",
+)
+COMPARES = (
     "Verdicts: FASTER or SLOWER if the interval of the ratio clears 1.05, SAME if it lies within "
     "1.05, else CAN'T TELL; never across precisions, thread counts or machines.",
     "float32 is IEEE float32 everywhere; tf32 and bfloat16 are rows of their own. Looped Python "
@@ -293,9 +281,11 @@ def machines(report: Report) -> Chapter:
     return Chapter("Machines", tables=[Table("Machines and versions", "", table)])
 
 
-def includes(_report: Report) -> Chapter:
-    """What a number includes."""
-    return Chapter("What a number includes", points=INCLUDES)
+def includes(report: Report) -> Chapter:
+    """What a number includes, for each kind of workload that has rows."""
+    times, rates = kinds.of_kinds(report.rows)
+    points = (*times, *INCLUDES, *rates, *COMPARES)
+    return Chapter("What a number includes", points=points)
 
 
 def reproduce(report: Report) -> Chapter:

@@ -14,9 +14,9 @@ import pytest
 from samegrad.benchmarks.cases.workload import SpikingWorkload
 from samegrad.implementations.contract.commands import install
 from samegrad.implementations.contract.spiking import LIFSpec
-from samegrad.reports.data import analysis, loading
+from samegrad.reports.data import analysis, kinds, loading
 from samegrad.reports.data import report as reports
-from samegrad.reports.document import page, speed, summary
+from samegrad.reports.document import details, page, speed, summary
 from samegrad.reports.render import render
 from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.helpers.reports import (
@@ -121,6 +121,12 @@ def test_neurons_get_no_advice_on_networks(tmp_path: Path) -> None:
 
     assert 1 == len(report.ok)
     assert [] == [str(a) for a in summary.sentences(report) if "advise" in str(a)]
+    assert not {*kinds.OF_NETWORKS} & {*details.includes(report).points}
+    assert {*kinds.OF_NEURONS} < {*details.includes(report).points}
+    points = details.includes(
+        report_of(write(tmp_path / "n", run_record(), plan_record(TORCH), *several(TORCH, 9)))
+    ).points
+    assert {*kinds.OF_NETWORKS} < {*points} and not {*kinds.OF_NEURONS} & {*points}
 
 
 def test_summary_says_from_which_batch_a_gpu_pays(tmp_path: Path) -> None:
