@@ -28,6 +28,7 @@ MOST_MACHINES = 50  # those with the newest runs
 COLUMNS = ("fingerprint", "run_id", "started", "layers", "batch_size", "dtype", "threads",
            "operation", "device", "transfer", "implementation", "status", "seconds", "seconds_low",
            "seconds_high", "process_seconds", "flops", "host_bytes")  # fmt: skip
+NUMBERS = ("seconds", "seconds_low", "seconds_high", "flops", "host_bytes", "bytes")
 
 
 class Group(NamedTuple):
@@ -118,24 +119,21 @@ def _of(
         AND regexp_full_match(layers, '[1-9][0-9]{{0,6}}(-[1-9][0-9]{{0,6}})+')"""
     kind = (asked.operation, asked.device, asked.threads)
     found = select(connection, query, [*names, *kind]).fetchall()
-    rows = pd.DataFrame(found, columns=list(COLUMNS)).rename(
+    if not found:
+        return None
+    # Not Arrow's strings: some rows of these take longer to be selected than all that follows.
+    rows = pd.DataFrame(found, columns=list(COLUMNS), dtype=object).rename(
         columns={"run_id": "source", "process_seconds": "process_medians"}
     )
-    if rows.empty:
-        return None
-    rows["bytes"] = [
-        _bytes(asked, row.layers, row.batch_size, row.dtype) for row in rows.itertuples()
-    ]
-    for name in ("seconds_low", "seconds_high", "host_bytes"):
-        rows[name] = rows[name].astype(float)
-    # Of Arrow's strings, some rows take longer to be selected than all that follows from them.
-    texts = [name for name in rows if isinstance(rows[name].dtype, pd.StringDtype)]
-    # A copy has its columns in a few blocks, so that selecting rows is not done column by column.
-    rows = rows.astype(dict.fromkeys(texts, object)).copy()
+    networks = zip(rows.layers, rows.batch_size, rows.dtype, strict=True)
+    rows["bytes"] = [_bytes(asked, *network) for network in networks]
+    # So its columns are in few blocks, and rows are not selected column by column.
+    rows = rows.astype(dict.fromkeys(NUMBERS, float)).copy()
+    part = advise.of_their_dtype(asked.of(rows), asked)
     known = {
         str(name): answers
-        for name, its in rows.groupby("fingerprint")
-        if (answers := advise.answers(its, asked))
+        for name, its in part.groupby("fingerprint")
+        if (answers := advise.answers_of(its, asked))
     }
     if not known:
         return None

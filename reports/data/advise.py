@@ -101,7 +101,14 @@ def answers(
     Args:
         predictor: tells of what was never measured.
     """
-    part, known = of_their_dtype(asked.of(rows), asked), list[Answer]()
+    return answers_of(of_their_dtype(asked.of(rows), asked), asked, predictor)
+
+
+def answers_of(
+    part: pd.DataFrame, asked: Question, predictor: Predictor | None = None
+) -> list[Answer]:
+    """The same of rows that are of this kind of call, and of the dtype."""
+    known = list[Answer]()
     own = {str(name): its for name, its in part.groupby("implementation")}
     # The newest of each: the last of its name.
     exact = {row.implementation: row for row in asked.exactly(part).sort_values("started").iloc}
