@@ -148,19 +148,19 @@ def adadelta(
     p: Array,
     dps: Sequence[Array],
     rate: float,
-    keep: bool = True,
+    keep: str = "se",
     late: bool = False,
     swapped: bool = False,
 ) -> Array:
     """U5."""
     s, e, steps = np.zeros_like(p), np.zeros_like(p), []
     for dp in dps:
-        s = RHO * (s if keep else 0) + (1 - RHO) * dp * dp
+        s = RHO * (s if "s" in keep else 0) + (1 - RHO) * dp * dp
         d = np.sqrt(e + ADADELTA_EPS) / np.sqrt(s + ADADELTA_EPS) * dp
         if late:
             e = RHO * e + (1 - RHO) * d * d
             d = np.sqrt(e + ADADELTA_EPS) / np.sqrt(s + ADADELTA_EPS) * dp
-        elif keep:
+        elif "e" in keep:
             e = RHO * e + (1 - RHO) * d * d
         p = p - rate * d
         steps.append(p)
@@ -173,7 +173,7 @@ def adam(
     dps: Sequence[Array],
     rate: float,
     decay: float = 0.0,
-    keep: bool = True,
+    keep: str = "mv",
     corrected: bool = True,
     counted: bool = True,
     squared: bool = True,
@@ -188,8 +188,8 @@ def adam(
         t = step + ahead if counted else 1
         if in_gradient:
             dp = dp + decay * p
-        m = BETA1 * (m if keep else 0) + (1 - BETA1) * dp
-        v = BETA2 * (v if keep else 0) + (1 - BETA2) * (dp * dp if squared else np.abs(dp))
+        m = BETA1 * (m if "m" in keep else 0) + (1 - BETA1) * dp
+        v = BETA2 * (v if "v" in keep else 0) + (1 - BETA2) * (dp * dp if squared else np.abs(dp))
         m_hat, v_hat = (m / (1 - BETA1**t), v / (1 - BETA2**t)) if corrected else (m, v)
         if not in_gradient:
             p = p - (rate if of_rate else 1) * decay * p

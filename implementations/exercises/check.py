@@ -225,7 +225,16 @@ def _follow(report: Report, drawn: Sequence[Task], given: Sequence[Any]) -> None
     for result, task, calls in zip(report.results, drawn, given, strict=True):
         if result.equation in DERIVED and result.state == WRONG and cut:
             result.said = f"{', '.join(cut)}: {CUT}"
-        if result.equation not in DERIVED or result.state != WRONG or not by_state[WRONG]:
+        if result.equation not in DERIVED or result.state != WRONG:
+            continue
+        if by_state[UNWRITTEN] and not by_state[WRONG]:
+            if result.equation == NET or any("raised" in each for each in calls):
+                result.state, result.said = (
+                    UNWRITTEN,
+                    f"it needs {by_state[UNWRITTEN][0].split()[0]}",
+                )
+            continue
+        if not by_state[WRONG]:
             continue
         raised = next((each["raised"]["function"] for each in calls if "raised" in each), "")
         if result.equation == NET or any(at.startswith(f"{raised} (") for at in by_state[WRONG]):

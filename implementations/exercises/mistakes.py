@@ -133,8 +133,10 @@ def passed_at_once(nodes: Sequence[Any], added: bool, zeroed: bool = False) -> A
 
 
 OF_ADAM: list[Mistake] = [
-    (AGAIN, partial(adam, keep=False)),
-    (AGAIN, partial(adam, keep=False, counted=False)),
+    (AGAIN, partial(adam, keep="")),
+    (AGAIN, partial(adam, keep="", counted=False)),
+    ("m is not kept from step to step", partial(adam, keep="v")),
+    ("v is not kept from step to step", partial(adam, keep="m")),
     ("m and v are not corrected for their start at zero", partial(adam, corrected=False)),
     ("t is 1 in every step", partial(adam, counted=False)),
     ("t is one too many: it is 1 in the first step", partial(adam, ahead=1)),
@@ -222,6 +224,7 @@ MISTAKES: dict[str, list[tuple[str, Answer]]] = {
         *(("it is transposed: it must have the shape of W",
            lambda a, delta, W=0.0, c=0.0, of=of: weight_gradient(a, delta).T + of(c * W))
           for of in (np.transpose, np.asarray)),
+        of_rows("B2")[0],
         *((f"only the {name} example is in it{without}",
            lambda a, delta, W, c, n=n, kept=kept: np.outer(a[n], delta[n]) + kept * c * W)
           for name, n in (("last", -1), ("first", 0))
@@ -269,7 +272,9 @@ MISTAKES: dict[str, list[tuple[str, Answer]]] = {
         ("dp is not squared in s", partial(adagrad, squared=False)),
     ],
     "U5": [
-        (AGAIN, partial(adadelta, keep=False)),
+        (AGAIN, partial(adadelta, keep="")),
+        ("s is not kept from step to step", partial(adadelta, keep="e")),
+        ("e is not kept from step to step", partial(adadelta, keep="s")),
         ("e is updated before it is used", partial(adadelta, late=True)),
         ("s and e are returned in each other's place", partial(adadelta, swapped=True)),
     ],

@@ -1,7 +1,8 @@
 """What the functions of a worksheet are called with: drawn anew for each check, from its seed.
 
-Each is called on some numbers, on others of another size, and on the first again: what it keeps of
-a call shows. Weights are the same objects in all calls of a whole network, as in a training.
+Each is called on some numbers, on others of another size, on the first again, and one by itself on
+others of the first's size: what it keeps of a call shows. Weights are the same objects in all calls
+of a whole network, as in a training.
 """
 
 import itertools
@@ -74,7 +75,10 @@ def _task(sheet: Sheet, part: Part, rng: np.random.Generator) -> Task:
         arguments = draws[equation](rng, *sizes)
         pool |= {f"{call}{n}": argument for n, argument in enumerate(arguments)}
         calls.append([f"{call}{n}" for n in range(len(arguments))])
-    task = Task(part, "call", pool, [*calls, calls[0]])
+    for n, argument in enumerate(draws[equation](rng, 4, 3, 3)):
+        pool[f"c{n}"] = argument
+    calls += [calls[0], [key.replace("a", "c") for key in calls[0]]]
+    task = Task(part, "call", pool, calls, len(calls))
     if equation in ("L1", "B1"):
         pool["huge"] = np.where(pool["a0"] > 0, HUGE, -HUGE)
         task.calls.append(["huge", "a1"])

@@ -94,6 +94,14 @@ return z""", "times the largest entry; it changes what it is given"),
         "loss": (f"{SOFT}return -np.sum(y * np.log(e / e.sum()))", "y is taken for onehot(y)"),
         "output_delta": (f"{SOFT}return e / e.sum() - y", "y is taken for onehot(y)"),
     }),
+    "kept": ("vectors", {
+        "weight_gradient": ("for x in a:\n    row = x * delta\nreturn np.array([row] * len(a))",
+                            "all rows are the last one"),
+        "hidden_delta": (
+            "before = globals().get('before', a)\nglobals()['before'] = a\n"
+            "a = before if before.shape == a.shape else a\nreturn (W @ delta) * (1 - a**2)",
+            "something is kept"),
+    }),
     "rules": ("optimizers", {
         "adagrad": ("s = s + dp\nreturn p - learning_rate * dp / (np.sqrt(s) + ADAGRAD_EPS), s",
                     "dp is not squared in s"),
