@@ -51,7 +51,7 @@ def lines_of(*arguments: str) -> Iterator[str]:
         *((name, "--help") for name in ("benchmark", "verify", "advise", "versions")),
         *(pytest.param((name, "--help"), marks=pytest.mark.full) for name in SHOWN),
         ("exercise", "list"),
-        ("results", "list"),
+        pytest.param(("results", "list"), marks=pytest.mark.full),
         ("workloads",),
         ("pictures",),
         pytest.param(("compare", EXAMPLE, EXAMPLE), marks=pytest.mark.full),
