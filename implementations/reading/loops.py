@@ -32,6 +32,8 @@ class Loop:
         header: its first line.
         function: the qualified name of the function that it stands in, or "".
         given: names that this function has from elsewhere: its arguments.
+        supplied: names of what it loads, where that is ours.
+        learnt: names of the weights, of a pass that stands in no loop and may change none.
     """
 
     before: list[ast.stmt]
@@ -41,11 +43,19 @@ class Loop:
     header: int
     function: str = ""
     given: Mapping[str, Any] = field(default_factory=dict)
+    supplied: tuple[str, ...] = ()
+    learnt: tuple[str, ...] = ()
+
+    @property
+    def turn(self) -> str:
+        """It in words."""
+        return "one pass" if self.learnt else "one turn of the loop"
 
     @property
     def lines(self) -> str:
         """Where it stands."""
-        return f"lines {self.header} to {max(s.end_lineno or 0 for s in self.body)}"
+        first = self.body[0].lineno if self.learnt else self.header
+        return f"lines {first} to {max(s.end_lineno or 0 for s in self.body)}"
 
 
 def loops(loaded: Loaded) -> Iterator[Loop]:
@@ -68,8 +78,8 @@ def loops_of(function: ast.FunctionDef, cls: str, filename: str) -> Iterator[Loo
 
 
 def _of_body(body: Sequence[ast.stmt], before: list[ast.stmt], filename: str) -> Iterator[Loop]:
-    for statement in _flat(body):
-        if isinstance(statement, ast.For | ast.While) and _updates(
+    for statement in flat(body):
+        if isinstance(statement, ast.For | ast.While) and updated(
             statement, _unpacked(statement.body)
         ):
             yield _inner(statement, list(before), filename)
@@ -84,7 +94,7 @@ def updates(loop: Loop) -> dict[str, list[ast.stmt]]:
     for statement in loop.body:
         for node in ast.walk(statement):
             if isinstance(node, ast.Assign | ast.AugAssign):
-                for name in _updates(node, unpacked):
+                for name in updated(node, unpacked):
                     found.setdefault(name, []).append(node)
     return found
 
@@ -100,18 +110,18 @@ def literal_rate(loop: Loop, weights: Set[str]) -> float | None:
     return next(iter(one)) if len(one) == 1 else None
 
 
-def _flat(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+def flat(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
     """Statements with those of `if __name__ == "__main__"` and `with` among them."""
     for statement in body:
         if (
             isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test)
         ) or isinstance(statement, ast.With):
-            yield from _flat(statement.body)
+            yield from flat(statement.body)
         else:
             yield statement
 
 
-def _updates(node: ast.AST, unpacked: Mapping[str, str] = NONE) -> set[str]:
+def updated(node: ast.AST, unpacked: Mapping[str, str] = NONE) -> set[str]:
     """Names that are changed by what they were: W -= ..., W = W - ..., W[i] += ...
 
     Args:
@@ -167,13 +177,13 @@ def _is_read(node: ast.expr) -> bool:
 def _inner(loop: ast.For | ast.While, before: list[ast.stmt], filename: str) -> Loop:
     """The innermost loop that holds every update of the outer one's weights."""
     bindings = [(loop.target, loop.iter)] if isinstance(loop, ast.For) else []
-    held = {name for name in _updates(loop) if names.WEIGHT.fullmatch(names.plain(name))}
+    held = {name for name in updated(loop) if names.WEIGHT.fullmatch(names.plain(name))}
     body = list(loop.body)
     for index, statement in enumerate(body):
         if not isinstance(statement, ast.For | ast.While):
             continue
-        outside = set().union(*(_updates(s) for s in body if s is not statement))
-        changes = _updates(statement)
+        outside = set().union(*(updated(s) for s in body if s is not statement))
+        changes = updated(statement)
         made = {id(s): new for s in body[:index] if (new := _made(s)) and new <= changes}
         anew = bool(held) and held <= set().union(*made.values())  # as in a loop over seeds
         ahead = any(
@@ -256,12 +266,17 @@ def as_function(loop: Loop, space: dict[str, Any], weights: set[str]) -> Functio
         head = head[:1]
     kept = {n for s in loop.body for n in range(s.lineno - 1, s.end_lineno or s.lineno)}
     text = [line if i in kept else "\n" for i, line in enumerate(lines)]
+    for statement in loop.body if loop.learnt else ():  # of a pass in no loop, they go in alike
+        for i in range(statement.lineno - 1, statement.end_lineno or statement.lineno):
+            own = lines[i][: statement.col_offset]
+            text[i] = f"  {lines[i][statement.col_offset :] if own.isspace() else lines[i]}"
+
     text[top + 1 - len(head) : top + 1] = head
     unpacked, held = _unpacked(loop.body), set[int]()
     for statement in loop.body:
         if isinstance(statement, ast.Assign | ast.AugAssign):
-            number, at = statement.lineno - 1, statement.col_offset
-            if number not in held and weights & _updates(statement, unpacked):
+            number, at = statement.lineno - 1, 2 if loop.learnt else statement.col_offset
+            if number not in held and weights & updated(statement, unpacked):
                 held.add(number)  # those after it on its line, too
                 text[number] = f"{text[number][:at]}if {STEPS}: {text[number][at:]}"
     if short:  # in front of a simple statement

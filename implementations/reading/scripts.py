@@ -26,6 +26,8 @@ from samegrad.implementations.reading.loading import Loaded, own_functions
 from samegrad.implementations.reading.loops import Loop, loops, loops_of, updates
 from samegrad.implementations.reading.networks import Maker, constructions
 from samegrad.implementations.reading.readings import Reading
+from samegrad.implementations.reading.stand_in import with_data
+from samegrad.implementations.reading.straight import straight
 from samegrad.implementations.reading.summed import summed
 from samegrad.implementations.reading.turns import RaisedError, Script, is_leaf
 
@@ -48,8 +50,19 @@ CHANGES = re.compile(
 
 def script_readings(loaded: Loaded) -> Iterator[Reading]:
     """Readings of the training loops of a file, from the last one on."""
+    read = False
     for loop in reversed(list(loops(loaded))):
-        yield from _of_loop(loop, loaded)
+        for reading in _of_loop(loop, loaded):
+            read = True
+            yield reading
+    alone = list(straight(loaded)) if not read else []
+    for loop in alone:
+        for reading in _of_loop(loop, loaded):
+            read = True
+            yield reading
+    for loop in [*reversed(list(loops(loaded))), *alone] if not read else ():
+        for given in with_data(loop, loaded):
+            yield from _of_loop(given, loaded)
 
 
 def fit_readings(loaded: Loaded, name: str = "", make: Maker | None = None) -> Iterator[Reading]:
@@ -132,21 +145,29 @@ def _of_loop(loop: Loop, loaded: Loaded) -> Iterator[Reading]:
         found = _parameters(script, loss)
         if not found:
             continue
-        applied = _applied(script, found, loss, text, names_of, assigned, y)
+        applied = None
+        if not script.held:
+            applied = _applied(script, found, loss, text, names_of, assigned, y)
         slopes: dict[str, Any] = {}
-        for kind in ("update", "variables"):
+        for kind in ("variables",) if script.held else ("update", "variables"):
             backward = _backward(
                 script, found, rate or 1.0, names_of if kind == "variables" else ()
             )
             yield Reading(
                 script.weights, found, loss, backward, (), f"{loop.function or 'script'}: weights "
-                f"{', '.join(script.weights)}, one turn of the loop ({loop.lines}), gradient from "
-                + ("the update" if kind == "update" else "its variables"),
-                own, text, step=True, rated=rate is not None, printed=own, certain=True,
+                f"{', '.join(script.weights)}, {loop.turn} ({loop.lines}){_data(loop)}, "
+                "gradient from " + ("the update" if kind == "update" else "its variables"),
+                own, text, step=not script.held, rated=script.held or rate is not None, printed=own,
+                certain=True,
                 examples=max((1, *np.shape(y))), outputs=_outputs(y), slopes=slopes, functions=turn,
                 users=[*turn, *others], applied=applied, variables=True,
                 update=partial(_step, script, found) if kind == "update" else None,
             )  # fmt: skip
+
+
+def _data(loop: Loop) -> str:
+    """What is said of data that stands for the script's own."""
+    return f" on numbers of ours for {', '.join(loop.supplied)}" if loop.supplied else ""
 
 
 def _stops(body: Sequence[ast.stmt]) -> bool:

@@ -46,6 +46,7 @@ class Script:
     Attributes:
         weights: what a turn changes, by name.
         still: arrays with names like those of weights, that no turn changes.
+        held: whether a turn changes none, so that they are known by their names.
         rated: whether a number is called a learning rate.
         raised: whether that is larger than the file has it.
         of_torch: whether weights are tensors, which are float64 from then on.
@@ -81,7 +82,12 @@ class Script:
         before = self._copy(self.base)
         after = self._first()
         self.weights = {
-            k: v for k, v in before.items() if k in after and self._changed(v, after[k])
+            k: v for k, v in before.items()
+            if k in (loop.learnt or after) and self._changed(v, after.get(k))
+        }  # fmt: skip
+        self.held = bool(loop.learnt) and not self.weights
+        self.weights = self.weights or {
+            k: before[k] for k in loop.learnt if _is_numbers(before.get(k))
         }
         self.of_torch = any(isinstance(p.leaf, TorchLeaf) for p in places(self.weights, ""))
         if self.of_torch:
@@ -329,7 +335,13 @@ def _is_batch(name: str, value: int) -> bool:
 
 
 def _as_floats(value: Any) -> Any:
-    return value.astype(np.float64, copy=False) if isinstance(value, np.ndarray) else value
+    number = isinstance(value, float | int | np.ndarray)
+    return np.asarray(value, np.float64) if number else value
+
+
+def _is_numbers(value: Any) -> bool:
+    """Whether something may be weights: an array of floats, or a number with a fraction."""
+    return isinstance(value, float) or _are_floats(value)
 
 
 def _scalars(script: Script, after: dict[str, Any]) -> None:
