@@ -12,15 +12,14 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.reading import names, usage
-from samegrad.implementations.reading.board import Form, Sizes, parameters, returned_names
+from samegrad.implementations.reading.arguments import init_ways, value_of_kind
+from samegrad.implementations.reading.board import Form, Sizes, parameters
 from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions
 from samegrad.implementations.reading.networks import (
     Globals,
     Maker,
     Network,
-    init_ways,
     of_object,
-    value_of_kind,
 )
 from samegrad.implementations.reading.vectors import of_vectors
 
@@ -252,7 +251,7 @@ def _initialized(
         made = tuple(np.array(part) if isinstance(part, float) else part for part in made)
     values: dict[str, Any] = {"params": made}
     if isinstance(made, tuple):
-        called = returned_names(init)
+        called = usage.returned_names(init)
         values |= {n: part for n, part in zip(called, made, strict=False) if n}
         weights = [t for t in takes if names.role(t) not in ("X", "y")]
         if len(weights) == len(made):
@@ -263,7 +262,7 @@ def _initialized(
         return Network(Globals(init.__globals__), functions, f"functions, {init.__name__}({shown})")
     net = made
     if isinstance(made, tuple):
-        for called in (returned_names(init), weights):
+        for called in (usage.returned_names(init), weights):
             if len(called) == len(made) and all(called):
                 net = dict(zip(called, made, strict=True))
                 break

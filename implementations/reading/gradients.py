@@ -69,8 +69,8 @@ def gradients_of(
     complete = False  # whether one of them gives a gradient of everything
     some = False  # whether one of them runs
     for name in [*explicit, *both, *steps]:
-        if complete and name in steps:
-            break
+        if complete and name in steps and not names.DESCENT.match(name):
+            continue  # of a descent the sign and the rate are those of the gradient
         function = trial.network.functions[name]
         purpose = "step" if name in steps else "backward"
         keys = ["out"] if trial.outs else []

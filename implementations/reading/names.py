@@ -129,6 +129,7 @@ STEP = re.compile(
     r"|entrenar|aprender|treinar|trainiere|lernen?|addestra|sgd_?step)",
     re.IGNORECASE,
 )
+DESCENT = re.compile(r"_*grad\w*_?(?:descent|step)", re.IGNORECASE)  # steps of a gradient
 INIT = re.compile(
     r"_*(?:init|make_?(?:param|net|mlp|model|weights)|create_?(?:param|net|weights|model)"
     r"|build_?(?:net|model|param)|new_?(?:net|param)|get_?(?:param|weights)|random_?(?:init|param|net)"

@@ -5,7 +5,6 @@ import contextlib
 import inspect
 import itertools
 import re
-import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,23 +14,20 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.reading import names, usage
+from samegrad.implementations.reading.arguments import GENERATOR, deepened, init_ways, value_of_kind
 from samegrad.implementations.reading.board import (
-    RATE,
     Form,
     Sizes,
-    inputs,
     parameters,
-    targets,
 )
 from samegrad.implementations.reading.effects import places
-from samegrad.implementations.reading.loading import Loaded, own_functions
+from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions
 
 MOST_WAYS = 12  # to construct one class
 MOST_LAYERS = 3  # hidden ones
-LISTS = {"hs", "tuple h", "sizes", "int h"}  # kinds that say how many layers there are
+MOST_COUNTED = 5  # of hidden layers; more are hidden units
 CURVED = ("tanh", "sigmoid", "relu", "logistic", "leaky_relu", "elu", "softplus", "gelu", "swish")
 STRAIGHT = ("linear", "identity", "none", "id")
-GENERATOR = re.compile(r"rng|rs|rgen|generator|random|prng|(?:rng_?|prng_?|random_?)?key")
 ACTIVATION = re.compile(r".*(?:activation|act|nonlin|func).*|f|g")
 
 
@@ -139,6 +135,10 @@ def _widths(cls: type, given: Sequence[inspect.Parameter]) -> dict[str, str]:
     """Which width each parameter is; those that the names leave open in the order of layers."""
     found = {p.name: names.width(p.name) for p in given}
     needed = [p.name for p in given if p.default is inspect.Parameter.empty]
+    hidden = [n for n, width in found.items() if width in ("h", "hs")]
+    if len(hidden) > 1:  # hidden_layers, beside the number of hidden units, is how many
+        counted = [n for n in hidden if "layers" in names.words(n) and n in needed]
+        found |= {n: "depth" for n in counted if usage.used_as(cls, n) != "sizes"}
     for name in needed:
         if found[name] in ("k", "") and usage.used_as(cls, name) in ("sizes", "pairs", "triples"):
             found[name] = "sizes"
@@ -186,6 +186,8 @@ def _options(
         if {"f", "k"} <= others:
             return [("hs", None), ("h", None)]
         return [("sizes", None)] if shaped or not written else [*written, ("sizes", None)]
+    if place == "hs" and isinstance(p.default, int) and 0 < p.default <= MOST_COUNTED:
+        return []  # how many hidden layers there are
     if place in ("f", "h", "k", "hs", "depth"):
         if place in ("f", "k") and kind in ("X", "y") and not _int_like(p, written):
             return [(place, None), (kind, None)]
@@ -206,13 +208,29 @@ def _options(
         return [("n", None)]
     if kind in ("lr", "reg", "keep", "quiet"):
         return [("zero", None)]
+    if names.LOSS.search(names.plain(p.name)) and (objects := _loss_objects(loaded)):
+        return [("text", loss) for loss in objects]
     if ACTIVATION.fullmatch(names.plain(p.name)):
         return [("text", word) for word in dict.fromkeys(_activation_words(loaded))]
     if names.plain(p.name) in ("seed", "random_state"):
         return [("one", None)]
+    if values := usage.compared(cls, p.name):
+        two = {True, False} if set(values) <= {True, False} else ()
+        return [("text", value) for value in (*sorted(two), *values[:3]) if two or value != ""]
     if GENERATOR.fullmatch(names.plain(p.name)):
         return [("rng", None), ("legacy rng", None)]
     return [("h", None), ("sizes", None)]
+
+
+def _loss_objects(loaded: Loaded) -> list[Any]:
+    """Classes of the file that give a loss and its derivative, or objects of them."""
+    found: list[Any] = []
+    for cls in own_classes(loaded).values():
+        pair = usage.loss_methods(cls)
+        static = pair and isinstance(inspect.getattr_static(cls, pair[0]), staticmethod)
+        with contextlib.suppress(Exception):
+            found += [cls if static else cls()] if pair else []
+    return found
 
 
 def _activation_words(loaded: Loaded) -> list[str]:
@@ -228,49 +246,8 @@ def _activation_words(loaded: Loaded) -> list[str]:
     return [*curved, *straight[:1]]
 
 
-def _deep(kinds: Sequence[str]) -> list[str]:
-    """Kinds with two layers where their number is free: one shows nothing of the way between."""
-    free = not set(kinds) & LISTS
-    return ["deep" if free and kind == "depth" else kind for kind in kinds]
-
-
 def _int_like(p: inspect.Parameter, written: Sequence[tuple[str, Any]]) -> bool:
     return isinstance(p.default, int) or any(isinstance(v, int) for _, v in written)
-
-
-def value_of_kind(kind: str, value: Any, sizes: Sizes, form: Form) -> Any:
-    """What a parameter is given, by the kind that it is."""
-    if kind == "X":
-        return inputs(sizes, form.x)
-    if kind == "y":
-        one = form.x.startswith("one")
-        n = 1 if one else sizes.n
-        shape = (
-            (sizes.k, n) if "column" in form.x else (sizes.k,) if form.x == "one" else (n, sizes.k)
-        )
-        return targets(sizes, form, shape)[0]
-    plain = {
-        "f": sizes.f, "h": sizes.h, "k": sizes.k, "n": sizes.n, "hs": sizes.hidden,
-        "tuple h": tuple(sizes.hidden), "sizes": sizes.layers, "depth": len(sizes.hidden),
-        "deep": max(2, len(sizes.hidden)),
-        "int h": sizes.h, "pairs": list(itertools.pairwise(sizes.layers)), "spread": sizes.layers,
-        "factors": [1.0 + i / 2 for i in range(sizes.k)],
-        "rate": RATE, "one": 1, "zero": 0,
-    }  # fmt: skip
-    if kind in ("rng", "legacy rng"):
-        return _generator(kind, sizes.seed)
-    if kind == "triples":
-        *first, last = itertools.pairwise(sizes.layers)
-        return [*((*pair, value[0]) for pair in first), (*last, value[-1])]
-    return plain.get(kind, value)
-
-
-def _generator(kind: str, seed: int) -> Any:
-    """Random numbers of NumPy, of one kind or the other, or a key of JAX."""
-    jax = sys.modules.get("jax")
-    if jax is not None:
-        return jax.random.PRNGKey(seed)
-    return np.random.default_rng(seed) if kind == "rng" else np.random.RandomState(seed)
 
 
 def _constructed(cls: type, way: Any, loaded: Loaded, sizes: Sizes, form: Form) -> Network:
@@ -283,7 +260,7 @@ def _constructed(cls: type, way: Any, loaded: Loaded, sizes: Sizes, form: Form) 
 
 
 def _with_sizes(cls: type, way: Any, loaded: Loaded, sizes: Sizes, form: Form) -> Network:
-    kinds = _deep([kind for _, kind, _ in way])
+    kinds = deepened([kind for _, kind, _ in way])
     arguments = {
         name: value_of_kind(kind, value, sizes, form)
         for kind, (name, _, value) in zip(kinds, way, strict=True)
@@ -304,6 +281,10 @@ def _with_sizes(cls: type, way: Any, loaded: Loaded, sizes: Sizes, form: Form) -
         )
     )
     made = of_object(net, f"class {cls.__name__}({shown})", held, loaded)
+    for name, _, value in way:
+        kind = value if isinstance(value, type) else type(value)
+        if names.LOSS.search(name) and (pair := usage.loss_methods(kind)):
+            made.functions["loss"] = getattr(value, pair[0])
     defaults = [p.default for p in parameters(cls) if p.name not in arguments]
     made.settings = tuple(
         np.asarray(value, np.float64) for value in [*arguments.values(), *defaults]
@@ -336,45 +317,6 @@ def _prepare(net: Any, sizes: Sizes) -> None:
                 continue
             if any(np.ndim(place.read()) > 1 for place in places(net, "net")):
                 return
-
-
-def init_ways(init: Callable[..., Any]) -> list[list[tuple[str, str]]]:
-    """What a function that makes parameters may be given: kinds of `value_of_kind` by name."""
-    choices: list[list[tuple[str, str]]] = []
-    given = parameters(init)
-    needed = [p for p in given if p.default is inspect.Parameter.empty]
-    for p in given:
-        kind, place = names.role(p.name), names.width(p.name)
-        default = p.default is not inspect.Parameter.empty
-        use = "" if default else usage.used_as(init, p.name)
-        if use == "sizes":
-            choices.append([(p.name, "sizes")])
-        elif not default and GENERATOR.fullmatch(names.plain(p.name)):
-            both = [(p.name, "rng"), (p.name, "legacy rng")]
-            choices.append(both[:1] if "jax" in sys.modules else both)
-        elif use == "width" and place in ("sizes", "") and len(given) == 1:
-            choices.append([(p.name, "f"), (p.name, "h")])
-        elif place:
-            choices.append([(p.name, place)] if place != "h" else [(p.name, "h"), (p.name, "hs")])
-        elif kind in ("X", "y"):
-            choices.append([(p.name, kind)])
-        elif not default:
-            one = names.plain(p.name) in ("seed", "scale")
-            choices.append([(p.name, "one" if one else "sizes")])
-    if len(choices) == 3 == len(needed) and all(c[0][1] == "sizes" for c in choices):
-        return [[(c[0][0], w) for c, w in zip(choices, ("f", "h", "k"), strict=True)]]
-    if len(choices) == 1 and choices[0][0][1] not in ("sizes", "X", "y"):
-        choices[0].append((choices[0][0][0], "h"))
-    if len(choices) > 1 and not any(kind == "f" for c in choices for _, kind in c):
-        first = next((c for c in choices if c[0][1] == "sizes"), [])
-        first[:0] = [(first[0][0], "f")] if first else []
-    if len(choices) > 1:
-        choices = [[*c, (c[0][0], "h")] if c[0][1] == "sizes" else c for c in choices]
-    ways = itertools.islice(itertools.product(*choices), 6)
-    return [
-        [(n, kind) for (n, _), kind in zip(way, _deep([k for _, k in way]), strict=True)]
-        for way in ways
-    ]
 
 
 def _as_written(node: ast.Call, loaded: Loaded, sizes: Sizes, form: Form) -> Network:

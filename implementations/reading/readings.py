@@ -5,7 +5,7 @@ Each is tried: calls must run, shapes must be sensible, every weight must change
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -131,9 +131,13 @@ def readings(
         or (not names.STEP.fullmatch(n) and gives_loss(getattr(functions[n], "__code__", None)))
         or (trial.function is None and names.FORWARD.match(n) and _takes_targets(functions[n]))
     )]  # fmt: skip
+    if chosen := _chosen(functions) & set(own):
+        own = [n for n in own if n in chosen]
     methods_first = sorted(own, key=lambda n: not hasattr(functions[n], "__self__"))
     gradients = [n for n in functions if names.BACKWARD.match(n) and n not in (trial.name, *own)]
     gradients.sort(key=lambda n: not hasattr(functions[n], "__self__"))
+    if passes := [n for n in gradients if not names.DESCENT.match(n)]:
+        gradients = passes
     steps = [n for n in functions if names.STEP.fullmatch(n) and n not in gradients]
     if own and not gradients and any(returns_several(functions[n]) for n in own):
         # The same function gives loss and gradient: a fault of their penalty shows only with one.
@@ -192,6 +196,13 @@ def readings(
                         and trial.sure.get(loss_name, True) and trial.sure.get(name, True)
                     )  # fmt: skip
                     yield reading
+
+
+def _chosen(functions: Mapping[str, Callable[..., Any]]) -> set[str]:
+    """The loss that a setting of the file names, as in LOSS = "cross_entropy", of several."""
+    spaces = (getattr(f, "__globals__", {}) for f in list(functions.values())[:1])
+    return {v for space in spaces for k, v in space.items()
+            if isinstance(v, str) and names.LOSS.fullmatch(names.plain(k))}  # fmt: skip
 
 
 def _takes_targets(function: Callable[..., Any]) -> bool:

@@ -16,6 +16,7 @@ from samegrad.implementations.checking.objects.report import (
     CheckReport,
 )
 from samegrad.implementations.reading import frameworks, names, usage
+from samegrad.implementations.reading.assembled import of_assembled
 from samegrad.implementations.reading.board import X_FORMS, Y_FORMS, Board, Form, Sizes
 from samegrad.implementations.reading.compare import compare
 from samegrad.implementations.reading.drawn import Asked
@@ -257,6 +258,9 @@ def of_classes(loaded: Loaded, name: str) -> Iterator[Candidate]:
     """Ways to make a network of one class, and what may be its forward pass."""
     layers, inner = layer_classes(loaded), parts(loaded)
     classes = own_classes(loaded)
+    for make, cls in of_assembled(loaded):
+        if not name or cls.__name__ == name:
+            yield make, _forwards(_called(cls))
     if name:
         classes = {n: c for n, c in classes.items() if n == name}
     for make, cls in of_containers(loaded) if layers else ():

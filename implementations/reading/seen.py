@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from samegrad.implementations.reading.board import returned_names
 from samegrad.implementations.reading.gradients import Backward
 from samegrad.implementations.reading.readings import Reading
+from samegrad.implementations.reading.usage import returned_names
 
 HERE = Path(__file__).parent  # functions of these files are not the user's
 

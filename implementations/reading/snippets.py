@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.checking.objects.report import DISAGREES, CheckReport
-from samegrad.implementations.reading.board import RATE, Plan, returned_names
+from samegrad.implementations.reading.board import RATE, Plan
 from samegrad.implementations.reading.compare import candidates
 from samegrad.implementations.reading.found import Found
 from samegrad.implementations.reading.gradients import Backward, Change
 from samegrad.implementations.reading.objectives import OwnLoss
+from samegrad.implementations.reading.usage import returned_names
 
 Array = Any
 FEW_NUMBERS = 60  # of an array that is written out

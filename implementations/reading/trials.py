@@ -22,11 +22,11 @@ from samegrad.implementations.reading.board import (
     call,
     inputs,
     plans,
-    returned_names,
     targets,
 )
 from samegrad.implementations.reading.effects import converter, places
 from samegrad.implementations.reading.networks import Maker, Network
+from samegrad.implementations.reading.usage import returned_names
 
 MOST_FORWARDS = 4
 

@@ -2,18 +2,22 @@
 
 import ast
 import inspect
+import linecache
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 from samegrad.implementations.reading import names
-from samegrad.implementations.reading.board import parameters, returned_names
+from samegrad.implementations.reading.board import parameters
 
 SIZED = {"len", "zip", "enumerate", "pairwise", "list", "tuple", "sum"}
 SHAPED = {"zeros", "ones", "empty", "full", "randn", "rand", "normal", "uniform", "standard_normal",
           "random", "random_sample", "range", "eye", "integers", "randint"}  # fmt: skip
+
+VALUE = ("loss", "forward", "fn", "calculate", "__call__", "compute", "calc_loss", "calc", "cost")
+SLOPE = ("grad", "backward", "gradient", "derivative", "prime", "delta", "derivate", "deriv")
 
 
 def body(function: Callable[..., Any]) -> ast.AST | None:
@@ -21,7 +25,21 @@ def body(function: Callable[..., Any]) -> ast.AST | None:
     try:
         return ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError, IndentationError):
+        return _of_cell(function) if isinstance(function, type) else None
+
+
+def _of_cell(cls: type) -> ast.AST | None:
+    """The syntax tree of a class of a notebook, whose module has no text, by one of its methods."""
+    codes = (value.__code__ for value in vars(cls).values() if isinstance(value, FunctionType))
+    code = next(codes, None)
+    text = "".join(linecache.getlines(code.co_filename)) if code is not None else ""
+    try:
+        nodes = ast.walk(ast.parse(text))
+    except (SyntaxError, ValueError):
         return None
+    line = code.co_firstlineno if code is not None else 0
+    found = (n for n in nodes if isinstance(n, ast.ClassDef) and n.name == cls.__name__)
+    return next((n for n in found if n.lineno <= line <= (n.end_lineno or 0)), None)
 
 
 def used_as(function: Callable[..., Any], name: str) -> str:
@@ -41,7 +59,8 @@ def used_as(function: Callable[..., Any], name: str) -> str:
 
 def _use(node: ast.AST, name: str) -> str:
     if isinstance(node, ast.For | ast.comprehension) and is_name(node.iter, name):
-        parts = len(node.target.elts) if isinstance(node.target, ast.Tuple) else 1
+        target = _unpacked_in(node) or node.target
+        parts = len(target.elts) if isinstance(target, ast.Tuple) else 1
         return {2: "pairs", 3: "triples"}.get(parts, "sizes")
     if isinstance(node, ast.Subscript) and is_name(node.value, name):
         return "sizes"
@@ -60,6 +79,43 @@ def _use(node: ast.AST, name: str) -> str:
     ) and isinstance(node.ctx, ast.Load):  # fmt: skip
         return "width"
     return ""
+
+
+def _unpacked_in(loop: ast.For | ast.comprehension) -> ast.expr | None:
+    """What the body of a loop unpacks its variable into."""
+    for node in loop.body if isinstance(loop, ast.For) else ():
+        if isinstance(node, ast.Assign) and ast.unparse(node.value) == ast.unparse(loop.target):
+            return node.targets[0]
+    return None
+
+
+def compared(cls: type, name: str) -> list[Any]:
+    """The constants that a parameter, or the attribute that keeps it, is compared with."""
+    tree = body(cls)
+    found: list[Any] = []
+    for node in ast.walk(tree) if tree is not None else ():
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.Is | ast.NotEq):
+            texts = ast.unparse(node.left), node.comparators[0]
+            if texts[0] in (name, f"self.{name}") and isinstance(texts[1], ast.Constant):
+                found.append(texts[1].value)
+    return list(dict.fromkeys(v for v in found if isinstance(v, str | bool)))
+
+
+def loss_methods(cls: type) -> tuple[str, str] | None:
+    """The methods of a loss object that give the loss of outputs and targets, and its slopes."""
+    value, slope = (next((n for n in known if _defined(cls, n)), "") for known in (VALUE, SLOPE))
+    if not value or not slope:
+        return None
+    static = isinstance(inspect.getattr_static(cls, value), staticmethod)
+    try:
+        several = len(parameters(getattr(cls, value))) >= 3 - static
+    except (TypeError, ValueError):
+        return None
+    return (value, slope) if several else None
+
+
+def _defined(cls: type, name: str) -> bool:
+    return any(name in klass.__dict__ for klass in cls.__mro__[:-1])
 
 
 def unpacked(function: Callable[..., Any], name: str) -> list[Any]:
@@ -147,6 +203,24 @@ def kept_arguments(cls: type) -> Iterator[tuple[str, str]]:
                     and right.id in given
                 ):
                     yield left.attr, right.id
+
+
+def returned_names(function: Callable[..., Any] | CodeType) -> list[str]:
+    """The names of what a function returns: of `return A2, cache` these two; or []."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError, IndentationError):
+        return []
+    found = [node.value for node in ast.walk(tree) if isinstance(node, ast.Return) and node.value]
+    if not found:
+        return []
+    last = found[-1]
+    parts = last.elts if isinstance(last, ast.Tuple) else [last]
+    return [
+        part.id if isinstance(part, ast.Name)
+        else part.attr if isinstance(part, ast.Attribute) else ""
+        for part in parts
+    ]  # fmt: skip
 
 
 def calls_of(

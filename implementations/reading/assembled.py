@@ -1,0 +1,274 @@
+"""Containers of layers that other files of the folder define, or that a method `add` puts in.
+
+A class that is given a list of layers, and a loss, runs nothing by itself: its parts are taken
+from the files beside it, by what their constructors need.
+"""
+
+import ast
+import importlib
+import inspect
+import itertools
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.contract.texts import UNPARSABLE
+from samegrad.implementations.reading import names, usage
+from samegrad.implementations.reading.activated import ordered_call
+from samegrad.implementations.reading.board import RATE, Form, Sizes, parameters
+from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions
+from samegrad.implementations.reading.networks import (
+    ACTIVATION,
+    CURVED,
+    Maker,
+    Network,
+    constructor,
+    methods,
+)
+from samegrad.implementations.reading.source import blocks, trains
+
+MOST_FILES, MOST_FOLDERS = 24, 2  # beside a file, and below its folder
+MOST_LOSSES = 3
+ADD = re.compile(r"_*(?:add|push|append|insert)(?:_?layers?)?", re.IGNORECASE)
+OTHERS = re.compile(r"test|main|example|demo|train|run|setup|plot")  # files that define nothing
+LAST = ("softmax", "sigmoid", "linear", "identity")  # words of the activation of outputs
+
+
+def of_assembled(loaded: Loaded) -> Iterator[tuple[Maker, type]]:
+    """Ways to make what holds layers of other files, or layers that are added one by one."""
+    for cls in own_classes(loaded).values():
+        tree = usage.body(cls)
+        if tree is None:
+            continue
+        held, add = _list_of(cls, tree), _adds(tree)
+        if add is not None and _sized(add):
+            yield partial(_widened, cls, add.name, loaded), cls
+        others = [c for c in own_classes(loaded).values() if c is not cls]
+        if (not held and add is None) or any(map(_is_weighted, others)):
+            continue  # what has its layers in its own file is read otherwise
+        classes = {**_beside(loaded), **own_classes(loaded)}
+        activations = [c for n, c in classes.items() if _is_activation(n, c)][:1]
+        takes_loss = any(_is_loss(p.name) for p in constructor(cls))
+        losses: Sequence[type | None] = [c for c in classes.values() if _pair(c)] or [None]
+        for weighted in (c for c in classes.values() if c is not cls and _is_weighted(c)):
+            for loss in losses[:MOST_LOSSES] if takes_loss else [None]:
+                name = add.name if add is not None and not held else ""
+                parts = (weighted, activations, loss)
+                yield partial(_filled, cls, held, name, parts, loaded), cls
+
+
+def _list_of(cls: type, tree: ast.AST) -> str:
+    """The parameter of a constructor that is a list of objects whose methods are called; or ""."""
+    try:
+        given = [p.name for p in constructor(cls)]
+    except (TypeError, ValueError):
+        return ""
+    kept = {
+        node.value.id: target.attr
+        for node in ast.walk(tree) if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Name) and node.value.id in given
+        for target in node.targets if isinstance(target, ast.Attribute)
+    }  # fmt: skip
+    return next((p for p, attribute in kept.items() if _of_objects(tree, attribute)), "")
+
+
+def _of_objects(tree: ast.AST, attribute: str) -> bool:
+    """Whether methods are called of what an attribute holds several of."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.For) and f"self.{attribute}" in ast.unparse(node.iter):
+            held = {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}
+            calls = (n.func for s in node.body for n in ast.walk(s) if isinstance(n, ast.Call))
+            roots = (f.value for f in calls if isinstance(f, ast.Attribute))
+            if any(isinstance(r, ast.Name) and r.id in held for r in roots):
+                return True
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            root = node.func.value
+            if isinstance(root, ast.Subscript) and ast.unparse(root.value) == f"self.{attribute}":
+                return True
+    return False
+
+
+def _adds(tree: ast.AST) -> ast.FunctionDef | None:
+    """The method that puts what it is given into a list of the object."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef) or not ADD.fullmatch(node.name):
+            continue
+        given = [a.arg for a in node.args.args[1:2]]
+        for call in (n for n in ast.walk(node) if isinstance(n, ast.Call)):
+            into = isinstance(call.func, ast.Attribute) and call.func.attr == "append"
+            if into and given and any(usage.is_name(a, given[0]) for a in call.args):
+                return node
+    return None
+
+
+def _sized(add: ast.FunctionDef) -> bool:
+    """Whether a method that adds makes weights itself, of a number of units."""
+    calls = (n for n in ast.walk(add) if isinstance(n, ast.Call))
+    return any(getattr(c.func, "attr", "") in usage.SHAPED - {"range"} for c in calls)
+
+
+def _beside(loaded: Loaded) -> dict[str, type]:
+    """Classes of the files beside one, which define something and do nothing else."""
+    folder, package = loaded.path.parent, loaded.module.__package__ or ""
+    package = package if all(map(str.isidentifier, package.split("."))) else ""
+    found: dict[str, type] = {}
+    files = [p for p in sorted(folder.rglob("*.py")) if p != loaded.path]
+    for path in files[:MOST_FILES]:
+        within = path.relative_to(folder).with_suffix("").parts
+        if len(within) > MOST_FOLDERS or OTHERS.search(path.stem) or path.stem == "__init__":
+            continue
+        try:
+            statements = [s for block in blocks(path) for s in block.tree.body]
+            if trains(statements) or not any(isinstance(s, ast.ClassDef) for s in statements):
+                continue
+            module = _imported(path, [*([package] if package else []), *within])
+        except (*UNPARSABLE, Exception, SystemExit):
+            continue
+        found |= {n: c for n, c in vars(module).items()
+                  if isinstance(c, type) and c.__module__ == module.__name__}  # fmt: skip
+    return found
+
+
+def _imported(path: Path, parts: Sequence[str]) -> Any:
+    """A file as a module: by the name that others of the folder import it by, if some have."""
+    known = [m for m in list(sys.modules.values()) if getattr(m, "__file__", None) == str(path)]
+    importlib.invalidate_caches()
+    return known[0] if known else importlib.import_module(".".join(parts))
+
+
+def _needed(cls: type) -> list[inspect.Parameter]:
+    return [p for p in constructor(cls) if p.default is inspect.Parameter.empty]
+
+
+def _is_activation(name: str, cls: type) -> bool:
+    try:
+        return (
+            any(word in name.lower() for word in CURVED)
+            and not _needed(cls)
+            and any(names.FORWARD.match(n) for n in dir(cls))
+        )
+    except (TypeError, ValueError):
+        return False
+
+
+def _is_loss(name: str) -> bool:
+    return bool(names.LOSS.fullmatch(names.plain(name)))
+
+
+def _is_weighted(cls: type) -> bool:
+    """Whether a layer with a matrix comes of two widths."""
+    try:
+        layer = _layer(cls, 4, 3, "relu")
+    except (Exception, SystemExit):
+        return False
+    arrays = (v for v in vars(layer).values() if isinstance(v, np.ndarray))
+    forward = any(names.FORWARD.match(n) and n != "__call__" for n in dir(cls))
+    return forward and any(a.shape in ((4, 3), (3, 4)) for a in arrays)
+
+
+def _layer(cls: type, fan_in: int, fan_out: int, word: str) -> Any:
+    """A layer of two widths, with the word of its activation, if it takes one."""
+    needed = _needed(cls)
+    values: list[Any] = [fan_in, fan_out]
+    for p in needed[2:]:
+        if names.role(p.name) == "lr":
+            values.append(RATE)
+        elif ACTIVATION.fullmatch(names.plain(p.name)):
+            values.append(word)
+        else:
+            raise TypeError(f"{p.name} is not known")
+    if len(needed) < 2:
+        raise TypeError("it has no two widths")
+    return cls(*values)
+
+
+def _pair(cls: type) -> tuple[str, str] | None:
+    """The methods of a loss object that can be made."""
+    try:
+        return None if _needed(cls) else usage.loss_methods(cls)
+    except (TypeError, ValueError):
+        return None
+
+
+def _made_loss(cls: type, sizes: Sizes) -> Any:
+    given = {p.name: sizes.k for p in constructor(cls) if names.role(p.name) == "k"}
+    return cls(**given)
+
+
+def _filled(
+    cls: type, held: str, add: str, parts: Any, loaded: Loaded, sizes: Sizes, form: Form
+) -> Network:
+    """A container with layers, activations between them, and its loss."""
+    weighted, activations, loss_class = parts
+    np.random.seed(sizes.seed)
+    words = [w for w in LAST if w in inspect.getsource(sys.modules[weighted.__module__]).lower()]
+    layers: list[Any] = []
+    pairs = list(itertools.pairwise(sizes.layers))
+    for i, (fan_in, fan_out) in enumerate(pairs):
+        last = i == len(pairs) - 1
+        layers.append(_layer(weighted, fan_in, fan_out, words[0] if last and words else "relu"))
+        if not last:
+            layers += [c() for c in activations]
+    loss = _made_loss(loss_class, sizes) if loss_class is not None else None
+    values: dict[str, Any] = {}
+    for p in constructor(cls):
+        if p.name == held:
+            values[p.name] = layers
+        elif _is_loss(p.name) and loss is not None:
+            values[p.name] = loss
+        elif names.role(p.name) == "lr":
+            values[p.name] = RATE
+        elif p.default is inspect.Parameter.empty:
+            values[p.name] = sizes.k if names.width(p.name) == "k" else sizes.f
+    net = cls(**values)
+    for layer in layers if add else ():
+        getattr(net, add)(layer)
+    functions: dict[str, Callable[..., Any]] = {**own_functions(loaded), **methods(net)}
+    users: tuple[Any, ...] = ()
+    shown = ", ".join(type(layer).__name__ for layer in layers)
+    title = f"class {cls.__name__}([{shown}])"
+    if loss is not None:
+        title += f" with {loss_class.__name__}"
+        users = _with_loss(functions, net, loss)
+    return Network(net, functions, title, rate=[RATE], users=users)
+
+
+def _with_loss(functions: dict[str, Callable[..., Any]], net: Any, loss: Any) -> tuple[Any, ...]:
+    """Give functions the loss, and the backward pass what the derivative of the loss gives."""
+    value, slope = (getattr(loss, name) for name in _pair(type(loss)) or ())
+    call, derivative = ordered_call(value), ordered_call(slope)
+    functions["loss"] = lambda y, out: call(y, out)
+    name = next((n for n in methods(net) if names.BACKWARD.match(n)), "")
+    if not name:
+        return (value, slope)
+    down = functions[name]
+    takes = len([p for p in parameters(down) if p.default is inspect.Parameter.empty])
+
+    def backward(y: Any, out: Any) -> Any:
+        call(y, out)  # a loss may keep what its derivative needs
+        if not takes:
+            return down()
+        return down(derivative(y, out) if parameters(slope) else slope())
+
+    if takes <= 1:
+        functions[name] = backward
+    return (value, slope, down)
+
+
+def _widened(cls: type, add: str, loaded: Loaded, sizes: Sizes, form: Form) -> Network:
+    """A network to which layers are added by their widths."""
+    np.random.seed(sizes.seed)
+    net = cls()
+    text = ast.unparse(usage.body(cls) or ast.Pass()).lower()
+    words = [word for word in CURVED if word in text] or ["sigmoid"]
+    takes = [p.name for p in parameters(getattr(net, add))][1:]
+    named = [n for n in takes if ACTIVATION.fullmatch(names.plain(n))]
+    for i, width in enumerate(sizes.layers):
+        getattr(net, add)(width, **(dict.fromkeys(named, words[0]) if i else {}))
+    title = f"class {cls.__name__}, {add}({', '.join(map(str, sizes.layers))})"
+    return Network(net, {**own_functions(loaded), **methods(net)}, title)
