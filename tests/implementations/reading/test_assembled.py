@@ -120,7 +120,7 @@ class Sequential:
             self.weights[i] += lr * self.slopes[i]
 """
 KINDS = {
-    "layers": (CONTAINER, "self.X.T @ slope", "self.X.T @ slope / 2", "with Squares"),
+    "layers": (CONTAINER, "self.X.T @ slope", "self.X.T @ (slope * slope)", "with Squares"),
     "added": (ADDED, "1 - self.out ** 2", "1 - self.out", "Net([Affine, Tanh, Affine])"),
     "widths": (WIDTHS, "(1 - self.kept[i + 1] ** 2)", "(1 - self.kept[i] .mean())", "add(4, 6, 3)"),
 }
