@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from samegrad.implementations.reading import losses
 from samegrad.implementations.reading.compare import Compared, compare
 from samegrad.implementations.reading.readings import Reading
@@ -76,11 +78,30 @@ class Found:
             if (reading.printed or self._rated) and common:
                 return common if abs(common - 1) > ROUNDING else 1.0
             if reading.applied is None and (reading.rated or reading.update is not None):
-                return 1.0  # `check` looks for a rate in what an update changes
+                # `check` looks for a rate in what an update changes.
+                return self._summed if reading.step else 1.0
+        if reading.applied is not None and reading.own and (summed := self._summed) != 1:
+            return summed
         partly = [m for m in self.compared.partly if m.factor > 0 or not reading.own]
         sizes = [round(m.factor, 9) for m in partly]
         # Of as many one way as another, its own loss is meant as it is.
         return common or max(set(sizes), key=lambda s: (sizes.count(s), s == 1), default=1.0)
+
+    @property
+    def _summed(self) -> float:
+        """So many times the loss is what several weights of a step follow, and none the loss; or 1.
+
+        A learning rate makes up for that: examples are summed where the loss is their mean.
+        """
+        near = [m for m in self.compared.judged if m.proportional(self.compared.tolerance)]
+        if any(abs(m.factor - 1) < ROUNDING for m in near) or not self.reading.batched:
+            return 1.0
+        for one in near:
+            alike = [m for m in near if abs(m.factor / one.factor - 1) < ROUNDING]
+            enough = sum(int(np.prod(m.shape)) for m in alike) > 2
+            if one.factor > 0 and enough and len(alike) > 1:
+                return round(one.factor, 9)
+        return 1.0
 
     def _named(self, factor: float) -> str:
         r = self.reading

@@ -223,6 +223,25 @@ def draws(statement: ast.stmt) -> bool:
     return False
 
 
+def with_shown(loop: Loop) -> Loop | None:
+    """The loop with the loss that it computes in some turns, to show it; None if it has none."""
+    body: list[ast.stmt] = []
+    for statement in loop.body:
+        body.append(statement)
+        for inner in statement.body if isinstance(statement, ast.If) else ():
+            if not isinstance(inner, ast.Assign):
+                continue
+            stored = {n.id for n in ast.walk(inner.targets[0]) if isinstance(n, ast.Name)}
+            within = {n.id for s in statement.body if s is not inner for n in ast.walk(s)
+                      if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
+            read = {n.id for n in ast.walk(inner.value) if isinstance(n, ast.Name)}
+            if read & within or not any(names.LOSS.fullmatch(names.plain(n)) for n in stored):
+                continue
+            body[-1:] = [inner]
+            break
+    return replace(loop, body=body) if body != loop.body else None
+
+
 def _keeps(statement: ast.stmt) -> bool:
     """Whether a statement only keeps a value for later, or passes."""
     return isinstance(statement, ast.Pass | ast.Break) or (
@@ -266,16 +285,18 @@ def as_function(loop: Loop, space: dict[str, Any], weights: set[str]) -> Functio
         head = head[:1]
     kept = {n for s in loop.body for n in range(s.lineno - 1, s.end_lineno or s.lineno)}
     text = [line if i in kept else "\n" for i, line in enumerate(lines)]
-    for statement in loop.body if loop.learnt else ():  # of a pass in no loop, they go in alike
-        for i in range(statement.lineno - 1, statement.end_lineno or statement.lineno):
-            own = lines[i][: statement.col_offset]
-            text[i] = f"  {lines[i][statement.col_offset :] if own.isspace() else lines[i]}"
+    at_first = 2 if loop.learnt else first.col_offset  # all go in alike
+    for statement in loop.body:
+        at = statement.col_offset
+        for i in range(statement.lineno - 1, (statement.end_lineno or 0) if at != at_first else 0):
+            own = lines[i][:at]
+            text[i] = f"{' ' * at_first}{lines[i][at:] if own.isspace() else lines[i]}"
 
     text[top + 1 - len(head) : top + 1] = head
     unpacked, held = _unpacked(loop.body), set[int]()
     for statement in loop.body:
         if isinstance(statement, ast.Assign | ast.AugAssign):
-            number, at = statement.lineno - 1, 2 if loop.learnt else statement.col_offset
+            number, at = statement.lineno - 1, at_first
             if number not in held and weights & updated(statement, unpacked):
                 held.add(number)  # those after it on its line, too
                 text[number] = f"{text[number][:at]}if {STEPS}: {text[number][at:]}"

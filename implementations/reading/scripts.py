@@ -23,7 +23,7 @@ from samegrad.implementations.reading.effects import (
     with_effect,
 )
 from samegrad.implementations.reading.loading import Loaded, own_functions
-from samegrad.implementations.reading.loops import Loop, loops, loops_of, updates
+from samegrad.implementations.reading.loops import Loop, loops, loops_of, updates, with_shown
 from samegrad.implementations.reading.networks import Maker, constructions
 from samegrad.implementations.reading.readings import Reading
 from samegrad.implementations.reading.stand_in import with_data
@@ -63,6 +63,12 @@ def script_readings(loaded: Loaded) -> Iterator[Reading]:
     for loop in [*reversed(list(loops(loaded))), *alone] if not read else ():
         for given in with_data(loop, loaded):
             yield from _of_loop(given, loaded)
+
+
+def shown_readings(loaded: Loaded) -> Iterator[Reading]:
+    """The same, with a loss that is computed in some turns alone."""
+    for loop in filter(None, map(with_shown, reversed(list(loops(loaded))))):
+        yield from _of_loop(loop, loaded)
 
 
 def fit_readings(loaded: Loaded, name: str = "", make: Maker | None = None) -> Iterator[Reading]:

@@ -11,6 +11,8 @@ import numpy as np
 
 from samegrad.implementations.checking.objects.calls import users_lines
 from samegrad.implementations.checking.objects.report import (
+    AGREES,
+    DISAGREES,
     NOT_CHECKED,
     UNDECIDED,
     CheckReport,
@@ -34,7 +36,7 @@ from samegrad.implementations.reading.loading import Loaded, own_classes, own_fu
 from samegrad.implementations.reading.networks import Maker, Network, constructions, methods
 from samegrad.implementations.reading.passes import of_passes
 from samegrad.implementations.reading.readings import Reading, readings
-from samegrad.implementations.reading.scripts import fit_readings, script_readings
+from samegrad.implementations.reading.scripts import fit_readings, script_readings, shown_readings
 from samegrad.implementations.reading.supplied import supplied
 from samegrad.implementations.reading.training import with_training
 from samegrad.implementations.reading.trials import Wishes, trials
@@ -82,6 +84,10 @@ def verdict(
         order.insert(len(order) if last else 0, frameworks.of_torch(loaded, name))
     told = judge(itertools.chain(*order), deadline, wishes.attempts, asked)
     report = _with_left_out(told, loaded)
+    guessed = report.reading.startswith("script") and "loss: its own" not in report.reading
+    if guessed and report.verdict in (UNDECIDED, DISAGREES):
+        shown = judge(shown_readings(loaded), deadline)
+        report = shown if shown.verdict in (AGREES, DISAGREES) else report
     if not report.matches:  # penalties are left out in a fit: it is no way round a fault
         fit = judge(fit_readings(loaded, name, made[0][0] if made else None), deadline)
         report = report if fit.verdict == NOT_CHECKED else fit

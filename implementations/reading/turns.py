@@ -140,12 +140,22 @@ class Script:
             if names.role(name) == "lr" and type(value) is float and 0 < value < LEAST_RATE:
                 self.base[name] = LEAST_RATE
                 self.raised = True
-        now = {**self.base, **self.turn()}
+        now, used = {**self.base, **self.turn()}, self._read()
         for name, value in {**now, **getattr(self.owner, "__dict__", {})}.items():
-            if names.role(name) == "lr" and isinstance(value, float | int) and value:
+            known = names.role(name) == "lr" and isinstance(value, float | int) and value
+            if known and name in used:
                 self.rated = True
                 return float(value)
         return literal_rate(self.loop, set(self.weights))
+
+    def _read(self) -> set[str]:
+        """The names that a turn or a function reads: a rate may be there for nothing."""
+        nodes = [n for statement in self.loop.body for n in ast.walk(statement)]
+        found = {getattr(n, "id", getattr(n, "attr", "")) for n in nodes}
+        functions = [v for v in self.base.values() if isinstance(v, FunctionType)]
+        kinds = [self._class] if self._class is not None else []
+        functions += [v for k in kinds for v in vars(k).values() if isinstance(v, FunctionType)]
+        return found.union(*(f.__code__.co_names for f in functions))
 
     def _first(self) -> dict[str, Any]:
         try:

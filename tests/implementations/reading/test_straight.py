@@ -131,3 +131,77 @@ def _statements(text: str) -> list[str]:
         else:
             found.append(line)
     return found
+
+
+# A small script whose sums make up for a mean: faults are told by their lines all the same.
+XOR = """
+import numpy as np
+X = np.array([[0, 0], [0, 1], [1, 0], [1, 1.0]])
+y = np.array([[0], [1], [1], [0.0]])
+eta = 0.25
+wh, wo, bo = np.random.randn(2, 2), np.random.randn(2, 1), np.zeros((1, 1))
+for epoch in range(3000):
+    ah = 1 / (1 + np.exp(-(X @ wh)))
+    ao = 1 / (1 + np.exp(-(ah @ wo + bo)))
+    error = y - ao
+    d_o = error * ao * (1 - ao)
+    d_h = (d_o @ wo.T) * ah * (1 - ah)
+    wo += eta * ah.T @ d_o
+    bo += eta * d_o.sum(axis=0, keepdims=True)
+    wh += eta * X.T @ d_h
+    if epoch % 500 == 0:
+        loss = np.mean(error ** 2)
+        print(epoch, loss)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        pytest.param("* ah * (1 - ah)", "* (1 - ah)", ":12:", marks=pytest.mark.full),
+        ("(d_o @ wo.T)", "(error @ wo.T)", ":12:"),
+    ],
+    ids=["missing", "errors"],
+)
+def test_lines_are_named_where_sums_make_up_for_a_mean(
+    tmp_path: Path, old: str, new: str, line: str
+) -> None:
+    """Of a loss that some turns compute, and weights that are right but for a factor."""
+    assert old in XOR
+    (tmp_path / "a.py").write_text(XOR.replace(old, new))
+
+    report = read_here(tmp_path / "a.py")
+
+    assert report.disagrees, str(report)
+    assert [line in told for told in report.lines] == [True], report.lines
+
+
+# No loss, and a rate that nothing takes.
+UNUSED = """
+import numpy as np
+X = np.array([[0, 0], [0, 1], [1, 0], [1, 1.0]])
+y = np.array([[0], [1], [1], [0.0]])
+eta = 0.1
+w0, w1, w2 = (np.random.rand(*s) - 0.5 for s in ((2, 7), (7, 7), (7, 1)))
+for _ in range(3000):
+    l1 = np.tanh(X @ w0)
+    l2 = np.tanh(l1 @ w1)
+    l3 = l2 @ w2
+    d3 = y - l3
+    d2 = (d3 @ w2.T) * (1 - l2 ** 2)
+    d1 = (d2 @ w1) * (1 - l1 ** 2)
+    w2 += l2.T @ d3
+    w1 += l1.T @ d2
+    w0 += X.T @ d1
+"""
+
+
+@pytest.mark.full
+def test_rate_that_nothing_takes_is_none(tmp_path: Path) -> None:
+    """The loss is known by what is right; a square matrix is the other way round."""
+    (tmp_path / "a.py").write_text(UNUSED)
+
+    report = read_here(tmp_path / "a.py")
+
+    assert report.disagrees, str(report)
+    assert "w1.T" in " ".join(report.lines)
