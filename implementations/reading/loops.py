@@ -225,21 +225,23 @@ def draws(statement: ast.stmt) -> bool:
 
 def with_shown(loop: Loop) -> Loop | None:
     """The loop with the loss that it computes in some turns, to show it; None if it has none."""
-    body: list[ast.stmt] = []
-    for statement in loop.body:
-        body.append(statement)
-        for inner in statement.body if isinstance(statement, ast.If) else ():
-            if not isinstance(inner, ast.Assign):
-                continue
-            stored = {n.id for n in ast.walk(inner.targets[0]) if isinstance(n, ast.Name)}
-            within = {n.id for s in statement.body if s is not inner for n in ast.walk(s)
-                      if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
-            read = {n.id for n in ast.walk(inner.value) if isinstance(n, ast.Name)}
-            if read & within or not any(names.LOSS.fullmatch(names.plain(n)) for n in stored):
-                continue
-            body[-1:] = [inner]
-            break
+    body = [_loss_within(s) if isinstance(s, ast.If) else s for s in loop.body]
     return replace(loop, body=body) if body != loop.body else None
+
+
+def _loss_within(choice: ast.If) -> ast.stmt:
+    """What an `if` assigns to a loss, of what is there without it; or all of it."""
+    stored = [n.id for s in choice.body for n in ast.walk(s)
+              if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]  # fmt: skip
+    for inner in choice.body:
+        target = inner.targets[0] if isinstance(inner, ast.Assign) else None
+        if not isinstance(inner, ast.Assign) or not isinstance(target, ast.Name):
+            continue
+        read = {n.id for n in ast.walk(inner.value) if isinstance(n, ast.Name)}
+        others = set(stored) - {target.id}
+        if names.LOSS.fullmatch(names.plain(target.id)) and not read & others:
+            return inner
+    return choice
 
 
 def _keeps(statement: ast.stmt) -> bool:

@@ -126,7 +126,7 @@ def _value(name: str, given: Given, missing: Sequence[ast.stmt], loaded: Loaded)
 def _missing(loop: Loop, loaded: Loaded) -> list[ast.stmt]:
     """The statements ahead of a loop that load what is not there."""
     space: dict[str, Any] = {**loaded.namespace, **loop.given}
-    found = []
+    found: list[ast.stmt] = []
     for statement in loop.before:
         if draws(statement) or isinstance(statement, ast.For | ast.While):
             continue
