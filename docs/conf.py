@@ -131,7 +131,8 @@ def _links(_: object, page: str, text: list[str]) -> None:
         if file == RUNS:
             return f'<a href="{"../" * page.count("/")}archive/index.html">{label}</a>'
         if file.is_dir():
-            return f"{label} (`{file.relative_to(ROOT)}/`)"
+            folder = f"{file.relative_to(ROOT)}/"  # a site has no page of it
+            return f"`{folder}`" if label.strip("`/") == folder[:-1] else f"{label} (`{folder}`)"
         name = str(file.relative_to(ROOT))
         if name == "README.md":
             file = DOCS / "index.md"

@@ -55,6 +55,11 @@ def test_every_page_stands_in_one_table_of_contents(conf: ModuleType) -> None:
             '<a href="runs/peers/index.html">a</a>',
         ),
         ("running", "![a](../docs/conf.py)", "![a](conf.py)"),
+        (
+            "spiking",
+            "[implementations/spiking](../implementations/spiking/)",
+            "`implementations/spiking/`",
+        ),
     ],
 )
 def test_links_lead_to_pages_runs_and_files(
