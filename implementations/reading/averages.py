@@ -48,16 +48,21 @@ def is_average(statement: ast.stmt, name: str, known: set[str]) -> bool:
         for node in ast.walk(value):
             if isinstance(node, ast.comprehension):
                 inside |= elements(node.target, node.iter, name)
-        sums = [
-            (node.left, node.right)
-            for node in ast.walk(value)
-            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)
-        ]
-        if any(_is_multiple(side, inside) for sides in sums for side in sides):
-            return True
-        if any(is_one(left, inside) and _moves(right, inside) for left, right in sums):
+        if is_share(value, inside):
             return True
     return False
+
+
+def is_share(value: ast.expr, known: set[str]) -> bool:
+    """Whether an expression is a share of something plus something else."""
+    sums = [
+        (node.left, node.right)
+        for node in ast.walk(value)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)
+    ]
+    return any(_is_multiple(side, known) for sides in sums for side in sides) or any(
+        is_one(left, known) and _moves(right, known) for left, right in sums
+    )
 
 
 def is_sum_of_squares(statement: ast.stmt, known: set[str]) -> bool:

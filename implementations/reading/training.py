@@ -18,6 +18,7 @@ from samegrad.implementations.reading.never_called import never_called
 from samegrad.implementations.reading.order import out_of_order
 from samegrad.implementations.reading.own_steps import NOT_RUN, ONCE
 from samegrad.implementations.reading.uncleared import CLEARS, never_cleared, never_steps, trains
+from samegrad.implementations.reading.unkept import never_kept
 
 TEXT_ALONE = (
     "its training was not run: its text was read for gradients that are never set to zero and "
@@ -53,6 +54,11 @@ def with_training(report: CheckReport, loaded: Loaded, hints: Hints) -> CheckRep
     elif (found := thrown_away(loaded)) is not None:
         at, name = found
         said = f"{name} starts anew in each step"
+        expected = "to be kept from step to step"
+        why = f"optimizer state is thrown away: {said}"
+    elif (found := never_kept(ast.Module(loaded.statements, []))) is not None:
+        at, name = found
+        said = f"{name} never becomes the new average"
         expected = "to be kept from step to step"
         why = f"optimizer state is thrown away: {said}"
     elif (at := never_steps(loaded)) is not None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from samegrad.implementations.reading.forgotten import thrown_away
+from samegrad.implementations.reading.unkept import never_kept
 from tests.helpers.read_here import read_here
 
 LOOP = """
@@ -254,6 +255,40 @@ class Net:
         STEP
 """
 RULE = "self.v = 0.9 * self.v + self.dW\n        self.W -= self.rate * self.v"
+
+
+UNKEPT = ADAM.replace("        ANEW\n", "").replace("self.m[i] = 0.9", "m_i = 0.9").replace(
+    "m = self.m[i] /", "m = m_i /")  # fmt: skip
+RETURNED = """
+def momentum(p, g, v, rate=0.1):
+    v_new = 0.9 * v + g
+    return p - rate * v_new, v
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (UNKEPT, "self.m"),
+        (RETURNED, "v"),
+        (ADAM.replace("ANEW", ""), ""),
+        (UNKEPT.replace("            p -=", "            self.m[i] = m_i\n            p -="), ""),
+        (UNKEPT.replace("            p -=", "            self.m[i] += m_i - self.m[i]\n"
+                        "            p -="), ""),
+        (f"{UNKEPT}\n    def keep(self, new):\n        self.m = new\n", ""),
+        (f"{UNKEPT}\nfor m in optimizer.m:\n    m *= 0.9\n", ""),
+        (RETURNED.replace("v_new, v", "v_new, v_new"), ""),
+        (RETURNED.replace("    return", "    v[...] = v_new\n    return"), ""),
+        ("def step(W, dW, decay):\n    d = 0.1 * dW + decay * W\n    return W - d, decay", ""),
+        ("class A:\n    def __init__(self):\n        self.decay = 0.0\n    def step(self, W, g):\n"
+         "        d = g + self.decay * W\n        return W - 0.1 * d\n", ""),
+    ],
+)  # fmt: skip
+def test_average_that_nothing_keeps_is_named_and_no_other(text: str, name: str) -> None:
+    """The state that a step reads is never written."""
+    found = never_kept(ast.parse(text))
+
+    assert name == ("" if found is None else found[1]), found
 
 
 @pytest.mark.parametrize(
