@@ -151,6 +151,11 @@ def load(
     why = trains(statements) if run else ""
     if run and not why:
         module, error = _run(name, path, parts, stubs)
+        if isinstance(error, ImportError) and error.name == name:
+            # What it imports imports it: as of `python FILE`, that is another module then.
+            del sys.modules[name]
+            package, name = name.rpartition(".")[0], f"samegrad file {path}"
+            module, error = _run(name, path, parts, stubs, package)
         if error is None:
             return Loaded(path, parts, module, _missing(stubs))
         why = _why(error)
@@ -239,11 +244,13 @@ def _module(name: str, path: Path) -> types.ModuleType:
 
 
 def _run(
-    name: str, path: Path, parts: Sequence[Block], stubs: "_Stubs"
+    name: str, path: Path, parts: Sequence[Block], stubs: "_Stubs", package: str = ""
 ) -> tuple[types.ModuleType, BaseException | None]:
     """Run all of it, as an import would; the exception that ended it, or None."""
     while True:
         module = _module(name, path)
+        if package:
+            module.__package__ = package
         try:
             for part in parts:
                 execute(part.tree.body, part.filename, vars(module))

@@ -28,6 +28,7 @@ MOST_LAYERS = 3  # hidden ones
 MOST_COUNTED = 5  # of hidden layers; more are hidden units
 CURVED = ("tanh", "sigmoid", "relu", "logistic", "leaky_relu", "elu", "softplus", "gelu", "swish")
 STRAIGHT = ("linear", "identity", "none", "id")
+FUNCTION = re.compile(r"activation|nonlin|func|(?:^|_)act(?:_f|$)")  # of outputs: no width
 ACTIVATION = re.compile(r".*(?:activation|act|nonlin|func).*|f|g")
 
 
@@ -133,7 +134,7 @@ def constructions(cls: type, loaded: Loaded) -> Iterator[Maker]:
 
 def _widths(cls: type, given: Sequence[inspect.Parameter]) -> dict[str, str]:
     """Which width each parameter is; those that the names leave open in the order of layers."""
-    found = {p.name: names.width(p.name) for p in given}
+    found = {p.name: "" if FUNCTION.search(p.name) else names.width(p.name) for p in given}
     needed = [p.name for p in given if p.default is inspect.Parameter.empty]
     hidden = [n for n, width in found.items() if width in ("h", "hs")]
     if len(hidden) > 1:  # hidden_layers, beside the number of hidden units, is how many

@@ -21,6 +21,7 @@ ASCENT = re.compile(
     r"\+=\s*(?:self\.)?(?:lr|rate|learning_rate|eta|alpha|step|step_size)\s*\*\s*[^-\s]"
 )
 PER_EXAMPLE = ", summed over examples"  # in the name of a loss that does not sum
+REDRAWN, DRAWN = (7, 8, 9), (11, 12, 13)  # seeds of weights; with some, units of relu are all off
 PENALTY = 0.1  # the coefficient of regularization where the loss takes one
 SCALARS = ("data", "value", "val", "v", "x")  # where an object of a graph keeps its number
 
@@ -207,14 +208,28 @@ def parameters_of(trial: Trial, loss: Callable[[], float]) -> list[Place]:
     if not any(np.ndim(p.read()) > 1 for p in live) or len(live) < len(arrays):
         initial = [p for p in arrays if not np.any(p.read()) or p in live]
         before = [p.read() for p in initial]
-        redraw(initial, 7)
-        live = with_effect(found, loss)
+        for seed in REDRAWN:
+            redraw(initial, seed)
+            if live := with_effect(found, loss):
+                break
         for place, old in zip(initial, before, strict=True):
             if place not in live:
                 place.write(old)  # a velocity, say, that begins at 0
-    redraw([p for p in live if np.ndim(p.read()) > 0], 11)
+    for seed in DRAWN:
+        redraw([p for p in live if np.ndim(p.read()) > 0], seed)
+        if _gives_outputs(trial, loss):
+            break
     sizes = [int(np.size(p.read())) for p in live]
     return live if sum(sizes) > 2 else []
+
+
+def _gives_outputs(trial: Trial, loss: Callable[[], float]) -> bool:
+    """Whether some outputs are not 0, as all are whose units of relu are off."""
+    loss()
+    try:
+        return not trial.outs or bool(np.any(trial.out(trial.outs[0])))
+    except Exception:  # they are no array here
+        return True
 
 
 def _may_learn(place: Place, trial: Trial) -> bool:
