@@ -31,6 +31,7 @@ ELSEWHERE = {
 RUNS = ROOT / "reports" / "results"
 EXTRA = GENERATED / "extra"  # what is copied as it is: the page of each committed run
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
+CELLS = re.compile(r"^\|.*", re.MULTILINE)
 WIDTH = 88  # of what commands say
 
 project = "samegrad"
@@ -145,4 +146,9 @@ def _links(_: object, page: str, text: list[str]) -> None:
         relative = os.path.relpath(file, here)
         return f"{image}[{label}]({relative}{'#' * bool(anchor)}{anchor})"
 
-    text[0] = LINK.sub(led, text[0])
+    text[0] = CELLS.sub(_whole, LINK.sub(led, text[0]))
+
+
+def _whole(row: re.Match[str]) -> str:
+    """A row of a table whose numbers stay with their units: on a phone its cells are narrow."""
+    return re.sub(r"(?<=[0-9]) (?=(?:%|ns|us|ms|s)(?![\w]))", "\N{NO-BREAK SPACE}", row[0])

@@ -1,5 +1,6 @@
 """The pages of `docs/`, followed literally, and their equations against the contract's."""
 
+import json
 import re
 from pathlib import Path
 
@@ -20,12 +21,16 @@ LOOPS, GRADIENTS, MEASURING = (
 
 @pytest.mark.full  # a quarter of a minute
 def test_from_loops_to_matrices(tmp_path: Path) -> None:
-    """Three files, all right, all timed."""
+    """Three files, all right, all timed; a busy machine may make numbers of no use, no failure."""
     done, printed = follow(LOOPS, tmp_path)
 
     assert {"file": 2, "change": 1, "run": 2, "output": 1} == done
-    assert "5 passed" in printed
-    assert (tmp_path / "run" / "journal.jsonl").exists()
+    assert " passed" in printed and "failed" not in printed and "error" not in printed
+    records = map(json.loads, (tmp_path / "run" / "journal.jsonl").read_text().splitlines())
+    outcomes = [r for r in records if r["record"] == "outcome"]
+    assert {"ok"} == {r["status"] for r in outcomes}
+    timed = {r["case"]["implementation"] for r in outcomes if r.get("elapsed_ns")}
+    assert {"scalar", "unit", "layer", "batch", "numpy"} == timed
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,16 @@ def test_links_lead_to_pages_runs_and_files(
     assert [f"See {shown}."] == text
 
 
+def test_numbers_stay_with_their_units_in_tables_alone(conf: ModuleType) -> None:
+    """A cell of a phone's width broke "81.1 % (80 % to 82 %)" over six lines."""
+    text = ["81 % here\n| 81.1 % (80 % to 82 %) | 3 ms | 4 samples | 5 s |\n"]
+    conf._links(None, "running", text)
+
+    assert ["81 % here\n| 81.1_% (80_% to 82_%) | 3_ms | 4 samples | 5_s |\n"] == [
+        text[0].replace("\N{NO-BREAK SPACE}", "_")
+    ]
+
+
 def test_commands_are_those_of_the_command_line(conf: ModuleType) -> None:
     """Each with its options, started as after an install."""
     page = conf._commands()
