@@ -22,6 +22,8 @@ def factor_notes(reading: Reading, factor: float) -> list[Note]:
     applied, loss = reading.applied, reading.loss_name
     sizes = applied.sizes if applied is not None else _sizes(reading)
     times = constants.named(factor, sizes)
+    if f"{factor:.6g}" == "1":  # as measured
+        return []
     if not times:
         return [Note("factor", f"the gradient is {factor:.6g} times that of {loss}")]
     shown = _shown(times, sizes)

@@ -50,17 +50,14 @@ CHANGES = re.compile(
 
 def script_readings(loaded: Loaded) -> Iterator[Reading]:
     """Readings of the training loops of a file, from the last one on."""
-    read = False
-    for loop in reversed(list(loops(loaded))):
+    read, found = False, list(reversed(list(loops(loaded))))
+    for loop in itertools.chain(found, straight(loaded)):
+        if read and loop.learnt:
+            return
         for reading in _of_loop(loop, loaded):
             read = True
             yield reading
-    alone = list(straight(loaded)) if not read else []
-    for loop in alone:
-        for reading in _of_loop(loop, loaded):
-            read = True
-            yield reading
-    for loop in [*reversed(list(loops(loaded))), *alone] if not read else ():
+    for loop in [*found, *straight(loaded)] if not read else ():
         for given in with_data(loop, loaded):
             yield from _of_loop(given, loaded)
 
@@ -343,11 +340,13 @@ def _losses(
 
 
 def _one_hot(value: Any, out: Any) -> Any:
-    """Labels as outputs of so many rows have them; other targets as they are."""
-    labels, k = np.asarray(value), np.shape(out)[-1] if np.ndim(out) == 2 else 0
-    if labels.dtype.kind != "i" or labels.shape != np.shape(out)[:1] or k == 0:
-        return value
-    return np.eye(k)[labels] if 0 <= labels.min() and labels.max() < k else value
+    """Labels as outputs in so many rows or columns have them; other targets as they are."""
+    labels, shape = np.asarray(value), np.shape(out)
+    if labels.dtype.kind == "i" and labels.ndim == 1 and len(shape) == 2:
+        for n, k in (shape, shape[::-1]):
+            if len(labels) == n and 0 <= labels.min() and labels.max() < k:
+                return np.eye(k)[labels] if (n, k) == shape else np.eye(k)[labels].T
+    return value
 
 
 def _of_variable(script: Script, name: str) -> float:

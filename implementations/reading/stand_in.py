@@ -24,6 +24,7 @@ MOST_TRIED = 160  # widths and forms
 MOST_WIDTHS = 8
 MOST_CLASSES = 30
 WIDEST = 1024
+MOST_ROWS = 2000
 FORMS = ("labels", "one-hot", "column", "flat")  # of targets
 
 
@@ -36,6 +37,7 @@ class Given:
         y: the form of targets, of FORMS.
         columns: whether examples are columns.
         first: whether targets are the first column of a table.
+        kept_off: examples that the file takes for something else, such as tests.
     """
 
     f: int
@@ -43,17 +45,22 @@ class Given:
     y: str
     columns: bool = False
     first: bool = False
+    kept_off: int = 0
+
+    @property
+    def n(self) -> int:
+        """How many examples there are."""
+        return self.kept_off + max(EXAMPLES, self.k + 2)
 
     def inputs(self) -> Array:
         """Numbers from 0 to 1, an example in each row or column."""
-        n = max(EXAMPLES, self.k + 2)
-        X = np.random.default_rng(self.f).random((n, self.f)) * min(1.0, MANY / self.f) ** 0.5
+        X = np.random.default_rng(self.f).random((self.n, self.f)) * min(1.0, MANY / self.f) ** 0.5
         return X.T.copy() if self.columns else X
 
     def targets(self) -> Array:
         """Labels 0 to k - 1 in the form."""
-        n, k = max(EXAMPLES, self.k + 2), max(self.k, 2)
-        labels = np.random.default_rng(self.k).permutation(np.arange(n) % k)
+        k = max(self.k, 2)
+        labels = np.random.default_rng(self.k).permutation(np.arange(self.n) % k)
         if self.y == "one-hot":
             rows = np.eye(k)[labels]
             return rows.T.copy() if self.columns else rows
@@ -96,13 +103,16 @@ def _forms(loaded: Loaded, tables: Sequence[str]) -> Iterator[Given]:
              if type(v) is int and names.width(n) == "f" and 1 < v <= WIDEST]  # fmt: skip
     widths = list(dict.fromkeys([*named, *sorted(wide, key=lambda n: n % 7 == 0 and n < 700)]))
     classes = [n for n in numbers if 1 < n <= MOST_CLASSES]
+    ends = [part.value for n in nodes if isinstance(n, ast.Slice) for part in (n.lower, n.upper)
+            if isinstance(part, ast.Constant) and type(part.value) is int]  # fmt: skip
+    off = max((end for end in ends if EXAMPLES < end <= MOST_ROWS), default=0)
     for f in (widths or [4])[:MOST_WIDTHS]:
         for k in dict.fromkeys([*classes[:MOST_WIDTHS], 2]):
             if tables:
-                yield from (Given(f, k, "labels", False, first) for first in (False, True))
+                yield from (Given(f, k, "labels", False, first, off) for first in (False, True))
                 continue
             for columns, y in itertools.product((False, True), FORMS):
-                yield Given(f, k, y, columns)
+                yield Given(f, k, y, columns, False, off)
 
 
 def _value(name: str, given: Given, missing: Sequence[ast.stmt], loaded: Loaded) -> Any:

@@ -75,7 +75,8 @@ for step in range(300):
 """
 TABLE = """
 import numpy as np
-data = np.genfromtxt("nowhere.csv", delimiter=",")
+data = np.genfromtxt("nowhere.csv", delimiter=",")[:, :]
+test, data = data[:100], data[100:]
 X, labels = data[:, :-1], data[:, -1].astype(int)
 targets = np.eye(3)[labels]
 W = np.random.randn(6, 3) * 0.1
