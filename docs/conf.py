@@ -150,5 +150,7 @@ def _links(_: object, page: str, text: list[str]) -> None:
 
 
 def _whole(row: re.Match[str]) -> str:
-    """A row of a table whose numbers stay with their units: on a phone its cells are narrow."""
-    return re.sub(r"(?<=[0-9]) (?=(?:%|ns|us|ms|s)(?![\w]))", "\N{NO-BREAK SPACE}", row[0])
+    """A row whose numbers stay with their units, and intervals whole, in a phone's cells too."""
+    unit = r"(?<=[0-9]) (?=(?:%|ns|us|ms|s)(?!\w))"
+    ends = r"(?<=[0-9%s]) (?=to -?[0-9])|(?<=[0-9%s].to) (?=-?[0-9])"
+    return re.sub(f"{unit}|{ends}", "\N{NO-BREAK SPACE}", row[0])
