@@ -93,7 +93,9 @@ def _checked_as(found: Found, agreed: bool) -> CheckReport:
     how = f"{reading.how}; loss: {own}{name}"
     report = replace(report, reading=how)
     if report.agrees and (up := uphill(report, reading, factor)) is not None:
-        return up
+        down = seen(lambda: -factor * reading.loss(), reading)
+        told = check(reading.net, down, seen(backward, reading), reading.changeable)
+        return replace(up, lines=told.lines)
     if report.agrees:
         found.follows = True
         more = (*_of_factor(found), *reading.notes, *twice.of_trial(reading))

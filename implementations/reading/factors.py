@@ -41,8 +41,11 @@ def uphill(report: CheckReport, reading: Reading, factor: float) -> CheckReport 
 
     Of one in a loop its line is found elsewhere.
     """
-    step = reading.own and reading.step and reading.applied is None
-    if not step or factor > 0 or names.RISING.fullmatch(names.plain(reading.loss_name)):
+    known = reading.own or reading.certain  # what is given for targets may be the outputs
+    step = known and reading.step and reading.applied is None
+    functions = [] if reading.own or reading.trial is None else reading.trial.network.functions
+    called = [reading.loss_name, *functions]
+    if not step or factor > 0 or any(names.RISING.fullmatch(names.plain(n)) for n in called):
         return None
     rows = tuple(
         replace(m, verdict=DISAGREES, reason=f"the update of {m.name} goes up its gradient")

@@ -163,3 +163,34 @@ def step(params, X, Y):
     up, down, rising = found
     assert up.disagrees and "goes up its gradient" in up.reason
     assert down.agrees and not rising.disagrees
+
+
+UPHILL = """
+import numpy as np
+
+class Two:
+    def __init__(self, input_size, hidden_size, output_size):
+        self.W1 = np.random.randn(input_size, hidden_size)
+        self.W2 = np.random.randn(hidden_size, output_size)
+
+    def forward(self, X):
+        self.X, self.h = X, np.tanh(X @ self.W1)
+        return self.h @ self.W2
+
+    def backprop(self, y_pred, y_true, learning_rate=0.01):
+        error = y_pred - y_true
+        down = (error @ self.W2.T) * (1 - self.h ** 2)
+        self.W2 -= learning_rate * self.h.T @ error
+        self.W1 -= learning_rate * self.X.T @ down
+"""
+
+
+def test_step_up_a_loss_that_is_guessed_disagrees(tmp_path: Path) -> None:
+    """Whatever the loss is, it rises; the line with the sign is told."""
+    (tmp_path / "a.py").write_text(UPHILL.replace("y_pred - y_true", "y_true - y_pred"))
+
+    report = read_here(tmp_path / "a.py")
+
+    assert report.disagrees, str(report)
+    assert "goes up" in report.reason
+    assert ":14: error" in report.lines[0]
