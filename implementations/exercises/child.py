@@ -33,7 +33,9 @@ def answer(request: Message, send: Callable[[Message], None]) -> None:
     send({"stage": "loading"})
     path = Path(request["path"])
     try:
-        loaded = load(path, request["run"], lambda: send({"stage": "running"}), BELOW)
+        loaded = load(
+            path, request["run"], lambda: send({"stage": "running"}), BELOW, libraries_first=True
+        )
     except UNPARSABLE as error:
         send({"fault": unparsable(error)})
         return

@@ -1,12 +1,14 @@
 """What is said of one file or of a whole class: lines, a table, JUnit XML."""
 
 from collections.abc import Sequence
+from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from samegrad.implementations.contract import columns
 from samegrad.implementations.contract.texts import clean
 from samegrad.implementations.exercises.check import Report
 from samegrad.implementations.exercises.judging import MISSING, RIGHT_STATE, UNWRITTEN, WRONG
+from samegrad.implementations.exercises.sheets import Sheet
 from samegrad.implementations.reading.loading import AT_IMPORT
 
 CELLS = {RIGHT_STATE: "right", WRONG: "WRONG", UNWRITTEN: "-"}
@@ -54,7 +56,7 @@ def of_class(reports: Sequence[Report], passed_over: Sequence[str] = ()) -> str:
         passed_over: files that are neither of Python nor notebooks.
     """
     parts = []
-    for sheet in dict.fromkeys(report.sheet for report in reports if report.sheet is not None):
+    for sheet in _sheets(reports):
         rows = [report for report in reports if report.sheet is sheet]
         tags = [part.equation for part in sheet.scored]
         table = [[sheet.name, *tags, "score"]]
@@ -63,11 +65,8 @@ def of_class(reports: Sequence[Report], passed_over: Sequence[str] = ()) -> str:
             table.append(
                 [shown(row.name), *(CELLS[states[tag]] for tag in tags), f"{row.score}/{row.most}"]
             )
-        counts = [
-            f"{sum(_is_right(row, tag) for row in rows)}/{len(rows)}" for tag in tags
-        ]  # of each equation, how many have it
-        total = sum(row.score for row in rows) / len(rows)
-        table.append(["all", *counts, f"{total:.1f} on average"])
+        counts = [f"{have}/{len(rows)}" for have in _have(rows, tags).values()]
+        table.append(["all", *counts, f"{_average(rows):.1f} on average"])
         parts.append("\n".join(columns.table(table)))
     if others := [shown(report.name) for report in reports if report.sheet is None]:
         parts.append(f"in no table and no average: {', '.join(others)}")
@@ -77,6 +76,41 @@ def of_class(reports: Sequence[Report], passed_over: Sequence[str] = ()) -> str:
         parts.append(f"passed over, neither .py nor .ipynb: {names}")
     said = [of_one(r, verbose=False) for r in reports if not r.done or _noticed(r)]
     return "\n\n".join([*parts, *said])
+
+
+def to_dict(reports: Sequence[Report], passed_over: Sequence[str] = ()) -> dict[str, Any]:
+    """What `of_class` shows as plain data: each file, each worksheet, what was passed over."""
+    sheets = []
+    for sheet in _sheets(reports):
+        rows = [report for report in reports if report.sheet is sheet]
+        sheets.append(
+            {
+                "exercise": sheet.name,
+                "files": len(rows),
+                "right": _have(rows, [part.equation for part in sheet.scored]),
+                "average": _average(rows),
+                "of": len(sheet.scored),
+            }
+        )
+    return {
+        "files": [report.to_dict() for report in reports],
+        "exercises": sheets,
+        "passed_over": list(passed_over),
+    }
+
+
+def _sheets(reports: Sequence[Report]) -> list[Sheet]:
+    """Each worksheet that there is, once."""
+    return list(dict.fromkeys(report.sheet for report in reports if report.sheet is not None))
+
+
+def _have(rows: Sequence[Report], tags: Sequence[str]) -> dict[str, int]:
+    """How many files have each equation."""
+    return {tag: sum(_is_right(row, tag) for row in rows) for tag in tags}
+
+
+def _average(rows: Sequence[Report]) -> float:
+    return sum(row.score for row in rows) / len(rows)
 
 
 def _noticed(report: Report) -> bool:

@@ -1,12 +1,16 @@
 """The worksheets: which functions each leaves to be written, and which equation each is."""
 
+import importlib.machinery
 import re
+import sys
+import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
-from samegrad.implementations.contract.commands import did_you_mean
+from samegrad.implementations.contract.commands import EXTRAS, did_you_mean
 
 FOLDER = Path(__file__).parent / "worksheets"
 MARK = re.compile(r"^#\s*samegrad exercise:\s*([\w-]+)", re.MULTILINE)  # in a file, on its line
@@ -140,3 +144,17 @@ def of_sources(sources: Sequence[str]) -> tuple[Sheet | None, str]:
         return named(said[0]), ""
     except ValueError as error:
         return None, str(error)
+
+
+def hides(path: Path) -> str:
+    """The library that a file of this name hides from programs beside it, or ""."""
+    name = path.stem
+    if path.suffix.lower() != ".py" or not name.isidentifier():
+        return ""
+    known = {"numpy", "samegrad", *sys.stdlib_module_names, *chain(*EXTRAS.values())}
+    return name if name in known or _is_installed(name) else ""
+
+
+def _is_installed(name: str) -> bool:
+    folders = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    return importlib.machinery.PathFinder.find_spec(name, folders) is not None

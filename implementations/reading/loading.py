@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from samegrad.implementations.reading.paths import on_the_path, without_here
 from samegrad.implementations.reading.source import Block, blocks, defines, trains
 
 MOST_STUBS = 20  # third-party imports that are missing in one file
@@ -125,6 +126,7 @@ def load(
     run: bool = True,
     before_running: Callable[[], None] = lambda: None,
     remedy: str = GUARD,
+    libraries_first: bool = False,
 ) -> Loaded:
     """Load a file.
 
@@ -133,6 +135,7 @@ def load(
         run: whether what does more than define may be run; of a notebook nothing else is.
         before_running: called when imports are done, so that a time limit begins there.
         remedy: for what trains or asks at the top level, in the words of the command that loads it.
+        libraries_first: no file beside it hides a library, nor does it itself.
 
     Raises:
         SyntaxError, ValueError: it is no Python, or no notebook.
@@ -140,11 +143,14 @@ def load(
     path = path.resolve()
     parts = blocks(path)
     statements = [statement for part in parts for statement in part.tree.body]
-    name = _on_the_path(path, statements)
     isolate(path)
     remarks = [f"{part.shown}: {part.fault}; nothing of it was run" for part in parts if part.fault]
     stubs = _Stubs()
     sys.meta_path.append(stubs)
+    if libraries_first:  # and they find nothing beside it that is called like an optional part
+        with without_here():
+            _imports(statements, stubs)
+    name = on_the_path(path, statements, libraries_first)
     _imports(statements, stubs)
     before_running()
     run = run and path.suffix.lower() == ".py"
@@ -206,33 +212,6 @@ class _Nowhere(io.TextIOBase):
     @property
     def buffer(self) -> io.BytesIO:
         return io.BytesIO()
-
-
-def _on_the_path(path: Path, statements: Sequence[ast.stmt]) -> str:
-    """Put the file's folder, its repository and parents on sys.path; the module's name."""
-    nodes = (node for s in statements for node in ast.walk(s) if isinstance(node, ast.ImportFrom))
-    level = max((node.level for node in nodes), default=0)
-    parents = list(path.parents)
-    root = next((p for p in parents if (p / ".git").exists() or (p / "setup.py").exists()), None)
-    root = root or next((p for p in parents if (p / "pyproject.toml").exists()), None)
-    sys.path.insert(0, str(path.parent))
-    later = [*([root] if root else []), *parents[1:4]]
-    if root is not None and (root / "src").is_dir():
-        later.insert(1, root / "src")
-    sys.path += [str(p) for p in later if str(p) not in sys.path]
-    if not level or level >= len(parents):
-        return _free_name(path)
-    sys.path.insert(0, str(parents[level]))  # relative imports: from the folder above the package
-    package = [p.name for p in reversed(parents[:level])]
-    return ".".join([*package, path.stem])
-
-
-def _free_name(path: Path) -> str:
-    """The file's stem, unless it names another module: a file may be called numpy.py."""
-    name = path.stem
-    if not name.isidentifier() or name in sys.modules or name in sys.stdlib_module_names:
-        return f"samegrad file {path}"
-    return name
 
 
 def _module(name: str, path: Path) -> types.ModuleType:

@@ -65,10 +65,16 @@ def list_sheets(_: Namespace) -> int:
 def start_sheet(arguments: Namespace) -> int:
     """Write a worksheet; what is there is never replaced."""
     from samegrad.implementations.contract.files import created
-    from samegrad.implementations.exercises.sheets import named
+    from samegrad.implementations.exercises.sheets import hides, named
 
     sheet = named(arguments.name)
     path = Path(arguments.output or f"{sheet.name}_exercise.py")
+    if library := hides(path):
+        better = path.with_name(f"{sheet.name}_exercise.py")
+        raise ValueError(
+            f"{path} would hide the library {library} from programs beside it; "
+            f"give another --output FILE, such as {better}"
+        )
     try:
         with created(path) as beside:
             beside.write_text(sheet.text, encoding="utf-8")
@@ -108,7 +114,7 @@ def check_files(arguments: Namespace) -> int:
             say(f"checking {name} ...", end="\r", error=True)
         reports.append(check.check(path, name, sheet, arguments.seed, arguments.time_limit))
     if arguments.json:
-        say(json.dumps([report.to_dict() for report in reports], indent=1))
+        say(json.dumps(grades.to_dict(reports, others), indent=1))
     elif len(reports) == 1 and not others:
         say(grades.of_one(reports[0]))
     else:

@@ -105,7 +105,7 @@ def test_class_of_ten_is_graded_right(tmp_path: Path, capsys: pytest.CaptureFixt
 
     status = main(["exercise", "check", str(tmp_path), *options])
 
-    found = {report["file"]: report for report in json.loads(capsys.readouterr().out)}
+    found = {report["file"]: report for report in json.loads(capsys.readouterr().out)["files"]}
     assert 1 == status and set(CLASS) == set(found)
     for name, (sheet, _, expected) in CLASS.items():
         assert sheet == found[name]["exercise"]
@@ -393,6 +393,34 @@ def test_file_that_is_named_and_no_worksheet_is_not_passed_over(tmp_path: Path) 
     assert sheets.named("Loops") is SHEETS["loops"]
 
 
+def test_files_named_like_libraries_hide_them_from_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor optional parts that a library looks for; own modules beside a sheet are found."""
+    (library := tmp_path / "site-packages").mkdir()
+    written(library, "try:\n    import part\nexcept ImportError:\n    pass\nown = 2\n", "lib.py")
+    monkeypatch.setenv("PYTHONPATH", str(library))
+    (folder := tmp_path / "class").mkdir()
+    monkeypatch.chdir(folder)
+    uses = "import colorsys, lib\ncolorsys.rgb_to_hls, lib.own\n"
+    written(folder, f"{right('loops')}\n{uses}from beside import own\n", "a.py")
+    written(folder, f"{right('loops')}\n{uses}", "lib.py")
+    for name in ("colorsys.py", "part.py"):
+        written(folder, "raise SystemExit(1)\n", name)
+    written(folder, "own = 1\n", "beside.py")
+    written(folder, "a.py 9/9", "expected.txt")
+
+    status = main(["exercise", "check", str(folder), "--json"])
+
+    found = json.loads(capsys.readouterr().out)
+    reports = {each["file"]: (each["score"], each["remarks"]) for each in found["files"]}
+    assert 0 == status and 5 == len(reports)
+    assert (9, []) == reports["a.py"] == reports["lib.py"]
+    (sheet,) = found["exercises"]
+    assert ("loops", 2, 9.0, 9) == tuple(sheet[k] for k in ("exercise", "files", "average", "of"))
+    assert {2} == set(sheet["right"].values()) and ["expected.txt"] == found["passed_over"]
+
+
 def test_advice_of_a_check_names_options_of_its_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -415,10 +443,15 @@ def test_start_never_replaces_a_file(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert 0 == main(["exercise", "start", "loops", "--output", str(path)])
     assert 2 == main(["exercise", "start", "loops", "--output", str(path)])
     assert 2 == main(["exercise", "start", "lops"])
+    for name in ("jax.py", "torch.py", "numpy.py", "json.py", "packaging.py"):
+        assert 2 == main(["exercise", "start", "loops", "--output", str(tmp_path / name)])
+    assert [path] == list(tmp_path.iterdir())
 
     assert SHEETS["loops"].text == path.read_text()
     said = capsys.readouterr().err
     assert "is there already" in said and "did you mean 'loops'" in said
+    assert "jax.py would hide the library jax from programs beside it; give another" in said
+    assert f"such as {tmp_path / 'loops_exercise.py'}\n" in said
     assert 0 == main(["exercise", "list"])
     assert len(SHEETS) == len(capsys.readouterr().out.splitlines())
 

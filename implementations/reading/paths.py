@@ -1,0 +1,58 @@
+"""Where a file that is loaded finds its modules, and what it is called as one itself."""
+
+import ast
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def on_the_path(path: Path, statements: Sequence[ast.stmt], libraries_first: bool) -> str:
+    """Put the file's folder, its repository and parents on sys.path; the module's name.
+
+    Args:
+        libraries_first: the folder comes after everything else, where it else comes first, as of
+            `python FILE`: there a jax.py in it is imported in the place of the library.
+    """
+    nodes = (node for s in statements for node in ast.walk(s) if isinstance(node, ast.ImportFrom))
+    level = max((node.level for node in nodes), default=0)
+    parents = list(path.parents)
+    root = next((p for p in parents if (p / ".git").exists() or (p / "setup.py").exists()), None)
+    root = root or next((p for p in parents if (p / "pyproject.toml").exists()), None)
+    sys.path.insert(_place(libraries_first), str(path.parent))
+    later = [*([root] if root else []), *parents[1:4]]
+    if root is not None and (root / "src").is_dir():
+        later.insert(1, root / "src")
+    sys.path += [str(p) for p in later if str(p) not in sys.path]
+    if not level or level >= len(parents):
+        return _free_name(path, libraries_first)
+    above = str(parents[level])  # relative imports: from the folder above the package
+    sys.path.insert(_place(libraries_first), above)
+    package = [p.name for p in reversed(parents[:level])]
+    return ".".join([*package, path.stem])
+
+
+@contextmanager
+def without_here() -> Iterator[None]:
+    """The current folder, last on the path of our children, is not on it meanwhile."""
+    here = [sys.path.pop()] if sys.path[-1:] == [os.getcwd()] else []  # noqa: PTH109 # as they do
+    try:
+        yield
+    finally:
+        sys.path.extend(here)
+
+
+def _place(libraries_first: bool) -> int:
+    return len(sys.path) if libraries_first else 0
+
+
+def _free_name(path: Path, libraries_first: bool) -> str:
+    """The file's stem, unless it names another module: a file may be called numpy.py."""
+    name = path.stem
+    if not name.isidentifier() or name in sys.modules or name in sys.stdlib_module_names:
+        return f"samegrad file {path}"
+    spec = importlib.util.find_spec(name) if libraries_first else None
+    other = spec is not None and spec.origin is not None and Path(spec.origin) != path
+    return f"samegrad file {path}" if other else name
