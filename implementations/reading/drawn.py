@@ -12,14 +12,18 @@ from itertools import pairwise
 
 import numpy as np
 
+from samegrad.implementations.checking.objects.calls import users_lines
 from samegrad.implementations.checking.objects.report import DISAGREES, CheckReport
+from samegrad.implementations.contract.texts import in_one_line
 from samegrad.implementations.reading.board import Sizes
 from samegrad.implementations.reading.checked import checked_as
+from samegrad.implementations.reading.effects import places
 from samegrad.implementations.reading.found import Found, compared_with
 from samegrad.implementations.reading.points import GROSS, NOTED, points_of
 from samegrad.implementations.reading.proved import with_proof
-from samegrad.implementations.reading.readings import Reading
+from samegrad.implementations.reading.readings import Reading, readings
 from samegrad.implementations.reading.snippets import snippet
+from samegrad.implementations.reading.trials import Wishes, runs
 
 # Of this process: for all networks of a file, and the longest loss of one, of some hundred. Small
 # networks say too much of the time of a larger one: the first of these may be four times as long.
@@ -55,7 +59,8 @@ def asked_for(found: Found, report: CheckReport, asked: Asked) -> CheckReport:
     """The report on a reading that agrees, with what the networks and exact numbers show."""
     again = f"--seed {asked.seed} draws them again"
     tried: list[Reading] = []
-    for other in _drawn(found, asked.seed):
+    unread: list[Sizes] = []
+    for other in _drawn(found, asked.seed, unread):
         tried.append(other.reading)
         if not _follows(other, noted=bool(report.notes)):
             noted, fault = bool(report.notes), checked_as(other, agreed=True)
@@ -73,11 +78,17 @@ def asked_for(found: Found, report: CheckReport, asked: Asked) -> CheckReport:
         several = f"{len(tried)} networks" if len(tried) > 1 else "a network"
         said = f"right, too, on {several} drawn for this run ({_text(tried)}); {again}"
         report = replace(report, remarks=(*report.remarks, said))
+    for raised in filter(None, (_raised(found.reading, sizes) for sizes in unread)):
+        report = replace(report, remarks=(*report.remarks, raised))
     return with_proof(report, found) if asked.exact else report
 
 
-def _drawn(found: Found, seed: int) -> Iterator[Found]:
-    """The reading on networks that it takes and that are not too slow."""
+def _drawn(found: Found, seed: int, unread: list[Sizes]) -> Iterator[Found]:
+    """The reading on networks that it takes and that are not too slow.
+
+    Args:
+        unread: is given the sizes of deeper networks that it does not take.
+    """
     reading = found.reading
     if reading.trial is None:
         return
@@ -89,6 +100,8 @@ def _drawn(found: Found, seed: int) -> Iterator[Found]:
         sizes = _sizes(reading, rng, ranges)
         late = time.process_time() > end or rate * _products(sizes) > longest
         other = None if late else reading.at(sizes)
+        if other is None and not late and sizes.more:
+            unread.append(sizes)
         if other is None or _size(other) in known:  # it has sizes of its own
             continue
         known.append(_size(other))
@@ -102,6 +115,27 @@ def _drawn(found: Found, seed: int) -> Iterator[Found]:
         compared = compared_with(other)
         if compared is not None and compared.judged:
             yield Found(other, compared)
+
+
+def _raised(reading: Reading, sizes: Sizes) -> str:
+    """What a backward pass raises on a deeper network on which the forward pass runs, or ""."""
+    trial, wishes = reading.trial, Wishes()
+    if trial is None or trial.make is None:
+        return ""
+    arrays = len(list(places(trial.network.net, "")))
+    for other in runs(trial.make, sizes, trial.form, trial.name, wishes):
+        if len(list(places(other.network.net, ""))) > arrays:
+            for _ in readings(other, wishes, [trial.form.y]):
+                pass
+    for name in wishes.attempts.failed:
+        if (own := name.rpartition(".")[2]) in reading.key:
+            error, layers = wishes.attempts.raised[name], len(sizes.hidden) + 1
+            at = users_lines(error)[-1].split(": ")[0]
+            return (
+                f"not judged with {layers} layers: the forward pass runs, and {own} raises, in "
+                f"{at}: {in_one_line(error)}"
+            )
+    return ""
 
 
 def _sizes(

@@ -173,3 +173,16 @@ def test_smaller_networks_end() -> None:
         total = sizes.n + sum(sizes.layers)
 
     assert (2, 1, 1, 2, ()) == (sizes.n, sizes.f, sizes.h, sizes.k, sizes.more)
+
+
+def test_backward_that_raises_on_deeper_networks_is_said(tmp_path: Path) -> None:
+    """Its gradient of one hidden layer is right, and of more of them nothing is known."""
+    stale = "(1 - self.a[1]**2 if W is not self.W[0] else 1)"
+
+    report = read(tmp_path, NET.format(act="np.tanh", slope=stale, fault="pass"))
+
+    assert "agrees" == report.verdict
+    (said,) = [remark for remark in report.remarks if "raises" in remark]
+    assert said.startswith("not judged with") and "backward raises, in net.py:19: Value" in said
+    right = read(tmp_path, NET.format(fault="pass", **TANH))
+    assert not [remark for remark in right.remarks if "raises" in remark]
