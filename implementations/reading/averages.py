@@ -135,7 +135,11 @@ def taken_off(statements: Sequence[ast.stmt], names: set[str]) -> bool:
         for target, value in assigned(node):
             known |= {target} if mentions(value, known) else set()
     average = list(ast.walk(statements[0]))
-    falls = any(isinstance(node, ast.Sub | ast.USub) for node in average)
+    falls = any(isinstance(node, ast.Sub | ast.USub) for node in average) or any(
+        isinstance(node.op, ast.Sub) and is_one(node.target, names)  # v *= mu; v -= rate * g
+        for node in nodes
+        if isinstance(node, ast.AugAssign)
+    )
     for node in nodes:
         if isinstance(node, ast.AugAssign) and not is_one(node.target, names):
             side, sign = node.value, node.op

@@ -37,39 +37,65 @@ def thrown_away(loaded: Loaded) -> tuple[int, str] | None:
     }
     for each in repeated(tree):
         body = list(flat(each.body))
+        still: set[str] = set()  # variables that are zeros
         for index, statement in enumerate(body):
-            for name, value in assigned(statement):
+            anew = [(n, v) for n, v in assigned(statement) if _is_zero(v, zero | still)]
+            for name, value in anew:
                 sums = not isinstance(value, ast.Constant)  # of one number it may be a norm
-                later = body[index + 1 :]
-                if _is_zero(value, zero) and _averages(name, later, zero, sums):
+                if _averages(name, body[index + 1 :], zero, sums):
                     return statement.lineno, name
+            still = {name for name in still if not mentions(statement, {name})}
+            still |= {name for name, _ in anew}
     return made_anew(tree)
 
 
 def keeps(loaded: Loaded) -> bool:
     """Whether steps take off an average, wherever that is kept."""
-    return any(
-        is_average(statement, name, {name}) and taken_off(body[index:], {name})
-        for each in repeated(ast.Module(loaded.statements, []))
-        for body in [list(flat(each.body))]
-        for index, statement in enumerate(body)
-        for name, _ in assigned(statement)
+    for each in repeated(ast.Module(loaded.statements, [])):
+        statements = [node for node in ast.walk(each) if isinstance(node, ast.stmt)]
+        for index, statement in enumerate(statements):
+            named = {name.partition("[")[0] for name, _ in assigned(statement)}
+            named |= _scaled(statements[index:])
+            for name in named:
+                if is_average(statement, name, {name}) and taken_off(statements[index:], {name}):
+                    return True
+    return False
+
+
+def _scaled(statements: Sequence[ast.stmt]) -> set[str]:
+    """What the first statement multiplies in place, if a later one adds to it: v *= mu; v += g."""
+    first, *later = statements
+    if not isinstance(first, ast.AugAssign) or not isinstance(first.op, ast.Mult):
+        return set()
+    name = ast.unparse(first.target)
+    added = any(
+        isinstance(s, ast.AugAssign)
+        and isinstance(s.op, ast.Add | ast.Sub)
+        and ast.unparse(s.target) == name
+        for s in later
     )
+    return {name} if added else set()
 
 
-def _is_zero(value: ast.expr | None, functions: set[str]) -> bool:
-    """Whether an expression is zeros, or a container of some, or an empty one."""
+def _is_zero(value: ast.expr | None, known: set[str]) -> bool:
+    """Whether an expression is zeros, or a container of some, or an empty one.
+
+    Args:
+        known: functions that return zeros, and variables that are zeros.
+    """
+    if isinstance(value, ast.Name):
+        return value.id in known
     if isinstance(value, ast.Constant):
         return type(value.value) in (int, float) and value.value == 0
     if isinstance(value, ast.ListComp):
-        return _is_zero(value.elt, functions)
+        return _is_zero(value.elt, known)
     if isinstance(value, ast.DictComp):
-        return _is_zero(value.value, functions)
+        return _is_zero(value.value, known)
     if isinstance(value, ast.Tuple | ast.List) and value.elts:
-        return all(_is_zero(e, functions) for e in value.elts)
+        return all(_is_zero(e, known) for e in value.elts)
     if isinstance(value, ast.Dict) and value.values:
-        return all(_is_zero(v, functions) for v in value.values)
-    if isinstance(value, ast.Call) and ast.unparse(value.func) in functions:
+        return all(_is_zero(v, known) for v in value.values)
+    if isinstance(value, ast.Call) and ast.unparse(value.func) in known:
         return True
     if isinstance(value, ast.Call) and ZEROS.fullmatch(ast.unparse(value.func)):
         return True
@@ -107,7 +133,8 @@ def _averages(name: str, later: Sequence[ast.stmt], zero: set[str], sums: bool) 
 def _fills(statement: ast.stmt, name: str, zero: set[str]) -> bool:
     """Whether a statement, or a loop of such, only puts zeros into a container."""
     if isinstance(statement, ast.For):
-        return all(_fills(s, name, zero) or not mentions(s, {name}) for s in statement.body)
+        inside = {name, *elements(statement.target, statement.iter, name)}
+        return all(_fills(s, name, zero) or not mentions(s, inside) for s in statement.body)
     found = list(assigned(statement))
     return bool(found) and all(
         target.startswith(f"{name}[") and _is_zero(v, zero) for target, v in found

@@ -57,6 +57,12 @@ class Loop:
         first = self.body[0].lineno if self.learnt else self.header
         return f"lines {first} to {max(s.end_lineno or 0 for s in self.body)}"
 
+    @property
+    def elements(self) -> set[str]:
+        """The variables of loops within a turn."""
+        inner = [n for s in self.body for n in ast.walk(s) if isinstance(n, ast.For)]
+        return {n.id for each in inner for n in ast.walk(each.target) if isinstance(n, ast.Name)}
+
 
 def loops(loaded: Loaded) -> Iterator[Loop]:
     """The loops that update something, of the top level and below `if __name__`."""

@@ -267,6 +267,7 @@ def _draw(script: Script, variables: Sequence[str]) -> bool:
     """Whether there are weights; those that are zero are drawn, but for what an optimizer keeps."""
     found = places(script.weights, "net")
     arrays = [p for p in found if np.ndim(p.read()) > 0]
+    variables = sorted({*variables} - script.loop.elements)  # the arrays themselves tell nothing
     for place in arrays:
         old = place.read()
         if np.any(old):

@@ -28,6 +28,7 @@ KEPT = "one step was judged; what is kept from step to step was read, not run"
 FORWARDS = "goes back through the layers from the first to the last"
 ONE_TURN = "one turn was judged; whether the training comes to anything at its rate was not"
 TURN = "one turn of the loop"  # words of a reading that judges steps
+FROM_UPDATE = "gradient from the update"  # words of one that has no other
 
 
 def with_training(report: CheckReport, loaded: Loaded, hints: Hints) -> CheckReport:
@@ -79,7 +80,10 @@ def _with_remark(report: CheckReport, loaded: Loaded) -> CheckReport:
     if not report.agrees or any(r.startswith(NOT_RUN) for r in report.remarks):
         return report
     if once and keeps(loaded):
-        return replace(report, remarks=(*report.remarks, KEPT))
+        # Such a step is no rate times the gradient, so neither is told of it.
+        told = {"rate", "factor"} if FROM_UPDATE in report.reading else {"rate"}
+        notes = tuple(note for note in report.notes if note.code not in told)
+        return replace(report, notes=notes, remarks=(*report.remarks, KEPT))
     if TURN in report.reading:
         said = any(r.startswith(DIVERGES) for r in report.remarks)
         return report if said else replace(report, remarks=(*report.remarks, ONE_TURN))

@@ -307,3 +307,49 @@ def test_class_that_throws_its_state_away(step: str, verdict: str, tmp_path: Pat
     said = f"net.py:{line}: self.v starts anew in each step; expected to be kept from step to step"
     assert verdict == report.verdict, str(report)
     assert ((said,) if line else ()) == report.lines
+
+
+IN_PLACE = """
+import numpy as np
+rng = np.random.default_rng(0)
+X, Y = rng.normal(size=(12, 3)), rng.normal(size=(12, 2))
+w, b = rng.normal(size=(3, 2)), np.zeros(2)
+params = [w, b]
+BEFORE
+for epoch in range(100):
+    d = (X @ w + b - Y) / len(X)
+    loss = 0.5 * len(X) * (d * d).sum()
+    INSIDE
+    for p, g, v in zip(params, [X.T @ d, d.sum(axis=0)], vel):
+        STEP
+"""
+ZEROS = "vel = [np.zeros_like(p) for p in params]"
+NAMED = "vw, vb = np.zeros_like(w), np.zeros_like(b)\nvel = [vw, vb]"
+UP = "v *= 0.9\n        v += g\n        p -= 0.1 * v"
+DOWN = "v *= 0.9\n        v -= 0.1 * g\n        p += v"
+
+
+@pytest.mark.parametrize("step", [UP, DOWN], ids=["up", "down"])
+@pytest.mark.parametrize("zeros", [ZEROS, NAMED], ids=["list", "names"])
+def test_averages_that_a_loop_changes_in_place(zeros: str, step: str) -> None:
+    """Made anew in each turn they are named, and made once they are not."""
+    inside = IN_PLACE.replace("INSIDE", zeros.replace("\n", "\n    ")).replace("STEP", step)
+    before = IN_PLACE.replace("BEFORE", zeros).replace("STEP", step)
+
+    anew = found(inside.replace("BEFORE", ""))
+
+    assert anew is not None and anew[1] in ("vel", "vw")
+    assert None is found(before.replace("INSIDE", "pass"))
+
+
+@pytest.mark.parametrize("step", [UP, DOWN], ids=["up", "down"])
+def test_momentum_that_is_kept_has_no_notes_on_its_rate(step: str, tmp_path: Path) -> None:
+    """A step by an average is no rate times the gradient."""
+    text = IN_PLACE.replace("BEFORE", ZEROS).replace("INSIDE", "pass").replace("STEP", step)
+    file = tmp_path / "net.py"
+    file.write_text(text)
+
+    report = read_here(file)
+
+    assert ("agrees", ()) == (report.verdict, report.notes)
+    assert any("what is kept from step to step was read, not run" in r for r in report.remarks)
