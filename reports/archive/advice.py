@@ -9,13 +9,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import starmap
 from statistics import geometric_mean, median
 from typing import Any, NamedTuple
 
 import duckdb
-import pandas as pd
 
 from samegrad.benchmarks.clock.intervals import SLOWER
+from samegrad.implementations.contract import columns
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.archive.queries import VALUE
 from samegrad.reports.archive.store import select
@@ -25,10 +26,30 @@ from samegrad.reports.data.values import digits, duration, in_order
 
 LEAST_MACHINES = 3  # else machines that are less alike are asked, too
 MOST_MACHINES = 50  # those with the newest runs
-COLUMNS = ("fingerprint", "run_id", "started", "layers", "batch_size", "dtype", "threads",
-           "operation", "device", "transfer", "implementation", "status", "seconds", "seconds_low",
-           "seconds_high", "process_seconds", "flops", "host_bytes")  # fmt: skip
-NUMBERS = ("seconds", "seconds_low", "seconds_high", "flops", "host_bytes", "bytes")
+
+
+class Row(NamedTuple):
+    """A row of the archive, as `data.advise` asks it; its names are the query's."""
+
+    fingerprint: str
+    source: str
+    started: str
+    layers: str
+    batch_size: int
+    dtype: str
+    implementation: str
+    seconds: float
+    seconds_low: float
+    seconds_high: float
+    process_medians: Sequence[float]
+    flops: float
+    host_bytes: float
+    bytes: float = math.nan
+
+
+COLUMNS = """fingerprint, run_id, started, layers, batch_size, dtype, implementation,
+    seconds, coalesce(seconds_low, 'nan'), coalesce(seconds_high, 'nan'), process_seconds,
+    coalesce(flops, 'nan'), coalesce(host_bytes, 'nan')"""
 
 
 class Group(NamedTuple):
@@ -113,7 +134,7 @@ def _of(
     places = ", ".join(["?"] * len(names))
     query = f"""
         WITH its AS MATERIALIZED (SELECT * FROM rows WHERE fingerprint IN ({places}))
-        SELECT {", ".join(COLUMNS)} FROM its WHERE {VALUE}
+        SELECT {COLUMNS} FROM its WHERE {VALUE}
         AND operation = ? AND device = ? AND threads = ? AND transfer = 'resident'
         AND coalesce(ranks, 1) = 1
         AND regexp_full_match(layers, '[1-9][0-9]{{0,6}}(-[1-9][0-9]{{0,6}})+')"""
@@ -121,24 +142,21 @@ def _of(
     found = select(connection, query, [*names, *kind]).fetchall()
     if not found:
         return None
-    # Not Arrow's strings: some rows of these take longer to be selected than all that follows.
-    rows = pd.DataFrame(found, columns=list(COLUMNS), dtype=object).rename(
-        columns={"run_id": "source", "process_seconds": "process_medians"}
-    )
-    networks = zip(rows.layers, rows.batch_size, rows.dtype, strict=True)
-    rows["bytes"] = [_bytes(asked, *network) for network in networks]
-    # So its columns are in few blocks, and rows are not selected column by column.
-    rows = rows.astype(dict.fromkeys(NUMBERS, float)).copy()
-    part = advise.of_their_dtype(asked.of(rows), asked)
+    rows = dict[str, list[Row]]()
+    dtype = lru_cache(lambda name: advise.dtype_of(name, asked.spec.dtype))
+    for one in starmap(Row, found):
+        if one.dtype == dtype(one.implementation):
+            size = _bytes(asked, one.layers, one.batch_size, one.dtype)
+            rows.setdefault(one.fingerprint, []).append(one._replace(bytes=size))
     known = {
-        str(name): answers
-        for name, its in part.groupby("fingerprint")
+        name: answers
+        for name, its in sorted(rows.items())
         if (answers := advise.answers_of(its, asked))
     }
     if not known:
         return None
-    started = rows[rows.fingerprint.isin(set(known))].started.str[:10]
-    dates = (str(started.min()), str(started.max()))
+    started = [row.started[:10] for name in known for row in rows[name]]
+    dates = min(started), max(started)
     return Advice(group.words, known, len(names) - len(known), dates, own)
 
 
@@ -162,18 +180,20 @@ def text(advice: Advice, asked: Question) -> Iterator[str]:
     names = in_order([one.implementation for known in advice.known.values() for one in known])
     lines = [_line(advice, name) for name in names]
     lines.sort(key=lambda line: (-line.first, line.ratio))
-    table = pd.DataFrame(
-        {
-            "implementation": [line.name for line in lines],
-            "fastest on": [f"{line.first} of {line.known}" for line in lines],
-            "time": [duration(line.middle) for line in lines],
-            "from": [duration(line.low) for line in lines],
-            "to": [duration(line.high) for line in lines],
-            "times the fastest": [digits(line.ratio) for line in lines],
-            "measured on": [line.measured for line in lines],
-        }
-    )
-    yield from (*table.to_string(index=False).splitlines(), "")
+    table = [
+        ("implementation", "fastest on", "time", "from", "to", "times the fastest", "measured on"),
+        *(
+            (
+                line.name,
+                f"{line.first} of {line.known}",
+                *map(duration, (line.middle, line.low, line.high)),
+                digits(line.ratio),
+                str(line.measured),
+            )
+            for line in lines
+        ),
+    ]
+    yield from (*columns.table(table, right=range(1, len(table[0]))), "")
     best = lines[0]
     yield (
         f"Use {best.name}: on {best.first} of {count} machines none is certainly faster; where one "

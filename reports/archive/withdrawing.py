@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 from samegrad.implementations.contract.commands import command
 from samegrad.implementations.contract.texts import EMPTY, clean
 from samegrad.reports.archive import files, merging, store
-from samegrad.reports.archive import summary as summaries
 from samegrad.reports.archive.asking import connected
 from samegrad.reports.archive.store import select
 
@@ -200,6 +199,9 @@ def _named(connection: duckdb.DuckDBPyConnection, text: str, folder: Path) -> tu
     """(run_id, journal_sha256) of what is meant; the latter is "" where a run is."""
     if not text.strip():
         raise ValueError(f"RUN: {EMPTY}")
+    # And pandas: a question, which asks only what was withdrawn, need not wait for it.
+    from samegrad.reports.archive import summary as summaries
+
     path = Path(text)
     names = ("journal.jsonl", summaries.NAME)
     path = next((path / name for name in names if (path / name).is_file()), path)

@@ -44,7 +44,7 @@ def run(arguments: Namespace) -> int:
     commands.require("report", "advise")
     from samegrad.benchmarks.runs import options
     from samegrad.implementations.contract.spec import MLPSpec
-    from samegrad.reports.data import advise, advise_text
+    from samegrad.reports.data import advise
 
     sizes = options.parse_layers(arguments.layers)
     batches = options.parse_batch_sizes(arguments.batch_size)
@@ -60,6 +60,8 @@ def run(arguments: Namespace) -> int:
         if arguments.gpu is not None or arguments.runs:
             raise ValueError("--archive goes with neither --runs nor --gpu")
         return _of_archive(arguments.archive, asked)
+    from samegrad.reports.data import advise_text  # and pandas, which an archive does not need
+
     if arguments.gpu is not None:
         lines = advise_text.on_a_gpu(asked, arguments.gpu)
         known = _known(replace(asked, device="cpu"), arguments.runs, besides=True)

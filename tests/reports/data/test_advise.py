@@ -15,6 +15,7 @@ from samegrad.benchmarks.machine import system
 from samegrad.cli import main
 from samegrad.implementations.contract.spec import MLPSpec
 from samegrad.reports.data import advise, advise_text, loading
+from samegrad.reports.data.interpolation import Networks
 from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.helpers.reports import report_of
 
@@ -80,12 +81,25 @@ def test_network_between_is_interpolated_with_its_uncertainty(tmp_path: Path) ->
         assert "between 7 measured networks" == by_name[name].how
 
 
+def test_idiom_with_another_dtype_is_asked_in_its_own(tmp_path: Path) -> None:
+    """Its times are those of numbers twice as long, and so is what is interpolated."""
+    table = rows(tmp_path)
+    table = table[table.implementation == "jax"].assign(implementation="scalar", dtype="float64")
+    table = table.assign(bytes=2 * table.bytes, seconds=2e-9 * table.bytes)
+
+    (answer,) = advise.answers(table, asked(300))
+
+    step = MLPWorkload("x", spec(300), 64, 64)
+    assert answer.seconds == pytest.approx(2e-9 * step.bytes("train_step"), rel=1e-3)
+
+
 def test_noise_widens_the_uncertainty(tmp_path: Path) -> None:
     """Times that no law explains give an answer that admits it."""
     table = rows(tmp_path)
-    exact = advise.between(table[table.implementation == "jax"], asked(300))
+    parts = advise._parts(asked(300), "jax")
+    exact = advise.between(Networks.by_implementation(list(table.iloc))["jax"], parts)
     shaken = table.assign(seconds=table.seconds * np.tile([1.0, 2.0], 7))
-    loose = advise.between(shaken[shaken.implementation == "jax"], asked(300))
+    loose = advise.between(Networks.by_implementation(list(shaken.iloc))["jax"], parts)
 
     assert exact is not None and loose is not None
     assert exact[1] < 1.05 and loose[1] > 1.3
