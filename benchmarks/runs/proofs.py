@@ -35,7 +35,8 @@ LAST_SECONDS = 5.0  # that an interrupted run may take to judge what waits
 # To judge a block: then one or two of a row are judged; or, at last, one. An epoch of MNIST takes
 # 1.5 to 3 s: with one soon, proofs took a fifth of a standard run.
 LONG_SECONDS, LONGEST_SECONDS = 0.1, 0.5
-GUESSED_RATE = 1e10  # FLOP/s of the judge, before it has judged anything
+# FLOP/s of the judge, before it has judged anything; and in an epoch, whose steps are small ones.
+GUESSED_RATE = 1e10
 SECRET = random.SystemRandom()
 
 
@@ -201,7 +202,10 @@ class Proofs:
     def _seconds(self, block: Block) -> float:
         if spent := self.spent.get(block.case.id):
             return sum(spent) / len(spent)
-        return block.calls * block.case.flops / (self.rate or GUESSED_RATE)
+        rate = self.rate or GUESSED_RATE
+        if block.case.calls_per_epoch > 1:
+            rate = min(rate, GUESSED_RATE)
+        return block.calls * block.case.flops / rate
 
     def _chosen(self, last: bool = False, within: float = math.inf) -> list[Block]:
         """The blocks to judge, those of one workload together.

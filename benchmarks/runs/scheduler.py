@@ -21,6 +21,7 @@ from samegrad.benchmarks.runs import budget
 from samegrad.benchmarks.runs.capabilities import cost_models, other_libraries
 from samegrad.benchmarks.runs.clocks import Clocks
 from samegrad.benchmarks.runs.proofs import Proofs
+from samegrad.benchmarks.runs.repetitions import shuffled
 from samegrad.benchmarks.runs.run import Run
 from samegrad.benchmarks.runs.worker_process import WorkerProcess, stopped_short, too_early
 from samegrad.implementations.checking.processes import Exit
@@ -50,6 +51,8 @@ class Scheduler:
         # Seconds that the next processes will not spend: compiling, ceilings, breakdowns.
         self.compiling, self.explaining = 0.0, 0.0
         self.ceilings_began: float | None = None
+        # For all processes of each worker, and for as much again as one of them takes.
+        self.time_is_left = True
         # Seconds that a process of each worker takes: its gates, and its first repetitions.
         self.gating = 0.0
         self.repeating = budget.process_seconds(run.running, cost_models(self.capabilities), 0.0)
@@ -221,12 +224,12 @@ class Scheduler:
                 if time.monotonic() + first < deadline:
                     processes = self.budget.processes
                     cases = self.repetitions.worth_repeating(own, one.process, processes)
-                    cases = self.repetitions.share(self._shuffled(cases))
+                    cases = self.repetitions.share(shuffled(cases, self.random))
                 if cases or one.extra:
                     asked = True
                     self.progress.repeating(deadline - time.monotonic())
                     waiting.remove(one)
-                    waiting += self._repeat(one, self._shuffled(cases))
+                    waiting += self._repeat(one, shuffled(cases, self.random))
 
     def _first_seconds(self, processes: Sequence[WorkerProcess]) -> float:
         """Predicted seconds of the first repetitions that have not been made."""
@@ -240,9 +243,10 @@ class Scheduler:
     def _when_ceilings(self, process: int) -> str:
         """When a process measures ceilings: "before" or "after" its repetitions, or "" (never).
 
-        In the first, the middle and the last one, since the machine is not always the same.
+        In the first and the last one, since the machine is not always the same; in the middle one
+        where time is left.
         """
-        if process in (0, self.budget.processes // 2):
+        if process == 0 or (self.time_is_left and process == self.budget.processes // 2):
             return "before" * self.settings.ceilings
         return "after" * (self.settings.ceilings and process == self.budget.processes - 1)
 
@@ -370,19 +374,14 @@ class Scheduler:
             for other in self._repeat(one, []):
                 self.close(other)
 
-    def _shuffled(self, cases: list[Case]) -> list[Case]:
-        """The cases of one process: problems in random order, their cases together."""
-        problems = list(dict.fromkeys(case.workload for case in cases))
-        self.random.shuffle(problems)
-        self.random.shuffle(cases)
-        return sorted(cases, key=lambda case: problems.index(case.workload))
-
     def _reconsider(self, done: int) -> None:
         """After a process of each worker: do the others fit into the time, by what it cost?"""
         if done == self.budget.processes or not self.run.running:
             return
         left = self.run.left_seconds - self._first_seconds(self.alive)
-        if left < self.gating + self.repeating:
+        each = self.gating + self.repeating
+        self.time_is_left = left > (self.budget.processes - done + 1) * each
+        if left < each:
             self.progress.say(
                 f"time: {done} of {self.budget.processes} processes fit into "
                 f"{self.run.seconds:.0f} s on this machine"
@@ -393,8 +392,8 @@ class Scheduler:
     def _seconds_to_repeat(self, done: int) -> float:
         """Seconds for repetitions, when so many processes of each worker have gated."""
         last = self.budget.processes
-        ceilings = sum(bool(self._when_ceilings(process)) for process in range(done, last))
-        ceilings += self._when_ceilings(last - 1) == "after"
+        moments = [self._when_ceilings(process) for process in range(done, last)]
+        ceilings = sum(map(bool, moments)) + (self._when_ceilings(last - 1) == "after")
         workers = len({case.worker for case in self.run.running})
         processes = (last - done) * (self.gating + self.repeating)
         return self.run.left_seconds - processes - ceilings * CEILINGS_COST * workers

@@ -31,6 +31,7 @@ def run(arguments: Namespace) -> int:
         for line in columns.table(rows):
             say(line)
     for name in registry.chosen(arguments.names):
+        say(f"{name}: {registry.PICTURES[name].shows} ...", error=True)  # some train for a minute
         caption = registry.draw(name, Path(arguments.output))
         say(f"{Path(arguments.output) / name}.png, .svg, .csv: {caption}")
     return DONE

@@ -92,7 +92,9 @@ def test_picture_is_drawn(
     assert files == sorted((tmp_path / "new").iterdir())
     image = matplotlib.image.imread(files[1])
     assert image.shape[1] > 1000 and image.std() > 0.05
-    assert f"{files[1]}, .svg, .csv: " in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert f"{files[1]}, .svg, .csv: " in said.out
+    assert f"{name}: {registry.PICTURES[name].shows} ...\n" == said.err
     assert "<svg" in files[2].read_text()
 
 

@@ -9,11 +9,13 @@ import pytest
 
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.runs import proofs as module
-from samegrad.benchmarks.runs.proofs import LONG_SECONDS, LONGEST_SECONDS, Proofs
+from samegrad.benchmarks.runs.proofs import GUESSED_RATE, LONG_SECONDS, LONGEST_SECONDS, Proofs
 from samegrad.benchmarks.selftest.saboteurs import SMALL
 from samegrad.implementations.checking.processes import Exit
 
-CASE, OTHER = (Case(SMALL, operation, "numpy") for operation in ("forward", "train_step"))
+CASE, OTHER, EPOCH = (
+    Case(SMALL, operation, "numpy") for operation in ("forward", "train_step", "epoch")
+)
 
 
 class Run:
@@ -254,6 +256,14 @@ def test_disturbed_verdict_does_not_prolong_what_others_are_expected_to_take(pro
     timed(proofs, 6, OTHER)
 
     assert OTHER.flops / CASE.flops / 1e3 == pytest.approx(proofs.seconds)
+
+
+def test_epoch_is_not_expected_to_be_judged_as_fast_as_large_products(proofs):
+    """Its steps are small: one of MNIST took four seconds, not 0.4, and was judged twice."""
+    proofs.rate = 1e12
+    timed(proofs, 6, EPOCH)
+
+    assert EPOCH.flops / GUESSED_RATE == pytest.approx(proofs.seconds)
 
 
 def test_interrupted_run_judges_what_takes_least(proofs, monkeypatch):
