@@ -24,6 +24,8 @@ DIRECTIONS = 4  # through each array
 LEAST_DIRECTIONS, LEAST_ENTRIES = 2, 3
 MOST_ENTRIES = 500  # of one array: a random choice where it has more
 LONG_SECONDS = 0.01  # of a loss: one of each, where a second point is looked at
+# The same: one entry at the first point. It says where a gradient is wrong; directions, that it is.
+VERY_LONG_SECONDS = 0.02
 SECONDS = 0.4  # for all slopes, or as many as LOSSES take
 LOSSES = 1500  # of 1 ms: 1.5 seconds, for a network of some 100,000 entries
 WAITING = 3  # times as long as it works may this thread wait: for other programs, or a device
@@ -182,6 +184,8 @@ def slopes(
         least_directions, least_entries = LEAST_DIRECTIONS, LEAST_ENTRIES
         if seconds == 0.0 and taken > LONG_SECONDS:
             least_directions = least_entries = 1
+        elif taken > VERY_LONG_SECONDS:
+            least_entries = 1
         if seconds is None:
             seconds = max(SECONDS, LOSSES * min(taken, 1e-3))
         orders = [rng.permutation(m.size)[:most_entries] for m in measured]

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.reading import names, usage
-from samegrad.implementations.reading.board import RATE, Form, Sizes, inputs, parameters, targets
+from samegrad.implementations.reading.board import (
+    RATE,
+    VALIDATION,
+    Form,
+    Sizes,
+    inputs,
+    parameters,
+    targets,
+)
 
 LISTS = {"hs", "tuple h", "sizes", "int h"}  # kinds that say how many layers there are
 GENERATOR = re.compile(r"rng|rs|rgen|generator|random|prng|(?:rng_?|prng_?|random_?)?key")
@@ -32,10 +40,14 @@ def init_ways(init: Callable[..., Any]) -> list[list[tuple[str, str]]]:
             choices.append(both[:1] if "jax" in sys.modules else both)
         elif use == "width" and place in ("sizes", "") and len(given) == 1:
             choices.append([(p.name, "f"), (p.name, "h")])
+        elif kind in ("X", "y") and place in ("f", "k") and not default and use != "width":
+            choices.append([(p.name, kind), (p.name, place)])
         elif place:
             choices.append([(p.name, place)] if place != "h" else [(p.name, "h"), (p.name, "hs")])
         elif kind in ("X", "y"):
             choices.append([(p.name, kind)])
+        elif kind in ("epochs", "lr") and not default:
+            choices.append([(p.name, "one" if kind == "epochs" else "rate")])
         elif not default:
             one = names.plain(p.name) in ("seed", "scale")
             choices.append([(p.name, "one" if one else "sizes")])
@@ -63,6 +75,7 @@ def deepened(kinds: Sequence[str]) -> list[str]:
 
 def value_of_kind(kind: str, value: Any, sizes: Sizes, form: Form) -> Any:
     """What a parameter is given, by the kind that it is."""
+    kind = VALIDATION.get(kind, kind)
     if kind == "X":
         return inputs(sizes, form.x)
     if kind == "y":

@@ -34,6 +34,8 @@ from samegrad.implementations.reading.source import blocks, trains
 
 MOST_FILES, MOST_FOLDERS = 24, 2  # beside a file, and below its folder
 MOST_LOSSES = 3
+SET = re.compile(r"_*(?:set|use|compile|configure)(?:_?(?:loss|cost|criterion)\w*)?", re.IGNORECASE)
+READY = ("finalize", "build", "compile")  # called when all is there
 ADD = re.compile(r"_*(?:add|push|append|insert)(?:_?layers?)?", re.IGNORECASE)
 OTHERS = re.compile(r"test|main|example|demo|train|run|setup|plot")  # files that define nothing
 LAST = ("softmax", "sigmoid", "linear", "identity")  # words of the activation of outputs
@@ -53,7 +55,7 @@ def of_assembled(loaded: Loaded) -> Iterator[tuple[Maker, type]]:
             continue  # what has its layers in its own file is read otherwise
         classes = {**_beside(loaded), **own_classes(loaded)}
         activations = [c for n, c in classes.items() if _is_activation(n, c)][:1]
-        takes_loss = any(_is_loss(p.name) for p in constructor(cls))
+        takes_loss = any(_is_loss(p.name) for p in constructor(cls)) or bool(_setter(cls))
         losses: Sequence[type | None] = [c for c in classes.values() if _pair(c)] or [None]
         for weighted in (c for c in classes.values() if c is not cls and _is_weighted(c)):
             for loss in losses[:MOST_LOSSES] if takes_loss else [None]:
@@ -187,6 +189,21 @@ def _layer(cls: type, fan_in: int, fan_out: int, word: str) -> Any:
     return cls(*values)
 
 
+def _setter(cls: type) -> str:
+    """The method that gives a container its loss object, and perhaps its optimizer; or ""."""
+    for name, function in inspect.getmembers(cls, inspect.isfunction):
+        given = [p.name for p in parameters(function)][1:] if SET.fullmatch(name) else []
+        if sum(map(_is_loss, given)) == 1:
+            return name
+    return ""
+
+
+def _open(function: Callable[..., Any]) -> list[str]:
+    """The names of what must be given, and of losses."""
+    return [p.name for p in parameters(function)
+            if p.default is inspect.Parameter.empty or _is_loss(p.name)]  # fmt: skip
+
+
 def _pair(cls: type) -> tuple[str, str] | None:
     """The methods of a loss object that can be made."""
     try:
@@ -228,6 +245,12 @@ def _filled(
     net = cls(**values)
     for layer in layers if add else ():
         getattr(net, add)(layer)
+    if loss is not None and (setter := _setter(cls)):
+        function = getattr(net, setter)
+        function(**{name: loss if _is_loss(name) else None for name in _open(function)})
+    for name in READY:
+        if (ready := methods(net).get(name)) is not None and not _open(ready):
+            ready()
     functions: dict[str, Callable[..., Any]] = {**own_functions(loaded), **methods(net)}
     users: tuple[Any, ...] = ()
     shown = ", ".join(type(layer).__name__ for layer in layers)
@@ -247,12 +270,15 @@ def _with_loss(functions: dict[str, Callable[..., Any]], net: Any, loss: Any) ->
     if not name:
         return (value, slope)
     down = functions[name]
-    takes = len([p for p in parameters(down) if p.default is inspect.Parameter.empty])
+    needed = [p.name for p in parameters(down) if p.default is inspect.Parameter.empty]
+    takes = len(needed)
 
     def backward(y: Any, out: Any) -> Any:
         call(y, out)  # a loss may keep what its derivative needs
         if not takes:
             return down()
+        if names.role(needed[0]) == "y":
+            return down(y)
         return down(derivative(y, out) if parameters(slope) else slope())
 
     if takes <= 1:

@@ -4,13 +4,13 @@ import ast
 import contextlib
 import inspect
 import itertools
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from samegrad.implementations.reading.bodies import reads_unasked, takes_last
 from samegrad.implementations.reading.names import PENALTIES, plain, role, width, words
 
 Array = Any
@@ -18,6 +18,7 @@ Array = Any
 Plan = tuple[tuple[str, str], ...]
 MOST_PLANS = 24  # of one function
 NETS = ("model", "net", "network", "nn", "mlp", "ann", "neural_net")  # names of one as an argument
+VALIDATION = {"X val": "X", "y val": "y"}  # roles of other data that may be the same
 RATE = 1e-3  # learning rate of a step, whose change divided by it is the gradient
 
 
@@ -252,6 +253,8 @@ def plans(
     unnamed = iter([key for key in order if key not in roles])
     for p in given:
         keys = _keys(p, board, outs, purpose)
+        if role(p.name) in VALIDATION and p.default is None and reads_unasked(function, p.name):
+            keys = [VALIDATION[role(p.name)]]
         if (
             keys == [*outs[:3]]
             and isinstance(board.returned, list)
@@ -269,17 +272,9 @@ def plans(
             continue
     if purpose != "forward" and not any(key == "y" for keys in choices for _, key in keys):
         _targets_too(choices)
+    if known:
+        _outputs_too(choices, outs[0])
     yield from itertools.islice(itertools.product(*choices), MOST_PLANS)
-
-
-def takes_last(function: Callable[..., Any], name: str) -> bool:
-    """Whether a body takes the last part of a parameter, as of a list of activations."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):
-        return False
-    parts = (node for node in ast.walk(tree) if isinstance(node, ast.Subscript))
-    return any(ast.unparse(part) == f"{name}[-1]" for part in parts)
 
 
 def sure(plan: Plan) -> bool:
@@ -303,6 +298,14 @@ def _targets_too(choices: list[list[tuple[str, str]]]) -> None:
         after = after or keys[0][1] in ("X", "out")
 
 
+def _outputs_too(choices: list[list[tuple[str, str]]], out: str) -> None:
+    """Of two that are named as targets are, and nothing else, one is the outputs: `loss(y, t)`."""
+    if len(choices) == 2 and all([key for _, key in keys] == ["y"] for keys in choices):
+        given = [keys[0][0] for keys in choices]
+        place = given.index("y") if "y" in given else 0
+        choices[place] = [(given[place], out)]
+
+
 def _keys(p: inspect.Parameter, board: Board, outs: Sequence[str], purpose: str) -> list[str]:
     """Keys of what a parameter may be given."""
     name, values = p.name, board.values
@@ -323,6 +326,8 @@ def _keys(p: inspect.Parameter, board: Board, outs: Sequence[str], purpose: str)
         if purpose == "forward" and not has_default:
             return ["y"]
         return [] if purpose == "forward" else ["y"]
+    if kind in VALIDATION and not has_default:
+        return [VALIDATION[kind]]
     if kind == "data":
         return ["pairs", "X"] if purpose == "step" else ["X", "pairs"]
     if kind == "params" and "params" in values:

@@ -3,10 +3,12 @@
 Standard library only.
 """
 
+import contextlib
 import math
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 try:
     import resource
@@ -14,6 +16,7 @@ except ImportError:  # on Windows: there a limit by the clock is all there is
     resource = None  # type: ignore[assignment] # asked before it is used
 
 COUNTED = resource is not None
+CALL_SECONDS = 6.0  # of a single call that is tried: what takes longer trains to its end
 IDLE = 0.01  # of a second, in which a process computes so much at most: then it waits
 OVER = "killed by SIGXCPU"  # what is said of a child that was over its limit
 
@@ -32,6 +35,31 @@ def bound(seconds: float) -> Callable[[], None]:
         return lambda: None  # one that others have set comes first
     resource.setrlimit(resource.RLIMIT_CPU, (limit, hard))
     return lambda: resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+
+
+class TooLongError(Exception):
+    """A call that is tried takes too long to be called again and again."""
+
+
+@contextlib.contextmanager
+def at_most(seconds: float = CALL_SECONDS) -> Iterator[None]:
+    """Raise TooLongError within what computes for longer, where the system can tell of it."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise TooLongError(f"it takes longer than {seconds:g} s")
+
+    held = signal.signal(signal.SIGVTALRM, stop)
+    # Again if it is caught; that of a call around this one goes on when this one has ended.
+    around = signal.setitimer(signal.ITIMER_VIRTUAL, seconds, min(seconds, 1.0))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, *around)
+        signal.signal(signal.SIGVTALRM, held)
 
 
 def while_it_waits(seconds: float, then: Callable[[], None], pause: float = 1.0) -> None:

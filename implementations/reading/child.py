@@ -22,6 +22,7 @@ from samegrad.implementations.contract.sources import is_users
 from samegrad.implementations.reading.bounded import bound, while_it_waits
 from samegrad.implementations.reading.hints import in_source, parse
 from samegrad.implementations.reading.judging import SECONDS
+from samegrad.implementations.reading.source import folder_of_data
 
 if TYPE_CHECKING:
     from samegrad.implementations.reading.loading import Loaded
@@ -53,7 +54,10 @@ def answer(request: Message, send: Any) -> None:
     from samegrad.implementations.reading.training import with_training
 
     send({"stage": "loading"})
-    path = Path(request["path"])
+    path = Path(request["path"]).resolve()
+    if (folder := folder_of_data(path)) is not None:
+        sys.path[:] = [str(Path(entry).absolute()) for entry in sys.path]
+        os.chdir(folder)
     bounds: list[Any] = []
 
     def before_running() -> None:

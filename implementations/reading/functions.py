@@ -44,7 +44,9 @@ def of_functions(loaded: Loaded, forward: Callable[..., Any] | None) -> Iterator
     drawn = [
         t
         for t in takes
-        if names.WEIGHT.fullmatch(names.plain(t)) and names.role(t) not in ("X", "y")
+        if names.WEIGHT.fullmatch(names.plain(t))
+        and names.role(t) not in ("X", "y")
+        and not _has_keys(forward, t)
     ]
     weights = [t for t in drawn if not names.plain(t).startswith("b")]
     learnt = [t for t in takes if t in drawn or names.role(t) == "params"]
@@ -178,7 +180,7 @@ def _unpacked(
 ) -> Network:  # fmt: skip
     drawn = _flat(pattern)
     weights = [d for d in drawn if not names.plain(d).startswith("b")] or drawn
-    made = _drawn(drawn, weights, layout, sizes, functions)
+    made = of_drawn(drawn, weights, layout, sizes, functions)
 
     def filled(part: str | list[Any]) -> Any:
         return made.net[part] if isinstance(part, str) else [filled(p) for p in part]
@@ -245,7 +247,7 @@ def _initialized(
 ) -> Network:  # fmt: skip
     np.random.seed(sizes.seed)
     arguments = {name: value_of_kind(kind, None, sizes, Form()) for name, kind in kinds}
-    made = init(**arguments)
+    made = _with_widths(init, arguments, sizes)
     shown = ", ".join(repr(v) if np.ndim(v) < 2 else name for name, v in arguments.items())
     if type(made) is tuple:  # what is passed for a number must be what the network holds
         made = tuple(np.array(part) if isinstance(part, float) else part for part in made)
@@ -269,15 +271,30 @@ def _initialized(
     return Network(net, functions, f"functions, {init.__name__}({shown})", values)
 
 
+def _with_widths(init: Callable[..., Any], arguments: dict[str, Any], sizes: Sizes) -> Any:
+    """What an initializer makes; widths that are taken from data that are not here are ours."""
+    own = init.__globals__
+    ours: set[str] = own.setdefault("#widths", set())
+    while True:
+        own |= {name: getattr(sizes, names.width(name)) for name in ours}
+        try:
+            return init(**arguments)
+        except NameError as error:
+            name = error.name or ""
+            if name in ours or names.width(name) not in ("f", "h", "k"):
+                raise
+            ours.add(name)
+
+
 def _named(
     drawn: Sequence[str], weights: Sequence[str], layout: str,
     functions: dict[str, Callable[..., Any]], sizes: Sizes, form: Form,
 ) -> Network:  # fmt: skip
     """Functions that take each array by its name."""
-    return _drawn(drawn, weights, layout, sizes, functions)
+    return of_drawn(drawn, weights, layout, sizes, functions)
 
 
-def _drawn(
+def of_drawn(
     drawn: Sequence[str], weights: Sequence[str], layout: str, sizes: Sizes,
     functions: dict[str, Callable[..., Any]],
 ) -> Network:  # fmt: skip
@@ -301,6 +318,16 @@ def _drawn(
     return Network(params, functions, f"functions of {', '.join(drawn)} {text}", dict(params))
 
 
+def _has_keys(function: Callable[..., Any] | None, name: str) -> bool:
+    """Whether a function asks a parameter for something by a word: `weights["W1"]`."""
+    tree = usage.body(function) if function is not None else None
+    return tree is not None and any(
+        isinstance(node, ast.Subscript) and usage.is_name(node.value, name)
+        and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str)
+        for node in ast.walk(tree)
+    )  # fmt: skip
+
+
 def _digits(name: str) -> str:
     """By which layers are sorted; without digits they stay in their order."""
     return "".join(re.findall(r"\d+", name))
@@ -321,14 +348,14 @@ def _of_keys(
         if weights:
 
             def make(sizes: Sizes, form: Form, layout: str = layout) -> Network:
-                made = _drawn(drawn, weights, layout, sizes, functions)
+                made = of_drawn(drawn, weights, layout, sizes, functions)
                 return Network(made.net, functions, made.title, {**made.values, "params": made.net})
 
             yield make
             continue
 
         def pairs(sizes: Sizes, form: Form, layout: str = layout) -> Network:
-            made = _drawn(["W1", "b1", "W2", "b2"], ["W1", "W2"], layout, sizes, functions).net
+            made = of_drawn(["W1", "b1", "W2", "b2"], ["W1", "W2"], layout, sizes, functions).net
             net = [[made["W1"], made["b1"]], [made["W2"], made["b2"]]]
             return Network(net, functions, "functions of [(W, b), ...]", {"params": net})
 
@@ -336,7 +363,7 @@ def _of_keys(
     if not weights:
 
         def matrices(sizes: Sizes, form: Form) -> Network:
-            made = _drawn(["W1", "b1", "W2", "b2"], ["W1", "W2"], "rows", sizes, functions).net
+            made = of_drawn(["W1", "b1", "W2", "b2"], ["W1", "W2"], "rows", sizes, functions).net
             net = [made["W1"], made["W2"]]
             return Network(net, functions, "functions of [W, ...]", {"params": net})
 

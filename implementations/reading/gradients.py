@@ -2,10 +2,8 @@
 
 import itertools
 import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +11,11 @@ import numpy as np
 from samegrad.implementations.checking.objects.lines import leaf_at
 from samegrad.implementations.reading import names
 from samegrad.implementations.reading.board import RATE, Plan, call, parameters, plans, sure
+from samegrad.implementations.reading.bounded import at_most
 from samegrad.implementations.reading.effects import Place, places, snapshot
 from samegrad.implementations.reading.objectives import SCALARS, graph_number, same
+from samegrad.implementations.reading.piecewise import by_jax, piecewise
 from samegrad.implementations.reading.trials import Trial, Wishes
-from samegrad.implementations.state.leaves import JaxLeaf
 
 Array = Any
 MOST_WAYS = 3  # to call one backward pass
@@ -49,11 +48,10 @@ def gradients_of(
                 kind if kind == "explicit" or wishes.rate else "free step",
             )  # fmt: skip
         return
+    keys = ["out"] if trial.outs else []
     for name in own:
         function = trial.network.functions[name]
-        for plan in itertools.islice(
-            plans(function, trial.board, ["out"] if trial.outs else [], "loss"), MOST_WAYS
-        ):
+        for plan in itertools.islice(plans(function, trial.board, keys, "loss"), MOST_WAYS):
             graph = Backward(trial, function, name, plan)
             if kind := _graph(graph):
                 yield ThroughGraph(graph, trial.network.net), name, kind
@@ -62,23 +60,22 @@ def gradients_of(
                 yield ThroughGraph(graph, trial.network.net, through), name, "graph"
                 return
     if not explicit:
-        yield from _by_jax(trial, own)
+        yield from by_jax(trial, own)
     ran: list[Backward] = []  # that leave the parameters as they are
     both = [name for name in own if name not in explicit]  # losses that may be gradients as well
     attempts = wishes.attempts
-    complete = False  # whether one of them gives a gradient of everything
-    some = False  # whether one of them runs
+    complete = some = False  # whether one of them gives a gradient of everything, and runs
     for name in [*explicit, *both, *steps]:
         if complete and name in steps and not names.DESCENT.match(name):
             continue  # of a descent the sign and the rate are those of the gradient
         function = trial.network.functions[name]
         purpose = "step" if name in steps else "backward"
-        keys = ["out"] if trial.outs else []
         tried = 0
         for plan in plans(function, trial.board, keys, purpose):
             # A step may need what a backward pass has left in the object.
             alone = [None] if not ran or any(key in ("X", "pairs") for _, key in plan) else []
-            for first in [*ran[:2], *alone] if name in steps else [None]:
+            behind = [None, *(ran[:2] if not plan else [])]  # of backward(y), then gradients()
+            for first in [*ran[:2], *alone] if name in steps else behind:
                 backward = Backward(trial, function, name, plan, first)
                 owned = f"{type(trial.network.net).__name__}.{name}"  # a layer may have one, too
                 called = attempts.noted(owned, backward) if name in explicit else backward
@@ -121,7 +118,9 @@ def gradients_of(
             if tried >= MOST_WAYS:
                 break
     if explicit and not some:  # as of gradient = jax.grad(loss)
-        yield from _by_jax(trial, own)
+        yield from by_jax(trial, own)
+    if not complete and (parts := piecewise(trial, found)) is not None:
+        yield parts, ", ".join(parts.names), "explicit"
 
 
 def _draws(backward: Callable[[], Any], found: Sequence[Place], trial: Trial) -> bool:
@@ -264,7 +263,8 @@ def _kind(backward: Callable[[], Any], found: Sequence[Place], net: Any) -> str:
     before = [place.read() for place in found]
     held = snapshot(net)
     try:
-        backward()
+        with at_most():
+            backward()
         after = values_of(net)
     except (Exception, SystemExit):
         return ""
@@ -301,38 +301,6 @@ def _by_kind(
 ) -> Callable[[], Any]:
     """The backward pass itself, or what a step changes over its rate."""
     return backward if kind == "explicit" else Change(backward, found, trial.network.net, rate)
-
-
-def _by_jax(trial: Trial, own: Sequence[str]) -> Iterator[tuple[Callable[[], Any], str, str]]:
-    """What JAX differentiates a loss to, of which the file may define rules."""
-    jax = sys.modules.get("jax")
-    leaves = [p.leaf for p in places(trial.board.values.get("params"), "")]
-    if jax is None or not any(isinstance(leaf, JaxLeaf) for leaf in leaves):
-        return
-    for name in own:
-        function = trial.network.functions[name]
-        for plan in itertools.islice(plans(function, trial.board, [], "loss"), MOST_WAYS):
-            taken = next((n for n, key in plan if key == "params"), "")
-            given = tuple((n, key) for n, key in plan if n != taken)
-
-            def gradient(function: Any = function, taken: str = taken, given: Plan = given) -> Any:
-                def of(params: Any) -> Any:
-                    return call(partial(function, **{taken: params}), given, trial.board)
-
-                return jax.grad(of)(trial.board.values["params"])
-
-            if taken and _runs(gradient):
-                trial.sure["jax.grad"] = True
-                yield gradient, "jax.grad", "explicit"
-                return
-
-
-def _runs(function: Callable[[], Any]) -> bool:
-    try:
-        function()
-    except (Exception, SystemExit):
-        return False
-    return True
 
 
 def is_new(step: Callable[[], Any], trial: Trial) -> bool:

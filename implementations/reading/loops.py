@@ -32,6 +32,7 @@ class Loop:
         header: its first line.
         function: the qualified name of the function that it stands in, or "".
         given: names that this function has from elsewhere: its arguments.
+        held: data within the object that it has from there.
         supplied: names of what it loads, where that is ours.
         learnt: names of the weights, of a pass that stands in no loop and may change none.
     """
@@ -43,6 +44,7 @@ class Loop:
     header: int
     function: str = ""
     given: Mapping[str, Any] = field(default_factory=dict)
+    held: tuple[Any, ...] = ()
     supplied: tuple[str, ...] = ()
     learnt: tuple[str, ...] = ()
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 SIZES = re.compile(
     r"(?:net(?:work)?_?)?(?:layers?_?)*(?:sizes?|layers?|dims?|dimensions|architecture|arch|topology"
     r"|nodes|structure|units|neurons|widths?|list|config|shape|nn_?shape|spec|num_neurons|layout"
-    r"|couches|tailles|capas|camadas|schichten|strati)"
+    r"|couches|ar[cq]h?uite(?:c?tura|ttura)|architektur|tailles|capas|camadas|schichten|strati)"
     r"(?:_list)?"
 )
 INPUT = {"in", "input", "inputs", "feature", "features", "x", "d", "inp", "i", "fan", "inodes",
@@ -51,7 +51,7 @@ ROLES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("reg", r"(?:reg(?:ularization)?(?:_?(?:lambda|strength|param|rate))?|lambd?a?|lmbda|lmbd"
                 r"|l2(?:_?(?:reg|lambda|penalty))?|l1|weight_?decay|decay|lambda_?(?:reg|val)?"
                 r"|momentum|momento|mu|beta\d?|dropout(?:_rate)?)"),
-        ("keep", r"keep_?prob"),
+        ("keep", r"keep_?(?:prob\w*|rate)"),
         ("quiet", r"verbose|init_(?:params|weights)|re_?init(?:ialize)?|reset(?:_weights)?"
                   r"|print_?(?:cost|loss|every)|debug|plot|show|display|print_interval"),
         ("training", r"train|training|is_?train(?:ing)?|train_?mode"),
@@ -60,20 +60,26 @@ ROLES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
                    r"|network|nn|p|weights_list|variables|state"),
         ("cache", r"(?:forward_?)?caches?|memory|trace|intermediates?|saved|activations?|tape|zs"
                   r"|history|store|forward_?(?:pass|results?|values?|output)|ctx|values"),
+        ("X val", r"(?:x|inputs?|features|images)_?(?:val(?:id(?:ation)?)?|test|dev|eval)"
+                  r"|(?:val(?:id(?:ation)?)?|test|dev|eval)_?(?:x|inputs?|features|images)"),
+        ("y val", r"(?:y|labels?|targets?|outputs?)_?(?:val(?:id(?:ation)?)?|test|dev|eval)"
+                  r"|(?:val(?:id(?:ation)?)?|test|dev|eval)_?(?:y|labels?|targets?|outputs?)"),
         ("data", r"(?:mini_?)?(?:batch|training_?data|data|dataset|train_?data|test_?data"
                  r"|examples|samples|(?:train(?:ing)?|test|data)_?sets?)"),
         ("X", r"(?:x|inputs?|features?|a0|input_?(?:data|list|s_list|vector|array|values|layer)"
               r"|inputs_list|x_?(?:batch|train|data|i|in|t|input|train|sample|b|mini)|xs|inp|images?"
               r"|training_?inputs?|example|sample|train_?(?:x|inputs?|images|data)|batch_?x|xb|xx"
               r"|row|vec|observations?|set_x|train_set_x|points?|inps?|coords?|v"
-              r"|entrees?|entradas?|eingaben?|ingress[io])"),
+              r"|entrees?|entradas?|eingaben?|ingress[io]|(?:ejemplo|exemplo|muestra|amostra)s?"
+              r"|(?:ejemplo|exemplo|datos|dados)s?_(?:de_)?entradas?)"),
         ("y", r"(?:y|ys|targets?|labels?|t|d|desired(?:_outputs?)?|expected(?:_outputs?)?"
               r"|y_?(?:true|batch|train|data|i|one_?hot|act(?:ual)?|gt|real|target|b|label|oh|enc)"
               r"|true(?:_y|_labels?|_values?)?|training_?outputs?|actuals?|gt|ground_?truth|answers?"
               r"|train_?(?:y|labels?|targets?|outputs?)|batch_?y|yb|targets_list|truth|one_?hot_y"
               r"|target_?(?:output|vector|list|values?|s_list)s?|correct|reference|t_?batch|onehot"
-              r"|real|label_?(?:batch|one_?hot)|set_y|tgts?|ts|pixels"
-              r"|cibles?|sorties?_attendues?|objetivos?|alvos?|ziele?)"),
+              r"|one_?hot_?(?:labels?|targets?|enc(?:od(?:ed|ings?))?|vectors?)|real|label_?(?:batch|one_?hot)|set_y|tgts?|ts|pixels"
+              r"|desead[ao]s?|desejad[ao]s?|esperad[ao]s?|(?:ejemplo|exemplo|datos|dados)s?_(?:de_)?sa(?:l)?idas?"
+              r"|sal?idas?_(?:desead|desejad|esperad)[ao]s?|cibles?|sorties?_attendues?|objetivos?|alvos?|ziele?)"),
         ("out", r"(?:out(?:puts?)?|y_?(?:hat|pred(?:icted)?|out|p|h)|h_?x?|o\d?|preds?|predictions?"
                 r"|predicted(?:_y|_outputs?)?|al|a\d?|a_?(?:out|last|l)|prob(?:as?|s|abilit(?:y|ies))?"
                 r"|scores?|logits?|final_?outputs?|yh|result|last_?activation|net_output|q"
@@ -90,9 +96,9 @@ ROLES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 )  # fmt: skip
 
 FORWARD = re.compile(
-    r"_*(?:forward|feed_?forward|forward_?(?:prop|pass|propagat|step|propagation)|fwd|ff$|predict"
+    r"_*(?:forward|feed_?forward|forward_?(?:prop|pass|propagat|step|propagation)|fwd|fw_?(?:prop|pass)|ff$|predict"
     r"|__call__$|l_?model_?forward|model_?forward|compute_?output|calc_?output|net$|mlp$|nn$|model$"
-    r"|network$|run$|activate|query|evaluate_network|hypothesis|think|propagate$|inference"
+    r"|network(?:_function|_output)?$|run$|activate|query|evaluate_network|hypothesis|think|propagate$|inference"
     r"|feed$|predict_proba|probabilit|output$|forward_\w+|get_output|neural_net|logits$|call$|infer$|scores$"
     r"|avant$|propager|predire|prevoir|adelante$|propagar|predecir|prever|vorw(?:ae|\u00e4)rts$"
     r"|vorhersage|avanti$)",
@@ -100,7 +106,7 @@ FORWARD = re.compile(
 )
 PLAIN_FORWARD = re.compile(r"_*(?:forward|predict|feed|call|infer|logits)(?!.*back)", re.IGNORECASE)
 BACKWARD = re.compile(
-    r"_*(?:back|bwd|grad|compute_?grad|calc(?:ulate)?_?grad|get_?grad|l_?model_?back|model_?back"
+    r"_*(?:back|bwd|bw_?(?:prop|pass)|grad|compute_?grad|calc(?:ulate)?_?grad|get_?grad|l_?model_?back|model_?back"
     r"|loss_?and_?grad|cost_?and_?grad|value_?and_?grad|loss_?grad|cost_?grad|dloss|gradients?_"
     r"|nn_?cost_?function|cost_?function_?prime|cost_prime|compute_?(?:delta|deriv)"
     r"|(?!zero|clear|reset|update|apply)\w+_(?:grad(?:s|ients?)?|deltas)$|arri(?:e|\u00e8)re|r(?:e|\u00e9)tro_?propag|atras$|retropropag"
@@ -126,14 +132,14 @@ STEP = re.compile(
     r"_*(?:train|fit|train_?(?:step|one|on_batch|batch|network|model)|step|update(?:_mini_batch)?|sgd"
     r"|learn|partial_?fit|optimi[sz]e|gradient_?descent|nn_?model|l_?layer_?model|model|update_batch"
     r"|train_\w+|back_?prop\w*|backward\w*|update_weights|run_mini_?batch|entra[iî]ner|apprendre"
-    r"|entrenar|aprender|treinar|trainiere|lernen?|addestra|sgd_?step)",
+    r"|entrenar|aprender|corregir(?:_pesos)?|actualizar(?:_pesos)?|atualizar(?:_pesos)?|treinar|trainiere|lernen?|addestra|sgd_?step)",
     re.IGNORECASE,
 )
 DESCENT = re.compile(r"_*grad\w*_?(?:descent|step)", re.IGNORECASE)  # steps of a gradient
 INIT = re.compile(
     r"_*(?:init|make_?(?:param|net|mlp|model|weights)|create_?(?:param|net|weights|model)"
     r"|build_?(?:net|model|param)|new_?(?:net|param)|get_?(?:param|weights)|random_?(?:init|param|net)"
-    r"|setup_?(?:param|net)|generate_?(?:param|weights))",
+    r"|setup_?(?:param|net)|generate_?(?:param|weights)|reset_?(?:net|param|weights)|generar$|gerar$|inizializza|initialisier)",
     re.IGNORECASE,
 )
 # Runs all that there is, for as long as that takes.

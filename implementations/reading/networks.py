@@ -16,6 +16,7 @@ import numpy as np
 from samegrad.implementations.reading import names, usage
 from samegrad.implementations.reading.arguments import GENERATOR, deepened, init_ways, value_of_kind
 from samegrad.implementations.reading.board import (
+    VALIDATION,
     Form,
     Sizes,
     parameters,
@@ -178,6 +179,8 @@ def _options(
     number = default and isinstance(p.default, int | float | str)
     if kind in ("X", "y") and place not in ("f", "h", "k", "sizes") and not number:
         return [(kind, None)]
+    if kind in VALIDATION and not number:
+        return [] if default else [(kind, None)]
     if place == "sizes" and kind != "batch_size":
         if default and isinstance(p.default, int):
             return [("int h", None), *written]
@@ -269,8 +272,8 @@ def _with_sizes(cls: type, way: Any, loaded: Loaded, sizes: Sizes, form: Form) -
     held = tuple(arguments[name] for name, kind, _ in way if kind in ("X", "y"))
     spread = next((arguments.pop(name) for name, kind, _ in way if kind == "spread"), ())
     np.random.seed(sizes.seed)
-    net = cls(*arguments.values(), *spread) if spread else cls(**arguments)
-    _prepare(net, sizes)
+    net = cls(*arguments.values(), *spread) if spread else _without_files(cls, arguments)
+    held = _prepare(net, held, sizes, form)
     shown = ", ".join(
         kind
         if kind in ("X", "y")
@@ -294,6 +297,18 @@ def _with_sizes(cls: type, way: Any, loaded: Loaded, sizes: Sizes, form: Form) -
     return made
 
 
+def _without_files(cls: type, arguments: dict[str, Any]) -> Any:
+    """An object that loads no data where the file that it would load by default is not there."""
+    try:
+        return cls(**arguments)
+    except OSError:
+        given = {p.name: arguments.get(p.name, p.default) for p in parameters(cls)}
+        paths = [name for name, v in given.items() if isinstance(v, str) and "." in v]
+        if not paths:
+            raise
+        return cls(**{**arguments, **dict.fromkeys(paths)})
+
+
 def of_object(net: Any, title: str, held: tuple[Any, ...], loaded: Loaded) -> Network:
     """A network that is an object, with the file's functions and its own methods."""
     functions = {**own_functions(loaded), **methods(net)}
@@ -303,21 +318,37 @@ def of_object(net: Any, title: str, held: tuple[Any, ...], loaded: Loaded) -> Ne
     return Network(net, functions, title, {}, held, kept=kept)
 
 
-def _prepare(net: Any, sizes: Sizes) -> None:
-    """Call the method that makes the weights, of a class whose constructor makes none."""
-    if any(np.ndim(place.read()) > 1 for place in places(net, "net")):
-        return
+def _prepare(net: Any, held: tuple[Any, ...], sizes: Sizes, form: Form) -> tuple[Any, ...]:
+    """Call the method that makes the weights, of a class whose constructor makes none.
+
+    Args:
+        held: the data that the constructor was given.
+
+    Returns:
+        The data that the object was given, by one or the other.
+    """
+    if has_matrices(net, held):
+        return held
     for name, function in methods(net).items():
         if not names.INIT.match(name):
             continue
         for way in init_ways(function):
             np.random.seed(sizes.seed)
+            given = {p: value_of_kind(kind, None, sizes, form) for p, kind in way}
             try:
-                function(**{p: value_of_kind(kind, None, sizes, Form()) for p, kind in way})
+                function(**given)
             except Exception:  # its arguments are others
                 continue
-            if any(np.ndim(place.read()) > 1 for place in places(net, "net")):
-                return
+            data = held or tuple(given[p] for p, kind in way if kind in ("X", "y"))
+            if has_matrices(net, data):
+                return data
+    return held
+
+
+def has_matrices(net: Any, held: tuple[Any, ...]) -> bool:
+    """Whether something holds matrices besides data."""
+    arrays = (place.read() for place in places(net, "net"))
+    return any(np.ndim(a) > 1 and not any(np.array_equal(a, d) for d in held) for a in arrays)
 
 
 def _as_written(node: ast.Call, loaded: Loaded, sizes: Sizes, form: Form) -> Network:

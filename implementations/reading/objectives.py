@@ -11,6 +11,7 @@ import numpy as np
 
 from samegrad.implementations.reading import losses, names
 from samegrad.implementations.reading.board import Plan, call, plans, sure
+from samegrad.implementations.reading.bounded import at_most
 from samegrad.implementations.reading.effects import Place, number, places, redraw, with_effect
 from samegrad.implementations.reading.trials import Trial, Wishes
 from samegrad.implementations.state.leaves import ScalarsLeaf
@@ -164,7 +165,8 @@ def _finite(loss: Callable[[], float]) -> bool:
 
 def _value(loss: Callable[[], float]) -> float | None:
     try:
-        return loss()
+        with at_most():
+            return loss()
     except (Exception, SystemExit):
         return None
 

@@ -46,6 +46,7 @@ class Points:
     data: Sequence[Any]
     matches: Sequence[Match]
     tolerance: float
+    examples: int
     signs: dict[tuple[str, bool], Array] = field(default_factory=dict)
 
     def suspects(self) -> Iterator[str]:
@@ -85,7 +86,7 @@ class Points:
             if self.follows(1) is False:
                 yield "with an example and a feature of zeros"
             X[...] = held
-        if isinstance(y, np.ndarray) and y.size > 1:
+        if isinstance(y, np.ndarray) and y.size > 1 < self.examples:
             held = y.copy()
             try:
                 y[...] = _alike(y)
@@ -183,4 +184,5 @@ def points_of(reading: Reading, compared: Compared, factor: float, noted: bool) 
         [place for place, _ in known], lambda: factor * reading.loss(), reading.backward,
         reading.net, reading.changeable if drawn else (),
         [match for _, match in known], max(compared.tolerance, NOTED if noted else GROSS),
+        reading.examples,
     )  # fmt: skip

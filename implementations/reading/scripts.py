@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.reading import losses, names
+from samegrad.implementations.reading import names
 from samegrad.implementations.reading.applied import Applied, root
 from samegrad.implementations.reading.board import RATE, Board, Form, Sizes, inputs, plans, targets
 from samegrad.implementations.reading.diverging import diverges
 from samegrad.implementations.reading.effects import (
     Place,
-    number,
     places,
     redraw,
     with_effect,
@@ -29,6 +28,8 @@ from samegrad.implementations.reading.readings import Reading
 from samegrad.implementations.reading.stand_in import with_data
 from samegrad.implementations.reading.straight import straight
 from samegrad.implementations.reading.summed import summed
+from samegrad.implementations.reading.trials import of_widths, widths_of
+from samegrad.implementations.reading.turn_losses import is_numbers, losses_of
 from samegrad.implementations.reading.turns import RaisedError, Script, is_leaf
 
 Array = Any
@@ -37,7 +38,6 @@ DATA = (  # of functions that train
     (Sizes(k=1), "flat"), (Sizes(k=1), "same"), (Sizes(), "same"), (Sizes(), "labels"),
     (Sizes(f=2, k=2), "labels"), (Sizes(k=1), "signs"), (Sizes(), "label column"),
 )  # fmt: skip
-ERRORS = {"error", "err", "e", "total", "total_error", "mse_error", "loss_value", "residual"}
 # Of torch: what takes gradients, and what lets none through.
 TAKES = re.compile(r"\.backward\(|autograd\.grad\(")
 STOPS = re.compile(r"\.detach\(|no_grad|\.data\b")
@@ -82,25 +82,26 @@ def fit_readings(loaded: Loaded, name: str = "", make: Maker | None = None) -> I
                 meant = name in ("", cls, getattr(node, "name", ""))
                 if isinstance(node, ast.FunctionDef) and meant:
                     found = list(loops_of(node, cls, block.filename))
-                    for given in _arguments(node.name, cls, loaded, make) if found else ():
+                    for given, held in _arguments(node.name, cls, loaded, make) if found else ():
                         for loop in reversed(found):
-                            yield from _of_loop(replace(loop, given=given), loaded)
+                            yield from _of_loop(replace(loop, given=given, held=held), loaded)
 
 
 def _arguments(
     name: str, cls: str, loaded: Loaded, hinted: Maker | None
-) -> Iterator[dict[str, Any]]:
-    """What a function is given: data in several forms, and of a method the object."""
+) -> Iterator[tuple[dict[str, Any], tuple[Any, ...]]]:
+    """What a function is given: data in several forms, and of a method the object and its data."""
     makers: Iterator[Maker | None] = iter([hinted])
     if cls and hinted is None:
         makers = (
             constructions(loaded.namespace[cls], loaded) if cls in loaded.namespace else iter(())
         )
     for make in itertools.islice(makers, MOST_WAYS):
-        for sizes, y in DATA:
+        for sizes, y in _data_of(make):
             form = Form("rows", y)
             try:
-                net = make(sizes, form).net if make else None
+                made = make(sizes, form) if make else None
+                net = made.net if made else None
                 if make and type(net).__name__ != cls:
                     return
                 function = getattr(net, name) if make else loaded.namespace[name]
@@ -112,7 +113,22 @@ def _arguments(
             except (Exception, SystemExit):
                 continue
             bound.apply_defaults()
-            yield {**bound.arguments, **({"self": net} if make else {})}
+            owner = {"self": net} if make else {}
+            yield {**bound.arguments, **owner}, made.held if made else ()
+
+
+def _data_of(make: Maker | None) -> Iterator[tuple[Sizes, str]]:
+    """Sizes and targets of data: those of an object of fixed widths alone, where it is one."""
+    fixed: dict[Sizes, list[tuple[int, int]]] = {}
+    for sizes, y in DATA:
+        if make is not None and sizes not in fixed:
+            try:
+                fixed[sizes] = widths_of(make(sizes, Form("rows", y)), sizes)
+            except (Exception, SystemExit):
+                fixed[sizes] = []
+        yield sizes, y
+        for f, k in fixed.get(sizes, []) if y in ("same", "labels") else ():
+            yield of_widths(sizes, f, k), y
 
 
 def _of_loop(loop: Loop, loaded: Loaded) -> Iterator[Reading]:
@@ -138,7 +154,7 @@ def _of_loop(loop: Loop, loaded: Loaded) -> Iterator[Reading]:
     after = script.turn(False)
     turn, others = [f for f in (script.function,) if f], own_functions(loaded).values()
     y = _targets(script, after)
-    for loss, text, own in _losses(script, after, names_of):
+    for loss, text, own in losses_of(script, after, names_of):
         if own and loop.function and not np.isfinite(loss()):
             return  # of our data, which is in another form
         if own and not np.isfinite(loss()):
@@ -165,6 +181,7 @@ def _of_loop(loop: Loop, loaded: Loaded) -> Iterator[Reading]:
                 examples=max((1, *np.shape(y))), outputs=_outputs(y), slopes=slopes, functions=turn,
                 users=[*turn, *others], applied=applied, variables=True,
                 update=partial(_step, script, found) if kind == "update" else None,
+                changeable=_data_within(script),
             )  # fmt: skip
 
 
@@ -280,7 +297,7 @@ def _draw(script: Script, variables: Sequence[str]) -> bool:
 
 
 def _alike(first: dict[str, Any], second: dict[str, Any]) -> bool:
-    numbers = [n for n, v in first.items() if _is_numbers(v)]
+    numbers = [n for n, v in first.items() if is_numbers(v)]
     return all(n in second and np.array_equal(first[n], second[n], equal_nan=True) for n in numbers)
 
 
@@ -296,79 +313,11 @@ def _parameters(script: Script, loss: Callable[[], float]) -> list[Place]:
         return []
 
 
-def _losses(
-    script: Script, after: dict[str, Any], assigned: Sequence[str]
-) -> Iterator[tuple[Callable[[], float], str, bool]]:
-    """The number that the loop computes as its loss; then standard losses of its outputs."""
-    for text in [*assigned, *_appended(script.loop)]:
-        word = names.plain(re.split(r"[.\[]", text.removesuffix("[-1]"))[-1])
-        if any(names.LOSS.fullmatch(w) or w in ERRORS for w in (word, word.removesuffix("s"))):
-            try:
-                value = eval(text, after)  # of the user's file
-                number(value)
-            except Exception:  # it is no number, or not there in an early turn
-                continue
-            if isinstance(value, int | np.integer):
-                continue  # how many are wrong: no step follows its slope
-            yield partial(_of_variable, script, text), text, True
-    data = {k: v for k, v in {**script.base, **after}.items()
-            if names.role(k) == "y" and k not in assigned}  # fmt: skip
-    arrays = {k: v for k, v in script.base.items() if isinstance(v, np.ndarray)}
-    data |= {k: v for k, v in arrays.items() if k not in script.weights and k not in data}
-    outs = [n for n in reversed(assigned) if _is_numbers(after.get(n))]
-    outs.sort(key=lambda n: names.role(n) != "out")
-    for target, value in data.items():
-        if not _is_numbers(value):
-            continue
-        for out in outs:
-            wanted = _one_hot(value, after[out])
-            if np.shape(after[out]) != np.shape(wanted):
-                continue
-            if np.size(wanted) == 1 and names.role(out) != "out":
-                continue  # of a single number any loss gives so many times the same slopes
-            for loss in losses.STANDARD:
-
-                def standard(out: str = out, target: str = target, loss: str = loss) -> float:
-                    space = script.turn(False)
-                    wanted = _one_hot(space[target], space[out])
-                    return losses.value(loss, space[out], np.asarray(wanted, np.float64))
-
-                try:
-                    if np.isfinite(standard()):
-                        yield standard, loss, False
-                except (Exception, SystemExit):
-                    continue
-
-
-def _one_hot(value: Any, out: Any) -> Any:
-    """Labels as outputs in so many rows or columns have them; other targets as they are."""
-    labels, shape = np.asarray(value), np.shape(out)
-    if labels.dtype.kind == "i" and labels.ndim == 1 and len(shape) == 2:
-        for n, k in (shape, shape[::-1]):
-            if len(labels) == n and 0 <= labels.min() and labels.max() < k:
-                return np.eye(k)[labels] if (n, k) == shape else np.eye(k)[labels].T
-    return value
-
-
-def _of_variable(script: Script, name: str) -> float:
-    return number(eval(name, script.turn(False)))  # of the user's file
-
-
-def _appended(loop: Loop) -> list[str]:
-    """What is put into lists, as expressions for the last of them."""
-    calls = (
-        s.value for s in loop.body if isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)
-    )
-    return [
-        f"{ast.unparse(c.func.value)}[-1]" for c in calls
-        if isinstance(c.func, ast.Attribute) and c.func.attr == "append"
-    ]  # fmt: skip
-
-
-def _is_numbers(value: Any) -> bool:
-    return isinstance(value, np.ndarray | float | int | np.floating) and (
-        np.asarray(value).dtype.kind in "fi" and np.size(value) > 0
-    )
+def _data_within(script: Script) -> tuple[Any, ...]:
+    """The arrays of an object that are the data it was given."""
+    held = vars(script.weights["self"]).values() if script.loop.held else ()
+    arrays = [v for v in held if isinstance(v, np.ndarray)]
+    return tuple(v for v in arrays if any(np.array_equal(v, d) for d in script.loop.held))
 
 
 def _backward(

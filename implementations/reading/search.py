@@ -32,6 +32,7 @@ from samegrad.implementations.reading.layers import (
     of_layers,
     runs_alone,
 )
+from samegrad.implementations.reading.lent import lent, weights_of
 from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions, parts
 from samegrad.implementations.reading.networks import Maker, Network, constructions, methods
 from samegrad.implementations.reading.passes import of_passes
@@ -43,12 +44,14 @@ from samegrad.implementations.reading.trials import Wishes, trials
 
 FIRST = ("same", "labels", "like X")  # forms of targets that are tried before all others
 LAST = [form for form in Y_FORMS if form not in FIRST]
-# Forms of targets, whether with the likeliest forward pass alone, and for how many outputs.
+# Forms of targets, whether with the likeliest forward pass alone, and for how many outputs: some
+# files have two written into them.
 PASSES = (
     (FIRST, True, Sizes()),
     (FIRST, False, Sizes()),
     (LAST, True, Sizes()),
     (Y_FORMS, True, Sizes(k=1)),
+    (FIRST, True, Sizes(k=2)),
 )
 # Of several outputs, of one, and of an autoencoder.
 WIDE = (Sizes(), Sizes(k=1), Sizes(k=Sizes.f))
@@ -280,6 +283,10 @@ def of_classes(loaded: Loaded, name: str) -> Iterator[Candidate]:
             continue  # the whole may be wrong where its part is right
         if _likely(cls) < (2 if layers else 1):
             continue
+        if weights_of(cls):
+            for make in lent(cls, loaded):
+                yield make, _forwards(_called(cls))
+            continue
         for make in itertools.islice(constructions(cls, loaded), 14):
             yield make, _forwards(_called(cls))
 
@@ -300,6 +307,7 @@ def functions_of(loaded: Loaded, name: str) -> Iterator[Candidate]:
         for n, f in functions.items()
     ):  # fmt: skip
         forwards = _forwards(list(functions))
+        forwards += [n for n in usage.judged(loaded.statements) if n in {*functions} - {*forwards}]
         for forward in [*forwards[:3], ""]:
             for make in of_functions(loaded, functions.get(forward)):
                 yield make, [forward] if forward else []

@@ -26,7 +26,7 @@ ROOTS = {"np", "numpy", "math", "random", "jnp", "itertools", "functools", "coll
 CONSTRUCTORS = {
     "abs", "array", "bool", "dict", "enumerate", "float", "frozenset", "int", "len", "list", "max",
     "min", "namedtuple", "object", "range", "reversed", "round", "set", "slice", "sorted", "str",
-    "sum", "tuple", "type", "zip",
+    "sum", "tuple", "type", "zip", "default_rng", "exp", "log", "sqrt",
 }  # fmt: skip
 # Calls at the top level that only set something.
 SETTING = ("seed", "manual_seed", "setrecursionlimit", "defvjp", "defjvp", "set_default_dtype")
@@ -39,6 +39,8 @@ DRAWN = {
 }  # fmt: skip
 # Of IPython: %timeit f(), !ls, f?, and names = !ls.
 MAGIC = re.compile(r"^(?P<indent>\s*)(?:[%!?].*|[^#\"']*\?\s*|[\w, .]+=\s*[%!].*)$")
+DATA = re.compile(r"[^/~\n][^\n]{,120}\.(?:csv|txt|npy|npz|dat|data|json|pkl|gz|xlsx?|tsv|ubyte)")
+MOST_ABOVE = 3  # folders of a file that are looked into
 MODEL = {"forward", "loss", "loss_and_grad", "init_state", "train_step"}
 
 
@@ -178,6 +180,22 @@ def trains(statements: Sequence[ast.stmt]) -> str:
                 if isinstance(statement, ast.Expr) and (root in own or last in own):
                     return f"at import it calls {last}() (line {line})"
     return ""
+
+
+def folder_of_data(path: Path) -> Path | None:
+    """The folder by which names in a file's text are those of files, if it is not the present one.
+
+    Its own folder, or one of those above it: where it is run from.
+    """
+    try:
+        nodes = [n for block in blocks(path) for n in ast.walk(block.tree)]
+    except (OSError, *UNPARSABLE):
+        return None
+    texts = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    named = [t for t in texts if DATA.fullmatch(t)]
+    folders = [Path(), *path.resolve().parents[:MOST_ABOVE]]
+    found = next((f for f in folders if any((f / name).is_file() for name in named)), Path())
+    return None if found == Path() else found
 
 
 def in_contract(path: Path) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 
 from samegrad.implementations.reading import names
 from samegrad.implementations.reading.board import MANY
+from samegrad.implementations.reading.bounded import at_most
 from samegrad.implementations.reading.loading import Loaded, execute
 from samegrad.implementations.reading.loops import Loop, draws
 from samegrad.implementations.reading.turns import RaisedError, Script
@@ -141,7 +142,8 @@ def _missing(loop: Loop, loaded: Loaded) -> list[ast.stmt]:
         if draws(statement) or isinstance(statement, ast.For | ast.While):
             continue
         try:
-            execute([statement], loop.filename, space)
+            with at_most():
+                execute([statement], loop.filename, space)
         except (OSError, ImportError):
             if isinstance(statement, ast.Assign):
                 found.append(statement)

@@ -24,11 +24,14 @@ from samegrad.implementations.reading.board import (
     plans,
     targets,
 )
+from samegrad.implementations.reading.bodies import with_target
+from samegrad.implementations.reading.bounded import at_most
 from samegrad.implementations.reading.effects import converter, places
 from samegrad.implementations.reading.networks import Maker, Network
 from samegrad.implementations.reading.usage import returned_names
 
 MOST_FORWARDS = 4
+ONE = ("one", "one list")  # forms of a single example
 
 
 @dataclass
@@ -60,7 +63,7 @@ class Trial:
         network.values.setdefault("net", network.net)
         one = form.x.startswith("one")
         self.given = converter(network.net, network.values)
-        X = network.held[0] if network.held else self.given(inputs(sizes, form.x))
+        X = network.held[0] if network.held else self.given(_inputs(network, sizes, form))
         if network.held and np.ndim(X) > 1 and not one:
             sizes = replace(sizes, n=np.shape(X)[-1 if form.x == "columns" else 0])
         values = {
@@ -107,10 +110,22 @@ class Trial:
         return value_of(self, key)
 
 
+def _inputs(network: Network, sizes: Sizes, form: Form) -> Any:
+    """Inputs in a form; an example ends with its label where the file takes that off again."""
+    X = inputs(sizes, form.x)
+    codes = (getattr(f, "__code__", None) for f in network.functions.values())
+    if form.x not in ONE or not any(code is not None and with_target(code) for code in codes):
+        return X
+    label = targets(sizes, replace(form, y="labels"), (sizes.k,))[0]
+    return [*X, label] if isinstance(X, list) else np.append(X, label)
+
+
 def value_of(trial: Trial, key: str) -> Any:
     """The value of a key: "returned[0][-1]", "@A2", ".a2"."""
     if key.startswith("."):
-        return getattr(trial.network.net, key[1:])
+        held = getattr(trial.network.net, key[1:].removesuffix("[-1]"))
+        held = list(held.values()) if isinstance(held, dict) else held
+        return held[-1] if key.endswith("[-1]") else held
     if key.startswith("@"):
         return trial.board.values[key]
     value = trial.board.returned
@@ -180,23 +195,22 @@ def runs(
         return
     if function is None:
         yield trial
-        for f, k in (
-            () if trial.network.held or wishes.X_value else _widths_of(trial.network, sizes)
-        ):
-            yield from _resized(make, replace(sizes, f=f, k=k, n=max(sizes.n, k + 2)), form, wishes)
+        for f, k in () if wishes.X_value else widths_of(trial.network, sizes):
+            yield from _resized(make, of_widths(sizes, f, k), form, wishes)
         return
     trial.function, trial.name, trial.called = function, name, returned_names(function)
     for f in _inputs_of(trial.network, sizes):
         trial.board.sizes = replace(trial.board.sizes, f=f)
         if not trial.network.held and wishes.X_value is None:
-            trial.board.values["X"] = trial.given(inputs(trial.board.sizes, form.x))
+            trial.board.values["X"] = trial.given(_inputs(trial.network, trial.board.sizes, form))
         with contextlib.suppress(Exception):
             set_targets(trial, form, "")
         before = _held(trial)
         for plan in plans(function, trial.board, [], "forward"):
             trial.plan = plan
             try:
-                _first(trial, form)
+                with at_most():
+                    _first(trial, form)
                 trial.outs = _outs(trial, before)
             except (Exception, SystemExit) as error:
                 wishes.attempts.forward(name, error)
@@ -213,6 +227,9 @@ def runs(
             if trial.outs:
                 yield trial
                 return
+    if trial.network.held and not wishes.X_value:  # of other widths than its weights
+        for f, k in widths_of(trial.network, sizes):
+            yield from runs(make, of_widths(sizes, f, k), form, name, wishes)
 
 
 def _first(trial: Trial, form: Form) -> None:
@@ -234,7 +251,12 @@ def _resized(make: Maker, sizes: Sizes, form: Form, wishes: Wishes) -> Iterator[
         yield trial
 
 
-def _widths_of(network: Network, sizes: Sizes) -> list[tuple[int, int]]:
+def of_widths(sizes: Sizes, f: int, k: int) -> Sizes:
+    """Sizes with other numbers of features and outputs, and examples of all labels."""
+    return replace(sizes, f=f, k=k, n=max(sizes.n, k + 2))
+
+
+def widths_of(network: Network, sizes: Sizes) -> list[tuple[int, int]]:
     """Features and outputs that a network of fixed widths may have, by its matrices."""
     shapes = _shapes_of(network)
     if not shapes or {sizes.f, sizes.k} <= {*shapes[0], *shapes[-1]}:
@@ -243,8 +265,9 @@ def _widths_of(network: Network, sizes: Sizes) -> list[tuple[int, int]]:
 
 
 def _shapes_of(network: Network) -> list[tuple[int, ...]]:
-    """Of its matrices, in order."""
-    shapes = [np.shape(place.read()) for place in list(places(network.net, "net"))[:40]]
+    """Of its matrices, in order; data are none."""
+    arrays = [place.read() for place in list(places(network.net, "net"))[:40]]
+    shapes = [np.shape(a) for a in arrays if not any(np.array_equal(a, d) for d in network.held)]
     return [*network.shapes, *(shape for shape in shapes if len(shape) == 2)]
 
 
@@ -259,7 +282,7 @@ def _inputs_of(network: Network, sizes: Sizes) -> list[int]:
 def _held(trial: Trial) -> dict[str, tuple[Any, Any]]:
     """The attributes of a network, and copies of those that are arrays or lists."""
     return {
-        name: (value, copy.copy(value) if isinstance(value, np.ndarray | list) else value)
+        name: (value, copy.copy(value) if isinstance(value, np.ndarray | list | dict) else value)
         for name, value in getattr(trial.network.net, "__dict__", {}).items()
     }
 
@@ -287,6 +310,7 @@ def _outs(trial: Trial, before: Mapping[str, tuple[Any, Any]]) -> list[str]:
         now = vars(trial.network.net) if held else {}
         held = [k for k in held if not _stays(before.get(k[1:]), now[k[1:]])] or held
         keys += sorted(held, key=lambda k: names.role(k[1:]) != "out")
+        keys += [f"{k}[-1]" for k in held if isinstance(now[k[1:]], dict | list) and now[k[1:]]]
         keys = [k for k in keys if not (k.startswith(".") and k[1:].startswith("__"))]
     good: dict[int, tuple[int, str]] = {}
     for key in keys:
@@ -299,7 +323,7 @@ def _outs(trial: Trial, before: Mapping[str, tuple[Any, Any]]) -> list[str]:
             if key.startswith("returned[") and trial.called and key.count("[") == 1:
                 index = int(key[9:-1])
                 label = trial.called[index] if 0 <= index < len(trial.called) else key
-            word = label.strip("@.")
+            word = label.strip("@.").removesuffix("[-1]")
             if names.GRADIENT.fullmatch(word):
                 continue
             if np.ndim(trial.out(key)) == 0 and names.LOSS.fullmatch(word):
@@ -325,6 +349,8 @@ def _stays(before: tuple[Any, Any] | None, now: Any) -> bool:
         return False
     if isinstance(now, np.ndarray):
         return np.array_equal(before[1], now)
+    if isinstance(now, dict):
+        return list(map(id, before[1].values())) == list(map(id, now.values()))
     return not isinstance(now, list) or list(map(id, before[1])) == list(map(id, now))
 
 

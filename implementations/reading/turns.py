@@ -15,6 +15,7 @@ import numpy as np
 
 from samegrad.implementations.checking.objects.names import of_one_layer
 from samegrad.implementations.reading import names
+from samegrad.implementations.reading.bounded import TooLongError, at_most
 from samegrad.implementations.reading.effects import places
 from samegrad.implementations.reading.loading import Loaded, execute
 from samegrad.implementations.reading.loops import (
@@ -74,7 +75,8 @@ class Script:
             if isinstance(statement, ast.Expr) and shown:
                 continue  # it shows something, or trains
             try:
-                execute([statement], loop.filename, self.base)
+                with at_most():
+                    execute([statement], loop.filename, self.base)
             except (Exception, SystemExit) as error:
                 self._failed = self._failed or error
         self.weights: dict[str, Any] = {}
@@ -159,7 +161,10 @@ class Script:
 
     def _first(self) -> dict[str, Any]:
         try:
-            return self.turn()
+            with at_most():
+                return self.turn()
+        except TooLongError:
+            raise
         except (Exception, SystemExit) as error:
             missing = isinstance(error, NameError) and self._failed is not None
             if isinstance(error, NameError) and not missing and _stored(self.loop, error.name):

@@ -52,16 +52,18 @@ def used_as(function: Callable[..., Any], name: str) -> str:
     tree = body(function)
     if tree is None:
         return ""
-    found = [kind for node in ast.walk(tree) if (kind := _use(node, name))]
+    nodes = list(ast.walk(tree))
+    several = {id(n.value) for n in nodes if isinstance(n, ast.Assign)}  # self.X, self.y = X, y
+    found = [kind for n in nodes if id(n) not in several and (kind := _use(n, name))]
+    held = _held_as(nodes, name) if isinstance(function, type) else ""
+    found += [kind for n in nodes if held and (kind := _tuples(n, held))]
     order = ("triples", "pairs", "sizes", "callable", "width")
     return next((kind for kind in order if kind in found), "")
 
 
 def _use(node: ast.AST, name: str) -> str:
     if isinstance(node, ast.For | ast.comprehension) and is_name(node.iter, name):
-        target = _unpacked_in(node) or node.target
-        parts = len(target.elts) if isinstance(target, ast.Tuple) else 1
-        return {2: "pairs", 3: "triples"}.get(parts, "sizes")
+        return _tuples(node, name) or "sizes"
     if isinstance(node, ast.Subscript) and is_name(node.value, name):
         return "sizes"
     if isinstance(node, ast.Call):
@@ -79,6 +81,28 @@ def _use(node: ast.AST, name: str) -> str:
     ) and isinstance(node.ctx, ast.Load):  # fmt: skip
         return "width"
     return ""
+
+
+def _held_as(nodes: Sequence[ast.AST], name: str) -> str:
+    """The attribute that holds a parameter of a constructor as it is, and never anything else."""
+    stored = [(target, n.value) for n in nodes if isinstance(n, ast.Assign) for target in n.targets]
+    held = [ast.unparse(target) for target, value in stored if is_name(value, name)]
+    if len(held) != 1 or sum(ast.unparse(t) == held[0] for t, _ in stored) > 1:
+        return ""
+    return held[0]
+
+
+def _tuples(node: ast.AST, text: str) -> str:
+    """Say "pairs" or "triples" if a loop goes through such, by itself or with their numbers."""
+    if not isinstance(node, ast.For | ast.comprehension):
+        return ""
+    over, target = node.iter, _unpacked_in(node) or node.target
+    numbered = isinstance(over, ast.Call) and getattr(over.func, "id", "") == "enumerate"
+    if numbered and isinstance(target, ast.Tuple):
+        over, target = over.args[0], target.elts[1]
+    if ast.unparse(over) != text or not isinstance(target, ast.Tuple):
+        return ""
+    return {2: "pairs", 3: "triples"}.get(len(target.elts), "")
 
 
 def _unpacked_in(loop: ast.For | ast.comprehension) -> ast.expr | None:
@@ -143,6 +167,14 @@ def _pattern(target: ast.AST) -> list[Any] | str | None:
 def is_name(node: ast.AST, name: str) -> bool:
     """Whether a node is a name."""
     return isinstance(node, ast.Name) and node.id == name
+
+
+def judged(statements: Sequence[ast.stmt]) -> list[str]:
+    """Functions whose results a loss is given as they are: `loss(net(x), y)`."""
+    calls = (node for s in statements for node in ast.walk(s) if isinstance(node, ast.Call))
+    given = (a for c in calls if names.LOSS.fullmatch(getattr(c.func, "id", "")) for a in c.args)
+    return [a.func.id for a in given
+            if isinstance(a, ast.Call) and isinstance(a.func, ast.Name)]  # fmt: skip
 
 
 def subtracts(function: Callable[..., Any], name: str) -> bool:

@@ -2,6 +2,7 @@
 
 import builtins
 import contextlib
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -33,7 +34,7 @@ def as_before() -> Iterator[None]:
     """What loading a file changes of the process is put back."""
     held = {name: getattr(sys, name) for name in ("argv", "stdin", "stdout", "stderr")}
     lists = {name: list(getattr(sys, name)) for name in ("path", "meta_path")}
-    modules, asks = dict(sys.modules), builtins.input
+    modules, asks, folder = dict(sys.modules), builtins.input, Path.cwd()
     try:
         with warnings.catch_warnings():
             yield
@@ -44,3 +45,4 @@ def as_before() -> Iterator[None]:
             if getattr(sys.modules[name], "__file__", None) is None or name.startswith("samegrad "):
                 del sys.modules[name]
         builtins.input = asks
+        os.chdir(folder)
