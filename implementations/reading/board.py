@@ -230,7 +230,10 @@ def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     """
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY,
              inspect.Parameter.POSITIONAL_ONLY)  # fmt: skip
-    return [p for p in inspect.signature(function).parameters.values() if p.kind in kinds]
+    given = [p for p in inspect.signature(function).parameters.values() if p.kind in kinds]
+    nothing = inspect.Parameter.empty  # as `data=[]` is
+    return [p.replace(default=nothing) if isinstance(p.default, list) and not p.default else p
+            for p in given]  # fmt: skip
 
 
 def plans(

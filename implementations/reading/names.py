@@ -72,7 +72,8 @@ ROLES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
               r"|row|vec|observations?|set_x|train_set_x|points?|inps?|coords?|v"
               r"|entrees?|entradas?|eingaben?|ingress[io]|(?:ejemplo|exemplo|muestra|amostra)s?"
               r"|(?:ejemplo|exemplo|datos|dados)s?_(?:de_)?entradas?)"),
-        ("y", r"(?:y|ys|targets?|labels?|t|d|desired(?:_outputs?)?|expected(?:_outputs?)?"
+        ("y", r"(?:y|ys|targets?|labels?|t|d|desired?(?:_outputs?)?(?:_data)?"
+              r"|expected(?:_outputs?)?"
               r"|y_?(?:true|batch|train|data|i|one_?hot|act(?:ual)?|gt|real|target|b|label|oh|enc)"
               r"|true(?:_y|_labels?|_values?)?|training_?outputs?|actuals?|gt|ground_?truth|answers?"
               r"|train_?(?:y|labels?|targets?|outputs?)|batch_?y|yb|targets_list|truth|one_?hot_y"

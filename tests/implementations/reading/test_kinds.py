@@ -226,7 +226,8 @@ RIGHT = {
     "pieces": (PIECES, "gradient of J_W1, J_W2, J_b1, J_b2"),
     "judged": (JUDGED, "from the update of train; loss: its own loss"),
 }
-OFTEN = ("labelled", "difference", "validation", "widths", "pieces", "judged")  # in every run of the suite
+# In every run of the suite.
+OFTEN = ("labelled", "difference", "validation", "widths", "pieces", "judged")
 
 
 @pytest.fixture(autouse=True)
