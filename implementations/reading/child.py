@@ -55,9 +55,9 @@ def answer(request: Message, send: Any) -> None:
 
     send({"stage": "loading"})
     path = Path(request["path"]).resolve()
-    if (folder := folder_of_data(path)) is not None:
+    if (place := folder_of_data(path)) is not None:
         sys.path[:] = [str(Path(entry).absolute()) for entry in sys.path]
-        os.chdir(folder)
+        os.chdir(place)
     bounds: list[Any] = []
 
     def before_running() -> None:

@@ -97,8 +97,8 @@ def _tuples(node: ast.AST, text: str) -> str:
     if not isinstance(node, ast.For | ast.comprehension):
         return ""
     over, target = node.iter, _unpacked_in(node) or node.target
-    numbered = isinstance(over, ast.Call) and getattr(over.func, "id", "") == "enumerate"
-    if numbered and isinstance(target, ast.Tuple):
+    numbered = getattr(getattr(over, "func", None), "id", "") == "enumerate"
+    if isinstance(over, ast.Call) and numbered and isinstance(target, ast.Tuple):
         over, target = over.args[0], target.elts[1]
     if ast.unparse(over) != text or not isinstance(target, ast.Tuple):
         return ""
