@@ -6,11 +6,13 @@ import inspect
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from samegrad.implementations.reading.bodies import reads_unasked, takes_last
+from samegrad.implementations.reading.bounded import unless_too_long
 from samegrad.implementations.reading.names import PENALTIES, plain, role, width, words
 
 Array = Any
@@ -228,12 +230,8 @@ def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     Raises:
         ValueError, TypeError: it has no signature.
     """
-    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY,
-             inspect.Parameter.POSITIONAL_ONLY)  # fmt: skip
-    given = [p for p in inspect.signature(function).parameters.values() if p.kind in kinds]
-    nothing = inspect.Parameter.empty  # as `data=[]` is
-    return [p.replace(default=nothing) if isinstance(p.default, list) and not p.default else p
-            for p in given]  # fmt: skip
+    given = inspect.signature(function).parameters.values()
+    return [p for p in given if "VAR" not in p.kind.name]
 
 
 def plans(
@@ -255,6 +253,8 @@ def plans(
     roles = {role(p.name) for p in given}
     unnamed = iter([key for key in order if key not in roles])
     for p in given:
+        if p.default.__class__ is list and role(p.name) in ("X", "y"):  # as `data=[]`
+            p = p.replace(default=p.empty)
         keys = _keys(p, board, outs, purpose)
         if role(p.name) in VALIDATION and p.default is None and reads_unasked(function, p.name):
             keys = [VALIDATION[role(p.name)]]
@@ -384,7 +384,7 @@ def _has(board: Board, key: str) -> bool:
 def call(function: Callable[..., Any], plan: Plan, board: Board) -> Any:
     """Call a function by a plan; a number of examples that is missing in its file is supplied."""
     try:
-        return _call(function, plan, board)
+        return unless_too_long(function, partial(_call, function, plan, board))
     except NameError as error:
         known = getattr(function, "__globals__", None)
         values = {"n": board.values["n"], "k": board.values["k"], "lr": RATE, "reg": 0.0}

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 try:
     import resource
@@ -16,6 +17,7 @@ except ImportError:  # on Windows: there a limit by the clock is all there is
     resource = None  # type: ignore[assignment] # asked before it is used
 
 COUNTED = resource is not None
+_TOO_LONG: set[Any] = set()  # code of functions that did
 CALL_SECONDS = 6.0  # of a single call that is tried: what takes longer trains to its end
 IDLE = 0.01  # of a second, in which a process computes so much at most: then it waits
 OVER = "killed by SIGXCPU"  # what is said of a child that was over its limit
@@ -39,6 +41,18 @@ def bound(seconds: float) -> Callable[[], None]:
 
 class TooLongError(Exception):
     """A call that is tried takes too long to be called again and again."""
+
+
+def unless_too_long(function: Callable[..., Any], call: Callable[[], Any]) -> Any:
+    """What a call of a function gives, if none of it took too long before."""
+    code = getattr(function, "__code__", None)
+    if code in _TOO_LONG:
+        raise TooLongError("it took too long before")
+    try:
+        return call()
+    except TooLongError:
+        _TOO_LONG.update([code] if code is not None else [])
+        raise
 
 
 @contextlib.contextmanager

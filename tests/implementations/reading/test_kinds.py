@@ -6,7 +6,7 @@ import pytest
 
 from samegrad.implementations.checking.objects import lines
 from samegrad.implementations.reading import drawn
-from samegrad.implementations.reading.bounded import TooLongError, at_most
+from samegrad.implementations.reading.bounded import TooLongError, at_most, unless_too_long
 from tests.helpers.read_here import read_here
 
 # Widths are written into a method that stands for the constructor, and is given the data.
@@ -274,4 +274,6 @@ def test_call_that_takes_too_long_is_given_up() -> None:
                     raise
 
     with pytest.raises(TooLongError), at_most(0.02):
-        forever()
+        unless_too_long(forever, forever)
+    with pytest.raises(TooLongError, match="before"):
+        unless_too_long(forever, forever)
