@@ -327,6 +327,8 @@ def _judged(match: Match, m: Slopes, g: Array, limit: float) -> tuple[Match, lis
         return _with(match, error=None, verdict=UNDECIDED, reason=said), left
     if of.wrong:
         said = f"{m.name}: error {of.error:.2g} {of.where}"
+        if of.constant is not None and m.size > 1:
+            said = f"{m.name}: it is {of.constant:.6g} times the slopes of the loss"
         return _with(match, verdict=DISAGREES, reason=said), left
     return match, left
 

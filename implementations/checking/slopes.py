@@ -182,6 +182,9 @@ def slopes(
         here = loss()
         taken = clock.elapsed
         least_directions, least_entries = LEAST_DIRECTIONS, LEAST_ENTRIES
+        enough = BOUND / 10
+        if taken > LONG_SECONDS:
+            enough = bound_of(noise) / 10  # no more digits than are compared
         if seconds == 0.0 and taken > LONG_SECONDS:
             least_directions = least_entries = 1
         elif taken > VERY_LONG_SECONDS:
@@ -197,10 +200,12 @@ def slopes(
             for slot, m, order, moves in zip(slots, measured, orders, signs, strict=True):
                 late = clock.elapsed > seconds
                 if turn < len(moves) and not (late and turn >= least_directions):
-                    m.of_directions.append(_along(loss, slot, moves[turn], here, noise, m))
+                    along = _along(loss, slot, moves[turn], here, noise, m, enough)
+                    m.of_directions.append(along)
                     m.directions.append(moves[turn])
                 if turn < len(order) and not (late and turn >= least_entries):
-                    m.of_entries.append(_along(loss, slot, int(order[turn]), here, noise, m))
+                    along = _along(loss, slot, int(order[turn]), here, noise, m, enough)
+                    m.of_entries.append(along)
                     m.entries.append(int(order[turn]))
     share = SHARE if noise.relative <= DOUBLE else SHARE_OF_FEW
     floor = share * max([m.largest for m in measured], default=0.0)
@@ -270,9 +275,19 @@ def check_tolerance(tolerance: Any) -> None:
 
 
 def _along(
-    loss: Loss, slot: Slot, move: Array | int, here: float, noise: Noise, known: Slopes
+    loss: Loss,
+    slot: Slot,
+    move: Array | int,
+    here: float,
+    noise: Noise,
+    known: Slopes,
+    wanted: float,
 ) -> tuple[float, float, bool]:
-    """(slope, what it may be off, whether it is a kink) along an entry or a direction."""
+    """(slope, what it may be off, whether it is a kink) along an entry or a direction.
+
+    Args:
+        wanted: error relative to the largest slope, below which no longer steps are tried.
+    """
     before = slot.read()
     entry = move if isinstance(move, int) else None
     root = known.size**0.5 if entry is None else 1.0
@@ -298,7 +313,7 @@ def _along(
                 again = _extrapolated(at, here, noise.size, step * longer / 3, shorter, largest)
                 tried = (tried[0], max(tried[1], abs(tried[0] - again[0])), tried[2] or again[2])
             best = min(best, tried, key=lambda of: of[1])
-            enough = BOUND / 10 * max(abs(best[0]), largest)
+            enough = wanted * max(abs(best[0]), largest)
             if best[1] <= enough or noise.size / (step * longer) <= enough:
                 break
     finally:

@@ -56,6 +56,12 @@ def item(owner: Any, key: Any) -> Place:
     return Place(lambda: owner[key], partial(setitem, owner, key))
 
 
+def field_of(array: Any, name: str) -> Place:
+    """A field of a structured array: a view of it, the same each time."""
+    view = array[name]
+    return Place(lambda: view, partial(setitem, array, name))
+
+
 def variable_of(variables: dict[str, Any], name: str) -> Place:
     """A global variable, which may not exist yet."""
 
@@ -177,7 +183,8 @@ class NumpyLeaf(Leaf):
         self.shape = value.shape
         floats = value.dtype.kind == "f"
         self.eps = float(np.finfo(value.dtype).eps) if floats else 0.0
-        self.promotable = floats and value.dtype.itemsize < 8
+        field = value.base is not None and getattr(value.base, "dtype", value.dtype).names
+        self.promotable = floats and value.dtype.itemsize < 8 and not field
 
     def write(self, values: Array) -> None:
         """In place; read-only arrays raise ValueError."""

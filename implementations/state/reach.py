@@ -26,6 +26,7 @@ from samegrad.implementations.state.leaves import (
     ScalarsLeaf,
     attribute,
     cell_of,
+    field_of,
     fixed,
     item,
     item_of_tuple,
@@ -142,6 +143,8 @@ class Reached:
                 for index in np.ndindex(value.shape):
                     path = "".join(f"[{i}]" for i in index)
                     self._waiting.append((value[index], name + path, item(value, index)))
+            for key in value.dtype.names or ():
+                self._waiting.append((value[key], f"{name}[{key!r}]", field_of(value, key)))
             return
         self._waiting.extend(self._children(value, name, place))
 

@@ -78,7 +78,7 @@ def telling(statement: ast.stmt, known: Known) -> Iterator[Edit]:
         target = statement.targets[0]
         for name in (right for wrong, right in known.misspelt if wrong == target.attr):
             meant = ast.Attribute(target.value, name, ast.Store())
-            yield _statement(statement, ast.Assign([meant], statement.value))
+            yield statement_edit(statement, ast.Assign([meant], statement.value))
     for parent, field, index, node in _expressions(statement) if known.unused else ():
         if isinstance(node, ast.Name) and node.id in known.names:
             for name in known.unused:
@@ -220,7 +220,7 @@ def _of_assignment(statement: ast.stmt, known: Known) -> Iterator[Edit]:
             call.args = [base, target.slice, statement.value]
             other.append(ast.Expr(call))
     for new in other:
-        yield _statement(statement, new)
+        yield statement_edit(statement, new)
 
 
 def _of_names(statement: ast.stmt, known: Known) -> Iterator[Edit]:
@@ -232,7 +232,7 @@ def _of_names(statement: ast.stmt, known: Known) -> Iterator[Edit]:
         for name in known.of_shape(known.texts.get(text, set()), text):
             new = _Renaming(text, name).visit(copy.deepcopy(statement))
             if not _cancels(new):
-                yield _statement(statement, new)
+                yield statement_edit(statement, new)
 
 
 def _cancels(tree: ast.AST) -> bool:
@@ -266,7 +266,7 @@ class _Renaming(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-def _statement(statement: ast.stmt, new: ast.stmt) -> Edit:
+def statement_edit(statement: ast.stmt, new: ast.stmt) -> Edit:
     """One statement for another, in place, so that whatever holds it has the new one."""
     ast.fix_missing_locations(ast.copy_location(new, statement))
     kept = dict(vars(statement)), type(statement)

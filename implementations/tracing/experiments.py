@@ -44,6 +44,7 @@ class Experiments:
         left: runs that are allowed.
         until: of time.process_time(), after which there are no more.
         over: whether there were too many.
+        passed: gives what mends the gradients where an argument is returned as it came.
     """
 
     rights: Sequence[Right]
@@ -62,6 +63,7 @@ class Experiments:
         self.backward, self.tracer, self.outcome, self.narrow = backward, tracer, outcome, narrow
         self.left, self.until, self.over = left, until, False
         self.base: Changes = {}
+        self.passed: Callable[[Sequence[Hypothesis]], Hypothesis | None] | None = None
 
     @property
     def same(self) -> float:
@@ -169,6 +171,9 @@ class Experiments:
         if not found:
             for h in sorted(late, key=lambda h: h.rank):
                 self._try(h, found, judged)
+        passed = self.passed(found) if self.passed is not None else None
+        if passed is not None:
+            return Found(passed)
         return placed(found, self.rights, self.same) if found else None
 
     def is_over(self) -> bool:

@@ -16,6 +16,7 @@ from samegrad.implementations.tracing import quantities, words
 from samegrad.implementations.tracing.experiments import Experiments, Judged
 from samegrad.implementations.tracing.outcome import Line, Outcome, Param
 from samegrad.implementations.tracing.over_calls import adds_up, not_cleared
+from samegrad.implementations.tracing.passed import passed_on
 from samegrad.implementations.tracing.placing import by_caller
 from samegrad.implementations.tracing.probe import Event, Probe, Tracer
 from samegrad.implementations.tracing.quantities import Measured
@@ -49,6 +50,7 @@ def explain(
     params: Mapping[str, Any],
     grads: Callable[[Any], Sequence[Any]],
     free: bool = False,
+    uphill: bool = False,
 ) -> list[Line]:
     """The lines that make a gradient wrong, the first cause first; [] where nothing shows it.
 
@@ -64,6 +66,7 @@ def explain(
         grads: what `backward` returned -> the gradients as they were understood, in the order and
             the shapes of `params` (None for one that is not known).
         free: whether `grads` gives updates, which are the gradients times a rate nobody knows.
+        uphill: whether what is wrong are updates that have the wrong sign and nothing else.
 
     Returns:
         [] too where there is no source, where a run does not repeat itself, or where the network
@@ -78,7 +81,7 @@ def explain(
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")  # of runs with values that are made up
             with contextlib.suppress(Exception):
-                found = _Case(loss, backward, reached, snapshot).lines(params, grads, free)
+                found = _Case(loss, backward, reached, snapshot, uphill).lines(params, grads, free)
             with contextlib.suppress(Exception):
                 if not found and reached.rules and (at := wrong_rule(reached.rules, backward)):
                     found = [Line(*at[:2], f"what {at[2]} returns is not the derivative")]
@@ -96,8 +99,10 @@ class _Case:
         backward: Callable[[], Any],
         reached: Reached,
         snapshot: Snapshot,
+        uphill: bool,
     ) -> None:
         self.backward, self.reached, self.snapshot = backward, reached, snapshot
+        self.uphill = uphill
         self.sites: list[Site] = []
         self.probe = Probe(self.sites)
         self.tracer = Tracer(self.probe, probed(reached.functions, self.probe, self.sites))
@@ -137,6 +142,9 @@ class _Case:
             self.backward, self.tracer, self.outcome, self.narrow, BUDGET, self.until
         )
         tried.rights = rights(known, self._others(seen), [(p.name, p.slopes) for p in params])
+        tried.passed = lambda found: passed_on(
+            found, events, self.sites, seen, known, self.measured.same
+        )
         self.sizes = words.sizes(known)
         found = tried.search(self._spots(events), judged)
         text = ""
@@ -144,7 +152,9 @@ class _Case:
             best, text = self._said(found.best, events, seen)
             found = replace(found, best=best)
         vague = " is wrong; ", " of shape ", "than that;"
-        if found is None or found.other is not None or any(words in text for words in vague):
+        # The sign of an update is that of its statement: what it takes may be right.
+        unsure = found is None or found.other is not None or self.uphill
+        if unsure or any(words in text for words in vague):
             repaired = self._repaired(self.backward, events)
             if repaired:
                 return repaired
@@ -177,7 +187,7 @@ class _Case:
 
     def _repaired(self, backward: Callable[[], Any], events: Sequence[Event]) -> list[Line]:
         repairs = Repairs(backward, self.outcome, self.measured, self.snapshot, self.sites)
-        repair = repairs.find(list(self.tracer.codes), events)
+        repair = repairs.find(list(self.tracer.codes), events, self.uphill)
         return [] if repair is None else [Line(repair.file, repair.edit.line, repair.text)]
 
     def _precision(self, seen: Sequence[Event]) -> None:

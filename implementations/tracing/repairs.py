@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import copy
 import difflib
 import linecache
 import time
@@ -13,7 +14,14 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.state.snapshot import Snapshot
-from samegrad.implementations.tracing.edits import Edit, Known, Shape, edits, telling
+from samegrad.implementations.tracing.edits import (
+    Edit,
+    Known,
+    Shape,
+    edits,
+    statement_edit,
+    telling,
+)
 from samegrad.implementations.tracing.outcome import Outcome
 from samegrad.implementations.tracing.probe import Event
 from samegrad.implementations.tracing.quantities import Measured
@@ -66,19 +74,23 @@ class Repairs:
         self.snapshot, self.sites = snapshot, sites
         self.judged: Sequence[bool | None] = ()
 
-    def find(self, functions: Sequence[FunctionType], events: Sequence[Event]) -> Repair | None:
+    def find(
+        self, functions: Sequence[FunctionType], events: Sequence[Event], uphill: bool = False
+    ) -> Repair | None:
         """The change that makes the gradient right, where all that do are in one line.
 
         Args:
             functions: whose code may be changed.
             events: of a run of the backward pass.
+            uphill: whether updates have the wrong sign and nothing else: that of their statements
+                is tried first, as what they take may be right.
         """
         self.snapshot.restore()  # gradients that are kept are by now those of an experiment
         result = self.backward()
         self.judged = self.outcome.judge(result)
         until = time.process_time() + SECONDS
         factors = self._factors(result)
-        for kind in (telling, edits):
+        for kind in (turning, telling, edits) if uphill else (telling, edits):
             found: list[Repair] = []
             for unit, edit in self._edits(functions, events, factors, kind):
                 if time.process_time() > until:
@@ -148,6 +160,17 @@ class Repairs:
         finally:
             self.measured.here = kept
         return True
+
+
+def turning(statement: ast.stmt, _: Known) -> Iterator[Edit]:
+    """The other sign of what is added to a variable: `w += d` for `w -= d`, or `w = w - d`."""
+    node = statement.value if isinstance(statement, ast.Assign) else statement
+    if isinstance(node, ast.AugAssign | ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+        new = copy.copy(node)
+        new.op = ast.Sub() if isinstance(node.op, ast.Add) else ast.Add()
+        whole = new if node is statement else ast.Assign(statement.targets, new)
+        if node is statement or ast.unparse(node.left) == ast.unparse(statement.targets[0]):
+            yield statement_edit(statement, whole)
 
 
 def _decided(found: Sequence[Repair]) -> Repair | None:

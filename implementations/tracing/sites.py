@@ -52,6 +52,8 @@ class Site:
         argument: the function whose argument it is, or "".
         operands: the numbers of the sites of which it is made.
         operator: of a BinOp, such as "Mult", or "".
+        owner: the class, or the function, in which the function is defined, by its whole path.
+        passes: whether an argument is returned as it came.
     """
 
     number: int
@@ -65,6 +67,8 @@ class Site:
     argument: str = ""
     operands: tuple[int, ...] = ()
     operator: str = ""
+    owner: tuple[str, ...] = ()
+    passes: bool = False
 
 
 class _Probing(ast.NodeTransformer):
@@ -73,6 +77,8 @@ class _Probing(ast.NodeTransformer):
     def __init__(self, file: str, tree: ast.Module, sites: list[Site]) -> None:
         self.file, self.sites = file, sites
         self.functions: list[str] = []
+        self.path: list[str] = []  # of classes and functions
+        self.given: list[set[str]] = []  # arguments that keep their values
         self.target = ""
         self.root: ast.expr | None = None
         self.imported = PLAIN_NAMES | {
@@ -85,27 +91,40 @@ class _Probing(ast.NodeTransformer):
     # ---- functions and statements ----
 
     def visit_FunctionDef(self, node: Any) -> Any:
-        self.functions.append(node.name)
         kept = self.target, self.root
-        node.body = self.statements(node.body)
+        with self._inside(node, node.name):
+            node.body = self.statements(node.body)
         self.target, self.root = kept
-        self.functions.pop()
         return node
 
     visit_AsyncFunctionDef = visit_FunctionDef
 
     def visit_Lambda(self, node: ast.Lambda) -> Any:
-        self.functions.append("<lambda>")
         kept = self.target, self.root
         self.target, self.root = "return", node.body
-        node.body = self.visit(node.body)
+        with self._inside(node, "<lambda>"):
+            node.body = self.visit(node.body)
         self.target, self.root = kept
-        self.functions.pop()
         return node
+
+    @contextlib.contextmanager
+    def _inside(self, node: Any, name: str) -> Iterator[None]:
+        self.functions.append(name)
+        self.path.append(name)
+        names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+        set_anew = {n.id for n in names if not isinstance(n.ctx, ast.Load)}
+        self.given.append({a.arg for a in (*node.args.posonlyargs, *node.args.args)} - set_anew)
+        try:
+            yield
+        finally:
+            for held in (self.functions, self.path, self.given):
+                held.pop()
 
     def visit_ClassDef(self, node: ast.ClassDef) -> Any:
         kept, self.functions = self.functions, []  # a class body is run once, when it is defined
+        self.path.append(node.name)
         node.body = self.statements(node.body)
+        self.path.pop()
         self.functions = kept
         return node
 
@@ -249,7 +268,8 @@ class _Probing(ast.NodeTransformer):
         self.sites.append(
             Site(
                 number, self.file, node.lineno, self.target, text, kind, whole,
-                self.functions[-1], argument, operands, operator,
+                self.functions[-1], argument, operands, operator, tuple(self.path[:-1]),
+                kind == "kept" and self.target == "return" and text in self.given[-1],
             )
         )  # fmt: skip
         return number

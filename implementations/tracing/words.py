@@ -13,6 +13,7 @@ from samegrad.implementations.tracing.search import Hypothesis, proportional
 
 Array = Any
 ZERO = 1e-9  # of what is right: rounding, where things cancel
+MOST_NUMBERS = 10**6  # in one array of factors
 
 
 @dataclass(frozen=True)
@@ -120,14 +121,14 @@ def _product(
     value, right = best.events[0].array, best.arrays[0]
     if value.size < 3 or value.shape != right.shape or _ratio(value, right, same):
         return None
-    values = list(_arrays(rights, "value"))
+    factors = list(_factors(list(_arrays(rights, "value")), value.shape))
     for r, a in _arrays(rights, "slope"):
         if a.shape != value.shape or a is best.right:
             continue
-        was = _times(value, a, values, same)
+        was = _times(value, a, factors, same)
         if was is None:
             continue
-        ought = _times(right, a, values, same)
+        ought = _times(right, a, factors, same)
         now = f"{constant(was[0], known)}{r.text}{f' times {was[1]}' if was[1] else ''}"
         if ought is not None and abs(was[0] - ought[0]) < 1e-3 * abs(was[0]):
             return now, f"times {ought[1]}" if ought[1] else f"{constant(ought[0], known)}{r.text}"
@@ -137,16 +138,24 @@ def _product(
 
 
 def _times(
-    value: Array, slope: Array, values: Sequence[tuple[Right, Array]], same: float
+    value: Array, slope: Array, factors: Sequence[tuple[str, Array]], same: float
 ) -> tuple[float, str] | None:
     """(c, factor) where a value is c times a slope times the factor; "" for none."""
     c = _ratio(value, slope, same)
     if c:
         return c, ""
-    for f, b in _factors(values, value.shape):
-        c = _ratio(value, slope * b, same)
-        if c:
-            return c, f
+    flat = value.ravel().astype(np.float64)
+    at_once = max(1, MOST_NUMBERS // value.size)
+    for start in range(0, len(factors), at_once):  # some thousands of factors, of few numbers each
+        some = factors[start : start + at_once]
+        tried = slope.ravel() * np.array([b.ravel() for _, b in some], np.float64)
+        with np.errstate(all="ignore"):
+            cs = tried @ flat / np.sum(tried**2, axis=1)
+            off = np.max(np.abs(flat - cs[:, None] * tried), axis=1)
+        for k in np.flatnonzero(off <= 2 * same * np.abs(cs) * np.max(np.abs(tried), axis=1)):
+            c = _ratio(value, slope * some[k][1], same)
+            if c:
+                return c, some[k][0]
     return None
 
 

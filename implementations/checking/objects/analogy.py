@@ -9,6 +9,7 @@ from samegrad.implementations.checking.objects.matching import (
     FEW,
     KEPT,
     RETURNED,
+    UPDATE,
     Candidate,
     Fit,
 )
@@ -69,7 +70,7 @@ def placed(
         if len(there) == 1:
             expected[i] = list(there.values())
     if not expected and not any(f.right for of in found for f in of):
-        expected = _beside(paths, shapes, by_path)
+        expected = _beside(paths, shapes, by_path) or _parallel(paths, shapes, candidates, by_path)
     return expected or _in_order(shapes, found, candidates)
 
 
@@ -88,6 +89,41 @@ def _beside(
         return {}
     (name,) = shared
     return {i: [by_path[(*one[:-1], name)]] for i, one in enumerate(own)}
+
+
+def _parallel(
+    paths: Sequence[Sequence[str]],
+    shapes: Sequence[tuple[int, ...]],
+    candidates: Sequence[Candidate],
+    by_path: Mapping[tuple[str, ...], Candidate],
+) -> dict[int, list[Candidate]]:
+    """What lies in one container as the parameters do in theirs: `net.g["W1"]`, `net.p["W1"]`.
+
+    Only where backward() makes one such container, or one that is called gradients; of others that
+    an update goes through nothing is known.
+    """
+    own = [tuple(names.parts(of[0])) for of in paths]
+    own = [path for path, shape in zip(own, shapes, strict=True) if shape not in ((), (1,))]
+    if len(own) < 2:
+        return {}
+    found = []
+    for k in range(min(map(len, own)) - 1):
+        for name in {path[k] for path in by_path if len(path) > k} - {path[k] for path in own}:
+            there = [by_path.get((*path[:k], name, *path[k + 1 :])) for path in own]
+            if len({path[k] for path in own}) == 1 and None not in there:
+                found.append((k, name))
+    said = [(k, name) for k, name in found if names.WHOLE.fullmatch(name)]
+    found = said or ([] if any(c.origin == UPDATE for c in candidates) else found)
+    if len(found) != 1:
+        return {}
+    ((k, name),) = found
+    expected = {}
+    for i, (of, shape) in enumerate(zip(paths, shapes, strict=True)):
+        path = tuple(names.parts(of[0]))
+        c = by_path.get((*path[:k], name, *path[k + 1 :]))
+        if c is not None and c.values.shape == shape:
+            expected[i] = [c]
+    return expected
 
 
 def carried_over(

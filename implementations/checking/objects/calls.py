@@ -290,7 +290,12 @@ def _with_data(function: Callable[..., Any], data: tuple[Any, ...]) -> Callable[
             f"{name} takes {len(needed)} arguments, and data has {len(data)}",
             "give functions without arguments, such as lambda: net.loss(X, y)",
         )
-    return lambda: function(*data)
+
+    def of_data() -> Any:
+        return function(*data)
+
+    of_data.__wrapped__ = function  # type: ignore[attr-defined] # what is traced
+    return of_data
 
 
 @contextmanager

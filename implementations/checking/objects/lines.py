@@ -50,6 +50,7 @@ def lines_of(trial: Trial, judged: Judged, net: Any = None) -> list[Line]:
             {_name(leaf): leaf for leaf, _, _ in held},
             read.gradients,
             _free(held),
+            _uphill(held),
         )
     finally:
         state.restore()
@@ -83,6 +84,15 @@ def _free(held: list[Held]) -> bool:
     updates = all(of is not None and of.candidate.origin == UPDATE for _, _, of in held)
     several = [match.verdict == AGREES for leaf, match, _ in held if leaf.size > 1]
     return updates and 2 * sum(several) < len(several)
+
+
+def _uphill(held: list[Held]) -> bool:
+    """Whether all that is wrong are updates in the wrong direction."""
+    wrong = [(match, of) for _, match, of in held if match.verdict == DISAGREES]
+    return all(
+        of is not None and of.candidate.origin == UPDATE and (match.constant or 0) < 0
+        for match, of in wrong
+    )
 
 
 def _cheapest(trial: Trial, read: "_Reader", restore: Callable[[], None]) -> Callable[[], Any]:
@@ -142,8 +152,10 @@ class _Reader:
             values = self._kept(name)
         if values is None or of is None:
             return values
+        # A square one that is right when it is transposed is judged as it stands.
+        meant = "" if match.verdict == DISAGREES and of.right else of.form
         for form, turned in forms(leaf.shape, values):
-            if form == of.form:
+            if form == meant:
                 return turned / self.rates[i]
         for form, (order, index, shapes) in self.pieces[i].items():
             for other, piece in pieces(shapes, order, index, values):

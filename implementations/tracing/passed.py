@@ -1,0 +1,65 @@
+"""Arguments that a backward pass returns as they came, where a derivative is left out."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.tracing.probe import Event
+from samegrad.implementations.tracing.quantities import Quantity
+from samegrad.implementations.tracing.search import Hypothesis, proportional
+from samegrad.implementations.tracing.sites import Site
+
+Array = Any
+
+
+def passed_on(
+    found: Sequence[Hypothesis],
+    events: Sequence[Event],
+    sites: Sequence[Site],
+    seen: Sequence[Event],
+    known: Iterable[Quantity],
+    same: float,
+) -> Hypothesis | None:
+    """Where a value that ought to be another slope is given back unchanged, or None.
+
+    It is the cause where the quantities with these slopes, what went in and what comes out, are met
+    in the same class or function: `return g` of a sigmoid, not of an addition before it.
+
+    Args:
+        found: what mends all gradients.
+        events: of the backward pass.
+        seen: those of the forward pass.
+        known: its quantities.
+    """
+    passing = [e for e in events if sites[e.site].passes and e.array.size > 1]
+    for h in sorted(found, key=lambda h: h.rank) if passing else ():
+        value, wanted = h.events[0].array, h.arrays[0]
+        if h.right.kind != "slope" or proportional(value, wanted, same):
+            continue
+        ends = [_with_slope(slope, known, same) for slope in (value, wanted)]
+        for event in passing:
+            site = sites[event.site]
+            if not np.array_equal(event.array, value):
+                continue
+            own = {e.array.tobytes() for e in seen if _shared(sites[e.site], site)}
+            if all(own.intersection(of) for of in ends):
+                return replace(h, spot=replace(h.spot, site=site))
+    return None
+
+
+def _with_slope(slope: Array, known: Iterable[Quantity], same: float) -> set[bytes]:
+    """The values of quantities that have a slope, or a multiple of it."""
+    return {
+        event.array.tobytes()
+        for q in known
+        for event, own in zip(q.events, q.slopes, strict=True)
+        if own is not None and proportional(slope, own, same)
+    }
+
+
+def _shared(one: Site, other: Site) -> bool:
+    """Whether an expression stands in the class, or the function, that holds another's function."""
+    held = (*one.owner, one.function)[: len(other.owner)] == other.owner
+    return held and one.file == other.file
