@@ -328,7 +328,7 @@ def _judged(match: Match, m: Slopes, g: Array, limit: float) -> tuple[Match, lis
     if of.wrong:
         said = f"{m.name}: error {of.error:.2g} {of.where}"
         if of.constant is not None and m.size > 1:
-            said = f"{m.name}: it is {of.constant:.6g} times the slopes of the loss"
+            said += f"; it is {of.constant:.6g} times the slopes of the loss"
         return _with(match, verdict=DISAGREES, reason=said), left
     return match, left
 

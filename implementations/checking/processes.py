@@ -38,6 +38,7 @@ WAITS = "waits"  # key of a message that the child waits with until it has been 
 # Environment variable with what each message of a child begins with: whatever else gets into their
 # pipe (a file may write to every descriptor that is open) is passed over.
 MARK = "SAMEGRAD_MESSAGES"
+EARLY = " before its work was done"
 END_SECONDS = 5.0  # for a child whose work is done, or that was killed, to be gone
 SILENT_SECONDS = 30.0  # of a child, before the user is told of them
 SILENCE = "samegrad: still {}: {:.0f} s so far, at most {:.0f} s\n"
@@ -377,7 +378,7 @@ def _too_long(limit: float) -> Exit:
 def _ended(code: int, errors: bytes) -> Exit:
     """What is said of a child that has ended before its work was done."""
     if code == 0:
-        return Exit("crashed", "exit status 0 before its work was done")
+        return Exit("crashed", f"exit status 0{EARLY}")
     if code < 0:
         with contextlib.suppress(ValueError):
             name = signal.Signals(-code).name

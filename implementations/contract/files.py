@@ -6,6 +6,7 @@ import math
 import os
 import secrets
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,6 +85,26 @@ def instead_of_folder(place: str) -> str:
         return "is a folder without a .py or .ipynb file; give a file"
     more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
     return f"is a folder; give one of its files: {', '.join(found[:MOST_NAMED])}{more}"
+
+
+def instead_of_file(place: str) -> str:
+    """What is said of a path at which there is no file to read, right after it."""
+    path = Path(place)
+    if path.is_dir():
+        return f" {instead_of_folder(place)}"
+    if path.is_symlink() and not path.exists():
+        return f" is a link to {str(path.readlink())!r}, which leads to no file"
+    return " is no ordinary file" if path.exists() else ": no such file"
+
+
+@contextlib.contextmanager
+def without_bytecode() -> Iterator[None]:
+    """Imports leave no __pycache__ in somebody's folder for a while."""
+    kept, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = kept
 
 
 def is_input(path: Path) -> bool:

@@ -20,7 +20,11 @@ from typing import Literal, get_args
 
 from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.adapter import Implementation, adapted
-from samegrad.implementations.contract.files import instead_of_folder
+from samegrad.implementations.contract.files import (
+    instead_of_file,
+    instead_of_folder,
+    without_bytecode,
+)
 from samegrad.implementations.contract.old_names import what_to_write
 from samegrad.implementations.contract.sources import place
 from samegrad.implementations.contract.texts import clean_errors, message
@@ -205,7 +209,7 @@ def check_name(name: str) -> None:
             raise UnknownImplementationError(
                 f"implementation {name!r:.200}: {error.strerror}"
             ) from None
-        raise UnknownImplementationError(f"implementation {name!r}: no such file")
+        raise UnknownImplementationError(f"implementation {name!r}{instead_of_file(where)}")
     with contextlib.suppress(OSError):  # too long for one
         if Path(name).is_dir():
             raise UnknownImplementationError(f"implementation {name!r} {instead_of_folder(name)}")
@@ -346,7 +350,8 @@ def _module_from_path(path: Path) -> ModuleType:
         sys.path.append(folder)  # for what lies beside the file; after everything else
     arguments, sys.argv = sys.argv, [str(path)]  # a file that parses them gets none of ours
     try:
-        spec.loader.exec_module(module)
+        with without_bytecode():
+            spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise

@@ -19,6 +19,7 @@ from samegrad.implementations.checking.objects.report import (
     CheckReport,
 )
 from samegrad.implementations.contract.sources import is_users
+from samegrad.implementations.contract.texts import UnreadableError
 from samegrad.implementations.reading.bounded import bound, while_it_waits
 from samegrad.implementations.reading.hints import in_source, parse
 from samegrad.implementations.reading.judging import SECONDS
@@ -69,7 +70,8 @@ def answer(request: Message, send: Any) -> None:
         loaded = load(path, request["run"], before_running)
     except (SyntaxError, ValueError) as error:
         line = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        kind = f"{type(error).__name__}{line}: " if type(error) is not ValueError else ""
+        told = type(error) in (ValueError, UnreadableError)  # in words of its own
+        kind = "" if told else f"{type(error).__name__}{line}: "
         said = f"{kind}{getattr(error, 'msg', None) or error}"
         send({"report": CheckReport(NOT_CHECKED, said=said).to_dict()})
         return

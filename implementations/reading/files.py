@@ -27,6 +27,7 @@ from samegrad.implementations.checking.objects.report import (
 from samegrad.implementations.checking.report import VerifyReport
 from samegrad.implementations.checking.verifier import verify as verify_contract
 from samegrad.implementations.contract import registry
+from samegrad.implementations.contract.files import instead_of_file
 from samegrad.implementations.contract.sources import unwritten
 from samegrad.implementations.contract.texts import (
     UNPARSABLE,
@@ -135,7 +136,9 @@ def check_name(name: str) -> None:
     where, _ = registry.split(name)
     if where.endswith(".ipynb"):
         if not Path(where).is_file():
-            raise registry.UnknownImplementationError(f"implementation {name!r}: no such file")
+            raise registry.UnknownImplementationError(
+                f"implementation {name!r}{instead_of_file(where)}"
+            )
         return
     registry.check_name(name)
 
@@ -227,7 +230,7 @@ def verify_file(
     if report is None and run and stage == "running":
         seconds = WAITING_SECONDS if ended.kind == "timeout" and COUNTED else RUNNING_SECONDS
         late = ended.kind == "timeout" or ended.reason == OVER
-        how = f"takes longer than {min(seconds, time_limit):g} s" if late else ended.reason
+        how = f"takes longer than {min(seconds, time_limit):g} s" if late else _end(ended.reason)
         remarks = (f"at import it {how}; only what defines something was run: {NO_RUN}",)
         report, stage, ended = _in_child(where, of, hints, False, time_limit, asked)
     if report is None:
@@ -245,6 +248,13 @@ def verify_file(
     if report.verdict in (NOT_CHECKED, UNDECIDED) and (empty := _unwritten(where)):
         report = CheckReport(NOT_CHECKED, said=f"not written yet: {empty}")
     return FileReport(label, _with(report, remarks))
+
+
+def _end(reason: str) -> str:
+    """What a file does that ends its process, after "it"."""
+    if reason.startswith("exit status"):
+        return f"ends the process ({reason.removesuffix(processes.EARLY)})"
+    return f"is {reason}" if reason.startswith("killed") else reason
 
 
 def _unwritten(where: str) -> str:

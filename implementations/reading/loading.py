@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from samegrad.implementations.contract.files import without_bytecode
 from samegrad.implementations.reading.paths import on_the_path, without_here
 from samegrad.implementations.reading.source import Block, blocks, defines, trains
 
@@ -121,6 +122,7 @@ class AskedForInputError(Exception):
     """The file has called input()."""
 
 
+@without_bytecode()
 def load(
     path: Path,
     run: bool = True,

@@ -56,12 +56,6 @@ def item(owner: Any, key: Any) -> Place:
     return Place(lambda: owner[key], partial(setitem, owner, key))
 
 
-def field_of(array: Any, name: str) -> Place:
-    """A field of a structured array: a view of it, the same each time."""
-    view = array[name]
-    return Place(lambda: view, partial(setitem, array, name))
-
-
 def variable_of(variables: dict[str, Any], name: str) -> Place:
     """A global variable, which may not exist yet."""
 

@@ -13,6 +13,7 @@ import sys
 import types
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from operator import setitem
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,6 @@ from samegrad.implementations.state.leaves import (
     ScalarsLeaf,
     attribute,
     cell_of,
-    field_of,
     fixed,
     item,
     item_of_tuple,
@@ -144,7 +144,7 @@ class Reached:
                     path = "".join(f"[{i}]" for i in index)
                     self._waiting.append((value[index], name + path, item(value, index)))
             for key in value.dtype.names or ():
-                self._waiting.append((value[key], f"{name}[{key!r}]", field_of(value, key)))
+                self._waiting.append((value[key], f"{name}[{key!r}]", _field(value, key)))
             return
         self._waiting.extend(self._children(value, name, place))
 
@@ -364,6 +364,12 @@ def _is_theirs(name: str, module: types.ModuleType | None) -> bool:
     """Whether a module, or what is defined in it, is of the user's own."""
     file = getattr(module, "__file__", None) or ""
     return name == "__main__" or (name.split(".")[0] not in FOREIGN and is_users(file))
+
+
+def _field(array: Any, name: str) -> Place:
+    """A field of a structured array: a view of it, the same each time."""
+    view = array[name]
+    return Place(lambda: view, functools.partial(setitem, array, name))
 
 
 def _is_generator(value: Any) -> bool:

@@ -17,6 +17,7 @@ from samegrad.benchmarks.training import one_task
 from samegrad.benchmarks.training import weights as weights_file
 from samegrad.benchmarks.training.data import originals
 from samegrad.benchmarks.training.data.records import DataError
+from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.files import replaced
 from samegrad.implementations.contract.initializers import init_params
 from samegrad.implementations.contract.spec import MLPSpec
@@ -113,6 +114,24 @@ def made_when_read(path: Path) -> None:
     if not Path("/proc/version").is_file():
         pytest.skip("this system has no such files")
     path.symlink_to("/proc/version")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no such files")
+def test_path_without_a_file_is_told_what_is_there(tmp_path: Path) -> None:
+    """In the place of "no such file", which is wrong for a folder, a pipe or a link."""
+    (tmp_path / "folder.py").mkdir()
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "itself.py").symlink_to("itself.py")
+    said = {
+        "folder.py": " is a folder without a .py or .ipynb file; give a file",
+        "pipe.py": " is no ordinary file",
+        "itself.py": " is a link to 'itself.py', which leads to no file",
+        "nowhere.py": ": no such file",
+    }
+
+    for name, text in said.items():
+        with pytest.raises(registry.UnknownImplementationError, match=f"{name}'{text}"):
+            registry.check_name(str(tmp_path / name))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no such files")

@@ -109,14 +109,16 @@ def test_file_that_is_nested_too_deep_for_python_is_not_checked(text: str, tmp_p
 def test_file_that_prints_megabytes_is_read_in_silence(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing of it is kept."""
+    """Nothing of it is kept, nor is bytecode of what it imports left in its folder."""
     file = tmp_path / "mine.py"
-    file.write_text(f"{NETWORK}\n\nprint('x' * 10 ** 7)\n")
+    (tmp_path / "beside_it.py").write_text("")
+    file.write_text(f"{NETWORK}\n\nimport beside_it\nprint('x' * 10 ** 7)\n")
 
     report = verify_file(str(file))
 
     assert "agrees" == report.verdict, report
     assert "" == capfd.readouterr().out
+    assert ["beside_it.py", "mine.py"] == sorted(path.name for path in tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -157,6 +159,7 @@ def test_file_that_is_no_utf8_is_told_how_to_be(data: bytes, said: str, tmp_path
     report = read_here(file)
 
     assert "not checked" == report.verdict and said in report.reason, report
+    assert report.reason.startswith("it ")
     assert not in_contract(file)
     for right in (b"\xef\xbb\xbfx = 1\n", b"# -*- coding: latin-1 -*-\n# caf\xe9\n"):
         assert "" == not_utf8(right)
@@ -180,6 +183,8 @@ def test_file_that_ends_its_process_is_not_checked(tmp_path: Path) -> None:
     report = verify_file(str(file))
 
     assert ("not checked", "no gradient was found in it") == (report.verdict, report.reason)
+    assert "at import it ends the process (exit status 3); " in " ".join(report.report.remarks)
+    assert "is killed by SIGSEGV" == files._end("killed by SIGSEGV")
 
 
 @pytest.mark.parametrize("ours", [True, False])

@@ -196,7 +196,7 @@ def test_function_s_gradient_names_its_constant() -> None:
     report = sg.check_function(lambda w: (w**2).sum(), lambda w: 8 * w, np.arange(1.0, 4.0))
 
     assert "disagrees" == report.verdict
-    assert "params: it is 4 times the slopes of the loss" == report.reason
+    assert report.reason.endswith("; it is 4 times the slopes of the loss")
 
 
 def test_product_is_looked_for_in_many_values_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
