@@ -276,7 +276,7 @@ def _differ(a: Any, b: Any) -> bool:
     if isinstance(a, Fraction) and isinstance(b, Fraction):
         return a != b
     difference = interval(a) - interval(b)
-    return bool(difference > 0 or difference < 0)
+    return bool(difference.a > 0 or difference.b < 0)  # mpmath 1.4: only points compare
 
 
 def _slope_degree(degree: Degree) -> Degree:
