@@ -7,9 +7,11 @@ from typing import Any
 
 from samegrad.implementations.checking.objects.calls import silent
 from samegrad.implementations.checking.objects.check import PROVING, check
+from samegrad.implementations.checking.objects.epsilon import proved_without
 from samegrad.implementations.checking.objects.report import DISAGREES, CheckReport
 from samegrad.implementations.reading.found import Found
 from samegrad.implementations.reading.seen import seen
+from samegrad.implementations.state.reach import around
 
 OWN = "the file's own loss"
 NOTED = "perhaps by the convention that was noted"
@@ -51,8 +53,10 @@ def _proof(found: Found) -> tuple[str, str]:
 
     backward = seen(reading.backward, reading)
     matches = check(reading.net, seen(loss, reading), backward, reading.changeable).matches
+    functions = with_data(loss), with_data(reading.backward)
     with silent():
-        proof = proving.prove_matches(
-            matches, reading.net, with_data(loss), with_data(reading.backward)
+        proof = proved_without(
+            lambda: proving.prove_matches(matches, reading.net, *functions),
+            around(reading.net, functions),
         )
     return proof.verdict, proof.meaning

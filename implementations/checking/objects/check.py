@@ -16,6 +16,7 @@ from samegrad.implementations.checking.objects.calls import (
     silent,
     steady,
 )
+from samegrad.implementations.checking.objects.epsilon import proved_without
 from samegrad.implementations.checking.objects.judge import Judged
 from samegrad.implementations.checking.objects.other_data import OtherData
 from samegrad.implementations.checking.objects.report import (
@@ -257,8 +258,11 @@ class _Check:
             said = f"not proved: {missing.name} is not installed"
             return replace(report, remarks=(*report.remarks, said))
         with silent():
-            proof = proving.prove_matches(
-                report.matches, self.net, *self.calls.functions, seed=self.seed
+            proof = proved_without(
+                lambda: proving.prove_matches(
+                    report.matches, self.net, *self.calls.functions, seed=self.seed
+                ),
+                self._walk(),
             )
         if proof.verdict == DISAGREES:
             said = f"over exact numbers: {proof.meaning}"

@@ -5,15 +5,27 @@ that of the loss without them. Of probabilities that are smaller still it is onc
 """
 
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+from samegrad.implementations.checking.objects.report import DISAGREES
 from samegrad.implementations.state.leaves import Leaf, NumberLeaf
+from samegrad.implementations.state.reach import Reached
 
 SMALLEST, LARGEST = 1e-30, 1e-4  # of what people add to a probability, or clip it to
 # What is left of it: of 1e-4 no more than rounding in float32, of 1e-8 in float64; or nothing.
 TIMES = (1e-6, 1e-200)
+NOT_PROVED = "not proved"
+
+
+@dataclass(frozen=True)
+class NotProved:
+    """What stands for a proof of a loss that has small constants."""
+
+    meaning: str
+    verdict: str = NOT_PROVED
 
 
 def shrunk(number: Any, times: float = TIMES[0]) -> Any:
@@ -24,6 +36,25 @@ def shrunk(number: Any, times: float = TIMES[0]) -> Any:
         if SMALLEST <= 1.0 - number <= LARGEST:
             return 1.0 - (1.0 - number) * times
     return number
+
+
+def proved_without(prove: Callable[[], Any], reached: Reached) -> Any:
+    """A proof, or if it disagrees one that says so of the loss without its small constants.
+
+    Exact numbers show those everywhere, slopes only where probabilities are as small.
+
+    Args:
+        prove: gives it, of functions that can be reached.
+        reached: what can be.
+    """
+    proof = prove()
+    if proof.verdict == DISAGREES:
+        with without_epsilons(reached.functions, reached.leaves, TIMES[-1]) as epsilons:
+            there = prove() if epsilons else proof
+        if there.verdict not in (DISAGREES, NOT_PROVED):
+            said = f"the gradient is that of the loss without {', '.join(epsilons[:3])}"
+            return NotProved(f"{said}; of that: {there.verdict}: {there.meaning}")
+    return proof
 
 
 @contextmanager

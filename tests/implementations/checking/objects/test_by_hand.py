@@ -228,3 +228,28 @@ def test_slow_loss_of_few_digits_is_measured_to_these_alone(
 
     assert "agrees" == report.verdict, str(report)
     assert least < len(calls) < most
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "agrees"), (1.0 + 1e-9, "disagrees")])
+def test_small_constant_of_a_loss_is_no_fault_over_exact_numbers(
+    factor: float, verdict: str
+) -> None:
+    """Exact numbers show it where no slope does; nothing is proved then."""
+    net = {"w": np.array([0.5, -1.0])}
+    data, y = np.array([[1.0, 0.5], [0.25, -1.0], [2.0, 1.0]]), np.array([1.0, 1.0, 0.0])
+
+    def likely() -> Any:
+        p = 1 / (1 + np.exp(-data @ net["w"]))
+        return y * p + (1 - y) * (1 - p)
+
+    report = sg.check(
+        net,
+        loss=lambda: -np.log(likely() + 1e-12).sum(),
+        backward=lambda: factor * data.T @ ((1 - 2 * y) * (1 - likely())),
+        data=(data, y),
+        exact=True,
+    )
+
+    assert verdict == report.verdict, str(report)
+    noted = "not proved: the gradient is that of the loss without 1e-12 in "
+    assert (verdict == "agrees") is any(remark.startswith(noted) for remark in report.remarks)
