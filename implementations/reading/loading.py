@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from samegrad.implementations.contract.files import without_bytecode
-from samegrad.implementations.reading.paths import on_the_path, without_here
+from samegrad.implementations.reading.paths import hidden_library, on_the_path, without_here
 from samegrad.implementations.reading.source import Block, blocks, defines, trains
 
 MOST_STUBS = 20  # third-party imports that are missing in one file
@@ -167,6 +167,7 @@ def load(
         if error is None:
             return Loaded(path, parts, module, _missing(stubs))
         why = _why(error)
+        remedy = hidden_library(error, path.parent) or remedy
     if why and not (why.startswith(TRAINS) and _all_defined(statements)):
         remarks.append(f"{why}; only what defines something was run: {remedy}")
     module = _module(name, path)

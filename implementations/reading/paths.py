@@ -4,8 +4,10 @@ import ast
 import importlib.util
 import os
 import sys
+import types
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 
@@ -32,6 +34,20 @@ def on_the_path(path: Path, statements: Sequence[ast.stmt], libraries_first: boo
     sys.path.insert(_place(libraries_first), above)
     package = [p.name for p in reversed(parents[:level])]
     return ".".join([*package, path.stem])
+
+
+def hidden_library(error: BaseException, folder: Path) -> str:
+    """What is to be renamed where a file of a folder stands in the place of a library, or ""."""
+    owner = getattr(error, "obj", None)  # of an AttributeError
+    name = owner.__name__ if isinstance(owner, types.ModuleType) else getattr(error, "name", None)
+    root = str(name or "").partition(".")[0]
+    file = getattr(sys.modules.get(root), "__file__", None) or ""
+    others = [entry for entry in sys.path if Path(entry or ".").resolve() != folder]
+    if not file or Path(file).resolve().parent not in (folder, folder / root):
+        return ""
+    if root not in sys.stdlib_module_names and PathFinder.find_spec(root, others) is None:
+        return ""
+    return f"{Path(file).name} in its folder stands in the place of the library {root}: rename it"
 
 
 @contextmanager

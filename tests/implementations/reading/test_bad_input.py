@@ -1,5 +1,6 @@
 """Files that do more than define at import: one line each, and the verdict all the same."""
 
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -259,3 +260,30 @@ def test_library_that_cannot_be_imported_is_no_fault_of_ours(
     assert "not checked" == report.verdict
     assert "samegrad's" not in report.reason
     assert "cannot open" in " ".join(report.report.remarks)
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("import quopri.nothing", "ModuleNotFoundError"),
+        ("from quopri import decode", "ImportError"),
+        ("import quopri\nquopri.decode", "AttributeError"),
+    ],
+)
+def test_file_that_stands_in_the_place_of_a_library_is_named(
+    line: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A main guard would be of no help."""
+    monkeypatch.delitem(sys.modules, "quopri", raising=False)  # one that nobody has loaded
+    (tmp_path / "quopri.py").write_text("")
+    file = tmp_path / "mine.py"
+    file.write_text(f"{NETWORK}\n\n{line}\n")
+
+    report = read_here(file)
+    sys.modules.pop("quopri", None)
+
+    (said,) = [remark for remark in report.remarks if "at import it" in remark]
+    assert "agrees" == report.verdict and f"raises {kind} in line" in said
+    assert said.endswith(
+        "quopri.py in its folder stands in the place of the library quopri: rename it"
+    )
