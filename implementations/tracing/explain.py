@@ -158,8 +158,8 @@ class _Case:
             repaired = self._repaired(self.backward, events)
             if repaired:
                 return repaired
-            if found is None:
-                return self._two(events, judged, seen)
+        if found is None:
+            return self._two(events, judged, seen)
         site, other = found.best.spot.site, found.other
         if other is None or (other.file, other.line) == (site.file, site.line):
             return [Line(site.file, site.line, text)]

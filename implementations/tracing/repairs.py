@@ -162,15 +162,18 @@ class Repairs:
         return True
 
 
-def turning(statement: ast.stmt, _: Known) -> Iterator[Edit]:
+def turning(statement: Any, _: Known) -> Iterator[Edit]:
     """The other sign of what is added to a variable: `w += d` for `w -= d`, or `w = w - d`."""
-    node = statement.value if isinstance(statement, ast.Assign) else statement
-    if isinstance(node, ast.AugAssign | ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
-        new = copy.copy(node)
-        new.op = ast.Sub() if isinstance(node.op, ast.Add) else ast.Add()
-        whole = new if node is statement else ast.Assign(statement.targets, new)
-        if node is statement or ast.unparse(node.left) == ast.unparse(statement.targets[0]):
-            yield statement_edit(statement, whole)
+    node: Any = statement.value if isinstance(statement, ast.Assign) else statement
+    added = isinstance(node, ast.AugAssign | ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)
+    if not added:
+        return
+    new = copy.copy(node)
+    new.op = ast.Sub() if isinstance(node.op, ast.Add) else ast.Add()
+    if isinstance(statement, ast.AugAssign):
+        yield statement_edit(statement, new)
+    elif ast.unparse(node.left) == ast.unparse(statement.targets[0]):
+        yield statement_edit(statement, ast.Assign(statement.targets, new))
 
 
 def _decided(found: Sequence[Repair]) -> Repair | None:

@@ -152,7 +152,9 @@ def _times(
         with np.errstate(all="ignore"):
             cs = tried @ flat / np.sum(tried**2, axis=1)
             off = np.max(np.abs(flat - cs[:, None] * tried), axis=1)
-        for k in np.flatnonzero(off <= 2 * same * np.abs(cs) * np.max(np.abs(tried), axis=1)):
+        for k in map(
+            int, np.flatnonzero(off <= 2 * same * np.abs(cs) * np.max(np.abs(tried), axis=1))
+        ):
             c = _ratio(value, slope * some[k][1], same)
             if c:
                 return c, some[k][0]
