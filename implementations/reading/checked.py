@@ -144,7 +144,7 @@ def _doubt(found: Found, report: CheckReport, agreed: bool) -> str:
     stateful = stateful or (reading.applied is not None and reading.applied.divides)
     if reading.step and stateful and not _of_variables(reading, report):
         return MORE
-    if reading.own and agreed:
+    if (reading.own or found.certain) and agreed:
         return ""
     right = [m for m in report.matches if m.verdict == AGREES and m.gradient]
     numbers = [m for m in right if m.entries == 1]  # of a network of single numbers

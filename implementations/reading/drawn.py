@@ -5,6 +5,7 @@ few small networks on which files are read. These are others in every run; a see
 code that is too slow for one of them it is left out.
 """
 
+import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,12 +19,13 @@ from samegrad.implementations.contract.texts import in_one_line
 from samegrad.implementations.reading.board import Sizes
 from samegrad.implementations.reading.checked import checked_as
 from samegrad.implementations.reading.effects import places
+from samegrad.implementations.reading.extremes import Extremes
 from samegrad.implementations.reading.found import Found, compared_with
-from samegrad.implementations.reading.points import GROSS, NOTED, points_of
+from samegrad.implementations.reading.points import GROSS, NOTED, alike, points_of
 from samegrad.implementations.reading.proved import with_proof
 from samegrad.implementations.reading.readings import Reading, readings
 from samegrad.implementations.reading.snippets import snippet
-from samegrad.implementations.reading.trials import Wishes, runs
+from samegrad.implementations.reading.trials import Trial, Wishes, runs
 
 # Of this process: for all networks of a file, and the longest loss of one, of some hundred. Small
 # networks say too much of the time of a larger one: the first of these may be four times as long.
@@ -60,7 +62,11 @@ def asked_for(found: Found, report: CheckReport, asked: Asked) -> CheckReport:
     again = f"--seed {asked.seed} draws them again"
     tried: list[Reading] = []
     unread: list[Sizes] = []
-    for other in _drawn(found, asked.seed, unread):
+    extremes = Extremes(found, bool(report.notes), asked.seed)
+    if (fault := extremes.fault()) is not None:
+        fault = replace(fault, remarks=(*fault.remarks[:-1], f"{fault.remarks[-1]}; {again}"))
+        return replace(fault, snippet=snippet(found, fault))
+    for other in itertools.chain(_degenerate(found), _drawn(found, asked.seed, unread)):
         tried.append(other.reading)
         if not _follows(other, noted=bool(report.notes)):
             noted, fault = bool(report.notes), checked_as(other, agreed=True)
@@ -78,6 +84,9 @@ def asked_for(found: Found, report: CheckReport, asked: Asked) -> CheckReport:
         several = f"{len(tried)} networks" if len(tried) > 1 else "a network"
         said = f"right, too, on {several} drawn for this run ({_text(tried)}); {again}"
         report = replace(report, remarks=(*report.remarks, said))
+    if extremes.lost:
+        lost = f"{extremes.lost[0]} its loss is no finite number: nothing was compared there"
+        report = replace(report, remarks=(*report.remarks, lost))
     for raised in filter(None, (_raised(found.reading, sizes) for sizes in unread)):
         report = replace(report, remarks=(*report.remarks, raised))
     return with_proof(report, found) if asked.exact else report
@@ -115,6 +124,64 @@ def _drawn(found: Found, seed: int, unread: list[Sizes]) -> Iterator[Found]:
         compared = compared_with(other)
         if compared is not None and compared.judged:
             yield Found(other, compared)
+
+
+def _degenerate(found: Found) -> Iterator[Found]:
+    """The reading on one example of several, and on a network of one output, where it takes them.
+
+    And with targets that are alike, where `points` cannot change them. Of one output in place of
+    several, all targets are 1: probabilities have to add up to that.
+    """
+    reading, trial = found.reading, found.reading.trial
+    if trial is None or trial.network.held or trial.wishes != Wishes():
+        return
+    sizes = trial.board.sizes
+    several = reading.batched and reading.examples > 1
+    one_output = replace(sizes, k=1) if 1 < sizes.k != sizes.f else None
+    known = any(data is reading.data[1] for data in reading.changeable)
+    alone, same = (sizes if several else None), (sizes if several and not known else None)
+    for of, change, set_all in (
+        (alone, _first_alone, None), (same, _as_it_is, _all_alike), (one_output, _as_it_is, _ones)
+    ):  # fmt: skip
+        other = None if of is None else reading.at(of, change)
+        if other is None or other.trial is None or (of is one_output and other.outputs != 1):
+            continue
+        values = other.trial.board.values
+        if set_all is not None and not all(map(set_all, (values["y"], values["#Y"]))):
+            continue
+        compared = compared_with(other)
+        if compared is not None and compared.judged:
+            yield Found(other, compared)
+
+
+def _as_it_is(trial: Trial) -> Trial:
+    return trial
+
+
+def _first_alone(trial: Trial) -> Trial:
+    """The same, with the first of its examples."""
+    values = trial.board.values
+    values["X"] = values["X"][:, :1] if trial.form.x == "columns" else values["X"][:1]
+    values["n"] = 1
+    trial.board.sizes = replace(trial.board.sizes, n=1)
+    return trial
+
+
+def _ones(targets: object) -> bool:
+    """Make all targets 1, if they are floats in an array."""
+    floats = isinstance(targets, np.ndarray) and targets.dtype.kind == "f"
+    if floats:
+        targets[...] = 1  # type: ignore[index] # as it was looked at
+    return floats
+
+
+def _all_alike(targets: object) -> bool:
+    """Make all targets those of the first example, if they are in an array or a list."""
+    if isinstance(targets, np.ndarray):
+        targets[...] = alike(targets)
+    elif isinstance(targets, list):
+        targets[:] = targets[:1] * len(targets)
+    return isinstance(targets, np.ndarray | list)
 
 
 def _raised(reading: Reading, sizes: Sizes) -> str:

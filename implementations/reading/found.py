@@ -19,11 +19,13 @@ class Found:
 
     Attributes:
         follows: whether `check` found the whole gradient right, whatever is made of it.
+        certain: whether its loss is no guess where it is judged.
     """
 
     reading: Reading
     compared: Compared
     follows: bool = False
+    certain: bool = False
 
     @cached_property
     def decays(self) -> bool:

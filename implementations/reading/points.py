@@ -37,6 +37,7 @@ class Points:
         data: X and y; arrays of floats are changed.
         matches: what is taken for whose gradient.
         tolerance: relative to the length of the gradient.
+        scales: how large steps along parameters are, by their names; 1 for others.
     """
 
     parameters: Sequence[Place]
@@ -47,6 +48,7 @@ class Points:
     matches: Sequence[Match]
     tolerance: float
     examples: int
+    scales: dict[str, float] = field(default_factory=dict)
     signs: dict[tuple[str, bool], Array] = field(default_factory=dict)
 
     def suspects(self) -> Iterator[str]:
@@ -89,7 +91,7 @@ class Points:
         if isinstance(y, np.ndarray) and y.size > 1 < self.examples:
             held = y.copy()
             try:
-                y[...] = _alike(y)
+                y[...] = alike(y)
                 if self.follows(2) is False:
                     yield "with all targets alike"
             finally:  # labels are restored by nobody else
@@ -121,13 +123,14 @@ class Points:
         """
         try:
             self.loss()
-            gradients = self._gradients()
+            gradients = self.gradients()
             answers = (self._along(gradients, 2 * seed + turn) for turn in (1, 2))
             return next((a for a in answers if a is not False), False)
         except (Exception, SystemExit):  # a point that the code does not accept
             return None
 
-    def _gradients(self) -> list[Array]:
+    def gradients(self) -> list[Array]:
+        """Those of the parameters, by what was taken for them."""
         pool = dict(candidates(self.parameters, self.backward(), self.net, self.data))
         gradients = []
         for place, match in zip(self.parameters, self.matches, strict=True):
@@ -147,7 +150,10 @@ class Points:
     def _along(self, gradients: Sequence[Array], seed: int) -> bool | None:
         rng = np.random.default_rng(seed)
         here = [place.read() for place in self.parameters]
-        direction = [rng.normal(0, 1, np.shape(values)) for values in here]
+        direction = [
+            rng.normal(0, self.scales.get(place.name, 1.0), np.shape(values))
+            for place, values in zip(self.parameters, here, strict=True)
+        ]
 
         def moved(by: float) -> float:
             for place, old, d in zip(self.parameters, here, direction, strict=True):
@@ -162,11 +168,13 @@ class Points:
         if not np.isfinite(slope):
             return None
         said = sum(float(np.sum(g * d)) for g, d in zip(gradients, direction, strict=True))
-        length = np.sqrt(sum(float(np.sum(np.square(g))) for g in gradients))
+        scales = (self.scales.get(place.name, 1.0) for place in self.parameters)
+        pairs = zip(gradients, scales, strict=True)
+        length = np.sqrt(sum(float(np.sum(np.square(g * scale))) for g, scale in pairs))
         return bool(abs(said - slope) <= self.tolerance * max(length, abs(slope), 1e-6))
 
 
-def _alike(y: Array) -> Array:
+def alike(y: Array) -> Array:
     """Targets, labels or one-hot, of which each is the first; others as they are."""
     if y.ndim < 2:
         return y[:1]

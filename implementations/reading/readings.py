@@ -106,7 +106,7 @@ class Reading:
     changeable: tuple[Any, ...] = ()
     key: tuple[str, ...] = ()
     others: "Callable[[], Iterator[Reading]]" = lambda: iter(())
-    at: "Callable[[Sizes], Reading | None]" = lambda _: None
+    at: "Callable[..., Reading | None]" = lambda *_: None
     trial: Trial | None = None
     update: Callable[[], Any] | None = None
     notes: Sequence[Note] = ()
@@ -251,10 +251,13 @@ def _others_of(trial: Trial, known: Sequence[str]) -> list[str]:
             and not n.startswith("__")][:MOST_OTHERS]  # fmt: skip
 
 
-def _at(trial: Trial, key: tuple[str, ...], wide: bool, sizes: Sizes) -> Reading | None:
-    """The same calls with such sizes, if they run."""
+def _at(
+    trial: Trial, key: tuple[str, ...], wide: bool, sizes: Sizes,
+    change: Callable[[Trial], Trial] = lambda trial: trial,
+) -> Reading | None:  # fmt: skip
+    """The same calls with such sizes, and data that are changed, if they run."""
     networks = runs(trial.make, sizes, trial.form, trial.name) if trial.make else ()
-    read = (readings(other, Wishes(), [trial.form.y], wide) for other in networks)
+    read = (readings(change(other), Wishes(), [trial.form.y], wide) for other in networks)
     found = (r for r in itertools.chain.from_iterable(read) if r.key == key)
     return next(found, None)
 

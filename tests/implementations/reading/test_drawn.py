@@ -113,7 +113,7 @@ def test_right_file_agrees_on_what_is_drawn(text: str, seed: int, tmp_path: Path
 
     assert "agrees" == report.verdict, report
     (said,) = [r for r in report.remarks if f"--seed {seed} draws them again" in r]
-    assert re.match(r"right, too, on [45] networks .*1\d\d examples", said), said
+    assert re.match(r"right, too, on [67] networks .*1\d\d examples", said), said
 
 
 def test_code_that_is_slow_is_left_its_small_networks(tmp_path: Path) -> None:
