@@ -1,13 +1,14 @@
 """Runs of a backward pass with some of its values replaced, and what they show of the others."""
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from samegrad.implementations.state.snapshot import Snapshot
-from samegrad.implementations.tracing.outcome import Outcome
-from samegrad.implementations.tracing.placing import Found, makes_up, placed
+from samegrad.implementations.tracing.outcome import Outcome, named_alike
+from samegrad.implementations.tracing.placing import Found, makes_up, misnamed, placed
 from samegrad.implementations.tracing.probe import Change, Event, Tracer
 from samegrad.implementations.tracing.rights import Right
 from samegrad.implementations.tracing.search import (
@@ -16,8 +17,10 @@ from samegrad.implementations.tracing.search import (
     Spot,
     digest,
     disturbing,
+    equal,
     hypotheses,
     identical,
+    proportional,
 )
 
 Array = Any
@@ -168,13 +171,47 @@ class Experiments:
                     late.append(h)
                 else:
                     self._try(h, found, judged)
+        for h in late if found else ():
+            turned = proportional(h.events[0].array, h.arrays[0], self.same) or 0.0
+            # What was right as it is may have to be turned only where this is wrong.
+            sign = h.constant == 1 and abs(turned + 1) <= 1e-3 and found[0].constant == -1
+            if sign or (misnamed(h) and self._others_as_named(h, spots)):
+                self._try(h, found, judged)
         if not found:
             for h in sorted(late, key=lambda h: h.rank):
                 self._try(h, found, judged)
+            found = self._turned_last(found)
         passed = self.passed(found) if self.passed is not None else None
         if passed is not None:
             return Found(passed)
         return placed(found, self.rights, self.same) if found else None
+
+    def _turned_last(self, found: Sequence[Hypothesis]) -> list[Hypothesis]:
+        """Of what is minus a slope, as its inputs are: the last line, where the sign is put right.
+
+        But not if a name says that it is no such thing.
+        """
+        ratios = [proportional(h.events[0].array, h.arrays[0], self.same) or 0.0 for h in found]
+        if not found or any(abs(r + 1) > 1e-3 for r in ratios) or any(map(misnamed, found)):
+            return list(found)
+        last = max(found, key=lambda h: h.events[0].index).spot.site
+        return [h for h in found if (h.spot.site.file, h.spot.site.line) == (last.file, last.line)]
+
+    def _others_as_named(self, h: Hypothesis, spots: Sequence[Spot]) -> bool:
+        """Whether other gradients are, with no factor, what their names say: dW2 is dloss/dW2.
+
+        Then a factor that this one has from its inputs is not left to what comes later.
+        """
+        slopes = {p.name: p.slopes for p in self.outcome.params}
+        own = h.right.text.partition("dloss/d")[2]
+        for spot in spots:
+            value, target = spot.events[-1].array, spot.site.target
+            for name, array in slopes.items():
+                short = re.findall(r"\w+", name)[-1]
+                other = short != own and spot.site.whole and named_alike(target, short)
+                if other and equal(value, array, self.same):
+                    return True
+        return False
 
     def is_over(self) -> bool:
         """Whether no more runs are allowed."""

@@ -178,12 +178,13 @@ class _Case:
         self.tried.left, self.tried.until = BUDGET, time.process_time() + MORE_SECONDS
         self.tried.over = False
         found: list[Line] = []
+        vague = True
         for shown, of in two_at_fault(self.tried, events, judged, self._spots):
             best, text = self._said(shown, of, seen)
-            site = best.spot.site
+            site, vague = best.spot.site, vague and " is wrong; " in text
             if (site.file, site.line) not in [(f.file, f.number) for f in found]:
                 found.append(Line(site.file, site.line, text))
-        return found
+        return [] if vague else found  # what they take may be wrong itself
 
     def _repaired(self, backward: Callable[[], Any], events: Sequence[Event]) -> list[Line]:
         repairs = Repairs(backward, self.outcome, self.measured, self.snapshot, self.sites)

@@ -30,8 +30,8 @@ def placed(found: Sequence[Hypothesis], rights: Sequence[Right], same: float) ->
     A value that is dloss/d(something else) is rightly computed. The line that assigns it to a
     variable, or the one use that ought to read something else, is the cause.
     """
-    found = _ordered(found, same)
-    found = [h for h in found if _misnamed(h) or not _as_named(h, rights, same)] or found
+    found = _ordered(_turned_later(found, same), same)
+    found = [h for h in found if misnamed(h) or not _as_named(h, rights, same)] or found
     found = [h for h in found if not _as_forward(h, rights, same)] or found
     best = found[0]
     spot = best.spot
@@ -102,8 +102,20 @@ def _ordered(found: Sequence[Hypothesis], same: float) -> list[Hypothesis]:
     plain = [h for h in found if _scaled(h, same)]
     if plain:  # what is off by a factor alone does not come of what is off by more,
         # unless that is by its own name: a mask may hide by how much more
-        found = [h for h in found if h in plain or not _of_slopes(h) or _misnamed(h)]
+        found = [h for h in found if h in plain or not _of_slopes(h) or misnamed(h)]
     return sorted(found, key=lambda h: (h.rank[0], not _scaled(h, same), h.rank))
+
+
+def _turned_later(found: Sequence[Hypothesis], same: float) -> list[Hypothesis]:
+    """Without slopes that ought to be minus themselves where something later is minus its own."""
+    turned = [h for h in found if _scaled(h, same) and abs(_ratio(h, same) + 1) <= 1e-3]
+    wrong = [h.events[0].index for h in turned if h.constant == 1]
+    last = max(wrong, default=-1)
+    return [h for h in found if h not in turned or h.constant == 1 or h.events[0].index > last]
+
+
+def _ratio(h: Hypothesis, same: float) -> float:
+    return proportional(h.events[0].array, h.arrays[0], same) or 0.0
 
 
 def _of_slopes(h: Hypothesis) -> bool:
@@ -124,7 +136,7 @@ def _of_others(h: Hypothesis, rights: Sequence[Right], same: float) -> list[floa
     return [c for r in whole for a in r.arrays if (c := proportional(value, a, same))]
 
 
-def _misnamed(h: Hypothesis) -> bool:
+def misnamed(h: Hypothesis) -> bool:
     """Whether it ought to be, with no factor, the slope that its last name says."""
     target = _assigned(h).site.target
     return h.constant == 1 and named_alike(target, h.right.text.partition("dloss/d")[2])

@@ -308,3 +308,120 @@ def test_line_of_the_use_is_named(text: str, right: str, wrong: str, tmp_path: P
 
     assert ("agrees", (), ()) == (reports[0].verdict, reports[0].lines, reports[0].notes)
     assert [f"wrong.py:{number}"] == [line.partition(": ")[0] for line in reports[1].lines]
+
+
+OWN_STEP = """
+import numpy as np
+
+
+class Net:
+    def __init__(self, n_in, n_hidden, n_out, lr=0.1):
+        self.W1, self.b1 = np.random.randn(n_in, n_hidden), np.zeros((1, n_hidden))
+        self.W2, self.b2 = np.random.randn(n_hidden, n_out), np.zeros((1, n_out))
+        self.lr = lr
+
+    def forward(self, X):
+        self.a1 = np.tanh(X @ self.W1 + self.b1)
+        z2 = self.a1 @ self.W2 + self.b2
+        e = np.exp(z2 - z2.max(axis=1, keepdims=True))
+        self.a2 = e / e.sum(axis=1, keepdims=True)
+        return self.a2
+
+    def loss(self, y, p):
+        return -np.sum(y * np.log(p)) / y.shape[0]
+
+    def backward(self, X, y):
+        m = X.shape[0]
+        dz2 = self.a2 - y
+        dW2 = self.a1.T @ dz2 / m
+        db2 = np.sum(dz2, axis=0, keepdims=True) / m
+        dz1 = (dz2 @ self.W2.T) * (1 - self.a1**2)
+        dW1 = X.T @ dz1 / m
+        db1 = np.sum(dz1, axis=0, keepdims=True) / m
+        self.W2 -= self.lr * dW2
+        self.b2 -= self.lr * db2
+        self.W1 -= self.lr * dW1
+        self.b1 -= self.lr * db1
+"""
+NO_BIASES = """
+import numpy as np
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def slope(a):
+    return a * (1 - a)
+
+
+class Net:
+    def __init__(self, n_in, n_hidden, n_out):
+        self.W1, self.W2 = np.random.randn(n_in, n_hidden), np.random.randn(n_hidden, n_out)
+
+    def forward(self, X):
+        self.a1 = sigmoid(X @ self.W1)
+        self.a2 = sigmoid(self.a1 @ self.W2)
+        return self.a2
+
+    def loss(self, X, y):
+        return np.sum((self.forward(X) - y) ** 2) / 2
+
+    def backward(self, X, y):
+        error = self.forward(X) - y
+        d2 = error * slope(self.a2)
+        error1 = d2 @ self.W2.T
+        d1 = error1 * slope(self.a1)
+        return X.T @ d1, self.a1.T @ d2
+"""
+UPHILL = """
+import numpy as np
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def slope(a):
+    return a * (1 - a)
+
+
+X = np.array([[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
+y = np.array([[0, 1, 1, 0]]).T
+np.random.seed(1)
+W1 = 2 * np.random.random((3, 4)) - 1
+W2 = 2 * np.random.random((4, 1)) - 1
+for j in range(1000):
+    a1 = sigmoid(X @ W1)
+    a2 = sigmoid(a1 @ W2)
+    error = y - a2
+    d2 = error * slope(a2)
+    error1 = d2 @ W2.T
+    d1 = error1 * slope(a1)
+    W2 += a1.T @ d2
+    W1 += X.T @ d1
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "wrong"),
+    [
+        # Each makes up for it in the next line but one: an update, a slope, what is passed on.
+        pytest.param(OWN_STEP, "dW1 = X.T @ dz1 / m", "dW1 = X.T @ dz1", marks=pytest.mark.full),
+        pytest.param(NO_BIASES, "d1 = error1", "d1 = -error1", marks=pytest.mark.full),
+        pytest.param(NO_BIASES, "return X.T", "return -X.T", marks=pytest.mark.full),
+        (UPHILL, "W1 += X.T", "W1 -= X.T"),
+    ],
+    ids=["factor", "sign", "sign of what is returned", "sign of an update"],
+)
+def test_factor_or_sign_is_placed_where_it_is_lost(
+    text: str, right: str, wrong: str, tmp_path: Path
+) -> None:
+    """Though another line would make up for it."""
+    file = tmp_path / "net.py"
+    file.write_text(text.replace(right, wrong))
+
+    report = read_here(file, seed=3)
+
+    line = text[: text.index(right)].count("\n") + 1
+    assert [f"net.py:{line}"] == [said.split(": ")[0] for said in report.lines], report

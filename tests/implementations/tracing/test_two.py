@@ -56,3 +56,14 @@ def test_no_two_lines_are_named_where_one_may_have_made_all_that_is_wrong(tmp_pa
     file.write_text(NOTHING_RIGHT)
 
     assert [] == explained(loaded(file))
+
+
+def test_of_two_lines_at_fault_none_is_named_by_what_another_may_have_made(tmp_path: Path) -> None:
+    """Both sentences would say no more than that something is wrong."""
+    text = (STYLES / "folded_bias.py").read_text()
+    for _, right, wrong in [f for f in FAULTS if f[0] == "folded_bias"][:2]:
+        text = text.replace(right, wrong)
+    file = tmp_path / "folded_bias.py"
+    file.write_text(text)
+
+    assert [] == explained(loaded(file))
