@@ -140,7 +140,9 @@ class Extremes:
         """Whether a gradient that does not follow the loss at this point is a fault."""
         there = self.found.reading.loss()
         if not np.isfinite(there):
-            if shifted and self.found.reading.own:
+            outputs = self._outputs()
+            no_numbers = outputs is not None and not np.isfinite(outputs).all()
+            if shifted and (self.found.reading.own or no_numbers):
                 self.lost.append(words)
             return False
         if self._certain(here, shifted):
@@ -271,8 +273,9 @@ def _forms_of(held: Any) -> Iterator[tuple[str, Any, Any, float]]:
     if not isinstance(held, np.ndarray) or held.ndim == 0 or held.dtype.kind not in "fi":
         return
     if held.ndim == 2:
-        order = "C" if held.flags.f_contiguous and not held.flags.c_contiguous else "F"
-        yield f"in {order} order in memory", np.array(held, order=order), held, DOUBLE
+        turned = held.flags.f_contiguous and not held.flags.c_contiguous
+        order = np.ascontiguousarray if turned else np.asfortranarray
+        yield f"in {'C' if turned else 'F'} order in memory", order(held), held, DOUBLE
     wide = np.repeat(held, 2, axis=0)
     wide = np.repeat(wide, 2, axis=1) if held.ndim > 1 else wide
     parts = wide[tuple(slice(None, None, 2) for _ in held.shape)]
