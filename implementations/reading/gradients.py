@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -90,10 +90,11 @@ def gradients_of(
                     else _holds_gradient(backward, found)
                 ):
                     continue
-                if not names.BACKWARD.match(name) and name not in steps and not _covers(
-                    backward, kind, found, trial.network.net
-                ):  # fmt: skip
-                    continue
+                if not names.BACKWARD.match(name) and name not in steps:
+                    if not _covers(backward, kind, found, trial.network.net):
+                        continue
+                    if kind == "explicit" and _before(backward, found):
+                        backward = replace(backward, gives=False)
                 complete = complete or (kind == "explicit" and name in both)
                 if kind == "explicit" and name in explicit:
                     ran.append(backward)
@@ -188,16 +189,27 @@ def _needed(function: Callable[..., Any]) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class Backward:
-    """A backward pass: the forward pass, or what comes `first` in its place, then a function."""
+    """A backward pass: the forward pass, or what comes `first` in its place, then a function.
+
+    Attributes:
+        gives: whether what the function returns may be a gradient.
+    """
 
     trial: Trial
     function: Callable[..., Any]
     name: str
     plan: Plan
     first: "Backward | None" = None
+    gives: bool = True
 
     def __call__(self) -> Any:
         """What the function returns."""
+        self.before()
+        returned = call(self.function, self.plan, self.trial.board)
+        return returned if self.gives else None
+
+    def before(self) -> None:
+        """What comes before the function."""
         trial = self.trial
         if self.first is not None:
             self.first()
@@ -205,7 +217,6 @@ class Backward:
             trial.forward()
         if trial.outs:
             trial.board.values["out"] = trial.out(trial.outs[0])
-        return call(self.function, self.plan, trial.board)
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,9 +259,28 @@ def _covers(backward: Callable[[], Any], kind: str, found: Sequence[Place], net:
                  if p.key not in known]  # fmt: skip
     finally:
         held.restore()
+    return _has_all(sizes, found)
+
+
+def _has_all(sizes: Sequence[int], found: Sequence[Place]) -> bool:
+    """Whether there is something of the size of every matrix."""
     least = int(any(np.ndim(p.read()) > 1 for p in found))
     wanted = [int(np.size(p.read())) for p in found if np.ndim(p.read()) > least]
     return all(sizes.count(size) >= wanted.count(size) for size in wanted)
+
+
+def _before(backward: Backward, found: Sequence[Place]) -> bool:
+    """Whether the forward pass leaves a gradient of every matrix, and the function returns none.
+
+    It may be anything then, such as relu, and what it returns have the size of a bias by chance.
+    """
+    net = backward.trial.network.net
+    held = snapshot(net)
+    try:
+        returned = [int(np.size(p.read())) for p in places(backward(), "")]
+    finally:
+        held.restore()
+    return not _has_all(returned, found) and _covers(backward.before, "explicit", found, net)
 
 
 def is_step(backward: Callable[[], Any], found: Sequence[Place], net: Any) -> bool:

@@ -1,12 +1,15 @@
 """Kinds of public files that were not read, or accused: as they stand, right ones agree."""
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from samegrad.implementations.checking.objects import lines
-from samegrad.implementations.reading import drawn
+from samegrad.implementations.reading import drawn, gradients
 from samegrad.implementations.reading.bounded import TooLongError, at_most, unless_too_long
+from samegrad.implementations.reading.effects import Place
 from tests.helpers.read_here import read_here
 
 # Widths are written into a method that stands for the constructor, and is given the data.
@@ -228,6 +231,39 @@ RIGHT = {
 }
 # In every run of the suite.
 OFTEN = ("labelled", "difference", "validation", "widths", "pieces", "judged")
+# The forward pass leaves the gradient; the other function is not called.
+LEFT = """
+import numpy as np
+class TwoLayers:
+    def __init__(self, inputs=20, classes=5, hidden=8):
+        rng = np.random.default_rng(0)
+        self.weights = {
+            "b1": np.zeros(hidden), "b2": np.zeros(classes),
+            "W1": 0.1 * rng.standard_normal((inputs, hidden)),
+            "W2": 0.1 * rng.standard_normal((hidden, classes)),
+        }
+        self.gradients = {name: np.zeros_like(w) for name, w in self.weights.items()}
+    def sigmoid(self, x):
+        return 1 / (1 + np.exp(-x))
+    def ReLU(self, x):
+        return np.maximum(x, 0)
+    def softmax(self, scores):
+        e = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+    def forward(self, X, y):
+        w, n = self.weights, len(y)
+        hidden = self.sigmoid(X @ w["W1"] + w["b1"])
+        p = self.softmax(hidden @ w["W2"] + w["b2"])
+        loss = -np.mean(np.log(p[np.arange(n), y]))
+        accuracy = np.mean(p.argmax(axis=1) == y)
+        p[np.arange(n), y] -= 1
+        delta = p / n @ w["W2"].T * hidden * (1 - hidden)
+        self.gradients["W2"] = hidden.T @ p / n
+        self.gradients["b2"] = p.sum(axis=0) / n
+        self.gradients["W1"] = X.T @ delta
+        self.gradients["b1"] = delta.sum(axis=0)
+        return loss, accuracy
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -277,3 +313,24 @@ def test_call_that_takes_too_long_is_given_up() -> None:
         unless_too_long(forever, forever)
     with pytest.raises(TooLongError, match="before"):
         unless_too_long(forever, forever)
+
+
+def test_what_an_activation_returns_is_no_gradient(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a forward pass that leaves the gradient: it was taken for that of a bias."""
+    seen: dict[str, bool] = {}
+
+    def left(backward: gradients.Backward, found: Sequence[Place]) -> bool:
+        seen[backward.name] = before(backward, found)
+        assert backward() is not None
+        assert dataclasses.replace(backward, gives=False)() is None
+        return seen[backward.name]
+
+    before = gradients._before
+    monkeypatch.setattr(gradients, "_before", left)
+    path = tmp_path / "net.py"
+    path.write_text(LEFT)
+
+    assert "agrees" == read_here(path).verdict
+    assert {"ReLU": True} == seen
