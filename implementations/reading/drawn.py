@@ -146,6 +146,8 @@ def _degenerate(found: Found) -> Iterator[Found]:
         other = None if of is None else reading.at(of, change)
         if other is None or other.trial is None or (of is one_output and other.outputs != 1):
             continue
+        if len(other.parameters) != len(reading.parameters):  # read as another network
+            continue
         values = other.trial.board.values
         if set_all is not None and not all(map(set_all, (values["y"], values["#Y"]))):
             continue

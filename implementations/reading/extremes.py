@@ -202,6 +202,8 @@ class Extremes:
                 try:
                     values[key] = plain
                     there, before = reading.loss(), points.gradients()
+                    if _others(points, before, near):  # of the same data: it adds up over calls
+                        continue
                     values[key] = given
                     same = abs(reading.loss() - there) <= near * max(1.0, abs(there))
                     wrong = _others(points, before, near) if same else ""
