@@ -66,7 +66,7 @@ def lacking(paths: Iterable[Path]) -> Iterator[str]:
     """The machines of fleets that have no run, a line for each fleet that some journals are of."""
     here: dict[str, set[str]] = {}  # folder -> numbers; by texts, since there are many
     for path in paths:
-        folder, kind, run, _ = [".", ".", *os.fspath(path).rsplit(os.sep, 3)][-4:]
+        folder, kind, run, _ = [".", ".", ".", *os.fspath(path).rsplit(os.sep, 3)][-4:]
         if kind == MACHINES:
             here.setdefault(folder, set()).add(run.partition("-")[0])  # or a summary alone
     for folder, numbers in here.items():
