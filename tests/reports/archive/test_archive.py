@@ -538,6 +538,18 @@ def test_machine_of_a_fleet_without_a_run_is_named(
         assert [f"{place}: no run of machines 2, 4 of this fleet is there"] == result.lines
 
 
+def test_path_of_one_part_is_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`journal.jsonl` in its own folder; and the folder as `.`, where it is there already."""
+    made = journal(tmp_path / "run", name="own", day=1)
+    monkeypatch.chdir(made.parent)
+
+    added = adding.add(tmp_path / "a", adding.places([Path(made.name)]))
+    again = adding.add(tmp_path / "a", adding.places([Path()]))
+
+    assert ({adding.ADDED: 1}, []) == (added.counts, added.lines)
+    assert ({adding.THERE: 1}, []) == (again.counts, again.lines)
+
+
 def test_two_who_add_at_the_same_time_both_succeed(tmp_path: Path) -> None:
     """The same runs, too: each row is there once."""
     for number in range(3):
