@@ -215,8 +215,7 @@ class Backward:
             self.first()
         else:
             trial.forward()
-        if trial.outs:
-            trial.board.values["out"] = trial.out(trial.outs[0])
+        trial.show_outputs()
 
 
 @dataclass(frozen=True, eq=False)

@@ -100,6 +100,11 @@ class Trial:
         if self.function is not None:
             self.board.take(call(self.function, self.plan, self.board), self.called)
 
+    def show_outputs(self) -> None:
+        """Put on the board what the forward pass gave as outputs."""
+        if self.outs:
+            self.board.values["out"] = self.out(self.outs[0])
+
     @property
     def takes_targets(self) -> bool:
         """Whether the forward pass is given targets."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from samegrad.implementations.state.snapshot import Snapshot
 from samegrad.implementations.tracing.outcome import Outcome, named_alike
-from samegrad.implementations.tracing.placing import Found, makes_up, misnamed, placed
+from samegrad.implementations.tracing.placing import Found, makes_up, misnamed, placed, ratio
 from samegrad.implementations.tracing.probe import Change, Event, Tracer
 from samegrad.implementations.tracing.rights import Right
 from samegrad.implementations.tracing.search import (
@@ -20,7 +20,6 @@ from samegrad.implementations.tracing.search import (
     equal,
     hypotheses,
     identical,
-    proportional,
 )
 
 Array = Any
@@ -172,7 +171,7 @@ class Experiments:
                 else:
                     self._try(h, found, judged)
         for h in late if found else ():
-            turned = proportional(h.events[0].array, h.arrays[0], self.same) or 0.0
+            turned = ratio(h, self.same)
             # What was right as it is may have to be turned only where this is wrong.
             sign = h.constant == 1 and abs(turned + 1) <= 1e-3 and found[0].constant == -1
             if sign or (misnamed(h) and self._others_as_named(h, spots)):
@@ -191,7 +190,7 @@ class Experiments:
 
         But not if a name says that it is no such thing.
         """
-        ratios = [proportional(h.events[0].array, h.arrays[0], self.same) or 0.0 for h in found]
+        ratios = [ratio(h, self.same) for h in found]
         if not found or any(abs(r + 1) > 1e-3 for r in ratios) or any(map(misnamed, found)):
             return list(found)
         last = max(found, key=lambda h: h.events[0].index).spot.site

@@ -108,13 +108,14 @@ def _ordered(found: Sequence[Hypothesis], same: float) -> list[Hypothesis]:
 
 def _turned_later(found: Sequence[Hypothesis], same: float) -> list[Hypothesis]:
     """Without slopes that ought to be minus themselves where something later is minus its own."""
-    turned = [h for h in found if _scaled(h, same) and abs(_ratio(h, same) + 1) <= 1e-3]
+    turned = [h for h in found if _scaled(h, same) and abs(ratio(h, same) + 1) <= 1e-3]
     wrong = [h.events[0].index for h in turned if h.constant == 1]
     last = max(wrong, default=-1)
     return [h for h in found if h not in turned or h.constant == 1 or h.events[0].index > last]
 
 
-def _ratio(h: Hypothesis, same: float) -> float:
+def ratio(h: Hypothesis, same: float) -> float:
+    """How many times what a line ought to compute it computes; 0 where it is no multiple."""
     return proportional(h.events[0].array, h.arrays[0], same) or 0.0
 
 

@@ -143,9 +143,8 @@ def _of(
     if not found:
         return None
     rows = dict[str, list[Row]]()
-    dtype = lru_cache(lambda name: advise.dtype_of(name, asked.spec.dtype))
     for one in starmap(Row, found):
-        if one.dtype == dtype(one.implementation):
+        if one.dtype == advise.dtype_of(one.implementation, asked.spec.dtype):
             size = _bytes(asked, one.layers, one.batch_size, one.dtype)
             rows.setdefault(one.fingerprint, []).append(one._replace(bytes=size))
     known = {
