@@ -5,13 +5,14 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from samegrad.benchmarks.clock.intervals import Ratio
+from samegrad.benchmarks.clock.intervals import NO_DIFFERENCE, Ratio
 from samegrad.implementations.contract import columns
 from samegrad.reports.archive.asking import patiently
-from samegrad.reports.archive.queries import Beside, Point, Series, Spread
+from samegrad.reports.archive.queries import MOST_SERIES, Beside, Point, Series, Spread
 from samegrad.reports.data.values import brief, duration, interval_text
 
 CHUNK = 2**15  # rows of an answer that are held at a time
+LEAST_FOR_QUARTERS = 4  # machines: of fewer there are none
 WIDEST = 100  # characters of a column
 LONGEST = 2**24  # characters of a value in a file: to clean as many takes a second
 
@@ -97,11 +98,18 @@ def history(series: Sequence[Series], count: int, *, only_steps: bool) -> Iterat
                 [f"  {when}", point.run, value_text(point), point.quality or "", mark, reasons]
             )
         yield from aligned(lines)
-    what = "may have steps" if only_steps else f"{'was' if count == 1 else 'were'} measured"
-    what += "" if only_steps else " more than once"
-    shown = f"; shown are {len(series):,}" if len(series) != count else ""
+    cases = f"{count:,} case{'s' * (count != 1)}"
     found = f"{steps:,} step{'s' * (steps != 1)}"
-    yield f"{count:,} case{'s' * (count != 1)} of a machine {what}{shown}. {found}."
+    if only_steps:
+        most = f"; the {MOST_SERIES} with the largest changes were looked at"
+        yield (
+            f"{found}, in {len(series):,} of {cases} (each of one machine) that changed by more "
+            f"than {NO_DIFFERENCE - 1:.0%}{most if count > MOST_SERIES else ''}."
+        )
+    else:
+        shown = f"; shown are {len(series):,}" if len(series) != count else ""
+        were = "was" if count == 1 else "were"
+        yield f"{cases} {were} measured more than once on a machine{shown}. {found}."
 
 
 def spread(cases: Sequence[Spread], count: int) -> Iterator[str]:
@@ -110,7 +118,10 @@ def spread(cases: Sequence[Spread], count: int) -> Iterator[str]:
     lines = []
     for one in cases:
         times = one.fastest, one.quarter, one.median, one.three_quarters, one.slowest
-        lines.append([one.case, f"{one.machines:,}", *map(duration, times), one.fastest_machine])
+        cells = list(map(duration, times))
+        if one.machines < LEAST_FOR_QUARTERS:
+            cells[1] = cells[3] = ""
+        lines.append([one.case, f"{one.machines:,}", *cells, one.fastest_machine])
     yield from aligned([[*heads.split(), "fastest on"], *lines])
     if len(cases) < count:
         yield f"{count:,} cases; shown are {len(cases):,}: --case WORDS chooses"

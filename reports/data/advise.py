@@ -24,7 +24,7 @@ from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.registry import TABLE
 from samegrad.implementations.contract.spec import DType, MLPSpec
 from samegrad.reports.data.interpolation import Networks, paired, predicted, spread
-from samegrad.reports.data.values import in_order
+from samegrad.reports.data.values import digits, in_order
 
 if TYPE_CHECKING:  # half a second, which a question to an archive need not wait for
     import pandas as pd
@@ -196,6 +196,12 @@ def _ratio(one: Answer, best: Answer, own: Mapping[str, Networks], asked: Questi
         low = max(low, min(times.low for times in measured))
         value, high = max(value, low), max(high, low)
     return Ratio(value, low, high)
+
+
+def times(one: Ratio) -> str:
+    """A ratio in words, with its range where that is known."""
+    span = f" ({digits(one.low)} to {digits(one.high)})" if one.low != one.high else ""
+    return digits(one.value) + (span if math.isfinite(one.low) else "")
 
 
 def title(asked: Question) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 from samegrad.benchmarks.records import states
 from samegrad.benchmarks.records.quality import UNUSABLE
 from samegrad.benchmarks.records.schema import OK
+from samegrad.reports.data import versions
 from samegrad.reports.data.advise import PREDICTED, Answer, Question, answers
 from samegrad.reports.data.prediction import Predictor
 from samegrad.reports.data.report import Report
@@ -56,6 +57,7 @@ def machines(report: Report, here: Collection[str]) -> Iterator[Machine]:
         here: fingerprints of this machine.
     """
     rows = report.all_rows
+    rows = rows[~rows.implementation.isin(versions.named(report))]  # which are no implementations
     too_busy, own = rows.machine_too_busy.astype(bool), rows.fingerprint.isin(list(here))
     for busy in (False, True):
         its = rows[own & (too_busy == busy)]

@@ -8,11 +8,19 @@ from typing import Any
 import pandas as pd
 
 from samegrad.benchmarks.cases.workload import MLPWorkload
-from samegrad.benchmarks.clock.intervals import FASTER, NO_DIFFERENCE, SLOWER, Ratio, ratio
+from samegrad.benchmarks.clock.intervals import FASTER, NO_DIFFERENCE, SLOWER, ratio
 from samegrad.benchmarks.records.quality import UNUSABLE
 from samegrad.benchmarks.records.sheets import LEAST_OF_SHEET, SHEETS, band
 from samegrad.reports.data import analysis
-from samegrad.reports.data.advise import TITLES, Answer, Question, command, of_their_dtype, title
+from samegrad.reports.data.advise import (
+    TITLES,
+    Answer,
+    Question,
+    command,
+    of_their_dtype,
+    times,
+    title,
+)
 from samegrad.reports.data.report import shares
 from samegrad.reports.data.values import bytes_text, digits, duration, in_order
 
@@ -35,7 +43,7 @@ def text(known: Sequence[Answer], rows: pd.DataFrame, asked: Question) -> list[s
             "time": [duration(a.seconds) for a in known],
             "from": [duration(a.low) for a in known],
             "to": [duration(a.high) for a in known],
-            "times the fastest": [_times(a.ratio) for a in known],
+            "times the fastest": [times(a.ratio) for a in known],
             "known": [a.how for a in known],
             "peak memory": [bytes_text(size) or "not measured" for size in sizes],
         }
@@ -84,11 +92,6 @@ def beside(known: Sequence[Answer], machine: str) -> str:
         for a in known
     ]
     return f"The CPU of {machine}: {', '.join(said)}."
-
-
-def _times(times: Ratio) -> str:
-    span = f" ({digits(times.low)} to {digits(times.high)})" if times.low != times.high else ""
-    return digits(times.value) + (span if math.isfinite(times.low) else "")
 
 
 def _advice(known: Sequence[Answer]) -> str:

@@ -9,6 +9,7 @@ from samegrad.cli.parser import DONE, FAILED
 from samegrad.implementations.contract import columns, commands
 from samegrad.implementations.contract.texts import say
 
+MOST_GPUS = 5  # that are named
 WAITING = 600  # seconds for which the command that is shown waits for a quiet machine, at most
 
 
@@ -28,7 +29,10 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument(
-        "--gpu", metavar="NAME", help='predict for a GPU that is not here, such as "H100 PCIe"'
+        "--gpu",
+        metavar="NAME",
+        help='predict for a GPU that is not here, such as "H100 PCIe"; of an archive: ask those '
+        "with that in its name",
     )
     parser.add_argument(
         "--runs", nargs="+", metavar="DIR", help="default: the runs of this checkout or folder"
@@ -57,9 +61,9 @@ def run(arguments: Namespace) -> int:
         spec, batches[0], arguments.device, arguments.threads, arguments.operation
     )
     if arguments.archive is not None:
-        if arguments.gpu is not None or arguments.runs:
-            raise ValueError("--archive goes with neither --runs nor --gpu")
-        return _of_archive(arguments.archive, asked)
+        if arguments.runs:
+            raise ValueError("--archive goes without --runs: `samegrad archive add` takes runs")
+        return _of_archive(arguments.archive, asked, arguments.gpu)
     from samegrad.reports.data import advise_text  # and pandas, which an archive does not need
 
     if arguments.gpu is not None:
@@ -147,27 +151,36 @@ def _read(runs: list[str] | None) -> tuple[str, Any, set[str]]:
     return where, report, {system.fingerprint_beside(m) for m in ({}, *named)}
 
 
-def _of_archive(place: str, asked: Any) -> int:
-    """Print what machines like this one say; 1 if nothing is known."""
+def _of_archive(place: str, asked: Any, gpu: str | None) -> int:
+    """Print what machines like this one say, or with a GPU; 1 if nothing is known."""
     commands.require("archive", "advise --archive")
     from samegrad.benchmarks.machine import system
     from samegrad.reports.archive import advice, store, withdrawing
     from samegrad.reports.data import advise
 
+    if gpu is not None and asked.device == "cpu":
+        asked = replace(asked, device="cuda")
     facts = system.machine()
-    alike = advice.groups(facts, system.fingerprint(facts), asked.device)
+    alike = advice.groups(facts, system.fingerprint(facts), asked.device, gpu)
     with store.opened(place, lambda line: say(f"warning: {line}", error=True)) as connection:
         made = advice.ask(connection, asked, alike)
+        others = advice.gpus(connection) if made is None and asked.device != "cpu" else []
         if left_out := withdrawing.note(connection):
             say(left_out, error=True)
-    if made is None:
-        machines = "; ".join(group.words for group in alike)
-        said = f"{advise.title(asked)} nothing in {place} tells, of {machines}. To measure it here:"
-        say(f"{said}\n\n  {advise.command(asked)}")
-        return FAILED
-    for line in advice.text(made, asked):
-        say(line)
-    return DONE
+    if made is not None:
+        _say(advice.text(made, asked))
+        return DONE
+    machines = "; ".join(group.words for group in alike)
+    lines = [f"{advise.title(asked)} nothing in {place} tells, of {machines}."]
+    if asked.device != "cpu" and facts["gpu"] == "none":
+        lines.append("There is no GPU on this machine.")
+    if others:
+        named = "; ".join(others[:MOST_GPUS]) + ("; ..." if len(others) > MOST_GPUS else "")
+        lines.append(f"GPUs with runs there: {named}. --gpu NAME asks those with that in its name.")
+    here = asked.device == "cpu" or facts["gpu"] != "none"
+    where = "here" if here else "where there is one"
+    _say([*lines, f"To measure it {where}:", "", f"  {advise.command(asked)}"])
+    return FAILED
 
 
 def _runs(rows: Any) -> str:

@@ -238,7 +238,7 @@ def test_history_is_printed_run_by_run(archive: Path, capsys: pytest.CaptureFixt
     assert head.startswith("digits-train_step-batch32-float32-jax-cpu on Test CPU, 2 cores [")
     assert "2026-01-03T00:00  third" in third and "SLOWER 1.287 (1.2" in third
     assert "commit abc -> def; numpy 2.4.6 -> 2.5.0" in third
-    assert "1 case of a machine was measured more than once. 1 step." == end
+    assert "1 case was measured more than once on a machine. 1 step." == end
 
 
 # ---- SQL ----

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from samegrad.reports.charts.versions import over_versions
-from samegrad.reports.data import versions
+from samegrad.reports.data import advise_runs, versions
 from samegrad.reports.data.report import Report
 from tests.helpers.journals import ok, plan_record, run_record, write
 from tests.helpers.reports import COMPLETE, JAX, report_of, several, without_number
@@ -139,3 +139,12 @@ def test_other_runs_have_no_versions(tmp_path: Path) -> None:
 
     assert lines.empty and [] == [*versions.sentences(lines)]
     assert versions.shown(lines).empty
+
+
+def test_advice_takes_no_version_for_an_implementation(tmp_path: Path) -> None:
+    """Nobody chooses one where the question is which implementation; others stay."""
+    ordinary = write(tmp_path / "o", run_record(), plan_record(JAX), *several(JAX, 20), COMPLETE)
+    (machine,) = advise_runs.machines(report_of(ordinary), ())
+
+    assert [] == [*advise_runs.machines(told(tmp_path, {"jax==1": FIVE, "jax==2": FIVE}), ())]
+    assert {"jax"} == set(machine.rows.implementation)
