@@ -5,7 +5,8 @@
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from samegrad.benchmarks.machine.checkout import ROOT
@@ -18,24 +19,35 @@ SOURCES = sorted(
     for folder in FOLDERS
     for path in (ROOT / folder).rglob("*.py")
 )
+OURS = frozenset(SOURCES)
 
 
-def imported(source: str) -> set[str]:
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All statements below a node; expressions, which hold none, are most of a tree."""
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, field, ()):
+            yield child
+            yield from statements(child)
+
+
+@cache  # several tests ask it of every file
+def imported(source: str) -> frozenset[str]:
     """Dotted names of all imports of a file, also those inside functions."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse((ROOT / source).read_text())):
+    for node in statements(ast.parse((ROOT / source).read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
 
 
-def files(source: str) -> set[str]:
+@cache
+def files(source: str) -> frozenset[str]:
     """Our own files that a file imports, packages' `__init__.py` left out."""
     paths = {name.replace(".", "/") + ".py" for name in imported(source)}
     below = {path.removeprefix("samegrad/") for path in paths} | paths
-    return {path for path in below if path in SOURCES}
+    return OURS & below
 
 
 def below(path: str, folder: str) -> bool:
