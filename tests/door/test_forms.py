@@ -203,9 +203,8 @@ def test_installed_plugin_measures_without_the_command(installed: Path, tmp_path
     assert {} == {f: n for f, n in names_of_files(tmp_path / "names").items() if len(n) > 1}
 
 
-def test_base_install_checks_gradients(wheel: Path, tmp_path: Path) -> None:
+def test_base_install_checks_gradients(bare: Path, tmp_path: Path) -> None:
     """NumPy and mpmath are enough for `check_gradient` and for `verify` on NumPy files."""
-    programs = environment(tmp_path / "environment", wheel, BASE)
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "mine.py").write_text(planted.RIGHT)
@@ -216,9 +215,9 @@ def test_base_install_checks_gradients(wheel: Path, tmp_path: Path) -> None:
         "sg.assert_gradients_agree('mine.py')\n"
     )
 
-    checked = run(programs / "python", "-c", code, cwd=folder)
-    right = run(programs / "samegrad", "verify", "mine.py", "numpy", *FEW, cwd=folder)
-    named = run(programs / "samegrad", "verify", "torch", cwd=folder)
+    checked = run(bare / "python", "-c", code, cwd=folder)
+    right = run(bare / "samegrad", "verify", "mine.py", "numpy", *FEW, cwd=folder)
+    named = run(bare / "samegrad", "verify", "torch", cwd=folder)
 
     assert 0 == checked.returncode, checked.stderr
     assert 0 == right.returncode and "2 agrees" in right.stdout, right.stdout + right.stderr
