@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from samegrad.implementations.checking.objects.report import (
     DISAGREES,
     UNDECIDED,
     CheckReport,
+    Match,
 )
 from samegrad.implementations.reading import losses, names, twice
 from samegrad.implementations.reading.applied import with_steps
@@ -135,6 +136,11 @@ def _of_variables(reading: Reading, report: CheckReport) -> bool:
     return reading.applied is not None and reading.update is None and named
 
 
+def _of_other_shapes(wrong: Sequence[Match]) -> bool:
+    """Whether what is returned for these has not their shapes: of no loss it is the gradient."""
+    return all(m.gradient and m.error is None and not m.bound for m in wrong)
+
+
 def _doubt(found: Found, report: CheckReport, agreed: bool) -> str:
     """Why a disagreement is no evidence, or ""."""
     reading = found.reading
@@ -160,6 +166,6 @@ def _doubt(found: Found, report: CheckReport, agreed: bool) -> str:
         return "" if reading.certain or right or known else "what the loss is given was guessed"
     if reading.applied is not None and found.compared.factor is not None:
         return ""  # all of it is that of the loss, but for its sign
-    if right and wrong and (found.usual or not reading.rated):
+    if right and wrong and (found.usual or not reading.rated or _of_other_shapes(wrong)):
         return ""
     return f"the loss is a guess ({reading.loss_name})"

@@ -40,7 +40,7 @@ def of_functions(loaded: Loaded, forward: Callable[..., Any] | None) -> Iterator
     takes = [p.name for p in parameters(forward)] if forward is not None else []
     for init in inits:
         for kinds in init_ways(init):
-            yield partial(_initialized, init, kinds, takes, functions)
+            yield partial(_initialized, loaded, init, kinds, takes, functions)
     drawn = [
         t
         for t in takes
@@ -242,12 +242,12 @@ def _own_data(loaded: Loaded) -> tuple[Any, ...]:
 
 
 def _initialized(
-    init: Callable[..., Any], kinds: Any, takes: Sequence[str],
+    loaded: Loaded, init: Callable[..., Any], kinds: Any, takes: Sequence[str],
     functions: dict[str, Callable[..., Any]], sizes: Sizes, form: Form,
 ) -> Network:  # fmt: skip
     np.random.seed(sizes.seed)
     arguments = {name: value_of_kind(kind, None, sizes, Form()) for name, kind in kinds}
-    made = _with_widths(init, arguments, sizes)
+    made = _with_widths(loaded, init, arguments, sizes)
     shown = ", ".join(repr(v) if np.ndim(v) < 2 else name for name, v in arguments.items())
     if type(made) is tuple:  # what is passed for a number must be what the network holds
         made = tuple(np.array(part) if isinstance(part, float) else part for part in made)
@@ -271,19 +271,21 @@ def _initialized(
     return Network(net, functions, f"functions, {init.__name__}({shown})", values)
 
 
-def _with_widths(init: Callable[..., Any], arguments: dict[str, Any], sizes: Sizes) -> Any:
+def _with_widths(
+    loaded: Loaded, init: Callable[..., Any], arguments: dict[str, Any], sizes: Sizes
+) -> Any:
     """What an initializer makes; widths that are taken from data that are not here are ours."""
     own = init.__globals__
-    ours: set[str] = own.setdefault("#widths", set())
+    lent = loaded.lent.setdefault(init.__module__, set())
     while True:
-        own |= {name: getattr(sizes, names.width(name)) for name in ours}
+        own |= {name: getattr(sizes, names.width(name)) for name in lent}
         try:
             return init(**arguments)
         except NameError as error:
             name = error.name or ""
-            if name in ours or names.width(name) not in ("f", "h", "k"):
+            if name in lent or names.width(name) not in ("f", "h", "k"):
                 raise
-            ours.add(name)
+            lent.add(name)
 
 
 def _named(

@@ -14,6 +14,7 @@ from samegrad.implementations.reading.board import RATE, Plan, call, parameters,
 from samegrad.implementations.reading.bounded import at_most
 from samegrad.implementations.reading.effects import Place, places, snapshot
 from samegrad.implementations.reading.objectives import SCALARS, graph_number, same
+from samegrad.implementations.reading.one_by_one import one_by_one
 from samegrad.implementations.reading.piecewise import by_jax, piecewise
 from samegrad.implementations.reading.trials import Trial, Wishes
 
@@ -99,7 +100,8 @@ def gradients_of(
                 if kind == "explicit" and name in explicit:
                     ran.append(backward)
                     complete = complete or _covers(backward, kind, found, trial.network.net)
-                if _draws(backward, found, trial):
+                step = Change(backward, found, trial.network.net, RATE)
+                if _draws(backward, found, trial) or one_by_one(step, kind, plan, trial):
                     continue
                 known = _rate(trial, plan, function)
                 if name in steps and kind == "explicit" and is_new(backward, trial):

@@ -67,8 +67,11 @@ def _method(cls: type, wanted: Sequence[str]) -> Callable[..., Any] | None:
     return None
 
 
-def of_layers(loaded: Loaded) -> Iterator[Maker]:
-    """Ways to make a network of layers, with the file's own container or a plain chain."""
+def of_layers(loaded: Loaded, only: str = "") -> Iterator[Maker]:
+    """Ways to make a network of layers, with the file's own container or a plain chain.
+
+    Of several classes of layers that have weights `only` names the one that it is made of.
+    """
     classes, inner = layer_classes(loaded), parts(loaded)
     holding = [c for c in own_classes(loaded).values() if holds_layers(c)]
     if holding and all(c in holding for c in classes.values()):  # by other names
@@ -98,6 +101,7 @@ def of_layers(loaded: Loaded) -> Iterator[Maker]:
             weighted.append(cls)
         elif not needed:
             plain.append(cls)
+    weighted = [c for c in weighted if only in ("", c.__name__)]
     working = [c for c in plain if _works(c)]
     known = [c for c in working if any(a in c.__name__.lower() for a in ACTIVATIONS)]
     chosen = (known or working)[:MOST_ACTIVATIONS]

@@ -42,6 +42,7 @@ class Loaded:
         remarks: what was left out or is missing, a line each with its remedy.
         whole: whether everything at the top level was run.
         raised: by turns of loops that train, with the file's own data.
+        lent: names that a module does not define and that stand for widths, by the module's name.
     """
 
     path: Path
@@ -50,6 +51,7 @@ class Loaded:
     remarks: list[str] = field(default_factory=list)
     whole: bool = True
     raised: list[BaseException] = field(default_factory=list)
+    lent: dict[str, set[str]] = field(default_factory=dict)
 
     @property
     def namespace(self) -> dict[str, Any]:

@@ -68,7 +68,7 @@ ROLES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
                  r"|examples|samples|(?:train(?:ing)?|test|data)_?sets?)"),
         ("X", r"(?:x|inputs?|features?|a0|input_?(?:data|list|s_list|vector|array|values|layer)"
               r"|inputs_list|x_?(?:batch|train|data|i|in|t|input|train|sample|b|mini)|xs|inp|images?"
-              r"|training_?inputs?|example|sample|train_?(?:x|inputs?|images|data)|batch_?x|xb|xx"
+              r"|training_?inputs?|example|sample|train_?(?:x|inputs?|images|data|features)|batch_?x|xb|xx"
               r"|row|vec|observations?|set_x|train_set_x|points?|inps?|coords?|v"
               r"|entrees?|entradas?|eingaben?|ingress[io]|(?:ejemplo|exemplo|muestra|amostra)s?"
               r"|(?:ejemplo|exemplo|datos|dados)s?_(?:de_)?entradas?)"),

@@ -273,6 +273,8 @@ def _others(
                 sizes = replace(sizes, k=trial.board.sizes.k)
             if trial.board.sizes.k == trial.board.sizes.f:  # an autoencoder
                 sizes = replace(sizes, k=sizes.f)
+            if trial.board.sizes.n == 1:
+                sizes = replace(sizes, n=1)
             for of in (sizes, replace(sizes, more=())) if sizes.more else (sizes,):
                 if (first := _at(trial, key, wide, of)) is not None:
                     yield first

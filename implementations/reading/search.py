@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -40,7 +41,7 @@ from samegrad.implementations.reading.readings import Reading, readings
 from samegrad.implementations.reading.scripts import fit_readings, script_readings, shown_readings
 from samegrad.implementations.reading.supplied import supplied
 from samegrad.implementations.reading.training import with_training
-from samegrad.implementations.reading.trials import Wishes, trials
+from samegrad.implementations.reading.trials import Trial, Wishes, runs, trials
 
 FIRST = ("same", "labels", "like X")  # forms of targets that are tried before all others
 LAST = [form for form in Y_FORMS if form not in FIRST]
@@ -55,6 +56,7 @@ PASSES = (
 )
 # Of several outputs, of one, and of an autoencoder.
 WIDE = (Sizes(), Sizes(k=1), Sizes(k=Sizes.f))
+OF_OTHERS = 3.0  # seconds of this process for each kind of layers beside those that agree
 OF_LAYERS = re.compile(r"layers |class \w+\(\[")  # a reading of such
 Candidate = tuple[Maker, list[str]]
 GO_ON = (
@@ -86,7 +88,7 @@ def verdict(
         last = frameworks.by_hand(loaded)
         order.insert(len(order) if last else 0, frameworks.of_torch(loaded, name))
     told = judge(itertools.chain(*order), deadline, wishes.attempts, asked)
-    report = _with_left_out(told, loaded)
+    report = _with_left_out(told, loaded, deadline)
     guessed = report.reading.startswith("script") and "loss: its own" not in report.reading
     if guessed and report.verdict in (UNDECIDED, DISAGREES):
         shown = judge(shown_readings(loaded), deadline)
@@ -113,8 +115,8 @@ def verdict(
     return report if name else with_training(report, loaded, hints)
 
 
-def _with_left_out(report: CheckReport, loaded: Loaded) -> CheckReport:
-    """A report on layers, with those of the file that were not among them."""
+def _with_left_out(report: CheckReport, loaded: Loaded, deadline: float) -> CheckReport:
+    """A report on layers, with those of the file that were not among them: one may be wrong."""
     if not report.agrees or not OF_LAYERS.match(report.reading):
         return report
     named, inner = set(re.findall(r"\w+", report.reading)), parts(loaded)
@@ -124,6 +126,17 @@ def _with_left_out(report: CheckReport, loaded: Loaded) -> CheckReport:
         if n not in named and n not in inner and not holds_layers(c) and not runs_alone(c)
         and not any(c in other.__mro__[1:] for other in classes.values())
     ]  # fmt: skip
+    for name in out:
+        of_it = (make for make in of_layers(loaded, name) if make.args[:1] == (classes[name],))
+        made = [(make, ["forward"]) for make in of_it]
+        until = min(deadline, time.process_time() + OF_OTHERS)
+        alone = judge(_networks(loaded, "", Wishes(), made), until) if made else report
+        if alone.disagrees:
+            return alone
+        if alone.verdict == UNDECIDED:
+            what = f"{name}, another layer of the file, by itself: {alone.said or alone.reason}"
+            advice = (*report.advice, *alone.advice)
+            return replace(report, verdict=UNDECIDED, said=what, advice=advice)
     said = [f"not among the layers that were judged: {', '.join(out)}"] if out else []
     return replace(report, remarks=(*report.remarks, *said))
 
@@ -166,7 +179,7 @@ def _networks(
             for make, forwards in group():
                 chosen = (forwards[:1] if first else forwards[1:]) or [""]
                 for trial in trials(make, sizes, chosen, wishes):
-                    for reading in readings(trial, wishes, forms):
+                    for reading in _singly_too(trial, wishes, forms):
                         own = own or (reading.own and bool(reading.parameters))
                         yield reading
         if own:  # a network with its loss: its parts by themselves say less
@@ -184,6 +197,15 @@ def _networks(
                     for reading in readings(trial, wishes, FIRST, wide=True):
                         if _fits(reading):
                             yield reading
+
+
+def _singly_too(trial: Trial, wishes: Wishes, forms: Sequence[str]) -> Iterator[Reading]:
+    """Readings of a batch; of one example where a step is made for each."""
+    yield from readings(trial, wishes, forms)
+    if any(trial.singly) and trial.make is not None:
+        one = replace(trial.board.sizes, n=1)
+        for other in runs(trial.make, one, trial.form, trial.name, wishes):
+            yield from readings(other, wishes, forms)
 
 
 def _fits(reading: Reading) -> bool:

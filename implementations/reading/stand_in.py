@@ -83,7 +83,7 @@ def with_data(loop: Loop, loaded: Loaded) -> Iterator[Loop]:
         return
     stored = {n.id for s in missing for n in ast.walk(s)
               if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
-    tables = [n for n in stored if names.role(n) not in ("X", "y")]
+    tables = [n for n in stored if _role(n) not in ("X", "y")]
     found = 0
     for given in itertools.islice(_forms(loaded, tables), MOST_TRIED):
         values = {name: _value(name, given, missing, loaded) for name in stored}
@@ -116,9 +116,14 @@ def _forms(loaded: Loaded, tables: Sequence[str]) -> Iterator[Given]:
                 yield Given(f, k, y, columns, False, off)
 
 
+def _role(name: str) -> str:
+    """Of a variable; what is kept off for validation has the form of the rest."""
+    return names.role(name).removesuffix(" val")
+
+
 def _value(name: str, given: Given, missing: Sequence[ast.stmt], loaded: Loaded) -> Any:
     """What stands for a variable, by its name."""
-    role = names.role(name)
+    role = _role(name)
     if role in ("X", "y"):
         return given.inputs() if role == "X" else given.targets()
     text = "".join(ast.unparse(s) for s in missing)
@@ -138,6 +143,9 @@ def _missing(loop: Loop, loaded: Loaded) -> list[ast.stmt]:
     """The statements ahead of a loop that load what is not there."""
     space: dict[str, Any] = {**loaded.namespace, **loop.given}
     found: list[ast.stmt] = []
+    opened = {item.optional_vars.id for s in loaded.statements for node in ast.walk(s)
+              if isinstance(node, ast.With) for item in node.items
+              if isinstance(item.optional_vars, ast.Name)}  # fmt: skip
     for statement in loop.before:
         if draws(statement) or isinstance(statement, ast.For | ast.While):
             continue
@@ -146,6 +154,9 @@ def _missing(loop: Loop, loaded: Loaded) -> list[ast.stmt]:
                 execute([statement], loop.filename, space)
         except (OSError, ImportError):
             if isinstance(statement, ast.Assign):
+                found.append(statement)
+        except NameError as error:  # what `with np.load(...) as data` opens is not there either
+            if isinstance(statement, ast.Assign) and error.name in opened:
                 found.append(statement)
         except (Exception, SystemExit):
             continue

@@ -83,6 +83,7 @@ class Trial:
         self.make: Maker | None = None
         self.wishes = NO_WISHES
         self.paired: set[str] = set()  # functions that are given a list of pairs
+        self.singly: list[bool] = []  # of steps that are made for several examples, one by one
         self.sure: dict[str, bool] = {}  # of functions whose arguments are known by their names
 
     def copy(self) -> "Trial":

@@ -123,7 +123,7 @@ def _match(
             said = f"{slopes.name}: no gradient of it was found; {meant.name} has its shape, "
             said += "backward() makes it, and it is another's or wrong"
             return replace(plain, verdict=UNDECIDED, reason=said)
-        return _without(plain, known.paths[i], slopes, candidates, chosen)
+        return _without(i, plain, known.paths[i], measured, candidates, chosen)
     plain = replace(plain, gradient=of.name, constant=of.constant, error=of.error, bound=of.bound)
     if not of.decided:
         kink = "a kink" if slopes.kinks.any() else "noise, or too large a curvature"
@@ -207,13 +207,11 @@ def _with_decay(of: Fit, slopes: Slopes, values: Array) -> tuple[float, float] |
 
 
 def _without(
-    plain: Match,
-    paths: Sequence[str],
-    slopes: Slopes,
-    candidates: Sequence[Candidate],
-    chosen: Sequence[Fit | None],
-) -> Match:
+    i: int, plain: Match, paths: Sequence[str], measured: Sequence[Slopes],
+    candidates: Sequence[Candidate], chosen: Sequence[Fit | None],
+) -> Match:  # fmt: skip
     """Of a parameter without anything of its size: one of another size by its name, or nothing."""
+    slopes = measured[i]
     taken = {id(f.candidate) for f in chosen if f is not None}
     pins = [c for c in candidates if c.origin == PINNED and c.of in paths]
     own = pins or [
@@ -227,9 +225,11 @@ def _without(
         if c.origin == RETURNED and c.computed and id(c) not in taken
         if c.values.shape != slopes.shape
     ]
-    missing = sum(f is None for f in chosen)
-    near = own or (left if missing == 1 and len(left) == 1 and len(taken) else [])
-    if near:
+    missing = [j for j, f in enumerate(chosen) if f is None]
+    shapes = [*(measured[j].shape for j in missing), *(c.values.shape for c in left)]
+    flat = len(left) == 1 or all(sum(n > 1 for n in shape) < 2 for shape in shapes)  # as of biases
+    as_many = taken and flat and len(left) == len(missing)
+    if near := own or (left[missing.index(i) :] if as_many else []):
         c = near[0]
         said = f"{c.name} has shape {c.values.shape}, expected {slopes.shape} of {slopes.name}"
         total = float(np.sum(slopes.values[: len(slopes.entries)]))

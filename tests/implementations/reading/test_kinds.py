@@ -132,6 +132,7 @@ import numpy as np
 pixels = np.load("pixels_that_nobody_has.npy")
 input_size = pixels.shape[1]
 def init_params():
+    assert all(name.isidentifier() for name in globals())  # nothing of ours is among them
     return {"W1": np.random.rand(6, input_size) - 0.5, "W2": np.random.rand(3, 6) - 0.5}
 def forward_prop(weights, X):
     A1 = np.tanh(weights["W1"].dot(X))

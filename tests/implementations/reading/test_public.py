@@ -1,0 +1,173 @@
+"""Kinds of public files of which a verdict was wrong, or whose data are opened by `with`."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import samegrad as sg
+from samegrad.implementations.checking.objects import lines
+from samegrad.implementations.reading import drawn
+from samegrad.implementations.reading.board import Form
+from samegrad.implementations.reading.one_by_one import one_by_one
+from tests.helpers.read_here import read_here
+
+# A step is made for each example: with a batch no update is the gradient of the loss over it.
+SINGLY = """
+import numpy as np
+rng = np.random.default_rng(0)
+weights = {"h": rng.normal(0, 0.5, (4, 5)), "out": rng.normal(0, 0.5, (5, 3))}
+def feed_forward(sample, weights):
+    h = np.tanh(np.dot(sample, weights["h"]))
+    e = np.exp(np.dot(h, weights["out"]))
+    return h, e / e.sum()
+def evaluate_all(x, y, weights):
+    losses = []
+    for sample, label in zip(x, y):
+        losses.append(-np.log(feed_forward(sample, weights)[1][label]))
+    return np.mean(losses), 0.5
+def train_epoch(x_train, y_train, weights, learning_rate=0.003):
+    for sample, label in zip(x_train, y_train):
+        h, p = feed_forward(sample, weights)
+        d = p - np.eye(3)[label]
+        e = np.dot(d, weights["out"].T) * (1 - h**2)
+        weights["out"] -= learning_rate * np.outer(h, d)
+        weights["h"] -= learning_rate * np.outer(sample, e)
+"""
+# Data that are not there are opened by `with`.
+OPENED = """
+import numpy as np
+with np.load("digits_that_nobody_has.npz") as data:
+    x_train, y_train, x_test = data["x"], data["y"], data["x_test"]
+w1, w2 = np.random.randn(8, 6) * 0.4, np.random.randn(6, 3) * 0.4
+for epoch in range(10):
+    h = np.tanh(x_train @ w1)
+    p = np.exp(h @ w2)
+    p = p / p.sum(axis=1, keepdims=True)
+    targets = np.eye(3)[y_train]
+    loss = -np.mean(np.sum(targets * np.log(p), axis=1))
+    d = (p - targets) / len(x_train)
+    dw1 = x_train.T @ (d @ w2.T * (1 - h**2))
+    w2 -= 0.1 * h.T @ d
+    w1 -= 0.1 * dw1
+"""
+# Two kinds of layers with weights; what one returns for its bias is without a factor, and both
+# decay by what no loss has.
+LAYERS = """
+import numpy as np
+class Hidden:
+    def __init__(self, n, m):
+        self.w, self.b = np.random.randn(n, m), np.zeros((1, m))
+    def forward(self, x):
+        self.x, self.y = x, np.maximum(x @ self.w + self.b, 0)
+        return self.y
+    def backward(self, ds):
+        d = ds * (self.y > 0)
+        dx = d @ self.w.T
+        self.w -= 0.01 * (self.x.T @ d + 1e-3 * self.w)
+        self.b -= 0.01 * np.sum(ds, axis=0)
+        return dx
+class Last:
+    def __init__(self, n, m):
+        self.w, self.b = np.random.randn(n, m), np.zeros((1, m))
+    def forward(self, x):
+        self.x = x
+        return x @ self.w + self.b
+    def backward(self, ds):
+        dx = ds @ self.w.T
+        self.w -= 0.01 * self.x.T @ ds
+        self.b -= 0.01 * np.sum(ds, axis=0)
+        return dx
+"""
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "explain", lambda *_, **__: [])  # which takes seconds
+    monkeypatch.setattr(drawn, "RANGES", drawn.RANGES[:1])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("text", "how"),
+    [(SINGLY, "update of train_epoch"), (OPENED, "numbers of ours for x_test, x_train, y_train")],
+)
+def test_right_file_agrees(text: str, how: str, tmp_path: Path) -> None:
+    """One was accused: what all steps of a batch change was compared with the mean of its loss."""
+    file = tmp_path / "right.py"
+    file.write_text(text)
+
+    report = read_here(file)
+
+    assert "agrees" == report.verdict, report
+    assert how in " ".join(report.reading.split())
+
+
+@pytest.mark.full
+def test_layers_never_agree_where_another_kind_of_them_is_wrong(tmp_path: Path) -> None:
+    """It was left out, and the others agreed."""
+    file = tmp_path / "layers.py"
+    file.write_text(LAYERS)
+
+    report = read_here(file)
+
+    assert "undecided" == report.verdict, report
+    assert report.said.startswith("Hidden, another layer of the file, by itself"), report
+
+
+@pytest.mark.parametrize(
+    ("used_after", "each", "form", "singly"),
+    [
+        (False, True, "rows", True),
+        (False, False, "rows", False),
+        (True, False, "rows", False),
+        (False, True, "one row", False),
+    ],
+)
+def test_steps_for_each_example_are_told_from_a_fault(
+    used_after: bool, each: bool, form: str, singly: bool
+) -> None:
+    """Weights that are used after their update bend the change with one example as well."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(5, 3)), rng.normal(size=5)
+    values: dict[str, Any] = {"X": X, "y": y, "#Y": y, "n": 5, "lr": 1e-3}
+    trial: Any = SimpleNamespace(board=SimpleNamespace(values=values), form=Form(form), singly=[])
+
+    def step() -> dict[str, Any]:
+        w, rate = np.ones(3), values["lr"]
+        for part in np.split(values["X"], values["n"]) if each else [values["X"]]:
+            old, rows = w, part[:, :3]
+            w = w - rate * rows.T @ (rows @ old)
+            w = w - rate * (w if used_after else old)
+        return {"w": (1 - w) / 1e-3}
+
+    assert singly == one_by_one(step, "step", (("rate", "lr"),), trial)
+    assert values["n"] == 5 and values["X"] is X
+    assert values["lr"] == 1e-3
+
+
+@pytest.mark.parametrize("biases", [1, 2])
+def test_gradients_of_biases_with_another_shape_disagree(biases: int) -> None:
+    """Means over the wrong axis, of one or more: whichever loss is meant."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(5, 4)), rng.normal(size=(5, 3))
+    net = {"w1": rng.normal(size=(4, 6)), "w2": rng.normal(size=(6, 3)), "b2": np.zeros((1, 3))}
+    net |= {"b1": np.zeros((1, 6))} if biases > 1 else {}
+
+    def hidden() -> Any:
+        return np.tanh(X @ net["w1"] + net.get("b1", 0.0))
+
+    def backward() -> Any:
+        h = hidden()
+        d = h @ net["w2"] + net["b2"] - y
+        e = d @ net["w2"].T * (1 - h**2)
+        return (h.T @ d, X.T @ e), (np.mean(d, 1), np.mean(e, 1))[:biases]
+
+    report = sg.check(
+        net, lambda: ((hidden() @ net["w2"] + net["b2"] - y) ** 2).sum() / 2, backward, (X, y)
+    )
+
+    assert "disagrees" == report.verdict, report
+    assert "has shape (5,), expected (1, " in report.reason
