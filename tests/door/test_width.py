@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from samegrad.benchmarks.machine.checkout import ROOT
-from samegrad.cli import SHOWN
+from samegrad.cli import SHOWN, main
 from samegrad.implementations.contract import columns
 from samegrad.implementations.contract.commands import command
 
@@ -61,9 +61,21 @@ def lines_of(*arguments: str) -> Iterator[str]:
     ],
     ids=" ".join,
 )
-def test_terminal_of_80_columns_is_wide_enough(arguments: tuple[str, ...]) -> None:
-    """Tables fold or come nearer; sentences break."""
-    shown = [line.rpartition("\r")[2] for line in lines_of(*arguments)]
+def test_terminal_of_80_columns_is_wide_enough(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables fold or come nearer; sentences break. `verify` is in a terminal of the system."""
+    if arguments[0] == "verify":
+        lines = lines_of(*arguments)
+    else:
+        terminal = Terminal()
+        monkeypatch.setattr("sys.stdout", terminal)
+        monkeypatch.setattr("sys.stderr", terminal)
+        monkeypatch.setenv("COLUMNS", str(WIDTH))
+        monkeypatch.setenv("NO_COLOR", "1")
+        assert main(arguments) in (0, 1)
+        lines = iter(terminal.getvalue().split("\n"))
+    shown = [line.rpartition("\r")[2] for line in lines]
     copied = command().rpartition(" ")[2]  # a command, however it is started here
 
     assert any(shown)

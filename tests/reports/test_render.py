@@ -5,8 +5,6 @@ import json
 import math
 import re
 import statistics
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +15,6 @@ import numpy as np
 import pytest
 
 from samegrad.benchmarks.clock.intervals import interval
-from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records import rows as results
 from samegrad.benchmarks.records import schema
 from samegrad.cli import main
@@ -55,9 +52,12 @@ def test_cost_of_differentiation_is_gradient_over_forward_time(tmp_path: Path) -
     assert "skipped: predicted 42 s a process" == by_case["dual", 108].reason
 
 
-def test_report_shows_the_cost_of_differentiation(tmp_path: Path) -> None:
+def test_report_shows_the_cost_of_differentiation(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """As a figure and as a table; a report without such rows has neither."""
     render([cost_series(tmp_path / "j")], tmp_path / "with")
+    request.getfixturevalue("no_figures")
     render([laptop(tmp_path / "k")], tmp_path / "without")
 
     for text in ((tmp_path / "with" / name).read_text() for name in ("index.html", "report.md")):
@@ -206,6 +206,7 @@ def test_partial_run_is_marked(tmp_path: Path) -> None:
     assert "the run ended before it was measured" in (tmp_path / "out" / "index.html").read_text()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_text_from_a_journal_is_escaped(tmp_path: Path) -> None:
     """An implementation called <script> and a reason with quotes and pipes break nothing."""
     evil = '<script>alert("1|2")</script>'
@@ -258,19 +259,13 @@ def test_render_command_refuses_what_is_no_journal(
         assert "samegrad render: error: " in printed.err and 1 == printed.err.count("\n")
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_render_command_writes_where_it_is_told(tmp_path: Path) -> None:
-    """As a user types it, from another folder."""
+    """As a user types it, from another folder; in a process of its own: tests/door/test_forms."""
     journal = laptop(tmp_path / "j")
 
-    done = subprocess.run(
-        [sys.executable, "-m", "samegrad", "render", str(journal), "--output", str(tmp_path / "o")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    assert 0 == main(["render", str(journal), "--output", str(tmp_path / "o")])
 
-    assert 0 == done.returncode, done.stderr
     assert (tmp_path / "o" / "index.html").exists()
     assert "60" in (tmp_path / "o" / "report.md").read_text()
 

@@ -580,8 +580,9 @@ def test_assert_gradients_agree_passes_and_says_where_it_does_not(tmp_path: Path
     """By name, by path, by module; the message has the place."""
     import types
 
-    assert_gradients_agree("numpy")
-    assert_gradients_agree(written(tmp_path, RIGHT))
+    two = [MLPSpec((4, 6, 3), "tanh", dtype="float64"), MLPSpec((3, 2))]
+    assert_gradients_agree("numpy", specs=two)
+    assert_gradients_agree(written(tmp_path, RIGHT), specs=two[:1])
     module = types.ModuleType("mine")
     exec(RIGHT.replace(" * dg(spec.activations[l - 1], zs[l - 1])", ""), module.__dict__)
     with pytest.raises(AssertionError) as caught:

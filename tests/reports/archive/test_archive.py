@@ -324,6 +324,7 @@ def test_hostile_texts_are_texts(text: str, tmp_path: Path) -> None:
 # ---- summaries ----
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_summary_is_written_with_the_report_of_a_run(tmp_path: Path) -> None:
     """Beside its journal, and it is what is archived; of several runs, or elsewhere, none is."""
     path, other = journal(tmp_path / "run"), journal(tmp_path / "other", name="r2")

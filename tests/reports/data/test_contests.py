@@ -13,6 +13,7 @@ from samegrad.benchmarks.clock.intervals import paired, ratio
 from samegrad.benchmarks.runs.options import parse
 from samegrad.implementations.contract.registry import names
 from samegrad.implementations.contract.spec import MLPSpec
+from samegrad.reports.charts import speed as charts
 from samegrad.reports.data import analysis, code
 from samegrad.reports.data import report as reports
 from samegrad.reports.data.report import Report
@@ -173,6 +174,7 @@ def test_variant_is_shown_with_what_it_gains_and_costs(tmp_path: Path) -> None:
     assert ("3 (2)", "3 (2)") == (line["lines of the network"], line["all its files"])
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_report_shows_the_contests(tmp_path: Path) -> None:
     """A chapter with table and figure."""
     measured(tmp_path)
@@ -184,6 +186,10 @@ def test_report_shows_the_contests(tmp_path: Path) -> None:
     assert "## Each idiom at its best" in page and "figures/peers.png" in page
     assert " characters)" not in page  # no sentence of ours is cut
     assert (tmp_path / "report" / "figures" / "peers.png").is_file()
+    report = report_of(tmp_path / "journal.jsonl")
+    chart = charts.peers(report.rows, report.families)
+    assert chart is not None
+    chart.figure.draw_without_rendering()  # this one can be drawn
 
 
 def test_mark_of_a_group_asks_for_its_preset() -> None:

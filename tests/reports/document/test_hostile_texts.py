@@ -75,6 +75,7 @@ def server() -> Iterator[tuple[str, list[str]]]:
         listening.shutdown()
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize(
     "names",
     [
