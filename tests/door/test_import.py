@@ -204,6 +204,7 @@ def test_script_of_an_older_install_says_so_in_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_figures")
+@pytest.mark.usefixtures("no_figures")
 def test_compare_and_render_take_folders(tmp_path: Path) -> None:
     """As texts or paths; the report goes where it is told."""
     run = ROOT / "reports" / "results" / "differentiation"
