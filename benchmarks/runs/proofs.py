@@ -12,7 +12,7 @@ import math
 import os
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -20,17 +20,15 @@ from typing import Any
 
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.workload import PRODUCTS
-from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import rows
 from samegrad.benchmarks.records.schema import OK
+from samegrad.benchmarks.runs.judges import Judges, Take
 from samegrad.benchmarks.runs.run import Run
-from samegrad.benchmarks.runs.worker_process import JUDGE, WorkerProcess, command, stopped_short
-from samegrad.implementations.checking.processes import Child, Exit
+from samegrad.benchmarks.runs.worker_process import WorkerProcess
 
 Message = dict[str, Any]
 EVERY_SECONDS = 45.0  # a run that is killed loses the proofs of so long
 MOST_WAITING_BYTES = 2**28
-SECONDS = 300.0  # for one block
 LAST_SECONDS = 5.0  # that an interrupted run may take to judge what waits
 # To judge a block: then one or two of a row are judged; or, at last, one. An epoch of MNIST takes
 # 1.5 to 3 s: with one soon, proofs took a fifth of a standard run.
@@ -67,7 +65,7 @@ class Block:
 
 
 class Proofs:
-    """The blocks of a run that wait to be judged, and the process that judges them."""
+    """The blocks of a run that wait to be judged, and those who judge them."""
 
     def __init__(self, run: Run, scratch: Path) -> None:
         """Nothing has been timed.
@@ -86,7 +84,7 @@ class Proofs:
         self.number = 0
         self.gates: dict[tuple[str, int], Message] = {}  # of a case in a process
         self.asked: Block | None = None  # the block whose results come next
-        self.child: Child | None = None
+        self.judges = Judges(scratch)
 
     def seeds(self, process: int, cases: Iterable[Case]) -> dict[str, list[int]]:
         """Case id -> seeds of its next repetition, and of what is the same in all of a process."""
@@ -121,7 +119,8 @@ class Proofs:
                 verdict["name"] = f"{verdict['name']} ({said})"
             verdicts[case.workload.id, message["gate"]] = verdict
 
-        self._ask_all(requests, take, "first calls")
+        groups = _groups([case.workload.id for case, _ in handed_in], [0.0] * len(handed_in))
+        self._ask_all(requests, groups, take, "first calls")
         for request in requests:
             _remove(Path(request["results"]))
         for case in one.cases:
@@ -196,8 +195,12 @@ class Proofs:
 
     @property
     def seconds(self) -> float:
-        """What judging all that waits will take."""
-        return sum(map(self._seconds, self._chosen(last=True)))
+        """What judging all that waits will take, with all judges at once."""
+        blocks = self._chosen(last=True)
+        seconds = list(map(self._seconds, blocks))
+        groups = _groups([_workload(one) for one in blocks], seconds)
+        of_group = [sum(seconds[number] for number in own) for own in groups]
+        return max([sum(of_group) / self.judges.most, *of_group])
 
     def _seconds(self, block: Block) -> float:
         if spent := self.spent.get(block.case.id):
@@ -243,6 +246,7 @@ class Proofs:
         chosen = self._chosen(last, within)
         self._ask_all(
             [_request(block) for block in chosen],
+            _groups([_workload(one) for one in chosen], list(map(self._seconds, chosen))),
             lambda number, verdict, spent_ns: self._done(chosen[number], verdict, spent_ns),
             "timed blocks",
         )
@@ -254,55 +258,17 @@ class Proofs:
         self.judged = time.monotonic()
 
     def _ask_all(
-        self, requests: Sequence[Message], take: Callable[[int, Message, int], None], what: str
+        self, requests: Sequence[Message], groups: Iterable[Iterable[int]], take: Take, what: str
     ) -> None:
-        """Have results judged; at what the judge dies has no verdict, and no number.
-
-        Somebody else may have killed it, be it between two requests: then another one tries again.
+        """Have results judged.
 
         Args:
-            take: told of each number in `requests`, verdict, and nanoseconds that it took.
+            groups: of numbers in `requests` (`_groups`).
+            take: told of each number, verdict, and nanoseconds that it took.
         """
-        left, again = dict(enumerate(requests)), set[int]()
-        while left:
-            ended = self._ask(left, take, what)
-            if ended is None or not left:
-                continue
-            number = next(iter(left))
-            if ended.killed and number not in again:
-                again.add(number)
-                continue
-            del left[number]
-            reason = f"judging its results {ended.kind}: {ended.reason}"
-            take(number, {"reason": reason, "status": stopped_short(ended)["status"]}, 0)
-
-    def _ask(
-        self, left: dict[int, Message], take: Callable[[int, Message, int], None], what: str
-    ) -> Exit | None:
-        """Ask for what is left, and take it out; how the judge has ended, None if it waits."""
-        if self.child is None:
-            environment = system.worker_environment("cpu", self.scratch)
-            self.child = Child(command(JUDGE), environment)
-            self.child.send({"role": "proofs", "directory": str(self.scratch)})
-            if ended := self.child.receive(lambda _: None, SECONDS):
-                self.close()
-                return ended
-        self.child.send({"blocks": [{"block": n, **one} for n, one in left.items()]})
-        self.run.progress.now(f"judging {len(left)} {what}")
-        count, child = len(left), self.child
-
-        def on_message(message: Message) -> float:
-            if "verdict" in message:
-                del left[message["block"]]
-                take(message["block"], message["verdict"], message["spent_ns"])
-            child.doing = f"judging {what}, {min(count, count - len(left) + 1)} of {count}"
-            return SECONDS
-
-        child.doing = f"judging {what}, 1 of {count}"
-        ended = self.child.receive(on_message, SECONDS)
-        if ended is not None:
-            self.close()
-        return ended
+        if requests:
+            self.run.progress.now(f"judging {len(requests)} {what}")
+            self.judges.ask([[(n, requests[n]) for n in own] for own in groups], take, what)
 
     def _done(self, block: Block, verdict: Message, spent_ns: int) -> None:
         """Write down a verdict."""
@@ -333,19 +299,29 @@ class Proofs:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """End the judge; of an interrupted run it first judges what there is time for."""
+        """End the judges; of an interrupted run they first judge what there is time for."""
         try:
             if kind is KeyboardInterrupt:
-                self.close()  # its answers to what was interrupted would come first
+                self.judges.close()  # their answers to what was interrupted would come first
                 self.judge(last=True, within=LAST_SECONDS)
         finally:
-            self.close()
+            self.judges.close()
 
-    def close(self) -> None:
-        """End the judge."""
-        if self.child is not None:
-            self.child.close()
-            self.child = None
+
+def _groups(workloads: Sequence[str], seconds: Sequence[float]) -> list[list[int]]:
+    """Numbers of what one judge judges: of one workload, but what takes long alone.
+
+    What takes longest stands first.
+    """
+    groups = dict[str | int, list[int]]()
+    for number, workload in enumerate(workloads):
+        key = number if seconds[number] > LONGEST_SECONDS else workload
+        groups.setdefault(key, []).append(number)
+    return sorted(groups.values(), key=lambda own: -sum(seconds[number] for number in own))
+
+
+def _workload(block: Block) -> str:
+    return block.case.workload.id
 
 
 def _status(verdict: Message) -> str:

@@ -2,13 +2,16 @@
 
 import os
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.workload import Workload
 from samegrad.benchmarks.judge.inputs import draw
-from samegrad.benchmarks.judge.proofs import Proofs as Judge
+from samegrad.benchmarks.judge.proofs import Proofs as Verdicts
+from samegrad.benchmarks.runs import judges, proofs
+from samegrad.benchmarks.runs.judges import Judges
 from samegrad.benchmarks.runs.proofs import Block, Proofs
 from samegrad.benchmarks.worker.placed import Placed
 from samegrad.implementations.checking.processes import Exit
@@ -35,10 +38,9 @@ WORKLOAD = {
 )
 def test_judge_that_dies_calls_nobody_wrong(tmp_path, monkeypatch, ends, statuses):
     """Another one goes on; at what it died has no verdict."""
-    proofs, taken = Proofs(SimpleNamespace(), tmp_path), {}
-    left_ends = list(ends)
+    taken, left_ends = {}, list(ends)
 
-    def ask(left, take, what):
+    def ask(_, left, take, doing):
         if left_ends:
             return left_ends.pop(0)
         for number in list(left):
@@ -46,28 +48,36 @@ def test_judge_that_dies_calls_nobody_wrong(tmp_path, monkeypatch, ends, statuse
             take(number, RIGHT, 1)
         return None
 
-    monkeypatch.setattr(proofs, "_ask", ask)
-    proofs._ask_all([{}, {}], lambda number, verdict, _: taken.update({number: verdict}), "blocks")
+    monkeypatch.setattr(judges.Judge, "_ask", ask)
+    requests: Any = [[(0, {}), (1, {})]]
+    Judges(tmp_path).ask(requests, lambda n, verdict, _: taken.update({n: verdict}), "blocks")
 
     assert statuses == [taken[number].get("status", "") for number in (0, 1)]
 
 
 def test_user_is_told_which_block_is_judged_for_so_long(tmp_path, monkeypatch):
     """A long block takes long to judge: nothing hangs, and nobody is timed meanwhile."""
-    told = []
+    told: list[str] = []
 
     def receive(on_message, _):
-        for number in (0, 1):
+        for number in (0, 1) if child.sent and "blocks" in child.sent[-1] else ():
             told.append(child.doing)
             on_message({"block": number, "verdict": RIGHT, "spent_ns": 1})
 
-    child = SimpleNamespace(send=lambda _: None, receive=receive)
-    proofs = Proofs(SimpleNamespace(progress=SimpleNamespace(now=lambda _: None)), tmp_path)
-    monkeypatch.setattr(proofs, "child", child)
+    child = SimpleNamespace(sent=[], receive=receive)
+    child.send = child.sent.append
+    monkeypatch.setattr(judges, "Child", lambda *_: child)
 
-    proofs._ask_all([{}, {}], lambda *_: None, "timed blocks")
+    Judges(tmp_path).ask([[(0, {}), (1, {})]], lambda *_: None, "timed blocks")
 
     assert ["judging timed blocks, 1 of 2", "judging timed blocks, 2 of 2"] == told
+
+
+def test_what_takes_long_is_judged_alone_and_first():
+    """Else all of a workload by one judge, which reads its examples once."""
+    workloads, seconds = ["a", "a", "b", "a", "b"], [0.1, 4.0, 0.3, 0.1, 0.3]
+
+    assert [[1], [2, 4], [0, 3]] == proofs._groups(workloads, seconds)
 
 
 def test_folder_in_the_place_of_results_ends_no_run(tmp_path):
@@ -91,7 +101,7 @@ def test_results_that_are_gone_are_lost_and_not_wrong(tmp_path, put):
     call = {"workload": WORKLOAD, "operation": "forward", "precision": "ieee", "thorough": False,
             "about": {}, "results": str(tmp_path / "first.npz")}  # fmt: skip
 
-    assert "crashed" == Judge(tmp_path).verdict(call)["status"]
+    assert "crashed" == Verdicts(tmp_path).verdict(call)["status"]
 
 
 @pytest.mark.parametrize("which", ["inputs", "expected", "block"])
@@ -110,6 +120,6 @@ def test_file_that_is_cut_accuses_nobody(tmp_path, which):
     else:
         block = handed_in(placed, "forward", 3, tmp_path)
         cut()
-        verdict = Judge(tmp_path).verdict(block)
+        verdict = Verdicts(tmp_path).verdict(block)
 
     assert "crashed" == verdict["status"] and "lost" in verdict["reason"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from samegrad.benchmarks.cases.case import Case
+from samegrad.benchmarks.runs import judges
 from samegrad.benchmarks.runs import proofs as module
 from samegrad.benchmarks.runs.proofs import GUESSED_RATE, LONG_SECONDS, LONGEST_SECONDS, Proofs
 from samegrad.benchmarks.selftest.saboteurs import SMALL
@@ -41,7 +42,7 @@ class Run:
 
 
 class Judge:
-    """A child that answers with verdicts; at the block of a repetition it dies."""
+    """The process of a judge: it answers with verdicts; at the block of a repetition it dies."""
 
     def __init__(self, wrong=(), deadly=(), spent_ns=10**6):
         self.wrong, self.deadly, self.spent_ns, self.asked = wrong, deadly, spent_ns, []
@@ -72,7 +73,9 @@ def proofs(tmp_path, monkeypatch):
     """Proofs of a run, whose judge is at hand; nothing is drawn."""
     monkeypatch.setattr(module, "SECRET", SimpleNamespace(randrange=lambda _: 1))
     proofs: Any = Proofs(Run(), tmp_path)
-    proofs.child = Judge()
+    proofs.judges.most = 1
+    proofs.child = Judge()  # as it is started, when it is first needed
+    monkeypatch.setattr(judges, "Child", lambda *_: proofs.child)
     return proofs
 
 
@@ -188,8 +191,8 @@ def test_wrong_block_fails_its_row_only(proofs):
 def test_judge_that_dies_at_a_block_costs_that_case_only(proofs, monkeypatch):
     """Another one judges the rest."""
     made = [Judge(deadly=(5,))]
-    monkeypatch.setattr(module, "Child", lambda *_: made.pop())
-    proofs.child = Judge(deadly=(5,))
+    made.append(Judge(deadly=(5,)))
+    monkeypatch.setattr(judges, "Child", lambda *_: made.pop())
     timed(proofs, 5)
     timed(proofs, 6, process=1)
     timed(proofs, 7, OTHER)
@@ -269,7 +272,6 @@ def test_epoch_is_not_expected_to_be_judged_as_fast_as_large_products(proofs):
 def test_interrupted_run_judges_what_takes_least(proofs, monkeypatch):
     """As many blocks as fit into the seconds that it may take."""
     proofs.child = judge = Judge()
-    monkeypatch.setattr(module, "Child", lambda *_: judge)
     timed(proofs, 7)
     timed(proofs, 6, OTHER)
     proofs.spent = {CASE.id: [0.6 * module.LAST_SECONDS], OTHER.id: [0.5 * module.LAST_SECONDS]}
