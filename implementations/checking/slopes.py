@@ -24,7 +24,8 @@ DIRECTIONS = 4  # through each array
 LEAST_DIRECTIONS, LEAST_ENTRIES = 2, 3
 MOST_ENTRIES = 500  # of one array: a random choice where it has more
 LONG_SECONDS = 0.01  # of a loss: one of each, where a second point is looked at
-# The same: one entry at the first point. It says where a gradient is wrong; directions, that it is.
+# The same: one entry at the first point alone. It says where a gradient is wrong; directions, that
+# it is.
 VERY_LONG_SECONDS = 0.02
 SECONDS = 0.4  # for all slopes, or as many as LOSSES take
 LOSSES = 1500  # of 1 ms: 1.5 seconds, for a network of some 100,000 entries
@@ -186,7 +187,7 @@ def slopes(
         if taken > LONG_SECONDS:
             enough = bound_of(noise) / 10  # no more digits than are compared
         if seconds == 0.0 and taken > LONG_SECONDS:
-            least_directions = least_entries = 1
+            least_directions, least_entries = 1, int(taken <= VERY_LONG_SECONDS)
         elif taken > VERY_LONG_SECONDS:
             least_entries = 1
         if seconds is None:
@@ -203,7 +204,8 @@ def slopes(
                     along = _along(loss, slot, moves[turn], here, noise, m, enough)
                     m.of_directions.append(along)
                     m.directions.append(moves[turn])
-                if turn < len(order) and not (late and turn >= least_entries):
+                least = least_entries if moves else max(1, least_entries)  # single numbers
+                if turn < len(order) and not (late and turn >= least):
                     along = _along(loss, slot, int(order[turn]), here, noise, m, enough)
                     m.of_entries.append(along)
                     m.entries.append(int(order[turn]))

@@ -11,6 +11,14 @@ from samegrad.implementations.state.reach import Reached
 SHRUNK = 0.9  # data that is no 0 and 1 becomes so many times itself: as large, and other
 
 
+def _within(value: Any, whole: Any) -> bool:
+    """Whether a value is another, or one of the lists that this consists of, such as an example."""
+    if value is whole:
+        return True
+    nested = isinstance(whole, list | tuple) and whole and isinstance(whole[0], list | tuple)
+    return bool(nested) and any(_within(value, part) for part in whole)
+
+
 class OtherData:
     """The user's data, changed in place for a while."""
 
@@ -35,7 +43,7 @@ class OtherData:
         if isinstance(leaf.value, np.ndarray):
             if any(np.may_share_memory(leaf.value, a) for a in self.reached.arrays):
                 return True
-        elif any(leaf.value is held.value for held in self.reached.leaves):
+        elif any(_within(leaf.value, held.value) for held in self.reached.leaves):
             return True
         mine = leaf.read()
         if mine.size < 2:

@@ -137,7 +137,7 @@ def test_time_that_is_up_leaves_the_least_of_each_array() -> None:
     assert found.sampled
 
 
-@pytest.mark.parametrize(("taken", "least"), [(0.009, (3, 2)), (0.011, (1, 1))])
+@pytest.mark.parametrize(("taken", "least"), [(0.009, (3, 2)), (0.011, (1, 1)), (0.021, (0, 1))])
 def test_of_a_loss_that_takes_long_a_second_point_has_one_slope_of_each_kind(
     taken: float, least: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -148,6 +148,28 @@ def test_steps_for_each_example_are_told_from_a_fault(
     assert values["lr"] == 1e-3
 
 
+def test_example_of_lists_that_a_network_keeps_is_data() -> None:
+    """It changes the loss, and was said to have no gradient."""
+    X, y = [[0.3, -0.5], [0.2, 0.9]], [1.0, 0.0]
+    net: dict[str, Any] = {"w": [0.4, 0.1]}
+
+    def errors() -> list[float]:
+        found = []
+        for x, t in zip(X, y, strict=True):
+            net["x"] = x
+            found.append(sum(w * v for w, v in zip(net["w"], x, strict=True)) - t)
+        return found
+
+    def backward() -> list[float]:
+        d = errors()
+        return [sum(e * x[i] for e, x in zip(d, X, strict=True)) for i in range(2)]
+
+    report = sg.check(net, lambda: sum(e * e for e in errors()) / 2, backward, (X, y))
+
+    assert ("agrees", ()) == (report.verdict, report.notes)
+    assert ["net['w']"] == [match.name for match in report.matches]
+
+
 @pytest.mark.parametrize("biases", [1, 2])
 def test_gradients_of_biases_with_another_shape_disagree(biases: int) -> None:
     """Means over the wrong axis, of one or more: whichever loss is meant."""
