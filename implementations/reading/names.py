@@ -84,7 +84,7 @@ ROLES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("out", r"(?:out(?:puts?)?|y_?(?:hat|pred(?:icted)?|out|p|h)|h_?x?|o\d?|preds?|predictions?"
                 r"|predicted(?:_y|_outputs?)?|al|a\d?|a_?(?:out|last|l)|prob(?:as?|s|abilit(?:y|ies))?"
                 r"|scores?|logits?|final_?outputs?|yh|result|last_?activation|net_output|q"
-                r"|softmax_?out(?:put)?|actual_?output|output_?(?:layer|activation)|hypothesis|z)"),
+                r"|activated|last_?output|post_?activation(?:_outputs?)?|softmax_?out(?:put)?|actual_?output|output_?(?:layer|activation)|hypothesis|z)"),
         ("grad_out", r"(?:d_?out(?:put)?s?|grad_?(?:out(?:put)?|output|y|in)?"
                      r"|output_?(?:grad(?:ient)?"
                      r"|error|delta)|d_?values|errors?|delta|d_?(?:a|al|y|z|l|next|h|loss)|up_?stream"

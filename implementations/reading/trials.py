@@ -127,11 +127,13 @@ def _inputs(network: Network, sizes: Sizes, form: Form) -> Any:
 
 
 def value_of(trial: Trial, key: str) -> Any:
-    """The value of a key: "returned[0][-1]", "@A2", ".a2"."""
+    """The value of a key: "returned[0][-1]", "@A2", ".a2", ".layers[-1].output"."""
     if key.startswith("."):
-        held = getattr(trial.network.net, key[1:].removesuffix("[-1]"))
+        name, last, inner = key[1:].partition("[-1]")
+        held = getattr(trial.network.net, name)
         held = list(held.values()) if isinstance(held, dict) else held
-        return held[-1] if key.endswith("[-1]") else held
+        held = held[-1] if last else held
+        return getattr(held, inner[1:]) if inner else held
     if key.startswith("@"):
         return trial.board.values[key]
     value = trial.board.returned
@@ -318,6 +320,9 @@ def _outs(trial: Trial, before: Mapping[str, tuple[Any, Any]]) -> list[str]:
         keys += sorted(held, key=lambda k: names.role(k[1:]) != "out")
         keys += [f"{k}[-1]" for k in held if isinstance(now[k[1:]], dict | list) and now[k[1:]]]
         keys = [k for k in keys if not (k.startswith(".") and k[1:].startswith("__"))]
+        for k, value in now.items():  # what the last of its layers keeps
+            last = value[-1] if isinstance(value, list) and value else None
+            keys += [f".{k}[-1].{inner}" for inner in getattr(last, "__dict__", {})]
     good: dict[int, tuple[int, str]] = {}
     for key in keys:
         try:
@@ -329,7 +334,7 @@ def _outs(trial: Trial, before: Mapping[str, tuple[Any, Any]]) -> list[str]:
             if key.startswith("returned[") and trial.called and key.count("[") == 1:
                 index = int(key[9:-1])
                 label = trial.called[index] if 0 <= index < len(trial.called) else key
-            word = label.strip("@.").removesuffix("[-1]")
+            word = label.strip("@.").removesuffix("[-1]").rpartition(".")[2]
             if names.GRADIENT.fullmatch(word):
                 continue
             if np.ndim(trial.out(key)) == 0 and names.LOSS.fullmatch(word):

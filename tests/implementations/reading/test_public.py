@@ -83,6 +83,34 @@ class Last:
 """
 
 
+# The last layer keeps the outputs, which nothing returns.
+KEPT = """
+import numpy as np
+class Layer:
+    def __init__(self, n_in, n_out):
+        self.W, self.b = np.random.randn(n_out, n_in) * 0.5, np.random.randn(n_out, 1)
+    def activate(self, X):
+        self.z = self.W @ X + self.b
+        self.activated = np.tanh(self.z)
+class MLP:
+    def __init__(self, input_size, output_size, learning_rate=0.1):
+        self.layers = [Layer(input_size, 5), Layer(5, output_size)]
+        self.learning_rate = learning_rate
+    def forward(self, X):
+        for layer in self.layers:
+            layer.activate(X)
+            X = layer.activated
+    def backward(self, X, Y):
+        first, last = self.layers
+        d = (last.activated - Y) * (1 - last.activated**2)
+        e = last.W.T @ d * (1 - first.activated**2)
+        last.W -= self.learning_rate * d @ first.activated.T
+        last.b -= self.learning_rate * d.sum(axis=1, keepdims=True)
+        first.W -= self.learning_rate * e @ X.T
+        first.b -= self.learning_rate * e.sum(axis=1, keepdims=True)
+"""
+
+
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "explain", lambda *_, **__: [])  # which takes seconds
@@ -92,7 +120,11 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.full
 @pytest.mark.parametrize(
     ("text", "how"),
-    [(SINGLY, "update of train_epoch"), (OPENED, "numbers of ours for x_test, x_train, y_train")],
+    [
+        (SINGLY, "update of train_epoch"),
+        (OPENED, "numbers of ours for x_test, x_train, y_train"),
+        (KEPT, "update of backward; loss: 1/2 squared error, summed"),
+    ],
 )
 def test_right_file_agrees(text: str, how: str, tmp_path: Path) -> None:
     """One was accused: what all steps of a batch change was compared with the mean of its loss."""
