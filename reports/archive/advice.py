@@ -189,27 +189,35 @@ def _bytes(asked: Question, layers: str, batch_size: int, dtype: str) -> float:
     return replace(asked, spec=spec, batch_size=batch_size).case("numpy").bytes
 
 
-def text(advice: Advice, asked: Question) -> Iterator[str]:
-    """The answer in lines: on what it rests, a table, the advice, what is not known."""
+def text(advice: Advice, asked: Question, where: str = "here") -> Iterator[str]:
+    """The answer in lines: on what it rests, a table, the advice, what is not known.
+
+    Args:
+        where: it can be measured, in words.
+    """
     count = len(advice.known)
     title = advise.title(asked)
     many = f"{count} machine{'s' * (count > 1)}"
     rests = f"It rests on {many}: {advice.words}, runs of {_dates(advice)}."
     yield from (title, rests, "")
-    names = in_order([one.implementation for known in advice.known.values() for one in known])
+    every = [one.implementation for known in advice.known.values() for one in known]
+    names = list(dict.fromkeys(every)) if count == 1 else in_order(every)
     lines = [_line(advice, name) for name in names]
-    lines.sort(key=lambda line: (-line.first - line.level, -line.first, line.ratio.value))
+    if count > 1:
+        lines.sort(key=lambda line: (-line.first - line.level, -line.first, line.ratio.value))
     heads = ("time", "from", "to", "times the fastest", "known")
     table = [("implementation", *(("fastest on", "perhaps on") if count > 1 else ()), *heads)]
     for line in lines:
         counts = [f"{many} of {line.known}" for many in (line.first, line.level)]
         times = map(duration, (line.middle, line.low, line.high))
         cells = (*times, advise.times(line.ratio), line.how)
-        table.append((line.name, *(counts if count > 1 else ()), *cells))
+        table.append((advise.shown(line.name, asked), *(counts if count > 1 else ()), *cells))
     yield from (*columns.table(table, right=range(1, len(table[0]) - 1)), "")
-    yield from (_advice(lines, count), "", "Not known:")
+    none = all(map(advise.no_interval, advice.known.values()))
+    yield from (advise.NO_ADVICE if none else _advice(lines, count), "", "Not known:")
     yield from (f"  {line}" for line in _unknown(advice, asked, lines))
-    yield from ("", "To measure it:", "", f"  {advise.command(asked)}")
+    if not advice.own or any(line.measured < line.known for line in lines):
+        yield from ("", f"To measure it {where}:", "", f"  {advise.command(asked)}")
 
 
 def _advice(lines: Sequence["Line"], count: int) -> str:
@@ -244,7 +252,7 @@ class Line(NamedTuple):
         first, level: on how many it is the fastest; on how many others it cannot be told from it.
         known, measured: on how many anything is known; on how many this network was measured.
         middle: seconds per call of the median machine.
-        low, high: the ends of the intervals of all machines.
+        low, high: the ends of the intervals of all machines; NaN without any.
         ratio: times the fastest; of several machines the mean, without a range.
         worst: the most of these, where another one is certainly faster.
         how: measured or interpolated, or on how many of the machines it was measured.
@@ -265,14 +273,14 @@ class Line(NamedTuple):
 
 def _line(advice: Advice, name: str) -> Line:
     places = [
-        (one, one is known[0])
+        (one, one is known[0] and not advise.no_interval(known))
         for known in advice.known.values()
         for one in known
         if one.implementation == name
     ]
     own = [one for one, _ in places]
     measured = sum(one.row is not None for one in own)
-    ends = [end for one in own for end in (one.seconds, one.low, one.high) if math.isfinite(end)]
+    ends = [end for one in own for end in (one.low, one.high) if math.isfinite(end)] or [math.nan]
     mean = geometric_mean([max(one.ratio.value, 1e-9) for one in own])
     slower = [one.ratio.value for one in own if one.ratio.verdict == SLOWER]
     first = sum(leads for _, leads in places)

@@ -20,7 +20,6 @@ class Cell(NamedTuple):
     href: str = ""
     order: float | str | None = None
     title: str = ""
-    best: bool = False
 
 
 def row_html(cells: Sequence[str | Cell]) -> Markup:
@@ -40,10 +39,9 @@ def _rarely(text: str) -> str:
 def _cell(cell: str | Cell) -> str:
     if isinstance(cell, str):
         return f"<td>{_escaped(cell)}"
-    text, href, order, title, best = cell
+    text, href, order, title = cell
     if href:
         return f'<th scope="row"><a href="{_escaped(href)}">{_escaped(text)}</a>'
-    start = '<td class="number best"' if best else '<td class="number"'
     said = f' title="{_escaped(title)}"' if title else ""
     by = "" if order is None else f' data-order="{_escaped(str(order))}"'
-    return f"{start}{said}{by}>{_escaped(text)}"
+    return f'<td class="number"{said}{by}>{_escaped(text)}'

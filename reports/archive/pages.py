@@ -5,16 +5,18 @@ plain data: `Site`, which all of them have, and rows in the order of `Value`.
 """
 
 import hashlib
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from statistics import median_high
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, Template, select_autoescape
 
+from samegrad.benchmarks.clock.intervals import NO_DIFFERENCE
 from samegrad.implementations.contract.files import replaced
 from samegrad.implementations.contract.texts import clean
 from samegrad.reports.archive import queries
@@ -145,38 +147,75 @@ def file_name(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:20]
 
 
+class Standing(NamedTuple):
+    """How one who computes a case stands among the others, machine by machine.
+
+    Times of different machines are not compared: who was measured on the fastest one would win.
+
+    Nor are values without an interval, of which nobody knows which is the faster.
+
+    Attributes:
+        machines: that have it.
+        first, known: of so many on which it can be compared, on how many none is certainly faster.
+        times: its time over that of the fastest on the same machine, the geometric mean.
+    """
+
+    machines: int
+    first: int
+    known: int
+    times: float
+
+
+def standings(machines: Iterable[Mapping[str, Value]]) -> dict[str, Standing]:
+    """Column -> how it stands, from the values of each machine by their columns."""
+    count, first, logs = Counter[str](), Counter[str](), dict[str, list[float]]()
+    for its in machines:
+        count.update(its.keys())
+        known = {head: v for head, v in its.items() if None not in (v.seconds_low, v.seconds_high)}
+        best = min(known.values(), key=lambda value: value.seconds, default=None)
+        for head, value in known.items():
+            assert best is not None and best.seconds_high is not None  # as asked above
+            assert value.seconds_low is not None
+            logs.setdefault(head, []).append(math.log(value.seconds / best.seconds))
+            first[head] += value.seconds_low <= NO_DIFFERENCE * best.seconds_high
+    return {
+        head: Standing(
+            many, first[head], len(own := logs.get(head, [])), math.exp(sum(own) / max(1, len(own)))
+        )
+        for head, many in count.items()
+    }
+
+
 class CasePage(NamedTuple):
     """What the index says of the page of a case.
 
     Attributes:
-        medians: column -> seconds of the median machine.
+        standings: column -> how it stands among the others of each machine.
         machines: how many have it.
     """
 
     title: str
     name: str
-    medians: dict[str, float]
+    standings: dict[str, Standing]
     machines: int
 
 
 def case_page(site: Site, number: int, rows: Sequence[tuple[Any, ...]]) -> CasePage:
     """Write the page of a case: machines by implementations."""
-    columns: dict[str, list[float]] = {}
-    machines: dict[str, dict[str, Cell]] = {}
+    machines: dict[str, dict[str, Value]] = {}
     for value in map(Value._make, rows):
-        head = column(value)
-        columns.setdefault(head, []).append(value.seconds)
-        machines.setdefault(value.fingerprint, {})[head] = _time(value)
+        machines.setdefault(value.fingerprint, {})[column(value)] = value
+    stand = standings(machines.values())
     title = case_title(Value._make(rows[0]))
-    heads = sorted(in_order_first(columns), key=lambda c: -len(columns[c]))[:MOST_COLUMNS]
+    heads = sorted(in_order_first(stand), key=lambda c: -stand[c].machines)[:MOST_COLUMNS]
     none = Cell("", order="")
     lines = [
         [
             Cell(site.latest[one]["machine"], f"../machines/{site.names[one]}.html"),
-            *(cells.get(head, none) for head in heads),
+            *(_time(its[head]) if head in its else none for head in heads),
             *about(site.latest[one]),
         ]
-        for one, cells in sorted(machines.items(), key=lambda item: _fastest(item[1]))
+        for one, its in sorted(machines.items(), key=lambda item: _fastest(item[1]))
     ]
     titles = ["machine", *heads, "cores", "GPU", "date"]
     numbers = frozenset(range(1, 2 + len(heads)))
@@ -187,12 +226,11 @@ def case_page(site: Site, number: int, rows: Sequence[tuple[Any, ...]]) -> CaseP
     )
     name = f"cases/{number:04}-{key(title)[:60]}.html"
     site.write(name, Page(title, [said], [table], "../"))
-    medians = {head: median_high(times) for head, times in columns.items()}
-    return CasePage(title, name, medians, len(machines))
+    return CasePage(title, name, stand, len(machines))
 
 
-def _fastest(cells: dict[str, Cell]) -> float:
-    return min(float(cell.order or 0.0) for cell in cells.values())
+def _fastest(its: Mapping[str, Value]) -> float:
+    return min(value.seconds for value in its.values())
 
 
 def machine_page(
@@ -247,10 +285,16 @@ def _column(name: str, dtype: str, device: str, threads: str, ranks: int | None)
 
 
 def in_order_first(columns: Iterable[str]) -> list[str]:
-    """Columns in the order of their implementations."""
-    columns = list(columns)
+    """Columns in the order of their implementations; of versions, older ones first."""
+    columns = sorted(columns, key=_natural)
     order = {name: n for n, name in enumerate(in_order(c.split(" ")[0] for c in columns))}
-    return sorted(columns, key=lambda c: (order[c.split(" ")[0]], c))
+    return sorted(columns, key=lambda c: order[c.split(" ")[0]])
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    """A key by which "0.4.9" stands before "0.4.10"."""
+    parts = re.split(r"(\d{1,9})", text)  # longer ones are no versions
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
 
 
 def case_title(value: Value) -> str:

@@ -25,7 +25,7 @@ from samegrad.reports.archive.files import ArchiveError
 from samegrad.reports.archive.pages import CasePage, Page, Site, Table, Value
 from samegrad.reports.archive.queries import VALUE, Filters
 from samegrad.reports.archive.store import select
-from samegrad.reports.data.values import duration
+from samegrad.reports.data.values import digits
 
 FEED = 100  # entries
 BEGUN = "unfinished-site"  # a file
@@ -213,20 +213,30 @@ def _of_machines(
 def _index(cases: Sequence[CasePage], told: str) -> Page:
     lines: list[list[str | Cell]] = []
     for case in sorted(cases, key=lambda case: -case.machines):
-        medians = case.medians
-        best = min(medians, key=lambda c: medians[c])
-        others = [c for c in pages.in_order_first(medians) if c != best]
+        stand = case.standings
+        names = sorted(pages.in_order_first(stand), key=lambda c: (-stand[c].first, stand[c].times))
+        first = [f"{c} {stand[c].first:,} of {stand[c].known:,}" for c in names if stand[c].first]
+        slower = [c for c in names if stand[c].known and not stand[c].first]
+        others = list(filter(None, [", ".join(f"{c} {digits(stand[c].times)}" for c in slower)]))
+        if untold := ", ".join(c for c in names if not stand[c].known):
+            others.append(f"no interval: {untold}")
         lines.append(
             [
                 Cell(case.title, case.name),
-                Cell(f"{best} {duration(medians[best])}", order=medians[best], best=True),
+                ", ".join(first),
                 Cell(f"{case.machines:,}", order=case.machines),
-                ", ".join(f"{c} {duration(medians[c])}" for c in others),
+                ", ".join(others)
+                + (f"{'; ' * bool(others)}no interval: {untold}" if untold else ""),
             ]
         )
-    table = Table("", ["case", "fastest", "machines", "others"], lines,
-                  "Filter cases", frozenset({1, 2}), wraps=True)  # fmt: skip
-    said = f"{told}. Times per call are those of the median machine."
+    heads = ["case", "fastest on", "machines", "others: times the fastest"]
+    table = Table("", heads, lines, "Filter cases", frozenset({2}), wraps=True)
+    said = (
+        f"{told}. Fastest on: of the machines that have it with an interval, on how many none is "
+        "certainly faster (their intervals do not lie apart). Others are slower on each, so many "
+        "times: the mean over machines of their time over that of the fastest there. Times are on "
+        "the pages of the cases."
+    )
     return Page("Results of many machines", [said], [table])
 
 

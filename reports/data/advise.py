@@ -204,6 +204,22 @@ def times(one: Ratio) -> str:
     return digits(one.value) + (span if math.isfinite(one.low) else "")
 
 
+def shown(name: str, asked: Question) -> str:
+    """An implementation as it is shown: with its dtype, where it has not the one that is asked."""
+    dtype = dtype_of(name, asked.spec.dtype)
+    return name if dtype == asked.spec.dtype else f"{name} ({dtype})"
+
+
+def no_interval(known: Sequence[Answer]) -> bool:
+    """Whether of several nothing says which is the faster one: too few processes, or no pairs."""
+    return len(known) > 1 and all(math.isnan(one.ratio.low) for one in known[1:])
+
+
+NO_ADVICE = (
+    "No advice: no interval says which is faster (rows of fewer than 5 processes have none)."
+)
+
+
 def title(asked: Question) -> str:
     """What is asked, in words."""
     regime = "" if asked.threads == "all" else f", {asked.threads} threads"

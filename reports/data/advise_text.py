@@ -13,11 +13,14 @@ from samegrad.benchmarks.records.quality import UNUSABLE
 from samegrad.benchmarks.records.sheets import LEAST_OF_SHEET, SHEETS, band
 from samegrad.reports.data import analysis
 from samegrad.reports.data.advise import (
+    NO_ADVICE,
     TITLES,
     Answer,
     Question,
     command,
+    no_interval,
     of_their_dtype,
+    shown,
     times,
     title,
 )
@@ -39,7 +42,7 @@ def text(known: Sequence[Answer], rows: pd.DataFrame, asked: Question) -> list[s
     ]
     table = pd.DataFrame(
         {
-            "implementation": [a.implementation for a in known],
+            "implementation": [shown(a.implementation, asked) for a in known],
             "time": [duration(a.seconds) for a in known],
             "from": [duration(a.low) for a in known],
             "to": [duration(a.high) for a in known],
@@ -100,6 +103,8 @@ def _advice(known: Sequence[Answer]) -> str:
     equals = [best, *(a for a in known[1:] if a.ratio.verdict != SLOWER)]
     names = " or ".join(a.implementation for a in equals)
     reason = _reason(best)
+    if no_interval(known):
+        return f"{NO_ADVICE}{reason}"
     if len(equals) > 1:
         return f"Use {names}: their times cannot be told apart.{reason}"
     if len(known) == 1:

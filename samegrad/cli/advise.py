@@ -167,8 +167,10 @@ def _of_archive(place: str, asked: Any, gpu: str | None) -> int:
         others = advice.gpus(connection) if made is None and asked.device != "cpu" else []
         if left_out := withdrawing.note(connection):
             say(left_out, error=True)
+    here = asked.device == "cpu" or facts["gpu"] != "none"
+    where = "here" if here else "where there is one"
     if made is not None:
-        _say(advice.text(made, asked))
+        _say(advice.text(made, asked, where))
         return DONE
     machines = "; ".join(group.words for group in alike)
     lines = [f"{advise.title(asked)} nothing in {place} tells, of {machines}."]
@@ -177,8 +179,6 @@ def _of_archive(place: str, asked: Any, gpu: str | None) -> int:
     if others:
         named = "; ".join(others[:MOST_GPUS]) + ("; ..." if len(others) > MOST_GPUS else "")
         lines.append(f"GPUs with runs there: {named}. --gpu NAME asks those with that in its name.")
-    here = asked.device == "cpu" or facts["gpu"] != "none"
-    where = "here" if here else "where there is one"
     _say([*lines, f"To measure it {where}:", "", f"  {advise.command(asked)}"])
     return FAILED
 

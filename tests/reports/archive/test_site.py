@@ -17,6 +17,7 @@ from samegrad.benchmarks.records.journal import first
 from samegrad.cli import main
 from samegrad.reports.archive import adding, site
 from samegrad.reports.archive import summary as summaries
+from samegrad.reports.archive.pages import Value, in_order_first, standings
 from samegrad.reports.document.page import digest
 from tests.helpers.archives import journal, records, simulated, write_simulated
 from tests.helpers.browser import used
@@ -44,6 +45,8 @@ def test_every_machine_and_case_has_a_page_and_links_lead_somewhere(pages: Path)
 
     real = {first(run / "journal.jsonl")["fingerprint"] for run in REAL}
     assert 20 + len(real) == len(list((pages / "machines").iterdir()))
+    index = (pages / "index.html").read_text("utf-8")
+    assert re.search(r"<td>[^<]*\b\w+ \d+ of 2\d\b", index) and ">fastest on" in index
     for page in files:
         text = page.read_text("utf-8")
         for link in re.findall(r'href="([^"]*)"', text):
@@ -123,6 +126,39 @@ def test_pages_by_several_processes_are_the_same(
         written.append({str(path.relative_to(folder)): path.read_bytes() for path in files})
 
     assert written[0] == written[1] and 9 < len(written[0])
+
+
+def test_each_machine_compares_for_itself() -> None:
+    """Who was measured on the fastest machine alone wins nothing; nor who has no interval."""
+    value = Value("w", "1-1", "train_step", 1, "resident", "float32", "x", "cpu", "all", None, "m",
+                  1.0, 0.99, 1.01, "good", 1.0, 2, 1)  # fmt: skip
+
+    def of(seconds: float, wide: float = 0.01) -> Value:
+        return value._replace(
+            seconds=seconds,
+            seconds_low=None if wide < 0 else seconds * (1 - wide),
+            seconds_high=None if wide < 0 else seconds * (1 + wide),
+        )
+
+    stand = standings(
+        [
+            {"jax": of(4.0), "torch": of(4.4, 0.2), "numpy": of(9.0)},
+            {"jax": of(1.0), "c": of(0.25), "cupy": of(0.1, -1.0)},
+        ]
+    )
+
+    counts = {name: one[:3] for name, one in stand.items()}
+    assert {"jax": (2, 1, 2), "c": (1, 1, 1), "torch": (1, 1, 1), "numpy": (1, 0, 1),
+            "cupy": (1, 0, 0)} == counts  # fmt: skip
+    times = [stand[name].times for name in ("jax", "c", "torch", "numpy", "cupy")]
+    assert [2.0, 1.0, 1.1, 2.25, 1.0] == pytest.approx(times)
+
+
+def test_versions_stand_in_their_order() -> None:
+    """By their numbers, behind the implementations."""
+    names = ["jax==0.10.2", "jax==0.4.30", "numpy", "jax==0.4.4"]
+
+    assert ["numpy", "jax==0.4.4", "jax==0.4.30", "jax==0.10.2"] == in_order_first(names)
 
 
 def test_ranks_have_columns_of_their_own(tmp_path: Path) -> None:
