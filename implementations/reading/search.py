@@ -127,7 +127,8 @@ def _with_left_out(report: CheckReport, loaded: Loaded, deadline: float) -> Chec
         and not any(c in other.__mro__[1:] for other in classes.values())
     ]  # fmt: skip
     for name in out:
-        of_it = (make for make in of_layers(loaded, name) if make.args[:1] == (classes[name],))
+        ways = (make for make in of_layers(loaded, name) if isinstance(make, partial))
+        of_it = (make for make in ways if make.args[:1] == (classes[name],))
         made = [(make, ["forward"]) for make in of_it]
         until = min(deadline, time.process_time() + OF_OTHERS)
         alone = judge(_networks(loaded, "", Wishes(), made), until) if made else report

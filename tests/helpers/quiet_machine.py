@@ -17,8 +17,9 @@ def between(before: state.Look, after: state.Look) -> dict[str, Any]:
     return _between(before, after) | {"others": 0.0, "programs": {}, "steal": 0.0}
 
 
-def watch(_: float = 0.0) -> dict[str, Any]:
-    """What is seen within a moment, as there is nothing to be seen."""
+def watch(seconds: float = 0.0) -> dict[str, Any]:
+    """What is seen within a moment, as there is nothing to be seen in longer ones."""
+    del seconds
     before = state.look()
     time.sleep(0.1)
     return between(before, state.look())
