@@ -48,7 +48,8 @@ ROLES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
                    r"(?:epochs?|iters?|iterations?|passes|steps?|n_iter|training_iterations|epoques|epocas"
                    r"|epoche?n?|durchlaeufe|nb_epoques)(?:_num)?"),
         ("batch_size", r"(?:mini_?)?batch_?size|bs|batchsize"),
-        ("reg", r"(?:reg(?:ularization)?(?:_?(?:lambda|strength|param|rate))?|lambd?a?|lmbda|lmbd"
+        ("reg", r"(?:reg(?:ularization)?(?:_?(?:lambda|strength|param|rate))?"
+                r"|lam(?:bd?a?)?|v_?lambda|lmbda|lmbd"
                 r"|l2(?:_?(?:reg|lambda|penalty))?|l1|weight_?decay|decay|lambda_?(?:reg|val)?"
                 r"|momentum|momento|mu|beta\d?|dropout(?:_rate)?)"),
         ("keep", r"keep_?(?:prob\w*|rate)"),
@@ -144,12 +145,15 @@ INIT = re.compile(
     re.IGNORECASE,
 )
 # Runs all that there is, for as long as that takes.
-WHOLE = re.compile(r"_*(?:main|run_?all|demo|experiment|example|plot|show)", re.IGNORECASE)
+WHOLE = re.compile(
+    r"_*(?:main|run_?all|demo|experiment|example|plot|show|display|draw|visuali[sz]|animat|render)",
+    re.IGNORECASE,
+)
 DERIVED = re.compile(r"_?(?:prime|grad(?:ient)?|deriv(?:ative)?|backward|derivation|delta|d)$")
 GRADIENT = re.compile(r"d_?[A-Z]\w*|d_?[wb]\d*|(?:grad|d)_\w+|g_\w+")  # of a variable
 # Names of a loss that may be a measure that is not trained on.
 WEAK = re.compile(r"(?:\w*_)?err(?:or|eur|o)?(?:_\w+)?|fehler", re.IGNORECASE)
-PENALTIES = re.compile(r"reg\w*|l2\w*|lambd?a?\w*|lmbda|lmbd|weight_?decay")
+PENALTIES = re.compile(r"reg\w*|l2\w*|lam(?:bd?a?\w*)?|lmbda|lmbd|weight_?decay")
 MAYBE = re.compile(r"_grad(?:s|ients?)?$", re.IGNORECASE)  # of an activation, or of a loss alone
 RISING = re.compile(r"_*log_?lik(?:elihood)?|\w*reward|elbo|objective", re.IGNORECASE)  # or made so
 NO_LOSS = re.compile(

@@ -9,7 +9,7 @@ import pytest
 
 import samegrad as sg
 from samegrad.implementations.checking.objects import lines
-from samegrad.implementations.reading import drawn
+from samegrad.implementations.reading import drawn, names
 from samegrad.implementations.reading.board import Form
 from samegrad.implementations.reading.one_by_one import one_by_one
 from tests.helpers.read_here import read_here
@@ -200,6 +200,13 @@ def test_example_of_lists_that_a_network_keeps_is_data() -> None:
 
     assert ("agrees", ()) == (report.verdict, report.notes)
     assert ["net['w']"] == [match.name for match in report.matches]
+
+
+def test_decay_is_known_by_its_short_name_and_what_draws_is_not_called() -> None:
+    """`nnCostFunction(nn_params, ..., lam)` was not called; `displayData(X)` was, for minutes."""
+    assert {"reg"} == {names.role(name) for name in ("lam", "Lambda", "v_lambda", "lmbda")}
+    assert all(map(names.WHOLE.match, ("displayData", "draw_network", "visualize", "plot_loss")))
+    assert not any(map(names.WHOLE.match, ("dense", "d_loss", "dloss")))
 
 
 @pytest.mark.parametrize("biases", [1, 2])
