@@ -92,6 +92,9 @@ class _Recorder(np.ndarray):
         """Zeros of any shape; what is asked for is recorded."""
         wanted = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
         sizes = tuple(int(n) for n in wanted)
+        if sizes.count(-1) == 1 and self.begin + len(self) != LONG:  # a piece of known length
+            rest = max(1, -int(np.prod(sizes)))
+            sizes = tuple(len(self) // rest if n == -1 else n for n in sizes)
         if self.begin < 0 or min(sizes) < 0:
             return super().reshape(*shape, **kwargs)
         self.record.append((self.begin, self.begin + int(np.prod(sizes)), sizes))

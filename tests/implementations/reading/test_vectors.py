@@ -11,9 +11,9 @@ CONSTANTS = """import numpy as np
 N_IN, N_HID, N_OUT = 3, 5, 2
 def unpack(theta):
     i = N_IN * N_HID
-    W1 = theta[:i].reshape(N_IN, N_HID); b1 = theta[i:i + N_HID]
+    W1 = theta[:i].reshape(N_IN, -1); b1 = theta[i:i + N_HID]
     j = i + N_HID + N_HID * N_OUT
-    W2 = theta[i + N_HID:j].reshape(N_HID, N_OUT)
+    W2 = theta[i + N_HID:j].reshape(-1, N_OUT)
     return W1, b1, W2, theta[j:]
 def cost(theta, X, Y):
     W1, b1, W2, b2 = unpack(theta)
