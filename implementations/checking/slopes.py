@@ -24,8 +24,8 @@ DIRECTIONS = 4  # through each array
 LEAST_DIRECTIONS, LEAST_ENTRIES = 2, 3
 MOST_ENTRIES = 500  # of one array: a random choice where it has more
 LONG_SECONDS = 0.01  # of a loss: one of each, where a second point is looked at
-# The same: one entry at the first point alone. It says where a gradient is wrong; directions, that
-# it is.
+# The same: one of each at the first point, a direction at the second. An entry says where a
+# gradient is wrong; directions, that it is.
 VERY_LONG_SECONDS = 0.02
 SECONDS = 0.4  # for all slopes, or as many as LOSSES take
 LOSSES = 1500  # of 1 ms: 1.5 seconds, for a network of some 100,000 entries
@@ -82,7 +82,7 @@ class Slopes:
         name: of the slot.
         shape: of the array.
         entries: which were measured, in C order.
-        directions: arrays of that shape, of +1 and -1.
+        directions: arrays of that shape, of +1 and -1, or of such numbers from 0.5 to 1.5.
         values: slopes, of entries first.
         errors: what each may be off.
         kinks: whether each has different slopes on its two sides, however near.
@@ -189,14 +189,17 @@ def slopes(
         if seconds == 0.0 and taken > LONG_SECONDS:
             least_directions, least_entries = 1, int(taken <= VERY_LONG_SECONDS)
         elif taken > VERY_LONG_SECONDS:
-            least_entries = 1
+            least_directions = least_entries = 1
         if seconds is None:
             seconds = max(SECONDS, LOSSES * min(taken, 1e-3))
         orders = [rng.permutation(m.size)[:most_entries] for m in measured]
+        moved = [range(directions if m.size > 1 else 0) for m in measured]
         signs = [
-            [rng.choice([-1.0, 1.0], m.shape) for _ in range(directions if m.size > 1 else 0)]
-            for m in measured
+            [rng.choice([-1.0, 1.0], m.shape) for _ in n]
+            for m, n in zip(measured, moved, strict=True)
         ]
+        if taken > VERY_LONG_SECONDS:  # of few directions none may hide two faults that are alike
+            signs = [[s * (0.5 + rng.random(s.shape)) for s in of] for of in signs]
         for turn in range(max([directions, *map(len, orders)], default=0)):
             for slot, m, order, moves in zip(slots, measured, orders, signs, strict=True):
                 late = clock.elapsed > seconds

@@ -151,6 +151,24 @@ def test_of_a_loss_that_takes_long_a_second_point_has_one_slope_of_each_kind(
     assert np.abs(found.values - found.along(3 * x**2)).max() < bound * found.largest * 20
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_of_a_loss_that_takes_very_long_one_direction_shows_two_faults_alike(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of +1 and -1 every second direction would hide them."""
+    monkeypatch.setattr(module, "Clock", lambda: SimpleNamespace(elapsed=2.0))
+    x = np.random.default_rng(0).normal(size=(20, 20))
+    wrong = 3 * x**2
+    wrong[3, 4] += 0.3
+    wrong[5, 6] += 0.3
+
+    found, bound = measured(lambda x: np.sum(x**3), x, seed=seed)
+
+    assert (1, 1) == (len(found.entries), len(found.directions))
+    off = np.abs(found.values - found.along(wrong)) / found.scales
+    assert off.max() > bound * found.largest
+
+
 def test_neither_warnings_nor_numpy_errors_escape() -> None:
     """log of a negative number at a step is no concern of the user's filters."""
     x = np.array([1e-4, 2.0])
