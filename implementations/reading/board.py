@@ -11,6 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from samegrad.implementations.reading.ambiguous import (
+    one_network,
+    outputs_too,
+    targets_too,
+    weights_too,
+)
 from samegrad.implementations.reading.bodies import reads_unasked, takes_last
 from samegrad.implementations.reading.bounded import unless_too_long
 from samegrad.implementations.reading.names import PENALTIES, plain, role, width, words
@@ -266,6 +272,8 @@ def plans(
             keys = ["returned"]  # of all layers, as it is
         if not keys and p.default is inspect.Parameter.empty:
             keys = [key for key in (next(unnamed, ""),) if key]
+        if not keys and p.default is p.empty and not choices and "params" in board.values:
+            keys = ["params"]
         if not keys and p.default is inspect.Parameter.empty:
             return
         if keys:
@@ -273,40 +281,25 @@ def plans(
             choices.append([(f"{first}{p.name}", key) for key in keys])
         elif p.default is not inspect.Parameter.empty:
             continue
+    if "params" in board.values:
+        weights_too(choices)
     if purpose != "forward" and not any(key == "y" for keys in choices for _, key in keys):
-        _targets_too(choices)
+        targets_too(choices)
     if known:
-        _outputs_too(choices, outs[0])
-    yield from itertools.islice(itertools.product(*choices), MOST_PLANS)
+        outputs_too(choices, outs[0])
+    ways = filter(one_network, itertools.product(*choices))
+    yield from itertools.islice(ways, MOST_PLANS)
 
 
 def sure(plan: Plan) -> bool:
     """Whether the names of the parameters say that they are given what they are."""
-    alike = {"pairs": "data", "returned": "cache", "net": "params"}
+    alike = {"pairs": "data", "returned": "cache", "net": "params", "out": "params"}
     return all(
         key[0] in "@=#"
         or key in name
         or role(name.strip("*")) in (key, alike.get(key.split("[")[0]))
         for name, key in plan
     )
-
-
-def _targets_too(choices: list[list[tuple[str, str]]]) -> None:
-    """Where no parameter is named as targets are, the one after the inputs may be them."""
-    after = False
-    for keys in choices:
-        if after and keys[0][1] in ("k", "n", "X", "out"):
-            keys.insert(0, (keys[0][0], "y"))
-            return
-        after = after or keys[0][1] in ("X", "out")
-
-
-def _outputs_too(choices: list[list[tuple[str, str]]], out: str) -> None:
-    """Of two that are named as targets are, and nothing else, one is the outputs: `loss(y, t)`."""
-    if len(choices) == 2 and all([key for _, key in keys] == ["y"] for keys in choices):
-        given = [keys[0][0] for keys in choices]
-        place = given.index("y") if "y" in given else 0
-        choices[place] = [(given[place], out)]
 
 
 def _keys(p: inspect.Parameter, board: Board, outs: Sequence[str], purpose: str) -> list[str]:
@@ -318,12 +311,10 @@ def _keys(p: inspect.Parameter, board: Board, outs: Sequence[str], purpose: str)
     for key in values:  # cache["A1"] for a parameter a1; `_` at an end
         if key.startswith("@") and plain(key[1:]) == plain(name) and role(name) not in ("X", "y"):
             return [key]
-    if name in values:
-        return [name]
     kind = role(name)
-    if kind == "params" and "params" not in values and plain(name) == "p":
-        kind = "out"  # y, p
-    if kind == "X" or (kind == "out" and purpose == "forward" and plain(name) in ("a", "z", "p")):
+    if name in values and kind != "params":
+        return [name]
+    if kind == "X" or (kind == "out" and purpose == "forward" and plain(name) in ("a", "z")):
         return ["X"]
     if kind == "y":
         if purpose == "forward" and not has_default:
@@ -333,8 +324,13 @@ def _keys(p: inspect.Parameter, board: Board, outs: Sequence[str], purpose: str)
         return [VALIDATION[kind]]
     if kind == "data":
         return ["pairs", "X"] if purpose == "step" else ["X", "pairs"]
-    if kind == "params" and "params" in values:
-        return ["params"]
+    if kind == "params" and purpose in ("loss", "backward"):  # P may be outputs: what runs counts
+        given = name if name in values else "params"
+        found = [key for key in (given, *outs[:1]) if key in ("out", *values)]
+        if found and (found != ["out"] or plain(name) not in NETS):
+            return found
+    if kind == "params" and (name in values or "params" in values):
+        return [name if name in values else "params"]
     if kind in ("out", "grad_out") and purpose != "forward":
         found = list(outs) if kind == "out" else [k for k in ("grad_out",) if k in values]
         if found:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.reading import names, usage
-from samegrad.implementations.reading.arguments import init_ways, value_of_kind
+from samegrad.implementations.reading.arguments import GENERATOR, init_ways, value_of_kind
 from samegrad.implementations.reading.board import Form, Sizes, parameters
 from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions
 from samegrad.implementations.reading.networks import (
@@ -37,6 +37,7 @@ def of_functions(loaded: Loaded, forward: Callable[..., Any] | None) -> Iterator
         forward = _taking(functions)
     inits = [f for name, f in functions.items() if names.INIT.match(name)]
     inits.sort(key=lambda f: ("deep" not in f.__name__, "param" not in f.__name__))
+    inits += [f for f in functions.values() if f not in inits and _of_widths(f)]
     takes = [p.name for p in parameters(forward)] if forward is not None else []
     for init in inits:
         for kinds in init_ways(init):
@@ -65,6 +66,16 @@ def of_functions(loaded: Loaded, forward: Callable[..., Any] | None) -> Iterator
     held = _own_data(loaded)
     for data in (held, ()) if held else ((),):
         yield partial(_of_globals, loaded, functions, data)
+
+
+def _of_widths(function: Callable[..., Any]) -> bool:
+    """Whether a function takes widths of layers and nothing else, whatever its name is."""
+    known = (names.BACKWARD.match, names.FORWARD.match, names.LOSS.fullmatch, WORKS.search)
+    if any(is_one(function.__name__) for is_one in known):
+        return False
+    given = [p.name for p in parameters(function) if p.default is p.empty]
+    widths = [names.width(name) for name in given if not GENERATOR.fullmatch(names.plain(name))]
+    return all(widths) and ("sizes" in widths or len({"f", "h", "k"} & {*widths}) > 1)
 
 
 def of_factories(loaded: Loaded) -> Iterator[Maker]:
