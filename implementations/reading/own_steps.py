@@ -14,11 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from samegrad.implementations.checking.notes import Note
+from samegrad.implementations.checking.objects.check import check
 from samegrad.implementations.checking.objects.report import CheckReport
 from samegrad.implementations.contract.texts import UNPARSABLE
 from samegrad.implementations.reading import names
-from samegrad.implementations.reading.applied import SAME, Applied, steps_of, with_steps
+from samegrad.implementations.reading.applied import SAME, Applied, Step, steps_of, with_steps
 from samegrad.implementations.reading.board import RATE, plans
 from samegrad.implementations.reading.gradients import (
     Backward,
@@ -28,11 +31,13 @@ from samegrad.implementations.reading.gradients import (
     is_step,
 )
 from samegrad.implementations.reading.readings import Reading
+from samegrad.implementations.reading.seen import seen
 from samegrad.implementations.reading.trials import Trial
 
 MOST_WAYS = 3  # to call one
 ONCE = "one call takes a rate times the gradient off the weights"
 NOT_RUN = "its steps were not checked, only its gradient"
+Changed = Change | NewParameters  # a step, as what it changes
 BY_JAX = "jax.grad"  # in the key of a reading
 # Parameters of what makes many steps, or draws batches of its own.
 LONG = ("epoch", "iter", "batch_size", "num_steps", "n_steps", "tol")
@@ -48,17 +53,19 @@ def with_own_steps(report: CheckReport, reading: Reading) -> CheckReport:
     for name, function in trial.network.functions.items():
         if not names.STEP.fullmatch(name) or names.BACKWARD.match(name):
             continue
-        changes = None
+        made = None
         if _is_short(function):
-            changes = next(_changes(reading, name, function, first), None)
-        applied = None if changes is None else _applied(reading, function, changes)
+            made = next(_changes(reading, name, function, first), None)
+        applied = None if made is None else _applied(reading, function, made[0])
         steps, left = ([], []) if applied is None else steps_of(applied, reading.slopes)
         if applied is None or not steps or any(s.off > SAME and not s.decays for s in steps):
             unknown.append(name)
         else:
             report = with_steps(report, applied, reading.slopes, reading.loss)
             if report.disagrees:
-                return replace(report, said=f"{name} was called once: {report.reason}")
+                lines = report.lines or _lines(reading, steps, made[1])
+                said = f"{name} was called once: {report.reason}"
+                return replace(report, lines=lines, said=said)
             right.append(name)
             waits.append(set(left))
     left = sorted(set.intersection(*waits)) if waits and not unknown else []
@@ -67,6 +74,14 @@ def with_own_steps(report: CheckReport, reading: Reading) -> CheckReport:
     remarks += [f"{ONCE}: {', '.join(right)}"] if right else []
     remarks += [f"{NOT_RUN}: {', '.join(unknown)}"] if unknown else []
     return replace(report, remarks=tuple(remarks))
+
+
+def _lines(reading: Reading, steps: Sequence[Step], change: Changed) -> tuple[str, ...]:
+    """The lines of a step that is wrong, as `check` names them."""
+    rate = float(np.median([abs(step.rate) for step in steps]))
+    backward = seen(replace(change, rate=rate), reading)
+    loss = seen(reading.loss, reading)
+    return check(reading.net, loss, backward, reading.changeable).lines
 
 
 def _unchanged(
@@ -104,18 +119,19 @@ def _is_short(function: Callable[..., Any]) -> bool:
 
 def _changes(
     reading: Reading, name: str, function: Callable[..., Any], first: Backward | None
-) -> Iterator[dict[str, tuple[Any, Any]]]:
-    """What weights were and before - after, by name, of ways to call a step that run."""
+) -> Iterator[tuple[dict[str, tuple[Any, Any]], Changed]]:
+    """What weights were and before - after, by name, of ways to call a step that run; and these."""
     trial, net = reading.trial, reading.net
     assert trial is not None
     outs = ["out"] if trial.outs else []
     for plan in itertools.islice(plans(function, trial.board, outs, "step"), MOST_WAYS):
         step = Backward(trial, function, name, plan, first)
-        if is_step(step, reading.parameters, net):
-            changed = Change(step, reading.parameters, net, 1.0)()
-            yield _by_name(reading, changed)
-        elif first is None and (changed := _of_new(step)):
-            yield _by_name(reading, changed)
+        change: Changed = Change(step, reading.parameters, net, 1.0)
+        if not is_step(step, reading.parameters, net):
+            change = NewParameters(step, trial, 1.0)
+            if not _gives_new(step):
+                continue
+        yield _by_name(reading, change()), change
 
 
 def _by_name(reading: Reading, changed: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -123,12 +139,12 @@ def _by_name(reading: Reading, changed: dict[str, Any]) -> dict[str, tuple[Any, 
     return {n: (held[n], changed[f"d {n}"]) for n in held if f"d {n}" in changed}
 
 
-def _of_new(step: Backward) -> dict[str, Any]:
-    """What a step takes off that returns new weights; nothing if it does not run, or is none."""
+def _gives_new(step: Backward) -> bool:
+    """Whether a step runs and returns new weights, and changes none."""
     try:
-        return NewParameters(step, step.trial, 1.0)() if is_new(step, step.trial) else {}
+        return is_new(step, step.trial)
     except (Exception, SystemExit):
-        return {}
+        return False
 
 
 def _applied(

@@ -30,7 +30,7 @@ from samegrad.implementations.reading.straight import straight
 from samegrad.implementations.reading.summed import summed
 from samegrad.implementations.reading.trials import of_widths, widths_of
 from samegrad.implementations.reading.turn_losses import is_numbers, losses_of
-from samegrad.implementations.reading.turns import RaisedError, Script, is_leaf
+from samegrad.implementations.reading.turns import EXAMPLES, RaisedError, Script, is_leaf
 
 Array = Any
 MOST_WAYS = 2  # to construct what has a method that trains
@@ -174,7 +174,7 @@ def _of_loop(loop: Loop, loaded: Loaded) -> Iterator[Reading]:
             )
             yield Reading(
                 script.weights, found, loss, backward, (), f"{loop.function or 'script'}: weights "
-                f"{', '.join(script.weights)}, {loop.turn} ({loop.lines}){_data(loop)}, "
+                f"{', '.join(script.weights)}, {loop.turn} ({loop.lines}){_data(script)}, "
                 "gradient from " + ("the update" if kind == "update" else "its variables"),
                 own, text, step=not script.held, rated=script.held or rate is not None, printed=own,
                 certain=True,
@@ -185,9 +185,11 @@ def _of_loop(loop: Loop, loaded: Loaded) -> Iterator[Reading]:
             )  # fmt: skip
 
 
-def _data(loop: Loop) -> str:
-    """What is said of data that stands for the script's own."""
-    return f" on numbers of ours for {', '.join(loop.supplied)}" if loop.supplied else ""
+def _data(script: Script) -> str:
+    """What is said of data that stands for the script's own, or of which not all is taken."""
+    supplied = script.loop.supplied
+    ours = f" on numbers of ours for {', '.join(supplied)}" if supplied else ""
+    return ours + (f" on the first {EXAMPLES} of its {script.cut} examples" if script.cut else "")
 
 
 def _stops(body: Sequence[ast.stmt]) -> bool:

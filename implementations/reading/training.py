@@ -11,6 +11,7 @@ from samegrad.implementations.checking.objects.report import (
 )
 from samegrad.implementations.reading.backwards import not_reversed
 from samegrad.implementations.reading.diverging import DIVERGES
+from samegrad.implementations.reading.fits import TURNED
 from samegrad.implementations.reading.forgotten import keeps, thrown_away
 from samegrad.implementations.reading.hints import Hints
 from samegrad.implementations.reading.loading import Loaded
@@ -76,7 +77,7 @@ def with_training(report: CheckReport, loaded: Loaded, hints: Hints) -> CheckRep
 
 def _with_remark(report: CheckReport, loaded: Loaded) -> CheckReport:
     """A report with what is known of training that was not run, if there is some."""
-    once = TURN in report.reading or any(r.startswith(ONCE) for r in report.remarks)
+    once = TURN in report.reading or any(r.startswith((ONCE, TURNED)) for r in report.remarks)
     if not report.agrees or any(r.startswith(NOT_RUN) for r in report.remarks):
         return report
     if once and keeps(loaded):

@@ -22,9 +22,11 @@ def losses_of(
     script: Script, after: dict[str, Any], assigned: Sequence[str]
 ) -> Iterator[tuple[Callable[[], float], str, bool]]:
     """The number that the loop computes as its loss; then standard losses of its outputs."""
-    for text in [*assigned, *_appended(script.loop)]:
+    appended = _appended(script.loop)
+    for text in [*assigned, *appended]:
         word = names.plain(re.split(r"[.\[]", text.removesuffix("[-1]"))[-1])
-        if any(names.LOSS.fullmatch(w) or w in MEASURES for w in (word, word.removesuffix("s"))):
+        words = (word, word.removesuffix("s"), *appended.get(text, ()))
+        if any(names.LOSS.fullmatch(w) or w in MEASURES for w in words):
             try:
                 value = eval(text, after)  # of the user's file
                 number(value)
@@ -88,15 +90,17 @@ def _of_variable(script: Script, name: str) -> float:
     return number(eval(name, script.turn(False)))  # of the user's file
 
 
-def _appended(loop: Loop) -> list[str]:
-    """What is put into lists, as expressions for the last of them."""
-    calls = (
-        s.value for s in loop.body if isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)
-    )
-    return [
-        f"{ast.unparse(c.func.value)}[-1]" for c in calls
-        if isinstance(c.func, ast.Attribute) and c.func.attr == "append"
-    ]  # fmt: skip
+def _appended(loop: Loop) -> dict[str, tuple[str, ...]]:
+    """What is put into lists, as expressions for the last of them, with what that is called."""
+    found: dict[str, tuple[str, ...]] = {}
+    for s in loop.body:
+        call = s.value if isinstance(s, ast.Expr) else None
+        func = call.func if isinstance(call, ast.Call) else None
+        if isinstance(call, ast.Call) and isinstance(func, ast.Attribute) and func.attr == "append":
+            given = [getattr(a, "func", a) for a in call.args]  # of loss(p, y) its function
+            called = [getattr(g, "attr", getattr(g, "id", "")) for g in given]
+            found[f"{ast.unparse(func.value)}[-1]"] = tuple(map(names.plain, called))
+    return found
 
 
 def is_numbers(value: Any) -> bool:

@@ -53,6 +53,7 @@ class Script:
         of_torch: whether weights are tensors, which are float64 from then on.
         gradients: what autograd gave for tensors in the last turn, by the names of weights.
         grown: of weights to which a turn gives another shape, (the shape, the other one).
+        cut: how many examples there were, of which the first few are taken; 0: all are.
 
     Raises:
         RaisedError: a turn raises.
@@ -69,6 +70,7 @@ class Script:
         self.of_torch = False
         self.gradients: dict[str, Any] = {}
         self._failed: BaseException | None = None
+        self.cut = 0
         np.random.seed(0)
         for statement in loop.before:
             shown = draws(statement) if loop.function else not defines(statement)
@@ -271,6 +273,8 @@ class Script:
         if not self._goes_on():  # it knows how many there are in another way
             self.base = whole
             self._bind()
+            return
+        self.cut = length
 
     def _goes_on(self) -> bool:
         """Whether a turn changes all weights, and to finite numbers."""

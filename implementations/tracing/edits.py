@@ -79,17 +79,17 @@ def telling(statement: ast.stmt, known: Known) -> Iterator[Edit]:
         for name in (right for wrong, right in known.misspelt if wrong == target.attr):
             meant = ast.Attribute(target.value, name, ast.Store())
             yield statement_edit(statement, ast.Assign([meant], statement.value))
-    for parent, field, index, node in _expressions(statement) if known.unused else ():
+    for parent, field, index, node in expressions(statement) if known.unused else ():
         if isinstance(node, ast.Name) and node.id in known.names:
             for name in known.unused:
-                yield _replacing(statement, parent, field, index, node, _parsed(name))
+                yield replacing(statement, parent, field, index, node, _parsed(name))
 
 
 def edits(statement: ast.stmt, known: Known) -> Iterator[Edit]:
     """Of one statement, without those nested in it."""
     yield from _of_assignment(statement, known)
     yield from _of_names(statement, known)
-    for parent, field, index, node in _expressions(statement):
+    for parent, field, index, node in expressions(statement):
         plain = [*_of_operator(node), *_of_call(node), *of_range(node), *_of_subscript(node)]
         plain += [*_of_operand(parent, node, known), *_of_indices(node, statement)]
         if isinstance(node, ast.Call) and (called := ast.unparse(node.func)) in known.callees:
@@ -97,45 +97,45 @@ def edits(statement: ast.stmt, known: Known) -> Iterator[Edit]:
             plain += [ast.Call(_parsed(name), node.args, node.keywords) for name in others]
         for new in plain:
             early = ".reshape(" in ast.unparse(new)
-            yield _replacing(statement, parent, field, index, node, new, early=early)
+            yield replacing(statement, parent, field, index, node, new, early=early)
         for new in _of_one(node, known):
-            yield _replacing(statement, parent, field, index, node, new, adds=True)
+            yield replacing(statement, parent, field, index, node, new, adds=True)
         for new in of_axis(node):
-            yield _replacing(statement, parent, field, index, node, new, forward=True)
+            yield replacing(statement, parent, field, index, node, new, forward=True)
         for new in of_number(parent, node):
-            yield _replacing(statement, parent, field, index, node, new, plain=False)
+            yield replacing(statement, parent, field, index, node, new, plain=False)
     for parent, field, index, node in _wholes(statement):
         shapes = known.texts.get(ast.unparse(node), set())
         for name in known.of_shape(shapes, "") if shapes else ():
             if name not in ast.unparse(node):
                 new = ast.BinOp(node, ast.Add(), _parsed(name))
-                yield _replacing(statement, parent, field, index, node, new, adds=True)
+                yield replacing(statement, parent, field, index, node, new, adds=True)
                 for text in (name, f"({name} > 0)", f"(1 - {name})"):
                     new = ast.BinOp(node, ast.Mult(), _parsed(text))
-                    yield _replacing(statement, parent, field, index, node, new, adds=True)
+                    yield replacing(statement, parent, field, index, node, new, adds=True)
         for name in known.unused:
             if name not in ast.unparse(node):
                 new = ast.BinOp(node, ast.Add(), _parsed(name))
-                yield _replacing(statement, parent, field, index, node, new, adds=True)
+                yield replacing(statement, parent, field, index, node, new, adds=True)
                 new = _parsed(f"list(map(lambda: 0, x, {name}))")
                 new.args[0].args[:2] = [_parsed("__import__('operator').add"), node]
-                yield _replacing(statement, parent, field, index, node, new, adds=True)
+                yield replacing(statement, parent, field, index, node, new, adds=True)
         for name in known.divisors if shapes else ():
             if name not in ast.unparse(node):
                 new = ast.BinOp(node, ast.Div(), _parsed(name))
-                yield _replacing(statement, parent, field, index, node, new, adds=True)
+                yield replacing(statement, parent, field, index, node, new, adds=True)
         if any(len(shape) == 1 for shape in shapes):
             new = _parsed("x.reshape(-1, 1)")
             new.func.value = node
-            yield _replacing(statement, parent, field, index, node, new, early=True, adds=True)
+            yield replacing(statement, parent, field, index, node, new, early=True, adds=True)
         negative = node.operand if isinstance(node, ast.UnaryOp) else ast.UnaryOp(ast.USub(), node)
-        yield _replacing(statement, parent, field, index, node, negative, plain=False)
+        yield replacing(statement, parent, field, index, node, negative, plain=False)
         for factor in known.factors:
             new = ast.BinOp(node, ast.Mult(), ast.Constant(factor))
-            yield _replacing(statement, parent, field, index, node, new, plain=False)
+            yield replacing(statement, parent, field, index, node, new, plain=False)
 
 
-def _expressions(statement: ast.stmt) -> Iterator[tuple[Any, str, int | None, ast.expr]]:
+def expressions(statement: ast.stmt) -> Iterator[tuple[Any, str, int | None, ast.expr]]:
     """(parent, field, index in it, expression) of all in a statement, not in nested ones."""
     stack: list[Any] = [] if isinstance(statement, ast.While) else [statement]
     while stack:
@@ -169,11 +169,12 @@ def _wholes(statement: ast.stmt) -> Iterator[tuple[Any, str, int | None, ast.exp
         yield statement, "value", None, value
 
 
-def _replacing(
+def replacing(
     statement: ast.stmt, parent: Any, field: str, index: int | None, node: ast.expr,
     new: ast.expr, *, plain: bool = True, forward: bool = False, early: bool = False,
     adds: bool = False,
 ) -> Edit:  # fmt: skip
+    """One expression of a statement for another, in place."""
     ast.fix_missing_locations(ast.copy_location(new, node))
 
     def put(value: ast.expr) -> None:
@@ -227,7 +228,7 @@ def _of_names(statement: ast.stmt, known: Known) -> Iterator[Edit]:
     """Another name wherever a statement has one more than once."""
     if not isinstance(statement, ast.Assign | ast.AugAssign | ast.Return):
         return
-    read = [ast.unparse(n) for *_, n in _expressions(statement) if not isinstance(n, ast.Constant)]
+    read = [ast.unparse(n) for *_, n in expressions(statement) if not isinstance(n, ast.Constant)]
     for text in dict.fromkeys(t for t in read if t in known.names and read.count(t) > 1):
         for name in known.of_shape(known.texts.get(text, set()), text):
             new = _Renaming(text, name).visit(copy.deepcopy(statement))

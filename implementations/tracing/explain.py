@@ -14,6 +14,7 @@ from samegrad.implementations.state.reach import Reached
 from samegrad.implementations.state.snapshot import Snapshot
 from samegrad.implementations.tracing import quantities, words
 from samegrad.implementations.tracing.experiments import Experiments, Judged
+from samegrad.implementations.tracing.named_here import named_here
 from samegrad.implementations.tracing.outcome import Line, Outcome, Param
 from samegrad.implementations.tracing.over_calls import adds_up, not_cleared
 from samegrad.implementations.tracing.passed import passed_on
@@ -169,7 +170,7 @@ class _Case:
         self, best: Hypothesis, events: Sequence[Event], seen: Sequence[Event]
     ) -> tuple[Hypothesis, str]:
         """A hypothesis at the place that is to be named, and what is said of it."""
-        best = by_caller(best, events, self.sites, seen)
+        best = named_here(by_caller(best, events, self.sites, seen), events, self.sites)
         same = self.measured.same
         return best, words.sentence(best, self.tried.rights, self.sizes, same)
 

@@ -2,7 +2,6 @@
 
 import ast
 import builtins
-import copy
 import difflib
 import linecache
 import time
@@ -19,7 +18,6 @@ from samegrad.implementations.tracing.edits import (
     Known,
     Shape,
     edits,
-    statement_edit,
     telling,
 )
 from samegrad.implementations.tracing.outcome import Outcome
@@ -28,6 +26,7 @@ from samegrad.implementations.tracing.quantities import Measured
 from samegrad.implementations.tracing.rights import READ
 from samegrad.implementations.tracing.search import clean, equal, proportional
 from samegrad.implementations.tracing.sites import FUTURE, Site, codes_within, place
+from samegrad.implementations.tracing.turned import like_another, turning
 
 SECONDS = 3.0  # of the processor
 MOST_NAMES = 30  # of a function
@@ -40,14 +39,18 @@ class Repair:
 
     Attributes:
         file, edit: where and what it is.
+        turns: whether it gives an update the other sign.
     """
 
     file: str
     edit: Edit
+    turns: bool = False
 
     @property
     def text(self) -> str:
         """What is there and what was expected, in words."""
+        if self.turns:
+            return f"`{self.edit.was}` goes up the gradient; expected `{self.edit.new}`"
         return f"`{self.edit.was}`; the gradient is right with `{self.edit.new}`"
 
 
@@ -73,6 +76,7 @@ class Repairs:
         self.backward, self.outcome, self.measured = backward, outcome, measured
         self.snapshot, self.sites = snapshot, sites
         self.judged: Sequence[bool | None] = ()
+        self.texts: list[str] = []  # of the statements that were seen
 
     def find(
         self, functions: Sequence[FunctionType], events: Sequence[Event], uphill: bool = False
@@ -96,7 +100,9 @@ class Repairs:
                 if time.process_time() > until:
                     break
                 if unit.tried(edit, self._right):
-                    found.append(Repair(unit.file, edit))
+                    found.append(Repair(unit.file, edit, kind is turning))
+            if kind is turning and len(found) > 1:
+                found = [r for r in found if like_another(r.edit, self.texts)] or found
             if found:
                 break
         return _decided(found)
@@ -130,6 +136,7 @@ class Repairs:
                     continue
                 unit, clues = _Unit(file, top, members), _clues(top)
                 for name, statement in _statements(top, ""):
+                    self.texts.append(ast.unparse(statement))
                     if name not in known:
                         continue  # it did not run
                     own = replace(known[name], misspelt=misspelt, **clues.get(name, {}))
@@ -160,20 +167,6 @@ class Repairs:
         finally:
             self.measured.here = kept
         return True
-
-
-def turning(statement: Any, _: Known) -> Iterator[Edit]:
-    """The other sign of what is added to a variable: `w += d` for `w -= d`, or `w = w - d`."""
-    node: Any = statement.value if isinstance(statement, ast.Assign) else statement
-    added = isinstance(node, ast.AugAssign | ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)
-    if not added:
-        return
-    new = copy.copy(node)
-    new.op = ast.Sub() if isinstance(node.op, ast.Add) else ast.Add()
-    if isinstance(statement, ast.AugAssign):
-        yield statement_edit(statement, new)
-    elif ast.unparse(node.left) == ast.unparse(statement.targets[0]):
-        yield statement_edit(statement, ast.Assign(statement.targets, new))
 
 
 def _decided(found: Sequence[Repair]) -> Repair | None:

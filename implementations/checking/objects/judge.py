@@ -291,7 +291,7 @@ def _scaled(
                 judged.notes.append(Note("scaled-gradient", f"{text}; the update makes up for it"))
             continue
         if known.same(c, -1.0):
-            text += "; that is right only where it is added to the parameter"
+            text = of.upwards(match.name, text)
         judged.matches[i] = replace(match, reason=text)
 
 

@@ -81,7 +81,7 @@ def _name(leaf: Leaf) -> str:
 
 def _free(held: list[Held]) -> bool:
     """Whether there are updates alone, and not enough right ones to show the rate."""
-    updates = all(of is not None and of.candidate.origin == UPDATE for _, _, of in held)
+    updates = all(of is not None and of.is_update for _, _, of in held)
     several = [match.verdict == AGREES for leaf, match, _ in held if leaf.size > 1]
     return updates and 2 * sum(several) < len(several)
 
@@ -90,7 +90,7 @@ def _uphill(held: list[Held]) -> bool:
     """Whether all that is wrong are updates in the wrong direction."""
     wrong = [(match, of) for _, match, of in held if match.verdict == DISAGREES]
     return all(
-        of is not None and of.candidate.origin == UPDATE and (match.constant or 0) < 0
+        of is not None and of.is_update and (match.constant or of.constant or 0) < 0
         for match, of in wrong
     )
 

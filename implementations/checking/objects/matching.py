@@ -4,6 +4,7 @@ A candidate whose name says whose gradient it is counts before any other; the ot
 values, in every form that people keep gradients in.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ BEYOND = 10  # times what a slope may be off: a fault, whatever the slope's digi
 OF_DTYPE = {"float32": 1e-4, "float16": 3e-2, "bfloat16": 1e-1}
 RETURNED, KEPT, UPDATE, PINNED = "returned", "kept", "update", "pinned"
 NO_FACTOR = 2e-5  # from 1: what a constant that people forget is never as near to
+CHANGE = re.compile(r"\[['\"]d net")  # in the key of what a step changes, by its name
 FEW = 2  # entries from which a constant between two arrays can be seen
 
 
@@ -77,6 +79,17 @@ class Fit:
     def name(self) -> str:
         """As it is shown."""
         return self.candidate.name + self.form
+
+    @property
+    def is_update(self) -> bool:
+        """Whether it is before - after: of a call, or as another call gives that."""
+        return self.candidate.origin == UPDATE or CHANGE.search(self.candidate.name) is not None
+
+    def upwards(self, name: str, text: str) -> str:
+        """What is said of one that is minus the gradient of a parameter: of an update, its way."""
+        if self.is_update:
+            return f"the update of {name} goes up its gradient"
+        return f"{text}; that is right only where it is added to the parameter"
 
     @property
     def right(self) -> bool:

@@ -26,7 +26,7 @@ WRONG = {
     "climbs.py": ("theta2 += alpha", "goes up the gradient"),
     "bias_forgotten.py": ("grad_b_2 =", "is used by no update: b_2 stays as it is"),
     "bias_per_example.py": ("B1 = B1 -", "gives B1 the shape (30, 4)"),
-    "one_bias_summed.py": ("hidden_bias -=", "is 7 (the batch) times the slope"),
+    "one_bias_summed.py": ("hidden_bias -=", "is 7 (the batch of this check) times the slope"),
     "wrong_slope_of_tanh.py": ("back =", ""),
 }
 
