@@ -1,6 +1,7 @@
 """Files of people: written whole or not at all, and read where they are files."""
 
 import contextlib
+import difflib
 import errno
 import math
 import os
@@ -94,7 +95,14 @@ def instead_of_file(place: str) -> str:
         return f" {instead_of_folder(place)}"
     if path.is_symlink() and not path.exists():
         return f" is a link to {str(path.readlink())!r}, which leads to no file"
-    return " is no ordinary file" if path.exists() else ": no such file"
+    if path.exists():
+        return " is no ordinary file"
+    there: list[str] = []
+    with contextlib.suppress(OSError):
+        there = [p.name for p in path.parent.iterdir() if p.suffix == path.suffix]
+    near = difflib.get_close_matches(path.name, there, 1)
+    meant = f"; did you mean {path.with_name(near[0]).as_posix()}?" if near else ""
+    return f": no such file{meant}"
 
 
 @contextlib.contextmanager

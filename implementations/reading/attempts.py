@@ -35,6 +35,8 @@ class Attempts:
         went: forward passes that ran, at least once.
         furthest: of a backward pass, with whatever loss, the exception in the latest of its own
             lines, not of a function that it calls.
+        hints: what came out of a hint, by its name; None where it ran at least once.
+        held: classes of objects that the network which was judged holds.
     """
 
     own: bool = False
@@ -45,6 +47,8 @@ class Attempts:
     stuck: dict[str, BaseException] = field(default_factory=dict)
     went: set[str] = field(default_factory=set)
     furthest: dict[str, tuple[int, BaseException]] = field(default_factory=dict)
+    hints: dict[str, BaseException | None] = field(default_factory=dict)
+    held: set[type] = field(default_factory=set)
 
     def noted(self, name: str, backward: Callable[[], Any]) -> Callable[[], Any]:
         """A backward pass of which it is noted what becomes of it."""
@@ -65,6 +69,16 @@ class Attempts:
             return returned
 
         return called
+
+    def hinted(self, name: str, value: Callable[[], Any]) -> Any:
+        """What a hint gives; what becomes of it is noted."""
+        try:
+            given = value()
+        except (Exception, SystemExit) as error:
+            self.hints.setdefault(name, error)
+            raise
+        self.hints[name] = None
+        return given
 
     def forward(self, name: str, error: BaseException | None = None) -> None:
         """Note what became of a forward pass: its exception, where no other data would help.

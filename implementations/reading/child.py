@@ -21,7 +21,7 @@ from samegrad.implementations.checking.objects.report import (
 from samegrad.implementations.contract.sources import is_users
 from samegrad.implementations.contract.texts import UnreadableError
 from samegrad.implementations.reading.bounded import bound, while_it_waits
-from samegrad.implementations.reading.hints import in_source, parse
+from samegrad.implementations.reading.hints import NO_HINT, FailedError, in_source, parse
 from samegrad.implementations.reading.judging import SECONDS
 from samegrad.implementations.reading.source import folder_of_data
 
@@ -52,6 +52,7 @@ def answer(request: Message, send: Any) -> None:
     from samegrad.implementations.reading.hinted import outright
     from samegrad.implementations.reading.loading import TRAINS, load
     from samegrad.implementations.reading.search import verdict
+    from samegrad.implementations.reading.shown import with_updates
     from samegrad.implementations.reading.training import with_training
 
     send({"stage": "loading"})
@@ -73,7 +74,13 @@ def answer(request: Message, send: Any) -> None:
         told = type(error) in (ValueError, UnreadableError)  # in words of its own
         kind = "" if told else f"{type(error).__name__}{line}: "
         said = f"{kind}{getattr(error, 'msg', None) or error}"
-        send({"report": CheckReport(NOT_CHECKED, said=said).to_dict()})
+        advice, lines = (), ()
+        if isinstance(error, SyntaxError) and error.lineno:
+            text = " ".join((error.text or "").split())
+            lines = (f"{path.name}:{error.lineno}: {text}",) if text else ()
+            advice = ("mend that line, or the one before it: python does not run the file either",)
+        report = CheckReport(NOT_CHECKED, said=said, lines=lines, advice=advice)
+        send({"report": report.to_dict()})
         return
     for lift in bounds:
         lift()
@@ -100,6 +107,8 @@ def answer(request: Message, send: Any) -> None:
             report = found if report is None or found.verdict != NOT_CHECKED else report
         elif report.agrees and not request["name"]:
             report = with_training(report, loaded, hints)
+    except FailedError as error:
+        report = CheckReport(NOT_CHECKED, said=str(error), advice=(NO_HINT,))
     except (Exception, SystemExit) as error:
         report = ours(error)
     folder = f"{path.resolve().parent}{os.sep}"
@@ -107,7 +116,7 @@ def answer(request: Message, send: Any) -> None:
     decided = report.verdict in (AGREES, DISAGREES)  # without a run of what trains
     left_out = [r for r in loaded.remarks if not (decided and r.startswith(TRAINS))]
     remarks = (*report.remarks, *left_out)
-    send({"report": replace(report, lines=lines, remarks=remarks).to_dict()})
+    send({"report": with_updates(replace(report, lines=lines, remarks=remarks)).to_dict()})
 
 
 def _nothing_meant(loaded: "Loaded", name: str) -> CheckReport | None:

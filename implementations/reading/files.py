@@ -38,7 +38,8 @@ from samegrad.implementations.contract.texts import (
 from samegrad.implementations.reading import names
 from samegrad.implementations.reading.bounded import COUNTED, OVER
 from samegrad.implementations.reading.hints import parse
-from samegrad.implementations.reading.source import blocks, in_contract
+from samegrad.implementations.reading.own_steps import NOT_RUN
+from samegrad.implementations.reading.source import blocks, in_contract, is_python
 
 # For the top level of a file, after its imports: what takes longer trains. Of its process, where
 # the system counts that: on a busy machine others have the core most of the time. What waits or
@@ -108,13 +109,16 @@ class FileReport:
     def text(self, verbose: bool = False) -> str:
         """The verdict and what it rests on; all parameters if it is no agreement or `verbose`."""
         short = self.agrees and not verbose
-        shown = replace(self.report, matches=()) if short else self.report
+        unchecked = next((r for r in self.report.remarks if r.startswith(NOT_RUN)), "")
+        remarks = tuple(r for r in self.report.remarks if r != unchecked)
+        shown = replace(self.report, remarks=remarks)
+        shown = replace(shown, matches=()) if short else shown
         _, *lines = str(shown).splitlines()
         while lines and lines[0].startswith("    "):  # the rest of the headline
             lines.pop(0)
         if short:
             lines.append(f"  {len(self.report.matches)} parameters; -v shows each")
-        reason = f": {self.reason}" if self.reason else ""
+        reason = f": {self.reason}" if self.reason else f"; {unchecked}" if unchecked else ""
         head = f"{self.name}: {self.verdict.upper()}{reason}"
         return clean("\n".join([*textwrap.wrap(head, WIDTH, subsequent_indent="    "), *lines]))
 
@@ -126,9 +130,10 @@ class FileReport:
 def is_foreign(name: str) -> bool:
     """Whether a name is that of a file or notebook that is not written to the contract."""
     where, _ = registry.split(name)
-    return (
-        where.endswith((".py", ".ipynb")) and Path(where).is_file() and not in_contract(Path(where))
-    )
+    path = Path(where)
+    if not (where.endswith((".py", ".ipynb")) and path.is_file()):
+        return False
+    return not in_contract(path) or not is_python(path)
 
 
 def check_name(name: str) -> None:

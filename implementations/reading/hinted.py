@@ -15,16 +15,12 @@ import numpy as np
 from samegrad.implementations.checking.objects.check import check
 from samegrad.implementations.checking.objects.report import NOT_CHECKED, CheckReport
 from samegrad.implementations.reading import names, twice
-from samegrad.implementations.reading.hints import NO_HINT, Hints
+from samegrad.implementations.reading.hints import NO_HINT, FailedError, Hints, failed
 from samegrad.implementations.reading.loading import Loaded, execute
 
 MOST_NAMES = 20  # of the file, that calls turn out to need
 GIVEN = ("data", "X", "y", "net")  # the order in which they are made: each may name those before
 SEED = 0  # of what expressions draw
-
-
-class FailedError(Exception):
-    """A hint that cannot be evaluated."""
 
 
 def outright(hints: Hints, loaded: Loaded, exact: bool = False) -> CheckReport | None:
@@ -119,7 +115,13 @@ class _File:
         Raises:
             FailedError: it raises.
         """
-        return self.supplied(self.function(name, text, given), f"hint {name} = {text}")
+        try:
+            return self.supplied(self.function(name, text, given), f"hint {name} = {text}")
+        except FailedError as error:
+            if error.__cause__ is None:
+                raise
+            known = {*self.namespace, *self._assigned, *given}
+            raise failed(name, text, error.__cause__, known) from error.__cause__
 
     def function(self, name: str, text: str, given: dict[str, Any]) -> Callable[[], Any]:
         """An expression as a function without arguments, which closes over what is given."""
@@ -145,12 +147,12 @@ class _File:
                 if error.name in self._assigned and error.name not in self.namespace:
                     self._supply(error.name, said, set())
                     continue
-                failed: BaseException = error
+                raised: BaseException = error
             except (Exception, SystemExit) as error:
-                failed = error
+                raised = error
             break
         if said:
-            raise FailedError(f"{said}: {type(failed).__name__}: {failed}")
+            raise FailedError(f"{said}: {type(raised).__name__}: {raised}") from raised
         return None
 
     def _supply(self, name: str, said: str, seen: set[str]) -> None:

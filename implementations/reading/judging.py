@@ -32,6 +32,7 @@ from samegrad.implementations.reading.found import Found, compared_with
 from samegrad.implementations.reading.points import points_of
 from samegrad.implementations.reading.readings import BATCHED, Reading
 from samegrad.implementations.reading.snippets import snippet
+from samegrad.implementations.state.reach import Reached
 
 SECONDS = 20.0  # of this process, for all readings of a file
 MORE_SECONDS = 3.0  # the same, after one that shows a fault
@@ -60,6 +61,8 @@ def judge(
     checked: dict[int, CheckReport] = {}
     report = _judged(readings, deadline, attempts, found, checked)
     told = next((one for one in found if checked.get(id(one)) is report), None)
+    if told is not None and attempts is not None:
+        attempts.held |= {type(o) for o in Reached().add(told.reading.net, "net").owners}
     if told is None or asked is None:
         return report
     if report.disagrees:

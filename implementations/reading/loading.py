@@ -28,6 +28,7 @@ MOST_STUBS = 20  # third-party imports that are missing in one file
 AT_IMPORT = "at import it"  # the beginning of what is said of the top level
 TRAINS = (f"{AT_IMPORT} runs a loop", f"{AT_IMPORT} calls ")  # of what trains, by its text
 BELOW = 'put it below `if __name__ == "__main__":`'
+INSTEAD = f"{BELOW}, or write the answer in its place"  # of what asks for input
 GUARD = f"{BELOW}, or give --no-run"  # of `verify`
 
 
@@ -171,6 +172,8 @@ def load(
         why = _why(error)
         remedy = hidden_library(error, path.parent) or remedy
     if why and not (why.startswith(TRAINS) and _all_defined(statements)):
+        if why.startswith(f"{AT_IMPORT} asks") and remedy == GUARD:
+            remedy = INSTEAD  # with --no-run no more of it is run
         remarks.append(f"{why}; only what defines something was run: {remedy}")
     module = _module(name, path)
     for part in parts:

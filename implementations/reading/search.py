@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -20,9 +19,10 @@ from samegrad.implementations.checking.objects.report import (
 )
 from samegrad.implementations.reading import frameworks, names, usage
 from samegrad.implementations.reading.assembled import of_assembled
-from samegrad.implementations.reading.board import X_FORMS, Y_FORMS, Board, Form, Sizes
+from samegrad.implementations.reading.board import X_FORMS, Y_FORMS, Form, Sizes
 from samegrad.implementations.reading.compare import compare
 from samegrad.implementations.reading.drawn import Asked
+from samegrad.implementations.reading.fits import with_fits
 from samegrad.implementations.reading.functions import of_factories, of_functions, unmade
 from samegrad.implementations.reading.hints import Hints
 from samegrad.implementations.reading.judging import judge
@@ -34,7 +34,13 @@ from samegrad.implementations.reading.layers import (
     runs_alone,
 )
 from samegrad.implementations.reading.lent import lent, weights_of
-from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions, parts
+from samegrad.implementations.reading.loading import (
+    AskedForInputError,
+    Loaded,
+    own_classes,
+    own_functions,
+    parts,
+)
 from samegrad.implementations.reading.networks import Maker, Network, constructions, methods
 from samegrad.implementations.reading.passes import of_passes
 from samegrad.implementations.reading.readings import Reading, readings
@@ -42,6 +48,7 @@ from samegrad.implementations.reading.scripts import fit_readings, script_readin
 from samegrad.implementations.reading.supplied import supplied
 from samegrad.implementations.reading.training import with_training
 from samegrad.implementations.reading.trials import Trial, Wishes, runs, trials
+from samegrad.implementations.reading.wishes import evaluated, wishes_of, without_effect
 
 FIRST = ("same", "labels", "like X")  # forms of targets that are tried before all others
 LAST = [form for form in Y_FORMS if form not in FIRST]
@@ -79,7 +86,9 @@ def verdict(
         asked: what is wanted of a reading that is right.
     """
     frameworks.with_digits()
-    wishes = _wishes(hints, loaded)
+    wishes = wishes_of(hints, loaded)
+    if hints.net:
+        evaluated(hints, "net", loaded)
     made = [_hinted(hints, loaded)] if hints.net else None
     found = _networks(loaded, name, wishes, made)
     scripts = script_readings(loaded) if not (name or hints.net) else iter(())
@@ -88,7 +97,9 @@ def verdict(
         last = frameworks.by_hand(loaded)
         order.insert(len(order) if last else 0, frameworks.of_torch(loaded, name))
     told = judge(itertools.chain(*order), deadline, wishes.attempts, asked)
-    report = _with_left_out(told, loaded, deadline)
+    if (failing := without_effect(hints, wishes, loaded)) is not None:
+        return failing
+    report = _with_left_out(told, loaded, wishes.attempts.held, deadline)
     guessed = report.reading.startswith("script") and "loss: its own" not in report.reading
     if guessed and report.verdict in (UNDECIDED, DISAGREES):
         shown = judge(shown_readings(loaded), deadline)
@@ -112,18 +123,26 @@ def verdict(
         missing = "" if hints.net else unmade(loaded)
         generic = CheckReport(NOT_CHECKED, said=said, advice=(missing or go_on(hints),))
         report = generic if tried is None else tried
+    report = with_fits(report, loaded, made[0][0] if made else None)
     return report if name else with_training(report, loaded, hints)
 
 
-def _with_left_out(report: CheckReport, loaded: Loaded, deadline: float) -> CheckReport:
-    """A report on layers, with those of the file that were not among them: one may be wrong."""
+def _with_left_out(
+    report: CheckReport, loaded: Loaded, held: set[type], deadline: float
+) -> CheckReport:
+    """A report on layers, with those of the file that were not among them: one may be wrong.
+
+    Args:
+        held: classes of objects that the network which was judged holds.
+    """
     if not report.agrees or not OF_LAYERS.match(report.reading):
         return report
     named, inner = set(re.findall(r"\w+", report.reading)), parts(loaded)
     classes = layer_classes(loaded)
     out = [
         n for n, c in classes.items()
-        if n not in named and n not in inner and not holds_layers(c) and not runs_alone(c)
+        if n not in named and n not in inner and c not in held
+        and not holds_layers(c) and not runs_alone(c)
         and not any(c in other.__mro__[1:] for other in classes.values())
     ]  # fmt: skip
     for name in out:
@@ -157,9 +176,10 @@ def raised(error: BaseException) -> CheckReport:
     text = " ".join(str(error).split())[:200]
     at = f" in {lines[-1].split(': ')[0]}" if lines else ""
     said = f"its loop raises {type(error).__name__}{at}: {text}"
-    return CheckReport(
-        NOT_CHECKED, said=said, lines=tuple(lines), advice=("make it run by itself first",)
-    )
+    asked = isinstance(error, AskedForInputError)
+    advice = "write the answer in its place" if asked else "make it run by itself first"
+    said = f"it asks for input{at}, and its loop needs the answer" if asked else said
+    return CheckReport(NOT_CHECKED, said=said, lines=tuple(lines), advice=(advice,))
 
 
 def _networks(
@@ -233,40 +253,6 @@ def _has_networks(loaded: Loaded) -> bool:
     """Whether classes or functions are there that may be a backward pass."""
     defined = [n for c in own_classes(loaded).values() for n in dir(c)]
     return any(names.BACKWARD.match(n) for n in [*defined, *own_functions(loaded)])
-
-
-def _wishes(hints: Hints, loaded: Loaded) -> Wishes:
-    """What hints pin, as functions of what is there when they are called."""
-
-    def of(text: str) -> Callable[[Board, Any], Any] | None:
-        if not text:
-            return None
-        code = compile(text, "hint", "eval")
-
-        def value(board: Board, trial: Any) -> Any:
-            local = {k.lstrip("@"): v for k, v in board.values.items()}
-            if trial.outs:
-                local["out"] = trial.out(trial.outs[0])
-            return eval(code, {**loaded.namespace, **local})
-
-        return value
-
-    def alone(text: str, words: str) -> Callable[[], Any] | None:
-        if not text or words:
-            return None
-        code = compile(text, "hint", "eval")
-        value = eval(code, dict(loaded.namespace))
-        return lambda: value
-
-    return Wishes(
-        of(hints.loss),
-        of(hints.backward),
-        hints.x_form,
-        hints.y_form,
-        alone(hints.X, hints.x_form),
-        alone(hints.y, hints.y_form),
-        float(hints.rate) if hints.rate else None,
-    )
 
 
 def _hinted(hints: Hints, loaded: Loaded) -> Candidate:

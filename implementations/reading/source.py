@@ -77,10 +77,17 @@ def blocks(path: Path) -> list[Block]:
         _compiles(tree, str(path))
         return [Block(str(path), path.name, data.decode("utf-8-sig", "replace"), tree)]
     try:
-        cells = json.loads(data)["cells"]
+        read = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        at = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+        again = "it is cut off or damaged: save it again as .ipynb, or as a Python file"
+        raise UnreadableError(f"it is no notebook: no JSON{at}; {again}") from None
+    try:
+        cells = read["cells"]
         texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise UnreadableError("it is no notebook of format 4: it has no list of cells") from None
+    except (KeyError, TypeError):
+        said = "it is no notebook of format 4: it has no list of cells; save it again in Jupyter"
+        raise UnreadableError(said) from None
     found = []
     for number, text in enumerate(texts, 1):
         filename, shown = f"{path}[cell {number}]", f"{path.name}[cell {number}]"
@@ -196,6 +203,17 @@ def folder_of_data(path: Path) -> Path | None:
     folders = [Path(), *path.resolve().parents[:MOST_ABOVE]]
     found = next((f for f in folders if any((f / name).is_file() for name in named)), Path())
     return None if found == Path() else found
+
+
+def is_python(path: Path) -> bool:
+    """Whether a file can be parsed, if it can be read."""
+    try:
+        blocks(path)
+    except UNPARSABLE:
+        return False
+    except OSError:
+        pass  # said elsewhere
+    return True
 
 
 def in_contract(path: Path) -> bool:

@@ -19,6 +19,7 @@ from samegrad.cli.parser import (
 )
 from samegrad.implementations.contract import columns, commands
 from samegrad.implementations.contract.texts import say
+from samegrad.implementations.reading.hints import HELP
 
 EPILOG = """
 error: max|a - exact| / max|exact| of a tensor; ulp: the same difference in units in the last place
@@ -91,9 +92,7 @@ def add(subparsers: Any) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="how a file is meant, as its lines `# samegrad: NAME = VALUE` say it; NAME is net, "
-        "loss, backward, rate (expressions of X, y, net and the file's names), X (rows, columns, "
-        "one, row, column, lists, list) or y (one-hot, labels, signs, flat, row, column)",
+        help=f"how a file is meant, as its lines `# samegrad: NAME = VALUE` say it; {HELP}",
     )
     add("--junit", type=Path, metavar="FILE", help="write JUnit XML, a test case for each")
     add("--json", action="store_true", help="print JSON instead of tables")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from samegrad.implementations.contract.texts import not_utf8
-from samegrad.implementations.reading import files, frameworks
+from samegrad.implementations.reading import files, frameworks, loading
 from samegrad.implementations.reading.files import verify_file
 from samegrad.implementations.reading.source import in_contract
 from tests.helpers.read_here import read_here
@@ -233,15 +233,36 @@ def test_code_that_nests_deep_is_no_fault_of_ours(
     assert "not checked" == report.verdict and said in report.reason
 
 
-@pytest.mark.parametrize("text", ["{}", "[" * 100_000], ids=["empty", "deep"])
-def test_notebook_that_is_none_is_not_checked(text: str, tmp_path: Path) -> None:
-    """It is said."""
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("{}", "it has no list of cells"), ("[" * 100_000, "no JSON"),
+     ('{"cells": 3', "no JSON (line 1); it is cut off or damaged")],
+    ids=["empty", "deep", "cut off"],
+)  # fmt: skip
+def test_notebook_that_is_none_is_not_checked(text: str, said: str, tmp_path: Path) -> None:
+    """It is said why."""
     file = tmp_path / "mine.ipynb"
     file.write_text(text)
 
     report = read_here(file)
 
     assert ("not checked", True) == (report.verdict, "no notebook" in report.reason)
+    assert said in report.reason
+
+
+def test_file_that_is_no_python_is_shown_by_its_line(tmp_path: Path) -> None:
+    """And is read as one of nobody's dialect, under its whole name."""
+    file = tmp_path / "mine.py"
+    file.write_text("import numpy\n\ndef f(:\n")
+
+    report = read_here(file)
+
+    assert files.is_foreign(str(file))
+    assert ("mine.py:3: def f(:",) == report.lines and report.advice
+    file.write_text("n = int(input())\nW = [[0.5] * n]\nfor t in range(3):\n    W[0][0] -= n\n")
+    asked = read_here(file)
+    assert "--no-run" not in str(asked)
+    assert any(loading.INSTEAD in remark for remark in asked.remarks)
 
 
 @pytest.mark.parametrize("of", ["net = torch.nn.Linear(4, 3)", "class Net(torch.nn.Module): pass"])

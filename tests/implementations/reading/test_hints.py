@@ -1,16 +1,18 @@
 """Hints pin what cannot be guessed."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.cli import main
 from samegrad.implementations.checking.objects import lines as explaining
 from samegrad.implementations.reading import files
-from samegrad.implementations.reading.hints import Hints, parse
+from samegrad.implementations.reading.hints import HELP, NAMES, X_WORDS, Y_WORDS, Hints, parse
 from tests.helpers.read_here import read_here
 
 THING = """
@@ -176,6 +178,41 @@ def test_hint_that_is_none_is_refused(line: str) -> None:
     """With what is accepted."""
     with pytest.raises(ValueError, match="hint"):
         parse([line])
+
+
+@pytest.mark.parametrize(
+    ("hint", "said"),
+    [
+        ("loss = net.badnes(X, y)", "has no attribute 'badnes' (did you mean badness?)"),
+        ("loss = net.qq(X, y)", "has no attribute 'qq'; it has badness, go, push"),
+        ("net = Thimg(4, 3)", "name 'Thimg' is not defined (did you mean Thing?)"),
+        ("X = colums", "(did you mean columns?); X is an expression, or one of: rows, columns"),
+        ("rate = nothing", "NameError: name 'nothing' is not defined"),
+    ],
+)
+def test_hint_that_fails_is_named_with_what_may_be_meant(
+    hint: str, said: str, tmp_path: Path
+) -> None:
+    """It is not dropped, and nothing else is judged in its place."""
+    file = tmp_path / "thing.py"
+    file.write_text(THING)
+    hints = [*(line for line in LINES[::2] if line.split()[0] != hint.split()[0]), hint]
+
+    report = read_here(file, hints=hints)
+
+    assert "not checked" == report.verdict
+    assert report.reason.startswith(f"hint {hint}: ") and said in report.reason, report
+
+
+def test_every_hint_is_in_help_and_docs() -> None:
+    """With its words."""
+    table = (ROOT / "implementations" / "README.md").read_text().split("| hint |")[1]
+    words = [*NAMES, *X_WORDS, *Y_WORDS]
+
+    assert [] == [word for word in words if f"`{word}`" not in table.partition("\n\n")[0]]
+    assert [] == [word for word in words if not re.search(rf"\b{word}\b", HELP)]
+    with pytest.raises(ValueError, match="did you mean loss"):
+        parse(["los = 1"])
 
 
 def test_words_of_x_and_y_are_forms() -> None:
