@@ -206,13 +206,13 @@ def folder_of_data(path: Path) -> Path | None:
 
 
 def is_python(path: Path) -> bool:
-    """Whether a file can be parsed, if it can be read."""
+    """Whether a file can be parsed, or is one of which its own loading says what is wrong."""
     try:
-        blocks(path)
-    except UNPARSABLE:
-        return False
-    except OSError:
-        pass  # said elsewhere
+        ast.parse(path.read_bytes())
+    except SyntaxError as error:
+        return "nested" in str(error)
+    except (OSError, *UNPARSABLE):
+        pass
     return True
 
 
