@@ -1,5 +1,6 @@
 """Constants between a gradient and the slopes of its loss, in words."""
 
+import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,6 +12,7 @@ from samegrad.implementations.reading import names
 from samegrad.implementations.reading.readings import Reading
 
 BATCH = "batch size"
+SAME = 1e-6  # relative, of a factor that is measured
 TIMES = re.compile(r"(-?[\d.e+-]+) times the slopes of the loss")
 
 
@@ -24,6 +26,8 @@ def factor_notes(reading: Reading, factor: float) -> list[Note]:
     times = constants.named(factor, sizes)
     if f"{factor:.6g}" == "1":  # as measured
         return []
+    if reading.step and any(constants.same(factor, rate, SAME) for rate in _rates(reading)):
+        return []  # whatever it is called
     if not times:
         return [Note("factor", f"the gradient is {factor:.6g} times that of {loss}")]
     shown = _shown(times, sizes)
@@ -63,6 +67,18 @@ def with_sizes(report: CheckReport, sizes: Mapping[str, int]) -> CheckReport:
 
     rows = tuple(replace(m, reason=TIMES.sub(named, m.reason)) for m in report.matches)
     return replace(report, matches=rows)
+
+
+def _rates(reading: Reading) -> list[float]:
+    """The numbers that may be the rate of a step: of a loop, or defaults of a function."""
+    if reading.applied is not None:
+        return [n for n in reading.applied.numbers if type(n) is float]
+    function = getattr(reading.update, "function", None)
+    try:
+        given = inspect.signature(function).parameters.values() if function else ()
+    except (TypeError, ValueError):
+        return []
+    return [p.default for p in given if type(p.default) is float]
 
 
 def _sizes(reading: Reading) -> dict[str, int]:

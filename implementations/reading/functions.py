@@ -37,7 +37,7 @@ def of_functions(loaded: Loaded, forward: Callable[..., Any] | None) -> Iterator
         forward = _taking(functions)
     inits = [f for name, f in functions.items() if names.INIT.match(name)]
     inits.sort(key=lambda f: ("deep" not in f.__name__, "param" not in f.__name__))
-    inits += [f for f in functions.values() if f not in inits and _of_widths(f)]
+    inits += [f for f in functions.values() if f not in inits and of_widths(f)]
     takes = [p.name for p in parameters(forward)] if forward is not None else []
     for init in inits:
         for kinds in init_ways(init):
@@ -68,14 +68,17 @@ def of_functions(loaded: Loaded, forward: Callable[..., Any] | None) -> Iterator
         yield partial(_of_globals, loaded, functions, data)
 
 
-def _of_widths(function: Callable[..., Any]) -> bool:
+def of_widths(function: Callable[..., Any]) -> bool:
     """Whether a function takes widths of layers and nothing else, whatever its name is."""
     known = (names.BACKWARD.match, names.FORWARD.match, names.LOSS.fullmatch, WORKS.search)
     if any(is_one(function.__name__) for is_one in known):
         return False
     given = [p.name for p in parameters(function) if p.default is p.empty]
     widths = [names.width(name) for name in given if not GENERATOR.fullmatch(names.plain(name))]
-    return all(widths) and ("sizes" in widths or len({"f", "h", "k"} & {*widths}) > 1)
+    data = "h" not in widths and {"X", "y"} & {names.role(name) for name in given}
+    return all(widths) and (
+        "sizes" in widths or (not data and len({"f", "h", "k"} & {*widths}) > 1)
+    )
 
 
 def of_factories(loaded: Loaded) -> Iterator[Maker]:

@@ -23,7 +23,7 @@ from samegrad.implementations.reading.board import X_FORMS, Y_FORMS, Form, Sizes
 from samegrad.implementations.reading.compare import compare
 from samegrad.implementations.reading.drawn import Asked
 from samegrad.implementations.reading.fits import with_fits
-from samegrad.implementations.reading.functions import of_factories, of_functions, unmade
+from samegrad.implementations.reading.functions import of_factories, of_functions, of_widths, unmade
 from samegrad.implementations.reading.hints import Hints
 from samegrad.implementations.reading.judging import judge
 from samegrad.implementations.reading.layers import (
@@ -312,7 +312,7 @@ def functions_of(loaded: Loaded, name: str) -> Iterator[Candidate]:
     functions = own_functions(loaded)
     if any(
         names.BACKWARD.match(n) or names.LOSS.fullmatch(n) or names.STEP.fullmatch(n)
-        or usage.gives_loss(getattr(f, "__code__", None))
+        or usage.gives_loss(getattr(f, "__code__", None)) or of_widths(f)
         for n, f in functions.items()
     ):  # fmt: skip
         forwards = _forwards(list(functions))

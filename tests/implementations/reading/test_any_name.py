@@ -2,6 +2,8 @@
 
 import ast
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from samegrad.implementations.checking.objects.report import CheckReport, Match
 from samegrad.implementations.reading import judging
 from samegrad.implementations.reading.board import Board, Sizes, plans
+from samegrad.implementations.reading.factors import factor_notes
 from samegrad.implementations.reading.files import FileReport
+from samegrad.implementations.reading.functions import of_widths
 from samegrad.implementations.reading.own_steps import NOT_RUN
 from samegrad.implementations.reading.shown import with_updates
 from samegrad.implementations.tracing.edits import Known
@@ -113,6 +117,29 @@ def test_what_was_not_judged_stands_in_the_first_line() -> None:
 
     assert f"a.py: AGREES; {NOT_RUN}: fit" == first
     assert not any(NOT_RUN in line for line in others)
+
+
+def test_function_of_widths_may_make_a_network() -> None:
+    """By what it takes: an activation, or what takes data, is none."""
+    space: dict[str, Any] = {}
+    exec("def new_brain(inputs, hidden, outputs, seed=0): ...\ndef f(x): ...\n"
+         "def g(sizes): ...\ndef h(x, y): ...\ndef train(n_in, n_out): ...", space)  # fmt: skip
+
+    made = [name for name in ("new_brain", "f", "g", "h", "train") if of_widths(space[name])]
+
+    assert ["new_brain", "g"] == made
+
+
+def test_rate_by_any_name_is_no_factor() -> None:
+    """The default of a parameter makes up for a gradient that is so many times that of the loss."""
+
+    def learn(out: object, speed: float = 0.1) -> None: ...
+
+    reading = SimpleNamespace(applied=None, step=True, update=SimpleNamespace(function=learn),
+                              loss_name="cost", examples=5, outputs=3)  # fmt: skip
+    found = [factor_notes(reading, factor) for factor in (0.1, 0.2)]  # type: ignore[arg-type] # as far as it is read
+
+    assert [0, 1] == [*map(len, found)]
 
 
 def test_update_and_batch_are_told_in_words() -> None:
