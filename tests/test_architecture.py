@@ -176,7 +176,7 @@ TORCHRUN = {"implementations/contract/ranks.py"} | {
     f"implementations/checking/{name}.py" for name in ("launch", "rank")
 }
 USERS_FRAMEWORK = {
-    "implementations/checking/function_check.py",
+    "implementations/checking/frameworks.py",
     "benchmarks/selftest/child.py",
     "benchmarks/worker/peak.py",
     "benchmarks/versions/step.py",

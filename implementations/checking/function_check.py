@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.checking.comparison import BOUNDS, NOT_FINITE, ONE_NUMBER
+from samegrad.implementations.checking.frameworks import by_jax, by_torch
+from samegrad.implementations.checking.function_lines import with_lines
 from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.objects.calls import Stopped, check_takes_params, number
 from samegrad.implementations.checking.objects.matching import Candidate, fit
@@ -198,7 +200,8 @@ class _Check:
         report = self._compared(gradient, method, noise)
         if report.verdict != DISAGREES and self._vague and callable(self.grad):
             report = self._moved(report, method, noise)
-        return report
+        users = (self.user_loss, self.grad)
+        return with_lines(report, self.loss, lambda: self._gradient(self.work), self.slots, users)
 
     def _compared(self, gradient: Tree, method: str, noise: Noise) -> CheckReport:
         if method == "complex":
@@ -289,7 +292,7 @@ class _Check:
         if wrong:
             match = Match("params", (), bound=BOUNDS["float64"], verdict=DISAGREES, reason=wrong)
             return CheckReport(DISAGREES, (match,), method="nesting")
-        of_framework = _torch if torch_loss is not None else _jax
+        of_framework = by_torch if torch_loss is not None else by_jax
         theirs, right = of_framework(lambda p: _entry(other(p), self.notes), self.given)
         matches = []
         if self.user_loss is not None:
@@ -368,30 +371,3 @@ def _entry(value: Any, notes: list[Note]) -> Any:
         return value
     notes[:] = [Note("one-number", f"loss: {ONE_NUMBER}")]
     return value[0]
-
-
-def _torch(loss: Callable[[Tree], Any], params: Tree) -> tuple[float, dict[str, Array]]:
-    import torch  # only for who passes a torch loss
-
-    tensors: list[Any] = []
-
-    def leaf(p: Any) -> Any:
-        tensors.append(torch.tensor(np.asarray(p, np.float64), requires_grad=True))
-        return tensors[-1]
-
-    value = loss(map_tree(leaf, params))
-    slopes = torch.autograd.grad(value, tensors, allow_unused=True)
-    return float(value.detach()), {
-        name: np.zeros(np.shape(p)) if g is None else g.numpy()
-        for (name, p), g in zip(leaves(params), slopes, strict=True)
-    }
-
-
-def _jax(loss: Any, params: Tree) -> tuple[float, dict[str, Array]]:
-    import jax  # only for who passes a JAX loss
-
-    jax.config.update("jax_enable_x64", True)
-    value, slopes = jax.value_and_grad(loss)(
-        map_tree(lambda p: jax.numpy.asarray(p, np.float64), params)
-    )
-    return float(value), {name: np.asarray(g) for name, g in leaves(slopes)}

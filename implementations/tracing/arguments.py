@@ -25,8 +25,10 @@ def of_axis(node: ast.expr) -> Iterator[ast.expr]:
                 yield ast.Call(node.func, node.args, [*others, more, *kept])
 
 
-def of_range(node: ast.expr) -> Iterator[ast.expr]:
-    """A turn more or less, at either end of a loop."""
+def of_whole(node: ast.expr) -> Iterator[ast.expr]:
+    """A turn more or less, at either end of a loop; two axes of a transpose changed over."""
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "transpose":
+        yield from _turned_axes(node)
     if isinstance(node, ast.Call) and ast.unparse(node.func) == "range" and not node.keywords:
         args = node.args if len(node.args) > 1 else [ast.Constant(0), *node.args]
         for i, op in itertools.product(range(min(2, len(args))), (ast.Add(), ast.Sub())):
@@ -42,3 +44,16 @@ def of_number(parent: Any, node: ast.expr) -> Iterator[ast.expr]:
         value: Any = node.value
         for new in (2 * value, value / 2, value + 1, value - 1):
             yield ast.Constant(new)
+
+
+def _turned_axes(node: ast.Call) -> Iterator[ast.expr]:
+    """A transpose of three axes or more with two of them the other way round."""
+    given = node.args[-1:] and isinstance(node.args[-1], ast.Tuple)
+    axes = node.args[-1].elts if given else node.args  # type: ignore[attr-defined] # of a tuple
+    if len(axes) < 3 or not all(isinstance(a, ast.Constant) for a in axes):
+        return
+    for i, j in itertools.combinations(range(len(axes)), 2):
+        new = list(axes)
+        new[i], new[j] = axes[j], axes[i]
+        args = [*node.args[:-1], ast.Tuple(new, ast.Load())] if given else new
+        yield ast.Call(node.func, args, node.keywords)

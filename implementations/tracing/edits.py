@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from samegrad.implementations.tracing.arguments import REDUCING, of_axis, of_number, of_range
+from samegrad.implementations.tracing.arguments import REDUCING, of_axis, of_number, of_whole
 
 SWAPPED: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
@@ -90,7 +90,12 @@ def edits(statement: ast.stmt, known: Known) -> Iterator[Edit]:
     yield from _of_assignment(statement, known)
     yield from _of_names(statement, known)
     for parent, field, index, node in expressions(statement):
-        plain = [*_of_operator(node), *_of_call(node), *of_range(node), *_of_subscript(node)]
+        plain = [
+            *_of_operator(node),
+            *_of_call(node),
+            *of_whole(node),
+            *_of_subscript(node),
+        ]
         plain += [*_of_operand(parent, node, known), *_of_indices(node, statement)]
         if isinstance(node, ast.Call) and (called := ast.unparse(node.func)) in known.callees:
             others = (name for name in known.callees if name != called)

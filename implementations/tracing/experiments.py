@@ -20,6 +20,7 @@ from samegrad.implementations.tracing.search import (
     equal,
     hypotheses,
     identical,
+    proportional,
 )
 
 Array = Any
@@ -160,9 +161,8 @@ class Experiments:
         wrong = wrong_of(judged)
         found: list[Hypothesis] = []
         late: list[Hypothesis] = []
-        for spot, effect in self.effective(spots, set(wrong)):
-            if effect != wrong:
-                continue  # it cannot make all of them right
+        able = [s for s, effect in self.effective(spots, set(wrong)) if effect == wrong]
+        for spot in sorted(able, key=self._order):
             if self.over:
                 break
             for h in self.candidates(spot):
@@ -184,6 +184,16 @@ class Experiments:
         if passed is not None:
             return Found(passed)
         return placed(found, self.rights, self.same) if found else None
+
+    def _order(self, spot: Spot) -> int:
+        """New names of what is there come first, slopes of something last: they are often right."""
+        if spot.site.kind == "kept" and spot.site.whole:
+            return 0
+        arrays = [a for r in self.rights if r.kind == "slope" and not r.partial for a in r.arrays]
+        return 1 + all(
+            e.array.size > 1 and any(proportional(e.array, a, self.same) for a in arrays)
+            for e in spot.events[:MOST_LEFT_OUT]
+        )
 
     def _turned_last(self, found: Sequence[Hypothesis]) -> list[Hypothesis]:
         """Of what is minus a slope, as its inputs are: the last line, where the sign is put right.

@@ -14,6 +14,7 @@ from samegrad.implementations.state.reach import Reached
 from samegrad.implementations.state.snapshot import Snapshot
 from samegrad.implementations.tracing import quantities, words
 from samegrad.implementations.tracing.experiments import Experiments, Judged
+from samegrad.implementations.tracing.inputs import Inputs
 from samegrad.implementations.tracing.named_here import named_here
 from samegrad.implementations.tracing.outcome import Line, Outcome, Param
 from samegrad.implementations.tracing.over_calls import adds_up, not_cleared
@@ -39,7 +40,7 @@ Array = Any
 BUDGET = 6_000  # runs of the loss, and of the backward pass
 MOST_ENTRIES = 3000  # of all parameters: each costs two of the losses of the budget
 SAMPLE = 40  # entries of each, where there are more
-SECONDS = 5.0  # of the processor, for all of it; what is not found by then is not named
+SECONDS = 6.0  # of the processor, for all of it; what is not found by then is not named
 MORE_SECONDS = 2.0  # the same, for two lines where no one is at fault
 MOST_CONSTANTS = 4  # conventions of one backward pass
 
@@ -109,7 +110,7 @@ class _Case:
         self.tracer = Tracer(self.probe, probed(reached.functions, self.probe, self.sites))
         snapshot.restore()
         loss()
-        self.measured = Measured(loss, self.tracer, snapshot.narrowed(), BUDGET)
+        self.measured = Measured(loss, self.tracer, snapshot.narrowed(), 3 * BUDGET)
         self.until = time.process_time() + SECONDS
 
     def lines(
@@ -138,6 +139,10 @@ class _Case:
             return self._over_calls()
         self.snapshot.restore()
         self.seen = quantities.forward(self.measured, seen, self.sites, self.until - SECONDS / 3)
+        self.forward: dict[int, list[Array]] = {number: [] for number in self.seen}
+        for event in seen:
+            if event.site in self.forward:
+                self.forward[event.site].append(event.array)
         known = list(self.seen.values())
         tried = self.tried = Experiments(
             self.backward, self.tracer, self.outcome, self.narrow, BUDGET, self.until
@@ -152,10 +157,15 @@ class _Case:
         if found is not None:
             best, text = self._said(found.best, events, seen)
             found = replace(found, best=best)
+        sure = False
+        if found is not None and found.other is None and " is wrong; " in text:
+            first, sure = self._inputs(events).first_wrong(found.best)
+            if first is not found.best:
+                found, text = replace(found, best=first), self._sentence(first)
         vague = " is wrong; ", " of shape ", "than that;"
         # The sign of an update is that of its statement: what it takes may be right.
         unsure = found is None or found.other is not None or self.uphill
-        if unsure or any(words in text for words in vague):
+        if unsure or (not sure and any(words in text for words in vague)):
             repaired = self._repaired(self.backward, events)
             if repaired:
                 return repaired
@@ -171,8 +181,14 @@ class _Case:
     ) -> tuple[Hypothesis, str]:
         """A hypothesis at the place that is to be named, and what is said of it."""
         best = named_here(by_caller(best, events, self.sites, seen), events, self.sites)
-        same = self.measured.same
-        return best, words.sentence(best, self.tried.rights, self.sizes, same)
+        return best, self._sentence(best)
+
+    def _sentence(self, best: Hypothesis) -> str:
+        return words.sentence(best, self.tried.rights, self.sizes, self.measured.same)
+
+    def _inputs(self, events: Sequence[Event]) -> Inputs:
+        forward = [array for arrays in self.forward.values() for array in arrays]
+        return Inputs(events, self.sites, forward, self.tried.rights, self.measured.same)
 
     def _two(self, events: Sequence[Event], judged: Judged, seen: Sequence[Event]) -> list[Line]:
         """The lines of two faults, the first one first."""
@@ -223,8 +239,8 @@ class _Case:
         by_site: dict[int, list[Event]] = {}
         users = {site.function for site in self.sites}
         for event in quantities.thinned(events, self.sites, users):
-            known = self.seen[event.site].events if event.site in self.seen else []
-            if not any(np.array_equal(event.array, e.array) for e in known):
+            known = self.forward.get(event.site, [])
+            if not any(np.array_equal(event.array, array) for array in known):
                 by_site.setdefault(event.site, []).append(event)
         spots = [Spot(self.sites[number], tuple(group)) for number, group in by_site.items()]
         self.tried.last = {id(e.value): e.array for e in events}

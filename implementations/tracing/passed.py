@@ -33,7 +33,8 @@ def passed_on(
         seen: those of the forward pass.
         known: its quantities.
     """
-    passing = [e for e in events if sites[e.site].passes and e.array.size > 1]
+    passing = [e for e in events if _returned(sites[e.site]) and e.array.size > 1]
+    called = {sites[e.site].function for e in seen}
     for h in sorted(found, key=lambda h: h.rank) if passing else ():
         value, wanted = h.events[0].array, h.arrays[0]
         if h.right.kind != "slope" or proportional(value, wanted, same):
@@ -43,10 +44,32 @@ def passed_on(
             site = sites[event.site]
             if not np.array_equal(event.array, value):
                 continue
-            own = {e.array.tobytes() for e in seen if _shared(sites[e.site], site)}
-            if all(own.intersection(of) for of in ends):
+            shared = [e for e in seen if _shared(sites[e.site], site)]
+            own = {e.array.tobytes() for e in shared}
+            if all(own.intersection(of) for of in ends) and (
+                site.passes or _given(ends[1], shared, sites)
+            ):
                 return replace(h, spot=replace(h.spot, site=site))
+            names = (n for n in called if n != site.function and n.lower() in site.function.lower())
+            for name in names if site.passes else ():  # what dhuber gives is what huber was given
+                if any(
+                    sites[e.site].function == name and np.array_equal(e.array, value) for e in seen
+                ):
+                    return replace(h, spot=replace(h.spot, site=site))
     return None
+
+
+def _returned(site: Site) -> bool:
+    """Whether a variable is returned as it is."""
+    return site.passes or (site.kind == "kept" and site.whole and site.target == "return")
+
+
+def _given(of: set[bytes], events: Sequence[Event], sites: Sequence[Site]) -> bool:
+    """Whether a value is read by name and nowhere set in these: an argument."""
+    own = [sites[e.site] for e in events if e.array.tobytes() in of]
+    return any(s.kind == "name" for s in own) and not any(
+        s.whole and s.target not in ("", "return") for s in own
+    )
 
 
 def _with_slope(slope: Array, known: Iterable[Quantity], same: float) -> set[bytes]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from samegrad.implementations.tracing.outcome import named_alike
 from samegrad.implementations.tracing.probe import Event
+from samegrad.implementations.tracing.quantities import READ
 from samegrad.implementations.tracing.rights import Right
 from samegrad.implementations.tracing.search import Hypothesis, Spot, equal, proportional
 from samegrad.implementations.tracing.sites import Site
@@ -38,9 +39,14 @@ def placed(found: Sequence[Hypothesis], rights: Sequence[Right], same: float) ->
     factor = proportional(best.events[0].array, best.arrays[0], same)
     if factor and spot.site.kind == "stored" and spot.returned:
         return Found(replace(best, spot=replace(spot, site=spot.returned)))
+    new = spot.assigned if spot.assigned and spot.assigned.kind == "kept" else None
+    if factor and new and (not misnamed(best) or new.text == new.target):
+        return Found(replace(best, spot=_assigned(best)))  # g = p: that is why it has a new name
     others = _of_others(best, rights, same)
     if not _of_slopes(best) or not others:
         return Found(best, _stored_later(best, found, same))
+    if spot.site.kind == "kept" and spot.site.whole and spot.site.target != "return":
+        return Found(best)  # dc = dc: it is set to be another
     assigned = replace(best, spot=_assigned(best))
     target = assigned.spot.site.target
     for h in found:  # dz1 ought to be dloss/dz1
@@ -81,9 +87,12 @@ def _used(
     later = [h for h in found if h.rank > best.rank and _of_slopes(h)]
     for other in later:
         wrong = other.right.kind == "slope" and not _of_others(other, rights, same)
-        if wrong and other.spot.site.kind == "value":
+        if wrong and other.spot.site.kind == "value" and not _rearranged(other, best):
             return other
+    set_in = None if best.spot.assigned is None else _place(best.spot.assigned)
     for other in reversed(later):
+        if set_in not in (None, _place(best.spot.site), _place(other.spot.site)):
+            continue  # it is given there by the line that sets it
         alike = proportional(other.events[0].array, value, same)
         if alike and other.spot is not best.spot:
             best = other
@@ -91,6 +100,16 @@ def _used(
     if best.spot.site.kind != "name":
         best = replace(best, spot=_assigned(best))
     return best
+
+
+def _place(site: Site) -> tuple[tuple[str, ...], str]:
+    return site.owner, site.function
+
+
+def _rearranged(one: Hypothesis, other: Hypothesis) -> bool:
+    """Whether both hold the same numbers, in another order or shape."""
+    a, b = one.events[0].array, other.events[0].array
+    return bool(a.size == b.size and np.array_equal(np.sort(a, None), np.sort(b, None)))
 
 
 def _assigned(h: Hypothesis) -> Spot:
@@ -146,6 +165,8 @@ def misnamed(h: Hypothesis) -> bool:
 def _as_named(h: Hypothesis, rights: Sequence[Right], same: float) -> bool:
     """Whether it is the slope that its name says, and only ought to be that of something else."""
     value, target = h.events[0].array, h.spot.site.target
+    if h.spot.site.kind == "kept" and h.spot.site.whole and target != "return":
+        return False  # dc = dc: it is set to be another
     return _of_slopes(h) and any(
         equal(value, h.constant * a, same)
         for r in rights
@@ -217,6 +238,8 @@ def by_caller(
             return replace(h, spot=replace(h.spot, site=next(reads, site)))
         if site.kind == "name":
             return _given(h, events, sites, seen)
+    if h.right.kind == "derivative" and site.whole and READ.fullmatch(site.text):
+        return _misused(h, events, sites)
     if site.number not in {e.site for e in seen}:
         return h
     call = re.compile(rf"\b{re.escape(site.function)}\(")
@@ -227,6 +250,18 @@ def by_caller(
         if np.array_equal(e.array, first.array)
     )
     return replace(h, spot=replace(h.spot, site=next(calls, site)))
+
+
+def _misused(h: Hypothesis, events: Sequence[Event], sites: Sequence[Site]) -> Hypothesis:
+    """Where a variable is read that ought to be a derivative, and is what its name says."""
+    first, site = h.events[0], h.spot.site
+    named = [e for e in events[: first.index] if sites[e.site].target == site.target]
+    if any(e.site != site.number and np.array_equal(e.array, first.array) for e in named):
+        for e in reversed(events[first.index + 1 :]):
+            read = sites[e.site]
+            if e.value is first.value and _place(read) == _place(site) and read.kind == "name":
+                return replace(h, spot=replace(h.spot, site=read))
+    return h
 
 
 def _given(

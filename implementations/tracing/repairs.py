@@ -198,6 +198,12 @@ def _known(
                 own = names.setdefault(site.function, {})
                 if name in own or len(own) < MOST_NAMES:
                     own.setdefault(name, set()).add(event.array.shape)
+    for site in sites:  # a closure sees what is set around it
+        around = names.get(site.owner[-1], {}) if site.owner and site.file == file else {}
+        if around and site.function in texts:
+            own = names.setdefault(site.function, {})
+            for name in list(around)[: MOST_NAMES - len(own)]:
+                own.setdefault(name, around[name])
     return {name: Known(names.get(name, {}), of, factors) for name, of in texts.items()}
 
 

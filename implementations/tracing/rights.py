@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.tracing.probe import Event
-from samegrad.implementations.tracing.quantities import Quantity
+from samegrad.implementations.tracing.quantities import READ, Quantity
 from samegrad.implementations.tracing.sites import Site
 
 Array = Any
-READ = re.compile(r"[\w.]+(\[[^()]*\])*")  # a variable, an attribute, an entry
 WIDEST = 100  # of what a softmax gives: its Jacobian has the square of that
 ROOT_2_PI = float(np.sqrt(2 / np.pi))
 
@@ -117,6 +116,7 @@ def rights(
             slopes = [b if s is None else s for s, b in zip(q.slopes, blank, strict=True)]
             text = slope_of(name_of(q.site))
             found.append(Right("slope", text, tuple(slopes), partial=_read(q.site)))
+    found += _computed_twice(ordered)
     for name, array in gradients:
         found.append(Right("gradient", slope_of(name.removeprefix("self.")), (array,)))
     for flat in (True, False):
@@ -134,7 +134,49 @@ def rights(
         found.append(Right(kind, name_of(site), tuple(e.array for e in events)))
         if kind == "label" and events[0].array.ndim == 1:
             found += _one_hot(name_of(site), events[0].array, ordered)
+    found += list(_by_lists(found, quantities))
     return _distinct([*found, *_by_example(found)])
+
+
+def _computed_twice(quantities: Sequence[Quantity]) -> Iterator[Right]:
+    """The slope by all of the places where a function computes the same expression."""
+    groups: dict[tuple[str, ...], list[Quantity]] = {}
+    for q in quantities:
+        if q.site.kind == "value" and READ.fullmatch(q.site.text) is None:
+            groups.setdefault((q.site.file, q.site.function, q.site.text), []).append(q)
+    for group in groups.values():
+        one = group[0]
+        alike = [
+            q
+            for q in group
+            if len(q.events) == len(one.events) and not any(s is None for s in q.slopes)
+        ]
+        same = all(
+            np.array_equal(a.array, b.array)
+            for q in alike
+            for a, b in zip(one.events, q.events, strict=True)
+        )
+        if len(alike) > 1 and same:
+            sums = [sum(slopes) for slopes in zip(*(q.slopes for q in alike), strict=True)]
+            yield Right("slope", slope_of(name_of(one.site)), tuple(sums))
+
+
+def _by_lists(found: Sequence[Right], quantities: Sequence[Quantity]) -> Iterator[Right]:
+    """Numbers that were computed one by one, in lists of the lengths that lists have there."""
+    lengths = {
+        tuple(e.array.size for e in q.events): None
+        for q in quantities
+        if all(e.array.ndim == 1 for e in q.events)
+    }
+    for right in found:
+        numbers = right.arrays
+        if len(numbers) < 2 or any(a.size > 1 for a in numbers):
+            continue
+        for sizes in lengths:
+            if sum(sizes) == len(numbers) > len(sizes):
+                flat = np.array([float(np.reshape(a, ())) for a in numbers])
+                parts = np.split(flat, np.cumsum(sizes)[:-1])
+                yield Right(right.kind, right.text, tuple(parts), right.activation)
 
 
 def _read(site: Site) -> bool:

@@ -112,6 +112,8 @@ def hypotheses(
                 continue
             if constant_only and right.kind in ("slope", "gradient"):
                 continue
+            if right.layers and 2 * len(events) * right.layers < len(right.arrays):
+                continue  # of some examples only
             if not all(any(_way(shape, other) for other in right.shapes) for shape in shapes):
                 continue
             if not spot.site.whole and not shapes <= {s for o in right.shapes for s in _forms(o)}:

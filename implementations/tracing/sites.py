@@ -13,6 +13,15 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
 
+from samegrad.implementations.tracing.syntax import (
+    changed_by,
+    copied,
+    is_simple,
+    root_of,
+    span_of,
+    targets_of,
+)
+
 PLACE = "\0samegrad probe\0"  # stands in the code for the probe itself
 FUTURE = 0x1FF0000  # the bits of `from __future__ import ...` in co_flags (CPython, code.h)
 # Calls whose values are no quantities, and names that hold none.
@@ -80,6 +89,7 @@ class _Probing(ast.NodeTransformer):
         self.path: list[str] = []  # of classes and functions
         self.given: list[set[str]] = []  # arguments that keep their values
         self.target = ""
+        self.names: list[str] = []  # of the elements of a tuple that is assigned
         self.root: ast.expr | None = None
         self.imported = PLAIN_NAMES | {
             (alias.asname or alias.name).split(".")[0]
@@ -155,10 +165,12 @@ class _Probing(ast.NodeTransformer):
         text = ", ".join(map(ast.unparse, targets))
         plain = isinstance(node, ast.Assign | ast.AnnAssign)
         self.target, self.root = text, value if plain else None
+        elements = targets[0].elts if isinstance(targets[0], ast.Tuple | ast.List) else []
+        self.names = [ast.unparse(e) for e in elements if not isinstance(e, ast.Starred)]
         after = []
         for target in targets:
             inner = target
-            if isinstance(node, ast.AugAssign) and _simple(target):
+            if isinstance(node, ast.AugAssign) and is_simple(target):
                 after.append(self._stored(node, target, ast.unparse(target)))
                 if not isinstance(target, ast.Subscript):
                     continue
@@ -166,7 +178,7 @@ class _Probing(ast.NodeTransformer):
                 inner = inner.value
             if plain and inner is target:
                 continue
-            if isinstance(inner, ast.Name | ast.Attribute) and _simple(inner):
+            if isinstance(inner, ast.Name | ast.Attribute) and is_simple(inner):
                 after.append(self._stored(node, inner, ast.unparse(inner)))
         node.value = self.visit(value)
         for target in targets:  # indices are quantities too: labels
@@ -178,16 +190,16 @@ class _Probing(ast.NodeTransformer):
     def _stored(self, node: ast.stmt, base: ast.expr, text: str) -> ast.stmt:
         """A statement after `node` in which the whole of `base` is probed, and stored again."""
         site = self._site(node, text, "stored", True)
-        call = self._call(site, _copy(base, ast.Load()))
-        new: ast.stmt = ast.Assign([_copy(base, ast.Store())], call)
-        if isinstance(base, ast.Name) and text not in map(ast.unparse, _targets(node)):
+        call = self._call(site, copied(base, ast.Load()))
+        new: ast.stmt = ast.Assign([copied(base, ast.Store())], call)
+        if isinstance(base, ast.Name) and text not in map(ast.unparse, targets_of(node)):
             new = ast.Expr(call)  # an entry was stored: a global must not become a local
         return ast.fix_missing_locations(ast.copy_location(new, node))
 
     def visit_Expr(self, node: ast.Expr) -> Any:
-        changed = _changed(node.value)  # np.add.at(changed, ...)
-        self.target = ast.unparse(changed) if changed else ""
-        after = changed if self.functions and changed and _simple(changed) else None
+        held = changed_by(node.value)  # np.add.at(held, ...), np.dot(..., out=held)
+        self.target = ast.unparse(held) if held else ""
+        after = held if self.functions and held and is_simple(held) else None
         self.generic_visit(node)
         return [node, self._stored(node, after, ast.unparse(after))] if after else node
 
@@ -218,7 +230,7 @@ class _Probing(ast.NodeTransformer):
         called = getattr(node, "func", None)
         if isinstance(called, ast.Name) and called.id in PLAIN_CALLS:
             return new
-        if isinstance(node, ast.Attribute) and _root(node) in self.imported - {"self", "cls"}:
+        if isinstance(node, ast.Attribute) and root_of(node) in self.imported - {"self", "cls"}:
             return new
         operands = tuple(range(first, len(self.sites)))
         operator = type(node.op).__name__ if isinstance(node, ast.BinOp) else ""
@@ -238,16 +250,26 @@ class _Probing(ast.NodeTransformer):
                 node.func.value = self.visit(node.func.value)
         elif not isinstance(node.func, ast.Name):
             node.func = self.visit(node.func)
-        kept = node.args[:1] if _changed(node) else []  # of a copy nobody would have the change
+        at = getattr(node.func, "attr", "") == "at"
+        kept = node.args[:1] if at else []  # of a copy nobody would have the change
         node.args = [*kept, *(self.visit(argument) for argument in node.args[len(kept) :])]
         for keyword in node.keywords:
-            keyword.value = self.visit(keyword.value)
+            if keyword.arg != "out":
+                keyword.value = self.visit(keyword.value)
         return node
 
     def visit_Tuple(self, node: Any) -> Any:
+        names, self.names = self.names, []
         for element in node.elts:
             element.is_kept = True
-        node.elts = [self.visit(element) for element in node.elts]
+        if node is self.root and len(names) == len(node.elts):  # a, b = x, y
+            kept, found = self.target, []
+            for name, element in zip(names, node.elts, strict=True):
+                self.target, self.root = name, element
+                found.append(self.visit(element))
+            node.elts, self.target, self.root = found, kept, node
+        else:
+            node.elts = [self.visit(element) for element in node.elts]
         return node
 
     visit_List = visit_Tuple
@@ -277,47 +299,6 @@ class _Probing(ast.NodeTransformer):
     @staticmethod
     def _call(site: int, value: ast.expr) -> ast.Call:
         return ast.Call(ast.Constant(PLACE), [ast.Constant(site), value], [])
-
-
-def _targets(node: Any) -> list[ast.expr]:
-    if isinstance(node, ast.Expr):
-        return []
-    return list(node.targets) if isinstance(node, ast.Assign) else [node.target]
-
-
-def _changed(node: ast.expr) -> ast.expr | None:
-    """The array to which a call of np.add.at and the like adds."""
-    at = isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "at"
-    return node.args[0] if at and node.args else None  # type: ignore[attr-defined] # at says that it is a call
-
-
-def _simple(node: ast.expr) -> bool:
-    """Whether reading it again changes nothing: names, their attributes and entries."""
-    while isinstance(node, ast.Attribute | ast.Subscript):
-        if isinstance(node, ast.Subscript) and any(
-            isinstance(part, ast.Call | ast.NamedExpr) for part in ast.walk(node.slice)
-        ):
-            return False
-        node = node.value
-    return isinstance(node, ast.Name)
-
-
-def _span(top: ast.stmt) -> set[int]:
-    """The lines of a statement, from its first decorator on."""
-    first = min([top.lineno, *(d.lineno for d in getattr(top, "decorator_list", ()))])
-    return set(range(first, (top.end_lineno or first) + 1))
-
-
-def _root(node: ast.expr) -> str:
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def _copy(node: ast.expr, context: ast.expr_context) -> Any:
-    new = ast.parse(ast.unparse(node), mode="eval").body
-    new.ctx = context  # type: ignore[attr-defined] # of names, attributes, subscripts
-    return new
 
 
 def codes_within(code: CodeType) -> Iterator[CodeType]:
@@ -368,7 +349,7 @@ def probed(
             tree.body = [
                 new
                 for top in tree.body
-                for new in (probing.statements([top]) if wanted & _span(top) else [top])
+                for new in (probing.statements([top]) if wanted & span_of(top) else [top])
             ]
             ast.fix_missing_locations(tree)
             with warnings.catch_warnings():
